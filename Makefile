@@ -1,0 +1,46 @@
+# make app [PORT=8501]   install into .venv and open the page
+# make test              install into .venv and pass the tests
+# make lint              ruff and mypy
+SHELL := /bin/bash
+VENV ?= .venv
+PORT ?= 8501
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
+
+# python3 where it is 3.11, 3.12 or 3.13, else the first of those found by name.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+.PHONY: app test lint dev clean
+
+app: $(VENV)/.mmviz
+	$(VENV)/bin/mmviz app --port $(PORT)
+
+test: dev
+	@bash .ci/system-packages
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy mmviz
+
+dev: $(VENV)/.mmviz-dev
+
+clean:
+	rm -rf $(VENV)
+
+# The two marks are newer than what they were installed from, or the install is done again.
+$(VENV)/.mmviz: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.mmviz-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.mmviz
+
+$(VENV)/bin/pip:
+	@test -n "$(PYTHON)" || { echo "mmviz needs Python 3.11, 3.12 or 3.13, and none was found; install one, or name it: make PYTHON=path/to/python3.12" >&2; exit 1; }
+	@package=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || bash .ci/system-packages "$$package"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments: install $$package (as root: apt-get install $$package), then run make again." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)

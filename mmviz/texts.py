@@ -1,0 +1,96 @@
+"""Every sentence a user may see, by code; parameters are filled in here. The only place with wording for people."""
+
+from __future__ import annotations
+
+SENTENCES: dict[str, str] = {
+    # inputs
+    "input-none": "There is nothing to look at. Give a picture, a text or a sound.",
+    "file-missing": "There is no file {name} at this path. Check the path and try again.",
+    "file-folder": "{name} is a folder. Give the path of one file in it.",
+    "file-special": "{name} is not an ordinary file. Save its content as a file and give that.",
+    "file-unreadable": "The file {name} cannot be opened. Check that you may read it.",
+    "picture-source": "A picture is a path, bytes, a Pillow image or a numpy array, not {kind}.",
+    "picture-empty": "The picture holds no pixels at all. Choose another file.",
+    "picture-format": "This is a {found} file; mmviz takes PNG, JPEG and WebP. Save the picture as one of these.",
+    "picture-unknown": "This file is not a picture mmviz knows; it takes PNG, JPEG and WebP. Choose another file.",
+    "picture-damaged": "The picture is damaged or cut short and cannot be read. Save it again and try once more.",
+    "picture-side": "The picture is {width:,} x {height:,} pixels; mmviz takes at most {limit:,} pixels a side. "
+    "Make it smaller and try again.",
+    "picture-pixels": "The picture is {width:,} x {height:,} pixels; mmviz takes at most {limit} megapixels. "
+    "Make it smaller and try again.",
+    "picture-narrow": "The picture is {width:,} x {height:,} pixels; mmviz takes at most {limit} times as long "
+    "as wide. Cut a part out and try again.",
+    "picture-array": "A picture array is uint8 or float, [height, width] or [height, width, 3 or 4], "
+    "not {dtype} of shape {shape}.",
+    "picture-values": "The picture's values run from {low:g} to {high:g}, but 0 to {top:g} is expected. "
+    "Scale them first.",
+    "picture-mode": "The picture's colours are stored as {mode}, which mmviz cannot convert. Save it as RGB.",
+    "picture-turned": "The picture was turned upright, as its camera data asks; places are those after the turn.",
+    "picture-alpha": "The picture has transparent parts; they were put on white.",
+    "picture-palette": "The picture's colour palette was converted to RGB.",
+    "picture-grey": "The picture has no colours; its grey was converted to RGB.",
+    "picture-cmyk": "The picture's print colours (CMYK) were converted to RGB; they may look a little different.",
+    "picture-colours": "The picture's colours were converted from {mode} to RGB.",
+    "picture-16-bit": "The picture's 16-bit values were scaled to 8 bits.",
+    "picture-float": "The picture's values from 0 to 1 were scaled to 8 bits.",
+    "picture-animated": "The picture is animated; mmviz looks at frame {frame} of {frames}.",
+    "picture-reduced": "The picture is {width:,} x {height:,} pixels; it was reduced to "
+    "{kept_width:,} x {kept_height:,}. Places are still those of the original.",
+    "sound-source": "A sound is a path, bytes or a numpy array with its rate, not {kind}.",
+    "sound-empty": "The sound file is empty. Choose another file.",
+    "sound-format": "This file is not a sound mmviz knows; it takes WAV, FLAC, OGG and MP3. Save it as one of these.",
+    "sound-damaged": "The sound is damaged or cut short and cannot be read. Save it again and try once more.",
+    "sound-rate": "The sound has {rate:,} samples a second; mmviz takes {low:,} to {high:,}. Convert it and try again.",
+    "sound-no-rate": "A sound array needs its rate, the number of samples a second. Give both: (array, rate).",
+    "sound-rate-value": "The rate of a sound is a whole number of samples a second, not {rate!r}.",
+    "sound-rate-known": "A sound file says its own rate. Give a rate only with an array.",
+    "sound-channels": "The sound has {channels:,} channels; mmviz takes 1 to {limit}. Mix it down and try again.",
+    "sound-short": "The sound is {seconds:.3f} s long; mmviz needs at least {limit:g} s. Choose a longer one.",
+    "sound-long": "The sound is {seconds:,.1f} s long; mmviz takes at most {limit:g} s. Cut a part out and try again.",
+    "sound-array": "A sound array is float, int16 or int32, [sample] or [sample, channel], "
+    "not {dtype} of shape {shape}.",
+    "sound-sideways": "A sound array is [sample, channel], but this one has the shape {shape}. Transpose it.",
+    "sound-not-finite": "The sound holds values that are infinite or not a number. Repair it and try again.",
+    "sound-resampled": "The sound was resampled from {rate:,} Hz to {kept:,} Hz.",
+    "sound-mixed": "The {channels} channels of the sound were mixed into one.",
+    "sound-silent": "The sound is silent, or very nearly so.",
+    "sound-cancels": "The {channels} channels of the sound cancel each other; hardly anything is left of the mix. "
+    "Give one channel alone.",
+    "sound-quieter": "The sound went over full scale ({peak:.2f} times); it was made quieter to fit.",
+    "sound-open-end": "The sound file has no proper end; {seconds:.2f} s were read, and more may be missing. "
+    "Save it again, best as WAV.",
+    "sound-incomplete": "The sound file should be {promised:.2f} s long, but only {seconds:.2f} s are in it.",
+    "text-type": "A text is a string, not {kind}.",
+    "text-blank": "The text is blank. Write something, or leave the text out.",
+    "text-long": "The text has {length:,} characters; mmviz takes at most {limit:,}. Shorten it and try again.",
+    "text-surrogate": "The text holds half a character (a lone surrogate) at place {place:,}. Type that part again.",
+    # models
+    "text-cut": "The question is longer than the {limit} word pieces this model reads; the rest was left out.",
+    "sound-cut": "The sound is {seconds:.1f} s long; this model hears the first {limit:.0f} s of it.",
+    "picture-squeezed": "The picture is {width} x {height}; this model sees it squeezed into a square.",
+    "model-unknown": "There is no model called {model!r}. Known models: {known}.",
+    "model-needs-text": "The model {model} reads words only, so it needs a text with at least one word.",
+    # capture and records
+    "capture-missing": "Attention was looked for in {looked}, but heard in {heard}. No map is shown.",
+    "map-keys": "The attention of {name} has {keys} keys for {values} values, so it is not shown.",
+    "map-parity": "The attention of {name} does not reproduce its module's output (off by {parity:.1e}), "
+    "so it is not shown.",
+    "map-shape": "The attention of {name} has the shape {shape}, but [head, query, key] is expected.",
+    "map-negative": "The attention of {name} holds a weight that is negative or not a number, so it is not shown.",
+    "map-rows": "The attention of {name} does not add up to 1 for every query (off by {worst:.1e}), "
+    "so it is not shown.",
+    "map-tokens": "The attention of {name} is {shape}, but its streams have {expected} tokens.",
+    "run-unreadable": "This file is not a run that mmviz saved, or it is damaged. Save the run again.",
+    "run-format": "This run was saved in format {found}, but this version of mmviz reads format {known}.",
+    "file-unwritable": "The file {name} could not be written: {why}. Choose another place and try again.",
+    # reports and commands
+    "report-title": "Answer: {answer} ({probability:.0%})",
+    "report-caption": "Model {model}, computed on {device}. Attention shows where information was routed, "
+    "not why the answer was given.",
+    "training": "Training the {stage} stage on {device}; everything goes to {folder}, and running again resumes.",
+}
+
+
+def sentence(code: str, **parameters: object) -> str:
+    """The sentence for ``code``. Raises ``KeyError`` for a code without one."""
+    return SENTENCES[code].format(**parameters)

@@ -1,0 +1,197 @@
+"""The one-way pipe: who may import whom, what `import mmviz` loads, and what no file may hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import mmviz
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "mmviz"
+LONGEST = 330
+
+STAGES = "types texts assets_path io inputs models capture backends analysis figures viewer explain training"
+MAY_IMPORT = {
+    "__init__": STAGES,
+    "texts": "",
+    "types": "texts",
+    "assets_path": "texts",
+    "io": "types texts",
+    "inputs": "types texts assets_path",
+    "models": "types inputs texts assets_path",
+    "capture": "types texts",
+    "backends": "types io inputs models texts assets_path",
+    "backends.local": "types io inputs models capture texts assets_path",  # the one place where the two meet
+    "analysis": "types texts",
+    "figures": "types texts",
+    "viewer": "types texts",
+    "explain": "types io inputs backends viewer analysis.select analysis.modality texts",
+    "training": "types inputs models backends analysis texts assets_path",
+    "app": STAGES,
+    "cli": STAGES,
+    "report": STAGES,
+}
+"""Part of mmviz -> the parts it may import, at the top or inside a function; itself always, the longest name rules."""
+
+ONLY_IN = {
+    "streamlit": "app",
+    "torch": "models capture training backends.local",
+}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module, named from the package on: "types", "training.words"; the package itself is "__init__"."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    return found
+
+
+def within(module: str, parts: str) -> bool:
+    """Whether a module is one of the parts named, or lies in one."""
+    return any(module == part or module.startswith(part + ".") for part in parts.split())
+
+
+def row(module: str) -> str | None:
+    """The row of the table that rules a module."""
+    rows = [part for part in MAY_IMPORT if within(module, part)]
+    return max(rows, key=len, default=None)
+
+
+def imports(module: str, path: Path) -> list[str]:
+    """Full names of all that a module imports. ``import mmviz`` counts as what is then taken from it: ``mmviz.io``."""
+    found = []
+    here = ["mmviz", *([] if module == "__init__" else module.split("."))]
+    if path.name != "__init__.py":
+        here.pop()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [name.name for name in node.names if name.name != "mmviz"]
+            assert all(name.asname is None for name in node.names if name.name == "mmviz"), f"{module} renames mmviz"
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[: len(here) + 1 - node.level]) if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            found += [f"{source}.{name.name}" for name in node.names]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "mmviz":
+            found.append(f"mmviz.{node.attr}")
+    return found
+
+
+def part_of(name: str) -> str | None:
+    """The module of mmviz behind a full name; None for what is elsewhere, and for the version."""
+    if name.split(".")[0] != "mmviz" or name == "mmviz.__version__":
+        return None
+    inner = name.removeprefix("mmviz.")
+    while inner and inner not in modules():  # a class or function: the module it is in
+        inner = inner.rpartition(".")[0]
+    return inner or "__init__"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_what_comes_before_it(module: str) -> None:
+    ruled = row(module)
+    assert ruled is not None, f"mmviz/{module} has no row in MAY_IMPORT: say there whom it may import"
+    for name in imports(module, modules()[module]):
+        part = part_of(name)
+        if part is not None:
+            allowed = within(part, ruled) or within(part, MAY_IMPORT[ruled]) or row(part) == ruled.partition(".")[0]
+            assert allowed, f"{module} imports {name}, but {ruled} may import only: {MAY_IMPORT[ruled] or 'nothing'}"
+
+
+@pytest.mark.parametrize(("library", "parts"), ONLY_IN.items())
+def test_a_library_stays_in_its_place(library: str, parts: str) -> None:
+    users = {
+        module
+        for module, path in modules().items()
+        if any(name.split(".")[0] == library for name in imports(module, path))
+    }
+    strangers = {module for module in users if not within(module, parts)}
+    assert not strangers, f"{library} is imported outside {parts}"
+
+
+def test_the_table_sees_every_way_to_import(tmp_path: Path) -> None:
+    source = """
+import torch.nn as nn
+from . import gate
+from ..models import trio
+from mmviz.io import load
+import mmviz
+def inside():
+    from mmviz import figures, __version__
+    return mmviz.explain
+"""
+    path = tmp_path / "listen.py"
+    path.write_text(source)
+    assert set(imports("capture.listen", path)) == {
+        "torch.nn", "mmviz.capture.gate", "mmviz.models.trio", "mmviz.io.load", "mmviz.figures", "mmviz.__version__",
+        "mmviz.explain",
+    }  # fmt: skip
+    assert part_of("mmviz.types.Token") == "types" and part_of("mmviz.__version__") is None
+    assert row("backends.local") == "backends.local" and row("backends.replay") == "backends" and row("nowhere") is None
+
+
+def test_importing_mmviz_is_light() -> None:
+    heavy = {"torch", "streamlit", "plotly", "librosa", "matplotlib", "transformers", "numba"}
+    code = "import sys, mmviz; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not heavy & set(loaded.stdout.split())
+
+
+def test_every_public_name_is_there() -> None:
+    names = getattr(mmviz, "__all__", None)
+    if not names:
+        pytest.skip("mmviz has no public names yet")
+    missing = [name for name in names if not hasattr(mmviz, name)]
+    assert not missing
+    assert len(set(names)) == len(names)
+    with pytest.raises(AttributeError):
+        _ = mmviz.no_such_name
+
+
+@pytest.mark.parametrize("before", ["mmviz", "mmviz.explain"])
+def test_a_public_name_is_never_hidden_by_the_module_it_comes_from(before: str) -> None:
+    code = f"""
+import types, mmviz, {before}
+for time in 1, 2:
+    modules = [name for name in mmviz.__all__ if isinstance(getattr(mmviz, name), types.ModuleType)]
+    assert not modules, (time, modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr.splitlines()[-1]
+
+
+def test_a_file_answers_one_question() -> None:
+    sources = [p for p in PACKAGE.rglob("*") if p.suffix in {".py", ".js", ".mjs", ".css"}]
+    long = {str(p.relative_to(ROOT)): n for p in sources if (n := len(p.read_text("utf-8").splitlines())) > LONGEST}
+    assert not long
+    assert not [p for p in sources if p.stem in {"utils", "util", "helpers", "misc"}]
+
+
+def test_no_file_names_this_machine_or_a_registry() -> None:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    hosts = ["pypi" + ".org", "python" + "hosted.org", "npm" + "js", "download.py" + "torch.org", "deb." + "debian.org"]
+    needle = re.compile(r"(?<![\w.)}])/(?:root|opt|work)(?![\w-])|" + "|".join(map(re.escape, hosts)))
+    found = []
+    for name in listed.stdout.decode().split("\0"):
+        path = ROOT / name
+        if not name or not path.is_file():
+            continue
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture, weights
+        found += [f"{name}: {hit.group()}" for hit in needle.finditer(text)]
+    assert not found
