@@ -1,0 +1,194 @@
+"""What the model can do on trios it never trained on: answers by family, and whether attention points at the truth.
+
+A token lies in a place if its centre does, tolerance one token (a patch, a frame).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.analysis.select import Way, looked
+from mmviz.backends import Backend
+from mmviz.training.questions import BUSY_SCENES, FAMILIES, Question
+from mmviz.training.trios import Trio, World
+from mmviz.types import AttentionRecord, Change, Picture, PixelBox, Request, Sample, Seconds, Sound
+
+FloatArray = NDArray[np.float64]
+OWN_SCENES = {"name": 1, "mask": 2}
+"""Families whose pointing is measured in their own scenes of one and two things."""
+SPEECH_FAMILIES = ("heard", "said", "seen", "relheard")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One trio with one question, and what goes into the model."""
+
+    trio: Trio
+    question: Question
+    sample: Sample
+
+
+@dataclass
+class Score:
+    """Hits out of trials. ``chance``: the expected hits of a blind guess, added up."""
+
+    hits: float = 0.0
+    of: int = 0
+    chance: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.hits / self.of if self.of else float("nan")
+
+    @property
+    def blind(self) -> float:
+        return self.chance / self.of if self.of else float("nan")
+
+    def add(self, hit: bool, chance: float) -> None:
+        self.hits, self.of, self.chance = self.hits + hit, self.of + 1, self.chance + chance
+
+
+@dataclass
+class Pointing:
+    """Pointing of one way of looking, by family."""
+
+    image: dict[str, Score] = field(default_factory=dict)
+    audio: dict[str, Score] = field(default_factory=dict)
+
+    def total(self, modality: str) -> Score:
+        """All families in scenes of three or more things (picture), or in busy sounds."""
+        scores = self.image if modality == "image" else self.audio
+        kept = [score for family, score in scores.items() if modality == "audio" or family not in OWN_SCENES]
+        return Score(sum(s.hits for s in kept), sum(s.of for s in kept), sum(s.chance for s in kept))
+
+
+def cases(world: World, seed: int, family: str, count: int, busy: bool) -> Iterator[Case]:
+    """``count`` trios of one family. ``busy``: three to five things (one or two where the family asks that) and a
+    phrase or a second sound; otherwise as in training."""
+    rng = np.random.default_rng([seed, FAMILIES.index(family), int(busy)])
+    made = 0
+    while made < count:
+        things = int(rng.integers(3, 6)) if busy and family in BUSY_SCENES else None
+        things = OWN_SCENES.get(family, 1 if family == "odd" else things)
+        trio = world.trio(rng, [family], things, busy=True if busy else None)
+        if trio.questions[0].family != family:
+            continue
+        made += 1
+        sound = Sound(trio.sound.wave, 16_000, len(trio.sound.wave) / 16_000)
+        side = trio.scene.pixels.shape[0]
+        sample = Sample(Picture(trio.scene.pixels, side, side), trio.questions[0].text, sound)
+        yield Case(trio, trio.questions[0], sample)
+
+
+def accuracy(
+    backend: Backend, model: str, world: World, seed: int, count: int, families: Sequence[str] = FAMILIES,
+    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
+) -> dict[str, tuple[Score, float]]:  # fmt: skip
+    """Answers by family: the score, and the share that the commonest right answer would get."""
+    found: dict[str, tuple[Score, float]] = {}
+    for family in families:
+        score, truths = Score(), Counter[str]()
+        for case in cases(world, seed, family, count, busy=False):
+            (record,) = backend.run([Request(model, case.sample, changes)])
+            score.add(record.answers[0].label == case.question.answer, 0.0)
+            truths[case.question.answer] += 1
+            tick()
+        found[family] = (score, truths.most_common(1)[0][1] / count)
+    return found
+
+
+def pointing(
+    backend: Backend, model: str, world: World, seed: int, count: int, ways: Sequence[Way] | None = None,
+    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
+) -> dict[str, Pointing]:  # fmt: skip
+    """Pointing from the answer token, by way of looking (None: every layer's mean, every head, rollout, relevance)
+    and family; under ``energy`` the loudest frame instead."""
+    table: dict[str, Pointing] = {"energy": Pointing()}
+    for family in FAMILIES:
+        for case in cases(world, seed, family, count, busy=True):
+            (record,) = backend.run([Request(model, case.sample, changes, relevance=True)])
+            boxes, others = targets(case)
+            spoken = speaks(case)
+            tokens = record.streams[record.maps[-1].keys]
+            if spoken:
+                table["energy"].audio.setdefault(family, Score()).add(*_loudest(case))
+            for way in ways or all_ways(record):
+                amounts = looked(record, way, 0, "from", record.relevance)
+                entry = table.setdefault(str(way), Pointing())
+                if boxes:
+                    patches = [k for k, token in enumerate(tokens) if isinstance(token.where, PixelBox)]
+                    best = tokens[patches[int(np.argmax(amounts[patches]))]].where
+                    assert isinstance(best, PixelBox)
+                    side = case.trio.scene.pixels.shape[0]
+                    hit = any(_in_box(best, box, side) for box in boxes)
+                    entry.image.setdefault(family, Score()).add(hit, len(boxes) / (len(boxes) + others))
+                if spoken:
+                    frames = [k for k, token in enumerate(tokens) if isinstance(token.where, Seconds)]
+                    moment = tokens[frames[int(np.argmax(amounts[frames]))]].where
+                    assert isinstance(moment, Seconds)
+                    entry.audio.setdefault(family, Score()).add(_in_time(moment, case), _time_share(case))
+            tick()
+    return table
+
+
+def all_ways(record: AttentionRecord) -> list[Way]:
+    """Every layer's mean, every head, rollout and relevance."""
+    layers = range(len(record.maps))
+    heads = [Way("head", layer, head) for layer in layers for head in range(record.maps[layer].heads)]
+    return [*(Way("mean", layer) for layer in layers), *heads, Way("rollout"), Way("relevance")]
+
+
+def targets(case: Case) -> tuple[list[tuple[float, float, float, float]], int]:
+    """Boxes on which the strongest patch may lie, and how many other things there are; none: not judged."""
+    question, things = case.question, case.trio.scene.things
+    judged = {
+        "name": True, "mask": True, "count": True, "caption": True, "there": question.answer == "yes",
+        "seen": question.answer == "yes", "rel": bool(question.things), "relheard": bool(question.things),
+    }  # fmt: skip
+    if not judged.get(question.family):
+        return [], 0
+    chosen = list(question.things)
+    if question.family == "rel":
+        chosen += [k for k, thing in enumerate(things) if thing.word in question.words]
+    if question.family == "relheard":
+        chosen += [k for k, thing in enumerate(things) if thing.word == case.trio.sound.word]
+    return [things[k].box for k in chosen], len(things) - len(chosen)
+
+
+def speaks(case: Case) -> bool:
+    """Whether the spoken word is what the strongest frame must lie in."""
+    family = case.question.family
+    return family in SPEECH_FAMILIES and not (family == "said" and case.question.answer == "no")
+
+
+def _in_box(patch: PixelBox, box: tuple[float, float, float, float], side: int) -> bool:
+    width, height = patch.x1 - patch.x0, patch.y1 - patch.y0
+    x, y = (patch.x0 + patch.x1) / 2, (patch.y0 + patch.y1) / 2
+    x0, y0, x1, y1 = (edge * side for edge in box)
+    return x0 - width <= x <= x1 + width and y0 - height <= y <= y1 + height
+
+
+FRAME = 0.08
+
+
+def _in_time(frame: Seconds, case: Case) -> bool:
+    middle = (frame.start + frame.end) / 2
+    return case.trio.sound.start - FRAME <= middle <= case.trio.sound.end + FRAME
+
+
+def _time_share(case: Case) -> float:
+    sound = case.trio.sound
+    return min(1.0, (sound.end - sound.start + 2 * FRAME) / (len(sound.wave) / 16_000))
+
+
+def _loudest(case: Case) -> tuple[bool, float]:
+    wave = case.trio.sound.wave
+    size = int(FRAME * 16_000)
+    energy = [float((wave[start : start + size] ** 2).sum()) for start in range(0, len(wave), size)]
+    start = int(np.argmax(energy)) * FRAME
+    return _in_time(Seconds(start, start + FRAME), case), _time_share(case)

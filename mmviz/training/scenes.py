@@ -1,0 +1,173 @@
+"""Pictures of the world: one to five drawn objects on a ground, with the truth about where each lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+Sprites = Mapping[str, Sequence[NDArray[np.uint8]]]
+"""word -> its drawings, each uint8 ``[side, side, 4]``, straight alpha."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object of a picture. ``box`` is ``(x0, y0, x1, y1)`` of its visible pixels, as fractions of the side."""
+
+    word: str
+    box: tuple[float, float, float, float]
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+
+@dataclass(frozen=True)
+class Scene:
+    """``pixels`` uint8 ``[side, side, 3]``; ``cover`` uint8 ``[side, side]``: 0 ground, k the k-th thing (from 1)."""
+
+    pixels: NDArray[np.uint8]
+    cover: NDArray[np.uint8]
+    things: tuple[Thing, ...]
+
+
+def ground(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
+    """A plain, gradient or textured ground, float32 0..255 ``[side, side, 3]``."""
+    first, second = (_ground_colour(rng) for _ in range(2))
+    kind = rng.integers(4)
+    if kind == 0:
+        return np.broadcast_to(first, (side, side, 3)).astype(np.float32)
+    if kind == 1:
+        angle = rng.uniform(0, 2 * np.pi)
+        y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
+        mix = np.clip((x * np.cos(angle) + y * np.sin(angle)) + 0.5, 0, 1)[..., None]
+        return np.asarray(first * (1 - mix) + second * mix, np.float32)
+    cells = int(rng.choice([3, 5, 9, 18, 36]))
+    coarse = rng.random((cells, cells)).astype(np.float32)
+    if kind == 3:
+        coarse = (
+            np.add.outer(np.arange(cells), np.arange(cells)) % 2
+            if rng.random() < 0.5
+            else np.tile(np.arange(cells) % 2, (cells, 1))
+        ).astype(np.float32)
+    image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+    mix = np.clip(np.asarray(image), 0, 1)[..., None] * rng.uniform(0.2, 1.0)
+    return np.asarray(first * (1 - mix) + second * mix, np.float32)
+
+
+def _ground_colour(rng: np.random.Generator) -> NDArray[np.float32]:
+    if rng.random() < 0.35:
+        return np.full(3, rng.uniform(200, 255), dtype=np.float32)
+    return rng.uniform(20, 255, 3).astype(np.float32)
+
+
+def _varied(rng: np.random.Generator, drawing: NDArray[np.uint8], pixels: int, strength: float) -> NDArray[np.float32]:
+    """A drawing at a size, turned, warped and recoloured: float32 ``[h, w, 4]``, colour premultiplied, 0..255."""
+    image = Image.fromarray(drawing, "RGBA")
+    if rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    stretch = float(np.exp(rng.normal(0, 0.10 * strength)))
+    image = image.convert("RGBa").resize(
+        (max(4, round(pixels * min(1.0, stretch))), max(4, round(pixels * min(1.0, 1 / stretch)))),
+        Image.Resampling.BOX if pixels < drawing.shape[0] / 2 else Image.Resampling.BILINEAR,
+    )
+    if rng.random() < 0.7 * strength:
+        image = (
+            image.convert("RGBA")
+            .rotate(float(rng.normal(0, 9)), Image.Resampling.BILINEAR, expand=True)
+            .convert("RGBa")
+        )
+    array = np.asarray(image, dtype=np.float32).copy()
+    if rng.random() < 0.75 * strength:
+        array[..., :3] = _recoloured(rng, array[..., :3], array[..., 3:])
+    if rng.random() < 0.12 * strength:
+        alpha = Image.fromarray(array[..., 3].astype(np.uint8))
+        edge = np.asarray(alpha, np.float32) - np.asarray(alpha.filter(ImageFilter.MinFilter(3)), np.float32)
+        shade = float(rng.choice([0.0, 255.0]))
+        keep = 1 - edge[..., None] / 255
+        array[..., :3] = array[..., :3] * keep + shade * (1 - keep) * array[..., 3:] / 255
+    return array
+
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def _recoloured(
+    rng: np.random.Generator, colour: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    grey = (colour @ _LUMA)[..., None]
+    kind = rng.random()
+    if kind < 0.15:
+        mixed = np.broadcast_to(grey, colour.shape)
+    elif kind < 0.55:
+        turn = np.eye(3, dtype=np.float32) + rng.normal(0, 0.16, (3, 3)).astype(np.float32)
+        mixed = colour @ (turn / turn.sum(0, keepdims=True))
+    else:
+        saturation = rng.uniform(0.4, 1.5)
+        mixed = grey + (colour - grey) * saturation
+    contrast, brightness = rng.uniform(0.75, 1.25), rng.uniform(-25, 25)
+    level = alpha / 255
+    return np.clip((mixed - 128 * level) * contrast + (128 + brightness) * level, 0, alpha).astype(np.float32)
+
+
+def compose(
+    rng: np.random.Generator, words: Sequence[str], sprites: Sprites, side: int = 160, strength: float = 1.0
+) -> Scene:
+    """Draw ``words`` at random places, hardly overlapping.
+
+    ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished picture.
+    Sizes are 15-45 % of the side.  Raises ``KeyError`` for a word without a drawing.
+    """
+    canvas = ground(rng, side)
+    cover = np.zeros((side, side), dtype=np.uint8)
+    boxes: list[tuple[int, int, int, int]] = []
+    largest = {1: 0.45, 2: 0.45, 3: 0.42, 4: 0.38, 5: 0.34}[len(words)]
+    for number, word in enumerate(words, start=1):
+        drawings = sprites[word]
+        share = rng.uniform(0.16, largest)
+        for attempt in range(40):
+            pixels = max(round(0.15 * side), round(side * share * 0.97**attempt))
+            x, y = (int(rng.integers(0, side - pixels + 1)) for _ in range(2))
+            if all(_apart((x, y, x + pixels, y + pixels), other) for other in boxes):
+                break
+        piece = _varied(rng, drawings[int(rng.integers(len(drawings)))], pixels, strength)
+        spare = [max(0, length - pixels) // 2 for length in piece.shape[:2]]
+        piece = piece[spare[0] : spare[0] + pixels, spare[1] : spare[1] + pixels]
+        height, width = piece.shape[:2]
+        x, y = x + (pixels - width) // 2, y + (pixels - height) // 2
+        region = (slice(y, y + height), slice(x, x + width))
+        canvas[region] = canvas[region] * (1 - piece[..., 3:] / 255) + piece[..., :3]
+        cover[region][piece[..., 3] > 100] = number
+        boxes.append((x, y, x + width, y + height))
+    pixels_out = _finished(rng, canvas, strength)
+    return Scene(pixels_out, cover, tuple(Thing(word, _visible(cover == k)) for k, word in enumerate(words, start=1)))
+
+
+def _apart(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    area = min((b[2] - b[0]) * (b[3] - b[1]) for b in (first, second))
+    return width <= 0 or height <= 0 or width * height < 0.05 * area
+
+
+def _visible(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    side = mask.shape[0]
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return (0.0, 0.0, 0.0, 0.0)
+    return columns[0] / side, rows[0] / side, (columns[-1] + 1) / side, (rows[-1] + 1) / side
+
+
+def _finished(rng: np.random.Generator, canvas: NDArray[np.float32], strength: float) -> NDArray[np.uint8]:
+    if rng.random() < 0.3 * strength:
+        canvas = canvas * rng.uniform(0.8, 1.2) + rng.uniform(-15, 15)
+    if rng.random() < 0.25 * strength:
+        canvas = canvas + rng.normal(0, rng.uniform(2, 12), canvas.shape).astype(np.float32)
+    pixels = np.clip(canvas, 0, 255).astype(np.uint8)
+    if rng.random() < 0.15 * strength:
+        blur = ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9)) * canvas.shape[0] / 160)
+        pixels = np.asarray(Image.fromarray(pixels).filter(blur))
+    return pixels

@@ -1,0 +1,142 @@
+"""The tables that ``mmviz evaluate`` prints, measured afresh each time."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mmviz.analysis.select import Way, looked
+from mmviz.backends import Backend
+from mmviz.training.art import concepts, styles
+from mmviz.training.evaluate import OWN_SCENES, Pointing, accuracy, cases, pointing
+from mmviz.training.questions import FAMILIES
+from mmviz.training.speech import default_cache, open_or_build
+from mmviz.training.trios import World
+from mmviz.types import Randomise, Request
+
+SEED, CHOOSING_SEED, SHUFFLE_SEED = 20_000, 30_000, 7
+Tick = Callable[[str], None]
+
+
+def worlds() -> dict[str, World]:
+    """The training art and voices on unseen scenes; held-out art; held-out voices."""
+    words, cache = concepts(), default_cache()
+    train_voices, other_voices = open_or_build(cache, "train", words), open_or_build(cache, "held_out", words)
+    return {
+        "unseen scenes": World(styles(), train_voices),
+        "held-out art": World(styles(held_out=True), train_voices),
+        "held-out voices": World(styles(), other_voices),
+    }
+
+
+def rank_ways(backend: Backend, model: str, count: int, tick: Tick) -> list[tuple[str, float, float]]:
+    """Ways of looking, best first, by the worse of picture and sound pointing, on seeds of their own."""
+    table = pointing(backend, model, worlds()["unseen scenes"], CHOOSING_SEED, count, tick=lambda: tick("choosing"))
+    rows = [
+        (way, found.total("image").rate, found.total("audio").rate) for way, found in table.items() if way != "energy"
+    ]
+    return sorted(rows, key=lambda row: -min(row[1:]))
+
+
+def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> dict[str, Any]:
+    """Everything that ``mmviz evaluate`` prints, as plain values."""
+    places = worlds()
+    result: dict[str, Any] = {"seed": SEED, "count": count, "way": way, "machine": _machine(), "accuracy": {}}
+    for name, world in places.items():
+        found = accuracy(backend, model, world, SEED, count, tick=lambda name=name: tick(name))  # type: ignore[misc]
+        result["accuracy"][name] = {
+            family: {"accuracy": score.rate, "majority": majority} for family, (score, majority) in found.items()
+        }
+    table = pointing(backend, model, places["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
+    best = max((w for w in table if w.startswith("head")), key=lambda w: min(_both(table[w])))
+    shown = list(dict.fromkeys([way, *(w for w in table if w.startswith("mean")), best, "rollout", "relevance"]))
+    result["pointing"] = {w: _plain(table[w]) for w in shown}
+    result["energy"] = {"audio": table["energy"].total("audio").rate}
+    shuffled = (Randomise(SHUFFLE_SEED),)
+    control = pointing(
+        backend, model, places["unseen scenes"], SEED, max(20, count // 4), [Way.parse(way)], shuffled,
+        tick=lambda: tick("shuffled weights"),
+    )  # fmt: skip
+    result["shuffled"] = {**_plain(control[way]), "spearman": _likeness(backend, model, places["unseen scenes"], way)}
+    return result
+
+
+def _both(found: Pointing) -> tuple[float, float]:
+    return found.total("image").rate, found.total("audio").rate
+
+
+def _plain(found: Pointing) -> dict[str, Any]:
+    families = {
+        modality: {family: score.rate for family, score in scores.items()}
+        for modality, scores in (("image", found.image), ("audio", found.audio))
+    }
+    image, audio = found.total("image"), found.total("audio")
+    return {"image": image.rate, "image chance": image.blind, "audio": audio.rate, "audio chance": audio.blind,
+            "families": families}  # fmt: skip
+
+
+def _likeness(backend: Backend, model: str, world: World, way: str) -> float:
+    """Mean absolute Spearman correlation between maps of trained and shuffled weights, patches and frames alone."""
+    from scipy.stats import spearmanr
+
+    found = []
+    for family in ("there", "heard"):
+        for case in cases(world, SEED, family, 20, busy=True):
+            records = [
+                backend.run([Request(model, case.sample, changes, relevance=way == "relevance")])[0]
+                for changes in ((), (Randomise(SHUFFLE_SEED),))
+            ]
+            modality = "image" if family == "there" else "audio"
+            tokens = records[0].streams[records[0].maps[-1].keys]
+            kept = [k for k, token in enumerate(tokens) if token.modality == modality and token.where is not None]
+            maps = [looked(record, Way.parse(way), 0, "from", record.relevance)[kept] for record in records]
+            found.append(abs(float(spearmanr(*maps).statistic)))
+    return float(np.mean(found))
+
+
+def _machine() -> str:
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    return f"{platform.machine()}, {device}, torch {torch.__version__}"
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The tables as the README and the card hold them."""
+    groups = result["accuracy"]
+    lines = [
+        f"{result['count']} trios a family, seed {result['seed']}, {result['machine']}.", "",
+        "| family | majority | " + " | ".join(groups) + " |", "|---|---|" + "---|" * len(groups),
+    ]  # fmt: skip
+    first = next(iter(groups.values()))
+    for family in FAMILIES:
+        values = " | ".join(f"{group[family]['accuracy']:.2f}" for group in groups.values())
+        lines.append(f"| {family} | {first[family]['majority']:.2f} | {values} |")
+    means = " | ".join(f"**{np.mean([row['accuracy'] for row in group.values()]):.2f}**" for group in groups.values())
+    lines += [f"| **all** | {np.mean([row['majority'] for row in first.values()]):.2f} | {means} |", ""]
+    lines += ["| way of looking | picture | sound | name, one thing | mask, two things |", "|---|---|---|---|---|"]
+    for way, row in result["pointing"].items():
+        chosen = " (chosen)" if way == result["way"] else ""
+        own = " | ".join(f"{row['families']['image'].get(family, float('nan')):.2f}" for family in OWN_SCENES)
+        lines.append(f"| {way}{chosen} | {row['image']:.2f} | {row['audio']:.2f} | {own} |")
+    row, control = result["pointing"][result["way"]], result["shuffled"]
+    lines.append(f"| chance | {row['image chance']:.2f} | {row['audio chance']:.2f} | | |")
+    lines.append(f"| loudest frame | | {result['energy']['audio']:.2f} | | |")
+    lines.append(f"| {result['way']}, shuffled weights | {control['image']:.2f} | {control['audio']:.2f} | | |")
+    lines += ["", f"Maps of shuffled weights resemble the trained ones by |Spearman| = {control['spearman']:.2f}.", ""]
+    families = [f for f in FAMILIES if f in row["families"]["image"] or f in row["families"]["audio"]]
+    lines += ["| pointing by family (" + result["way"] + ") | picture | sound |", "|---|---|---|"]
+    for family in families:
+        cells = (row["families"][modality].get(family) for modality in ("image", "audio"))
+        lines.append(f"| {family} | " + " | ".join("" if cell is None else f"{cell:.2f}" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def trials(count: int, choose: bool) -> int:
+    """How many trios will be run, for a progress bar."""
+    if choose:
+        return count * len(FAMILIES)
+    return count * len(FAMILIES) * 4 + max(20, count // 4) * len(FAMILIES)

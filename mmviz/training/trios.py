@@ -1,0 +1,56 @@
+"""Trios of the world: a picture, a sound and questions about them, from one random generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.training.art import concepts, load_sprites
+from mmviz.training.questions import FAMILIES, Asker, Question
+from mmviz.training.scenes import Scene, compose
+from mmviz.training.sounds import Sound, compose_sound
+from mmviz.training.speech import SpeechBank
+
+
+@dataclass(frozen=True)
+class Trio:
+    """One picture, one sound, and the questions asked of them."""
+
+    scene: Scene
+    sound: Sound
+    questions: tuple[Question, ...]
+
+
+class World:
+    """Draws, speaks and asks. ``styles`` are art sets, ``bank`` the voices."""
+
+    def __init__(self, styles: Sequence[str], bank: SpeechBank):
+        self.bank = bank
+        drawings: dict[str, list[NDArray[np.uint8]]] = {}
+        for style in styles:
+            for word, sprite in load_sprites(style).items():
+                drawings.setdefault(word, []).append(sprite)
+        self.sprites: Mapping[str, list[NDArray[np.uint8]]] = drawings
+        self.words = tuple(word for word in concepts() if word in drawings)
+        self.asker = Asker(concepts())
+
+    def trio(
+        self, rng: np.random.Generator, families: Sequence[str], count: int | None = None, strength: float = 1.0,
+        busy: bool | None = None,
+    ) -> Trio:  # fmt: skip
+        """A picture of ``count`` things (None: one to five), a sound, and one question of each of ``families``.
+
+        A family that this picture cannot be asked is replaced by one that it can.
+        """
+        count = count or int(rng.integers(1, 6))
+        names = [str(word) for word in rng.choice(self.words, count, replace=False)]
+        spoken = str(rng.choice(names)) if rng.random() < 0.5 else str(rng.choice(self.asker.words))
+        scene = compose(rng, names, self.sprites, strength=strength)
+        voice = str(rng.choice(self.bank.voices))
+        sound = compose_sound(rng, spoken, lambda text: self.bank.clip(voice, text), busy, strength)
+        possible = [family for family in FAMILIES if self.asker.can_ask(family, scene.things, spoken)]
+        asked = [family if family in possible else str(rng.choice(possible)) for family in families]
+        return Trio(scene, sound, tuple(self.asker.ask(rng, family, scene.things, spoken) for family in asked))

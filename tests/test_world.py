@@ -1,0 +1,221 @@
+"""The world whose truth is known: what is drawn, spoken and asked is what the labels say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmviz.training.art import concepts, load_sprites, styles
+from mmviz.training.data import Encoder, Recipe, Stream
+from mmviz.training.labels import owners, picture_arrays, sound_arrays
+from mmviz.training.questions import FAMILIES, RELATIONS, Asker, Question, related, stands
+from mmviz.training.scenes import Scene, Thing, compose
+from mmviz.training.sounds import CARRIERS, compose_sound
+from mmviz.training.trios import Trio, World
+from mmviz.training.words import answers, build_tokenizer
+
+
+class Voices:
+    """A stand-in for the speech bank: every text is a tone, so that tests need no synthesiser."""
+
+    voices = ("tone",)
+
+    def clip(self, voice: str, text: str) -> NDArray[np.float32]:
+        length = 8_000 if text in CARRIERS else 6_000
+        return (0.5 * np.sin(np.arange(length) * 0.3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(("noto", "twemoji"), Voices())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder(build_tokenizer(concepts()), concepts())
+
+
+def square(word: str, x: float, y: float, half: float = 0.05) -> Thing:
+    return Thing(word, (x - half, y - half, x + half, y + half))
+
+
+def test_the_held_out_art_is_held_out() -> None:
+    assert styles(held_out=True) == ("fxemoji",) and "fxemoji" not in styles()
+    assert len(concepts()) == 148 and set(load_sprites("noto")) == set(concepts())
+
+
+def test_boxes_hold_the_drawing_and_nothing_else() -> None:
+    red = np.zeros((96, 96, 4), np.uint8)
+    red[..., 0], red[..., 3] = 255, 255
+    for seed in range(20):
+        scene = compose(np.random.default_rng(seed), ["cat"], {"cat": [red]}, strength=0.0)
+        x0, y0, x1, y1 = (round(edge * 160) for edge in scene.things[0].box)
+        inside = np.zeros((160, 160), bool)
+        inside[y0:y1, x0:x1] = True
+        assert (scene.pixels[inside] == (255, 0, 0)).all(-1).mean() > 0.95
+        assert (scene.cover[inside] == 1).mean() > 0.95 and (scene.cover[~inside] == 0).all()
+        assert 0.14 <= max(x1 - x0, y1 - y0) / 160 <= 0.46
+
+
+def test_a_dot_is_found_within_one_patch(encoder: Encoder) -> None:
+    dot = np.full((96, 96, 4), 255, np.uint8)
+    for seed in range(20):
+        scene = compose(np.random.default_rng(seed), ["cat"], {"cat": [dot]}, strength=0.0)
+        sound = compose_sound(np.random.default_rng(seed), "cat", lambda text: np.ones(4_000, np.float32))
+        arrays = picture_arrays(Trio(scene, sound, ()), encoder.word_index)
+        (centre,) = np.flatnonzero(arrays["patch_centre"])
+        x, y = scene.things[0].centre
+        assert abs((centre % 10 + 0.5) / 10 - x) <= 0.0501 and abs((centre // 10 + 0.5) / 10 - y) <= 0.0501
+        assert arrays["patch_word"][centre] == encoder.word_index["cat"]
+        assert np.abs(arrays["patch_offset"][centre]).max() <= 0.0501
+        assert np.allclose(arrays["patch_offset"][centre] + ((centre % 10 + 0.5) / 10, (centre // 10 + 0.5) / 10), (x, y))
+
+
+def test_the_word_sounds_in_its_interval() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        sound = compose_sound(rng, "cat", lambda text: Voices().clip("tone", text), busy=False, strength=0.0)
+        assert 0 <= sound.start < sound.end <= len(sound.wave) / 16_000 <= 4.0
+        inside = slice(round(sound.start * 16_000), round(sound.end * 16_000))
+        energy = sound.wave.astype(np.float64) ** 2
+        assert energy[inside].sum() > 0.95 * energy.sum()
+
+
+def test_frames_are_labelled_where_the_word_sounds(world: World, encoder: Encoder) -> None:
+    trio = world.trio(np.random.default_rng(4), ["heard"], busy=True)
+    arrays = sound_arrays(trio, encoder.word_index)
+    said = np.flatnonzero(arrays["frame_word"] == encoder.word_index[trio.sound.word])
+    assert len(said) >= 3
+    assert trio.sound.start <= (said[0] + 0.5) * 0.08 and (said[-1] + 0.5) * 0.08 <= trio.sound.end
+    assert arrays["mel"].shape == (64, 400) and arrays["frames"] == -(-len(trio.sound.wave) // 1280)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "true"),
+    [((0.2, 0.5), (0.8, 0.6), "left of"), ((0.8, 0.5), (0.2, 0.4), "right of"), ((0.5, 0.1), (0.6, 0.9), "above"),
+     ((0.5, 0.9), (0.4, 0.1), "below")],
+)  # fmt: skip
+def test_relations_by_hand(first: tuple[float, float], second: tuple[float, float], true: str) -> None:
+    one, other = square("cat", *first), square("dog", *second)
+    assert [relation for relation in RELATIONS if stands(one, relation, other)] == [true]
+
+
+def test_the_nearest_of_several_answers() -> None:
+    things = [square("cat", 0.9, 0.5), square("dog", 0.1, 0.5), square("bus", 0.5, 0.6), square("sun", 0.9, 0.1)]
+    assert related(things, "left of", 0) == [2, 1] and related(things, "above", 0) == [3]
+    assert related(things, "right of", 0) == []
+
+
+def test_answers_are_balanced(world: World) -> None:
+    rng = np.random.default_rng(0)
+    asker = Asker(concepts())
+    found: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
+    both = 0
+    for _ in range(3_000):
+        count = int(rng.integers(1, 6))
+        names = [str(word) for word in rng.choice(concepts(), count, replace=False)]
+        things = [square(name, *rng.random(2)) for name in names]
+        spoken = names[0] if rng.random() < 0.5 else str(rng.choice(concepts()))
+        for family in FAMILIES:
+            if asker.can_ask(family, things, spoken):
+                question = asker.ask(rng, family, things, spoken)
+                found[family][question.answer] += 1
+                both += family == "caption" and question.answer == "no" and len(question.things) == 2
+    for family in ("there", "said", "seen", "caption"):
+        assert 0.45 < found[family]["yes"] / found[family].total() < 0.55, family
+    for family in ("rel", "relheard"):
+        assert 0.02 < found[family]["nothing"] / found[family].total() <= 0.2, family
+    assert all(0.16 < found["count"][str(k)] / 3_000 < 0.24 for k in range(1, 6))
+    assert all(0.18 < found["odd"][kind] / found["odd"].total() < 0.32 for kind in ("image", "text", "audio", "none"))
+    assert 0.4 < both / found["caption"]["no"] < 0.6
+
+
+def reference_answer(trio: Trio, question: Question) -> str:
+    """The rules of the world, written once more from the question's text alone."""
+    text = question.text.lower().rstrip("?.")
+    shown = {thing.word: thing for thing in trio.scene.things}
+    named = [word for word in concepts() if f" {word} " in f" {text} "]
+    relation = next((relation for relation in RELATIONS if f" {relation} " in f" {text} "), None)
+    if text in ("what is it", "what is in the picture"):
+        return next(iter(shown))
+    if text in ("what was said", "which word was spoken"):
+        return trio.sound.word
+    if text.startswith("how many"):
+        return str(len(shown))
+    if text in ("is the spoken thing in the picture", "can you see what was said"):
+        return "yes" if trio.sound.word in shown else "no"
+    if text.startswith(("did you hear", "was ")):
+        return "yes" if named == [trio.sound.word] else "no"
+    if text.startswith(("is there", "can you see")):
+        return "yes" if named[0] in shown else "no"
+    if "[mask]" in text:
+        return next(word for word in shown if word != named[0])
+    if text.startswith("what is") and relation:
+        anchor = trio.sound.word if "spoken" in text else named[0]
+        names = list(shown)
+        found = related(trio.scene.things, relation, names.index(anchor))
+        return names[found[0]] if found else "nothing"
+    if relation:
+        first, second = sorted(named, key=lambda word: f" {text} ".index(f" {word} "))
+        if first not in shown or second not in shown:
+            return "no"
+        return "yes" if stands(shown[first], relation, shown[second]) else "no"
+    triple = [next(iter(shown)), named[0], trio.sound.word]
+    if len(set(triple)) == 1:
+        return "none"
+    return next(kind for k, kind in enumerate(("image", "text", "audio")) if triple.count(triple[k]) == 1)
+
+
+def test_every_answer_is_true(world: World) -> None:
+    rng = np.random.default_rng(8)
+    asked = Counter[str]()
+    for _ in range(150):
+        trio = world.trio(rng, list(FAMILIES))
+        for question in trio.questions:
+            assert question.answer == reference_answer(trio, question), question
+            assert question.answer in answers(concepts())
+            asked[question.family] += 1
+    assert set(asked) == set(FAMILIES)
+
+
+def test_evidence_lies_on_what_the_answer_rests_on(world: World, encoder: Encoder) -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(40):
+        trio = world.trio(rng, ["there", "relheard"])
+        scene = encoder.scene(trio)
+        owner = owners(trio)
+        for question in trio.questions:
+            arrays = encoder.question(trio, question, scene, (True, True, True))
+            marked = set(owner[arrays["patch_evidence"] == 1].tolist())
+            assert marked == set(question.things)
+            assert (arrays["frame_evidence"] == 1).any() == question.sound
+            dropped = encoder.question(trio, question, scene, (False, True, True))
+            assert (dropped["patch_evidence"] == -1).all() and dropped["answer"] == arrays["answer"]
+
+
+def test_a_batch_depends_on_its_seed_alone(world: World, encoder: Encoder) -> None:
+    stream = Stream(world, encoder, Recipe(scenes=2, questions=3, drop=0.2, many_words=0.3), seed=5)
+    first, again, other = (stream.batch(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert all(bool((first[name] == again[name]).all()) for name in first)
+    assert not bool((first["image"] == other["image"]).all())
+    assert len(first["image"]) == 2 and len(first["text"]) == 6 and int(first["pieces"].max()) == first["text"].shape[1]
+
+
+def test_no_word_breaks_the_tokenizer() -> None:
+    tokenizer = build_tokenizer(concepts())
+    for text in ("Is there an axolotl?", "pizza-shaped ☃ moon!", "ÉLAN vital", "狗 and 猫", "x" * 300):
+        encoded = tokenizer.encode(text)
+        assert encoded.ids and all(0 <= start < end <= len(text) for start, end in encoded.offsets)
+    assert tokenizer.encode("A Dog and a [MASK].").tokens == ["a", "dog", "and", "a", "[MASK]", "."]
+    assert tokenizer.encode("axolotl").tokens == ["a", *(f"##{letter}" for letter in "xolotl")]
+
+
+def test_scenes_keep_their_truth(world: World) -> None:
+    scene: Scene = world.trio(np.random.default_rng(2), [], count=5).scene
+    assert len({thing.word for thing in scene.things}) == 5 and scene.pixels.shape == (160, 160, 3)
+    for number, thing in enumerate(scene.things, start=1):
+        rows, columns = np.nonzero(scene.cover == number)
+        assert thing.box[0] == columns.min() / 160 and thing.box[3] == (rows.max() + 1) / 160
