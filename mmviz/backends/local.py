@@ -1,0 +1,136 @@
+"""Models on this machine: on the GPU when there is one, else on the CPU."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import mmviz
+from mmviz.backends import Progress, Stop, never, quiet
+from mmviz.capture import attention_map, listening, relevance
+from mmviz.capture.listen import ROUTE
+from mmviz.models import CATALOGUE, Model, load_model
+from mmviz.types import Answer, AttentionRecord, Card, Drop, Modality, Randomise, Request, Sample, Uniform
+
+
+def best_device() -> str:
+    """``cuda`` where torch can use one, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class LocalBackend:
+    """Runs models in this process; one run at a time for each model, so that many visitors do not mix."""
+
+    def __init__(self, device: str | None = None):
+        self.device = device or best_device()
+        self._models: dict[str, Model] = {}
+        self._lock = threading.Lock()
+
+    def models(self) -> tuple[Card, ...]:
+        """Cards of the models that can be run here."""
+        return tuple(self._model(name).card for name in CATALOGUE)
+
+    def run(
+        self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
+    ) -> tuple[AttentionRecord, ...]:
+        """One record a request, in order; fewer where ``stop`` said so between two of them."""
+        records: list[AttentionRecord] = []
+        for request in requests:
+            if stop():
+                break
+            with self._lock:
+                records.append(self._run(request))
+            progress(len(records), len(requests))
+        return tuple(records)
+
+    def _model(self, name: str, randomised: int | None = None) -> Model:
+        key = name if randomised is None else f"{name} randomised {randomised}"
+        if key not in self._models:
+            model = load_model(name, self.device)
+            if randomised is not None:
+                _shuffle(model.module, randomised)
+            self._models[key] = model
+        return self._models[key]
+
+    def _run(self, request: Request) -> AttentionRecord:
+        seeds = [change.seed for change in request.changes if isinstance(change, Randomise)]
+        model = self._model(request.model, seeds[-1] if seeds else None)
+        torch.manual_seed(request.seed)
+        clock = [time.perf_counter()]
+        prepared = model.prepare(_without(request))
+        clock.append(time.perf_counter())
+        uniform = _uniform if any(isinstance(change, Uniform) for change in request.changes) else None
+        with torch.set_grad_enabled(request.relevance), listening(model.module, model.listen.modules, uniform) as heard:
+            logits = model(prepared.tensors)
+        probabilities = logits.detach().float().softmax(-1).cpu().numpy()
+        clock.append(time.perf_counter())
+        queries, keys = model.listen.queries, model.listen.keys
+        gated = [attention_map(one, layer, queries, keys) for layer, one in enumerate(heard)]
+        maps = tuple(found for found, _ in gated)
+        relevant = relevance(logits[int(logits.argmax())], heard) if request.relevance else None
+        clock.append(time.perf_counter())
+        order = np.argsort(-probabilities, kind="stable")
+        stages = ("prepare", "model", "capture")
+        made_by: dict[str, Any] = {
+            "model": model.card.id,
+            "weights": model.card.weights_digest,
+            "trained": model.card.trained and not seeds,
+            "way": model.card.details.get("way"),
+            "changes": [str(change) for change in request.changes],
+            "device": self.device,
+            "device_name": _device_name(self.device),
+            "dtype": maps[0].dtype,
+            "seed": request.seed,
+            "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            "milliseconds": {
+                name: round((end - start) * 1e3, 2) for name, start, end in zip(stages, clock, clock[1:], strict=False)
+            },
+            "route": ROUTE,
+            "parity": max(parity for _, parity in gated),
+        }
+        return AttentionRecord(
+            id=uuid.uuid4().hex,
+            streams=prepared.streams,
+            maps=maps,
+            answers=tuple(Answer(model.card.answers[k], float(probabilities[k])) for k in order),
+            made_by=made_by,
+            notices=prepared.notices,
+            relevance=relevant,
+        )
+
+
+def _without(request: Request) -> Sample:
+    """The sample without the modalities that the request drops."""
+    dropped = {change.modality for change in request.changes if isinstance(change, Drop)}
+    fields = {Modality.IMAGE: "image", Modality.TEXT: "text", Modality.AUDIO: "audio"}
+    return replace(request.sample, **{fields[modality]: None for modality in dropped})
+
+
+def _uniform(weights: Tensor) -> Tensor:
+    """The same weight for every key that had any."""
+    allowed = (weights > 0).to(weights.dtype)
+    return allowed / allowed.sum(-1, keepdim=True)
+
+
+def _shuffle(module: torch.nn.Module, seed: int) -> None:
+    """Every parameter keeps its values but not their places (after Adebayo et al. 2018): nothing learned is left."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

@@ -1,0 +1,61 @@
+"""Models that mmviz can show: the protocol they keep, and the catalogue of those it brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mmviz.types import Card, MmvizError, Notice, Sample, Token
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where attention lives, as data: module paths in order of execution, and the streams its maps run between."""
+
+    modules: tuple[str, ...]
+    queries: str
+    keys: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sample as tensors: ``tensors`` goes into the model, ``streams`` names every token that will be attended to."""
+
+    tensors: Any
+    streams: Mapping[str, tuple[Token, ...]]
+    notices: tuple[Notice, ...] = field(default=())
+
+
+class Model(Protocol):
+    """What mmviz asks of a model."""
+
+    card: Card
+    listen: Listen
+    module: torch.nn.Module
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """Tensors and token streams for one sample. Raises ``InputError`` for a sample that the model cannot take."""
+        ...
+
+    def __call__(self, tensors: Any) -> torch.Tensor:
+        """Logits ``[answer]``, in the order of ``card.answers``."""
+        ...
+
+
+CATALOGUE = {"trio": "mmviz.models.bundled:Bundled", "toy": "mmviz.models.toy:Toy"}
+"""Model id -> where its class lives; each is made as ``Class(device)``."""
+
+
+def load_model(model: str, device: str) -> Model:
+    """Make a model of the catalogue on ``device``. Raises ``MmvizError`` (``model-unknown``)."""
+    import importlib
+
+    if model not in CATALOGUE:
+        raise MmvizError("model-unknown", model=model, known=", ".join(CATALOGUE))
+    module, name = CATALOGUE[model].split(":")
+    made: Model = getattr(importlib.import_module(module), name)(device)
+    return made

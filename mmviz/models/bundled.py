@@ -1,0 +1,128 @@
+"""The bundled `trio` as a model of mmviz: weights and card from the assets, samples to tensors, tokens to places."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from mmviz.assets_path import assets_dir
+from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.models import Listen, Prepared
+from mmviz.models.trio import FRAMES, HOPS_A_FRAME, IMAGE_SIDE, MAX_PIECES, PATCHES, Trio, TrioConfig, TrioInput
+from mmviz.types import Card, Chars, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
+
+STREAM = "tokens"
+SECONDS_A_FRAME = HOPS_A_FRAME * HOP / SAMPLE_RATE
+SECONDS = FRAMES * SECONDS_A_FRAME
+_ABSENT = "absent"
+
+
+class Bundled:
+    """`trio` with the weights that travel in ``assets/trio``, or with ``weights`` (safetensors bytes) of one's own."""
+
+    def __init__(self, device: str, weights: bytes | None = None):
+        folder = assets_dir() / "trio"
+        described = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        answers = tuple(described["answers"])
+        pieces = self.tokenizer.get_vocab()
+        data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
+        self.module = Trio(TrioConfig(len(pieces), tuple(pieces[answer] for answer in answers)))
+        state = load(data)
+        self.module.load_state_dict(
+            {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
+        )
+        self.module.to(device=device, dtype=torch.float32).eval()
+        self.device = device
+        self.card = Card(
+            id="trio", title="trio", about=described["about"], trained=True, answers=answers,
+            weights_digest=hashlib.sha256(data).hexdigest(), details=described,
+        )  # fmt: skip
+        layers = range(self.module.config.layers)
+        self.listen = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)
+
+    def __call__(self, tensors: TrioInput) -> Tensor:
+        """Logits ``[answer]``."""
+        output: Tensor = self.module(tensors).logits[0]
+        return output
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """One row of input, without padding, and its tokens in the order in which the model sees them."""
+        notices: list[Notice] = []
+        ids, words = self._words(sample.text, notices)
+        mel, moments = _frames(sample.audio, notices)
+        pixels, patches = _patches(sample.image, notices)
+        has_text, has_image, has_audio = bool(words), bool(patches), bool(moments)
+        tensors = TrioInput(
+            image=torch.from_numpy(pixels)[None], mel=torch.from_numpy(mel)[None],
+            frames=torch.tensor([max(1, len(moments))]), text=torch.tensor([ids or [0]]),
+            pieces=torch.tensor([max(1, len(ids))]), has_image=torch.tensor([has_image]),
+            has_audio=torch.tensor([has_audio]), has_text=torch.tensor([has_text]),
+        )  # fmt: skip
+        for name, value in vars(tensors).items():
+            setattr(tensors, name, value.to(self.device))
+        tokens = (
+            Token(Modality.OTHER, "answer"),
+            *(words or [Token(Modality.TEXT, _ABSENT)]),
+            *(patches or [Token(Modality.IMAGE, _ABSENT)]),
+            *(moments or [Token(Modality.AUDIO, _ABSENT)]),
+        )
+        return Prepared(tensors, {STREAM: tokens}, tuple(notices))
+
+    def _words(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
+        if text is None:
+            return [], []
+        encoded = self.tokenizer.encode(text)
+        if len(encoded.ids) > MAX_PIECES:
+            notices.append(Notice("text-cut", {"limit": MAX_PIECES}))
+        tokens = [
+            Token(Modality.TEXT, piece, Chars(start, end))
+            for piece, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
+        ]
+        return encoded.ids[:MAX_PIECES], tokens[:MAX_PIECES]
+
+
+def _patches(picture: Picture | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
+    """Pixels float32 ``[3, 160, 160]`` in -1 .. 1, and the patches, row by row, in pixels of the original."""
+    if picture is None:
+        return np.zeros((3, IMAGE_SIDE, IMAGE_SIDE), np.float32), []
+    if picture.width != picture.height:
+        notices.append(Notice("picture-squeezed", {"width": picture.width, "height": picture.height}))
+    small = Image.fromarray(picture.pixels).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(small, np.float32).transpose(2, 0, 1) / 127.5 - 1
+    across, down = (np.linspace(0, length, PATCHES + 1) for length in (picture.width, picture.height))
+    tokens = [
+        Token(
+            Modality.IMAGE, f"patch {row + 1},{column + 1}",
+            PixelBox(float(across[column]), float(down[row]), float(across[column + 1]), float(down[row + 1])),
+        )
+        for row in range(PATCHES)
+        for column in range(PATCHES)
+    ]  # fmt: skip
+    return np.ascontiguousarray(pixels), tokens
+
+
+def _frames(sound: Sound | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
+    """Log-mel float32 ``[64, 400]`` of the first 4 s, and its frames of 80 ms."""
+    hops = FRAMES * HOPS_A_FRAME
+    if sound is None:
+        return np.full((64, hops), -1, np.float32), []
+    if sound.seconds > SECONDS:
+        notices.append(Notice("sound-cut", {"seconds": sound.seconds, "limit": SECONDS}))
+    spectrogram = log_mel(sound.wave[: int(SECONDS * SAMPLE_RATE)])
+    mel = np.full((spectrogram.shape[0], hops), -1, np.float32)
+    mel[:, : spectrogram.shape[1]] = spectrogram[:, :hops]
+    frames = min(FRAMES, -(-spectrogram.shape[1] // HOPS_A_FRAME))
+    ends = [min((k + 1) * SECONDS_A_FRAME, max(sound.seconds, k * SECONDS_A_FRAME + 1e-3)) for k in range(frames)]
+    tokens = [
+        Token(Modality.AUDIO, f"{k * SECONDS_A_FRAME:.2f} s", Seconds(k * SECONDS_A_FRAME, end))
+        for k, end in enumerate(ends)
+    ]
+    return mel, tokens
