@@ -1,0 +1,175 @@
+"""The command line: ``mmviz app | explain | train | evaluate | models``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmviz.texts import sentence
+from mmviz.types import MmvizError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit code 0, or 2 with one line on stderr for input that cannot be used."""
+    options = _parser().parse_args(arguments)
+    try:
+        result: int = options.run(options)
+    except MmvizError as refusal:
+        print(f"mmviz: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mmviz: stopped.", file=sys.stderr)
+        return 130
+    return result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mmviz", description="See how image, text and audio attend to each other.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    app = commands.add_parser("app", help="open the page in a browser")
+    app.add_argument("--port", type=int, default=8501)
+    app.add_argument("--headless", action="store_true", help="do not open a browser")
+    app.set_defaults(run=_app)
+
+    explain = commands.add_parser("explain", help="run a model on a picture, a text and a sound")
+    explain.add_argument("--image", metavar="FILE", help="PNG, JPEG or WebP")
+    explain.add_argument("--text", metavar="TEXT", help="the question")
+    explain.add_argument("--audio", metavar="FILE", help="WAV, FLAC, OGG or MP3")
+    explain.add_argument("--model", default="trio")
+    explain.add_argument("--json", metavar="FILE", help="write the summary (- for standard output)")
+    explain.add_argument("--npz", metavar="FILE", help="write the whole run")
+    explain.add_argument("--png", metavar="FILE", help="write one picture to show")
+    explain.set_defaults(run=_explain)
+
+    train = commands.add_parser("train", help="train the bundled model (resumes what the folder holds)")
+    train.add_argument("--out", type=Path, default=Path("runs/trio"), metavar="FOLDER")
+    train.add_argument("--stage", choices=("encoders", "whole", "all"), default="all")
+    train.add_argument("--scenes", type=int, nargs=2, default=(60_000, 130_000), metavar=("ENCODERS", "WHOLE"))
+    train.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
+    train.add_argument("--seed", type=int, default=1)
+    train.add_argument("--device", default="auto")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="print the tables of the bundled model, measured afresh")
+    evaluate.add_argument("--count", type=int, default=200, help="trios a family")
+    evaluate.add_argument("--way", help="way of looking (default: the one the card names)")
+    evaluate.add_argument("--choose", action="store_true", help="rank the ways of looking on seeds of their own")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures as well")
+    evaluate.set_defaults(run=_evaluate)
+
+    models = commands.add_parser("models", help="list the models")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _app(options: argparse.Namespace) -> int:
+    from mmviz.app import run
+
+    command = [sys.executable, "-m", "streamlit", "run", str(Path(run.__file__)), "--server.port", str(options.port)]
+    if options.headless:
+        command += ["--server.headless", "true"]
+    return subprocess.run(command, check=False).returncode
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from mmviz.explain import explain
+
+    run = explain(image=options.image, text=options.text, audio=options.audio, model=options.model)
+    summary = run.summary()
+    if options.json == "-":
+        print(json.dumps(summary, indent=1))
+    else:
+        _print_answer(summary)
+    if options.json and options.json != "-":
+        _write(options.json, json.dumps(summary, indent=1).encode())
+    if options.npz:
+        _write(options.npz, run.to_bytes())
+    if options.png:
+        from mmviz.report import png
+
+        _write(options.png, png(run))
+    return 0
+
+
+def _print_answer(summary: dict[str, Any]) -> None:
+    for notice in summary["notices"]:
+        print(notice)
+    best = list(summary["probabilities"].items())[:5]
+    print("answer: " + " | ".join(f"{label} {probability:.2f}" for label, probability in best))
+    print(f"computed on {summary['made_by']['device_name']}, looking at {summary['attention']['method']}")
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        Path(path).write_bytes(data)
+    except OSError as problem:
+        raise MmvizError("file-unwritable", name=Path(path).name, why=problem.strerror or str(problem)) from problem
+
+
+def _train(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import best_device
+    from mmviz.training.train import plan, train
+
+    device = best_device() if options.device == "auto" else options.device
+    stages = ("encoders", "whole") if options.stage == "all" else (options.stage,)
+    start: Path | None = options.weights
+    for stage, scenes in zip(("encoders", "whole"), options.scenes, strict=True):
+        if stage not in stages:
+            continue
+        print(sentence("training", stage=stage, folder=options.out / stage, device=device))
+        with _bar(scenes) as bar:
+
+            def show(done: int, of: int, losses: dict[str, float], bar: Any = bar) -> None:
+                bar.n = done
+                bar.set_postfix(losses)
+
+            train(plan(stage, scenes), options.out / stage, options.seed, device, start, show)
+        start = options.out / stage / "weights.safetensors"
+    return 0
+
+
+def _bar(total: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, dynamic_ncols=True)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import LocalBackend
+    from mmviz.training.tables import markdown, measure, rank_ways, trials
+
+    backend = LocalBackend()
+    (card,) = (card for card in backend.models() if card.id == "trio")
+    with _bar(trials(options.count, options.choose)) as bar:
+
+        def tick(what: str) -> None:
+            bar.set_description(what)
+            bar.update()
+
+        if options.choose:
+            for way, image, audio in rank_ways(backend, "trio", options.count, tick):
+                bar.write(f"{way:12} picture {image:.2f}  sound {audio:.2f}")
+            return 0
+        result = measure(backend, "trio", options.way or card.details["way"], options.count, tick)
+    print(markdown(result))
+    if options.json:
+        _write(str(options.json), json.dumps(result, indent=1).encode())
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import LocalBackend
+
+    for card in LocalBackend().models():
+        print(f"{card.id:8} {card.about} (weights {card.weights_digest[:12]})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

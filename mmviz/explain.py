@@ -1,0 +1,125 @@
+"""The door of the library: inputs in, a run out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.analysis.modality import modality_matrix
+from mmviz.analysis.select import Way, looked, weights
+from mmviz.inputs import make_sample
+from mmviz.io import from_bytes, place, to_bytes
+from mmviz.types import AttentionRecord, Modality, Request, Sample, Token
+
+if TYPE_CHECKING:
+    from mmviz.backends import Backend
+
+
+@dataclass(frozen=True)
+class Run:
+    """One sample through one model: what went in, and what was recorded."""
+
+    sample: Sample
+    record: AttentionRecord
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens that are attended to, in the model's order."""
+        return self.record.streams[self.record.maps[-1].keys]
+
+    @property
+    def way(self) -> Way:
+        """The way of looking chosen for this model; the mean of the last layer's heads where none was chosen."""
+        chosen = self.record.made_by.get("way")
+        return Way.parse(chosen) if chosen else Way("mean", layer=len(self.record.maps) - 1)
+
+    @property
+    def asker(self) -> int:
+        """Index of the token that answers: the first special token, else the first token."""
+        return next((k for k, token in enumerate(self.tokens) if token.modality is Modality.OTHER), 0)
+
+    def attention(self, way: Way | None = None) -> NDArray[np.float64]:
+        """Attention from the answer token to every token, ``[token]``, by ``way`` (None: the chosen one)."""
+        return looked(self.record, way or self.way, self.asker, "from")
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values: answer, probabilities, tokens and their places, attention of the answer token, modality matrix,
+        notices, made_by."""
+        by_modality = {
+            modality: [
+                k for k, token in enumerate(self.tokens) if token.modality is modality and token.where is not None
+            ]
+            for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
+        }
+        attention = self.attention()
+        queries = self.record.streams[self.record.maps[-1].queries]
+        matrix = modality_matrix(weights(self.record, self.way), queries, self.tokens)
+        return {
+            "answer": self.record.answers[0].label,
+            "probabilities": {answer.label: answer.probability for answer in self.record.answers},
+            "tokens": {
+                "image": [place(self.tokens[k].where) for k in by_modality[Modality.IMAGE]],
+                "text": [
+                    {"label": self.tokens[k].label, **place(self.tokens[k].where)} for k in by_modality[Modality.TEXT]
+                ],
+                "audio": [place(self.tokens[k].where) for k in by_modality[Modality.AUDIO]],
+            },
+            "attention": {
+                "query": self.tokens[self.asker].label,
+                "method": str(self.way),
+                **{str(modality): [float(attention[k]) for k in found] for modality, found in by_modality.items()},
+            },
+            "modality_matrix": {
+                "queries": [str(modality) for modality in matrix.queries],
+                "keys": [str(modality) for modality in matrix.keys],
+                "sums": matrix.sums.tolist(),
+                "per_token": matrix.per_token.tolist(),
+                "ratio": matrix.ratio.tolist(),
+            },
+            "notices": [str(notice) for notice in (*self.sample.notices, *self.record.notices)],
+            "made_by": dict(self.record.made_by),
+        }
+
+    def to_bytes(self) -> bytes:
+        """The run as the bytes of one ``.npz`` file."""
+        return to_bytes(self.sample, self.record)
+
+    def save(self, path: str | Path) -> None:
+        """Write the run to one ``.npz`` file."""
+        Path(path).write_bytes(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Read what `save` wrote. Raises ``MmvizError`` for any other file."""
+        return cls(*from_bytes(Path(path).read_bytes()))
+
+
+@lru_cache(maxsize=1)
+def _local() -> Backend:
+    from mmviz.backends.local import LocalBackend
+
+    return LocalBackend()
+
+
+def explain(
+    image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
+    backend: Backend | None = None, seed: int = 0,
+) -> Run:  # fmt: skip
+    """Run a fusion model on a picture, a text and a sound, and keep its attention.
+
+    ``image``: path, bytes, PIL image or array; ``audio``: path, bytes or ``(array, rate in Hz)``; any may be missing.
+    Raises ``InputError`` for inputs that cannot be used, ``MmvizError`` for a model that is not known.
+    """
+    sample = make_sample(image=image, text=text, audio=audio)
+    return run_sample(sample, model=model, backend=backend, seed=seed)
+
+
+def run_sample(sample: Sample, *, model: str = "trio", backend: Backend | None = None, seed: int = 0) -> Run:
+    """`explain` for a sample that has been checked already."""
+    (record,) = (backend or _local()).run([Request(model=model, sample=sample, seed=seed)])
+    return Run(sample, record)
