@@ -1,0 +1,77 @@
+"""Attention between modalities: totals, means per token, and the ratio to uniform attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.types import Modality, Token, frozen
+
+ORDER = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.OTHER)
+
+
+@dataclass(frozen=True, eq=False)
+class ModalityMatrix:
+    """How the modalities in ``queries`` (rows) look at those in ``keys`` (columns); arrays float64 ``[row, column]``.
+
+    ``sums``: the share of attention that a query of the row gives to all keys of the column together, mean over the
+    queries; grows with the number of keys. ``per_token``: the same divided by the number of keys. ``ratio``:
+    ``per_token`` times the number of all keys; 1 is what uniform attention gives. ``counts``: keys in each column,
+    ``query_counts``: queries in each row.
+    """
+
+    queries: tuple[Modality, ...]
+    keys: tuple[Modality, ...]
+    sums: NDArray[np.float64]
+    per_token: NDArray[np.float64]
+    ratio: NDArray[np.float64]
+    counts: tuple[int, ...]
+    query_counts: tuple[int, ...]
+
+
+def modality_matrix(
+    weights: NDArray[Any], query_tokens: Sequence[Token], key_tokens: Sequence[Token]
+) -> ModalityMatrix:
+    """Sum up ``weights`` by the modality of their tokens.
+
+    Formula, for queries Q of one modality and keys K of another: ``sums = mean over q in Q of sum over k in K of
+    w[q, k]``; ``per_token = sums / |K|``; ``ratio = per_token * number of all keys``. Where every row of ``weights``
+    sums to 1, so does every row of ``sums``. A modality without tokens has no row or column; special tokens keep
+    their own.
+    Shapes: ``weights`` ``[query, key]``; the result up to 4 x 4, in the order image, text, audio, other.
+    Source: the sums as in Cao et al. 2020, "Behind the Scene" (modality importance); the rest is division.
+    Raises ``ValueError`` where the tokens do not fit the weights.
+    """
+    if weights.shape != (len(query_tokens), len(key_tokens)) or 0 in weights.shape:
+        raise ValueError(
+            f"weights {list(weights.shape)} do not fit {len(query_tokens)} queries and {len(key_tokens)} keys"
+        )
+    rows = _members(query_tokens)
+    columns = _members(key_tokens)
+    query_counts = rows.sum(axis=1)
+    counts = columns.sum(axis=1)
+    sums = (rows @ weights.astype(np.float64) @ columns.T) / query_counts[:, None]
+    per_token = sums / counts
+    return ModalityMatrix(
+        queries=_present(query_tokens),
+        keys=_present(key_tokens),
+        sums=frozen(sums),
+        per_token=frozen(per_token),
+        ratio=frozen(per_token * len(key_tokens)),
+        counts=tuple(int(count) for count in counts),
+        query_counts=tuple(int(count) for count in query_counts),
+    )
+
+
+def _present(tokens: Sequence[Token]) -> tuple[Modality, ...]:
+    found = {token.modality for token in tokens}
+    return tuple(modality for modality in ORDER if modality in found)
+
+
+def _members(tokens: Sequence[Token]) -> NDArray[np.float64]:
+    """``[modality present, token]``: 1 where the token is of the modality."""
+    return np.array([[token.modality == modality for token in tokens] for modality in _present(tokens)], np.float64)

@@ -1,0 +1,23 @@
+"""The legend of amounts as HTML, for beside the things that are no Plotly figure."""
+
+from __future__ import annotations
+
+import html
+
+from mmviz.figures.amounts import CIVIDIS, UNIT, short
+from mmviz.figures.theme import FONT, theme
+
+
+def amount_legend_html(scale_max: float, dark: bool) -> str:
+    """A bar of the colours of amounts with its printed range, 0 to ``scale_max``, and its unit."""
+    colours = theme(dark)
+    most = html.escape(short(scale_max))
+    return (
+        f"<div role='img' aria-label='{UNIT}, 0 to {most}' "
+        f"style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;color:{colours.text};"
+        f"font:12px {FONT};font-variant-numeric:tabular-nums'>"
+        f"<span>{UNIT}</span><span>0</span>"
+        f"<span style='width:120px;height:10px;border:1px solid {colours.line};"
+        f"background:linear-gradient(to right,{','.join(CIVIDIS)})'></span>"
+        f"<span>{most}</span></div>"
+    )

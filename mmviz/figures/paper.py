@@ -1,0 +1,210 @@
+"""One page for paper: picture, words, sound and answers under one scale, as a PNG of 1600 x 900 pixels."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from mmviz.figures.amounts import DIMMEST, UNIT, checked, cividis, hex_colour, ink, range_words, short
+from mmviz.figures.audio import envelope, lit_mel, mel_ticks
+from mmviz.figures.image import Pixels, Size, smaller, spotlight
+from mmviz.figures.places import stand_in
+from mmviz.figures.theme import LIGHT
+from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
+
+_INCHES = (16.0, 9.0)
+_DPI = 100
+_DIRECTIONS = {"from": "what {token} asks", "to": "who asks {token}"}
+_OTHER_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans", "WenQuanYi Micro Hei", "Noto Sans Arabic")
+_MARGIN = 0.035
+_MIDDLE = 0.47
+"""Where the right half begins."""
+
+
+def png(
+    *,
+    picture: Pixels | None,
+    text: str | None,
+    wave: NDArray[Any] | None,
+    rate: int,
+    mel: NDArray[Any] | None,
+    hop_seconds: float,
+    tokens: Sequence[Token],
+    amounts: NDArray[Any],
+    scale_max: float,
+    answers: Sequence[Answer],
+    title: str,
+    caption: str,
+    way: str,
+    direction: Literal["from", "to"],
+    token: int,
+    size: Size | None = None,
+) -> bytes:
+    """The page as PNG. ``amounts`` ``[token]`` belong to all ``tokens``; colours go from 0 to ``scale_max``.
+
+    ``way`` says how attention was looked at ("layer 6, mean over 4 heads"); ``direction`` whether the amounts are what
+    ``token`` asks (its row) or who asks it (its column). Pictures and sounds as in `picture_figure` and
+    `sound_figure`; what is missing is said to be missing. Long texts are cut with an ellipsis.
+    """
+    values = checked(tokens, amounts, scale_max)
+    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    asked = _DIRECTIONS[direction].format(token=f"“{_clip(tokens[token].label, 24)}”")
+    _write(figure, _MARGIN, 0.945, _clip(title, 84), size=22, weight="bold")
+    _write(figure, _MARGIN, 0.9, _clip(f"Attention, {asked}: {way}. Rows ask, columns are asked.", 140), size=14)
+    _draw_picture(figure, picture, tokens, values, scale_max, size)
+    _draw_words(figure, text, tokens, values, scale_max)
+    _draw_sound(figure, wave, rate, mel, hop_seconds, tokens, values, scale_max)
+    _draw_answers(figure, answers)
+    _draw_legend(figure, scale_max, values)
+    lines = textwrap.wrap(caption, 92, max_lines=3, placeholder=" …")
+    _write(figure, _MIDDLE, 0.075, "\n".join(lines), size=12, color=LIGHT.muted, va="center")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
+
+
+def _draw_picture(
+    figure: Figure, picture: Pixels | None, tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
+    size: Size | None,
+) -> None:  # fmt: skip
+    _write(figure, _MARGIN, 0.845, "Picture", size=14, weight="bold")
+    if picture is None or not any(isinstance(token.where, PixelBox) for token in tokens):
+        _missing(figure, _MARGIN, 0.8, "picture", stand_in(Modality.IMAGE, tokens, list(values)))
+        return
+    axes = figure.add_axes((_MARGIN, 0.32, 0.4, 0.51))
+    size = size or (picture.shape[1], picture.shape[0])
+    axes.imshow(spotlight(smaller(picture), tokens, values, scale_max, size), extent=(0, size[0], size[1], 0))
+    axes.set_anchor("NW")
+    axes.set_axis_off()
+
+
+def _draw_words(
+    figure: Figure, text: str | None, tokens: Sequence[Token], values: NDArray[Any],
+    scale_max: float,
+) -> None:  # fmt: skip
+    _write(figure, _MIDDLE, 0.845, "Words", size=14, weight="bold")
+    chips = sorted(
+        (token.where.start, token.where.end, index)
+        for index, token in enumerate(tokens)
+        if isinstance(token.where, Chars)
+    )
+    if text is None or not chips:
+        _missing(figure, _MIDDLE, 0.8, "text", stand_in(Modality.TEXT, tokens, list(values)))
+        return
+    width, height = figure.bbox.width, figure.bbox.height
+    x, y, last = _MIDDLE, 0.795, 0
+    for drawn, (start, end, index) in enumerate(chips):
+        word = _clip(text[max(start, last) : end] or tokens[index].label, 30)
+        last = max(last, end)
+        ground = hex_colour(values[index], scale_max)
+        chip = _write(figure, x, y, word, size=15, color=ink(ground), ha="center", va="center")
+        chip.set_bbox({"boxstyle": "round,pad=0.25", "facecolor": ground, "edgecolor": "none"})
+        number = _write(figure, x, y - 0.034, short(float(values[index])), size=9, color=LIGHT.muted, ha="center")
+        reach = max(part.get_window_extent().width for part in (chip, number)) / width
+        if x + reach > 1 - _MARGIN and x > _MIDDLE:
+            x, y = _MIDDLE, y - 62 / height
+        if y < 0.6:
+            chip.remove()
+            number.remove()
+            _write(figure, x, y, f"… and {len(chips) - drawn} more", size=12, color=LIGHT.muted, va="center")
+            return
+        chip.set_position((x + reach / 2, y))
+        number.set_position((x + reach / 2, y - 0.039))
+        x += reach + 14 / width
+
+
+def _draw_sound(
+    figure: Figure, wave: NDArray[Any] | None, rate: int, mel: NDArray[Any] | None, hop_seconds: float,
+    tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
+) -> None:  # fmt: skip
+    _write(figure, _MIDDLE, 0.535, "Sound", size=14, weight="bold")
+    spans = [(index, token.where) for index, token in enumerate(tokens) if isinstance(token.where, Seconds)]
+    if wave is None or mel is None or not spans:
+        _missing(figure, _MIDDLE, 0.49, "sound", stand_in(Modality.AUDIO, tokens, list(values)))
+        return
+    end = max(len(wave) / rate, *(span.end for _, span in spans))
+    left, width = _MIDDLE + 0.04, 1 - _MARGIN - _MIDDLE - 0.04
+    top = figure.add_axes((left, 0.4, width, 0.125))
+    times, line = envelope(wave, rate)
+    top.plot(times, line / (float(np.abs(wave).max(initial=0)) or 1.0), color=LIGHT.muted, linewidth=0.8)
+    for index, span in spans:
+        colour = hex_colour(values[index], scale_max)
+        top.bar(span.start, 0.4, span.end - span.start, bottom=-1.6, align="edge", color=colour)
+    top.set(xlim=(0, end), ylim=(-1.6, 1.05), xticks=[], yticks=[])
+    bottom = figure.add_axes((left, 0.235, width, 0.16))
+    shown = lit_mel(mel, hop_seconds, tokens, values, scale_max)
+    extent = (0, mel.shape[1] * hop_seconds, 0, mel.shape[0])
+    bottom.imshow(shown, cmap="gray", vmin=0, vmax=255, aspect="auto", origin="lower", extent=extent)
+    hertz = mel_ticks(mel.shape[0], rate)
+    bottom.set(xlim=(0, end), ylim=(0, mel.shape[0]), xlabel="time (s)", ylabel="mel band (Hz)")
+    bottom.set_yticks(list(hertz.values()), [str(value) for value in hertz])
+    for axes in (top, bottom):
+        _quiet(axes)
+
+
+def _draw_answers(figure: Figure, answers: Sequence[Answer]) -> None:
+    _write(figure, _MARGIN, 0.265, "Answer, with the model's probability", size=14, weight="bold")
+    best = sorted(answers, key=lambda answer: -answer.probability)[:5]
+    axes = figure.add_axes((_MARGIN + 0.13, 0.04, 0.22, 0.205))
+    axes.barh(range(len(best)), [answer.probability for answer in best], color=LIGHT.muted, height=0.6)
+    axes.set(xlim=(0, 1), ylim=(4.6, -0.6))
+    axes.set_axis_off()
+    for row, answer in enumerate(best):
+        style: dict[str, Any] = {"va": "center", "size": 13, "family": _families(), "parse_math": False}
+        axes.text(-0.03, row, _clip(answer.label, 20), ha="right", **style)
+        axes.text(answer.probability + 0.02, row, f"{answer.probability:.2f}", ha="left", **style)
+
+
+def _draw_legend(figure: Figure, scale_max: float, values: NDArray[Any]) -> None:
+    steps = np.linspace(0, 1, 256)
+    for left, name, colours in (
+        (_MIDDLE, "Colour", cividis(steps) / 255),
+        (_MIDDLE + 0.11, "Light", np.repeat((DIMMEST + (1 - DIMMEST) * steps)[:, None], 3, axis=1)),
+    ):
+        axes = figure.add_axes((left, 0.13, 0.09, 0.014))
+        axes.imshow(steps[None], cmap=ListedColormap(colours), aspect="auto")
+        axes.set(xticks=[], yticks=[])
+        _quiet(axes)
+        _write(figure, left, 0.15, name, size=10, color=LIGHT.muted)
+    _write(figure, _MIDDLE + 0.215, 0.137, f"{UNIT}, {range_words(scale_max, values)}", size=12, va="center")
+
+
+def _quiet(axes: Axes) -> None:
+    axes.tick_params(colors=LIGHT.text, labelsize=10, length=3)
+    for spine in axes.spines.values():
+        spine.set_color(LIGHT.line)
+
+
+def _missing(figure: Figure, x: float, y: float, what: str, instead: str) -> None:
+    _write(figure, x, y, f"No {what} was given. {_clip(instead, 70)}", size=12, color=LIGHT.muted)
+
+
+def _write(figure: Figure, x: float, y: float, words: str, **style: Any) -> Text:
+    """Text that is drawn letter by letter: dollar signs start no formula."""
+    settings: dict[str, Any] = {"color": LIGHT.text, "family": _families(), "parse_math": False}
+    return figure.text(x, y, words, **(settings | style))
+
+
+@lru_cache(maxsize=1)
+def _families() -> list[str]:
+    """Matplotlib's own font, then the installed ones with other scripts; a letter comes from the first that has it."""
+    installed = {entry.name for entry in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+
+
+def _clip(words: str, letters: int) -> str:
+    one_line = " ".join(words.split())
+    return one_line if len(one_line) <= letters else one_line[: letters - 1] + "…"

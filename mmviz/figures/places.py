@@ -1,0 +1,74 @@
+"""Tokens in words: what they are called on an axis and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmviz.figures.amounts import short
+from mmviz.types import Chars, Modality, PixelBox, Seconds, Token
+
+MODALITY_NAMES = {
+    Modality.IMAGE: "picture",
+    Modality.TEXT: "words",
+    Modality.AUDIO: "sound",
+    Modality.OTHER: "special",
+}
+
+
+def grid(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
+    """Row and column, from 1, of every token with a box: the rank of its top and left edge among all boxes."""
+    boxes = {index: token.where for index, token in enumerate(tokens) if isinstance(token.where, PixelBox)}
+    rows = np.unique([box.y0 for box in boxes.values()])
+    columns = np.unique([box.x0 for box in boxes.values()])
+    return {
+        index: (int(np.searchsorted(rows, box.y0)) + 1, int(np.searchsorted(columns, box.x0)) + 1)
+        for index, box in boxes.items()
+    }
+
+
+def names(tokens: Sequence[Token]) -> list[str]:
+    """Short names, as on an axis: the word, ``patch 3,4``, ``0.32 s``, or the token's own label."""
+    cells = grid(tokens)
+    found = []
+    for index, token in enumerate(tokens):
+        if index in cells:
+            found.append(f"patch {cells[index][0]},{cells[index][1]}")
+        elif isinstance(token.where, Seconds):
+            found.append(f"{token.where.start:.2f} s")
+        elif token.modality is not Modality.OTHER and token.where is None:
+            found.append(f"{MODALITY_NAMES[token.modality]}: {token.label}")
+        else:
+            found.append(token.label)
+    return found
+
+
+def places(tokens: Sequence[Token]) -> list[str]:
+    """Full names, as in a hover: the token and, on a second line, its place in the original input."""
+    cells = grid(tokens)
+    found = []
+    for index, token in enumerate(tokens):
+        match token.where:
+            case PixelBox(x0, y0, x1, y1):
+                row, column = cells[index]
+                across, down = f"x {x0:.0f} to {x1:.0f}", f"y {y0:.0f} to {y1:.0f}"
+                found.append(f"patch in row {row}, column {column}\n({across}, {down} px)")
+            case Seconds(start, end):
+                found.append(f"sound from {start:.2f} to {end:.2f} s")
+            case Chars(start, end):
+                found.append(f"“{token.label}”\n(characters {start + 1} to {end})")
+            case _:
+                kind = "special token" if token.modality is Modality.OTHER else MODALITY_NAMES[token.modality]
+                found.append(f"{kind}: {token.label}")
+    return found
+
+
+def stand_in(modality: Modality, tokens: Sequence[Token], amounts: Sequence[float]) -> str:
+    """What holds the place of a missing modality, and its amount; "" where nothing does."""
+    found = [
+        f"One token, “{token.label}”, stands in for it and gets {short(float(amount))}."
+        for token, amount in zip(tokens, amounts, strict=True)
+        if token.modality is modality and token.where is None
+    ]
+    return " ".join(found)

@@ -1,0 +1,146 @@
+"""The look that all Plotly figures share: colours, fonts, titles, legends, in light and dark."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mmviz.figures.amounts import short
+from mmviz.types import Modality
+
+MODALITY_COLOURS = {
+    Modality.IMAGE: "#0072B2",
+    Modality.TEXT: "#E69F00",
+    Modality.AUDIO: "#009E73",
+    Modality.OTHER: "#7f7f7f",
+}
+"""Okabe and Ito 2008; never used for amounts."""
+
+FONT = '"Source Sans Pro", "Source Sans 3", system-ui, sans-serif'
+_TITLE_LETTERS = 34
+_NOTE_LETTERS = 50
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of the page that a figure lies on; ``text`` and ``muted`` reach AA on ``ground``."""
+
+    ground: str
+    text: str
+    muted: str
+    line: str
+
+
+LIGHT = Theme(ground="#ffffff", text="#262730", muted="#5c6070", line="#c4c7d0")
+DARK = Theme(ground="#0e1117", text="#fafafa", muted="#a8adba", line="#474b57")
+
+
+def theme(dark: bool) -> Theme:
+    """The colours for a dark or a light page."""
+    return DARK if dark else LIGHT
+
+
+def plain(words: str) -> str:
+    """``words`` so that Plotly shows them letter by letter, line by line, without tags, entities or TeX."""
+    return html.escape(words, quote=False).replace("$", "&#36;").replace("\n", "<br>")
+
+
+def wrapped(words: str, letters: int) -> list[str]:
+    """Lines of at most ``letters`` characters, each `plain`."""
+    return [plain(line) for line in textwrap.wrap(words, letters)]
+
+
+def layout(title: str, note: str, dark: bool, height: int, **more: Any) -> dict[str, Any]:
+    """Layout settings: ``title`` over a smaller ``note``, both wrapped to fit 340 px; transparent paper."""
+    colours = theme(dark)
+    bold = wrapped(title, _TITLE_LETTERS)
+    small = wrapped(note, _NOTE_LETTERS)
+    notes = [f'<span style="font-size:12px;color:{colours.muted}">{line}</span>' for line in small]
+    top = 22 + 20 * len(bold) + 17 * len(small)
+    margin = {"l": 8, "r": 8, "t": top, "b": 8} | more.pop("margin", {})
+    return {
+        "title": {
+            "text": "<br>".join([f"<b>{line}</b>" for line in bold] + notes),
+            "font": {"size": 15},
+            "x": 0,
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"l": 4, "t": 14},
+        },
+        "height": height + top,
+        "margin": margin,
+        "font": {"family": FONT, "size": 12, "color": colours.text},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hoverlabel": {
+            "bgcolor": colours.ground,
+            "bordercolor": colours.muted,
+            "font": {"family": FONT, "size": 13, "color": colours.text},
+            "align": "left",
+        },
+        "showlegend": False,
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": colours.muted, "activecolor": colours.text},
+        **more,
+    }
+
+
+def colour_axis(scale_max: float, colours: list[str], title: str, dark: bool, open_end: bool = False) -> dict[str, Any]:
+    """A colour scale from 0 to ``scale_max`` with its legend: a bar under the figure, its range printed."""
+    last = short(scale_max) + ("+" if open_end else "")
+    return {
+        "cmin": 0,
+        "cmax": scale_max,
+        "colorscale": [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)],
+        "colorbar": legend_bar([0, scale_max / 2, scale_max], ["0", short(scale_max / 2), last], title, dark),
+    }
+
+
+def legend_bar(values: list[float], words: list[str], title: str, dark: bool) -> dict[str, Any]:
+    """A flat colour bar below the figure, ``words`` at ``values``, ``title`` under it."""
+    return {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 0,
+        "yref": "container",
+        "yanchor": "bottom",
+        "len": 200,
+        "lenmode": "pixels",
+        "thickness": 10,
+        "xpad": 12,
+        "ypad": 6,
+        "outlinecolor": theme(dark).line,
+        "title": {"text": plain(title), "side": "bottom", "font": {"size": 12}},
+        "tickvals": values,
+        "ticktext": [plain(word) for word in words],
+        "ticks": "outside",
+        "ticklen": 3,
+        "tickfont": {"size": 12},
+    }
+
+
+LEGEND_SPACE = 60
+"""Pixels at the foot of a figure that the legend needs."""
+
+
+def placeholder(title: str, sentence: str, dark: bool) -> go.Figure:
+    """A quiet figure that says why there is nothing to see."""
+    figure = go.Figure(layout=layout(title, "", dark, height=120))
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(
+        text="<br>".join(wrapped(sentence, 44)),
+        x=0.5,
+        y=0.5,
+        xref="paper",
+        yref="paper",
+        showarrow=False,
+        font={"size": 13, "color": theme(dark).muted},
+    )
+    return figure

@@ -1,0 +1,187 @@
+"""Select, modality and flow against answers worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmviz.analysis.flow import rollout
+from mmviz.analysis.modality import modality_matrix
+from mmviz.analysis.select import Way, find_layer, looked, spread, weights
+from mmviz.types import AttentionMap, AttentionRecord, Modality, Token
+
+ANSWER = Token(Modality.OTHER, "answer")
+WORD = Token(Modality.TEXT, "cat")
+PATCH = Token(Modality.IMAGE, "patch")
+FRAME = Token(Modality.AUDIO, "frame")
+FIRST = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]
+SECOND = [[0.0, 1.0, 0.0], [0.5, 0.0, 0.5], [0.4, 0.3, 0.3]]
+
+
+def attention(name: str, layer: int, heads: list[list[list[float]]], queries: str = "tokens", keys: str = "tokens"):
+    return AttentionMap(name, layer, queries, keys, np.array(heads, dtype=np.float32))
+
+
+@pytest.fixture
+def record() -> AttentionRecord:
+    """Three tokens; layer 0 has two heads, layer 1 one."""
+    maps = (attention("first", 0, [FIRST, SECOND]), attention("second", 1, [SECOND]))
+    return AttentionRecord("r", {"tokens": (ANSWER, WORD, PATCH)}, maps, (), {})
+
+
+@pytest.fixture
+def crossed() -> AttentionRecord:
+    """Layer 0 has self-attention over three tokens and cross-attention from one token to two."""
+    maps = (
+        attention("self", 0, [FIRST]),
+        attention("cross", 0, [[[0.25, 0.75]]], "decoder", "sound"),
+    )
+    streams = {"tokens": (ANSWER, WORD, PATCH), "decoder": (ANSWER,), "sound": (FRAME, FRAME)}
+    return AttentionRecord("r", streams, maps, (), {})
+
+
+@pytest.mark.parametrize("written", ["mean:5", "mean:0", "head:4:2", "rollout", "relevance"])
+def test_a_way_survives_writing_and_reading(written: str) -> None:
+    assert str(Way.parse(written)) == written
+    assert Way.parse(str(Way.parse(written))) == Way.parse(written)
+
+
+def test_a_way_is_read_into_its_parts() -> None:
+    assert Way.parse("head:4:2") == Way("head", layer=4, head=2)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "mean", "mean:", "mean:-1", "mean:1:2", "head:1", "head:1:2:3", "rollout:1", "median:1", "mean:٣"]
+)
+def test_what_is_no_way_is_refused(written: str) -> None:
+    with pytest.raises(ValueError):
+        Way.parse(written)
+
+
+@pytest.mark.parametrize("layer, head", [(-1, 0), (0, -1)])
+def test_layers_and_heads_count_from_zero(layer: int, head: int) -> None:
+    with pytest.raises(ValueError, match="from 0"):
+        Way("head", layer, head)
+
+
+def test_mean_head_and_spread_by_hand(record: AttentionRecord) -> None:
+    mean = [[0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.3, 0.3, 0.4]]
+    assert np.allclose(weights(record, Way.parse("mean:0")), mean, atol=1e-7)
+    assert np.allclose(weights(record, Way.parse("head:0:1")), SECOND, atol=1e-7)
+    # two heads: the standard deviation is half of their difference
+    assert np.allclose(spread(record, 0), [[0.5, 0.5, 0.0], [0.0, 0.25, 0.25], [0.1, 0.0, 0.1]], atol=1e-7)
+    assert np.array_equal(spread(record, 1), np.zeros((3, 3)))
+    assert weights(record, Way.parse("mean:0")).dtype == np.float64
+
+
+def test_from_is_a_row_and_to_is_a_column(record: AttentionRecord) -> None:
+    way = Way.parse("mean:1")
+    assert np.allclose(looked(record, way, 2, "from"), [0.4, 0.3, 0.3])
+    assert np.allclose(looked(record, way, 2, "to"), [0.0, 0.5, 0.3])
+
+
+def test_what_is_not_there_is_said(record: AttentionRecord) -> None:
+    with pytest.raises(LookupError, match=r"layer 7; it has 0 .*, 1 "):
+        find_layer(record, 7)
+    with pytest.raises(LookupError, match="no head 2"):
+        weights(record, Way.parse("head:0:2"))
+    for token in (-1, 3):
+        with pytest.raises(IndexError, match="there are 3"):
+            looked(record, Way.parse("mean:0"), token, "from")
+
+
+def test_cross_attention_is_named_by_its_streams(crossed: AttentionRecord) -> None:
+    with pytest.raises(LookupError, match="name the streams"):
+        find_layer(crossed, 0)
+    streams = ("decoder", "sound")
+    assert find_layer(crossed, 0, streams).name == "cross"
+    assert np.allclose(looked(crossed, Way.parse("mean:0"), 0, "from", streams=streams), [0.25, 0.75])
+    assert np.allclose(looked(crossed, Way.parse("mean:0"), 1, "to", streams=streams), [0.75])
+    with pytest.raises(ValueError, match="self-attention"):
+        weights(crossed, Way.parse("rollout"))
+    with pytest.raises(ValueError, match="self-attention"):
+        weights(crossed, Way.parse("rollout"), streams=streams)
+    assert weights(crossed, Way.parse("rollout"), streams=("tokens", "tokens")).shape == (3, 3)
+
+
+def test_rollout_does_not_mix_streams_that_happen_to_be_equally_long() -> None:
+    maps = (attention("cross", 0, [FIRST], "decoder", "sound"),)
+    record = AttentionRecord("r", {"decoder": (ANSWER, WORD, WORD), "sound": (FRAME, FRAME, FRAME)}, maps, (), {})
+    with pytest.raises(ValueError, match="one stream"):
+        weights(record, Way.parse("rollout"))
+
+
+def test_relevance_is_given_or_refused(record: AttentionRecord) -> None:
+    way = Way.parse("relevance")
+    with pytest.raises(ValueError, match="gradients"):
+        weights(record, way)
+    with pytest.raises(ValueError, match=r"\[2, 3\]"):
+        weights(record, way, relevance=np.zeros((2, 3)))
+    given = np.arange(9.0).reshape(3, 3)
+    assert np.array_equal(looked(record, way, 1, "from", relevance=given), [3, 4, 5])
+
+
+def test_rollout_by_hand(record: AttentionRecord) -> None:
+    # two tokens: (A + I) / 2 is [[.75, .25], [.5, .5]] below and [[.5, .5], [0, 1]] above; the upper one acts last
+    below = np.array([[[0.5, 0.5], [1.0, 0.0]]])
+    above = np.array([[[0.0, 1.0], [0.0, 1.0]]])
+    assert np.allclose(rollout([below, above]), [[0.625, 0.375], [0.5, 0.5]])
+    assert np.allclose(
+        weights(record, Way.parse("rollout")), rollout([np.array([FIRST, SECOND]), np.array([SECOND])]), atol=1e-7
+    )
+
+
+def test_rollout_averages_heads_before_anything_else() -> None:
+    heads = np.array([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    assert np.allclose(rollout([heads]), [[0.75, 0.25], [0.25, 0.75]])
+
+
+def test_rollout_keeps_what_must_stay() -> None:
+    identity = np.broadcast_to(np.eye(5), (3, 5, 5))
+    assert np.array_equal(rollout([identity] * 4), np.eye(5))
+    drawn = np.random.default_rng(0).dirichlet(np.ones(7), size=(6, 4, 7))
+    assert np.allclose(rollout(list(drawn)).sum(axis=1), 1)
+    assert rollout([np.ones((2, 1, 1))]).tolist() == [[1.0]]
+
+
+def test_rollout_refuses_what_it_is_not_defined_for() -> None:
+    with pytest.raises(ValueError, match="at least one layer"):
+        rollout([])
+    with pytest.raises(ValueError, match="self-attention"):
+        rollout([np.full((1, 2, 3), 1 / 3)])
+
+
+def test_modalities_by_hand() -> None:
+    # two words ask; a patch, two words and the answer token are asked (in this order)
+    matrix = modality_matrix(
+        np.array([[0.4, 0.2, 0.2, 0.2], [0.0, 0.6, 0.2, 0.2]]), [WORD, WORD], [PATCH, WORD, WORD, ANSWER]
+    )
+    assert matrix.queries == (Modality.TEXT,)
+    assert matrix.keys == (Modality.IMAGE, Modality.TEXT, Modality.OTHER)
+    assert matrix.counts == (1, 2, 1)
+    assert matrix.query_counts == (2,)
+    assert np.allclose(matrix.sums, [[0.2, 0.6, 0.2]])
+    assert np.allclose(matrix.per_token, [[0.2, 0.3, 0.2]])
+    assert np.allclose(matrix.ratio, [[0.8, 1.2, 0.8]])
+
+
+def test_modalities_keep_one_order_however_the_tokens_lie() -> None:
+    tokens = [ANSWER, FRAME, WORD, PATCH, FRAME]
+    matrix = modality_matrix(np.eye(5), tokens, tokens)
+    assert matrix.keys == (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.OTHER)
+    assert np.allclose(matrix.sums, np.eye(4))
+    assert np.allclose(np.diag(matrix.per_token), [1, 1, 0.5, 1])
+
+
+def test_uniform_attention_has_ratio_one_and_rows_sum_to_one() -> None:
+    tokens = [ANSWER] + [WORD] * 5 + [PATCH] * 9 + [FRAME] * 4
+    assert np.allclose(modality_matrix(np.full((19, 19), 1 / 19), tokens, tokens).ratio, 1)
+    drawn = np.random.default_rng(1).dirichlet(np.ones(19), size=19)
+    assert np.allclose(modality_matrix(drawn, tokens, tokens).sums.sum(axis=1), 1)
+
+
+def test_modalities_refuse_tokens_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        modality_matrix(np.eye(2), [WORD], [WORD, PATCH])
+    with pytest.raises(ValueError, match="do not fit"):
+        modality_matrix(np.zeros((0, 0)), [], [])

@@ -1,0 +1,271 @@
+"""Figures tested as data: what they show equals what they were given."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmviz.figures.amounts import cividis, contrast, hex_colour, ink, range_words, short
+from mmviz.figures.audio import sound_figure
+from mmviz.figures.image import picture_figure
+from mmviz.figures.legend import amount_legend_html
+from mmviz.figures.matrix import modality_figure, token_matrix
+from mmviz.figures.paper import png
+from mmviz.figures.places import names, places
+from mmviz.figures.text import words_html
+from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
+from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
+
+TEXT = "is <script> & $x$ it?"
+ANSWER = Token(Modality.OTHER, "answer")
+WORDS = [Token(Modality.TEXT, TEXT[a:b], Chars(a, b)) for a, b in ((0, 2), (3, 11), (12, 13), (14, 17), (18, 20))]
+FRAMES = [Token(Modality.AUDIO, f"frame {i}", Seconds(i * 0.08, (i + 1) * 0.08)) for i in range(6)]
+RATE = 16_000
+
+
+def patches(width: float, height: float, rows: int, columns: int) -> list[Token]:
+    across, down = width / columns, height / rows
+    return [
+        Token(Modality.IMAGE, "p", PixelBox(c * across, r * down, (c + 1) * across, (r + 1) * down))
+        for r in range(rows)
+        for c in range(columns)
+    ]
+
+
+PATCHES = patches(301, 187, 3, 5)
+TOKENS = [ANSWER, *WORDS, *PATCHES, *FRAMES]
+AMOUNTS = np.random.default_rng(3).dirichlet(np.ones(len(TOKENS)))
+PICTURE = np.random.default_rng(4).integers(40, 256, (187, 301, 3), dtype=np.uint8)
+WAVE = np.sin(np.arange(8000) / 9).astype(np.float32)
+MEL = np.linspace(-1, 1, 64 * 50).reshape(64, 50).astype(np.float32)
+
+
+def shapes(figure: Any, kind: str) -> list[Any]:
+    return [shape for shape in figure.layout.shapes if shape.type == kind]
+
+
+# amounts and theme
+
+
+def test_colours_are_linear_and_end_at_the_scale() -> None:
+    assert hex_colour(0, 0.5) == "#00224e"
+    assert hex_colour(0.5, 0.5) == hex_colour(9, 0.5) == "#fee838"
+    brightness = cividis(np.linspace(0, 1, 50)).astype(float) @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(brightness) > 0).all()
+    # between two of the ten stops (5/9 and 6/9) lies the middle of their colours
+    assert cividis(np.array(5.5 / 9)).tolist() == [152, 145, 118]
+
+
+def test_ink_and_page_texts_reach_aa_everywhere() -> None:
+    for step in np.linspace(0, 1, 101):
+        ground = hex_colour(step, 1)
+        assert contrast(ink(ground), ground) >= 4.5
+    for colours in (LIGHT, DARK):
+        assert contrast(colours.text, colours.ground) >= 7
+        assert contrast(colours.muted, colours.ground) >= 4.5
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [(0, "0"), (0.3, "0.30"), (0.00417, "0.0042"), (1, "1.0"), (12.4, "12"), (9.96, "10"), (1e-7, "<0.0001")],
+)
+def test_numbers_have_two_digits_that_count(amount: float, written: str) -> None:
+    assert short(amount) == written
+
+
+def test_a_scale_says_when_something_lies_above_it() -> None:
+    assert range_words(0.3, np.array([0.1, 0.3])) == "0 to 0.30"
+    assert range_words(0.3, np.array([0.1, 0.31])) == "0 to 0.30 and above"
+    assert range_words(1.0, np.array([1.0 + 1e-12])) == "0 to 1.0"
+
+
+def test_places_are_in_the_original_input() -> None:
+    tokens = [ANSWER, WORDS[1], PATCHES[7], FRAMES[4], Token(Modality.AUDIO, "absent")]
+    assert names([*PATCHES[:7], PATCHES[7]])[7] == "patch 2,3"
+    assert names(tokens)[1] == "<script>"
+    assert names(tokens)[3:] == ["0.32 s", "sound: absent"]
+    assert places(tokens)[1] == "“<script>”\n(characters 4 to 11)"
+    assert places(tokens)[3] == "sound from 0.32 to 0.40 s"
+
+
+# matrix
+
+
+def test_matrix_shows_the_weights_and_its_direction() -> None:
+    weights = np.random.default_rng(0).dirichlet(np.ones(len(TOKENS)), size=len(TOKENS))
+    figure = token_matrix(weights, TOKENS, TOKENS, "A <b> title", 0.2)
+    assert np.allclose(figure.data[0].z, weights, atol=1e-7)
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 0.2)
+    assert tuple(figure.layout.coloraxis.colorbar.ticktext) == ("0", "0.10", "0.20+")
+    assert "Rows ask, columns are asked." in figure.layout.title.text
+    assert "A &lt;b&gt; title" in figure.layout.title.text
+    # the first query is at the top
+    assert tuple(figure.layout.yaxis.range) == (len(TOKENS) - 0.5, -0.5)
+    assert "asks: %{y}" in figure.data[0].hovertemplate
+    assert "is asked: %{x}" in figure.data[0].hovertemplate
+
+
+def test_matrix_bands_lie_at_the_tokens_of_their_modality() -> None:
+    keys = [ANSWER, *WORDS, *FRAMES]
+    figure = token_matrix(np.full((2, 12), 1 / 12), [PATCHES[0], WORDS[0]], keys, "t", 0.1)
+    across = [(s.x0, s.x1, s.fillcolor) for s in shapes(figure, "rect") if s.yref == "paper"]
+    down = [(s.y0, s.y1, s.fillcolor) for s in shapes(figure, "rect") if s.xref == "paper"]
+    assert across == [
+        (-0.5, 0.5, MODALITY_COLOURS[Modality.OTHER]),
+        (0.5, 5.5, MODALITY_COLOURS[Modality.TEXT]),
+        (5.5, 11.5, MODALITY_COLOURS[Modality.AUDIO]),
+    ]
+    assert down == [(-0.5, 0.5, MODALITY_COLOURS[Modality.IMAGE]), (0.5, 1.5, MODALITY_COLOURS[Modality.TEXT])]
+    assert [s.x0 for s in shapes(figure, "line") if s.yref == "paper"] == [0.5, 5.5]
+
+
+def test_matrix_labels_are_all_there_or_sparse_and_never_formulas() -> None:
+    keys = [ANSWER, *WORDS]
+    figure = token_matrix(np.full((1, 6), 1 / 6), [ANSWER], keys, "t", 1)
+    assert tuple(figure.layout.xaxis.ticktext) == ("answer", "is", "&lt;script&gt;", "&amp;", "&#36;x&#36;", "it")
+    many = patches(100, 100, 20, 20)
+    figure = token_matrix(np.full((400, 400), 1 / 400), many, many, "t", 1)
+    assert len(figure.layout.xaxis.ticktext) <= 13
+    assert len(figure.layout.yaxis.ticktext) <= 26
+    # a label stands at its own token
+    at = figure.layout.xaxis.tickvals[1]
+    assert list(figure.data[0].x).index(at) == 31
+    assert figure.layout.xaxis.ticktext[1] == "patch 2,12"
+
+
+def test_matrix_keeps_tokens_apart_that_look_alike() -> None:
+    twins = [WORDS[0], WORDS[0]]
+    assert len(set(token_matrix(np.eye(2), twins, twins, "t", 1).data[0].x)) == 2
+
+
+def test_matrix_refuses_tokens_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="2 queries"):
+        token_matrix(np.eye(3), WORDS[:2], WORDS[:3], "t", 1)
+
+
+def test_modality_cells_print_their_values() -> None:
+    values = np.array([[0.95, 0.05], [0.3, 0.7]])
+    both = (Modality.IMAGE, Modality.OTHER)
+    figure = modality_figure(values, both, both, (100, 1), "sums")
+    printed = {(note.y, note.x): note.text for note in figure.layout.annotations}
+    assert printed == {(0, 0): "0.95", (0, 1): "0.050", (1, 0): "0.30", (1, 1): "0.70"}
+    assert [note.font.color for note in figure.layout.annotations][:2] == ["#000000", "#ffffff"]
+    assert figure.layout.coloraxis.cmax == 1
+    assert "100 tokens" in figure.layout.xaxis.ticktext[0]
+    assert "1 token<" in figure.layout.xaxis.ticktext[1]
+
+
+def test_ratio_is_coloured_on_both_sides_of_one() -> None:
+    keys = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
+    figure = modality_figure(np.array([[1.0, 4.0, 0.0]]), keys[:1], keys, (1, 1, 1), "ratio")
+    assert figure.data[0].z.tolist() == [[0, 2, -3]]
+    assert figure.layout.coloraxis.cmin == -figure.layout.coloraxis.cmax == -3
+    assert tuple(figure.layout.coloraxis.colorbar.ticktext) == ("1/8 or less", "1", "8 or more")
+    assert [note.text for note in figure.layout.annotations] == ["1.0", "4.0", "0"]
+
+
+# words
+
+
+def test_words_are_escaped_and_nothing_of_the_text_is_lost() -> None:
+    page = words_html(TEXT, TOKENS, AMOUNTS, 0.1)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page and ">&amp;<" in page
+    numbers = re.sub(r"<span style='font-size:11px[^>]*>[^<]*</span>", "", page)
+    kept = re.sub(r"<[^>]*>", "", numbers)
+    assert kept.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == TEXT
+
+
+def test_words_print_their_values_and_carry_their_index() -> None:
+    page = words_html(TEXT, TOKENS, AMOUNTS, 0.1, picked=2)
+    printed = re.findall(r"font-size:11px[^>]*>([^<]*)<", page)
+    assert printed == [short(amount).replace("<", "&lt;") for amount in AMOUNTS[1:6]]
+    assert re.findall(r"data-token='(\d+)'", page) == ["1", "2", "3", "4", "5"]
+    grounds = re.findall(r"background:(#\w{6});color:(#\w{6})", page)
+    assert grounds == [(hex_colour(amount, 0.1), ink(hex_colour(amount, 0.1))) for amount in AMOUNTS[1:6]]
+    assert f"“it”\n(characters 19 to 20): {AMOUNTS[5]:.6g}" in page
+    assert page.count("outline:2px") == 1
+
+
+def test_pieces_of_one_character_share_it_without_doubling() -> None:
+    pieces = [Token(Modality.TEXT, "▁x", Chars(0, 1)), Token(Modality.TEXT, "<0x80>", Chars(0, 1))]
+    page = words_html("猫", pieces, np.array([0.1, 1e-9]), 0.2)
+    assert page.count(">猫<") == 1
+    assert ">&lt;0x80&gt;<" in page
+    assert ">&lt;0.0001<" in page
+
+
+def test_the_legend_prints_its_range_and_unit() -> None:
+    legend = amount_legend_html(0.314, dark=True)
+    assert "share of attention" in legend and ">0<" in legend and ">0.31<" in legend
+
+
+@pytest.mark.parametrize("scale_max", [0.0, -1.0, float("nan")])
+def test_an_empty_scale_is_refused(scale_max: float) -> None:
+    with pytest.raises(ValueError, match="scale"):
+        words_html(TEXT, TOKENS, AMOUNTS, scale_max)
+    with pytest.raises(ValueError, match="as many amounts"):
+        words_html(TEXT, TOKENS, AMOUNTS[1:], 1.0)
+
+
+# what is missing
+
+
+def test_missing_things_are_said_to_be_missing() -> None:
+    absent = [Token(modality, "absent") for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)]
+    amounts = np.array([0.1, 0.2, 0.3])
+    picture = picture_figure(None, absent, amounts, 1.0).layout.annotations[0].text
+    sound = sound_figure(None, RATE, None, 0.01, absent, amounts, 1.0).layout.annotations[0].text
+    assert "No picture" in picture and "0.10" in picture
+    assert "No sound" in sound and "0.30" in sound
+    assert "No text was given. One token, “absent”, stands in for it and gets 0.20." in words_html(
+        None, absent, amounts, 1.0
+    )
+
+
+# paper
+
+
+def page(**changes: Any) -> Image.Image:
+    settings: dict[str, Any] = {
+        "picture": PICTURE,
+        "text": TEXT,
+        "wave": WAVE,
+        "rate": RATE,
+        "mel": MEL,
+        "hop_seconds": 0.01,
+        "tokens": TOKENS,
+        "amounts": AMOUNTS,
+        "scale_max": 0.1,
+        "answers": [Answer("cat", 0.9), Answer("$dog", 0.1)],
+        "title": r"Costs $\notacommand{ 5$",
+        "caption": "word " * 400,
+        "way": "layer 1, mean over 4 heads",
+        "direction": "from",
+        "token": 0,
+    }
+    return Image.open(io.BytesIO(png(**(settings | changes))))
+
+
+def test_paper_is_a_page_of_the_right_size() -> None:
+    shown = page()
+    assert shown.format == "PNG"
+    assert shown.size == (1600, 900)
+    assert np.asarray(page(picture=None, text=None, wave=None, mel=None)).shape[:2] == (900, 1600)
+
+
+def test_paper_cuts_a_long_text_before_it_reaches_the_sound() -> None:
+    text = "wordy " * 300
+    long = [Token(Modality.TEXT, "wordy", Chars(6 * i, 6 * i + 5)) for i in range(300)]
+    settings = {"wave": None, "mel": None, "picture": None, "answers": [], "title": "t", "caption": ""}
+    shown = page(text=text, tokens=long, amounts=np.full(300, 1 / 300), **settings)
+    below_words = np.asarray(shown.convert("L"))[int(0.44 * 900) : int(0.445 * 900), 760:]
+    right_edge = np.asarray(shown.convert("L"))[:, 1575:]
+    assert (below_words == 255).all()
+    assert (right_edge == 255).all()

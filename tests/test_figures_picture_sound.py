@@ -1,0 +1,172 @@
+"""The picture and the sound under attention, tested as data and as pixels."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmviz.figures.audio import envelope, lit_mel, mel_ticks, sound_figure
+from mmviz.figures.image import heat, picture_figure, spotlight, strongest
+from mmviz.types import Chars, Modality, PixelBox, Seconds, Token
+
+ANSWER = Token(Modality.OTHER, "answer")
+WORDS = [Token(Modality.TEXT, "word", Chars(i, i + 1)) for i in range(5)]
+FRAMES = [Token(Modality.AUDIO, f"frame {i}", Seconds(i * 0.08, (i + 1) * 0.08)) for i in range(6)]
+RATE = 16_000
+
+
+def patches(width: float, height: float, rows: int, columns: int) -> list[Token]:
+    across, down = width / columns, height / rows
+    return [
+        Token(Modality.IMAGE, "p", PixelBox(c * across, r * down, (c + 1) * across, (r + 1) * down))
+        for r in range(rows)
+        for c in range(columns)
+    ]
+
+
+PATCHES = patches(301, 187, 3, 5)
+TOKENS = [ANSWER, *WORDS, *PATCHES, *FRAMES]
+AMOUNTS = np.random.default_rng(3).dirichlet(np.ones(len(TOKENS)))
+PICTURE = np.random.default_rng(4).integers(40, 256, (187, 301, 3), dtype=np.uint8)
+WAVE = np.sin(np.arange(8000) / 9).astype(np.float32)
+MEL = np.linspace(-1, 1, 64 * 50).reshape(64, 50).astype(np.float32)
+
+
+def only(index: int, tokens: list[Token], amount: float = 1.0) -> np.ndarray:
+    amounts = np.zeros(len(tokens))
+    amounts[index] = amount
+    return amounts
+
+
+# picture
+
+
+def test_spotlight_keeps_the_bright_and_dims_the_rest() -> None:
+    result = spotlight(PICTURE, PATCHES, only(7, PATCHES), 1.0)
+    # patch 7 is row 1, column 2: x 120.4 .. 180.6, y 62.33 .. 124.67; its outline is two lines of one pixel
+    assert np.array_equal(result[64:123, 122:179], PICTURE[64:123, 122:179])
+    assert (result[62, 120:181] == 0).all()
+    assert (result[63, 121:180] == 255).all()
+    outside = np.ones(PICTURE.shape[:2], bool)
+    outside[62:125, 120:181] = False
+    assert np.array_equal(result[outside], np.round(PICTURE[outside] * 0.25).astype(np.uint8))
+    assert result.dtype == np.uint8
+
+
+def test_light_is_linear_in_the_amount() -> None:
+    grey = np.full((10, 20, 3), 200, np.uint8)
+    result = spotlight(grey, patches(20, 10, 1, 2), np.array([0.1, 0.0]), 0.4)
+    assert result[5, 5].tolist() == [round(200 * (0.25 + 0.75 / 4))] * 3
+    assert result[5, 15].tolist() == [50] * 3
+
+
+def test_boxes_are_in_the_original_picture_even_when_it_is_kept_smaller() -> None:
+    tokens = patches(3010, 1870, 3, 5)
+    small = spotlight(PICTURE, tokens, only(7, tokens, 0.4), 1.0, size=(3010, 1870))
+    assert np.array_equal(small, spotlight(PICTURE, PATCHES, only(7, PATCHES, 0.4), 1.0))
+
+
+def test_patches_tile_an_odd_picture_without_gap_or_overlap() -> None:
+    drawn = [spotlight(PICTURE, PATCHES, only(i, PATCHES, 0.49), 1.0) for i in range(15)]
+    dim = spotlight(PICTURE, PATCHES, np.zeros(15), 1.0)
+    assert (sum((one != dim).any(axis=2).astype(int) for one in drawn) == 1).all()
+
+
+def test_only_the_strongest_patches_are_outlined() -> None:
+    amounts = np.zeros(15)
+    amounts[[2, 4, 6, 8]] = [0.9, 0.8, 0.7, 0.6]
+    assert strongest(PATCHES, amounts, 1.0) == [2, 4, 6]
+    amounts[8] = 0.7  # ties with patch 6 for the last place
+    assert strongest(PATCHES, amounts, 1.0) == [2, 4]
+    assert strongest(PATCHES, np.full(15, 0.9), 1.0) == []
+    assert strongest(PATCHES, only(3, PATCHES, 0.49), 1.0) == []
+    assert strongest(PATCHES, only(3, PATCHES, 0.5), 1.0) == [3]
+
+
+def test_heat_is_grey_under_cividis() -> None:
+    white = np.full((10, 20, 3), 255, np.uint8)
+    result = heat(white, patches(20, 10, 1, 2), np.array([1.0, 0.0]), 1.0)
+    assert result[5, 5].tolist() == [round(0.4 * 255 + 0.6 * channel) for channel in (254, 232, 56)]
+    assert result[5, 15].tolist() == [round(0.4 * 255 + 0.6 * channel) for channel in (0, 34, 78)]
+
+
+def test_picture_figure_has_a_point_to_hover_and_pick_on_every_patch() -> None:
+    figure = picture_figure(PICTURE, TOKENS, AMOUNTS, 0.1, picked=8)
+    points = figure.data[0]
+    assert [row[0] for row in points.customdata] == list(range(6, 21))
+    assert (points.x[1], points.y[1]) == pytest.approx((1.5 * 301 / 5, 187 / 6))
+    assert points.hoverinfo != "skip"
+    assert f"{AMOUNTS[7]:.6g}" in points.text[1]
+    assert "row 1, column 2<br>(x 60 to 120, y 0 to 62 px)" in points.text[1]
+    assert (figure.data[1].x[0], figure.data[1].y[0]) == (points.x[2], points.y[2])
+    assert tuple(figure.layout.yaxis.range) == (187, 0)
+    assert len(picture_figure(PICTURE, TOKENS, AMOUNTS, 0.1, picked=1).data) == 1
+
+
+def test_picture_figure_embeds_a_picture_of_at_most_720_pixels() -> None:
+    large = np.zeros((900, 1800, 3), np.uint8)
+    figure = picture_figure(large, patches(3600, 1800, 1, 1), np.ones(1), 1.0, style="heat", size=(3600, 1800))
+    shown = figure.layout.images[0]
+    data = base64.b64decode(shown.source.split(",")[1])
+    assert Image.open(io.BytesIO(data)).size == (720, 360)
+    assert (shown.sizex, shown.sizey) == (3600, 1800)
+
+
+# sound
+
+
+def test_sound_figure_lights_its_frames() -> None:
+    figure = sound_figure(WAVE, RATE, MEL, 0.01, TOKENS, AMOUNTS, 0.1, picked=22)
+    strip = next(trace for trace in figure.data if trace.type == "bar" and trace.marker.coloraxis)
+    assert np.allclose(strip.marker.color, AMOUNTS[21:])
+    assert np.allclose(strip.x, np.arange(6) * 0.08)
+    assert np.allclose(strip.width, 0.08)
+    assert strip.offset == 0
+    assert figure.layout.xaxis2.title.text == "time (s)"
+    assert figure.layout.yaxis2.title.text == "mel band (Hz)"
+    bars = [trace for trace in figure.data if trace.type == "bar"]
+    assert len(bars) == 3
+    assert figure.layout.barmode == "overlay"
+    for bar in bars:
+        assert [row[0] for row in bar.customdata] == list(range(21, 27))
+        assert f"{AMOUNTS[23]:.6g}" in bar.text[2]
+    assert [(s.x0, s.x1) for s in figure.layout.shapes] == [(0.08, 0.16)] * 2
+
+
+def test_mel_is_lit_where_the_frames_are() -> None:
+    loud = np.ones((2, 20), np.float32)
+    lit = lit_mel(loud, 0.01, FRAMES[:2], np.array([0.0, 1.0]), 1.0)
+    assert lit.tolist() == [[64] * 8 + [255] * 8 + [64] * 4] * 2
+    silent = lit_mel(-loud, 0.01, FRAMES[:2], np.array([0.0, 1.0]), 1.0)
+    assert silent[0, [0, 8]].tolist() == [13, 51]
+
+
+def test_mel_picture_stands_upright() -> None:
+    shown = sound_figure(WAVE, RATE, MEL, 0.01, TOKENS, AMOUNTS, 0.1).layout.images[0]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.source.split(",")[1]))))
+    assert pixels.shape == (64, 50)
+    assert pixels[0].mean() > pixels[-1].mean()  # MEL is loudest in its highest band, which belongs at the top
+    assert (shown.sizex, shown.sizey, shown.y) == (0.5, 64, 64)
+
+
+def test_mel_ticks_agree_with_the_filters() -> None:
+    librosa = pytest.importorskip("librosa")
+    centres = librosa.mel_frequencies(64 + 2, fmin=0, fmax=8000)[1:-1]
+    for hertz, at in mel_ticks(64, RATE).items():
+        assert np.interp(at - 0.5, np.arange(64), centres) == pytest.approx(hertz, rel=0.01)
+    assert 4000 not in mel_ticks(64, 8000)
+
+
+def test_envelope_keeps_every_extreme_in_few_points() -> None:
+    wave = np.zeros(100_003)
+    wave[77_777] = 1
+    wave[100_002] = -1
+    times, values = envelope(wave, RATE)
+    assert len(times) == len(values) <= 1000
+    assert (values.max(), values.min()) == (1, -1)
+    assert times[values.argmax()] == pytest.approx(77_777 / RATE, abs=200 / RATE)
+    assert np.array_equal(envelope(wave[:10], RATE)[1], wave[:10])
