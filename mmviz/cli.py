@@ -114,11 +114,15 @@ def _write(path: str, data: bytes) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     from mmviz.backends.local import best_device
+    from mmviz.training.art import concepts, styles
+    from mmviz.training.speech import default_cache, open_or_build
     from mmviz.training.train import plan, train
+    from mmviz.training.trios import World
 
     device = best_device() if options.device == "auto" else options.device
     stages = ("encoders", "whole") if options.stage == "all" else (options.stage,)
     start: Path | None = options.weights
+    world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
     for stage, scenes in zip(("encoders", "whole"), options.scenes, strict=True):
         if stage not in stages:
             continue
@@ -129,9 +133,13 @@ def _train(options: argparse.Namespace) -> int:
                 bar.n = done
                 bar.set_postfix(losses)
 
-            train(plan(stage, scenes), options.out / stage, options.seed, device, start, show)
+            train(plan(stage, scenes), world, options.out / stage, options.seed, device, start, show)
         start = options.out / stage / "weights.safetensors"
     return 0
+
+
+def _print_progress(done: int, of: int) -> None:
+    print(f"\rSpeaking the words: {done} of {of}", end="" if done < of else "\n", file=sys.stderr, flush=True)
 
 
 def _bar(total: int) -> Any:

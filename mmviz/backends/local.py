@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,14 +31,16 @@ def best_device() -> str:
 class LocalBackend:
     """Runs models in this process; one run at a time for each model, so that many visitors do not mix."""
 
-    def __init__(self, device: str | None = None):
+    def __init__(self, device: str | None = None, models: Mapping[str, Model] | None = None):
+        """``models``: models of one's own by the id under which they are requested, beside the catalogue's."""
         self.device = device or best_device()
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, Model] = dict(models or {})
+        self._controls: dict[tuple[str, int], Model] = {}
         self._lock = threading.Lock()
 
     def models(self) -> tuple[Card, ...]:
         """Cards of the models that can be run here."""
-        return tuple(self._model(name).card for name in CATALOGUE)
+        return tuple(self._model(name).card for name in dict.fromkeys([*CATALOGUE, *self._models]))
 
     def run(
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
@@ -52,18 +55,22 @@ class LocalBackend:
             progress(len(records), len(requests))
         return tuple(records)
 
-    def _model(self, name: str, randomised: int | None = None) -> Model:
-        key = name if randomised is None else f"{name} randomised {randomised}"
-        if key not in self._models:
-            model = load_model(name, self.device)
-            if randomised is not None:
-                _shuffle(model.module, randomised)
-            self._models[key] = model
-        return self._models[key]
+    def _model(self, name: str) -> Model:
+        if name not in self._models:
+            self._models[name] = load_model(name, self.device)
+        return self._models[name]
+
+    def _shuffled(self, name: str, seed: int) -> Model:
+        if (name, seed) not in self._controls:
+            model = copy.copy(self._model(name))
+            model.module = copy.deepcopy(model.module)
+            _shuffle(model.module, seed)
+            self._controls = {(name, seed): model}
+        return self._controls[name, seed]
 
     def _run(self, request: Request) -> AttentionRecord:
         seeds = [change.seed for change in request.changes if isinstance(change, Randomise)]
-        model = self._model(request.model, seeds[-1] if seeds else None)
+        model = self._shuffled(request.model, seeds[-1]) if seeds else self._model(request.model)
         torch.manual_seed(request.seed)
         clock = [time.perf_counter()]
         prepared = model.prepare(_without(request))
@@ -111,8 +118,13 @@ class LocalBackend:
 def _without(request: Request) -> Sample:
     """The sample without the modalities that the request drops."""
     dropped = {change.modality for change in request.changes if isinstance(change, Drop)}
-    fields = {Modality.IMAGE: "image", Modality.TEXT: "text", Modality.AUDIO: "audio"}
-    return replace(request.sample, **{fields[modality]: None for modality in dropped})
+    sample = request.sample
+    return replace(
+        sample,
+        image=None if Modality.IMAGE in dropped else sample.image,
+        text=None if Modality.TEXT in dropped else sample.text,
+        audio=None if Modality.AUDIO in dropped else sample.audio,
+    )
 
 
 def _uniform(weights: Tensor) -> Tensor:

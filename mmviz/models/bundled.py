@@ -34,7 +34,8 @@ class Bundled:
         answers = tuple(described["answers"])
         pieces = self.tokenizer.get_vocab()
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
-        self.module = Trio(TrioConfig(len(pieces), tuple(pieces[answer] for answer in answers)))
+        config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in answers))
+        self.module: torch.nn.Module = Trio(config)
         state = load(data)
         self.module.load_state_dict(
             {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
@@ -45,7 +46,7 @@ class Bundled:
             id="trio", title="trio", about=described["about"], trained=True, answers=answers,
             weights_digest=hashlib.sha256(data).hexdigest(), details=described,
         )  # fmt: skip
-        layers = range(self.module.config.layers)
+        layers = range(config.layers)
         self.listen = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)
 
     def __call__(self, tensors: TrioInput) -> Tensor:

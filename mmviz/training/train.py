@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,17 +16,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmviz.models.trio import Trio, TrioConfig
-from mmviz.training.art import concepts, styles
+from mmviz.training.art import concepts
 from mmviz.training.data import Batch, Encoder, Recipe, Stream, loader, model_input
 from mmviz.training.losses import TokenLabels, encoder_losses, fusion_losses
 from mmviz.training.questions import FAMILIES
-from mmviz.training.speech import default_cache, open_or_build
 from mmviz.training.trios import World
 from mmviz.training.words import answers, build_tokenizer
 
 AVERAGE_DECAY = 0.998
 SNAPSHOTS_FROM, SNAPSHOT_RATIO = 64, 1.7
-"""Weights are kept at log-spaced numbers of scenes: 64, 109, 185, ..."""
+"""Weights are kept at log-spaced numbers of scenes of a stage: 64, 109, 185, ..."""
 
 
 @dataclass(frozen=True)
@@ -78,84 +79,101 @@ def learning_rate(plan: Plan, scenes: int) -> float:
     return plan.rate * min(1.0, share / 0.03, max(0.02, (1 - share) / 0.4))
 
 
-def train(
-    stage: Plan, run: Path, seed: int, device: str, start: Path | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] = lambda done, of, losses: None,
-    checkpoint_seconds: float = 300.0,
-) -> None:  # fmt: skip
-    """Train one stage in the folder ``run``.
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Hears scenes done, scenes in all, and the mean losses since it last heard."""
 
-    ``progress`` hears scenes done, scenes in all and the mean losses of the last 50 steps.
+
+class Session:
+    """One stage under way in the folder ``run``: model, running average of its weights, optimizer, and how far it is.
+
     A checkpoint in ``run`` is resumed; otherwise weights come from ``start`` (safetensors) or from chance.
-    Writes ``checkpoint.pt`` (everything needed to resume), ``weights.safetensors`` (average of the weights along the
-    way), ``log.jsonl`` and ``snapshots/``.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(seed)
-    trained = Trained().to(device)
-    if start:
-        load_weights(trained, start)
-    trained.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(trained, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True)  # type: ignore[no-untyped-call]
-    optimizer = torch.optim.AdamW(trained.parameters(), lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.02)
-    scenes, before, steps = 0, 0, 0
-    checkpoint = run / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        trained.load_state_dict(state["trained"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        scenes, before, steps = state["scenes"], state["before"], state["steps"]
-    elif start:
-        before = (
-            json.loads(start.with_suffix(".json").read_text())["scenes"] if start.with_suffix(".json").exists() else 0
+
+    def __init__(self, stage: Plan, run: Path, seed: int, device: str, start: Path | None):
+        run.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(seed)
+        self.stage, self.run, self.device = stage, run, device
+        self.trained = Trained().to(device)
+        self.scenes, self.before, self.steps = 0, 0, 0
+        if start:
+            load_weights(self.trained, start)
+            self.before = _scenes_seen(start)
+        self.trained.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        decay = get_ema_multi_avg_fn(AVERAGE_DECAY)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(self.trained, multi_avg_fn=decay, use_buffers=True)
+        self.optimizer = torch.optim.AdamW(
+            self.trained.parameters(), lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.02
         )
-    words = concepts()
-    encoder = Encoder(build_tokenizer(words), words)
-    rows = torch.tensor(encoder.rows, device=device)
-    world = World(styles(), open_or_build(default_cache(), "train", words, None))
-    batches: Iterator[Batch] = loader(
-        Stream(world, encoder, stage.recipe, seed * 1000 + steps), 2 if not stage.fuse else 1
-    )
-    started = saved = time.monotonic()
-    begin = scenes
-    sums: dict[str, float] = {}
-    kept = _snapshots_until(before + scenes)
-    trained.train()
-    while scenes < stage.scenes:
-        batch = {name: tensor.to(device) for name, tensor in next(batches).items()}
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(stage, scenes)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            losses = trained.losses(batch, rows, stage.fuse)
+        self.checkpoint = run / "checkpoint.pt"
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True)
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+            self.scenes, self.before, self.steps = state["scenes"], state["before"], state["steps"]
+        self.trained.train()
+
+    def _parts(self) -> dict[str, Any]:
+        return {"trained": self.trained, "average": self.average, "optimizer": self.optimizer}
+
+    def step(self, batch: Batch, rows: Tensor) -> dict[str, float]:
+        """Learn from one batch; its losses by name. A snapshot is kept when one is due."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.stage, self.scenes)
+        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+            losses = self.trained.losses(batch, rows, self.stage.fuse)
         total = torch.stack(list(losses.values())).sum()
-        optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
-        optimizer.step()
-        average.update_parameters(trained)
-        scenes, steps = scenes + len(batch["image"]), steps + 1
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(loss.detach())
-        if _snapshots_until(before + scenes) > kept:
-            kept = _snapshots_until(before + scenes)
-            save_weights(trained, run / "snapshots" / f"{before + scenes:08d}.safetensors", before + scenes)
-        if steps % 50 == 0:
-            means = {name: round(value / 50, 4) for name, value in sums.items()}
-            line = {"scenes": before + scenes, "scenes/s": round((scenes - begin) / (time.monotonic() - started), 1)}
+        nn.utils.clip_grad_norm_(self.trained.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.trained)
+        due = _snapshots_until(self.scenes)
+        self.scenes, self.steps = self.scenes + len(batch["image"]), self.steps + 1
+        if _snapshots_until(self.scenes) > due:
+            seen = self.before + self.scenes
+            save_weights(self.trained, self.run / "snapshots" / f"{seen:08d}.safetensors", seen)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def save(self) -> None:
+        """Write ``checkpoint.pt`` and the averaged ``weights.safetensors``."""
+        state: dict[str, Any] = {"scenes": self.scenes, "before": self.before, "steps": self.steps}
+        state |= {name: part.state_dict() for name, part in self._parts().items()}
+        torch.save(state, self.run / "checkpoint.tmp")
+        (self.run / "checkpoint.tmp").replace(self.checkpoint)
+        save_weights(self.average.module, self.run / "weights.safetensors", self.before + self.scenes)
+
+
+def train(
+    stage: Plan, world: World, run: Path, seed: int, device: str, start: Path | None = None,
+    progress: Progress = lambda done, of, losses: None, report_every: int = 50, checkpoint_seconds: float = 300.0,
+) -> None:  # fmt: skip
+    """Train one stage in the folder ``run``; what it holds is resumed (see `Session`).
+
+    Writes ``checkpoint.pt`` (everything needed to resume), ``weights.safetensors`` (average of the weights along the
+    way), ``log.jsonl`` (mean losses every ``report_every`` steps) and ``snapshots/``.
+    """
+    session = Session(stage, run, seed, device, start)
+    encoder = Encoder(build_tokenizer(concepts()), concepts())
+    rows = torch.tensor(encoder.rows, device=device)
+    batches = loader(Stream(world, encoder, stage.recipe, seed * 1000 + session.steps), 1 if stage.fuse else 2)
+    begin, started = session.scenes, time.monotonic()
+    saved = started
+    sums: Counter[str] = Counter()
+    while session.scenes < stage.scenes:
+        sums.update(session.step(next(batches), rows))
+        if session.steps % report_every == 0:
+            means = {name: round(value / report_every, 4) for name, value in sums.items()}
+            rate = (session.scenes - begin) / (time.monotonic() - started)
             with (run / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line | means) + "\n")
-            progress(scenes, stage.scenes, means)
-            sums = {}
-        if time.monotonic() - saved > checkpoint_seconds or scenes >= stage.scenes:
+                log.write(json.dumps({"scenes": session.before + session.scenes, "scenes/s": round(rate, 1)} | means))
+                log.write("\n")
+            progress(session.scenes, stage.scenes, means)
+            sums.clear()
+        if time.monotonic() - saved > checkpoint_seconds:
             saved = time.monotonic()
-            state = {
-                "trained": trained.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(),
-                "scenes": scenes, "before": before, "steps": steps,
-            }  # fmt: skip
-            torch.save(state, run / "checkpoint.tmp")
-            (run / "checkpoint.tmp").replace(checkpoint)
-            save_weights(average.module, run / "weights.safetensors", before + scenes)
+            session.save()
+    session.save()
 
 
 def _snapshots_until(scenes: int) -> int:
@@ -174,6 +192,11 @@ def save_weights(trained: nn.Module, path: Path, scenes: int) -> None:
     }
     save_file(state, path)
     path.with_suffix(".json").write_text(json.dumps({"scenes": scenes}))
+
+
+def _scenes_seen(weights: Path) -> int:
+    beside = weights.with_suffix(".json")
+    return int(json.loads(beside.read_text())["scenes"]) if beside.exists() else 0
 
 
 def load_weights(trained: Trained, path: Path) -> Sequence[str]:

@@ -1,0 +1,98 @@
+"""Attention as it is learned: the records of two fixed trios at log-spaced moments of training, small enough to ship.
+
+Kept are the mean over heads of every layer, ``[step, layer, query, key]``, rounded to about three digits (half
+precision with 7 bits), and the probabilities of the five answers that are likeliest at the end of training.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.types import AttentionRecord, Sample
+
+KEPT_BITS = 7
+
+
+@dataclass(frozen=True)
+class Learning:
+    """One trio along training. ``scenes`` ``[step]`` seen so far; ``weights`` float32 ``[step, layer, query, key]``;
+    ``answers`` and their ``probabilities`` ``[step, answer]``; ``sample`` names the gallery trio."""
+
+    sample: str
+    scenes: tuple[int, ...]
+    labels: tuple[str, ...]
+    weights: NDArray[np.float32]
+    answers: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+
+
+def rounded(weights: NDArray[Any]) -> NDArray[np.float16]:
+    """Half precision with all but ``KEPT_BITS`` bits of the mantissa at 0, so that it deflates well."""
+    bits = np.ascontiguousarray(weights, np.float16).view(np.uint16)
+    drop = 10 - KEPT_BITS
+    return ((bits + (1 << (drop - 1))) >> drop << drop).astype(np.uint16).view(np.float16)
+
+
+def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord]) -> bytes:
+    """The records of one trio, one a moment, as an ``.npz``."""
+    final = [answer.label for answer in records[-1].answers[:5]]
+    probabilities = [[{a.label: a.probability for a in record.answers}[label] for label in final] for record in records]
+    header = {
+        "sample": sample, "scenes": list(scenes), "answers": final,
+        "labels": [token.label for token in records[-1].streams[records[-1].maps[-1].keys]],
+    }  # fmt: skip
+    weights = np.stack([[found.weights.mean(0) for found in record.maps] for record in records])
+    file = io.BytesIO()
+    np.savez_compressed(
+        file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), weights=rounded(weights),
+        probabilities=np.array(probabilities, np.float32),
+    )  # fmt: skip
+    return file.getvalue()
+
+
+def unpack(data: bytes) -> Learning:
+    """What `pack` wrote; rows are brought back to a sum of 1."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        header = json.loads(arrays["header"].tobytes())
+        weights = arrays["weights"].astype(np.float32)
+        return Learning(
+            header["sample"], tuple(header["scenes"]), tuple(header["labels"]),
+            weights / weights.sum(-1, keepdims=True), tuple(header["answers"]), arrays["probabilities"],
+        )  # fmt: skip
+
+
+def moments(folders: Sequence[Path], count: int = 20) -> list[Path]:
+    """About ``count`` snapshots of the stages trained in ``folders``, log-spaced in the scenes seen."""
+    found = sorted((path for folder in folders for path in (folder / "snapshots").glob("*.safetensors")), key=_scenes)
+    targets = np.geomspace(_scenes(found[0]), _scenes(found[-1]), count)
+    chosen = {min(found, key=lambda path: abs(np.log(_scenes(path) / target))) for target in targets}
+    return sorted(chosen, key=_scenes)
+
+
+def _scenes(path: Path) -> int:
+    return int(path.stem)
+
+
+def record_learning(folders: Sequence[Path], samples: dict[str, Sample], out: Path) -> None:
+    """Run every sample through every chosen snapshot and write ``out/NAME.npz``."""
+    from mmviz.backends.local import LocalBackend
+    from mmviz.models.bundled import Bundled
+    from mmviz.types import Request
+
+    out.mkdir(parents=True, exist_ok=True)
+    records: dict[str, list[AttentionRecord]] = {name: [] for name in samples}
+    chosen = moments(folders)
+    for path in chosen:
+        backend = LocalBackend("cpu", {"trio": Bundled("cpu", path.read_bytes())})
+        for name, sample in samples.items():
+            records[name] += backend.run([Request("trio", sample)])
+    for name, found in records.items():
+        (out / f"{name}.npz").write_bytes(pack(name, [_scenes(path) for path in chosen], found))

@@ -1,0 +1,129 @@
+"""The measures against models whose score is known: one that knows everything, one that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mmviz.analysis.select import Way
+from mmviz.backends import never, quiet
+from mmviz.training import tables
+from mmviz.training.evaluate import Case, accuracy, cases, pointing, targets
+from mmviz.training.questions import FAMILIES
+from mmviz.training.trios import World
+from mmviz.types import (
+    Answer, AttentionMap, AttentionRecord, Card, Modality, PixelBox, Request, Seconds, Token,
+)  # fmt: skip
+
+SEED, COUNT = 77, 12
+WAY = Way("mean", 0)
+
+
+class Voices:
+    """A stand-in for the speech bank: words are loud, carriers are loud too."""
+
+    voices = ("tone",)
+
+    def clip(self, voice: str, text: str) -> NDArray[np.float32]:
+        return (0.5 * np.sin(np.arange(6_000) * 0.3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(("noto",), Voices())  # type: ignore[arg-type]
+
+
+class Known:
+    """A backend that gives the same answer to all, or the truth; its attention is made by ``look``."""
+
+    def __init__(self, world: World, busy: bool, look: Callable[[Case, Token], float], truth: bool):
+        self.look, self.truth = look, truth
+        found = [case for family in FAMILIES for case in cases(world, SEED, family, COUNT, busy)]
+        self.cases = {(case.sample.text, case.sample.image.pixels.tobytes()): case for case in found}  # type: ignore[union-attr]
+
+    def models(self) -> tuple[Card, ...]:
+        return ()
+
+    def run(self, requests: Sequence[Request], progress: object = quiet, stop: object = never) -> tuple[AttentionRecord, ...]:
+        return tuple(self._record(request) for request in requests)
+
+    def _record(self, request: Request) -> AttentionRecord:
+        sample = request.sample
+        case = self.cases[sample.text, sample.image.pixels.tobytes()]  # type: ignore[union-attr]
+        patches = [
+            Token(Modality.IMAGE, "patch", PixelBox(x * 16, y * 16, x * 16 + 16, y * 16 + 16))
+            for y in range(10) for x in range(10)
+        ]  # fmt: skip
+        frames = [Token(Modality.AUDIO, "frame", Seconds(k * 0.08, k * 0.08 + 0.08)) for k in range(int(case.sample.audio.seconds / 0.08))]  # type: ignore[union-attr]
+        tokens = (Token(Modality.OTHER, "answer"), *patches, *frames)
+        amounts = np.array([0.0, *(1e-6 + self.look(case, token) for token in tokens[1:])])
+        row = (amounts / amounts.sum()).astype(np.float32)
+        weights = np.repeat(row[None, None], len(tokens), axis=1)
+        answer = case.question.answer if self.truth else "yes"
+        found = AttentionMap("one", 0, "tokens", "tokens", weights)
+        return AttentionRecord("id", {"tokens": tokens}, (found,), (Answer(answer, 1.0),), {}, relevance=weights[0])
+
+
+def knowing(case: Case, token: Token) -> float:
+    if isinstance(token.where, PixelBox):
+        x, y = (token.where.x0 + 8) / 160, (token.where.y0 + 8) / 160
+        return float(any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in targets(case)[0]))
+    assert isinstance(token.where, Seconds)
+    return float(case.trio.sound.start <= token.where.start + 0.04 <= case.trio.sound.end)
+
+
+def avoiding(case: Case, token: Token) -> float:
+    if isinstance(token.where, PixelBox):
+        x, y = token.where.x0 + 8, token.where.y0 + 8
+        boxes = [[edge * 160 for edge in box] for box in targets(case)[0]]
+        return min((max(b[0] - x, x - b[2], b[1] - y, y - b[3], 0) for b in boxes), default=0.0)
+    middle = token.where.start + 0.04  # type: ignore[union-attr]
+    return max(case.trio.sound.start - middle, middle - case.trio.sound.end, 0)
+
+
+def test_who_knows_everything_scores_one(world: World) -> None:
+    found = accuracy(Known(world, False, knowing, True), "known", world, SEED, COUNT)
+    assert all(score.rate == 1 and score.of == COUNT for score, _ in found.values())
+    table = pointing(Known(world, True, knowing, True), "known", world, SEED, COUNT, [WAY, Way("relevance")])
+    for way in ("mean:0", "relevance"):
+        assert table[way].total("image").rate == 1 and table[way].total("audio").rate == 1
+        assert set(table[way].image) == {"name", "there", "seen", "count", "rel", "relheard", "mask", "caption"}
+        assert set(table[way].audio) == {"heard", "said", "seen", "relheard"}
+    assert table["energy"].total("audio").rate < 0.95
+
+
+def test_who_always_says_yes_scores_the_share_of_yes(world: World) -> None:
+    found = accuracy(Known(world, False, knowing, False), "known", world, SEED, COUNT, ["there", "heard"])
+    truths = [case.question.answer for case in cases(world, SEED, "there", COUNT, False)]
+    assert found["there"][0].rate == truths.count("yes") / COUNT
+    assert found["there"][1] == max(truths.count("yes"), truths.count("no")) / COUNT
+    assert found["heard"][0].rate == 0
+
+
+def test_who_looks_away_scores_nothing(world: World) -> None:
+    table = pointing(Known(world, True, avoiding, True), "known", world, SEED, COUNT, [WAY])
+    assert table["mean:0"].total("image").rate < 0.1 and table["mean:0"].total("audio").rate < 0.1
+    assert 0.2 < table["mean:0"].total("image").blind < 0.9
+
+
+def test_pointing_is_asked_in_crowded_scenes(world: World) -> None:
+    for family in ("there", "seen", "rel", "count"):
+        assert all(len(case.trio.scene.things) >= 3 for case in cases(world, SEED, family, 5, busy=True))
+    assert all(len(case.trio.scene.things) == 1 for case in cases(world, SEED, "name", 5, busy=True))
+    assert all(case.trio.sound.busy for case in cases(world, SEED, "heard", 5, busy=True))
+
+
+def test_the_tables_print_what_was_measured() -> None:
+    families = {"image": {"name": 0.5, "mask": 0.25, "there": 0.75}, "audio": {"heard": 1.0}}
+    row = {"image": 0.71, "image chance": 0.31, "audio": 0.93, "audio chance": 0.2, "families": families}
+    result = {
+        "count": 9, "seed": 1, "machine": "a machine", "way": "mean:5", "pointing": {"mean:5": row, "rollout": row},
+        "energy": {"audio": 0.44}, "shuffled": {**row, "spearman": 0.11, "image": 0.3},
+        "accuracy": {"unseen scenes": {family: {"accuracy": 0.8, "majority": 0.5} for family in FAMILIES}},
+    }  # fmt: skip
+    printed = tables.markdown(result)
+    assert "| heard | 0.50 | 0.80 |" in printed and "| mean:5 (chosen) | 0.71 | 0.93 | 0.50 | 0.25 |" in printed
+    assert "| loudest frame | | 0.44 |" in printed and "|Spearman| = 0.11" in printed

@@ -1,0 +1,119 @@
+"""Training on a world small enough for a test: it learns, it resumes, and it starts from weights alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from mmviz.models.bundled import Bundled
+from mmviz.training.data import Recipe
+from mmviz.training.losses import judged
+from mmviz.training.ship import ship
+from mmviz.training.train import Plan, Session, Trained, learning_rate, load_weights, plan, train
+from mmviz.training.trios import World
+
+
+class Voices:
+    """A stand-in for the speech bank, so that no synthesiser is needed."""
+
+    voices = ("tone",)
+
+    def clip(self, voice: str, text: str) -> NDArray[np.float32]:
+        pitch = 0.05 + (hash(text) % 100) / 100
+        return (0.5 * np.sin(np.arange(6_000) * pitch)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(("noto",), Voices())  # type: ignore[arg-type]
+
+
+def tiny(scenes: int, fuse: bool = True) -> Plan:
+    return Plan(Recipe(scenes=2, questions=2, drop=0.2, many_words=0.2), scenes, 1e-3, fuse)
+
+
+def test_training_resumes_where_it_stopped(world: World, tmp_path: Path) -> None:
+    train(tiny(4), world, tmp_path, 1, "cpu", report_every=1)
+    heard: list[tuple[int, int]] = []
+    train(tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: heard.append((done, of)), report_every=1)
+    assert heard == [(6, 10), (8, 10), (10, 10)]
+    scenes = [json.loads(line)["scenes"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert scenes == [2, 4, 6, 8, 10]
+    assert json.loads((tmp_path / "weights.json").read_text())["scenes"] == 10
+
+
+def test_a_checkpoint_holds_everything(world: World, tmp_path: Path) -> None:
+    train(tiny(4), world, tmp_path, 1, "cpu")
+    one, other = (Session(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))
+    assert one.scenes == other.scenes == 4
+    for name, tensor in one.trained.state_dict().items():
+        assert torch.equal(tensor, other.trained.state_dict()[name]), name
+    assert one.optimizer.state_dict()["state"].keys() == other.optimizer.state_dict()["state"].keys() != set()
+
+
+def test_training_starts_from_weights_alone(world: World, tmp_path: Path) -> None:
+    train(tiny(4), world, tmp_path / "first", 1, "cpu")
+    weights = tmp_path / "first" / "weights.safetensors"
+    session = Session(tiny(4), tmp_path / "second", 9, "cpu", weights)
+    assert (session.scenes, session.before) == (0, 4)
+    loaded, fresh = Trained(), Trained()
+    assert load_weights(loaded, weights) == []
+    name = "model.blocks.0.attention.query.weight"
+    assert torch.equal(session.trained.state_dict()[name], loaded.state_dict()[name])
+    assert not torch.equal(fresh.state_dict()[name], loaded.state_dict()[name])
+
+
+def test_snapshots_are_log_spaced(world: World, tmp_path: Path) -> None:
+    wide = Plan(Recipe(scenes=64, questions=1, drop=0, many_words=0), 192, 1e-3, fuse=False)
+    train(wide, world, tmp_path, 1, "cpu")
+    assert [path.stem for path in sorted((tmp_path / "snapshots").glob("*.safetensors"))] == [
+        "00000064", "00000128", "00000192",
+    ]  # fmt: skip
+
+
+def test_it_learns(world: World, tmp_path: Path) -> None:
+    session = Session(tiny(1_000), tmp_path, 1, "cpu", None)
+    from mmviz.training.art import concepts
+    from mmviz.training.data import Encoder, Stream
+    from mmviz.training.words import build_tokenizer
+
+    encoder = Encoder(build_tokenizer(concepts()), concepts())
+    batch = Stream(world, encoder, session.stage.recipe, 0).batch(np.random.default_rng(0))
+    session.scenes = 100  # past the warm-up
+    losses = [session.step(batch, torch.tensor(encoder.rows)) for _ in range(25)]
+    for name in ("answer", "patch word", "frame word"):
+        assert losses[-1][name] < 0.5 * losses[0][name], name
+
+
+def test_a_loss_on_labels_looks_only_where_they_are_known() -> None:
+    logits = torch.tensor([4.0, -4.0, 9.0], requires_grad=True)
+    loss = judged(logits, torch.tensor([1, 0, -1]))
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log1p(np.exp(-4.0)), rel=1e-5)
+    assert logits.grad is not None and logits.grad[2] == 0
+    assert judged(logits, torch.tensor([-1, -1, -1])).item() == 0
+
+
+def test_the_learning_rate_warms_up_and_comes_down() -> None:
+    stage = plan("whole", 1_000)
+    rates = [learning_rate(stage, scenes) for scenes in (0, 15, 30, 300, 600, 800, 999)]
+    assert rates[0] == 0 and rates[1] == pytest.approx(stage.rate / 2)
+    assert rates[2] == rates[3] == rates[4] == stage.rate
+    assert rates[5] == pytest.approx(stage.rate / 2) and rates[6] == pytest.approx(0.02 * stage.rate)
+
+
+def test_what_is_shipped_is_what_was_trained(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tiny(2), world, tmp_path, 1, "cpu")
+    ship(tmp_path / "weights.safetensors", tmp_path / "trio", "mean:5", {"note": "a test"})
+    card = json.loads((tmp_path / "trio" / "card.json").read_text())
+    assert card["way"] == "mean:5" and card["note"] == "a test" and len(card["answers"]) == 160
+    model = Bundled("cpu", (tmp_path / "trio" / "weights.safetensors").read_bytes())
+    trained = Trained()
+    load_weights(trained, tmp_path / "weights.safetensors")
+    for name, tensor in model.module.state_dict().items():
+        assert torch.equal(tensor, trained.model.state_dict()[name]), name
