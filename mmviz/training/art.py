@@ -187,7 +187,7 @@ def _licenses(meta: dict[str, dict[str, Any]]) -> str:
         )
     parts.append("## The MIT License (Fluent Emoji)\n\nCopyright (c) Microsoft Corporation.\n\n" + _MIT)
     parts.append(
-        "## The Apache License, Version 2.0\n\nThe full text is at <https://www.apache.org/licenses/LICENSE-2.0>.\n"
+        "## The Apache License, Version 2.0\n\nThe full text is in `LICENSE-Apache-2.0.txt` beside this file.\n"
     )
     return "\n".join(parts)
 

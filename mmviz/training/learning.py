@@ -70,11 +70,13 @@ def unpack(data: bytes) -> Learning:
 
 
 def moments(folders: Sequence[Path], count: int = 20) -> list[Path]:
-    """About ``count`` snapshots of the stages trained in ``folders``, log-spaced in the scenes seen."""
-    found = sorted((path for folder in folders for path in (folder / "snapshots").glob("*.safetensors")), key=_scenes)
-    targets = np.geomspace(_scenes(found[0]), _scenes(found[-1]), count)
-    chosen = {min(found, key=lambda path: abs(np.log(_scenes(path) / target))) for target in targets}
-    return sorted(chosen, key=_scenes)
+    """About ``count`` snapshots, as many from each stage in ``folders``; within a stage they are log-spaced already."""
+    chosen: list[Path] = []
+    for folder in folders:
+        found = sorted((folder / "snapshots").glob("*.safetensors"), key=_scenes)
+        picks = np.linspace(0, len(found) - 1, min(len(found), count // len(folders))).round().astype(int)
+        chosen += [found[k] for k in picks]
+    return chosen
 
 
 def _scenes(path: Path) -> int:
