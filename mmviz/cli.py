@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--way", help="way of looking (default: the one the card names)")
     evaluate.add_argument("--choose", action="store_true", help="rank the ways of looking on seeds of their own")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures as well")
+    evaluate.add_argument("--card", action="store_true", help="note the figures in the model's card")
     evaluate.set_defaults(run=_evaluate)
 
     models = commands.add_parser("models", help="list the models")
@@ -69,9 +70,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _app(options: argparse.Namespace) -> int:
-    from mmviz.app import run
-
-    command = [sys.executable, "-m", "streamlit", "run", str(Path(run.__file__)), "--server.port", str(options.port)]
+    script = Path(__file__).with_name("app") / "run.py"
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(options.port)]
     if options.headless:
         command += ["--server.headless", "true"]
     return subprocess.run(command, check=False).returncode
@@ -91,9 +91,7 @@ def _explain(options: argparse.Namespace) -> int:
     if options.npz:
         _write(options.npz, run.to_bytes())
     if options.png:
-        from mmviz.report import png
-
-        _write(options.png, png(run))
+        _write(options.png, run.png())
     return 0
 
 
@@ -168,6 +166,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(markdown(result))
     if options.json:
         _write(str(options.json), json.dumps(result, indent=1).encode())
+    if options.card:
+        from mmviz.assets_path import assets_dir
+        from mmviz.training.ship import note_measured
+
+        note_measured(assets_dir() / "trio", result)
     return 0
 
 

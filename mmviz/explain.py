@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.modality import modality_matrix
-from mmviz.analysis.select import Way, looked, weights
+from mmviz.analysis.select import Direction, Way, looked, weights
 from mmviz.inputs import make_sample
 from mmviz.io import from_bytes, place, to_bytes
+from mmviz.texts import sentence
 from mmviz.types import AttentionRecord, Modality, Request, Sample, Token
 
 if TYPE_CHECKING:
@@ -43,9 +44,16 @@ class Run:
         """Index of the token that answers: the first special token, else the first token."""
         return next((k for k, token in enumerate(self.tokens) if token.modality is Modality.OTHER), 0)
 
-    def attention(self, way: Way | None = None) -> NDArray[np.float64]:
-        """Attention from the answer token to every token, ``[token]``, by ``way`` (None: the chosen one)."""
-        return looked(self.record, way or self.way, self.asker, "from")
+    def attention(
+        self, way: Way | None = None, token: int | None = None, direction: Direction = "from"
+    ) -> NDArray[np.float64]:
+        """Attention from (or ``"to"``) ``token``, an amount for every token, ``[token]``.
+
+        None stands for the chosen way of looking, and for the answer token.
+        """
+        return looked(
+            self.record, way or self.way, self.asker if token is None else token, direction, self.record.relevance
+        )
 
     def summary(self) -> dict[str, Any]:
         """Plain values: answer, probabilities, tokens and their places, attention of the answer token, modality matrix,
@@ -58,7 +66,7 @@ class Run:
         }
         attention = self.attention()
         queries = self.record.streams[self.record.maps[-1].queries]
-        matrix = modality_matrix(weights(self.record, self.way), queries, self.tokens)
+        matrix = modality_matrix(weights(self.record, self.way, self.record.relevance), queries, self.tokens)
         return {
             "answer": self.record.answers[0].label,
             "probabilities": {answer.label: answer.probability for answer in self.record.answers},
@@ -84,6 +92,37 @@ class Run:
             "notices": [str(notice) for notice in (*self.sample.notices, *self.record.notices)],
             "made_by": dict(self.record.made_by),
         }
+
+    def png(
+        self, way: Way | None = None, token: int | None = None, direction: Direction = "from",
+        scale_max: float | None = None,
+    ) -> bytes:  # fmt: skip
+        """One picture to show, 1600 x 900 PNG: `attention` on the inputs, its scale from 0 to ``scale_max`` (None: the
+        largest amount shown)."""
+        from mmviz.figures.paper import png
+        from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+
+        image, sound, made = self.sample.image, self.sample.audio, self.record.made_by
+        amounts = self.attention(way, token, direction)
+        best = self.record.answers[0]
+        return png(
+            picture=image.pixels if image else None,
+            size=(image.width, image.height) if image else None,
+            text=self.sample.text,
+            wave=sound.wave if sound else None,
+            rate=sound.rate if sound else SAMPLE_RATE,
+            mel=log_mel(sound.wave) if sound else None,
+            hop_seconds=HOP / SAMPLE_RATE,
+            tokens=self.tokens,
+            amounts=amounts,
+            scale_max=scale_max or float(amounts.max()) or 1.0,
+            answers=self.record.answers,
+            title=sentence("figure-title", answer=best.label, probability=best.probability),
+            caption=sentence("figure-caption", model=made["model"], device=made["device_name"]),
+            way=(way or self.way).words(),
+            direction=direction,
+            token=self.asker if token is None else token,
+        )
 
     def to_bytes(self) -> bytes:
         """The run as the bytes of one ``.npz`` file."""

@@ -83,9 +83,13 @@ SENTENCES: dict[str, str] = {
     "run-unreadable": "This file is not a run that mmviz saved, or it is damaged. Save the run again.",
     "run-format": "This run was saved in format {found}, but this version of mmviz reads format {known}.",
     "file-unwritable": "The file {name} could not be written: {why}. Choose another place and try again.",
-    # reports and commands
-    "report-title": "Answer: {answer} ({probability:.0%})",
-    "report-caption": "Model {model}, computed on {device}. Attention shows where information was routed, "
+    # figures and commands
+    "way-mean": "layer {layer}, mean of heads",
+    "way-head": "layer {layer}, head {head}",
+    "way-rollout": "rollout over all layers",
+    "way-relevance": "gradient relevance of the answer",
+    "figure-title": "Answer: {answer} ({probability:.0%})",
+    "figure-caption": "Model {model}, computed on {device}. Attention shows where information was routed, "
     "not why the answer was given.",
     "training": "Training the {stage} stage on {device}; everything goes to {folder}, and running again resumes.",
 }

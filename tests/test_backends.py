@@ -54,9 +54,7 @@ def test_the_record_says_how_it_was_made(record: AttentionRecord) -> None:
     assert record.relevance is not None and record.relevance.min() >= 0
 
 
-def test_the_same_request_gives_the_same_record(
-    backend: LocalBackend, sample: Sample, record: AttentionRecord
-) -> None:
+def test_the_same_request_gives_the_same_record(backend: LocalBackend, sample: Sample, record: AttentionRecord) -> None:
     again = backend.run([Request("trio", sample)])[0]
     assert again.answers == record.answers
     assert all(np.array_equal(one.weights, other.weights) for one, other in zip(again.maps, record.maps, strict=True))

@@ -51,7 +51,8 @@ def test_maps_equal_a_softmax_written_independently(trio: Trio) -> None:
     for layer, (one, (x, mask)) in enumerate(zip(heard, seen, strict=True)):
         attention = trio.blocks[layer].attention
         query, key = (
-            (part(x[0]).double().detach().numpy()).reshape(x.shape[1], 4, 48) for part in (attention.query, attention.key)
+            (part(x[0]).double().detach().numpy()).reshape(x.shape[1], 4, 48)
+            for part in (attention.query, attention.key)
         )
         assert mask is None
         scores = np.einsum("qhd,khd->hqk", query, key) / math.sqrt(48)

@@ -15,7 +15,15 @@ from mmviz.training.evaluate import Case, accuracy, cases, pointing, targets
 from mmviz.training.questions import FAMILIES
 from mmviz.training.trios import World
 from mmviz.types import (
-    Answer, AttentionMap, AttentionRecord, Card, Modality, PixelBox, Request, Seconds, Token,
+    Answer,
+    AttentionMap,
+    AttentionRecord,
+    Card,
+    Modality,
+    PixelBox,
+    Request,
+    Seconds,
+    Token,
 )  # fmt: skip
 
 SEED, COUNT = 77, 12
@@ -47,7 +55,9 @@ class Known:
     def models(self) -> tuple[Card, ...]:
         return ()
 
-    def run(self, requests: Sequence[Request], progress: object = quiet, stop: object = never) -> tuple[AttentionRecord, ...]:
+    def run(
+        self, requests: Sequence[Request], progress: object = quiet, stop: object = never
+    ) -> tuple[AttentionRecord, ...]:
         return tuple(self._record(request) for request in requests)
 
     def _record(self, request: Request) -> AttentionRecord:
@@ -57,7 +67,10 @@ class Known:
             Token(Modality.IMAGE, "patch", PixelBox(x * 16, y * 16, x * 16 + 16, y * 16 + 16))
             for y in range(10) for x in range(10)
         ]  # fmt: skip
-        frames = [Token(Modality.AUDIO, "frame", Seconds(k * 0.08, k * 0.08 + 0.08)) for k in range(int(case.sample.audio.seconds / 0.08))]  # type: ignore[union-attr]
+        frames = [
+            Token(Modality.AUDIO, "frame", Seconds(k * 0.08, k * 0.08 + 0.08))
+            for k in range(int(case.sample.audio.seconds / 0.08))
+        ]  # type: ignore[union-attr]
         tokens = (Token(Modality.OTHER, "answer"), *patches, *frames)
         amounts = np.array([0.0, *(1e-6 + self.look(case, token) for token in tokens[1:])])
         row = (amounts / amounts.sum()).astype(np.float32)

@@ -33,11 +33,10 @@ MAY_IMPORT = {
     "analysis": "types texts",
     "figures": "types texts",
     "viewer": "types texts",
-    "explain": "types io inputs backends viewer analysis.select analysis.modality texts",
+    "explain": "types io inputs backends viewer analysis.select analysis.modality figures texts",
     "training": "types inputs models backends analysis texts assets_path",
     "app": STAGES,
     "cli": STAGES,
-    "report": STAGES,
 }
 """Part of mmviz -> the parts it may import, at the top or inside a function; itself always, the longest name rules."""
 

@@ -16,9 +16,7 @@ from mmviz.training.speech import (
     synthesise,
 )
 
-needs_espeak = pytest.mark.skipif(
-    shutil.which("espeak-ng") is None, reason="espeak-ng is not installed"
-)
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
 
 def test_held_out_voices_are_disjoint_from_training() -> None:

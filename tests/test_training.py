@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mmviz.models.bundled import Bundled
 from mmviz.training.data import Recipe
 from mmviz.training.losses import judged
-from mmviz.training.ship import ship
+from mmviz.training.ship import note_measured, ship
 from mmviz.training.train import Plan, Session, Trained, learning_rate, load_weights, plan, train
 from mmviz.training.trios import World
 
@@ -40,7 +40,9 @@ def tiny(scenes: int, fuse: bool = True) -> Plan:
 def test_training_resumes_where_it_stopped(world: World, tmp_path: Path) -> None:
     train(tiny(4), world, tmp_path, 1, "cpu", report_every=1)
     heard: list[tuple[int, int]] = []
-    train(tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: heard.append((done, of)), report_every=1)
+    train(
+        tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: heard.append((done, of)), report_every=1
+    )
     assert heard == [(6, 10), (8, 10), (10, 10)]
     scenes = [json.loads(line)["scenes"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert scenes == [2, 4, 6, 8, 10]
@@ -107,11 +109,13 @@ def test_the_learning_rate_warms_up_and_comes_down() -> None:
     assert rates[5] == pytest.approx(stage.rate / 2) and rates[6] == pytest.approx(0.02 * stage.rate)
 
 
-def test_what_is_shipped_is_what_was_trained(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_shipped_is_what_was_trained(world: World, tmp_path: Path) -> None:
     train(tiny(2), world, tmp_path, 1, "cpu")
-    ship(tmp_path / "weights.safetensors", tmp_path / "trio", "mean:5", {"note": "a test"})
+    ship(tmp_path / "weights.safetensors", tmp_path / "trio", "mean:5")
+    note_measured(tmp_path / "trio", {"count": 3})
     card = json.loads((tmp_path / "trio" / "card.json").read_text())
-    assert card["way"] == "mean:5" and card["note"] == "a test" and len(card["answers"]) == 160
+    assert card["way"] == "mean:5" and card["scenes"] == 2 and card["measured"] == {"count": 3}
+    assert len(card["answers"]) == 160
     model = Bundled("cpu", (tmp_path / "trio" / "weights.safetensors").read_bytes())
     trained = Trained()
     load_weights(trained, tmp_path / "weights.safetensors")

@@ -71,7 +71,9 @@ def test_a_dot_is_found_within_one_patch(encoder: Encoder) -> None:
         assert abs((centre % 10 + 0.5) / 10 - x) <= 0.0501 and abs((centre // 10 + 0.5) / 10 - y) <= 0.0501
         assert arrays["patch_word"][centre] == encoder.word_index["cat"]
         assert np.abs(arrays["patch_offset"][centre]).max() <= 0.0501
-        assert np.allclose(arrays["patch_offset"][centre] + ((centre % 10 + 0.5) / 10, (centre // 10 + 0.5) / 10), (x, y))
+        assert np.allclose(
+            arrays["patch_offset"][centre] + ((centre % 10 + 0.5) / 10, (centre // 10 + 0.5) / 10), (x, y)
+        )
 
 
 def test_the_word_sounds_in_its_interval() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.flow import rollout
+from mmviz.texts import sentence
 from mmviz.types import AttentionMap, AttentionRecord
 
 Method = Literal["mean", "head", "rollout", "relevance"]
@@ -45,6 +46,11 @@ class Way:
         if len(numbers) > 2 or not all(number.isascii() and number.isdecimal() for number in numbers):
             raise ValueError(f"{written!r} is not a way of looking, such as mean:5, head:4:2, rollout or relevance")
         return cls(method, *(int(number) for number in numbers))  # type: ignore[arg-type]  # checked on the way in
+
+    def words(self) -> str:
+        """For people, who count layers and heads from 1: "layer 5, mean of heads", "layer 5, head 3"."""
+        numbers = {"layer": self.layer, "head": self.head}
+        return sentence(f"way-{self.method}", **{name: k + 1 for name, k in numbers.items() if k is not None})
 
     def __str__(self) -> str:
         return ":".join(str(part) for part in (self.method, self.layer, self.head) if part is not None)

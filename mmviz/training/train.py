@@ -97,7 +97,7 @@ class Session:
         self.scenes, self.before, self.steps = 0, 0, 0
         if start:
             load_weights(self.trained, start)
-            self.before = _scenes_seen(start)
+            self.before = scenes_seen(start)
         self.trained.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         decay = get_ema_multi_avg_fn(AVERAGE_DECAY)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.trained, multi_avg_fn=decay, use_buffers=True)
@@ -194,7 +194,8 @@ def save_weights(trained: nn.Module, path: Path, scenes: int) -> None:
     path.with_suffix(".json").write_text(json.dumps({"scenes": scenes}))
 
 
-def _scenes_seen(weights: Path) -> int:
+def scenes_seen(weights: Path) -> int:
+    """Scenes that a file of weights was trained on, as noted beside it; 0 where nothing is noted."""
     beside = weights.with_suffix(".json")
     return int(json.loads(beside.read_text())["scenes"]) if beside.exists() else 0
 
