@@ -15,7 +15,7 @@ from mmviz.analysis.select import Direction, Way, looked, weights
 from mmviz.inputs import make_sample
 from mmviz.io import from_bytes, place, to_bytes
 from mmviz.texts import sentence
-from mmviz.types import AttentionRecord, Modality, Request, Sample, Token
+from mmviz.types import AttentionRecord, Change, Modality, Request, Sample, Token
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
@@ -158,7 +158,10 @@ def explain(
     return run_sample(sample, model=model, backend=backend, seed=seed)
 
 
-def run_sample(sample: Sample, *, model: str = "trio", backend: Backend | None = None, seed: int = 0) -> Run:
-    """`explain` for a sample that has been checked already."""
-    (record,) = (backend or _local()).run([Request(model=model, sample=sample, seed=seed)])
+def run_sample(
+    sample: Sample, *, model: str = "trio", backend: Backend | None = None, seed: int = 0,
+    changes: tuple[Change, ...] = (),
+) -> Run:  # fmt: skip
+    """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
+    (record,) = (backend or _local()).run([Request(model, sample, changes, seed)])
     return Run(sample, record)

@@ -8,6 +8,7 @@ import pytest
 from mmviz.analysis.flow import rollout
 from mmviz.analysis.modality import modality_matrix
 from mmviz.analysis.select import Way, find_layer, looked, spread, weights
+from mmviz.analysis.sinks import sinks
 from mmviz.types import AttentionMap, AttentionRecord, Modality, Token
 
 ANSWER = Token(Modality.OTHER, "answer")
@@ -185,3 +186,14 @@ def test_modalities_refuse_tokens_that_do_not_fit() -> None:
         modality_matrix(np.eye(2), [WORD], [WORD, PATCH])
     with pytest.raises(ValueError, match="do not fit"):
         modality_matrix(np.zeros((0, 0)), [], [])
+
+
+def test_a_sink_draws_attention_whatever_asks() -> None:
+    weights = np.full((20, 20), 0.5 / 19)
+    weights[:, 3] = 0.5
+    assert sinks(weights) == [(3, pytest.approx(0.5))]
+    assert sinks(np.full((20, 20), 1 / 20)) == []
+    assert sinks(np.eye(20)) == []
+    one_asks = np.full((20, 20), 1 / 20)
+    one_asks[0] = np.eye(20)[7]
+    assert sinks(one_asks) == []

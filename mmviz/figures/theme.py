@@ -20,7 +20,7 @@ MODALITY_COLOURS = {
 }
 """Okabe and Ito 2008; never used for amounts."""
 
-FONT = '"Source Sans Pro", "Source Sans 3", system-ui, sans-serif'
+FONT = '"Source Sans", "Source Sans Pro", "Source Sans 3", system-ui, sans-serif'
 _TITLE_LETTERS = 34
 _NOTE_LETTERS = 50
 
