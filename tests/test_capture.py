@@ -133,6 +133,17 @@ def test_two_threads_do_not_mix(trio: Trio) -> None:
     assert hooks(trio) == 0
 
 
+def test_what_another_thread_runs_is_not_heard() -> None:
+    module = PaperModel()
+    x = torch.eye(2)[None, None]
+    with listening(module) as heard:
+        other = threading.Thread(target=module, args=(x,))
+        other.start()
+        other.join()
+        torch.softmax(x, -1) @ x  # in no module: nobody's attention
+    assert heard == []
+
+
 def test_missing_attention_is_an_error_that_names_what_was_heard(trio: Trio) -> None:
     with pytest.raises(CaptureError) as refusal, torch.no_grad(), listening(trio, (*LAYERS, "blocks.6.attention")):
         trio(some_input())

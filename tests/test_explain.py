@@ -58,6 +58,12 @@ def test_the_summary_holds_what_it_promises(files: dict[str, str]) -> None:
     json.dumps(summary)
 
 
+def test_a_missing_modality_has_no_tokens_to_show(files: dict[str, str]) -> None:
+    summary = mmviz.explain(image=files["image"], text="what is it").summary()
+    assert summary["tokens"]["audio"] == summary["attention"]["audio"] == []
+    assert len(summary["attention"]["image"]) == 100 and "audio" in summary["modality_matrix"]["keys"]
+
+
 def test_the_command_writes_json_npz_and_png(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

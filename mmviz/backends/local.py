@@ -145,4 +145,5 @@ def _shuffle(module: torch.nn.Module, seed: int) -> None:
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread" + ("s" if threads != 1 else "")
