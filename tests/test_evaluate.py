@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from stand_ins import Voices
 
 from mmviz.analysis.select import Way
 from mmviz.backends import never, quiet
@@ -28,15 +28,6 @@ from mmviz.types import (
 
 SEED, COUNT = 77, 12
 WAY = Way("mean", 0)
-
-
-class Voices:
-    """A stand-in for the speech bank: words are loud, carriers are loud too."""
-
-    voices = ("tone",)
-
-    def clip(self, voice: str, text: str) -> NDArray[np.float32]:
-        return (0.5 * np.sin(np.arange(6_000) * 0.3)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

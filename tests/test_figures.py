@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from stand_ins import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
 
 from mmviz.figures.amounts import cividis, contrast, hex_colour, ink, range_words, short
 from mmviz.figures.audio import sound_figure
@@ -19,30 +20,13 @@ from mmviz.figures.paper import png
 from mmviz.figures.places import names, places
 from mmviz.figures.text import words_html
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
-from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
+from mmviz.types import Answer, Chars, Modality, Token
 
 TEXT = "is <script> & $x$ it?"
-ANSWER = Token(Modality.OTHER, "answer")
 WORDS = [Token(Modality.TEXT, TEXT[a:b], Chars(a, b)) for a, b in ((0, 2), (3, 11), (12, 13), (14, 17), (18, 20))]
-FRAMES = [Token(Modality.AUDIO, f"frame {i}", Seconds(i * 0.08, (i + 1) * 0.08)) for i in range(6)]
-RATE = 16_000
 
-
-def patches(width: float, height: float, rows: int, columns: int) -> list[Token]:
-    across, down = width / columns, height / rows
-    return [
-        Token(Modality.IMAGE, "p", PixelBox(c * across, r * down, (c + 1) * across, (r + 1) * down))
-        for r in range(rows)
-        for c in range(columns)
-    ]
-
-
-PATCHES = patches(301, 187, 3, 5)
 TOKENS = [ANSWER, *WORDS, *PATCHES, *FRAMES]
 AMOUNTS = np.random.default_rng(3).dirichlet(np.ones(len(TOKENS)))
-PICTURE = np.random.default_rng(4).integers(40, 256, (187, 301, 3), dtype=np.uint8)
-WAVE = np.sin(np.arange(8000) / 9).astype(np.float32)
-MEL = np.linspace(-1, 1, 64 * 50).reshape(64, 50).astype(np.float32)
 
 
 def shapes(figure: Any, kind: str) -> list[Any]:

@@ -8,32 +8,16 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from stand_ins import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks, sound_figure
 from mmviz.figures.image import heat, picture_figure, spotlight, strongest
-from mmviz.types import Chars, Modality, PixelBox, Seconds, Token
+from mmviz.types import Chars, Modality, Token
 
-ANSWER = Token(Modality.OTHER, "answer")
 WORDS = [Token(Modality.TEXT, "word", Chars(i, i + 1)) for i in range(5)]
-FRAMES = [Token(Modality.AUDIO, f"frame {i}", Seconds(i * 0.08, (i + 1) * 0.08)) for i in range(6)]
-RATE = 16_000
 
-
-def patches(width: float, height: float, rows: int, columns: int) -> list[Token]:
-    across, down = width / columns, height / rows
-    return [
-        Token(Modality.IMAGE, "p", PixelBox(c * across, r * down, (c + 1) * across, (r + 1) * down))
-        for r in range(rows)
-        for c in range(columns)
-    ]
-
-
-PATCHES = patches(301, 187, 3, 5)
 TOKENS = [ANSWER, *WORDS, *PATCHES, *FRAMES]
 AMOUNTS = np.random.default_rng(3).dirichlet(np.ones(len(TOKENS)))
-PICTURE = np.random.default_rng(4).integers(40, 256, (187, 301, 3), dtype=np.uint8)
-WAVE = np.sin(np.arange(8000) / 9).astype(np.float32)
-MEL = np.linspace(-1, 1, 64 * 50).reshape(64, 50).astype(np.float32)
 
 
 def only(index: int, tokens: list[Token], amount: float = 1.0) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from stand_ins import Voices
 
 from mmviz.models.bundled import Bundled
 from mmviz.training.data import Recipe
@@ -16,16 +16,6 @@ from mmviz.training.losses import judged
 from mmviz.training.ship import note_measured, ship
 from mmviz.training.train import Plan, Session, Trained, learning_rate, load_weights, plan, train
 from mmviz.training.trios import World
-
-
-class Voices:
-    """A stand-in for the speech bank, so that no synthesiser is needed."""
-
-    voices = ("tone",)
-
-    def clip(self, voice: str, text: str) -> NDArray[np.float32]:
-        pitch = 0.05 + (hash(text) % 100) / 100
-        return (0.5 * np.sin(np.arange(6_000) * pitch)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -6,26 +6,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from stand_ins import Voices
 
 from mmviz.training.art import concepts, load_sprites, styles
 from mmviz.training.data import Encoder, Recipe, Stream
 from mmviz.training.labels import owners, picture_arrays, sound_arrays
 from mmviz.training.questions import FAMILIES, RELATIONS, Asker, Question, related, stands
 from mmviz.training.scenes import Scene, Thing, compose
-from mmviz.training.sounds import CARRIERS, compose_sound
+from mmviz.training.sounds import compose_sound
 from mmviz.training.trios import Trio, World
 from mmviz.training.words import answers, build_tokenizer
-
-
-class Voices:
-    """A stand-in for the speech bank: every text is a tone, so that tests need no synthesiser."""
-
-    voices = ("tone",)
-
-    def clip(self, voice: str, text: str) -> NDArray[np.float32]:
-        length = 8_000 if text in CARRIERS else 6_000
-        return (0.5 * np.sin(np.arange(length) * 0.3)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
