@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train the bundled model (resumes what the folder holds)")
     train.add_argument("--out", type=Path, default=Path("runs/trio"), metavar="FOLDER")
     train.add_argument("--stage", choices=("encoders", "whole", "all"), default="all")
-    train.add_argument("--scenes", type=int, nargs=2, default=(60_000, 130_000), metavar=("ENCODERS", "WHOLE"))
+    train.add_argument("--scenes", type=int, nargs=2, default=(46_208, 92_000), metavar=("ENCODERS", "WHOLE"))
     train.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--device", default="auto")

@@ -86,7 +86,7 @@ SENTENCES: dict[str, str] = {
     # figures and commands
     "way-mean": "layer {layer}, mean of heads",
     "way-head": "layer {layer}, head {head}",
-    "way-rollout": "rollout over all layers",
+    "way-rollout": "rollout, product of (A + I) / 2 over all layers",
     "way-relevance": "gradient relevance of the answer",
     "figure-title": "Answer: {answer} ({probability:.0%})",
     "figure-caption": "Model {model}, computed on {device}. Attention shows where information was routed, "

@@ -35,7 +35,8 @@ VOICES = ("en-gb", "en-us")
 
 @dataclass(frozen=True)
 class Wanted:
-    """One trio of the gallery: what it must be for the page to show it. ``right``: whether the model answers it."""
+    """One trio of the gallery: what it must be for the page to show it. ``right``: whether the model answers it;
+    ``says``: a part of the wording."""
 
     id: str
     title: str
@@ -44,6 +45,7 @@ class Wanted:
     things: int
     right: bool = True
     answers: tuple[str, ...] = ()
+    says: str = ""
     image: bool = True
     audio: bool = True
 
@@ -54,7 +56,7 @@ GALLERY = (
     Wanted("name", "The picture alone", "The sound is a distraction; the answer is in the picture.", "name", 1),
     Wanted("seen", "Picture and voice", "Is what you hear also to be seen?", "seen", 4, answers=("yes",)),
     Wanted("mismatch", "One does not match", "Two of picture, text and sound agree; which one differs?", "odd", 1,
-           answers=("image", "text", "audio")),
+           answers=("image", "text", "audio"), says="which"),
     Wanted("there", "No sound", "A question about the picture, with no sound at all.", "there", 4, answers=("yes",),
            audio=False),
     Wanted("said", "No picture", "A question about the sound, with no picture at all.", "said", 3, answers=("yes",),
@@ -105,6 +107,8 @@ def draw(
         return None
     question = world.asker.ask(rng, wanted.family, scene.things, spoken)
     if (wanted.answers and question.answer not in wanted.answers) or question.answer == "nothing":
+        return None
+    if wanted.says not in question.text.lower() or question.text.isupper():
         return None
     return scene, sound, question
 

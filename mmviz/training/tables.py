@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from mmviz.training.speech import default_cache, open_or_build
 from mmviz.training.trios import World
 from mmviz.types import Randomise, Request
 
-SEED, CHOOSING_SEED, SHUFFLE_SEED = 20_000, 30_000, 7
+SEED, CHOOSING_SEED = 20_000, 30_000
+SHUFFLES = (7, 8, 9)
 Tick = Callable[[str], None]
 
 
@@ -55,7 +57,7 @@ def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> d
     shown = list(dict.fromkeys([way, *(w for w in table if w.startswith("mean")), best, "rollout", "relevance"]))
     result["pointing"] = {w: _plain(table[w]) for w in shown}
     result["energy"] = {"audio": table["energy"].total("audio").rate}
-    shuffled = (Randomise(SHUFFLE_SEED),)
+    shuffled = (Randomise(SHUFFLES[0]),)
     control = pointing(
         backend, model, places["unseen scenes"], SEED, max(20, count // 4), [Way.parse(way)], shuffled,
         tick=lambda: tick("shuffled weights"),
@@ -79,15 +81,16 @@ def _plain(found: Pointing) -> dict[str, Any]:
 
 
 def _likeness(backend: Backend, model: str, world: World, way: str) -> float:
-    """Mean absolute Spearman correlation between maps of trained and shuffled weights, patches and frames alone."""
+    """Mean absolute Spearman correlation between maps of trained weights and of three shuffles, over the patches of
+    picture questions and the frames of sound questions."""
     from scipy.stats import spearmanr
 
     found = []
-    for family in ("there", "heard"):
+    for seed, family in product(SHUFFLES, ("there", "heard")):
         for case in cases(world, SEED, family, 20, busy=True):
             records = [
                 backend.run([Request(model, case.sample, changes, relevance=way == "relevance")])[0]
-                for changes in ((), (Randomise(SHUFFLE_SEED),))
+                for changes in ((), (Randomise(seed),))
             ]
             modality = "image" if family == "there" else "audio"
             tokens = records[0].streams[records[0].maps[-1].keys]
@@ -100,7 +103,9 @@ def _likeness(backend: Backend, model: str, world: World, way: str) -> float:
 def _machine() -> str:
     import torch
 
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    threads = torch.get_num_threads()
+    cpu = f"{threads} CPU thread" + "s" * (threads > 1)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
     return f"{platform.machine()}, {device}, torch {torch.__version__}"
 
 
@@ -126,7 +131,8 @@ def markdown(result: dict[str, Any]) -> str:
     lines.append(f"| chance | {row['image chance']:.2f} | {row['audio chance']:.2f} | | |")
     lines.append(f"| loudest frame | | {result['energy']['audio']:.2f} | | |")
     lines.append(f"| {result['way']}, shuffled weights | {control['image']:.2f} | {control['audio']:.2f} | | |")
-    lines += ["", f"Maps of shuffled weights resemble the trained ones by |Spearman| = {control['spearman']:.2f}.", ""]
+    likeness = f"|Spearman| = {control['spearman']:.2f} (mean over three shuffles)"
+    lines += ["", f"Maps of shuffled weights resemble the trained ones by {likeness}.", ""]
     families = [f for f in FAMILIES if f in row["families"]["image"] or f in row["families"]["audio"]]
     lines += ["| pointing by family (" + result["way"] + ") | picture | sound |", "|---|---|---|"]
     for family in families:
