@@ -195,6 +195,9 @@ def test_every_way_of_looking_is_drawn_and_told(opened: AppTest) -> None:
     for switch, value in (("style", "heat"), ("scale", "map"), ("which", "per_token"), ("which", "ratio")):
         opened.segmented_control(switch).set_value(value)
         run(opened)
+    chosen = now(opened).run.way
+    opened.selectbox("method").set_value("head" if chosen.method != "head" else "mean")
+    run(opened)
     press(opened, "back")
     assert str(now(opened).run.way).startswith(opened.selectbox("method").value)
 
