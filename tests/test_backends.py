@@ -10,7 +10,20 @@ import pytest
 from mmviz.analysis.select import Way, looked
 from mmviz.backends.local import LocalBackend
 from mmviz.inputs import make_sample
-from mmviz.types import AttentionRecord, Drop, InputError, MmvizError, Modality, Randomise, Request, Sample, Uniform
+from mmviz.models.bundled import Bundled
+from mmviz.types import (
+    AttentionRecord,
+    Drop,
+    InputError,
+    MmvizError,
+    Modality,
+    PixelBox,
+    Randomise,
+    Request,
+    Sample,
+    Seconds,
+    Uniform,
+)
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +148,29 @@ def test_long_inputs_are_cut_with_a_notice(backend: LocalBackend) -> None:
     assert sum(token.modality is Modality.TEXT for token in tokens) == 24
     assert sum(token.modality is Modality.AUDIO for token in tokens) == 50
     assert all("{" not in str(notice) for notice in record.notices)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "x", "y"), [(301, 187, 250, 20), (64, 640, 10, 333), (1000, 999, 503, 777)]
+)
+def test_a_dot_in_the_picture_is_found_in_its_patch(width: int, height: int, x: int, y: int) -> None:
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = 255
+    prepared = Bundled("cpu").prepare(make_sample(image=pixels, text="what is it"))
+    light = prepared.tensors.image[0].mean(0).reshape(10, 16, 10, 16).mean((1, 3)).flatten()
+    patches = [token.where for token in prepared.streams["tokens"] if isinstance(token.where, PixelBox)]
+    box = patches[int(light.argmax())]
+    across, down = width / 10, height / 10
+    assert box.x0 - across <= x <= box.x1 + across and box.y0 - down <= y <= box.y1 + down
+    assert abs((box.x0 + box.x1) / 2 - x) <= across and abs((box.y0 + box.y1) / 2 - y) <= down
+
+
+@pytest.mark.parametrize("moment", [0.05, 0.81, 2.37])
+def test_a_click_in_the_sound_is_found_in_its_frame(moment: float) -> None:
+    wave = np.zeros(3 * 44_100, np.float32)
+    wave[int(moment * 44_100)] = 1
+    prepared = Bundled("cpu").prepare(make_sample(text="what was said", audio=(wave, 44_100)))
+    loudness = prepared.tensors.mel[0].mean(0).reshape(50, 8).mean(1)
+    frames = [token.where for token in prepared.streams["tokens"] if isinstance(token.where, Seconds)]
+    found = frames[int(loudness.argmax())]
+    assert found.start - 0.08 <= moment <= found.end + 0.08
