@@ -39,6 +39,22 @@ def test_training_resumes_where_it_stopped(world: World, tmp_path: Path) -> None
     assert json.loads((tmp_path / "weights.json").read_text())["scenes"] == 10
 
 
+def test_stopped_by_hand_it_loses_nothing(world: World, tmp_path: Path) -> None:
+    def stop(done: int, of: int, losses: dict[str, float]) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(100), world, tmp_path, 1, "cpu", progress=stop, report_every=1)
+    assert Session(tiny(100), tmp_path, 1, "cpu", None).scenes == 6
+
+
+def test_the_last_steps_are_reported_too(world: World, tmp_path: Path) -> None:
+    heard: list[int] = []
+    train(tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: heard.append(done), report_every=3)
+    assert heard == [6, 10]
+
+
 def test_a_checkpoint_holds_everything(world: World, tmp_path: Path) -> None:
     train(tiny(4), world, tmp_path, 1, "cpu")
     one, other = (Session(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))

@@ -160,20 +160,28 @@ def train(
     begin, started = session.scenes, time.monotonic()
     saved = started
     sums: Counter[str] = Counter()
-    while session.scenes < stage.scenes:
-        sums.update(session.step(next(batches), rows))
-        if session.steps % report_every == 0:
-            means = {name: round(value / report_every, 4) for name, value in sums.items()}
-            rate = (session.scenes - begin) / (time.monotonic() - started)
-            with (run / "log.jsonl").open("a") as log:
-                log.write(json.dumps({"scenes": session.before + session.scenes, "scenes/s": round(rate, 1)} | means))
-                log.write("\n")
-            progress(session.scenes, stage.scenes, means)
-            sums.clear()
-        if time.monotonic() - saved > checkpoint_seconds:
-            saved = time.monotonic()
-            session.save()
-    session.save()
+
+    def report(steps: int) -> None:
+        means = {name: round(value / steps, 4) for name, value in sums.items()}
+        rate = (session.scenes - begin) / (time.monotonic() - started)
+        with (run / "log.jsonl").open("a") as log:
+            log.write(json.dumps({"scenes": session.before + session.scenes, "scenes/s": round(rate, 1)} | means))
+            log.write("\n")
+        progress(session.scenes, stage.scenes, means)
+        sums.clear()
+
+    try:
+        while session.scenes < stage.scenes:
+            sums.update(session.step(next(batches), rows))
+            if session.steps % report_every == 0:
+                report(report_every)
+            if time.monotonic() - saved > checkpoint_seconds:
+                saved = time.monotonic()
+                session.save()
+        if sums:
+            report(session.steps % report_every)
+    finally:  # also when it is stopped by hand
+        session.save()
 
 
 def _snapshots_until(scenes: int) -> int:
