@@ -141,8 +141,10 @@ def _print_progress(done: int, of: int) -> None:
 
 
 def _bar(total: int) -> Any:
-    from tqdm import tqdm
-
+    try:
+        from tqdm import tqdm
+    except ImportError as missing:
+        raise MmvizError("extra-missing", extra="train") from missing
     return tqdm(total=total, dynamic_ncols=True)
 
 

@@ -91,6 +91,10 @@ SENTENCES: dict[str, str] = {
     "figure-title": "Answer: {answer} ({probability:.0%})",
     "figure-caption": "Model {model}, computed on {device}. Attention shows where information was routed, "
     "not why the answer was given.",
+    "extra-missing": "This command needs more than the plain install: pip install 'mmviz[{extra}]'.",
+    "speech-missing": "The speech of the world comes from espeak-ng, which is not installed. "
+    "On Debian or Ubuntu: apt-get install espeak-ng.",
+    "speech-silent": "espeak-ng gave no usable voice. Install its data (espeak-ng-data) and try again.",
     "training": "Training the {stage} stage on {device}; everything goes to {folder}, and running again resumes.",
 }
 

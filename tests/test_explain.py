@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,19 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "letter.png").write_text("Dear all")
     assert main(["explain", "--image", str(tmp_path / "letter.png")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_missing_synthesiser_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("MMVIZ_CACHE", str(tmp_path))
+    assert main(["evaluate", "--count", "1"]) == 2
+    printed = capsys.readouterr().err
+    assert "apt-get install espeak-ng" in printed and "Traceback" not in printed
+
+
+def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert main(["evaluate"]) == 2
+    assert "mmviz[train]" in capsys.readouterr().err

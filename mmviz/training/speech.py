@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from mmviz.types import MmvizError
+
 SAMPLE_RATE = 16_000  # Hz, of every clip
 PEAK = 0.5  # largest magnitude in a clip, full scale being 1
 MIN_SECONDS, MAX_SECONDS = 0.06, 2.5  # plausible clip lengths
@@ -35,10 +37,6 @@ Audio = npt.NDArray[np.float32]
 _FORMAT = 1  # raise when clips would come out differently
 _SOURCE_RATE = 22_050  # Hz, of espeak-ng
 _WORKERS = 2
-
-
-class SpeechUnavailable(RuntimeError):
-    """The speech synthesiser is not installed or does not run."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def synthesise(text: str, voice: Voice) -> Audio:
     try:
         done = subprocess.run([*command, "--", _spoken(text)], capture_output=True, check=False)
     except FileNotFoundError as error:
-        raise SpeechUnavailable("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng") from error
+        raise MmvizError("speech-missing") from error
     start = done.stdout.find(b"data", 12) + 8  # the length there is not filled in for a pipe
     body = done.stdout[start:] if start >= 20 else b""
     pcm = np.frombuffer(body[: len(body) // 2 * 2], dtype="<i2").astype(np.float32) / 32_768
@@ -208,7 +206,7 @@ class SpeechBank:
                 if progress is not None:
                     progress(number * len(texts), len(voices) * len(texts))
         if not index:
-            raise SpeechUnavailable("espeak-ng gave no usable voice; is espeak-ng-data installed?")
+            raise MmvizError("speech-silent")
         temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
