@@ -181,6 +181,11 @@ def test_what_a_user_writes_stays_text(opened: AppTest) -> None:
     assert not [element for element in opened.markdown if "img" in element.value or "red[" in element.value]
 
 
+def test_a_sentence_with_markup_in_it_stays_text(opened: AppTest) -> None:
+    now(opened).refusal = "The file <img src=x onerror=alert(1)> was refused."
+    assert "&lt;img src=x" in markup(run(opened)) and "<img" not in markup(opened)
+
+
 def test_every_way_of_looking_is_drawn_and_told(opened: AppTest) -> None:
     seen = set()
     for method in ("mean", "head", "rollout"):
