@@ -47,3 +47,11 @@ def log_mel(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     loudest = max(float(decades.max()), _QUIETEST_REFERENCE)
     relative = np.maximum(decades - loudest, -DYNAMIC_RANGE)
     return np.asarray(relative / (DYNAMIC_RANGE / 2) + 1.0, dtype=np.float32)
+
+
+def fitted_log_mel(wave: NDArray[np.float32], hops: int) -> tuple[NDArray[np.float32], int]:
+    """`log_mel` of the first ``hops`` hops of a sound, followed by silence, ``[64, hops]``; and how many hops sound."""
+    spectrogram = log_mel(wave[: hops * HOP])
+    fitted = np.full((N_MELS, hops), -1, np.float32)
+    fitted[:, : spectrogram.shape[1]] = spectrogram
+    return fitted, spectrogram.shape[1]

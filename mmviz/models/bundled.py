@@ -13,13 +13,22 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from mmviz.assets_path import assets_dir
-from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.inputs.mel import fitted_log_mel
 from mmviz.models import Listen, Prepared
-from mmviz.models.trio import FRAMES, HOPS_A_FRAME, IMAGE_SIDE, MAX_PIECES, PATCHES, Trio, TrioConfig, TrioInput
+from mmviz.models.trio import (
+    FRAMES,
+    HOPS_A_FRAME,
+    IMAGE_SIDE,
+    MAX_PIECES,
+    PATCHES,
+    SECONDS_A_FRAME,
+    Trio,
+    TrioConfig,
+    TrioInput,
+)
 from mmviz.types import Card, Chars, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
 
 STREAM = "tokens"
-SECONDS_A_FRAME = HOPS_A_FRAME * HOP / SAMPLE_RATE
 SECONDS = FRAMES * SECONDS_A_FRAME
 _ABSENT = "absent"
 
@@ -117,10 +126,8 @@ def _frames(sound: Sound | None, notices: list[Notice]) -> tuple[np.ndarray, lis
         return np.full((64, hops), -1, np.float32), []
     if sound.seconds > SECONDS:
         notices.append(Notice("sound-cut", {"seconds": sound.seconds, "limit": SECONDS}))
-    spectrogram = log_mel(sound.wave[: int(SECONDS * SAMPLE_RATE)])
-    mel = np.full((spectrogram.shape[0], hops), -1, np.float32)
-    mel[:, : spectrogram.shape[1]] = spectrogram[:, :hops]
-    frames = min(FRAMES, -(-spectrogram.shape[1] // HOPS_A_FRAME))
+    mel, sounding = fitted_log_mel(sound.wave, hops)
+    frames = -(-sounding // HOPS_A_FRAME)
     ends = [min((k + 1) * SECONDS_A_FRAME, max(sound.seconds, k * SECONDS_A_FRAME + 1e-3)) for k in range(frames)]
     tokens = [
         Token(Modality.AUDIO, f"{k * SECONDS_A_FRAME:.2f} s", Seconds(k * SECONDS_A_FRAME, end))

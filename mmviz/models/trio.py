@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mmviz.inputs.mel import HOP, SAMPLE_RATE
+
 PATCHES = 10
 """Patches along one side of the picture."""
 IMAGE_SIDE = 160
 FRAMES = 50
 HOPS_A_FRAME = 8
+SECONDS_A_FRAME = HOPS_A_FRAME * HOP / SAMPLE_RATE
 MAX_PIECES = 24
 
 

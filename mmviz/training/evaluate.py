@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmviz.analysis.select import Way, looked
 from mmviz.backends import Backend
+from mmviz.models.trio import SECONDS_A_FRAME
 from mmviz.training.questions import BUSY_SCENES, FAMILIES, Question
 from mmviz.training.trios import Trio, World
 from mmviz.types import AttentionRecord, Change, Picture, PixelBox, Request, Sample, Seconds, Sound
 
-FloatArray = NDArray[np.float64]
 OWN_SCENES = {"name": 1, "mask": 2}
 """Families whose pointing is measured in their own scenes of one and two things."""
 SPEECH_FAMILIES = ("heard", "said", "seen", "relheard")
@@ -173,22 +172,19 @@ def _in_box(patch: PixelBox, box: tuple[float, float, float, float], side: int) 
     return x0 - width <= x <= x1 + width and y0 - height <= y <= y1 + height
 
 
-FRAME = 0.08
-
-
 def _in_time(frame: Seconds, case: Case) -> bool:
     middle = (frame.start + frame.end) / 2
-    return case.trio.sound.start - FRAME <= middle <= case.trio.sound.end + FRAME
+    return case.trio.sound.start - SECONDS_A_FRAME <= middle <= case.trio.sound.end + SECONDS_A_FRAME
 
 
 def _time_share(case: Case) -> float:
     sound = case.trio.sound
-    return min(1.0, (sound.end - sound.start + 2 * FRAME) / (len(sound.wave) / 16_000))
+    return min(1.0, (sound.end - sound.start + 2 * SECONDS_A_FRAME) / (len(sound.wave) / 16_000))
 
 
 def _loudest(case: Case) -> tuple[bool, float]:
     wave = case.trio.sound.wave
-    size = int(FRAME * 16_000)
+    size = int(SECONDS_A_FRAME * 16_000)
     energy = [float((wave[start : start + size] ** 2).sum()) for start in range(0, len(wave), size)]
-    start = int(np.argmax(energy)) * FRAME
-    return _in_time(Seconds(start, start + FRAME), case), _time_share(case)
+    start = int(np.argmax(energy)) * SECONDS_A_FRAME
+    return _in_time(Seconds(start, start + SECONDS_A_FRAME), case), _time_share(case)

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
-from mmviz.models.trio import FRAMES, HOPS_A_FRAME, MAX_PIECES, PATCHES
+from mmviz.inputs.mel import fitted_log_mel
+from mmviz.models.trio import FRAMES, HOPS_A_FRAME, MAX_PIECES, PATCHES, SECONDS_A_FRAME
 from mmviz.training.questions import FAMILIES, NEEDS, Question
 from mmviz.training.trios import Trio
 
 Arrays = dict[str, NDArray[Any]]
-SECONDS_A_FRAME = HOPS_A_FRAME * HOP / SAMPLE_RATE
 _CLEARLY, _BARELY = 0.2, 0.04
 """Share of a patch that an object must cover to name it, and up to which the patch counts as ground."""
 
@@ -39,17 +38,14 @@ def owners(trio: Trio) -> NDArray[np.int64]:
 
 def sound_arrays(trio: Trio, word_index: Mapping[str, int]) -> Arrays:
     """``mel`` ``[64, 400]``, ``frames`` (how many sound), ``frame_word`` ``[F]``, ``frame_spoken`` bool ``[F]``."""
-    spectrogram = log_mel(trio.sound.wave)
-    hops = FRAMES * HOPS_A_FRAME
-    mel = np.full((spectrogram.shape[0], hops), -1.0, np.float16)
-    mel[:, : spectrogram.shape[1]] = spectrogram[:, :hops]
-    frames = min(FRAMES, -(-spectrogram.shape[1] // HOPS_A_FRAME))
+    mel, sounding = fitted_log_mel(trio.sound.wave, FRAMES * HOPS_A_FRAME)
+    frames = -(-sounding // HOPS_A_FRAME)
     middle = (np.arange(FRAMES) + 0.5) * SECONDS_A_FRAME
     spoken = (middle >= trio.sound.start) & (middle <= trio.sound.end)
     near = (middle >= trio.sound.start - SECONDS_A_FRAME) & (middle <= trio.sound.end + SECONDS_A_FRAME)
     word = np.where(spoken, word_index[trio.sound.word], np.where(near, -1, word_index["[GROUND]"]))
     word[frames:] = -1
-    return {"mel": mel, "frames": np.array(frames), "frame_word": word, "frame_spoken": spoken}
+    return {"mel": mel.astype(np.float16), "frames": np.array(frames), "frame_word": word, "frame_spoken": spoken}
 
 
 def picture_arrays(trio: Trio, word_index: Mapping[str, int]) -> Arrays:

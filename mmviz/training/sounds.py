@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.training.speech import CARRIERS
 
 Wave = NDArray[np.float32]
-CARRIERS = ("the", "look, a", "I can see a", "a", "this is a", "here is the")
 Clip = Callable[[str], Wave]
 """text -> float32 mono at 16 kHz, spoken by one voice."""
 

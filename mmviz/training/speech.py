@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.types import MmvizError
 
-SAMPLE_RATE = 16_000  # Hz, of every clip
 PEAK = 0.5  # largest magnitude in a clip, full scale being 1
 MIN_SECONDS, MAX_SECONDS = 0.06, 2.5  # plausible clip lengths
 CARRIERS = ("the", "look, a", "I can see a", "a", "this is a", "here is the")
