@@ -138,18 +138,18 @@ def _index() -> dict[str, Any]:
     return index
 
 
-def _fit(image: Image.Image) -> Image.Image:
-    """Crop to the drawn pixels and centre on a clear CELL x CELL square, longer side CELL."""
+def fit(image: Image.Image, side: int) -> Image.Image:
+    """Crop to the drawn pixels and centre on a clear square, RGBA, the longer side ``side`` pixels."""
     image = image.convert("RGBA")
     box = image.getchannel("A").point(lambda a: 255 if a > ALPHA_FLOOR else 0).getbbox()
     if box is None:
         raise ValueError("an empty drawing")
     width, height = box[2] - box[0], box[3] - box[1]
-    scale = CELL / max(width, height)
+    scale = side / max(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = image.crop(box).convert("RGBa").resize(size, Image.Resampling.LANCZOS)
-    cell = Image.new("RGBA", (CELL, CELL))
-    cell.paste(small.convert("RGBA"), ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
+    cell = Image.new("RGBA", (side, side))
+    cell.paste(small.convert("RGBA"), ((side - size[0]) // 2, (side - size[1]) // 2))
     return cell
 
 
@@ -159,7 +159,7 @@ def _pack(files: list[Path]) -> Image.Image:
     atlas = Image.new("RGBA", (COLUMNS * CELL, rows * CELL))
     for number, file in enumerate(files):
         with Image.open(file) as image:
-            cell = _fit(image)
+            cell = fit(image, CELL)
         atlas.paste(cell, (number % COLUMNS * CELL, number // COLUMNS * CELL))
     return atlas
 

@@ -19,7 +19,7 @@ from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
 from mmviz.inputs import make_sample
-from mmviz.training.art import concepts, styles
+from mmviz.training.art import concepts, fit, styles
 from mmviz.training.questions import NEEDS, Question
 from mmviz.training.scenes import Scene, compose
 from mmviz.training.sounds import Sound, compose_sound
@@ -85,12 +85,7 @@ def drawings(node_modules: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
 
 def _cut(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as image:
-        visible = image.convert("RGBa").crop(image.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
-    share = DRAWING / max(visible.size)
-    fitted = visible.resize((round(visible.width * share), round(visible.height * share)), Image.Resampling.LANCZOS)
-    cell = Image.new("RGBa", (DRAWING, DRAWING))
-    cell.paste(fitted, ((DRAWING - fitted.width) // 2, (DRAWING - fitted.height) // 2))
-    return np.asarray(cell.convert("RGBA"))
+        return np.asarray(fit(image, DRAWING))
 
 
 def draw(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.types import AttentionRecord, Sample
+from mmviz.assets_path import assets_dir
+from mmviz.backends.local import LocalBackend
+from mmviz.inputs import make_sample
+from mmviz.models.bundled import Bundled
+from mmviz.types import AttentionRecord, Request, Sample
 
 KEPT_BITS = 7
+FIXED = ("spoken-place", "said")
+"""The gallery trios that are followed."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +92,6 @@ def _scenes(path: Path) -> int:
 
 def record_learning(folders: Sequence[Path], samples: dict[str, Sample], out: Path) -> None:
     """Run every sample through every chosen snapshot and write ``out/NAME.npz``."""
-    from mmviz.backends.local import LocalBackend
-    from mmviz.models.bundled import Bundled
-    from mmviz.types import Request
-
     out.mkdir(parents=True, exist_ok=True)
     records: dict[str, list[AttentionRecord]] = {name: [] for name in samples}
     chosen = moments(folders)
@@ -98,3 +101,21 @@ def record_learning(folders: Sequence[Path], samples: dict[str, Sample], out: Pa
             records[name] += backend.run([Request("trio", sample)])
     for name, found in records.items():
         (out / f"{name}.npz").write_bytes(pack(name, [_scenes(path) for path in chosen], found))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``python -m mmviz.training.learning ENCODERS WHOLE``: follow the gallery's fixed trios through two stages."""
+    folder = assets_dir() / "gallery"
+    samples = {
+        entry["id"]: make_sample(
+            image=folder / entry["image"] if entry["image"] else None, text=entry["question"],
+            audio=folder / entry["audio"] if entry["audio"] else None,
+        )
+        for entry in json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
+        if entry["id"] in FIXED
+    }  # fmt: skip
+    record_learning([Path(argument) for argument in arguments], samples, assets_dir() / "learning")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
