@@ -1,6 +1,12 @@
-"""Every sentence a user may see, by code; parameters are filled in here. The only place with wording for people."""
+"""Every sentence a user may see, by code; parameters are filled in here. The only place with wording for people.
+
+Stand-ins for characters that cannot be seen are wording too, and inputs (which count them) and figures (which show
+them) may both import this module.
+"""
 
 from __future__ import annotations
+
+import re
 
 SENTENCES: dict[str, str] = {
     # inputs
@@ -11,8 +17,8 @@ SENTENCES: dict[str, str] = {
     "file-unreadable": "The file {name} cannot be opened. Check that you may read it.",
     "picture-source": "A picture is a path, bytes, a Pillow image or a numpy array, not {kind}.",
     "picture-empty": "The picture holds no pixels at all. Choose another file.",
-    "picture-format": "This is a {found} file; mmviz takes PNG, JPEG and WebP. Save the picture as one of these.",
-    "picture-unknown": "This file is not a picture mmviz knows; it takes PNG, JPEG and WebP. Choose another file.",
+    "picture-format": "This is a {found} file; mmviz takes PNG, JPEG, WebP and GIF. Save the picture as one of these.",
+    "picture-unknown": "This file is not a picture mmviz knows; it takes PNG, JPEG, WebP and GIF. Choose another file.",
     "picture-damaged": "The picture is damaged or cut short and cannot be read. Save it again and try once more.",
     "picture-side": "The picture is {width:,} x {height:,} pixels; mmviz takes at most {limit:,} pixels a side. "
     "Make it smaller and try again.",
@@ -38,7 +44,11 @@ SENTENCES: dict[str, str] = {
     "{kept_width:,} x {kept_height:,}. Places are still those of the original.",
     "sound-source": "A sound is a path, bytes or a numpy array with its rate, not {kind}.",
     "sound-empty": "The sound file is empty. Choose another file.",
-    "sound-format": "This file is not a sound mmviz knows; it takes WAV, FLAC, OGG and MP3. Save it as one of these.",
+    "sound-format": "This file is not a sound mmviz knows; it takes WAV, FLAC, OGG, MP3, M4A, AAC and WebM. "
+    "Save it as one of these.",
+    "sound-codec": "The sound in this file is coded as {codec}, which mmviz does not read. Save it as WAV or M4A.",
+    "sound-no-track": "There is no sound in this file. Choose one that has a sound track.",
+    "sound-changes": "The sound changes its rate or its channels on the way. Save it anew with one of each.",
     "sound-damaged": "The sound is damaged or cut short and cannot be read. Save it again and try once more.",
     "sound-rate": "The sound has {rate:,} samples a second; mmviz takes {low:,} to {high:,}. Convert it and try again.",
     "sound-no-rate": "A sound array needs its rate, the number of samples a second. Give both: (array, rate).",
@@ -47,6 +57,7 @@ SENTENCES: dict[str, str] = {
     "sound-channels": "The sound has {channels:,} channels; mmviz takes 1 to {limit}. Mix it down and try again.",
     "sound-short": "The sound is {seconds:.3f} s long; mmviz needs at least {limit:g} s. Choose a longer one.",
     "sound-long": "The sound is {seconds:,.1f} s long; mmviz takes at most {limit:g} s. Cut a part out and try again.",
+    "sound-longer": "The sound is longer than {limit:g} s, the most that mmviz takes. Cut a part out and try again.",
     "sound-array": "A sound array is float, int16 or int32, [sample] or [sample, channel], "
     "not {dtype} of shape {shape}.",
     "sound-sideways": "A sound array is [sample, channel], but this one has the shape {shape}. Transpose it.",
@@ -57,6 +68,13 @@ SENTENCES: dict[str, str] = {
     "sound-cancels": "The {channels} channels of the sound cancel each other; hardly anything is left of the mix. "
     "Give one channel alone.",
     "sound-quieter": "The sound went over full scale ({peak:.2f} times); it was made quieter to fit.",
+    "sound-clipped": "The sound is cut off at full scale for {share:.2%} of its time: it was recorded too loud. "
+    "Record it again, quieter, if you can.",
+    "sound-video": "The file is a video; mmviz listens to its sound and leaves the moving pictures out.",
+    "sound-delay": "The file does not say how long its encoder delayed the sound; "
+    "moments may lie up to {seconds:.2f} s too late. Save it as WAV where that matters.",
+    "sound-gap": "The recording has gaps, {seconds:.2f} s in all, which were left out; "
+    "moments after them lie earlier here than in a player.",
     "sound-open-end": "The sound file has no proper end; {seconds:.2f} s were read, and more may be missing. "
     "Save it again, best as WAV.",
     "sound-incomplete": "The sound file should be {promised:.2f} s long, but only {seconds:.2f} s are in it.",
@@ -64,6 +82,8 @@ SENTENCES: dict[str, str] = {
     "text-blank": "The text is blank. Write something, or leave the text out.",
     "text-long": "The text has {length:,} characters; mmviz takes at most {limit:,}. Shorten it and try again.",
     "text-surrogate": "The text holds half a character (a lone surrogate) at place {place:,}. Type that part again.",
+    "text-invisible": "Characters in the text that nobody can see, such as zero-width or direction marks: {count:,}. "
+    "They are shown in their places.",
     # models
     "text-cut": "The question is longer than the {limit} word pieces this model reads; the rest was left out.",
     "sound-cut": "The sound is {seconds:.1f} s long; this model hears the first {limit:.0f} s of it.",
@@ -82,6 +102,12 @@ SENTENCES: dict[str, str] = {
     "map-tokens": "The attention of {name} is {shape}, but its streams have {expected} tokens.",
     "run-unreadable": "This file is not a run that mmviz saved, or it is damaged. Save the run again.",
     "run-format": "This run was saved in format {found}, but this version of mmviz reads format {known}.",
+    "run-recording": "This file is a recorded run without its inputs, so it cannot be opened by itself. Give the "
+    "folder it lies in to ReplayBackend, or run the inputs again.",
+    "replay-not-recorded": "No run of the model {model} with these inputs was recorded. Use one of the gallery's trios "
+    "as it is, or a backend that runs the model.",
+    "replay-stale": "The recorded run was made with other weights than those of the model {model} here, so it is not "
+    "shown. Run the model, or record anew with: python -m mmviz.training.record.",
     "file-unwritable": "The file {name} could not be written: {why}. Choose another place and try again.",
     # figures and commands
     "way-mean": "layer {layer}, mean of heads",
@@ -102,3 +128,47 @@ SENTENCES: dict[str, str] = {
 def sentence(code: str, **parameters: object) -> str:
     """The sentence for ``code``. Raises ``KeyError`` for a code without one."""
     return SENTENCES[code].format(**parameters)
+
+
+_HIDDEN = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_JOINING = "\u0600-\u109f\u1780-\u18af\ua840-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff"
+_EMOJI = "\u00a9\u00ae\u2122-\u27bf\u2900-\u2bff\U0001f000-\U0001faff"
+_VARIED = f"(?<=[#*0-9\u00a9\u00ae\u1000-\U0003ffff])(?<![{_HIDDEN}])"
+_NOT_SEEN = re.compile(
+    f"(?<=[{_JOINING}])[\u200c\u200d]"  # in Arabic or Devanagari: the shape of the letter before it shows it
+    f"|(?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}])"  # an emoji made of several
+    f"|{_VARIED}[\ufe00-\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]"  # chooses one look of an emoji or a letter
+    "|(?<=\U0001f3f4)[\U000e0061-\U000e007a]{4,5}\U000e007f"  # the flag of England
+    f"|(?P<hidden>[{_HIDDEN}]|\r(?!\n))"
+)
+
+
+def visible(text: str, start: int = 0, end: int | None = None, pictures: bool = True) -> str:
+    """``text[start:end]`` with a stand-in for every character that cannot be seen or that would rule how others stand.
+
+    Control characters become control pictures (or, without ``pictures``, for fonts that have none, the same as the
+    others), zero-width and direction marks ``⟨U+202E⟩``. Spaces, tabs and line ends stay. So do joiners after a
+    letter of a script that joins, and between emoji; and variation selectors after what they vary: the characters
+    around the stretch decide, which is why the whole text is asked for.
+    """
+    end = len(text) if end is None else end
+    parts, at = [], start
+    for found in _NOT_SEEN.finditer(text, start):
+        if found.start() >= end:
+            break
+        if found["hidden"]:
+            code = ord(found["hidden"])
+            is_control = code < 0x20 or code == 0x7F
+            picture = chr(0x2400 + code if code < 0x20 else 0x2421)
+            parts += [text[at : found.start()], picture if is_control and pictures else f"⟨U+{code:04X}⟩"]
+            at = found.end()
+    return "".join([*parts, text[at:end]])
+
+
+def count_invisible(text: str) -> int:
+    """How many characters of ``text`` `visible` would replace."""
+    return sum(found["hidden"] is not None for found in _NOT_SEEN.finditer(text))

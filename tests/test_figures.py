@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from stand_ins import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
 
@@ -17,7 +18,7 @@ from mmviz.figures.image import picture_figure
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.matrix import modality_figure, token_matrix
 from mmviz.figures.paper import png
-from mmviz.figures.places import names, places
+from mmviz.figures.places import names, places, stand_in
 from mmviz.figures.text import words_html
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.types import Answer, Chars, Modality, Token
@@ -185,6 +186,34 @@ def test_pieces_of_one_character_share_it_without_doubling() -> None:
     assert ">&lt;0.0001<" in page
 
 
+def test_what_cannot_be_seen_has_a_stand_in_everywhere() -> None:
+    text = "a\u202eb \x07 \u200b\U0001f469\u200d\U0001f680"
+    spans = ((0, 3), (4, 5), (7, 8), (8, 9), (9, 10))
+    tokens = [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in spans]
+    shown = words_html(text, tokens, np.full(5, 0.2), 0.2)
+    assert not set(shown) & set("\u202e\x07\u200b")
+    assert ">a\u27e8U+202E\u27e9b<" in shown and ">\u2407<" in shown and "\u27e8U+200B\u27e9" in shown
+    assert ">\u200d<" in shown, "the whole text decides: it joins two emoji"
+    assert names(tokens)[:2] == ["a\u27e8U+202E\u27e9b", "\u2407"]
+    assert places(tokens)[0] == "\u201ca\u27e8U+202E\u27e9b\u201d\n(characters 1 to 3)"
+    assert not set("".join(names(tokens) + places(tokens))) & set("\u202e\x07\u200b")
+    odd = [Token(Modality.TEXT, "no\u202ene"), Token(Modality.OTHER, "[\x00]")]
+    assert names(odd) == ["words: no\u27e8U+202E\u27e9ne", "[\u2400]"]
+    assert places(odd) == ["words: no\u27e8U+202E\u27e9ne", "special token: [\u2400]"]
+    assert "no\u27e8U+202E\u27e9ne" in stand_in(Modality.TEXT, odd, [0.1, 0.2])
+    assert "\u27e8U+202E\u27e9" in token_matrix(np.eye(5), tokens, tokens, "t", 1).layout.xaxis.ticktext[0]
+
+
+def test_chips_of_a_right_to_left_text_are_isolated_and_run_from_right_to_left() -> None:
+    text = "\u0642\u0637\u0629 \u0643\u0628\u064a\u0631\u0629 abc"
+    tokens = [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in ((0, 3), (4, 9), (10, 13))]
+    shown = words_html(text, tokens, np.full(3, 0.2), 0.2)
+    assert shown.startswith("<div dir='auto'")
+    assert shown.count("unicode-bidi:plaintext") == shown.count("data-token=") == 3
+    assert shown.count("direction:ltr") == 3, "the numbers under them, so that < stays on the left"
+    assert shown.count("dir=") == 1, "a chip with a dir of its own would not count for the direction of the whole"
+
+
 def test_the_legend_prints_its_range_and_unit() -> None:
     legend = amount_legend_html(0.314, dark=True)
     assert "share of attention" in legend and ">0<" in legend and ">0.31<" in legend
@@ -253,3 +282,20 @@ def test_paper_cuts_a_long_text_before_it_reaches_the_sound() -> None:
     right_edge = np.asarray(shown.convert("L"))[:, 1575:]
     assert (below_words == 255).all()
     assert (right_edge == 255).all()
+
+
+def test_paper_shows_what_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def text(self: Figure, x: float, y: float, words: str, **style: Any) -> Any:
+        written.append(words)
+        return real(self, x, y, words, **style)
+
+    real = Figure.text
+    monkeypatch.setattr(Figure, "text", text)
+    question = "a\u202eb \x07 \x1c"
+    tokens = [Token(Modality.TEXT, question[a:b], Chars(a, b)) for a, b in ((0, 3), (4, 5), (6, 7))]
+    page(text=question, tokens=tokens, amounts=np.full(3, 0.1), picture=None, wave=None, mel=None)
+    assert {"a\u27e8U+202E\u27e9b", "\u27e8U+0007\u27e9", "\u27e8U+001C\u27e9"} <= set(written)
+    assert "\u201ca\u27e8U+202E\u27e9b\u201d" in written[1]
+    assert not set("".join(written)) & set("\u202e\x07\x1c\u2407")

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from sound_files import encoded, tone, wav_header
 
 from mmviz.inputs.audio import load_audio
 from mmviz.types import InputError, Notice, Sound
-
-
-def encoded(wave: np.ndarray, rate: int, format: str = "WAV", subtype: str | None = None) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, wave, rate, format=format, subtype=subtype)
-    return file.getvalue()
-
-
-def wav_header(
-    rate: int = 16_000, channels: int = 1, size: int = 0, tag: int = 1, extra: bytes = b"", bits: int = 16
-) -> bytes:
-    """A WAV up to its samples, which promises ``size`` bytes of them."""
-    frame = channels * bits // 8
-    body = b"WAVE" + extra + b"fmt " + struct.pack("<IHHIIHH", 16, tag, channels, rate, rate * frame, frame, bits)
-    return b"RIFF" + struct.pack("<I", (len(body) + 8 + size) & 0xFFFFFFFF) + body + b"data" + struct.pack("<I", size)
-
-
-def tone(hertz: float, rate: int, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarray:
-    return amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
 
 
 def codes(notices: tuple[Notice, ...]) -> list[str]:

@@ -203,9 +203,10 @@ def test_no_picture(tmp_path: Path) -> None:
     assert refusal(b"RIFF\0\0\0\0WEBPVP8 ").code == "picture-damaged"
     assert refusal(b"hello, this is not a picture").code == "picture-unknown"
     assert refusal(3).code == "picture-source"
-    gif = encoded(Image.new("L", (5, 5)), "GIF")
-    assert refusal(gif).code == "picture-format"
-    assert "GIF" in str(refusal(gif)) and "PNG, JPEG and WebP" in str(refusal(gif))
+    bitmap = encoded(Image.new("L", (5, 5)), "BMP")
+    assert refusal(bitmap).code == "picture-format"
+    assert "BMP" in str(refusal(bitmap)) and "PNG, JPEG, WebP and GIF" in str(refusal(bitmap))
+    assert "PNG, JPEG, WebP and GIF" in str(refusal(b"hello, this is not a picture"))
     for format in ("BMP", "TIFF"):
         assert refusal(encoded(Image.new("RGB", (5, 5)), format)).parameters == {"found": format}
 

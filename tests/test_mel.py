@@ -32,6 +32,10 @@ def scaled(power: np.ndarray) -> np.ndarray:
     return decibels / (10 * DYNAMIC_RANGE / 2) + 1
 
 
+def test_the_filters_in_the_file_are_those_of_librosa() -> None:
+    assert np.array_equal(mel_filters(), librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS))
+
+
 @pytest.mark.parametrize("samples", [1_600, 16_000, 16_001, 15_999, 40_123])
 def test_against_librosa(samples: int) -> None:
     wave = noise(samples)

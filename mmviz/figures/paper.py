@@ -22,6 +22,7 @@ from mmviz.figures.audio import envelope, lit_mel, mel_ticks
 from mmviz.figures.image import Pixels, Size, smaller, spotlight
 from mmviz.figures.places import stand_in
 from mmviz.figures.theme import LIGHT
+from mmviz.texts import visible
 from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
 
 _INCHES = (16.0, 9.0)
@@ -61,7 +62,7 @@ def png(
     values = checked(tokens, amounts, scale_max)
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    asked = _DIRECTIONS[direction].format(token=f"“{_clip(tokens[token].label, 24)}”")
+    asked = _DIRECTIONS[direction].format(token=f"“{_clip(visible(tokens[token].label, pictures=False), 24)}”")
     _write(figure, _MARGIN, 0.945, _clip(title, 84), size=22, weight="bold")
     _write(figure, _MARGIN, 0.9, _clip(f"Attention, {asked}: {way}. Rows ask, columns are asked.", 140), size=14)
     _draw_picture(figure, picture, tokens, values, scale_max, size)
@@ -107,10 +108,11 @@ def _draw_words(
     width, height = figure.bbox.width, figure.bbox.height
     x, y, last = _MIDDLE, 0.795, 0
     for drawn, (start, end, index) in enumerate(chips):
-        word = _clip(text[max(start, last) : end] or tokens[index].label, 30)
+        label = visible(tokens[index].label, pictures=False)
+        word = visible(text, max(start, last), end, pictures=False) if end > last else label
         last = max(last, end)
         ground = hex_colour(values[index], scale_max)
-        chip = _write(figure, x, y, word, size=15, color=ink(ground), ha="center", va="center")
+        chip = _write(figure, x, y, _clip(word, 30), size=15, color=ink(ground), ha="center", va="center")
         chip.set_bbox({"boxstyle": "round,pad=0.25", "facecolor": ground, "edgecolor": "none"})
         number = _write(figure, x, y - 0.034, short(float(values[index])), size=9, color=LIGHT.muted, ha="center")
         reach = max(part.get_window_extent().width for part in (chip, number)) / width

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmviz.figures.amounts import short
+from mmviz.texts import visible
 from mmviz.types import Chars, Modality, PixelBox, Seconds, Token
 
 MODALITY_NAMES = {
@@ -38,9 +39,9 @@ def names(tokens: Sequence[Token]) -> list[str]:
         elif isinstance(token.where, Seconds):
             found.append(f"{token.where.start:.2f} s")
         elif token.modality is not Modality.OTHER and token.where is None:
-            found.append(f"{MODALITY_NAMES[token.modality]}: {token.label}")
+            found.append(f"{MODALITY_NAMES[token.modality]}: {visible(token.label)}")
         else:
-            found.append(token.label)
+            found.append(visible(token.label))
     return found
 
 
@@ -57,17 +58,17 @@ def places(tokens: Sequence[Token]) -> list[str]:
             case Seconds(start, end):
                 found.append(f"sound from {start:.2f} to {end:.2f} s")
             case Chars(start, end):
-                found.append(f"“{token.label}”\n(characters {start + 1} to {end})")
+                found.append(f"“{visible(token.label)}”\n(characters {start + 1} to {end})")
             case _:
                 kind = "special token" if token.modality is Modality.OTHER else MODALITY_NAMES[token.modality]
-                found.append(f"{kind}: {token.label}")
+                found.append(f"{kind}: {visible(token.label)}")
     return found
 
 
 def stand_in(modality: Modality, tokens: Sequence[Token], amounts: Sequence[float]) -> str:
     """What holds the place of a missing modality, and its amount; "" where nothing does."""
     found = [
-        f"One token, “{token.label}”, stands in for it and gets {short(float(amount))}."
+        f"One token, “{visible(token.label)}”, stands in for it and gets {short(float(amount))}."
         for token, amount in zip(tokens, amounts, strict=True)
         if token.modality is modality and token.where is None
     ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmviz.figures.amounts import checked, exact, hex_colour, ink, short
 from mmviz.figures.places import places, stand_in
 from mmviz.figures.theme import FONT, theme
+from mmviz.texts import visible
 from mmviz.types import Chars, Modality, Token
 
 
@@ -25,7 +26,8 @@ def words_html(
     """The text with every text token as a chip, its colour and the number under it the amount.
 
     ``amounts`` ``[token]`` for all ``tokens``; only text tokens with a place are drawn, what lies between them stays,
-    muted. ``data-token`` holds the index of the token, ``title`` its place and exact amount. The ``picked`` token
+    muted; what cannot be seen has a stand-in, and a right-to-left text runs from right to left, chip by chip.
+    ``data-token`` holds the index of the token, ``title`` its place and exact amount. The ``picked`` token
     is framed. Without a text it says so.
     """
     values = checked(tokens, amounts, scale_max)
@@ -42,21 +44,23 @@ def words_html(
     parts = []
     at = 0
     for start, end, index in chips:
-        parts.append(_between(text[at:start], colours.muted))
-        word = text[max(start, at) : end] or tokens[index].label  # pieces of one character share its place
+        parts.append(_between(visible(text, at, max(at, start)), colours.muted))
+        # pieces of one character share its place
+        word = visible(text, max(start, at), end) if end > at else visible(tokens[index].label)
         title = f"{titles[index]}: {exact(values[index])}"
         ground = hex_colour(values[index], scale_max)
         frame = f"outline:2px solid {colours.text};outline-offset:1px;" if index == picked else ""
         parts.append(
             f"<span data-token='{index}' title='{html.escape(title)}' "
             "style='display:inline-flex;flex-direction:column;align-items:center;vertical-align:top;margin:0 1px 6px'>"
-            f"<span style='background:{ground};color:{ink(ground)};{frame}border-radius:4px;padding:1px 5px'>"
+            f"<span style='background:{ground};color:{ink(ground)};{frame}border-radius:4px;padding:1px 5px;"
+            "unicode-bidi:plaintext'>"
             f"{html.escape(word)}</span>"
-            f"<span style='font-size:11px;line-height:1.3;padding:0 3px;color:{colours.muted}'>"
+            f"<span style='font-size:11px;line-height:1.3;padding:0 3px;direction:ltr;color:{colours.muted}'>"
             f"{html.escape(short(values[index]))}</span></span>"
         )
         at = max(at, end)
-    parts.append(_between(text[at:], colours.muted))
+    parts.append(_between(visible(text, at), colours.muted))
     return _box("".join(parts), colours.text)
 
 
@@ -66,6 +70,6 @@ def _between(words: str, colour: str) -> str:
 
 def _box(content: str, colour: str) -> str:
     return (
-        f"<div style='font:17px/1.5 {FONT};font-variant-numeric:tabular-nums;white-space:pre-wrap;"
+        f"<div dir='auto' style='font:17px/1.5 {FONT};font-variant-numeric:tabular-nums;white-space:pre-wrap;"
         f"overflow-wrap:anywhere;color:{colour}'>{content}</div>"
     )

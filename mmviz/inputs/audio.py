@@ -1,11 +1,11 @@
 """A sound from a file, bytes or numpy -> a checked ``Sound``, 16 kHz mono.
 
-Limits are decided from the header, before any sample is decoded.
+Limits are decided from the header, before any sample is decoded; where a header says no length, or too small a one,
+decoding stops soon after the longest that is allowed.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mmviz.inputs import opened
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.sound_header import is_whole, known_format, wav_samples
 from mmviz.types import InputError, Notice, Sound
 
 AudioSource = str | Path | bytes | NDArray[Any]
@@ -28,6 +29,8 @@ SHORTEST, LONGEST = 0.1, 60.0
 """Seconds."""
 
 _FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
+_PLAIN = ("WAV", "FLAC", "OGG", "MP3")
+"""What libsndfile reads; PyAV reads the rest."""
 _SILENCE = 1e-4
 """-80 dB of full scale: about three steps of a 16-bit recording."""
 _CANCELLED = 0.03
@@ -35,19 +38,26 @@ _CANCELLED = 0.03
 _BLOCK = 65_536
 _SLACK = 0.01
 """Seconds by which a header may be wrong without a word."""
-_PLAIN_WAV = (1, 3, 0xFFFE)
-_UNKNOWN_SIZE = 0x7FFF_0000
-"""Programs that write WAV into a pipe put this or more as the size, for want of a better one."""
+_SLACK_CODED = 0.25
+"""The same for M4A and WebM, whose length may count an encoder's delay (2,112 samples at 8 kHz)."""
+_GAP = 0.05
+"""Seconds: a packet or two; less is rounding of the file's clock."""
+_CLIPPED_SHARE = 5e-4
+_CLIPPED_RUN = 4
+_CLIPPED_LEVEL = 0.98
+"""Of full scale: the highest value of 8-bit and mu-law sounds is 0.98 to 0.992."""
+_CLIPPED_DROP = 0.13
 
 
 def load_audio(source: AudioSource, rate: int | None = None) -> tuple[Sound, tuple[Notice, ...]]:
     """A checked sound and what was done to it.
 
-    Parameters: ``source``, the path or the bytes of a WAV, FLAC, OGG or MP3 file, or an array, float -1 .. 1, int16
-    or int32, ``[sample]`` or ``[sample, channel]``; ``rate`` of an array in Hz.
+    Parameters: ``source``, the path or the bytes of a WAV, FLAC, OGG, MP3, M4A, AAC or WebM file or of a video in
+    MP4 or WebM (its first sound track), or an array, float -1 .. 1, int16 or int32, ``[sample]`` or
+    ``[sample, channel]``; ``rate`` of an array in Hz.
     Returns: ``wave`` float32 ``[sample]`` at 16 kHz, within -1 .. 1; ``seconds`` is samples / rate of the original.
     Raises ``InputError``: outside 8 .. 192 kHz, 8 channels or 0.1 .. 60 s; an array without a rate; values that are
-    not finite; damaged, empty, missing, another format.
+    not finite; damaged, empty, missing, another format or codec, a video without sound.
     """
     notices: list[Notice] = []
     if isinstance(source, np.ndarray):
@@ -68,20 +78,28 @@ def load_audio(source: AudioSource, rate: int | None = None) -> tuple[Sound, tup
 
 @dataclass(frozen=True)
 class _Mixed:
-    """``mono`` float32 ``[sample]`` at the original rate; loudness of the channels it was mixed from."""
+    """``mono`` float32 ``[sample]`` at the original rate; loudness of the channels it was mixed from.
+
+    ``clipped``: the share of their values that is cut off at full scale.
+    """
 
     mono: NDArray[np.float32]
     channels: int
     peak: float
     rms: float
+    clipped: float
 
 
 def _check(rate: int, channels: int, samples: int) -> None:
+    _check_rate(rate, channels)
+    _check_length(samples / rate)
+
+
+def _check_rate(rate: int, channels: int) -> None:
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise InputError("sound-rate", rate=rate, low=LOWEST_RATE, high=HIGHEST_RATE)
     if not 1 <= channels <= MOST_CHANNELS:
         raise InputError("sound-channels", channels=channels, limit=MOST_CHANNELS)
-    _check_length(samples / rate)
 
 
 def _check_length(seconds: float) -> None:
@@ -120,15 +138,30 @@ def _array_blocks(array: NDArray[Any], rate: int) -> Iterator[NDArray[np.float32
 
 def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, _Mixed]:
     """The rate in the header of ``file`` and its samples, mixed."""
-    start = file.read(16)
-    if not start:
-        raise InputError("sound-empty")
-    expected = _known_format(start)
-    promised = _wav_samples(file) if expected == "WAV" else None
+    kind = known_format(file)
+    read = _read_plain if kind in _PLAIN else _read_coded
+    rate, mixed, promised, whole = read(file, kind, notices)
+    found = len(mixed.mono) / rate
+    if found < SHORTEST and (promised is not None or not whole):
+        raise InputError("sound-damaged")  # the header promised enough
+    if found > LONGEST:
+        raise InputError("sound-longer", limit=LONGEST)  # decoding stopped there
+    _check_length(found)
+    slack = _SLACK_CODED if whole and kind not in _PLAIN else _SLACK
+    if promised is not None and promised - found > slack:
+        notices.append(Notice("sound-incomplete", {"seconds": found, "promised": promised}))
+    elif not whole:
+        notices.append(Notice("sound-open-end", {"seconds": found}))
+    return rate, mixed
+
+
+def _read_plain(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mixed, float | None, bool]:
+    """By libsndfile: rate, samples, the seconds that the header promises, and whether the end is there."""
+    promised = wav_samples(file) if kind == "WAV" else None
     file.seek(0)
     try:
         with soundfile.SoundFile(file) as sound:
-            if sound.format not in (expected, expected + "EX"):
+            if sound.format not in (kind, kind + "EX"):
                 raise InputError("sound-damaged")
             rate = int(sound.samplerate)
             samples = int(sound.frames) if promised is None else promised
@@ -136,51 +169,30 @@ def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, _Mixed]:
                 raise InputError("sound-damaged")
             _check(rate, int(sound.channels), samples)
             mixed = _mix(_file_blocks(sound, int(LONGEST * rate)))
-            is_whole = _is_whole(file, expected)
+            return rate, mixed, samples / rate, is_whole(file, kind)
     except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
         raise InputError("sound-damaged") from error
-    found = len(mixed.mono) / rate
-    if found < SHORTEST:
-        raise InputError("sound-damaged")  # the header promised enough
-    _check_length(found)
-    if samples / rate - found > _SLACK:
-        notices.append(Notice("sound-incomplete", {"seconds": found, "promised": samples / rate}))
-    elif not is_whole:
-        notices.append(Notice("sound-open-end", {"seconds": found}))
-    return rate, mixed
 
 
-def _known_format(start: bytes) -> str:
-    if start.startswith(b"RIFF") and start[8:12] == b"WAVE":
-        return "WAV"
-    if start.startswith(b"fLaC"):
-        return "FLAC"
-    if start.startswith(b"OggS"):
-        return "OGG"
-    if start.startswith(b"ID3") or (start[0] == 0xFF and len(start) > 1 and start[1] & 0xE6 == 0xE2):
-        return "MP3"
-    raise InputError("sound-format")
+def _read_coded(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mixed, float | None, bool]:
+    """The same by PyAV, which is loaded now."""
+    from mmviz.inputs.containers import opened_track
 
-
-def _wav_samples(file: BinaryIO) -> int | None:
-    """Samples per channel that a WAV header promises: libsndfile quietly trims the number to what is there."""
-    file.seek(12)
-    frame = 0
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
-        if name == b"fmt ":
-            fields = file.read(16)
-            if len(fields) < 16:
-                return None
-            tag, frame = struct.unpack_from("<H", fields)[0], struct.unpack_from("<H", fields, 12)[0]
-            if tag not in _PLAIN_WAV:
-                return None  # compressed: a block is not a sample
-            file.seek(size - 16 + size % 2, 1)
-        elif name == b"data":
-            return None if frame == 0 or size == 0 or size >= _UNKNOWN_SIZE else int(size // frame)
-        else:
-            file.seek(size + size % 2, 1)
-    return None
+    with opened_track(file, kind) as track:
+        _check_rate(track.rate, track.channels)
+        if track.seconds is not None:
+            _check_length(track.seconds)
+        mixed = _mix(track.blocks(LONGEST))
+        _check_rate(track.rate, mixed.channels)  # a header of AAC may say half the rate
+        if track.has_video:
+            notices.append(Notice("sound-video"))
+        if track.delay:
+            notices.append(Notice("sound-delay", {"seconds": track.delay}))
+        promised = track.seconds
+        if track.gap > _GAP:
+            notices.append(Notice("sound-gap", {"seconds": track.gap}))
+            promised = None if promised is None else promised - track.gap
+        return track.rate, mixed, promised, track.is_whole
 
 
 def _file_blocks(sound: Any, most: int) -> Iterator[NDArray[np.float32]]:
@@ -191,22 +203,9 @@ def _file_blocks(sound: Any, most: int) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def _is_whole(file: BinaryIO, format: str) -> bool:
-    """False where the end of the sound is missing or was not reached; ``file`` stands where the decoder left it."""
-    read, size = file.tell(), file.seek(0, 2)
-    if format == "MP3":  # without a length in it libsndfile guesses one, and stops there (a tag may follow the sound)
-        return size - read <= max(4_096, size // 20)
-    if format == "OGG":  # the last page says that it is the last; a page is at most 65,307 bytes
-        file.seek(max(0, size - 65_536))
-        tail = file.read()
-        page = tail.rfind(b"OggS")
-        return page >= 0 and len(tail) > page + 5 and tail[page + 5] & 4 != 0
-    return True
-
-
 def _mix(blocks: Iterable[NDArray[np.float32]]) -> _Mixed:
     """The mean of the channels. In pieces, because a minute of 8 channels at 192 kHz is 370 MB."""
-    means, peak, energy, values, channels = [np.zeros(0, np.float32)], 0.0, 0.0, 0, 1
+    means, peak, energy, clipped, values, channels = [np.zeros(0, np.float32)], 0.0, 0.0, 0, 0, 1
     for block in blocks:
         if not np.isfinite(block).all():
             raise InputError("sound-not-finite")
@@ -214,8 +213,28 @@ def _mix(blocks: Iterable[NDArray[np.float32]]) -> _Mixed:
         means.append(np.asarray(block.mean(axis=1, dtype=np.float64), dtype=np.float32))
         peak = max(peak, float(np.abs(block).max()))
         energy += float(np.square(block, dtype=np.float64).sum())
+        clipped += sum(_clipped(sign * block[:, channel]) for channel in range(channels) for sign in (1, -1))
         values += block.size
-    return _Mixed(np.concatenate(means), channels, peak, (energy / max(values, 1)) ** 0.5)
+    values = max(values, 1)
+    return _Mixed(np.concatenate(means), channels, peak, (energy / values) ** 0.5, clipped / values)
+
+
+def _clipped(wave: NDArray[np.float32]) -> int:
+    """Samples in runs at the highest value of ``wave`` ``[sample]``, if that is full scale and the runs are cut off.
+
+    A smooth peak has a flat top as well where steps are coarse or the tone is deep. Its top is a parabola, so half
+    a run further on it is less than four steps down (0.125 in mu-law); a peak that was cut off by 0.4 dB or more
+    falls further.
+    """
+    highest = wave.max(initial=0)
+    if highest < _CLIPPED_LEVEL:
+        return 0
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], wave == highest, [False])).astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2]
+    lengths = ends - starts
+    before, after = starts - (lengths + 1) // 2, ends - 1 + (lengths + 1) // 2
+    falls = np.maximum(highest - wave[np.maximum(before, 0)], highest - wave[np.minimum(after, len(wave) - 1)])
+    return int(lengths[(lengths >= _CLIPPED_RUN) & (falls > _CLIPPED_DROP)].sum())
 
 
 def _finish(mixed: _Mixed, rate: int, notices: list[Notice]) -> Sound:
@@ -228,6 +247,8 @@ def _finish(mixed: _Mixed, rate: int, notices: list[Notice]) -> Sound:
         notices.append(Notice("sound-silent"))
     elif float(np.square(wave, dtype=np.float64).mean()) ** 0.5 < _CANCELLED * mixed.rms:
         notices.append(Notice("sound-cancels", {"channels": mixed.channels}))
+    if mixed.clipped >= _CLIPPED_SHARE:
+        notices.append(Notice("sound-clipped", {"share": mixed.clipped}))
     if rate != SAMPLE_RATE:
         wave = np.asarray(soxr.resample(wave, rate, SAMPLE_RATE, quality="HQ"), dtype=np.float32)
         notices.append(Notice("sound-resampled", {"rate": rate, "kept": SAMPLE_RATE}))

@@ -6,43 +6,22 @@ after the turn that its EXIF data asks for. Colour profiles are not applied.
 
 from __future__ import annotations
 
-import struct
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from mmviz.inputs import opened
+from mmviz.inputs.picture_header import check_size, quiet, read_header
 from mmviz.types import InputError, Notice, Picture
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[Any]
 
-MOST_PIXELS = 25_000_000
-LONGEST_SIDE = 8_192
-MOST_ASPECT = 50
 KEPT_SIDE = 2_048
 """Longest side of the pixels that are kept."""
 
-_OTHER_FORMATS = {
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"%PDF": "PDF",
-    b"<svg": "SVG",
-    b"<?xml": "SVG",
-    b"8BPS": "Photoshop",
-}
-_BOX_FORMATS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -53,6 +32,12 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+_DEEP_COLOURS = {
+    "RGB;16B": ("picture-16-bit",),
+    "RGBA;16B": ("picture-16-bit",),
+    "LA;16B": ("picture-16-bit", "picture-grey"),
+}
+"""Pixels of more bits than a Pillow image holds (16-bit grey alone it does hold), and their notices."""
 _COLOUR_NOTICES = {
     "1": "picture-grey",
     "L": "picture-grey",
@@ -64,13 +49,12 @@ _COLOUR_NOTICES = {
     "HSV": "picture-colours",
     "LAB": "picture-colours",
 }
-_warnings_lock = threading.Lock()
 
 
 def load_image(source: ImageSource) -> tuple[Picture, tuple[Notice, ...]]:
     """A checked picture and what was done to it.
 
-    Parameters: ``source``, the path or the bytes of a PNG, JPEG or WebP file; a Pillow image (the frame it stands
+    Parameters: ``source``, the path or the bytes of a PNG, JPEG, WebP or GIF file; a Pillow image (the frame it stands
     at); or an array, uint8 or float 0 .. 1, ``[height, width, 3 or 4]`` or ``[height, width]``.
     Returns: pixels uint8 ``[height, width, 3]`` of at most 2,048 a side, with the width and height of the original.
     Raises ``InputError``: over 25 megapixels, 8,192 pixels a side or 50 : 1; damaged, empty, missing, another format.
@@ -80,7 +64,7 @@ def load_image(source: ImageSource) -> tuple[Picture, tuple[Notice, ...]]:
         image = _from_array(source, notices)
         return _finish(image, notices), tuple(notices)
     if isinstance(source, Image.Image):
-        _check_size(*source.size)
+        check_size(*source.size)
         _decode(source)
         return _finish(source, notices), tuple(notices)
     if isinstance(source, bytearray | memoryview):
@@ -88,84 +72,16 @@ def load_image(source: ImageSource) -> tuple[Picture, tuple[Notice, ...]]:
     if not isinstance(source, str | Path | bytes):
         raise InputError("picture-source", kind=type(source).__name__)
     with opened(source) as file:
-        header = _read_header(file)
-        if "16" in _raw_mode(header) and not header.mode.startswith("I"):
-            notices.append(Notice("picture-16-bit"))  # Pillow keeps the high byte of 16-bit colour
-            key = header.info.get("transparency")
-            if isinstance(key, tuple):  # and so must the colour that stands for "transparent"
-                header.info["transparency"] = tuple(value >> 8 for value in key)
+        header = read_header(file)
+        raw = _raw_mode(header)
+        if raw in _DEEP_COLOURS:
+            _read_deep(header, raw, file)
+            notices += [Notice(code) for code in _DEEP_COLOURS[raw]]
+        elif header.mode == "CMYK" and "adobe" not in header.info:
+            # Pillow takes every CMYK JPEG for one of Adobe's, in which 255 is no ink; without their mark 0 is
+            header.tile = [part._replace(args=("CMYK", "")) for part in header.tile]
         _decode(header)
         return _finish(header, notices), tuple(notices)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No decoder warnings. Python's filters belong to the process, so two threads must not swap them at once."""
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
-    """The picture in ``file`` with its size checked and nothing decoded."""
-    start = file.read(32)
-    file.seek(0)
-    if not start:
-        raise InputError("picture-empty")
-    plugin: type[ImageFile.ImageFile]
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        plugin = PngImageFile
-    elif start.startswith(b"\xff\xd8\xff"):
-        plugin = JpegImageFile
-    elif start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        plugin = WebPImageFile
-        _check_size(*_webp_size(start))  # Pillow makes room for the whole canvas when it opens a WebP file
-    else:
-        raise _wrong_format(start)
-    try:
-        # the plugin itself, not Image.open: that refuses big pictures in its own words
-        with _quiet():
-            image = plugin(file)
-    except Exception as error:  # hostile bytes make the plugins fail in many ways; all mean the same to the user
-        raise InputError("picture-damaged") from error
-    _check_size(*image.size)
-    return image
-
-
-def _webp_size(start: bytes) -> tuple[int, int]:
-    """Width and height from the first 30 bytes of a WebP file."""
-    kind = start[12:16]
-    try:
-        if kind == b"VP8X":
-            return int.from_bytes(start[24:27], "little") + 1, int.from_bytes(start[27:30], "little") + 1
-        if kind == b"VP8L":
-            bits = struct.unpack_from("<I", start, 21)[0]
-            return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
-        if kind == b"VP8 ":
-            width, height = struct.unpack_from("<HH", start, 26)
-            return width & 0x3FFF, height & 0x3FFF
-    except struct.error:
-        pass
-    raise InputError("picture-damaged")
-
-
-def _wrong_format(start: bytes) -> InputError:
-    found = _BOX_FORMATS.get(start[8:12]) if start[4:8] == b"ftyp" else None
-    for magic, name in _OTHER_FORMATS.items():
-        if start.lstrip().startswith(magic):
-            found = name
-    return InputError("picture-format", found=found) if found else InputError("picture-unknown")
-
-
-def _check_size(width: int, height: int) -> None:
-    if width < 1 or height < 1:
-        raise InputError("picture-empty")
-    if max(width, height) > LONGEST_SIDE:
-        raise InputError("picture-side", width=width, height=height, limit=LONGEST_SIDE)
-    if width * height > MOST_PIXELS:
-        raise InputError("picture-pixels", width=width, height=height, limit=MOST_PIXELS // 1_000_000)
-    if max(width, height) > MOST_ASPECT * min(width, height):
-        raise InputError("picture-narrow", width=width, height=height, limit=MOST_ASPECT)
 
 
 def _decode(image: Image.Image) -> None:
@@ -173,6 +89,35 @@ def _decode(image: Image.Image) -> None:
         image.load()
     except Exception as error:  # as above: any failure of a decoder is a damaged file
         raise InputError("picture-damaged") from error
+
+
+def _read_deep(image: ImageFile.ImageFile, raw: str, file: BinaryIO) -> None:
+    """Decode a PNG with 16 bits a colour and round it: Pillow would cut the low bytes off.
+
+    It takes the low byte of every value if it is told that it is the high one (``16L``), so the file is decoded twice.
+    Grey with alpha is four bytes a pixel, as 8-bit RGBA is.
+    """
+    key = image.info.pop("transparency", None)
+    if raw == "LA;16B":
+        both = _decoded_as("RGBA", image)
+        high, low = both[:, :, [0, 0, 0, 2]], both[:, :, [1, 1, 1, 3]]
+    else:
+        high = _decoded_as(raw, image)
+        file.seek(0)
+        low = _decoded_as(raw.replace("16B", "16L"), read_header(file))
+    # (256 high + low) / 257, rounded, is high, or one more or less where low is half of 257 away from it
+    rounded = high + (low.astype(np.int16) - high > 128) - (high.astype(np.int16) - low > 128)
+    image.paste(Image.fromarray(rounded.astype(np.uint8)))
+    if isinstance(key, tuple):  # the one colour that stands for "transparent", to the last bit
+        is_key = ((high == np.array(key) >> 8) & (low == np.array(key) & 255)).all(axis=2)
+        image.putalpha(Image.fromarray(np.where(is_key, 0, 255).astype(np.uint8)))
+
+
+def _decoded_as(raw: str, image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    """The pixels of ``image``, as if they lay in the file as ``raw``."""
+    image.tile = [part._replace(args=raw) for part in image.tile]
+    _decode(image)
+    return np.array(image)
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
@@ -188,7 +133,7 @@ def _from_array(array: NDArray[Any], notices: list[Notice]) -> Image.Image:
         raise InputError("picture-array", shape=array.shape, dtype=array.dtype)
     if not (is_float or array.dtype == np.uint8):
         raise InputError("picture-array", shape=array.shape, dtype=array.dtype)
-    _check_size(array.shape[1], array.shape[0])
+    check_size(array.shape[1], array.shape[0])
     if is_float:
         array = _scaled(array, 1.0)
         notices.append(Notice("picture-float"))
@@ -229,7 +174,7 @@ def _finish(image: Image.Image, notices: list[Notice]) -> Picture:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        with _quiet():
+        with quiet():
             return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # broken camera data is no reason to refuse the picture
         return 1

@@ -7,6 +7,7 @@ because the analysis window (32 ms) is centred on the middle of the hop.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,13 @@ _QUIETEST_REFERENCE = -5.0
 
 @lru_cache(maxsize=1)
 def mel_filters() -> NDArray[np.float32]:
-    """Slaney-style triangular filters of librosa, ``[mel, N_FFT // 2 + 1]``."""
-    import librosa.filters
+    """Slaney-style triangular filters of librosa, ``[mel, N_FFT // 2 + 1]``.
 
-    filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS)
-    return np.asarray(filters, dtype=np.float32)
+    Kept in a file, as importing librosa takes longer than anything else the first picture of a sound needs; a test
+    holds it to ``librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS)``, which made it.
+    """
+    filters: NDArray[np.float32] = np.load(Path(__file__).with_name("mel_filters.npy"), allow_pickle=False)
+    return filters
 
 
 def log_mel(wave: NDArray[np.float32]) -> NDArray[np.float32]:
