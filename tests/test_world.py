@@ -6,13 +6,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 from stand_ins import Voices
 
-from mmviz.training.art import concepts, load_sprites, styles
+from mmviz.models.wordings import FAMILIES, RELATIONS
+from mmviz.training.art import concepts, load_line_drawings, load_sprites, styles
 from mmviz.training.data import Encoder, Recipe, Stream
 from mmviz.training.labels import owners, picture_arrays, sound_arrays
-from mmviz.training.questions import FAMILIES, RELATIONS, Asker, Question, related, stands
-from mmviz.training.scenes import Scene, Thing, compose
+from mmviz.training.questions import Asker, Question, related, stands
+from mmviz.training.scenes import Scene, Thing, compose, inked, warped_drawing
 from mmviz.training.sounds import compose_sound
 from mmviz.training.trios import Trio, World
 from mmviz.training.words import answers, build_tokenizer
@@ -48,6 +50,43 @@ def test_boxes_hold_the_drawing_and_nothing_else() -> None:
         assert (scene.pixels[inside] == (255, 0, 0)).all(-1).mean() > 0.95
         assert (scene.cover[inside] == 1).mean() > 0.95 and (scene.cover[~inside] == 0).all()
         assert 0.14 <= max(x1 - x0, y1 - y0) / 160 <= 0.46
+
+
+def test_a_line_drawing_has_paper_where_its_ink_encloses_it() -> None:
+    drawing = load_line_drawings("noto-emoji")["egg"]
+    ink, paper = drawing[..., 0], drawing[..., 1]
+    assert (paper >= ink).all() and (paper > 200).sum() > 1.5 * (ink > 200).sum()
+    assert paper[48, 48] == 255 and ink[48, 48] < 50 and paper[0, 0] == 0
+
+
+def test_ink_and_paper_have_colours_of_their_own() -> None:
+    ring = np.zeros((96, 96, 2), np.uint8)
+    ring[8:88, 8:88] = 255, 255
+    ring[16:80, 16:80] = 0, 255
+    red = np.zeros((96, 96, 4), np.uint8)
+    red[...] = 255, 0, 0, 255
+    papers = []
+    for seed in range(60):
+        drawn = inked(np.random.default_rng(seed), ring, red)
+        assert drawn.shape == (96, 96, 4) and drawn[12, 12, 3] == 255 and drawn[0, 0, 3] == 0
+        assert (drawn[16:80, 16:80] == drawn[48, 48]).all() and (drawn[8:16, 8:88] == drawn[12, 12]).all()
+        papers.append(drawn[48, 48])
+    bare = sum(int(paper[3] == 0) for paper in papers)
+    assert 3 <= bare <= 20, "some are lines alone"
+    like = sum(int(paper[0] > 220 and paper[1] < 40 and paper[3] == 255) for paper in papers)
+    assert like >= 15, "many have the colour of the coloured drawing"
+
+
+def test_a_warp_moves_what_is_inside_by_little() -> None:
+    dot = np.zeros((96, 96, 4), np.uint8)
+    dot[40:56, 40:56] = 255
+    moved = set()
+    for seed in range(20):
+        warped = np.asarray(warped_drawing(np.random.default_rng(seed), Image.fromarray(dot)))
+        y, x = (axis.mean() for axis in np.nonzero(warped[..., 3] > 128))
+        assert warped.shape == dot.shape and abs(y - 47.5) < 9 and abs(x - 47.5) < 9
+        moved.add((round(y, 1), round(x, 1)))
+    assert len(moved) > 15
 
 
 def test_a_dot_is_found_within_one_patch(encoder: Encoder) -> None:

@@ -3,7 +3,8 @@
 //   node art.mjs NODE_MODULES_DIR CONCEPTS_TSV OUT_DIR SIZE
 //
 // Writes OUT_DIR/{style}/{word}.png (SIZE x SIZE pixels) and OUT_DIR/meta.json:
-// {style: {package, version, license, license_url, author, url, words, missing}}.
+// {style: {package, version, license, license_url, author, url, words, missing}},
+// and OUT_DIR/points.json: {word: [code points of its emoji, as "1f436"]}.
 import fs from "node:fs";
 import path from "node:path";
 import { createRequire } from "node:module";
@@ -11,6 +12,7 @@ import { createRequire } from "node:module";
 const STYLES = [
   "noto", "noto-v1", "fluent-emoji-flat", "fluent-emoji",
   "twemoji", "emojione", "streamline-emojis", "fxemoji",
+  "fluent-emoji-high-contrast", "emojione-monotone",
 ];
 
 // Two packages have names of their own and no code points: word -> icon name,
@@ -51,6 +53,8 @@ const { Resvg } = require("@resvg/resvg-js");
 
 const readJson = (...parts) =>
   JSON.parse(fs.readFileSync(path.join(nodeModules, "@iconify-json", ...parts), "utf8"));
+const readChars = (style) =>  // a package whose names are enough has none
+  fs.existsSync(path.join(nodeModules, "@iconify-json", style, "chars.json")) ? readJson(style, "chars.json") : {};
 const bare = (codePoints) => codePoints.toLowerCase().replace(/-fe0f/g, "");
 
 /** The icon called `name` with its aliases followed, or null. */
@@ -97,7 +101,7 @@ for (const style of STYLES) {
   const set = readJson(style, "icons.json");
   const info = readJson(style, "info.json");
   const chars = Object.fromEntries(
-    Object.entries(readJson(style, "chars.json")).map(([k, v]) => [bare(k), v]));
+    Object.entries(readChars(style)).map(([k, v]) => [bare(k), v]));
   fs.mkdirSync(path.join(outDir, style), { recursive: true });
   const [words, missing] = [[], []];
   for (const [word, iconName] of concepts) {
@@ -132,4 +136,6 @@ for (const style of STYLES) {
   };
   console.log(`${style}: ${words.length} words; missing: ${missing.join(" ") || "none"}`);
 }
+const pointsOf = concepts.map(([word, icon]) => [word, points.get(canonical(noto, icon)) ?? []]);
+fs.writeFileSync(path.join(outDir, "points.json"), JSON.stringify(Object.fromEntries(pointsOf)));
 fs.writeFileSync(path.join(outDir, "meta.json"), JSON.stringify(meta, null, 1));

@@ -3,7 +3,7 @@
 An atlas is a WebP picture of square RGBA cells in rows of `COLUMNS`, one cell for each word
 of its style, in the order of the word list. Rebuild all with
 ``python -m mmviz.training.art NODE_MODULES`` (needs Node.js, the ``@iconify-json`` emoji
-packages and ``@resvg/resvg-js``).
+packages, ``@fontsource/noto-emoji`` and ``@resvg/resvg-js``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mmviz.assets_path import assets_dir
 
@@ -36,7 +36,13 @@ _SETS = {
     "emojione": "EmojiOne 2.3 / EmojiTwo",
     "streamline-emojis": "Streamline Emojis",
     "fxemoji": "Firefox OS Emoji (FxEmojis)",
+    "fluent-emoji-high-contrast": "Fluent Emoji, high contrast",
+    "emojione-monotone": "EmojiOne 2.3, one colour",
+    "noto-emoji": "Noto Emoji, the font of line drawings",
 }
+INK = ("fluent-emoji-high-contrast", "emojione-monotone", "noto-emoji")
+"""Styles drawn in one ink; what colours ink and paper have is chosen when they are drawn."""
+_FONT = "noto-emoji"
 _NOTICES = {
     "noto": "Copyright Google Inc. Licensed under the Apache License, Version 2.0.",
     "noto-v1": "Copyright Google Inc. Licensed under the Apache License, Version 2.0.",
@@ -52,6 +58,11 @@ _NOTICES = {
     "fxemoji": "FxEmojis, copyright 2015 Mozilla Foundation; visual design licensed under "
     "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), code under the Apache License, "
     "Version 2.0; changed as told above.",
+    "fluent-emoji-high-contrast": "Copyright (c) Microsoft Corporation. Licensed under the MIT License.",
+    "emojione-monotone": "Emoji artwork by EmojiOne (version 2.3), licensed under CC BY 4.0 "
+    "(https://creativecommons.org/licenses/by/4.0/); changed as told above.",
+    "noto-emoji": "Copyright 2013, 2022 Google Inc. Licensed under the SIL Open Font License, Version 1.1 "
+    "(https://openfontlicense.org); what is here are pictures made with the font, not the font.",
 }
 # The npm package names the licence of the code; the drawings have their own.
 _DRAWING_LICENSES = {"fxemoji": ("CC-BY-4.0", "https://creativecommons.org/licenses/by/4.0/")}
@@ -80,7 +91,7 @@ def concepts() -> tuple[str, ...]:
 
 
 def styles(held_out: bool = False) -> tuple[str, ...]:
-    """Names of the training styles, or of the held-out ones."""
+    """Names of the training styles (of colour and of one ink), or of the held-out ones."""
     entries = _index()["styles"]
     return tuple(name for name, entry in entries.items() if entry["held_out"] == held_out)
 
@@ -101,6 +112,21 @@ def load_sprites(style: str) -> dict[str, npt.NDArray[np.uint8]]:
     return sprites
 
 
+def load_line_drawings(style: str) -> dict[str, npt.NDArray[np.uint8]]:
+    """Drawings of an ink style by word: uint8 ``[96, 96, 2]``, how much ink there is, and how much paper under it.
+
+    Paper is whatever the ink encloses.
+    """
+    drawings = {}
+    for word, sprite in load_sprites(style).items():
+        ink = Image.fromarray(sprite[..., 3])
+        wide = ImageOps.expand(ink.point(lambda a: 255 if a > 100 else 0), 1, 0)
+        ImageDraw.floodfill(wide, (0, 0), 128)  # 128: outside, reached from the corner
+        paper = wide.crop((1, 1, CELL + 1, CELL + 1)).point(lambda a: 0 if a == 128 else 255)
+        drawings[word] = np.stack([sprite[..., 3], np.maximum(np.asarray(paper), sprite[..., 3])], axis=-1)
+    return drawings
+
+
 def build_sprites(node_modules: Path, out: Path) -> None:
     """Render all words in all styles; write atlases, index.json and LICENSES.md to `out`."""
     out.mkdir(parents=True, exist_ok=True)
@@ -115,6 +141,8 @@ def build_sprites(node_modules: Path, out: Path) -> None:
         meta: dict[str, dict[str, Any]] = json.loads((pictures / "meta.json").read_text(encoding="utf-8"))
         for style, (spdx, url) in _DRAWING_LICENSES.items():
             meta[style] |= {"license": spdx, "license_url": url}
+        points = json.loads((pictures / "points.json").read_text(encoding="utf-8"))
+        meta[_FONT] = _draw_font(node_modules / "@fontsource" / _FONT, points, pictures / _FONT)
         for style, entry in meta.items():
             atlas = _pack([pictures / style / f"{word}.png" for word in entry["words"]])
             atlas.save(out / f"{style}.webp", quality=92, alpha_quality=88, method=6, exact=False)
@@ -123,12 +151,39 @@ def build_sprites(node_modules: Path, out: Path) -> None:
         "cell": CELL,
         "columns": COLUMNS,
         "styles": {
-            style: {field: entry[field] for field in fields} | {"held_out": style in HELD_OUT, "words": entry["words"]}
+            style: {field: entry[field] for field in fields}
+            | {"held_out": style in HELD_OUT, "ink": style in INK, "words": entry["words"]}
             for style, entry in meta.items()
         },
     }
     (out / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     (out / "LICENSES.md").write_text(_licenses(meta), encoding="utf-8")
+
+
+def _draw_font(package: Path, points: dict[str, list[str]], out: Path) -> dict[str, Any]:
+    """Draw the words whose emoji is one code point with the font of line drawings; what is to be said about it."""
+    from fontTools.ttLib import TTFont
+
+    parts = sorted(package.glob("files/*-500-normal.woff"))
+    held = {part: set(TTFont(part).getBestCmap()) for part in parts}
+    out.mkdir()
+    words = []
+    for word, codes in points.items():
+        single = [int(code, 16) for code in codes if "-" not in code]
+        found = next(((part, code) for code in single for part in parts if code in held[part]), None)
+        if found is None:
+            continue
+        picture = Image.new("RGBA", (2 * RENDER, 2 * RENDER), (0, 0, 0, 0))
+        font = ImageFont.truetype(str(found[0]), RENDER)
+        ImageDraw.Draw(picture).text((RENDER, RENDER), chr(found[1]), (0, 0, 0, 255), font, anchor="mm")
+        picture.save(out / f"{word}.png")
+        words.append(word)
+    about = json.loads((package / "package.json").read_text(encoding="utf-8"))
+    return {
+        "package": about["name"], "version": about["version"], "license": about["license"],
+        "license_url": "https://openfontlicense.org", "author": "Google Inc",
+        "url": "https://github.com/googlefonts/noto-emoji", "words": words,
+    }  # fmt: skip
 
 
 def _index() -> dict[str, Any]:
@@ -169,8 +224,8 @@ def _licenses(meta: dict[str, dict[str, Any]]) -> str:
     parts = [
         "# Licences of the sprites\n\n"
         "The atlases in this folder show emoji of the sets below, taken from the named npm\n"
-        "packages of the Iconify project. In every set the same was changed: the SVG drawings\n"
-        f"of the chosen words were rendered, cropped to what is drawn, scaled to {CELL} pixels,\n"
+        "packages of the Iconify and Fontsource projects. In every set the same was changed: the\n"
+        f"drawings of the chosen words were rendered, cropped to what is drawn, scaled to {CELL} pixels,\n"
         "and packed into one WebP picture. None of the authors endorses this project.\n"
     ]
     for style, entry in meta.items():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Sprites = Mapping[str, Sequence[NDArray[np.uint8]]]
-"""word -> its drawings, each uint8 ``[side, side, 4]``, straight alpha."""
+"""word -> its drawings, each uint8 ``[side, side, 4]``, straight alpha, or ``[side, side, 2]``, ink and paper."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,13 @@ def ground(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
             if rng.random() < 0.5
             else np.tile(np.arange(cells) % 2, (cells, 1))
         ).astype(np.float32)
-    image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+    hard = kind == 3 and rng.random() < 0.3
+    smooth = Image.Resampling.NEAREST if hard else Image.Resampling.BICUBIC
+    image = Image.fromarray(coarse).resize((side, side), smooth)
+    if kind == 3 and rng.random() < 0.4:
+        wide = round(1.5 * side)
+        image = image.resize((wide, wide)).rotate(float(rng.uniform(0, 90)), Image.Resampling.BILINEAR)
+        image = image.crop(((wide - side) // 2,) * 2 + ((wide + side) // 2,) * 2)
     mix = np.clip(np.asarray(image), 0, 1)[..., None] * rng.uniform(0.2, 1.0)
     return np.asarray(first * (1 - mix) + second * mix, np.float32)
 
@@ -69,6 +75,8 @@ def _varied(rng: np.random.Generator, drawing: NDArray[np.uint8], pixels: int, s
     image = Image.fromarray(drawing, "RGBA")
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if rng.random() < 0.45 * strength:
+        image = warped_drawing(rng, image)
     stretch = float(np.exp(rng.normal(0, 0.10 * strength)))
     image = image.convert("RGBa").resize(
         (max(4, round(pixels * min(1.0, stretch))), max(4, round(pixels * min(1.0, 1 / stretch)))),
@@ -83,13 +91,64 @@ def _varied(rng: np.random.Generator, drawing: NDArray[np.uint8], pixels: int, s
     array = np.asarray(image, dtype=np.float32).copy()
     if rng.random() < 0.75 * strength:
         array[..., :3] = _recoloured(rng, array[..., :3], array[..., 3:])
-    if rng.random() < 0.12 * strength:
-        alpha = Image.fromarray(array[..., 3].astype(np.uint8))
-        edge = np.asarray(alpha, np.float32) - np.asarray(alpha.filter(ImageFilter.MinFilter(3)), np.float32)
-        shade = float(rng.choice([0.0, 255.0]))
-        keep = 1 - edge[..., None] / 255
-        array[..., :3] = array[..., :3] * keep + shade * (1 - keep) * array[..., 3:] / 255
+    if rng.random() < 0.10 * strength:
+        steps = 255 / int(rng.integers(2, 6))
+        array[..., :3] = np.minimum(np.round(array[..., :3] / steps) * steps, array[..., 3:])
+    if rng.random() < 0.30 * strength:
+        array[..., :3] = _outlined(rng, array)
     return array
+
+
+def inked(rng: np.random.Generator, drawing: NDArray[np.uint8], like: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """A drawing of ink and paper ``[side, side, 2]`` in two colours: uint8 ``[side, side, 4]``, straight alpha.
+
+    Ink is mostly dark; paper is missing, white, of any colour, or of the mean colour of the drawing ``like``.
+    """
+    ink = rng.uniform(0, 70) + rng.uniform(-25, 25, 3) if rng.random() < 0.75 else rng.uniform(0, 255, 3)
+    kind = rng.random()
+    if kind < 0.45 and like is not None:
+        paper = like[like[..., 3] > 128, :3].mean(0) + rng.uniform(-20, 20, 3)
+    elif kind < 0.75:
+        paper = rng.uniform(215, 255, 3)
+    else:
+        paper = rng.uniform(0, 255, 3)
+    much = drawing.astype(np.float32) / 255
+    cover = much[..., 1] if kind < 0.85 else much[..., 0]
+    share = (much[..., 0] / np.maximum(cover, 1e-3))[..., None]
+    colour = np.clip(ink * share + paper * (1 - share), 0, 255)
+    return np.concatenate([colour, cover[..., None] * 255], axis=-1).astype(np.uint8)
+
+
+def warped_drawing(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """Four quarters of the drawing, their nine corners moved by up to 7 % of the side."""
+    side = image.width
+    line = np.linspace(0, side, 3)
+    corners = np.stack(np.meshgrid(line, line), -1) + rng.uniform(-0.07, 0.07, (3, 3, 2)) * side
+    mesh = []
+    for row in range(2):
+        for column in range(2):
+            target = tuple(int(line[k]) for k in (column, row, column + 1, row + 1))
+            around = corners[[row, row + 1, row + 1, row], [column, column, column + 1, column + 1]]
+            mesh.append((target, tuple(float(edge) for edge in around.ravel())))
+    return (
+        image.convert("RGBa")
+        .transform(image.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
+        .convert("RGBA")
+    )
+
+
+def _outlined(rng: np.random.Generator, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The colour of a drawing with a line around it and, half the time, where its colours change."""
+    alpha = Image.fromarray(array[..., 3].astype(np.uint8))
+    width = 3 if rng.random() < 0.6 else 5
+    line = (array[..., 3] - np.asarray(alpha.filter(ImageFilter.MinFilter(width)), np.float32)) / 255
+    if rng.random() < 0.5:
+        changes = (np.diff(array[..., :3], axis=axis, prepend=0) for axis in (0, 1))
+        steps = sum(np.abs(change).sum(2) for change in changes)
+        line = np.maximum(line, np.clip(steps / rng.uniform(60, 160) - 0.3, 0, 1))
+    line = np.clip(line, 0, 1)[..., None]
+    shade = rng.uniform(0, 60) if rng.random() < 0.75 else 255.0
+    return np.asarray(array[..., :3] * (1 - line) + shade * line * array[..., 3:] / 255, np.float32)
 
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -102,8 +161,10 @@ def _recoloured(
     kind = rng.random()
     if kind < 0.15:
         mixed = np.broadcast_to(grey, colour.shape)
-    elif kind < 0.55:
-        turn = np.eye(3, dtype=np.float32) + rng.normal(0, 0.16, (3, 3)).astype(np.float32)
+    elif kind < 0.22:
+        mixed = colour[..., rng.permutation(3)]
+    elif kind < 0.6:
+        turn = np.eye(3, dtype=np.float32) + rng.normal(0, 0.2, (3, 3)).astype(np.float32)
         mixed = colour @ (turn / turn.sum(0, keepdims=True))
     else:
         saturation = rng.uniform(0.4, 1.5)
@@ -126,14 +187,14 @@ def compose(
     boxes: list[tuple[int, int, int, int]] = []
     largest = {1: 0.45, 2: 0.45, 3: 0.42, 4: 0.38, 5: 0.34}[len(words)]
     for number, word in enumerate(words, start=1):
-        drawings = sprites[word]
+        drawing = _chosen(rng, sprites[word])
         share = rng.uniform(0.16, largest)
         for attempt in range(40):
             pixels = max(round(0.15 * side), round(side * share * 0.97**attempt))
             x, y = (int(rng.integers(0, side - pixels + 1)) for _ in range(2))
             if all(_apart((x, y, x + pixels, y + pixels), other) for other in boxes):
                 break
-        piece = _varied(rng, drawings[int(rng.integers(len(drawings)))], pixels, strength)
+        piece = _varied(rng, drawing, pixels, strength)
         spare = [max(0, length - pixels) // 2 for length in piece.shape[:2]]
         piece = piece[spare[0] : spare[0] + pixels, spare[1] : spare[1] + pixels]
         height, width = piece.shape[:2]
@@ -144,6 +205,15 @@ def compose(
         boxes.append((x, y, x + width, y + height))
     pixels_out = _finished(rng, canvas, strength)
     return Scene(pixels_out, cover, tuple(Thing(word, _visible(cover == k)) for k, word in enumerate(words, start=1)))
+
+
+def _chosen(rng: np.random.Generator, drawings: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """One of a word's drawings, a line drawing with its colours."""
+    drawing = drawings[int(rng.integers(len(drawings)))]
+    if drawing.shape[2] == 4:
+        return drawing
+    coloured = [one for one in drawings if one.shape[2] == 4]
+    return inked(rng, drawing, coloured[int(rng.integers(len(coloured)))] if coloured else None)
 
 
 def _apart(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:

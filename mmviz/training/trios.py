@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.training.art import concepts, load_sprites
-from mmviz.training.questions import FAMILIES, Asker, Question
+from mmviz.models.wordings import FAMILIES
+from mmviz.training.art import INK, concepts, load_line_drawings, load_sprites
+from mmviz.training.questions import Asker, Question
 from mmviz.training.scenes import Scene, compose
 from mmviz.training.sounds import Sound, compose_sound
 from mmviz.training.speech import SpeechBank
@@ -31,8 +32,9 @@ class World:
         self.bank = bank
         drawings: dict[str, list[NDArray[np.uint8]]] = {}
         for style in styles:
-            for word, sprite in load_sprites(style).items():
-                drawings.setdefault(word, []).append(sprite)
+            found = load_line_drawings(style) if style in INK else load_sprites(style)
+            for word, drawing in found.items():
+                drawings.setdefault(word, []).append(drawing)
         self.sprites: Mapping[str, list[NDArray[np.uint8]]] = drawings
         self.words = tuple(word for word in concepts() if word in drawings)
         self.asker = Asker(concepts())
