@@ -1,13 +1,21 @@
-"""A run as one ``.npz`` file and back: arrays beside a JSON header, never pickle. Written only when the user saves."""
+"""A run as one ``.npz`` file and back: arrays beside a JSON header, never pickle. Written only when the user saves.
+
+There are two kinds of file: a run, whole and exact, and a recording, which is a record alone in 16 bits a value.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
-from typing import Any
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmviz.types import (
     Answer,
@@ -27,25 +35,122 @@ from mmviz.types import (
 )  # fmt: skip
 
 FORMAT = 1
+RECORDING = "recording-1"
+"""What the header calls the format of a run, and of a recording."""
+STEP = 1e-5
+"""The largest error of a weight in a recording, and the distance of two that it can tell apart."""
 _PLACES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
+_LARGEST = 65_535
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile,
+           zlib.error)  # fmt: skip
 
 
 def to_bytes(sample: Sample, record: AttentionRecord) -> bytes:
     """The whole run, deflated."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {f"map{k}": found.weights for k, found in enumerate(record.maps)}
+    arrays: dict[str, NDArray[Any]] = {f"map{k}": found.weights for k, found in enumerate(record.maps)}
     if sample.image:
         arrays["image"] = sample.image.pixels
     if sample.audio:
         arrays["audio"] = sample.audio.wave
     if record.relevance is not None:
         arrays["relevance"] = record.relevance
-    header = {
+    about = {
         "format": FORMAT,
-        "id": record.id,
         "text": sample.text,
         "image": {"width": sample.image.width, "height": sample.image.height} if sample.image else None,
         "audio": {"rate": sample.audio.rate, "seconds": sample.audio.seconds} if sample.audio else None,
         "sample_notices": [_notice(notice) for notice in sample.notices],
+    }
+    return _deflated(about | _header(record), arrays)
+
+
+def from_bytes(data: bytes) -> tuple[Sample, AttentionRecord]:
+    """What `to_bytes` wrote. Raises ``MmvizError`` (``run-unreadable``) for anything else."""
+    with _opened(io.BytesIO(data)) as (header, arrays):
+        if header["format"] == RECORDING:
+            raise MmvizError("run-recording")
+        if header["format"] != FORMAT:
+            raise MmvizError("run-format", found=header["format"], known=FORMAT)
+        image, audio = header["image"], header["audio"]
+        sample = Sample(
+            image=Picture(arrays["image"], image["width"], image["height"]) if image else None,
+            text=header["text"],
+            audio=Sound(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
+            notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
+        )
+        maps = [arrays[f"map{k}"] for k in range(len(header["maps"]))]
+        return sample, _record(header, maps, arrays.get("relevance"))
+
+
+def to_recording(record: AttentionRecord) -> bytes:
+    """The record without its inputs, deflated; the same bytes for the same record.
+
+    The largest weight of each row is kept as it is, the others to ``STEP``. Relevance, which is never negative, is
+    kept to 1 / 131,070 of the largest value of its row.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for k, found in enumerate(record.maps):
+        arrays[f"map{k}"], arrays[f"map{k}-largest"] = _in_steps(found.weights)
+    if record.relevance is not None:
+        largest = record.relevance.max(-1)
+        parts = record.relevance.astype(np.float64) / np.where(largest > 0, largest, 1)[:, None]
+        arrays["relevance"], arrays["relevance-largest"] = _planes(np.rint(parts * _LARGEST)), largest
+    return _deflated({"format": RECORDING} | _header(record), arrays)
+
+
+def from_recording(path: Path) -> AttentionRecord:
+    """What `to_recording` wrote, rows summing to 1 again. Raises ``MmvizError`` (``run-unreadable``) for others."""
+    with _opened(path) as (header, arrays):
+        if header["format"] != RECORDING:
+            raise MmvizError("run-format", found=header["format"], known=RECORDING)
+        maps = [_from_steps(arrays[f"map{k}"], arrays[f"map{k}-largest"]) for k in range(len(header["maps"]))]
+        relevance = None
+        if "relevance" in arrays:
+            largest = arrays["relevance-largest"][:, None]
+            relevance = (_whole(arrays["relevance"]) / _LARGEST * largest).astype(np.float32)
+        return _record(header, maps, relevance)
+
+
+def made_by(path: Path) -> dict[str, Any]:
+    """How the record in a file was made; its arrays are not read. Raises ``MmvizError`` (``run-unreadable``)."""
+    with _opened(path) as (header, _):
+        return dict(header["made_by"])
+
+
+def _in_steps(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Rows that sum to 1 as planes of `_LARGEST` (the largest of its row), 0 (none) or 1 + the steps of ``STEP``, and
+    the largest of each row. Only one weight of a row can be above a half, so all the others fit."""
+    exact = weights.astype(np.float64)
+    steps = np.where(exact > 0, 1 + np.rint(exact / STEP), 0)
+    np.put_along_axis(steps, exact.argmax(-1, keepdims=True), _LARGEST, -1)
+    return _planes(steps), weights.max(-1)
+
+
+def _from_steps(planes: NDArray[np.uint8], largest: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows as `_in_steps` found them. What rounding took from a row, at most half a step a weight, is given back to all
+    that were rounded alike; what it added is taken from those that stay above 0."""
+    steps = _whole(planes)
+    rounded = (steps > 0) & (steps < _LARGEST)
+    weights = np.where(rounded, (steps - 1) * STEP, 0) + np.where(steps == _LARGEST, largest[..., None], 0)
+    missing = 1 - weights.sum(-1, keepdims=True)
+    sharing = rounded & ((missing > 0) | (steps > 1))
+    share = missing / np.maximum(sharing.sum(-1, keepdims=True), 1)
+    return np.asarray(np.maximum(weights + share * sharing, 0), np.float32)
+
+
+def _planes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """16-bit values as uint8 ``[2, ...]``, high bytes and low bytes: deflates to 4/5 of the pairs side by side."""
+    whole = values.astype(np.uint16)
+    return np.stack([whole >> 8, whole & 255]).astype(np.uint8)
+
+
+def _whole(planes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.asarray(planes[0] * 256.0 + planes[1])
+
+
+def _header(record: AttentionRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
         "record_notices": [_notice(notice) for notice in record.notices],
         "streams": {name: [_token(token) for token in tokens] for name, tokens in record.streams.items()},
         "maps": [
@@ -55,38 +160,37 @@ def to_bytes(sample: Sample, record: AttentionRecord) -> bytes:
         "answers": [[answer.label, answer.probability] for answer in record.answers],
         "made_by": dict(record.made_by),
     }
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+
+
+def _record(
+    header: dict[str, Any], maps: list[NDArray[np.float32]], relevance: NDArray[np.float32] | None
+) -> AttentionRecord:
+    return AttentionRecord(
+        id=header["id"],
+        streams={name: tuple(map(_read_token, tokens)) for name, tokens in header["streams"].items()},
+        maps=tuple(AttentionMap(weights=found, **about) for found, about in zip(maps, header["maps"], strict=True)),
+        answers=tuple(Answer(label, probability) for label, probability in header["answers"]),
+        made_by=header["made_by"],
+        notices=tuple(Notice(code, values) for code, values in header["record_notices"]),
+        relevance=relevance,
+    )
+
+
+def _deflated(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez_compressed(file, header=text, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
-def from_bytes(data: bytes) -> tuple[Sample, AttentionRecord]:
-    """What `to_bytes` wrote. Raises ``MmvizError`` (``run-unreadable``) for anything else."""
+@contextmanager
+def _opened(source: Path | BinaryIO) -> Iterator[tuple[dict[str, Any], Any]]:
+    """The header and the arrays, which are read as they are asked for; every sign of damage becomes one error."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            header = json.loads(arrays["header"].tobytes())
-            if header["format"] != FORMAT:
-                raise MmvizError("run-format", found=header["format"], known=FORMAT)
-            image, audio = header["image"], header["audio"]
-            sample = Sample(
-                image=Picture(arrays["image"], image["width"], image["height"]) if image else None,
-                text=header["text"],
-                audio=Sound(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
-                notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
-            )
-            record = AttentionRecord(
-                id=header["id"],
-                streams={name: tuple(map(_read_token, tokens)) for name, tokens in header["streams"].items()},
-                maps=tuple(AttentionMap(weights=arrays[f"map{k}"], **about) for k, about in enumerate(header["maps"])),
-                answers=tuple(Answer(label, probability) for label, probability in header["answers"]),
-                made_by=header["made_by"],
-                notices=tuple(Notice(code, values) for code, values in header["record_notices"]),
-                relevance=arrays.get("relevance"),
-            )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as problem:
+        with np.load(source, allow_pickle=False) as arrays:
+            yield json.loads(arrays["header"].tobytes()), arrays
+    except _DAMAGE as problem:
         raise MmvizError("run-unreadable") from problem
-    return sample, record
 
 
 def _notice(notice: Notice) -> list[Any]:

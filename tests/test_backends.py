@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmviz.analysis.select import Way, looked
+from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
+from mmviz.backends.replay import ReplayBackend, recording
 from mmviz.inputs import make_sample
 from mmviz.models.bundled import Bundled
 from mmviz.types import (
     AttentionRecord,
+    Card,
     Drop,
     InputError,
     MmvizError,
@@ -42,6 +49,96 @@ def sample() -> Sample:
 @pytest.fixture(scope="module")
 def record(backend: LocalBackend, sample: Sample) -> AttentionRecord:
     return backend.run([Request("trio", sample, relevance=True)])[0]
+
+
+def _replaying(requests: list[Request], local: LocalBackend, folder: Path) -> Backend:
+    for number, record in enumerate(local.run(requests)):
+        (folder / f"{number}.npz").write_bytes(recording(str(number), requests[number].sample, record))
+    return ReplayBackend(folder)
+
+
+# Every backend keeps this contract: each is made so that it can answer the requests that it is given here.
+BACKENDS: dict[str, Callable[[list[Request], LocalBackend, Path], Backend]] = {
+    "local": lambda requests, local, folder: local,
+    "replay": _replaying,
+}
+
+
+@pytest.fixture(scope="module")
+def requests(sample: Sample) -> list[Request]:
+    """Three requests that no backend may mix up: they differ in their tokens."""
+    without_sound = Request("trio", replace(sample, audio=None))
+    return [Request("trio", sample, relevance=True), without_sound, Request("trio", Sample(text="what was said"))]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def any_backend(
+    request: pytest.FixtureRequest, requests: list[Request], backend: LocalBackend,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Backend:  # fmt: skip
+    return BACKENDS[request.param](requests, backend, tmp_path_factory.mktemp(request.param))
+
+
+def _check(found: AttentionRecord, expected: AttentionRecord) -> None:
+    """That a record is the one asked for, whichever backend it came from."""
+    assert found.streams == expected.streams and found.notices == expected.notices
+    assert [answer.label for answer in found.answers[:3]] == [answer.label for answer in expected.answers[:3]]
+    assert found.answers[0].probability == pytest.approx(expected.answers[0].probability, abs=1e-4)
+    for one, other in zip(found.maps, expected.maps, strict=True):
+        assert (one.name, one.layer, one.queries, one.keys) == (other.name, other.layer, other.queries, other.keys)
+        assert one.weights.dtype == np.float32 and not one.weights.flags.writeable
+        assert one.weights.min() >= 0 and np.abs(one.weights.sum(-1, dtype=np.float64) - 1).max() <= 1e-5
+        assert np.abs(one.weights - other.weights).max() <= 1e-4
+    said = ("model", "weights", "trained", "way", "changes", "device", "dtype", "seed", "milliseconds", "parity")
+    assert set(said) <= set(found.made_by)
+    assert found.made_by["weights"] == expected.made_by["weights"]
+
+
+def test_records_come_in_the_order_of_the_requests(
+    any_backend: Backend, backend: LocalBackend, requests: list[Request]
+) -> None:
+    order = [2, 0, 1, 0]
+    found = any_backend.run([requests[k] for k in order])
+    assert isinstance(found, tuple) and len(found) == 4
+    for record, k in zip(found, order, strict=True):
+        _check(record, backend.run([requests[k]])[0])
+    assert found[1].relevance is not None and found[1].relevance.shape == found[1].maps[0].weights.shape[1:]
+
+
+def test_a_batch_reports_progress_and_stops_when_asked(any_backend: Backend, requests: list[Request]) -> None:
+    seen: list[tuple[int, int]] = []
+    batch = [*requests, requests[0]]
+    assert len(any_backend.run(batch, progress=lambda *at: seen.append(at))) == 4
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    seen.clear()
+    records = any_backend.run(batch, progress=lambda *at: seen.append(at), stop=lambda: len(seen) >= 2)
+    assert len(records) == 2 and seen == [(1, 4), (2, 4)]
+    assert any_backend.run(batch, stop=lambda: True) == () and any_backend.run([]) == ()
+
+
+def test_models_are_listed_and_an_unknown_one_is_refused(any_backend: Backend, requests: list[Request]) -> None:
+    cards = {card.id: card for card in any_backend.models()}
+    assert isinstance(cards["trio"], Card) and cards["trio"].trained and "dog" in cards["trio"].answers
+    assert cards["trio"].weights_digest == any_backend.run(requests[:1])[0].made_by["weights"]
+    with pytest.raises(MmvizError, match="no model called 'nonsense'"):
+        any_backend.run([replace(requests[0], model="nonsense")])
+    assert len(any_backend.run(requests[:1])) == 1
+
+
+def test_many_threads_do_not_mix(any_backend: Backend, backend: LocalBackend, requests: list[Request]) -> None:
+    expected = [backend.run([request])[0] for request in requests]
+    order = [k % len(requests) for k in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda k: any_backend.run([requests[k]])[0], order))
+    for record, k in zip(found, order, strict=True):
+        _check(record, expected[k])
+
+
+def test_many_threads_may_be_the_first(requests: list[Request], backend: LocalBackend, tmp_path: Path) -> None:
+    replaying = _replaying(requests, backend, tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda k: replaying.run([requests[k % 3]])[0], range(8)))
+    assert [len(record.streams["tokens"]) for record in found[3:6]] == [len(r.streams["tokens"]) for r in found[:3]]
 
 
 def test_the_record_names_every_token_where_it_lies(record: AttentionRecord) -> None:
@@ -110,18 +207,8 @@ def test_the_answer_follows_what_is_asked(backend: LocalBackend, sample: Sample)
     assert len(set(labels)) > 1
 
 
-def test_a_batch_reports_progress_and_stops_when_asked(backend: LocalBackend, sample: Sample) -> None:
-    seen: list[tuple[int, int]] = []
-    records = backend.run(
-        [Request("trio", sample)] * 4, progress=lambda *at: seen.append(at), stop=lambda: len(seen) >= 2
-    )
-    assert len(records) == 2 and seen == [(1, 4), (2, 4)]
-
-
-def test_models_are_listed_and_an_unknown_one_is_refused(backend: LocalBackend, sample: Sample) -> None:
+def test_every_model_of_the_catalogue_can_be_run_locally(backend: LocalBackend) -> None:
     assert {card.id for card in backend.models()} >= {"trio", "toy"}
-    with pytest.raises(MmvizError, match="no model called 'nonsense'"):
-        backend.run([Request("nonsense", sample)])
 
 
 def test_the_toy_answers_as_on_paper(backend: LocalBackend) -> None:

@@ -1,8 +1,10 @@
-"""A run survives its file; anything else is refused with one sentence."""
+"""A run survives its file, a record its recording; anything else is refused with one sentence."""
 
 from __future__ import annotations
 
 import io
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 
 import mmviz
 from mmviz.explain import Run
-from mmviz.types import MmvizError
+from mmviz.io import STEP, from_recording, made_by, to_recording
+from mmviz.types import Answer, AttentionMap, AttentionRecord, MmvizError, Modality, Token
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +66,80 @@ def test_tampered_weights_are_refused(run: Run, tmp_path: Path) -> None:
     np.savez(file, **parts)
     with pytest.raises(MmvizError, match="does not add up to 1"):
         Run.load(_written(tmp_path, file.getvalue()))
+
+
+def _hard_rows(tokens: int = 150) -> np.ndarray:
+    """Weights ``[1, query, key]`` that rounding may spoil: even and peaked rows, halves, tiny weights, exact zeros."""
+    rng = np.random.default_rng(4)
+    rows = [rng.dirichlet(np.full(tokens, spread)) for spread in np.geomspace(0.003, 30, tokens - 6)]
+    rows += [np.full(tokens, 1 / tokens), np.eye(tokens)[3], np.eye(tokens)[[2, 9]].mean(0)]
+    for small in (0.4 * STEP, 0.6 * STEP, 1.4 * STEP):  # all of the row is rounded the same way
+        rows.append(np.full(tokens, small))
+        rows[-1][7] = 1 - small * (tokens - 1)
+    weights = np.array(rows)[None]
+    weights[:, :40, 60:] = 0
+    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def _record(weights: np.ndarray, relevance: np.ndarray | None = None) -> AttentionRecord:
+    tokens = tuple(Token(Modality.TEXT, str(k)) for k in range(weights.shape[-1]))
+    found = AttentionMap("layer", 0, "words", "words", weights)
+    return AttentionRecord("id", {"words": tokens}, (found,), (Answer("a", 1.0),), {"model": "m"}, (), relevance)
+
+
+def test_a_recording_keeps_every_weight_to_one_step(tmp_path: Path) -> None:
+    weights = _hard_rows()
+    record = _record(weights)
+    (again,) = from_recording(_written(tmp_path, to_recording(record))).maps
+    assert np.abs(again.weights.astype(np.float64) - weights).max() <= STEP
+    assert np.abs(again.weights.sum(-1, dtype=np.float64) - 1).max() < 1e-6
+    at = weights.argmax(-1, keepdims=True)
+    assert np.array_equal(np.take_along_axis(again.weights, at, -1), np.take_along_axis(weights, at, -1))
+    assert not again.weights[weights == 0].any()
+
+
+def test_a_recording_keeps_relevance_to_the_scale_of_its_row(tmp_path: Path) -> None:
+    relevance = np.random.default_rng(1).random((150, 150), np.float32) * np.geomspace(1e-9, 40, 150)[:, None]
+    relevance[5] = 0
+    relevance = relevance.astype(np.float32)
+    again = from_recording(_written(tmp_path, to_recording(_record(_hard_rows(), relevance)))).relevance
+    assert (np.abs(again - relevance) <= 1.01 * relevance.max(-1, keepdims=True) / 131_070).all()
+    assert from_recording(_written(tmp_path, to_recording(_record(_hard_rows())))).relevance is None
+
+
+def test_a_recording_keeps_the_rest_as_it_was(run: Run, tmp_path: Path) -> None:
+    data = to_recording(run.record)
+    again = from_recording(_written(tmp_path, data))
+    assert replace(again, maps=(), relevance=None) == replace(run.record, maps=(), relevance=None)
+    assert [(m.name, m.layer, m.dtype) for m in again.maps] == [(m.name, m.layer, m.dtype) for m in run.record.maps]
+    assert made_by(tmp_path / "file.npz") == run.record.made_by
+    assert len(data) < 0.4 * len(run.to_bytes())
+
+
+def test_a_recording_has_the_same_bytes_each_time(run: Run) -> None:
+    data = to_recording(run.record)
+    assert to_recording(run.record) == data
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        assert {part.date_time for part in parts.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_recording_is_not_a_run_and_a_run_is_not_a_recording(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(MmvizError) as refusal:
+        Run.load(_written(tmp_path, to_recording(run.record)))
+    assert refusal.value.code == "run-recording"
+    with pytest.raises(MmvizError) as refusal:
+        from_recording(_written(tmp_path, run.to_bytes()))
+    assert refusal.value.code == "run-format"
+
+
+def test_damage_anywhere_is_refused(tmp_path: Path) -> None:
+    record = _record(_hard_rows(20))
+    data = to_recording(record)
+    for at in range(0, len(data), 7):
+        damaged = bytearray(data)
+        damaged[at] ^= 0xFF
+        try:
+            again = from_recording(_written(tmp_path, bytes(damaged)))
+        except MmvizError:
+            continue
+        assert np.abs(again.maps[0].weights - record.maps[0].weights).max() <= STEP  # a byte that zip does not use

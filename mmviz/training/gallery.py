@@ -19,8 +19,10 @@ from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
 from mmviz.inputs import make_sample
-from mmviz.training.art import concepts, fit, styles
-from mmviz.training.questions import NEEDS, Question
+from mmviz.models.wordings import NEEDS
+from mmviz.training.art import INK, concepts, fit, styles
+from mmviz.training.questions import Question
+from mmviz.training.record import record_gallery
 from mmviz.training.scenes import Scene, compose
 from mmviz.training.sounds import Sound, compose_sound
 from mmviz.training.speech import default_cache, open_or_build
@@ -80,6 +82,7 @@ def drawings(node_modules: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
         return {
             style: {path.stem: _cut(path) for path in sorted((Path(folder) / style).glob("*.png"))}
             for style in styles()
+            if style not in INK
         }
 
 
@@ -109,7 +112,7 @@ def draw(
 
 
 def build(node_modules: Path, folder: Path, backend: Backend, seed: int = 40_000) -> None:
-    """Fill ``folder`` with the gallery: pictures, sounds and ``gallery.json``."""
+    """Fill ``folder`` with the gallery: pictures, sounds, ``gallery.json`` and the recorded runs."""
     folder.mkdir(parents=True, exist_ok=True)
     art = drawings(node_modules)
     world = World(styles(), open_or_build(default_cache(), "train", concepts()))
@@ -130,6 +133,7 @@ def build(node_modules: Path, folder: Path, backend: Backend, seed: int = 40_000
                 break
         entries.append(_write(folder, wanted, scene, sound, question))
     (folder / "gallery.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    record_gallery(folder, backend)
 
 
 def _write(folder: Path, wanted: Wanted, scene: Scene, sound: Sound, question: Question) -> dict[str, object]:
