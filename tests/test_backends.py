@@ -230,7 +230,7 @@ def test_long_inputs_are_cut_with_a_notice(backend: LocalBackend) -> None:
         audio=((rng.standard_normal(6 * 16_000) * 0.1).astype(np.float32), 16_000),
     )
     record = backend.run([Request("trio", long)])[0]
-    assert {notice.code for notice in record.notices} == {"text-cut", "sound-cut", "picture-squeezed"}
+    assert {notice.code for notice in record.notices} >= {"text-cut", "sound-cut", "picture-squeezed"}
     tokens = record.streams["tokens"]
     assert sum(token.modality is Modality.TEXT for token in tokens) == 24
     assert sum(token.modality is Modality.AUDIO for token in tokens) == 50

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import re
 
 import numpy as np
 import torch
@@ -14,7 +13,10 @@ from torch import Tensor
 
 from mmviz.assets_path import assets_dir
 from mmviz.inputs.mel import fitted_log_mel
+from mmviz.inputs.text import composed
 from mmviz.models import Listen, Prepared
+from mmviz.models.cards import trio_card
+from mmviz.models.foreign import picture_notices, question_notices, sound_notices
 from mmviz.models.trio import (
     FRAMES,
     HOPS_A_FRAME,
@@ -26,11 +28,12 @@ from mmviz.models.trio import (
     TrioConfig,
     TrioInput,
 )
-from mmviz.types import Card, Chars, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
+from mmviz.types import Chars, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
 
 STREAM = "tokens"
 SECONDS = FRAMES * SECONDS_A_FRAME
 _ABSENT = "absent"
+_MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
 class Bundled:
@@ -38,12 +41,11 @@ class Bundled:
 
     def __init__(self, device: str, weights: bytes | None = None):
         folder = assets_dir() / "trio"
-        described = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        answers = tuple(described["answers"])
         pieces = self.tokenizer.get_vocab()
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
-        config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in answers))
+        self.card = trio_card(data)
+        config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in self.card.answers))
         self.module: torch.nn.Module = Trio(config)
         state = load(data)
         self.module.load_state_dict(
@@ -51,10 +53,6 @@ class Bundled:
         )
         self.module.to(device=device, dtype=torch.float32).eval()
         self.device = device
-        self.card = Card(
-            id="trio", title="trio", about=described["about"], trained=True, answers=answers,
-            weights_digest=hashlib.sha256(data).hexdigest(), details=described,
-        )  # fmt: skip
         layers = range(config.layers)
         self.listen = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)
 
@@ -70,6 +68,9 @@ class Bundled:
         mel, moments = _frames(sample.audio, notices)
         pixels, patches = _patches(sample.image, notices)
         has_text, has_image, has_audio = bool(words), bool(patches), bool(moments)
+        notices += question_notices(sample.text) if sample.text is not None else []
+        notices += sound_notices(mel, HOPS_A_FRAME * len(moments)) if has_audio else []
+        notices += picture_notices(pixels) if has_image else []
         tensors = TrioInput(
             image=torch.from_numpy(pixels)[None], mel=torch.from_numpy(mel)[None],
             frames=torch.tensor([max(1, len(moments))]), text=torch.tensor([ids or [0]]),
@@ -89,11 +90,12 @@ class Bundled:
     def _words(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:
             return [], []
-        encoded = self.tokenizer.encode(text)
+        normal, spans = composed(text)  # the same word must not depend on how a keyboard writes its accents
+        encoded = self.tokenizer.encode(_MASK.sub("[MASK]", normal))  # case is free, there as well
         if len(encoded.ids) > MAX_PIECES:
             notices.append(Notice("text-cut", {"limit": MAX_PIECES}))
         tokens = [
-            Token(Modality.TEXT, piece, Chars(start, end))
+            Token(Modality.TEXT, piece, Chars(spans[start][0], spans[end - 1][1]))
             for piece, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
         ]
         return encoded.ids[:MAX_PIECES], tokens[:MAX_PIECES]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mmviz.assets_path import assets_dir
+from mmviz.models.wordings import known_words
 
 CELL = 96  # pixels, side of an atlas cell
 COLUMNS = 13
@@ -85,9 +86,8 @@ OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWA
 
 
 def concepts() -> tuple[str, ...]:
-    """All words of the world, in the order of the word list."""
-    lines = (assets_dir() / "concepts.tsv").read_text(encoding="utf-8").splitlines()
-    return tuple(line.split("\t")[0] for line in lines[1:] if line)
+    """All words of the world, in the order of the word list: what is drawn, spoken and asked about."""
+    return known_words()
 
 
 def styles(held_out: bool = False) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from mmviz.models.trio import TrioInput
+from mmviz.models.wordings import FAMILIES
 from mmviz.training.labels import Arrays, picture_arrays, question_arrays, sound_arrays
-from mmviz.training.questions import FAMILIES, Question
+from mmviz.training.questions import Question
 from mmviz.training.trios import Trio, World
 from mmviz.training.words import answers
 

@@ -14,7 +14,8 @@ import numpy as np
 from mmviz.analysis.select import Way, looked
 from mmviz.backends import Backend
 from mmviz.models.trio import SECONDS_A_FRAME
-from mmviz.training.questions import BUSY_SCENES, FAMILIES, Question
+from mmviz.models.wordings import FAMILIES
+from mmviz.training.questions import BUSY_SCENES, Question
 from mmviz.training.trios import Trio, World
 from mmviz.types import AttentionRecord, Change, Picture, PixelBox, Request, Sample, Seconds, Sound
 

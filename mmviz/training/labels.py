@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 
 from mmviz.inputs.mel import fitted_log_mel
 from mmviz.models.trio import FRAMES, HOPS_A_FRAME, MAX_PIECES, PATCHES, SECONDS_A_FRAME
-from mmviz.training.questions import FAMILIES, NEEDS, Question
+from mmviz.models.wordings import FAMILIES, NEEDS
+from mmviz.training.questions import Question
 from mmviz.training.trios import Trio
 
 Arrays = dict[str, NDArray[Any]]

@@ -7,32 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmviz.models.wordings import RELATIONS, WORDINGS
 from mmviz.training.scenes import Thing
 
-RELATIONS = ("left of", "right of", "above", "below")
-COUNTS = ("1", "2", "3", "4", "5")
-FAMILIES = (
-    "name", "heard", "there", "said", "seen", "count", "rel", "relheard", "mask", "caption", "odd",
-)  # fmt: skip
-WORDINGS = {
-    "name": ("what is it", "what is in the picture"),
-    "heard": ("what was said", "which word was spoken"),
-    "there": ("is there {a} {x} in the picture", "can you see {a} {x}"),
-    "said": ("did you hear {x}", "was {x} said"),
-    "seen": ("is the spoken thing in the picture", "can you see what was said"),
-    "count": ("how many things are there",),
-    "rel": ("what is {rel} the {x}",),
-    "relheard": ("what is {rel} the spoken thing",),
-    "mask": ("{a} {x} and a [MASK]",),
-    "caption": ("{a} {x} {rel} the {y}",),
-    "odd": ("{x}", "which one differs: {x}"),
-}
-NEEDS = {
-    "name": ("image",), "heard": ("audio",), "there": ("image",), "said": ("audio",), "seen": ("image", "audio"),
-    "count": ("image",), "rel": ("image",), "relheard": ("image", "audio"), "mask": ("image",),
-    "caption": ("image",), "odd": ("image", "audio"),
-}  # fmt: skip
-"""What each family needs besides the text."""
 BUSY_SCENES = ("there", "seen", "count", "rel", "relheard", "caption")
 """Families whose pointing is measured in scenes of three or more things."""
 

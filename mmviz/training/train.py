@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmviz.models.trio import Trio, TrioConfig
+from mmviz.models.wordings import FAMILIES
 from mmviz.training.art import concepts
 from mmviz.training.data import Batch, Encoder, Recipe, Stream, loader, model_input
 from mmviz.training.losses import TokenLabels, encoder_losses, fusion_losses
-from mmviz.training.questions import FAMILIES
 from mmviz.training.trios import World
 from mmviz.training.words import answers, build_tokenizer
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from mmviz.training.questions import COUNTS, RELATIONS, WORDINGS
+from mmviz.models.wordings import COUNTS, RELATIONS, WORDINGS
 
 SPECIAL = ("[PAD]", "[UNK]", "[MASK]", "[GROUND]")
 """``[GROUND]`` is the label of a patch or a frame where no word of the list is to be seen or heard."""
