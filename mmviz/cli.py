@@ -38,9 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     app.set_defaults(run=_app)
 
     explain = commands.add_parser("explain", help="run a model on a picture, a text and a sound")
-    explain.add_argument("--image", metavar="FILE", help="PNG, JPEG or WebP")
+    explain.add_argument("--image", metavar="FILE", help="PNG, JPEG, WebP or GIF")
     explain.add_argument("--text", metavar="TEXT", help="the question")
-    explain.add_argument("--audio", metavar="FILE", help="WAV, FLAC, OGG or MP3")
+    explain.add_argument("--audio", metavar="FILE", help="WAV, FLAC, OGG, MP3, M4A, AAC or WebM")
     explain.add_argument("--model", default="trio")
     explain.add_argument("--json", metavar="FILE", help="write the summary (- for standard output)")
     explain.add_argument("--npz", metavar="FILE", help="write the whole run")

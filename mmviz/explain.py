@@ -147,21 +147,22 @@ def _local() -> Backend:
 
 def explain(
     image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
-    backend: Backend | None = None, seed: int = 0,
+    backend: Backend | None = None, seed: int = 0, relevance: bool = False,
 ) -> Run:  # fmt: skip
     """Run a fusion model on a picture, a text and a sound, and keep its attention.
 
     ``image``: path, bytes, PIL image or array; ``audio``: path, bytes or ``(array, rate in Hz)``; any may be missing.
+    ``relevance``: keep gradient relevance of the winning answer as well, for which a backward pass is made.
     Raises ``InputError`` for inputs that cannot be used, ``MmvizError`` for a model that is not known.
     """
     sample = make_sample(image=image, text=text, audio=audio)
-    return run_sample(sample, model=model, backend=backend, seed=seed)
+    return run_sample(sample, model=model, backend=backend, seed=seed, relevance=relevance)
 
 
 def run_sample(
     sample: Sample, *, model: str = "trio", backend: Backend | None = None, seed: int = 0,
-    changes: tuple[Change, ...] = (),
+    changes: tuple[Change, ...] = (), relevance: bool = False,
 ) -> Run:  # fmt: skip
     """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
-    (record,) = (backend or _local()).run([Request(model, sample, changes, seed)])
+    (record,) = (backend or _local()).run([Request(model, sample, changes, seed, relevance)])
     return Run(sample, record)

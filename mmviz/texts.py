@@ -88,6 +88,14 @@ SENTENCES: dict[str, str] = {
     "text-cut": "The question is longer than the {limit} word pieces this model reads; the rest was left out.",
     "sound-cut": "The sound is {seconds:.1f} s long; this model hears the first {limit:.0f} s of it.",
     "picture-squeezed": "The picture is {width} x {height}; this model sees it squeezed into a square.",
+    "picture-foreign": "This picture looks unlike the drawn scenes this model knows, so its answer means little. "
+    "Try a trio of the gallery, or a model made for such pictures.",
+    "sound-foreign": "This sound is unlike the single spoken words this model knows, so its answer means little. "
+    "Give one spoken word of its list, or try a trio of the gallery.",
+    "question-foreign": "This question has none of the wordings this model knows, so its answer means little. "
+    "Ask for example: {example}",
+    "question-word": "The word {word} is none of the {count} words this model knows, so its answer means little. "
+    "Ask for example: {example}",
     "model-unknown": "There is no model called {model!r}. Known models: {known}.",
     "model-needs-text": "The model {model} reads words only, so it needs a text with at least one word.",
     # capture and records

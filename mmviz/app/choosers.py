@@ -7,18 +7,15 @@ from typing import Literal
 import streamlit as st
 
 from mmviz.analysis.select import Direction, Method, Way, find_layer
-from mmviz.app.state import TOKEN, Scale, Selection
+from mmviz.app.state import DIRECTION, HEAD, LAYER, METHOD, TOKEN, Scale, Selection
 from mmviz.app.texts import say
 from mmviz.explain import Run
 from mmviz.figures.places import MODALITY_NAMES, places
 from mmviz.types import Modality
 
-METHOD, LAYER, HEAD = "method", "layer", "head"
-
 
 def choosers(run: Run) -> Selection:
     """Draw the row; what it says."""
-    _defaults(run)
     layers = sorted({found.layer for found in run.record.maps})
     with st.container(key="choosers"):
         spots = st.columns([2.9, 1.9, 1.6, 1, 0.9, 1.5, 2], vertical_alignment="bottom")
@@ -28,7 +25,7 @@ def choosers(run: Run) -> Selection:
                 say("query"), _grouped(run), format_func=lambda k: named[k], key=TOKEN, help=say("query-help")
             )
         with spots[1]:
-            direction = _switch("direction", ("from", "to"))
+            direction = _switch(DIRECTION, ("from", "to"))
         with spots[2]:
             methods: list[Method] = ["mean", "head", "rollout"]
             if run.record.relevance is not None:
@@ -62,8 +59,8 @@ def back_to_chosen(run: Run, way: Way) -> None:
         st.button(label, key="back", type="tertiary", help=say("back-help"), on_click=_set_way, args=(run,))
 
 
-def _defaults(run: Run) -> None:
-    """The chosen way of looking at first; what is not there in this run goes back to it."""
+def fit(run: Run) -> None:
+    """The chosen way of looking at first; what is not there in ``run`` goes back to it."""
     if METHOD not in st.session_state or st.session_state[LAYER] not in {found.layer for found in run.record.maps}:
         _set_way(run)
     if st.session_state[HEAD] >= find_layer(run.record, st.session_state[LAYER]).heads:
@@ -74,11 +71,18 @@ def _defaults(run: Run) -> None:
         st.session_state[TOKEN] = run.asker
 
 
-def _set_way(run: Run) -> None:
-    way = run.way
+def look_by(way: Way) -> None:
+    """Look in another way."""
     st.session_state[METHOD] = way.method
-    st.session_state[LAYER] = run.record.maps[-1].layer if way.layer is None else way.layer
-    st.session_state[HEAD] = way.head or 0
+    if way.layer is not None:
+        st.session_state[LAYER] = way.layer
+    if way.head is not None:
+        st.session_state[HEAD] = way.head
+
+
+def _set_way(run: Run) -> None:
+    st.session_state[LAYER], st.session_state[HEAD] = run.record.maps[-1].layer, 0
+    look_by(run.way)
 
 
 def _grouped(run: Run) -> list[int]:

@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from mmviz.app import widgets
+from mmviz.app import link, widgets
+from mmviz.app import state as keep
 from mmviz.app.choosers import back_to_chosen, choosers
 from mmviz.app.foot import foot
 from mmviz.app.gallery import Trio
 from mmviz.app.seen import Seen
-from mmviz.app.state import look_from
 from mmviz.app.texts import say
+from mmviz.app.ways import ways
 from mmviz.explain import Run
 from mmviz.figures.audio import sound_figure
 from mmviz.figures.image import picture_figure
@@ -20,6 +21,8 @@ from mmviz.figures.matrix import modality_figure
 from mmviz.figures.text import words_html
 
 QUIET = {"displayModeBar": False}
+FOREIGN = ("picture-foreign", "sound-foreign", "question-foreign", "question-word")
+"""Notices that take the ground from under the answer, and so stand alone."""
 Part = Literal["sums", "per_token", "ratio"]
 
 
@@ -31,6 +34,7 @@ def look(run: Run, trio: Trio | None, is_old: bool) -> None:
     """
     strip = st.container(key="strip")
     chosen = choosers(run)
+    link.note(keep.state(), chosen)
     seen = Seen(run, chosen)
     with strip:
         _strip(seen, trio, is_old)
@@ -45,6 +49,7 @@ def look(run: Run, trio: Trio | None, is_old: bool) -> None:
     if remarks:
         widgets.note(" ".join(remarks))
     back_to_chosen(run, chosen.way)
+    ways(seen)
     foot(seen)
 
 
@@ -74,8 +79,12 @@ def _strip(seen: Seen, trio: Trio | None, is_old: bool) -> None:
         title = say(f"shares-{seen.selection.direction}", token=seen.name)
         widgets.shares(title, seen.shares, seen.shares_of_heads)
     notices = (*run.sample.notices, *run.record.notices)
-    if notices:
-        widgets.note(" ".join(map(str, notices)), "notice")
+    foreign = [notice for notice in notices if notice.code in FOREIGN]
+    for notice in foreign:
+        widgets.note(str(notice), "foreign")
+    rest = [str(notice) for notice in notices if notice not in foreign]
+    if rest:
+        widgets.note(" ".join(rest), "notice")
 
 
 def _origin(made: Any) -> tuple[str, str]:
@@ -83,7 +92,8 @@ def _origin(made: Any) -> tuple[str, str]:
     times = made.get("milliseconds", {})
     prepare, forward, capture = (float(times.get(stage, 0)) for stage in ("prepare", "model", "capture"))
     device = {"cpu": "CPU", "cuda": "GPU"}.get(str(made.get("device")).split(":")[0], str(made.get("device")))
-    origin = say("computed", model=made.get("model"), device=device, milliseconds=forward + capture)
+    code = "recorded" if made.get("recorded") else "computed"
+    origin = say(code, model=made.get("model"), device=device, milliseconds=forward + capture)
     details = say(
         "computed-help", name=made.get("device_name"), prepare=prepare, forward=forward, capture=capture,
         parity=float(made.get("parity", 0)),
@@ -133,5 +143,5 @@ def _clickable(figure: Any, key: str, alt: str, height: int) -> None:
     figure.update_layout(height=min(height, figure.layout.height))
     st.plotly_chart(
         figure, theme=None, config=QUIET, key=key, alt=alt, selection_mode="points",
-        on_select=lambda: look_from(key),
+        on_select=lambda: keep.look_from(key),
     )  # fmt: skip

@@ -116,7 +116,7 @@ def picture_figure(
         dragmode=False,
         images=[
             {
-                "source": _data_uri(drawn),
+                "source": data_uri(drawn),
                 "xref": "x",
                 "yref": "y",
                 "x": 0,
@@ -184,16 +184,17 @@ def _outline(picture: Pixels, where: tuple[slice, slice]) -> None:
         patch[:, :thick] = patch[:, -thick:] = colour
 
 
-def smaller(picture: Pixels) -> Pixels:
-    """``picture`` with at most `EMBEDDED_SIDE` pixels a side."""
-    if max(picture.shape[:2]) <= EMBEDDED_SIDE:
+def smaller(picture: Pixels, side: int = EMBEDDED_SIDE) -> Pixels:
+    """``picture`` with at most ``side`` pixels a side."""
+    if max(picture.shape[:2]) <= side:
         return picture
     image = Image.fromarray(picture)
-    image.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def _data_uri(picture: Pixels) -> str:
+def data_uri(picture: Pixels) -> str:
+    """``picture`` as a JPEG that a page can hold."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
