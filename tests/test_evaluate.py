@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from stand_ins import Voices
 
 from mmviz.analysis.select import Way
 from mmviz.backends import never, quiet
+from mmviz.models.wordings import FAMILIES
 from mmviz.training import tables
 from mmviz.training.evaluate import Case, accuracy, cases, pointing, targets
-from mmviz.training.questions import FAMILIES
 from mmviz.training.trios import World
 from mmviz.types import (
     Answer,
@@ -120,14 +121,35 @@ def test_pointing_is_asked_in_crowded_scenes(world: World) -> None:
     assert all(case.trio.sound.busy for case in cases(world, SEED, "heard", 5, busy=True))
 
 
+def test_the_time_of_a_call_is_the_median_after_the_first_ones(world: World) -> None:
+    class Slowing(Known):
+        calls = 0
+
+        def _record(self, request: Request) -> AttentionRecord:
+            self.calls += 1
+            first = self.calls <= tables.UNTIMED
+            return replace(super()._record(request), made_by={"milliseconds": {"model": 1e6 if first else self.calls}})
+
+    known = Slowing(world, busy=True, look=knowing, truth=True)
+    known.cases |= {
+        (case.sample.text, case.sample.image.pixels.tobytes()): case  # type: ignore[union-attr]
+        for case in cases(world, tables.SEED, "relheard", 1, busy=True)
+    }
+    middle = tables.UNTIMED + (1 + tables.TIMED) / 2
+    assert tables.milliseconds(known, "any", world) == {"model": middle}
+    assert known.calls == tables.UNTIMED + tables.TIMED
+
+
 def test_the_tables_print_what_was_measured() -> None:
     families = {"image": {"name": 0.5, "mask": 0.25, "there": 0.75}, "audio": {"heard": 1.0}}
     row = {"image": 0.71, "image chance": 0.31, "audio": 0.93, "audio chance": 0.2, "families": families}
     result = {
         "count": 9, "seed": 1, "machine": "a machine", "way": "mean:5", "pointing": {"mean:5": row, "rollout": row},
         "energy": {"audio": 0.44}, "shuffled": {**row, "spearman": 0.11, "image": 0.3},
+        "milliseconds": {"prepare": 3.2, "model": 41.4, "capture": 6.0},
         "accuracy": {"unseen scenes": {family: {"accuracy": 0.8, "majority": 0.5} for family in FAMILIES}},
     }  # fmt: skip
     printed = tables.markdown(result)
     assert "| heard | 0.50 | 0.80 |" in printed and "| mean:5 (chosen) | 0.71 | 0.93 | 0.50 | 0.25 |" in printed
+    assert "takes 41 ms" in printed and "takes 3 ms before it" in printed and "6 ms after it" in printed
     assert "| loudest frame | | 0.44 |" in printed and "|Spearman| = 0.11" in printed

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
-from mmviz.inputs import make_sample
 from mmviz.models.bundled import Bundled
+from mmviz.training.record import gallery_samples
 from mmviz.types import AttentionRecord, Request, Sample
 
 KEPT_BITS = 7
@@ -104,16 +104,9 @@ def record_learning(folders: Sequence[Path], samples: dict[str, Sample], out: Pa
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``python -m mmviz.training.learning ENCODERS WHOLE``: follow the gallery's fixed trios through two stages."""
-    folder = assets_dir() / "gallery"
-    samples = {
-        entry["id"]: make_sample(
-            image=folder / entry["image"] if entry["image"] else None, text=entry["question"],
-            audio=folder / entry["audio"] if entry["audio"] else None,
-        )
-        for entry in json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
-        if entry["id"] in FIXED
-    }  # fmt: skip
+    """``python -m mmviz.training.learning RUN...``: follow the gallery's fixed trios through the stages of training."""
+    found = gallery_samples(assets_dir() / "gallery")
+    samples = {name: found[name] for name in FIXED}
     record_learning([Path(argument) for argument in arguments], samples, assets_dir() / "learning")
 
 

@@ -22,16 +22,20 @@ CARD: dict[str, Any] = {
         "It knows 148 words and 11 kinds of question, and nothing else: photos and free speech are foreign to it."
     ),
     "data": (
-        "Scenes of one to five drawings (seven emoji sets; an eighth, fxemoji, held out) on plain, gradient or "
-        "textured grounds; one word spoken by espeak-ng (165 voices; accent en-029, variants f4 and m7 held out), "
-        "alone or in a phrase, with noise, rooms and second sounds; questions in 11 families with balanced answers. "
-        "Each modality is dropped in 15 % of the questions. Everything is drawn as training goes."
+        "Scenes of one to five drawings (seven emoji sets in colour and three of line drawings, which are given "
+        "colours as they are drawn; another set, fxemoji, held out), warped, recoloured, posterised and outlined, on "
+        "plain, gradient or textured grounds; one word spoken by espeak-ng (165 voices; accent en-029, variants f4 "
+        "and m7 held out), alone or in a phrase, with noise, rooms and second sounds; questions "
+        "in 11 families with balanced answers. Each modality is dropped in 15 % of the questions. Everything is drawn "
+        "as training goes."
     ),
     "training": (
-        "Two stages by `mmviz train`, about two hours on two CPU cores: the encoders alone on 46,208 scenes, then "
-        "everything on 92,000 scenes of four questions each. The weights are a running average along the way."
+        "By `mmviz train` on two CPU cores, about three hours: the encoders alone on 46,208 scenes, then everything on "
+        "92,000 scenes of four questions each, then, from these weights, everything on 54,000 more, now with the line "
+        "drawings and the stronger variation of drawings (`--stage whole --weights FILE --scenes 0 54000 --seed 2`). "
+        "The weights are a running average along the way."
     ),
-    "licences": "Weights: MIT. Drawings: Apache-2.0, MIT, CC-BY-4.0, see assets/sprites/LICENSES.md.",
+    "licences": "Weights: MIT. Drawings: Apache-2.0, MIT, CC-BY-4.0, OFL-1.1, see assets/sprites/LICENSES.md.",
     "losses": [
         "the answer (cross-entropy over 160 answers)",
         "encoders: the word that a patch shows, that a frame speaks; offset of a patch to the middle of its thing; "
@@ -43,7 +47,8 @@ CARD: dict[str, Any] = {
         "none on attention weights, rollout or relevance",
     ],
     "limits": [
-        "It answers every input, also those it cannot know; nothing tells it that an input is foreign.",
+        "It answers every input, also those it cannot know. Most pictures, sounds and questions unlike its world are "
+        "flagged; the README has the table.",
         "It sees pictures at 160 x 160 pixels, and reads 4 seconds of sound and 24 word pieces of text.",
         "Synthetic English voices of one engine only.",
     ],

@@ -11,15 +11,17 @@ import numpy as np
 
 from mmviz.analysis.select import Way, looked
 from mmviz.backends import Backend
+from mmviz.models.wordings import FAMILIES
 from mmviz.training.art import concepts, styles
 from mmviz.training.evaluate import OWN_SCENES, Pointing, accuracy, cases, pointing
-from mmviz.training.questions import FAMILIES
 from mmviz.training.speech import default_cache, open_or_build
 from mmviz.training.trios import World
 from mmviz.types import Randomise, Request
 
 SEED, CHOOSING_SEED = 20_000, 30_000
 SHUFFLES = (7, 8, 9)
+TIMED, UNTIMED = 30, 3
+"""Calls whose time is measured, and calls before them that warm up."""
 Tick = Callable[[str], None]
 
 
@@ -62,8 +64,16 @@ def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> d
         backend, model, places["unseen scenes"], SEED, max(20, count // 4), [Way.parse(way)], shuffled,
         tick=lambda: tick("shuffled weights"),
     )  # fmt: skip
+    result["milliseconds"] = milliseconds(backend, model, places["unseen scenes"])
     result["shuffled"] = {**_plain(control[way]), "spearman": _likeness(backend, model, places["unseen scenes"], way)}
     return result
+
+
+def milliseconds(backend: Backend, model: str, world: World) -> dict[str, float]:
+    """Median time of each stage of a call with picture, text and sound, one after the other, warmed up."""
+    sample = next(cases(world, SEED, "relheard", 1, busy=True)).sample
+    made = [backend.run([Request(model, sample)])[0].made_by["milliseconds"] for _ in range(UNTIMED + TIMED)]
+    return {stage: float(np.median([times[stage] for times in made[UNTIMED:]])) for stage in made[0]}
 
 
 def _both(found: Pointing) -> tuple[float, float]:
@@ -131,6 +141,10 @@ def markdown(result: dict[str, Any]) -> str:
     lines.append(f"| chance | {row['image chance']:.2f} | {row['audio chance']:.2f} | | |")
     lines.append(f"| loudest frame | | {result['energy']['audio']:.2f} | | |")
     lines.append(f"| {result['way']}, shuffled weights | {control['image']:.2f} | {control['audio']:.2f} | | |")
+    times = result["milliseconds"]
+    before, after = (f"{times[stage]:.0f} ms" for stage in ("prepare", "capture"))
+    lines += ["", f"One call of the model takes {times['model']:.0f} ms while it is watched; reading the inputs takes "
+              f"{before} before it, and checking the maps {after} after it (medians of {TIMED})."]  # fmt: skip
     likeness = f"|Spearman| = {control['spearman']:.2f} (mean over three shuffles)"
     lines += ["", f"Maps of shuffled weights resemble the trained ones by {likeness}.", ""]
     families = [f for f in FAMILIES if f in row["families"]["image"] or f in row["families"]["audio"]]
