@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+    from streamlit.testing.v1 import AppTest
 
 # Before torch or numpy is loaded, and for the programs that tests start: one thread a process, as several run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,3 +31,75 @@ def chromium() -> str:
         if path := shutil.which(name):
             return path
     pytest.skip("no chromium, chromium-browser or google-chrome is installed")
+
+
+@pytest.fixture
+def opened() -> AppTest:
+    """The page as a new visitor finds it, without a browser."""
+    from app_page import visit
+
+    return visit()
+
+
+@pytest.fixture
+def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder, where the page now looks for recorded runs."""
+    from mmviz.app import explore
+    from mmviz.backends.replay import ReplayBackend
+
+    monkeypatch.setattr(explore, "_replay", lambda: ReplayBackend(tmp_path))
+    explore._recorded.clear()
+    yield tmp_path
+    explore._recorded.clear()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A real browser, whose camera and microphone are make-believe."""
+    from playwright.sync_api import sync_playwright
+    from real_page import LAUNCH
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def server(chromium: str) -> Iterator[str]:
+    """The address of the app, one server for the tests of a file."""
+    from real_page import ROOT, serving
+
+    with serving(ROOT / "app.py") as address:
+        yield address
+
+
+@pytest.fixture
+def visit_to(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens an address as a new visitor; at the end no console may hold an error."""
+    from real_page import PATIENCE, settle
+
+    troubles: list[str] = []
+    contexts = []
+
+    def visit(address: str, width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["camera", "microphone"]
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda problem: troubles.append(str(problem)))
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        page.locator(".answer .word").wait_for()
+        page.wait_for_function(
+            "document.querySelector('.st-key-picture-figure .js-plotly-plot')?.layout.images?.length"
+        )
+        settle(page)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not troubles

@@ -1,98 +1,100 @@
-"""The page, driven without a browser: what it says, and what stays when something is refused."""
+"""The page, driven without a browser: its first paint, the gallery, refusals, and that nothing sent becomes markup."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
-from PIL import Image
+from app_page import ROOT, TRIOS, give, markup, notes, now, press, run, visit, word
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import explore, foot, gallery, seen, state
+from mmviz.app import explore, state
 from mmviz.app.texts import LABELS, say
 from mmviz.app.widgets import as_label
-from mmviz.io import from_bytes
-from mmviz.types import CaptureError
-
-ROOT = Path(__file__).resolve().parent.parent
-TRIOS = gallery.load_gallery()
-Page = Callable[[], AppTest]
+from mmviz.assets_path import assets_dir
+from mmviz.backends.replay import ReplayBackend, recording
+from mmviz.texts import SENTENCES
+from mmviz.types import CaptureError, Notice
 
 
-def run(page: AppTest) -> AppTest:
-    page.run()
-    assert not page.exception, page.exception
-    return page
-
-
-@pytest.fixture
-def opened() -> AppTest:
-    return run(AppTest.from_file(str(ROOT / "mmviz" / "app" / "run.py"), default_timeout=120))
-
-
-def markup(page: AppTest) -> str:
-    """All raw HTML on the page."""
-    return "\n".join(element.proto.body for element in page.html)
-
-
-def now(page: AppTest) -> state.State:
-    found: state.State = page.session_state[state.KEY]
-    return found
-
-
-def press(page: AppTest, key: str) -> AppTest:
-    page.button(key).click()
-    return run(page)
-
-
-def png() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 30), "navy").save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def wav() -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.sin(np.arange(22_050) / 10).astype(np.float32) * 0.3, 44_100, format="WAV")
-    return buffer.getvalue()
-
-
-def give(page: AppTest, modality: str, name: str, data: bytes) -> None:
-    kind = "image/png" if modality == "picture" else "audio/wav"
-    page.file_uploader(f"{modality}-{now(page).generation}").set_value((name, data, kind))
-
-
-def test_it_opens_on_the_first_trio_with_a_result(opened: AppTest) -> None:
+def test_it_opens_on_the_recorded_run_of_the_first_trio(opened: AppTest) -> None:
     assert len(TRIOS) >= 8
     shown = [button.label for button in opened.button if (button.key or "").startswith("trio-")]
     assert len(shown) == len(TRIOS)
     assert now(opened).shown == TRIOS[0]
     answers = now(opened).run.record.answers
     body = markup(opened)
-    assert f"<span class='word'>{answers[0].label}</span>" in body
+    assert word(opened) == answers[0].label
     assert all(f">{answer.label}</th>" in body for answer in answers[:5])
-    assert "computed on" in body
+    assert "a recorded run" in body and "trio, computed on" not in body
     assert opened.selectbox(state.TOKEN).value == now(opened).run.asker
     assert len(opened.get("plotly_chart")) == 4
-    assert str(now(opened).run.way).startswith(opened.selectbox("method").value)
+    assert str(now(opened).run.way).startswith(opened.selectbox(state.METHOD).value)
 
 
-def test_choosing_a_trio_fills_the_form_and_runs_it(opened: AppTest) -> None:
-    before = now(opened).run
-    press(opened, f"trio-{TRIOS[1].id}")
-    assert now(opened).run is not before and now(opened).shown == TRIOS[1]
-    assert opened.text_input(state.QUESTION).value == TRIOS[1].question
-    assert opened.checkbox(state.USE_SOUND).value == (TRIOS[1].audio is not None)
+def test_the_first_paint_loads_neither_torch_nor_a_sound_library() -> None:
+    code = """
+import json, sys
+sys.path.append("tests")
+from mmviz.app.jobs import Warmth
+Warmth.start = lambda self: None
+from app_page import markup, visit, word
+page = visit()
+print(json.dumps([sorted(sys.modules), word(page), len(page.get("plotly_chart")), "a recorded run" in markup(page)]))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded, answer, figures, is_recorded = json.loads(done.stdout)
+    assert "mmviz.app.look" in loaded and not {"torch", "av", "librosa", "transformers"} & set(loaded)
+    assert (answer, figures, is_recorded) == (now(visit()).run.record.answers[0].label, 4, True)
+
+
+def test_without_recordings_the_model_runs_and_says_the_same(opened: AppTest, no_recordings: Path) -> None:
+    page = visit()
+    assert word(page) == word(opened) and now(page).shown == TRIOS[0]
+    assert "trio, computed on" in markup(page) and "a recorded run" not in markup(page)
+    verdict = say("right") if TRIOS[0].is_right(word(page)) else say("wrong", answer=word(page), truth=TRIOS[0].truth)
+    assert verdict in markup(page)
+    assert len(page.get("plotly_chart")) == 4 and now(page).run.record.relevance is not None
+    counted = (say("gallery-right", of=len(TRIOS)), f"of these {len(TRIOS)} wrong")
+    assert not any(words in markup(page) for words in counted), "nobody has counted"
+
+
+@pytest.mark.parametrize("kind", ["stale", "damaged"])
+def test_a_recording_that_does_not_fit_is_not_shown(kind: str, no_recordings: Path) -> None:
+    path = assets_dir() / "gallery" / "runs" / f"{TRIOS[0].id}.npz"
+    if kind == "damaged":
+        (no_recordings / path.name).write_bytes(path.read_bytes()[:-100])
+    else:
+        record = explore.run_sample(TRIOS[0].sample(), backend=ReplayBackend(path.parent), relevance=True).record
+        other = replace(record, answers=record.answers[::-1], made_by={**record.made_by, "weights": "0" * 64})
+        (no_recordings / path.name).write_bytes(recording(TRIOS[0].id, TRIOS[0].sample(), other))
+    page = visit()
+    assert now(page).shown == TRIOS[0] and "trio, computed on" in markup(page)
+    shutil.copy(path, no_recordings)
+    explore._recorded.clear()
+    assert word(page) == word(visit())
+
+
+def test_every_trio_of_the_gallery_is_shown_from_its_recording(opened: AppTest) -> None:
+    for trio in (*TRIOS[1:], TRIOS[0]):
+        press(opened, f"trio-{trio.id}")
+        assert now(opened).shown == trio and not now(opened).refusal
+        assert opened.text_input(state.QUESTION).value == trio.question
+        assert opened.checkbox(state.USE_SOUND).value == (trio.audio is not None)
+        assert opened.checkbox(state.USE_PICTURE).value == (trio.image is not None)
+        sample, answer = now(opened).run.sample, now(opened).run.record.answers[0].label
+        assert (sample.image is None, sample.audio is None) == (trio.image is None, trio.audio is None)
+        assert now(opened).run.record.made_by["recorded"]["name"] == trio.id
+        expected = say("right") if trio.is_right(answer) else say("wrong", answer=answer, truth=trio.truth)
+        assert expected in markup(opened) and word(opened) == answer
 
 
 def test_right_and_wrong_are_told_from_the_run(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,57 +108,25 @@ def test_right_and_wrong_are_told_from_the_run(opened: AppTest, monkeypatch: pyt
     assert "those with a red dot" in markup(opened)
 
 
-def test_ones_own_inputs_their_notices_and_no_truth(opened: AppTest) -> None:
-    press(opened, "own")
-    assert opened.text_input(state.QUESTION).value == ""
-    assert now(opened).shown == TRIOS[0], "the result stays until the next run"
-    give(opened, "picture", "mine.png", png())
-    give(opened, "sound", "mine.wav", wav())
-    opened.text_input(state.QUESTION).set_value("what is it?")
-    press(opened, "run")
-    sample = now(opened).run.sample
-    assert now(opened).shown is None and sample.image.width == 40 and sample.text == "what is it?"
-    body = markup(opened)
-    assert say("truth-unknown") in body
-    notices = (*sample.notices, *now(opened).run.record.notices)
-    assert len(notices) >= 2 and all(str(notice) in body for notice in notices)
-
-
-@pytest.mark.parametrize("missing", [("image",), ("text",), ("audio",), ("image", "audio"), ("text", "audio")])
-def test_modalities_may_be_missing(opened: AppTest, missing: tuple[str, ...]) -> None:
-    trio = next(trio for trio in TRIOS if trio.image and trio.audio)
-    press(opened, f"trio-{trio.id}")
-    if "image" in missing:
-        opened.checkbox(state.USE_PICTURE).uncheck()
-    if "audio" in missing:
-        opened.checkbox(state.USE_SOUND).uncheck()
-    if "text" in missing:
-        opened.text_input(state.QUESTION).set_value("")
-    press(opened, "run")
-    sample = now(opened).run.sample
-    assert {name for name in ("image", "text", "audio") if getattr(sample, name) is None} == set(missing)
-    assert not now(opened).refusal and now(opened).shown is None
-
-
 def test_a_refusal_is_one_sentence_and_the_old_result_stays(opened: AppTest) -> None:
     before = now(opened).run
     press(opened, "own")
     press(opened, "run")
-    first = now(opened).refusal
-    assert first and first in markup(opened)
+    assert now(opened).refusal == SENTENCES["input-none"]
+    assert notes(opened, "refusal") == [f"<div class='note refusal' role='alert'>{SENTENCES['input-none']}</div>"]
     give(opened, "picture", "bad.png", b"GIF89a and no more")
     press(opened, "run")
-    assert "GIF" in now(opened).refusal and now(opened).refusal != first
-    assert now(opened).run is before
-    assert f"<span class='word'>{before.record.answers[0].label}</span>" in markup(opened)
+    assert now(opened).refusal not in ("", SENTENCES["input-none"]) and len(notes(opened, "refusal")) == 1
+    assert now(opened).run is before and word(opened) == before.record.answers[0].label
     assert say("changed") in markup(opened)
     press(opened, f"trio-{TRIOS[1].id}")
-    assert not now(opened).refusal
+    assert not now(opened).refusal and not notes(opened, "refusal")
 
 
 def test_trouble_inside_the_model_shows_nothing_of_the_input(
     opened: AppTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = now(opened).run
     for problem, expected in (
         (RuntimeError("secret words"), say("unexpected")),
         (CaptureError("map-rows", name="layer 3", worst=0.5), "layer 3"),
@@ -168,43 +138,40 @@ def test_trouble_inside_the_model_shows_nothing_of_the_input(
         monkeypatch.setattr(explore, "run_sample", fail)
         opened.text_input(state.QUESTION).set_value(f"secret words {expected}")
         press(opened, "run")
-        assert expected in now(opened).refusal
-    assert "secret" not in caplog.text
+        assert expected in now(opened).refusal and len(notes(opened, "refusal")) == 1
+        assert now(opened).run is before
+    assert "RuntimeError" in caplog.text and "secret" not in caplog.text
 
 
 def test_what_a_user_writes_stays_text(opened: AppTest) -> None:
-    hostile = "is <img src=x onerror=alert(1)> **there** $x^2$ [a](b) :red[c]?"
+    # the tag comes after what the model reads, where the text is shown in one piece
+    hostile = f"is **there** $x^2$ [a](b) :red[c] {'very ' * 24}<img src=x onerror=alert(1)>?"
     opened.text_input(state.QUESTION).set_value(hostile)
     press(opened, "run")
     assert now(opened).run.sample.text == hostile
-    assert "<img" not in markup(opened)
+    assert "<img src=x" not in markup(opened) and "&lt;img src=x" in markup(opened)
     assert not [element for element in opened.markdown if "img" in element.value or "red[" in element.value]
 
 
 def test_a_sentence_with_markup_in_it_stays_text(opened: AppTest) -> None:
     now(opened).refusal = "The file <img src=x onerror=alert(1)> was refused."
-    assert "&lt;img src=x" in markup(run(opened)) and "<img" not in markup(opened)
+    assert "&lt;img src=x" in markup(run(opened)) and "<img src=x" not in markup(opened)
 
 
-def test_every_way_of_looking_is_drawn_and_told(opened: AppTest) -> None:
-    seen = set()
-    for method in ("mean", "head", "rollout"):
-        opened.selectbox("method").set_value(method)
-        for direction in ("from", "to"):
-            opened.segmented_control("direction").set_value(direction)
-            body = markup(run(opened))
-            seen.add(body)
-            assert say(f"words-{direction}", token="“answer”") in body
-            assert ("± " in body) == (method == "mean"), "the spread over heads belongs to their mean"
-    assert len(seen) == 6
-    for switch, value in (("style", "heat"), ("scale", "map"), ("which", "per_token"), ("which", "ratio")):
-        opened.segmented_control(switch).set_value(value)
-        run(opened)
-    chosen = now(opened).run.way
-    opened.selectbox("method").set_value("head" if chosen.method != "head" else "mean")
-    run(opened)
-    press(opened, "back")
-    assert str(now(opened).run.way).startswith(opened.selectbox("method").value)
+def test_a_notice_that_an_input_is_foreign_stands_alone(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = ("picture-foreign", "sound-foreign", "question-foreign")
+    for code in codes:
+        monkeypatch.setitem(SENTENCES, code, f"{code} <b>it is</b>.")
+    found = now(opened).run
+    notices = tuple(map(Notice, ("picture-alpha", *codes, "sound-silent")))
+    strange = replace(found, record=replace(found.record, notices=notices))
+    monkeypatch.setattr(explore, "run_sample", lambda *_, **__: strange)
+    opened.text_input(state.QUESTION).set_value("anything")
+    press(opened, "run")
+    bodies = notes(opened, "foreign")
+    assert len(bodies) == 3 and all(f">{code} &lt;b&gt;it is" in body for code, body in zip(codes, bodies, strict=True))
+    (rest,) = notes(opened, "notice")
+    assert SENTENCES["picture-alpha"] in rest and SENTENCES["sound-silent"] in rest and "foreign" not in rest
 
 
 def test_untrained_weights_carry_a_banner(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,22 +183,6 @@ def test_untrained_weights_carry_a_banner(opened: AppTest, monkeypatch: pytest.M
     assert say("untrained") in markup(opened)
 
 
-def test_controls_are_one_click_away(opened: AppTest) -> None:
-    trained = now(opened).run
-    press(opened, "control-shuffled")
-    assert now(opened).run.record.made_by["trained"] is False and say("untrained") in markup(opened)
-    assert now(opened).run.record.answers != trained.record.answers and now(opened).shown == TRIOS[0]
-    press(opened, "control-evened")
-    weights = now(opened).run.record.maps[0].weights
-    assert np.allclose(weights, 1 / weights.shape[-1]) and say("evened") in markup(opened)
-    press(opened, "control-trained")
-    assert now(opened).run.record.answers == trained.record.answers
-    assert say("untrained") not in markup(opened) and say("evened") not in markup(opened)
-    press(opened, "control-shuffled")
-    press(opened, f"trio-{TRIOS[1].id}")
-    assert now(opened).run.record.made_by["trained"] is True
-
-
 def test_labels_are_markdown_safe() -> None:
     assert as_label("a [b](c) *d* $e$") == r"a \[b\]\(c\) \*d\* \$e\$"
 
@@ -239,28 +190,21 @@ def test_labels_are_markdown_safe() -> None:
 def test_every_text_is_used_and_none_is_missing() -> None:
     files = [path for path in (ROOT / "mmviz" / "app").glob("*.py") if path.name != "texts.py"]
     sources = "".join(path.read_text("utf-8") for path in files)
-    built = "control picture words sound looks way share shares which reading save use direction style scale".split()
-    codes = set(re.findall(r"""say\(["']([a-z-]+)["']""", sources))
+    codes = set(re.findall(r"""say\(\s*["']([a-z_-]+)["']""", sources))
+    starts = tuple(re.findall(r"""say\(\s*f["']([a-z-]+-)\{""", sources))
+    ends = re.findall(r"""say\(\s*f["']\{[a-z]+\}(-[a-z-]+)["']""", sources)
     assert codes <= set(LABELS)
-    plain = {code for code in LABELS if code.split("-")[0] not in built}
-    assert not {code for code in plain if not re.search(f"[\"']{code}[\"']", sources)}
+    stems = {*LABELS, "picture", "sound"}
+    two = "direction-from direction-to style-spotlight style-heat scale-view scale-map".split()
+    built = {*two, *(f"{part}-{way}" for part in ("picture", "words", "sound") for way in ("from", "to"))}
+    built |= {code for code in LABELS if code.startswith(starts)}
+    built |= {code for code in LABELS for end in ends if code.endswith(end) and code.removesuffix(end) in stems}
+    assert not {code for code in set(LABELS) - built if not re.search(f"[\"']{code}[\"']", sources)}
 
 
 def test_both_configurations_are_the_same() -> None:
     here, inside = (folder / ".streamlit" / "config.toml" for folder in (ROOT, ROOT / "mmviz" / "app"))
     assert here.read_bytes() == inside.read_bytes()
-
-
-def test_what_is_taken_along_can_be_read_again(opened: AppTest) -> None:
-    found = now(opened).run
-    selection = state.Selection(found.asker, "to", found.way, "spotlight", "map")
-    files = foot.files(seen.Seen(found, selection))
-    assert [button.key for button in opened.download_button] == list(files)
-    made = {code: make() for code, (make, _, _) in files.items()}
-    assert from_bytes(made["save-run"])[1].answers == found.record.answers
-    assert json.loads(made["save-summary"])["answer"] == found.record.answers[0].label
-    with Image.open(io.BytesIO(made["save-figure"])) as figure:
-        assert figure.size == (1600, 900)
 
 
 def test_the_form_is_there_before_torch() -> None:

@@ -1,96 +1,38 @@
-"""The real page in a real browser: what is uploaded is run, and the overlays follow the chosen token."""
+"""One's own inputs in a real browser: files, a photo and a recording are run, and the overlays follow the token."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
+from real_page import PATIENCE, PICTURE, SOUND, changed, drawn, empty_form, press, settle  # noqa: E402
+from sound_files import encoded, muxed, tone  # noqa: E402
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent
-QUIET = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PATIENCE = 120_000
-"""Milliseconds; a slow machine may load torch for long."""
-PICTURE = ".st-key-picture-figure"
-SOUND = ".st-key-sound-figure"
-DRAWN = "key => document.querySelector(key + ' .js-plotly-plot')?.layout.images[0]?.source ?? ''"
 
-
-@pytest.fixture(scope="module")
-def address(chromium: str) -> Iterator[str]:
-    """The app on a free port of this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port),
-        "--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none",
-    ]  # fmt: skip
-    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", app)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        app.terminate()
-        app.wait(timeout=20)
-
-
-def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < end:
-        assert app.poll() is None, "the app ended by itself"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("the app does not answer")
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield found
-        found.close()
-
-
-def opened(browser: sync_api.Browser, address: str, width: int, height: int) -> sync_api.Page:
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(PATIENCE)
-    page.goto(address)
-    page.locator(".answer .word").wait_for()
-    page.wait_for_function(f"({DRAWN})('{PICTURE}') !== ''")
+def upload(page: sync_api.Page, file: Path) -> None:
+    """Put a file into the uploader of its kind: the first is the picture's, the second the sound's."""
+    number = 0 if file.suffix in (".png", ".gif") else 1
+    page.locator("[data-testid=stFileUploaderDropzoneInput]").nth(number).set_input_files(file)
+    page.locator(f"[data-testid=stFileChipName][title='{file.name}']").wait_for()
     settle(page)
-    return page
 
 
-def settle(page: sync_api.Page) -> None:
-    """Wait until the server has nothing left to do for this page."""
-    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
+def ask(page: sync_api.Page, text: str) -> None:
+    page.get_by_role("textbox", name="Text").fill(text)
+    press(page, "Run")
 
 
-def changed(page: sync_api.Page, figure: str, before: str) -> str:
-    """The picture inside a figure, once it is another one."""
-    page.wait_for_function(f"before => ({DRAWN})('{figure}') !== before", arg=before)
-    settle(page)
-    found: str = page.evaluate(DRAWN, figure)
-    return found
+def source(page: sync_api.Page, modality: str) -> str:
+    """Where the form says that a modality comes from."""
+    return page.locator(f".st-key-{modality}-line .source").inner_text()
 
 
 def click_inside(page: sync_api.Page, figure: str, across: float, down: float) -> None:
@@ -102,45 +44,106 @@ def click_inside(page: sync_api.Page, figure: str, across: float, down: float) -
     page.mouse.click(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
 
 
-def test_upload_run_and_look_from_another_token(browser: sync_api.Browser, address: str, tmp_path: Path) -> None:
+def test_upload_run_and_look_from_another_token(
+    visit_to: Callable[..., sync_api.Page], server: str, tmp_path: Path
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mine.png")
-    soundfile.write(tmp_path / "mine.wav", np.sin(np.arange(44_100) / 9) * 0.3, 44_100)
-    page = opened(browser, address, 1440, 900)
-    gallery = page.evaluate(DRAWN, PICTURE)
-    heard = page.evaluate(DRAWN, SOUND)
+    (tmp_path / "mine.wav").write_bytes(encoded(tone(440, 44_100), 44_100))
+    page = visit_to(server)
+    gallery, heard = drawn(page, PICTURE), drawn(page, SOUND)
 
-    page.get_by_role("button", name="Your own").click()
-    sync_api.expect(page.get_by_role("textbox", name="Text")).to_have_value("", timeout=PATIENCE)
-    settle(page)  # new uploaders have come with the empty form
-    for number, name in enumerate(("mine.png", "mine.wav")):
-        page.locator("[data-testid=stFileUploaderDropzoneInput]").nth(number).set_input_files(tmp_path / name)
-        page.locator(f"[data-testid=stFileChipName][title='{name}']").wait_for()
-        settle(page)
-    page.get_by_role("textbox", name="Text").fill("is there a dog in the picture?")
-    page.get_by_role("button", name="Run", exact=True).click()
-
-    mine = changed(page, PICTURE, gallery)
-    sound = changed(page, SOUND, heard)
+    empty_form(page)
+    upload(page, tmp_path / "mine.png")
+    upload(page, tmp_path / "mine.wav")
+    ask(page, "is there a dog in the picture?")
+    mine, sound = changed(page, PICTURE, gallery), changed(page, SOUND, heard)
     assert page.locator(".answer .word").inner_text().strip()
+    assert "computed on" in page.locator(".answer").inner_text()
     assert "44,100 Hz" in page.locator(".note.notice").inner_text()
     words = page.locator(".words").inner_html()
     assert "dog" in words
 
     click_inside(page, PICTURE, 0.35, 0.45)
     from_patch = changed(page, PICTURE, mine)
-    page.locator(".heading", has_text="“patch").wait_for()
+    page.locator(".heading", has_text="“patch").first.wait_for()
     assert page.locator(".words").inner_html() != words
     from_patch_sound = changed(page, SOUND, sound)
 
     click_inside(page, SOUND, 0.5, 0.5)
     changed(page, PICTURE, from_patch)
     changed(page, SOUND, from_patch_sound)
-    page.close()
 
 
-def test_a_telephone_needs_no_sideways_scrolling(browser: sync_api.Browser, address: str) -> None:
-    page = opened(browser, address, 390, 844)
-    too_wide = "name => { const e = document.querySelector(name); return e.scrollWidth - e.clientWidth }"
-    assert [page.evaluate(too_wide, name) for name in ("html", "[data-testid=stMain]")] == [0, 0]
-    page.close()
+def test_a_gif_and_the_sounds_of_phones_and_browsers_run(
+    visit_to: Callable[..., sync_api.Page], server: str, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGB", (90, 60), colour) for colour in ("navy", "orange", "teal")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=100)
+    (tmp_path / "phone.m4a").write_bytes(muxed(tone(440, 44_100), 44_100, "ipod"))
+    (tmp_path / "browser.webm").write_bytes(muxed(tone(660, 48_000), 48_000, "webm", "libopus"))
+    page = visit_to(server)
+    before, heard = drawn(page, PICTURE), drawn(page, SOUND)
+    empty_form(page)
+    upload(page, tmp_path / "moving.gif")
+    upload(page, tmp_path / "phone.m4a")
+    ask(page, "what was said?")
+    changed(page, PICTURE, before)
+    phone = changed(page, SOUND, heard)
+    told = page.locator(".note.notice").inner_text()
+    assert "of 3" in told and "90 x 60" in told and "44,100 Hz" in told
+    upload(page, tmp_path / "browser.webm")
+    press(page, "Run")
+    changed(page, SOUND, phone)
+    assert "48,000 Hz" in page.locator(".note.notice").inner_text()
+    assert page.locator(".note.refusal").count() == 0
+
+
+def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server: str) -> None:
+    page = visit_to(server)
+    before = drawn(page, PICTURE)
+    empty_form(page)
+    press(page, "Camera")
+    shutter = page.get_by_test_id("stCameraInputButton")
+    sync_api.expect(shutter).to_be_enabled(timeout=PATIENCE)
+    page.wait_for_function("document.querySelector('[data-testid=stCameraInput] video')?.videoWidth > 0")
+    shutter.click()
+    page.get_by_role("button", name="Clear photo").wait_for()
+    settle(page)
+    width, height = page.evaluate(
+        "async () => { const photo = document.querySelector('[data-testid=stCameraInput] img'); await photo.decode();"
+        " return [photo.naturalWidth, photo.naturalHeight] }"
+    )
+    page.keyboard.press("Escape")
+    sync_api.expect(page.get_by_test_id("stCameraInput")).to_be_hidden(timeout=PATIENCE)
+    assert source(page, "picture") == "yours" and source(page, "sound") == "none"
+    press(page, "Run")
+    changed(page, PICTURE, before)
+    assert f"The picture is {width} x {height}" in page.locator(".note.notice").inner_text()
+    assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.refusal").count() == 0
+    assert page.locator(f"{PICTURE} .nsewdrag").count(), "its patches can be clicked"
+
+
+def test_a_recording_is_made_and_run(visit_to: Callable[..., sync_api.Page], server: str) -> None:
+    page = visit_to(server)
+    before = drawn(page, SOUND)
+    empty_form(page)
+    press(page, "Record")
+    device = page.get_by_test_id("stAudioInput")
+    device.get_by_role("button", name="Record", exact=True).click()
+    device.get_by_role("button", name="Stop recording").wait_for()
+    page.wait_for_timeout(2_000)
+    device.get_by_role("button", name="Stop recording").click()
+    page.wait_for_function("document.querySelector('.st-key-sound-line .source').innerText === 'yours'")
+    settle(page)
+    page.keyboard.press("Escape")
+    sync_api.expect(device).to_be_hidden(timeout=PATIENCE)
+    press(page, "Run")
+    changed(page, SOUND, before)
+    x, y = page.evaluate(
+        "(() => { const found = document.querySelector('.st-key-sound-figure .js-plotly-plot')._fullData"
+        ".find(trace => trace.type === 'scatter' && trace.mode === 'lines'); return [[...found.x], [...found.y]] })()"
+    )
+    assert 1.0 < max(x) < 30, "the waveform is as long as the recording"
+    assert max(y) - min(y) > 0.01, "and is no silence: the make-believe microphone beeps"
+    assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.refusal").count() == 0

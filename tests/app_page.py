@@ -1,0 +1,87 @@
+"""The page without a browser: opening it, pressing its buttons, giving it files, and reading what it says."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from mmviz.app import gallery, state
+
+ROOT = Path(__file__).resolve().parent.parent
+TRIOS = gallery.load_gallery()
+FULL = next(trio for trio in TRIOS if trio.image and trio.audio)
+TYPES = {"png": "image/png", "gif": "image/gif", "jpg": "image/jpeg", "wav": "audio/wav"}
+
+
+def run(page: AppTest) -> AppTest:
+    page.run()
+    assert not page.exception, page.exception
+    return page
+
+
+def visit(**address: str) -> AppTest:
+    """A new visitor's page, opened by a link with these parameters."""
+    page = AppTest.from_file(str(ROOT / "mmviz" / "app" / "run.py"), default_timeout=240)
+    page.query_params.update(address)
+    return run(page)
+
+
+def address(page: AppTest) -> dict[str, str]:
+    """What the address says, one value a name."""
+    return {name: values if isinstance(values, str) else values[-1] for name, values in page.query_params.items()}
+
+
+def markup(page: AppTest) -> str:
+    """All raw HTML on the page."""
+    return "\n".join(element.proto.body for element in page.html)
+
+
+def notes(page: AppTest, kind: str) -> list[str]:
+    """The notes of one kind, each as its HTML."""
+    return [element.proto.body for element in page.html if f"class='note {kind}'" in element.proto.body]
+
+
+def word(page: AppTest) -> str:
+    """The answer in large."""
+    return markup(page).split("<span class='word'>")[1].split("</span>")[0]
+
+
+def now(page: AppTest) -> state.State:
+    found: state.State = page.session_state[state.KEY]
+    return found
+
+
+def press(page: AppTest, key: str) -> AppTest:
+    page.button(key).click()
+    return run(page)
+
+
+def picture(format: str = "PNG", width: int = 40) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, 30), "navy").save(buffer, format)
+    return buffer.getvalue()
+
+
+def wav(seconds: float = 0.5) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.sin(np.arange(round(44_100 * seconds)) / 10) * 0.3, 44_100, format="WAV")
+    return buffer.getvalue()
+
+
+def give(page: AppTest, modality: str, name: str, data: bytes) -> None:
+    """Choose a file in an uploader; the next run of the page sees it."""
+    page.file_uploader(f"{modality}-{now(page).generation}").set_value((name, data, TYPES[name.split(".")[-1]]))
+
+
+def capture(page: AppTest, modality: str, data: bytes | None) -> None:
+    """Take a photo or record a sound, or (None) throw it away."""
+    key = f"{modality}-live-{now(page).generation}"
+    if modality == "picture":
+        page.camera_input(key).set_value(data and ("photo.jpg", data, TYPES["jpg"]))
+    else:
+        page.audio_input(key).set_value(data and ("recording.wav", data, TYPES["wav"]))

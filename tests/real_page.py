@@ -1,0 +1,100 @@
+"""The page in a real browser: serving it, waiting for it, and reaching what is on it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 120_000
+"""Milliseconds; a slow machine may load torch for long."""
+LAUNCH = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+PICTURE = ".st-key-picture-figure"
+SOUND = ".st-key-sound-figure"
+DRAWN = "key => document.querySelector(key + ' .js-plotly-plot')?.layout.images?.[0]?.source ?? ''"
+
+
+@contextmanager
+def serving(script: Path) -> Iterator[str]:
+    """The address of ``script``, served on a free port of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port),
+        "--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none",
+    ]  # fmt: skip
+    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", app)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        app.terminate()
+        try:
+            app.wait(timeout=20)
+        except subprocess.TimeoutExpired:  # it may wait for a run
+            app.kill()
+            app.wait()
+
+
+def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < end:
+        assert app.poll() is None, "the app ended by itself"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail("the app does not answer")
+
+
+def settle(page: Page) -> None:
+    """Wait until the server has nothing left to do for this page."""
+    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
+
+
+def drawn(page: Page, figure: str) -> str:
+    """The picture inside a figure, as a data URI."""
+    found: str = page.evaluate(DRAWN, figure)
+    return found
+
+
+def changed(page: Page, figure: str, before: str) -> str:
+    """The picture inside a figure, once it is another one."""
+    page.wait_for_function(f"before => !['', before].includes(({DRAWN})('{figure}'))", arg=before)
+    settle(page)
+    return drawn(page, figure)
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def empty_form(page: Page) -> None:
+    """Make room for one's own inputs, and wait until the form has come anew."""
+    press(page, "Your own")
+    page.wait_for_function("document.querySelector('.st-key-question input').value === ''")
+    settle(page)
+
+
+def pick(page: Page, key: str, words: str) -> None:
+    """Choose from a list by typing."""
+    box = page.locator(f".st-key-{key} input")
+    box.click()
+    box.fill(words)
+    page.get_by_role("option", name=words).first.click()
+    settle(page)

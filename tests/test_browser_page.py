@@ -1,0 +1,118 @@
+"""The page for every hand and eye: by keyboard alone, on a telephone, in the dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+from real_page import PATIENCE, PICTURE, changed, drawn, empty_form, press, settle  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+Visit = Callable[..., sync_api.Page]
+FOCUS = """() => {
+    const here = document.activeElement, style = getComputedStyle(here);
+    const inside = key => here.closest('.st-key-' + key) !== null;
+    return {
+        place: ['gallery', 'question', 'compose', 'picture-line', 'sound-line', 'run'].find(inside) ?? '',
+        tag: here.tagName,
+        outlined: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1,
+        colour: style.outlineColor,
+        ground: getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor,
+    };
+}"""
+CONTRAST = """element => {
+    const numbers = colour => { const n = colour.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n };
+    const over = (top, under) => [0, 1, 2].map(k => top[k] * top[3] + under[k] * (1 - top[3])).concat(1);
+    const grounds = [];
+    for (let one = element; one; one = one.parentElement) grounds.push(numbers(getComputedStyle(one).backgroundColor));
+    const ground = grounds.reverse().reduce((under, top) => over(top, under), [255, 255, 255, 1]);
+    const ink = over(numbers(getComputedStyle(element).color), ground);
+    const light = colour => colour.slice(0, 3).map(c => c / 255)
+        .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
+    const [a, b] = [light(ink), light(ground)].sort((x, y) => y - x);
+    return [(a + 0.05) / (b + 0.05), light(ground)];
+}"""
+TOO_WIDE = """['html', '[data-testid=stMain]']
+    .map(name => document.querySelector(name)).map(e => e.scrollWidth - e.clientWidth)"""
+
+
+def is_on_screen(part: sync_api.Locator) -> bool:
+    """Whether all of its width is."""
+    box, screen = part.bounding_box(), part.page.viewport_size
+    return box is not None and screen is not None and box["x"] >= 0 and box["x"] + box["width"] <= screen["width"]
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit_to: Visit, server: str) -> None:
+    page = visit_to(server)
+    before = drawn(page, PICTURE)
+    found: list[dict[str, object]] = []
+    while len(found) < 80 and (not found or found[-1]["place"] != "run"):
+        page.keyboard.press("Tab")
+        found.append(page.evaluate(FOCUS))
+    places = [one["place"] for one in found if one["place"]]
+    order = ["gallery", "picture-line", "question", "sound-line", "run"]
+    assert [place for place in dict.fromkeys(places) if place in order] == order
+    buttons = [one for one in found if one["place"] in ("gallery", "question", "run")]
+    assert buttons[0]["tag"] == "BUTTON" and any(one["tag"] == "INPUT" for one in buttons)
+    assert all(one["outlined"] and one["colour"] != one["ground"] for one in buttons), buttons
+
+    page.get_by_role("button", name="what was said", exact=True).focus()
+    page.keyboard.press("Enter")
+    changed(page, PICTURE, before)
+    page.wait_for_url("**trio=heard&*")
+    page.get_by_role("textbox", name="Text").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("what is in the picture?")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('.words').innerText.includes('picture')")
+    settle(page)
+    assert "trio=" not in page.url and "computed on" in page.locator(".answer").inner_text()
+
+
+def test_a_telephone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> None:
+    page = visit_to(server + "/?query=9999", 390, 844)
+    assert page.locator(".note.remark").count() == 1
+    assert page.evaluate(TOO_WIDE) == [0, 0]
+    press(page, "Compose")
+    page.locator(".composed").wait_for()
+    assert page.evaluate(TOO_WIDE) == [0, 0] and is_on_screen(page.locator(".composed"))
+    page.keyboard.press("Escape")
+    sync_api.expect(page.locator(".composed")).to_be_hidden(timeout=PATIENCE)
+    empty_form(page)
+    press(page, "Run")
+    page.locator(".note.refusal").wait_for()
+    settle(page)
+    assert page.evaluate(TOO_WIDE) == [0, 0]
+    for name, device in (("Camera", "stCameraInput"), ("Record", "stAudioInput")):
+        press(page, name)
+        page.get_by_test_id(device).wait_for()
+        assert page.evaluate(TOO_WIDE) == [0, 0] and is_on_screen(page.get_by_test_id(device))
+        page.keyboard.press("Escape")
+        sync_api.expect(page.get_by_test_id(device)).to_be_hidden(timeout=PATIENCE)
+    page.get_by_role("textbox", name="Text").fill("w" * 300)
+    press(page, "Run")
+    page.wait_for_function("document.querySelector('.words').innerText.includes('www')")
+    settle(page)
+    assert page.evaluate(TOO_WIDE) == [0, 0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_written_can_be_read(visit_to: Visit, server: str, scheme: str) -> None:
+    page = visit_to(server + "/?query=9999", scheme=scheme)
+    empty_form(page)
+    press(page, "Run")
+    page.locator(".note.refusal").wait_for()
+    press(page, "shuffled weights")
+    settle(page)
+    kinds = {"refusal": 0.0, "remark": 0.0, "plain": 0.0}
+    for name in (*(f".note.{kind}" for kind in kinds), ".answer .word", ".answer .caption", ".heading", ".shares th"):
+        for element in page.locator(name).all():
+            contrast, ground = element.evaluate(CONTRAST)
+            assert contrast >= 4.5, (name, element.inner_text(), contrast)
+            assert ground < 0.1 if scheme == "dark" else ground > 0.7, name
+    assert page.locator(".note.refusal").count() and page.locator(".note.plain").count() >= 4
