@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 120_000
@@ -82,6 +82,11 @@ def changed(page: Page, figure: str, before: str) -> str:
 
 def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
+
+
+def trio(page: Page, name: str) -> Locator:
+    """The gallery's button of a trio: of the two that Streamlit makes of a button with help, the one to be seen."""
+    return page.locator(f".st-key-trio-{name} button:visible")
 
 
 def empty_form(page: Page) -> None:

@@ -114,6 +114,8 @@ def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server
         "async () => { const photo = document.querySelector('[data-testid=stCameraInput] img'); await photo.decode();"
         " return [photo.naturalWidth, photo.naturalHeight] }"
     )
+    # the form knows of it once it has been sent
+    sync_api.expect(page.locator(".st-key-picture-line .source")).to_have_text("yours", timeout=PATIENCE)
     page.keyboard.press("Escape")
     sync_api.expect(page.get_by_test_id("stCameraInput")).to_be_hidden(timeout=PATIENCE)
     assert source(page, "picture") == "yours" and source(page, "sound") == "none"

@@ -8,7 +8,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PATIENCE, PICTURE, changed, drawn, empty_form, press, settle  # noqa: E402
+from real_page import PATIENCE, PICTURE, changed, drawn, empty_form, press, settle, trio  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit_to: Visit, 
     assert buttons[0]["tag"] == "BUTTON" and any(one["tag"] == "INPUT" for one in buttons)
     assert all(one["outlined"] and one["colour"] != one["ground"] for one in buttons), buttons
 
-    page.get_by_role("button", name="what was said", exact=True).focus()
+    trio(page, "heard").focus()
     page.keyboard.press("Enter")
     changed(page, PICTURE, before)
     page.wait_for_url("**trio=heard&*")

@@ -10,7 +10,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PATIENCE, PICTURE, ROOT, SOUND, changed, drawn, pick, press, serving, settle  # noqa: E402
+from real_page import PATIENCE, PICTURE, ROOT, SOUND, changed, drawn, pick, press, serving, settle, trio  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -53,11 +53,11 @@ def test_the_first_paint_of_a_new_server_is_a_recorded_run(visit_to: Visit, caps
 
 def test_a_link_opens_the_view_it_was_copied_from_and_back_goes_back(visit_to: Visit, server: str) -> None:
     page = visit_to(server)
-    press(page, "can you see a fox?")
+    trio(page, "there").click()
     page.wait_for_url("**trio=there&*")
     settle(page)
     before = view(page)
-    pick(page, "token", "words: “fox")
+    pick(page, "token", "words: “")
     page.wait_for_url(lambda url: "query=0" not in url)
     pick(page, "method", "one head")
     page.wait_for_url("**way=head*")
@@ -75,7 +75,7 @@ def test_a_link_opens_the_view_it_was_copied_from_and_back_goes_back(visit_to: V
     assert view(other) == mine and other.url == page.url
     assert other.locator(".note.remark").count() == 0
 
-    pick(other, "token", "words: “see”")
+    pick(other, "token", "picture: patch in row 5, column 5")
     changed(other, PICTURE, mine["picture"])
     pick(other, "method", "rollout")
     other.wait_for_url("**way=rollout")
@@ -131,7 +131,7 @@ def test_a_run_can_be_stopped(visit_to: Visit, tmp_path: Path) -> None:
         assert "You stopped the run" in refusal.inner_text() and waiting.count() == 0
         assert page.get_by_role("button", name="Stop", exact=True).count() == 0
         assert drawn(page, PICTURE) == before and page.locator(".answer .word").inner_text() == answer
-        press(page, "Was fish said?")
+        trio(page, "said").click()
         sync_api.expect(refusal).to_have_count(0, timeout=PATIENCE)
         assert changed(page, SOUND, ""), "the page goes on"
         page.context.close()  # before its server is gone
