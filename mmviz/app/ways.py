@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 
-from mmviz.analysis.select import Way, looked
+from mmviz.analysis.select import Way
 from mmviz.app import widgets
 from mmviz.app.choosers import look_by
 from mmviz.app.seen import Seen
@@ -36,13 +37,10 @@ def ways(seen: Seen) -> None:
 
 
 def _card(seen: Seen, way: Way) -> None:
-    amounts = looked(
-        seen.run.record, way, seen.selection.token, seen.selection.direction, seen.run.record.relevance
-    )  # fmt: skip
-    drawn = [k for k, token in enumerate(seen.tokens) if token.where is not None]
-    top = float(amounts[drawn].max(initial=0.0)) or 1.0
+    one = Seen(seen.run, replace(seen.selection, way=way, scale="view"))
+    amounts, top = one.amounts, one.scale_max
     picture = seen.run.sample.image
-    parts = [f"<b>{html.escape(way.words())}</b>"]
+    parts = [f"<b>{html.escape(one.way)}</b>"]
     if picture is not None and any(isinstance(token.where, PixelBox) for token in seen.tokens):
         lit = spotlight(smaller(picture.pixels, SIDE), seen.tokens, amounts, top, (picture.width, picture.height))
         parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
