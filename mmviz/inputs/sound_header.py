@@ -123,6 +123,13 @@ def _after_tag(start: bytes) -> int:
     return 10 + length + (10 if len(start) > 5 and start[5] & 0x10 else 0)
 
 
+def _first_frame(file: BinaryIO) -> int:
+    """Where the sound of an MP3 or AAC file begins: after its tag, if it has one."""
+    file.seek(0)
+    start = file.read(10)
+    return _after_tag(start) if start.startswith(b"ID3") else 0
+
+
 def _is_adts(start: bytes) -> bool:
     return len(start) > 1 and start[0] == 0xFF and start[1] & 0xF6 == 0xF0
 
@@ -139,9 +146,7 @@ def _ogg_is_whole(file: BinaryIO, size: int) -> bool:
 
 def _mp3_is_whole(file: BinaryIO, size: int) -> bool:
     """Whether the last frame in an unbroken row of frames is all there."""
-    file.seek(0)
-    start = file.read(10)
-    at = _after_tag(start) if start.startswith(b"ID3") else 0
+    at = _first_frame(file)
     while at < size:
         file.seek(at)
         head = file.read(4)
@@ -160,9 +165,7 @@ def _mp3_is_whole(file: BinaryIO, size: int) -> bool:
 
 def _adts_is_whole(file: BinaryIO, size: int) -> bool:
     """Whether frame follows upon frame up to the end, or up to a tag of 128 bytes."""
-    file.seek(0)
-    start = file.read(10)
-    at = _after_tag(start) if start.startswith(b"ID3") else 0
+    at = _first_frame(file)
     while at < size:
         file.seek(at)
         head = file.read(7)
