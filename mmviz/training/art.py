@@ -151,8 +151,7 @@ def build_sprites(node_modules: Path, out: Path) -> None:
         "cell": CELL,
         "columns": COLUMNS,
         "styles": {
-            style: {field: entry[field] for field in fields}
-            | {"held_out": style in HELD_OUT, "ink": style in INK, "words": entry["words"]}
+            style: {field: entry[field] for field in fields} | {"held_out": style in HELD_OUT, "words": entry["words"]}
             for style, entry in meta.items()
         },
     }
