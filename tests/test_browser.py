@@ -18,10 +18,12 @@ pytestmark = pytest.mark.slow
 
 
 def upload(page: sync_api.Page, file: Path) -> None:
-    """Put a file into the uploader of its kind: the first is the picture's, the second the sound's."""
-    number = 0 if file.suffix in (".png", ".gif") else 1
-    page.locator("[data-testid=stFileUploaderDropzoneInput]").nth(number).set_input_files(file)
+    """Give a file to the uploader of its kind, and wait until the form knows of it: until then a run has the old one."""
+    modality = "picture" if file.suffix in (".png", ".gif") else "sound"
+    page.locator(f".st-key-{modality}-ways [data-testid=stFileUploaderDropzoneInput]").set_input_files(file)
     page.locator(f"[data-testid=stFileChipName][title='{file.name}']").wait_for()
+    sync_api.expect(page.locator(f".st-key-{modality}-line .source")).to_have_text("yours", timeout=PATIENCE)
+    sync_api.expect(page.locator(".answer")).to_contain_text("The form has changed", timeout=PATIENCE)
     settle(page)
 
 
