@@ -1,0 +1,32 @@
+"""A text in pieces: its tokens, and what lies between them, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmviz.texts import visible
+from mmviz.types import Chars, Modality, Token
+
+
+def pieces(text: str | None, tokens: Sequence[Token]) -> list[tuple[str, int | None]]:
+    """``text`` cut up: every piece and the index of its token, None between tokens; what cannot be seen has a stand-in.
+
+    Only text tokens with a place count. Where tokens overlap, the later one has what the earlier one left; pieces of
+    one character, which share its place, have their labels. Empty without a text, and without such tokens.
+    """
+    chips = sorted(
+        (token.where.start, token.where.end, index)
+        for index, token in enumerate(tokens)
+        if token.modality is Modality.TEXT and isinstance(token.where, Chars)
+    )
+    if text is None or not chips:
+        return []
+    found: list[tuple[str, int | None]] = []
+    at = 0
+    for start, end, index in chips:
+        found.append((visible(text, at, max(at, start)), None))
+        word = visible(text, max(start, at), end) if end > at else visible(tokens[index].label)
+        found.append((word, index))
+        at = max(at, end)
+    found.append((visible(text, at), None))
+    return [(words, index) for words, index in found if words or index is not None]

@@ -1,0 +1,125 @@
+// What a view shows of a run: arrays in, arrays out. No DOM.
+import { lut } from "./codes.js";
+
+export const MODALITIES = ["image", "text", "audio", "other"];
+
+/** The planes of one run that are here; more may come later. */
+export class Planes {
+  constructor() {
+    this.run = null;
+    this.planes = new Map();
+  }
+
+  /** Take what a container brings; what came before for the same run stays. */
+  take(data) {
+    if (data.header.run !== this.run) this.planes.clear();
+    this.run = data.header.run;
+    for (const name of Object.keys(data.header.sections)) {
+      if (!name.startsWith("codes/")) continue;
+      const id = name.slice("codes/".length);
+      if (!this.planes.has(id)) this.planes.set(id, makePlane(data, id));
+    }
+  }
+
+  get(id) {
+    return this.planes.get(id) ?? null;
+  }
+}
+
+function makePlane(data, id) {
+  const codes = data.section("codes/" + id);
+  const [queryStream, keyStream] = streamsOf(data.header, id);
+  return {
+    id,
+    codes,
+    queryStream,
+    keyStream,
+    queries: codes.shape[0],
+    keys: codes.shape[1],
+    values: lut(codes.decade),
+    from: data.section("from/" + id),
+    to: data.section("to/" + id),
+    matrix: data.section("matrix/" + id),
+  };
+}
+
+/** The streams that ask and are asked in a plane, sent or not. */
+export function streamsOf(header, id) {
+  if (header.flows[id]) return header.flows[id];
+  const map = header.maps[Number(id.split(":")[0])];
+  return [map.queries, map.keys];
+}
+
+/** One weight of a plane. */
+export function weight(plane, query, key) {
+  return plane.values[plane.codes[query * plane.keys + key]];
+}
+
+/** What a group of tokens gives (from) or gets (to): the mean of their rows or columns. */
+export function amounts(plane, tokens, direction) {
+  const from = direction === "from";
+  const found = new Float64Array(from ? plane.keys : plane.queries);
+  const { codes, values, keys } = plane;
+  for (const token of tokens) {
+    if (from) for (let k = 0, at = token * keys; k < keys; k++) found[k] += values[codes[at + k]];
+    else for (let q = 0, at = token; q < found.length; q++, at += keys) found[q] += values[codes[at]];
+  }
+  if (tokens.length > 1) for (let k = 0; k < found.length; k++) found[k] /= tokens.length;
+  return found;
+}
+
+/** First minus second. */
+export function difference(first, second) {
+  return first.map((amount, k) => amount - second[k]);
+}
+
+/** The largest amount over the tokens that have a place: where a scale ends. 1 where there is none above 0. */
+export function largest(values, where) {
+  let most = 0;
+  for (let k = 0; k < values.length; k++) if (where[k] && Math.abs(values[k]) > most) most = Math.abs(values[k]);
+  if (most === 0) for (const value of values) if (Math.abs(value) > most) most = Math.abs(value);
+  return most || 1;
+}
+
+/** The same over all rows (from) or columns (to) of a plane; without `where` over all its cells. */
+export function largestOfPlane(plane, where = null, direction = "from") {
+  const { codes, keys } = plane;
+  let most = 0; // a larger amount has a larger code
+  for (let q = 0, at = 0; q < plane.queries; q++) {
+    for (let k = 0; k < keys; k++, at++) {
+      if (codes[at] > most && (!where || where[direction === "from" ? k : q])) most = codes[at];
+    }
+  }
+  return plane.values[most] || 1;
+}
+
+/** Attention of a group by modality: `sums`, `perToken`, and `ratio` to uniform attention; `counts` of tokens. */
+export function shares(plane, tokens, direction, modalities) {
+  const sections = direction === "from" ? plane.from : plane.to;
+  const counts = countModalities(modalities);
+  const sums = [0, 0, 0, 0];
+  for (const token of tokens) for (let m = 0; m < 4; m++) sums[m] += sections[token * 4 + m] / tokens.length;
+  const perToken = sums.map((sum, m) => (counts[m] ? sum / counts[m] : 0));
+  return { sums, perToken, ratio: perToken.map((mean) => mean * modalities.length), counts };
+}
+
+/** How many tokens each modality has. */
+export function countModalities(modalities) {
+  return MODALITIES.map((modality) => modalities.filter((one) => one === modality).length);
+}
+
+/** A modality matrix in one of three ways of counting; rows ask. */
+export function matrixAs(plane, which, keyCounts) {
+  const all = keyCounts.reduce((sum, count) => sum + count, 0);
+  return Float64Array.from(plane.matrix, (sum, at) => {
+    const count = keyCounts[at % 4];
+    if (which === "sums" || !count) return sum;
+    return (sum / count) * (which === "ratio" ? all : 1);
+  });
+}
+
+/** The tokens with the largest amounts. */
+export function strongest(values, count) {
+  const order = Array.from(values.keys()).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
+  return order.slice(0, count).filter((k) => values[k] !== 0);
+}

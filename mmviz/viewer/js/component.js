@@ -1,0 +1,42 @@
+// The viewer in Streamlit: bytes come in, choices go out.
+import { decode } from "./data.js";
+import { Viewer } from "./viewer.js";
+
+const QUIET = 250; // milliseconds: keys that are held down make one trip to the server
+const here = new WeakMap();
+
+/** What Streamlit calls at every run of its script. */
+export function streamlitComponent({ data, parentElement, setStateValue, setTriggerValue }) {
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+  let found = here.get(parentElement);
+  const tell = { setStateValue, setTriggerValue };
+  if (!found) {
+    const host = document.createElement("div");
+    parentElement.append(host);
+    found = { bytes, tell };
+    let soon = null;
+    const on = {
+      view(view) {
+        clearTimeout(soon);
+        const run = found.viewer.header.run;
+        soon = setTimeout(() => found.tell.setStateValue("view", { ...view, run }), QUIET);
+      },
+      need: (plane) => found.tell.setTriggerValue("need", { run: found.viewer.header.run, plane }),
+    };
+    found.viewer = new Viewer(host, decode(bytes), on);
+    found.close = () => {
+      clearTimeout(soon);
+      found.viewer.close();
+      host.remove();
+      here.delete(parentElement);
+    };
+    here.set(parentElement, found);
+  } else {
+    found.tell = tell;
+    if (found.bytes !== bytes) {
+      found.bytes = bytes;
+      found.viewer.show(decode(bytes));
+    }
+  }
+  return found.close;
+}

@@ -1,0 +1,49 @@
+// Written from description.json, which a test holds it to.
+
+// prettier-ignore
+export const DESCRIPTION = {
+  "about": "What Python sends to the viewer: magic, uint32 version, uint32 length of the header, the header (UTF-8 JSON, padded with spaces), the sections; whole numbers are little-endian, and the header and every section end at a multiple of align, counted from the start. A section is called by its kind, and after a slash by the plane or the map it belongs to. Shapes below: text, whole and number are plain values; [x] is a list of x, [x, y] exactly these two; {\"*\": x} has any keys, other objects exactly their keys; {\"maybe\": x} is x or null; {\"one\": [...]} is one of these words; \"@view\" is the view below.",
+  "magic": "MMVW",
+  "version": 1,
+  "align": 8,
+  "codes": {"plain": 10000, "power": 9000, "powers": 6, "below": 9},
+  "bins": 24,
+  "modalities": ["image", "text", "audio", "other"],
+  "sections": {
+    "codes": {"type": "uint16", "axes": ["query", "key"], "about": "one plane, in codes"},
+    "from": {"type": "float32", "axes": ["query", "modality"], "about": "its sums over the keys of each modality"},
+    "to": {"type": "float32", "axes": ["key", "modality"], "about": "its sums over the queries of each modality"},
+    "matrix": {"type": "float32", "axes": ["modality", "modality"], "about": "what a query of the row gives to all keys of the column, mean over the queries; 0 where there are none"},
+    "thumbs": {"type": "uint16", "axes": ["head", "bin", "bin"], "about": "every head of a map, then their mean, in codes: means over bins of queries and of keys"},
+    "picture": {"type": "uint8", "axes": ["byte"], "about": "a JPEG"},
+    "wave": {"type": "int16", "axes": ["sample"], "about": "the sound, one channel, 32767 is full scale"},
+    "mel": {"type": "uint8", "axes": ["band", "hop"], "about": "its spectrogram, the lowest band first, 0 to 255 for 80 dB below the loudest to the loudest"}
+  },
+  "header": {
+    "run": "text",
+    "sections": {"*": {"offset": "whole", "shape": ["whole"], "decade": {"maybe": "whole"}}},
+    "streams": {"*": {"modality": [{"one": ["image", "text", "audio", "other"]}], "name": ["text"], "place": ["text"], "where": [{"maybe": ["number"]}]}},
+    "bins": {"*": ["whole"]},
+    "maps": [{"name": "text", "layer": "whole", "queries": "text", "keys": "text", "heads": "whole"}],
+    "flows": {"*": ["text", "text"]},
+    "planes": ["text"],
+    "picture": {"maybe": {"width": "whole", "height": "whole"}},
+    "sound": {"maybe": {"seconds": "number", "rate": "whole", "hop_seconds": "number", "ticks": [["number", "number"]]}},
+    "words": {"*": [["text", {"maybe": "whole"}]]},
+    "answers": [["text", "number"]],
+    "answers_of": "whole",
+    "about": {"title": "text", "made": "text", "notices": ["text"], "banners": ["text"]},
+    "start": "@view",
+    "view": {"maybe": "@view"},
+    "serial": "whole",
+    "texts": {"*": "text"}
+  },
+  "view": {
+    "tokens": ["whole"],
+    "versus": ["whole"],
+    "direction": {"one": ["from", "to"]},
+    "plane": "text",
+    "style": {"one": ["spotlight", "heat"]},
+    "scale": {"one": ["view", "map"]}
+  }
+};

@@ -1,0 +1,51 @@
+// What is looked at just now, and what every panel needs to draw it. No DOM.
+import { amounts, difference, largest, largestOfPlane } from "./attend.js";
+import { chosenStream, facing, litStream, withPlane } from "./select.js";
+
+/** The view with what the pointer is on in its place: `hovered` {stream, tokens}, `previewed` a plane; null for none. */
+export function lookingAt(header, { view, hovered, previewed }) {
+  const seen = previewed ? withPlane(header, view, previewed) : view;
+  if (!hovered) return seen;
+  return { ...facing(header, seen, hovered.stream), tokens: hovered.tokens, versus: [] };
+}
+
+/**
+ * One picture of all panels: `id` of the plane and the `plane` itself (null where it is not here), the streams `chosen`
+ * and `lit`, `amounts` over the lit one, on a scale that ends at `largest` (`isBeyond`: an amount lies above it).
+ */
+export function makeFrame(header, planes, ceilings, state) {
+  const view = lookingAt(header, state);
+  const { tokens, versus, direction, style } = view;
+  const plane = planes.get(view.plane);
+  const lit = litStream(header, view);
+  const frame = {
+    id: view.plane,
+    plane,
+    tokens,
+    versus,
+    direction,
+    style,
+    lit,
+    chosen: chosenStream(header, view),
+    pointed: state.pointed,
+    isDifference: versus.length > 0,
+    amounts: null,
+  };
+  if (!plane) return frame;
+  const first = amounts(plane, tokens, direction);
+  frame.amounts = frame.isDifference ? difference(first, amounts(plane, versus, direction)) : first;
+  const { where } = header.streams[lit];
+  const isWhole = view.scale === "map" && !frame.isDifference;
+  frame.largest = isWhole ? ceiling(ceilings, plane, where, direction) : largest(frame.amounts, where);
+  frame.isBeyond = frame.amounts.some((amount) => Math.abs(amount) > frame.largest * (1 + 1e-6));
+  return frame;
+}
+
+/** The largest amount of a whole plane, worked out once: `ceilings` keeps it. */
+function ceiling(ceilings, plane, where, direction) {
+  const key = `${plane.id} ${direction}`;
+  if (!ceilings.has(key)) {
+    ceilings.set(key, largestOfPlane(plane, where.some(Boolean) ? where : null, direction));
+  }
+  return ceilings.get(key);
+}

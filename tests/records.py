@@ -1,0 +1,139 @@
+"""Records of every shape, made up: what several test files of the viewer look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stand_ins import ANSWER, PICTURE, WAVE, patches
+
+from mmviz.explain import Run
+from mmviz.types import (
+    Answer,
+    AttentionMap,
+    AttentionRecord,
+    Chars,
+    Modality,
+    Picture,
+    Sample,
+    Seconds,
+    Sound,
+    Token,
+)
+
+TEXT = "what is left of the cat"
+PAIR = ("all", "all")
+
+
+def words(text: str = TEXT) -> list[Token]:
+    """A token for every word."""
+    found, at = [], 0
+    for word in text.split():
+        at = text.index(word, at)
+        found.append(Token(Modality.TEXT, word, Chars(at, at + len(word))))
+        at += len(word)
+    return found
+
+
+def frames(count: int) -> list[Token]:
+    """Moments of the sound `WAVE`, half a second."""
+    step = 0.5 / count
+    return [Token(Modality.AUDIO, f"frame {k}", Seconds(k * step, (k + 1) * step)) for k in range(count)]
+
+
+def trio(rows: int = 3, columns: int = 5, moments: int = 6) -> list[Token]:
+    """An answer token, patches of `PICTURE`, words and moments."""
+    return [ANSWER, *patches(301, 187, rows, columns), *words(), *frames(moments)]
+
+
+def attention(heads: int, queries: int, keys: int, seed: int = 0) -> NDArray[np.float32]:
+    """Rows of many sizes that sum to 1, with zeros among them; head 0 is even, so that there are ties."""
+    rng = np.random.default_rng(seed)
+    found = rng.standard_gamma(0.2, (heads, queries, keys)) + 1e-12
+    found[..., : keys // 4] *= rng.random((heads, queries, keys // 4)) > 0.5
+    found[0] = 1
+    return (found / found.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def record(
+    streams: dict[str, list[Token]], maps: Sequence[tuple[str, str, int, int]], answers: int = 7, **about: Any
+) -> AttentionRecord:
+    """Maps are (queries, keys, layer, heads); ``about`` is more of the record."""
+    return AttentionRecord(
+        **{
+            "id": "made-up",
+            "streams": {name: tuple(tokens) for name, tokens in streams.items()},
+            "maps": tuple(
+                AttentionMap(
+                    f"layer{layer}",
+                    layer,
+                    queries,
+                    keys,
+                    attention(heads, len(streams[queries]), len(streams[keys]), seed),
+                )  # fmt: skip
+                for seed, (queries, keys, layer, heads) in enumerate(maps)
+            ),
+            "answers": tuple(Answer(f"word {k}", 0.5 / 2**k) for k in range(answers)),
+            "made_by": {},
+        }
+        | about
+    )
+
+
+WHOLE = Sample(Picture(PICTURE, 301, 187), TEXT, Sound(WAVE, 16_000, 0.5))
+
+
+def plain(layers: int = 2, heads: int = 3) -> Run:
+    """A small trio with relevance."""
+    tokens = trio()
+    relevance = attention(1, len(tokens), len(tokens), 99)[0] * 3
+    found = record({"all": tokens}, [(*PAIR, layer, heads) for layer in range(layers)], relevance=relevance)
+    return Run(WHOLE, found)
+
+
+def cross() -> Run:
+    """A decoder of three tokens that attends to itself, and twice to a trio without an answer token."""
+    streams = {"decoder": [ANSWER, *words("a cat")], "all": trio()[1:]}
+    maps = [("decoder", "decoder", 0, 2), ("decoder", "all", 0, 2), ("decoder", "all", 1, 3), ("all", "all", 4, 1)]
+    return Run(WHOLE, record(streams, maps))
+
+
+def one_token() -> Run:
+    """One token, one head, no answers, no picture and no sound."""
+    return Run(Sample(text="cat"), record({"all": words("cat")}, [(*PAIR, 0, 1)], answers=0))
+
+
+def one_modality() -> Run:
+    """Patches alone."""
+    found = record({"all": patches(301, 187, 4, 4)}, [(*PAIR, 0, 2)])
+    return Run(Sample(image=WHOLE.image), found)
+
+
+def placeless() -> Run:
+    """Tokens that stand in for what is missing, and an input without tokens."""
+    tokens = [ANSWER, *(Token(kind, "absent") for kind in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO))]
+    return Run(WHOLE, record({"all": tokens}, [(*PAIR, 0, 2)]))
+
+
+def alternating() -> Run:
+    """Modalities that change with every token, more often than there are bins."""
+    pairs = zip(patches(301, 187, 5, 8), frames(40), strict=True)
+    return Run(WHOLE, record({"all": [token for pair in pairs for token in pair]}, [(*PAIR, 0, 2)]))
+
+
+def many_heads() -> Run:
+    """32 layers of 32 heads."""
+    return Run(WHOLE, record({"all": trio()}, [(*PAIR, layer, 32) for layer in range(32)]))
+
+
+def long() -> Run:
+    """1,024 tokens, six layers of three heads."""
+    tokens = [ANSWER, *patches(301, 187, 25, 40), *words(), *frames(17)]
+    return Run(WHOLE, record({"all": tokens}, [(*PAIR, layer, 3) for layer in range(6)]))
+
+
+ODD: dict[str, Callable[[], Run]] = {
+    made.__name__: made for made in (plain, cross, one_token, one_modality, placeless, alternating, many_heads, long)
+}

@@ -1,0 +1,182 @@
+"""The viewer's JavaScript joined into one, and the document that stands alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import subprocess
+import zlib
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from records import plain
+
+from mmviz.app.gallery import Trio, load_gallery
+from mmviz.assets_path import assets_dir
+from mmviz.backends.replay import ReplayBackend
+from mmviz.cli import main
+from mmviz.explain import run_sample
+from mmviz.report import Scene
+from mmviz.viewer import pack
+from mmviz.viewer.container import decode
+
+FOLDER = Path(pack.__file__).parent
+SOURCES = {path.name: path.read_text("utf-8") for path in sorted((FOLDER / "js").iterdir())}
+IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+\.js)";$', re.MULTILINE)
+DECLARED = re.compile(r"^(export )?(?:async )?(?:function\*?|const|let|var|class) (\w+)", re.MULTILINE)
+GALLERY_LIMIT = 6_000_000
+
+
+class Document(HTMLParser):
+    """Elements with their attributes, and the text of scripts and the title."""
+
+    def __init__(self, document: str):
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[int, str] = {}
+        self.is_open = False
+        self.declaration = ""
+        self.feed(document)
+        self.close()
+
+    def handle_decl(self, decl: str) -> None:
+        self.declaration = decl
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.is_open = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.is_open = False
+
+    def handle_data(self, data: str) -> None:
+        if self.is_open:
+            self.texts[len(self.elements) - 1] = self.texts.get(len(self.elements) - 1, "") + data
+
+    def text_of(self, tag: str, **attributes: str) -> str:
+        (found,) = (
+            k for k, (name, has) in enumerate(self.elements) if name == tag and attributes.items() <= has.items()
+        )
+        return self.texts.get(found, "")
+
+
+def test_every_module_is_joined_after_those_it_imports() -> None:
+    assert sorted(pack.ORDER) == sorted(SOURCES)
+    for name, source in SOURCES.items():
+        for names, module in IMPORT.findall(source):
+            assert pack.ORDER.index(module) < pack.ORDER.index(name), f"{name} imports {module}"
+            exported = {found for is_exported, found in DECLARED.findall(SOURCES[module]) if is_exported}
+            assert set(names.split(", ")) <= exported, f"{name} imports from {module}"
+
+
+def test_no_name_is_declared_twice() -> None:
+    declared = Counter(found for source in SOURCES.values() for _, found in DECLARED.findall(source))
+    assert not {name for name, count in declared.items() if count > 1}
+    assert declared["standalone"] == declared["streamlitComponent"] == declared["DESCRIPTION"] == 1
+
+
+def test_a_module_imports_the_classes_and_constants_it_uses() -> None:
+    owner = {found: name for name, source in SOURCES.items() for _, found in DECLARED.findall(source)}
+    for name, source in SOURCES.items():
+        imported = {found for names, _ in IMPORT.findall(source) for found in names.split(", ")}
+        bare = re.sub(r'//.*|"[^"\n]*"', "", IMPORT.sub("", source))
+        for used in set(re.findall(r"(?<![.\w])[A-Z]\w{3,}\b", bare)) & set(owner):
+            assert owner[used] == name or used in imported, f"{name} uses {used} of {owner[used]} without an import"
+
+
+def test_nothing_is_fetched_and_nothing_ends_the_script() -> None:
+    for name, source in SOURCES.items():  # a method may be called fetch
+        assert not re.search(
+            r"https?:|(?<![.\w])fetch\((?![^()]*\) \{)|XMLHttpRequest|WebSocket|importScripts|import\(", source
+        ), name
+        assert "innerHTML" not in source and "insertAdjacentHTML" not in source, f"{name}: text becomes markup"
+    style = pack.css()
+    assert not re.search(r"https?:|@import|url\((?!data:)|</style", style, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'import * as all from "./codes.js";\n', 'import "./codes.js";\n', 'import { a } from "elsewhere";\n',
+        "export default function a() {}\n", 'export { a } from "./codes.js";\n', "export let a = 1;\n",
+        'const a = "</SCRIPT>";\n', 'const a = "<!--";\n',
+    ],
+)  # fmt: skip
+def test_what_cannot_be_joined_is_refused(source: str) -> None:
+    with pytest.raises(ValueError, match=r"^odd\.js"):
+        pack.joined("odd.js", source)
+
+
+def test_imports_and_exports_are_gone() -> None:
+    source = 'import { a, b } from "./codes.js";\nexport function c() {\n  return a(b);\n}\nexport const d = 1;\n'
+    assert pack.joined("one.js", source) == "function c() {\n  return a(b);\n}\nconst d = 1;\n"
+    assert not re.search(r"^(import|export)\b", pack.javascript(), re.MULTILINE)
+    assert pack.component_js().endswith("\nexport default streamlitComponent;\n")
+
+
+def test_the_joined_script_is_javascript(tmp_path: Path, node: str) -> None:
+    file = tmp_path / "joined.mjs"
+    file.write_text(pack.component_js(), encoding="utf-8")
+    done = subprocess.run([node, "--check", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_description_for_javascript_is_the_one_description() -> None:
+    assert SOURCES["description.js"] == pack.description_js()
+
+
+def test_a_document_stands_alone() -> None:
+    scene = Scene(plain())
+    data = scene.to_bytes()
+    title = "</title><script>alert(1)</script> & “x”"
+    written = pack.html(data, title)
+    page = Document(written)
+    assert page.declaration == "doctype html"
+    assert page.elements[0] == ("html", {"lang": "en"})
+    assert page.text_of("title") == title
+    assert ("meta", {"charset": "utf-8"}) in page.elements
+    script = page.text_of("script", type="module")
+    assert pack.javascript() in script and script.endswith("standalone(document);\n")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (has["content"] for _, has in page.elements if has.get("http-equiv") == "Content-Security-Policy")
+    assert policy == (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src blob: data:; media-src blob: data:"
+    )
+    packed = page.text_of("script", id="mmviz-data")
+    assert zlib.decompress(base64.b64decode(packed)) == data
+    assert [tag for tag, has in page.elements if "src" in has or "href" in has] == []
+    assert [tag for tag, _ in page.elements].count("script") == 2
+    assert not re.search(r"https?://", written)
+
+
+@pytest.mark.parametrize("trio", load_gallery(), ids=lambda trio: trio.id)
+def test_a_gallery_trio_is_a_small_file(trio: Trio) -> None:
+    run = run_sample(trio.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
+    document = run.to_html()
+    print(f"{trio.id}: {len(document.encode()) / 1e6:.2f} MB")
+    assert len(document.encode()) <= GALLERY_LIMIT
+    packed = Document(document).text_of("script", id="mmviz-data")
+    header, sections = decode(zlib.decompress(base64.b64decode(packed)))
+    assert {f"codes/{plane}" for plane in header["planes"]} <= set(sections)
+    assert Document(document).text_of("title") == header["about"]["title"]
+
+
+def test_a_notebook_shows_the_document_in_a_frame() -> None:
+    run = plain()
+    frame = Document(run._repr_html_())
+    ((tag, has),) = frame.elements
+    assert tag == "iframe" and has["srcdoc"] == run.to_html() and has["title"] == "mmviz"
+    assert has["sandbox"] == "allow-scripts allow-downloads"
+    assert run._repr_html_().isascii() and not run.to_html().isascii()
+
+
+def test_the_command_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "run.html"
+    assert main(["explain", "--text", "what was said?", "--html", str(target)]) == 0
+    assert Document(target.read_text("utf-8")).text_of("title").startswith("Answer: ")
+    assert main(["explain", "--text", "what was said?", "--html", str(tmp_path / "no" / "run.html")]) == 2
+    assert "run.html could not be written" in capsys.readouterr().err
