@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", metavar="FILE", help="write the summary (- for standard output)")
     explain.add_argument("--npz", metavar="FILE", help="write the whole run")
     explain.add_argument("--png", metavar="FILE", help="write one picture to show")
+    explain.add_argument("--html", metavar="FILE", help="write the linked viewer with this run, one file to open")
     explain.set_defaults(run=_explain)
 
     train = commands.add_parser("train", help="train the bundled model (resumes what the folder holds)")
@@ -92,6 +93,8 @@ def _explain(options: argparse.Namespace) -> int:
         _write(options.npz, run.to_bytes())
     if options.png:
         _write(options.png, run.png())
+    if options.html:
+        _write(options.html, run.to_html().encode())
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +38,7 @@ class Run:
     def way(self) -> Way:
         """The way of looking chosen for this model; the mean of the last layer's heads where none was chosen."""
         chosen = self.record.made_by.get("way")
-        return Way.parse(chosen) if chosen else Way("mean", layer=len(self.record.maps) - 1)
+        return Way.parse(chosen) if chosen else Way("mean", layer=self.record.maps[-1].layer)
 
     @property
     def asker(self) -> int:
@@ -45,9 +46,9 @@ class Run:
         return next((k for k, token in enumerate(self.tokens) if token.modality is Modality.OTHER), 0)
 
     def attention(
-        self, way: Way | None = None, token: int | None = None, direction: Direction = "from"
+        self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
     ) -> NDArray[np.float64]:
-        """Attention from (or ``"to"``) ``token``, an amount for every token, ``[token]``.
+        """Attention from (or ``"to"``) ``token``, an amount for every token, ``[token]``; the mean of a group.
 
         None stands for the chosen way of looking, and for the answer token.
         """
@@ -94,7 +95,7 @@ class Run:
         }
 
     def png(
-        self, way: Way | None = None, token: int | None = None, direction: Direction = "from",
+        self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
         scale_max: float | None = None,
     ) -> bytes:  # fmt: skip
         """One picture to show, 1600 x 900 PNG: `attention` on the inputs, its scale from 0 to ``scale_max`` (None: the
@@ -123,6 +124,18 @@ class Run:
             direction=direction,
             token=self.asker if token is None else token,
         )
+
+    def to_html(self) -> str:
+        """The linked viewer with this run inside: one HTML document that opens from disk and needs no network."""
+        from mmviz.report import Scene
+
+        return Scene(self).to_html()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: `to_html` in a frame of its own."""
+        from mmviz.viewer.pack import frame
+
+        return frame(self.to_html())
 
     def to_bytes(self) -> bytes:
         """The run as the bytes of one ``.npz`` file."""

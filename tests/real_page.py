@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,9 +22,9 @@ LAUNCH = [
     "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
-PICTURE = ".st-key-picture-figure"
-SOUND = ".st-key-sound-figure"
-DRAWN = "key => document.querySelector(key + ' .js-plotly-plot')?.layout.images?.[0]?.source ?? ''"
+VIEWER = "[data-mmviz=viewer]"
+PICTURE, SOUND, WORDS = (f"[data-panel={name}]" for name in ("picture", "sound", "words"))
+"""Panels of the viewer. They lie in a shadow root, which locators look into and `querySelector` does not."""
 
 
 @contextmanager
@@ -67,17 +67,37 @@ def settle(page: Page) -> None:
     page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
 
 
-def drawn(page: Page, figure: str) -> str:
-    """The picture inside a figure, as a data URI."""
-    found: str = page.evaluate(DRAWN, figure)
-    return found
+def until(page: Page, check: Callable[[], bool]) -> None:
+    """Wait until ``check`` holds."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not check():
+        assert time.monotonic() < end, "it never came true"
+        page.wait_for_timeout(50)
 
 
-def changed(page: Page, figure: str, before: str) -> str:
-    """The picture inside a figure, once it is another one."""
-    page.wait_for_function(f"before => !['', before].includes(({DRAWN})('{figure}'))", arg=before)
+def drawn(page: Page, panel: str) -> str:
+    """What a panel of the viewer shows on its canvas, as a data URI; empty while it is being made, or has none."""
+    canvas = page.locator(f"{VIEWER}[data-ready=true] {panel} canvas")
+    return str(canvas.first.evaluate("canvas => canvas.toDataURL()")) if canvas.count() else ""
+
+
+def changed(page: Page, panel: str, before: str) -> str:
+    """What a panel shows once it is something else."""
+    until(page, lambda: drawn(page, panel) not in ("", before))
     settle(page)
-    return drawn(page, figure)
+    return drawn(page, panel)
+
+
+def looked(page: Page) -> dict[str, str]:
+    """What the viewer says that it shows."""
+    names = ("run", "plane", "tokens", "versus", "direction")
+    found = page.locator(VIEWER)
+    return {name: found.get_attribute(f"data-{name}") or "" for name in names}
+
+
+def words(page: Page) -> str:
+    """What the panel of the words says, numbers and all."""
+    return page.locator(WORDS).inner_text()
 
 
 def press(page: Page, name: str) -> None:

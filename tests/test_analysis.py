@@ -70,8 +70,13 @@ def test_mean_head_and_spread_by_hand(record: AttentionRecord) -> None:
     assert np.allclose(weights(record, Way.parse("mean:0")), mean, atol=1e-7)
     assert np.allclose(weights(record, Way.parse("head:0:1")), SECOND, atol=1e-7)
     # two heads: the standard deviation is half of their difference
-    assert np.allclose(spread(record, 0), [[0.5, 0.5, 0.0], [0.0, 0.25, 0.25], [0.1, 0.0, 0.1]], atol=1e-7)
-    assert np.array_equal(spread(record, 1), np.zeros((3, 3)))
+    differ = np.array([[0.5, 0.5, 0.0], [0.0, 0.25, 0.25], [0.1, 0.0, 0.1]])
+    for token in range(3):
+        assert np.allclose(spread(record, 0, token, "from"), differ[token], atol=1e-7)
+        assert np.allclose(spread(record, 0, token, "to"), differ[:, token], atol=1e-7)
+        assert np.array_equal(spread(record, 1, token, "from"), np.zeros(3))
+    # of a group: the heads' own means over it differ, (0.75, 0.25, 0) and (0.25, 0.5, 0.25)
+    assert np.allclose(spread(record, 0, (0, 1), "from"), [0.25, 0.125, 0.125], atol=1e-7)
     assert weights(record, Way.parse("mean:0")).dtype == np.float64
 
 
@@ -79,6 +84,17 @@ def test_from_is_a_row_and_to_is_a_column(record: AttentionRecord) -> None:
     way = Way.parse("mean:1")
     assert np.allclose(looked(record, way, 2, "from"), [0.4, 0.3, 0.3])
     assert np.allclose(looked(record, way, 2, "to"), [0.0, 0.5, 0.3])
+
+
+def test_a_group_asks_and_is_asked_by_its_mean(record: AttentionRecord) -> None:
+    way = Way.parse("mean:1")
+    assert np.allclose(looked(record, way, (0, 2), "from"), [0.2, 0.65, 0.15])
+    assert np.allclose(looked(record, way, [0, 2], "to"), [0.0, 0.5, 0.35])
+    assert np.array_equal(looked(record, way, (1,), "to"), looked(record, way, 1, "to"))
+    with pytest.raises(ValueError, match="at least one"):
+        looked(record, way, (), "from")
+    with pytest.raises(IndexError, match="no token 3; there are 3"):
+        looked(record, way, (0, 3), "from")
 
 
 def test_what_is_not_there_is_said(record: AttentionRecord) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from app_page import TRIOS, markup, now, press, run
+from app_page import TRIOS, looked, markup, now, press, sent, tell, view
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.select import Way
-from mmviz.app import foot, seen, state
+from mmviz.app import foot, seen
+from mmviz.app.selection import Selection
 from mmviz.app.texts import say
 from mmviz.io import from_bytes
+from mmviz.report import plane_of
 
 
-def look(page: AppTest, key: str, value: object) -> AppTest:
-    page.selectbox(key).set_value(value)
-    return run(page)
+def look(page: AppTest, written: str) -> AppTest:
+    """Look in another way, as if it had been chosen in the viewer."""
+    return tell(page, view(page, plane=plane_of(now(page).run.record, Way.parse(written))))
 
 
 def card(page: AppTest, name: str) -> str:
@@ -32,56 +36,50 @@ def chart(page: AppTest, key: str) -> str:
     return next(str(e.proto.spec) for e in page.get("plotly_chart") if key in e.proto.id)
 
 
-def lit(page: AppTest) -> str:
-    """The picture under attention, as a data URI: without titles, which change with less."""
-    return str(json.loads(chart(page, "picture-figure"))["layout"]["images"][0]["source"])
-
-
 def test_every_way_of_looking_is_drawn_and_told(opened: AppTest) -> None:
+    assert not opened.get("plotly_chart"), "the matrix is drawn once it is opened"
+    opened.session_state[foot.WEIGHTS] = True
     drawn = set()
-    for method in ("mean", "head", "rollout", "relevance"):
-        opened.selectbox(state.METHOD).set_value(method)
-        for direction in ("from", "to"):
-            opened.segmented_control(state.DIRECTION).set_value(direction)
-            run(opened)
-            body = markup(opened)
-            drawn.add(lit(opened))
-            assert say(f"words-{direction}", token="“answer”") in body
-            assert ("± " in body) == (method == "mean"), "the spread over heads belongs to their mean"
-            assert opened.selectbox(state.LAYER).disabled == (method not in ("mean", "head"))
-            assert opened.selectbox(state.HEAD).disabled == (method != "head")
-    assert len(drawn) == 8
+    for written in ("mean:5", "head:5:1", "rollout", "relevance", "mean:2", "head:2:3", "head:2:0"):
+        body = markup(look(opened, written))
+        drawn.add(chart(opened, "matrix-figure"))
+        title = json.loads(chart(opened, "matrix-figure"))["layout"]["title"]["text"].replace("</b><br><b>", " ")
+        assert say("matrix", way=Way.parse(written).words()) in title
+        assert ("± " in body) == written.startswith("mean"), "the spread over heads belongs to their mean"
+    assert len(drawn) == 7
 
 
-def test_layer_head_and_token_change_what_is_drawn(opened: AppTest) -> None:
-    look(opened, state.METHOD, "head")
-    drawn = {lit(opened)}
-    for key, value in ((state.LAYER, 2), (state.HEAD, 3), (state.TOKEN, now(opened).run.asker + 1)):
-        drawn.add(lit(look(opened, key, value)))
-    assert len(drawn) == 4
+def test_token_and_direction_change_the_cards(opened: AppTest) -> None:
+    name, found = Way("rollout").words(), []
+    for tokens, direction in (([0], "from"), ([0], "to"), ([7], "from"), ([7, 8], "from"), ([7, 8], "to")):
+        tell(opened, view(opened, tokens=tokens, direction=direction))
+        found.append(card(opened, name))
+        one = seen.Seen(now(opened).run, looked(opened))
+        assert html.escape(say(f"ways-{direction}", token=one.name)) in markup(opened)
+    assert len(set(found)) == 5
+    assert "2 tokens: “" in markup(opened)
 
 
-def test_the_switches_redraw_and_the_way_back_is_one_click(opened: AppTest) -> None:
-    before, matrix = lit(opened), chart(opened, "modality-figure")
-    for switch, value in (("style", "heat"), ("scale", "map")):
-        opened.segmented_control(switch).set_value(value)
-        after = lit(run(opened))
-        assert after != before
-        before = after
-    for value in ("per_token", "ratio"):
-        opened.segmented_control("which").set_value(value)
-        after = chart(run(opened), "modality-figure")
-        assert after != matrix
-        matrix = after
+def test_with_a_second_pin_the_cards_show_the_first_and_say_so(opened: AppTest) -> None:
+    tell(opened, view(opened, tokens=[7]))
+    alone = card(opened, Way("rollout").words())
+    assert "difference" not in markup(opened)
+    tell(opened, view(opened, tokens=[7], versus=[0]))
+    first, second = (seen.Seen(now(opened).run, replace(looked(opened), tokens=(k,))).name for k in (7, 0))
+    assert html.escape(say("versus", token=first, other=second)) in markup(opened)
+    assert card(opened, Way("rollout").words()) == alone
+
+
+def test_the_way_back_is_one_click(opened: AppTest) -> None:
     chosen = now(opened).run.way
     assert "back" not in [button.key for button in opened.button]
-    look(opened, state.METHOD, "head" if chosen.method != "head" else "mean")
+    look(opened, "head:1:1")
     press(opened, "back")
-    assert str(chosen).startswith(opened.selectbox(state.METHOD).value)
+    assert looked(opened).way == chosen and "back" not in [button.key for button in opened.button]
 
 
 def test_three_ways_stand_beside_each_other_and_their_buttons_look_that_way(opened: AppTest) -> None:
-    look(opened, state.METHOD, "head")
+    look(opened, "head:1:1")
     last = now(opened).run.record.maps[-1].layer
     found = [Way("mean", layer=last), Way("rollout"), Way("relevance")]
     cards = [card(opened, way.words()) for way in found]
@@ -90,7 +88,7 @@ def test_three_ways_stand_beside_each_other_and_their_buttons_look_that_way(open
     for way in found:
         assert not opened.button(f"look-{way.method}").disabled
         press(opened, f"look-{way.method}")
-        assert opened.selectbox(state.METHOD).value == way.method
+        assert looked(opened).way == way and sent(opened)[0]["view"]["plane"] == plane_of(now(opened).run.record, way)
         button = opened.button(f"look-{way.method}")
         assert button.disabled and button.label == say("way-now")
         others = [one.method for one in found if one != way]
@@ -104,18 +102,17 @@ def test_a_card_tells_the_strongest_tokens_of_the_chosen_token(opened: AppTest) 
     first = card(opened, Way("rollout").words()).split("Strongest: “")[1].split("”")[0]
     assert strongest.label in first or first.startswith(("patch", "0", "1", "2", "3")), first
     before = card(opened, Way("rollout").words())
-    assert card(look(opened, state.TOKEN, page_run.asker + 3), Way("rollout").words()) != before
+    assert card(tell(opened, view(opened, tokens=[page_run.asker + 3])), Way("rollout").words()) != before
 
 
 def test_a_run_without_relevance_says_so(opened: AppTest) -> None:
-    look(opened, state.METHOD, "relevance")
+    look(opened, "relevance")
     assert say("ways-no-relevance") not in markup(opened)
     press(opened, "control-evened")
     assert now(opened).run.record.relevance is None
     assert say("ways-no-relevance") in markup(opened)
     assert "look-relevance" not in [button.key for button in opened.button]
-    assert opened.selectbox(state.METHOD).value != "relevance"
-    assert say("way-relevance") not in opened.selectbox(state.METHOD).options
+    assert looked(opened).way == now(opened).run.way and "relevance" not in sent(opened)[0]["planes"]
 
 
 def test_controls_are_one_click_away(opened: AppTest) -> None:
@@ -142,16 +139,17 @@ def test_a_trio_without_picture_or_sound_is_drawn(opened: AppTest, missing: str)
     shown = card(opened, Way("rollout").words())
     assert ("<img" in shown) == (missing != "image")
     assert (say("strip-audio") in shown) == (missing != "audio")
-    assert len(opened.get("plotly_chart")) == 4
 
 
 def test_what_is_taken_along_can_be_read_again(opened: AppTest) -> None:
     found = now(opened).run
-    selection = state.Selection(found.asker, "to", found.way, "spotlight", "map")
+    selection = Selection((found.asker, 3), (), "to", found.way, "spotlight", "map")
     files = foot.files(seen.Seen(found, selection))
     assert [button.key for button in opened.download_button] == list(files)
     made = {code: make() for code, (make, _, _) in files.items()}
     assert from_bytes(made["save-run"])[1].answers == found.record.answers
     assert json.loads(made["save-summary"])["answer"] == found.record.answers[0].label
+    page = made["save-page"].decode()
+    assert page.startswith("<!doctype html>") and "mmviz-data" in page
     with Image.open(io.BytesIO(made["save-figure"])) as figure:
         assert figure.size == (1600, 900)

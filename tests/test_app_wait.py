@@ -25,9 +25,11 @@ from mmviz.types import Sample
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Runs wait until the function given is called; the page stands still as it is while it waits."""
     free, real, wait = threading.Event(), explore.run_sample, Job.wait
+    running: list[threading.Thread] = []
 
     def slow(sample: Sample, *, backend: Backend, **how: Any) -> Run:
         if not isinstance(backend, ReplayBackend):
+            running.append(threading.current_thread())
             free.wait(60)
         return real(sample, backend=backend, **how)
 
@@ -41,6 +43,8 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     monkeypatch.setattr(Job, "wait", look_in)
     yield free.set
     free.set()
+    for thread in running:  # Python must not end while torch still works
+        thread.join(60)
 
 
 def test_a_run_that_takes_long_says_so_and_can_be_stopped(opened: AppTest, held: Callable[[], None]) -> None:
@@ -75,7 +79,7 @@ def test_a_first_run_that_is_stopped_leaves_a_sentence(no_recordings: Path, held
     assert "role='status'" in markup(page) and now(page).run is None
     press(page, "stop")
     assert notes(page, "refusal") == [f"<div class='note refusal' role='alert'>{say('stopped-first')}</div>"]
-    assert say("nothing-yet") in markup(page) and not page.get("plotly_chart")
+    assert say("nothing-yet") in markup(page) and not page.get("bidi_component")
     held()
     press(page, "run")
     assert now(page).shown == TRIOS[0] and word(page) and not notes(page, "refusal")

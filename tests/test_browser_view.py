@@ -10,7 +10,24 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PATIENCE, PICTURE, ROOT, SOUND, changed, drawn, pick, press, serving, settle, trio  # noqa: E402
+from real_page import (  # noqa: E402
+    PATIENCE,
+    PICTURE,
+    ROOT,
+    SOUND,
+    VIEWER,
+    WORDS,
+    changed,
+    drawn,
+    looked,
+    pick,
+    press,
+    serving,
+    settle,
+    trio,
+    until,
+    words,
+)  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
@@ -31,12 +48,21 @@ explore.run_sample = slow
 main()
 """
 
+SPARING = """
+import sys
+sys.path.insert(0, {root!r})
+from mmviz import report
+from mmviz.app import main
+
+report.LIMIT = 500_000
+main()
+"""
+
 
 def view(page: sync_api.Page) -> dict[str, str]:
-    """What is chosen, and what is drawn of it."""
-    chosen = {key: page.locator(f".st-key-{key} input").input_value() for key in ("token", "method", "layer", "head")}
-    shown = {"answer": page.locator(".answer .word").inner_text(), "words": page.locator(".words").inner_html()}
-    return {**chosen, **shown, "picture": drawn(page, PICTURE), "sound": drawn(page, SOUND)}
+    """What is looked at, and what is drawn of it."""
+    shown = {"answer": page.locator(".answer .word").inner_text(), "words": words(page)}
+    return {**looked(page), **shown, "picture": drawn(page, PICTURE), "sound": drawn(page, SOUND)}
 
 
 def test_the_first_paint_of_a_new_server_is_a_recorded_run(visit_to: Visit, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,54 +83,65 @@ def test_a_link_opens_the_view_it_was_copied_from_and_back_goes_back(visit_to: V
     page.wait_for_url("**trio=there&*")
     settle(page)
     before = view(page)
-    pick(page, "token", "words: “")
-    page.wait_for_url(lambda url: "query=0" not in url)
-    pick(page, "method", "one head")
-    page.wait_for_url("**way=head*")
-    pick(page, "layer", "3 of")
-    page.wait_for_url("**layer=3*")
-    pick(page, "head", "2 of")
-    page.wait_for_url("**head=2")
-    page.locator(".st-key-direction").get_by_role("radio", name="is asked").click()
+    page.locator(f"{WORDS} [data-token]").nth(2).click()
+    page.wait_for_url(lambda url: "query=0&" not in url)
+    page.locator("[data-panel=overview] [data-plane='2:1']").click()
+    page.wait_for_url("**way=head&layer=3&head=2")
+    page.get_by_role("button", name="← is asked").click()
     page.wait_for_url("**direction=to*")
+    page.mouse.move(0, 0)
     settle(page)
     mine = view(page)
-    assert mine["picture"] != before["picture"] and mine["token"] != before["token"]
+    assert mine["picture"] != before["picture"] and mine["tokens"] != before["tokens"]
+    assert (mine["plane"], mine["direction"], mine["versus"]) == ("2:1", "to", "")
 
     other = visit_to(page.url)
+    other.mouse.move(0, 0)
     assert view(other) == mine and other.url == page.url
     assert other.locator(".note.remark").count() == 0
 
-    pick(other, "token", "picture: patch in row 5, column 5")
+    other.locator(".st-key-look-relevance button").click()
+    other.wait_for_url("**way=relevance")
     changed(other, PICTURE, mine["picture"])
-    pick(other, "method", "rollout")
-    other.wait_for_url("**way=rollout")
-    for _ in range(2):
-        other.wait_for_timeout(1_700)  # from then on the page takes another address for the visitor's wish
-        other.go_back()
-        settle(other)
-    other.wait_for_function(
-        "before => document.querySelector('.st-key-token input').value === before", arg=mine["token"]
-    )
-    changed(other, PICTURE, before["picture"])
-    assert view(other) == mine and other.url == page.url
+    other.wait_for_timeout(1_700)  # from then on the page takes another address for the visitor's wish
+    other.go_back()
+    until(other, lambda: looked(other)["plane"] == "2:1")
+    settle(other)
+    until(other, lambda: view(other) == mine)
+    assert other.url == page.url
+
+
+def test_a_pin_sends_words_and_no_maps(visit_to: Visit, server: str) -> None:
+    page = visit_to(server)
+    received: list[int] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(len(data))))
+    page.reload()
+    page.locator(f"{VIEWER}[data-ready=true]").wait_for()
+    settle(page)
+    whole = sum(received)
+    assert whole > 1_000_000, "the maps were sent"
+    received.clear()
+    page.locator(f"{WORDS} [data-token]").nth(2).click()
+    page.wait_for_url(lambda url: "query=0&" not in url)
+    settle(page)
+    assert 0 < sum(received) < whole / 4, received
 
 
 def test_a_question_is_composed_by_typing(visit_to: Visit, server: str) -> None:
     page = visit_to(server)
-    words = page.locator(".words").inner_html()
+    before = words(page)
     press(page, "Compose")
     page.locator(".composed").wait_for()
     pick(page, "compose-wording", "can you see a …")
     pick(page, "compose-x", "owl")
     sync_api.expect(page.locator(".composed")).to_have_text("Can you see an owl?", timeout=PATIENCE)
-    assert page.locator(".words").inner_html() == words, "nothing is run before it is asked"
+    assert words(page) == before, "nothing is run before it is asked"
     press(page, "Ask this")
-    page.wait_for_function("before => document.querySelector('.words').innerHTML !== before", arg=words)
+    until(page, lambda: words(page) != before)
     settle(page)
     sync_api.expect(page.locator(".composed")).to_be_hidden(timeout=PATIENCE)
     assert page.get_by_role("textbox", name="Text").input_value() == "Can you see an owl?"
-    assert "owl" in page.locator(".words").inner_text()
+    assert "owl" in words(page)
     assert page.locator(".answer .word").inner_text() in ("yes", "no")
     assert "computed on" in page.locator(".answer").inner_text()
 
@@ -134,4 +171,30 @@ def test_a_run_can_be_stopped(visit_to: Visit, tmp_path: Path) -> None:
         trio(page, "said").click()
         sync_api.expect(refusal).to_have_count(0, timeout=PATIENCE)
         assert changed(page, SOUND, ""), "the page goes on"
+        page.context.close()  # before its server is gone
+
+
+def test_a_head_that_was_not_sent_is_fetched_with_a_sign(visit_to: Visit, tmp_path: Path) -> None:
+    script = tmp_path / "sparing.py"
+    script.write_text(SPARING.format(root=str(ROOT)), encoding="utf-8")
+    with serving(script) as address:
+        page = visit_to(address)
+        before = drawn(page, PICTURE)
+        page.evaluate(
+            """() => {
+              const host = [...document.querySelectorAll("*")].find(
+                (one) => one.shadowRoot?.querySelector("[data-mmviz=viewer]"));
+              const waiting = host.shadowRoot.querySelector("[data-part=waiting]");
+              window.signs = [];
+              new MutationObserver(() => waiting.hidden || window.signs.push(waiting.className + waiting.textContent))
+                .observe(waiting, { attributes: true, childList: true });
+            }"""
+        )
+        page.locator("[data-panel=overview] [data-plane='4:3']").click()
+        page.wait_for_url("**way=head&layer=5&head=4")
+        page.mouse.move(0, 0)
+        until(page, lambda: looked(page)["plane"] == "4:3" and not page.locator("[data-part=waiting]").is_visible())
+        assert changed(page, PICTURE, before), "it came, and is drawn"
+        signs = page.evaluate("window.signs")
+        assert any("busy" in sign and "layer 5, head 4" in sign for sign in signs), signs
         page.context.close()  # before its server is gone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,13 @@ from PIL import Image
 from stand_ins import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
 
 from mmviz.figures.amounts import cividis, contrast, hex_colour, ink, range_words, short
-from mmviz.figures.audio import sound_figure
-from mmviz.figures.image import picture_figure
 from mmviz.figures.legend import amount_legend_html
-from mmviz.figures.matrix import modality_figure, token_matrix
+from mmviz.figures.matrix import token_matrix
 from mmviz.figures.paper import png
-from mmviz.figures.places import names, places, stand_in
-from mmviz.figures.text import words_html
+from mmviz.figures.places import names, places, stand_in, together
+from mmviz.figures.strip import strip_html
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
+from mmviz.figures.words import pieces
 from mmviz.types import Answer, Chars, Modality, Token
 
 TEXT = "is <script> & $x$ it?"
@@ -134,66 +132,36 @@ def test_matrix_refuses_tokens_that_do_not_fit() -> None:
         token_matrix(np.eye(3), WORDS[:2], WORDS[:3], "t", 1)
 
 
-def test_modality_cells_print_their_values() -> None:
-    values = np.array([[0.95, 0.05], [0.3, 0.7]])
-    both = (Modality.IMAGE, Modality.OTHER)
-    figure = modality_figure(values, both, both, (100, 1), "sums")
-    printed = {(note.y, note.x): note.text for note in figure.layout.annotations}
-    assert printed == {(0, 0): "0.95", (0, 1): "0.050", (1, 0): "0.30", (1, 1): "0.70"}
-    assert [note.font.color for note in figure.layout.annotations][:2] == ["#000000", "#ffffff"]
-    assert figure.layout.coloraxis.cmax == 1
-    assert "100 tokens" in figure.layout.xaxis.ticktext[0]
-    assert "1 token<" in figure.layout.xaxis.ticktext[1]
-
-
-def test_ratio_is_coloured_on_both_sides_of_one() -> None:
-    keys = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
-    figure = modality_figure(np.array([[1.0, 4.0, 0.0]]), keys[:1], keys, (1, 1, 1), "ratio")
-    assert figure.data[0].z.tolist() == [[0, 2, -3]]
-    assert figure.layout.coloraxis.cmin == -figure.layout.coloraxis.cmax == -3
-    assert tuple(figure.layout.coloraxis.colorbar.ticktext) == ("1/8 or less", "1", "8 or more")
-    assert [note.text for note in figure.layout.annotations] == ["1.0", "4.0", "0"]
-
-
 # words
 
 
-def test_words_are_escaped_and_nothing_of_the_text_is_lost() -> None:
-    page = words_html(TEXT, TOKENS, AMOUNTS, 0.1)
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page and ">&amp;<" in page
-    numbers = re.sub(r"<span style='font-size:11px[^>]*>[^<]*</span>", "", page)
-    kept = re.sub(r"<[^>]*>", "", numbers)
-    assert kept.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == TEXT
-
-
-def test_words_print_their_values_and_carry_their_index() -> None:
-    page = words_html(TEXT, TOKENS, AMOUNTS, 0.1, picked=2)
-    printed = re.findall(r"font-size:11px[^>]*>([^<]*)<", page)
-    assert printed == [short(amount).replace("<", "&lt;") for amount in AMOUNTS[1:6]]
-    assert re.findall(r"data-token='(\d+)'", page) == ["1", "2", "3", "4", "5"]
-    grounds = re.findall(r"background:(#\w{6});color:(#\w{6})", page)
-    assert grounds == [(hex_colour(amount, 0.1), ink(hex_colour(amount, 0.1))) for amount in AMOUNTS[1:6]]
-    assert f"“it”\n(characters 19 to 20): {AMOUNTS[5]:.6g}" in page
-    assert page.count("outline:2px") == 1
+def test_nothing_of_the_text_is_lost_and_tokens_have_their_index() -> None:
+    found = pieces(TEXT, TOKENS)
+    assert "".join(word for word, _ in found) == TEXT
+    assert [index for _, index in found if index is not None] == [1, 2, 3, 4, 5]
+    assert found[:3] == [("is", 1), (" ", None), ("<script>", 2)]
+    assert pieces(None, TOKENS) == [] and pieces(TEXT, PATCHES) == []
 
 
 def test_pieces_of_one_character_share_it_without_doubling() -> None:
-    pieces = [Token(Modality.TEXT, "▁x", Chars(0, 1)), Token(Modality.TEXT, "<0x80>", Chars(0, 1))]
-    page = words_html("猫", pieces, np.array([0.1, 1e-9]), 0.2)
-    assert page.count(">猫<") == 1
-    assert ">&lt;0x80&gt;<" in page
-    assert ">&lt;0.0001<" in page
+    both = [Token(Modality.TEXT, "▁x", Chars(0, 1)), Token(Modality.TEXT, "<0x80>", Chars(0, 1))]
+    assert pieces("猫", both) == [("猫", 0), ("<0x80>", 1)]
+
+
+def test_a_group_is_counted_and_its_first_are_named() -> None:
+    assert together(["dog"]) == "“dog”"
+    assert together(["dog", "cat"]) == "2 tokens: “dog”, “cat”"
+    assert together(["dog", "cat", "owl", "fox"]) == "4 tokens: “dog”, “cat” …"
 
 
 def test_what_cannot_be_seen_has_a_stand_in_everywhere() -> None:
     text = "a\u202eb \x07 \u200b\U0001f469\u200d\U0001f680"
     spans = ((0, 3), (4, 5), (7, 8), (8, 9), (9, 10))
     tokens = [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in spans]
-    shown = words_html(text, tokens, np.full(5, 0.2), 0.2)
-    assert not set(shown) & set("\u202e\x07\u200b")
-    assert ">a\u27e8U+202E\u27e9b<" in shown and ">\u2407<" in shown and "\u27e8U+200B\u27e9" in shown
-    assert ">\u200d<" in shown, "the whole text decides: it joins two emoji"
+    shown = [word for word, _ in pieces(text, tokens)]
+    assert not set("".join(shown)) & set("\u202e\x07\u200b")
+    assert {"a\u27e8U+202E\u27e9b", "\u2407"} <= set(shown) and "\u27e8U+200B\u27e9" in "".join(shown)
+    assert "\u200d" in shown, "the whole text decides: it joins two emoji"
     assert names(tokens)[:2] == ["a\u27e8U+202E\u27e9b", "\u2407"]
     assert places(tokens)[0] == "\u201ca\u27e8U+202E\u27e9b\u201d\n(characters 1 to 3)"
     assert not set("".join(names(tokens) + places(tokens))) & set("\u202e\x07\u200b")
@@ -204,16 +172,6 @@ def test_what_cannot_be_seen_has_a_stand_in_everywhere() -> None:
     assert "\u27e8U+202E\u27e9" in token_matrix(np.eye(5), tokens, tokens, "t", 1).layout.xaxis.ticktext[0]
 
 
-def test_chips_of_a_right_to_left_text_are_isolated_and_run_from_right_to_left() -> None:
-    text = "\u0642\u0637\u0629 \u0643\u0628\u064a\u0631\u0629 abc"
-    tokens = [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in ((0, 3), (4, 9), (10, 13))]
-    shown = words_html(text, tokens, np.full(3, 0.2), 0.2)
-    assert shown.startswith("<div dir='auto'")
-    assert shown.count("unicode-bidi:plaintext") == shown.count("data-token=") == 3
-    assert shown.count("direction:ltr") == 3, "the numbers under them, so that < stays on the left"
-    assert shown.count("dir=") == 1, "a chip with a dir of its own would not count for the direction of the whole"
-
-
 def test_the_legend_prints_its_range_and_unit() -> None:
     legend = amount_legend_html(0.314, dark=True)
     assert "share of attention" in legend and ">0<" in legend and ">0.31<" in legend
@@ -222,24 +180,9 @@ def test_the_legend_prints_its_range_and_unit() -> None:
 @pytest.mark.parametrize("scale_max", [0.0, -1.0, float("nan")])
 def test_an_empty_scale_is_refused(scale_max: float) -> None:
     with pytest.raises(ValueError, match="scale"):
-        words_html(TEXT, TOKENS, AMOUNTS, scale_max)
+        strip_html(TOKENS, AMOUNTS, scale_max, Modality.TEXT)
     with pytest.raises(ValueError, match="as many amounts"):
-        words_html(TEXT, TOKENS, AMOUNTS[1:], 1.0)
-
-
-# what is missing
-
-
-def test_missing_things_are_said_to_be_missing() -> None:
-    absent = [Token(modality, "absent") for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)]
-    amounts = np.array([0.1, 0.2, 0.3])
-    picture = picture_figure(None, absent, amounts, 1.0).layout.annotations[0].text
-    sound = sound_figure(None, RATE, None, 0.01, absent, amounts, 1.0).layout.annotations[0].text
-    assert "No picture" in picture and "0.10" in picture
-    assert "No sound" in sound and "0.30" in sound
-    assert "No text was given. One token, “absent”, stands in for it and gets 0.20." in words_html(
-        None, absent, amounts, 1.0
-    )
+        strip_html(TOKENS, AMOUNTS[1:], 1.0, Modality.TEXT)
 
 
 # paper
@@ -273,6 +216,38 @@ def test_paper_is_a_page_of_the_right_size() -> None:
     assert np.asarray(page(picture=None, text=None, wave=None, mel=None)).shape[:2] == (900, 1600)
 
 
+def written_on_paper(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[str]:
+    """All words of a page."""
+    written: list[str] = []
+
+    def text(self: Figure, x: float, y: float, words: str, **style: Any) -> Any:
+        written.append(words)
+        return real(self, x, y, words, **style)
+
+    real = Figure.text
+    monkeypatch.setattr(Figure, "text", text)
+    page(**changes)
+    return written
+
+
+def test_paper_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "asked by “answer”: layer" in written_on_paper(monkeypatch)[1]
+    assert (
+        "who asks 3 tokens: “is”, “<script>” …: layer"
+        in written_on_paper(monkeypatch, token=(1, 2, 3), direction="to")[1]
+    )
+
+
+def test_paper_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = [Token(modality, "absent") for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)]
+    amounts = np.array([0.1, 0.2, 0.3])
+    written = written_on_paper(
+        monkeypatch, tokens=absent, amounts=amounts, picture=None, text=None, wave=None, mel=None
+    )
+    for what, amount in (("picture", "0.10"), ("text", "0.20"), ("sound", "0.30")):
+        assert f"No {what} was given. One token, “absent”, stands in for it and gets {amount}." in written
+
+
 def test_paper_cuts_a_long_text_before_it_reaches_the_sound() -> None:
     text = "wordy " * 300
     long = [Token(Modality.TEXT, "wordy", Chars(6 * i, 6 * i + 5)) for i in range(300)]
@@ -285,17 +260,11 @@ def test_paper_cuts_a_long_text_before_it_reaches_the_sound() -> None:
 
 
 def test_paper_shows_what_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[str] = []
-
-    def text(self: Figure, x: float, y: float, words: str, **style: Any) -> Any:
-        written.append(words)
-        return real(self, x, y, words, **style)
-
-    real = Figure.text
-    monkeypatch.setattr(Figure, "text", text)
     question = "a\u202eb \x07 \x1c"
     tokens = [Token(Modality.TEXT, question[a:b], Chars(a, b)) for a, b in ((0, 3), (4, 5), (6, 7))]
-    page(text=question, tokens=tokens, amounts=np.full(3, 0.1), picture=None, wave=None, mel=None)
+    written = written_on_paper(
+        monkeypatch, text=question, tokens=tokens, amounts=np.full(3, 0.1), picture=None, wave=None, mel=None
+    )
     assert {"a\u27e8U+202E\u27e9b", "\u27e8U+0007\u27e9", "\u27e8U+001C\u27e9"} <= set(written)
     assert "\u201ca\u27e8U+202E\u27e9b\u201d" in written[1]
     assert not set("".join(written)) & set("\u202e\x07\x1c\u2407")

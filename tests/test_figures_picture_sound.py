@@ -8,10 +8,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
+from stand_ins import ANSWER, FRAMES, PATCHES, PICTURE, RATE, patches
 
-from mmviz.figures.audio import envelope, lit_mel, mel_ticks, sound_figure
-from mmviz.figures.image import heat, picture_figure, spotlight, strongest
+from mmviz.figures.audio import envelope, lit_mel, mel_ticks
+from mmviz.figures.image import data_uri, smaller, spotlight, strongest
 from mmviz.types import Chars, Modality, Token
 
 WORDS = [Token(Modality.TEXT, "word", Chars(i, i + 1)) for i in range(5)]
@@ -71,54 +71,15 @@ def test_only_the_strongest_patches_are_outlined() -> None:
     assert strongest(PATCHES, only(3, PATCHES, 0.5), 1.0) == [3]
 
 
-def test_heat_is_grey_under_cividis() -> None:
-    white = np.full((10, 20, 3), 255, np.uint8)
-    result = heat(white, patches(20, 10, 1, 2), np.array([1.0, 0.0]), 1.0)
-    assert result[5, 5].tolist() == [round(0.4 * 255 + 0.6 * channel) for channel in (254, 232, 56)]
-    assert result[5, 15].tolist() == [round(0.4 * 255 + 0.6 * channel) for channel in (0, 34, 78)]
-
-
-def test_picture_figure_has_a_point_to_hover_and_pick_on_every_patch() -> None:
-    figure = picture_figure(PICTURE, TOKENS, AMOUNTS, 0.1, picked=8)
-    points = figure.data[0]
-    assert [row[0] for row in points.customdata] == list(range(6, 21))
-    assert (points.x[1], points.y[1]) == pytest.approx((1.5 * 301 / 5, 187 / 6))
-    assert points.hoverinfo != "skip"
-    assert f"{AMOUNTS[7]:.6g}" in points.text[1]
-    assert "row 1, column 2<br>(x 60 to 120, y 0 to 62 px)" in points.text[1]
-    assert (figure.data[1].x[0], figure.data[1].y[0]) == (points.x[2], points.y[2])
-    assert tuple(figure.layout.yaxis.range) == (187, 0)
-    assert len(picture_figure(PICTURE, TOKENS, AMOUNTS, 0.1, picked=1).data) == 1
-
-
-def test_picture_figure_embeds_a_picture_of_at_most_720_pixels() -> None:
-    large = np.zeros((900, 1800, 3), np.uint8)
-    figure = picture_figure(large, patches(3600, 1800, 1, 1), np.ones(1), 1.0, style="heat", size=(3600, 1800))
-    shown = figure.layout.images[0]
-    data = base64.b64decode(shown.source.split(",")[1])
-    assert Image.open(io.BytesIO(data)).size == (720, 360)
-    assert (shown.sizex, shown.sizey) == (3600, 1800)
+def test_a_picture_is_made_smaller_only_where_it_is_larger() -> None:
+    large = np.zeros((600, 1800, 3), np.uint8)
+    assert smaller(large).shape == (240, 720, 3)
+    assert smaller(large, 1800) is large
+    data = base64.b64decode(data_uri(smaller(large)).split(",")[1])
+    assert Image.open(io.BytesIO(data)).size == (720, 240)
 
 
 # sound
-
-
-def test_sound_figure_lights_its_frames() -> None:
-    figure = sound_figure(WAVE, RATE, MEL, 0.01, TOKENS, AMOUNTS, 0.1, picked=22)
-    strip = next(trace for trace in figure.data if trace.type == "bar" and trace.marker.coloraxis)
-    assert np.allclose(strip.marker.color, AMOUNTS[21:])
-    assert np.allclose(strip.x, np.arange(6) * 0.08)
-    assert np.allclose(strip.width, 0.08)
-    assert strip.offset == 0
-    assert figure.layout.xaxis2.title.text == "time (s)"
-    assert figure.layout.yaxis2.title.text == "mel band (Hz)"
-    bars = [trace for trace in figure.data if trace.type == "bar"]
-    assert len(bars) == 3
-    assert figure.layout.barmode == "overlay"
-    for bar in bars:
-        assert [row[0] for row in bar.customdata] == list(range(21, 27))
-        assert f"{AMOUNTS[23]:.6g}" in bar.text[2]
-    assert [(s.x0, s.x1) for s in figure.layout.shapes] == [(0.08, 0.16)] * 2
 
 
 def test_mel_is_lit_where_the_frames_are() -> None:
@@ -127,14 +88,6 @@ def test_mel_is_lit_where_the_frames_are() -> None:
     assert lit.tolist() == [[64] * 8 + [255] * 8 + [64] * 4] * 2
     silent = lit_mel(-loud, 0.01, FRAMES[:2], np.array([0.0, 1.0]), 1.0)
     assert silent[0, [0, 8]].tolist() == [13, 51]
-
-
-def test_mel_picture_stands_upright() -> None:
-    shown = sound_figure(WAVE, RATE, MEL, 0.01, TOKENS, AMOUNTS, 0.1).layout.images[0]
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.source.split(",")[1]))))
-    assert pixels.shape == (64, 50)
-    assert pixels[0].mean() > pixels[-1].mean()  # MEL is loudest in its highest band, which belongs at the top
-    assert (shown.sizex, shown.sizey, shown.y) == (0.5, 64, 64)
 
 
 def test_mel_ticks_agree_with_the_filters() -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
-STAGES = "types texts assets_path io inputs models capture backends analysis figures viewer explain training"
+STAGES = "types texts assets_path io inputs models capture backends analysis figures viewer report explain training"
 MAY_IMPORT = {
     "__init__": STAGES,
     "texts": "",
@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "analysis": "types texts",
     "figures": "types texts",
     "viewer": "types texts",
-    "explain": "types io inputs backends viewer analysis.select analysis.modality figures texts",
+    "report": "types io inputs viewer analysis figures texts",
+    "explain": "types io inputs backends viewer report analysis.select analysis.modality figures texts",
     "training": "types inputs models backends analysis texts assets_path",
     "app": STAGES,
     "cli": STAGES,

@@ -5,20 +5,37 @@ from __future__ import annotations
 import html
 
 import pytest
-from app_page import TRIOS, address, give, markup, notes, now, picture, press, run, visit, wav, word
+from app_page import (
+    TRIOS,
+    address,
+    give,
+    looked,
+    markup,
+    notes,
+    now,
+    picture,
+    press,
+    run,
+    sent,
+    tell,
+    view,
+    visit,
+    wav,
+    word,
+)  # fmt: skip
 from streamlit.testing.v1 import AppTest
 
+from mmviz.analysis.select import Way
 from mmviz.app import link, state
+from mmviz.app.selection import Selection
 from mmviz.app.texts import say
 
-KEYS = (state.TOKEN, state.METHOD, state.LAYER, state.HEAD)
 OTHER = TRIOS[3]
 
 
-def view(page: AppTest) -> dict[str, object]:
-    """All that a link holds, as the widgets show it."""
-    found: dict[str, object] = {key: page.selectbox(key).value for key in KEYS}
-    return {**found, "trio": now(page).shown, "direction": page.segmented_control(state.DIRECTION).value}
+def seen(page: AppTest) -> tuple[object, ...]:
+    """All that a link holds, as the page and the viewer have it."""
+    return now(page).shown, looked(page), sent(page)[0]["view"]
 
 
 @pytest.fixture
@@ -35,51 +52,72 @@ def remark(page: AppTest) -> str:
 
 
 @pytest.mark.parametrize(("way", "shown"), [
-    ({"way": "head", "layer": "3", "head": "2"}, {"method": "head", "layer": 2, "head": 1}),
-    ({"way": "mean", "layer": "1"}, {"method": "mean", "layer": 0}),
-    ({"way": "rollout"}, {"method": "rollout"}),
-    ({"way": "relevance"}, {"method": "relevance"}),
+    ({"way": "head", "layer": "3", "head": "2"}, Way("head", 2, 1)),
+    ({"way": "mean", "layer": "1"}, Way("mean", 0)),
+    ({"way": "rollout"}, Way("rollout")),
+    ({"way": "relevance"}, Way("relevance")),
 ])  # fmt: skip
-def test_a_link_opens_its_view_and_the_page_writes_it_back(way: dict[str, str], shown: dict[str, object]) -> None:
+def test_a_link_opens_its_view_and_the_page_writes_it_back(way: dict[str, str], shown: Way) -> None:
     wanted = {"trio": OTHER.id, "query": "7", "direction": "to", **way}
     page = visit(**wanted)
     assert now(page).shown == OTHER and page.text_input(state.QUESTION).value == OTHER.question
-    found = view(page)
-    assert found["token"] == 7 and found["direction"] == "to" and {key: found[key] for key in shown} == shown
+    assert looked(page) == Selection((7,), (), "to", shown, "spotlight", "view")
+    assert address(page) == wanted and remark(page) == ""
+
+
+def test_a_link_holds_groups_the_second_pin_and_the_switches() -> None:
+    wanted = {
+        "trio": OTHER.id, "query": "3-5.9", "versus": "0.11-12", "direction": "from", "way": "rollout",
+        "style": "heat", "scale": "map",
+    }  # fmt: skip
+    page = visit(**wanted)
+    assert looked(page) == Selection((3, 4, 5, 9), (0, 11, 12), "from", Way("rollout"), "heat", "map")
+    assert sent(page)[0]["view"]["versus"] == [0, 11, 12]
     assert address(page) == wanted and remark(page) == ""
 
 
 def test_a_view_copied_from_the_address_is_reproduced(opened: AppTest) -> None:
     press(opened, f"trio-{OTHER.id}")
-    for key, value in ((state.METHOD, "head"), (state.TOKEN, 11), (state.LAYER, 1), (state.HEAD, 2)):
-        opened.selectbox(key).set_value(value)
-        run(opened)
-    opened.segmented_control(state.DIRECTION).set_value("to")
-    run(opened)
+    tell(opened, view(opened, tokens=[11, 9, 10, 4], versus=[6], direction="to", plane="1:2", style="heat"))
     copied = address(opened)
     assert copied == {
-        "trio": OTHER.id, "query": "11", "direction": "to", "way": "head", "layer": "2", "head": "3",
+        "trio": OTHER.id, "query": "4.9-11", "versus": "6", "direction": "to", "way": "head", "layer": "2",
+        "head": "3", "style": "heat",
     }  # fmt: skip
     other = visit(**copied)
-    assert view(other) == view(opened) and address(other) == copied
+    assert seen(other) == seen(opened) and address(other) == copied
 
 
 def test_every_change_of_view_is_written(opened: AppTest) -> None:
     asker = str(now(opened).run.asker)
-    assert address(opened) == {
-        "trio": TRIOS[0].id, "query": asker, "direction": "from", "way": now(opened).run.way.method,
-    }  # fmt: skip
-    for key, value, name, written in (
-        (state.TOKEN, 5, "query", "5"), (state.METHOD, "head", "way", "head"), (state.LAYER, 0, "layer", "1"),
-        (state.HEAD, 3, "head", "4"), (state.METHOD, "relevance", "way", "relevance"),
+    usual = {"trio": TRIOS[0].id, "query": asker, "direction": "from", "way": now(opened).run.way.method}
+    assert address(opened) == usual
+    for changes, written in (
+        ({"tokens": [5]}, {"query": "5"}), ({"plane": "5:1"}, {"way": "head", "layer": "6", "head": "2"}),
+        ({"plane": "0:mean"}, {"way": "mean", "layer": "1"}), ({"plane": "relevance"}, {"way": "relevance"}),
+        ({"direction": "to"}, {"direction": "to"}), ({"versus": [1, 2]}, {"versus": "1-2"}),
+        ({"style": "heat"}, {"style": "heat"}), ({"scale": "map"}, {"scale": "map"}),
     ):  # fmt: skip
-        opened.selectbox(key).set_value(value)
-        assert address(run(opened))[name] == written
-    assert not {"layer", "head"} & set(address(opened)), "relevance has neither"
+        assert address(tell(opened, view(visit(), **changes))) == {**usual, **written}
     press(opened, "look-mean")
-    assert address(opened)["way"] == "mean"
+    assert address(opened)["way"] == "mean" and address(opened)["layer"] == "6"
     press(opened, f"trio-{OTHER.id}")
     assert address(opened)["trio"] == OTHER.id and address(opened)["query"] == str(now(opened).run.asker)
+
+
+@pytest.mark.parametrize(("tokens", "written"), [
+    ((0,), "0"), ((3, 4, 5, 9), "3-5.9"), ((0, 1), "0-1"), ((0, 2, 4), "0.2.4"), (tuple(range(12)), "0-11"),
+])  # fmt: skip
+def test_groups_are_written_and_read(tokens: tuple[int, ...], written: str) -> None:
+    assert link.write_group(tokens) == written and link.read_group(written, 12) == tokens
+
+
+@pytest.mark.parametrize("odd", [
+    "", ".", "-", "3.", ".3", "3-", "-3", "3--5", "3-5-7", "5-3", "3-3", "3.3", "5.3", "3-5.5", "3-5.4-6", "12", "0-12",
+    "0-99999999", "+1", "1e1", "0x1", "²", "٣", "1 ", "1,2", "1;2", "3–5", "0." * 500 + "1", "0-" + "9" * 10_000,
+])  # fmt: skip
+def test_an_odd_group_is_none(odd: str) -> None:
+    assert link.read_group(odd, 12) is None
 
 
 @pytest.mark.parametrize("trio", ["nowhere", "", "<b>bold</b>", "²", "{0}", "a" * 500])
@@ -91,28 +129,36 @@ def test_a_link_to_no_trio_shows_the_first_and_says_so(trio: str) -> None:
 
 @pytest.mark.parametrize("odd", ["²", "٣", "-1", "9999999999", "99999999", "<b>", "", " 1", "1.0", "mean:1", "{0}"])
 def test_a_link_to_what_is_not_there_is_said_and_left_out(odd: str) -> None:
-    names = ("query", "direction", "way", "layer", "head")
+    names = ("query", "versus", "direction", "way", "layer", "head", "style", "scale")
     page = visit(trio=OTHER.id, **dict.fromkeys(names, odd))
     usual = visit(trio=OTHER.id)
     assert remark(page) == say("link-odd", names=", ".join(names))
-    assert view(page) == view(usual) and address(page) == address(usual)
+    assert seen(page) == seen(usual) and address(page) == address(usual)
 
 
 def test_just_beyond_the_last_one_is_not_there_either() -> None:
     usual = visit(trio=OTHER.id)
     record = now(usual).run.record
     layers, heads, tokens = len(record.maps), record.maps[0].heads, len(now(usual).run.tokens)
-    last = {"query": str(tokens - 1), "direction": "to", "way": "head", "layer": str(layers), "head": str(heads)}
+    last = {
+        "query": f"0.{tokens - 1}", "versus": f"1-{tokens - 1}", "direction": "to", "way": "head",
+        "layer": str(layers), "head": str(heads),
+    }  # fmt: skip
     assert address(visit(trio=OTHER.id, **last)) == {"trio": OTHER.id, **last}
     for name, value in (
-        ("query", str(tokens)), ("layer", "0"), ("layer", str(layers + 1)), ("head", "0"), ("head", str(heads + 1)),
-        ("way", "Rollout"), ("direction", "FROM"),
+        ("query", str(tokens)), ("query", f"0-{tokens}"), ("versus", str(tokens)),
+        ("layer", "0"), ("layer", str(layers + 1)), ("head", "0"), ("head", str(heads + 1)),
+        ("way", "Rollout"), ("direction", "FROM"), ("style", "Heat"), ("scale", "whole"),
     ):  # fmt: skip
         page = visit(trio=OTHER.id, **{**last, name: value})
         assert remark(page) == say("link-odd", names=name), (name, value)
         kept = {key: written for key, written in last.items() if key != name}
         if name == "way":
-            kept = {"query": last["query"], "direction": "to"}  # the usual way need not have a layer
+            kept = {
+                "query": last["query"],
+                "versus": last["versus"],
+                "direction": "to",
+            }  # the usual way need not have a layer
         assert kept.items() <= address(page).items(), (name, value)
 
 
@@ -130,16 +176,18 @@ def test_a_remark_is_gone_once_the_visitor_does_something_else() -> None:
 
 def test_back_and_forth_in_the_history(opened: AppTest, at_once: None) -> None:
     first = address(opened)
-    opened.selectbox(state.TOKEN).set_value(5)
-    opened.segmented_control(state.DIRECTION).set_value("to")
-    second = address(run(opened))
+    tell(opened, view(opened, tokens=[5, 6], versus=[2], direction="to", style="heat", scale="map"))
+    second, there = address(opened), looked(opened)
+    begin = looked(visit())
     press(opened, f"trio-{OTHER.id}")
-    for there, trio, token in ((second, TRIOS[0], 5), (first, TRIOS[0], int(first["query"])), (second, TRIOS[0], 5)):
+    for back, expected in ((second, there), (first, begin), (second, there)):
         opened.query_params.clear()
-        opened.query_params.update(there)
+        opened.query_params.update(back)
+        moved = now(opened).serial
         run(opened)
-        assert now(opened).shown == trio and view(opened)["token"] == token and address(opened) == there
-        assert view(opened)["direction"] == there["direction"]
+        assert now(opened).shown == TRIOS[0] and looked(opened) == expected and address(opened) == back
+        assert sent(opened)[0]["serial"] > moved, "the viewer goes there"
+        assert sent(opened)[0]["view"]["tokens"] == list(expected.tokens)
 
 
 def test_an_address_that_the_browser_still_has_to_take_over_moves_nothing(opened: AppTest) -> None:
@@ -170,10 +218,10 @@ def test_relevance_is_not_there_for_a_run_without_it(opened: AppTest, at_once: N
     opened.query_params["way"] = "relevance"
     run(opened)
     assert remark(opened) == say("link-odd", names="way")
-    assert opened.selectbox(state.METHOD).value != "relevance"
+    assert looked(opened).way == now(opened).run.way
 
 
 def test_a_link_without_a_trio_opens_the_first() -> None:
     page = visit(query="3")
-    assert now(page).shown == TRIOS[0] and view(page)["token"] == 3 and remark(page) == ""
+    assert now(page).shown == TRIOS[0] and looked(page).tokens == (3,) and remark(page) == ""
     assert address(page)["trio"] == TRIOS[0].id and word(page)

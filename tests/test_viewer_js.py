@@ -13,7 +13,7 @@ from records import alternating, cross, one_token, plain
 
 from mmviz.analysis.modality import ORDER, modality_matrix
 from mmviz.explain import Run
-from mmviz.figures.amounts import short
+from mmviz.figures.amounts import cividis, light, short
 from mmviz.report import Scene, streams_of
 from mmviz.types import Token
 from mmviz.viewer.codes import decode as amounts_of
@@ -30,6 +30,7 @@ def test_node_agrees_with_python(tmp_path: Path, node: str) -> None:
         (tmp_path / f"{made.__name__}.json").write_text(json.dumps(expected(made(), data)), encoding="utf-8")
     (tmp_path / "digits.json").write_text(json.dumps(digits()))
     (tmp_path / "codes.json").write_text(json.dumps(codes()))
+    (tmp_path / "colours.json").write_text(json.dumps(colours()))
     tests = sorted(str(path) for path in FOLDER.glob("*.test.mjs"))
     done = subprocess.run(
         [node, "--test", *tests], env=os.environ | {"MMVIZ_GOLDEN": str(tmp_path)}, capture_output=True, text=True
@@ -106,4 +107,14 @@ def codes() -> dict[int, list[tuple[int, float]]]:
     return {
         decade: list(zip(chosen.tolist(), amounts_of(chosen.astype(np.uint16), decade).tolist(), strict=True))
         for decade in (-4, -1, 0, 3)
+    }
+
+
+def colours() -> dict[str, list[tuple[float, Any]]]:
+    """Colours of steps of the scale, and the light of amounts on a scale up to 0.5."""
+    steps = np.arange(0, 256, 15) / 255
+    amounts = np.linspace(0, 0.7, 15)
+    return {
+        "cividis": list(zip(steps.tolist(), cividis(steps).tolist(), strict=True)),
+        "light": list(zip(amounts.tolist(), light(amounts, 0.5).tolist(), strict=True)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -100,34 +101,51 @@ def weights(
     return np.asarray(found.weights[way.head], dtype=np.float64)
 
 
-def spread(record: AttentionRecord, layer: int, streams: Streams | None = None) -> NDArray[np.float64]:
-    """How far the heads of a layer differ: what the mean over the heads hides.
+def spread(
+    record: AttentionRecord,
+    layer: int,
+    token: int | Sequence[int],
+    direction: Direction,
+    streams: Streams | None = None,
+) -> NDArray[np.float64]:
+    """How far the heads of a layer differ in what `looked` shows: what the mean over the heads hides.
 
-    Formula: standard deviation over the heads, ``sqrt(mean((w - mean(w))^2))`` (the heads are all there are, so it is
-    divided by their number). Shapes: float64 ``[query, key]``. Source: textbook.
+    Formula: ``a_h`` is `looked` of head ``h``; standard deviation over the heads, ``sqrt(mean((a_h - mean(a_h))^2))``
+    (the heads are all there are, so it is divided by their number). Shapes: float64 ``[token]``. Source: textbook.
+    Raises ``LookupError`` where there is no such layer, ``IndexError`` where there is no such token.
     """
-    return np.asarray(find_layer(record, layer, streams).weights.std(axis=0, dtype=np.float64))
+    heads = find_layer(record, layer, streams).weights.astype(np.float64)
+    return np.asarray(_asked(heads, token, direction).std(axis=0))
 
 
 def looked(
     record: AttentionRecord,
     way: Way,
-    token: int,
+    token: int | Sequence[int],
     direction: Direction,
     relevance: NDArray[Any] | None = None,
     streams: Streams | None = None,
 ) -> NDArray[np.float64]:
-    """One row or column of `weights`.
+    """One row or column of `weights`, or the mean over those of a group of tokens.
 
     Formula: ``from``: ``w[token, :]``, what this query asks, an amount for every key; ``to``: ``w[:, token]``, who
-    asks this key, an amount for every query. Shapes: float64 ``[token]``. Source: none needed.
-    Raises ``IndexError`` where there is no such token.
+    asks this key, an amount for every query. A group T together: ``mean over t in T of w[t, :]`` (``w[:, t]``).
+    Shapes: float64 ``[token]``. Source: none needed.
+    Raises ``IndexError`` where there is no such token, ``ValueError`` for a group of none.
     """
-    seen = weights(record, way, relevance, streams)
-    axis = 0 if direction == "from" else 1
-    if not 0 <= token < seen.shape[axis]:
-        raise IndexError(f"there is no token {token}; there are {seen.shape[axis]}, counted from 0")
-    return np.asarray(np.take(seen, token, axis=axis))
+    return _asked(weights(record, way, relevance, streams), token, direction)
+
+
+def _asked(found: NDArray[np.float64], token: int | Sequence[int], direction: Direction) -> NDArray[np.float64]:
+    """``[..., query, key]`` to ``[..., token]``: the row or column of ``token``, the mean over those of a group."""
+    group = np.atleast_1d(np.asarray(token, dtype=np.int64))
+    axis = -2 if direction == "from" else -1
+    if not group.size:
+        raise ValueError("a group of tokens needs at least one")
+    for one in group:
+        if not 0 <= one < found.shape[axis]:
+            raise IndexError(f"there is no token {one}; there are {found.shape[axis]}, counted from 0")
+    return np.asarray(np.take(found, group, axis=axis).mean(axis=axis))
 
 
 def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap]:

@@ -9,7 +9,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app import link, widgets
 from mmviz.app import state as keep
-from mmviz.app.choosers import fit
 from mmviz.app.form import form
 from mmviz.app.gallery import Trio, load_gallery
 from mmviz.app.jobs import Job, Warmth
@@ -47,12 +46,14 @@ def page() -> None:
     if len(outcomes) == len(trios):
         with corner:
             widgets.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(trios)))
-    for words, kind in ((now.refusal, "refusal"), (now.remark, "remark")):
-        if words:
-            widgets.note(words, kind)
+    with st.container():  # what comes below keeps its place, so that the viewer is not made anew
+        for words, kind in ((now.refusal, "refusal"), (now.remark, "remark")):
+            if words:
+                widgets.note(words, kind)
     if now.run is None:
         widgets.note(say("nothing-yet"))
     else:
+        now.told = now.selection  # for a viewer that has to be drawn anew
         look(now.run, now.shown, draft != now.made_of)
     _warmth().start()
 
@@ -144,6 +145,5 @@ def _wait(now: State, job: Job, place: DeltaGenerator) -> None:
 
 def _show(now: State, run: Run, draft: Draft) -> None:
     keep.accept(run, draft)
-    fit(run)
     if now.wanted:
         link.arrive(now, run)

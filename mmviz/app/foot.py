@@ -1,4 +1,4 @@
-"""The foot of the page: the whole map token by token, how to read it, and what to take along."""
+"""The foot of the page: how to read it, what to take along, and the whole map token by token."""
 
 from __future__ import annotations
 
@@ -14,32 +14,41 @@ from mmviz.app.seen import Seen
 from mmviz.app.texts import say
 from mmviz.figures.matrix import token_matrix
 
+WEIGHTS = "weights"
+"""The key of the part that is opened for the matrix."""
+
 
 def foot(seen: Seen) -> None:
-    """Matrix on the left; reading help and downloads on the right."""
-    left, right = st.columns([2.2, 1], gap="medium")
-    with left:
-        largest = float(seen.map.max()) or 1.0
-        figure = token_matrix(
-            seen.map, seen.tokens, seen.tokens, say("matrix", way=seen.way), largest, widgets.is_dark()
-        )
-        config = {"displayModeBar": False}
-        st.plotly_chart(figure, theme=None, config=config, key="matrix-figure", alt=say("matrix-alt"))
-    with right:
+    """Reading help, controls and downloads beside each other; the matrix below, drawn once it is opened."""
+    first, second, third = st.columns([1.5, 1, 1.2], gap="medium")
+    with first:
         widgets.heading(say("reading"))
-        for number in range(1, 5):
-            widgets.note(say(f"reading-{number}"))
+        widgets.note(" ".join(say(f"reading-{number}") for number in range(1, 5)))
+    with second:
         widgets.heading(say("controls"))
         _controls()
+    with third:
         widgets.heading(say("save"))
         _downloads(seen)
         widgets.note(say("private"))
+    with st.expander(say("all-weights"), key=WEIGHTS, on_change="rerun") as part:
+        if part.open:
+            _matrix(seen)
+
+
+def _matrix(seen: Seen) -> None:
+    largest = float(seen.map.max()) or 1.0
+    title = say("matrix", way=seen.way)
+    figure = token_matrix(seen.map, seen.tokens, seen.tokens, title, largest, widgets.is_dark())
+    config = {"displayModeBar": False}
+    st.plotly_chart(figure, theme=None, config=config, key="matrix-figure", alt=say("matrix-alt"))
 
 
 def files(seen: Seen) -> dict[str, tuple[Callable[[], bytes], str, str]]:
     """What can be taken along, by code: how it is made, its name and its type."""
     run = seen.run
     return {
+        "save-page": (lambda: run.to_html().encode(), "mmviz-page.html", "text/html"),
         "save-run": (run.to_bytes, "mmviz-run.npz", "application/octet-stream"),
         "save-summary": (
             lambda: json.dumps(run.summary(), indent=1, ensure_ascii=False).encode(),
@@ -69,4 +78,4 @@ def _controls() -> None:
 
 def _png(seen: Seen) -> bytes:
     chosen = seen.selection
-    return seen.run.png(chosen.way, chosen.token, chosen.direction, seen.scale_max)
+    return seen.run.png(chosen.way, chosen.tokens, chosen.direction, seen.scale_max)

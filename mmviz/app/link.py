@@ -1,6 +1,7 @@
 """The page's address holds what is looked at, so that a link opens the same view of a gallery trio.
 
-``trio``, ``query`` (index of the token), ``direction``, ``way``, ``layer`` and ``head`` (both from 1, as on the page).
+``trio``, ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``way``, ``layer`` and ``head``
+(both from 1, as on the page), ``style`` and ``scale`` where they are not the usual ones.
 What a visitor gave is never in the address.
 """
 
@@ -8,19 +9,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from itertools import pairwise
+from typing import Any, get_args
 
 import streamlit as st
 
-from mmviz.analysis.select import Direction, Method, find_layer
+from mmviz.analysis.select import Direction, Method, Way, find_layer
 from mmviz.app import state as keep
 from mmviz.app.gallery import Trio
-from mmviz.app.state import DIRECTION, HEAD, LAYER, METHOD, TOKEN, Selection, State
+from mmviz.app.selection import Scale, Selection, Style, fitted
+from mmviz.app.state import State
 from mmviz.app.texts import say
 from mmviz.explain import Run
 
 _SETTLED = 1.5
 """Seconds after which a browser must have taken over the address: before, it may still tell the old one."""
+
+_CHOICES = {"direction": Direction, "way": Method, "style": Style, "scale": Scale}
+_NAMES = ("query", "versus", "direction", "way", "layer", "head", "style", "scale")
+_LETTERS = 10
+"""No token takes more in the address."""
 
 
 def follow(now: State, trios: Sequence[Trio]) -> None:
@@ -46,39 +54,75 @@ def follow(now: State, trios: Sequence[Trio]) -> None:
 def arrive(now: State, run: Run) -> None:
     """Look at ``run`` as the link wanted; what it has not got is left as it is, and said."""
     wanted, now.wanted = now.wanted, {}
-    values: dict[str, object] = {}
+    before = now.selection or fitted(None, run)
+    found: dict[str, Any] = {}
     odd = []
-    for name, key in (("query", TOKEN), ("direction", DIRECTION), ("way", METHOD), ("layer", LAYER), ("head", HEAD)):
+    for name in (*_CHOICES, "layer", "head", "query", "versus"):
         if name in wanted:
-            found = _read(name, wanted[name], run, values)
-            if found is None:
+            value = _read(name, wanted[name], run, found)
+            if value is None:
                 odd.append(name)
             else:
-                values[key] = found
-    for key, value in values.items():
-        st.session_state[key] = value
+                found[name] = value
+    way, tokens = _way(found, before.way, run), found.get("query", before.tokens)
+    usual = {"versus": (), "direction": before.direction, "style": "spotlight", "scale": "view"}
+    keep.move(Selection(tokens=tokens, way=way, **{name: found.get(name, value) for name, value in usual.items()}))
     if odd:
-        now.remark = f"{now.remark} {say('link-odd', names=', '.join(odd))}".strip()
+        said = say("link-odd", names=", ".join(name for name in _NAMES if name in odd))
+        now.remark = f"{now.remark} {said}".strip()
 
 
-def _read(name: str, written: str, run: Run, before: Mapping[str, object]) -> int | str | None:
+def _way(found: Mapping[str, Any], before: Way, run: Run) -> Way:
+    """The way of looking that the link names; where it names only a part, the rest is as ``before``."""
+    method: Method = found.get("way", before.method)
+    last = run.record.maps[-1].layer
+    layer: int = found.get("layer", last if before.layer is None else before.layer)
+    head: int = found.get("head", before.head or 0)
+    if head >= find_layer(run.record, layer).heads:
+        head = 0
+    return Way(method, layer if method in ("mean", "head") else None, head if method == "head" else None)
+
+
+def _read(name: str, written: str, run: Run, before: Mapping[str, Any]) -> object:
     """The value that ``written`` stands for; None where ``run`` has no such thing. ``before``: what was read so far."""
-    if name == "direction":
-        return written if written in get_args(Direction) else None
-    if name == "way":
-        known = written in get_args(Method) and (written != "relevance" or run.record.relevance is not None)
+    if name in _CHOICES:
+        known = written in get_args(_CHOICES[name]) and (written != "relevance" or run.record.relevance is not None)
         return written if known else None
-    if not (written.isascii() and written.isdecimal() and len(written) < 9):
+    if name in ("query", "versus"):
+        return read_group(written, len(run.tokens))
+    number = _number(written)
+    if number is None:
         return None
-    number = int(written)
-    if name == "query":
-        return number if number < len(run.tokens) else None
     layers = {found.layer for found in run.record.maps}
     if name == "layer":
         return number - 1 if number - 1 in layers else None
-    layer = before.get(LAYER, max(layers))
-    heads = find_layer(run.record, layer).heads if isinstance(layer, int) else 0
+    heads = find_layer(run.record, before.get("layer", max(layers))).heads
     return number - 1 if 1 <= number <= heads else None
+
+
+def read_group(written: str, count: int) -> tuple[int, ...] | None:
+    """Ascending indices below ``count`` from ``3-5.9``; None for anything else."""
+    found: list[int] = []
+    if len(written) > _LETTERS * count:
+        return None
+    for part in written.split("."):
+        ends = [_number(end) for end in part.split("-")]
+        first, last = ends[0], ends[-1]
+        if first is None or last is None or len(ends) > 2 or last >= count or (len(ends) == 2 and first >= last):
+            return None
+        found += range(first, last + 1)
+    return tuple(found) if all(one < other for one, other in pairwise(found)) else None
+
+
+def write_group(tokens: Sequence[int]) -> str:
+    """Ascending indices as ``3-5.9``."""
+    stretches: list[list[int]] = []
+    for token in tokens:
+        if stretches and token == stretches[-1][-1] + 1:
+            stretches[-1].append(token)
+        else:
+            stretches.append([token])
+    return ".".join(str(one[0]) if len(one) == 1 else f"{one[0]}-{one[-1]}" for one in stretches)
 
 
 def note(now: State, chosen: Selection) -> None:
@@ -87,11 +131,18 @@ def note(now: State, chosen: Selection) -> None:
     numbers = {"layer": way.layer, "head": way.head}
     address = {
         **({"trio": now.shown.id} if now.shown else {}),
-        "query": str(chosen.token),
+        "query": write_group(chosen.tokens),
+        **({"versus": write_group(chosen.versus)} if chosen.versus else {}),
         "direction": chosen.direction,
         "way": way.method,
         **{name: str(number + 1) for name, number in numbers.items() if number is not None},
+        **({"style": chosen.style} if chosen.style != "spotlight" else {}),
+        **({"scale": chosen.scale} if chosen.scale != "view" else {}),
     }
     if address != now.address:
         st.query_params.from_dict(address)
         now.address, now.addressed = address, time.monotonic()
+
+
+def _number(written: str) -> int | None:
+    return int(written) if written.isascii() and written.isdecimal() and len(written) < 9 else None

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
-from mmviz.analysis.select import Direction, Way
+from mmviz.analysis.select import Way
 from mmviz.app.gallery import Trio
 from mmviz.app.jobs import Job
+from mmviz.app.selection import Selection, fitted
 from mmviz.app.texts import say
 from mmviz.explain import Run
+from mmviz.report import Scene
 from mmviz.types import Change, Randomise, Uniform
 
 KEY = "mmviz"
 QUESTION, USE_PICTURE, USE_SOUND = "question", "use-picture", "use-sound"
-TOKEN, DIRECTION, METHOD, LAYER, HEAD = "token", "direction", "method", "layer", "head"
-Scale = Literal["view", "map"]
 Control = Literal["trained", "shuffled", "evened"]
 CONTROLS: dict[Control, tuple[Change, ...]] = {"trained": (), "shuffled": (Randomise(1),), "evened": (Uniform(),)}
 Source = Path | bytes | None
@@ -38,17 +38,6 @@ class Draft:
         return trio is not None and (self.image, self.text, self.audio) == (trio.image, trio.question, trio.audio)
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What is looked at: a token of the run, in one direction, one way of looking, on one scale."""
-
-    token: int
-    direction: Direction
-    way: Way
-    style: Literal["spotlight", "heat"]
-    scale: Scale
-
-
 @dataclass
 class State:
     """``trio``: whose files stand in the form; ``shown``: whose inputs ``run`` had, unchanged (None: somebody's own).
@@ -58,6 +47,9 @@ class State:
     ``job_of``; ``refusal``: why the last one was not; ``remark``: what a link asked for in vain; ``made_of``: what
     stood in the form when ``run`` was made; ``control``: with what changes to the model; ``wanted``: what a link says
     about the run to come; ``address``: what the page's address says since ``addressed`` (monotonic seconds).
+    ``selection``: what of ``run`` is looked at; ``serial`` counts how often the page, not the viewer, moved it;
+    ``told``: the selection that the viewer was last given; ``scene``: ``run`` as the viewer shows it; ``needed``: the
+    planes of it that the viewer asked for.
     """
 
     trio: Trio | None = None
@@ -75,6 +67,11 @@ class State:
     wanted: Mapping[str, str] = field(default_factory=dict)
     address: Mapping[str, str] | None = None
     addressed: float = 0.0
+    selection: Selection | None = None
+    serial: int = 0
+    told: Selection | None = None
+    scene: Scene | None = None
+    needed: tuple[str, ...] = ()
 
 
 def state() -> State:
@@ -136,7 +133,22 @@ def accept(run: Run, draft: Draft) -> None:
     now = state()
     now.run, now.made_of, now.refusal = run, draft, ""
     now.shown = now.trio if draft.is_of(now.trio) else None
-    st.session_state[TOKEN] = run.asker
+    now.scene, now.needed = Scene(run), ()
+    move(fitted(now.selection, run))
+
+
+def move(selection: Selection) -> None:
+    """Look at something else by the page's own doing: the viewer is to go there."""
+    now = state()
+    now.selection = now.told = selection
+    now.serial += 1
+
+
+def look_by(way: Way) -> None:
+    """Look in another way."""
+    selection = state().selection
+    if selection is not None:
+        move(replace(selection, way=way))
 
 
 def stop() -> None:
@@ -150,10 +162,3 @@ def _forget_job(now: State) -> None:
     if now.job is not None:
         now.job.stop()
         now.job = None
-
-
-def look_from(chart: str) -> None:
-    """Look from the token that was clicked in ``chart``; its points carry the token's index."""
-    points = st.session_state[chart].selection.points
-    for point in points[:1]:
-        st.session_state[TOKEN] = int(point["customdata"][0])

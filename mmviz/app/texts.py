@@ -68,76 +68,20 @@ LABELS: dict[str, str] = {
     "untrained": "These weights are untrained or shuffled. What you see is how chance attends, not something learned.",
     "evened": "A control: every token attends to all tokens alike, whatever the model computed.",
     "top-five": "top five of {of} answers",
-    # shares
-    "shares-from": "attention (routing) of {token}: where it goes",
-    "shares-to": "attention (routing) of {token}: where it comes from",
-    "share-sum": "sum",
-    "share-per-token": "per token",
-    "share-ratio": "× uniform",
-    "share-spread": "heads",
-    "share-sum-help": "All the attention of this kind together. It grows with the number of tokens.",
-    "share-per-token-help": "The sum divided by the number of tokens.",
-    "share-ratio-help": "The mean per token, divided by what attention spread evenly over all tokens would be.",
-    "share-spread-help": "The smallest and the largest sum among the single heads of this layer.",
-    "tokens": "{count} tokens",
-    "token": "1 token",
-    # choosers
-    "query": "Look from",
-    "query-help": "The token in question. You can also click a patch of the picture or a moment of the sound. "
-    "Tokens are the pieces that a model reads: patches, word pieces, moments, and special ones such as its answer.",
-    "direction": "Direction",
-    "direction-help": "In every layer each token asks all tokens (a query), and all tokens are asked (keys). "
-    "“Asks” shows what the chosen token attends to; “is asked” shows who attends to it.",
-    "direction-from": "asks →",
-    "direction-to": "← is asked",
-    "way": "Way of looking",
-    "way-help": "Mean: the average of a layer's heads; it hides how they differ, so their spread is printed. "
-    "One head: one of the parallel attentions of a layer. Rollout: attention multiplied through all layers, each "
-    "mixed half and half with the residual connection, (A + I) / 2 (Abnar and Zuidema 2020). "
-    "Relevance: attention weighted by gradients of the answer (Chefer et al. 2021).",
-    "way-mean": "mean of heads",
-    "way-head": "one head",
-    "way-rollout": "rollout",
-    "way-relevance": "relevance",
-    "layer": "Layer",
-    "layer-help": "Layers are counted from the input; the last one writes the answer.",
-    "head": "Head",
-    "head-help": "The parallel attentions of one layer, each with its own idea of what goes with what.",
-    "style": "On the picture",
-    "style-help": "Spotlight: what gets little attention is dimmed. Heat: the colours of the other figures.",
-    "style-spotlight": "light",
-    "style-heat": "heat",
-    "scale": "Scale up to the largest in",
-    "scale-help": "The scale starts at 0 and ends at the largest weight of this view, or of the whole map. With the "
-    "whole map you can compare tokens; with this view you see more. The range is printed under every figure.",
-    "scale-view": "this view",
-    "scale-map": "whole map",
+    # what is looked at
     "back": "Back to {way}",
     "back-help": "The way of looking that was chosen for this model, because it points best at what it should.",
-    # figures
-    "picture-from": "{token} asks the picture →",
-    "picture-to": "The picture asks → {token}",
-    "words-from": "{token} asks the words →",
-    "words-to": "The words ask → {token}",
-    "sound-from": "{token} asks the sound →",
-    "sound-to": "The sound asks → {token}",
+    "versus": "The viewer shows the difference between {token} and {other}; these cards, and the figure to save, show "
+    "{token} alone.",
     "spread": "Over the heads, a weight here differs by ± {typical} on average, and by up to ± {most} ({where}).",
     "sinks": "Sinks, which draw attention whatever asks (mean share from all tokens): {tokens}.",
-    "which": "Between modalities, as",
-    "which-help": "Rows ask, columns are asked; special tokens keep their own row and column. Sum: grows with the "
-    "number of tokens asked. Per token: the sum divided by that number. × uniform: compared with attention spread "
-    "evenly over all tokens.",
-    "which-sums": "sum",
-    "which-per_token": "per token",
-    "which-ratio": "× uniform",
+    "all-weights": "Every weight of this way of looking, to six digits",
     "matrix": "Token by token: {way}",
     "picture-alt": "The picture under attention",
-    "player-alt": "The sound, to listen to",
-    "sound-alt": "The sound under attention",
-    "modality-alt": "Attention between modalities",
     "matrix-alt": "Attention token by token",
     # ways of looking beside each other
-    "ways": "{token}, in three ways of looking",
+    "ways-from": "Asked by {token}, in three ways of looking",
+    "ways-to": "Who asks {token}, in three ways of looking",
     "ways-help": "The same token and direction: the weights of the last layer as they are, rollout through all layers, "
     "and gradient relevance for the answer. Each card has a scale of its own, from 0 to its largest amount.",
     "ways-no-relevance": "Relevance needs gradients of the answer, which this run did not keep.",
@@ -157,6 +101,8 @@ LABELS: dict[str, str] = {
     "control-evened-help": "The same model, but every token is made to attend to all tokens alike. If the answer "
     "stays, it did not depend on where attention went.",
     "save": "Take it with you",
+    "save-page": "Page (.html)",
+    "save-page-help": "The viewer with picture, sound and maps inside, in one file that opens without a network.",
     "save-run": "Run (.npz)",
     "save-run-help": "Inputs, tokens, answers and all attention maps, to open again with mmviz.Run.load.",
     "save-summary": "Summary (.json)",

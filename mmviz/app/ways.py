@@ -10,8 +10,8 @@ import streamlit as st
 
 from mmviz.analysis.select import Way
 from mmviz.app import widgets
-from mmviz.app.choosers import look_by
 from mmviz.app.seen import Seen
+from mmviz.app.state import look_by
 from mmviz.app.texts import say
 from mmviz.figures.image import data_uri, smaller, spotlight
 from mmviz.figures.legend import amount_legend_html
@@ -25,7 +25,11 @@ SIDE = 240
 
 def ways(seen: Seen) -> None:
     """A card for each way of looking, each on its own scale, with a button to look that way."""
-    widgets.heading(say("ways", token=seen.name), say("ways-help"))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="ways-head"):
+        widgets.heading(say(f"ways-{seen.selection.direction}", token=seen.name), say("ways-help"))
+        _back(seen)
+    if seen.versus_words:
+        widgets.note(seen.versus_words)
     found = [Way("mean", layer=seen.run.record.maps[-1].layer), Way("rollout")]
     if seen.run.record.relevance is not None:
         found.append(Way("relevance"))
@@ -34,6 +38,14 @@ def ways(seen: Seen) -> None:
             _card(seen, way)
     if len(found) < 3:
         widgets.note(say("ways-no-relevance"))
+
+
+def _back(seen: Seen) -> None:
+    """A button back to the way of looking chosen for the model, where another one is looked at."""
+    chosen = seen.run.way
+    if seen.selection.way != chosen:
+        label = say("back", way=chosen.words())
+        st.button(label, key="back", type="tertiary", help=say("back-help"), on_click=look_by, args=(chosen,))
 
 
 def _card(seen: Seen, way: Way) -> None:

@@ -8,16 +8,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
-from mmviz.analysis.modality import ModalityMatrix
 from mmviz.app.gallery import Trio, thumbnail
 from mmviz.app.texts import say
-from mmviz.figures.amounts import short
-from mmviz.figures.places import MODALITY_NAMES
-from mmviz.figures.theme import MODALITY_COLOURS, theme
+from mmviz.figures.theme import theme
 from mmviz.types import Answer
 
 TOP = 5
@@ -73,37 +68,10 @@ def answer(found: Sequence[Answer], verdict: str, verdict_kind: str, origin: str
 
 def top_answers(found: Sequence[Answer]) -> None:
     """The most probable answers with their probabilities as bars from 0 to 1."""
-    rows = "".join(
-        f"<tr><th scope='row'>{html.escape(one.label)}</th>"
-        f"<td class='bar'><i style='width:{one.probability:.1%}'></i></td><td>{one.probability:.1%}</td></tr>"
+    heads = "".join(f"<th scope='col'>{html.escape(one.label)}</th>" for one in found[:TOP])
+    cells = "".join(
+        f"<td>{one.probability:.1%}<div class='bar'><i style='width:{one.probability:.1%}'></i></div></td>"
         for one in found[:TOP]
     )
     caption = say("top-five", of=len(found))
-    st.html(f"<table class='top'><caption>{html.escape(caption)}</caption>{rows}</table>")
-
-
-def shares(title: str, found: ModalityMatrix, over_heads: NDArray[np.float64] | None) -> None:
-    """Attention by modality: sum, mean per token, ratio to uniform; ``over_heads`` ``[head, modality]``: the sums."""
-    columns = ("sum", "per-token", "ratio") + (("spread",) if over_heads is not None else ())
-    head = "".join(
-        f"<th scope='col' title='{html.escape(say(f'share-{column}-help'))}'>{say(f'share-{column}')}</th>"
-        for column in columns
-    )
-    most = max(1.0, float(found.sums.max()))
-    rows = []
-    for k, modality in enumerate(found.keys):
-        count = say("token") if found.counts[k] == 1 else say("tokens", count=found.counts[k])
-        cells = [short(float(part[0, k])) for part in (found.sums, found.per_token, found.ratio)]
-        if over_heads is not None:
-            cells.append(f"{short(float(over_heads[:, k].min()))} – {short(float(over_heads[:, k].max()))}")
-        length, colour = f"{found.sums[0, k] / most:.1%}", MODALITY_COLOURS[modality]
-        rows.append(
-            f"<tr><th scope='row'>{MODALITY_NAMES[modality]} <small>{count}</small></th>"
-            f"<td class='bar'><i style='width:{length};background:{colour}'></i></td>"
-            + "".join(f"<td>{cell}</td>" for cell in cells)
-            + "</tr>"
-        )
-    st.html(
-        f"<table class='shares'><caption>{html.escape(title)}</caption>"
-        f"<tr><td></td><td class='bar'></td>{head}</tr>{''.join(rows)}</table>"
-    )
+    st.html(f"<table class='top'><caption>{html.escape(caption)}</caption><tr>{heads}</tr><tr>{cells}</tr></table>")

@@ -1,4 +1,4 @@
-"""The picture under attention: as a spotlight (amount is light) or as plain heat."""
+"""The picture under attention, as a spotlight: amount is light."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ import base64
 import io
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmviz.figures.amounts import CIVIDIS, DIMMEST, UNIT, beyond, checked, cividis, exact, fraction, light, range_words
-from mmviz.figures.places import places, stand_in
-from mmviz.figures.theme import LEGEND_SPACE, colour_axis, layout, placeholder, plain
-from mmviz.types import Modality, PixelBox, Token
+from mmviz.figures.amounts import checked, light
+from mmviz.types import PixelBox, Token
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 """Width and height of the original picture, in whose pixels the boxes are."""
 OUTLINED = 3
 EMBEDDED_SIDE = 720
-_HEAT = 0.6
-_GREYS = [f"#{round(255 * (DIMMEST + (1 - DIMMEST) * step / 8)):02x}" for step in range(9)]
-_LIGHTS = [grey + grey[1:] * 2 for grey in _GREYS]
 
 
 def spotlight(
@@ -46,16 +40,6 @@ def spotlight(
     return result
 
 
-def heat(
-    picture: Pixels, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, size: Size | None = None
-) -> Pixels:
-    """The picture in grey under 60 % of the cividis colour of the amounts. Shapes as in `spotlight`."""
-    values = checked(tokens, amounts, scale_max)
-    colours = cividis(fraction(_amount_map(picture, tokens, values, size), scale_max))
-    grey = (picture @ np.array([0.299, 0.587, 0.114]))[:, :, None]
-    return np.asarray(np.round((1 - _HEAT) * grey + _HEAT * colours), dtype=np.uint8)
-
-
 def strongest(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float) -> list[int]:
     """The patches that `spotlight` outlines, by index."""
     enough = [index for index in _patches(tokens) if amounts[index] >= scale_max / 2]
@@ -63,87 +47,6 @@ def strongest(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float) 
     if len(order) <= OUTLINED:
         return order
     return [index for index in order[:OUTLINED] if amounts[index] > amounts[order[OUTLINED]]]
-
-
-def picture_figure(
-    picture: Pixels | None,
-    tokens: Sequence[Token],
-    amounts: NDArray[Any],
-    scale_max: float,
-    style: Literal["spotlight", "heat"] = "spotlight",
-    dark: bool = False,
-    title: str = "Picture",
-    size: Size | None = None,
-    picked: int | None = None,
-) -> go.Figure:
-    """The picture in one of two styles, with a point for hover and click on every patch.
-
-    The axes are hidden and in original pixels; ``customdata`` of a point is ``[token index]``; the ``picked`` token
-    has a ring. Without a picture the figure says so.
-    """
-    values = checked(tokens, amounts, scale_max)
-    patches = _patches(tokens)
-    if picture is None or not patches:
-        sentence = f"No picture was given. {stand_in(Modality.IMAGE, tokens, list(values))}"
-        return placeholder(title, sentence, dark)
-    width, height = size or (picture.shape[1], picture.shape[0])
-    drawn = {"spotlight": spotlight, "heat": heat}[style](smaller(picture), tokens, values, scale_max, (width, height))
-    titles = places(tokens)
-    boxes = [box for index in patches if isinstance(box := tokens[index].where, PixelBox)]
-    centres = [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in boxes]
-    figure = go.Figure(
-        go.Scatter(
-            x=[x for x, _ in centres],
-            y=[y for _, y in centres],
-            mode="markers",
-            marker={"size": 24, "symbol": "square", "opacity": 0, "color": values[patches], "coloraxis": "coloraxis"},
-            selected={"marker": {"opacity": 0}},
-            unselected={"marker": {"opacity": 0}},
-            customdata=[[index] for index in patches],
-            text=[f"{plain(titles[index])}<br>{UNIT}: {exact(values[index])}" for index in patches],
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
-    colours, how = (_LIGHTS, "Light") if style == "spotlight" else (CIVIDIS, "Colour")
-    note = f"{how}: {UNIT}, {range_words(scale_max, values[patches])}."
-    if style == "spotlight" and strongest(tokens, values, scale_max):
-        note += " Outlined: the strongest."
-    figure.update_layout(
-        layout(title, note, dark, height=330 + LEGEND_SPACE),
-        margin={"b": LEGEND_SPACE},
-        coloraxis=colour_axis(scale_max, colours, UNIT, dark, beyond(values[patches], scale_max)),
-        hoverdistance=60,
-        dragmode=False,
-        images=[
-            {
-                "source": data_uri(drawn),
-                "xref": "x",
-                "yref": "y",
-                "x": 0,
-                "y": 0,
-                "sizex": width,
-                "sizey": height,
-                "sizing": "stretch",
-                "layer": "below",
-            }
-        ],
-    )
-    figure.update_xaxes(visible=False, range=[0, width], constrain="domain")
-    figure.update_yaxes(visible=False, range=[height, 0], scaleanchor="x", constrain="domain")
-    if picked in patches:
-        _add_ring(figure, centres[patches.index(picked)])
-    return figure
-
-
-def _add_ring(figure: go.Figure, centre: tuple[float, float]) -> None:
-    for colour, line in (("#000000", 5), ("#ffffff", 2)):
-        figure.add_scatter(
-            x=[centre[0]],
-            y=[centre[1]],
-            mode="markers",
-            marker={"size": 22, "symbol": "circle-open", "line": {"width": line}, "color": colour},
-            hovertemplate="picked<extra></extra>",
-        )
 
 
 def _patches(tokens: Sequence[Token]) -> list[int]:
@@ -193,8 +96,13 @@ def smaller(picture: Pixels, side: int = EMBEDDED_SIDE) -> Pixels:
     return np.asarray(image)
 
 
-def data_uri(picture: Pixels) -> str:
-    """``picture`` as a JPEG that a page can hold."""
+def jpeg(picture: Pixels) -> bytes:
+    """``picture`` as a file, fine enough for text in it."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def data_uri(picture: Pixels) -> str:
+    """``picture`` as a JPEG that a page can hold."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(picture)).decode()

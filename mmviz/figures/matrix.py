@@ -1,4 +1,4 @@
-"""Who looks at whom: token by token, and modality by modality. Rows ask, columns are asked."""
+"""Who looks at whom, token by token. Rows ask, columns are asked."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.colors import diverging
 
-from mmviz.figures.amounts import CIVIDIS, UNIT, beyond, exact, hex_colour, ink, range_words, short
-from mmviz.figures.places import MODALITY_NAMES, names, places
-from mmviz.figures.theme import LEGEND_SPACE, MODALITY_COLOURS, colour_axis, layout, legend_bar, plain, theme
+from mmviz.figures.amounts import CIVIDIS, UNIT, beyond, range_words
+from mmviz.figures.places import names, places
+from mmviz.figures.theme import LEGEND_SPACE, MODALITY_COLOURS, colour_axis, layout, plain, theme
 from mmviz.types import Modality, Token
 
 DIRECTION = "Rows ask, columns are asked."
@@ -21,14 +20,6 @@ _STRIP = {"from": 2, "to": 10}
 """The coloured strips beside the axes, pixels from the plot."""
 _LABELS = {"x": 13, "y": 26}
 """So many labels fit along an axis without touching, at a width of 340 px."""
-_RATIO_LIMIT = 8.0
-_RATIO_COLOURS = diverging.PiYG[::-1]
-_Part = Literal["sums", "per_token", "ratio"]
-_TITLES: dict[_Part, tuple[str, str]] = {
-    "sums": ("Attention between modalities", "Total share of attention, mean over the asking tokens."),
-    "per_token": ("Attention per token asked", "The total divided by the number of tokens asked."),
-    "ratio": ("Compared with uniform attention", "1 is what uniform attention would give."),
-}
 
 
 def token_matrix(
@@ -69,82 +60,6 @@ def token_matrix(
     ticks: dict[str, Any] = {"type": "category", "ticks": "outside", "ticklen": 12, "tickcolor": "rgba(0,0,0,0)"}
     figure.update_xaxes(ticks | _ticks(key_tokens, "x"), range=[-0.5, len(key_tokens) - 0.5], tickangle=-90)
     figure.update_yaxes(ticks | _ticks(query_tokens, "y"), range=[len(query_tokens) - 0.5, -0.5])
-    return figure
-
-
-def modality_figure(
-    values: NDArray[Any],
-    queries: Sequence[Modality],
-    keys: Sequence[Modality],
-    counts: Sequence[int],
-    which: _Part,
-    scale_max: float | None = None,
-    dark: bool = False,
-) -> go.Figure:
-    """One array of a modality matrix, ``values`` ``[queries, keys]``, every number printed in its cell.
-
-    ``counts`` are the tokens of each of ``keys``: totals grow with them. The colours go from 0 to ``scale_max``
-    (left out: 1 for sums, the largest value per token); a ratio has two-sided colours on a log2 scale around 1,
-    from 1/8 to 8.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != (len(queries), len(keys)) or len(counts) != len(keys):
-        raise ValueError(f"values {list(values.shape)} for {len(queries)} rows, {len(keys)} columns")
-    title, note = _TITLES[which]
-    if which == "ratio":
-        shown = np.log2(np.clip(values, 1 / _RATIO_LIMIT, _RATIO_LIMIT))
-        axis = _ratio_axis(dark)
-        colours = [[_ratio_colour(value) for value in row] for row in shown]
-        scale = "Colour: 1/8 to 8, on a log2 scale."
-    else:
-        scale_max = scale_max or (1.0 if which == "sums" else float(values.max()) or 1.0)
-        shown = values
-        unit = UNIT + (" per token" if which == "per_token" else "")
-        axis = colour_axis(scale_max, CIVIDIS, unit, dark, beyond(values, scale_max))
-        colours = [[hex_colour(value, scale_max) for value in row] for row in values]
-        scale = f"Colour: {range_words(scale_max, values)}."
-    rows = [MODALITY_NAMES[modality] for modality in queries]
-    columns = [MODALITY_NAMES[modality] for modality in keys]
-    figure = go.Figure(
-        go.Heatmap(
-            z=shown,
-            x=columns,
-            y=rows,
-            customdata=[[exact(value) for value in row] for row in values],
-            coloraxis="coloraxis",
-            hovertemplate="asks: %{y}<br>is asked: %{x}<br>%{customdata}<extra></extra>",
-            xgap=2,
-            ygap=2,
-        )
-    )
-    for r, c in np.ndindex(values.shape):
-        figure.add_annotation(
-            x=c,
-            y=r,
-            text=plain(short(float(values[r, c]))),
-            showarrow=False,
-            font={"size": 15, "color": ink(colours[r][c])},
-        )
-    figure.update_layout(
-        layout(title, f"{note} {DIRECTION} {scale}", dark, height=130 + 52 * len(rows)),
-        margin={"l": 70, "r": 12, "b": LEGEND_SPACE + 54},
-        coloraxis=axis,
-        shapes=[*_strips(list(keys), "x"), *_strips(list(queries), "y")],
-    )
-    figure.update_xaxes(
-        type="category",
-        tickvals=columns,
-        ticktext=[
-            f'{name}<br><span style="font-size:10px">{count} token{"s" * (count != 1)}</span>'
-            for name, count in zip(columns, counts, strict=True)
-        ],
-        tickangle=0,
-        ticklen=12,
-        range=[-0.5, len(columns) - 0.5],
-    )
-    figure.update_yaxes(type="category", ticklen=12, range=[len(rows) - 0.5, -0.5])
-    figure.update_xaxes(ticks="outside", tickcolor="rgba(0,0,0,0)", showgrid=False, zeroline=False)
-    figure.update_yaxes(ticks="outside", tickcolor="rgba(0,0,0,0)", showgrid=False, zeroline=False)
     return figure
 
 
@@ -217,22 +132,3 @@ def _separators(tokens: Sequence[Token], axis: Literal["x", "y"], dark: bool) ->
         }
         for _, _, after in _bands([token.modality for token in tokens])[:-1]
     ]
-
-
-def _ratio_axis(dark: bool) -> dict[str, Any]:
-    limit = float(np.log2(_RATIO_LIMIT))
-    last = len(_RATIO_COLOURS) - 1
-    return {
-        "cmin": -limit,
-        "cmax": limit,
-        "colorscale": [[i / last, colour] for i, colour in enumerate(_RATIO_COLOURS)],
-        "colorbar": legend_bar([-limit, 0, limit], ["1/8 or less", "1", "8 or more"], "times uniform attention", dark),
-    }
-
-
-def _ratio_colour(power: float) -> str:
-    """The colour of ``2 ** power``, ``#rrggbb``, as Plotly draws it."""
-    stops = np.array([[int(part) for part in colour[4:-1].split(",")] for colour in _RATIO_COLOURS])
-    limit = np.log2(_RATIO_LIMIT)
-    at = np.linspace(-limit, limit, len(stops))
-    return "#" + bytes(round(float(np.interp(power, at, stops[:, channel]))) for channel in range(3)).hex()

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from mmviz.figures.amounts import DIMMEST, UNIT, checked, cividis, hex_colour, ink, range_words, short
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
 from mmviz.figures.image import Pixels, Size, smaller, spotlight
-from mmviz.figures.places import stand_in
+from mmviz.figures.places import stand_in, together
 from mmviz.figures.theme import LIGHT
 from mmviz.texts import visible
 from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
 
 _INCHES = (16.0, 9.0)
 _DPI = 100
-_DIRECTIONS = {"from": "what {token} asks", "to": "who asks {token}"}
+_DIRECTIONS = {"from": "asked by {token}", "to": "who asks {token}"}
 _OTHER_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans", "WenQuanYi Micro Hei", "Noto Sans Arabic")
 _MARGIN = 0.035
 _MIDDLE = 0.47
@@ -50,19 +50,22 @@ def png(
     caption: str,
     way: str,
     direction: Literal["from", "to"],
-    token: int,
+    token: int | Sequence[int],
     size: Size | None = None,
 ) -> bytes:
     """The page as PNG. ``amounts`` ``[token]`` belong to all ``tokens``; colours go from 0 to ``scale_max``.
 
     ``way`` says how attention was looked at ("layer 6, mean over 4 heads"); ``direction`` whether the amounts are what
-    ``token`` asks (its row) or who asks it (its column). Pictures and sounds as in `picture_figure` and
-    `sound_figure`; what is missing is said to be missing. Long texts are cut with an ellipsis.
+    ``token``, or a group of tokens, asks (its row) or who asks it (its column). ``picture`` and ``size`` as in
+    `spotlight`, ``wave`` ``[sample]`` at ``rate`` (Hz), ``mel`` and ``hop_seconds`` as in `lit_mel`; what is missing is
+    said to be missing. Long texts are cut with an ellipsis.
     """
     values = checked(tokens, amounts, scale_max)
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    asked = _DIRECTIONS[direction].format(token=f"“{_clip(visible(tokens[token].label, pictures=False), 24)}”")
+    chosen = [token] if isinstance(token, int) else token
+    named = together([_clip(visible(tokens[k].label, pictures=False), 24) for k in chosen])
+    asked = _DIRECTIONS[direction].format(token=named)
     _write(figure, _MARGIN, 0.945, _clip(title, 84), size=22, weight="bold")
     _write(figure, _MARGIN, 0.9, _clip(f"Attention, {asked}: {way}. Rows ask, columns are asked.", 140), size=14)
     _draw_picture(figure, picture, tokens, values, scale_max, size)

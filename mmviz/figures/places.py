@@ -16,6 +16,8 @@ MODALITY_NAMES = {
     Modality.AUDIO: "sound",
     Modality.OTHER: "special",
 }
+NAMED = 2
+"""So many tokens of a group are named; the others are counted."""
 
 
 def grid(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
@@ -63,6 +65,14 @@ def places(tokens: Sequence[Token]) -> list[str]:
                 kind = "special token" if token.modality is Modality.OTHER else MODALITY_NAMES[token.modality]
                 found.append(f"{kind}: {visible(token.label)}")
     return found
+
+
+def together(chosen: Sequence[str]) -> str:
+    """A token, or a group of tokens, by their names: “dog”; 4 tokens: “dog”, “cat” …"""
+    quoted = [f"“{name}”" for name in chosen]
+    if len(quoted) == 1:
+        return quoted[0]
+    return f"{len(quoted)} tokens: {', '.join(quoted[:NAMED])}" + (" …" if len(quoted) > NAMED else "")
 
 
 def stand_in(modality: Modality, tokens: Sequence[Token], amounts: Sequence[float]) -> str:

@@ -7,8 +7,6 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
 from mmviz.figures.amounts import short
 from mmviz.types import Modality
 
@@ -127,20 +125,3 @@ def legend_bar(values: list[float], words: list[str], title: str, dark: bool) ->
 
 LEGEND_SPACE = 60
 """Pixels at the foot of a figure that the legend needs."""
-
-
-def placeholder(title: str, sentence: str, dark: bool) -> go.Figure:
-    """A quiet figure that says why there is nothing to see."""
-    figure = go.Figure(layout=layout(title, "", dark, height=120))
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    figure.add_annotation(
-        text="<br>".join(wrapped(sentence, 44)),
-        x=0.5,
-        y=0.5,
-        xref="paper",
-        yref="paper",
-        showarrow=False,
-        font={"size": 13, "color": theme(dark).muted},
-    )
-    return figure

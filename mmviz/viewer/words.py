@@ -110,9 +110,10 @@ WORDS: dict[str, str] = {
     "help-2": "Click to pin it; then pointing reads exact amounts. Click another one to see the difference.",
     "help-3": "Drag over several patches, words or moments to ask with all of them together.",
     "help-4": "Play the sound: each moment asks as it is heard.",
-    "help-5": "Keys: arrows go through layers and heads, Tab through tokens, Return pins, D turns the direction, Escape "
-    "unpins.",
-    "help-6": "Numbers are exact to the digits shown; in those of groups and differences the last digit may be one off.",
+    "help-5": "Keys: arrows go through layers and heads, Tab through tokens, Return pins, D turns the direction, "
+    "Escape unpins.",
+    "help-6": "Numbers are exact to the digits shown; in those of groups and differences the last digit may be one "
+    "off.",
     # the document
     "also": "Then {answers}",
     "honest": "Attention says how information is routed between tokens. It does not say what decided the answer.",

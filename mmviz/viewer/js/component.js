@@ -18,8 +18,9 @@ export function streamlitComponent({ data, parentElement, setStateValue, setTrig
     const on = {
       view(view) {
         clearTimeout(soon);
-        const run = found.viewer.header.run;
-        soon = setTimeout(() => found.tell.setStateValue("view", { ...view, run }), QUIET);
+        const { header, serial } = found.viewer;
+        const told = { ...view, run: header.run, serial };
+        soon = setTimeout(() => found.tell.setStateValue("view", told), QUIET);
       },
       need: (plane) => found.tell.setTriggerValue("need", { run: found.viewer.header.run, plane }),
     };

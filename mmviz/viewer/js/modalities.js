@@ -62,6 +62,11 @@ export class ModalitiesPanel {
       grid.append(row);
       return { asking, cells };
     });
+    // as many rows for every map, or what lies below moves away under the pointer
+    const most = Math.max(...header.maps.map((map) => here(header.streams[map.queries].modality).length));
+    for (let row = this.cells.length; row < most; row++) {
+      grid.append(make("tr", { class: "empty-row" }, make("td", {}, make("button", { class: "cell", text: "0" }))));
+    }
     this.note = make("p", { class: "note" });
     const heading = make("h3", { text: say("modalities"), title: say("modalities-help") });
     this.element.replaceChildren(make("div", { class: "line" }, heading, this.switch), grid, this.note);

@@ -1,0 +1,97 @@
+"""What is looked at, and how it is told to the viewer and read from it. No Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from mmviz.analysis.select import Direction, Way
+from mmviz.explain import Run
+from mmviz.report import plane_of, way_of
+
+Scale = Literal["view", "map"]
+Style = Literal["spotlight", "heat"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is looked at: a group of tokens of a run, in one direction, one way of looking, one style, on one scale.
+
+    ``tokens``: indices, ascending, at least one; ``versus``: the same for what is compared with them, maybe none.
+    """
+
+    tokens: tuple[int, ...]
+    versus: tuple[int, ...]
+    direction: Direction
+    way: Way
+    style: Style
+    scale: Scale
+
+
+def fitted(before: Selection | None, run: Run) -> Selection:
+    """How a new ``run`` is looked at: from its answering token, as ``before`` where it can be, else in its own way."""
+    tokens = (run.asker,)
+    if before is None:
+        return Selection(tokens, (), "from", run.way, "spotlight", "view")
+    return replace(before, tokens=tokens, versus=(), way=before.way if has(run, before.way) else run.way)
+
+
+def has(run: Run, way: Way) -> bool:
+    """Whether ``run`` can be looked at in this way."""
+    if way.method == "relevance":
+        return run.record.relevance is not None
+    if way.layer is None:
+        return True
+    return any(found.layer == way.layer and (way.head or 0) < found.heads for found in run.record.maps)
+
+
+def view_of(selection: Selection, run: Run) -> dict[str, Any]:
+    """``selection`` as the viewer takes it."""
+    return {
+        "tokens": list(selection.tokens),
+        "versus": list(selection.versus),
+        "direction": selection.direction,
+        "plane": plane_of(run.record, selection.way),
+        "style": selection.style,
+        "scale": selection.scale,
+    }
+
+
+def read_view(value: object, run: Run, serial: int) -> Selection | None:
+    """What the viewer says is looked at; None for what is no view of ``run``, since any browser may say anything, and
+    for what was chosen before the page moved the view for the ``serial``-th time."""
+    if not isinstance(value, Mapping) or value.get("run") != run.record.id or value.get("serial", serial) != serial:
+        return None
+    tokens, versus = (_indices(value.get(name), len(run.tokens)) for name in ("tokens", "versus"))
+    way = known_plane(value.get("plane"), run)
+    direction: Direction | None = _among(get_args(Direction), value.get("direction"))
+    style: Style | None = _among(get_args(Style), value.get("style"))
+    scale: Scale | None = _among(get_args(Scale), value.get("scale"))
+    if not tokens or versus is None or way is None or direction is None or style is None or scale is None:
+        return None
+    return Selection(tokens, versus, direction, way, style, scale)
+
+
+def known_plane(value: object, run: Run) -> Way | None:
+    """The way of looking whose plane ``value`` names; None for what ``run`` has not got."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return way_of(run.record, value)
+    except LookupError:
+        return None
+
+
+def _among(known: tuple[Any, ...], value: object) -> Any:
+    """The one of ``known`` that ``value`` is, else None."""
+    return next((one for one in known if one == value), None)
+
+
+def _indices(value: object, count: int) -> tuple[int, ...] | None:
+    """Token indices below ``count``, in order and each once; None where they are anything else."""
+    if not isinstance(value, list) or len(value) > count:
+        return None
+    if not all(type(one) is int and 0 <= one < count for one in value):  # True is an int as well
+        return None
+    return tuple(sorted(set(value)))

@@ -1,0 +1,55 @@
+"""How long it takes from the pointer to the picture: printed, and never asserted as a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+from viewer_page import ROOT, Show, of_size  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+MOVES = 40
+WATCH = """
+() => {
+  const root = document.querySelector('[data-mmviz=viewer]');
+  window.times = [];
+  window.longest = 0;
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
+  }).observe({ type: 'longtask' });
+  document.addEventListener('pointermove', (event) => {
+    const before = root.dataset.painted;
+    // callbacks run in the order they were asked for: this one after the viewer's own
+    queueMicrotask(() => requestAnimationFrame(() => {
+      if (root.dataset.painted !== before) window.times.push(performance.now() - event.timeStamp);
+    }));
+  });
+}
+"""
+
+
+def test_pointer_to_paint(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["", "tokens | pointer to paint, median | 95th percentile | longest task (ms)"]
+    for count in (64, 256, 1024):
+        seen = show(of_size(count))
+        seen.page.evaluate(WATCH)
+        looked = set()
+        box = seen.panel("picture").locator(".stage").bounding_box()
+        assert box is not None
+        for move in range(MOVES):
+            painted = int(seen.root.get_attribute("data-painted") or 0)
+            across, down = (0.05 + 0.9 * (move * step % MOVES) / MOVES for step in (7, 11))
+            seen.page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+            seen.page.wait_for_function(
+                f"before => Number(document.querySelector('{ROOT}').dataset.painted) > before", arg=painted
+            )
+            looked.add(seen.root.get_attribute("data-tokens"))
+        times, longest = seen.page.evaluate("[window.times, window.longest]")
+        assert len(times) >= MOVES / 2 and len(looked) > MOVES / 4, "it was painted, and another token each time"
+        median, late = np.percentile(times, [50, 95])
+        lines.append(f"{count:6} | {median:6.1f} | {late:6.1f} | {longest:6.0f}")
+    with capsys.disabled():
+        print("\n".join(lines))
