@@ -13,8 +13,8 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-    from viewer_page import Show
     from streamlit.testing.v1 import AppTest
+    from viewer_page import Show
 
 # Before torch or numpy is loaded, and for the programs that tests start: one thread a process, as several run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
