@@ -100,6 +100,10 @@ SENTENCES: dict[str, str] = {
     "model-needs-text": "The model {model} reads words only, so it needs a text with at least one word.",
     # capture and records
     "capture-missing": "Attention was looked for in {looked}, but heard in {heard}. No map is shown.",
+    "capture-changed": "Tensors of the attention of {name} were written over after the run. Look at it before the "
+    "model runs on, or run it again.",
+    "relevance-fused": "The attention of {name} ran in a fused kernel, which keeps no weights to take gradients of. "
+    "Run the model with eager attention for relevance.",
     "map-keys": "The attention of {name} has {keys} keys for {values} values, so it is not shown.",
     "map-parity": "The attention of {name} does not reproduce its module's output (off by {parity:.1e}), "
     "so it is not shown.",

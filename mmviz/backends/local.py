@@ -18,7 +18,6 @@ from torch import Tensor
 import mmviz
 from mmviz.backends import Progress, Stop, never, quiet
 from mmviz.capture import attention_map, listening, relevance
-from mmviz.capture.listen import ROUTE
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.types import Answer, AttentionRecord, Card, Drop, Modality, Randomise, Request, Sample, Uniform
 
@@ -101,7 +100,7 @@ class LocalBackend:
             "milliseconds": {
                 name: round((end - start) * 1e3, 2) for name, start, end in zip(stages, clock, clock[1:], strict=False)
             },
-            "route": ROUTE,
+            "route": heard[0].route,
             "parity": max(parity for _, parity in gated),
         }
         return AttentionRecord(
