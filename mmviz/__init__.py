@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ from mmviz.types import (
 
 if TYPE_CHECKING:
     from mmviz.backends.local import LocalBackend
+    from mmviz.capture.listen import capture
 
 __all__ = [
     "AttentionMap",
@@ -35,13 +37,16 @@ __all__ = [
     "Run",
     "Sample",
     "Token",
+    "capture",
     "explain",
     "make_sample",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """`LocalBackend` brings torch, so it comes when it is asked for."""
+    """What brings torch comes when it is asked for."""
+    if name == "capture":  # the package is the function as well
+        return import_module("mmviz.capture")
     if name != "LocalBackend":
         raise AttributeError(f"module 'mmviz' has no attribute {name!r}")
     from mmviz.backends.local import LocalBackend

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,23 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.modality import modality_matrix
 from mmviz.analysis.select import Direction, Way, looked, weights
+from mmviz.analysis.views import view_of
 from mmviz.inputs import make_sample
 from mmviz.io import from_bytes, place, to_bytes
 from mmviz.texts import sentence
-from mmviz.types import AttentionRecord, Change, Modality, Request, Sample, Token
+from mmviz.types import (
+    AttentionRecord,
+    CaptureError,
+    Change,
+    LongMap,
+    MmvizError,
+    Modality,
+    Request,
+    Rollout,
+    Sample,
+    Token,
+    View,
+)
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
@@ -28,6 +41,24 @@ class Run:
 
     sample: Sample
     record: AttentionRecord
+    kept: Callable[[View], NDArray[np.float32]] | None = None
+    """Answers views of a record without all its weights, where it was made."""
+
+    def __post_init__(self) -> None:
+        if self.record.batch is not None:
+            raise CaptureError("run-batch", count=self.record.batch)
+
+    def view(self, view: View) -> NDArray[np.float32]:
+        """A part of the attention: of the record where it has all weights, else of what is kept where it was made.
+
+        Raises ``MmvizError`` (``view-gone``) where nothing is kept any more.
+        """
+        is_long = self.record.is_long if isinstance(view, Rollout) else isinstance(self.record.maps[view.map], LongMap)
+        if not is_long:
+            return view_of(self.record, view)
+        if self.kept is None:
+            raise MmvizError("view-gone")
+        return self.kept(view)
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -177,5 +208,6 @@ def run_sample(
     changes: tuple[Change, ...] = (), relevance: bool = False,
 ) -> Run:  # fmt: skip
     """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
-    (record,) = (backend or _local()).run([Request(model, sample, changes, seed, relevance)])
-    return Run(sample, record)
+    backend = backend or _local()
+    (record,) = backend.run([Request(model, sample, changes, seed, relevance)])
+    return Run(sample, record, partial(backend.view, record.id))

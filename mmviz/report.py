@@ -19,10 +19,10 @@ from mmviz.figures.words import pieces
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE, log_mel
 from mmviz.texts import sentence, visible
 from mmviz.types import AttentionRecord, Modality, Sample, Sound, Token
-from mmviz.viewer.bins import bins, small
 from mmviz.viewer.codes import encode as to_codes
 from mmviz.viewer.container import Section, encode, room
 from mmviz.viewer.pack import html
+from mmviz.viewer.small import small, small_bins
 from mmviz.viewer.words import ABOUT, WORDS
 
 LIMIT = 16_000_000
@@ -150,7 +150,7 @@ class Scene:
         return {
             "run": record.id,
             "streams": {stream: _stream(tokens) for stream, tokens in record.streams.items()},
-            "bins": {stream: bins(tokens) for stream, tokens in record.streams.items()},
+            "bins": {stream: small_bins(tokens) for stream, tokens in record.streams.items()},
             "maps": [
                 {"name": one.name, "layer": one.layer, "queries": one.queries, "keys": one.keys, "heads": one.heads}
                 for one in record.maps

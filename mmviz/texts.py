@@ -102,12 +102,41 @@ SENTENCES: dict[str, str] = {
     "capture-missing": "Attention was looked for in {looked}, but heard in {heard}. No map is shown.",
     "capture-changed": "Tensors of the attention of {name} were written over after the run. Look at it before the "
     "model runs on, or run it again.",
-    "relevance-fused": "The attention of {name} ran in a fused kernel, which keeps no weights to take gradients of. "
-    "Run the model with eager attention for relevance.",
+    "capture-kind": "Attention is heard in a torch.nn.Module, but this is {kind}. Pass the model itself.",
+    "capture-nothing": "No attention was heard in {model}. Looked for: scaled_dot_product_attention, multi-head "
+    "attention of torch, and a softmax that feeds a matrix product. What ran: {ran}.{missed}",
+    "capture-not-run": "The model {model} was not run while mmviz listened. Call it inside the with-block.",
+    "capture-calls": "The model was called {count} times; choose one with call=0 to {last}: {calls}.",
+    "capture-call": "There is no call {call}; the model was called {count} times, counted from 0.",
+    "capture-map": "There is no attention {name!r} in this call; there is: {known}.",
+    "capture-batch": "There is no sample {batch} in this batch of {count}, counted from 0.",
+    "capture-batch-choose": "There are {count} samples in this batch; choose one with batch=0 to {last}.",
+    "capture-tokens": "{count} tokens were given ({name}), but attention was heard between: {streams}. Give as many "
+    "tokens as one of these has, or a mapping of these names to tokens.",
+    "capture-token-kind": "A token is a string or an mmviz.Token, not {kind}.",
+    "capture-unheard-kernel": "{module} ran {kernel}, which mmviz cannot listen to: its attention is missing here.",
+    "capture-unheard-softmax": "{module} made a softmax of shape {shape} that fed no matrix product mmviz knows. If it "
+    "is attention, it is missing here.",
+    "capture-unheard-module": "{module} ran, and its name says attention, but none was heard in it.",
+    "capture-silent": "In {name}, {count} of {of} queries may ask nobody (all their keys are masked): their rows "
+    "are 0.",
+    "capture-uncompared": "The output of {name} was written over after the attention, so attention times values was "
+    "not compared with it.",
+    "flow-streams": "The {flow} needs self-attention of one stream in all maps, but there is attention between "
+    "{pairs}.",
+    "relevance-graph": "Gradients do not reach the attention of {name} from this logit. Run the model with gradients "
+    "(no torch.no_grad), and pass a logit of the same run.",
+    "map-long": "The attention of {name} is {queries:,} x {keys:,}, too long to hold all its weights. Look at a part: "
+    "rows, columns or a zoom.",
+    "view-gone": "This run is no longer kept where it was made, so only its overview can be shown. Run it again.",
+    "view-head": "There is no head {head} to look at; there are {count}, counted from 0.",
+    "view-edges": "Edges of bins ascend and lie between 0 and {count}.",
+    "view-tokens": "There is no token {token} to look at; there are {count}, counted from 0.",
     "map-keys": "The attention of {name} has {keys} keys for {values} values, so it is not shown.",
     "map-parity": "The attention of {name} does not reproduce its module's output (off by {parity:.1e}), "
     "so it is not shown.",
     "map-shape": "The attention of {name} has the shape {shape}, but [head, query, key] is expected.",
+    "run-batch": "This record holds a batch of {count} samples. Choose one: record.row(0).",
     "map-negative": "The attention of {name} holds a weight that is negative or not a number, so it is not shown.",
     "map-rows": "The attention of {name} does not add up to 1 for every query (off by {worst:.1e}), "
     "so it is not shown.",

@@ -8,9 +8,10 @@ import threading
 import numpy as np
 import pytest
 import torch
+from gated import attention_map
 from torch import nn
 
-from mmviz.capture import Heard, attention_map, listening, relevance
+from mmviz.capture import Heard, capture, relevance
 from mmviz.models.toy import PaperModel
 from mmviz.models.trio import Trio, TrioConfig, TrioInput
 from mmviz.types import CaptureError
@@ -40,15 +41,16 @@ def some_input(rows: int = 1, text: int = 5) -> TrioInput:
 
 
 def test_maps_equal_a_softmax_written_independently(trio: Trio) -> None:
-    seen: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+    given: list[tuple[torch.Tensor, torch.Tensor | None]] = []
     handles = [
-        block.attention.register_forward_pre_hook(lambda module, args: seen.append(args)) for block in trio.blocks
+        block.attention.register_forward_pre_hook(lambda module, args: given.append(args)) for block in trio.blocks
     ]
-    with torch.no_grad(), listening(trio, LAYERS) as heard:
+    with torch.no_grad(), capture(trio, expected=LAYERS) as seen:
         trio(some_input())
+    heard = seen.everything
     for handle in handles:
         handle.remove()
-    for layer, (one, (x, mask)) in enumerate(zip(heard, seen, strict=True)):
+    for layer, (one, (x, mask)) in enumerate(zip(heard, given, strict=True)):
         attention = trio.blocks[layer].attention
         query, key = (
             (part(x[0]).double().detach().numpy()).reshape(x.shape[1], 4, 48)
@@ -66,8 +68,9 @@ def test_maps_equal_a_softmax_written_independently(trio: Trio) -> None:
 def test_padding_gets_nothing_and_real_rows_still_sum_to_one(trio: Trio) -> None:
     batch = some_input(rows=2)
     batch.has_image[0] = False
-    with torch.no_grad(), listening(trio, LAYERS) as heard:
+    with torch.no_grad(), capture(trio, expected=LAYERS) as seen:
         trio(batch)
+    heard = seen.everything
     without, full = heard[0].weights
     image = slice(1 + 5 + 1, 1 + 5 + 100)  # all but the first image token, which is the absent token
     assert float(without[:, :, image].abs().max()) == 0.0 and float(full[:, :, image].min()) > 0
@@ -86,7 +89,7 @@ def test_a_row_answers_the_same_alone_and_beside_a_longer_one(trio: Trio) -> Non
 def test_the_watched_model_answers_the_same_to_the_bit(trio: Trio) -> None:
     with torch.no_grad():
         before = trio(some_input()).logits
-        with listening(trio, LAYERS):
+        with capture(trio, expected=LAYERS):
             watched = trio(some_input()).logits
         after = trio(some_input()).logits
     assert torch.equal(before, watched) and torch.equal(before, after)
@@ -101,13 +104,14 @@ def test_nothing_stays_behind_after_a_crash(trio: Trio) -> None:
         raise RuntimeError("in the middle")
 
     handle = trio.blocks[3].register_forward_pre_hook(crash)
-    with pytest.raises(RuntimeError, match="in the middle"), listening(trio, LAYERS):
+    with pytest.raises(RuntimeError, match="in the middle"), capture(trio, expected=LAYERS):
         trio(some_input())
     handle.remove()
     assert hooks(trio) == 0
     assert torch.overrides._get_current_function_mode_stack() == []
-    with torch.no_grad(), listening(trio, LAYERS) as heard:
+    with torch.no_grad(), capture(trio, expected=LAYERS) as seen:
         trio(some_input())
+    heard = seen.everything
     assert [one.module for one in heard] == list(LAYERS)
 
 
@@ -116,11 +120,12 @@ def test_two_threads_do_not_mix(trio: Trio) -> None:
     together = threading.Barrier(2)
 
     def listen(pieces: int) -> None:
-        with torch.no_grad(), listening(trio) as heard:
+        with torch.no_grad(), capture(trio) as seen:
             together.wait(30)
             for _ in range(3):
                 trio(some_input(text=pieces))
             together.wait(30)
+        heard = seen.everything
         shapes[pieces] = {one.weights.shape[-1] for one in heard}
         assert [one.module for one in heard] == list(LAYERS) * 3
 
@@ -136,16 +141,21 @@ def test_two_threads_do_not_mix(trio: Trio) -> None:
 def test_what_another_thread_runs_is_not_heard() -> None:
     module = PaperModel()
     x = torch.eye(2)[None, None]
-    with listening(module) as heard:
+    with capture(module) as seen:
         other = threading.Thread(target=module, args=(x,))
         other.start()
         other.join()
         torch.softmax(x, -1) @ x  # in no module: nobody's attention
-    assert heard == []
+    heard = seen.everything
+    assert heard == ()
 
 
 def test_missing_attention_is_an_error_that_names_what_was_heard(trio: Trio) -> None:
-    with pytest.raises(CaptureError) as refusal, torch.no_grad(), listening(trio, (*LAYERS, "blocks.6.attention")):
+    with (
+        pytest.raises(CaptureError) as refusal,
+        torch.no_grad(),
+        capture(trio, expected=(*LAYERS, "blocks.6.attention")),
+    ):
         trio(some_input())
     assert "blocks.6.attention" in str(refusal.value) and "blocks.5.attention" in str(refusal.value)
 
@@ -153,8 +163,9 @@ def test_missing_attention_is_an_error_that_names_what_was_heard(trio: Trio) -> 
 def test_the_paper_model_attends_as_on_paper() -> None:
     module = PaperModel()
     x = torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]])
-    with listening(module, ("attention",)) as heard:
+    with capture(module, expected=("attention",)) as seen:
         logits = module(x)
+    heard = seen.everything
     found, _ = attention_map(heard[0], 0, "words", "words")
     own = math.exp(1 / math.sqrt(2)) / (math.exp(1 / math.sqrt(2)) + 1)
     assert np.allclose(found.weights, [[[own, 1 - own], [1 - own, own]]], atol=1e-6)
@@ -164,8 +175,9 @@ def test_the_paper_model_attends_as_on_paper() -> None:
 def test_a_replaced_map_is_what_the_model_uses() -> None:
     module = PaperModel()
     x = torch.tensor([[[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]]])
-    with listening(module, ("attention",), lambda weights: torch.full_like(weights, 1 / 3)) as heard:
+    with capture(module, expected=("attention",), replace=lambda weights: torch.full_like(weights, 1 / 3)) as seen:
         logits = module(x)
+    heard = seen.everything
     found, parity = attention_map(heard[0], 0, "words", "words")
     assert np.allclose(found.weights, 1 / 3) and parity < 1e-6
     assert torch.allclose(logits, torch.tensor([2 / 3, 1 / 3]))
@@ -174,7 +186,7 @@ def test_a_replaced_map_is_what_the_model_uses() -> None:
 def heard_with(**changes: torch.Tensor) -> Heard:
     weights = torch.softmax(torch.randn(1, 2, 3, 4), -1)
     value = torch.randn(1, 2, 4, 5)
-    parts = {"weights": weights, "value": value, "mixed": weights @ value} | changes
+    parts = {"weights": weights, "value": value, "output": weights @ value} | changes
     return Heard("somewhere", **parts)
 
 
@@ -182,9 +194,9 @@ def heard_with(**changes: torch.Tensor) -> Heard:
     ("changes", "code"),
     [
         ({"weights": torch.rand(2, 3, 4)}, "map-shape"),
-        ({"weights": torch.full((1, 2, 3, 4), 0.3), "mixed": torch.full((1, 2, 3, 4), 0.3) @ torch.ones(1, 2, 4, 5),
+        ({"weights": torch.full((1, 2, 3, 4), 0.3), "output": torch.full((1, 2, 3, 4), 0.3) @ torch.ones(1, 2, 4, 5),
           "value": torch.ones(1, 2, 4, 5)}, "map-rows"),
-        ({"mixed": torch.zeros(1, 2, 3, 5)}, "map-parity"),
+        ({"output": torch.zeros(1, 2, 3, 5)}, "map-parity"),
         ({"value": torch.randn(1, 2, 6, 5)}, "map-keys"),
     ],
 )  # fmt: skip
@@ -205,8 +217,9 @@ def test_relevance_of_one_layer_is_gradient_times_weight() -> None:
     torch.manual_seed(1)
     module = PaperModel()
     x = torch.randn(1, 1, 3, 2, requires_grad=True)
-    with listening(module, ("attention",)) as heard:
+    with capture(module, expected=("attention",)) as seen:
         logits = module(x)
+    heard = seen.everything
     found = relevance(logits[0], heard)
     # logit 0 is the mean over queries of sum_k A[q, k] x[k, 0], so dlogit/dA[q, k] = x[k, 0] / 3
     weights = heard[0].weights[0, 0].detach()

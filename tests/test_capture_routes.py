@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from gated import attention_map
 from torch import Tensor, nn
 
-from mmviz.capture import Heard, attention_map, listening, relevance
-from mmviz.capture.ear import BY_HAND, FUSED, FUSED_LSE
+from mmviz.capture import Heard, capture, relevance
+from mmviz.capture.ear import BY_HAND, FUSED_LSE
 from mmviz.capture.exact import Exact
 from mmviz.types import CaptureError
 
@@ -57,8 +58,9 @@ def heard_of(module: nn.Module, *given: Any, **named: Any) -> tuple[Heard, Any]:
     """The only attention of a module, whose output must be what it is when nobody listens, to the bit."""
     with torch.no_grad():
         alone = module(*given, **named)
-        with listening(module) as heard:
+        with capture(module) as seen:
             watched = module(*given, **named)
+        heard = seen.everything
     first, other = (one[0] if isinstance(one, tuple) else one for one in (alone, watched))
     assert torch.equal(first, other)
     (one,) = heard
@@ -88,15 +90,15 @@ def test_a_fused_kernel_is_read_exactly(options: dict[str, Any], reference: dict
     grouped = {"enable_gqa": True} if kv_heads < HEADS else {}
     module = Attend(lambda *given: F.scaled_dot_product_attention(*given, **options, **grouped))
     heard, _ = heard_of(module, query, key, value)
-    assert heard.route == (FUSED if grouped else FUSED_LSE)
+    assert heard.route == FUSED_LSE
     expected = eager(query, key, **reference).numpy()
     for row in range(BATCH):
         found, parity = attention_map(heard, 0, "queries", "keys", row)
         assert np.abs(found.weights - expected[row]).max() < 3e-6 and parity < 1e-5
         exact = Exact(heard, row)
-        assert np.abs(exact.rows(1, [5, 0, 36]) - expected[row, 1][[5, 0, 36]]).max() < 3e-6
-        assert np.abs(exact.columns(2, [52, 3]) - expected[row, 2][:, [52, 3]]).max() < 3e-6
-        assert np.abs(exact.zoom(3, slice(4, 9), slice(10, 30)) - expected[row, 3][4:9, 10:30]).max() < 3e-6
+        assert np.abs(exact.rows([5, 0, 36], 1) - expected[row, 1][[5, 0, 36]]).max() < 3e-6
+        assert np.abs(exact.columns([52, 3], 2) - expected[row, 2][:, [52, 3]]).max() < 3e-6
+        assert np.abs(exact.zoom(range(4, 10), range(10, 31), 3) - expected[row, 3][4:9, 10:30]).max() < 3e-6
 
 
 @pytest.mark.parametrize(("dtype", "near"), [(torch.bfloat16, 5e-5), (torch.float16, 5e-5)])
@@ -123,13 +125,26 @@ def test_gradients_flow_while_it_is_heard() -> None:
     query, key, value = (one.requires_grad_() for one in tensors())
     module = Attend(F.scaled_dot_product_attention)
     expected = torch.autograd.grad(module(query, key, value).sum(), [query, key, value])
-    with listening(module) as heard:
+    with capture(module) as seen:
         found = torch.autograd.grad(module(query, key, value).sum(), [query, key, value])
+    heard = seen.everything
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     assert heard[0].route == FUSED_LSE
     with pytest.raises(CaptureError) as refusal:
         relevance(query.sum(), heard)
-    assert refusal.value.code == "relevance-fused"
+    assert refusal.value.code == "relevance-graph"
+
+
+def test_relevance_through_a_fused_kernel_is_that_of_the_weights_it_hides() -> None:
+    query, key, value = (one[..., :QUERIES, :].requires_grad_() for one in tensors())
+    with capture(Attend(F.scaled_dot_product_attention)) as seen:
+        logit = seen.model(query, key, value).pow(2).sum()
+    weights = eager(query, key).float()
+    (gradient,) = torch.autograd.grad((weights @ value).pow(2).sum(), weights)
+    expected = (gradient * weights).clamp(min=0).mean(1).detach().numpy()
+    for batch in range(BATCH):
+        found = relevance(logit, seen.everything, batch)
+        assert np.abs(found - expected[batch]).max() < 1e-5 * expected.max()
 
 
 def by_hand_of(product: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
@@ -224,8 +239,9 @@ def test_a_transformer_encoder_is_heard_layer_by_layer() -> None:
     x, padded = torch.randn(BATCH, 9, 32), torch.arange(9) >= torch.tensor([9, 5])[:, None]
     with torch.no_grad():
         alone = module(x, src_key_padding_mask=padded)
-        with listening(module) as heard:
+        with capture(module) as seen:
             watched = module(x, src_key_padding_mask=padded)
+        heard = seen.everything
     # without a listener torch takes its fast path, which computes in another order and leaves padding at zero
     assert torch.allclose(alone[~padded], watched[~padded], atol=1e-5)
     assert [one.module for one in heard] == [f"layers.{k}.self_attn" for k in range(3)]
@@ -244,8 +260,8 @@ def test_an_overview_is_the_mean_of_its_uneven_bins(lse: bool, request: pytest.F
     request.addfinalizer(lambda: torch.set_num_threads(before))
     torch.manual_seed(3)
     query, key, value = (torch.randn(1, HEADS, 700, SIZE) for _ in range(3))
-    options = {} if lse else {"enable_gqa": True}
-    heard, _ = heard_of(Attend(lambda *given: F.scaled_dot_product_attention(*given, **options)), query, key, value)
+    size = SIZE if lse else SIZE // 2  # values of another size: a kernel that keeps the sums to itself
+    heard, _ = heard_of(Attend(F.scaled_dot_product_attention), query, key, value[..., :size])
     assert (heard.lse is not None) == lse
     rows, columns = [0, 1, 300, 700], [0, 256, 257, 600, 690, 700]
     found = Exact(heard).overview(rows, columns)
@@ -270,7 +286,7 @@ def test_a_query_that_may_ask_nobody_gives_nothing(grouped: bool) -> None:
     options = {"attn_mask": mask, "enable_gqa": grouped}
     heard, _ = heard_of(Attend(lambda *given: F.scaled_dot_product_attention(*given, **options)), query, key, value)
     exact = Exact(heard)
-    full, columns = exact.full(), exact.columns(0, range(KEYS))
+    full, columns = exact.full(), exact.columns(range(KEYS), 0)
     assert np.isfinite(full).all() and full[:, 3].sum() == 0
     assert np.abs(full[:, 4] - eager(query, key)[0, :, 4].numpy()).max() < 3e-6
     assert np.abs(columns - full[0]).max() < 3e-6
@@ -281,7 +297,7 @@ def test_what_was_written_over_is_refused() -> None:
     heard, _ = heard_of(Attend(F.scaled_dot_product_attention), query, key, value)
     key[0, 0, 0] += 1
     with pytest.raises(CaptureError) as refusal:
-        Exact(heard).rows(0, [0])
+        Exact(heard).rows([0], 0)
     assert refusal.value.code == "capture-changed"
 
 
@@ -294,8 +310,9 @@ def test_threads_on_one_shared_model_do_not_mix() -> None:
         generator = torch.Generator().manual_seed(number)
         for _ in range(60):
             x = torch.randn(1, 3 + number, 32, generator=generator)
-            with torch.no_grad(), listening(module) as heard:
+            with torch.no_grad(), capture(module) as seen:
                 module(x, x, x, need_weights=False)
+            heard = seen.everything
             if len(heard) != 1 or heard[0].shape != (1, HEADS, 3 + number, 3 + number):
                 wrong.append(f"{number}: {[one.shape for one in heard]}")
             elif attention_map(heard[0], 0, "t", "t")[1] > 1e-5:

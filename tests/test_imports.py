@@ -18,23 +18,26 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
-STAGES = "types texts assets_path io inputs models capture backends analysis figures viewer report explain training"
+STAGES = (
+    "types bins texts assets_path io inputs models capture backends analysis figures viewer report explain training"
+)
 MAY_IMPORT = {
     "__init__": STAGES,
     "texts": "",
     "types": "texts",
+    "bins": "types",
     "assets_path": "texts",
     "io": "types texts",
     "inputs": "types texts assets_path",
     "models": "types inputs texts assets_path",
-    "capture": "types texts",
+    "capture": "types bins texts",
     "backends": "types io inputs models texts assets_path",
     "backends.local": "types io inputs models capture texts assets_path",  # the one place where the two meet
     "analysis": "types texts",
     "figures": "types texts",
-    "viewer": "types texts",
+    "viewer": "types bins texts",
     "report": "types io inputs viewer analysis figures texts",
-    "explain": "types io inputs backends viewer report analysis.select analysis.modality figures texts",
+    "explain": "types io inputs backends viewer report analysis.select analysis.modality analysis.views figures texts",
     "training": "types inputs models backends analysis texts assets_path",
     "app": STAGES,
     "cli": STAGES,
@@ -163,7 +166,7 @@ def test_a_public_name_is_never_hidden_by_the_module_it_comes_from(before: str) 
     code = f"""
 import types, mmviz, {before}
 for time in 1, 2:
-    modules = [name for name in mmviz.__all__ if isinstance(getattr(mmviz, name), types.ModuleType)]
+    modules = [name for name in mmviz.__all__ if isinstance(getattr(mmviz, name), types.ModuleType) and not callable(getattr(mmviz, name))]
     assert not modules, (time, modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

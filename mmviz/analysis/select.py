@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.flow import rollout
 from mmviz.texts import sentence
-from mmviz.types import AttentionMap, AttentionRecord
+from mmviz.types import AttentionMap, AttentionRecord, LongMap
 
 Method = Literal["mean", "head", "rollout", "relevance"]
 Direction = Literal["from", "to"]
@@ -57,7 +57,7 @@ class Way:
         return ":".join(str(part) for part in (self.method, self.layer, self.head) if part is not None)
 
 
-def find_layer(record: AttentionRecord, layer: int, streams: Streams | None = None) -> AttentionMap:
+def find_layer(record: AttentionRecord, layer: int, streams: Streams | None = None) -> AttentionMap | LongMap:
     """The attention map of ``layer``; of the streams (queries, keys), where the layer has more than one map.
 
     Raises ``LookupError`` where there is none, or more than one to choose from.
@@ -148,7 +148,7 @@ def _asked(found: NDArray[np.float64], token: int | Sequence[int], direction: Di
     return np.asarray(np.take(found, group, axis=axis).mean(axis=axis))
 
 
-def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap]:
+def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap | LongMap]:
     pairs = {(found.queries, found.keys) for found in record.maps}
     if streams is None and len(pairs) == 1:
         streams = next(iter(pairs))

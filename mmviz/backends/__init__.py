@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from mmviz.types import AttentionRecord, Card, Request
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.types import AttentionRecord, Card, Request, View
 
 Progress = Callable[[int, int], None]
 """Called with how many requests are done, and how many there are."""
@@ -33,4 +36,11 @@ class Backend(Protocol):
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
     ) -> tuple[AttentionRecord, ...]:
         """One record a request, in order; fewer where ``stop`` said so. Raises ``MmvizError``."""
+        ...
+
+    def view(self, record_id: str, view: View) -> NDArray[np.float32]:
+        """A part of the attention of a record that was made here and is too long to hold all its weights.
+
+        Raises ``MmvizError``: ``view-gone`` where it is no longer kept.
+        """
         ...

@@ -6,20 +6,22 @@ import copy
 import platform
 import threading
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import mmviz
 from mmviz.backends import Progress, Stop, never, quiet
-from mmviz.capture import attention_map, listening, relevance
+from mmviz.backends.shelf import Shelf
+from mmviz.capture import capture
+from mmviz.capture.kept import Kept
 from mmviz.models import CATALOGUE, Model, load_model
-from mmviz.types import Answer, AttentionRecord, Card, Drop, Modality, Randomise, Request, Sample, Uniform
+from mmviz.types import Answer, AttentionRecord, Card, Drop, Modality, Randomise, Request, Sample, Uniform, View
 
 
 def best_device() -> str:
@@ -35,6 +37,7 @@ class LocalBackend:
         self.device = device or best_device()
         self._models: dict[str, Model] = dict(models or {})
         self._controls: dict[tuple[str, int], Model] = {}
+        self._shelf = Shelf()
         self._lock = threading.Lock()
 
     def models(self) -> tuple[Card, ...]:
@@ -53,6 +56,13 @@ class LocalBackend:
                 records.append(self._run(request))
             progress(len(records), len(requests))
         return tuple(records)
+
+    def view(self, record_id: str, view: View) -> NDArray[np.float32]:
+        """A part of the attention of a record that was made here and is too long to hold all its weights.
+
+        Raises ``MmvizError``: ``view-gone`` where it is no longer kept, ``CaptureError`` for what is not there.
+        """
+        return self._shelf.get(record_id).view(view)
 
     def _model(self, name: str) -> Model:
         if name not in self._models:
@@ -75,14 +85,19 @@ class LocalBackend:
         prepared = model.prepare(_without(request))
         clock.append(time.perf_counter())
         uniform = _uniform if any(isinstance(change, Uniform) for change in request.changes) else None
-        with torch.set_grad_enabled(request.relevance), listening(model.module, model.listen.modules, uniform) as heard:
+        listen = model.listen
+        with (
+            torch.set_grad_enabled(request.relevance),
+            capture(model.module, expected=listen.modules if listen else (), replace=uniform) as seen,
+        ):
             logits = model(prepared.tensors)
         probabilities = logits.detach().float().softmax(-1).cpu().numpy()
         clock.append(time.perf_counter())
-        queries, keys = model.listen.queries, model.listen.keys
-        gated = [attention_map(one, layer, queries, keys) for layer, one in enumerate(heard)]
-        maps = tuple(found for found, _ in gated)
-        relevant = relevance(logits[int(logits.argmax())], heard) if request.relevance else None
+        taken = seen.record(prepared.streams)
+        if taken.is_long:
+            self._shelf.put(taken.id, Kept(seen))
+        wants_relevance = request.relevance and not taken.is_long and len(taken.streams) == 1
+        relevant = seen.relevance(logits[int(logits.argmax())]) if wants_relevance else None
         clock.append(time.perf_counter())
         order = np.argsort(-probabilities, kind="stable")
         stages = ("prepare", "model", "capture")
@@ -94,22 +109,20 @@ class LocalBackend:
             "changes": [str(change) for change in request.changes],
             "device": self.device,
             "device_name": _device_name(self.device),
-            "dtype": maps[0].dtype,
+            "dtype": taken.made_by["dtype"],
             "seed": request.seed,
             "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},
             "milliseconds": {
                 name: round((end - start) * 1e3, 2) for name, start, end in zip(stages, clock, clock[1:], strict=False)
             },
-            "route": heard[0].route,
-            "parity": max(parity for _, parity in gated),
+            "routes": taken.made_by["routes"],
+            "parity": taken.made_by["parity"],
         }
-        return AttentionRecord(
-            id=uuid.uuid4().hex,
-            streams=prepared.streams,
-            maps=maps,
+        return replace(
+            taken,
             answers=tuple(Answer(model.card.answers[k], float(probabilities[k])) for k in order),
             made_by=made_by,
-            notices=prepared.notices,
+            notices=(*prepared.notices, *taken.notices),
             relevance=relevant,
         )
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmviz.backends import Progress, Stop, never, quiet
 from mmviz.io import from_recording, made_by, to_recording
 from mmviz.models import CATALOGUE
 from mmviz.models.cards import trio_card
-from mmviz.types import AttentionRecord, Card, MmvizError, Request, Sample
+from mmviz.types import AttentionRecord, Card, MmvizError, Request, Sample, View
 
 _Key = tuple[str, str, tuple[str, ...], int]
 
@@ -46,6 +49,10 @@ class ReplayBackend:
             records.append(self._find(request))
             progress(len(records), len(requests))
         return tuple(records)
+
+    def view(self, record_id: str, view: View) -> NDArray[np.float32]:
+        """Recordings keep nothing beside the record. Raises ``MmvizError`` (``view-gone``)."""
+        raise MmvizError("view-gone")
 
     def _find(self, request: Request) -> AttentionRecord:
         if request.model not in CATALOGUE:

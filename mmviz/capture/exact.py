@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import TypeVar
@@ -20,115 +21,224 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.heard import Heard
+from mmviz.types import CaptureError, Modality, Token
 
 STRIP = 256
 """Rows that are worked out at once."""
+KINDS = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.OTHER)
 _LOG2E = math.log2(math.e)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """All that one pass over the weights gives, see `mmviz.types.LongMap`."""
+
+    overview: NDArray[np.float32]
+    given: NDArray[np.float32]
+    got: NDArray[np.float32]
+    largest: NDArray[np.float32]
+
+
 class Exact:
-    """The weights of one ``heard`` attention for batch ``row``: any part of them, exact, without all of them."""
+    """The weights of one ``heard`` attention for sample ``batch``: any part of them, exact, without all of them.
 
-    def __init__(self, heard: Heard, row: int = 0):
+    Heads, queries and keys count from 0; ``head`` None stands for the mean over the heads. Tensors that the model wrote
+    over after the run raise ``CaptureError`` (``capture-changed``), tokens that are not there (``view-tokens``).
+    """
+
+    def __init__(self, heard: Heard, batch: int = 0):
         self.heard = heard
-        _, self.heads, self.queries, self.keys = heard.shape
-        self.row = row
-        self._lse: dict[int, Tensor] = {}
+        count, self.heads, self.queries, self.keys = heard.shape
+        if not 0 <= batch < count:
+            raise CaptureError("capture-batch", batch=batch, count=count)
+        self.batch = batch
+        self._sums: dict[int, Tensor] = {}
 
-    def rows(self, head: int, chosen: Sequence[int]) -> NDArray[np.float32]:
-        """``[len(chosen), key]``: what these queries give."""
-        return _out(self._strip(head, torch.as_tensor(chosen, dtype=torch.long)))
+    def rows(self, chosen: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
+        """What these queries give, ``[len(chosen), key]``."""
+        rows = self._indices(chosen, self.queries)
+        return self._mean(head, lambda one: self.strip(one, rows))
 
-    def columns(self, head: int, chosen: Sequence[int]) -> NDArray[np.float32]:
-        """``[query, len(chosen)]``: what these keys get."""
-        keys = torch.as_tensor(chosen, dtype=torch.long)
-        parts = [self._strip(head, rows, keys) for rows in _strips(self.queries)]
-        return _out(torch.cat(parts))
+    def columns(self, chosen: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
+        """What these keys get, ``[query, len(chosen)]``."""
+        keys = self._indices(chosen, self.keys)
+        return self._mean(head, lambda one: torch.cat([self.strip(one, rows, keys) for rows in strips(self.queries)]))
 
-    def zoom(self, head: int, queries: slice, keys: slice) -> NDArray[np.float32]:
-        """``[query, key]`` within two slices."""
-        rows = torch.arange(self.queries)[queries]
-        return _out(self._strip(head, rows, torch.arange(self.keys)[keys]))
+    def zoom(
+        self, query_edges: Sequence[int], key_edges: Sequence[int], head: int | None = None
+    ) -> NDArray[np.float32]:
+        """Mean weights in a window, ``[bin of queries, bin of keys]``; edges ascend, and a token apart give weights."""
+        rows, keys = _within(query_edges, self.queries), _within(key_edges, self.keys)
+        window = torch.arange(keys[0], keys[-1])
+        offsets = [edge - keys[0] for edge in keys]
+        return self._mean(head, lambda one: torch.from_numpy(self._pooled(one, rows, offsets, window)))
 
     def full(self) -> NDArray[np.float32]:
-        """``[head, query, key]``: everything; for short inputs."""
+        """Everything, ``[head, query, key]``; for short inputs."""
         every = torch.arange(self.queries)
-        return np.stack([_out(self._strip(head, every)) for head in range(self.heads)])
+        return np.stack([_out(self.strip(head, every)) for head in range(self.heads)])
 
     def overview(self, query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float32]:
-        """``[head, bin of queries, bin of keys]``: the mean weight in each bin, for uneven bins.
+        """Mean weights in uneven bins, ``[head, bin of queries, bin of keys]``; edges ascend, from 0 to all tokens."""
+        rows, keys = _within(query_edges, self.queries), _within(key_edges, self.keys)
+        return np.stack(each(lambda head: self._pooled(head, rows, keys, None), self.heads)).astype(np.float32)
 
-        ``query_edges`` and ``key_edges`` go from 0 to the number of queries and keys, ascending.
+    def modality_matrix(self, queries: Sequence[Token], keys: Sequence[Token]) -> NDArray[np.float32]:
+        """Attention between modalities, ``[head, asking, asked]`` in the order image, text, audio, other: what a query
+        gives to all keys of a modality together, mean over the queries; 0 where there are none.
+
+        Raises ``CaptureError`` (``map-tokens``) where the tokens are not as many as the queries and keys.
         """
-        found = np.stack(each_head(lambda head: self._pooled(head, query_edges, key_edges), self.heads))
-        area = np.outer(np.diff(query_edges), np.diff(key_edges))
-        return np.asarray(found / area, dtype=np.float32)
+        if (len(queries), len(keys)) != (self.queries, self.keys):
+            shape = (self.queries, self.keys)
+            raise CaptureError("map-tokens", name=self.heard.module, shape=shape, expected=(len(queries), len(keys)))
+        asking, asked = members(queries).double(), members(keys)
 
-    def _pooled(self, head: int, query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float64]:
-        """Sums of the weights in each bin: rows are summed first, which leaves little to sum by keys."""
-        found = np.zeros((len(query_edges) - 1, len(key_edges) - 1))
-        for at, (first, after) in enumerate(pairwise(query_edges)):
-            total = torch.zeros(self.keys, dtype=torch.float64, device=self.heard.value.device)
-            for rows in _strips(after - first):
-                total += self._strip(head, rows + first).sum(0, dtype=torch.float64)
-            found[at] = np.add.reduceat(total.cpu().numpy(), np.asarray(key_edges[:-1]))
-        return found
+        def of(head: int) -> NDArray[np.float64]:
+            given = [self.strip(head, rows).cpu() @ asked for rows in strips(self.queries)]
+            return (asking.T @ torch.cat(given).double() / asking.sum(0).clamp(min=1)[:, None]).numpy()
 
-    def _strip(self, head: int, rows: Tensor, keys: Tensor | None = None) -> Tensor:
-        """Weights of some rows, ``[row, key]`` or ``[row, len(keys)]``, on the device where the model ran."""
+        return np.stack(each(of, self.heads)).astype(np.float32)
+
+    def survey(
+        self, query_edges: Sequence[int], key_edges: Sequence[int], queries: Sequence[Token], keys: Sequence[Token]
+    ) -> Survey:
+        """The overview, the sums by modality and the largest weights, in one pass over the weights."""
+        rows, columns = _within(query_edges, self.queries), _within(key_edges, self.keys)
+        asking, asked = members(queries), members(keys)
+
+        def of(head: int) -> tuple[NDArray[np.float64], Tensor, Tensor, float]:
+            given, got, largest = [], torch.zeros(4, self.keys), 0.0
+
+            def also(first: int, made: Tensor) -> None:
+                nonlocal largest
+                here = made.cpu()
+                given.append(here @ asked)
+                got.add_(asking[first : first + len(here)].T @ here)
+                largest = max(largest, float(here.max()))
+
+            return self._pooled(head, rows, columns, None, also), torch.cat(given), got.T, largest
+
+        parts = list(zip(*each(of, self.heads), strict=True))
+        overview, given, got, largest = (np.stack([np.asarray(one, np.float32) for one in part]) for part in parts)
+        return Survey(overview, given, got, largest)
+
+    def strip(self, head: int, rows: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Weights of some rows, ``[row, key]`` or ``[row, len(keys)]``, float32 on the device where the model ran."""
         heard = self.heard
         heard.check_unchanged()
         with torch.no_grad(), torch.inference_mode(False):
             rows = rows.to(heard.value.device)
             if heard.weights is not None:
-                made = heard.weights[self.row, head].detach()[rows]
+                made = heard.weights[self.batch, head].detach()[rows]
                 return (made if keys is None else made[:, keys.to(made.device)]).float()
-            lse = self._row_sums(head)
-            if lse is None and keys is not None:
-                if head not in self._lse:
-                    self._lse[head] = self._all_sums(head)
-                lse = self._lse[head]
+            sums = self._row_sums(head, needed=keys is not None)
             scores = self._scores(head, rows, keys)
-            if lse is None:
-                return _softmax(scores)
-            return torch.exp2(scores.sub_(lse[rows, None]).mul_(_LOG2E)).nan_to_num_(0.0)
+            if sums is None:
+                return torch.softmax(scores, -1).nan_to_num_(0.0)
+            made = scores.sub_(sums[rows, None]).mul_(_LOG2E).exp2_()
+            return made if self._is_finite(head) else made.nan_to_num_(0.0)  # a query that may ask nobody gives nothing
+
+    def gradient_strip(self, head: int, rows: Tensor, gradient: Tensor) -> Tensor:
+        """Gradients of the weights of some rows, ``[row, key]``, from those of `Heard.mixed` for this sample,
+        ``gradient`` ``[head, query, d_v]``: ``dA = dmixed V^T``."""
+        shared = self.heads // self.heard.value.shape[1]
+        value = self.heard.value[self.batch, head // shared].detach().float()
+        return gradient[head][rows.to(value.device)].float() @ value.T
+
+    def _pooled(
+        self, head: int, query_edges: Sequence[int], key_edges: Sequence[int], window: Tensor | None,
+        also: Callable[[int, Tensor], None] = lambda first, made: None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Mean weights in each bin: rows are summed first, which leaves little to sum by keys."""
+        first, count = query_edges[0], query_edges[-1] - query_edges[0]
+        widths = np.diff(query_edges)
+        device = self.heard.value.device
+        bins = torch.from_numpy(np.repeat(np.arange(len(widths)), widths)).to(device)
+        sums = torch.zeros(len(widths), self.keys if window is None else len(window), device=device)
+        for rows in strips(count):
+            made = self.strip(head, rows + first, window)
+            sums.index_add_(0, bins[rows.to(device)], made)
+            also(int(rows[0]) + first, made)
+        found = np.add.reduceat(sums.cpu().numpy(), np.asarray(key_edges[:-1]), axis=1, dtype=np.float64)
+        return np.asarray(found / np.outer(widths, np.diff(key_edges)))
+
+    def _mean(self, head: int | None, part: Callable[[int], Tensor]) -> NDArray[np.float32]:
+        """One head, or the mean over all."""
+        if head is not None:
+            if not 0 <= head < self.heads:
+                raise CaptureError("view-head", head=head, count=self.heads)
+            return _out(part(head))
+        return np.asarray(np.mean([_out(one) for one in each(part, self.heads)], axis=0, dtype=np.float64), np.float32)
+
+    def _indices(self, chosen: Sequence[int], count: int) -> Tensor:
+        for one in chosen:
+            if not 0 <= one < count:
+                raise CaptureError("view-tokens", token=one, count=count)
+        return torch.as_tensor([int(one) for one in chosen], dtype=torch.long)
 
     def _scores(self, head: int, rows: Tensor, keys: Tensor | None) -> Tensor:
         """Scaled and masked scores in float32; a key that takes no part has minus infinity."""
         heard = self.heard
         assert heard.query is not None and heard.key is not None
         shared = heard.query.shape[1] // heard.key.shape[1]
-        query = heard.query[self.row, head][rows].float() * heard.scale
-        key = heard.key[self.row, head // shared]
+        query = heard.query[self.batch, head].detach()[rows].float() * heard.scale
+        key = heard.key[self.batch, head // shared].detach()
         if keys is not None:
             key = key[keys.to(key.device)]
         scores = query @ key.float().T
         columns = torch.arange(self.keys, device=scores.device) if keys is None else keys.to(scores.device)
         if heard.mask is not None:
-            mask = heard.mask.expand(*heard.shape)[self.row, head]
+            mask = heard.mask.expand(*heard.shape)[self.batch, head].detach()
             part = mask[rows] if keys is None else mask[rows][:, columns]
             scores = scores.masked_fill_(~part, -math.inf) if part.dtype is torch.bool else scores.add_(part.float())
         if heard.causal:
             scores.masked_fill_(columns[None] > rows[:, None], -math.inf)
         return scores
 
-    def _row_sums(self, head: int) -> Tensor | None:
-        return None if self.heard.lse is None else self.heard.lse[self.row, head, : self.queries].float()
+    def _row_sums(self, head: int, needed: bool) -> Tensor | None:
+        """The log-sum-exp of every row: the kernel's; else, where it is ``needed``, worked out once."""
+        if head not in self._sums:
+            if self.heard.lse is not None:
+                self._sums[head] = self.heard.lse[self.batch, head, : self.queries].float()
+            elif needed:
+                device = self.heard.value.device
+                parts = [
+                    torch.logsumexp(self._scores(head, rows.to(device), None), -1) for rows in strips(self.queries)
+                ]
+                self._sums[head] = torch.cat(parts)
+        return self._sums.get(head)
 
-    def _all_sums(self, head: int) -> Tensor:
-        """The log-sum-exp of every row, where no kernel gave it."""
-        parts = [torch.logsumexp(self._scores(head, rows.to(self.heard.value.device), None), -1)
-                 for rows in _strips(self.queries)]  # fmt: skip
-        return torch.cat(parts)
+    def _is_finite(self, head: int) -> bool:
+        return bool(torch.isfinite(self._sums[head]).all())
 
 
-def each_head(work: Callable[[int], T], heads: int) -> list[T]:
-    """``work(head)`` for every head, spread over threads of which each computes alone.
+def members(tokens: Sequence[Token]) -> Tensor:
+    """``[token, 4]``: 1 where the token is of the modality, in the order of `KINDS`."""
+    return torch.tensor([[token.modality is kind for kind in KINDS] for token in tokens], dtype=torch.float32)
+
+
+def strips(count: int) -> Iterator[Tensor]:
+    """The indices of ``count`` rows, `STRIP` at a time."""
+    for first in range(0, count, STRIP):
+        yield torch.arange(first, min(first + STRIP, count))
+
+
+def _within(edges: Sequence[int], count: int) -> list[int]:
+    """Edges that ascend within ``count`` tokens. Raises ``CaptureError`` (``view-edges``) for others."""
+    found = [int(edge) for edge in edges]
+    if len(found) < 2 or found[0] < 0 or found[-1] > count or any(one >= other for one, other in pairwise(found)):
+        raise CaptureError("view-edges", count=count)
+    return found
+
+
+def each(work: Callable[[int], T], count: int) -> list[T]:
+    """``work(k)`` for k from 0 to ``count``, spread over threads of which each computes alone.
 
     Small tiles on several torch threads at once wait for each other more than they compute.
     """
-    return list(_workers(torch.get_num_threads()).map(work, range(heads)))
+    return list(_workers(torch.get_num_threads()).map(work, range(count)))
 
 
 @cache
@@ -146,16 +256,6 @@ def _workers(count: int) -> ThreadPoolExecutor:
     torch.set_num_threads(count)  # what the threads to come begin with, which the workers have changed
     together.wait()
     return pool
-
-
-def _strips(count: int) -> Iterator[Tensor]:
-    for first in range(0, count, STRIP):
-        yield torch.arange(first, min(first + STRIP, count))
-
-
-def _softmax(scores: Tensor) -> Tensor:
-    """A query that may ask nobody gives nothing."""
-    return torch.softmax(scores, -1).nan_to_num_(0.0)
 
 
 def _out(weights: Tensor) -> NDArray[np.float32]:

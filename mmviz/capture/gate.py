@@ -2,32 +2,112 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmviz.bins import bins
 from mmviz.capture.exact import Exact
 from mmviz.capture.heard import Heard
-from mmviz.types import AttentionMap, CaptureError
+from mmviz.types import AttentionMap, CaptureError, LongMap, Notice, Token, check_rows
 
-PARITY = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+PARITY = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 """Largest difference between A.V and what the module used, relative to the largest value."""
+BINS = 512
+"""Bins a side of the overview of a long map."""
+TRIED = 64
+"""Rows of a long map that are checked in full."""
 
 
-def attention_map(heard: Heard, layer: int, queries: str, keys: str, row: int = 0) -> tuple[AttentionMap, float]:
-    """The map of one heard attention for batch ``row``, and its measured parity (a relative difference).
+@dataclass(frozen=True)
+class Checked:
+    """``parity``: the largest relative difference between A.V and the module's own output; None where that was written
+    over. ``notices``: what a reader should know of the map."""
 
-    Raises ``CaptureError``: not 4-D, key count unlike the values', rows that do not sum to 1, or A.V that does not
-    reproduce the module's own output.
+    parity: float | None
+    notices: tuple[Notice, ...]
+
+
+def gate_short(
+    heard: Heard, layer: int, queries: str, keys: str, batch: int | None = None
+) -> tuple[AttentionMap, Checked]:
+    """The map of one heard attention with all its weights; of one sample of the batch, or where ``batch`` is None of
+    all: ``[batch, head, query, key]``, where there are several.
+
+    Raises ``CaptureError``: not 4-D, key count unlike the values', weights that are negative or not numbers, rows that
+    do not sum to 1, or A.V that does not reproduce the module's own output.
     """
+    check_shape(heard)
+    samples = range(heard.shape[0]) if batch is None else [batch]
+    found = []
+    parities = []
+    for sample in samples:
+        weights = Exact(heard, sample).full()
+        check_rows(heard.module, weights, heard.dtype)
+        parities.append(_parity(heard, sample, range(heard.shape[2]), weights))
+        found.append(weights)
+    made = np.stack(found) if len(found) > 1 else found[0]
+    silent = int((made.sum(-1) == 0).all(-2).sum())
+    of = made.shape[-2] * len(found)
+    known = [parity for parity in parities if parity is not None]
+    checked = Checked(max(known, default=None), _notices(heard, silent, of))
+    return AttentionMap(heard.module, layer, queries, keys, made, heard.dtype), checked
+
+
+def gate_long(
+    exact: Exact, layer: int, queries: str, keys: str, streams: Mapping[str, Sequence[Token]]
+) -> tuple[LongMap, Checked]:
+    """The map of an input too long for all its weights: sums over all of them, and `TRIED` rows checked in full.
+
+    Raises ``CaptureError`` as `gate_short` does.
+    """
+    heard = exact.heard
+    check_shape(heard)
+    asking, asked = streams[queries], streams[keys]
+    query_edges, key_edges = bins(asking, BINS), bins(asked, BINS)
+    survey = exact.survey(query_edges, key_edges, asking, asked)
+    made = LongMap(
+        heard.module, layer, queries, keys, survey.overview, tuple(query_edges), tuple(key_edges), survey.given,
+        survey.got, survey.largest, heard.dtype,
+    )  # fmt: skip
+    rows = sorted({round(row) for row in np.linspace(0, exact.queries - 1, TRIED)})
+    weights = np.stack([exact.rows(rows, head) for head in range(exact.heads)])
+    check_rows(heard.module, weights, heard.dtype)
+    silent = int((survey.given.sum(-1) == 0).all(0).sum())
+    return made, Checked(_parity(heard, exact.batch, rows, weights), _notices(heard, silent, exact.queries))
+
+
+def check_shape(heard: Heard) -> None:
+    """Raises ``CaptureError`` where weights are not 4-D, or the keys are not as many as the values."""
     if heard.weights is not None and heard.weights.ndim != 4:
         raise CaptureError("map-shape", name=heard.module, shape=tuple(heard.weights.shape))
-    exact = Exact(heard, row).full()
-    value, mixed = (tensor[row].detach().double().cpu() for tensor in (heard.value, heard.mixed))
-    if value.shape[-2] != exact.shape[-1]:
-        raise CaptureError("map-keys", name=heard.module, keys=exact.shape[-1], values=value.shape[-2])
-    weights = torch.from_numpy(exact).double()
-    value = value.repeat_interleave(weights.shape[0] // value.shape[0], 0)
+    keys, values = heard.shape[3], heard.value.shape[-2]
+    if keys != values:
+        raise CaptureError("map-keys", name=heard.module, keys=keys, values=values)
+
+
+def _parity(heard: Heard, sample: int, rows: Sequence[int], weights: NDArray[np.float32]) -> float | None:
+    """How far A.V of some rows is from the module's own output. Raises ``CaptureError`` where it is too far."""
+    if not heard.is_output_whole:
+        return None
+    value = heard.value[sample].detach().double().cpu()
+    mixed = heard.mixed[sample].detach()[:, torch.tensor(rows, device=heard.value.device)].double().cpu()
+    made = torch.from_numpy(weights).double()
+    value = value.repeat_interleave(made.shape[0] // value.shape[0], 0)
     scale = max(float(mixed.abs().max()), 1e-30)
-    parity = float((torch.matmul(weights, value) - mixed).abs().max()) / scale
+    parity = float((torch.matmul(made, value) - mixed).abs().max()) / scale
     if not parity <= PARITY[heard.dtype]:
         raise CaptureError("map-parity", name=heard.module, parity=parity)
-    return AttentionMap(heard.module, layer, queries, keys, exact, heard.dtype), parity
+    return parity
+
+
+def _notices(heard: Heard, silent: int, of: int) -> tuple[Notice, ...]:
+    found = []
+    if silent:
+        found.append(Notice("capture-silent", {"name": heard.module, "count": silent, "of": of}))
+    if not heard.is_output_whole:
+        found.append(Notice("capture-uncompared", {"name": heard.module}))
+    return tuple(found)

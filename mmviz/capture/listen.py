@@ -1,58 +1,78 @@
-"""A context that hears attention, and knows in which module it happened.
-
-The watched model is not changed: functions are seen through a `TorchFunctionMode` of this thread alone (`ear`), module
-names come from hooks that are gone when the context ends, also after an exception.
-"""
+"""A context that hears the attention of one model, in this thread alone."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ear import Ear
-from mmviz.capture.heard import Heard
+from mmviz.capture.missed import Kernels
+from mmviz.capture.path import Path
+from mmviz.capture.seen import Seen
 from mmviz.types import CaptureError
 
 
 @contextmanager
-def listening(
-    module: nn.Module, expected: Sequence[str] = (), replace: Callable[[Tensor], Tensor] | None = None
-) -> Iterator[list[Heard]]:
-    """Hear the attention of ``module`` in this thread while the context lasts; the list fills as it runs.
+def capture(
+    model: nn.Module, *, expected: Sequence[str] = (), replace: Callable[[Tensor], Tensor] | None = None
+) -> Iterator[Seen]:
+    """Hear the attention of ``model`` while the context lasts: ``with capture(model) as seen: model(**inputs)``.
+
+    The model is not changed, and its output is what it is when nobody listens: to the bit where it calls
+    ``scaled_dot_product_attention`` or multiplies by hand; to rounding where torch would take the fast path of
+    ``nn.TransformerEncoder``, which steps aside. What ``torch.compile`` made of it runs uncompiled meanwhile.
+    Functions are seen through modes of this thread alone, module paths come from hooks; all are gone when the context
+    ends, also after an exception.
 
     ``expected``: module paths that must each be heard exactly once, in this order; raises ``CaptureError``
     (``capture-missing``) at the end otherwise, naming what was looked for and what was heard.
     ``replace``: what the model is to use instead of the weights it made by hand (a control, e.g. uniform attention).
+    Raises ``CaptureError`` (``capture-kind``) for what is no module.
     """
-    where: list[str] = []
-    thread = threading.get_ident()
-
-    def enter(name: str) -> Callable[..., None]:
-        def hook(*_: Any) -> None:
-            if threading.get_ident() == thread:
-                where.append(name)
-
-        return hook
-
-    def leave(*_: Any) -> None:
-        if threading.get_ident() == thread and where:
-            where.pop()
-
-    handles = []
-    ear = Ear(where, replace)
-    try:
-        for name, part in module.named_modules():
-            handles.append(part.register_forward_pre_hook(enter(name)))
-            handles.append(part.register_forward_hook(leave, always_call=True))
-        with ear:
-            yield ear.heard
-    finally:
-        for handle in handles:
-            handle.remove()
+    if not isinstance(model, nn.Module):
+        raise CaptureError("capture-kind", kind=type(model).__name__)
+    path = Path()
+    ear = Ear(path, replace)
+    kernels = None if expected else Kernels(ear, path)
+    with ExitStack() as stack:
+        if any(_is_compiled(part) for part in model.modules()):
+            stack.enter_context(_uncompiled())
+        stack.enter_context(path.following(model))
+        if kernels:
+            stack.enter_context(kernels)
+        stack.enter_context(ear)
+        yield Seen(model, ear, path, kernels)
     found = [heard.module for heard in ear.heard]
     if expected and found != list(expected):
         raise CaptureError("capture-missing", looked=", ".join(expected), heard=", ".join(found) or "nothing")
+
+
+def _is_compiled(part: nn.Module) -> bool:
+    return hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) is not None
+
+
+_lock = threading.Lock()
+_holders = 0
+_stance = ExitStack()
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Compiled models run as they were written. Torch knows one stance for all threads, so the first to come takes it
+    and the last to leave gives it back; the models of other threads run uncompiled meanwhile, with the same results."""
+    global _holders
+    with _lock:
+        if _holders == 0:
+            _stance.enter_context(torch.compiler.set_stance("force_eager"))
+        _holders += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _stance.close()

@@ -31,10 +31,10 @@ class Prepared:
 
 
 class Model(Protocol):
-    """What mmviz asks of a model."""
+    """What mmviz asks of a model. ``listen`` None: whatever attention is heard in it, named by `Prepared.streams`."""
 
     card: Card
-    listen: Listen
+    listen: Listen | None
     module: torch.nn.Module
 
     def prepare(self, sample: Sample) -> Prepared:

@@ -54,7 +54,7 @@ class Bundled:
         self.module.to(device=device, dtype=torch.float32).eval()
         self.device = device
         layers = range(config.layers)
-        self.listen = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)
+        self.listen: Listen | None = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Logits ``[answer]``."""

@@ -1,0 +1,143 @@
+"""Attention through all layers, exact, without a matrix of all tokens by all tokens: a few rows are carried along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmviz.capture.exact import Exact, each, strips
+from mmviz.capture.heard import Heard
+from mmviz.types import CaptureError
+
+Mean = Callable[[Tensor], Tensor]
+"""The mean over heads of what flows from some rows, ``[row, key]``."""
+
+
+def rollout_rows(layers: Sequence[Exact], start: NDArray[np.float64]) -> NDArray[np.float32]:
+    """``start @ rollout``, ``[row, key]``: one-hot rows of ``start`` ``[row, query]`` give rows of the rollout, rows
+    that share 1 among several queries give their mean.
+
+    Formula and source: Abnar and Zuidema 2020, section 3, as in `mmviz.analysis.flow.rollout`; the rows are carried
+    down from the last layer, so that nothing larger than ``start`` is kept.
+    """
+    carried = torch.from_numpy(np.ascontiguousarray(start, np.float32))
+    for layer in reversed(layers):
+        mean = _weights_of(layer)
+
+        def part(rows: Tensor, carried: Tensor = carried, mean: Mean = mean) -> Tensor:
+            made = mean(rows)
+            shared = carried[:, rows] / (1 + made.sum(1))
+            found = shared @ made
+            found[:, rows] += shared
+            return found
+
+        carried = _added(part, layer.queries)
+    return carried.numpy()
+
+
+def rollout_columns(layers: Sequence[Exact], chosen: Sequence[int]) -> NDArray[np.float32]:
+    """``rollout[:, chosen]``, ``[query, len(chosen)]``, carried up from the first layer."""
+    carried = torch.zeros(layers[0].keys, len(chosen))
+    carried[torch.as_tensor(chosen), torch.arange(len(chosen))] = 1
+    for layer in layers:
+        mean = _weights_of(layer)
+
+        def part(rows: Tensor, carried: Tensor = carried, mean: Mean = mean) -> Tensor:
+            made = mean(rows)
+            return (made @ carried + carried[rows]) / (1 + made.sum(1, keepdim=True))
+
+        carried = torch.cat(_spread(part, layer.queries))
+    return carried.numpy()
+
+
+def relevance_rows(layers: Sequence[Exact], logit: Tensor, start: NDArray[np.float64]) -> NDArray[np.float32]:
+    """``start @ (R - I)``, ``[row, key]``: gradient relevance of self-attention layers for ``logit``; see `relevance`.
+
+    The weights' gradients come strip by strip from those of attention's output (``dA = dmixed V^T``), so that fused
+    kernels will do. R - I is carried, not R: what attention added would drown in rounding beside 1.
+    Raises ``CaptureError`` (``relevance-graph``) where ``logit`` has no gradients towards the attention.
+    """
+    gradients = _gradients(logit, [layer.heard for layer in layers])
+    first = torch.from_numpy(np.ascontiguousarray(start, np.float32))
+    carried = torch.zeros_like(first)
+    for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
+        mean = _weights_of(layer, gradient[layer.batch])
+
+        def part(rows: Tensor, now: Tensor = carried + first, mean: Mean = mean) -> Tensor:
+            return now[:, rows] @ mean(rows)
+
+        carried = carried + _added(part, layer.queries)
+    return carried.numpy()
+
+
+def relevance(logit: Tensor, heard: Sequence[Heard], batch: int = 0) -> NDArray[np.float32]:
+    """Relevance ``[query, key]`` of self-attention layers for ``logit`` (Chefer, Gur and Wolf 2021, section 3.1).
+
+    Per layer ``A' = mean over heads of max(0, dlogit/dA * A)``, then ``R <- R + A' R`` from the first layer up, with
+    ``R = I`` at the start.  ``heard`` must still be in the graph.  Returned is ``R - I``: what attention added.
+    Raises ``CaptureError`` (``relevance-graph``) where ``logit`` has no gradients towards the attention.
+    """
+    layers = [Exact(one, batch) for one in heard]
+    return relevance_rows(layers, logit, np.eye(layers[-1].queries))
+
+
+def _weights_of(layer: Exact, gradient: Tensor | None = None) -> Mean:
+    """The weights of some rows of ``layer``, mean over heads; with ``gradient``, what of them adds to a logit."""
+
+    def mean(rows: Tensor) -> Tensor:
+        total = None
+        for head in range(layer.heads):
+            made = layer.strip(head, rows)
+            if gradient is not None:
+                made = made.mul_(layer.gradient_strip(head, rows, gradient)).clamp_(min=0)
+            total = made if total is None else total.add_(made)
+        assert total is not None
+        return total.div_(layer.heads).cpu()
+
+    return mean
+
+
+def _gradients(logit: Tensor, heard: Sequence[Heard]) -> list[Tensor]:
+    """Gradients of what each attention made of its values, ``[batch, head, query, d_v]``."""
+    for one in heard:
+        if not (logit.requires_grad and one.output.requires_grad):
+            raise CaptureError("relevance-graph", name=one.module)
+    found = torch.autograd.grad(logit, [one.output for one in heard], retain_graph=True, allow_unused=True)
+    arranged = []
+    for one, gradient in zip(heard, found, strict=True):
+        if gradient is None:
+            raise CaptureError("relevance-graph", name=one.module)
+        arranged.append(one.arrange(gradient))
+    return arranged
+
+
+def _spread(part: Callable[[Tensor], Tensor], count: int) -> list[Tensor]:
+    """``part`` of every strip of rows, in order, over threads of which each computes alone."""
+    every = list(strips(count))
+
+    def work(k: int) -> Tensor:
+        with torch.no_grad(), torch.inference_mode(False):
+            return part(every[k])
+
+    return each(work, len(every))
+
+
+def _added(part: Callable[[Tensor], Tensor], count: int) -> Tensor:
+    """The sum of ``part`` over all strips, in their order; few of them are kept at once."""
+    every = list(strips(count))
+    total: Tensor | None = None
+    for first in range(0, len(every), 8):
+        some = every[first : first + 8]
+
+        def work(k: int, some: list[Tensor] = some) -> Tensor:
+            with torch.no_grad(), torch.inference_mode(False):
+                return part(some[k])
+
+        for made in each(work, len(some)):
+            total = made if total is None else total.add_(made)
+    assert total is not None
+    return total

@@ -1,0 +1,67 @@
+"""Attention that nobody caught, so that it can be named: fused kernels called past the ear, softmaxes that fed no
+product, modules whose name promises attention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmviz.capture.ear import Ear
+from mmviz.capture.path import Path
+from mmviz.types import Notice
+
+_KERNEL = re.compile(r"attention|multi_?head|transformer_encoder_layer|flash_fwd|flash_attn", re.IGNORECASE)
+_PROMISE = re.compile(r"attention|attn", re.IGNORECASE)
+
+
+class Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Names the fused attention operators that run in this thread without ``ear`` having called them."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, ear: Ear, path: Path):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ear, self.path = ear, path
+        self.found: dict[tuple[str, str], None] = {}
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if not self.ear.is_inside and self.path and _is_kernel(func):
+            self.found[self.path.module, _name(func)] = None
+        return func(*args, **(kwargs or {}))
+
+
+def missed(ear: Ear, path: Path, kernels: Iterable[tuple[str, str]], names: Mapping[str, str]) -> list[Notice]:
+    """Notices for what may be attention and is not in the record; ``names``: module path -> the class of the module."""
+    notices = [Notice("capture-unheard-kernel", {"module": module, "kernel": kernel}) for module, kernel in kernels]
+    left = [made for made in ear.softmaxes if not made.is_heard and len(made.shape) > 2]
+    seen = {(made.module, made.shape): made for made in left}.values()
+    notices += [Notice("capture-unheard-softmax", {"module": made.module, "shape": list(made.shape)}) for made in seen]
+    told = {heard.module for heard in ear.heard} | {made.module for made in left} | {module for module, _ in kernels}
+    for module in path.ran:
+        near = [other for other in told if _is_within(other, module) or _is_within(module, other)]
+        if module and _PROMISE.search(names.get(module, "")) and not near:
+            notices.append(Notice("capture-unheard-module", {"module": module}))
+            told.add(module)
+    return notices
+
+
+_known: dict[Any, bool] = {}
+
+
+def _is_kernel(func: Any) -> bool:
+    if func not in _known:
+        _known[func] = bool(_KERNEL.search(_name(func)))
+    return _known[func]
+
+
+def _name(func: Any) -> str:
+    return str(getattr(func, "_overloadpacket", None) or getattr(func, "__name__", func))
+
+
+def _is_within(module: str, other: str) -> bool:
+    return other == "" or module == other or module.startswith(f"{other}.")

@@ -1,0 +1,107 @@
+"""Which tokens ask and which are asked in what was heard: token streams and their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+
+from mmviz.capture.heard import Heard
+from mmviz.types import CaptureError, Modality, Token
+
+TOKENS, MEMORY = "tokens", "memory"
+Given = Sequence[str | Token] | Mapping[str, Sequence[str | Token]] | None
+
+
+def streams_of(heard: Sequence[Heard], given: Given) -> tuple[dict[str, tuple[Token, ...]], list[tuple[str, str]]]:
+    """Token streams by name, and the names of the streams of queries and keys of each of ``heard``.
+
+    Streams are told apart by their number of tokens, and by the names of the modules' inputs: what is asked across is
+    ``memory``, and so is what attends to itself outside of the part of the model that asks across. Queries that follow
+    keys of earlier calls are the last ones of their stream. ``given``: tokens for one stream, or for several by these
+    names or by others, where their number tells which is meant; streams without any get plain numbers.
+    Raises ``CaptureError`` (``capture-tokens``, ``capture-token-kind``).
+    """
+    sides = _sides(heard)
+    sizes = {
+        side: sorted({size for pair in sides for own, size, _ in pair if own == side}) for side in (TOKENS, MEMORY)
+    }
+
+    def name(side: str, size: int) -> str:
+        return side if len(sizes[side]) == 1 else f"{side} ({size})"
+
+    counts = {name(side, size): size for side, found in sizes.items() for size in found}
+    called = {stream: (stream, _numbered(count)) for stream, count in counts.items()} | _named(given, counts)
+    streams: dict[str, tuple[Token, ...]] = {}
+    pairs = []
+    for pair in sides:
+        names = []
+        for side, size, last in pair:
+            stream, tokens = called[name(side, size)]
+            if last < size:
+                stream, tokens = f"last {last} of {stream}", tokens[-last:]
+            streams[stream] = tokens
+            names.append(stream)
+        pairs.append((names[0], names[1]))
+    return streams, pairs
+
+
+_Side = tuple[str, int, int]
+"""Which stream, how many tokens it has, and how many of them, the last ones, take part."""
+
+
+def _sides(heard: Sequence[Heard]) -> list[tuple[_Side, _Side]]:
+    """The sides of the queries and of the keys."""
+    across = [one.module for one in heard if _is_across(one)]
+    asking = _common([name.split(".") for name in across])  # the part of the model that asks across
+    sides = []
+    for one in heard:
+        _, _, queries, keys = one.shape
+        if _is_across(one):
+            sides.append(((TOKENS, queries, queries), (MEMORY, keys, keys)))
+            continue
+        is_asking = not across or one.module.split(".")[: len(asking)] == asking
+        side = TOKENS if is_asking else MEMORY
+        sides.append(((side, keys, queries), (side, keys, keys)))
+    return sides
+
+
+def _common(paths: Sequence[Sequence[str]]) -> list[str]:
+    """The parts that all paths begin with."""
+    return [found[0] for found in takewhile(lambda found: len(set(found)) == 1, zip(*paths, strict=False))]
+
+
+def _is_across(one: Heard) -> bool:
+    _, _, queries, keys = one.shape
+    return one.relation == "cross" or queries > keys or (queries < keys and one.relation != "cached")
+
+
+def _named(given: Given, counts: Mapping[str, int]) -> dict[str, tuple[str, tuple[Token, ...]]]:
+    """For streams that were given tokens, by the names they have here: the names they are given, and the tokens."""
+    if given is None:
+        return {}
+    many = given if isinstance(given, Mapping) else {None: given}
+    found: dict[str, tuple[str, tuple[Token, ...]]] = {}
+    for name, tokens in many.items():
+        made = as_tokens(tokens)
+        fitting = [stream for stream, count in counts.items() if count == len(made) and stream not in found]
+        wanted = TOKENS if name is None else name
+        chosen = wanted if wanted in fitting else fitting[0] if len(fitting) == 1 else None
+        if chosen is None:
+            known = ", ".join(f"{stream} ({count})" for stream, count in counts.items())
+            raise CaptureError("capture-tokens", count=len(made), name=name or "a list", streams=known)
+        found[chosen] = (name or chosen, made)
+    return found
+
+
+def as_tokens(given: Sequence[str | Token]) -> tuple[Token, ...]:
+    """Tokens as they are; strings as tokens of the text without a place."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise CaptureError("capture-token-kind", kind=f"{type(given).__name__}; give a list of them")
+    for one in given:
+        if not isinstance(one, (str, Token)):
+            raise CaptureError("capture-token-kind", kind=type(one).__name__)
+    return tuple(one if isinstance(one, Token) else Token(Modality.TEXT, one) for one in given)
+
+
+def _numbered(count: int) -> tuple[Token, ...]:
+    return tuple(Token(Modality.OTHER, str(k)) for k in range(count))

@@ -1,0 +1,51 @@
+"""The nouns of mmviz: frozen, self-checking, with read-only arrays.
+
+Axes, wherever an attention array appears: ``[head, query, key]``.  A query (a row) asks, a key (a column) is asked,
+and every row sums to 1, but where a query may ask nobody: its row is 0.  Places are in the ORIGINAL input: pixels of
+the picture as the user sees it (after EXIF turning), seconds of the sound, characters of the text; so that no figure
+ever guesses a grid.
+"""
+
+from __future__ import annotations
+
+from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
+from mmviz.types.maps import TOLERANCE, AttentionMap, LongMap, check_rows
+from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
+from mmviz.types.requests import Card, Change, Drop, Randomise, Request, Uniform
+from mmviz.types.samples import Picture, Sample, Sound, frozen
+from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token, Where
+
+__all__ = [
+    "TOLERANCE",
+    "Answer",
+    "AttentionMap",
+    "AttentionRecord",
+    "CaptureError",
+    "Card",
+    "Change",
+    "Chars",
+    "Columns",
+    "Drop",
+    "InputError",
+    "LongMap",
+    "MmvizError",
+    "Modality",
+    "Notice",
+    "Picture",
+    "PixelBox",
+    "Randomise",
+    "Request",
+    "Rollout",
+    "Rows",
+    "Sample",
+    "Seconds",
+    "Sound",
+    "Token",
+    "Uniform",
+    "View",
+    "Where",
+    "Zoom",
+    "check_rows",
+    "frozen",
+    "is_batch",
+]

@@ -1,0 +1,70 @@
+"""Tokens and their places in the original inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Modality(StrEnum):
+    """What a token comes from; ``OTHER`` are special tokens."""
+
+    IMAGE = "image"
+    TEXT = "text"
+    AUDIO = "audio"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class PixelBox:
+    """A rectangle in pixels of the original picture, ``x0 <= x < x1``."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        if not (self.x0 < self.x1 and self.y0 < self.y1):
+            raise ValueError(f"an empty box: {self}")
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A stretch of the original sound, in seconds."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"an empty stretch of time: {self}")
+
+
+@dataclass(frozen=True)
+class Chars:
+    """A stretch of the original text, in characters (Python string indices)."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"an empty stretch of text: {self}")
+
+
+Where = PixelBox | Seconds | Chars | None
+_PLACES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token and its place; ``where`` is None for special tokens and for a modality's "absent" token."""
+
+    modality: Modality
+    label: str
+    where: Where = None
+
+    def __post_init__(self) -> None:
+        if self.where is not None and not isinstance(self.where, _PLACES.get(self.modality, type(None))):
+            raise ValueError(f"a token of {self.modality} cannot lie at {self.where}")
