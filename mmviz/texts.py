@@ -103,6 +103,9 @@ SENTENCES: dict[str, str] = {
     "capture-changed": "Tensors of the attention of {name} were written over after the run. Look at it before the "
     "model runs on, or run it again.",
     "capture-kind": "Attention is heard in a torch.nn.Module, but this is {kind}. Pass the model itself.",
+    "capture-script": "A TorchScript module does not say what runs inside it. Listen to the model it was made from.",
+    "capture-dropout": "The attention of {name} ran with dropout on, which leaves weights out at random. Call "
+    "model.eval() before the model runs.",
     "capture-nothing": "No attention was heard in {model}. Looked for: scaled_dot_product_attention, multi-head "
     "attention of torch, and a softmax that feeds a matrix product. What ran: {ran}.{missed}",
     "capture-not-run": "The model {model} was not run while mmviz listened. Call it inside the with-block.",

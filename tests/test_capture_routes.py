@@ -203,7 +203,7 @@ def test_weights_that_were_dropped_are_heard_and_refused() -> None:
     heard, _ = heard_of(Attend(attend), query, key, value)
     with pytest.raises(CaptureError) as refusal:
         attention_map(heard, 0, "queries", "keys")
-    assert refusal.value.code == "map-rows", "their rows do not add up to 1"
+    assert refusal.value.code == "capture-dropout"
 
 
 def test_a_product_of_three_dimensions_has_its_heads_in_the_first() -> None:

@@ -28,8 +28,9 @@ BY_HAND = "softmax feeding a matrix product"
 
 _SOFTMAX: set[Callable[..., Any]] = {torch.softmax, F.softmax, Tensor.softmax}
 _PRODUCT: set[Callable[..., Any]] = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
-_CARRIES: set[Callable[..., Any]] = {
-    F.dropout, torch.dropout, Tensor.to, Tensor.type_as, Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.type,
+_DROPOUT: set[Callable[..., Any]] = {F.dropout, torch.dropout}
+_CARRIES: set[Callable[..., Any]] = _DROPOUT | {
+    Tensor.to, Tensor.type_as, Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.type,
     Tensor.contiguous, Tensor.view, Tensor.reshape,
 }  # fmt: skip
 """What may lie between the softmax and the product."""
@@ -49,7 +50,8 @@ class Softmax:
     """A softmax that was made in ``module``, and whether a matrix product took it."""
 
     def __init__(self, module: str, shape: Sequence[int]):
-        self.module, self.shape, self.is_heard = module, tuple(shape), False
+        self.module, self.shape = module, tuple(shape)
+        self.is_heard = self.has_dropout = False
 
 
 class Ear(TorchFunctionMode):
@@ -84,6 +86,7 @@ class Ear(TorchFunctionMode):
             self.softmaxes.append(made)
             self._waiting.append((weakref.ref(result), made))
         elif func in _CARRIES and (made_before := self._waits(args)):
+            made_before.has_dropout |= func in _DROPOUT and _drops(args, given)
             self._waiting.append((weakref.ref(result), made_before))
         elif func in _PRODUCT and (made_before := self._waits(args)):
             self._by_hand(made_before, args[0], args[1], result)
@@ -123,7 +126,10 @@ class Ear(TorchFunctionMode):
         def arranged(part: Tensor) -> Tensor:
             return part if part.dim() == 4 else part.reshape(-1, heads, *part.shape[-2:])
 
-        self._hear(BY_HAND, mixed, arrange=arranged, weights=arranged(weights), value=arranged(value))
+        self._hear(
+            BY_HAND, mixed, arrange=arranged, weights=arranged(weights), value=arranged(value),
+            has_dropout=made.has_dropout,
+        )  # fmt: skip
 
     def _by_letters(
         self, made: Softmax, equation: str, weights: Tensor, value: Tensor, is_first: bool, mixed: Tensor
@@ -147,6 +153,7 @@ class Ear(TorchFunctionMode):
         self._hear(
             BY_HAND, mixed, arrange=lambda part: ordered(part, output, queries + sizes),
             weights=ordered(weights, of_weights, queries + keys), value=ordered(value, of_value, keys + sizes),
+            has_dropout=made.has_dropout,
         )  # fmt: skip
 
     def _fused(self, given: dict[str, Any]) -> Tensor:
@@ -172,5 +179,13 @@ class Ear(TorchFunctionMode):
             FUSED if lse is None else FUSED_LSE, mixed, arrange=as_it_is if mixed.dim() == 4 else arranged,
             query=arranged(query), key=arranged(key), value=arranged(value), mask=mask, causal=causal,
             scale=query.shape[-1] ** -0.5 if scale is None else scale, lse=lse,
+            has_dropout=bool(given.get("dropout_p")),
         )  # fmt: skip
         return mixed
+
+
+def _drops(args: Sequence[Any], given: dict[str, Any]) -> bool:
+    """Whether a dropout leaves anything out: ``F.dropout(input, p, training)``, ``torch.dropout(input, p, train)``."""
+    share = args[1] if len(args) > 1 else given.get("p", 0.5)
+    is_on = args[2] if len(args) > 2 else given.get("training", given.get("train", True))
+    return bool(is_on and share)

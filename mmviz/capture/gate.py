@@ -81,7 +81,9 @@ def gate_long(
 
 
 def check_shape(heard: Heard) -> None:
-    """Raises ``CaptureError`` where weights are not 4-D, or the keys are not as many as the values."""
+    """Raises ``CaptureError`` where weights are not 4-D or were dropped, or the keys are not as many as the values."""
+    if heard.has_dropout:
+        raise CaptureError("capture-dropout", name=heard.module)
     if heard.weights is not None and heard.weights.ndim != 4:
         raise CaptureError("map-shape", name=heard.module, shape=tuple(heard.weights.shape))
     keys, values = heard.shape[3], heard.value.shape[-2]

@@ -28,7 +28,8 @@ class Heard:
     given: ``query`` ``[batch, head, query, d]``, ``key`` ``[batch, kv head, key, d]``, ``mask`` (boolean, True takes
     part; or added to the scores; broadcast to ``[batch, head, query, key]``), ``causal``, ``scale``, and the row
     log-sum-exp ``lse`` ``[batch, head, query]`` where the kernel returned it. ``route``: how it was heard; ``call``: in
-    which call of the model; ``relation``: what the module's inputs say of the keys.
+    which call of the model; ``relation``: what the module's inputs say of the keys; ``has_dropout``: weights were
+    dropped at random.
     """
 
     module: str
@@ -45,6 +46,7 @@ class Heard:
     route: str = ""
     call: int = 0
     relation: Relation = ""
+    has_dropout: bool = False
     versions: tuple[int, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:

@@ -31,21 +31,23 @@ def capture(
     ``expected``: module paths that must each be heard exactly once, in this order; raises ``CaptureError``
     (``capture-missing``) at the end otherwise, naming what was looked for and what was heard.
     ``replace``: what the model is to use instead of the weights it made by hand (a control, e.g. uniform attention).
-    Raises ``CaptureError`` (``capture-kind``) for what is no module.
+    Raises ``CaptureError`` (``capture-kind``, ``capture-script``) for what is no module, or one of TorchScript.
     """
     if not isinstance(model, nn.Module):
         raise CaptureError("capture-kind", kind=type(model).__name__)
-    path = Path()
+    if isinstance(model, torch.jit.ScriptModule):
+        raise CaptureError("capture-script")
+    path = Path(model)
     ear = Ear(path, replace)
     kernels = None if expected else Kernels(ear, path)
     with ExitStack() as stack:
         if any(_is_compiled(part) for part in model.modules()):
             stack.enter_context(_uncompiled())
-        stack.enter_context(path.following(model))
+        stack.enter_context(path.following())
         if kernels:
             stack.enter_context(kernels)
         stack.enter_context(ear)
-        yield Seen(model, ear, path, kernels)
+        yield Seen(ear, path, kernels)
     found = [heard.module for heard in ear.heard]
     if expected and found != list(expected):
         raise CaptureError("capture-missing", looked=", ".join(expected), heard=", ".join(found) or "nothing")

@@ -4,7 +4,7 @@ product, modules whose name promises attention."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,6 +22,11 @@ class Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        """Or torch would refuse to compile inside of the model, which flex attention does."""
+        return True
+
     def __init__(self, ear: Ear, path: Path):
         super().__init__()  # type: ignore[no-untyped-call]
         self.ear, self.path = ear, path
@@ -35,16 +40,16 @@ class Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def missed(ear: Ear, path: Path, kernels: Iterable[tuple[str, str]], names: Mapping[str, str]) -> list[Notice]:
-    """Notices for what may be attention and is not in the record; ``names``: module path -> the class of the module."""
+def missed(ear: Ear, path: Path, kernels: Iterable[tuple[str, str]]) -> list[Notice]:
+    """Notices for what may be attention and is not in the record."""
     notices = [Notice("capture-unheard-kernel", {"module": module, "kernel": kernel}) for module, kernel in kernels]
     left = [made for made in ear.softmaxes if not made.is_heard and len(made.shape) > 2]
-    seen = {(made.module, made.shape): made for made in left}.values()
-    notices += [Notice("capture-unheard-softmax", {"module": made.module, "shape": list(made.shape)}) for made in seen]
+    for made in {(made.module, made.shape): made for made in left}.values():
+        notices.append(Notice("capture-unheard-softmax", {"module": made.module, "shape": list(made.shape)}))
     told = {heard.module for heard in ear.heard} | {made.module for made in left} | {module for module, _ in kernels}
     for module in path.ran:
-        near = [other for other in told if _is_within(other, module) or _is_within(module, other)]
-        if module and _PROMISE.search(names.get(module, "")) and not near:
+        near = any(path.is_within(other, module) or path.is_within(module, other) for other in told)
+        if module != path.root and _PROMISE.search(path.kinds[module]) and not near:
             notices.append(Notice("capture-unheard-module", {"module": module}))
             told.add(module)
     return notices
@@ -61,7 +66,3 @@ def _is_kernel(func: Any) -> bool:
 
 def _name(func: Any) -> str:
     return str(getattr(func, "_overloadpacket", None) or getattr(func, "__name__", func))
-
-
-def _is_within(module: str, other: str) -> bool:
-    return other == "" or module == other or module.startswith(f"{other}.")

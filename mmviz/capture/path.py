@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmviz.capture.heard import Relation
@@ -19,10 +20,15 @@ _CACHES = ("past_key_values", "past_key_value", "layer_past", "cache")
 
 
 class Path:
-    """The modules that run in this thread just now, innermost last; ``calls`` names the outermost of each call, ``ran``
-    every module that ran, in order of its first run."""
+    """The modules of ``model`` that run in this thread just now, innermost last.
 
-    def __init__(self) -> None:
+    ``kinds``: the class of every module by its path, the model itself under the name of its class; ``calls`` names the
+    outermost module of each call, ``ran`` every module that ran, in order of its first run.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.root = model, type(model).__name__
+        self.kinds = {self._called(name): type(part).__name__ for name, part in model.named_modules()}
         self.calls: list[str] = []
         self.ran: dict[str, None] = {}
         self._stack: list[tuple[str, Relation]] = []
@@ -33,8 +39,8 @@ class Path:
 
     @property
     def module(self) -> str:
-        """The path of the innermost module, "" for the model itself."""
-        return self._stack[-1][0] if self._stack else ""
+        """The path of the innermost module."""
+        return self._stack[-1][0] if self._stack else self.root
 
     @property
     def relation(self) -> Relation:
@@ -47,18 +53,27 @@ class Path:
         return len(self.calls) - 1
 
     @contextmanager
-    def following(self, model: nn.Module) -> Iterator[None]:
-        """Follow ``model`` by hooks that are gone when the context ends, also after an exception."""
+    def following(self) -> Iterator[None]:
+        """Follow the model by hooks that are gone when the context ends, also after an exception."""
         handles = []
         try:
-            for name, part in model.named_modules():
-                where = f"{name}.".replace(_COMPILED, "").rstrip(".")
-                handles.append(part.register_forward_pre_hook(self._enter(where), with_kwargs=True))
+            for name, part in self.model.named_modules():
+                if isinstance(part, torch.jit.ScriptModule):  # takes no hooks
+                    continue
+                handles.append(part.register_forward_pre_hook(self._enter(self._called(name)), with_kwargs=True))
                 handles.append(part.register_forward_hook(self._leave, always_call=True))
             yield
         finally:
             for handle in handles:
                 handle.remove()
+
+    def is_within(self, module: str, other: str) -> bool:
+        """Whether a module is another one or lies in it."""
+        return other == self.root or module == other or module.startswith(f"{other}.")
+
+    def _called(self, name: str) -> str:
+        """The path of a module, as if nothing were compiled."""
+        return f"{name}.".replace(_COMPILED, "").rstrip(".") or self.root
 
     def _enter(self, name: str) -> Any:
         def hook(module: nn.Module, args: Sequence[Any], given: Mapping[str, Any]) -> None:

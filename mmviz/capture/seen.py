@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmviz.capture.ear import Ear
 from mmviz.capture.exact import Exact
@@ -32,12 +32,13 @@ class Seen:
     there was only one. ``batch`` is one sample of a batch.
     """
 
-    def __init__(self, model: nn.Module, ear: Ear, path: Path, kernels: Kernels | None):
-        self.model, self._ear, self._path, self._kernels = model, ear, path, kernels
+    def __init__(self, ear: Ear, path: Path, kernels: Kernels | None):
+        self.model = path.model
+        self._ear, self._path, self._kernels = ear, path, kernels
 
     @property
     def calls(self) -> tuple[str, ...]:
-        """The path of the module that each call went to, "" for the model itself."""
+        """The path of the module that each call went to; the model itself goes by the name of its class."""
         return tuple(self._path.calls)
 
     @property
@@ -48,9 +49,7 @@ class Seen:
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What may be attention and was not caught."""
-        kinds = {name: type(part).__name__ for name, part in self.model.named_modules()}
-        found = self._kernels.found if self._kernels else ()
-        return tuple(missed(self._ear, self._path, found, kinds))
+        return tuple(missed(self._ear, self._path, self._kernels.found if self._kernels else ()))
 
     def heard(self, call: int | None = None) -> tuple[Heard, ...]:
         """What was heard in one call, in order of execution.
@@ -58,17 +57,17 @@ class Seen:
         Raises ``CaptureError``: ``capture-not-run``, ``capture-nothing`` (it says what was looked for and what ran),
         ``capture-calls`` where there were several to choose from, ``capture-call`` where there is no such one.
         """
-        name, calls = type(self.model).__name__, self.calls
+        name, calls = self._path.root, self.calls
         if not calls:
             raise CaptureError("capture-not-run", model=name)
         if not self._ear.heard:
-            ran = ", ".join(sorted({type(self.model.get_submodule(path)).__name__ for path in self._path.ran})[:12])
+            ran = ", ".join(list(dict.fromkeys(self._path.kinds[path] for path in self._path.ran))[:12])
             told = "".join(f" {notice}" for notice in self.notices)
             raise CaptureError("capture-nothing", model=name, ran=ran, missed=told)
         if call is None:
             with_some = sorted({one.call for one in self._ear.heard})
             if len(with_some) > 1:
-                some = ", ".join(f"{k} {calls[k] or name}" for k in with_some[:6])
+                some = ", ".join(f"{k} {calls[k]}" for k in with_some[:6])
                 more = ", …" if len(with_some) > 6 else ""
                 raise CaptureError("capture-calls", count=len(calls), last=len(calls) - 1, calls=some + more)
             call = with_some[0]
@@ -106,7 +105,7 @@ class Seen:
             maps=tuple(maps),
             answers=(),
             made_by={
-                "model": type(self.model).__name__,
+                "model": self._path.root,
                 "device": heard[0].value.device.type,
                 "dtype": heard[0].dtype,
                 "versions": {"torch": torch.__version__, "python": platform.python_version()},

@@ -53,11 +53,12 @@ def _sides(heard: Sequence[Heard]) -> list[tuple[_Side, _Side]]:
     """The sides of the queries and of the keys."""
     across = [one.module for one in heard if _is_across(one)]
     asking = _common([name.split(".") for name in across])  # the part of the model that asks across
+    grown = {one.shape[2]: one.shape[3] for one in heard if one.relation == "cached" and not _is_across(one)}
     sides = []
     for one in heard:
         _, _, queries, keys = one.shape
         if _is_across(one):
-            sides.append(((TOKENS, queries, queries), (MEMORY, keys, keys)))
+            sides.append(((TOKENS, grown.get(queries, queries), queries), (MEMORY, keys, keys)))
             continue
         is_asking = not across or one.module.split(".")[: len(asking)] == asking
         side = TOKENS if is_asking else MEMORY
