@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 from mmviz.explain import Run, explain  # eager: the function must win over the module of the same name
+from mmviz.given import record
 from mmviz.inputs import make_sample
 from mmviz.types import (
     AttentionMap,
@@ -40,6 +41,7 @@ __all__ = [
     "capture",
     "explain",
     "make_sample",
+    "record",
 ]
 
 

@@ -116,7 +116,7 @@ SENTENCES: dict[str, str] = {
     "capture-batch-choose": "There are {count} samples in this batch; choose one with batch=0 to {last}.",
     "capture-tokens": "{count} tokens were given ({name}), but attention was heard between: {streams}. Give as many "
     "tokens as one of these has, or a mapping of these names to tokens.",
-    "capture-token-kind": "A token is a string or an mmviz.Token, not {kind}.",
+    "capture-token-kind": "Tokens are a list of strings or of mmviz.Token, not {kind}.",
     "capture-unheard-kernel": "{module} ran {kernel}, which mmviz cannot listen to: its attention is missing here.",
     "capture-unheard-softmax": "{module} made a softmax of shape {shape} that fed no matrix product mmviz knows. If it "
     "is attention, it is missing here.",
@@ -125,6 +125,16 @@ SENTENCES: dict[str, str] = {
     "are 0.",
     "capture-uncompared": "The output of {name} was written over after the attention, so attention times values was "
     "not compared with it.",
+    "given-nothing": "There is no attention in what was given. Fused kernels return none: run the model inside "
+    "mmviz.capture, or with eager attention.",
+    "given-steps": "These are the attentions of {steps} steps of generate. Give those of one step: attentions[0].",
+    "given-kind": "Attention is an array of torch, JAX or numpy, or a list of one for each layer, not {kind}.",
+    "given-shape": "The attention of layer {layer} has the shape {shape}, but [head, query, key] or "
+    "[batch, head, query, key] is expected.",
+    "given-sizes": "The stream {stream!r} has {size} tokens in one map and {other} in another. Name the streams: "
+    "{{('queries', 'keys'): attentions}}.",
+    "given-stream": "There are tokens for {name!r}, but the attention is between: {known}.",
+    "given-tokens": "{count} tokens were given for {stream!r}, but its attention has {size}.",
     "flow-streams": "The {flow} needs self-attention of one stream in all maps, but there is attention between "
     "{pairs}.",
     "relevance-graph": "Gradients do not reach the attention of {name} from this logit. Run the model with gradients "

@@ -19,13 +19,15 @@ PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
 STAGES = (
-    "types bins texts assets_path io inputs models capture backends analysis figures viewer report explain training"
+    "types bins given texts assets_path io inputs models capture backends analysis figures viewer report explain "
+    "training"
 )
 MAY_IMPORT = {
     "__init__": STAGES,
     "texts": "",
     "types": "texts",
     "bins": "types",
+    "given": "types texts",
     "assets_path": "texts",
     "io": "types texts",
     "inputs": "types texts assets_path",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from mmviz.capture.heard import Heard
-from mmviz.types import CaptureError, Modality, Token
+from mmviz.types import CaptureError, Token, as_tokens, numbered
 
 TOKENS, MEMORY = "tokens", "memory"
 Given = Sequence[str | Token] | Mapping[str, Sequence[str | Token]] | None
@@ -30,7 +30,7 @@ def streams_of(heard: Sequence[Heard], given: Given) -> tuple[dict[str, tuple[To
         return side if len(sizes[side]) == 1 else f"{side} ({size})"
 
     counts = {name(side, size): size for side, found in sizes.items() for size in found}
-    called = {stream: (stream, _numbered(count)) for stream, count in counts.items()} | _named(given, counts)
+    called = {stream: (stream, numbered(count)) for stream, count in counts.items()} | _named(given, counts)
     streams: dict[str, tuple[Token, ...]] = {}
     pairs = []
     for pair in sides:
@@ -92,17 +92,3 @@ def _named(given: Given, counts: Mapping[str, int]) -> dict[str, tuple[str, tupl
             raise CaptureError("capture-tokens", count=len(made), name=name or "a list", streams=known)
         found[chosen] = (name or chosen, made)
     return found
-
-
-def as_tokens(given: Sequence[str | Token]) -> tuple[Token, ...]:
-    """Tokens as they are; strings as tokens of the text without a place."""
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        raise CaptureError("capture-token-kind", kind=f"{type(given).__name__}; give a list of them")
-    for one in given:
-        if not isinstance(one, (str, Token)):
-            raise CaptureError("capture-token-kind", kind=type(one).__name__)
-    return tuple(one if isinstance(one, Token) else Token(Modality.TEXT, one) for one in given)
-
-
-def _numbered(count: int) -> tuple[Token, ...]:
-    return tuple(Token(Modality.OTHER, str(k)) for k in range(count))

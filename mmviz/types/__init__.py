@@ -13,7 +13,7 @@ from mmviz.types.maps import TOLERANCE, AttentionMap, LongMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
 from mmviz.types.requests import Card, Change, Drop, Randomise, Request, Uniform
 from mmviz.types.samples import Picture, Sample, Sound, frozen
-from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token, Where
+from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token, Where, as_tokens, numbered
 
 __all__ = [
     "TOLERANCE",
@@ -45,7 +45,9 @@ __all__ = [
     "View",
     "Where",
     "Zoom",
+    "as_tokens",
     "check_rows",
     "frozen",
     "is_batch",
+    "numbered",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from mmviz.types.errors import CaptureError
 
 
 class Modality(StrEnum):
@@ -68,3 +71,21 @@ class Token:
     def __post_init__(self) -> None:
         if self.where is not None and not isinstance(self.where, _PLACES.get(self.modality, type(None))):
             raise ValueError(f"a token of {self.modality} cannot lie at {self.where}")
+
+
+def as_tokens(given: Sequence[str | Token]) -> tuple[Token, ...]:
+    """Tokens as they are; strings as tokens of the text without a place.
+
+    Raises ``CaptureError`` (``capture-token-kind``) for anything else.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise CaptureError("capture-token-kind", kind=type(given).__name__)
+    for one in given:
+        if not isinstance(one, str | Token):
+            raise CaptureError("capture-token-kind", kind=type(one).__name__)
+    return tuple(one if isinstance(one, Token) else Token(Modality.TEXT, one) for one in given)
+
+
+def numbered(count: int) -> tuple[Token, ...]:
+    """Tokens of which nothing is known but how many there are."""
+    return tuple(Token(Modality.OTHER, str(k)) for k in range(count))
