@@ -18,7 +18,7 @@ from mmviz.types import AttentionRecord, CaptureError
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-from transformers import (  # noqa: E402  # after the environment, which it reads once
+from transformers import (  # after the environment, which it reads once
     BertConfig,
     BertModel,
     CLIPConfig,
@@ -168,8 +168,8 @@ def test_names_are_module_paths_and_streams_those_of_encoder_and_decoder() -> No
 def test_softcap_is_in_the_weights() -> None:
     def gemma(softcap: float | None) -> Make:
         config = Gemma2Config(
-            **TINY, num_key_value_heads=2, head_dim=8, attn_logit_softcapping=softcap, query_pre_attn_scalar=1, initializer_range=0.5,
-            **NAMED,
+            **TINY, num_key_value_heads=2, head_dim=8, attn_logit_softcapping=softcap, query_pre_attn_scalar=1,
+            initializer_range=0.5, **NAMED,
         )  # fmt: skip
         return lambda: (Gemma2ForCausalLM(config), TEXT)
 

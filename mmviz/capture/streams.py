@@ -51,24 +51,30 @@ _Side = tuple[str, int, int]
 
 def _sides(heard: Sequence[Heard]) -> list[tuple[_Side, _Side]]:
     """The sides of the queries and of the keys."""
-    across = [one.module for one in heard if _is_across(one)]
-    asking = _common([name.split(".") for name in across])  # the part of the model that asks across
+    across = [one for one in heard if _is_across(one)]
     grown = {one.shape[2]: one.shape[3] for one in heard if one.relation == "cached" and not _is_across(one)}
+    asking = {grown.get(one.shape[2], one.shape[2]) for one in across}
+    asked = {one.shape[3] for one in across}
     sides = []
     for one in heard:
         _, _, queries, keys = one.shape
         if _is_across(one):
             sides.append(((TOKENS, grown.get(queries, queries), queries), (MEMORY, keys, keys)))
             continue
-        is_asking = not across or one.module.split(".")[: len(asking)] == asking
-        side = TOKENS if is_asking else MEMORY
+        if (keys in asking) != (keys in asked):
+            side = MEMORY if keys in asked else TOKENS
+        else:
+            side = MEMORY if across and not _is_beside(one, across, heard) else TOKENS
         sides.append(((side, keys, queries), (side, keys, keys)))
     return sides
 
 
-def _common(paths: Sequence[Sequence[str]]) -> list[str]:
-    """The parts that all paths begin with."""
-    return [found[0] for found in takewhile(lambda found: len(set(found)) == 1, zip(*paths, strict=False))]
+def _is_beside(one: Heard, across: Sequence[Heard], heard: Sequence[Heard]) -> bool:
+    """Whether a module lies in the part of the model that asks across, as in a decoder and not in its encoder."""
+    paths = [other.module.split(".") for other in heard]
+    above = len(list(takewhile(lambda found: len(set(found)) == 1, zip(*paths, strict=False))))
+    below = [other.module.split(".")[above:] for other in across]
+    return any(len(path) < 2 for path in below) or one.module.split(".")[above] in {path[0] for path in below}
 
 
 def _is_across(one: Heard) -> bool:
@@ -88,7 +94,7 @@ def _named(given: Given, counts: Mapping[str, int]) -> dict[str, tuple[str, tupl
         wanted = TOKENS if name is None else name
         chosen = wanted if wanted in fitting else fitting[0] if len(fitting) == 1 else None
         if chosen is None:
-            known = ", ".join(f"{stream} ({count})" for stream, count in counts.items())
+            known = ", ".join(f"{stream!r} with {count}" for stream, count in counts.items())
             raise CaptureError("capture-tokens", count=len(made), name=name or "a list", streams=known)
         found[chosen] = (name or chosen, made)
     return found
