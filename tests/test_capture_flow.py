@@ -109,4 +109,5 @@ def test_queries_that_may_ask_nobody_stay_where_they_are() -> None:
         watched(torch.randn(1, 2, 8, 4))
     full = rollout([seen.view(layer).full() for layer in range(2)])
     assert np.abs(seen.rollout(range(8)) - full).max() < 1e-6
+    assert np.abs(seen.rollout(range(8), "to") - full).max() < 1e-6
     assert np.allclose(seen.rollout([3])[0], np.eye(8)[3])

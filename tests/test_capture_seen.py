@@ -71,6 +71,21 @@ def test_a_long_map_holds_exact_means_and_sums() -> None:
     assert refusal.value.code == "map-long"
 
 
+def test_the_largest_weight_may_lie_in_any_strip() -> None:
+    query, key = torch.randn(2, 1, 2, 1100, 8, generator=torch.Generator().manual_seed(0))
+    query[0, 0, 40] *= 9
+    query[0, 1, 1050] *= 9
+
+    class Attend(nn.Module):
+        def forward(self, query: Tensor, key: Tensor) -> Tensor:
+            return F.scaled_dot_product_attention(query, key, key)
+
+    (found,) = seen_of(Attend(), query, key).record().maps
+    truth = (query.double() @ key.double().transpose(-2, -1) / 8**0.5).softmax(-1)[0]
+    assert truth[0].argmax() // 1100 == 40 and truth[1].argmax() // 1100 == 1050
+    assert found.largest == pytest.approx(truth.amax((1, 2)).numpy(), abs=1e-6)
+
+
 def test_the_modality_matrix_of_a_view_is_that_of_the_weights() -> None:
     kind = kinds(700)
     tokens = [Token(Modality.IMAGE if k < 300 else Modality.TEXT, str(k)) for k in range(700)]
