@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -300,6 +301,27 @@ def test_nothing_stays_behind(problem: BaseException | None) -> None:
     assert leftovers(model) == []
 
 
+def test_names_are_right_after_a_module_that_failed_and_was_forgiven() -> None:
+    class Forgives(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fails, self.works = Fails(RuntimeError("in the middle")), Planted()
+
+        def forward(self, kind: Tensor) -> Tensor:
+            with suppress(RuntimeError):
+                self.fails(kind)
+            found: Tensor = self.works(kind)
+            return found + F.scaled_dot_product_attention(found, found, found)
+
+    names = [found.module for found in seen_of(Forgives(), kinds(5)[None]).everything]
+    assert names == ["fails.inner.attention", "works.attention", "Forgives"]
+
+
+def test_a_part_of_torchscript_is_passed_by() -> None:
+    both = nn.Sequential(torch.jit.script(nn.Linear(8, 8)), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True))
+    assert [found.name for found in seen_of(both.eval(), torch.randn(1, 5, 8)).record().maps] == ["1.self_attn"]
+
+
 def test_threads_share_a_model_without_a_mix_up() -> None:
     model = Planted()
     wrong: list[str] = []
@@ -344,8 +366,9 @@ with torch.no_grad():
     (found,) = seen.record().maps
     assert found.name == "self_attn", found.name
     assert np.abs(found.weights - reference).max() < 1e-6
+    compiled(x)
+    assert len(runs) == 1, "somebody still listens"
     leave.set(); thread.join()
-    assert len(runs) == 1
     compiled(x)
     assert len(runs) == 2, "compiled again, once nobody listens"
     plain.compile(backend=backend)
