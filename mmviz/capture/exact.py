@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -58,26 +58,26 @@ class Exact:
     def rows(self, chosen: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
         """What these queries give, ``[len(chosen), key]``."""
         rows = self._indices(chosen, self.queries)
-        return self._mean(head, lambda one: self.strip(one, rows))
+        return self._mean(head, lambda one: self.head(one).strip(rows))
 
     def columns(self, chosen: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
         """What these keys get, ``[query, len(chosen)]``."""
         keys = self._indices(chosen, self.keys)
-        return self._mean(head, lambda one: torch.cat([self.strip(one, rows, keys) for rows in strips(self.queries)]))
+        return self._mean(head, lambda one: torch.cat(list(map(self.head(one, keys).strip, strips(self.queries)))))
 
     def zoom(
         self, query_edges: Sequence[int], key_edges: Sequence[int], head: int | None = None
     ) -> NDArray[np.float32]:
         """Mean weights in a window, ``[bin of queries, bin of keys]``; edges ascend, and a token apart give weights."""
         rows, keys = _within(query_edges, self.queries), _within(key_edges, self.keys)
-        window = torch.arange(keys[0], keys[-1])
+        window = slice(keys[0], keys[-1])
         offsets = [edge - keys[0] for edge in keys]
         return self._mean(head, lambda one: torch.from_numpy(self._pooled(one, rows, offsets, window)))
 
     def full(self) -> NDArray[np.float32]:
         """Everything, ``[head, query, key]``; for short inputs."""
-        every = torch.arange(self.queries)
-        return np.stack([_out(self.strip(head, every)) for head in range(self.heads)])
+        every = slice(0, self.queries)
+        return np.stack([_out(self.head(head).strip(every)) for head in range(self.heads)])
 
     def overview(self, query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float32]:
         """Mean weights in uneven bins, ``[head, bin of queries, bin of keys]``; edges ascend, from 0 to all tokens."""
@@ -96,7 +96,7 @@ class Exact:
         asking, asked = members(queries).double(), members(keys)
 
         def of(head: int) -> NDArray[np.float64]:
-            given = [self.strip(head, rows).cpu() @ asked for rows in strips(self.queries)]
+            given = [self.head(head).strip(rows).cpu() @ asked for rows in strips(self.queries)]
             return (asking.T @ torch.cat(given).double() / asking.sum(0).clamp(min=1)[:, None]).numpy()
 
         return np.stack(each(of, self.heads)).astype(np.float32)
@@ -111,11 +111,11 @@ class Exact:
         def of(head: int) -> tuple[NDArray[np.float64], Tensor, Tensor, float]:
             given, got, largest = [], torch.zeros(4, self.keys), 0.0
 
-            def also(first: int, made: Tensor) -> None:
+            def also(rows: slice, made: Tensor) -> None:
                 nonlocal largest
                 here = made.cpu()
                 given.append(here @ asked)
-                got.add_(asking[first : first + len(here)].T @ here)
+                got.add_(asking[rows].T @ here)
                 largest = max(largest, float(here.max()))
 
             return self._pooled(head, rows, columns, None, also), torch.cat(given), got.T, largest
@@ -124,43 +124,41 @@ class Exact:
         overview, given, got, largest = (np.stack([np.asarray(one, np.float32) for one in part]) for part in parts)
         return Survey(overview, given, got, largest)
 
-    def strip(self, head: int, rows: Tensor, keys: Tensor | None = None) -> Tensor:
-        """Weights of some rows, ``[row, key]`` or ``[row, len(keys)]``, float32 on the device where the model ran."""
-        heard = self.heard
-        heard.check_unchanged()
+    def head(self, number: int, keys: slice | Tensor | None = None) -> Head:
+        """One head, ready to give its weights; of some keys only."""
+        self.heard.check_unchanged()
+        if self.heard.weights is not None:
+            return Made(self.heard.weights[self.batch, number].detach(), keys)
         with torch.no_grad(), torch.inference_mode(False):
-            rows = rows.to(heard.value.device)
-            if heard.weights is not None:
-                made = heard.weights[self.batch, head].detach()[rows]
-                return (made if keys is None else made[:, keys.to(made.device)]).float()
-            sums = self._row_sums(head, needed=keys is not None)
-            scores = self._scores(head, rows, keys)
-            if sums is None:
-                return torch.softmax(scores, -1).nan_to_num_(0.0)
-            made = scores.sub_(sums[rows, None]).mul_(_LOG2E).exp2_()
-            return made if self._is_finite(head) else made.nan_to_num_(0.0)  # a query that may ask nobody gives nothing
+            if number not in self._sums and (keys is not None or self.heard.lse is not None):
+                self._sums[number] = self._row_sums(number)
+            return Fused(self.heard, self.batch, number, self._sums.get(number), keys)
 
-    def gradient_strip(self, head: int, rows: Tensor, gradient: Tensor) -> Tensor:
+    def gradient_strip(self, head: int, rows: slice, gradient: Tensor) -> Tensor:
         """Gradients of the weights of some rows, ``[row, key]``, from those of `Heard.mixed` for this sample,
         ``gradient`` ``[head, query, d_v]``: ``dA = dmixed V^T``."""
         shared = self.heads // self.heard.value.shape[1]
         value = self.heard.value[self.batch, head // shared].detach().float()
-        return gradient[head][rows.to(value.device)].float() @ value.T
+        return gradient[head][rows].float() @ value.T
 
     def _pooled(
-        self, head: int, query_edges: Sequence[int], key_edges: Sequence[int], window: Tensor | None,
-        also: Callable[[int, Tensor], None] = lambda first, made: None,
+        self, head: int, query_edges: Sequence[int], key_edges: Sequence[int], window: slice | None,
+        also: Callable[[slice, Tensor], None] | None = None,
     ) -> NDArray[np.float64]:  # fmt: skip
         """Mean weights in each bin: rows are summed first, which leaves little to sum by keys."""
-        first, count = query_edges[0], query_edges[-1] - query_edges[0]
+        ready = self.head(head, window)
         widths = np.diff(query_edges)
         device = self.heard.value.device
         bins = torch.from_numpy(np.repeat(np.arange(len(widths)), widths)).to(device)
-        sums = torch.zeros(len(widths), self.keys if window is None else len(window), device=device)
-        for rows in strips(count):
-            made = self.strip(head, rows + first, window)
-            sums.index_add_(0, bins[rows.to(device)], made)
-            also(int(rows[0]) + first, made)
+        count = self.keys if window is None else window.stop - window.start
+        sums = torch.zeros(len(widths), count, device=device)
+        room = torch.empty(STRIP, count, device=device)
+        first = query_edges[0]
+        for rows in strips(query_edges[-1] - first):
+            made = ready.strip(slice(rows.start + first, rows.stop + first), room)
+            sums.index_add_(0, bins[rows], made)
+            if also:
+                also(rows, made)
         found = np.add.reduceat(sums.cpu().numpy(), np.asarray(key_edges[:-1]), axis=1, dtype=np.float64)
         return np.asarray(found / np.outer(widths, np.diff(key_edges)))
 
@@ -176,42 +174,78 @@ class Exact:
         for one in chosen:
             if not 0 <= one < count:
                 raise CaptureError("view-tokens", token=one, count=count)
-        return torch.as_tensor([int(one) for one in chosen], dtype=torch.long)
+        return torch.as_tensor([int(one) for one in chosen], dtype=torch.long, device=self.heard.value.device)
 
-    def _scores(self, head: int, rows: Tensor, keys: Tensor | None) -> Tensor:
-        """Scaled and masked scores in float32; a key that takes no part has minus infinity."""
-        heard = self.heard
+    def _row_sums(self, head: int) -> Tensor:
+        """The log-sum-exp of every row, in base 2: the kernel's, or worked out."""
+        if self.heard.lse is not None:
+            return self.heard.lse[self.batch, head, : self.queries].float() * _LOG2E
+        scores = Fused(self.heard, self.batch, head, None, None).scores
+        return torch.cat([torch.logsumexp(scores(rows) / _LOG2E, -1) for rows in strips(self.queries)]) * _LOG2E
+
+
+class Head(Protocol):
+    """One head that gives weights."""
+
+    def strip(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
+        """Weights of some rows, ``[row, key]``, float32 on the device where the model ran; a copy. ``out``: room for as
+        many rows and keys or more rows, which may be used: to make room anew takes longer than to fill it."""
+        ...
+
+
+class Made:
+    """Weights that the model made itself."""
+
+    def __init__(self, weights: Tensor, keys: slice | Tensor | None):
+        self._weights, self._keys = weights, keys
+
+    def strip(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
+        """Weights of some rows."""
+        found = self._weights[rows]
+        return (found if self._keys is None else found[:, self._keys]).float().clone()
+
+
+class Fused:
+    """Weights that a kernel kept to itself: ``sums`` the log-sum-exp of all rows in base 2, None for all keys where it
+    is not known."""
+
+    def __init__(self, heard: Heard, batch: int, head: int, sums: Tensor | None, keys: slice | Tensor | None):
         assert heard.query is not None and heard.key is not None
-        shared = heard.query.shape[1] // heard.key.shape[1]
-        query = heard.query[self.batch, head].detach()[rows].float() * heard.scale
-        key = heard.key[self.batch, head // shared].detach()
+        self._query = heard.query[batch, head].detach()
+        self._factor = heard.scale * _LOG2E
+        key = heard.key[batch, head // (heard.query.shape[1] // heard.key.shape[1])].detach()
+        mask = None if heard.mask is None else heard.mask.expand(*heard.shape)[batch, head].detach()
+        self._columns = torch.arange(key.shape[0], device=key.device)
         if keys is not None:
-            key = key[keys.to(key.device)]
-        scores = query @ key.float().T
-        columns = torch.arange(self.keys, device=scores.device) if keys is None else keys.to(scores.device)
-        if heard.mask is not None:
-            mask = heard.mask.expand(*heard.shape)[self.batch, head].detach()
-            part = mask[rows] if keys is None else mask[rows][:, columns]
-            scores = scores.masked_fill_(~part, -math.inf) if part.dtype is torch.bool else scores.add_(part.float())
-        if heard.causal:
-            scores.masked_fill_(columns[None] > rows[:, None], -math.inf)
+            key, self._columns = key[keys], self._columns[keys]
+        self._key = key.float().contiguous().T  # it is read once for every strip
+        self._mask, self._keys, self._sums = mask, keys, sums
+        self._causal = heard.causal
+        self._is_whole = sums is None or bool(torch.isfinite(sums).all())
+
+    def strip(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
+        """Weights of some rows; a query that may ask nobody gives nothing."""
+        with torch.no_grad(), torch.inference_mode(False):
+            scores = self.scores(rows, out)
+            if self._sums is None:
+                return torch.softmax(scores / _LOG2E, -1).nan_to_num_(0.0)
+            made = scores.sub_(self._sums[rows, None]).exp2_()
+            return made if self._is_whole else made.nan_to_num_(0.0)
+
+    def scores(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
+        """Scaled and masked scores in base 2; a key that takes no part has minus infinity."""
+        query = self._query[rows].float() * self._factor
+        scores = torch.mm(query, self._key, out=None if out is None else out[: len(query)])
+        if self._mask is not None:
+            part = self._mask[rows] if self._keys is None else self._mask[rows][:, self._keys]
+            if part.dtype is torch.bool:
+                scores.masked_fill_(~part, -math.inf)
+            else:
+                scores.add_(part, alpha=_LOG2E)
+        if self._causal:
+            first = torch.arange(len(self._query), device=scores.device)[rows]
+            scores.masked_fill_(self._columns > first[:, None], -math.inf)
         return scores
-
-    def _row_sums(self, head: int, needed: bool) -> Tensor | None:
-        """The log-sum-exp of every row: the kernel's; else, where it is ``needed``, worked out once."""
-        if head not in self._sums:
-            if self.heard.lse is not None:
-                self._sums[head] = self.heard.lse[self.batch, head, : self.queries].float()
-            elif needed:
-                device = self.heard.value.device
-                parts = [
-                    torch.logsumexp(self._scores(head, rows.to(device), None), -1) for rows in strips(self.queries)
-                ]
-                self._sums[head] = torch.cat(parts)
-        return self._sums.get(head)
-
-    def _is_finite(self, head: int) -> bool:
-        return bool(torch.isfinite(self._sums[head]).all())
 
 
 def members(tokens: Sequence[Token]) -> Tensor:
@@ -219,10 +253,10 @@ def members(tokens: Sequence[Token]) -> Tensor:
     return torch.tensor([[token.modality is kind for kind in KINDS] for token in tokens], dtype=torch.float32)
 
 
-def strips(count: int) -> Iterator[Tensor]:
-    """The indices of ``count`` rows, `STRIP` at a time."""
+def strips(count: int) -> Iterator[slice]:
+    """``count`` rows, `STRIP` at a time."""
     for first in range(0, count, STRIP):
-        yield torch.arange(first, min(first + STRIP, count))
+        yield slice(first, min(first + STRIP, count))
 
 
 def _within(edges: Sequence[int], count: int) -> list[int]:

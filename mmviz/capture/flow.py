@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.exact import Exact, each, strips
+from mmviz.capture.exact import STRIP, Exact, each, strips
 from mmviz.capture.heard import Heard
 from mmviz.types import CaptureError
 
-Mean = Callable[[Tensor], Tensor]
+T = TypeVar("T")
+Mean = Callable[[slice, "Room"], Tensor]
 """The mean over heads of what flows from some rows, ``[row, key]``."""
+
+
+class Room:
+    """Where one thread works out strip after strip: to make room anew takes longer than to fill it."""
+
+    def __init__(self) -> None:
+        self._kept = torch.empty(0)
+
+    def for_rows(self, rows: int, layer: Exact) -> tuple[Tensor, Tensor]:
+        """Two tensors ``[row, key]``, on the device where the model ran."""
+        device = layer.heard.value.device
+        if self._kept.device != device or self._kept.shape[1:] != (STRIP, layer.keys):
+            self._kept = torch.empty(2, STRIP, layer.keys, device=device)
+        return self._kept[0, :rows], self._kept[1, :rows]
 
 
 def rollout_rows(layers: Sequence[Exact], start: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -28,8 +44,8 @@ def rollout_rows(layers: Sequence[Exact], start: NDArray[np.float64]) -> NDArray
     for layer in reversed(layers):
         mean = _weights_of(layer)
 
-        def part(rows: Tensor, carried: Tensor = carried, mean: Mean = mean) -> Tensor:
-            made = mean(rows)
+        def part(rows: slice, room: Room, carried: Tensor = carried, mean: Mean = mean) -> Tensor:
+            made = mean(rows, room)
             shared = carried[:, rows] / (1 + made.sum(1))
             found = shared @ made
             found[:, rows] += shared
@@ -46,11 +62,16 @@ def rollout_columns(layers: Sequence[Exact], chosen: Sequence[int]) -> NDArray[n
     for layer in layers:
         mean = _weights_of(layer)
 
-        def part(rows: Tensor, carried: Tensor = carried, mean: Mean = mean) -> Tensor:
-            made = mean(rows)
-            return (made @ carried + carried[rows]) / (1 + made.sum(1, keepdim=True))
+        below, carried = carried, torch.empty(layer.queries, len(chosen))
 
-        carried = torch.cat(_spread(part, layer.queries))
+        def fill(
+            some: list[slice], room: Room, below: Tensor = below, now: Tensor = carried, mean: Mean = mean
+        ) -> None:
+            for rows in some:
+                made = mean(rows, room)
+                now[rows] = (made @ below + below[rows]) / (1 + made.sum(1, keepdim=True))
+
+        _by_thread(fill, layer.queries)
     return carried.numpy()
 
 
@@ -67,8 +88,8 @@ def relevance_rows(layers: Sequence[Exact], logit: Tensor, start: NDArray[np.flo
     for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
         mean = _weights_of(layer, gradient[layer.batch])
 
-        def part(rows: Tensor, now: Tensor = carried + first, mean: Mean = mean) -> Tensor:
-            return now[:, rows] @ mean(rows)
+        def part(rows: slice, room: Room, now: Tensor = carried + first, mean: Mean = mean) -> Tensor:
+            return now[:, rows] @ mean(rows, room)
 
         carried = carried + _added(part, layer.queries)
     return carried.numpy()
@@ -88,14 +109,15 @@ def relevance(logit: Tensor, heard: Sequence[Heard], batch: int = 0) -> NDArray[
 def _weights_of(layer: Exact, gradient: Tensor | None = None) -> Mean:
     """The weights of some rows of ``layer``, mean over heads; with ``gradient``, what of them adds to a logit."""
 
-    def mean(rows: Tensor) -> Tensor:
-        total = None
-        for head in range(layer.heads):
-            made = layer.strip(head, rows)
+    heads = [layer.head(number) for number in range(layer.heads)]
+
+    def mean(rows: slice, room: Room) -> Tensor:
+        total, one = room.for_rows(rows.stop - rows.start, layer)
+        for number, head in enumerate(heads):
+            made = head.strip(rows, one if number else total)
             if gradient is not None:
-                made = made.mul_(layer.gradient_strip(head, rows, gradient)).clamp_(min=0)
-            total = made if total is None else total.add_(made)
-        assert total is not None
+                made = made.mul_(layer.gradient_strip(number, rows, gradient)).clamp_(min=0)
+            total = total.add_(made) if number else made
         return total.div_(layer.heads).cpu()
 
     return mean
@@ -115,29 +137,24 @@ def _gradients(logit: Tensor, heard: Sequence[Heard]) -> list[Tensor]:
     return arranged
 
 
-def _spread(part: Callable[[Tensor], Tensor], count: int) -> list[Tensor]:
-    """``part`` of every strip of rows, in order, over threads of which each computes alone."""
-    every = list(strips(count))
+def _by_thread(work: Callable[[list[slice], Room], T], count: int) -> list[T]:
+    """``work`` of the strips of rows of each thread, of which each computes alone."""
+    every, threads = list(strips(count)), torch.get_num_threads()
 
-    def work(k: int) -> Tensor:
+    def alone(first: int) -> T:
         with torch.no_grad(), torch.inference_mode(False):
-            return part(every[k])
+            return work(every[first::threads], Room())
 
-    return each(work, len(every))
+    return each(alone, min(threads, len(every)))
 
 
-def _added(part: Callable[[Tensor], Tensor], count: int) -> Tensor:
-    """The sum of ``part`` over all strips, in their order; few of them are kept at once."""
-    every = list(strips(count))
-    total: Tensor | None = None
-    for first in range(0, len(every), 8):
-        some = every[first : first + 8]
+def _added(part: Callable[[slice, Room], Tensor], count: int) -> Tensor:
+    """The sum of ``part`` over all strips of rows."""
 
-        def work(k: int, some: list[Tensor] = some) -> Tensor:
-            with torch.no_grad(), torch.inference_mode(False):
-                return part(some[k])
+    def work(some: list[slice], room: Room) -> Tensor:
+        total = part(some[0], room)
+        for rows in some[1:]:
+            total += part(rows, room)
+        return total
 
-        for made in each(work, len(some)):
-            total = made if total is None else total.add_(made)
-    assert total is not None
-    return total
+    return torch.stack(_by_thread(work, count)).sum(0)
