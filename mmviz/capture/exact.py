@@ -93,7 +93,7 @@ class Exact:
         if (len(queries), len(keys)) != (self.queries, self.keys):
             shape = (self.queries, self.keys)
             raise CaptureError("map-tokens", name=self.heard.module, shape=shape, expected=(len(queries), len(keys)))
-        asking, asked = members(queries).double(), members(keys)
+        asking, asked = members(queries).double(), members(keys).T.contiguous().T  # narrow products are slow otherwise
 
         def of(head: int) -> NDArray[np.float64]:
             given = [self.head(head).strip(rows).cpu() @ asked for rows in strips(self.queries)]
@@ -106,7 +106,7 @@ class Exact:
     ) -> Survey:
         """The overview, the sums by modality and the largest weights, in one pass over the weights."""
         rows, columns = _within(query_edges, self.queries), _within(key_edges, self.keys)
-        asking, asked = members(queries), members(keys)
+        asking, asked = members(queries), members(keys).T.contiguous().T  # narrow products are slow otherwise
 
         def of(head: int) -> tuple[NDArray[np.float64], Tensor, Tensor, float]:
             given, got, largest = [], torch.zeros(4, self.keys), 0.0
@@ -116,7 +116,7 @@ class Exact:
                 here = made.cpu()
                 given.append(here @ asked)
                 got.add_(asking[rows].T @ here)
-                largest = max(largest, float(here.max()))
+                largest = max(largest, float(here.amax()))
 
             return self._pooled(head, rows, columns, None, also), torch.cat(given), got.T, largest
 
