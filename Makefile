@@ -1,6 +1,7 @@
 # make app [PORT=8501]   install into .venv and open the page
 # make test              install into .venv and pass the tests
 # make lint              ruff and mypy
+# make benchmark         what capture costs, beside eager attention and bertviz; an environment of its own
 SHELL := /bin/bash
 VENV ?= .venv
 PORT ?= 8501
@@ -10,7 +11,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test lint dev clean
+.PHONY: app test lint benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -24,10 +25,13 @@ lint: dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy mmviz
 
+benchmark: $(VENV)-benchmark/.mmviz
+	$(VENV)-benchmark/bin/python benchmarks/capture.py
+
 dev: $(VENV)/.mmviz-dev
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-benchmark
 
 # The two marks are newer than what they were installed from, or the install is done again.
 $(VENV)/.mmviz: pyproject.toml constraints.txt | $(VENV)/bin/pip
@@ -37,6 +41,12 @@ $(VENV)/.mmviz: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/.mmviz-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.mmviz
+
+$(VENV)-benchmark/.mmviz: pyproject.toml constraints.txt benchmarks/requirements.txt | $(VENV)/bin/pip
+	$(VENV)/bin/python -m venv $(VENV)-benchmark
+	$(VENV)-benchmark/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	$(VENV)-benchmark/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
 
 $(VENV)/bin/pip:
 	@test -n "$(PYTHON)" || { echo "mmviz needs Python 3.11, 3.12 or 3.13, and none was found; install one, or name it: make PYTHON=path/to/python3.12" >&2; exit 1; }
