@@ -123,8 +123,6 @@ SENTENCES: dict[str, str] = {
     "capture-unheard-module": "{module} ran, and its name says attention, but none was heard in it.",
     "capture-silent": "In {name}, {count} of {of} queries may ask nobody (all their keys are masked): their rows "
     "are 0.",
-    "capture-uncompared": "The output of {name} was written over after the attention, so attention times values was "
-    "not compared with it.",
     "given-nothing": "There is no attention in what was given. Fused kernels return none: run the model inside "
     "mmviz.capture, or with eager attention.",
     "given-steps": "These are the attentions of {steps} steps of generate. Give those of one step: attentions[0].",

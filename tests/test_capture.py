@@ -186,7 +186,7 @@ def test_a_replaced_map_is_what_the_model_uses() -> None:
 def heard_with(**changes: torch.Tensor) -> Heard:
     weights = torch.softmax(torch.randn(1, 2, 3, 4), -1)
     value = torch.randn(1, 2, 4, 5)
-    parts = {"weights": weights, "value": value, "output": weights @ value} | changes
+    parts = {"weights": weights, "value": value, "mixed": weights @ value} | changes
     return Heard("somewhere", **parts)
 
 
@@ -194,9 +194,9 @@ def heard_with(**changes: torch.Tensor) -> Heard:
     ("changes", "code"),
     [
         ({"weights": torch.rand(2, 3, 4)}, "map-shape"),
-        ({"weights": torch.full((1, 2, 3, 4), 0.3), "output": torch.full((1, 2, 3, 4), 0.3) @ torch.ones(1, 2, 4, 5),
+        ({"weights": torch.full((1, 2, 3, 4), 0.3), "mixed": torch.full((1, 2, 3, 4), 0.3) @ torch.ones(1, 2, 4, 5),
           "value": torch.ones(1, 2, 4, 5)}, "map-rows"),
-        ({"output": torch.zeros(1, 2, 3, 5)}, "map-parity"),
+        ({"mixed": torch.zeros(1, 2, 3, 5)}, "map-parity"),
         ({"value": torch.randn(1, 2, 6, 5)}, "map-keys"),
     ],
 )  # fmt: skip

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from mmviz.capture.heard import Heard, as_it_is
+from mmviz.capture.heard import Heard, rows_tried
 from mmviz.capture.kernels import fused
 from mmviz.capture.path import Path
 
@@ -110,10 +110,13 @@ class Ear(TorchFunctionMode):
         finally:
             self._heads = before
 
-    def _hear(self, route: str, output: Tensor, **parts: Any) -> None:
+    def _hear(self, route: str, output: Tensor, arrange: Callable[[Tensor], Tensor], **parts: Any) -> None:
         path = self.path
+        found = arrange(output).detach()
+        mixed = found[:, :, rows_tried(found.shape[2])]  # a copy, as the model may write over its own
+        kept: dict[str, Any] = {"output": output, "arrange": arrange} if output.requires_grad else {}
         self.heard.append(
-            Heard(path.module, output=output, route=route, call=path.call, relation=path.relation, **parts)
+            Heard(path.module, mixed=mixed, route=route, call=path.call, relation=path.relation, **kept, **parts)
         )
 
     def _by_hand(self, made: Softmax, weights: Tensor, value: Tensor, mixed: Tensor) -> None:
@@ -127,7 +130,7 @@ class Ear(TorchFunctionMode):
             return part if part.dim() == 4 else part.reshape(-1, heads, *part.shape[-2:])
 
         self._hear(
-            BY_HAND, mixed, arrange=arranged, weights=arranged(weights), value=arranged(value),
+            BY_HAND, mixed, arranged, weights=arranged(weights), value=arranged(value),
             has_dropout=made.has_dropout,
         )  # fmt: skip
 
@@ -151,7 +154,7 @@ class Ear(TorchFunctionMode):
             return moved.reshape(*[1] * (2 - len(shared)), *moved.shape)
 
         self._hear(
-            BY_HAND, mixed, arrange=lambda part: ordered(part, output, queries + sizes),
+            BY_HAND, mixed, lambda part: ordered(part, output, queries + sizes),
             weights=ordered(weights, of_weights, queries + keys), value=ordered(value, of_value, keys + sizes),
             has_dropout=made.has_dropout,
         )  # fmt: skip
@@ -176,7 +179,7 @@ class Ear(TorchFunctionMode):
             return part.reshape(*[1] * (4 - part.dim()), *part.shape)
 
         self._hear(
-            FUSED if lse is None else FUSED_LSE, mixed, arrange=as_it_is if mixed.dim() == 4 else arranged,
+            FUSED if lse is None else FUSED_LSE, mixed, arranged,
             query=arranged(query), key=arranged(key), value=arranged(value), mask=mask, causal=causal,
             scale=query.shape[-1] ** -0.5 if scale is None else scale, lse=lse,
             has_dropout=bool(given.get("dropout_p")),

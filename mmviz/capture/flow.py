@@ -126,12 +126,13 @@ def _weights_of(layer: Exact, gradient: Tensor | None = None) -> Mean:
 def _gradients(logit: Tensor, heard: Sequence[Heard]) -> list[Tensor]:
     """Gradients of what each attention made of its values, ``[batch, head, query, d_v]``."""
     for one in heard:
-        if not (logit.requires_grad and one.output.requires_grad):
+        if not logit.requires_grad or one.output is None:
             raise CaptureError("relevance-graph", name=one.module)
-    found = torch.autograd.grad(logit, [one.output for one in heard], retain_graph=True, allow_unused=True)
+    outputs = [one.output for one in heard if one.output is not None]
+    found = torch.autograd.grad(logit, outputs, retain_graph=True, allow_unused=True)
     arranged = []
     for one, gradient in zip(heard, found, strict=True):
-        if gradient is None:
+        if gradient is None or one.arrange is None:
             raise CaptureError("relevance-graph", name=one.module)
         arranged.append(one.arrange(gradient))
     return arranged

@@ -11,23 +11,21 @@ from numpy.typing import NDArray
 
 from mmviz.bins import bins
 from mmviz.capture.exact import Exact
-from mmviz.capture.heard import Heard
+from mmviz.capture.heard import Heard, rows_tried
 from mmviz.types import AttentionMap, CaptureError, LongMap, Notice, Token, check_rows
 
 PARITY = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 """Largest difference between A.V and what the module used, relative to the largest value."""
 BINS = 512
 """Bins a side of the overview of a long map."""
-TRIED = 64
-"""Rows of a long map that are checked in full."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """``parity``: the largest relative difference between A.V and the module's own output; None where that was written
-    over. ``notices``: what a reader should know of the map."""
+    """``parity``: the largest relative difference between A.V and the module's own output; ``notices``: what a reader
+    should know of the map."""
 
-    parity: float | None
+    parity: float
     notices: tuple[Notice, ...]
 
 
@@ -47,20 +45,19 @@ def gate_short(
     for sample in samples:
         weights = Exact(heard, sample).full()
         check_rows(heard.module, weights, heard.dtype)
-        parities.append(_parity(heard, sample, range(heard.shape[2]), weights))
+        parities.append(_parity(heard, sample, weights))
         found.append(weights)
     made = np.stack(found) if len(found) > 1 else found[0]
     silent = int((made.sum(-1) == 0).all(-2).sum())
     of = made.shape[-2] * len(found)
-    known = [parity for parity in parities if parity is not None]
-    checked = Checked(max(known, default=None), _notices(heard, silent, of))
+    checked = Checked(max(parities), _notices(heard, silent, of))
     return AttentionMap(heard.module, layer, queries, keys, made, heard.dtype), checked
 
 
 def gate_long(
     exact: Exact, layer: int, queries: str, keys: str, streams: Mapping[str, Sequence[Token]]
 ) -> tuple[LongMap, Checked]:
-    """The map of an input too long for all its weights: sums over all of them, and `TRIED` rows checked in full.
+    """The map of an input too long for all its weights: sums over all of them, and some rows checked in full.
 
     Raises ``CaptureError`` as `gate_short` does.
     """
@@ -73,11 +70,11 @@ def gate_long(
         heard.module, layer, queries, keys, survey.overview, tuple(query_edges), tuple(key_edges), survey.given,
         survey.got, survey.largest, heard.dtype,
     )  # fmt: skip
-    rows = sorted({round(row) for row in np.linspace(0, exact.queries - 1, TRIED)})
+    rows = rows_tried(exact.queries)
     weights = np.stack([exact.rows(rows, head) for head in range(exact.heads)])
     check_rows(heard.module, weights, heard.dtype)
     silent = int((survey.given.sum(-1) == 0).all(0).sum())
-    return made, Checked(_parity(heard, exact.batch, rows, weights), _notices(heard, silent, exact.queries))
+    return made, Checked(_parity(heard, exact.batch, weights), _notices(heard, silent, exact.queries))
 
 
 def check_shape(heard: Heard) -> None:
@@ -91,12 +88,10 @@ def check_shape(heard: Heard) -> None:
         raise CaptureError("map-keys", name=heard.module, keys=keys, values=values)
 
 
-def _parity(heard: Heard, sample: int, rows: Sequence[int], weights: NDArray[np.float32]) -> float | None:
-    """How far A.V of some rows is from the module's own output. Raises ``CaptureError`` where it is too far."""
-    if not heard.is_output_whole:
-        return None
+def _parity(heard: Heard, sample: int, weights: NDArray[np.float32]) -> float:
+    """How far A.V of the rows tried is from the module's own output. Raises ``CaptureError`` where it is too far."""
     value = heard.value[sample].detach().double().cpu()
-    mixed = heard.mixed[sample].detach()[:, torch.tensor(rows, device=heard.value.device)].double().cpu()
+    mixed = heard.mixed[sample].double().cpu()
     made = torch.from_numpy(weights).double()
     value = value.repeat_interleave(made.shape[0] // value.shape[0], 0)
     scale = max(float(mixed.abs().max()), 1e-30)
@@ -107,9 +102,4 @@ def _parity(heard: Heard, sample: int, rows: Sequence[int], weights: NDArray[np.
 
 
 def _notices(heard: Heard, silent: int, of: int) -> tuple[Notice, ...]:
-    found = []
-    if silent:
-        found.append(Notice("capture-silent", {"name": heard.module, "count": silent, "of": of}))
-    if not heard.is_output_whole:
-        found.append(Notice("capture-uncompared", {"name": heard.module}))
-    return tuple(found)
+    return (Notice("capture-silent", {"name": heard.module, "count": silent, "of": of}),) if silent else ()

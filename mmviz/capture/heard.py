@@ -14,28 +14,38 @@ Relation = Literal["", "cross", "cached"]
 """Keys of another stream than the queries, keys of earlier calls before those of this one, or no sign of either."""
 
 
-def as_it_is(output: Tensor) -> Tensor:
-    """A fused output of four dimensions is ``mixed`` already."""
-    return output
+SHORT = 512
+"""Inputs of as many tokens are kept in full."""
+TRIED = 64
+"""Rows of a longer one by which attention times values is compared with the output."""
+
+
+def rows_tried(queries: int) -> list[int]:
+    """The rows of an output that are compared: all of a short one, some of a long one, from the first to the last."""
+    if queries <= SHORT:
+        return list(range(queries))
+    return sorted({round(row * (queries - 1) / (TRIED - 1)) for row in range(TRIED)})
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
     """The tensors of one attention, kept by reference and still in the graph.
 
-    ``value`` ``[batch, kv head, key, d_v]``; ``output``: what the module went on with, which ``arrange`` brings to
-    `mixed`. Either ``weights`` ``[batch, head, query, key]`` as the module made them itself, or what a fused kernel was
-    given: ``query`` ``[batch, head, query, d]``, ``key`` ``[batch, kv head, key, d]``, ``mask`` (boolean, True takes
-    part; or added to the scores; broadcast to ``[batch, head, query, key]``), ``causal``, ``scale``, and the row
-    log-sum-exp ``lse`` ``[batch, head, query]`` where the kernel returned it. ``route``: how it was heard; ``call``: in
-    which call of the model; ``relation``: what the module's inputs say of the keys; ``has_dropout``: weights were
-    dropped at random.
+    ``value`` ``[batch, kv head, key, d_v]``; ``mixed``: a copy of what attention made of the values, of the rows
+    `rows_tried`, ``[batch, head, row, d_v]``; where gradients are wanted also the ``output`` itself, which ``arrange``
+    brings to ``[batch, head, query, d_v]``. Either ``weights`` ``[batch, head, query, key]`` as the module made them
+    itself, or what a fused kernel was given: ``query`` ``[batch, head, query, d]``, ``key``
+    ``[batch, kv head, key, d]``, ``mask`` (boolean, True takes part; or added to the scores; broadcast to
+    ``[batch, head, query, key]``), ``causal``, ``scale``, and the row log-sum-exp ``lse`` ``[batch, head, query]``
+    where the kernel returned it. ``route``: how it was heard; ``call``: in which call of the model; ``relation``: what
+    the module's inputs say of the keys; ``has_dropout``: weights were dropped at random.
     """
 
     module: str
     value: Tensor
-    output: Tensor
-    arrange: Callable[[Tensor], Tensor] = as_it_is
+    mixed: Tensor
+    output: Tensor | None = None
+    arrange: Callable[[Tensor], Tensor] | None = None
     weights: Tensor | None = None
     query: Tensor | None = None
     key: Tensor | None = None
@@ -64,27 +74,17 @@ class Heard:
         return batch, heads, queries, keys
 
     @property
-    def mixed(self) -> Tensor:
-        """What attention made of the values, ``[batch, head, query, d_v]``."""
-        return self.arrange(self.output)
-
-    @property
     def dtype(self) -> str:
         """The precision that the model computed in."""
         tensor = self.query if self.weights is None else self.weights
         assert tensor is not None
         return str(tensor.dtype).removeprefix("torch.")
 
-    @property
-    def is_output_whole(self) -> bool:
-        """Whether the output is still as attention left it."""
-        return self._versions()[-1] == self.versions[-1]
-
     def check_unchanged(self) -> None:
         """Raises ``CaptureError`` (``capture-changed``) where a tensor was written over after the run."""
-        if self._versions()[:-1] != self.versions[:-1]:
+        if self._versions() != self.versions:
             raise CaptureError("capture-changed", name=self.module)
 
     def _versions(self) -> tuple[int, ...]:
-        kept = (self.weights, self.query, self.key, self.value, self.mask, self.output)
+        kept = (self.weights, self.query, self.key, self.value, self.mask)
         return tuple(-1 if tensor is None or tensor.is_inference() else tensor._version for tensor in kept)

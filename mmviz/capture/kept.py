@@ -23,7 +23,7 @@ class Kept:
         """Bytes of the tensors that are kept, each counted once."""
         found = {}
         for one in self.seen.heard(self.call):
-            for tensor in (one.weights, one.query, one.key, one.value, one.mask, one.output, one.lse):
+            for tensor in (one.weights, one.query, one.key, one.value, one.mask, one.mixed, one.lse):
                 if tensor is not None:
                     storage = tensor.untyped_storage()
                     found[storage.data_ptr()] = storage.nbytes()

@@ -15,14 +15,11 @@ from mmviz.capture.ear import Ear
 from mmviz.capture.exact import Exact
 from mmviz.capture.flow import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.gate import gate_long, gate_short
-from mmviz.capture.heard import Heard
+from mmviz.capture.heard import SHORT, Heard
 from mmviz.capture.missed import Kernels, missed
 from mmviz.capture.path import Path
 from mmviz.capture.streams import Given, streams_of
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, LongMap, Notice
-
-SHORT = 512
-"""Inputs of as many tokens have all their weights in the record."""
 
 
 class Seen:
@@ -110,7 +107,7 @@ class Seen:
                 "dtype": heard[0].dtype,
                 "versions": {"torch": torch.__version__, "python": platform.python_version()},
                 "routes": [one.route for one in heard],
-                "parity": max((found for found in parities if found is not None), default=None),
+                "parity": max(parities),
             },
             notices=tuple(notices),
         )
