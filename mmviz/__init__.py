@@ -14,30 +14,38 @@ from mmviz.types import (
     AttentionMap,
     AttentionRecord,
     CaptureError,
+    Chars,
     InputError,
     MmvizError,
     Modality,
+    PixelBox,
     Request,
     Sample,
+    Seconds,
     Token,
 )
 
 if TYPE_CHECKING:
     from mmviz.backends.local import LocalBackend
     from mmviz.capture.listen import capture
+    from mmviz.models.yours import Yours
 
 __all__ = [
     "AttentionMap",
     "AttentionRecord",
     "CaptureError",
+    "Chars",
     "InputError",
     "LocalBackend",
     "MmvizError",
     "Modality",
+    "PixelBox",
     "Request",
     "Run",
     "Sample",
+    "Seconds",
     "Token",
+    "Yours",
     "capture",
     "explain",
     "make_sample",
@@ -49,8 +57,7 @@ def __getattr__(name: str) -> Any:
     """What brings torch comes when it is asked for."""
     if name == "capture":  # the package is the function as well
         return import_module("mmviz.capture")
-    if name != "LocalBackend":
+    homes = {"LocalBackend": "mmviz.backends.local", "Yours": "mmviz.models.yours"}
+    if name not in homes:
         raise AttributeError(f"module 'mmviz' has no attribute {name!r}")
-    from mmviz.backends.local import LocalBackend
-
-    return LocalBackend
+    return getattr(import_module(homes[name]), name)

@@ -1,4 +1,4 @@
-"""The command line: ``mmviz app | explain | train | evaluate | models``."""
+"""The command line: ``mmviz app | explain | train | evaluate | doctor | models``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mmviz.explain import Run
 from mmviz.texts import sentence
 from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.backends.local import LocalBackend
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     app = commands.add_parser("app", help="open the page in a browser")
+    app.add_argument("run_file", nargs="?", metavar="RUN.npz", help="a saved run, to be shown first")
+    app.add_argument("--model", metavar="MODULE:FACTORY", help="a model of your own (or set MMVIZ_MODEL)")
     app.add_argument("--port", type=int, default=8501)
     app.add_argument("--headless", action="store_true", help="do not open a browser")
     app.set_defaults(run=_app)
@@ -41,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--image", metavar="FILE", help="PNG, JPEG, WebP or GIF")
     explain.add_argument("--text", metavar="TEXT", help="the question")
     explain.add_argument("--audio", metavar="FILE", help="WAV, FLAC, OGG, MP3, M4A, AAC or WebM")
-    explain.add_argument("--model", default="trio")
+    explain.add_argument("--model", default="trio", help="trio, toy, or MODULE:FACTORY of your own")
     explain.add_argument("--json", metavar="FILE", help="write the summary (- for standard output)")
     explain.add_argument("--npz", metavar="FILE", help="write the whole run")
     explain.add_argument("--png", metavar="FILE", help="write one picture to show")
@@ -65,23 +71,40 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--card", action="store_true", help="note the figures in the model's card")
     evaluate.set_defaults(run=_evaluate)
 
+    doctor = commands.add_parser("doctor", help="tell device, versions and by which route attention is heard")
+    doctor.add_argument("--model", default="trio", help="trio, toy, or MODULE:FACTORY of your own")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.set_defaults(run=_doctor)
+
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(run=_models)
     return parser
 
 
 def _app(options: argparse.Namespace) -> int:
+    shown = []
+    if options.run_file:
+        Run.load(options.run_file)  # a file that is none is refused here, not on the page
+        shown += ["--run", str(Path(options.run_file).resolve())]
+    if options.model:
+        from mmviz.models.yours import check_spec
+
+        check_spec(options.model)
+        shown += ["--model", options.model]
     script = Path(__file__).with_name("app") / "run.py"
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(options.port)]
     if options.headless:
         command += ["--server.headless", "true"]
-    return subprocess.run(command, check=False).returncode
+    return subprocess.run([*command, "--", *shown], check=False).returncode
 
 
 def _explain(options: argparse.Namespace) -> int:
     from mmviz.explain import explain
 
-    run = explain(image=options.image, text=options.text, audio=options.audio, model=options.model)
+    run = explain(
+        image=options.image, text=options.text, audio=options.audio, model=options.model,
+        backend=_backend(options.model),
+    )  # fmt: skip
     summary = run.summary()
     if options.json == "-":
         print(json.dumps(summary, indent=1))
@@ -98,11 +121,30 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _backend(model: str) -> LocalBackend | None:
+    """Where a model of one's own runs; None for those of the catalogue."""
+    if ":" not in model:
+        return None
+    from mmviz.backends.local import LocalBackend, best_device
+    from mmviz.models.yours import load
+
+    device = best_device()
+    return LocalBackend(device, {model: load(model, device)})
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mmviz.doctor import examine, is_well, tell
+
+    found = examine(options.model, _backend(options.model))
+    print(json.dumps(found, indent=1) if options.json else tell(found))
+    return 0 if is_well(found) else 1
+
+
 def _print_answer(summary: dict[str, Any]) -> None:
     for notice in summary["notices"]:
         print(notice)
     best = list(summary["probabilities"].items())[:5]
-    print("answer: " + " | ".join(f"{label} {probability:.2f}" for label, probability in best))
+    print("answer: " + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
     print(f"computed on {summary['made_by']['device_name']}, looking at {summary['attention']['method']}")
 
 

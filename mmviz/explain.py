@@ -88,8 +88,8 @@ class Run:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Plain values: answer, probabilities, tokens and their places, attention of the answer token, modality matrix,
-        notices, made_by."""
+        """Plain values: answer (None where there is none), probabilities, tokens and their places, attention of the
+        answer token, modality matrix, notices, made_by."""
         by_modality = {
             modality: [
                 k for k, token in enumerate(self.tokens) if token.modality is modality and token.where is not None
@@ -100,7 +100,7 @@ class Run:
         queries = self.record.streams[self.record.maps[-1].queries]
         matrix = modality_matrix(weights(self.record, self.way, self.record.relevance), queries, self.tokens)
         return {
-            "answer": self.record.answers[0].label,
+            "answer": self.record.answers[0].label if self.record.answers else None,
             "probabilities": {answer.label: answer.probability for answer in self.record.answers},
             "tokens": {
                 "image": [place(self.tokens[k].where) for k in by_modality[Modality.IMAGE]],
@@ -136,7 +136,6 @@ class Run:
 
         image, sound, made = self.sample.image, self.sample.audio, self.record.made_by
         amounts = self.attention(way, token, direction)
-        best = self.record.answers[0]
         return png(
             picture=image.pixels if image else None,
             size=(image.width, image.height) if image else None,
@@ -149,12 +148,18 @@ class Run:
             amounts=amounts,
             scale_max=scale_max or float(amounts.max()) or 1.0,
             answers=self.record.answers,
-            title=sentence("figure-title", answer=best.label, probability=best.probability),
-            caption=sentence("figure-caption", model=made["model"], device=made["device_name"]),
+            title=self._title(),
+            caption=sentence("figure-caption", model=made["model"], device=made.get("device_name", made.get("device"))),
             way=(way or self.way).words(),
             direction=direction,
             token=self.asker if token is None else token,
         )
+
+    def _title(self) -> str:
+        if not self.record.answers:
+            return sentence("figure-no-answers")
+        best = self.record.answers[0]
+        return sentence("figure-title", answer=best.label, probability=best.probability)
 
     def to_html(self) -> str:
         """The linked viewer with this run inside: one HTML document that opens from disk and needs no network."""
@@ -178,8 +183,13 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Read what `save` wrote. Raises ``MmvizError`` for any other file."""
-        return cls(*from_bytes(Path(path).read_bytes()))
+        """Read what `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as problem:
+            code = "file-missing" if isinstance(problem, FileNotFoundError) else "file-unreadable"
+            raise MmvizError(code, name=Path(path).name) from problem
+        return cls(*from_bytes(data))
 
 
 @lru_cache(maxsize=1)

@@ -49,7 +49,7 @@ def record(
         streams=_streams(sizes, tokens),
         maps=tuple(maps),
         answers=(),
-        made_by={"model": "given", "routes": ["given"] * len(maps), "dtype": maps[0].dtype},
+        made_by={"model": "given", "device": "elsewhere", "routes": ["given"] * len(maps), "dtype": maps[0].dtype},
     )
 
 

@@ -98,6 +98,20 @@ SENTENCES: dict[str, str] = {
     "Ask for example: {example}",
     "model-unknown": "There is no model called {model!r}. Known models: {known}.",
     "model-needs-text": "The model {model} reads words only, so it needs a text with at least one word.",
+    "own-spec": "{spec!r} does not name a factory. Write package.module:factory, such as my_models:make.",
+    "own-missing": "There is no module {module}; the working directory ({folder}) and what is installed were searched. "
+    "Check the name, or start from the folder it lies in.",
+    "own-name": "The module {module} has no {name}; near it: {near}.",
+    "own-factory": "{name} cannot be called: it is of type {kind}. Name a function that makes the model.",
+    "own-made": "{name}() gave {kind}; a factory gives an mmviz.Yours(module, prepare, answers).",
+    "own-module": "A model of your own needs a torch.nn.Module, not {kind}.",
+    "own-answers": "A model of your own needs answers: a list with the label of every logit.",
+    "own-raised": "{what} failed: {kind}: {words} ({where}).",
+    "own-prepare": "prepare gave {kind}, but (inputs, tokens) is expected: what the module takes, and a list "
+    "of tokens.",
+    "own-output": "The model gave {kind}, but logits are expected: a tensor, something with .logits, or pass logits=.",
+    "own-logits": "The model gave logits of shape {shape} for {answers} answers. Give one logit an answer, of one "
+    "sample, or pass logits=.",
     # capture and records
     "capture-missing": "Attention was looked for in {looked}, but heard in {heard}. No map is shown.",
     "capture-changed": "Tensors of the attention of {name} were written over after the run. Look at it before the "
@@ -167,8 +181,15 @@ SENTENCES: dict[str, str] = {
     "way-rollout": "rollout, product of (A + I) / 2 over all layers",
     "way-relevance": "gradient relevance of the answer",
     "figure-title": "Answer: {answer} ({probability:.0%})",
+    "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows where information was routed, "
     "not why the answer was given.",
+    "doctor-machine": "{name} on {system}; devices: {devices}; runs go to {device}; {threads} torch threads.",
+    "doctor-columns": "Heads x queries x keys, precision, route, largest difference to eager attention in float64, and "
+    "how far attention times values is from the output:",
+    "doctor-model": "{model}, {count} attentions heard:",
+    "doctor-well": "All within tolerance.",
+    "doctor-ill": "Something is beyond tolerance or was refused: do not trust those maps.",
     "extra-missing": "This command needs more than the plain install: pip install 'mmviz[{extra}]'.",
     "speech-missing": "The speech of the world comes from espeak-ng, which is not installed. "
     "On Debian or Ubuntu: apt-get install espeak-ng.",

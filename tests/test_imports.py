@@ -20,7 +20,7 @@ LONGEST = 330
 
 STAGES = (
     "types bins given texts assets_path io inputs models capture backends analysis figures viewer report explain "
-    "training"
+    "training doctor"
 )
 MAY_IMPORT = {
     "__init__": STAGES,
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "viewer": "types bins texts",
     "report": "types io inputs viewer analysis figures texts",
     "explain": "types io inputs backends viewer report analysis.select analysis.modality analysis.views figures texts",
+    "doctor": "types inputs backends backends.local capture texts",
     "training": "types inputs models backends analysis texts assets_path",
     "app": STAGES,
     "cli": STAGES,

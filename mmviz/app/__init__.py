@@ -1,8 +1,22 @@
 """The page. Importing this package loads neither Streamlit nor torch."""
 
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
-def main() -> None:
-    """Draw the page; called by the script that ``streamlit run`` opens."""
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Draw the page; called by the script that ``streamlit run`` opens.
+
+    ``arguments``: ``--run FILE``, a saved run to show first; ``--model MODULE:FACTORY``, or MMVIZ_MODEL in the
+    environment, a model of the operator's own. The page itself never names either.
+    """
     from mmviz.app.explore import page
+    from mmviz.app.setup import Setup
 
-    page()
+    parser = argparse.ArgumentParser(prog="mmviz app")
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--model", default=os.environ.get("MMVIZ_MODEL"))
+    found = parser.parse_args(list(arguments))
+    page(Setup(found.model, found.run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -13,6 +14,7 @@ from mmviz.app.form import form
 from mmviz.app.gallery import Trio, load_gallery
 from mmviz.app.jobs import Job, Warmth
 from mmviz.app.look import look
+from mmviz.app.setup import Setup
 from mmviz.app.state import Draft, State
 from mmviz.app.texts import say
 from mmviz.assets_path import assets_dir
@@ -25,19 +27,27 @@ QUICK = 0.4
 """Seconds a run may take before the page says that it waits."""
 
 
-def page() -> None:
+def page(setup: Setup) -> None:
     """Draw the page from top to bottom: first what needs no model, so that it is there at once."""
     st.set_page_config(page_title=f"{say('title')}: {say('page')}", layout="wide", initial_sidebar_state="collapsed")
     now = keep.state()
+    now.setup = setup
     trios = load_gallery()
+    saved = None if setup.saved is None else _saved(setup.saved)
+    if saved is not None and not now.greeted:
+        keep.open_saved(saved)
+        now.address = st.query_params.to_dict()
     link.follow(now, trios)
-    outcomes = {trio.id: found.record.answers[0].label for trio in trios if (found := _recorded(trio.id))}
+    is_bundled = setup.spec is None
+    outcomes = {
+        trio.id: found.record.answers[0].label for trio in trios if is_bundled and (found := _recorded(trio.id))
+    }
     wrong = [trio for trio in trios if trio.id in outcomes and not trio.is_right(outcomes[trio.id])]
     widgets.sheet(trios, wrong)
-    corner = _head()
-    _gallery(trios)
+    corner = _head(setup)
+    _gallery(trios, saved)
     draft = form(now)
-    widgets.mark(f"trio-{now.trio.id}" if now.trio and draft.is_of(now.trio) else "own")
+    widgets.mark("saved" if now.is_saved else f"trio-{now.trio.id}" if now.trio and draft.is_of(now.trio) else "own")
     if now.asked:
         now.asked = False
         _begin(now, draft)
@@ -55,20 +65,21 @@ def page() -> None:
     else:
         now.told = now.selection  # for a viewer that has to be drawn anew
         look(now.run, now.shown, draft != now.made_of)
-    _warmth().start()
+    _warmth(setup).start()
 
 
 @st.cache_resource(show_spinner=False)
-def _warmth() -> Warmth:
-    def make() -> Backend:
-        from mmviz.backends.local import LocalBackend
-
-        return LocalBackend()
-
+def _warmth(setup: Setup) -> Warmth:
     def once(backend: Backend) -> Run:
-        return run_sample(load_gallery()[0].sample(), backend=backend, relevance=True)
+        return run_sample(load_gallery()[0].sample(), model=setup.model, backend=backend, relevance=True)
 
-    return Warmth(make, once)
+    return Warmth(setup.backend, once)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _saved(path: Path) -> Run:
+    """The run that the operator named; the command line has seen to it that it can be read."""
+    return Run.load(path)
 
 
 @st.cache_resource(show_spinner=False)
@@ -88,16 +99,20 @@ def _recorded(trio_id: str) -> Run | None:
         return None
 
 
-def _head() -> DeltaGenerator:
+def _head(setup: Setup) -> DeltaGenerator:
     """The name of the page; the place in its corner, for progress and for how the gallery goes."""
-    name = f"<h1>{say('title')}</h1><b>{say('page')}</b><span>{html.escape(say('tagline'))}</span>"
+    words = say("tagline") if setup.spec is None else say("tagline-own", model=setup.spec)
+    name = f"<h1>{say('title')}</h1><b>{say('page')}</b><span>{html.escape(words)}</span>"
     with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
         st.html(name, width="content")
         return st.empty()
 
 
-def _gallery(trios: tuple[Trio, ...]) -> None:
+def _gallery(trios: tuple[Trio, ...], saved: Run | None) -> None:
     with st.container(horizontal=True, key="gallery", gap="small"):
+        if saved is not None:
+            hint = say("saved-help")
+            st.button(say("saved"), key="saved", help=hint, width="stretch", on_click=keep.open_saved, args=(saved,))
         for trio in trios:
             label = widgets.as_label(trio.question)
             hint = widgets.as_label(trio.about)
@@ -107,17 +122,17 @@ def _gallery(trios: tuple[Trio, ...]) -> None:
 
 def _begin(now: State, draft: Draft) -> None:
     """Show the recorded run of a trio as it came; begin to make any other."""
-    if now.trio is not None and draft.is_of(now.trio) and now.control == "trained":
+    if now.setup.spec is None and now.trio is not None and draft.is_of(now.trio) and now.control == "trained":
         recorded = _recorded(now.trio.id)
         if recorded is not None:
             _show(now, recorded, draft)
             return
-    warmth, changes = _warmth(), keep.CONTROLS[now.control]
+    warmth, changes, model = _warmth(now.setup), keep.CONTROLS[now.control], now.setup.model
     relevance = now.control != "evened"  # even attention has no gradient to be relevant by
 
     def make() -> Run:
         sample = make_sample(image=draft.image, text=draft.text, audio=draft.audio)
-        return run_sample(sample, backend=warmth.backend(), changes=changes, relevance=relevance)
+        return run_sample(sample, model=model, backend=warmth.backend(), changes=changes, relevance=relevance)
 
     now.job, now.job_of = Job(make), draft
 
@@ -130,7 +145,7 @@ def _wait(now: State, job: Job, place: DeltaGenerator) -> None:
             words = st.empty()
         waiting = True
         while waiting:
-            code = "running" if _warmth().warm else "loading"
+            code = "running" if _warmth(now.setup).warm else "loading"
             words.html(f"<div class='note' role='status'>{say(code, seconds=job.seconds)}</div>")
             waiting = not job.wait(0.5)
     place.empty()

@@ -26,7 +26,8 @@ def form(now: State) -> Draft:
             say("question"), key=keep.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
             max_chars=LONGEST, on_change=keep.ask,
         )  # fmt: skip
-        composer()
+        if now.setup.spec is None:  # the questions of the bundled model
+            composer()
     with right:
         audio = _given(now, "sound", keep.USE_SOUND, SOUNDS, now.trio.audio if now.trio else None)
     with end:

@@ -11,6 +11,7 @@ from mmviz.app import state as keep
 from mmviz.app.foot import foot
 from mmviz.app.gallery import Trio
 from mmviz.app.seen import Seen
+from mmviz.app.setup import names_truth
 from mmviz.app.texts import say
 from mmviz.app.viewer import viewer
 from mmviz.app.ways import ways
@@ -49,18 +50,21 @@ def _strip(run: Run, trio: Trio | None, is_old: bool) -> None:
         widgets.note(say("evened"), "banner")
     first, second, third = st.columns([1.2, 1.3, 1], gap="medium")
     with first:
-        if trio is None:
+        if not answers:
+            verdict, kind = "", "unknown"
+        elif trio is None or not _could_know(trio, [one.label for one in answers]):
             verdict, kind = say("truth-unknown"), "unknown"
         elif trio.is_right(answers[0].label):
             verdict, kind = say("right"), "true"
         else:
             verdict, kind = say("wrong", answer=answers[0].label, truth=trio.truth), "wrong"
-        origin, details = _origin(made)
+        origin, details = _origin(made, keep.state().is_saved)
         if is_old:
             origin = f"{origin}. {say('changed')}"
         widgets.answer(answers, verdict, kind, origin, details)
     with second:
-        widgets.top_answers(answers)
+        if answers:
+            widgets.top_answers(answers)
     notices = (*run.sample.notices, *run.record.notices)
     foreign = [notice for notice in notices if notice.code in FOREIGN]
     rest = [str(notice) for notice in notices if notice not in foreign]
@@ -71,15 +75,20 @@ def _strip(run: Run, trio: Trio | None, is_old: bool) -> None:
             widgets.note(" ".join(rest), "notice")
 
 
-def _origin(made: Any) -> tuple[str, str]:
+def _could_know(trio: Trio, labels: list[str]) -> bool:
+    """Whether the model, which may be the operator's own, has the true answer among its answers."""
+    return keep.state().setup.spec is None or names_truth(labels, trio.truth)
+
+
+def _origin(made: Any, is_saved: bool) -> tuple[str, str]:
     """Where and how fast it was computed: in short, and in full."""
     times = made.get("milliseconds", {})
     prepare, forward, capture = (float(times.get(stage, 0)) for stage in ("prepare", "model", "capture"))
     device = {"cpu": "CPU", "cuda": "GPU"}.get(str(made.get("device")).split(":")[0], str(made.get("device")))
-    code = "recorded" if made.get("recorded") else "computed"
+    code = "saved-run" if is_saved else "recorded" if made.get("recorded") else "computed"
     origin = say(code, model=made.get("model"), device=device, milliseconds=forward + capture)
     details = say(
         "computed-help", name=made.get("device_name"), prepare=prepare, forward=forward, capture=capture,
-        parity=float(made.get("parity", 0)),
+        parity=float(made.get("parity") or 0),
     )  # fmt: skip
     return origin, details

@@ -1,6 +1,8 @@
-"""What ``mmviz app`` hands to ``streamlit run``."""
+"""What ``mmviz app`` hands to ``streamlit run``, with ``--run FILE`` and ``--model MODULE:FACTORY``."""
+
+import sys
 
 from mmviz.app import main
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

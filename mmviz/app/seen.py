@@ -60,7 +60,7 @@ class Seen:
     @cached_property
     def scale_max(self) -> float:
         """The largest weight on picture, words and sound, in this view or in the whole map: one scale for all three."""
-        drawn = [k for k, token in enumerate(self.tokens) if token.where is not None]
+        drawn = [k for k, token in enumerate(self.tokens) if token.where is not None] or list(range(len(self.tokens)))
         if self.selection.scale == "view":
             found = self.amounts[drawn]
         else:

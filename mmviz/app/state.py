@@ -13,6 +13,7 @@ from mmviz.analysis.select import Way
 from mmviz.app.gallery import Trio
 from mmviz.app.jobs import Job
 from mmviz.app.selection import Selection, fitted
+from mmviz.app.setup import Setup
 from mmviz.app.texts import say
 from mmviz.explain import Run
 from mmviz.report import Scene
@@ -47,11 +48,16 @@ class State:
     ``job_of``; ``refusal``: why the last one was not; ``remark``: what a link asked for in vain; ``made_of``: what
     stood in the form when ``run`` was made; ``control``: with what changes to the model; ``wanted``: what a link says
     about the run to come; ``address``: what the page's address says since ``addressed`` (monotonic seconds).
+    ``setup``: what the operator set up; ``is_saved``: ``run`` was read from a file; ``greeted``: the saved run that the
+    operator named was shown once.
     ``selection``: what of ``run`` is looked at; ``serial`` counts how often the page, not the viewer, moved it;
     ``told``: the selection that the viewer was last given; ``scene``: ``run`` as the viewer shows it; ``needed``: the
     planes of it that the viewer asked for.
     """
 
+    setup: Setup = field(default_factory=Setup)
+    is_saved: bool = False
+    greeted: bool = False
     trio: Trio | None = None
     generation: int = 0
     latest: dict[str, str] = field(default_factory=dict)
@@ -97,6 +103,14 @@ def choose(trio: Trio | None) -> None:
     st.session_state[USE_SOUND] = trio is None or trio.audio is not None
 
 
+def open_saved(run: Run) -> None:
+    """Show a run that was read from a file, with an empty form."""
+    now = state()
+    choose(None)
+    accept(run, Draft(None, "", None))
+    now.is_saved = now.greeted = True
+
+
 def ask() -> None:
     """Ask for a run of what stands in the form."""
     now = state()
@@ -131,7 +145,7 @@ def given(modality: str, widget: str) -> None:
 def accept(run: Run, draft: Draft) -> None:
     """Show ``run``, made of ``draft``, from now on, from its answering token."""
     now = state()
-    now.run, now.made_of, now.refusal = run, draft, ""
+    now.run, now.made_of, now.refusal, now.is_saved = run, draft, "", False
     now.shown = now.trio if draft.is_of(now.trio) else None
     now.scene, now.needed = Scene(run), ()
     move(fitted(now.selection, run))

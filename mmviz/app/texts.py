@@ -7,7 +7,10 @@ LABELS: dict[str, str] = {
     "title": "mmviz",
     "page": "Explore",
     "tagline": "How a picture, a text and a sound attend to each other inside a fusion model",
+    "tagline-own": "How a picture, a text and a sound attend to each other inside {model}",
     # gallery
+    "saved": "Saved run",
+    "saved-help": "The run that was opened from a file.",
     "own": "Your own",
     "own-help": "Empty the form for a picture, a question and a sound of yours. Any of them may stay away.",
     "gallery-wrong": "The model gets {wrong} of these {of} wrong: those with a red dot.",
@@ -56,6 +59,8 @@ LABELS: dict[str, str] = {
     "What you see below is the run before.",
     "nothing-yet": "No run yet. Choose one of the trios above, or give your own and press Run.",
     # answer
+    "no-answer": "none",
+    "saved-run": "{model}, a saved run: computed before on {device}",
     "answer": "answer",
     "wrong": "The model gets this one wrong: it says {answer}, the truth is {truth}.",
     "right": "That is right.",

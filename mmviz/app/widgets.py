@@ -60,7 +60,7 @@ def answer(found: Sequence[Answer], verdict: str, verdict_kind: str, origin: str
     """The answer in large, whether it is true, and where it was computed."""
     st.html(
         f"<div class='answer'><span class='caption'>{say('answer')}</span>"
-        f"<span class='word'>{html.escape(found[0].label)}</span>"
+        f"<span class='word'>{html.escape(found[0].label if found else say('no-answer'))}</span>"
         f"<span class='{verdict_kind}'>{html.escape(verdict)}</span>"
         f"<span class='caption' title='{html.escape(origin_help)}'>{html.escape(origin)}</span></div>"
     )

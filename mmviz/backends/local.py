@@ -18,10 +18,24 @@ from torch import Tensor
 import mmviz
 from mmviz.backends import Progress, Stop, never, quiet
 from mmviz.backends.shelf import Shelf
-from mmviz.capture import capture
+from mmviz.capture import Seen, capture
 from mmviz.capture.kept import Kept
+from mmviz.capture.probe import finding
 from mmviz.models import CATALOGUE, Model, load_model
-from mmviz.types import Answer, AttentionRecord, Card, Drop, Modality, Randomise, Request, Sample, Uniform, View
+from mmviz.types import (
+    Answer,
+    AttentionRecord,
+    CaptureError,
+    Card,
+    Drop,
+    Modality,
+    Notice,
+    Randomise,
+    Request,
+    Sample,
+    Uniform,
+    View,
+)
 
 
 def best_device() -> str:
@@ -56,6 +70,23 @@ class LocalBackend:
                 records.append(self._run(request))
             progress(len(records), len(requests))
         return tuple(records)
+
+    def about(self) -> dict[str, Any]:
+        """This machine: its name, system, torch's devices and threads, and the device on which runs are made."""
+        cuda = [f"cuda:{k}" for k in range(torch.cuda.device_count())]
+        return {
+            "name": _device_name(self.device), "system": platform.platform(), "devices": ["cpu", *cuda],
+            "device": self.device, "threads": torch.get_num_threads(),
+        }  # fmt: skip
+
+    def findings(self, name: str, sample: Sample) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
+        """What `mmviz.capture.probe.finding` says of each attention of a model in one run, and what was not caught."""
+        with self._lock:
+            model = self._model(name)
+            prepared = model.prepare(sample)
+            with torch.no_grad(), capture(model.module) as seen:
+                model(prepared.tensors)
+            return [finding(one) for one in seen.heard()], seen.notices
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """A part of the attention of a record that was made here and is too long to hold all its weights.
@@ -96,8 +127,7 @@ class LocalBackend:
         taken = seen.record(prepared.streams)
         if taken.is_long:
             self._shelf.put(taken.id, Kept(seen))
-        wants_relevance = request.relevance and not taken.is_long and len(taken.streams) == 1
-        relevant = seen.relevance(logits[int(logits.argmax())]) if wants_relevance else None
+        relevant = _relevance(seen, logits, taken) if request.relevance else None
         clock.append(time.perf_counter())
         order = np.argsort(-probabilities, kind="stable")
         stages = ("prepare", "model", "capture")
@@ -125,6 +155,18 @@ class LocalBackend:
             notices=(*prepared.notices, *taken.notices),
             relevance=relevant,
         )
+
+
+def _relevance(seen: Seen, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:
+    """Relevance for the winning answer; None where the record is too long for it, or the model does not allow it."""
+    if record.is_long:
+        return None
+    try:
+        return seen.relevance(logits[int(logits.argmax())])
+    except CaptureError as refusal:
+        if refusal.code in ("relevance-graph", "flow-streams"):
+            return None
+        raise
 
 
 def _without(request: Request) -> Sample:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.heard import Heard, rows_tried
-from mmviz.capture.kernels import fused
+from mmviz.capture.kernels import fused, weights_of
 from mmviz.capture.path import Path
 
 FUSED = "fused kernel"
@@ -168,6 +168,8 @@ class Ear(TorchFunctionMode):
             query, key, value = (part.to(dtype) for part in (query, key, value))
             mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
         used = given | {"query": query, "key": key, "value": value, "attn_mask": mask}
+        if self.replace is not None:
+            return self._replaced(used)
         self.is_inside = True
         try:
             with torch.autocast(kind, enabled=False):
@@ -184,6 +186,19 @@ class Ear(TorchFunctionMode):
             scale=query.shape[-1] ** -0.5 if scale is None else scale, lse=lse,
             has_dropout=bool(given.get("dropout_p")),
         )  # fmt: skip
+        return mixed
+
+    def _replaced(self, used: dict[str, Any]) -> Tensor:
+        """The attention of a fused kernel with weights that were replaced, which takes all of them."""
+        assert self.replace is not None
+        weights = self.replace(weights_of(used))
+        value = used["value"].repeat_interleave(weights.shape[-3] // used["value"].shape[-3], -3)
+        mixed: Tensor = weights.to(value.dtype) @ value
+
+        def arranged(part: Tensor) -> Tensor:
+            return part.reshape(*[1] * (4 - part.dim()), *part.shape)
+
+        self._hear(BY_HAND, mixed, arranged, weights=arranged(weights.to(value.dtype)), value=arranged(value))
         return mixed
 
 

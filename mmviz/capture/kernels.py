@@ -69,3 +69,17 @@ def _on_cuda(given: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
         )
         return mixed, lse
     return None
+
+
+def weights_of(given: dict[str, Any]) -> Tensor:
+    """All weights of ``F.scaled_dot_product_attention(**given)``, ``[..., head, query, key]``, by their definition."""
+    query, mask = given["query"], given.get("attn_mask")
+    key, _ = _grouped(given)
+    scale = query.shape[-1] ** -0.5 if given.get("scale") is None else given["scale"]
+    scores = query @ key.transpose(-2, -1) * scale
+    if given.get("is_causal"):
+        scores = scores.masked_fill(torch.ones(scores.shape[-2:], device=scores.device).triu(1).bool(), -torch.inf)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask
+    weights: Tensor = scores.softmax(-1).nan_to_num(0.0)
+    return weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,10 +23,11 @@ class Listen:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A sample as tensors: ``tensors`` goes into the model, ``streams`` names every token that will be attended to."""
+    """A sample as tensors: ``tensors`` goes into the model, ``streams`` names every token that will be attended to, as
+    `mmviz.capture.Seen.record` takes them."""
 
     tensors: Any
-    streams: Mapping[str, tuple[Token, ...]]
+    streams: Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
     notices: tuple[Notice, ...] = field(default=())
 
 
