@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.modality import modality_matrix
-from mmviz.analysis.select import Direction, Way, looked, weights
+from mmviz.analysis.modality import ModalityMatrix, matrix_of_sums, modality_matrix
+from mmviz.analysis.select import Direction, Way, looked, map_number, weights
 from mmviz.analysis.views import view_of
 from mmviz.inputs import make_sample
 from mmviz.io import from_bytes, place, to_bytes
@@ -21,11 +21,13 @@ from mmviz.types import (
     AttentionRecord,
     CaptureError,
     Change,
+    Columns,
     LongMap,
     MmvizError,
     Modality,
     Request,
     Rollout,
+    Rows,
     Sample,
     Token,
     View,
@@ -73,8 +75,9 @@ class Run:
 
     @property
     def asker(self) -> int:
-        """Index of the token that answers: the first special token, else the first token."""
-        return next((k for k, token in enumerate(self.tokens) if token.modality is Modality.OTHER), 0)
+        """Index of the query that answers: the first special token, else the first token."""
+        asking = self.record.streams[self.record.maps[-1].queries]
+        return next((k for k, token in enumerate(asking) if token.modality is Modality.OTHER), 0)
 
     def attention(
         self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
@@ -83,9 +86,33 @@ class Run:
 
         None stands for the chosen way of looking, and for the answer token.
         """
-        return looked(
-            self.record, way or self.way, self.asker if token is None else token, direction, self.record.relevance
-        )
+        seen, asked = way or self.way, self.asker if token is None else token
+        if not self.record.is_long:
+            return looked(self.record, seen, asked, direction, self.record.relevance)
+        tokens = tuple(int(one) for one in np.atleast_1d(asked))
+        if seen.method == "relevance":
+            raise MmvizError("view-relevance")
+        view: View
+        if seen.method == "rollout":
+            view = Rollout(tokens, direction)
+        else:
+            view = (Rows if direction == "from" else Columns)(map_number(self.record, seen), seen.head, tokens)
+        return np.asarray(self.view(view).mean(0 if direction == "from" else 1), np.float64)
+
+    def matrix(self, way: Way | None = None) -> ModalityMatrix:
+        """Attention between modalities. Raises ``MmvizError`` (``view-flow``) for a flow through a long run."""
+        seen = way or self.way
+        if seen.layer is None:
+            if self.record.is_long:
+                raise MmvizError("view-flow")
+            queries = self.record.streams[self.record.maps[-1].queries]
+            return modality_matrix(weights(self.record, seen, self.record.relevance), queries, self.tokens)
+        found = self.record.maps[map_number(self.record, seen)]
+        queries, keys = self.record.streams[found.queries], self.record.streams[found.keys]
+        if isinstance(found, LongMap):
+            given = found.given.mean(0, dtype=np.float64) if seen.head is None else found.given[seen.head]
+            return matrix_of_sums(given, queries, keys)
+        return modality_matrix(weights(self.record, seen), queries, keys)
 
     def summary(self) -> dict[str, Any]:
         """Plain values: answer (None where there is none), probabilities, tokens and their places, attention of the
@@ -97,8 +124,7 @@ class Run:
             for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
         }
         attention = self.attention()
-        queries = self.record.streams[self.record.maps[-1].queries]
-        matrix = modality_matrix(weights(self.record, self.way, self.record.relevance), queries, self.tokens)
+        matrix = self.matrix()
         return {
             "answer": self.record.answers[0].label if self.record.answers else None,
             "probabilities": {answer.label: answer.probability for answer in self.record.answers},
@@ -136,6 +162,8 @@ class Run:
 
         image, sound, made = self.sample.image, self.sample.audio, self.record.made_by
         amounts = self.attention(way, token, direction)
+        asking, asked = self._sides(way or self.way)
+        lit, chosen = (asked, asking) if direction == "from" else (asking, asked)
         return png(
             picture=image.pixels if image else None,
             size=(image.width, image.height) if image else None,
@@ -144,7 +172,8 @@ class Run:
             rate=sound.rate if sound else SAMPLE_RATE,
             mel=log_mel(sound.wave) if sound else None,
             hop_seconds=HOP / SAMPLE_RATE,
-            tokens=self.tokens,
+            tokens=lit,
+            chosen_from=chosen,
             amounts=amounts,
             scale_max=scale_max or float(amounts.max()) or 1.0,
             answers=self.record.answers,
@@ -154,6 +183,12 @@ class Run:
             direction=direction,
             token=self.asker if token is None else token,
         )
+
+    def _sides(self, way: Way) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
+        """The tokens that ask and those that are asked."""
+        number = len(self.record.maps) - 1 if way.layer is None else map_number(self.record, way)
+        found = self.record.maps[number]
+        return self.record.streams[found.queries], self.record.streams[found.keys]
 
     def _title(self) -> str:
         if not self.record.answers:

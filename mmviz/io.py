@@ -22,6 +22,7 @@ from mmviz.types import (
     AttentionMap,
     AttentionRecord,
     Chars,
+    LongMap,
     MmvizError,
     Modality,
     Notice,
@@ -41,13 +42,20 @@ STEP = 1e-5
 """The largest error of a weight in a recording, and the distance of two that it can tell apart."""
 _PLACES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
 _LARGEST = 65_535
+_PARTS = ("overview", "given", "got", "largest")
+"""The arrays of a map without all its weights."""
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile,
            zlib.error)  # fmt: skip
 
 
 def to_bytes(sample: Sample, record: AttentionRecord) -> bytes:
     """The whole run, deflated."""
-    arrays: dict[str, NDArray[Any]] = {f"map{k}": found.weights for k, found in enumerate(record.maps)}
+    arrays: dict[str, NDArray[Any]] = {}
+    for k, found in enumerate(record.maps):
+        if isinstance(found, LongMap):
+            arrays |= {f"map{k}-{part}": getattr(found, part) for part in _PARTS}
+        else:
+            arrays[f"map{k}"] = found.weights
     if sample.image:
         arrays["image"] = sample.image.pixels
     if sample.audio:
@@ -78,7 +86,7 @@ def from_bytes(data: bytes) -> tuple[Sample, AttentionRecord]:
             audio=Sound(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
             notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
         )
-        maps = [arrays[f"map{k}"] for k in range(len(header["maps"]))]
+        maps = [_read_map(k, about, arrays) for k, about in enumerate(header["maps"])]
         return sample, _record(header, maps, arrays.get("relevance"))
 
 
@@ -103,7 +111,10 @@ def from_recording(path: Path) -> AttentionRecord:
     with _opened(path) as (header, arrays):
         if header["format"] != RECORDING:
             raise MmvizError("run-format", found=header["format"], known=RECORDING)
-        maps = [_from_steps(arrays[f"map{k}"], arrays[f"map{k}-largest"]) for k in range(len(header["maps"]))]
+        maps: list[AttentionMap | LongMap] = [
+            AttentionMap(weights=_from_steps(arrays[f"map{k}"], arrays[f"map{k}-largest"]), **about)
+            for k, about in enumerate(header["maps"])
+        ]
         relevance = None
         if "relevance" in arrays:
             largest = arrays["relevance-largest"][:, None]
@@ -155,6 +166,7 @@ def _header(record: AttentionRecord) -> dict[str, Any]:
         "streams": {name: [_token(token) for token in tokens] for name, tokens in record.streams.items()},
         "maps": [
             {"name": m.name, "layer": m.layer, "queries": m.queries, "keys": m.keys, "dtype": m.dtype}
+            | ({"edges": [m.query_edges, m.key_edges]} if isinstance(m, LongMap) else {})
             for m in record.maps
         ],
         "answers": [[answer.label, answer.probability] for answer in record.answers],
@@ -162,13 +174,23 @@ def _header(record: AttentionRecord) -> dict[str, Any]:
     }
 
 
+def _read_map(k: int, about: dict[str, Any], arrays: Any) -> AttentionMap | LongMap:
+    """Map ``k``, with all its weights or, where it has edges, without."""
+    if "edges" not in about:
+        return AttentionMap(weights=arrays[f"map{k}"], **about)
+    rest = {name: value for name, value in about.items() if name != "edges"}
+    query_edges, key_edges = (tuple(edges) for edges in about["edges"])
+    parts = {part: arrays[f"map{k}-{part}"] for part in _PARTS}
+    return LongMap(query_edges=query_edges, key_edges=key_edges, **rest, **parts)
+
+
 def _record(
-    header: dict[str, Any], maps: list[NDArray[np.float32]], relevance: NDArray[np.float32] | None
+    header: dict[str, Any], maps: list[AttentionMap | LongMap], relevance: NDArray[np.float32] | None
 ) -> AttentionRecord:
     return AttentionRecord(
         id=header["id"],
         streams={name: tuple(map(_read_token, tokens)) for name, tokens in header["streams"].items()},
-        maps=tuple(AttentionMap(weights=found, **about) for found, about in zip(maps, header["maps"], strict=True)),
+        maps=tuple(maps),
         answers=tuple(Answer(label, probability) for label, probability in header["answers"]),
         made_by=header["made_by"],
         notices=tuple(Notice(code, values) for code, values in header["record_notices"]),

@@ -153,6 +153,8 @@ SENTENCES: dict[str, str] = {
     "(no torch.no_grad), and pass a logit of the same run.",
     "map-long": "The attention of {name} is {queries:,} x {keys:,}, too long to hold all its weights. Look at a part: "
     "rows, columns or a zoom.",
+    "view-relevance": "A run this long keeps no relevance. Ask mmviz.capture for the rows you need: seen.relevance.",
+    "view-flow": "A run this long has no matrix of a flow through all layers. Look at a layer, or at single tokens.",
     "view-gone": "This run is no longer kept where it was made, so only its overview can be shown. Run it again.",
     "view-head": "There is no head {head} to look at; there are {count}, counted from 0.",
     "view-edges": "Edges of bins ascend and lie between 0 and {count}.",

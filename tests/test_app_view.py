@@ -13,12 +13,12 @@ from app_page import TRIOS, looked, markup, now, press, sent, tell, view
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from mmviz.analysis.planes import plane_of
 from mmviz.analysis.select import Way
 from mmviz.app import foot, seen
 from mmviz.app.selection import Selection
 from mmviz.app.texts import say
 from mmviz.io import from_bytes
-from mmviz.report import plane_of
 
 
 def look(page: AppTest, written: str) -> AppTest:

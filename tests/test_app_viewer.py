@@ -97,10 +97,10 @@ def test_what_the_viewer_tells_moves_the_page_and_not_the_viewer(opened: AppTest
 def test_in_its_own_part_of_the_page_the_viewer_is_sent_the_very_same(opened: AppTest) -> None:
     """Else a pin would send megabytes. A test without a browser always draws the whole page: this draws the part."""
     state, run_shown = now(opened), now(opened).run
-    first = state.scene.to_bytes(view_of(state.told, run_shown), state.serial, state.needed)
+    first = state.sent
+    assert first == state.scene.to_bytes(view_of(state.told, run_shown), state.serial)
     state.selection = replace(looked(opened), tokens=(9,))
-    assert state.told != state.selection
-    assert state.scene.to_bytes(view_of(state.told, run_shown), state.serial, state.needed) == first
+    assert state.told != state.selection and state.sent_of == (run_shown.record.id, state.serial, state.told)
     assert sent(run(opened))[0]["view"]["tokens"] == [9], "a viewer drawn anew goes to where the visitor was"
 
 
@@ -142,19 +142,27 @@ def test_the_viewer_shows_the_weights_of_the_run(opened: AppTest) -> None:
 
 
 def test_planes_that_were_not_sent_are_sent_when_needed(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmviz.report.LIMIT", 1)
+    monkeypatch.setattr("mmviz.report.scene.LIMIT", 1)
     press(opened, f"trio-{TRIOS[2].id}")
     record = now(opened).run.record
     assert "codes/rollout" in sent(opened)[1] and "codes/0:1" not in sent(opened)[1]
-    need(opened, {"run": record.id, "plane": "0:1"})
-    assert "codes/0:1" in sent(opened)[1] and now(opened).needed == ("0:1",)
-    need(opened, {"run": record.id, "plane": "0:1"})
-    for odd in ("99:0", "", None, ["0:2"], 7, "0:99"):
-        need(opened, {"run": record.id, "plane": odd})
-    for odd in ({"run": "another", "plane": "0:2"}, {"plane": "0:2"}, {"run": record.id}, None, "0:2", [1]):
+    whole = view(opened)
+    need(opened, {"run": record.id, "names": ["plane/0:1"]})
+    header, sections = sent(opened)
+    assert set(sections) == {f"{kind}/0:1" for kind in ("codes", "from", "to", "matrix")}, "and nothing else again"
+    assert header["run"] == record.id and "streams" not in header and now(opened).needed == ("plane/0:1",)
+    need(opened, {"run": record.id, "names": ["plane/0:2"]})
+    assert {"codes/0:1", "codes/0:2"} <= set(sent(opened)[1]), "the answer before may have been overtaken"
+    odds = ("plane/99:0", "plane/", "", None, ["plane/0:2"], 7, "plane/0:99", "row/0:1/from/0", "window/0:1/0-4/0-4")
+    for odd in odds:
+        need(opened, {"run": record.id, "names": [odd]})
+    for odd in ({"run": record.id, "names": "plane/0:3"}, {"run": record.id}, None, "0:2", [1],
+                {"run": record.id, "names": ["plane/0:3"] * 9}):  # fmt: skip
         need(opened, odd)
-    assert now(opened).needed == ("0:1",)
-    tell(opened, view(opened, plane="0:3"))
+    assert now(opened).needed == ("plane/0:1", "plane/0:2")
+    need(opened, {"run": None, "names": []})
+    assert "streams" in sent(opened)[0] and "codes/rollout" in sent(opened)[1], "a viewer that is new gets everything"
+    tell(opened, {**whole, "plane": "0:3"})
     assert "codes/0:3" in sent(opened)[1], "what is looked at is there for a viewer drawn anew"
 
 

@@ -54,7 +54,7 @@ sys.path.insert(0, {root!r})
 from mmviz import report
 from mmviz.app import main
 
-report.LIMIT = 500_000
+report.scene.LIMIT = 500_000
 main()
 """
 

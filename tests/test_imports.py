@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "figures": "types texts",
     "viewer": "types bins texts",
     "report": "types io inputs viewer analysis figures texts",
-    "explain": "types io inputs backends viewer report analysis.select analysis.modality analysis.views figures texts",
+    "explain": "types io inputs backends viewer report analysis figures texts",
     "doctor": "types inputs backends backends.local capture texts",
     "training": "types inputs models backends analysis texts assets_path",
     "app": STAGES,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from records import PAIR, WHOLE, cross, long, many_heads, plain, record, trio, words
 
-from mmviz import report
+from mmviz.analysis.planes import plane_of, way_of
 from mmviz.analysis.select import Way
 from mmviz.explain import Run
-from mmviz.report import LIMIT, Scene, plane_of, way_of
+from mmviz.report import LIMIT, Scene
 from mmviz.types import AttentionRecord
 from mmviz.viewer import codes
 from mmviz.viewer.container import decode
@@ -83,7 +83,7 @@ def test_what_is_no_plane_has_no_way(plane: str) -> None:
 def test_a_way_without_a_plane_is_refused() -> None:
     several = cross().record
     for way in ("rollout", "relevance", "mean:2", "head:4:1"):
-        with pytest.raises(LookupError, match="no plane"):
+        with pytest.raises(LookupError, match=r"no plane|no attention map|no head"):
             plane_of(several, Way.parse(way))
 
 
@@ -115,7 +115,7 @@ def test_beyond_the_limit_means_come_first_and_what_is_asked_for_always() -> Non
 
 
 def test_what_is_asked_for_is_sent_even_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "LIMIT", 1000)
+    monkeypatch.setattr("mmviz.report.scene.LIMIT", 1000)
     _, sections = decode(Scene(plain()).to_bytes(planes=["0:2"]))
     assert [name for name in sections if name.startswith("codes/")] == ["codes/1:mean", "codes/0:2"]
     assert "picture" in sections and "thumbs/1" in sections

@@ -12,9 +12,10 @@ import numpy as np
 from records import alternating, cross, one_token, plain
 
 from mmviz.analysis.modality import ORDER, modality_matrix
+from mmviz.analysis.planes import streams_of
 from mmviz.explain import Run
 from mmviz.figures.amounts import cividis, light, short
-from mmviz.report import Scene, streams_of
+from mmviz.report import Scene
 from mmviz.types import Token
 from mmviz.viewer.codes import decode as amounts_of
 from mmviz.viewer.container import decode

@@ -111,7 +111,7 @@ def test_every_sentence_that_is_said_is_there() -> None:
 def test_every_sentence_that_is_there_is_said() -> None:
     said = {code for call in CALLS for code in call.codes()}
     assert not {code for code in WORDS if code not in said | QUOTED}
-    report = (FOLDER.parent / "report.py").read_text("utf-8")
+    report = (FOLDER.parent / "report" / "about.py").read_text("utf-8")
     assert not {code for code in ABOUT if f'"{code}"' not in report}
 
 

@@ -50,11 +50,17 @@ def modality_matrix(
         raise ValueError(
             f"weights {list(weights.shape)} do not fit {len(query_tokens)} queries and {len(key_tokens)} keys"
         )
-    rows = _members(query_tokens)
-    columns = _members(key_tokens)
+    return matrix_of_sums(weights.astype(np.float64) @ _members(key_tokens, ORDER).T, query_tokens, key_tokens)
+
+
+def matrix_of_sums(given: NDArray[Any], query_tokens: Sequence[Token], key_tokens: Sequence[Token]) -> ModalityMatrix:
+    """`modality_matrix` from what each query gives to the keys of each modality together, ``given`` ``[query, 4]`` in
+    the order image, text, audio, other."""
+    rows = _members(query_tokens, _present(query_tokens))
     query_counts = rows.sum(axis=1)
-    counts = columns.sum(axis=1)
-    sums = (rows @ weights.astype(np.float64) @ columns.T) / query_counts[:, None]
+    counts = _members(key_tokens, _present(key_tokens)).sum(axis=1)
+    there = [ORDER.index(modality) for modality in _present(key_tokens)]
+    sums = (rows @ given.astype(np.float64)[:, there]) / query_counts[:, None]
     per_token = sums / counts
     return ModalityMatrix(
         queries=_present(query_tokens),
@@ -72,6 +78,6 @@ def _present(tokens: Sequence[Token]) -> tuple[Modality, ...]:
     return tuple(modality for modality in ORDER if modality in found)
 
 
-def _members(tokens: Sequence[Token]) -> NDArray[np.float64]:
-    """``[modality present, token]``: 1 where the token is of the modality."""
-    return np.array([[token.modality == modality for token in tokens] for modality in _present(tokens)], np.float64)
+def _members(tokens: Sequence[Token], modalities: Sequence[Modality]) -> NDArray[np.float64]:
+    """``[modality, token]``: 1 where the token is of the modality."""
+    return np.array([[token.modality == modality for token in tokens] for modality in modalities], np.float64)

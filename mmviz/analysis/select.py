@@ -23,13 +23,15 @@ Streams = tuple[str, str]
 class Way:
     """A way of looking: ``mean`` over the heads of a layer, one ``head``, ``rollout`` or ``relevance``.
 
-    Layers and heads count from 0. ``str(way)`` is ``mean:5``, ``head:4:2``, ``rollout`` or ``relevance``, and
-    ``Way.parse`` reads it back. Raises ``ValueError`` where a layer or head is missing, or is given without need.
+    Layers and heads count from 0; ``nth`` is the map of the layer, where it has several. ``str(way)`` is ``mean:5``,
+    ``head:4:2``, ``rollout`` or ``relevance``, and ``Way.parse`` reads it back. Raises ``ValueError`` where a layer or
+    head is missing, or is given without need.
     """
 
     method: Method
     layer: int | None = None
     head: int | None = None
+    nth: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -55,6 +57,18 @@ class Way:
 
     def __str__(self) -> str:
         return ":".join(str(part) for part in (self.method, self.layer, self.head) if part is not None)
+
+
+def map_number(record: AttentionRecord, way: Way) -> int:
+    """Which map of the record a mean or a head is of. Raises ``LookupError`` where there is none."""
+    there = [number for number, found in enumerate(record.maps) if found.layer == way.layer]
+    if way.nth >= len(there):
+        raise LookupError(f"the record has no attention map for {way}")
+    number = there[way.nth]
+    if way.head is not None and way.head >= record.maps[number].heads:
+        heads = record.maps[number].heads
+        raise LookupError(f"layer {way.layer} has {heads} heads, counted from 0; there is no head {way.head}")
+    return number
 
 
 def find_layer(record: AttentionRecord, layer: int, streams: Streams | None = None) -> AttentionMap | LongMap:
@@ -93,29 +107,20 @@ def weights(
     if way.method == "rollout":
         return rollout([found.weights for found in _self_attention(record, streams)])
     assert way.layer is not None  # Way has seen to it
-    found = find_layer(record, way.layer, streams)
+    found = record.maps[map_number(record, way)] if streams is None else find_layer(record, way.layer, streams)
     if way.head is None:
         return np.asarray(found.weights.mean(axis=0, dtype=np.float64))
-    if way.head >= found.heads:
-        raise LookupError(f"layer {way.layer} has {found.heads} heads, counted from 0; there is no head {way.head}")
     return np.asarray(found.weights[way.head], dtype=np.float64)
 
 
-def spread(
-    record: AttentionRecord,
-    layer: int,
-    token: int | Sequence[int],
-    direction: Direction,
-    streams: Streams | None = None,
-) -> NDArray[np.float64]:
-    """How far the heads of a layer differ in what `looked` shows: what the mean over the heads hides.
+def spread(heads: NDArray[Any]) -> NDArray[np.float64]:
+    """How far the heads of a layer differ in what is looked at: what the mean over the heads hides.
 
-    Formula: ``a_h`` is `looked` of head ``h``; standard deviation over the heads, ``sqrt(mean((a_h - mean(a_h))^2))``
-    (the heads are all there are, so it is divided by their number). Shapes: float64 ``[token]``. Source: textbook.
-    Raises ``LookupError`` where there is no such layer, ``IndexError`` where there is no such token.
+    Formula: standard deviation over the heads, ``sqrt(mean((a_h - mean(a_h))^2))`` (the heads are all there are, so it
+    is divided by their number). Shapes: ``heads`` ``[head, token]``, a row for what `looked` shows of each head; the
+    result float64 ``[token]``. Source: textbook.
     """
-    heads = find_layer(record, layer, streams).weights.astype(np.float64)
-    return np.asarray(_asked(heads, token, direction).std(axis=0))
+    return np.asarray(heads.astype(np.float64).std(axis=0))
 
 
 def looked(

@@ -31,6 +31,9 @@ def foot(seen: Seen) -> None:
         widgets.heading(say("save"))
         _downloads(seen)
         widgets.note(say("private"))
+    if seen.run.record.is_long:
+        widgets.note(say("all-weights-long"))
+        return
     with st.expander(say("all-weights"), key=WEIGHTS, on_change="rerun") as part:
         if part.open:
             _matrix(seen)
@@ -39,7 +42,7 @@ def foot(seen: Seen) -> None:
 def _matrix(seen: Seen) -> None:
     largest = float(seen.map.max()) or 1.0
     title = say("matrix", way=seen.way)
-    figure = token_matrix(seen.map, seen.tokens, seen.tokens, title, largest, widgets.is_dark())
+    figure = token_matrix(seen.map, *seen.sides, title, largest, widgets.is_dark())
     config = {"displayModeBar": False}
     st.plotly_chart(figure, theme=None, config=config, key="matrix-figure", alt=say("matrix-alt"))
 

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.select import looked, spread, weights
+from mmviz.analysis.planes import plane_of, streams_of
+from mmviz.analysis.select import map_number, spread, weights
 from mmviz.analysis.sinks import sinks
 from mmviz.app.selection import Selection
 from mmviz.app.texts import say
 from mmviz.explain import Run
 from mmviz.figures.amounts import short
 from mmviz.figures.places import names, places, together
-from mmviz.types import Token
+from mmviz.types import Columns, LongMap, Rows, Token
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """``run`` under ``selection``. All arrays over ``tokens``; `amounts` ``[token]``, `map` ``[query, key]``."""
+    """``run`` under ``selection``: `amounts` over the tokens that are `lit`, from those `chosen` among others."""
 
     run: Run
     selection: Selection
 
+    @cached_property
+    def sides(self) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
+        """The tokens that ask, and those that are asked."""
+        record = self.run.record
+        queries, keys = streams_of(record, plane_of(record, self.selection.way))
+        return record.streams[queries], record.streams[keys]
+
     @property
-    def tokens(self) -> tuple[Token, ...]:
-        """The tokens of the run."""
-        return self.run.tokens
+    def chosen(self) -> tuple[Token, ...]:
+        """The tokens of which some are chosen."""
+        return self.sides[0 if self.selection.direction == "from" else 1]
+
+    @property
+    def lit(self) -> tuple[Token, ...]:
+        """The tokens that have amounts."""
+        return self.sides[1 if self.selection.direction == "from" else 0]
 
     @property
     def way(self) -> str:
@@ -48,20 +62,20 @@ class Seen:
 
     @cached_property
     def map(self) -> NDArray[np.float64]:
-        """All weights, seen this way."""
+        """All weights, seen this way, ``[query, key]``; of a run that has them."""
         return weights(self.run.record, self.selection.way, self.run.record.relevance)
 
     @cached_property
     def amounts(self) -> NDArray[np.float64]:
         """What the chosen tokens give to every token, or get from it; their mean."""
         chosen = self.selection
-        return looked(self.run.record, chosen.way, chosen.tokens, chosen.direction, self.run.record.relevance)
+        return self.run.attention(chosen.way, chosen.tokens, chosen.direction)
 
     @cached_property
     def scale_max(self) -> float:
         """The largest weight on picture, words and sound, in this view or in the whole map: one scale for all three."""
-        drawn = [k for k, token in enumerate(self.tokens) if token.where is not None] or list(range(len(self.tokens)))
-        if self.selection.scale == "view":
+        drawn = [k for k, token in enumerate(self.lit) if token.where is not None] or list(range(len(self.lit)))
+        if self.selection.scale == "view" or self.run.record.is_long:
             found = self.amounts[drawn]
         else:
             found = self.map[:, drawn] if self.selection.direction == "from" else self.map[drawn]
@@ -71,22 +85,35 @@ class Seen:
     def spread_words(self) -> str:
         """How far the heads differ behind a mean; empty for every other way of looking."""
         chosen = self.selection
-        if chosen.way.method != "mean" or chosen.way.layer is None:
+        if chosen.way.method != "mean":
             return ""
-        found = spread(self.run.record, chosen.way.layer, chosen.tokens, chosen.direction)
+        number = map_number(self.run.record, chosen.way)
+        axis, view = (0, Rows) if chosen.direction == "from" else (1, Columns)
+        heads = range(self.run.record.maps[number].heads)
+        each = np.stack([self.run.view(view(number, head, chosen.tokens)).mean(axis) for head in heads])
+        found = spread(each)
         most = int(found.argmax())
         typical = short(float(found.mean()))
-        return say("spread", typical=typical, most=short(float(found[most])), where=places(self.tokens)[most])
+        return say("spread", typical=typical, most=short(float(found[most])), where=places(self.lit)[most])
 
     @cached_property
     def sink_words(self) -> str:
         """Which tokens draw attention whatever asks; empty where none does."""
         if self.selection.way.method == "relevance":
             return ""
-        named = names(self.tokens)
-        found = ", ".join(f"“{named[key]}” {short(share)}" for key, share in sinks(self.map)[:4])
+        named = names(self.sides[1])
+        found = ", ".join(f"“{named[key]}” {short(share)}" for key, share in sinks(self._received())[:4])
         return say("sinks", tokens=found) if found else ""
 
-    def _named(self, chosen: tuple[int, ...]) -> str:
-        named = names(self.tokens)
+    def _received(self) -> NDArray[np.float64]:
+        """What each key gets from a query on the average."""
+        way = self.selection.way
+        found = None if way.layer is None else self.run.record.maps[map_number(self.run.record, way)]
+        if not isinstance(found, LongMap):
+            return np.asarray(self.map.mean(axis=0))
+        got = found.got.mean(0, dtype=np.float64) if way.head is None else found.got[way.head]
+        return np.asarray(got.sum(-1, dtype=np.float64) / found.shape[0])
+
+    def _named(self, chosen: Sequence[int]) -> str:
+        named = names(self.chosen)
         return together([named[k] for k in chosen])

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from mmviz.analysis.planes import plane_of, streams_of, way_of
 from mmviz.analysis.select import Direction, Way
 from mmviz.explain import Run
-from mmviz.report import plane_of, way_of
 
 Scale = Literal["view", "map"]
 Style = Literal["spotlight", "heat"]
@@ -39,11 +39,11 @@ def fitted(before: Selection | None, run: Run) -> Selection:
 
 def has(run: Run, way: Way) -> bool:
     """Whether ``run`` can be looked at in this way."""
-    if way.method == "relevance":
-        return run.record.relevance is not None
-    if way.layer is None:
-        return True
-    return any(found.layer == way.layer and (way.head or 0) < found.heads for found in run.record.maps)
+    try:
+        plane_of(run.record, way)
+    except LookupError:
+        return False
+    return True
 
 
 def view_of(selection: Selection, run: Run) -> dict[str, Any]:
@@ -63,12 +63,15 @@ def read_view(value: object, run: Run, serial: int) -> Selection | None:
     for what was chosen before the page moved the view for the ``serial``-th time."""
     if not isinstance(value, Mapping) or value.get("run") != run.record.id or value.get("serial", serial) != serial:
         return None
-    tokens, versus = (_indices(value.get(name), len(run.tokens)) for name in ("tokens", "versus"))
     way = known_plane(value.get("plane"), run)
     direction: Direction | None = _among(get_args(Direction), value.get("direction"))
+    if way is None or direction is None:
+        return None
+    stream = streams_of(run.record, plane_of(run.record, way))[0 if direction == "from" else 1]
+    tokens, versus = (_indices(value.get(name), len(run.record.streams[stream])) for name in ("tokens", "versus"))
     style: Style | None = _among(get_args(Style), value.get("style"))
     scale: Scale | None = _among(get_args(Scale), value.get("scale"))
-    if not tokens or versus is None or way is None or direction is None or style is None or scale is None:
+    if not tokens or versus is None or style is None or scale is None:
         return None
     return Selection(tokens, versus, direction, way, style, scale)
 

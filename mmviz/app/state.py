@@ -51,8 +51,9 @@ class State:
     ``setup``: what the operator set up; ``is_saved``: ``run`` was read from a file; ``greeted``: the saved run that the
     operator named was shown once.
     ``selection``: what of ``run`` is looked at; ``serial`` counts how often the page, not the viewer, moved it;
-    ``told``: the selection that the viewer was last given; ``scene``: ``run`` as the viewer shows it; ``needed``: the
-    planes of it that the viewer asked for.
+    ``told``: the selection that the viewer was last given; ``scene``: ``run`` as the viewer shows it; ``sent``: what
+    the viewer was sent last, of ``sent_of`` (run, serial and what was told); ``needed``: what it asked for last,
+    ``answered`` or not.
     """
 
     setup: Setup = field(default_factory=Setup)
@@ -77,7 +78,10 @@ class State:
     serial: int = 0
     told: Selection | None = None
     scene: Scene | None = None
+    sent: bytes = b""
+    sent_of: tuple[str, int, Selection] | None = None
     needed: tuple[str, ...] = ()
+    answered: bool = False
 
 
 def state() -> State:
@@ -147,7 +151,7 @@ def accept(run: Run, draft: Draft) -> None:
     now = state()
     now.run, now.made_of, now.refusal, now.is_saved = run, draft, "", False
     now.shown = now.trio if draft.is_of(now.trio) else None
-    now.scene, now.needed = Scene(run), ()
+    now.scene = Scene(run)
     move(fitted(now.selection, run))
 
 

@@ -81,6 +81,7 @@ LABELS: dict[str, str] = {
     "spread": "Over the heads, a weight here differs by ± {typical} on average, and by up to ± {most} ({where}).",
     "sinks": "Sinks, which draw attention whatever asks (mean share from all tokens): {tokens}.",
     "all-weights": "Every weight of this way of looking, to six digits",
+    "all-weights-long": "This run has too many weights to list them all; zoom into the matrix for exact ones.",
     "matrix": "Token by token: {way}",
     "picture-alt": "The picture under attention",
     "matrix-alt": "Attention token by token",
@@ -89,6 +90,8 @@ LABELS: dict[str, str] = {
     "ways-to": "Who asks {token}, in three ways of looking",
     "ways-help": "The same token and direction: the weights of the last layer as they are, rollout through all layers, "
     "and gradient relevance for the answer. Each card has a scale of its own, from 0 to its largest amount.",
+    "ways-long": "This run is too long to work out rollout and relevance for every token; mmviz.capture gives them for "
+    "single ones (seen.rollout, seen.relevance).",
     "ways-no-relevance": "Relevance needs gradients of the answer, which this run did not keep.",
     "strip-text": "words",
     "strip-audio": "sound",

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mmviz.analysis.planes import streams_of
 from mmviz.app import state as keep
-from mmviz.app.selection import known_plane, read_view, view_of
+from mmviz.app.selection import read_view, view_of
 from mmviz.app.state import State
 from mmviz.explain import Run
+from mmviz.report.asking import asked_for
 from mmviz.viewer import pack
 
 KEY = "viewer"
+MOST = 8
+"""So much of what was asked for last is answered again: an answer may be overtaken by the next question."""
 _viewer = st.components.v2.component("mmviz_viewer", css=pack.css(), js=pack.component_js())
 
 
 def viewer(now: State, run: Run) -> None:
-    """Mount the viewer. What it was told last stays, byte for byte, until the page itself looks elsewhere, or a plane
-    is needed: the browser then has nothing to fetch."""
+    """Mount the viewer. What it was sent last stays, byte for byte, until the page itself looks elsewhere, or the
+    viewer asks for something: then that alone is sent."""
     assert now.scene is not None and now.told is not None  # `keep.accept` has seen to it
-    data = now.scene.to_bytes(view_of(now.told, run), now.serial, now.needed)
-    _viewer(key=KEY, data=data, height="content", on_view_change=_look, on_need_change=_need)
+    here = (run.record.id, now.serial, now.told)
+    if now.sent_of != here:
+        now.sent, now.sent_of, now.needed = now.scene.to_bytes(view_of(now.told, run), now.serial), here, ()
+    elif now.needed and not now.answered:
+        now.sent, now.answered = now.scene.answer(now.needed, now.serial), True
+    _viewer(key=KEY, data=now.sent, height="content", on_view_change=_look, on_need_change=_need)
 
 
 def _look() -> None:
@@ -31,8 +39,28 @@ def _look() -> None:
 
 def _need() -> None:
     now, asked = keep.state(), st.session_state[KEY].get("need")
-    if now.run is None or not isinstance(asked, dict) or asked.get("run") != now.run.record.id:
+    if now.run is None or not isinstance(asked, dict):
         return
-    plane = asked.get("plane")
-    if isinstance(plane, str) and known_plane(plane, now.run) is not None and plane not in now.needed:
-        now.needed = (*now.needed, plane)
+    if asked.get("run") != now.run.record.id:  # a viewer that was mounted anew has no run yet
+        now.sent_of = None
+        now.told = now.selection
+        return
+    names = asked.get("names")
+    if isinstance(names, list) and len(names) <= MOST and all(_is_there(name, now.run) for name in names):
+        now.needed = tuple(dict.fromkeys((*now.needed, *names)))[-MOST:]
+        now.answered = False
+
+
+def _is_there(name: object, run: Run) -> bool:
+    """Whether a viewer may ask for this by name; any browser may say anything."""
+    if not isinstance(name, str):
+        return False
+    kind, _, rest = name.partition("/")
+    try:
+        if kind == "plane":
+            streams_of(run.record, rest)
+        else:
+            asked_for(run.record, kind, rest)
+    except LookupError:
+        return False
+    return True

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from mmviz.analysis.planes import plane_of, streams_of, way_of
 from mmviz.analysis.select import Way
 from mmviz.app import widgets
 from mmviz.app.seen import Seen
+from mmviz.app.selection import has
 from mmviz.app.state import look_by
 from mmviz.app.texts import say
 from mmviz.figures.image import data_uri, smaller, spotlight
@@ -30,14 +32,33 @@ def ways(seen: Seen) -> None:
         _back(seen)
     if seen.versus_words:
         widgets.note(seen.versus_words)
-    found = [Way("mean", layer=seen.run.record.maps[-1].layer), Way("rollout")]
-    if seen.run.record.relevance is not None:
-        found.append(Way("relevance"))
+    chosen = seen.selection.way
+    last = chosen if chosen.layer is not None and seen.run.record.is_long else _last(seen)
+    found = [way for way in (last, Way("rollout"), Way("relevance")) if way == last or _fits(seen, way)]
     for way, column in zip(found, st.columns(3, gap="medium"), strict=False):
         with column, st.container(key=f"way-{way.method}", border=True):
             _card(seen, way)
-    if len(found) < 3:
+    if seen.run.record.is_long:
+        widgets.note(say("ways-long"))
+    elif Way("relevance") not in found:
         widgets.note(say("ways-no-relevance"))
+
+
+def _last(seen: Seen) -> Way:
+    """The mean of the last layer whose streams are those that are looked at, so that the chosen tokens are its too."""
+    record = seen.run.record
+    for way in (way_of(record, f"{number}:mean") for number in reversed(range(len(record.maps)))):
+        if _fits(seen, way):
+            return way
+    raise LookupError("what is looked at has no layer")  # it is one itself
+
+
+def _fits(seen: Seen, way: Way) -> bool:
+    """Whether there is this way of looking at the same tokens."""
+    record = seen.run.record
+    return has(seen.run, way) and (
+        streams_of(record, plane_of(record, way)) == streams_of(record, plane_of(record, seen.selection.way))
+    )
 
 
 def _back(seen: Seen) -> None:
@@ -53,15 +74,15 @@ def _card(seen: Seen, way: Way) -> None:
     amounts, top = one.amounts, one.scale_max
     picture = seen.run.sample.image
     parts = [f"<b>{html.escape(one.way)}</b>"]
-    if picture is not None and any(isinstance(token.where, PixelBox) for token in seen.tokens):
-        lit = spotlight(smaller(picture.pixels, SIDE), seen.tokens, amounts, top, (picture.width, picture.height))
+    if picture is not None and any(isinstance(token.where, PixelBox) for token in seen.lit):
+        lit = spotlight(smaller(picture.pixels, SIDE), seen.lit, amounts, top, (picture.width, picture.height))
         parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
     strips = [
-        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(seen.tokens, amounts, top, modality)}"
+        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(seen.lit, amounts, top, modality)}"
         for modality in (Modality.TEXT, Modality.AUDIO)
-        if any(token.modality is modality and token.where is not None for token in seen.tokens)
+        if any(token.modality is modality and token.where is not None for token in seen.lit)
     ]
-    named = names(seen.tokens)
+    named = names(seen.lit)
     strongest = ", ".join(f"“{named[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
     strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
     parts.append(f"<div class='way-side'>{''.join(strips)}</div>")

@@ -51,20 +51,21 @@ def png(
     way: str,
     direction: Literal["from", "to"],
     token: int | Sequence[int],
+    chosen_from: Sequence[Token] | None = None,
     size: Size | None = None,
 ) -> bytes:
     """The page as PNG. ``amounts`` ``[token]`` belong to all ``tokens``; colours go from 0 to ``scale_max``.
 
     ``way`` says how attention was looked at ("layer 6, mean over 4 heads"); ``direction`` whether the amounts are what
-    ``token``, or a group of tokens, asks (its row) or who asks it (its column). ``picture`` and ``size`` as in
-    `spotlight`, ``wave`` ``[sample]`` at ``rate`` (Hz), ``mel`` and ``hop_seconds`` as in `lit_mel`; what is missing is
-    said to be missing. Long texts are cut with an ellipsis.
+    ``token``, or a group of tokens (of ``chosen_from``, where that is another stream), asks (its row) or who asks it
+    (its column). ``picture`` and ``size`` as in `spotlight`, ``wave`` ``[sample]`` at ``rate`` (Hz), ``mel`` and
+    ``hop_seconds`` as in `lit_mel`; what is missing is said to be missing. Long texts are cut with an ellipsis.
     """
     values = checked(tokens, amounts, scale_max)
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     chosen = [token] if isinstance(token, int) else token
-    named = together([_clip(visible(tokens[k].label, pictures=False), 24) for k in chosen])
+    named = together([_clip(visible((chosen_from or tokens)[k].label, pictures=False), 24) for k in chosen])
     asked = _DIRECTIONS[direction].format(token=named)
     _write(figure, _MARGIN, 0.945, _clip(title, 84), size=22, weight="bold")
     _write(figure, _MARGIN, 0.9, _clip(f"Attention, {asked}: {way}. Rows ask, columns are asked.", 140), size=14)

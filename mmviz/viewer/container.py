@@ -48,7 +48,7 @@ def encode(header: Mapping[str, Any], sections: Mapping[str, Section]) -> bytes:
         if end <= start:
             break
         start = end
-    _check(whole, description()["header"], "header")
+    _check(whole, description()[_shape(whole)], "header")
     text = text.ljust(start - _PREFIX.size)
     return b"".join([_PREFIX.pack(_magic(), description()["version"], len(text)), text, *body])
 
@@ -64,7 +64,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Section]]:
     if (magic, version) != (_magic(), description()["version"]):
         raise ValueError(f"a container begins with {_magic()!r}, version {description()['version']}")
     header = json.loads(data[_PREFIX.size : _PREFIX.size + length])
-    _check(header, description()["header"], "header")
+    _check(header, description()[_shape(header)], "header")
     sections = {}
     for name, place in header["sections"].items():
         kind = np.dtype(_kind(name)["type"]).newbyteorder("<")
@@ -78,6 +78,11 @@ def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Section]]:
 def room(length: int) -> int:
     """About how many bytes a section of ``length`` bytes takes, with what the header says of it; never fewer."""
     return _up(length) + 100
+
+
+def _shape(header: Mapping[str, Any]) -> str:
+    """Which of the two headers this is: of a whole run, or of a part for a viewer that has the run."""
+    return "header" if "streams" in header else "part"
 
 
 def _magic() -> bytes:

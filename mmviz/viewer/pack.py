@@ -11,10 +11,10 @@ from functools import lru_cache
 from importlib.resources import files
 
 ORDER = (
-    "description.js", "codes.js", "data.js", "attend.js", "select.js", "frame.js", "telling.js", "colours.js",
-    "dom.js", "theme.js", "tip.js", "pointing.js", "picture.js", "words.js", "player.js", "sound.js", "shares.js",
-    "modalities.js", "overview.js", "cells.js", "matrix.js", "controls.js", "keyboard.js", "viewer.js",
-    "standalone.js", "component.js",
+    "description.js", "codes.js", "data.js", "long.js", "attend.js", "select.js", "frame.js", "telling.js",
+    "colours.js", "dom.js", "theme.js", "tip.js", "pointing.js", "rover.js", "picture.js", "words.js", "player.js",
+    "sound.js", "shares.js", "modalities.js", "overview.js", "cells.js", "matrix.js", "controls.js", "keyboard.js",
+    "fetching.js", "viewer.js", "standalone.js", "component.js",
 )  # fmt: skip
 """The modules, each after those that it imports."""
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w-]+\.js";\n', re.MULTILINE)

@@ -37,6 +37,9 @@ WORDS: dict[str, str] = {
     "unpin-help": "Take the second pin away, then the first. Key: Escape",
     "fetching": "Fetching {way} …",
     "not-here": "The file does not hold {way}: it was too large. Choose another layer or head.",
+    "about": "About: means over neighbouring tokens, until the exact row is here …",
+    "about-many": "About: means over neighbouring tokens. Choose fewer tokens for exact amounts.",
+    "about-only": "About: means over neighbouring tokens. Exact rows are not kept here.",
     # what is told
     "group": "{count} tokens: {names} …",
     "title-from": "{token} asks →",
@@ -48,6 +51,8 @@ WORDS: dict[str, str] = {
     "weight": "“{from}” asks “{to}”: {amount}",
     # panels
     "skip": "Skip {count} tokens",
+    "rove": "{count} tokens: arrow keys move through them, Return pins",
+    "more-special": "and {count} more, in the matrix",
     "picture": "Picture",
     "picture-none": "No picture was given.",
     "picture-light": "Light: amount of attention. Outlined: the strongest. Ring: pinned.",
@@ -95,6 +100,8 @@ WORDS: dict[str, str] = {
     "matrix-keys": "Matrix token by token: plus and minus zoom, 0 shows all, shift and arrows move",
     "matrix-note": "Rows ask, columns are asked. Colour: 0 to {largest}. Drag a box to zoom; closer up the cells show "
     "their numbers.",
+    "weight-mean": "around “{from}” and “{to}”: {amount} (mean over {queries} x {keys} tokens)",
+    "matrix-means": "Each pixel shows a mean over its tokens; closer up the weights are exact.",
     "matrix-pooled": "Each pixel shows the largest of its cells.",
     "matrix-point": "Point at a cell to read it.",
     "zoom": "Zoom",

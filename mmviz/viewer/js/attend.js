@@ -1,5 +1,6 @@
 // What a view shows of a run: arrays in, arrays out. No DOM.
 import { lut } from "./codes.js";
+import { makeLongPlane, streamsOf } from "./long.js";
 
 export const MODALITIES = ["image", "text", "audio", "other"];
 
@@ -10,14 +11,21 @@ export class Planes {
     this.planes = new Map();
   }
 
-  /** Take what a container brings; what came before for the same run stays. */
-  take(data) {
-    if (data.header.run !== this.run) this.planes.clear();
-    this.run = data.header.run;
-    for (const name of Object.keys(data.header.sections)) {
-      if (!name.startsWith("codes/")) continue;
-      const id = name.slice("codes/".length);
-      if (!this.planes.has(id)) this.planes.set(id, makePlane(data, id));
+  /** Take what a container of the run with this `header` brings; what came before for the same run stays. */
+  take(data, header = data.header) {
+    if (header.run !== this.run) this.planes.clear();
+    this.run = header.run;
+    const names = Object.keys(data.header.sections);
+    for (const name of names) {
+      const [kind, id] = name.split("/");
+      if ((kind === "codes" || kind === "overview") && !this.planes.has(id)) {
+        this.planes.set(id, kind === "codes" ? makePlane(data, header, id) : makeLongPlane(data, header, id));
+      }
+    }
+    for (const name of names) {
+      const [kind, id, ...rest] = name.split("/");
+      if (kind === "row") this.get(id)?.keepRow(rest.join("/"), data.section(name));
+      else if (kind === "window") this.get(id)?.keepWindow(rest.join("/"), data.section(name));
     }
   }
 
@@ -26,9 +34,9 @@ export class Planes {
   }
 }
 
-function makePlane(data, id) {
+function makePlane(data, header, id) {
   const codes = data.section("codes/" + id);
-  const [queryStream, keyStream] = streamsOf(data.header, id);
+  const [queryStream, keyStream] = streamsOf(header, id);
   return {
     id,
     codes,
@@ -43,20 +51,15 @@ function makePlane(data, id) {
   };
 }
 
-/** The streams that ask and are asked in a plane, sent or not. */
-export function streamsOf(header, id) {
-  if (header.flows[id]) return header.flows[id];
-  const map = header.maps[Number(id.split(":")[0])];
-  return [map.queries, map.keys];
-}
-
-/** One weight of a plane. */
+/** One weight of a plane; null where it is not here. */
 export function weight(plane, query, key) {
+  if (plane.isLong) return plane.weight(query, key);
   return plane.values[plane.codes[query * plane.keys + key]];
 }
 
 /** What a group of tokens gives (from) or gets (to): the mean of their rows or columns. */
 export function amounts(plane, tokens, direction) {
+  if (plane.isLong) return plane.amounts(tokens, direction);
   const from = direction === "from";
   const found = new Float64Array(from ? plane.keys : plane.queries);
   const { codes, values, keys } = plane;
@@ -83,6 +86,7 @@ export function largest(values, where) {
 
 /** The same over all rows (from) or columns (to) of a plane; without `where` over all its cells. */
 export function largestOfPlane(plane, where = null, direction = "from") {
+  if (plane.isLong) return plane.largest;
   const { codes, keys } = plane;
   let most = 0; // a larger amount has a larger code
   for (let q = 0, at = 0; q < plane.queries; q++) {

@@ -11,6 +11,10 @@ export function streamlitComponent({ data, parentElement, setStateValue, setTrig
   let found = here.get(parentElement);
   const tell = { setStateValue, setTriggerValue };
   if (!found) {
+    if (!decode(bytes).header.streams) {
+      setTriggerValue("need", { run: null, names: [] }); // a part of a run that is not here
+      return undefined;
+    }
     const host = document.createElement("div");
     parentElement.append(host);
     found = { bytes, tell };
@@ -22,7 +26,7 @@ export function streamlitComponent({ data, parentElement, setStateValue, setTrig
         const told = { ...view, run: header.run, serial };
         soon = setTimeout(() => found.tell.setStateValue("view", told), QUIET);
       },
-      need: (plane) => found.tell.setTriggerValue("need", { run: found.viewer.header.run, plane }),
+      need: (names) => found.tell.setTriggerValue("need", { run: found.viewer?.header.run ?? null, names }),
     };
     found.viewer = new Viewer(host, decode(bytes), on);
     found.close = () => {

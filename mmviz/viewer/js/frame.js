@@ -29,13 +29,14 @@ export function makeFrame(header, planes, ceilings, state) {
     chosen: chosenStream(header, view),
     pointed: state.pointed,
     isDifference: versus.length > 0,
+    isAbout: Boolean(plane?.isLong) && !plane.isExact([...tokens, ...versus], direction),
     amounts: null,
   };
   if (!plane) return frame;
   const first = amounts(plane, tokens, direction);
   frame.amounts = frame.isDifference ? difference(first, amounts(plane, versus, direction)) : first;
   const { where } = header.streams[lit];
-  const isWhole = view.scale === "map" && !frame.isDifference;
+  const isWhole = view.scale === "map" && !frame.isDifference && !plane.isLong;
   frame.largest = isWhole ? ceiling(ceilings, plane, where, direction) : largest(frame.amounts, where);
   frame.isBeyond = frame.amounts.some((amount) => Math.abs(amount) > frame.largest * (1 + 1e-6));
   return frame;

@@ -19,7 +19,8 @@ export function listenToKeys(viewer) {
     const isInside = path.includes(root);
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!isInside && (!isOver || path[0].closest?.(OTHERS))) return;
-    const step = isInside && !event.shiftKey && STEPS_OF[event.key];
+    const isRoving = Boolean(path[0].dataset?.rover);
+    const step = isInside && !isRoving && !event.shiftKey && STEPS_OF[event.key];
     if (step) viewer.choosePlane(stepped(viewer.header, viewer.view.plane, ...step));
     else if (event.key === "d" || event.key === "D") viewer.turn();
     else if (event.key === "Escape" && viewer.pinned) viewer.unpin();

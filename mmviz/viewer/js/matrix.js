@@ -4,6 +4,7 @@ import { AMOUNTS, MODALITY_COLOURS, step } from "./colours.js";
 import { largestOfPlane, weight } from "./attend.js";
 import { CLOSEST, pointAtCells } from "./cells.js";
 import { fitCanvas, make, setText } from "./dom.js";
+import { windowName } from "./long.js";
 
 const BAND = 8; // CSS pixels
 const LABELS = 84;
@@ -92,7 +93,7 @@ export class MatrixPanel {
       [this.plane, this.window] = [plane, null];
       this.resize();
     }
-    const state = `${plane.id}|${JSON.stringify(this.window)}|${this.viewer.header.run}`;
+    const state = `${plane.id}|${JSON.stringify(this.window)}|${this.viewer.header.run}|${plane.window?.name}`;
     if (this.drawn !== state || this.drawnOf !== this.viewer.colours) {
       [this.plane, this.drawn, this.drawnOf] = [plane, state, this.viewer.colours];
       this.draw();
@@ -117,18 +118,22 @@ export class MatrixPanel {
   draw() {
     const { context, plane, place } = this;
     const { say, colours } = this.viewer;
-    const most = largestOfPlane(plane);
+    const fetched = plane.isLong && this.window ? windowName(plane, this.window) : null;
+    if (fetched && plane.window?.name !== fetched) this.viewer.fetching.ask([`window/${plane.id}/${fetched}`]);
+    const isHere = fetched && plane.window?.name === fetched;
+    const most = isHere ? plane.window.most : largestOfPlane(plane);
     this.most = most;
     context.clearRect(0, 0, this.width, this.height);
     context.imageSmoothingEnabled = false;
-    const small = this.pooled(most, place);
+    const small = plane.isLong ? this.means(most, place) : this.pooled(most, place);
     context.drawImage(small, place.left, place.top, this.width - place.left, this.height - place.top);
     this.bands(context, place, colours);
     this.names(context, place, colours);
     if (place.across >= ROOM_ACROSS && place.down >= ROOM_DOWN) this.numbers(context, place, most);
     setText(this.title, say("matrix-of", { way: this.viewer.wayOf(plane.id) }));
     const isPooled = place.keys > this.across || place.queries > this.tall;
-    setText(this.note, say("matrix-note", { largest: short(most) }) + (isPooled ? " " + say("matrix-pooled") : ""));
+    const about = plane.isLong ? "matrix-means" : isPooled ? "matrix-pooled" : null;
+    setText(this.note, say("matrix-note", { largest: short(most) }) + (about ? " " + say(about) : ""));
   }
 
   /** The cells of the window at one pixel each; where there are more cells than pixels, the largest of each pixel. */
@@ -151,6 +156,25 @@ export class MatrixPanel {
     const pixels = new Uint32Array(image.data.buffer);
     const values = lut(plane.codes.decade);
     largest.forEach((code, at) => (pixels[at] = AMOUNTS.packed[step(values[code], most, false)]));
+    const canvas = make("canvas", { width: this.across, height: this.tall });
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+
+  /** The means of a long plane, at most as many as there are pixels. */
+  means(most, { q, k, queries, keys }) {
+    const ratio = window.devicePixelRatio || 1;
+    this.across = Math.min(keys, Math.max(1, Math.floor((this.width - LABELS - BAND) * ratio)));
+    this.tall = Math.min(queries, Math.max(1, Math.floor((this.height - LABELS - BAND) * ratio)));
+    const image = new ImageData(this.across, this.tall);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let row = 0, at = 0; row < this.tall; row++) {
+      const query = q + Math.floor((row * queries) / this.tall);
+      for (let column = 0; column < this.across; column++, at++) {
+        const key = k + Math.floor((column * keys) / this.across);
+        pixels[at] = AMOUNTS.packed[step(this.plane.around(query, key).amount, most, false)];
+      }
+    }
     const canvas = make("canvas", { width: this.across, height: this.tall });
     canvas.getContext("2d").putImageData(image, 0, 0);
     return canvas;
@@ -206,6 +230,7 @@ export class MatrixPanel {
     for (let q = 0; q < place.queries; q++) {
       for (let k = 0; k < place.keys; k++) {
         const amount = weight(this.plane, place.q + q, place.k + k);
+        if (amount === null) continue;
         context.fillStyle = AMOUNTS.ink[step(amount, most, false)];
         context.fillText(three(amount), place.left + (k + 0.5) * place.across, place.top + (q + 0.5) * place.down);
       }
@@ -258,7 +283,11 @@ export class MatrixPanel {
     const { header, say } = this.viewer;
     const from = header.streams[this.plane.queryStream].name[cell.q];
     const to = header.streams[this.plane.keyStream].name[cell.k];
-    setText(this.exact, say("weight", { from, to, amount: three(weight(this.plane, cell.q, cell.k)) }));
+    const amount = weight(this.plane, cell.q, cell.k);
+    if (amount !== null) return setText(this.exact, say("weight", { from, to, amount: three(amount) }));
+    const mean = this.plane.around(cell.q, cell.k);
+    const { queries, keys } = mean;
+    setText(this.exact, say("weight-mean", { from, to, queries, keys, amount: short(mean.amount) }));
   }
 }
 

@@ -2,6 +2,7 @@
 import { AMOUNTS, DIFFERENCES, HEAT, step, veil } from "./colours.js";
 import { fitCanvas, make, makeProxy, makeSkip, snapped } from "./dom.js";
 import { listen } from "./pointing.js";
+import { MANY, rove, stay } from "./rover.js";
 
 const OUTLINED = 3;
 const HIGHEST = 430; // CSS pixels
@@ -33,8 +34,9 @@ export class PicturePanel {
       this.element.replaceChildren(heading, make("p", { class: "empty", text: say("picture-none") }));
       return;
     }
+    const count = this.layers.reduce((sum, layer) => sum + layer.boxes.length, 0);
     this.proxies = this.layers.flatMap((layer) =>
-      layer.boxes.map(({ token, box }) => {
+      (count > MANY ? [] : layer.boxes).map(({ token, box }) => {
         const proxy = makeProxy(layer.name, token, header.streams[layer.name].place[token]);
         const { width, height } = this.size;
         const [left, top] = [box[0] / width, box[1] / height];
@@ -44,9 +46,16 @@ export class PicturePanel {
       }),
     );
     this.stage.replaceChildren(this.canvas, ...this.proxies);
-    const skip = makeSkip(say("skip", { count: this.proxies.length }), this.element);
+    const skip = this.proxies.length ? makeSkip(say("skip", { count }), this.element) : null;
+    if (skip) stay(this.stage);
+    else {
+      const all = this.layers.flatMap(({ name, boxes }) => boxes.map(({ token }) => ({ stream: name, token })));
+      const { boxes } = this.layers[0];
+      const stride = Math.max(1, boxes.filter(({ box }) => box[1] === boxes[0].box[1]).length);
+      rove(this.stage, this.viewer, say("rove", { count }), all, stride);
+    }
     this.note = make("p", { class: "note", text: say("picture-light") });
-    this.element.replaceChildren(heading, skip, this.stage, this.note);
+    this.element.replaceChildren(...[heading, skip, this.stage, this.note].filter(Boolean));
     for (const layer of this.layers) layer.cells = cellsOf(layer.boxes);
     this.base = null;
   }

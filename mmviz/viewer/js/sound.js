@@ -3,6 +3,7 @@ import { AMOUNTS, DIFFERENCES, HEAT, step, veil } from "./colours.js";
 import { fitCanvas, make, makeProxy, makeSkip, setText, snapped } from "./dom.js";
 import { listen, tokensBetween } from "./pointing.js";
 import { Player } from "./player.js";
+import { MANY, rove, stay } from "./rover.js";
 
 const WAVE = 62; // CSS pixels of each part, from the top
 const STRIP = 12;
@@ -50,15 +51,21 @@ export class SoundPanel {
         );
       this.playerOf = header.run;
     }
+    const count = this.layers.reduce((sum, layer) => sum + layer.spans.length, 0);
     this.proxies = this.layers.flatMap((layer) =>
-      layer.spans.map(({ token, span }) => {
+      (count > MANY ? [] : layer.spans).map(({ token, span }) => {
         const proxy = makeProxy(layer.name, token, header.streams[layer.name].place[token]);
         Object.assign(proxy, { span });
         return proxy;
       }),
     );
     this.stage.replaceChildren(this.canvas, ...this.proxies);
-    const skip = makeSkip(say("skip", { count: this.proxies.length }), this.element);
+    const skip = this.proxies.length ? makeSkip(say("skip", { count }), this.element) : null;
+    if (skip) stay(this.stage);
+    else {
+      const all = this.layers.flatMap(({ name, spans }) => spans.map(({ token }) => ({ stream: name, token })));
+      rove(this.stage, this.viewer, say("rove", { count }), all, 10);
+    }
     const bar = this.player ? make("div", { class: "player" }, this.playButton, this.clock) : null;
     this.element.replaceChildren(
       ...[make("div", { class: "line" }, heading, ...(bar ? [bar] : [])), skip, this.stage].filter(Boolean),

@@ -53,6 +53,7 @@ export function tellFrame(header, say, frame, isPinned) {
 
 /** Three digits of a weight; two of a mean over several tokens or of a difference, which are worked out from codes. */
 export function tellAmount(frame, amount) {
+  if (frame.isAbout) return "≈ " + (frame.isDifference ? signed : short)(amount);
   if (frame.isDifference) return signed(amount);
   return frame.tokens.length > 1 ? short(amount) : three(amount);
 }
@@ -60,5 +61,5 @@ export function tellAmount(frame, amount) {
 /** The weight the other way round, between two tokens of one stream; null where there is none. */
 function wayBack({ plane, direction, tokens, isDifference }, token) {
   if (tokens.length !== 1 || isDifference || plane.queryStream !== plane.keyStream) return null;
-  return direction === "from" ? weight(plane, token, tokens[0]) : weight(plane, tokens[0], token);
+  return direction === "from" ? weight(plane, token, tokens[0]) : weight(plane, tokens[0], token); // or it is not here
 }

@@ -2,6 +2,7 @@
 import { Planes } from "./attend.js";
 import { Controls } from "./controls.js";
 import { make, setText } from "./dom.js";
+import { Fetching } from "./fetching.js";
 import { lookingAt, makeFrame } from "./frame.js";
 import { listenToKeys } from "./keyboard.js";
 import { MatrixPanel } from "./matrix.js";
@@ -17,13 +18,14 @@ import { Tip } from "./tip.js";
 import { WordsPanel } from "./words.js";
 
 /**
- * A viewer in `host`. `on.view(view)` when something is chosen, `on.need(plane)` when a plane is not here; without
- * `on.need` it is said that it is not to be had.
+ * A viewer in `host`. `on.view(view)` when something is chosen, `on.need(names)` when sections are not here, such
+ * as plane/0:mean, with none when the run is not; without `on.need` it is said that they are not to be had.
  */
 export class Viewer {
   constructor(host, data, on) {
     this.on = on;
     this.planes = new Planes();
+    this.fetching = new Fetching(this);
     this.header = data.header;
     this.root = make("div", { class: "mmviz", "data-mmviz": "viewer", role: "group" });
     this.say = this.say.bind(this);
@@ -71,15 +73,21 @@ export class Viewer {
     this.show(data);
   }
 
-  /** Take what was sent: another run, another view, or more planes of this run. */
+  /** Take what was sent: another run, another view, or more of this run, which comes without what is here already. */
   show(data) {
+    if (!data.header.streams) {
+      if (data.header.run !== this.header?.run) return this.on.need?.([]);
+      this.planes.take(data, this.header);
+      this.header.source = data.header.source;
+      return this.repaint();
+    }
     const isOther = this.data?.header.run !== data.header.run;
     this.data = data;
     this.header = data.header;
-    this.planes.take(data);
+    this.planes.take(data, data.header);
     if (isOther) {
       this.streams = [...new Set(this.header.maps.flatMap((map) => [map.queries, map.keys]))];
-      this.wanted = new Set();
+      this.fetching.begin();
       this.ceilings = new Map();
       this.hovered = this.previewed = this.pointed = null;
     }
@@ -147,8 +155,7 @@ export class Viewer {
 
   paint() {
     const frame = this.frame();
-    if (!frame.plane) this.fetch(frame.id);
-    else this.controls.wait("", false);
+    this.fetching.paint(frame);
     this.controls.paint(frame);
     for (const panel of Object.values(this.panels)) panel.paint(frame);
     const { dataset } = this.root;
@@ -157,14 +164,6 @@ export class Viewer {
     dataset.versus = frame.versus.join(",");
     dataset.direction = frame.direction;
     dataset.painted = ++this.painted;
-  }
-
-  fetch(plane) {
-    const way = this.wayOf(plane);
-    this.controls.wait(this.say(this.on.need ? "fetching" : "not-here", { way }), Boolean(this.on.need));
-    if (this.wanted.has(plane)) return;
-    this.wanted.add(plane);
-    this.on.need?.(plane);
   }
 
   // What the panels call.
@@ -300,6 +299,7 @@ export class Viewer {
     this.observer.disconnect();
     this.stopKeys();
     this.panels.sound.close();
+    this.fetching.close();
     cancelAnimationFrame(this.due);
     this.root.remove();
   }

@@ -4,6 +4,7 @@ import { short, signed } from "./codes.js";
 import { make, makeSkip, setText } from "./dom.js";
 import { listen, tokensBetween } from "./pointing.js";
 
+const MOST = 400; // chips of tokens without a place; all of them are in the matrix
 const NUMBERED = 200; // more chips carry no number of their own: the pointer tells it
 
 /** The panel `words`: a row of chips for each stream that has text, then one for the tokens without a place. */
@@ -42,7 +43,9 @@ export class WordsPanel {
       if (!special.length) continue;
       const row = make("div", { class: "chips special", "data-stream": name });
       row.append(make("span", { class: "between", text: say("special") }));
-      for (const token of special) row.append(this.chip(name, token, names[token]));
+      for (const token of special.slice(0, MOST)) row.append(this.chip(name, token, names[token]));
+      if (special.length > MOST)
+        row.append(make("span", { class: "between", text: say("more-special", { count: special.length - MOST }) }));
       rows.unshift(row);
     }
     this.rows.replaceChildren(...rows);

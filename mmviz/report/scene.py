@@ -4,31 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.modality import ORDER
-from mmviz.analysis.select import Streams, Way
+from mmviz.analysis.planes import flows, plane_of, planes, split, streams_of
+from mmviz.analysis.select import Way
 from mmviz.analysis.select import weights as weights_seen
-from mmviz.figures.audio import mel_ticks
 from mmviz.figures.image import jpeg, smaller
-from mmviz.figures.places import names, places
 from mmviz.figures.words import pieces
-from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE, log_mel
-from mmviz.texts import sentence, visible
-from mmviz.types import AttentionRecord, Modality, Sample, Sound, Token
+from mmviz.inputs.mel import log_mel
+from mmviz.report.about import about_header, sound_header, stream_header
+from mmviz.report.asking import asked_for, edges_of, is_long
+from mmviz.texts import visible
+from mmviz.types import (
+    AttentionRecord,
+    LongMap,
+    MmvizError,
+    Modality,
+    Sample,
+    View,
+    Zoom,
+)
 from mmviz.viewer.codes import encode as to_codes
 from mmviz.viewer.container import Section, encode, room
 from mmviz.viewer.pack import html
-from mmviz.viewer.small import small, small_bins
-from mmviz.viewer.words import ABOUT, WORDS
+from mmviz.viewer.small import small, small_bins, smaller_overview
+from mmviz.viewer.words import WORDS
 
 LIMIT = 16_000_000
 """Bytes that are sent at once, unless what must be there takes more."""
+ROWS = 16
+"""So many rows of what is looked at are sent along where the weights are not all there."""
 PICTURE_SIDE = 1024
 ANSWERS = 5
+
+
+Source = Literal["whole", "kept", "overview"]
+"""All weights are here; rows and windows can be had where the run was made; or they cannot."""
 
 
 class Run(Protocol):
@@ -38,19 +53,23 @@ class Run(Protocol):
     def sample(self) -> Sample: ...
     @property
     def record(self) -> AttentionRecord: ...
+    @property
+    def kept(self) -> object | None: ...
+    def view(self, view: View) -> NDArray[np.float32]: ...
 
 
 class Scene:
     """What the viewer shows of ``run``. Made once, it answers `to_bytes` as often as the viewer asks.
 
-    A plane is one matrix ``[query, key]``; its ID is ``"M:H"`` for head H of map M of the record (both from 0),
-    ``"M:mean"``, ``"rollout"`` or ``"relevance"``. Planes are worked out when they are first sent.
+    Planes, see `mmviz.analysis.planes`, are worked out when they are first sent. Of a map without all its weights the
+    overview is sent, and rows, columns and windows of it when they are asked for.
     """
 
     def __init__(self, run: Run):
         self.run = run
         self.record = run.record
         self._planes: dict[str, dict[str, Section]] = {}
+        self.source: Source = "whole" if not self.record.is_long else "kept" if run.kept else "overview"
 
     @cached_property
     def start(self) -> dict[str, Any]:
@@ -71,15 +90,54 @@ class Scene:
         relevance, then heads in order, until one does not fit. Raises ``LookupError`` for a plane that is not there.
         """
         wanted = [self.start["plane"], *([view["plane"]] if view else []), *planes]
-        header = self._header | {"view": dict(view) if view else None, "serial": serial}
+        looked = [one for one in (self.start, view) if one]
         sections = dict(self._always)
+        for one in looked:
+            sections |= self._rows(one)
+        header = self._header | {"view": dict(view) if view else None, "serial": serial, "source": self.source}
         for plane in self._fitting(header, wanted):
             sections |= self._plane(plane)
         return encode(header, sections)
 
+    def answer(self, names: Sequence[str], serial: int = 0) -> bytes:
+        """A container of what a viewer that has the run asks for: ``plane/PLANE``, or sections by their names,
+        ``row/...`` and ``window/...``. Raises ``LookupError`` for what is not there."""
+        sections: dict[str, Section] = {}
+        for name in names:
+            kind, _, rest = name.partition("/")
+            if kind == "plane":
+                streams_of(self.record, rest)
+                sections |= self._plane(rest)
+            else:
+                sections |= self._part(kind, rest)
+        return encode({"run": self.record.id, "serial": serial, "source": self.source}, sections)
+
     def to_html(self) -> str:
         """The viewer with this run inside, one document that needs no network."""
         return html(self.to_bytes(), self._header["about"]["title"])
+
+    def _part(self, kind: str, rest: str) -> dict[str, Section]:
+        """A row, a column or a window of a plane; nothing where it cannot be had any more."""
+        view = asked_for(self.record, kind, rest)
+        if self.source == "overview":
+            return {}
+        try:
+            found = self.run.view(view)
+        except MmvizError:
+            self.source = "overview"
+            return {}
+        values = found if isinstance(view, Zoom) else found.reshape(-1)
+        return {f"{kind}/{rest}": Section(*to_codes(np.asarray(values, np.float64)))}
+
+    def _rows(self, view: Mapping[str, Any]) -> dict[str, Section]:
+        """Exact rows of what a view looks at, where the map has not all its weights."""
+        plane = view["plane"]
+        if not is_long(self.record, plane) or len(view["tokens"]) + len(view["versus"]) > ROWS:
+            return {}
+        sections: dict[str, Section] = {}
+        for token in (*view["tokens"], *view["versus"]):
+            sections |= self._part("row", f"{plane}/{view['direction']}/{token}")
+        return sections
 
     def _fitting(self, header: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
         """The planes to send: those wanted, and of the others as many as there is room for."""
@@ -100,11 +158,27 @@ class Scene:
     def _room_of(self, plane: str) -> int:
         queries, keys = (len(self.record.streams[stream]) for stream in streams_of(self.record, plane))
         kinds = len(ORDER)
-        return room(2 * queries * keys) + room(4 * kinds * queries) + room(4 * kinds * keys) + room(4 * kinds * kinds)
+        cells = queries * keys
+        if is_long(self.record, plane):
+            cells = int(np.prod(self.record.maps[split(plane)[0]].overview.shape[1:]))  # type: ignore[union-attr]
+        return room(2 * cells) + room(4 * kinds * queries) + room(4 * kinds * keys) + room(4 * kinds * kinds)
 
     def _plane(self, plane: str) -> dict[str, Section]:
         """The codes of a plane and its sums by modality."""
-        if plane not in self._planes:
+        if plane not in self._planes and is_long(self.record, plane):
+            number, head = split(plane)
+            found = self.record.maps[number]
+            assert isinstance(found, LongMap)
+            given, got = _of_head(found.given, head), _of_head(found.got, head)
+            members = self._members[found.queries]
+            matrix = members.T @ given / np.maximum(members.sum(axis=0), 1)[:, None]
+            self._planes[plane] = {
+                f"overview/{plane}": Section(*to_codes(_of_head(found.overview, head))),
+                f"from/{plane}": Section(given.astype(np.float32)),
+                f"to/{plane}": Section(got.astype(np.float32)),
+                f"matrix/{plane}": Section(matrix.astype(np.float32)),
+            }
+        elif plane not in self._planes:
             seen = _amounts(self.record, plane)
             queries, keys = (self._members[stream] for stream in streams_of(self.record, plane))
             by_key = seen @ keys
@@ -130,6 +204,9 @@ class Scene:
         """The sections that are sent with every container."""
         found = {}
         for k, one in enumerate(self.record.maps):
+            if isinstance(one, LongMap):
+                found[f"thumbs/{k}"] = Section(*to_codes(smaller_overview(one, self.record.streams)))
+                continue
             edges = [self._header["bins"][stream] for stream in (one.queries, one.keys)]
             found[f"thumbs/{k}"] = Section(*to_codes(small(one.weights, *edges)))
         picture, sound = self.run.sample.image, self.run.sample.audio
@@ -149,20 +226,22 @@ class Scene:
         cut = {stream: pieces(sample.text, tokens) for stream, tokens in record.streams.items()}
         return {
             "run": record.id,
-            "streams": {stream: _stream(tokens) for stream, tokens in record.streams.items()},
+            "streams": {stream: stream_header(tokens) for stream, tokens in record.streams.items()},
             "bins": {stream: small_bins(tokens) for stream, tokens in record.streams.items()},
             "maps": [
                 {"name": one.name, "layer": one.layer, "queries": one.queries, "keys": one.keys, "heads": one.heads}
+                | {"edges": edges_of(one)}
                 for one in record.maps
             ],
-            "flows": {flow: list(streams) for flow, streams in _flows(record).items()},
-            "planes": _planes(record),
+            "source": self.source,
+            "flows": {flow: list(streams) for flow, streams in flows(record).items()},
+            "planes": planes(record),
             "picture": {"width": picture.width, "height": picture.height} if picture else None,
-            "sound": _sound(sound) if sound else None,
+            "sound": sound_header(sound) if sound else None,
             "words": {stream: [list(piece) for piece in found] for stream, found in cut.items() if found},
             "answers": [[visible(one.label), float(one.probability)] for one in record.answers[:ANSWERS]],
             "answers_of": len(record.answers),
-            "about": _about(self.run),
+            "about": about_header(sample, record),
             "start": self.start,
             "view": None,
             "serial": 0,
@@ -170,75 +249,17 @@ class Scene:
         }
 
 
-def plane_of(record: AttentionRecord, way: Way) -> str:
-    """The ID of the plane that ``way`` shows; of the first map of its layer, where there are several.
-
-    Raises ``LookupError`` where the record has none.
-    """
-    plane: str = way.method
-    if way.layer is not None:
-        layers = [one.layer for one in record.maps]
-        number = layers.index(way.layer) if way.layer in layers else len(layers)
-        plane = f"{number}:{'mean' if way.head is None else way.head}"
-    streams_of(record, plane)
-    return plane
-
-
-def way_of(record: AttentionRecord, plane: str) -> Way:
-    """The way of looking that ``plane`` shows. Raises ``LookupError`` where the record has no such plane."""
-    streams_of(record, plane)
-    if ":" not in plane:
-        return Way("rollout" if plane == "rollout" else "relevance")
-    number, _, head = plane.partition(":")
-    layer = record.maps[int(number)].layer
-    return Way("mean", layer) if head == "mean" else Way("head", layer, int(head))
-
-
-def streams_of(record: AttentionRecord, plane: str) -> Streams:
-    """The streams of the queries and of the keys. Raises ``LookupError`` where the record has no such plane."""
-    flows = _flows(record)
-    if plane in flows:
-        return flows[plane]
-    number, _, head = plane.partition(":")
-    for k, one in enumerate(record.maps):
-        if number == str(k) and (head == "mean" or head in map(str, range(one.heads))):
-            return one.queries, one.keys
-    raise LookupError(f"the record has no plane {plane!r}")
-
-
-def _planes(record: AttentionRecord) -> list[str]:
-    """The IDs of all planes."""
-    heads = [f"{k}:{head}" for k, one in enumerate(record.maps) for head in [*range(one.heads), "mean"]]
-    return [*heads, *_flows(record)]
-
-
-def _flows(record: AttentionRecord) -> dict[str, Streams]:
-    """The planes that go through all layers, and their streams.
-
-    Rollout needs maps of one stream that attends to itself; relevance is where the record holds it, of the last map
-    that it fits.
-    """
-    found = {}
-    pairs = [(one.queries, one.keys) for one in record.maps]
-    if len(set(pairs)) == 1 and pairs[0][0] == pairs[0][1]:
-        found["rollout"] = pairs[0]
-    if record.relevance is not None:
-        for queries, keys in reversed(pairs):
-            if record.relevance.shape == (len(record.streams[queries]), len(record.streams[keys])):
-                found["relevance"] = (queries, keys)
-                break
-    return found
-
-
 def _amounts(record: AttentionRecord, plane: str) -> NDArray[np.float64]:
     """The amounts of a plane, ``[query, key]``."""
-    if plane in _flows(record):
+    if plane in flows(record):
         return weights_seen(record, Way.parse(plane), record.relevance)
-    number, _, head = plane.partition(":")
-    weights = record.maps[int(number)].weights
-    if head == "mean":
-        return np.asarray(weights.mean(axis=0, dtype=np.float64))
-    return np.asarray(weights[int(head)], dtype=np.float64)
+    number, head = split(plane)
+    return _of_head(record.maps[number].weights, head)
+
+
+def _of_head(parts: NDArray[Any], head: int | None) -> NDArray[np.float64]:
+    """One head of ``[head, ...]``, or the mean over all."""
+    return np.asarray(parts.mean(axis=0, dtype=np.float64) if head is None else parts[head], np.float64)
 
 
 def _start_plane(record: AttentionRecord) -> str:
@@ -251,42 +272,3 @@ def _start_plane(record: AttentionRecord) -> str:
         return plane_of(record, Way.parse(chosen))
     except LookupError:  # relevance that was not asked for
         return last
-
-
-def _stream(tokens: Sequence[Token]) -> dict[str, list[Any]]:
-    return {
-        "modality": [str(token.modality) for token in tokens],
-        "name": names(tokens),
-        "place": places(tokens),
-        "where": [None if token.where is None else [*vars(token.where).values()] for token in tokens],
-    }
-
-
-def _about(run: Run) -> dict[str, Any]:
-    """Sentences about the run, for where nothing else says them."""
-    made, answers = run.record.made_by, run.record.answers
-    best = {"answer": visible(answers[0].label), "probability": answers[0].probability} if answers else {}
-    origin = []
-    if {"model", "device_name"} <= made.keys():
-        origin.append(sentence("figure-caption", model=made["model"], device=made["device_name"]))
-    if made.get("recorded"):
-        origin.append(ABOUT["recorded"])
-    banners = {
-        "untrained": made.get("trained") is False,
-        "evened": any("Uniform" in change for change in made.get("changes", ())),
-    }
-    return {
-        "title": sentence("figure-title", **best) if best else ABOUT["no-answers"],
-        "made": " ".join(origin),
-        "notices": [str(notice) for notice in (*run.sample.notices, *run.record.notices)],
-        "banners": [ABOUT[code] for code, holds in banners.items() if holds],
-    }
-
-
-def _sound(sound: Sound) -> dict[str, Any]:
-    return {
-        "seconds": float(sound.seconds),
-        "rate": sound.rate,
-        "hop_seconds": HOP / SAMPLE_RATE,
-        "ticks": [[hertz, band] for hertz, band in mel_ticks(N_MELS, sound.rate).items()],
-    }

@@ -1,0 +1,50 @@
+"""What a viewer may ask for of a map without all its weights, by the names of sections."""
+
+from __future__ import annotations
+
+from mmviz.analysis.planes import split, streams_of
+from mmviz.types import AttentionMap, AttentionRecord, Columns, LongMap, Rows, Zoom
+from mmviz.viewer.container import description
+
+
+def asked_for(record: AttentionRecord, kind: str, rest: str) -> Rows | Columns | Zoom:
+    """The view that a viewer asks for by the name of a section. Raises ``LookupError`` where there is none such."""
+    parts = rest.split("/")
+    if len(parts) != 3 or not is_long(record, parts[0]):
+        raise LookupError(f"there is no {kind}/{rest}")
+    sizes = [len(record.streams[stream]) for stream in streams_of(record, parts[0])]
+    number, head = split(parts[0])
+    if kind == "row" and parts[1] in ("from", "to"):
+        asked, size = (Rows, sizes[0]) if parts[1] == "from" else (Columns, sizes[1])
+        if parts[2].isdecimal() and len(parts[2]) < 10 and int(parts[2]) < size:
+            return asked(number, head, (int(parts[2]),))
+    if kind == "window":
+        edges = [_window(part, size) for part, size in zip(parts[1:], sizes, strict=True)]
+        if edges[0] and edges[1]:
+            return Zoom(number, head, edges[0], edges[1])
+    raise LookupError(f"there is no {kind}/{rest}")
+
+
+def _window(written: str, size: int) -> tuple[int, ...] | None:
+    """Edges of the bins of a window ``FIRST-LAST``, as many as the description allows; None where it is none."""
+    ends = written.split("-")
+    if len(ends) != 2 or not all(end.isdecimal() and len(end) < 10 for end in ends):
+        return None
+    first, last = (int(end) for end in ends)
+    if not first < last <= size:
+        return None
+    bins = min(description()["window"], last - first)
+    return tuple(first + (last - first) * k // bins for k in range(bins + 1))
+
+
+def is_long(record: AttentionRecord, plane: str) -> bool:
+    """Whether a plane is of a map without all its weights."""
+    streams_of(record, plane)
+    return ":" in plane and isinstance(record.maps[split(plane)[0]], LongMap)
+
+
+def edges_of(found: AttentionMap | LongMap) -> dict[str, list[int]] | None:
+    """The bins of a map without all its weights."""
+    if not isinstance(found, LongMap):
+        return None
+    return {"queries": list(found.query_edges), "keys": list(found.key_edges)}
