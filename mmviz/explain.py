@@ -99,6 +99,35 @@ class Run:
             view = (Rows if direction == "from" else Columns)(map_number(self.record, seen), seen.head, tokens)
         return np.asarray(self.view(view).mean(0 if direction == "from" else 1), np.float64)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether `attention` can be had: not of a long run that is no longer kept where it was made."""
+        if not self.record.is_long:
+            return True
+        number = next(k for k, found in enumerate(self.record.maps) if isinstance(found, LongMap))
+        try:
+            self.view(Rows(number, 0, (0,)))
+        except MmvizError:
+            return False
+        return True
+
+    def about(
+        self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
+    ) -> NDArray[np.float64]:
+        """`attention` of a long run from its overview alone: of each token the mean over its bin and that of those who
+        ask. Raises ``MmvizError`` (``view-flow``) for rollout and relevance."""
+        seen = way or self.way
+        if seen.layer is None:
+            raise MmvizError("view-flow")
+        found = self.record.maps[map_number(self.record, seen)]
+        assert isinstance(found, LongMap)
+        overview = found.overview.mean(0, dtype=np.float64) if seen.head is None else found.overview[seen.head]
+        sides = [np.repeat(np.arange(len(edges) - 1), np.diff(edges)) for edges in (found.query_edges, found.key_edges)]
+        chosen = np.atleast_1d(self.asker if token is None else token)
+        if direction == "from":
+            return np.asarray(overview[sides[0][chosen]].mean(0)[sides[1]], np.float64)
+        return np.asarray(overview[:, sides[1][chosen]].mean(1)[sides[0]], np.float64)
+
     def matrix(self, way: Way | None = None) -> ModalityMatrix:
         """Attention between modalities. Raises ``MmvizError`` (``view-flow``) for a flow through a long run."""
         seen = way or self.way
@@ -123,7 +152,8 @@ class Run:
             ]
             for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
         }
-        attention = self.attention()
+        is_exact = self.is_exact
+        attention = self.attention() if is_exact else self.about()
         matrix = self.matrix()
         return {
             "answer": self.record.answers[0].label if self.record.answers else None,
@@ -137,7 +167,7 @@ class Run:
             },
             "attention": {
                 "query": self.tokens[self.asker].label,
-                "method": str(self.way),
+                "method": str(self.way) if is_exact else f"{self.way}, means over bins",
                 **{str(modality): [float(attention[k]) for k in found] for modality, found in by_modality.items()},
             },
             "modality_matrix": {
@@ -161,7 +191,8 @@ class Run:
         from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 
         image, sound, made = self.sample.image, self.sample.audio, self.record.made_by
-        amounts = self.attention(way, token, direction)
+        is_exact = self.is_exact
+        amounts = (self.attention if is_exact else self.about)(way, token, direction)
         asking, asked = self._sides(way or self.way)
         lit, chosen = (asked, asking) if direction == "from" else (asking, asked)
         return png(
@@ -179,7 +210,7 @@ class Run:
             answers=self.record.answers,
             title=self._title(),
             caption=sentence("figure-caption", model=made["model"], device=made.get("device_name", made.get("device"))),
-            way=(way or self.way).words(),
+            way=(way or self.way).words() if is_exact else sentence("way-about", way=(way or self.way).words()),
             direction=direction,
             token=self.asker if token is None else token,
         )

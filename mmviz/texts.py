@@ -180,6 +180,7 @@ SENTENCES: dict[str, str] = {
     # figures and commands
     "way-mean": "layer {layer}, mean of heads",
     "way-head": "layer {layer}, head {head}",
+    "way-about": "{way}, means over neighbouring tokens",
     "way-rollout": "rollout, product of (A + I) / 2 over all layers",
     "way-relevance": "gradient relevance of the answer",
     "figure-title": "Answer: {answer} ({probability:.0%})",

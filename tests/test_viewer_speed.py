@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import long_model
 import numpy as np
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
+from app_page import TRIOS  # noqa: E402
 from viewer_page import ROOT, Show, of_size  # noqa: E402
+
+from mmviz.backends.local import LocalBackend  # noqa: E402
+from mmviz.explain import Run, run_sample  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -31,10 +36,15 @@ WATCH = """
 """
 
 
+def long() -> Run:
+    """4,096 patches, 4,000 moments, 95 words and an answer."""
+    return run_sample(TRIOS[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
+
+
 def test_pointer_to_paint(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["", "tokens | pointer to paint, median | 95th percentile | longest task (ms)"]
-    for count in (64, 256, 1024):
-        seen = show(of_size(count))
+    for count in (64, 256, 1024, 8192):
+        seen = show(of_size(count) if count < 8192 else long())
         seen.page.evaluate(WATCH)
         looked = set()
         box = seen.panel("picture").locator(".stage").bounding_box()

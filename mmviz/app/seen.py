@@ -17,7 +17,7 @@ from mmviz.app.texts import say
 from mmviz.explain import Run
 from mmviz.figures.amounts import short
 from mmviz.figures.places import names, places, together
-from mmviz.types import Columns, LongMap, Rows, Token
+from mmviz.types import Columns, LongMap, Rows, Token, is_word
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +67,22 @@ class Seen:
 
     @cached_property
     def amounts(self) -> NDArray[np.float64]:
-        """What the chosen tokens give to every token, or get from it; their mean."""
+        """What the chosen tokens give to every token, or get from it; their mean. `is_about` says whether exact."""
         chosen = self.selection
+        if self.is_about:
+            return self.run.about(chosen.way, chosen.tokens, chosen.direction)
         return self.run.attention(chosen.way, chosen.tokens, chosen.direction)
+
+    @cached_property
+    def is_about(self) -> bool:
+        """Whether nothing but means over bins can be had of a run this long."""
+        return not self.run.is_exact
 
     @cached_property
     def scale_max(self) -> float:
         """The largest weight on picture, words and sound, in this view or in the whole map: one scale for all three."""
-        drawn = [k for k, token in enumerate(self.lit) if token.where is not None] or list(range(len(self.lit)))
+        every = range(len(self.lit))
+        drawn = [k for k in every if self.lit[k].where is not None or is_word(self.lit[k])] or list(every)
         if self.selection.scale == "view" or self.run.record.is_long:
             found = self.amounts[drawn]
         else:
@@ -85,7 +93,7 @@ class Seen:
     def spread_words(self) -> str:
         """How far the heads differ behind a mean; empty for every other way of looking."""
         chosen = self.selection
-        if chosen.way.method != "mean":
+        if chosen.way.method != "mean" or self.is_about:
             return ""
         number = map_number(self.run.record, chosen.way)
         axis, view = (0, Rows) if chosen.direction == "from" else (1, Columns)

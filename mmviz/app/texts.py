@@ -72,7 +72,7 @@ LABELS: dict[str, str] = {
     "{capture:.0f} ms. Attention times values reproduces the model's own output to {parity:.0e}.",
     "untrained": "These weights are untrained or shuffled. What you see is how chance attends, not something learned.",
     "evened": "A control: every token attends to all tokens alike, whatever the model computed.",
-    "top-five": "top five of {of} answers",
+    "top-five": "top {shown} of {of} answers",
     # what is looked at
     "back": "Back to {way}",
     "back-help": "The way of looking that was chosen for this model, because it points best at what it should.",
@@ -90,6 +90,7 @@ LABELS: dict[str, str] = {
     "ways-to": "Who asks {token}, in three ways of looking",
     "ways-help": "The same token and direction: the weights of the last layer as they are, rollout through all layers, "
     "and gradient relevance for the answer. Each card has a scale of its own, from 0 to its largest amount.",
+    "ways-about": "Nothing but the overview of this run is kept: what stands here are means over neighbouring tokens.",
     "ways-long": "This run is too long to work out rollout and relevance for every token; mmviz.capture gives them for "
     "single ones (seen.rollout, seen.relevance).",
     "ways-no-relevance": "Relevance needs gradients of the answer, which this run did not keep.",

@@ -39,7 +39,7 @@ def ways(seen: Seen) -> None:
         with column, st.container(key=f"way-{way.method}", border=True):
             _card(seen, way)
     if seen.run.record.is_long:
-        widgets.note(say("ways-long"))
+        widgets.note(say("ways-about" if seen.is_about else "ways-long"))
     elif Way("relevance") not in found:
         widgets.note(say("ways-no-relevance"))
 

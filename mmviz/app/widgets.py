@@ -73,5 +73,5 @@ def top_answers(found: Sequence[Answer]) -> None:
         f"<td>{one.probability:.1%}<div class='bar'><i style='width:{one.probability:.1%}'></i></div></td>"
         for one in found[:TOP]
     )
-    caption = say("top-five", of=len(found))
+    caption = say("top-five", shown=min(TOP, len(found)), of=len(found))
     st.html(f"<table class='top'><caption>{html.escape(caption)}</caption><tr>{heads}</tr><tr>{cells}</tr></table>")

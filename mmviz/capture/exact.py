@@ -25,6 +25,8 @@ from mmviz.types import CaptureError, Modality, Token
 
 STRIP = 256
 """Rows that are worked out at once."""
+FEW = 64
+"""Up to so many stretches of one modality are summed one by one."""
 KINDS = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.OTHER)
 _LOG2E = math.log2(math.e)
 T = TypeVar("T")
@@ -93,10 +95,10 @@ class Exact:
         if (len(queries), len(keys)) != (self.queries, self.keys):
             shape = (self.queries, self.keys)
             raise CaptureError("map-tokens", name=self.heard.module, shape=shape, expected=(len(queries), len(keys)))
-        asking, asked = members(queries).double(), members(keys).T.contiguous().T  # narrow products are slow otherwise
+        asking, sums = members(queries).double(), _sums_of(keys)
 
         def of(head: int) -> NDArray[np.float64]:
-            given = [self.head(head).strip(rows).cpu() @ asked for rows in strips(self.queries)]
+            given = [sums(self.head(head).strip(rows).cpu()) for rows in strips(self.queries)]
             return (asking.T @ torch.cat(given).double() / asking.sum(0).clamp(min=1)[:, None]).numpy()
 
         return np.stack(each(of, self.heads)).astype(np.float32)
@@ -106,7 +108,7 @@ class Exact:
     ) -> Survey:
         """The overview, the sums by modality and the largest weights, in one pass over the weights."""
         rows, columns = _within(query_edges, self.queries), _within(key_edges, self.keys)
-        asking, asked = members(queries), members(keys).T.contiguous().T  # narrow products are slow otherwise
+        asking, sums = members(queries), _sums_of(keys)
 
         def of(head: int) -> tuple[NDArray[np.float64], Tensor, Tensor, float]:
             given, got, largest = [], torch.zeros(4, self.keys), 0.0
@@ -114,7 +116,7 @@ class Exact:
             def also(rows: slice, made: Tensor) -> None:
                 nonlocal largest
                 here = made.cpu()
-                given.append(here @ asked)
+                given.append(sums(here))
                 got.add_(asking[rows].T @ here)
                 largest = max(largest, float(here.amax()))
 
@@ -251,6 +253,28 @@ class Fused:
 def members(tokens: Sequence[Token]) -> Tensor:
     """``[token, 4]``: 1 where the token is of the modality, in the order of `KINDS`."""
     return torch.tensor([[token.modality is kind for kind in KINDS] for token in tokens], dtype=torch.float32)
+
+
+def _sums_of(tokens: Sequence[Token]) -> Callable[[Tensor], Tensor]:
+    """What rows ``[row, key]`` give to the keys of each modality, ``[row, 4]``.
+
+    Stretches of one modality are summed in pairs; a matrix product would add thousands of small weights one to another,
+    and round them away.
+    """
+    kinds = [KINDS.index(token.modality) for token in tokens]
+    ends = [k for k in range(1, len(kinds) + 1) if k == len(kinds) or kinds[k] != kinds[k - 1]]
+    stretches = list(zip([0, *ends], ends, strict=False))
+    if len(stretches) > FEW:
+        asked = members(tokens).double()
+        return lambda rows: rows.double() @ asked
+
+    def sums(rows: Tensor) -> Tensor:
+        found = torch.zeros(len(rows), len(KINDS))
+        for first, last in stretches:
+            found[:, kinds[first]] += rows[:, first:last].sum(1)
+        return found
+
+    return sums
 
 
 def strips(count: int) -> Iterator[slice]:

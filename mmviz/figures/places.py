@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from mmviz.figures.amounts import short
 from mmviz.texts import visible
-from mmviz.types import Chars, Modality, PixelBox, Seconds, Token
+from mmviz.types import ABSENT, Chars, Modality, PixelBox, Seconds, Token
 
 MODALITY_NAMES = {
     Modality.IMAGE: "picture",
@@ -33,14 +34,14 @@ def grid(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
 
 def names(tokens: Sequence[Token]) -> list[str]:
     """Short names, as on an axis: the word, ``patch 3,4``, ``0.32 s``, or the token's own label."""
-    cells = grid(tokens)
+    cells, digits = grid(tokens), _digits(tokens)
     found = []
     for index, token in enumerate(tokens):
         if index in cells:
             found.append(f"patch {cells[index][0]},{cells[index][1]}")
         elif isinstance(token.where, Seconds):
-            found.append(f"{token.where.start:.2f} s")
-        elif token.modality is not Modality.OTHER and token.where is None:
+            found.append(f"{token.where.start:.{digits}f} s")
+        elif token.label == ABSENT and token.modality is not Modality.OTHER:
             found.append(f"{MODALITY_NAMES[token.modality]}: {visible(token.label)}")
         else:
             found.append(visible(token.label))
@@ -49,7 +50,7 @@ def names(tokens: Sequence[Token]) -> list[str]:
 
 def places(tokens: Sequence[Token]) -> list[str]:
     """Full names, as in a hover: the token and, on a second line, its place in the original input."""
-    cells = grid(tokens)
+    cells, digits = grid(tokens), _digits(tokens)
     found = []
     for index, token in enumerate(tokens):
         match token.where:
@@ -58,13 +59,21 @@ def places(tokens: Sequence[Token]) -> list[str]:
                 across, down = f"x {x0:.0f} to {x1:.0f}", f"y {y0:.0f} to {y1:.0f}"
                 found.append(f"patch in row {row}, column {column}\n({across}, {down} px)")
             case Seconds(start, end):
-                found.append(f"sound from {start:.2f} to {end:.2f} s")
+                found.append(f"sound from {start:.{digits}f} to {end:.{digits}f} s")
             case Chars(start, end):
                 found.append(f"“{visible(token.label)}”\n(characters {start + 1} to {end})")
             case _:
                 kind = "special token" if token.modality is Modality.OTHER else MODALITY_NAMES[token.modality]
                 found.append(f"{kind}: {visible(token.label)}")
     return found
+
+
+def _digits(tokens: Sequence[Token]) -> int:
+    """So many digits of a second tell one moment from the next."""
+    shortest = min(
+        (token.where.end - token.where.start for token in tokens if isinstance(token.where, Seconds)), default=1
+    )
+    return max(2, math.ceil(-math.log10(shortest)))
 
 
 def together(chosen: Sequence[str]) -> str:
@@ -80,6 +89,6 @@ def stand_in(modality: Modality, tokens: Sequence[Token], amounts: Sequence[floa
     found = [
         f"One token, “{visible(token.label)}”, stands in for it and gets {short(float(amount))}."
         for token, amount in zip(tokens, amounts, strict=True)
-        if token.modality is modality and token.where is None
+        if token.modality is modality and token.where is None and token.label == ABSENT
     ]
     return " ".join(found)

@@ -28,11 +28,10 @@ from mmviz.models.trio import (
     TrioConfig,
     TrioInput,
 )
-from mmviz.types import Chars, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
+from mmviz.types import ABSENT, Chars, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
 
 STREAM = "tokens"
 SECONDS = FRAMES * SECONDS_A_FRAME
-_ABSENT = "absent"
 _MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
@@ -81,9 +80,9 @@ class Bundled:
             setattr(tensors, name, value.to(self.device))
         tokens = (
             Token(Modality.OTHER, "answer"),
-            *(words or [Token(Modality.TEXT, _ABSENT)]),
-            *(patches or [Token(Modality.IMAGE, _ABSENT)]),
-            *(moments or [Token(Modality.AUDIO, _ABSENT)]),
+            *(words or [Token(Modality.TEXT, ABSENT)]),
+            *(patches or [Token(Modality.IMAGE, ABSENT)]),
+            *(moments or [Token(Modality.AUDIO, ABSENT)]),
         )
         return Prepared(tensors, {STREAM: tokens}, tuple(notices))
 

@@ -16,7 +16,7 @@ def asked_for(record: AttentionRecord, kind: str, rest: str) -> Rows | Columns |
     number, head = split(parts[0])
     if kind == "row" and parts[1] in ("from", "to"):
         asked, size = (Rows, sizes[0]) if parts[1] == "from" else (Columns, sizes[1])
-        if parts[2].isdecimal() and len(parts[2]) < 10 and int(parts[2]) < size:
+        if _is_number(parts[2]) and int(parts[2]) < size:
             return asked(number, head, (int(parts[2]),))
     if kind == "window":
         edges = [_window(part, size) for part, size in zip(parts[1:], sizes, strict=True)]
@@ -28,13 +28,17 @@ def asked_for(record: AttentionRecord, kind: str, rest: str) -> Rows | Columns |
 def _window(written: str, size: int) -> tuple[int, ...] | None:
     """Edges of the bins of a window ``FIRST-LAST``, as many as the description allows; None where it is none."""
     ends = written.split("-")
-    if len(ends) != 2 or not all(end.isdecimal() and len(end) < 10 for end in ends):
+    if len(ends) != 2 or not all(map(_is_number, ends)):
         return None
     first, last = (int(end) for end in ends)
     if not first < last <= size:
         return None
     bins = min(description()["window"], last - first)
     return tuple(first + (last - first) * k // bins for k in range(bins + 1))
+
+
+def _is_number(written: str) -> bool:
+    return written.isascii() and written.isdecimal() and len(written) < 10
 
 
 def is_long(record: AttentionRecord, plane: str) -> bool:

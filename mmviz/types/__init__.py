@@ -13,9 +13,10 @@ from mmviz.types.maps import TOLERANCE, AttentionMap, LongMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
 from mmviz.types.requests import Card, Change, Drop, Randomise, Request, Uniform
 from mmviz.types.samples import Picture, Sample, Sound, frozen
-from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token, Where, as_tokens, numbered
+from mmviz.types.tokens import ABSENT, Chars, Modality, PixelBox, Seconds, Token, Where, as_tokens, is_word, numbered
 
 __all__ = [
+    "ABSENT",
     "TOLERANCE",
     "Answer",
     "AttentionMap",
@@ -49,5 +50,6 @@ __all__ = [
     "check_rows",
     "frozen",
     "is_batch",
+    "is_word",
     "numbered",
 ]

@@ -56,6 +56,8 @@ class Chars:
             raise ValueError(f"an empty stretch of text: {self}")
 
 
+ABSENT = "absent"
+"""The label of a token that stands in for a modality that is missing."""
 Where = PixelBox | Seconds | Chars | None
 _PLACES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
 
@@ -71,6 +73,11 @@ class Token:
     def __post_init__(self) -> None:
         if self.where is not None and not isinstance(self.where, _PLACES.get(self.modality, type(None))):
             raise ValueError(f"a token of {self.modality} cannot lie at {self.where}")
+
+
+def is_word(token: Token) -> bool:
+    """Whether a token is a word of a text that need not be at hand: it has no place, and stands in for nothing."""
+    return token.modality is Modality.TEXT and token.where is None and token.label != ABSENT
 
 
 def as_tokens(given: Sequence[str | Token]) -> tuple[Token, ...]:

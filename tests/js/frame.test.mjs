@@ -26,6 +26,7 @@ const header = {
     { queries: "all", keys: "all", heads: 2, layer: 5 },
   ],
   flows: {},
+  words: {},
   sections: { "codes/0:0": {} },
 };
 const codes = Object.assign(Uint16Array.from(WEIGHTS.flat().map(tenths)), { shape: [3, 3], decade: -1 });

@@ -26,25 +26,34 @@ export function valueOf(code, decade) {
   return power >= 0 ? whole / 10 ** power : whole * 10 ** -power;
 }
 
-/** Two digits that count: 0.31, 0.0042; "<0.0001" for less, "0" for none. */
+const WRITTEN = 0.0001;
+let isFine = false; // whether amounts below WRITTEN are written out
+
+/** Write amounts below 0.0001 as 4.2e-5 from now on, or as "<0.0001": among thousands of tokens most are so small. */
+export function writeFine(fine) {
+  isFine = fine;
+}
+
+/** Two digits that count: 0.31, 0.0042; "<0.0001" (or 4.2e-5) for less, "0" for none. */
 export function short(amount) {
   if (amount === 0) return "0";
   const size = Math.abs(amount);
-  if (size < 0.0001) return "<0.0001";
+  if (size < WRITTEN) return isFine ? amount.toExponential(1) : "<0.0001";
   return size >= 9.95 ? whole(amount) : digits(amount, 2);
 }
 
 /** Three digits that count. */
 export function three(amount) {
   if (amount === 0) return "0";
-  return Math.abs(amount) < 0.0001 ? "<0.0001" : digits(amount, 3);
+  if (Math.abs(amount) < WRITTEN) return isFine ? amount.toExponential(2) : "<0.0001";
+  return digits(amount, 3);
 }
 
 /** `short` with its sign always written, for differences. */
 export function signed(amount) {
   if (amount === 0) return "0";
   const size = Math.abs(amount);
-  return (amount < 0 ? "−" : "+") + (size < 0.0001 ? "<0.0001" : short(size));
+  return (amount < 0 ? "−" : "+") + short(size);
 }
 
 /** `count` digits that count, exact halves to the even digit, as Python rounds. */

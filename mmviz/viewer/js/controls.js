@@ -74,6 +74,7 @@ export class Controls {
     press(this.way, frame.id.includes(":") ? "layer" : frame.id);
     press(this.style.lastChild, view.style);
     press(this.scale.lastChild, view.scale);
+    this.scale.hidden = Boolean(frame.plane?.isLong); // the largest weight of a mean is not known without all of them
     setText(this.wayName, this.viewer.wayOf(frame.id));
     this.unpin.style.visibility = this.viewer.pinned ? "" : "hidden";
     setText(this.readout, frame.plane ? this.viewer.told(frame) : "");

@@ -35,11 +35,27 @@ export function makeFrame(header, planes, ceilings, state) {
   if (!plane) return frame;
   const first = amounts(plane, tokens, direction);
   frame.amounts = frame.isDifference ? difference(first, amounts(plane, versus, direction)) : first;
-  const { where } = header.streams[lit];
+  const where = drawnIn(header, lit);
   const isWhole = view.scale === "map" && !frame.isDifference && !plane.isLong;
   frame.largest = isWhole ? ceiling(ceilings, plane, where, direction) : largest(frame.amounts, where);
   frame.isBeyond = frame.amounts.some((amount) => Math.abs(amount) > frame.largest * (1 + 1e-6));
   return frame;
+}
+
+const drawn = new WeakMap();
+
+/** For every token of a stream whether it is drawn on an input: it has a place, or is one of the words. */
+function drawnIn(header, stream) {
+  if (!drawn.has(header)) drawn.set(header, new Map());
+  const known = drawn.get(header);
+  if (!known.has(stream)) {
+    const written = new Set((header.words[stream] ?? []).map(([, token]) => token));
+    known.set(
+      stream,
+      header.streams[stream].where.map((where, token) => where !== null || written.has(token)),
+    );
+  }
+  return known.get(stream);
 }
 
 /** The largest amount of a whole plane, worked out once: `ceilings` keeps it. */

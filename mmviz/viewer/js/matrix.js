@@ -131,6 +131,7 @@ export class MatrixPanel {
     this.names(context, place, colours);
     if (place.across >= ROOM_ACROSS && place.down >= ROOM_DOWN) this.numbers(context, place, most);
     setText(this.title, say("matrix-of", { way: this.viewer.wayOf(plane.id) }));
+    if (this.at) this.tell(this.at); // what is fetched may be exact by now
     const isPooled = place.keys > this.across || place.queries > this.tall;
     const about = plane.isLong ? "matrix-means" : isPooled ? "matrix-pooled" : null;
     setText(this.note, say("matrix-note", { largest: short(most) }) + (about ? " " + say(about) : ""));

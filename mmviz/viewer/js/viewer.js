@@ -1,5 +1,6 @@
 // The linked viewer of one run: what is pointed at in one panel lights up in all of them.
 import { Planes } from "./attend.js";
+import { writeFine } from "./codes.js";
 import { Controls } from "./controls.js";
 import { make, setText } from "./dom.js";
 import { Fetching } from "./fetching.js";
@@ -155,6 +156,7 @@ export class Viewer {
 
   paint() {
     const frame = this.frame();
+    writeFine(Boolean(frame.plane?.isLong));
     this.fetching.paint(frame);
     this.controls.paint(frame);
     for (const panel of Object.values(this.panels)) panel.paint(frame);
