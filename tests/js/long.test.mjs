@@ -119,7 +119,14 @@ test("what is missing is asked for once, after a rest, and not where nothing is 
   assert.equal(asked.length, 1);
   assert.equal(said.at(-1), "about-only");
   fetching.ask(["window/0:mean/0-2/0-2", "plane/0:0"]);
+  fetching.arrived(["row/0:mean/from/4"]);
+  t.mock.timers.tick(100);
   assert.deepEqual(asked.at(-1), ["plane/0:0"]);
+  t.mock.timers.tick(2600);
+  assert.equal(asked.length, 3, "it was lost on the way, and is asked for again");
+  fetching.arrived(["codes/0:0"]);
+  t.mock.timers.tick(10000);
+  assert.equal(asked.length, 3);
 });
 
 test("small amounts are written out where most are small", () => {

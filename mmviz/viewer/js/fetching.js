@@ -2,6 +2,9 @@
 
 const REST = 90; // milliseconds that the pointer stays before exact rows are fetched
 const AT_ONCE = 8;
+const TOGETHER = 60; // what is asked for within this time is asked for together
+const AGAIN = 2500; // a question that was not answered by then was lost on the way
+const TRIES = 4;
 
 /** Asks for sections of the run that `viewer` shows, each once, and says what is waited for. */
 export class Fetching {
@@ -12,8 +15,9 @@ export class Fetching {
 
   /** Another run: nothing of it has been asked for. */
   begin() {
-    clearTimeout(this.soon);
+    this.close();
     this.wanted = new Set();
+    this.open = new Map(); // what has not come yet, and how often it was asked for
     this.resting = "";
   }
 
@@ -46,11 +50,38 @@ export class Fetching {
     const { on, header } = this.viewer;
     const isGone = (name) => header.source === "overview" && !name.startsWith("plane/");
     const fresh = names.filter((name) => !this.wanted.has(name) && !isGone(name));
-    for (const name of fresh) this.wanted.add(name);
-    if (fresh.length) on.need?.(fresh);
+    for (const name of fresh) {
+      this.wanted.add(name);
+      this.open.set(name, 0);
+    }
+    if (!fresh.length || !on.need) return;
+    clearTimeout(this.sending);
+    this.sending = setTimeout(() => this.send(), TOGETHER);
+  }
+
+  /** Ask for the newest of what has not come yet. */
+  send() {
+    const names = [...this.open.keys()].slice(-AT_ONCE);
+    if (!names.length) return;
+    for (const name of names) {
+      if (this.open.get(name) + 1 < TRIES) this.open.set(name, this.open.get(name) + 1);
+      else this.open.delete(name);
+    }
+    this.viewer.on.need(names);
+    this.sending = setTimeout(() => this.send(), AGAIN);
+  }
+
+  /** These sections have come. */
+  arrived(sections) {
+    for (const name of sections) {
+      this.open.delete(name);
+      const [kind, plane] = name.split("/");
+      if (kind === "codes" || kind === "overview") this.open.delete("plane/" + plane);
+    }
   }
 
   close() {
     clearTimeout(this.soon);
+    clearTimeout(this.sending);
   }
 }

@@ -79,6 +79,7 @@ export class Viewer {
     if (!data.header.streams) {
       if (data.header.run !== this.header?.run) return this.on.need?.([]);
       this.planes.take(data, this.header);
+      this.fetching.arrived(Object.keys(data.header.sections));
       this.header.source = data.header.source;
       return this.repaint();
     }
