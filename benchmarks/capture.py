@@ -1,185 +1,155 @@
-"""What capture costs beside a plain forward pass and beside eager attention: prints Markdown tables.
+"""What capture costs beside a plain forward pass and beside eager attention: prints Markdown tables, and which aims are
+missed.
 
-    python benchmarks/capture.py [--sizes 1024 2048 4096 8192] [--pairs 9]
+    python benchmarks/capture.py [--sizes 1024 2048 4096 8192] [--pages 128 512 1024] [--pairs 9]
 
-All figures are ratios of medians of runs that took turns in one process; memory is that of processes of their own.
+Times are ratios of medians of runs that took turns in one process; memory is that of processes of their own.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
+import os
 import platform
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
+from alone import alone
+from errors import DTYPES, errors
 from model import HEADS, LAYERS, SIZE, Model, masks
-
-import mmviz
-from mmviz.capture.flow import rollout_rows
+from times import OVERVIEWS, ROLLOUT, ROW, passes, views
 
 EAGER_UP_TO = 4096
-VIEWED_UP_TO = 1024
-BINS = 64
-PAIRS_AT = {1024: 1.0, 2048: 1.0, 4096: 0.6, 8192: 0.35}
-"""Which share of the pairs is run at a size."""
+"""Full maps of more tokens do not fit."""
+SHARE = {4096: 0.6, 8192: 0.4}
+"""Which share of the runs is made at a size."""
+MEMORY, OF_EAGER = "memory / plain", "memory / eager"
+Row = dict[str, object]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 2048, 4096, 8192])
-    parser.add_argument("--pairs", type=int, default=9, help="runs of each kind at the smallest size")
+    parser = argparse.ArgumentParser(description="What capture costs.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 2048, 4096, 8192], help="numbers of tokens")
+    parser.add_argument("--pages", type=int, nargs="+", default=[128, 512, 1024], help="the same, for bertviz")
+    parser.add_argument("--pairs", type=int, default=9, help="runs of each kind at the smaller sizes")
     options = parser.parse_args(arguments)
-    model = Model().eval()
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, ", end="")
-    print(f"{LAYERS} layers, {HEADS} heads, d = {SIZE}\n")
+    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} processors"
+    print(f"{processor()} ({platform.machine()}), {threads}, torch {torch.__version__}; ", end="")
+    print(f"a model of {LAYERS} layers, {HEADS} heads, d = {SIZE}, float32.\n", flush=True)
+    model, rows = Model().eval(), []
     with torch.no_grad():
-        table("time / plain forward", [("tokens", *TIMES), *(times(model, n, options.pairs) for n in options.sizes)])
-        table("error against eager attention in float64", [("tokens", *ERRORS), *map(errors, options.sizes[:2])])
-    table("growth of memory / plain", [("tokens", *MEMORY), *map(memory, options.sizes)])
-    sizes = sorted({min(size, VIEWED_UP_TO) for size in (*options.sizes, 128, 512)} & {*options.sizes, 128, 512})
-    table("a page to look at, of random maps", [("tokens", *PAGES), *map(pages, sizes)])
+        for count in options.sizes:
+            turns = max(3, round(options.pairs * SHARE.get(count, 1)))
+            rows += measured(model, count, turns)
+    table("A forward pass that keeps all attention / a plain one", rows, ["plain (s)", *masks(1), MEMORY, OF_EAGER])
+    table("Views of what was kept", rows, [OVERVIEWS, RECORD_COLUMN, ROW, ROLLOUT, *DTYPES])
+    pages = [row for count in options.pages for row in paged(count)]
+    table("A page of all layers and heads", pages, ["seconds", "memory (MB)", "HTML (MB)"])
+    table("Aims", judged(rows), ["at most", "worst", "at", "verdict"])
 
 
-def table(title: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows, the first of them the names, as Markdown."""
-    print(f"**{title}**\n")
-    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
-    for row in rows[1:]:
-        print("| " + " | ".join(f"{one:.3g}" if isinstance(one, float) else str(one) for one in row) + " |")
+RECORD_COLUMN = "whole record / plain"
+
+
+def measured(model: Model, count: int, turns: int) -> list[Row]:
+    """What is known of each way at one size."""
+    with_eager = count <= EAGER_UP_TO
+    seconds, passed = passes(model, count, turns, with_eager)
+    viewed, wrong = views(model, count, turns, with_eager), errors(count, with_eager)
+    grown = {way: alone(way, count)["memory"] for way in ("plain", "captured", *(["eager"] if with_eager else []))}
+    rows = []
+    for way, kind in {"mmviz": "captured", "eager": "eager"}.items():
+        if kind in grown:
+            row: Row = {"tokens": count, "way": way, "plain (s)": seconds, MEMORY: grown[kind] / grown["plain"]}
+            rows.append(row | passed[way] | viewed[way] | wrong[way])
+    if with_eager:
+        rows[0][OF_EAGER] = grown["captured"] / grown["eager"]
+    return rows
+
+
+def paged(count: int) -> list[Row]:
+    """From what a forward pass kept to HTML, by mmviz and by bertviz."""
+    rows: list[Row] = []
+    for way in ("mmviz", "bertviz"):
+        if importlib.util.find_spec(way) is None:
+            rows.append({"tokens": count, "way": f"{way} (not installed)"})
+            continue
+        took = alone(way, count)
+        sizes = {"memory (MB)": took["memory"] / 1e6, "HTML (MB)": took["size"] / 1e6}
+        rows.append({"tokens": count, "way": way, "seconds": took["seconds"], **sizes})
+    return rows
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the largest of ``columns`` may be at sizes from ``first`` to ``last``."""
+
+    way: str
+    columns: tuple[str, ...]
+    limit: float
+    first: int = 1024
+    last: float = math.inf
+
+
+AIMS = (
+    Aim("captured / plain", tuple(masks(1)), 1.05),
+    Aim("captured, " + MEMORY, (MEMORY,), 2.1),
+    Aim("captured, " + OF_EAGER, (OF_EAGER,), 0.1, 4096, 4096),
+    Aim(OVERVIEWS, (OVERVIEWS,), 0.5, 1024, 8192),
+    Aim(ROW, (ROW,), 5, 8192, 8192),
+    Aim("overview, error in float32", ("error, float32",), 1e-6),
+    Aim("overview, error in bfloat16", ("error, bfloat16",), 5e-5),
+    Aim(ROLLOUT, (ROLLOUT,), 0.9),
+)
+
+
+def judged(rows: Iterable[Mapping[str, object]]) -> list[Row]:
+    """Each aim, the worst that was found of it and where."""
+    verdicts: list[Row] = []
+    for aim in AIMS:
+        found = [
+            (value, f"{row['tokens']:,} tokens, {column}" if len(aim.columns) > 1 else f"{row['tokens']:,} tokens")
+            for row in rows
+            if row["way"] == "mmviz" and aim.first <= int(str(row["tokens"])) <= aim.last
+            for column in aim.columns
+            if isinstance(value := row.get(column), float)
+        ]
+        verdict: Row = {"way": aim.way, "at most": aim.limit, "verdict": "not measured"}
+        if found:
+            worst, where = max(found)
+            verdict |= {"worst": worst, "at": where, "verdict": "met" if worst <= aim.limit else "**missed**"}
+        verdicts.append(verdict)
+    return verdicts
+
+
+def table(title: str, rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Print ``columns`` of rows as Markdown, after what tells the rows apart."""
+    columns = [*(name for name in ("tokens", "way") if any(name in row for row in rows)), *columns]
+    print(f"**{title}**\n\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    for row in rows:
+        print("| " + " | ".join(shown(row.get(name)) for name in columns) + " |")
     print(flush=True)
 
 
-def taking_turns(works: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """The median seconds of each work; they take turns, after one turn that is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(turns + 1):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            if turn:
-                taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in taken.items()}
+def shown(value: object) -> str:
+    """Three digits."""
+    if isinstance(value, float):
+        return f"{value:.1e}" if value < 1e-3 else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value or "")
 
 
-TIMES = (
-    "captured", "captured, causal", "captured, padding mask", "captured, bias", "all overviews", "whole record",
-    "eager, weights kept", "row (ms)", "rollout / attention",
-)  # fmt: skip
-
-
-def times(model: Model, count: int, pairs: int) -> list[object]:
-    """One row of the first table."""
-    x = torch.randn(1, count, SIZE)
-    turns = max(3, round(pairs * PAIRS_AT.get(count, 1.0)))
-    found: list[object] = [count]
-    for options in masks(count).values():
-
-        def captured(options: dict[str, Any] = options) -> None:
-            with mmviz.capture(model):
-                model(x, options)
-
-        def plain(options: dict[str, Any] = options) -> None:
-            model(x, options)
-
-        both = taking_turns({"plain": plain, "captured": captured}, turns)
-        found.append(both["captured"] / both["plain"])
-    with mmviz.capture(model) as seen:
-        model(x)
-    edges = np.linspace(0, count, BINS + 1).astype(int).tolist()
-    start = np.zeros((BINS, count))
-    for row in range(BINS):
-        start[row, edges[row] : edges[row + 1]] = 1 / (edges[row + 1] - edges[row])
-    query, key, value = (torch.randn(1, HEADS, count, SIZE // HEADS) for _ in range(3))
-    works: dict[str, Callable[[], object]] = {
-        "plain": lambda: model(x),
-        "overviews": lambda: [seen.view(layer).overview(edges, edges) for layer in range(LAYERS)],
-        "record": seen.record,
-        "row": lambda: seen.view(2).rows([count // 3], 1),
-        "rollout": lambda: rollout_rows(seen.layers("rollout"), start),
-        "attention": lambda: [F.scaled_dot_product_attention(query, key, value) for _ in range(LAYERS)],
-    }
-    if count <= EAGER_UP_TO:
-        works["eager"] = lambda: model(x, kept=[])
-    taken = taking_turns(works, turns)
-    found += [taken[name] / taken["plain"] for name in ("overviews", "record")]
-    found.append(taken["eager"] / taken["plain"] if "eager" in taken else "not tried")
-    return [*found, 1000 * taken["row"], taken["rollout"] / taken["attention"]]
-
-
-ERRORS = ("overview, float32", "overview, bfloat16", "row, float32")
-
-
-def errors(count: int) -> list[object]:
-    """One row of the second table: the largest differences."""
-    found: list[object] = [count]
-    edges = np.linspace(0, count, BINS + 1).astype(int)
-    row = 0.0
-    for dtype in (torch.float32, torch.bfloat16):
-        query, key, value = (torch.randn(1, HEADS, count, SIZE // HEADS).to(dtype) for _ in range(3))
-        weights = (query.double() @ key.double().transpose(-2, -1) / (SIZE // HEADS) ** 0.5).softmax(-1)[0].numpy()
-        with mmviz.capture(Kernel()) as seen:
-            seen.model(query, key, value)
-        sums = np.add.reduceat(np.add.reduceat(weights, edges[:-1], 1), edges[:-1], 2)
-        means = sums / np.outer(np.diff(edges), np.diff(edges))
-        found.append(float(np.abs(seen.view(0).overview(edges, edges) - means).max()))
-        if dtype is torch.float32:
-            row = float(np.abs(seen.view(0).rows([7], 1) - weights[1, [7]]).max())
-    return [*found, row]
-
-
-class Kernel(torch.nn.Module):
-    """Fused attention and nothing else."""
-
-    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        return F.scaled_dot_product_attention(*tensors)
-
-
-MEMORY = ("captured", "eager, weights kept", "captured / eager")
-
-
-def memory(count: int) -> list[object]:
-    """One row of the third table."""
-    plain, captured = grown("plain", count), grown("captured", count)
-    if count > EAGER_UP_TO:
-        return [count, captured / plain, "not tried", ""]
-    eager = grown("eager", count)
-    return [count, captured / plain, eager / plain, captured / eager]
-
-
-def grown(way: str, count: int) -> int:
-    """Bytes, as a process of its own finds them; the median of three."""
-    command = [sys.executable, str(Path(__file__).with_name("memory.py")), way, str(count)]
-    runs = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3))
-    return int(statistics.median(int(run) for run in runs))
-
-
-PAGES = ("mmviz (s)", "mmviz (MB)", "bertviz head_view (s)", "bertviz head_view (MB)", "bertviz, growth of memory (MB)")
-
-
-def pages(count: int) -> list[object]:
-    """One row of the last table: making the HTML of all layers and heads."""
-    maps = [torch.rand(1, HEADS, count, count).softmax(-1) for _ in range(LAYERS)]
-    start = time.perf_counter()
-    page = mmviz.Run(mmviz.Sample(), mmviz.record(maps)).to_html()
-    found: list[object] = [count, time.perf_counter() - start, len(page.encode()) / 1e6]
-    if importlib.util.find_spec("bertviz") is None:
-        return [*found, "not installed", "", ""]
-    from head_view import view
-
-    start = time.perf_counter()
-    page = view(maps)
-    found += [time.perf_counter() - start, len(page.encode()) / 1e6]
-    return [*found, grown("bertviz", count) / 1e6]
+def processor() -> str:
+    """The name of the processor."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Layer(nn.Module):
         if kept is None:
             mixed = F.scaled_dot_product_attention(query, key, value, **options)
         else:
-            kept.append((query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5).softmax(-1))
+            kept.append(eager(query, key, **options))
             mixed = kept[-1] @ value
         x = x + self.output(mixed.transpose(1, 2).flatten(2))
         return x + self.rest(self.before_rest(x))
@@ -42,18 +42,30 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 
     def forward(self, x: Tensor, options: dict[str, Any] | None = None, kept: list[Tensor] | None = None) -> Tensor:
-        """``x`` ``[batch, token, 384]``; ``options`` go to the fused kernel."""
+        """``x`` ``[batch, token, 384]``; ``options`` go to attention, see `masks`."""
         for layer in self.layers:
             x = layer(x, options or {}, kept)
         return x
 
 
+def eager(query: Tensor, key: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+    """All weights, ``[batch, head, query, key]``: softmax(Q K^T / sqrt(d) + mask)."""
+    scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+    if is_causal:
+        scores.masked_fill_(torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+    if attn_mask is not None:
+        scores = (
+            scores.masked_fill_(~attn_mask, -torch.inf) if attn_mask.dtype is torch.bool else scores.add_(attn_mask)
+        )
+    return scores.softmax(-1)
+
+
 def masks(count: int) -> dict[str, dict[str, Any]]:
-    """Options of the fused kernel, by name."""
-    real = torch.arange(count) < count * 7 // 8
+    """Options of attention, by name: an eighth of the keys is padding; a bias has a value for each query and key."""
+    places = torch.arange(count)
     return {
         "no mask": {},
         "causal": {"is_causal": True},
-        "padding mask": {"attn_mask": real.expand(1, 1, count, count)},
-        "bias": {"attn_mask": torch.linspace(-1, 1, count).expand(1, 1, count, count).contiguous()},
+        "padding mask": {"attn_mask": (places < count * 7 // 8).expand(1, 1, 1, count)},
+        "bias": {"attn_mask": -(places[:, None] - places).abs()[None, None] / count},
     }

@@ -1,4 +1,4 @@
-"""The benchmark runs, at a size too small to mean anything, so that it cannot rot."""
+"""The benchmark runs, at a size too small to mean anything, so that it cannot rot; and it judges its figures rightly."""
 
 from __future__ import annotations
 
@@ -7,25 +7,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = """
 import json, sys
 sys.path.insert(0, "benchmarks")
 import torch
-from capture import errors, grown, pages, times
+from capture import MEMORY, judged, measured
 from model import Model
 torch.set_grad_enabled(False)
 model, x = Model().eval(), torch.randn(1, 80, 384)
-same = torch.allclose(model(x), model(x, kept=[]), atol=1e-5)
-print(json.dumps([same, times(model, 80, 1), errors(80), pages(80), [grown(way, 80) for way in ("plain", "captured")]]))
+same = torch.allclose(model(x), model(x, {}, []), atol=1e-5)
+rows = measured(model, 80, 1)
+made_up = [{"tokens": 2048, "way": "mmviz", "no mask": 1.04, "bias": 1.2, MEMORY: 2.0},
+           {"tokens": 512, "way": "mmviz", MEMORY: 9.0}, {"tokens": 4096, "way": "eager", MEMORY: 20.0}]
+print(json.dumps([same, rows, judged(made_up)]))
 """
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_what_it_says() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    same, times, errors, pages, grown = json.loads(done.stdout)
+    same, rows, verdicts = json.loads(done.stdout)
     assert same, "the two models are one"
-    assert times[0] == errors[0] == pages[0] == 80 and len(times) == 10 and all(one > 0 for one in times)
-    assert all(0 <= one < 5e-5 for one in errors[1:]) and errors[1] < 1e-6
-    assert pages[2] > 0.01 and all(one >= 0 for one in grown)
+    assert [(row["tokens"], row["way"]) for row in rows] == [(80, "mmviz"), (80, "eager")]
+    assert rows[0]["error, float32"] < 1e-5 and all(rows[0][mask] > 0 for mask in ("no mask", "causal", "bias"))
+    told = {verdict["way"]: (verdict["verdict"], verdict.get("worst")) for verdict in verdicts}
+    assert told["captured / plain"] == ("**missed**", 1.2) and told["captured, memory / plain"] == ("met", 2.0)
+    assert told["one row (ms)"] == ("not measured", None)

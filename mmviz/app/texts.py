@@ -88,6 +88,8 @@ LABELS: dict[str, str] = {
     # ways of looking beside each other
     "ways-from": "Asked by {token}, in three ways of looking",
     "ways-to": "Who asks {token}, in three ways of looking",
+    "ways-from-few": "Asked by {token}",
+    "ways-to-few": "Who asks {token}",
     "ways-help": "The same token and direction: the weights of the last layer as they are, rollout through all layers, "
     "and gradient relevance for the answer. Each card has a scale of its own, from 0 to its largest amount.",
     "ways-about": "Nothing but the overview of this run is kept: what stands here are means over neighbouring tokens.",

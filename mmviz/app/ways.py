@@ -27,14 +27,15 @@ SIDE = 240
 
 def ways(seen: Seen) -> None:
     """A card for each way of looking, each on its own scale, with a button to look that way."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="ways-head"):
-        widgets.heading(say(f"ways-{seen.selection.direction}", token=seen.name), say("ways-help"))
-        _back(seen)
-    if seen.versus_words:
-        widgets.note(seen.versus_words)
     chosen = seen.selection.way
     last = chosen if chosen.layer is not None and seen.run.record.is_long else _last(seen)
     found = [way for way in (last, Way("rollout"), Way("relevance")) if way == last or _fits(seen, way)]
+    few = "" if len(found) == 3 else "-few"
+    with st.container(horizontal=True, vertical_alignment="bottom", key="ways-head"):
+        widgets.heading(say(f"ways-{seen.selection.direction}{few}", token=seen.name), say("ways-help"))
+        _back(seen)
+    if seen.versus_words:
+        widgets.note(seen.versus_words)
     for way, column in zip(found, st.columns(3, gap="medium"), strict=False):
         with column, st.container(key=f"way-{way.method}", border=True):
             _card(seen, way)

@@ -102,6 +102,7 @@ WORDS: dict[str, str] = {
     "their numbers.",
     "weight-mean": "around “{from}” and “{to}”: {amount} (mean over {queries} x {keys} tokens)",
     "matrix-means": "Each pixel shows a mean over its tokens; closer up the weights are exact.",
+    "matrix-means-only": "Each pixel shows a mean over its tokens; exact weights are not kept here.",
     "matrix-pooled": "Each pixel shows the largest of its cells.",
     "matrix-point": "Point at a cell to read it.",
     "zoom": "Zoom",

@@ -133,7 +133,8 @@ export class MatrixPanel {
     setText(this.title, say("matrix-of", { way: this.viewer.wayOf(plane.id) }));
     if (this.at) this.tell(this.at); // what is fetched may be exact by now
     const isPooled = place.keys > this.across || place.queries > this.tall;
-    const about = plane.isLong ? "matrix-means" : isPooled ? "matrix-pooled" : null;
+    const means = this.viewer.header.source === "kept" ? "matrix-means" : "matrix-means-only";
+    const about = plane.isLong ? means : isPooled ? "matrix-pooled" : null;
     setText(this.note, say("matrix-note", { largest: short(most) }) + (about ? " " + say(about) : ""));
   }
 
