@@ -15,7 +15,7 @@ export function lut(decade) {
   return table;
 }
 
-/** The amount of one code. One division of whole numbers, so that it is the double nearest to the decimal, for decades from -13. */
+/** The amount of one code: one division of whole numbers, so the nearest double for decades from -13. */
 export function valueOf(code, decade) {
   const power = 9 - decade;
   let whole = code;
