@@ -1,4 +1,4 @@
-"""The benchmark runs, at a size too small to mean anything, so that it cannot rot; and it judges its figures rightly."""
+"""The benchmark runs, at a size too small to mean anything, so that it cannot rot; and it judges its figures."""
 
 from __future__ import annotations
 
