@@ -23,8 +23,8 @@ from torch import Tensor
 from mmviz.capture.heard import Heard
 from mmviz.types import CaptureError, Modality, Token
 
-STRIP = 256
-"""Rows that are worked out at once."""
+STRIP = 1 << 20
+"""About so many weights are worked out at once, 64 to 512 rows: many enough to be quick, few enough for the cache."""
 FEW = 64
 """Up to so many stretches of one modality are summed one by one."""
 KINDS = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.OTHER)
@@ -55,6 +55,8 @@ class Exact:
         if not 0 <= batch < count:
             raise CaptureError("capture-batch", batch=batch, count=count)
         self.batch = batch
+        self.is_whole = heard.lse is not None and heard.mask is None
+        """Every row is known to sum to 1: a mask may leave a query nobody to ask."""
         self._sums: dict[int, Tensor] = {}
 
     def rows(self, chosen: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
@@ -65,7 +67,8 @@ class Exact:
     def columns(self, chosen: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
         """What these keys get, ``[query, len(chosen)]``."""
         keys = self._indices(chosen, self.keys)
-        return self._mean(head, lambda one: torch.cat(list(map(self.head(one, keys).strip, strips(self.queries)))))
+        every = list(strips(self.queries, self.keys))
+        return self._mean(head, lambda one: torch.cat(list(map(self.head(one, keys).strip, every))))
 
     def zoom(
         self, query_edges: Sequence[int], key_edges: Sequence[int], head: int | None = None
@@ -98,7 +101,7 @@ class Exact:
         asking, sums = members(queries).double(), _sums_of(keys)
 
         def of(head: int) -> NDArray[np.float64]:
-            given = [sums(self.head(head).strip(rows).cpu()) for rows in strips(self.queries)]
+            given = [sums(self.head(head).strip(rows).cpu()) for rows in strips(self.queries, self.keys)]
             return (asking.T @ torch.cat(given).double() / asking.sum(0).clamp(min=1)[:, None]).numpy()
 
         return np.stack(each(of, self.heads)).astype(np.float32)
@@ -154,9 +157,9 @@ class Exact:
         bins = torch.from_numpy(np.repeat(np.arange(len(widths)), widths)).to(device)
         count = self.keys if window is None else window.stop - window.start
         sums = torch.zeros(len(widths), count, device=device)
-        room = torch.empty(STRIP, count, device=device)
+        room = torch.empty(rows_at_once(count), count, device=device)
         first = query_edges[0]
-        for rows in strips(query_edges[-1] - first):
+        for rows in strips(query_edges[-1] - first, count):
             made = ready.strip(slice(rows.start + first, rows.stop + first), room)
             sums.index_add_(0, bins[rows], made)
             if also:
@@ -183,7 +186,8 @@ class Exact:
         if self.heard.lse is not None:
             return self.heard.lse[self.batch, head, : self.queries].float() * _LOG2E
         scores = Fused(self.heard, self.batch, head, None, None).scores
-        return torch.cat([torch.logsumexp(scores(rows) / _LOG2E, -1) for rows in strips(self.queries)]) * _LOG2E
+        every = strips(self.queries, self.keys)
+        return torch.cat([torch.logsumexp(scores(rows) / _LOG2E, -1) for rows in every]) * _LOG2E
 
 
 class Head(Protocol):
@@ -223,7 +227,7 @@ class Fused:
         self._key = key.float().contiguous().T  # it is read once for every strip
         self._mask, self._keys, self._sums = mask, keys, sums
         self._causal = heard.causal
-        self._is_whole = sums is None or bool(torch.isfinite(sums).all())
+        self._is_finite = sums is None or bool(torch.isfinite(sums).all())
 
     def strip(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
         """Weights of some rows; a query that may ask nobody gives nothing."""
@@ -232,7 +236,7 @@ class Fused:
             if self._sums is None:
                 return torch.softmax(scores / _LOG2E, -1).nan_to_num_(0.0)
             made = scores.sub_(self._sums[rows, None]).exp2_()
-            return made if self._is_whole else made.nan_to_num_(0.0)
+            return made if self._is_finite else made.nan_to_num_(0.0)
 
     def scores(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
         """Scaled and masked scores in base 2; a key that takes no part has minus infinity."""
@@ -277,10 +281,16 @@ def _sums_of(tokens: Sequence[Token]) -> Callable[[Tensor], Tensor]:
     return sums
 
 
-def strips(count: int) -> Iterator[slice]:
-    """``count`` rows, `STRIP` at a time."""
-    for first in range(0, count, STRIP):
-        yield slice(first, min(first + STRIP, count))
+def rows_at_once(keys: int) -> int:
+    """How many rows of weights for ``keys`` keys are worked out at once, see `STRIP`."""
+    return min(max(STRIP // keys, 64), 512)
+
+
+def strips(count: int, keys: int) -> Iterator[slice]:
+    """``count`` rows of weights for ``keys`` keys, as many at a time as are worked out at once."""
+    step = rows_at_once(keys)
+    for first in range(0, count, step):
+        yield slice(first, min(first + step, count))
 
 
 def _within(edges: Sequence[int], count: int) -> list[int]:

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.exact import STRIP, Exact, each, strips
+from mmviz.capture.exact import Exact, each, rows_at_once, strips
 from mmviz.capture.heard import Heard
 from mmviz.types import CaptureError
 
 T = TypeVar("T")
-Mean = Callable[[slice, "Room"], Tensor]
-"""The mean over heads of what flows from some rows, ``[row, key]``."""
+Total = Callable[[slice, "Room"], Tensor]
+"""The sum over heads of what flows from some rows, ``[row, key]``."""
 
 
 class Room:
@@ -28,8 +28,9 @@ class Room:
     def for_rows(self, rows: int, layer: Exact) -> tuple[Tensor, Tensor]:
         """Two tensors ``[row, key]``, on the device where the model ran."""
         device = layer.heard.value.device
-        if self._kept.device != device or self._kept.shape[1:] != (STRIP, layer.keys):
-            self._kept = torch.empty(2, STRIP, layer.keys, device=device)
+        expected = (2, rows_at_once(layer.keys), layer.keys)
+        if self._kept.device != device or self._kept.shape != expected:
+            self._kept = torch.empty(expected, device=device)
         return self._kept[0, :rows], self._kept[1, :rows]
 
 
@@ -42,16 +43,19 @@ def rollout_rows(layers: Sequence[Exact], start: NDArray[np.float64]) -> NDArray
     """
     carried = torch.from_numpy(np.ascontiguousarray(start, np.float32))
     for layer in reversed(layers):
-        mean = _weights_of(layer)
+        total, is_whole = _weights_of(layer), layer.is_whole
 
-        def part(rows: slice, room: Room, carried: Tensor = carried, mean: Mean = mean) -> Tensor:
-            made = mean(rows, room)
-            shared = carried[:, rows] / (1 + made.sum(1))
+        def part(
+            rows: slice, room: Room, carried: Tensor = carried, total: Total = total, heads: int = layer.heads,
+            is_whole: bool = is_whole,
+        ) -> Tensor:  # fmt: skip
+            made = total(rows, room)
+            shared = carried[:, rows] / (heads + (heads if is_whole else made.sum(1)))
             found = shared @ made
-            found[:, rows] += shared
+            found[:, rows] += shared * heads
             return found
 
-        carried = _added(part, layer.queries)
+        carried = _added(part, layer)
     return carried.numpy()
 
 
@@ -60,18 +64,18 @@ def rollout_columns(layers: Sequence[Exact], chosen: Sequence[int]) -> NDArray[n
     carried = torch.zeros(layers[0].keys, len(chosen))
     carried[torch.as_tensor(chosen), torch.arange(len(chosen))] = 1
     for layer in layers:
-        mean = _weights_of(layer)
-
+        total = _weights_of(layer)
         below, carried = carried, torch.empty(layer.queries, len(chosen))
 
         def fill(
-            some: list[slice], room: Room, below: Tensor = below, now: Tensor = carried, mean: Mean = mean
-        ) -> None:
+            some: list[slice], room: Room, below: Tensor = below, now: Tensor = carried, total: Total = total,
+            heads: int = layer.heads,
+        ) -> None:  # fmt: skip
             for rows in some:
-                made = mean(rows, room)
-                now[rows] = (made @ below + below[rows]) / (1 + made.sum(1, keepdim=True))
+                made = total(rows, room)
+                now[rows] = (made @ below + heads * below[rows]) / (heads + made.sum(1, keepdim=True))
 
-        _by_thread(fill, layer.queries)
+        _by_thread(fill, layer)
     return carried.numpy()
 
 
@@ -86,12 +90,14 @@ def relevance_rows(layers: Sequence[Exact], logit: Tensor, start: NDArray[np.flo
     first = torch.from_numpy(np.ascontiguousarray(start, np.float32))
     carried = torch.zeros_like(first)
     for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
-        mean = _weights_of(layer, gradient[layer.batch])
+        total = _weights_of(layer, gradient[layer.batch])
 
-        def part(rows: slice, room: Room, now: Tensor = carried + first, mean: Mean = mean) -> Tensor:
-            return now[:, rows] @ mean(rows, room)
+        def part(
+            rows: slice, room: Room, now: Tensor = (carried + first) / layer.heads, total: Total = total
+        ) -> Tensor:
+            return now[:, rows] @ total(rows, room)
 
-        carried = carried + _added(part, layer.queries)
+        carried = carried + _added(part, layer)
     return carried.numpy()
 
 
@@ -106,21 +112,21 @@ def relevance(logit: Tensor, heard: Sequence[Heard], batch: int = 0) -> NDArray[
     return relevance_rows(layers, logit, np.eye(layers[-1].queries))
 
 
-def _weights_of(layer: Exact, gradient: Tensor | None = None) -> Mean:
-    """The weights of some rows of ``layer``, mean over heads; with ``gradient``, what of them adds to a logit."""
+def _weights_of(layer: Exact, gradient: Tensor | None = None) -> Total:
+    """The weights of some rows of ``layer``, summed over heads; with ``gradient``, what of them adds to a logit."""
 
     heads = [layer.head(number) for number in range(layer.heads)]
 
-    def mean(rows: slice, room: Room) -> Tensor:
-        total, one = room.for_rows(rows.stop - rows.start, layer)
+    def total(rows: slice, room: Room) -> Tensor:
+        found, one = room.for_rows(rows.stop - rows.start, layer)
         for number, head in enumerate(heads):
-            made = head.strip(rows, one if number else total)
+            made = head.strip(rows, one if number else found)
             if gradient is not None:
                 made = made.mul_(layer.gradient_strip(number, rows, gradient)).clamp_(min=0)
-            total = total.add_(made) if number else made
-        return total.div_(layer.heads).cpu()
+            found = found.add_(made) if number else made
+        return found.cpu()
 
-    return mean
+    return total
 
 
 def _gradients(logit: Tensor, heard: Sequence[Heard]) -> list[Tensor]:
@@ -138,9 +144,9 @@ def _gradients(logit: Tensor, heard: Sequence[Heard]) -> list[Tensor]:
     return arranged
 
 
-def _by_thread(work: Callable[[list[slice], Room], T], count: int) -> list[T]:
+def _by_thread(work: Callable[[list[slice], Room], T], layer: Exact) -> list[T]:
     """``work`` of the strips of rows of each thread, of which each computes alone."""
-    every, threads = list(strips(count)), torch.get_num_threads()
+    every, threads = list(strips(layer.queries, layer.keys)), torch.get_num_threads()
 
     def alone(first: int) -> T:
         with torch.no_grad(), torch.inference_mode(False):
@@ -149,7 +155,7 @@ def _by_thread(work: Callable[[list[slice], Room], T], count: int) -> list[T]:
     return each(alone, min(threads, len(every)))
 
 
-def _added(part: Callable[[slice, Room], Tensor], count: int) -> Tensor:
+def _added(part: Callable[[slice, Room], Tensor], layer: Exact) -> Tensor:
     """The sum of ``part`` over all strips of rows."""
 
     def work(some: list[slice], room: Room) -> Tensor:
@@ -158,4 +164,4 @@ def _added(part: Callable[[slice, Room], Tensor], count: int) -> Tensor:
             total += part(rows, room)
         return total
 
-    return torch.stack(_by_thread(work, count)).sum(0)
+    return torch.stack(_by_thread(work, layer)).sum(0)
