@@ -32,7 +32,7 @@ def foot(seen: Seen) -> None:
         _downloads(seen)
         widgets.note(say("private"))
     if seen.run.record.is_long:
-        widgets.note(say("all-weights-long"))
+        widgets.note(say("all-weights-long" if seen.run.is_exact else "all-weights-kept"))
         return
     with st.expander(say("all-weights"), key=WEIGHTS, on_change="rerun") as part:
         if part.open:
