@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -265,13 +266,22 @@ def _local() -> Backend:
     return LocalBackend()
 
 
+def remote(url: str) -> Backend:
+    """The ``mmviz serve`` at ``url``, with the token in MMVIZ_TOKEN if there is one."""
+    from mmviz.backends.remote import RemoteBackend
+
+    return RemoteBackend(url, os.environ.get("MMVIZ_TOKEN"))
+
+
 def explain(
     image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
-    backend: Backend | None = None, seed: int = 0, relevance: bool = False,
+    backend: Backend | str | None = None, seed: int = 0, relevance: bool = False,
 ) -> Run:  # fmt: skip
     """Run a fusion model on a picture, a text and a sound, and keep its attention.
 
     ``image``: path, bytes, PIL image or array; ``audio``: path, bytes or ``(array, rate in Hz)``; any may be missing.
+    ``backend``: where it runs, or the address of an ``mmviz serve``, whose token is taken from MMVIZ_TOKEN; None for
+    this machine.
     ``relevance``: keep gradient relevance of the winning answer as well, for which a backward pass is made.
     Raises ``InputError`` for inputs that cannot be used, ``MmvizError`` for a model that is not known.
     """
@@ -280,10 +290,10 @@ def explain(
 
 
 def run_sample(
-    sample: Sample, *, model: str = "trio", backend: Backend | None = None, seed: int = 0,
+    sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
     changes: tuple[Change, ...] = (), relevance: bool = False,
 ) -> Run:  # fmt: skip
     """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
-    backend = backend or _local()
+    backend = remote(backend) if isinstance(backend, str) else backend or _local()
     (record,) = backend.run([Request(model, sample, changes, seed, relevance)])
     return Run(sample, record, partial(backend.view, record.id))

@@ -6,17 +6,14 @@ There are two kinds of file: a run, whole and exact, and a recording, which is a
 from __future__ import annotations
 
 import io
-import json
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.npz import LARGEST, Arrays, opened, packed
 from mmviz.types import (
     Answer,
     AttentionMap,
@@ -44,50 +41,57 @@ _PLACES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
 _LARGEST = 65_535
 _PARTS = ("overview", "given", "got", "largest")
 """The arrays of a map without all its weights."""
-_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile,
-           zlib.error)  # fmt: skip
 
 
-def to_bytes(sample: Sample, record: AttentionRecord) -> bytes:
-    """The whole run, deflated."""
+def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
+    """The whole run, deflated; ``level`` as in `mmviz.npz.packed`."""
     arrays: dict[str, NDArray[Any]] = {}
     for k, found in enumerate(record.maps):
         if isinstance(found, LongMap):
             arrays |= {f"map{k}-{part}": getattr(found, part) for part in _PARTS}
         else:
             arrays[f"map{k}"] = found.weights
-    if sample.image:
-        arrays["image"] = sample.image.pixels
-    if sample.audio:
-        arrays["audio"] = sample.audio.wave
     if record.relevance is not None:
         arrays["relevance"] = record.relevance
-    about = {
-        "format": FORMAT,
-        "text": sample.text,
-        "image": {"width": sample.image.width, "height": sample.image.height} if sample.image else None,
-        "audio": {"rate": sample.audio.rate, "seconds": sample.audio.seconds} if sample.audio else None,
-        "sample_notices": [_notice(notice) for notice in sample.notices],
-    }
-    return _deflated(about | _header(record), arrays)
+    about, given = sample_parts(sample)
+    return packed({"format": FORMAT} | about | _header(record), arrays | given, level)
 
 
-def from_bytes(data: bytes) -> tuple[Sample, AttentionRecord]:
-    """What `to_bytes` wrote. Raises ``MmvizError`` (``run-unreadable``) for anything else."""
-    with _opened(io.BytesIO(data)) as (header, arrays):
+def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST) -> tuple[Sample, AttentionRecord]:
+    """What `to_bytes` wrote. Raises ``MmvizError`` for anything else, see `mmviz.npz.opened`."""
+    with opened(io.BytesIO(data), code, largest) as (header, arrays):
         if header["format"] == RECORDING:
             raise MmvizError("run-recording")
         if header["format"] != FORMAT:
             raise MmvizError("run-format", found=header["format"], known=FORMAT)
-        image, audio = header["image"], header["audio"]
-        sample = Sample(
-            image=Picture(arrays["image"], image["width"], image["height"]) if image else None,
-            text=header["text"],
-            audio=Sound(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
-            notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
-        )
         maps = [_read_map(k, about, arrays) for k, about in enumerate(header["maps"])]
-        return sample, _record(header, maps, arrays.get("relevance"))
+        return sample_of(header, arrays), _record(header, maps, arrays.get("relevance"))
+
+
+def sample_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """A sample as plain values and arrays."""
+    arrays: dict[str, NDArray[Any]] = {}
+    if sample.image:
+        arrays["image"] = sample.image.pixels
+    if sample.audio:
+        arrays["audio"] = sample.audio.wave
+    return {
+        "text": sample.text,
+        "image": {"width": sample.image.width, "height": sample.image.height} if sample.image else None,
+        "audio": {"rate": sample.audio.rate, "seconds": sample.audio.seconds} if sample.audio else None,
+        "sample_notices": [_notice(notice) for notice in sample.notices],
+    }, arrays
+
+
+def sample_of(header: Mapping[str, Any], arrays: Arrays) -> Sample:
+    """What `sample_parts` took apart."""
+    image, audio = header["image"], header["audio"]
+    return Sample(
+        image=Picture(arrays["image"], image["width"], image["height"]) if image else None,
+        text=header["text"],
+        audio=Sound(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
+        notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
+    )
 
 
 def to_recording(record: AttentionRecord) -> bytes:
@@ -103,12 +107,12 @@ def to_recording(record: AttentionRecord) -> bytes:
         largest = record.relevance.max(-1)
         parts = record.relevance.astype(np.float64) / np.where(largest > 0, largest, 1)[:, None]
         arrays["relevance"], arrays["relevance-largest"] = _planes(np.rint(parts * _LARGEST)), largest
-    return _deflated({"format": RECORDING} | _header(record), arrays)
+    return packed({"format": RECORDING} | _header(record), arrays)
 
 
 def from_recording(path: Path) -> AttentionRecord:
     """What `to_recording` wrote, rows summing to 1 again. Raises ``MmvizError`` (``run-unreadable``) for others."""
-    with _opened(path) as (header, arrays):
+    with opened(path) as (header, arrays):
         if header["format"] != RECORDING:
             raise MmvizError("run-format", found=header["format"], known=RECORDING)
         maps: list[AttentionMap | LongMap] = [
@@ -124,7 +128,7 @@ def from_recording(path: Path) -> AttentionRecord:
 
 def made_by(path: Path) -> dict[str, Any]:
     """How the record in a file was made; its arrays are not read. Raises ``MmvizError`` (``run-unreadable``)."""
-    with _opened(path) as (header, _):
+    with opened(path) as (header, _):
         return dict(header["made_by"])
 
 
@@ -174,13 +178,13 @@ def _header(record: AttentionRecord) -> dict[str, Any]:
     }
 
 
-def _read_map(k: int, about: dict[str, Any], arrays: Any) -> AttentionMap | LongMap:
+def _read_map(k: int, about: dict[str, Any], arrays: Arrays) -> AttentionMap | LongMap:
     """Map ``k``, with all its weights or, where it has edges, without."""
     if "edges" not in about:
         return AttentionMap(weights=arrays[f"map{k}"], **about)
     rest = {name: value for name, value in about.items() if name != "edges"}
     query_edges, key_edges = (tuple(edges) for edges in about["edges"])
-    parts = {part: arrays[f"map{k}-{part}"] for part in _PARTS}
+    parts: dict[str, Any] = {part: arrays[f"map{k}-{part}"] for part in _PARTS}
     return LongMap(query_edges=query_edges, key_edges=key_edges, **rest, **parts)
 
 
@@ -196,23 +200,6 @@ def _record(
         notices=tuple(Notice(code, values) for code, values in header["record_notices"]),
         relevance=relevance,
     )
-
-
-def _deflated(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
-    file = io.BytesIO()
-    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    np.savez_compressed(file, header=text, **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
-
-
-@contextmanager
-def _opened(source: Path | BinaryIO) -> Iterator[tuple[dict[str, Any], Any]]:
-    """The header and the arrays, which are read as they are asked for; every sign of damage becomes one error."""
-    try:
-        with np.load(source, allow_pickle=False) as arrays:
-            yield json.loads(arrays["header"].tobytes()), arrays
-    except _DAMAGE as problem:
-        raise MmvizError("run-unreadable") from problem
 
 
 def _notice(notice: Notice) -> list[Any]:

@@ -172,6 +172,41 @@ SENTENCES: dict[str, str] = {
     "run-format": "This run was saved in format {found}, but this version of mmviz reads format {known}.",
     "run-recording": "This file is a recorded run without its inputs, so it cannot be opened by itself. Give the "
     "folder it lies in to ReplayBackend, or run the inputs again.",
+    "npz-large": "This file would fill {size:,.0f} MB once opened; mmviz reads at most {limit:,.0f} MB.",
+    # backends elsewhere
+    "wire-unreadable": "What was sent is not a request of mmviz, or it is damaged. Use the same version of mmviz on "
+    "both sides.",
+    "wire-large": "The request is larger than the {limit:,.0f} MB that this backend takes.",
+    "wire-slow": "The request did not arrive within {seconds:.0f} s. Check the connection and try again.",
+    "wire-refused": "This address answers requests of mmviz only: {why}.",
+    "backend-url": "{url!r} is not the address of a backend. Write https://HOST:PORT; http:// only on this machine.",
+    "backend-unreachable": "The backend {host} cannot be reached ({why}). See that it runs (mmviz serve) and that the "
+    "address is right.",
+    "backend-late": "The backend {host} did not answer within {seconds:.0f} s. Try again, or compute on this machine.",
+    "backend-busy": "The backend {host} is busy: {count} runs wait already. Try again in a moment.",
+    "backend-stopping": "The backend {host} is starting or stopping. Try again in a moment.",
+    "backend-token": "The backend {host} does not take this token. Give the one that it was started with "
+    "(--token-file).",
+    "backend-answer": "The backend {host} gave an answer that mmviz cannot read ({why}). See that the address is that "
+    "of mmviz serve.",
+    "backend-version": "The backend {host} speaks version {found} of the protocol, this mmviz version {known}. "
+    "Install the same version of mmviz on both sides.",
+    "backend-failed": "The backend {host} failed on this run, and says no more to visitors; its own log has the kind "
+    "of the error.",
+    "backend-resting": "The backend {host} failed {count} times in a row, so it is left alone for {seconds:.0f} s.",
+    "memory-smaller": "The GPU ran out of memory; this run was made again without relevance, and what was kept of "
+    "earlier runs is gone.",
+    "memory-cpu": "The GPU ran out of memory, so this run was made on the CPU.",
+    "memory-own": "The GPU ran out of memory on this run. Give a smaller input, or start mmviz with "
+    "CUDA_VISIBLE_DEVICES= to run this model on the CPU.",
+    "serving": "Serving {models} on {address}, {device}. Stop with Ctrl-C.",
+    "app-access": "The page asks visitors for this access token: {token}",
+    "app-plain": "Without --tls-cert and --tls-key browsers give other machines neither camera nor microphone, and the "
+    "token travels in the clear.",
+    "backend-fallback": "Computed on this machine instead. {why}",
+    "token-file": "The token file {name} cannot be used: it needs one line of at least {least} characters.",
+    "token-needed": "Other machines can reach {host}, so a token is needed: --token-file FILE, with one long line.",
+    "tls-pair": "A certificate and its key go together: --tls-cert FILE --tls-key FILE.",
     "replay-not-recorded": "No run of the model {model} with these inputs was recorded. Use one of the gallery's trios "
     "as it is, or a backend that runs the model.",
     "replay-stale": "The recorded run was made with other weights than those of the model {model} here, so it is not "

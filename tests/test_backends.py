@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from serving import served
 
 from mmviz.analysis.select import Way, looked
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
+from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.replay import ReplayBackend, recording
 from mmviz.inputs import make_sample
 from mmviz.models.bundled import Bundled
@@ -57,10 +60,17 @@ def _replaying(requests: list[Request], local: LocalBackend, folder: Path) -> Ba
     return ReplayBackend(folder)
 
 
+@contextmanager
+def _there(backend: LocalBackend) -> Iterator[Backend]:
+    with served(backend) as url:
+        yield RemoteBackend(url)
+
+
 # Every backend keeps this contract: each is made so that it can answer the requests that it is given here.
 BACKENDS: dict[str, Callable[[list[Request], LocalBackend, Path], Backend]] = {
     "local": lambda requests, local, folder: local,
     "replay": _replaying,
+    "remote": lambda requests, local, folder: local,  # behind a real socket, see any_backend
 }
 
 
@@ -75,8 +85,10 @@ def requests(sample: Sample) -> list[Request]:
 def any_backend(
     request: pytest.FixtureRequest, requests: list[Request], backend: LocalBackend,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Backend:  # fmt: skip
-    return BACKENDS[request.param](requests, backend, tmp_path_factory.mktemp(request.param))
+) -> Iterator[Backend]:  # fmt: skip
+    made = BACKENDS[request.param](requests, backend, tmp_path_factory.mktemp(request.param))
+    with _there(backend) if request.param == "remote" else nullcontext(made) as asked:
+        yield asked
 
 
 def _check(found: AttentionRecord, expected: AttentionRecord) -> None:

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
 STAGES = (
-    "types bins given texts assets_path io inputs models capture backends analysis figures viewer report explain "
+    "types bins given texts assets_path npz io inputs models capture backends analysis figures viewer report explain "
     "training doctor"
 )
 MAY_IMPORT = {
@@ -29,11 +29,17 @@ MAY_IMPORT = {
     "bins": "types",
     "given": "types texts",
     "assets_path": "texts",
-    "io": "types texts",
+    "npz": "types texts",
+    "io": "types npz texts",
     "inputs": "types texts assets_path",
     "models": "types inputs texts assets_path",
     "capture": "types bins texts",
     "backends": "types io inputs models texts assets_path",
+    "backends.wire": "types npz io inputs texts",
+    "backends.token": "types",
+    "backends.server": "__init__ types backends",
+    "backends.remote": "types backends",
+    "backends.fallback": "types backends",
     "backends.local": "types io inputs models capture texts assets_path",  # the one place where the two meet
     "analysis": "types texts",
     "figures": "types texts",

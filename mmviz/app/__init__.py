@@ -10,7 +10,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Draw the page; called by the script that ``streamlit run`` opens.
 
     ``arguments``: ``--run FILE``, a saved run to show first; ``--model MODULE:FACTORY``, or MMVIZ_MODEL in the
-    environment, a model of the operator's own. The page itself never names either.
+    environment, a model of the operator's own; ``--backend URL``, where runs are made, with its token in MMVIZ_TOKEN.
+    MMVIZ_ACCESS: the token that visitors must know. The page itself never names any of them.
     """
     from mmviz.app.explore import page
     from mmviz.app.setup import Setup
@@ -18,5 +19,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="mmviz app")
     parser.add_argument("--run", type=Path)
     parser.add_argument("--model", default=os.environ.get("MMVIZ_MODEL"))
+    parser.add_argument("--backend")
     found = parser.parse_args(list(arguments))
-    page(Setup(found.model, found.run))
+    token, access = os.environ.get("MMVIZ_TOKEN"), os.environ.get("MMVIZ_ACCESS")
+    page(Setup(found.model, found.run, found.backend, token, access))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app import link, widgets
 from mmviz.app import state as keep
+from mmviz.app.door import is_open
 from mmviz.app.form import form
 from mmviz.app.gallery import Trio, load_gallery
 from mmviz.app.jobs import Job, Warmth
@@ -19,6 +21,7 @@ from mmviz.app.state import Draft, State
 from mmviz.app.texts import say
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
+from mmviz.backends.fallback import CODE, WithFallback
 from mmviz.explain import Run, run_sample
 from mmviz.inputs import make_sample
 from mmviz.types import MmvizError
@@ -30,6 +33,8 @@ QUICK = 0.4
 def page(setup: Setup) -> None:
     """Draw the page from top to bottom: first what needs no model, so that it is there at once."""
     st.set_page_config(page_title=f"{say('title')}: {say('page')}", layout="wide", initial_sidebar_state="collapsed")
+    if not is_open(setup.access):
+        return
     now = keep.state()
     now.setup = setup
     trios = load_gallery()
@@ -60,6 +65,9 @@ def page(setup: Setup) -> None:
         for words, kind in ((now.refusal, "refusal"), (now.remark, "remark")):
             if words:
                 widgets.note(words, kind)
+        if setup.url and now.run and any(notice.code == CODE for notice in now.run.record.notices):
+            again = say("backend-again", host=urlsplit(setup.url).netloc)
+            st.button(again, key="backend-again", help=say("backend-again-help"), on_click=_again, args=(now,))
     if now.run is None:
         widgets.note(say("nothing-yet"))
     else:
@@ -102,6 +110,8 @@ def _recorded(trio_id: str) -> Run | None:
 def _head(setup: Setup) -> DeltaGenerator:
     """The name of the page; the place in its corner, for progress and for how the gallery goes."""
     words = say("tagline") if setup.spec is None else say("tagline-own", model=setup.spec)
+    if setup.url:
+        words = f"{words}. {say('tagline-backend', host=urlsplit(setup.url).netloc)}"
     name = f"<h1>{say('title')}</h1><b>{say('page')}</b><span>{html.escape(words)}</span>"
     with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
         st.html(name, width="content")
@@ -118,6 +128,14 @@ def _gallery(trios: tuple[Trio, ...], saved: Run | None) -> None:
             hint = widgets.as_label(trio.about)
             st.button(label, key=f"trio-{trio.id}", help=hint, width="stretch", on_click=keep.choose, args=(trio,))
         st.button(say("own"), key="own", help=say("own-help"), width="stretch", on_click=keep.choose, args=(None,))
+
+
+def _again(now: State) -> None:
+    """Make the run again, by the backend that failed before."""
+    backend = _warmth(now.setup).backend()
+    assert isinstance(backend, WithFallback)
+    backend.remote.wake()
+    now.asked = True
 
 
 def _begin(now: State, draft: Draft) -> None:

@@ -85,10 +85,14 @@ def _origin(made: Any, is_saved: bool) -> tuple[str, str]:
     times = made.get("milliseconds", {})
     prepare, forward, capture = (float(times.get(stage, 0)) for stage in ("prepare", "model", "capture"))
     device = {"cpu": "CPU", "cuda": "GPU"}.get(str(made.get("device")).split(":")[0], str(made.get("device")))
-    code = "saved-run" if is_saved else "recorded" if made.get("recorded") else "computed"
-    origin = say(code, model=made.get("model"), device=device, milliseconds=forward + capture)
+    host = made.get("backend")
+    code = "saved-run" if is_saved else "recorded" if made.get("recorded") else "computed-there" if host else "computed"
+    origin = say(code, model=made.get("model"), device=device, milliseconds=forward + capture, host=host)
     details = say(
         "computed-help", name=made.get("device_name"), prepare=prepare, forward=forward, capture=capture,
         parity=float(made.get("parity") or 0),
     )  # fmt: skip
+    if host:
+        queue, network = (float(times.get(stage, 0)) for stage in ("queue", "network"))
+        details = f"{details} {say('computed-there-help', host=host, queue=queue, network=network)}"
     return origin, details

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import platform
 import threading
 import time
@@ -28,6 +29,7 @@ from mmviz.types import (
     CaptureError,
     Card,
     Drop,
+    MmvizError,
     Modality,
     Notice,
     Randomise,
@@ -49,6 +51,9 @@ class LocalBackend:
     def __init__(self, device: str | None = None, models: Mapping[str, Model] | None = None):
         """``models``: models of one's own by the id under which they are requested, beside the catalogue's."""
         self.device = device or best_device()
+        if self.device != "cpu":  # parity is promised in full float32
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        self._cpu: LocalBackend | None = None
         self._models: dict[str, Model] = dict(models or {})
         self._controls: dict[tuple[str, int], Model] = {}
         self._shelf = Shelf()
@@ -67,7 +72,7 @@ class LocalBackend:
             if stop():
                 break
             with self._lock:
-                records.append(self._run(request))
+                records.append(self._recovered(request))
             progress(len(records), len(requests))
         return tuple(records)
 
@@ -93,7 +98,34 @@ class LocalBackend:
 
         Raises ``MmvizError``: ``view-gone`` where it is no longer kept, ``CaptureError`` for what is not there.
         """
-        return self._shelf.get(record_id).view(view)
+        try:
+            kept = self._shelf.get(record_id)
+        except MmvizError:
+            if self._cpu is None:
+                raise
+            return self._cpu.view(record_id, view)
+        return kept.view(view)
+
+    def _recovered(self, request: Request) -> AttentionRecord:
+        """A run; where the GPU has too little memory a smaller one, then one on the CPU.
+
+        Each is begun outside the ``except``, where the failed one's tensors are no longer held by its traceback.
+        """
+        for smaller in (request, replace(request, relevance=False)):
+            try:
+                record = self._run(smaller)
+            except torch.OutOfMemoryError:
+                pass
+            else:
+                return record if smaller is request else _noted(record, "memory-smaller")
+            self._shelf.clear()
+            self._controls.clear()
+            gc.collect()
+            torch.cuda.empty_cache()
+        if request.model not in CATALOGUE:
+            raise MmvizError("memory-own")
+        self._cpu = self._cpu or LocalBackend("cpu")
+        return _noted(self._cpu.run([request])[0], "memory-cpu")
 
     def _model(self, name: str) -> Model:
         if name not in self._models:
@@ -155,6 +187,10 @@ class LocalBackend:
             notices=(*prepared.notices, *taken.notices),
             relevance=relevant,
         )
+
+
+def _noted(record: AttentionRecord, code: str) -> AttentionRecord:
+    return replace(record, notices=(*record.notices, Notice(code)))
 
 
 def _relevance(seen: Seen, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:

@@ -49,6 +49,11 @@ class Shelf:
             self._kept[record_id] = (kept, size, self._clock())
             return kept
 
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        with self._lock:
+            self._kept.clear()
+
     def _tidy(self) -> None:
         now = self._clock()
         self._kept = {name: entry for name, entry in self._kept.items() if now - entry[2] < self._seconds}
