@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ _DIRECTORY = 1_000_000
 """Bytes of the list of its members: each costs memory before it is read."""
 _END = 22
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
-           MemoryError, SyntaxError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+           MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 def packed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], level: int = 6) -> bytes:
@@ -74,7 +75,9 @@ class Arrays:
         return f"{name}.npy" in self._names
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        data = self._archive.read(f"{name}.npy")
+        member = self._archive.getinfo(f"{name}.npy")
+        with self._archive.open(member) as entry:
+            data = entry.read(member.file_size)  # without a size everything would be inflated before it is cut
         file = io.BytesIO(data)
         version = np.lib.format.read_magic(file)
         if version == (1, 0):

@@ -67,7 +67,7 @@ FAULTS: dict[str, tuple[Callable[[socket.socket], None], str, int]] = {
     "a redirect": (_sends(http(b"", 302, location="http://127.0.0.1:1/")), "mmviz cannot read (wire-unreadable)", 1),
     "a proxy": (_sends(http(b"", 502, mmviz_protocol="")), "cannot be reached (HTTP 502)", 3),
     "another version": (_sends(http(GOOD, mmviz_protocol="2")), "speaks version 2 of the protocol, this mmviz", 1),
-    "an unknown refusal": (_sends(http(b'{"kind": "MmvizError", "code": "x", "parameters": {}}', 422)), "unreadable", 1),
+    "an unknown refusal": (_sends(http(b'{"kind": "MmvizError", "code": "x", "parameters": {}}', 422)), "readable", 1),
 }  # fmt: skip
 
 

@@ -91,7 +91,7 @@ LABELS: dict[str, str] = {
     "sinks": "Sinks, which draw attention whatever asks (mean share from all tokens): {tokens}.",
     "all-weights": "Every weight of this way of looking, to six digits",
     "all-weights-long": "This run has too many weights to list them all; zoom into the matrix for exact ones.",
-    "all-weights-kept": "Of this long run the file kept means and sums by modality; to list exact weights, run it anew.",
+    "all-weights-kept": "Of this long run the file kept means and sums by modality; run it anew for exact weights.",
     "matrix": "Token by token: {way}",
     "picture-alt": "The picture under attention",
     "matrix-alt": "Attention token by token",
