@@ -18,6 +18,7 @@ from mmviz.texts import sentence
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
+    from mmviz.backends import Backend
     from mmviz.backends.local import LocalBackend
     from mmviz.backends.remote import RemoteBackend
 
@@ -92,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8600)
     serve.add_argument("--token-file", type=Path, metavar="FILE", help="needed where other machines can reach it")
     serve.add_argument("--model", metavar="MODULE:FACTORY", help="a model of your own, beside those of mmviz")
+    serve.add_argument("--ray", nargs="?", const="here", metavar="ADDRESS",
+                       help="run the models by Ray Serve: here, or on a cluster (auto: this machine's)")  # fmt: skip
+    serve.add_argument("--replicas", type=int, nargs=2, default=(1, 4), metavar=("FEWEST", "MOST"))
     _add_tls(serve)
     serve.set_defaults(run=_serve)
 
@@ -152,18 +156,27 @@ def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
     from mmviz.backends.local import LocalBackend
-    from mmviz.backends.server import LOOPBACK, make_app
+    from mmviz.backends.server import LOOPBACK, Limits, make_app
 
     _check_tls(options)
     token = read_token(options.token_file) if options.token_file else None
     if options.host not in LOOPBACK and token is None:
         raise MmvizError("token-needed", host=options.host)
-    backend = (_backend(options.model) if options.model else None) or LocalBackend()
+    backend: Backend
+    if options.ray:
+        from mmviz.backends import on_ray
+
+        address = None if options.ray == "here" else options.ray
+        backend, limits = on_ray.start(options.model, address, tuple(options.replicas)), Limits(256, 64)
+        device = f"Ray Serve, {options.replicas[0]} to {options.replicas[1]} replicas"
+    else:
+        local = (_backend(options.model) if options.model else None) or LocalBackend()
+        backend, limits, device = local, Limits(), str(local.about()["name"])
     scheme = "https" if options.tls_cert else "http"
     listed = ", ".join(card.id for card in backend.models())
-    address = f"{scheme}://{options.host}:{options.port}"
-    print(sentence("serving", models=listed, address=address, device=backend.about()["name"]), flush=True)
-    app = make_app(backend, token, LOOPBACK if options.host in LOOPBACK else None)
+    place = f"{scheme}://{options.host}:{options.port}"
+    print(sentence("serving", models=listed, address=place, device=device), flush=True)
+    app = make_app(backend, token, LOOPBACK if options.host in LOOPBACK else None, limits)
     uvicorn.run(
         app, host=options.host, port=options.port, log_level="warning", access_log=False, server_header=False,
         http="h11", ws="none", timeout_keep_alive=5, timeout_graceful_shutdown=30, limit_concurrency=256,

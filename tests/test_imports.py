@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "backends.server": "__init__ types backends",
     "backends.remote": "types backends",
     "backends.fallback": "types backends",
+    "backends.on_ray": "types backends backends.local models",
     "backends.local": "types io inputs models capture texts assets_path",  # the one place where the two meet
     "analysis": "types texts",
     "figures": "types texts",
@@ -56,6 +57,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "streamlit": "app",
     "torch": "models capture training backends.local",
+    "ray": "backends.on_ray",
 }
 
 

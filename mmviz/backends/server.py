@@ -42,10 +42,11 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """``waiting`` runs at most, the one that computes included; ``seconds`` for a run with its time in the queue;
+    """``waiting`` runs at most, those that compute included, of which there are ``at_once``; ``seconds`` for a run with its time in the queue;
     ``upload`` bytes, which arrive within ``upload_seconds``."""
 
     waiting: int = 32
+    at_once: int = 1
     seconds: float = 25.0
     upload: int = 24_000_000
     upload_seconds: float = 10.0
@@ -56,7 +57,7 @@ class Service:
 
     def __init__(self, backend: Backend, limits: Limits):
         self._backend, self._limits = backend, limits
-        self._runs = ThreadPoolExecutor(1, "mmviz-run")
+        self._runs = ThreadPoolExecutor(limits.at_once, "mmviz-run")
         self._looks = ThreadPoolExecutor(2, "mmviz-view")
         self._waiting = 0
         self._known: frozenset[str] = frozenset()
