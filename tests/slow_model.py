@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import torch
-from long_model import make as make_long
 
 import mmviz
 
@@ -30,6 +29,3 @@ def make() -> mmviz.Yours:
         return torch.tensor([ord(letter) % 128 for letter in words]), list(words)
 
     return mmviz.Yours(Slow().eval(), prepare, [chr(k) for k in range(128)])
-
-
-__all__ = ["make", "make_long"]

@@ -7,20 +7,22 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from serving import served
 
+from mmviz.backends import on_ray
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.server import Limits
 from mmviz.types import InputError, MmvizError, Request, Rows, Sample
 
-ray = pytest.importorskip("ray", reason="needs the extra serve")
-from mmviz.backends import on_ray  # noqa: E402
-
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra serve"),
+]
 SPEC = "slow_model:make"
 
 
@@ -84,6 +86,18 @@ def test_a_replica_killed_amid_its_runs_loses_nothing(remote: RemoteBackend) -> 
 
 
 def test_ray_can_be_reached_by_nobody_without_its_token(remote: RemoteBackend) -> None:
+    import ray
+
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert not ray._private.worker.global_worker.node.webui_url  # no dashboard
     assert ray.serve.status().proxies == {}  # no HTTP but ours
+
+
+def test_views_of_a_long_run_come_from_the_replica_that_keeps_it(remote: RemoteBackend) -> None:
+    record = remote.run([Request(SPEC, Sample(text="long " * 150))])[0]
+    assert record.is_long
+    for _ in range(6):  # whichever replica the router would choose
+        row = remote.view(record.id, Rows(0, 0, (3,)))
+        assert row.shape == (1, 750) and row.sum() == pytest.approx(1, abs=1e-5)
+    with pytest.raises(MmvizError, match="no longer kept"):
+        remote.view("0" * 32, Rows(0, 0, (3,)))

@@ -60,8 +60,8 @@ class LocalBackend:
         self._lock = threading.Lock()
 
     def models(self) -> tuple[Card, ...]:
-        """Cards of the models that can be run here."""
-        return tuple(self._model(name).card for name in dict.fromkeys([*CATALOGUE, *self._models]))
+        """Cards of the models that can be run here, each with the id under which it is requested."""
+        return tuple(replace(self._model(name).card, id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
 
     def run(
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never

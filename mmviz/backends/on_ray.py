@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import secrets
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -143,14 +145,23 @@ class RayBackend:
 def start(spec: str | None, address: str | None, replicas: tuple[int, int]) -> RayBackend:
     """The replicas, from the fewest to the most as requests come, on this machine or on the cluster at ``address``
     (``auto``: the one that this machine is part of). Raises ``MmvizError`` (``extra-missing``)."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when ray is imported
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to disk, for all to read
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         from ray import serve
     except ImportError as missing:
         raise MmvizError("extra-missing", extra="serve") from missing
-    here: dict[str, Any] = {"include_dashboard": False, "num_cpus": replicas[1] + 2} if address is None else {}
+    here: dict[str, Any] = {}
+    if address is None:
+        path = os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))  # where the operator's own model is found
+        here = {
+            "include_dashboard": False,
+            "num_cpus": replicas[1] + 2,
+            "runtime_env": {"env_vars": {"PYTHONPATH": path}},
+        }
     ray.init(address=address, log_to_driver=False, logging_level="warning", namespace=APP, **here)
     serve.start(
         http_options={"location": "NoServer"}, logging_config={"log_level": "WARNING", "enable_access_log": False}

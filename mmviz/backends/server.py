@@ -42,8 +42,8 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """``waiting`` runs at most, those that compute included, of which there are ``at_once``; ``seconds`` for a run with its time in the queue;
-    ``upload`` bytes, which arrive within ``upload_seconds``."""
+    """``waiting`` runs at most, those that compute included, of which there are ``at_once``; ``seconds`` for a run with
+    its time in the queue; ``upload`` bytes, which arrive within ``upload_seconds``."""
 
     waiting: int = 32
     at_once: int = 1
