@@ -173,6 +173,11 @@ SENTENCES: dict[str, str] = {
     "run-recording": "This file is a recorded run without its inputs, so it cannot be opened by itself. Give the "
     "folder it lies in to ReplayBackend, or run the inputs again.",
     "npz-large": "This file would fill {size:,.0f} MB once opened; mmviz reads at most {limit:,.0f} MB.",
+    "decode-late": "Reading this input took longer than {seconds:g} s, so it was given up. Save it in another "
+    "format, or give a smaller one.",
+    "decode-died": "Reading this input ended the process that reads it: the file is damaged or made to do harm. Save "
+    "it anew, and try again.",
+    "decode-memory": "Reading this input needs more memory than mmviz gives it. Give a smaller one.",
     # backends elsewhere
     "wire-unreadable": "What was sent is not a request of mmviz, or it is damaged. Use the same version of mmviz on "
     "both sides.",

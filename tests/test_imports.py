@@ -19,8 +19,8 @@ PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
 STAGES = (
-    "types bins given texts assets_path npz io inputs models capture backends analysis figures viewer report explain "
-    "training doctor"
+    "types bins given texts assets_path npz io apart inputs models capture backends analysis figures viewer report "
+    "explain training doctor"
 )
 MAY_IMPORT = {
     "__init__": STAGES,
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "assets_path": "texts",
     "npz": "types texts",
     "io": "types npz texts",
+    "apart": "types npz io inputs texts",
     "inputs": "types texts assets_path",
     "models": "types inputs texts assets_path",
     "capture": "types bins texts",

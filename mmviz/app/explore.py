@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from mmviz.apart import Decoder
 from mmviz.app import link, widgets
 from mmviz.app import state as keep
 from mmviz.app.door import is_open
@@ -17,13 +18,12 @@ from mmviz.app.gallery import Trio, load_gallery
 from mmviz.app.jobs import Job, Warmth
 from mmviz.app.look import look
 from mmviz.app.setup import Setup
-from mmviz.app.state import Draft, State
+from mmviz.app.state import Draft, Source, State
 from mmviz.app.texts import say
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.backends.fallback import CODE, WithFallback
 from mmviz.explain import Run, run_sample
-from mmviz.inputs import make_sample
 from mmviz.types import MmvizError
 
 QUICK = 0.4
@@ -82,6 +82,15 @@ def _warmth(setup: Setup) -> Warmth:
         return run_sample(load_gallery()[0].sample(), model=setup.model, backend=backend, relevance=True)
 
     return Warmth(setup.backend, once)
+
+
+@st.cache_resource(show_spinner=False)
+def _decoder() -> Decoder:
+    return Decoder()
+
+
+def _bytes(source: Source) -> bytes | None:
+    return source.read_bytes() if isinstance(source, Path) else source
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -149,7 +158,7 @@ def _begin(now: State, draft: Draft) -> None:
     relevance = now.control != "evened"  # even attention has no gradient to be relevant by
 
     def make() -> Run:
-        sample = make_sample(image=draft.image, text=draft.text, audio=draft.audio)
+        sample = _decoder().sample(_bytes(draft.image), draft.text, _bytes(draft.audio))
         return run_sample(sample, model=model, backend=warmth.backend(), changes=changes, relevance=relevance)
 
     now.job, now.job_of = Job(make), draft
