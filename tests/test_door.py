@@ -60,7 +60,7 @@ def test_a_backend_that_fails_is_told_and_one_click_asks_it_again(monkeypatch: p
         run(page)
         next(one for one in page.button if one.key == "run").click()
         run(page)
-        assert "Computed on this machine instead" in "".join(notes(page, "notice"))
+        assert "Computed on this machine instead" in "".join(notes(page, "remark"))
         assert f"of {host} in" not in markup(page) and now(page).run.record.made_by["device"] == "cpu"
         works[0] = True
         next(one for one in page.button if one.key == "backend-again").click()

@@ -65,9 +65,7 @@ def page(setup: Setup) -> None:
         for words, kind in ((now.refusal, "refusal"), (now.remark, "remark")):
             if words:
                 widgets.note(words, kind)
-        if setup.url and now.run and any(notice.code == CODE for notice in now.run.record.notices):
-            again = say("backend-again", host=urlsplit(setup.url).netloc)
-            st.button(again, key="backend-again", help=say("backend-again-help"), on_click=_again, args=(now,))
+        _fallen_back(now)
     if now.run is None:
         widgets.note(say("nothing-yet"))
     else:
@@ -137,6 +135,16 @@ def _gallery(trios: tuple[Trio, ...], saved: Run | None) -> None:
             hint = widgets.as_label(trio.about)
             st.button(label, key=f"trio-{trio.id}", help=hint, width="stretch", on_click=keep.choose, args=(trio,))
         st.button(say("own"), key="own", help=say("own-help"), width="stretch", on_click=keep.choose, args=(None,))
+
+
+def _fallen_back(now: State) -> None:
+    """Why the run was not made by the backend, and the way back to it."""
+    why = [str(notice) for notice in now.run.record.notices if notice.code == CODE] if now.run else []
+    if now.setup.url and why:
+        with st.container(horizontal=True, vertical_alignment="center", key="fallen-back"):
+            widgets.note(why[0], "remark")
+            again = say("backend-again", host=urlsplit(now.setup.url).netloc)
+            st.button(again, key="backend-again", help=say("backend-again-help"), on_click=_again, args=(now,))
 
 
 def _again(now: State) -> None:

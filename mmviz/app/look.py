@@ -15,6 +15,7 @@ from mmviz.app.setup import names_truth
 from mmviz.app.texts import say
 from mmviz.app.viewer import viewer
 from mmviz.app.ways import ways
+from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
 
 FOREIGN = ("picture-foreign", "sound-foreign", "question-foreign", "question-word")
@@ -67,7 +68,7 @@ def _strip(run: Run, trio: Trio | None, is_old: bool) -> None:
             widgets.top_answers(answers)
     notices = (*run.sample.notices, *run.record.notices)
     foreign = [notice for notice in notices if notice.code in FOREIGN]
-    rest = [str(notice) for notice in notices if notice not in foreign]
+    rest = [str(notice) for notice in notices if notice not in foreign and notice.code != CODE]
     with third:
         for notice in foreign:
             widgets.note(str(notice), "foreign")
