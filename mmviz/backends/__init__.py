@@ -25,6 +25,20 @@ def never() -> bool:
     return False
 
 
+def one_by_one(
+    requests: Sequence[Request], run: Callable[[Request], AttentionRecord | None], progress: Progress, stop: Stop
+) -> tuple[AttentionRecord, ...]:
+    """The records of a batch, one ``run`` after another; it ends where ``stop`` says so, or a run gives None."""
+    records: list[AttentionRecord] = []
+    for request in requests:
+        record = None if stop() else run(request)
+        if record is None:
+            break
+        records.append(record)
+        progress(len(records), len(requests))
+    return tuple(records)
+
+
 class Backend(Protocol):
     """What mmviz asks of a backend."""
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Backend, Progress, Stop, never, quiet
+from mmviz.backends import Backend, Progress, Stop, never, one_by_one, quiet
 from mmviz.backends.remote import GONE, RemoteBackend
 from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, View
 
@@ -43,16 +43,7 @@ class WithFallback:
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
     ) -> tuple[AttentionRecord, ...]:
         """As every backend; records made here say so in their notices."""
-        records: list[AttentionRecord] = []
-        for request in requests:
-            if stop():
-                break
-            found = self._run(request, stop)
-            if found is None:
-                break
-            records.append(found)
-            progress(len(records), len(requests))
-        return tuple(records)
+        return one_by_one(requests, lambda request: self._run(request, stop), progress, stop)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """Of the backend that made the record."""

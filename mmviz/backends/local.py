@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import mmviz
-from mmviz.backends import Progress, Stop, never, quiet
+from mmviz.backends import Progress, Stop, never, one_by_one, quiet
 from mmviz.backends.shelf import Shelf
 from mmviz.capture import Seen, capture
 from mmviz.capture.kept import Kept
@@ -67,14 +67,7 @@ class LocalBackend:
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
     ) -> tuple[AttentionRecord, ...]:
         """One record a request, in order; fewer where ``stop`` said so between two of them."""
-        records: list[AttentionRecord] = []
-        for request in requests:
-            if stop():
-                break
-            with self._lock:
-                records.append(self._recovered(request))
-            progress(len(records), len(requests))
-        return tuple(records)
+        return one_by_one(requests, self._alone, progress, stop)
 
     def about(self) -> dict[str, Any]:
         """This machine: its name, system, torch's devices and threads, and the device on which runs are made."""
@@ -105,6 +98,10 @@ class LocalBackend:
                 raise
             return self._cpu.view(record_id, view)
         return kept.view(view)
+
+    def _alone(self, request: Request) -> AttentionRecord:
+        with self._lock:
+            return self._recovered(request)
 
     def _recovered(self, request: Request) -> AttentionRecord:
         """A run; where the GPU has too little memory a smaller one, then one on the CPU.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Progress, Stop, never, quiet, wire
+from mmviz.backends import Progress, Stop, never, one_by_one, quiet, wire
 from mmviz.backends.local import LocalBackend, best_device
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 
@@ -94,13 +94,7 @@ class RayBackend:
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
     ) -> tuple[AttentionRecord, ...]:
         """One record a request, in order; fewer where ``stop`` said so between two of them. Raises ``MmvizError``."""
-        records: list[AttentionRecord] = []
-        for request in requests:
-            if stop():
-                break
-            records.append(wire.record_from_bytes(self._read(*self._asked(wire.request_to_bytes(request)))))
-            progress(len(records), len(requests))
-        return tuple(records)
+        return one_by_one(requests, self._run, progress, stop)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """A part of a run, from the replica that keeps it. Raises ``MmvizError`` (``view-gone``) where it died."""
@@ -115,6 +109,12 @@ class RayBackend:
                 raise refusal
             time.sleep(_LOOK * (turn + 1))
         raise refusal
+
+    def _run(self, request: Request) -> AttentionRecord:
+        is_record, data = self._asked(wire.request_to_bytes(request))
+        if not is_record:
+            raise wire.refusal_from_bytes(data)
+        return wire.record_from_bytes(data)
 
     def _asked(self, data: bytes) -> tuple[bool, bytes]:
         from ray.exceptions import RayActorError
@@ -134,12 +134,6 @@ class RayBackend:
             else:
                 return found
         raise AssertionError  # the last turn returns or raises
-
-    @staticmethod
-    def _read(is_record: bool, data: bytes) -> bytes:
-        if not is_record:
-            raise wire.refusal_from_bytes(data)
-        return data
 
 
 def start(spec: str | None, address: str | None, replicas: tuple[int, int]) -> RayBackend:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Progress, Stop, never, quiet, wire
+from mmviz.backends import Progress, Stop, never, one_by_one, quiet, wire
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 
 T = TypeVar("T")
@@ -72,18 +72,7 @@ class RemoteBackend:
 
         ``made_by`` says which backend it was, and how long the way there and back took. Raises ``MmvizError``.
         """
-        records: list[AttentionRecord] = []
-        for request in requests:
-            if stop():
-                break
-            body, began = wire.request_to_bytes(request), time.perf_counter()
-            record = self._ask("POST", "/v1/runs", body, wire.record_from_bytes)
-            times = dict(record.made_by.get("milliseconds", {}))
-            spent = (time.perf_counter() - began) * 1e3
-            times["network"] = round(max(0.0, spent - sum(float(one) for one in times.values())), 2)
-            records.append(replace(record, made_by={**record.made_by, "backend": self.host, "milliseconds": times}))
-            progress(len(records), len(requests))
-        return tuple(records)
+        return one_by_one(requests, self._run, progress, stop)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """A part of a record that the backend made and still keeps. Raises ``MmvizError``, ``CaptureError``."""
@@ -94,6 +83,14 @@ class RemoteBackend:
     def wake(self) -> None:
         """Ask again at once, however often it failed."""
         self._breaker.note(True)
+
+    def _run(self, request: Request) -> AttentionRecord:
+        body, began = wire.request_to_bytes(request), time.perf_counter()
+        record = self._ask("POST", "/v1/runs", body, wire.record_from_bytes)
+        times = dict(record.made_by.get("milliseconds", {}))
+        spent = (time.perf_counter() - began) * 1e3
+        times["network"] = round(max(0.0, spent - sum(float(one) for one in times.values())), 2)
+        return replace(record, made_by={**record.made_by, "backend": self.host, "milliseconds": times})
 
     def _ask(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
         """One call, at most `RETRIES` times again. Runs change nothing there, so that each may be sent again."""

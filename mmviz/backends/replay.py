@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Progress, Stop, never, quiet
+from mmviz.backends import Progress, Stop, never, one_by_one, quiet
 from mmviz.io import from_recording, made_by, to_recording
 from mmviz.models import CATALOGUE
 from mmviz.models.cards import trio_card
@@ -42,13 +42,7 @@ class ReplayBackend:
         A recording with relevance also answers a request without it. Raises ``MmvizError``: ``replay-not-recorded``,
         ``replay-stale``, ``model-unknown``, or ``run-unreadable`` where a file is damaged.
         """
-        records: list[AttentionRecord] = []
-        for request in requests:
-            if stop():
-                break
-            records.append(self._find(request))
-            progress(len(records), len(requests))
-        return tuple(records)
+        return one_by_one(requests, self._find, progress, stop)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """Recordings keep nothing beside the record. Raises ``MmvizError`` (``view-gone``)."""
