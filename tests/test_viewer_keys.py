@@ -146,7 +146,8 @@ def test_while_the_sound_plays_the_frame_that_is_heard_asks(show: Show) -> None:
     play = seen.part("play")
     play.click()
     expect(play).to_have_text("Pause")
-    expect(seen.root).to_have_attribute("data-tokens", re.compile(f"^{FIRST_FRAME + 2}$"), timeout=PATIENCE)
+    third = f"() => heard.some((token) => Number(token) >= {FIRST_FRAME + 2})"  # a busy machine may look too late
+    seen.page.wait_for_function(third, timeout=PATIENCE)
     play.click()
     expect(play).to_have_text("Play")
     seconds = float(seen.panel("sound").locator(".clock").inner_text().split()[0])
@@ -154,17 +155,18 @@ def test_while_the_sound_plays_the_frame_that_is_heard_asks(show: Show) -> None:
     seen.shows(tokens=[0])  # a pause lets go of the frame
     heard = [int(one) for one in seen.page.evaluate("heard")]
     asking = [one for one in heard if one != 0]
-    assert set(asking) >= {FIRST_FRAME, FIRST_FRAME + 2} and asking == sorted(asking)
+    assert max(asking) >= FIRST_FRAME + 2 and asking == sorted(asking)
     drawn = seen.pixels("sound").astype(int)
     red = np.flatnonzero(np.abs(drawn[40, :, :3] - (0xD6, 0x27, 0x28)).max(axis=-1) < 40)
     assert len(red) and not np.array_equal(drawn, still)
     assert (red.mean() - 38) / (drawn.shape[1] - 38) * 6 == pytest.approx(seconds, abs=0.1)
     seen.page.evaluate("() => { window.heard = []; }")
     play.click()
-    expect(seen.root).to_have_attribute("data-tokens", str(FIRST_FRAME + FRAMES - 1), timeout=PATIENCE)
+    expect(play).to_have_text("Pause")
     expect(play).to_have_text("Play", timeout=PATIENCE)
     later = [int(one) for one in seen.page.evaluate("heard") if one != "0"]
     assert later[0] >= asking[-1], "it goes on where it was stopped"
+    assert later[-1] == FIRST_FRAME + FRAMES - 1
     expect(seen.panel("sound").locator(".clock")).to_have_text("6.0 / 6.0 s")
 
 
