@@ -6,7 +6,6 @@ Nothing but npz and JSON comes back, so that a decoder that was taken over can s
 from __future__ import annotations
 
 import io
-import json
 import struct
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import IO, BinaryIO
 from mmviz.inputs import make_sample
 from mmviz.io import sample_of, sample_parts
 from mmviz.npz import opened, packed
+from mmviz.refusal import refusal_from_bytes, refusal_to_bytes
 from mmviz.types import InputError, MmvizError, Sample
 
 SECONDS = 20.0
@@ -67,9 +67,7 @@ class Decoder:
             finally:
                 clock.cancel()
         if about:
-            told = json.loads(about)
-            kind = InputError if told["kind"] == "InputError" else MmvizError
-            raise kind(told["code"], **told["parameters"])
+            raise refusal_from_bytes(about, "decode-died")
         with opened(io.BytesIO(data), "decode-died", _INFLATED) as (header, arrays):
             return sample_of(header, arrays)
 
@@ -119,10 +117,9 @@ def _work(given: BinaryIO, out: BinaryIO) -> None:
             header, arrays = sample_parts(make_sample(image, words, audio))
             data = packed(header, arrays, 0)
         except MmvizError as refusal:
-            told = {"kind": type(refusal).__name__, "code": refusal.code, "parameters": refusal.parameters}
-            about = json.dumps(told, default=str).encode()
+            about = refusal_to_bytes(refusal)
         except MemoryError:
-            about = json.dumps({"kind": "InputError", "code": "decode-memory", "parameters": {}}).encode()
+            about = refusal_to_bytes(InputError("decode-memory"))
         out.write(_LENGTHS.pack(len(about), len(data)) + about + data)
         out.flush()
 

@@ -50,6 +50,13 @@ class Run:
     def __post_init__(self) -> None:
         if self.record.batch is not None:
             raise CaptureError("run-batch", count=self.record.batch)
+        try:  # the way of looking that a record names is one that it has
+            if self.way.layer is not None:
+                map_number(self.record, self.way)
+            elif self.way.method == "relevance" and self.record.relevance is None and not self.record.is_long:
+                raise LookupError(self.way)
+        except (ValueError, LookupError) as problem:
+            raise MmvizError("run-way", way=self.record.made_by.get("way")) from problem
 
     def view(self, view: View) -> NDArray[np.float32]:
         """A part of the attention: of the record where it has all weights, else of what is kept where it was made.
@@ -266,8 +273,7 @@ def _local() -> Backend:
     return LocalBackend()
 
 
-def remote(url: str) -> Backend:
-    """The ``mmviz serve`` at ``url``, with the token in MMVIZ_TOKEN if there is one."""
+def _remote(url: str) -> Backend:
     from mmviz.backends.remote import RemoteBackend
 
     return RemoteBackend(url, os.environ.get("MMVIZ_TOKEN"))
@@ -294,6 +300,6 @@ def run_sample(
     changes: tuple[Change, ...] = (), relevance: bool = False,
 ) -> Run:  # fmt: skip
     """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
-    backend = remote(backend) if isinstance(backend, str) else backend or _local()
+    backend = _remote(backend) if isinstance(backend, str) else backend or _local()
     (record,) = backend.run([Request(model, sample, changes, seed, relevance)])
     return Run(sample, record, partial(backend.view, record.id))

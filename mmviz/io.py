@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.arrived import check_record, check_sample
 from mmviz.npz import LARGEST, Arrays, opened, packed
 from mmviz.types import (
     Answer,
@@ -65,7 +66,9 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
         if header["format"] != FORMAT:
             raise MmvizError("run-format", found=header["format"], known=FORMAT)
         maps = [_read_map(k, about, arrays) for k, about in enumerate(header["maps"])]
-        return sample_of(header, arrays), _record(header, maps, arrays.get("relevance"))
+        record = _record(header, maps, arrays.get("relevance"))
+        check_record(record)
+        return sample_of(header, arrays), record
 
 
 def sample_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -84,14 +87,16 @@ def sample_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[Any]
 
 
 def sample_of(header: Mapping[str, Any], arrays: Arrays) -> Sample:
-    """What `sample_parts` took apart."""
+    """What `sample_parts` took apart. Raises as `mmviz.npz.opened` expects where it is not what inputs become."""
     image, audio = header["image"], header["audio"]
-    return Sample(
+    sample = Sample(
         image=Picture(arrays["image"], image["width"], image["height"]) if image else None,
         text=header["text"],
         audio=Sound(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
         notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
     )
+    check_sample(sample)
+    return sample
 
 
 def to_recording(record: AttentionRecord) -> bytes:

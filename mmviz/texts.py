@@ -99,6 +99,8 @@ SENTENCES: dict[str, str] = {
     "model-unknown": "There is no model called {model!r}. Known models: {known}.",
     "model-needs-text": "The model {model} reads words only, so it needs a text with at least one word.",
     "own-spec": "{spec!r} does not name a factory. Write package.module:factory, such as my_models:make.",
+    "weights-missing": "The folder {folder} holds no weights.safetensors. Name a folder that mmviz train wrote.",
+    "weights-unreadable": "{name} holds no weights of trio, or is damaged. Train or download them again.",
     "own-missing": "There is no module {module}; the working directory ({folder}) and what is installed were searched. "
     "Check the name, or start from the folder it lies in.",
     "own-name": "The module {module} has no {name}; near it: {near}.",
@@ -170,6 +172,7 @@ SENTENCES: dict[str, str] = {
     "map-tokens": "The attention of {name} is {shape}, but its streams have {expected} tokens.",
     "run-unreadable": "This file is not a run that mmviz saved, or it is damaged. Save the run again.",
     "run-format": "This run was saved in format {found}, but this version of mmviz reads format {known}.",
+    "run-way": "The run names a way of looking ({way}) that it has no attention for. Make it again.",
     "run-recording": "This file is a recorded run without its inputs, so it cannot be opened by itself. Give the "
     "folder it lies in to ReplayBackend, or run the inputs again.",
     "npz-large": "This file would fill {size:,.0f} MB once opened; mmviz reads at most {limit:,.0f} MB.",

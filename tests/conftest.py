@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked ``espeak`` need the program espeak-ng."""
     if item.get_closest_marker("espeak") and shutil.which("espeak-ng") is None:
         pytest.skip("espeak-ng is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page reads its command line, which is not that of pytest."""
+    monkeypatch.setattr(sys, "argv", ["run.py"])
 
 
 @pytest.fixture(scope="session")

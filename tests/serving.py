@@ -140,5 +140,5 @@ def _take(found: socket.socket) -> None:
 def http(body: bytes, status: int = 200, **headers: str) -> bytes:
     """An answer in HTTP, of this protocol's version unless ``headers`` say otherwise."""
     said = {"mmviz_protocol": "1", "content_length": str(len(body)), **headers}
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in said.items() if value]
-    return f"HTTP/1.1 {status} X\r\n{''.join(line + chr(13) + chr(10) for line in lines)}\r\n".encode() + body
+    lines = [f"HTTP/1.1 {status} X", *(f"{name.replace('_', '-')}: {value}" for name, value in said.items() if value)]
+    return "\r\n".join([*lines, "", ""]).encode() + body

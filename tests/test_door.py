@@ -7,17 +7,21 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from app_page import markup, notes, now, run, visit
-from serving import asked, served
+from serving import Slow, asked, record_of, served
 
 from mmviz.app import door, explore, state
 from mmviz.backends.local import LocalBackend
 from mmviz.models.toy import Toy
-from mmviz.types import MmvizError, Request, Sample
+from mmviz.types import AttentionRecord, Card, MmvizError, Modality, Notice, Request, Sample, Token
 
 TOKEN = "a-token-of-twenty-chars"
 
@@ -67,6 +71,42 @@ def test_a_backend_that_fails_is_told_and_one_click_asks_it_again(monkeypatch: p
         run(page)
         assert f"of {host} in" in markup(page) and "on the way there and back" in markup(page)
         assert not [one for one in page.button if one.key == "backend-again"]
+    explore._warmth.clear()
+
+
+class Evil(Slow):
+    """A backend whose every word is markup."""
+
+    def run(self, requests: Sequence[Request], progress: Any = None, stop: Any = None) -> tuple[AttentionRecord, ...]:
+        found = record_of(EVIL)
+        made = {"model": EVIL, "device": EVIL, "device_name": EVIL, "milliseconds": {"model": 1.0}, "changes": [EVIL]}
+        tokens = (Token(Modality.OTHER, EVIL), Token(Modality.TEXT, EVIL))
+        maps = (replace(found.maps[0], weights=np.full((1, 2, 2), 0.5, np.float32), name=EVIL),)
+        notice = Notice("model-unknown", {"model": EVIL, "known": EVIL})
+        return (replace(found, made_by=made, streams={"tokens": tokens}, maps=maps, notices=(notice,)),)
+
+    def models(self) -> tuple[Card, ...]:
+        return (replace(super().models()[0], id="trio", title=EVIL, about=EVIL),)
+
+
+EVIL = "<img src=x onerror=alert(1)> [x](javascript:alert(1)) $\\frac{a}{b}$ :red[y] `z`"
+
+
+def test_what_a_hostile_backend_says_stays_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    explore._warmth.clear()
+    with served(Evil()) as url:
+        monkeypatch.setattr(sys, "argv", ["run.py", "--backend", url])
+        page = visit()
+        page.text_input(key=state.QUESTION).set_value("How many things are there?")
+        run(page)
+        next(one for one in page.button if one.key == "run").click()
+        run(page)
+        assert now(page).run.record.answers[0].label == EVIL
+        seen = markup(page)
+        assert "<img src=x" not in seen and "&lt;img src=x" in seen
+        marked = [one.value for kind in ("markdown", "caption") for one in page.get(kind) if hasattr(one, "value")]
+        assert not [words for words in marked if "javascript:" in words or "frac" in words]
+        assert "<img src=x" not in now(page).run.to_html()
     explore._warmth.clear()
 
 

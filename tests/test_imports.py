@@ -19,8 +19,8 @@ PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
 STAGES = (
-    "types bins given texts assets_path npz io apart inputs models capture backends analysis figures viewer report "
-    "explain training doctor"
+    "types bins given texts assets_path refusal npz arrived io apart inputs models capture backends analysis figures "
+    "viewer report explain training doctor"
 )
 MAY_IMPORT = {
     "__init__": STAGES,
@@ -29,19 +29,21 @@ MAY_IMPORT = {
     "bins": "types",
     "given": "types texts",
     "assets_path": "texts",
+    "refusal": "types texts",
     "npz": "types texts",
-    "io": "types npz texts",
-    "apart": "types npz io inputs texts",
+    "arrived": "types",
+    "io": "types npz arrived texts",
+    "apart": "types refusal npz io inputs texts",
     "inputs": "types texts assets_path",
     "models": "types inputs texts assets_path",
     "capture": "types bins texts",
-    "backends": "types io inputs models texts assets_path",
-    "backends.wire": "types npz io inputs texts",
+    "backends": "types refusal io inputs models texts assets_path",
+    "backends.wire": "types npz arrived io inputs",
     "backends.token": "types",
-    "backends.server": "__init__ types backends",
-    "backends.remote": "types backends",
+    "backends.server": "__init__ types refusal backends",
+    "backends.remote": "types refusal backends",
     "backends.fallback": "types backends",
-    "backends.on_ray": "types backends backends.local models",
+    "backends.on_ray": "types refusal backends backends.local",
     "backends.local": "types io inputs models capture texts assets_path",  # the one place where the two meet
     "analysis": "types texts",
     "figures": "types texts",
@@ -51,7 +53,8 @@ MAY_IMPORT = {
     "doctor": "types inputs backends backends.local capture texts",
     "training": "types inputs models backends analysis texts assets_path",
     "app": STAGES,
-    "cli": STAGES,
+    "launch": STAGES,
+    "cli": f"{STAGES} launch",
 }
 """Part of mmviz -> the parts it may import, at the top or inside a function; itself always, the longest name rules."""
 

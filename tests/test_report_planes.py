@@ -12,7 +12,7 @@ from mmviz.analysis.planes import plane_of, way_of
 from mmviz.analysis.select import Way
 from mmviz.explain import Run
 from mmviz.report import LIMIT, Scene
-from mmviz.types import AttentionRecord
+from mmviz.types import AttentionRecord, MmvizError
 from mmviz.viewer import codes
 from mmviz.viewer.container import decode
 
@@ -39,14 +39,21 @@ def test_relevance_is_of_the_last_map_that_it_fits() -> None:
     assert flows(replace(two, relevance=square)) == {"relevance": ["b", "b"]}
 
 
-def test_a_start_falls_back_to_the_mean_of_the_last_map() -> None:
+def test_a_start_is_the_chosen_way_or_the_mean_of_the_last_map() -> None:
     run = plain()
-    ways = {"relevance": "relevance", "head:1:2": "1:2", "head:1:9": "1:mean", "mean:7": "1:mean", None: "1:mean"}
+    ways = {"relevance": "relevance", "head:1:2": "1:2", "mean:0": "0:mean", None: "1:mean"}
     for way, plane in ways.items():
         found = replace(run.record, made_by={"way": way} if way else {})
         assert Scene(Run(run.sample, found)).start["plane"] == plane
-    without = replace(run.record, made_by={"way": "relevance"}, relevance=None)
-    assert Scene(Run(run.sample, without)).start["plane"] == "1:mean"
+
+
+@pytest.mark.parametrize("way", ["head:1:9", "mean:7", "sideways", "head:1"])
+def test_a_record_that_names_a_way_it_does_not_have_is_no_run(way: str) -> None:
+    run = plain()
+    with pytest.raises(MmvizError, match="way of looking"):
+        Run(run.sample, replace(run.record, made_by={"way": way}))
+    with pytest.raises(MmvizError, match="way of looking"):
+        Run(run.sample, replace(run.record, made_by={"way": "relevance"}, relevance=None))
 
 
 def test_a_start_asks_from_the_answer_token_of_the_asking_stream() -> None:

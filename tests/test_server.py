@@ -55,7 +55,7 @@ def test_it_tells_that_it_lives_its_version_and_its_counters(url: str) -> None:
     assert json.loads(_ask(url, "/version")[1])["protocol"] == wire.PROTOCOL
     RemoteBackend(url).run([Request("toy", Sample(text="left both"))])
     counted = _ask(url, "/metrics")[1].decode()
-    assert 'mmviz_requests_total{path="/v1/runs",status="200"}' in counted and "mmviz_run_seconds_count" in counted
+    assert 'mmviz_requests_total{route="run",status="200"}' in counted and "mmviz_run_seconds_count" in counted
 
 
 def test_a_token_is_needed_for_all_but_life_and_readiness() -> None:

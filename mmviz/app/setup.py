@@ -38,14 +38,9 @@ class Setup:
         return WithFallback(RemoteBackend(self.url, self.token), self._local)
 
     def _local(self) -> Backend:
-        from mmviz.backends.local import LocalBackend, best_device
+        from mmviz.backends.local import this_machine
 
-        if self.spec is None:
-            return LocalBackend()
-        from mmviz.models.yours import load
-
-        device = best_device()
-        return LocalBackend(device, {self.spec: load(self.spec, device)})
+        return this_machine(self.spec)
 
 
 def names_truth(labels: Sequence[str], truth: str) -> bool:

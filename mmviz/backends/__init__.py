@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from mmviz.types import AttentionRecord, Card, Request, View
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Names of this machine that no other can reach."""
 Progress = Callable[[int, int], None]
 """Called with how many requests are done, and how many there are."""
 Stop = Callable[[], bool]

@@ -23,6 +23,7 @@ from mmviz.capture import Seen, capture
 from mmviz.capture.kept import Kept
 from mmviz.capture.probe import finding
 from mmviz.models import CATALOGUE, Model, load_model
+from mmviz.models.yours import load
 from mmviz.types import (
     Answer,
     AttentionRecord,
@@ -45,8 +46,15 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def this_machine(spec: str | None = None) -> LocalBackend:
+    """Models on this machine; beside the catalogue the one of ``spec``, ``module:factory``. Raises ``MmvizError`` where
+    there is something wrong with the factory."""
+    device = best_device()
+    return LocalBackend(device, {spec: load(spec, device)} if spec else None)
+
+
 class LocalBackend:
-    """Runs models in this process; one run at a time for each model, so that many visitors do not mix."""
+    """Runs models in this process; one run at a time, since torch's seed and the GPU's memory are shared by all."""
 
     def __init__(self, device: str | None = None, models: Mapping[str, Model] | None = None):
         """``models``: models of one's own by the id under which they are requested, beside the catalogue's."""

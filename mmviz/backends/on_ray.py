@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Progress, Stop, never, one_by_one, quiet, wire
-from mmviz.backends.local import LocalBackend, best_device
+from mmviz.backends.local import this_machine
+from mmviz.refusal import refusal_from_bytes, refusal_to_bytes
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 
 APP = "mmviz"
@@ -34,11 +35,11 @@ _LOOK = 0.3
 
 
 class Runner:
-    """One replica: a `LocalBackend` behind bytes. A refusal is an answer as well, so that one bad request in a batch
-    does no harm to the others."""
+    """One replica: a backend on its machine, behind bytes. A refusal is an answer as well, so that one bad request in a
+    batch does no harm to the others."""
 
     def __init__(self, spec: str | None):
-        self._backend = LocalBackend(best_device(), own_models(spec))
+        self._backend = this_machine(spec)
         self._backend.models()  # a replica that cannot load them never becomes ready
         self._name = f"{platform.node()}, process {os.getpid()}"
 
@@ -66,7 +67,7 @@ class Runner:
         try:
             (record,) = self._backend.run([wire.request_from_bytes(asked)])
         except MmvizError as refusal:
-            return False, wire.refusal_to_bytes(refusal), None
+            return False, refusal_to_bytes(refusal), None
         record = replace(record, made_by={**record.made_by, "replica": self._name})
         return True, wire.record_to_bytes(record), record.id if record.is_long else None
 
@@ -74,7 +75,7 @@ class Runner:
         try:
             return True, wire.array_to_bytes(self._backend.view(record_id, wire.view_from_bytes(view)))
         except MmvizError as refusal:
-            return False, wire.refusal_to_bytes(refusal)
+            return False, refusal_to_bytes(refusal)
 
 
 class RayBackend:
@@ -99,21 +100,21 @@ class RayBackend:
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """A part of a run, from the replica that keeps it. Raises ``MmvizError`` (``view-gone``) where it died."""
         data = wire.view_to_bytes(view)
-        for turn in range(RETRIES + 2):
-            keeper = self._handle.options(multiplexed_model_id=record_id)
+        keeper = self._handle.options(multiplexed_model_id=record_id)
+        for wait in (_LOOK, 2 * _LOOK, 3 * _LOOK, 0.0):
             is_array, found = keeper.view.remote(record_id, data).result(timeout_s=SECONDS)
             if is_array:
                 return wire.array_from_bytes(found)
-            refusal = wire.refusal_from_bytes(found)
+            refusal = refusal_from_bytes(found, "backend-failed")
             if refusal.code != "view-gone":
                 raise refusal
-            time.sleep(_LOOK * (turn + 1))
+            time.sleep(wait)
         raise refusal
 
     def _run(self, request: Request) -> AttentionRecord:
         is_record, data = self._asked(wire.request_to_bytes(request))
         if not is_record:
-            raise wire.refusal_from_bytes(data)
+            raise refusal_from_bytes(data, "backend-failed")
         return wire.record_from_bytes(data)
 
     def _asked(self, data: bytes) -> tuple[bool, bytes]:
@@ -192,12 +193,3 @@ def batched(serve: Any) -> type[Runner]:
         kept = serve.multiplexed(max_num_models_per_replica=256)(Runner.kept)
 
     return Batched
-
-
-def own_models(spec: str | None) -> dict[str, Any]:
-    """The operator's own model, by the id under which it is asked for."""
-    if spec is None:
-        return {}
-    from mmviz.models.yours import load
-
-    return {spec: load(spec, best_device())}

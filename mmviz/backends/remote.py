@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Progress, Stop, never, one_by_one, quiet, wire
+from mmviz.backends import LOOPBACK, Progress, Stop, never, one_by_one, quiet, wire
+from mmviz.refusal import refusal_from_bytes
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 
 T = TypeVar("T")
@@ -30,7 +31,6 @@ FAILURES = 3
 REST = 15.0
 _AGAIN = (429, 502, 503)
 _CHUNK = 65_536
-_ONLY_HERE = ("localhost", "127.0.0.1", "::1")
 _DOWN = ("backend-unreachable", "backend-late", "backend-answer", "backend-version", "backend-busy", "backend-stopping",
          "backend-failed")  # fmt: skip
 """Refusals that say something of the backend, not of the request."""
@@ -51,7 +51,7 @@ class RemoteBackend:
             port = parts.port
         except ValueError:
             raise MmvizError("backend-url", url=url) from None
-        is_plain = parts.scheme == "http" and parts.hostname in _ONLY_HERE
+        is_plain = parts.scheme == "http" and parts.hostname in LOOPBACK
         rest = (parts.path.rstrip("/"), parts.query, parts.fragment, parts.username or parts.password or "")
         if not parts.hostname or any(rest) or not (is_plain or parts.scheme == "https"):
             raise MmvizError("backend-url", url=url)
@@ -178,7 +178,7 @@ class RemoteBackend:
         try:
             if answer.status == 200:
                 return read(data)
-            refusal = wire.refusal_from_bytes(data, host=self.host)
+            refusal = refusal_from_bytes(data, "wire-unreadable", host=self.host)
         except MmvizError as problem:
             raise MmvizError("backend-answer", host=self.host, why=problem.code) from None
         raise refusal

@@ -25,10 +25,10 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 import mmviz
-from mmviz.backends import Backend, wire
+from mmviz.backends import LOOPBACK, Backend, wire
+from mmviz.refusal import refusal_to_bytes
 from mmviz.types import MmvizError
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _log = logging.getLogger(__name__)
 _NPZ, _JSON = "application/x-npz", "application/json"
 _OPEN = ("/live", "/ready")
@@ -62,7 +62,7 @@ class Service:
         self._waiting = 0
         self._known: frozenset[str] = frozenset()
         self.registry = CollectorRegistry()
-        self.answered = Counter("mmviz_requests", "Answers", ("path", "status"), registry=self.registry)
+        self.answered = Counter("mmviz_requests", "Answers", ("route", "status"), registry=self.registry)
         self._seconds = Histogram("mmviz_run_seconds", "Time of a run, with the queue", registry=self.registry)
         Gauge("mmviz_runs_waiting", "Runs in the queue and running", registry=self.registry).set_function(
             lambda: self._waiting
@@ -113,9 +113,10 @@ class Service:
             raise MmvizError("backend-busy", host="", count=self._waiting)
         self._waiting += 1
         given: Future[bytes] | None = None
+        gone = threading.Event()  # nobody waits for it any more
         try:
             body = await _body(request, self._limits)
-            came, gone = time.perf_counter(), threading.Event()
+            came = time.perf_counter()
 
             def work() -> bytes:
                 asked = wire.request_from_bytes(body)
@@ -123,7 +124,7 @@ class Service:
                     raise MmvizError("model-unknown", model=asked.model, known=", ".join(sorted(self._known)))
                 queue = (time.perf_counter() - came) * 1e3
                 found = self._backend.run([asked], stop=gone.is_set)
-                if not found:  # nobody waits for it any more
+                if not found:
                     return b""
                 made = dict(found[0].made_by)
                 made["milliseconds"] = {"queue": round(queue, 2), **made.get("milliseconds", {})}
@@ -132,10 +133,11 @@ class Service:
             given = self._runs.submit(work)
             loop = asyncio.get_running_loop()
             given.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
-            answer = await self._until(asyncio.wrap_future(given), gone)
+            answer = await self._within(asyncio.wrap_future(given))
             self._seconds.observe(time.perf_counter() - came)
             return Response(answer, media_type=_NPZ)
         finally:
+            gone.set()
             if given is None:
                 self._leave()
 
@@ -150,17 +152,14 @@ class Service:
         self._waiting -= 1
 
     async def _soon(self, pool: ThreadPoolExecutor, work: Callable[..., Any], *given: object) -> Any:
-        loop = asyncio.get_running_loop()
-        return await self._until(loop.run_in_executor(pool, work, *given), threading.Event())
+        return await self._within(asyncio.get_running_loop().run_in_executor(pool, work, *given))
 
-    async def _until(self, future: Awaitable[Any], gone: threading.Event) -> Any:
-        """What is computed, within the limit; ``gone`` is set where nobody waits for it any more."""
+    async def _within(self, future: Awaitable[Any]) -> Any:
+        """What is computed, within the limit."""
         try:
             return await asyncio.wait_for(asyncio.shield(future), self._limits.seconds)
         except TimeoutError:
             raise MmvizError("backend-late", host="", seconds=self._limits.seconds) from None
-        finally:
-            gone.set()
 
 
 class Guard:
@@ -191,8 +190,8 @@ class Guard:
             _log.error("a request failed: %s", type(problem).__name__)
             if not has_begun:
                 await _refused(MmvizError("backend-failed", host=""))(scope, receive, counted)
-        path = scope["path"] if scope["path"] in _COUNTED else "views" if status == 200 else "other"
-        self._service.answered.labels(path, status).inc()
+        route = getattr(scope.get("endpoint"), "__name__", "other")  # of ours, never what a stranger asked for
+        self._service.answered.labels(route, status).inc()
 
     def _admit(self, request: HttpRequest) -> None:
         host = request.headers.get("host", "").lower()
@@ -206,9 +205,6 @@ class Guard:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), self._token.encode()):
             raise MmvizError("backend-token", host="")
-
-
-_COUNTED = ("/live", "/ready", "/version", "/metrics", "/v1/models", "/v1/runs")
 
 
 def make_app(
@@ -257,7 +253,7 @@ async def _body(request: HttpRequest, limits: Limits) -> bytes:
 def _refused(refusal: MmvizError) -> Response:
     status = _STATUS.get(refusal.code, 422)
     headers = {"retry-after": "1"} if status in (429, 503) else {}
-    return Response(wire.refusal_to_bytes(refusal), status, headers, _JSON)
+    return Response(refusal_to_bytes(refusal), status, headers, _JSON)
 
 
 def _json(value: object, status: int = 200) -> Response:

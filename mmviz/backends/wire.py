@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.arrived import whole
 from mmviz.inputs import make_sample
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.io import from_bytes, sample_of, sample_parts, to_bytes
 from mmviz.npz import opened, packed
-from mmviz.texts import SENTENCES
 from mmviz.types import (
     AttentionRecord,
-    CaptureError,
     Card,
     Change,
     Columns,
     Drop,
-    InputError,
     MmvizError,
     Modality,
     Randomise,
@@ -44,9 +42,7 @@ _QUICK = 1
 """Weights hardly deflate, so little time is spent on it."""
 _LARGEST_SEED = 2**31
 _MOST_TOKENS = 100_000
-_LARGEST_SIDE = 1_000_000
 _UNREADABLE = "wire-unreadable"
-_KINDS = {kind.__name__: kind for kind in (MmvizError, InputError, CaptureError)}
 
 
 def request_to_bytes(request: Request) -> bytes:
@@ -70,7 +66,7 @@ def request_from_bytes(data: bytes) -> Request:
         if not isinstance(header["model"], str) or not isinstance(header["relevance"], bool):
             raise ValueError
         changes = tuple(_read_change(one) for one in header["changes"])
-        return Request(header["model"], sample, changes, _whole(header["seed"], _LARGEST_SEED), header["relevance"])
+        return Request(header["model"], sample, changes, whole(header["seed"], _LARGEST_SEED), header["relevance"])
 
 
 def record_to_bytes(record: AttentionRecord) -> bytes:
@@ -99,8 +95,8 @@ def view_from_bytes(data: bytes) -> View:
             if found["direction"] not in ("from", "to"):
                 raise ValueError
             return Rollout(_wholes(found["tokens"]), found["direction"])
-        number = _whole(found["map"], _MOST_TOKENS)
-        head = None if found["head"] is None else _whole(found["head"], _MOST_TOKENS)
+        number = whole(found["map"], _MOST_TOKENS)
+        head = None if found["head"] is None else whole(found["head"], _MOST_TOKENS)
         if kind == "Zoom":
             return Zoom(number, head, _wholes(found["query_edges"]), _wholes(found["key_edges"]))
         return (Rows if kind == "Rows" else Columns)(number, head, _wholes(found["tokens"]))
@@ -132,34 +128,11 @@ def cards_from_bytes(data: bytes) -> tuple[Card, ...]:
         raise MmvizError(_UNREADABLE) from problem
 
 
-def refusal_to_bytes(refusal: MmvizError) -> bytes:
-    """A refusal as JSON: its code and parameters; each side has its own words."""
-    about = {"kind": type(refusal).__name__, "code": refusal.code, "parameters": refusal.parameters}
-    return json.dumps(about, default=str).encode()
-
-
-def refusal_from_bytes(data: bytes, **known: object) -> MmvizError:
-    """What `refusal_to_bytes` wrote, ``known`` parameters added. Raises ``MmvizError`` (``wire-unreadable``)."""
-    try:
-        found = json.loads(data)
-        if found["code"] not in SENTENCES:
-            raise ValueError
-        refusal: MmvizError = _KINDS[found["kind"]](found["code"], **{**found["parameters"], **known})
-        return refusal
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
-        raise MmvizError(_UNREADABLE) from problem
-
-
 def _check(sample: Sample) -> None:
     """That a sample is one that `make_sample` could have made."""
     image, audio = sample.image, sample.audio
-    if audio and (audio.rate != SAMPLE_RATE or not 0 < float(audio.seconds) < 1e6):
+    if audio and audio.rate != SAMPLE_RATE:
         raise ValueError
-    if image:
-        _whole(image.width - 1, _LARGEST_SIDE)
-        _whole(image.height - 1, _LARGEST_SIDE)
-    if sample.text is not None and not isinstance(sample.text, str):
-        raise TypeError
     make_sample(image.pixels if image else None, sample.text, (audio.wave, audio.rate) if audio else None)
 
 
@@ -171,20 +144,13 @@ def _read_change(value: Mapping[str, Any]) -> Change:
     if value["kind"] == "Drop":
         return Drop(Modality(value["modality"]))
     if value["kind"] == "Randomise":
-        return Randomise(_whole(value["seed"], _LARGEST_SEED))
+        return Randomise(whole(value["seed"], _LARGEST_SEED))
     if value["kind"] == "Uniform":
         return Uniform()
     raise ValueError(value["kind"])
 
 
-def _whole(value: Any, below: int) -> int:
-    """A whole number from 0 on. Raises ``ValueError`` for anything else."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
-        raise ValueError
-    return value
-
-
 def _wholes(values: Any) -> tuple[int, ...]:
     if not isinstance(values, list) or len(values) > _MOST_TOKENS:
         raise ValueError
-    return tuple(_whole(value, _MOST_TOKENS) for value in values)
+    return tuple(whole(value, _MOST_TOKENS) for value in values)

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -28,7 +29,7 @@ from mmviz.models.trio import (
     TrioConfig,
     TrioInput,
 )
-from mmviz.types import ABSENT, Chars, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
+from mmviz.types import ABSENT, Chars, MmvizError, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
 
 STREAM = "tokens"
 SECONDS = FRAMES * SECONDS_A_FRAME
@@ -46,10 +47,13 @@ class Bundled:
         self.card = trio_card(data)
         config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in self.card.answers))
         self.module: torch.nn.Module = Trio(config)
-        state = load(data)
-        self.module.load_state_dict(
-            {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-        )
+        try:
+            state = load(data)
+            self.module.load_state_dict(
+                {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
+            )
+        except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:  # of another model, or damaged
+            raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module.to(device=device, dtype=torch.float32).eval()
         self.device = device
         layers = range(config.layers)

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from mmviz.models import Listen, Model, Prepared
 from mmviz.types import Card, MmvizError, Sample, Token
 
+WEIGHTS = "weights.safetensors"
+LARGEST = 100_000_000
+"""Bytes; the weights of trio are a tenth of it."""
 Tokens = Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
 
 
@@ -92,12 +95,21 @@ class Yours:
         return tuple(self._moved(one) for one in inputs) if isinstance(inputs, tuple) else inputs
 
 
+def is_own(spec: str) -> bool:
+    """Whether a model is named that does not come with mmviz: a factory, or a folder of weights."""
+    return ":" in spec or Path(spec).is_dir()
+
+
 def check_spec(spec: str) -> None:
-    """Refuse what cannot be a factory, before anything is loaded.
+    """Refuse what can be neither a factory nor a folder of weights, before anything is loaded.
 
     Raises ``MmvizError``: ``own-spec`` for what is not ``package.module:factory``, ``own-missing`` where there is no
-    such module.
+    such module, ``weights-missing`` for a folder without weights.
     """
+    if Path(spec).is_dir():
+        if not (Path(spec) / WEIGHTS).is_file():
+            raise MmvizError("weights-missing", folder=Path(spec).name)
+        return
     module, _, name = spec.partition(":")
     if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier():
         raise MmvizError("own-spec", spec=spec)
@@ -114,12 +126,14 @@ def check_spec(spec: str) -> None:
 
 def load(spec: str, device: str) -> Model:
     """The model that the factory ``package.module:factory`` makes, on ``device``; the working directory is searched
-    too.
+    too. Or `trio` with the weights in a folder, as ``mmviz train`` writes them (safetensors, no code).
 
     Only for what an operator configured: it runs code. Raises ``MmvizError`` with one sentence for each way in which
     it can be wrong.
     """
     check_spec(spec)
+    if Path(spec).is_dir():
+        return _trained(Path(spec) / WEIGHTS, device)
     path, _, name = spec.partition(":")
     try:
         module = importlib.import_module(path)
@@ -143,6 +157,14 @@ def load(spec: str, device: str) -> Model:
         raise MmvizError("own-made", name=name, kind=_described(made))
     model: Model = made
     return model
+
+
+def _trained(weights: Path, device: str) -> Model:
+    from mmviz.models.bundled import Bundled
+
+    if weights.stat().st_size > LARGEST:
+        raise MmvizError("weights-unreadable", name=weights.name)
+    return Bundled(device, weights.read_bytes())
 
 
 def _importable() -> None:

@@ -263,12 +263,6 @@ def _of_head(parts: NDArray[Any], head: int | None) -> NDArray[np.float64]:
 
 
 def _start_plane(record: AttentionRecord) -> str:
-    """The plane of the way chosen for the model; where there is none, the mean of the last map."""
-    last = f"{len(record.maps) - 1}:mean"
+    """The plane of the way chosen for the model; where none was chosen, the mean of the last map."""
     chosen = record.made_by.get("way")
-    if not chosen:
-        return last
-    try:
-        return plane_of(record, Way.parse(chosen))
-    except LookupError:  # relevance that was not asked for
-        return last
+    return plane_of(record, Way.parse(chosen)) if chosen else f"{len(record.maps) - 1}:mean"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -22,6 +23,7 @@ from mmviz.training.data import Batch, Encoder, Recipe, Stream, loader, model_in
 from mmviz.training.losses import TokenLabels, encoder_losses, fusion_losses
 from mmviz.training.trios import World
 from mmviz.training.words import answers, build_tokenizer
+from mmviz.types import MmvizError
 
 AVERAGE_DECAY = 0.998
 SNAPSHOTS_FROM, SNAPSHOT_RATIO = 64, 1.7
@@ -210,7 +212,10 @@ def scenes_seen(weights: Path) -> int:
 
 def load_weights(trained: Trained, path: Path) -> Sequence[str]:
     """Load what fits by name; returns the names that the file lacks (they stay as they were)."""
-    result = trained.load_state_dict(load_file(path), strict=False)
+    try:
+        result = trained.load_state_dict(load_file(path), strict=False)
+    except (OSError, SafetensorError, RuntimeError) as problem:
+        raise MmvizError("weights-unreadable", name=path.name) from problem
     if result.unexpected_keys:
-        raise ValueError(f"{path.name} holds weights of another model: {result.unexpected_keys[0]}")
+        raise MmvizError("weights-unreadable", name=path.name)
     return list(result.missing_keys)

@@ -288,6 +288,7 @@ export class Viewer {
   }
 
   announceFocus(found) {
+    clearTimeout(this.soon); // a pin just before would talk over it
     const frame = this.frame();
     if (frame.plane) setText(this.controls.told, this.told({ ...frame, pointed: this.pinned ? found : null }));
   }

@@ -1,0 +1,94 @@
+"""What came from a file or from another machine, checked as types cannot: every value is of the kind that is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mmviz.types import AttentionRecord, Chars, Notice, PixelBox, Sample, Seconds, Token
+
+_WORDS = ("model", "title", "device", "device_name", "backend", "way", "dtype", "weights", "replica")
+_LONGEST = 100_000
+"""Characters of one word; a text has at most 10,000, and a title far fewer."""
+_LARGEST_SIDE = 1_000_000
+
+
+def check_sample(sample: Sample) -> None:
+    """Raises ``ValueError``, ``TypeError`` or ``LookupError`` where a sample holds what no input becomes."""
+    if sample.text is not None:
+        _word(sample.text)
+    if sample.image is not None:
+        for side in (sample.image.width, sample.image.height):
+            whole(side - 1, _LARGEST_SIDE)
+    if sample.audio is not None:
+        whole(sample.audio.rate - 1, _LARGEST_SIDE)
+        _number(sample.audio.seconds, 1e-6, 1e6)
+    _check_notices(sample.notices)
+
+
+def check_record(record: AttentionRecord) -> None:
+    """Raises ``ValueError``, ``TypeError`` or ``LookupError`` where a record holds what no run leaves."""
+    _word(record.id)
+    if not record.maps or not all(
+        record.streams[found.queries] and record.streams[found.keys] for found in record.maps
+    ):
+        raise ValueError("no attention")
+    for found in record.maps:
+        whole(found.layer, _LARGEST_SIDE)
+        _word(found.name)
+    for name, tokens in record.streams.items():
+        _word(name)
+        for token in tokens:
+            _check_token(token)
+    for answer in record.answers:
+        _word(answer.label)
+        _number(answer.probability, 0, 1 + 1e-6)
+    if record.relevance is not None and record.relevance.ndim != 2:
+        raise ValueError("relevance")
+    _check_notices(record.notices)
+    _check_made_by(record.made_by)
+
+
+def whole(value: Any, below: int) -> int:
+    """A whole number from 0 on. Raises ``ValueError`` for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
+        raise ValueError(value)
+    return value
+
+
+def _check_token(token: Token) -> None:
+    _word(token.label)
+    if isinstance(token.where, Chars):
+        whole(token.where.end, _LONGEST)
+        whole(token.where.start, _LONGEST)
+    elif isinstance(token.where, PixelBox | Seconds):
+        for value in vars(token.where).values():
+            _number(value, -_LARGEST_SIDE, _LARGEST_SIDE)
+
+
+def _check_notices(notices: tuple[Notice, ...]) -> None:
+    for notice in notices:
+        _word(str(notice))  # there is a sentence, and the parameters fit
+
+
+def _check_made_by(made: Any) -> None:
+    if not isinstance(made, Mapping):
+        raise TypeError(made)
+    for name in _WORDS:
+        _word(made.get(name) or "")
+    for milliseconds in dict(made.get("milliseconds", {})).values():
+        _number(milliseconds, 0, 1e12)
+    _number(made.get("parity") or 0.0, 0, 1e12)
+    for change in list(made.get("changes", ())):
+        _word(change)
+
+
+def _word(value: Any) -> None:
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        raise TypeError(value)
+
+
+def _number(value: Any, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+        raise ValueError(value)
