@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from mmviz.types import AttentionRecord, Chars, Notice, PixelBox, Sample, Seconds, Token
 
 _WORDS = ("model", "title", "device", "device_name", "backend", "way", "dtype", "weights", "replica")
@@ -30,10 +32,8 @@ def check_sample(sample: Sample) -> None:
 def check_record(record: AttentionRecord) -> None:
     """Raises ``ValueError``, ``TypeError`` or ``LookupError`` where a record holds what no run leaves."""
     _word(record.id)
-    if not record.maps or not all(
-        record.streams[found.queries] and record.streams[found.keys] for found in record.maps
-    ):
-        raise ValueError("no attention")
+    if not all(record.streams[found.queries] and record.streams[found.keys] for found in record.maps):
+        raise ValueError("no tokens")
     for found in record.maps:
         whole(found.layer, _LARGEST_SIDE)
         _word(found.name)
@@ -44,8 +44,7 @@ def check_record(record: AttentionRecord) -> None:
     for answer in record.answers:
         _word(answer.label)
         _number(answer.probability, 0, 1 + 1e-6)
-    if record.relevance is not None and record.relevance.ndim != 2:
-        raise ValueError("relevance")
+    _check_extras(record)
     _check_notices(record.notices)
     _check_made_by(record.made_by)
 
@@ -55,6 +54,24 @@ def whole(value: Any, below: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
         raise ValueError(value)
     return value
+
+
+def _check_extras(record: AttentionRecord) -> None:
+    sides = [(len(record.streams[found.queries]), len(record.streams[found.keys])) for found in record.maps]
+    expected: dict[str, list[tuple[int, ...]]] = {
+        "relevance": [*sides], "integrated": [side[1:] for side in sides[-1:]],
+    }  # fmt: skip
+    for name, shapes in expected.items():
+        found = getattr(record, name)
+        if found is not None and (found.shape not in shapes or not np.isfinite(found).all()):
+            raise ValueError(name)
+    if record.norms and [found.shape for found in record.norms] != sides:
+        raise ValueError("norms")
+    if any(not np.isfinite(found).all() or (found < 0).any() for found in record.norms):
+        raise ValueError("norms")
+    swept = record.sweep
+    if swept is not None and (swept.ndim != 2 or swept.shape[1] != len(record.answers) or not (swept <= 1e-6).all()):
+        raise ValueError("sweep")
 
 
 def _check_token(token: Token) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ _PLACES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
 _LARGEST = 65_535
 _PARTS = ("overview", "given", "got", "largest")
 """The arrays of a map without all its weights."""
+_EXTRAS = ("relevance", "integrated", "sweep")
+"""Arrays that a record may hold beside its maps."""
 
 
 def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
@@ -52,8 +55,8 @@ def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
             arrays |= {f"map{k}-{part}": getattr(found, part) for part in _PARTS}
         else:
             arrays[f"map{k}"] = found.weights
-    if record.relevance is not None:
-        arrays["relevance"] = record.relevance
+    arrays |= {name: found for name in _EXTRAS if (found := getattr(record, name)) is not None}
+    arrays |= {f"norms{k}": found for k, found in enumerate(record.norms)}
     about, given = sample_parts(sample)
     return packed({"format": FORMAT} | about | _header(record), arrays | given, level)
 
@@ -66,7 +69,9 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
         if header["format"] != FORMAT:
             raise MmvizError("run-format", found=header["format"], known=FORMAT)
         maps = [_read_map(k, about, arrays) for k, about in enumerate(header["maps"])]
-        record = _record(header, maps, arrays.get("relevance"))
+        norms = [arrays[f"norms{k}"] for k in range(len(maps)) if f"norms{k}" in arrays]
+        extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
+        record = replace(_record(header, maps), norms=tuple(norms), **extras)
         check_record(record)
         return sample_of(header, arrays), record
 
@@ -128,7 +133,7 @@ def from_recording(path: Path) -> AttentionRecord:
         if "relevance" in arrays:
             largest = arrays["relevance-largest"][:, None]
             relevance = (_whole(arrays["relevance"]) / _LARGEST * largest).astype(np.float32)
-        return _record(header, maps, relevance)
+        return replace(_record(header, maps), relevance=relevance)
 
 
 def made_by(path: Path) -> dict[str, Any]:
@@ -193,9 +198,7 @@ def _read_map(k: int, about: dict[str, Any], arrays: Arrays) -> AttentionMap | L
     return LongMap(query_edges=query_edges, key_edges=key_edges, **rest, **parts)
 
 
-def _record(
-    header: dict[str, Any], maps: list[AttentionMap | LongMap], relevance: NDArray[np.float32] | None
-) -> AttentionRecord:
+def _record(header: dict[str, Any], maps: list[AttentionMap | LongMap]) -> AttentionRecord:
     return AttentionRecord(
         id=header["id"],
         streams={name: tuple(map(_read_token, tokens)) for name, tokens in header["streams"].items()},
@@ -203,7 +206,6 @@ def _record(
         answers=tuple(Answer(label, probability) for label, probability in header["answers"]),
         made_by=header["made_by"],
         notices=tuple(Notice(code, values) for code, values in header["record_notices"]),
-        relevance=relevance,
     )
 
 
@@ -224,6 +226,10 @@ def _token(token: Token) -> dict[str, Any]:
     return {"modality": str(token.modality), "label": token.label, **place(token.where)}
 
 
+def read_place(value: Mapping[str, Any]) -> Where:
+    """What `place` wrote, maybe among other things."""
+    return next((kind(*value[name]) for name, kind in _PLACES.items() if name in value), None)
+
+
 def _read_token(value: dict[str, Any]) -> Token:
-    where = next((kind(*value[name]) for name, kind in _PLACES.items() if name in value), None)
-    return Token(Modality(value["modality"]), value["label"], where)
+    return Token(Modality(value["modality"]), value["label"], read_place(value))

@@ -59,7 +59,7 @@ class ReplayBackend:
         if weights != self._card.weights_digest:
             raise MmvizError("replay-stale", model=request.model)
         record = from_recording(path)
-        if request.relevance and record.relevance is None:
+        if (request.relevance and record.relevance is None) or _wants_more(request):
             raise MmvizError("replay-not-recorded", model=request.model)
         return record
 
@@ -79,6 +79,11 @@ class ReplayBackend:
     @cached_property
     def _card(self) -> Card:
         return trio_card()
+
+
+def _wants_more(request: Request) -> bool:
+    """Whether something is wanted that recordings do not hold."""
+    return bool(request.norms or request.integrated or request.sweep or not request.maps)
 
 
 def recording(name: str, sample: Sample, record: AttentionRecord) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +14,28 @@ from numpy.typing import NDArray
 from mmviz.arrived import whole
 from mmviz.inputs import make_sample
 from mmviz.inputs.mel import SAMPLE_RATE
-from mmviz.io import from_bytes, sample_of, sample_parts, to_bytes
+from mmviz.io import from_bytes, place, read_place, sample_of, sample_parts, to_bytes
 from mmviz.npz import opened, packed
 from mmviz.types import (
     AttentionRecord,
     Card,
     Change,
+    Chars,
     Columns,
     Drop,
+    Fill,
+    HeadOff,
+    Hide,
     MmvizError,
     Modality,
+    PixelBox,
     Randomise,
+    Replace,
     Request,
     Rollout,
     Rows,
     Sample,
+    Seconds,
     Uniform,
     View,
     Zoom,
@@ -42,6 +50,10 @@ _QUICK = 1
 """Weights hardly deflate, so little time is spent on it."""
 _LARGEST_SEED = 2**31
 _MOST_TOKENS = 100_000
+_MOST_CHANGES = 10_000
+LARGEST_SWEEP = 256
+"""Variants of one request: more are asked for in several, so that each ends within its time."""
+_WANTED = ("relevance", "maps", "norms", "integrated")
 _UNREADABLE = "wire-unreadable"
 
 
@@ -50,7 +62,8 @@ def request_to_bytes(request: Request) -> bytes:
     about, arrays = sample_parts(request.sample)
     asked = {
         "protocol": PROTOCOL, "model": request.model, "changes": [_change(one) for one in request.changes],
-        "seed": request.seed, "relevance": request.relevance,
+        "seed": request.seed, **{name: getattr(request, name) for name in _WANTED},
+        "sweep": [[_change(one) for one in variant] for variant in request.sweep],
     }  # fmt: skip
     return packed(asked | about, arrays, _QUICK)
 
@@ -63,10 +76,14 @@ def request_from_bytes(data: bytes) -> Request:
     with opened(io.BytesIO(data), _UNREADABLE, INFLATED) as (header, arrays):
         sample = sample_of(header, arrays)
         _check(sample)
-        if not isinstance(header["model"], str) or not isinstance(header["relevance"], bool):
+        wanted = {name: header[name] for name in _WANTED}
+        if not isinstance(header["model"], str) or not all(isinstance(value, bool) for value in wanted.values()):
             raise ValueError
-        changes = tuple(_read_change(one) for one in header["changes"])
-        return Request(header["model"], sample, changes, whole(header["seed"], _LARGEST_SEED), header["relevance"])
+        if len(header["sweep"]) > LARGEST_SWEEP:
+            raise ValueError
+        sweep = tuple(_read_changes(variant) for variant in header["sweep"])
+        seed = whole(header["seed"], _LARGEST_SEED)
+        return Request(header["model"], sample, _read_changes(header["changes"]), seed, **wanted, sweep=sweep)
 
 
 def record_to_bytes(record: AttentionRecord) -> bytes:
@@ -137,17 +154,42 @@ def _check(sample: Sample) -> None:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    return {"kind": type(change).__name__, **vars(change)}
+    rest = dict(vars(change))
+    if isinstance(change, Replace):
+        rest["where"] = [place(one) for one in change.where]
+    return {"kind": type(change).__name__, **rest}
+
+
+def _read_changes(values: Any) -> tuple[Change, ...]:
+    if not isinstance(values, list) or len(values) > _MOST_CHANGES:
+        raise ValueError
+    return tuple(_read_change(one) for one in values)
 
 
 def _read_change(value: Mapping[str, Any]) -> Change:
-    if value["kind"] == "Drop":
+    kind = value["kind"]
+    if kind == "Drop":
         return Drop(Modality(value["modality"]))
-    if value["kind"] == "Randomise":
+    if kind == "Hide":
+        return Hide(_wholes(value["tokens"]))
+    if kind == "Replace":
+        if value["fill"] not in get_args(Fill) or len(value["where"]) > _MOST_TOKENS:
+            raise ValueError
+        return Replace(Modality(value["modality"]), value["fill"], tuple(_read_place(one) for one in value["where"]))
+    if kind == "HeadOff":
+        return HeadOff(whole(value["map"], _MOST_TOKENS), whole(value["head"], _MOST_TOKENS))
+    if kind == "Randomise":
         return Randomise(whole(value["seed"], _LARGEST_SEED))
-    if value["kind"] == "Uniform":
+    if kind == "Uniform":
         return Uniform()
-    raise ValueError(value["kind"])
+    raise ValueError(kind)
+
+
+def _read_place(value: Any) -> PixelBox | Seconds | Chars:
+    found = read_place(value)
+    if found is None or not all(math.isfinite(edge) for edge in vars(found).values()):
+        raise ValueError
+    return found
 
 
 def _wholes(values: Any) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,9 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from mmviz.capture.heard import Heard, rows_tried
+from mmviz.capture.heard import Heard, rows_tried, with_projection
 from mmviz.capture.kernels import fused, weights_of
 from mmviz.capture.path import Path
+from mmviz.capture.switched import Switched
+from mmviz.types import CaptureError
 
 FUSED = "fused kernel"
 FUSED_LSE = "fused kernel with its log-sum-exp"
@@ -57,13 +60,14 @@ class Softmax:
 class Ear(TorchFunctionMode):
     """Hears what happens in this thread while it is entered; ``path`` knows in which module.
 
-    ``replace``: what the model is to use instead of weights that it made by hand.
+    ``replace``: what the model is to use instead of weights that it made by hand; ``switched``: heads that are off.
     """
 
-    def __init__(self, path: Path, replace: Callable[[Tensor], Tensor] | None = None):
+    def __init__(self, path: Path, replace: Callable[[Tensor], Tensor] | None = None, switched: Switched | None = None):
         super().__init__()
         self.path = path
         self.replace = replace
+        self.switched = switched or Switched(())
         self.heard: list[Heard] = []
         self.softmaxes: list[Softmax] = []
         self.is_inside = False
@@ -89,12 +93,14 @@ class Ear(TorchFunctionMode):
             made_before.has_dropout |= func in _DROPOUT and _drops(args, given)
             self._waiting.append((weakref.ref(result), made_before))
         elif func in _PRODUCT and (made_before := self._waits(args)):
-            self._by_hand(made_before, args[0], args[1], result)
+            result = self._by_hand(made_before, args[0], args[1], result)
         elif func is torch.einsum and len(args) == 3:
             for at in (1, 2):
                 if made_before := self._waits(args[at:]):
-                    self._by_letters(made_before, args[0], args[at], args[3 - at], at == 1, result)
+                    result = self._by_letters(made_before, args[0], args[at], args[3 - at], at == 1, result)
                     break
+        elif func is F.linear and self.heard and self.path:
+            self._projected(args, given)
         return result
 
     def _waits(self, args: Sequence[Any]) -> Softmax | None:
@@ -119,10 +125,33 @@ class Ear(TorchFunctionMode):
             Heard(path.module, mixed=mixed, route=route, call=path.call, relation=path.relation, **kept, **parts)
         )
 
-    def _by_hand(self, made: Softmax, weights: Tensor, value: Tensor, mixed: Tensor) -> None:
+    def _silenced(self, mixed: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+        """What the attention heard last made of its values, with 0 for its heads that are off: so are the gradients.
+
+        ``axes``: ``mixed``'s own where batch and heads go, 1 elsewhere; as a rule they are all but the last two.
+        """
+        heard, number = self.heard[-1], len(self.heard) - 1
+        if not self.switched.is_in(number):
+            return mixed
+        if heard.mixed.dim() != 4:
+            raise CaptureError("map-shape", name=heard.module, shape=tuple(mixed.shape))
+        found = self.switched.off_in(number, *heard.shape[:2]).to(mixed.device)
+        self.heard[-1] = replace(heard, off=found)
+        if axes is None:
+            axes = [*(found.shape if mixed.dim() == 4 else mixed.shape[:-2]), 1, 1]
+        return mixed.masked_fill(found.reshape(axes), 0)
+
+    def _projected(self, args: Sequence[Any], given: dict[str, Any]) -> None:
+        """A linear map: whether it is what brings the heads of the attention heard last together."""
+        taken = args[0] if args else given.get("input")
+        matrix = args[1] if len(args) > 1 else given.get("weight")
+        if isinstance(taken, Tensor) and isinstance(matrix, Tensor):
+            self.heard[-1] = with_projection(self.heard[-1], taken, matrix)
+
+    def _by_hand(self, made: Softmax, weights: Tensor, value: Tensor, mixed: Tensor) -> Tensor:
         """``[batch, head, query, key]``; of three dimensions the first are heads, of each row of the batch in turn."""
         if not weights.dim() == value.dim() == mixed.dim() <= 4:
-            return
+            return mixed
         made.is_heard = True
         heads = self._heads or (weights.shape[0] if weights.dim() == 3 else 1)
 
@@ -133,10 +162,11 @@ class Ear(TorchFunctionMode):
             BY_HAND, mixed, arranged, weights=arranged(weights), value=arranged(value),
             has_dropout=made.has_dropout,
         )  # fmt: skip
+        return self._silenced(mixed)
 
     def _by_letters(
         self, made: Softmax, equation: str, weights: Tensor, value: Tensor, is_first: bool, mixed: Tensor
-    ) -> None:
+    ) -> Tensor:
         """An einsum: the letter that is summed over is the key, the one that only the weights bring is the query."""
         inputs, _, output = equation.replace(" ", "").partition("->")
         names = inputs.split(",")
@@ -146,7 +176,7 @@ class Ear(TorchFunctionMode):
         sizes = [name for name in of_value if name not in of_weights and name in output]
         shared = [name for name in output if name in of_weights and name in of_value]
         if "." in equation or (len(keys), len(queries), len(sizes)) != (1, 1, 1) or len(shared) > 2:
-            return
+            return mixed
         made.is_heard = True
 
         def ordered(tensor: Tensor, letters: str, last: list[str]) -> Tensor:
@@ -158,6 +188,9 @@ class Ear(TorchFunctionMode):
             weights=ordered(weights, of_weights, queries + keys), value=ordered(value, of_value, keys + sizes),
             has_dropout=made.has_dropout,
         )  # fmt: skip
+        return self._silenced(
+            mixed, [size if name in shared else 1 for name, size in zip(output, mixed.shape, strict=True)]
+        )
 
     def _fused(self, given: dict[str, Any]) -> Tensor:
         query, key, value = given["query"], given["key"], given["value"]
@@ -186,7 +219,7 @@ class Ear(TorchFunctionMode):
             scale=query.shape[-1] ** -0.5 if scale is None else scale, lse=lse,
             has_dropout=bool(given.get("dropout_p")),
         )  # fmt: skip
-        return mixed
+        return self._silenced(mixed)
 
     def _replaced(self, used: dict[str, Any]) -> Tensor:
         """The attention of a fused kernel with weights that were replaced, which takes all of them."""
@@ -199,7 +232,7 @@ class Ear(TorchFunctionMode):
             return part.reshape(*[1] * (4 - part.dim()), *part.shape)
 
         self._hear(BY_HAND, mixed, arranged, weights=arranged(weights.to(value.dtype)), value=arranged(value))
-        return mixed
+        return self._silenced(mixed)
 
 
 def _drops(args: Sequence[Any], given: dict[str, Any]) -> bool:

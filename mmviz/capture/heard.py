@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from mmviz.types import CaptureError
@@ -38,7 +39,9 @@ class Heard:
     ``[batch, kv head, key, d]``, ``mask`` (boolean, True takes part; or added to the scores; broadcast to
     ``[batch, head, query, key]``), ``causal``, ``scale``, and the row log-sum-exp ``lse`` ``[batch, head, query]``
     where the kernel returned it. ``route``: how it was heard; ``call``: in which call of the model; ``relation``: what
-    the module's inputs say of the keys; ``has_dropout``: weights were dropped at random.
+    the module's inputs say of the keys; ``has_dropout``: weights were dropped at random; ``projection``
+    ``[width, head * d_v]``: the linear map that brings the heads together, where it was seen; ``off`` bool
+    ``[batch, head]``: heads that were switched off, which all else here is silent about.
     """
 
     module: str
@@ -57,6 +60,8 @@ class Heard:
     call: int = 0
     relation: Relation = ""
     has_dropout: bool = False
+    projection: Tensor | None = None
+    off: Tensor | None = None
     versions: tuple[int, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -88,3 +93,26 @@ class Heard:
     def _versions(self) -> tuple[int, ...]:
         kept = (self.weights, self.query, self.key, self.value, self.mask)
         return tuple(-1 if tensor is None or tensor.is_inference() else tensor._version for tensor in kept)
+
+
+def with_projection(heard: Heard, taken: Tensor, matrix: Tensor) -> Heard:
+    """``heard`` with ``matrix``, if it is applied to what its heads brought side by side; else as it was.
+
+    That is seen from the numbers themselves: ``taken`` is ``[batch, query, head * d_v]``, or flat with the queries of
+    each sample, or the samples of each query, after one another.
+    """
+    if heard.projection is not None or heard.mixed.dim() != 4:
+        return heard
+    batch, heads, queries, _ = heard.shape
+    size = heard.mixed.shape[-1]
+    if taken.shape[-1] != heads * size or taken.numel() != batch * queries * heads * size:
+        return heard
+    rows = rows_tried(queries)
+    brought = heard.mixed if heard.off is None else heard.mixed.masked_fill(heard.off[:, :, None, None], 0)
+    brought = brought.transpose(1, 2).flatten(2)
+    for found in (taken.reshape(batch, queries, -1), taken.reshape(queries, batch, -1).transpose(0, 1)):
+        if torch.equal(found[:, rows].detach(), brought):
+            made = replace(heard, projection=matrix)
+            object.__setattr__(made, "versions", heard.versions)  # what was written over since must stay known
+            return made
+    return heard

@@ -13,13 +13,15 @@ from mmviz.capture.ear import Ear
 from mmviz.capture.missed import Kernels
 from mmviz.capture.path import Path
 from mmviz.capture.seen import Seen
+from mmviz.capture.switched import Place, Switched
 from mmviz.types import CaptureError
 
 
 @contextmanager
 def capture(
-    model: nn.Module, *, expected: Sequence[str] = (), replace: Callable[[Tensor], Tensor] | None = None
-) -> Iterator[Seen]:
+    model: nn.Module, *, expected: Sequence[str] = (), replace: Callable[[Tensor], Tensor] | None = None,
+    off: Sequence[Sequence[Place]] = (),
+) -> Iterator[Seen]:  # fmt: skip
     """Hear the attention of ``model`` while the context lasts: ``with capture(model) as seen: model(**inputs)``.
 
     The model is not changed, and its output is what it is when nobody listens: to the bit where it calls
@@ -31,6 +33,10 @@ def capture(
     ``expected``: module paths that must each be heard exactly once, in this order; raises ``CaptureError``
     (``capture-missing``) at the end otherwise, naming what was looked for and what was heard.
     ``replace``: what the model is to use instead of the weights it made by hand (a control, e.g. uniform attention).
+    ``off``: heads to be switched off, ``(attention, head)`` in order of execution, both from 0: for every sample of the
+    batch, or one list for all. What such a head brings is set to 0; its map stays what the model computed. Raises
+    ``CaptureError``: ``head-batch`` where the batch is another one, ``head-missing`` (at the end) where there is no
+    such head.
     Raises ``CaptureError`` (``capture-kind``, ``capture-script``) for what is no module, or one of TorchScript.
     """
     if not isinstance(model, nn.Module):
@@ -38,7 +44,8 @@ def capture(
     if isinstance(model, torch.jit.ScriptModule):
         raise CaptureError("capture-script")
     path = Path(model)
-    ear = Ear(path, replace)
+    switched = Switched(off)
+    ear = Ear(path, replace, switched)
     kernels = None if expected else Kernels(ear, path)
     with ExitStack() as stack:
         if any(_is_compiled(part) for part in model.modules()):
@@ -48,6 +55,7 @@ def capture(
             stack.enter_context(kernels)
         stack.enter_context(ear)
         yield Seen(ear, path, kernels)
+    switched.check([one.mixed.shape[1] for one in ear.heard])
     found = [heard.module for heard in ear.heard]
     if expected and found != list(expected):
         raise CaptureError("capture-missing", looked=", ".join(expected), heard=", ".join(found) or "nothing")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mmviz.types import Card, MmvizError, Notice, Sample, Token
+from mmviz.types import Card, MmvizError, Modality, Notice, Sample, Token
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,11 @@ class Prepared:
 
 
 class Model(Protocol):
-    """What mmviz asks of a model. ``listen`` None: whatever attention is heard in it, named by `Prepared.streams`."""
+    """What mmviz asks of a model. ``listen`` None: whatever attention is heard in it, named by `Prepared.streams`.
+
+    Two things it may have beside: ``embedding``, the path of the part whose output ``[1, token, width]`` is the tokens
+    that enter the layers, and ``nothing(prepared, tokens)``, the same tokens without content (else zeros).
+    """
 
     card: Card
     listen: Listen | None
@@ -44,6 +48,23 @@ class Model(Protocol):
 
     def __call__(self, tensors: Any) -> torch.Tensor:
         """Logits ``[answer]``, in the order of ``card.answers``."""
+        ...
+
+
+class Varies(Model, Protocol):
+    """A model that also answers many variants of a sample in one call. Optional, as are its parts: a model without them
+    is run once for each variant."""
+
+    def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
+        """``prepared`` without some modalities and tokens, as the model's own "absent" has it."""
+        ...
+
+    def join(self, rows: Sequence[Prepared]) -> Any:
+        """The tensors of a batch; None where these rows do not fit into one."""
+        ...
+
+    def batch(self, tensors: Any, rows: int) -> torch.Tensor | None:
+        """Logits ``[row, answer]``; None where the model does not give a row for each."""
         ...
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn import functional
 
 from mmviz.assets_path import assets_dir
 from mmviz.inputs.mel import fitted_log_mel
@@ -29,10 +32,25 @@ from mmviz.models.trio import (
     TrioConfig,
     TrioInput,
 )
-from mmviz.types import ABSENT, Chars, MmvizError, Modality, Notice, Picture, PixelBox, Sample, Seconds, Sound, Token
+from mmviz.types import (
+    ABSENT,
+    CaptureError,
+    Chars,
+    MmvizError,
+    Modality,
+    Notice,
+    Picture,
+    PixelBox,
+    Sample,
+    Seconds,
+    Sound,
+    Token,
+    as_tokens,
+)
 
 STREAM = "tokens"
 SECONDS = FRAMES * SECONDS_A_FRAME
+_ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 _MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
@@ -46,15 +64,15 @@ class Bundled:
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
         config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in self.card.answers))
-        self.module: torch.nn.Module = Trio(config)
+        self.trio = Trio(config)
         try:
             state = load(data)
-            self.module.load_state_dict(
+            self.trio.load_state_dict(
                 {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
             )
         except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:  # of another model, or damaged
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
-        self.module.to(device=device, dtype=torch.float32).eval()
+        self.module: torch.nn.Module = self.trio.to(device=device, dtype=torch.float32).eval()
         self.device = device
         layers = range(config.layers)
         self.listen: Listen | None = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)
@@ -80,8 +98,9 @@ class Bundled:
             pieces=torch.tensor([max(1, len(ids))]), has_image=torch.tensor([has_image]),
             has_audio=torch.tensor([has_audio]), has_text=torch.tensor([has_text]),
         )  # fmt: skip
-        for name, value in vars(tensors).items():
-            setattr(tensors, name, value.to(self.device))
+        tensors = TrioInput(
+            **{name: value.to(self.device) for name, value in vars(tensors).items() if value is not None}
+        )
         tokens = (
             Token(Modality.OTHER, "answer"),
             *(words or [Token(Modality.TEXT, ABSENT)]),
@@ -89,6 +108,61 @@ class Bundled:
             *(moments or [Token(Modality.AUDIO, ABSENT)]),
         )
         return Prepared(tensors, {STREAM: tokens}, tuple(notices))
+
+    embedding = "tokens"
+
+    def nothing(self, prepared: Prepared, tokens: Tensor) -> Tensor:
+        """``tokens`` ``[1, token, width]`` with the learned absent token of its modality in the place of each."""
+        stream, learned = _stream_of(prepared), self.module.get_parameter("absent")  # of shuffled weights as well
+        absent = dict(zip(_ORDER, learned.detach(), strict=True))
+        parts = [absent.get(token.modality, own) for token, own in zip(stream, tokens[0], strict=True)]
+        return torch.stack(parts)[None]
+
+    def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
+        """``prepared`` without some modalities, and without the tokens at the indices ``hidden``: these take no part. A
+        modality without any gives way to its learned absent token. Raises ``CaptureError`` (``view-tokens``)."""
+        stream = _stream_of(prepared)
+        for k in hidden:
+            if not 0 <= k < len(stream):
+                raise CaptureError("view-tokens", token=k, count=len(stream))
+        gone = {k for k in hidden if stream[k].modality is not Modality.OTHER}
+        gone |= {k for k, token in enumerate(stream) if token.modality in dropped}
+        tensors: TrioInput = prepared.tensors
+        at = self._hidden(tensors).clone()
+        tokens = [token for token in stream if token.modality is Modality.OTHER]
+        pieces = tensors.text.shape[1]
+        for modality, part in zip(_ORDER, torch.split(at, [pieces, PATCHES**2, FRAMES], dim=1), strict=True):
+            own = [k for k, token in enumerate(stream) if token.modality is modality]
+            left = (~part[0]).nonzero()[:, 0].tolist()  # their places, in order
+            part[0, [place for place, k in zip(left, own, strict=False) if k in gone]] = True
+            tokens += [stream[k] for k in own if k not in gone] or [Token(modality, ABSENT)]
+        return Prepared(replace(tensors, hidden=at), {STREAM: tuple(tokens)}, prepared.notices)
+
+    def _hidden(self, tensors: TrioInput) -> Tensor:
+        """Which tokens take no part, bool ``[1, T + 100 + 50]``."""
+        size = tensors.text.shape[1] + PATCHES**2 + FRAMES
+        return torch.zeros(1, size, dtype=torch.bool, device=self.device) if tensors.hidden is None else tensors.hidden
+
+    def join(self, rows: Sequence[Prepared]) -> TrioInput:
+        """A batch of ``rows``; a picture or sound that is the same in all of them is there, and encoded, once."""
+        inputs: list[TrioInput] = [row.tensors for row in rows]
+        longest = max(one.text.shape[1] for one in inputs)
+        hidden = []
+        for one in inputs:
+            text, rest = torch.split(self._hidden(one), [one.text.shape[1], PATCHES**2 + FRAMES], dim=1)
+            hidden.append(torch.cat([functional.pad(text, (0, longest - text.shape[1])), rest], dim=1))
+        return TrioInput(
+            image=_shared([one.image for one in inputs]), mel=_shared([one.mel for one in inputs]),
+            text=torch.cat([functional.pad(one.text, (0, longest - one.text.shape[1])) for one in inputs]),
+            hidden=torch.cat(hidden),
+            **{name: torch.cat([getattr(one, name) for one in inputs])
+               for name in ("frames", "pieces", "has_image", "has_audio", "has_text")},
+        )  # fmt: skip
+
+    def batch(self, tensors: TrioInput, rows: int) -> Tensor:
+        """Logits ``[row, answer]``."""
+        output: Tensor = self.module(tensors).logits
+        return output
 
     def _words(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:
@@ -102,6 +176,16 @@ class Bundled:
             for piece, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
         ]
         return encoded.ids[:MAX_PIECES], tokens[:MAX_PIECES]
+
+
+def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
+    assert isinstance(prepared.streams, Mapping)
+    return as_tokens(prepared.streams[STREAM])
+
+
+def _shared(parts: Sequence[Tensor]) -> Tensor:
+    """One row where all are the same tensor, else all of them."""
+    return parts[0] if all(part is parts[0] for part in parts) else torch.cat(list(parts))
 
 
 def _patches(picture: Picture | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:

@@ -40,8 +40,9 @@ class TrioConfig:
 class TrioInput:
     """A batch. A modality may be switched off a row at a time; its tokens then give way to one absent token.
 
-    ``image`` float ``[B, 3, 160, 160]`` in -1 .. 1; ``mel`` float ``[B, 64, 400]``; ``frames`` ``[B]`` sounding frames;
-    ``text`` int ``[B, T]`` padded with 0, ``pieces`` ``[B]`` its lengths; ``has_*`` bool ``[B]``.
+    ``image`` float ``[B, 3, 160, 160]`` in -1 .. 1; ``mel`` float ``[B, 64, 400]``; either may have a single row, which
+    all rows share; ``frames`` ``[B]`` sounding frames; ``text`` int ``[B, T]`` padded with 0, ``pieces`` ``[B]`` its
+    lengths; ``has_*`` bool ``[B]``; ``hidden`` bool ``[B, T + 100 + 50]``: tokens that take no part.
     """
 
     image: Tensor
@@ -52,6 +53,7 @@ class TrioInput:
     has_image: Tensor
     has_audio: Tensor
     has_text: Tensor
+    hidden: Tensor | None = None
 
 
 @dataclass
@@ -203,6 +205,7 @@ class Trio(nn.Module):
         self.blocks = nn.ModuleList(
             Block(width, config.heads, config.expansion, alike=layer < 3) for layer in range(config.layers)
         )
+        self.tokens = nn.Identity()  # where tokens enter the layers, for whoever watches
         self.norm = nn.LayerNorm(width)
         self.speak = nn.Linear(width, width)
         self.sharpness = nn.Parameter(torch.ones(3))
@@ -235,6 +238,7 @@ class Trio(nn.Module):
         blocked = None if bool(real.all()) else torch.zeros_like(x[:, None, None, :, 0])
         if blocked is not None:
             blocked = blocked.masked_fill(~real[:, None, None], -torch.inf)
+        x = self.tokens(x)
         states = []
         for block in self.blocks:
             x = block(x, blocked)
@@ -247,10 +251,17 @@ class Trio(nn.Module):
         text = self.words(batch.text) + self.order[: batch.text.shape[1]] + self.kind[0]
         image = patches + self.place(self.places) + self.kind[1]
         audio = frames + self.moment + self.kind[2]
+        rows, pieces = batch.text.shape
+        image, audio = (part.expand(rows, -1, -1) for part in (image, audio))
+        every = torch.ones(rows, PATCHES**2, dtype=torch.bool, device=image.device)
+        shown = [_up_to(batch.pieces, pieces), every, _up_to(batch.frames, FRAMES)]
+        if batch.hidden is not None:
+            parts = torch.split(batch.hidden, [pieces, PATCHES**2, FRAMES], dim=1)
+            shown = [real & ~part for real, part in zip(shown, parts, strict=True)]
+        has = (batch.has_text, batch.has_image, batch.has_audio)
         streams = [
-            self._stream(text, _up_to(batch.pieces, text.shape[1]), batch.has_text, self.absent[0]),
-            self._stream(image, torch.ones_like(image[..., 0], dtype=torch.bool), batch.has_image, self.absent[1]),
-            self._stream(audio, _up_to(batch.frames, FRAMES), batch.has_audio, self.absent[2]),
+            self._stream(tokens, real, there, absent)
+            for tokens, real, there, absent in zip((text, image, audio), shown, has, self.absent, strict=True)
         ]
         answer = self.answer.expand(len(text), 1, -1)
         x = torch.cat([answer, *(tokens for tokens, _ in streams)], dim=1)
@@ -259,7 +270,9 @@ class Trio(nn.Module):
 
     @staticmethod
     def _stream(tokens: Tensor, real: Tensor, has: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
-        """Where a row lacks the modality, its first token becomes the absent token and the rest are padding."""
+        """Where a row lacks the modality, or no token of it is real, its first token becomes the absent token and the
+        rest are padding."""
+        has = has & real.any(1)
         lead = torch.where(has[:, None, None], tokens[:, :1], absent)
         first = torch.zeros_like(real)
         first[:, 0] = True

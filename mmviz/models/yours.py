@@ -30,7 +30,8 @@ class Yours:
     ``prepare(sample)`` gives ``(inputs, tokens)``: inputs for the module, a tensor, a tuple (its arguments) or a
     mapping (by name), with a batch of one; and the tokens that attend, strings or `mmviz.Token`, of one stream, or a
     mapping of several. ``answers``: a label for each logit. ``logits(output)`` picks the logits ``[answer]``; without
-    it the output is a tensor, or has ``.logits``, and axes of length 1 before the last are dropped.
+    it the output is a tensor, or has ``.logits``, and axes of length 1 before the last are dropped. ``embedding``: the
+    path of the part whose output ``[1, token, width]`` is the tokens that enter the layers, for integrated gradients.
     """
 
     listen: Listen | None = None
@@ -38,12 +39,16 @@ class Yours:
     def __init__(
         self, module: nn.Module, prepare: Callable[[Sample], tuple[Any, Tokens]], answers: Sequence[str], *,
         name: str = "own", about: str = "", trained: bool = True, logits: Callable[[Any], Tensor] | None = None,
+        embedding: str | None = None,
     ):  # fmt: skip
         if not isinstance(module, nn.Module):
             raise MmvizError("own-module", kind=type(module).__name__)
         if isinstance(answers, str) or not answers or not all(isinstance(one, str) for one in answers):
             raise MmvizError("own-answers")
+        if embedding is not None and embedding not in dict(module.named_modules()):
+            raise MmvizError("own-embedding", path=embedding)
         self.module = module.eval()
+        self.embedding = embedding
         self.device = "cpu"
         self._prepare, self._logits = prepare, logits
         self.card = Card(name, name, about, trained, tuple(answers), _digest(module))
@@ -69,6 +74,25 @@ class Yours:
 
     def __call__(self, tensors: Any) -> Tensor:
         """Logits ``[answer]``. Raises ``MmvizError`` (``own-raised``, ``own-output``, ``own-logits``)."""
+        found = self._logits_of(tensors)
+        while found.dim() > 1 and found.shape[0] == 1:
+            found = found[0]
+        if found.shape != (len(self.card.answers),):
+            raise MmvizError("own-logits", shape=list(found.shape), answers=len(self.card.answers))
+        return found
+
+    def join(self, rows: Sequence[Prepared]) -> Any:
+        """The inputs of all rows one below the other; None where their shapes differ."""
+        return _joined([row.tensors for row in rows])
+
+    def batch(self, tensors: Any, rows: int) -> Tensor | None:
+        """Logits ``[row, answer]``; None where the model does not give one for each row. Raises as a call does."""
+        found, answers = self._logits_of(tensors), len(self.card.answers)
+        if found.shape[:1] != (rows,) or found.numel() != rows * answers or found.shape[-1] != answers:
+            return None
+        return found.reshape(rows, answers)
+
+    def _logits_of(self, tensors: Any) -> Tensor:
         try:
             if isinstance(tensors, Mapping):
                 output = self.module(**tensors)
@@ -81,10 +105,6 @@ class Yours:
             raise _raised("the model", problem) from problem
         if not isinstance(found, Tensor):
             raise MmvizError("own-output", kind=_described(found))
-        while found.dim() > 1 and found.shape[0] == 1:
-            found = found[0]
-        if found.shape != (len(self.card.answers),):
-            raise MmvizError("own-logits", shape=list(found.shape), answers=len(self.card.answers))
         return found
 
     def _moved(self, inputs: Any) -> Any:
@@ -93,6 +113,24 @@ class Yours:
         if isinstance(inputs, Mapping):
             return {name: self._moved(one) for name, one in inputs.items()}
         return tuple(self._moved(one) for one in inputs) if isinstance(inputs, tuple) else inputs
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Inputs of a batch of one each, as one batch; None where they do not fit, or are no inputs of one."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        fits = first.dim() > 0 and all(part.shape == first.shape and part.shape[0] == 1 for part in parts)
+        return torch.cat(list(parts)) if fits else None
+    if isinstance(first, Mapping | tuple):
+        names = list(first) if isinstance(first, Mapping) else range(len(first))
+        if any(type(part) is not type(first) or len(part) != len(first) for part in parts):
+            return None
+        made = [_joined([part[name] for part in parts]) for name in names]
+        if any(one is None for one in made):
+            return None
+        return dict(zip(names, made, strict=True)) if isinstance(first, Mapping) else tuple(made)
+    plain = (str, int, float, bool)  # of anything else it is not known what being equal says
+    return first if all(part is first or (isinstance(part, plain) and part == first) for part in parts) else None
 
 
 def is_own(spec: str) -> bool:

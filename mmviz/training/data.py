@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from mmviz.models.trio import TrioInput
 from mmviz.models.wordings import FAMILIES
 from mmviz.training.labels import Arrays, picture_arrays, question_arrays, sound_arrays
-from mmviz.training.questions import Question
+from mmviz.training.questions import APART, Question
 from mmviz.training.trios import Trio, World
 from mmviz.training.words import answers
 
@@ -72,8 +73,7 @@ class Stream(IterableDataset[Batch]):
         scenes, questions = [], []
         odds = np.array(recipe.weights) / sum(recipe.weights)
         for _ in range(recipe.scenes):
-            families = [FAMILIES[k] for k in rng.choice(len(FAMILIES), recipe.questions, p=odds)]
-            trio = self.world.trio(rng, families)
+            trio = self.world.trio(rng, _asked_together(rng, recipe.questions, odds))
             arrays = self.encoder.scene(trio)
             for question in trio.questions:
                 if rng.random() < recipe.many_words:
@@ -97,6 +97,13 @@ class Stream(IterableDataset[Batch]):
         absent = [str(word) for word in rng.choice(self.world.asker.words, int(rng.integers(3, 9)))]
         words = list(dict.fromkeys(str(word) for word in rng.permutation(present + absent)))
         return Question("there", " ".join(words), "", words=tuple(words))
+
+
+def _asked_together(rng: np.random.Generator, count: int, odds: NDArray[np.float64]) -> list[str]:
+    """Families of the questions of one scene: all in `APART`, or none; over many scenes each comes by its odds."""
+    apart = np.array([family in APART for family in FAMILIES])
+    among = np.where(apart == (rng.random() < odds[apart].sum()), odds, 0)
+    return [FAMILIES[k] for k in rng.choice(len(FAMILIES), count, p=among / among.sum())]
 
 
 def loader(stream: Stream, workers: int = 1) -> Iterator[Batch]:

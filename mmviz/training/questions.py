@@ -12,6 +12,9 @@ from mmviz.training.scenes import Thing
 
 BUSY_SCENES = ("there", "seen", "count", "rel", "relheard", "caption")
 """Families whose pointing is measured in scenes of three or more things."""
+APART = ("name", "heard", "count", "rel", "mask")
+"""Families that need one modality and would be given away by another that agrees with it: where they are asked, what is
+spoken says nothing of the picture. Elsewhere half the spoken words name a thing in the picture."""
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,15 @@ class Plan:
     fuse: bool
 
 
-def plan(stage: str, scenes: int, drop: float = 0.15) -> Plan:
-    """The stages as the card names them: ``encoders`` then ``whole``."""
+def plan(stage: str, scenes: int, drop: float = 0.15, rate: float | None = None) -> Plan:
+    """The stages as the card names them: ``encoders`` then ``whole``; ``rate`` None: the stage's own."""
     if stage == "encoders":
-        return Plan(Recipe(scenes=32, questions=1, drop=0.0, many_words=0.0), scenes, 2e-3, fuse=False)
+        return Plan(Recipe(scenes=32, questions=1, drop=0.0, many_words=0.0), scenes, rate or 2e-3, fuse=False)
     weights = {"rel": 2.0, "relheard": 2.0, "count": 1.5, "caption": 1.5, "name": 1.5, "mask": 2.0}
     mix = tuple(weights.get(family, 1.0) for family in FAMILIES)
-    return Plan(Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix), scenes, 1e-3, fuse=True)
+    return Plan(
+        Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix), scenes, rate or 1e-3, fuse=True
+    )
 
 
 class Trained(nn.Module):
@@ -81,6 +83,22 @@ def learning_rate(plan: Plan, scenes: int) -> float:
     return plan.rate * min(1.0, share / 0.03, max(0.02, (1 - share) / 0.4))
 
 
+def quick_precision(device: str) -> torch.dtype:
+    """bfloat16 on a GPU, and on a CPU that is quicker with it; float32 on one that only imitates it."""
+    if device != "cpu":
+        return torch.bfloat16
+
+    def seconds(dtype: torch.dtype) -> float:
+        square = torch.ones(768, 768, dtype=dtype)
+        square @ square
+        begin = time.perf_counter()
+        for _ in range(4):
+            square @ square
+        return time.perf_counter() - begin
+
+    return min((torch.float32, torch.bfloat16), key=seconds)
+
+
 Progress = Callable[[int, int, dict[str, float]], None]
 """Hears scenes done, scenes in all, and the mean losses since it last heard."""
 
@@ -106,6 +124,7 @@ class Session:
         self.optimizer = torch.optim.AdamW(
             self.trained.parameters(), lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.02
         )
+        self.precision = quick_precision(device)
         self.checkpoint = run / "checkpoint.pt"
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, weights_only=True)
@@ -122,7 +141,7 @@ class Session:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.stage, self.scenes)
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+        with torch.autocast(torch.device(self.device).type, self.precision, self.precision is not torch.float32):
             losses = self.trained.losses(batch, rows, self.stage.fuse)
         total = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mmviz.models.wordings import FAMILIES
 from mmviz.training.art import INK, concepts, load_line_drawings, load_sprites
-from mmviz.training.questions import Asker, Question
+from mmviz.training.questions import APART, Asker, Question
 from mmviz.training.scenes import Scene, compose
 from mmviz.training.sounds import Sound, compose_sound
 from mmviz.training.speech import SpeechBank
@@ -45,14 +45,22 @@ class World:
     ) -> Trio:  # fmt: skip
         """A picture of ``count`` things (None: one to five), a sound, and one question of each of ``families``.
 
-        A family that this picture cannot be asked is replaced by one that it can.
+        A family that this picture cannot be asked is replaced by one that it can, of those in `APART` or of the others
+        as it is itself. Where all are in `APART`, the spoken word is drawn without a look at the picture.
         """
         count = count or int(rng.integers(1, 6))
         names = [str(word) for word in rng.choice(self.words, count, replace=False)]
-        spoken = str(rng.choice(names)) if rng.random() < 0.5 else str(rng.choice(self.asker.words))
+        is_apart = bool(families) and all(family in APART for family in families)
+        is_named = not is_apart and rng.random() < 0.5
+        spoken = str(rng.choice(names if is_named else self.asker.words))
         scene = compose(rng, names, self.sprites, strength=strength)
         voice = str(rng.choice(self.bank.voices))
         sound = compose_sound(rng, spoken, lambda text: self.bank.clip(voice, text), busy, strength)
         possible = [family for family in FAMILIES if self.asker.can_ask(family, scene.things, spoken)]
-        asked = [family if family in possible else str(rng.choice(possible)) for family in families]
+        asked = [
+            family
+            if family in possible
+            else str(rng.choice([other for other in possible if (other in APART) == (family in APART)]))
+            for family in families
+        ]
         return Trio(scene, sound, tuple(self.asker.ask(rng, family, scene.things, spoken) for family in asked))

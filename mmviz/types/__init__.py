@@ -11,7 +11,7 @@ from __future__ import annotations
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
 from mmviz.types.maps import TOLERANCE, AttentionMap, LongMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
-from mmviz.types.requests import Card, Change, Drop, Randomise, Request, Uniform
+from mmviz.types.requests import Card, Change, Drop, Fill, HeadOff, Hide, Randomise, Replace, Request, Uniform
 from mmviz.types.samples import Picture, Sample, Sound, frozen
 from mmviz.types.tokens import ABSENT, Chars, Modality, PixelBox, Seconds, Token, Where, as_tokens, is_word, numbered
 
@@ -27,6 +27,9 @@ __all__ = [
     "Chars",
     "Columns",
     "Drop",
+    "Fill",
+    "HeadOff",
+    "Hide",
     "InputError",
     "LongMap",
     "MmvizError",
@@ -35,6 +38,7 @@ __all__ = [
     "Picture",
     "PixelBox",
     "Randomise",
+    "Replace",
     "Request",
     "Rollout",
     "Rows",

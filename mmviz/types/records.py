@@ -30,7 +30,10 @@ class AttentionRecord:
     ``streams`` name -> tokens; ``maps`` in order of execution; ``answers`` most probable first, maybe none;
     ``notices`` of the model (input cut to its limits); ``made_by``: model, weights digest, device, dtype, seed,
     versions, milliseconds of each stage, the route by which the maps were taken and the parity measured;
-    ``relevance`` ``[query, key]`` for the winning answer, where it was asked for.
+    ``relevance`` ``[query, key]`` for the winning answer, where it was asked for. So also ``norms`` ``[query, key]`` of
+    each map (`mmviz.capture.norms`), ``integrated`` gradients ``[key]`` for the last map (`mmviz.capture.integrated`),
+    and ``sweep``: log-probabilities float64 ``[variant, answer]`` of the variants asked for, in the order of
+    ``answers``. ``maps`` is empty where only answers were asked for.
     """
 
     id: str
@@ -40,10 +43,15 @@ class AttentionRecord:
     made_by: Mapping[str, Any]
     notices: tuple[Notice, ...] = ()
     relevance: NDArray[np.float32] | None = None
+    norms: tuple[NDArray[np.float32], ...] = ()
+    integrated: NDArray[np.float32] | None = None
+    sweep: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        if self.relevance is not None:
-            object.__setattr__(self, "relevance", frozen(self.relevance))
+        for name in ("relevance", "integrated", "sweep"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, frozen(getattr(self, name)))
+        object.__setattr__(self, "norms", tuple(map(frozen, self.norms)))
         for found in self.maps:
             expected = (len(self.streams[found.queries]), len(self.streams[found.keys]))
             if found.shape != expected:

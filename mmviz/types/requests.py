@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mmviz.types.samples import Sample
-from mmviz.types.tokens import Modality
+from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,55 @@ class Uniform:
     """A change: every query attends to every token alike."""
 
 
-Change = Drop | Randomise | Uniform
+@dataclass(frozen=True)
+class Hide:
+    """A change: take single tokens out of what the model attends to, by their indices in the order of the model, among
+    those that the changes before this one leave.
+
+    A modality that has no token left becomes what it is when it is dropped: the model's own "absent"."""
+
+    tokens: tuple[int, ...]
+
+
+Fill = Literal["mean", "blur", "noise"]
+
+
+@dataclass(frozen=True)
+class Replace:
+    """A change: put something without content in the place of ``where``, before the model reads its inputs.
+
+    ``fill``: the ``mean`` colour of the picture, silence in the sound; ``blur``: what is coarse stays (the picture
+    through a wide blur, the sound's loudness without its words); ``noise`` of the same spread. Of a text, whatever the
+    fill, the characters are left out. ``where`` empty: all of ``modality``."""
+
+    modality: Modality
+    fill: Fill
+    where: tuple[PixelBox | Seconds | Chars, ...] = ()
+
+    def __post_init__(self) -> None:
+        for place in self.where:
+            Token(self.modality, "", place)  # which refuses to lie where it cannot
+
+
+@dataclass(frozen=True)
+class HeadOff:
+    """A change: what one head brings is set to 0; ``map`` is its attention, in order of execution, both from 0."""
+
+    map: int
+    head: int
+
+
+Change = Drop | Hide | Replace | HeadOff | Randomise | Uniform
 
 
 @dataclass(frozen=True)
 class Request:
     """One run to be made: ``sample`` through ``model`` with ``changes``; ``seed`` for whatever is random.
 
-    ``relevance`` asks for gradient relevance of the winning answer as well (a backward pass).
+    ``maps``: whether attention is wanted, or the answers are enough. ``relevance``: gradient relevance of the winning
+    answer as well (a backward pass); ``norms``: the norms of what each token brings to each; ``integrated``: integrated
+    gradients of the winning answer. ``sweep``: further changes, tried beside ``changes`` one variant at a time, of
+    which only the answers are wanted; a backend makes as many of them in one call of the model as it can.
     """
 
     model: str
@@ -44,6 +85,10 @@ class Request:
     changes: tuple[Change, ...] = ()
     seed: int = 0
     relevance: bool = False
+    maps: bool = True
+    norms: bool = False
+    integrated: bool = False
+    sweep: tuple[tuple[Change, ...], ...] = ()
 
 
 @dataclass(frozen=True)

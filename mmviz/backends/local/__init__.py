@@ -7,6 +7,7 @@ import gc
 import platform
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,26 +19,30 @@ from torch import Tensor
 
 import mmviz
 from mmviz.backends import Progress, Stop, never, one_by_one, quiet
+from mmviz.backends.local.gradients import integrated_amounts, relevance_rows
+from mmviz.backends.local.sweep import altered, places, prepared, sweep, uniform
 from mmviz.backends.shelf import Shelf
-from mmviz.capture import Seen, capture
+from mmviz.capture import capture
 from mmviz.capture.kept import Kept
+from mmviz.capture.norms import norms
 from mmviz.capture.probe import finding
-from mmviz.models import CATALOGUE, Model, load_model
+from mmviz.models import CATALOGUE, Model, Prepared, load_model
 from mmviz.models.yours import load
 from mmviz.types import (
     Answer,
     AttentionRecord,
     CaptureError,
     Card,
-    Drop,
+    Change,
     MmvizError,
-    Modality,
     Notice,
     Randomise,
     Request,
     Sample,
+    Token,
     Uniform,
     View,
+    as_tokens,
 )
 
 
@@ -75,7 +80,7 @@ class LocalBackend:
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
     ) -> tuple[AttentionRecord, ...]:
         """One record a request, in order; fewer where ``stop`` said so between two of them."""
-        return one_by_one(requests, self._alone, progress, stop)
+        return one_by_one(requests, lambda request: self._alone(request, stop), progress, stop)
 
     def about(self) -> dict[str, Any]:
         """This machine: its name, system, torch's devices and threads, and the device on which runs are made."""
@@ -107,22 +112,22 @@ class LocalBackend:
             return self._cpu.view(record_id, view)
         return kept.view(view)
 
-    def _alone(self, request: Request) -> AttentionRecord:
+    def _alone(self, request: Request, stop: Stop) -> AttentionRecord | None:
         with self._lock:
-            return self._recovered(request)
+            return self._recovered(request, stop)
 
-    def _recovered(self, request: Request) -> AttentionRecord:
+    def _recovered(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """A run; where the GPU has too little memory a smaller one, then one on the CPU.
 
         Each is begun outside the ``except``, where the failed one's tensors are no longer held by its traceback.
         """
         for smaller in (request, replace(request, relevance=False)):
             try:
-                record = self._run(smaller)
+                record = self._run(smaller, stop)
             except torch.OutOfMemoryError:
                 pass
             else:
-                return record if smaller is request else _noted(record, "memory-smaller")
+                return record if record is None or smaller is request else _noted(record, "memory-smaller")
             self._shelf.clear()
             self._controls.clear()
             gc.collect()
@@ -130,7 +135,8 @@ class LocalBackend:
         if request.model not in CATALOGUE:
             raise MmvizError("memory-own")
         self._cpu = self._cpu or LocalBackend("cpu")
-        return _noted(self._cpu.run([request])[0], "memory-cpu")
+        found = self._cpu.run([request], stop=stop)
+        return _noted(found[0], "memory-cpu") if found else None
 
     def _model(self, name: str) -> Model:
         if name not in self._models:
@@ -145,87 +151,113 @@ class LocalBackend:
             self._controls = {(name, seed): model}
         return self._controls[name, seed]
 
-    def _run(self, request: Request) -> AttentionRecord:
-        seeds = [change.seed for change in request.changes if isinstance(change, Randomise)]
-        model = self._shuffled(request.model, seeds[-1]) if seeds else self._model(request.model)
+    def _model_for(self, request: Request, changes: Sequence[Change]) -> Model:
+        """The model that is asked for, its weights shuffled where a change wants that."""
+        seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, Randomise)]
+        return self._shuffled(request.model, seeds[-1]) if seeds else self._model(request.model)
+
+    def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
+        """The record of one request; None where ``stop`` ended its sweep."""
+        changes = request.changes
+        model = self._model_for(request, ())
         torch.manual_seed(request.seed)
         clock = [time.perf_counter()]
-        prepared = model.prepare(_without(request))
+        ready = prepared(model, request.sample, changes, request.seed)
         clock.append(time.perf_counter())
-        uniform = _uniform if any(isinstance(change, Uniform) for change in request.changes) else None
-        listen = model.listen
-        with (
-            torch.set_grad_enabled(request.relevance),
-            capture(model.module, expected=listen.modules if listen else (), replace=uniform) as seen,
-        ):
-            logits = model(prepared.tensors)
-        probabilities = logits.detach().float().softmax(-1).cpu().numpy()
+        if request.maps:
+            found = self._watched(model, ready, request, clock)
+        else:
+            with torch.no_grad(), altered(model, changes):
+                logits = model(ready.tensors)
+            found = AttentionRecord(uuid.uuid4().hex, _tokens(ready), (), (), {"routes": [], "parity": None})
+            found = replace(found, answers=_answers(model, logits), notices=ready.notices)
+            clock.append(time.perf_counter())
         clock.append(time.perf_counter())
-        taken = seen.record(prepared.streams)
-        if taken.is_long:
-            self._shelf.put(taken.id, Kept(seen))
-        relevant = _relevance(seen, logits, taken) if request.relevance else None
-        clock.append(time.perf_counter())
-        order = np.argsort(-probabilities, kind="stable")
-        stages = ("prepare", "model", "capture")
-        made_by: dict[str, Any] = {
+        stages = ["prepare", "model", "capture"]
+        made: dict[str, Any] = dict(found.made_by)
+        if request.integrated:
+            answer = model.card.answers.index(found.answers[0].label)
+            extra, made["integrated"] = integrated_amounts(model, ready, answer, changes)
+            found = replace(found, integrated=extra, notices=(*found.notices, *_why_not(made["integrated"])))
+            clock.append(time.perf_counter())
+            stages.append("gradients")
+        if request.sweep:
+            variants = [(*changes, *one) for one in request.sweep]
+            swept = sweep(lambda some: self._model_for(request, some), request.sample, variants, request.seed, stop)
+            if swept is None:
+                return None
+            order = [model.card.answers.index(answer.label) for answer in found.answers]
+            found = replace(found, sweep=swept[:, order])
+            clock.append(time.perf_counter())
+            stages.append("sweep")
+        seeds = [change for change in changes if isinstance(change, Randomise)]
+        return replace(found, made_by={
             "model": model.card.id,
             "weights": model.card.weights_digest,
             "trained": model.card.trained and not seeds,
-            "way": model.card.details.get("way"),
-            "changes": [str(change) for change in request.changes],
+            "way": model.card.details.get("way") if request.maps else None,
+            "changes": [str(change) for change in changes],
             "device": self.device,
             "device_name": _device_name(self.device),
-            "dtype": taken.made_by["dtype"],
+            "dtype": "float32",
             "seed": request.seed,
             "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},
             "milliseconds": {
                 name: round((end - start) * 1e3, 2) for name, start, end in zip(stages, clock, clock[1:], strict=False)
             },
-            "routes": taken.made_by["routes"],
-            "parity": taken.made_by["parity"],
-        }
+            **made,
+        })  # fmt: skip
+
+    def _watched(self, model: Model, ready: Prepared, request: Request, clock: list[float]) -> AttentionRecord:
+        """One call of the model while its attention is heard; its end goes onto the ``clock``."""
+        listen, changes = model.listen, request.changes
+        even = uniform if any(isinstance(change, Uniform) for change in changes) else None
+        with (
+            torch.set_grad_enabled(request.relevance),
+            capture(
+                model.module, expected=listen.modules if listen else (), replace=even, off=[places(changes)]
+            ) as seen,
+        ):
+            logits = model(ready.tensors)
+        answers = _answers(model, logits)
+        clock.append(time.perf_counter())
+        taken = seen.record(ready.streams)
+        if taken.is_long:
+            self._shelf.put(taken.id, Kept(seen))
+        notices = [*ready.notices, *taken.notices]
+        found: tuple[NDArray[np.float32], ...] = ()
+        if request.norms and not taken.is_long:
+            try:
+                found = tuple(norms(one) for one in seen.heard())
+            except CaptureError as refusal:
+                notices.append(Notice(refusal.code, refusal.parameters))
         return replace(
-            taken,
-            answers=tuple(Answer(model.card.answers[k], float(probabilities[k])) for k in order),
-            made_by=made_by,
-            notices=(*prepared.notices, *taken.notices),
-            relevance=relevant,
-        )
+            taken, answers=answers, notices=tuple(notices), norms=found,
+            relevance=relevance_rows(seen, logits, taken) if request.relevance else None,
+            made_by={name: taken.made_by[name] for name in ("dtype", "routes", "parity")},
+        )  # fmt: skip
+
+
+def _answers(model: Model, logits: Tensor) -> tuple[Answer, ...]:
+    """All answers, the likeliest first; probabilities in double precision, so that small ones keep their logarithm."""
+    probabilities = logits.detach().double().softmax(-1).cpu().numpy()
+    order = np.argsort(-probabilities, kind="stable")
+    return tuple(Answer(model.card.answers[k], float(probabilities[k])) for k in order)
+
+
+def _tokens(ready: Prepared) -> dict[str, tuple[Token, ...]]:
+    """The streams of a run whose attention was not heard."""
+    streams = ready.streams if isinstance(ready.streams, Mapping) else {"tokens": ready.streams}
+    return {name: as_tokens(tokens) for name, tokens in streams.items()}
+
+
+def _why_not(made: Mapping[str, Any]) -> tuple[Notice, ...]:
+    rest = {name: value for name, value in made.items() if name != "refused"}
+    return (Notice(made["refused"], rest),) if "refused" in made else ()
 
 
 def _noted(record: AttentionRecord, code: str) -> AttentionRecord:
     return replace(record, notices=(*record.notices, Notice(code)))
-
-
-def _relevance(seen: Seen, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:
-    """Relevance for the winning answer; None where the record is too long for it, or the model does not allow it."""
-    if record.is_long:
-        return None
-    try:
-        return seen.relevance(logits[int(logits.argmax())])
-    except CaptureError as refusal:
-        if refusal.code in ("relevance-graph", "flow-streams"):
-            return None
-        raise
-
-
-def _without(request: Request) -> Sample:
-    """The sample without the modalities that the request drops."""
-    dropped = {change.modality for change in request.changes if isinstance(change, Drop)}
-    sample = request.sample
-    return replace(
-        sample,
-        image=None if Modality.IMAGE in dropped else sample.image,
-        text=None if Modality.TEXT in dropped else sample.text,
-        audio=None if Modality.AUDIO in dropped else sample.audio,
-    )
-
-
-def _uniform(weights: Tensor) -> Tensor:
-    """The same weight for every key that had any."""
-    allowed = (weights > 0).to(weights.dtype)
-    return allowed / allowed.sum(-1, keepdim=True)
 
 
 def _shuffle(module: torch.nn.Module, seed: int) -> None:

@@ -1,0 +1,103 @@
+"""Integrated gradients of an answer, token by token, where tokens enter the layers that attend; by captum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmviz.types import CaptureError
+
+STEPS = 32
+"""Points on the straight line from nothing to the input, by Gauss and Legendre; and again on both halves of a stretch
+of it where they do not add up."""
+HALVINGS = 5
+GAP = 0.01
+"""How far the amounts may be from adding up, as a share of what they add up to, or of `LEAST` where that is more."""
+LEAST = 0.1
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """``amounts`` float32 ``[token]``, signed; ``total``: how far the log-probability rises from the baseline to the
+    input, which the amounts add up to but for ``gap``; ``steps``: points that were looked at."""
+
+    amounts: NDArray[np.float32]
+    total: float
+    gap: float
+    steps: int
+
+
+def tokens_entering(module: nn.Module, path: str, run: Callable[[], Any]) -> Tensor:
+    """What the part at ``path`` gives in one ``run``: the tokens, ``[row, token, width]``.
+
+    Raises ``CaptureError`` (``integrated-place``) where it gives anything else.
+    """
+    found: list[Any] = []
+
+    def keep(output: Any) -> None:
+        found.append(output.clone() if isinstance(output, Tensor) else output)  # the model may write over its own
+
+    with _hooked(module, path, keep), torch.no_grad():
+        run()
+    if len(found) != 1 or not isinstance(found[0], Tensor) or found[0].dim() != 3:
+        raise CaptureError("integrated-place", path=path)
+    return found[0].detach()
+
+
+def integrated(
+    module: nn.Module, path: str, run: Callable[[int], Tensor], answer: int, tokens: Tensor, baseline: Tensor,
+    rows: int = 1,
+) -> Integrated:  # fmt: skip
+    """Integrated gradients of the log-probability of ``answer``, from ``baseline`` to ``tokens`` ``[1, token, width]``.
+
+    Formula: ``(x - x0) . integral of dlog p / dx (x0 + t (x - x0)) dt`` over t from 0 to 1, summed over the width of
+    each token; `STEPS` points, and more where the answer turns sharply. ``run(n)`` gives logits ``[n, answer]`` of n
+    rows of the same input, in which what the part at ``path`` gives is then replaced; ``rows`` at a time.
+    Source: Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks", section 3; completeness,
+    section 3, is what ``gap`` measures. Raises ``CaptureError`` (``integrated-graph``) where no gradients reach it.
+    """
+
+    def log_probability(x: Tensor) -> Tensor:
+        with _hooked(module, path, lambda _: x.clone()):  # a copy for the same reason
+            return run(len(x)).double().log_softmax(-1)[:, answer]
+
+    def stretch(start: Tensor, end: Tensor, allowed: float, halvings: int) -> tuple[Tensor, float, int]:
+        """Amounts from ``start`` to ``end``, their gap and the points looked at."""
+        amounts, gap = method.attribute(
+            end, baselines=start, n_steps=STEPS, internal_batch_size=rows, return_convergence_delta=True
+        )
+        if not abs(float(gap)) > allowed or halvings == 0:
+            return amounts[0].double().sum(-1), float(gap), STEPS
+        middle = (start + end) / 2
+        first = stretch(start, middle, allowed / 2, halvings - 1)
+        second = stretch(middle, end, allowed / 2, halvings - 1)
+        return first[0] + second[0], first[1] + second[1], STEPS + first[2] + second[2]
+
+    with torch.enable_grad():
+        there = tokens.clone().requires_grad_()
+        reached = log_probability(there)[0]
+        if not reached.requires_grad or torch.autograd.grad(reached, there, allow_unused=True)[0] is None:
+            raise CaptureError("integrated-graph", path=path)
+        with torch.no_grad():
+            total = float(reached - log_probability(baseline)[0])
+        method = IntegratedGradients(log_probability)
+        amounts, gap, steps = stretch(baseline, tokens, GAP * max(abs(total), LEAST), HALVINGS)
+    return Integrated(amounts.float().cpu().numpy(), total, gap, steps)
+
+
+@contextmanager
+def _hooked(module: nn.Module, path: str, change: Callable[[Any], Any]) -> Iterator[None]:
+    """While it lasts, the part at ``path`` gives what ``change`` makes of its output (None: as it is)."""
+    handle = module.get_submodule(path).register_forward_hook(lambda *call: change(call[-1]))
+    try:
+        yield
+    finally:
+        handle.remove()
