@@ -11,9 +11,9 @@ from stand_ins import Voices
 
 from mmviz.models.wordings import FAMILIES, RELATIONS
 from mmviz.training.art import concepts, load_line_drawings, load_sprites, styles
-from mmviz.training.data import Encoder, Recipe, Stream
+from mmviz.training.data import Encoder, Recipe, Stream, _asked_together
 from mmviz.training.labels import owners, picture_arrays, sound_arrays
-from mmviz.training.questions import Asker, Question, related, stands
+from mmviz.training.questions import APART, Asker, Question, related, stands
 from mmviz.training.scenes import Scene, Thing, compose, inked, warped_drawing
 from mmviz.training.sounds import compose_sound
 from mmviz.training.trios import Trio, World
@@ -250,3 +250,24 @@ def test_scenes_keep_their_truth(world: World) -> None:
     for number, thing in enumerate(scene.things, start=1):
         rows, columns = np.nonzero(scene.cover == number)
         assert thing.box[0] == columns.min() / 160 and thing.box[3] == (rows.max() + 1) / 160
+
+
+def test_what_is_spoken_says_nothing_of_a_picture_that_is_asked_for_alone(world: World) -> None:
+    rng = np.random.default_rng(12)
+
+    def named(*families: str) -> float:
+        trios = [world.trio(rng, families) for _ in range(120)]
+        return sum(trio.sound.word in [thing.word for thing in trio.scene.things] for trio in trios) / len(trios)
+
+    assert named("name", "heard", "rel", "mask") < 0.1
+    assert 0.35 < named("seen", "there", "said") < 0.7
+
+
+def test_questions_of_one_scene_are_all_apart_or_none(world: World, encoder: Encoder) -> None:
+    rng = np.random.default_rng(13)
+    odds = np.arange(1.0, len(FAMILIES) + 1) / sum(range(1, len(FAMILIES) + 1))
+    drawn = [_asked_together(rng, 4, odds) for _ in range(4000)]
+    assert all(len({family in APART for family in families}) == 1 for families in drawn)
+    counted = Counter(family for families in drawn for family in families)
+    for family, share in zip(FAMILIES, odds, strict=True):
+        assert counted[family] / (4 * len(drawn)) == pytest.approx(share, abs=0.025)

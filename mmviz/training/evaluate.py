@@ -10,17 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmviz.analysis.select import Way, looked
 from mmviz.backends import Backend
+from mmviz.evidence import effect_of, ways_of
 from mmviz.models.trio import SECONDS_A_FRAME
-from mmviz.models.wordings import FAMILIES
+from mmviz.models.wordings import FAMILIES, NEEDS
 from mmviz.training.questions import BUSY_SCENES, Question
 from mmviz.training.trios import Trio, World
-from mmviz.types import AttentionRecord, Change, Picture, PixelBox, Request, Sample, Seconds, Sound
+from mmviz.types import AttentionRecord, Change, Modality, Picture, PixelBox, Request, Sample, Seconds, Sound
 
 OWN_SCENES = {"name": 1, "mask": 2}
 """Families whose pointing is measured in their own scenes of one and two things."""
+SPARE = 0.15
+DEAR = ("value", "integrated")
 SPEECH_FAMILIES = ("heard", "said", "seen", "relheard")
 
 
@@ -51,6 +55,16 @@ class Score:
 
     def add(self, hit: bool, chance: float) -> None:
         self.hits, self.of, self.chance = self.hits + hit, self.of + 1, self.chance + chance
+
+
+@dataclass(frozen=True)
+class EffectScore:
+    """``rate`` of trios in which the modality that is not needed has the smallest share of the effect, and less than
+    `SPARE`; mean ``shares`` by modality."""
+
+    spare: str
+    rate: float
+    shares: dict[str, float]
 
 
 @dataclass
@@ -104,22 +118,23 @@ def accuracy(
 
 def pointing(
     backend: Backend, model: str, world: World, seed: int, count: int, ways: Sequence[Way] | None = None,
-    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
+    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None, is_dear: bool = False,
 ) -> dict[str, Pointing]:  # fmt: skip
     """Pointing from the answer token, by way of looking (None: every layer's mean, every head, rollout, relevance)
-    and family; under ``energy`` the loudest frame instead."""
+    and family; under ``energy`` the loudest frame instead. ``is_dear``: of the ways that take long instead, ``value``
+    (norms of the last layer) and ``integrated`` gradients."""
     table: dict[str, Pointing] = {"energy": Pointing()}
     for family in FAMILIES:
         for case in cases(world, seed, family, count, busy=True):
-            (record,) = backend.run([Request(model, case.sample, changes, relevance=True)])
+            asked = Request(model, case.sample, changes, relevance=not is_dear, norms=is_dear, integrated=is_dear)
+            (record,) = backend.run([asked])
             boxes, others = targets(case)
             spoken = speaks(case)
             tokens = record.streams[record.maps[-1].keys]
             if spoken:
                 table["energy"].audio.setdefault(family, Score()).add(*_loudest(case))
-            for way in ways or all_ways(record):
-                amounts = looked(record, way, 0, "from", record.relevance)
-                entry = table.setdefault(str(way), Pointing())
+            for way, amounts in _amounts(record, ways, is_dear).items():
+                entry = table.setdefault(way, Pointing())
                 if boxes:
                     patches = [k for k, token in enumerate(tokens) if isinstance(token.where, PixelBox)]
                     best = tokens[patches[int(np.argmax(amounts[patches]))]].where
@@ -134,6 +149,35 @@ def pointing(
                     entry.audio.setdefault(family, Score()).add(_in_time(moment, case), _time_share(case))
             tick()
     return table
+
+
+def _amounts(record: AttentionRecord, ways: Sequence[Way] | None, is_dear: bool) -> dict[str, NDArray[np.float64]]:
+    """What the answer token gives to every token, by way of looking."""
+    if is_dear:
+        found = ways_of(record)
+        return {way: found[way] for way in DEAR}
+    return {str(way): looked(record, way, 0, "from", record.relevance) for way in ways or all_ways(record)}
+
+
+def effects(
+    backend: Backend, model: str, world: World, seed: int, count: int, tick: Callable[[], None] = lambda: None
+) -> dict[str, EffectScore]:
+    """The effect of the modalities by family, see `mmviz.analysis.effect`, on trios as in training; of those families
+    that need one modality beside the text."""
+    found: dict[str, EffectScore] = {}
+    for family in (family for family in FAMILIES if len(NEEDS[family]) == 1):
+        (needed,) = NEEDS[family]
+        spare = Modality.AUDIO if needed == Modality.IMAGE else Modality.IMAGE
+        shares = []
+        for case in cases(world, seed, family, count, busy=False):
+            effect = effect_of(backend, Request(model, case.sample))
+            assert effect is not None
+            shares.append(effect.shares)
+            tick()
+        hits = sum(one[spare] == min(one.values()) and one[spare] < SPARE for one in shares)
+        means = {str(modality): float(np.mean([one[modality] for one in shares])) for modality in shares[0]}
+        found[family] = EffectScore(str(spare), hits / count, means)
+    return found
 
 
 def all_ways(record: AttentionRecord) -> list[Way]:

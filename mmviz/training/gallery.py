@@ -67,9 +67,9 @@ GALLERY = (
            answers=("yes",)),
     Wanted("mask", "A word to fill in", "One of two things is named; what is the other?", "mask", 2),
     Wanted("count", "Things to count", "How many things are in the picture?", "count", 3),
-    Wanted("wrong-place", "A place, five things", "A crowded picture: the model gets this one wrong.", "rel", 5,
+    Wanted("wrong-place", "A place, five things", "A crowded picture, in which the model often errs.", "rel", 5,
            right=False),
-    Wanted("wrong-spoken", "A voice, five things", "A crowded picture and a voice: the model gets this one wrong.",
+    Wanted("wrong-spoken", "A voice, five things", "A crowded picture and a voice, where the model often errs.",
            "relheard", 5, right=False),
 )  # fmt: skip
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import recording
-from mmviz.inputs import make_sample
+from mmviz.trios import gallery_in
 from mmviz.types import Request, Sample
 
 
 def gallery_samples(folder: Path) -> dict[str, Sample]:
     """The trios in the gallery's ``folder``, by id."""
-    return {
-        entry["id"]: make_sample(
-            image=folder / entry["image"] if entry["image"] else None, text=entry["question"],
-            audio=folder / entry["audio"] if entry["audio"] else None,
-        )
-        for entry in json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
-    }  # fmt: skip
+    return {trio.id: trio.sample() for trio in gallery_in(folder)}
 
 
 def record_gallery(folder: Path, backend: Backend) -> None:

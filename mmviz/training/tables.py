@@ -11,9 +11,9 @@ import numpy as np
 
 from mmviz.analysis.select import Way, looked
 from mmviz.backends import Backend
-from mmviz.models.wordings import FAMILIES
+from mmviz.models.wordings import FAMILIES, NEEDS
 from mmviz.training.art import concepts, styles
-from mmviz.training.evaluate import OWN_SCENES, Pointing, accuracy, cases, pointing
+from mmviz.training.evaluate import DEAR, OWN_SCENES, Pointing, accuracy, cases, effects, pointing
 from mmviz.training.speech import default_cache, open_or_build
 from mmviz.training.trios import World
 from mmviz.types import Randomise, Request
@@ -56,17 +56,28 @@ def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> d
         }
     table = pointing(backend, model, places["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
     best = max((w for w in table if w.startswith("head")), key=lambda w: min(_both(table[w])))
-    shown = list(dict.fromkeys([way, *(w for w in table if w.startswith("mean")), best, "rollout", "relevance"]))
+    table |= pointing(
+        backend, model, places["unseen scenes"], SEED, _fewer(count), is_dear=True, tick=lambda: tick("dear ways")
+    )
+    means = [w for w in table if w.startswith("mean")]
+    shown = list(dict.fromkeys([way, *means, best, "rollout", "relevance", *DEAR]))
     result["pointing"] = {w: _plain(table[w]) for w in shown}
     result["energy"] = {"audio": table["energy"].total("audio").rate}
     shuffled = (Randomise(SHUFFLES[0]),)
     control = pointing(
-        backend, model, places["unseen scenes"], SEED, max(20, count // 4), [Way.parse(way)], shuffled,
+        backend, model, places["unseen scenes"], SEED, _fewer(count), [Way.parse(way)], shuffled,
         tick=lambda: tick("shuffled weights"),
     )  # fmt: skip
+    scores = effects(backend, model, places["unseen scenes"], SEED, count, tick=lambda: tick("effect"))
+    result["effect"] = {family: vars(score) for family, score in scores.items()}
     result["milliseconds"] = milliseconds(backend, model, places["unseen scenes"])
     result["shuffled"] = {**_plain(control[way]), "spearman": _likeness(backend, model, places["unseen scenes"], way)}
     return result
+
+
+def _fewer(count: int) -> int:
+    """So many trios a family for what takes long."""
+    return max(20, count // 4)
 
 
 def milliseconds(backend: Backend, model: str, world: World) -> dict[str, float]:
@@ -152,6 +163,12 @@ def markdown(result: dict[str, Any]) -> str:
     for family in families:
         cells = (row["families"][modality].get(family) for modality in ("image", "audio"))
         lines.append(f"| {family} | " + " | ".join("" if cell is None else f"{cell:.2f}" for cell in cells) + " |")
+    lines += ["", "| effect by family | not needed | it has the smallest share, below 0.15 | picture | words | sound |",
+              "|---|---|---|---|---|---|"]  # fmt: skip
+    names = {"image": "picture", "text": "words", "audio": "sound"}
+    for family, row in result["effect"].items():
+        shares = " | ".join(f"{row['shares'][modality]:.2f}" for modality in names)
+        lines.append(f"| {family} | {names[row['spare']]} | {row['rate']:.2f} | {shares} |")
     return "\n".join(lines)
 
 
@@ -159,4 +176,5 @@ def trials(count: int, choose: bool) -> int:
     """How many trios will be run, for a progress bar."""
     if choose:
         return count * len(FAMILIES)
-    return count * len(FAMILIES) * 4 + max(20, count // 4) * len(FAMILIES)
+    alone = sum(len(needed) == 1 for needed in NEEDS.values())
+    return (count * 4 + 2 * _fewer(count)) * len(FAMILIES) + count * alone
