@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.effect import Absent
 from mmviz.analysis.modality import ModalityMatrix, matrix_of_sums, modality_matrix
 from mmviz.analysis.select import Direction, Way, looked, map_number, weights
 from mmviz.analysis.views import view_of
+from mmviz.evidence import answering, effect_of
 from mmviz.inputs import make_sample
-from mmviz.io import from_bytes, place, to_bytes
-from mmviz.texts import sentence
+from mmviz.io import from_bytes, to_bytes
+from mmviz.models import CATALOGUE
 from mmviz.types import (
     AttentionRecord,
     CaptureError,
@@ -25,7 +27,6 @@ from mmviz.types import (
     Columns,
     LongMap,
     MmvizError,
-    Modality,
     Request,
     Rollout,
     Rows,
@@ -44,12 +45,16 @@ class Run:
 
     sample: Sample
     record: AttentionRecord
-    kept: Callable[[View], NDArray[np.float32]] | None = None
-    """Answers views of a record without all its weights, where it was made."""
+    backend: Backend | None = None
+    """Where it was made: there views are answered of a record without all its weights, and variants are run."""
+    request: Request | None = None
+    """What was asked for."""
 
     def __post_init__(self) -> None:
         if self.record.batch is not None:
             raise CaptureError("run-batch", count=self.record.batch)
+        if not self.record.maps:
+            raise MmvizError("run-unreadable")
         try:  # the way of looking that a record names is one that it has
             if self.way.layer is not None:
                 map_number(self.record, self.way)
@@ -66,9 +71,9 @@ class Run:
         is_long = self.record.is_long if isinstance(view, Rollout) else isinstance(self.record.maps[view.map], LongMap)
         if not is_long:
             return view_of(self.record, view)
-        if self.kept is None:
+        if self.backend is None:
             raise MmvizError("view-gone")
-        return self.kept(view)
+        return self.backend.view(self.record.id, view)
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -84,8 +89,7 @@ class Run:
     @property
     def asker(self) -> int:
         """Index of the query that answers: the first special token, else the first token."""
-        asking = self.record.streams[self.record.maps[-1].queries]
-        return next((k for k, token in enumerate(asking) if token.modality is Modality.OTHER), 0)
+        return answering(self.record)
 
     def attention(
         self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
@@ -151,43 +155,40 @@ class Run:
             return matrix_of_sums(given, queries, keys)
         return modality_matrix(weights(self.record, seen), queries, keys)
 
+    def effect(self, absent: Absent = "learned", backend: Backend | None = None) -> dict[str, float]:
+        """What the answer depends on: exact Shapley values of the three modalities in its log-probability.
+
+        ``{"image", "text", "audio", "total"}``, in nats; a modality that was not given has 0, and the three add up to
+        the total, which is the way from nothing to everything. ``absent``: what taking away means, ``learned`` (the
+        model's own way to be without), or the ``mean``, a ``blur`` or ``noise`` in the place of what was there. See
+        `mmviz.analysis.effect`. ``backend``: where to run it (None: where this run was made, else this machine).
+        Raises ``MmvizError``: ``effect-model`` where the model is not to be had there with the same weights, and
+        whatever the model says to a modality that is missing.
+        """
+        request = self.asked()
+        found = effect_of(backend or self.backend or _local(), request, absent)
+        assert found is not None  # nobody stops it
+        return {**{str(modality): value for modality, value in found.phi.items()}, "total": found.total}
+
+    def asked(self) -> Request:
+        """The request behind this run; of a run from a file one that would give it again."""
+        if self.request is not None:
+            return self.request
+        made = self.record.made_by
+        if made.get("changes") or made.get("model") not in CATALOGUE:
+            raise MmvizError("effect-model", model=made.get("model"))
+        card = next(card for card in _local().models() if card.id == made["model"])
+        if card.weights_digest != made.get("weights"):
+            raise MmvizError("effect-model", model=made["model"])
+        return Request(card.id, self.sample, seed=made.get("seed", 0))
+
     def summary(self) -> dict[str, Any]:
         """Plain values: answer (None where there is none), probabilities, tokens and their places, attention of the
-        answer token, modality matrix, notices, made_by."""
-        by_modality = {
-            modality: [
-                k for k, token in enumerate(self.tokens) if token.modality is modality and token.where is not None
-            ]
-            for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
-        }
-        is_exact = self.is_exact
-        attention = self.attention() if is_exact else self.about()
-        matrix = self.matrix()
-        return {
-            "answer": self.record.answers[0].label if self.record.answers else None,
-            "probabilities": {answer.label: answer.probability for answer in self.record.answers},
-            "tokens": {
-                "image": [place(self.tokens[k].where) for k in by_modality[Modality.IMAGE]],
-                "text": [
-                    {"label": self.tokens[k].label, **place(self.tokens[k].where)} for k in by_modality[Modality.TEXT]
-                ],
-                "audio": [place(self.tokens[k].where) for k in by_modality[Modality.AUDIO]],
-            },
-            "attention": {
-                "query": self.tokens[self.asker].label,
-                "method": str(self.way) if is_exact else f"{self.way}, means over bins",
-                **{str(modality): [float(attention[k]) for k in found] for modality, found in by_modality.items()},
-            },
-            "modality_matrix": {
-                "queries": [str(modality) for modality in matrix.queries],
-                "keys": [str(modality) for modality in matrix.keys],
-                "sums": matrix.sums.tolist(),
-                "per_token": matrix.per_token.tolist(),
-                "ratio": matrix.ratio.tolist(),
-            },
-            "notices": [str(notice) for notice in (*self.sample.notices, *self.record.notices)],
-            "made_by": dict(self.record.made_by),
-        }
+        answer token, modality matrix, effect (None where the model cannot be run again, or cannot do without a
+        modality), notices, made_by."""
+        from mmviz.report.summary import summary_of
+
+        return summary_of(self)
 
     def png(
         self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
@@ -195,45 +196,9 @@ class Run:
     ) -> bytes:  # fmt: skip
         """One picture to show, 1600 x 900 PNG: `attention` on the inputs, its scale from 0 to ``scale_max`` (None: the
         largest amount shown)."""
-        from mmviz.figures.paper import png
-        from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+        from mmviz.report.picture import picture_of
 
-        image, sound, made = self.sample.image, self.sample.audio, self.record.made_by
-        is_exact = self.is_exact
-        amounts = (self.attention if is_exact else self.about)(way, token, direction)
-        asking, asked = self._sides(way or self.way)
-        lit, chosen = (asked, asking) if direction == "from" else (asking, asked)
-        return png(
-            picture=image.pixels if image else None,
-            size=(image.width, image.height) if image else None,
-            text=self.sample.text,
-            wave=sound.wave if sound else None,
-            rate=sound.rate if sound else SAMPLE_RATE,
-            mel=log_mel(sound.wave) if sound else None,
-            hop_seconds=HOP / SAMPLE_RATE,
-            tokens=lit,
-            chosen_from=chosen,
-            amounts=amounts,
-            scale_max=scale_max or float(amounts.max()) or 1.0,
-            answers=self.record.answers,
-            title=self._title(),
-            caption=sentence("figure-caption", model=made["model"], device=made.get("device_name", made.get("device"))),
-            way=(way or self.way).words() if is_exact else sentence("way-about", way=(way or self.way).words()),
-            direction=direction,
-            token=self.asker if token is None else token,
-        )
-
-    def _sides(self, way: Way) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
-        """The tokens that ask and those that are asked."""
-        number = len(self.record.maps) - 1 if way.layer is None else map_number(self.record, way)
-        found = self.record.maps[number]
-        return self.record.streams[found.queries], self.record.streams[found.keys]
-
-    def _title(self) -> str:
-        if not self.record.answers:
-            return sentence("figure-no-answers")
-        best = self.record.answers[0]
-        return sentence("figure-title", answer=best.label, probability=best.probability)
+        return picture_of(self, way, token, direction, scale_max)
 
     def to_html(self) -> str:
         """The linked viewer with this run inside: one HTML document that opens from disk and needs no network."""
@@ -301,5 +266,6 @@ def run_sample(
 ) -> Run:  # fmt: skip
     """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
     backend = _remote(backend) if isinstance(backend, str) else backend or _local()
-    (record,) = backend.run([Request(model, sample, changes, seed, relevance)])
-    return Run(sample, record, partial(backend.view, record.id))
+    request = Request(model, sample, changes, seed, relevance)
+    (record,) = backend.run([request])
+    return Run(sample, record, backend, request)

@@ -84,6 +84,21 @@ SENTENCES: dict[str, str] = {
     "text-surrogate": "The text holds half a character (a lone surrogate) at place {place:,}. Type that part again.",
     "text-invisible": "Characters in the text that nobody can see, such as zero-width or direction marks: {count:,}. "
     "They are shown in their places.",
+    # trios in files
+    "trios-folder": "There is no folder {name} that mmviz may look into. Give the path of the folder of the trios.",
+    "trios-empty": "The folder {name} holds no trios: neither a trios.json that lists some, nor pictures, sounds and "
+    "texts such as cat1.png, cat1.wav and cat1.txt. Put them there and try again.",
+    "trios-list": "The file trios.json is no list of trios ({why}). Repair it and try again.",
+    "trios-entry": "In trios.json, {key} of trio {number} is of type {kind}, not a string. Put it in quotation marks.",
+    "trios-nothing": "The trio {name} has neither picture nor text nor sound. Give it one, or take it out.",
+    "trios-twice": "Two trios are called {name}. Give each a name of its own.",
+    "trios-same": "The files {one} and {other} are the same part of one trio. Take one away.",
+    "trios-file": "The trio {trio} names a file {file} that is not in its folder. Check the name.",
+    "trios-outside": "The trio {trio} names {file}, which leads out of its folder. Put the file into the folder.",
+    "trios-text": "The file {name} holds no text in UTF-8 of at most {limit:,} characters. Save it as such.",
+    "trios-many": "The folder holds {count:,} trios; mmviz takes at most {limit:,} at once. Make several folders.",
+    "effect-infinite": "The model finds an answer impossible, or gives none (a probability of 0 or not a number), so "
+    "its effect cannot be measured.",
     # models
     "text-cut": "The question is longer than the {limit} word pieces this model reads; the rest was left out.",
     "sound-cut": "The sound is {seconds:.1f} s long; this model hears the first {limit:.0f} s of it.",
@@ -99,6 +114,17 @@ SENTENCES: dict[str, str] = {
     "model-unknown": "There is no model called {model!r}. Known models: {known}.",
     "model-needs-text": "The model {model} reads words only, so it needs a text with at least one word.",
     "own-spec": "{spec!r} does not name a factory. Write package.module:factory, such as my_models:make.",
+    "own-embedding": "The model has no part {path!r} where tokens could enter. Name one of its modules.",
+    "hide-model": "Single tokens cannot be taken out of {model}. Choose mean, blur or noise for what absent means.",
+    "effect-model": "The effect cannot be measured: {model} is not to be had here with the weights of this run. "
+    "Run it again.",
+    "head-missing": "There is no head {head} in attention {map} (both count from 0); {count} attentions were heard.",
+    "head-batch": "Heads were switched off for {count} samples, but attention was heard with a batch of {batch}.",
+    "norms-projection": "Value-weighted attention is left out: no linear map was seen to follow the heads of {name}.",
+    "integrated-place": "Integrated gradients are left out: {path} does not give tokens [1, token, width] once a call.",
+    "integrated-graph": "Integrated gradients are left out: no gradients reach what {path} gives from the answer.",
+    "integrated-model": "Integrated gradients are left out: where tokens enter {model} is not known. "
+    "Name the place: Yours(embedding=...).",
     "weights-missing": "The folder {folder} holds no weights.safetensors. Name a folder that mmviz train wrote.",
     "weights-unreadable": "{name} holds no weights of trio, or is damaged. Train or download them again.",
     "own-missing": "There is no module {module}; the working directory ({folder}) and what is installed were searched. "
@@ -230,6 +256,7 @@ SENTENCES: dict[str, str] = {
     "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows where information was routed, "
     "not why the answer was given.",
+    "audit-progress": "Judging trios: {done} of {of}",
     "doctor-machine": "{name} on {system}; devices: {devices}; runs go to {device}; {threads} torch threads.",
     "doctor-columns": "Heads x queries x keys, precision, route, largest difference to eager attention in float64, and "
     "how far attention times values is from the output:",
@@ -291,3 +318,8 @@ def visible(text: str, start: int = 0, end: int | None = None, pictures: bool = 
 def count_invisible(text: str) -> int:
     """How many characters of ``text`` `visible` would replace."""
     return sum(found["hidden"] is not None for found in _NOT_SEEN.finditer(text))
+
+
+def one_line(text: str) -> str:
+    """``text`` so that it can be printed anywhere: nothing hidden, no half characters, no line ends."""
+    return " ".join(visible(text.encode("utf-8", "replace").decode()).split())

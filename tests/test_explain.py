@@ -75,7 +75,9 @@ def test_the_command_writes_json_npz_and_png(
     )
     assert code == 0 and "answer:" in capsys.readouterr().out
     summary = json.loads(out["json"].read_text())
-    assert mmviz.Run.load(out["npz"]).summary() == summary
+    saved = mmviz.Run.load(out["npz"])  # it is not run again unless that is asked for
+    assert saved.summary() == summary | {"effect": None}
+    assert saved.effect() == pytest.approx(summary["effect"], abs=1e-6)
     with Image.open(out["png"]) as picture:
         assert picture.size == (1600, 900)
         colours = len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0))

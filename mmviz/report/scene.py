@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,13 @@ from mmviz.figures.words import pieces
 from mmviz.inputs.mel import log_mel
 from mmviz.report.about import about_header, sound_header, stream_header
 from mmviz.report.asking import asked_for, edges_of, is_long
+from mmviz.report.run import Run
 from mmviz.texts import visible
 from mmviz.types import (
     AttentionRecord,
     LongMap,
     MmvizError,
     Modality,
-    Sample,
-    View,
     Zoom,
 )
 from mmviz.viewer.codes import encode as to_codes
@@ -46,18 +45,6 @@ Source = Literal["whole", "kept", "overview"]
 """All weights are here; rows and windows can be had where the run was made; or they cannot."""
 
 
-class Run(Protocol):
-    """What a scene needs of an `mmviz.Run`."""
-
-    @property
-    def sample(self) -> Sample: ...
-    @property
-    def record(self) -> AttentionRecord: ...
-    @property
-    def kept(self) -> object | None: ...
-    def view(self, view: View) -> NDArray[np.float32]: ...
-
-
 class Scene:
     """What the viewer shows of ``run``. Made once, it answers `to_bytes` as often as the viewer asks.
 
@@ -69,7 +56,7 @@ class Scene:
         self.run = run
         self.record = run.record
         self._planes: dict[str, dict[str, Section]] = {}
-        self.source: Source = "whole" if not self.record.is_long else "kept" if run.kept else "overview"
+        self.source: Source = "whole" if not self.record.is_long else "kept" if run.backend else "overview"
 
     @cached_property
     def start(self) -> dict[str, Any]:

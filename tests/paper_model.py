@@ -1,0 +1,61 @@
+"""A model of three modalities whose effects are known on paper, and tokens for it.
+
+Every modality that is there brings one token with a number: picture 2, text 1, sound -1. Two heads attend evenly to
+all tokens; head 0 brings `HEADS[0]`, head 1 `HEADS[1]`, whatever it attends to. The logits are ``[z, 0]`` with z the
+sum of the numbers that are there and of what the heads bring, so that the probability of "yes" is the logistic
+function of z.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmviz.models import Prepared
+from mmviz.types import Card, Modality, Sample, Token
+
+NUMBERS = {Modality.IMAGE: 2.0, Modality.TEXT: 1.0, Modality.AUDIO: -1.0}
+HEADS = (1.5, -0.5)
+
+
+class PaperHeads(nn.Module):
+    """Two heads with even weights over values that are all the same."""
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        weights = torch.softmax(torch.zeros(1, len(HEADS), 1, numbers.shape[1]), -1)
+        values = torch.tensor(HEADS)[None, :, None, None].expand(1, -1, numbers.shape[1], 1)
+        return (weights @ values)[0, :, 0, 0]
+
+
+class PaperNet(nn.Module):
+    """Numbers in, two logits out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = PaperHeads()
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        return torch.stack([numbers.sum() + self.heads(numbers).sum(), torch.zeros(())])
+
+
+class Paper:
+    """The net as a model of mmviz. It runs one sample at a time."""
+
+    listen = None
+
+    def __init__(self) -> None:
+        self.module = PaperNet().eval()
+        self.card = Card("paper", "paper", "Known on paper.", True, ("yes", "no"), "none")
+
+    def prepare(self, sample: Sample) -> Prepared:
+        there = dict(zip(NUMBERS, (sample.image, sample.text, sample.audio), strict=True))
+        own = [modality for modality, part in there.items() if part is not None]
+        tokens = [Token(Modality.OTHER, "answer"), *(Token(modality, str(modality)) for modality in own)]
+        numbers = torch.tensor([[0.0, *(NUMBERS[modality] for modality in own)]])
+        return Prepared(numbers, {"query": tokens[:1], "keys": tokens})
+
+    def __call__(self, tensors: Any) -> Tensor:
+        found: Tensor = self.module(tensors)
+        return found
