@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from mmviz.app.gallery import load_gallery
 from mmviz.backends import wire
 from mmviz.backends.remote import RemoteBackend
 from mmviz.doctor import examine
+from mmviz.trios import load_gallery
 from mmviz.types import MmvizError, Request
 
 PORT = 8_699

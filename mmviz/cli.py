@@ -1,4 +1,4 @@
-"""The command line: ``mmviz app | explain | serve | train | evaluate | doctor | models``."""
+"""The command line: ``mmviz app | explain | audit | serve | train | evaluate | doctor | models``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mmviz import launch
-from mmviz.backends.token import read_token
+from mmviz import audit, launch
+from mmviz.options import MODEL, add_where, backend_of, own, write
 from mmviz.texts import sentence
 from mmviz.types import MmvizError
-
-if TYPE_CHECKING:
-    from mmviz.backends import Backend
-    from mmviz.backends.local import LocalBackend
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,21 +38,21 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--image", metavar="FILE", help="PNG, JPEG, WebP or GIF")
     explain.add_argument("--text", metavar="TEXT", help="the question")
     explain.add_argument("--audio", metavar="FILE", help="WAV, FLAC, OGG, MP3, M4A, AAC or WebM")
-    explain.add_argument(
-        "--model", default="trio", help="trio, toy, MODULE:FACTORY of your own, or a folder of mmviz train"
-    )
-    explain.add_argument("--backend", metavar="URL", help="where it runs: the address of an mmviz serve")
-    explain.add_argument("--token-file", type=Path, metavar="FILE", help="the token of that backend")
+    add_where(explain)
     explain.add_argument("--json", metavar="FILE", help="write the summary (- for standard output)")
     explain.add_argument("--npz", metavar="FILE", help="write the whole run")
     explain.add_argument("--png", metavar="FILE", help="write one picture to show")
     explain.add_argument("--html", metavar="FILE", help="write the linked viewer with this run, one file to open")
     explain.set_defaults(run=_explain)
+    audit.add(commands)
 
     train = commands.add_parser("train", help="train the bundled model (resumes what the folder holds)")
     train.add_argument("--out", type=Path, default=Path("runs/trio"), metavar="FOLDER")
     train.add_argument("--stage", choices=("encoders", "whole", "all"), default="all")
     train.add_argument("--scenes", type=int, nargs=2, default=(46_208, 92_000), metavar=("ENCODERS", "WHOLE"))
+    train.add_argument(
+        "--rate", type=float, help="highest learning rate (default: that of the stage); lower, to train on gently"
+    )
     train.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--device", default="auto")
@@ -71,9 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     doctor = commands.add_parser("doctor", help="tell device, versions and by which route attention is heard")
-    doctor.add_argument(
-        "--model", default="trio", help="trio, toy, MODULE:FACTORY of your own, or a folder of mmviz train"
-    )
+    doctor.add_argument("--model", default="trio", help=MODEL)
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.set_defaults(run=_doctor)
 
@@ -87,7 +81,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     run = explain(
         image=options.image, text=options.text, audio=options.audio, model=options.model,
-        backend=_backend(options),
+        backend=backend_of(options),
     )  # fmt: skip
     summary = run.summary()
     if options.json == "-":
@@ -95,41 +89,20 @@ def _explain(options: argparse.Namespace) -> int:
     else:
         _print_answer(summary)
     if options.json and options.json != "-":
-        _write(options.json, json.dumps(summary, indent=1).encode())
+        write(options.json, json.dumps(summary, indent=1).encode())
     if options.npz:
-        _write(options.npz, run.to_bytes())
+        write(options.npz, run.to_bytes())
     if options.png:
-        _write(options.png, run.png())
+        write(options.png, run.png())
     if options.html:
-        _write(options.html, run.to_html().encode())
+        write(options.html, run.to_html().encode())
     return 0
-
-
-def _backend(options: argparse.Namespace) -> Backend | str | None:
-    """Where a run is made."""
-    if options.backend and options.token_file:
-        from mmviz.backends.remote import RemoteBackend
-
-        return RemoteBackend(options.backend, read_token(options.token_file))
-    return options.backend or _own(options.model)
-
-
-def _own(model: str) -> LocalBackend | None:
-    """Where a model of one's own runs; None for those of the catalogue."""
-    from mmviz.models import CATALOGUE
-
-    if model in CATALOGUE:
-        return None
-    from mmviz.backends.local import this_machine
-    from mmviz.models.yours import is_own
-
-    return this_machine(model) if is_own(model) else None
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from mmviz.doctor import examine, is_well, tell
 
-    found = examine(options.model, _own(options.model))
+    found = examine(options.model, own(options.model))
     print(json.dumps(found, indent=1) if options.json else tell(found))
     return 0 if is_well(found) else 1
 
@@ -140,13 +113,6 @@ def _print_answer(summary: dict[str, Any]) -> None:
     best = list(summary["probabilities"].items())[:5]
     print("answer: " + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
     print(f"computed on {summary['made_by']['device_name']}, looking at {summary['attention']['method']}")
-
-
-def _write(path: str, data: bytes) -> None:
-    try:
-        Path(path).write_bytes(data)
-    except OSError as problem:
-        raise MmvizError("file-unwritable", name=Path(path).name, why=problem.strerror or str(problem)) from problem
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -170,7 +136,7 @@ def _train(options: argparse.Namespace) -> int:
                 bar.n = done
                 bar.set_postfix(losses)
 
-            train(plan(stage, scenes), world, options.out / stage, options.seed, device, start, show)
+            train(plan(stage, scenes, rate=options.rate), world, options.out / stage, options.seed, device, start, show)
         start = options.out / stage / "weights.safetensors"
     return 0
 
@@ -206,7 +172,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         result = measure(backend, "trio", options.way or card.details["way"], options.count, tick)
     print(markdown(result))
     if options.json:
-        _write(str(options.json), json.dumps(result, indent=1).encode())
+        write(str(options.json), json.dumps(result, indent=1).encode())
     if options.card:
         from mmviz.assets_path import assets_dir
         from mmviz.training.ship import note_measured

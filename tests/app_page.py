@@ -13,11 +13,12 @@ from PIL import Image
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import gallery, selection, state
+from mmviz.app import selection, state
+from mmviz.trios import load_gallery
 from mmviz.viewer.container import Section, decode
 
 ROOT = Path(__file__).resolve().parent.parent
-TRIOS = gallery.load_gallery()
+TRIOS = load_gallery()
 FULL = next(trio for trio in TRIOS if trio.image and trio.audio)
 TYPES = {"png": "image/png", "gif": "image/gif", "jpg": "image/jpeg", "wav": "audio/wav"}
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmviz.app.gallery import load_gallery
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import ReplayBackend, recording, sample_digest
 from mmviz.io import made_by
 from mmviz.models.cards import trio_card
 from mmviz.training.record import record_gallery
+from mmviz.trios import load_gallery
 from mmviz.types import AttentionRecord, Drop, MmvizError, Modality, Picture, Request, Sample, Sound, Uniform
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +65,7 @@ def test_a_recording_is_what_the_shipped_weights_do(path: Path) -> None:
 def test_a_recording_is_shown_without_torch() -> None:
     code = """
 import json, sys
-from mmviz.app.gallery import load_gallery
+from mmviz.trios import load_gallery
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import run_sample

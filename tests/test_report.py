@@ -14,13 +14,13 @@ from records import ODD, PAIR, WHOLE, one_token, plain, record, words
 
 from mmviz.analysis.modality import ORDER, modality_matrix
 from mmviz.analysis.select import Way, weights
-from mmviz.app.gallery import load_gallery
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import Run, run_sample
 from mmviz.figures.places import names, places
 from mmviz.inputs.mel import log_mel
 from mmviz.report import LIMIT, Scene
+from mmviz.trios import load_gallery
 from mmviz.types import Answer, Notice, Sample
 from mmviz.viewer import codes
 from mmviz.viewer.container import decode

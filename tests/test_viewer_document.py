@@ -18,11 +18,11 @@ from viewer_page import Seen, Show, amounts, expect_chips, grey, three  # noqa: 
 
 from mmviz.analysis.planes import streams_of  # noqa: E402
 from mmviz.analysis.select import weights  # noqa: E402
-from mmviz.app.gallery import load_gallery  # noqa: E402
 from mmviz.assets_path import assets_dir  # noqa: E402
 from mmviz.backends.replay import ReplayBackend  # noqa: E402
 from mmviz.explain import Run, run_sample  # noqa: E402
 from mmviz.figures.amounts import short  # noqa: E402
+from mmviz.trios import load_gallery  # noqa: E402
 from mmviz.types import Answer, Chars, Modality, Token  # noqa: E402
 
 pytestmark = pytest.mark.slow

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from records import plain
 
-from mmviz.app.gallery import Trio, load_gallery
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.cli import main
 from mmviz.explain import run_sample
 from mmviz.report import Scene
+from mmviz.trios import Trio, load_gallery
 from mmviz.viewer import pack
 from mmviz.viewer.container import decode
 

@@ -1,68 +1,20 @@
-"""The trios that come with mmviz: a picture, a sound and a question each, and what they look like in small."""
+"""What a trio of the gallery looks like in small."""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmviz.assets_path import assets_dir
 from mmviz.figures.theme import MODALITY_COLOURS
-from mmviz.inputs import make_sample
-from mmviz.types import Modality, Sample
+from mmviz.trios import Trio
+from mmviz.types import Modality
 
 THUMB = (248, 128)
 """Pixels of a thumbnail, twice what it takes on the page."""
-
-
-@dataclass(frozen=True)
-class Trio:
-    """A bundled sample: files in ``folder`` (None: this modality is missing) and the expected answer."""
-
-    id: str
-    title: str
-    family: str
-    question: str
-    image: Path | None
-    audio: Path | None
-    truth: str
-    needs: tuple[str, ...]
-    about: str
-
-    def sample(self) -> Sample:
-        """The checked inputs."""
-        return make_sample(image=self.image, text=self.question, audio=self.audio)
-
-    def is_right(self, answer: str) -> bool:
-        """Whether ``answer`` is the expected one."""
-        return answer.strip().casefold() == self.truth.strip().casefold()
-
-
-@lru_cache(maxsize=1)
-def load_gallery() -> tuple[Trio, ...]:
-    """All bundled trios, in the order in which they are shown."""
-    folder = assets_dir() / "gallery"
-    entries = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
-    return tuple(
-        Trio(
-            id=entry["id"],
-            title=entry["title"],
-            family=entry["family"],
-            question=entry["question"],
-            image=folder / entry["image"] if entry["image"] else None,
-            audio=folder / entry["audio"] if entry["audio"] else None,
-            truth=entry["truth"],
-            needs=tuple(entry["needs"]),
-            about=entry["about"],
-        )
-        for entry in entries
-    )
 
 
 @lru_cache(maxsize=64)

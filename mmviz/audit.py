@@ -1,0 +1,129 @@
+"""``mmviz audit``: how often a model lets each modality decide, ignores or overrules it, over a set of trios."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from mmviz.analysis.effect import Absent
+from mmviz.options import add_where, backend_of, write
+from mmviz.texts import sentence
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.backends import Backend
+    from mmviz.report.health import Audit
+
+SHOWN = 10
+"""So many names of trios that are left out for one reason are printed."""
+
+
+def add(commands: Any) -> None:
+    """Add the command to those of ``mmviz``."""
+    audit = commands.add_parser("audit", help="tell how often a model uses picture, text and sound, over many trios")
+    audit.add_argument("folder", nargs="?", metavar="FOLDER", help="trios of your own (default: those of the gallery)")
+    add_where(audit)
+    audit.add_argument("--absent", choices=get_args(Absent), default="learned",
+                       help="what taking away means: the model's own way, or something without content")  # fmt: skip
+    audit.add_argument("--json", metavar="FILE", help="write everything (- for standard output)")
+    audit.add_argument("--csv", metavar="FILE", help="write a row a trio")
+    audit.set_defaults(run=_audit)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    """Exit code 0 where at least one trio could be judged, else 2."""
+    from mmviz.evidence import judge
+    from mmviz.report.health import Audit, to_csv, to_json
+    from mmviz.trios import load_folder, load_gallery
+
+    for path in (options.json, options.csv):
+        _check_place(path)
+    trios = load_folder(options.folder) if options.folder else load_gallery()
+    backend = _ready(backend_of(options), options.model)
+    with _stopping() as stop:
+        judged, refused = judge(backend, options.model, trios, options.absent, _print_progress, stop)
+    done = len(judged) + len(refused)
+    if done < len(trios):
+        print(file=sys.stderr)
+    if not done:
+        raise KeyboardInterrupt
+    audit = Audit(options.model, options.absent, len(trios), judged, refused)
+    if options.json == "-":
+        print(to_json(audit), end="")
+    else:
+        print(tell(audit))
+    if options.json and options.json != "-":
+        write(options.json, to_json(audit).encode())
+    if options.csv:
+        write(options.csv, to_csv(audit).encode())
+    return 0 if judged else 2
+
+
+def _check_place(path: str | None) -> None:
+    """Refuse a place that cannot be written to before the work is done, not after it."""
+    if path not in (None, "-") and not Path(path).absolute().parent.is_dir():
+        raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
+
+
+def _ready(backend: Backend | None, model: str) -> Backend:
+    """The backend, which has the model: else every single trio would be refused."""
+    if backend is None:
+        from mmviz.backends.local import LocalBackend
+
+        backend = LocalBackend()
+    known = [card.id for card in backend.models()]
+    if model not in known:
+        raise MmvizError("model-unknown", model=model, known=", ".join(known))
+    return backend
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed; what has been judged by then is told. A second one ends the command as ever."""
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _print_progress(done: int, of: int) -> None:
+    print(
+        f"\r{sentence('audit-progress', done=done, of=of)}", end="" if done < of else "\n", file=sys.stderr, flush=True
+    )
+
+
+def tell(audit: Audit) -> str:
+    """The table in words: how many, the rows, what strikes, what the words mean, and who is left out."""
+    from mmviz.report.health import COLUMNS, meanings, reasons, sentences, summary, table
+    from mmviz.report.words import health_words
+
+    heads = ["", *map(health_words, COLUMNS)]
+    lines = [[health_words(f"the-{name}").removeprefix("the "), *(words for words, _ in cells)]
+             for name, cells in table(audit)]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    told = [summary(audit)]
+    if audit.judged:
+        told.append("")
+        told += ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+                 for line in (heads, *lines)]  # fmt: skip
+        told += ["", *sentences(audit), ""]
+        told += [f"{health_words(column)}: {words}" for column, words in meanings().items()]
+    if audit.refused:
+        told += ["", health_words("left-out", count=len(audit.refused), of=audit.of)]
+    for why, names in reasons(audit).items():
+        more = [health_words("left-out-more", count=len(names) - SHOWN)] if len(names) > SHOWN else []
+        told.append(f"{', '.join([*names[:SHOWN], *more])}: {why}")
+    return "\n".join(told)
