@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,16 @@ def _check_tls(options: argparse.Namespace) -> None:
             raise MmvizError("file-missing", name=path.name)
 
 
+def _patient(environment: MutableMapping[str, str]) -> MutableMapping[str, str]:
+    """Torch's threads are to sleep while they wait for each other, not to spin: beside other work, which a page and its
+    browser are, a run then takes a quarter of the time. It has to be said before torch is loaded."""
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return environment
+
+
 def _app(options: argparse.Namespace) -> int:
     _check_tls(options)
-    shown, environment = [], dict(os.environ)
+    shown, environment = [], _patient(dict(os.environ))
     if options.run_file:
         Run.load(options.run_file)  # a file that is none is refused here, not on the page
         shown += ["--run", str(Path(options.run_file).resolve())]
@@ -101,6 +109,7 @@ def _app(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    _patient(os.environ)
     import uvicorn
 
     from mmviz.backends.local import this_machine

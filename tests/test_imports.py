@@ -20,7 +20,7 @@ LONGEST = 330
 
 STAGES = (
     "types bins given texts assets_path refusal npz arrived io apart inputs models capture backends analysis figures "
-    "viewer report explain training doctor"
+    "viewer report explain training doctor trios evidence"
 )
 MAY_IMPORT = {
     "__init__": STAGES,
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "io": "types npz arrived texts",
     "apart": "types refusal npz io inputs texts",
     "inputs": "types texts assets_path",
+    "trios": "types inputs texts assets_path",
     "models": "types inputs texts assets_path",
     "capture": "types bins texts",
     "backends": "types refusal io inputs models texts assets_path",
@@ -49,12 +50,15 @@ MAY_IMPORT = {
     "figures": "types texts",
     "viewer": "types bins texts",
     "report": "types io inputs viewer analysis figures texts",
-    "explain": "types io inputs backends viewer report analysis figures texts",
+    "explain": "types io inputs models backends viewer report analysis figures evidence texts",
+    "evidence": "types analysis backends trios texts",
     "doctor": "types inputs backends backends.local capture texts",
-    "training": "types inputs models backends analysis texts assets_path",
+    "training": "types inputs models backends analysis evidence trios texts assets_path",
     "app": STAGES,
     "launch": STAGES,
-    "cli": f"{STAGES} launch",
+    "options": "types models backends",
+    "audit": "types backends analysis report trios evidence options texts",
+    "cli": f"{STAGES} launch audit options",
 }
 """Part of mmviz -> the parts it may import, at the top or inside a function; itself always, the longest name rules."""
 

@@ -43,35 +43,35 @@ def until(true: Callable[[], bool]) -> bool:
 
 def test_a_run_is_there_once_it_is_done(gate: threading.Event) -> None:
     found = a_run()
-    job = Job(lambda: gate.wait(SOON) and found)
-    assert not job.wait(0.05) and job.run is None and job.problem is None
+    job = Job(lambda *_: gate.wait(SOON) and found)
+    assert not job.wait(0.05) and job.result is None and job.problem is None
     assert 0.05 <= job.seconds < SOON
     gate.set()
-    assert job.wait(SOON) and job.run is found and job.problem is None
+    assert job.wait(SOON) and job.result is found and job.problem is None
 
 
 def test_it_does_not_hold_up_whoever_asks(gate: threading.Event) -> None:
     asked = threading.get_ident()
     made_in: list[int] = []
-    job = Job(lambda: made_in.append(threading.get_ident()) or (gate.wait(SOON) and a_run()))
+    job = Job(lambda *_: made_in.append(threading.get_ident()) or (gate.wait(SOON) and a_run()))
     assert until(lambda: bool(made_in)) and made_in != [asked] and not job.wait(0)
 
 
 def test_a_refusal_keeps_its_words() -> None:
-    def refuse() -> Run:
+    def refuse(*_: object) -> Run:
         raise InputError("input-none")
 
     job = Job(refuse)
-    assert job.wait(SOON) and job.run is None and isinstance(job.problem, InputError)
+    assert job.wait(SOON) and job.result is None and isinstance(job.problem, InputError)
     assert job.problem.code == "input-none"
 
 
 def test_what_was_unforeseen_keeps_none_of_its_words(caplog: pytest.LogCaptureFixture) -> None:
-    def fail() -> Run:
+    def fail(*_: object) -> Run:
         raise ZeroDivisionError("secret words") from KeyError("secret cause")
 
     job = Job(fail)
-    assert job.wait(SOON) and job.run is None and type(job.problem) is Exception
+    assert job.wait(SOON) and job.result is None and type(job.problem) is Exception
     assert job.problem.args == () and job.problem.__cause__ is None and job.problem.__context__ is None
     assert "ZeroDivisionError" in caplog.text and "secret" not in caplog.text
     assert not any(record.exc_info for record in caplog.records)
@@ -91,10 +91,10 @@ def test_a_stopped_job_that_has_not_begun_never_does(monkeypatch: pytest.MonkeyP
             pass
 
     monkeypatch.setattr(threading, "Thread", Later)
-    job = Job(lambda: made.append(1) or a_run())
+    job = Job(lambda *_: made.append(1) or a_run())
     job.stop()
     begin[0]()
-    assert job.wait(0) and made == [] and job.run is None and job.problem is None
+    assert job.wait(0) and made == [] and job.result is None and job.problem is None
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_stop_lets_go_of_the_run_and_says_what_is_left(
 ) -> None:
     now = state.state()
     now.run = before
-    now.job = job = Job(lambda: gate.wait(SOON) and a_run())
+    now.job = job = Job(lambda *_: gate.wait(SOON) and a_run())
     started = time.monotonic()
     state.stop()
     assert time.monotonic() - started < 5, "stopping waits for nothing"
@@ -122,7 +122,7 @@ def test_stop_lets_go_of_the_run_and_says_what_is_left(
 
 def test_another_question_lets_go_of_the_run_being_made(session: dict[str, Any], gate: threading.Event) -> None:
     now = state.state()
-    now.job = Job(lambda: gate.wait(SOON) and a_run())
+    now.job = Job(lambda *_: gate.wait(SOON) and a_run())
     state.ask_text("what is it?")
     assert now.job is None and now.asked and session[state.QUESTION] == "what is it?"
 
@@ -161,10 +161,10 @@ def test_a_visitor_who_comes_early_gets_the_same_backend(gate: threading.Event) 
     warmth = Counting(gate=gate)
     warmth.start()
     assert until(lambda: warmth.made == 1)
-    job = Job(lambda: warmth.backend())  # type: ignore[arg-type, return-value]
+    job = Job(lambda *_: warmth.backend())  # type: ignore[arg-type, return-value]
     assert not job.wait(0.1) and not warmth.warm
     gate.set()
-    assert job.wait(SOON) and job.run is warmth.backend() and until(lambda: warmth.warm) and warmth.made == 1
+    assert job.wait(SOON) and job.result is warmth.backend() and until(lambda: warmth.warm) and warmth.made == 1
 
 
 def test_a_warm_up_that_fails_is_logged_by_its_type_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,18 +12,19 @@ from streamlit.delta_generator import DeltaGenerator
 from mmviz.apart import Decoder
 from mmviz.app import link, widgets
 from mmviz.app import state as keep
+from mmviz.app.debug import debug
 from mmviz.app.door import is_open
 from mmviz.app.form import form
-from mmviz.app.gallery import Trio, load_gallery
 from mmviz.app.jobs import Job, Warmth
 from mmviz.app.look import look
 from mmviz.app.setup import Setup
 from mmviz.app.state import Draft, Source, State
 from mmviz.app.texts import say
 from mmviz.assets_path import assets_dir
-from mmviz.backends import Backend
+from mmviz.backends import Backend, Progress, Stop
 from mmviz.backends.fallback import CODE, WithFallback
 from mmviz.explain import Run, run_sample
+from mmviz.trios import Trio, load_gallery
 from mmviz.types import MmvizError
 
 QUICK = 0.4
@@ -32,7 +33,7 @@ QUICK = 0.4
 
 def page(setup: Setup) -> None:
     """Draw the page from top to bottom: first what needs no model, so that it is there at once."""
-    st.set_page_config(page_title=f"{say('title')}: {say('page')}", layout="wide", initial_sidebar_state="collapsed")
+    st.set_page_config(page_title=say("title"), layout="wide", initial_sidebar_state="collapsed")
     if not is_open(setup.access):
         return
     now = keep.state()
@@ -68,6 +69,8 @@ def page(setup: Setup) -> None:
         _fallen_back(now)
     if now.run is None:
         widgets.note(say("nothing-yet"))
+    elif now.page == "debug":
+        debug(now.run, _warmth(setup).backend, draft != now.made_of)
     else:
         now.told = now.selection  # for a viewer that has to be drawn anew
         look(now.run, now.shown, draft != now.made_of)
@@ -119,9 +122,16 @@ def _head(setup: Setup) -> DeltaGenerator:
     words = say("tagline") if setup.spec is None else say("tagline-own", model=setup.spec)
     if setup.url:
         words = f"{words}. {say('tagline-backend', host=urlsplit(setup.url).netloc)}"
-    name = f"<h1>{say('title')}</h1><b>{say('page')}</b><span>{html.escape(words)}</span>"
+    now = keep.state()
     with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
-        st.html(name, width="content")
+        st.html(f"<h1>{say('title')}</h1>", width="content")
+        for page in keep.PAGES:
+            st.button(
+                say(f"page-{page}"), key=f"page-{page}", help=say(f"page-{page}-help"), type="tertiary",
+                on_click=keep.turn_to, args=(page,),
+            )  # fmt: skip
+        widgets.here(f"page-{now.page}")
+        st.html(f"<span class='tagline'>{html.escape(words)}</span>", width="content")
         return st.empty()
 
 
@@ -157,22 +167,29 @@ def _again(now: State) -> None:
 
 def _begin(now: State, draft: Draft) -> None:
     """Show the recorded run of a trio as it came; begin to make any other."""
-    if now.setup.spec is None and now.trio is not None and draft.is_of(now.trio) and now.control == "trained":
+    if (
+        now.setup.spec is None
+        and now.trio is not None
+        and draft.is_of(now.trio)
+        and now.control == "trained"
+        and not now.off
+    ):
         recorded = _recorded(now.trio.id)
         if recorded is not None:
             _show(now, recorded, draft)
             return
-    warmth, changes, model = _warmth(now.setup), keep.CONTROLS[now.control], now.setup.model
+    warmth, model = _warmth(now.setup), now.setup.model
+    changes = (*keep.CONTROLS[now.control], *now.off)
     relevance = now.control != "evened"  # even attention has no gradient to be relevant by
 
-    def make() -> Run:
+    def make(progress: Progress, stop: Stop) -> Run:
         sample = _decoder().sample(_bytes(draft.image), draft.text, _bytes(draft.audio))
         return run_sample(sample, model=model, backend=warmth.backend(), changes=changes, relevance=relevance)
 
     now.job, now.job_of = Job(make), draft
 
 
-def _wait(now: State, job: Job, place: DeltaGenerator) -> None:
+def _wait(now: State, job: Job[Run], place: DeltaGenerator) -> None:
     """Wait for the run, saying so in ``place``; where it is refused, what was on the screen stays."""
     if not job.wait(QUICK):
         with place.container(horizontal=True, vertical_alignment="center", key="waiting"):
@@ -185,8 +202,8 @@ def _wait(now: State, job: Job, place: DeltaGenerator) -> None:
             waiting = not job.wait(0.5)
     place.empty()
     now.job = None
-    if job.run is not None:
-        _show(now, job.run, now.job_of)  # the form may hold something else by now
+    if job.result is not None:
+        _show(now, job.result, now.job_of)  # the form may hold something else by now
     elif isinstance(job.problem, MmvizError):
         now.refusal = str(job.problem)
     else:

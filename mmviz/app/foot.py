@@ -26,7 +26,7 @@ def foot(seen: Seen) -> None:
         widgets.note(" ".join(say(f"reading-{number}") for number in range(1, 5)))
     with second:
         widgets.heading(say("controls"))
-        _controls()
+        controls()
     with third:
         widgets.heading(say("save"))
         _downloads(seen)
@@ -69,7 +69,7 @@ def _downloads(seen: Seen) -> None:
             st.download_button(say(code), make, name, kind, key=code, help=say(f"{code}-help"), on_click="ignore")
 
 
-def _controls() -> None:
+def controls() -> None:
     """The same inputs through a model that cannot know: what then still lights up says nothing about learning."""
     current = keep.state().control
     with st.container(horizontal=True, gap="small"):

@@ -6,23 +6,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from mmviz.backends import Backend
-from mmviz.explain import Run
+from mmviz.backends import Backend, Progress, Stop
 from mmviz.types import MmvizError
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Job:
-    """One run being made in a thread of its own. ``run`` or ``problem`` is there once `wait` is true.
+class Job(Generic[T]):
+    """Something worked out in a thread of its own. ``result`` or ``problem`` is there once `wait` is true.
 
-    ``problem``: the refusal; for anything unforeseen a bare ``Exception``, since its words might hold what was sent.
+    ``make`` is given what it is to tell its progress, and what it is to ask whether to stop; ``done`` of ``of``: how
+    far it is (0 of 0 where it does not say). ``problem``: the refusal; for anything unforeseen a bare ``Exception``,
+    since its words might hold what was sent.
     """
 
-    def __init__(self, make: Callable[[], Run]):
-        self.run: Run | None = None
+    def __init__(self, make: Callable[[Progress, Stop], T]):
+        self.result: T | None = None
         self.problem: Exception | None = None
+        self.done, self.of = 0, 0
         self.started = time.monotonic()
         self._make = make
         self._done, self._stopped = threading.Event(), threading.Event()
@@ -33,18 +37,26 @@ class Job:
         return self._done.wait(seconds)
 
     def stop(self) -> None:
-        """Nobody wants the result any more: a run that has not begun will not, one that has is thrown away."""
+        """Nobody wants more of it: what has not begun will not, a run that has is thrown away."""
         self._stopped.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped.is_set()
 
     @property
     def seconds(self) -> float:
         """How long it has taken so far."""
         return time.monotonic() - self.started
 
+    def _tell(self, done: int, of: int) -> None:
+        self.done, self.of = done, of
+
     def _work(self) -> None:
         try:
             if not self._stopped.is_set():
-                self.run = self._make()
+                self.result = self._make(self._tell, self._stopped.is_set)
         except MmvizError as refusal:
             self.problem = refusal
         except Exception as problem:

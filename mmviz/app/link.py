@@ -2,7 +2,7 @@
 
 ``trio``, ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``way``, ``layer`` and ``head``
 (both from 1, as on the page), ``style`` and ``scale`` where they are not the usual ones.
-What a visitor gave is never in the address.
+``page`` and ``section`` where it is not the first page. What a visitor gave is never in the address.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import streamlit as st
 
 from mmviz.analysis.select import Direction, Method, Way, find_layer
 from mmviz.app import state as keep
-from mmviz.app.gallery import Trio
 from mmviz.app.selection import Scale, Selection, Style, fitted
-from mmviz.app.state import State
+from mmviz.app.state import PAGES, SECTIONS, State
 from mmviz.app.texts import say
 from mmviz.explain import Run
+from mmviz.trios import Trio
 
 _SETTLED = 1.5
 """Seconds after which a browser must have taken over the address: before, it may still tell the old one."""
@@ -40,6 +40,8 @@ def follow(now: State, trios: Sequence[Trio]) -> None:
     found = next((trio for trio in trios if trio.id == named), None)
     unknown = say("link-trio", trio=named) if named is not None and found is None else ""
     now.wanted = address
+    now.page = _among(PAGES, address.get("page")) or "explore"
+    now.section = _among(SECTIONS, address.get("section")) or now.section
     if found is None and (now.address is None or now.run is None):
         found = trios[0]
     if found is not None and (found != now.shown or now.run is None):
@@ -130,6 +132,7 @@ def note(now: State, chosen: Selection) -> None:
     way = chosen.way
     numbers = {"layer": way.layer, "head": way.head}
     address = {
+        **({"page": now.page, "section": now.section} if now.page == "debug" else {}),
         **({"trio": now.shown.id} if now.shown else {}),
         "query": write_group(chosen.tokens),
         **({"versus": write_group(chosen.versus)} if chosen.versus else {}),
@@ -142,6 +145,11 @@ def note(now: State, chosen: Selection) -> None:
     if address != now.address:
         st.query_params.from_dict(address)
         now.address, now.addressed = address, time.monotonic()
+
+
+def _among(known: tuple[Any, ...], written: str | None) -> Any:
+    """The one of ``known`` that is written, else None."""
+    return next((one for one in known if one == written), None)
 
 
 def _number(written: str) -> int | None:

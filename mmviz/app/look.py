@@ -9,7 +9,6 @@ import streamlit as st
 from mmviz.app import link, widgets
 from mmviz.app import state as keep
 from mmviz.app.foot import foot
-from mmviz.app.gallery import Trio
 from mmviz.app.seen import Seen
 from mmviz.app.setup import names_truth
 from mmviz.app.texts import say
@@ -17,6 +16,8 @@ from mmviz.app.viewer import viewer
 from mmviz.app.ways import ways
 from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
+from mmviz.texts import sentence
+from mmviz.trios import Trio
 
 FOREIGN = ("picture-foreign", "sound-foreign", "question-foreign", "question-word")
 """Notices that take the ground from under the answer, and so stand alone."""
@@ -33,7 +34,7 @@ def look(run: Run, trio: Trio | None, is_old: bool) -> None:
     seen = Seen(run, now.selection)
     link.note(now, seen.selection)
     with st.container():
-        _strip(run, trio, is_old)
+        strip(run, trio, is_old)
     viewer(now, run)
     remarks = [words for words in (seen.spread_words, seen.sink_words) if words]
     if remarks:
@@ -42,13 +43,17 @@ def look(run: Run, trio: Trio | None, is_old: bool) -> None:
     foot(seen)
 
 
-def _strip(run: Run, trio: Trio | None, is_old: bool) -> None:
+def strip(run: Run, trio: Trio | None, is_old: bool) -> None:
     """The answer, the top five, and what is to be known about both."""
     made, answers = run.record.made_by, run.record.answers
     if made.get("trained") is False:
         widgets.note(say("untrained"), "banner")
     if any("Uniform" in change for change in made.get("changes", ())):
         widgets.note(say("evened"), "banner")
+    off = keep.state().off
+    if any("HeadOff" in change for change in made.get("changes", ())):
+        named = ", ".join(sentence("way-head", layer=one.map + 1, head=one.head + 1) for one in off)
+        widgets.note(say("heads-off", heads=named), "banner")
     first, second, third = st.columns([1.2, 1.3, 1], gap="medium")
     with first:
         if not answers:
@@ -78,7 +83,7 @@ def _strip(run: Run, trio: Trio | None, is_old: bool) -> None:
 
 def _could_know(trio: Trio, labels: list[str]) -> bool:
     """Whether the model, which may be the operator's own, has the true answer among its answers."""
-    return keep.state().setup.spec is None or names_truth(labels, trio.truth)
+    return trio.truth is not None and (keep.state().setup.spec is None or names_truth(labels, trio.truth))
 
 
 def _origin(made: Any, is_saved: bool) -> tuple[str, str]:

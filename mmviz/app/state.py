@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
 from mmviz.analysis.select import Way
-from mmviz.app.gallery import Trio
 from mmviz.app.jobs import Job
 from mmviz.app.selection import Selection, fitted
 from mmviz.app.setup import Setup
 from mmviz.app.texts import say
 from mmviz.explain import Run
 from mmviz.report import Scene
-from mmviz.types import Change, Randomise, Uniform
+from mmviz.trios import Trio
+from mmviz.types import Change, HeadOff, Randomise, Uniform
 
 KEY = "mmviz"
 QUESTION, USE_PICTURE, USE_SOUND = "question", "use-picture", "use-sound"
 Control = Literal["trained", "shuffled", "evened"]
 CONTROLS: dict[Control, tuple[Change, ...]] = {"trained": (), "shuffled": (Randomise(1),), "evened": (Uniform(),)}
 Source = Path | bytes | None
+Page = Literal["explore", "debug"]
+PAGES: tuple[Page, ...] = get_args(Page)
+Section = Literal["effect", "heads", "faith", "compare", "health"]
+SECTIONS: tuple[Section, ...] = get_args(Section)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,14 @@ class State:
     ``told``: the selection that the viewer was last given; ``scene``: ``run`` as the viewer shows it; ``sent``: what
     the viewer was sent last, of ``sent_of`` (run, serial and what was told); ``needed``: what it asked for last,
     ``answered`` or not.
+    ``page`` and ``section`` of it that is on the screen; ``off``: heads to be switched off in runs to come; ``works``:
+    what is being measured of ``run``, or was, by what it is.
     """
+
+    page: Page = "explore"
+    section: Section = "effect"
+    off: tuple[HeadOff, ...] = ()
+    works: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
 
     setup: Setup = field(default_factory=Setup)
     is_saved: bool = False
@@ -63,7 +74,7 @@ class State:
     generation: int = 0
     latest: dict[str, str] = field(default_factory=dict)
     asked: bool = False
-    job: Job | None = None
+    job: Job[Run] | None = None
     job_of: Draft = Draft(None, "", None)
     run: Run | None = None
     shown: Trio | None = None
@@ -102,6 +113,7 @@ def choose(trio: Trio | None) -> None:
     now.asked = trio is not None
     now.remark = ""
     now.control = "trained"
+    now.off = ()
     st.session_state[QUESTION] = trio.question if trio else ""
     st.session_state[USE_PICTURE] = trio is None or trio.image is not None
     st.session_state[USE_SOUND] = trio is None or trio.audio is not None
@@ -146,9 +158,28 @@ def given(modality: str, widget: str) -> None:
         del now.latest[modality]
 
 
+def turn_to(page: Page) -> None:
+    """Show another page, of the same run."""
+    state().page = page
+
+
+def open_section(section: Section) -> None:
+    """Show another part of the page Debug."""
+    state().section = section
+
+
+def switch_off(heads: tuple[HeadOff, ...]) -> None:
+    """Run the form again with these heads switched off; with none, as it is."""
+    state().off = heads
+    ask()
+
+
 def accept(run: Run, draft: Draft) -> None:
     """Show ``run``, made of ``draft``, from now on, from its answering token."""
     now = state()
+    for work in now.works.values():
+        work.stop()
+    now.works = {}
     now.run, now.made_of, now.refusal, now.is_saved = run, draft, "", False
     now.shown = now.trio if draft.is_of(now.trio) else None
     now.scene = Scene(run)

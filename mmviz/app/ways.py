@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from mmviz.analysis.planes import plane_of, streams_of, way_of
 from mmviz.analysis.select import Way
@@ -15,11 +18,12 @@ from mmviz.app.seen import Seen
 from mmviz.app.selection import has
 from mmviz.app.state import look_by
 from mmviz.app.texts import say
+from mmviz.figures.amounts import UNIT
 from mmviz.figures.image import data_uri, smaller, spotlight
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.places import names
 from mmviz.figures.strip import strip_html
-from mmviz.types import Modality, PixelBox
+from mmviz.types import Modality, PixelBox, Sample, Token
 
 SIDE = 240
 """Pixels of the small pictures, twice what they take on the page."""
@@ -72,24 +76,34 @@ def _back(seen: Seen) -> None:
 
 def _card(seen: Seen, way: Way) -> None:
     one = Seen(seen.run, replace(seen.selection, way=way, scale="view"))
-    amounts, top = one.amounts, one.scale_max
-    picture = seen.run.sample.image
-    parts = [f"<b>{html.escape(one.way)}</b>"]
-    if picture is not None and any(isinstance(token.where, PixelBox) for token in seen.lit):
-        lit = spotlight(smaller(picture.pixels, SIDE), seen.lit, amounts, top, (picture.width, picture.height))
-        parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
-    strips = [
-        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(seen.lit, amounts, top, modality)}"
-        for modality in (Modality.TEXT, Modality.AUDIO)
-        if any(token.modality is modality and token.where is not None for token in seen.lit)
-    ]
-    named = names(seen.lit)
-    strongest = ", ".join(f"“{named[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
-    strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
-    parts.append(f"<div class='way-side'>{''.join(strips)}</div>")
-    st.html(f"<div class='way'>{''.join(parts)}{amount_legend_html(top, widgets.is_dark())}</div>")
+    st.html(lit_html(one.way, seen.run.sample, seen.lit, one.amounts, one.scale_max))
     is_now = way == seen.selection.way
     st.button(
         say("way-now" if is_now else "way-look"), key=f"look-{way.method}", disabled=is_now, type="tertiary",
         on_click=look_by, args=(way,),
     )  # fmt: skip
+
+
+def lit_html(
+    title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], top: float, more: str = "",
+    unit: str = UNIT,
+) -> str:  # fmt: skip
+    """What gets how much, small: the picture under light, words and sound as strips, the strongest by name, the scale.
+
+    ``more``: HTML below the title; ``unit``: of the amounts.
+    """
+    picture = sample.image
+    parts = [f"<b>{html.escape(title)}</b>{more}"]
+    if picture is not None and any(isinstance(token.where, PixelBox) for token in tokens):
+        lit = spotlight(smaller(picture.pixels, SIDE), tokens, amounts, top, (picture.width, picture.height))
+        parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
+    strips = [
+        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(tokens, amounts, top, modality)}"
+        for modality in (Modality.TEXT, Modality.AUDIO)
+        if any(token.modality is modality and token.where is not None for token in tokens)
+    ]
+    named = names(tokens)
+    strongest = ", ".join(f"“{named[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
+    strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
+    parts.append(f"<div class='way-side'>{''.join(strips)}</div>")
+    return f"<div class='way'>{''.join(parts)}{amount_legend_html(top, widgets.is_dark(), unit)}</div>"

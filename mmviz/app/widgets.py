@@ -10,9 +10,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from mmviz.app.gallery import Trio, thumbnail
+from mmviz.app.gallery import thumbnail
 from mmviz.app.texts import say
 from mmviz.figures.theme import theme
+from mmviz.trios import Trio
 from mmviz.types import Answer
 
 TOP = 5
@@ -43,6 +44,13 @@ def sheet(trios: Sequence[Trio], wrong: Sequence[Trio]) -> None:
 def mark(key: str) -> None:
     """Frame the gallery's button with this key."""
     st.html(f"<style>.st-key-{key} {_BUTTON}{{border-color:var(--ink);box-shadow:0 0 0 1px var(--ink)}}</style>")
+
+
+def here(key: str) -> None:
+    """Mark the button with this key as where the visitor is."""
+    st.html(
+        f"<style>.st-key-{key} {_BUTTON}{{box-shadow:0 2px 0 0 var(--ink)}}.st-key-{key} p{{font-weight:700}}</style>"
+    )
 
 
 def note(words: str, kind: str = "plain") -> None:

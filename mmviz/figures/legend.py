@@ -8,15 +8,15 @@ from mmviz.figures.amounts import CIVIDIS, UNIT, short
 from mmviz.figures.theme import FONT, theme
 
 
-def amount_legend_html(scale_max: float, dark: bool) -> str:
+def amount_legend_html(scale_max: float, dark: bool, unit: str = UNIT) -> str:
     """A bar of the colours of amounts with its printed range, 0 to ``scale_max``, and its unit."""
     colours = theme(dark)
-    most = html.escape(short(scale_max))
+    most, unit = html.escape(short(scale_max)), html.escape(unit)
     return (
-        f"<div role='img' aria-label='{UNIT}, 0 to {most}' "
+        f"<div role='img' aria-label='{unit}, 0 to {most}' "
         f"style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;color:{colours.text};"
         f"font:12px {FONT};font-variant-numeric:tabular-nums'>"
-        f"<span>{UNIT}</span><span>0</span>"
+        f"<span>{unit}</span><span>0</span>"
         f"<span style='width:120px;height:10px;border:1px solid {colours.line};"
         f"background:linear-gradient(to right,{','.join(CIVIDIS)})'></span>"
         f"<span>{most}</span></div>"

@@ -1,0 +1,72 @@
+"""What is being measured of a run: worked out beside the page, with progress and a stop, and kept until another run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from mmviz.app import state as keep
+from mmviz.app import widgets
+from mmviz.app.jobs import Job
+from mmviz.app.state import State
+from mmviz.app.texts import say
+from mmviz.backends import Backend, Progress, Stop
+from mmviz.explain import Run
+from mmviz.types import MmvizError, Request
+
+T = TypeVar("T")
+QUICK = 0.4
+"""Seconds that something may take before the page says that it is under way."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """``run``, the ``request`` it came from, and where variants of it are run: ``backend()``."""
+
+    now: State
+    run: Run
+    request: Request
+    backend: Callable[[], Backend]
+
+    def measured(self, name: tuple[object, ...], make: Callable[[Progress, Stop], T]) -> T | None:
+        """What ``make`` gives, once for ``name``; None as long as it is not there, which the page then says."""
+        key = (self.run.record.id, *name)
+        works = self.now.works
+        if key not in works:
+            works[key] = Job(make)
+        job: Job[T] = works[key]
+        if not job.wait(QUICK):
+            _under_way(key)
+            return None
+        if job.problem is not None:
+            known = isinstance(job.problem, MmvizError)
+            widgets.note(str(job.problem) if known else say("work-unexpected"), "refusal")
+        elif job.is_stopped:
+            widgets.note(say("work-stopped", done=job.done, of=job.of), "remark")
+        if job.problem is not None or job.is_stopped:
+            st.button(say("work-again"), key=f"work-again-{_called(key)}", on_click=_forget, args=(works, key))
+        return job.result
+
+
+def _called(key: tuple[object, ...]) -> str:
+    """The key of a widget, for what goes by ``key``."""
+    return "-".join(str(part) for part in key[1:]).replace(":", "-")
+
+
+def _forget(works: dict[tuple[object, ...], Job[Any]], key: tuple[object, ...]) -> None:
+    works.pop(key, None)
+
+
+@st.fragment(run_every=0.4)
+def _under_way(key: tuple[object, ...]) -> None:
+    """How far it is, and a button that stops it; the page is drawn anew when it is done."""
+    job = keep.state().works.get(key)
+    if job is None or job.wait(0):
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", key=f"under-way-{_called(key)}"):
+        st.button(say("stop"), key=f"work-stop-{_called(key)}", help=say("work-stop-help"), on_click=job.stop)
+        share = job.done / job.of if job.of else 0.0
+        st.progress(share, say("work", done=job.done, of=job.of, seconds=job.seconds))

@@ -1,0 +1,281 @@
+"""Two runs compared, on paper: which token stands for which, what A has more than B, and the figures of it as data."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from records import TEXT, attention, frames, words
+from stand_ins import ANSWER, PATCHES, PICTURE, patches
+
+from mmviz.analysis.compare import Pairing, difference, modality_difference, over_a, pairs, symmetric
+from mmviz.analysis.modality import modality_matrix
+from mmviz.figures.amounts import contrast, ink
+from mmviz.figures.difference import (
+    diverging,
+    lit_words_html,
+    signed,
+    signed_legend_html,
+    signed_matrix,
+    signed_modalities,
+    signed_picture,
+    signed_rgb,
+    signed_strip_html,
+    signed_words_html,
+)
+from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
+from mmviz.types import ABSENT, Chars, Modality, Seconds, Token
+
+NOBODY = float("nan")
+
+
+def text(written: str) -> list[Token]:
+    """Words without a place."""
+    return [Token(Modality.TEXT, word) for word in written.split()]
+
+
+def together(a: str, b: str) -> list[tuple[str, str]]:
+    """The words of two texts that stand for each other."""
+    ours, theirs = text(a), text(b)
+    return [(ours[k].label, theirs[other].label) for k, other in pairs(ours, theirs).pairs]
+
+
+# pairs
+
+
+def test_tokens_of_the_same_inputs_stand_for_themselves() -> None:
+    tokens = [ANSWER, *PATCHES, *words(), *frames(6)]
+    found = pairs(tokens, tokens)
+    assert found.pairs == tuple((k, k) for k in range(len(tokens))) and found.is_whole
+    assert found.partner(3) == 3 and found.partner(len(tokens)) is None
+
+
+def test_a_patch_goes_by_its_cell_however_many_pixels_it_has() -> None:
+    small, large = patches(301, 187, 3, 5), patches(3000, 900, 3, 5)
+    found = pairs(small, large[::-1])
+    assert found.is_whole and found.partner(0) == 14 and found.partner(7) == 7 and found.partner(4) == 10
+    other = pairs(small, patches(301, 187, 5, 3))
+    assert not other.pairs and other.only_a == other.only_b == tuple(range(15)), "another grid has no such cells"
+
+
+def test_the_order_in_which_a_model_has_its_tokens_does_not_matter() -> None:
+    a = [ANSWER, *words("a cat"), *PATCHES[:2]]
+    b = [*PATCHES[:2], ANSWER, *words("a cat")]
+    assert pairs(a, b) == Pairing(((0, 2), (1, 3), (2, 4), (3, 0), (4, 1)), (), ())
+
+
+def test_as_many_words_go_by_their_order_and_others_by_what_they_are() -> None:
+    assert together("is a cat there", "was a dog there") == [
+        ("is", "was"), ("a", "a"), ("cat", "dog"), ("there", "there"),
+    ]  # fmt: skip
+    assert together("cat dog", "dog cat") == [("cat", "dog"), ("dog", "cat")]
+    # by their order alone "the" would stand for "spoken"
+    assert together("What is right of the spoken thing", "what is below the spoken thing") == [
+        ("What", "what"), ("is", "is"), ("right", "below"), ("the", "the"), ("spoken", "spoken"), ("thing", "thing"),
+    ]  # fmt: skip
+    found = pairs(text("What is right of the thing"), text("what is below the thing"))
+    assert found.only_a == (3,) and found.only_b == ()
+
+
+def test_moments_go_by_seconds() -> None:
+    def moments(*spans: tuple[float, float]) -> list[Token]:
+        return [Token(Modality.AUDIO, "m", Seconds(*span)) for span in spans]
+
+    a = moments((0, 1), (1, 2), (2, 3))
+    # the last one was cut to 0.6 s: it is the same moment; cut to 0.4 s it is not
+    assert pairs(a, moments((0, 1), (1, 2), (2, 2.6))).is_whole
+    assert pairs(a, moments((0, 1), (1, 2), (2, 2.4))) == Pairing(((0, 0), (1, 1)), (2,), (2,))
+    assert pairs(a, moments((1, 2), (2, 3), (3, 4))) == Pairing(((1, 0), (2, 1)), (0,), (2,))
+
+
+def test_what_stands_in_for_a_missing_input_stands_for_no_part_of_one() -> None:
+    missing = [ANSWER, Token(Modality.IMAGE, ABSENT), Token(Modality.TEXT, ABSENT)]
+    found = pairs([ANSWER, *PATCHES, *words("a cat")], missing)
+    assert found.pairs == ((0, 0),) and len(found.only_a) == 17 and found.only_b == (1, 2), "none is dropped silently"
+    assert pairs(missing, missing).is_whole
+    registers = [Token(Modality.OTHER, "register"), ANSWER, Token(Modality.OTHER, "register")]
+    assert pairs(registers, registers[::-1]).pairs == ((0, 0), (1, 1), (2, 2))
+    assert pairs([Token(Modality.OTHER, "cat")], text("cat")).pairs == (), "a special token is no word"
+
+
+# differences
+
+
+def test_a_minus_b_by_hand() -> None:
+    axis = pairs([ANSWER, *text("is a cat")], [*text("is cat"), ANSWER])
+    assert axis == Pairing(((0, 2), (1, 0), (3, 1)), (2,), ())
+    a, b = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.25, 0.25, 0.5])
+    assert np.allclose(difference(a, b, axis), [0.1 - 0.5, 0.2 - 0.25, 0.4 - 0.25])
+    assert np.allclose(difference(b, a, Pairing(((2, 0),), (0, 1), (1, 2, 3))), [0.4])
+    found = over_a(difference(a, b, axis), axis, 4)
+    assert np.allclose(found, [-0.4, -0.05, NOBODY, 0.15], equal_nan=True)
+
+
+def test_a_matrix_is_put_into_the_order_of_a() -> None:
+    queries, keys = Pairing(((0, 1), (1, 0)), (), ()), Pairing(((0, 2), (2, 0)), (1,), (1,))
+    a = np.array([[0.5, 0.25, 0.25], [0.0, 0.5, 0.5]])
+    b = np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
+    assert np.allclose(difference(a, b, queries, keys), [[0.5 - 0.1, 0.25 - 0.6], [0.0 - 0.7, 0.5 - 0.1]])
+    with pytest.raises(ValueError, match="1 pairings"):
+        difference(a, b, queries)
+
+
+def test_the_scale_is_as_long_on_both_sides_and_rounding_never_fills_it() -> None:
+    assert symmetric(np.array([0.1, -0.3]), np.array([[0.2]])) == 0.3
+    assert symmetric(np.array([NOBODY, -0.2])) == 0.2
+    assert symmetric(np.array([1e-8, -3e-8])) == symmetric(np.array([NOBODY])) == symmetric() == 1
+
+
+def test_modalities_are_subtracted_where_both_have_them() -> None:
+    patch = PATCHES[0]
+    a = modality_matrix(np.array([[0.5, 0.3, 0.2], [0.2, 0.6, 0.2]]), [ANSWER, patch], [ANSWER, patch, patch])
+    b = modality_matrix(np.array([[0.4, 0.6], [0.1, 0.9]]), [ANSWER, *text("cat")], [ANSWER, patch])
+    found = modality_difference(a, b)
+    assert (found.queries, found.keys) == ((Modality.OTHER,), (Modality.IMAGE, Modality.OTHER))
+    assert np.allclose(found.sums, [[0.5 - 0.6, 0.5 - 0.4]]) and np.allclose(found.sums.sum(), 0)
+    assert np.allclose(found.per_token, [[0.25 - 0.6, 0.5 - 0.4]])
+    assert np.allclose(found.ratio, [[0.25 * 3 - 0.6 * 2, 0.5 * 3 - 0.4 * 2]])
+    assert found.only_a == () and found.only_b == (Modality.TEXT,)
+
+
+# colours
+
+
+def luminance(colour: str) -> float:
+    return contrast(colour, "#000000")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_zero_is_the_page_and_both_ends_stand_out_alike(dark: bool) -> None:
+    colours = diverging(dark)
+    middle = len(colours) // 2
+    assert colours[middle] == (DARK if dark else LIGHT).ground
+    for side in (colours[middle::-1], colours[middle:]):
+        steps = np.diff([luminance(colour) for colour in side])
+        assert (steps > 0).all() if dark else (steps < 0).all()
+    for below, above in zip(colours[:middle], colours[:middle:-1], strict=True):
+        assert luminance(below) == pytest.approx(luminance(above), rel=0.13)
+    assert not set(colours) & set(MODALITY_COLOURS.values())
+    for step in np.linspace(-1, 1, 81):
+        ground = "#" + bytes(signed_rgb(np.array(step), 1, dark)).hex()
+        assert contrast(ink(ground), ground) >= 4.5
+
+
+def test_colours_are_linear_in_the_value_and_end_at_the_scale() -> None:
+    found = signed_rgb(np.array([-9, -0.2, 0, 0.2, 9]), 0.2, False)
+    assert found[0].tolist() == found[1].tolist() and found[3].tolist() == found[4].tolist()
+    assert found[2].tolist() == [255, 255, 255]
+    # half of a quarter of the scale: the middle of the page and the first orange
+    assert signed_rgb(np.array(0.125), 1.0, False).tolist() == [248, 232, 221]
+    for empty in (0.0, float("nan")):
+        with pytest.raises(ValueError, match="empty"):
+            signed_rgb(np.zeros(1), empty, False)
+
+
+def test_numbers_have_their_sign() -> None:
+    assert [signed(value) for value in (0.031, -0.2, 0, -1e-6)] == ["+0.031", "−0.20", "0", "≈0"]
+    legend = signed_legend_html(0.314, True, "relevance <b>")
+    assert "more in B −0.31" in legend and "+0.31 more in A" in legend and "A − B, relevance &lt;b&gt;" in legend
+
+
+# on the inputs
+
+
+def colour_at(shown: np.ndarray, row: float, column: float) -> list[int]:
+    return shown[int(row), int(column)].astype(int).tolist()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_picture_shows_each_patch_on_the_scale_and_hatches_what_has_no_partner(dark: bool) -> None:
+    grey = 0 if dark else 255  # a picture that leaves the colours as they are
+    picture = np.full_like(PICTURE, grey)
+    values = np.zeros(15)
+    values[[0, 4]] = 0.2, -0.2
+    values[14] = NOBODY
+    shown = signed_picture(picture, PATCHES, values, 0.2, dark)
+    assert colour_at(shown, 20, 20) == signed_rgb(np.array(0.2), 0.2, dark).tolist()
+    assert colour_at(shown, 20, 290) == signed_rgb(np.array(-0.2), 0.2, dark).tolist()
+    assert colour_at(shown, 90, 150) == signed_rgb(np.array(0), 0.2, dark).tolist()
+    last = {tuple(one) for one in shown[150:180, 250:290].reshape(-1, 3).tolist()}
+    assert len(last) == 2, "two colours make a hatching"
+    half = signed_picture(picture[::2, ::2], PATCHES, values, 0.2, dark, (301, 187))
+    assert colour_at(half, 10, 10) == colour_at(shown, 20, 20)
+    assert signed_picture(PICTURE, PATCHES, values, 0.2, dark)[20:40, 20:40].std() > 0, "what is seen stays to be seen"
+
+
+def test_words_have_their_numbers_and_what_b_has_in_their_place() -> None:
+    tokens = [ANSWER, *words("is <b>left</b> it")]
+    shown = signed_words_html("is <b>left</b> it", tokens, np.array([0.5, 0.1, -0.1, NOBODY]), 0.1, False, {2: "<i>"})
+    assert "<b>" not in shown and "&lt;b&gt;left" in shown and "B: &lt;i&gt;" in shown
+    chips = re.findall(r"data-token='(\d)' title='(.*?)'.*?background:(.*?)[';].*?class='number'>(.*?)<", shown, re.S)
+    assert [(token, number) for token, _, _, number in chips] == [("1", "+0.10"), ("2", "−0.10"), ("3", "–")]
+    assert [ground for _, _, ground, _ in chips][:2] == [diverging(False)[-1], diverging(False)[0]]
+    assert "gradient" in chips[2][2] and chips[2][1].endswith("no partner in B") and chips[0][1].endswith("A − B +0.1")
+
+
+def test_words_are_lit_as_everywhere_and_the_chosen_one_is_framed() -> None:
+    tokens = words(TEXT)
+    shown = lit_words_html(TEXT, tokens, np.linspace(0, 0.4, len(tokens)), 0.4, (2,))
+    assert shown.count("class='chip'") == len(tokens) - 1 and "class='chip chosen' data-token='2'" in shown
+    assert "background:#00224e" in shown and "background:#fee838" in shown
+    assert lit_words_html(None, PATCHES, np.zeros(15), 1) == ""
+
+
+def test_the_strip_of_moments_is_signed() -> None:
+    tokens = [*words("a"), *frames(3)]
+    shown = signed_strip_html(tokens, np.array([9, 0.1, NOBODY, -0.1]), 0.1, Modality.AUDIO, True)
+    assert re.findall(r"data-token='(\d)'", shown) == ["1", "2", "3"]
+    grounds = re.findall(r"flex:1;background:(.*?)'>", shown)
+    assert grounds[0] == diverging(True)[-1] and "gradient" in grounds[1] and grounds[2] == diverging(True)[0]
+
+
+# matrices
+
+
+def is_centred(figure: Any, largest: float, dark: bool) -> None:
+    axis = figure.layout.coloraxis
+    assert (axis.cmin, axis.cmid, axis.cmax) == (-largest, 0, largest)
+    assert axis.colorscale[len(axis.colorscale) // 2] == (0.5, (DARK if dark else LIGHT).ground)
+    assert tuple(axis.colorbar.tickvals) == (-largest, 0, largest)
+    assert tuple(axis.colorbar.ticktext) == (signed(-largest), "0", signed(largest))
+    assert "Rows ask, columns are asked." in figure.layout.title.text.replace("<br>", " ")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_matrix_of_modalities_is_centred_and_says_what_minus_what(dark: bool) -> None:
+    sums = np.array([[0.2, -0.3], [-0.004, 0.0]])
+    kinds = [Modality.IMAGE, Modality.OTHER]
+    figure = signed_modalities(sums, sums / 100, kinds, kinds, "A − B: <b>", 0.3, dark, "relevance")
+    is_centred(figure, 0.3, dark)
+    assert np.array_equal(figure.data[0].z, sums)
+    assert [note.text for note in figure.layout.annotations] == ["+0.20", "−0.30", "−0.0040", "0"]
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("is asked", "asks")
+    assert list(figure.data[0].x) == ["picture", "special"] and tuple(figure.layout.yaxis.range) == (1.5, -0.5)
+    legend = figure.layout.coloraxis.colorbar
+    assert legend.title.text == "A − B, relevance"
+    assert (legend.yref, legend.yanchor) == ("paper", "top"), "below the cells, however few"
+    assert "A − B: &lt;b&gt;" in figure.layout.title.text and "more in B" in figure.layout.title.text
+    with pytest.raises(ValueError, match="3 modalities"):
+        signed_modalities(sums, sums, kinds, [*kinds, Modality.TEXT], "t", 1)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_matrix_of_tokens_is_centred_and_keeps_its_bands(dark: bool) -> None:
+    tokens = [ANSWER, *words("a cat"), *PATCHES]
+    weights = attention(2, len(tokens), len(tokens))
+    values = weights[1] - weights[0]
+    figure = signed_matrix(values, tokens, tokens, "A − B", symmetric(values), dark)
+    is_centred(figure, symmetric(values), dark)
+    assert np.allclose(figure.data[0].z, values) and (figure.data[0].z < 0).any()
+    bands = [shape.fillcolor for shape in figure.layout.shapes if shape.type == "rect" and shape.yref == "paper"]
+    assert bands == [MODALITY_COLOURS[one] for one in (Modality.OTHER, Modality.TEXT, Modality.IMAGE)]
+    assert "A − B: %{z" in figure.data[0].hovertemplate and "asks: %{y}" in figure.data[0].hovertemplate
+    room = figure.layout.height - figure.layout.margin.t
+    assert room == 500 and figure.layout.margin.l == 92, "the longer note takes no room from the cells"
+
+
+def test_a_word_with_a_place_and_one_without_are_both_words() -> None:
+    assert pairs(words("a cat"), text("a cat")).is_whole
+    assert pairs([Token(Modality.TEXT, "a", Chars(0, 1))], [Token(Modality.TEXT, ABSENT)]).pairs == ()
