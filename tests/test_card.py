@@ -44,3 +44,10 @@ def test_the_chosen_way_points_at_the_truth() -> None:
     assert chosen["image"] >= 0.8 and chosen["audio"] >= 0.8 and chosen["audio"] > measured["energy"]["audio"]
     assert control["image"] <= 2 * chosen["image chance"] and control["audio"] <= 2 * chosen["audio chance"]
     assert control["spearman"] < 0.25
+
+
+def test_a_modality_that_is_not_needed_has_the_smallest_effect() -> None:
+    rows = CARD["measured"]["effect"]
+    assert {row["spare"] for row in rows.values()} == {"image", "audio"} and len(rows) == 8
+    assert all(row["rate"] >= 0.85 for row in rows.values()), rows
+    assert sum(row["rate"] for row in rows.values()) / len(rows) >= 0.9
