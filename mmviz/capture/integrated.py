@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from mmviz.types import CaptureError
 
 STEPS = 32
-"""Points on the straight line from nothing to the input, by Gauss and Legendre; and again on both halves of a stretch
-of it where they do not add up."""
-HALVINGS = 5
+"""Points on the straight line from nothing to the input, by Gauss and Legendre; and as many again on both halves of
+the stretch of it where the amounts are farthest from adding up."""
+MOST_STEPS = 512
 GAP = 0.01
 """How far the amounts may be from adding up, as a share of what they add up to, or of `LEAST` where that is more."""
 LEAST = 0.1
@@ -33,6 +33,16 @@ class Integrated:
     total: float
     gap: float
     steps: int
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A part of the line, ``amounts`` float64 ``[token]`` on it, and how far they are from adding up."""
+
+    start: Tensor
+    end: Tensor
+    amounts: Tensor
+    gap: float
 
 
 def tokens_entering(module: nn.Module, path: str, run: Callable[[], Any]) -> Tensor:
@@ -69,17 +79,11 @@ def integrated(
         with _hooked(module, path, lambda _: x.clone()):  # a copy for the same reason
             return run(len(x)).double().log_softmax(-1)[:, answer]
 
-    def stretch(start: Tensor, end: Tensor, allowed: float, halvings: int) -> tuple[Tensor, float, int]:
-        """Amounts from ``start`` to ``end``, their gap and the points looked at."""
+    def stretch(start: Tensor, end: Tensor) -> _Stretch:
         amounts, gap = method.attribute(
             end, baselines=start, n_steps=STEPS, internal_batch_size=rows, return_convergence_delta=True
         )
-        if not abs(float(gap)) > allowed or halvings == 0:
-            return amounts[0].double().sum(-1), float(gap), STEPS
-        middle = (start + end) / 2
-        first = stretch(start, middle, allowed / 2, halvings - 1)
-        second = stretch(middle, end, allowed / 2, halvings - 1)
-        return first[0] + second[0], first[1] + second[1], STEPS + first[2] + second[2]
+        return _Stretch(start, end, amounts[0].double().sum(-1), float(gap))
 
     with torch.enable_grad():
         there = tokens.clone().requires_grad_()
@@ -89,8 +93,14 @@ def integrated(
         with torch.no_grad():
             total = float(reached - log_probability(baseline)[0])
         method = IntegratedGradients(log_probability)
-        amounts, gap, steps = stretch(baseline, tokens, GAP * max(abs(total), LEAST), HALVINGS)
-    return Integrated(amounts.float().cpu().numpy(), total, gap, steps)
+        found, steps = [stretch(baseline, tokens)], STEPS
+        while sum(abs(one.gap) for one in found) > GAP * max(abs(total), LEAST) and steps < MOST_STEPS:
+            worst = found.pop(max(range(len(found)), key=lambda k: abs(found[k].gap)))
+            middle = (worst.start + worst.end) / 2
+            found += [stretch(worst.start, middle), stretch(middle, worst.end)]
+            steps += 2 * STEPS
+    amounts = torch.stack([one.amounts for one in found]).sum(0)
+    return Integrated(amounts.float().cpu().numpy(), total, sum(one.gap for one in found), steps)
 
 
 @contextmanager

@@ -64,15 +64,15 @@ class Bundled:
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
         config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in self.card.answers))
-        self.trio = Trio(config)
+        module = Trio(config)
         try:
             state = load(data)
-            self.trio.load_state_dict(
+            module.load_state_dict(
                 {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
             )
         except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:  # of another model, or damaged
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
-        self.module: torch.nn.Module = self.trio.to(device=device, dtype=torch.float32).eval()
+        self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
         layers = range(config.layers)
         self.listen: Listen | None = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)

@@ -183,4 +183,5 @@ def _watched(
     """The model is watched only where something in it is changed."""
     if replace_weights is None and not any(off):
         return nullcontext()
-    return capture(model.module, replace=replace_weights, off=off)
+    known = model.listen.modules if model.listen else ()  # else whatever is missed is looked for, which takes its time
+    return capture(model.module, expected=known, replace=replace_weights, off=off)
