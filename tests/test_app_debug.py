@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from dataclasses import replace
 
 import pytest
-from app_page import TRIOS, address, markup, notes, now, run, visit, word
+from app_page import ROOT, TRIOS, address, markup, notes, now, run, visit, word
 from streamlit.testing.v1 import AppTest
 
+from mmviz.analysis.effect import MODALITIES
 from mmviz.backends.local import LocalBackend
 from mmviz.evidence import heads_of
 from mmviz.explain import run_sample
@@ -141,3 +143,19 @@ def test_the_pages_share_the_run_and_turn_at_a_click() -> None:
     next(one for one in page.button if one.key == "page-explore").click()
     run(page)
     assert "page" not in address(page) and page.get("bidi_component")
+
+
+def test_a_model_of_ones_own_is_measured_as_far_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "--model", "own_model:make"])
+    monkeypatch.chdir(ROOT / "tests")
+    page = settled(visit(page="debug", section="effect"))
+    found = now(page).run.effect()
+    assert sum(found[str(one)] for one in MODALITIES) == pytest.approx(found["total"], abs=1e-5)
+    assert f"<td>{found['total']:+.2f}</td>" in markup(page)
+    page = press(page, "section-heads")
+    assert len(page.dataframe[0].value) == 2
+    page = press(page, "section-faith")
+    assert markup(page).count("class='way'") == 6 and not notes(page, "refusal")
+    page = choose(page, "faith-absent", "learned")
+    assert any("cannot be taken out of own" in words for words in notes(page, "refusal"))
+    assert markup(page).count("class='way'") == 6  # the cards stay, without their test

@@ -45,6 +45,7 @@ def faith(bench: Bench) -> None:
     with first:
         absent: Absent = st.selectbox(
             say("absent"), get_args(Absent), format_func=lambda one: say(f"absent-{one}"), key="faith-absent",
+            index=0 if bench.now.setup.spec is None else 1,  # a model of one's own may not do without single tokens
             help=say("absent-help"),
         )  # fmt: skip
     with second:
