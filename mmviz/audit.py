@@ -44,7 +44,7 @@ def _audit(options: argparse.Namespace) -> int:
     for path in (options.json, options.csv):
         _check_place(path)
     trios = load_folder(options.folder) if options.folder else load_gallery()
-    backend = _ready(backend_of(options), options.model)
+    backend, is_trained = _ready(backend_of(options), options.model)
     with _stopping() as stop:
         judged, refused = judge(backend, options.model, trios, options.absent, _print_progress, stop)
     done = len(judged) + len(refused)
@@ -52,15 +52,14 @@ def _audit(options: argparse.Namespace) -> int:
         print(file=sys.stderr)
     if not done:
         raise KeyboardInterrupt
-    audit = Audit(options.model, options.absent, len(trios), judged, refused)
-    if options.json == "-":
-        print(to_json(audit), end="")
-    else:
-        print(tell(audit))
-    if options.json and options.json != "-":
-        write(options.json, to_json(audit).encode())
-    if options.csv:
-        write(options.csv, to_csv(audit).encode())
+    audit = Audit(options.model, options.absent, len(trios), judged, refused, is_trained)
+    try:
+        if options.json and options.json != "-":
+            write(options.json, to_json(audit).encode())
+        if options.csv:
+            write(options.csv, to_csv(audit).encode())
+    finally:  # a file that cannot be written costs nobody the table, nor does a pipe that closes early cost the files
+        print(to_json(audit) if options.json == "-" else tell(audit) + "\n", end="")
     return 0 if judged else 2
 
 
@@ -70,16 +69,16 @@ def _check_place(path: str | None) -> None:
         raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
 
 
-def _ready(backend: Backend | None, model: str) -> Backend:
-    """The backend, which has the model: else every single trio would be refused."""
+def _ready(backend: Backend | None, model: str) -> tuple[Backend, bool]:
+    """The backend, which has the model (else every single trio would be refused), and whether that is trained."""
     if backend is None:
         from mmviz.backends.local import LocalBackend
 
         backend = LocalBackend()
-    known = [card.id for card in backend.models()]
+    known = {card.id: card.trained for card in backend.models()}
     if model not in known:
         raise MmvizError("model-unknown", model=model, known=", ".join(known))
-    return backend
+    return backend, known[model]
 
 
 @contextmanager

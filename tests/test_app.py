@@ -189,7 +189,7 @@ def test_labels_are_markdown_safe() -> None:
 
 
 def test_every_text_is_used_and_none_is_missing() -> None:
-    files = [path for path in (ROOT / "mmviz" / "app").glob("*.py") if path.name != "texts.py"]
+    files = [path for path in (ROOT / "mmviz" / "app").rglob("*.py") if not path.name.endswith("texts.py")]
     sources = "".join(path.read_text("utf-8") for path in files)
     codes = set(re.findall(r"""say\(\s*["']([a-z_-]+)["']""", sources))
     starts = tuple(re.findall(r"""say\(\s*f["']([a-z-]+-)\{""", sources))

@@ -41,7 +41,7 @@ def compared(page: AppTest, option: str) -> tuple[AppTest, Run]:
 
 
 def choose(page: AppTest, name: str, value: object) -> None:
-    key = f"compare-token-{now(page).run.record.id}" if name == "token" else f"compare-{name}"
+    key = f"compare-token-{now(page).run.record.id}-tokens" if name == "token" else f"compare-{name}"
     page.selectbox(key).set_value(value)
     run(page)
 

@@ -67,7 +67,8 @@ def test_the_table_its_words_and_the_trios_behind_it(some: None, monkeypatch: py
     assert not behind.proto.expanded
     lines = behind.html[0].proto.body
     for trio, row in zip(SOME, rows(audit), strict=True):
-        assert f"<th scope='row'>{trio.title}</th><td>{row['answer']}</td><td>{say('health-right')}</td>" in lines
+        verdict = say("health-right" if trio.is_right(row["answer"]) else "health-wrong")
+        assert f"<th scope='row'>{trio.title}</th><td>{row['answer']}</td><td>{verdict}</td>" in lines
     assert "<td>–</td>" in lines, "one of them has no picture"
     names = [element.proto.label for element in page.get("download_button")]
     assert names == [say("health-csv"), say("health-json")]
@@ -79,7 +80,7 @@ def test_a_stop_leaves_what_was_judged_and_another_absent_is_measured_anew(
     judge = health.judge
 
     def slow(backend: Any, model: str, trios: Any, absent: Any, progress: Any, stop: Any) -> Any:
-        found = judge(backend, model, trios[:1], absent, progress, stop)
+        found = judge(backend, model, trios[:1], absent, progress)
         while not stop():
             time.sleep(0.01)
         return found

@@ -16,6 +16,7 @@ from app_page import TRIOS, picture
 from mmviz import audit, evidence
 from mmviz.analysis.effect import SMALL
 from mmviz.cli import main
+from mmviz.report.words import health_words
 from mmviz.texts import sentence
 from mmviz.trios import Trio
 
@@ -89,16 +90,27 @@ def test_a_folder_with_one_that_is_left_out(
     assert "Left out, 1 of 3:\nbroken␛[31m: This file is not a picture" in printed
     assert "\x1b" not in printed + progress and not caplog.text
     first, second, third = csv.DictReader((tmp_path / "out.csv").open(newline=""))
-    assert (first["name"], first["right"], first["left_out"]) == ("mask", "true", "")
+    right = str(BY_ID["mask"].is_right(first["answer"])).lower()
+    assert (first["name"], first["right"], first["left_out"]) == ("mask", right, "")
     assert (second["name"], second["right"]) == ("'=1+1", "") and second["image_phi"] == ""
     assert third["answer"] == "" and "not a picture" in third["left_out"]
+
+
+def test_a_file_that_cannot_be_written_costs_nobody_the_table(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken.csv").mkdir()
+    assert main(["audit", str(folder), "--csv", str(tmp_path / "taken.csv")]) == 2
+    out, err = capsys.readouterr()
+    assert "2 of 3 trios judged" in out and "taken.csv could not be written" in err
 
 
 def test_json_alone_can_be_piped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", str(folder), "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["absent"] == "learned" and [row["right"] for row in found["rows"]] == [True, None]
-    assert found["rows"][1]["image"] is None and found["rows"][1]["audio"]["decides"] is True
+    assert found["absent"] == "learned" and found["rows"][1]["right"] is None
+    assert found["rows"][1]["image"] is None and found["rows"][1]["audio"]["phi"] != 0
+    assert found["rows"][0]["right"] is BY_ID["mask"].is_right(found["rows"][0]["answer"])
 
 
 def test_where_nothing_can_be_judged_the_exit_code_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +120,7 @@ def test_where_nothing_can_be_judged_the_exit_code_is_2(tmp_path: Path, capsys: 
     printed = capsys.readouterr().out
     why = sentence("model-needs-text", model="toy")
     assert printed == (
-        "Model toy, absent: learned. 0 of 12 trios judged.\n\n"
+        f"Model toy, absent: learned. 0 of 12 trios judged. {health_words('untrained')}\n\n"
         f"Left out, 12 of 12:\n0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more: {why}\n"
     )
 

@@ -95,8 +95,8 @@ def test_what_stands_in_for_a_missing_input_stands_for_no_part_of_one() -> None:
     found = pairs([ANSWER, *PATCHES, *words("a cat")], missing)
     assert found.pairs == ((0, 0),) and len(found.only_a) == 17 and found.only_b == (1, 2), "none is dropped silently"
     assert pairs(missing, missing).is_whole
-    registers = [Token(Modality.OTHER, "register"), ANSWER, Token(Modality.OTHER, "register")]
-    assert pairs(registers, registers[::-1]).pairs == ((0, 0), (1, 1), (2, 2))
+    register = Token(Modality.OTHER, "register")
+    assert pairs([register, ANSWER, register], [ANSWER, register, register]).pairs == ((0, 1), (1, 0), (2, 2))
     assert pairs([Token(Modality.OTHER, "cat")], text("cat")).pairs == (), "a special token is no word"
 
 
@@ -167,6 +167,7 @@ def test_colours_are_linear_in_the_value_and_end_at_the_scale() -> None:
     found = signed_rgb(np.array([-9, -0.2, 0, 0.2, 9]), 0.2, False)
     assert found[0].tolist() == found[1].tolist() and found[3].tolist() == found[4].tolist()
     assert found[2].tolist() == [255, 255, 255]
+    assert ["#" + bytes(one).hex() for one in found[[0, 4]]] == [diverging(False)[0], diverging(False)[-1]]
     # half of a quarter of the scale: the middle of the page and the first orange
     assert signed_rgb(np.array(0.125), 1.0, False).tolist() == [248, 232, 221]
     for empty in (0.0, float("nan")):

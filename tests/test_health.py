@@ -240,6 +240,7 @@ def test_the_table_and_its_words() -> None:
         "Model trio, absent: mean. 3 of 5 trios judged. "
         "Of the 2 answers whose truth is known and is one that the model can give, 1 are right."
     )
+    assert "untrained" in summary(made(trained=False)) and json.loads(to_json(made(trained=False)))["trained"] is False
     assert "Stopped; 3 of 6 trios" in summary(made(of=6)) and "right" not in summary(made(judged=[]))
     assert [words for words, _ in table(made(judged=[]))[0][1]] == ["–"] * 6
     assert sentences(made(judged=[])) == [] and reasons(audit) == {"Why.": ["d", "e"]}

@@ -248,10 +248,12 @@ class Logits(nn.Module):
 
 
 def test_tiny_probabilities_keep_their_logarithm() -> None:
-    own = Yours(Logits(), lambda sample: (torch.tensor([[[0.0, -3000.0, -40.0]]]), ["a"]), ["one", "two", "three"])
+    own = Yours(Logits(), lambda sample: (torch.tensor([[[0.0, -3000.0, -200.0]]]), ["a"]), ["one", "two", "three"])
+    rows = counted(own.module)
     record = run(LocalBackend("cpu", {"own": own}), Sample(text="a"), "own", sweep=[(), (Drop(IMAGE),)])
-    assert [answer.label for answer in record.answers] == ["one", "three", "two"]
-    assert swept(record) == pytest.approx(np.array([[-math.exp(-40), -40.0, -3000.0]] * 2))
+    assert [answer.label for answer in record.answers] == ["one", "three", "two"] and rows == [1, 2, 1]
+    assert swept(record) == pytest.approx(np.array([[0, -200.0, -3000.0]] * 2), abs=1e-9)
+    assert math.log(record.answers[1].probability) == pytest.approx(-200), "of a single run as well, while it can"
 
 
 def test_single_tokens_cannot_be_hidden_from_every_model(backend: LocalBackend) -> None:

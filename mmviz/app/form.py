@@ -18,6 +18,10 @@ SOUNDS = ("wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "webm", "mp4
 
 def form(now: State) -> Draft:
     """Draw the form; what is in it."""
+    if now.resend:  # Streamlit tells a browser once what the page put into a field, and forgets it if it runs again
+        now.resend = False
+        for key in (keep.QUESTION, keep.USE_PICTURE, keep.USE_SOUND):
+            st.session_state[key] = st.session_state[key]
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
     with left:
         image = _given(now, "picture", keep.USE_PICTURE, PICTURES, now.trio.image if now.trio else None)

@@ -59,13 +59,15 @@ class State:
     the viewer was sent last, of ``sent_of`` (run, serial and what was told); ``needed``: what it asked for last,
     ``answered`` or not.
     ``page`` and ``section`` of it that is on the screen; ``off``: heads to be switched off in runs to come; ``works``:
-    what is being measured of ``run``, or was, by what it is.
+    what is being measured of ``run``, or was, by what it is; ``resend``: the page draws itself anew, maybe before the
+    browser has heard what was put into the form.
     """
 
     page: Page = "explore"
     section: Section = "effect"
     off: tuple[HeadOff, ...] = ()
     works: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
+    resend: bool = False
 
     setup: Setup = field(default_factory=Setup)
     is_saved: bool = False

@@ -23,7 +23,8 @@ FORMULAS = tuple("=+-@＝＋－＠\t\r\n")
 
 @dataclass(frozen=True)
 class Audit:
-    """What `mmviz.evidence.judge` found of ``of`` trios, with what "absent" meant; ``refused``: name and reason.
+    """What `mmviz.evidence.judge` found of ``of`` trios, with what "absent" meant; ``refused``: name and reason;
+    ``trained``: whether the model is.
 
     Where it was stopped, ``judged`` and ``refused`` are fewer than ``of`` together.
     """
@@ -33,6 +34,7 @@ class Audit:
     of: int
     judged: Sequence[Judged]
     refused: Sequence[tuple[str, str]] = ()
+    trained: bool = True
 
     @property
     def is_stopped(self) -> bool:
@@ -75,8 +77,9 @@ def to_json(audit: Audit) -> str:
         for row in health(audit.judged)
     }
     whole = {
-        "model": audit.model, "absent": audit.absent, "trios": audit.of, "judged": len(audit.judged),
-        "stopped": audit.is_stopped, "right": right, "known": known, "bounds": {"ignored": SMALL, "overruled": SURE},
+        "model": audit.model, "trained": audit.trained, "absent": audit.absent, "trios": audit.of,
+        "judged": len(audit.judged), "stopped": audit.is_stopped, "right": right, "known": known,
+        "bounds": {"ignored": SMALL, "overruled": SURE},
         "modalities": table, "findings": sentences(audit), "rows": rows(audit),
         "refused": [{"name": name, "why": why} for name, why in audit.refused],
     }  # fmt: skip
@@ -121,6 +124,8 @@ def summary(audit: Audit) -> str:
     """How many trios were judged, and how many answers are right."""
     code = "stopped" if audit.is_stopped else "trios"
     told = [health_words(code, model=audit.model, absent=audit.absent, of=audit.of, judged=len(audit.judged))]
+    if not audit.trained:
+        told.append(health_words("untrained"))
     right, known = verdicts(audit)
     if known:
         told.append(health_words("right" if known == len(audit.judged) else "right-some", right=right, known=known))

@@ -25,6 +25,7 @@ HEALTH: dict[str, str] = {
     # how many
     "trios": "Model {model}, absent: {absent}. {judged} of {of} trios judged.",
     "stopped": "Model {model}, absent: {absent}. Stopped; {judged} of {of} trios judged.",
+    "untrained": "Its weights are untrained: this is how chance answers, not something learned.",
     "right": "{right} of {known} answers are right.",
     "right-some": "Of the {known} answers whose truth is known and is one that the model can give, {right} are right.",
     "left-out": "Left out, {count} of {of}:",

@@ -9,7 +9,7 @@ from typing import get_args
 import streamlit as st
 
 from mmviz.analysis.compare import difference, modality_difference, pairs, symmetric
-from mmviz.analysis.planes import plane_of, planes, way_of
+from mmviz.analysis.planes import plane_of, planes, streams_of, way_of
 from mmviz.analysis.select import Direction, Way
 from mmviz.app import widgets
 from mmviz.app.debug.beside import card_html, difference_html, unit_of, verdict
@@ -26,7 +26,7 @@ from mmviz.figures.difference import signed_matrix, signed_modalities
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.places import names
 from mmviz.trios import load_gallery
-from mmviz.types import Change, MmvizError, Modality, Randomise, Request, Token, Uniform
+from mmviz.types import Change, MmvizError, Modality, Randomise, Request, Uniform
 
 _PLOTLY = {"displayModeBar": False}
 
@@ -50,10 +50,13 @@ def compare(bench: Bench) -> None:
         )  # fmt: skip
     with third:
         way = _way(bench, other)
+    if way is None:
+        widgets.note(say("compare-no-way"), "remark")
+        return
     plain = Selection((0,), (), direction, way, "spotlight", "view")
     a, b = Seen(bench.run, plain), Seen(other, plain)
     with second:
-        token = _token(bench, a.chosen)
+        token = _token(bench, a)
     partner = pairs(a.chosen, b.chosen).partner(token)
     a = Seen(bench.run, replace(plain, tokens=(token,)))
     b = Seen(other, replace(plain, tokens=(0 if partner is None else partner,)))
@@ -134,10 +137,12 @@ def is_same(a: Run, b: Run) -> bool:
 # how it is looked at
 
 
-def _way(bench: Bench, other: Run) -> Way:
+def _way(bench: Bench, other: Run) -> Way | None:
     """A way of looking that both have; at first that of the viewer, else the one chosen for the model."""
     found = [way_of(bench.run.record, plane) for plane in planes(bench.run.record)]
     found = [way for way in found if has(other, way)]
+    if not found:
+        return None
     found.sort(key=lambda way: (way.layer is not None, way.head is not None, -(way.layer or 0)))
     before = bench.now.selection
     wanted = [way for way in (before and before.way, bench.run.way) if way in found]
@@ -150,13 +155,16 @@ def _way(bench: Bench, other: Run) -> Way:
     return way_of(bench.run.record, plane)
 
 
-def _token(bench: Bench, tokens: Sequence[Token]) -> int:
-    """A token of A by name; at first the one that answers."""
+def _token(bench: Bench, seen: Seen) -> int:
+    """A token of A by name; at first the one that answers. Each stream of tokens has a choice of its own."""
+    record, tokens = bench.run.record, seen.chosen
     labels = _apart(names(tokens))
     answering = next((k for k, token in enumerate(tokens) if token.modality is Modality.OTHER), 0)
+    streams = streams_of(record, plane_of(record, seen.selection.way))
+    stream = streams[0 if seen.selection.direction == "from" else 1]
     found: int = st.selectbox(
         say("compare-token"), range(len(tokens)), index=answering, format_func=lambda k: labels[k],
-        key=f"compare-token-{bench.run.record.id}", help=say("compare-token-help"),
+        key=f"compare-token-{record.id}-{stream}", help=say("compare-token-help"),
     )  # fmt: skip
     return found
 

@@ -53,8 +53,10 @@ def health(bench: Bench) -> None:
 
 def audited(bench: Bench, absent: Absent, progress: Progress, stop: Stop) -> Audit:
     """The model of the run over the gallery, as far as it came."""
-    trios, model = load_gallery(), bench.request.model
-    return Audit(model, absent, len(trios), *judge(bench.backend(), model, trios, absent, progress, stop))
+    trios, model, backend = load_gallery(), bench.request.model, bench.backend()
+    is_trained = all(card.trained for card in backend.models() if card.id == model)
+    judged, refused = judge(backend, model, trios, absent, progress, stop)
+    return Audit(model, absent, len(trios), judged, refused, is_trained)
 
 
 def table_html(audit: Audit) -> str:

@@ -63,8 +63,10 @@ def _forget(works: dict[tuple[object, ...], Job[Any]], key: tuple[object, ...]) 
 @st.fragment(run_every=0.4)
 def _under_way(key: tuple[object, ...]) -> None:
     """How far it is, and a button that stops it; the page is drawn anew when it is done."""
-    job = keep.state().works.get(key)
+    now = keep.state()
+    job = now.works.get(key)
     if job is None or job.wait(0):
+        now.resend = True
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key=f"under-way-{_called(key)}"):
         st.button(say("stop"), key=f"work-stop-{_called(key)}", help=say("work-stop-help"), on_click=job.stop)
