@@ -56,6 +56,15 @@ def test_a_head_that_is_switched_off_moves_the_answer_by_what_python_computes(
     page.close()
 
 
+def test_a_control_is_run_from_either_page(browser: sync_api.Browser, server: str) -> None:
+    for address in ("/", "/?page=debug&section=faith"):
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{server}{address}")
+        page.locator(".st-key-control-shuffled button:visible").click(timeout=PATIENCE)
+        page.get_by_text("These weights are untrained or shuffled").first.wait_for(timeout=PATIENCE)
+        page.close()
+
+
 def _run_of(page: sync_api.Page) -> str:
     """The id of the run on the screen, from the key of its switch."""
     found = page.locator("[class*='st-key-heads-off-']").evaluate_all("all => all.map((one) => one.className)")

@@ -30,6 +30,8 @@ def look(run: Run, trio: Trio | None, is_old: bool) -> None:
     A change of view redraws only this part of the page.
     """
     now = keep.state()
+    if now.asked:  # a button in here wants another run, which the whole page makes
+        st.rerun()
     assert now.selection is not None  # there is one with every run
     seen = Seen(run, now.selection)
     link.note(now, seen.selection)

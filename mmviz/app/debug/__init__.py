@@ -29,6 +29,8 @@ _PARTS: dict[keep.Section, Callable[[Bench], None]] = {
 def debug(run: Run, backend: Callable[[], Backend], is_old: bool) -> None:
     """The answer, and the part of the page that is open; ``backend`` gives where variants of ``run`` are run."""
     now = keep.state()
+    if now.asked:  # a button in here wants another run, which the whole page makes
+        st.rerun()
     assert now.selection is not None  # there is one with every run
     link.note(now, now.selection)
     strip(run, now.shown, is_old)
