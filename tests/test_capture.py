@@ -80,7 +80,7 @@ def test_padding_gets_nothing_and_real_rows_still_sum_to_one(trio: Trio) -> None
 def test_a_row_answers_the_same_alone_and_beside_a_longer_one(trio: Trio) -> None:
     both = some_input(rows=2)
     both.frames[0], both.pieces[0] = 7, 3
-    first = TrioInput(**{name: value[:1] for name, value in vars(both).items()})
+    first = TrioInput(**{name: value[:1] for name, value in vars(both).items() if value is not None})
     first.text = first.text[:, :3]
     with torch.no_grad():
         assert torch.allclose(trio(both).logits[0], trio(first).logits[0], atol=1e-4)

@@ -148,8 +148,10 @@ def test_the_tables_print_what_was_measured() -> None:
         "energy": {"audio": 0.44}, "shuffled": {**row, "spearman": 0.11, "image": 0.3},
         "milliseconds": {"prepare": 3.2, "model": 41.4, "capture": 6.0},
         "accuracy": {"unseen scenes": {family: {"accuracy": 0.8, "majority": 0.5} for family in FAMILIES}},
+        "effect": {"name": {"spare": "audio", "rate": 0.95, "shares": {"image": 0.6, "text": 0.35, "audio": 0.05}}},
     }  # fmt: skip
     printed = tables.markdown(result)
     assert "| heard | 0.50 | 0.80 |" in printed and "| mean:5 (chosen) | 0.71 | 0.93 | 0.50 | 0.25 |" in printed
     assert "takes 41 ms" in printed and "takes 3 ms before it" in printed and "6 ms after it" in printed
+    assert "| name | sound | 0.95 | 0.60 | 0.35 | 0.05 |" in printed
     assert "| loudest frame | | 0.44 |" in printed and "|Spearman| = 0.11" in printed
