@@ -53,9 +53,9 @@ def curves_of(
     return read_curves(tokens, ways, records) if len(records) == len(asked) else None
 
 
-def answering(record: AttentionRecord) -> int:
-    """The query that answers: the first special token, else the first token."""
-    asking = record.streams[record.maps[-1].queries]
+def answering(record: AttentionRecord, number: int = -1) -> int:
+    """The query of map ``number`` that answers: the first special token, else the first token."""
+    asking = record.streams[record.maps[number].queries]
     return next((k for k, token in enumerate(asking) if token.modality is Modality.OTHER), 0)
 
 
@@ -89,7 +89,7 @@ def shares_of(record: AttentionRecord, way: Way) -> dict[Modality, float]:
     number = -1 if way.layer is None else [found.layer for found in record.maps].index(way.layer)
     streams = record.maps[number].queries, record.maps[number].keys
     asking, asked = (record.streams[stream] for stream in streams)
-    asker = next((k for k, token in enumerate(asking) if token.modality is Modality.OTHER), 0)
+    asker = answering(record, number)
     matrix = modality_matrix(weights(record, way, record.relevance)[[asker]], [asking[asker]], asked)
     return attention_shares(dict(zip(matrix.keys, matrix.sums[0].tolist(), strict=True)))
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from typing import get_args
 
 import streamlit as st
 
-from mmviz.analysis.effect import MODALITIES, Absent, Effect, coalitions, disagreements, given
+from mmviz.analysis.effect import MODALITIES, Effect, coalitions, disagreements, given
 from mmviz.app import widgets
-from mmviz.app.debug.measuring import Bench
+from mmviz.app.debug.measuring import Bench, absent_box
 from mmviz.app.debug.taking import taking
 from mmviz.app.texts import say
 from mmviz.evidence import effect_of, shares_of
@@ -22,10 +21,7 @@ def effect(bench: Bench) -> None:
     """Attention and effect of each modality side by side, the eight subsets, and the switches."""
     left, right = st.columns([1.25, 1], gap="large")
     with left:
-        absent: Absent = st.selectbox(
-            say("absent"), get_args(Absent), format_func=lambda one: say(f"absent-{one}"), key="effect-absent",
-            help=say("absent-help"),
-        )  # fmt: skip
+        absent = absent_box("effect-absent")
         found = bench.measured(
             ("effect", absent), lambda tell, stop: effect_of(bench.backend(), bench.request, absent, tell, stop)
         )

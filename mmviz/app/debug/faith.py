@@ -5,18 +5,17 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mmviz.analysis.effect import Absent
 from mmviz.analysis.faith import ORDERS, Curves
 from mmviz.analysis.heads import HeadEffect, every_head
 from mmviz.analysis.select import Way, spread
 from mmviz.app import widgets
-from mmviz.app.debug.measuring import Bench
+from mmviz.app.debug.measuring import Bench, absent_box
 from mmviz.app.foot import controls
 from mmviz.app.texts import say
 from mmviz.app.ways import lit_html
@@ -43,11 +42,8 @@ def faith(bench: Bench) -> None:
     record = records[0]
     first, second, third = st.columns([1, 1, 1.6], gap="medium", vertical_alignment="bottom")
     with first:
-        absent: Absent = st.selectbox(
-            say("absent"), get_args(Absent), format_func=lambda one: say(f"absent-{one}"), key="faith-absent",
-            index=0 if bench.now.setup.spec is None else 1,  # a model of one's own may not do without single tokens
-            help=say("absent-help"),
-        )  # fmt: skip
+        # a model of one's own may not do without single tokens
+        absent = absent_box("faith-absent", "learned" if bench.now.setup.spec is None else "mean")
     with second:
         head = _head(record, effects)
     with third:

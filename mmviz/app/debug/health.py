@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
 from mmviz.analysis.effect import MODALITIES, Absent
 from mmviz.app import widgets
 from mmviz.app.debug.effect import chip
-from mmviz.app.debug.measuring import Bench
+from mmviz.app.debug.measuring import Bench, absent_box
 from mmviz.app.texts import say
 from mmviz.backends import Progress, Stop
 from mmviz.evidence import judge
@@ -27,10 +27,7 @@ def health(bench: Bench) -> None:
     """The table, what strikes in it, what its words mean, and the trios behind it."""
     left, right = st.columns([1.5, 1], gap="large")
     with left:
-        absent: Absent = st.selectbox(
-            say("absent"), get_args(Absent), format_func=lambda one: say(f"absent-{one}"), key="health-absent",
-            help=say("absent-help"),
-        )  # fmt: skip
+        absent = absent_box("health-absent")
         audit = bench.measured(("health", absent), lambda tell, stop: audited(bench, absent, tell, stop))
         if audit is None:
             return

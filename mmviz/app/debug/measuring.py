@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import streamlit as st
 
+from mmviz.analysis.effect import Absent
 from mmviz.app import state as keep
 from mmviz.app import widgets
 from mmviz.app.jobs import Job
@@ -49,6 +50,16 @@ class Bench:
         if job.problem is not None or job.is_stopped:
             st.button(say("work-again"), key=f"work-again-{_called(key)}", on_click=_forget, args=(works, key))
         return job.result
+
+
+def absent_box(key: str, first: Absent = "learned") -> Absent:
+    """What taking away means, to choose from; at first ``first``."""
+    every = get_args(Absent)
+    found: Absent = st.selectbox(
+        say("absent"), every, index=every.index(first), format_func=lambda one: say(f"absent-{one}"), key=key,
+        help=say("absent-help"),
+    )  # fmt: skip
+    return found
 
 
 def _called(key: tuple[object, ...]) -> str:
