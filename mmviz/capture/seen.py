@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from mmviz.capture.gate import gate_long, gate_short
 from mmviz.capture.heard import SHORT, Heard
 from mmviz.capture.missed import Kernels, missed
 from mmviz.capture.path import Path
-from mmviz.capture.streams import Given, streams_of
+from mmviz.capture.streams import Given, known_streams, streams_of
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, LongMap, Notice
 
 
@@ -72,20 +72,24 @@ class Seen:
             raise CaptureError("capture-call", call=call, count=len(calls))
         return tuple(one for one in self._ear.heard if one.call == call)
 
-    def record(self, tokens: Given = None, *, call: int | None = None, batch: int | None = None) -> AttentionRecord:
+    def record(
+        self, tokens: Given = None, *, call: int | None = None, batch: int | None = None,
+        pairs: Mapping[str, tuple[str, str]] | None = None,
+    ) -> AttentionRecord:  # fmt: skip
         """The attention of one call as a record: a map for each module that attends, in order of execution.
 
         ``tokens``: names or `mmviz.Token` for one stream, or for several by the names that an error lists; without any
         they are numbered. Up to `SHORT` tokens a map has its ``weights``, float32 ``[head, query, key]``, of a batch
         ``[batch, head, query, key]`` unless ``batch`` chooses one; a longer one is a `LongMap`, of one sample.
-        Every map has passed the gate (see `mmviz.capture.gate`). Raises ``CaptureError``.
+        ``pairs``: the streams of queries and keys by the path of the module, where they are known; ``tokens`` then has
+        all of them. Every map has passed the gate (see `mmviz.capture.gate`). Raises ``CaptureError``.
         """
         heard = self.heard(call)
-        streams, pairs = streams_of(heard, tokens)
+        streams, sides = streams_of(heard, tokens) if pairs is None else known_streams(heard, tokens, pairs)
         notices = list(self.notices)
         maps: list[AttentionMap | LongMap] = []
         parities = []
-        for one, (queries, keys) in zip(heard, pairs, strict=True):
+        for one, (queries, keys) in zip(heard, sides, strict=True):
             layer = sum((made.queries, made.keys) == (queries, keys) for made in maps)
             if max(one.shape[2:]) <= SHORT:
                 short, found = gate_short(one, layer, queries, keys, batch)

@@ -45,6 +45,22 @@ def streams_of(heard: Sequence[Heard], given: Given) -> tuple[dict[str, tuple[To
     return streams, pairs
 
 
+def known_streams(
+    heard: Sequence[Heard], given: Given, pairs: Mapping[str, tuple[str, str]]
+) -> tuple[dict[str, tuple[Token, ...]], list[tuple[str, str]]]:
+    """`streams_of` where the streams of each module are known. Raises ``CaptureError`` (``capture-tokens``) where a
+    stream has not as many tokens as were heard, or there is none of this name."""
+    assert isinstance(given, Mapping)
+    streams = {name: as_tokens(tokens) for name, tokens in given.items()}
+    sides = [pairs[one.module] for one in heard]
+    for one, pair in zip(heard, sides, strict=True):
+        for name, size in zip(pair, one.shape[2:], strict=True):
+            count = len(streams.get(name, ()))
+            if count != size:
+                raise CaptureError("capture-tokens", count=count, name=name, streams=f"{one.module!r} with {size}")
+    return streams, sides
+
+
 _Side = tuple[str, int, int]
 """Which stream, how many tokens it has, and how many of them, the last ones, take part."""
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listen:
-    """Where attention lives, as data: module paths in order of execution, and the streams its maps run between."""
+    """Where attention lives, as data: module paths in order of execution, and of each the streams that its map runs
+    between, queries and keys."""
 
     modules: tuple[str, ...]
-    queries: str
-    keys: str
+    pairs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,14 @@ class Varies(Model, Protocol):
         ...
 
 
-CATALOGUE = {"trio": "mmviz.models.bundled:Bundled", "toy": "mmviz.models.toy:Toy"}
+CATALOGUE = {
+    "trio": "mmviz.models.bundled:Bundled",
+    "trio-reduced": "mmviz.models.fused:Reduced",
+    "crossmodal": "mmviz.models.fused:Crossmodal",
+    "bottleneck": "mmviz.models.fused:Bottleneck",
+    "late": "mmviz.models.fused:Late",
+    "toy": "mmviz.models.toy:Toy",
+}
 """Model id -> where its class lives; each is made as ``Class(device)``."""
 
 

@@ -74,8 +74,8 @@ class Bundled:
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
-        layers = range(config.layers)
-        self.listen: Listen | None = Listen(tuple(f"blocks.{layer}.attention" for layer in layers), STREAM, STREAM)
+        paths = tuple(f"blocks.{layer}.attention" for layer in range(config.layers))
+        self.listen: Listen | None = Listen(paths, ((STREAM, STREAM),) * len(paths))
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Logits ``[answer]``."""

@@ -1,12 +1,19 @@
-"""The card of the bundled model, from its files alone: whoever does not run the model needs no torch for it."""
+"""The cards of the bundled models, from their files alone: whoever does not run a model needs no torch for it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from mmviz.assets_path import assets_dir
 from mmviz.types import Card
+
+
+def fusions_card() -> dict[str, Any]:
+    """What is known of the compared kinds of fusion: ``kinds`` by id, and ``measured`` by `compare`."""
+    found: dict[str, Any] = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
+    return found
 
 
 def trio_card(weights: bytes | None = None) -> Card:

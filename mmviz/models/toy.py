@@ -41,7 +41,7 @@ class PaperModel(nn.Module):
 class Toy:
     """The paper model as a model of mmviz; it reads text only."""
 
-    listen: Listen | None = Listen(("attention",), "words", "words")
+    listen: Listen | None = Listen(("attention",), (("words", "words"),))
 
     def __init__(self, device: str):
         self.device = device

@@ -151,11 +151,14 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, blocked: Tensor | None) -> Tensor:
-        """``x`` ``[B, N, D]``; ``blocked`` ``[B, 1, 1, N]``: 0 for real keys, -inf for padding."""
+    def forward(self, x: Tensor, blocked: Tensor | None, context: Tensor | None = None) -> Tensor:
+        """``x`` ``[B, N, D]`` asks; ``context`` ``[B, M, D]`` is asked (None: ``x`` itself); ``blocked``
+        ``[B, 1, 1, M]``: 0 for real keys, -inf for padding."""
         batch, tokens, width = x.shape
+        asked = x if context is None else context
         query, key, value = (
-            part(x).view(batch, tokens, self.heads, -1).transpose(1, 2) for part in (self.query, self.key, self.value)
+            part(given).view(batch, given.shape[1], self.heads, -1).transpose(1, 2)
+            for part, given in ((self.query, x), (self.key, asked), (self.value, asked))
         )
         scores = (query / math.sqrt(width // self.heads)) @ key.transpose(-2, -1)
         if blocked is not None:
@@ -176,8 +179,9 @@ class Block(nn.Module):
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
 
-    def forward(self, x: Tensor, blocked: Tensor | None) -> Tensor:
-        x = x + self.attention(self.norm_attention(x), blocked)
+    def forward(self, x: Tensor, blocked: Tensor | None, context: Tensor | None = None) -> Tensor:
+        asked = None if context is None else self.norm_attention(context)
+        x = x + self.attention(self.norm_attention(x), blocked, asked)
         y: Tensor = x + self.mlp(self.norm_mlp(x))
         return y
 
@@ -188,7 +192,7 @@ class Trio(nn.Module):
     places: Tensor
     answers: Tensor
 
-    def __init__(self, config: TrioConfig):
+    def __init__(self, config: TrioConfig, alike: int = 3):
         super().__init__()
         width = config.width
         self.config = config
@@ -203,7 +207,7 @@ class Trio(nn.Module):
         self.absent = nn.Parameter(torch.randn(3, width) * 0.5)
         self.answer = nn.Parameter(torch.randn(width) * 0.5)
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.expansion, alike=layer < 3) for layer in range(config.layers)
+            Block(width, config.heads, config.expansion, alike=layer < alike) for layer in range(config.layers)
         )
         self.tokens = nn.Identity()  # where tokens enter the layers, for whoever watches
         self.norm = nn.LayerNorm(width)
@@ -235,16 +239,17 @@ class Trio(nn.Module):
 
     def fuse(self, x: Tensor, real: Tensor) -> TrioOutput:
         """Fusion of tokens ``x`` ``[B, N, D]``, of which ``real`` ``[B, N]`` are not padding."""
-        blocked = None if bool(real.all()) else torch.zeros_like(x[:, None, None, :, 0])
-        if blocked is not None:
-            blocked = blocked.masked_fill(~real[:, None, None], -torch.inf)
+        blocked = None if bool(real.all()) else blocked_keys(real, x)
         x = self.tokens(x)
         states = []
         for block in self.blocks:
             x = block(x, blocked)
             states.append(x)
-        logits = self.score(self.speak(self.norm(x[:, 0])), self.answers, self.sharpness[2])
-        return TrioOutput(logits, states)
+        return TrioOutput(self.say(x[:, 0]), states)
+
+    def say(self, x: Tensor) -> Tensor:
+        """Logits ``[B, answer]`` of what the answer token holds, ``x`` ``[B, D]``."""
+        return self.score(self.speak(self.norm(x)), self.answers, self.sharpness[2])
 
     def sequence(self, batch: TrioInput, patches: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """All tokens ``[B, 1 + T + 100 + 50, D]`` and which of them are real (not padding)."""
@@ -277,6 +282,12 @@ class Trio(nn.Module):
         first = torch.zeros_like(real)
         first[:, 0] = True
         return torch.cat([lead, tokens[:, 1:]], dim=1), torch.where(has[:, None], real, first)
+
+
+def blocked_keys(real: Tensor, x: Tensor) -> Tensor:
+    """``[B, 1, 1, N]`` in the precision of ``x``: 0 for keys that are ``real`` ``[B, N]``, -inf for padding."""
+    free = torch.zeros_like(real, dtype=x.dtype)[:, None, None]
+    return free.masked_fill(~real[:, None, None], -torch.inf)
 
 
 def _up_to(lengths: Tensor, size: int) -> Tensor:

@@ -19,7 +19,7 @@ from mmviz.models.trio import SECONDS_A_FRAME
 from mmviz.models.wordings import FAMILIES, NEEDS
 from mmviz.training.questions import BUSY_SCENES, Question
 from mmviz.training.trios import Trio, World
-from mmviz.types import AttentionRecord, Change, Modality, Picture, PixelBox, Request, Sample, Seconds, Sound
+from mmviz.types import AttentionRecord, Change, Modality, Picture, PixelBox, Request, Sample, Seconds, Sound, Token
 
 OWN_SCENES = {"name": 1, "mask": 2}
 """Families whose pointing is measured in their own scenes of one and two things."""
@@ -108,7 +108,7 @@ def accuracy(
     for family in families:
         score, truths = Score(), Counter[str]()
         for case in cases(world, seed, family, count, busy=False):
-            (record,) = backend.run([Request(model, case.sample, changes)])
+            (record,) = backend.run([Request(model, case.sample, changes, maps=False)])
             score.add(record.answers[0].label == case.question.answer, 0.0)
             truths[case.question.answer] += 1
             tick()
@@ -128,27 +128,35 @@ def pointing(
         for case in cases(world, seed, family, count, busy=True):
             asked = Request(model, case.sample, changes, relevance=not is_dear, norms=is_dear, integrated=is_dear)
             (record,) = backend.run([asked])
-            boxes, others = targets(case)
-            spoken = speaks(case)
             tokens = record.streams[record.maps[-1].keys]
-            if spoken:
+            if speaks(case):
                 table["energy"].audio.setdefault(family, Score()).add(*_loudest(case))
             for way, amounts in _amounts(record, ways, is_dear).items():
                 entry = table.setdefault(way, Pointing())
-                if boxes:
-                    patches = [k for k, token in enumerate(tokens) if isinstance(token.where, PixelBox)]
-                    best = tokens[patches[int(np.argmax(amounts[patches]))]].where
-                    assert isinstance(best, PixelBox)
-                    side = case.trio.scene.pixels.shape[0]
-                    hit = any(_in_box(best, box, side) for box in boxes)
-                    entry.image.setdefault(family, Score()).add(hit, len(boxes) / (len(boxes) + others))
-                if spoken:
-                    frames = [k for k, token in enumerate(tokens) if isinstance(token.where, Seconds)]
-                    moment = tokens[frames[int(np.argmax(amounts[frames]))]].where
-                    assert isinstance(moment, Seconds)
-                    entry.audio.setdefault(family, Score()).add(_in_time(moment, case), _time_share(case))
+                for side, hit, chance in pointed(case, tokens, amounts):
+                    scores = entry.image if side == "image" else entry.audio
+                    scores.setdefault(family, Score()).add(hit, chance)
             tick()
     return table
+
+
+def pointed(
+    case: Case, tokens: Sequence[Token], amounts: NDArray[np.float64]
+) -> Iterator[tuple[str, bool, float]]:  # fmt: skip
+    """Whether the strongest patch, and the strongest frame, lie where the answer rests: ``image`` or ``audio``, hit,
+    and the chance of a blind guess. Nothing of a side that is not judged, or has no ``amounts`` ``[token]``."""
+    boxes, others = targets(case)
+    patches = [k for k, token in enumerate(tokens) if isinstance(token.where, PixelBox)]
+    if boxes and patches:
+        best = tokens[patches[int(np.argmax(amounts[patches]))]].where
+        assert isinstance(best, PixelBox)
+        side = case.trio.scene.pixels.shape[0]
+        yield "image", any(_in_box(best, box, side) for box in boxes), len(boxes) / (len(boxes) + others)
+    frames = [k for k, token in enumerate(tokens) if isinstance(token.where, Seconds)]
+    if speaks(case) and frames:
+        moment = tokens[frames[int(np.argmax(amounts[frames]))]].where
+        assert isinstance(moment, Seconds)
+        yield "audio", _in_time(moment, case), _time_share(case)
 
 
 def _amounts(record: AttentionRecord, ways: Sequence[Way] | None, is_dear: bool) -> dict[str, NDArray[np.float64]]:

@@ -57,12 +57,15 @@ def encoder_losses(
     }
 
 
-def fusion_losses(labels: TokenLabels, output: TrioOutput, batch: Batch) -> dict[str, Tensor]:
-    """Losses of the fusion: the answer, and the labels of the tokens it has mixed."""
+def fusion_losses(
+    labels: TokenLabels, output: TrioOutput, batch: Batch,
+    labelled: tuple[int, int, int] = (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER),
+) -> dict[str, Tensor]:  # fmt: skip
+    """Losses of the fusion: the answer, and labels of the tokens it has mixed, read after the layers ``labelled``."""
     pieces = batch["text"].shape[1]
     text, patches = slice(1, 1 + pieces), slice(1 + pieces, 1 + pieces + PATCHES**2)
     frames = slice(1 + pieces + PATCHES**2, None)
-    match, relation, evidence = (output.states[k - 1] for k in (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER))
+    match, relation, evidence = (output.states[k - 1] for k in labelled)
     word, frame, patch = labels.word(match[:, text]), labels.frame(match[:, frames]), labels.patch(match[:, patches])
     answered = batch["answer"] >= 0
     return {

@@ -48,7 +48,7 @@ def rank_ways(backend: Backend, model: str, count: int, tick: Tick) -> list[tupl
 def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> dict[str, Any]:
     """Everything that ``mmviz evaluate`` prints, as plain values."""
     places = worlds()
-    result: dict[str, Any] = {"seed": SEED, "count": count, "way": way, "machine": _machine(), "accuracy": {}}
+    result: dict[str, Any] = {"seed": SEED, "count": count, "way": way, "machine": machine(), "accuracy": {}}
     for name, world in places.items():
         found = accuracy(backend, model, world, SEED, count, tick=lambda name=name: tick(name))  # type: ignore[misc]
         result["accuracy"][name] = {
@@ -121,7 +121,8 @@ def _likeness(backend: Backend, model: str, world: World, way: str) -> float:
     return float(np.mean(found))
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Processor, threads and torch, as the tables name them."""
     import torch
 
     threads = torch.get_num_threads()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,19 +106,23 @@ Progress = Callable[[int, int, dict[str, float]], None]
 class Session:
     """One stage under way in the folder ``run``: model, running average of its weights, optimizer, and how far it is.
 
-    A checkpoint in ``run`` is resumed; otherwise weights come from ``start`` (safetensors) or from chance.
+    A checkpoint in ``run`` is resumed; otherwise weights come from ``start`` (safetensors) or from chance. ``make``
+    makes what learns: it has a ``model`` and ``losses(batch, rows, fuse)``.
     """
 
-    def __init__(self, stage: Plan, run: Path, seed: int, device: str, start: Path | None):
+    def __init__(
+        self, stage: Plan, run: Path, seed: int, device: str, start: Path | None,
+        make: Callable[[], Any] = Trained,
+    ):  # fmt: skip
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(seed)
         self.stage, self.run, self.device = stage, run, device
-        self.trained = Trained().to(device)
+        self.trained = make().to(device)
         self.scenes, self.before, self.steps = 0, 0, 0
         if start:
             load_weights(self.trained, start)
             self.before = scenes_seen(start)
-        self.trained.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.trained.model.to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(AVERAGE_DECAY)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.trained, multi_avg_fn=decay, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
@@ -150,7 +154,7 @@ class Session:
         self.optimizer.step()
         self.average.update_parameters(self.trained)
         due = _snapshots_until(self.scenes)
-        self.scenes, self.steps = self.scenes + len(batch["image"]), self.steps + 1
+        self.scenes, self.steps = self.scenes + len(batch["frames"]), self.steps + 1
         if _snapshots_until(self.scenes) > due:
             seen = self.before + self.scenes
             save_weights(self.trained, self.run / "snapshots" / f"{seen:08d}.safetensors", seen)
@@ -178,6 +182,15 @@ def train(
     encoder = Encoder(build_tokenizer(concepts()), concepts())
     rows = torch.tensor(encoder.rows, device=device)
     batches = loader(Stream(world, encoder, stage.recipe, seed * 1000 + session.steps), 1 if stage.fuse else 2)
+    learn(session, batches, rows, progress, report_every, checkpoint_seconds)
+
+
+def learn(
+    session: Session, batches: Iterator[Batch], rows: Tensor, progress: Progress = lambda done, of, losses: None,
+    report_every: int = 50, checkpoint_seconds: float = 300.0,
+) -> None:  # fmt: skip
+    """Go on with a session to its end; see `train` for what is written."""
+    stage, run = session.stage, session.run
     begin, started = session.scenes, time.monotonic()
     saved = started
     sums: Counter[str] = Counter()
@@ -229,7 +242,7 @@ def scenes_seen(weights: Path) -> int:
     return int(json.loads(beside.read_text())["scenes"]) if beside.exists() else 0
 
 
-def load_weights(trained: Trained, path: Path) -> Sequence[str]:
+def load_weights(trained: nn.Module, path: Path) -> Sequence[str]:
     """Load what fits by name; returns the names that the file lacks (they stay as they were)."""
     try:
         result = trained.load_state_dict(load_file(path), strict=False)

@@ -1,0 +1,123 @@
+"""The compared kinds of fusion as models of mmviz: the inputs and encoders of the bundled `trio`, and weights of their
+own for what comes after."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from mmviz.assets_path import assets_dir
+from mmviz.models import Listen, Prepared
+from mmviz.models.bundled import STREAM, Bundled
+from mmviz.models.cards import fusions_card
+from mmviz.models.fusions import ALIKE, EXPANSION, LAYERS, SHARED, STREAMS, Fused, attends
+from mmviz.models.trio import Trio, TrioInput
+from mmviz.types import Card, MmvizError, Modality, Sample, Token, as_tokens
+
+REDUCED = "trio-reduced"
+"""The single stream of `trio`, with the sizes and the budget of the other kinds."""
+FROZEN = ("image_encoder", "audio_encoder", "words")
+"""What every kind has from `trio`, and does not learn."""
+
+
+class Kind:
+    """One of the kinds of `mmviz.models.fusions`, or `trio` made as small, with the weights in ``assets/fusions`` or
+    with ``weights`` (safetensors bytes) of one's own."""
+
+    def __init__(self, device: str, kind: str, weights: bytes | None = None):
+        self.kind, self.device = kind, device
+        self._reader = Bundled(device)
+        folder = assets_dir() / "fusions"
+        data = weights if weights is not None else (folder / f"{kind}.safetensors").read_bytes()
+        module, _ = made(kind, self._reader.module)
+        try:
+            state = {name: tensor.float() for name, tensor in load(data).items()}
+            missing, unknown = module.load_state_dict(state, strict=False)
+        except (SafetensorError, RuntimeError, ValueError) as problem:
+            raise MmvizError("weights-unreadable", name=f"{kind}.safetensors") from problem
+        if unknown or any(not any(f"{part}." in name for part in FROZEN) for name in missing):
+            raise MmvizError("weights-unreadable", name=f"{kind}.safetensors")
+        self.module: nn.Module = module.to(device).eval()
+        described = fusions_card()["kinds"][kind]
+        digest = hashlib.sha256(data + self._reader.card.weights_digest.encode()).hexdigest()
+        self.card = Card(
+            id=kind, title=kind, about=described["about"], trained=True, answers=self._reader.card.answers,
+            weights_digest=digest, details=described,
+        )  # fmt: skip
+        heard = (
+            attends(kind)
+            if isinstance(module, Fused)
+            else [(f"blocks.{layer}.attention", STREAM, STREAM) for layer in range(LAYERS)]
+        )
+        self.listen: Listen | None = Listen(
+            tuple(path for path, _, _ in heard), tuple((asks, asked) for _, asks, asked in heard)
+        )
+
+    def __call__(self, tensors: TrioInput) -> Tensor:
+        """Logits ``[answer]``."""
+        output: Tensor = self.module(tensors).logits[0]
+        return output
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """One row of input, as `trio` reads it, and its tokens: a stream for each modality, each led by its answer
+        token."""
+        return self._split(self._reader.prepare(sample))
+
+    def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
+        """``prepared`` without some modalities. Raises ``MmvizError`` (``hide-model``) for single tokens: where there
+        are several streams, an index does not tell which is meant."""
+        if hidden and self.kind != REDUCED:
+            raise MmvizError("hide-model", model=self.kind)
+        whole = Prepared(prepared.tensors, {STREAM: self._whole(prepared)}, prepared.notices)
+        return self._split(self._reader.vary(whole, dropped, hidden))
+
+    def join(self, rows: Sequence[Prepared]) -> TrioInput:
+        """A batch of ``rows``."""
+        return self._reader.join(rows)
+
+    def batch(self, tensors: TrioInput, rows: int) -> Tensor:
+        """Logits ``[row, answer]``."""
+        output: Tensor = self.module(tensors).logits
+        return output
+
+    def _split(self, prepared: Prepared) -> Prepared:
+        if self.kind == REDUCED:
+            return prepared
+        assert isinstance(prepared.streams, Mapping)
+        answer, *rest = as_tokens(prepared.streams[STREAM])
+        shared = [Token(Modality.OTHER, f"shared {k + 1}") for k in range(SHARED)] if self.kind == "bottleneck" else []
+        streams = {name: (answer, *(token for token in rest if token.modality == name), *shared) for name in STREAMS}
+        return Prepared(prepared.tensors, streams, prepared.notices)
+
+    def _whole(self, prepared: Prepared) -> tuple[Token, ...]:
+        """The tokens of all streams as `trio` has them, in one."""
+        assert isinstance(prepared.streams, Mapping)
+        if self.kind == REDUCED:
+            return as_tokens(prepared.streams[STREAM])
+        streams = {name: as_tokens(tokens) for name, tokens in prepared.streams.items()}
+        own = (token for name in STREAMS for token in streams[name] if token.modality is not Modality.OTHER)
+        return (streams["text"][0], *own)
+
+
+def made(kind: str, source: nn.Module) -> tuple[Trio | Fused, Trio]:
+    """A new model of this kind whose encoders and word table are those of ``source``, a `Trio`; and the part of it that
+    has them."""
+    assert isinstance(source, Trio)
+    config = replace(source.config, layers=LAYERS, expansion=EXPANSION)
+    module = Trio(config, alike=ALIKE) if kind == REDUCED else Fused(config, kind)
+    front = module if isinstance(module, Trio) else module.front
+    for name in FROZEN:
+        setattr(front, name, source.get_submodule(name))
+    return module, front
+
+
+Reduced = partial(Kind, kind=REDUCED)
+Crossmodal = partial(Kind, kind="crossmodal")
+Bottleneck = partial(Kind, kind="bottleneck")
+Late = partial(Kind, kind="late")

@@ -1,0 +1,275 @@
+"""Kinds of fusion: who may ask whom holds in the numbers, not only in the name; the same inputs and encoders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from app_page import FULL
+from stand_ins import Voices
+from torch import Tensor
+
+from mmviz.assets_path import assets_dir
+from mmviz.backends.local import LocalBackend
+from mmviz.models.bundled import Bundled
+from mmviz.models.fused import FROZEN, REDUCED, Kind, made
+from mmviz.models.fusions import KINDS, SHARED, STREAMS, Fused, attends, pairs
+from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioConfig
+from mmviz.training.art import concepts
+from mmviz.training.compare import ALL, _best, meets, table
+from mmviz.training.data import Encoder, Recipe, Stream, model_input
+from mmviz.training.encoded import batches, encode, open_or_encode
+from mmviz.training.evaluate import Score
+from mmviz.training.fusions import COMPARED, Fusing, budget, ship
+from mmviz.training.train import Session, learn
+from mmviz.training.trios import World
+from mmviz.training.words import build_tokenizer
+from mmviz.types import Drop, Hide, MmvizError, Modality, Request
+
+SIZES = [5, PATCHES**2, FRAMES]
+PART = {"text": slice(1, 6), "image": slice(6, 106), "audio": slice(106, 156)}
+
+
+@pytest.fixture(scope="module")
+def backend() -> LocalBackend:
+    return LocalBackend("cpu")
+
+
+def fresh(kind: str) -> Fused:
+    torch.manual_seed(0)
+    return Fused(TrioConfig(40, (1, 2, 3), layers=4, expansion=2), kind).eval()
+
+
+def tokens() -> tuple[Tensor, Tensor]:
+    torch.manual_seed(1)
+    return torch.randn(1, 156, 192), torch.ones(1, 156, dtype=torch.bool)
+
+
+def depends(kind: str, of: str, on: str, layer: int) -> bool:
+    """Whether the states of one stream after a layer change with the tokens of another."""
+    model, (x, real) = fresh(kind), tokens()
+    other = x.clone()
+    other[:, PART[on]] = x[:, PART[on]].flip(-1)  # a shift alone is taken out by the layer norm
+    with torch.no_grad():
+        first, second = (model.fuse(one, real, SIZES).states[layer][:, PART[of]] for one in (x, other))
+    return not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("of", STREAMS)
+@pytest.mark.parametrize("on", STREAMS)
+def test_late_fusion_never_looks_across(of: str, on: str) -> None:
+    assert depends("late", of, on, 3) == (of == on)
+
+
+@pytest.mark.parametrize(("of", "on"), pairs())
+def test_a_bottleneck_carries_across_from_the_second_layer_on(of: str, on: str) -> None:
+    assert not depends("bottleneck", of, on, 0)
+    assert depends("bottleneck", of, on, 1)
+
+
+@pytest.mark.parametrize(("of", "on"), pairs())
+def test_pairs_look_across_at_once(of: str, on: str) -> None:
+    assert depends("crossmodal", of, on, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_answer_depends_on_all_three(kind: str) -> None:
+    model, (x, real) = fresh(kind), tokens()
+    with torch.no_grad():
+        plain = model.fuse(x, real, SIZES).logits
+        for part in PART.values():
+            other = x.clone()
+            other[:, part] = x[:, part].flip(-1)
+            assert not torch.allclose(plain, model.fuse(other, real, SIZES).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_takes_no_part(kind: str) -> None:
+    model, (x, real) = fresh(kind), tokens()
+    real = real.clone()
+    real[:, 150:] = False
+    with torch.no_grad():
+        padded = model.fuse(x, real, SIZES).logits
+        shorter = model.fuse(x[:, :150], real[:, :150], [5, 100, 44]).logits
+    torch.testing.assert_close(padded, shorter, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_attention_is_heard_where_the_kind_says(backend: LocalBackend, kind: str) -> None:
+    (record,) = backend.run([Request(kind, FULL.sample())])
+    if kind in ("trio", REDUCED):
+        assert {(one.queries, one.keys) for one in record.maps} == {("tokens", "tokens")}
+    else:
+        heard = [(one.name, one.queries, one.keys) for one in record.maps]
+        assert heard == attends(kind)
+        for name in STREAMS:
+            labels = [token.modality for token in record.streams[name]]
+            extra = SHARED if kind == "bottleneck" else 0
+            assert labels[0] is Modality.OTHER and labels[1] == name
+            assert labels.count(Modality.OTHER) == 1 + extra
+    across = {one.queries != one.keys for one in record.maps}
+    assert across == ({True, False} if kind == "crossmodal" else {False})
+
+
+@pytest.mark.parametrize("kind", COMPARED)
+def test_watched_it_answers_the_same(backend: LocalBackend, kind: str) -> None:
+    watched, plain = (backend.run([Request(kind, FULL.sample(), maps=maps)])[0] for maps in (True, False))
+    assert [one.label for one in watched.answers[:5]] == [one.label for one in plain.answers[:5]]
+    assert watched.answers[0].probability == pytest.approx(plain.answers[0].probability, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", COMPARED)
+def test_without_a_modality_it_is_as_if_none_was_given(backend: LocalBackend, kind: str) -> None:
+    sample = FULL.sample()
+    for modality, name in ((Modality.IMAGE, "image"), (Modality.AUDIO, "audio")):
+        sweep = backend.run([Request(kind, sample, maps=False, sweep=((), (Drop(modality),)))])[0]
+        (alone,) = backend.run([Request(kind, replace(sample, **{name: None}), maps=False)])
+        assert sweep.sweep is not None
+        found = dict(zip((one.label for one in sweep.answers), np.exp(sweep.sweep[1]), strict=True))
+        for one in alone.answers[:10]:
+            assert found[one.label] == pytest.approx(one.probability, abs=1e-5)
+
+
+def test_a_single_token_of_several_streams_is_refused_in_words(backend: LocalBackend) -> None:
+    with pytest.raises(MmvizError, match="late") as refusal:
+        backend.run([Request("late", FULL.sample(), (Hide((3,)),))])
+    assert refusal.value.code == "hide-model"
+
+
+@pytest.mark.parametrize("kind", COMPARED)
+def test_encoders_are_those_of_trio(kind: str) -> None:
+    model, trio = Kind("cpu", kind), Bundled("cpu").module
+    front = model.module if kind == REDUCED else model.module.get_submodule("front")
+    for name in FROZEN:
+        own, theirs = (part.get_submodule(name).state_dict() for part in (front, trio))
+        assert own.keys() == theirs.keys() and all(torch.equal(own[key], theirs[key]) for key in own)
+    assert model.card.weights_digest != Bundled("cpu").card.weights_digest
+
+
+def test_weights_that_are_of_another_kind_are_refused() -> None:
+    data = (assets_dir() / "fusions" / "late.safetensors").read_bytes()
+    for wrong in (data[:1000], data):
+        with pytest.raises(MmvizError) as refusal:
+            Kind("cpu", "crossmodal", wrong)
+        assert refusal.value.code == "weights-unreadable"
+
+
+def test_all_weights_together_are_small_enough() -> None:
+    assert sum(path.stat().st_size for path in assets_dir().rglob("*.safetensors")) <= 40_000_000
+
+
+@pytest.fixture(scope="module")
+def pool() -> dict[str, Tensor]:
+    world, model = World(("noto",), Voices()), Bundled("cpu").module  # type: ignore[arg-type]
+    assert isinstance(model, Trio)
+    return encode(world, _encoder(), model, RECIPE, 8, 5, workers=0)
+
+
+RECIPE = Recipe(scenes=4, questions=2, drop=0.2, many_words=0.2)
+
+
+def _encoder() -> Encoder:
+    return Encoder(build_tokenizer(concepts()), concepts())
+
+
+def test_the_pool_holds_what_the_encoders_see(pool: dict[str, Tensor]) -> None:
+    batch = Stream(World(("noto",), Voices()), _encoder(), RECIPE, 5).batch(np.random.default_rng([5, 0]))  # type: ignore[arg-type]
+    image, mel, _ = model_input(batch)
+    model = Bundled("cpu").module
+    assert isinstance(model, Trio)
+    with torch.no_grad():
+        torch.testing.assert_close(pool["patches"][:4].float(), model.encode_image(image), atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(pool["sounds"][:4].float(), model.encode_audio(mel), atol=2e-3, rtol=2e-3)
+    first = next(batches(pool, 4, 0))
+    for name in ("text", "answer", "has_audio", "patch_evidence", "word_place"):
+        assert torch.equal(first[name], batch[name]), name
+
+
+def test_batches_go_round(pool: dict[str, Tensor]) -> None:
+    stream = batches(pool, 4, 6)
+    one = next(stream)
+    assert torch.equal(one["patches"], pool["patches"][[6, 7, 0, 1]])
+    assert torch.equal(one["answer"], pool["answer"][[12, 13, 14, 15, 0, 1, 2, 3]].long())
+    assert torch.equal(next(stream)["patches"], pool["patches"][[2, 3, 4, 5]])
+
+
+def test_a_pool_is_made_once(pool: dict[str, Tensor], tmp_path: Path) -> None:
+    made_times = []
+
+    def make() -> dict[str, Tensor]:
+        made_times.append(1)
+        return pool
+
+    for _ in range(2):
+        found = open_or_encode(tmp_path / "deep" / "pool.safetensors", make)
+        assert all(torch.equal(found[name], pool[name]) for name in pool)
+    assert made_times == [1]
+
+
+@pytest.mark.parametrize("kind", COMPARED)
+def test_it_learns_and_leaves_the_encoders_alone(kind: str, pool: dict[str, Tensor], tmp_path: Path) -> None:
+    session = Session(budget(1_000), tmp_path, 1, "cpu", None, lambda: Fusing(kind))
+    session.scenes = 100  # past the warm-up
+    before = {name: one.clone() for name, one in session.trained.state_dict().items() if _is_frozen(name)}
+    batch = next(batches(pool, 4, 0))
+    losses = [session.step(batch, torch.zeros(0)) for _ in range(25)]
+    assert losses[-1]["answer"] < 0.5 * losses[0]["answer"]
+    for name, one in before.items():
+        assert torch.equal(one, session.trained.state_dict()[name]), name
+
+
+def _is_frozen(name: str) -> bool:
+    is_running = name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+    return any(f".{part}." in name for part in FROZEN) and not is_running
+
+
+def test_what_is_shipped_is_what_was_trained(pool: dict[str, Tensor], tmp_path: Path) -> None:
+    stage = replace(budget(8), scenes=8)
+    session = Session(stage, tmp_path / "late", 1, "cpu", None, lambda: Fusing("late"))
+    learn(session, batches(pool, 4, 0), torch.zeros(0))
+    ship(tmp_path, tmp_path / "fusions")
+    shipped = (tmp_path / "fusions" / "late.safetensors").read_bytes()
+    model = Kind("cpu", "late", shipped)
+    average = session.average.module.model.state_dict()
+    for name, one in model.module.state_dict().items():
+        if not any(f"{part}." in name for part in FROZEN):
+            assert torch.equal(one, average[name].half().float()), name
+
+
+def test_the_map_that_points_best_is_chosen() -> None:
+    points = {
+        ("late", 0, "image"): Score(3, 10),
+        ("late", 3, "image"): Score(7, 10),
+        ("late", 2, "audio"): Score(1, 10),
+    }
+    assert _best(points) == {("late", "image"): 3, ("late", "audio"): 2}
+
+
+def test_which_questions_need_modalities_to_meet() -> None:
+    assert [family for family in ("name", "heard", "count") if meets(family)] == []
+    assert all(meets(family) for family in ("there", "said", "seen", "rel", "relheard", "mask", "caption", "odd"))
+
+
+def test_the_table_is_what_was_measured() -> None:
+    from mmviz.models.wordings import FAMILIES
+
+    one = {"accuracy": {family: 0.25 for family in FAMILIES}, "meet": 0.5, "apart": 0.75, "parameters": 1_500_000,
+           "time": 2.0, "pointing": {"image": 0.6, "audio": 0.7}, "maps": {}}  # fmt: skip
+    kinds = {"trio": {**one, "parameters": None}, "late": one}
+    found = {"count": 9, "pointing count": 4, "seed": 1, "machine": "m", "kinds": kinds,
+             "chance": {"image": 0.1, "audio": 0.2}}  # fmt: skip
+    lines = table(found).splitlines()
+    assert lines[0] == "9 trios a family (pointing: 4), seed 1, m."
+    assert "| relheard | image and audio | 0.25 | 0.25 |" in lines
+    assert "| parameters of the fusion, millions | | – | 1.5 |" in lines
+    assert "| **where modalities must meet** | | **0.50** | **0.50** |" in lines
+    assert "| pointing, sound (chance 0.20) | | 0.70 | 0.70 |" in lines
+
+
+def test_made_shares_what_is_frozen() -> None:
+    source = Bundled("cpu").module
+    _, front = made("late", source)
+    assert front.get_submodule("words") is source.get_submodule("words")
