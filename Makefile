@@ -1,6 +1,7 @@
 # make app [PORT=8501]   install into .venv and open the page
 # make test              install into .venv and pass the tests
 # make lint              ruff and mypy
+# make texts             the catalogues of translations, brought up to date with the texts and compiled
 # make benchmark         what capture costs, beside eager attention and bertviz; an environment of its own
 SHELL := /bin/bash
 VENV ?= .venv
@@ -11,7 +12,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test lint benchmark dev clean
+.PHONY: app test lint texts benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -24,6 +25,9 @@ lint: dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy mmviz
+
+texts: dev
+	$(VENV)/bin/python tools/catalogues.py
 
 benchmark: $(VENV)-benchmark/.mmviz
 	$(VENV)-benchmark/bin/python benchmarks/capture.py

@@ -69,6 +69,10 @@ def _check_extras(record: AttentionRecord) -> None:
         raise ValueError("norms")
     if any(not np.isfinite(found).all() or (found < 0).any() for found in record.norms):
         raise ValueError("norms")
+    for one in record.steps:
+        _number(one.scale, -1e6, 1e6)
+        for head in one.off:
+            whole(head, one.heads)
     swept = record.sweep
     if swept is not None and (swept.ndim != 2 or swept.shape[1] != len(record.answers) or not (swept <= 1e-6).all()):
         raise ValueError("sweep")

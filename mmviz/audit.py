@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from mmviz.analysis.effect import Absent
-from mmviz.options import add_where, backend_of, write
+from mmviz.options import add_where, backend_of, stopping, write
 from mmviz.texts import sentence
 from mmviz.types import MmvizError
 
@@ -45,7 +42,7 @@ def _audit(options: argparse.Namespace) -> int:
         _check_place(path)
     trios = load_folder(options.folder) if options.folder else load_gallery()
     backend, is_trained = _ready(backend_of(options), options.model)
-    with _stopping() as stop:
+    with stopping() as stop:
         judged, refused = judge(backend, options.model, trios, options.absent, _print_progress, stop)
     done = len(judged) + len(refused)
     if done < len(trios):
@@ -79,23 +76,6 @@ def _ready(backend: Backend | None, model: str) -> tuple[Backend, bool]:
     if model not in known:
         raise MmvizError("model-unknown", model=model, known=", ".join(known))
     return backend, known[model]
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; what has been judged by then is told. A second one ends the command as ever."""
-    pressed = False
-
-    def press(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _print_progress(done: int, of: int) -> None:

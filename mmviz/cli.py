@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mmviz import audit, launch
-from mmviz.options import MODEL, add_where, backend_of, own, write
-from mmviz.texts import sentence
+from mmviz.options import MODEL, add_where, backend_of, bar, own, write
+from mmviz.training import command
 from mmviz.types import MmvizError
 
 
@@ -45,23 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--html", metavar="FILE", help="write the linked viewer with this run, one file to open")
     explain.set_defaults(run=_explain)
     audit.add(commands)
-
-    train = commands.add_parser("train", help="train the bundled model (resumes what the folder holds)")
-    train.add_argument("--out", type=Path, default=Path("runs/trio"), metavar="FOLDER")
-    train.add_argument("--stage", choices=("encoders", "whole", "all"), default="all")
-    train.add_argument("--scenes", type=int, nargs=2, default=(46_208, 92_000), metavar=("ENCODERS", "WHOLE"))
-    train.add_argument(
-        "--rate", type=float, help="highest learning rate (default: that of the stage); lower, to train on gently"
-    )
-    train.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
-    train.add_argument("--seed", type=int, default=1)
-    train.add_argument("--device", default="auto")
-    train.set_defaults(run=_train)
+    command.add(commands)
 
     evaluate = commands.add_parser("evaluate", help="print the tables of the bundled model, measured afresh")
     evaluate.add_argument("--count", type=int, default=200, help="trios a family")
     evaluate.add_argument("--way", help="way of looking (default: the one the card names)")
     evaluate.add_argument("--choose", action="store_true", help="rank the ways of looking on seeds of their own")
+    evaluate.add_argument("--fusions", action="store_true", help="compare the ways to fuse instead")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures as well")
     evaluate.add_argument("--card", action="store_true", help="note the figures in the model's card")
     evaluate.set_defaults(run=_evaluate)
@@ -115,59 +105,44 @@ def _print_answer(summary: dict[str, Any]) -> None:
     print(f"computed on {summary['made_by']['device_name']}, looking at {summary['attention']['method']}")
 
 
-def _train(options: argparse.Namespace) -> int:
-    from mmviz.backends.local import best_device
-    from mmviz.training.art import concepts, styles
-    from mmviz.training.speech import default_cache, open_or_build
-    from mmviz.training.train import plan, train
-    from mmviz.training.trios import World
+def _compare(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import LocalBackend
+    from mmviz.training.compare import compare, table, trials
 
-    device = best_device() if options.device == "auto" else options.device
-    stages = ("encoders", "whole") if options.stage == "all" else (options.stage,)
-    start: Path | None = options.weights
-    world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
-    for stage, scenes in zip(("encoders", "whole"), options.scenes, strict=True):
-        if stage not in stages:
-            continue
-        print(sentence("training", stage=stage, folder=options.out / stage, device=device))
-        with _bar(scenes) as bar:
+    with bar(trials(options.count)) as shown:
 
-            def show(done: int, of: int, losses: dict[str, float], bar: Any = bar) -> None:
-                bar.n = done
-                bar.set_postfix(losses)
+        def tick(what: str) -> None:
+            shown.set_description(what)
+            shown.update()
 
-            train(plan(stage, scenes, rate=options.rate), world, options.out / stage, options.seed, device, start, show)
-        start = options.out / stage / "weights.safetensors"
+        result = compare(LocalBackend(), options.count, tick)
+    print(table(result))
+    if options.json:
+        write(str(options.json), json.dumps(result, indent=1).encode())
+    if options.card:
+        from mmviz.training.fusions import note_measured
+
+        note_measured(result)
     return 0
 
 
-def _print_progress(done: int, of: int) -> None:
-    print(f"\rSpeaking the words: {done} of {of}", end="" if done < of else "\n", file=sys.stderr, flush=True)
-
-
-def _bar(total: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError as missing:
-        raise MmvizError("extra-missing", extra="train") from missing
-    return tqdm(total=total, dynamic_ncols=True)
-
-
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.fusions:
+        return _compare(options)
     from mmviz.backends.local import LocalBackend
     from mmviz.training.tables import markdown, measure, rank_ways, trials
 
     backend = LocalBackend()
     (card,) = (card for card in backend.models() if card.id == "trio")
-    with _bar(trials(options.count, options.choose)) as bar:
+    with bar(trials(options.count, options.choose)) as shown:
 
         def tick(what: str) -> None:
-            bar.set_description(what)
-            bar.update()
+            shown.set_description(what)
+            shown.update()
 
         if options.choose:
             for way, image, audio in rank_ways(backend, "trio", options.count, tick):
-                bar.write(f"{way:12} picture {image:.2f}  sound {audio:.2f}")
+                shown.write(f"{way:12} picture {image:.2f}  sound {audio:.2f}")
             return 0
         result = measure(backend, "trio", options.way or card.details["way"], options.count, tick)
     print(markdown(result))

@@ -97,16 +97,16 @@ def shares_of(record: AttentionRecord, way: Way) -> dict[Modality, float]:
 def judge(
     backend: Backend, model: str, trios: Sequence[Trio], absent: Absent = "learned", progress: Progress = quiet,
     stop: Stop = never,
-) -> tuple[list[Judged], list[tuple[str, str]]]:  # fmt: skip
+) -> tuple[list[Judged], list[tuple[str, MmvizError]]]:  # fmt: skip
     """Effect and attention of every trio; and those that were refused, by id, with why. Fewer of both where ``stop``
     said so; ``progress`` counts both."""
     found: list[Judged] = []
-    refused: list[tuple[str, str]] = []
+    refused: list[tuple[str, MmvizError]] = []
     for done, trio in enumerate(trios, 1):
         try:
             one = None if stop() else _judged(backend, model, trio, absent, stop)
         except MmvizError as refusal:
-            refused.append((trio.id, str(refusal)))
+            refused.append((trio.id, refusal))
         else:
             if one is None:
                 break

@@ -246,7 +246,7 @@ def _remote(url: str) -> Backend:
 
 def explain(
     image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
-    backend: Backend | str | None = None, seed: int = 0, relevance: bool = False,
+    backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
 ) -> Run:  # fmt: skip
     """Run a fusion model on a picture, a text and a sound, and keep its attention.
 
@@ -254,18 +254,19 @@ def explain(
     ``backend``: where it runs, or the address of an ``mmviz serve``, whose token is taken from MMVIZ_TOKEN; None for
     this machine.
     ``relevance``: keep gradient relevance of the winning answer as well, for which a backward pass is made.
+    ``steps``: keep the vectors by which every attention can be worked out again; the viewer then has the calculator.
     Raises ``InputError`` for inputs that cannot be used, ``MmvizError`` for a model that is not known.
     """
     sample = make_sample(image=image, text=text, audio=audio)
-    return run_sample(sample, model=model, backend=backend, seed=seed, relevance=relevance)
+    return run_sample(sample, model=model, backend=backend, seed=seed, relevance=relevance, steps=steps)
 
 
 def run_sample(
     sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
-    changes: tuple[Change, ...] = (), relevance: bool = False,
+    changes: tuple[Change, ...] = (), relevance: bool = False, steps: bool = False,
 ) -> Run:  # fmt: skip
     """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
     backend = _remote(backend) if isinstance(backend, str) else backend or _local()
-    request = Request(model, sample, changes, seed, relevance)
+    request = Request(model, sample, changes, seed, relevance, steps=steps)
     (record,) = backend.run([request])
     return Run(sample, record, backend, request)

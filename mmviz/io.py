@@ -30,9 +30,11 @@ from mmviz.types import (
     Sample,
     Seconds,
     Sound,
+    Steps,
     Token,
     Where,
 )  # fmt: skip
+from mmviz.types.steps import ARRAYS
 
 FORMAT = 1
 RECORDING = "recording-1"
@@ -57,7 +59,10 @@ def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
             arrays[f"map{k}"] = found.weights
     arrays |= {name: found for name in _EXTRAS if (found := getattr(record, name)) is not None}
     arrays |= {f"norms{k}": found for k, found in enumerate(record.norms)}
+    for k, steps in enumerate(record.steps):
+        arrays |= {f"steps{k}-{name}": found for name, found in steps.arrays()}
     about, given = sample_parts(sample)
+    about["steps"] = [{"scale": steps.scale, "off": steps.off} for steps in record.steps]
     return packed({"format": FORMAT} | about | _header(record), arrays | given, level)
 
 
@@ -71,7 +76,8 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
         maps = [_read_map(k, about, arrays) for k, about in enumerate(header["maps"])]
         norms = [arrays[f"norms{k}"] for k in range(len(maps)) if f"norms{k}" in arrays]
         extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
-        record = replace(_record(header, maps), norms=tuple(norms), **extras)
+        steps = [_read_steps(k, about, arrays) for k, about in enumerate(header.get("steps", ()))]
+        record = replace(_record(header, maps), norms=tuple(norms), steps=tuple(steps), **extras)
         check_record(record)
         return sample_of(header, arrays), record
 
@@ -196,6 +202,12 @@ def _read_map(k: int, about: dict[str, Any], arrays: Arrays) -> AttentionMap | L
     query_edges, key_edges = (tuple(edges) for edges in about["edges"])
     parts: dict[str, Any] = {part: arrays[f"map{k}-{part}"] for part in _PARTS}
     return LongMap(query_edges=query_edges, key_edges=key_edges, **rest, **parts)
+
+
+def _read_steps(k: int, about: dict[str, Any], arrays: Arrays) -> Steps:
+    """The steps of map ``k``."""
+    found: dict[str, Any] = {name: arrays.get(f"steps{k}-{name}") for name in ARRAYS}
+    return Steps(**found, scale=about["scale"], off=tuple(about["off"]))
 
 
 def _record(header: dict[str, Any], maps: list[AttentionMap | LongMap]) -> AttentionRecord:

@@ -1,11 +1,14 @@
-"""What several commands share: which model runs and where, and the files they write."""
+"""What several commands share: which model runs and where, how far it is, Ctrl-C, and the files they write."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmviz.types import MmvizError
 
@@ -53,3 +56,29 @@ def write(path: str, data: bytes) -> None:
         Path(path).write_bytes(data)
     except OSError as problem:
         raise MmvizError("file-unwritable", name=Path(path).name, why=problem.strerror or str(problem)) from problem
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed; what has been done by then is kept. A second one ends the command as ever."""
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def bar(total: int) -> Any:
+    """A bar of progress, a ``tqdm``. Raises ``MmvizError`` (``extra-missing``)."""
+    try:
+        from tqdm import tqdm
+    except ImportError as missing:
+        raise MmvizError("extra-missing", extra="train") from missing
+    return tqdm(total=total, dynamic_ncols=True)

@@ -1,12 +1,14 @@
 """Every sentence a user may see, by code; parameters are filled in here. The only place with wording for people.
 
-Stand-ins for characters that cannot be seen are wording too, and inputs (which count them) and figures (which show
-them) may both import this module.
+Stand-ins for characters that cannot be seen (`mmviz.visible`) are wording too, and are had from here.
 """
 
 from __future__ import annotations
 
-import re
+from mmviz.language import translated
+from mmviz.visible import count_invisible, one_line, visible
+
+__all__ = ["SENTENCES", "count_invisible", "one_line", "sentence", "visible"]
 
 SENTENCES: dict[str, str] = {
     # inputs
@@ -121,6 +123,10 @@ SENTENCES: dict[str, str] = {
     "head-missing": "There is no head {head} in attention {map} (both count from 0); {count} attentions were heard.",
     "head-batch": "Heads were switched off for {count} samples, but attention was heard with a batch of {batch}.",
     "norms-projection": "Value-weighted attention is left out: no linear map was seen to follow the heads of {name}.",
+    "steps-shape": "The vectors of the steps do not fit together ({part}), so attention cannot be worked out again.",
+    "steps-long": "The steps of {name} are left out: they are kept for up to {limit} tokens.",
+    "steps-scores": "The steps of {name} are left out: it was not seen how its scores come from queries and keys.",
+    "steps-parity": "The steps of {name} are left out: worked out again they differ from the model by {worst:.1e}.",
     "integrated-place": "Integrated gradients are left out: {path} does not give tokens [1, token, width] once a call.",
     "integrated-graph": "Integrated gradients are left out: no gradients reach what {path} gives from the answer.",
     "integrated-model": "Integrated gradients are left out: where tokens enter {model} is not known. "
@@ -268,58 +274,15 @@ SENTENCES: dict[str, str] = {
     "On Debian or Ubuntu: apt-get install espeak-ng.",
     "speech-silent": "espeak-ng gave no usable voice. Install its data (espeak-ng-data) and try again.",
     "training": "Training the {stage} stage on {device}; everything goes to {folder}, and running again resumes.",
+    "training-small": "Training {model} from nothing; it goes to {folder}. Ctrl-C stops and keeps what was learned.",
+    "training-stopped": "Stopped after {done:,} of {of:,} pictures; what was learned by then is kept.",
+    "training-accuracy": "Accuracy: {learned:.2f} on the last pictures learned from, {held_out:.2f} on held-out ones.",
+    "training-attention": "Attention of the answer token on the drawing: {before:.2f} before training, {after:.2f} "
+    "after; the drawing reaches into {area:.2f} of all positions.",
+    "train-option": "--{option} is for trio; {model} has no such option. Leave it out.",
 }
 
 
 def sentence(code: str, **parameters: object) -> str:
-    """The sentence for ``code``. Raises ``KeyError`` for a code without one."""
-    return SENTENCES[code].format(**parameters)
-
-
-_HIDDEN = (
-    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-_JOINING = "\u0600-\u109f\u1780-\u18af\ua840-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff"
-_EMOJI = "\u00a9\u00ae\u2122-\u27bf\u2900-\u2bff\U0001f000-\U0001faff"
-_VARIED = f"(?<=[#*0-9\u00a9\u00ae\u1000-\U0003ffff])(?<![{_HIDDEN}])"
-_NOT_SEEN = re.compile(
-    f"(?<=[{_JOINING}])[\u200c\u200d]"  # in Arabic or Devanagari: the shape of the letter before it shows it
-    f"|(?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}])"  # an emoji made of several
-    f"|{_VARIED}[\ufe00-\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]"  # chooses one look of an emoji or a letter
-    "|(?<=\U0001f3f4)[\U000e0061-\U000e007a]{4,5}\U000e007f"  # the flag of England
-    f"|(?P<hidden>[{_HIDDEN}]|\r(?!\n))"
-)
-
-
-def visible(text: str, start: int = 0, end: int | None = None, pictures: bool = True) -> str:
-    """``text[start:end]`` with a stand-in for every character that cannot be seen or that would rule how others stand.
-
-    Control characters become control pictures (or, without ``pictures``, for fonts that have none, the same as the
-    others), zero-width and direction marks ``⟨U+202E⟩``. Spaces, tabs and line ends stay. So do joiners after a
-    letter of a script that joins, and between emoji; and variation selectors after what they vary: the characters
-    around the stretch decide, which is why the whole text is asked for.
-    """
-    end = len(text) if end is None else end
-    parts, at = [], start
-    for found in _NOT_SEEN.finditer(text, start):
-        if found.start() >= end:
-            break
-        if found["hidden"]:
-            code = ord(found["hidden"])
-            is_control = code < 0x20 or code == 0x7F
-            picture = chr(0x2400 + code if code < 0x20 else 0x2421)
-            parts += [text[at : found.start()], picture if is_control and pictures else f"⟨U+{code:04X}⟩"]
-            at = found.end()
-    return "".join([*parts, text[at:end]])
-
-
-def count_invisible(text: str) -> int:
-    """How many characters of ``text`` `visible` would replace."""
-    return sum(found["hidden"] is not None for found in _NOT_SEEN.finditer(text))
-
-
-def one_line(text: str) -> str:
-    """``text`` so that it can be printed anywhere: nothing hidden, no half characters, no line ends."""
-    return " ".join(visible(text.encode("utf-8", "replace").decode()).split())
+    """The sentence for ``code``, in the language spoken. Raises ``KeyError`` for a code without one."""
+    return translated(SENTENCES[code]).format(**parameters)

@@ -137,6 +137,25 @@ def test_models_are_listed_and_an_unknown_one_is_refused(any_backend: Backend, r
     assert len(any_backend.run(requests[:1])) == 1
 
 
+def test_steps_come_from_where_the_model_runs_and_a_recording_says_that_it_has_none(
+    any_backend: Backend, backend: LocalBackend, requests: list[Request]
+) -> None:
+    asked = replace(requests[1], steps=True)
+    if isinstance(any_backend, ReplayBackend):
+        with pytest.raises(MmvizError) as refusal:
+            any_backend.run([asked])
+        assert refusal.value.code == "replay-not-recorded"
+        return
+    (found,), (expected,) = any_backend.run([asked]), backend.run([asked])
+    assert len(found.steps) == len(found.maps) == 6
+    for one, other in zip(found.steps, expected.steps, strict=True):
+        assert one.scale == other.scale and one.off == other.off
+        for (name, part), (_, same) in zip(one.arrays(), other.arrays(), strict=True):
+            assert np.abs(part - same).max() < 1e-5, name
+            assert not part.flags.writeable
+    assert any_backend.run([requests[1]])[0].steps == ()
+
+
 def test_many_threads_do_not_mix(any_backend: Backend, backend: LocalBackend, requests: list[Request]) -> None:
     expected = [backend.run([request])[0] for request in requests]
     order = [k % len(requests) for k in range(24)]

@@ -10,8 +10,11 @@ import pytest
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.wordings import FAMILIES
+from mmviz.training.compare import ALL, meets, table
+from mmviz.training.fusions import SCENES
 from mmviz.training.tables import markdown
 
+FUSIONS = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
 CARD = json.loads((assets_dir() / "trio" / "card.json").read_text(encoding="utf-8"))
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -51,3 +54,22 @@ def test_a_modality_that_is_not_needed_has_the_smallest_effect() -> None:
     assert {row["spare"] for row in rows.values()} == {"image", "audio"} and len(rows) == 8
     assert all(row["rate"] >= 0.85 for row in rows.values()), rows
     assert sum(row["rate"] for row in rows.values()) / len(rows) >= 0.9
+
+
+def test_the_readme_prints_what_was_measured_of_the_ways_to_fuse() -> None:
+    assert table(FUSIONS["measured"]) in README
+    assert set(FUSIONS["measured"]["kinds"]) == set(ALL) and FUSIONS["measured"]["count"] >= 100
+
+
+def test_every_way_to_fuse_had_the_same_budget() -> None:
+    assert {kind["scenes"] for kind in FUSIONS["kinds"].values()} == {SCENES}
+
+
+def test_late_fusion_fails_where_modalities_must_meet() -> None:
+    kinds = FUSIONS["measured"]["kinds"]
+    for family in ("relheard", "rel", "seen", "mask"):
+        assert meets(family)
+        assert kinds["late"]["accuracy"][family] <= kinds["trio-reduced"]["accuracy"][family] - 0.1, family
+    assert kinds["late"]["meet"] <= kinds["trio-reduced"]["meet"] - 0.15
+    behind = {where: kinds["trio-reduced"][where] - kinds["late"][where] for where in ("meet", "apart")}
+    assert behind["meet"] >= 2 * behind["apart"]

@@ -180,7 +180,8 @@ def test_trios_are_judged_one_by_one() -> None:
     judged, refused = judge(backend, "stub", trios, "mean", lambda *so_far: told.append(so_far))
     assert [one.name for one in judged] == ["0", "1"] and told == [(k, 5) for k in range(1, 6)]
     assert [name for name, _ in refused] == ["1", "picture", "0"]
-    assert "reads words only" in refused[0][1] and "nowhere.png" in refused[1][1] and "impossible" in refused[2][1]
+    why = [str(refusal) for _, refusal in refused]
+    assert "reads words only" in why[0] and "nowhere.png" in why[1] and "impossible" in why[2]
     assert judged[0].effect.phi[TEXT] == pytest.approx(math.log(0.5 / 0.3)) and decides(judged[0].effect, TEXT)
     assert sum(judged[0].attention.values()) == pytest.approx(1)
     assert all(request.maps and len(request.sweep) == 2 for request in backend.asked)

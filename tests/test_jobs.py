@@ -115,7 +115,7 @@ def test_stop_lets_go_of_the_run_and_says_what_is_left(
     started = time.monotonic()
     state.stop()
     assert time.monotonic() - started < 5, "stopping waits for nothing"
-    assert now.job is None and now.run is before and now.refusal == say(code)
+    assert now.job is None and now.run is before and str(now.refusal) == say(code)
     gate.set()
     assert job.wait(SOON) and now.run is before
 

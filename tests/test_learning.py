@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmviz.training.learning import moments, pack, rounded, unpack
+from mmviz.analysis.learning import unpack
+from mmviz.training.learning import moments, pack, rounded
 from mmviz.types import Answer, AttentionMap, AttentionRecord, Modality, Token
 
 

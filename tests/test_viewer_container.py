@@ -19,6 +19,8 @@ HEADER: dict[str, Any] = {
     "streams": {"all": {"modality": ["text"], "name": ["cat"], "place": ["a\nb"], "where": [[0, 3]]}},
     "bins": {"all": [0, 1]},
     "maps": [{"name": "layer0", "layer": 0, "queries": "all", "keys": "all", "heads": 1, "edges": None}],
+    "steps": [{"scale": 0.5, "off": []}],
+    "moments": None,
     "source": "whole",
     "flows": {"rollout": ["all", "all"]},
     "planes": ["0:0", "0:mean", "rollout"],
@@ -32,6 +34,7 @@ HEADER: dict[str, Any] = {
     "view": None,
     "serial": 0,
     "texts": {},
+    "language": "en",
 }
 
 

@@ -156,11 +156,24 @@ def twins(record: AttentionRecord) -> list[tuple[tuple[int, int], tuple[int, int
             other, others, more = rows[j]
             if streams != others:
                 continue
-            between = _plain_entropy((weights + more) / 2) - (own[k] + own[j]) / 2
-            distance = math.sqrt(max(0.0, float(between.mean()) / math.log(2)))
+            distance = _apart(weights, more, own[k], own[j])
             if distance < TWIN:
                 found.append((other, place, distance))
     return sorted(found, key=lambda one: one[2])
+
+
+def unlikeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """How far two heads' maps ``[query, key]`` of the same tokens lie apart, as `twins` has it: 0 the same, 1 nothing
+    in common."""
+    first, second = one.astype(np.float64), other.astype(np.float64)
+    return _apart(first, second, _plain_entropy(first), _plain_entropy(second))
+
+
+def _apart(
+    one: NDArray[np.float64], other: NDArray[np.float64], own: NDArray[np.float64], others: NDArray[np.float64]
+) -> float:
+    between = _plain_entropy((one + other) / 2) - (own + others) / 2
+    return math.sqrt(max(0.0, float(between.mean()) / math.log(2)))
 
 
 def _entropy(weights: NDArray[np.float64]) -> float:

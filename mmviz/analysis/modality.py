@@ -73,6 +73,23 @@ def matrix_of_sums(given: NDArray[Any], query_tokens: Sequence[Token], key_token
     )
 
 
+def crossing(matrix: ModalityMatrix) -> tuple[float, float]:
+    """What picture, words and sound give to each other, mean over their queries; and the same if attention were even.
+
+    Special tokens neither ask nor are asked here: they are of no modality. 0 where there is no such query.
+    """
+    rows = [k for k, modality in enumerate(matrix.queries) if modality is not Modality.OTHER]
+    counts, queries = np.array(matrix.counts, np.float64), np.array(matrix.query_counts, np.float64)
+    shares = []
+    for row in rows:
+        other = [k for k, asked in enumerate(matrix.keys) if asked not in (Modality.OTHER, matrix.queries[row])]
+        shares.append((matrix.sums[row, other].sum(), counts[other].sum() / counts.sum()))
+    if not shares:
+        return 0.0, 0.0
+    found = np.average(np.array(shares), axis=0, weights=queries[rows])
+    return float(found[0]), float(found[1])
+
+
 def _present(tokens: Sequence[Token]) -> tuple[Modality, ...]:
     found = {token.modality for token in tokens}
     return tuple(modality for modality in ORDER if modality in found)

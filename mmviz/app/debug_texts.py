@@ -74,7 +74,10 @@ DEBUG: dict[str, str] = {
     "heads-note": "Change of log p({answer}), in nats, when this head alone brings nothing. Below 0: the answer needs "
     "it. Click a head to look at it in the viewer.",
     "heads-layer": "layer {layer}",
-    "heads-head": "head {head}",
+    "heads-head": "{layer}, head {head}",
+    "heads-streams": "{layer}, {queries} to {keys}",
+    "heads-pair": "{one} and {other} ({distance:.2f})",
+    "heads-unit": "change of log p({answer})",
     "heads-of": "Of {of} heads, {needed} move log p({answer}) by more than 0.01 nats; the strongest is {strongest} "
     "({effect:+.2f}). {dead} do nothing for this input.",
     "heads-none": "No head alone moves log p({answer}) by more than 0.01 nats: the others make up for it.",
@@ -145,8 +148,10 @@ DEBUG: dict[str, str] = {
     "faith-random": "random orders",
     "faith-left-out": "Left out: {why}",
     "work": "Measuring: {done} of {of} batches, {seconds:.0f} s",
+    "work-alone": "Working it out: {seconds:.0f} s",
     "work-stop-help": "Measure no further. What has been found so far stays.",
     "work-stopped": "You stopped this after {done} of {of} batches.",
+    "work-stopped-alone": "You stopped this before it was there.",
     "work-again": "Measure again",
     "work-unexpected": "Something went wrong while this was measured, and it is not your input's fault.",
     # modality health

@@ -10,20 +10,22 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.apart import Decoder
-from mmviz.app import link, widgets
+from mmviz.app import link, visitor, widgets
 from mmviz.app import state as keep
 from mmviz.app.debug import debug
 from mmviz.app.door import is_open
 from mmviz.app.form import form
 from mmviz.app.jobs import Job, Warmth
+from mmviz.app.learn import learn
 from mmviz.app.look import look
 from mmviz.app.setup import Setup
 from mmviz.app.state import Draft, Source, State
-from mmviz.app.texts import say
+from mmviz.app.texts import Said, say
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend, Progress, Stop
 from mmviz.backends.fallback import CODE, WithFallback
 from mmviz.explain import Run, run_sample
+from mmviz.language import joined, translated
 from mmviz.trios import Trio, load_gallery
 from mmviz.types import MmvizError
 
@@ -33,7 +35,9 @@ QUICK = 0.4
 
 def page(setup: Setup) -> None:
     """Draw the page from top to bottom: first what needs no model, so that it is there at once."""
+    visitor.settle()
     st.set_page_config(page_title=say("title"), layout="wide", initial_sidebar_state="collapsed")
+    visitor.frame()
     if not is_open(setup.access):
         return
     now = keep.state()
@@ -42,7 +46,7 @@ def page(setup: Setup) -> None:
     saved = None if setup.saved is None else _saved(setup.saved)
     if saved is not None and not now.greeted:
         keep.open_saved(saved)
-        now.address = st.query_params.to_dict()
+        now.address = link.read()
     link.follow(now, trios)
     is_bundled = setup.spec is None
     outcomes = {
@@ -51,8 +55,9 @@ def page(setup: Setup) -> None:
     wrong = [trio for trio in trios if trio.id in outcomes and not trio.is_right(outcomes[trio.id])]
     widgets.sheet(trios, wrong)
     corner = _head(setup)
-    _gallery(trios, saved)
-    draft = form(now)
+    with st.expander(say("learn-inputs"), key="learn-inputs") if now.page == "learn" else st.container():
+        _gallery(trios, saved)
+        draft = form(now)
     widgets.mark("saved" if now.is_saved else f"trio-{now.trio.id}" if now.trio and draft.is_of(now.trio) else "own")
     if now.asked:
         now.asked = False
@@ -63,7 +68,7 @@ def page(setup: Setup) -> None:
         with corner:
             widgets.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(trios)))
     with st.container():  # what comes below keeps its place, so that the viewer is not made anew
-        for words, kind in ((now.refusal, "refusal"), (now.remark, "remark")):
+        for words, kind in ((str(now.refusal), "refusal"), (joined(map(str, now.remark)), "remark")):
             if words:
                 widgets.note(words, kind)
         _fallen_back(now)
@@ -71,6 +76,8 @@ def page(setup: Setup) -> None:
         widgets.note(say("nothing-yet"))
     elif now.page == "debug":
         debug(now.run, _warmth(setup).backend, draft != now.made_of)
+    elif now.page == "learn":
+        learn(now.run, _warmth(setup).backend)
     else:
         now.told = now.selection  # for a viewer that has to be drawn anew
         look(now.run, now.shown, draft != now.made_of)
@@ -121,7 +128,7 @@ def _head(setup: Setup) -> DeltaGenerator:
     """The name of the page; the place in its corner, for progress and for how the gallery goes."""
     words = say("tagline") if setup.spec is None else say("tagline-own", model=setup.spec)
     if setup.url:
-        words = f"{words}. {say('tagline-backend', host=urlsplit(setup.url).netloc)}"
+        words = say("tagline-and-backend", tagline=words, host=urlsplit(setup.url).netloc)
     now = keep.state()
     with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
         st.html(f"<h1>{say('title')}</h1>", width="content")
@@ -132,7 +139,10 @@ def _head(setup: Setup) -> DeltaGenerator:
             )  # fmt: skip
         widgets.here(f"page-{now.page}")
         st.html(f"<span class='tagline'>{html.escape(words)}</span>", width="content")
-        return st.empty()
+        corner = st.empty()
+        with st.container(horizontal=True, gap=None, width="content", key="languages"):
+            visitor.switch()
+        return corner
 
 
 def _gallery(trios: tuple[Trio, ...], saved: Run | None) -> None:
@@ -142,7 +152,7 @@ def _gallery(trios: tuple[Trio, ...], saved: Run | None) -> None:
             st.button(say("saved"), key="saved", help=hint, width="stretch", on_click=keep.open_saved, args=(saved,))
         for trio in trios:
             label = widgets.as_label(trio.question)
-            hint = widgets.as_label(trio.about)
+            hint = widgets.as_label(translated(trio.about))
             st.button(label, key=f"trio-{trio.id}", help=hint, width="stretch", on_click=keep.choose, args=(trio,))
         st.button(say("own"), key="own", help=say("own-help"), width="stretch", on_click=keep.choose, args=(None,))
 
@@ -205,9 +215,9 @@ def _wait(now: State, job: Job[Run], place: DeltaGenerator) -> None:
     if job.result is not None:
         _show(now, job.result, now.job_of)  # the form may hold something else by now
     elif isinstance(job.problem, MmvizError):
-        now.refusal = str(job.problem)
+        now.refusal = job.problem
     else:
-        now.refusal = say("unexpected")
+        now.refusal = Said("unexpected")
 
 
 def _show(now: State, run: Run, draft: Draft) -> None:

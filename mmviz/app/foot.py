@@ -13,6 +13,7 @@ from mmviz.app import widgets
 from mmviz.app.seen import Seen
 from mmviz.app.texts import say
 from mmviz.figures.matrix import token_matrix
+from mmviz.language import current, joined, speaking
 
 WEIGHTS = "weights"
 """The key of the part that is opened for the matrix."""
@@ -23,7 +24,7 @@ def foot(seen: Seen) -> None:
     first, second, third = st.columns([1.5, 1, 1.2], gap="medium")
     with first:
         widgets.heading(say("reading"))
-        widgets.note(" ".join(say(f"reading-{number}") for number in range(1, 5)))
+        widgets.note(joined(say(f"reading-{number}") for number in range(1, 5)))
     with second:
         widgets.heading(say("controls"))
         controls()
@@ -48,17 +49,26 @@ def _matrix(seen: Seen) -> None:
 
 
 def files(seen: Seen) -> dict[str, tuple[Callable[[], bytes], str, str]]:
-    """What can be taken along, by code: how it is made, its name and its type."""
-    run = seen.run
+    """What can be taken along, by code: how it is made, its name and its type. Whenever it is made, and by whatever
+    thread, it speaks the language of now."""
+    run, spoken = seen.run, current()
+
+    def speaking_now(make: Callable[[], bytes]) -> Callable[[], bytes]:
+        def made() -> bytes:
+            with speaking(spoken):
+                return make()
+
+        return made
+
     return {
-        "save-page": (lambda: run.to_html().encode(), "mmviz-page.html", "text/html"),
+        "save-page": (speaking_now(lambda: run.to_html().encode()), "mmviz-page.html", "text/html"),
         "save-run": (run.to_bytes, "mmviz-run.npz", "application/octet-stream"),
         "save-summary": (
-            lambda: json.dumps(run.summary(), indent=1, ensure_ascii=False).encode(),
+            speaking_now(lambda: json.dumps(run.summary(), indent=1, ensure_ascii=False).encode()),
             "mmviz-summary.json",
             "application/json",
         ),
-        "save-figure": (lambda: _png(seen), "mmviz-figure.png", "image/png"),
+        "save-figure": (speaking_now(lambda: _png(seen)), "mmviz-figure.png", "image/png"),
     }
 
 

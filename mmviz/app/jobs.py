@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mmviz.backends import Backend, Progress, Stop
+from mmviz.language import current, speaking
 from mmviz.types import MmvizError
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class Job(Generic[T]):
         self.problem: Exception | None = None
         self.done, self.of = 0, 0
         self.started = time.monotonic()
-        self._make = make
+        self._make, self._language = make, current()
         self._done, self._stopped = threading.Event(), threading.Event()
         threading.Thread(target=self._work, daemon=True).start()
 
@@ -56,13 +57,28 @@ class Job(Generic[T]):
     def _work(self) -> None:
         try:
             if not self._stopped.is_set():
-                self.result = self._make(self._tell, self._stopped.is_set)
+                with speaking(self._language):  # nobody else's, in a thread without a visitor
+                    self.result = self._make(self._tell, self._stopped.is_set)
         except MmvizError as refusal:
             self.problem = refusal
         except Exception as problem:
             _log.error("a run failed: %s", type(problem).__name__)
             self.problem = Exception()
         self._done.set()
+
+
+class Growing(Job[T]):
+    """A job that shows what there is so far: ``so_far``, None at first. Stopped, it may still have a ``result``.
+
+    ``make`` is given besides what it is to tell that.
+    """
+
+    def __init__(self, make: Callable[[Progress, Stop, Callable[[T], None]], T]):
+        self.so_far: T | None = None
+        super().__init__(lambda tell, stop: make(tell, stop, self._grow))
+
+    def _grow(self, so_far: T) -> None:
+        self.so_far = so_far
 
 
 class Warmth:

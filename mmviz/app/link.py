@@ -2,7 +2,8 @@
 
 ``trio``, ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``way``, ``layer`` and ``head``
 (both from 1, as on the page), ``style`` and ``scale`` where they are not the usual ones.
-``page`` and ``section`` where it is not the first page. What a visitor gave is never in the address.
+``page`` and ``section`` or ``lesson`` where it is not the first page; in a lesson ``at-NAME`` for each thing that can
+be moved. What a visitor gave is never in the address.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, get_args
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
 from mmviz.analysis.select import Direction, Method, Way, find_layer
 from mmviz.app import state as keep
+from mmviz.app import visitor
 from mmviz.app.selection import Scale, Selection, Style, fitted
-from mmviz.app.state import PAGES, SECTIONS, State
-from mmviz.app.texts import say
+from mmviz.app.state import LESSONS, PAGES, SECTIONS, State
+from mmviz.app.texts import Said
 from mmviz.explain import Run
 from mmviz.trios import Trio
 
@@ -27,21 +30,33 @@ _SETTLED = 1.5
 
 _CHOICES = {"direction": Direction, "way": Method, "style": Style, "scale": Scale}
 _NAMES = ("query", "versus", "direction", "way", "layer", "head", "style", "scale")
+_AT = "at-"
 _LETTERS = 10
 """No token takes more in the address."""
 
 
+def read() -> dict[str, str]:
+    """What the address says of what is looked at; the language, which `visitor` sees to, is no part of it."""
+    return {name: value for name, value in st.query_params.to_dict().items() if name != visitor.NAME}
+
+
 def follow(now: State, trios: Sequence[Trio]) -> None:
     """Go where the address leads: at the first visit, and when the visitor went back or forth in the history."""
-    address = st.query_params.to_dict()
+    address = read()
     if address == now.address or (now.address is not None and time.monotonic() - now.addressed < _SETTLED):
         return
     named = address.get("trio")
     found = next((trio for trio in trios if trio.id == named), None)
-    unknown = say("link-trio", trio=named) if named is not None and found is None else ""
+    unknown = (Said("link-trio", {"trio": named}),) if named is not None and found is None else ()
     now.wanted = address
     now.page = _among(PAGES, address.get("page")) or "explore"
     now.section = _among(SECTIONS, address.get("section")) or now.section
+    now.lesson = _among(LESSONS, address.get("lesson")) or now.lesson
+    now.at = {name.removeprefix(_AT): value for name, value in address.items() if name.startswith(_AT)}
+    now.odd = set()
+    now.visits += 1
+    if now.at:  # whoever made the link wants it seen
+        now.learnt.add(now.lesson)
     if found is None and (now.address is None or now.run is None):
         found = trios[0]
     if found is not None and (found != now.shown or now.run is None):
@@ -70,8 +85,8 @@ def arrive(now: State, run: Run) -> None:
     usual = {"versus": (), "direction": before.direction, "style": "spotlight", "scale": "view"}
     keep.move(Selection(tokens=tokens, way=way, **{name: found.get(name, value) for name, value in usual.items()}))
     if odd:
-        said = say("link-odd", names=", ".join(name for name in _NAMES if name in odd))
-        now.remark = f"{now.remark} {said}".strip()
+        names = ", ".join(name for name in _NAMES if name in odd)
+        now.remark = (*now.remark, Said("link-odd", {"names": names}))
 
 
 def _way(found: Mapping[str, Any], before: Way, run: Run) -> Way:
@@ -128,11 +143,33 @@ def write_group(tokens: Sequence[int]) -> str:
 
 
 def note(now: State, chosen: Selection) -> None:
-    """Write what is looked at into the address."""
+    """Write what is looked at into the address, which goes on naming the language if the visitor chose it."""
+    found = _parts(now, chosen)
+    if found != now.address:
+        st.query_params.from_dict(_spoken() | found)
+        now.address, now.addressed = found, time.monotonic()
+
+
+def address(now: State) -> str:
+    """The address of what is looked at, to be printed; it names no trio where the inputs are somebody's own."""
+    assert now.selection is not None
+    found = urlsplit(st.context.url or "")
+    asked = urlencode(_spoken() | _parts(now, now.selection))
+    return f"{found.scheme}://{found.netloc}{found.path}?{asked}" if found.netloc else ""
+
+
+def _spoken() -> dict[str, str]:
+    spoken = visitor.chosen()
+    return {visitor.NAME: spoken} if spoken else {}
+
+
+def _parts(now: State, chosen: Selection) -> dict[str, str]:
     way = chosen.way
     numbers = {"layer": way.layer, "head": way.head}
-    address = {
+    return {
         **({"page": now.page, "section": now.section} if now.page == "debug" else {}),
+        **({"page": now.page, "lesson": now.lesson} if now.page == "learn" else {}),
+        **({f"{_AT}{name}": value for name, value in now.at.items()} if now.page == "learn" else {}),
         **({"trio": now.shown.id} if now.shown else {}),
         "query": write_group(chosen.tokens),
         **({"versus": write_group(chosen.versus)} if chosen.versus else {}),
@@ -142,9 +179,6 @@ def note(now: State, chosen: Selection) -> None:
         **({"style": chosen.style} if chosen.style != "spotlight" else {}),
         **({"scale": chosen.scale} if chosen.scale != "view" else {}),
     }
-    if address != now.address:
-        st.query_params.from_dict(address)
-        now.address, now.addressed = address, time.monotonic()
 
 
 def _among(known: tuple[Any, ...], written: str | None) -> Any:

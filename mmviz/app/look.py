@@ -16,6 +16,7 @@ from mmviz.app.viewer import viewer
 from mmviz.app.ways import ways
 from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
+from mmviz.language import joined, listed
 from mmviz.texts import sentence
 from mmviz.trios import Trio
 
@@ -40,7 +41,7 @@ def look(run: Run, trio: Trio | None, is_old: bool) -> None:
     viewer(now, run)
     remarks = [words for words in (seen.spread_words, seen.sink_words) if words]
     if remarks:
-        widgets.note(" ".join(remarks))
+        widgets.note(joined(remarks))
     ways(seen)
     foot(seen)
 
@@ -54,7 +55,7 @@ def strip(run: Run, trio: Trio | None, is_old: bool) -> None:
         widgets.note(say("evened"), "banner")
     off = keep.state().off
     if any("HeadOff" in change for change in made.get("changes", ())):
-        named = ", ".join(sentence("way-head", layer=one.map + 1, head=one.head + 1) for one in off)
+        named = listed(sentence("way-head", layer=one.map + 1, head=one.head + 1) for one in off)
         widgets.note(say("heads-off", heads=named), "banner")
     first, second, third = st.columns([1.2, 1.3, 1], gap="medium")
     with first:
@@ -68,7 +69,7 @@ def strip(run: Run, trio: Trio | None, is_old: bool) -> None:
             verdict, kind = say("wrong", answer=answers[0].label, truth=trio.truth), "wrong"
         origin, details = _origin(made, keep.state().is_saved)
         if is_old:
-            origin = f"{origin}. {say('changed')}"
+            origin = say("origin-changed", origin=origin, changed=say("changed"))
         widgets.answer(answers, verdict, kind, origin, details)
     with second:
         if answers:
@@ -80,7 +81,7 @@ def strip(run: Run, trio: Trio | None, is_old: bool) -> None:
         for notice in foreign:
             widgets.note(str(notice), "foreign")
         if rest:
-            widgets.note(" ".join(rest), "notice")
+            widgets.note(joined(rest), "notice")
 
 
 def _could_know(trio: Trio, labels: list[str]) -> bool:
@@ -102,5 +103,5 @@ def _origin(made: Any, is_saved: bool) -> tuple[str, str]:
     )  # fmt: skip
     if host:
         queue, network = (float(times.get(stage, 0)) for stage in ("queue", "network"))
-        details = f"{details} {say('computed-there-help', host=host, queue=queue, network=network)}"
+        details = joined([details, say("computed-there-help", host=host, queue=queue, network=network)])
     return origin, details

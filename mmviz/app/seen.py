@@ -17,6 +17,7 @@ from mmviz.app.texts import say
 from mmviz.explain import Run
 from mmviz.figures.amounts import short
 from mmviz.figures.places import names, places, together
+from mmviz.language import listed
 from mmviz.types import Columns, LongMap, Rows, Token, is_word
 
 
@@ -110,7 +111,7 @@ class Seen:
         if self.selection.way.method == "relevance":
             return ""
         named = names(self.sides[1])
-        found = ", ".join(f"“{named[key]}” {short(share)}" for key, share in sinks(self._received())[:4])
+        found = listed(f"“{named[key]}” {short(share)}" for key, share in sinks(self._received())[:4])
         return say("sinks", tokens=found) if found else ""
 
     def _received(self) -> NDArray[np.float64]:

@@ -10,24 +10,27 @@ from typing import Any, Literal, get_args
 import streamlit as st
 
 from mmviz.analysis.select import Way
-from mmviz.app.jobs import Job
+from mmviz.app.jobs import Growing, Job
 from mmviz.app.selection import Selection, fitted
 from mmviz.app.setup import Setup
-from mmviz.app.texts import say
+from mmviz.app.texts import Said
 from mmviz.explain import Run
+from mmviz.language import Language
 from mmviz.report import Scene
 from mmviz.trios import Trio
-from mmviz.types import Change, HeadOff, Randomise, Uniform
+from mmviz.types import Change, HeadOff, MmvizError, Randomise, Uniform
 
 KEY = "mmviz"
 QUESTION, USE_PICTURE, USE_SOUND = "question", "use-picture", "use-sound"
 Control = Literal["trained", "shuffled", "evened"]
 CONTROLS: dict[Control, tuple[Change, ...]] = {"trained": (), "shuffled": (Randomise(1),), "evened": (Uniform(),)}
 Source = Path | bytes | None
-Page = Literal["explore", "debug"]
+Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
 Section = Literal["effect", "heads", "faith", "compare", "health"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
+Lesson = Literal["tokens", "scores", "softmax", "output", "heads", "asks", "fusion", "learning", "cost", "limits"]
+LESSONS: tuple[Lesson, ...] = get_args(Lesson)
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,15 @@ class State:
     operator named was shown once.
     ``selection``: what of ``run`` is looked at; ``serial`` counts how often the page, not the viewer, moved it;
     ``told``: the selection that the viewer was last given; ``scene``: ``run`` as the viewer shows it; ``sent``: what
-    the viewer was sent last, of ``sent_of`` (run, serial and what was told); ``needed``: what it asked for last,
+    the viewer was sent last, of ``sent_of`` (run, serial, what was told, language); ``needed``: what it asked for last,
     ``answered`` or not.
     ``page`` and ``section`` of it that is on the screen; ``off``: heads to be switched off in runs to come; ``works``:
     what is being measured of ``run``, or was, by what it is; ``resend``: the page draws itself anew, maybe before the
     browser has heard what was put into the form.
+    ``lesson`` of the page Learn, those whose question was answered (``learnt``), and ``at``: where the things to move
+    in the open one stand, by name, as in the address; ``odd``: those that the address set to what is not there;
+    ``visits``: how often the page, not the visitor, moved them;
+    ``teaching``: the small model that the visitor has taught there, or is teaching.
     """
 
     page: Page = "explore"
@@ -68,6 +75,12 @@ class State:
     off: tuple[HeadOff, ...] = ()
     works: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     resend: bool = False
+    lesson: Lesson = "tokens"
+    learnt: set[Lesson] = field(default_factory=set)
+    at: dict[str, str] = field(default_factory=dict)
+    odd: set[str] = field(default_factory=set)
+    visits: int = 0
+    teaching: Growing[Any] | None = None
 
     setup: Setup = field(default_factory=Setup)
     is_saved: bool = False
@@ -82,8 +95,8 @@ class State:
     shown: Trio | None = None
     made_of: Draft | None = None
     control: Control = "trained"
-    refusal: str = ""
-    remark: str = ""
+    refusal: MmvizError | Said | str = ""
+    remark: tuple[Said, ...] = ()
     wanted: Mapping[str, str] = field(default_factory=dict)
     address: Mapping[str, str] | None = None
     addressed: float = 0.0
@@ -92,7 +105,7 @@ class State:
     told: Selection | None = None
     scene: Scene | None = None
     sent: bytes = b""
-    sent_of: tuple[str, int, Selection] | None = None
+    sent_of: tuple[str, int, Selection, Language] | None = None
     needed: tuple[str, ...] = ()
     answered: bool = False
 
@@ -113,7 +126,7 @@ def choose(trio: Trio | None) -> None:
     now.generation += 1
     now.latest = {}
     now.asked = trio is not None
-    now.remark = ""
+    now.remark = ()
     now.control = "trained"
     now.off = ()
     st.session_state[QUESTION] = trio.question if trio else ""
@@ -134,7 +147,7 @@ def ask() -> None:
     now = state()
     _forget_job(now)
     now.asked = True
-    now.remark = ""
+    now.remark = ()
 
 
 def ask_text(text: str) -> None:
@@ -168,6 +181,13 @@ def turn_to(page: Page) -> None:
 def open_section(section: Section) -> None:
     """Show another part of the page Debug."""
     state().section = section
+
+
+def open_lesson(lesson: Lesson) -> None:
+    """Show another lesson, from its beginning."""
+    now = state()
+    now.lesson, now.at, now.odd = lesson, {}, set()
+    now.visits += 1
 
 
 def switch_off(heads: tuple[HeadOff, ...]) -> None:
@@ -206,7 +226,7 @@ def stop() -> None:
     """Wait no longer for the run that is being made; what was on the screen stays."""
     now = state()
     _forget_job(now)
-    now.refusal = say("stopped" if now.run else "stopped-first")
+    now.refusal = Said("stopped" if now.run else "stopped-first")
 
 
 def _forget_job(now: State) -> None:

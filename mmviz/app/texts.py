@@ -1,8 +1,13 @@
-"""Every sentence and label of the page, by code; a second language is another dictionary."""
+"""Every sentence and label of the page, by code, in English; `mmviz.language` has those of another language."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from mmviz.app.debug_texts import DEBUG
+from mmviz.app.learn_texts import LEARN
+from mmviz.language import translated
 
 LABELS: dict[str, str] = {
     # head
@@ -31,6 +36,11 @@ LABELS: dict[str, str] = {
     "from-you": "yours",
     "none-given": "none",
     "drop": "or drop a file here",
+    "frame-upload": "Upload",
+    "frame-photo": "Take photo",
+    "frame-clear": "Clear photo",
+    "frame-apply": "Press Enter to apply",
+    "frame-submit": "Press Enter to submit",
     "question": "Text",
     "question-help": "The question, or any text. Leave it empty to run without a text.",
     "question-empty": "no text",
@@ -73,7 +83,7 @@ LABELS: dict[str, str] = {
     "computed": "{model}, computed on {device} in {milliseconds:.0f} ms",
     "computed-there": "{model}, computed on {device} of {host} in {milliseconds:.0f} ms",
     "computed-there-help": "In the queue of {host} {queue:.0f} ms, on the way there and back {network:.0f} ms.",
-    "tagline-backend": "Runs go to {host}",
+    "tagline-and-backend": "{tagline}. Runs go to {host}",
     "backend-again": "Ask {host} again",
     "backend-again-help": "Makes this run once more, by the backend.",
     "door": "Access token",
@@ -82,6 +92,7 @@ LABELS: dict[str, str] = {
     "door-wrong": "This is not the access token of this page. Look again at what you were given.",
     "recorded": "{model}, a recorded run: computed before on {device} in {milliseconds:.0f} ms",
     "changed": "The form has changed since: press Run.",
+    "origin-changed": "{origin}. {changed}",
     "computed-help": "{name}. Reading the inputs {prepare:.0f} ms, the model {forward:.0f} ms, the attention "
     "{capture:.0f} ms. Attention times values reproduces the model's own output to {parity:.0e}.",
     "untrained": "These weights are untrained or shuffled. What you see is how chance attends, not something learned.",
@@ -143,9 +154,20 @@ LABELS: dict[str, str] = {
     "reading-3": "A sum over a modality grows with its number of tokens: a picture has many. So each sum stands beside "
     "its mean per token and its ratio to even attention.",
     "reading-4": "Some tokens draw much attention whatever asks: sinks. They are named above and never dropped.",
-} | DEBUG  # fmt: skip
+} | DEBUG | LEARN  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:
-    """The words for ``code``. Raises ``KeyError`` for a code without any."""
-    return LABELS[code].format(**parameters)
+    """The words for ``code`` in the language spoken. Raises ``KeyError`` for a code without any."""
+    return translated(LABELS[code]).format(**parameters)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What `say` says, kept as code and parameters, so that it follows the visitor into another language."""
+
+    code: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return say(self.code, **self.parameters)

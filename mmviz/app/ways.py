@@ -18,11 +18,11 @@ from mmviz.app.seen import Seen
 from mmviz.app.selection import has
 from mmviz.app.state import look_by
 from mmviz.app.texts import say
-from mmviz.figures.amounts import UNIT
 from mmviz.figures.image import data_uri, smaller, spotlight
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.places import names
 from mmviz.figures.strip import strip_html
+from mmviz.language import listed
 from mmviz.types import Modality, PixelBox, Sample, Token
 
 SIDE = 240
@@ -86,11 +86,12 @@ def _card(seen: Seen, way: Way) -> None:
 
 def lit_html(
     title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], top: float, more: str = "",
-    unit: str = UNIT,
+    unit: str = "",
 ) -> str:  # fmt: skip
     """What gets how much, small: the picture under light, words and sound as strips, the strongest by name, the scale.
 
-    ``more``: HTML below the title; ``unit``: of the amounts.
+    ``more``: HTML below the title; ``unit``: of the amounts (left out: share of
+    attention).
     """
     picture = sample.image
     parts = [f"<b>{html.escape(title)}</b>{more}"]
@@ -103,7 +104,7 @@ def lit_html(
         if any(token.modality is modality and token.where is not None for token in tokens)
     ]
     named = names(tokens)
-    strongest = ", ".join(f"“{named[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
+    strongest = listed(f"“{named[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
     strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
     parts.append(f"<div class='way-side'>{''.join(strips)}</div>")
     return f"<div class='way'>{''.join(parts)}{amount_legend_html(top, widgets.is_dark(), unit)}</div>"

@@ -33,7 +33,8 @@ def as_label(words: str) -> str:
 def sheet(trios: Sequence[Trio], wrong: Sequence[Trio]) -> None:
     """The page's style, with the gallery's thumbnails; those that the model gets ``wrong`` have a dot."""
     colours = theme(is_dark())
-    values = {"ink": colours.text, "muted": colours.muted, "ground": colours.ground, "drop": json.dumps(say("drop"))}
+    drop = json.dumps(say("drop"), ensure_ascii=False)  # CSS knows no \u
+    values = {"ink": colours.text, "muted": colours.muted, "ground": colours.ground, "drop": drop}
     rules = [":root{" + "".join(f"--{name}:{value};" for name, value in values.items()) + "}"]
     rules += [f".st-key-trio-{trio.id} {_BUTTON}{{background-image:url({thumbnail(trio)})}}" for trio in trios]
     rules += [f".st-key-trio-{trio.id} {_BUTTON}::before{{display:block}}" for trio in wrong]

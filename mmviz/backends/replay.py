@@ -83,7 +83,7 @@ class ReplayBackend:
 
 def _wants_more(request: Request) -> bool:
     """Whether something is wanted that recordings do not hold."""
-    return bool(request.norms or request.integrated or request.sweep or not request.maps)
+    return bool(request.norms or request.integrated or request.steps or request.sweep or not request.maps)
 
 
 def recording(name: str, sample: Sample, record: AttentionRecord) -> bytes:

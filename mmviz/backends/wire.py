@@ -53,7 +53,7 @@ _MOST_TOKENS = 100_000
 _MOST_CHANGES = 10_000
 LARGEST_SWEEP = 256
 """Variants of one request: more are asked for in several, so that each ends within its time."""
-_WANTED = ("relevance", "maps", "norms", "integrated")
+_WANTED = ("relevance", "maps", "norms", "integrated", "steps")
 _UNREADABLE = "wire-unreadable"
 
 

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.heard import Heard, rows_tried, with_projection
 from mmviz.capture.kernels import fused, weights_of
+from mmviz.capture.makings import Making, Makings, joining
 from mmviz.capture.path import Path
 from mmviz.capture.switched import Switched
 from mmviz.types import CaptureError
@@ -55,16 +56,22 @@ class Softmax:
     def __init__(self, module: str, shape: Sequence[int]):
         self.module, self.shape = module, tuple(shape)
         self.is_heard = self.has_dropout = False
+        self.making: Making | None = None
 
 
 class Ear(TorchFunctionMode):
     """Hears what happens in this thread while it is entered; ``path`` knows in which module.
 
-    ``replace``: what the model is to use instead of weights that it made by hand; ``switched``: heads that are off.
+    ``replace``: what the model is to use instead of weights that it made by hand; ``switched``: heads that are off;
+    ``makings``: whoever follows how scores come about.
     """
 
-    def __init__(self, path: Path, replace: Callable[[Tensor], Tensor] | None = None, switched: Switched | None = None):
+    def __init__(
+        self, path: Path, replace: Callable[[Tensor], Tensor] | None = None, switched: Switched | None = None,
+        makings: Makings | None = None,
+    ):  # fmt: skip
         super().__init__()
+        self.makings = makings
         self.path = path
         self.replace = replace
         self.switched = switched or Switched(())
@@ -87,6 +94,8 @@ class Ear(TorchFunctionMode):
             if self.replace is not None:
                 result = self.replace(result)
             made = Softmax(self.path.module, result.shape)
+            if self.makings:
+                made.making = self.makings.making(args[0] if args else given.get("input"))
             self.softmaxes.append(made)
             self._waiting.append((weakref.ref(result), made))
         elif func in _CARRIES and (made_before := self._waits(args)):
@@ -100,7 +109,9 @@ class Ear(TorchFunctionMode):
                     result = self._by_letters(made_before, args[0], args[at], args[3 - at], at == 1, result)
                     break
         elif func is F.linear and self.heard and self.path:
-            self._projected(args, given)
+            self._projected(args, given, result)
+        if self.makings and self.path:
+            self.makings.saw(func, args, given, result)
         return result
 
     def _waits(self, args: Sequence[Any]) -> Softmax | None:
@@ -116,11 +127,16 @@ class Ear(TorchFunctionMode):
         finally:
             self._heads = before
 
-    def _hear(self, route: str, output: Tensor, arrange: Callable[[Tensor], Tensor], **parts: Any) -> None:
+    def _hear(
+        self, route: str, output: Tensor, arrange: Callable[[Tensor], Tensor], making: Making | None = None,
+        **parts: Any,
+    ) -> None:  # fmt: skip
         path = self.path
         found = arrange(output).detach()
         mixed = found[:, :, rows_tried(found.shape[2])]  # a copy, as the model may write over its own
         kept: dict[str, Any] = {"output": output, "arrange": arrange} if output.requires_grad else {}
+        if self.makings:
+            kept["making"] = self.makings.heard(making)
         self.heard.append(
             Heard(path.module, mixed=mixed, route=route, call=path.call, relation=path.relation, **kept, **parts)
         )
@@ -141,12 +157,15 @@ class Ear(TorchFunctionMode):
             axes = [*(found.shape if mixed.dim() == 4 else mixed.shape[:-2]), 1, 1]
         return mixed.masked_fill(found.reshape(axes), 0)
 
-    def _projected(self, args: Sequence[Any], given: dict[str, Any]) -> None:
+    def _projected(self, args: Sequence[Any], given: dict[str, Any], result: Any) -> None:
         """A linear map: whether it is what brings the heads of the attention heard last together."""
         taken = args[0] if args else given.get("input")
         matrix = args[1] if len(args) > 1 else given.get("weight")
         if isinstance(taken, Tensor) and isinstance(matrix, Tensor):
-            self.heard[-1] = with_projection(self.heard[-1], taken, matrix)
+            before = self.heard[-1]
+            self.heard[-1] = now = with_projection(before, taken, matrix)
+            if now is not before and now.making:
+                now.making.after = joining(args, given, result)
 
     def _by_hand(self, made: Softmax, weights: Tensor, value: Tensor, mixed: Tensor) -> Tensor:
         """``[batch, head, query, key]``; of three dimensions the first are heads, of each row of the batch in turn."""
@@ -160,7 +179,7 @@ class Ear(TorchFunctionMode):
 
         self._hear(
             BY_HAND, mixed, arranged, weights=arranged(weights), value=arranged(value),
-            has_dropout=made.has_dropout,
+            has_dropout=made.has_dropout, making=made.making,
         )  # fmt: skip
         return self._silenced(mixed)
 
@@ -186,7 +205,7 @@ class Ear(TorchFunctionMode):
         self._hear(
             BY_HAND, mixed, lambda part: ordered(part, output, queries + sizes),
             weights=ordered(weights, of_weights, queries + keys), value=ordered(value, of_value, keys + sizes),
-            has_dropout=made.has_dropout,
+            has_dropout=made.has_dropout, making=made.making,
         )  # fmt: skip
         return self._silenced(
             mixed, [size if name in shared else 1 for name, size in zip(output, mixed.shape, strict=True)]

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mmviz.capture.makings import Making
 from mmviz.types import CaptureError
 
 Relation = Literal["", "cross", "cached"]
@@ -41,7 +42,8 @@ class Heard:
     where the kernel returned it. ``route``: how it was heard; ``call``: in which call of the model; ``relation``: what
     the module's inputs say of the keys; ``has_dropout``: weights were dropped at random; ``projection``
     ``[width, head * d_v]``: the linear map that brings the heads together, where it was seen; ``off`` bool
-    ``[batch, head]``: heads that were switched off, which all else here is silent about.
+    ``[batch, head]``: heads that were switched off, which all else here is silent about; ``making``: how the scores
+    came about, where that was followed.
     """
 
     module: str
@@ -62,6 +64,7 @@ class Heard:
     has_dropout: bool = False
     projection: Tensor | None = None
     off: Tensor | None = None
+    making: Making | None = None
     versions: tuple[int, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ear import Ear
+from mmviz.capture.makings import Makings
 from mmviz.capture.missed import Kernels
 from mmviz.capture.path import Path
 from mmviz.capture.seen import Seen
@@ -20,7 +21,7 @@ from mmviz.types import CaptureError
 @contextmanager
 def capture(
     model: nn.Module, *, expected: Sequence[str] = (), replace: Callable[[Tensor], Tensor] | None = None,
-    off: Sequence[Sequence[Place]] = (),
+    off: Sequence[Sequence[Place]] = (), steps: bool = False,
 ) -> Iterator[Seen]:  # fmt: skip
     """Hear the attention of ``model`` while the context lasts: ``with capture(model) as seen: model(**inputs)``.
 
@@ -37,6 +38,8 @@ def capture(
     batch, or one list for all. What such a head brings is set to 0; its map stays what the model computed. Raises
     ``CaptureError``: ``head-batch`` where the batch is another one, ``head-missing`` (at the end) where there is no
     such head.
+    ``steps``: keep as well what `mmviz.capture.steps` needs: queries, keys and linear maps, also of attention that was
+    written by hand.
     Raises ``CaptureError`` (``capture-kind``, ``capture-script``) for what is no module, or one of TorchScript.
     """
     if not isinstance(model, nn.Module):
@@ -45,7 +48,7 @@ def capture(
         raise CaptureError("capture-script")
     path = Path(model)
     switched = Switched(off)
-    ear = Ear(path, replace, switched)
+    ear = Ear(path, replace, switched, Makings() if steps else None)
     kernels = None if expected else Kernels(ear, path)
     with ExitStack() as stack:
         if any(_is_compiled(part) for part in model.modules()):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.figures.texts import tell
 from mmviz.types import Token
 
-UNIT = "share of attention"
 DIMMEST = 0.25
 """The light that a place without attention keeps."""
 
@@ -82,7 +82,7 @@ def exact(amount: float) -> str:
 
 def range_words(scale_max: float, amounts: NDArray[Any]) -> str:
     """The printed range of a scale: ``0 to 0.31``, with "and above" where an amount lies beyond it."""
-    return f"0 to {short(scale_max)}" + (" and above" if beyond(amounts, scale_max) else "")
+    return tell("range-beyond" if beyond(amounts, scale_max) else "range", most=short(scale_max))
 
 
 def beyond(amounts: NDArray[Any], scale_max: float) -> bool:

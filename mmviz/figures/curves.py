@@ -12,7 +12,7 @@ from mmviz.figures.theme import layout, plain, theme
 
 INK = "#9a3e8f"
 """The curve of the way of looking: none of the colours of modalities or amounts, 4.5 : 1 on light and dark ground."""
-_INK_DARK = "#e29ad8"
+INK_DARK = "#e29ad8"
 
 
 def curve_figure(
@@ -31,7 +31,7 @@ def curve_figure(
                    name=plain(words["band"]), hoverinfo="skip"),
         go.Scatter(x=share, y=mean, mode="lines", line={"color": colours.muted, "dash": "dot", "width": 1.5},
                    showlegend=False, hovertemplate=hover),
-        go.Scatter(x=share, y=curve, mode="lines+markers", line={"color": _INK_DARK if dark else INK, "width": 2.5},
+        go.Scatter(x=share, y=curve, mode="lines+markers", line={"color": INK_DARK if dark else INK, "width": 2.5},
                    marker={"size": 6}, name=plain(words["curve"]), hovertemplate=hover),
     ])  # fmt: skip
     figure.update_layout(

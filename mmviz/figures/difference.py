@@ -14,10 +14,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from mmviz.figures.amounts import UNIT, exact, hex_colour, ink, short
+from mmviz.figures.amounts import exact, hex_colour, ink, short
 from mmviz.figures.image import Pixels, Size
-from mmviz.figures.matrix import DIRECTION, token_matrix
-from mmviz.figures.places import MODALITY_NAMES, places
+from mmviz.figures.matrix import colour_note, hover, token_matrix
+from mmviz.figures.places import places
+from mmviz.figures.texts import modality_name, tell
 from mmviz.figures.theme import FONT, LEGEND_SPACE, colour_axis, layout, legend_bar, theme
 from mmviz.figures.words import pieces
 from mmviz.types import Modality, PixelBox, Token
@@ -155,39 +156,43 @@ def _words_html(
     return f"<div class='compare-words'>{''.join(found)}</div>" if found else ""
 
 
-def signed_legend_html(largest: float, dark: bool, unit: str = UNIT) -> str:
+def signed_legend_html(largest: float, dark: bool, unit: str = "") -> str:
     """A bar of the diverging colours with its printed range, ``-largest`` to ``largest``, its unit and what each end
     means."""
     colours = theme(dark)
-    most = html.escape(short(largest))
+    most, unit = short(largest), unit or tell("unit")
+    label, title, below, above = (
+        html.escape(tell(f"minus-{code}", unit=unit, most=most)) for code in ("label", "unit", "more-b", "more-a")
+    )
     return (
-        f"<div role='img' aria-label='A minus B, {html.escape(unit)}, −{most} (more in B) to +{most} (more in A)' "
+        f"<div role='img' aria-label='{label}' "
         f"style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;color:{colours.text};"
         f"font:12px {FONT};font-variant-numeric:tabular-nums'>"
-        f"<span>A − B, {html.escape(unit)}</span>"
-        f"<span style='display:inline-flex;align-items:center;gap:8px'><span>more in B −{most}</span>"
+        f"<span>{title}</span>"
+        f"<span style='display:inline-flex;align-items:center;gap:8px'><span>{below}</span>"
         f"<span style='width:120px;height:10px;border:1px solid {colours.line};"
         f"background:linear-gradient(to right,{','.join(diverging(dark))})'></span>"
-        f"<span>+{most} more in A</span></span></div>"
+        f"<span>{above}</span></span></div>"
     )
 
 
 def signed_modalities(
     sums: NDArray[Any], per_token: NDArray[Any], queries: Sequence[Modality], keys: Sequence[Modality], title: str,
-    largest: float, dark: bool = False, unit: str = UNIT,
+    largest: float, dark: bool = False, unit: str = "",
 ) -> go.Figure:  # fmt: skip
     """A minus B from modality to modality: ``sums`` ``[row, column]`` as colours and numbers, ``per_token`` in the
     hover."""
     if not sums.shape == per_token.shape == (len(queries), len(keys)):
         raise ValueError(f"sums {list(sums.shape)} for {len(queries)} and {len(keys)} modalities")
-    across, down = ([MODALITY_NAMES[one] for one in side] for side in (keys, queries))
+    across, down = ([modality_name(one) for one in side] for side in (keys, queries))
     figure = go.Figure(
         go.Heatmap(
             z=sums, x=across, y=down, coloraxis="coloraxis", xgap=2, ygap=2,
             customdata=[[[signed(v), signed(p)] for v, p in zip(*row, strict=True)]
                         for row in zip(sums, per_token, strict=True)],
-            hovertemplate="asks: %{y}<br>is asked: %{x}<br>A − B: %{customdata[0]}<br>a token: %{customdata[1]}"
-            "<extra></extra>",
+            hovertemplate=hover(
+                tell("minus"), "%{customdata[0]}", "<br>" + tell("minus-token", amount="%{customdata[1]}")
+            ),
         )
     )  # fmt: skip
     figure.update_layout(
@@ -203,34 +208,33 @@ def signed_modalities(
     # below the plot, not above the foot of the figure: from there it would lie over a plot of few rows
     figure.update_coloraxes(colorbar={"yref": "paper", "yanchor": "top", "ypad": _FOOT - LEGEND_SPACE - 8})
     fixed = {"type": "category", "fixedrange": True, "showgrid": False, "ticks": ""}
-    figure.update_xaxes(fixed, title={"text": "is asked", "standoff": 6}, range=[-0.5, len(keys) - 0.5])
-    figure.update_yaxes(fixed, title={"text": "asks", "standoff": 4}, range=[len(queries) - 0.5, -0.5])
+    figure.update_xaxes(fixed, title={"text": tell("is-asked"), "standoff": 6}, range=[-0.5, len(keys) - 0.5])
+    figure.update_yaxes(fixed, title={"text": tell("asks"), "standoff": 4}, range=[len(queries) - 0.5, -0.5])
     return figure
 
 
 def signed_matrix(
     values: NDArray[Any], queries: Sequence[Token], keys: Sequence[Token], title: str, largest: float,
-    dark: bool = False, unit: str = UNIT,
+    dark: bool = False, unit: str = "",
 ) -> go.Figure:  # fmt: skip
     """A minus B token by token, ``values`` ``[query, key]``; tokens and bands of A as in `token_matrix`."""
     figure = token_matrix(values, queries, keys, title, largest, dark)
     head = layout(title, _note(largest, unit), dark, height=500)
     figure.update_layout(title=head["title"], height=head["height"], coloraxis=_signed_axis(largest, unit, dark))
     figure.update_layout(margin={"t": head["margin"]["t"]})  # beside it what `token_matrix` chose stays
-    figure.update_traces(hovertemplate="asks: %{y}<br>is asked: %{x}<br>A − B: %{z:.6g}<extra></extra>")
+    figure.update_traces(hovertemplate=hover(tell("minus"), "%{z:.6g}"))
     return figure
 
 
 def _signed_axis(largest: float, unit: str, dark: bool) -> dict[str, Any]:
     words = [f"−{short(largest)}", "0", f"+{short(largest)}"]
     axis = colour_axis(largest, diverging(dark), "", dark)
-    bar = legend_bar([-largest, 0, largest], words, f"A − B, {unit}", dark)
+    bar = legend_bar([-largest, 0, largest], words, tell("minus-unit", unit=unit or tell("unit")), dark)
     return axis | {"cmin": -largest, "cmid": 0, "cmax": largest, "colorbar": bar}
 
 
 def _note(largest: float, unit: str) -> str:
-    ends = f"−{short(largest)} (purple, more in B) over 0 (the page) to +{short(largest)} (orange, more in A)"
-    return f"{DIRECTION} Colour: A − B, {unit}, from {ends}."
+    return colour_note(tell("minus-unit", unit=unit or tell("unit")), tell("minus-range", most=short(largest)))
 
 
 def _ground(value: float, largest: float, dark: bool) -> str:
@@ -242,7 +246,9 @@ def _ground(value: float, largest: float, dark: bool) -> str:
 
 
 def _told(value: float) -> str:
-    return f"A − B {value:+.6g}".replace("-", "−") if np.isfinite(value) else "no partner in B"
+    if not np.isfinite(value):
+        return tell("minus-none")
+    return tell("minus-told", amount=f"{value:+.6g}".replace("-", "−"))
 
 
 def _rgb(colour: str) -> list[int]:

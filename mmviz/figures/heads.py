@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from mmviz.figures.amounts import short
+from mmviz.figures.texts import tell
 from mmviz.figures.theme import LEGEND_SPACE, layout, legend_bar, plain, theme
 
 NEEDED, AGAINST = "#00224e", "#a8541a"
@@ -48,7 +49,7 @@ def head_grid(
         mode="markers+text" if heads <= _FULL else "markers", text=words, textfont={"size": 12, "color": ink},
         marker={"size": _CELL - 6, "symbol": "square", "opacity": 0.01, "color": colours.text},
         selected={"marker": {"opacity": 0.01}}, unselected={"marker": {"opacity": 0.01}},
-        hovertemplate=[f"{plain(layers[row])}, head {head + 1}: {word}<extra></extra>"
+        hovertemplate=[f"{tell('head-hover', layer=plain(layers[row]), head=head + 1, amount=word)}<extra></extra>"
                        for (row, head), word in zip(places, words, strict=True)],
     )  # fmt: skip
     figure.update_layout(
@@ -59,7 +60,7 @@ def head_grid(
     )
     axis = {"showgrid": False, "zeroline": False, "fixedrange": True}
     figure.update_xaxes(
-        tickvals=list(range(heads)) if heads <= _FULL else None, title={"text": "head", "standoff": 4},
+        tickvals=list(range(heads)) if heads <= _FULL else None, title={"text": tell("head"), "standoff": 4},
         ticktext=[str(head + 1) for head in range(heads)] if heads <= _FULL else None, **axis,
     )  # fmt: skip
     figure.update_yaxes(

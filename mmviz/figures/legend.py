@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import html
 
-from mmviz.figures.amounts import CIVIDIS, UNIT, short
+from mmviz.figures.amounts import CIVIDIS, short
+from mmviz.figures.texts import tell
 from mmviz.figures.theme import FONT, theme
 
 
-def amount_legend_html(scale_max: float, dark: bool, unit: str = UNIT) -> str:
-    """A bar of the colours of amounts with its printed range, 0 to ``scale_max``, and its unit."""
+def amount_legend_html(scale_max: float, dark: bool, unit: str = "", open_end: bool = False) -> str:
+    """A bar of the colours of amounts with its printed range, 0 to ``scale_max``, and its unit (left out: share of
+    attention); ``open_end``: what lies above has the last colour."""
     colours = theme(dark)
-    most, unit = html.escape(short(scale_max)), html.escape(unit)
+    most, unit = html.escape(short(scale_max)), html.escape(unit or tell("unit"))
+    name = f"{unit}, {html.escape(tell('range-beyond' if open_end else 'range', most=short(scale_max)))}"
     return (
-        f"<div role='img' aria-label='{unit}, 0 to {most}' "
+        f"<div role='img' aria-label='{name}' "
         f"style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;color:{colours.text};"
         f"font:12px {FONT};font-variant-numeric:tabular-nums'>"
         f"<span>{unit}</span><span>0</span>"
         f"<span style='width:120px;height:10px;border:1px solid {colours.line};"
         f"background:linear-gradient(to right,{','.join(CIVIDIS)})'></span>"
-        f"<span>{most}</span></div>"
+        f"<span>{most}{'+' if open_end else ''}</span></div>"
     )

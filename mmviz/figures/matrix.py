@@ -10,12 +10,13 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from mmviz.figures.amounts import CIVIDIS, UNIT, beyond, range_words
+from mmviz.figures.amounts import CIVIDIS, beyond, range_words
+from mmviz.figures.lines import clipped
 from mmviz.figures.places import names, places
+from mmviz.figures.texts import tell
 from mmviz.figures.theme import LEGEND_SPACE, MODALITY_COLOURS, colour_axis, layout, plain, theme
 from mmviz.types import Modality, Token
 
-DIRECTION = "Rows ask, columns are asked."
 _STRIP = {"from": 2, "to": 10}
 """The coloured strips beside the axes, pixels from the plot."""
 _LABELS = {"x": 13, "y": 26}
@@ -43,13 +44,13 @@ def token_matrix(
             x=_categories(key_tokens),
             y=_categories(query_tokens),
             coloraxis="coloraxis",
-            hovertemplate="asks: %{y}<br>is asked: %{x}<br>" + UNIT + ": %{z:.6g}<extra></extra>",
+            hovertemplate=hover(tell("unit"), "%{z:.6g}"),
         )
     )
     figure.update_layout(
-        layout(title, f"{DIRECTION} Colour: {UNIT}, {range_words(scale_max, weights)}.", dark, height=500),
+        layout(title, colour_note(tell("unit"), range_words(scale_max, weights)), dark, height=500),
         margin={"l": 92, "r": 12, "b": LEGEND_SPACE + 92},
-        coloraxis=colour_axis(scale_max, CIVIDIS, UNIT, dark, beyond(weights, scale_max)),
+        coloraxis=colour_axis(scale_max, CIVIDIS, tell("unit"), dark, beyond(weights, scale_max)),
         shapes=[
             *_strips([token.modality for token in key_tokens], "x"),
             *_strips([token.modality for token in query_tokens], "y"),
@@ -61,6 +62,16 @@ def token_matrix(
     figure.update_xaxes(ticks | _ticks(key_tokens, "x"), range=[-0.5, len(key_tokens) - 0.5], tickangle=-90)
     figure.update_yaxes(ticks | _ticks(query_tokens, "y"), range=[len(query_tokens) - 0.5, -0.5])
     return figure
+
+
+def hover(what: str, amount: str, more: str = "") -> str:
+    """Plotly's template for a cell: who asks, who is asked, and ``what`` the ``amount`` is."""
+    return tell("hover", query="%{y}", key="%{x}", what=what, amount=amount) + more + "<extra></extra>"
+
+
+def colour_note(unit: str, range: str) -> str:
+    """Who asks whom, and what the colours mean."""
+    return tell("colour", direction=tell("direction"), unit=unit, range=range)
 
 
 def _categories(tokens: Sequence[Token]) -> list[str]:
@@ -80,8 +91,7 @@ def _ticks(tokens: Sequence[Token], axis: Literal["x", "y"]) -> dict[str, Any]:
             chosen.append(index)
     chosen.sort()
     categories, labels = _categories(tokens), names(tokens)
-    clipped = [label if len(label) <= 12 else label[:11] + "…" for label in labels]
-    return {"tickvals": [categories[i] for i in chosen], "ticktext": [plain(clipped[i]) for i in chosen]}
+    return {"tickvals": [categories[i] for i in chosen], "ticktext": [plain(clipped(labels[i], 12)) for i in chosen]}
 
 
 def _bands(modalities: Sequence[Modality]) -> list[tuple[Modality, int, int]]:

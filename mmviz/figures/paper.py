@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -13,25 +11,29 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from mmviz.figures.amounts import DIMMEST, UNIT, checked, cividis, hex_colour, ink, range_words, short
+from mmviz.figures.amounts import DIMMEST, checked, cividis, hex_colour, ink, range_words, short
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
+from mmviz.figures.fonts import families, lacking
 from mmviz.figures.image import Pixels, Size, smaller, spotlight
-from mmviz.figures.places import stand_in, together
+from mmviz.figures.lines import clipped, lines
+from mmviz.figures.places import shown, stand_in, together
+from mmviz.figures.texts import tell
 from mmviz.figures.theme import LIGHT
 from mmviz.texts import visible
 from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
 
 _INCHES = (16.0, 9.0)
 _DPI = 100
-_DIRECTIONS = {"from": "asked by {token}", "to": "who asks {token}"}
-_OTHER_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans", "WenQuanYi Micro Hei", "Noto Sans Arabic")
 _MARGIN = 0.035
 _MIDDLE = 0.47
 """Where the right half begins."""
+_CAPTION = 92
+"""Letters in a line of the caption."""
+_NAMED = 4
+"""So many of the letters that are missing are named by their code points."""
 
 
 def png(
@@ -65,17 +67,21 @@ def png(
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     chosen = [token] if isinstance(token, int) else token
-    named = together([_clip(visible((chosen_from or tokens)[k].label, pictures=False), 24) for k in chosen])
-    asked = _DIRECTIONS[direction].format(token=named)
-    _write(figure, _MARGIN, 0.945, _clip(title, 84), size=22, weight="bold")
-    _write(figure, _MARGIN, 0.9, _clip(f"Attention, {asked}: {way}. Rows ask, columns are asked.", 140), size=14)
+    named = together([clipped(shown((chosen_from or tokens)[k], pictures=False), 24) for k in chosen])
+    asked = tell(f"paper-{direction}", token=named, way=way, direction=tell("direction"))
+    _write(figure, _MARGIN, 0.945, clipped(title, 84), size=22, weight="bold")
+    _write(figure, _MARGIN, 0.9, clipped(asked, 140), size=14)
     _draw_picture(figure, picture, tokens, values, scale_max, size)
     _draw_words(figure, text, tokens, values, scale_max)
     _draw_sound(figure, wave, rate, mel, hop_seconds, tokens, values, scale_max)
     _draw_answers(figure, answers)
     _draw_legend(figure, scale_max, values)
-    lines = textwrap.wrap(caption, 92, max_lines=3, placeholder=" …")
-    _write(figure, _MIDDLE, 0.075, "\n".join(lines), size=12, color=LIGHT.muted, va="center")
+    boxes = lacking("".join([caption, *(part.get_text() for part in figure.findobj(Text))]))
+    warning = lines(_boxes_words(boxes), _CAPTION) if boxes else []
+    told, most = lines(caption, _CAPTION), 2 if boxes else 3
+    if len(told) > most:
+        told = [*told[: most - 1], clipped(" ".join(told[most - 1 :]), _CAPTION)]
+    _write(figure, _MIDDLE, 0.075, "\n".join(warning + told), size=12, color=LIGHT.muted, va="center")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
@@ -85,9 +91,9 @@ def _draw_picture(
     figure: Figure, picture: Pixels | None, tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
     size: Size | None,
 ) -> None:  # fmt: skip
-    _write(figure, _MARGIN, 0.845, "Picture", size=14, weight="bold")
+    _write(figure, _MARGIN, 0.845, tell("paper-image"), size=14, weight="bold")
     if picture is None or not any(isinstance(token.where, PixelBox) for token in tokens):
-        _missing(figure, _MARGIN, 0.8, "picture", stand_in(Modality.IMAGE, tokens, list(values)))
+        _missing(figure, _MARGIN, 0.8, Modality.IMAGE, tokens, values)
         return
     axes = figure.add_axes((_MARGIN, 0.32, 0.4, 0.51))
     size = size or (picture.shape[1], picture.shape[0])
@@ -100,14 +106,14 @@ def _draw_words(
     figure: Figure, text: str | None, tokens: Sequence[Token], values: NDArray[Any],
     scale_max: float,
 ) -> None:  # fmt: skip
-    _write(figure, _MIDDLE, 0.845, "Words", size=14, weight="bold")
+    _write(figure, _MIDDLE, 0.845, tell("paper-text"), size=14, weight="bold")
     chips = sorted(
         (token.where.start, token.where.end, index)
         for index, token in enumerate(tokens)
         if isinstance(token.where, Chars)
     )
     if text is None or not chips:
-        _missing(figure, _MIDDLE, 0.8, "text", stand_in(Modality.TEXT, tokens, list(values)))
+        _missing(figure, _MIDDLE, 0.8, Modality.TEXT, tokens, values)
         return
     width, height = figure.bbox.width, figure.bbox.height
     x, y, last = _MIDDLE, 0.795, 0
@@ -116,7 +122,7 @@ def _draw_words(
         word = visible(text, max(start, last), end, pictures=False) if end > last else label
         last = max(last, end)
         ground = hex_colour(values[index], scale_max)
-        chip = _write(figure, x, y, _clip(word, 30), size=15, color=ink(ground), ha="center", va="center")
+        chip = _write(figure, x, y, clipped(word, 30), size=15, color=ink(ground), ha="center", va="center")
         chip.set_bbox({"boxstyle": "round,pad=0.25", "facecolor": ground, "edgecolor": "none"})
         number = _write(figure, x, y - 0.034, short(float(values[index])), size=9, color=LIGHT.muted, ha="center")
         reach = max(part.get_window_extent().width for part in (chip, number)) / width
@@ -125,7 +131,7 @@ def _draw_words(
         if y < 0.6:
             chip.remove()
             number.remove()
-            _write(figure, x, y, f"… and {len(chips) - drawn} more", size=12, color=LIGHT.muted, va="center")
+            _write(figure, x, y, tell("paper-more", count=len(chips) - drawn), size=12, color=LIGHT.muted, va="center")
             return
         chip.set_position((x + reach / 2, y))
         number.set_position((x + reach / 2, y - 0.039))
@@ -136,10 +142,10 @@ def _draw_sound(
     figure: Figure, wave: NDArray[Any] | None, rate: int, mel: NDArray[Any] | None, hop_seconds: float,
     tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
 ) -> None:  # fmt: skip
-    _write(figure, _MIDDLE, 0.535, "Sound", size=14, weight="bold")
+    _write(figure, _MIDDLE, 0.535, tell("paper-audio"), size=14, weight="bold")
     spans = [(index, token.where) for index, token in enumerate(tokens) if isinstance(token.where, Seconds)]
     if wave is None or mel is None or not spans:
-        _missing(figure, _MIDDLE, 0.49, "sound", stand_in(Modality.AUDIO, tokens, list(values)))
+        _missing(figure, _MIDDLE, 0.49, Modality.AUDIO, tokens, values)
         return
     end = max(len(wave) / rate, *(span.end for _, span in spans))
     left, width = _MIDDLE + 0.04, 1 - _MARGIN - _MIDDLE - 0.04
@@ -151,41 +157,43 @@ def _draw_sound(
         top.bar(span.start, 0.4, span.end - span.start, bottom=-1.6, align="edge", color=colour)
     top.set(xlim=(0, end), ylim=(-1.6, 1.05), xticks=[], yticks=[])
     bottom = figure.add_axes((left, 0.235, width, 0.16))
-    shown = lit_mel(mel, hop_seconds, tokens, values, scale_max)
+    lit = lit_mel(mel, hop_seconds, tokens, values, scale_max)
     extent = (0, mel.shape[1] * hop_seconds, 0, mel.shape[0])
-    bottom.imshow(shown, cmap="gray", vmin=0, vmax=255, aspect="auto", origin="lower", extent=extent)
+    bottom.imshow(lit, cmap="gray", vmin=0, vmax=255, aspect="auto", origin="lower", extent=extent)
     hertz = mel_ticks(mel.shape[0], rate)
-    bottom.set(xlim=(0, end), ylim=(0, mel.shape[0]), xlabel="time (s)", ylabel="mel band (Hz)")
+    bottom.set(xlim=(0, end), ylim=(0, mel.shape[0]))
+    bottom.set_xlabel(tell("paper-time"), family=families())
+    bottom.set_ylabel(tell("paper-mel"), family=families())
     bottom.set_yticks(list(hertz.values()), [str(value) for value in hertz])
     for axes in (top, bottom):
         _quiet(axes)
 
 
 def _draw_answers(figure: Figure, answers: Sequence[Answer]) -> None:
-    _write(figure, _MARGIN, 0.265, "Answer, with the model's probability", size=14, weight="bold")
+    _write(figure, _MARGIN, 0.265, tell("paper-answers"), size=14, weight="bold")
     best = sorted(answers, key=lambda answer: -answer.probability)[:5]
     axes = figure.add_axes((_MARGIN + 0.13, 0.04, 0.22, 0.205))
     axes.barh(range(len(best)), [answer.probability for answer in best], color=LIGHT.muted, height=0.6)
     axes.set(xlim=(0, 1), ylim=(4.6, -0.6))
     axes.set_axis_off()
     for row, answer in enumerate(best):
-        style: dict[str, Any] = {"va": "center", "size": 13, "family": _families(), "parse_math": False}
-        axes.text(-0.03, row, _clip(answer.label, 20), ha="right", **style)
+        style: dict[str, Any] = {"va": "center", "size": 13, "family": families(), "parse_math": False}
+        axes.text(-0.03, row, clipped(answer.label, 20), ha="right", **style)
         axes.text(answer.probability + 0.02, row, f"{answer.probability:.2f}", ha="left", **style)
 
 
 def _draw_legend(figure: Figure, scale_max: float, values: NDArray[Any]) -> None:
     steps = np.linspace(0, 1, 256)
     for left, name, colours in (
-        (_MIDDLE, "Colour", cividis(steps) / 255),
-        (_MIDDLE + 0.11, "Light", np.repeat((DIMMEST + (1 - DIMMEST) * steps)[:, None], 3, axis=1)),
+        (_MIDDLE, tell("paper-colour"), cividis(steps) / 255),
+        (_MIDDLE + 0.11, tell("paper-light"), np.repeat((DIMMEST + (1 - DIMMEST) * steps)[:, None], 3, axis=1)),
     ):
         axes = figure.add_axes((left, 0.13, 0.09, 0.014))
         axes.imshow(steps[None], cmap=ListedColormap(colours), aspect="auto")
         axes.set(xticks=[], yticks=[])
         _quiet(axes)
         _write(figure, left, 0.15, name, size=10, color=LIGHT.muted)
-    _write(figure, _MIDDLE + 0.215, 0.137, f"{UNIT}, {range_words(scale_max, values)}", size=12, va="center")
+    _write(figure, _MIDDLE + 0.215, 0.137, f"{tell('unit')}, {range_words(scale_max, values)}", size=12, va="center")
 
 
 def _quiet(axes: Axes) -> None:
@@ -194,23 +202,20 @@ def _quiet(axes: Axes) -> None:
         spine.set_color(LIGHT.line)
 
 
-def _missing(figure: Figure, x: float, y: float, what: str, instead: str) -> None:
-    _write(figure, x, y, f"No {what} was given. {_clip(instead, 70)}", size=12, color=LIGHT.muted)
+def _missing(
+    figure: Figure, x: float, y: float, modality: Modality, tokens: Sequence[Token], values: NDArray[Any]
+) -> None:
+    instead = clipped(stand_in(modality, tokens, list(values)), 70)
+    _write(figure, x, y, f"{tell(f'paper-no-{modality}')} {instead}", size=12, color=LIGHT.muted)
+
+
+def _boxes_words(letters: str) -> str:
+    """What stands where boxes are drawn, named by what every font has."""
+    named = ", ".join(f"U+{ord(letter):04X}" for letter in letters[:_NAMED])
+    return tell("paper-no-font", letters=named + (" …" if len(letters) > _NAMED else ""))
 
 
 def _write(figure: Figure, x: float, y: float, words: str, **style: Any) -> Text:
     """Text that is drawn letter by letter: dollar signs start no formula."""
-    settings: dict[str, Any] = {"color": LIGHT.text, "family": _families(), "parse_math": False}
+    settings: dict[str, Any] = {"color": LIGHT.text, "family": families(), "parse_math": False}
     return figure.text(x, y, words, **(settings | style))
-
-
-@lru_cache(maxsize=1)
-def _families() -> list[str]:
-    """Matplotlib's own font, then the installed ones with other scripts; a letter comes from the first that has it."""
-    installed = {entry.name for entry in fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
-
-
-def _clip(words: str, letters: int) -> str:
-    one_line = " ".join(words.split())
-    return one_line if len(one_line) <= letters else one_line[: letters - 1] + "…"

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmviz.figures.amounts import short
+from mmviz.figures.texts import modality_name, tell
+from mmviz.language import joined, listed
 from mmviz.texts import visible
 from mmviz.types import ABSENT, Chars, Modality, PixelBox, Seconds, Token
 
-MODALITY_NAMES = {
-    Modality.IMAGE: "picture",
-    Modality.TEXT: "words",
-    Modality.AUDIO: "sound",
-    Modality.OTHER: "special",
-}
+_OWN = (ABSENT, "answer")
 NAMED = 2
 """So many tokens of a group are named; the others are counted."""
 
@@ -38,13 +35,13 @@ def names(tokens: Sequence[Token]) -> list[str]:
     found = []
     for index, token in enumerate(tokens):
         if index in cells:
-            found.append(f"patch {cells[index][0]},{cells[index][1]}")
+            found.append(tell("patch", row=cells[index][0], column=cells[index][1]))
         elif isinstance(token.where, Seconds):
-            found.append(f"{token.where.start:.{digits}f} s")
+            found.append(tell("moment", start=f"{token.where.start:.{digits}f}"))
         elif token.label == ABSENT and token.modality is not Modality.OTHER:
-            found.append(f"{MODALITY_NAMES[token.modality]}: {visible(token.label)}")
+            found.append(tell("missing", modality=modality_name(token.modality), token=shown(token)))
         else:
-            found.append(visible(token.label))
+            found.append(shown(token))
     return found
 
 
@@ -56,16 +53,22 @@ def places(tokens: Sequence[Token]) -> list[str]:
         match token.where:
             case PixelBox(x0, y0, x1, y1):
                 row, column = cells[index]
-                across, down = f"x {x0:.0f} to {x1:.0f}", f"y {y0:.0f} to {y1:.0f}"
-                found.append(f"patch in row {row}, column {column}\n({across}, {down} px)")
+                found.append(tell("place-patch", row=row, column=column, x0=x0, x1=x1, y0=y0, y1=y1))
             case Seconds(start, end):
-                found.append(f"sound from {start:.{digits}f} to {end:.{digits}f} s")
+                found.append(tell("place-moment", start=f"{start:.{digits}f}", end=f"{end:.{digits}f}"))
             case Chars(start, end):
-                found.append(f"“{visible(token.label)}”\n(characters {start + 1} to {end})")
+                found.append(tell("place-word", token=visible(token.label), start=start + 1, end=end))
             case _:
-                kind = "special token" if token.modality is Modality.OTHER else MODALITY_NAMES[token.modality]
-                found.append(f"{kind}: {visible(token.label)}")
+                code = "place-special" if token.modality is Modality.OTHER else "missing"
+                found.append(tell(code, modality=modality_name(token.modality), token=shown(token)))
     return found
+
+
+def shown(token: Token, pictures: bool = True) -> str:
+    """The label of a token; those that stand for no input, and that mmviz itself named, in the language spoken."""
+    if token.where is None and token.label in _OWN and (token.modality is Modality.OTHER or token.label == ABSENT):
+        return tell(f"token-{token.label}")
+    return visible(token.label, pictures=pictures)
 
 
 def _digits(tokens: Sequence[Token]) -> int:
@@ -81,14 +84,14 @@ def together(chosen: Sequence[str]) -> str:
     quoted = [f"“{name}”" for name in chosen]
     if len(quoted) == 1:
         return quoted[0]
-    return f"{len(quoted)} tokens: {', '.join(quoted[:NAMED])}" + (" …" if len(quoted) > NAMED else "")
+    return tell("together", count=len(quoted), names=listed(quoted[:NAMED])) + (" …" if len(quoted) > NAMED else "")
 
 
 def stand_in(modality: Modality, tokens: Sequence[Token], amounts: Sequence[float]) -> str:
     """What holds the place of a missing modality, and its amount; "" where nothing does."""
     found = [
-        f"One token, “{visible(token.label)}”, stands in for it and gets {short(float(amount))}."
+        tell("stand-in", token=shown(token), amount=short(float(amount)))
         for token, amount in zip(tokens, amounts, strict=True)
         if token.modality is modality and token.where is None and token.label == ABSENT
     ]
-    return " ".join(found)
+    return joined(found)

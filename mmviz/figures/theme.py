@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import textwrap
 from dataclasses import dataclass
 from typing import Any
 
 from mmviz.figures.amounts import short
+from mmviz.figures.lines import lines
 from mmviz.types import Modality
 
 MODALITY_COLOURS = {
@@ -49,7 +49,7 @@ def plain(words: str) -> str:
 
 def wrapped(words: str, letters: int) -> list[str]:
     """Lines of at most ``letters`` characters, each `plain`."""
-    return [plain(line) for line in textwrap.wrap(words, letters)]
+    return [plain(line) for line in lines(words, letters)]
 
 
 def layout(title: str, note: str, dark: bool, height: int, **more: Any) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 from mmviz.figures.audio import mel_ticks
 from mmviz.figures.places import names, places
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
+from mmviz.language import joined
 from mmviz.texts import sentence, visible
 from mmviz.types import AttentionRecord, Sample, Sound, Token
-from mmviz.viewer.words import ABOUT
+from mmviz.viewer.words import about
 
 
 def stream_header(tokens: Sequence[Token]) -> dict[str, list[Any]]:
@@ -30,16 +31,16 @@ def about_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
     if {"model", "device_name"} <= made.keys():
         origin.append(sentence("figure-caption", model=made["model"], device=made["device_name"]))
     if made.get("recorded"):
-        origin.append(ABOUT["recorded"])
+        origin.append(about("recorded"))
     banners = {
         "untrained": made.get("trained") is False,
         "evened": any("Uniform" in change for change in made.get("changes", ())),
     }
     return {
-        "title": sentence("figure-title", **best) if best else ABOUT["no-answers"],
-        "made": " ".join(origin),
+        "title": sentence("figure-title", **best) if best else about("no-answers"),
+        "made": joined(origin),
         "notices": [str(notice) for notice in (*sample.notices, *record.notices)],
-        "banners": [ABOUT[code] for code, holds in banners.items() if holds],
+        "banners": [about(code) for code, holds in banners.items() if holds],
     }
 
 

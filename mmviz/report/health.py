@@ -11,8 +11,10 @@ from typing import Any
 
 from mmviz.analysis.effect import MODALITIES, SMALL, Absent
 from mmviz.analysis.health import SURE, Judged, decides, findings, health, is_ignored, is_overruled
+from mmviz.language import joined
 from mmviz.report.words import health_words
 from mmviz.texts import one_line
+from mmviz.types import MmvizError
 
 SEEN = 0.25
 """From this share of attention on it is remarkable that what gets it is ignored."""
@@ -33,7 +35,7 @@ class Audit:
     absent: Absent
     of: int
     judged: Sequence[Judged]
-    refused: Sequence[tuple[str, str]] = ()
+    refused: Sequence[tuple[str, MmvizError]] = ()
     trained: bool = True
 
     @property
@@ -81,7 +83,7 @@ def to_json(audit: Audit) -> str:
         "judged": len(audit.judged), "stopped": audit.is_stopped, "right": right, "known": known,
         "bounds": {"ignored": SMALL, "overruled": SURE},
         "modalities": table, "findings": sentences(audit), "rows": rows(audit),
-        "refused": [{"name": name, "why": why} for name, why in audit.refused],
+        "refused": [{"name": name, "why": str(why)} for name, why in audit.refused],
     }  # fmt: skip
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
@@ -98,7 +100,7 @@ def to_csv(audit: Audit) -> str:
         lines.writerow([_cell(row[name]) for name in ("name", "answer", "probability", "right")]
                        + [*map(_cell, cells), ""])  # fmt: skip
     for name, why in audit.refused:
-        lines.writerow([_cell(name), *[""] * (3 + len(names)), _cell(why)])
+        lines.writerow([_cell(name), *[""] * (3 + len(names)), _cell(str(why))])
     return file.getvalue()
 
 
@@ -123,13 +125,14 @@ def verdicts(audit: Audit) -> tuple[int, int]:
 def summary(audit: Audit) -> str:
     """How many trios were judged, and how many answers are right."""
     code = "stopped" if audit.is_stopped else "trios"
-    told = [health_words(code, model=audit.model, absent=audit.absent, of=audit.of, judged=len(audit.judged))]
+    absent = health_words(f"absent-{audit.absent}")
+    told = [health_words(code, model=audit.model, absent=absent, of=audit.of, judged=len(audit.judged))]
     if not audit.trained:
         told.append(health_words("untrained"))
     right, known = verdicts(audit)
     if known:
         told.append(health_words("right" if known == len(audit.judged) else "right-some", right=right, known=known))
-    return " ".join(told)
+    return joined(told)
 
 
 def table(audit: Audit) -> list[tuple[str, list[tuple[str, float | None]]]]:
@@ -173,5 +176,5 @@ def reasons(audit: Audit) -> dict[str, list[str]]:
     """The names of those left out, by reason."""
     found: dict[str, list[str]] = {}
     for name, why in audit.refused:
-        found.setdefault(one_line(why), []).append(name)
+        found.setdefault(one_line(str(why)), []).append(name)
     return found

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmviz.analysis.select import Direction, Way, map_number
+from mmviz.figures.fonts import legible
 from mmviz.figures.paper import png
+from mmviz.figures.texts import tell
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.language import current, joined, speaking
 from mmviz.report.run import WholeRun
 from mmviz.texts import sentence
 from mmviz.types import Token
@@ -15,8 +18,20 @@ from mmviz.types import Token
 def picture_of(
     run: WholeRun, way: Way | None, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None
 ) -> bytes:
-    """See `mmviz.Run.png`."""
+    """See `mmviz.Run.png`. In English, and saying so, where no font here has the letters of the language spoken."""
+    language = legible()
+    is_other = language != current()
+    with speaking(language):
+        note = [tell("paper-english")] if is_other else []
+        return _drawn(run, way, token, direction, scale_max, note)
+
+
+def _drawn(
+    run: WholeRun, way: Way | None, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None,
+    note: Sequence[str],
+) -> bytes:  # fmt: skip
     image, sound, made = run.sample.image, run.sample.audio, run.record.made_by
+    device = made.get("device_name", made.get("device"))
     is_exact = run.is_exact
     amounts = (run.attention if is_exact else run.about)(way, token, direction)
     asking, asked = _sides(run, way or run.way)
@@ -35,7 +50,7 @@ def picture_of(
         scale_max=scale_max or float(amounts.max()) or 1.0,
         answers=run.record.answers,
         title=_title(run),
-        caption=sentence("figure-caption", model=made["model"], device=made.get("device_name", made.get("device"))),
+        caption=joined([sentence("figure-caption", model=made["model"], device=device), *note]),
         way=(way or run.way).words() if is_exact else sentence("way-about", way=(way or run.way).words()),
         direction=direction,
         token=run.asker if token is None else token,

@@ -16,9 +16,11 @@ from mmviz.analysis.select import weights as weights_seen
 from mmviz.figures.image import jpeg, smaller
 from mmviz.figures.words import pieces
 from mmviz.inputs.mel import log_mel
+from mmviz.language import TAGS, Language, current
 from mmviz.report.about import about_header, sound_header, stream_header
 from mmviz.report.asking import asked_for, edges_of, is_long
 from mmviz.report.run import Run
+from mmviz.report.steps import steps_header, steps_number, steps_room, steps_sections
 from mmviz.texts import visible
 from mmviz.types import (
     AttentionRecord,
@@ -31,7 +33,7 @@ from mmviz.viewer.codes import encode as to_codes
 from mmviz.viewer.container import Section, encode, room
 from mmviz.viewer.pack import html
 from mmviz.viewer.small import small, small_bins, smaller_overview
-from mmviz.viewer.words import WORDS
+from mmviz.viewer.words import viewer_words
 
 LIMIT = 16_000_000
 """Bytes that are sent at once, unless what must be there takes more."""
@@ -56,6 +58,7 @@ class Scene:
         self.run = run
         self.record = run.record
         self._planes: dict[str, dict[str, Section]] = {}
+        self._headers: dict[Language, dict[str, Any]] = {}
         self.source: Source = "whole" if not self.record.is_long else "kept" if run.backend else "overview"
 
     @cached_property
@@ -82,19 +85,28 @@ class Scene:
         for one in looked:
             sections |= self._rows(one)
         header = self._header | {"view": dict(view) if view else None, "serial": serial, "source": self.source}
-        for plane in self._fitting(header, wanted):
+        steps = self._steps(looked[-1]["plane"])
+        taken = steps_room(next(iter(steps.values()), {}))
+        for plane in self._fitting(header, wanted, taken):
             sections |= self._plane(plane)
+        left = LIMIT - len(encode(header, sections))
+        for number, part in enumerate(steps.values()):
+            left -= steps_room(part)
+            if number == 0 or left >= 0:
+                sections |= part
         return encode(header, sections)
 
     def answer(self, names: Sequence[str], serial: int = 0) -> bytes:
-        """A container of what a viewer that has the run asks for: ``plane/PLANE``, or sections by their names,
-        ``row/...`` and ``window/...``. Raises ``LookupError`` for what is not there."""
+        """A container of what a viewer that has the run asks for: ``plane/PLANE``, ``steps/MAP``, or sections by their
+        names, ``row/...`` and ``window/...``. Raises ``LookupError`` for what is not there."""
         sections: dict[str, Section] = {}
         for name in names:
             kind, _, rest = name.partition("/")
             if kind == "plane":
                 streams_of(self.record, rest)
                 sections |= self._plane(rest)
+            elif kind == "steps":
+                sections |= steps_sections(self.record, steps_number(rest))
             else:
                 sections |= self._part(kind, rest)
         return encode({"run": self.record.id, "serial": serial, "source": self.source}, sections)
@@ -126,12 +138,18 @@ class Scene:
             sections |= self._part("row", f"{plane}/{view['direction']}/{token}")
         return sections
 
-    def _fitting(self, header: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
-        """The planes to send: those wanted, and of the others as many as there is room for."""
+    def _steps(self, plane: str) -> dict[int, dict[str, Section]]:
+        """The steps of all maps, first those of the map that ``plane`` shows; of a flow, those of the last."""
+        count = len(self.record.steps)
+        first = split(plane)[0] if ":" in plane else count - 1
+        return {k: steps_sections(self.record, k) for k in sorted(range(count), key=lambda k: k != first)}
+
+    def _fitting(self, header: Mapping[str, Any], wanted: Sequence[str], taken: int) -> list[str]:
+        """The planes to send: those wanted, and of the others as many as there is room for beside what is taken."""
         must = list(dict.fromkeys(wanted))
         means = [plane for plane in header["planes"] if plane.endswith(":mean")]
         rest = dict.fromkeys([*means, *header["flows"], *header["planes"]])
-        left = LIMIT - len(encode(header, self._always)) - sum(map(self._room_of, must))
+        left = LIMIT - taken - len(encode(header, self._always)) - sum(map(self._room_of, must))
         fitting = []
         for plane in rest:
             if plane in must:
@@ -166,17 +184,21 @@ class Scene:
                 f"matrix/{plane}": Section(matrix.astype(np.float32)),
             }
         elif plane not in self._planes:
-            seen = _amounts(self.record, plane)
-            queries, keys = (self._members[stream] for stream in streams_of(self.record, plane))
-            by_key = seen @ keys
-            matrix = queries.T @ by_key / np.maximum(queries.sum(axis=0), 1)[:, None]
-            self._planes[plane] = {
-                f"codes/{plane}": Section(*to_codes(seen)),
-                f"from/{plane}": Section(by_key.astype(np.float32)),
-                f"to/{plane}": Section((seen.T @ queries).astype(np.float32)),
-                f"matrix/{plane}": Section(matrix.astype(np.float32)),
-            }
+            self._planes[plane] = self._sections(plane, _amounts(self.record, plane))
         return self._planes[plane]
+
+    def _sections(self, plane: str, seen: NDArray[np.float64], name: str = "") -> dict[str, Section]:
+        """Amounts of a plane ``[query, key]`` in codes, and their sums by modality; ``name``: another one for it."""
+        queries, keys = (self._members[stream] for stream in streams_of(self.record, plane))
+        by_key = seen @ keys
+        matrix = queries.T @ by_key / np.maximum(queries.sum(axis=0), 1)[:, None]
+        name = name or plane
+        return {
+            f"codes/{name}": Section(*to_codes(seen)),
+            f"from/{name}": Section(by_key.astype(np.float32)),
+            f"to/{name}": Section((seen.T @ queries).astype(np.float32)),
+            f"matrix/{name}": Section(matrix.astype(np.float32)),
+        }
 
     @cached_property
     def _members(self) -> dict[str, NDArray[np.float64]]:
@@ -189,13 +211,7 @@ class Scene:
     @cached_property
     def _always(self) -> dict[str, Section]:
         """The sections that are sent with every container."""
-        found = {}
-        for k, one in enumerate(self.record.maps):
-            if isinstance(one, LongMap):
-                found[f"thumbs/{k}"] = Section(*to_codes(smaller_overview(one, self.record.streams)))
-                continue
-            edges = [self._header["bins"][stream] for stream in (one.queries, one.keys)]
-            found[f"thumbs/{k}"] = Section(*to_codes(small(one.weights, *edges)))
+        found = self._thumbs()
         picture, sound = self.run.sample.image, self.run.sample.audio
         if picture:
             found["picture"] = Section(np.frombuffer(jpeg(smaller(picture.pixels, PICTURE_SIDE)), np.uint8))
@@ -205,9 +221,26 @@ class Scene:
             found |= {"wave": Section(wave), "mel": Section(mel)}
         return found
 
-    @cached_property
+    def _thumbs(self) -> dict[str, Section]:
+        """The small maps."""
+        found = {}
+        for k, one in enumerate(self.record.maps):
+            if isinstance(one, LongMap):
+                found[f"thumbs/{k}"] = Section(*to_codes(smaller_overview(one, self.record.streams)))
+                continue
+            edges = [self._header["bins"][stream] for stream in (one.queries, one.keys)]
+            found[f"thumbs/{k}"] = Section(*to_codes(small(one.weights, *edges)))
+        return found
+
+    @property
     def _header(self) -> dict[str, Any]:
-        """The header with nothing asked for."""
+        """The header with nothing asked for, in the language spoken."""
+        language = current()
+        if language not in self._headers:
+            self._headers[language] = self._made_header()
+        return self._headers[language]
+
+    def _made_header(self) -> dict[str, Any]:
         record, sample = self.record, self.run.sample
         picture, sound = sample.image, sample.audio
         cut = {stream: pieces(sample.text, tokens) for stream, tokens in record.streams.items()}
@@ -220,6 +253,8 @@ class Scene:
                 | {"edges": edges_of(one)}
                 for one in record.maps
             ],
+            "steps": steps_header(record),
+            "moments": None,
             "source": self.source,
             "flows": {flow: list(streams) for flow, streams in flows(record).items()},
             "planes": planes(record),
@@ -232,7 +267,8 @@ class Scene:
             "start": self.start,
             "view": None,
             "serial": 0,
-            "texts": WORDS,
+            "texts": viewer_words(),
+            "language": TAGS[current()],
         }
 
 

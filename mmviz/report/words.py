@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from mmviz.language import translated
+
 HEALTH: dict[str, str] = {
     "the-image": "the picture",
     "the-text": "the text",
     "the-audio": "the sound",
+    "absent-learned": "learned",
+    "absent-mean": "mean",
+    "absent-blur": "blur",
+    "absent-noise": "noise",
     "given": "have it",
     "decides": "decides",
     "ignored": "ignored",
@@ -48,6 +54,9 @@ HEALTH: dict[str, str] = {
 
 
 def health_words(code: str, **parameters: object) -> str:
-    """The words for ``code``, with a capital where they are a sentence. Raises ``KeyError`` for a code without any."""
-    words = HEALTH[code].format(**parameters)
+    """The words for ``code`` in the language spoken, with a capital where they are a sentence.
+
+    Raises ``KeyError`` for a code without any.
+    """
+    words = translated(HEALTH[code]).format(**parameters)
     return words[0].upper() + words[1:] if words.endswith(".") else words

@@ -2,6 +2,7 @@
 
 Kept are the mean over heads of every layer, ``[step, layer, query, key]``, rounded to about three digits (half
 precision with 7 bits), and the probabilities of the five answers that are likeliest at the end of training.
+`mmviz.analysis.learning` reads them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,6 @@ from mmviz.types import AttentionRecord, Request, Sample
 KEPT_BITS = 7
 FIXED = ("spoken-place", "said")
 """The gallery trios that are followed."""
-
-
-@dataclass(frozen=True)
-class Learning:
-    """One trio along training. ``scenes`` ``[step]`` seen so far; ``weights`` float32 ``[step, layer, query, key]``;
-    ``answers`` and their ``probabilities`` ``[step, answer]``; ``sample`` names the gallery trio."""
-
-    sample: str
-    scenes: tuple[int, ...]
-    labels: tuple[str, ...]
-    weights: NDArray[np.float32]
-    answers: tuple[str, ...]
-    probabilities: NDArray[np.float32]
 
 
 def rounded(weights: NDArray[Any]) -> NDArray[np.float16]:
@@ -63,17 +50,6 @@ def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord])
         probabilities=np.array(probabilities, np.float32),
     )  # fmt: skip
     return file.getvalue()
-
-
-def unpack(data: bytes) -> Learning:
-    """What `pack` wrote; rows are brought back to a sum of 1."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        header = json.loads(arrays["header"].tobytes())
-        weights = arrays["weights"].astype(np.float32)
-        return Learning(
-            header["sample"], tuple(header["scenes"]), tuple(header["labels"]),
-            weights / weights.sum(-1, keepdims=True), tuple(header["answers"]), arrays["probabilities"],
-        )  # fmt: skip
 
 
 def moments(folders: Sequence[Path], count: int = 20) -> list[Path]:

@@ -13,6 +13,7 @@ from mmviz.types.maps import TOLERANCE, AttentionMap, LongMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
 from mmviz.types.requests import Card, Change, Drop, Fill, HeadOff, Hide, Randomise, Replace, Request, Uniform
 from mmviz.types.samples import Picture, Sample, Sound, frozen
+from mmviz.types.steps import Steps
 from mmviz.types.tokens import ABSENT, Chars, Modality, PixelBox, Seconds, Token, Where, as_tokens, is_word, numbered
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Sample",
     "Seconds",
     "Sound",
+    "Steps",
     "Token",
     "Uniform",
     "View",

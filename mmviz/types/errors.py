@@ -8,7 +8,8 @@ from typing import Any
 
 
 class MmvizError(Exception):
-    """Every refusal of mmviz. ``code`` and ``parameters`` say what happened; the message is one clear sentence."""
+    """Every refusal of mmviz. ``code`` and ``parameters`` say what happened; ``str`` puts it into one clear sentence,
+    in the language spoken then."""
 
     def __init__(self, code: str, **parameters: object):
         from mmviz.texts import sentence
@@ -16,6 +17,11 @@ class MmvizError(Exception):
         self.code = code
         self.parameters = parameters
         super().__init__(sentence(code, **parameters))
+
+    def __str__(self) -> str:
+        from mmviz.texts import sentence
+
+        return sentence(self.code, **self.parameters)
 
 
 class InputError(MmvizError):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mmviz.types.errors import CaptureError, Notice
 from mmviz.types.maps import AttentionMap, LongMap
 from mmviz.types.samples import frozen
+from mmviz.types.steps import Steps
 from mmviz.types.tokens import Token
 
 
@@ -32,8 +33,8 @@ class AttentionRecord:
     versions, milliseconds of each stage, the route by which the maps were taken and the parity measured;
     ``relevance`` ``[query, key]`` for the winning answer, where it was asked for. So also ``norms`` ``[query, key]`` of
     each map (`mmviz.capture.norms`), ``integrated`` gradients ``[key]`` for the last map (`mmviz.capture.integrated`),
-    and ``sweep``: log-probabilities float64 ``[variant, answer]`` of the variants asked for, in the order of
-    ``answers``. ``maps`` is empty where only answers were asked for.
+    ``steps`` of each map (`mmviz.capture.steps`), and ``sweep``: log-probabilities float64 ``[variant, answer]`` of the
+    variants asked for, in the order of ``answers``. ``maps`` is empty where only answers were asked for.
     """
 
     id: str
@@ -45,6 +46,7 @@ class AttentionRecord:
     relevance: NDArray[np.float32] | None = None
     norms: tuple[NDArray[np.float32], ...] = ()
     integrated: NDArray[np.float32] | None = None
+    steps: tuple[Steps, ...] = ()
     sweep: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
@@ -56,6 +58,8 @@ class AttentionRecord:
             expected = (len(self.streams[found.queries]), len(self.streams[found.keys]))
             if found.shape != expected:
                 raise CaptureError("map-tokens", name=found.name, shape=found.shape, expected=expected)
+        if self.steps and [(one.heads, one.shape) for one in self.steps] != [(m.heads, m.shape) for m in self.maps]:
+            raise CaptureError("steps-shape", part="steps")
 
     @property
     def is_long(self) -> bool:

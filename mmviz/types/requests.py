@@ -76,8 +76,9 @@ class Request:
 
     ``maps``: whether attention is wanted, or the answers are enough. ``relevance``: gradient relevance of the winning
     answer as well (a backward pass); ``norms``: the norms of what each token brings to each; ``integrated``: integrated
-    gradients of the winning answer. ``sweep``: further changes, tried beside ``changes`` one variant at a time, of
-    which only the answers are wanted; a backend makes as many of them in one call of the model as it can.
+    gradients of the winning answer; ``steps``: the vectors by which each attention can be worked out again. ``sweep``:
+    further changes, tried beside ``changes`` one variant at a time, of which only the answers are wanted; a backend
+    makes as many of them in one call of the model as it can.
     """
 
     model: str
@@ -88,6 +89,7 @@ class Request:
     maps: bool = True
     norms: bool = False
     integrated: bool = False
+    steps: bool = False
     sweep: tuple[tuple[Change, ...], ...] = ()
 
 

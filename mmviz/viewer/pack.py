@@ -10,17 +10,20 @@ import zlib
 from functools import lru_cache
 from importlib.resources import files
 
+from mmviz.language import TAGS, current
+
 ORDER = (
     "description.js", "codes.js", "data.js", "long.js", "attend.js", "select.js", "frame.js", "telling.js",
     "colours.js", "dom.js", "theme.js", "tip.js", "pointing.js", "rover.js", "picture.js", "words.js", "player.js",
-    "sound.js", "shares.js", "modalities.js", "overview.js", "cells.js", "matrix.js", "controls.js", "keyboard.js",
-    "fetching.js", "viewer.js", "standalone.js", "component.js",
+    "sound.js", "shares.js", "modalities.js", "overview.js", "cells.js", "matrix.js", "steps.js",
+    "strips.js", "board.js", "edits.js", "calculator.js", "controls.js", "moments.js", "keyboard.js", "fetching.js",
+    "viewer.js", "standalone.js", "component.js",
 )  # fmt: skip
 """The modules, each after those that it imports."""
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w-]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function|const|class)\b)", re.MULTILINE)
 _DOCUMENT = """<!doctype html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'sha256-{digest}'; \
@@ -73,10 +76,12 @@ def component_js() -> str:
 
 
 def html(data: bytes, title: str) -> str:
-    """A document with the viewer and a container (``data``) inside, which needs no network and allows none."""
+    """A document with the viewer and a container (``data``) inside, which needs no network and allows none; in the
+    language spoken."""
     script = f"\n{javascript()}\nstandalone(document);\n"
     return _DOCUMENT.format(
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        language=TAGS[current()],
         title=markup.escape(title),
         css=css(),
         data=base64.b64encode(zlib.compress(data, 9)).decode(),

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from mmviz.language import translated
+
 WORDS: dict[str, str] = {
     "viewer": "Attention between picture, words and sound",
     # controls
@@ -41,6 +43,7 @@ WORDS: dict[str, str] = {
     "about-many": "About: means over neighbouring tokens. Choose fewer tokens for exact amounts.",
     "about-only": "About: means over neighbouring tokens. Exact rows are not kept here.",
     # what is told
+    "comma": ", ",
     "group": "{count} tokens: {names} …",
     "title-from": "{token} asks →",
     "title-to": "← {token} is asked",
@@ -49,6 +52,15 @@ WORDS: dict[str, str] = {
     "back": " (the other way round: {amount})",
     "told-most": "{title} Most: {most}",
     "weight": "“{from}” asks “{to}”: {amount}",
+    # moments of training
+    "moments": "Time of training",
+    "moments-after": "after {scenes} scenes",
+    "moments-answers": "Probability of the answers",
+    "moments-play": "Play training",
+    "moments-pause": "Pause training",
+    "moments-play-help": "Go through the training, moment by moment.",
+    "moments-note": "Attention is the mean over the heads of a layer, which hides how they differ, kept to about three "
+    "digits. All colour scales are the same at every moment: they end at the largest amount of the whole training.",
     # panels
     "skip": "Skip {count} tokens",
     "rove": "{count} tokens: arrow keys move through them, Return pins",
@@ -122,6 +134,121 @@ WORDS: dict[str, str] = {
     "Escape unpins.",
     "help-6": "Numbers are exact to the digits shown; in those of groups and differences the last digit may be one "
     "off.",
+    # the calculator
+    "calculator": "The calculator",
+    "calculator-help": "One head's attention for one query, worked out here step by step from the model's own vectors "
+    "(scaled dot-product attention, Vaswani et al. 2017, section 3.2). It follows what you choose above. Change a "
+    "score, a mask or the temperature, and weights and output follow.",
+    "calc-map": "Layer",
+    "calc-head": "Head",
+    "calc-query": "Who asks (query)",
+    "calc-key": "Who is asked (key)",
+    "calc-flow": "Rollout and relevance go through all layers, so this is the first head of the last one.",
+    "calc-mean": "A mean of heads is not one calculation, so this is the layer's first head.",
+    "calc-asked": "A calculation begins with the token that asks: here the first chosen token asks.",
+    "calc-several": "Several tokens are chosen: the first of them asks here.",
+    "calc-fetching": "Fetching the vectors …",
+    "calc-not-here": "The file does not hold the vectors of this layer: it was too large. Choose another layer.",
+    "calc-edits": "Change something",
+    "calc-temperature": "Temperature",
+    "calc-temperature-help": "Scores are divided by it before the softmax: below 1 the weights become sharper, above 1 "
+    "more even.",
+    "calc-scale-root": "divide by √{size} (× {scale})",
+    "calc-scale": "multiply by {scale}",
+    "calc-mask": "Mask",
+    "calc-mask-help": "A masked key takes no part: minus infinity is added to its score.",
+    "calc-mask-key": "mask this key",
+    "calc-mask-key-help": "Take the chosen key out, or let it take part again.",
+    "calc-score": "Score of “{token}”",
+    "calc-less": "−",
+    "calc-less-help": "Lower the score by 0.5",
+    "calc-more": "+",
+    "calc-more-help": "Raise the score by 0.5",
+    "calc-reset": "Reset",
+    "calc-reset-help": "Take all changes back",
+    "calc-parity": "The same as the model: the largest difference to its own weights is {weights}, to this head's "
+    "vector {mixed}, to the output {output}.",
+    "calc-parity-head": "The same as the model: the largest difference to its own weights is {weights}, to this head's "
+    "vector {mixed}. Its output map is not known.",
+    "calc-edited": "Edited, so this is not what the model did: the output moved by {moved} (its length was {length}).",
+    "calc-edited-head": "Edited, so this is not what the model did: this head's vector moved by {moved} (its length "
+    "was {length}).",
+    "calc-difference": "Largest difference to the model's own: {difference}",
+    "calc-moved": "Edited: moved by {moved} (length {length})",
+    "calc-shifted": "Edited: {moved} of all attention went elsewhere",
+    "calc-signed": "Colour of numbers:",
+    "calc-vectors": "From tokens to query, key and value",
+    "calc-vectors-formula": "q = W_q x + b_q     k = W_k x + b_k     v = W_v x + b_v",
+    "calc-vectors-help": "Each token's state x becomes three vectors through three linear maps: what it looks for "
+    "(query), what it can be found by (key), what it hands over (value).",
+    "calc-vectors-live": "q of “{query}”, k and v of “{key}”. Each number of a vector is a row of W times x, plus "
+    "a bias.",
+    "calc-map-query": "q = W_q x + b_q",
+    "calc-map-key": "k = W_k x + b_k",
+    "calc-map-value": "v = W_v x + b_v",
+    "calc-number-x": "x",
+    "calc-ranges": "Colours: x ± {x}, W ± {w}, {made} ± {y}",
+    "calc-scores": "Score: query times key",
+    "calc-scores-formula": "score = q · k = q₁k₁ + q₂k₂ + … ({size} terms)",
+    "calc-scores-help": "The more a key points where the query points, the larger their product. Click a key, or "
+    "choose it with the arrow keys.",
+    "calc-scores-live": "“{token}”: {terms} + … = {score}",
+    "calc-score-set": "Set by you to {score}.",
+    "calc-keys": "Keys as columns, the query at the left",
+    "calc-raw-bars": "Score of every key",
+    "calc-key-score": "“{token}”: score {score}",
+    "calc-term-by-term": "“{query}” times “{key}”, term by term",
+    "calc-q": "q",
+    "calc-k": "k",
+    "calc-products": "q × k",
+    "calc-scaled": "Scale and mask",
+    "calc-scaled-formula": "s = score × {scale} + mask",
+    "calc-scaled-formula-root": "s = score / √{size} + mask",
+    "calc-scaled-help": "Scaling keeps long vectors from making the softmax too sharp. A mask of minus infinity takes "
+    "a key out.",
+    "calc-scaled-live": "“{token}”: {score} × {scale} + {mask} = {seen}",
+    "calc-masked": "{count} of {of} keys are masked.",
+    "calc-seen-bars": "Scaled and masked score of every key",
+    "calc-key-seen": "“{token}”: {score}",
+    "calc-softmax": "Softmax: from scores to weights",
+    "calc-softmax-formula": "weight = exp(s / T) / Σ exp(s / T)",
+    "calc-softmax-help": "Every score becomes a positive weight, and all weights of the query add up to 1. T is the "
+    "temperature.",
+    "calc-softmax-live": "“{token}”: exp({seen} / {temperature} − {top}) = {part}; all keys together {sum}; "
+    "{part} / {sum} = {weight}. The largest, {top}, is taken off every s / T first, which changes no weight.",
+    "calc-nobody": "All keys are masked, so nobody is asked and all weights are 0.",
+    "calc-weight-bars": "Weight of every key",
+    "calc-table": "Largest weights",
+    "calc-sums": "By modality",
+    "calc-column-key": "key",
+    "calc-column-raw": "score",
+    "calc-column-seen": "s",
+    "calc-column-exp": "exp",
+    "calc-column-weight": "weight",
+    "calc-column-model": "model's own",
+    "calc-column-modality": "keys of",
+    "calc-column-keys": "keys",
+    "calc-mixed": "Weighted sum of the values",
+    "calc-mixed-formula": "o = Σ weight × v",
+    "calc-mixed-help": "Each key hands over its value, as much of it as its weight says. The sum is what this head "
+    "found for the query.",
+    "calc-mixed-live": "o = {terms} + … Its length is {length}.",
+    "calc-part": "What a key brings",
+    "calc-number-part": "weight × v",
+    "calc-number-own": "{name} of the model",
+    "calc-o": "o, worked out",
+    "calc-o-model": "o of the model",
+    "calc-joined": "Heads side by side, then the output",
+    "calc-joined-formula": "output = W_o [o of heads 1 … {heads}] + b_o",
+    "calc-joined-help": "The vectors of all heads are put side by side (framed: this head's) and go through one linear "
+    "map. Changes above are of this head alone; the others stay as they are.",
+    "calc-joined-live": "This head's part of the output has length {part}, the whole output {length}.",
+    "calc-off": "This head is switched off: it brings nothing to the output, whose length is {length}.",
+    "calc-projection": "Heads side by side above W_o, the output at its right",
+    "calc-number-output": "output",
+    "calc-ranges-output": "Colours: o ± {x}, W ± {w}, output ± {y}",
+    "calc-output": "output, worked out",
+    "calc-output-model": "output of the model",
     # the document
     "also": "Then {answers}",
     "honest": "Attention says how information is routed between tokens. It does not say what decided the answer.",
@@ -133,3 +260,13 @@ ABOUT: dict[str, str] = {
     "evened": "A control: every token attends to all tokens alike, whatever the model computed.",
     "recorded": "A recorded run, shown again without running the model.",
 }
+
+
+def viewer_words() -> dict[str, str]:
+    """All of `WORDS` in the language spoken."""
+    return {code: translated(template) for code, template in WORDS.items()}
+
+
+def about(code: str) -> str:
+    """One of `ABOUT` in the language spoken."""
+    return translated(ABOUT[code])

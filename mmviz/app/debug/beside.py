@@ -13,7 +13,7 @@ from mmviz.analysis.modality import ORDER, ModalityMatrix, modality_matrix
 from mmviz.app.debug.effect import chip
 from mmviz.app.seen import Seen
 from mmviz.app.texts import say
-from mmviz.figures.amounts import UNIT, short
+from mmviz.figures.amounts import short
 from mmviz.figures.difference import (
     lit_words_html,
     signed,
@@ -25,6 +25,8 @@ from mmviz.figures.difference import (
 from mmviz.figures.image import data_uri, smaller, spotlight
 from mmviz.figures.places import names, together
 from mmviz.figures.strip import strip_html
+from mmviz.figures.texts import tell
+from mmviz.language import joined
 from mmviz.texts import visible
 from mmviz.types import Answer, Modality, PixelBox, Seconds, Token, is_word
 
@@ -39,7 +41,7 @@ part of the larger mean."""
 
 def unit_of(seen: Seen) -> str:
     """What amounts are, seen this way."""
-    return say("compare-relevance") if seen.selection.way.method == "relevance" else UNIT
+    return say("compare-relevance") if seen.selection.way.method == "relevance" else tell("unit")
 
 
 def card_html(seen: Seen, title: str, top: float | None) -> str:
@@ -117,7 +119,7 @@ def verdict(a: Seen, b: Seen) -> str:
         most = int(np.abs(values).argmax())
         here, there = (f"“{names(side.lit)[k]}”" for side, k in zip((a, b), lit.pairs[most], strict=True))
         told.append(say("compare-most", token=_called(here, there), amount=signed(float(values[most]))))
-    return html.escape(" ".join(told))
+    return html.escape(joined(told))
 
 
 def _answers(found: Sequence[Answer]) -> str:

@@ -25,6 +25,7 @@ from mmviz.explain import Run
 from mmviz.figures.difference import signed_matrix, signed_modalities
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.places import names
+from mmviz.language import joined, listed, translated
 from mmviz.trios import load_gallery
 from mmviz.types import Change, MmvizError, Modality, Randomise, Request, Uniform
 
@@ -101,7 +102,7 @@ def _named(option: str) -> str:
     kind, _, which = option.partition("/")
     if kind == "trio":
         found = next(trio for trio in load_gallery() if trio.id == which)
-        return say("compare-trio", title=found.title, question=found.question)
+        return say("compare-trio", title=translated(found.title), question=found.question)
     return say(f"compare-with-{kind}", model=which)
 
 
@@ -196,7 +197,7 @@ def _side_by_side(a: Seen, b: Seen, what: str, has_partner: bool) -> None:
             if not is_lit:
                 widgets.note(say("compare-no-partner", token=a.name), "remark")
             if side is b and (told := [str(one) for one in (*b.run.sample.notices, *b.run.record.notices)]):
-                widgets.note(" ".join(told), "notice")
+                widgets.note(joined(told), "notice")
     words = say("compare-scale" if has_partner else "compare-scale-a")
     st.html(f"<div class='compare-scale'><b>{words}</b>{amount_legend_html(top, widgets.is_dark())}</div>")
     if a.is_about or b.is_about:
@@ -225,8 +226,8 @@ def _minus(a: Seen, b: Seen, has_partner: bool) -> None:
         st.plotly_chart(figure, theme=None, config=_PLOTLY, key="compare-modalities", alt=title)
         for side in "ab":
             if alone := getattr(found, f"only_{side}"):
-                listed = ", ".join(say(f"name-{one}") for one in alone)
-                widgets.note(say(f"compare-alone-modality-{side}", modalities=listed))
+                found_alone = listed(say(f"name-{one}") for one in alone)
+                widgets.note(say(f"compare-alone-modality-{side}", modalities=found_alone))
     if a.run.record.is_long or b.run.record.is_long:
         widgets.note(say("compare-long"))
         return

@@ -20,7 +20,7 @@ from mmviz.app.foot import controls
 from mmviz.app.texts import say
 from mmviz.app.ways import lit_html
 from mmviz.evidence import answering, curves_of, heads_of, ways_of
-from mmviz.figures.amounts import UNIT, short
+from mmviz.figures.amounts import short
 from mmviz.figures.curves import curve_figure
 from mmviz.types import AttentionRecord
 
@@ -114,7 +114,7 @@ def _card(bench: Bench, record: AttentionRecord, name: str, amounts: NDArray[Any
         words = say(f"faith-{curves.verdict}")
         test = f"<div class='test' title='{html.escape(hint)}'><b>{html.escape(score)}</b> {html.escape(words)}</div>"
     more = f"<div class='formula'>{html.escape(_formula(record, name))}</div>{test}"
-    unit = say(f"unit-{name}") if name in ("value", "relevance", "integrated") else UNIT
+    unit = say(f"unit-{name}") if name in ("value", "relevance", "integrated") else ""
     st.html(lit_html(_name(name), bench.run.sample, tokens, shown, top, more, unit))
 
 

@@ -18,6 +18,7 @@ from mmviz.evidence import heads_of
 from mmviz.figures.amounts import short
 from mmviz.figures.heads import head_grid
 from mmviz.figures.places import names
+from mmviz.language import listed
 from mmviz.types import AttentionRecord, HeadOff, Modality
 
 MOST_TWINS = 128
@@ -69,7 +70,7 @@ def _grid(record: AttentionRecord, found: Sequence[HeadEffect]) -> None:
     answer = record.answers[0].label
     figure = head_grid(
         effects, [_layer(record, number) for number in range(len(record.maps))], say("heads-title"),
-        say("heads-note", answer=answer), f"change of log p({answer})", widgets.is_dark(),
+        say("heads-note", answer=answer), say("heads-unit", answer=answer), widgets.is_dark(),
     )  # fmt: skip
     chosen: Any = st.plotly_chart(
         figure, theme=None, config={"displayModeBar": False}, key=GRID, on_select="rerun", selection_mode="points"
@@ -108,7 +109,8 @@ def _twins(bench: Bench, record: AttentionRecord, every: Sequence[tuple[int, int
     if pairs is None:
         return
     told = "; ".join(
-        f"{_named(record, *one)} and {_named(record, *other)} ({far:.2f})" for one, other, far in pairs[:6]
+        say("heads-pair", one=_named(record, *one), other=_named(record, *other), distance=far)
+        for one, other, far in pairs[:6]
     )
     widgets.note(say("heads-twins", pairs=told) if pairs else say("heads-no-twins"))
 
@@ -148,15 +150,17 @@ def _row(record: AttentionRecord, one: HeadEffect, profile: HeadProfile | None) 
         say("heads-column-probability"): base,
         say("heads-column-answer"): f"{one.answer} {one.probability:.1%}",
         **more,
-        say("heads-column-labels"): ", ".join(labels),
+        say("heads-column-labels"): listed(labels),
     }
 
 
 def _layer(record: AttentionRecord, number: int) -> str:
     found = record.maps[number]
     words = say("heads-layer", layer=found.layer + 1)
-    return words if found.queries == found.keys else f"{words}, {found.queries} to {found.keys}"
+    if found.queries == found.keys:
+        return words
+    return say("heads-streams", layer=words, queries=found.queries, keys=found.keys)
 
 
 def _named(record: AttentionRecord, number: int, head: int) -> str:
-    return f"{_layer(record, number)}, {say('heads-head', head=head + 1)}"
+    return say("heads-head", layer=_layer(record, number), head=head + 1)

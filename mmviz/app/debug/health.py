@@ -15,6 +15,7 @@ from mmviz.app.debug.measuring import Bench, absent_box
 from mmviz.app.texts import say
 from mmviz.backends import Progress, Stop
 from mmviz.evidence import judge
+from mmviz.language import listed, translated
 from mmviz.report.health import COLUMNS, Audit, meanings, reasons, rows, sentences, summary, table, to_csv, to_json
 from mmviz.report.words import health_words
 from mmviz.trios import load_gallery
@@ -73,7 +74,7 @@ def table_html(audit: Audit) -> str:
 
 def trios_html(audit: Audit) -> str:
     """A row a trio: its answer, and of each modality its shares and what holds of it."""
-    titles = {trio.id: trio.title for trio in load_gallery()}
+    titles = {trio.id: translated(trio.title) for trio in load_gallery()}
     heads = "".join(
         f"<th scope='col'>{html.escape(say(f'health-{one}'))}</th>" for one in ("trio", "answer", "verdict")
     )
@@ -92,7 +93,7 @@ def _shares(found: Mapping[str, Any] | None) -> str:
         return "–"
     numbers = ", ".join("–" if found[name] is None else f"{found[name]:.2f}" for name in ("effect", "attention"))
     holds: Sequence[str] = [health_words(flag) for flag in FLAGS if found[flag]]
-    return f"{numbers} <span class='flags'>{html.escape(', '.join(holds))}</span>"
+    return f"{numbers} <span class='flags'>{html.escape(listed(holds))}</span>"
 
 
 def _bar(share: float | None) -> str:
@@ -104,7 +105,7 @@ def _bar(share: float | None) -> str:
 def _left_out(audit: Audit) -> None:
     """Why trios are left out, by reason."""
     for why, names in reasons(audit).items():
-        widgets.note(say("health-left-out", count=len(names), names=", ".join(names), why=why), "refusal")
+        widgets.note(say("health-left-out", count=len(names), names=listed(names), why=why), "refusal")
 
 
 def _downloads(audit: Audit) -> None:

@@ -46,7 +46,8 @@ class Bench:
             known = isinstance(job.problem, MmvizError)
             widgets.note(str(job.problem) if known else say("work-unexpected"), "refusal")
         elif job.is_stopped:
-            widgets.note(say("work-stopped", done=job.done, of=job.of), "remark")
+            code = "work-stopped" if job.of else "work-stopped-alone"
+            widgets.note(say(code, done=job.done, of=job.of), "remark")
         if job.problem is not None or job.is_stopped:
             st.button(say("work-again"), key=f"work-again-{_called(key)}", on_click=_forget, args=(works, key))
         return job.result
@@ -82,4 +83,5 @@ def _under_way(key: tuple[object, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"under-way-{_called(key)}"):
         st.button(say("stop"), key=f"work-stop-{_called(key)}", help=say("work-stop-help"), on_click=job.stop)
         share = job.done / job.of if job.of else 0.0
-        st.progress(share, say("work", done=job.done, of=job.of, seconds=job.seconds))
+        words = say("work" if job.of else "work-alone", done=job.done, of=job.of, seconds=job.seconds)
+        st.progress(share, words)

@@ -19,7 +19,8 @@ from mmviz.evidence import answering, shares_of
 from mmviz.explain import Run
 from mmviz.figures.places import names, together
 from mmviz.inputs.absent import swapped
-from mmviz.trios import load_gallery
+from mmviz.language import translated
+from mmviz.trios import Trio, load_gallery
 from mmviz.types import AttentionRecord, Modality, PixelBox, Request, Sample, Token
 
 AS_GIVEN, AWAY = "as-given", "away"
@@ -43,7 +44,7 @@ def _modalities(bench: Bench, absent: Absent) -> None:
         options = [AS_GIVEN, AWAY, *(name for name, trio in trios.items() if modality in given(trio.sample()))]
         choice[modality] = st.selectbox(
             say(f"name-{modality}"), options, key=f"take-{modality}", help=say("take-help"),
-            format_func=lambda one: say(f"take-{one}") if one not in trios else say("take-swap", trio=trios[one].title),
+            format_func=lambda one: say(f"take-{one}") if one not in trios else _swapping(trios[one]),
         )  # fmt: skip
     changed = {modality: what for modality, what in choice.items() if what != AS_GIVEN}
     if not changed:
@@ -76,7 +77,7 @@ def _tokens(bench: Bench, absent: Absent) -> None:
     trios = {trio.id: trio for trio in load_gallery()}
     how = st.selectbox(
         say("span-how"), [AWAY, *trios], key="span-how", help=say("take-help"),
-        format_func=lambda one: say(f"absent-{absent}") if one == AWAY else say("take-swap", trio=trios[one].title),
+        format_func=lambda one: say(f"absent-{absent}") if one == AWAY else _swapping(trios[one]),
     )  # fmt: skip
     if not chosen:
         widgets.note(say("span-nothing"))
@@ -93,6 +94,10 @@ def _tokens(bench: Bench, absent: Absent) -> None:
         widgets.note(say("span-of", tokens=together([named[k] for k in chosen])))
         st.html(_before_after(record, found, bench.run))
         _lit(say("take-after"), sample, found, bench)
+
+
+def _swapping(trio: Trio) -> str:
+    return say("take-swap", trio=translated(trio.title))
 
 
 def _spans_swapped(sample: Sample, other: Sample, tokens: Sequence[Token], chosen: Sequence[int]) -> Sample:

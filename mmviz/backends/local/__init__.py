@@ -8,9 +8,9 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from mmviz.backends import Progress, Stop, never, one_by_one, quiet
 from mmviz.backends.local.gradients import integrated_amounts, relevance_rows
 from mmviz.backends.local.sweep import altered, places, prepared, sweep, uniform
 from mmviz.backends.shelf import Shelf
-from mmviz.capture import capture
+from mmviz.capture import Heard, Seen, capture
 from mmviz.capture.kept import Kept
 from mmviz.capture.norms import norms
 from mmviz.capture.probe import finding
+from mmviz.capture.steps import steps
 from mmviz.models import CATALOGUE, Model, Prepared, load_model
 from mmviz.models.yours import load
 from mmviz.types import (
@@ -44,6 +45,8 @@ from mmviz.types import (
     View,
     as_tokens,
 )
+
+T = TypeVar("T")
 
 
 def best_device() -> str:
@@ -215,24 +218,28 @@ class LocalBackend:
         with (
             torch.set_grad_enabled(request.relevance),
             capture(
-                model.module, expected=listen.modules if listen else (), replace=even, off=[places(changes)]
+                model.module,
+                expected=listen.modules if listen else (),
+                replace=even,
+                off=[places(changes)],
+                steps=request.steps,
             ) as seen,
         ):
             logits = model(ready.tensors)
         answers = _answers(model, logits)
         clock.append(time.perf_counter())
-        taken = seen.record(ready.streams)
+        pairs = dict(zip(listen.modules, listen.pairs, strict=True)) if listen else None
+        taken = seen.record(ready.streams, pairs=pairs)
         if taken.is_long:
+            for one in seen.heard():
+                if one.making:  # which nobody asks for any more, and which is more than what is kept
+                    one.making.let_go()
             self._shelf.put(taken.id, Kept(seen))
         notices = [*ready.notices, *taken.notices]
-        found: tuple[NDArray[np.float32], ...] = ()
-        if request.norms and not taken.is_long:
-            try:
-                found = tuple(norms(one) for one in seen.heard())
-            except CaptureError as refusal:
-                notices.append(Notice(refusal.code, refusal.parameters))
+        brought = _of_each(norms, seen, notices) if request.norms and not taken.is_long else ()
+        vectors = _of_each(steps, seen, notices) if request.steps else ()
         return replace(
-            taken, answers=answers, notices=tuple(notices), norms=found,
+            taken, answers=answers, notices=tuple(notices), norms=brought, steps=vectors,
             relevance=relevance_rows(seen, logits, taken) if request.relevance else None,
             made_by={name: taken.made_by[name] for name in ("dtype", "routes", "parity")},
         )  # fmt: skip
@@ -254,6 +261,15 @@ def _tokens(ready: Prepared) -> dict[str, tuple[Token, ...]]:
 def _why_not(made: Mapping[str, Any]) -> tuple[Notice, ...]:
     rest = {name: value for name, value in made.items() if name != "refused"}
     return (Notice(made["refused"], rest),) if "refused" in made else ()
+
+
+def _of_each(what: Callable[[Heard], T], seen: Seen, notices: list[Notice]) -> tuple[T, ...]:
+    """What can be told of each attention; nothing, and a notice why, where it cannot be told of one."""
+    try:
+        return tuple(what(one) for one in seen.heard())
+    except CaptureError as refusal:
+        notices.append(Notice(refusal.code, refusal.parameters))
+        return ()
 
 
 def _noted(record: AttentionRecord, code: str) -> AttentionRecord:

@@ -4,11 +4,13 @@ import { makeLongPlane, streamsOf } from "./long.js";
 
 export const MODALITIES = ["image", "text", "audio", "other"];
 
-/** The planes of one run that are here; more may come later. */
+/** The planes of one run that are here; more may come later. `moment`: the one of training that is shown, null where
+ * the run has none. */
 export class Planes {
   constructor() {
     this.run = null;
     this.planes = new Map();
+    this.moment = null;
   }
 
   /** Take what a container of the run with this `header` brings; what came before for the same run stays. */
@@ -19,7 +21,12 @@ export class Planes {
     for (const name of names) {
       const [kind, id] = name.split("/");
       if ((kind === "codes" || kind === "overview") && !this.planes.has(id)) {
-        this.planes.set(id, kind === "codes" ? makePlane(data, header, id) : makeLongPlane(data, header, id));
+        const plane = kind === "codes" ? makePlane(data, header, id) : makeLongPlane(data, header, id);
+        this.planes.set(id, plane);
+        if (plane.moment === undefined) continue;
+        const before = this.planes.get(plane.id + "@0");
+        plane.moments = before.moments ?? [];
+        plane.moments.push(plane);
       }
     }
     for (const name of names) {
@@ -30,24 +37,27 @@ export class Planes {
   }
 
   get(id) {
-    return this.planes.get(id) ?? null;
+    return this.planes.get(this.moment === null ? id : `${id}@${this.moment}`) ?? null;
   }
 }
 
-function makePlane(data, header, id) {
-  const codes = data.section("codes/" + id);
+/** A plane; of a run with moments one a moment, `moments` all of them, for a scale that is the same for all. */
+function makePlane(data, header, name) {
+  const codes = data.section("codes/" + name);
+  const [id, moment] = name.split("@");
   const [queryStream, keyStream] = streamsOf(header, id);
   return {
     id,
+    moment,
     codes,
     queryStream,
     keyStream,
     queries: codes.shape[0],
     keys: codes.shape[1],
     values: lut(codes.decade),
-    from: data.section("from/" + id),
-    to: data.section("to/" + id),
-    matrix: data.section("matrix/" + id),
+    from: data.section("from/" + name),
+    to: data.section("to/" + name),
+    matrix: data.section("matrix/" + name),
   };
 }
 
@@ -84,8 +94,17 @@ export function largest(values, where) {
   return most || 1;
 }
 
-/** The same over all rows (from) or columns (to) of a plane; without `where` over all its cells. */
+/** A plane at all moments of training; most runs have but one. */
+export function everyMoment(plane) {
+  return plane.moments ?? [plane];
+}
+
+/** The same over all rows (from) or columns (to) of a plane, at all moments; without `where` over all its cells. */
 export function largestOfPlane(plane, where = null, direction = "from") {
+  return Math.max(...everyMoment(plane).map((one) => largestAt(one, where, direction)));
+}
+
+function largestAt(plane, where, direction) {
   if (plane.isLong) return plane.largest;
   const { codes, keys } = plane;
   let most = 0; // a larger amount has a larger code

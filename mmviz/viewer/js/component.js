@@ -28,7 +28,8 @@ export function streamlitComponent({ data, parentElement, setStateValue, setTrig
       },
       need: (names) => found.tell.setTriggerValue("need", { run: found.viewer?.header.run ?? null, names }),
     };
-    found.viewer = new Viewer(host, decode(bytes), on);
+    found.begin = (sent) => (found.viewer = new Viewer(host, sent, on));
+    found.begin(decode(bytes));
     found.close = () => {
       clearTimeout(soon);
       found.viewer.close();
@@ -40,7 +41,11 @@ export function streamlitComponent({ data, parentElement, setStateValue, setTrig
     found.tell = tell;
     if (found.bytes !== bytes) {
       found.bytes = bytes;
-      found.viewer.show(decode(bytes));
+      const sent = decode(bytes);
+      if (sent.header.streams && sent.header.language !== found.viewer.header.language) {
+        found.viewer.close(); // its buttons are in another language
+        found.begin(sent);
+      } else found.viewer.show(sent);
     }
   }
   return found.close;

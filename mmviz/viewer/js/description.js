@@ -2,7 +2,7 @@
 
 // prettier-ignore
 export const DESCRIPTION = {
-  "about": "What Python sends to the viewer: magic, uint32 version, uint32 length of the header, the header (UTF-8 JSON, padded with spaces), the sections; whole numbers are little-endian, and the header and every section end at a multiple of align, counted from the start. A section is called by its kind, and after a slash by the plane or the map it belongs to. Shapes below: text, whole and number are plain values; [x] is a list of x, [x, y] exactly these two; {\"*\": x} has any keys, other objects exactly their keys; {\"maybe\": x} is x or null; {\"one\": [...]} is one of these words; \"@view\" is the view below. An answer to a viewer that has the run already has the header called part.",
+  "about": "What Python sends to the viewer: magic, uint32 version, uint32 length of the header, the header (UTF-8 JSON, padded with spaces), the sections; whole numbers are little-endian, and the header and every section end at a multiple of align, counted from the start. A section is called by its kind, and after a slash by the plane or the map it belongs to; where there are moments (of training: scenes seen by then, and the probabilities of answers), then by @ and the number of the moment. Shapes below: text, whole and number are plain values; [x] is a list of x, [x, y] exactly these two; {\"*\": x} has any keys, other objects exactly their keys; {\"maybe\": x} is x or null; {\"one\": [...]} is one of these words; \"@view\" is the view below. An answer to a viewer that has the run already has the header called part.",
   "magic": "MMVW",
   "version": 1,
   "align": 8,
@@ -19,6 +19,7 @@ export const DESCRIPTION = {
     "to": {"type": "float32", "axes": ["key", "modality"], "about": "its sums over the queries of each modality"},
     "matrix": {"type": "float32", "axes": ["modality", "modality"], "about": "what a query of the row gives to all keys of the column, mean over the queries; 0 where there are none"},
     "thumbs": {"type": "uint16", "axes": ["head", "bin", "bin"], "about": "every head of a map, then their mean, in codes: means over bins of queries and of keys"},
+    "steps": {"type": "float32", "axes": ["head", "token", "number"], "about": "a part of the steps of a map, called steps/MAP/PART, see mmviz.types.Steps; what its heads share has one head, a bias one token; weights are the model's own, and a context that is missing is the state"},
     "picture": {"type": "uint8", "axes": ["byte"], "about": "a JPEG"},
     "wave": {"type": "int16", "axes": ["sample"], "about": "the sound, one channel, 32767 is full scale"},
     "mel": {"type": "uint8", "axes": ["band", "hop"], "about": "its spectrogram, the lowest band first, 0 to 255 for 80 dB below the loudest to the loudest"}
@@ -29,6 +30,8 @@ export const DESCRIPTION = {
     "streams": {"*": {"modality": [{"one": ["image", "text", "audio", "other"]}], "name": ["text"], "place": ["text"], "where": [{"maybe": ["number"]}]}},
     "bins": {"*": ["whole"]},
     "maps": [{"name": "text", "layer": "whole", "queries": "text", "keys": "text", "heads": "whole", "edges": {"maybe": {"queries": ["whole"], "keys": ["whole"]}}}],
+    "steps": {"maybe": [{"scale": "number", "off": ["whole"]}]},
+    "moments": {"maybe": {"scenes": ["whole"], "answers": ["text"], "probabilities": [["number"]]}},
     "source": {"one": ["whole", "kept", "overview"]},
     "flows": {"*": ["text", "text"]},
     "planes": ["text"],
@@ -41,7 +44,8 @@ export const DESCRIPTION = {
     "start": "@view",
     "view": {"maybe": "@view"},
     "serial": "whole",
-    "texts": {"*": "text"}
+    "texts": {"*": "text"},
+    "language": "text"
   },
   "part": {
     "run": "text",

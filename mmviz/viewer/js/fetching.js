@@ -77,6 +77,7 @@ export class Fetching {
       this.open.delete(name);
       const [kind, plane] = name.split("/");
       if (kind === "codes" || kind === "overview") this.open.delete("plane/" + plane);
+      if (kind === "steps") this.open.delete("steps/" + plane);
     }
   }
 

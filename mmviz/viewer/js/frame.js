@@ -1,5 +1,5 @@
 // What is looked at just now, and what every panel needs to draw it. No DOM.
-import { amounts, difference, largest, largestOfPlane } from "./attend.js";
+import { amounts, difference, everyMoment, largest, largestOfPlane } from "./attend.js";
 import { chosenStream, facing, litStream, withPlane } from "./select.js";
 
 /** The view with what the pointer is on in its place: `hovered` {stream, tokens}, `previewed` a plane; null for none. */
@@ -33,11 +33,15 @@ export function makeFrame(header, planes, ceilings, state) {
     amounts: null,
   };
   if (!plane) return frame;
-  const first = amounts(plane, tokens, direction);
-  frame.amounts = frame.isDifference ? difference(first, amounts(plane, versus, direction)) : first;
+  const amountsOf = (one) => {
+    const first = amounts(one, tokens, direction);
+    return frame.isDifference ? difference(first, amounts(one, versus, direction)) : first;
+  };
+  frame.amounts = amountsOf(plane);
   const where = drawnIn(header, lit);
   const isWhole = view.scale === "map" && !frame.isDifference && !plane.isLong;
-  frame.largest = isWhole ? ceiling(ceilings, plane, where, direction) : largest(frame.amounts, where);
+  const ends = () => everyMoment(plane).map((one) => largest(one === plane ? frame.amounts : amountsOf(one), where));
+  frame.largest = isWhole ? ceiling(ceilings, plane, where, direction) : Math.max(...ends());
   frame.isBeyond = frame.amounts.some((amount) => Math.abs(amount) > frame.largest * (1 + 1e-6));
   return frame;
 }

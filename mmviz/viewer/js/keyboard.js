@@ -2,6 +2,7 @@
 import { stepped } from "./select.js";
 
 const STEPS_OF = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const TYPED = "input, select, textarea";
 const OTHERS = "input, textarea, select, button, a, summary, [contenteditable], [role]";
 
 /** Listen while the focus is in the viewer; D and Escape also while the pointer is. The result ends it. */
@@ -10,7 +11,7 @@ export function listenToKeys(viewer) {
   let isOver = false;
   root.tabIndex = -1; // a click on a canvas gives the viewer the keys
   root.addEventListener("pointerdown", (event) => {
-    if (!event.target.closest("button, [tabindex='0']")) root.focus({ preventScroll: true });
+    if (!event.target.closest(`${TYPED}, button, label, summary, [tabindex='0']`)) root.focus({ preventScroll: true });
   });
   root.addEventListener("pointerenter", () => (isOver = true));
   root.addEventListener("pointerleave", () => (isOver = false));
@@ -18,6 +19,7 @@ export function listenToKeys(viewer) {
     const path = event.composedPath();
     const isInside = path.includes(root);
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isInside && path[0].matches?.(TYPED)) return; // the key is theirs
     if (!isInside && (!isOver || path[0].closest?.(OTHERS))) return;
     const isRoving = Boolean(path[0].dataset?.rover);
     const step = isInside && !isRoving && !event.shiftKey && STEPS_OF[event.key];

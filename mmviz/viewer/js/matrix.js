@@ -93,7 +93,7 @@ export class MatrixPanel {
       [this.plane, this.window] = [plane, null];
       this.resize();
     }
-    const state = `${plane.id}|${JSON.stringify(this.window)}|${this.viewer.header.run}|${plane.window?.name}`;
+    const state = `${plane.id}|${plane.moment}|${JSON.stringify(this.window)}|${this.viewer.header.run}|${plane.window?.name}`;
     if (this.drawn !== state || this.drawnOf !== this.viewer.colours) {
       [this.plane, this.drawn, this.drawnOf] = [plane, state, this.viewer.colours];
       this.draw();

@@ -1,5 +1,5 @@
 // The modality matrix: rows ask, columns are asked.
-import { countModalities, MODALITIES, matrixAs } from "./attend.js";
+import { countModalities, everyMoment, MODALITIES, matrixAs } from "./attend.js";
 import { AMOUNTS, DIFFERENCES, MODALITY_COLOURS, step } from "./colours.js";
 import { short } from "./codes.js";
 import { make, makeSwitch, press, setText } from "./dom.js";
@@ -80,7 +80,8 @@ export class ModalitiesPanel {
     this.of = frame.plane;
     const values = matrixAs(frame.plane, this.which, this.keyCounts);
     const isRatio = this.which === "ratio";
-    const most = this.which === "sums" ? 1 : Math.max(...values) || 1;
+    const all = everyMoment(frame.plane).flatMap((one) => [...matrixAs(one, this.which, this.keyCounts)]);
+    const most = this.which === "sums" ? 1 : Math.max(...all) || 1;
     for (const { asking, cells } of this.cells) {
       for (const { asked, button, names } of cells) {
         const value = values[MODALITIES.indexOf(asking) * 4 + MODALITIES.indexOf(asked)];

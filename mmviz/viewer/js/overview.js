@@ -27,8 +27,9 @@ export class OverviewPanel {
     const { header, data, say } = this.viewer;
     this.stage.setAttribute("aria-label", say("overview"));
     this.maps = header.maps.map((map, index) => {
-      const thumbs = data.section("thumbs/" + index);
-      return { columns: columns(header, index), thumbs, values: lut(thumbs.decade), label: map.name };
+      const moments = header.moments ? header.moments.scenes.map((_, moment) => `@${moment}`) : [""];
+      const thumbs = moments.map((moment) => data.section(`thumbs/${index}${moment}`));
+      return { columns: columns(header, index), thumbs, label: map.name };
     });
     this.widest = Math.max(...this.maps.map((map) => map.columns.length));
     this.buttons = this.maps.flatMap((map, row) =>
@@ -83,11 +84,14 @@ export class OverviewPanel {
   paint(frame) {
     if (!this.context) return;
     const colours = this.viewer.colours;
-    const state = `${frame.id}|${this.viewer.view.plane}`;
+    const { moment } = this.viewer.planes;
+    const state = `${frame.id}|${this.viewer.view.plane}|${moment}`;
     if (this.drawn === state && this.drawnOf === colours) return;
     [this.drawn, this.drawnOf] = [state, colours];
     const { context, side } = this;
-    this.thumbs ??= this.buttons.map((cell) => this.thumb(cell));
+    if (this.thumbsOf !== moment) this.thumbs = null;
+    this.thumbsOf = moment;
+    this.thumbs ??= this.buttons.map((cell) => this.thumb(cell, moment ?? 0));
     context.clearRect(0, 0, this.width, this.height);
     context.imageSmoothingEnabled = false;
     this.buttons.forEach((cell, k) => context.drawImage(this.thumbs[k], cell.x, cell.y, side, side));
@@ -126,12 +130,16 @@ export class OverviewPanel {
     }
   }
 
-  /** One small map at one pixel a bin, on a scale of its own: what differs is where, not how much. */
-  thumb({ row, column }) {
-    const { thumbs, values } = this.maps[row];
-    const [, queries, keys] = thumbs.shape;
-    const codes = thumbs.subarray(column * queries * keys, (column + 1) * queries * keys);
-    const most = values[codes.reduce((high, code) => Math.max(high, code), 0)] || 1;
+  /** One small map at one pixel a bin, on a scale of its own (the same at all moments): what differs is where, not how
+   * much. */
+  thumb({ row, column }, moment) {
+    const [, queries, keys] = this.maps[row].thumbs[moment].shape;
+    const parts = this.maps[row].thumbs.map((thumbs) => ({
+      codes: thumbs.subarray(column * queries * keys, (column + 1) * queries * keys),
+      values: lut(thumbs.decade),
+    }));
+    const most = Math.max(...parts.map(({ codes, values }) => values[Math.max(...codes)])) || 1;
+    const { codes, values } = parts[moment];
     const image = new ImageData(keys, queries);
     const pixels = new Uint32Array(image.data.buffer);
     codes.forEach((code, at) => (pixels[at] = AMOUNTS.packed[step(values[code], most, false)]));

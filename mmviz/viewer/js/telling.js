@@ -13,7 +13,7 @@ export function tellWay(header, say, plane) {
 }
 
 /** The number of a map's layer; where a layer has several maps, their streams as well. */
-function tellLayer(header, map) {
+export function tellLayer(header, map) {
   const { layer, queries, keys } = header.maps[map];
   const isAlone = header.maps.filter((other) => other.layer === layer).length === 1;
   return isAlone ? String(layer + 1) : `${layer + 1} (${queries} → ${keys})`;
@@ -29,8 +29,8 @@ export function tellTitle(header, say, { chosen, tokens, versus, direction }) {
 
 function tellTokens(header, say, stream, tokens) {
   const names = tokens.slice(0, NAMED).map((token) => `“${header.streams[stream].name[token]}”`);
-  if (tokens.length <= NAMED) return names.join(", ");
-  return say("group", { count: tokens.length, names: names.join(", ") });
+  if (tokens.length <= NAMED) return names.join(say("comma"));
+  return say("group", { count: tokens.length, names: names.join(say("comma")) });
 }
 
 /** What is asked, and the exact amount of what is pointed at while something is pinned; else the strongest. */
@@ -48,7 +48,7 @@ export function tellFrame(header, say, frame, isPinned) {
     return back === null ? words : words + say("back", { amount: three(back) });
   }
   const most = strongest(amounts, NAMED).map((k) => `“${names[k]}” ${tellAmount(frame, amounts[k])}`);
-  return say("told-most", { title, most: most.join(", ") });
+  return say("told-most", { title, most: most.join(say("comma")) });
 }
 
 /** Three digits of a weight; two of a mean over several tokens or of a difference, which are worked out from codes. */

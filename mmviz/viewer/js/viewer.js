@@ -1,5 +1,6 @@
 // The linked viewer of one run: what is pointed at in one panel lights up in all of them.
 import { Planes } from "./attend.js";
+import { CalculatorPanel } from "./calculator.js";
 import { writeFine } from "./codes.js";
 import { Controls } from "./controls.js";
 import { make, setText } from "./dom.js";
@@ -8,11 +9,13 @@ import { lookingAt, makeFrame } from "./frame.js";
 import { listenToKeys } from "./keyboard.js";
 import { MatrixPanel } from "./matrix.js";
 import { ModalitiesPanel } from "./modalities.js";
+import { Moments } from "./moments.js";
 import { OverviewPanel } from "./overview.js";
 import { PicturePanel } from "./picture.js";
 import { chosenStream, facing, litStream, pin, same, turned, unpin, withPlane } from "./select.js";
 import { Shares } from "./shares.js";
 import { SoundPanel } from "./sound.js";
+import { AllSteps } from "./steps.js";
 import { readColours } from "./theme.js";
 import { tellAmount, tellFrame, tellTitle, tellWay } from "./telling.js";
 import { Tip } from "./tip.js";
@@ -26,13 +29,15 @@ export class Viewer {
   constructor(host, data, on) {
     this.on = on;
     this.planes = new Planes();
+    this.steps = new AllSteps();
     this.fetching = new Fetching(this);
     this.header = data.header;
-    this.root = make("div", { class: "mmviz", "data-mmviz": "viewer", role: "group" });
+    this.root = make("div", { class: "mmviz", "data-mmviz": "viewer", role: "group", lang: this.header.language });
     this.say = this.say.bind(this);
     this.root.setAttribute("aria-label", this.say("viewer"));
     host.append(this.root);
     this.controls = new Controls(this);
+    this.moments = new Moments(this);
     this.panels = {
       picture: new PicturePanel(this),
       words: new WordsPanel(this),
@@ -41,8 +46,9 @@ export class Viewer {
       modalities: new ModalitiesPanel(this),
       overview: new OverviewPanel(this),
       matrix: new MatrixPanel(this),
+      calculator: new CalculatorPanel(this),
     };
-    const { picture, words, sound, shares, modalities, overview, matrix } = this.panels;
+    const { picture, words, sound, shares, modalities, overview, matrix, calculator } = this.panels;
     const column = (name, ...parts) => make("div", { class: "column " + name }, ...parts.map(({ element }) => element));
     this.tip = new Tip(this.root);
     this.help = make(
@@ -53,6 +59,7 @@ export class Viewer {
     );
     this.root.append(
       this.controls.element,
+      this.moments.element,
       make(
         "div",
         { class: "panels" },
@@ -61,6 +68,7 @@ export class Viewer {
         column("whole", modalities, overview),
       ),
       make("div", { class: "panels below" }, column("cells", matrix), make("div", { class: "column" }, this.help)),
+      calculator.element,
     );
     this.root.append(this.tip.element);
     this.painted = 0;
@@ -79,6 +87,7 @@ export class Viewer {
     if (!data.header.streams) {
       if (data.header.run !== this.header?.run) return this.on.need?.([]);
       this.planes.take(data, this.header);
+      this.steps.take(data, this.header);
       this.fetching.arrived(Object.keys(data.header.sections));
       this.header.source = data.header.source;
       return this.repaint();
@@ -87,6 +96,7 @@ export class Viewer {
     this.data = data;
     this.header = data.header;
     this.planes.take(data, data.header);
+    this.steps.take(data);
     if (isOther) {
       this.streams = [...new Set(this.header.maps.flatMap((map) => [map.queries, map.keys]))];
       this.fetching.begin();
@@ -99,7 +109,7 @@ export class Viewer {
       this.pinned = this.view.versus.length > 0 || !same(this.view.tokens, this.startTokens());
     }
     if (isOther) {
-      for (const part of [this.controls, ...Object.values(this.panels)]) part.build(this.streams);
+      for (const part of [this.controls, this.moments, ...Object.values(this.panels)]) part.build(this.streams);
       this.root.dataset.run = this.header.run;
       this.root.dataset.ready = "false";
       this.picture = null;
@@ -303,7 +313,9 @@ export class Viewer {
     this.observer.disconnect();
     this.stopKeys();
     this.panels.sound.close();
+    this.panels.calculator.close();
     this.fetching.close();
+    this.moments.close();
     cancelAnimationFrame(this.due);
     this.root.remove();
   }

@@ -1,0 +1,62 @@
+"""Lesson 6: who asks whom."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import streamlit as st
+
+from mmviz.analysis.modality import ModalityMatrix, crossing, modality_matrix
+from mmviz.app.debug.effect import chip
+from mmviz.app.learn.desk import Desk
+from mmviz.app.learn.parts import is_long
+from mmviz.app.texts import say
+from mmviz.figures.amounts import hex_colour, ink
+from mmviz.types import Modality
+
+
+def asks(desk: Desk) -> None:
+    """Attention between modalities in one layer, and how much of it crosses."""
+    record = desk.run.record
+    if is_long(desk):
+        return
+    number = desk.choice("map", range(len(record.maps)), len(record.maps) - 1, lambda k: f"{k + 1}")
+    found = record.maps[number]
+    queries, keys = record.streams[found.queries], record.streams[found.keys]
+    code = "self" if found.queries == found.keys else "cross"
+    words = say(f"learn-asks-{code}", name=found.name, queries=len(queries), count=len(keys))
+    st.html(f"<div class='note'>{html.escape(words)}</div>")
+    matrix = modality_matrix(found.weights.mean(0, dtype=np.float64), queries, keys)
+    st.html(_table(matrix))
+    share, even = crossing(matrix)
+    first, second, third = st.columns(3)
+    with first:
+        desk.number("crossing", share, f"{share:.3f}")
+    with second:
+        desk.number("even", even, f"{even:.3f}")
+    across = [
+        (float(matrix.sums[row, column]), asking, asked)
+        for row, asking in enumerate(matrix.queries)
+        for column, asked in enumerate(matrix.keys)
+        if Modality.OTHER not in (asking, asked) and asking != asked
+    ]
+    if across:
+        most, asking, asked = max(across)
+        with third:
+            names = {"from": say(f"name-{asking}"), "to": say(f"name-{asked}")}
+            desk.number("most", most, f"{most:.3f}", **names)
+
+
+def _table(matrix: ModalityMatrix) -> str:
+    """Sums by modality, coloured from 0 to 1."""
+    heads = "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in matrix.keys)
+    rows = ""
+    for modality, sums in zip(matrix.queries, matrix.sums, strict=True):
+        cells = ""
+        for amount in sums:
+            ground = hex_colour(float(amount), 1.0)
+            cells += f"<td style='background:{ground};color:{ink(ground)}'>{amount:.3f}</td>"
+        rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}</tr>"
+    caption = html.escape(say("learn-asks-caption"))
+    return f"<table class='facts wide'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>"

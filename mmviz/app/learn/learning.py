@@ -1,0 +1,76 @@
+"""Lesson 8: attention while a model learns, one that is taught now and the bundled one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import streamlit as st
+
+from mmviz.analysis.learning import unpack
+from mmviz.app import widgets
+from mmviz.app.learn.desk import Desk
+from mmviz.app.learn.teaching import teaching
+from mmviz.app.texts import say
+from mmviz.app.viewer import alone
+from mmviz.assets_path import assets_dir
+from mmviz.backends.replay import ReplayBackend
+from mmviz.explain import run_sample
+from mmviz.language import current
+from mmviz.report.moments import MomentsScene
+from mmviz.trios import Trio, load_gallery
+from mmviz.types import MmvizError
+
+PARTS = ("teach", "bundled")
+FOLLOWED = ("spoken-place", "said")
+"""The gallery trios that were followed along training."""
+
+
+def learning(desk: Desk) -> None:
+    """Either of the two models."""
+    if desk.switch("part", PARTS, PARTS[0], lambda one: say(f"learn-learning-part-{one}")) == "teach":
+        teaching(desk)
+    else:
+        _bundled(desk)
+
+
+def _bundled(desk: Desk) -> None:
+    """The linked viewer with the attention of every moment of training."""
+    trios = [next(trio for trio in load_gallery() if trio.id == name) for name in FOLLOWED]
+    left, right = st.columns([1, 2.2], gap="medium", vertical_alignment="bottom")
+    with left:
+        trio = desk.choice("trio", trios, trios[0], lambda one: one.question)
+    try:
+        scene = _scene(trio.id)
+    except (MmvizError, ValueError):  # other weights have come since it was recorded
+        widgets.note(say("learn-learning-none"), "remark")
+        return
+    with right:
+        widgets.note(say("learn-learning-bundled-intro"))
+    alone(f"learn-moments-{trio.id}", _sent(trio.id, current()))
+    _numbers(desk, trio, scene)
+
+
+def _numbers(desk: Desk, trio: Trio, scene: MomentsScene) -> None:
+    found = scene.learning
+    answer = next((k for k, answer in enumerate(found.answers) if trio.is_right(answer)), 0)
+    for (code, moment), column in zip((("first", 0), ("last", -1)), st.columns(2), strict=True):
+        with column:
+            value = float(found.probabilities[moment, answer])
+            desk.number(code, value, f"{value:.1%}", answer=found.answers[answer])
+
+
+@lru_cache(maxsize=len(FOLLOWED))
+def _scene(name: str) -> MomentsScene:
+    """The attention of a trio along training, on the tokens of its recorded run.
+
+    Raises ``MmvizError`` where the recordings are of other weights, ``ValueError`` where the tokens are others.
+    """
+    trio = next(trio for trio in load_gallery() if trio.id == name)
+    run = run_sample(trio.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
+    return MomentsScene(run, unpack((assets_dir() / "learning" / f"{name}.npz").read_bytes()))
+
+
+@lru_cache(maxsize=2 * len(FOLLOWED))
+def _sent(name: str, language: str) -> bytes:
+    """What the viewer is sent: once made, the same bytes for every visitor who reads that language."""
+    return _scene(name).to_bytes()

@@ -1,0 +1,51 @@
+"""Lesson 1: a picture, a text and a sound become tokens, which lie in one common space."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+
+import numpy as np
+import streamlit as st
+
+from mmviz.analysis.alike import likeness, width
+from mmviz.app.learn.desk import Desk
+from mmviz.app.learn.parts import bars, keys_of
+from mmviz.app.texts import say
+from mmviz.figures.theme import MODALITY_COLOURS
+from mmviz.types import Modality
+
+
+def tokens(desk: Desk) -> None:
+    """How many tokens each encoder makes; which tokens lie near a chosen one as they enter the first layer."""
+    stream = keys_of(desk, 0)
+    counts = Counter(token.modality for token in stream)
+    st.html(_counted(counts))
+    steps = desk.steps()
+    if steps is None:
+        return
+    labels = desk.tokens(desk.run.record.maps[0].keys)
+    words = [k for k, token in enumerate(stream) if token.modality is Modality.TEXT]
+    chosen = desk.choice("token", range(len(stream)), words[-1] if words else 0, lambda k: labels[k])
+    alike = likeness(steps[0], chosen)
+    bars(desk, stream, alike, "near", chosen)
+    first, second, third = st.columns(3)
+    with first:
+        desk.number("count", len(stream), f"{len(stream)}")
+    with second:
+        desk.number("width", width(steps[0]), str(width(steps[0])))
+    others = np.where(np.arange(len(stream)) == chosen, -np.inf, alike)
+    most = int(others.argmax())
+    with third:
+        desk.number("nearest", float(alike[most]), f"{alike[most]:.2f}", token=labels[chosen], other=labels[most])
+
+
+def _counted(counts: Counter[Modality]) -> str:
+    """From what each modality came, and how many tokens it is."""
+    cells = "".join(
+        f"<div style='border-top:4px solid {MODALITY_COLOURS[modality]}'><b>{counts[modality]}</b>"
+        f"<span>{html.escape(say(f'learn-tokens-of-{modality}'))}</span></div>"
+        for modality in Modality
+        if counts[modality]
+    )
+    return f"<div class='encoders'>{cells}</div>"

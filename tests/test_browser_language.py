@@ -1,0 +1,54 @@
+"""Chinese in a real browser: what is drawn alone keeps to it, and the switch reaches the viewer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+from real_page import PICTURE, VIEWER, drawn, looked, press, settle, until  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+Visit = Callable[..., sync_api.Page]
+
+
+def tag(page: sync_api.Page) -> str:
+    return str(page.evaluate("document.documentElement.lang"))
+
+
+def test_the_switch_turns_page_and_viewer_and_leaves_what_is_looked_at(visit_to: Visit, server: str) -> None:
+    page = visit_to(server + "/?query=3")
+    assert tag(page) == "en" and page.locator(VIEWER).get_attribute("lang") == "en"
+    before = looked(page)
+    press(page, "中文")
+    page.locator(f"{VIEWER}[lang=zh-CN][data-ready=true]").wait_for()
+    settle(page)
+    assert tag(page) == "zh-CN" and "lang=zh" in page.url and looked(page) == before
+    assert page.locator(VIEWER).count() == 1 and page.locator(VIEWER).get_by_text("如何使用").count() == 1
+    page.locator(VIEWER).get_by_role("button", name="← 被查询").click()
+    until(page, lambda: "direction=to" in page.url)
+    settle(page)
+    assert (
+        "lang=zh" in page.url
+        and drawn(page, PICTURE)
+        and page.get_by_role("button", name="运行", exact=True).count() == 1
+    )
+
+
+def test_a_part_that_is_drawn_alone_stays_chinese(visit_to: Visit, server: str) -> None:
+    page = visit_to(server + "/?lang=zh")
+    page.locator("[data-testid=stFileUploaderDropzone] p").first.wait_for()
+    shown = "e => getComputedStyle(e, '::after').content"
+    assert page.locator("[data-testid=stFileUploaderDropzone] p").first.evaluate(shown) == '"上传"'
+    press(page, "调试")
+    page.locator(".st-key-sections").wait_for()
+    press(page, "比较")  # a fragment: the page around it is not drawn anew
+    page.get_by_text("将这次运行（A）与之比较").first.wait_for()
+    settle(page)
+    words = page.locator("[data-testid=stMain]").inner_text()
+    assert not re.findall(r"Compare|Measuring|Heads|Effect|Running", words)
+    assert "lang=zh" in page.url and "section=compare" in page.url

@@ -1,0 +1,136 @@
+"""The page Learn in a real browser: through every lesson, in both languages, answering, moving, and reading numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+from real_page import PATIENCE, VIEWER, settle, until  # noqa: E402
+
+from mmviz.app.learn.course import COURSE  # noqa: E402
+from mmviz.app.state import LESSONS  # noqa: E402
+from mmviz.app.texts import say  # noqa: E402
+from mmviz.language import LANGUAGES, Language, speaking  # noqa: E402
+from mmviz.trios import load_gallery  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+FULL = next(trio for trio in load_gallery() if trio.image and trio.audio)
+MOVED = {"tokens": "token", "scores": "key", "softmax": "layer", "heads": "layer", "asks": "map", "fusion": "kind",
+         "limits": "gone"}  # fmt: skip
+"""What is moved in a lesson, where it is a box to choose from."""
+
+
+@pytest.fixture(params=LANGUAGES)
+def spoken(request: pytest.FixtureRequest) -> Iterator[Language]:
+    with speaking(request.param):
+        yield request.param
+
+
+def visit(browser: sync_api.Browser, server: str, address: str) -> sync_api.Page:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server}/?{address}")
+    page.locator(".lesson h2").wait_for()
+    return page
+
+
+def numbers(page: sync_api.Page) -> list[str]:
+    return page.locator("[data-testid=stMetricValue]").all_inner_texts()
+
+
+def measured(page: sync_api.Page) -> list[str]:
+    """The numbers of the lesson, once nothing is being measured any more."""
+    page.locator("[data-testid=stMetricValue]").first.wait_for()
+    until(page, lambda: page.locator("[class*=st-key-under-way]").count() == 0)
+    settle(page)
+    return numbers(page)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_through_a_lesson(browser: sync_api.Browser, server: str, spoken: Language, name: str) -> None:
+    page = visit(browser, server, f"page=learn&lesson={name}&trio={FULL.id}&lang={spoken}")
+    assert page.locator(".lesson h2").inner_text() == say(f"learn-{name}-title")
+    assert not page.locator(".aside").count()
+    option = say(f"learn-{name}-option-{COURSE[name].right}")
+    page.locator("[class*=st-key-learn-answer-] button").get_by_text(option, exact=True).click()
+    page.get_by_text(say(f"learn-{name}-because")).wait_for()
+    page.locator(".aside.misleads").wait_for()
+    if name == "output":
+        page.locator(f"{VIEWER}[data-ready=true]").wait_for()
+    if name == "learning":
+        page.locator(".st-key-learn-learning-start, [class*=learn-learning]").first.wait_for()
+    else:
+        before = measured(page)
+        if name in MOVED:
+            box = page.locator(f"[class*=st-key-learn-{name}-{MOVED[name]}-] input").first
+            box.click()
+            box.press("ArrowDown")
+            box.press("Enter")
+            until(page, lambda: f"at-{MOVED[name]}=" in page.url)
+            until(page, lambda: numbers(page) not in ([], before))
+            assert say(f"learn-{name}-notice") in page.locator(".aside.notice").inner_text()
+    assert not page.locator("[data-testid=stException]").count()
+    if name != LESSONS[-1]:
+        page.locator(".st-key-learn-next button:visible").click()
+        following = LESSONS[LESSONS.index(name) + 1]
+        page.get_by_role("heading", name=say(f"learn-{following}-title")).wait_for()
+        until(page, lambda: f"lesson={following}" in page.url)
+        assert f"lang={spoken}" in page.url
+    page.close()
+
+
+def test_a_lesson_fits_on_one_screen(browser: sync_api.Browser, server: str) -> None:
+    for name in ("tokens", "scores", "softmax", "heads", "asks", "limits"):
+        page = visit(browser, server, f"page=learn&lesson={name}&trio={FULL.id}&at-open=1")
+        measured(page)
+        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        assert height <= 900, (name, height)
+        page.close()
+
+
+def test_a_link_opens_a_lesson_where_it_was_left(browser: sync_api.Browser, server: str) -> None:
+    page = visit(browser, server, f"page=learn&lesson=softmax&trio={FULL.id}&at-layer=2&at-head=1&at-temperature=2")
+    first = measured(page)
+    slider = page.locator("[class*=st-key-learn-softmax-temperature-] [role=slider]")
+    slider.focus()
+    slider.press("ArrowRight")
+    until(page, lambda: numbers(page) != first)
+    settle(page)
+    moved, link = numbers(page), page.url
+    assert re.search(r"at-temperature=2\.51", link)
+    page.close()
+    other = browser.new_page(viewport={"width": 1440, "height": 900})
+    other.goto(link)
+    other.locator(".lesson h2").wait_for(timeout=PATIENCE)
+    assert measured(other) == moved
+    other.close()
+
+
+def test_the_sheet_is_one_printed_page(browser: sync_api.Browser, server: str, spoken: Language) -> None:
+    page = visit(browser, server, f"page=learn&lesson=scores&trio={FULL.id}&lang={spoken}&at-layer=1")
+    shown = measured(page)
+    with page.expect_download() as taken:
+        page.locator(".st-key-learn-sheet button:visible").click()
+    document = taken.value.path().read_text(encoding="utf-8")
+    assert all(number in document for number in shown) and say("learn-scores-do") in document
+    sheet = browser.new_page()
+    sheet.set_content(document)
+    pdf = sheet.pdf(format="A4", prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
+    sheet.close()
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["scores", "output"])
+def test_a_lesson_on_a_phone_is_not_too_wide(browser: sync_api.Browser, server: str, name: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(f"{server}/?page=learn&lesson={name}&trio={FULL.id}&at-open=1")
+    page.locator("[data-testid=stMetricValue]").first.wait_for(timeout=PATIENCE)
+    settle(page)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    page.close()
