@@ -100,7 +100,7 @@ def test_in_its_own_part_of_the_page_the_viewer_is_sent_the_very_same(opened: Ap
     first = state.sent
     assert first == state.scene.to_bytes(view_of(state.told, run_shown), state.serial)
     state.selection = replace(looked(opened), tokens=(9,))
-    assert state.told != state.selection and state.sent_of == (run_shown.record.id, state.serial, state.told)
+    assert state.told != state.selection and state.sent_of[:3] == (run_shown.record.id, state.serial, state.told)
     assert sent(run(opened))[0]["view"]["tokens"] == [9], "a viewer drawn anew goes to where the visitor was"
 
 

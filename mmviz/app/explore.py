@@ -64,7 +64,7 @@ def page(setup: Setup) -> None:
         _begin(now, draft)
     if now.job:
         _wait(now, now.job, st.empty() if now.run is None else corner)
-    if len(outcomes) == len(trios):
+    if len(outcomes) == len(trios) and now.page != "learn":  # there the gallery is folded away
         with corner:
             widgets.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(trios)))
     with st.container():  # what comes below keeps its place, so that the viewer is not made anew

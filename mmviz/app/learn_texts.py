@@ -8,11 +8,14 @@ from mmviz.app.learning_texts import LEARNING
 LEARN: dict[str, str] = {
     "page-learn": "Learn",
     "page-learn-help": "Ten short lessons on attention between picture, words and sound, on live numbers.",
-    "learn-inputs": "Picture, text and sound that the lessons work on",
+    "learn-inputs": "Change the picture, text or sound that the lessons work on",
     "learn-answer": "Your answer",
     "learn-show": "Just show me",
+    "learn-given": "These lessons work on:",
+    "learn-given-answer": "The model answers: {answer}",
+    "learn-task": "Do: {task}",
     "learn-right": "Yes.",
-    "learn-wrong": "Not quite.",
+    "learn-wrong": "Not quite. Rather: “{option}”.",
     "learn-notice": "What to notice",
     "learn-misleads": "Where it misleads",
     "learn-odd": "The link sets {name} to something this run does not have; the usual is shown instead.",
@@ -35,8 +38,8 @@ LEARN: dict[str, str] = {
     "learn-tokens-option-a": "The picture is first described in words",
     "learn-tokens-option-b": "Each becomes a vector of the same width",
     "learn-tokens-option-c": "By their colours and letters",
-    "learn-tokens-because": "An encoder for each modality turns its input into tokens: vectors of one width, in one "
-    "common space.",
+    "learn-tokens-because": "An encoder for each modality (picture, text, sound) turns its input into tokens: "
+    "vectors, lists of numbers, of one length, in one common space.",
     "learn-tokens-of-image": "picture: one token a patch, from a convolutional encoder",
     "learn-tokens-of-text": "words: one token a word piece, from a table of vectors",
     "learn-tokens-of-audio": "sound: one token every 80 ms of log-mel, from a convolutional encoder",
@@ -45,27 +48,29 @@ LEARN: dict[str, str] = {
     "learn-tokens-token-help": "Choose a word, a patch or a moment. Bars: how alike the others are to it.",
     "learn-tokens-near": "How alike each token is to the chosen one",
     "learn-tokens-near-note": "Cosine of their vectors as they enter the first layer: 1 the same direction, 0 "
-    "nothing in common. The chosen token is framed.",
+    "nothing in common, below 0 rather opposite. The chosen token is framed.",
     "learn-tokens-near-axis": "cosine",
     "learn-tokens-count": "Tokens in all",
     "learn-tokens-width": "Numbers in each",
     "learn-tokens-nearest": "“{token}” is nearest to “{other}”",
-    "learn-tokens-notice": "Choose a word that names something in the picture. Patches that show it stand out "
-    "although they came through another encoder: that is what a common space means.",
+    "learn-tokens-notice": "Where the text names a thing of the picture (“Is there a car?”, “a banana and a "
+    "[MASK]”), choose its word: the patches that show the thing stand out, at about 0.25 where the others are near "
+    "0, although they came through another encoder. That is what a common space means. Where the text names "
+    "nothing, choose a patch.",
     "learn-tokens-misleads": "A token also carries where it is and of which kind it is, so tokens of one modality "
     "are alike for that alone. Alike is not yet attended to: that takes queries and keys.",
     "learn-tokens-do": "Choose each word of the text in turn. Write down its nearest token, and whether it is of "
     "another modality.",
     # 2 scores
     "learn-scores-short": "Dot products",
-    "learn-scores-title": "One query against every key, and why by √d_k",
-    "learn-scores-question": "A query is compared with a key by multiplying them number by number and adding up. "
-    "What happens to these sums as vectors get longer?",
+    "learn-scores-title": "One query against every key, and why by √dₖ",
+    "learn-scores-question": "A query (what a token looks for) is compared with a key (what a token offers): "
+    "multiply number by number and add up. What happens to these sums where both have more numbers, dₖ of them?",
     "learn-scores-option-a": "They shrink",
     "learn-scores-option-b": "They stay the same size",
-    "learn-scores-option-c": "They grow, about with √d_k",
-    "learn-scores-because": "A sum of d_k terms that are independent spreads like √d_k (Vaswani et al. 2017, section "
-    "3.2.1); dividing by √d_k keeps the softmax from being decided by the length alone.",
+    "learn-scores-option-c": "They grow",
+    "learn-scores-because": "A sum of dₖ terms that are independent spreads like √dₖ (Vaswani et al. 2017, section "
+    "3.2.1); dividing by √dₖ keeps the softmax from being decided by the length alone.",
     "learn-scores-layer": "Layer",
     "learn-scores-layer-help": "Of the model, in order of execution.",
     "learn-scores-head": "Head",
@@ -74,18 +79,19 @@ LEARN: dict[str, str] = {
     "learn-scores-query-help": "The token whose query is compared with all keys.",
     "learn-scores-key": "Key: worked out in full",
     "learn-scores-key-help": "At first the key with the largest dot product.",
-    "learn-scores-power": "Divide by d_k to the power of",
+    "learn-scores-power": "Divide by dₖ to the power of",
     "learn-scores-power-help": "0.50 is the square root, as in the formula. 0 does not divide at all.",
-    "learn-scores-terms": "q · k = {shown} {rest} (the other {count} together)",
+    "learn-scores-terms": "q · k = {shown} and the other {count} together {rest}",
     "learn-scores-after": "What softmax makes of the divided scores",
     "learn-scores-after-note": "A bar a key, all add up to 1. The key above is framed.",
     "learn-scores-after-axis": "weight",
-    "learn-scores-depth": "d_k, and its root",
+    "learn-scores-depth": "Numbers in a key, dₖ, and its root",
     "learn-scores-spread": "Spread of the scores, before → after",
     "learn-scores-largest": "Largest weight",
-    "learn-scores-effective": "Keys that count, of {of}",
-    "learn-scores-notice": "Move the power to 0: few keys take all the weight. Move it to 1: the weights are almost "
-    "even. Where one key has nearly all, the softmax hardly changes when scores change, and little can be learned.",
+    "learn-scores-effective": "Keys that count, of {of}: exp of the entropy",
+    "learn-scores-notice": "Move the power to 0: one or two keys take nearly all. Move it to 1: more keys count, "
+    "though far from all. Where one key has nearly everything, the softmax hardly changes when scores change, and "
+    "little can be learned.",
     "learn-scores-misleads": "Trained queries and keys are not independent numbers: they can be as large as training "
     "wants. The root sets the scale at the start of training; it does not keep weights soft for ever.",
     "learn-scores-do": "Write down the largest weight at powers 0, 0.5 and 1. At which does one key win almost alone?",
@@ -112,7 +118,7 @@ LEARN: dict[str, str] = {
     "learn-softmax-weights": "Weights of this query",
     "learn-softmax-weights-note": "A bar a key, all add up to 1.",
     "learn-softmax-weights-axis": "weight",
-    "learn-softmax-effective": "Keys that count, of {of}",
+    "learn-softmax-effective": "Keys that count, of {of}: exp of the entropy",
     "learn-softmax-largest": "Largest weight",
     "learn-softmax-share": "Share: {modality}",
     "learn-softmax-notice": "A low temperature sharpens, a high one evens out. A mask does not only take a key away: "
@@ -125,10 +131,10 @@ LEARN: dict[str, str] = {
     "learn-output-short": "Output",
     "learn-output-title": "The weighted sum, worked out in front of you",
     "learn-output-question": "A key has a weight of 0.9. What does the query's token receive from it?",
-    "learn-output-option-a": "0.9 of its key",
-    "learn-output-option-b": "0.9 of its value",
-    "learn-output-option-c": "0.9 of its score",
-    "learn-output-because": "softmax(QK^T/√d_k) V: queries and keys decide how much, values decide what.",
+    "learn-output-option-a": "0.9 of its key, what it is found by",
+    "learn-output-option-b": "0.9 of its value, what it holds",
+    "learn-output-option-c": "0.9 of its score, how well it fits",
+    "learn-output-because": "softmax(QKᵀ/√dₖ) V: queries and keys decide how much, values decide what.",
     "learn-output-difference": "Largest difference to the model, over all layers, heads and tokens",
     "learn-output-below": "Choose layer, head and token in the viewer; every step of their attention is worked out "
     "below it.",
@@ -157,8 +163,8 @@ LEARN: dict[str, str] = {
     "by “{token}”",
     "learn-heads-mean": "mean",
     "learn-heads-card": "Head {head}",
-    "learn-heads-unlike": "Least alike: heads {first} and {second}",
-    "learn-heads-like": "Most alike: heads {first} and {second}",
+    "learn-heads-unlike": "Largest distance: heads {first} and {second}",
+    "learn-heads-like": "Smallest distance: heads {first} and {second}",
     "learn-heads-notice": "The last row is the mean over heads, which many pictures show. Find a head whose row "
     "looks nothing like it.",
     "learn-heads-misleads": "A head that looks at a clear place need not matter for the answer. Debug, Heads "
@@ -177,26 +183,27 @@ LEARN: dict[str, str] = {
     "keys from another. In one list with all modalities, self-attention does both at once.",
     "learn-asks-map": "Layer",
     "learn-asks-map-help": "Mean over the heads of this layer.",
-    "learn-asks-self": "{name}: self-attention, of one list of {count} tokens.",
-    "learn-asks-cross": "{name}: cross-attention, {queries} tokens ask {count} others.",
+    "learn-asks-self": "Layer {name}: self-attention, of one list of {count} tokens.",
+    "learn-asks-cross": "Layer {name}: cross-attention, {queries} tokens ask {count} others.",
     "learn-asks-caption": "Rows ask, columns are asked: share of attention, each row adds up to 1",
-    "learn-asks-crossing": "Attention that crosses modalities",
+    "learn-asks-evenly": "if even",
+    "learn-asks-crossing": "Attention that crosses, of picture, words and sound",
     "learn-asks-even": "The same if attention were even",
     "learn-asks-most": "Most across: {from} asks {to}",
     "learn-asks-notice": "Go through the layers: where does what crosses rise above what even attention would give?",
-    "learn-asks-misleads": "A modality with many tokens gets a large share even from even attention: compare with "
-    "the second number before you say that words look at the picture.",
+    "learn-asks-misleads": "A modality with many tokens gets a large share even from even attention: compare each "
+    "number with the last row before you say that words look at the picture.",
     "learn-asks-do": "Write down what crosses in each layer. Where do the modalities meet?",
     # 7 fusion
     "learn-fusion-short": "Ways to fuse",
     "learn-fusion-title": "Four ways to fuse, on the same trios",
-    "learn-fusion-question": "A question needs picture and sound together: what is left of the spoken thing? Which "
-    "model must fail?",
+    "learn-fusion-question": "A question needs picture and sound together: someone says a word; what stands to the "
+    "left of that thing? Three ways to build a model: which must fail?",
     "learn-fusion-option-a": "One list of all tokens",
     "learn-fusion-option-b": "Pairs that ask each other",
     "learn-fusion-option-c": "Each modality alone, joined at the end",
-    "learn-fusion-because": "Late fusion joins what each modality has found alone. Nobody could tell the picture's "
-    "part which thing to look for.",
+    "learn-fusion-because": "This is late fusion: it joins what each modality has found alone. Nobody could tell the "
+    "picture's part which thing to look for. The lesson compares it with three others.",
     "learn-fusion-kind": "Way to fuse",
     "learn-fusion-kind-help": "All four have the same encoders, the same answer head, and saw the same questions.",
     "learn-fusion-kind-trio-reduced": "trio: one list of all tokens",
@@ -229,9 +236,9 @@ LEARN: dict[str, str] = {
     "learn-fusion-time": "Time of a run, single list = 1",
     "learn-fusion-notice": "Compare the rows that need one modality with those that need two. What attention across "
     "modalities buys is the difference.",
-    "learn-fusion-misleads": "These are small models with a small budget: a longer training or another size may "
-    "change the order of the first three. That late fusion cannot look for what another modality names will not "
-    "change.",
+    "learn-fusion-misleads": "These are small models with a small budget, and often wrong where trio is right: a "
+    "longer training or another size may change the order of the first three. That late fusion cannot look for "
+    "what another modality names will not change.",
     "learn-fusion-do": "Choose each way to fuse in turn. Write down its answer to this trio, and its share of right "
     "answers where picture and sound must meet.",
     # 10 limits
@@ -252,8 +259,9 @@ LEARN: dict[str, str] = {
     "learn-limits-without": "p({answer}), without {modality}",
     "learn-limits-evened": "p({answer}), attention made even",
     "learn-limits-notice": "Look for a modality with much attention and little effect, or the other way round. Then "
-    "read the last number: if the answer survives even attention, it did not depend on where attention went.",
-    "learn-limits-misleads": "The effect has its limits as well: taking away is itself an unusual input, and two "
-    "modalities that say the same can each seem not to be needed.",
+    "read p with attention made even: if the answer stayed likely, it would not depend on where attention goes. "
+    "Attention is rollout here, all layers together, not one head.",
+    "learn-limits-misleads": "The effect (in nats: natural logarithms of probabilities) has its limits as well: "
+    "taking away is itself an unusual input, and two modalities that say the same can each seem not to be needed.",
     "learn-limits-do": "Take each modality away in turn. Does the order of the effects match the order of attention?",
 } | COST | LEARNING  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from mmviz.types import Modality, Token
 
 
 def key_bars(
-    tokens: Sequence[Token], values: NDArray[Any], title: str, note: str, axis: str, called: dict[Modality, str],
-    dark: bool = False, chosen: int | None = None,
+    tokens: Sequence[Token], values: NDArray[Any], axis: str, called: Mapping[Modality, str], dark: bool = False,
+    chosen: int | None = None,
 ) -> go.Figure:  # fmt: skip
     """``values`` ``[token]``, maybe below 0. The colour of a bar is its modality, its height the number; ``called``:
     modalities by name; ``axis``: what is measured, and in what unit; ``chosen``: a token to frame.
@@ -30,14 +30,14 @@ def key_bars(
     for modality, name in called.items():
         at = [k for k, token in enumerate(tokens) if token.modality is modality]
         if at:
-            edge = [2.0 if k == chosen else 0.0 for k in at]
+            edge = [1.5 if k == chosen else 0.0 for k in at]
             figure.add_bar(
                 x=at, y=found[at], name=plain(name), customdata=[plain(labels[k]) for k in at],
                 marker={"color": MODALITY_COLOURS[modality], "line": {"color": colours.text, "width": edge}},
                 hovertemplate="%{customdata}: %{y:.4g}<extra></extra>",
             )  # fmt: skip
     figure.update_layout(
-        layout(title, note, dark, height=260, margin={"l": 56, "r": 8, "b": 52}),
+        layout("", "", dark, height=200, margin={"l": 56, "r": 8, "t": 6, "b": 44}),
         showlegend=True, bargap=0.08, barmode="overlay",
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )  # fmt: skip

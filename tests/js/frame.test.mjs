@@ -36,7 +36,7 @@ const plane = planes.get("0:0");
 const view = { plane: "0:0", tokens: [1], versus: [], direction: "from", style: "heat", scale: "view" };
 const state = { view, hovered: null, previewed: null, pointed: null };
 const frameOf = (changes) => makeFrame(header, planes, new Map(), { ...state, ...changes });
-const say = (code, values) => `${code} ${JSON.stringify(values ?? {})}`;
+const say = (code, values) => (code === "comma" ? ", " : `${code} ${JSON.stringify(values ?? {})}`);
 
 test("rows and columns, groups and differences", () => {
   assert.deepEqual(Array.from(frameOf({}).amounts), [0.1, 0.2, 0.7]);

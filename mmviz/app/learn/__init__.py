@@ -16,8 +16,13 @@ from mmviz.app.state import LESSONS, State
 from mmviz.app.texts import say
 from mmviz.backends import Backend
 from mmviz.explain import Run
+from mmviz.figures.image import data_uri, smaller
+from mmviz.language import joined
 from mmviz.report.sheet import sheet
 from mmviz.types import MmvizError
+
+_SIDE = 160
+"""Pixels along the picture beside a lesson."""
 
 
 @st.fragment
@@ -35,12 +40,14 @@ def learn(run: Run, backend: Callable[[], Backend]) -> None:
         try:
             desk = Desk(lesson, Bench(now, run, run.asked(), backend))
             with left:
+                widgets.note(say("learn-task", task=say(f"learn-{lesson}-do")))
                 COURSE[lesson].draw(desk)
         except MmvizError as refusal:
             with left:
                 widgets.note(str(refusal), "refusal")
             desk = None
         with right:
+            _given(run)
             _beside(now, desk)
     link.note(now, now.selection)
 
@@ -69,9 +76,20 @@ def _question(now: State) -> None:
         if lesson not in now.learnt:
             st.button(say("learn-show"), key="learn-show", on_click=_answer, args=(lesson, key), type="tertiary")
     if chosen is not None:
-        is_right = chosen == COURSE[lesson].right
-        verdict = say("learn-right" if is_right else "learn-wrong")
-        widgets.note(f"{verdict} {say(f'learn-{lesson}-because')}", "remark")
+        right = COURSE[lesson].right
+        option = say(f"learn-{lesson}-option-{right}")
+        verdict = say("learn-right" if chosen == right else "learn-wrong", option=option)
+        widgets.note(joined([verdict, say(f"learn-{lesson}-because")]), "remark")
+
+
+def _given(run: Run) -> None:
+    """What the lessons work on, small: the picture, the text, and what the model answers."""
+    picture, answers = run.sample.image, run.record.answers
+    lines = [say("learn-given"), f"“{run.sample.text}”" if run.sample.text else ""]
+    lines.append(say("learn-given-answer", answer=answers[0].label) if answers else "")
+    words = "".join(f"<div>{html.escape(line)}</div>" for line in lines if line)
+    small = "" if picture is None else f"<img alt='' src='{data_uri(smaller(picture.pixels, _SIDE))}'>"
+    st.html(f"<div class='given'>{small}<div>{words}</div></div>")
 
 
 def _answer(lesson: keep.Lesson, key: str) -> None:

@@ -25,7 +25,7 @@ def asks(desk: Desk) -> None:
     found = record.maps[number]
     queries, keys = record.streams[found.queries], record.streams[found.keys]
     code = "self" if found.queries == found.keys else "cross"
-    words = say(f"learn-asks-{code}", name=found.name, queries=len(queries), count=len(keys))
+    words = say(f"learn-asks-{code}", name=number + 1, queries=len(queries), count=len(keys))
     st.html(f"<div class='note'>{html.escape(words)}</div>")
     matrix = modality_matrix(found.weights.mean(0, dtype=np.float64), queries, keys)
     st.html(_table(matrix))
@@ -58,5 +58,8 @@ def _table(matrix: ModalityMatrix) -> str:
             ground = hex_colour(float(amount), 1.0)
             cells += f"<td style='background:{ground};color:{ink(ground)}'>{amount:.3f}</td>"
         rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}</tr>"
+    total = sum(matrix.counts)
+    shares = "".join(f"<td>{count / total:.3f}</td>" for count in matrix.counts)
+    rows += f"<tr class='sum'><th scope='row'>{html.escape(say('learn-asks-evenly'))}</th>{shares}</tr>"
     caption = html.escape(say("learn-asks-caption"))
     return f"<table class='facts wide'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>"

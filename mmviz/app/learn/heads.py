@@ -16,7 +16,7 @@ from mmviz.analysis.modality import modality_matrix
 from mmviz.app import widgets
 from mmviz.app.debug.effect import chip
 from mmviz.app.learn.desk import Desk
-from mmviz.app.learn.parts import is_long, keys_of
+from mmviz.app.learn.parts import is_long, keys_of, usual_layer
 from mmviz.app.texts import say
 from mmviz.figures.amounts import hex_colour, ink
 from mmviz.figures.image import data_uri, smaller, spotlight
@@ -33,7 +33,7 @@ def heads(desk: Desk) -> None:
         return
     left, right = st.columns([1, 2], gap="small")
     with left:
-        number = desk.choice("layer", range(len(record.maps)), len(record.maps) // 2, lambda k: str(k + 1))
+        number = desk.choice("layer", range(len(record.maps)), usual_layer(desk), lambda k: str(k + 1))
     found = record.maps[number]
     asking = desk.tokens(found.queries)
     with right:

@@ -24,11 +24,11 @@ def output(desk: Desk) -> None:
     difference = desk.bench.measured(("difference",), lambda *_: largest_difference(run.record))
     if difference is None:
         return
-    desk.number("difference", difference, f"{difference:.1e}")
     widgets.note(say("learn-output-below"))
     key = f"learn-output-start-{run.record.id}-{now.visits}"
     start: Selection | None = st.session_state.setdefault(key, _start(run, now.selection))
     now.selection = calculator(run, "learn-calculator", start) or now.selection
+    desk.number("difference", difference, f"{difference:.1e}")
 
 
 def _start(run: Run, seen: Selection | None) -> Selection | None:

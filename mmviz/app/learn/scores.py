@@ -41,7 +41,7 @@ def scores(desk: Desk) -> None:
     bars(desk, keys, weights, "after", key)
     first, second, third, fourth = st.columns(4)
     with first:
-        desk.number("depth", depth, f"{depth}, √ {depth**0.5:.2f}")
+        desk.number("depth", depth, f"{depth}, √{depth} = {depth**0.5:.2f}")
     with second:
         desk.number("spread", float(raw.std()), f"{raw.std():.2f} → {divided.std():.2f}")
     with third:
