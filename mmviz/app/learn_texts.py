@@ -206,7 +206,7 @@ LEARN: dict[str, str] = {
     "picture's part which thing to look for. The lesson compares it with three others.",
     "learn-fusion-kind": "Way to fuse",
     "learn-fusion-kind-help": "All four have the same encoders, the same answer head, and saw the same questions.",
-    "learn-fusion-kind-trio-reduced": "trio: one list of all tokens",
+    "learn-fusion-kind-trio-reduced": "trio-reduced: one list of all tokens",
     "learn-fusion-kind-crossmodal": "crossmodal: pairs ask each other (MulT)",
     "learn-fusion-kind-bottleneck": "bottleneck: four shared tokens (MBT)",
     "learn-fusion-kind-late": "late: joined at the end",

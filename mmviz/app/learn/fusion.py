@@ -48,18 +48,14 @@ def _run(desk: Desk, kind: str) -> AttentionRecord:
 
 def _table(measured: Mapping[str, Any], chosen: str) -> str:
     """Right answers by kind of question, a column for each way to fuse."""
-    heads = "".join(
-        f"<th scope='col'{_framed(kind, chosen)}>{html.escape(kind.removesuffix('-reduced'))}</th>" for kind in KINDS
-    )
+    heads = "".join(f"<th scope='col'{_framed(kind, chosen)}>{html.escape(kind)}</th>" for kind in KINDS)
     rows = ""
     for family in FAMILIES:
         needs = ", ".join(say(f"name-{modality}") for modality in ("text", *NEEDS[family]))
         cells = ""
         for kind in KINDS:
             rate = measured["kinds"][kind]["accuracy"][family]
-            cells += (
-                f"<td{_framed(kind, chosen)}>{rate:.2f}<div class='bar'><i style='width:{rate:.1%}'></i></div></td>"
-            )
+            cells += f"<td{_framed(kind, chosen)}>{rate:.2f}</td>"
         example = html.escape(say(f"learn-fusion-asks-{family}"))
         rows += f"<tr><th scope='row'>{example}</th><td>{html.escape(needs)}</td>{cells}</tr>"
     caption = html.escape(say("learn-fusion-caption", count=measured["count"]))

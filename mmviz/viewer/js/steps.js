@@ -112,8 +112,8 @@ export function isEdited({ temperature, isScaled, blocked, scores: replaced }) {
 
 /**
  * All steps of one head and query, from its vectors alone: `raw` scores, `scaled`, `mask` (null for none), `seen` by
- * the softmax, `top`, `parts`, `sum`, `weights`, `mixed`, the vectors of all heads `joined`, and the `output` (null where
- * the map that joins them is not known). Edits are of this head alone.
+ * the softmax, `top`, `parts`, `sum`, `weights`, `mixed`, the vectors of all heads `joined`, and the `output` (null
+ * where the map that joins them is not known). What is changed is changed in this head alone.
  */
 export function work(steps, head, query, edits = noEdits()) {
   const raw = scores(steps, head, query);
