@@ -41,7 +41,7 @@ def some_input(rows: int = 1, text: int = 5) -> TrioInput:
 
 
 def test_maps_equal_a_softmax_written_independently(trio: Trio) -> None:
-    given: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+    given: list[tuple[torch.Tensor | None, ...]] = []
     handles = [
         block.attention.register_forward_pre_hook(lambda module, args: given.append(args)) for block in trio.blocks
     ]
@@ -50,13 +50,13 @@ def test_maps_equal_a_softmax_written_independently(trio: Trio) -> None:
     heard = seen.everything
     for handle in handles:
         handle.remove()
-    for layer, (one, (x, mask)) in enumerate(zip(heard, given, strict=True)):
+    for layer, (one, (x, mask, context)) in enumerate(zip(heard, given, strict=True)):
         attention = trio.blocks[layer].attention
         query, key = (
             (part(x[0]).double().detach().numpy()).reshape(x.shape[1], 4, 48)
             for part in (attention.query, attention.key)
         )
-        assert mask is None
+        assert x is not None and mask is None and context is None
         scores = np.einsum("qhd,khd->hqk", query, key) / math.sqrt(48)
         exponents = np.exp(scores - scores.max(-1, keepdims=True))
         expected = exponents / exponents.sum(-1, keepdims=True)

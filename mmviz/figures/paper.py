@@ -193,7 +193,8 @@ def _draw_legend(figure: Figure, scale_max: float, values: NDArray[Any]) -> None
         axes.set(xticks=[], yticks=[])
         _quiet(axes)
         _write(figure, left, 0.15, name, size=10, color=LIGHT.muted)
-    _write(figure, _MIDDLE + 0.215, 0.137, f"{tell('unit')}, {range_words(scale_max, values)}", size=12, va="center")
+    printed = tell("unit-range", unit=tell("unit"), range=range_words(scale_max, values))
+    _write(figure, _MIDDLE + 0.215, 0.137, printed, size=12, va="center")
 
 
 def _quiet(axes: Axes) -> None:

@@ -9,6 +9,8 @@ FIGURES: dict[str, str] = {
     "unit": "share of attention",
     "range": "0 to {most}",
     "range-beyond": "0 to {most} and above",
+    "unit-range": "{unit}, {range}",
+    "told": "{place}: {amount}",
     "direction": "Rows ask, columns are asked.",
     "asks": "asks",
     "is-asked": "is asked",
