@@ -27,7 +27,8 @@ DOMAINS = ("mmviz", "learn")
 SAME = {
     "mmviz", "+", "−", "A − B", "A − B {amount}", "A − B, {unit}", "B: {what}", "= {count} × {each}", ", ",
     "log p({answer})", "nats", "softmax(QKᵀ/√d)", "{modality}: {token}", "{title} “{token}”: {amount}",
-    "{word}: {means}", "{unit}, {range}", "{place}: {amount}", "{origin}. {changed}", "{answer} {probability:.1%}", "Softmax",
+    "{word}: {means}", "{unit}, {range}", "{place}: {amount}", "{origin}. {changed}",
+    "{answer} {probability:.1%}", "Softmax",
     "exp", "k", "q", "s", "x", "q × k", "k = W_k x + b_k", "q = W_q x + b_q", "v = W_v x + b_v",
     "q = W_q x + b_q     k = W_k x + b_k     v = W_v x + b_v", "“{token}”: {score}", "“{token}”: {terms} + … = {score}",
     "“{token}”: {score} × {scale} + {mask} = {seen}",

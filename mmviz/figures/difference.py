@@ -98,7 +98,7 @@ def signed_strip_html(
     """`mmviz.figures.strip.strip_html` of signed ``values`` ``[token]``; hatched where a value is NaN."""
     titles = places(tokens)
     cells = "".join(
-        f"<i data-token='{k}' title='{html.escape(f'{titles[k]}: {_told(values[k])}')}' "
+        f"<i data-token='{k}' title='{html.escape(tell('told', place=titles[k], amount=_told(values[k])))}' "
         f"style='flex:1;background:{_ground(values[k], largest, dark)}'></i>"
         for k, token in enumerate(tokens)
         if token.modality is modality and token.where is not None
@@ -150,7 +150,8 @@ def _words_html(
         other = f"<span class='other'>B: {html.escape(others[k])}</span>" if k in others else ""
         found.append(
             f"<span class='chip{' chosen' if k in chosen else ''}' data-token='{k}' "
-            f"title='{html.escape(f'{titles[k]}: {told}')}'><span class='word' style='{style}'>{html.escape(word)}"
+            f"title='{html.escape(tell('told', place=titles[k], amount=told))}'>"
+            f"<span class='word' style='{style}'>{html.escape(word)}"
             f"</span>{other}<span class='number'>{number}</span></span>"
         )
     return f"<div class='compare-words'>{''.join(found)}</div>" if found else ""

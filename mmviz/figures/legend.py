@@ -14,7 +14,8 @@ def amount_legend_html(scale_max: float, dark: bool, unit: str = "", open_end: b
     attention); ``open_end``: what lies above has the last colour."""
     colours = theme(dark)
     most, unit = html.escape(short(scale_max)), html.escape(unit or tell("unit"))
-    name = f"{unit}, {html.escape(tell('range-beyond' if open_end else 'range', most=short(scale_max)))}"
+    range = html.escape(tell("range-beyond" if open_end else "range", most=short(scale_max)))
+    name = tell("unit-range", unit=unit, range=range)
     return (
         f"<div role='img' aria-label='{name}' "
         f"style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;color:{colours.text};"

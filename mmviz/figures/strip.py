@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmviz.figures.amounts import checked, exact, hex_colour
 from mmviz.figures.places import places
+from mmviz.figures.texts import tell
 from mmviz.types import Modality, Token
 
 
@@ -21,7 +22,8 @@ def strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
     values = checked(tokens, amounts, scale_max)
     titles = places(tokens)
     cells = "".join(
-        f"<i data-token='{index}' title='{html.escape(f'{titles[index]}: {exact(values[index])}')}' "
+        f"<i data-token='{index}' "
+        f"title='{html.escape(tell('told', place=titles[index], amount=exact(values[index])))}' "
         f"style='flex:1;background:{hex_colour(values[index], scale_max)}'></i>"
         for index, token in enumerate(tokens)
         if token.modality is modality and token.where is not None
