@@ -20,7 +20,7 @@ from mmviz.trios import load_gallery  # noqa: E402
 pytestmark = pytest.mark.slow
 
 FULL = next(trio for trio in load_gallery() if trio.image and trio.audio)
-MOVED = {"tokens": "token", "scores": "key", "softmax": "layer", "heads": "layer", "asks": "map", "fusion": "kind",
+MOVED = {"tokens": "token", "scores": "layer", "softmax": "layer", "heads": "layer", "asks": "map", "fusion": "kind",
          "limits": "gone"}  # fmt: skip
 """What is moved in a lesson, where it is a box to choose from."""
 
