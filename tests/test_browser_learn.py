@@ -96,7 +96,7 @@ def test_a_lesson_fits_on_one_screen(browser: sync_api.Browser, server: str) -> 
 def test_a_link_opens_a_lesson_where_it_was_left(browser: sync_api.Browser, server: str) -> None:
     page = visit(browser, server, f"page=learn&lesson=softmax&trio={FULL.id}&at-layer=2&at-head=1&at-temperature=2")
     first = measured(page)
-    slider = page.locator("[class*=st-key-learn-softmax-temperature-] [role=slider]")
+    slider = page.locator("[class*=st-key-learn-softmax-temperature-] :is([role=slider], input[type=range])").first
     slider.focus()
     slider.press("ArrowRight")
     until(page, lambda: numbers(page) != first)
