@@ -191,7 +191,11 @@ def test_serve_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
             server.terminate()
         assert server.wait(30) in (0, -15)
         said = server.stdout.read() if server.stdout else ""
-    assert "Serving trio, trio-reduced, crossmodal, bottleneck, late, toy on" in said and TOKEN not in said and "left both" not in said
+    assert (
+        "Serving trio, trio-reduced, crossmodal, bottleneck, late, toy on" in said
+        and TOKEN not in said
+        and "left both" not in said
+    )
 
 
 def test_the_page_refuses_other_hosts_and_origins() -> None:

@@ -188,7 +188,10 @@ def test_a_question_comes_before_the_lesson() -> None:
     assert not page.metric and say("learn-notice") not in markup(page)
     page.button_group(key="learn-answer-scores").set_value("b")
     ready(run(page))
-    assert any(say("learn-wrong", option=say("learn-scores-option-c")) in note and say("learn-scores-because") in note for note in notes(page, "remark"))
+    assert any(
+        say("learn-wrong", option=say("learn-scores-option-c")) in note and say("learn-scores-because") in note
+        for note in notes(page, "remark")
+    )
     assert page.metric and say("learn-notice") in markup(page)
     page.button_group(key="learn-answer-scores").set_value(COURSE["scores"].right)
     run(page)
