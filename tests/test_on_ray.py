@@ -17,6 +17,7 @@ from mmviz.backends import on_ray
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.server import Limits
+from mmviz.models import CATALOGUE
 from mmviz.types import InputError, MmvizError, Request, Rows, Sample
 
 pytestmark = [
@@ -55,7 +56,7 @@ def test_records_are_those_of_one_machine(remote: RemoteBackend) -> None:
     there, here = remote.run([request])[0], LocalBackend("cpu").run([request])[0]
     assert there.answers == here.answers and there.streams == here.streams
     assert np.array_equal(there.maps[0].weights, here.maps[0].weights)
-    assert {card.id for card in remote.models()} == {"trio", "toy", SPEC}
+    assert {card.id for card in remote.models()} == {*CATALOGUE, SPEC}
 
 
 def test_a_bad_request_in_a_batch_does_no_harm_to_the_others(remote: RemoteBackend) -> None:
