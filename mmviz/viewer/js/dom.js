@@ -31,6 +31,13 @@ export function fitCanvas(canvas, width, height) {
   return context;
 }
 
+/** A button that is called, explained and found by `code`: `act()` when it is pressed. */
+export function makeButton(say, code, act) {
+  const button = make("button", { type: "button", text: say(code), title: say(code + "-help"), "data-part": code });
+  button.addEventListener("click", act);
+  return button;
+}
+
 /** A group of buttons of which one is pressed: `choose(value)` when another one is wanted. */
 export function makeSwitch(label, options, choose) {
   const group = make("div", { class: "switch", role: "group", "aria-label": label });

@@ -1,6 +1,6 @@
 // What a reader may change in the calculator: temperature, scale, masks and scores.
 import { MODALITIES } from "./attend.js";
-import { make, setText } from "./dom.js";
+import { make, makeButton, setText } from "./dom.js";
 import { isRoot, noEdits, plain } from "./steps.js";
 
 const COLDEST = 0.1; // temperatures of the slider, which is logarithmic
@@ -53,11 +53,7 @@ export class Edits {
 
   build() {
     const { say } = this.viewer;
-    const button = (code, act) => {
-      const found = make("button", { type: "button", text: say(code), title: say(code + "-help"), "data-part": code });
-      found.addEventListener("click", act);
-      return found;
-    };
+    const button = (code, act) => makeButton(say, code, act);
     const by = (change) => () => this.set(this.now.worked.raw[this.now.key] + change);
     this.block = button("calc-mask-key", () => this.toggle([this.now.key]));
     this.again = button("calc-reset", () => {

@@ -3,7 +3,7 @@ import { lut, short, three } from "./codes.js";
 import { AMOUNTS, MODALITY_COLOURS, step } from "./colours.js";
 import { largestOfPlane, weight } from "./attend.js";
 import { CLOSEST, pointAtCells } from "./cells.js";
-import { fitCanvas, make, setText } from "./dom.js";
+import { fitCanvas, make, makeButton, setText } from "./dom.js";
 import { windowName } from "./long.js";
 
 const BAND = 8; // CSS pixels
@@ -28,11 +28,7 @@ export class MatrixPanel {
 
   build() {
     const { say } = this.viewer;
-    const button = (code, act) => {
-      const found = make("button", { type: "button", text: say(code), title: say(code + "-help"), "data-part": code });
-      found.addEventListener("click", act);
-      return found;
-    };
+    const button = (code, act) => makeButton(say, code, act);
     const zoom = make(
       "div",
       { class: "switch", role: "group", "aria-label": say("zoom") },
