@@ -15,15 +15,17 @@ from torch import Tensor
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.models.bundled import Bundled
-from mmviz.models.fused import FROZEN, REDUCED, Kind, made
+from mmviz.models.cards import COMPARED, REDUCED
+from mmviz.models.fused import FROZEN, Kind, made
 from mmviz.models.fusions import KINDS, SHARED, STREAMS, Fused, attends, pairs
 from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioConfig
+from mmviz.training import command
 from mmviz.training.art import concepts
 from mmviz.training.compare import ALL, _best, meets, table
 from mmviz.training.data import Encoder, Recipe, Stream, model_input
 from mmviz.training.encoded import batches, encode, open_or_encode
 from mmviz.training.evaluate import Score
-from mmviz.training.fusions import COMPARED, Fusing, budget, ship
+from mmviz.training.fusions import Fusing, budget, ship
 from mmviz.training.train import Session, learn
 from mmviz.training.trios import World
 from mmviz.training.words import build_tokenizer
@@ -267,6 +269,10 @@ def test_the_table_is_what_was_measured() -> None:
     assert "| parameters of the fusion, millions | | – | 1.5 |" in lines
     assert "| **where modalities must meet** | | **0.50** | **0.50** |" in lines
     assert "| pointing, sound (chance 0.20) | | 0.70 | 0.70 |" in lines
+
+
+def test_the_command_offers_the_kinds_that_there_are() -> None:
+    assert command.KINDS == COMPARED
 
 
 def test_made_shares_what_is_frozen() -> None:

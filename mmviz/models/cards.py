@@ -9,11 +9,27 @@ from typing import Any
 from mmviz.assets_path import assets_dir
 from mmviz.types import Card
 
+REDUCED = "trio-reduced"
+"""The single stream of `trio`, with the sizes and the budget of the other kinds."""
+COMPARED = (REDUCED, "crossmodal", "bottleneck", "late")
+"""The kinds of fusion that are compared, by id; their weights are ``assets/fusions/ID.safetensors``."""
+
 
 def fusions_card() -> dict[str, Any]:
     """What is known of the compared kinds of fusion: ``kinds`` by id, and ``measured`` by `compare`."""
     found: dict[str, Any] = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
     return found
+
+
+def kind_card(kind: str, weights: bytes | None = None) -> Card:
+    """The card of one of the `COMPARED` with ``weights`` (safetensors bytes; None: those that travel in the assets) on
+    the encoders of `trio`."""
+    trio, described = trio_card(), fusions_card()["kinds"][kind]
+    data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
+    return Card(
+        id=kind, title=kind, about=described["about"], trained=True, answers=trio.answers,
+        weights_digest=hashlib.sha256(data + trio.weights_digest.encode()).hexdigest(), details=described,
+    )  # fmt: skip
 
 
 def trio_card(weights: bytes | None = None) -> Card:

@@ -3,7 +3,6 @@ own for what comes after."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,13 +14,11 @@ from torch import Tensor, nn
 from mmviz.assets_path import assets_dir
 from mmviz.models import Listen, Prepared
 from mmviz.models.bundled import STREAM, Bundled
-from mmviz.models.cards import fusions_card
+from mmviz.models.cards import REDUCED, kind_card
 from mmviz.models.fusions import ALIKE, EXPANSION, LAYERS, SHARED, STREAMS, Fused, attends
 from mmviz.models.trio import Trio, TrioInput
-from mmviz.types import Card, MmvizError, Modality, Sample, Token, as_tokens
+from mmviz.types import MmvizError, Modality, Sample, Token, as_tokens
 
-REDUCED = "trio-reduced"
-"""The single stream of `trio`, with the sizes and the budget of the other kinds."""
 FROZEN = ("image_encoder", "audio_encoder", "words")
 """What every kind has from `trio`, and does not learn."""
 
@@ -33,8 +30,7 @@ class Kind:
     def __init__(self, device: str, kind: str, weights: bytes | None = None):
         self.kind, self.device = kind, device
         self._reader = Bundled(device)
-        folder = assets_dir() / "fusions"
-        data = weights if weights is not None else (folder / f"{kind}.safetensors").read_bytes()
+        data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
         module, _ = made(kind, self._reader.module)
         try:
             state = {name: tensor.float() for name, tensor in load(data).items()}
@@ -44,12 +40,7 @@ class Kind:
         if unknown or any(not any(f"{part}." in name for part in FROZEN) for name in missing):
             raise MmvizError("weights-unreadable", name=f"{kind}.safetensors")
         self.module: nn.Module = module.to(device).eval()
-        described = fusions_card()["kinds"][kind]
-        digest = hashlib.sha256(data + self._reader.card.weights_digest.encode()).hexdigest()
-        self.card = Card(
-            id=kind, title=kind, about=described["about"], trained=True, answers=self._reader.card.answers,
-            weights_digest=digest, details=described,
-        )  # fmt: skip
+        self.card = kind_card(kind, data)
         heard = (
             attends(kind)
             if isinstance(module, Fused)

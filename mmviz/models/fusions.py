@@ -18,9 +18,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from mmviz.models.cards import COMPARED
 from mmviz.models.trio import FRAMES, PATCHES, Attention, Block, Trio, TrioConfig, TrioInput, TrioOutput, blocked_keys
 
-KINDS = ("crossmodal", "bottleneck", "late")
+KINDS = COMPARED[1:]
 STREAMS = ("text", "image", "audio")
 """In the order in which `trio` has them."""
 _IN_TURN = ("image", "text", "audio")

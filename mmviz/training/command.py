@@ -12,6 +12,7 @@ from mmviz.texts import sentence
 from mmviz.types import MmvizError
 
 KINDS = ("trio-reduced", "crossmodal", "bottleneck", "late")
+"""Those of `mmviz.models.cards.COMPARED`, which the command line, before it knows what is wanted, does not load."""
 MODELS = ("trio", *KINDS, "conv-attention")
 _OF_TRIO = ("stage", "scenes", "rate", "weights", "device")
 
@@ -90,7 +91,7 @@ def _kind(options: argparse.Namespace) -> int:
             shown.n = done + of  # as many scenes were made before
             shown.set_postfix(losses)
 
-        def make(done: int, of: int, losses: dict[str, float]) -> None:
+        def make(done: int, of: int) -> None:
             shown.n = done
             shown.refresh()
 

@@ -7,7 +7,7 @@ trios of another seed, mean over its heads, for picture and sound each.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Backend
+from mmviz.models.cards import COMPARED
 from mmviz.models.wordings import FAMILIES, NEEDS, slots
 from mmviz.training.evaluate import Case, Score, cases, pointed
-from mmviz.training.fusions import COMPARED
-from mmviz.training.tables import CHOOSING_SEED, SEED, Tick, machine, worlds
+from mmviz.training.tables import CHOOSING_SEED, SEED, Tick, fewer, machine, worlds
 from mmviz.training.trios import World
 from mmviz.types import AttentionRecord, Modality, Request
 
@@ -41,9 +41,9 @@ def compare(backend: Backend, count: int, tick: Tick) -> dict[str, Any]:
             tick("answers")
         for kind in ALL:
             right[kind][family] = hits[kind] / count
-    fewer = max(20, count // 4)
-    best = _best(_points(backend, world, CHOOSING_SEED, fewer, tick))
-    found = _points(backend, world, SEED, fewer, tick)
+    few = fewer(count)
+    best = _best(_points(backend, world, CHOOSING_SEED, few, tick))
+    found = _points(backend, world, SEED, few, tick)
     times = _milliseconds(backend, world)
     cards = {card.id: card for card in backend.models()}
     kinds = {
@@ -64,7 +64,7 @@ def compare(backend: Backend, count: int, tick: Tick) -> dict[str, Any]:
     return {
         "seed": SEED,
         "count": count,
-        "pointing count": fewer,
+        "pointing count": few,
         "machine": machine(),
         "kinds": kinds,
         "chance": chance,
@@ -123,7 +123,7 @@ def _milliseconds(backend: Backend, world: World) -> dict[str, float]:
     return {kind: median(found[2:]) for kind, found in times.items()}
 
 
-def _mean(right: Mapping[str, float], is_meant: Any) -> float:
+def _mean(right: Mapping[str, float], is_meant: Callable[[str], bool]) -> float:
     return float(np.mean([rate for family, rate in right.items() if is_meant(family)]))
 
 
@@ -156,4 +156,4 @@ def table(found: Mapping[str, Any]) -> str:
 
 def trials(count: int) -> int:
     """How many trios will be run, for a progress bar."""
-    return len(FAMILIES) * (count + 2 * max(20, count // 4))
+    return len(FAMILIES) * (count + 2 * fewer(count))

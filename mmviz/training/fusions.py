@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.bundled import Bundled
-from mmviz.models.fused import FROZEN, REDUCED, made
-from mmviz.models.fusions import KINDS, copying
+from mmviz.models.cards import COMPARED, REDUCED
+from mmviz.models.fused import FROZEN, made
+from mmviz.models.fusions import copying
 from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioInput
 from mmviz.training.art import concepts
 from mmviz.training.data import Batch, Encoder
@@ -30,7 +31,6 @@ from mmviz.training.train import Plan, Progress, Session, learn, plan, scenes_se
 from mmviz.training.trios import World
 from mmviz.training.words import build_tokenizer
 
-COMPARED = (REDUCED, *KINDS)
 SCENES, SCENES_A_STEP, RATE = 12_000, 4, 1e-3
 """The budget of every kind: scenes, with four questions each; scenes a step; the highest learning rate."""
 _POOL_SEED = 7_000
@@ -86,7 +86,7 @@ def budget(scenes: int = SCENES) -> Plan:
 
 def train_kind(
     kind: str, world: World, run: Path, seed: int, device: str, scenes: int = SCENES,
-    progress: Progress = lambda done, of, losses: None, encoding: Progress = lambda done, of, losses: None,
+    progress: Progress = lambda done, of, losses: None, encoding: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:  # fmt: skip
     """Train one kind in the folder ``run``, whose training is resumed (see `mmviz.training.train.train`).
 
@@ -99,7 +99,7 @@ def train_kind(
     encoder = Encoder(build_tokenizer(concepts()), concepts())
 
     def make() -> Batch:
-        return encode(world, encoder, model, stage.recipe, scenes, _POOL_SEED, lambda done, of: encoding(done, of, {}))
+        return encode(world, encoder, model, stage.recipe, scenes, _POOL_SEED, encoding)
 
     pool = open_or_encode(run.parent / f"encoded-{scenes}.safetensors", make)
     session = Session(stage, run, seed, device, None, lambda: Fusing(kind))

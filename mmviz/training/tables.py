@@ -57,7 +57,7 @@ def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> d
     table = pointing(backend, model, places["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
     best = max((w for w in table if w.startswith("head")), key=lambda w: min(_both(table[w])))
     table |= pointing(
-        backend, model, places["unseen scenes"], SEED, _fewer(count), is_dear=True, tick=lambda: tick("dear ways")
+        backend, model, places["unseen scenes"], SEED, fewer(count), is_dear=True, tick=lambda: tick("dear ways")
     )
     means = [w for w in table if w.startswith("mean")]
     shown = list(dict.fromkeys([way, *means, best, "rollout", "relevance", *DEAR]))
@@ -65,7 +65,7 @@ def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> d
     result["energy"] = {"audio": table["energy"].total("audio").rate}
     shuffled = (Randomise(SHUFFLES[0]),)
     control = pointing(
-        backend, model, places["unseen scenes"], SEED, _fewer(count), [Way.parse(way)], shuffled,
+        backend, model, places["unseen scenes"], SEED, fewer(count), [Way.parse(way)], shuffled,
         tick=lambda: tick("shuffled weights"),
     )  # fmt: skip
     scores = effects(backend, model, places["unseen scenes"], SEED, count, tick=lambda: tick("effect"))
@@ -75,7 +75,7 @@ def measure(backend: Backend, model: str, way: str, count: int, tick: Tick) -> d
     return result
 
 
-def _fewer(count: int) -> int:
+def fewer(count: int) -> int:
     """So many trios a family for what takes long."""
     return max(20, count // 4)
 
@@ -178,4 +178,4 @@ def trials(count: int, choose: bool) -> int:
     if choose:
         return count * len(FAMILIES)
     alone = sum(len(needed) == 1 for needed in NEEDS.values())
-    return (count * 4 + 2 * _fewer(count)) * len(FAMILIES) + count * alone
+    return (count * 4 + 2 * fewer(count)) * len(FAMILIES) + count * alone

@@ -28,6 +28,7 @@ from mmviz.capture.norms import norms
 from mmviz.capture.probe import finding
 from mmviz.capture.steps import steps
 from mmviz.models import CATALOGUE, Model, Prepared, load_model
+from mmviz.models.cards import COMPARED, kind_card
 from mmviz.models.yours import load
 from mmviz.types import (
     Answer,
@@ -77,7 +78,7 @@ class LocalBackend:
 
     def models(self) -> tuple[Card, ...]:
         """Cards of the models that can be run here, each with the id under which it is requested."""
-        return tuple(replace(self._model(name).card, id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
+        return tuple(replace(self._card(name), id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
 
     def run(
         self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
@@ -140,6 +141,10 @@ class LocalBackend:
         self._cpu = self._cpu or LocalBackend("cpu")
         found = self._cpu.run([request], stop=stop)
         return _noted(found[0], "memory-cpu") if found else None
+
+    def _card(self, name: str) -> Card:
+        """The card of a model; for those of the comparison, which few will run, it is not loaded."""
+        return kind_card(name) if name in COMPARED and name not in self._models else self._model(name).card
 
     def _model(self, name: str) -> Model:
         if name not in self._models:
