@@ -26,7 +26,7 @@ from app_page import (
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.select import Way
-from mmviz.app import link, state
+from mmviz.app import link, state, visitor
 from mmviz.app.selection import Selection
 from mmviz.app.texts import say
 
@@ -41,7 +41,7 @@ def seen(page: AppTest) -> tuple[object, ...]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address counts as soon as it is there: no browser has to take it over."""
-    monkeypatch.setattr(link, "_SETTLED", 0.0)
+    monkeypatch.setattr(visitor, "SETTLED", 0.0)
 
 
 def remark(page: AppTest) -> str:

@@ -25,9 +25,6 @@ from mmviz.app.texts import Said
 from mmviz.explain import Run
 from mmviz.trios import Trio
 
-_SETTLED = 1.5
-"""Seconds after which a browser must have taken over the address: before, it may still tell the old one."""
-
 _CHOICES = {"direction": Direction, "way": Method, "style": Style, "scale": Scale}
 _NAMES = ("query", "versus", "direction", "way", "layer", "head", "style", "scale")
 _AT = "at-"
@@ -43,7 +40,7 @@ def read() -> dict[str, str]:
 def follow(now: State, trios: Sequence[Trio]) -> None:
     """Go where the address leads: at the first visit, and when the visitor went back or forth in the history."""
     address = read()
-    if address == now.address or (now.address is not None and time.monotonic() - now.addressed < _SETTLED):
+    if address == now.address or (now.address is not None and time.monotonic() - now.addressed < visitor.SETTLED):
         return
     named = address.get("trio")
     found = next((trio for trio in trios if trio.id == named), None)
