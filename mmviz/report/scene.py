@@ -89,7 +89,7 @@ class Scene:
         taken = steps_room(next(iter(steps.values()), {}))
         for plane in self._fitting(header, wanted, taken):
             sections |= self._plane(plane)
-        left = LIMIT - len(encode(header, sections))
+        left = LIMIT - len(encode(header, sections)) if steps else 0
         for number, part in enumerate(steps.values()):
             left -= steps_room(part)
             if number == 0 or left >= 0:
