@@ -230,7 +230,7 @@ def test_an_odd_link_is_said_and_does_no_harm(name: str, value: str) -> None:
 
 def test_the_sheet_has_what_the_lesson_shows() -> None:
     from mmviz.app.learn import _sheet
-    from mmviz.app.learn.desk import Desk, Number
+    from mmviz.app.learn.desk import Desk
 
     made = run_sample(FULL.sample(), backend=LocalBackend("cpu"))
 
@@ -240,13 +240,13 @@ def test_the_sheet_has_what_the_lesson_shows() -> None:
         class now:
             selection = None
 
-    desk = Desk("scores", Bench(), [Number("Largest <weight>", "0.332", 0.332)])  # type: ignore[arg-type]
+    desk = Desk("scores", Bench(), [("Largest <weight>", "0.332")])  # type: ignore[arg-type]
     import mmviz.app.link as link
 
     original = link.address
     link.address = lambda state: "http://host/?page=learn"  # type: ignore[assignment]
     try:
-        page = _sheet(desk).decode()
+        page = _sheet(desk)().decode()
     finally:
         link.address = original
     assert "Largest &lt;weight&gt;" in page and "0.332" in page and "http://host/?page=learn" in page

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from mmviz.figures.image import data_uri, smaller
-from mmviz.language import current
+from mmviz.language import Language
 from mmviz.types import Sample
 
 _LINES = 5
@@ -51,15 +51,21 @@ footer {{ color: #555; font-size: 9pt; margin-top: 4mm; overflow-wrap: anywhere;
 
 
 def sheet(
-    words: Mapping[str, str], options: Sequence[str], numbers: Sequence[tuple[str, str]], sample: Sample, link: str
+    words: Mapping[str, str],
+    options: Sequence[str],
+    numbers: Sequence[tuple[str, str]],
+    sample: Sample,
+    link: str,
+    language: Language,
 ) -> bytes:
     """The sheet of a lesson. ``words`` by code: ``title``, ``question``, ``do``, ``notice``, ``misleads``, ``run``, and
     the headings ``before``, ``do_title``, ``numbers_title``, ``notice_title``, ``misleads_title``, ``notes_title``;
-    ``options`` to choose from; ``numbers``: what each is, and how it is written; ``link``: where the lesson opens."""
+    ``options`` to choose from; ``numbers``: what each is, and how it is written; ``link``: where the lesson opens;
+    ``language``: of the words."""
     picture = "" if sample.image is None else f'<img alt="" src="{data_uri(smaller(sample.image.pixels))}">'
     rows = "".join(f"<tr><td>{html.escape(label)}</td><td>{html.escape(value)}</td></tr>" for label, value in numbers)
     page = _PAGE.format(
-        language=current(), picture=picture, numbers=rows, lines="<div class='line'></div>" * _LINES,
+        language=language, picture=picture, numbers=rows, lines="<div class='line'></div>" * _LINES,
         options="<ol type='a'>" + "".join(f"<li>{html.escape(one)}</li>" for one in options) + "</ol>",
         link=html.escape(link), **{code: html.escape(text) for code, text in words.items()},
     )  # fmt: skip

@@ -17,7 +17,7 @@ from mmviz.app.texts import say
 from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.figures.image import data_uri, smaller
-from mmviz.language import joined
+from mmviz.language import current, joined
 from mmviz.report.sheet import sheet
 from mmviz.types import MmvizError
 
@@ -71,10 +71,10 @@ def _question(now: State) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="learn-answers", gap="small"):
         chosen = st.pills(
             say("learn-answer"), OPTIONS, format_func=lambda k: say(f"learn-{lesson}-option-{k}"), key=key,
-            label_visibility="collapsed", on_change=_answer, args=(lesson, key),
+            label_visibility="collapsed", on_change=_answer, args=(lesson,),
         )  # fmt: skip
         if lesson not in now.learnt:
-            st.button(say("learn-show"), key="learn-show", on_click=_answer, args=(lesson, key), type="tertiary")
+            st.button(say("learn-show"), key="learn-show", on_click=_answer, args=(lesson,), type="tertiary")
     if chosen is not None:
         right = COURSE[lesson].right
         option = say(f"learn-{lesson}-option-{right}")
@@ -92,7 +92,7 @@ def _given(run: Run) -> None:
     st.html(f"<div class='given'>{small}<div>{words}</div></div>")
 
 
-def _answer(lesson: keep.Lesson, key: str) -> None:
+def _answer(lesson: keep.Lesson) -> None:
     keep.state().learnt.add(lesson)
 
 
@@ -122,7 +122,8 @@ def _beside(now: State, desk: Desk | None) -> None:
                 )  # fmt: skip
 
 
-def _sheet(desk: Desk) -> bytes:
+def _sheet(desk: Desk) -> Callable[[], bytes]:
+    """What makes the sheet, once it is asked for, of what the lesson shows now."""
     lesson, record, sample = desk.lesson, desk.run.record, desk.run.sample
     words = {code: say(f"learn-{lesson}-{code}") for code in ("title", "question", "do", "notice", "misleads")}
     headings = {"before": "sheet-before", "do_title": "sheet-do", "numbers_title": "sheet-numbers",
@@ -133,5 +134,5 @@ def _sheet(desk: Desk) -> bytes:
         text=sample.text or "", answer=record.answers[0].label if record.answers else "",
     )  # fmt: skip
     options = [say(f"learn-{lesson}-option-{k}") for k in OPTIONS]
-    numbers = [(one.label, one.written) for one in desk.numbers]
-    return sheet(words, options, numbers, sample, link.address(desk.bench.now))
+    address, language = link.address(desk.bench.now), current()
+    return lambda: sheet(words, options, desk.numbers, sample, address, language)

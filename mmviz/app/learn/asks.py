@@ -8,11 +8,11 @@ import numpy as np
 import streamlit as st
 
 from mmviz.analysis.modality import ModalityMatrix, crossing, modality_matrix
+from mmviz.app import widgets
 from mmviz.app.debug.effect import chip
 from mmviz.app.learn.desk import Desk
-from mmviz.app.learn.parts import is_long
+from mmviz.app.learn.parts import is_long, share_cells
 from mmviz.app.texts import say
-from mmviz.figures.amounts import hex_colour, ink
 from mmviz.types import Modality
 
 
@@ -25,16 +25,15 @@ def asks(desk: Desk) -> None:
     found = record.maps[number]
     queries, keys = record.streams[found.queries], record.streams[found.keys]
     code = "self" if found.queries == found.keys else "cross"
-    words = say(f"learn-asks-{code}", name=number + 1, queries=len(queries), count=len(keys))
-    st.html(f"<div class='note'>{html.escape(words)}</div>")
+    widgets.note(say(f"learn-asks-{code}", name=number + 1, queries=len(queries), count=len(keys)))
     matrix = modality_matrix(found.weights.mean(0, dtype=np.float64), queries, keys)
     st.html(_table(matrix))
     share, even = crossing(matrix)
     first, second, third = st.columns(3)
     with first:
-        desk.number("crossing", share, f"{share:.3f}")
+        desk.number("crossing", f"{share:.3f}")
     with second:
-        desk.number("even", even, f"{even:.3f}")
+        desk.number("even", f"{even:.3f}")
     across = [
         (float(matrix.sums[row, column]), asking, asked)
         for row, asking in enumerate(matrix.queries)
@@ -45,7 +44,7 @@ def asks(desk: Desk) -> None:
         most, asking, asked = max(across)
         with third:
             names = {"from": say(f"name-{asking}"), "to": say(f"name-{asked}")}
-            desk.number("most", most, f"{most:.3f}", **names)
+            desk.number("most", f"{most:.3f}", **names)
 
 
 def _table(matrix: ModalityMatrix) -> str:
@@ -53,11 +52,7 @@ def _table(matrix: ModalityMatrix) -> str:
     heads = "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in matrix.keys)
     rows = ""
     for modality, sums in zip(matrix.queries, matrix.sums, strict=True):
-        cells = ""
-        for amount in sums:
-            ground = hex_colour(float(amount), 1.0)
-            cells += f"<td style='background:{ground};color:{ink(ground)}'>{amount:.3f}</td>"
-        rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}</tr>"
+        rows += f"<tr><th scope='row'>{chip(modality)}</th>{share_cells(sums)}</tr>"
     total = sum(matrix.counts)
     shares = "".join(f"<td>{count / total:.3f}</td>" for count in matrix.counts)
     rows += f"<tr class='sum'><th scope='row'>{html.escape(say('learn-asks-evenly'))}</th>{shares}</tr>"

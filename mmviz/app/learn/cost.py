@@ -46,13 +46,13 @@ def cost(desk: Desk) -> None:
     first, *others = st.columns(4)
     with first:
         every = map_bytes(tokens)
-        desk.number("maps", every, written(every, "B"), maps=LAYERS * HEADS)
+        desk.number("maps", written(every, "B"), maps=LAYERS * HEADS)
     costs = desk.bench.measured(("cost",), _measured)
     if costs is not None:
         for place, (code, value, unit) in zip(others, _here(costs, tokens), strict=True):
             with place:
                 how = say("learn-cost-measured" if tokens in costs.tokens else "learn-cost-estimated")
-                desk.number(code, value, written(value, unit) if math.isfinite(value) else "–", how=how)
+                desk.number(code, written(value, unit) if math.isfinite(value) else "–", how=how)
         _figures(costs, tokens)
         _measurements(desk, costs)
 
@@ -124,14 +124,14 @@ def _measurements(desk: Desk, costs: Costs) -> None:
             times = last.seconds[way] / half.seconds[way]
             with place:
                 desk.number(
-                    f"double-{way}", times, f"× {times:.1f}", half=f"{half.tokens:,}", tokens=f"{last.tokens:,}"
+                    f"double-{way}", f"× {times:.1f}", half=f"{half.tokens:,}", tokens=f"{last.tokens:,}"
                 )  # fmt: skip
     with places[2]:
         view, full = (written(last.bytes[way], "B") for way in (WAYS[2], WAYS[0]))
-        desk.number("view", last.bytes["view"], view, tokens=f"{last.tokens:,}", full=full)
+        desk.number("view", view, tokens=f"{last.tokens:,}", full=full)
     with places[3]:
         difference = max(size.difference for size in costs.sizes)
-        desk.number("difference", difference, _tiny(difference))
+        desk.number("difference", _tiny(difference))
     least = min(size.turns for size in costs.sizes)
     words = say("learn-cost-how", heads=HEADS, size=SIZE, least=least)
     if costs.left_out:

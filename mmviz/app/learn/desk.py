@@ -13,28 +13,18 @@ from mmviz.app.debug.measuring import Bench
 from mmviz.app.texts import say
 from mmviz.explain import Run
 from mmviz.figures.places import names
-from mmviz.types import Steps
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number of this lesson, measured now: what it is, how it is written, and for whoever checks its ``value``."""
-
-    label: str
-    written: str
-    value: float
 
 
 @dataclass
 class Desk:
     """``lesson``: its id; ``bench``: the run and where variants of it are run. ``numbers``: what the lesson has shown,
-    for the sheet."""
+    what each is and how it is written, for the sheet."""
 
     lesson: str
     bench: Bench
-    numbers: list[Number] = field(default_factory=list)
+    numbers: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def run(self) -> Run:
@@ -84,37 +74,27 @@ class Desk:
         )  # fmt: skip
         return self._kept(name, ".".join(map(str, sorted(chosen))), [options[k] for k in sorted(chosen)])
 
-    def number(self, code: str, value: float, written: str, **parameters: object) -> None:
+    def number(self, code: str, written: str, **parameters: object) -> None:
         """Show a number that was measured now."""
         label = say(f"learn-{self.lesson}-{code}", **parameters)
-        self.numbers.append(Number(label, written, value))
+        self.numbers.append((label, written))
         st.metric(label, written)
 
-    def steps(self) -> tuple[Steps, ...] | None:
-        """Queries, keys and values of every layer of this run; None until they are there. Of a run that is too long,
-        or of which they cannot be had, the page says so."""
-        run = self.bench.measured(("steps",), lambda *_: self.stepped())
-        if run is None:
+    def stepped(self) -> Run | None:
+        """This run with the steps of every layer, for which it is made once more; None until they are there. Of a run
+        that is too long, or of which they cannot be had, the page says so."""
+        request = replace(self.bench.request, steps=True)
+        records = self.bench.measured(("steps",), lambda *_: self.bench.backend().run([request]))
+        if not records:
             return None
-        if not run.record.steps:
+        if not records[0].steps:
             widgets.note(say("learn-long" if self.run.record.is_long else "learn-no-steps"), "remark")
             return None
-        return run.record.steps
+        return Run(self.run.sample, records[0], self.run.backend, request)
 
-    def stepped(self) -> Run:
-        """This run made once more with its steps, and then kept."""
-        job = self.bench.now.works.get((self.run.record.id, "steps"))
-        if job is not None and job.result is not None:
-            found: Run = job.result
-            return found
-        backend, request = self.bench.backend(), replace(self.bench.request, steps=True)
-        (record,) = backend.run([request])
-        return Run(self.run.sample, record, backend, request)
-
-    def tokens(self, stream: str | None = None) -> list[str]:
+    def tokens(self, stream: str) -> list[str]:
         """Names of the tokens of a stream of this run, as people read them."""
-        record = self.run.record
-        return names(record.streams[stream or record.maps[-1].keys])
+        return names(self.run.record.streams[stream])
 
     def _key(self, name: str) -> str:
         return f"learn-{self.lesson}-{name}-{self.bench.now.visits}"

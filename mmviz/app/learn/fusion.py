@@ -12,16 +12,14 @@ import streamlit as st
 from mmviz.app import widgets
 from mmviz.app.learn.desk import Desk
 from mmviz.app.texts import say
-from mmviz.models.cards import fusions_card
+from mmviz.models.cards import COMPARED, fusions_card
 from mmviz.models.wordings import FAMILIES, NEEDS
 from mmviz.types import AttentionRecord
-
-KINDS = ("trio-reduced", "crossmodal", "bottleneck", "late")
 
 
 def fusion(desk: Desk) -> None:
     """What a way to fuse answers to the trio that is loaded, and how often it is right, beside the others."""
-    kind = desk.choice("kind", KINDS, KINDS[0], lambda one: say(f"learn-fusion-kind-{one}"))
+    kind = desk.choice("kind", COMPARED, COMPARED[0], lambda one: say(f"learn-fusion-kind-{one}"))
     widgets.note(say(f"learn-fusion-who-{kind}"))
     record = desk.bench.measured(("kind", kind), lambda *_: _run(desk, kind))
     if record is not None:
@@ -32,11 +30,11 @@ def fusion(desk: Desk) -> None:
     own = measured["kinds"][kind]
     first, second, third = st.columns(3)
     with first:
-        desk.number("apart", own["apart"], f"{own['apart']:.2f}")
+        desk.number("apart", f"{own['apart']:.2f}")
     with second:
-        desk.number("meet", own["meet"], f"{own['meet']:.2f}")
+        desk.number("meet", f"{own['meet']:.2f}")
     with third:
-        desk.number("time", own["time"], f"{own['time']:.2f}")
+        desk.number("time", f"{own['time']:.2f}")
     st.html(_table(measured, kind))
 
 
@@ -48,12 +46,12 @@ def _run(desk: Desk, kind: str) -> AttentionRecord:
 
 def _table(measured: Mapping[str, Any], chosen: str) -> str:
     """Right answers by kind of question, a column for each way to fuse."""
-    heads = "".join(f"<th scope='col'{_framed(kind, chosen)}>{html.escape(kind)}</th>" for kind in KINDS)
+    heads = "".join(f"<th scope='col'{_framed(kind, chosen)}>{html.escape(kind)}</th>" for kind in COMPARED)
     rows = ""
     for family in FAMILIES:
         needs = ", ".join(say(f"name-{modality}") for modality in ("text", *NEEDS[family]))
         cells = ""
-        for kind in KINDS:
+        for kind in COMPARED:
             rate = measured["kinds"][kind]["accuracy"][family]
             cells += f"<td{_framed(kind, chosen)}>{rate:.2f}</td>"
         example = html.escape(say(f"learn-fusion-asks-{family}"))

@@ -16,9 +16,8 @@ from mmviz.analysis.modality import modality_matrix
 from mmviz.app import widgets
 from mmviz.app.debug.effect import chip
 from mmviz.app.learn.desk import Desk
-from mmviz.app.learn.parts import is_long, keys_of, usual_layer
+from mmviz.app.learn.parts import is_long, keys_of, share_cells, usual_layer
 from mmviz.app.texts import say
-from mmviz.figures.amounts import hex_colour, ink
 from mmviz.figures.image import data_uri, smaller, spotlight
 from mmviz.figures.legend import amount_legend_html
 from mmviz.types import PixelBox, Token
@@ -44,11 +43,7 @@ def heads(desk: Desk) -> None:
     names = [str(k + 1) for k in range(found.heads)] + [say("learn-heads-mean")]
     body = ""
     for name, row, matrix in zip(names, rows, matrices, strict=True):
-        cells = ""
-        for amount in matrix.sums[0]:
-            ground = hex_colour(float(amount), 1.0)
-            cells += f"<td style='background:{ground};color:{ink(ground)}'>{amount:.3f}</td>"
-        top = asked[int(row.argmax())]
+        cells, top = share_cells(matrix.sums[0]), asked[int(row.argmax())]
         body += (
             f"<tr><th scope='row'>{html.escape(name)}</th>{cells}<td>{html.escape(top)} {row.max():.3f}</td>"
             f"<td>{effective(row):.1f}</td></tr>"
@@ -64,7 +59,7 @@ def heads(desk: Desk) -> None:
         first, second = st.columns(2)
         for column, code, (distance, a, b) in ((first, "unlike", max(pairs)), (second, "like", min(pairs))):
             with column:
-                desk.number(code, distance, f"{distance:.3f}", first=a + 1, second=b + 1)
+                desk.number(code, f"{distance:.3f}", first=a + 1, second=b + 1)
 
 
 def _lights(desk: Desk, keys: Sequence[Token], rows: NDArray[np.float64], names: Sequence[str]) -> None:

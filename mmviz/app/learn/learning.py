@@ -56,7 +56,7 @@ def _numbers(desk: Desk, trio: Trio, scene: MomentsScene) -> None:
     for (code, moment), column in zip((("first", 0), ("last", -1)), st.columns(2), strict=True):
         with column:
             value = float(found.probabilities[moment, answer])
-            desk.number(code, value, f"{value:.1%}", answer=found.answers[answer])
+            desk.number(code, f"{value:.1%}", answer=found.answers[answer])
 
 
 @lru_cache(maxsize=len(FOLLOWED))

@@ -37,16 +37,16 @@ def limits(desk: Desk) -> None:
     columns = st.columns(4 if gone else 2)
     probability = math.exp(found.values[everything])
     with columns[0]:
-        desk.number("with", probability, f"{probability:.3f}", answer=found.answer)
+        desk.number("with", f"{probability:.3f}", answer=found.answer)
     with columns[1]:
         same = next(answer.probability for answer in evened.answers if answer.label == found.answer)
-        desk.number("evened", same, f"{same:.3f}", answer=found.answer)
+        desk.number("evened", f"{same:.3f}", answer=found.answer)
     if gone:
         with columns[2]:
-            desk.number("looks", attention[gone], f"{attention[gone]:.3f}", modality=say(f"the-{gone}"))
+            desk.number("looks", f"{attention[gone]:.3f}", modality=say(f"the-{gone}"))
         with columns[3]:
             without = math.exp(found.values[everything - {gone}])
-            desk.number("without", without, f"{without:.3f}", answer=found.answer, modality=say(f"the-{gone}"))
+            desk.number("without", f"{without:.3f}", answer=found.answer, modality=say(f"the-{gone}"))
 
 
 def _evened(desk: Desk) -> AttentionRecord:

@@ -18,9 +18,9 @@ from mmviz.explain import Run
 
 def output(desk: Desk) -> None:
     """The calculator, and how far every head's steps lie from what the model computed."""
-    if desk.steps() is None:
-        return
     now, run = desk.bench.now, desk.stepped()
+    if run is None:
+        return
     difference = desk.bench.measured(("difference",), lambda *_: largest_difference(run.record))
     if difference is None:
         return
@@ -28,7 +28,7 @@ def output(desk: Desk) -> None:
     key = f"learn-output-start-{run.record.id}-{now.visits}"
     start: Selection | None = st.session_state.setdefault(key, _start(run, now.selection))
     now.selection = calculator(run, "learn-calculator", start) or now.selection
-    desk.number("difference", difference, f"{difference:.1e}")
+    desk.number("difference", f"{difference:.1e}")
 
 
 def _start(run: Run, seen: Selection | None) -> Selection | None:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from mmviz.analysis.steps import scores
 from mmviz.app import widgets
 from mmviz.app.learn.desk import Desk
 from mmviz.app.texts import say
+from mmviz.figures.amounts import hex_colour, ink
 from mmviz.figures.keys import key_bars
-from mmviz.types import Token
+from mmviz.types import Steps, Token
 
 
 @dataclass(frozen=True)
 class Place:
-    """A query of a head: ``layer`` counts the maps of the run from 0."""
+    """A query of a head in a layer: its ``steps``, the ``keys`` that are asked, and what they are called."""
 
-    layer: int
+    steps: Steps
     head: int
     query: int
+    keys: tuple[Token, ...]
+    labels: Sequence[str]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The query's dot products with every key, ``[key]``."""
+        return scores(self.steps, self.head, self.query)
 
 
 def usual_layer(desk: Desk) -> int:
@@ -29,8 +40,9 @@ def usual_layer(desk: Desk) -> int:
     return min(1, len(desk.run.record.maps) - 1)
 
 
-def place(desk: Desk) -> Place:
-    """Boxes for layer, head and query; at first the answering token in the first head of the second layer."""
+def place(desk: Desk) -> Place | None:
+    """Boxes for layer, head and query; at first the answering token in the first head of the second layer. None until
+    the steps are there, or where there are none."""
     maps = desk.run.record.maps
     first, second, third = st.columns([1, 1, 1.6], gap="small")
     with first:
@@ -40,7 +52,10 @@ def place(desk: Desk) -> Place:
     labels = desk.tokens(maps[layer].queries)
     with third:
         query = desk.choice("query", range(len(labels)), desk.run.asker, lambda k: labels[k])
-    return Place(layer, head, query)
+    run = desk.stepped()
+    if run is None:
+        return None
+    return Place(run.record.steps[layer], head, query, keys_of(desk, layer), desk.tokens(maps[layer].keys))
 
 
 def is_long(desk: Desk) -> bool:
@@ -54,6 +69,12 @@ def keys_of(desk: Desk, layer: int) -> tuple[Token, ...]:
     """The tokens that are asked in a layer."""
     record = desk.run.record
     return record.streams[record.maps[layer].keys]
+
+
+def share_cells(shares: Iterable[float]) -> str:
+    """Cells of a table, coloured from 0 to 1."""
+    grounds = ((share, hex_colour(float(share), 1.0)) for share in shares)
+    return "".join(f"<td style='background:{ground};color:{ink(ground)}'>{share:.3f}</td>" for share, ground in grounds)
 
 
 def bars(desk: Desk, tokens: tuple[Token, ...], values: NDArray[Any], code: str, chosen: int | None = None) -> None:

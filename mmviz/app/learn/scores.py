@@ -8,10 +8,9 @@ import numpy as np
 import streamlit as st
 
 from mmviz.analysis.alike import effective
-from mmviz.analysis.steps import scores as dot_products
 from mmviz.analysis.steps import weights_of
 from mmviz.app.learn.desk import Desk
-from mmviz.app.learn.parts import bars, keys_of, place
+from mmviz.app.learn.parts import bars, place
 from mmviz.app.texts import say
 
 POWERS = tuple(k / 20 for k in range(21))
@@ -22,16 +21,13 @@ _TERMS = 5
 def scores(desk: Desk) -> None:
     """One dot product term by term, all of them, and what dividing does to the softmax."""
     here = place(desk)
-    steps = desk.steps()
-    if steps is None:
+    if here is None:
         return
-    one, keys = steps[here.layer], keys_of(desk, here.layer)
-    raw = dot_products(one, here.head, here.query)
-    labels = desk.tokens(desk.run.record.maps[here.layer].keys)
+    one, keys, raw = here.steps, here.keys, here.scores
     depth = one.query.shape[-1]
     left, right = st.columns(2, gap="medium")
     with left:
-        key = desk.choice("key", range(len(keys)), int(raw.argmax()), lambda k: labels[k])
+        key = desk.choice("key", range(len(keys)), int(raw.argmax()), lambda k: here.labels[k])
     with right:
         power = desk.slider("power", POWERS, 0.5, lambda p: f"{p:.2f}")
     terms = one.query[here.head, here.query].astype(float) * one.key[here.head, key].astype(float)
@@ -41,13 +37,13 @@ def scores(desk: Desk) -> None:
     bars(desk, keys, weights, "after", key)
     first, second, third, fourth = st.columns(4)
     with first:
-        desk.number("depth", depth, f"{depth}, √{depth} = {depth**0.5:.2f}")
+        desk.number("depth", f"{depth}, √{depth} = {depth**0.5:.2f}")
     with second:
-        desk.number("spread", float(raw.std()), f"{raw.std():.2f} → {divided.std():.2f}")
+        desk.number("spread", f"{raw.std():.2f} → {divided.std():.2f}")
     with third:
-        desk.number("largest", float(weights.max()), f"{weights.max():.3f}")
+        desk.number("largest", f"{weights.max():.3f}")
     with fourth:
-        desk.number("effective", effective(weights), f"{effective(weights):.1f}", of=len(keys))
+        desk.number("effective", f"{effective(weights):.1f}", of=len(keys))
 
 
 def _written(terms: np.ndarray) -> str:

@@ -7,9 +7,9 @@ import streamlit as st
 
 from mmviz.analysis.alike import effective
 from mmviz.analysis.steps import mask_of, scaled, weights_of
-from mmviz.analysis.steps import scores as dot_products
+from mmviz.app import widgets
 from mmviz.app.learn.desk import Desk
-from mmviz.app.learn.parts import bars, keys_of, place
+from mmviz.app.learn.parts import bars, place
 from mmviz.app.texts import say
 from mmviz.types import Modality
 
@@ -19,30 +19,29 @@ TEMPERATURES = tuple(round(10 ** (k / 10), 2) for k in range(-10, 11))
 def softmax(desk: Desk) -> None:
     """The weights of one query, by temperature, with some modalities masked."""
     here = place(desk)
-    steps = desk.steps()
-    if steps is None:
+    if here is None:
         return
-    one, keys = steps[here.layer], keys_of(desk, here.layer)
+    one, keys = here.steps, here.keys
     there = [modality for modality in Modality if any(token.modality is modality for token in keys)]
     left, right = st.columns(2, gap="medium")
     with left:
         temperature = desk.slider("temperature", TEMPERATURES, 1.0, lambda t: f"{t:g}")
     with right:
         masked = desk.several("masked", there, lambda modality: say(f"name-{modality}"))
-    divided = scaled(one, dot_products(one, here.head, here.query))
+    divided = scaled(one, here.scores)
     gone = np.array([token.modality in masked for token in keys])
     if gone.all():
-        st.html(f"<div class='note remark'>{say('learn-softmax-all-masked')}</div>")
+        widgets.note(say("learn-softmax-all-masked"), "remark")
         return
     own = mask_of(one, here.head, here.query)
     weights = weights_of(divided, temperature, np.where(gone, -np.inf, 0.0 if own is None else own))
     bars(desk, keys, weights, "weights")
     columns = st.columns(2 + len(there))
     with columns[0]:
-        desk.number("effective", effective(weights), f"{effective(weights):.1f}", of=len(keys))
+        desk.number("effective", f"{effective(weights):.1f}", of=len(keys))
     with columns[1]:
-        desk.number("largest", float(weights.max()), f"{weights.max():.3f}")
+        desk.number("largest", f"{weights.max():.3f}")
     for column, modality in zip(columns[2:], there, strict=True):
         share = float(weights[[token.modality is modality for token in keys]].sum())
         with column:
-            desk.number("share", share, f"{share:.3f}", modality=say(f"name-{modality}"))
+            desk.number("share", f"{share:.3f}", modality=say(f"name-{modality}"))

@@ -114,7 +114,7 @@ def _learned(desk: Desk, fitted: Fitted) -> None:
     }  # fmt: skip
     for (code, value), column in zip(numbers.items(), st.columns(len(numbers)), strict=True):
         with column:
-            desk.number(code, value, f"{value:.2f}")
+            desk.number(code, f"{value:.2f}")
 
 
 def _epoch(epoch: float) -> str:

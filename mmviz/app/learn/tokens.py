@@ -21,9 +21,10 @@ def tokens(desk: Desk) -> None:
     stream = keys_of(desk, 0)
     counts = Counter(token.modality for token in stream)
     st.html(_counted(counts))
-    steps = desk.steps()
-    if steps is None:
+    run = desk.stepped()
+    if run is None:
         return
+    steps = run.record.steps
     labels = desk.tokens(desk.run.record.maps[0].keys)
     words = [k for k, token in enumerate(stream) if token.modality is Modality.TEXT]
     chosen = desk.choice("token", range(len(stream)), words[-1] if words else 0, lambda k: labels[k])
@@ -31,13 +32,13 @@ def tokens(desk: Desk) -> None:
     bars(desk, stream, alike, "near", chosen)
     first, second, third = st.columns(3)
     with first:
-        desk.number("count", len(stream), f"{len(stream)}")
+        desk.number("count", str(len(stream)))
     with second:
-        desk.number("width", width(steps[0]), str(width(steps[0])))
+        desk.number("width", str(width(steps[0])))
     others = np.where(np.arange(len(stream)) == chosen, -np.inf, alike)
     most = int(others.argmax())
     with third:
-        desk.number("nearest", float(alike[most]), f"{alike[most]:.2f}", token=labels[chosen], other=labels[most])
+        desk.number("nearest", f"{alike[most]:.2f}", token=labels[chosen], other=labels[most])
 
 
 def _counted(counts: Counter[Modality]) -> str:
