@@ -1,0 +1,175 @@
+"""Which tokens ask and which are asked: two towers, and attention across under names of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from eager_attention import Towers, drawn, labels, last_layer_by_hand, picture, run_of, weights_by_hand
+from torch import Tensor, nn
+
+import mmviz
+from mmviz import CaptureError, Chars, Modality, PixelBox, Token
+
+
+def towers(patches: int, words: int) -> tuple[mmviz.Yours, tuple[Tensor, Tensor]]:
+    """Two towers as a model of one's own, and what goes into them."""
+    inputs = drawn(1, patches, 8), drawn(1, words, 8, seed=1)
+    tokens = {
+        "picture": [Token(Modality.IMAGE, f"p{k}", PixelBox(k, 0, k + 1, 1)) for k in range(patches)],
+        "text": [Token(Modality.TEXT, f"w{k}", Chars(k, k + 1)) for k in range(words)],
+    }
+    return mmviz.Yours(Towers(), lambda sample: (inputs, tokens), ["a", "b"]), inputs
+
+
+def run_of_towers(patches: int, words: int) -> tuple[mmviz.Run, Any]:
+    """A run of two towers, and the mean attention ``[query, key]`` of the last layer of the words."""
+    own, inputs = towers(patches, words)
+    run = run_of(own, image=picture(8, 1), text="abcdefgh"[:words])
+    return run, last_layer_by_hand(own.module.text, inputs[1])
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="a map is looked up by its layer alone, so what the words are said to get is the attention of the picture",
+)  # fmt: skip
+def test_what_the_summary_says_of_words_is_their_own_attention() -> None:
+    run, of_words = run_of_towers(7, 4)
+    summary = run.summary()
+    asker = [token.label for token in run.record.streams["text"]].index(summary["attention"]["query"])
+    np.testing.assert_allclose(summary["attention"]["text"], of_words[asker], atol=1e-5)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="a map is looked up by its layer alone, so attention has as many amounts as the picture has patches",
+)  # fmt: skip
+def test_attention_of_two_towers_has_an_amount_for_each_token() -> None:
+    run, of_words = run_of_towers(7, 4)
+    assert len(run.tokens) == 4
+    np.testing.assert_allclose(run.attention(token=2), of_words[2], atol=1e-5)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="a map is looked up by its layer alone, so the matrix between modalities is that of the picture's tower",
+)  # fmt: skip
+def test_the_matrix_of_two_towers_is_that_of_the_tokens_shown() -> None:
+    run, _ = run_of_towers(7, 4)
+    assert run.matrix().keys == tuple(dict.fromkeys(token.modality for token in run.tokens))
+
+
+@pytest.mark.xfail(
+    strict=True, raises=IndexError,
+    reason="the first tower's map is read at the second one's tokens, so fewer patches than words break the summary",
+)  # fmt: skip
+def test_fewer_patches_than_words_have_a_summary() -> None:
+    run, of_words = run_of_towers(4, 7)
+    np.testing.assert_allclose(run.summary()["attention"]["text"], of_words[run.asker], atol=1e-5)
+
+
+def test_fewer_patches_than_words_can_be_drawn() -> None:
+    run, _ = run_of_towers(4, 7)
+    assert run.png()[:4] == b"\x89PNG" and "<html" in run.to_html()
+
+
+def test_two_towers_of_other_lengths_are_heard_as_they_attend() -> None:
+    run, of_words = run_of_towers(7, 4)
+    assert [(layer_map.queries, layer_map.keys) for layer_map in run.record.maps] == [("picture",) * 2] * 2 + [
+        ("text",) * 2
+    ] * 2
+    np.testing.assert_allclose(run.record.maps[3].weights.mean(0), of_words, atol=1e-5)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=CaptureError,
+    reason="streams are told apart by their number of tokens, so two towers of one length take tokens for one alone",
+)  # fmt: skip
+def test_two_towers_of_one_length_each_have_their_tokens() -> None:
+    with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
+        model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
+    record = result.record({"picture": list("abcde"), "words": list("ABCDE")})
+    said = {
+        layer_map.name: (labels(record, layer_map.queries), labels(record, layer_map.keys)) for layer_map in record.maps
+    }
+    for tower, letters in (("vision", list("abcde")), ("text", list("ABCDE"))):
+        for layer in (0, 1):
+            assert said[f"{tower}.layers.{layer}.self_attn"] == (letters, letters)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="streams are told apart by their number of tokens, so two towers of one length are shown as one stream",
+)  # fmt: skip
+def test_two_towers_of_one_length_are_two_streams() -> None:
+    with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
+        model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
+    record = result.record()
+    streams = {
+        tower: {layer_map.keys for layer_map in record.maps if layer_map.name.startswith(tower)}
+        for tower in ("vision", "text")
+    }
+    assert len(streams["vision"]) == len(streams["text"]) == 1 and streams["vision"] != streams["text"]
+
+
+@pytest.mark.xfail(
+    strict=True, raises=pytest.fail.Exception,
+    reason="streams are told apart by their number of tokens, so rollout goes from one tower into the other",
+)  # fmt: skip
+def test_rollout_does_not_go_from_one_tower_into_the_other() -> None:
+    with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
+        model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
+    with pytest.raises(CaptureError):
+        result.rollout([0])
+
+
+@pytest.mark.xfail(
+    strict=True, raises=CaptureError,
+    reason="streams are told apart by their number of tokens, so a text as long as the picture is refused",
+)  # fmt: skip
+def test_a_text_as_long_as_the_picture_is_explained() -> None:
+    run, of_words = run_of_towers(5, 5)
+    (last,) = (layer_map for layer_map in run.record.maps if layer_map.name == "text.layers.1.self_attn")
+    assert labels(run.record, last.keys) == [f"w{k}" for k in range(5)]
+    np.testing.assert_allclose(last.weights.mean(0), of_words, atol=1e-5)
+
+
+class Across(nn.Module):
+    """Words ask a picture, which comes under a name that only this model uses; a cache is given as well."""
+
+    def forward(
+        self, words: Tensor, cross_attention_states: Tensor, past_key_values: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        return F.scaled_dot_product_attention(words, cross_attention_states, cross_attention_states)
+
+
+class Decoder(nn.Module):
+    """As the text model of Mllama calls its cross-attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cross = Across()
+
+    def forward(self, words: Tensor, states: Tensor) -> Tensor:
+        mixed: Tensor = self.cross(words, cross_attention_states=states, past_key_values={})
+        return mixed
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="attention across is told by five names of inputs, so words that ask cross_attention_states are labelled "
+    "as the last patches of the picture",
+)  # fmt: skip
+def test_words_that_ask_a_picture_are_not_labelled_as_patches() -> None:
+    words, states = drawn(1, 2, 4, 8), drawn(1, 2, 9, 8, seed=1)
+    with mmviz.capture(model := Decoder()) as result:
+        model(words, states)
+    patches = [f"patch {k}" for k in range(9)]
+    record = result.record({"picture": patches})
+    (across,) = record.maps
+    np.testing.assert_allclose(across.weights, weights_by_hand(words, states)[0], atol=2e-6)
+    assert labels(record, across.keys) == patches
+    assert len(record.streams[across.queries]) == 4 and not set(labels(record, across.queries)) & set(patches)

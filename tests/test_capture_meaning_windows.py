@@ -1,0 +1,121 @@
+"""Windows of one picture, and pictures packed into one sequence: neither are samples, nor layers, of a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from eager_attention import drawn, weights_by_hand
+from torch import Tensor, nn
+from transformers import SwinConfig, SwinModel
+
+import mmviz
+from mmviz import CaptureError
+
+WORDS = drawn(2, 2, 6, 4, seed=1)
+PATCHES = drawn(1, 2, 8, 4)
+
+
+def swin() -> mmviz.capture.Seen:
+    """What is heard when a Swin looks at one picture: 64 patches in four windows, then 16 in one."""
+    torch.manual_seed(0)
+    config = SwinConfig(image_size=32, patch_size=4, embed_dim=16, depths=[1, 1], num_heads=[2, 4], window_size=4)
+    with torch.no_grad(), mmviz.capture(model := SwinModel(config).eval()) as result:
+        model(drawn(1, 3, 32, 32))
+    return result
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="whatever has an axis before the heads is a batch, so four windows of one picture are shown as four samples",
+)  # fmt: skip
+def test_windows_of_one_picture_are_not_samples() -> None:
+    assert swin().record().batch is None
+
+
+@pytest.mark.xfail(
+    strict=True, raises=pytest.fail.Exception,
+    reason="whatever has an axis before the heads is a batch, so the fourth window of one picture is its sample 3",
+)  # fmt: skip
+def test_one_picture_in_windows_has_no_fourth_sample() -> None:
+    with pytest.raises(CaptureError):
+        swin().view(0, batch=3).rows([0])
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="streams are told apart by their number of tokens, so a window of 16 patches shares one with 16 merged ones",
+)  # fmt: skip
+def test_a_window_is_not_labelled_as_what_has_as_many_tokens() -> None:
+    first, second = swin().record(batch=0).maps
+    assert first.keys != second.keys
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="rollout takes windows for the whole picture, so it gives 16 amounts for 64 patches without a word",
+)  # fmt: skip
+def test_rollout_through_windows_is_refused_or_of_all_patches() -> None:
+    result = swin()
+    try:
+        rolled = result.rollout([0], batch=0)
+    except CaptureError:
+        return
+    assert rolled.shape == (1, 64)
+
+
+class Tower(nn.Module):
+    """Attention within each stretch of a sequence, one call of the kernel after the other."""
+
+    def forward(self, x: Tensor, lengths: list[int]) -> Tensor:
+        return torch.cat([F.scaled_dot_product_attention(part, part, part) for part in x.split(lengths, 2)], 2)
+
+
+class Packed(nn.Module):
+    """Two pictures of a batch in one sequence, and their texts as a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visual, self.llm = Tower(), Tower()
+
+    def forward(self, pictures: Tensor, words: Tensor) -> Tensor:
+        mixed: Tensor = self.visual(pictures, [4, 4]).mean() + self.llm(words, [6])
+        return mixed
+
+
+def packed() -> mmviz.capture.Seen:
+    with mmviz.capture(model := Packed()) as result:
+        model(PATCHES, WORDS)
+    return result
+
+
+@pytest.mark.xfail(
+    strict=True, raises=CaptureError,
+    reason="every module is asked for the same sample, so the second text is refused beside packed pictures",
+)  # fmt: skip
+def test_the_second_text_beside_packed_pictures_can_be_had() -> None:
+    (words,) = (layer_map for layer_map in packed().record(batch=1).maps if layer_map.name == "llm")
+    np.testing.assert_allclose(words.weights, weights_by_hand(WORDS, WORDS)[1], atol=2e-6)
+
+
+def test_the_first_text_beside_packed_pictures_can_be_had() -> None:
+    (words,) = (layer_map for layer_map in packed().record(batch=0).maps if layer_map.name == "llm")
+    np.testing.assert_allclose(words.weights, weights_by_hand(WORDS, WORDS)[0], atol=2e-6)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="a sequence of packed pictures counts as one sample, so the first one holds the pictures of both",
+)  # fmt: skip
+def test_the_first_sample_has_its_own_picture_alone_or_a_notice() -> None:
+    record = packed().record(batch=0)
+    assert len([layer_map for layer_map in record.maps if layer_map.name == "visual"]) == 1 or record.notices
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError,
+    reason="layers are counted by map, so stretches that one module attends to in turn are shown as its layers",
+)  # fmt: skip
+def test_stretches_of_one_module_are_not_layers() -> None:
+    assert {layer_map.layer for layer_map in packed().record(batch=0).maps if layer_map.name == "visual"} == {0}
