@@ -32,17 +32,17 @@ def main(way: str, count: int) -> None:
     from model import SIZE, Model
 
     import mmviz
-    from mmviz.capture import Seen
+    from mmviz.capture import CaptureResult
 
     model = Model().eval()
     kept: list[torch.Tensor] = []
 
-    def captured(x: torch.Tensor) -> Seen:
+    def captured(x: torch.Tensor) -> CaptureResult:
         with mmviz.capture(model) as seen:
             model(x)
         return seen
 
-    def to_html(seen: Seen) -> str:
+    def to_html(seen: CaptureResult) -> str:
         return mmviz.Run(mmviz.Sample(), seen.record()).to_html()
 
     def head_view() -> str:

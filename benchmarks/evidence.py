@@ -13,12 +13,12 @@ from collections.abc import Callable
 
 import torch
 
-from mmviz.analysis.effect import effect_requests
-from mmviz.analysis.faith import curve_requests
-from mmviz.analysis.heads import every_head, head_requests
 from mmviz.backends.local import LocalBackend
-from mmviz.evidence import ways_of
-from mmviz.trios import load_gallery
+from mmviz.experiments.faithfulness import curve_requests
+from mmviz.experiments.head_ablation import every_head, head_requests
+from mmviz.experiments.modality_shapley import effect_requests
+from mmviz.experiments.runs import attributions
+from mmviz.inputs.examples import load_gallery
 from mmviz.types import Request
 
 TURNS = 7
@@ -26,11 +26,11 @@ TURNS = 7
 
 def main() -> None:
     """Time Shapley values, the head sweep, the curves and integrated gradients on one gallery trio."""
-    sample = next(trio for trio in load_gallery() if trio.id == "spoken-place").sample()
+    sample = next(example for example in load_gallery() if example.id == "spoken-place").sample()
     backend = LocalBackend("cpu")
     one = Request("trio", sample, maps=False)
     (record,) = backend.run([Request("trio", sample, relevance=True, norms=True, integrated=True)])
-    tokens, ways = record.streams[record.maps[-1].keys], ways_of(record)
+    tokens, ways = record.streams[record.maps[-1].keys], attributions(record)
     plans = {
         "effect: Shapley values of 3 modalities": effect_requests("trio", sample),
         "heads: each switched off alone": head_requests("trio", sample, every_head(record)),

@@ -17,8 +17,8 @@ import torch
 
 from mmviz.backends import wire
 from mmviz.backends.remote import RemoteBackend
-from mmviz.doctor import examine
-from mmviz.trios import load_gallery
+from mmviz.cli.doctor import examine
+from mmviz.inputs.examples import load_gallery
 from mmviz.types import MmvizError, Request
 
 PORT = 8_699
@@ -39,7 +39,7 @@ def main() -> None:
 
 def _report(visitors: list[int], runs: int) -> None:
     url = f"http://127.0.0.1:{PORT}"
-    requests = [Request("trio", trio.sample(), relevance=True) for trio in load_gallery()]
+    requests = [Request("trio", example.sample(), relevance=True) for example in load_gallery()]
     remote = RemoteBackend(url, deadline=120)
     _wait(remote)
     expected = [remote.run([request])[0].answers for request in requests]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 from mmviz.explain import Run, explain  # eager: the function must win over the module of the same name
-from mmviz.given import record
 from mmviz.inputs import make_sample
+from mmviz.io.from_arrays import record
 from mmviz.types import (
     AttentionMap,
     AttentionRecord,
@@ -27,14 +27,15 @@ from mmviz.types import (
 
 if TYPE_CHECKING:
     from mmviz.backends.local import LocalBackend
-    from mmviz.capture.listen import capture
-    from mmviz.models.yours import Yours
+    from mmviz.capture.context import capture
+    from mmviz.models.custom import CustomModel
 
 __all__ = [
     "AttentionMap",
     "AttentionRecord",
     "CaptureError",
     "Chars",
+    "CustomModel",
     "InputError",
     "LocalBackend",
     "MmvizError",
@@ -45,7 +46,6 @@ __all__ = [
     "Sample",
     "Seconds",
     "Token",
-    "Yours",
     "capture",
     "explain",
     "make_sample",
@@ -57,7 +57,7 @@ def __getattr__(name: str) -> Any:
     """What brings torch comes when it is asked for."""
     if name == "capture":  # the package is the function as well
         return import_module("mmviz.capture")
-    homes = {"LocalBackend": "mmviz.backends.local", "Yours": "mmviz.models.yours"}
+    homes = {"LocalBackend": "mmviz.backends.local", "CustomModel": "mmviz.models.custom"}
     if name not in homes:
         raise AttributeError(f"module 'mmviz' has no attribute {name!r}")
     return getattr(import_module(homes[name]), name)

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.effect import Absent
-from mmviz.analysis.modality import ModalityMatrix, matrix_of_sums, modality_matrix
-from mmviz.analysis.select import Direction, Way, looked, map_number, weights
-from mmviz.analysis.views import view_of
-from mmviz.evidence import answering, effect_of
+from mmviz.analysis.map_weights import Direction, attention_row, weights
+from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_of_sums, modality_matrix
+from mmviz.analysis.record_views import view_of
+from mmviz.experiments.modality_shapley import Baseline
+from mmviz.experiments.runs import answer_query, measure_modality_effect
 from mmviz.inputs import make_sample
-from mmviz.io import from_bytes, to_bytes
+from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.models import CATALOGUE
 from mmviz.types import (
     AttentionRecord,
     CaptureError,
     Change,
     Columns,
-    LongMap,
+    MapRef,
     MmvizError,
+    PooledMap,
     Request,
     Rollout,
     Rows,
@@ -56,19 +57,23 @@ class Run:
         if not self.record.maps:
             raise MmvizError("run-unreadable")
         try:  # the way of looking that a record names is one that it has
-            if self.way.layer is not None:
-                map_number(self.record, self.way)
-            elif self.way.method == "relevance" and self.record.relevance is None and not self.record.is_long:
-                raise LookupError(self.way)
+            if self.map_ref.layer is not None:
+                self.record.map_number(self.map_ref)
+            elif self.map_ref.method == "relevance" and self.record.relevance is None and not self.record.is_long:
+                raise LookupError(self.map_ref)
         except (ValueError, LookupError) as problem:
-            raise MmvizError("run-way", way=self.record.made_by.get("way")) from problem
+            raise MmvizError("run-way", map_ref=self.record.made_by.get("map_ref")) from problem
 
     def view(self, view: View) -> NDArray[np.float32]:
         """A part of the attention: of the record where it has all weights, else of what is kept where it was made.
 
         Raises ``MmvizError`` (``view-gone``) where nothing is kept any more.
         """
-        is_long = self.record.is_long if isinstance(view, Rollout) else isinstance(self.record.maps[view.map], LongMap)
+        is_long = (
+            self.record.is_long
+            if isinstance(view, Rollout)
+            else isinstance(self.record.maps[self.record.map_number(view.map)], PooledMap)
+        )
         if not is_long:
             return view_of(self.record, view)
         if self.backend is None:
@@ -81,26 +86,26 @@ class Run:
         return self.record.streams[self.record.maps[-1].keys]
 
     @property
-    def way(self) -> Way:
+    def map_ref(self) -> MapRef:
         """The way of looking chosen for this model; the mean of the last layer's heads where none was chosen."""
-        chosen = self.record.made_by.get("way")
-        return Way.parse(chosen) if chosen else Way("mean", layer=self.record.maps[-1].layer)
+        chosen = self.record.made_by.get("map_ref")
+        return MapRef.parse(chosen) if chosen else self.record.map_ref(len(self.record.maps) - 1)
 
     @property
-    def asker(self) -> int:
+    def answer_query(self) -> int:
         """Index of the query that answers: the first special token, else the first token."""
-        return answering(self.record)
+        return answer_query(self.record)
 
     def attention(
-        self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
+        self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
     ) -> NDArray[np.float64]:
         """Attention from (or ``"to"``) ``token``, an amount for every token, ``[token]``; the mean of a group.
 
         None stands for the chosen way of looking, and for the answer token.
         """
-        seen, asked = way or self.way, self.asker if token is None else token
+        seen, asked = map_ref or self.map_ref, self.answer_query if token is None else token
         if not self.record.is_long:
-            return looked(self.record, seen, asked, direction, self.record.relevance)
+            return attention_row(self.record, seen, asked, direction, self.record.relevance)
         tokens = tuple(int(one) for one in np.atleast_1d(asked))
         if seen.method == "relevance":
             raise MmvizError("view-relevance")
@@ -108,7 +113,7 @@ class Run:
         if seen.method == "rollout":
             view = Rollout(tokens, direction)
         else:
-            view = (Rows if direction == "from" else Columns)(map_number(self.record, seen), seen.head, tokens)
+            view = (Rows if direction == "from" else Columns)(seen, tokens)
         return np.asarray(self.view(view).mean(0 if direction == "from" else 1), np.float64)
 
     @property
@@ -116,57 +121,61 @@ class Run:
         """Whether `attention` can be had: not of a long run that is no longer kept where it was made."""
         if not self.record.is_long:
             return True
-        number = next(k for k, found in enumerate(self.record.maps) if isinstance(found, LongMap))
+        number = next(k for k, found in enumerate(self.record.maps) if isinstance(found, PooledMap))
         try:
-            self.view(Rows(number, 0, (0,)))
+            self.view(Rows(self.record.map_ref(number, 0), (0,)))
         except MmvizError:
             return False
         return True
 
     def about(
-        self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
+        self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
     ) -> NDArray[np.float64]:
         """`attention` of a long run from its overview alone: of each token the mean over its bin and that of those who
         ask. Raises ``MmvizError`` (``view-flow``) for rollout and relevance."""
-        seen = way or self.way
+        seen = map_ref or self.map_ref
         if seen.layer is None:
             raise MmvizError("view-flow")
-        found = self.record.maps[map_number(self.record, seen)]
-        assert isinstance(found, LongMap)
+        found = self.record.maps[self.record.map_number(seen)]
+        assert isinstance(found, PooledMap)
         overview = found.overview.mean(0, dtype=np.float64) if seen.head is None else found.overview[seen.head]
         sides = [np.repeat(np.arange(len(edges) - 1), np.diff(edges)) for edges in (found.query_edges, found.key_edges)]
-        chosen = np.atleast_1d(self.asker if token is None else token)
+        chosen = np.atleast_1d(self.answer_query if token is None else token)
         if direction == "from":
             return np.asarray(overview[sides[0][chosen]].mean(0)[sides[1]], np.float64)
         return np.asarray(overview[:, sides[1][chosen]].mean(1)[sides[0]], np.float64)
 
-    def matrix(self, way: Way | None = None) -> ModalityMatrix:
+    def matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix:
         """Attention between modalities. Raises ``MmvizError`` (``view-flow``) for a flow through a long run."""
-        seen = way or self.way
+        seen = map_ref or self.map_ref
         if seen.layer is None:
             if self.record.is_long:
                 raise MmvizError("view-flow")
             queries = self.record.streams[self.record.maps[-1].queries]
             return modality_matrix(weights(self.record, seen, self.record.relevance), queries, self.tokens)
-        found = self.record.maps[map_number(self.record, seen)]
+        found = self.record.maps[self.record.map_number(seen)]
         queries, keys = self.record.streams[found.queries], self.record.streams[found.keys]
-        if isinstance(found, LongMap):
-            given = found.given.mean(0, dtype=np.float64) if seen.head is None else found.given[seen.head]
+        if isinstance(found, PooledMap):
+            given = (
+                found.row_modality_sums.mean(0, dtype=np.float64)
+                if seen.head is None
+                else found.row_modality_sums[seen.head]
+            )
             return matrix_of_sums(given, queries, keys)
         return modality_matrix(weights(self.record, seen), queries, keys)
 
-    def effect(self, absent: Absent = "learned", backend: Backend | None = None) -> dict[str, float]:
+    def effect(self, baseline: Baseline = "learned", backend: Backend | None = None) -> dict[str, float]:
         """What the answer depends on: exact Shapley values of the three modalities in its log-probability.
 
         ``{"image", "text", "audio", "total"}``, in nats; a modality that was not given has 0, and the three add up to
-        the total, which is the way from nothing to everything. ``absent``: what taking away means, ``learned`` (the
+        the total, which is the way from nothing to everything. ``baseline``: what taking away means, ``learned`` (the
         model's own way to be without), or the ``mean``, a ``blur`` or ``noise`` in the place of what was there. See
-        `mmviz.analysis.effect`. ``backend``: where to run it (None: where this run was made, else this machine).
+        `mmviz.experiments.modality_shapley`. ``backend``: where to run it (None: where this run was made, else this machine).
         Raises ``MmvizError``: ``effect-model`` where the model is not to be had there with the same weights, and
         whatever the model says to a modality that is missing.
         """
         request = self.asked()
-        found = effect_of(backend or self.backend or _local(), request, absent)
+        found = measure_modality_effect(backend or self.backend or _local(), request, baseline)
         assert found is not None  # nobody stops it
         return {**{str(modality): value for modality, value in found.phi.items()}, "total": found.total}
 
@@ -191,20 +200,20 @@ class Run:
         return summary_of(self)
 
     def png(
-        self, way: Way | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
+        self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
         scale_max: float | None = None,
     ) -> bytes:  # fmt: skip
         """One picture to show, 1600 x 900 PNG: `attention` on the inputs, its scale from 0 to ``scale_max`` (None: the
         largest amount shown)."""
         from mmviz.report.picture import picture_of
 
-        return picture_of(self, way, token, direction, scale_max)
+        return picture_of(self, map_ref, token, direction, scale_max)
 
     def to_html(self) -> str:
         """The linked viewer with this run inside: one HTML document that opens from disk and needs no network."""
-        from mmviz.report import Scene
+        from mmviz.report import ViewerData
 
-        return Scene(self).to_html()
+        return ViewerData(self).to_html()
 
     def _repr_html_(self) -> str:
         """What a notebook shows: `to_html` in a frame of its own."""

@@ -13,13 +13,14 @@ from PIL import Image
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import selection, state
-from mmviz.trios import load_gallery
+from mmviz.app import selection
+from mmviz.app import session_state as state
+from mmviz.inputs.examples import load_gallery
 from mmviz.viewer.container import Section, decode
 
 ROOT = Path(__file__).resolve().parent.parent
-TRIOS = load_gallery()
-FULL = next(trio for trio in TRIOS if trio.image and trio.audio)
+EXAMPLES = load_gallery()
+FULL = next(example for example in EXAMPLES if example.image and example.audio)
 TYPES = {"png": "image/png", "gif": "image/gif", "jpg": "image/jpeg", "wav": "audio/wav"}
 
 

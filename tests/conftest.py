@@ -64,7 +64,7 @@ def opened() -> AppTest:
 @pytest.fixture
 def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, where the page now looks for recorded runs."""
-    from mmviz.app import explore
+    from mmviz.app.pages.explore import page as explore
     from mmviz.backends.replay import ReplayBackend
 
     monkeypatch.setattr(explore, "_replay", lambda: ReplayBackend(tmp_path))

@@ -21,9 +21,9 @@ from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
 from mmviz.inputs import make_sample
-from mmviz.io import from_bytes
-from mmviz.models.yours import load
-from mmviz.npz import opened, packed
+from mmviz.io.npz import open_npz, pack_npz
+from mmviz.io.run_file import from_bytes
+from mmviz.models.custom import load
 from mmviz.types import MmvizError
 
 HEADER_TELLS = 0.2, 50.0
@@ -279,13 +279,13 @@ def runs(good: bytes) -> Iterator[tuple[str, bytes]]:
     yield "*objects", _zipped(("header.npy", _npy("'|O'", "(1,)") + b"\x80\4N."))
     yield "*a shape beyond memory", _zipped(("header.npy", _npy("'<f8'", "(10000000000, 1000)") + b"{}"))
     yield "*deep json", _zipped(("header.npy", _npy("'|u1'", "(200000,)") + b"[" * 200_000))
-    with opened(io.BytesIO(good)) as (header, arrays):
+    with open_npz(io.BytesIO(good)) as (header, arrays):
         held = {name: arrays[name] for name in ("map0", "image", "audio") if name in arrays}
     for name, change in _LIES.items():
         lie: dict[str, Any] = json.loads(json.dumps(header))
         arrays_too = dict(held)
         change(lie, arrays_too)
-        yield name, packed(lie, arrays_too)
+        yield name, pack_npz(lie, arrays_too)
 
 
 def _npy(dtype: str, shape: str) -> bytes:
@@ -334,8 +334,8 @@ _LIES: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "notices that nobody knows": _put(notices=[["no-such-code", {}]]),
     "notices without their words": _put(notices=[["text-cut", {}]]),
     "made by nothing": _put(made_by=None),
-    "made by markup": _put(made_by={"model": "<b>x</b>", "device_name": "<script>", "way": "mean:99"}),
-    "a way that there is not": _put(made_by={"model": "x", "way": "relevance 7 8"}),
+    "made by markup": _put(made_by={"model": "<b>x</b>", "device_name": "<script>", "map_ref": "99:mean"}),
+    "a way that there is not": _put(made_by={"model": "x", "map_ref": "relevance 7 8"}),
     "a picture that is not there": _put(image={"width": 10, "height": 10}),
     "a sound that is not there": _put(audio={"rate": 16_000, "seconds": 1.0}),
     "a text that is a list": _put(text=["a"]),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.models.yours import Yours
+from mmviz.models.custom import CustomModel
 from mmviz.types import Modality, PixelBox, Sample, Seconds, Token
 
 SIDE, MOMENTS, WORDS, PARTS = 64, 4000, 95, 16
@@ -68,7 +68,7 @@ def tokens(sample: Sample) -> list[Token]:
     wide, high = (sample.image.width, sample.image.height) if sample.image else (SIDE, SIDE)
     seconds = sample.audio.seconds if sample.audio else 4.0
     across, down, long = wide / SIDE, high / SIDE, seconds / MOMENTS
-    found = [Token(Modality.OTHER, "answer")]
+    found = [Token(Modality.SPECIAL, "answer")]
     for row in range(SIDE):
         for column in range(SIDE):
             place = PixelBox(column * across, row * down, (column + 1) * across, (row + 1) * down)
@@ -82,5 +82,5 @@ def prepare(sample: Sample) -> tuple[Any, list[Token]]:
     return (own[None], asked[None]), tokens(sample)
 
 
-def make() -> Yours:
-    return mmviz.Yours(Long(), prepare, ["yes", "no"], name="long", trained=False)
+def make() -> CustomModel:
+    return mmviz.CustomModel(Long(), prepare, ["yes", "no"], name="long", trained=False)

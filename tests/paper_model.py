@@ -43,7 +43,7 @@ class PaperNet(nn.Module):
 class Paper:
     """The net as a model of mmviz. It runs one sample at a time."""
 
-    listen = None
+    capture_targets = None
 
     def __init__(self) -> None:
         self.module = PaperNet().eval()
@@ -52,7 +52,7 @@ class Paper:
     def prepare(self, sample: Sample) -> Prepared:
         there = dict(zip(NUMBERS, (sample.image, sample.text, sample.audio), strict=True))
         own = [modality for modality, part in there.items() if part is not None]
-        tokens = [Token(Modality.OTHER, "answer"), *(Token(modality, str(modality)) for modality in own)]
+        tokens = [Token(Modality.SPECIAL, "answer"), *(Token(modality, str(modality)) for modality in own)]
         numbers = torch.tensor([[0.0, *(NUMBERS[modality] for modality in own)]])
         return Prepared(numbers, {"query": tokens[:1], "keys": tokens})
 

@@ -104,7 +104,7 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def trio(page: Page, name: str) -> Locator:
+def example(page: Page, name: str) -> Locator:
     """The gallery's button of a trio: of the two that Streamlit makes of a button with help, the one to be seen."""
     return page.locator(f".st-key-trio-{name} button:visible")
 

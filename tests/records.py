@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stand_ins import ANSWER, PICTURE, WAVE, patches
+from made_up_tokens import ANSWER, PICTURE, WAVE, patches
 
 from mmviz.explain import Run
 from mmviz.types import (
     Answer,
     AttentionMap,
     AttentionRecord,
+    AudioInput,
     Chars,
+    ImageInput,
     Modality,
-    Picture,
     Sample,
     Seconds,
-    Sound,
     Token,
 )
 
@@ -82,7 +82,7 @@ def record(
     )
 
 
-WHOLE = Sample(Picture(PICTURE, 301, 187), TEXT, Sound(WAVE, 16_000, 0.5))
+WHOLE = Sample(ImageInput(PICTURE, 301, 187), TEXT, AudioInput(WAVE, 16_000, 0.5))
 
 
 def plain(layers: int = 2, heads: int = 3) -> Run:

@@ -92,7 +92,7 @@ def record_of(text: str) -> AttentionRecord:
                          dtype="float32")  # fmt: skip
     made = {"model": "slow", "device": "cpu", "milliseconds": {"model": 1.0}}
     return AttentionRecord(
-        id="a1", streams={"tokens": (Token(Modality.OTHER, "x"),)}, maps=(found,), answers=(Answer(text, 1.0),),
+        id="a1", streams={"tokens": (Token(Modality.SPECIAL, "x"),)}, maps=(found,), answers=(Answer(text, 1.0),),
         made_by=made, notices=(),
     )  # fmt: skip
 

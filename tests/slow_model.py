@@ -23,9 +23,9 @@ class Slow(torch.nn.Module):
         return torch.nn.functional.one_hot(letters[:1], 128).float() + 0 * mixed.sum()
 
 
-def make() -> mmviz.Yours:
+def make() -> mmviz.CustomModel:
     def prepare(sample: mmviz.Sample) -> tuple[torch.Tensor, list[str]]:
         words = sample.text or " "
         return torch.tensor([ord(letter) % 128 for letter in words]), list(words)
 
-    return mmviz.Yours(Slow().eval(), prepare, [chr(k) for k in range(128)])
+    return mmviz.CustomModel(Slow().eval(), prepare, [chr(k) for k in range(128)])

@@ -1,4 +1,4 @@
-"""Runs that have their steps: of `trio`, and of attention as torch has it, with a mask, across two streams."""
+"""Runs that have their steps: of `example`, and of attention as torch has it, with a mask, across two streams."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
-from mmviz.models.yours import Yours
-from mmviz.trios import load_gallery
+from mmviz.inputs.examples import load_gallery
+from mmviz.models.custom import CustomModel
 from mmviz.types import Modality, Request, Sample, Token
 
 WIDTH, HEADS, ASKING, ASKED = 24, 3, 5, 9
 
 
 @lru_cache(maxsize=1)
-def trio() -> Run:
+def example() -> Run:
     """The first trio of the gallery."""
     return run_sample(load_gallery()[0].sample(), backend=LocalBackend("cpu"), steps=True)
 
@@ -48,12 +48,12 @@ def masked() -> tuple[Run, Masked, tuple[Tensor, ...]]:
     causal = torch.full((ASKING, ASKING), -torch.inf).triu(1)
     added = torch.randn(ASKING, ASKED).masked_fill(torch.rand(ASKING, ASKED) < 0.25, -torch.inf)
     given = (torch.randn(1, ASKING, WIDTH), torch.randn(1, ASKED, WIDTH), causal, added)
-    kinds = [Modality.OTHER, Modality.TEXT, Modality.IMAGE, Modality.AUDIO]
+    kinds = [Modality.SPECIAL, Modality.TEXT, Modality.IMAGE, Modality.AUDIO]
     streams = {
         name: [Token(kinds[k % 4], f"{name} {k}") for k in range(count)]
         for name, count in (("queries", ASKING), ("keys", ASKED))
     }
-    own = Yours(model, lambda sample: (given, streams), ["yes", "no"])
+    own = CustomModel(model, lambda sample: (given, streams), ["yes", "no"])
     request = Request("own", Sample(text="a"), steps=True)
     (record,) = LocalBackend("cpu", {"own": own}).run([request])
     return Run(request.sample, record), model, given

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmviz.analysis.flow import rollout
-from mmviz.analysis.modality import modality_matrix
-from mmviz.analysis.select import Way, find_layer, looked, spread, weights
+from mmviz.analysis.map_weights import attention_row, find_map, spread, weights
+from mmviz.analysis.modality_matrix import modality_matrix
+from mmviz.analysis.rollout import rollout
 from mmviz.analysis.sinks import sinks
-from mmviz.types import AttentionMap, AttentionRecord, Modality, Token
+from mmviz.types import AttentionMap, AttentionRecord, MapRef, Modality, Token
 
-ANSWER = Token(Modality.OTHER, "answer")
+ANSWER = Token(Modality.SPECIAL, "answer")
 WORD = Token(Modality.TEXT, "cat")
 PATCH = Token(Modality.IMAGE, "patch")
 FRAME = Token(Modality.AUDIO, "frame")
@@ -41,99 +41,99 @@ def crossed() -> AttentionRecord:
     return AttentionRecord("r", streams, maps, (), {})
 
 
-@pytest.mark.parametrize("written", ["mean:5", "mean:0", "head:4:2", "rollout", "relevance"])
+@pytest.mark.parametrize("written", ["5:mean", "0:mean", "4:2", "rollout", "relevance"])
 def test_a_way_survives_writing_and_reading(written: str) -> None:
-    assert str(Way.parse(written)) == written
-    assert Way.parse(str(Way.parse(written))) == Way.parse(written)
+    assert str(MapRef.parse(written)) == written
+    assert MapRef.parse(str(MapRef.parse(written))) == MapRef.parse(written)
 
 
 def test_a_way_is_read_into_its_parts() -> None:
-    assert Way.parse("head:4:2") == Way("head", layer=4, head=2)
+    assert MapRef.parse("4:2") == MapRef("attention", layer=4, head=2)
 
 
 @pytest.mark.parametrize(
-    "written", ["", "mean", "mean:", "mean:-1", "mean:1:2", "head:1", "head:1:2:3", "rollout:1", "median:1", "mean:٣"]
+    "written", ["", "mean", "mean:", "mean:-1", "1:mean", "1:None", "head:1:2:3", "rollout:1", "median:1", "٣:mean"]
 )
 def test_what_is_no_way_is_refused(written: str) -> None:
     with pytest.raises(ValueError):
-        Way.parse(written)
+        MapRef.parse(written)
 
 
 @pytest.mark.parametrize("layer, head", [(-1, 0), (0, -1)])
 def test_layers_and_heads_count_from_zero(layer: int, head: int) -> None:
     with pytest.raises(ValueError, match="from 0"):
-        Way("head", layer, head)
+        MapRef("attention", layer, head)
 
 
 def test_mean_head_and_spread_by_hand(record: AttentionRecord) -> None:
     mean = [[0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.3, 0.3, 0.4]]
-    assert np.allclose(weights(record, Way.parse("mean:0")), mean, atol=1e-7)
-    assert np.allclose(weights(record, Way.parse("head:0:1")), SECOND, atol=1e-7)
+    assert np.allclose(weights(record, MapRef.parse("0:mean")), mean, atol=1e-7)
+    assert np.allclose(weights(record, MapRef.parse("0:1")), SECOND, atol=1e-7)
     # two heads: the standard deviation is half of their difference
     differ = np.array([[0.5, 0.5, 0.0], [0.0, 0.25, 0.25], [0.1, 0.0, 0.1]])
     for token in range(3):
         assert np.allclose(spread(record.maps[0].weights[:, token]), differ[token], atol=1e-7)
         assert np.allclose(spread(record.maps[0].weights[:, :, token]), differ[:, token], atol=1e-7)
         assert np.array_equal(spread(record.maps[1].weights[:, token]), np.zeros(3))
-    assert weights(record, Way.parse("mean:0")).dtype == np.float64
+    assert weights(record, MapRef.parse("0:mean")).dtype == np.float64
 
 
 def test_from_is_a_row_and_to_is_a_column(record: AttentionRecord) -> None:
-    way = Way.parse("mean:1")
-    assert np.allclose(looked(record, way, 2, "from"), [0.4, 0.3, 0.3])
-    assert np.allclose(looked(record, way, 2, "to"), [0.0, 0.5, 0.3])
+    map_ref = MapRef.parse("1:mean")
+    assert np.allclose(attention_row(record, map_ref, 2, "from"), [0.4, 0.3, 0.3])
+    assert np.allclose(attention_row(record, map_ref, 2, "to"), [0.0, 0.5, 0.3])
 
 
 def test_a_group_asks_and_is_asked_by_its_mean(record: AttentionRecord) -> None:
-    way = Way.parse("mean:1")
-    assert np.allclose(looked(record, way, (0, 2), "from"), [0.2, 0.65, 0.15])
-    assert np.allclose(looked(record, way, [0, 2], "to"), [0.0, 0.5, 0.35])
-    assert np.array_equal(looked(record, way, (1,), "to"), looked(record, way, 1, "to"))
+    map_ref = MapRef.parse("1:mean")
+    assert np.allclose(attention_row(record, map_ref, (0, 2), "from"), [0.2, 0.65, 0.15])
+    assert np.allclose(attention_row(record, map_ref, [0, 2], "to"), [0.0, 0.5, 0.35])
+    assert np.array_equal(attention_row(record, map_ref, (1,), "to"), attention_row(record, map_ref, 1, "to"))
     with pytest.raises(ValueError, match="at least one"):
-        looked(record, way, (), "from")
+        attention_row(record, map_ref, (), "from")
     with pytest.raises(IndexError, match="no token 3; there are 3"):
-        looked(record, way, (0, 3), "from")
+        attention_row(record, map_ref, (0, 3), "from")
 
 
 def test_what_is_not_there_is_said(record: AttentionRecord) -> None:
     with pytest.raises(LookupError, match=r"layer 7; it has 0 .*, 1 "):
-        find_layer(record, 7)
+        find_map(record, 7)
     with pytest.raises(LookupError, match="no head 2"):
-        weights(record, Way.parse("head:0:2"))
+        weights(record, MapRef.parse("0:2"))
     for token in (-1, 3):
         with pytest.raises(IndexError, match="there are 3"):
-            looked(record, Way.parse("mean:0"), token, "from")
+            attention_row(record, MapRef.parse("0:mean"), token, "from")
 
 
 def test_cross_attention_is_named_by_its_streams(crossed: AttentionRecord) -> None:
     with pytest.raises(LookupError, match="name the streams"):
-        find_layer(crossed, 0)
+        find_map(crossed, 0)
     streams = ("decoder", "sound")
-    assert find_layer(crossed, 0, streams).name == "cross"
-    assert np.allclose(looked(crossed, Way.parse("mean:0"), 0, "from", streams=streams), [0.25, 0.75])
-    assert np.allclose(looked(crossed, Way.parse("mean:0"), 1, "to", streams=streams), [0.75])
+    assert find_map(crossed, 0, streams).name == "cross"
+    assert np.allclose(attention_row(crossed, MapRef.parse("0:mean"), 0, "from", streams=streams), [0.25, 0.75])
+    assert np.allclose(attention_row(crossed, MapRef.parse("0:mean"), 1, "to", streams=streams), [0.75])
     with pytest.raises(ValueError, match="self-attention"):
-        weights(crossed, Way.parse("rollout"))
+        weights(crossed, MapRef.parse("rollout"))
     with pytest.raises(ValueError, match="self-attention"):
-        weights(crossed, Way.parse("rollout"), streams=streams)
-    assert weights(crossed, Way.parse("rollout"), streams=("tokens", "tokens")).shape == (3, 3)
+        weights(crossed, MapRef.parse("rollout"), streams=streams)
+    assert weights(crossed, MapRef.parse("rollout"), streams=("tokens", "tokens")).shape == (3, 3)
 
 
 def test_rollout_does_not_mix_streams_that_happen_to_be_equally_long() -> None:
     maps = (attention("cross", 0, [FIRST], "decoder", "sound"),)
     record = AttentionRecord("r", {"decoder": (ANSWER, WORD, WORD), "sound": (FRAME, FRAME, FRAME)}, maps, (), {})
     with pytest.raises(ValueError, match="one stream"):
-        weights(record, Way.parse("rollout"))
+        weights(record, MapRef.parse("rollout"))
 
 
 def test_relevance_is_given_or_refused(record: AttentionRecord) -> None:
-    way = Way.parse("relevance")
+    map_ref = MapRef.parse("relevance")
     with pytest.raises(ValueError, match="gradients"):
-        weights(record, way)
+        weights(record, map_ref)
     with pytest.raises(ValueError, match=r"\[2, 3\]"):
-        weights(record, way, relevance=np.zeros((2, 3)))
+        weights(record, map_ref, relevance=np.zeros((2, 3)))
     given = np.arange(9.0).reshape(3, 3)
-    assert np.array_equal(looked(record, way, 1, "from", relevance=given), [3, 4, 5])
+    assert np.array_equal(attention_row(record, map_ref, 1, "from", relevance=given), [3, 4, 5])
 
 
 def test_rollout_by_hand(record: AttentionRecord) -> None:
@@ -142,7 +142,7 @@ def test_rollout_by_hand(record: AttentionRecord) -> None:
     above = np.array([[[0.0, 1.0], [0.0, 1.0]]])
     assert np.allclose(rollout([below, above]), [[0.625, 0.375], [0.5, 0.5]])
     assert np.allclose(
-        weights(record, Way.parse("rollout")), rollout([np.array([FIRST, SECOND]), np.array([SECOND])]), atol=1e-7
+        weights(record, MapRef.parse("rollout")), rollout([np.array([FIRST, SECOND]), np.array([SECOND])]), atol=1e-7
     )
 
 
@@ -172,7 +172,7 @@ def test_modalities_by_hand() -> None:
         np.array([[0.4, 0.2, 0.2, 0.2], [0.0, 0.6, 0.2, 0.2]]), [WORD, WORD], [PATCH, WORD, WORD, ANSWER]
     )
     assert matrix.queries == (Modality.TEXT,)
-    assert matrix.keys == (Modality.IMAGE, Modality.TEXT, Modality.OTHER)
+    assert matrix.keys == (Modality.IMAGE, Modality.TEXT, Modality.SPECIAL)
     assert matrix.counts == (1, 2, 1)
     assert matrix.query_counts == (2,)
     assert np.allclose(matrix.sums, [[0.2, 0.6, 0.2]])
@@ -183,7 +183,7 @@ def test_modalities_by_hand() -> None:
 def test_modalities_keep_one_order_however_the_tokens_lie() -> None:
     tokens = [ANSWER, FRAME, WORD, PATCH, FRAME]
     matrix = modality_matrix(np.eye(5), tokens, tokens)
-    assert matrix.keys == (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.OTHER)
+    assert matrix.keys == (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.SPECIAL)
     assert np.allclose(matrix.sums, np.eye(4))
     assert np.allclose(np.diag(matrix.per_token), [1, 1, 0.5, 1])
 

@@ -12,29 +12,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_page import ROOT, TRIOS, give, looked, markup, notes, now, press, run, sent, visit, word
+from app_page import EXAMPLES, ROOT, give, looked, markup, notes, now, press, run, sent, visit, word
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import explore, state
-from mmviz.app.texts import LABELS, say
-from mmviz.app.widgets import as_label
+from mmviz.app import session_state as state
+from mmviz.app.components.widgets import as_label
+from mmviz.app.pages.explore import page as explore
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend, recording
-from mmviz.texts import SENTENCES
+from mmviz.i18n.messages import SENTENCES
+from mmviz.i18n.page import LABELS, say
 from mmviz.types import CaptureError, Notice
 
 
 def test_it_opens_on_the_recorded_run_of_the_first_trio(opened: AppTest) -> None:
-    assert len(TRIOS) >= 8
+    assert len(EXAMPLES) >= 8
     shown = [button.label for button in opened.button if (button.key or "").startswith("trio-")]
-    assert len(shown) == len(TRIOS)
-    assert now(opened).shown == TRIOS[0]
+    assert len(shown) == len(EXAMPLES)
+    assert now(opened).shown == EXAMPLES[0]
     answers = now(opened).run.record.answers
     body = markup(opened)
     assert word(opened) == answers[0].label
     assert all(f">{answer.label}</th>" in body for answer in answers[:5])
     assert "a recorded run" in body and "trio, computed on" not in body
-    assert looked(opened).tokens == (now(opened).run.asker,) and looked(opened).way == now(opened).run.way
+    assert (
+        looked(opened).tokens == (now(opened).run.answer_query,) and looked(opened).map_ref == now(opened).run.map_ref
+    )
     header, _ = sent(opened)
     assert header["run"] == now(opened).run.record.id and header["view"] == header["start"]
 
@@ -52,58 +55,60 @@ print(json.dumps([sorted(sys.modules), word(page), sent(page)[0]["answers"][0][0
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     loaded, answer, shown, is_recorded = json.loads(done.stdout)
-    assert "mmviz.app.look" in loaded and not {"torch", "av", "librosa", "transformers"} & set(loaded)
+    assert "mmviz.app.pages.explore.results" in loaded and not {"torch", "av", "librosa", "transformers"} & set(loaded)
     assert answer == shown == now(visit()).run.record.answers[0].label and is_recorded
 
 
 def test_without_recordings_the_model_runs_and_says_the_same(opened: AppTest, no_recordings: Path) -> None:
     page = visit()
-    assert word(page) == word(opened) and now(page).shown == TRIOS[0]
+    assert word(page) == word(opened) and now(page).shown == EXAMPLES[0]
     assert "trio, computed on" in markup(page) and "a recorded run" not in markup(page)
-    verdict = say("right") if TRIOS[0].is_right(word(page)) else say("wrong", answer=word(page), truth=TRIOS[0].truth)
+    verdict = (
+        say("right") if EXAMPLES[0].is_right(word(page)) else say("wrong", answer=word(page), truth=EXAMPLES[0].truth)
+    )
     assert verdict in markup(page)
     assert sent(page)[0]["run"] == now(page).run.record.id and now(page).run.record.relevance is not None
-    counted = (say("gallery-right", of=len(TRIOS)), f"of these {len(TRIOS)} wrong")
+    counted = (say("gallery-right", of=len(EXAMPLES)), f"of these {len(EXAMPLES)} wrong")
     assert not any(words in markup(page) for words in counted), "nobody has counted"
 
 
 @pytest.mark.parametrize("kind", ["stale", "damaged"])
 def test_a_recording_that_does_not_fit_is_not_shown(kind: str, no_recordings: Path) -> None:
-    path = assets_dir() / "gallery" / "runs" / f"{TRIOS[0].id}.npz"
+    path = assets_dir() / "gallery" / "runs" / f"{EXAMPLES[0].id}.npz"
     if kind == "damaged":
         (no_recordings / path.name).write_bytes(path.read_bytes()[:-100])
     else:
-        record = explore.run_sample(TRIOS[0].sample(), backend=ReplayBackend(path.parent), relevance=True).record
+        record = explore.run_sample(EXAMPLES[0].sample(), backend=ReplayBackend(path.parent), relevance=True).record
         other = replace(record, answers=record.answers[::-1], made_by={**record.made_by, "weights": "0" * 64})
-        (no_recordings / path.name).write_bytes(recording(TRIOS[0].id, TRIOS[0].sample(), other))
+        (no_recordings / path.name).write_bytes(recording(EXAMPLES[0].id, EXAMPLES[0].sample(), other))
     page = visit()
-    assert now(page).shown == TRIOS[0] and "trio, computed on" in markup(page)
+    assert now(page).shown == EXAMPLES[0] and "trio, computed on" in markup(page)
     shutil.copy(path, no_recordings)
     explore._recorded.clear()
     assert word(page) == word(visit())
 
 
 def test_every_trio_of_the_gallery_is_shown_from_its_recording(opened: AppTest) -> None:
-    for trio in (*TRIOS[1:], TRIOS[0]):
-        press(opened, f"trio-{trio.id}")
-        assert now(opened).shown == trio and not now(opened).refusal
-        assert opened.text_input(state.QUESTION).value == trio.question
-        assert opened.checkbox(state.USE_SOUND).value == (trio.audio is not None)
-        assert opened.checkbox(state.USE_PICTURE).value == (trio.image is not None)
+    for example in (*EXAMPLES[1:], EXAMPLES[0]):
+        press(opened, f"trio-{example.id}")
+        assert now(opened).shown == example and not now(opened).refusal
+        assert opened.text_input(state.QUESTION).value == example.question
+        assert opened.checkbox(state.USE_SOUND).value == (example.audio is not None)
+        assert opened.checkbox(state.USE_PICTURE).value == (example.image is not None)
         sample, answer = now(opened).run.sample, now(opened).run.record.answers[0].label
-        assert (sample.image is None, sample.audio is None) == (trio.image is None, trio.audio is None)
-        assert now(opened).run.record.made_by["recorded"]["name"] == trio.id
-        expected = say("right") if trio.is_right(answer) else say("wrong", answer=answer, truth=trio.truth)
+        assert (sample.image is None, sample.audio is None) == (example.image is None, example.audio is None)
+        assert now(opened).run.record.made_by["recorded"]["name"] == example.id
+        expected = say("right") if example.is_right(answer) else say("wrong", answer=answer, truth=example.truth)
         assert expected in markup(opened) and word(opened) == answer
 
 
 def test_right_and_wrong_are_told_from_the_run(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = now(opened).run.record.answers[0].label
     for truth, expected in ((answer.upper(), say("right")), ("gizmo", say("wrong", answer=answer, truth="gizmo"))):
-        trios = (replace(TRIOS[0], truth=truth), *TRIOS[1:])
-        monkeypatch.setattr(explore, "load_gallery", lambda trios=trios: trios)
+        examples = (replace(EXAMPLES[0], truth=truth), *EXAMPLES[1:])
+        monkeypatch.setattr(explore, "load_gallery", lambda examples=examples: examples)
         run(opened)  # the buttons now carry the new truth
-        press(opened, f"trio-{TRIOS[0].id}")
+        press(opened, f"trio-{EXAMPLES[0].id}")
         assert expected in markup(opened)
     assert "those with a red dot" in markup(opened)
 
@@ -119,7 +124,7 @@ def test_a_refusal_is_one_sentence_and_the_old_result_stays(opened: AppTest) -> 
     assert str(now(opened).refusal) not in ("", SENTENCES["input-none"]) and len(notes(opened, "refusal")) == 1
     assert now(opened).run is before and word(opened) == before.record.answers[0].label
     assert say("changed") in markup(opened)
-    press(opened, f"trio-{TRIOS[1].id}")
+    press(opened, f"trio-{EXAMPLES[1].id}")
     assert not now(opened).refusal and not notes(opened, "refusal")
 
 
@@ -207,6 +212,6 @@ def test_both_configurations_are_the_same() -> None:
 
 
 def test_the_form_is_there_before_torch() -> None:
-    code = "import sys, mmviz.app.explore, mmviz.app.look; print('torch' in sys.modules)"
+    code = "import sys, mmviz.app.pages.explore.page, mmviz.app.pages.explore.results; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

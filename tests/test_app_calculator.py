@@ -9,16 +9,16 @@ import step_runs
 from app_page import need, sent, tell, view
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.select import Way
+from mmviz.types import MapRef
 
 
 def script() -> None:
     import step_runs
     import streamlit as st
 
-    from mmviz.app.learn.calculator import calculator
+    from mmviz.app.pages.learn.calculator import calculator
 
-    run = step_runs.masked()[0] if st.session_state.get("masked") else step_runs.trio()
+    run = step_runs.masked()[0] if st.session_state.get("masked") else step_runs.example()
     st.session_state["looked"] = calculator(run, "calc", st.session_state.get("start"))
 
 
@@ -34,13 +34,13 @@ def mounted(**state: Any) -> AppTest:
 def start(layer: int, head: int, token: int) -> Any:
     from mmviz.app.selection import Selection
 
-    return Selection((token,), (), "from", Way("head", layer, head), "spotlight", "view")
+    return Selection((token,), (), "from", MapRef("attention", layer, head), "spotlight", "view")
 
 
 def test_it_gets_all_steps_at_once_and_stays_as_it_is() -> None:
     page = mounted(start=start(2, 1, 0))
     header, sections = sent(page)
-    assert header["run"] == step_runs.trio().record.id and header["view"]["plane"] == "2:1"
+    assert header["run"] == step_runs.example().record.id and header["view"]["plane"] == "2:1"
     assert {name.split("/")[1] for name in sections if name.startswith("steps/")} == set("012345")
     (element,) = page.get("bidi_component")
     before = element.proto.bytes
@@ -66,7 +66,7 @@ def test_another_start_moves_it_and_another_run_takes_its_place() -> None:
 
 def test_it_answers_what_is_asked_for_and_nothing_else() -> None:
     page = mounted()
-    run = step_runs.trio().record.id
+    run = step_runs.example().record.id
     need(page, {"run": run, "names": ["steps/4"]})
     header, sections = sent(page)
     assert "streams" not in header and {name.split("/")[1] for name in sections} == {"4"}
@@ -80,8 +80,8 @@ def test_it_answers_what_is_asked_for_and_nothing_else() -> None:
 def test_a_run_without_steps_is_refused() -> None:
     from dataclasses import replace
 
-    from mmviz.app.learn.calculator import calculator
+    from mmviz.app.pages.learn.calculator import calculator
 
-    run = step_runs.trio()
+    run = step_runs.example()
     with pytest.raises(LookupError, match="without its steps"):
         calculator(replace(run, record=replace(run.record, steps=())), "calc")

@@ -7,21 +7,20 @@ import re
 from dataclasses import replace
 
 import pytest
-from app_page import TRIOS, markup, notes, now, press, run, visit
+from app_page import EXAMPLES, markup, notes, now, press, run, visit
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.compare import pairs
-from mmviz.analysis.select import Way
-from mmviz.app import state
-from mmviz.app.debug.compare import is_same
-from mmviz.app.texts import say
+from mmviz.analysis.comparison import pairs
+from mmviz.app import session_state as state
+from mmviz.app.pages.debug.compare import is_same
 from mmviz.explain import Run
-from mmviz.figures.amounts import hex_colour
-from mmviz.types import HeadOff, Randomise, Uniform
+from mmviz.figures.colour_scale import hex_colour
+from mmviz.i18n.page import say
+from mmviz.types import AblateHead, MapRef, ShuffleWeights, UniformAttention
 
 HERE = {"page": "debug", "section": "compare"}
-OTHER = next(trio for trio in TRIOS[1:] if trio.image and trio.audio)
-SAME = next(trio for trio in TRIOS if trio.image and trio.audio)
+OTHER = next(example for example in EXAMPLES[1:] if example.image and example.audio)
+SAME = next(example for example in EXAMPLES if example.image and example.audio)
 
 
 def settled(page: AppTest) -> AppTest:
@@ -67,12 +66,12 @@ def figures(page: AppTest) -> list[str]:
 
 @pytest.fixture
 def page() -> AppTest:
-    return settled(visit(trio=SAME.id, **HERE))
+    return settled(visit(example=SAME.id, **HERE))
 
 
 def test_it_opens_with_another_trio_beside_the_run_on_the_screen(page: AppTest) -> None:
     chosen = page.selectbox("compare-with")
-    other = next(trio for trio in TRIOS if trio != SAME)
+    other = next(example for example in EXAMPLES if example != SAME)
     assert chosen.value == f"trio/{other.id}" and not any(SAME.title in option for option in chosen.options)
     assert say("compare-with-trained") not in chosen.options, "A is the model as trained already"
     page, b = compared(page, f"trio/{OTHER.id}")
@@ -83,9 +82,9 @@ def test_it_opens_with_another_trio_beside_the_run_on_the_screen(page: AppTest) 
     for card, one, title in ((left, a, say("compare-a")), (right, b, OTHER.title)):
         assert html.escape(title) in card and card.count("role='listitem'") == 3
         assert all(html.escape(answer.label) in card for answer in one.record.answers[:3])
-        assert asked(card) == say("compare-from", token="“answer”", way=a.way.words())
+        assert asked(card) == say("compare-from", token="“answer”", method=a.map_ref.words())
         assert card.count("<img src='data:image/jpeg") == 1 and card.count("class='compare-clock'") == 1
-        amounts = one.attention(a.way)
+        amounts = one.attention(a.map_ref)
         assert numbers(card) == pytest.approx({k: amounts[k] for k in numbers(card)}, rel=1e-5)
         assert len(numbers(card)) == sum(token.modality == "text" for token in one.tokens)
 
@@ -95,7 +94,7 @@ def test_both_stand_on_one_scale_that_is_printed_once(page: AppTest) -> None:
     a = now(page).run
     scales = [one.proto.body for one in page.html if "class='compare-scale'" in one.proto.body]
     assert len(scales) == 1 and say("compare-scale") in scales[0]
-    most = max(float(one.attention(a.way)[1:].max()) for one in (a, b))
+    most = max(float(one.attention(a.map_ref)[1:].max()) for one in (a, b))
     assert f">{most:#.2g}</span>" in scales[0]
     left, right, minus = cards(page)
     assert "linear-gradient" not in left + right
@@ -109,7 +108,7 @@ def test_both_stand_on_one_scale_that_is_printed_once(page: AppTest) -> None:
 def test_with_even_attention_it_says_what_that_is_and_what_changed(page: AppTest) -> None:
     page, b = compared(page, "evened")
     a = now(page).run
-    assert b.request is not None and b.request.changes == (Uniform(),) and b.record.relevance is None
+    assert b.request is not None and b.request.changes == (UniformAttention(),) and b.record.relevance is None
     assert say("evened") in "".join(notes(page, "banner"))
     assert not any("relevance" in one for one in page.selectbox("compare-way").options)
     first, second = a.record.answers[0], b.record.answers[0]
@@ -119,10 +118,10 @@ def test_with_even_attention_it_says_what_that_is_and_what_changed(page: AppTest
     assert told.startswith(said)
     sums = {}
     for name, one in (("a", a), ("b", b)):
-        amounts = one.attention(a.way)
+        amounts = one.attention(a.map_ref)
         sums[name] = {
             kind: sum(float(amounts[k]) for k, token in enumerate(one.tokens) if token.modality == kind)
-            for kind in ("image", "text", "audio", "other")
+            for kind in ("image", "text", "audio", "special")
         }
     most = max(sums["a"], key=lambda kind: sums["a"][kind] - sums["b"][kind])
     a_, b_ = (f"{sums[name][most]:#.2g}" for name in "ab")
@@ -149,15 +148,17 @@ def test_the_choice_is_one_for_both(page: AppTest) -> None:
     assert [asked(card).split(":")[0] for card in after] == ["Asked by “patch 4,4”"] * 3
     partner = pairs(a.tokens, b.tokens).partner(token)
     assert partner is not None and partner != token, "the texts are not of the same length"
-    assert numbers(after[1]) == pytest.approx({k: b.attention(a.way, partner)[k] for k in numbers(after[1])}, rel=1e-5)
+    assert numbers(after[1]) == pytest.approx(
+        {k: b.attention(a.map_ref, partner)[k] for k in numbers(after[1])}, rel=1e-5
+    )
     choose(page, "way", "2:1")
-    words = say("compare-from", token="“patch 4,4”", way="layer 3, head 2")
+    words = say("compare-from", token="“patch 4,4”", method="layer 3, head 2")
     assert [asked(card) for card in cards(page)] == [words] * 3
     page.segmented_control("compare-direction").set_value("to")
     run(page)
     assert [asked(card) for card in cards(page)] == [words.replace("Asked by", "Who asks")] * 3
     shown = numbers(cards(page)[1])
-    assert shown == pytest.approx({k: b.attention(Way.parse("head:2:1"), partner, "to")[k] for k in shown}, rel=1e-4)
+    assert shown == pytest.approx({k: b.attention(MapRef.parse("2:1"), partner, "to")[k] for k in shown}, rel=1e-4)
 
 
 def test_a_token_without_a_partner_is_said_to_have_none(page: AppTest) -> None:
@@ -175,7 +176,7 @@ def test_a_token_without_a_partner_is_said_to_have_none(page: AppTest) -> None:
 
 def test_shuffled_weights_carry_their_banner_and_a_control_can_be_compared_with_what_was_learned(page: AppTest) -> None:
     page, b = compared(page, "shuffled")
-    assert b.request is not None and b.request.changes == (Randomise(1),)
+    assert b.request is not None and b.request.changes == (ShuffleWeights(1),)
     assert say("untrained") in "".join(notes(page, "banner"))
     press(page, "page-explore")
     press(page, "control-evened")
@@ -188,11 +189,11 @@ def test_shuffled_weights_carry_their_banner_and_a_control_can_be_compared_with_
 
 
 def test_heads_that_are_off_stay_off_but_in_the_model_as_it_is(page: AppTest) -> None:
-    off = HeadOff(2, 1)
+    off = AblateHead(2, 1)
     now(page).off = (off,)
     settled(press(page, "run"))
     assert now(page).run.asked().changes == (off,)
-    for option, changes in (("trained", ()), ("evened", (off, Uniform())), ("model/toy", ())):
+    for option, changes in (("trained", ()), ("evened", (off, UniformAttention())), ("model/toy", ())):
         page, b = compared(page, option)
         assert b.request is not None and b.request.changes == changes
 
@@ -224,7 +225,7 @@ def test_what_a_visitor_wrote_stays_text(page: AppTest) -> None:
 
 @pytest.mark.parametrize("missing", ["image", "audio"])
 def test_what_only_one_of_both_has_is_said_and_not_subtracted(page: AppTest, missing: str) -> None:
-    less = next(trio for trio in TRIOS if getattr(trio, missing) is None)
+    less = next(example for example in EXAMPLES if getattr(example, missing) is None)
     page, b = compared(page, f"trio/{less.id}")
     a = now(page).run
     left, right, minus = cards(page)
@@ -234,7 +235,7 @@ def test_what_only_one_of_both_has_is_said_and_not_subtracted(page: AppTest, mis
     found = pairs(a.tokens, b.tokens)
     assert set(alone) <= set(found.only_a)
     assert f"No partner in B, so no difference (hatched): {len(found.only_a)} tokens" in minus
-    share = float(a.attention(a.way)[list(found.only_a)].sum())
+    share = float(a.attention(a.map_ref)[list(found.only_a)].sum())
     assert say("compare-alone-share", share=f"{share:#.2g}") in minus
     press(page, f"trio-{less.id}")
     settled(page)

@@ -8,16 +8,16 @@ import time
 from dataclasses import replace
 
 import pytest
-from app_page import ROOT, TRIOS, address, markup, notes, now, run, visit, word
+from app_page import EXAMPLES, ROOT, address, markup, notes, now, run, visit, word
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.effect import MODALITIES
 from mmviz.backends.local import LocalBackend
-from mmviz.evidence import heads_of
+from mmviz.experiments.modality_shapley import MODALITIES
+from mmviz.experiments.runs import measure_head_ablation
 from mmviz.explain import run_sample
-from mmviz.types import HeadOff, Hide, Modality, Request
+from mmviz.types import AblateHead, DropTokens, Modality, Request
 
-FIRST = TRIOS[0]
+FIRST = EXAMPLES[0]
 
 
 def debug(section: str, **more: str) -> AppTest:
@@ -79,7 +79,7 @@ def test_what_is_taken_away_or_swapped_changes_the_answer_as_a_run_without_it() 
     assert alone.answers[0].label in verdict
     assert percents(verdict)[-1] == pytest.approx(100 * alone.answers[0].probability, abs=0.051)
     assert markup(page).count("class='way'") == 2  # before and after
-    other = next(trio for trio in TRIOS if trio.audio and trio is not FIRST)
+    other = next(example for example in EXAMPLES if example.audio and example is not FIRST)
     page = choose(page, "take-audio", other.id)
     swapped = replace(FIRST.sample(), audio=other.sample().audio)
     (mixed,) = LocalBackend("cpu").run([Request("trio", swapped)])
@@ -95,7 +95,7 @@ def test_a_token_can_be_taken_away_alone() -> None:
     spoken = next(k for k, token in enumerate(tokens) if token.label == "spoken")
     page = choose(page, f"span-{record.id}", spoken)
     (verdict,) = re.findall(r"<p class='verdict'>(.*?)</p>", markup(page))
-    (alone,) = LocalBackend("cpu").run([Request("trio", FIRST.sample(), (Hide((spoken,)),))])
+    (alone,) = LocalBackend("cpu").run([Request("trio", FIRST.sample(), (DropTokens((spoken,)),))])
     left = next(one.probability for one in alone.answers if one.label == record.answers[0].label)
     assert percents(verdict)[1] == pytest.approx(100 * left, abs=0.051)
 
@@ -103,13 +103,13 @@ def test_a_token_can_be_taken_away_alone() -> None:
 def test_a_head_that_is_switched_off_moves_the_answer_as_python_computes_and_comes_back() -> None:
     page = debug("heads")
     record = now(page).run.record
-    found = heads_of(LocalBackend("cpu"), Request("trio", FIRST.sample()), record)
+    found = measure_head_ablation(LocalBackend("cpu"), Request("trio", FIRST.sample()), record)
     worst = min(found, key=lambda one: one.effect)
     assert any(f"layer {worst.map + 1}, head {worst.head + 1}" in words for words in notes(page, "remark"))
     assert len(page.dataframe[0].value) == len(found)
     before = word(page)
     page = press(choose(page, "heads-off-", (worst.map, worst.head)), "heads-off-run")
-    assert now(page).run.request.changes == (HeadOff(worst.map, worst.head),)
+    assert now(page).run.request.changes == (AblateHead(worst.map, worst.head),)
     assert word(page) == worst.answer
     shown = percents(markup(page).split("class='top'")[1])[0]
     assert shown == pytest.approx(100 * worst.probability, abs=0.051)
@@ -133,11 +133,11 @@ def test_six_ways_of_looking_stand_side_by_side_each_with_its_test() -> None:
 
 def test_the_pages_share_the_run_and_turn_at_a_click() -> None:
     page = visit()
-    trio = next(trio for trio in TRIOS if trio.id == "said")
-    next(one for one in page.button if one.key == f"trio-{trio.id}").click()
+    example = next(example for example in EXAMPLES if example.id == "said")
+    next(one for one in page.button if one.key == f"trio-{example.id}").click()
     run(page)
     page = press(page, "page-debug")
-    assert now(page).shown == trio and "What “" in markup(page)
+    assert now(page).shown == example and "What “" in markup(page)
     page = press(page, "section-heads")
     assert address(page)["section"] == "heads" and address(page)["trio"] == "said"
     next(one for one in page.button if one.key == "page-explore").click()
@@ -146,7 +146,7 @@ def test_the_pages_share_the_run_and_turn_at_a_click() -> None:
 
 
 def test_a_model_of_ones_own_is_measured_as_far_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["run.py", "--model", "own_model:make"])
+    monkeypatch.setattr(sys, "argv", ["run.py", "--model", "custom_model:make"])
     monkeypatch.chdir(ROOT / "tests")
     page = settled(visit(page="debug", section="effect"))
     found = now(page).run.effect()

@@ -5,20 +5,20 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from app_page import FULL, TRIOS, capture, give, markup, now, picture, press, run, sent, wav
+from app_page import EXAMPLES, FULL, capture, give, markup, now, picture, press, run, sent, wav
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import state
-from mmviz.app.composer import POPOVER
-from mmviz.app.texts import say
-from mmviz.models.wordings import RELATIONS, WORDINGS, compose, known_words, read, slots
-from mmviz.texts import SENTENCES
+from mmviz.app import session_state as state
+from mmviz.app.components.question_composer import POPOVER
+from mmviz.i18n.messages import SENTENCES
+from mmviz.i18n.page import say
+from mmviz.models.question_templates import RELATIONS, TEMPLATES, compose, known_words, read, slots
 
 
 def test_ones_own_inputs_their_notices_and_no_truth(opened: AppTest) -> None:
     press(opened, "own")
     assert opened.text_input(state.QUESTION).value == ""
-    assert now(opened).shown == TRIOS[0], "the result stays until the next run"
+    assert now(opened).shown == EXAMPLES[0], "the result stays until the next run"
     give(opened, "picture", "mine.png", picture())
     give(opened, "sound", "mine.wav", wav())
     opened.text_input(state.QUESTION).set_value("what is it?")
@@ -86,7 +86,7 @@ def test_what_was_given_last_is_run(opened: AppTest) -> None:
     assert say("from-you") in markup(opened)
     capture(opened, "picture", None)
     assert width(run(opened)) == bundled
-    assert now(opened).shown == TRIOS[0] and say("from-you") not in markup(opened)
+    assert now(opened).shown == EXAMPLES[0] and say("from-you") not in markup(opened)
 
 
 def test_giving_something_ticks_its_modality_and_a_recording_is_run(opened: AppTest) -> None:
@@ -109,7 +109,7 @@ def test_a_new_form_forgets_what_was_given(opened: AppTest) -> None:
     assert str(now(press(opened, "run")).refusal) == SENTENCES["input-none"]
 
 
-COMPOSED = [(family, k) for family, wordings in WORDINGS.items() for k in range(len(wordings))]
+COMPOSED = [(family, k) for family, wordings in TEMPLATES.items() for k in range(len(wordings))]
 
 
 def test_every_composed_question_is_one_the_model_knows(opened: AppTest) -> None:

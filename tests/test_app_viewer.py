@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from app_page import TRIOS, address, looked, need, now, press, run, sent, tell, view, visit
+from app_page import EXAMPLES, address, looked, need, now, press, run, sent, tell, view, visit
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.select import Way
 from mmviz.app.selection import Selection, fitted, has, read_view, view_of
 from mmviz.explain import Run
-from mmviz.report import Scene
+from mmviz.report import ViewerData
+from mmviz.types import MapRef
 
 SERIAL = 3
 
@@ -32,14 +32,17 @@ def told(run: Run, /, **changes: object) -> dict[str, object]:
 
 
 def test_a_view_is_told_and_read_back(shown: Run) -> None:
-    selection = Selection((3, 5), (0, 1), "to", Way("head", 1, 2), "heat", "map")
+    selection = Selection((3, 5), (0, 1), "to", MapRef("attention", 1, 2), "heat", "map")
     written = view_of(selection, shown)
     assert written == {
         "tokens": [3, 5], "versus": [0, 1], "direction": "to", "plane": "1:2", "style": "heat", "scale": "map",
     }  # fmt: skip
     assert read_view(json.loads(json.dumps(told(shown, **written))), shown, SERIAL) == selection
-    for way in (Way("mean", 0), Way("rollout"), Way("relevance")):
-        assert read_view(told(shown, **view_of(replace(selection, way=way), shown)), shown, SERIAL).way == way
+    for map_ref in (MapRef("attention", 0), MapRef("rollout"), MapRef("relevance")):
+        assert (
+            read_view(told(shown, **view_of(replace(selection, map_ref=map_ref), shown)), shown, SERIAL).map_ref
+            == map_ref
+        )
     assert read_view(told(shown, tokens=[9, 2, 9]), shown, SERIAL).tokens == (2, 9), "in order, each once"
 
 
@@ -72,13 +75,13 @@ def test_the_last_token_and_none_beyond(shown: Run) -> None:
 
 
 def test_a_new_run_is_looked_at_as_the_one_before_where_it_can_be(shown: Run) -> None:
-    assert fitted(None, shown) == Selection((shown.asker,), (), "from", shown.way, "spotlight", "view")
-    before = Selection((9,), (8,), "to", Way("head", 2, 1), "heat", "map")
-    assert fitted(before, shown) == replace(before, tokens=(shown.asker,), versus=())
+    assert fitted(None, shown) == Selection((shown.answer_query,), (), "from", shown.map_ref, "spotlight", "view")
+    before = Selection((9,), (8,), "to", MapRef("attention", 2, 1), "heat", "map")
+    assert fitted(before, shown) == replace(before, tokens=(shown.answer_query,), versus=())
     bare = Run(shown.sample, replace(shown.record, relevance=None, maps=shown.record.maps[:2]))
-    for way in (Way("relevance"), Way("head", 2, 1), Way("mean", 5), Way("head", 1, 99)):
-        assert not has(bare, way) and fitted(replace(before, way=way), bare).way == bare.way
-    assert has(bare, Way("head", 1, 3)) and has(bare, Way("rollout")) and has(shown, Way("relevance"))
+    for map_ref in (MapRef("relevance"), MapRef("attention", 2, 1), MapRef("attention", 5), MapRef("attention", 1, 99)):
+        assert not has(bare, map_ref) and fitted(replace(before, map_ref=map_ref), bare).map_ref == bare.map_ref
+    assert has(bare, MapRef("attention", 1, 3)) and has(bare, MapRef("rollout")) and has(shown, MapRef("relevance"))
 
 
 def test_what_the_viewer_tells_moves_the_page_and_not_the_viewer(opened: AppTest) -> None:
@@ -86,7 +89,7 @@ def test_what_the_viewer_tells_moves_the_page_and_not_the_viewer(opened: AppTest
     count = header["serial"]
     found = view(opened, tokens=[5, 3], versus=[1], direction="to", plane="2:1", style="heat", scale="map")
     tell(opened, found)
-    assert looked(opened) == Selection((3, 5), (1,), "to", Way("head", 2, 1), "heat", "map")
+    assert looked(opened) == Selection((3, 5), (1,), "to", MapRef("attention", 2, 1), "heat", "map")
     assert now(opened).serial == count
     assert {"query": "3.5", "versus": "1", "style": "heat", "scale": "map"}.items() <= address(opened).items()
     told_again, sections = sent(opened)
@@ -123,13 +126,15 @@ def test_another_run_has_a_scene_of_its_own(opened: AppTest) -> None:
     tell(opened, view(opened, tokens=[9], versus=[1], plane="1:1"))
     need(opened, {"run": now(opened).run.record.id, "plane": "0:0"})
     stale, count = view(opened, tokens=[8]), now(opened).serial
-    press(opened, f"trio-{TRIOS[3].id}")
+    press(opened, f"trio-{EXAMPLES[3].id}")
     header, sections = sent(opened)
     assert header["run"] == now(opened).run.record.id != stale["run"] and header["serial"] > count
-    assert looked(opened) == Selection((now(opened).run.asker,), (), "from", Way("head", 1, 1), "spotlight", "view")
-    assert now(opened).needed == () and ("picture" in sections) == (TRIOS[3].image is not None)
+    assert looked(opened) == Selection(
+        (now(opened).run.answer_query,), (), "from", MapRef("attention", 1, 1), "spotlight", "view"
+    )
+    assert now(opened).needed == () and ("picture" in sections) == (EXAMPLES[3].image is not None)
     tell(opened, stale)
-    assert looked(opened).tokens == (now(opened).run.asker,), "it belongs to the run before"
+    assert looked(opened).tokens == (now(opened).run.answer_query,), "it belongs to the run before"
 
 
 def test_the_viewer_shows_the_weights_of_the_run(opened: AppTest) -> None:
@@ -142,8 +147,8 @@ def test_the_viewer_shows_the_weights_of_the_run(opened: AppTest) -> None:
 
 
 def test_planes_that_were_not_sent_are_sent_when_needed(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmviz.report.scene.LIMIT", 1)
-    press(opened, f"trio-{TRIOS[2].id}")
+    monkeypatch.setattr("mmviz.report.viewer_data.LIMIT", 1)
+    press(opened, f"trio-{EXAMPLES[2].id}")
     record = now(opened).run.record
     assert "codes/rollout" in sent(opened)[1] and "codes/0:1" not in sent(opened)[1]
     whole = view(opened)
@@ -175,7 +180,7 @@ def test_the_viewer_can_say_nonsense_and_the_page_stays(opened: AppTest) -> None
 
 def test_the_scene_is_made_once_a_run(opened: AppTest) -> None:
     scene = now(opened).scene
-    assert isinstance(scene, Scene) and scene.run is now(opened).run
+    assert isinstance(scene, ViewerData) and scene.run is now(opened).run
     for tokens in ([3], [4]):
         tell(opened, view(opened, tokens=tokens))
         assert now(opened).scene is scene

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from app_page import TRIOS, markup, notes, now, press, run, visit, word
+from app_page import EXAMPLES, markup, notes, now, press, run, visit, word
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import explore, state
+from mmviz.app import session_state as state
 from mmviz.app.jobs import Job
-from mmviz.app.texts import say
+from mmviz.app.pages.explore import page as explore
 from mmviz.backends import Backend
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import Run
+from mmviz.i18n.page import say
 from mmviz.types import Sample
 
 
@@ -82,11 +83,11 @@ def test_a_first_run_that_is_stopped_leaves_a_sentence(no_recordings: Path, held
     assert say("nothing-yet") in markup(page) and not page.get("bidi_component")
     held()
     press(page, "run")
-    assert now(page).shown == TRIOS[0] and word(page) and not notes(page, "refusal")
+    assert now(page).shown == EXAMPLES[0] and word(page) and not notes(page, "refusal")
 
 
 def test_another_trio_can_be_chosen_while_one_waits(opened: AppTest, held: Callable[[], None]) -> None:
     opened.text_input(state.QUESTION).set_value("what is it?")
     press(opened, "run")
-    press(opened, f"trio-{TRIOS[2].id}")
-    assert now(opened).shown == TRIOS[2] and now(opened).job is None and not now(opened).refusal
+    press(opened, f"trio-{EXAMPLES[2].id}")
+    assert now(opened).shown == EXAMPLES[2] and now(opened).job is None and not now(opened).refusal

@@ -13,26 +13,27 @@ import numpy as np
 import pytest
 from serving import served
 
-from mmviz.analysis.select import Way, looked
+from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.replay import ReplayBackend, recording
 from mmviz.inputs import make_sample
-from mmviz.models.bundled import Bundled
+from mmviz.models.bundled import BundledTrio
 from mmviz.types import (
     AttentionRecord,
     Card,
-    Drop,
+    DropModality,
     InputError,
+    MapRef,
     MmvizError,
     Modality,
     PixelBox,
-    Randomise,
     Request,
     Sample,
     Seconds,
-    Uniform,
+    ShuffleWeights,
+    UniformAttention,
 )
 
 
@@ -101,7 +102,7 @@ def _check(found: AttentionRecord, expected: AttentionRecord) -> None:
         assert one.weights.dtype == np.float32 and not one.weights.flags.writeable
         assert one.weights.min() >= 0 and np.abs(one.weights.sum(-1, dtype=np.float64) - 1).max() <= 1e-5
         assert np.abs(one.weights - other.weights).max() <= 1e-4
-    said = ("model", "weights", "trained", "way", "changes", "device", "dtype", "seed", "milliseconds", "parity")
+    said = ("model", "weights", "trained", "map_ref", "changes", "device", "dtype", "seed", "milliseconds", "parity")
     assert set(said) <= set(found.made_by)
     assert found.made_by["weights"] == expected.made_by["weights"]
 
@@ -176,13 +177,13 @@ def test_the_record_names_every_token_where_it_lies(record: AttentionRecord) -> 
     tokens = record.streams["tokens"]
     of = {modality: [token for token in tokens if token.modality is modality] for modality in Modality}
     assert [token.label for token in of[Modality.TEXT]] == ["is", "there", "a", "dog", "in", "the", "picture", "?"]
-    dog = of[Modality.TEXT][3].where
+    dog = of[Modality.TEXT][3].location
     assert "Is there a dog in the picture?"[dog.start : dog.end] == "dog"
-    boxes = [token.where for token in of[Modality.IMAGE]]
+    boxes = [token.location for token in of[Modality.IMAGE]]
     assert (boxes[0].x0, boxes[0].y0, boxes[-1].x1, boxes[-1].y1) == (0, 0, 130, 90)
     assert boxes[1].x0 == pytest.approx(13) and boxes[10].y0 == pytest.approx(9)
-    assert of[Modality.AUDIO][0].where.start == 0 and of[Modality.AUDIO][-1].where.end == pytest.approx(1.25)
-    assert of[Modality.OTHER] == [tokens[0]]
+    assert of[Modality.AUDIO][0].location.start == 0 and of[Modality.AUDIO][-1].location.end == pytest.approx(1.25)
+    assert of[Modality.SPECIAL] == [tokens[0]]
 
 
 def test_the_record_says_how_it_was_made(record: AttentionRecord) -> None:
@@ -205,15 +206,15 @@ def test_the_same_request_gives_the_same_record(backend: LocalBackend, sample: S
 def test_shuffled_weights_change_the_answers_and_leave_the_model_alone(
     backend: LocalBackend, sample: Sample, record: AttentionRecord
 ) -> None:
-    shuffled = backend.run([Request("trio", sample, (Randomise(1),))])[0]
+    shuffled = backend.run([Request("trio", sample, (ShuffleWeights(1),))])[0]
     assert shuffled.answers != record.answers and shuffled.made_by["trained"] is False
-    other = backend.run([Request("trio", sample, (Randomise(2),))])[0]
+    other = backend.run([Request("trio", sample, (ShuffleWeights(2),))])[0]
     assert other.answers != shuffled.answers
     assert backend.run([Request("trio", sample)])[0].answers == record.answers
 
 
 def test_uniform_attention_is_uniform(backend: LocalBackend, sample: Sample) -> None:
-    uniform = backend.run([Request("trio", sample, (Uniform(),))])[0]
+    uniform = backend.run([Request("trio", sample, (UniformAttention(),))])[0]
     for found in uniform.maps:
         assert np.allclose(found.weights, 1 / found.weights.shape[-1], atol=1e-7)
 
@@ -222,9 +223,9 @@ def test_uniform_attention_is_uniform(backend: LocalBackend, sample: Sample) -> 
 def test_a_dropped_modality_is_one_absent_token(
     backend: LocalBackend, sample: Sample, record: AttentionRecord, modality: Modality
 ) -> None:
-    without = backend.run([Request("trio", sample, (Drop(modality),))])[0]
+    without = backend.run([Request("trio", sample, (DropModality(modality),))])[0]
     left = [token for token in without.streams["tokens"] if token.modality is modality]
-    assert [(token.label, token.where) for token in left] == [("absent", None)]
+    assert [(token.label, token.location) for token in left] == [("absent", None)]
     fewer = sum(token.modality is modality for token in record.streams["tokens"]) - 1
     assert without.maps[0].weights.shape[-1] == record.maps[0].weights.shape[-1] - fewer
     assert without.answers != record.answers
@@ -247,7 +248,7 @@ def test_the_toy_answers_as_on_paper(backend: LocalBackend) -> None:
     # scores [[1, 1], [1, 2]] / sqrt 2: the first word splits evenly, the second prefers itself by e^(1 / sqrt 2)
     own = math.exp(1 / math.sqrt(2)) / (1 + math.exp(1 / math.sqrt(2)))
     assert np.allclose(record.maps[0].weights[0], [[0.5, 0.5], [1 - own, own]], atol=1e-6)
-    assert looked(record, Way("mean", 0), 1, "to") == pytest.approx([0.5, own])
+    assert attention_row(record, MapRef("attention", 0), 1, "to") == pytest.approx([0.5, own])
     assert record.answers[0].label == "left"
     with pytest.raises(InputError, match="reads words only"):
         backend.run([Request("toy", make_sample(image=np.zeros((8, 8, 3), np.uint8)))])
@@ -274,9 +275,9 @@ def test_long_inputs_are_cut_with_a_notice(backend: LocalBackend) -> None:
 def test_a_dot_in_the_picture_is_found_in_its_patch(width: int, height: int, x: int, y: int) -> None:
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = 255
-    prepared = Bundled("cpu").prepare(make_sample(image=pixels, text="what is it"))
+    prepared = BundledTrio("cpu").prepare(make_sample(image=pixels, text="what is it"))
     light = prepared.tensors.image[0].mean(0).reshape(10, 16, 10, 16).mean((1, 3)).flatten()
-    patches = [token.where for token in prepared.streams["tokens"] if isinstance(token.where, PixelBox)]
+    patches = [token.location for token in prepared.streams["tokens"] if isinstance(token.location, PixelBox)]
     box = patches[int(light.argmax())]
     across, down = width / 10, height / 10
     assert box.x0 - across <= x <= box.x1 + across and box.y0 - down <= y <= box.y1 + down
@@ -287,8 +288,8 @@ def test_a_dot_in_the_picture_is_found_in_its_patch(width: int, height: int, x: 
 def test_a_click_in_the_sound_is_found_in_its_frame(moment: float) -> None:
     wave = np.zeros(3 * 44_100, np.float32)
     wave[int(moment * 44_100)] = 1
-    prepared = Bundled("cpu").prepare(make_sample(text="what was said", audio=(wave, 44_100)))
+    prepared = BundledTrio("cpu").prepare(make_sample(text="what was said", audio=(wave, 44_100)))
     loudness = prepared.tensors.mel[0].mean(0).reshape(50, 8).mean(1)
-    frames = [token.where for token in prepared.streams["tokens"] if isinstance(token.where, Seconds)]
+    frames = [token.location for token in prepared.streams["tokens"] if isinstance(token.location, Seconds)]
     found = frames[int(loudness.argmax())]
     assert abs((found.start + found.end) / 2 - moment) <= 0.08

@@ -11,8 +11,8 @@ sync_api = pytest.importorskip("playwright.sync_api")
 from real_page import PATIENCE, VIEWER, looked, pick, press, settle, until  # noqa: E402
 
 from mmviz.backends.local import LocalBackend  # noqa: E402
-from mmviz.evidence import heads_of  # noqa: E402
-from mmviz.trios import load_gallery  # noqa: E402
+from mmviz.experiments.runs import measure_head_ablation  # noqa: E402
+from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.types import Request  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def test_a_head_that_is_switched_off_moves_the_answer_by_what_python_computes(
 ) -> None:
     backend, request = LocalBackend("cpu"), Request("trio", FIRST.sample())
     (record,) = backend.run([request])
-    worst = min(heads_of(backend, request, record), key=lambda one: one.effect)
+    worst = min(measure_head_ablation(backend, request, record), key=lambda one: one.effect)
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(f"{server}/?page=debug&section=heads")
     page.locator(".st-key-heads-grid .js-plotly-plot").wait_for(timeout=PATIENCE)

@@ -11,15 +11,15 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from real_page import PATIENCE, VIEWER, settle, until  # noqa: E402
 
-from mmviz.app.learn.course import COURSE  # noqa: E402
-from mmviz.app.state import LESSONS  # noqa: E402
-from mmviz.app.texts import say  # noqa: E402
-from mmviz.language import LANGUAGES, Language, speaking  # noqa: E402
-from mmviz.trios import load_gallery  # noqa: E402
+from mmviz.app.pages.learn.course import COURSE  # noqa: E402
+from mmviz.app.session_state import LESSONS  # noqa: E402
+from mmviz.i18n.language import LANGUAGES, Language, speaking  # noqa: E402
+from mmviz.i18n.page import say  # noqa: E402
+from mmviz.inputs.examples import load_gallery  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-FULL = next(trio for trio in load_gallery() if trio.image and trio.audio)
+FULL = next(example for example in load_gallery() if example.image and example.audio)
 MOVED = {"tokens": "token", "scores": "layer", "softmax": "layer", "heads": "layer", "asks": "map", "fusion": "kind",
          "limits": "gone"}  # fmt: skip
 """What is moved in a lesson, where it is a box to choose from."""

@@ -11,7 +11,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from app_page import TRIOS  # noqa: E402
+from app_page import EXAMPLES  # noqa: E402
 from real_page import PATIENCE, serving  # noqa: E402
 from viewer_page import Seen, Show, three  # noqa: E402
 
@@ -78,7 +78,7 @@ def test_rows_come_exact_and_the_matrix_zooms_to_weights(visit_to: Visit, chromi
 
 
 def test_arrow_keys_move_through_patches_that_have_no_button_each(show: Show) -> None:
-    run = run_sample(TRIOS[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
+    run = run_sample(EXAMPLES[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
     seen = show(run)
     stage = seen.panel("picture").locator(".stage")
     stage.focus()

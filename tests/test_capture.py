@@ -8,10 +8,10 @@ import threading
 import numpy as np
 import pytest
 import torch
-from gated import attention_map
+from checked_map import attention_map
 from torch import nn
 
-from mmviz.capture import Heard, capture, relevance
+from mmviz.capture import AttentionCall, capture, relevance
 from mmviz.models.toy import PaperModel
 from mmviz.models.trio import Trio, TrioConfig, TrioInput
 from mmviz.types import CaptureError
@@ -119,7 +119,7 @@ def test_two_threads_do_not_mix(trio: Trio) -> None:
     shapes: dict[int, set[int]] = {}
     together = threading.Barrier(2)
 
-    def listen(pieces: int) -> None:
+    def capture_targets(pieces: int) -> None:
         with torch.no_grad(), capture(trio) as seen:
             together.wait(30)
             for _ in range(3):
@@ -129,7 +129,7 @@ def test_two_threads_do_not_mix(trio: Trio) -> None:
         shapes[pieces] = {one.weights.shape[-1] for one in heard}
         assert [one.module for one in heard] == list(LAYERS) * 3
 
-    threads = [threading.Thread(target=listen, args=(pieces,)) for pieces in (3, 9)]
+    threads = [threading.Thread(target=capture_targets, args=(pieces,)) for pieces in (3, 9)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -183,11 +183,11 @@ def test_a_replaced_map_is_what_the_model_uses() -> None:
     assert torch.allclose(logits, torch.tensor([2 / 3, 1 / 3]))
 
 
-def heard_with(**changes: torch.Tensor) -> Heard:
+def heard_with(**changes: torch.Tensor) -> AttentionCall:
     weights = torch.softmax(torch.randn(1, 2, 3, 4), -1)
     value = torch.randn(1, 2, 4, 5)
     parts = {"weights": weights, "value": value, "mixed": weights @ value} | changes
-    return Heard("somewhere", **parts)
+    return AttentionCall("somewhere", **parts)
 
 
 @pytest.mark.parametrize(

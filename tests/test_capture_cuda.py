@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mmviz
-from mmviz.capture.ear import FUSED, FUSED_LSE
+from mmviz.capture.recorder import FUSED, FUSED_LSE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: torch sees none here")
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.analysis.flow import rollout
+from mmviz.analysis.rollout import rollout
 from mmviz.capture.flow import rollout_rows
 from mmviz.types import CaptureError
 
@@ -19,42 +19,42 @@ SIZE, HEADS = 16, 2
 
 
 class Layer(nn.Module):
-    """Attention and a residual connection; ``way``: by which code."""
+    """Attention and a residual connection; ``route``: by which code."""
 
-    def __init__(self, way: str):
+    def __init__(self, route: str):
         super().__init__()
-        self.way = way
+        self.route = route
         self.parts = nn.Linear(SIZE, 3 * SIZE)
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (
             part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in (self.parts(x) * 3).chunk(3, -1)
         )
-        causal = self.way == "causal"
-        if self.way == "by hand":
-            mixed = (query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5).softmax(-1) @ value
+        causal = self.route == "causal"
+        if self.route == "by hand":
+            attn_output = (query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5).softmax(-1) @ value
         else:
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
-        return x + mixed.transpose(1, 2).flatten(2)
+            attn_output = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+        return x + attn_output.transpose(1, 2).flatten(2)
 
 
-def model(way: str, layers: int = 3) -> nn.Sequential:
+def model(route: str, layers: int = 3) -> nn.Sequential:
     torch.manual_seed(1)
-    return nn.Sequential(*(Layer(way) for _ in range(layers)))
+    return nn.Sequential(*(Layer(route) for _ in range(layers)))
 
 
-def run(way: str, count: int, grad: bool = False) -> tuple[Any, Tensor]:
+def run(route: str, count: int, grad: bool = False) -> tuple[Any, Tensor]:
     x = torch.randn(2, count, SIZE, generator=torch.Generator().manual_seed(2))
-    watched = model(way)
+    watched = model(route)
     with torch.set_grad_enabled(grad), mmviz.capture(watched) as seen:
         output = watched(x)
     return seen, output
 
 
-@pytest.mark.parametrize("way", ["fused", "causal", "by hand"])
+@pytest.mark.parametrize("route", ["fused", "causal", "by hand"])
 @pytest.mark.parametrize("count", [40, 700])
-def test_rollout_of_a_few_tokens_is_that_of_all(way: str, count: int) -> None:
-    seen, _ = run(way, count)
+def test_rollout_of_a_few_tokens_is_that_of_all(route: str, count: int) -> None:
+    seen, _ = run(route, count)
     maps = [seen.view(layer, batch=1).full() for layer in range(3)]
     full = rollout(maps)
     chosen = [0, 5, count - 1]

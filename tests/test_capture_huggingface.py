@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import mmviz
-from mmviz.capture.ear import BY_HAND, FUSED_LSE
+from mmviz.capture.recorder import BY_HAND, FUSED_LSE
 from mmviz.types import AttentionRecord, CaptureError
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -13,20 +13,20 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.backends.local import LocalBackend, _shuffle
-from mmviz.capture.integrated import STEPS, Integrated, integrated, tokens_entering
-from mmviz.models.bundled import Bundled
-from mmviz.models.yours import Yours
-from mmviz.trios import load_gallery
+from mmviz.capture.integrated_gradients import STEPS, IntegratedGradients, integrated_gradients, tokens_entering
+from mmviz.inputs.examples import load_gallery
+from mmviz.models.bundled import BundledTrio
+from mmviz.models.custom import CustomModel
 from mmviz.types import (
+    AblateHead,
     AttentionRecord,
     CaptureError,
-    HeadOff,
     MmvizError,
     Modality,
-    Randomise,
     Request,
     Sample,
-    Uniform,
+    ShuffleWeights,
+    UniformAttention,
 )
 
 LN3 = math.log(3)
@@ -47,12 +47,14 @@ class Sums(nn.Module):
 TOKENS = torch.tensor([[[2 * LN3, 7.0], [-LN3, 1.0], [0.0, 5.0]]])
 
 
-def sums(module: nn.Module, tokens: Tensor, baseline: Tensor, rows: int = STEPS, answer: int = 0) -> Integrated:
+def sums(
+    module: nn.Module, tokens: Tensor, baseline: Tensor, rows: int = STEPS, answer: int = 0
+) -> IntegratedGradients:
     def run(count: int) -> Tensor:
         found: Tensor = module(tokens.expand(count, -1, -1))
         return found
 
-    return integrated(module, "tokens", run, answer, tokens, baseline, rows)
+    return integrated_gradients(module, "tokens", run, answer, tokens, baseline, rows)
 
 
 def test_a_linear_model_gives_what_paper_gives() -> None:
@@ -87,8 +89,8 @@ def test_where_the_answer_turns_sharply_more_points_are_taken(rows: int) -> None
 @pytest.mark.parametrize("name", ["seen", "said"])
 def test_amounts_of_trio_add_up(name: str) -> None:
     (sample,) = (trio.sample() for trio in load_gallery() if trio.id == name)
-    record = LocalBackend("cpu").run([Request("trio", sample, maps=False, integrated=True)])[0]
-    model = Bundled("cpu")
+    record = LocalBackend("cpu").run([Request("trio", sample, maps=False, integrated_gradients=True)])[0]
+    model = BundledTrio("cpu")
     ready = model.prepare(sample)
     stream = record.streams["tokens"]
     with torch.no_grad():
@@ -100,7 +102,7 @@ def test_amounts_of_trio_add_up(name: str) -> None:
         x = x[:, real[0]]
         order = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
         nothing = [
-            own if token.modality is Modality.OTHER else trio.absent[order.index(token.modality)]
+            own if token.modality is Modality.SPECIAL else trio.absent[order.index(token.modality)]
             for token, own in zip(stream, x[0], strict=True)
         ]
         both = torch.stack([x[0], torch.stack(nothing)])
@@ -131,7 +133,7 @@ def test_the_hook_is_gone_afterwards_even_after_a_failure() -> None:
         raise RuntimeError("too hot")
 
     with pytest.raises(RuntimeError, match="too hot"):
-        integrated(module, "tokens", failing, 0, TOKENS, torch.zeros_like(TOKENS))
+        integrated_gradients(module, "tokens", failing, 0, TOKENS, torch.zeros_like(TOKENS))
     with pytest.raises(RuntimeError, match="too hot"):
         tokens_entering(module, "tokens", lambda: failing(1))
     assert hooks(module) == 0 and torch.equal(module(TOKENS), before)
@@ -158,8 +160,10 @@ def test_a_place_that_gives_no_tokens_is_told(path: str) -> None:
         tokens_entering(module, path, lambda: module(TOKENS))
     assert refusal.value.code == "integrated-place" and f": {path} does not give tokens" in str(refusal.value)
     assert hooks(module) == 0
-    own = Yours(module, lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding=path)
-    record = LocalBackend("cpu", {"own": own}).run([Request("own", Sample(text="a"), maps=False, integrated=True)])[0]
+    own = CustomModel(module, lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding=path)
+    record = LocalBackend("cpu", {"own": own}).run(
+        [Request("own", Sample(text="a"), maps=False, integrated_gradients=True)]
+    )[0]
     assert record.integrated is None and [notice.code for notice in record.notices] == ["integrated-place"]
     assert record.made_by["integrated"] == {"refused": "integrated-place", "path": path}
     assert torch.equal(tokens_entering(module, "good", lambda: module(TOKENS)), TOKENS)
@@ -173,17 +177,19 @@ class Quiet(Sums):
 
 @pytest.mark.parametrize(("module", "path"), [(Quiet(), "tokens"), (Odd(), "unused")])
 def test_a_place_that_gradients_do_not_reach_is_told(module: nn.Module, path: str) -> None:
-    own = Yours(module, lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding=path)
-    record = LocalBackend("cpu", {"own": own}).run([Request("own", Sample(text="a"), maps=False, integrated=True)])[0]
+    own = CustomModel(module, lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding=path)
+    record = LocalBackend("cpu", {"own": own}).run(
+        [Request("own", Sample(text="a"), maps=False, integrated_gradients=True)]
+    )[0]
     assert record.integrated is None and [notice.code for notice in record.notices] == ["integrated-graph"]
     assert path in str(record.notices[0]) and len(record.answers) == 2 and hooks(module) == 0
 
 
 def test_a_model_without_a_place_says_so_and_one_names_only_its_own() -> None:
-    record = LocalBackend("cpu").run([Request("toy", Sample(text="left"), integrated=True)])[0]
+    record = LocalBackend("cpu").run([Request("toy", Sample(text="left"), integrated_gradients=True)])[0]
     assert record.integrated is None and "where tokens enter toy is not known" in str(record.notices[0])
     with pytest.raises(MmvizError) as refusal:
-        Yours(Sums(), lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding="nowhere")
+        CustomModel(Sums(), lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding="nowhere")
     assert refusal.value.code == "own-embedding"
 
 
@@ -199,8 +205,10 @@ class Overwriting(Sums):
 
 @pytest.mark.parametrize("module", [Sums(), Overwriting()])
 def test_a_model_of_ones_own_names_its_place(module: nn.Module) -> None:
-    own = Yours(module, lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding="tokens")
-    record = LocalBackend("cpu", {"own": own}).run([Request("own", Sample(text="a"), maps=False, integrated=True)])[0]
+    own = CustomModel(module, lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding="tokens")
+    record = LocalBackend("cpu", {"own": own}).run(
+        [Request("own", Sample(text="a"), maps=False, integrated_gradients=True)]
+    )[0]
     assert record.answers[0].label == "yes" and record.made_by["integrated"]["baseline"] == "zeros"
     assert record.integrated == pytest.approx(np.array([2, -1, 0]) * math.log(1.5), abs=1e-6)
 
@@ -210,7 +218,7 @@ SPOKEN = Sample(text="what colour is the dog")
 
 def asked(model: Any, *changes: Any, name: str = "trio") -> AttentionRecord:
     backend = LocalBackend("cpu", {} if model is None else {name: model})
-    return backend.run([Request(name, SPOKEN, changes, maps=False, integrated=True)])[0]
+    return backend.run([Request(name, SPOKEN, changes, maps=False, integrated_gradients=True)])[0]
 
 
 def same(one: AttentionRecord, other: AttentionRecord) -> bool:
@@ -223,14 +231,14 @@ def same(one: AttentionRecord, other: AttentionRecord) -> bool:
 
 def test_they_are_those_of_the_model_as_it_was_changed() -> None:
     plain = asked(None)
-    cut = Bundled("cpu")
+    cut = BundledTrio("cpu")
     with torch.no_grad():
         cut.module.get_parameter("blocks.1.attention.output.weight")[:, 48:96] = 0
-    off = asked(None, HeadOff(1, 1))
-    assert same(off, asked(cut, name="cut")) and not same(off, plain)
-    shuffled = Bundled("cpu")
+    ablate = asked(None, AblateHead(1, 1))
+    assert same(ablate, asked(cut, name="cut")) and not same(ablate, plain)
+    shuffled = BundledTrio("cpu")
     _shuffle(shuffled.module, 4)
-    random = asked(None, Randomise(4))
+    random = asked(None, ShuffleWeights(4))
     assert same(random, asked(shuffled, name="shuffled")) and not same(random, plain)
 
 
@@ -238,7 +246,7 @@ def test_even_attention_is_even_in_them() -> None:
     def even(weights: Tensor) -> Tensor:
         return torch.full_like(weights, 1 / weights.shape[-1])
 
-    model, record = Bundled("cpu"), asked(None, Uniform())
+    model, record = BundledTrio("cpu"), asked(None, UniformAttention())
     trio: Any = model.module
     ready, values = model.prepare(SPOKEN), []
     tokens = tokens_entering(model.module, "tokens", lambda: model(ready.tensors))

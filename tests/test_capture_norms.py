@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.backends.local import LocalBackend
-from mmviz.capture.norms import norms
-from mmviz.models.bundled import Bundled
-from mmviz.models.yours import Yours
-from mmviz.trios import load_gallery
-from mmviz.types import CaptureError, HeadOff, Request, Sample
+from mmviz.capture.value_norms import norms
+from mmviz.inputs.examples import load_gallery
+from mmviz.models.bundled import BundledTrio
+from mmviz.models.custom import CustomModel
+from mmviz.types import AblateHead, CaptureError, Request, Sample
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -28,12 +28,12 @@ HEADS, SIZE = 4, 8
 WIDTH = HEADS * SIZE
 
 
-def brought(weights: Tensor, value: Tensor, matrix: Tensor, off: tuple[int, ...] = ()) -> NDArray[np.float64]:
+def brought(weights: Tensor, value: Tensor, matrix: Tensor, ablate: tuple[int, ...] = ()) -> NDArray[np.float64]:
     """``|| sum over heads of a_h W_h v_h ||``, one vector at a time; ``weights`` ``[head, query, key]``, ``value``
     ``[kv head, key, d_v]``, ``matrix`` ``[width, head * d_v]``."""
     heads, size = len(weights), value.shape[-1]
     total = torch.zeros(*weights.shape[1:], len(matrix), dtype=torch.float64)
-    for head in set(range(heads)) - set(off):
+    for head in set(range(heads)) - set(ablate):
         part = matrix.double()[:, head * size : (head + 1) * size]
         moved = value.double()[head // (heads // len(value))] @ part.T
         total += weights.double()[head, :, :, None] * moved[None]
@@ -65,9 +65,9 @@ class Layer(nn.Module):
         return [part(x).unflatten(-1, (-1, SIZE)).transpose(1, 2) for part in maps]
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.attend(*self.parts(x))
+        attn_output = self.attend(*self.parts(x))
         gate = self.gate(x)
-        found: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape))
+        found: Tensor = self.out(attn_output.transpose(1, 2).reshape(x.shape))
         return found * gate
 
 
@@ -192,7 +192,7 @@ def sample() -> Sample:
 def test_norms_of_trio_come_with_its_record(sample: Sample) -> None:
     record = LocalBackend("cpu").run([Request("trio", sample, norms=True)])[0]
     assert len(record.norms) == len(record.maps) == 6 and record.notices == ()
-    model = Bundled("cpu")
+    model = BundledTrio("cpu")
     names = [f"blocks.{k}.attention.{part}" for k in range(6) for part in ("query", "key", "value")]
     parts = hooked(model.module, names, lambda: model(model.prepare(sample).tensors))
     for k, found in enumerate(record.norms):
@@ -207,14 +207,14 @@ def test_norms_of_trio_come_with_its_record(sample: Sample) -> None:
 def test_a_head_that_is_off_is_not_in_the_norms(sample: Sample) -> None:
     torch.manual_seed(5)
     model, x = Layer(fused).eval(), torch.randn(2, 7, WIDTH)
-    with torch.no_grad(), mmviz.capture(model, off=[[(0, 1)], [(0, 0), (0, 3)]]) as seen:
+    with torch.no_grad(), mmviz.capture(model, ablate=[[(0, 1)], [(0, 0), (0, 3)]]) as seen:
         model(x)
-    for batch, off in enumerate([(1,), (0, 3)]):
+    for batch, ablate in enumerate([(1,), (0, 3)]):
         with torch.no_grad():
             query, key, value = (part[batch] for part in model.parts(x))
-            expected = brought(eager(query, key), value, model.out.weight, off)
+            expected = brought(eager(query, key), value, model.out.weight, ablate)
         assert is_near(norms(seen.everything[0], batch), expected)
-    record = LocalBackend("cpu").run([Request("trio", sample, (HeadOff(2, 1),), norms=True)])[0]
+    record = LocalBackend("cpu").run([Request("trio", sample, (AblateHead(2, 1),), norms=True)])[0]
     assert len(record.norms) == 6 and record.notices == ()
 
 
@@ -227,8 +227,8 @@ class Bare(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         heads = x.unflatten(-1, (HEADS, SIZE)).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(heads, heads, heads).transpose(1, 2).flatten(2)
-        found: Tensor = self.next(2 * mixed)
+        attn_output = F.scaled_dot_product_attention(heads, heads, heads).transpose(1, 2).flatten(2)
+        found: Tensor = self.next(2 * attn_output)
         return found[:, 0, :2]
 
 
@@ -237,7 +237,7 @@ def test_without_a_linear_map_there_are_none_and_it_says_so() -> None:
     with pytest.raises(CaptureError) as refusal:
         norms(heard(Bare().eval(), torch.randn(1, 5, WIDTH))[0])
     assert refusal.value.code == "norms-projection" and "follow the heads of Bare" in str(refusal.value)
-    own = Yours(Bare(), lambda sample: (torch.randn(1, 5, WIDTH), list("abcde")), ["yes", "no"])
+    own = CustomModel(Bare(), lambda sample: (torch.randn(1, 5, WIDTH), list("abcde")), ["yes", "no"])
     record = LocalBackend("cpu", {"own": own}).run([Request("own", Sample(text="a"), norms=True)])[0]
     assert record.norms == () and [notice.code for notice in record.notices] == ["norms-projection"]
     assert len(record.maps) == 1
@@ -245,9 +245,9 @@ def test_without_a_linear_map_there_are_none_and_it_says_so() -> None:
 
 def test_what_was_written_over_before_the_linear_map_is_refused() -> None:
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        mixed = fused(query, key, value)
+        attn_output = fused(query, key, value)
         value.zero_()
-        return mixed
+        return attn_output
 
     torch.manual_seed(7)
     (one,) = heard(Layer(attend).eval(), torch.randn(1, 5, WIDTH))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from gated import attention_map
+from checked_map import attention_map
 from torch import Tensor, nn
 
-from mmviz.capture import Heard, capture, relevance
-from mmviz.capture.ear import BY_HAND, FUSED_LSE
-from mmviz.capture.exact import Exact
+from mmviz.capture import AttentionCall, capture, relevance
+from mmviz.capture.lazy_attention import LazyAttention
+from mmviz.capture.recorder import BY_HAND, FUSED_LSE
 from mmviz.types import CaptureError
 
 BATCH, HEADS, QUERIES, KEYS, SIZE = 2, 4, 37, 53, 16
@@ -54,7 +54,7 @@ def tensors(kv_heads: int = HEADS, dtype: torch.dtype = torch.float32, seed: int
     return query, key, value
 
 
-def heard_of(module: nn.Module, *given: Any, **named: Any) -> tuple[Heard, Any]:
+def heard_of(module: nn.Module, *given: Any, **named: Any) -> tuple[AttentionCall, Any]:
     """The only attention of a module, whose output must be what it is when nobody listens, to the bit."""
     with torch.no_grad():
         alone = module(*given, **named)
@@ -95,7 +95,7 @@ def test_a_fused_kernel_is_read_exactly(options: dict[str, Any], reference: dict
     for row in range(BATCH):
         found, parity = attention_map(heard, 0, "queries", "keys", row)
         assert np.abs(found.weights - expected[row]).max() < 3e-6 and parity < 1e-5
-        exact = Exact(heard, row)
+        exact = LazyAttention(heard, row)
         assert np.abs(exact.rows([5, 0, 36], 1) - expected[row, 1][[5, 0, 36]]).max() < 3e-6
         assert np.abs(exact.columns([52, 3], 2) - expected[row, 2][:, [52, 3]]).max() < 3e-6
         assert np.abs(exact.zoom(range(4, 10), range(10, 31), 3) - expected[row, 3][4:9, 10:30]).max() < 3e-6
@@ -229,7 +229,7 @@ def test_multi_head_attention_is_heard_inside(need_weights: bool, batch_first: b
         assert np.abs(found.weights - reference[row].numpy()).max() < 1e-6
         if need_weights:
             assert np.abs(found.weights.mean(0) - average[row].numpy()).max() < 1e-6
-    assert float(Exact(heard, 1).full()[:, :, 4:].max()) == 0, "what is padded gets nothing"
+    assert float(LazyAttention(heard, 1).full()[:, :, 4:].max()) == 0, "what is padded gets nothing"
 
 
 def test_a_transformer_encoder_is_heard_layer_by_layer() -> None:
@@ -264,7 +264,7 @@ def test_an_overview_is_the_mean_of_its_uneven_bins(lse: bool, request: pytest.F
     heard, _ = heard_of(Attend(F.scaled_dot_product_attention), query, key, value[..., :size])
     assert (heard.lse is not None) == lse
     rows, columns = [0, 1, 300, 700], [0, 256, 257, 600, 690, 700]
-    found = Exact(heard).overview(rows, columns)
+    found = LazyAttention(heard).overview(rows, columns)
     weights = eager(query, key)[0].numpy()
     for head in range(HEADS):
         for q in range(3):
@@ -287,7 +287,7 @@ def test_a_query_that_may_ask_nobody_gives_nothing(lse: bool) -> None:
     module = Attend(lambda *given: F.scaled_dot_product_attention(*given, attn_mask=mask))
     heard, _ = heard_of(module, query, key, value)
     assert (heard.lse is not None) == lse
-    exact = Exact(heard)
+    exact = LazyAttention(heard)
     full, columns = exact.full(), exact.columns(range(KEYS), 0)
     assert np.isfinite(full).all() and full[:, 3].sum() == 0
     assert np.abs(full[:, 4] - eager(query, key)[0, :, 4].numpy()).max() < 3e-6
@@ -299,7 +299,7 @@ def test_what_was_written_over_is_refused() -> None:
     heard, _ = heard_of(Attend(F.scaled_dot_product_attention), query, key, value)
     key[0, 0, 0] += 1
     with pytest.raises(CaptureError) as refusal:
-        Exact(heard).rows([0], 0)
+        LazyAttention(heard).rows([0], 0)
     assert refusal.value.code == "capture-changed"
 
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.backends.local import LocalBackend
-from mmviz.capture.steps import steps
-from mmviz.models.bundled import Bundled
-from mmviz.models.yours import Yours
-from mmviz.trios import load_gallery
-from mmviz.types import AttentionRecord, CaptureError, HeadOff, Request, Sample, Steps, Uniform
+from mmviz.capture.attention_steps import steps
+from mmviz.inputs.examples import load_gallery
+from mmviz.models.bundled import BundledTrio
+from mmviz.models.custom import CustomModel
+from mmviz.types import AblateHead, AttentionRecord, AttentionSteps, CaptureError, Request, Sample, UniformAttention
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -36,7 +36,7 @@ def eager(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None)
     return weights, weights @ value.double()
 
 
-def again(found: Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def again(found: AttentionSteps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights and mixed values, of the steps alone."""
     scores = torch.from_numpy(found.query @ found.key.swapaxes(1, 2)).double() * found.scale
     mask = 0 if found.mask is None else torch.from_numpy(np.array(found.mask)).double()
@@ -44,11 +44,11 @@ def again(found: Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return weights.numpy(), (weights @ torch.from_numpy(np.array(found.value)).double()).numpy()
 
 
-def check(found: Steps, weights: Tensor, mixed: Tensor, output: Tensor | None = None) -> None:
+def check(found: AttentionSteps, weights: Tensor, attn_output: Tensor, output: Tensor | None = None) -> None:
     """That the steps give these, to 1e-5, and say that the model gave them."""
-    for one, expected in zip(again(found), (weights, mixed), strict=True):
+    for one, expected in zip(again(found), (weights, attn_output), strict=True):
         assert np.abs(one - expected.detach().numpy()).max() < 1e-5
-    assert np.abs(found.mixed - mixed.detach().numpy()).max() < 1e-5
+    assert np.abs(found.attn_output - attn_output.detach().numpy()).max() < 1e-5
     if output is not None:
         joined = again(found)[1].swapaxes(0, 1).reshape(found.shape[0], -1) @ found.projection.T.astype(np.float64)
         joined = joined + (0 if found.bias is None else found.bias)
@@ -56,7 +56,7 @@ def check(found: Steps, weights: Tensor, mixed: Tensor, output: Tensor | None = 
             assert np.abs(one - output.detach().numpy()).max() < 1e-5
 
 
-def check_maps(found: Steps, state: Tensor, context: Tensor) -> None:
+def check_maps(found: AttentionSteps, state: Tensor, context: Tensor) -> None:
     """That queries, keys and values come from these tokens by the maps that were found."""
     assert np.array_equal(found.state, state.detach().numpy()) and np.array_equal(found.context, context.numpy())
     for name, given in (("query", found.state), ("key", found.context), ("value", found.context)):
@@ -142,8 +142,8 @@ class Layer(nn.Module):
         return [part(x).unflatten(-1, (-1, SIZE)).transpose(1, 2) for part in maps]
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.attend(*self.parts(x), self.mask)
-        made: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape))
+        attn_output = self.attend(*self.parts(x), self.mask)
+        made: Tensor = self.out(attn_output.transpose(1, 2).reshape(x.shape))
         made += x  # in its place, as some models add it
         return made
 
@@ -163,9 +163,9 @@ def test_steps_are_those_of_the_model_however_it_is_written(attend: Callable[...
         with torch.no_grad():
             query, key, value = (part[batch] for part in model.parts(x))
             key, value = (part.repeat_interleave(HEADS // kv_heads, 0) for part in (key, value))
-            weights, mixed = eager(query, key, value, model.mask)
+            weights, attn_output = eager(query, key, value, model.mask)
             output = model(x)[batch] - x[batch]
-        check(found, weights, mixed, output)
+        check(found, weights, attn_output, output)
         check_maps(found, x[batch], x[batch])
         assert found.scale == pytest.approx(SIZE**-0.5, abs=1e-12)
         assert found.mask.shape == (1, TOKENS, TOKENS) and np.isneginf(found.mask).sum() == 1
@@ -243,11 +243,11 @@ def test_steps_of_hugging_face_models(name: str, how: str) -> None:
     ]
     assert len(found) == len(attentions) > 1
     for one in found:  # in another order than that of execution, so each must be one of them
-        weights, mixed = again(one)
+        weights, attn_output = again(one)
         assert min(
             np.abs(weights - each[0].numpy()).max() for each in attentions if each[0].shape == weights.shape
         ) < 1e-5  # fmt: skip
-        assert np.abs(mixed - one.mixed).max() < 1e-5
+        assert np.abs(attn_output - one.attn_output).max() < 1e-5
         assert one.projection is not None and one.output is not None and one.to_value is not None
         assert (one.to_query is None) == (name == "llama"), "rotated queries do not come from a linear map alone"
 
@@ -265,7 +265,7 @@ def record(sample: Sample) -> AttentionRecord:
 def test_steps_of_trio_come_with_its_record(sample: Sample, record: AttentionRecord) -> None:
     """Against what the parts of the model say of themselves, for every layer, head, query and key."""
     assert len(record.steps) == len(record.maps) == 6 and record.notices == ()
-    model = Bundled("cpu")
+    model = BundledTrio("cpu")
     parts: dict[str, Tensor] = {}
     for layer, block in enumerate(model.module.blocks):
         for name in ("query", "key", "value", "output"):
@@ -279,17 +279,17 @@ def test_steps_of_trio_come_with_its_record(sample: Sample, record: AttentionRec
         check(found, *eager(*vectors), parts[f"{layer}output"])
         check_maps(found, parts[f"{layer}x"], parts[f"{layer}x"])
         assert np.abs(again(found)[0] - one.weights).max() < 1e-5
-        assert found.scale == pytest.approx(48**-0.5, abs=1e-15) and found.mask is None and found.off == ()
+        assert found.scale == pytest.approx(48**-0.5, abs=1e-15) and found.mask is None and found.ablate == ()
 
 
 def test_a_head_that_is_off_brings_nothing_to_the_output(sample: Sample) -> None:
-    changed = LocalBackend("cpu").run([Request("trio", sample, (HeadOff(2, 1),), steps=True)])[0]
-    assert [one.off for one in changed.steps] == [(), (), (1,), (), (), ()]
+    changed = LocalBackend("cpu").run([Request("trio", sample, (AblateHead(2, 1),), steps=True)])[0]
+    assert [one.ablate for one in changed.steps] == [(), (), (1,), (), (), ()]
     one = changed.steps[2]
-    mixed = again(one)[1]
-    assert np.abs(mixed[1] - one.mixed[1]).max() < 1e-5, "what it would have brought"
-    mixed[1] = 0
-    joined = mixed.swapaxes(0, 1).reshape(one.shape[0], -1) @ one.projection.T + one.bias
+    attn_output = again(one)[1]
+    assert np.abs(attn_output[1] - one.attn_output[1]).max() < 1e-5, "what it would have brought"
+    attn_output[1] = 0
+    joined = attn_output.swapaxes(0, 1).reshape(one.shape[0], -1) @ one.projection.T + one.bias
     assert np.abs(joined - one.output).max() < 1e-5
 
 
@@ -316,14 +316,14 @@ def test_scores_of_another_kind_are_refused_in_words(made: type[nn.Module]) -> N
     with pytest.raises(CaptureError) as refusal:
         steps(heard(made(), torch.randn(1, 5, WIDTH))[0])
     assert refusal.value.code == "steps-scores" and made.__name__ in str(refusal.value)
-    own = Yours(made(), lambda sample: (torch.randn(1, 5, WIDTH), list("abcde")), ["yes", "no"])
+    own = CustomModel(made(), lambda sample: (torch.randn(1, 5, WIDTH), list("abcde")), ["yes", "no"])
     record = LocalBackend("cpu", {"own": own}).run([Request("own", Sample(text="a"), steps=True)])[0]
     assert record.steps == () and [notice.code for notice in record.notices] == ["steps-scores"]
     assert len(record.maps) == 1
 
 
 def test_weights_that_were_replaced_are_no_softmax_of_scores(sample: Sample) -> None:
-    record = LocalBackend("cpu").run([Request("trio", sample, (Uniform(),), steps=True)])[0]
+    record = LocalBackend("cpu").run([Request("trio", sample, (UniformAttention(),), steps=True)])[0]
     assert record.steps == () and [notice.code for notice in record.notices] == ["steps-parity"]
 
 
@@ -341,9 +341,9 @@ def test_long_inputs_and_those_that_were_heard_without_steps_are_refused() -> No
 
 def test_what_was_written_over_is_refused() -> None:
     def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-        mixed = fused(query, key, value, mask)
+        attn_output = fused(query, key, value, mask)
         key.zero_()
-        return mixed
+        return attn_output
 
     with pytest.raises(CaptureError) as refusal:
         steps(heard(Layer(attend).eval(), torch.randn(1, TOKENS, WIDTH))[0])
@@ -367,7 +367,7 @@ def test_without_a_map_that_joins_the_heads_there_is_no_output() -> None:
 )  # fmt: skip
 def test_steps_refuse_to_be_wrong(name: str, part: Callable[..., Any]) -> None:
     whole = np.ones((2, 3, 4), np.float32)
-    good = Steps(
+    good = AttentionSteps(
         whole, whole, whole, 0.5, whole, np.zeros((1, 3, 3), np.float32), np.ones((5, 8), np.float32), None,
         np.ones((3, 5), np.float32),
     )  # fmt: skip
@@ -387,7 +387,9 @@ def test_a_run_that_is_too_long_says_so_and_keeps_nothing_for_it() -> None:
             return self.attention(x, x, x)[0][:, 0, :2]
 
     tokens = [str(k) for k in range(600)]
-    backend = LocalBackend("cpu", {"own": Yours(Long(), lambda _: (torch.randn(1, 600, WIDTH), tokens), ["a", "b"])})
+    backend = LocalBackend(
+        "cpu", {"own": CustomModel(Long(), lambda _: (torch.randn(1, 600, WIDTH), tokens), ["a", "b"])}
+    )
     (record,) = backend.run([Request("own", Sample(text="a"), steps=True)])
     assert record.is_long and record.steps == ()
     assert [notice.code for notice in record.notices if notice.code.startswith("steps")] == ["steps-long"]

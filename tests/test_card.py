@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mmviz.assets_path import assets_dir
-from mmviz.models.wordings import FAMILIES
-from mmviz.training.compare import ALL, meets, table
-from mmviz.training.fusions import SCENES
-from mmviz.training.tables import markdown
+from mmviz.models.question_templates import FAMILIES
+from mmviz.training.evaluate.compare_fusions import ALL, meets, table
+from mmviz.training.evaluate.tables import markdown
+from mmviz.training.fit.fusions import SCENES
 
 FUSIONS = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
 CARD = json.loads((assets_dir() / "trio" / "card.json").read_text(encoding="utf-8"))
@@ -42,8 +42,8 @@ def test_most_answers_are_right(world: str, least: float) -> None:
 
 def test_the_chosen_way_points_at_the_truth() -> None:
     measured = CARD["measured"]
-    assert measured["way"] == CARD["way"] and measured["count"] >= 200
-    chosen, control = measured["pointing"][CARD["way"]], measured["shuffled"]
+    assert measured["map_ref"] == CARD["map_ref"] and measured["count"] >= 200
+    chosen, control = measured["pointing"][CARD["map_ref"]], measured["shuffled"]
     assert chosen["image"] >= 0.8 and chosen["audio"] >= 0.8 and chosen["audio"] > measured["energy"]["audio"]
     assert control["image"] <= 2 * chosen["image chance"] and control["audio"] <= 2 * chosen["audio chance"]
     assert control["spearman"] < 0.25

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from records import TEXT, attention, frames, words
-from stand_ins import ANSWER, PATCHES, PICTURE, patches
+from made_up_tokens import ANSWER, PATCHES, PICTURE, patches
 
-from mmviz.analysis.compare import Pairing, difference, modality_difference, over_a, pairs, symmetric
-from mmviz.analysis.modality import modality_matrix
-from mmviz.figures.amounts import contrast, ink
+from mmviz.analysis.comparison import Pairing, difference, modality_difference, over_a, pairs, symmetric
+from mmviz.analysis.modality_matrix import modality_matrix
+from mmviz.figures.colour_scale import contrast, ink
 from mmviz.figures.difference import (
     diverging,
     lit_words_html,
@@ -95,9 +95,9 @@ def test_what_stands_in_for_a_missing_input_stands_for_no_part_of_one() -> None:
     found = pairs([ANSWER, *PATCHES, *words("a cat")], missing)
     assert found.pairs == ((0, 0),) and len(found.only_a) == 17 and found.only_b == (1, 2), "none is dropped silently"
     assert pairs(missing, missing).is_whole
-    register = Token(Modality.OTHER, "register")
+    register = Token(Modality.SPECIAL, "register")
     assert pairs([register, ANSWER, register], [ANSWER, register, register]).pairs == ((0, 1), (1, 0), (2, 2))
-    assert pairs([Token(Modality.OTHER, "cat")], text("cat")).pairs == (), "a special token is no word"
+    assert pairs([Token(Modality.SPECIAL, "cat")], text("cat")).pairs == (), "a special token is no word"
 
 
 # differences
@@ -133,7 +133,7 @@ def test_modalities_are_subtracted_where_both_have_them() -> None:
     a = modality_matrix(np.array([[0.5, 0.3, 0.2], [0.2, 0.6, 0.2]]), [ANSWER, patch], [ANSWER, patch, patch])
     b = modality_matrix(np.array([[0.4, 0.6], [0.1, 0.9]]), [ANSWER, *text("cat")], [ANSWER, patch])
     found = modality_difference(a, b)
-    assert (found.queries, found.keys) == ((Modality.OTHER,), (Modality.IMAGE, Modality.OTHER))
+    assert (found.queries, found.keys) == ((Modality.SPECIAL,), (Modality.IMAGE, Modality.SPECIAL))
     assert np.allclose(found.sums, [[0.5 - 0.6, 0.5 - 0.4]]) and np.allclose(found.sums.sum(), 0)
     assert np.allclose(found.per_token, [[0.25 - 0.6, 0.5 - 0.4]])
     assert np.allclose(found.ratio, [[0.25 * 3 - 0.6 * 2, 0.5 * 3 - 0.4 * 2]])
@@ -247,7 +247,7 @@ def is_centred(figure: Any, largest: float, dark: bool) -> None:
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_matrix_of_modalities_is_centred_and_says_what_minus_what(dark: bool) -> None:
     sums = np.array([[0.2, -0.3], [-0.004, 0.0]])
-    kinds = [Modality.IMAGE, Modality.OTHER]
+    kinds = [Modality.IMAGE, Modality.SPECIAL]
     figure = signed_modalities(sums, sums / 100, kinds, kinds, "A − B: <b>", 0.3, dark, "relevance")
     is_centred(figure, 0.3, dark)
     assert np.array_equal(figure.data[0].z, sums)
@@ -271,7 +271,7 @@ def test_the_matrix_of_tokens_is_centred_and_keeps_its_bands(dark: bool) -> None
     is_centred(figure, symmetric(values), dark)
     assert np.allclose(figure.data[0].z, values) and (figure.data[0].z < 0).any()
     bands = [shape.fillcolor for shape in figure.layout.shapes if shape.type == "rect" and shape.yref == "paper"]
-    assert bands == [MODALITY_COLOURS[one] for one in (Modality.OTHER, Modality.TEXT, Modality.IMAGE)]
+    assert bands == [MODALITY_COLOURS[one] for one in (Modality.SPECIAL, Modality.TEXT, Modality.IMAGE)]
     assert "A − B: %{z" in figure.data[0].hovertemplate and "asks: %{y}" in figure.data[0].hovertemplate
     room = figure.layout.height - figure.layout.margin.t
     assert room == 500 and figure.layout.margin.l == 92, "the longer note takes no room from the cells"

@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.app.learning_texts import LEARNING
 from mmviz.cli import main
+from mmviz.i18n.learn_training import LEARNING
 from mmviz.models.conv_attention import ConvAttention
-from mmviz.training import conv_attention
-from mmviz.training.conv_attention import WORDS, Fitted, Recipe, draw, fit, save, tensor
+from mmviz.training.fit import conv_attention
+from mmviz.training.fit.conv_attention import WORDS, Fitted, Recipe, draw, fit, save, tensor
 
 TINY = Recipe(pictures=64, held_out=40, epochs=2)
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,14 +12,14 @@ import torch
 from app_page import address, markup, notes, now, press, run, visit
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis import cost as paper
-from mmviz.app.cost_texts import COST
-from mmviz.app.learn import cost as lesson
+from mmviz.analysis import attention_cost as paper
+from mmviz.app.pages.learn import cost as lesson
 from mmviz.backends import never, quiet
-from mmviz.capture import cost as library
-from mmviz.capture.cost import WAYS, Costs, Layer, Size, costs
-from mmviz.figures.growth import Line, growth_figure, written
+from mmviz.capture import layer_cost as library
+from mmviz.capture.layer_cost import WAYS, Costs, Layer, Size, costs
+from mmviz.figures.loglog import Line, growth_figure, written
 from mmviz.figures.theme import DARK, LIGHT
+from mmviz.i18n.learn_cost import COST
 from mmviz.models.bundled import SECONDS
 from mmviz.models.trio import FRAMES, PATCHES, TrioConfig
 
@@ -68,8 +68,8 @@ def test_the_view_is_exact(measured: Costs) -> None:
     np.testing.assert_allclose(layer.row()[0], weights[0, 200], rtol=0, atol=1e-6)
     np.testing.assert_allclose(layer.full()[0].numpy(), weights, rtol=0, atol=1e-6)
     values = weights @ layer.value[0].double().numpy()
-    for mixed in (layer.full()[1], layer.fused()[0][0]):
-        np.testing.assert_allclose(mixed.numpy(), values, rtol=0, atol=1e-5)
+    for attn_output in (layer.full()[1], layer.fused()[0][0]):
+        np.testing.assert_allclose(attn_output.numpy(), values, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("part", ["view", "row"])

@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stand_ins import Voices
+from made_up_tokens import Voices
 
-from mmviz.analysis.select import Way
 from mmviz.backends import never, quiet
-from mmviz.models.wordings import FAMILIES
-from mmviz.training import tables
-from mmviz.training.evaluate import Case, accuracy, cases, pointing, targets
-from mmviz.training.trios import World
+from mmviz.models.question_templates import FAMILIES
+from mmviz.training.evaluate import tables
+from mmviz.training.evaluate.metrics import Case, accuracy, cases, pointing, targets
+from mmviz.training.world.examples import World
 from mmviz.types import (
     Answer,
     AttentionMap,
     AttentionRecord,
     Card,
+    MapRef,
     Modality,
     PixelBox,
     Request,
@@ -28,7 +28,7 @@ from mmviz.types import (
 )  # fmt: skip
 
 SEED, COUNT = 77, 12
-WAY = Way("mean", 0)
+WAY = MapRef("attention", 0)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ class Known:
             Token(Modality.AUDIO, "frame", Seconds(k * 0.08, k * 0.08 + 0.08))
             for k in range(int(case.sample.audio.seconds / 0.08))
         ]  # type: ignore[union-attr]
-        tokens = (Token(Modality.OTHER, "answer"), *patches, *frames)
+        tokens = (Token(Modality.SPECIAL, "answer"), *patches, *frames)
         amounts = np.array([0.0, *(1e-6 + self.look(case, token) for token in tokens[1:])])
         row = (amounts / amounts.sum()).astype(np.float32)
         weights = np.repeat(row[None, None], len(tokens), axis=1)
@@ -73,30 +73,30 @@ class Known:
 
 
 def knowing(case: Case, token: Token) -> float:
-    if isinstance(token.where, PixelBox):
-        x, y = (token.where.x0 + 8) / 160, (token.where.y0 + 8) / 160
+    if isinstance(token.location, PixelBox):
+        x, y = (token.location.x0 + 8) / 160, (token.location.y0 + 8) / 160
         return float(any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in targets(case)[0]))
-    assert isinstance(token.where, Seconds)
-    return float(case.trio.sound.start <= token.where.start + 0.04 <= case.trio.sound.end)
+    assert isinstance(token.location, Seconds)
+    return float(case.example.sound.start <= token.location.start + 0.04 <= case.example.sound.end)
 
 
 def avoiding(case: Case, token: Token) -> float:
-    if isinstance(token.where, PixelBox):
-        x, y = token.where.x0 + 8, token.where.y0 + 8
+    if isinstance(token.location, PixelBox):
+        x, y = token.location.x0 + 8, token.location.y0 + 8
         boxes = [[edge * 160 for edge in box] for box in targets(case)[0]]
         return min((max(b[0] - x, x - b[2], b[1] - y, y - b[3], 0) for b in boxes), default=0.0)
-    middle = token.where.start + 0.04  # type: ignore[union-attr]
-    return max(case.trio.sound.start - middle, middle - case.trio.sound.end, 0)
+    middle = token.location.start + 0.04  # type: ignore[union-attr]
+    return max(case.example.sound.start - middle, middle - case.example.sound.end, 0)
 
 
 def test_who_knows_everything_scores_one(world: World) -> None:
     found = accuracy(Known(world, False, knowing, True), "known", world, SEED, COUNT)
     assert all(score.rate == 1 and score.of == COUNT for score, _ in found.values())
-    table = pointing(Known(world, True, knowing, True), "known", world, SEED, COUNT, [WAY, Way("relevance")])
-    for way in ("mean:0", "relevance"):
-        assert table[way].total("image").rate == 1 and table[way].total("audio").rate == 1
-        assert set(table[way].image) == {"name", "there", "seen", "count", "rel", "relheard", "mask", "caption"}
-        assert set(table[way].audio) == {"heard", "said", "seen", "relheard"}
+    table = pointing(Known(world, True, knowing, True), "known", world, SEED, COUNT, [WAY, MapRef("relevance")])
+    for map_ref in ("0:mean", "relevance"):
+        assert table[map_ref].total("image").rate == 1 and table[map_ref].total("audio").rate == 1
+        assert set(table[map_ref].image) == {"name", "there", "seen", "count", "rel", "relheard", "mask", "caption"}
+        assert set(table[map_ref].audio) == {"heard", "said", "seen", "relheard"}
     assert table["energy"].total("audio").rate < 0.95
 
 
@@ -110,15 +110,15 @@ def test_who_always_says_yes_scores_the_share_of_yes(world: World) -> None:
 
 def test_who_looks_away_scores_nothing(world: World) -> None:
     table = pointing(Known(world, True, avoiding, True), "known", world, SEED, COUNT, [WAY])
-    assert table["mean:0"].total("image").rate < 0.1 and table["mean:0"].total("audio").rate < 0.1
-    assert 0.2 < table["mean:0"].total("image").blind < 0.9
+    assert table["0:mean"].total("image").rate < 0.1 and table["0:mean"].total("audio").rate < 0.1
+    assert 0.2 < table["0:mean"].total("image").blind < 0.9
 
 
 def test_pointing_is_asked_in_crowded_scenes(world: World) -> None:
     for family in ("there", "seen", "rel", "count"):
-        assert all(len(case.trio.scene.things) >= 3 for case in cases(world, SEED, family, 5, busy=True))
-    assert all(len(case.trio.scene.things) == 1 for case in cases(world, SEED, "name", 5, busy=True))
-    assert all(case.trio.sound.busy for case in cases(world, SEED, "heard", 5, busy=True))
+        assert all(len(case.example.scene.things) >= 3 for case in cases(world, SEED, family, 5, busy=True))
+    assert all(len(case.example.scene.things) == 1 for case in cases(world, SEED, "name", 5, busy=True))
+    assert all(case.example.sound.busy for case in cases(world, SEED, "heard", 5, busy=True))
 
 
 def test_the_time_of_a_call_is_the_median_after_the_first_ones(world: World) -> None:
@@ -144,7 +144,7 @@ def test_the_tables_print_what_was_measured() -> None:
     families = {"image": {"name": 0.5, "mask": 0.25, "there": 0.75}, "audio": {"heard": 1.0}}
     row = {"image": 0.71, "image chance": 0.31, "audio": 0.93, "audio chance": 0.2, "families": families}
     result = {
-        "count": 9, "seed": 1, "machine": "a machine", "way": "mean:5", "pointing": {"mean:5": row, "rollout": row},
+        "count": 9, "seed": 1, "machine": "a machine", "map_ref": "5:mean", "pointing": {"5:mean": row, "rollout": row},
         "energy": {"audio": 0.44}, "shuffled": {**row, "spearman": 0.11, "image": 0.3},
         "milliseconds": {"prepare": 3.2, "model": 41.4, "capture": 6.0},
         "accuracy": {"unseen scenes": {family: {"accuracy": 0.8, "majority": 0.5} for family in FAMILIES}},

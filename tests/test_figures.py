@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
-from stand_ins import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
+from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
 
-from mmviz.figures.amounts import cividis, contrast, hex_colour, ink, range_words, short
+from mmviz.figures.colour_scale import cividis, contrast, hex_colour, ink, range_words, short
+from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
-from mmviz.figures.matrix import token_matrix
 from mmviz.figures.paper import png
-from mmviz.figures.places import names, places, together
-from mmviz.figures.strip import strip_html
+from mmviz.figures.text_pieces import pieces
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
-from mmviz.figures.words import pieces
+from mmviz.figures.token_labels import names, places, together
+from mmviz.figures.token_matrix import token_matrix
 from mmviz.types import Answer, Chars, Modality, Token
 
 TEXT = "is <script> & $x$ it?"
@@ -100,7 +100,7 @@ def test_matrix_bands_lie_at_the_tokens_of_their_modality() -> None:
     across = [(s.x0, s.x1, s.fillcolor) for s in shapes(figure, "rect") if s.yref == "paper"]
     down = [(s.y0, s.y1, s.fillcolor) for s in shapes(figure, "rect") if s.xref == "paper"]
     assert across == [
-        (-0.5, 0.5, MODALITY_COLOURS[Modality.OTHER]),
+        (-0.5, 0.5, MODALITY_COLOURS[Modality.SPECIAL]),
         (0.5, 5.5, MODALITY_COLOURS[Modality.TEXT]),
         (5.5, 11.5, MODALITY_COLOURS[Modality.AUDIO]),
     ]
@@ -165,7 +165,7 @@ def test_what_cannot_be_seen_has_a_stand_in_everywhere() -> None:
     assert names(tokens)[:2] == ["a\u27e8U+202E\u27e9b", "\u2407"]
     assert places(tokens)[0] == "\u201ca\u27e8U+202E\u27e9b\u201d\n(characters 1 to 3)"
     assert not set("".join(names(tokens) + places(tokens))) & set("\u202e\x07\u200b")
-    odd = [Token(Modality.TEXT, "no\u202ene"), Token(Modality.OTHER, "[\x00]")]
+    odd = [Token(Modality.TEXT, "no\u202ene"), Token(Modality.SPECIAL, "[\x00]")]
     assert names(odd) == ["no\u27e8U+202E\u27e9ne", "[\u2400]"]
     assert places(odd) == ["words: no\u27e8U+202E\u27e9ne", "special token: [\u2400]"]
     assert "\u27e8U+202E\u27e9" in token_matrix(np.eye(5), tokens, tokens, "t", 1).layout.xaxis.ticktext[0]

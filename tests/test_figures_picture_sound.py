@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import ANSWER, FRAMES, PATCHES, PICTURE, RATE, patches
+from made_up_tokens import ANSWER, FRAMES, PATCHES, PICTURE, RATE, patches
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
 from mmviz.figures.image import data_uri, smaller, spotlight, strongest

@@ -9,27 +9,27 @@ import numpy as np
 import pytest
 import torch
 from app_page import FULL
-from stand_ins import Voices
+from made_up_tokens import Voices
 from torch import Tensor
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
-from mmviz.models.bundled import Bundled
+from mmviz.cli import train as command
+from mmviz.models.bundled import BundledTrio
 from mmviz.models.cards import COMPARED, REDUCED
-from mmviz.models.fused import FROZEN, Kind, made
-from mmviz.models.fusions import KINDS, SHARED, STREAMS, Fused, attends, pairs
+from mmviz.models.fusion_model import FROZEN, FusionModel, made
+from mmviz.models.fusion_networks import FUSION_KINDS, SHARED, STREAMS, FusionNetwork, attends, pairs
 from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioConfig
-from mmviz.training import command
-from mmviz.training.art import concepts
-from mmviz.training.compare import ALL, _best, meets, table
-from mmviz.training.data import Encoder, Recipe, Stream, model_input
-from mmviz.training.encoded import batches, encode, open_or_encode
-from mmviz.training.evaluate import Score
-from mmviz.training.fusions import Fusing, budget, ship
-from mmviz.training.train import Session, learn
-from mmviz.training.trios import World
-from mmviz.training.words import build_tokenizer
-from mmviz.types import Drop, Hide, MmvizError, Modality, Request
+from mmviz.training.evaluate.compare_fusions import ALL, _best, meets, table
+from mmviz.training.evaluate.metrics import Score
+from mmviz.training.fit.data import Encoder, Recipe, Stream, model_input
+from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
+from mmviz.training.fit.fusions import Fusing, budget, ship
+from mmviz.training.fit.train import Session, learn
+from mmviz.training.world.examples import World
+from mmviz.training.world.sprites import concepts
+from mmviz.training.world.tokenizer import build_tokenizer
+from mmviz.types import DropModality, DropTokens, MmvizError, Modality, Request
 
 SIZES = [5, PATCHES**2, FRAMES]
 PART = {"text": slice(1, 6), "image": slice(6, 106), "audio": slice(106, 156)}
@@ -40,9 +40,9 @@ def backend() -> LocalBackend:
     return LocalBackend("cpu")
 
 
-def fresh(kind: str) -> Fused:
+def fresh(kind: str) -> FusionNetwork:
     torch.manual_seed(0)
-    return Fused(TrioConfig(40, (1, 2, 3), layers=4, expansion=2), kind).eval()
+    return FusionNetwork(TrioConfig(40, (1, 2, 3), layers=4, expansion=2), kind).eval()
 
 
 def tokens() -> tuple[Tensor, Tensor]:
@@ -77,7 +77,7 @@ def test_pairs_look_across_at_once(of: str, on: str) -> None:
     assert depends("crossmodal", of, on, 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FUSION_KINDS)
 def test_the_answer_depends_on_all_three(kind: str) -> None:
     model, (x, real) = fresh(kind), tokens()
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_the_answer_depends_on_all_three(kind: str) -> None:
             assert not torch.allclose(plain, model.fuse(other, real, SIZES).logits, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FUSION_KINDS)
 def test_padding_takes_no_part(kind: str) -> None:
     model, (x, real) = fresh(kind), tokens()
     real = real.clone()
@@ -110,8 +110,8 @@ def test_attention_is_heard_where_the_kind_says(backend: LocalBackend, kind: str
         for name in STREAMS:
             labels = [token.modality for token in record.streams[name]]
             extra = SHARED if kind == "bottleneck" else 0
-            assert labels[0] is Modality.OTHER and labels[1] == name
-            assert labels.count(Modality.OTHER) == 1 + extra
+            assert labels[0] is Modality.SPECIAL and labels[1] == name
+            assert labels.count(Modality.SPECIAL) == 1 + extra
     across = {one.queries != one.keys for one in record.maps}
     assert across == ({True, False} if kind == "crossmodal" else {False})
 
@@ -127,7 +127,7 @@ def test_watched_it_answers_the_same(backend: LocalBackend, kind: str) -> None:
 def test_without_a_modality_it_is_as_if_none_was_given(backend: LocalBackend, kind: str) -> None:
     sample = FULL.sample()
     for modality, name in ((Modality.IMAGE, "image"), (Modality.AUDIO, "audio")):
-        sweep = backend.run([Request(kind, sample, maps=False, sweep=((), (Drop(modality),)))])[0]
+        sweep = backend.run([Request(kind, sample, maps=False, sweep=((), (DropModality(modality),)))])[0]
         (alone,) = backend.run([Request(kind, replace(sample, **{name: None}), maps=False)])
         assert sweep.sweep is not None
         found = dict(zip((one.label for one in sweep.answers), np.exp(sweep.sweep[1]), strict=True))
@@ -137,25 +137,25 @@ def test_without_a_modality_it_is_as_if_none_was_given(backend: LocalBackend, ki
 
 def test_a_single_token_of_several_streams_is_refused_in_words(backend: LocalBackend) -> None:
     with pytest.raises(MmvizError, match="late") as refusal:
-        backend.run([Request("late", FULL.sample(), (Hide((3,)),))])
+        backend.run([Request("late", FULL.sample(), (DropTokens((3,)),))])
     assert refusal.value.code == "hide-model"
 
 
 @pytest.mark.parametrize("kind", COMPARED)
 def test_encoders_are_those_of_trio(kind: str) -> None:
-    model, trio = Kind("cpu", kind), Bundled("cpu").module
+    model, trio = FusionModel("cpu", kind), BundledTrio("cpu").module
     front = model.module if kind == REDUCED else model.module.get_submodule("front")
     for name in FROZEN:
         own, theirs = (part.get_submodule(name).state_dict() for part in (front, trio))
         assert own.keys() == theirs.keys() and all(torch.equal(own[key], theirs[key]) for key in own)
-    assert model.card.weights_digest != Bundled("cpu").card.weights_digest
+    assert model.card.weights_digest != BundledTrio("cpu").card.weights_digest
 
 
 def test_weights_that_are_of_another_kind_are_refused() -> None:
     data = (assets_dir() / "fusions" / "late.safetensors").read_bytes()
     for wrong in (data[:1000], data):
         with pytest.raises(MmvizError) as refusal:
-            Kind("cpu", "crossmodal", wrong)
+            FusionModel("cpu", "crossmodal", wrong)
         assert refusal.value.code == "weights-unreadable"
 
 
@@ -165,7 +165,7 @@ def test_all_weights_together_are_small_enough() -> None:
 
 @pytest.fixture(scope="module")
 def pool() -> dict[str, Tensor]:
-    world, model = World(("noto",), Voices()), Bundled("cpu").module  # type: ignore[arg-type]
+    world, model = World(("noto",), Voices()), BundledTrio("cpu").module  # type: ignore[arg-type]
     assert isinstance(model, Trio)
     return encode(world, _encoder(), model, RECIPE, 8, 5, workers=0)
 
@@ -180,7 +180,7 @@ def _encoder() -> Encoder:
 def test_the_pool_holds_what_the_encoders_see(pool: dict[str, Tensor]) -> None:
     batch = Stream(World(("noto",), Voices()), _encoder(), RECIPE, 5).batch(np.random.default_rng([5, 0]))  # type: ignore[arg-type]
     image, mel, _ = model_input(batch)
-    model = Bundled("cpu").module
+    model = BundledTrio("cpu").module
     assert isinstance(model, Trio)
     with torch.no_grad():
         torch.testing.assert_close(pool["patches"][:4].float(), model.encode_image(image), atol=2e-3, rtol=2e-3)
@@ -234,7 +234,7 @@ def test_what_is_shipped_is_what_was_trained(pool: dict[str, Tensor], tmp_path: 
     learn(session, batches(pool, 4, 0), torch.zeros(0))
     ship(tmp_path, tmp_path / "fusions")
     shipped = (tmp_path / "fusions" / "late.safetensors").read_bytes()
-    model = Kind("cpu", "late", shipped)
+    model = FusionModel("cpu", "late", shipped)
     average = session.average.module.model.state_dict()
     for name, one in model.module.state_dict().items():
         if not any(f"{part}." in name for part in FROZEN):
@@ -256,7 +256,7 @@ def test_which_questions_need_modalities_to_meet() -> None:
 
 
 def test_the_table_is_what_was_measured() -> None:
-    from mmviz.models.wordings import FAMILIES
+    from mmviz.models.question_templates import FAMILIES
 
     one = {"accuracy": {family: 0.25 for family in FAMILIES}, "meet": 0.5, "apart": 0.75, "parameters": 1_500_000,
            "time": 2.0, "pointing": {"image": 0.6, "audio": 0.7}, "maps": {}}  # fmt: skip
@@ -276,6 +276,6 @@ def test_the_command_offers_the_kinds_that_there_are() -> None:
 
 
 def test_made_shares_what_is_frozen() -> None:
-    source = Bundled("cpu").module
+    source = BundledTrio("cpu").module
     _, front = made("late", source)
     assert front.get_submodule("words") is source.get_submodule("words")

@@ -12,7 +12,7 @@ import soundfile
 from sound_files import encoded, tone, wav_header
 
 from mmviz.inputs.audio import load_audio
-from mmviz.types import InputError, Notice, Sound
+from mmviz.types import AudioInput, InputError, Notice
 
 
 def codes(notices: tuple[Notice, ...]) -> list[str]:
@@ -27,7 +27,7 @@ def refusal(source: object, rate: object = None) -> InputError:
     return caught.value
 
 
-def amplitude(sound: Sound, hertz: float) -> float:
+def amplitude(sound: AudioInput, hertz: float) -> float:
     """Amplitude at one frequency in the middle of a sound, where no edge disturbs."""
     middle = sound.wave[1_600:-1_600].astype(np.float64)
     window = np.hanning(len(middle))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sound_files import encoded, header_first, m4a_that_says, muxed, tone, webm_that_says
 
-from mmviz.inputs import containers
+from mmviz.inputs import audio_containers as containers
 from mmviz.inputs.audio import load_audio
 from mmviz.types import InputError, Notice
 
@@ -67,17 +67,17 @@ SILENT_WAYS: dict[str, Maker] = {
 """Files that do not."""
 
 
-@pytest.mark.parametrize("way", [*WAYS, *SILENT_WAYS])
-def test_formats(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("route", [*WAYS, *SILENT_WAYS])
+def test_formats(route: str, tmp_path: Path) -> None:
     wave = tone(440, RATE, 2.0) * np.hanning(2 * RATE)
-    data = (WAYS | SILENT_WAYS)[way](wave, RATE)
+    data = (WAYS | SILENT_WAYS)[route](wave, RATE)
     (tmp_path / "sound.txt").write_bytes(data)  # the header decides, not the name
-    late = 1_024 // 3 if way in SILENT_WAYS else 0
+    late = 1_024 // 3 if route in SILENT_WAYS else 0
     for source in (data, str(tmp_path / "sound.txt")):
         sound, notices = load_audio(source)
-        expected = ["sound-video"] if "video" in way else ["sound-delay"] if way in SILENT_WAYS else []
+        expected = ["sound-video"] if "video" in route else ["sound-delay"] if route in SILENT_WAYS else []
         assert codes(notices) == [*expected, "sound-resampled"]
-        assert sound.seconds == pytest.approx(2.0, abs=0.03 if way in SILENT_WAYS else 0.006)
+        assert sound.seconds == pytest.approx(2.0, abs=0.03 if route in SILENT_WAYS else 0.006)
         right = (tone(440, 16_000, 2.0) * np.hanning(32_000))[: len(sound.wave) - late]
         assert np.abs(sound.wave[late : late + len(right)] - right).max() < (0.04 if late else 0.02)
 
@@ -91,12 +91,12 @@ def test_every_rate_of_aac(rate: int) -> None:
     assert np.abs(sound.wave[:32_000] - (tone(440, 16_000, 2.0) * np.hanning(32_000))[: len(sound.wave)]).max() < 0.02
 
 
-@pytest.mark.parametrize("way", [*WAYS, *SILENT_WAYS])
-def test_a_click_stays_at_its_moment(way: str) -> None:
+@pytest.mark.parametrize("route", [*WAYS, *SILENT_WAYS])
+def test_a_click_stays_at_its_moment(route: str) -> None:
     moments = (0.05, 0.5, 1.2345, 1.9)
-    sound, notices = load_audio((WAYS | SILENT_WAYS)[way](clicks(RATE, moments), RATE))
+    sound, notices = load_audio((WAYS | SILENT_WAYS)[route](clicks(RATE, moments), RATE))
     late = [notice.parameters["seconds"] for notice in notices if notice.code == "sound-delay"]
-    assert bool(late) == (way in SILENT_WAYS)
+    assert bool(late) == (route in SILENT_WAYS)
     for moment in moments:
         first = round((moment - 0.04) * 16_000)
         around = np.abs(sound.wave[max(0, first) : first + 16 * 100]) ** 2
@@ -190,9 +190,9 @@ def test_ffmpeg_gets_bytes_and_one_format_and_no_other_file(monkeypatch: pytest.
 
     real = av.open
     monkeypatch.setattr(av, "open", opened)
-    for way, demuxer in (("m4a", "mov"), ("aac", "aac"), ("webm", "matroska")):
-        (tmp_path / way).write_bytes((WAYS | SILENT_WAYS)[way](np.zeros(RATE), RATE))
-        load_audio(tmp_path / way)
+    for route, demuxer in (("m4a", "mov"), ("aac", "aac"), ("webm", "matroska")):
+        (tmp_path / route).write_bytes((WAYS | SILENT_WAYS)[route](np.zeros(RATE), RATE))
+        load_audio(tmp_path / route)
         assert asked[-1][1] == demuxer and not isinstance(asked[-1][0], str | Path)
     with pytest.raises(PermissionError):
         containers._no_other_file("other.mp4", 1, {})

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mmviz.i18n.messages import count_invisible, visible
 from mmviz.inputs import make_sample
 from mmviz.inputs.text import composed, load_text
-from mmviz.models.bundled import Bundled
-from mmviz.texts import count_invisible, visible
+from mmviz.models.bundled import BundledTrio
 from mmviz.types import Chars, InputError, Notice, Sample
 
 
@@ -123,7 +123,7 @@ def test_composed_is_nfc_and_its_spans_cover_the_text(text: str) -> None:
 
 
 def test_a_text_gives_the_same_tokens_however_its_accents_are_written() -> None:
-    model = Bundled("cpu")
+    model = BundledTrio("cpu")
     written = "what is left of the caf\u00e9 \u1ead \ud55c dog?"
     apart = unicodedata.normalize("NFD", written)
     assert len(apart) == len(written) + 5
@@ -131,10 +131,10 @@ def test_a_text_gives_the_same_tokens_however_its_accents_are_written() -> None:
     assert one.tensors.text.tolist() == other.tensors.text.tolist()
     for plain, split in zip(*(prepared.streams["tokens"] for prepared in (one, other)), strict=True):
         assert plain.label == split.label
-        if isinstance(plain.where, Chars) and isinstance(split.where, Chars):
-            piece = apart[split.where.start : split.where.end]
-            assert unicodedata.normalize("NFC", piece) == written[plain.where.start : plain.where.end]
-    places = [token.where for token in other.streams["tokens"] if isinstance(token.where, Chars)]
+        if isinstance(plain.location, Chars) and isinstance(split.location, Chars):
+            piece = apart[split.location.start : split.location.end]
+            assert unicodedata.normalize("NFC", piece) == written[plain.location.start : plain.location.end]
+    places = [token.location for token in other.streams["tokens"] if isinstance(token.location, Chars)]
     assert apart[places[8].start : places[8].end] == "e\u0301", "the mark with its letter"
 
 

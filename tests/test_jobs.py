@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from mmviz.app import state
+from mmviz.app import session_state as state
 from mmviz.app.jobs import Job, Warmth
-from mmviz.app.texts import say
 from mmviz.backends import Backend
 from mmviz.explain import Run
+from mmviz.i18n.page import say
 from mmviz.types import InputError
 
 SOON = 30.0

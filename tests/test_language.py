@@ -14,8 +14,8 @@ import pytest
 from babel.messages.mofile import read_mo
 
 from mmviz.app.jobs import Job
-from mmviz.language import LANGUAGES, Language, best_of, current, joined, listed, speaking, translated
-from mmviz.texts import sentence
+from mmviz.i18n.language import LANGUAGES, Language, best_of, current, joined, listed, speaking, translated
+from mmviz.i18n.messages import sentence
 from mmviz.types import InputError, Notice
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,27 +16,28 @@ from app_page import FULL, address, markup, notes, now, press, run, sent, visit,
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from PIL import Image
-from stand_ins import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE
+from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE
 from streamlit.runtime.scriptrunner import add_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 import mmviz
-from mmviz.app import foot, visitor
-from mmviz.app.seen import Seen
+from mmviz.app import visitor_language as visitor
+from mmviz.app.pages.explore import footer as foot
+from mmviz.app.selection_view import SelectionView
 from mmviz.backends.local import LocalBackend
 from mmviz.figures import fonts, paper
-from mmviz.figures.lines import clipped, lines, width
-from mmviz.figures.matrix import token_matrix
-from mmviz.figures.places import names, places
-from mmviz.figures.texts import FIGURES
-from mmviz.language import current, speaking
+from mmviz.figures.text_wrapping import clipped, lines, width
+from mmviz.figures.token_labels import names, places
+from mmviz.figures.token_matrix import token_matrix
+from mmviz.i18n.figures import FIGURES
+from mmviz.i18n.language import current, speaking
+from mmviz.i18n.viewer import WORDS
+from mmviz.inputs.examples import load_gallery
 from mmviz.models import CATALOGUE
-from mmviz.models.wordings import WORDINGS, known_words
-from mmviz.report import Scene
-from mmviz.trios import load_gallery
+from mmviz.models.question_templates import TEMPLATES, known_words
+from mmviz.report import ViewerData
 from mmviz.types import Answer, Chars, Modality, Token
 from mmviz.viewer.container import decode
-from mmviz.viewer.words import WORDS
 
 QUESTION = "图片里有一只猫吗？"
 NAMES = set(
@@ -52,7 +53,7 @@ SHOWN = ("label", "help", "body", "options", "placeholder", "alt", "caption", "t
 def english(words: str) -> set[str]:
     """Words of English that are neither names nor of the model's world, nor its questions."""
     model = {*known_words(), "yes", "no", "nothing", "text", "picture", "sound", "image"}
-    asked = " ".join([*(trio.question for trio in load_gallery()), *sum(WORDINGS.values(), ()), *CATALOGUE])
+    asked = " ".join([*(example.question for example in load_gallery()), *sum(TEMPLATES.values(), ()), *CATALOGUE])
     known = {one.lower() for one in (*NAMES, *model, *re.findall(r"[A-Za-z]+", asked))}
     return {found for found in re.findall(r"[A-Za-z]{3,}", words) if found.lower() not in known}
 
@@ -161,7 +162,7 @@ def test_the_address_comes_before_the_browser(
     named: str, browser: str, label: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(visitor, "_of_browser", lambda: [browser])
-    monkeypatch.setattr("mmviz.app.explore.is_open", lambda access: _only_the_button())
+    monkeypatch.setattr("mmviz.app.pages.explore.page.is_open", lambda access: _only_the_button())
     page = visit(**({"lang": named} if named else {}))
     assert page.button("first").label == label
 
@@ -169,7 +170,7 @@ def test_the_address_comes_before_the_browser(
 def _only_the_button() -> bool:
     import streamlit as st
 
-    from mmviz.app.texts import say
+    from mmviz.i18n.page import say
 
     st.button(say("run"), key="first")
     return False
@@ -192,10 +193,10 @@ def test_a_thread_that_draws_a_part_of_the_page_speaks_to_its_visitor(monkeypatc
     heard: dict[str, str] = {}
     monkeypatch.setattr(visitor.st, "session_state", {"mmviz-language": "zh"})
 
-    def listen(name: str) -> None:
+    def capture_targets(name: str) -> None:
         heard[name] = current()
 
-    with_context, without = (threading.Thread(target=listen, args=(name,)) for name in ("visitor", "nobody"))
+    with_context, without = (threading.Thread(target=capture_targets, args=(name,)) for name in ("visitor", "nobody"))
     add_script_run_ctx(with_context, Context())  # type: ignore[arg-type]
     for thread in (with_context, without):
         thread.start()
@@ -208,7 +209,7 @@ def test_files_are_made_in_the_language_of_when_they_were_offered() -> None:
     found = now(page)
     assert found.run is not None and found.selection is not None
     with speaking("zh"):
-        made = foot.files(Seen(found.run, found.selection))
+        made = foot.files(SelectionView(found.run, found.selection))
     assert current() == "en"
     document = made["save-page"][0]().decode()
     assert '<html lang="zh-CN">' in document and "<title>答案：" in document
@@ -226,7 +227,7 @@ def asked() -> mmviz.Run:
 def test_chinese_letters_have_their_places(asked: mmviz.Run) -> None:
     tokens = [token for token in asked.tokens if token.modality is Modality.TEXT]
     assert len(tokens) > 1
-    spans = [token.where for token in tokens]
+    spans = [token.location for token in tokens]
     assert all(isinstance(span, Chars) for span in spans)
     covered = {place for span in spans if isinstance(span, Chars) for place in range(span.start, span.end)}
     assert covered == set(range(len(QUESTION))), "every letter is in a token"
@@ -243,7 +244,7 @@ def test_chinese_goes_through_every_view(asked: mmviz.Run) -> None:
     assert again.sample.text == QUESTION
     for language in ("en", "zh"):
         with speaking(language):  # type: ignore[arg-type]
-            header, _ = decode(Scene(asked).to_bytes())
+            header, _ = decode(ViewerData(asked).to_bytes())
             assert "".join(piece for piece, _ in header["words"]["tokens"]) == QUESTION
             assert len(asked.to_html()) > 10_000
             assert Image.open(io.BytesIO(asked.png())).size == (1600, 900)
@@ -270,7 +271,7 @@ def test_chinese_is_typed_into_the_page(no_recordings: object) -> None:
 
 
 def test_a_scene_is_told_to_each_in_their_language(asked: mmviz.Run) -> None:
-    scene = Scene(asked)
+    scene = ViewerData(asked)
     english_title = decode(scene.to_bytes())[0]["about"]["title"]
     with speaking("zh"):
         header = decode(scene.to_bytes())[0]
@@ -283,7 +284,7 @@ def test_a_scene_is_told_to_each_in_their_language(asked: mmviz.Run) -> None:
 
 
 def test_tokens_are_named_in_the_language_spoken() -> None:
-    tokens = [ANSWER, Token(Modality.AUDIO, "absent"), Token(Modality.OTHER, "[CLS]"), PATCHES[0], FRAMES[0]]
+    tokens = [ANSWER, Token(Modality.AUDIO, "absent"), Token(Modality.SPECIAL, "[CLS]"), PATCHES[0], FRAMES[0]]
     assert names(tokens)[:4] == ["answer", "sound: absent", "[CLS]", "patch 1,1"]
     with speaking("zh"):
         assert names(tokens)[:4] == ["答案", "声音：缺失", "[CLS]", "图块 1,1"]
@@ -321,7 +322,7 @@ def page_of_paper(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
     paper.png(
         picture=PICTURE, text=text, wave=WAVE, rate=RATE, mel=MEL, hop_seconds=0.01, tokens=tokens,
         amounts=np.full(len(tokens), 1 / len(tokens)), scale_max=0.1, answers=[Answer("cat", 0.9)], title="t",
-        caption="c", way="w", direction="from", token=0,
+        caption="c", map_ref="w", direction="from", token=0,
     )  # fmt: skip
     return written
 

@@ -13,14 +13,14 @@ import torch
 from app_page import FULL, AppTest, address, markup, notes, now, press, run, visit
 from scipy.spatial.distance import jensenshannon
 
-from mmviz.app.learn.course import COURSE, OPTIONS
-from mmviz.app.state import LESSONS
-from mmviz.app.texts import LABELS, say
+from mmviz.app.pages.learn.course import COURSE, OPTIONS
+from mmviz.app.session_state import LESSONS
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
-from mmviz.models.bundled import Bundled
+from mmviz.i18n.page import LABELS, say
+from mmviz.models.bundled import BundledTrio
 from mmviz.models.cards import fusions_card
-from mmviz.types import Modality, Uniform
+from mmviz.types import Modality, UniformAttention
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def own() -> Run:
 
 def lesson(name: str, **at: str) -> AppTest:
     """The lesson at a state, once everything in it is measured."""
-    return ready(visit(page="learn", lesson=name, trio=FULL.id, **{f"at-{key}": value for key, value in at.items()}))
+    return ready(visit(page="learn", lesson=name, example=FULL.id, **{f"at-{key}": value for key, value in at.items()}))
 
 
 def ready(page: AppTest) -> AppTest:
@@ -53,7 +53,7 @@ def shown(name: str, code: str, **parameters: object) -> str:
 
 def inside(layer: int) -> dict[str, torch.Tensor]:
     """Queries, keys ``[head, token, 48]`` and the tokens that go in, by torch's own modules."""
-    model = Bundled("cpu")
+    model = BundledTrio("cpu")
     found: dict[str, torch.Tensor] = {}
     attention = model.module.get_submodule(f"blocks.{layer}.attention")
     hooks = [
@@ -147,9 +147,9 @@ def test_who_asks_whom(own: Run) -> None:
     weights = own.record.maps[4].weights.mean(0, dtype=np.float64)
     given, even = [], []
     for query, row in zip(own.tokens, weights, strict=True):
-        if query.modality is Modality.OTHER:
+        if query.modality is Modality.SPECIAL:
             continue
-        other = [key.modality not in (query.modality, Modality.OTHER) for key in own.tokens]
+        other = [key.modality not in (query.modality, Modality.SPECIAL) for key in own.tokens]
         given.append(row[other].sum())
         even.append(np.mean(other))
     assert found[shown("asks", "crossing")] == f"{np.mean(given):.3f}"
@@ -177,13 +177,15 @@ def test_limits(own: Run) -> None:
         (record,) = backend.run([replace(own.asked(), **change)])
         return f"{next(one.probability for one in record.answers if one.label == answer.label):.3f}"
 
-    assert found[shown("limits", "evened", answer=answer.label)] == chance(changes=(Uniform(),), relevance=False)
+    assert found[shown("limits", "evened", answer=answer.label)] == chance(
+        changes=(UniformAttention(),), relevance=False
+    )
     without = chance(sample=replace(own.sample, image=None), relevance=False)
     assert found[shown("limits", "without", answer=answer.label, modality=say("the-image"))] == without
 
 
 def test_a_question_comes_before_the_lesson() -> None:
-    page = visit(page="learn", lesson="scores", trio=FULL.id)
+    page = visit(page="learn", lesson="scores", example=FULL.id)
     assert say("learn-scores-question") in markup(page)
     assert not page.metric and say("learn-notice") not in markup(page)
     page.button_group(key="learn-answer-scores").set_value("b")
@@ -199,7 +201,7 @@ def test_a_question_comes_before_the_lesson() -> None:
 
 
 def test_from_lesson_to_lesson() -> None:
-    page = visit(page="learn", trio=FULL.id)
+    page = visit(page="learn", example=FULL.id)
     assert say("learn-tokens-title") in markup(page) and address(page)["lesson"] == "tokens"
     press(page, "learn-show")
     ready(page)
@@ -229,8 +231,8 @@ def test_an_odd_link_is_said_and_does_no_harm(name: str, value: str) -> None:
 
 
 def test_the_sheet_has_what_the_lesson_shows() -> None:
-    from mmviz.app.learn import _sheet
-    from mmviz.app.learn.desk import Desk
+    from mmviz.app.pages.learn import _sheet
+    from mmviz.app.pages.learn.lesson_context import LessonContext
 
     made = run_sample(FULL.sample(), backend=LocalBackend("cpu"))
 
@@ -240,7 +242,7 @@ def test_the_sheet_has_what_the_lesson_shows() -> None:
         class now:
             selection = None
 
-    desk = Desk("scores", Bench(), [("Largest <weight>", "0.332")])  # type: ignore[arg-type]
+    desk = LessonContext("scores", Bench(), [("Largest <weight>", "0.332")])  # type: ignore[arg-type]
     import mmviz.app.link as link
 
     original = link.address

@@ -6,7 +6,7 @@ import html
 
 import pytest
 from app_page import (
-    TRIOS,
+    EXAMPLES,
     address,
     give,
     looked,
@@ -25,12 +25,14 @@ from app_page import (
 )  # fmt: skip
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.select import Way
-from mmviz.app import link, state, visitor
+from mmviz.app import link
+from mmviz.app import session_state as state
+from mmviz.app import visitor_language as visitor
 from mmviz.app.selection import Selection
-from mmviz.app.texts import say
+from mmviz.i18n.page import say
+from mmviz.types import MapRef
 
-OTHER = TRIOS[3]
+OTHER = EXAMPLES[3]
 
 
 def seen(page: AppTest) -> tuple[object, ...]:
@@ -52,13 +54,13 @@ def remark(page: AppTest) -> str:
 
 
 @pytest.mark.parametrize(("way", "shown"), [
-    ({"way": "head", "layer": "3", "head": "2"}, Way("head", 2, 1)),
-    ({"way": "mean", "layer": "1"}, Way("mean", 0)),
-    ({"way": "rollout"}, Way("rollout")),
-    ({"way": "relevance"}, Way("relevance")),
+    ({"way": "head", "layer": "3", "head": "2"}, MapRef("attention", 2, 1)),
+    ({"way": "mean", "layer": "1"}, MapRef("attention", 0)),
+    ({"way": "rollout"}, MapRef("rollout")),
+    ({"way": "relevance"}, MapRef("relevance")),
 ])  # fmt: skip
-def test_a_link_opens_its_view_and_the_page_writes_it_back(way: dict[str, str], shown: Way) -> None:
-    wanted = {"trio": OTHER.id, "query": "7", "direction": "to", **way}
+def test_a_link_opens_its_view_and_the_page_writes_it_back(map_ref: dict[str, str], shown: MapRef) -> None:
+    wanted = {"trio": OTHER.id, "query": "7", "direction": "to", **map_ref}
     page = visit(**wanted)
     assert now(page).shown == OTHER and page.text_input(state.QUESTION).value == OTHER.question
     assert looked(page) == Selection((7,), (), "to", shown, "spotlight", "view")
@@ -71,7 +73,7 @@ def test_a_link_holds_groups_the_second_pin_and_the_switches() -> None:
         "style": "heat", "scale": "map",
     }  # fmt: skip
     page = visit(**wanted)
-    assert looked(page) == Selection((3, 4, 5, 9), (0, 11, 12), "from", Way("rollout"), "heat", "map")
+    assert looked(page) == Selection((3, 4, 5, 9), (0, 11, 12), "from", MapRef("rollout"), "heat", "map")
     assert sent(page)[0]["view"]["versus"] == [0, 11, 12]
     assert address(page) == wanted and remark(page) == ""
 
@@ -89,8 +91,8 @@ def test_a_view_copied_from_the_address_is_reproduced(opened: AppTest) -> None:
 
 
 def test_every_change_of_view_is_written(opened: AppTest) -> None:
-    asker = str(now(opened).run.asker)
-    usual = {"trio": TRIOS[0].id, "query": asker, "direction": "from", "way": now(opened).run.way.method}
+    answer_query = str(now(opened).run.answer_query)
+    usual = {"trio": EXAMPLES[0].id, "query": answer_query, "direction": "from", "way": now(opened).run.map_ref.method}
     assert address(opened) == usual
     for changes, written in (
         ({"tokens": [5]}, {"query": "5"}), ({"plane": "5:1"}, {"way": "head", "layer": "6", "head": "2"}),
@@ -102,7 +104,7 @@ def test_every_change_of_view_is_written(opened: AppTest) -> None:
     press(opened, "look-mean")
     assert address(opened)["way"] == "mean" and address(opened)["layer"] == "6"
     press(opened, f"trio-{OTHER.id}")
-    assert address(opened)["trio"] == OTHER.id and address(opened)["query"] == str(now(opened).run.asker)
+    assert address(opened)["trio"] == OTHER.id and address(opened)["query"] == str(now(opened).run.answer_query)
 
 
 @pytest.mark.parametrize(("tokens", "written"), [
@@ -121,36 +123,36 @@ def test_an_odd_group_is_none(odd: str) -> None:
 
 
 @pytest.mark.parametrize("trio", ["nowhere", "", "<b>bold</b>", "²", "{0}", "a" * 500])
-def test_a_link_to_no_trio_shows_the_first_and_says_so(trio: str) -> None:
-    page = visit(trio=trio)
-    assert now(page).shown == TRIOS[0] and remark(page) == say("link-trio", trio=trio)
+def test_a_link_to_no_trio_shows_the_first_and_says_so(example: str) -> None:
+    page = visit(example=example)
+    assert now(page).shown == EXAMPLES[0] and remark(page) == say("link-trio", example=example)
     assert "<b>bold" not in markup(page)
 
 
-@pytest.mark.parametrize("odd", ["²", "٣", "-1", "9999999999", "99999999", "<b>", "", " 1", "1.0", "mean:1", "{0}"])
+@pytest.mark.parametrize("odd", ["²", "٣", "-1", "9999999999", "99999999", "<b>", "", " 1", "1.0", "1:mean", "{0}"])
 def test_a_link_to_what_is_not_there_is_said_and_left_out(odd: str) -> None:
     names = ("query", "versus", "direction", "way", "layer", "head", "style", "scale")
-    page = visit(trio=OTHER.id, **dict.fromkeys(names, odd))
-    usual = visit(trio=OTHER.id)
+    page = visit(example=OTHER.id, **dict.fromkeys(names, odd))
+    usual = visit(example=OTHER.id)
     assert remark(page) == say("link-odd", names=", ".join(names))
     assert seen(page) == seen(usual) and address(page) == address(usual)
 
 
 def test_just_beyond_the_last_one_is_not_there_either() -> None:
-    usual = visit(trio=OTHER.id)
+    usual = visit(example=OTHER.id)
     record = now(usual).run.record
     layers, heads, tokens = len(record.maps), record.maps[0].heads, len(now(usual).run.tokens)
     last = {
         "query": f"0.{tokens - 1}", "versus": f"1-{tokens - 1}", "direction": "to", "way": "head",
         "layer": str(layers), "head": str(heads),
     }  # fmt: skip
-    assert address(visit(trio=OTHER.id, **last)) == {"trio": OTHER.id, **last}
+    assert address(visit(example=OTHER.id, **last)) == {"trio": OTHER.id, **last}
     for name, value in (
         ("query", str(tokens)), ("query", f"0-{tokens}"), ("versus", str(tokens)),
         ("layer", "0"), ("layer", str(layers + 1)), ("head", "0"), ("head", str(heads + 1)),
         ("way", "Rollout"), ("direction", "FROM"), ("style", "Heat"), ("scale", "whole"),
     ):  # fmt: skip
-        page = visit(trio=OTHER.id, **{**last, name: value})
+        page = visit(example=OTHER.id, **{**last, name: value})
         assert remark(page) == say("link-odd", names=name), (name, value)
         kept = {key: written for key, written in last.items() if key != name}
         if name == "way":
@@ -163,12 +165,12 @@ def test_just_beyond_the_last_one_is_not_there_either() -> None:
 
 
 def test_both_troubles_of_a_link_are_said() -> None:
-    said = remark(visit(trio="nowhere", query="9999"))
-    assert say("link-trio", trio="nowhere") in said and say("link-odd", names="query") in said
+    said = remark(visit(example="nowhere", query="9999"))
+    assert say("link-trio", example="nowhere") in said and say("link-odd", names="query") in said
 
 
 def test_a_remark_is_gone_once_the_visitor_does_something_else() -> None:
-    page = visit(trio="nowhere")
+    page = visit(example="nowhere")
     assert remark(page)
     press(page, f"trio-{OTHER.id}")
     assert not remark(page)
@@ -185,7 +187,7 @@ def test_back_and_forth_in_the_history(opened: AppTest, at_once: None) -> None:
         opened.query_params.update(back)
         moved = now(opened).serial
         run(opened)
-        assert now(opened).shown == TRIOS[0] and looked(opened) == expected and address(opened) == back
+        assert now(opened).shown == EXAMPLES[0] and looked(opened) == expected and address(opened) == back
         assert sent(opened)[0]["serial"] > moved, "the viewer goes there"
         assert sent(opened)[0]["view"]["tokens"] == list(expected.tokens)
 
@@ -218,10 +220,10 @@ def test_relevance_is_not_there_for_a_run_without_it(opened: AppTest, at_once: N
     opened.query_params["way"] = "relevance"
     run(opened)
     assert remark(opened) == say("link-odd", names="way")
-    assert looked(opened).way == now(opened).run.way
+    assert looked(opened).map_ref == now(opened).run.map_ref
 
 
 def test_a_link_without_a_trio_opens_the_first() -> None:
     page = visit(query="3")
-    assert now(page).shown == TRIOS[0] and looked(page).tokens == (3,) and remark(page) == ""
-    assert address(page)["trio"] == TRIOS[0].id and word(page)
+    assert now(page).shown == EXAMPLES[0] and looked(page).tokens == (3,) and remark(page) == ""
+    assert address(page)["trio"] == EXAMPLES[0].id and word(page)

@@ -8,16 +8,15 @@ from pathlib import Path
 import long_model
 import numpy as np
 import pytest
-from app_page import TRIOS, looked, markup, need, notes, now, sent, tell, view, visit
+from app_page import EXAMPLES, looked, markup, need, notes, now, sent, tell, view, visit
 
 import mmviz
-from mmviz.analysis.modality import matrix_of_sums, modality_matrix
-from mmviz.analysis.select import Way
+from mmviz.analysis.modality_matrix import matrix_of_sums, modality_matrix
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
-from mmviz.report import LIMIT, Scene
-from mmviz.report.asking import asked_for
-from mmviz.types import CaptureError, MmvizError, Modality, Token
+from mmviz.report import LIMIT, ViewerData
+from mmviz.report.section_requests import asked_for
+from mmviz.types import CaptureError, MapRef, MmvizError, Modality, Token
 from mmviz.viewer.codes import decode as from_codes
 from mmviz.viewer.container import Section, decode
 
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def run() -> mmviz.Run:
     backend = LocalBackend("cpu", {"long": long_model.make()})
-    return run_sample(TRIOS[0].sample(), model="long", backend=backend)
+    return run_sample(EXAMPLES[0].sample(), model="long", backend=backend)
 
 
 def amounts(section: Section) -> np.ndarray:
@@ -39,18 +38,18 @@ def test_attention_of_single_tokens_is_that_on_paper(run: mmviz.Run) -> None:
     assert len(run.tokens) == long_model.TOKENS == 8192 and run.record.is_long
     for token in (0, 77, 5000, 8150):
         for head in range(2):
-            found = run.attention(Way("head", 1, head), token)
+            found = run.attention(MapRef("attention", 1, head), token)
             assert np.abs(found - long_model.expected(token, head)).max() < 2e-8
     mean = (long_model.expected(5000, 0) + long_model.expected(5000, 1)) / 2
-    assert np.abs(run.attention(Way("mean", 2), 5000) - mean).max() < 2e-8
-    column = run.attention(Way("head", 0, 1), 77, "to")
+    assert np.abs(run.attention(MapRef("attention", 2), 5000) - mean).max() < 2e-8
+    column = run.attention(MapRef("attention", 0, 1), 77, "to")
     for query in (1, 77, 4200, 8190):
         assert column[query] == pytest.approx(long_model.expected(query, 1)[77], abs=1e-8)
-    for way in (Way("rollout"),):
-        rolled = run.attention(way, 8150)
+    for map_ref in (MapRef("rollout"),):
+        rolled = run.attention(map_ref, 8150)
         assert rolled.sum() == pytest.approx(1, abs=1e-4) and rolled[8150] > 0.12
     with pytest.raises(MmvizError) as refusal:
-        run.attention(Way("relevance"), 0)
+        run.attention(MapRef("relevance"), 0)
     assert refusal.value.code == "view-relevance"
 
 
@@ -60,16 +59,16 @@ def test_summary_and_figure_do_without_all_weights(run: mmviz.Run) -> None:
     words = np.flatnonzero(own.numpy() == 2 * long_model.PARTS)
     row = (long_model.expected(0, 0) + long_model.expected(0, 1)) / 2
     matrix = dict(zip(summary["modality_matrix"]["queries"], summary["modality_matrix"]["sums"], strict=True))
-    assert matrix["other"][1] == pytest.approx(row[words].sum(), rel=1e-4)
+    assert matrix["special"][1] == pytest.approx(row[words].sum(), rel=1e-4)
     assert run.png()[:4] == b"\x89PNG"
 
 
 def test_a_matrix_of_sums_is_that_of_the_weights() -> None:
     rng = np.random.default_rng(0)
-    kinds = [Modality.IMAGE] * 3 + [Modality.OTHER] + [Modality.TEXT] * 2
+    kinds = [Modality.IMAGE] * 3 + [Modality.SPECIAL] + [Modality.TEXT] * 2
     tokens = [Token(kind, str(k)) for k, kind in enumerate(kinds)]
     weights = rng.random((6, 6))
-    order = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.OTHER)
+    order = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.SPECIAL)
     given = np.stack([weights[:, [kind is one for kind in kinds]].sum(1) for one in order], 1)
     found, expected = matrix_of_sums(given, tokens, tokens), modality_matrix(weights, tokens, tokens)
     assert np.allclose(found.sums, expected.sums) and found.keys == expected.keys
@@ -77,7 +76,7 @@ def test_a_matrix_of_sums_is_that_of_the_weights() -> None:
 
 
 def test_what_is_sent_is_small_and_exact(run: mmviz.Run) -> None:
-    scene = Scene(run)
+    scene = ViewerData(run)
     header, sections = decode(scene.to_bytes())
     assert len(scene.to_bytes()) <= LIMIT and header["source"] == "kept"
     edges = header["maps"][0]["edges"]
@@ -90,7 +89,7 @@ def test_what_is_sent_is_small_and_exact(run: mmviz.Run) -> None:
     means = np.add.reduceat(mean, edges["keys"][:-1]) / np.diff(edges["keys"])
     assert np.abs(overview[at] - means).max() < 1e-5
     start = amounts(sections["row/2:mean/from/0"])
-    assert np.abs(start - run.attention(Way("mean", 2), 0)).max() < 1e-6
+    assert np.abs(start - run.attention(MapRef("attention", 2), 0)).max() < 1e-6
     assert np.allclose(sections["from/2:mean"].values[8150].sum(), 1, atol=1e-4) and row.max() < 0.01
     small = amounts(sections["thumbs/0"])
     assert small.shape == (3, 24, 24) and np.isfinite(small).all()
@@ -99,7 +98,7 @@ def test_what_is_sent_is_small_and_exact(run: mmviz.Run) -> None:
 
 
 def test_parts_are_answered_alone(run: mmviz.Run) -> None:
-    scene = Scene(run)
+    scene = ViewerData(run)
     header, sections = decode(scene.answer(["row/0:1/from/8150", "row/0:1/to/77", "window/0:0/8000-8100/4000-5000"]))
     assert "streams" not in header and set(sections) == {
         "row/0:1/from/8150", "row/0:1/to/77", "window/0:0/8000-8100/4000-5000",
@@ -129,23 +128,23 @@ def test_saved_it_keeps_its_overview_and_says_what_is_gone(
     run.save(tmp_path / "run.npz")
     again = mmviz.Run.load(tmp_path / "run.npz")
     for one, other in zip(run.record.maps, again.record.maps, strict=True):
-        for part in ("overview", "given", "got", "largest"):
+        for part in ("overview", "row_modality_sums", "column_modality_sums", "largest"):
             assert np.array_equal(getattr(one, part), getattr(other, part))
         assert (one.query_edges, one.key_edges, one.shape) == (other.query_edges, other.key_edges, other.shape)
     for refused, code in ((lambda: again.attention(), "view-gone"), (lambda: again.record.maps[0].weights, "map-long")):
         with pytest.raises((MmvizError, CaptureError)) as refusal:
             refused()
         assert refusal.value.code == code
-    header, sections = decode(Scene(again).to_bytes())
+    header, sections = decode(ViewerData(again).to_bytes())
     assert header["source"] == "overview" and not [name for name in sections if name.startswith("row/")]
-    assert Scene(again).answer(["row/0:1/from/3"])
-    about, exact = again.about(Way("mean", 1), 5000), run.attention(Way("mean", 1), 5000)
+    assert ViewerData(again).answer(["row/0:1/from/3"])
+    about, exact = again.about(MapRef("attention", 1), 5000), run.attention(MapRef("attention", 1), 5000)
     edges = np.asarray(run.record.maps[1].key_edges)
     sums = [np.add.reduceat(one, edges[:-1]) for one in (about, exact)]
     assert np.abs(sums[0] - sums[1]).max() < 1e-3 and len(set(about[edges[3] : edges[4]])) == 1
     summary = again.summary()
     assert (
-        summary["attention"]["method"].endswith("means over bins") and run.summary()["attention"]["method"] == "mean:2"
+        summary["attention"]["method"].endswith("means over bins") and run.summary()["attention"]["method"] == "2:mean"
     )
     assert again.png()[:4] == b"\x89PNG" and not again.is_exact and run.is_exact
     monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
@@ -164,7 +163,8 @@ def test_the_page_answers_rows_and_windows(monkeypatch: pytest.MonkeyPatch) -> N
     _, sections = sent(page)
     assert set(sections) == {"row/2:mean/from/8150"} and len(now(page).sent) < 40_000
     assert (
-        np.abs(amounts(sections["row/2:mean/from/8150"]) - now(page).run.attention(Way("mean", 2), 8150)).max() < 1e-6
+        np.abs(amounts(sections["row/2:mean/from/8150"]) - now(page).run.attention(MapRef("attention", 2), 8150)).max()
+        < 1e-6
     )
     need(page, {"run": record.id, "names": ["row/2:mean/from/9000"]})
     assert now(page).needed == ("row/2:mean/from/8150",)

@@ -11,8 +11,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from mmviz.io import from_bytes
-from mmviz.npz import opened, packed
+from mmviz.io.npz import open_npz, pack_npz
+from mmviz.io.run_file import from_bytes
 from mmviz.types import MmvizError
 
 
@@ -45,7 +45,7 @@ HOSTILE = {
     "a negative shape": zipped(
         ("header.npy", npy("{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 0)}", b""))
     ),
-    "deep json": packed({}, {})[:0] or zipped(
+    "deep json": pack_npz({}, {})[:0] or zipped(
         ("header.npy", npy("{'descr': '|u1', 'fortran_order': False, 'shape': (200000,)}", b"[" * 200_000))
     ),
     "many members": zipped(*((f"{k}.npy", b"") for k in range(90_000)), method=zipfile.ZIP_STORED),
@@ -57,7 +57,7 @@ HOSTILE = {
 def test_a_hostile_file_is_one_sentence_soon_and_small(name: str) -> None:
     tracemalloc.start()
     began = time.monotonic()
-    with pytest.raises(MmvizError) as refusal, opened(io.BytesIO(HOSTILE[name]), largest=64_000_000) as (header, _):
+    with pytest.raises(MmvizError) as refusal, open_npz(io.BytesIO(HOSTILE[name]), largest=64_000_000) as (header, _):
         raise AssertionError(header)
     spent, most = time.monotonic() - began, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -70,7 +70,7 @@ def test_a_member_that_says_less_than_it_holds_gives_no_more() -> None:
     at = whole.rindex(b"PK\1\2")
     struct.pack_into("<I", whole, at + 24, len(HEADER))  # the size in the directory, which is believed
     tracemalloc.start()
-    with pytest.raises(MmvizError, match="not a run"), opened(io.BytesIO(bytes(whole))) as _:
+    with pytest.raises(MmvizError, match="not a run"), open_npz(io.BytesIO(bytes(whole))) as _:
         raise AssertionError
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
@@ -78,14 +78,14 @@ def test_a_member_that_says_less_than_it_holds_gives_no_more() -> None:
 
 def test_what_is_packed_is_opened_again() -> None:
     arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.asfortranarray(np.eye(3)), "c": np.array(True)}
-    with opened(io.BytesIO(packed({"x": [1, "é"]}, arrays))) as (header, found):
+    with open_npz(io.BytesIO(pack_npz({"x": [1, "é"]}, arrays))) as (header, found):
         assert header == {"x": [1, "é"]} and "a" in found and "d" not in found and found.get("d") is None
         for name, array in arrays.items():
             assert np.array_equal(found[name], array) and found[name].dtype == array.dtype
-    assert packed({}, arrays) == packed({}, arrays)
+    assert pack_npz({}, arrays) == pack_npz({}, arrays)
 
 
-def test_damage_anywhere_is_one_sentence(record_bytes: bytes = packed({"format": 1}, {"image": np.zeros(9)})) -> None:
+def test_damage_anywhere_is_one_sentence(record_bytes: bytes = pack_npz({"format": 1}, {"image": np.zeros(9)})) -> None:
     rng = np.random.default_rng(3)
     for _ in range(300):
         hurt = bytearray(record_bytes)

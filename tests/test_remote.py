@@ -17,7 +17,7 @@ from mmviz.backends.fallback import CODE, WithFallback
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import FAILURES, REST, Breaker, RemoteBackend
 from mmviz.explain import explain
-from mmviz.types import InputError, MmvizError, Request, Rows, Sample
+from mmviz.types import InputError, MapRef, MmvizError, Request, Rows, Sample
 
 ASKED = Request("toy", Sample(text="left both"))
 GOOD = wire.record_to_bytes(record_of("left"))
@@ -191,4 +191,4 @@ def test_explain_takes_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MMVIZ_TOKEN", token)
         run = explain(text="left both", model="toy", backend=url)
         assert set(run.record.made_by["milliseconds"]) == {"queue", "prepare", "model", "capture", "network"}
-        assert np.allclose(run.view(Rows(0, 0, (0,))), 0.5)
+        assert np.allclose(run.view(Rows(MapRef("attention", 0, 0), (0,))), 0.5)

@@ -16,16 +16,26 @@ import pytest
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import ReplayBackend, recording, sample_digest
-from mmviz.io import made_by
+from mmviz.inputs.examples import load_gallery
+from mmviz.io.run_file import made_by
 from mmviz.models.cards import trio_card
-from mmviz.training.record import record_gallery
-from mmviz.trios import load_gallery
-from mmviz.types import AttentionRecord, Drop, MmvizError, Modality, Picture, Request, Sample, Sound, Uniform
+from mmviz.training.release.record_gallery import record_gallery
+from mmviz.types import (
+    AttentionRecord,
+    AudioInput,
+    DropModality,
+    ImageInput,
+    MmvizError,
+    Modality,
+    Request,
+    Sample,
+    UniformAttention,
+)
 
 ROOT = Path(__file__).parent.parent
 GALLERY = assets_dir() / "gallery"
 RUNS = GALLERY / "runs"
-TRIOS = {trio.id: trio for trio in load_gallery()}
+EXAMPLES = {example.id: example for example in load_gallery()}
 CLOSE = 1e-4
 
 
@@ -39,17 +49,17 @@ def replayed(sample: Sample) -> AttentionRecord:
 
 
 def test_every_trio_of_the_gallery_has_its_recording_and_nothing_else_has() -> None:
-    assert {path.name for path in RUNS.iterdir()} == {f"{name}.npz" for name in TRIOS}
+    assert {path.name for path in RUNS.iterdir()} == {f"{name}.npz" for name in EXAMPLES}
     assert sum(path.stat().st_size for path in RUNS.iterdir()) < 6 * 2**20
 
 
 @pytest.mark.parametrize("path", sorted(RUNS.glob("*.npz")), ids=lambda path: path.stem)
 def test_a_recording_is_what_the_shipped_weights_do(path: Path) -> None:
-    sample = TRIOS[path.stem].sample()
+    sample = EXAMPLES[path.stem].sample()
     shown = replayed(sample)
     (now,) = local().run([Request("trio", sample, relevance=True)])
     assert shown.made_by["recorded"] == {"name": path.stem, "sample": sample_digest(sample)}
-    same = ("model", "weights", "trained", "way", "changes", "dtype", "seed")
+    same = ("model", "weights", "trained", "map_ref", "changes", "dtype", "seed")
     assert {name: shown.made_by[name] for name in same} == {name: now.made_by[name] for name in same}
     assert shown.streams == now.streams and shown.notices == now.notices
     for one, other in zip(shown.maps, now.maps, strict=True):
@@ -65,7 +75,7 @@ def test_a_recording_is_what_the_shipped_weights_do(path: Path) -> None:
 def test_a_recording_is_shown_without_torch() -> None:
     code = """
 import json, sys
-from mmviz.trios import load_gallery
+from mmviz.inputs.examples import load_gallery
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import run_sample
@@ -78,11 +88,11 @@ print(json.dumps([sorted(sys.modules), cards, [summary["answer"] for summary in 
     loaded, cards, answers = json.loads(done.stdout)
     assert "mmviz.backends.replay" in loaded and not {"torch", "streamlit"} & set(loaded)
     assert cards == ["trio"]
-    assert answers == [replayed(trio.sample()).answers[0].label for trio in TRIOS.values()]
+    assert answers == [replayed(example.sample()).answers[0].label for example in EXAMPLES.values()]
 
 
 def test_a_recording_of_other_weights_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sample = TRIOS["said"].sample()
+    sample = EXAMPLES["said"].sample()
     record = replayed(sample)
     stale = replace(record, made_by={**record.made_by, "weights": "0" * 64})
     (tmp_path / "said.npz").write_bytes(recording("said", sample, stale))
@@ -112,21 +122,21 @@ def changed(name: str, sample: Sample) -> Sample:
     if name == "pixel":
         pixels = image.pixels.copy()
         pixels[-1, -1, -1] ^= 1
-        return replace(sample, image=Picture(pixels, image.width, image.height))
+        return replace(sample, image=ImageInput(pixels, image.width, image.height))
     if name == "size":
-        return replace(sample, image=Picture(image.pixels, image.width * 2, image.height))
+        return replace(sample, image=ImageInput(image.pixels, image.width * 2, image.height))
     if name == "wave":
         wave = audio.wave.copy()
         wave[-1] += 1e-4
-        return replace(sample, audio=Sound(wave, audio.rate, audio.seconds))
+        return replace(sample, audio=AudioInput(wave, audio.rate, audio.seconds))
     if name == "seconds":
-        return replace(sample, audio=Sound(audio.wave, audio.rate, audio.seconds + 1))
+        return replace(sample, audio=AudioInput(audio.wave, audio.rate, audio.seconds + 1))
     return replace(sample, **{name: "what?" if name == "text" else None})
 
 
 @pytest.mark.parametrize("name", ["pixel", "size", "wave", "seconds", "text", "image", "audio"])
 def test_another_sample_is_not_answered(name: str) -> None:
-    sample = TRIOS["spoken-place"].sample()
+    sample = EXAMPLES["spoken-place"].sample()
     assert replayed(sample).answers
     with pytest.raises(MmvizError) as refusal:
         replayed(changed(name, sample))
@@ -135,11 +145,11 @@ def test_another_sample_is_not_answered(name: str) -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [{"changes": (Uniform(),)}, {"changes": (Drop(Modality.IMAGE),)}, {"seed": 1}, {"model": "toy"}],
+    [{"changes": (UniformAttention(),)}, {"changes": (DropModality(Modality.IMAGE),)}, {"seed": 1}, {"model": "toy"}],
     ids=str,
 )
 def test_another_request_is_not_answered(request_: dict[str, object]) -> None:
-    plain = Request("trio", TRIOS["said"].sample())
+    plain = Request("trio", EXAMPLES["said"].sample())
     backend = ReplayBackend(RUNS)
     assert len(backend.run([plain])) == 1
     with pytest.raises(MmvizError, match="recorded") as refusal:
@@ -148,7 +158,7 @@ def test_another_request_is_not_answered(request_: dict[str, object]) -> None:
 
 
 def test_relevance_is_answered_only_where_it_was_recorded(tmp_path: Path) -> None:
-    sample = TRIOS["said"].sample()
+    sample = EXAMPLES["said"].sample()
     assert ReplayBackend(RUNS).run([Request("trio", sample)])[0].relevance is not None
     (tmp_path / "said.npz").write_bytes(recording("said", sample, replace(replayed(sample), relevance=None)))
     backend = ReplayBackend(tmp_path)
@@ -161,7 +171,7 @@ def test_relevance_is_answered_only_where_it_was_recorded(tmp_path: Path) -> Non
 def test_a_damaged_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "said.npz").write_bytes((RUNS / "said.npz").read_bytes()[:-100])
     with pytest.raises(MmvizError) as refusal:
-        ReplayBackend(tmp_path).run([Request("trio", TRIOS["said"].sample())])
+        ReplayBackend(tmp_path).run([Request("trio", EXAMPLES["said"].sample())])
     assert refusal.value.code == "run-unreadable"
 
 
@@ -175,5 +185,5 @@ def test_recording_anew_replaces_what_is_there(tmp_path: Path) -> None:
     record_gallery(tmp_path, local())
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["said.npz"]
     assert made_by(tmp_path / "runs" / "said.npz")["recorded"]["name"] == "said"
-    (record,) = ReplayBackend(tmp_path / "runs").run([Request("trio", TRIOS["said"].sample(), relevance=True)])
+    (record,) = ReplayBackend(tmp_path / "runs").run([Request("trio", EXAMPLES["said"].sample(), relevance=True)])
     assert record.made_by["device"] == "cpu" and record.relevance is not None

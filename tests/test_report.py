@@ -12,19 +12,19 @@ import pytest
 from PIL import Image
 from records import ODD, PAIR, WHOLE, one_token, plain, record, words
 
-from mmviz.analysis.modality import ORDER, modality_matrix
-from mmviz.analysis.select import Way, weights
+from mmviz.analysis.map_weights import weights
+from mmviz.analysis.modality_matrix import ORDER, modality_matrix
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import Run, run_sample
-from mmviz.figures.places import names, places
+from mmviz.figures.token_labels import names, places
+from mmviz.i18n.viewer import ABOUT, WORDS
+from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.mel import log_mel
-from mmviz.report import LIMIT, Scene
-from mmviz.trios import load_gallery
-from mmviz.types import Answer, Notice, Sample
+from mmviz.report import LIMIT, ViewerData
+from mmviz.types import Answer, MapRef, Notice, Sample
 from mmviz.viewer import codes
 from mmviz.viewer.container import decode
-from mmviz.viewer.words import ABOUT, WORDS
 
 
 def recorded(trio_id: str) -> Run:
@@ -40,14 +40,14 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 @pytest.fixture(scope="module")
 def sent(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
-    header, sections = decode(Scene(run).to_bytes())
+    header, sections = decode(ViewerData(run).to_bytes())
     return header, sections
 
 
 def amounts_of(run: Run, plane: str) -> np.ndarray[Any, Any]:
     """The plane, straight from the record."""
     if ":" not in plane:
-        return weights(run.record, Way.parse(plane), run.record.relevance)
+        return weights(run.record, MapRef.parse(plane), run.record.relevance)
     number, head = plane.split(":")
     heads = run.record.maps[int(number)].weights.astype(np.float64)
     return heads.mean(axis=0) if head == "mean" else heads[int(head)]
@@ -115,20 +115,20 @@ def test_tokens_are_named_and_placed_as_everywhere(run: Run, sent: Any) -> None:
         found = header["streams"][stream]
         assert found["name"] == names(tokens) and found["place"] == places(tokens)
         assert found["modality"] == [str(token.modality) for token in tokens]
-        assert found["where"] == [list(vars(token.where).values()) if token.where else None for token in tokens]
+        assert found["where"] == [list(vars(token.location).values()) if token.location else None for token in tokens]
 
 
 def test_a_start_can_be_gone_to(run: Run, sent: Any) -> None:
     header, sections = sent
     start = header["start"]
-    assert start == Scene(run).start and f"codes/{start['plane']}" in sections
+    assert start == ViewerData(run).start and f"codes/{start['plane']}" in sections
     assert 0 <= start["tokens"][0] < sections[f"codes/{start['plane']}"].values.shape[0]
     assert header["view"] is None and header["serial"] == 0 and header["texts"] == WORDS
 
 
 def test_inputs_of_a_gallery_trio() -> None:
     run = recorded("spoken-place")
-    header, sections = decode(Scene(run).to_bytes())
+    header, sections = decode(ViewerData(run).to_bytes())
     picture, sound = run.sample.image, run.sample.audio
     assert picture and sound
     image = Image.open(io.BytesIO(sections["picture"].values.tobytes()))
@@ -140,8 +140,8 @@ def test_inputs_of_a_gallery_trio() -> None:
     assert header["sound"]["seconds"] == sound.seconds and header["sound"]["rate"] == sound.rate
     assert [hertz for hertz, _ in header["sound"]["ticks"]] == [500, 1000, 2000, 4000]
     assert "".join(words for words, _ in header["words"]["tokens"]) == run.sample.text
-    assert header["start"]["plane"] == run.record.made_by["way"] == "rollout"
-    assert header["start"]["tokens"] == [run.asker]
+    assert header["start"]["plane"] == run.record.made_by["map_ref"] == "rollout"
+    assert header["start"]["tokens"] == [run.answer_query]
     assert header["answers"] == [[one.label, one.probability] for one in run.record.answers[:5]]
     assert header["answers_of"] == len(run.record.answers)
 
@@ -152,25 +152,25 @@ def test_a_large_picture_is_sent_smaller_and_keeps_its_places() -> None:
     large = Run(
         replace(run.sample, image=replace(run.sample.image, pixels=pixels, width=4000, height=3000)), run.record
     )
-    header, sections = decode(Scene(large).to_bytes())
+    header, sections = decode(ViewerData(large).to_bytes())
     assert Image.open(io.BytesIO(sections["picture"].values.tobytes())).size == (1024, 768)
     assert header["picture"] == {"width": 4000, "height": 3000}
 
 
 def test_what_is_missing_is_null() -> None:
-    header, sections = decode(Scene(one_token()).to_bytes())
+    header, sections = decode(ViewerData(one_token()).to_bytes())
     assert header["picture"] is None and header["sound"] is None
     assert not {"picture", "wave", "mel"} & set(sections)
     assert header["words"] == {"all": [["cat", 0]]}
     assert header["answers"] == [] and header["answers_of"] == 0 and header["about"]["title"] == ABOUT["no-answers"]
     no_text = Run(Sample(audio=WHOLE.audio), plain().record)
-    assert decode(Scene(no_text).to_bytes())[0]["words"] == {}
+    assert decode(ViewerData(no_text).to_bytes())[0]["words"] == {}
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_every_odd_record_is_sent_within_the_limit(name: str) -> None:
     run = ODD[name]()
-    data = Scene(run).to_bytes()
+    data = ViewerData(run).to_bytes()
     header, sections = decode(data)
     assert len(data) <= LIMIT
     assert f"codes/{header['start']['plane']}" in sections
@@ -186,13 +186,13 @@ def test_sentences_about_a_run() -> None:
     changed = Run(
         replace(run.sample, notices=(notice,)), replace(run.record, made_by=made, notices=(notice,), answers=answers)
     )
-    header, _ = decode(Scene(changed).to_bytes())
+    header, _ = decode(ViewerData(changed).to_bytes())
     about = header["about"]
     assert about["title"] == "Answer: a⟨U+202E⟩b (25%)" and header["answers"] == [["a⟨U+202E⟩b", 0.25]]
     assert about["made"].startswith("Model m, computed on CPU.") and about["made"].endswith(ABOUT["recorded"])
     assert about["notices"] == [str(notice), str(notice)]
     assert about["banners"] == [ABOUT["untrained"], ABOUT["evened"]]
-    assert decode(Scene(run).to_bytes())[0]["about"] | {"title": ""} == {
+    assert decode(ViewerData(run).to_bytes())[0]["about"] | {"title": ""} == {
         "title": "", "made": "", "notices": [], "banners": [],
     }  # fmt: skip
 
@@ -200,23 +200,23 @@ def test_sentences_about_a_run() -> None:
 def test_hidden_characters_in_the_text_have_stand_ins() -> None:
     text = "a\u200bcat"
     run = Run(Sample(text=text), record({"all": words(text)}, [(*PAIR, 0, 1)]))
-    assert decode(Scene(run).to_bytes())[0]["words"]["all"] == [["a⟨U+200B⟩cat", 0]]
+    assert decode(ViewerData(run).to_bytes())[0]["words"]["all"] == [["a⟨U+200B⟩cat", 0]]
 
 
 def test_a_scene_of_a_gallery_trio_is_quick() -> None:
     run = recorded("seen")
-    Scene(run).to_bytes()
+    ViewerData(run).to_bytes()
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        Scene(run).to_bytes()
+        ViewerData(run).to_bytes()
         times.append(time.perf_counter() - start)
     print(f"Scene and bytes of a gallery trio: {1000 * min(times):.0f} ms")
     assert min(times) < 0.15
 
 
 def test_sections_are_worked_out_once() -> None:
-    scene = Scene(plain())
+    scene = ViewerData(plain())
     assert scene.to_bytes() == scene.to_bytes()
     first = scene._plane("0:0")["codes/0:0"].values
     assert scene._plane("0:0")["codes/0:0"].values is first

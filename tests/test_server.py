@@ -17,9 +17,9 @@ from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.server import Limits
-from mmviz.models.yours import Yours
-from mmviz.npz import packed
-from mmviz.types import InputError, MmvizError, Request, Rows, Sample, Zoom
+from mmviz.io.npz import pack_npz
+from mmviz.models.custom import CustomModel
+from mmviz.types import InputError, MapRef, MmvizError, Request, Rows, Sample, Zoom
 
 TOKEN = "a-token-of-twenty-chars"
 
@@ -95,17 +95,17 @@ def test_an_upload_that_does_not_come_is_given_up() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"junk", b"PK\5\6" + b"\0" * 18, packed({}, {}), packed({"protocol": 1}, {}),
-        packed({"model": "trio", "changes": [], "seed": 0, "relevance": False, "text": 5, "image": None,
+        b"", b"junk", b"PK\5\6" + b"\0" * 18, pack_npz({}, {}), pack_npz({"protocol": 1}, {}),
+        pack_npz({"model": "trio", "changes": [], "seed": 0, "relevance": False, "text": 5, "image": None,
                 "audio": None, "sample_notices": []}, {}),
-        packed({"model": "trio", "changes": [{"kind": "Run", "path": "x"}], "seed": 0, "relevance": False,
+        pack_npz({"model": "trio", "changes": [{"kind": "Run", "path": "x"}], "seed": 0, "relevance": False,
                 "text": "hi", "image": None, "audio": None, "sample_notices": []}, {}),
-        packed({"model": "trio", "changes": [], "seed": -1, "relevance": False, "text": "hi", "image": None,
+        pack_npz({"model": "trio", "changes": [], "seed": -1, "relevance": False, "text": "hi", "image": None,
                 "audio": None, "sample_notices": []}, {}),
-        packed({"model": "trio", "changes": [], "seed": 0, "relevance": False, "text": "hi",
+        pack_npz({"model": "trio", "changes": [], "seed": 0, "relevance": False, "text": "hi",
                 "image": {"width": "9", "height": 1e9}, "audio": None, "sample_notices": []},
                {"image": np.zeros((4, 4, 3), np.uint8)}),
-        packed({"model": "trio", "changes": [], "seed": 0, "relevance": False, "text": "hi", "image": None,
+        pack_npz({"model": "trio", "changes": [], "seed": 0, "relevance": False, "text": "hi", "image": None,
                 "audio": {"rate": 8_000, "seconds": 1}, "sample_notices": []}, {"audio": np.zeros(8_000, np.float32)}),
     ],
 )  # fmt: skip
@@ -186,16 +186,16 @@ def test_twenty_at_once_are_never_mixed_up() -> None:
 
 
 def test_views_of_a_long_run_are_those_of_the_machine_that_made_it() -> None:
-    yours: Yours = make_long()
+    yours: CustomModel = make_long()
     here = LocalBackend("cpu", {"long": yours})
     with served(here) as url:
         there = RemoteBackend(url)
         record = there.run([Request("long", Sample(text="x"))])[0]
         assert record.is_long and record.made_by["backend"] == urlsplit(url).netloc
-        for view in (Rows(0, 0, (3, 5)), Zoom(0, None, (0, 8, 16), (0, 4, 32))):
+        for view in (Rows(MapRef("attention", 0, 0), (3, 5)), Zoom(0, None, (0, 8, 16), (0, 4, 32))):
             assert np.array_equal(there.view(record.id, view), here.view(record.id, view))
         with pytest.raises(MmvizError, match="There is no token 99999"):
-            there.view(record.id, Rows(0, 0, (99_999,)))
+            there.view(record.id, Rows(MapRef("attention", 0, 0), (99_999,)))
         for gone in ("0" * 32, "../../live", "a/b"):
             with pytest.raises(MmvizError, match="no longer kept"):
-                there.view(gone, Rows(0, 0, (1,)))
+                there.view(gone, Rows(MapRef("attention", 0, 0), (1,)))

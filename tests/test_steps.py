@@ -15,10 +15,20 @@ import pytest
 import step_runs
 import torch
 
-from mmviz.analysis.steps import differences, head_of, mask_of, mixed_of, output_of, scaled, scores, weights_of
+from mmviz.analysis.attention_steps import (
+    differences,
+    head_of,
+    mask_of,
+    mixed_of,
+    output_of,
+    scaled,
+    scores,
+    weights_of,
+)
 from mmviz.explain import Run
-from mmviz.io import from_bytes, to_bytes
-from mmviz.report import Scene, scene
+from mmviz.io.run_file import from_bytes, to_bytes
+from mmviz.report import ViewerData
+from mmviz.report import viewer_data as scene
 from mmviz.types import CaptureError, MmvizError, Modality
 from mmviz.viewer.container import decode
 
@@ -51,15 +61,15 @@ def in_torch(run: Run, place: dict[str, Any]) -> dict[str, np.ndarray]:
         seen = seen + parts["mask"][head if len(steps.mask) > 1 else 0, query]
     seen[edits["blocked"]] = -torch.inf
     weights = torch.softmax(seen / edits["temperature"], -1).nan_to_num()
-    mixed = weights @ parts["value"][head]
+    attn_output = weights @ parts["value"][head]
     everyone = parts["mixed"][:, query].clone()  # what the model itself had of the other heads
-    everyone[head] = mixed
+    everyone[head] = attn_output
     output = torch.nn.functional.linear(everyone.flatten(), parts["projection"], parts["bias"])
-    return {name: one.numpy() for name, one in (("weights", weights), ("mixed", mixed), ("output", output))}
+    return {name: one.numpy() for name, one in (("weights", weights), ("mixed", attn_output), ("output", output))}
 
 
 def in_node(node: str, run: Run, asked: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    (folder / "run.mmvw").write_bytes(Scene(run).to_bytes())
+    (folder / "run.mmvw").write_bytes(ViewerData(run).to_bytes())
     (folder / "asked.json").write_text(json.dumps(asked))
     command = [node, str(WORK), *(str(folder / name) for name in ("run.mmvw", "asked.json", "found.json"))]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -87,7 +97,7 @@ def test_node_equals_torch_for_every_layer_and_head(
         steps = run.record.steps[number]
         own = {
             "weights": run.record.maps[number].weights[head, query],
-            "mixed": steps.mixed[head, query],
+            "mixed": steps.attn_output[head, query],
             "output": steps.output[query],
         }
         for what, expected in own.items():
@@ -138,10 +148,10 @@ def test_python_equals_torch_for_every_layer_and_head(name: str) -> None:
         weights = weights_of(scaled(steps, scores(steps, head, query)), 1, mask_of(steps, head, query))
         assert weights.dtype == np.float64
         assert worst(weights, run.record.maps[number].weights[head, query]) < CLOSE
-        assert worst(mixed_of(weights, steps.value[head]), steps.mixed[head, query]) < CLOSE
+        assert worst(mixed_of(weights, steps.value[head]), steps.attn_output[head, query]) < CLOSE
         assert worst(output_of(steps, query), steps.output[query]) < CLOSE
         found = differences(steps, run.record.maps[number].weights, head, query)
-        assert max(found.weights, found.mixed, found.output) < CLOSE
+        assert max(found.weights, found.attn_output, found.output) < CLOSE
         given = {head: 2 * head_of(steps, head, query)}
         part = steps.projection.astype(np.float64).reshape(len(steps.projection), steps.heads, -1)[:, head]
         moved = output_of(steps, query, given) - output_of(steps, query)
@@ -236,7 +246,7 @@ def test_steps_are_as_many_as_maps() -> None:
 
 def test_the_viewer_is_sent_all_steps_once_or_what_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     run = step_runs.trio()
-    header, sections = decode(Scene(run).to_bytes())
+    header, sections = decode(ViewerData(run).to_bytes())
     assert [one["off"] for one in header["steps"]] == [[]] * 6
     for number, steps in enumerate(run.record.steps):
         for name, part in steps.arrays():
@@ -245,28 +255,30 @@ def test_the_viewer_is_sent_all_steps_once_or_what_it_asks_for(monkeypatch: pyte
                 continue
             assert np.array_equal(sections[f"steps/{number}/{name}"].values.reshape(part.shape), part)
         assert np.array_equal(sections[f"steps/{number}/weights"].values, run.record.maps[number].weights)
-    assert len(Scene(run).to_bytes()) < scene.LIMIT
+    assert len(ViewerData(run).to_bytes()) < scene.LIMIT
     monkeypatch.setattr(scene, "LIMIT", 4_000_000)
-    view = {**Scene(run).start, "plane": "3:1"}
-    few = Scene(run).to_bytes(view)
+    view = {**ViewerData(run).start, "plane": "3:1"}
+    few = ViewerData(run).to_bytes(view)
     assert len(few) <= 4_000_000
     there = {name.split("/")[1] for name in decode(few)[1] if name.startswith("steps/")}
     assert "3" in there and len(there) < 6, "that of the layer that is looked at"
     monkeypatch.setattr(scene, "LIMIT", 100_000)
-    assert {name.split("/")[1] for name in decode(Scene(run).to_bytes(view))[1] if name.startswith("steps/")} == {"3"}
-    assert "steps/5/query" in decode(Scene(run).to_bytes())[1], "of a flow the last"
-    _, answered = decode(Scene(run).answer(["steps/5"]))
+    assert {name.split("/")[1] for name in decode(ViewerData(run).to_bytes(view))[1] if name.startswith("steps/")} == {
+        "3"
+    }
+    assert "steps/5/query" in decode(ViewerData(run).to_bytes())[1], "of a flow the last"
+    _, answered = decode(ViewerData(run).answer(["steps/5"]))
     assert {name.split("/")[1] for name in answered} == {"5"} and np.array_equal(
         answered["steps/5/query"].values, run.record.steps[5].query
     )
     for name in ("steps/6", "steps/-1", "steps/x", "steps/"):
         with pytest.raises(LookupError):
-            Scene(run).answer([name])
+            ViewerData(run).answer([name])
 
 
 def test_keys_of_another_stream_come_with_their_own_tokens() -> None:
     run = step_runs.masked()[0]
-    _, sections = decode(Scene(run).to_bytes())
+    _, sections = decode(ViewerData(run).to_bytes())
     assert "steps/0/context" not in sections and "steps/1/context" in sections
     assert sections["steps/1/bias"].values.shape == (1, 1, step_runs.WIDTH)
     assert sections["steps/0/mask"].values.shape == (1, 5, 5)
@@ -275,7 +287,7 @@ def test_keys_of_another_stream_come_with_their_own_tokens() -> None:
 def test_a_run_without_steps_says_so() -> None:
     run = step_runs.trio()
     bare = replace(run, record=replace(run.record, steps=()))
-    header, sections = decode(Scene(bare).to_bytes())
+    header, sections = decode(ViewerData(bare).to_bytes())
     assert header["steps"] is None and not any(name.startswith("steps") for name in sections)
     with pytest.raises(LookupError):
-        Scene(bare).answer(["steps/0"])
+        ViewerData(bare).answer(["steps/0"])

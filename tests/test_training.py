@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stand_ins import Voices
+from made_up_tokens import Voices
 
-from mmviz.models.bundled import Bundled
-from mmviz.training.data import Recipe
-from mmviz.training.losses import judged
-from mmviz.training.ship import note_measured, ship
-from mmviz.training.train import Plan, Session, Trained, learning_rate, load_weights, plan, train
-from mmviz.training.trios import World
+from mmviz.models.bundled import BundledTrio
+from mmviz.training.fit.data import Recipe
+from mmviz.training.fit.losses import judged
+from mmviz.training.fit.train import Plan, Session, Trained, learning_rate, load_weights, plan, train
+from mmviz.training.release.export import note_measured, ship
+from mmviz.training.world.examples import World
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def test_snapshots_are_log_spaced(world: World, tmp_path: Path) -> None:
 
 def test_it_learns(world: World, tmp_path: Path) -> None:
     session = Session(tiny(1_000), tmp_path, 1, "cpu", None)
-    from mmviz.training.art import concepts
-    from mmviz.training.data import Encoder, Stream
-    from mmviz.training.words import build_tokenizer
+    from mmviz.training.fit.data import Encoder, Stream
+    from mmviz.training.world.sprites import concepts
+    from mmviz.training.world.tokenizer import build_tokenizer
 
     encoder = Encoder(build_tokenizer(concepts()), concepts())
     batch = Stream(world, encoder, session.stage.recipe, 0).batch(np.random.default_rng(0))
@@ -117,12 +117,12 @@ def test_the_learning_rate_warms_up_and_comes_down() -> None:
 
 def test_what_is_shipped_is_what_was_trained(world: World, tmp_path: Path) -> None:
     train(tiny(2), world, tmp_path, 1, "cpu")
-    ship(tmp_path / "weights.safetensors", tmp_path / "trio", "mean:5")
+    ship(tmp_path / "weights.safetensors", tmp_path / "trio", "5:mean")
     note_measured(tmp_path / "trio", {"count": 3})
     card = json.loads((tmp_path / "trio" / "card.json").read_text())
-    assert card["way"] == "mean:5" and card["scenes"] == 2 and card["measured"] == {"count": 3}
+    assert card["map_ref"] == "5:mean" and card["scenes"] == 2 and card["measured"] == {"count": 3}
     assert len(card["answers"]) == 160
-    model = Bundled("cpu", (tmp_path / "trio" / "weights.safetensors").read_bytes())
+    model = BundledTrio("cpu", (tmp_path / "trio" / "weights.safetensors").read_bytes())
     trained = Trained()
     load_weights(trained, tmp_path / "weights.safetensors")
     for name, tensor in model.module.state_dict().items():

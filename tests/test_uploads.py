@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from mmviz.apart import Decoder
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
+from mmviz.inputs.sandbox import Decoder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the memory in use")
 UPLOADS, FIRST, MOST = 200, 20, 0.1

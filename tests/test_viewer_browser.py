@@ -12,9 +12,9 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from viewer_page import GREY, Seen, Show, amounts, expect_chips, grey, number, three  # noqa: E402
 
-from mmviz.analysis.modality import modality_matrix  # noqa: E402
+from mmviz.analysis.modality_matrix import modality_matrix  # noqa: E402
 from mmviz.explain import Run  # noqa: E402
-from mmviz.figures.amounts import cividis, light, short  # noqa: E402
+from mmviz.figures.colour_scale import cividis, light, short  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -259,7 +259,7 @@ def test_the_matrix_reads_cells_has_bands_and_zooms_to_the_numbers_of_the_record
     drawn, size = seen.pixels("matrix"), seen.panel("matrix").locator("canvas").first.bounding_box()
     assert size and drawn.shape[1] == round(size["width"])
     pitch = [(side - 92) / count for side in drawn.shape[:2]]
-    colours = {"image": (0, 0x72, 0xB2), "text": (0xE6, 0x9F, 0), "audio": (0, 0x9E, 0x73), "other": (0x7F,) * 3}
+    colours = {"image": (0, 0x72, 0xB2), "text": (0xE6, 0x9F, 0), "audio": (0, 0x9E, 0x73), "special": (0x7F,) * 3}
     for k, token in enumerate(tokens):
         y, x = (int(92 + (k + 0.5) * one) for one in pitch)
         assert tuple(drawn[y, 86, :3]) == tuple(drawn[86, x, :3]) == colours[token.modality]

@@ -18,7 +18,7 @@ from real_page import PATIENCE  # noqa: E402
 from test_viewer_axe import DESK, PHONE, grave  # noqa: E402
 from viewer_page import Seen, Show, number  # noqa: E402
 
-from mmviz.analysis.steps import head_of, mask_of, mixed_of, output_of, scaled, scores, weights_of  # noqa: E402
+from mmviz.analysis.attention_steps import head_of, mask_of, mixed_of, output_of, scaled, scores, weights_of  # noqa: E402
 from mmviz.explain import Run  # noqa: E402
 from mmviz.types import Modality  # noqa: E402
 
@@ -207,7 +207,7 @@ def test_all_of_it_can_be_read_by_keyboard(small: tuple[Run, Seen, Calculator]) 
     bars = calculator.panel.locator("[data-step=calc-softmax] .stage")
     bars.focus()
     seen.page.keyboard.press("End")
-    last = [k for kind in ("image", "text", "audio", "other") for k, token in enumerate(run.record.streams["keys"])
+    last = [k for kind in ("image", "text", "audio", "special") for k, token in enumerate(run.record.streams["keys"])
             if token.modality == kind][-1]  # fmt: skip
     expect(calculator.panel).to_have_attribute("data-key", str(last), timeout=PATIENCE)
     calculator.at(1, 0, 0)
@@ -229,7 +229,7 @@ def test_a_click_on_a_bar_chooses_its_key_and_edits_stay_with_their_query(small:
     assert box is not None
     count = len(run.record.streams["keys"])
     seen.page.mouse.click(box["x"] + 46 + (box["width"] - 46) * 2.5 / count, box["y"] + 20)
-    order = [k for kind in ("image", "text", "audio", "other") for k, token in enumerate(run.record.streams["keys"])
+    order = [k for kind in ("image", "text", "audio", "special") for k, token in enumerate(run.record.streams["keys"])
              if token.modality == kind]  # fmt: skip
     expect(calculator.panel).to_have_attribute("data-key", str(order[2]), timeout=PATIENCE)
     calculator.part("calc-score").fill("9")

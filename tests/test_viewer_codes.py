@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mmviz.figures.amounts import short
+from mmviz.figures.colour_scale import short
 from mmviz.viewer.codes import decode, encode
 
 AMOUNT = st.floats(0, 1, width=32)

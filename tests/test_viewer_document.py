@@ -12,17 +12,17 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api")
 
 from real_page import PATIENCE  # noqa: E402
-from records import ODD, PAIR, WHOLE, cross, frames, long, record, trio  # noqa: E402
-from stand_ins import patches  # noqa: E402
+from records import ODD, PAIR, WHOLE, cross, example, frames, long, record  # noqa: E402
+from made_up_tokens import patches  # noqa: E402
 from viewer_page import Seen, Show, amounts, expect_chips, grey, three  # noqa: E402
 
-from mmviz.analysis.planes import streams_of  # noqa: E402
-from mmviz.analysis.select import weights  # noqa: E402
+from mmviz.analysis.map_refs import streams_of  # noqa: E402
+from mmviz.analysis.map_weights import weights  # noqa: E402
 from mmviz.assets_path import assets_dir  # noqa: E402
 from mmviz.backends.replay import ReplayBackend  # noqa: E402
 from mmviz.explain import Run, run_sample  # noqa: E402
-from mmviz.figures.amounts import short  # noqa: E402
-from mmviz.trios import load_gallery  # noqa: E402
+from mmviz.figures.colour_scale import short  # noqa: E402
+from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.types import Answer, Chars, Modality, Token  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def recorded() -> Run:
 def hostile() -> Run:
     """Text that would do harm as markup, wherever text of users and models can stand."""
     text = " ".join(HOSTILE)
-    tokens, at = [Token(Modality.OTHER, HOSTILE[0])], 0
+    tokens, at = [Token(Modality.SPECIAL, HOSTILE[0])], 0
     for word in HOSTILE:
         at = text.index(word, at)
         tokens.append(Token(Modality.TEXT, word, Chars(at, at + len(word))))
@@ -65,29 +65,29 @@ def test_a_gallery_trio_opens_from_disk_and_its_numbers_are_the_records(show: Sh
     run = recorded()
     assert len(run.to_html().encode()) <= SIX_MB
     seen = show(run, viewport={"width": 1440, "height": 900})
-    rollout = weights(run.record, run.way, None)
-    seen.shows(plane="rollout", tokens=[run.asker])
-    expect_chips(seen, run, rollout[run.asker])
+    rollout = weights(run.record, run.map_ref, None)
+    seen.shows(plane="rollout", tokens=[run.answer_query])
+    expect_chips(seen, run, rollout[run.answer_query])
     answers = run.record.answers
     title = seen.page.locator("h1").inner_text()
     assert answers[0].label in title and f"{answers[0].probability:.0%}".rstrip("%") in title
     rest = seen.page.locator(".rest").inner_text()
     assert rest == "Then " + ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in answers[1:5])
-    seen.click(run.asker, "tokens")
+    seen.click(run.answer_query, "tokens")
     for token in range(0, len(run.tokens), 17):
         seen.point(token, "tokens")
-        seen.says("readout", f": {three(rollout[run.asker, token])}")
+        seen.says("readout", f": {three(rollout[run.answer_query, token])}")
     seen.small("2:1").click()
     seen.shows(plane="2:1")
     head = amounts(run, "2:1")
-    expect_chips(seen, run, head[run.asker])
+    expect_chips(seen, run, head[run.answer_query])
     for token in (3, len(run.tokens) - 2):
         seen.point(token, "tokens")
-        seen.says("readout", f": {three(head[run.asker, token])}")
+        seen.says("readout", f": {three(head[run.answer_query, token])}")
     seen.part("way").get_by_role("button", name="relevance").click()
     seen.leave()
     assert run.record.relevance is not None
-    expect_chips(seen, run, run.record.relevance[run.asker].astype(float))
+    expect_chips(seen, run, run.record.relevance[run.answer_query].astype(float))
 
 
 def test_the_address_of_the_document_reopens_the_view(show: Show) -> None:
@@ -176,7 +176,7 @@ def test_odd_records_open_and_can_be_looked_at(show: Show, name: str) -> None:
 
 
 def test_a_pixel_of_the_matrix_shows_the_largest_of_its_cells(show: Show) -> None:
-    tokens = trio(25, 40, 11)
+    tokens = example(25, 40, 11)
     even = np.full((1, len(tokens), len(tokens)), 1 / len(tokens), np.float32)
     even[0, 700] = 0
     even[0, 700, 301] = 1

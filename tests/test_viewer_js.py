@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from records import alternating, cross, one_token, plain
 
-from mmviz.analysis.modality import ORDER, modality_matrix
-from mmviz.analysis.planes import streams_of
+from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.modality_matrix import ORDER, modality_matrix
 from mmviz.explain import Run
-from mmviz.figures.amounts import cividis, light, short
-from mmviz.report import Scene
+from mmviz.figures.colour_scale import cividis, light, short
+from mmviz.report import ViewerData
 from mmviz.types import Token
 from mmviz.viewer.codes import decode as amounts_of
 from mmviz.viewer.container import decode
@@ -26,7 +26,7 @@ GOLDEN = (plain, cross, one_token, alternating)
 
 def test_node_agrees_with_python(tmp_path: Path, node: str) -> None:
     for made in GOLDEN:
-        data = Scene(made()).to_bytes()
+        data = ViewerData(made()).to_bytes()
         (tmp_path / f"{made.__name__}.mmvw").write_bytes(data)
         (tmp_path / f"{made.__name__}.json").write_text(json.dumps(expected(made(), data)), encoding="utf-8")
     (tmp_path / "digits.json").write_text(json.dumps(digits()))

@@ -18,8 +18,8 @@ from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.cli import main
 from mmviz.explain import run_sample
-from mmviz.report import Scene
-from mmviz.trios import Trio, load_gallery
+from mmviz.inputs.examples import Example, load_gallery
+from mmviz.report import ViewerData
 from mmviz.viewer import pack
 from mmviz.viewer.container import decode
 
@@ -129,7 +129,7 @@ def test_the_description_for_javascript_is_the_one_description() -> None:
 
 
 def test_a_document_stands_alone() -> None:
-    scene = Scene(plain())
+    scene = ViewerData(plain())
     data = scene.to_bytes()
     title = "</title><script>alert(1)</script> & “x”"
     written = pack.html(data, title)
@@ -153,11 +153,11 @@ def test_a_document_stands_alone() -> None:
     assert not re.search(r"https?://", written)
 
 
-@pytest.mark.parametrize("trio", load_gallery(), ids=lambda trio: trio.id)
-def test_a_gallery_trio_is_a_small_file(trio: Trio) -> None:
-    run = run_sample(trio.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
+@pytest.mark.parametrize("trio", load_gallery(), ids=lambda example: example.id)
+def test_a_gallery_trio_is_a_small_file(example: Example) -> None:
+    run = run_sample(example.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
     document = run.to_html()
-    print(f"{trio.id}: {len(document.encode()) / 1e6:.2f} MB")
+    print(f"{example.id}: {len(document.encode()) / 1e6:.2f} MB")
     assert len(document.encode()) <= GALLERY_LIMIT
     packed = Document(document).text_of("script", id="mmviz-data")
     header, sections = decode(zlib.decompress(base64.b64decode(packed)))

@@ -8,7 +8,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from app_page import TRIOS  # noqa: E402
+from app_page import EXAMPLES  # noqa: E402
 from viewer_page import ROOT, Show, of_size  # noqa: E402
 
 from mmviz.backends.local import LocalBackend  # noqa: E402
@@ -38,7 +38,7 @@ WATCH = """
 
 def long() -> Run:
     """4,096 patches, 4,000 moments, 95 words and an answer."""
-    return run_sample(TRIOS[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
+    return run_sample(EXAMPLES[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
 
 
 def test_pointer_to_paint(show: Show, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+from mmviz.i18n.viewer import ABOUT, WORDS
 from mmviz.viewer import pack
-from mmviz.viewer.words import ABOUT, WORDS
 
 FOLDER = Path(pack.__file__).parent
 SOURCES = {path.name: path.read_text("utf-8") for path in sorted((FOLDER / "js").glob("*.js"))}
@@ -103,9 +103,9 @@ def test_calls_are_read_as_they_are_written() -> None:
 def test_every_sentence_that_is_said_is_there() -> None:
     assert CALLS
     for call in CALLS:
-        assert call.exact <= set(WORDS), f"{call.where} says {call.exact - set(WORDS)}"
+        assert call.exact <= set(WORDS), f"{call.location} says {call.exact - set(WORDS)}"
         for pattern in call.patterns:
-            assert any(pattern.fullmatch(code) for code in WORDS), f"{call.where} says {pattern.pattern}"
+            assert any(pattern.fullmatch(code) for code in WORDS), f"{call.location} says {pattern.pattern}"
 
 
 def test_every_sentence_that_is_there_is_said() -> None:
@@ -118,7 +118,7 @@ def test_every_sentence_that_is_there_is_said() -> None:
 def test_every_sentence_gets_what_it_names() -> None:
     for call in CALLS:
         for code in call.exact:
-            assert fields(code) <= call.names, f"{call.where} gives {call.names} to {code}"
+            assert fields(code) <= call.names, f"{call.location} gives {call.names} to {code}"
     for code in WORDS:  # by an exact call, or by one whose code is put together
         assert any(code in call.codes() and fields(code) <= call.names for call in CALLS) or not fields(code), code
 

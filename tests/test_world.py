@@ -7,17 +7,17 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import Voices
+from made_up_tokens import Voices
 
-from mmviz.models.wordings import FAMILIES, RELATIONS
-from mmviz.training.art import concepts, load_line_drawings, load_sprites, styles
-from mmviz.training.data import Encoder, Recipe, Stream, _asked_together
-from mmviz.training.labels import owners, picture_arrays, sound_arrays
-from mmviz.training.questions import APART, Asker, Question, related, stands
-from mmviz.training.scenes import Scene, Thing, compose, inked, warped_drawing
-from mmviz.training.sounds import compose_sound
-from mmviz.training.trios import Trio, World
-from mmviz.training.words import answers, build_tokenizer
+from mmviz.models.question_templates import FAMILIES, RELATIONS
+from mmviz.training.fit.data import Encoder, Recipe, Stream, _asked_together
+from mmviz.training.world.examples import TrainingExample, World
+from mmviz.training.world.labels import owners, picture_arrays, sound_arrays
+from mmviz.training.world.questions import APART, Asker, Question, related, stands
+from mmviz.training.world.scenes import Scene, Thing, compose, inked, warped_drawing
+from mmviz.training.world.sounds import compose_sound
+from mmviz.training.world.sprites import concepts, load_line_drawings, load_sprites, styles
+from mmviz.training.world.tokenizer import answers, build_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_dot_is_found_within_one_patch(encoder: Encoder) -> None:
     for seed in range(20):
         scene = compose(np.random.default_rng(seed), ["cat"], {"cat": [dot]}, strength=0.0)
         sound = compose_sound(np.random.default_rng(seed), "cat", lambda text: np.ones(4_000, np.float32))
-        arrays = picture_arrays(Trio(scene, sound, ()), encoder.word_index)
+        arrays = picture_arrays(TrainingExample(scene, sound, ()), encoder.word_index)
         (centre,) = np.flatnonzero(arrays["patch_centre"])
         x, y = scene.things[0].centre
         assert abs((centre % 10 + 0.5) / 10 - x) <= 0.0501 and abs((centre // 10 + 0.5) / 10 - y) <= 0.0501
@@ -116,12 +116,12 @@ def test_the_word_sounds_in_its_interval() -> None:
 
 
 def test_frames_are_labelled_where_the_word_sounds(world: World, encoder: Encoder) -> None:
-    trio = world.trio(np.random.default_rng(4), ["heard"], busy=True)
-    arrays = sound_arrays(trio, encoder.word_index)
-    said = np.flatnonzero(arrays["frame_word"] == encoder.word_index[trio.sound.word])
+    example = world.example(np.random.default_rng(4), ["heard"], busy=True)
+    arrays = sound_arrays(example, encoder.word_index)
+    said = np.flatnonzero(arrays["frame_word"] == encoder.word_index[example.sound.word])
     assert len(said) >= 3
-    assert trio.sound.start <= (said[0] + 0.5) * 0.08 and (said[-1] + 0.5) * 0.08 <= trio.sound.end
-    assert arrays["mel"].shape == (64, 400) and arrays["frames"] == -(-len(trio.sound.wave) // 1280)
+    assert example.sound.start <= (said[0] + 0.5) * 0.08 and (said[-1] + 0.5) * 0.08 <= example.sound.end
+    assert arrays["mel"].shape == (64, 400) and arrays["frames"] == -(-len(example.sound.wave) // 1280)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_nearest_of_several_answers() -> None:
 
 def test_answers_are_balanced(world: World) -> None:
     rng = np.random.default_rng(0)
-    asker = Asker(concepts())
+    answer_query = Asker(concepts())
     found: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
     both = 0
     for _ in range(3_000):
@@ -151,8 +151,8 @@ def test_answers_are_balanced(world: World) -> None:
         things = [square(name, *rng.random(2)) for name in names]
         spoken = names[0] if rng.random() < 0.5 else str(rng.choice(concepts()))
         for family in FAMILIES:
-            if asker.can_ask(family, things, spoken):
-                question = asker.ask(rng, family, things, spoken)
+            if answer_query.can_ask(family, things, spoken):
+                question = answer_query.ask(rng, family, things, spoken)
                 found[family][question.answer] += 1
                 both += family == "caption" and question.answer == "no" and len(question.things) == 2
     for family in ("there", "said", "seen", "caption"):
@@ -164,37 +164,37 @@ def test_answers_are_balanced(world: World) -> None:
     assert 0.4 < both / found["caption"]["no"] < 0.6
 
 
-def reference_answer(trio: Trio, question: Question) -> str:
+def reference_answer(example: TrainingExample, question: Question) -> str:
     """The rules of the world, written once more from the question's text alone."""
     text = question.text.lower().rstrip("?.")
-    shown = {thing.word: thing for thing in trio.scene.things}
+    shown = {thing.word: thing for thing in example.scene.things}
     named = [word for word in concepts() if f" {word} " in f" {text} "]
     relation = next((relation for relation in RELATIONS if f" {relation} " in f" {text} "), None)
     if text in ("what is it", "what is in the picture"):
         return next(iter(shown))
     if text in ("what was said", "which word was spoken"):
-        return trio.sound.word
+        return example.sound.word
     if text.startswith("how many"):
         return str(len(shown))
     if text in ("is the spoken thing in the picture", "can you see what was said"):
-        return "yes" if trio.sound.word in shown else "no"
+        return "yes" if example.sound.word in shown else "no"
     if text.startswith(("did you hear", "was ")):
-        return "yes" if named == [trio.sound.word] else "no"
+        return "yes" if named == [example.sound.word] else "no"
     if text.startswith(("is there", "can you see")):
         return "yes" if named[0] in shown else "no"
     if "[mask]" in text:
         return next(word for word in shown if word != named[0])
     if text.startswith("what is") and relation:
-        anchor = trio.sound.word if "spoken" in text else named[0]
+        anchor = example.sound.word if "spoken" in text else named[0]
         names = list(shown)
-        found = related(trio.scene.things, relation, names.index(anchor))
+        found = related(example.scene.things, relation, names.index(anchor))
         return names[found[0]] if found else "nothing"
     if relation:
         first, second = sorted(named, key=lambda word: f" {text} ".index(f" {word} "))
         if first not in shown or second not in shown:
             return "no"
         return "yes" if stands(shown[first], relation, shown[second]) else "no"
-    triple = [next(iter(shown)), named[0], trio.sound.word]
+    triple = [next(iter(shown)), named[0], example.sound.word]
     if len(set(triple)) == 1:
         return "none"
     return next(kind for k, kind in enumerate(("image", "text", "audio")) if triple.count(triple[k]) == 1)
@@ -204,9 +204,9 @@ def test_every_answer_is_true(world: World) -> None:
     rng = np.random.default_rng(8)
     asked = Counter[str]()
     for _ in range(150):
-        trio = world.trio(rng, list(FAMILIES))
-        for question in trio.questions:
-            assert question.answer == reference_answer(trio, question), question
+        example = world.example(rng, list(FAMILIES))
+        for question in example.questions:
+            assert question.answer == reference_answer(example, question), question
             assert question.answer in answers(concepts())
             asked[question.family] += 1
     assert set(asked) == set(FAMILIES)
@@ -215,15 +215,15 @@ def test_every_answer_is_true(world: World) -> None:
 def test_evidence_lies_on_what_the_answer_rests_on(world: World, encoder: Encoder) -> None:
     rng = np.random.default_rng(11)
     for _ in range(40):
-        trio = world.trio(rng, ["there", "relheard"])
-        scene = encoder.scene(trio)
-        owner = owners(trio)
-        for question in trio.questions:
-            arrays = encoder.question(trio, question, scene, (True, True, True))
+        example = world.example(rng, ["there", "relheard"])
+        scene = encoder.scene(example)
+        owner = owners(example)
+        for question in example.questions:
+            arrays = encoder.question(example, question, scene, (True, True, True))
             marked = set(owner[arrays["patch_evidence"] == 1].tolist())
             assert marked == set(question.things)
             assert (arrays["frame_evidence"] == 1).any() == question.sound
-            dropped = encoder.question(trio, question, scene, (False, True, True))
+            dropped = encoder.question(example, question, scene, (False, True, True))
             assert (dropped["patch_evidence"] == -1).all() and dropped["answer"] == arrays["answer"]
 
 
@@ -245,7 +245,7 @@ def test_no_word_breaks_the_tokenizer() -> None:
 
 
 def test_scenes_keep_their_truth(world: World) -> None:
-    scene: Scene = world.trio(np.random.default_rng(2), [], count=5).scene
+    scene: Scene = world.example(np.random.default_rng(2), [], count=5).scene
     assert len({thing.word for thing in scene.things}) == 5 and scene.pixels.shape == (160, 160, 3)
     for number, thing in enumerate(scene.things, start=1):
         rows, columns = np.nonzero(scene.cover == number)
@@ -256,8 +256,10 @@ def test_what_is_spoken_says_nothing_of_a_picture_that_is_asked_for_alone(world:
     rng = np.random.default_rng(12)
 
     def named(*families: str) -> float:
-        trios = [world.trio(rng, families) for _ in range(120)]
-        return sum(trio.sound.word in [thing.word for thing in trio.scene.things] for trio in trios) / len(trios)
+        examples = [world.example(rng, families) for _ in range(120)]
+        return sum(example.sound.word in [thing.word for thing in example.scene.things] for example in examples) / len(
+            examples
+        )
 
     assert named("name", "heard", "rel", "mask") < 0.1
     assert 0.35 < named("seen", "there", "said") < 0.7

@@ -15,11 +15,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Frame, Locator, Page, expect
 from real_page import PATIENCE
 from records import PAIR, TEXT, frames, patches, record, words
-from stand_ins import ANSWER
+from made_up_tokens import ANSWER
 
 from mmviz.explain import Run
-from mmviz.figures.amounts import short
-from mmviz.types import Modality, Picture, Sample, Seconds, Sound, Token
+from mmviz.figures.colour_scale import short
+from mmviz.types import AudioInput, ImageInput, Modality, Sample, Seconds, Token
 
 Show = Callable[..., "Seen"]
 ROOT = "[data-mmviz=viewer]"
@@ -33,7 +33,7 @@ def grey(layers: int = 2, heads: int = 3, moments: int = 12, seconds: float = 6.
     tokens = [ANSWER, *patches(300, 180, 3, 5), *words(), *heard]
     wave = np.sin(np.arange(int(16_000 * seconds)) / 9).astype(np.float32) / 2
     sample = Sample(
-        Picture(np.full((180, 300, 3), GREY, np.uint8), 300, 180), TEXT, Sound(wave, 16_000, seconds)
+        ImageInput(np.full((180, 300, 3), GREY, np.uint8), 300, 180), TEXT, AudioInput(wave, 16_000, seconds)
     )  # fmt: skip
     return Run(sample, record({"all": tokens}, [(*PAIR, layer, heads) for layer in range(layers)]))
 
@@ -46,7 +46,7 @@ def of_size(count: int, layers: int = 6, heads: int = 6) -> Run:
     tokens += frames(count - len(tokens))
     picture = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
     sample = Sample(
-        Picture(picture, 300, 300), text, Sound(np.sin(np.arange(8000) / 9).astype(np.float32), 16_000, 0.5)
+        ImageInput(picture, 300, 300), text, AudioInput(np.sin(np.arange(8000) / 9).astype(np.float32), 16_000, 0.5)
     )
     return Run(sample, record({"all": tokens}, [(*PAIR, layer, heads) for layer in range(layers)]))
 

@@ -16,23 +16,25 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCALE = ROOT / "mmviz" / "locale"
+LOCALE = ROOT / "mmviz" / "i18n" / "locale"
 LANGUAGE = "zh"
 TRANSLATED = f"{LANGUAGE}_Hans_CN"
 
 
 def templates() -> dict[str, dict[str, list[str]]]:
     """Every text by the catalogue that it belongs to; with the names under which the code knows it."""
-    from mmviz.app.learn_texts import LEARN
-    from mmviz.app.texts import LABELS
-    from mmviz.figures.texts import FIGURES
-    from mmviz.report.words import HEALTH
-    from mmviz.texts import SENTENCES
-    from mmviz.trios import load_gallery
-    from mmviz.viewer.words import ABOUT, WORDS
+    from mmviz.i18n.audit import HEALTH
+    from mmviz.i18n.figures import FIGURES
+    from mmviz.i18n.learn import LEARN
+    from mmviz.i18n.messages import SENTENCES
+    from mmviz.i18n.page import LABELS
+    from mmviz.i18n.viewer import ABOUT, WORDS
+    from mmviz.inputs.examples import load_gallery
 
     page = {code: text for code, text in LABELS.items() if code not in LEARN}
-    gallery = {f"{trio.id} {name}": getattr(trio, name) for trio in load_gallery() for name in ("title", "about")}
+    gallery = {
+        f"{example.id} {name}": getattr(example, name) for example in load_gallery() for name in ("title", "about")
+    }
     parts = {
         "sentence": SENTENCES, "page": page, "viewer": WORDS, "about": ABOUT, "health": HEALTH, "figure": FIGURES,
         "gallery": gallery,

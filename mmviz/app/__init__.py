@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     environment, a model of the operator's own; ``--backend URL``, where runs are made, with its token in MMVIZ_TOKEN.
     MMVIZ_ACCESS: the token that visitors must know. The page itself never names any of them.
     """
-    from mmviz.app.explore import page
+    from mmviz.app.pages.explore.page import page
     from mmviz.app.setup import Setup
 
     parser = argparse.ArgumentParser(prog="mmviz app")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mmviz.backends import Backend, Progress, Stop
-from mmviz.language import current, speaking
+from mmviz.i18n.language import current, speaking
 from mmviz.types import MmvizError
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """The page's address holds what is looked at, so that a link opens the same view of a gallery trio.
 
-``trio``, ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``way``, ``layer`` and ``head``
-(both from 1, as on the page), ``style`` and ``scale`` where they are not the usual ones.
+``example``, ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``map`` (the text form of a
+`mmviz.types.MapRef`), ``style`` and ``scale`` where they are not the usual ones.
 ``page`` and ``section`` or ``lesson`` where it is not the first page; in a lesson ``at-NAME`` for each thing that can
 be moved. What a visitor gave is never in the address.
 """
@@ -9,24 +9,24 @@ be moved. What a visitor gave is never in the address.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, get_args
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
-from mmviz.analysis.select import Direction, Method, Way, find_layer
-from mmviz.app import state as keep
-from mmviz.app import visitor
-from mmviz.app.selection import Scale, Selection, Style, fitted
-from mmviz.app.state import LESSONS, PAGES, SECTIONS, State
-from mmviz.app.texts import Said
+from mmviz.analysis.map_weights import Direction
+from mmviz.app import session_state as keep
+from mmviz.app import visitor_language as visitor
+from mmviz.app.selection import Scale, Selection, Style, fitted, read_map_ref
+from mmviz.app.session_state import LESSONS, PAGES, SECTIONS, State
 from mmviz.explain import Run
-from mmviz.trios import Trio
+from mmviz.i18n.page import Message
+from mmviz.inputs.examples import Example
 
-_CHOICES = {"direction": Direction, "way": Method, "style": Style, "scale": Scale}
-_NAMES = ("query", "versus", "direction", "way", "layer", "head", "style", "scale")
+_CHOICES = {"direction": Direction, "style": Style, "scale": Scale}
+_NAMES = ("query", "versus", "direction", "map", "style", "scale")
 _AT = "at-"
 _LETTERS = 10
 """No token takes more in the address."""
@@ -37,14 +37,14 @@ def read() -> dict[str, str]:
     return {name: value for name, value in st.query_params.to_dict().items() if name != visitor.NAME}
 
 
-def follow(now: State, trios: Sequence[Trio]) -> None:
+def follow(now: State, examples: Sequence[Example]) -> None:
     """Go where the address leads: at the first visit, and when the visitor went back or forth in the history."""
     address = read()
     if address == now.address or (now.address is not None and time.monotonic() - now.addressed < visitor.SETTLED):
         return
     named = address.get("trio")
-    found = next((trio for trio in trios if trio.id == named), None)
-    unknown = (Said("link-trio", {"trio": named}),) if named is not None and found is None else ()
+    found = next((example for example in examples if example.id == named), None)
+    unknown = (Message("link-trio", {"trio": named}),) if named is not None and found is None else ()
     now.wanted = address
     now.page = _among(PAGES, address.get("page")) or "explore"
     now.section = _among(SECTIONS, address.get("section")) or now.section
@@ -55,7 +55,7 @@ def follow(now: State, trios: Sequence[Trio]) -> None:
     if now.at:  # whoever made the link wants it seen
         now.learnt.add(now.lesson)
     if found is None and (now.address is None or now.run is None):
-        found = trios[0]
+        found = examples[0]
     if found is not None and (found != now.shown or now.run is None):
         keep.choose(found)
         now.remark = unknown
@@ -71,47 +71,31 @@ def arrive(now: State, run: Run) -> None:
     before = now.selection or fitted(None, run)
     found: dict[str, Any] = {}
     odd = []
-    for name in (*_CHOICES, "layer", "head", "query", "versus"):
+    for name in ("map", *_CHOICES, "query", "versus"):
         if name in wanted:
-            value = _read(name, wanted[name], run, found)
+            value = _read(name, wanted[name], run)
             if value is None:
                 odd.append(name)
             else:
                 found[name] = value
-    way, tokens = _way(found, before.way, run), found.get("query", before.tokens)
+    map_ref = found.get("map", before.map_ref)
+    tokens = found.get("query", before.tokens)
     usual = {"versus": (), "direction": before.direction, "style": "spotlight", "scale": "view"}
-    keep.move(Selection(tokens=tokens, way=way, **{name: found.get(name, value) for name, value in usual.items()}))
+    keep.move(
+        Selection(tokens=tokens, map_ref=map_ref, **{name: found.get(name, value) for name, value in usual.items()})
+    )
     if odd:
         names = ", ".join(name for name in _NAMES if name in odd)
-        now.remark = (*now.remark, Said("link-odd", {"names": names}))
+        now.remark = (*now.remark, Message("link-odd", {"names": names}))
 
 
-def _way(found: Mapping[str, Any], before: Way, run: Run) -> Way:
-    """The way of looking that the link names; where it names only a part, the rest is as ``before``."""
-    method: Method = found.get("way", before.method)
-    last = run.record.maps[-1].layer
-    layer: int = found.get("layer", last if before.layer is None else before.layer)
-    head: int = found.get("head", before.head or 0)
-    if head >= find_layer(run.record, layer).heads:
-        head = 0
-    return Way(method, layer if method in ("mean", "head") else None, head if method == "head" else None)
-
-
-def _read(name: str, written: str, run: Run, before: Mapping[str, Any]) -> object:
-    """The value that ``written`` stands for; None where ``run`` has no such thing. ``before``: what was read so far."""
+def _read(name: str, written: str, run: Run) -> object:
+    """Returns the value that ``written`` stands for; None where ``run`` has no such thing."""
+    if name == "map":
+        return read_map_ref(written, run)
     if name in _CHOICES:
-        known = written in get_args(_CHOICES[name]) and (written != "relevance" or run.record.relevance is not None)
-        return written if known else None
-    if name in ("query", "versus"):
-        return read_group(written, len(run.tokens))
-    number = _number(written)
-    if number is None:
-        return None
-    layers = {found.layer for found in run.record.maps}
-    if name == "layer":
-        return number - 1 if number - 1 in layers else None
-    heads = find_layer(run.record, before.get("layer", max(layers))).heads
-    return number - 1 if 1 <= number <= heads else None
+        return written if written in get_args(_CHOICES[name]) else None
+    return read_group(written, len(run.tokens))
 
 
 def read_group(written: str, count: int) -> tuple[int, ...] | None:
@@ -161,8 +145,6 @@ def _spoken() -> dict[str, str]:
 
 
 def _parts(now: State, chosen: Selection) -> dict[str, str]:
-    way = chosen.way
-    numbers = {"layer": way.layer, "head": way.head}
     return {
         **({"page": now.page, "section": now.section} if now.page == "debug" else {}),
         **({"page": now.page, "lesson": now.lesson} if now.page == "learn" else {}),
@@ -171,8 +153,7 @@ def _parts(now: State, chosen: Selection) -> dict[str, str]:
         "query": write_group(chosen.tokens),
         **({"versus": write_group(chosen.versus)} if chosen.versus else {}),
         "direction": chosen.direction,
-        "way": way.method,
-        **{name: str(number + 1) for name, number in numbers.items() if number is not None},
+        "map": str(chosen.map_ref),
         **({"style": chosen.style} if chosen.style != "spotlight" else {}),
         **({"scale": chosen.scale} if chosen.scale != "view" else {}),
     }

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from mmviz.analysis.planes import plane_of, streams_of, way_of
-from mmviz.analysis.select import Direction, Way
+from mmviz.analysis.map_refs import has_map, parse_map_ref, streams_of
+from mmviz.analysis.map_weights import Direction
 from mmviz.explain import Run
+from mmviz.types import MapRef
 
 Scale = Literal["view", "map"]
 Style = Literal["spotlight", "heat"]
@@ -24,26 +25,19 @@ class Selection:
     tokens: tuple[int, ...]
     versus: tuple[int, ...]
     direction: Direction
-    way: Way
+    map_ref: MapRef
     style: Style
     scale: Scale
 
 
 def fitted(before: Selection | None, run: Run) -> Selection:
     """How a new ``run`` is looked at: from its answering token, as ``before`` where it can be, else in its own way."""
-    tokens = (run.asker,)
+    tokens = (run.answer_query,)
     if before is None:
-        return Selection(tokens, (), "from", run.way, "spotlight", "view")
-    return replace(before, tokens=tokens, versus=(), way=before.way if has(run, before.way) else run.way)
-
-
-def has(run: Run, way: Way) -> bool:
-    """Whether ``run`` can be looked at in this way."""
-    try:
-        plane_of(run.record, way)
-    except LookupError:
-        return False
-    return True
+        return Selection(tokens, (), "from", run.map_ref, "spotlight", "view")
+    return replace(
+        before, tokens=tokens, versus=(), map_ref=before.map_ref if has_map(run.record, before.map_ref) else run.map_ref
+    )
 
 
 def view_of(selection: Selection, run: Run) -> dict[str, Any]:
@@ -52,7 +46,7 @@ def view_of(selection: Selection, run: Run) -> dict[str, Any]:
         "tokens": list(selection.tokens),
         "versus": list(selection.versus),
         "direction": selection.direction,
-        "plane": plane_of(run.record, selection.way),
+        "map": str(selection.map_ref),
         "style": selection.style,
         "scale": selection.scale,
     }
@@ -63,25 +57,25 @@ def read_view(value: object, run: Run, serial: int) -> Selection | None:
     for what was chosen before the page moved the view for the ``serial``-th time."""
     if not isinstance(value, Mapping) or value.get("run") != run.record.id or value.get("serial", serial) != serial:
         return None
-    way = known_plane(value.get("plane"), run)
+    map_ref = read_map_ref(value.get("map"), run)
     direction: Direction | None = _among(get_args(Direction), value.get("direction"))
-    if way is None or direction is None:
+    if map_ref is None or direction is None:
         return None
-    stream = streams_of(run.record, plane_of(run.record, way))[0 if direction == "from" else 1]
+    stream = streams_of(run.record, map_ref)[0 if direction == "from" else 1]
     tokens, versus = (_indices(value.get(name), len(run.record.streams[stream])) for name in ("tokens", "versus"))
     style: Style | None = _among(get_args(Style), value.get("style"))
     scale: Scale | None = _among(get_args(Scale), value.get("scale"))
     if not tokens or versus is None or style is None or scale is None:
         return None
-    return Selection(tokens, versus, direction, way, style, scale)
+    return Selection(tokens, versus, direction, map_ref, style, scale)
 
 
-def known_plane(value: object, run: Run) -> Way | None:
-    """The way of looking whose plane ``value`` names; None for what ``run`` has not got."""
-    if not isinstance(value, str):
+def read_map_ref(text: object, run: Run) -> MapRef | None:
+    """Returns the map that ``text`` names; None for what ``run`` does not have."""
+    if not isinstance(text, str):
         return None
     try:
-        return way_of(run.record, value)
+        return parse_map_ref(run.record, text)
     except LookupError:
         return None
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import LOOPBACK, Progress, Stop, never, one_by_one, quiet, wire
-from mmviz.refusal import refusal_from_bytes
+from mmviz.io.error_codec import refusal_from_bytes
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 
 T = TypeVar("T")

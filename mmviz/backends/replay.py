@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Progress, Stop, never, one_by_one, quiet
-from mmviz.io import from_recording, made_by, to_recording
+from mmviz.io.run_file import from_recording, made_by, to_recording
 from mmviz.models import CATALOGUE
 from mmviz.models.cards import trio_card
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, Sample, View

@@ -26,7 +26,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 import mmviz
 from mmviz.backends import LOOPBACK, Backend, wire
-from mmviz.refusal import refusal_to_bytes
+from mmviz.io.error_codec import refusal_to_bytes
 from mmviz.types import MmvizError
 
 _log = logging.getLogger(__name__)

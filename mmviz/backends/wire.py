@@ -11,32 +11,33 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.arrived import whole
 from mmviz.inputs import make_sample
 from mmviz.inputs.mel import SAMPLE_RATE
-from mmviz.io import from_bytes, place, read_place, sample_of, sample_parts, to_bytes
-from mmviz.npz import opened, packed
+from mmviz.io.npz import open_npz, pack_npz
+from mmviz.io.run_file import from_bytes, place, read_place, sample_of, sample_parts, to_bytes
+from mmviz.io.validation import whole
 from mmviz.types import (
+    AblateHead,
     AttentionRecord,
     Card,
     Change,
     Chars,
     Columns,
-    Drop,
-    Fill,
-    HeadOff,
-    Hide,
+    DropModality,
+    DropTokens,
+    InputBaseline,
+    MapRef,
     MmvizError,
     Modality,
     PixelBox,
-    Randomise,
-    Replace,
+    ReplaceInput,
     Request,
     Rollout,
     Rows,
     Sample,
     Seconds,
-    Uniform,
+    ShuffleWeights,
+    UniformAttention,
     View,
     Zoom,
 )
@@ -65,7 +66,7 @@ def request_to_bytes(request: Request) -> bytes:
         "seed": request.seed, **{name: getattr(request, name) for name in _WANTED},
         "sweep": [[_change(one) for one in variant] for variant in request.sweep],
     }  # fmt: skip
-    return packed(asked | about, arrays, _QUICK)
+    return pack_npz(asked | about, arrays, _QUICK)
 
 
 def request_from_bytes(data: bytes) -> Request:
@@ -73,7 +74,7 @@ def request_from_bytes(data: bytes) -> Request:
 
     Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``), ``InputError`` for inputs that mmviz does not take.
     """
-    with opened(io.BytesIO(data), _UNREADABLE, INFLATED) as (header, arrays):
+    with open_npz(io.BytesIO(data), _UNREADABLE, INFLATED) as (header, arrays):
         sample = sample_of(header, arrays)
         _check(sample)
         wanted = {name: header[name] for name in _WANTED}
@@ -98,7 +99,8 @@ def record_from_bytes(data: bytes) -> AttentionRecord:
 
 def view_to_bytes(view: View) -> bytes:
     """A view as JSON."""
-    return json.dumps({"kind": type(view).__name__, **vars(view)}).encode()
+    values = {name: str(value) if isinstance(value, MapRef) else value for name, value in vars(view).items()}
+    return json.dumps({"kind": type(view).__name__, **values}).encode()
 
 
 def view_from_bytes(data: bytes) -> View:
@@ -112,23 +114,22 @@ def view_from_bytes(data: bytes) -> View:
             if found["direction"] not in ("from", "to"):
                 raise ValueError
             return Rollout(_wholes(found["tokens"]), found["direction"])
-        number = whole(found["map"], _MOST_TOKENS)
-        head = None if found["head"] is None else whole(found["head"], _MOST_TOKENS)
+        ref = MapRef.parse(found["map"])
         if kind == "Zoom":
-            return Zoom(number, head, _wholes(found["query_edges"]), _wholes(found["key_edges"]))
-        return (Rows if kind == "Rows" else Columns)(number, head, _wholes(found["tokens"]))
+            return Zoom(ref, _wholes(found["query_edges"]), _wholes(found["key_edges"]))
+        return (Rows if kind == "Rows" else Columns)(ref, _wholes(found["tokens"]))
     except (ValueError, LookupError, TypeError, RecursionError) as problem:
         raise MmvizError(_UNREADABLE) from problem
 
 
 def array_to_bytes(array: NDArray[np.float32]) -> bytes:
     """What a view gave, as ``.npz``."""
-    return packed({}, {"view": array}, _QUICK)
+    return pack_npz({}, {"view": array}, _QUICK)
 
 
 def array_from_bytes(data: bytes) -> NDArray[np.float32]:
     """What `array_to_bytes` wrote. Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``) for anything else."""
-    with opened(io.BytesIO(data), _UNREADABLE, INFLATED) as (_, arrays):
+    with open_npz(io.BytesIO(data), _UNREADABLE, INFLATED) as (_, arrays):
         return np.asarray(arrays["view"], np.float32)
 
 
@@ -155,8 +156,8 @@ def _check(sample: Sample) -> None:
 
 def _change(change: Change) -> dict[str, Any]:
     rest = dict(vars(change))
-    if isinstance(change, Replace):
-        rest["where"] = [place(one) for one in change.where]
+    if isinstance(change, ReplaceInput):
+        rest["locations"] = [place(one) for one in change.locations]
     return {"kind": type(change).__name__, **rest}
 
 
@@ -169,19 +170,21 @@ def _read_changes(values: Any) -> tuple[Change, ...]:
 def _read_change(value: Mapping[str, Any]) -> Change:
     kind = value["kind"]
     if kind == "Drop":
-        return Drop(Modality(value["modality"]))
+        return DropModality(Modality(value["modality"]))
     if kind == "Hide":
-        return Hide(_wholes(value["tokens"]))
+        return DropTokens(_wholes(value["tokens"]))
     if kind == "Replace":
-        if value["fill"] not in get_args(Fill) or len(value["where"]) > _MOST_TOKENS:
+        if value["fill"] not in get_args(InputBaseline) or len(value["locations"]) > _MOST_TOKENS:
             raise ValueError
-        return Replace(Modality(value["modality"]), value["fill"], tuple(_read_place(one) for one in value["where"]))
+        return ReplaceInput(
+            Modality(value["modality"]), value["fill"], tuple(_read_place(one) for one in value["locations"])
+        )
     if kind == "HeadOff":
-        return HeadOff(whole(value["map"], _MOST_TOKENS), whole(value["head"], _MOST_TOKENS))
+        return AblateHead(whole(value["map"], _MOST_TOKENS), whole(value["head"], _MOST_TOKENS))
     if kind == "Randomise":
-        return Randomise(whole(value["seed"], _LARGEST_SEED))
+        return ShuffleWeights(whole(value["seed"], _LARGEST_SEED))
     if kind == "Uniform":
-        return Uniform()
+        return UniformAttention()
     raise ValueError(kind)
 
 

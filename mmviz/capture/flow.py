@@ -10,22 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.exact import Exact, each, rows_at_once, strips
-from mmviz.capture.heard import Heard
+from mmviz.capture.call import AttentionCall
+from mmviz.capture.lazy_attention import LazyAttention, each, row_tiles, rows_at_once
 from mmviz.types import CaptureError
 
 T = TypeVar("T")
-Total = Callable[[slice, "Room"], Tensor]
+Total = Callable[[slice, "ScratchBuffer"], Tensor]
 """The sum over heads of what flows from some rows, ``[row, key]``."""
 
 
-class Room:
+class ScratchBuffer:
     """Where one thread works out strip after strip: to make room anew takes longer than to fill it."""
 
     def __init__(self) -> None:
         self._kept = torch.empty(0)
 
-    def for_rows(self, rows: int, layer: Exact) -> tuple[Tensor, Tensor]:
+    def for_rows(self, rows: int, layer: LazyAttention) -> tuple[Tensor, Tensor]:
         """Two tensors ``[row, key]``, on the device where the model ran."""
         device = layer.heard.value.device
         expected = (2, rows_at_once(layer.keys), layer.keys)
@@ -34,11 +34,11 @@ class Room:
         return self._kept[0, :rows], self._kept[1, :rows]
 
 
-def rollout_rows(layers: Sequence[Exact], start: NDArray[np.float64]) -> NDArray[np.float32]:
+def rollout_rows(layers: Sequence[LazyAttention], start: NDArray[np.float64]) -> NDArray[np.float32]:
     """``start @ rollout``, ``[row, key]``: one-hot rows of ``start`` ``[row, query]`` give rows of the rollout, rows
     that share 1 among several queries give their mean.
 
-    Formula and source: Abnar and Zuidema 2020, section 3, as in `mmviz.analysis.flow.rollout`; the rows are carried
+    Formula and source: Abnar and Zuidema 2020, section 3, as in `mmviz.analysis.rollout.rollout`; the rows are carried
     down from the last layer, so that nothing larger than ``start`` is kept.
     """
     carried = torch.from_numpy(np.ascontiguousarray(start, np.float32))
@@ -46,7 +46,7 @@ def rollout_rows(layers: Sequence[Exact], start: NDArray[np.float64]) -> NDArray
         total, is_whole = _weights_of(layer), layer.is_whole
 
         def part(
-            rows: slice, room: Room, carried: Tensor = carried, total: Total = total, heads: int = layer.heads,
+            rows: slice, room: ScratchBuffer, carried: Tensor = carried, total: Total = total, heads: int = layer.heads,
             is_whole: bool = is_whole,
         ) -> Tensor:  # fmt: skip
             made = total(rows, room)
@@ -59,7 +59,7 @@ def rollout_rows(layers: Sequence[Exact], start: NDArray[np.float64]) -> NDArray
     return carried.numpy()
 
 
-def rollout_columns(layers: Sequence[Exact], chosen: Sequence[int]) -> NDArray[np.float32]:
+def rollout_columns(layers: Sequence[LazyAttention], chosen: Sequence[int]) -> NDArray[np.float32]:
     """``rollout[:, chosen]``, ``[query, len(chosen)]``, carried up from the first layer."""
     carried = torch.zeros(layers[0].keys, len(chosen))
     carried[torch.as_tensor(chosen), torch.arange(len(chosen))] = 1
@@ -68,7 +68,7 @@ def rollout_columns(layers: Sequence[Exact], chosen: Sequence[int]) -> NDArray[n
         below, carried = carried, torch.empty(layer.queries, len(chosen))
 
         def fill(
-            some: list[slice], room: Room, below: Tensor = below, now: Tensor = carried, total: Total = total,
+            some: list[slice], room: ScratchBuffer, below: Tensor = below, now: Tensor = carried, total: Total = total,
             heads: int = layer.heads,
         ) -> None:  # fmt: skip
             for rows in some:
@@ -79,7 +79,7 @@ def rollout_columns(layers: Sequence[Exact], chosen: Sequence[int]) -> NDArray[n
     return carried.numpy()
 
 
-def relevance_rows(layers: Sequence[Exact], logit: Tensor, start: NDArray[np.float64]) -> NDArray[np.float32]:
+def relevance_rows(layers: Sequence[LazyAttention], logit: Tensor, start: NDArray[np.float64]) -> NDArray[np.float32]:
     """``start @ (R - I)``, ``[row, key]``: gradient relevance of self-attention layers for ``logit``; see `relevance`.
 
     The weights' gradients come strip by strip from those of attention's output (``dA = dmixed V^T``), so that fused
@@ -93,7 +93,7 @@ def relevance_rows(layers: Sequence[Exact], logit: Tensor, start: NDArray[np.flo
         total = _weights_of(layer, gradient[layer.batch])
 
         def part(
-            rows: slice, room: Room, now: Tensor = (carried + first) / layer.heads, total: Total = total
+            rows: slice, room: ScratchBuffer, now: Tensor = (carried + first) / layer.heads, total: Total = total
         ) -> Tensor:
             return now[:, rows] @ total(rows, room)
 
@@ -101,23 +101,23 @@ def relevance_rows(layers: Sequence[Exact], logit: Tensor, start: NDArray[np.flo
     return carried.numpy()
 
 
-def relevance(logit: Tensor, heard: Sequence[Heard], batch: int = 0) -> NDArray[np.float32]:
+def relevance(logit: Tensor, heard: Sequence[AttentionCall], batch: int = 0) -> NDArray[np.float32]:
     """Relevance ``[query, key]`` of self-attention layers for ``logit`` (Chefer, Gur and Wolf 2021, section 3.1).
 
     Per layer ``A' = mean over heads of max(0, dlogit/dA * A)``, then ``R <- R + A' R`` from the first layer up, with
     ``R = I`` at the start.  ``heard`` must still be in the graph.  Returned is ``R - I``: what attention added.
     Raises ``CaptureError`` (``relevance-graph``) where ``logit`` has no gradients towards the attention.
     """
-    layers = [Exact(one, batch) for one in heard]
+    layers = [LazyAttention(one, batch) for one in heard]
     return relevance_rows(layers, logit, np.eye(layers[-1].queries))
 
 
-def _weights_of(layer: Exact, gradient: Tensor | None = None) -> Total:
+def _weights_of(layer: LazyAttention, gradient: Tensor | None = None) -> Total:
     """The weights of some rows of ``layer``, summed over heads; with ``gradient``, what of them adds to a logit."""
 
     heads = [layer.head(number) for number in range(layer.heads)]
 
-    def total(rows: slice, room: Room) -> Tensor:
+    def total(rows: slice, room: ScratchBuffer) -> Tensor:
         found, one = room.for_rows(rows.stop - rows.start, layer)
         for number, head in enumerate(heads):
             made = head.strip(rows, one if number else found)
@@ -129,7 +129,7 @@ def _weights_of(layer: Exact, gradient: Tensor | None = None) -> Total:
     return total
 
 
-def _gradients(logit: Tensor, heard: Sequence[Heard]) -> list[Tensor]:
+def _gradients(logit: Tensor, heard: Sequence[AttentionCall]) -> list[Tensor]:
     """Gradients of what each attention made of its values, ``[batch, head, query, d_v]``."""
     for one in heard:
         if not logit.requires_grad or one.output is None:
@@ -144,21 +144,21 @@ def _gradients(logit: Tensor, heard: Sequence[Heard]) -> list[Tensor]:
     return arranged
 
 
-def _by_thread(work: Callable[[list[slice], Room], T], layer: Exact) -> list[T]:
+def _by_thread(work: Callable[[list[slice], ScratchBuffer], T], layer: LazyAttention) -> list[T]:
     """``work`` of the strips of rows of each thread, of which each computes alone."""
-    every, threads = list(strips(layer.queries, layer.keys)), torch.get_num_threads()
+    every, threads = list(row_tiles(layer.queries, layer.keys)), torch.get_num_threads()
 
     def alone(first: int) -> T:
         with torch.no_grad(), torch.inference_mode(False):
-            return work(every[first::threads], Room())
+            return work(every[first::threads], ScratchBuffer())
 
     return each(alone, min(threads, len(every)))
 
 
-def _added(part: Callable[[slice, Room], Tensor], layer: Exact) -> Tensor:
+def _added(part: Callable[[slice, ScratchBuffer], Tensor], layer: LazyAttention) -> Tensor:
     """The sum of ``part`` over all strips of rows."""
 
-    def work(some: list[slice], room: Room) -> Tensor:
+    def work(some: list[slice], room: ScratchBuffer) -> Tensor:
         total = part(some[0], room)
         for rows in some[1:]:
             total += part(rows, room)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from mmviz.capture.heard import Heard
-from mmviz.types import CaptureError, Token, as_tokens, numbered
+from mmviz.capture.call import AttentionCall
+from mmviz.types import CaptureError, Token, as_tokens, index_tokens
 
 TOKENS, MEMORY = "tokens", "memory"
 Given = Sequence[str | Token] | Mapping[str, Sequence[str | Token]] | None
 
 
-def streams_of(heard: Sequence[Heard], given: Given) -> tuple[dict[str, tuple[Token, ...]], list[tuple[str, str]]]:
+def streams_of(
+    heard: Sequence[AttentionCall], given: Given
+) -> tuple[dict[str, tuple[Token, ...]], list[tuple[str, str]]]:
     """Token streams by name, and the names of the streams of queries and keys of each of ``heard``.
 
     Streams are told apart by their number of tokens, and by the names of the modules' inputs: what is asked across is
@@ -30,7 +32,7 @@ def streams_of(heard: Sequence[Heard], given: Given) -> tuple[dict[str, tuple[To
         return side if len(sizes[side]) == 1 else f"{side} ({size})"
 
     counts = {name(side, size): size for side, found in sizes.items() for size in found}
-    called = {stream: (stream, numbered(count)) for stream, count in counts.items()} | _named(given, counts)
+    called = {stream: (stream, index_tokens(count)) for stream, count in counts.items()} | _named(given, counts)
     streams: dict[str, tuple[Token, ...]] = {}
     pairs = []
     for pair in sides:
@@ -46,7 +48,7 @@ def streams_of(heard: Sequence[Heard], given: Given) -> tuple[dict[str, tuple[To
 
 
 def known_streams(
-    heard: Sequence[Heard], given: Given, pairs: Mapping[str, tuple[str, str]]
+    heard: Sequence[AttentionCall], given: Given, pairs: Mapping[str, tuple[str, str]]
 ) -> tuple[dict[str, tuple[Token, ...]], list[tuple[str, str]]]:
     """`streams_of` where the streams of each module are known. Raises ``CaptureError`` (``capture-tokens``) where a
     stream has not as many tokens as were heard, or there is none of this name."""
@@ -65,7 +67,7 @@ _Side = tuple[str, int, int]
 """Which stream, how many tokens it has, and how many of them, the last ones, take part."""
 
 
-def _sides(heard: Sequence[Heard]) -> list[tuple[_Side, _Side]]:
+def _sides(heard: Sequence[AttentionCall]) -> list[tuple[_Side, _Side]]:
     """The sides of the queries and of the keys."""
     across = [one for one in heard if _is_across(one)]
     grown = {one.shape[2]: one.shape[3] for one in heard if one.relation == "cached" and not _is_across(one)}
@@ -85,7 +87,7 @@ def _sides(heard: Sequence[Heard]) -> list[tuple[_Side, _Side]]:
     return sides
 
 
-def _is_beside(one: Heard, across: Sequence[Heard], heard: Sequence[Heard]) -> bool:
+def _is_beside(one: AttentionCall, across: Sequence[AttentionCall], heard: Sequence[AttentionCall]) -> bool:
     """Whether a module lies in the part of the model that asks across, as in a decoder and not in its encoder."""
     paths = [other.module.split(".") for other in heard]
     above = len(list(takewhile(lambda found: len(set(found)) == 1, zip(*paths, strict=False))))
@@ -93,7 +95,7 @@ def _is_beside(one: Heard, across: Sequence[Heard], heard: Sequence[Heard]) -> b
     return any(len(path) < 2 for path in below) or one.module.split(".")[above] in {path[0] for path in below}
 
 
-def _is_across(one: Heard) -> bool:
+def _is_across(one: AttentionCall) -> bool:
     _, _, queries, keys = one.shape
     return one.relation == "cross" or queries > keys or (queries < keys and one.relation != "cached")
 

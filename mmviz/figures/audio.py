@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.figures.amounts import light
+from mmviz.figures.colour_scale import light
 from mmviz.types import Seconds, Token
 
 ENVELOPE_BINS = 500
@@ -37,8 +37,8 @@ def lit_mel(
     found = np.zeros(mel.shape[1])
     middles = (np.arange(mel.shape[1]) + 0.5) * hop_seconds
     for token, amount in zip(tokens, amounts, strict=True):
-        if isinstance(token.where, Seconds):
-            inside = (middles >= token.where.start) & (middles < token.where.end)
+        if isinstance(token.location, Seconds):
+            inside = (middles >= token.location.start) & (middles < token.location.end)
             found[inside] = np.maximum(found[inside], amount)
     grey = _SILENCE + (1 - _SILENCE) * np.clip((mel + 1) / 2, 0, 1)
     return np.round(255 * grey * light(found, scale_max)).astype(np.uint8)

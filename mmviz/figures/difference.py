@@ -14,13 +14,13 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from mmviz.figures.amounts import exact, hex_colour, ink, short
+from mmviz.figures.colour_scale import exact, hex_colour, ink, short
 from mmviz.figures.image import Pixels, Size
-from mmviz.figures.matrix import colour_note, hover, token_matrix
-from mmviz.figures.places import places
-from mmviz.figures.texts import modality_name, tell
+from mmviz.figures.text_pieces import pieces
 from mmviz.figures.theme import FONT, LEGEND_SPACE, colour_axis, layout, legend_bar, theme
-from mmviz.figures.words import pieces
+from mmviz.figures.token_labels import places
+from mmviz.figures.token_matrix import colour_note, hover, token_matrix
+from mmviz.i18n.figures import modality_name, tell
 from mmviz.types import Modality, PixelBox, Token
 
 _MORE_IN_B = {False: "7f47c7 9d76dc bda3ee ded0fc", True: "c9acff 9680be 665881 3a3248"}
@@ -79,8 +79,8 @@ def signed_picture(
     colours = np.broadcast_to(signed_rgb(np.zeros(()), largest, dark), picture.shape).astype(np.float64)
     colours[hatched] = _rgb(theme(dark).line)
     for token, value in zip(tokens, values, strict=True):
-        if isinstance(token.where, PixelBox) and np.isfinite(value):
-            box = token.where
+        if isinstance(token.location, PixelBox) and np.isfinite(value):
+            box = token.location
             rows, columns = (
                 slice(round(first * pixels / whole), round(last * pixels / whole))
                 for first, last, pixels, whole in ((box.y0, box.y1, height, down), (box.x0, box.x1, width, across))
@@ -95,13 +95,13 @@ def signed_picture(
 def signed_strip_html(
     tokens: Sequence[Token], values: NDArray[Any], largest: float, modality: Modality, dark: bool
 ) -> str:
-    """`mmviz.figures.strip.strip_html` of signed ``values`` ``[token]``; hatched where a value is NaN."""
+    """`mmviz.figures.heat_strip.strip_html` of signed ``values`` ``[token]``; hatched where a value is NaN."""
     titles = places(tokens)
     cells = "".join(
         f"<i data-token='{k}' title='{html.escape(tell('told', place=titles[k], amount=_told(values[k])))}' "
         f"style='flex:1;background:{_ground(values[k], largest, dark)}'></i>"
         for k, token in enumerate(tokens)
-        if token.modality is modality and token.where is not None
+        if token.modality is modality and token.location is not None
     )
     frame = f"box-shadow:inset 0 0 0 1px {theme(dark).line}"
     return f"<div style='display:flex;height:14px;border-radius:3px;overflow:hidden;position:relative'>{cells}" + (

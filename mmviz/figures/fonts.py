@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-from mmviz.figures.texts import tell
-from mmviz.language import Language, current
+from mmviz.i18n.figures import tell
+from mmviz.i18n.language import Language, current
 
 _OTHER_SCRIPTS = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN",  # Linux, or installed by hand

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmviz.figures.amounts import checked, light
+from mmviz.figures.colour_scale import checked, light
 from mmviz.types import PixelBox, Token
 
 Pixels = NDArray[np.uint8]
@@ -50,12 +50,12 @@ def strongest(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float) 
 
 
 def _patches(tokens: Sequence[Token]) -> list[int]:
-    return [index for index, token in enumerate(tokens) if isinstance(token.where, PixelBox)]
+    return [index for index, token in enumerate(tokens) if isinstance(token.location, PixelBox)]
 
 
 def _pixels(token: Token, picture: Pixels, size: Size | None) -> tuple[slice, slice]:
     """Rows and columns of ``picture`` whose pixel centres lie in the token's box."""
-    box = token.where
+    box = token.location
     assert isinstance(box, PixelBox)  # callers pass patches
     width, height = size or (picture.shape[1], picture.shape[0])
     across, down = picture.shape[1] / width, picture.shape[0] / height

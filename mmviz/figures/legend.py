@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 
-from mmviz.figures.amounts import CIVIDIS, short
-from mmviz.figures.texts import tell
+from mmviz.figures.colour_scale import CIVIDIS, short
 from mmviz.figures.theme import FONT, theme
+from mmviz.i18n.figures import tell
 
 
 def amount_legend_html(scale_max: float, dark: bool, unit: str = "", open_end: bool = False) -> str:

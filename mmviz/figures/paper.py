@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from mmviz.figures.amounts import DIMMEST, checked, cividis, hex_colour, ink, range_words, short
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
+from mmviz.figures.colour_scale import DIMMEST, checked, cividis, hex_colour, ink, range_words, short
 from mmviz.figures.fonts import families, lacking
 from mmviz.figures.image import Pixels, Size, smaller, spotlight
-from mmviz.figures.lines import clipped, lines
-from mmviz.figures.places import shown, stand_in, together
-from mmviz.figures.texts import tell
+from mmviz.figures.text_wrapping import clipped, lines
 from mmviz.figures.theme import LIGHT
-from mmviz.texts import visible
+from mmviz.figures.token_labels import shown, stand_in, together
+from mmviz.i18n.figures import tell
+from mmviz.i18n.messages import visible
 from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
 
 _INCHES = (16.0, 9.0)
@@ -50,7 +50,7 @@ def png(
     answers: Sequence[Answer],
     title: str,
     caption: str,
-    way: str,
+    method: str,
     direction: Literal["from", "to"],
     token: int | Sequence[int],
     chosen_from: Sequence[Token] | None = None,
@@ -58,7 +58,7 @@ def png(
 ) -> bytes:
     """The page as PNG. ``amounts`` ``[token]`` belong to all ``tokens``; colours go from 0 to ``scale_max``.
 
-    ``way`` says how attention was looked at ("layer 6, mean over 4 heads"); ``direction`` whether the amounts are what
+    ``method`` says how attention was looked at ("layer 6, mean over 4 heads"); ``direction`` whether the amounts are what
     ``token``, or a group of tokens (of ``chosen_from``, where that is another stream), asks (its row) or who asks it
     (its column). ``picture`` and ``size`` as in `spotlight`, ``wave`` ``[sample]`` at ``rate`` (Hz), ``mel`` and
     ``hop_seconds`` as in `lit_mel`; what is missing is said to be missing. Long texts are cut with an ellipsis.
@@ -68,7 +68,7 @@ def png(
     FigureCanvasAgg(figure)
     chosen = [token] if isinstance(token, int) else token
     named = together([clipped(shown((chosen_from or tokens)[k], pictures=False), 24) for k in chosen])
-    asked = tell(f"paper-{direction}", token=named, way=way, direction=tell("direction"))
+    asked = tell(f"paper-{direction}", token=named, method=method, direction=tell("direction"))
     _write(figure, _MARGIN, 0.945, clipped(title, 84), size=22, weight="bold")
     _write(figure, _MARGIN, 0.9, clipped(asked, 140), size=14)
     _draw_picture(figure, picture, tokens, values, scale_max, size)
@@ -92,7 +92,7 @@ def _draw_picture(
     size: Size | None,
 ) -> None:  # fmt: skip
     _write(figure, _MARGIN, 0.845, tell("paper-image"), size=14, weight="bold")
-    if picture is None or not any(isinstance(token.where, PixelBox) for token in tokens):
+    if picture is None or not any(isinstance(token.location, PixelBox) for token in tokens):
         _missing(figure, _MARGIN, 0.8, Modality.IMAGE, tokens, values)
         return
     axes = figure.add_axes((_MARGIN, 0.32, 0.4, 0.51))
@@ -108,9 +108,9 @@ def _draw_words(
 ) -> None:  # fmt: skip
     _write(figure, _MIDDLE, 0.845, tell("paper-text"), size=14, weight="bold")
     chips = sorted(
-        (token.where.start, token.where.end, index)
+        (token.location.start, token.location.end, index)
         for index, token in enumerate(tokens)
-        if isinstance(token.where, Chars)
+        if isinstance(token.location, Chars)
     )
     if text is None or not chips:
         _missing(figure, _MIDDLE, 0.8, Modality.TEXT, tokens, values)
@@ -143,7 +143,7 @@ def _draw_sound(
     tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
 ) -> None:  # fmt: skip
     _write(figure, _MIDDLE, 0.535, tell("paper-audio"), size=14, weight="bold")
-    spans = [(index, token.where) for index, token in enumerate(tokens) if isinstance(token.where, Seconds)]
+    spans = [(index, token.location) for index, token in enumerate(tokens) if isinstance(token.location, Seconds)]
     if wave is None or mel is None or not spans:
         _missing(figure, _MIDDLE, 0.49, Modality.AUDIO, tokens, values)
         return

@@ -6,15 +6,15 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-from mmviz.figures.amounts import short
-from mmviz.figures.lines import lines
+from mmviz.figures.colour_scale import short
+from mmviz.figures.text_wrapping import lines
 from mmviz.types import Modality
 
 MODALITY_COLOURS = {
     Modality.IMAGE: "#0072B2",
     Modality.TEXT: "#E69F00",
     Modality.AUDIO: "#009E73",
-    Modality.OTHER: "#7f7f7f",
+    Modality.SPECIAL: "#7f7f7f",
 }
 """Okabe and Ito 2008; never used for amounts."""
 

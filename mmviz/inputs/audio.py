@@ -1,4 +1,4 @@
-"""A sound from a file, bytes or numpy -> a checked ``Sound``, 16 kHz mono.
+"""A sound from a file, bytes or numpy -> a checked ``AudioInput``, 16 kHz mono.
 
 Limits are decided from the header, before any sample is decoded; where a header says no length, or too small a one,
 decoding stops soon after the longest that is allowed.
@@ -17,9 +17,9 @@ import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs import opened
+from mmviz.inputs.audio_header import is_whole, known_format, wav_samples
 from mmviz.inputs.mel import SAMPLE_RATE
-from mmviz.inputs.sound_header import is_whole, known_format, wav_samples
-from mmviz.types import InputError, Notice, Sound
+from mmviz.types import AudioInput, InputError, Notice
 
 AudioSource = str | Path | bytes | NDArray[Any]
 
@@ -49,7 +49,7 @@ _CLIPPED_LEVEL = 0.98
 _CLIPPED_DROP = 0.13
 
 
-def load_audio(source: AudioSource, rate: int | None = None) -> tuple[Sound, tuple[Notice, ...]]:
+def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput, tuple[Notice, ...]]:
     """A checked sound and what was done to it.
 
     Parameters: ``source``, the path or the bytes of a WAV, FLAC, OGG, MP3, M4A, AAC or WebM file or of a video in
@@ -176,7 +176,7 @@ def _read_plain(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, 
 
 def _read_coded(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mixed, float | None, bool]:
     """The same by PyAV, which is loaded now."""
-    from mmviz.inputs.containers import opened_track
+    from mmviz.inputs.audio_containers import opened_track
 
     with opened_track(file, kind) as track:
         _check_rate(track.rate, track.channels)
@@ -237,7 +237,7 @@ def _clipped(wave: NDArray[np.float32]) -> int:
     return int(lengths[(lengths >= _CLIPPED_RUN) & (falls > _CLIPPED_DROP)].sum())
 
 
-def _finish(mixed: _Mixed, rate: int, notices: list[Notice]) -> Sound:
+def _finish(mixed: _Mixed, rate: int, notices: list[Notice]) -> AudioInput:
     """Mixed samples -> 16 kHz within -1 .. 1."""
     wave = mixed.mono
     seconds = len(wave) / rate
@@ -256,4 +256,4 @@ def _finish(mixed: _Mixed, rate: int, notices: list[Notice]) -> Sound:
     if peak > 1:
         wave = np.clip(wave / np.float32(peak), -1, 1)
         notices.append(Notice("sound-quieter", {"peak": peak}))
-    return Sound(np.array(wave, dtype=np.float32), SAMPLE_RATE, seconds)
+    return AudioInput(np.array(wave, dtype=np.float32), SAMPLE_RATE, seconds)

@@ -1,4 +1,4 @@
-"""A picture from a file, bytes, Pillow or numpy -> a checked RGB ``Picture``.
+"""A picture from a file, bytes, Pillow or numpy -> a checked RGB ``ImageInput``.
 
 Limits are decided from the header, before any pixel is decoded. Places are those of the picture as the user sees it,
 after the turn that its EXIF data asks for. Colour profiles are not applied.
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from mmviz.inputs import opened
-from mmviz.inputs.picture_header import check_size, quiet, read_header
-from mmviz.types import InputError, Notice, Picture
+from mmviz.inputs.image_header import check_size, quiet, read_header
+from mmviz.types import ImageInput, InputError, Notice
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[Any]
 
@@ -51,7 +51,7 @@ _COLOUR_NOTICES = {
 }
 
 
-def load_image(source: ImageSource) -> tuple[Picture, tuple[Notice, ...]]:
+def load_image(source: ImageSource) -> tuple[ImageInput, tuple[Notice, ...]]:
     """A checked picture and what was done to it.
 
     Parameters: ``source``, the path or the bytes of a PNG, JPEG, WebP or GIF file; a Pillow image (the frame it stands
@@ -149,7 +149,7 @@ def _scaled(array: NDArray[Any], top: float) -> NDArray[np.uint8]:
     return np.asarray(np.rint(scaled), dtype=np.uint8)
 
 
-def _finish(image: Image.Image, notices: list[Notice]) -> Picture:
+def _finish(image: Image.Image, notices: list[Notice]) -> ImageInput:
     """A decoded picture of any mode -> RGB, reduced and turned."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
@@ -169,7 +169,7 @@ def _finish(image: Image.Image, notices: list[Notice]) -> Picture:
     if rgb.size != (width, height):
         sizes = {"width": width, "height": height, "kept_width": rgb.width, "kept_height": rgb.height}
         notices.append(Notice("picture-reduced", sizes))
-    return Picture(np.array(rgb, dtype=np.uint8), width, height)
+    return ImageInput(np.array(rgb, dtype=np.uint8), width, height)
 
 
 def _orientation(image: Image.Image) -> int:

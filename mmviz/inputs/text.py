@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from mmviz.texts import count_invisible
+from mmviz.i18n.messages import count_invisible
 from mmviz.types import InputError, Notice
 
 LONGEST = 10_000

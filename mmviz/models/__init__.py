@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Listen:
+class CaptureTargets:
     """Where attention lives, as data: module paths in order of execution, and of each the streams that its map runs
     between, queries and keys."""
 
@@ -32,14 +32,14 @@ class Prepared:
 
 
 class Model(Protocol):
-    """What mmviz asks of a model. ``listen`` None: whatever attention is heard in it, named by `Prepared.streams`.
+    """What mmviz asks of a model. ``capture_targets`` None: whatever attention is heard in it, named by `Prepared.streams`.
 
     Two things it may have beside: ``embedding``, the path of the part whose output ``[1, token, width]`` is the tokens
     that enter the layers, and ``nothing(prepared, tokens)``, the same tokens without content (else zeros).
     """
 
     card: Card
-    listen: Listen | None
+    capture_targets: CaptureTargets | None
     module: torch.nn.Module
 
     def prepare(self, sample: Sample) -> Prepared:
@@ -51,7 +51,7 @@ class Model(Protocol):
         ...
 
 
-class Varies(Model, Protocol):
+class SupportsVariants(Model, Protocol):
     """A model that also answers many variants of a sample in one call. Optional, as are its parts: a model without them
     is run once for each variant."""
 
@@ -69,11 +69,11 @@ class Varies(Model, Protocol):
 
 
 CATALOGUE = {
-    "trio": "mmviz.models.bundled:Bundled",
-    "trio-reduced": "mmviz.models.fused:Reduced",
-    "crossmodal": "mmviz.models.fused:Crossmodal",
-    "bottleneck": "mmviz.models.fused:Bottleneck",
-    "late": "mmviz.models.fused:Late",
+    "trio": "mmviz.models.bundled:BundledTrio",
+    "trio-reduced": "mmviz.models.fusion_model:Reduced",
+    "crossmodal": "mmviz.models.fusion_model:Crossmodal",
+    "bottleneck": "mmviz.models.fusion_model:Bottleneck",
+    "late": "mmviz.models.fusion_model:Late",
     "toy": "mmviz.models.toy:Toy",
 }
 """Model id -> where its class lives; each is made as ``Class(device)``."""

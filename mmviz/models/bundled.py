@@ -18,9 +18,9 @@ from torch.nn import functional
 from mmviz.assets_path import assets_dir
 from mmviz.inputs.mel import fitted_log_mel
 from mmviz.inputs.text import composed
-from mmviz.models import Listen, Prepared
+from mmviz.models import CaptureTargets, Prepared
 from mmviz.models.cards import trio_card
-from mmviz.models.foreign import picture_notices, question_notices, sound_notices
+from mmviz.models.out_of_distribution import picture_notices, question_notices, sound_notices
 from mmviz.models.trio import (
     FRAMES,
     HOPS_A_FRAME,
@@ -34,16 +34,16 @@ from mmviz.models.trio import (
 )
 from mmviz.types import (
     ABSENT,
+    AudioInput,
     CaptureError,
     Chars,
+    ImageInput,
     MmvizError,
     Modality,
     Notice,
-    Picture,
     PixelBox,
     Sample,
     Seconds,
-    Sound,
     Token,
     as_tokens,
 )
@@ -54,7 +54,7 @@ _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 _MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
-class Bundled:
+class BundledTrio:
     """`trio` with the weights that travel in ``assets/trio``, or with ``weights`` (safetensors bytes) of one's own."""
 
     def __init__(self, device: str, weights: bytes | None = None):
@@ -75,7 +75,7 @@ class Bundled:
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
         paths = tuple(f"blocks.{layer}.attention" for layer in range(config.layers))
-        self.listen: Listen | None = Listen(paths, ((STREAM, STREAM),) * len(paths))
+        self.capture_targets: CaptureTargets | None = CaptureTargets(paths, ((STREAM, STREAM),) * len(paths))
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Logits ``[answer]``."""
@@ -102,7 +102,7 @@ class Bundled:
             **{name: value.to(self.device) for name, value in vars(tensors).items() if value is not None}
         )
         tokens = (
-            Token(Modality.OTHER, "answer"),
+            Token(Modality.SPECIAL, "answer"),
             *(words or [Token(Modality.TEXT, ABSENT)]),
             *(patches or [Token(Modality.IMAGE, ABSENT)]),
             *(moments or [Token(Modality.AUDIO, ABSENT)]),
@@ -125,11 +125,11 @@ class Bundled:
         for k in hidden:
             if not 0 <= k < len(stream):
                 raise CaptureError("view-tokens", token=k, count=len(stream))
-        gone = {k for k in hidden if stream[k].modality is not Modality.OTHER}
+        gone = {k for k in hidden if stream[k].modality is not Modality.SPECIAL}
         gone |= {k for k, token in enumerate(stream) if token.modality in dropped}
         tensors: TrioInput = prepared.tensors
         at = self._hidden(tensors).clone()
-        tokens = [token for token in stream if token.modality is Modality.OTHER]
+        tokens = [token for token in stream if token.modality is Modality.SPECIAL]
         pieces = tensors.text.shape[1]
         for modality, part in zip(_ORDER, torch.split(at, [pieces, PATCHES**2, FRAMES], dim=1), strict=True):
             own = [k for k, token in enumerate(stream) if token.modality is modality]
@@ -188,7 +188,7 @@ def _shared(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if all(part is parts[0] for part in parts) else torch.cat(list(parts))
 
 
-def _patches(picture: Picture | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
+def _patches(picture: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
     """Pixels float32 ``[3, 160, 160]`` in -1 .. 1, and the patches, row by row, in pixels of the original."""
     if picture is None:
         return np.zeros((3, IMAGE_SIDE, IMAGE_SIDE), np.float32), []
@@ -208,7 +208,7 @@ def _patches(picture: Picture | None, notices: list[Notice]) -> tuple[np.ndarray
     return np.ascontiguousarray(pixels), tokens
 
 
-def _frames(sound: Sound | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
+def _frames(sound: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
     """Log-mel float32 ``[64, 400]`` of the first 4 s, and its frames of 80 ms."""
     hops = FRAMES * HOPS_A_FRAME
     if sound is None:

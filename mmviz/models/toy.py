@@ -13,7 +13,7 @@ import re
 import torch
 from torch import Tensor, nn
 
-from mmviz.models import Listen, Prepared
+from mmviz.models import CaptureTargets, Prepared
 from mmviz.types import Card, Chars, InputError, Modality, Sample, Token
 
 _VECTORS = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
@@ -41,7 +41,7 @@ class PaperModel(nn.Module):
 class Toy:
     """The paper model as a model of mmviz; it reads text only."""
 
-    listen: Listen | None = Listen(("attention",), (("words", "words"),))
+    capture_targets: CaptureTargets | None = CaptureTargets(("attention",), (("words", "words"),))
 
     def __init__(self, device: str):
         self.device = device

@@ -239,7 +239,7 @@ class Trio(nn.Module):
 
     def fuse(self, x: Tensor, real: Tensor) -> TrioOutput:
         """Fusion of tokens ``x`` ``[B, N, D]``, of which ``real`` ``[B, N]`` are not padding."""
-        blocked = None if bool(real.all()) else blocked_keys(real, x)
+        blocked = None if bool(real.all()) else key_padding_mask(real, x)
         x = self.tokens(x)
         states = []
         for block in self.blocks:
@@ -284,7 +284,7 @@ class Trio(nn.Module):
         return torch.cat([lead, tokens[:, 1:]], dim=1), torch.where(has[:, None], real, first)
 
 
-def blocked_keys(real: Tensor, x: Tensor) -> Tensor:
+def key_padding_mask(real: Tensor, x: Tensor) -> Tensor:
     """``[B, 1, 1, N]`` in the precision of ``x``: 0 for keys that are ``real`` ``[B, N]``, -inf for padding."""
     free = torch.zeros_like(real, dtype=x.dtype)[:, None, None]
     return free.masked_fill(~real[:, None, None], -torch.inf)

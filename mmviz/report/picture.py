@@ -4,37 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmviz.analysis.select import Direction, Way, map_number
+from mmviz.analysis.map_refs import map_words
+from mmviz.analysis.map_weights import Direction
 from mmviz.figures.fonts import legible
 from mmviz.figures.paper import png
-from mmviz.figures.texts import tell
+from mmviz.i18n.figures import tell
+from mmviz.i18n.language import current, joined, speaking
+from mmviz.i18n.messages import sentence
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
-from mmviz.language import current, joined, speaking
-from mmviz.report.run import WholeRun
-from mmviz.texts import sentence
-from mmviz.types import Token
+from mmviz.report.run_protocol import WholeRun
+from mmviz.types import MapRef, Token
 
 
 def picture_of(
-    run: WholeRun, way: Way | None, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None
+    run: WholeRun,
+    map_ref: MapRef | None,
+    token: int | Sequence[int] | None,
+    direction: Direction,
+    scale_max: float | None,
 ) -> bytes:
     """See `mmviz.Run.png`. In English, and saying so, where no font here has the letters of the language spoken."""
     language = legible()
     is_other = language != current()
     with speaking(language):
         note = [tell("paper-english")] if is_other else []
-        return _drawn(run, way, token, direction, scale_max, note)
+        return _drawn(run, map_ref, token, direction, scale_max, note)
 
 
 def _drawn(
-    run: WholeRun, way: Way | None, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None,
+    run: WholeRun, map_ref: MapRef | None, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None,
     note: Sequence[str],
 ) -> bytes:  # fmt: skip
     image, sound, made = run.sample.image, run.sample.audio, run.record.made_by
     device = made.get("device_name", made.get("device"))
     is_exact = run.is_exact
-    amounts = (run.attention if is_exact else run.about)(way, token, direction)
-    asking, asked = _sides(run, way or run.way)
+    words = map_words(map_ref or run.map_ref)
+    amounts = (run.attention if is_exact else run.about)(map_ref, token, direction)
+    asking, asked = _sides(run, map_ref or run.map_ref)
     lit, chosen = (asked, asking) if direction == "from" else (asking, asked)
     return png(
         picture=image.pixels if image else None,
@@ -51,15 +57,15 @@ def _drawn(
         answers=run.record.answers,
         title=_title(run),
         caption=joined([sentence("figure-caption", model=made["model"], device=device), *note]),
-        way=(way or run.way).words() if is_exact else sentence("way-about", way=(way or run.way).words()),
+        method=words if is_exact else sentence("method-pooled", method=words),
         direction=direction,
-        token=run.asker if token is None else token,
+        token=run.answer_query if token is None else token,
     )
 
 
-def _sides(run: WholeRun, way: Way) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
+def _sides(run: WholeRun, map_ref: MapRef) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
     """The tokens that ask and those that are asked."""
-    number = len(run.record.maps) - 1 if way.layer is None else map_number(run.record, way)
+    number = len(run.record.maps) - 1 if map_ref.method != "attention" else run.record.map_number(map_ref)
     found = run.record.maps[number]
     return run.record.streams[found.queries], run.record.streams[found.keys]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmviz.io import place
-from mmviz.report.run import WholeRun
+from mmviz.io.run_file import place
+from mmviz.report.run_protocol import WholeRun
 from mmviz.types import MmvizError, Modality
 
 
 def summary_of(run: WholeRun) -> dict[str, Any]:
     """See `mmviz.Run.summary`."""
     by_modality = {
-        modality: [k for k, token in enumerate(run.tokens) if token.modality is modality and token.where is not None]
+        modality: [k for k, token in enumerate(run.tokens) if token.modality is modality and token.location is not None]
         for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
     }
     is_exact = run.is_exact
@@ -26,13 +26,15 @@ def summary_of(run: WholeRun) -> dict[str, Any]:
         "answer": run.record.answers[0].label if run.record.answers else None,
         "probabilities": {answer.label: answer.probability for answer in run.record.answers},
         "tokens": {
-            "image": [place(run.tokens[k].where) for k in by_modality[Modality.IMAGE]],
-            "text": [{"label": run.tokens[k].label, **place(run.tokens[k].where)} for k in by_modality[Modality.TEXT]],
-            "audio": [place(run.tokens[k].where) for k in by_modality[Modality.AUDIO]],
+            "image": [place(run.tokens[k].location) for k in by_modality[Modality.IMAGE]],
+            "text": [
+                {"label": run.tokens[k].label, **place(run.tokens[k].location)} for k in by_modality[Modality.TEXT]
+            ],
+            "audio": [place(run.tokens[k].location) for k in by_modality[Modality.AUDIO]],
         },
         "attention": {
-            "query": run.tokens[run.asker].label,
-            "method": str(run.way) if is_exact else f"{run.way}, means over bins",
+            "query": run.tokens[run.answer_query].label,
+            "method": str(run.map_ref) if is_exact else f"{run.map_ref}, means over bins",
             **{str(modality): [float(attention[k]) for k in found] for modality, found in by_modality.items()},
         },
         "modality_matrix": {

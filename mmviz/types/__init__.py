@@ -8,54 +8,79 @@ ever guesses a grid.
 
 from __future__ import annotations
 
+from mmviz.types.attention_steps import AttentionSteps
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
-from mmviz.types.maps import TOLERANCE, AttentionMap, LongMap, check_rows
+from mmviz.types.map_ref import MapRef, Method
+from mmviz.types.maps import TOLERANCE, AttentionMap, PooledMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
-from mmviz.types.requests import Card, Change, Drop, Fill, HeadOff, Hide, Randomise, Replace, Request, Uniform
-from mmviz.types.samples import Picture, Sample, Sound, frozen
-from mmviz.types.steps import Steps
-from mmviz.types.tokens import ABSENT, Chars, Modality, PixelBox, Seconds, Token, Where, as_tokens, is_word, numbered
+from mmviz.types.requests import (
+    AblateHead,
+    Card,
+    Change,
+    DropModality,
+    DropTokens,
+    InputBaseline,
+    ReplaceInput,
+    Request,
+    ShuffleWeights,
+    UniformAttention,
+)
+from mmviz.types.samples import AudioInput, ImageInput, Sample, frozen
+from mmviz.types.tokens import (
+    ABSENT,
+    Chars,
+    Location,
+    Modality,
+    PixelBox,
+    Seconds,
+    Token,
+    as_tokens,
+    index_tokens,
+    is_word,
+)
 
 __all__ = [
     "ABSENT",
     "TOLERANCE",
+    "AblateHead",
     "Answer",
     "AttentionMap",
     "AttentionRecord",
+    "AttentionSteps",
+    "AudioInput",
     "CaptureError",
     "Card",
     "Change",
     "Chars",
     "Columns",
-    "Drop",
-    "Fill",
-    "HeadOff",
-    "Hide",
+    "DropModality",
+    "DropTokens",
+    "ImageInput",
+    "InputBaseline",
     "InputError",
-    "LongMap",
+    "Location",
+    "MapRef",
+    "Method",
     "MmvizError",
     "Modality",
     "Notice",
-    "Picture",
     "PixelBox",
-    "Randomise",
-    "Replace",
+    "PooledMap",
+    "ReplaceInput",
     "Request",
     "Rollout",
     "Rows",
     "Sample",
     "Seconds",
-    "Sound",
-    "Steps",
+    "ShuffleWeights",
     "Token",
-    "Uniform",
+    "UniformAttention",
     "View",
-    "Where",
     "Zoom",
     "as_tokens",
     "check_rows",
     "frozen",
+    "index_tokens",
     "is_batch",
     "is_word",
-    "numbered",
 ]

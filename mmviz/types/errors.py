@@ -1,4 +1,4 @@
-"""Refusals and notices: codes with parameters, which `mmviz.texts` puts into words."""
+"""Refusals and notices: codes with parameters, which `mmviz.i18n.messages` puts into words."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class MmvizError(Exception):
     in the language spoken then."""
 
     def __init__(self, code: str, **parameters: object):
-        from mmviz.texts import sentence
+        from mmviz.i18n.messages import sentence
 
         self.code = code
         self.parameters = parameters
         super().__init__(sentence(code, **parameters))
 
     def __str__(self) -> str:
-        from mmviz.texts import sentence
+        from mmviz.i18n.messages import sentence
 
         return sentence(self.code, **self.parameters)
 
@@ -34,12 +34,12 @@ class CaptureError(MmvizError):
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the user should know: an input that was cut, resampled or converted. `mmviz.texts` has the words."""
+    """Something the user should know: an input that was cut, resampled or converted. `mmviz.i18n.messages` has the words."""
 
     code: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        from mmviz.texts import sentence
+        from mmviz.i18n.messages import sentence
 
         return sentence(self.code, **self.parameters)

@@ -57,12 +57,12 @@ def check_rows(name: str, weights: NDArray[np.float32], dtype: str) -> None:
 
 
 @dataclass(frozen=True)
-class LongMap:
+class PooledMap:
     """Attention of one layer over an input too long for all its weights: exact means and sums, float32.
 
     ``overview`` ``[head, bin of queries, bin of keys]``: the mean weight in each bin; ``query_edges`` and ``key_edges``
-    go from 0 to the number of queries and keys, ascending. ``given`` ``[head, query, 4]``: what each query gives to the
-    keys of each modality (image, text, audio, other) together; ``got`` ``[head, key, 4]``: what each key gets from the
+    go from 0 to the number of queries and keys, ascending. ``row_modality_sums`` ``[head, query, 4]``: what each query gives to the
+    keys of each modality (image, text, audio, other) together; ``column_modality_sums`` ``[head, key, 4]``: what each key gets from the
     queries of each. ``largest`` ``[head]``: the largest weight. Raises ``CaptureError`` where what a query gives does
     not sum to 1, as `AttentionMap` does.
     """
@@ -74,20 +74,22 @@ class LongMap:
     overview: NDArray[np.float32]
     query_edges: tuple[int, ...]
     key_edges: tuple[int, ...]
-    given: NDArray[np.float32]
-    got: NDArray[np.float32]
+    row_modality_sums: NDArray[np.float32]
+    column_modality_sums: NDArray[np.float32]
     largest: NDArray[np.float32]
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
         bins = (len(self.query_edges) - 1, len(self.key_edges) - 1)
         shapes = ((self.heads, *bins), (self.heads, self.shape[0], 4), (self.heads, self.shape[1], 4), (self.heads,))
-        for name, expected in zip(("overview", "given", "got", "largest"), shapes, strict=True):
+        for name, expected in zip(
+            ("overview", "row_modality_sums", "column_modality_sums", "largest"), shapes, strict=True
+        ):
             found = getattr(self, name)
             if found.shape != expected:
                 raise CaptureError("map-shape", name=self.name, shape=found.shape)
             object.__setattr__(self, name, frozen(found))
-        check_rows(self.name, self.given, self.dtype)
+        check_rows(self.name, self.row_modality_sums, self.dtype)
 
     @property
     def heads(self) -> int:

@@ -11,26 +11,26 @@ from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token
 
 
 @dataclass(frozen=True)
-class Drop:
+class DropModality:
     """A change: take a modality away."""
 
     modality: Modality
 
 
 @dataclass(frozen=True)
-class Randomise:
+class ShuffleWeights:
     """A change: shuffle the entries of every weight, so that nothing learned is left."""
 
     seed: int
 
 
 @dataclass(frozen=True)
-class Uniform:
+class UniformAttention:
     """A change: every query attends to every token alike."""
 
 
 @dataclass(frozen=True)
-class Hide:
+class DropTokens:
     """A change: take single tokens out of what the model attends to, by their indices in the order of the model, among
     those that the changes before this one leave.
 
@@ -39,35 +39,35 @@ class Hide:
     tokens: tuple[int, ...]
 
 
-Fill = Literal["mean", "blur", "noise"]
+InputBaseline = Literal["mean", "blur", "noise"]
 
 
 @dataclass(frozen=True)
-class Replace:
-    """A change: put something without content in the place of ``where``, before the model reads its inputs.
+class ReplaceInput:
+    """A change: put something without content in the place of ``locations``, before the model reads its inputs.
 
     ``fill``: the ``mean`` colour of the picture, silence in the sound; ``blur``: what is coarse stays (the picture
     through a wide blur, the sound's loudness without its words); ``noise`` of the same spread. Of a text, whatever the
-    fill, the characters are left out. ``where`` empty: all of ``modality``."""
+    fill, the characters are left out. ``locations`` empty: all of ``modality``."""
 
     modality: Modality
-    fill: Fill
-    where: tuple[PixelBox | Seconds | Chars, ...] = ()
+    fill: InputBaseline
+    locations: tuple[PixelBox | Seconds | Chars, ...] = ()
 
     def __post_init__(self) -> None:
-        for place in self.where:
+        for place in self.locations:
             Token(self.modality, "", place)  # which refuses to lie where it cannot
 
 
 @dataclass(frozen=True)
-class HeadOff:
+class AblateHead:
     """A change: what one head brings is set to 0; ``map`` is its attention, in order of execution, both from 0."""
 
     map: int
     head: int
 
 
-Change = Drop | Hide | Replace | HeadOff | Randomise | Uniform
+Change = DropModality | DropTokens | ReplaceInput | AblateHead | ShuffleWeights | UniformAttention
 
 
 @dataclass(frozen=True)

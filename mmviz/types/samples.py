@@ -19,7 +19,7 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageInput:
     """``pixels`` uint8 ``[height, width, 3]``, at most 2,048 a side; ``width`` and ``height`` of the original."""
 
     pixels: NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioInput:
     """``wave`` float32 mono ``[sample]`` at ``rate`` Hz (16,000), -1 .. 1; ``seconds`` long in the original."""
 
     wave: NDArray[np.float32]
@@ -50,7 +50,7 @@ class Sound:
 class Sample:
     """Checked inputs; any but not all may be None."""
 
-    image: Picture | None = None
+    image: ImageInput | None = None
     text: str | None = None
-    audio: Sound | None = None
+    audio: AudioInput | None = None
     notices: tuple[Notice, ...] = ()

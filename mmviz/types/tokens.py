@@ -10,12 +10,12 @@ from mmviz.types.errors import CaptureError
 
 
 class Modality(StrEnum):
-    """What a token comes from; ``OTHER`` are special tokens."""
+    """What a token comes from; ``SPECIAL`` are special tokens."""
 
     IMAGE = "image"
     TEXT = "text"
     AUDIO = "audio"
-    OTHER = "other"
+    SPECIAL = "special"
 
 
 @dataclass(frozen=True)
@@ -58,26 +58,26 @@ class Chars:
 
 ABSENT = "absent"
 """The label of a token that stands in for a modality that is missing."""
-Where = PixelBox | Seconds | Chars | None
+Location = PixelBox | Seconds | Chars | None
 _PLACES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token and its place; ``where`` is None for special tokens and for a modality's "absent" token."""
+    """One token and its place; ``location`` is None for special tokens and for a modality's "absent" token."""
 
     modality: Modality
     label: str
-    where: Where = None
+    location: Location = None
 
     def __post_init__(self) -> None:
-        if self.where is not None and not isinstance(self.where, _PLACES.get(self.modality, type(None))):
-            raise ValueError(f"a token of {self.modality} cannot lie at {self.where}")
+        if self.location is not None and not isinstance(self.location, _PLACES.get(self.modality, type(None))):
+            raise ValueError(f"a token of {self.modality} cannot lie at {self.location}")
 
 
 def is_word(token: Token) -> bool:
     """Whether a token is a word of a text that need not be at hand: it has no place, and stands in for nothing."""
-    return token.modality is Modality.TEXT and token.where is None and token.label != ABSENT
+    return token.modality is Modality.TEXT and token.location is None and token.label != ABSENT
 
 
 def as_tokens(given: Sequence[str | Token]) -> tuple[Token, ...]:
@@ -93,6 +93,6 @@ def as_tokens(given: Sequence[str | Token]) -> tuple[Token, ...]:
     return tuple(one if isinstance(one, Token) else Token(Modality.TEXT, one) for one in given)
 
 
-def numbered(count: int) -> tuple[Token, ...]:
+def index_tokens(count: int) -> tuple[Token, ...]:
     """Tokens of which nothing is known but how many there are."""
-    return tuple(Token(Modality.OTHER, str(k)) for k in range(count))
+    return tuple(Token(Modality.SPECIAL, str(k)) for k in range(count))

@@ -10,13 +10,13 @@ import zlib
 from functools import lru_cache
 from importlib.resources import files
 
-from mmviz.language import TAGS, current
+from mmviz.i18n.language import TAGS, current
 
 ORDER = (
-    "description.js", "codes.js", "data.js", "long.js", "attend.js", "select.js", "frame.js", "telling.js",
-    "colours.js", "dom.js", "theme.js", "tip.js", "pointing.js", "rover.js", "picture.js", "words.js", "player.js",
+    "description.js", "codes.js", "data.js", "pooledMap.js", "attentionRows.js", "select.js", "frame.js", "labels.js",
+    "colours.js", "dom.js", "theme.js", "tip.js", "pointing.js", "rovingTabindex.js", "picture.js", "words.js", "player.js",
     "sound.js", "shares.js", "modalities.js", "overview.js", "cells.js", "matrix.js", "steps.js",
-    "strips.js", "board.js", "edits.js", "calculator.js", "controls.js", "moments.js", "keyboard.js", "fetching.js",
+    "heatStrips.js", "stepsPanel.js", "edits.js", "calculator.js", "controls.js", "trainingTimeline.js", "keyboard.js", "fetching.js",
     "viewer.js", "standalone.js", "component.js",
 )  # fmt: skip
 """The modules, each after those that it imports."""

@@ -4,8 +4,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { amounts, matrixAs, Planes, shares, weight } from "../../mmviz/viewer/js/attend.js";
-import { streamsOf } from "../../mmviz/viewer/js/long.js";
+import { amounts, matrixAs, Planes, shares, weight } from "../../mmviz/viewer/js/attentionRows.js";
+import { streamsOf } from "../../mmviz/viewer/js/pooledMap.js";
 import { lut, short, three, valueOf } from "../../mmviz/viewer/js/codes.js";
 import { decode } from "../../mmviz/viewer/js/data.js";
 import { DESCRIPTION } from "../../mmviz/viewer/js/description.js";

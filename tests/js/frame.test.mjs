@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { difference, largest, largestOfPlane, Planes, strongest } from "../../mmviz/viewer/js/attend.js";
+import { difference, largest, largestOfPlane, Planes, strongest } from "../../mmviz/viewer/js/attentionRows.js";
 import { AMOUNTS, contrast, DIFFERENCES, STEPS, step, veil } from "../../mmviz/viewer/js/colours.js";
 import { signed } from "../../mmviz/viewer/js/codes.js";
 import { lookingAt, makeFrame } from "../../mmviz/viewer/js/frame.js";
-import { tellAmount, tellFrame, tellTitle, tellWay } from "../../mmviz/viewer/js/telling.js";
+import { tellAmount, tellFrame, tellTitle, tellWay } from "../../mmviz/viewer/js/labels.js";
 
 // Codes of decade -1 (units of 1e-10): 1000 + r of decade -1 begin at 55000, so 0.1 * (1 + r / 1000).
 const tenths = (value) => (value === 0 ? 0 : 55000 + Math.round(value * 10000) - 1000);
@@ -19,7 +19,7 @@ const WEIGHTS = [
 ];
 const header = {
   run: "paper",
-  streams: { all: { modality: ["other", "text", "image"], name: ["answer", "dog", "patch 1,1"], where: [null, [0, 3], [0, 0, 1, 1]] } },
+  streams: { all: { modality: ["special", "text", "image"], name: ["answer", "dog", "patch 1,1"], where: [null, [0, 3], [0, 0, 1, 1]] } },
   maps: [
     { queries: "all", keys: "all", heads: 2, layer: 4 },
     { queries: "all", keys: "all", heads: 2, layer: 5 },

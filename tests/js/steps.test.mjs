@@ -117,7 +117,7 @@ test("sections become the steps of maps, and go with their run", () => {
 });
 
 test("what is worked out where something is looked at", () => {
-  const modality = ["other", "text", "image"];
+  const modality = ["special", "text", "image"];
   const header = {
     streams: { all: { modality }, far: { modality: ["image", "image"] } },
     maps: [
@@ -134,7 +134,7 @@ test("what is worked out where something is looked at", () => {
 });
 
 test("tokens in groups, sums by modality, rows of a head, and numbers as they are written", () => {
-  const modality = ["other", "text", "image", "text"];
+  const modality = ["special", "text", "image", "text"];
   assert.deepEqual(grouped(modality), [2, 1, 3, 0]);
   assert.deepEqual(byModality(modality, [1, 2, 4, 8]), [4, 10, 0, 1]);
   assert.deepEqual([...rowsOf(part([1, 4, 2], 0, 1, 2, 3, 4, 5, 6, 7), 1, 2)], [4, 5, 6, 7]);

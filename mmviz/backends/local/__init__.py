@@ -20,16 +20,16 @@ from torch import Tensor
 import mmviz
 from mmviz.backends import Progress, Stop, never, one_by_one, quiet
 from mmviz.backends.local.gradients import integrated_amounts, relevance_rows
-from mmviz.backends.local.sweep import altered, places, prepared, sweep, uniform
-from mmviz.backends.shelf import Shelf
-from mmviz.capture import Heard, Seen, capture
-from mmviz.capture.kept import Kept
-from mmviz.capture.norms import norms
-from mmviz.capture.probe import finding
-from mmviz.capture.steps import steps
+from mmviz.backends.local.variants import altered, places, prepared, sweep, uniform
+from mmviz.backends.record_cache import RecordCache
+from mmviz.capture import AttentionCall, CaptureResult, capture
+from mmviz.capture.attention_steps import steps
+from mmviz.capture.retained import RetainedCapture
+from mmviz.capture.route_probe import finding
+from mmviz.capture.value_norms import norms
 from mmviz.models import CATALOGUE, Model, Prepared, load_model
 from mmviz.models.cards import COMPARED, kind_card
-from mmviz.models.yours import load
+from mmviz.models.custom import load
 from mmviz.types import (
     Answer,
     AttentionRecord,
@@ -38,11 +38,11 @@ from mmviz.types import (
     Change,
     MmvizError,
     Notice,
-    Randomise,
     Request,
     Sample,
+    ShuffleWeights,
     Token,
-    Uniform,
+    UniformAttention,
     View,
     as_tokens,
 )
@@ -73,7 +73,7 @@ class LocalBackend:
         self._cpu: LocalBackend | None = None
         self._models: dict[str, Model] = dict(models or {})
         self._controls: dict[tuple[str, int], Model] = {}
-        self._shelf = Shelf()
+        self._shelf = RecordCache()
         self._lock = threading.Lock()
 
     def models(self) -> tuple[Card, ...]:
@@ -95,7 +95,7 @@ class LocalBackend:
         }  # fmt: skip
 
     def findings(self, name: str, sample: Sample) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
-        """What `mmviz.capture.probe.finding` says of each attention of a model in one run, and what was not caught."""
+        """What `mmviz.capture.route_probe.finding` says of each attention of a model in one run, and what was not caught."""
         with self._lock:
             model = self._model(name)
             prepared = model.prepare(sample)
@@ -161,7 +161,7 @@ class LocalBackend:
 
     def _model_for(self, request: Request, changes: Sequence[Change]) -> Model:
         """The model that is asked for, its weights shuffled where a change wants that."""
-        seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, Randomise)]
+        seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, ShuffleWeights)]
         return self._shuffled(request.model, seeds[-1]) if seeds else self._model(request.model)
 
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
@@ -198,12 +198,12 @@ class LocalBackend:
             found = replace(found, sweep=swept[:, order])
             clock.append(time.perf_counter())
             stages.append("sweep")
-        seeds = [change for change in changes if isinstance(change, Randomise)]
+        seeds = [change for change in changes if isinstance(change, ShuffleWeights)]
         return replace(found, made_by={
             "model": model.card.id,
             "weights": model.card.weights_digest,
             "trained": model.card.trained and not seeds,
-            "way": model.card.details.get("way") if request.maps else None,
+            "map_ref": model.card.details.get("map_ref") if request.maps else None,
             "changes": [str(change) for change in changes],
             "device": self.device,
             "device_name": _device_name(self.device),
@@ -218,28 +218,28 @@ class LocalBackend:
 
     def _watched(self, model: Model, ready: Prepared, request: Request, clock: list[float]) -> AttentionRecord:
         """One call of the model while its attention is heard; its end goes onto the ``clock``."""
-        listen, changes = model.listen, request.changes
-        even = uniform if any(isinstance(change, Uniform) for change in changes) else None
+        capture_targets, changes = model.capture_targets, request.changes
+        even = uniform if any(isinstance(change, UniformAttention) for change in changes) else None
         with (
             torch.set_grad_enabled(request.relevance),
             capture(
                 model.module,
-                expected=listen.modules if listen else (),
+                expected=capture_targets.modules if capture_targets else (),
                 replace=even,
-                off=[places(changes)],
+                ablate=[places(changes)],
                 steps=request.steps,
             ) as seen,
         ):
             logits = model(ready.tensors)
         answers = _answers(model, logits)
         clock.append(time.perf_counter())
-        pairs = dict(zip(listen.modules, listen.pairs, strict=True)) if listen else None
+        pairs = dict(zip(capture_targets.modules, capture_targets.pairs, strict=True)) if capture_targets else None
         taken = seen.record(ready.streams, pairs=pairs)
         if taken.is_long:
             for one in seen.heard():
                 if one.making:  # which nobody asks for any more, and which is more than what is kept
                     one.making.let_go()
-            self._shelf.put(taken.id, Kept(seen))
+            self._shelf.put(taken.id, RetainedCapture(seen, taken))
         notices = [*ready.notices, *taken.notices]
         brought = _of_each(norms, seen, notices) if request.norms and not taken.is_long else ()
         vectors = _of_each(steps, seen, notices) if request.steps else ()
@@ -268,7 +268,7 @@ def _why_not(made: Mapping[str, Any]) -> tuple[Notice, ...]:
     return (Notice(made["refused"], rest),) if "refused" in made else ()
 
 
-def _of_each(what: Callable[[Heard], T], seen: Seen, notices: list[Notice]) -> tuple[T, ...]:
+def _of_each(what: Callable[[AttentionCall], T], seen: CaptureResult, notices: list[Notice]) -> tuple[T, ...]:
     """What can be told of each attention; nothing, and a notice why, where it cannot be told of one."""
     try:
         return tuple(what(one) for one in seen.heard())

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.backends.local.sweep import altered
-from mmviz.capture import Seen
-from mmviz.capture.integrated import STEPS, integrated, tokens_entering
+from mmviz.backends.local.variants import altered
+from mmviz.capture import CaptureResult
+from mmviz.capture.integrated_gradients import STEPS, integrated_gradients, tokens_entering
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change
 
 
-def relevance_rows(seen: Seen, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:
+def relevance_rows(seen: CaptureResult, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:
     """Relevance for the winning answer; None where the record is too long for it, or the model does not allow it."""
     if record.is_long:
         return None
@@ -50,7 +50,7 @@ def integrated_amounts(
                 found: Tensor = model.batch(join([ready] * rows), rows)  # type: ignore[attr-defined,misc]
                 return found
 
-        found = integrated(model.module, path, run, answer, tokens, baseline, STEPS if has_rows else 1)
+        found = integrated_gradients(model.module, path, run, answer, tokens, baseline, STEPS if has_rows else 1)
     except CaptureError as refusal:
         return None, {"refused": refusal.code, **refusal.parameters}
     base = "learned" if nothing else "zeros"

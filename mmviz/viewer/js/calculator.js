@@ -1,11 +1,11 @@
 // The calculator: one head's attention for one query, worked out in front of the reader, who may change it.
-import { MODALITIES, strongest } from "./attend.js";
-import { Board } from "./board.js";
+import { MODALITIES, strongest } from "./attentionRows.js";
+import { Board } from "./stepsPanel.js";
 import { make, setText } from "./dom.js";
 import { Edits } from "./edits.js";
 import { chosenStream } from "./select.js";
 import { differences, grouped, isEdited, norm, placeOf, plain, work } from "./steps.js";
-import { tellLayer } from "./telling.js";
+import { tellLayer } from "./labels.js";
 
 const LATER = 300; // milliseconds
 

@@ -7,7 +7,7 @@ export const HEAT = 0.6;
 export const STEPS = 255;
 
 /** Okabe and Ito 2008; never used for amounts. */
-export const MODALITY_COLOURS = { image: "#0072b2", text: "#e69f00", audio: "#009e73", other: "#7f7f7f" };
+export const MODALITY_COLOURS = { image: "#0072b2", text: "#e69f00", audio: "#009e73", special: "#7f7f7f" };
 
 function ramp(stops) {
   const parts = stops.map((stop) => [0, 2, 4].map((at) => parseInt(stop.slice(at, at + 2), 16)));

@@ -9,7 +9,7 @@ export const DESCRIPTION = {
   "codes": {"plain": 10000, "power": 9000, "powers": 6, "below": 9},
   "bins": 24,
   "window": 512,
-  "modalities": ["image", "text", "audio", "other"],
+  "modalities": ["image", "text", "audio", "special"],
   "sections": {
     "codes": {"type": "uint16", "axes": ["query", "key"], "about": "one plane, in codes"},
     "overview": {"type": "uint16", "axes": ["bin", "bin"], "about": "one plane of a map without all its weights, in codes: the mean weight in each bin"},
@@ -27,7 +27,7 @@ export const DESCRIPTION = {
   "header": {
     "run": "text",
     "sections": {"*": {"offset": "whole", "shape": ["whole"], "decade": {"maybe": "whole"}}},
-    "streams": {"*": {"modality": [{"one": ["image", "text", "audio", "other"]}], "name": ["text"], "place": ["text"], "where": [{"maybe": ["number"]}]}},
+    "streams": {"*": {"modality": [{"one": ["image", "text", "audio", "special"]}], "name": ["text"], "place": ["text"], "where": [{"maybe": ["number"]}]}},
     "bins": {"*": ["whole"]},
     "maps": [{"name": "text", "layer": "whole", "queries": "text", "keys": "text", "heads": "whole", "edges": {"maybe": {"queries": ["whole"], "keys": ["whole"]}}}],
     "steps": {"maybe": [{"scale": "number", "off": ["whole"]}]},

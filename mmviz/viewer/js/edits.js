@@ -1,5 +1,5 @@
 // What a reader may change in the calculator: temperature, scale, masks and scores.
-import { MODALITIES } from "./attend.js";
+import { MODALITIES } from "./attentionRows.js";
 import { make, makeButton, setText } from "./dom.js";
 import { isRoot, noEdits, plain } from "./steps.js";
 

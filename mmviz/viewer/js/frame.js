@@ -1,5 +1,5 @@
 // What is looked at just now, and what every panel needs to draw it. No DOM.
-import { amounts, difference, everyMoment, largest, largestOfPlane } from "./attend.js";
+import { amounts, difference, everyMoment, largest, largestOfPlane } from "./attentionRows.js";
 import { chosenStream, facing, litStream, withPlane } from "./select.js";
 
 /** The view with what the pointer is on in its place: `hovered` {stream, tokens}, `previewed` a plane; null for none. */

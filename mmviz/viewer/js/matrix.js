@@ -1,10 +1,10 @@
 // The matrix token by token, with bands of the modalities: zoom to exact values.
 import { lut, short, three } from "./codes.js";
 import { AMOUNTS, MODALITY_COLOURS, step } from "./colours.js";
-import { largestOfPlane, weight } from "./attend.js";
+import { largestOfPlane, weight } from "./attentionRows.js";
 import { CLOSEST, pointAtCells } from "./cells.js";
 import { fitCanvas, make, makeButton, setText } from "./dom.js";
-import { windowName } from "./long.js";
+import { windowName } from "./pooledMap.js";
 
 const BAND = 8; // CSS pixels
 const LABELS = 84;

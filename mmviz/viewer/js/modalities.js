@@ -1,5 +1,5 @@
 // The modality matrix: rows ask, columns are asked.
-import { countModalities, everyMoment, MODALITIES, matrixAs } from "./attend.js";
+import { countModalities, everyMoment, MODALITIES, matrixAs } from "./attentionRows.js";
 import { AMOUNTS, DIFFERENCES, MODALITY_COLOURS, step } from "./colours.js";
 import { short } from "./codes.js";
 import { make, makeSwitch, press, setText } from "./dom.js";

@@ -2,7 +2,7 @@
 import { AMOUNTS, DIFFERENCES, HEAT, step, veil } from "./colours.js";
 import { fitCanvas, make, makeProxy, makeSkip, snapped } from "./dom.js";
 import { listen } from "./pointing.js";
-import { MANY, rove, stay } from "./rover.js";
+import { MANY, rove, stay } from "./rovingTabindex.js";
 
 const OUTLINED = 3;
 const HIGHEST = 430; // CSS pixels

@@ -1,5 +1,5 @@
 // What is looked at, as plain values, and how a click, a key or a link changes it. No DOM.
-import { streamsOf } from "./long.js";
+import { streamsOf } from "./pooledMap.js";
 
 /** The stream whose tokens are chosen in a view: of the queries if they ask, of the keys if they are asked. */
 export function chosenStream(header, view) {

@@ -1,5 +1,5 @@
 // How the attention of what is chosen divides over the modalities: bars and three ways of counting.
-import { MODALITIES, shares } from "./attend.js";
+import { MODALITIES, shares } from "./attentionRows.js";
 import { MODALITY_COLOURS } from "./colours.js";
 import { short, signed } from "./codes.js";
 import { make, setText } from "./dom.js";

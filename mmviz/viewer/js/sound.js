@@ -3,7 +3,7 @@ import { AMOUNTS, DIFFERENCES, HEAT, step, veil } from "./colours.js";
 import { fitCanvas, make, makeProxy, makeSkip, setText, snapped } from "./dom.js";
 import { listen, tokensBetween } from "./pointing.js";
 import { Player } from "./player.js";
-import { MANY, rove, stay } from "./rover.js";
+import { MANY, rove, stay } from "./rovingTabindex.js";
 
 const WAVE = 62; // CSS pixels of each part, from the top
 const STRIP = 12;

@@ -1,5 +1,5 @@
 // One attention worked out step by step, in double precision, as analysis/steps.py does it. No DOM.
-import { MODALITIES } from "./attend.js";
+import { MODALITIES } from "./attentionRows.js";
 
 /** The vectors of the maps of one run that are here; more may come later. */
 export class AllSteps {
@@ -174,7 +174,7 @@ export function placeOf(header, { id, tokens, chosen, direction }) {
   if (direction === "to") notes.push("calc-asked");
   if (tokens.length > 1) notes.push("calc-several");
   const { modality } = header.streams[queries];
-  const query = chosen === queries && tokens[0] < modality.length ? tokens[0] : Math.max(0, modality.indexOf("other"));
+  const query = chosen === queries && tokens[0] < modality.length ? tokens[0] : Math.max(0, modality.indexOf("special"));
   return { map, head, query, notes };
 }
 

@@ -1,5 +1,5 @@
 // The linked viewer of one run: what is pointed at in one panel lights up in all of them.
-import { Planes } from "./attend.js";
+import { Planes } from "./attentionRows.js";
 import { CalculatorPanel } from "./calculator.js";
 import { writeFine } from "./codes.js";
 import { Controls } from "./controls.js";
@@ -9,7 +9,7 @@ import { lookingAt, makeFrame } from "./frame.js";
 import { listenToKeys } from "./keyboard.js";
 import { MatrixPanel } from "./matrix.js";
 import { ModalitiesPanel } from "./modalities.js";
-import { Moments } from "./moments.js";
+import { Moments } from "./trainingTimeline.js";
 import { OverviewPanel } from "./overview.js";
 import { PicturePanel } from "./picture.js";
 import { chosenStream, facing, litStream, pin, same, turned, unpin, withPlane } from "./select.js";
@@ -17,7 +17,7 @@ import { Shares } from "./shares.js";
 import { SoundPanel } from "./sound.js";
 import { AllSteps } from "./steps.js";
 import { readColours } from "./theme.js";
-import { tellAmount, tellFrame, tellTitle, tellWay } from "./telling.js";
+import { tellAmount, tellFrame, tellTitle, tellWay } from "./labels.js";
 import { Tip } from "./tip.js";
 import { WordsPanel } from "./words.js";
 

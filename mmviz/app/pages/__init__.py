@@ -1,0 +1,1 @@
+"""The pages: Explore, Debug and Learn."""

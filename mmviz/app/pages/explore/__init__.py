@@ -1,0 +1,1 @@
+"""The page Explore: gallery, form, answer, linked viewer."""

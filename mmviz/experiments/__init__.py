@@ -1,0 +1,1 @@
+"""Experiments on a model: one file each, which plans the runs, makes them on a backend, and reads the result."""

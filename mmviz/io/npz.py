@@ -1,0 +1,103 @@
+"""Arrays beside a JSON header in one ``.npz``: never pickle, and a hostile file is refused before it costs anything."""
+
+from __future__ import annotations
+
+import io
+import json
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.types import MmvizError
+
+LARGEST = 1_000_000_000
+"""Bytes that a file may hold once inflated."""
+_DIRECTORY = 1_000_000
+"""Bytes of the list of its members: each costs memory before it is read."""
+_END = 22
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
+           MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+
+
+def pack_npz(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], level: int = 6) -> bytes:
+    """The bytes of the file, the same for the same values; ``level`` of deflate, 1 (quick) to 9 (small)."""
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+        for name, array in {"header": text, **arrays}.items():
+            member = zipfile.ZipInfo(f"{name}.npy")  # without a date
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(member, "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    return file.getvalue()
+
+
+@contextmanager
+def open_npz(
+    source: Path | BinaryIO, code: str = "run-unreadable", largest: int = LARGEST
+) -> Iterator[tuple[dict[str, Any], Arrays]]:
+    """The header and the arrays, which are read as they are asked for.
+
+    Every sign of damage, inside the block as well, becomes one ``MmvizError`` (``code``); a file that would inflate
+    to more than ``largest`` bytes is refused before anything is inflated (``npz-large``).
+    """
+    try:
+        with open(source, "rb") if isinstance(source, Path) else source as file:
+            _check_directory(file)
+            with zipfile.ZipFile(file) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+                if size > largest:
+                    raise MmvizError("npz-large", size=size / 1e6, limit=largest / 1e6)
+                arrays = Arrays(archive)
+                header = json.loads(arrays["header"].tobytes())
+                if not isinstance(header, dict):
+                    raise ValueError
+                yield header, arrays
+    except _DAMAGE as problem:
+        raise MmvizError(code) from problem
+
+
+class Arrays:
+    """The arrays of a file by name, read only."""
+
+    def __init__(self, archive: zipfile.ZipFile):
+        self._archive = archive
+        self._names = set(archive.namelist())
+
+    def __contains__(self, name: str) -> bool:
+        return f"{name}.npy" in self._names
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        member = self._archive.getinfo(f"{name}.npy")
+        with self._archive.open(member) as entry:
+            data = entry.read(member.file_size)  # without a size everything would be inflated before it is cut
+        file = io.BytesIO(data)
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            shape, by_columns, dtype = np.lib.format.read_array_header_2_0(file)
+        if dtype.kind not in "fiub":
+            raise ValueError("neither numbers nor truth values")
+        values = np.frombuffer(data, dtype, offset=file.tell())  # what the header promises beyond these is refused
+        return values.reshape(shape, order="F" if by_columns else "C")
+
+    def get(self, name: str) -> NDArray[Any] | None:
+        """An array, None where there is none of this name."""
+        return self[name] if f"{name}.npy" in self._names else None
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Raises ``ValueError`` where the end is not that of an ``.npz``, or lists more members than any has."""
+    file.seek(-_END, io.SEEK_END)
+    end = file.read(_END)
+    if end[:4] != b"PK\5\6" or int.from_bytes(end[12:16], "little") > _DIRECTORY:
+        raise ValueError
+    file.seek(0)

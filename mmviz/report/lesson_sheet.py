@@ -1,0 +1,72 @@
+"""A teacher's sheet: one lesson on one printed page, in HTML without network or scripts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+from mmviz.figures.image import data_uri, smaller
+from mmviz.i18n.language import Language
+from mmviz.types import Sample
+
+_LINES = 5
+"""Empty lines to write on."""
+_PAGE = """<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+@page {{ size: A4; margin: 16mm; }}
+body {{ font: 11.5pt/1.4 "Source Sans 3", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", system-ui, sans-serif;
+  color: #111; max-width: 178mm; margin: 0 auto; padding: 8mm 4mm; }}
+h1 {{ font-size: 19pt; margin: 0 0 2mm; }}
+h2 {{ font-size: 12pt; margin: 5mm 0 1mm; border-bottom: 1px solid #999; }}
+p, ol {{ margin: 1mm 0; }}
+table {{ border-collapse: collapse; width: 100%; }}
+td {{ border-bottom: 1px solid #ccc; padding: 0.8mm 2mm 0.8mm 0; }}
+td:last-child {{ text-align: right; font-variant-numeric: tabular-nums; }}
+.run {{ display: flex; gap: 5mm; align-items: center; color: #444; font-size: 10pt; }}
+.run img {{ width: 26mm; }}
+.line {{ border-bottom: 1px solid #bbb; height: 8mm; }}
+footer {{ color: #555; font-size: 9pt; margin-top: 4mm; overflow-wrap: anywhere; }}
+@media print {{ body {{ padding: 0; }} * {{ break-inside: avoid; }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<div class="run">{picture}<span>{run}</span></div>
+<h2>{before}</h2><p>{question}</p>{options}
+<h2>{do_title}</h2><p>{do}</p>
+<h2>{numbers_title}</h2><table>{numbers}</table>
+<h2>{notice_title}</h2><p>{notice}</p>
+<h2>{misleads_title}</h2><p>{misleads}</p>
+<h2>{notes_title}</h2>{lines}
+<footer>{link}</footer>
+</body>
+</html>
+"""
+
+
+def sheet(
+    words: Mapping[str, str],
+    options: Sequence[str],
+    numbers: Sequence[tuple[str, str]],
+    sample: Sample,
+    link: str,
+    language: Language,
+) -> bytes:
+    """The sheet of a lesson. ``words`` by code: ``title``, ``question``, ``do``, ``notice``, ``misleads``, ``run``, and
+    the headings ``before``, ``do_title``, ``numbers_title``, ``notice_title``, ``misleads_title``, ``notes_title``;
+    ``options`` to choose from; ``numbers``: what each is, and how it is written; ``link``: where the lesson opens;
+    ``language``: of the words."""
+    picture = "" if sample.image is None else f'<img alt="" src="{data_uri(smaller(sample.image.pixels))}">'
+    rows = "".join(f"<tr><td>{html.escape(label)}</td><td>{html.escape(value)}</td></tr>" for label, value in numbers)
+    page = _PAGE.format(
+        language=language, picture=picture, numbers=rows, lines="<div class='line'></div>" * _LINES,
+        options="<ol type='a'>" + "".join(f"<li>{html.escape(one)}</li>" for one in options) + "</ol>",
+        link=html.escape(link), **{code: html.escape(text) for code, text in words.items()},
+    )  # fmt: skip
+    return page.encode()

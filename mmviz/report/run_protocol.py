@@ -1,0 +1,46 @@
+"""What reports need of an `mmviz.Run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.analysis.map_weights import Direction
+from mmviz.analysis.modality_matrix import ModalityMatrix
+from mmviz.types import AttentionRecord, MapRef, Sample, Token, View
+
+
+class Run(Protocol):
+    """What a scene needs."""
+
+    @property
+    def sample(self) -> Sample: ...
+    @property
+    def record(self) -> AttentionRecord: ...
+    @property
+    def backend(self) -> object | None: ...
+    def view(self, view: View) -> NDArray[np.float32]: ...
+
+
+class WholeRun(Run, Protocol):
+    """What a summary and a picture need."""
+
+    @property
+    def tokens(self) -> tuple[Token, ...]: ...
+    @property
+    def answer_query(self) -> int: ...
+    @property
+    def map_ref(self) -> MapRef: ...
+    @property
+    def is_exact(self) -> bool: ...
+    def attention(
+        self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
+    ) -> NDArray[np.float64]: ...
+    def about(
+        self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
+    ) -> NDArray[np.float64]: ...
+    def matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix: ...
+    def effect(self) -> dict[str, float]: ...

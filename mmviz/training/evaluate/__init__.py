@@ -1,0 +1,1 @@
+"""Measured figures of trained models: accuracy, pointing, effect, and their tables."""

@@ -1,0 +1,1 @@
+"""Training: batches, losses, and the loops that fit each model."""

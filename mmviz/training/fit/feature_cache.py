@@ -1,0 +1,82 @@
+"""Trios of the world as the frozen encoders of `example` see them, drawn once, so that kinds of fusion can be trained on
+the same ones without encoding them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mmviz.models.trio import MAX_PIECES, Trio
+from mmviz.training.fit.data import Batch, Encoder, Recipe, Stream, loader, model_input
+from mmviz.training.world.examples import World
+
+PER_TEXT = ("text", "word_image", "word_audio", "word_place")
+"""Arrays with an axis of word pieces, which a batch cuts to its longest text."""
+_SCENE = ("frames",)
+_SMALL = ("answer", "family", "pieces", "word_image", "word_audio", "frame_image", "patch_spoken", "patch_named",
+          "patch_candidate", "patch_evidence", "frame_evidence")  # fmt: skip
+
+
+@torch.no_grad()
+def encode(
+    world: World, encoder: Encoder, model: Trio, recipe: Recipe, scenes: int, seed: int,
+    progress: Callable[[int, int], None] = lambda done, of: None, workers: int = 1,
+) -> Batch:  # fmt: skip
+    """``scenes`` scenes (a multiple of ``recipe.scenes``) with their questions.
+
+    ``patches`` half precision ``[scene, 100, D]``, ``sounds`` ``[scene, 50, D]`` in the common space, ``frames``
+    ``[scene]``; the arrays of questions (see `mmviz.training.world.labels.question_arrays`) ``[scene * questions, ...]``.
+    """
+    parts: list[Batch] = []
+    batches = loader(Stream(world, encoder, recipe, seed), workers)
+    while len(parts) * recipe.scenes < scenes:
+        batch = next(batches)
+        image, mel, _ = model_input(batch)
+        part = {name: batch[name] for name in _SCENE}
+        part["patches"], part["sounds"] = model.encode_image(image).half(), model.encode_audio(mel).half()
+        questions = len(batch["text"])
+        for name, array in batch.items():
+            if name in part or len(array) != questions or name in ("image", "mel"):
+                continue
+            if name in PER_TEXT:
+                fill = 0 if name == "text" else -1
+                wide = torch.full((questions, MAX_PIECES, *array.shape[2:]), fill, dtype=array.dtype)
+                wide[:, : array.shape[1]] = array
+                array = wide
+            part[name] = array.to(torch.int16) if name in _SMALL else array
+        parts.append(part)
+        progress(len(parts) * recipe.scenes, scenes)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def batches(pool: Batch, scenes: int, start: int) -> Iterator[Batch]:
+    """Batches of ``scenes`` scenes and all their questions, from scene ``start`` on, round and round."""
+    count = len(pool["frames"])
+    questions = len(pool["text"]) // count
+    at = start
+    while True:
+        rows = torch.arange(at, at + scenes) % count
+        asked = (rows[:, None] * questions + torch.arange(questions)).flatten()
+        batch = {
+            name: array[rows if name in ("patches", "sounds", "frames") else asked] for name, array in pool.items()
+        }
+        longest = int(batch["pieces"].max())
+        for name in PER_TEXT:
+            batch[name] = batch[name][:, :longest]
+        yield {name: array.long() if array.dtype == torch.int16 else array for name, array in batch.items()}
+        at += scenes
+
+
+def open_or_encode(path: Path, make: Callable[[], Batch]) -> Batch:
+    """The pool in the file ``path``, made and kept there first where it is not."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pool: dict[str, Tensor] = make()
+        part = path.with_suffix(".part")
+        save_file(pool, part)
+        part.replace(path)
+    return load_file(path)

@@ -1,0 +1,100 @@
+"""What `example` learns from: the answers, and labels of single tokens. No loss is put on attention.
+
+The labels, in the order in which a question can be solved:
+encoders: which word each patch shows and each frame speaks, how far the middle of a patch's thing is;
+after layer 2: is a named word in the picture, in the sound, and where; is the spoken word in the picture, and where;
+is a patch's thing named, is it spoken; after layer 4: does a patch's thing stand in the relation asked for;
+after layer 5: does the answer rest on this patch, on this frame.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmviz.models.trio import PATCHES, Trio, TrioOutput
+from mmviz.training.fit.data import Batch
+
+MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER = 2, 4, 5
+"""Number of layers a token has passed when the labels are read from it."""
+
+
+class TokenLabels(nn.Module):
+    """Linear readers of token states, used in training only. They travel with the weights so that training resumes."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.geometry = nn.Linear(width, 3)
+        self.word = nn.Linear(width, 4)
+        self.frame = nn.Linear(width, 3)
+        self.patch = nn.Linear(width, 2)
+        self.relation = nn.Linear(width, 1)
+        self.evidence = nn.Linear(width, 2)
+
+
+def encoder_losses(
+    model: Trio, labels: TokenLabels, rows: Tensor, patches: Tensor, frames: Tensor, batch: Batch
+) -> dict[str, Tensor]:
+    """Losses of the encoders: ``patches`` ``[B, 100, D]``, ``frames`` ``[B, 50, D]``, ``rows`` of the word table."""
+    named = model.score(patches, rows, model.sharpness[0]).float()
+    spoken = model.score(frames, rows, model.sharpness[1]).float()
+    ground = len(rows) - 1
+    weight = torch.ones(len(rows), device=rows.device)
+    weight[ground] = 0.3
+    geometry = labels.geometry(patches).float()
+    covered = batch["patch_word"] >= 0
+    covered &= batch["patch_word"] != ground
+    offset = F.smooth_l1_loss(geometry[..., :2][covered], batch["patch_offset"][covered] * PATCHES, beta=0.5)
+    centre = F.binary_cross_entropy_with_logits(
+        geometry[..., 2], batch["patch_centre"].float(), pos_weight=torch.tensor(5.0, device=rows.device)
+    )
+    return {
+        "patch word": F.cross_entropy(named.flatten(0, 1), batch["patch_word"].flatten(), weight, ignore_index=-1),
+        "frame word": F.cross_entropy(spoken.flatten(0, 1), batch["frame_word"].flatten(), weight, ignore_index=-1),
+        "patch offset": 0.3 * offset,
+        "patch centre": 0.5 * centre,
+    }
+
+
+def fusion_losses(
+    labels: TokenLabels, output: TrioOutput, batch: Batch,
+    labelled: tuple[int, int, int] = (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER),
+) -> dict[str, Tensor]:  # fmt: skip
+    """Losses of the fusion: the answer, and labels of the tokens it has mixed, read after the layers ``labelled``."""
+    pieces = batch["text"].shape[1]
+    text, patches = slice(1, 1 + pieces), slice(1 + pieces, 1 + pieces + PATCHES**2)
+    frames = slice(1 + pieces + PATCHES**2, None)
+    match, relation, evidence = (output.states[k - 1] for k in labelled)
+    word, frame, patch = labels.word(match[:, text]), labels.frame(match[:, frames]), labels.patch(match[:, patches])
+    answered = batch["answer"] >= 0
+    return {
+        "answer": F.cross_entropy(output.logits.float()[answered], batch["answer"][answered]),
+        "word in picture": judged(word[..., 0], batch["word_image"]),
+        "word in sound": judged(word[..., 1], batch["word_audio"]),
+        "word place": placed(word[..., 2:], batch["word_place"]),
+        "frame in picture": judged(frame[..., 0], batch["frame_image"]),
+        "frame place": placed(frame[..., 1:], batch["frame_place"]),
+        "patch spoken": judged(patch[..., 0], batch["patch_spoken"], 4.0),
+        "patch named": judged(patch[..., 1], batch["patch_named"], 4.0),
+        "patch relation": judged(labels.relation(relation[:, patches])[..., 0], batch["patch_candidate"], 4.0),
+        "patch evidence": judged(labels.evidence(evidence[:, patches])[..., 0], batch["patch_evidence"], 4.0),
+        "frame evidence": judged(labels.evidence(evidence[:, frames])[..., 1], batch["frame_evidence"]),
+    }
+
+
+def judged(logits: Tensor, label: Tensor, positive: float = 1.0) -> Tensor:
+    """Binary cross-entropy where ``label`` is 0 or 1; 0 where nothing is judged."""
+    known = label >= 0
+    if not bool(known.any()):
+        return logits.sum().float() * 0
+    weight = torch.tensor(positive, device=logits.device)
+    return F.binary_cross_entropy_with_logits(logits[known].float(), label[known].float(), pos_weight=weight)
+
+
+def placed(places: Tensor, truth: Tensor) -> Tensor:
+    """Smooth L1 distance in patches where ``truth`` (0..1) is known, i.e. not negative."""
+    known = truth[..., 0] >= 0
+    if not bool(known.any()):
+        return places.sum().float() * 0
+    return 0.3 * F.smooth_l1_loss(places[known].float(), (truth[known] - 0.5) * PATCHES, beta=0.5)

@@ -1,0 +1,1 @@
+"""Trained weights into the assets: export, gallery, recorded runs."""

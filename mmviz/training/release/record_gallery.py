@@ -1,0 +1,39 @@
+"""Recordings of the gallery, which the page shows before torch is loaded: ``python -m mmviz.training.release.record_gallery``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmviz.assets_path import assets_dir
+from mmviz.backends import Backend
+from mmviz.backends.local import LocalBackend
+from mmviz.backends.replay import recording
+from mmviz.inputs.examples import gallery_in
+from mmviz.types import Request, Sample
+
+
+def gallery_samples(folder: Path) -> dict[str, Sample]:
+    """The trios in the gallery's ``folder``, by id."""
+    return {example.id: example.sample() for example in gallery_in(folder)}
+
+
+def record_gallery(folder: Path, backend: Backend) -> None:
+    """Run every trio in the gallery's ``folder``, with relevance, into ``folder/runs/ID.npz``; other recordings go."""
+    runs = folder / "runs"
+    runs.mkdir(exist_ok=True)
+    samples = gallery_samples(folder)
+    for path in runs.glob("*.npz"):
+        if path.stem not in samples:
+            path.unlink()
+    for name, sample in samples.items():
+        (record,) = backend.run([Request("trio", sample, relevance=True)])
+        (runs / f"{name}.npz").write_bytes(recording(name, sample, record))
+
+
+def main() -> None:
+    """Record the gallery of the assets anew, with the weights of the assets, on the CPU as most readers have it."""
+    record_gallery(assets_dir() / "gallery", LocalBackend("cpu"))
+
+
+if __name__ == "__main__":
+    main()

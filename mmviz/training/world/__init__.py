@@ -1,0 +1,1 @@
+"""The world that trio learns from: scenes, speech, questions, and the truth about them."""

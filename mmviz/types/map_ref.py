@@ -1,0 +1,60 @@
+"""The identity of an attention map within a record, or of a flow through all of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Method = Literal["attention", "rollout", "relevance"]
+"""Raw attention weights of one layer; rollout (Abnar and Zuidema 2020); gradient relevance (Chefer et al. 2021)."""
+
+_ATTENTION = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?:(mean|0|[1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class MapRef:
+    """Names one matrix ``[query, key]``: a head of an attention map, the mean over its heads, or a flow.
+
+    ``str`` gives a text form that `parse` reads back without loss: ``5:2`` is head 2 of layer 5, ``5:mean`` the mean
+    over the heads of layer 5, ``5.1:2`` head 2 of the second map of layer 5, ``rollout`` and ``relevance`` the flows
+    through all layers. Layers, maps and heads count from 0.
+
+    Raises ``ValueError`` where raw attention has no layer, a flow has one, or a number is negative.
+    """
+
+    method: Method
+    layer: int | None = None
+    """The layer, for raw attention only."""
+    head: int | None = None
+    """The head; None for the mean over heads."""
+    index: int = 0
+    """Which map of the layer, in order of execution, where the layer has several."""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ValueError(f"{self.method!r} is not a method; the methods are {', '.join(get_args(Method))}")
+        if self.method == "attention":
+            if self.layer is None:
+                raise ValueError("raw attention needs a layer")
+        elif (self.layer, self.head, self.index) != (None, None, 0):
+            raise ValueError(f"{self.method} runs through all layers and takes no layer, head or index")
+        if any(number is not None and number < 0 for number in (self.layer, self.head, self.index)):
+            raise ValueError(f"layers, heads and maps count from 0, not {self.layer}, {self.head}, {self.index}")
+
+    @classmethod
+    def parse(cls, text: str) -> MapRef:
+        """Returns the reference that ``str`` wrote. Raises ``ValueError`` for any other text."""
+        if text in ("rollout", "relevance"):
+            return cls("rollout" if text == "rollout" else "relevance")
+        match = _ATTENTION.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} does not name a map, such as 5:mean, 5:2, 5.1:2, rollout or relevance")
+        layer, index, head = match.groups()
+        return cls("attention", int(layer), None if head == "mean" else int(head), int(index or 0))
+
+    def __str__(self) -> str:
+        if self.method != "attention":
+            return self.method
+        layer = f"{self.layer}.{self.index}" if self.index else str(self.layer)
+        return f"{layer}:{'mean' if self.head is None else self.head}"

@@ -1,0 +1,263 @@
+"""Models of one's own: the README's example, in the command line and in the page, and a sentence for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from app_page import ROOT, looked, markup, notes, now, press, run, sent, tell, view, visit, word
+from records import ODD
+from torch import Tensor, nn
+
+import mmviz
+from mmviz.backends.local import LocalBackend
+from mmviz.explain import run_sample
+from mmviz.models.custom import CustomModel, check_spec, load
+from mmviz.types import CaptureError, MmvizError, Sample
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory, with the README's example as ``my_model``."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = (block for block in blocks if "mmviz.Yours(" in block)
+    (tmp_path / "my_model.py").write_text(example, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    yield tmp_path
+    sys.path[:] = before
+    for name in [name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))]:
+        del sys.modules[name]
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mmviz.cli", *arguments], cwd=cwd, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+    )  # fmt: skip
+
+
+def test_the_example_runs_from_the_command_line(folder: Path) -> None:
+    picture = ROOT / "assets" / "gallery" / "name.webp"
+    picture = picture if picture.exists() else next((ROOT / "assets" / "gallery").glob("*.[pw][ne][gb]*"))
+    done = command(
+        "explain", "--model", "my_model:make", "--image", str(picture), "--text", "is it a cat", "--json", "-",
+        "--npz", "run.npz", "--png", "run.png", "--html", "run.html", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert set(summary["probabilities"]) == {"yes", "no"} and len(summary["tokens"]["image"]) == 16
+    assert [m.name for m in mmviz.Run.load(folder / "run.npz").record.maps] == [
+        f"layers.layers.{k}.self_attn" for k in (0, 1)
+    ]
+    assert summary["made_by"]["trained"] is False and (folder / "run.png").read_bytes()[:4] == b"\x89PNG"
+    told = command("doctor", "--model", "my_model:make", cwd=folder)
+    assert told.returncode == 0 and "layers.layers.1.self_attn" in told.stdout and "All within tolerance" in told.stdout
+
+
+def test_the_example_runs_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", "my_model:make")
+    page = visit()
+    assert word(page) in ("yes", "no") and "inside my_model:make" in markup(page)
+    assert now(page).run.record.made_by["model"] == "own" and "recorded" not in now(page).run.record.made_by
+    header, _ = sent(page)
+    assert set(header["streams"]) == {"tokens"}
+    assert len(notes(page, "banner")) == 1, "these weights are untrained"
+    assert not [button for button in page.button if button.key == "compose-ask"]
+    assert "Whether it is true, mmviz does not know" in markup(page), "none of its answers is the true one"
+    before = now(page).run
+    press(page, "control-evened")
+    assert now(page).run is not before
+    for found in now(page).run.record.maps:
+        assert found.weights.min() == pytest.approx(found.weights.max()), "even attention, through a fused kernel"
+
+
+MISTAKES = {
+    "syntax": "def make(:\n",
+    "missing": "import nowhere_to_be_found\n",
+    "fails": "def make():\n    raise ValueError('no weights here')\n",
+    "thing": "make = 3\n",
+    "other": "def make():\n    return {'model': 1}\n",
+    "named": "def make_model():\n    pass\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "words"),
+    [
+        ("my_model", "own-spec", "package.module:factory"),
+        ("my model:make", "own-spec", "my model:make"),
+        (":make", "own-spec", ""),
+        ("my_model:", "own-spec", ""),
+        ("os; print(1):make", "own-spec", ""),
+        ("elsewhere:make", "own-missing", "elsewhere"),
+        ("my_model.deeper:make", "own-raised", "deeper"),
+        ("my_model:mak", "own-name", "make"),
+        ("named:make", "own-name", "make_model"),
+        ("syntax:make", "own-raised", "SyntaxError"),
+        ("missing:make", "own-raised", "missing.py, line 1"),
+        ("fails:make", "own-raised", "ValueError: no weights here (fails.py, line 2)"),
+        ("thing:make", "own-factory", "int"),
+        ("other:make", "own-made", "dict"),
+    ],
+)
+def test_each_mistake_in_a_factory_has_its_sentence(folder: Path, spec: str, code: str, words: str) -> None:
+    for name, source in MISTAKES.items():
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    with pytest.raises(MmvizError) as refusal:
+        load(spec, "cpu")
+    assert refusal.value.code == code and words in str(refusal.value), str(refusal.value)
+
+
+def test_what_can_be_told_early_is_told_on_the_command_line(folder: Path) -> None:
+    (folder / "broken.npz").write_bytes(b"no run")
+    for arguments, words in (
+        (["--model", "elsewhere:make"], "no module elsewhere"),
+        (["--model", "my_model"], "package.module:factory"),
+        (["nowhere.npz"], "no file nowhere.npz"),
+        (["broken.npz"], "not a run that mmviz saved"),
+    ):
+        done = command("app", *arguments, cwd=folder)
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+    assert check_spec("my_model:make") is None
+
+
+def test_a_factory_that_fails_is_a_refusal_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "fails.py").write_text(MISTAKES["fails"], encoding="utf-8")
+    monkeypatch.setenv("MMVIZ_MODEL", "fails:make")
+    page = visit()
+    (refusal,) = notes(page, "refusal")
+    assert "no weights here" in refusal and now(page).run is None
+
+
+class Words(nn.Module):
+    """Attention over words, and two logits."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        super().__init__()
+        self.attention, self.problem = nn.MultiheadAttention(8, 2, batch_first=True), problem
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.problem:
+            raise self.problem
+        return self.attention(x, x, x)[0][:, 0, :2]
+
+
+def prepare(sample: Sample) -> tuple[Tensor, list[str]]:
+    words = (sample.text or "").split()
+    return torch.randn(1, len(words), 8), words
+
+
+class Silent(nn.Module):
+    """No attention at all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0, :2]
+
+
+def made(**changes: Any) -> CustomModel:
+    return CustomModel(**{"module": Words(), "prepare": prepare, "answers": ["yes", "no"]} | changes)
+
+
+def raising(sample: Sample) -> Any:
+    raise KeyError("a word")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"module": "Words"}, "own-module", "str"),
+        ({"answers": "yes"}, "own-answers", "label"),
+        ({"answers": []}, "own-answers", "label"),
+        ({"prepare": raising}, "own-raised", "prepare failed: KeyError"),
+        ({"prepare": lambda sample: torch.zeros(2)}, "own-prepare", "Tensor of shape [2]"),
+        ({"prepare": lambda sample: (1, 2, 3)}, "own-prepare", "a tuple of 3"),
+        ({"prepare": lambda sample: (torch.zeros(1, 3, 8), ["a", "b"])}, "capture-tokens", "2 tokens"),
+        ({"prepare": lambda sample: (torch.zeros(1, 3, 8), [1, 2, 3])}, "capture-token-kind", "int"),
+        ({"module": Words(RuntimeError("too hot"))}, "own-raised", "RuntimeError: too hot (test_yours.py"),
+        ({"logits": lambda output: "yes"}, "own-output", "str"),
+        ({"answers": ["yes", "no", "maybe"]}, "own-logits", "[2] for 3"),
+        ({"logits": lambda output: output[None].expand(2, 1, 2)}, "own-logits", "[2, 1, 2]"),
+        ({"module": Silent()}, "capture-nothing", "Silent"),
+    ],
+)
+def test_each_mistake_in_a_model_has_its_sentence(changes: dict[str, Any], code: str, words: str) -> None:
+    with pytest.raises(MmvizError) as refusal:
+        backend = LocalBackend("cpu", {"own": made(**changes)})
+        run_sample(Sample(text="is it so"), model="own", backend=backend, relevance=True)
+    assert refusal.value.code == code and words in str(refusal.value), str(refusal.value)
+
+
+def test_inputs_go_in_as_a_tensor_arguments_or_names() -> None:
+    x = torch.randn(1, 3, 8)
+    answers = set()
+    for inputs in (x, (x,), {"x": x}):
+        torch.manual_seed(0)
+        model = made(module=Words(), prepare=lambda sample, inputs=inputs: (inputs, ["a", "b", "c"]))
+        found = run_sample(Sample(text="a"), model="own", backend=LocalBackend("cpu", {"own": model}), relevance=True)
+        answers.add(tuple(answer.probability for answer in found.record.answers))
+        assert found.record.relevance is not None and found.record.made_by["weights"] == model.card.weights_digest
+    assert len(answers) == 1
+
+
+def test_a_model_without_gradients_has_no_relevance_and_no_complaint() -> None:
+    class Quiet(Words):
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                return super().forward(x)
+
+    backend = LocalBackend("cpu", {"own": made(module=Quiet())})
+    found = run_sample(Sample(text="is it so"), model="own", backend=backend, relevance=True)
+    assert found.record.relevance is None and len(found.record.maps) == 1
+
+
+def test_a_request_cannot_name_a_factory() -> None:
+    with pytest.raises(MmvizError) as refusal:
+        run_sample(Sample(text="a"), model="os:getcwd", backend=LocalBackend("cpu"))
+    assert refusal.value.code == "model-unknown"
+
+
+def test_a_saved_run_is_shown_first_and_the_trios_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = mmviz.record([torch.full((2, 3, 3), 1 / 3)] * 2, ["is", "it", "so"])
+    mmviz.Run(mmviz.make_sample(text="is it so"), record).save(tmp_path / "run.npz")
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
+    page = visit()
+    assert now(page).is_saved and now(page).run.record.id == record.id
+    assert word(page) == "none" and "a saved run" in markup(page) and not notes(page, "refusal")
+    press(page, "trio-name")
+    assert not now(page).is_saved and word(page) not in ("none", "")
+    press(page, "saved")
+    assert now(page).run.record.id == record.id
+    run(page)
+    assert now(page).is_saved
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_runs_of_every_shape_open_in_the_page(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ODD[name]().save(tmp_path / "run.npz")
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
+    page = visit()
+    assert now(page).is_saved and not notes(page, "refusal")
+    header = sent(page)[0]
+    for number, found in enumerate(now(page).run.record.maps[:4]):
+        for direction in ("from", "to"):
+            tell(page, view(page, plane=f"{number}:mean", tokens=[0], direction=direction))
+            assert header["run"] == now(page).run.record.id and looked(page).map_ref.layer == found.layer
+
+
+def test_what_the_capture_refuses_is_no_traceback_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        (folder / "my_model.py").read_text(encoding="utf-8").replace("tokens.append(", "tokens[:0] and tokens.append(")
+    )
+    (folder / "wrong.py").write_text(source, encoding="utf-8")
+    monkeypatch.setenv("MMVIZ_MODEL", "wrong:make")
+    (refusal,) = notes(visit(), "refusal")
+    assert "tokens were given" in refusal and issubclass(CaptureError, MmvizError)

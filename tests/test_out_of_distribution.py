@@ -1,0 +1,198 @@
+"""What is unlike the world is flagged, and the world's own is not: here on inputs that are made on the spot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from made_up_tokens import Voices
+
+from mmviz.assets_path import assets_dir
+from mmviz.inputs import make_sample
+from mmviz.models import load_model
+from mmviz.models.bundled import BundledTrio
+from mmviz.models.out_of_distribution import Detector, detector, picture_features, sound_features
+from mmviz.training.fit import out_of_distribution as foreign
+from mmviz.training.world.examples import World
+from mmviz.training.world.out_of_distribution_audio import coloured_noise, other_sound
+from mmviz.training.world.out_of_distribution_images import OTHER_GROUNDS, noise_picture, other_scene
+from mmviz.training.world.sounds import compose_sound
+from mmviz.training.world.speech import HELD_OUT_VOICES, synthesise
+from mmviz.training.world.sprites import load_sprites
+
+RATE = 16_000
+Wave = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def example() -> BundledTrio:
+    return BundledTrio("cpu")
+
+
+def flags(example: BundledTrio, **inputs: object) -> set[str]:
+    """What kinds of input the model's notices call foreign."""
+    found = {notice.code for notice in example.prepare(make_sample(**inputs)).notices}  # type: ignore[arg-type]
+    return found & {"picture-foreign", "sound-foreign", "question-foreign", "question-word"}
+
+
+def share(example: BundledTrio, name: str, inputs: list[object]) -> float:
+    """The share of pictures or sounds that are flagged."""
+    return float(np.mean([bool(flags(example, **{name: one})) for one in inputs]))
+
+
+def test_scenes_of_the_world_are_not_flagged(example: BundledTrio) -> None:
+    world = World(("noto", "twemoji"), Voices())  # type: ignore[arg-type]
+    rng = np.random.default_rng(3)
+    assert share(example, "image", [world.example(rng, []).scene.pixels for _ in range(120)]) <= 0.05
+
+
+@pytest.mark.parametrize("ground", OTHER_GROUNDS)
+def test_held_out_art_on_grounds_never_met_is_not_flagged(example: BundledTrio, ground: str) -> None:
+    sprites = {word: [sprite] for word, sprite in load_sprites("fxemoji").items()}
+    rng = np.random.default_rng(5)
+    scenes: list[object] = [other_scene(rng, sprites, [ground]) for _ in range(60)]
+    assert share(example, "image", scenes) <= (0.1 if ground in ("bricks", "marble") else 0.05)
+
+
+def test_a_photo_is_flagged_at_any_size_in_grey_and_in_parts(example: BundledTrio) -> None:
+    photo = Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+    width, height = photo.size
+    parts = [photo.crop((x, y, x + 300, y + 300)) for x in (0, width - 300) for y in (0, height - 300)]
+    whole = [photo, photo.resize((160, 160)), photo.resize((1200, 900)), photo.convert("L")]
+    assert share(example, "image", list(whole)) == 1
+    assert share(example, "image", list(parts)) >= 0.75
+
+
+def natural(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Noise whose amplitude falls as 1 / f, as that of photos does."""
+    frequency = np.hypot(np.fft.fftfreq(320)[:, None], np.fft.rfftfreq(320)[None])
+    spectrum = np.fft.rfft2(rng.standard_normal((3, 320, 320))) / np.maximum(frequency, 1 / 320)
+    layers = np.fft.irfft2(spectrum, (320, 320))
+    layers = 128 + 45 * (layers[:1] + 0.4 * layers) / layers.std()
+    return np.clip(layers, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("made", [
+    natural, lambda rng: rng.integers(0, 256, (160, 160, 3), np.uint8),
+    lambda rng: rng.integers(0, 2, (200, 300), np.uint8) * np.uint8(255), noise_picture,
+])  # fmt: skip
+def test_pictures_of_noise_are_flagged(example: BundledTrio, made: Callable[[np.random.Generator], object]) -> None:
+    rng = np.random.default_rng(7)
+    assert share(example, "image", [made(rng) for _ in range(30)]) >= 0.9
+
+
+def chords(rng: np.random.Generator) -> Wave:
+    """Four seconds of chords with overtones, an onset and a decay each, over a bass."""
+    time = np.arange(RATE // 2) / RATE
+    bars = []
+    for _ in range(8):
+        root = 110 * 2 ** (rng.integers(0, 12) / 12)
+        tones = [
+            np.sin(2 * np.pi * root * ratio * k * time) / k**1.3 for ratio in (0.5, 1, 1.26, 1.5) for k in range(1, 6)
+        ]
+        bars.append(np.minimum(time / 0.02, 1) * np.exp(-2 * time) * np.sum(tones, axis=0))
+    wave = np.concatenate(bars) + 0.01 * rng.standard_normal(4 * RATE)
+    return (wave / np.abs(wave).max() * rng.uniform(0.05, 1)).astype(np.float32)
+
+
+def drums(rng: np.random.Generator) -> Wave:
+    """A beat of noise and low thumps at a steady pace."""
+    wave, step = 1e-3 * rng.standard_normal(4 * RATE), RATE // int(rng.integers(4, 9))
+    time = np.arange(RATE // 8) / RATE
+    for k, start in enumerate(range(0, 4 * RATE - len(time), step)):
+        hit = np.sin(2 * np.pi * 70 * time) if k % 2 else 0.4 * rng.standard_normal(len(time))
+        wave[start : start + len(time)] += hit * np.exp(-30 * time)
+    return (0.5 * wave / np.abs(wave).max()).astype(np.float32)
+
+
+def steady(slope: float) -> Callable[[np.random.Generator], Wave]:
+    def noise(rng: np.random.Generator) -> Wave:
+        wave = coloured_noise(rng, int(rng.uniform(0.3, 4) * RATE), slope)
+        return (wave / np.abs(wave).max() * 10 ** -rng.uniform(0, 2)).astype(np.float32)
+
+    return noise
+
+
+@pytest.mark.parametrize("made", [chords, drums, steady(0), steady(1), steady(2)])
+def test_music_and_noise_are_flagged(example: BundledTrio, made: Callable[[np.random.Generator], Wave]) -> None:
+    rng = np.random.default_rng(11)
+    assert share(example, "audio", [(made(rng), RATE) for _ in range(30)]) >= 0.9
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.parametrize("mixed", [compose_sound, other_sound])
+def test_held_out_voices_are_not_flagged(example: BundledTrio, mixed: Callable[..., object]) -> None:
+    rng, sounds = np.random.default_rng(13), []
+    for k in range(60):
+        word = ("cat", "umbrella", "ring", "hedgehog", "bus", "pineapple")[k % 6]
+        made = mixed(rng, word, lambda text, voice=HELD_OUT_VOICES[k % 3]: synthesise(text, voice))
+        sounds.append((getattr(made, "wave", made), RATE))
+    assert share(example, "audio", list(sounds)) <= 0.05
+
+
+def test_no_trio_of_the_gallery_is_flagged(example: BundledTrio) -> None:
+    folder = assets_dir() / "gallery"
+    entries = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
+    for entry in entries:
+        files = {kind: folder / entry[kind] for kind in ("image", "audio") if entry.get(kind)}
+        assert not flags(example, text=entry["question"], **files), entry["id"]
+    assert len(entries) >= 12
+
+
+def test_a_question_is_flagged_with_one_that_can_be_asked(example: BundledTrio) -> None:
+    assert not flags(example, text="Is there an owl in the picture?")
+    assert flags(example, text="what colour is the dog") == {"question-foreign"}
+    (notice,) = example.prepare(make_sample(text="is there a helicopterz in the picture")).notices
+    assert notice.code == "question-word" and notice.parameters["word"] == "helicopterz"
+    assert "helicopterz" in str(notice) and "Is there a helicopter in the picture?" in str(notice)
+
+
+def test_what_is_missing_or_silent_is_not_flagged(example: BundledTrio) -> None:
+    assert not flags(example, text="what was said")
+    assert not flags(example, audio=(np.zeros(RATE, np.float32), RATE))
+    white = np.full((160, 160, 3), 255, np.uint8)
+    assert "sound-foreign" not in flags(example, image=white) and "question-foreign" not in flags(example, image=white)
+
+
+def test_another_model_flags_nothing() -> None:
+    notices = load_model("toy", "cpu").prepare(make_sample(text="what colour is the dog")).notices
+    assert not notices
+
+
+def test_a_sound_is_judged_alike_at_any_length_and_loudness() -> None:
+    noise = np.random.default_rng(1).standard_normal(4 * RATE).astype(np.float32) * 0.1
+    loud, soft = (sound_features(foreign.heard(noise * gain)[0]) for gain in (1, 0.01))
+    assert np.allclose(loud, soft, atol=1e-3)
+    for samples in (1_000, 1_600, 5_000, 64_000):
+        mel, hops = foreign.heard(noise[:samples])
+        assert np.isfinite(sound_features(mel[:, :hops])).all()
+
+
+def test_the_score_by_hand() -> None:
+    two = np.eye(2, dtype=np.float32)
+    made = Detector(np.zeros(2, np.float32), np.ones(2, np.float32), two, np.zeros(2, np.float32), two[0] - two[1], 0.5)
+    assert made.score(np.array([2, 1], np.float32)) == 1.5
+    assert made.score(np.array([100, -3], np.float32)) == 6.5, "cut off at six deviations"
+
+
+def test_a_fit_tells_two_clouds_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(2)
+    own, other = (rng.normal(at, 1, (300, 5)).astype(np.float32) for at in (0, 4))
+    stored = foreign._fitted("picture", own, other)
+    arrays = {name: np.array(value, np.float32) for name, value in stored.items() if name != "outer_bias"}
+    made = Detector(**arrays, outer_bias=float(stored["outer_bias"]))  # type: ignore[arg-type]
+    assert np.mean([made.score(one) > 0 for one in own]) < 0.02
+    assert np.mean([made.score(one) > 0 for one in other]) == pytest.approx(1 - foreign.MISSED["picture"], abs=0.01)
+    assert "300 of the world" in capsys.readouterr().out
+
+
+def test_the_stored_detectors_fit_the_features() -> None:
+    assert detector("picture").mean.shape == picture_features(np.zeros((3, 160, 160), np.float32)).shape
+    assert detector("sound").mean.shape == sound_features(np.zeros((64, 400), np.float32)).shape
