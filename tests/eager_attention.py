@@ -57,7 +57,7 @@ def last_layer_by_hand(tower: nn.TransformerEncoder, tokens: Tensor) -> NDArray[
     return weights[0].numpy()
 
 
-def run_of(own: mmviz.Yours, **inputs: Any) -> mmviz.Run:
+def run_of(own: mmviz.CustomModel, **inputs: Any) -> mmviz.Run:
     """A run of a model of one's own on this machine's CPU."""
     return mmviz.explain(**inputs, model="own", backend=mmviz.LocalBackend("cpu", {"own": own}))
 

@@ -40,7 +40,7 @@ class OwnModel(NamedTuple):
 
     module: nn.Module
     prepare: Callable[[Sample], tuple[dict[str, Any], Tokens]]
-    own: mmviz.Yours
+    own: mmviz.CustomModel
 
 
 def tokenizer() -> Any:
@@ -103,7 +103,7 @@ def omni() -> OwnModel:
         def add(kind: str, placeholder: str, some: Sequence[Token]) -> None:
             edges = [f"<|{kind}_bos|>", f"<|{kind}_eos|>"]
             names.extend([edges[0], *[placeholder] * len(some), edges[1]])
-            tokens.extend([Token(Modality.OTHER, edges[0]), *some, Token(Modality.OTHER, edges[1])])
+            tokens.extend([Token(Modality.SPECIAL, edges[0]), *some, Token(Modality.SPECIAL, edges[1])])
 
         if sample.image is not None:
             inputs |= images(images=[sample.image.pixels], return_tensors="pt")
@@ -123,14 +123,14 @@ def omni() -> OwnModel:
         text = sample.text or ""
         encoded = pieces(text, return_offsets_mapping=True, add_special_tokens=False)
         tokens += [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in encoded["offset_mapping"]]
-        tokens.append(Token(Modality.OTHER, "<|bos|>"))
+        tokens.append(Token(Modality.SPECIAL, "<|bos|>"))
         ids = [*pieces.convert_tokens_to_ids(names), *encoded["input_ids"], 1]
         inputs |= {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
         return inputs, tokens
 
     module = thinker(pieces)
     answers = [pieces.decode([k]) or f"#{k}" for k in range(len(pieces))]
-    own = mmviz.Yours(
+    own = mmviz.CustomModel(
         module, prepare, answers, trained=False, name="tiny omni", logits=lambda output: output.logits[:, -1]
     )
     return OwnModel(module, prepare, own)
@@ -162,16 +162,16 @@ def clip(texts: Sequence[str] = ()) -> OwnModel:
         assert sample.image is not None
         said = list(texts) or [sample.text or "nothing"]
         encoded = pieces([text + "<|eos|>" for text in said], return_offsets_mapping=True)
-        looked_at = [Token(Modality.OTHER, "[CLS]"), *patches(sample, 4, 4)]
+        looked_at = [Token(Modality.SPECIAL, "[CLS]"), *patches(sample, 4, 4)]
         words = [
-            Token(Modality.TEXT, said[0][a:b], Chars(a, b)) if b <= len(said[0]) else Token(Modality.OTHER, "[EOS]")
+            Token(Modality.TEXT, said[0][a:b], Chars(a, b)) if b <= len(said[0]) else Token(Modality.SPECIAL, "[EOS]")
             for a, b in encoded["offset_mapping"][0]
         ]
         inputs = dict(images(images=[sample.image.pixels], return_tensors="pt"))
         inputs["input_ids"] = torch.tensor(encoded["input_ids"])
         return inputs, {"picture": looked_at, "text": words}
 
-    own = mmviz.Yours(Fits(module), prepare, list(texts) or ["fits"], trained=False, name="tiny clip")
+    own = mmviz.CustomModel(Fits(module), prepare, list(texts) or ["fits"], trained=False, name="tiny clip")
     return OwnModel(module, prepare, own)
 
 
@@ -198,13 +198,13 @@ def whisper(frames: int = 100) -> OwnModel:
         for k in range(frames):
             start, end = k / 50, min((k + 1) / 50, sample.audio.seconds)
             moment = Token(Modality.AUDIO, f"{start:.2f} s", Seconds(start, end)) if start < end else None
-            moments.append(moment or Token(Modality.OTHER, "padding"))
+            moments.append(moment or Token(Modality.SPECIAL, "padding"))
         words = [Token(Modality.TEXT, f"piece {k}: {pieces.decode([int(said[0, k])])}") for k in range(1, len(said[0]))]
-        asking = [Token(Modality.OTHER, "<start>"), *words[:-1]]
+        asking = [Token(Modality.SPECIAL, "<start>"), *words[:-1]]
         return {"input_features": inputs, "decoder_input_ids": said[:, :-1]}, {"memory": moments, "tokens": asking}
 
     answers = [pieces.decode([k]) or f"#{k}" for k in range(len(pieces))]
-    own = mmviz.Yours(
+    own = mmviz.CustomModel(
         module, prepare, answers, trained=False, name="tiny whisper", logits=lambda output: output.logits[:, -1]
     )
     return OwnModel(module, prepare, own)

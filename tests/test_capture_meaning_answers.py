@@ -27,13 +27,13 @@ class Scaled(nn.Module):
         return self.attention(x, x, x)[0].sum(1)[:, :1] * torch.linspace(-1, 1, self.answers)
 
 
-def scaled(answers: list[str]) -> mmviz.Yours:
+def scaled(answers: list[str]) -> mmviz.CustomModel:
     """A model with these answers, which sees ones where there is a text and zeros where there is none."""
 
     def prepare(sample: mmviz.Sample) -> tuple[Tensor, list[str]]:
         return torch.ones(1, 3, 8) * bool(sample.text), list("abc")
 
-    return mmviz.Yours(Scaled(len(answers)), prepare, answers, embedding="enter")
+    return mmviz.CustomModel(Scaled(len(answers)), prepare, answers, embedding="enter")
 
 
 def rise_by_hand() -> float:
@@ -101,16 +101,16 @@ def test_the_last_token_of_a_causal_model_answers() -> None:
     config = LlamaConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64, vocab_size=9)
     model = LlamaForCausalLM(config)
     pieces = torch.tensor([[1, 2, 3, 4]])
-    tokens = [Token(Modality.OTHER, "<bos>")]
+    tokens = [Token(Modality.SPECIAL, "<bos>")]
     tokens += [Token(Modality.TEXT, letter, Chars(k, k + 1)) for k, letter in enumerate("abc")]
-    own = mmviz.Yours(
+    own = mmviz.CustomModel(
         model, lambda sample: ({"input_ids": pieces}, tokens), list("012345678"), logits=lambda out: out.logits[:, -1]
     )
     run = run_of(own, text="abc")
     model.set_attn_implementation("eager")
     with torch.no_grad():
         (eager,) = model(pieces, output_attentions=True).attentions
-    assert run.tokens[run.asker].label == "c"
+    assert run.tokens[run.answer_query].label == "c"
     np.testing.assert_allclose(run.attention(), eager[0, :, -1].mean(0).numpy(), atol=2e-6)
 
 
@@ -136,7 +136,9 @@ class Scattered(nn.Module):
 )  # fmt: skip
 def test_integrated_gradients_of_patches_that_move_the_answer_are_refused_or_not_zero() -> None:
     pieces, patches = torch.tensor([[8, 8, 8, 1, 2]]), drawn(1, 5, 8)
-    own = mmviz.Yours(Scattered(), lambda sample: ((pieces, patches), list("PPPww")), ["a", "b"], embedding="embed")
+    own = mmviz.CustomModel(
+        Scattered(), lambda sample: ((pieces, patches), list("PPPww")), ["a", "b"], embedding="embed"
+    )
     backend = mmviz.LocalBackend("cpu", {"own": own})
     (record,) = backend.run([Request("own", mmviz.make_sample(text="ab"), integrated=True)])
     watched = patches.clone().requires_grad_()

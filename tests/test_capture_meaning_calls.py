@@ -113,7 +113,7 @@ def test_a_model_on_the_meta_device_still_runs_and_has_no_record() -> None:
         result.record()
 
 
-def projector_and_layer() -> mmviz.capture.Seen:
+def projector_and_layer() -> mmviz.capture.CaptureResult:
     """Two calls, as a projector goes first and on its own."""
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     model = nn.ModuleDict({"projector": nn.Linear(8, 8), "layer": layer}).eval()

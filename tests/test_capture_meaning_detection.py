@@ -40,13 +40,13 @@ MIXES: dict[str, Mix] = {
 }
 
 
-def result_of(model: nn.Module, *inputs: Tensor) -> mmviz.capture.Seen:
+def result_of(model: nn.Module, *inputs: Tensor) -> mmviz.capture.CaptureResult:
     with mmviz.capture(model) as result:
         model(*inputs)
     return result
 
 
-def maps_of(result: mmviz.capture.Seen) -> list[np.ndarray]:
+def maps_of(result: mmviz.capture.CaptureResult) -> list[np.ndarray]:
     """The weights that were heard, maybe none."""
     try:
         return [layer_map.weights for layer_map in result.record().maps]

@@ -52,11 +52,6 @@ def test_the_language_model_of_omni_is_heard_under_its_own_tokens() -> None:
         assert labels(run.record, layer_map.queries) == labels(run.record, layer_map.keys) == expected
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="a map is looked up by its layer alone, so what is shown under the tokens of the language model is the "
-    "attention of the sound's tower",
-)  # fmt: skip
 def test_attention_of_omni_is_that_of_the_tokens_it_is_shown_under() -> None:
     run, eager = omni_run("is it a cat")
     np.testing.assert_allclose(run.attention(token=40), eager[-1][0, :, 40].mean(0).numpy(), atol=2e-6)
@@ -69,7 +64,7 @@ def test_attention_of_omni_is_that_of_the_tokens_it_is_shown_under() -> None:
 )  # fmt: skip
 def test_the_last_token_of_omni_answers() -> None:
     run, _ = omni_run("is it a cat")
-    assert run.asker == len(run.tokens) - 1
+    assert run.answer_query == len(run.tokens) - 1
 
 
 @pytest.mark.xfail(
@@ -109,10 +104,6 @@ def test_the_towers_of_clip_are_heard_under_their_own_tokens() -> None:
     assert labels(run.record, "text") == [*"a cat", "[EOS]"] and labels(run.record, "picture")[1] == "patch 0, 0"
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="a map is looked up by its layer alone, so what CLIP's words are said to get is what patches get",
-)  # fmt: skip
 def test_attention_of_clip_is_that_of_the_tokens_it_is_shown_under() -> None:
     run, eager = clip_run("a cat")
     assert [token.label for token in run.tokens] == [*"a cat", "[EOS]"]
@@ -171,11 +162,6 @@ def test_encoder_and_decoder_of_whisper_are_heard_under_their_own_tokens() -> No
     assert labels(run.record, "memory")[49:51] == ["0.98 s", "padding"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="a map is looked up by its layer alone, so what Whisper's pieces are said to ask of the sound is what the "
-    "encoder's moments ask of each other",
-)  # fmt: skip
 def test_attention_of_whisper_is_what_its_pieces_ask_of_the_sound() -> None:
     run, eager = whisper_run()
     assert len(run.tokens) == 100
@@ -189,7 +175,7 @@ def test_attention_of_whisper_is_what_its_pieces_ask_of_the_sound() -> None:
 )  # fmt: skip
 def test_the_last_piece_of_whisper_answers() -> None:
     run, _ = whisper_run()
-    assert run.asker == len(run.record.streams["tokens"]) - 1
+    assert run.answer_query == len(run.record.streams["tokens"]) - 1
 
 
 @pytest.mark.xfail(
@@ -198,4 +184,4 @@ def test_the_last_piece_of_whisper_answers() -> None:
 )  # fmt: skip
 def test_the_summary_of_whisper_names_who_asks_among_its_pieces() -> None:
     run, _ = whisper_run()
-    assert run.summary()["attention"]["query"] == labels(run.record, "tokens")[run.asker]
+    assert run.summary()["attention"]["query"] == labels(run.record, "tokens")[run.answer_query]

@@ -13,7 +13,7 @@ from transformers import LxmertConfig, LxmertModel
 import mmviz
 
 
-def lxmert() -> tuple[mmviz.capture.Seen, Any]:
+def lxmert() -> tuple[mmviz.capture.CaptureResult, Any]:
     """What is heard of an LXMERT of a layer of each kind, and its own output with all attention."""
     torch.manual_seed(0)
     config = LxmertConfig(

@@ -17,7 +17,7 @@ WORDS = drawn(2, 2, 6, 4, seed=1)
 PATCHES = drawn(1, 2, 8, 4)
 
 
-def swin() -> mmviz.capture.Seen:
+def swin() -> mmviz.capture.CaptureResult:
     """What is heard when a Swin looks at one picture: 64 patches in four windows, then 16 in one."""
     torch.manual_seed(0)
     config = SwinConfig(image_size=32, patch_size=4, embed_dim=16, depths=[1, 1], num_heads=[2, 4], window_size=4)
@@ -84,7 +84,7 @@ class Packed(nn.Module):
         return mixed
 
 
-def packed() -> mmviz.capture.Seen:
+def packed() -> mmviz.capture.CaptureResult:
     with mmviz.capture(model := Packed()) as result:
         model(PATCHES, WORDS)
     return result
