@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test that drives a browser, directly or through a fixture."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked ``espeak`` need the program espeak-ng."""
     if item.get_closest_marker("espeak") and shutil.which("espeak-ng") is None:
@@ -73,7 +80,7 @@ def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     explore._recorded.clear()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
     """A real browser, whose camera and microphone are make-believe."""
     from playwright.sync_api import sync_playwright
@@ -85,9 +92,9 @@ def browser(chromium: str) -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(chromium: str) -> Iterator[str]:
-    """The address of the app, one server for the tests of a file."""
+    """The address of the app; one server for all tests of a process."""
     from real_page import ROOT, serving
 
     with serving(ROOT / "app.py") as address:
