@@ -12,10 +12,9 @@ from app_page import EXAMPLES, ROOT, address, markup, notes, now, run, visit, wo
 from streamlit.testing.v1 import AppTest
 
 from mmviz.backends.local import LocalBackend
-from mmviz.experiments.modality_shapley import MODALITIES
 from mmviz.experiments.runs import measure_head_ablation
 from mmviz.explain import run_sample
-from mmviz.types import AblateHead, DropTokens, Modality, Request
+from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Modality, Request
 
 FIRST = EXAMPLES[0]
 
@@ -108,13 +107,13 @@ def test_a_head_that_is_switched_off_moves_the_answer_as_python_computes_and_com
     assert any(f"layer {worst.map + 1}, head {worst.head + 1}" in words for words in notes(page, "remark"))
     assert len(page.dataframe[0].value) == len(found)
     before = word(page)
-    page = press(choose(page, "heads-off-", (worst.map, worst.head)), "heads-off-run")
+    page = press(choose(page, "heads-off-", (worst.map, worst.head)), "heads-ablate-run")
     assert now(page).run.request.changes == (AblateHead(worst.map, worst.head),)
     assert word(page) == worst.answer
     shown = percents(markup(page).split("class='top'")[1])[0]
     assert shown == pytest.approx(100 * worst.probability, abs=0.051)
     assert any("Switched off" in words for words in notes(page, "banner"))
-    page = press(page, "heads-off-back")
+    page = press(page, "heads-ablate-back")
     assert word(page) == before and now(page).run.request.changes == ()
 
 
@@ -150,11 +149,11 @@ def test_a_model_of_ones_own_is_measured_as_far_as_it_goes(monkeypatch: pytest.M
     monkeypatch.chdir(ROOT / "tests")
     page = settled(visit(page="debug", section="effect"))
     found = now(page).run.effect()
-    assert sum(found[str(one)] for one in MODALITIES) == pytest.approx(found["total"], abs=1e-5)
+    assert sum(found[str(one)] for one in INPUT_MODALITIES) == pytest.approx(found["total"], abs=1e-5)
     assert f"<td>{found['total']:+.2f}</td>" in markup(page)
     page = press(page, "section-heads")
     assert len(page.dataframe[0].value) == 2
-    page = press(page, "section-faith")
+    page = press(page, "section-faithfulness")
     assert markup(page).count("class='way'") == 6 and not notes(page, "refusal")
     page = choose(page, "faith-absent", "learned")
     assert any("cannot be taken out of own" in words for words in notes(page, "refusal"))

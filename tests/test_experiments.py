@@ -20,14 +20,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.experiments.faithfulness import STEPS, FaithfulnessCurves, curve_requests, removable_tokens
 from mmviz.experiments.head_ablation import every_head, head_profiles, redundant_heads
-from mmviz.experiments.modality_shapley import (
-    MODALITIES,
-    attention_shares,
-    disagreements,
-    effect_requests,
-    read_effect,
-    shapley,
-)
+from mmviz.experiments.modality_shapley import attention_shares, disagreements, effect_requests, read_effect, shapley
 from mmviz.experiments.runs import (
     attributions,
     measure_faithfulness,
@@ -38,6 +31,7 @@ from mmviz.experiments.runs import (
 from mmviz.explain import Run, run_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import (
+    INPUT_MODALITIES,
     AblateHead,
     Answer,
     AttentionMap,
@@ -55,14 +49,14 @@ from mmviz.types import (
     Token,
 )
 
-IMAGE, TEXT, AUDIO = MODALITIES
+IMAGE, TEXT, AUDIO = INPUT_MODALITIES
 PAPER = LocalBackend("cpu", {"paper": Paper()})
 EXAMPLES = {example.id: example for example in load_gallery()}
 
 
 def game(*values: float) -> dict[frozenset[Modality], float]:
     """A game by its values for no one, each alone, each pair, and all."""
-    subsets = [frozenset(some) for size in range(4) for some in combinations(MODALITIES, size)]
+    subsets = [frozenset(some) for size in range(4) for some in combinations(INPUT_MODALITIES, size)]
     return dict(zip(subsets, values, strict=True))
 
 
@@ -79,13 +73,13 @@ def test_shapley_values_of_games_known_on_paper() -> None:
 def test_shapley_values_are_the_mean_over_all_orders_and_add_up() -> None:
     values = game(*np.random.default_rng(3).normal(0, 5, 8))
     found = shapley(values)
-    for modality in MODALITIES:
+    for modality in INPUT_MODALITIES:
         steps = []
-        for order in permutations(MODALITIES):
+        for order in permutations(INPUT_MODALITIES):
             before = frozenset(order[: order.index(modality)])
             steps.append(values[before | {modality}] - values[before])
         assert found[modality] == pytest.approx(np.mean(steps))
-    assert sum(found.values()) == pytest.approx(values[frozenset(MODALITIES)] - values[frozenset()], abs=1e-12)
+    assert sum(found.values()) == pytest.approx(values[frozenset(INPUT_MODALITIES)] - values[frozenset()], abs=1e-12)
 
 
 def _logistic(z: float) -> float:
@@ -113,7 +107,7 @@ def test_on_the_bundled_model_the_values_add_up_to_what_lone_runs_say(baseline: 
     sample = EXAMPLES["spoken-place"].sample()
     found = measure_modality_effect(LocalBackend("cpu"), Request("trio", sample), baseline)
     assert found is not None
-    gone = tuple(DropModality(one) if baseline == "learned" else ReplaceInput(one, baseline) for one in MODALITIES)
+    gone = tuple(DropModality(one) if baseline == "learned" else ReplaceInput(one, baseline) for one in INPUT_MODALITIES)
     full, none = (
         LocalBackend("cpu").run([Request("trio", sample, changes)])[0].answers for changes in ((), gone)
     )  # fmt: skip
@@ -129,7 +123,7 @@ def test_a_run_tells_its_effect_and_so_do_summary_and_command(tmp_path: Path) ->
     found = run.effect()
     assert list(found) == ["image", "text", "audio", "total"]
     assert found["total"] == pytest.approx(found["image"] + found["text"] + found["audio"], abs=1e-9)
-    assert found["audio"] == max(found[str(one)] for one in MODALITIES)  # what was said is asked
+    assert found["audio"] == max(found[str(one)] for one in INPUT_MODALITIES)  # what was said is asked
     assert run.summary()["effect"] == pytest.approx(found)
     out = tmp_path / "run.json"
     assert main(["explain", "--image", str(example.image), "--text", example.question, "--audio", str(example.audio),
@@ -152,7 +146,7 @@ def test_a_run_that_cannot_be_made_again_says_so() -> None:
 
 def test_attention_and_effect_that_disagree_are_told_apart() -> None:
     def shares(*values: float) -> dict[Modality, float]:
-        return dict(zip(MODALITIES, values, strict=True))
+        return dict(zip(INPUT_MODALITIES, values, strict=True))
 
     assert disagreements(shares(0.5, 0.3, 0.2), shares(0.6, 0.2, 0.2)) == []
     (one,) = disagreements(shares(0.2, 0.2, 0.6), shares(0.5, 0.2, 0.3))
@@ -162,7 +156,7 @@ def test_attention_and_effect_that_disagree_are_told_apart() -> None:
     (one,) = disagreements(shares(0.6, 0.37, 0.03), shares(0.5, 0.1, 0.4))
     assert (one.kind, one.modality) == ("silent", AUDIO)
     assert attention_shares({IMAGE: 0.2, AUDIO: 0.2, Modality.SPECIAL: 0.6}) == {IMAGE: 0.5, TEXT: 0, AUDIO: 0.5}
-    assert attention_shares({Modality.SPECIAL: 1.0}) == dict.fromkeys(MODALITIES, 0.0)
+    assert attention_shares({Modality.SPECIAL: 1.0}) == dict.fromkeys(INPUT_MODALITIES, 0.0)
 
 
 def test_switching_heads_off_on_paper_and_on_the_bundled_model() -> None:
@@ -311,10 +305,10 @@ def test_shares_of_attention_are_those_of_the_answer_token() -> None:
     amounts = run.attention(MapRef("attention", 2))
     expected = [
         sum(float(amount) for token, amount in zip(run.tokens, amounts, strict=True) if token.modality is one)
-        for one in MODALITIES
+        for one in INPUT_MODALITIES
     ]
     found = modality_shares(run.record, MapRef("attention", 2))
-    assert [found[one] for one in MODALITIES] == pytest.approx(np.array(expected) / sum(expected))
+    assert [found[one] for one in INPUT_MODALITIES] == pytest.approx(np.array(expected) / sum(expected))
 
 
 def test_effects_can_be_read_of_what_came_over_the_wire() -> None:

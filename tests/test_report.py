@@ -13,7 +13,7 @@ from PIL import Image
 from records import ODD, PAIR, WHOLE, one_token, plain, record, words
 
 from mmviz.analysis.map_weights import weights
-from mmviz.analysis.modality_matrix import ORDER, modality_matrix
+from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import Run, run_sample
@@ -22,7 +22,7 @@ from mmviz.i18n.viewer import ABOUT, WORDS
 from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.mel import log_mel
 from mmviz.report import LIMIT, ViewerData
-from mmviz.types import Answer, MapRef, Notice, Sample
+from mmviz.types import MODALITIES, Answer, MapRef, Notice, Sample
 from mmviz.viewer import codes
 from mmviz.viewer.container import decode
 
@@ -79,10 +79,10 @@ def test_sums_by_modality_are_the_planes(run: Run, sent: Any) -> None:
         true = amounts_of(run, plane)
         expected = modality_matrix(true, streams[pair[0]], streams[pair[1]])
         found = sections[f"matrix/{plane}"].values
-        rows, columns = ([ORDER.index(kind) for kind in kinds] for kinds in (expected.queries, expected.keys))
+        rows, columns = ([MODALITIES.index(kind) for kind in kinds] for kinds in (expected.queries, expected.keys))
         assert np.allclose(found[np.ix_(rows, columns)], expected.sums, rtol=1e-6)
         assert found.sum() == pytest.approx(expected.sums.sum(), rel=1e-5)  # 0 elsewhere
-        for k, kind in enumerate(ORDER):
+        for k, kind in enumerate(MODALITIES):
             keys = [token.modality is kind for token in streams[pair[1]]]
             queries = [token.modality is kind for token in streams[pair[0]]]
             assert np.allclose(sections[f"from/{plane}"].values[:, k], true[:, keys].sum(axis=1), rtol=1e-6)

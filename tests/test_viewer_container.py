@@ -133,9 +133,9 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 
 
 def test_the_codes_described_are_those_written() -> None:
-    from mmviz.analysis.modality_matrix import ORDER
+    from mmviz.types import MODALITIES
     from mmviz.viewer import codes
 
     told = {"plain": codes.PLAIN, "power": codes.POWER, "powers": codes.POWERS, "below": codes.BELOW}
     assert description()["codes"] == told
-    assert description()["modalities"] == [str(kind) for kind in ORDER]
+    assert description()["modalities"] == [str(kind) for kind in MODALITIES]

@@ -12,11 +12,11 @@ import numpy as np
 from records import alternating, cross, one_token, plain
 
 from mmviz.analysis.map_refs import streams_of
-from mmviz.analysis.modality_matrix import ORDER, modality_matrix
+from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.explain import Run
 from mmviz.figures.colour_scale import cividis, light, short
 from mmviz.report import ViewerData
-from mmviz.types import Token
+from mmviz.types import MODALITIES, Token
 from mmviz.viewer.codes import decode as amounts_of
 from mmviz.viewer.container import decode
 
@@ -55,7 +55,7 @@ def expected(run: Run, data: bytes) -> dict[str, Any]:
         pair = streams_of(run.record, plane)
         queries, keys = (run.record.streams[stream] for stream in pair)
         whole = modality_matrix(values, queries, keys)
-        rows, columns = ([ORDER.index(kind) for kind in kinds] for kinds in (whole.queries, whole.keys))
+        rows, columns = ([MODALITIES.index(kind) for kind in kinds] for kinds in (whole.queries, whole.keys))
         matrix = {}
         for which, part in (("sums", whole.sums), ("perToken", whole.per_token), ("ratio", whole.ratio)):
             filled = np.zeros((4, 4))
@@ -77,7 +77,7 @@ def expected(run: Run, data: bytes) -> dict[str, Any]:
 def view(values: np.ndarray[Any, Any], group: list[int], direction: str, lit: tuple[Token, ...]) -> dict[str, Any]:
     """A group of tokens that asks, or is asked, together."""
     amounts = (values[group] if direction == "from" else values[:, group].T).mean(axis=0)
-    inside = [[token.modality is kind for token in lit] for kind in ORDER]
+    inside = [[token.modality is kind for token in lit] for kind in MODALITIES]
     sums = [float(amounts[kind].sum()) for kind in inside]
     per_token = [total / max(1, sum(kind)) for total, kind in zip(sums, inside, strict=True)]
     return {

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.types import Modality, Token, frozen
-
-ORDER = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.SPECIAL)
+from mmviz.types import MODALITIES, Modality, Token, frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +48,7 @@ def modality_matrix(
         raise ValueError(
             f"weights {list(weights.shape)} do not fit {len(query_tokens)} queries and {len(key_tokens)} keys"
         )
-    return matrix_of_sums(weights.astype(np.float64) @ _members(key_tokens, ORDER).T, query_tokens, key_tokens)
+    return matrix_of_sums(weights.astype(np.float64) @ _members(key_tokens, MODALITIES).T, query_tokens, key_tokens)
 
 
 def matrix_of_sums(given: NDArray[Any], query_tokens: Sequence[Token], key_tokens: Sequence[Token]) -> ModalityMatrix:
@@ -59,7 +57,7 @@ def matrix_of_sums(given: NDArray[Any], query_tokens: Sequence[Token], key_token
     rows = _members(query_tokens, _present(query_tokens))
     query_counts = rows.sum(axis=1)
     counts = _members(key_tokens, _present(key_tokens)).sum(axis=1)
-    there = [ORDER.index(modality) for modality in _present(key_tokens)]
+    there = [MODALITIES.index(modality) for modality in _present(key_tokens)]
     sums = (rows @ given.astype(np.float64)[:, there]) / query_counts[:, None]
     per_token = sums / counts
     return ModalityMatrix(
@@ -92,7 +90,7 @@ def crossing(matrix: ModalityMatrix) -> tuple[float, float]:
 
 def _present(tokens: Sequence[Token]) -> tuple[Modality, ...]:
     found = {token.modality for token in tokens}
-    return tuple(modality for modality in ORDER if modality in found)
+    return tuple(modality for modality in MODALITIES if modality in found)
 
 
 def _members(tokens: Sequence[Token], modalities: Sequence[Modality]) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from mmviz.experiments.modality_shapley import MODALITIES, SMALL_SHARE, Effect, disagreements
-from mmviz.types import Modality
+from mmviz.experiments.modality_shapley import SMALL_SHARE, Effect, disagreements
+from mmviz.types import INPUT_MODALITIES, Modality
 
 SURE = 0.5
 """An answer of at least this probability is one that the model stands by."""
@@ -66,7 +66,7 @@ def is_overruled(effect: Effect, modality: Modality) -> bool:
 def modality_health(judged: Sequence[Assessment]) -> list[ModalityHealth]:
     """One row a modality, over the trios that have it."""
     rows = []
-    for modality in MODALITIES:
+    for modality in INPUT_MODALITIES:
         there = [one for one in judged if modality in max(one.effect.values, key=len)]
         seen = [one.attention[modality] for one in there if one.attention is not None]
         rows.append(
@@ -124,8 +124,8 @@ def findings(judged: Sequence[Assessment]) -> list[Finding]:
 
 def _apart(rows: Sequence[ModalityHealth]) -> list[Finding]:
     """Where the means of attention and of effect tell different stories."""
-    attention = dict.fromkeys(MODALITIES, 0.0) | {row.modality: row.attention for row in rows if row.attention}
-    effect = dict.fromkeys(MODALITIES, 0.0) | {row.modality: row.effect for row in rows if row.effect}
+    attention = dict.fromkeys(INPUT_MODALITIES, 0.0) | {row.modality: row.attention for row in rows if row.attention}
+    effect = dict.fromkeys(INPUT_MODALITIES, 0.0) | {row.modality: row.effect for row in rows if row.effect}
     if not any(attention.values()):
         return []
     return [

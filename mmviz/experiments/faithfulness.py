@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.experiments.modality_shapley import MODALITIES, Baseline
-from mmviz.types import AttentionRecord, Change, DropTokens, ReplaceInput, Request, Sample, Token
+from mmviz.experiments.modality_shapley import Baseline
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, Change, DropTokens, ReplaceInput, Request, Sample, Token
 
 STEPS = 10
 """Tenths of the tokens are taken away one after the other."""
@@ -79,7 +79,7 @@ def token_removal(tokens: Sequence[Token], gone: Sequence[int], baseline: Baseli
     if baseline == "learned":
         return (DropTokens(tuple(sorted(int(k) for k in gone))),)
     changes = []
-    for modality in MODALITIES:
+    for modality in INPUT_MODALITIES:
         where = tuple(tokens[k].location for k in gone if tokens[k].modality is modality)
         places = tuple(place for place in where if place is not None)
         if places:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.modality_matrix import ORDER, modality_matrix
+from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.analysis.sinks import sinks
 from mmviz.types import (
+    INPUT_MODALITIES,
     AblateHead,
     AttentionMap,
     AttentionRecord,
@@ -199,7 +200,7 @@ def _distance(weights: NDArray[np.float64], apart: NDArray[np.float64]) -> float
 def _distances(queries: Sequence[Token], keys: Sequence[Token]) -> NDArray[np.float64]:
     """``[query, key]``: how far apart two tokens of one modality are; not a number for others."""
     found = np.full((len(queries), len(keys)), np.nan)
-    for modality in ORDER[:3]:
+    for modality in INPUT_MODALITIES:
         rows = [k for k, token in enumerate(queries) if token.modality is modality and token.location is not None]
         columns = [k for k, token in enumerate(keys) if token.modality is modality and token.location is not None]
         if not rows or not columns:

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from mmviz.types import AttentionRecord, Change, DropModality, InputBaseline, Modality, ReplaceInput, Request, Sample
+from mmviz.types import (
+    INPUT_MODALITIES,
+    AttentionRecord,
+    Change,
+    DropModality,
+    InputBaseline,
+    Modality,
+    ReplaceInput,
+    Request,
+    Sample,
+)
 
-MODALITIES = (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
 Baseline = Literal["learned", "mean", "blur", "noise"]
 """What taking away means: the model's own way to be without, or something without content in its place."""
 Coalition = frozenset[Modality]
@@ -44,7 +53,7 @@ class Effect:
 def given(sample: Sample) -> tuple[Modality, ...]:
     """The modalities that a sample has."""
     parts = (sample.image, sample.text, sample.audio)
-    return tuple(modality for modality, part in zip(MODALITIES, parts, strict=True) if part is not None)
+    return tuple(modality for modality, part in zip(INPUT_MODALITIES, parts, strict=True) if part is not None)
 
 
 def coalitions(there: Sequence[Modality]) -> list[Coalition]:
@@ -95,7 +104,7 @@ def shapley(values: Mapping[Coalition, float]) -> dict[Modality, float]:
     each modality is used: Parcalabescu and Frank 2023, MM-SHAP.
     """
     there = max(values, key=len)
-    found = dict.fromkeys(MODALITIES, 0.0)
+    found = dict.fromkeys(INPUT_MODALITIES, 0.0)
     for modality in there:
         for kept in values:
             if modality in kept:
@@ -109,8 +118,8 @@ def shapley(values: Mapping[Coalition, float]) -> dict[Modality, float]:
 def attention_shares(sums: Mapping[Modality, float]) -> dict[Modality, float]:
     """What the answer token gives to each modality, as shares of what it gives to all three; special tokens, which have
     no effect to be compared with, are left out."""
-    whole = sum(sums.get(modality, 0.0) for modality in MODALITIES)
-    return {modality: sums.get(modality, 0.0) / whole if whole else 0.0 for modality in MODALITIES}
+    whole = sum(sums.get(modality, 0.0) for modality in INPUT_MODALITIES)
+    return {modality: sums.get(modality, 0.0) / whole if whole else 0.0 for modality in INPUT_MODALITIES}
 
 
 @dataclass(frozen=True)
@@ -128,13 +137,13 @@ class Disagreement:
 def disagreements(attention: Mapping[Modality, float], effect: Mapping[Modality, float]) -> list[Disagreement]:
     """Where shares of attention and shares of effect tell different stories. The bounds are `LARGE_SHARE` and `SMALL_SHARE`."""
     found = []
-    for modality in MODALITIES:
+    for modality in INPUT_MODALITIES:
         seen, acts = attention[modality], effect[modality]
         if acts < SMALL_SHARE and seen >= acts + LARGE_SHARE:
             found.append(Disagreement("ignored", modality, None, seen, acts))
         elif seen < SMALL_SHARE and acts >= seen + LARGE_SHARE:
             found.append(Disagreement("silent", modality, None, seen, acts))
-    looked, decides = (max(MODALITIES, key=lambda one: shares[one]) for shares in (attention, effect))
+    looked, decides = (max(INPUT_MODALITIES, key=lambda one: shares[one]) for shares in (attention, effect))
     apart = attention[looked] - attention[decides] >= SMALL_SHARE and effect[decides] - effect[looked] >= SMALL_SHARE
     if looked != decides and apart and not any(one.kind == "ignored" and one.modality is looked for one in found):
         found.append(Disagreement("most", looked, decides, attention[looked], effect[decides]))

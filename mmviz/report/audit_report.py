@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mmviz.experiments.audit import SURE, Assessment, decides, findings, is_ignored, is_overruled, modality_health
-from mmviz.experiments.modality_shapley import MODALITIES, SMALL_SHARE, Baseline
+from mmviz.experiments.modality_shapley import SMALL_SHARE, Baseline
 from mmviz.i18n.audit import health_words
 from mmviz.i18n.language import joined
 from mmviz.i18n.messages import one_line
-from mmviz.types import MmvizError
+from mmviz.types import INPUT_MODALITIES, MmvizError
 
 SEEN = 0.25
 """From this share of attention on it is remarkable that what gets it is ignored."""
@@ -59,7 +59,7 @@ def _row(one: Assessment) -> dict[str, Any]:
         "probability": one.effect.answers[everything][1],
         "right": one.is_right,
     }
-    for modality in MODALITIES:
+    for modality in INPUT_MODALITIES:
         found[str(modality)] = None if modality not in everything else {
             "phi": one.effect.phi[modality],
             "effect": one.effect.shares[modality],
@@ -93,10 +93,10 @@ def to_csv(audit: Audit) -> str:
     file = io.StringIO()
     lines = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     inner = ("phi", "effect", "attention", "decides", "ignored", "overruled")
-    names = [f"{modality}_{name}" for modality in MODALITIES for name in inner]
+    names = [f"{modality}_{name}" for modality in INPUT_MODALITIES for name in inner]
     lines.writerow(["name", "answer", "probability", "right", *names, "left_out"])
     for row in rows(audit):
-        cells = [(row[str(modality)] or {}).get(name) for modality in MODALITIES for name in inner]
+        cells = [(row[str(modality)] or {}).get(name) for modality in INPUT_MODALITIES for name in inner]
         lines.writerow([_cell(row[name]) for name in ("name", "answer", "probability", "right")]
                        + [*map(_cell, cells), ""])  # fmt: skip
     for name, why in audit.refused:

@@ -6,14 +6,14 @@ from typing import Any
 
 from mmviz.io.run_file import place
 from mmviz.report.run_protocol import WholeRun
-from mmviz.types import MmvizError, Modality
+from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
 
 def summary_of(run: WholeRun) -> dict[str, Any]:
     """See `mmviz.Run.summary`."""
     by_modality = {
         modality: [k for k, token in enumerate(run.tokens) if token.modality is modality and token.location is not None]
-        for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)
+        for modality in INPUT_MODALITIES
     }
     is_exact = run.is_exact
     attention = run.attention() if is_exact else run.about()

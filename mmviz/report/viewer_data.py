@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.map_refs import default_map_ref, flows, map_refs, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import weights as weights_seen
-from mmviz.analysis.modality_matrix import ORDER
 from mmviz.figures.image import jpeg, smaller
 from mmviz.figures.text_pieces import pieces
 from mmviz.i18n.language import TAGS, Language, current
@@ -23,6 +22,7 @@ from mmviz.report.header import about_header, sound_header, stream_header
 from mmviz.report.run_protocol import Run
 from mmviz.report.section_requests import asked_for, edges_of, is_pooled
 from mmviz.types import (
+    MODALITIES,
     MapRef,
     MmvizError,
     Modality,
@@ -162,7 +162,7 @@ class ViewerData:
 
     def _room_of(self, ref: MapRef) -> int:
         queries, keys = (len(self.record.streams[stream]) for stream in streams_of(self.record, ref))
-        kinds = len(ORDER)
+        kinds = len(MODALITIES)
         cells = queries * keys
         if is_pooled(self.record, ref):
             cells = int(np.prod(self.record.maps[self.record.map_number(ref)].overview.shape[1:]))  # type: ignore[union-attr]
@@ -203,7 +203,7 @@ class ViewerData:
     def _members(self) -> dict[str, NDArray[np.float64]]:
         """For every stream ``[token, modality]``: 1 where the token is of the modality."""
         return {
-            stream: np.array([[token.modality is kind for kind in ORDER] for token in tokens], np.float64)
+            stream: np.array([[token.modality is kind for kind in MODALITIES] for token in tokens], np.float64)
             for stream, tokens in self.record.streams.items()
         }
 

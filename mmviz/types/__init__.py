@@ -28,6 +28,8 @@ from mmviz.types.requests import (
 from mmviz.types.samples import AudioInput, ImageInput, Sample, frozen
 from mmviz.types.tokens import (
     ABSENT,
+    INPUT_MODALITIES,
+    MODALITIES,
     Chars,
     Location,
     Modality,
@@ -41,6 +43,8 @@ from mmviz.types.tokens import (
 
 __all__ = [
     "ABSENT",
+    "INPUT_MODALITIES",
+    "MODALITIES",
     "TOLERANCE",
     "AblateHead",
     "Answer",

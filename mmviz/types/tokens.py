@@ -18,6 +18,12 @@ class Modality(StrEnum):
     SPECIAL = "special"
 
 
+MODALITIES = tuple(Modality)
+"""All modalities, in the order in which they index arrays: image, text, audio, special."""
+INPUT_MODALITIES = MODALITIES[:3]
+"""The modalities of an input: image, text, audio."""
+
+
 @dataclass(frozen=True)
 class PixelBox:
     """A rectangle in pixels of the original picture, ``x0 <= x < x1``."""

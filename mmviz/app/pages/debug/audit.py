@@ -12,7 +12,7 @@ from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner, absent_box
 from mmviz.app.pages.debug.modality_effect import chip
 from mmviz.backends import Progress, Stop
-from mmviz.experiments.modality_shapley import MODALITIES, Baseline
+from mmviz.experiments.modality_shapley import Baseline
 from mmviz.experiments.runs import evaluate_examples
 from mmviz.i18n.audit import health_words
 from mmviz.i18n.language import listed, translated
@@ -30,7 +30,7 @@ from mmviz.report.audit_report import (
     to_csv,
     to_json,
 )
-from mmviz.types import Modality
+from mmviz.types import INPUT_MODALITIES, Modality
 
 FLAGS = ("decides", "ignored", "overruled")
 
@@ -49,14 +49,14 @@ def health(bench: ExperimentRunner) -> None:
             widgets.note(words, "remark")
         _left_out(audit)
     with right:
-        widgets.note(say("health-drawn"))
+        widgets.note(say("audit-drawn"))
         if bench.request.changes:
-            widgets.note(say("health-as-is"))
+            widgets.note(say("audit-as-is"))
         for column, means in meanings().items():
-            widgets.note(say("health-means", word=health_words(column), means=means))
+            widgets.note(say("audit-means", word=health_words(column), means=means))
         _downloads(audit)
     if audit.judged:
-        with st.expander(say("health-trios"), key="health-trios"):
+        with st.expander(say("audit-trios"), key="audit-trios"):
             st.html(trios_html(audit))
 
 
@@ -89,12 +89,12 @@ def trios_html(audit: Audit) -> str:
     heads = "".join(
         f"<th scope='col'>{html.escape(say(f'health-{one}'))}</th>" for one in ("trio", "answer", "verdict")
     )
-    heads += "".join(f"<th scope='col'>{chip(one)}<br>{html.escape(say('health-shares'))}</th>" for one in MODALITIES)
+    heads += "".join(f"<th scope='col'>{chip(one)}<br>{html.escape(say('audit-shares'))}</th>" for one in INPUT_MODALITIES)
     lines = ""
     for row in rows(audit):
-        verdict = say({True: "health-right", False: "health-wrong", None: "health-unknown"}[row["right"]])
+        verdict = say({True: "audit-right", False: "audit-wrong", None: "audit-unknown"}[row["right"]])
         first = html.escape(titles.get(row["name"], row["name"]))
-        rest = [html.escape(row["answer"]), html.escape(verdict), *(_shares(row[str(one)]) for one in MODALITIES)]
+        rest = [html.escape(row["answer"]), html.escape(verdict), *(_shares(row[str(one)]) for one in INPUT_MODALITIES)]
         lines += f"<tr><th scope='row'>{first}</th>{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>"
     return f"<table class='facts health'><tr>{heads}</tr>{lines}</table>"
 
@@ -116,14 +116,14 @@ def _bar(share: float | None) -> str:
 def _left_out(audit: Audit) -> None:
     """Why trios are left out, by reason."""
     for why, names in reasons(audit).items():
-        widgets.note(say("health-left-out", count=len(names), names=listed(names), why=why), "refusal")
+        widgets.note(say("audit-left-out", count=len(names), names=listed(names), why=why), "refusal")
 
 
 def _downloads(audit: Audit) -> None:
     with st.container(horizontal=True, gap="small"):
         for code, make, name, kind in (
-            ("health-csv", to_csv, "mmviz-health.csv", "text/csv"),
-            ("health-json", to_json, "mmviz-health.json", "application/json"),
+            ("audit-csv", to_csv, "mmviz-health.csv", "text/csv"),
+            ("audit-json", to_json, "mmviz-health.json", "application/json"),
         ):
             data = make(audit).encode()
             st.download_button(say(code), data, name, kind, key=code, help=say(f"{code}-help"), on_click="ignore")

@@ -10,11 +10,11 @@ import streamlit as st
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner, absent_box
 from mmviz.app.pages.debug.perturb import taking
-from mmviz.experiments.modality_shapley import MODALITIES, Effect, coalitions, disagreements, given
+from mmviz.experiments.modality_shapley import Effect, coalitions, disagreements, given
 from mmviz.experiments.runs import measure_modality_effect, modality_shares
 from mmviz.figures.theme import MODALITY_COLOURS
 from mmviz.i18n.page import say
-from mmviz.types import MmvizError, Modality
+from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
 
 def effect(bench: ExperimentRunner) -> None:
@@ -53,7 +53,7 @@ def effect_html(found: Effect, attention: Mapping[Modality, float] | None) -> st
         for code in ("attention", "share", "phi")
     )
     rows = ""
-    for modality in MODALITIES:
+    for modality in INPUT_MODALITIES:
         cells = [None if attention is None else attention[modality], found.shares[modality]]
         bars = "".join("<td>–</td>" if share is None else f"<td>{_bar(share)}</td>" for share in cells)
         rows += f"<tr><th scope='row'>{chip(modality)}</th>{bars}<td>{found.phi[modality]:+.2f}</td></tr>"

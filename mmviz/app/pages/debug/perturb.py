@@ -13,7 +13,7 @@ from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.method_cards import lit_html
 from mmviz.backends import Stop
 from mmviz.experiments.faithfulness import removable_tokens, token_removal
-from mmviz.experiments.modality_shapley import MODALITIES, Baseline, given, without
+from mmviz.experiments.modality_shapley import Baseline, given, without
 from mmviz.experiments.runs import answer_query, modality_shares
 from mmviz.explain import Run
 from mmviz.figures.token_labels import names, together
@@ -21,14 +21,14 @@ from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.baseline import swapped
 from mmviz.inputs.examples import Example, load_gallery
-from mmviz.types import AttentionRecord, Modality, PixelBox, Request, Sample, Token
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, PixelBox, Request, Sample, Token
 
 AS_GIVEN, AWAY = "as-given", "away"
 
 
 def taking(bench: ExperimentRunner, baseline: Baseline) -> None:
     """Switches for whole modalities, and for single words, patches and moments; ``baseline``: what away means."""
-    widgets.heading(say("taking"), say("taking-help"))
+    widgets.heading(say("perturb"), say("perturb-help"))
     left, right = st.columns(2, gap="large")
     with left:
         _modalities(bench, baseline)
@@ -43,12 +43,12 @@ def _modalities(bench: ExperimentRunner, baseline: Baseline) -> None:
     for modality in given(sample):
         options = [AS_GIVEN, AWAY, *(name for name, example in examples.items() if modality in given(example.sample()))]
         choice[modality] = st.selectbox(
-            say(f"name-{modality}"), options, key=f"take-{modality}", help=say("take-help"),
+            say(f"name-{modality}"), options, key=f"take-{modality}", help=say("perturb-choice-help"),
             format_func=lambda one: say(f"take-{one}") if one not in examples else _swapping(examples[one]),
         )  # fmt: skip
     changed = {modality: what for modality, what in choice.items() if what != AS_GIVEN}
     if not changed:
-        widgets.note(say("take-nothing"))
+        widgets.note(say("perturb-nothing"))
         return
     for modality, what in changed.items():
         if what != AWAY:
@@ -76,7 +76,7 @@ def _tokens(bench: ExperimentRunner, baseline: Baseline) -> None:
     )  # fmt: skip
     examples = {example.id: example for example in load_gallery()}
     how = st.selectbox(
-        say("span-how"), [AWAY, *examples], key="span-how", help=say("take-help"),
+        say("span-how"), [AWAY, *examples], key="span-how", help=say("perturb-choice-help"),
         format_func=lambda one: say(f"absent-{baseline}") if one == AWAY else _swapping(examples[one]),
     )  # fmt: skip
     if not chosen:
@@ -93,15 +93,15 @@ def _tokens(bench: ExperimentRunner, baseline: Baseline) -> None:
     if found is not None:
         widgets.note(say("span-of", tokens=together([named[k] for k in chosen])))
         st.html(_before_after(record, found, bench.run))
-        _lit(say("take-after"), sample, found, bench)
+        _lit(say("perturb-after"), sample, found, bench)
 
 
 def _swapping(example: Example) -> str:
-    return say("take-swap", example=translated(example.title))
+    return say("perturb-swap", example=translated(example.title))
 
 
 def _spans_swapped(sample: Sample, other: Sample, tokens: Sequence[Token], chosen: Sequence[int]) -> Sample:
-    for modality in MODALITIES:
+    for modality in INPUT_MODALITIES:
         where = [tokens[k].location for k in chosen if tokens[k].modality is modality]
         if where:
             sample = swapped(sample, other, modality, [place for place in where if place is not None])
@@ -120,16 +120,16 @@ def _before_after(before: AttentionRecord, after: AttentionRecord, run: Run) -> 
     """What became of the answer, and of where attention goes."""
     first, now = before.answers[0], after.answers[0]
     left = next(answer.probability for answer in after.answers if answer.label == first.label)
-    code = "take-stays" if now.label == first.label else "take-turns"
+    code = "perturb-stays" if now.label == first.label else "perturb-changes"
     words = say(code, answer=first.label, before=first.probability, after=left, other=now.label, now=now.probability)
     rows = ""
     for title, record in (("before", before), ("after", after)):
         shares = _shares(record, run)
         if shares is not None:
-            cells = "".join(f"<td>{shares[modality]:.2f}</td>" for modality in MODALITIES)
+            cells = "".join(f"<td>{shares[modality]:.2f}</td>" for modality in INPUT_MODALITIES)
             rows += f"<tr><th scope='row'>{html.escape(say(f'take-{title}'))}</th>{cells}</tr>"
-    heads = "".join(f"<th scope='col'>{html.escape(say(f'name-{modality}'))}</th>" for modality in MODALITIES)
-    caption = html.escape(say("take-attention"))
+    heads = "".join(f"<th scope='col'>{html.escape(say(f'name-{modality}'))}</th>" for modality in INPUT_MODALITIES)
+    caption = html.escape(say("perturb-attention"))
     table = f"<table class='facts'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>" if rows else ""
     return f"<p class='verdict'>{html.escape(words)}</p>{table}"
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.comparison import Pairing, difference, over_a, pairs, symmetric
-from mmviz.analysis.modality_matrix import ORDER, ModalityMatrix, modality_matrix
+from mmviz.analysis.modality_matrix import ModalityMatrix, modality_matrix
 from mmviz.app.pages.debug.modality_effect import chip
 from mmviz.app.selection_view import SelectionView
 from mmviz.figures.colour_scale import short
@@ -28,7 +28,7 @@ from mmviz.i18n.figures import tell
 from mmviz.i18n.language import joined
 from mmviz.i18n.messages import visible
 from mmviz.i18n.page import say
-from mmviz.types import Answer, Modality, PixelBox, Seconds, Token, is_word
+from mmviz.types import MODALITIES, Answer, Modality, PixelBox, Seconds, Token, is_word
 
 SIDE = 480
 """Pixels of the pictures, about twice what they take on the page."""
@@ -94,13 +94,13 @@ def verdict(a: SelectionView, b: SelectionView) -> str:
     told = []
     first, second = (side.run.record.answers[:1] for side in (a, b))
     if first and second:
-        code = "compare-stays" if first[0].label == second[0].label else "compare-turns"
+        code = "compare-stays" if first[0].label == second[0].label else "compare-changes"
         told.append(
             say(code, a=first[0].label, b=second[0].label, p=first[0].probability, q=second[0].probability)
         )  # fmt: skip
     one, other = (_given(side) for side in (a, b))
     apart = {
-        modality: one[modality][0] - other[modality][0] for modality in ORDER if modality in one and modality in other
+        modality: one[modality][0] - other[modality][0] for modality in MODALITIES if modality in one and modality in other
     }
     more, less = max(apart, key=lambda m: apart[m], default=None), min(apart, key=lambda m: apart[m], default=None)
     moved = []
@@ -176,7 +176,7 @@ def _alone(a: SelectionView, b: SelectionView, lit: Pairing) -> list[str]:
             named = names(seen.lit)
             share = ""
             if seen.selection.direction == "from":
-                share = say("compare-alone-share", share=short(float(seen.amounts[list(alone)].sum())))
+                share = say("compare-unpaired-share", share=short(float(seen.amounts[list(alone)].sum())))
             told.append(say(f"compare-alone-{side}", tokens=together([named[k] for k in alone]), share=share))
     return told
 
@@ -200,7 +200,7 @@ def _table(a: SelectionView, b: SelectionView) -> str:
     sides = [_given(side) for side in (a, b)]
     is_from = a.selection.direction == "from"
     rows = ""
-    for modality in (one for one in ORDER if any(one in side for side in sides)):
+    for modality in (one for one in MODALITIES if any(one in side for side in sides)):
         cells = ""
         for side in sides:
             if modality in side:
