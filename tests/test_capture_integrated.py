@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.backends.local import LocalBackend, _shuffle
+from mmviz.backends.local import LocalBackend, shuffle_parameters
 from mmviz.capture.integrated_gradients import STEPS, IntegratedGradients, integrated_gradients, tokens_entering
 from mmviz.inputs.examples import load_gallery
 from mmviz.models.bundled import BundledTrio
@@ -102,7 +102,7 @@ def test_amounts_of_trio_add_up(name: str) -> None:
         x = x[:, real[0]]
         order = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
         nothing = [
-            own if token.modality is Modality.SPECIAL else trio.absent[order.index(token.modality)]
+            own if token.modality is Modality.SPECIAL else trio.absent_embedding[order.index(token.modality)]
             for token, own in zip(stream, x[0], strict=True)
         ]
         both = torch.stack([x[0], torch.stack(nothing)])
@@ -237,7 +237,7 @@ def test_they_are_those_of_the_model_as_it_was_changed() -> None:
     ablate = asked(None, AblateHead(1, 1))
     assert same(ablate, asked(cut, name="cut")) and not same(ablate, plain)
     shuffled = BundledTrio("cpu")
-    _shuffle(shuffled.module, 4)
+    shuffle_parameters(shuffled.module, 4)
     random = asked(None, ShuffleWeights(4))
     assert same(random, asked(shuffled, name="shuffled")) and not same(random, plain)
 
@@ -250,7 +250,7 @@ def test_even_attention_is_even_in_them() -> None:
     trio: Any = model.module
     ready, values = model.prepare(SPOKEN), []
     tokens = tokens_entering(model.module, "tokens", lambda: model(ready.tensors))
-    for x in (tokens, model.nothing(ready, tokens)):
+    for x in (tokens, model.baseline_tokens(ready, tokens)):
         with torch.no_grad(), mmviz.capture(model.module, replace=even):
             fused = trio.fuse(x, torch.ones(x.shape[:2], dtype=torch.bool))
             values.append(fused.logits[0].double().log_softmax(-1))

@@ -17,8 +17,15 @@ from mmviz.backends.local import LocalBackend
 from mmviz.cli import train as command
 from mmviz.models.bundled import BundledTrio
 from mmviz.models.cards import COMPARED, REDUCED
-from mmviz.models.fusion_model import FROZEN, FusionModel, made
-from mmviz.models.fusion_networks import FUSION_KINDS, SHARED, STREAMS, FusionNetwork, attends, pairs
+from mmviz.models.fusion_model import FROZEN, FusionModel, build_network
+from mmviz.models.fusion_networks import (
+    FUSION_KINDS,
+    BOTTLENECK_TOKENS,
+    STREAMS,
+    FusionNetwork,
+    attention_modules,
+    pairs,
+)
 from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioConfig
 from mmviz.training.evaluate.compare_fusions import ALL, _best, meets, table
 from mmviz.training.evaluate.metrics import Score
@@ -106,10 +113,10 @@ def test_attention_is_heard_where_the_kind_says(backend: LocalBackend, kind: str
         assert {(one.queries, one.keys) for one in record.maps} == {("tokens", "tokens")}
     else:
         heard = [(one.name, one.queries, one.keys) for one in record.maps]
-        assert heard == attends(kind)
+        assert heard == attention_modules(kind)
         for name in STREAMS:
             labels = [token.modality for token in record.streams[name]]
-            extra = SHARED if kind == "bottleneck" else 0
+            extra = BOTTLENECK_TOKENS if kind == "bottleneck" else 0
             assert labels[0] is Modality.SPECIAL and labels[1] == name
             assert labels.count(Modality.SPECIAL) == 1 + extra
     across = {one.queries != one.keys for one in record.maps}
@@ -277,5 +284,5 @@ def test_the_command_offers_the_kinds_that_there_are() -> None:
 
 def test_made_shares_what_is_frozen() -> None:
     source = BundledTrio("cpu").module
-    _, front = made("late", source)
-    assert front.get_submodule("words") is source.get_submodule("words")
+    _, front = build_network("late", source)
+    assert front.get_submodule("token_embedding") is source.get_submodule("token_embedding")

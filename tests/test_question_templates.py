@@ -92,7 +92,7 @@ def test_the_article_is_the_spoken_one() -> None:
     assert [article(word) for word in ("cat", "apple", "umbrella", "unicorn")] == ["a", "an", "an", "a"]
     assert compose("there", "octopus") == "Is there an octopus in the picture?"
     assert compose("caption", "owl", "cat", "left of") == "An owl left of the cat."
-    assert compose("odd", "cat") == "cat" and compose("odd", "cat", wording=1) == "Which one differs: cat"
+    assert compose("odd", "cat") == "cat" and compose("odd", "cat", template=1) == "Which one differs: cat"
 
 
 def test_a_question_without_its_words_is_not_composed() -> None:

@@ -1,4 +1,4 @@
-"""The bundled `trio` as a model of mmviz: weights and card from the assets, samples to tensors, tokens to places."""
+"""The bundled `trio` as a model of mmviz: its weights and card, samples to tensors, tokens with their locations."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from torch.nn import functional
 from mmviz.assets_path import assets_dir
 from mmviz.inputs.mel import fitted_log_mel
 from mmviz.inputs.text import composed
-from mmviz.models import CaptureTargets, Prepared
 from mmviz.models.cards import trio_card
-from mmviz.models.out_of_distribution import picture_notices, question_notices, sound_notices
+from mmviz.models.out_of_distribution import audio_notices, image_notices, question_notices
+from mmviz.models.protocol import CaptureTargets, Prepared
 from mmviz.models.trio import (
     FRAMES,
-    HOPS_A_FRAME,
+    HOPS_PER_FRAME,
     IMAGE_SIDE,
-    MAX_PIECES,
+    MAX_TEXT_TOKENS,
     PATCHES,
-    SECONDS_A_FRAME,
+    SECONDS_PER_FRAME,
     Trio,
     TrioConfig,
     TrioInput,
@@ -49,28 +49,36 @@ from mmviz.types import (
 )
 
 STREAM = "tokens"
-SECONDS = FRAMES * SECONDS_A_FRAME
+SECONDS = FRAMES * SECONDS_PER_FRAME
+"""Seconds of audio that the model reads."""
 _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
+"""Modalities in the order of the sequence."""
 _MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
 class BundledTrio:
-    """`trio` with the weights that travel in ``assets/trio``, or with ``weights`` (safetensors bytes) of one's own."""
+    """`trio` with the weights in ``assets/trio``, or with ``weights``, the bytes of a safetensors file.
+
+    Raises ``MmvizError`` (``weights-unreadable``) for weights of another model, or damaged ones.
+    """
+
+    embedding = "fusion_input"
+    """Path of the module whose output are the tokens that enter the layers."""
 
     def __init__(self, device: str, weights: bytes | None = None):
         folder = assets_dir() / "trio"
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        pieces = self.tokenizer.get_vocab()
+        vocabulary = self.tokenizer.get_vocab()
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
-        config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in self.card.answers))
+        config = TrioConfig(len(vocabulary), tuple(vocabulary[answer] for answer in self.card.answers))
         module = Trio(config)
         try:
             state = load(data)
             module.load_state_dict(
                 {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
             )
-        except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:  # of another model, or damaged
+        except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
@@ -78,24 +86,24 @@ class BundledTrio:
         self.capture_targets: CaptureTargets | None = CaptureTargets(paths, ((STREAM, STREAM),) * len(paths))
 
     def __call__(self, tensors: TrioInput) -> Tensor:
-        """Logits ``[answer]``."""
+        """Returns logits ``[answer]``."""
         output: Tensor = self.module(tensors).logits[0]
         return output
 
     def prepare(self, sample: Sample) -> Prepared:
-        """One row of input, without padding, and its tokens in the order in which the model sees them."""
+        """Returns one row of input, without padding, and its tokens in the order of the sequence."""
         notices: list[Notice] = []
-        ids, words = self._words(sample.text, notices)
-        mel, moments = _frames(sample.audio, notices)
+        ids, text_tokens = self._tokenize(sample.text, notices)
+        mel, frames = _frames(sample.audio, notices)
         pixels, patches = _patches(sample.image, notices)
-        has_text, has_image, has_audio = bool(words), bool(patches), bool(moments)
+        has_text, has_image, has_audio = bool(text_tokens), bool(patches), bool(frames)
         notices += question_notices(sample.text) if sample.text is not None else []
-        notices += sound_notices(mel, HOPS_A_FRAME * len(moments)) if has_audio else []
-        notices += picture_notices(pixels) if has_image else []
+        notices += audio_notices(mel, HOPS_PER_FRAME * len(frames)) if has_audio else []
+        notices += image_notices(pixels) if has_image else []
         tensors = TrioInput(
             image=torch.from_numpy(pixels)[None], mel=torch.from_numpy(mel)[None],
-            frames=torch.tensor([max(1, len(moments))]), text=torch.tensor([ids or [0]]),
-            pieces=torch.tensor([max(1, len(ids))]), has_image=torch.tensor([has_image]),
+            frames=torch.tensor([max(1, len(frames))]), text=torch.tensor([ids or [0]]),
+            text_lengths=torch.tensor([max(1, len(ids))]), has_image=torch.tensor([has_image]),
             has_audio=torch.tensor([has_audio]), has_text=torch.tensor([has_text]),
         )  # fmt: skip
         tensors = TrioInput(
@@ -103,79 +111,81 @@ class BundledTrio:
         )
         tokens = (
             Token(Modality.SPECIAL, "answer"),
-            *(words or [Token(Modality.TEXT, ABSENT)]),
+            *(text_tokens or [Token(Modality.TEXT, ABSENT)]),
             *(patches or [Token(Modality.IMAGE, ABSENT)]),
-            *(moments or [Token(Modality.AUDIO, ABSENT)]),
+            *(frames or [Token(Modality.AUDIO, ABSENT)]),
         )
         return Prepared(tensors, {STREAM: tokens}, tuple(notices))
 
-    embedding = "tokens"
-
-    def nothing(self, prepared: Prepared, tokens: Tensor) -> Tensor:
-        """``tokens`` ``[1, token, width]`` with the learned absent token of its modality in the place of each."""
-        stream, learned = _stream_of(prepared), self.module.get_parameter("absent")  # of shuffled weights as well
+    def baseline_tokens(self, prepared: Prepared, tokens: Tensor) -> Tensor:
+        """Returns ``tokens`` ``[1, token, width]``, each replaced by the learned absent token of its modality."""
+        stream = _stream_of(prepared)
+        learned = self.module.get_parameter("absent_embedding")  # of the module, whose weights may be shuffled
         absent = dict(zip(_ORDER, learned.detach(), strict=True))
-        parts = [absent.get(token.modality, own) for token, own in zip(stream, tokens[0], strict=True)]
-        return torch.stack(parts)[None]
+        rows = [absent.get(token.modality, state) for token, state in zip(stream, tokens[0], strict=True)]
+        return torch.stack(rows)[None]
 
     def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
-        """``prepared`` without some modalities, and without the tokens at the indices ``hidden``: these take no part. A
-        modality without any gives way to its learned absent token. Raises ``CaptureError`` (``view-tokens``)."""
+        """Returns ``prepared`` without some modalities, and with the tokens at the indices ``hidden`` masked out.
+
+        A modality without any token left gives way to its learned absent token. Raises ``CaptureError``
+        (``view-tokens``) for an index out of range.
+        """
         stream = _stream_of(prepared)
         for k in hidden:
             if not 0 <= k < len(stream):
                 raise CaptureError("view-tokens", token=k, count=len(stream))
-        gone = {k for k in hidden if stream[k].modality is not Modality.SPECIAL}
-        gone |= {k for k, token in enumerate(stream) if token.modality in dropped}
+        removed = {k for k in hidden if stream[k].modality is not Modality.SPECIAL}
+        removed |= {k for k, token in enumerate(stream) if token.modality in dropped}
         tensors: TrioInput = prepared.tensors
-        at = self._hidden(tensors).clone()
+        hidden_mask = self._hidden_mask(tensors).clone()
         tokens = [token for token in stream if token.modality is Modality.SPECIAL]
-        pieces = tensors.text.shape[1]
-        for modality, part in zip(_ORDER, torch.split(at, [pieces, PATCHES**2, FRAMES], dim=1), strict=True):
-            own = [k for k, token in enumerate(stream) if token.modality is modality]
-            left = (~part[0]).nonzero()[:, 0].tolist()  # their places, in order
-            part[0, [place for place, k in zip(left, own, strict=False) if k in gone]] = True
-            tokens += [stream[k] for k in own if k not in gone] or [Token(modality, ABSENT)]
-        return Prepared(replace(tensors, hidden=at), {STREAM: tuple(tokens)}, prepared.notices)
+        sizes = [tensors.text.shape[1], PATCHES**2, FRAMES]
+        for modality, part in zip(_ORDER, torch.split(hidden_mask, sizes, dim=1), strict=True):
+            indices = [k for k, token in enumerate(stream) if token.modality is modality]
+            positions = (~part[0]).nonzero()[:, 0].tolist()  # of these tokens in the row, in order
+            part[0, [position for position, k in zip(positions, indices, strict=False) if k in removed]] = True
+            tokens += [stream[k] for k in indices if k not in removed] or [Token(modality, ABSENT)]
+        return Prepared(replace(tensors, hidden=hidden_mask), {STREAM: tuple(tokens)}, prepared.notices)
 
-    def _hidden(self, tensors: TrioInput) -> Tensor:
-        """Which tokens take no part, bool ``[1, T + 100 + 50]``."""
+    def _hidden_mask(self, tensors: TrioInput) -> Tensor:
+        """Returns which tokens are masked out, bool ``[1, T + 100 + 50]``."""
         size = tensors.text.shape[1] + PATCHES**2 + FRAMES
         return torch.zeros(1, size, dtype=torch.bool, device=self.device) if tensors.hidden is None else tensors.hidden
 
     def join(self, rows: Sequence[Prepared]) -> TrioInput:
-        """A batch of ``rows``; a picture or sound that is the same in all of them is there, and encoded, once."""
+        """Returns a batch of ``rows``. An image or sound that all rows share is there, and encoded, once."""
         inputs: list[TrioInput] = [row.tensors for row in rows]
-        longest = max(one.text.shape[1] for one in inputs)
+        longest = max(row.text.shape[1] for row in inputs)
         hidden = []
-        for one in inputs:
-            text, rest = torch.split(self._hidden(one), [one.text.shape[1], PATCHES**2 + FRAMES], dim=1)
+        for row in inputs:
+            text, rest = torch.split(self._hidden_mask(row), [row.text.shape[1], PATCHES**2 + FRAMES], dim=1)
             hidden.append(torch.cat([functional.pad(text, (0, longest - text.shape[1])), rest], dim=1))
         return TrioInput(
-            image=_shared([one.image for one in inputs]), mel=_shared([one.mel for one in inputs]),
-            text=torch.cat([functional.pad(one.text, (0, longest - one.text.shape[1])) for one in inputs]),
+            image=_shared([row.image for row in inputs]), mel=_shared([row.mel for row in inputs]),
+            text=torch.cat([functional.pad(row.text, (0, longest - row.text.shape[1])) for row in inputs]),
             hidden=torch.cat(hidden),
-            **{name: torch.cat([getattr(one, name) for one in inputs])
-               for name in ("frames", "pieces", "has_image", "has_audio", "has_text")},
+            **{name: torch.cat([getattr(row, name) for row in inputs])
+               for name in ("frames", "text_lengths", "has_image", "has_audio", "has_text")},
         )  # fmt: skip
 
     def batch(self, tensors: TrioInput, rows: int) -> Tensor:
-        """Logits ``[row, answer]``."""
+        """Returns logits ``[row, answer]``."""
         output: Tensor = self.module(tensors).logits
         return output
 
-    def _words(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
+    def _tokenize(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:
             return [], []
         normal, spans = composed(text)  # the same word must not depend on how a keyboard writes its accents
         encoded = self.tokenizer.encode(_MASK.sub("[MASK]", normal))  # case is free, there as well
-        if len(encoded.ids) > MAX_PIECES:
-            notices.append(Notice("text-cut", {"limit": MAX_PIECES}))
+        if len(encoded.ids) > MAX_TEXT_TOKENS:
+            notices.append(Notice("text-cut", {"limit": MAX_TEXT_TOKENS}))
         tokens = [
-            Token(Modality.TEXT, piece, Chars(spans[start][0], spans[end - 1][1]))
-            for piece, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
+            Token(Modality.TEXT, label, Chars(spans[start][0], spans[end - 1][1]))
+            for label, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
         ]
-        return encoded.ids[:MAX_PIECES], tokens[:MAX_PIECES]
+        return encoded.ids[:MAX_TEXT_TOKENS], tokens[:MAX_TEXT_TOKENS]
 
 
 def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
@@ -184,23 +194,23 @@ def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
 
 
 def _shared(parts: Sequence[Tensor]) -> Tensor:
-    """One row where all are the same tensor, else all of them."""
+    """Returns one row where all rows are the same tensor, else all of them."""
     return parts[0] if all(part is parts[0] for part in parts) else torch.cat(list(parts))
 
 
-def _patches(picture: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
-    """Pixels float32 ``[3, 160, 160]`` in -1 .. 1, and the patches, row by row, in pixels of the original."""
-    if picture is None:
+def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
+    """Returns pixels, float32 ``[3, 160, 160]``, -1 .. 1, and the patches, row by row, in pixels of the original."""
+    if image is None:
         return np.zeros((3, IMAGE_SIDE, IMAGE_SIDE), np.float32), []
-    if picture.width != picture.height:
-        notices.append(Notice("picture-squeezed", {"width": picture.width, "height": picture.height}))
-    small = Image.fromarray(picture.pixels).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(small, np.float32).transpose(2, 0, 1) / 127.5 - 1
-    across, down = (np.linspace(0, length, PATCHES + 1) for length in (picture.width, picture.height))
+    if image.width != image.height:
+        notices.append(Notice("image-squeezed", {"width": image.width, "height": image.height}))
+    resized = Image.fromarray(image.pixels).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(resized, np.float32).transpose(2, 0, 1) / 127.5 - 1
+    columns, rows = (np.linspace(0, length, PATCHES + 1) for length in (image.width, image.height))
     tokens = [
         Token(
             Modality.IMAGE, f"patch {row + 1},{column + 1}",
-            PixelBox(float(across[column]), float(down[row]), float(across[column + 1]), float(down[row + 1])),
+            PixelBox(float(columns[column]), float(rows[row]), float(columns[column + 1]), float(rows[row + 1])),
         )
         for row in range(PATCHES)
         for column in range(PATCHES)
@@ -208,18 +218,18 @@ def _patches(picture: ImageInput | None, notices: list[Notice]) -> tuple[np.ndar
     return np.ascontiguousarray(pixels), tokens
 
 
-def _frames(sound: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
-    """Log-mel float32 ``[64, 400]`` of the first 4 s, and its frames of 80 ms."""
-    hops = FRAMES * HOPS_A_FRAME
-    if sound is None:
+def _frames(audio: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
+    """Returns the log-mel spectrogram of the first 4 s, float32 ``[64, 400]``, and its frames of 80 ms."""
+    hops = FRAMES * HOPS_PER_FRAME
+    if audio is None:
         return np.full((64, hops), -1, np.float32), []
-    if sound.seconds > SECONDS:
-        notices.append(Notice("sound-cut", {"seconds": sound.seconds, "limit": SECONDS}))
-    mel, sounding = fitted_log_mel(sound.wave, hops)
-    frames = -(-sounding // HOPS_A_FRAME)
-    ends = [min((k + 1) * SECONDS_A_FRAME, max(sound.seconds, k * SECONDS_A_FRAME + 1e-3)) for k in range(frames)]
+    if audio.seconds > SECONDS:
+        notices.append(Notice("audio-cut", {"seconds": audio.seconds, "limit": SECONDS}))
+    mel, sounding = fitted_log_mel(audio.wave, hops)
+    count = -(-sounding // HOPS_PER_FRAME)
+    ends = [min((k + 1) * SECONDS_PER_FRAME, max(audio.seconds, k * SECONDS_PER_FRAME + 1e-3)) for k in range(count)]
     tokens = [
-        Token(Modality.AUDIO, f"{k * SECONDS_A_FRAME:.2f} s", Seconds(k * SECONDS_A_FRAME, end))
+        Token(Modality.AUDIO, f"{k * SECONDS_PER_FRAME:.2f} s", Seconds(k * SECONDS_PER_FRAME, end))
         for k, end in enumerate(ends)
     ]
     return mel, tokens

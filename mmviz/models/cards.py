@@ -1,4 +1,4 @@
-"""The cards of the bundled models, from their files alone: whoever does not run a model needs no torch for it."""
+"""The cards of the bundled models, read from their files alone, without torch."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ from mmviz.assets_path import assets_dir
 from mmviz.types import Card
 
 REDUCED = "trio-reduced"
-"""The single stream of `trio`, with the sizes and the budget of the other kinds."""
+"""The single sequence of `trio`, in the size and with the training budget of the other kinds."""
 COMPARED = (REDUCED, "crossmodal", "bottleneck", "late")
-"""The kinds of fusion that are compared, by id; their weights are ``assets/fusions/ID.safetensors``."""
+"""Ids of the compared fusion kinds; their weights are ``assets/fusions/ID.safetensors``."""
 
 
 def fusions_card() -> dict[str, Any]:
-    """What is known of the compared kinds of fusion: ``kinds`` by id, and ``measured`` by `compare`."""
-    found: dict[str, Any] = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
-    return found
+    """Returns the card file of the compared kinds: ``kinds`` by id, and the figures ``measured``."""
+    card: dict[str, Any] = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
+    return card
 
 
 def kind_card(kind: str, weights: bytes | None = None) -> Card:
-    """The card of one of the `COMPARED` with ``weights`` (safetensors bytes; None: those that travel in the assets) on
-    the encoders of `trio`."""
-    trio, described = trio_card(), fusions_card()["kinds"][kind]
+    """Returns the card of one of the `COMPARED`, on the encoders of `trio`.
+
+    ``weights``: the bytes of a safetensors file (None: the file in the assets).
+    """
+    trio, details = trio_card(), fusions_card()["kinds"][kind]
     data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
     return Card(
-        id=kind, title=kind, about=described["about"], trained=True, answers=trio.answers,
-        weights_digest=hashlib.sha256(data + trio.weights_digest.encode()).hexdigest(), details=described,
+        id=kind, title=kind, about=details["about"], trained=True, answers=trio.answers,
+        weights_digest=hashlib.sha256(data + trio.weights_digest.encode()).hexdigest(), details=details,
     )  # fmt: skip
 
 
 def trio_card(weights: bytes | None = None) -> Card:
-    """The card of `trio` with ``weights`` (safetensors bytes; None: those that travel in ``assets/trio``)."""
+    """Returns the card of `trio`. ``weights``: the bytes of a safetensors file (None: the file in the assets)."""
     folder = assets_dir() / "trio"
-    described = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    details = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
     return Card(
-        id="trio", title="trio", about=described["about"], trained=True, answers=tuple(described["answers"]),
-        weights_digest=hashlib.sha256(data).hexdigest(), details=described,
+        id="trio", title="trio", about=details["about"], trained=True, answers=tuple(details["answers"]),
+        weights_digest=hashlib.sha256(data).hexdigest(), details=details,
     )  # fmt: skip

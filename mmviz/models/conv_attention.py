@@ -1,8 +1,8 @@
-"""A small model of convolution and attention, to be trained from nothing within a minute: a picture in, one word out.
+"""A small model of convolution and attention that is trained from scratch within a minute: image in, one word out.
 
 Two stages of 3 x 3 convolution, ReLU and 2 x 2 pooling make a grid of positions; an answer token and the positions
-attend to each other once (Vaswani et al. 2017); what the answer token gathers is classified. Axes in the comments:
-B batch, N = 1 + positions, D width.
+attend to each other once (Vaswani et al. 2017); the output of the answer token is classified. Axes: B batch,
+N = 1 + positions, D width.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 SIDE = 40
-"""Pixels of the picture's side."""
+"""Pixels along one side of the image."""
 GRID = SIDE // 4
-"""Positions along a side, after two poolings."""
+"""Positions along one side, after two poolings."""
 FIRST, SECOND, KERNEL, POOL = 32, 64, 3, 2
-"""Filters of the two convolutions, the side of a filter, and the side of what is pooled into one."""
+"""Filters of the two convolutions, the side of a filter, and the side of a pooling window."""
 
 
 class SelfAttention(nn.Module):
-    """``softmax(Q K^T / sqrt(d_k)) V``, one head, every token asks all tokens."""
+    """``softmax(Q K^T / sqrt(d_k)) V``, one head, every token attends to all tokens."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -30,7 +30,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What every token gathers ``[B, N, D]``, and the weights ``[B, N, N]``: rows ask, each adds up to 1."""
+        """Returns the output ``[B, N, D]`` and the attention weights ``[B, query, key]``, whose rows sum to 1."""
         q, k, v = self.query(x), self.key(x), self.value(x)
         weights = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]), dim=-1)
         return weights @ v, weights
@@ -39,25 +39,26 @@ class SelfAttention(nn.Module):
 class ConvAttention(nn.Module):
     """Conv 32, pool, Conv 64, pool, self-attention with an answer token, a linear layer over ``classes``.
 
-    Without places: a position is known by what the filters see there, so that attention can only go by what is seen.
+    There are no position embeddings: attention depends on the features of a position alone.
     """
 
     def __init__(self, classes: int):
         super().__init__()
-        self.see = nn.Sequential(
+        self.features = nn.Sequential(
             nn.Conv2d(3, FIRST, KERNEL, padding=1), nn.ReLU(), nn.MaxPool2d(POOL),
             nn.Conv2d(FIRST, SECOND, KERNEL, padding=1), nn.ReLU(), nn.MaxPool2d(POOL),
         )  # fmt: skip
         self.answer = nn.Parameter(torch.zeros(SECOND))
         self.attention = SelfAttention(SECOND)
-        self.classify = nn.Linear(SECOND, classes)
+        self.classifier = nn.Linear(SECOND, classes)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``[B, classes]`` and attention ``[B, N, N]``, token 0 the answer token, then the grid row by row.
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns logits ``[B, classes]`` and attention weights ``[B, N, N]``.
 
-        ``pictures`` float ``[B, 3, 40, 40]`` in -1 .. 1 (another side, a multiple of 4, makes another grid).
+        ``images`` float ``[B, 3, 40, 40]``, -1 .. 1; another side, a multiple of 4, gives another grid. Token 0 is the
+        answer token; the positions follow, row by row.
         """
-        positions = self.see(pictures).flatten(2).transpose(1, 2)
+        positions = self.features(images).flatten(2).transpose(1, 2)
         x = torch.cat([self.answer.expand(len(positions), 1, -1), positions], dim=1)
-        gathered, weights = self.attention(x)
-        return self.classify(gathered[:, 0]), weights
+        attn_output, weights = self.attention(x)
+        return self.classifier(attn_output[:, 0]), weights

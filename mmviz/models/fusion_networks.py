@@ -1,14 +1,15 @@
-"""Three more ways to fuse, on the encoders, the common space and the answer head of `trio`.
+"""Three more kinds of fusion, on the encoders, the common space and the answer head of `trio`.
 
-Each modality keeps a stream of its own, which begins with an answer token. Answered is what the three answer tokens
-hold at the end: their mean, and a small network over them. They differ in who may ask whom:
+Each modality has a stream of its own, which begins with an answer token. The answer is scored from the final states of
+the three answer tokens: their mean, and a small MLP over them. The kinds differ in which stream attends to which:
 
-- ``crossmodal``: six pairs, one modality asks another (MulT, Tsai et al. 2019, sections 3.1 and 3.2), then each stream
-  asks itself.
-- ``bottleneck``: each stream asks itself and four tokens that all three share (MBT, Nagrani et al. 2021, section 3.2).
-- ``late``: each stream asks itself alone; the modalities meet in the join only.
+- ``crossmodal``: six cross-attention pairs of modalities (MulT, Tsai et al. 2019, sections 3.1 and 3.2), then
+  self-attention in each stream.
+- ``bottleneck``: each stream attends to itself and to four tokens that all streams share (MBT, Nagrani et al. 2021,
+  section 3.2).
+- ``late``: each stream attends to itself alone; the modalities meet at the end only.
 
-Axes in the comments: B batch, n tokens of a stream, D width.
+Axes: B batch, n tokens of a stream, D width.
 """
 
 from __future__ import annotations
@@ -34,141 +35,156 @@ from mmviz.models.trio import (
 FUSION_KINDS = COMPARED[1:]
 STREAMS = ("text", "image", "audio")
 """In the order in which `trio` has them."""
-_IN_TURN = ("image", "text", "audio")
-"""The order in which streams are worked on where none waits for another: whoever looks begins with the picture."""
-SHARED = 4
-"""Bottleneck tokens, as the paper has it."""
-LAYERS, EXPANSION, ALIKE = 4, 2, 2
-"""Layers a token passes, here as in the `trio` that is compared with these; hidden units of a layer, in widths; layers
-whose queries and keys start equal."""
+_EXECUTION_ORDER = ("image", "text", "audio")
+"""The order in which independent streams run, so that the image comes first in a list of maps."""
+BOTTLENECK_TOKENS = 4
+"""Shared tokens of ``bottleneck``, as in the paper."""
+LAYERS, MLP_RATIO, TIED_LAYERS = 4, 2, 2
+"""Layers that a token passes, here as in the `trio-reduced` that is compared with these; hidden units of an MLP, in
+multiples of the width; layers whose query and key projections start equal."""
 Streams = dict[str, Tensor]
-"""By the name of the stream: tokens ``[B, n, D]``, or which of their keys are blocked, ``[B, 1, 1, n]``."""
+"""By stream: tokens ``[B, n, D]``, or their attention mask ``[B, 1, 1, n]``."""
 
 
 class Bottleneck(nn.Module):
-    """Streams that ask themselves and ``shared`` tokens, of which each stream makes its own and all keep the mean."""
+    """Streams that attend to themselves and to shared tokens; each stream updates these, and the mean is kept."""
 
-    labelled = (2, 3, 3)
+    labelled_layers = (2, 3, 3)
 
-    def __init__(self, config: TrioConfig, shared: int):
+    def __init__(self, config: TrioConfig, count: int):
         super().__init__()
-        self.shared = nn.Parameter(torch.randn(shared, config.width) * 0.5)
-        self.blocks = nn.ModuleDict({name: _layers(config, config.layers) for name in STREAMS})
+        self.bottleneck_tokens = nn.Parameter(torch.randn(count, config.width) * 0.5)
+        self.blocks = nn.ModuleDict({name: _blocks(config, config.layers) for name in STREAMS})
 
-    def forward(self, x: Streams, blocked: Streams) -> list[Streams]:
-        """States of the streams after every layer."""
+    def forward(self, x: Streams, attn_masks: Streams) -> list[Streams]:
+        """Returns the states of the streams after every layer."""
         batch = len(x["text"])
-        shared = self.shared.expand(batch, -1, -1)
-        free = shared.new_zeros(batch, 1, 1, len(self.shared))
+        shared = self.bottleneck_tokens.expand(batch, -1, -1)
+        shared_mask = shared.new_zeros(batch, 1, 1, len(self.bottleneck_tokens))
         states = []
         for layer in range(len(self.blocks["text"])):  # type: ignore[arg-type]
-            made, updates = {}, []
-            for name in _IN_TURN:
+            streams, updates = {}, []
+            for name in _EXECUTION_ORDER:
                 tokens = x[name]
                 block = self.blocks[name][layer]  # type: ignore[index]
-                both = block(torch.cat([tokens, shared], 1), torch.cat([blocked[name], free], -1))
-                made[name], update = torch.split(both, [tokens.shape[1], len(self.shared)], 1)
+                output = block(torch.cat([tokens, shared], 1), torch.cat([attn_masks[name], shared_mask], -1))
+                streams[name], update = torch.split(output, [tokens.shape[1], len(self.bottleneck_tokens)], 1)
                 updates.append(update)
-            x, shared = made, torch.stack(updates).mean(0)
+            x, shared = streams, torch.stack(updates).mean(0)
             states.append(x)
         return states
 
 
 class Crossmodal(nn.Module):
-    """Each stream asks each of the two others as they came in, twice; then itself, about both."""
+    """Each stream attends to the inputs of each of the two others, in two layers; then to itself, about both."""
 
-    labelled = (1, 2, 2)
+    labelled_layers = (1, 2, 2)
 
     def __init__(self, config: TrioConfig):
         super().__init__()
         half = config.layers // 2
-        self.pairs = nn.ModuleDict({f"{asks}_{asked}": _layers(config, half) for asks, asked in pairs()})
+        self.pairs = nn.ModuleDict({f"{queries}_{keys}": _blocks(config, half) for queries, keys in pairs()})
         self.join = nn.ModuleDict({name: nn.Linear(2 * config.width, config.width) for name in STREAMS})
-        self.alone = nn.ModuleDict({name: _layers(config, half, alike=False) for name in STREAMS})
+        self.self_blocks = nn.ModuleDict({name: _blocks(config, half, tie_qk_init=False) for name in STREAMS})
 
-    def forward(self, x: Streams, blocked: Streams) -> list[Streams]:
-        """States of the streams after the pairs, and after every layer from there."""
-        told: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
-        for asks, asked in pairs():
-            z = x[asks]
-            for block in self.pairs[f"{asks}_{asked}"]:  # type: ignore[attr-defined]
-                z = block(z, blocked[asked], x[asked])
-            told[asks].append(z)
-        states = [{name: self.join[name](torch.cat(told[name], -1)) for name in STREAMS}]
-        for layer in range(len(self.alone["text"])):  # type: ignore[arg-type]
+    def forward(self, x: Streams, attn_masks: Streams) -> list[Streams]:
+        """Returns the states of the streams after the pairs, and after every layer from there."""
+        outputs: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
+        for queries, keys in pairs():
+            z = x[queries]
+            for block in self.pairs[f"{queries}_{keys}"]:  # type: ignore[attr-defined]
+                z = block(z, attn_masks[keys], x[keys])
+            outputs[queries].append(z)
+        states = [{name: self.join[name](torch.cat(outputs[name], -1)) for name in STREAMS}]
+        for layer in range(len(self.self_blocks["text"])):  # type: ignore[arg-type]
             last = states[-1]
-            states.append({name: self.alone[name][layer](last[name], blocked[name]) for name in STREAMS})  # type: ignore[index]
+            states.append({
+                name: self.self_blocks[name][layer](last[name], attn_masks[name])  # type: ignore[index]
+                for name in STREAMS
+            })  # fmt: skip
         return states
 
 
 class FusionNetwork(nn.Module):
-    """A whole model of one of the ``FUSION_KINDS``: what comes in as in `Trio`, streams, and an answer as in `Trio`."""
+    """A whole model of one of the ``FUSION_KINDS``: inputs and answer as in `Trio`, with streams between."""
 
     def __init__(self, config: TrioConfig, kind: str):
         super().__init__()
-        self.front = Trio(replace(config, layers=0))
-        self.mix = Crossmodal(config) if kind == "crossmodal" else Bottleneck(config, SHARED * (kind == "bottleneck"))
+        self.trio = Trio(replace(config, layers=0))
+        self.fusion = (
+            Crossmodal(config)
+            if kind == "crossmodal"
+            else Bottleneck(config, BOTTLENECK_TOKENS * (kind == "bottleneck"))
+        )
         width = config.width
-        self.together = nn.Sequential(
+        self.join_head = nn.Sequential(
             nn.LayerNorm(3 * width), nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, width)
         )
 
     def forward(self, batch: TrioInput) -> TrioOutput:
-        """Answers; tokens that are padding in every row are left out."""
-        front = self.front
-        x, real = front.sequence(batch, front.encode_image(batch.image), front.encode_audio(batch.mel))
-        used = real.any(0)
+        """Returns the answers. Tokens that are padding in every row are left out."""
+        trio = self.trio
+        x, valid_mask = trio.sequence(batch, trio.encode_image(batch.image), trio.encode_audio(batch.mel))
+        used = valid_mask.any(0)
         sizes = [int(part.sum()) for part in torch.split(used[1:], [batch.text.shape[1], PATCHES**2, FRAMES])]
-        return self.fuse(x[:, used], real[:, used], sizes)
+        return self.fuse(x[:, used], valid_mask[:, used], sizes)
 
-    def fuse(self, x: Tensor, real: Tensor, sizes: list[int]) -> TrioOutput:
-        """Fusion of tokens ``x`` ``[B, 1 + sum(sizes), D]`` as `Trio.sequence` gives them, of which ``real`` are not
-        padding; ``sizes``: tokens of text, image and audio. States are in the order of ``x``, without the answer tokens
-        of image and audio."""
-        x = self.front.tokens(x)
-        answer, *parts = torch.split(x, [1, *sizes], 1)
-        first, *shown = torch.split(real, [1, *sizes], 1)
-        streams = {name: torch.cat([answer, part], 1) for name, part in zip(STREAMS, parts, strict=True)}
-        blocked = {
-            name: key_padding_mask(torch.cat([first, part], 1), x) for name, part in zip(STREAMS, shown, strict=True)
+    def fuse(self, x: Tensor, valid_mask: Tensor, sizes: list[int]) -> TrioOutput:
+        """Fuses tokens ``x`` ``[B, 1 + sum(sizes), D]`` in the order of `Trio.sequence`.
+
+        ``valid_mask`` is False for padding; ``sizes``: tokens of text, image and audio. The states are in the order of
+        ``x``, without the answer tokens of image and audio.
+        """
+        x = self.trio.fusion_input(x)
+        answer, *tokens = torch.split(x, [1, *sizes], 1)
+        answer_mask, *masks = torch.split(valid_mask, [1, *sizes], 1)
+        streams = {name: torch.cat([answer, part], 1) for name, part in zip(STREAMS, tokens, strict=True)}
+        attn_masks = {
+            name: key_padding_mask(torch.cat([answer_mask, mask], 1), x)
+            for name, mask in zip(STREAMS, masks, strict=True)
         }
-        states = self.mix(streams, blocked)
-        heads = torch.stack([states[-1][name][:, 0] for name in STREAMS], 1)
-        rows = [torch.cat([one["text"], one["image"][:, 1:], one["audio"][:, 1:]], 1) for one in states]
-        return TrioOutput(self.front.say(heads.mean(1) + self.together(heads.flatten(1))), rows)
+        states = self.fusion(streams, attn_masks)
+        answers = torch.stack([states[-1][name][:, 0] for name in STREAMS], 1)
+        joined = [torch.cat([state["text"], state["image"][:, 1:], state["audio"][:, 1:]], 1) for state in states]
+        return TrioOutput(self.trio.answer_logits(answers.mean(1) + self.join_head(answers.flatten(1))), joined)
 
 
 def pairs() -> list[tuple[str, str]]:
-    """Who asks whom in ``crossmodal``."""
-    return [(asks, asked) for asks in STREAMS for asked in STREAMS if asks != asked]
+    """Returns the pairs of query stream and key stream of ``crossmodal``."""
+    return [(queries, keys) for queries in STREAMS for keys in STREAMS if queries != keys]
 
 
-def attends(kind: str, layers: int = LAYERS) -> list[tuple[str, str, str]]:
-    """Where attention lives in a kind, in order of execution: path of the module, stream that asks, stream that is
-    asked. Of a ``bottleneck`` a stream is its own tokens and those that all share."""
+def attention_modules(kind: str, layers: int = LAYERS) -> list[tuple[str, str, str]]:
+    """Returns module path, query stream and key stream of every attention of a kind, in order of execution.
+
+    A stream of ``bottleneck`` is its own tokens and those that all streams share.
+    """
     if kind == "crossmodal":
-        across = [
-            (f"mix.pairs.{asks}_{asked}.{k}.attention", asks, asked)
-            for asks, asked in pairs()
+        cross = [
+            (f"fusion.pairs.{queries}_{keys}.{k}.attention", queries, keys)
+            for queries, keys in pairs()
             for k in range(layers // 2)
         ]
-        return across + [
-            (f"mix.alone.{name}.{k}.attention", name, name) for k in range(layers // 2) for name in STREAMS
+        return cross + [
+            (f"fusion.self_blocks.{name}.{k}.attention", name, name) for k in range(layers // 2) for name in STREAMS
         ]
-    return [(f"mix.blocks.{name}.{k}.attention", name, name) for k in range(layers) for name in _IN_TURN]
+    return [(f"fusion.blocks.{name}.{k}.attention", name, name) for k in range(layers) for name in _EXECUTION_ORDER]
 
 
-def _layers(config: TrioConfig, count: int, alike: bool = True) -> nn.ModuleList:
+def _blocks(config: TrioConfig, count: int, tie_qk_init: bool = True) -> nn.ModuleList:
     return nn.ModuleList(
-        Block(config.width, config.heads, config.expansion, alike=alike and layer < ALIKE) for layer in range(count)
+        Block(config.width, config.heads, config.mlp_ratio, tie_qk_init=tie_qk_init and layer < TIED_LAYERS)
+        for layer in range(count)
     )
 
 
 @torch.no_grad()
-def copying(module: nn.Module) -> None:
-    """Let every attention begin by passing on what it looks at, and the answer head by saying what it holds.
+def init_as_identity(module: nn.Module) -> None:
+    """Initialises value and output projections, joins and the answer head of ``module`` as the identity.
 
-    In a common space a thing that is found is named already; else this map is learned first, for thousands of scenes.
+    Every attention then begins by passing on the states that it attends to, and the answer head by scoring the state
+    itself. In the common space a state is named already; with ordinary initial weights these maps are learned first,
+    for thousands of scenes.
     """
     for part in module.modules():
         if isinstance(part, Attention):
@@ -181,9 +197,9 @@ def copying(module: nn.Module) -> None:
                 join.weight.copy_(torch.eye(join.out_features).repeat(1, 2) / 2)
                 nn.init.zeros_(join.bias)
         elif isinstance(part, FusionNetwork):
-            last = part.together[-1]
+            last = part.join_head[-1]
             assert isinstance(last, nn.Linear)
             nn.init.zeros_(last.weight)
         elif isinstance(part, Trio):
-            nn.init.eye_(part.speak.weight)
-            nn.init.zeros_(part.speak.bias)
+            nn.init.eye_(part.answer_head.weight)
+            nn.init.zeros_(part.answer_head.bias)

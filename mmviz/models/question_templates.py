@@ -1,7 +1,7 @@
-"""The questions of the bundled model as data: what it can be asked, in which words; composing them and reading them.
+"""The questions that the bundled model can answer, as templates: composing questions and parsing them.
 
-A question belongs to a family; ``x`` and ``y`` stand for words of the list, ``rel`` for a relation, ``a`` for an
-article. Case, final mark, spaces and articles are free.
+A question belongs to a family. In a template ``x`` and ``y`` stand for known words, ``rel`` for a relation and ``a``
+for an article. Case, punctuation at the end, spaces and articles are free.
 """
 
 from __future__ import annotations
@@ -38,116 +38,122 @@ NEEDS = {
     "count": ("image",), "rel": ("image",), "relheard": ("image", "audio"), "mask": ("image",),
     "caption": ("image",), "odd": ("image", "audio"),
 }  # fmt: skip
-"""What each family needs besides the text."""
+"""The modalities that each family needs besides the text."""
 
 _MARKS = {"mask": ".", "caption": ".", "odd": ""}
 _ARTICLE = r"(?:(?:an?|the) )?"
 _WORD = r"[^\W\d_]{1,40}"
-_LONGEST_COMPARED = 120
-"""Characters of a question that are compared with the wordings."""
-_ALIKE = 0.5
-"""Similarity from which a wording is an example close to a question; below it any would be as good."""
+_MAX_COMPARED = 120
+"""Characters of a question that are compared with the templates."""
+_MIN_SIMILARITY = 0.5
+"""Similarity from which a template counts as close to a question."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the world, understood. ``words``: the words it names, in order; ``relation``: "" if it has none."""
+    """A parsed question."""
 
     family: str
     words: tuple[str, ...] = ()
+    """The known words that it names, in order."""
     relation: str = ""
+    """One of ``RELATIONS``, or empty."""
 
 
 @cache
 def known_words() -> tuple[str, ...]:
-    """The words that the bundled model knows, in the order of the word list."""
+    """Returns the words that the bundled model knows, in the order of the word list."""
     lines = (assets_dir() / "concepts.tsv").read_text(encoding="utf-8").splitlines()
     return tuple(line.split("\t")[0] for line in lines[1:] if line)
 
 
 def slots(family: str) -> tuple[str, ...]:
-    """What `compose` needs for ``family``: some of ``x``, ``y`` and ``rel``, in the order of the wording."""
+    """Returns the slots of a family's template, some of ``x``, ``y`` and ``rel``, in their order."""
     names = (name for _, name, _, _ in Formatter().parse(TEMPLATES[family][0]))
     return tuple(name for name in names if name and name != "a")
 
 
 def article(word: str) -> str:
-    """``a`` or ``an``, as ``word`` is spoken."""
+    """Returns ``a`` or ``an``, by the pronunciation of ``word``."""
     return "an" if word[:1] in "aeiou" and word != "unicorn" else "a"
 
 
-def compose(family: str, x: str = "", y: str = "", rel: str = "", wording: int = 0) -> str:
-    """A question of ``family`` about the words ``x`` and ``y``, with its final mark.
+def compose(family: str, x: str = "", y: str = "", rel: str = "", template: int = 0) -> str:
+    """Returns a question of ``family`` about the words ``x`` and ``y``, with punctuation.
 
-    ``rel`` is one of ``RELATIONS``; ``wording`` chooses among those of the family. What the family does not use may
-    be anything. Raises ``ValueError`` where something in ``slots(family)`` is missing.
+    ``rel`` is one of ``RELATIONS``; ``template`` chooses among those of the family. Slots that the family does not use
+    are ignored. Raises ``ValueError`` where something in ``slots(family)`` is missing.
     """
-    given = {"x": x, "y": y, "rel": rel}
-    missing = [name for name in slots(family) if not given[name]]
+    values = {"x": x, "y": y, "rel": rel}
+    missing = [name for name in slots(family) if not values[name]]
     if missing:
         raise ValueError(f"a question of the family {family} needs {' and '.join(missing)}")
-    text = TEMPLATES[family][wording].format(a=article(x), **given) + _MARKS.get(family, "?")
+    text = TEMPLATES[family][template].format(a=article(x), **values) + _MARKS.get(family, "?")
     return text if text == x else text[0].upper() + text[1:]
 
 
 def read(text: str) -> Question | None:
-    """What ``text`` asks, or None where it is no question of the world or names a word that is not in the list."""
-    for family, found in _matches(text):
-        words = tuple(found[name] for name in ("x", "y") if name in found)
+    """Parses ``text``. Returns None where it fits no template, or names an unknown word."""
+    for family, values in _matches(text):
+        words = tuple(values[name] for name in ("x", "y") if name in values)
         if all(word in known_words() for word in words):
-            return Question(family, words, found.get("rel", ""))
+            return Question(family, words, values.get("rel", ""))
     return None
 
 
 def unknown_word(text: str) -> str | None:
-    """The word that keeps ``text`` from being a question of the world; None where it is one or has another form."""
+    """Returns the unknown word in a text that fits a template; None where it has none, or fits no template."""
     if read(text) is not None:
         return None
-    for _, found in _matches(text):
+    for _, values in _matches(text):
         for name in ("x", "y"):
-            if name in found and found[name] not in known_words():
-                return found[name]
+            if name in values and values[name] not in known_words():
+                return values[name]
     return None
 
 
 def nearest(text: str) -> str:
-    """The question of the world that looks most like ``text``, about the words that it names."""
-    plain = _plain(text)[:_LONGEST_COMPARED]
+    """Returns the question most similar to ``text`` that fits a template, about the words that ``text`` names."""
+    plain = _plain(text)[:_MAX_COMPARED]
     long = (word for word in re.findall(_WORD, plain) if len(word) > 2)
     named = list(dict.fromkeys(close for word in long for close in get_close_matches(word, known_words(), 1, 0.8)))
     words = [*named, *(word for word in ("cat", "dog") if word not in named)]
     relation = next((relation for relation in RELATIONS if relation in plain), RELATIONS[0])
     questions = [
-        compose(family, words[0], words[1], relation, wording)
-        for family, wordings in TEMPLATES.items()
-        for wording in range(len(wordings))
+        compose(family, words[0], words[1], relation, template)
+        for family, templates in TEMPLATES.items()
+        for template in range(len(templates))
     ]
-    alike = [SequenceMatcher(None, plain, _plain(question), autojunk=False).ratio() for question in questions]
-    return questions[alike.index(max(alike))] if max(alike) > _ALIKE else compose("there", words[0])
+    similarities = [SequenceMatcher(None, plain, _plain(question), autojunk=False).ratio() for question in questions]
+    return (
+        questions[similarities.index(max(similarities))]
+        if max(similarities) > _MIN_SIMILARITY
+        else compose("there", words[0])
+    )
 
 
 def _plain(text: str) -> str:
-    """Lower case, single spaces, no final mark."""
+    """Returns ``text`` in lower case, with single spaces and without punctuation at the end."""
     return " ".join(text.casefold().split()).rstrip("?.!… ")
 
 
 def _matches(text: str) -> list[tuple[str, Mapping[str, str]]]:
-    """Families whose form ``text`` has, with what fills their slots; the words need not be in the list."""
+    """Returns the families whose templates ``text`` fits, and the values of their slots, known words or not."""
     plain = _plain(text)
-    found = ((family, pattern.fullmatch(plain)) for family, pattern in _patterns())
-    return [(family, match.groupdict()) for family, match in found if match]
+    matches = ((family, pattern.fullmatch(plain)) for family, pattern in _patterns())
+    return [(family, match.groupdict()) for family, match in matches if match]
 
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((family, _pattern(wording)) for family, wordings in TEMPLATES.items() for wording in wordings)
+    return tuple((family, _pattern(template)) for family, templates in TEMPLATES.items() for template in templates)
 
 
-def _pattern(wording: str) -> re.Pattern[str]:
-    """A wording as an expression over plain text: any article, or none, before a word."""
-    pattern = re.escape(wording.casefold()).replace(r"\ ", " ")
-    for before in (r"\{a\} ", "the ", ""):
-        pattern = re.sub(rf"(?<!\w){re.escape(before)}\\{{([xy])\\}}", r"{\1}", pattern)
+def _pattern(template: str) -> re.Pattern[str]:
+    """Returns a template as a regular expression over plain text, with any article, or none, before a word."""
+    pattern = re.escape(template.casefold()).replace(r"\ ", " ")
+    for article_form in (r"\{a\} ", "the ", ""):
+        pattern = re.sub(rf"(?<!\w){re.escape(article_form)}\\{{([xy])\\}}", r"{\1}", pattern)
     pattern = pattern.replace(r"\{rel\}", f"(?P<rel>{'|'.join(RELATIONS)})").replace(": ", "(?: ?: ?| )")
     for name in ("x", "y"):
         pattern = pattern.replace(f"{{{name}}}", f"{_ARTICLE}(?P<{name}>{_WORD})")

@@ -1,4 +1,4 @@
-"""A model so small that its attention can be worked out on paper.
+"""A model small enough to compute its attention on paper.
 
 Three words have vectors: ``left`` (1, 0), ``right`` (0, 1), ``both`` (1, 1); every other word is (0, 0).  One layer,
 one head, d_k = 2, queries = keys = values = the vectors.  "left right" gives scores [[1, 0], [0, 1]] / sqrt(2), so each
@@ -13,7 +13,7 @@ import re
 import torch
 from torch import Tensor, nn
 
-from mmviz.models import CaptureTargets, Prepared
+from mmviz.models.protocol import CaptureTargets, Prepared
 from mmviz.types import Card, Chars, InputError, Modality, Sample, Token
 
 _VECTORS = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
@@ -27,19 +27,19 @@ class PaperAttention(nn.Module):
 
 
 class PaperModel(nn.Module):
-    """The attention, and the mean of its output as logits ``[2]``."""
+    """Returns the mean output of the attention as logits ``[2]``."""
 
     def __init__(self) -> None:
         super().__init__()
         self.attention = PaperAttention()
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.attention(x)
-        return out[0, 0].mean(0)
+        output: Tensor = self.attention(x)
+        return output[0, 0].mean(0)
 
 
 class Toy:
-    """The paper model as a model of mmviz; it reads text only."""
+    """`PaperModel` as a model of mmviz. It reads text only."""
 
     capture_targets: CaptureTargets | None = CaptureTargets(("attention",), (("words", "words"),))
 
@@ -50,17 +50,17 @@ class Toy:
         self.card = Card("toy", "toy", about, trained=False, answers=("left", "right"), weights_digest="none")
 
     def prepare(self, sample: Sample) -> Prepared:
-        """Words as vectors. Raises ``InputError`` where there is no text."""
+        """Returns words as vectors. Raises ``InputError`` (``model-needs-text``) for a text without words."""
         if sample.text is None:
             raise InputError("model-needs-text", model="toy")
-        found = list(re.finditer(r"\w+", sample.text))
-        if not found:
+        matches = list(re.finditer(r"\w+", sample.text))
+        if not matches:
             raise InputError("model-needs-text", model="toy")
-        vectors = [_VECTORS.get(match.group().lower(), (0.0, 0.0)) for match in found]
-        tokens = tuple(Token(Modality.TEXT, match.group(), Chars(*match.span())) for match in found)
+        vectors = [_VECTORS.get(match.group().lower(), (0.0, 0.0)) for match in matches]
+        tokens = tuple(Token(Modality.TEXT, match.group(), Chars(*match.span())) for match in matches)
         return Prepared(torch.tensor([[vectors]], device=self.device), {"words": tokens})
 
     def __call__(self, tensors: Tensor) -> Tensor:
-        """Logits of left and right, ``[2]``."""
+        """Returns logits of left and right, ``[2]``."""
         logits: Tensor = self.module(tensors)
         return logits

@@ -1,8 +1,8 @@
-"""The bundled fusion model `trio`, whole: three encoders into one common space, then attention over all tokens.
+"""The bundled fusion model `trio`: three encoders into one common space, then a transformer over all tokens.
 
-Sequence: ``[answer] [text pieces] [picture patches] [sound frames]``; a missing modality is one learned "absent" token.
-One table of word vectors is the common space in person: text goes in through it, patches and frames are named against
-it, and the answer is scored against it.  Axes in the comments: B batch, N tokens, H heads, D width.
+Sequence: ``[answer] [text tokens] [image patches] [audio frames]``; a missing modality is one learned "absent" token.
+One table of token vectors is the common space itself: text enters through it, patches and frames are named against it,
+and the answer is scored against it. Axes: B batch, N tokens, T text tokens, H heads, D width.
 """
 
 from __future__ import annotations
@@ -16,52 +16,64 @@ from torch import Tensor, nn
 from mmviz.inputs.mel import HOP, SAMPLE_RATE
 
 PATCHES = 10
-"""Patches along one side of the picture."""
+"""Patches along one side of the image."""
 IMAGE_SIDE = 160
+"""Pixels along one side of the image that the model reads."""
 FRAMES = 50
-HOPS_A_FRAME = 8
-SECONDS_A_FRAME = HOPS_A_FRAME * HOP / SAMPLE_RATE
-MAX_PIECES = 24
+"""Audio frames that the model reads."""
+HOPS_PER_FRAME = 8
+"""Hops of the spectrogram in one frame."""
+SECONDS_PER_FRAME = HOPS_PER_FRAME * HOP / SAMPLE_RATE
+MAX_TEXT_TOKENS = 24
 
 
 @dataclass(frozen=True)
 class TrioConfig:
-    """Sizes of a `trio`: ``vocabulary`` word pieces, ``answers`` rows of the word table that can be answered."""
+    """Sizes of a `trio`."""
 
     vocabulary: int
+    """Text tokens in the table of token vectors."""
     answers: tuple[int, ...]
+    """Rows of that table that can be answered."""
     width: int = 192
     heads: int = 4
     layers: int = 6
-    expansion: int = 3
+    mlp_ratio: int = 3
+    """Hidden units of an MLP, in multiples of the width."""
 
 
 @dataclass
 class TrioInput:
-    """A batch. A modality may be switched off a row at a time; its tokens then give way to one absent token.
-
-    ``image`` float ``[B, 3, 160, 160]`` in -1 .. 1; ``mel`` float ``[B, 64, 400]``; either may have a single row, which
-    all rows share; ``frames`` ``[B]`` sounding frames; ``text`` int ``[B, T]`` padded with 0, ``pieces`` ``[B]`` its
-    lengths; ``has_*`` bool ``[B]``; ``hidden`` bool ``[B, T + 100 + 50]``: tokens that take no part.
-    """
+    """A batch. A modality can be absent in a row; its tokens then give way to one absent token."""
 
     image: Tensor
+    """Float ``[B, 3, 160, 160]``, -1 .. 1; a single row is shared by all rows."""
     mel: Tensor
+    """Log-mel spectrogram, float ``[B, 64, 400]``; a single row is shared by all rows."""
     frames: Tensor
+    """Frames that sound, int ``[B]``."""
     text: Tensor
-    pieces: Tensor
+    """Ids of text tokens, int ``[B, T]``, padded with 0."""
+    text_lengths: Tensor
+    """Text tokens in each row, int ``[B]``."""
     has_image: Tensor
+    """Bool ``[B]``."""
     has_audio: Tensor
+    """Bool ``[B]``."""
     has_text: Tensor
+    """Bool ``[B]``."""
     hidden: Tensor | None = None
+    """Tokens that are masked out, bool ``[B, T + 100 + 50]``."""
 
 
 @dataclass
 class TrioOutput:
-    """``logits`` ``[B, answer]``; ``states`` the token states after every layer, each ``[B, N, D]``."""
+    """What one forward pass returns."""
 
     logits: Tensor
+    """``[B, answer]``."""
     states: list[Tensor]
+    """Token states after every layer, each ``[B, N, D]``."""
 
 
 class Residual2d(nn.Module):
@@ -94,10 +106,11 @@ class Residual1d(nn.Module):
         return torch.relu(x + self.body(x))
 
 
-def _down2d(inside: int, outside: int, kernel: int, stride: int | tuple[int, int]) -> nn.Sequential:
+def _strided_conv2d(in_channels: int, out_channels: int, kernel: int, stride: int | tuple[int, int]) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, padding=kernel // 2, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
-    )
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels), nn.ReLU(),
+    )  # fmt: skip
 
 
 class ImageEncoder(nn.Module):
@@ -106,15 +119,15 @@ class ImageEncoder(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.body = nn.Sequential(
-            _down2d(3, 48, 7, 4), Residual2d(48),
-            _down2d(48, 96, 3, 2), Residual2d(96), Residual2d(96),
-            _down2d(96, width, 3, 2), Residual2d(width), Residual2d(width),
+            _strided_conv2d(3, 48, 7, 4), Residual2d(48),
+            _strided_conv2d(48, 96, 3, 2), Residual2d(96), Residual2d(96),
+            _strided_conv2d(96, width, 3, 2), Residual2d(width), Residual2d(width),
         )  # fmt: skip
         self.project = nn.Linear(width, width)
 
     def forward(self, image: Tensor) -> Tensor:
-        maps = self.body(image.contiguous(memory_format=torch.channels_last))
-        tokens: Tensor = self.project(maps.flatten(2).transpose(1, 2))
+        features = self.body(image.contiguous(memory_format=torch.channels_last))
+        tokens: Tensor = self.project(features.flatten(2).transpose(1, 2))
         return tokens
 
 
@@ -123,7 +136,7 @@ class AudioEncoder(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.stem = nn.Sequential(_down2d(1, 32, 3, 2), _down2d(32, 64, 3, 2))
+        self.stem = nn.Sequential(_strided_conv2d(1, 32, 3, 2), _strided_conv2d(32, 64, 3, 2))
         self.flatten = nn.Sequential(nn.Conv2d(64, width, (16, 1), bias=False), nn.BatchNorm2d(width), nn.ReLU())
         self.body = nn.Sequential(
             nn.Conv1d(width, width, 3, 2, padding=1, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
@@ -132,170 +145,177 @@ class AudioEncoder(nn.Module):
         self.project = nn.Linear(width, width)
 
     def forward(self, mel: Tensor) -> Tensor:
-        maps = self.flatten(self.stem(mel[:, None])).squeeze(2)
-        tokens: Tensor = self.project(self.body(maps).transpose(1, 2))
+        features = self.flatten(self.stem(mel[:, None])).squeeze(2)
+        tokens: Tensor = self.project(self.body(features).transpose(1, 2))
         return tokens
 
 
 class Attention(nn.Module):
     """softmax(Q K^T / sqrt(d_k)) V over all tokens (Vaswani et al. 2017, section 3.2)."""
 
-    def __init__(self, width: int, heads: int, alike: bool):
+    def __init__(self, width: int, heads: int, tie_qk_init: bool):
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
-        if alike:
-            # Like finds like from the start: the same word seen, heard and read meets itself in the common space.
+        if tie_qk_init:
+            # Similar tokens attend to each other from the start: one word seen, spoken and read has one direction in
+            # the common space.
             self.key.load_state_dict(self.query.state_dict())
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, blocked: Tensor | None, context: Tensor | None = None) -> Tensor:
-        """``x`` ``[B, N, D]`` asks; ``context`` ``[B, M, D]`` is asked (None: ``x`` itself); ``blocked``
-        ``[B, 1, 1, M]``: 0 for real keys, -inf for padding."""
+    def forward(self, x: Tensor, attn_mask: Tensor | None, context: Tensor | None = None) -> Tensor:
+        """Returns the output ``[B, N, D]`` for queries ``x`` ``[B, N, D]`` and keys ``context`` ``[B, M, D]``.
+
+        Without ``context`` this is self-attention. ``attn_mask`` ``[B, 1, 1, M]`` is added to the scores: 0 for valid
+        keys, -inf for padding.
+        """
         batch, tokens, width = x.shape
-        asked = x if context is None else context
+        memory = x if context is None else context
         query, key, value = (
-            part(given).view(batch, given.shape[1], self.heads, -1).transpose(1, 2)
-            for part, given in ((self.query, x), (self.key, asked), (self.value, asked))
+            projection(source).view(batch, source.shape[1], self.heads, -1).transpose(1, 2)
+            for projection, source in ((self.query, x), (self.key, memory), (self.value, memory))
         )
         scores = (query / math.sqrt(width // self.heads)) @ key.transpose(-2, -1)
-        if blocked is not None:
-            scores = scores + blocked.to(scores.dtype)
+        if attn_mask is not None:
+            scores = scores + attn_mask.to(scores.dtype)
         weights = torch.softmax(scores, dim=-1)
-        mixed = weights @ value
-        out: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, tokens, width))
-        return out
+        attn_output = weights @ value
+        output: Tensor = self.output(attn_output.transpose(1, 2).reshape(batch, tokens, width))
+        return output
 
 
 class Block(nn.Module):
     """Pre-norm transformer layer."""
 
-    def __init__(self, width: int, heads: int, expansion: int, alike: bool):
+    def __init__(self, width: int, heads: int, mlp_ratio: int, tie_qk_init: bool):
         super().__init__()
         self.norm_attention = nn.LayerNorm(width)
-        self.attention = Attention(width, heads, alike)
+        self.attention = Attention(width, heads, tie_qk_init)
         self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
 
-    def forward(self, x: Tensor, blocked: Tensor | None, context: Tensor | None = None) -> Tensor:
-        asked = None if context is None else self.norm_attention(context)
-        x = x + self.attention(self.norm_attention(x), blocked, asked)
+    def forward(self, x: Tensor, attn_mask: Tensor | None, context: Tensor | None = None) -> Tensor:
+        memory = None if context is None else self.norm_attention(context)
+        x = x + self.attention(self.norm_attention(x), attn_mask, memory)
         y: Tensor = x + self.mlp(self.norm_mlp(x))
         return y
 
 
 class Trio(nn.Module):
-    """The whole model. It does not know when it is watched."""
+    """The whole model. It does not know that it is captured."""
 
-    places: Tensor
-    answers: Tensor
+    patch_features: Tensor
+    answer_ids: Tensor
 
-    def __init__(self, config: TrioConfig, alike: int = 3):
+    def __init__(self, config: TrioConfig, tied_layers: int = 3):
         super().__init__()
         width = config.width
         self.config = config
-        self.words = nn.Embedding(config.vocabulary, width)
+        self.token_embedding = nn.Embedding(config.vocabulary, width)
         self.image_encoder = ImageEncoder(width)
         self.audio_encoder = AudioEncoder(width)
-        self.common = nn.LayerNorm(width, elementwise_affine=False)
-        self.place = nn.Linear(_place_features().shape[1], width)
-        self.moment = nn.Parameter(torch.randn(FRAMES, width) * 0.3)
-        self.order = nn.Parameter(torch.randn(MAX_PIECES, width) * 0.3)
-        self.kind = nn.Parameter(torch.randn(3, width) * 0.3)
-        self.absent = nn.Parameter(torch.randn(3, width) * 0.5)
-        self.answer = nn.Parameter(torch.randn(width) * 0.5)
+        self.common_norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.patch_position = nn.Linear(_patch_features().shape[1], width)
+        self.frame_position = nn.Parameter(torch.randn(FRAMES, width) * 0.3)
+        self.text_position = nn.Parameter(torch.randn(MAX_TEXT_TOKENS, width) * 0.3)
+        self.modality_embedding = nn.Parameter(torch.randn(3, width) * 0.3)
+        self.absent_embedding = nn.Parameter(torch.randn(3, width) * 0.5)
+        self.answer_embedding = nn.Parameter(torch.randn(width) * 0.5)
         self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.expansion, alike=layer < alike) for layer in range(config.layers)
+            Block(width, config.heads, config.mlp_ratio, tie_qk_init=layer < tied_layers)
+            for layer in range(config.layers)
         )
-        self.tokens = nn.Identity()  # where tokens enter the layers, for whoever watches
-        self.norm = nn.LayerNorm(width)
-        self.speak = nn.Linear(width, width)
-        self.sharpness = nn.Parameter(torch.ones(3))
-        self.register_buffer("places", _place_features(), persistent=False)
-        self.register_buffer("answers", torch.tensor(config.answers), persistent=False)
+        self.fusion_input = nn.Identity()  # the point where tokens enter the layers, for hooks
+        self.final_norm = nn.LayerNorm(width)
+        self.answer_head = nn.Linear(width, width)
+        self.logit_scale = nn.Parameter(torch.ones(3))
+        self.register_buffer("patch_features", _patch_features(), persistent=False)
+        self.register_buffer("answer_ids", torch.tensor(config.answers), persistent=False)
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """Patch tokens in the common space, ``[B, 100, D]``."""
-        tokens: Tensor = self.common(self.image_encoder(image))
+        """Returns patch tokens in the common space, ``[B, 100, D]``."""
+        tokens: Tensor = self.common_norm(self.image_encoder(image))
         return tokens
 
     def encode_audio(self, mel: Tensor) -> Tensor:
-        """Frame tokens in the common space, ``[B, 50, D]``."""
-        tokens: Tensor = self.common(self.audio_encoder(mel))
+        """Returns frame tokens in the common space, ``[B, 50, D]``."""
+        tokens: Tensor = self.common_norm(self.audio_encoder(mel))
         return tokens
 
-    def score(self, x: Tensor, rows: Tensor, sharpness: Tensor) -> Tensor:
-        """Logits of ``x`` ``[..., D]`` against rows of the word table, ``[..., row]``."""
-        table: Tensor = self.words(rows)
-        return x @ table.transpose(0, 1) * (sharpness / math.sqrt(self.config.width))
+    def score(self, x: Tensor, ids: Tensor, logit_scale: Tensor) -> Tensor:
+        """Returns logits of ``x`` ``[..., D]`` against rows ``ids`` of the table of token vectors, ``[..., id]``."""
+        table: Tensor = self.token_embedding(ids)
+        return x @ table.transpose(0, 1) * (logit_scale / math.sqrt(self.config.width))
 
     def forward(self, batch: TrioInput) -> TrioOutput:
-        """Answers; tokens that are padding in every row are left out."""
-        x, real = self.sequence(batch, self.encode_image(batch.image), self.encode_audio(batch.mel))
-        used = real.any(0)
-        return self.fuse(x[:, used], real[:, used])
+        """Returns the answers. Tokens that are padding in every row are left out."""
+        x, valid_mask = self.sequence(batch, self.encode_image(batch.image), self.encode_audio(batch.mel))
+        used = valid_mask.any(0)
+        return self.fuse(x[:, used], valid_mask[:, used])
 
-    def fuse(self, x: Tensor, real: Tensor) -> TrioOutput:
-        """Fusion of tokens ``x`` ``[B, N, D]``, of which ``real`` ``[B, N]`` are not padding."""
-        blocked = None if bool(real.all()) else key_padding_mask(real, x)
-        x = self.tokens(x)
+    def fuse(self, x: Tensor, valid_mask: Tensor) -> TrioOutput:
+        """Fuses tokens ``x`` ``[B, N, D]``; ``valid_mask`` ``[B, N]`` is False for padding."""
+        attn_mask = None if bool(valid_mask.all()) else key_padding_mask(valid_mask, x)
+        x = self.fusion_input(x)
         states = []
         for block in self.blocks:
-            x = block(x, blocked)
+            x = block(x, attn_mask)
             states.append(x)
-        return TrioOutput(self.say(x[:, 0]), states)
+        return TrioOutput(self.answer_logits(x[:, 0]), states)
 
-    def say(self, x: Tensor) -> Tensor:
-        """Logits ``[B, answer]`` of what the answer token holds, ``x`` ``[B, D]``."""
-        return self.score(self.speak(self.norm(x)), self.answers, self.sharpness[2])
+    def answer_logits(self, x: Tensor) -> Tensor:
+        """Returns logits ``[B, answer]`` for states ``x`` ``[B, D]`` of the answer token."""
+        return self.score(self.answer_head(self.final_norm(x)), self.answer_ids, self.logit_scale[2])
 
     def sequence(self, batch: TrioInput, patches: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """All tokens ``[B, 1 + T + 100 + 50, D]`` and which of them are real (not padding)."""
-        text = self.words(batch.text) + self.order[: batch.text.shape[1]] + self.kind[0]
-        image = patches + self.place(self.places) + self.kind[1]
-        audio = frames + self.moment + self.kind[2]
-        rows, pieces = batch.text.shape
-        image, audio = (part.expand(rows, -1, -1) for part in (image, audio))
-        every = torch.ones(rows, PATCHES**2, dtype=torch.bool, device=image.device)
-        shown = [_up_to(batch.pieces, pieces), every, _up_to(batch.frames, FRAMES)]
+        """Returns all tokens ``[B, 1 + T + 100 + 50, D]``, and which of them are valid (not padding)."""
+        text = self.token_embedding(batch.text) + self.text_position[: batch.text.shape[1]] + self.modality_embedding[0]
+        image = patches + self.patch_position(self.patch_features) + self.modality_embedding[1]
+        audio = frames + self.frame_position + self.modality_embedding[2]
+        rows, length = batch.text.shape
+        image, audio = (tokens.expand(rows, -1, -1) for tokens in (image, audio))
+        all_patches = torch.ones(rows, PATCHES**2, dtype=torch.bool, device=image.device)
+        masks = [_length_mask(batch.text_lengths, length), all_patches, _length_mask(batch.frames, FRAMES)]
         if batch.hidden is not None:
-            parts = torch.split(batch.hidden, [pieces, PATCHES**2, FRAMES], dim=1)
-            shown = [real & ~part for real, part in zip(shown, parts, strict=True)]
+            hidden = torch.split(batch.hidden, [length, PATCHES**2, FRAMES], dim=1)
+            masks = [mask & ~part for mask, part in zip(masks, hidden, strict=True)]
         has = (batch.has_text, batch.has_image, batch.has_audio)
-        streams = [
-            self._stream(tokens, real, there, absent)
-            for tokens, real, there, absent in zip((text, image, audio), shown, has, self.absent, strict=True)
+        modalities = [
+            self._with_absent(tokens, mask, present, absent)
+            for tokens, mask, present, absent in zip(
+                (text, image, audio), masks, has, self.absent_embedding, strict=True
+            )
         ]
-        answer = self.answer.expand(len(text), 1, -1)
-        x = torch.cat([answer, *(tokens for tokens, _ in streams)], dim=1)
-        first = torch.ones_like(x[:, :1, 0], dtype=torch.bool)
-        return x, torch.cat([first, *(real for _, real in streams)], dim=1)
+        answer = self.answer_embedding.expand(len(text), 1, -1)
+        x = torch.cat([answer, *(tokens for tokens, _ in modalities)], dim=1)
+        answer_mask = torch.ones_like(x[:, :1, 0], dtype=torch.bool)
+        return x, torch.cat([answer_mask, *(mask for _, mask in modalities)], dim=1)
 
     @staticmethod
-    def _stream(tokens: Tensor, real: Tensor, has: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
-        """Where a row lacks the modality, or no token of it is real, its first token becomes the absent token and the
-        rest are padding."""
-        has = has & real.any(1)
+    def _with_absent(tokens: Tensor, valid_mask: Tensor, has: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
+        """Where a row lacks the modality, or no token of it is valid, the first token becomes the absent token and the
+        rest become padding."""
+        has = has & valid_mask.any(1)
         lead = torch.where(has[:, None, None], tokens[:, :1], absent)
-        first = torch.zeros_like(real)
-        first[:, 0] = True
-        return torch.cat([lead, tokens[:, 1:]], dim=1), torch.where(has[:, None], real, first)
+        first_only = torch.zeros_like(valid_mask)
+        first_only[:, 0] = True
+        return torch.cat([lead, tokens[:, 1:]], dim=1), torch.where(has[:, None], valid_mask, first_only)
 
 
-def key_padding_mask(real: Tensor, x: Tensor) -> Tensor:
-    """``[B, 1, 1, N]`` in the precision of ``x``: 0 for keys that are ``real`` ``[B, N]``, -inf for padding."""
-    free = torch.zeros_like(real, dtype=x.dtype)[:, None, None]
-    return free.masked_fill(~real[:, None, None], -torch.inf)
+def key_padding_mask(valid_mask: Tensor, x: Tensor) -> Tensor:
+    """Returns ``[B, 1, 1, N]`` in the dtype of ``x``: 0 for valid keys, -inf for padding; ``valid_mask`` ``[B, N]``."""
+    zeros = torch.zeros_like(valid_mask, dtype=x.dtype)[:, None, None]
+    return zeros.masked_fill(~valid_mask[:, None, None], -torch.inf)
 
 
-def _up_to(lengths: Tensor, size: int) -> Tensor:
+def _length_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
-def _place_features() -> Tensor:
-    """Smooth features of a patch's centre, ``[100, 22]``: x and y from -1 to 1, and their sines and cosines."""
+def _patch_features() -> Tensor:
+    """Returns smooth features of each patch's centre, ``[100, 22]``: x and y from -1 to 1, their sines and cosines."""
     line = (torch.arange(PATCHES) + 0.5) / PATCHES * 2 - 1
     y, x = (axis.flatten() for axis in torch.meshgrid(line, line, indexing="ij"))
     waves = [wave(axis * math.pi * k / 2) for k in range(1, 6) for axis in (x, y) for wave in (torch.sin, torch.cos)]

@@ -39,8 +39,8 @@ def integrated_amounts(
     try:
         with altered(model, changes):
             tokens = tokens_entering(model.module, path, lambda: model(ready.tensors))
-        nothing = getattr(model, "nothing", None)
-        baseline = nothing(ready, tokens) if nothing else torch.zeros_like(tokens)
+        baseline_tokens = getattr(model, "baseline_tokens", None)
+        baseline = baseline_tokens(ready, tokens) if baseline_tokens else torch.zeros_like(tokens)
         has_rows = join is not None and hasattr(model, "vary")
 
         def run(rows: int) -> Tensor:
@@ -53,5 +53,5 @@ def integrated_amounts(
         found = integrated_gradients(model.module, path, run, answer, tokens, baseline, STEPS if has_rows else 1)
     except CaptureError as refusal:
         return None, {"refused": refusal.code, **refusal.parameters}
-    base = "learned" if nothing else "zeros"
+    base = "learned" if baseline_tokens else "zeros"
     return found.amounts, {"baseline": base, "steps": found.steps, "total": found.total, "gap": found.gap}

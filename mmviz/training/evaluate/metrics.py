@@ -16,7 +16,7 @@ from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
 from mmviz.experiments.runs import attributions, measure_modality_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
-from mmviz.models.trio import SECONDS_A_FRAME
+from mmviz.models.trio import SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample, World
 from mmviz.training.world.questions import BUSY_SCENES, Question
 from mmviz.types import (
@@ -242,17 +242,17 @@ def _in_box(patch: PixelBox, box: tuple[float, float, float, float], side: int) 
 
 def _in_time(frame: Seconds, case: Case) -> bool:
     middle = (frame.start + frame.end) / 2
-    return case.example.sound.start - SECONDS_A_FRAME <= middle <= case.example.sound.end + SECONDS_A_FRAME
+    return case.example.sound.start - SECONDS_PER_FRAME <= middle <= case.example.sound.end + SECONDS_PER_FRAME
 
 
 def _time_share(case: Case) -> float:
     sound = case.example.sound
-    return min(1.0, (sound.end - sound.start + 2 * SECONDS_A_FRAME) / (len(sound.wave) / 16_000))
+    return min(1.0, (sound.end - sound.start + 2 * SECONDS_PER_FRAME) / (len(sound.wave) / 16_000))
 
 
 def _loudest(case: Case) -> tuple[bool, float]:
     wave = case.example.sound.wave
-    size = int(SECONDS_A_FRAME * 16_000)
+    size = int(SECONDS_PER_FRAME * 16_000)
     energy = [float((wave[start : start + size] ** 2).sum()) for start in range(0, len(wave), size)]
-    start = int(np.argmax(energy)) * SECONDS_A_FRAME
-    return _in_time(Seconds(start, start + SECONDS_A_FRAME), case), _time_share(case)
+    start = int(np.argmax(energy)) * SECONDS_PER_FRAME
+    return _in_time(Seconds(start, start + SECONDS_PER_FRAME), case), _time_share(case)

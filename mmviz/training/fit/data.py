@@ -87,7 +87,7 @@ class Stream(IterableDataset[Batch]):
         joined = {
             name: np.stack([arrays[name] for arrays in group]) for group in (scenes, questions) for name in group[0]
         }
-        longest = int(joined["pieces"].max()) if questions else 0
+        longest = int(joined["text_lengths"].max()) if questions else 0
         for name in ("text", "word_image", "word_audio", "word_place"):
             if name in joined:
                 joined[name] = joined[name][:, :longest]
@@ -132,6 +132,6 @@ def model_input(batch: Batch) -> tuple[Tensor, Tensor, TrioInput]:
     repeats = len(batch["text"]) // len(image)
     questions = TrioInput(
         image=image, mel=batch["mel"].float(), frames=batch["frames"].repeat_interleave(repeats), text=batch["text"],
-        pieces=batch["pieces"], has_image=batch["has_image"], has_audio=batch["has_audio"], has_text=batch["has_text"],
+        text_lengths=batch["text_lengths"], has_image=batch["has_image"], has_audio=batch["has_audio"], has_text=batch["has_text"],
     )  # fmt: skip
     return image, questions.mel, questions

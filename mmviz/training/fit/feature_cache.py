@@ -1,4 +1,4 @@
-"""Trios of the world as the frozen encoders of `example` see them, drawn once, so that kinds of fusion can be trained on
+"""Trios of the world as the frozen encoders of `trio` see them, drawn once, so that kinds of fusion can be trained on
 the same ones without encoding them again."""
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mmviz.models.trio import MAX_PIECES, Trio
+from mmviz.models.trio import MAX_TEXT_TOKENS, Trio
 from mmviz.training.fit.data import Batch, Encoder, Recipe, Stream, loader, model_input
 from mmviz.training.world.examples import World
 
 PER_TEXT = ("text", "word_image", "word_audio", "word_place")
 """Arrays with an axis of word pieces, which a batch cuts to its longest text."""
 _SCENE = ("frames",)
-_SMALL = ("answer", "family", "pieces", "word_image", "word_audio", "frame_image", "patch_spoken", "patch_named",
+_SMALL = ("answer", "family", "text_lengths", "word_image", "word_audio", "frame_image", "patch_spoken", "patch_named",
           "patch_candidate", "patch_evidence", "frame_evidence")  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def encode(
                 continue
             if name in PER_TEXT:
                 fill = 0 if name == "text" else -1
-                wide = torch.full((questions, MAX_PIECES, *array.shape[2:]), fill, dtype=array.dtype)
+                wide = torch.full((questions, MAX_TEXT_TOKENS, *array.shape[2:]), fill, dtype=array.dtype)
                 wide[:, : array.shape[1]] = array
                 array = wide
             part[name] = array.to(torch.int16) if name in _SMALL else array
@@ -64,7 +64,7 @@ def batches(pool: Batch, scenes: int, start: int) -> Iterator[Batch]:
         batch = {
             name: array[rows if name in ("patches", "sounds", "frames") else asked] for name, array in pool.items()
         }
-        longest = int(batch["pieces"].max())
+        longest = int(batch["text_lengths"].max())
         for name in PER_TEXT:
             batch[name] = batch[name][:, :longest]
         yield {name: array.long() if array.dtype == torch.int16 else array for name, array in batch.items()}

@@ -1,4 +1,4 @@
-"""Training of the kinds of fusion that are compared: the same trios as the frozen encoders of `example` see them, the
+"""Training of the kinds of fusion that are compared: the same trios as the frozen encoders of `trio` see them, the
 same losses, the same number of questions.
 
 ``python -m mmviz.training.fit.fusions RUNS`` puts what was trained into the assets.
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from mmviz.assets_path import assets_dir
 from mmviz.models.bundled import BundledTrio
 from mmviz.models.cards import COMPARED, REDUCED
-from mmviz.models.fusion_model import FROZEN, made
-from mmviz.models.fusion_networks import copying
+from mmviz.models.fusion_model import FROZEN, build_network
+from mmviz.models.fusion_networks import init_as_identity
 from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioInput
 from mmviz.training.fit.data import Batch, Encoder
 from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
@@ -50,13 +50,13 @@ MAP_REFS = {REDUCED: "rollout", "crossmodal": "1:mean", "bottleneck": "3:mean", 
 
 
 class Fusing(nn.Module):
-    """A kind of fusion and its readers of token labels; what `example` sees, hears and reads with is taken and frozen."""
+    """A kind of fusion and its readers of token labels; what `trio` sees, hears and reads with is taken and frozen."""
 
     def __init__(self, kind: str):
         super().__init__()
-        self.model, front = made(kind, BundledTrio("cpu").module)
-        copying(self.model)
-        self.labelled = _LABELLED if isinstance(self.model, Trio) else self.model.mix.labelled
+        self.model, front = build_network(kind, BundledTrio("cpu").module)
+        init_as_identity(self.model)
+        self.labelled_layers = _LABELLED if isinstance(self.model, Trio) else self.model.fusion.labelled_layers
         for name in FROZEN:
             front.get_submodule(name).requires_grad_(False)
         self.front = [front]  # in a list: its parameters are the model's already
@@ -69,13 +69,13 @@ class Fusing(nn.Module):
         patches, sounds = (batch[name].float().repeat_interleave(repeats, 0) for name in ("patches", "sounds"))
         questions = TrioInput(
             image=patches, mel=sounds, frames=batch["frames"].repeat_interleave(repeats), text=batch["text"],
-            pieces=batch["pieces"], has_image=batch["has_image"], has_audio=batch["has_audio"],
+            text_lengths=batch["text_lengths"], has_image=batch["has_image"], has_audio=batch["has_audio"],
             has_text=batch["has_text"],
         )  # fmt: skip
         x, real = front.sequence(questions, patches, sounds)
         sizes = [batch["text"].shape[1], PATCHES**2, FRAMES]
         output = model.fuse(x, real) if isinstance(model, Trio) else model.fuse(x, real, sizes)
-        return fusion_losses(self.labels, output, batch, self.labelled)
+        return fusion_losses(self.labels, output, batch, self.labelled_layers)
 
 
 def budget(scenes: int = SCENES) -> Plan:
@@ -107,7 +107,7 @@ def train_kind(
 
 
 def ship(runs: Path, folder: Path) -> None:
-    """Write ``KIND.safetensors`` (half precision, without what is `example`'s) and ``card.json`` into ``folder``, of the
+    """Write ``KIND.safetensors`` (half precision, without what is `trio`'s) and ``card.json`` into ``folder``, of the
     kinds that ``runs`` holds. Figures measured before are not kept."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "card.json"

@@ -1,4 +1,4 @@
-"""What `example` learns from: the answers, and labels of single tokens. No loss is put on attention.
+"""What `trio` learns from: the answers, and labels of single tokens. No loss is put on attention.
 
 The labels, in the order in which a question can be solved:
 encoders: which word each patch shows and each frame speaks, how far the middle of a patch's thing is;
@@ -37,8 +37,8 @@ def encoder_losses(
     model: Trio, labels: TokenLabels, rows: Tensor, patches: Tensor, frames: Tensor, batch: Batch
 ) -> dict[str, Tensor]:
     """Losses of the encoders: ``patches`` ``[B, 100, D]``, ``frames`` ``[B, 50, D]``, ``rows`` of the word table."""
-    named = model.score(patches, rows, model.sharpness[0]).float()
-    spoken = model.score(frames, rows, model.sharpness[1]).float()
+    named = model.score(patches, rows, model.logit_scale[0]).float()
+    spoken = model.score(frames, rows, model.logit_scale[1]).float()
     ground = len(rows) - 1
     weight = torch.ones(len(rows), device=rows.device)
     weight[ground] = 0.3
@@ -59,13 +59,13 @@ def encoder_losses(
 
 def fusion_losses(
     labels: TokenLabels, output: TrioOutput, batch: Batch,
-    labelled: tuple[int, int, int] = (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER),
+    labelled_layers: tuple[int, int, int] = (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER),
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Losses of the fusion: the answer, and labels of the tokens it has mixed, read after the layers ``labelled``."""
+    """Losses of the fusion: the answer, and labels of the tokens it has mixed, read after the layers ``labelled_layers``."""
     pieces = batch["text"].shape[1]
     text, patches = slice(1, 1 + pieces), slice(1 + pieces, 1 + pieces + PATCHES**2)
     frames = slice(1 + pieces + PATCHES**2, None)
-    match, relation, evidence = (output.states[k - 1] for k in labelled)
+    match, relation, evidence = (output.states[k - 1] for k in labelled_layers)
     word, frame, patch = labels.word(match[:, text]), labels.frame(match[:, frames]), labels.patch(match[:, patches])
     answered = batch["answer"] >= 0
     return {

@@ -3,7 +3,7 @@
     python -m mmviz.training.fit.out_of_distribution fit --photos FOLDER --music FOLDER [--noises FOLDER] [--voices FOLDER]
     python -m mmviz.training.fit.out_of_distribution measure --photos FOLDER --music FOLDER [--noises FOLDER] [--voices FOLDER]
 
-``fit`` writes ``assets/trio/foreign.json``; ``measure`` prints the share of inputs flagged, by kind. The folders hold
+``fit`` writes ``assets/trio/out_of_distribution.json``; ``measure`` prints the share of inputs flagged, by kind. The folders hold
 photos, music and recorded noises of one's own, others for measuring than for fitting; ``--voices`` holds a folder for
 each voice of a further synthesiser, with a file for each word or carrier, named by it. The world is drawn and spoken as
 for training (``espeak-ng``). The check does not depend on the weights of the model, so new weights need no new fit.
@@ -27,15 +27,15 @@ from torch import Tensor, nn
 
 from mmviz.inputs.mel import SAMPLE_RATE, fitted_log_mel
 from mmviz.models.out_of_distribution import (
-    FARTHEST,
+    MAX_DEVIATION,
     Floats,
     detectors_path,
-    picture_features,
+    image_features,
     picture_notices,
-    sound_features,
+    audio_features,
     sound_notices,
 )
-from mmviz.models.trio import FRAMES, HOPS_A_FRAME, IMAGE_SIDE
+from mmviz.models.trio import FRAMES, HOPS_PER_FRAME, IMAGE_SIDE
 from mmviz.training.world.examples import World
 from mmviz.training.world.out_of_distribution_audio import limited, noise_sound, other_sound, sound_parts
 from mmviz.training.world.out_of_distribution_images import (
@@ -71,8 +71,8 @@ def seen(pixels: Pixels) -> Floats:
 
 def heard(wave: Wave) -> tuple[Floats, int]:
     """What the model hears of a sound: log-mel ``[64, 400]``, and how many hops there are in its sounding frames."""
-    mel, sounding = fitted_log_mel(wave, FRAMES * HOPS_A_FRAME)
-    return mel, -(-sounding // HOPS_A_FRAME) * HOPS_A_FRAME
+    mel, sounding = fitted_log_mel(wave, FRAMES * HOPS_PER_FRAME)
+    return mel, -(-sounding // HOPS_PER_FRAME) * HOPS_PER_FRAME
 
 
 def speakers(bank: SpeechBank) -> list[Clip]:
@@ -127,12 +127,12 @@ def _spoken(rng: np.random.Generator, voices: Sequence[Clip], words: Sequence[st
 
 
 def _picture(pixels: Pixels) -> Floats:
-    return picture_features((seen(pixels) + 1) * 127.5)
+    return image_features((seen(pixels) + 1) * 127.5)
 
 
 def _sound(wave: Wave) -> Floats:
     mel, hops = heard(wave)
-    return sound_features(mel[:, :hops])
+    return audio_features(mel[:, :hops])
 
 
 def _features(found: Iterable[Floats]) -> Floats:
@@ -144,7 +144,7 @@ def _fitted(kind: str, own: Floats, *foreign: Floats) -> dict[str, object]:
     torch.manual_seed(SEED)
     inputs = np.concatenate([own, *foreign])
     mean, scale = inputs.mean(0), inputs.std(0) + 1e-3
-    x = torch.from_numpy(np.clip((inputs - mean) / scale, -FARTHEST, FARTHEST))
+    x = torch.from_numpy(np.clip((inputs - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION))
     y = (torch.arange(len(x)) >= len(own)).float()
     weight = torch.where(y > 0, len(own) / float(y.sum()), 1.0)
     inner, outer = nn.Linear(x.shape[1], UNITS), nn.Linear(UNITS, 1)

@@ -1,4 +1,4 @@
-"""Training of `example`: encoders first on token labels, then everything together on questions."""
+"""Training of `trio`: encoders first on token labels, then everything together on questions."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
-from mmviz.backends.replay import recording
+from mmviz.backends.replay import recording_bytes
 from mmviz.inputs.examples import gallery_in
 from mmviz.types import Request, Sample
 
@@ -27,7 +27,7 @@ def record_gallery(folder: Path, backend: Backend) -> None:
             path.unlink()
     for name, sample in samples.items():
         (record,) = backend.run([Request("trio", sample, relevance=True)])
-        (runs / f"{name}.npz").write_bytes(recording(name, sample, record))
+        (runs / f"{name}.npz").write_bytes(recording_bytes(name, sample, record))
 
 
 def main() -> None:

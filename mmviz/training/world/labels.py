@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from mmviz.inputs.mel import fitted_log_mel
 from mmviz.models.question_templates import FAMILIES, NEEDS
-from mmviz.models.trio import FRAMES, HOPS_A_FRAME, MAX_PIECES, PATCHES, SECONDS_A_FRAME
+from mmviz.models.trio import FRAMES, HOPS_PER_FRAME, MAX_TEXT_TOKENS, PATCHES, SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample
 from mmviz.training.world.questions import Question
 
@@ -39,11 +39,11 @@ def owners(example: TrainingExample) -> NDArray[np.int64]:
 
 def sound_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arrays:
     """``mel`` ``[64, 400]``, ``frames`` (how many sound), ``frame_word`` ``[F]``, ``frame_spoken`` bool ``[F]``."""
-    mel, sounding = fitted_log_mel(example.sound.wave, FRAMES * HOPS_A_FRAME)
-    frames = -(-sounding // HOPS_A_FRAME)
-    middle = (np.arange(FRAMES) + 0.5) * SECONDS_A_FRAME
+    mel, sounding = fitted_log_mel(example.sound.wave, FRAMES * HOPS_PER_FRAME)
+    frames = -(-sounding // HOPS_PER_FRAME)
+    middle = (np.arange(FRAMES) + 0.5) * SECONDS_PER_FRAME
     spoken = (middle >= example.sound.start) & (middle <= example.sound.end)
-    near = (middle >= example.sound.start - SECONDS_A_FRAME) & (middle <= example.sound.end + SECONDS_A_FRAME)
+    near = (middle >= example.sound.start - SECONDS_PER_FRAME) & (middle <= example.sound.end + SECONDS_PER_FRAME)
     word = np.where(spoken, word_index[example.sound.word], np.where(near, -1, word_index["[GROUND]"]))
     word[frames:] = -1
     return {"mel": mel.astype(np.float16), "frames": np.array(frames), "frame_word": word, "frame_spoken": spoken}
@@ -76,13 +76,13 @@ def question_arrays(
 ) -> Arrays:  # fmt: skip
     """Text, answer and token labels of one question. ``has``: whether image, text and audio are kept."""
     has_image, has_text, has_audio = has
-    ids = tokenizer.encode(question.text).ids[:MAX_PIECES]
-    text = np.zeros(MAX_PIECES, np.int64)
+    ids = tokenizer.encode(question.text).ids[:MAX_TEXT_TOKENS]
+    text = np.zeros(MAX_TEXT_TOKENS, np.int64)
     text[: len(ids)] = ids
     things, owner, spoken = example.scene.things, scene["owner"], example.sound.word
     centres = {thing.word: thing.centre for thing in things}
-    word_image, word_audio = (np.full(MAX_PIECES, -1, np.int64) for _ in range(2))
-    word_place = np.full((MAX_PIECES, 2), -1, np.float32)
+    word_image, word_audio = (np.full(MAX_TEXT_TOKENS, -1, np.int64) for _ in range(2))
+    word_place = np.full((MAX_TEXT_TOKENS, 2), -1, np.float32)
     for position, piece in enumerate(ids):
         word = concept_ids.get(piece)
         if word is None or not has_text:
@@ -106,7 +106,7 @@ def question_arrays(
     named_things = tuple(k for k, thing in enumerate(things) if thing.word in question.words)
     candidates = question.candidates
     return {
-        "text": text, "pieces": np.array(len(ids)), "answer": np.array(answer_index.get(question.answer, -1)),
+        "text": text, "text_lengths": np.array(len(ids)), "answer": np.array(answer_index.get(question.answer, -1)),
         "family": np.array(FAMILIES.index(question.family)),
         "has_image": np.array(has_image), "has_text": np.array(has_text), "has_audio": np.array(has_audio),
         "word_image": word_image, "word_audio": word_audio, "word_place": word_place,

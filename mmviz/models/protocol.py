@@ -1,0 +1,74 @@
+"""The protocol of a model that mmviz can show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mmviz.types import Card, Modality, Notice, Sample, Token
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class CaptureTargets:
+    """The attention modules of a model, and the streams that each runs between."""
+
+    modules: tuple[str, ...]
+    """Module paths, in order of execution."""
+    pairs: tuple[tuple[str, str], ...]
+    """Query stream and key stream of each module."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sample, ready for a model."""
+
+    tensors: Any
+    """What the model is called with."""
+    streams: Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
+    """Every token that attention runs over, as `mmviz.capture.CaptureResult.record` takes them."""
+    notices: tuple[Notice, ...] = field(default=())
+
+
+class Model(Protocol):
+    """What mmviz needs of a model.
+
+    A model may also have ``embedding``, the path of the module whose output ``[1, token, width]`` are the tokens that
+    enter the layers, and ``baseline_tokens(prepared, tokens)``, which returns the same tokens without content (zeros
+    where it is missing). Both serve integrated gradients.
+    """
+
+    card: Card
+    capture_targets: CaptureTargets | None
+    """None: every attention that is captured, under the names of `Prepared.streams`."""
+    module: torch.nn.Module
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """Returns tensors and token streams of one sample. Raises ``InputError`` for a sample that does not fit."""
+        ...
+
+    def __call__(self, tensors: Any) -> torch.Tensor:
+        """Returns logits ``[answer]``, in the order of ``card.answers``."""
+        ...
+
+
+class SupportsVariants(Model, Protocol):
+    """A model that also runs many variants of a sample in one call.
+
+    Each of the three methods is optional. A model without them is called once per variant.
+    """
+
+    def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
+        """Returns ``prepared`` without some modalities and tokens, as the model itself represents their absence."""
+        ...
+
+    def join(self, rows: Sequence[Prepared]) -> Any:
+        """Returns the tensors of a batch; None where these rows do not fit into one."""
+        ...
+
+    def batch(self, tensors: Any, rows: int) -> torch.Tensor | None:
+        """Returns logits ``[row, answer]``; None where the model does not return one row per sample."""
+        ...
