@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.modality_matrix import ModalityMatrix
-from mmviz.types import Chars, Modality, PixelBox, Seconds, Token, frozen, is_word
+from mmviz.types import Chars, Modality, PixelBox, Seconds, Token, read_only, is_unlocated_word
 
 ROUNDING = 1e-6
 """Weights are float32: differences below this are no differences."""
@@ -135,7 +135,7 @@ def modality_difference(a: ModalityMatrix, b: ModalityMatrix) -> ModalityDiffere
         for side in (a, b):
             at = np.ix_([side.queries.index(one) for one in queries], [side.keys.index(one) for one in keys])
             parts.append(getattr(side, name)[at])
-        return frozen(parts[0] - parts[1])
+        return read_only(parts[0] - parts[1])
 
     return ModalityDifference(
         queries, keys, minus("sums"), minus("per_token"), minus("ratio"), _beside(a, b), _beside(b, a)
@@ -156,7 +156,7 @@ def _by_kind(tokens: Sequence[Token]) -> dict[tuple[Modality, _Kind], list[int]]
             kind = "patch"
         elif isinstance(token.location, Seconds):
             kind = "moment"
-        elif isinstance(token.location, Chars) or is_word(token):
+        elif isinstance(token.location, Chars) or is_unlocated_word(token):
             kind = "word"
         found[token.modality, kind].append(k)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.types import MODALITIES, Modality, Token, frozen
+from mmviz.types import MODALITIES, Modality, Token, read_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +63,9 @@ def matrix_of_sums(given: NDArray[Any], query_tokens: Sequence[Token], key_token
     return ModalityMatrix(
         queries=_present(query_tokens),
         keys=_present(key_tokens),
-        sums=frozen(sums),
-        per_token=frozen(per_token),
-        ratio=frozen(per_token * len(key_tokens)),
+        sums=read_only(sums),
+        per_token=read_only(per_token),
+        ratio=read_only(per_token * len(key_tokens)),
         counts=tuple(int(count) for count in counts),
         query_counts=tuple(int(count) for count in query_counts),
     )

@@ -1,15 +1,17 @@
-"""The nouns of mmviz: frozen, self-checking, with read-only arrays.
+"""The nouns of mmviz: frozen dataclasses that check themselves and whose arrays are read-only.
 
-Axes, wherever an attention array appears: ``[head, query, key]``.  A query (a row) asks, a key (a column) is asked,
-and every row sums to 1, but where a query may ask nobody: its row is 0.  Places are in the ORIGINAL input: pixels of
-the picture as the user sees it (after EXIF turning), seconds of the sound, characters of the text; so that no figure
-ever guesses a grid.
+Axes of attention are always ``[head, query, key]``. Each query (row) attends to the keys (columns) and its weights sum
+to 1; the row of a fully masked query is all zero. Locations are in the ORIGINAL input: pixels of the image as the user
+sees it (after EXIF rotation), seconds of the audio, characters of the text.
+
+Nouns compare by value, arrays included, and can be hashed, pickled and copied.
 """
 
 from __future__ import annotations
 
 from mmviz.types.attention_steps import AttentionSteps
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
+from mmviz.types.frozen import ValueSemantics, read_only
 from mmviz.types.map_ref import MapRef, Method
 from mmviz.types.maps import TOLERANCE, AttentionMap, PooledMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
@@ -25,7 +27,7 @@ from mmviz.types.requests import (
     ShuffleWeights,
     UniformAttention,
 )
-from mmviz.types.samples import AudioInput, ImageInput, Sample, frozen
+from mmviz.types.samples import AudioInput, ImageInput, Sample
 from mmviz.types.tokens import (
     ABSENT,
     INPUT_MODALITIES,
@@ -38,7 +40,7 @@ from mmviz.types.tokens import (
     Token,
     as_tokens,
     index_tokens,
-    is_word,
+    is_unlocated_word,
 )
 
 __all__ = [
@@ -79,12 +81,13 @@ __all__ = [
     "ShuffleWeights",
     "Token",
     "UniformAttention",
+    "ValueSemantics",
     "View",
     "Zoom",
     "as_tokens",
     "check_rows",
-    "frozen",
     "index_tokens",
     "is_batch",
-    "is_word",
+    "is_unlocated_word",
+    "read_only",
 ]

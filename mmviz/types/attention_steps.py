@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types.errors import CaptureError
-from mmviz.types.samples import frozen
+from mmviz.types.frozen import ValueSemantics, read_only
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionSteps:
+class AttentionSteps(ValueSemantics):
     """The vectors and matrices of one attention, float32, of one sample; heads are those that ask.
 
     ``query`` ``[head, query, d_k]``, ``key`` ``[head, key, d_k]``, ``value`` ``[head, key, d_v]``; scores are
@@ -59,7 +59,7 @@ class AttentionSteps:
                 raise CaptureError("steps-shape", part=name)
             if not (np.isfinite(found) | ((name == "mask") & (found == -np.inf))).all():
                 raise CaptureError("steps-shape", part=name)
-            object.__setattr__(self, name, frozen(found))
+            object.__setattr__(self, name, read_only(found))
         needs = {"bias": "projection", "output": "projection", "projection": "output", "to_query": "state",
                  "state": "to_query", "query_bias": "to_query", "to_key": "context", "key_bias": "to_key",
                  "to_value": "context", "value_bias": "to_value"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Refusals and notices: codes with parameters, which `mmviz.i18n.messages` puts into words."""
+"""Errors and notices: codes with parameters, which `mmviz.i18n.messages` puts into sentences."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmviz.types.frozen import ValueSemantics, read_only_mapping
+
 
 class MmvizError(Exception):
-    """Every refusal of mmviz. ``code`` and ``parameters`` say what happened; ``str`` puts it into one clear sentence,
-    in the language spoken then."""
+    """The base class of all errors that mmviz raises on purpose.
+
+    ``code`` names what happened and ``parameters`` holds the values of the case. ``str`` gives one sentence that says
+    what happened and what to do, in the language in use at that moment. Errors can be pickled and copied.
+    """
+
+    code: str
+    parameters: dict[str, Any]
 
     def __init__(self, code: str, **parameters: object):
         from mmviz.i18n.messages import sentence
@@ -23,23 +31,39 @@ class MmvizError(Exception):
 
         return sentence(self.code, **self.parameters)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_error, (type(self), self.code, self.parameters), self.__dict__
+
 
 class InputError(MmvizError):
-    """A picture, sound or text that mmviz does not take."""
+    """An image, text or audio that mmviz does not take."""
 
 
 class CaptureError(MmvizError):
-    """Attention that could not be read, or that is not what it claims to be."""
+    """Attention that could not be captured, or that is not what it claims to be."""
 
 
-@dataclass(frozen=True)
-class Notice:
-    """Something the user should know: an input that was cut, resampled or converted. `mmviz.i18n.messages` has the words."""
+@dataclass(frozen=True, eq=False)
+class Notice(ValueSemantics):
+    """Something the user should know, such as an input that was cut, resampled or converted.
+
+    ``str`` gives the sentence, in the language in use at that moment.
+    """
 
     code: str
+    """Key of the sentence in `mmviz.i18n.messages`."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Values for the sentence, read-only."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", read_only_mapping(self.parameters))
 
     def __str__(self) -> str:
         from mmviz.i18n.messages import sentence
 
         return sentence(self.code, **self.parameters)
+
+
+def _restore_error(kind: type[MmvizError], code: str, parameters: dict[str, Any]) -> MmvizError:
+    """Rebuilds an error from its pickle."""
+    return kind(code, **parameters)

@@ -1,4 +1,4 @@
-"""Attention maps, which refuse to be wrong. Axes: ``[head, query, key]``."""
+"""Attention maps, which are checked when they are made. Axes: ``[head, query, key]``."""
 
 from __future__ import annotations
 
@@ -8,46 +8,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types.errors import CaptureError
-from mmviz.types.samples import frozen
+from mmviz.types.frozen import ValueSemantics, read_only
 
 TOLERANCE = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-3, "bfloat16": 5e-3}
+"""How far the sum of a row may be from 1, by the precision that the model computed in."""
 
 
-@dataclass(frozen=True)
-class AttentionMap:
-    """Exact attention weights of one layer, float32 ``[head, query, key]``; of a batch ``[batch, head, query, key]``.
+@dataclass(frozen=True, eq=False)
+class AttentionMap(ValueSemantics):
+    """The exact attention weights of one attention call.
 
-    ``queries`` and ``keys`` name token streams of the record, so self- and cross-attention are the same type.
-    ``dtype`` is the precision the model computed in. Raises ``CaptureError`` where a row does not sum to 1 (tolerance
-    1e-5 for float32, 1e-3 float16, 5e-3 bfloat16), a weight is negative or not a number. A row that is 0 throughout is
-    that of a query that may ask nobody.
+    Every row of ``weights`` sums to 1. The row of a fully masked query is all zero.
+
+    Raises ``CaptureError``: ``map-shape`` for other than three or four axes, ``map-rows`` where a row sums to neither 1
+    nor 0 (see `TOLERANCE`), ``map-negative`` for a weight that is negative or not finite, ``map-dtype`` for an unknown
+    ``dtype``.
     """
 
     name: str
+    """Path of the attention module, such as ``encoder.layers.0.self_attn``."""
     layer: int
+    """Index of the layer, from 0."""
     queries: str
+    """Name of the token stream of the queries, a key of ``AttentionRecord.streams``."""
     keys: str
+    """Name of the token stream of the keys; the same as ``queries`` for self-attention."""
     weights: NDArray[np.float32]
+    """float32 ``[head, query, key]``, or ``[batch, head, query, key]`` for several samples, read-only."""
     dtype: str = "float32"
+    """Precision that the model computed in, a key of `TOLERANCE`."""
 
     def __post_init__(self) -> None:
         if self.weights.ndim not in (3, 4):
             raise CaptureError("map-shape", name=self.name, shape=self.weights.shape)
+        object.__setattr__(self, "weights", read_only(self.weights))
         check_rows(self.name, self.weights, self.dtype)
-        object.__setattr__(self, "weights", frozen(self.weights))
 
     @property
     def heads(self) -> int:
+        """Number of heads."""
         return int(self.weights.shape[-3])
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many queries and keys."""
+        """Number of queries and number of keys."""
         return int(self.weights.shape[-2]), int(self.weights.shape[-1])
 
 
 def check_rows(name: str, weights: NDArray[np.float32], dtype: str) -> None:
-    """Refuse ``weights`` ``[..., query, key]`` that are no attention: raises ``CaptureError`` as for `AttentionMap`."""
+    """Checks that the rows of ``weights`` ``[..., query, key]`` are attention.
+
+    Raises ``CaptureError`` (``map-dtype``, ``map-negative``, ``map-rows``) as `AttentionMap` does.
+    """
+    if dtype not in TOLERANCE:
+        raise CaptureError("map-dtype", name=name, dtype=dtype, known=", ".join(TOLERANCE))
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise CaptureError("map-negative", name=name)
     sums = weights.sum(-1, dtype=np.float64)
@@ -56,51 +70,66 @@ def check_rows(name: str, weights: NDArray[np.float32], dtype: str) -> None:
         raise CaptureError("map-rows", name=name, worst=worst)
 
 
-@dataclass(frozen=True)
-class PooledMap:
-    """Attention of one layer over an input too long for all its weights: exact means and sums, float32.
+@dataclass(frozen=True, eq=False)
+class PooledMap(ValueSemantics):
+    """The attention of one layer over an input that is too long to hold all weights: exact means and sums.
 
-    ``overview`` ``[head, bin of queries, bin of keys]``: the mean weight in each bin; ``query_edges`` and ``key_edges``
-    go from 0 to the number of queries and keys, ascending. ``row_modality_sums`` ``[head, query, 4]``: what each query gives to the
-    keys of each modality (image, text, audio, other) together; ``column_modality_sums`` ``[head, key, 4]``: what each key gets from the
-    queries of each. ``largest`` ``[head]``: the largest weight. Raises ``CaptureError`` where what a query gives does
-    not sum to 1, as `AttentionMap` does.
+    Raises ``CaptureError``: ``map-shape`` where the arrays do not fit together, and as `AttentionMap` where the sums of
+    a query over all modalities are not those of a row of attention.
     """
 
     name: str
+    """Path of the attention module."""
     layer: int
+    """Index of the layer, from 0."""
     queries: str
+    """Name of the token stream of the queries."""
     keys: str
+    """Name of the token stream of the keys."""
     overview: NDArray[np.float32]
+    """float32 ``[head, query bin, key bin]``: the mean weight in each bin."""
     query_edges: tuple[int, ...]
+    """Edges of the bins of queries, ascending from 0 to the number of queries."""
     key_edges: tuple[int, ...]
+    """Edges of the bins of keys, ascending from 0 to the number of keys."""
     row_modality_sums: NDArray[np.float32]
+    """float32 ``[head, query, 4]``: sum of each query's weights over the keys of each modality, in the order of
+    `MODALITIES`."""
     column_modality_sums: NDArray[np.float32]
+    """float32 ``[head, key, 4]``: sum of the weights on each key over the queries of each modality."""
     largest: NDArray[np.float32]
+    """float32 ``[head]``: the largest weight of each head."""
     dtype: str = "float32"
+    """Precision that the model computed in."""
 
     def __post_init__(self) -> None:
+        for name in ("query_edges", "key_edges"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         bins = (len(self.query_edges) - 1, len(self.key_edges) - 1)
-        shapes = ((self.heads, *bins), (self.heads, self.shape[0], 4), (self.heads, self.shape[1], 4), (self.heads,))
-        for name, expected in zip(
-            ("overview", "row_modality_sums", "column_modality_sums", "largest"), shapes, strict=True
-        ):
-            found = getattr(self, name)
-            if found.shape != expected:
-                raise CaptureError("map-shape", name=self.name, shape=found.shape)
-            object.__setattr__(self, name, frozen(found))
+        shapes = {
+            "overview": (self.heads, *bins),
+            "row_modality_sums": (self.heads, self.shape[0], 4),
+            "column_modality_sums": (self.heads, self.shape[1], 4),
+            "largest": (self.heads,),
+        }
+        for name, expected in shapes.items():
+            array = getattr(self, name)
+            if array.shape != expected:
+                raise CaptureError("map-shape", name=self.name, shape=array.shape)
+            object.__setattr__(self, name, read_only(array))
         check_rows(self.name, self.row_modality_sums, self.dtype)
 
     @property
     def heads(self) -> int:
+        """Number of heads."""
         return int(self.overview.shape[0])
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many queries and keys."""
+        """Number of queries and number of keys."""
         return self.query_edges[-1], self.key_edges[-1]
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """Raises ``CaptureError`` (``map-long``): not all weights are there, but any part of them can be had."""
+        """Raises ``CaptureError`` (``map-long``): the map does not hold all weights. `Run.view` computes any part."""
         raise CaptureError("map-long", name=self.name, queries=self.shape[0], keys=self.shape[1])

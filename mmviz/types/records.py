@@ -1,9 +1,10 @@
-"""What a run leaves behind, and views of its parts."""
+"""What a run leaves behind, and the views of its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
@@ -11,72 +12,92 @@ from numpy.typing import NDArray
 
 from mmviz.types.attention_steps import AttentionSteps
 from mmviz.types.errors import CaptureError, Notice
+from mmviz.types.frozen import ValueSemantics, read_only, read_only_mapping
 from mmviz.types.map_ref import MapRef
 from mmviz.types.maps import AttentionMap, PooledMap
-from mmviz.types.samples import frozen
 from mmviz.types.tokens import Token
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One possible answer and the model's probability for it."""
+    """One possible answer of a model."""
 
     label: str
+    """The answer as text."""
     probability: float
+    """The model's probability for it, 0 .. 1."""
 
 
-@dataclass(frozen=True)
-class AttentionRecord:
-    """What one run left behind: numpy and plain values only.
+@dataclass(frozen=True, eq=False)
+class AttentionRecord(ValueSemantics):
+    """Everything that one run recorded, in numpy arrays and plain values.
 
-    ``streams`` name -> tokens; ``maps`` in order of execution; ``answers`` most probable first, maybe none;
-    ``notices`` of the model (input cut to its limits); ``made_by``: model, weights digest, device, dtype, seed,
-    versions, milliseconds of each stage, the route by which the maps were taken and the parity measured;
-    ``relevance`` ``[query, key]`` for the winning answer, where it was asked for. So also ``norms`` ``[query, key]`` of
-    each map (`mmviz.capture.value_norms`), ``integrated`` gradients ``[key]`` for the last map (`mmviz.capture.integrated_gradients`),
-    ``steps`` of each map (`mmviz.capture.attention_steps`), and ``sweep``: log-probabilities float64 ``[variant, answer]`` of the
-    variants asked for, in the order of ``answers``. ``maps`` is empty where only answers were asked for.
+    All arrays and mappings are read-only. Raises ``CaptureError``: ``map-tokens`` where a map does not fit its token
+    streams, ``steps-shape`` where the steps do not fit the maps; ``KeyError`` where a map names an unknown stream.
     """
 
     id: str
+    """Unique name of the run; `Run.view` uses it to ask a backend for the parts of a long run."""
     streams: Mapping[str, tuple[Token, ...]]
+    """The token sequences that attention runs over, by name."""
     maps: tuple[AttentionMap | PooledMap, ...]
+    """Attention maps in order of execution; empty where only answers were requested."""
     answers: tuple[Answer, ...]
+    """Answers, most probable first; empty for a model without answers."""
     made_by: Mapping[str, Any]
+    """How the record was made: model, digest of the weights, device, dtype, seed, versions, milliseconds of each stage,
+    and how each map was captured (``routes``) with its largest difference from the module's output (``parity``)."""
     notices: tuple[Notice, ...] = ()
+    """What the user should know, such as an input that was cut to the model's limits."""
     relevance: NDArray[np.float32] | None = None
+    """float32 ``[query, key]``: gradient relevance of the winning answer (Chefer et al. 2021), if requested."""
     norms: tuple[NDArray[np.float32], ...] = ()
+    """float32 ``[query, key]`` for each map: value-weighted attention (`mmviz.capture.value_norms`), if requested."""
     integrated: NDArray[np.float32] | None = None
+    """float32 ``[key]``: integrated gradients for the keys of the last map, if requested."""
     steps: tuple[AttentionSteps, ...] = ()
+    """The vectors from which each map can be computed again (`mmviz.capture.attention_steps`), if requested."""
     sweep: NDArray[np.float64] | None = None
+    """float64 ``[variant, answer]``: log-probabilities of the variants in ``Request.sweep``, in the order of
+    ``answers``."""
 
     def __post_init__(self) -> None:
+        streams = MappingProxyType({name: tuple(tokens) for name, tokens in self.streams.items()})
+        object.__setattr__(self, "streams", streams)
+        object.__setattr__(self, "made_by", read_only_mapping(self.made_by))
         for name in ("relevance", "integrated", "sweep"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, frozen(getattr(self, name)))
-        object.__setattr__(self, "norms", tuple(map(frozen, self.norms)))
-        for found in self.maps:
-            expected = (len(self.streams[found.queries]), len(self.streams[found.keys]))
-            if found.shape != expected:
-                raise CaptureError("map-tokens", name=found.name, shape=found.shape, expected=expected)
-        if self.steps and [(one.heads, one.shape) for one in self.steps] != [(m.heads, m.shape) for m in self.maps]:
+                object.__setattr__(self, name, read_only(getattr(self, name)))
+        object.__setattr__(self, "norms", tuple(map(read_only, self.norms)))
+        for name in ("maps", "answers", "notices", "steps"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for attn_map in self.maps:
+            expected = (len(self.streams[attn_map.queries]), len(self.streams[attn_map.keys]))
+            if attn_map.shape != expected:
+                raise CaptureError("map-tokens", name=attn_map.name, shape=attn_map.shape, expected=expected)
+        if self.steps and [(s.heads, s.shape) for s in self.steps] != [(m.heads, m.shape) for m in self.maps]:
             raise CaptureError("steps-shape", part="steps")
 
     @property
     def is_long(self) -> bool:
-        """Whether there is a map without all its weights."""
-        return any(isinstance(found, PooledMap) for found in self.maps)
+        """Whether the input was too long for at least one map to hold all its weights."""
+        return any(isinstance(attn_map, PooledMap) for attn_map in self.maps)
 
     @property
     def batch(self) -> int | None:
-        """How many samples the maps are of; None where they are of one."""
-        return next((found.weights.shape[0] for found in self.maps if is_batch(found)), None)
+        """Number of samples that the maps hold; None where they are of one sample without a batch axis."""
+        return next((attn_map.weights.shape[0] for attn_map in self.maps if is_batch(attn_map)), None)
+
+    def has_change(self, kind: type) -> bool:
+        """Returns whether the run was made with a change of ``kind``, such as `UniformAttention`."""
+        return any(str(change).startswith(f"{kind.__name__}(") for change in self.made_by.get("changes", ()))
 
     def map_ref(self, number: int, head: int | None = None) -> MapRef:
         """Returns the reference to a head of map ``number`` (in order of execution), or to the mean over its heads.
 
         Raises ``IndexError`` where the record has no such map.
         """
+        number = range(len(self.maps))[number]
         layer = self.maps[number].layer
         return MapRef("attention", layer, head, sum(other.layer == layer for other in self.maps[:number]))
 
@@ -94,52 +115,58 @@ class AttentionRecord:
             raise LookupError(f"layer {ref.layer} has {heads} heads, counted from 0; there is no head {ref.head}")
         return number
 
-    def row(self, number: int) -> AttentionRecord:
-        """The record of one sample of a batch. Raises ``IndexError`` where the batch has no such sample."""
-        maps = (replace(found, weights=found.weights[number]) if is_batch(found) else found for found in self.maps)
+    def sample(self, index: int) -> AttentionRecord:
+        """Returns the record of one sample of a batch. Raises ``IndexError`` where the batch has no such sample."""
+        maps = (replace(m, weights=m.weights[index]) if is_batch(m) else m for m in self.maps)
         return replace(self, maps=tuple(maps))
 
 
-def is_batch(found: AttentionMap | PooledMap) -> TypeGuard[AttentionMap]:
-    """Whether a map is of several samples."""
-    return isinstance(found, AttentionMap) and found.weights.ndim == 4
+def is_batch(attn_map: AttentionMap | PooledMap) -> TypeGuard[AttentionMap]:
+    """Returns whether a map has a batch axis."""
+    return isinstance(attn_map, AttentionMap) and attn_map.weights.ndim == 4
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A view of a kept record: what ``tokens`` (queries) give in map ``map``, ``[token, key]``; ``head`` None: mean."""
+    """A view: the weights from some queries to all keys, ``[token, key]``."""
 
     map: MapRef
+    """Which map and head; the mean over heads where it names none."""
     tokens: tuple[int, ...]
+    """Indices of the queries."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """A view of a kept record: what ``tokens`` (keys) get in map ``map``, ``[query, token]``; ``head`` None: mean."""
+    """A view: the weights from all queries to some keys, ``[query, token]``."""
 
     map: MapRef
+    """Which map and head; the mean over heads where it names none."""
     tokens: tuple[int, ...]
+    """Indices of the keys."""
 
 
 @dataclass(frozen=True)
 class Zoom:
-    """A view of a kept record: means over bins, ``[bin of queries, bin of keys]``; with edges a token apart: weights.
-
-    ``query_edges`` and ``key_edges`` ascend and need not begin at 0; ``head`` None: mean.
-    """
+    """A view: mean weights over bins, ``[query bin, key bin]``. Edges that are 1 apart give single weights."""
 
     map: MapRef
+    """Which map and head; the mean over heads where it names none."""
     query_edges: tuple[int, ...]
+    """Edges of the bins of queries, ascending; they need not begin at 0."""
     key_edges: tuple[int, ...]
+    """Edges of the bins of keys, ascending; they need not begin at 0."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """A view of a kept record: rollout through all maps for ``tokens``; as queries (``from``) ``[token, key]``, as keys
-    (``to``) ``[query, token]``."""
+    """A view: rollout through all maps, ``[token, key]`` from some queries or ``[query, token]`` to some keys."""
 
     tokens: tuple[int, ...]
+    """Indices of the queries or keys."""
     direction: Literal["from", "to"]
+    """Whether ``tokens`` are queries (``from``) or keys (``to``)."""
 
 
 View = Rows | Columns | Zoom | Rollout
+"""A part of the attention of a run, computed by a backend where the record does not hold it."""

@@ -1,4 +1,4 @@
-"""What is asked of a backend, and what a model is."""
+"""What a backend is asked to run, and what describes a model."""
 
 from __future__ import annotations
 
@@ -6,101 +6,128 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mmviz.types.frozen import ValueSemantics, read_only_mapping
 from mmviz.types.samples import Sample
 from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token
 
 
 @dataclass(frozen=True)
 class DropModality:
-    """A change: take a modality away."""
+    """A change: removes one modality from the input."""
 
     modality: Modality
 
 
 @dataclass(frozen=True)
 class ShuffleWeights:
-    """A change: shuffle the entries of every weight, so that nothing learned is left."""
+    """A change: shuffles the entries of every weight tensor, so that nothing learned is left (a control).
+
+    Source: Adebayo et al. 2018, Sanity checks for saliency maps.
+    """
 
     seed: int
 
 
 @dataclass(frozen=True)
 class UniformAttention:
-    """A change: every query attends to every token alike."""
+    """A change: every query attends to every key equally (a control)."""
 
 
 @dataclass(frozen=True)
 class DropTokens:
-    """A change: take single tokens out of what the model attends to, by their indices in the order of the model, among
-    those that the changes before this one leave.
+    """A change: removes single tokens from the sequence that the model attends to.
 
-    A modality that has no token left becomes what it is when it is dropped: the model's own "absent"."""
+    A modality that has no token left is replaced as `DropModality` replaces it.
+    """
 
     tokens: tuple[int, ...]
+    """Indices in the model's order, among the tokens that the changes before this one leave."""
 
 
 InputBaseline = Literal["mean", "blur", "noise"]
+"""What stands in a removed input's place.
+
+``mean``: the mean colour of the image, silence for audio. ``blur``: only what is coarse stays: a wide blur of the
+image, the loudness of the audio. ``noise``: noise with the same mean and standard deviation.
+"""
 
 
 @dataclass(frozen=True)
 class ReplaceInput:
-    """A change: put something without content in the place of ``locations``, before the model reads its inputs.
+    """A change: replaces parts of an input by a baseline before the model reads it. Text is left out instead.
 
-    ``fill``: the ``mean`` colour of the picture, silence in the sound; ``blur``: what is coarse stays (the picture
-    through a wide blur, the sound's loudness without its words); ``noise`` of the same spread. Of a text, whatever the
-    fill, the characters are left out. ``locations`` empty: all of ``modality``."""
+    Raises ``ValueError`` for a location that the modality cannot have.
+    """
 
     modality: Modality
-    fill: InputBaseline
+    baseline: InputBaseline
     locations: tuple[PixelBox | Seconds | Chars, ...] = ()
+    """The parts to replace, in the original input; empty for the whole input."""
 
     def __post_init__(self) -> None:
-        for place in self.locations:
-            Token(self.modality, "", place)  # which refuses to lie where it cannot
+        for location in self.locations:
+            Token(self.modality, "", location)  # checks that the modality can have this location
 
 
 @dataclass(frozen=True)
 class AblateHead:
-    """A change: what one head brings is set to 0; ``map`` is its attention, in order of execution, both from 0."""
+    """A change: sets the output of one attention head to 0."""
 
     map: int
+    """Index of the head's attention map, in order of execution, from 0."""
     head: int
+    """Index of the head, from 0."""
 
 
 Change = DropModality | DropTokens | ReplaceInput | AblateHead | ShuffleWeights | UniformAttention
+"""A change to the input or to the model."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One run to be made: ``sample`` through ``model`` with ``changes``; ``seed`` for whatever is random.
-
-    ``maps``: whether attention is wanted, or the answers are enough. ``relevance``: gradient relevance of the winning
-    answer as well (a backward pass); ``norms``: the norms of what each token brings to each; ``integrated``: integrated
-    gradients of the winning answer; ``steps``: the vectors by which each attention can be worked out again. ``sweep``:
-    further changes, tried beside ``changes`` one variant at a time, of which only the answers are wanted; a backend
-    makes as many of them in one call of the model as it can.
-    """
+    """One run of a model, and what to record of it."""
 
     model: str
+    """Id of the model, as in its `Card`."""
     sample: Sample
     changes: tuple[Change, ...] = ()
+    """Changes to the input and the model, applied in this order."""
     seed: int = 0
+    """Seed for everything random."""
     relevance: bool = False
+    """Also record gradient relevance of the winning answer, which needs a backward pass."""
     maps: bool = True
+    """Record attention maps; False for the answers alone."""
     norms: bool = False
+    """Also record value-weighted attention: the norm of what each key contributes to each query."""
     integrated: bool = False
+    """Also record integrated gradients of the winning answer."""
     steps: bool = False
+    """Also record the vectors from which each attention can be computed again."""
     sweep: tuple[tuple[Change, ...], ...] = ()
+    """Further variants of which only the answers are recorded, each with its own changes in addition to ``changes``.
+    A backend runs as many of them in one batch as it can."""
 
 
-@dataclass(frozen=True)
-class Card:
-    """What a model is: ``id`` for requests, ``title`` and ``about`` for people, its limits and measured figures."""
+@dataclass(frozen=True, eq=False)
+class Card(ValueSemantics):
+    """Describes a model."""
 
     id: str
+    """Name of the model in requests."""
     title: str
-    about: str
+    """Name of the model for people."""
+    description: str
+    """What the model is and does, in a sentence or two."""
     trained: bool
+    """False where the weights are random."""
     answers: tuple[str, ...]
+    """All answers that the model can give."""
     weights_digest: str
+    """Digest of the weights; the same for the same weights."""
     details: Mapping[str, Any] = field(default_factory=dict)
+    """Limits and measured figures, read-only."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "answers", tuple(self.answers))
+        object.__setattr__(self, "details", read_only_mapping(self.details))

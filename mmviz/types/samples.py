@@ -1,56 +1,59 @@
-"""Checked inputs."""
+"""Checked inputs: image, text and audio."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types.errors import Notice
+from mmviz.types.frozen import ValueSemantics, read_only
 
 
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only view of ``array``."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-@dataclass(frozen=True)
-class ImageInput:
-    """``pixels`` uint8 ``[height, width, 3]``, at most 2,048 a side; ``width`` and ``height`` of the original."""
+@dataclass(frozen=True, eq=False)
+class ImageInput(ValueSemantics):
+    """A checked RGB image. Raises ``ValueError`` for pixels of another shape or type."""
 
     pixels: NDArray[np.uint8]
+    """uint8 ``[height, width, 3]``, at most 2,048 pixels a side, read-only."""
     width: int
+    """Width of the original in pixels, which may be larger."""
     height: int
+    """Height of the original in pixels."""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8:
-            raise ValueError(f"a picture is uint8 [height, width, 3], not {self.pixels.dtype} {self.pixels.shape}")
-        object.__setattr__(self, "pixels", frozen(self.pixels))
+            raise ValueError(f"an image is uint8 [height, width, 3], not {self.pixels.dtype} {self.pixels.shape}")
+        object.__setattr__(self, "pixels", read_only(self.pixels))
 
 
-@dataclass(frozen=True)
-class AudioInput:
-    """``wave`` float32 mono ``[sample]`` at ``rate`` Hz (16,000), -1 .. 1; ``seconds`` long in the original."""
+@dataclass(frozen=True, eq=False)
+class AudioInput(ValueSemantics):
+    """Checked mono audio. Raises ``ValueError`` for a wave of another shape or type."""
 
     wave: NDArray[np.float32]
+    """float32 ``[sample]``, -1 .. 1, read-only."""
     rate: int
+    """Sampling rate of ``wave`` in Hz (16,000)."""
     seconds: float
+    """Length of the original in seconds."""
 
     def __post_init__(self) -> None:
         if self.wave.ndim != 1 or self.wave.dtype != np.float32:
-            raise ValueError(f"a sound is float32 [sample], not {self.wave.dtype} {self.wave.shape}")
-        object.__setattr__(self, "wave", frozen(self.wave))
+            raise ValueError(f"audio is float32 [sample], not {self.wave.dtype} {self.wave.shape}")
+        object.__setattr__(self, "wave", read_only(self.wave))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Checked inputs; any but not all may be None."""
+    """Checked inputs of one run; any of the three may be missing (None)."""
 
     image: ImageInput | None = None
     text: str | None = None
     audio: AudioInput | None = None
     notices: tuple[Notice, ...] = ()
+    """What was done to the inputs: cut, resampled, converted."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notices", tuple(self.notices))

@@ -1,4 +1,4 @@
-"""Tokens and their places in the original inputs."""
+"""Tokens and their locations in the original inputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmviz.types.errors import CaptureError
 
 
 class Modality(StrEnum):
-    """What a token comes from; ``SPECIAL`` are special tokens."""
+    """Where a token comes from. ``SPECIAL``: special tokens, such as the answer token."""
 
     IMAGE = "image"
     TEXT = "text"
@@ -26,79 +26,97 @@ INPUT_MODALITIES = MODALITIES[:3]
 
 @dataclass(frozen=True)
 class PixelBox:
-    """A rectangle in pixels of the original picture, ``x0 <= x < x1``."""
+    """A rectangle in pixels of the original image, with x to the right and y down.
+
+    Raises ``ValueError`` for an empty rectangle.
+    """
 
     x0: float
+    """Left edge, included."""
     y0: float
+    """Top edge, included."""
     x1: float
+    """Right edge, excluded."""
     y1: float
+    """Bottom edge, excluded."""
 
     def __post_init__(self) -> None:
         if not (self.x0 < self.x1 and self.y0 < self.y1):
-            raise ValueError(f"an empty box: {self}")
+            raise ValueError(f"the box is empty: {self}")
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """A stretch of the original sound, in seconds."""
+    """An interval of the original audio. Raises ``ValueError`` for an empty or negative one."""
 
     start: float
+    """Start in seconds, included."""
     end: float
+    """End in seconds, excluded."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
-            raise ValueError(f"an empty stretch of time: {self}")
+            raise ValueError(f"the time interval is empty or negative: {self}")
 
 
 @dataclass(frozen=True)
 class Chars:
-    """A stretch of the original text, in characters (Python string indices)."""
+    """A span of the original text, as in ``text[start:end]``. Raises ``ValueError`` for an empty or negative one."""
 
     start: int
+    """Index of the first character."""
     end: int
+    """Index after the last character."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
-            raise ValueError(f"an empty stretch of text: {self}")
+            raise ValueError(f"the span of characters is empty or negative: {self}")
 
 
 ABSENT = "absent"
-"""The label of a token that stands in for a modality that is missing."""
+"""Label of the token that stands in a missing modality's place."""
 Location = PixelBox | Seconds | Chars | None
-_PLACES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
+"""Where a token lies in the original input; None for special tokens, and where it is not known."""
+_LOCATION_TYPES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token and its place; ``location`` is None for special tokens and for a modality's "absent" token."""
+    """One token of the sequence that a model attends over.
+
+    Raises ``ValueError`` for a location that its modality cannot have.
+    """
 
     modality: Modality
     label: str
+    """What the token is called, such as a word or ``patch 3,4``."""
     location: Location = None
+    """Where it lies in the original input; None for special tokens and for the token of a missing modality."""
 
     def __post_init__(self) -> None:
-        if self.location is not None and not isinstance(self.location, _PLACES.get(self.modality, type(None))):
-            raise ValueError(f"a token of {self.modality} cannot lie at {self.location}")
+        expected = _LOCATION_TYPES.get(self.modality, type(None))
+        if self.location is not None and not isinstance(self.location, expected):
+            raise ValueError(f"a token of modality {self.modality} cannot have the location {self.location}")
 
 
-def is_word(token: Token) -> bool:
-    """Whether a token is a word of a text that need not be at hand: it has no place, and stands in for nothing."""
+def is_unlocated_word(token: Token) -> bool:
+    """Returns whether a token is text whose location is not known, as in a record made without its sample."""
     return token.modality is Modality.TEXT and token.location is None and token.label != ABSENT
 
 
-def as_tokens(given: Sequence[str | Token]) -> tuple[Token, ...]:
-    """Tokens as they are; strings as tokens of the text without a place.
+def as_tokens(tokens: Sequence[str | Token]) -> tuple[Token, ...]:
+    """Returns ``tokens`` with every string as a text token without a location.
 
-    Raises ``CaptureError`` (``capture-token-kind``) for anything else.
+    Raises ``CaptureError`` (``capture-token-kind``) for anything but a sequence of strings and tokens.
     """
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        raise CaptureError("capture-token-kind", kind=type(given).__name__)
-    for one in given:
-        if not isinstance(one, str | Token):
-            raise CaptureError("capture-token-kind", kind=type(one).__name__)
-    return tuple(one if isinstance(one, Token) else Token(Modality.TEXT, one) for one in given)
+    if isinstance(tokens, str) or not isinstance(tokens, Sequence):
+        raise CaptureError("capture-token-kind", kind=type(tokens).__name__)
+    for token in tokens:
+        if not isinstance(token, str | Token):
+            raise CaptureError("capture-token-kind", kind=type(token).__name__)
+    return tuple(token if isinstance(token, Token) else Token(Modality.TEXT, token) for token in tokens)
 
 
 def index_tokens(count: int) -> tuple[Token, ...]:
-    """Tokens of which nothing is known but how many there are."""
+    """Returns ``count`` tokens labelled by their index, for a sequence of which nothing else is known."""
     return tuple(Token(Modality.SPECIAL, str(k)) for k in range(count))
