@@ -1,6 +1,6 @@
-"""Every sentence of the viewer, by code; templates whose ``{names}`` the JavaScript fills in.
+"""Texts of the viewer, by code: ``WORDS`` for its JavaScript, which fills in the ``{names}``, and ``ABOUT`` for Python.
 
-``ABOUT`` has those that Python chooses itself, for the lines above and below the standalone document.
+``ABOUT`` holds the lines above and below the standalone document.
 """
 
 from __future__ import annotations
@@ -8,115 +8,118 @@ from __future__ import annotations
 from mmviz.i18n.language import translated
 
 WORDS: dict[str, str] = {
-    "viewer": "Attention between picture, words and sound",
+    "viewer": "Attention between image, text and audio",
     # controls
     "direction": "Direction",
-    "direction-from": "asks →",
-    "direction-to": "← is asked",
-    "direction-help": "In every layer each token asks all tokens (a query), and all tokens are asked (keys). “Asks” "
-    "shows what the chosen token attends to; “is asked” shows who attends to it. Key: D",
-    "way": "MapRef of looking",
-    "way-layer": "layer and head",
-    "way-layer-help": "The attention of one head, or the mean of a layer's heads, as chosen among the small maps.",
-    "way-rollout": "rollout",
-    "way-rollout-help": "Attention multiplied through all layers, each mixed half and half with the residual "
-    "connection, (A + I) / 2 (Abnar and Zuidema 2020).",
-    "way-relevance": "relevance",
-    "way-relevance-help": "Attention weighted by gradients of the answer (Chefer et al. 2021).",
+    "direction-from": "From",
+    "direction-to": "To",
+    "direction-help": "From: what the chosen token attends to (it is the query, a row of the map). To: which tokens "
+    "attend to the chosen one (it is the key, a column). Key: D",
+    "method": "Method",
+    "method-layer": "layer and head",
+    "method-layer-help": "Raw attention of one head, or the mean over a layer's heads. Choose it in the small maps.",
+    "method-rollout": "rollout",
+    "method-rollout-help": "Attention rollout: the product of (A + I) / 2 over all layers, where I stands for the "
+    "residual connection (Abnar and Zuidema 2020).",
+    "method-relevance": "gradient relevance",
+    "method-relevance-help": "Attention weighted by the gradients of the answer, through all layers (Chefer et al. "
+    "2021).",
     "style": "Show as",
     "style-spotlight": "light",
     "style-heat": "heat",
-    "style-help": "Light: what gets little attention is dimmed. Heat: the colours of the scale.",
+    "style-help": "Light: the less attention, the dimmer. Heat: the colours of the scale.",
     "scale": "Scale up to",
     "scale-view": "this view",
     "scale-map": "whole map",
-    "scale-help": "The scale starts at 0 and ends at the largest amount of this view, or of the whole map. With the "
-    "whole map you can compare tokens; with this view you see more.",
-    "unit": "share of attention",
-    "unit-relevance": "relevance",
+    "scale-help": "The scale runs from 0 to the largest value of this view or of the whole map. Use the whole map to "
+    "compare tokens, and this view to see more detail.",
+    "unit": "attention weight",
+    "unit-relevance": "gradient relevance",
     "unit-difference": "first minus second",
     "unpin": "Unpin",
-    "unpin-help": "Take the second pin away, then the first. Key: Escape",
+    "unpin-help": "Remove the second pin, then the first. Key: Escape",
     "fetching": "Fetching {method} …",
-    "not-here": "The file does not hold {method}: it was too large. Choose another layer or head.",
-    "about": "About: means over neighbouring tokens, until the exact row is here …",
-    "about-many": "About: means over neighbouring tokens. Choose fewer tokens for exact amounts.",
-    "about-only": "About: means over neighbouring tokens. Exact rows are not kept here.",
-    # what is told
+    "not-here": "This file does not contain {method}, which was too large. Choose another layer or head.",
+    "approximate": "Approximate: means over neighbouring tokens, until the exact row arrives …",
+    "approximate-many": "Approximate: means over neighbouring tokens. Choose fewer tokens for exact weights.",
+    "approximate-only": "Approximate: means over neighbouring tokens. Exact rows are not kept for this run.",
+    # readout
     "comma": ", ",
     "group": "{count} tokens: {names} …",
-    "title-from": "{token} asks →",
-    "title-to": "← {token} is asked",
-    "title-difference": "{first} minus {second} ({method})",
-    "told-pointed": "{title} “{token}”: {amount}",
-    "back": " (the other way round: {amount})",
-    "told-most": "{title} Most: {most}",
-    "weight": "“{from}” asks “{to}”: {amount}",
-    # moments of training
-    "moments": "Time of training",
-    "moments-after": "after {scenes} scenes",
-    "moments-answers": "Probability of the answers",
-    "moments-play": "Play training",
-    "moments-pause": "Pause training",
-    "moments-play-help": "Go through the training, moment by moment.",
-    "moments-note": "Attention is the mean over the heads of a layer, which hides how they differ, kept to about three "
-    "digits. All colour scales are the same at every moment: they end at the largest amount of the whole training.",
+    "title-from": "From: {token}.",
+    "title-to": "To: {token}.",
+    "title-difference": "{method}: {first} minus {second}.",
+    "readout-pointed": "{title} “{token}”: {amount}",
+    "reverse-weight": " (reverse: {amount})",
+    "readout-strongest": "{title} Strongest: {most}",
+    "weight": "“{from}” attends to “{to}”: {amount}",
+    # training timeline
+    "timeline": "Training timeline",
+    "timeline-after": "after {scenes} scenes",
+    "timeline-answers": "Answer probabilities",
+    "timeline-play": "Play training",
+    "timeline-pause": "Pause training",
+    "timeline-play-help": "Step through the training, checkpoint by checkpoint.",
+    "timeline-note": "Each map is the mean over the heads of a layer, which hides how they differ, rounded to about "
+    "three digits. The colour scales are the same at every checkpoint: each ends at the largest value of the whole "
+    "training.",
     # panels
     "skip": "Skip {count} tokens",
-    "rove": "{count} tokens: arrow keys move through them, Return pins",
+    "roving-label": "{count} tokens: arrow keys move between them, Return pins",
     "more-special": "and {count} more, in the matrix",
-    "picture": "Picture",
-    "picture-none": "No picture was given.",
-    "picture-light": "Light: amount of attention. Outlined: the strongest. Ring: pinned.",
-    "words": "Words",
-    "words-none": "No text was given.",
-    "special": "other tokens",
-    "sound": "Sound",
-    "sound-none": "No sound was given.",
+    "image": "Picture",
+    "image-none": "No picture was given.",
+    "image-light": "Brightness: amount of attention. Outline: the strongest. Ring: pinned.",
+    "text": "Words",
+    "text-none": "No text was given.",
+    "special": "special tokens",
+    "audio": "Sound",
+    "audio-none": "No sound was given.",
     "play": "Play",
     "pause": "Pause",
-    "shares": "Attention by modality",
-    "share-sum": "sum",
-    "share-per-token": "per token",
-    "share-ratio": "× uniform",
-    "share-sum-help": "All the attention of this kind together. It grows with the number of tokens.",
-    "share-per-token-help": "The sum divided by the number of tokens.",
-    "share-ratio-help": "The mean per token, divided by what attention spread evenly over all tokens would be.",
+    "modality-bars": "Attention by modality",
+    "modality-sum": "sum",
+    "modality-per-token": "per token",
+    "modality-ratio": "× uniform",
+    "modality-sum-help": "The total attention of this modality. It grows with the number of tokens.",
+    "modality-per-token-help": "The sum divided by the number of tokens.",
+    "modality-ratio-help": "The mean per token, divided by its value under uniform attention (equal weight for all "
+    "tokens).",
     "modality-image": "picture",
     "modality-text": "words",
     "modality-audio": "sound",
     "modality-special": "special",
     "one-token": "1 token",
     "tokens": "{count} tokens",
-    "modalities": "Between modalities",
-    "modalities-help": "Rows ask, columns are asked; special tokens keep their own row and column. Point at a cell to "
-    "ask with all its tokens together.",
-    "asks-asked": "asks ↓ asked →",
-    "counted": "Counted as",
+    "modality-matrix": "Between modalities",
+    "modality-matrix-help": "Rows are queries, columns are keys. Special tokens have their own row and column. Point "
+    "at a cell to choose all its tokens.",
+    "query-key-corner": "query ↓ key →",
+    "counted": "Count as",
     "count-sums": "sum",
     "count-per-token": "per token",
     "count-ratio": "× uniform",
-    "cell": "{from} asks {to}: {amount}",
-    "scale-cells": "Colour: share of attention, 0 to {largest}.",
-    "scale-ratio": "Colour: purple below uniform attention, orange above, 1/8 to 8 on a log2 scale.",
+    "cell": "{from} attends to {to}: {amount}",
+    "scale-cells": "Colour: attention, 0 to {largest}.",
+    "scale-ratio": "Colour: purple below uniform attention, orange above; 1/8 to 8 on a log2 scale.",
     "overview": "Layers and heads",
-    "overview-help": "Each small map is one head: rows ask, columns are asked. The column at the edge is the mean of "
-    "the layer's heads, which hides how they differ. Arrow keys move through them.",
-    "overview-note": "Rows: layers. Each map has its own scale, from 0 to its largest cell.",
+    "overview-help": "Each small map is one head: rows are queries, columns are keys. The last column is the mean "
+    "over the layer's heads, which hides how they differ. Arrow keys move between maps.",
+    "overview-note": "Rows: layers. Each map has its own colour scale, from 0 to its largest cell.",
     "mean-short": "mean",
     "cell-mean": "layer {layer}, mean of heads",
     "cell-head": "layer {layer}, head {head}",
     # matrix
     "matrix": "Token by token",
     "matrix-of": "Token by token: {method}",
-    "matrix-keys": "Matrix token by token: plus and minus zoom, 0 shows all, shift and arrows move",
-    "matrix-note": "Rows ask, columns are asked. Colour: 0 to {largest}. Drag a box to zoom; closer up the cells show "
-    "their numbers.",
+    "matrix-keys": "Token-by-token matrix: plus and minus zoom, 0 shows all, Shift and arrows move",
+    "matrix-note": "Rows are queries, columns are keys. Colour: 0 to {largest}. Drag a box to zoom; zoomed in, the "
+    "cells show their values.",
     "weight-mean": "around “{from}” and “{to}”: {amount} (mean over {queries} x {keys} tokens)",
-    "matrix-means": "Each pixel shows a mean over its tokens; closer up the weights are exact.",
-    "matrix-means-only": "Each pixel shows a mean over its tokens; exact weights are not kept here.",
+    "matrix-means": "Each pixel is a mean over its tokens. Zoom in for exact weights.",
+    "matrix-means-only": "Each pixel is a mean over its tokens. Exact weights are not kept for this run.",
     "matrix-pooled": "Each pixel shows the largest of its cells.",
-    "matrix-point": "Point at a cell to read it.",
+    "matrix-point": "Point at a cell to read its weight.",
     "zoom": "Zoom",
     "zoom-in": "+",
     "zoom-in-help": "Zoom in",
@@ -125,77 +128,77 @@ WORDS: dict[str, str] = {
     "zoom-all": "all",
     "zoom-all-help": "Show the whole matrix",
     # help
-    "help": "How to use this",
+    "help": "How to use the viewer",
     "help-1": "Point at a patch, a word, a moment or a small map: everything else lights up by attention.",
-    "help-2": "Click to pin it; then pointing reads exact amounts. Click another one to see the difference.",
-    "help-3": "Drag over several patches, words or moments to ask with all of them together.",
-    "help-4": "Play the sound: each moment asks as it is heard.",
-    "help-5": "Keys: arrows go through layers and heads, Tab through tokens, Return pins, D turns the direction, "
+    "help-2": "Click to pin it. Then pointing elsewhere reads exact weights. Click a second one to see the difference.",
+    "help-3": "Drag over several patches, words or moments to choose them all together.",
+    "help-4": "Play the sound: each moment is chosen as it plays.",
+    "help-5": "Keys: arrows move through layers and heads, Tab through tokens, Return pins, D switches the direction, "
     "Escape unpins.",
-    "help-6": "Numbers are exact to the digits shown; in those of groups and differences the last digit may be one "
-    "off.",
-    # the calculator
-    "calculator": "The calculator",
-    "calculator-help": "One head's attention for one query, worked out here step by step from the model's own vectors "
-    "(scaled dot-product attention, Vaswani et al. 2017, section 3.2). It follows what you choose above. Change a "
-    "score, a mask or the temperature, and weights and output follow.",
+    "help-6": "Numbers are exact to the digits shown. For groups and differences the last digit may be off by one.",
+    # attention calculator
+    "calculator": "Attention calculator",
+    "calculator-help": "The attention of one head for one query, computed here step by step from the model's own "
+    "vectors (scaled dot-product attention, Vaswani et al. 2017, section 3.2). It follows the selection above. Change "
+    "a score, a mask or the temperature, and the weights and the output follow.",
     "calc-map": "Layer",
     "calc-head": "Head",
-    "calc-query": "Who asks (query)",
-    "calc-key": "Who is asked (key)",
-    "calc-flow": "Rollout and relevance go through all layers, so this is the first head of the last one.",
-    "calc-mean": "A mean of heads is not one calculation, so this is the layer's first head.",
-    "calc-asked": "A calculation begins with the token that asks: here the first chosen token asks.",
-    "calc-several": "Several tokens are chosen: the first of them asks here.",
+    "calc-query": "Query token",
+    "calc-key": "Key token",
+    "calc-flow": "Rollout and gradient relevance combine all layers, so this shows the first head of the last layer.",
+    "calc-mean": "A mean over heads is not a single computation, so this shows the layer's first head.",
+    "calc-direction-to": "A computation starts from a query, so the first chosen token is the query here.",
+    "calc-several": "Several tokens are chosen; the first is the query here.",
     "calc-fetching": "Fetching the vectors …",
-    "calc-not-here": "The file does not hold the vectors of this layer: it was too large. Choose another layer.",
-    "calc-edits": "Change something",
+    "calc-not-here": "The file does not contain the vectors of this layer, which were too large. Choose another layer.",
+    "calc-edits": "Edit",
     "calc-temperature": "Temperature",
-    "calc-temperature-help": "Scores are divided by it before the softmax: below 1 the weights become sharper, above 1 "
-    "more even.",
+    "calc-temperature-help": "Scores are divided by the temperature before the softmax. Below 1 the weights become "
+    "sharper, above 1 more uniform.",
     "calc-scale-root": "divide by √{size} (× {scale})",
     "calc-scale": "multiply by {scale}",
     "calc-mask": "Mask",
-    "calc-mask-help": "A masked key takes no part: minus infinity is added to its score.",
+    "calc-mask-help": "A masked key is excluded: minus infinity is added to its score.",
     "calc-mask-key": "mask this key",
-    "calc-mask-key-help": "Take the chosen key out, or let it take part again.",
+    "calc-mask-key-help": "Mask or unmask the chosen key",
     "calc-score": "Score of “{token}”",
     "calc-less": "−",
     "calc-less-help": "Lower the score by 0.5",
     "calc-more": "+",
     "calc-more-help": "Raise the score by 0.5",
     "calc-reset": "Reset",
-    "calc-reset-help": "Take all changes back",
-    "calc-parity": "The same as the model: the largest difference to its own weights is {weights}, to this head's "
-    "vector {mixed}, to the output {output}.",
-    "calc-parity-head": "The same as the model: the largest difference to its own weights is {weights}, to this head's "
-    "vector {mixed}. Its output map is not known.",
-    "calc-edited": "Edited, so this is not what the model did: the output moved by {moved} (its length was {length}).",
-    "calc-edited-head": "Edited, so this is not what the model did: this head's vector moved by {moved} (its length "
-    "was {length}).",
-    "calc-difference": "Largest difference to the model's own: {difference}",
+    "calc-reset-help": "Undo all edits",
+    "calc-parity": "Matches the model. Largest difference: {weights} for the weights, {mixed} for this head's vector, "
+    "{output} for the output.",
+    "calc-parity-head": "Matches the model. Largest difference: {weights} for the weights, {mixed} for this head's "
+    "vector. The output projection was not recorded.",
+    "calc-edited": "Edited, so this is not what the model computed: the output moved by {moved} (its length was "
+    "{length}).",
+    "calc-edited-head": "Edited, so this is not what the model computed: this head's vector moved by {moved} (its "
+    "length was {length}).",
+    "calc-difference": "Largest difference from the model: {difference}",
     "calc-moved": "Edited: moved by {moved} (length {length})",
-    "calc-shifted": "Edited: {moved} of all attention went elsewhere",
+    "calc-shifted": "Edited: {moved} of the attention moved to other keys",
     "calc-signed": "Colour of numbers:",
-    "calc-vectors": "From tokens to query, key and value",
+    "calc-vectors": "From tokens to queries, keys and values",
     "calc-vectors-formula": "q = W_q x + b_q     k = W_k x + b_k     v = W_v x + b_v",
-    "calc-vectors-help": "Each token's state x becomes three vectors through three linear maps: what it looks for "
-    "(query), what it can be found by (key), what it hands over (value).",
-    "calc-vectors-live": "q of “{query}”, k and v of “{key}”. Each number of a vector is a row of W times x, plus "
-    "a bias.",
+    "calc-vectors-help": "Three linear maps turn each token's state x into three vectors: a query (matched against "
+    "keys), a key (matched against queries) and a value (passed on).",
+    "calc-vectors-live": "q of “{query}”, k and v of “{key}”. Each entry of a vector is a row of W times x, plus a "
+    "bias.",
     "calc-map-query": "q = W_q x + b_q",
     "calc-map-key": "k = W_k x + b_k",
     "calc-map-value": "v = W_v x + b_v",
     "calc-number-x": "x",
     "calc-ranges": "Colours: x ± {x}, W ± {w}, {made} ± {y}",
-    "calc-scores": "Score: query times key",
+    "calc-scores": "Scores: query times key",
     "calc-scores-formula": "score = q · k = q₁k₁ + q₂k₂ + … ({size} terms)",
-    "calc-scores-help": "The more a key points where the query points, the larger their product. Click a key, or "
-    "choose it with the arrow keys.",
+    "calc-scores-help": "The better a key aligns with the query, the larger their dot product. Click a key, or choose "
+    "it with the arrow keys.",
     "calc-scores-live": "“{token}”: {terms} + … = {score}",
-    "calc-score-set": "Set by you to {score}.",
-    "calc-keys": "Keys as columns, the query at the left",
-    "calc-raw-bars": "Score of every key",
+    "calc-score-set": "You set it to {score}.",
+    "calc-keys": "Keys as columns, the query on the left",
+    "calc-raw-bars": "Score of each key",
     "calc-key-score": "“{token}”: score {score}",
     "calc-term-by-term": "“{query}” times “{key}”, term by term",
     "calc-q": "q",
@@ -204,69 +207,69 @@ WORDS: dict[str, str] = {
     "calc-scaled": "Scale and mask",
     "calc-scaled-formula": "s = score × {scale} + mask",
     "calc-scaled-formula-root": "s = score / √{size} + mask",
-    "calc-scaled-help": "Scaling keeps long vectors from making the softmax too sharp. A mask of minus infinity takes "
-    "a key out.",
+    "calc-scaled-help": "Scaling keeps long vectors from making the softmax too sharp. A mask of minus infinity "
+    "excludes a key.",
     "calc-scaled-live": "“{token}”: {score} × {scale} + {mask} = {seen}",
     "calc-masked": "{count} of {of} keys are masked.",
-    "calc-seen-bars": "Scaled and masked score of every key",
-    "calc-key-seen": "“{token}”: {score}",
+    "calc-logit-bars": "Scaled and masked score of each key",
+    "calc-key-logit": "“{token}”: {score}",
     "calc-softmax": "Softmax: from scores to weights",
     "calc-softmax-formula": "weight = exp(s / T) / Σ exp(s / T)",
-    "calc-softmax-help": "Every score becomes a positive weight, and all weights of the query add up to 1. T is the "
+    "calc-softmax-help": "Each score becomes a positive weight, and the weights of a query sum to 1. T is the "
     "temperature.",
-    "calc-softmax-live": "“{token}”: exp({seen} / {temperature} − {top}) = {part}; all keys together {sum}; "
-    "{part} / {sum} = {weight}. The largest, {top}, is taken off every s / T first, which changes no weight.",
-    "calc-nobody": "All keys are masked, so nobody is asked and all weights are 0.",
-    "calc-weight-bars": "Weight of every key",
+    "calc-softmax-live": "“{token}”: exp({seen} / {temperature} − {top}) = {part}; sum over all keys {sum}; {part} / "
+    "{sum} = {weight}. The maximum {top} is subtracted from each s / T first, which does not change the weights.",
+    "calc-all-masked": "The query is fully masked, so all its weights are 0.",
+    "calc-weight-bars": "Weight of each key",
     "calc-table": "Largest weights",
     "calc-sums": "By modality",
     "calc-column-key": "key",
     "calc-column-raw": "score",
-    "calc-column-seen": "s",
+    "calc-column-logit": "s",
     "calc-column-exp": "exp",
     "calc-column-weight": "weight",
-    "calc-column-model": "model's own",
-    "calc-column-modality": "keys of",
+    "calc-column-model": "model",
+    "calc-column-modality": "modality",
     "calc-column-keys": "keys",
-    "calc-mixed": "Weighted sum of the values",
-    "calc-mixed-formula": "o = Σ weight × v",
-    "calc-mixed-help": "Each key hands over its value, as much of it as its weight says. The sum is what this head "
-    "found for the query.",
-    "calc-mixed-live": "o = {terms} + … Its length is {length}.",
-    "calc-part": "What a key brings",
+    "calc-attn-output": "Weighted sum of the values",
+    "calc-attn-output-formula": "o = Σ weight × v",
+    "calc-attn-output-help": "Each key passes on its value, scaled by its weight. The sum is this head's output for "
+    "the query.",
+    "calc-attn-output-live": "o = {terms} + … Its length is {length}.",
+    "calc-part": "Contribution of a key",
     "calc-number-part": "weight × v",
     "calc-number-own": "{name} of the model",
-    "calc-o": "o, worked out",
+    "calc-o": "o, computed",
     "calc-o-model": "o of the model",
-    "calc-joined": "Heads side by side, then the output",
-    "calc-joined-formula": "output = W_o [o of heads 1 … {heads}] + b_o",
-    "calc-joined-help": "The vectors of all heads are put side by side (framed: this head's) and go through one linear "
-    "map. Changes above are of this head alone; the others stay as they are.",
-    "calc-joined-live": "This head's part of the output has length {part}, the whole output {length}.",
-    "calc-off": "This head is switched off: it brings nothing to the output, whose length is {length}.",
-    "calc-projection": "Heads side by side above W_o, the output at its right",
+    "calc-concatenated": "Concatenated heads, then the output projection",
+    "calc-concatenated-formula": "output = W_o [o of heads 1 … {heads}] + b_o",
+    "calc-concatenated-help": "The vectors of all heads are concatenated (framed: this head's) and go through one "
+    "linear map. The edits above change this head only; the others stay as they are.",
+    "calc-concatenated-live": "This head's contribution to the output has length {part}, the whole output {length}.",
+    "calc-ablated": "This head is ablated: it contributes nothing to the output, whose length is {length}.",
+    "calc-projection": "Concatenated heads above W_o, the output on its right",
     "calc-number-output": "output",
     "calc-ranges-output": "Colours: o ± {x}, W ± {w}, output ± {y}",
-    "calc-output": "output, worked out",
+    "calc-output": "output, computed",
     "calc-output-model": "output of the model",
-    # the document
-    "also": "Then {answers}",
-    "honest": "Attention says how information is routed between tokens. It does not say what decided the answer.",
+    # standalone document
+    "other-answers": "Next: {answers}",
+    "disclaimer": "Attention shows how information is routed between tokens, not what decided the answer.",
 }
 
 ABOUT: dict[str, str] = {
     "no-answers": "Attention (routing) in one run",
-    "untrained": "These weights are untrained or shuffled. What you see is how chance attends, not something learned.",
-    "evened": "A control: every token attends to all tokens alike, whatever the model computed.",
-    "recorded": "A recorded run, shown again without running the model.",
+    "untrained": "These weights are untrained or shuffled. What you see is chance, not something learned.",
+    "uniform": "Control: uniform attention. Every token attends to all tokens equally, whatever the model computed.",
+    "recorded": "A recorded run, shown without running the model.",
 }
 
 
 def viewer_words() -> dict[str, str]:
-    """All of `WORDS` in the language spoken."""
+    """Returns all of `WORDS` in the current language."""
     return {code: translated(template) for code, template in WORDS.items()}
 
 
 def about(code: str) -> str:
-    """One of `ABOUT` in the language spoken."""
+    """Returns one of `ABOUT` in the current language. Raises ``KeyError`` for an unknown code."""
     return translated(ABOUT[code])
