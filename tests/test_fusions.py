@@ -19,15 +19,15 @@ from mmviz.models.bundled import BundledTrio
 from mmviz.models.cards import COMPARED, REDUCED
 from mmviz.models.fusion_model import FROZEN, FusionModel, build_network
 from mmviz.models.fusion_networks import (
-    FUSION_KINDS,
     BOTTLENECK_TOKENS,
+    FUSION_KINDS,
     STREAMS,
     FusionNetwork,
     attention_modules,
     pairs,
 )
 from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioConfig
-from mmviz.training.evaluate.compare_fusions import ALL, _best, meets, table
+from mmviz.training.evaluate.compare_fusions import ALL, _best_maps, is_cross_modal, markdown
 from mmviz.training.evaluate.metrics import Score
 from mmviz.training.fit.data import Encoder, Recipe, Stream, model_input
 from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
@@ -249,33 +249,35 @@ def test_what_is_shipped_is_what_was_trained(pool: dict[str, Tensor], tmp_path: 
 
 
 def test_the_map_that_points_best_is_chosen() -> None:
-    points = {
+    scores = {
         ("late", 0, "image"): Score(3, 10),
         ("late", 3, "image"): Score(7, 10),
         ("late", 2, "audio"): Score(1, 10),
     }
-    assert _best(points) == {("late", "image"): 3, ("late", "audio"): 2}
+    assert _best_maps(scores) == {("late", "image"): 3, ("late", "audio"): 2}
 
 
 def test_which_questions_need_modalities_to_meet() -> None:
-    assert [family for family in ("name", "heard", "count") if meets(family)] == []
-    assert all(meets(family) for family in ("there", "said", "seen", "rel", "relheard", "mask", "caption", "odd"))
+    assert [family for family in ("name", "heard", "count") if is_cross_modal(family)] == []
+    assert all(
+        is_cross_modal(family) for family in ("there", "said", "seen", "rel", "relheard", "mask", "caption", "odd")
+    )
 
 
 def test_the_table_is_what_was_measured() -> None:
     from mmviz.models.question_templates import FAMILIES
 
-    one = {"accuracy": {family: 0.25 for family in FAMILIES}, "meet": 0.5, "apart": 0.75, "parameters": 1_500_000,
-           "time": 2.0, "pointing": {"image": 0.6, "audio": 0.7}, "maps": {}}  # fmt: skip
-    kinds = {"trio": {**one, "parameters": None}, "late": one}
+    late = {"accuracy": dict.fromkeys(FAMILIES, 0.25), "cross-modal": 0.5, "single modality": 0.75,
+            "parameters": 1_500_000, "time": 2.0, "pointing": {"image": 0.6, "audio": 0.7}, "maps": {}}  # fmt: skip
+    kinds = {"trio": {**late, "parameters": None}, "late": late}
     found = {"count": 9, "pointing count": 4, "seed": 1, "machine": "m", "kinds": kinds,
              "chance": {"image": 0.1, "audio": 0.2}}  # fmt: skip
-    lines = table(found).splitlines()
-    assert lines[0] == "9 trios a family (pointing: 4), seed 1, m."
+    lines = markdown(found).splitlines()
+    assert lines[0] == "9 examples a family (pointing: 4), seed 1, m."
     assert "| relheard | image and audio | 0.25 | 0.25 |" in lines
     assert "| parameters of the fusion, millions | | – | 1.5 |" in lines
-    assert "| **where modalities must meet** | | **0.50** | **0.50** |" in lines
-    assert "| pointing, sound (chance 0.20) | | 0.70 | 0.70 |" in lines
+    assert "| **modalities must be related** | | **0.50** | **0.50** |" in lines
+    assert "| pointing, audio (chance 0.20) | | 0.70 | 0.70 |" in lines
 
 
 def test_the_command_offers_the_kinds_that_there_are() -> None:

@@ -1,6 +1,7 @@
-"""What the model can do on trios it never trained on: answers by family, and whether attention points at the truth.
+"""Accuracy by family, pointing and effect of a model, on examples that it was not trained on.
 
-A token lies in a place if its centre does, tolerance one token (a patch, a frame).
+Pointing: whether the patch, or frame, with the most attention lies in the region that the answer rests on. A token lies
+in a region if its centre does, with a tolerance of one token (a patch, a frame).
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.attributions import attributions
 from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
-from mmviz.experiments.runs import attributions, measure_modality_effect
+from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.models.trio import SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample, World
@@ -34,15 +36,17 @@ from mmviz.types import (
 )
 
 OWN_SCENES = {"name": 1, "mask": 2}
-"""Families whose pointing is measured in their own scenes of one and two things."""
-SPARE = 0.15
-DEAR = ("value", "integrated")
+"""Families whose pointing is measured in scenes of their own, with one and two things."""
+UNNEEDED_SHARE = 0.15
+"""Largest share of the effect for a modality that the question does not need."""
+SLOW_METHODS = ("value", "integrated")
+"""Norms of the last layer and integrated gradients, which are measured on fewer examples."""
 SPEECH_FAMILIES = ("heard", "said", "seen", "relheard")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One trio with one question, and what goes into the model."""
+    """One example with one question, and the sample that goes into the model."""
 
     example: TrainingExample
     question: Question
@@ -51,63 +55,69 @@ class Case:
 
 @dataclass
 class Score:
-    """Hits out of trials. ``chance``: the expected hits of a blind guess, added up."""
+    """Hits out of trials."""
 
     hits: float = 0.0
-    of: int = 0
+    trials: int = 0
     chance: float = 0.0
+    """The expected hits of a random guess, added up."""
 
     @property
     def rate(self) -> float:
-        return self.hits / self.of if self.of else float("nan")
+        return self.hits / self.trials if self.trials else float("nan")
 
     @property
-    def blind(self) -> float:
-        return self.chance / self.of if self.of else float("nan")
+    def chance_rate(self) -> float:
+        return self.chance / self.trials if self.trials else float("nan")
 
     def add(self, hit: bool, chance: float) -> None:
-        self.hits, self.of, self.chance = self.hits + hit, self.of + 1, self.chance + chance
+        self.hits, self.trials, self.chance = self.hits + hit, self.trials + 1, self.chance + chance
 
 
 @dataclass(frozen=True)
 class EffectScore:
-    """``rate`` of trios in which the modality that is not needed has the smallest share of the effect, and less than
-    `SPARE`; mean ``shares`` by modality."""
+    """How often the modality that a question does not need has little effect."""
 
-    spare: str
+    unneeded: str
+    """The modality that is not needed."""
     rate: float
+    """Share of examples in which it has the smallest share of the effect, and less than `UNNEEDED_SHARE`."""
     shares: dict[str, float]
+    """Mean share of the effect by modality."""
 
 
 @dataclass
 class Pointing:
-    """Pointing of one way of looking, by family."""
+    """Pointing of one method, by family."""
 
     image: dict[str, Score] = field(default_factory=dict)
     audio: dict[str, Score] = field(default_factory=dict)
 
     def total(self, modality: str) -> Score:
-        """All families in scenes of three or more things (picture), or in busy sounds."""
+        """Returns the score over all families, for the image only those in scenes of three or more things."""
         scores = self.image if modality == "image" else self.audio
         kept = [score for family, score in scores.items() if modality == "audio" or family not in OWN_SCENES]
-        return Score(sum(s.hits for s in kept), sum(s.of for s in kept), sum(s.chance for s in kept))
+        return Score(sum(s.hits for s in kept), sum(s.trials for s in kept), sum(s.chance for s in kept))
 
 
 def cases(world: World, seed: int, family: str, count: int, busy: bool) -> Iterator[Case]:
-    """``count`` trios of one family. ``busy``: three to five things (one or two where the family asks that) and a
-    phrase or a second sound; otherwise as in training."""
+    """Yields ``count`` examples of one family.
+
+    ``busy``: three to five things (one or two where the family needs that) and a phrase or a second sound; otherwise
+    as in training.
+    """
     rng = np.random.default_rng([seed, FAMILIES.index(family), int(busy)])
-    made = 0
-    while made < count:
+    done = 0
+    while done < count:
         things = int(rng.integers(3, 6)) if busy and family in BUSY_SCENES else None
         things = OWN_SCENES.get(family, 1 if family == "odd" else things)
         example = world.example(rng, [family], things, busy=True if busy else None)
         if example.questions[0].family != family:
             continue
-        made += 1
-        sound = AudioInput(example.sound.wave, 16_000, len(example.sound.wave) / 16_000)
+        done += 1
+        audio = AudioInput(example.sound.wave, 16_000, len(example.sound.wave) / 16_000)
         side = example.scene.pixels.shape[0]
-        sample = Sample(ImageInput(example.scene.pixels, side, side), example.questions[0].text, sound)
+        sample = Sample(ImageInput(example.scene.pixels, side, side), example.questions[0].text, audio)
         yield Case(example, example.questions[0], sample)
 
 
@@ -115,8 +125,8 @@ def accuracy(
     backend: Backend, model: str, world: World, seed: int, count: int, families: Sequence[str] = FAMILIES,
     changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
 ) -> dict[str, tuple[Score, float]]:  # fmt: skip
-    """Answers by family: the score, and the share that the commonest right answer would get."""
-    found: dict[str, tuple[Score, float]] = {}
+    """Returns accuracy by family: the score, and the majority baseline, the share of the commonest true answer."""
+    by_family: dict[str, tuple[Score, float]] = {}
     for family in families:
         score, truths = Score(), Counter[str]()
         for case in cases(world, seed, family, count, busy=False):
@@ -124,100 +134,114 @@ def accuracy(
             score.add(record.answers[0].label == case.question.answer, 0.0)
             truths[case.question.answer] += 1
             tick()
-        found[family] = (score, truths.most_common(1)[0][1] / count)
-    return found
+        by_family[family] = (score, truths.most_common(1)[0][1] / count)
+    return by_family
 
 
 def pointing(
-    backend: Backend, model: str, world: World, seed: int, count: int, ways: Sequence[MapRef] | None = None,
-    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None, is_dear: bool = False,
+    backend: Backend, model: str, world: World, seed: int, count: int, map_refs: Sequence[MapRef] | None = None,
+    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None, use_slow_methods: bool = False,
 ) -> dict[str, Pointing]:  # fmt: skip
-    """Pointing from the answer token, by way of looking (None: every layer's mean, every head, rollout, relevance)
-    and family; under ``energy`` the loudest frame instead. ``is_dear``: of the ways that take long instead, ``value``
-    (norms of the last layer) and ``integrated`` gradients."""
-    table: dict[str, Pointing] = {"energy": Pointing()}
+    """Returns pointing from the answer token, by method and family.
+
+    ``map_refs``: the maps to measure (None: the mean over heads of every layer, every head, rollout, relevance).
+    ``use_slow_methods``: measure `SLOW_METHODS` instead. The entry ``loudest frame`` is a baseline without a model.
+    """
+    table: dict[str, Pointing] = {"loudest frame": Pointing()}
     for family in FAMILIES:
         for case in cases(world, seed, family, count, busy=True):
-            asked = Request(model, case.sample, changes, relevance=not is_dear, norms=is_dear, integrated=is_dear)
-            (record,) = backend.run([asked])
+            request = Request(
+                model, case.sample, changes, relevance=not use_slow_methods, norms=use_slow_methods,
+                integrated=use_slow_methods,
+            )  # fmt: skip
+            (record,) = backend.run([request])
             tokens = record.streams[record.maps[-1].keys]
-            if speaks(case):
-                table["energy"].audio.setdefault(family, Score()).add(*_loudest(case))
-            for map_ref, amounts in _amounts(record, ways, is_dear).items():
-                entry = table.setdefault(map_ref, Pointing())
-                for side, hit, chance in pointed(case, tokens, amounts):
-                    scores = entry.image if side == "image" else entry.audio
+            if rests_on_speech(case):
+                table["loudest frame"].audio.setdefault(family, Score()).add(*_loudest(case))
+            for method, amounts in _amounts(record, map_refs, use_slow_methods).items():
+                entry = table.setdefault(method, Pointing())
+                for modality, hit, chance in pointing_hits(case, tokens, amounts):
+                    scores = entry.image if modality == "image" else entry.audio
                     scores.setdefault(family, Score()).add(hit, chance)
             tick()
     return table
 
 
-def pointed(
+def pointing_hits(
     case: Case, tokens: Sequence[Token], amounts: NDArray[np.float64]
 ) -> Iterator[tuple[str, bool, float]]:  # fmt: skip
-    """Whether the strongest patch, and the strongest frame, lie where the answer rests: ``image`` or ``audio``, hit,
-    and the chance of a blind guess. Nothing of a side that is not judged, or has no ``amounts`` ``[token]``."""
-    boxes, others = targets(case)
+    """Yields for image and audio whether the token with the largest amount is a hit, and the chance of that.
+
+    A modality that the question does not rest on, or that has no tokens, is left out.
+    """
+    boxes, other_things = targets(case)
     patches = [k for k, token in enumerate(tokens) if isinstance(token.location, PixelBox)]
     if boxes and patches:
         best = tokens[patches[int(np.argmax(amounts[patches]))]].location
         assert isinstance(best, PixelBox)
         side = case.example.scene.pixels.shape[0]
-        yield "image", any(_in_box(best, box, side) for box in boxes), len(boxes) / (len(boxes) + others)
+        yield "image", any(_in_box(best, box, side) for box in boxes), len(boxes) / (len(boxes) + other_things)
     frames = [k for k, token in enumerate(tokens) if isinstance(token.location, Seconds)]
-    if speaks(case) and frames:
-        moment = tokens[frames[int(np.argmax(amounts[frames]))]].location
-        assert isinstance(moment, Seconds)
-        yield "audio", _in_time(moment, case), _time_share(case)
+    if rests_on_speech(case) and frames:
+        frame = tokens[frames[int(np.argmax(amounts[frames]))]].location
+        assert isinstance(frame, Seconds)
+        yield "audio", _in_time(frame, case), _time_share(case)
 
 
-def _amounts(record: AttentionRecord, ways: Sequence[MapRef] | None, is_dear: bool) -> dict[str, NDArray[np.float64]]:
-    """What the answer token gives to every token, by way of looking."""
-    if is_dear:
-        found = attributions(record)
-        return {map_ref: found[map_ref] for map_ref in DEAR}
+def _amounts(
+    record: AttentionRecord, map_refs: Sequence[MapRef] | None, use_slow_methods: bool
+) -> dict[str, NDArray[np.float64]]:
+    """Returns amounts from the answer token to every token, by method."""
+    if use_slow_methods:
+        by_method = attributions(record)
+        return {method: by_method[method] for method in SLOW_METHODS}
     return {
         str(map_ref): attention_row(record, map_ref, 0, "from", record.relevance)
-        for map_ref in ways or all_ways(record)
+        for map_ref in map_refs or all_map_refs(record)
     }
 
 
 def effects(
     backend: Backend, model: str, world: World, seed: int, count: int, tick: Callable[[], None] = lambda: None
 ) -> dict[str, EffectScore]:
-    """The effect of the modalities by family, see `mmviz.experiments.modality_shapley`, on trios as in training; of those families
-    that need one modality beside the text."""
-    found: dict[str, EffectScore] = {}
+    """Returns the effect of the modalities for the families that need one modality beside the text.
+
+    See `mmviz.experiments.modality_shapley`; the examples are as in training.
+    """
+    by_family: dict[str, EffectScore] = {}
     for family in (family for family in FAMILIES if len(NEEDS[family]) == 1):
         (needed,) = NEEDS[family]
-        spare = Modality.AUDIO if needed == Modality.IMAGE else Modality.IMAGE
+        unneeded = Modality.AUDIO if needed == Modality.IMAGE else Modality.IMAGE
         shares = []
         for case in cases(world, seed, family, count, busy=False):
             effect = measure_modality_effect(backend, Request(model, case.sample))
             assert effect is not None
             shares.append(effect.shares)
             tick()
-        hits = sum(one[spare] == min(one.values()) and one[spare] < SPARE for one in shares)
-        means = {str(modality): float(np.mean([one[modality] for one in shares])) for modality in shares[0]}
-        found[family] = EffectScore(str(spare), hits / count, means)
-    return found
+        hits = sum(share[unneeded] == min(share.values()) and share[unneeded] < UNNEEDED_SHARE for share in shares)
+        means = {str(modality): float(np.mean([share[modality] for share in shares])) for modality in shares[0]}
+        by_family[family] = EffectScore(str(unneeded), hits / count, means)
+    return by_family
 
 
-def all_ways(record: AttentionRecord) -> list[MapRef]:
-    """Every layer's mean, every head, rollout and relevance."""
-    layers = range(len(record.maps))
-    heads = [MapRef("attention", layer, head) for layer in layers for head in range(record.maps[layer].heads)]
-    return [*(MapRef("attention", layer) for layer in layers), *heads, MapRef("rollout"), MapRef("relevance")]
+def all_map_refs(record: AttentionRecord) -> list[MapRef]:
+    """Returns the mean over heads of every map, every head, rollout and relevance."""
+    numbers = range(len(record.maps))
+    heads = [record.map_ref(number, head) for number in numbers for head in range(record.maps[number].heads)]
+    return [*map(record.map_ref, numbers), *heads, MapRef("rollout"), MapRef("relevance")]
 
 
 def targets(case: Case) -> tuple[list[tuple[float, float, float, float]], int]:
-    """Boxes on which the strongest patch may lie, and how many other things there are; none: not judged."""
+    """Returns the boxes in which the patch with the most attention is a hit, and the number of other things.
+
+    There are no boxes where the question does not rest on things in the image.
+    """
     question, things = case.question, case.example.scene.things
-    judged = {
+    rests_on_image = {
         "name": True, "mask": True, "count": True, "caption": True, "there": question.answer == "yes",
         "seen": question.answer == "yes", "rel": bool(question.things), "relheard": bool(question.things),
     }  # fmt: skip
-    if not judged.get(question.family):
+    if not rests_on_image.get(question.family):
         return [], 0
     chosen = list(question.things)
     if question.family == "rel":
@@ -227,8 +251,8 @@ def targets(case: Case) -> tuple[list[tuple[float, float, float, float]], int]:
     return [things[k].box for k in chosen], len(things) - len(chosen)
 
 
-def speaks(case: Case) -> bool:
-    """Whether the spoken word is what the strongest frame must lie in."""
+def rests_on_speech(case: Case) -> bool:
+    """Returns whether the answer rests on the spoken word."""
     family = case.question.family
     return family in SPEECH_FAMILIES and not (family == "said" and case.question.answer == "no")
 

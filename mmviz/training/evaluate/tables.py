@@ -1,4 +1,4 @@
-"""The tables that ``mmviz evaluate`` prints, measured afresh each time."""
+"""The tables that ``mmviz evaluate`` prints: measuring them, and writing them as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
 from mmviz.models.question_templates import FAMILIES, NEEDS
-from mmviz.training.evaluate.metrics import DEAR, OWN_SCENES, Pointing, accuracy, cases, effects, pointing
+from mmviz.training.evaluate.metrics import OWN_SCENES, SLOW_METHODS, Pointing, accuracy, cases, effects, pointing
 from mmviz.training.world.examples import World
 from mmviz.training.world.speech import default_cache, open_or_build
 from mmviz.training.world.sprites import concepts, styles
@@ -20,98 +20,113 @@ from mmviz.types import MapRef, Request, ShuffleWeights
 
 SEED, CHOOSING_SEED = 20_000, 30_000
 SHUFFLES = (7, 8, 9)
-TIMED, UNTIMED = 30, 3
-"""Calls whose time is measured, and calls before them that warm up."""
+TIMED, WARM_UP = 30, 3
+"""Calls whose time is measured, and calls before them."""
 Tick = Callable[[str], None]
+"""Called after each run with the name of the stage."""
 
 
 def worlds() -> dict[str, World]:
-    """The training art and voices on unseen scenes; held-out art; held-out voices."""
+    """Returns three worlds: training art and voices in unseen scenes, held-out art, held-out voices."""
     words, cache = concepts(), default_cache()
-    train_voices, other_voices = open_or_build(cache, "train", words), open_or_build(cache, "held_out", words)
+    train_voices, held_out_voices = (open_or_build(cache, split, words) for split in ("train", "held_out"))
     return {
         "unseen scenes": World(styles(), train_voices),
         "held-out art": World(styles(held_out=True), train_voices),
-        "held-out voices": World(styles(), other_voices),
+        "held-out voices": World(styles(), held_out_voices),
     }
 
 
-def rank_ways(backend: Backend, model: str, count: int, tick: Tick) -> list[tuple[str, float, float]]:
-    """Ways of looking, best first, by the worse of picture and sound pointing, on seeds of their own."""
+def rank_maps(backend: Backend, model: str, count: int, tick: Tick) -> list[tuple[str, float, float]]:
+    """Returns maps with their pointing to image and audio, best first by the lower of the two.
+
+    The examples have a seed of their own, so that the choice does not see those of the tables.
+    """
     table = pointing(backend, model, worlds()["unseen scenes"], CHOOSING_SEED, count, tick=lambda: tick("choosing"))
     rows = [
-        (map_ref, found.total("image").rate, found.total("audio").rate)
-        for map_ref, found in table.items()
-        if map_ref != "energy"
+        (map_ref, scores.total("image").rate, scores.total("audio").rate)
+        for map_ref, scores in table.items()
+        if map_ref != "loudest frame"
     ]
     return sorted(rows, key=lambda row: -min(row[1:]))
 
 
 def measure(backend: Backend, model: str, map_ref: str, count: int, tick: Tick) -> dict[str, Any]:
-    """Everything that ``mmviz evaluate`` prints, as plain values."""
-    places = worlds()
+    """Returns all figures that ``mmviz evaluate`` prints, as plain values."""
+    by_name = worlds()
     result: dict[str, Any] = {"seed": SEED, "count": count, "map_ref": map_ref, "machine": machine(), "accuracy": {}}
-    for name, world in places.items():
-        found = accuracy(backend, model, world, SEED, count, tick=lambda name=name: tick(name))  # type: ignore[misc]
+    for name, world in by_name.items():
+        by_family = accuracy(backend, model, world, SEED, count, tick=lambda name=name: tick(name))  # type: ignore[misc]
         result["accuracy"][name] = {
-            family: {"accuracy": score.rate, "majority": majority} for family, (score, majority) in found.items()
+            family: {"accuracy": score.rate, "majority": majority} for family, (score, majority) in by_family.items()
         }
-    table = pointing(backend, model, places["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
-    best = max((w for w in table if w.startswith("head")), key=lambda w: min(_both(table[w])))
+    table = pointing(backend, model, by_name["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
+    single_heads = (ref for ref in table if ":" in ref and not ref.endswith(":mean"))
+    best = max(single_heads, key=lambda ref: min(_rates(table[ref])))
     table |= pointing(
-        backend, model, places["unseen scenes"], SEED, fewer(count), is_dear=True, tick=lambda: tick("dear ways")
+        backend,
+        model,
+        by_name["unseen scenes"],
+        SEED,
+        fewer(count),
+        use_slow_methods=True,
+        tick=lambda: tick("slow methods"),
     )
-    means = [w for w in table if w.startswith("mean")]
-    shown = list(dict.fromkeys([map_ref, *means, best, "rollout", "relevance", *DEAR]))
-    result["pointing"] = {w: _plain(table[w]) for w in shown}
-    result["energy"] = {"audio": table["energy"].total("audio").rate}
+    means = [ref for ref in table if ref.endswith(":mean")]
+    shown = list(dict.fromkeys([map_ref, *means, best, "rollout", "relevance", *SLOW_METHODS]))
+    result["pointing"] = {method: _plain(table[method]) for method in shown}
+    result["loudest frame"] = {"audio": table["loudest frame"].total("audio").rate}
     shuffled = (ShuffleWeights(SHUFFLES[0]),)
     control = pointing(
-        backend, model, places["unseen scenes"], SEED, fewer(count), [MapRef.parse(map_ref)], shuffled,
+        backend, model, by_name["unseen scenes"], SEED, fewer(count), [MapRef.parse(map_ref)], shuffled,
         tick=lambda: tick("shuffled weights"),
     )  # fmt: skip
-    scores = effects(backend, model, places["unseen scenes"], SEED, count, tick=lambda: tick("effect"))
+    scores = effects(backend, model, by_name["unseen scenes"], SEED, count, tick=lambda: tick("effect"))
     result["effect"] = {family: vars(score) for family, score in scores.items()}
-    result["milliseconds"] = milliseconds(backend, model, places["unseen scenes"])
+    result["milliseconds"] = milliseconds(backend, model, by_name["unseen scenes"])
     result["shuffled"] = {
         **_plain(control[map_ref]),
-        "spearman": _likeness(backend, model, places["unseen scenes"], map_ref),
+        "spearman": _shuffle_similarity(backend, model, by_name["unseen scenes"], map_ref),
     }
     return result
 
 
 def fewer(count: int) -> int:
-    """So many trios a family for what takes long."""
+    """Returns the number of examples per family for measurements that take long."""
     return max(20, count // 4)
 
 
 def milliseconds(backend: Backend, model: str, world: World) -> dict[str, float]:
-    """Median time of each stage of a call with picture, text and sound, one after the other, warmed up."""
+    """Returns the median time of each stage of a run with all three modalities, after a warm-up, in milliseconds."""
     sample = next(cases(world, SEED, "relheard", 1, busy=True)).sample
-    made = [backend.run([Request(model, sample)])[0].made_by["milliseconds"] for _ in range(UNTIMED + TIMED)]
-    return {stage: float(np.median([times[stage] for times in made[UNTIMED:]])) for stage in made[0]}
+    runs = [backend.run([Request(model, sample)])[0].made_by["milliseconds"] for _ in range(WARM_UP + TIMED)]
+    return {stage: float(np.median([times[stage] for times in runs[WARM_UP:]])) for stage in runs[0]}
 
 
-def _both(found: Pointing) -> tuple[float, float]:
-    return found.total("image").rate, found.total("audio").rate
+def _rates(scores: Pointing) -> tuple[float, float]:
+    return scores.total("image").rate, scores.total("audio").rate
 
 
-def _plain(found: Pointing) -> dict[str, Any]:
+def _plain(pointing_scores: Pointing) -> dict[str, Any]:
     families = {
         modality: {family: score.rate for family, score in scores.items()}
-        for modality, scores in (("image", found.image), ("audio", found.audio))
+        for modality, scores in (("image", pointing_scores.image), ("audio", pointing_scores.audio))
     }
-    image, audio = found.total("image"), found.total("audio")
-    return {"image": image.rate, "image chance": image.blind, "audio": audio.rate, "audio chance": audio.blind,
-            "families": families}  # fmt: skip
+    image, audio = pointing_scores.total("image"), pointing_scores.total("audio")
+    return {
+        "image": image.rate, "image chance": image.chance_rate,
+        "audio": audio.rate, "audio chance": audio.chance_rate, "families": families,
+    }  # fmt: skip
 
 
-def _likeness(backend: Backend, model: str, world: World, map_ref: str) -> float:
-    """Mean absolute Spearman correlation between maps of trained weights and of three shuffles, over the patches of
-    picture questions and the frames of sound questions."""
+def _shuffle_similarity(backend: Backend, model: str, world: World, map_ref: str) -> float:
+    """Returns the mean absolute Spearman correlation between maps of trained weights and of three shuffles.
+
+    Over the patches of questions about the image and the frames of questions about the sound (Adebayo et al. 2018).
+    """
     from scipy.stats import spearmanr
 
-    found = []
+    correlations = []
     for seed, family in product(SHUFFLES, ("there", "heard")):
         for case in cases(world, SEED, family, 20, busy=True):
             records = [
@@ -124,12 +139,12 @@ def _likeness(backend: Backend, model: str, world: World, map_ref: str) -> float
             maps = [
                 attention_row(record, MapRef.parse(map_ref), 0, "from", record.relevance)[kept] for record in records
             ]
-            found.append(abs(float(spearmanr(*maps).statistic)))
-    return float(np.mean(found))
+            correlations.append(abs(float(spearmanr(*maps).statistic)))
+    return float(np.mean(correlations))
 
 
 def machine() -> str:
-    """Processor, threads and torch, as the tables name them."""
+    """Returns processor, threads and torch version, as the tables name them."""
     import torch
 
     threads = torch.get_num_threads()
@@ -139,10 +154,10 @@ def machine() -> str:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The tables as the README and the card hold them."""
+    """Returns the tables as the README has them."""
     groups = result["accuracy"]
     lines = [
-        f"{result['count']} trios a family, seed {result['seed']}, {result['machine']}.", "",
+        f"{result['count']} examples a family, seed {result['seed']}, {result['machine']}.", "",
         "| family | majority | " + " | ".join(groups) + " |", "|---|---|" + "---|" * len(groups),
     ]  # fmt: skip
     first = next(iter(groups.values()))
@@ -151,38 +166,38 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {family} | {first[family]['majority']:.2f} | {values} |")
     means = " | ".join(f"**{np.mean([row['accuracy'] for row in group.values()]):.2f}**" for group in groups.values())
     lines += [f"| **all** | {np.mean([row['majority'] for row in first.values()]):.2f} | {means} |", ""]
-    lines += ["| way of looking | picture | sound | name, one thing | mask, two things |", "|---|---|---|---|---|"]
+    lines += ["| method | image | audio | name, one thing | mask, two things |", "|---|---|---|---|---|"]
     for map_ref, row in result["pointing"].items():
         chosen = " (chosen)" if map_ref == result["map_ref"] else ""
         own = " | ".join(f"{row['families']['image'].get(family, float('nan')):.2f}" for family in OWN_SCENES)
         lines.append(f"| {map_ref}{chosen} | {row['image']:.2f} | {row['audio']:.2f} | {own} |")
     row, control = result["pointing"][result["map_ref"]], result["shuffled"]
     lines.append(f"| chance | {row['image chance']:.2f} | {row['audio chance']:.2f} | | |")
-    lines.append(f"| loudest frame | | {result['energy']['audio']:.2f} | | |")
-    lines.append(f"| {result['way']}, shuffled weights | {control['image']:.2f} | {control['audio']:.2f} | | |")
+    lines.append(f"| loudest frame | | {result['loudest frame']['audio']:.2f} | | |")
+    lines.append(f"| {result['map_ref']}, shuffled weights | {control['image']:.2f} | {control['audio']:.2f} | | |")
     times = result["milliseconds"]
     before, after = (f"{times[stage]:.0f} ms" for stage in ("prepare", "capture"))
-    lines += ["", f"One call of the model takes {times['model']:.0f} ms while it is watched; reading the inputs takes "
-              f"{before} before it, and checking the maps {after} after it (medians of {TIMED})."]  # fmt: skip
-    likeness = f"|Spearman| = {control['spearman']:.2f} (mean over three shuffles)"
-    lines += ["", f"Maps of shuffled weights resemble the trained ones by {likeness}.", ""]
+    lines += ["", f"One call of the model takes {times['model']:.0f} ms while attention is captured; reading the "
+              f"inputs takes {before} before it, checking the maps {after} after it (medians of {TIMED})."]  # fmt: skip
+    similarity = f"|Spearman| = {control['spearman']:.2f} (mean over three shuffles)"
+    lines += ["", f"Maps of shuffled weights resemble the trained ones by {similarity}.", ""]
     families = [f for f in FAMILIES if f in row["families"]["image"] or f in row["families"]["audio"]]
-    lines += ["| pointing by family (" + result["map_ref"] + ") | picture | sound |", "|---|---|---|"]
+    lines += ["| pointing by family (" + result["map_ref"] + ") | image | audio |", "|---|---|---|"]
     for family in families:
         cells = (row["families"][modality].get(family) for modality in ("image", "audio"))
         lines.append(f"| {family} | " + " | ".join("" if cell is None else f"{cell:.2f}" for cell in cells) + " |")
-    lines += ["", "| effect by family | not needed | it has the smallest share, below 0.15 | picture | words | sound |",
+    lines += ["", "| effect by family | not needed | it has the smallest share, below 0.15 | image | text | audio |",
               "|---|---|---|---|---|---|"]  # fmt: skip
-    names = {"image": "picture", "text": "words", "audio": "sound"}
+    modalities = ("image", "text", "audio")
     for family, row in result["effect"].items():
-        shares = " | ".join(f"{row['shares'][modality]:.2f}" for modality in names)
-        lines.append(f"| {family} | {names[row['spare']]} | {row['rate']:.2f} | {shares} |")
+        shares = " | ".join(f"{row['shares'][modality]:.2f}" for modality in modalities)
+        lines.append(f"| {family} | {row['unneeded']} | {row['rate']:.2f} | {shares} |")
     return "\n".join(lines)
 
 
-def trials(count: int, choose: bool) -> int:
-    """How many trios will be run, for a progress bar."""
+def count_runs(count: int, choose: bool) -> int:
+    """Returns how many runs are made, for a progress bar."""
     if choose:
         return count * len(FAMILIES)
-    alone = sum(len(needed) == 1 for needed in NEEDS.values())
-    return (count * 4 + 2 * fewer(count)) * len(FAMILIES) + count * alone
+    single = sum(len(needed) == 1 for needed in NEEDS.values())
+    return (count * 4 + 2 * fewer(count)) * len(FAMILIES) + count * single

@@ -30,9 +30,9 @@ def fusion(desk: LessonContext) -> None:
     own = measured["kinds"][kind]
     first, second, third = st.columns(3)
     with first:
-        desk.number("apart", f"{own['apart']:.2f}")
+        desk.number("apart", f"{own['single modality']:.2f}")
     with second:
-        desk.number("meet", f"{own['meet']:.2f}")
+        desk.number("meet", f"{own['cross-modal']:.2f}")
     with third:
         desk.number("time", f"{own['time']:.2f}")
     st.html(_table(measured, kind))
