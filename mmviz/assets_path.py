@@ -1,4 +1,4 @@
-"""Where the files that come with the package lie."""
+"""Where the bundled files of the package are."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from pathlib import Path
 
 
 def assets_dir() -> Path:
-    """The folder of bundled files: inside an installed package, else beside a checkout's."""
+    """Returns the folder of bundled files: inside the installed package, or next to the package in a checkout.
+
+    Raises ``FileNotFoundError`` where there is neither.
+    """
     package = Path(__file__).resolve().parent
     for folder in (package / "assets", package.parent / "assets"):
         if folder.is_dir():
             return folder
     raise FileNotFoundError(
-        f"The assets folder of mmviz was found neither at {package / 'assets'} nor at "
+        f"The assets folder of mmviz is neither at {package / 'assets'} nor at "
         f"{package.parent / 'assets'}; install mmviz from its wheel or run it from a full checkout."
     )

@@ -1,13 +1,13 @@
-"""English and Simplified Chinese: whose language is spoken, and the words in it. English texts are their own codes.
+"""The language in use, English or Simplified Chinese, and the look-up of translated texts.
 
-Texts stay English where they stand; `translated` looks them up in the catalogues of ``locale`` (gettext, made by
-``make texts``) at the moment when they are put into words, never before: what is kept is a code or a template.
+Texts are English where they stand in the code. They are looked up in the gettext catalogues of ``locale`` (compiled by
+``make texts``) when they are shown, not before: what is stored is a code or an English template.
 """
 
 from __future__ import annotations
 
 import gettext
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -17,70 +17,82 @@ from typing import Literal, get_args
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
-"""What a document in the language calls it (BCP 47); browsers choose the shapes of Chinese letters by it."""
+"""BCP 47 tags for documents; browsers choose the shapes of Chinese characters by them."""
 DOMAINS = ("mmviz", "learn")
-"""Catalogues of a language: the texts of the page Learn are in one of their own."""
+"""Catalogues of a language; the texts of the page Learn have their own."""
 
-_spoken: ContextVar[Language | None] = ContextVar("mmviz-language", default=None)
+_language: ContextVar[Language | None] = ContextVar("mmviz-language", default=None)
 _sources: list[Callable[[], Language | None]] = []
 
 
-def current() -> Language:
-    """The language spoken here and now: that of `speaking`, else of the visitor that a source knows, else English."""
-    found = _spoken.get()
-    for source in _sources if found is None else ():
-        found = found or source()
-    return found or "en"
+def current_language() -> Language:
+    """Returns the language in use: that of `use_language`, else the first that a source knows, else English."""
+    language = _language.get()
+    for source in _sources if language is None else ():
+        language = language or source()
+    return language or "en"
 
 
 @contextmanager
-def speaking(language: Language) -> Iterator[None]:
-    """Whatever is put into words inside is put into those of ``language``. Raises ``ValueError`` for any other."""
+def use_language(language: Language) -> Iterator[None]:
+    """Uses ``language`` for all texts inside the block. Raises ``ValueError`` for an unknown language."""
     if language not in LANGUAGES:
-        raise ValueError(f"{language!r} is none of {', '.join(LANGUAGES)}")
-    before = _spoken.set(language)
+        raise ValueError(f"{language!r} is not a language of mmviz; the languages are {', '.join(LANGUAGES)}")
+    token = _language.set(language)
     try:
         yield
     finally:
-        _spoken.reset(before)
+        _language.reset(token)
 
 
-def ask(source: Callable[[], Language | None]) -> None:
-    """Ask ``source`` from now on who is spoken to; it says None where it knows of nobody."""
+def add_language_source(source: Callable[[], Language | None]) -> None:
+    """Adds a function that returns the language of the current visitor, or None where it does not know."""
     if source not in _sources:
         _sources.append(source)
 
 
 def translated(template: str) -> str:
-    """``template`` in the language spoken."""
-    language = current()
-    return template if language == "en" or not template else _catalogue(language).gettext(template)  # "" is its head
+    """Returns ``template`` in the current language, its placeholders unfilled."""
+    language = current_language()
+    if language == "en" or not template:  # gettext gives its header for an empty text
+        return template
+    return _catalogue(language).gettext(template)
 
 
-def listed(parts: Iterable[str]) -> str:
-    """``parts`` one after another, with the mark that parts them in the language spoken."""
-    return {"en": ", ", "zh": "、"}[current()].join(parts)
+def translate(texts: Mapping[str, str], code: str, **parameters: object) -> str:
+    """Returns the text of ``code`` in the current language, its placeholders filled with ``parameters``.
+
+    Raises ``KeyError`` for an unknown code or a missing parameter.
+    """
+    return translated(texts[code]).format(**parameters)
 
 
-def joined(sentences: Iterable[str]) -> str:
-    """``sentences`` one after another: Chinese has no space between them."""
-    return {"en": " ", "zh": ""}[current()].join(sentences)
+def join_list(parts: Iterable[str]) -> str:
+    """Returns ``parts`` as one list, separated as the current language does."""
+    return {"en": ", ", "zh": "、"}[current_language()].join(parts)
 
 
-def best_of(tags: Iterable[str | None]) -> Language | None:
-    """The first language spoken here among a browser's tags (``zh-Hans-CN``, ``en-US``, best first); None where there
-    is none. All kinds of Chinese count as Simplified, which is nearer than English."""
+def join_sentences(sentences: Iterable[str]) -> str:
+    """Returns ``sentences`` as one text; Chinese puts no space between them."""
+    return {"en": " ", "zh": ""}[current_language()].join(sentences)
+
+
+def preferred_language(tags: Iterable[str | None]) -> Language | None:
+    """Returns the first known language among a browser's BCP 47 ``tags``, best first, or None.
+
+    All variants of Chinese count as Simplified Chinese.
+    """
     names = ((tag or "").replace("_", "-").partition("-")[0].strip().lower() for tag in tags)
     return next((language for name in names for language in LANGUAGES if name == language), None)
 
 
 @cache
 def _catalogue(language: Language) -> gettext.NullTranslations:
-    """All domains of a language as one."""
-    whole = gettext.NullTranslations()
+    """Returns all domains of a language as one catalogue."""
+    catalogue = gettext.NullTranslations()
     for domain in DOMAINS:
         with files("mmviz").joinpath(f"i18n/locale/{language}/LC_MESSAGES/{domain}.mo").open("rb") as file:
-            part = gettext.GNUTranslations(file)
-        part.add_fallback(whole)
-        whole = part
-    return whole
+            translations = gettext.GNUTranslations(file)
+        translations.add_fallback(catalogue)
+        catalogue = translations
+    return catalogue

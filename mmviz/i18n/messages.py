@@ -5,10 +5,10 @@ The functions that show invisible characters (`mmviz.i18n.unicode_display`) can 
 
 from __future__ import annotations
 
-from mmviz.i18n.language import translated
-from mmviz.i18n.unicode_display import count_invisible, one_line, visible
+from mmviz.i18n.language import translate
+from mmviz.i18n.unicode_display import count_invisible, one_line, replace_invisible
 
-__all__ = ["SENTENCES", "count_invisible", "one_line", "sentence", "visible"]
+__all__ = ["SENTENCES", "count_invisible", "one_line", "replace_invisible", "sentence"]
 
 SENTENCES: dict[str, str] = {
     # inputs
@@ -310,4 +310,4 @@ def sentence(code: str, **parameters: object) -> str:
 
     Raises ``KeyError`` for an unknown code.
     """
-    return translated(SENTENCES[code]).format(**parameters)
+    return translate(SENTENCES, code, **parameters)

@@ -6,35 +6,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmviz.i18n.debug import DEBUG
-from mmviz.i18n.language import translated
+from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
 
 LABELS: dict[str, str] = {
     # head
     "title": "mmviz",
     "page-explore": "Explore",
-    "page-explore-help": "See how the three attend to each other.",
+    "page-explore-help": "See how picture, text and sound attend to each other.",
     "page-debug": "Debug",
-    "page-debug-help": "Measure what the answer depends on, which heads matter, and whether what lights up matters.",
+    "page-debug-help": "Measure what the answer depends on, which heads matter, and whether the tokens that light up "
+    "matter.",
     "tagline": "How a picture, a text and a sound attend to each other inside a fusion model",
     "tagline-own": "How a picture, a text and a sound attend to each other inside {model}",
     # gallery
     "saved": "Saved run",
-    "saved-help": "The run that was opened from a file.",
+    "saved-help": "The run opened from a file.",
     "own": "Your own",
-    "own-help": "Empty the form for a picture, a question and a sound of yours. Any of them may stay away.",
-    "gallery-wrong": "The model gets {wrong} of these {of} wrong: those with a red dot.",
+    "own-help": "Empty the form for your own picture, question and sound. Each of them is optional.",
+    "gallery-wrong": "The model gets {wrong} of these {of} wrong (marked with a red dot).",
     "gallery-right": "The model gets all of these {of} right.",
     # inputs
-    "use-picture": "Picture",
-    "use-sound": "Sound",
-    "use-picture-help": "Untick to run without the picture: the model is then told that it is absent. "
-    "PNG, JPEG, WebP or GIF, up to 25 megapixels.",
-    "use-sound-help": "Untick to run without the sound: the model is then told that it is absent. "
-    "WAV, FLAC, OGG, MP3, M4A, AAC, WebM or the sound of an MP4 video, 0.1 to 60 seconds.",
-    "from-gallery": "from the gallery",
-    "from-you": "yours",
-    "none-given": "none",
+    "use-image": "Picture",
+    "use-audio": "Sound",
+    "use-image-help": "Untick to run without the picture; the model is told that it is missing. PNG, JPEG, WebP or "
+    "GIF, up to 25 megapixels.",
+    "use-audio-help": "Untick to run without the sound; the model is told that it is missing. WAV, FLAC, OGG, MP3, "
+    "M4A, AAC, WebM or the sound of an MP4 video, 0.1 to 60 seconds.",
+    "source-gallery": "from the gallery",
+    "source-own": "yours",
+    "source-none": "none",
     "drop": "or drop a file here",
     "frame-upload": "Upload",
     "frame-photo": "Take photo",
@@ -42,129 +43,132 @@ LABELS: dict[str, str] = {
     "frame-apply": "Press Enter to apply",
     "frame-submit": "Press Enter to submit",
     "question": "Text",
-    "question-help": "The question, or any text. Leave it empty to run without a text.",
+    "question-help": "A question, or any text. Leave it empty to run without a text.",
     "question-empty": "no text",
     "run": "Run",
-    "run-help": "Run the model on what stands here. Return in the text does the same.",
+    "run-help": "Run the model on these inputs. Return in the text field does the same.",
     "running": "Running the model: {seconds:.0f} s",
-    "loading": "Loading the model, which is needed once: {seconds:.0f} s",
+    "loading": "Loading the model (only once): {seconds:.0f} s",
     "stop": "Stop",
-    "stop-help": "Wait no longer for this run. What is on the screen stays.",
-    "stopped": "You stopped the run. What you see below is the run before; press Run to try again.",
-    "stopped-first": "You stopped the run before there was anything to show. Press Run to try again.",
-    "link-trio": "The link asks for the trio “{trio}”, which is not in this gallery; the first one is shown.",
-    "link-odd": "The link asks for something this run does not have ({names}); the usual is shown instead.",
-    "picture-live": "Camera",
-    "picture-live-help": "Take a photo with this device's camera. Close this to switch the camera off.",
-    "sound-live": "Record",
-    "sound-live-help": "Record with this device's microphone, a minute at most.",
+    "stop-help": "Stop waiting for this run. What is on the screen stays.",
+    "stopped": "You stopped the run. Below is the previous run; press Run to try again.",
+    "stopped-first": "You stopped the run before there was a result. Press Run to try again.",
+    "link-example": "The link names the example “{trio}”, which is not in this gallery. The first example is shown "
+    "instead.",
+    "link-unknown": "The link names something that this run does not have ({names}). The default is shown instead.",
+    "image-live": "Camera",
+    "image-live-help": "Take a photo with this device's camera. Close this to turn the camera off.",
+    "audio-live": "Record",
+    "audio-live-help": "Record with this device's microphone, for up to a minute.",
     "compose": "Compose",
-    "compose-help": "All that the bundled model can be asked, to choose from.",
+    "compose-help": "All questions that the bundled model can answer, to choose from.",
     "compose-wording": "Question",
     "compose-wording-help": "Click and type to search.",
     "compose-x": "Word",
     "compose-y": "Second word",
     "compose-rel": "Place",
-    "compose-needs": "To answer, the model needs {needs}.",
+    "compose-needs": "To answer this, the model needs {needs}.",
     "compose-needs-image": "the picture",
     "compose-needs-audio": "the sound",
     "compose-needs-image-audio": "the picture and the sound",
-    "compose-ask": "Ask this",
-    "unexpected": "Something went wrong while the model ran, and it is not your input's fault. "
-    "What you see below is the run before.",
-    "nothing-yet": "No run yet. Choose one of the trios above, or give your own and press Run.",
+    "compose-ask": "Ask this question",
+    "unexpected": "The model failed with an unexpected error, which is not your input's fault. Below is the previous "
+    "run.",
+    "nothing-yet": "No run yet. Choose one of the examples above, or give your own inputs and press Run.",
     # answer
     "no-answer": "none",
-    "saved-run": "{model}, a saved run: computed before on {device}",
+    "saved-run": "{model}, saved run: computed earlier on {device}",
     "answer": "answer",
-    "wrong": "The model gets this one wrong: it says {answer}, the truth is {truth}.",
-    "right": "That is right.",
-    "truth-unknown": "Whether it is true, mmviz does not know.",
+    "wrong": "The model gets this one wrong: it answers {answer}, the correct answer is {truth}.",
+    "right": "The answer is correct.",
+    "truth-unknown": "The correct answer is not known.",
     "computed": "{model}, computed on {device} in {milliseconds:.0f} ms",
     "computed-there": "{model}, computed on {device} of {host} in {milliseconds:.0f} ms",
-    "computed-there-help": "In the queue of {host} {queue:.0f} ms, on the way there and back {network:.0f} ms.",
+    "computed-there-help": "{queue:.0f} ms in the queue of {host}, {network:.0f} ms for the round trip.",
     "tagline-and-backend": "{tagline}. Runs go to {host}",
-    "backend-again": "Ask {host} again",
-    "backend-again-help": "Makes this run once more, by the backend.",
-    "door": "Access token",
-    "door-help": "Whoever opened this page for you has it.",
-    "door-enter": "Enter",
-    "door-wrong": "This is not the access token of this page. Look again at what you were given.",
-    "recorded": "{model}, a recorded run: computed before on {device} in {milliseconds:.0f} ms",
-    "changed": "The form has changed since: press Run.",
+    "backend-again": "Retry on {host}",
+    "backend-again-help": "Repeat this run on the backend.",
+    "login": "Access token",
+    "login-help": "The person who runs this page has it.",
+    "login-enter": "Enter",
+    "login-wrong": "This is not the access token of this page. Check it and try again.",
+    "recorded": "{model}, recorded run: computed earlier on {device} in {milliseconds:.0f} ms",
+    "changed": "The form has changed since this run. Press Run to update.",
     "origin-changed": "{origin}. {changed}",
-    "computed-help": "{name}. Reading the inputs {prepare:.0f} ms, the model {forward:.0f} ms, the attention "
-    "{capture:.0f} ms. Attention times values reproduces the model's own output to {parity:.0e}.",
-    "untrained": "These weights are untrained or shuffled. What you see is how chance attends, not something learned.",
-    "heads-off": "Switched off in this run: {heads}.",
-    "evened": "A control: every token attends to all tokens alike, whatever the model computed.",
+    "computed-help": "{name}. Reading the inputs took {prepare:.0f} ms, the model {forward:.0f} ms, capturing "
+    "attention {capture:.0f} ms. Attention times values reproduces the model's own output to within {parity:.0e}.",
+    "untrained": "These weights are untrained or shuffled. What you see is chance, not something learned.",
+    "heads-ablated": "Ablated in this run: {heads}.",
+    "uniform": "Control: uniform attention. Every token attends to all tokens equally, whatever the model computed.",
     "top-five": "top {shown} of {of} answers",
     # what is looked at
     "back": "Back to {method}",
-    "back-help": "The way of looking that was chosen for this model, because it points best at what it should.",
-    "versus": "The viewer shows the difference between {token} and {other}; these cards, and the figure to save, show "
-    "{token} alone.",
-    "spread": "Over the heads, a weight here differs by ± {typical} on average, and by up to ± {most} ({where}).",
-    "sinks": "Sinks, which draw attention whatever asks (mean share from all tokens): {tokens}.",
-    "all-weights": "Every weight of this way of looking, to six digits",
-    "all-weights-long": "This run has too many weights to list them all; zoom into the matrix for exact ones.",
-    "all-weights-kept": "Of this long run the file kept means and sums by modality; run it anew for exact weights.",
+    "back-help": "The method chosen for this model, because it points best at the tokens that matter.",
+    "versus": "The viewer shows the difference between {token} and {other}. The cards below and the exported figure "
+    "show {token} only.",
+    "spread": "Across heads, a weight here differs by ± {typical} on average, and by up to ± {most} ({where}).",
+    "sinks": "Attention sinks, which get much attention from every query (mean weight over all queries): {tokens}.",
+    "all-weights": "All weights of this method, to six digits",
+    "all-weights-long": "This run has too many weights to list them all. Zoom into the matrix for exact ones.",
+    "all-weights-kept": "The file of this long run contains only means, and sums by modality. Run it again for exact "
+    "weights.",
     "matrix": "Token by token: {method}",
-    "picture-alt": "The picture under attention",
-    "matrix-alt": "Attention token by token",
+    "picture-alt": "The picture, lit by attention",
+    "matrix-alt": "Attention, token by token",
     # ways of looking beside each other
-    "ways-from": "Asked by {token}, in three ways of looking",
-    "ways-to": "Who asks {token}, in three ways of looking",
-    "ways-from-few": "Asked by {token}",
-    "ways-to-few": "Who asks {token}",
-    "ways-help": "The same token and direction: the weights of the last layer as they are, rollout through all layers, "
-    "and gradient relevance for the answer. Each card has a scale of its own, from 0 to its largest amount.",
-    "ways-about": "Nothing but the overview of this run is kept: what stands here are means over neighbouring tokens.",
-    "ways-long": "This run is too long to work out rollout and relevance for every token; mmviz.capture gives them for "
-    "single ones (seen.rollout, seen.relevance).",
-    "ways-no-relevance": "Relevance needs gradients of the answer, which this run did not keep.",
+    "methods-from": "From {token}: three methods",
+    "methods-to": "To {token}: three methods",
+    "methods-from-few": "From {token}",
+    "methods-to-few": "To {token}",
+    "methods-help": "The same token and direction by three methods: raw attention of the last layer, rollout over all "
+    "layers, and gradient relevance for the answer. Each card has its own scale, from 0 to its largest value.",
+    "methods-pooled": "Only the overview of this run is kept, so these are means over neighbouring tokens.",
+    "methods-long": "This run is too long to compute rollout and relevance for every token. mmviz.capture computes "
+    "them for single tokens (result.rollout, result.relevance).",
+    "methods-no-relevance": "Gradient relevance needs gradients of the answer, which this run did not keep.",
     "strip-text": "words",
     "strip-audio": "sound",
     "strongest": "Strongest: {tokens}",
-    "way-look": "Look this way",
-    "way-now": "You look this way now",
+    "method-show": "Show this method",
+    "method-shown": "Shown in the viewer",
     # foot
-    "controls": "Is it the model?",
+    "controls": "Was this learned? Controls",
     "control-trained": "as trained",
-    "control-trained-help": "The model as it is.",
+    "control-trained-help": "The model with its trained weights.",
     "control-shuffled": "shuffled weights",
-    "control-shuffled-help": "The same inputs through the same model with its weights shuffled, so that nothing "
-    "learned is left. What looks the same then was not learned.",
-    "control-evened": "even attention",
-    "control-evened-help": "The same model, but every token is made to attend to all tokens alike. If the answer "
-    "stays, it did not depend on where attention went.",
-    "save": "Take it with you",
+    "control-shuffled-help": "The same inputs through the same model with shuffled weights, so nothing learned is "
+    "left. What looks the same was not learned.",
+    "control-uniform": "uniform attention",
+    "control-uniform-help": "The same model, but every token attends to all tokens equally. If the answer stays, it "
+    "does not depend on where attention goes.",
+    "save": "Save and export",
     "save-page": "Page (.html)",
-    "save-page-help": "The viewer with picture, sound and maps inside, in one file that opens without a network.",
+    "save-page-help": "The viewer with picture, sound and attention maps in one file that opens offline.",
     "save-run": "Run (.npz)",
-    "save-run-help": "Inputs, tokens, answers and all attention maps, to open again with mmviz.Run.load.",
+    "save-run-help": "Inputs, tokens, answers and all attention maps. Open it again with mmviz.Run.load.",
     "save-summary": "Summary (.json)",
-    "save-summary-help": "Answer, probabilities, tokens with their places, attention of the answer token.",
+    "save-summary-help": "Answer, probabilities, tokens with their positions, and attention of the answer token.",
     "save-figure": "Figure (.png)",
-    "save-figure-help": "The inputs under attention, for paper.",
-    "private": "Nothing you send is kept: it is gone when you close the page.",
+    "save-figure-help": "The inputs lit by attention, for print.",
+    "private": "Nothing you send is kept. It is deleted when you close the page.",
     "reading": "How to read this",
-    "reading-1": "Attention says how information is routed between tokens. It does not say what decided the answer.",
-    "reading-2": "Rows ask, columns are asked. Each row of a map adds up to 1.",
-    "reading-3": "A sum over a modality grows with its number of tokens: a picture has many. So each sum stands beside "
-    "its mean per token and its ratio to even attention.",
-    "reading-4": "Some tokens draw much attention whatever asks: sinks. They are named above and never dropped.",
+    "reading-1": "Attention shows how information is routed between tokens, not what decided the answer.",
+    "reading-2": "Rows are queries, columns are keys. Each row of a map sums to 1.",
+    "reading-3": "The sum over a modality grows with its number of tokens, and a picture has many. So each sum is "
+    "shown with its mean per token and its ratio to uniform attention.",
+    "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
+    "left out.",
 } | DEBUG | LEARN  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:
-    """The words for ``code`` in the language spoken. Raises ``KeyError`` for a code without any."""
-    return translated(LABELS[code]).format(**parameters)
+    """Returns the text of ``code`` in the current language. Raises ``KeyError`` for an unknown code."""
+    return translate(LABELS, code, **parameters)
 
 
 @dataclass(frozen=True)
 class Message:
-    """What `say` says, kept as code and parameters, so that it follows the visitor into another language."""
+    """A text of the page, stored as code and parameters, so that ``str`` gives it in the current language."""
 
     code: str
     parameters: Mapping[str, object] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Stand-ins for characters that cannot be seen: inputs count them, figures show them."""
+"""Visible replacements for invisible characters: inputs count them, figures show them."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ _HIDDEN = (
 _JOINING = "\u0600-\u109f\u1780-\u18af\ua840-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff"
 _EMOJI = "\u00a9\u00ae\u2122-\u27bf\u2900-\u2bff\U0001f000-\U0001faff"
 _VARIED = f"(?<=[#*0-9\u00a9\u00ae\u1000-\U0003ffff])(?<![{_HIDDEN}])"
-_NOT_SEEN = re.compile(
-    f"(?<=[{_JOINING}])[\u200c\u200d]"  # in Arabic or Devanagari: the shape of the letter before it shows it
-    f"|(?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}])"  # an emoji made of several
-    f"|{_VARIED}[\ufe00-\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]"  # chooses one look of an emoji or a letter
+_INVISIBLE = re.compile(
+    f"(?<=[{_JOINING}])[\u200c\u200d]"  # in Arabic or Devanagari, where it shapes the letter before it
+    f"|(?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}])"  # joins several emoji into one
+    f"|{_VARIED}[\ufe00-\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]"  # selects a variant of an emoji or a letter
     "|(?<=\U0001f3f4)[\U000e0061-\U000e007a]{4,5}\U000e007f"  # the flag of England
     f"|(?P<hidden>[{_HIDDEN}]|\r(?!\n))"
 )
 
 
-def visible(text: str, start: int = 0, end: int | None = None, pictures: bool = True) -> str:
-    """``text[start:end]`` with a stand-in for every character that cannot be seen or that would rule how others stand.
+def replace_invisible(text: str, start: int = 0, end: int | None = None, control_pictures: bool = True) -> str:
+    """Returns ``text[start:end]`` with every invisible or direction-changing character replaced by a visible one.
 
-    Control characters become control pictures (or, without ``pictures``, for fonts that have none, the same as the
-    others), zero-width and direction marks ``⟨U+202E⟩``. Spaces, tabs and line ends stay. So do joiners after a
-    letter of a script that joins, and between emoji; and variation selectors after what they vary: the characters
-    around the stretch decide, which is why the whole text is asked for.
+    Control characters become control pictures such as ``␇``. All others, such as zero-width characters and direction
+    marks, become their code, such as ``⟨U+202E⟩``; so do control characters where ``control_pictures`` is False, for
+    fonts without these. Kept are spaces, tabs and line ends, joiners after letters of scripts that join and between
+    emoji, and variation selectors after a character that has variants. The characters around the span decide this, so
+    the whole text is passed.
     """
     end = len(text) if end is None else end
     parts, at = [], start
-    for found in _NOT_SEEN.finditer(text, start):
-        if found.start() >= end:
+    for match in _INVISIBLE.finditer(text, start):
+        if match.start() >= end:
             break
-        if found["hidden"]:
-            code = ord(found["hidden"])
+        if match["hidden"]:
+            code = ord(match["hidden"])
             is_control = code < 0x20 or code == 0x7F
             picture = chr(0x2400 + code if code < 0x20 else 0x2421)
-            parts += [text[at : found.start()], picture if is_control and pictures else f"⟨U+{code:04X}⟩"]
-            at = found.end()
+            parts += [text[at : match.start()], picture if is_control and control_pictures else f"⟨U+{code:04X}⟩"]
+            at = match.end()
     return "".join([*parts, text[at:end]])
 
 
 def count_invisible(text: str) -> int:
-    """How many characters of ``text`` `visible` would replace."""
-    return sum(found["hidden"] is not None for found in _NOT_SEEN.finditer(text))
+    """Returns the number of characters that `replace_invisible` replaces."""
+    return sum(match["hidden"] is not None for match in _INVISIBLE.finditer(text))
 
 
 def one_line(text: str) -> str:
-    """``text`` so that it can be printed anywhere: nothing hidden, no half characters, no line ends."""
-    return " ".join(visible(text.encode("utf-8", "replace").decode()).split())
+    """Returns ``text`` as one printable line, without invisible characters, lone surrogates and line ends."""
+    return " ".join(replace_invisible(text.encode("utf-8", "replace").decode()).split())

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from mmviz.i18n.language import translated
+from mmviz.i18n.language import translate, translated
 
 WORDS: dict[str, str] = {
-    "viewer": "Attention between image, text and audio",
+    "viewer": "Attention between picture, words and sound",
     # controls
     "direction": "Direction",
     "direction-from": "From",
@@ -45,7 +45,7 @@ WORDS: dict[str, str] = {
     "approximate-only": "Approximate: means over neighbouring tokens. Exact rows are not kept for this run.",
     # readout
     "comma": ", ",
-    "group": "{count} tokens: {names} …",
+    "group": "{names} … ({count} tokens)",
     "title-from": "From: {token}.",
     "title-to": "To: {token}.",
     "title-difference": "{method}: {first} minus {second}.",
@@ -272,4 +272,4 @@ def viewer_words() -> dict[str, str]:
 
 def about(code: str) -> str:
     """Returns one of `ABOUT` in the current language. Raises ``KeyError`` for an unknown code."""
-    return translated(ABOUT[code])
+    return translate(ABOUT, code)
