@@ -1,4 +1,4 @@
-"""Every sentence of a report on many trios, by code, as the command prints and the page shows them."""
+"""Texts of an audit over many examples, by code, for the command and the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AUDIT: dict[str, str] = {
     "overruled": "overruled",
     "effect": "effect",
     "attention": "attention",
-    # what they mean
+    # meaning of the columns
     "present-means": "Examples that have it, out of all that were evaluated. The other figures of a row count these "
     "examples only.",
     "decides-means": "Without it the answer changes.",
@@ -29,7 +29,7 @@ AUDIT: dict[str, str] = {
     "over all three.",
     "attention-means": "Mean share of the attention from the answer token to picture, text and sound. It shows where "
     "the model reads from, not what decides.",
-    # how many
+    # counts
     "trios": "Model {model}, baseline {baseline}. {judged} of {of} examples evaluated.",
     "stopped": "Model {model}, baseline {baseline}. Stopped; {judged} of {of} examples evaluated.",
     "untrained": "Its weights are untrained: the answers are chance, not something learned.",
@@ -38,7 +38,7 @@ AUDIT: dict[str, str] = {
     "correct.",
     "left-out": "Left out, {count} of {of}:",
     "left-out-more": "and {count} more",
-    # what strikes
+    # findings
     "find-ignored": "{modality} is ignored in {count} of {of} examples.",
     "find-ignored-attended": "{modality} is ignored in {count} of {of} examples, although it gets {attention:.2f} of "
     "the attention there.",

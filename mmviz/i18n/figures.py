@@ -1,4 +1,4 @@
-"""Every word that figures draw, by code. `mmviz.i18n.language` has those of another language."""
+"""Texts in figures, by code, in English."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FIGURES: dict[str, str] = {
     # heads
     "head": "head",
     "head-hover": "{layer}, head {head}: {amount}",
-    # for paper
+    # figures for print
     "paper-from": "From {token}: {method}. {direction}",
     "paper-to": "To {token}: {method}. {direction}",
     "paper-image": "Picture",

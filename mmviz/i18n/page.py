@@ -1,4 +1,4 @@
-"""Every sentence and label of the page, by code, in English; `mmviz.i18n.language` has those of another language."""
+"""Texts of the page, by code, in English; those of Debug and Learn come from their own files."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ LABELS: dict[str, str] = {
     "heads-ablated": "Ablated in this run: {heads}.",
     "uniform": "Control: uniform attention. Every token attends to all tokens equally, whatever the model computed.",
     "top-five": "top {shown} of {of} answers",
-    # what is looked at
+    # attention
     "back": "Back to {method}",
     "back-help": "The method chosen for this model, because it points best at the tokens that matter.",
     "versus": "The viewer shows the difference between {token} and {other}. The cards below and the exported figure "
@@ -115,7 +115,7 @@ LABELS: dict[str, str] = {
     "matrix": "Token by token: {method}",
     "picture-alt": "The picture, lit by attention",
     "matrix-alt": "Attention, token by token",
-    # ways of looking beside each other
+    # methods side by side
     "methods-from": "From {token}: three methods",
     "methods-to": "To {token}: three methods",
     "methods-from-few": "From {token}",
@@ -131,7 +131,7 @@ LABELS: dict[str, str] = {
     "strongest": "Strongest: {tokens}",
     "method-show": "Show this method",
     "method-shown": "Shown in the viewer",
-    # foot
+    # footer
     "controls": "Was this learned? Controls",
     "control-trained": "as trained",
     "control-trained-help": "The model with its trained weights.",
