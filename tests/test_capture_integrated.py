@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import mmviz
-from mmviz.backends.local import LocalBackend, shuffle_parameters
+from mmviz.backends.local import LocalBackend
+from mmviz.backends.local.backend import shuffle_parameters
 from mmviz.capture.integrated_gradients import STEPS, IntegratedGradients, integrated_gradients, tokens_entering
 from mmviz.inputs.examples import load_gallery
 from mmviz.models.bundled import BundledTrio
@@ -158,7 +159,7 @@ def test_a_place_that_gives_no_tokens_is_told(path: str) -> None:
     module = Odd()
     with pytest.raises(CaptureError) as refusal:
         tokens_entering(module, path, lambda: module(TOKENS))
-    assert refusal.value.code == "integrated-place" and f": {path} does not give tokens" in str(refusal.value)
+    assert refusal.value.code == "integrated-place" and f": {path} does not output tokens" in str(refusal.value)
     assert hooks(module) == 0
     own = CustomModel(module, lambda sample: (TOKENS, list("abc")), ["yes", "no"], embedding=path)
     record = LocalBackend("cpu", {"own": own}).run(

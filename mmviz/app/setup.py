@@ -1,4 +1,4 @@
-"""What the operator set up: which model runs, and which saved run is shown first. No Streamlit."""
+"""The operator's configuration: the model, a saved run to show first, and the backend. No Streamlit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ BUNDLED = "trio"
 
 @dataclass(frozen=True)
 class Setup:
-    """``spec``: the factory of a model of the operator's own, None for the bundled one; ``saved``: a saved run;
-    ``url`` and ``token`` of a backend elsewhere; ``access``: the token that visitors of the page must know."""
+    """What the operator configured."""
 
     spec: str | None = None
+    """``MODULE:FACTORY`` of a custom model; None for the bundled one."""
     saved: Path | None = None
+    """The file of a saved run that is shown first."""
     url: str | None = None
+    """The address of a remote backend; None to run on this machine."""
     token: str | None = field(default=None, repr=False)
+    """The token that the remote backend requires."""
     access: str | None = field(default=None, repr=False)
+    """The token that visitors must enter; None admits everyone."""
 
     @property
     def model(self) -> str:
@@ -28,21 +32,23 @@ class Setup:
         return self.spec or BUNDLED
 
     def backend(self) -> Backend:
-        """Where the model runs: elsewhere first, where there is a ``url``. Raises ``MmvizError`` where there is
-        something wrong with the factory."""
+        """Returns the backend: the remote one with this machine as its fallback, where there is a ``url``.
+
+        Raises ``MmvizError`` where the factory of the model fails.
+        """
         if self.url is None:
             return self._local()
-        from mmviz.backends.fallback import WithFallback
+        from mmviz.backends.fallback import FallbackBackend
         from mmviz.backends.remote import RemoteBackend
 
-        return WithFallback(RemoteBackend(self.url, self.token), self._local)
+        return FallbackBackend(RemoteBackend(self.url, self.token), self._local)
 
     def _local(self) -> Backend:
-        from mmviz.backends.local import this_machine
+        from mmviz.backends.local.backend import this_machine
 
         return this_machine(self.spec)
 
 
-def names_truth(labels: Sequence[str], truth: str) -> bool:
-    """Whether a model with these answers could give the true one at all."""
+def can_answer(labels: Sequence[str], truth: str) -> bool:
+    """Returns whether the expected answer is among the ``labels`` that a model can answer."""
     return truth.strip().casefold() in {label.strip().casefold() for label in labels}

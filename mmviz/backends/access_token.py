@@ -1,4 +1,4 @@
-"""The token that lets others in: one line in a file, so that no command line or log ever holds it."""
+"""Reads access tokens from files, so that no command line and no log ever holds one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from pathlib import Path
 from mmviz.types import MmvizError
 
 MIN_LENGTH = 16
-"""Characters; 16 of a random token are past guessing."""
+"""Characters. A random token of this length cannot be guessed."""
+_MAX_READ = 4_096
+"""Characters that are read from the file at most."""
 
 
 def read_token(path: Path) -> str:
-    """The token in a file. Raises ``MmvizError`` (``token-file``) where there is none, or a short one."""
+    """Returns the token in the file at ``path``: one line of printable ASCII without spaces.
+
+    Raises ``MmvizError`` (``token-file``) where the file cannot be read, or its token is shorter than `MIN_LENGTH`.
+    """
     try:
         with path.open(encoding="ascii") as file:
-            found = file.read(4_096).strip()
+            token = file.read(_MAX_READ).strip()
     except (OSError, ValueError):
         raise MmvizError("token-file", name=path.name, least=MIN_LENGTH) from None
-    if len(found) < MIN_LENGTH or not found.isprintable() or " " in found:
+    if len(token) < MIN_LENGTH or not token.isprintable() or " " in token:
         raise MmvizError("token-file", name=path.name, least=MIN_LENGTH)
-    return found
+    return token

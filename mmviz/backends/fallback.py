@@ -1,4 +1,4 @@
-"""A backend elsewhere, and this machine where it fails: never silently."""
+"""A remote backend with this machine in reserve. Every record that was made here says so."""
 
 from __future__ import annotations
 
@@ -10,59 +10,61 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Backend, Progress, Stop, never, one_by_one, quiet
-from mmviz.backends.remote import GONE, RemoteBackend
+from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop, run_each
+from mmviz.backends.remote import UNAVAILABLE, RemoteBackend
 from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, View
 
 CODE = "backend-fallback"
+"""The code of the notice on records that were made here."""
 
 
-class WithFallback:
-    """Asks ``remote`` each time; what it fails at is run by the backend that ``make`` gives, with a notice why.
+class FallbackBackend:
+    """Runs each request on ``remote``, and on the backend that ``make_local`` returns where ``remote`` is unavailable.
 
-    A refusal of the request itself is passed on: it would be refused here as well.
+    An error that concerns the request itself is raised: it would occur here as well. ``make_local`` is called once,
+    when it is first needed.
     """
 
-    def __init__(self, remote: RemoteBackend, make: Callable[[], Backend]):
+    def __init__(self, remote: RemoteBackend, make_local: Callable[[], Backend]):
         self.remote = remote
-        self._make = make
-        self._made: Backend | None = None
+        self._make_local = make_local
+        self._local: Backend | None = None
         self._lock = threading.Lock()
-        self._here: deque[str] = deque(maxlen=1_000)
+        self._local_ids: deque[str] = deque(maxlen=1_000)
 
     def models(self) -> tuple[Card, ...]:
-        """The cards of the models of the backend that answers."""
+        """Returns the cards of the remote backend, or of the local one where the remote is unavailable."""
         try:
             return self.remote.models()
-        except MmvizError as refusal:
-            if refusal.code not in GONE:
+        except MmvizError as error:
+            if error.code not in UNAVAILABLE:
                 raise
-            return self._local().models()
+            return self._local_backend().models()
 
     def run(
-        self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
+        self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
     ) -> tuple[AttentionRecord, ...]:
-        """As every backend; records made here say so in their notices."""
-        return one_by_one(requests, lambda request: self._run(request, stop), progress, stop)
+        """See `Backend.run`. Records that were made here carry a notice with the reason."""
+        return run_each(requests, lambda request: self._run(request, stop), progress, stop)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
-        """Of the backend that made the record."""
-        return (self._local() if record_id in self._here else self.remote).view(record_id, view)
+        """See `Backend.view`. The backend that made the record answers."""
+        return (self._local_backend() if record_id in self._local_ids else self.remote).view(record_id, view)
 
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         try:
             return self.remote.run([request])[0]
-        except MmvizError as refusal:
-            if refusal.code not in GONE:
+        except MmvizError as error:
+            if error.code not in UNAVAILABLE:
                 raise
-            why = str(refusal)
-        for record in self._local().run([request], stop=stop):
-            self._here.append(record.id)
-            return replace(record, notices=(*record.notices, Notice(CODE, {"why": why})))
+            reason = str(error)
+        for record in self._local_backend().run([request], stop=stop):
+            self._local_ids.append(record.id)
+            return replace(record, notices=(*record.notices, Notice(CODE, {"why": reason})))
         return None
 
-    def _local(self) -> Backend:
+    def _local_backend(self) -> Backend:
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
+            if self._local is None:
+                self._local = self._make_local()
+            return self._local

@@ -1,4 +1,4 @@
-"""What is kept of runs so that views of their parts can be answered: bounded, and gone after a while."""
+"""A bounded cache of captures, from which views of long records are answered."""
 
 from __future__ import annotations
 
@@ -12,50 +12,64 @@ from numpy.typing import NDArray
 
 from mmviz.types import MmvizError, View
 
-BYTES = 4_000_000_000
-SECONDS = 1_800.0
+MAX_BYTES = 4_000_000_000
+MAX_AGE = 1_800.0
+"""Seconds since the last view of an entry."""
 
 
 class Retained(Protocol):
-    """What a shelf keeps."""
+    """An entry of the cache."""
 
     @property
-    def nbytes(self) -> int: ...
-    def view(self, view: View) -> NDArray[np.float32]: ...
+    def nbytes(self) -> int:
+        """Bytes of memory that the entry holds."""
+        ...
+
+    def view(self, view: View) -> NDArray[np.float32]:
+        """Returns a part of the attention."""
+        ...
 
 
 class RecordCache:
-    """The newest runs, as many as fit into ``limit`` bytes (the newest always), each until nobody has looked at it for
-    ``seconds``."""
+    """Keeps the most recently used entries, up to ``max_bytes`` in total. It is safe to use from several threads.
 
-    def __init__(self, limit: int = BYTES, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic):
-        self._limit, self._seconds, self._clock = limit, seconds, clock
-        self._kept: dict[str, tuple[Retained, int, float]] = {}
+    The newest entry stays whatever its size. An entry that was not used for ``max_age`` seconds is dropped.
+    """
+
+    def __init__(
+        self, max_bytes: int = MAX_BYTES, max_age: float = MAX_AGE, clock: Callable[[], float] = time.monotonic
+    ):
+        self._max_bytes, self._max_age, self._clock = max_bytes, max_age, clock
+        self._entries: dict[str, tuple[Retained, int, float]] = {}
         self._lock = threading.Lock()
 
-    def put(self, record_id: str, kept: Retained) -> None:
-        """Keep a run; older ones make room for it."""
+    def put(self, record_id: str, entry: Retained) -> None:
+        """Adds an entry as the newest. Older ones are dropped where the cache would be too large."""
         with self._lock:
-            self._kept[record_id] = (kept, kept.nbytes, self._clock())
-            self._tidy()
+            self._entries[record_id] = (entry, entry.nbytes, self._clock())
+            self._evict()
 
     def get(self, record_id: str) -> Retained:
-        """A run that is still kept, as the newest from now on. Raises ``MmvizError`` (``view-gone``)."""
+        """Returns an entry and makes it the newest. Raises ``MmvizError`` (``view-gone``) where it was dropped."""
         with self._lock:
-            self._tidy()
-            if record_id not in self._kept:
+            self._evict()
+            if record_id not in self._entries:
                 raise MmvizError("view-gone")
-            kept, size, _ = self._kept.pop(record_id)
-            self._kept[record_id] = (kept, size, self._clock())
-            return kept
+            entry, size, _ = self._entries.pop(record_id)
+            self._entries[record_id] = (entry, size, self._clock())
+            return entry
 
     def clear(self) -> None:
-        """Keep nothing any more."""
+        """Drops all entries."""
         with self._lock:
-            self._kept.clear()
+            self._entries.clear()
 
-    def _tidy(self) -> None:
+    def _evict(self) -> None:
         now = self._clock()
-        self._kept = {name: entry for name, entry in self._kept.items() if now - entry[2] < self._seconds}
-        while len(self._kept) > 1 and sum(size for _, size, _ in self._kept.values()) > self._limit:
-            del self._kept[next(iter(self._kept))]
+        self._entries = {
+            name: (entry, size, used)
+            for name, (entry, size, used) in self._entries.items()
+            if now - used < self._max_age
+        }
+        while len(self._entries) > 1 and sum(size for _, size, _ in self._entries.values()) > self._max_bytes:
+            del self._entries[next(iter(self._entries))]

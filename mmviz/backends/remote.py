@@ -1,4 +1,4 @@
-"""A backend on another machine, asked over HTTP: within one deadline, and with every way to fail told apart."""
+"""A backend on another machine, called over HTTP with one deadline for the whole call."""
 
 from __future__ import annotations
 
@@ -17,32 +17,36 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import LOOPBACK, Progress, Stop, never, one_by_one, quiet, wire
-from mmviz.io.error_codec import refusal_from_bytes
+from mmviz.backends import LOOPBACK, Progress, Stop, ignore_progress, never_stop, run_each, wire
+from mmviz.io.error_codec import error_from_bytes
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
 
 T = TypeVar("T")
 DEADLINE = 30.0
 """Seconds for one run or view, retries included."""
-CONNECT = 5.0
+CONNECT_TIMEOUT = 5.0
+"""Seconds to open a connection."""
 RETRIES = 2
 FAILURES = 3
-"""So many calls that fail in a row open the breaker, for `REST` seconds."""
+"""The number of failed calls in a row that opens the circuit breaker."""
 REST = 15.0
-_AGAIN = (429, 502, 503)
+"""Seconds for which the circuit breaker stays open."""
+_RETRY_STATUS = (429, 502, 503)
+_RETRY_CODES = ("backend-unreachable", "backend-busy", "backend-stopping")
 _CHUNK = 65_536
-_DOWN = ("backend-unreachable", "backend-late", "backend-answer", "backend-version", "backend-busy", "backend-stopping",
-         "backend-failed")  # fmt: skip
-"""Refusals that say something of the backend, not of the request."""
-GONE = (*_DOWN, "backend-resting", "backend-token")
-"""Refusals after which another backend may be asked."""
+_FAULTS = ("backend-unreachable", "backend-late", "backend-answer", "backend-version", "backend-busy",
+           "backend-stopping", "backend-failed")  # fmt: skip
+"""Error codes that concern the backend, not the request."""
+UNAVAILABLE = (*_FAULTS, "backend-resting", "backend-token")
+"""Error codes after which another backend may run the same request."""
 
 
 class RemoteBackend:
-    """``mmviz serve`` at ``url``, ``https://HOST:PORT``; ``token`` as it was started with.
+    """A client of ``mmviz serve`` at ``url``, which reads ``https://HOST:PORT``; plain ``http://`` on this machine only.
 
-    What comes back is checked as any run is; no redirect is followed, no proxy used. Certificates are checked against
-    those of the system, or of SSL_CERT_FILE. Raises ``MmvizError`` (``backend-url``).
+    ``token`` is the one that the server was started with. ``deadline`` is in seconds. Responses are checked as any
+    saved run is. No redirect is followed and no proxy is used. Certificates are verified against those of the system,
+    or of SSL_CERT_FILE. Raises ``MmvizError`` (``backend-url``) for any other address.
     """
 
     def __init__(self, url: str, token: str | None = None, deadline: float = DEADLINE):
@@ -59,98 +63,95 @@ class RemoteBackend:
         self._context = None if is_plain else ssl.create_default_context()
         self.host = parts.netloc
         self._token, self._deadline = token, deadline
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
 
     def models(self) -> tuple[Card, ...]:
-        """Cards of the models that the backend was started with."""
-        return self._ask("GET", "/v1/models", None, wire.cards_from_bytes)
+        """Returns the cards of the models that the server was started with."""
+        return self._call("GET", "/v1/models", None, wire.cards_from_bytes)
 
     def run(
-        self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
+        self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
     ) -> tuple[AttentionRecord, ...]:
-        """One record a request, in order; fewer where ``stop`` said so between two of them.
-
-        ``made_by`` says which backend it was, and how long the way there and back took. Raises ``MmvizError``.
-        """
-        return one_by_one(requests, self._run, progress, stop)
+        """See `Backend.run`. ``made_by`` holds the backend's host and the time spent on the network."""
+        return run_each(requests, self._run, progress, stop)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
-        """A part of a record that the backend made and still keeps. Raises ``MmvizError``, ``CaptureError``."""
+        """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have."""
         if not record_id.isalnum():
             raise MmvizError("view-gone")
-        return self._ask("POST", f"/v1/runs/{record_id}/views", wire.view_to_bytes(view), wire.array_from_bytes)
+        return self._call("POST", f"/v1/runs/{record_id}/views", wire.view_to_bytes(view), wire.array_from_bytes)
 
-    def wake(self) -> None:
-        """Ask again at once, however often it failed."""
+    def reset(self) -> None:
+        """Closes the circuit breaker, so that the next call is sent whatever happened before."""
         self._breaker.note(True)
 
     def _run(self, request: Request) -> AttentionRecord:
-        body, began = wire.request_to_bytes(request), time.perf_counter()
-        record = self._ask("POST", "/v1/runs", body, wire.record_from_bytes)
-        times = dict(record.made_by.get("milliseconds", {}))
-        spent = (time.perf_counter() - began) * 1e3
-        times["network"] = round(max(0.0, spent - sum(float(one) for one in times.values())), 2)
-        return replace(record, made_by={**record.made_by, "backend": self.host, "milliseconds": times})
+        body, start = wire.request_to_bytes(request), time.perf_counter()
+        record = self._call("POST", "/v1/runs", body, wire.record_from_bytes)
+        milliseconds = dict(record.made_by.get("milliseconds", {}))
+        elapsed = (time.perf_counter() - start) * 1e3
+        milliseconds["network"] = round(max(0.0, elapsed - sum(float(stage) for stage in milliseconds.values())), 2)
+        return replace(record, made_by={**record.made_by, "backend": self.host, "milliseconds": milliseconds})
 
-    def _ask(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
-        """One call, at most `RETRIES` times again. Runs change nothing there, so that each may be sent again."""
+    def _call(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
+        """Sends one call, with up to `RETRIES` retries. A run changes nothing on the server, so it may be sent again."""
         self._breaker.check(self.host)
-        ends = time.monotonic() + self._deadline
-        for turn in range(RETRIES + 1):
+        end = time.monotonic() + self._deadline
+        for attempt in range(RETRIES + 1):
             try:
-                found = self._once(method, path, body, read, ends)
-            except MmvizError as refusal:
-                wait = random.uniform(0.5, 1.5) * 0.2 * 2**turn
-                is_over = turn == RETRIES or time.monotonic() + wait > ends
-                if is_over or refusal.code not in ("backend-unreachable", "backend-busy", "backend-stopping"):
-                    self._breaker.note(refusal.code not in _DOWN)
+                result = self._send_once(method, path, body, read, end)
+            except MmvizError as error:
+                delay = random.uniform(0.5, 1.5) * 0.2 * 2**attempt
+                is_last = attempt == RETRIES or time.monotonic() + delay > end
+                if is_last or error.code not in _RETRY_CODES:
+                    self._breaker.note(error.code not in _FAULTS)
                     raise
-                time.sleep(wait)
+                time.sleep(delay)
             else:
                 self._breaker.note(True)
-                return found
-        raise AssertionError  # the last turn returns or raises
+                return result
+        raise AssertionError  # the last attempt returns or raises
 
-    def _once(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], ends: float) -> T:
+    def _send_once(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], end: float) -> T:
         connection = http.client.HTTPConnection(self._name, self._port)
         is_late = threading.Event()
 
-        def cut() -> None:  # whatever the other side drips, the reader wakes up
+        def cut() -> None:  # wakes the reader even where the server sends a byte now and then
             is_late.set()
             if connection.sock is not None:
-                _shut(connection.sock)
+                _shut_down(connection.sock)
 
-        clock = threading.Timer(max(0.0, ends - time.monotonic()), cut)
-        clock.daemon = True
-        clock.start()
+        timer = threading.Timer(max(0.0, end - time.monotonic()), cut)
+        timer.daemon = True
+        timer.start()
         try:
-            self._connect(connection, ends)
-            answer = self._send(connection, method, path, body)
-            data = _read(answer)
+            self._connect(connection, end)
+            response = self._send(connection, method, path, body)
+            data = _read_body(response)
         except (OSError, http.client.HTTPException) as problem:
-            if is_late.is_set() or time.monotonic() >= ends:
+            if is_late.is_set() or time.monotonic() >= end:
                 raise MmvizError("backend-late", host=self.host, seconds=self._deadline) from None
             if isinstance(problem, http.client.HTTPException) and not isinstance(
                 problem, http.client.RemoteDisconnected | http.client.IncompleteRead
             ):
                 raise MmvizError("backend-answer", host=self.host, why="it is not HTTP") from None
-            raise MmvizError("backend-unreachable", host=self.host, why=_why(problem)) from None
+            raise MmvizError("backend-unreachable", host=self.host, why=_reason(problem)) from None
         finally:
-            clock.cancel()
+            timer.cancel()
             connection.close()
         if is_late.is_set():
             raise MmvizError("backend-late", host=self.host, seconds=self._deadline)
-        return self._understood(answer, data, read)
+        return self._parse(response, data, read)
 
-    def _connect(self, connection: http.client.HTTPConnection, ends: float) -> None:
-        left = max(0.01, ends - time.monotonic())
-        found = socket.create_connection((self._name, self._port), min(CONNECT, left))
-        connection.sock = found
+    def _connect(self, connection: http.client.HTTPConnection, end: float) -> None:
+        timeout = max(0.01, end - time.monotonic())
+        plain = socket.create_connection((self._name, self._port), min(CONNECT_TIMEOUT, timeout))
+        connection.sock = plain
         if self._context is not None:
-            wrapped = self._context.wrap_socket(found, server_hostname=self._name, do_handshake_on_connect=False)
-            connection.sock = wrapped
-            wrapped.do_handshake()
-        connection.sock.settimeout(max(0.01, ends - time.monotonic()))
+            encrypted = self._context.wrap_socket(plain, server_hostname=self._name, do_handshake_on_connect=False)
+            connection.sock = encrypted
+            encrypted.do_handshake()
+        connection.sock.settimeout(max(0.01, end - time.monotonic()))
 
     def _send(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
@@ -160,73 +161,73 @@ class RemoteBackend:
             headers["authorization"] = f"Bearer {self._token}"
         try:
             connection.request(method, path, body, headers)
-        except (BrokenPipeError, ConnectionResetError):  # refused before all was sent: the answer may be there
+        except (BrokenPipeError, ConnectionResetError):  # refused before all was sent: the response may be there
             return connection.getresponse()
         return connection.getresponse()
 
-    def _understood(self, answer: http.client.HTTPResponse, data: bytes | None, read: Callable[[bytes], T]) -> T:
-        """The answer, or the refusal it holds."""
-        version = answer.headers.get(wire.HEADER)
+    def _parse(self, response: http.client.HTTPResponse, data: bytes | None, read: Callable[[bytes], T]) -> T:
+        """Returns what the response holds. Raises the error that it holds, or ``backend-answer``."""
+        version = response.headers.get(wire.HEADER)
         if version is None:
-            if answer.status in _AGAIN:  # a proxy before a backend that is down
-                raise MmvizError("backend-unreachable", host=self.host, why=f"HTTP {answer.status}")
-            raise MmvizError("backend-answer", host=self.host, why=f"HTTP {answer.status}, not of mmviz")
+            if response.status in _RETRY_STATUS:  # a proxy in front of a backend that is down
+                raise MmvizError("backend-unreachable", host=self.host, why=f"HTTP {response.status}")
+            raise MmvizError("backend-answer", host=self.host, why=f"HTTP {response.status}, not from mmviz")
         if version != str(wire.PROTOCOL):
             raise MmvizError("backend-version", host=self.host, found=version[:20], known=wire.PROTOCOL)
         if data is None:
             raise MmvizError("backend-answer", host=self.host, why="it is too long")
         try:
-            if answer.status == 200:
+            if response.status == 200:
                 return read(data)
-            refusal = refusal_from_bytes(data, "wire-unreadable", host=self.host)
+            error = error_from_bytes(data, "wire-unreadable", host=self.host)
         except MmvizError as problem:
             raise MmvizError("backend-answer", host=self.host, why=problem.code) from None
-        raise refusal
+        raise error
 
 
-class Breaker:
-    """Leaves a backend alone for `REST` seconds after `FAILURES` calls that failed in a row; then one may try."""
+class CircuitBreaker:
+    """Refuses calls for `REST` seconds after `FAILURES` calls in a row failed; then it lets a single call through."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
-        self._failures, self._until = 0, 0.0
+        self._failures, self._open_until = 0, 0.0
         self._lock = threading.Lock()
 
     def check(self, host: str) -> None:
-        """Raises ``MmvizError`` (``backend-resting``) while the backend is left alone."""
+        """Raises ``MmvizError`` (``backend-resting``) while the breaker is open."""
         with self._lock:
-            left = self._until - self._clock()
-            if left > 0:
-                raise MmvizError("backend-resting", host=host, count=self._failures, seconds=left)
+            remaining = self._open_until - self._clock()
+            if remaining > 0:
+                raise MmvizError("backend-resting", host=host, count=self._failures, seconds=remaining)
             if self._failures >= FAILURES:
-                self._until = self._clock() + REST  # the others wait for what this one finds
+                self._open_until = self._clock() + REST  # other calls wait for the result of this one
 
-    def note(self, is_well: bool) -> None:
-        """How a call went."""
+    def note(self, succeeded: bool) -> None:
+        """Counts the outcome of a call. A success closes the breaker."""
         with self._lock:
-            self._failures = 0 if is_well else self._failures + 1
-            self._until = self._clock() + REST if self._failures >= FAILURES else 0.0
+            self._failures = 0 if succeeded else self._failures + 1
+            self._open_until = self._clock() + REST if self._failures >= FAILURES else 0.0
 
 
-def _read(answer: http.client.HTTPResponse) -> bytes | None:
-    """The body; None where it is longer than any that inflates to as much as is taken."""
+def _read_body(response: http.client.HTTPResponse) -> bytes | None:
+    """Returns the body, or None where it is longer than any that may be inflated."""
     parts, size = [], 0
-    while part := answer.read(_CHUNK):
+    while part := response.read(_CHUNK):
         size += len(part)
-        if size > wire.INFLATED:
+        if size > wire.MAX_INFLATED:
             return None
         parts.append(part)
-    if answer.length:
-        raise http.client.IncompleteRead(b"", answer.length)
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
     return b"".join(parts)
 
 
-def _shut(sock: socket.socket) -> None:
-    with suppress(OSError):  # it was closed already
+def _shut_down(sock: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def _why(problem: Exception) -> str:
+def _reason(problem: Exception) -> str:
     if isinstance(problem, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {problem.verify_message}"
     if isinstance(problem, socket.gaierror):

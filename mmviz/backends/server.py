@@ -1,6 +1,6 @@
-"""A backend as an ASGI service: runs in a bounded queue, views of what is kept, and nothing else.
+"""A backend as an ASGI service: runs in a bounded queue, and views of the records that are kept.
 
-There is no field for a path or an address, no way to choose code, and nothing that a visitor sends is logged.
+No route takes a path, an address or code, and nothing that a client sends is logged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.applications import Starlette
@@ -26,136 +26,142 @@ from starlette.types import Message, Receive, Scope, Send
 
 import mmviz
 from mmviz.backends import LOOPBACK, Backend, wire
-from mmviz.io.error_codec import refusal_to_bytes
+from mmviz.io.error_codec import error_to_bytes
 from mmviz.types import MmvizError
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _NPZ, _JSON = "application/x-npz", "application/json"
-_OPEN = ("/live", "/ready")
-"""What a supervisor may ask without a token."""
+_PUBLIC_PATHS = ("/live", "/ready")
+"""Paths that a supervisor may read without a token."""
 _STATUS = {
     "wire-large": 413, "npz-large": 413, "wire-slow": 408, "wire-refused": 403, "backend-token": 401, "view-gone": 410,
     "backend-busy": 429, "backend-stopping": 503, "backend-late": 504, "backend-failed": 500, "model-unknown": 404,
+    "backend-version": 400,
 }  # fmt: skip
-"""Other refusals are 422: the request was understood, and cannot be done."""
+"""HTTP status by error code. Any other code is 422: the request was understood and cannot be carried out."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """``waiting`` runs at most, those that compute included, of which there are ``at_once``; ``seconds`` for a run with
-    its time in the queue; ``upload`` bytes, which arrive within ``upload_seconds``."""
+    """What the service accepts."""
 
-    waiting: int = 32
-    at_once: int = 1
+    queue: int = 32
+    """Runs that may wait or compute at once. A further one is refused."""
+    workers: int = 1
+    """Runs that may compute at once."""
     seconds: float = 25.0
+    """Seconds for one run, the time in the queue included."""
     upload: int = 24_000_000
+    """Bytes of one request."""
     upload_seconds: float = 10.0
+    """Seconds within which a request must arrive."""
 
 
 class Service:
-    """What the routes do. ``backend`` decides which models there are."""
+    """The routes. ``backend`` decides which models there are."""
 
     def __init__(self, backend: Backend, limits: Limits):
         self._backend, self._limits = backend, limits
-        self._runs = ThreadPoolExecutor(limits.at_once, "mmviz-run")
-        self._looks = ThreadPoolExecutor(2, "mmviz-view")
+        self._run_pool = ThreadPoolExecutor(limits.workers, "mmviz-run")
+        self._view_pool = ThreadPoolExecutor(2, "mmviz-view")
         self._waiting = 0
-        self._known: frozenset[str] = frozenset()
+        self._model_ids: frozenset[str] = frozenset()
         self.registry = CollectorRegistry()
-        self.answered = Counter("mmviz_requests", "Answers", ("route", "status"), registry=self.registry)
-        self._seconds = Histogram("mmviz_run_seconds", "Time of a run, with the queue", registry=self.registry)
-        Gauge("mmviz_runs_waiting", "Runs in the queue and running", registry=self.registry).set_function(
+        self.responses = Counter("mmviz_requests", "Responses", ("route", "status"), registry=self.registry)
+        self._run_seconds = Histogram("mmviz_run_seconds", "Seconds of a run, queue included", registry=self.registry)
+        Gauge("mmviz_runs_waiting", "Runs that wait or compute", registry=self.registry).set_function(
             lambda: self._waiting
         )
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Models are loaded beside the first answers; at the end what runs is finished, what waits is not begun."""
+        """Loads the models in a thread at the start. At the end it finishes the current runs and drops the queue."""
         threading.Thread(target=self._load, daemon=True).start()
         yield
-        self._known = frozenset()
-        self._runs.shutdown(wait=True, cancel_futures=True)
-        self._looks.shutdown(wait=True, cancel_futures=True)
+        self._model_ids = frozenset()
+        self._run_pool.shutdown(wait=True, cancel_futures=True)
+        self._view_pool.shutdown(wait=True, cancel_futures=True)
 
     def _load(self) -> None:
         try:
-            self._known = frozenset(card.id for card in self._backend.models())
-        except Exception as problem:
+            self._model_ids = frozenset(card.id for card in self._backend.models())
+        except BaseException as problem:  # the service stays alive and not ready
             _log.error("no model could be loaded: %s", type(problem).__name__)
 
     async def live(self, _: HttpRequest) -> Response:
-        """The process answers."""
+        """Responds as long as the process works."""
         return _json({"live": True})
 
     async def ready(self, _: HttpRequest) -> Response:
-        """The models are loaded, and the queue has room."""
-        is_ready = bool(self._known) and self._waiting < self._limits.waiting
+        """Responds with 200 while the models are loaded and the queue has room, else with 503."""
+        is_ready = bool(self._model_ids) and self._waiting < self._limits.queue
         return _json({"ready": is_ready, "waiting": self._waiting}, 200 if is_ready else 503)
 
     async def version(self, _: HttpRequest) -> Response:
-        """Versions of mmviz and of the protocol."""
+        """Responds with the versions of mmviz and of the protocol."""
         return _json({"mmviz": mmviz.__version__, "protocol": wire.PROTOCOL})
 
     async def metrics(self, _: HttpRequest) -> Response:
-        """Counters for Prometheus."""
+        """Responds with metrics for Prometheus."""
         return Response(generate_latest(self.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def models(self, _: HttpRequest) -> Response:
-        """The cards of the models."""
-        cards = await self._soon(self._looks, self._backend.models)
+        """Responds with the cards of the models."""
+        cards = await self._in_thread(self._view_pool, self._backend.models)
         return Response(wire.cards_to_bytes(cards), media_type=_JSON)
 
     async def run(self, request: HttpRequest) -> Response:
-        """One run. Where the queue is full that is said before the upload is read."""
-        if not self._known:
+        """Responds with the record of one run. A full queue is reported before the upload is read."""
+        if not self._model_ids:
             raise MmvizError("backend-stopping", host="")
-        if self._waiting >= self._limits.waiting:
+        if self._waiting >= self._limits.queue:
             raise MmvizError("backend-busy", host="", count=self._waiting)
         self._waiting += 1
-        given: Future[bytes] | None = None
-        gone = threading.Event()  # nobody waits for it any more
+        future: Future[bytes] | None = None
+        is_abandoned = threading.Event()  # set once no client waits for the result
         try:
-            body = await _body(request, self._limits)
-            came = time.perf_counter()
-
-            def work() -> bytes:
-                asked = wire.request_from_bytes(body)
-                if asked.model not in self._known:
-                    raise MmvizError("model-unknown", model=asked.model, known=", ".join(sorted(self._known)))
-                queue = (time.perf_counter() - came) * 1e3
-                found = self._backend.run([asked], stop=gone.is_set)
-                if not found:
-                    return b""
-                made = dict(found[0].made_by)
-                made["milliseconds"] = {"queue": round(queue, 2), **made.get("milliseconds", {})}
-                return wire.record_to_bytes(replace(found[0], made_by=made))
-
-            given = self._runs.submit(work)
+            body = await _read_body(request, self._limits)
+            start = time.perf_counter()
+            future = self._run_pool.submit(_contain, lambda: self._run(body, start, is_abandoned.is_set))
             loop = asyncio.get_running_loop()
-            given.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
-            answer = await self._within(asyncio.wrap_future(given))
-            self._seconds.observe(time.perf_counter() - came)
-            return Response(answer, media_type=_NPZ)
+            future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave_queue))
+            record = await self._within_limit(asyncio.wrap_future(future))
+            self._run_seconds.observe(time.perf_counter() - start)
+            return Response(record, media_type=_NPZ)
         finally:
-            gone.set()
-            if given is None:
-                self._leave()
+            is_abandoned.set()
+            if future is None:
+                self._leave_queue()
+
+    def _run(self, body: bytes, start: float, stop: Callable[[], bool]) -> bytes:
+        """Returns the encoded record; nothing where ``stop`` ended the run. ``start``: when the request had arrived."""
+        request = wire.request_from_bytes(body)
+        if request.model not in self._model_ids:
+            raise MmvizError("model-unknown", model=request.model, known=", ".join(sorted(self._model_ids)))
+        queue = (time.perf_counter() - start) * 1e3
+        records = self._backend.run([request], stop=stop)
+        if not records:
+            return b""
+        made_by = dict(records[0].made_by)
+        made_by["milliseconds"] = {"queue": round(queue, 2), **made_by.get("milliseconds", {})}
+        return wire.record_to_bytes(replace(records[0], made_by=made_by))
 
     async def view(self, request: HttpRequest) -> Response:
-        """A part of a run that is kept here."""
-        view = wire.view_from_bytes(await _body(request, self._limits))
+        """Responds with a part of a record that is kept here."""
+        view = wire.view_from_bytes(await _read_body(request, self._limits))
         record_id = request.path_params["record_id"]
-        array = await self._soon(self._looks, self._backend.view, record_id, view)
+        array = await self._in_thread(self._view_pool, lambda: self._backend.view(record_id, view))
         return Response(wire.array_to_bytes(array), media_type=_NPZ)
 
-    def _leave(self) -> None:
+    def _leave_queue(self) -> None:
         self._waiting -= 1
 
-    async def _soon(self, pool: ThreadPoolExecutor, work: Callable[..., Any], *given: object) -> Any:
-        return await self._within(asyncio.get_running_loop().run_in_executor(pool, work, *given))
+    async def _in_thread(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await self._within_limit(asyncio.get_running_loop().run_in_executor(pool, _contain, work))
 
-    async def _within(self, future: Awaitable[Any]) -> Any:
-        """What is computed, within the limit."""
+    async def _within_limit(self, future: Awaitable[T]) -> T:
+        """Returns the result. Raises ``MmvizError`` (``backend-late``) where it takes too long."""
         try:
             return await asyncio.wait_for(asyncio.shield(future), self._limits.seconds)
         except TimeoutError:
@@ -163,7 +169,10 @@ class Service:
 
 
 class Guard:
-    """Who may ask at all: Host and Origin, token, version; and every failure as one refusal, without its words."""
+    """Checks every request before the routes see it, and turns every failure into an error without its message.
+
+    A request is refused for its Host or Origin header, its token, or another version of the protocol.
+    """
 
     def __init__(self, app: Starlette, service: Service, token: str | None, hosts: frozenset[str] | None):
         self._app, self._service, self._token, self._hosts = app, service, token, hosts
@@ -172,46 +181,52 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, has_begun = 500, False
+        status, has_started = 500, False
 
-        async def counted(message: Message) -> None:
-            nonlocal status, has_begun
+        async def send_counted(message: Message) -> None:
+            nonlocal status, has_started
             if message["type"] == "http.response.start":
-                status, has_begun = message["status"], True
+                status, has_started = message["status"], True
                 message["headers"] = [*message["headers"], (wire.HEADER.encode(), str(wire.PROTOCOL).encode())]
             await send(message)
 
         try:
-            self._admit(HttpRequest(scope))
-            await self._app(scope, receive, counted)
-        except MmvizError as refusal:
-            await _refused(refusal)(scope, receive, counted)
-        except Exception as problem:  # its words may hold what was sent
+            self._check(HttpRequest(scope))
+            await self._app(scope, receive, send_counted)
+        except MmvizError as error:
+            await _error_response(error)(scope, receive, send_counted)
+        except Exception as problem:  # its message may hold what was sent
             _log.error("a request failed: %s", type(problem).__name__)
-            if not has_begun:
-                await _refused(MmvizError("backend-failed", host=""))(scope, receive, counted)
-        route = getattr(scope.get("endpoint"), "__name__", "other")  # of ours, never what a stranger asked for
-        self._service.answered.labels(route, status).inc()
+            if not has_started:
+                await _error_response(MmvizError("backend-failed", host=""))(scope, receive, send_counted)
+        route = getattr(scope.get("endpoint"), "__name__", "other")  # one of the routes, never the requested path
+        self._service.responses.labels(route, status).inc()
 
-    def _admit(self, request: HttpRequest) -> None:
+    def _check(self, request: HttpRequest) -> None:
         host = request.headers.get("host", "").lower()
         name = host[1:].partition("]")[0] if host.startswith("[") and "]" in host else host.partition(":")[0]
         if self._hosts is not None and name not in self._hosts:
             raise MmvizError("wire-refused", why="the Host header names another")
         if "origin" in request.headers:
-            raise MmvizError("wire-refused", why="web pages may not ask it")
-        if request.url.path in _OPEN or self._token is None:
+            raise MmvizError("wire-refused", why="web pages may not call it")
+        if request.url.path in _PUBLIC_PATHS:
             return
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._token is not None and not hmac.compare_digest(token.encode(), self._token.encode()):
             raise MmvizError("backend-token", host="")
+        version = request.headers.get(wire.HEADER, str(wire.PROTOCOL))
+        if version != str(wire.PROTOCOL):
+            raise MmvizError("backend-version", host="", found=wire.PROTOCOL, known=version[:20])
 
 
 def make_app(
     backend: Backend, token: str | None = None, hosts: frozenset[str] | None = LOOPBACK, limits: Limits | None = None
 ) -> Guard:
-    """The service, for any ASGI server. ``token``: what ``Authorization: Bearer`` must hold; ``hosts``: the names under
-    which it may be asked, None for any."""
+    """Returns the service as an ASGI application.
+
+    ``token`` is what ``Authorization: Bearer`` must hold, None for no check. ``hosts`` are the names that the Host
+    header may hold, None for any.
+    """
     service = Service(backend, limits or Limits())
     routes = [
         Route("/live", service.live),
@@ -223,19 +238,30 @@ def make_app(
         Route("/v1/runs/{record_id}/views", service.view, methods=["POST"]),
     ]
 
-    async def refuse(_: HttpRequest, refusal: Exception) -> Response:
-        assert isinstance(refusal, MmvizError)
-        return _refused(refusal)
+    async def handle_error(_: HttpRequest, error: Exception) -> Response:
+        assert isinstance(error, MmvizError)
+        return _error_response(error)
 
-    app = Starlette(routes=routes, lifespan=service.lifespan, exception_handlers={MmvizError: refuse})
+    app = Starlette(routes=routes, lifespan=service.lifespan, exception_handlers={MmvizError: handle_error})
     return Guard(app, service, token, hosts)
 
 
-async def _body(request: HttpRequest, limits: Limits) -> bytes:
-    """What was sent. Raises ``MmvizError``: ``wire-large``, from its header where that tells; ``wire-slow``."""
+def _contain(work: Callable[[], T]) -> T:
+    """Returns what ``work`` returns. What would end the event loop (``SystemExit``) becomes an ``MmvizError``."""
+    try:
+        return work()
+    except Exception:
+        raise
+    except BaseException as problem:
+        _log.error("a request failed: %s", type(problem).__name__)
+        raise MmvizError("backend-failed", host="") from None
+
+
+async def _read_body(request: HttpRequest, limits: Limits) -> bytes:
+    """Returns the body. Raises ``MmvizError``: ``wire-large``, from the header alone where possible; ``wire-slow``."""
     too_large = MmvizError("wire-large", limit=limits.upload / 1e6)
-    told = request.headers.get("content-length", "0")
-    if not told.isdigit() or int(told) > limits.upload:
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > limits.upload:
         raise too_large
     parts, size = [], 0
     try:
@@ -250,10 +276,10 @@ async def _body(request: HttpRequest, limits: Limits) -> bytes:
     return b"".join(parts)
 
 
-def _refused(refusal: MmvizError) -> Response:
-    status = _STATUS.get(refusal.code, 422)
+def _error_response(error: MmvizError) -> Response:
+    status = _STATUS.get(error.code, 422)
     headers = {"retry-after": "1"} if status in (429, 503) else {}
-    return Response(refusal_to_bytes(refusal), status, headers, _JSON)
+    return Response(error_to_bytes(error), status, headers, _JSON)
 
 
 def _json(value: object, status: int = 200) -> Response:

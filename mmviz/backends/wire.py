@@ -1,4 +1,4 @@
-"""What backends and those who ask them send each other: npz and JSON, never pickle; everything checked on arrival."""
+"""What clients and servers send each other: npz and JSON, never pickle. Everything is checked on arrival."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 from mmviz.inputs import make_sample
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.io.npz import open_npz, pack_npz
-from mmviz.io.run_file import from_bytes, place, read_place, sample_of, sample_parts, to_bytes
-from mmviz.io.validation import whole
+from mmviz.io.run_file import (
+    from_bytes,
+    location_from_dict,
+    location_to_dict,
+    sample_from_parts,
+    sample_to_parts,
+    to_bytes,
+)
+from mmviz.io.validation import check_index
 from mmviz.types import (
     AblateHead,
     AttentionRecord,
@@ -42,160 +49,174 @@ from mmviz.types import (
     Zoom,
 )
 
-PROTOCOL = 1
+PROTOCOL = 2
+"""Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
-"""The HTTP header, in requests and answers, that holds the version of the protocol."""
-INFLATED = 64_000_000
-"""Bytes that a request or an answer may hold once inflated."""
-_QUICK = 1
-"""Weights hardly deflate, so little time is spent on it."""
-_LARGEST_SEED = 2**31
-_MOST_TOKENS = 100_000
-_MOST_CHANGES = 10_000
-LARGEST_SWEEP = 256
-"""Variants of one request: more are asked for in several, so that each ends within its time."""
-_WANTED = ("relevance", "maps", "norms", "integrated", "steps")
+"""The HTTP header of requests and responses that holds the version of the protocol."""
+MAX_INFLATED = 64_000_000
+"""Bytes that a request or a response may hold once inflated."""
+MAX_SWEEP = 256
+"""Variants in one request. A larger sweep is sent in several requests, so that each ends within its deadline."""
+_DEFLATE_LEVEL = 1
+"""Attention weights hardly deflate, so little time is spent on them."""
+_MAX_SEED = 2**31
+_MAX_TOKENS = 100_000
+_MAX_CHANGES = 10_000
+_OPTIONS = ("relevance", "maps", "norms", "integrated", "steps")
+"""Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
 
 
 def request_to_bytes(request: Request) -> bytes:
-    """A request as ``.npz``."""
-    about, arrays = sample_parts(request.sample)
-    asked = {
-        "protocol": PROTOCOL, "model": request.model, "changes": [_change(one) for one in request.changes],
-        "seed": request.seed, **{name: getattr(request, name) for name in _WANTED},
-        "sweep": [[_change(one) for one in variant] for variant in request.sweep],
+    """Returns ``request`` as ``.npz``."""
+    sample_header, arrays = sample_to_parts(request.sample)
+    header = {
+        "protocol": PROTOCOL, "model": request.model, "changes": [_encode_change(change) for change in request.changes],
+        "seed": request.seed, **{name: getattr(request, name) for name in _OPTIONS},
+        "sweep": [[_encode_change(change) for change in variant] for variant in request.sweep],
     }  # fmt: skip
-    return pack_npz(asked | about, arrays, _QUICK)
+    return pack_npz(header | sample_header, arrays, _DEFLATE_LEVEL)
 
 
 def request_from_bytes(data: bytes) -> Request:
-    """What `request_to_bytes` wrote, checked as if a person had given it.
+    """Returns the request that `request_to_bytes` encoded, checked as if a person had entered it.
 
-    Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``), ``InputError`` for inputs that mmviz does not take.
+    Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``), and ``InputError`` for inputs that mmviz does not take.
     """
-    with open_npz(io.BytesIO(data), _UNREADABLE, INFLATED) as (header, arrays):
-        sample = sample_of(header, arrays)
-        _check(sample)
-        wanted = {name: header[name] for name in _WANTED}
-        if not isinstance(header["model"], str) or not all(isinstance(value, bool) for value in wanted.values()):
+    with open_npz(io.BytesIO(data), _UNREADABLE, MAX_INFLATED) as (header, arrays):
+        if header["protocol"] != PROTOCOL:
             raise ValueError
-        if len(header["sweep"]) > LARGEST_SWEEP:
+        sample = sample_from_parts(header, arrays)
+        _check_sample(sample)
+        options = {name: header[name] for name in _OPTIONS}
+        if not isinstance(header["model"], str) or not all(isinstance(option, bool) for option in options.values()):
             raise ValueError
-        sweep = tuple(_read_changes(variant) for variant in header["sweep"])
-        seed = whole(header["seed"], _LARGEST_SEED)
-        return Request(header["model"], sample, _read_changes(header["changes"]), seed, **wanted, sweep=sweep)
+        if len(header["sweep"]) > MAX_SWEEP:
+            raise ValueError
+        sweep = tuple(_decode_changes(variant) for variant in header["sweep"])
+        seed = check_index(header["seed"], _MAX_SEED)
+        return Request(header["model"], sample, _decode_changes(header["changes"]), seed, **options, sweep=sweep)
 
 
 def record_to_bytes(record: AttentionRecord) -> bytes:
-    """A record as ``.npz``, without its sample."""
-    return to_bytes(Sample(), record, _QUICK)
+    """Returns ``record`` as ``.npz``, without its sample."""
+    return to_bytes(Sample(), record, _DEFLATE_LEVEL)
 
 
 def record_from_bytes(data: bytes) -> AttentionRecord:
-    """What `record_to_bytes` wrote. Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``) for anything else."""
-    return from_bytes(data, _UNREADABLE, INFLATED)[1]
+    """Returns the record that `record_to_bytes` encoded. Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``)."""
+    return from_bytes(data, _UNREADABLE, MAX_INFLATED)[1]
 
 
 def view_to_bytes(view: View) -> bytes:
-    """A view as JSON."""
-    values = {name: str(value) if isinstance(value, MapRef) else value for name, value in vars(view).items()}
-    return json.dumps({"kind": type(view).__name__, **values}).encode()
+    """Returns ``view`` as JSON."""
+    fields = {name: str(value) if isinstance(value, MapRef) else value for name, value in vars(view).items()}
+    return json.dumps({"kind": type(view).__name__, **fields}).encode()
 
 
 def view_from_bytes(data: bytes) -> View:
-    """What `view_to_bytes` wrote. Raises ``MmvizError`` (``wire-unreadable``) for anything else."""
+    """Returns the view that `view_to_bytes` encoded. Raises ``MmvizError`` (``wire-unreadable``)."""
     try:
-        found = json.loads(data)
-        kind = found["kind"]
+        fields = json.loads(data)
+        kind = fields["kind"]
         if kind not in ("Rows", "Columns", "Zoom", "Rollout"):
             raise ValueError
         if kind == "Rollout":
-            if found["direction"] not in ("from", "to"):
+            if fields["direction"] not in ("from", "to"):
                 raise ValueError
-            return Rollout(_wholes(found["tokens"]), found["direction"])
-        ref = MapRef.parse(found["map"])
+            return Rollout(_decode_indices(fields["tokens"]), fields["direction"])
+        ref = MapRef.parse(fields["map"])
         if kind == "Zoom":
-            return Zoom(ref, _wholes(found["query_edges"]), _wholes(found["key_edges"]))
-        return (Rows if kind == "Rows" else Columns)(ref, _wholes(found["tokens"]))
+            return Zoom(ref, _decode_indices(fields["query_edges"]), _decode_indices(fields["key_edges"]))
+        return (Rows if kind == "Rows" else Columns)(ref, _decode_indices(fields["tokens"]))
     except (ValueError, LookupError, TypeError, RecursionError) as problem:
         raise MmvizError(_UNREADABLE) from problem
 
 
 def array_to_bytes(array: NDArray[np.float32]) -> bytes:
-    """What a view gave, as ``.npz``."""
-    return pack_npz({}, {"view": array}, _QUICK)
+    """Returns the array of a view as ``.npz``."""
+    return pack_npz({}, {"view": array}, _DEFLATE_LEVEL)
 
 
 def array_from_bytes(data: bytes) -> NDArray[np.float32]:
-    """What `array_to_bytes` wrote. Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``) for anything else."""
-    with open_npz(io.BytesIO(data), _UNREADABLE, INFLATED) as (_, arrays):
+    """Returns the array that `array_to_bytes` encoded. Raises ``MmvizError`` (``wire-unreadable``, ``npz-large``)."""
+    with open_npz(io.BytesIO(data), _UNREADABLE, MAX_INFLATED) as (_, arrays):
         return np.asarray(arrays["view"], np.float32)
 
 
 def cards_to_bytes(cards: tuple[Card, ...]) -> bytes:
-    """Cards as JSON."""
+    """Returns ``cards`` as JSON."""
     return json.dumps([{**vars(card), "details": dict(card.details)} for card in cards]).encode()
 
 
 def cards_from_bytes(data: bytes) -> tuple[Card, ...]:
-    """What `cards_to_bytes` wrote. Raises ``MmvizError`` (``wire-unreadable``) for anything else."""
+    """Returns the cards that `cards_to_bytes` encoded. Raises ``MmvizError`` (``wire-unreadable``)."""
     try:
-        return tuple(Card(**{**one, "answers": tuple(one["answers"])}) for one in json.loads(data))
+        return tuple(Card(**{**fields, "answers": tuple(fields["answers"])}) for fields in json.loads(data))
     except (ValueError, LookupError, TypeError, RecursionError) as problem:
         raise MmvizError(_UNREADABLE) from problem
 
 
-def _check(sample: Sample) -> None:
-    """That a sample is one that `make_sample` could have made."""
+def _check_sample(sample: Sample) -> None:
+    """Checks that `make_sample` could have made ``sample``."""
     image, audio = sample.image, sample.audio
     if audio and audio.rate != SAMPLE_RATE:
         raise ValueError
     make_sample(image.pixels if image else None, sample.text, (audio.wave, audio.rate) if audio else None)
 
 
-def _change(change: Change) -> dict[str, Any]:
-    rest = dict(vars(change))
-    if isinstance(change, ReplaceInput):
-        rest["locations"] = [place(one) for one in change.locations]
-    return {"kind": type(change).__name__, **rest}
+def _encode_change(change: Change) -> dict[str, Any]:
+    """Returns the change as plain values: its class as ``kind``, and a key for each of its fields."""
+    if isinstance(change, DropModality):
+        fields: dict[str, Any] = {"modality": str(change.modality)}
+    elif isinstance(change, DropTokens):
+        fields = {"tokens": list(change.tokens)}
+    elif isinstance(change, ReplaceInput):
+        locations = [location_to_dict(location) for location in change.locations]
+        fields = {"modality": str(change.modality), "baseline": change.fill, "locations": locations}
+    elif isinstance(change, AblateHead):
+        fields = {"map": change.map, "head": change.head}
+    elif isinstance(change, ShuffleWeights):
+        fields = {"seed": change.seed}
+    else:
+        fields = {}
+    return {"kind": type(change).__name__, **fields}
 
 
-def _read_changes(values: Any) -> tuple[Change, ...]:
-    if not isinstance(values, list) or len(values) > _MOST_CHANGES:
+def _decode_changes(values: Any) -> tuple[Change, ...]:
+    if not isinstance(values, list) or len(values) > _MAX_CHANGES:
         raise ValueError
-    return tuple(_read_change(one) for one in values)
+    return tuple(_decode_change(fields) for fields in values)
 
 
-def _read_change(value: Mapping[str, Any]) -> Change:
-    kind = value["kind"]
-    if kind == "Drop":
-        return DropModality(Modality(value["modality"]))
-    if kind == "Hide":
-        return DropTokens(_wholes(value["tokens"]))
-    if kind == "Replace":
-        if value["fill"] not in get_args(InputBaseline) or len(value["locations"]) > _MOST_TOKENS:
+def _decode_change(fields: Mapping[str, Any]) -> Change:
+    kind = fields["kind"]
+    if kind == "DropModality":
+        return DropModality(Modality(fields["modality"]))
+    if kind == "DropTokens":
+        return DropTokens(_decode_indices(fields["tokens"]))
+    if kind == "ReplaceInput":
+        if fields["baseline"] not in get_args(InputBaseline) or len(fields["locations"]) > _MAX_TOKENS:
             raise ValueError
-        return ReplaceInput(
-            Modality(value["modality"]), value["fill"], tuple(_read_place(one) for one in value["locations"])
-        )
-    if kind == "HeadOff":
-        return AblateHead(whole(value["map"], _MOST_TOKENS), whole(value["head"], _MOST_TOKENS))
-    if kind == "Randomise":
-        return ShuffleWeights(whole(value["seed"], _LARGEST_SEED))
-    if kind == "Uniform":
+        locations = tuple(_decode_location(location) for location in fields["locations"])
+        return ReplaceInput(Modality(fields["modality"]), fields["baseline"], locations)
+    if kind == "AblateHead":
+        return AblateHead(check_index(fields["map"], _MAX_TOKENS), check_index(fields["head"], _MAX_TOKENS))
+    if kind == "ShuffleWeights":
+        return ShuffleWeights(check_index(fields["seed"], _MAX_SEED))
+    if kind == "UniformAttention":
         return UniformAttention()
     raise ValueError(kind)
 
 
-def _read_place(value: Any) -> PixelBox | Seconds | Chars:
-    found = read_place(value)
-    if found is None or not all(math.isfinite(edge) for edge in vars(found).values()):
+def _decode_location(value: Any) -> PixelBox | Seconds | Chars:
+    location = location_from_dict(value)
+    if location is None or not all(math.isfinite(edge) for edge in vars(location).values()):
         raise ValueError
-    return found
+    return location
 
 
-def _wholes(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, list) or len(values) > _MOST_TOKENS:
+def _decode_indices(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or len(values) > _MAX_TOKENS:
         raise ValueError
-    return tuple(whole(value, _MOST_TOKENS) for value in values)
+    return tuple(check_index(value, _MAX_TOKENS) for value in values)

@@ -155,6 +155,8 @@ SENTENCES: dict[str, str] = {
     "own-module": "mmviz.CustomModel needs a torch.nn.Module, not {kind}.",
     "own-answers": "mmviz.CustomModel needs answers: a list with the label of each logit.",
     "own-raised": "{what} failed: {kind}: {words} ({where}).",
+    "own-exit": "{what} tried to end the program ({kind}: {words}; {where}). Remove the call of sys.exit, and parse the "
+    "command line only under if __name__ == '__main__'.",
     "own-prepare": "prepare returned {kind}, but (inputs, tokens) is expected: the inputs of the module and a list of "
     "tokens.",
     "own-output": "The model returned {kind}, but logits are expected: a tensor, an object with .logits, or pass "
@@ -181,18 +183,20 @@ SENTENCES: dict[str, str] = {
     "capture-tokens": "{count} tokens were given ({name}), but the captured attention is between: {streams}. Give as "
     "many tokens as one of these has, or a mapping from these names to tokens.",
     "capture-token-kind": "Tokens must be a list of strings or of mmviz.Token, not {kind}.",
-    "capture-unheard-kernel": "{module} ran {kernel}, which mmviz cannot capture. Its attention is missing here.",
-    "capture-unheard-softmax": "{module} computed a softmax of shape {shape}, but it feeds no matrix product that "
+    "uncaptured-kernel": "{module} ran {kernel}, which mmviz cannot capture. Its attention is missing here.",
+    "uncaptured-softmax": "{module} computed a softmax of shape {shape}, but it feeds no matrix product that "
     "mmviz recognizes. If it is attention, it is missing here.",
-    "capture-unheard-module": "{module} ran and is named like an attention module, but no attention was captured in "
+    "uncaptured-module": "{module} ran and is named like an attention module, but no attention was captured in "
     "it.",
-    "capture-silent": "In {name}, {count} of {of} queries are fully masked: their rows are 0.",
+    "fully-masked": "In {name}, {count} of {of} queries are fully masked: their rows are 0.",
     "arrays-none": "The input contains no attention. Fused kernels return none: run the model inside mmviz.capture, "
     "or with eager attention.",
     "arrays-nested": "These are the attentions of {steps} generation steps. Give those of one step: attentions[0].",
     "arrays-type": "Attention must be a torch, JAX or numpy array, or a list with one per layer, not {kind}.",
     "arrays-shape": "The attention of layer {layer} has the shape {shape}, but [head, query, key] or "
     "[batch, head, query, key] is expected.",
+    "arrays-names": "Each key of the mapping must be the name of a token stream, or a pair (queries, keys) of names, not "
+    "{names!r}.",
     "arrays-sizes": "The stream {stream!r} has {size} tokens in one map and {other} in another. Name the streams: "
     "{{('queries', 'keys'): attentions}}.",
     "arrays-stream": "There are tokens for {name!r}, but the attention is between: {known}.",
@@ -215,7 +219,10 @@ SENTENCES: dict[str, str] = {
     "map-parity": "The attention of {name} does not reproduce its module's output (off by {parity:.1e}), "
     "so it is not shown.",
     "map-shape": "The attention of {name} has the shape {shape}, but [head, query, key] is expected.",
+    "run-no-maps": "This record contains no attention maps, so there is no run to show. Record attention with "
+    "Request(maps=True) or mmviz.capture.",
     "run-batch": "This record holds a batch of {count} samples. Choose one: record.sample(0).",
+    "map-dtype": "The attention of {name} was given the dtype {dtype!r}, which mmviz does not know. Use one of: {known}.",
     "map-negative": "The attention of {name} has a weight that is negative or not a number, so it is not shown.",
     "map-rows": "The attention of {name} does not sum to 1 for every query (off by {worst:.1e}), so it is not shown.",
     "map-tokens": "The attention of {name} has the shape {shape}, but its streams have {expected} tokens.",
@@ -289,7 +296,7 @@ SENTENCES: dict[str, str] = {
     "doctor-model": "{model}, {count} attention calls captured:",
     "doctor-well": "All within tolerance.",
     "doctor-ill": "Some maps are beyond tolerance or were refused. Do not trust those maps.",
-    "extra-missing": "This command needs more than the base install: pip install 'mmviz[{extra}]'.",
+    "extra-missing": "{command} needs more than the base install. Type: pip install 'mmviz[{extra}]'",
     "speech-missing": "The training speech is made with espeak-ng, which is not installed. On Debian or Ubuntu: "
     "apt-get install espeak-ng.",
     "speech-silent": "espeak-ng has no usable voice. Install its data (espeak-ng-data) and try again.",

@@ -7,8 +7,10 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +70,8 @@ class CustomModel:
 
     def prepare(self, sample: Sample) -> Prepared:
         """Returns inputs and tokens of one sample. Raises ``MmvizError`` (``own-raised``, ``own-prepare``)."""
-        try:
+        with user_code("prepare"):
             prepared = self._prepare(sample)
-        except MmvizError:
-            raise
-        except Exception as problem:
-            raise _raised("prepare", problem) from problem
         if not isinstance(prepared, tuple) or len(prepared) != 2 or not isinstance(prepared[1], Sequence | Mapping):
             raise MmvizError("own-prepare", kind=_description(prepared))
         inputs, tokens = prepared
@@ -100,16 +98,12 @@ class CustomModel:
         return logits.reshape(rows, answers)
 
     def _logits_of(self, tensors: Any) -> Tensor:
-        try:
+        with user_code("the model"):
             if isinstance(tensors, Mapping):
                 output = self.module(**tensors)
             else:
                 output = self.module(*tensors) if isinstance(tensors, tuple) else self.module(tensors)
             logits = self._logits(output) if self._logits else getattr(output, "logits", output)
-        except MmvizError:
-            raise
-        except Exception as problem:
-            raise _raised("the model", problem) from problem
         if not isinstance(logits, Tensor):
             raise MmvizError("own-output", kind=_description(logits))
         return logits
@@ -161,7 +155,7 @@ def check_spec(spec: str) -> None:
     _add_working_directory()
     try:
         module_spec = importlib.util.find_spec(module)
-    except Exception:  # a parent package is missing, or fails: loading it tells which
+    except (Exception, SystemExit):  # a parent package is missing, or fails: loading it tells which
         module_spec = None
         if importlib.util.find_spec(module.partition(".")[0]):
             return
@@ -180,10 +174,8 @@ def load(spec: str, device: str) -> Model:
     if Path(spec).is_dir():
         return _load_trained(Path(spec) / WEIGHTS, device)
     path, _, name = spec.partition(":")
-    try:
+    with user_code(f"import {path}"):
         module = importlib.import_module(path)
-    except Exception as problem:
-        raise _raised(f"import {path}", problem) from problem
     if not hasattr(module, name):
         near = (
             difflib.get_close_matches(name, vars(module), 3)
@@ -193,12 +185,8 @@ def load(spec: str, device: str) -> Model:
     factory = getattr(module, name)
     if not callable(factory):
         raise MmvizError("own-factory", name=name, kind=type(factory).__name__)
-    try:
+    with user_code(f"{name}()"):
         model = factory()
-    except MmvizError:
-        raise
-    except Exception as problem:
-        raise _raised(f"{name}()", problem) from problem
     if isinstance(model, CustomModel):
         return model.to(device)
     required = ("card", "capture_targets", "module", "prepare")
@@ -223,15 +211,30 @@ def _add_working_directory() -> None:
         sys.path.insert(0, folder)
 
 
-def _raised(what: str, problem: Exception) -> MmvizError:
+@contextmanager
+def user_code(what: str) -> Iterator[None]:
+    """Turns whatever a user's code raises into an ``MmvizError``: ``own-raised``, or ``own-exit`` where it ends Python.
+
+    An ``MmvizError`` and Ctrl-C (``KeyboardInterrupt``) pass unchanged. ``what`` names the code in the message.
+    """
+    try:
+        yield
+    except (MmvizError, KeyboardInterrupt):
+        raise
+    except BaseException as problem:
+        raise user_error(what, problem) from problem
+
+
+def user_error(what: str, problem: BaseException) -> MmvizError:
     """Returns an error that says what failed in a user's code, and where."""
     frames = traceback.extract_tb(problem.__traceback__)
-    library = ("mmviz", "site-packages", "<")
+    library = ("mmviz", "site-packages", sysconfig.get_path("stdlib"), "<")
     user_frames = [frame for frame in frames if not any(part in frame.filename for part in library)]
     last = user_frames[-1] if user_frames else frames[-1]
     location = f"{Path(last.filename).name}, line {last.lineno}"
     words = " ".join(str(problem).split()) or "no message"
-    return MmvizError("own-raised", what=what, kind=type(problem).__name__, words=words[:300], where=location)
+    code = "own-raised" if isinstance(problem, Exception) else "own-exit"
+    return MmvizError(code, what=what, kind=type(problem).__name__, words=words[:300], where=location)
 
 
 def _description(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What gradients say of a run: relevance through attention, and integrated gradients of its tokens."""
+"""Attributions from gradients: relevance through attention, and integrated gradients of the tokens."""
 
 from __future__ import annotations
 
@@ -10,48 +10,57 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.backends.local.variants import altered
+from mmviz.backends.local.interventions import intervene_for
 from mmviz.capture import CaptureResult
 from mmviz.capture.integrated_gradients import STEPS, integrated_gradients, tokens_entering
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change
 
 
-def relevance_rows(seen: CaptureResult, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:
-    """Relevance for the winning answer; None where the record is too long for it, or the model does not allow it."""
+def relevance_rows(result: CaptureResult, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:
+    """Returns gradient relevance ``[query, key]`` for the most probable answer.
+
+    None where the record is too long for it, the model ran without gradients, or it has several streams.
+    """
     if record.is_long:
         return None
     try:
-        return seen.relevance(logits[int(logits.argmax())])
-    except CaptureError as refusal:
-        if refusal.code in ("relevance-graph", "flow-streams"):
+        return result.relevance(logits[int(logits.argmax())])
+    except CaptureError as error:
+        if error.code in ("relevance-graph", "flow-streams"):
             return None
         raise
 
 
-def integrated_amounts(
-    model: Model, ready: Prepared, answer: int, changes: Sequence[Change]
+def integrated_rows(
+    model: Model, prepared: Prepared, answer: int, changes: Sequence[Change]
 ) -> tuple[NDArray[np.float32] | None, dict[str, Any]]:
-    """Integrated gradients under ``changes``, and how they were made; or none, and why."""
+    """Returns integrated gradients ``[token]`` of ``answer`` under ``changes``, and how they were computed.
+
+    Where they cannot be computed it returns None, and the error under ``refused`` with its parameters.
+    """
     path, join = getattr(model, "embedding", None), getattr(model, "join", None)
     if path is None:
         return None, {"refused": "integrated-model", "model": model.card.id}
     try:
-        with altered(model, changes):
-            tokens = tokens_entering(model.module, path, lambda: model(ready.tensors))
+        with intervene_for(model, changes):
+            tokens = tokens_entering(model.module, path, lambda: model(prepared.tensors))
         baseline_tokens = getattr(model, "baseline_tokens", None)
-        baseline = baseline_tokens(ready, tokens) if baseline_tokens else torch.zeros_like(tokens)
-        has_rows = join is not None and hasattr(model, "vary")
+        baseline = baseline_tokens(prepared, tokens) if baseline_tokens else torch.zeros_like(tokens)
+        takes_batches = join is not None and hasattr(model, "vary")
 
         def run(rows: int) -> Tensor:
-            with altered(model, changes):
-                if not has_rows:
-                    return model(ready.tensors)[None]
-                found: Tensor = model.batch(join([ready] * rows), rows)  # type: ignore[attr-defined,misc]
-                return found
+            with intervene_for(model, changes):
+                if not takes_batches:
+                    return model(prepared.tensors)[None]
+                logits: Tensor = model.batch(join([prepared] * rows), rows)  # type: ignore[attr-defined,misc]
+                return logits
 
-        found = integrated_gradients(model.module, path, run, answer, tokens, baseline, STEPS if has_rows else 1)
-    except CaptureError as refusal:
-        return None, {"refused": refusal.code, **refusal.parameters}
-    base = "learned" if baseline_tokens else "zeros"
-    return found.amounts, {"baseline": base, "steps": found.steps, "total": found.total, "gap": found.gap}
+        rows = STEPS if takes_batches else 1
+        attributions = integrated_gradients(model.module, path, run, answer, tokens, baseline, rows)
+    except CaptureError as error:
+        return None, {"refused": error.code, **error.parameters}
+    return attributions.amounts, {
+        "baseline": "learned" if baseline_tokens else "zeros",
+        "steps": attributions.steps, "total": attributions.total, "gap": attributions.gap,
+    }  # fmt: skip

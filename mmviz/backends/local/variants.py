@@ -1,10 +1,8 @@
-"""Many variants of one run, as few calls of the model as they fit in: only their answers are wanted."""
+"""Many variants of one run in as few calls of the model as possible. Only their answers are computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,176 +12,80 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.backends import Stop
-from mmviz.capture import capture
-from mmviz.inputs.baseline import replaced
+from mmviz.backends.local.interventions import HeadIndices, WeightsHook, ablated_heads, intervene, weights_hook
+from mmviz.backends.local.prepare import prepare_variants
 from mmviz.models import Model, Prepared
-from mmviz.types import (
-    AblateHead,
-    CaptureError,
-    Change,
-    DropModality,
-    DropTokens,
-    MmvizError,
-    Modality,
-    ReplaceInput,
-    Sample,
-    ShuffleWeights,
-    UniformAttention,
-)
+from mmviz.types import CaptureError, Change, MmvizError, Sample, ShuffleWeights, UniformAttention
 
 ROWS = 32
 """Variants in one call of the model."""
-ALIKE = 1e-3
-"""How far an answer's log-probability may lie from that of a lone run, for a model of one's own to run in batches."""
-Places = tuple[tuple[int, int], ...]
-
-
-def uniform(weights: Tensor) -> Tensor:
-    """The same weight for every key that had any."""
-    allowed = (weights > 0).to(weights.dtype)
-    return allowed / allowed.sum(-1, keepdim=True)
-
-
-def reduced(sample: Sample, changes: Sequence[Change], seed: int) -> Sample:
-    """``sample`` with what ``changes`` replace in it, and without what they drop."""
-    for change in changes:
-        if isinstance(change, ReplaceInput):
-            sample = replaced(sample, change, seed)
-    dropped = {change.modality for change in changes if isinstance(change, DropModality)}
-    return replace(
-        sample,
-        image=None if Modality.IMAGE in dropped else sample.image,
-        text=None if Modality.TEXT in dropped else sample.text,
-        audio=None if Modality.AUDIO in dropped else sample.audio,
-    )
-
-
-def prepared(model: Model, sample: Sample, changes: Sequence[Change], seed: int) -> Prepared:
-    """``sample`` under ``changes``, ready for ``model``. Raises ``MmvizError`` (``hide-model``) for tokens to be hidden
-    from a model that cannot do without them."""
-    if not any(isinstance(change, DropTokens) for change in changes):
-        return model.prepare(reduced(sample, changes, seed))
-    return next(_all_prepared(model, sample, [tuple(changes)], seed))
-
-
-def places(changes: Sequence[Change]) -> Places:
-    """The heads that are off."""
-    return tuple((change.map, change.head) for change in changes if isinstance(change, AblateHead))
-
-
-def altered(model: Model, changes: Sequence[Change]) -> AbstractContextManager[Any]:
-    """For one call of ``model``: heads are off, and attention is even, as ``changes`` say."""
-    is_even = any(isinstance(change, UniformAttention) for change in changes)
-    return _watched(model, [places(changes)], uniform if is_even else None)
+TOLERANCE = 1e-3
+"""How far a log-probability in a batch may lie from that of a run by itself, for a custom model to run in batches."""
+Row = tuple[Prepared, HeadIndices]
+"""One variant: the prepared sample, and the heads to ablate."""
 
 
 def sweep(
-    model_of: Callable[[Sequence[Change]], Model], sample: Sample, variants: Sequence[tuple[Change, ...]], seed: int,
+    model_for: Callable[[Sequence[Change]], Model], sample: Sample, variants: Sequence[tuple[Change, ...]], seed: int,
     stop: Stop,
 ) -> NDArray[np.float64] | None:  # fmt: skip
-    """Log-probabilities ``[variant, answer]`` in the order of the card; None where ``stop`` said so.
+    """Returns log-probabilities ``[variant, answer]``, answers in the order of the card; None where ``stop`` ended it.
 
-    ``model_of`` gives the model for the changes of a variant, which may shuffle its weights. Raises ``MmvizError``.
+    ``model_for`` returns the model for the changes of a variant, which may shuffle its weights. Raises ``MmvizError``.
     """
-    found: list[Tensor] = []
-    for key, group in groupby(variants, _kind):
-        some = list(group)
-        model, replace_weights = model_of(some[0]), uniform if key[1] else None
-        ready = _all_prepared(model, sample, some, seed)
-        for first in range(0, len(some), ROWS):
+    blocks: list[Tensor] = []
+    for _, group in groupby(variants, _batch_key):
+        members = list(group)
+        model, hook = model_for(members[0]), weights_hook(members[0])
+        prepared = prepare_variants(model, sample, members, seed)
+        for start in range(0, len(members), ROWS):
             if stop():
                 return None
-            rows = [(next(ready), places(changes)) for changes in some[first : first + ROWS]]
-            found.append(_answers(model, rows, replace_weights, seed))
-    return torch.cat(found).cpu().numpy()
+            rows = [(next(prepared), ablated_heads(changes)) for changes in members[start : start + ROWS]]
+            blocks.append(_log_probabilities(model, rows, hook, seed))
+    return torch.cat(blocks).cpu().numpy()
 
 
-def _kind(changes: Sequence[Change]) -> tuple[Any, ...]:
-    """What all rows of a batch must share: the weights, and whether attention is made even."""
+def _batch_key(changes: Sequence[Change]) -> tuple[Any, ...]:
+    """Returns what all rows of a batch must share: the seed of shuffled weights, and uniform attention or not."""
     seeds = [change.seed for change in changes if isinstance(change, ShuffleWeights)]
     return (seeds[-1] if seeds else None, any(isinstance(change, UniformAttention) for change in changes))
 
 
-def _all_prepared(
-    model: Model, sample: Sample, variants: Sequence[tuple[Change, ...]], seed: int
-) -> Iterator[Prepared]:
-    """One after the other, what the model reads in each variant; a sample that comes again is read once."""
-    read: dict[tuple[Change, ...], Prepared] = {}
-    for changes in variants:
-        # a model that can do without a modality by itself has the whole sample read once for all subsets
-        kinds = (ReplaceInput,) if hasattr(model, "vary") else (ReplaceInput, DropModality)
-        own = tuple(change for change in changes if isinstance(change, kinds))
-        if own not in read:
-            torch.manual_seed(seed)  # as in a run of one alone, so that variants differ by their changes only
-            read[own] = model.prepare(reduced(sample, own, seed))
-        found = read[own]
-        for change in changes:  # in their order: a token that is hidden is one of those that are left
-            if isinstance(change, DropModality) and change not in own:
-                found = _varied(model, found, frozenset({change.modality}), ())
-            elif isinstance(change, DropTokens):
-                found = _varied(model, found, frozenset(), change.tokens)
-        yield found
-
-
-def _varied(model: Model, found: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
-    vary = getattr(model, "vary", None)
-    if vary is None:
-        raise MmvizError("hide-model", model=model.card.id)
-    made: Prepared = vary(found, dropped, hidden)
-    return made
-
-
-def _answers(
-    model: Model, rows: Sequence[tuple[Prepared, Places]], replace_weights: Callable[[Tensor], Tensor] | None, seed: int
-) -> Tensor:
-    """Log-probabilities ``[row, answer]``: of all rows at once where the model can, else one by one."""
+def _log_probabilities(model: Model, rows: Sequence[Row], hook: WeightsHook | None, seed: int) -> Tensor:
+    """Returns log-probabilities ``[row, answer]``, in one call where the model can, else in one call a row."""
     with torch.no_grad():
-        found = _together(model, rows, replace_weights, seed) if len(rows) > 1 else None
-        if found is None:
-            found = torch.stack([_alone(model, row, replace_weights, seed) for row in rows])
-    return found
+        block = _run_batch(model, rows, hook, seed) if len(rows) > 1 else None
+        if block is None:
+            block = torch.stack([_run_row(model, row, hook, seed) for row in rows])
+    return block
 
 
-def _together(
-    model: Any, rows: Sequence[tuple[Prepared, Places]], replace_weights: Callable[[Tensor], Tensor] | None, seed: int
-) -> Tensor | None:
+def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int) -> Tensor | None:
+    """Returns log-probabilities ``[row, answer]`` from one call; None where the model cannot run these rows at once."""
     if not hasattr(model, "join"):
         return None
-    tensors = model.join([ready for ready, _ in rows])
+    tensors = model.join([prepared for prepared, _ in rows])
     if tensors is None:
         return None
-    is_own = not hasattr(model, "vary")  # then nothing is known of what it makes of a batch
+    is_custom = not hasattr(model, "vary")  # then its results in a batch must be compared
     try:
-        with _watched(model, [ablate for _, ablate in rows], replace_weights):
+        with intervene(model, [heads for _, heads in rows], hook):
             logits = model.batch(tensors, len(rows))
-    except MmvizError as refusal:
-        if is_own or (isinstance(refusal, CaptureError) and refusal.code == "head-batch"):
+    except MmvizError as error:
+        if is_custom or (isinstance(error, CaptureError) and error.code == "head-batch"):
             return None
         raise
     if logits is None:
         return None
-    found: Tensor = logits.double().log_softmax(-1)
-    if is_own and not torch.allclose(found[-1], _alone(model, rows[-1], replace_weights, seed), atol=ALIKE):
+    block: Tensor = logits.double().log_softmax(-1)
+    if is_custom and not torch.allclose(block[-1], _run_row(model, rows[-1], hook, seed), atol=TOLERANCE):
         return None
-    return found
+    return block
 
 
-def _alone(
-    model: Model, row: tuple[Prepared, Places], replace_weights: Callable[[Tensor], Tensor] | None, seed: int
-) -> Tensor:
-    ready, ablate = row
-    torch.manual_seed(seed)  # as in a run of one alone
-    with _watched(model, [ablate], replace_weights):
-        return model(ready.tensors).double().log_softmax(-1)
-
-
-def _watched(
-    model: Model, ablate: Sequence[Places], replace_weights: Callable[[Tensor], Tensor] | None
-) -> AbstractContextManager[Any]:
-    """The model is watched only where something in it is changed."""
-    if replace_weights is None and not any(ablate):
-        return nullcontext()
-    known = (
-        model.capture_targets.modules if model.capture_targets else ()
-    )  # else whatever is missed is looked for, which takes its time
-    return capture(model.module, expected=known, replace=replace_weights, ablate=ablate)
+def _run_row(model: Model, row: Row, hook: WeightsHook | None, seed: int) -> Tensor:
+    prepared, heads = row
+    torch.manual_seed(seed)  # as in a run by itself
+    with intervene(model, [heads], hook):
+        return model(prepared.tensors).double().log_softmax(-1)

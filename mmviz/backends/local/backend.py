@@ -1,0 +1,225 @@
+"""The backend that runs models in this process."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import platform
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import mmviz
+from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
+from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
+from mmviz.backends.local.gradients import integrated_rows
+from mmviz.backends.local.prepare import prepare
+from mmviz.backends.local.variants import sweep
+from mmviz.backends.record_cache import RecordCache
+from mmviz.capture import capture
+from mmviz.capture.retained import RetainedCapture
+from mmviz.capture.route_probe import finding
+from mmviz.models import CATALOGUE, Model, load_model
+from mmviz.models.cards import COMPARED, kind_card
+from mmviz.models.custom import load, user_error
+from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, ShuffleWeights, View
+
+
+def best_device() -> str:
+    """Returns ``cuda`` where torch can use a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def this_machine(spec: str | None = None) -> LocalBackend:
+    """Returns a backend with the models of the catalogue, and with the one that ``spec`` (``module:factory``) makes.
+
+    Raises ``MmvizError`` where the factory fails.
+    """
+    device = best_device()
+    return LocalBackend(device, {spec: load(spec, device)} if spec else None)
+
+
+class LocalBackend:
+    """Runs models in this process, one run at a time: torch's seed and the GPU's memory are shared by all threads.
+
+    ``device`` is a torch device, None for the best one. ``models`` are custom models by the id under which they are
+    requested, beside those of the catalogue.
+    """
+
+    def __init__(self, device: str | None = None, models: Mapping[str, Model] | None = None):
+        self.device = device or best_device()
+        if self.device != "cpu":  # the parity checks need full float32
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        self._cpu: LocalBackend | None = None
+        self._models: dict[str, Model] = dict(models or {})
+        self._shuffled_models: dict[tuple[str, int], Model] = {}
+        self._cache = RecordCache()
+        self._lock = threading.Lock()
+
+    def models(self) -> tuple[Card, ...]:
+        """Returns the cards of the models, each with the id under which it is requested."""
+        return tuple(replace(self._card(name), id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
+
+    def run(
+        self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
+    ) -> tuple[AttentionRecord, ...]:
+        """See `Backend.run`. A sweep also ends between two of its batches where ``stop`` returns True."""
+        return run_each(requests, lambda request: self._run_alone(request, stop), progress, stop)
+
+    def machine(self) -> dict[str, Any]:
+        """Returns the machine's ``name`` and ``system``, torch's ``devices`` and ``threads``, and the ``device`` of
+        runs."""
+        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        return {
+            "name": _device_name(self.device), "system": platform.platform(), "devices": ["cpu", *gpus],
+            "device": self.device, "threads": torch.get_num_threads(),
+        }  # fmt: skip
+
+    def findings(self, name: str, sample: Sample) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
+        """Returns `mmviz.capture.route_probe.finding` of each attention call in one run of model ``name``, and notices
+        of attention that was not captured."""
+        with self._lock:
+            model = self._model(name)
+            prepared = model.prepare(sample)
+            with torch.no_grad(), capture(model.module) as result:
+                model(prepared.tensors)
+            return [finding(call) for call in result.attention_calls()], result.notices
+
+    def view(self, record_id: str, view: View) -> NDArray[np.float32]:
+        """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have."""
+        try:
+            retained = self._cache.get(record_id)
+        except MmvizError:
+            if self._cpu is None:
+                raise
+            return self._cpu.view(record_id, view)
+        return retained.view(view)
+
+    def _run_alone(self, request: Request, stop: Stop) -> AttentionRecord | None:
+        """Runs one request while no other runs. A model that ends the interpreter is reported as an error."""
+        with self._lock:
+            try:
+                return self._run_in_memory(request, stop)
+            except (Exception, KeyboardInterrupt):
+                raise
+            except BaseException as problem:
+                raise user_error(request.model, problem) from problem
+
+    def _run_in_memory(self, request: Request, stop: Stop) -> AttentionRecord | None:
+        """Runs one request. Where the GPU has too little memory it is run again without relevance, then on the CPU.
+
+        Each attempt begins outside the ``except`` block, whose traceback would keep the tensors of the failed one.
+        """
+        for smaller in (request, replace(request, relevance=False)):
+            try:
+                record = self._run(smaller, stop)
+            except torch.OutOfMemoryError:
+                pass
+            else:
+                return record if record is None or smaller is request else _with_notice(record, "memory-smaller")
+            self._cache.clear()
+            self._shuffled_models.clear()
+            gc.collect()
+            torch.cuda.empty_cache()
+        if request.model not in CATALOGUE:
+            raise MmvizError("memory-own")
+        self._cpu = self._cpu or LocalBackend("cpu")
+        records = self._cpu.run([request], stop=stop)
+        return _with_notice(records[0], "memory-cpu") if records else None
+
+    def _card(self, name: str) -> Card:
+        """Returns the card of a model. The compared fusions, which few users run, are not loaded for it."""
+        return kind_card(name) if name in COMPARED and name not in self._models else self._model(name).card
+
+    def _model(self, name: str) -> Model:
+        if name not in self._models:
+            self._models[name] = load_model(name, self.device)
+        return self._models[name]
+
+    def _shuffled_model(self, name: str, seed: int) -> Model:
+        if (name, seed) not in self._shuffled_models:
+            model = copy.copy(self._model(name))
+            model.module = copy.deepcopy(model.module)
+            shuffle_parameters(model.module, seed)
+            self._shuffled_models = {(name, seed): model}
+        return self._shuffled_models[name, seed]
+
+    def _model_for(self, request: Request, changes: Sequence[Change]) -> Model:
+        """Returns the requested model, its weights shuffled where a change asks for it."""
+        seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, ShuffleWeights)]
+        return self._shuffled_model(request.model, seeds[-1]) if seeds else self._model(request.model)
+
+    def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
+        """Returns the record of one request; None where ``stop`` ended its sweep."""
+        changes = request.changes
+        model = self._model_for(request, ())
+        torch.manual_seed(request.seed)
+        timer = StageTimer()
+        prepared = prepare(model, request.sample, changes, request.seed)
+        timer.end("prepare")
+        if request.maps:
+            record, result = captured_run(model, prepared, request, timer)
+            if record.is_long:
+                self._cache.put(record.id, RetainedCapture(result, record))
+        else:
+            record = plain_run(model, prepared, changes, timer)
+        made_by: dict[str, Any] = dict(record.made_by)
+        if request.integrated:
+            answer = model.card.answers.index(record.answers[0].label)
+            attributions, details = integrated_rows(model, prepared, answer, changes)
+            made_by["integrated"] = details
+            record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
+            timer.end("gradients")
+        if request.sweep:
+            variants = [(*changes, *variant) for variant in request.sweep]
+            table = sweep(lambda some: self._model_for(request, some), request.sample, variants, request.seed, stop)
+            if table is None:
+                return None
+            order = [model.card.answers.index(answer.label) for answer in record.answers]
+            record = replace(record, sweep=table[:, order])
+            timer.end("sweep")
+        is_shuffled = any(isinstance(change, ShuffleWeights) for change in changes)
+        return replace(record, made_by={
+            "model": model.card.id,
+            "weights": model.card.weights_digest,
+            "trained": model.card.trained and not is_shuffled,
+            "map_ref": model.card.details.get("map_ref") if request.maps else None,
+            "changes": [str(change) for change in changes],
+            "device": self.device,
+            "device_name": _device_name(self.device),
+            "dtype": "float32",
+            "seed": request.seed,
+            "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            "milliseconds": timer.milliseconds,
+            **made_by,
+        })  # fmt: skip
+
+
+def shuffle_parameters(module: torch.nn.Module, seed: int) -> None:
+    """Permutes the entries of every parameter in place, so that nothing learned is left (Adebayo et al. 2018)."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+
+
+def _refusal_notice(details: Mapping[str, Any]) -> tuple[Notice, ...]:
+    parameters = {name: value for name, value in details.items() if name != "refused"}
+    return (Notice(details["refused"], parameters),) if "refused" in details else ()
+
+
+def _with_notice(record: AttentionRecord, code: str) -> AttentionRecord:
+    return replace(record, notices=(*record.notices, Notice(code)))
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread" + ("s" if threads != 1 else "")

@@ -1,0 +1,112 @@
+"""One forward pass of a model, and the record of it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmviz.backends.local.gradients import relevance_rows
+from mmviz.backends.local.interventions import ablated_heads, intervene_for, weights_hook
+from mmviz.capture import AttentionCall, CaptureResult, capture
+from mmviz.capture.attention_steps import steps
+from mmviz.capture.value_norms import norms
+from mmviz.models import Model, Prepared
+from mmviz.types import Answer, AttentionRecord, CaptureError, Change, Notice, Request, Token, as_tokens
+
+T = TypeVar("T")
+
+
+class StageTimer:
+    """Measures the stages of a run, one after another."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def end(self, stage: str) -> None:
+        """Notes the milliseconds since the stage before this one ended."""
+        now = time.perf_counter()
+        self.milliseconds[stage] = round((now - self._last) * 1e3, 2)
+        self._last = now
+
+
+def captured_run(
+    model: Model, prepared: Prepared, request: Request, timer: StageTimer
+) -> tuple[AttentionRecord, CaptureResult]:
+    """Returns the record of one call of ``model`` with its attention, and the capture that views are answered from.
+
+    ``made_by`` of the record holds ``dtype``, ``routes`` and ``parity`` only. Raises ``CaptureError``.
+    """
+    targets = model.capture_targets
+    with (
+        torch.set_grad_enabled(request.relevance),
+        capture(
+            model.module,
+            expected=targets.modules if targets else (),
+            replace=weights_hook(request.changes),
+            ablate=[ablated_heads(request.changes)],
+            steps=request.steps,
+        ) as result,
+    ):
+        logits = model(prepared.tensors)
+    answers = ranked_answers(model, logits)
+    timer.end("model")
+    pairs = dict(zip(targets.modules, targets.pairs, strict=True)) if targets else None
+    record = result.record(prepared.streams, pairs=pairs)
+    if record.is_long:
+        for call in result.attention_calls():
+            if call.score_trace:  # it is not needed any more, and is larger than what is kept
+                call.score_trace.release()
+    notices = [*prepared.notices, *record.notices]
+    value_norms = _of_each_call(norms, result, notices) if request.norms and not record.is_long else ()
+    attention_steps = _of_each_call(steps, result, notices) if request.steps else ()
+    record = replace(
+        record, answers=answers, notices=tuple(notices), norms=value_norms, steps=attention_steps,
+        relevance=relevance_rows(result, logits, record) if request.relevance else None,
+        made_by={name: record.made_by[name] for name in ("dtype", "routes", "parity")},
+    )  # fmt: skip
+    timer.end("capture")
+    return record, result
+
+
+def plain_run(model: Model, prepared: Prepared, changes: Sequence[Change], timer: StageTimer) -> AttentionRecord:
+    """Returns the record of one call of ``model`` without maps: its answers alone."""
+    with torch.no_grad(), intervene_for(model, changes):
+        logits = model(prepared.tensors)
+    answers = ranked_answers(model, logits)
+    timer.end("model")
+    record = AttentionRecord(
+        uuid.uuid4().hex, _token_streams(prepared), (), answers, {"routes": [], "parity": None}, prepared.notices
+    )
+    timer.end("capture")
+    return record
+
+
+def ranked_answers(model: Model, logits: Tensor) -> tuple[Answer, ...]:
+    """Returns all answers, the most probable first. Probabilities are computed in float64."""
+    probabilities = logits.detach().double().softmax(-1).cpu().numpy()
+    order = np.argsort(-probabilities, kind="stable")
+    return tuple(Answer(model.card.answers[index], float(probabilities[index])) for index in order)
+
+
+def _token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:
+    streams = prepared.streams if isinstance(prepared.streams, Mapping) else {"tokens": prepared.streams}
+    return {name: as_tokens(tokens) for name, tokens in streams.items()}
+
+
+def _of_each_call(
+    function: Callable[[AttentionCall], T], result: CaptureResult, notices: list[Notice]
+) -> tuple[T, ...]:
+    """Returns ``function`` of each attention call; nothing, and a notice with the reason, where it fails for one."""
+    try:
+        return tuple(function(call) for call in result.attention_calls())
+    except CaptureError as error:
+        notices.append(Notice(error.code, error.parameters))
+        return ()

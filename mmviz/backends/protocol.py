@@ -1,0 +1,68 @@
+"""The protocol that every backend implements, with its callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.types import AttentionRecord, Card, Request, View
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Host names of this machine that no other machine can reach."""
+Progress = Callable[[int, int], None]
+"""Receives the number of requests that are done, and their total."""
+Stop = Callable[[], bool]
+"""Returns whether to stop. It is called before each request; True ends the batch."""
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """A `Progress` callback that does nothing."""
+
+
+def never_stop() -> bool:
+    """A `Stop` callback that always returns False."""
+    return False
+
+
+def run_each(
+    requests: Sequence[Request], run: Callable[[Request], AttentionRecord | None], progress: Progress, stop: Stop
+) -> tuple[AttentionRecord, ...]:
+    """Returns the records of ``requests``, run one after another.
+
+    The batch ends early where ``stop`` returns True, or where ``run`` returns None.
+    """
+    records: list[AttentionRecord] = []
+    for request in requests:
+        record = None if stop() else run(request)
+        if record is None:
+            break
+        records.append(record)
+        progress(len(records), len(requests))
+    return tuple(records)
+
+
+class Backend(Protocol):
+    """Runs models and returns records. Everything that crosses this line is numpy and plain values."""
+
+    def models(self) -> tuple[Card, ...]:
+        """Returns the cards of the models that this backend can run."""
+        ...
+
+    def run(
+        self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
+    ) -> tuple[AttentionRecord, ...]:
+        """Returns one record for each request, in order; fewer where ``stop`` ended the batch.
+
+        Raises ``MmvizError`` where a request cannot be run.
+        """
+        ...
+
+    def view(self, record_id: str, view: View) -> NDArray[np.float32]:
+        """Returns a part of the attention of a record that is too long to hold all its weights.
+
+        The record must come from this backend. Raises ``MmvizError`` (``view-gone``) where it is no longer kept.
+        """
+        ...
