@@ -1,4 +1,4 @@
-"""English and Chinese: the catalogues are whole, whoever puts something into words speaks the language asked for."""
+"""English and Chinese: complete catalogues, the language in use, and the choice of a visitor's language."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ import pytest
 from babel.messages.mofile import read_mo
 
 from mmviz.app.jobs import Job
-from mmviz.i18n.language import LANGUAGES, Language, best_of, current, joined, listed, speaking, translated
+from mmviz.i18n.language import (
+    LANGUAGES,
+    Language,
+    current_language,
+    join_list,
+    join_sentences,
+    preferred_language,
+    translated,
+    use_language,
+)
 from mmviz.i18n.messages import sentence
 from mmviz.types import InputError, Notice
 
@@ -33,134 +42,141 @@ SAME = {
     "q = W_q x + b_q     k = W_k x + b_k     v = W_v x + b_v", "“{token}”: {score}", "“{token}”: {terms} + … = {score}",
     "“{token}”: {score} × {scale} + {mask} = {seen}",
 }  # fmt: skip
-"""Texts without a word that could be Chinese: signs, formulas, names, units."""
+"""Texts without a word to translate: signs, formulas, names, units."""
 
 
-def pairs(domain: str) -> list[tuple[str, str]]:
-    """Every text of a catalogue and its Chinese, where it has one."""
-    return [(one.id, one.string) for one in catalogues.read(domain) if one.id and one.string]
+def translations(domain: str) -> list[tuple[str, str]]:
+    """Returns every translated text of a catalogue with its Chinese."""
+    return [(message.id, message.string) for message in catalogues.read(domain) if message.id and message.string]
 
 
-def is_chinese(words: str) -> bool:
-    return any("\u4e00" <= letter <= "\u9fff" for letter in words)
+def is_chinese(text: str) -> bool:
+    return any("\u4e00" <= character <= "\u9fff" for character in text)
 
 
 def fields(template: str) -> Counter[tuple[str, str, str]]:
-    return Counter((name, how or "", to or "") for _, name, how, to in Formatter().parse(template) if name is not None)
+    parts = Formatter().parse(template)
+    return Counter((name, spec or "", conversion or "") for _, name, spec, conversion in parts if name is not None)
 
 
 # the catalogues
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_every_text_has_its_chinese_and_none_is_left_over(domain: str) -> None:
-    known, written = catalogues.templates()[domain], catalogues.read(domain)
-    there = {message.id: message for message in written if message.id}
-    assert not known.keys() - there.keys(), "new texts: make texts, and translate what is new"
-    assert not there.keys() - known.keys(), "texts that are gone: make texts"
-    assert not [text for text, message in there.items() if not message.string], "without a translation"
-    assert not [text for text, message in there.items() if message.fuzzy], "a translation that nobody has looked at"
-    assert not written.obsolete
+def test_every_text_is_translated_and_no_translation_is_left_over(domain: str) -> None:
+    texts, catalogue = catalogues.templates()[domain], catalogues.read(domain)
+    messages = {message.id: message for message in catalogue if message.id}
+    assert not texts.keys() - messages.keys(), "new texts: run make texts, and translate what is new"
+    assert not messages.keys() - texts.keys(), "removed texts: run make texts"
+    assert not [text for text, message in messages.items() if not message.string], "without a translation"
+    assert not [text for text, message in messages.items() if message.fuzzy], "a translation to be checked"
+    assert not catalogue.obsolete
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_what_is_read_is_what_was_written(domain: str) -> None:
+def test_the_compiled_catalogue_equals_its_source(domain: str) -> None:
     compiled = read_mo(io.BytesIO(catalogues.path_of(domain).with_suffix(".mo").read_bytes()))
-    assert {message.id: message.string for message in compiled if message.id} == dict(pairs(domain)), "make texts"
+    messages = {message.id: message.string for message in compiled if message.id}
+    assert messages == dict(translations(domain)), "make texts"
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_translation_is_filled_in_as_its_text_is(domain: str) -> None:
-    assert not [(text, chinese) for text, chinese in pairs(domain) if fields(text) != fields(chinese)]
-    for text, chinese in pairs(domain):
+def test_a_translation_has_the_placeholders_of_its_text(domain: str) -> None:
+    pairs = translations(domain)
+    assert not [(text, chinese) for text, chinese in pairs if fields(text) != fields(chinese)]
+    for text, chinese in pairs:
         assert text.count("<br>") == chinese.count("<br>") and text.count("\n") == chinese.count("\n"), text
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_translation_is_chinese_written_as_chinese_is(domain: str) -> None:
-    found = pairs(domain)
-    assert not [text for text, chinese in found if not is_chinese(chinese) and text not in SAME]
-    assert not [chinese for _, chinese in found for mark in ",;:?!." if has_half(chinese, mark)], "marks of English"
-    assert not [chinese for _, chinese in found if set(chinese) & set('「」"')], "quotation marks are “ and ”"
-    assert not [text for text, chinese in found if text.endswith(".") and chinese[-1] not in "。）}"], "no full stop"
+def test_a_translation_follows_chinese_punctuation(domain: str) -> None:
+    pairs = translations(domain)
+    assert not [text for text, chinese in pairs if not is_chinese(chinese) and text not in SAME]
+    assert not [chinese for _, chinese in pairs for mark in ",;:?!." if has_half_width(chinese, mark)]
+    assert not [chinese for _, chinese in pairs if set(chinese) & set('「」"')], "quotation marks are “ and ”"
+    assert not [text for text, chinese in pairs if text.endswith(".") and chinese[-1] not in "。）}"], "no full stop"
 
 
-def test_what_may_stay_as_it_is_is_there() -> None:
-    assert not SAME - {text for domain in DOMAINS for text, _ in pairs(domain)}
+def test_every_text_that_needs_no_translation_exists() -> None:
+    assert not SAME - {text for domain in DOMAINS for text, _ in translations(domain)}
 
 
-def has_half(words: str, mark: str) -> bool:
-    """Whether a narrow mark follows a Chinese letter."""
-    return any(is_chinese(letter) and after == mark for letter, after in pairwise(words))
+def has_half_width(text: str, mark: str) -> bool:
+    """Returns whether a half-width mark follows a Chinese character."""
+    return any(is_chinese(character) and following == mark for character, following in pairwise(text))
 
 
-# who speaks
+# the language in use
 
 
-def test_english_is_spoken_unless_told_otherwise() -> None:
-    assert current() == "en" and sentence("input-none").startswith("There is nothing")
-    with speaking("zh"):
-        assert current() == "zh" and sentence("input-none").startswith("没有可看")
-        with speaking("en"):
-            assert sentence("input-none").startswith("There is nothing")
-        assert sentence("picture-turned").startswith("已按")
-    assert current() == "en"
-    with pytest.raises(ValueError, match="none of en, zh"), speaking("fr"):  # type: ignore[arg-type]
+def test_the_language_is_english_by_default() -> None:
+    english, chinese = (
+        "There is no input. Give an image, a text or an audio clip.",
+        "没有输入。请提供图像、文本或音频。",
+    )
+    assert current_language() == "en" and sentence("input-none") == english
+    with use_language("zh"):
+        assert current_language() == "zh" and sentence("input-none") == chinese
+        with use_language("en"):
+            assert sentence("input-none") == english
+        assert sentence("input-none") == chinese
+    assert current_language() == "en"
+    with pytest.raises(ValueError, match="en, zh"), use_language("fr"):  # type: ignore[arg-type]
         pass
 
 
-def test_a_refusal_is_put_into_words_when_it_is_told() -> None:
-    refusal, notice = InputError("text-long", length=12_345, limit=10_000), Notice("sound-mixed", {"channels": 2})
-    assert str(refusal) == "The text has 12,345 characters; mmviz takes at most 10,000. Shorten it and try again."
-    with speaking("zh"):
-        assert str(refusal) == "文本有 12,345 个字符；mmviz 最多接受 10,000 个。请缩短后重试。"
-        assert str(notice) == "声音的 2 个声道已混为一个。"
-        made_in_chinese = InputError("text-blank")
-    assert str(made_in_chinese).startswith("The text is blank")
+def test_errors_and_notices_are_worded_when_shown() -> None:
+    error, notice = InputError("text-long", length=12_345, limit=10_000), Notice("audio-mixed", {"channels": 2})
+    assert str(error) == "The text has 12,345 characters. mmviz accepts at most 10,000. Shorten it and try again."
+    with use_language("zh"):
+        assert str(error) == "文本有 12,345 个字符。mmviz 最多接受 10,000 个。请缩短后重试。"
+        assert str(notice) == "音频的 2 个声道已混为一个。"
+        raised_in_chinese = InputError("text-blank")
+    assert str(raised_in_chinese) == sentence("text-blank") and not is_chinese(str(raised_in_chinese))
 
 
-def test_what_has_no_translation_stays_as_it_is() -> None:
-    with speaking("zh"):
-        assert translated("") == "" and translated("Nobody wrote this {down}.") == "Nobody wrote this {down}."
+def test_a_text_without_translation_stays_english() -> None:
+    with use_language("zh"):
+        assert translated("") == "" and translated("This text is in no catalogue {name}.").startswith("This text")
 
 
-def test_parts_are_listed_and_sentences_joined_as_the_language_does() -> None:
-    assert (listed("ab"), joined(["A.", "B."])) == ("a, b", "A. B.")
-    with speaking("zh"):
-        assert (listed("ab"), joined(["甲。", "乙。"])) == ("a、b", "甲。乙。")
+def test_lists_and_sentences_are_joined_as_the_language_does() -> None:
+    assert (join_list("ab"), join_sentences(["A.", "B."])) == ("a, b", "A. B.")
+    with use_language("zh"):
+        assert (join_list("ab"), join_sentences(["甲。", "乙。"])) == ("a、b", "甲。乙。")
 
 
 @pytest.mark.parametrize(
-    ("tags", "best"),
+    ("tags", "language"),
     [
         (["zh-CN"], "zh"), (["zh"], "zh"), (["zh-Hans-CN"], "zh"), (["zh_CN.UTF-8"], "zh"), (["ZH-hans"], "zh"),
         (["zh-TW"], "zh"), (["zh-Hant-HK", "en"], "zh"), (["en-US", "zh-CN"], "en"), (["en"], "en"),
         (["fr-FR", "de", "zh-CN", "en"], "zh"), (["fr"], None), (["zha"], None), ([], None), ([None, "", "*"], None),
     ],
 )  # fmt: skip
-def test_the_best_of_a_browsers_languages(tags: list[str | None], best: Language | None) -> None:
-    assert best_of(tags) == best
+def test_the_first_known_language_of_a_browser_is_used(tags: list[str | None], language: Language | None) -> None:
+    assert preferred_language(tags) == language
 
 
-def test_threads_do_not_hear_each_other() -> None:
-    both, told = threading.Barrier(2), dict[Language, str]()
+def test_each_thread_has_its_own_language() -> None:
+    barrier, sentences = threading.Barrier(2), dict[Language, str]()
 
-    def tell(language: Language) -> None:
-        with speaking(language):
-            both.wait(10)
-            told[language] = sentence("input-none")
+    def word(language: Language) -> None:
+        with use_language(language):
+            barrier.wait(10)
+            sentences[language] = sentence("input-none")
 
-    threads = [threading.Thread(target=tell, args=(language,)) for language in LANGUAGES]
+    threads = [threading.Thread(target=word, args=(language,)) for language in LANGUAGES]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert told["en"].startswith("There") and told["zh"].startswith("没有")
+    assert not is_chinese(sentences["en"]) and is_chinese(sentences["zh"])
 
 
-def test_work_beside_the_page_speaks_the_language_of_whoever_wants_it() -> None:
-    with speaking("zh"):
-        job = Job(lambda *_: sentence("picture-empty"))
+def test_a_job_uses_the_language_of_its_starter() -> None:
+    with use_language("zh"):
+        job = Job(lambda *_: sentence("image-empty"))
     assert job.wait(10) and job.result is not None and is_chinese(job.result)
-    plain = Job(lambda *_: sentence("picture-empty"))
-    assert plain.wait(10) and plain.result == "The picture holds no pixels at all. Choose another file."
+    english = Job(lambda *_: sentence("image-empty"))
+    assert english.wait(10) and english.result == sentence("image-empty") and not is_chinese(english.result)

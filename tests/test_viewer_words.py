@@ -1,4 +1,4 @@
-"""The viewer's sentences: each is used, each that is used is there, and each gets what it names."""
+"""The viewer's texts: each is used, each that is used exists, and each gets the parameters that it names."""
 
 from __future__ import annotations
 
@@ -19,111 +19,121 @@ LITERAL = re.compile(r'(?P<before>\+ )?(?:"(?P<plain>[^"]*)"|`(?P<template>[^`]*
 
 
 class Call(NamedTuple):
-    """A call of ``say``: ``exact`` codes, ``patterns`` of others, and the names of what is filled in."""
+    """A call of ``say``."""
 
-    where: str
-    exact: set[str]
+    file: str
+    codes: set[str]
+    """Codes that are written out."""
     patterns: list[re.Pattern[str]]
-    names: set[str]
+    """Patterns of codes that are put together from parts."""
+    parameters: set[str]
+    """Names of the parameters that are passed."""
 
-    def codes(self) -> set[str]:
-        """All codes of `WORDS` that the call may mean. What begins with a variable must be quoted somewhere."""
-        found = {code for pattern in self.patterns for code in WORDS if (hit := pattern.fullmatch(code)) and known(hit)}
-        return (self.exact & set(WORDS)) | found
+    def possible_codes(self) -> set[str]:
+        """Returns all codes of `WORDS` that the call may mean. A code's variable opening must be quoted somewhere."""
+        built = {
+            code
+            for pattern in self.patterns
+            for code in WORDS
+            if (match := pattern.fullmatch(code)) and has_quoted_opening(match)
+        }
+        return (self.codes & set(WORDS)) | built
 
 
-def known(hit: re.Match[str]) -> bool:
-    return all(value in QUOTED for name, value in hit.groupdict().items() if name == "first")
+def has_quoted_opening(match: re.Match[str]) -> bool:
+    return match.groupdict().get("opening") in QUOTED | {None}
 
 
-def arguments(source: str, at: int) -> list[str]:
-    """The arguments of the call whose bracket opens at ``at``."""
-    depth, start, found, quote = 0, at + 1, [], ""
-    for k in range(at, len(source)):
-        sign = source[k]
+def split_arguments(source: str, start: int) -> list[str]:
+    """Returns the arguments of the call whose bracket opens at ``start``."""
+    depth, begin, arguments, quote = 0, start + 1, [], ""
+    for k in range(start, len(source)):
+        character = source[k]
         if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "\"'`":
-            quote = sign
-        elif sign in "([{":
+            quote = "" if character == quote else quote
+        elif character in "\"'`":
+            quote = character
+        elif character in "([{":
             depth += 1
-        elif sign in ")]}":
+        elif character in ")]}":
             depth -= 1
             if depth == 0:
-                return [*found, source[start:k]]
-        elif sign == "," and depth == 1:
-            found.append(source[start:k])
-            start = k + 1
-    raise ValueError("a bracket stays open")
+                return [*arguments, source[begin:k]]
+        elif character == "," and depth == 1:
+            arguments.append(source[begin:k])
+            begin = k + 1
+    raise ValueError("a bracket is not closed")
 
 
-def read(where: str, source: str) -> list[Call]:
+def read_calls(file: str, source: str) -> list[Call]:
     calls = []
-    for hit in re.finditer(r"\bsay\(", source):
-        first, *rest = [one.strip() for one in arguments(source, hit.end() - 1)]
-        if source[: hit.start()].endswith(("const ", "function ")) or re.match(
-            r"say\(code, values = ", source[hit.start() :]
-        ):
-            continue  # where it is defined
-        exact, patterns = set(), []
-        for one in LITERAL.finditer(re.sub(r'[!=]== "[^"]*"', "", first)):
-            if one["template"] is not None:
-                parts = [re.escape(part) for part in re.split(r"\$\{[^}]*\}", one["template"])]
-                opening = "" if parts[0] else "(?P<first>.+)"
+    for match in re.finditer(r"\bsay\(", source):
+        first, *rest = [argument.strip() for argument in split_arguments(source, match.end() - 1)]
+        is_definition = re.match(r"say\(code, values = ", source[match.start() :])
+        if is_definition or source[: match.start()].endswith(("const ", "function ")):
+            continue
+        codes, patterns = set(), []
+        for literal in LITERAL.finditer(re.sub(r'[!=]== "[^"]*"', "", first)):
+            if literal["template"] is not None:
+                parts = [re.escape(part) for part in re.split(r"\$\{[^}]*\}", literal["template"])]
+                opening = "" if parts[0] else "(?P<opening>.+)"
                 patterns.append(re.compile(opening + ".+".join(parts[0 if parts[0] else 1 :])))
-            elif one["before"] or one["after"]:
-                opening, ending = ("(?P<first>.+)" if one["before"] else ""), (".+" if one["after"] else "")
-                patterns.append(re.compile(opening + re.escape(one["plain"]) + ending))
+            elif literal["before"] or literal["after"]:
+                opening, ending = ("(?P<opening>.+)" if literal["before"] else ""), (".+" if literal["after"] else "")
+                patterns.append(re.compile(opening + re.escape(literal["plain"]) + ending))
             else:
-                exact.add(one["plain"])
-        names = set(re.findall(r"(?:^\{|,)\s*(\w+)\s*(?=[,:}])", rest[0])) if rest else set()
-        calls.append(Call(where, exact, patterns, names))
+                codes.add(literal["plain"])
+        parameters = set(re.findall(r"(?:^\{|,)\s*(\w+)\s*(?=[,:}])", rest[0])) if rest else set()
+        calls.append(Call(file, codes, patterns, parameters))
     return calls
 
 
-CALLS = [call for name, source in SOURCES.items() for call in read(name, source)]
+CALLS = [call for file, source in SOURCES.items() for call in read_calls(file, source)]
 
 
 def fields(code: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(WORDS[code]) if name is not None}
 
 
-def test_calls_are_read_as_they_are_written() -> None:
+def test_every_form_of_call_is_read() -> None:
     source = """
-      say("one"), say("two-" + x, { a, d: ")}", b: f(1, { c }) }), say(`${x}-help`), say(y + "-help"),
+      say("plain"), say("start-" + x, { a, d: ")}", b: f(1, { c }) }), say(`${x}-help`), say(y + "-help"),
       say(z === "no" ? "three" : "four"), say(code)
     """
-    one, two, helped, also, either, by_name = read("x.js", source)
-    assert one == Call("x.js", {"one"}, [], set()) and by_name == Call("x.js", set(), [], set())
-    assert two.patterns[0].fullmatch("two-x") and two.names == {"a", "b", "d"}
-    assert helped.patterns[0].fullmatch("x-help")["first"] == "x" == also.patterns[0].fullmatch("x-help")["first"]
-    assert either.exact == {"three", "four"}
+    plain, start, template, end, choice, variable = read_calls("x.js", source)
+    assert plain == Call("x.js", {"plain"}, [], set()) and variable == Call("x.js", set(), [], set())
+    assert start.patterns[0].fullmatch("start-x") and start.parameters == {"a", "b", "d"}
+    for call in (template, end):
+        match = call.patterns[0].fullmatch("x-help")
+        assert match is not None and match["opening"] == "x"
+    assert choice.codes == {"three", "four"}
 
 
-def test_every_sentence_that_is_said_is_there() -> None:
+def test_every_text_that_is_used_exists() -> None:
     assert CALLS
     for call in CALLS:
-        assert call.exact <= set(WORDS), f"{call.location} says {call.exact - set(WORDS)}"
+        assert call.codes <= set(WORDS), f"{call.file} uses {call.codes - set(WORDS)}"
         for pattern in call.patterns:
-            assert any(pattern.fullmatch(code) for code in WORDS), f"{call.location} says {pattern.pattern}"
+            assert any(pattern.fullmatch(code) for code in WORDS), f"{call.file} uses {pattern.pattern}"
 
 
-def test_every_sentence_that_is_there_is_said() -> None:
-    said = {code for call in CALLS for code in call.codes()}
-    assert not {code for code in WORDS if code not in said | QUOTED}
-    report = (FOLDER.parent / "report" / "about.py").read_text("utf-8")
+def test_every_text_is_used() -> None:
+    used = {code for call in CALLS for code in call.possible_codes()}
+    assert not {code for code in WORDS if code not in used | QUOTED}
+    report = "\n".join(path.read_text("utf-8") for path in (FOLDER.parent / "report").glob("*.py"))
     assert not {code for code in ABOUT if f'"{code}"' not in report}
 
 
-def test_every_sentence_gets_what_it_names() -> None:
+def test_every_text_gets_its_parameters() -> None:
     for call in CALLS:
-        for code in call.exact:
-            assert fields(code) <= call.names, f"{call.location} gives {call.names} to {code}"
-    for code in WORDS:  # by an exact call, or by one whose code is put together
-        assert any(code in call.codes() and fields(code) <= call.names for call in CALLS) or not fields(code), code
+        for code in call.codes:
+            assert fields(code) <= call.parameters, f"{call.file} gives {call.parameters} to {code}"
+    for code in WORDS:  # by a call that writes the code out, or by one that puts it together
+        calls = [call for call in CALLS if code in call.possible_codes() and fields(code) <= call.parameters]
+        assert calls or not fields(code), code
 
 
 @pytest.mark.parametrize("code", WORDS)
-def test_a_sentence_is_one_that_javascript_can_fill(code: str) -> None:
-    for _, name, how, conversion in Formatter().parse(WORDS[code]):
-        assert name is None or (re.fullmatch(r"\w+", name) and not how and not conversion)
+def test_javascript_can_fill_the_text(code: str) -> None:
+    for _, name, spec, conversion in Formatter().parse(WORDS[code]):
+        assert name is None or (re.fullmatch(r"\w+", name) and not spec and not conversion)
