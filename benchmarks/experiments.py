@@ -13,11 +13,12 @@ from collections.abc import Callable
 
 import torch
 
+from mmviz.analysis.attributions import attributions
+from mmviz.analysis.head_profiles import all_heads
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.faithfulness import curve_requests
-from mmviz.experiments.head_ablation import every_head, head_requests
+from mmviz.experiments.head_ablation import head_requests
 from mmviz.experiments.modality_shapley import effect_requests
-from mmviz.experiments.runs import attributions
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import Request
 
@@ -33,7 +34,7 @@ def main() -> None:
     tokens, ways = record.streams[record.maps[-1].keys], attributions(record)
     plans = {
         "effect: Shapley values of 3 modalities": effect_requests("trio", sample),
-        "heads: each switched off alone": head_requests("trio", sample, every_head(record)),
+        "heads: each switched off alone": head_requests("trio", sample, all_heads(record)),
         f"curves: {len(ways)} ways, 10 random orders": curve_requests("trio", sample, tokens, ways),
     }
     rows = {name: (sum(len(asked.sweep) for asked in plan), _times(backend, plan, one)) for name, plan in plans.items()}

@@ -1,4 +1,4 @@
-"""Which attention is looked at: a way of looking, and the weights of a record seen that way."""
+"""The weights that a map reference names, and single rows and columns of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from mmviz.analysis.rollout import rollout
 from mmviz.types import AttentionMap, AttentionRecord, MapRef, PooledMap
 
 Direction = Literal["from", "to"]
+"""``from`` a query to all keys (a row), or ``to`` a key from all queries (a column)."""
 Streams = tuple[str, str]
-"""The names of the streams of the queries and of the keys."""
+"""Name of the stream of the queries, and name of the stream of the keys."""
 
 
 def weights(
@@ -21,15 +22,16 @@ def weights(
 ) -> NDArray[np.float64]:
     """Returns the matrix that ``ref`` names, float64 ``[query, key]``.
 
-    Raw attention of one head, or the mean over the heads of a map; ``rollout``: see `mmviz.analysis.rollout.rollout`,
-    over the self-attention maps of one stream, which ``streams`` names (queries, keys) where the record has several;
-    ``relevance``: the array given, since it needs gradients, which a record does not hold.
-    Source: Vaswani et al. 2017 (attention weights); Abnar and Zuidema 2020 (rollout); Chefer et al. 2021 (relevance).
-    Raises ``LookupError`` for a map or head that the record does not have, ``ValueError`` for relevance without its
-    array.
+    For raw attention it is one head of a map, or the mean over its heads. For ``rollout`` see
+    `mmviz.analysis.rollout.rollout`, over the self-attention maps of one stream; ``streams`` says which one, if the
+    record has several. For ``relevance`` it is the array ``relevance`` ``[query, key]``, which only the backend can
+    compute, since it needs gradients.
+    Sources: Vaswani et al. 2017 (attention weights); Abnar and Zuidema 2020 (rollout); Chefer et al. 2021 (relevance).
+    Raises ``LookupError`` if the record has no such map or head, ``ValueError`` for relevance without an array that
+    fits, and for rollout without self-attention of one stream.
     """
     if ref.method == "relevance":
-        return _given_relevance(record, relevance, streams)
+        return _checked_relevance(record, relevance, streams)
     if ref.method == "rollout":
         return rollout([attn_map.weights for attn_map in _self_attention(record, streams)])
     attn_map = record.maps[record.map_number(ref)]
@@ -39,11 +41,11 @@ def weights(
 
 
 def spread(heads: NDArray[Any]) -> NDArray[np.float64]:
-    """How far the heads of a layer differ in what is looked at: what the mean over the heads hides.
+    """Returns how much the heads of a map differ, which their mean hides.
 
-    Formula: standard deviation over the heads, ``sqrt(mean((a_h - mean(a_h))^2))`` (the heads are all there are, so it
-    is divided by their number). Shapes: ``heads`` ``[head, token]``, a row for what `attention_row` shows of each head; the
-    result float64 ``[token]``. Source: textbook.
+    Formula: standard deviation over the heads, ``sqrt(mean((a_h - mean(a_h))^2))``, divided by their number, since they
+    are all heads there are.
+    Shapes: ``heads`` ``[head, token]``, one row or column of each head; the result is float64 ``[token]``.
     """
     return np.asarray(heads.astype(np.float64).std(axis=0))
 
@@ -56,44 +58,43 @@ def attention_row(
     relevance: NDArray[Any] | None = None,
     streams: Streams | None = None,
 ) -> NDArray[np.float64]:
-    """One row or column of `weights`, or the mean over those of a group of tokens.
+    """Returns one row or column of `weights`, or the mean over the rows or columns of a group of tokens.
 
-    Formula: ``from``: ``w[token, :]``, what this query asks, an amount for every key; ``to``: ``w[:, token]``, who
-    asks this key, an amount for every query. A group T together: ``mean over t in T of w[t, :]`` (``w[:, t]``).
-    Shapes: float64 ``[token]``. Source: none needed.
-    Raises ``IndexError`` where there is no such token, ``ValueError`` for a group of none.
+    Formula: ``from``: ``w[token, :]``, what this query attends to, an amount for every key; ``to``: ``w[:, token]``,
+    what this key is attended by, an amount for every query. For a group T: ``mean over t in T of w[t, :]``
+    (``w[:, t]``).
+    Shapes: float64 ``[token]``.
+    Raises ``IndexError`` if there is no such token, ``ValueError`` for an empty group, and as `weights` does.
     """
-    return _asked(weights(record, ref, relevance, streams), token, direction)
-
-
-def _asked(found: NDArray[np.float64], token: int | Sequence[int], direction: Direction) -> NDArray[np.float64]:
-    """``[..., query, key]`` to ``[..., token]``: the row or column of ``token``, the mean over those of a group."""
+    matrix = weights(record, ref, relevance, streams)
     group = np.atleast_1d(np.asarray(token, dtype=np.int64))
-    axis = -2 if direction == "from" else -1
+    axis = 0 if direction == "from" else 1
     if not group.size:
         raise ValueError("a group of tokens needs at least one")
-    for one in group:
-        if not 0 <= one < found.shape[axis]:
-            raise IndexError(f"there is no token {one}; there are {found.shape[axis]}, counted from 0")
-    return np.asarray(np.take(found, group, axis=axis).mean(axis=axis))
+    for index in group:
+        if not 0 <= index < matrix.shape[axis]:
+            raise IndexError(f"there is no token {index}; there are {matrix.shape[axis]}, counted from 0")
+    return np.asarray(np.take(matrix, group, axis=axis).mean(axis=axis))
 
 
 def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap | PooledMap]:
-    pairs = {(found.queries, found.keys) for found in record.maps}
+    """Returns the self-attention maps of one stream, first layer first."""
+    pairs = {(attn_map.queries, attn_map.keys) for attn_map in record.maps}
     if streams is None and len(pairs) == 1:
         streams = next(iter(pairs))
     if streams is None or streams[0] != streams[1]:
         raise ValueError(f"rollout needs the self-attention of one stream; name it. The record has {sorted(pairs)}")
-    found = [candidate for candidate in record.maps if (candidate.queries, candidate.keys) == streams]
-    return sorted(found, key=lambda candidate: candidate.layer)
+    maps = [attn_map for attn_map in record.maps if (attn_map.queries, attn_map.keys) == streams]
+    return sorted(maps, key=lambda attn_map: attn_map.layer)
 
 
-def _given_relevance(
+def _checked_relevance(
     record: AttentionRecord, relevance: NDArray[Any] | None, streams: Streams | None
 ) -> NDArray[np.float64]:
+    """Returns ``relevance`` as float64. Raises ``ValueError`` if it is None or fits no pair of streams."""
     if relevance is None:
         raise ValueError("relevance needs gradients: compute it where the model runs and pass the array [query, key]")
-    pairs = [streams] if streams else [(found.queries, found.keys) for found in record.maps]
+    pairs = [streams] if streams else [(attn_map.queries, attn_map.keys) for attn_map in record.maps]
     shapes = {(len(record.streams[queries]), len(record.streams[keys])) for queries, keys in pairs}
     if relevance.shape not in shapes:
         raise ValueError(f"relevance is {list(relevance.shape)}, but the record has {sorted(shapes)} [query, key]")

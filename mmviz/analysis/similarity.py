@@ -1,33 +1,89 @@
-"""How alike vectors and rows of weights are."""
+"""How similar token vectors, rows of weights and heads are."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.types import AttentionSteps
+from mmviz.types import AttentionMap, AttentionRecord, AttentionSteps
+
+REDUNDANT = 0.1
+"""Two heads with a smaller `js_distance` are redundant."""
 
 
 def cosine_similarity(steps: AttentionSteps, token: int) -> NDArray[np.float64]:
-    """Cosine between the vector of ``token`` and of every token that is asked, float64 ``[key]``.
+    """Returns the cosine between the vector of ``token`` and that of every key token, float64 ``[key]``.
 
-    Vectors are those that the attention takes in (``context``); where these are not known, the keys of all heads side
-    by side. A vector of length 0 is like nothing.
+    The vectors are the inputs of the attention (``context``) or, if these are not known, the key vectors of all heads
+    side by side. The cosine with a vector of length 0 is 0.
     """
     vectors = steps.context if steps.context is not None else np.concatenate(list(steps.key), axis=-1)
-    found = vectors.astype(np.float64)
-    lengths = np.linalg.norm(found, axis=1)
-    product = found @ found[token] / np.where(lengths > 0, lengths, 1) / (lengths[token] or 1.0)
-    return np.asarray(np.clip(product, -1, 1))
+    vectors = vectors.astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1)
+    cosines = vectors @ vectors[token] / np.where(lengths > 0, lengths, 1) / (lengths[token] or 1.0)
+    return np.asarray(np.clip(cosines, -1, 1))
 
 
 def width(steps: AttentionSteps) -> int:
-    """Numbers in the vector of a token as `cosine_similarity` compares it."""
+    """Returns the number of components of the vectors that `cosine_similarity` compares."""
     return int(steps.key.shape[0] * steps.key.shape[2]) if steps.context is None else int(steps.context.shape[1])
 
 
 def effective_number_of_keys(weights: NDArray[np.float64]) -> float:
-    """Over how many keys a row of weights is spread: exp of its entropy, from 1 (one key has all) to the number of keys
-    (all the same). Source: Jost 2006, "Entropy and diversity"."""
-    there = weights[weights > 0]
-    return float(np.exp(-(there * np.log(there)).sum()))
+    """Returns exp(entropy) of one row of weights ``[key]``.
+
+    It ranges from 1 (all weight on one key) to the number of keys (uniform).
+    Source: Jost 2006, "Entropy and diversity".
+    """
+    return float(np.exp(row_entropy(weights)))
+
+
+def row_entropy(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the entropy of each row, in nats, ``[..., key]`` to ``[...]``. Weights of 0 add nothing."""
+    return np.asarray(-(weights * np.log(np.where(weights > 0, weights, 1))).sum(-1))
+
+
+def js_distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Returns the Jensen-Shannon distance between two heads ``[query, key]``: 0 if equal, 1 if they share no key.
+
+    Formula: the root of the mean over the queries of the Jensen-Shannon divergence between the two rows, to base 2.
+    Source: Lin 1991 (the divergence); as a measure of how similar heads are: Clark et al. 2019, section 6.
+    """
+    first64, second64 = first.astype(np.float64), second.astype(np.float64)
+    return _js_distance(first64, second64, row_entropy(first64), row_entropy(second64))
+
+
+def redundant_heads(record: AttentionRecord) -> list[tuple[tuple[int, int], tuple[int, int], float]]:
+    """Returns the pairs of heads that attend almost alike, ``((map, head), (map, head), distance)``, nearest first.
+
+    ``map`` is the position in ``record.maps``. The distance is `js_distance`; pairs are those below `REDUNDANT`. Heads
+    are compared only between maps of the same query stream and the same key stream.
+    """
+    heads = [
+        ((number, head), (attn_map.queries, attn_map.keys), attn_map.weights[head].astype(np.float64))
+        for number, attn_map in enumerate(record.maps)
+        if isinstance(attn_map, AttentionMap)
+        for head in range(attn_map.heads)
+    ]
+    entropies = [row_entropy(weights) for _, _, weights in heads]
+    pairs = []
+    for k, (place, streams, weights) in enumerate(heads):
+        for j, (earlier_place, earlier_streams, earlier_weights) in enumerate(heads[:k]):
+            if streams != earlier_streams:
+                continue
+            distance = _js_distance(weights, earlier_weights, entropies[k], entropies[j])
+            if distance < REDUNDANT:
+                pairs.append((earlier_place, place, distance))
+    return sorted(pairs, key=lambda pair: pair[2])
+
+
+def _js_distance(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    first_entropy: NDArray[np.float64],
+    second_entropy: NDArray[np.float64],
+) -> float:
+    divergence = row_entropy((first + second) / 2) - (first_entropy + second_entropy) / 2
+    return math.sqrt(max(0.0, float(divergence.mean()) / math.log(2)))

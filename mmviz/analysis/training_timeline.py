@@ -1,4 +1,4 @@
-"""Attention as it is learned: what `mmviz.training.release.training_timeline` recorded of one trio along training, read back."""
+"""Reads how attention changed while a model was trained, as `mmviz.training.release.training_timeline` writes it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,35 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class TrainingTimeline:
-    """One trio along training. ``scenes`` ``[step]`` seen so far; ``weights`` float32 ``[step, layer, query, key]``,
-    means over the heads; ``answers`` and their ``probabilities`` ``[step, answer]``; ``sample`` names the gallery
-    trio, ``labels`` its tokens."""
+    """The attention and the answers of one gallery example at several steps of training."""
 
     sample: str
+    """Id of the gallery example."""
     scenes: tuple[int, ...]
+    """Number of training scenes until each step."""
     labels: tuple[str, ...]
+    """Labels of the tokens."""
     weights: NDArray[np.float32]
+    """float32 ``[step, layer, query, key]``, mean over the heads; rows sum to 1."""
     answers: tuple[str, ...]
+    """The most probable answers at the end of training."""
     probabilities: NDArray[np.float32]
+    """float32 ``[step, answer]``: probability of each of ``answers``."""
 
 
 def unpack(data: bytes) -> TrainingTimeline:
-    """What `mmviz.training.release.training_timeline.pack` wrote; rows are brought back to a sum of 1."""
+    """Returns the timeline that `mmviz.training.release.training_timeline.pack` wrote.
+
+    Weights are stored with few digits; their rows are scaled to sum to 1 again.
+    """
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         header = json.loads(arrays["header"].tobytes())
         weights = arrays["weights"].astype(np.float32)
         return TrainingTimeline(
-            header["sample"], tuple(header["scenes"]), tuple(header["labels"]),
-            weights / weights.sum(-1, keepdims=True), tuple(header["answers"]), arrays["probabilities"],
-        )  # fmt: skip
+            sample=header["sample"],
+            scenes=tuple(header["scenes"]),
+            labels=tuple(header["labels"]),
+            weights=weights / weights.sum(-1, keepdims=True),
+            answers=tuple(header["answers"]),
+            probabilities=arrays["probabilities"],
+        )

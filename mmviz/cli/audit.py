@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from mmviz.cli.options import add_where, backend_of, stopping, write
-from mmviz.experiments.modality_shapley import Baseline
+from mmviz.experiments.removal import Baseline
 from mmviz.i18n.messages import sentence
 from mmviz.types import MmvizError
 
@@ -34,22 +34,24 @@ def add(commands: Any) -> None:
 
 def _audit(options: argparse.Namespace) -> int:
     """Exit code 0 where at least one trio could be judged, else 2."""
-    from mmviz.experiments.runs import evaluate_examples
-    from mmviz.inputs.examples import load_folder, load_gallery
+    from mmviz.experiments.audit import evaluate_examples
+    from mmviz.inputs.examples import load_examples, load_gallery
     from mmviz.report.audit_report import Audit, to_csv, to_json
 
     for path in (options.json, options.csv):
         _check_place(path)
-    examples = load_folder(options.folder) if options.folder else load_gallery()
+    examples = load_examples(options.folder) if options.folder else load_gallery()
     backend, is_trained = _ready(backend_of(options), options.model)
     with stopping() as stop:
-        judged, refused = evaluate_examples(backend, options.model, examples, options.baseline, _print_progress, stop)
-    done = len(judged) + len(refused)
+        assessments, skipped = evaluate_examples(
+            backend, options.model, examples, options.baseline, _print_progress, stop
+        )
+    done = len(assessments) + len(skipped)
     if done < len(examples):
         print(file=sys.stderr)
     if not done:
         raise KeyboardInterrupt
-    audit = Audit(options.model, options.baseline, len(examples), judged, refused, is_trained)
+    audit = Audit(options.model, options.baseline, len(examples), assessments, skipped, is_trained)
     try:
         if options.json and options.json != "-":
             write(options.json, to_json(audit).encode())
@@ -57,7 +59,7 @@ def _audit(options: argparse.Namespace) -> int:
             write(options.csv, to_csv(audit).encode())
     finally:  # a file that cannot be written costs nobody the table, nor does a pipe that closes early cost the files
         print(to_json(audit) if options.json == "-" else tell(audit) + "\n", end="")
-    return 0 if judged else 2
+    return 0 if assessments else 2
 
 
 def _check_place(path: str | None) -> None:
@@ -86,23 +88,23 @@ def _print_progress(done: int, of: int) -> None:
 
 def tell(audit: Audit) -> str:
     """The table in words: how many, the rows, what strikes, what the words mean, and who is left out."""
-    from mmviz.i18n.audit import health_words
+    from mmviz.i18n.audit import audit_words
     from mmviz.report.audit_report import COLUMNS, meanings, reasons, sentences, summary, table
 
-    heads = ["", *map(health_words, COLUMNS)]
-    lines = [[health_words(f"the-{name}").removeprefix("the "), *(words for words, _ in cells)]
+    heads = ["", *map(audit_words, COLUMNS)]
+    lines = [[audit_words(f"the-{name}").removeprefix("the "), *(words for words, _ in cells)]
              for name, cells in table(audit)]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
     told = [summary(audit)]
-    if audit.judged:
+    if audit.assessments:
         told.append("")
         told += ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
                  for line in (heads, *lines)]  # fmt: skip
         told += ["", *sentences(audit), ""]
-        told += [f"{health_words(column)}: {words}" for column, words in meanings().items()]
-    if audit.refused:
-        told += ["", health_words("left-out", count=len(audit.refused), of=audit.of)]
+        told += [f"{audit_words(column)}: {words}" for column, words in meanings().items()]
+    if audit.skipped:
+        told += ["", audit_words("left-out", count=len(audit.skipped), of=audit.examples)]
     for why, names in reasons(audit).items():
-        more = [health_words("left-out-more", count=len(names) - SHOWN)] if len(names) > SHOWN else []
+        more = [audit_words("left-out-more", count=len(names) - SHOWN)] if len(names) > SHOWN else []
         told.append(f"{', '.join([*names[:SHOWN], *more])}: {why}")
     return "\n".join(told)

@@ -1,147 +1,224 @@
-"""Whether a model uses its modalities, over many trios: how often each decides, is ignored, is overruled."""
+"""Whether a model uses its modalities, over many examples: how often each decides, is ignored or is overruled."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
-from mmviz.experiments.modality_shapley import SMALL_SHARE, Effect, disagreements
-from mmviz.types import INPUT_MODALITIES, Modality
+from mmviz.analysis.attributions import modality_shares
+from mmviz.analysis.disagreements import SMALL_SHARE, disagreements
+from mmviz.analysis.map_refs import default_map_ref
+from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
+from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
+from mmviz.experiments.removal import Baseline
+from mmviz.inputs.examples import Example
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality
 
 SURE = 0.5
-"""An answer of at least this probability is one that the model stands by."""
+"""The model is sure of an answer with at least this probability."""
 OFTEN = 1 / 3
-"""What holds in this share of the trios strikes."""
+"""What is true of at least this fraction of the examples is a finding."""
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """One trio: its `Effect`, and the shares of attention (None where none was to be had)."""
+    """What was measured on one example."""
 
     name: str
     effect: Effect
     attention: Mapping[Modality, float] | None
-    is_right: bool | None = None
+    """Shares of the answer token's attention. None if the record lacks the method chosen for the model."""
+    is_correct: bool | None = None
+    """Whether the answer is correct. None if the expected answer is not known or is not one of the model's answers."""
 
 
 @dataclass(frozen=True)
-class ModalityHealth:
-    """One modality over the trios that have it, ``of`` of them. Means are of shares; None where there is none."""
+class ModalityUse:
+    """How one modality is used over the examples that have it."""
 
     modality: Modality
-    of: int
+    present: int
+    """Examples that have the modality. The other fields count among these."""
     decides: int
+    """Examples whose answer changes without the modality, see `decides`."""
     ignored: int
+    """Examples in which it has hardly any effect, see `is_ignored`."""
     overruled: int
+    """Examples in which the model prefers another answer with it alone, see `is_overruled`."""
     effect: float | None
+    """Mean share of the effect. None if no example has the modality."""
     attention: float | None
+    """Mean share of attention. None if it is known of no example."""
 
 
 def decides(effect: Effect, modality: Modality) -> bool:
-    """Whether the answer is another one without this modality."""
-    everything = max(effect.values, key=len)
+    """Returns whether the answer changes without this modality."""
+    everything = effect.everything
     return modality in everything and effect.answers[everything - {modality}][0] != effect.answer
 
 
 def is_ignored(effect: Effect, modality: Modality) -> bool:
-    """Whether it has hardly any effect: a share below `SMALL_SHARE`, and the answer is the same without it."""
+    """Returns whether its share of the effect is below `SMALL_SHARE` and the answer is the same without it."""
     return effect.shares[modality] < SMALL_SHARE and not decides(effect, modality)
 
 
 def is_overruled(effect: Effect, modality: Modality) -> bool:
-    """Whether the model, with this modality and the text alone, stands by another answer than with everything.
+    """Returns whether the model, with this modality and the text alone, is sure of another answer than with everything.
 
-    The text itself is judged alone. "Stands by": a probability of at least `SURE`.
+    Text is judged alone. Sure means a probability of at least `SURE`.
     """
-    everything = max(effect.values, key=len)
-    kept = frozenset({modality, Modality.TEXT}) & everything
-    if modality not in everything or kept == everything:
+    kept = frozenset({modality, Modality.TEXT}) & effect.everything
+    if modality not in effect.everything or kept == effect.everything:
         return False
     label, probability = effect.answers[kept]
     return label != effect.answer and probability >= SURE
 
 
-def modality_health(judged: Sequence[Assessment]) -> list[ModalityHealth]:
-    """One row a modality, over the trios that have it."""
+def evaluate_examples(
+    backend: Backend,
+    model: str,
+    examples: Sequence[Example],
+    baseline: Baseline = "learned",
+    progress: Progress = ignore_progress,
+    stop: Stop = never_stop,
+) -> tuple[list[Assessment], list[tuple[str, MmvizError]]]:
+    """Measures effect and attention on every example.
+
+    Returns the assessments, and the examples that were skipped, each as its id and the error. ``progress`` counts both.
+    If ``stop`` ends it early, there are fewer of both together than examples.
+    """
+    assessments: list[Assessment] = []
+    skipped: list[tuple[str, MmvizError]] = []
+    for done, example in enumerate(examples, 1):
+        try:
+            assessment = None if stop() else _measure_example(backend, model, example, baseline, stop)
+        except MmvizError as error:
+            skipped.append((example.id, error))
+        else:
+            if assessment is None:
+                break
+            assessments.append(assessment)
+        progress(done, len(examples))
+    return assessments, skipped
+
+
+def _measure_example(
+    backend: Backend, model: str, example: Example, baseline: Baseline, stop: Stop
+) -> Assessment | None:
+    """Returns the assessment of one example, or None if ``stop`` ended it."""
+    sample = example.sample()
+    (request,) = effect_requests(model, sample, baseline)
+    records = backend.run([replace(request, maps=True)], stop=stop)
+    if not records:
+        return None
+    (record,) = records
+    effect = read_effect(sample, records)
+    if not all(map(math.isfinite, effect.values.values())):
+        raise MmvizError("effect-infinite")
+    can_be_correct = any(example.is_right(answer.label) for answer in record.answers)
+    is_correct = example.is_right(effect.answer) if can_be_correct else None
+    return Assessment(example.id, effect, _attention(record), is_correct)
+
+
+def _attention(record: AttentionRecord) -> dict[Modality, float] | None:
+    """Returns shares of attention by the method chosen for the model, or None if the record does not have them."""
+    try:
+        return None if record.is_long else modality_shares(record, default_map_ref(record))
+    except (LookupError, ValueError):
+        return None
+
+
+def modality_use(assessments: Sequence[Assessment]) -> list[ModalityUse]:
+    """Returns one row each for image, text and audio, over the examples that have the modality."""
     rows = []
     for modality in INPUT_MODALITIES:
-        there = [one for one in judged if modality in max(one.effect.values, key=len)]
-        seen = [one.attention[modality] for one in there if one.attention is not None]
+        present = [assessment for assessment in assessments if modality in assessment.effect.everything]
+        effects = [assessment.effect for assessment in present]
+        attention = [assessment.attention[modality] for assessment in present if assessment.attention is not None]
         rows.append(
-            ModalityHealth(
-                modality, len(there),
-                decides=sum(decides(one.effect, modality) for one in there),
-                ignored=sum(is_ignored(one.effect, modality) for one in there),
-                overruled=sum(is_overruled(one.effect, modality) for one in there),
-                effect=fmean(one.effect.shares[modality] for one in there) if there else None,
-                attention=fmean(seen) if seen else None,
+            ModalityUse(
+                modality=modality,
+                present=len(present),
+                decides=sum(decides(effect, modality) for effect in effects),
+                ignored=sum(is_ignored(effect, modality) for effect in effects),
+                overruled=sum(is_overruled(effect, modality) for effect in effects),
+                effect=fmean(effect.shares[modality] for effect in effects) if effects else None,
+                attention=fmean(attention) if attention else None,
             )
-        )  # fmt: skip
+        )
     return rows
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that strikes over many trios.
+    """Something that is true of many examples. All numbers are those of `modality_use`."""
 
-    ``ignored``, ``overruled``: ``modality`` is, in ``count`` of the ``of`` trios that have it; ``attention``: what it
-    gets where it is ignored. ``only``: no other modality ever decides, this one in ``count`` of ``of``. ``none``: no
-    modality ever decides. The others compare means, as `mmviz.experiments.modality_shapley.Disagreement` does for one trio: ``most``
-    attention goes to ``modality`` and most of the effect is that of ``other``; ``idle``: attention without effect;
-    ``silent``: effect without attention. All numbers are those of `modality_health`.
+    kind: Literal["ignored", "overruled", "only", "none", "most", "unused", "unattended"]
+    """``ignored``, ``overruled``: true of ``modality`` in ``count`` of the ``of`` examples that have it. ``only``: no
+    other modality ever decides, this one in ``count`` of ``of``. ``none``: no modality ever decides. ``most``,
+    ``unused``, ``unattended``: the mean shares disagree, as in `mmviz.analysis.disagreements.Disagreement`.
     """
-
-    kind: Literal["ignored", "overruled", "only", "none", "most", "idle", "silent"]
     modality: Modality | None
+    """None for ``none``."""
     count: int = 0
     of: int = 0
     other: Modality | None = None
+    """The modality with the largest mean effect, for ``most``."""
     attention: float | None = None
+    """Mean share of attention; for ``ignored`` over the examples in which the modality is ignored."""
     effect: float | None = None
+    """Mean share of the effect, for kinds that compare it with attention."""
 
 
-def findings(judged: Sequence[Assessment]) -> list[Finding]:
-    """What strikes, the heaviest first. The bounds are `OFTEN`, and those of `mmviz.experiments.modality_shapley.disagreements`."""
-    rows = [row for row in modality_health(judged) if row.of]
+def findings(assessments: Sequence[Assessment]) -> list[Finding]:
+    """Returns what is true of many examples, most important first.
+
+    The thresholds are `OFTEN` and those of `mmviz.analysis.disagreements.disagreements`.
+    """
+    rows = [row for row in modality_use(assessments) if row.present]
     deciding = [row for row in rows if row.decides]
-    found = []
+    results = []
     if rows and not deciding:
-        found.append(Finding("none", None, of=len(judged)))
-    if len(rows) > 1 and len(deciding) == 1 and deciding[0].decides >= OFTEN * deciding[0].of:
-        found.append(Finding("only", deciding[0].modality, deciding[0].decides, deciding[0].of))
+        results.append(Finding("none", None, of=len(assessments)))
+    if len(rows) > 1 and len(deciding) == 1 and deciding[0].decides >= OFTEN * deciding[0].present:
+        results.append(Finding("only", deciding[0].modality, deciding[0].decides, deciding[0].present))
     for row in rows:
-        if row.ignored >= OFTEN * row.of:
-            attention = _attention_where_ignored(judged, row.modality)
-            found.append(Finding("ignored", row.modality, row.ignored, row.of, attention=attention))
+        if row.ignored >= OFTEN * row.present:
+            attention = _attention_where_ignored(assessments, row.modality)
+            results.append(Finding("ignored", row.modality, row.ignored, row.present, attention=attention))
     for row in rows:
-        if row.overruled >= OFTEN * row.of:
-            found.append(Finding("overruled", row.modality, row.overruled, row.of))
-    said = {one.modality for one in found if one.kind == "ignored"}
-    return found + [one for one in _apart(rows) if one.kind == "most" or one.modality not in said]
+        if row.overruled >= OFTEN * row.present:
+            results.append(Finding("overruled", row.modality, row.overruled, row.present))
+    ignored = {finding.modality for finding in results if finding.kind == "ignored"}
+    return results + [
+        finding
+        for finding in _mean_disagreements(rows)
+        if finding.kind == "most" or finding.modality not in ignored  # which is said already
+    ]
 
 
-def _apart(rows: Sequence[ModalityHealth]) -> list[Finding]:
-    """Where the means of attention and of effect tell different stories."""
+def _mean_disagreements(rows: Sequence[ModalityUse]) -> list[Finding]:
+    """Returns where the mean shares of attention and of the effect disagree."""
     attention = dict.fromkeys(INPUT_MODALITIES, 0.0) | {row.modality: row.attention for row in rows if row.attention}
     effect = dict.fromkeys(INPUT_MODALITIES, 0.0) | {row.modality: row.effect for row in rows if row.effect}
     if not any(attention.values()):
         return []
     return [
-        Finding("idle" if one.kind == "ignored" else one.kind, one.modality, other=one.other, attention=one.attention,
-                effect=one.effect)
-        for one in disagreements(attention, effect)
-    ]  # fmt: skip
-
-
-def _attention_where_ignored(judged: Sequence[Assessment], modality: Modality) -> float | None:
-    """Mean share of attention over the trios in which it is ignored."""
-    seen = [
-        one.attention[modality]
-        for one in judged
-        if one.attention is not None
-        and modality in max(one.effect.values, key=len)
-        and is_ignored(one.effect, modality)
+        Finding(result.kind, result.modality, other=result.other, attention=result.attention, effect=result.effect)
+        for result in disagreements(attention, effect)
     ]
-    return fmean(seen) if seen else None
+
+
+def _attention_where_ignored(assessments: Sequence[Assessment], modality: Modality) -> float | None:
+    """Returns the mean share of attention over the examples in which ``modality`` is ignored, None if not known."""
+    shares = [
+        assessment.attention[modality]
+        for assessment in assessments
+        if assessment.attention is not None
+        and modality in assessment.effect.everything
+        and is_ignored(assessment.effect, modality)
+    ]
+    return fmean(shares) if shares else None

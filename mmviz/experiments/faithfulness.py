@@ -1,8 +1,8 @@
-"""Whether what lights up matters: tokens are taken away in the order of their amounts, and the answer is looked at."""
+"""Whether the tokens that a method marks matter for the answer: deletion and insertion curves beside random orders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -10,137 +10,159 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.experiments.modality_shapley import Baseline
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, Change, DropTokens, ReplaceInput, Request, Sample, Token
+from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
+from mmviz.experiments.removal import Baseline, removable_tokens, token_removal
+from mmviz.types import AttentionRecord, Change, Request, Sample, Token
 
 STEPS = 10
-"""Tenths of the tokens are taken away one after the other."""
+"""The curves have this many steps of equally many tokens."""
 ORDERS = 10
-"""Random orders, beside which a way of looking is judged."""
+"""Random orders that a method is compared with."""
 CHUNK = 64
-"""Variants of one request: enough for a batch, few enough to stop between two."""
+"""Variants in the sweep of one request: enough for a batch, few enough to stop between two."""
 FLAT = 0.05
-"""A probability that moves less than this from all tokens to none has nothing to explain."""
+"""There is nothing to explain if the answer's probability changes by less than this from all tokens to none."""
 Verdict = Literal["yes", "half", "no", "flat"]
 
 
 @dataclass(frozen=True, eq=False)
 class FaithfulnessCurves:
-    """``deletion`` and ``insertion`` float64 ``[step]``: probability of the answer, brought to 1 for all tokens and 0
-    for none, while the strongest tokens go first, or come first; ``random`` ``[order, step]``: while they go in a
-    random order. Steps are equal parts of the tokens, from none of them to all."""
+    """Probability of the answer while tokens are removed or inserted, scaled to 1 for all tokens and 0 for none.
+
+    Steps are equal fractions of the removable tokens, from none of them to all.
+    """
 
     deletion: NDArray[np.float64]
+    """``[step]``, while the tokens are removed, those with the largest amounts first."""
     insertion: NDArray[np.float64]
+    """``[step]``, while the tokens are inserted, those with the largest amounts first."""
     random: NDArray[np.float64]
+    """``[order, step]``, while the tokens are removed in a random order."""
     is_flat: bool
+    """Whether the probability changes too little to compare anything, see `FLAT`."""
 
     @cached_property
     def areas(self) -> dict[str, float]:
-        """Areas under the curves: ``deletion`` (small is good), ``insertion`` (large is good), ``random`` (mean over
-        the orders; the same for both, since what is left of a random order is one)."""
-        return {"deletion": _area(self.deletion), "insertion": _area(self.insertion),
-                "random": float(self._random_areas.mean())}  # fmt: skip
+        """Areas under the curves: ``deletion`` (small is good), ``insertion`` (large is good) and ``random``.
+
+        ``random`` is the mean over the orders. It holds for deletion and insertion alike, since a random order read
+        backwards is a random order.
+        """
+        return {
+            "deletion": _area(self.deletion),
+            "insertion": _area(self.insertion),
+            "random": float(self._random_areas.mean()),
+        }
 
     @cached_property
     def _random_areas(self) -> NDArray[np.float64]:
-        return np.array([_area(one) for one in self.random])
+        return np.array([_area(curve) for curve in self.random])
 
     @property
     def score(self) -> float:
-        """How far the way of looking beats chance: mean of ``random - deletion`` and ``insertion - random``; 0 is
-        chance, and 1 cannot be passed."""
+        """By how much the method is better than chance: the mean of ``random - deletion`` and ``insertion - random``.
+
+        0 is chance, and no method reaches more than 1.
+        """
         areas = self.areas
         return (areas["insertion"] - areas["deletion"]) / 2
 
     @property
     def verdict(self) -> Verdict:
-        """``yes``: better than every random order both ways; ``half``: one way; ``no``; ``flat``: nothing to
-        explain."""
+        """``yes`` if deletion and insertion are both better than every random order, ``half`` if one is, else ``no``.
+
+        ``flat`` if there is nothing to explain.
+        """
         if self.is_flat:
             return "flat"
-        areas, chance = self.areas, self._random_areas
-        wins = int(areas["deletion"] < chance.min()) + int(areas["insertion"] > chance.max())
+        areas, random_areas = self.areas, self._random_areas
+        wins = int(areas["deletion"] < random_areas.min()) + int(areas["insertion"] > random_areas.max())
         return ("no", "half", "yes")[wins]
 
     def band(self, inserted: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Least, mean and largest of the random curves at every step, ``[step]`` each; of deletion or insertion."""
-        found = self.random[:, ::-1] if inserted else self.random
-        return found.min(0), found.mean(0), found.max(0)
-
-
-def removable_tokens(tokens: Sequence[Token]) -> list[int]:
-    """The tokens that can be taken away: those with a place in an input."""
-    return [k for k, token in enumerate(tokens) if token.location is not None]
-
-
-def token_removal(tokens: Sequence[Token], gone: Sequence[int], baseline: Baseline) -> tuple[Change, ...]:
-    """The changes that take single tokens away: out of what is attended to, or replaced in the inputs."""
-    if baseline == "learned":
-        return (DropTokens(tuple(sorted(int(k) for k in gone))),)
-    changes = []
-    for modality in INPUT_MODALITIES:
-        where = tuple(tokens[k].location for k in gone if tokens[k].modality is modality)
-        places = tuple(place for place in where if place is not None)
-        if places:
-            changes.append(ReplaceInput(modality, baseline, places))
-    return tuple(changes)
+        """Returns minimum, mean and maximum of the random curves, ``[step]`` each, for deletion or insertion."""
+        random = self.random[:, ::-1] if inserted else self.random
+        return random.min(0), random.mean(0), random.max(0)
 
 
 def curve_requests(
-    model: str, sample: Sample, tokens: Sequence[Token], ways: Mapping[str, NDArray[Any]], baseline: Baseline = "learned",
-    changes: tuple[Change, ...] = (), seed: int = 0,
-) -> tuple[Request, ...]:  # fmt: skip
-    """What has to be run for `read_curves`: deletion, insertion and `ORDERS` random orders, in batches.
+    model: str,
+    sample: Sample,
+    tokens: Sequence[Token],
+    amounts: Mapping[str, NDArray[Any]],
+    baseline: Baseline = "learned",
+    changes: tuple[Change, ...] = (),
+    seed: int = 0,
+) -> tuple[Request, ...]:
+    """Returns the requests that `read_curves` needs the records of: deletion, insertion and `ORDERS` random orders.
 
-    ``ways``: amounts ``[token]`` by the name of a way of looking. ``baseline``: ``learned`` takes tokens out of what the
-    model attends to; anything else replaces their places in the inputs.
-    Source: Petsiuk, Das and Saenko 2018, RISE, section 4.2 (deletion and insertion); the random band and the
-    normalisation are ours.
+    ``amounts`` maps the name of each method to its amounts ``[token]``, for all of ``tokens``.
+    Source: Petsiuk, Das and Saenko 2018, RISE, section 4.2 (deletion and insertion); the random orders and the scaling
+    are ours.
     """
-    variants = [token_removal(tokens, gone, baseline) for gone in _gone(tokens, ways, seed)]
+    variants = [token_removal(tokens, removed, baseline) for removed in _removed_tokens(tokens, amounts, seed)]
     return tuple(
         Request(model, sample, changes, seed, maps=False, sweep=tuple(variants[first : first + CHUNK]))
         for first in range(0, len(variants), CHUNK)
     )
 
 
-def read_curves(
-    tokens: Sequence[Token], ways: Mapping[str, NDArray[Any]], records: Sequence[AttentionRecord]
-) -> dict[str, FaithfulnessCurves]:
-    """The curves of every way, of what `curve_requests` asked for (with the same tokens and ways).
+def measure_faithfulness(
+    backend: Backend,
+    request: Request,
+    record: AttentionRecord,
+    amounts: Mapping[str, NDArray[Any]],
+    baseline: Baseline = "learned",
+    progress: Progress = ignore_progress,
+    stop: Stop = never_stop,
+) -> dict[str, FaithfulnessCurves] | None:
+    """Runs `curve_requests` and returns the curves of each method, or None if it was stopped.
+
+    ``record`` is that of ``request``. ``amounts`` are of the key tokens of its last map, as of
+    `mmviz.analysis.attributions.attributions`.
+    """
+    tokens = record.streams[record.maps[-1].keys]
+    requests = curve_requests(request.model, request.sample, tokens, amounts, baseline, request.changes, request.seed)
+    records = backend.run(requests, progress, stop)
+    return read_curves(amounts, records) if len(records) == len(requests) else None
+
+
+def read_curves(methods: Iterable[str], records: Sequence[AttentionRecord]) -> dict[str, FaithfulnessCurves]:
+    """Returns the curves of each method that the records of `curve_requests` show; ``methods`` in the same order.
 
     Formula: ``(p_k - p_none) / (p_all - p_none)`` with p the probability of the answer for all tokens.
     """
+    names = list(methods)
     swept = np.concatenate([np.exp(record.sweep[:, 0]) for record in records if record.sweep is not None])
-    full, none = records[0].answers[0].probability, float(swept[0])
-    is_flat = abs(full - none) < FLAT
+    p_all, p_none = records[0].answers[0].probability, float(swept[0])
+    is_flat = abs(p_all - p_none) < FLAT
     inner = STEPS - 1
-    parts = swept[1:].reshape(-1, inner)
-    scaled = np.zeros_like(parts) if is_flat else (parts - none) / (full - none)
+    probabilities = swept[1:].reshape(-1, inner)
+    curves = np.zeros_like(probabilities) if is_flat else (probabilities - p_none) / (p_all - p_none)
 
-    def whole(part: NDArray[np.float64], first: float, last: float) -> NDArray[np.float64]:
-        return np.array([first, *part, last])
+    def with_ends(curve: NDArray[np.float64], first: float, last: float) -> NDArray[np.float64]:
+        return np.array([first, *curve, last])
 
-    random = np.stack([whole(part, 1.0, 0.0) for part in scaled[:ORDERS]])
-    rest = scaled[ORDERS:].reshape(len(ways), 2, inner)
+    random = np.stack([with_ends(curve, 1.0, 0.0) for curve in curves[:ORDERS]])
+    pairs = curves[ORDERS:].reshape(len(names), 2, inner)
     return {
-        map_ref: FaithfulnessCurves(whole(part[0], 1.0, 0.0), whole(part[1], 0.0, 1.0), random, is_flat)
-        for map_ref, part in zip(ways, rest, strict=True)
+        name: FaithfulnessCurves(with_ends(deletion, 1.0, 0.0), with_ends(insertion, 0.0, 1.0), random, is_flat)
+        for name, (deletion, insertion) in zip(names, pairs, strict=True)
     }
 
 
-def _gone(tokens: Sequence[Token], ways: Mapping[str, NDArray[Any]], seed: int) -> Iterator[list[int]]:
-    """The tokens that are taken away in each variant: all; random orders; the orders of the ways."""
-    there = np.array(removable_tokens(tokens))
-    counts = [round(len(there) * step / STEPS) for step in range(1, STEPS)]
-    yield there.tolist()
+def _removed_tokens(tokens: Sequence[Token], amounts: Mapping[str, NDArray[Any]], seed: int) -> Iterator[list[int]]:
+    """Yields the tokens that each variant removes: all of them; then random orders; then deletion and insertion of each
+    method."""
+    removable = np.array(removable_tokens(tokens))
+    counts = [round(len(removable) * step / STEPS) for step in range(1, STEPS)]
+    yield removable.tolist()
     rng = np.random.default_rng(seed)
     for _ in range(ORDERS):
-        order = rng.permutation(there)
+        order = rng.permutation(removable)
         yield from (order[:count].tolist() for count in counts)
-    for amounts in ways.values():
-        order = there[np.argsort(-np.asarray(amounts)[there], kind="stable")]
+    for method_amounts in amounts.values():
+        order = removable[np.argsort(-np.asarray(method_amounts)[removable], kind="stable")]
         yield from (order[:count].tolist() for count in counts)
         yield from (order[count:].tolist() for count in counts)
 

@@ -1,4 +1,4 @@
-"""A model over many trios, as rows, CSV, JSON and sentences: what ``mmviz audit`` writes and the page shows."""
+"""An audit of a model as rows, CSV, JSON and sentences: what ``mmviz audit`` writes and the page shows."""
 
 from __future__ import annotations
 
@@ -9,172 +9,199 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mmviz.experiments.audit import SURE, Assessment, decides, findings, is_ignored, is_overruled, modality_health
-from mmviz.experiments.modality_shapley import SMALL_SHARE, Baseline
-from mmviz.i18n.audit import health_words
-from mmviz.i18n.language import joined
+from mmviz.analysis.disagreements import SMALL_SHARE
+from mmviz.experiments.audit import SURE, Assessment, decides, findings, is_ignored, is_overruled, modality_use
+from mmviz.experiments.removal import Baseline
+from mmviz.i18n.audit import audit_words
+from mmviz.i18n.language import join_sentences
 from mmviz.i18n.messages import one_line
 from mmviz.types import INPUT_MODALITIES, MmvizError
 
-SEEN = 0.25
-"""From this share of attention on it is remarkable that what gets it is ignored."""
-COLUMNS = ("given", "decides", "ignored", "overruled", "effect", "attention")
-FORMULAS = tuple("=+-@＝＋－＠\t\r\n")
-"""A cell that begins with one of them is a formula to some spreadsheet."""
+REMARKABLE_ATTENTION = 0.25
+"""If an ignored modality gets at least this share of attention, the sentence says so."""
+COLUMNS = ("present", "decides", "ignored", "overruled", "effect", "attention")
+"""The columns of `table`."""
+_MODALITY_FIELDS = ("phi", "effect", "attention", "decides", "ignored", "overruled")
+_FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r\n")
+"""Spreadsheets take a cell that begins with one of these for a formula."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What `mmviz.experiments.runs.judge` found of ``of`` trios, with what "absent" meant; ``refused``: name and reason;
-    ``trained``: whether the model is.
-
-    Where it was stopped, ``judged`` and ``refused`` are fewer than ``of`` together.
-    """
+    """The result of `mmviz.experiments.audit.evaluate_examples`, and what it was run on."""
 
     model: str
+    """Id of the model."""
     baseline: Baseline
-    of: int
-    judged: Sequence[Assessment]
-    refused: Sequence[tuple[str, MmvizError]] = ()
+    """What stood in the place of a removed modality."""
+    examples: int
+    """Number of examples that were to be evaluated."""
+    assessments: Sequence[Assessment]
+    """One for each example that was evaluated."""
+    skipped: Sequence[tuple[str, MmvizError]] = ()
+    """Id of each example that could not be evaluated, and the error."""
     trained: bool = True
+    """Whether the model is trained."""
 
     @property
     def is_stopped(self) -> bool:
-        """Whether there are trios that nobody came to."""
-        return len(self.judged) + len(self.refused) < self.of
+        """Whether the audit was stopped before all examples were evaluated or skipped."""
+        return len(self.assessments) + len(self.skipped) < self.examples
 
 
 def rows(audit: Audit) -> list[dict[str, Any]]:
-    """One row a judged trio, plain values: ``name``, ``answer``, ``probability``, ``right`` (None: not known), and for
-    each modality ``phi`` (nats), shares of ``effect`` and ``attention``, and whether it ``decides``, is ``ignored``, is
-    ``overruled``; None where the trio has no such modality."""
-    return [_row(one) for one in audit.judged]
+    """Returns one row of plain values for each example that was evaluated.
+
+    A row holds ``name``, ``answer``, ``probability``, ``correct`` (None: not known), and for each of ``image``,
+    ``text`` and ``audio`` a dict of ``phi`` (Shapley value, nats), shares of ``effect`` and ``attention``, and the
+    booleans ``decides``, ``ignored`` and ``overruled``; None if the example has no such modality.
+    """
+    return [_row(assessment) for assessment in audit.assessments]
 
 
-def _row(one: Assessment) -> dict[str, Any]:
-    everything = max(one.effect.values, key=len)
-    found: dict[str, Any] = {
-        "name": one.name,
-        "answer": one.effect.answer,
-        "probability": one.effect.answers[everything][1],
-        "right": one.is_right,
+def _row(assessment: Assessment) -> dict[str, Any]:
+    effect, attention = assessment.effect, assessment.attention
+    row: dict[str, Any] = {
+        "name": assessment.name,
+        "answer": effect.answer,
+        "probability": effect.answers[effect.everything][1],
+        "correct": assessment.is_correct,
     }
     for modality in INPUT_MODALITIES:
-        found[str(modality)] = None if modality not in everything else {
-            "phi": one.effect.phi[modality],
-            "effect": one.effect.shares[modality],
-            "attention": None if one.attention is None else one.attention[modality],
-            "decides": decides(one.effect, modality),
-            "ignored": is_ignored(one.effect, modality),
-            "overruled": is_overruled(one.effect, modality),
+        row[str(modality)] = None if modality not in effect.everything else {
+            "phi": effect.phi[modality],
+            "effect": effect.shares[modality],
+            "attention": None if attention is None else attention[modality],
+            "decides": decides(effect, modality),
+            "ignored": is_ignored(effect, modality),
+            "overruled": is_overruled(effect, modality),
         }  # fmt: skip
-    return found
+    return row
 
 
 def to_json(audit: Audit) -> str:
-    """Everything as one JSON document."""
-    right, known = verdicts(audit)
-    table = {
-        str(row.modality): {name: value for name, value in asdict(row).items() if name != "modality"}
-        for row in modality_health(audit.judged)
+    """Returns the whole audit as one JSON document."""
+    correct, with_truth = correct_answers(audit)
+    modalities = {
+        str(use.modality): {name: value for name, value in asdict(use).items() if name != "modality"}
+        for use in modality_use(audit.assessments)
     }
-    whole = {
-        "model": audit.model, "trained": audit.trained, "absent": audit.baseline, "trios": audit.of,
-        "judged": len(audit.judged), "stopped": audit.is_stopped, "right": right, "known": known,
-        "bounds": {"ignored": SMALL_SHARE, "overruled": SURE},
-        "modalities": table, "findings": sentences(audit), "rows": rows(audit),
-        "refused": [{"name": name, "why": str(why)} for name, why in audit.refused],
-    }  # fmt: skip
-    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
+    document = {
+        "model": audit.model,
+        "trained": audit.trained,
+        "baseline": audit.baseline,
+        "examples": audit.examples,
+        "evaluated": len(audit.assessments),
+        "stopped": audit.is_stopped,
+        "correct": correct,
+        "with_truth": with_truth,
+        "thresholds": {"ignored": SMALL_SHARE, "overruled": SURE},
+        "modalities": modalities,
+        "findings": sentences(audit),
+        "rows": rows(audit),
+        "skipped": [{"name": name, "reason": str(error)} for name, error in audit.skipped],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def to_csv(audit: Audit) -> str:
-    """One line a trio, those left out with their reason last. What came with the trios never becomes a formula."""
+    """Returns one line for each example, those that were skipped last, with the reason in the column ``skipped``.
+
+    Text that came with the examples never becomes a formula of a spreadsheet.
+    """
     file = io.StringIO()
-    lines = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    inner = ("phi", "effect", "attention", "decides", "ignored", "overruled")
-    names = [f"{modality}_{name}" for modality in INPUT_MODALITIES for name in inner]
-    lines.writerow(["name", "answer", "probability", "right", *names, "left_out"])
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    names = [f"{modality}_{field}" for modality in INPUT_MODALITIES for field in _MODALITY_FIELDS]
+    writer.writerow(["name", "answer", "probability", "correct", *names, "skipped"])
     for row in rows(audit):
-        cells = [(row[str(modality)] or {}).get(name) for modality in INPUT_MODALITIES for name in inner]
-        lines.writerow([_cell(row[name]) for name in ("name", "answer", "probability", "right")]
-                       + [*map(_cell, cells), ""])  # fmt: skip
-    for name, why in audit.refused:
-        lines.writerow([_cell(name), *[""] * (3 + len(names)), _cell(str(why))])
+        values = [row[name] for name in ("name", "answer", "probability", "correct")]
+        values += [(row[str(modality)] or {}).get(field) for modality in INPUT_MODALITIES for field in _MODALITY_FIELDS]
+        writer.writerow([*map(_cell, values), ""])
+    for name, error in audit.skipped:
+        writer.writerow([_cell(name), *[""] * (3 + len(names)), _cell(str(error))])
     return file.getvalue()
 
 
 def _cell(value: object) -> str | float:
-    """A number as it is; of words none that a spreadsheet would work out."""
+    """Returns a number as it is, and text so that no spreadsheet takes it for a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return value
-    words = str(value).encode("utf-8", "replace").decode()
-    return f"'{words}" if words.startswith(FORMULAS) or words.lstrip().startswith(FORMULAS) else words
+    text = str(value).encode("utf-8", "replace").decode()
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) or text.lstrip().startswith(_FORMULA_STARTS) else text
 
 
-def verdicts(audit: Audit) -> tuple[int, int]:
-    """How many answers are right, and of how many that is known."""
-    known = [one.is_right for one in audit.judged if one.is_right is not None]
+def correct_answers(audit: Audit) -> tuple[int, int]:
+    """Returns how many answers are correct, and of how many that is known."""
+    known = [assessment.is_correct for assessment in audit.assessments if assessment.is_correct is not None]
     return sum(known), len(known)
 
 
 def summary(audit: Audit) -> str:
-    """How many trios were judged, and how many answers are right."""
+    """Returns in words how many examples were evaluated, and how many answers are correct."""
     code = "stopped" if audit.is_stopped else "trios"
-    baseline = health_words(f"absent-{audit.baseline}")
-    told = [health_words(code, model=audit.model, baseline=baseline, of=audit.of, judged=len(audit.judged))]
+    evaluated = len(audit.assessments)
+    baseline = audit_words(f"baseline-{audit.baseline}")
+    parts = [audit_words(code, model=audit.model, baseline=baseline, of=audit.examples, judged=evaluated)]
     if not audit.trained:
-        told.append(health_words("untrained"))
-    right, known = verdicts(audit)
-    if known:
-        told.append(health_words("right" if known == len(audit.judged) else "right-some", right=right, known=known))
-    return joined(told)
+        parts.append(audit_words("untrained"))
+    correct, with_truth = correct_answers(audit)
+    if with_truth:
+        code = "right" if with_truth == evaluated else "right-some"
+        parts.append(audit_words(code, right=correct, known=with_truth))
+    return join_sentences(parts)
 
 
 def table(audit: Audit) -> list[tuple[str, list[tuple[str, float | None]]]]:
-    """A row a modality, by name: for each of `COLUMNS` the words of its cell, and the share they stand for (None: there
-    is none, the words then are "–")."""
-    found = []
-    for row in modality_health(audit.judged):
-        counts = (row.of, len(audit.judged)), *((count, row.of) for count in (row.decides, row.ignored, row.overruled))
+    """Returns a row for each modality, with its name.
+
+    A row has a cell for each of `COLUMNS`: the text, and the share it stands for. Without a share the text is "–" and
+    the share None.
+    """
+    table_rows = []
+    for use in modality_use(audit.assessments):
+        counts = (
+            (use.present, len(audit.assessments)),
+            *((count, use.present) for count in (use.decides, use.ignored, use.overruled)),
+        )
         cells: list[tuple[str, float | None]] = [
             (f"{count} ({count / of * 100:.0f} %)", count / of) if of else ("–", None) for count, of in counts
         ]
-        cells += [("–", None) if mean is None else (f"{mean:.2f}", mean) for mean in (row.effect, row.attention)]
-        found.append((str(row.modality), cells))
-    return found
+        cells += [("–", None) if mean is None else (f"{mean:.2f}", mean) for mean in (use.effect, use.attention)]
+        table_rows.append((str(use.modality), cells))
+    return table_rows
 
 
 def sentences(audit: Audit) -> list[str]:
-    """What strikes, a sentence each; one that says so where nothing does; none where nothing was judged."""
-    if not audit.judged:
+    """Returns a sentence for each finding, or one that says there is none. Empty if no example was evaluated."""
+    if not audit.assessments:
         return []
-    told = []
-    for one in findings(audit.judged):
-        seen = one.kind == "ignored" and one.attention is not None and one.attention >= SEEN
-        names = {"modality": one.modality, "other": one.other}
-        words = {name: health_words(f"the-{modality}") for name, modality in names.items() if modality is not None}
-        told.append(
-            health_words(
-                f"find-{one.kind}-seen" if seen else f"find-{one.kind}", **words, count=one.count, of=one.of,
-                attention=one.attention, effect=one.effect,
+    lines = []
+    for finding in findings(audit.assessments):
+        attention = finding.attention
+        is_remarkable = finding.kind == "ignored" and attention is not None and attention >= REMARKABLE_ATTENTION
+        code = f"find-{finding.kind}-attended" if is_remarkable else f"find-{finding.kind}"
+        modalities = {"modality": finding.modality, "other": finding.other}
+        names = {key: audit_words(f"the-{modality}") for key, modality in modalities.items() if modality is not None}
+        lines.append(
+            audit_words(
+                code, **names, count=finding.count, of=finding.of, attention=attention, effect=finding.effect
             )
         )  # fmt: skip
-    return told or [health_words("find-nothing")]
+    return lines or [audit_words("find-nothing")]
 
 
 def meanings() -> dict[str, str]:
-    """What each of `COLUMNS` means, in one line."""
-    return {column: health_words(f"{column}-means", small=SMALL_SHARE, sure=SURE) for column in COLUMNS}
+    """Returns what each of `COLUMNS` means, in one line."""
+    return {column: audit_words(f"{column}-means", small=SMALL_SHARE, sure=SURE) for column in COLUMNS}
 
 
 def reasons(audit: Audit) -> dict[str, list[str]]:
-    """The names of those left out, by reason."""
-    found: dict[str, list[str]] = {}
-    for name, why in audit.refused:
-        found.setdefault(one_line(str(why)), []).append(name)
-    return found
+    """Returns the names of the skipped examples, by reason."""
+    names_by_reason: dict[str, list[str]] = {}
+    for name, error in audit.skipped:
+        names_by_reason.setdefault(one_line(str(error)), []).append(name)
+    return names_by_reason
