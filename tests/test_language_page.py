@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from app_page import FULL, address, markup, notes, now, press, run, sent, visit, word
+from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from PIL import Image
-from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE
 from streamlit.runtime.scriptrunner import add_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 import mmviz
 from mmviz.app import visitor_language as visitor
-from mmviz.app.pages.explore import footer as foot
+from mmviz.app.pages.explore import footer
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends.local import LocalBackend
 from mmviz.figures import fonts, paper
@@ -30,7 +30,7 @@ from mmviz.figures.text_wrapping import clipped, lines, width
 from mmviz.figures.token_labels import names, places
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import FIGURES
-from mmviz.i18n.language import current, speaking
+from mmviz.i18n.language import current_language, use_language
 from mmviz.i18n.viewer import WORDS
 from mmviz.inputs.examples import load_gallery
 from mmviz.models import CATALOGUE
@@ -42,64 +42,64 @@ from mmviz.viewer.container import decode
 QUESTION = "图片里有一只猫吗？"
 NAMES = set(
     "mmviz trio toy English CPU GPU PNG JPEG JPG WebP GIF WAV FLAC OGG MP3 M4A AAC WebM MP4 html npz json png csv log "
-    "softmax max Shapley rollout sink register nat Run load mmviz audit FOLDER capture seen relevance Abnar Zuidema "
+    "softmax max Shapley rollout sink register nat Run load mmviz audit FOLDER capture result relevance Abnar Zuidema "
     "Kobayashi Chefer Sundararajan Vaswani AMD EPYC Intel Xeon Processor GHz threads MASK Esc Shift Tab exp".split()
 )
-"""What is the same in both languages: names, formats, units, commands. Lower and upper case do not matter."""
+"""Words that are the same in both languages: names, formats, units, commands; case is ignored."""
 SHOWN = ("label", "help", "body", "options", "placeholder", "alt", "caption", "text", "title", "spec", "columns")
-"""Fields of Streamlit's elements that a visitor sees, or hears read."""
+"""Fields of Streamlit's elements that a visitor reads, also with a screen reader."""
 
 
-def english(words: str) -> set[str]:
-    """Words of English that are neither names nor of the model's world, nor its questions."""
+def english_words(text: str) -> set[str]:
+    """Returns the English words of a text that are neither names nor words of the model or its questions."""
     model = {*known_words(), "yes", "no", "nothing", "text", "picture", "sound", "image"}
-    asked = " ".join([*(example.question for example in load_gallery()), *sum(TEMPLATES.values(), ()), *CATALOGUE])
-    known = {one.lower() for one in (*NAMES, *model, *re.findall(r"[A-Za-z]+", asked))}
-    return {found for found in re.findall(r"[A-Za-z]{3,}", words) if found.lower() not in known}
+    questions = " ".join([*(example.question for example in load_gallery()), *sum(TEMPLATES.values(), ()), *CATALOGUE])
+    known = {word.lower() for word in (*NAMES, *model, *re.findall(r"[A-Za-z]+", questions))}
+    return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in known}
 
 
-def told(page: AppTest) -> str:
-    """Everything on the page that is there to be read; of the viewer, what it is sent."""
-    found: list[str] = []
+def visible_text(page: AppTest) -> str:
+    """Returns all text on the page; of the viewer, the data that it is sent."""
+    texts: list[str] = []
     for element in [*page.main, *page.sidebar]:
-        found += _told(element)
-    return "\n".join(found)
+        texts += _texts(element)
+    return "\n".join(texts)
 
 
-def _told(element: Any) -> Iterator[str]:
+def _texts(element: Any) -> Iterator[str]:
     for child in getattr(element, "children", {}).values():
-        yield from _told(child)
+        yield from _texts(child)
     proto = getattr(element, "proto", None)
     if proto is None:
         return
     for field, value in proto.ListFields():
         values = value if field.is_repeated else [value]
         if field.name in SHOWN:
-            yield from (_plain(one) for one in values if isinstance(one, str))
+            yield from (_plain(text) for text in values if isinstance(text, str))
         elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
             for inner in values:
                 yield from (
-                    _plain(one) for kind, one in inner.ListFields() if kind.name in SHOWN and isinstance(one, str)
+                    _plain(text) for kind, text in inner.ListFields() if kind.name in SHOWN and isinstance(text, str)
                 )
 
 
-def _plain(words: str) -> str:
-    """What of HTML, Markdown or a Plotly figure is read: no tags, styles and scripts, but titles and labels of tags."""
-    if words.startswith("{"):
-        return " ".join(_texts(json.loads(words)))
-    words = re.sub(r"<(style|script)>.*?</\1>", " ", words, flags=re.DOTALL)
-    attributes = re.findall(r"(?:title|alt|aria-label)='([^']*)'", words)
-    return html.unescape(" ".join([*attributes, re.sub(r"<[^>]*>", " ", words)]))
+def _plain(source: str) -> str:
+    """Returns the readable text of HTML, Markdown or a Plotly figure: no tags, but their titles and labels."""
+    if source.startswith("{"):
+        return " ".join(_figure_texts(json.loads(source)))
+    source = re.sub(r"<(style|script)>.*?</\1>", " ", source, flags=re.DOTALL)
+    attributes = re.findall(r"(?:title|alt|aria-label)='([^']*)'", source)
+    return html.unescape(" ".join([*attributes, re.sub(r"<[^>]*>", " ", source)]))
 
 
-def _texts(figure: Any, key: str = "") -> Iterator[str]:
-    """Texts of a Plotly figure."""
+def _figure_texts(figure: Any, key: str = "") -> Iterator[str]:
+    """Returns the texts of a Plotly figure."""
     if isinstance(figure, dict):
         for name, value in figure.items():
-            yield from _texts(value, name)
+            yield from _figure_texts(value, name)
     elif isinstance(figure, list):
         for value in figure:
-            yield from _texts(value, key)
+            yield from _figure_texts(value, key)
     elif isinstance(figure, str) and key in ("text", "hovertemplate", "ticktext", "name", "x", "y"):
         yield re.sub(r"<[^>]*>|%\{[^}]*\}", " ", figure)
 
@@ -113,43 +113,41 @@ def settled(page: AppTest) -> AppTest:
                 return page
         else:
             run(page)
-    raise AssertionError("it is measured for ever")
+    raise AssertionError("the experiments do not end")
 
 
 # the page
 
 
-def test_the_page_speaks_chinese_by_its_address_and_english_without() -> None:
+def test_the_address_makes_the_page_chinese_and_english_is_the_default() -> None:
     page = visit(lang="zh", query="9999")
-    assert [one.label for one in page.button[:2]] == ["探索", "调试"] and page.button("run").label == "运行"
+    assert [button.label for button in page.button[:2]] == ["探索", "调试"] and page.button("run").label == "运行"
     assert "在融合模型内部" in markup(page) and "回答正确。" in markup(page)
     assert "没有的内容（query）" in notes(page, "remark")[0]
     assert address(page)["lang"] == "zh" and address(page)["query"] == "0"
     assert sent(page)[0]["texts"]["help"] == "如何使用" and sent(page)[0]["language"] == "zh-CN"
-    assert not english(told(page).replace("query", "")), "on the page"
+    assert not english_words(visible_text(page).replace("query", "")), "on the page"
     header = sent(page)[0]
     viewer = " ".join([*header["texts"].values(), *header["streams"]["tokens"]["place"]])
-    assert not english(re.sub(r"\{\w+\}", " ", viewer)), "in the viewer"
+    assert not english_words(re.sub(r"\{\w+\}", " ", viewer)), "in the viewer"
     press(press(page, "own"), "run")
-    assert notes(page, "refusal") == [
-        "<div class='note refusal' role='alert'>没有可看的内容。请提供图像、文本或声音。</div>"
-    ]
+    assert notes(page, "refusal") == ["<div class='note refusal' role='alert'>没有输入。请提供图像、文本或音频。</div>"]
     other = visit()
     assert other.button("run").label == "Run" and "lang" not in address(other), "another visitor"
     assert sent(other)[0]["texts"] == WORDS and sent(other)[0]["language"] == "en"
 
 
-def test_the_switch_turns_the_language_and_the_address_keeps_it() -> None:
+def test_the_switch_changes_the_language_and_the_address_keeps_it() -> None:
     page = visit(query="9999")
     assert "does not have (query)" in notes(page, "remark")[0]
-    press(page, "speak-zh")
+    press(page, "language-zh")
     assert page.button("run").label == "运行" and address(page)["lang"] == "zh"
-    assert "没有的内容（query）" in notes(page, "remark")[0], "what was said before is said again"
+    assert "没有的内容（query）" in notes(page, "remark")[0], "earlier notes are worded again"
     assert sent(page)[0]["texts"]["help"] == "如何使用" and word(page) == now(page).run.record.answers[0].label
-    with speaking("zh"):  # AppTest asks itself how choices are written
+    with use_language("zh"):  # AppTest words the choices itself
         press(page, "page-debug")
         assert address(page)["lang"] == "zh" and address(page)["page"] == "debug"
-        press(press(page, "page-explore"), "speak-en")
+        press(press(page, "page-explore"), "language-en")
     assert page.button("run").label == "Run" and address(page)["lang"] == "en"
 
 
@@ -158,10 +156,10 @@ def test_the_switch_turns_the_language_and_the_address_keeps_it() -> None:
     [("", "zh-CN", "运行"), ("", "zh-Hant-TW", "运行"), ("", "en-GB", "Run"), ("", "fr-FR", "Run"),
      ("en", "zh-CN", "Run"), ("zh", "en-US", "运行"), ("xx", "zh", "运行")],
 )  # fmt: skip
-def test_the_address_comes_before_the_browser(
+def test_the_address_takes_precedence_over_the_browser(
     named: str, browser: str, label: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visitor, "_of_browser", lambda: [browser])
+    monkeypatch.setattr(visitor, "_browser_languages", lambda: [browser])
     monkeypatch.setattr("mmviz.app.pages.explore.page.is_open", lambda access: _only_the_button())
     page = visit(**({"lang": named} if named else {}))
     assert page.button("first").label == label
@@ -177,91 +175,91 @@ def _only_the_button() -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("section", ["effect", "heads", "faith", "compare", "health"])
+@pytest.mark.parametrize("section", ["effect", "heads", "faithfulness", "compare", "audit"])
 def test_every_part_of_debug_is_chinese(section: str) -> None:
-    with speaking("zh"):  # AppTest asks itself how choices are written
+    with use_language("zh"):  # AppTest words the choices itself
         page = settled(visit(lang="zh", page="debug", section=section))
-    assert not english(told(page))
+    assert not english_words(visible_text(page))
     for frame in page.dataframe:
-        assert not english(" ".join(frame.value.columns))
+        assert not english_words(" ".join(frame.value.columns))
 
 
-def test_a_thread_that_draws_a_part_of_the_page_speaks_to_its_visitor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_draws_a_part_of_the_page_uses_the_visitors_language(monkeypatch: pytest.MonkeyPatch) -> None:
     class Context:
-        """What stands for a run of the script."""
+        """A stand-in for a run of the script."""
 
-    heard: dict[str, str] = {}
+    languages: dict[str, str] = {}
     monkeypatch.setattr(visitor.st, "session_state", {"mmviz-language": "zh"})
 
-    def capture_targets(name: str) -> None:
-        heard[name] = current()
+    def note_language(name: str) -> None:
+        languages[name] = current_language()
 
-    with_context, without = (threading.Thread(target=capture_targets, args=(name,)) for name in ("visitor", "nobody"))
+    with_context, without = (threading.Thread(target=note_language, args=(name,)) for name in ("visitor", "other"))
     add_script_run_ctx(with_context, Context())  # type: ignore[arg-type]
     for thread in (with_context, without):
         thread.start()
         thread.join(10)
-    assert heard == {"visitor": "zh", "nobody": "en"}
+    assert languages == {"visitor": "zh", "other": "en"}
 
 
-def test_files_are_made_in_the_language_of_when_they_were_offered() -> None:
+def test_downloads_are_in_the_language_in_which_they_were_offered() -> None:
     page = visit(lang="zh")
-    found = now(page)
-    assert found.run is not None and found.selection is not None
-    with speaking("zh"):
-        made = foot.files(SelectionView(found.run, found.selection))
-    assert current() == "en"
-    document = made["save-page"][0]().decode()
+    state = now(page)
+    assert state.run is not None and state.selection is not None
+    with use_language("zh"):
+        downloads = footer.downloads(SelectionView(state.run, state.selection))
+    assert current_language() == "en"
+    document = downloads["save-page"][0]().decode()
     assert '<html lang="zh-CN">' in document and "<title>答案：" in document
-    assert '<html lang="en">' in found.run.to_html()
+    assert '<html lang="en">' in state.run.to_html()
 
 
-# Chinese that goes in
+# Chinese input
 
 
 @pytest.fixture(scope="module")
-def asked() -> mmviz.Run:
+def chinese_run() -> mmviz.Run:
     return mmviz.explain(image=FULL.image, text=QUESTION, audio=FULL.audio, backend=LocalBackend("cpu"))
 
 
-def test_chinese_letters_have_their_places(asked: mmviz.Run) -> None:
-    tokens = [token for token in asked.tokens if token.modality is Modality.TEXT]
+def test_chinese_characters_have_their_locations(chinese_run: mmviz.Run) -> None:
+    tokens = [token for token in chinese_run.tokens if token.modality is Modality.TEXT]
     assert len(tokens) > 1
     spans = [token.location for token in tokens]
     assert all(isinstance(span, Chars) for span in spans)
     covered = {place for span in spans if isinstance(span, Chars) for place in range(span.start, span.end)}
-    assert covered == set(range(len(QUESTION))), "every letter is in a token"
+    assert covered == set(range(len(QUESTION))), "every character is in a token"
     assert [span.start for span in spans if isinstance(span, Chars)] == sorted(
         span.start for span in spans if isinstance(span, Chars)
     )
 
 
-def test_chinese_goes_through_every_view(asked: mmviz.Run) -> None:
-    found = json.loads(json.dumps(asked.summary(), ensure_ascii=False))
-    places_told = [token["chars"] for token in found["tokens"]["text"]]
-    assert places_told[0][0] == 0 and places_told[-1][1] == len(QUESTION)
-    again = mmviz.Run.load(_saved(asked))
+def test_chinese_text_passes_through_every_view(chinese_run: mmviz.Run) -> None:
+    summary = json.loads(json.dumps(chinese_run.summary(), ensure_ascii=False))
+    spans = [token["chars"] for token in summary["tokens"]["text"]]
+    assert spans[0][0] == 0 and spans[-1][1] == len(QUESTION)
+    again = mmviz.Run.load(_saved(chinese_run))
     assert again.sample.text == QUESTION
     for language in ("en", "zh"):
-        with speaking(language):  # type: ignore[arg-type]
-            header, _ = decode(ViewerData(asked).to_bytes())
+        with use_language(language):  # type: ignore[arg-type]
+            header, _ = decode(ViewerData(chinese_run).to_bytes())
             assert "".join(piece for piece, _ in header["words"]["tokens"]) == QUESTION
-            assert len(asked.to_html()) > 10_000
-            assert Image.open(io.BytesIO(asked.png())).size == (1600, 900)
-            matrix = token_matrix(np.eye(len(asked.tokens)), asked.tokens, asked.tokens, QUESTION, 1)
+            assert len(chinese_run.to_html()) > 10_000
+            assert Image.open(io.BytesIO(chinese_run.png())).size == (1600, 900)
+            matrix = token_matrix(np.eye(len(chinese_run.tokens)), chinese_run.tokens, chinese_run.tokens, QUESTION, 1)
             assert QUESTION[:5] in matrix.layout.title.text
 
 
-def _saved(found: mmviz.Run) -> Any:
+def _saved(example_run: mmviz.Run) -> Any:
     import tempfile
     from pathlib import Path
 
     path = Path(tempfile.mkdtemp()) / "run.npz"
-    found.save(path)
+    example_run.save(path)
     return path
 
 
-def test_chinese_is_typed_into_the_page(no_recordings: object) -> None:
+def test_chinese_can_be_typed_into_the_page(no_recordings: object) -> None:
     page = visit(lang="zh")
     page.text_input("question").set_value(QUESTION)
     run(page)
@@ -270,23 +268,23 @@ def test_chinese_is_typed_into_the_page(no_recordings: object) -> None:
     assert "不符合该模型认识的任何问法" in markup(page) and now(page).run.sample.text == QUESTION
 
 
-def test_a_scene_is_told_to_each_in_their_language(asked: mmviz.Run) -> None:
-    scene = ViewerData(asked)
-    english_title = decode(scene.to_bytes())[0]["about"]["title"]
-    with speaking("zh"):
-        header = decode(scene.to_bytes())[0]
+def test_the_viewers_data_are_in_the_readers_language(chinese_run: mmviz.Run) -> None:
+    data = ViewerData(chinese_run)
+    english_title = decode(data.to_bytes())[0]["about"]["title"]
+    with use_language("zh"):
+        header = decode(data.to_bytes())[0]
     assert english_title.startswith("Answer: ") and header["about"]["title"].startswith("答案：")
     assert header["language"] == "zh-CN" and header["streams"]["tokens"]["name"][-1].endswith(" 秒")
-    assert decode(scene.to_bytes())[0]["about"]["title"] == english_title
+    assert decode(data.to_bytes())[0]["about"]["title"] == english_title
 
 
 # figures
 
 
-def test_tokens_are_named_in_the_language_spoken() -> None:
+def test_tokens_are_named_in_the_current_language() -> None:
     tokens = [ANSWER, Token(Modality.AUDIO, "absent"), Token(Modality.SPECIAL, "[CLS]"), PATCHES[0], FRAMES[0]]
     assert names(tokens)[:4] == ["answer", "sound: absent", "[CLS]", "patch 1,1"]
-    with speaking("zh"):
+    with use_language("zh"):
         assert names(tokens)[:4] == ["答案", "声音：缺失", "[CLS]", "图块 1,1"]
         assert places(tokens)[0] == "特殊词元：答案" and places(tokens)[3].startswith("第 1 行第 1 列的图块\n（x 0 到 ")
 
@@ -308,13 +306,13 @@ def test_lines_break_where_they_may(words: str, letters: int, expected: list[str
     assert all(width(line) <= letters for line in expected)
 
 
-def test_what_is_cut_is_cut_by_its_width() -> None:
+def test_text_is_clipped_by_its_width() -> None:
     assert clipped("a  b\nc", 5) == "a b c" and clipped("abcdef", 4) == "abc…"
     assert clipped("注意力", 6) == "注意力" and clipped("注意力表", 6) == "注意…"
 
 
 def page_of_paper(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
-    """All that is written on a figure for paper."""
+    """Returns all text of a figure for print."""
     tokens = [ANSWER, Token(Modality.TEXT, text, Chars(0, len(text))), *PATCHES, *FRAMES]
     written: list[str] = []
     real = Text.set_text
@@ -333,39 +331,41 @@ def has_chinese_font() -> bool:
 
 @pytest.mark.skipif(not has_chinese_font(), reason="no font with Chinese letters is installed (fonts-noto-cjk)")
 def test_a_figure_has_no_boxes_where_a_font_is_installed(monkeypatch: pytest.MonkeyPatch, recwarn: Any) -> None:
-    with speaking("zh"):
+    with use_language("zh"):
         written = page_of_paper(monkeypatch, QUESTION)
         assert fonts.legible() == "zh"
     assert {"图像", "文本", "声音", "时间（秒）", "梅尔频带 (Hz)", QUESTION} <= set(written)
-    assert not fonts.lacking("".join(written)) and not [one for one in recwarn if "Glyph" in str(one.message)]
+    assert not fonts.lacking("".join(written)) and not [
+        warning for warning in recwarn if "Glyph" in str(warning.message)
+    ]
     assert not [words for words in written if "方框" in words or "Boxes" in words]
 
 
 @pytest.fixture
 def no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine whose only font is Matplotlib's own."""
-    monkeypatch.setattr(fontManager, "ttflist", [one for one in fontManager.ttflist if one.name == "DejaVu Sans"])
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if font.name == "DejaVu Sans"])
     fonts.families.cache_clear()
     yield
     fonts.families.cache_clear()
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-def test_a_figure_says_so_where_letters_have_no_font(no_chinese_font: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_says_which_characters_have_no_font(no_chinese_font: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fonts.families() == ["DejaVu Sans"] and fonts.lacking("a猫b猫？") == "猫？"
     written = " ".join(page_of_paper(monkeypatch, QUESTION)).replace("\n", " ")
-    assert "Boxes stand for letters that no font of this machine has: U+56FE, U+7247, U+91CC, U+6709 …." in written
+    assert "Boxes stand for characters that no installed font has: U+56FE, U+7247, U+91CC, U+6709 …." in written
     monkeypatch.undo()
 
 
 def test_a_chinese_figure_is_in_english_where_there_is_no_font(
-    no_chinese_font: None, asked: mmviz.Run, monkeypatch: pytest.MonkeyPatch
+    no_chinese_font: None, chinese_run: mmviz.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
     monkeypatch.setattr(
-        "mmviz.report.picture.png", lambda **given: written.extend([given["title"], given["caption"]]) or b""
+        "mmviz.report.picture.png", lambda **parts: written.extend([parts["title"], parts["caption"]]) or b""
     )
-    with speaking("zh"):
+    with use_language("zh"):
         assert fonts.legible() == "en"
-        asked.png()
+        chinese_run.png()
     assert written[0].startswith("Answer: ") and written[1].endswith(FIGURES["paper-english"])
