@@ -1,4 +1,4 @@
-"""How attention adds up through the layers."""
+"""Attention rollout: attention multiplied through the layers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 
 
 def rollout(maps: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Attention rollout: how much of each input token may have reached each token of the last layer.
+    """Returns the attention rollout: how much of each input token may reach each token of the last layer.
 
-    Formula: ``A_l`` is the mean over the heads of layer ``l``; ``B_l = (A_l + I) / 2``, its rows brought to the sum 1
-    (the I stands for the residual connection); the result is ``B_L @ ... @ B_2 @ B_1``.
+    Formula: ``A_l`` is the mean over the heads of layer ``l``; ``B_l = (A_l + I) / 2``, with rows divided by their sum
+    (``I`` stands for the residual connection); the rollout is ``B_L @ ... @ B_2 @ B_1``.
     Shapes: ``maps`` from the first layer to the last, each ``[head, token, token]``; the result is float64
-    ``[query, key]``, its rows sum to 1.
+    ``[query, key]``, and its rows sum to 1.
     Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3.
     Raises ``ValueError`` without maps, and where queries and keys are not the same tokens.
     """
     if len(maps) == 0:
         raise ValueError("rollout needs the attention of at least one layer")
     tokens = maps[0].shape[-1]
-    rolled = np.eye(tokens)
+    result = np.eye(tokens)
     for weights in maps:
         if weights.ndim != 3 or weights.shape[1:] != (tokens, tokens):
             raise ValueError(
                 f"rollout needs self-attention [head, {tokens}, {tokens}] in every layer, not {list(weights.shape)}"
             )
-        mixed = (weights.mean(axis=0, dtype=np.float64) + np.eye(tokens)) / 2
-        rolled = (mixed / mixed.sum(axis=1, keepdims=True)) @ rolled
-    return rolled
+        with_residual = (weights.mean(axis=0, dtype=np.float64) + np.eye(tokens)) / 2
+        result = (with_residual / with_residual.sum(axis=1, keepdims=True)) @ result
+    return result

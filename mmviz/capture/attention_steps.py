@@ -1,13 +1,14 @@
-"""The vectors of one attention, so that it can be worked out again: queries, keys, values, and what follows.
+"""Extracts the vectors of one attention, so that it can be recomputed: queries, keys, values and linear maps.
 
-Nothing is taken on trust: what is told is what gives the model's own weights, values and output when it is worked out
-anew, and linear maps are those whose numbers fit.
+Nothing is taken on trust. Steps are returned only if they reproduce the model's own weights, values and output, and
+linear maps only if their numbers match.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,219 +20,222 @@ from mmviz.capture.call import SHORT_SEQUENCE, AttentionCall
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import PARITY
 from mmviz.capture.score_trace import LinearCall, ScoreTrace
+from mmviz.capture.scores import mask_scores_, masked_softmax, positions
 from mmviz.types import TOLERANCE, AttentionSteps, CaptureError
 
 Array = NDArray[np.float64]
-_NOTHING = 1e-5
-"""What is left of scores beyond queries times keys, in parts of the largest score, if it is rounding and no mask."""
+_MASK_ROUNDING = 1e-5
+"""What scores may have beyond queries times keys and still be rounding, not a mask, relative to the largest score."""
 
 
-def steps(heard: AttentionCall, batch: int = 0) -> AttentionSteps:
-    """The `AttentionSteps` of an attention that was heard with ``capture(..., steps=True)``, for sample ``batch``.
+def attention_steps(call: AttentionCall, batch: int = 0) -> AttentionSteps:
+    """Returns the `AttentionSteps` of an attention captured with ``capture(..., steps=True)``, for sample ``batch``.
 
-    Raises ``CaptureError``: ``steps-long`` where it has more than `SHORT_SEQUENCE` tokens, ``steps-scores`` where it was not
-    seen how its scores came about (or it was heard without ``steps``), ``steps-parity`` where they give other weights,
-    values or output than the model had.
+    Raises ``CaptureError``: ``steps-long`` for more than `SHORT_SEQUENCE` tokens, ``steps-scores`` where the scores
+    could not be traced (or it was captured without ``steps``), ``steps-parity`` where the steps give other weights,
+    values or output than the model.
     """
-    if max(heard.shape[2:]) > SHORT_SEQUENCE:
-        raise CaptureError("steps-long", name=heard.module, limit=SHORT_SEQUENCE)
-    making = heard.making
-    if making is None or (heard.query is None and not _fits(making, heard)):
-        raise CaptureError("steps-scores", name=heard.module)
+    if max(call.shape[2:]) > SHORT_SEQUENCE:
+        raise CaptureError("steps-long", name=call.module, limit=SHORT_SEQUENCE)
+    trace = call.score_trace
+    if trace is None or (call.query is None and not _has_shape_of(trace, call)):
+        raise CaptureError("steps-scores", name=call.module)
     with torch.no_grad(), torch.inference_mode(False):
-        return _checked(heard, making, batch)
+        return _checked_steps(call, trace, batch)
 
 
-def _fits(making: ScoreTrace, heard: AttentionCall) -> bool:
-    """Whether the product that was followed has the shape of the weights that were made of it."""
-    product, (batch, heads, queries, keys) = making.product, heard.shape
-    if product is None or making.scores is None or making.scores.numel() != batch * heads * queries * keys:
+def _has_shape_of(trace: ScoreTrace, call: AttentionCall) -> bool:
+    """Returns whether the traced product has the shape of the weights that were made of it."""
+    product, (batch, heads, queries, keys) = trace.product, call.shape
+    if product is None or trace.scores is None or trace.scores.numel() != batch * heads * queries * keys:
         return False
     rows = batch * heads * product.query.shape[-1]
     return (product.query.numel(), product.key.numel()) == (rows * queries, rows * keys)
 
 
-def _checked(heard: AttentionCall, making: ScoreTrace, batch: int) -> AttentionSteps:
-    exact = LazyAttention(heard, batch)
-    weights = exact.full()  # which raises where the tensors were written over
-    query, key, scale, mask = _parts(heard, making, batch)
-    value = _of_heads(heard.value, batch, exact.heads)
-    attn_output = _float64(heard.attn_output[batch])
-    tolerance = TOLERANCE[heard.dtype]
-    state, to_query, query_bias, by_query = _line(making, query, heard, batch, heard.shape[2], tolerance)
-    context, to_key, key_bias, by_key = _line(making, key, heard, batch, heard.shape[3], tolerance)
-    asked, to_value, value_bias, by_value = _line(making, value, heard, batch, heard.shape[3], tolerance)
-    if asked is not None and abs(by_value - 1) > tolerance:  # values are not scaled
-        asked = to_value = value_bias = None
-    if context is None:
-        context = asked
-    elif asked is not None and not np.array_equal(context, asked):
-        to_value = value_bias = None
-    found = {
-        "query": query / by_query, "key": key / by_key, "value": value, "mask": mask, "mixed": attn_output, "state": state,
-        "to_query": to_query, "query_bias": query_bias, "context": context, "to_key": to_key, "key_bias": key_bias,
-        "to_value": to_value, "value_bias": value_bias, **_after(making, exact, batch),
+def _checked_steps(call: AttentionCall, trace: ScoreTrace, batch: int) -> AttentionSteps:
+    attention = LazyAttention(call, batch)
+    weights = attention.full()  # raises if the tensors were overwritten
+    query, key, scale, mask = _score_parts(call, trace, batch)
+    value = _per_query_head(call.value, batch, attention.heads)
+    tolerance = TOLERANCE[call.dtype]
+    query_map = _linear_map(trace, query, call, batch, tolerance)
+    key_map = _linear_map(trace, key, call, batch, tolerance)
+    value_map = _linear_map(trace, value, call, batch, tolerance)
+    if value_map and abs(value_map.factor - 1) > tolerance:  # values are not scaled
+        value_map = None
+    context = key_map.tokens if key_map else value_map.tokens if value_map else None
+    if context is not None and value_map and not np.array_equal(context, value_map.tokens):
+        value_map = None
+    arrays = {
+        "query": query, "key": key, "value": value, "mask": mask, "attn_output": _float64(call.attn_output[batch]),
+        "context": context, **_output_projection(trace, attention, batch),
     }  # fmt: skip
-    ablated_heads = (
-        () if heard.ablated_heads is None else tuple(torch.nonzero(heard.ablated_heads[batch]).flatten().tolist())
-    )
-    arrays: dict[str, Any] = {
-        name: None if one is None else np.ascontiguousarray(one, np.float32) for name, one in found.items()
+    if query_map:
+        arrays |= {"query": query / query_map.factor, "state": query_map.tokens}
+        arrays |= {"to_query": query_map.weight, "query_bias": query_map.bias}
+        scale *= query_map.factor
+    if key_map:
+        arrays |= {"key": key / key_map.factor, "to_key": key_map.weight, "key_bias": key_map.bias}
+        scale *= key_map.factor
+    if value_map:
+        arrays |= {"to_value": value_map.weight, "value_bias": value_map.bias}
+    float32: dict[str, Any] = {
+        name: None if array is None else np.ascontiguousarray(array, np.float32) for name, array in arrays.items()
     }
-    made = AttentionSteps(
-        **arrays, scale=_usual(scale * by_query * by_key, query.shape[-1]), ablated_heads=ablated_heads
-    )
-    _check(made, weights, heard)
-    return made
+    ablated = () if call.ablated_heads is None else tuple(torch.nonzero(call.ablated_heads[batch]).flatten().tolist())
+    steps = AttentionSteps(**float32, scale=_round_scale(scale, query.shape[-1]), ablated_heads=ablated)
+    _check_parity(steps, weights, call)
+    return steps
 
 
-def _usual(scale: float, size: int) -> float:
-    """A scale that was found by comparing float32 numbers: what it is usually, where it can be that."""
-    usual = [one for one in (1.0, 1 / math.sqrt(size)) if abs(scale / one - 1) < 1e-6]
-    return usual[0] if usual else scale
+def _round_scale(scale: float, d_k: int) -> float:
+    """Returns 1 or 1 / sqrt(d_k) for a scale that equals it up to float32 rounding, else the scale."""
+    return next((usual for usual in (1.0, 1 / math.sqrt(d_k)) if abs(scale / usual - 1) < 1e-6), scale)
 
 
-def _parts(heard: AttentionCall, making: ScoreTrace, batch: int) -> tuple[Array, Array, float, Array | None]:
-    """Queries ``[head, query, d]``, keys ``[head, key, d]``, what their products are multiplied by, and what is added
-    to these."""
-    count, heads, queries, keys = heard.shape
-    if heard.query is not None and heard.key is not None:
-        query, key = _of_heads(heard.query, batch, heads), _of_heads(heard.key, batch, heads)
-        return query, key, heard.scale, _mask(heard, batch)
-    assert making.product is not None and making.scores is not None
-    product = making.product
+def _score_parts(call: AttentionCall, trace: ScoreTrace, batch: int) -> tuple[Array, Array, float, Array | None]:
+    """Returns queries ``[head, query, d]``, keys ``[head, key, d]``, the factor of their products, and the mask."""
+    count, heads, queries, keys = call.shape
+    if call.query is not None and call.key is not None:
+        query, key = _per_query_head(call.query, batch, heads), _per_query_head(call.key, batch, heads)
+        return query, key, call.scale, _fused_mask(call, batch)
+    assert trace.product is not None and trace.scores is not None
+    product = trace.product
     query = _float64(product.query.reshape(count, heads, queries, -1)[batch])
     key = _float64(product.key.reshape(count, heads, keys, -1)[batch])
-    scores = _float64(making.scores.reshape(heard.shape)[batch])
+    scores = _float64(trace.scores.reshape(call.shape)[batch])
     scaled = product.factor * query @ key.swapaxes(-2, -1)
-    rest = scores - scaled
-    rest[np.abs(rest) <= _NOTHING * max(1.0, float(np.abs(scaled).max()))] = 0
-    return query, key, product.factor, _shared(rest)
+    mask = scores - scaled
+    mask[np.abs(mask) <= _MASK_ROUNDING * max(1.0, float(np.abs(scaled).max()))] = 0
+    return query, key, product.factor, _shared_mask(mask)
 
 
-def _mask(heard: AttentionCall, batch: int) -> Array | None:
-    """What a fused kernel added to the scores."""
-    found = np.zeros(heard.shape[1:])
-    if heard.mask is not None:
-        given = heard.mask.expand(*heard.shape)[batch].detach().cpu()
-        found = np.where(given.numpy(), 0, -np.inf) if given.dtype is torch.bool else _float64(given).copy()
-    if heard.causal:
-        found[:, np.triu(np.ones(heard.shape[2:], bool), 1)] = -np.inf
-    return _shared(found)
+def _fused_mask(call: AttentionCall, batch: int) -> Array | None:
+    """Returns what a fused kernel added to the scores, ``[head or 1, query, key]``; None for nothing."""
+    zeros = torch.zeros(call.shape[1:], dtype=torch.float64)
+    mask = None if call.mask is None else call.mask.expand(*call.shape)[batch].detach().cpu()
+    return _shared_mask(_float64(mask_scores_(zeros, mask, future=positions(zeros) if call.causal else None)))
 
 
-def _shared(mask: Array) -> Array | None:
-    """A mask ``[head, query, key]`` once, where all heads have the same; None where it does nothing."""
+def _shared_mask(mask: Array) -> Array | None:
+    """Returns a mask ``[head, query, key]`` once, ``[1, query, key]``, if all heads share it; None if it is all 0."""
     if not mask.any():
         return None
     return mask[:1] if (mask == mask[:1]).all() else mask
 
 
-def _of_heads(tensor: Tensor, batch: int, heads: int) -> Array:
-    """``[head, token, d]``, of fewer heads of keys and values one for each head that asks."""
-    found = _float64(tensor[batch])
-    return np.repeat(found, heads // len(found), 0)
+def _per_query_head(tensor: Tensor, batch: int, heads: int) -> Array:
+    """Returns ``[head, token, d]`` of one sample; key-value heads are repeated for each query head."""
+    vectors = _float64(tensor[batch])
+    return np.repeat(vectors, heads // len(vectors), 0)
 
 
-def _line(
-    making: ScoreTrace, wanted: Array, heard: AttentionCall, batch: int, tokens: int, tolerance: float
-) -> tuple[Array | None, Array | None, Array | None, float]:
-    """The linear map that ``wanted`` ``[head, token, d]`` came from, where there was one: what it took
-    ``[token, width]``, its rows for each head ``[head * d, width]``, their bias, and how many times what it made
-    ``wanted`` is (queries are often scaled)."""
-    heads, _, size = wanted.shape
-    group = next(g for g in range(heads, 0, -1) if heads % g == 0 and _in_groups(wanted, g))
-    few = wanted[::group].swapaxes(0, 1).reshape(tokens, -1)
-    for line in reversed(making.before):
-        width = line.matrix.shape[0]
-        if line.made.shape[-1] != width or line.made.numel() != heard.shape[0] * tokens * width:
+@dataclass(frozen=True, eq=False)
+class _LinearMap:
+    """The linear map that queries, keys or values come from: ``factor * (tokens weight^T + bias)``."""
+
+    tokens: Array
+    """``[token, width]``."""
+    weight: Array
+    """``[head * d, width]``."""
+    bias: Array | None
+    """``[head * d]``."""
+    factor: float
+    """Queries are often scaled."""
+
+
+def _linear_map(
+    trace: ScoreTrace, vectors: Array, call: AttentionCall, batch: int, tolerance: float
+) -> _LinearMap | None:  # fmt: skip
+    """Returns the linear map that ``vectors`` ``[head, token, d]`` come from; None where no numbers match."""
+    heads, tokens, size = vectors.shape
+    group = next(g for g in range(heads, 0, -1) if heads % g == 0 and _is_repeated(vectors, g))
+    distinct = vectors[::group].swapaxes(0, 1).reshape(tokens, -1)
+    for linear in reversed(trace.linear_calls):
+        width = linear.weight.shape[0]
+        if linear.output.shape[-1] != width or linear.output.numel() != call.shape[0] * tokens * width:
             continue
-        both = (_samples(part, heard.shape[0], tokens, batch) for part in (line.made, line.taken))
-        for made, taken in zip(*both, strict=True):
-            for first in range(0, width - few.shape[1] + 1, size):
-                rows = slice(first, first + few.shape[1])
-                times = _times(few, made[:, rows], tolerance)
-                if times is None or not _gives(line, rows, taken, made[:, rows], tolerance):
+        layouts = (_sample_layouts(tensor, call.shape[0], tokens, batch) for tensor in (linear.output, linear.input))
+        for outputs, inputs in zip(*layouts, strict=True):
+            for first in range(0, width - distinct.shape[1] + 1, size):
+                rows = slice(first, first + distinct.shape[1])
+                factor = _factor(distinct, outputs[:, rows], tolerance)
+                if factor is None or not _is_reproduced(linear, rows, inputs, outputs[:, rows], tolerance):
                     continue
-                matrix = _repeated(_float64(line.matrix)[rows], group, size)
-                bias = None if line.bias is None else _repeated(_float64(line.bias)[rows], group, size)
-                return taken, matrix, bias, times
-    return None, None, None, 1.0
+                weight = _repeat_rows(_float64(linear.weight)[rows], group, size)
+                bias = None if linear.bias is None else _repeat_rows(_float64(linear.bias)[rows], group, size)
+                return _LinearMap(inputs, weight, bias, factor)
+    return None
 
 
-def _in_groups(wanted: Array, group: int) -> bool:
-    """Whether so many heads in a row are the same."""
-    return bool((wanted.reshape(-1, group, *wanted.shape[1:]) == wanted[::group, None]).all())
+def _is_repeated(vectors: Array, group: int) -> bool:
+    """Returns whether every ``group`` neighbouring heads of ``vectors`` ``[head, token, d]`` are the same."""
+    return bool((vectors.reshape(-1, group, *vectors.shape[1:]) == vectors[::group, None]).all())
 
 
-def _samples(tensor: Tensor, count: int, tokens: int, batch: int) -> Iterator[Array]:
-    """``[token, width]`` of one sample, if samples come first, or tokens."""
+def _sample_layouts(tensor: Tensor, count: int, tokens: int, batch: int) -> Iterator[Array]:
+    """Yields one sample ``[token, width]`` for both layouts: samples first, tokens first."""
     yield _float64(tensor.reshape(count, tokens, -1)[batch])
     yield _float64(tensor.reshape(tokens, count, -1)[:, batch])
 
 
-def _times(wanted: Array, made: Array, tolerance: float) -> float | None:
-    """How many times ``made`` ``wanted`` is; None where it is not."""
-    square = float((made * made).sum())
-    times = float((wanted * made).sum()) / square if square else 0.0
-    if not times or np.abs(wanted[0] - times * made[0]).max() > tolerance * np.abs(wanted).max():
+def _factor(vectors: Array, outputs: Array, tolerance: float) -> float | None:
+    """Returns the number by which ``outputs`` must be multiplied to give ``vectors``; None where there is none."""
+    square = float((outputs * outputs).sum())
+    factor = float((vectors * outputs).sum()) / square if square else 0.0
+    if not factor or np.abs(vectors[0] - factor * outputs[0]).max() > tolerance * np.abs(vectors).max():
         return None
-    times = 1.0 if abs(times - 1) <= tolerance else times
-    return times if np.abs(wanted - times * made).max() <= tolerance * np.abs(wanted).max() else None
+    factor = 1.0 if abs(factor - 1) <= tolerance else factor
+    return factor if np.abs(vectors - factor * outputs).max() <= tolerance * np.abs(vectors).max() else None
 
 
-def _gives(line: LinearCall, rows: slice, taken: Array, made: Array, tolerance: float) -> bool:
-    """Whether what the map took still gives what it made: either may have been written over since."""
-    again = taken @ _float64(line.matrix)[rows].T + (0 if line.bias is None else _float64(line.bias)[rows])
-    return bool(np.abs(again - made).max() <= 10 * tolerance * max(1.0, float(np.abs(made).max())))
+def _is_reproduced(linear: LinearCall, rows: slice, inputs: Array, outputs: Array, tolerance: float) -> bool:
+    """Returns whether ``inputs`` still give ``outputs``: either may have been overwritten since the call."""
+    bias = 0 if linear.bias is None else _float64(linear.bias)[rows]
+    recomputed = inputs @ _float64(linear.weight)[rows].T + bias
+    return bool(np.abs(recomputed - outputs).max() <= 10 * tolerance * max(1.0, float(np.abs(outputs).max())))
 
 
-def _repeated(rows: Array, group: int, size: int) -> Array:
-    """Rows of a map for each head that asks, of fewer heads of keys and values."""
+def _repeat_rows(rows: Array, group: int, size: int) -> Array:
+    """Returns rows of a linear map, those of each key-value head ``group`` times, once for each query head."""
     return np.repeat(rows.reshape(-1, size, *rows.shape[1:]), group, 0).reshape(-1, *rows.shape[1:])
 
 
-def _after(making: ScoreTrace, exact: LazyAttention, batch: int) -> dict[str, Array | None]:
-    """The linear map that joins the heads and what it gave; nothing where none was seen."""
-    line, (count, _, queries, _) = making.after, exact.heard.shape
-    if line is None:
+def _output_projection(trace: ScoreTrace, attention: LazyAttention, batch: int) -> dict[str, Array | None]:
+    """Returns the linear map that joins the heads, and its output; empty where there is none."""
+    linear, call = trace.out_proj, attention.call
+    if linear is None:
         return {}
-    brought = exact.heard.attn_output.transpose(1, 2).flatten(2)[batch]
-    if exact.heard.ablated_heads is not None:
-        brought = (
-            exact.heard.attn_output.masked_fill(exact.heard.ablated_heads[:, :, None, None], 0)
-            .transpose(1, 2)
-            .flatten(2)[batch]
-        )
-    pairs = zip(*(_samples(t, count, queries, batch) for t in (line.taken, line.made)), strict=True)
-    output = next((made for taken, made in pairs if np.array_equal(taken, _float64(brought))), None)
+    joined = _float64(call.joined_heads()[batch])
+    layouts = (_sample_layouts(t, call.shape[0], call.shape[2], batch) for t in (linear.input, linear.output))
+    output = next((outputs for inputs, outputs in zip(*layouts, strict=True) if np.array_equal(inputs, joined)), None)
     if output is None:
         return {}
-    bias = None if line.bias is None else _float64(line.bias)
-    return {"projection": _float64(line.matrix), "bias": bias, "output": output}
+    bias = None if linear.bias is None else _float64(linear.bias)
+    return {"projection": _float64(linear.weight), "bias": bias, "output": output}
 
 
-def _check(made: AttentionSteps, weights: NDArray[np.float32], heard: AttentionCall) -> None:
-    """Raises ``CaptureError`` (``steps-parity``) where the steps lead elsewhere than the model went."""
-    scores = made.scale * made.query.astype(np.float64) @ made.key.astype(np.float64).swapaxes(-2, -1)
-    if made.mask is not None:
-        scores = scores + made.mask
-    top = scores.max(-1, keepdims=True)
-    parts = np.exp(scores - np.where(np.isfinite(top), top, 0))
-    again = parts / np.maximum(parts.sum(-1, keepdims=True), np.finfo(np.float64).tiny)
-    attn_output = again @ made.value
-    worst = [np.abs(again - weights).max(), _apart(attn_output, made.attn_output)]
-    if made.projection is not None and made.output is not None:
-        attn_output[list(made.ablated_heads)] = 0
-        joined = attn_output.swapaxes(0, 1).reshape(made.shape[0], -1) @ made.projection.T.astype(np.float64)
-        worst.append(_apart(joined + (0 if made.bias is None else made.bias), made.output))
-    if not max(worst) <= PARITY[heard.dtype]:
-        raise CaptureError("steps-parity", name=heard.module, worst=float(max(worst)))
+def _check_parity(steps: AttentionSteps, weights: NDArray[np.float32], call: AttentionCall) -> None:
+    """Raises ``CaptureError`` (``steps-parity``) where the steps differ from the model's own numbers."""
+    scores = steps.scale * steps.query.astype(np.float64) @ steps.key.astype(np.float64).swapaxes(-2, -1)
+    if steps.mask is not None:
+        scores = scores + steps.mask
+    recomputed = masked_softmax(torch.from_numpy(scores)).numpy()
+    attn_output = recomputed @ steps.value
+    errors = [np.abs(recomputed - weights).max(), _relative_error(attn_output, steps.attn_output)]
+    if steps.projection is not None and steps.output is not None:
+        attn_output[list(steps.ablated_heads)] = 0
+        concatenated = attn_output.swapaxes(0, 1).reshape(steps.shape[0], -1)
+        output = concatenated @ steps.projection.T.astype(np.float64) + (0 if steps.bias is None else steps.bias)
+        errors.append(_relative_error(output, steps.output))
+    if not max(errors) <= PARITY[call.dtype]:
+        raise CaptureError("steps-parity", name=call.module, worst=float(max(errors)))
 
 
-def _apart(found: Array, expected: NDArray[np.float32]) -> float:
-    """The largest difference, in parts of the largest number where that is above 1."""
-    return float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
+def _relative_error(values: Array, expected: NDArray[np.float32]) -> float:
+    """Returns the largest difference, relative to the largest number where that is above 1."""
+    return float(np.abs(values - expected).max()) / max(1.0, float(np.abs(expected).max()))
 
 
 def _float64(tensor: Tensor) -> Array:

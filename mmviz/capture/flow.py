@@ -1,4 +1,7 @@
-"""Attention through all layers, exact, without a matrix of all tokens by all tokens: a few rows are carried along."""
+"""Rollout and gradient relevance through all layers, exact, without a matrix ``[token, token]``: some rows are carried.
+
+Every function splits the rows of a layer into tiles and the tiles among threads.
+"""
 
 from __future__ import annotations
 
@@ -11,157 +14,166 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.call import AttentionCall
-from mmviz.capture.lazy_attention import LazyAttention, each, row_tiles, rows_at_once
+from mmviz.capture.head_weights import row_tiles, tile_rows
+from mmviz.capture.lazy_attention import LazyAttention
+from mmviz.capture.thread_map import thread_map
 from mmviz.types import CaptureError
 
 T = TypeVar("T")
-Total = Callable[[slice, "ScratchBuffer"], Tensor]
-"""The sum over heads of what flows from some rows, ``[row, key]``."""
+TileSum = Callable[[slice, "ScratchBuffer"], Tensor]
+"""Returns the sum over heads of the weights of some rows, ``[row, key]``."""
 
 
 class ScratchBuffer:
-    """Where one thread works out strip after strip: to make room anew takes longer than to fill it."""
+    """Memory in which one thread computes tile after tile: allocating it anew takes longer than filling it."""
 
     def __init__(self) -> None:
-        self._kept = torch.empty(0)
+        self._tensor = torch.empty(0)
 
     def for_rows(self, rows: int, layer: LazyAttention) -> tuple[Tensor, Tensor]:
-        """Two tensors ``[row, key]``, on the device where the model ran."""
-        device = layer.heard.value.device
-        expected = (2, rows_at_once(layer.keys), layer.keys)
-        if self._kept.device != device or self._kept.shape != expected:
-            self._kept = torch.empty(expected, device=device)
-        return self._kept[0, :rows], self._kept[1, :rows]
+        """Returns two tensors ``[row, key]``, on the device of the model."""
+        device = layer.call.value.device
+        shape = (2, tile_rows(layer.keys), layer.keys)
+        if self._tensor.device != device or self._tensor.shape != shape:
+            self._tensor = torch.empty(shape, device=device)
+        return self._tensor[0, :rows], self._tensor[1, :rows]
 
 
 def rollout_rows(layers: Sequence[LazyAttention], start: NDArray[np.float64]) -> NDArray[np.float32]:
-    """``start @ rollout``, ``[row, key]``: one-hot rows of ``start`` ``[row, query]`` give rows of the rollout, rows
-    that share 1 among several queries give their mean.
+    """Returns ``start @ rollout``, ``[row, key]``, for ``start`` ``[row, query]``.
 
-    Formula and source: Abnar and Zuidema 2020, section 3, as in `mmviz.analysis.rollout.rollout`; the rows are carried
-    down from the last layer, so that nothing larger than ``start`` is kept.
+    One-hot rows of ``start`` give rows of the rollout, rows that divide 1 among several queries their mean. Formula and
+    source: Abnar and Zuidema 2020, section 3, as in `mmviz.analysis.rollout.rollout`. The rows are carried down from
+    the last layer, so that nothing larger than ``start`` is kept.
     """
     carried = torch.from_numpy(np.ascontiguousarray(start, np.float32))
     for layer in reversed(layers):
-        total, is_whole = _weights_of(layer), layer.is_whole
-
-        def part(
-            rows: slice, room: ScratchBuffer, carried: Tensor = carried, total: Total = total, heads: int = layer.heads,
-            is_whole: bool = is_whole,
-        ) -> Tensor:  # fmt: skip
-            made = total(rows, room)
-            shared = carried[:, rows] / (heads + (heads if is_whole else made.sum(1)))
-            found = shared @ made
-            found[:, rows] += shared * heads
-            return found
-
-        carried = _added(part, layer)
+        carried = _rollout_layer_rows(layer, carried)
     return carried.numpy()
 
 
-def rollout_columns(layers: Sequence[LazyAttention], chosen: Sequence[int]) -> NDArray[np.float32]:
-    """``rollout[:, chosen]``, ``[query, len(chosen)]``, carried up from the first layer."""
-    carried = torch.zeros(layers[0].keys, len(chosen))
-    carried[torch.as_tensor(chosen), torch.arange(len(chosen))] = 1
+def _rollout_layer_rows(layer: LazyAttention, carried: Tensor) -> Tensor:
+    """Returns ``carried @ B``, ``[row, key]``, with the matrix ``B`` of one layer's rollout."""
+    tile_sum = _tile_sum(layer)
+
+    def product(rows: slice, buffer: ScratchBuffer) -> Tensor:
+        weights = tile_sum(rows, buffer)
+        row_sums = layer.heads if layer.is_normalized else weights.sum(1)
+        scaled = carried[:, rows] / (layer.heads + row_sums)
+        result = scaled @ weights
+        result[:, rows] += scaled * layer.heads
+        return result
+
+    return _sum_over_tiles(product, layer)
+
+
+def rollout_columns(layers: Sequence[LazyAttention], keys: Sequence[int]) -> NDArray[np.float32]:
+    """Returns ``rollout[:, keys]``, ``[query, len(keys)]``, carried up from the first layer."""
+    carried = torch.zeros(layers[0].keys, len(keys))
+    carried[torch.as_tensor(keys), torch.arange(len(keys))] = 1
     for layer in layers:
-        total = _weights_of(layer)
-        below, carried = carried, torch.empty(layer.queries, len(chosen))
-
-        def fill(
-            some: list[slice], room: ScratchBuffer, below: Tensor = below, now: Tensor = carried, total: Total = total,
-            heads: int = layer.heads,
-        ) -> None:  # fmt: skip
-            for rows in some:
-                made = total(rows, room)
-                now[rows] = (made @ below + heads * below[rows]) / (heads + made.sum(1, keepdim=True))
-
-        _by_thread(fill, layer)
+        carried = _rollout_layer_columns(layer, carried)
     return carried.numpy()
+
+
+def _rollout_layer_columns(layer: LazyAttention, carried: Tensor) -> Tensor:
+    """Returns ``B @ carried``, ``[query, column]``, with the matrix ``B`` of one layer's rollout."""
+    tile_sum, result = _tile_sum(layer), torch.empty(layer.queries, carried.shape[1])
+
+    def fill(tiles: list[slice], buffer: ScratchBuffer) -> None:
+        for rows in tiles:
+            weights = tile_sum(rows, buffer)
+            total = layer.heads + weights.sum(1, keepdim=True)
+            result[rows] = (weights @ carried + layer.heads * carried[rows]) / total
+
+    _map_tiles(fill, layer)
+    return result
 
 
 def relevance_rows(layers: Sequence[LazyAttention], logit: Tensor, start: NDArray[np.float64]) -> NDArray[np.float32]:
-    """``start @ (R - I)``, ``[row, key]``: gradient relevance of self-attention layers for ``logit``; see `relevance`.
+    """Returns ``start @ (R - I)``, ``[row, key]``: gradient relevance of self-attention for ``logit``, see `relevance`.
 
-    The weights' gradients come strip by strip from those of attention's output (``dA = dmixed V^T``), so that fused
-    kernels will do. R - I is carried, not R: what attention added would drown in rounding beside 1.
-    Raises ``CaptureError`` (``relevance-graph``) where ``logit`` has no gradients towards the attention.
+    Gradients of the weights are computed tile by tile from those of attention's output (``dA = dO V^T``), which fused
+    kernels have, too. R - I is carried, not R: beside 1, what attention adds would be lost in rounding.
+    Raises ``CaptureError`` (``relevance-graph``) where ``logit`` has no gradients with respect to the attention.
     """
-    gradients = _gradients(logit, [layer.heard for layer in layers])
+    gradients = _gradients(logit, [layer.call for layer in layers])
     first = torch.from_numpy(np.ascontiguousarray(start, np.float32))
     carried = torch.zeros_like(first)
     for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
-        total = _weights_of(layer, gradient[layer.batch])
-
-        def part(
-            rows: slice, room: ScratchBuffer, now: Tensor = (carried + first) / layer.heads, total: Total = total
-        ) -> Tensor:
-            return now[:, rows] @ total(rows, room)
-
-        carried = carried + _added(part, layer)
+        carried = carried + _relevance_layer_rows(layer, gradient[layer.batch], (carried + first) / layer.heads)
     return carried.numpy()
 
 
-def relevance(logit: Tensor, heard: Sequence[AttentionCall], batch: int = 0) -> NDArray[np.float32]:
-    """Relevance ``[query, key]`` of self-attention layers for ``logit`` (Chefer, Gur and Wolf 2021, section 3.1).
+def _relevance_layer_rows(layer: LazyAttention, gradient: Tensor, carried: Tensor) -> Tensor:
+    """Returns ``carried`` ``[row, query]`` times the gradient-weighted attention of one layer, summed over heads."""
+    tile_sum = _tile_sum(layer, gradient)
+    return _sum_over_tiles(lambda rows, buffer: carried[:, rows] @ tile_sum(rows, buffer), layer)
 
-    Per layer ``A' = mean over heads of max(0, dlogit/dA * A)``, then ``R <- R + A' R`` from the first layer up, with
-    ``R = I`` at the start.  ``heard`` must still be in the graph.  Returned is ``R - I``: what attention added.
-    Raises ``CaptureError`` (``relevance-graph``) where ``logit`` has no gradients towards the attention.
+
+def relevance(logit: Tensor, calls: Sequence[AttentionCall], batch: int = 0) -> NDArray[np.float32]:
+    """Returns the relevance ``[query, key]`` of self-attention layers for ``logit``, as ``R - I``: what attention adds.
+
+    Formula and source: Chefer, Gur and Wolf 2021, section 3.1. Per layer ``A' = mean over heads of max(0, dlogit/dA *
+    A)``, then ``R <- R + A' R`` from the first layer up, with ``R = I`` at the start. ``calls`` must still be in the
+    graph. Raises ``CaptureError`` (``relevance-graph``) where ``logit`` has no gradients with respect to the attention.
     """
-    layers = [LazyAttention(one, batch) for one in heard]
+    layers = [LazyAttention(call, batch) for call in calls]
     return relevance_rows(layers, logit, np.eye(layers[-1].queries))
 
 
-def _weights_of(layer: LazyAttention, gradient: Tensor | None = None) -> Total:
-    """The weights of some rows of ``layer``, summed over heads; with ``gradient``, what of them adds to a logit."""
+def _tile_sum(layer: LazyAttention, gradient: Tensor | None = None) -> TileSum:
+    """Returns a function that sums the weights of some rows over heads.
 
+    With ``gradient`` ``[head, query, d_v]``, that of attention's output, it sums ``max(0, dlogit/dA * A)`` instead.
+    """
     heads = [layer.head(number) for number in range(layer.heads)]
 
-    def total(rows: slice, room: ScratchBuffer) -> Tensor:
-        found, one = room.for_rows(rows.stop - rows.start, layer)
+    def tile_sum(rows: slice, buffer: ScratchBuffer) -> Tensor:
+        total, spare = buffer.for_rows(rows.stop - rows.start, layer)
         for number, head in enumerate(heads):
-            made = head.strip(rows, one if number else found)
+            weights = head.row_tile(rows, spare if number else total)
             if gradient is not None:
-                made = made.mul_(layer.gradient_strip(number, rows, gradient)).clamp_(min=0)
-            found = found.add_(made) if number else made
-        return found.cpu()
+                weights = weights.mul_(layer.gradient_tile(number, rows, gradient)).clamp_(min=0)
+            total = total.add_(weights) if number else weights
+        return total.cpu()
 
-    return total
+    return tile_sum
 
 
-def _gradients(logit: Tensor, heard: Sequence[AttentionCall]) -> list[Tensor]:
-    """Gradients of what each attention made of its values, ``[batch, head, query, d_v]``."""
-    for one in heard:
-        if not logit.requires_grad or one.output is None:
-            raise CaptureError("relevance-graph", name=one.module)
-    outputs = [one.output for one in heard if one.output is not None]
-    found = torch.autograd.grad(logit, outputs, retain_graph=True, allow_unused=True)
+def _gradients(logit: Tensor, calls: Sequence[AttentionCall]) -> list[Tensor]:
+    """Returns the gradients of the output of each attention, ``[batch, head, query, d_v]``."""
+    for call in calls:
+        if not logit.requires_grad or call.output is None:
+            raise CaptureError("relevance-graph", name=call.module)
+    outputs = [call.output for call in calls if call.output is not None]
+    gradients = torch.autograd.grad(logit, outputs, retain_graph=True, allow_unused=True)
     arranged = []
-    for one, gradient in zip(heard, found, strict=True):
-        if gradient is None or one.arrange is None:
-            raise CaptureError("relevance-graph", name=one.module)
-        arranged.append(one.arrange(gradient))
+    for call, gradient in zip(calls, gradients, strict=True):
+        if gradient is None or call.arrange is None:
+            raise CaptureError("relevance-graph", name=call.module)
+        arranged.append(call.arrange(gradient))
     return arranged
 
 
-def _by_thread(work: Callable[[list[slice], ScratchBuffer], T], layer: LazyAttention) -> list[T]:
-    """``work`` of the strips of rows of each thread, of which each computes alone."""
-    every, threads = list(row_tiles(layer.queries, layer.keys)), torch.get_num_threads()
+def _map_tiles(function: Callable[[list[slice], ScratchBuffer], T], layer: LazyAttention) -> list[T]:
+    """Returns ``function`` of the tiles of rows of each thread; each thread computes alone."""
+    tiles, threads = list(row_tiles(layer.queries, layer.keys)), torch.get_num_threads()
 
-    def alone(first: int) -> T:
+    def thread_result(first: int) -> T:
         with torch.no_grad(), torch.inference_mode(False):
-            return work(every[first::threads], ScratchBuffer())
+            return function(tiles[first::threads], ScratchBuffer())
 
-    return each(alone, min(threads, len(every)))
+    return thread_map(thread_result, min(threads, len(tiles)))
 
 
-def _added(part: Callable[[slice, ScratchBuffer], Tensor], layer: LazyAttention) -> Tensor:
-    """The sum of ``part`` over all strips of rows."""
+def _sum_over_tiles(function: Callable[[slice, ScratchBuffer], Tensor], layer: LazyAttention) -> Tensor:
+    """Returns the sum of ``function`` over all tiles of rows."""
 
-    def work(some: list[slice], room: ScratchBuffer) -> Tensor:
-        total = part(some[0], room)
-        for rows in some[1:]:
-            total += part(rows, room)
+    def thread_sum(tiles: list[slice], buffer: ScratchBuffer) -> Tensor:
+        total = function(tiles[0], buffer)
+        for rows in tiles[1:]:
+            total += function(rows, buffer)
         return total
 
-    return torch.stack(_by_thread(work, layer)).sum(0)
+    return torch.stack(_map_tiles(thread_sum, layer)).sum(0)

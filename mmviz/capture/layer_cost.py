@@ -1,4 +1,4 @@
-"""What one layer of attention costs on this machine, measured now: all weights kept, none kept, and the exact view."""
+"""Measures the cost of one attention layer on this machine: eager, fused, and fused with a lazy view of its weights."""
 
 from __future__ import annotations
 
@@ -22,91 +22,102 @@ from mmviz.capture.map_check import BINS
 from mmviz.capture.result import CaptureResult
 from mmviz.capture.retained import retained_bytes
 from mmviz.types import Modality, Token
-from mmviz.types.token_bins import bins
+from mmviz.types.token_bins import bin_edges, bin_means
 
-Way = Literal["full", "fused", "view"]
-"""All weights kept; a kernel that keeps none; that kernel heard, and its weights pooled to `BINS` x `BINS` bins."""
-WAYS: tuple[Way, ...] = get_args(Way)
-Pair = tuple[Tensor, Tensor | None]
-Numbers = NDArray[np.float32]
-SECONDS = 20.0
-"""How long all sizes may make one wait after the first, which wakes what sleeps."""
-ALWAYS = 2_048
-"""Up to so many tokens are measured however long it takes; the larger sizes that would take too long are left out."""
-FEWEST, MOST, ENOUGH = 3, 15, 0.3
-"""Turns at a size: more than the fewest only until they took so many seconds."""
-TICK = 1e-6
-"""No time is shorter: some clocks tick slowly."""
+Implementation = Literal["eager", "fused", "lazy"]
+"""Eager attention, which keeps all weights; a fused kernel, which keeps none; that kernel captured, and its weights
+pooled to `BINS` x `BINS` bins."""
+IMPLEMENTATIONS: tuple[Implementation, ...] = get_args(Implementation)
+TensorPair = tuple[Tensor, Tensor | None]
+Array = NDArray[np.float32]
+MAX_SECONDS = 20.0
+"""How long all sizes together may take after the first, which includes warming up."""
+ALWAYS_MEASURED = 2_048
+"""Up to so many tokens are measured however long it takes; larger sizes that would take too long are left out."""
+MIN_REPEATS, MAX_REPEATS, ENOUGH_SECONDS = 3, 15, 0.3
+"""Repeats of a size: more than the fewest only until they took so many seconds."""
+MIN_TIME = 1e-6
+"""No time is shorter, in seconds: the resolution of some clocks is low."""
 
 
 @dataclass(frozen=True)
-class Size:
-    """One layer over ``tokens`` tokens: median ``seconds`` of ``turns`` that one processor core computes, and the
-    ``bytes`` of what is kept. ``row``: seconds for one exact row of one head; ``turn``: seconds of waiting for a turn
-    of all these. ``difference``: the largest between the view's overview or row and those of all weights; ``largest``:
-    the largest weight of that overview."""
+class LayerCost:
+    """The cost of one layer of attention over ``tokens`` tokens."""
 
     tokens: int
-    seconds: Mapping[Way, float]
-    bytes: Mapping[Way, int]
-    row: float
-    turn: float
+    """Number of queries and of keys."""
+    seconds: Mapping[Implementation, float]
+    """Median time on one processor core."""
+    bytes: Mapping[Implementation, int]
+    """Memory that is kept after the layer has run."""
+    row_seconds: float
+    """Median time for one exact row of one head, on one processor core."""
+    repeat_seconds: float
+    """Elapsed time of one repeat of all implementations."""
     difference: float
+    """Largest difference between the lazy view's overview or row and the eager weights."""
     largest: float
-    turns: int
+    """The largest weight of that overview."""
+    repeats: int
+    """Number of repeats that the medians are of."""
 
 
 @dataclass(frozen=True)
-class Costs:
-    """``sizes`` ascend, at least one; ``left_out``: those that there was no time for."""
+class LayerCosts:
+    """The costs of one layer over several numbers of tokens."""
 
-    sizes: tuple[Size, ...]
+    sizes: tuple[LayerCost, ...]
+    """At least one, with ascending numbers of tokens."""
     left_out: tuple[int, ...]
+    """Numbers of tokens that there was no time for."""
 
     @property
     def tokens(self) -> list[int]:
-        """Of all sizes, in their order."""
+        """Number of tokens of every size."""
         return [size.tokens for size in self.sizes]
 
-    def seconds(self, way: Way) -> list[float]:
-        """Of all sizes, in their order."""
-        return [size.seconds[way] for size in self.sizes]
+    def seconds(self, implementation: Implementation) -> list[float]:
+        """Returns the seconds of every size."""
+        return [size.seconds[implementation] for size in self.sizes]
 
-    def bytes(self, way: Way) -> list[float]:
-        """Of all sizes, in their order."""
-        return [float(size.bytes[way]) for size in self.sizes]
+    def bytes(self, implementation: Implementation) -> list[float]:
+        """Returns the bytes of every size."""
+        return [float(size.bytes[implementation]) for size in self.sizes]
 
 
-def costs(
-    tokens: Sequence[int], heads: int, size: int, progress: Callable[[int, int], None], stop: Callable[[], bool],
-    seconds: float = SECONDS,
-) -> Costs | None:  # fmt: skip
-    """One layer of ``heads`` heads with d_k ``size`` over each number of ``tokens``, ascending: those up to `ALWAYS`,
-    and as many more as ``seconds`` of waiting reach. ``progress``: sizes done, and how many there are; ``stop`` is
-    asked before each computation. None where not even the first was done.
+def measure_layer_costs(
+    tokens: Sequence[int], heads: int, head_size: int, progress: Callable[[int, int], None], stop: Callable[[], bool],
+    max_seconds: float = MAX_SECONDS,
+) -> LayerCosts | None:  # fmt: skip
+    """Returns the costs of one layer of ``heads`` heads with d_k ``head_size`` over each number of ``tokens``.
 
-    It computes in this thread alone, whose computing time is what is measured: time in which other work has the
-    processor does not count. A size is left out before it begins: by the square of what the last one took.
+    ``tokens`` ascend. Those up to `ALWAYS_MEASURED` are measured, and as many more as ``max_seconds`` allow: a size is
+    left out before it begins if it would take too long, estimated by the square of the tokens of the last one.
+    ``progress`` is called with the number of sizes done and of all sizes, ``stop`` before each computation. Returns
+    None where not even the first size was done.
+
+    It computes in the calling thread only and measures that thread's processor time, so that time in which other work
+    has the processor does not count.
     """
-    made: list[Size] = []
+    sizes: list[LayerCost] = []
     start = 0.0
-    with torch.no_grad(), _alone():
+    with torch.no_grad(), _single_threaded():
         for number, count in enumerate(tokens):
             progress(number, len(tokens))
-            if made and count > ALWAYS:
-                ahead = made[-1].turn * (count / made[-1].tokens) ** 2 * (FEWEST + 1)
-                if time.monotonic() - start + ahead > seconds:
+            if sizes and count > ALWAYS_MEASURED:
+                estimate = sizes[-1].repeat_seconds * (count / sizes[-1].tokens) ** 2 * (MIN_REPEATS + 1)
+                if time.monotonic() - start + estimate > max_seconds:
                     break
-            found = Layer(count, heads, size).measured(stop)
-            if found is None:
+            cost = Layer(count, heads, head_size).measure(stop)
+            if cost is None:
                 break
-            made.append(found)
+            sizes.append(cost)
             start = start or time.monotonic()
-    if not made:
+    if not sizes:
         return None
-    left_out = () if stop() else tuple(tokens[len(made) :])
-    progress(len(made), len(made) if left_out else len(tokens))
-    return Costs(tuple(made), left_out)
+    left_out = () if stop() else tuple(tokens[len(sizes) :])
+    progress(len(sizes), len(sizes) if left_out else len(tokens))
+    return LayerCosts(tuple(sizes), left_out)
 
 
 class _Attention(nn.Module):
@@ -115,103 +126,115 @@ class _Attention(nn.Module):
 
 
 class Layer:
-    """Random queries, keys and values ``[1, head, token, d_k]``: how long attention takes does not depend on them."""
+    """One attention layer with random queries, keys and values ``[1, head, token, d_k]``; its cost is that of any."""
 
-    def __init__(self, count: int, heads: int, size: int):
-        random = torch.Generator().manual_seed(count)
+    def __init__(self, count: int, heads: int, head_size: int):
+        generator = torch.Generator().manual_seed(count)
         self.count = count
-        self.query, self.key, self.value = (torch.randn(1, heads, count, size, generator=random) for _ in range(3))
+        self.query, self.key, self.value = (
+            torch.randn(1, heads, count, head_size, generator=generator) for _ in range(3)
+        )
         self.model = _Attention().eval()
         self.scores, self.weights = torch.empty(count, count), torch.empty(heads, count, count)
-        self.edges = bins([Token(Modality.SPECIAL, "")] * count, BINS)
-        self.seen = self.heard()
+        self.edges = bin_edges([Token(Modality.SPECIAL, "")] * count, BINS)
+        self.result = self.capture()
 
-    def full(self) -> Pair:
-        """softmax(Q K^T / sqrt(d_k)) with all its weights, ``[head, token, token]``, and these times V. There is room
-        for them beforehand: to make it where they are large would take long."""
+    def eager(self) -> TensorPair:
+        """Returns softmax(Q K^T / sqrt(d_k)), all weights ``[head, token, token]``, and these times V.
+
+        Their memory is allocated beforehand: where they are large, allocating it would take long.
+        """
         scale = self.query.shape[-1] ** -0.5
         for query, key, weights in zip(self.query[0] * scale, self.key[0], self.weights, strict=True):
             torch.softmax(torch.mm(query, key.T, out=self.scores), -1, out=weights)
         return self.weights, self.weights @ self.value[0]
 
-    def fused(self) -> Pair:
-        """The output, and what each row's weights were divided by."""
+    def fused(self) -> TensorPair:
+        """Returns the output of the fused kernel and the log-sum-exp of its rows."""
         return fused({"query": self.query, "key": self.key, "value": self.value})
 
-    def heard(self) -> CaptureResult:
-        with capture(self.model) as seen:
+    def capture(self) -> CaptureResult:
+        """Returns the attention of the layer, captured in one run."""
+        with capture(self.model) as result:
             self.model(self.query, self.key, self.value)
-        return seen
+        return result
 
-    def view(self) -> Numbers:
-        """The overview of a layer that is heard, ``[head, bin, bin]``."""
-        exact = self.heard().view(0)
-        return np.stack([exact.zoom(self.edges, self.edges, head) for head in range(exact.heads)])
+    def overview(self) -> Array:
+        """Captures the layer and returns the overview of its weights, ``[head, bin, bin]``."""
+        attention = self.capture().view(0)
+        return np.stack([attention.zoom(self.edges, self.edges, head) for head in range(attention.heads)])
 
-    def row(self) -> Numbers:
-        """One row of the first head, ``[1, token]``."""
-        return self.seen.view(0).rows([self.count // 3], 0)
+    def row(self) -> Array:
+        """Returns one row of weights of the first head, ``[1, token]``."""
+        return self.result.view(0).rows([self.count // 3], 0)
 
-    def measured(self, stop: Callable[[], bool]) -> Size | None:
-        """The ways take turns, after one turn that is not counted; None where it was stopped."""
-        works = {"full": self.full, "fused": self.fused, "view": self.view, "row": self.row}
-        first: dict[str, Any] = {}
-        for name, work in works.items():
+    def measure(self, stop: Callable[[], bool]) -> LayerCost | None:
+        """Returns the cost of the layer; None where it was stopped.
+
+        The implementations take turns. A first round, which is not timed, warms up.
+        """
+        steps: dict[str, Callable[[], Any]] = {
+            "eager": self.eager, "fused": self.fused, "lazy": self.overview, "row": self.row
+        }  # fmt: skip
+        results: dict[str, Any] = {}
+        for name, compute in steps.items():
             if stop():
                 return None
-            first[name] = work()
-        kept, (difference, largest) = self._bytes(**first), self._compared(**first)
-        taken: dict[str, list[float]] = {name: [] for name in works}
-        began = time.monotonic()
-        for _ in _turns():
-            for name, work in works.items():
+            results[name] = compute()
+        kept, (difference, largest) = self._bytes(**results), self._difference(**results)
+        times: dict[str, list[float]] = {name: [] for name in steps}
+        start = time.monotonic()
+        for _ in _repeats():
+            for name, compute in steps.items():
                 if stop():
                     return None
                 before = time.thread_time()
-                work()
-                taken[name].append(max(time.thread_time() - before, TICK))
-        turn = (time.monotonic() - began) / len(taken["row"])
-        medians = {name: statistics.median(found) for name, found in taken.items()}
-        seconds = {way: medians[way] for way in WAYS}
-        return Size(self.count, seconds, kept, medians["row"], turn, difference, largest, len(taken["row"]))
+                compute()
+                times[name].append(max(time.thread_time() - before, MIN_TIME))
+        repeats = len(times["row"])
+        repeat_seconds = (time.monotonic() - start) / repeats
+        medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+        seconds = {implementation: medians[implementation] for implementation in IMPLEMENTATIONS}
+        return LayerCost(self.count, seconds, kept, medians["row"], repeat_seconds, difference, largest, repeats)
 
-    def _bytes(self, full: Pair, fused: Pair, view: Numbers, row: Numbers) -> dict[Way, int]:
-        """The weights; what the kernel reads and writes; what views are made of, with the overview and a row."""
-        given = (self.query, self.key, self.value, *fused)
-        views = retained_bytes(self.seen) + view.nbytes + row.nbytes
-        return {"full": full[0].nbytes, "fused": sum(one.nbytes for one in given if one is not None), "view": views}
+    def _bytes(self, eager: TensorPair, fused: TensorPair, lazy: Array, row: Array) -> dict[Implementation, int]:
+        """Returns the bytes of all weights; of what the kernel reads and writes; of what views need, and the views."""
+        tensors = (self.query, self.key, self.value, *fused)
+        return {
+            "eager": eager[0].nbytes,
+            "fused": sum(tensor.nbytes for tensor in tensors if tensor is not None),
+            "lazy": retained_bytes(self.result) + lazy.nbytes + row.nbytes,
+        }
 
-    def _compared(self, full: Pair, fused: Pair, view: Numbers, row: Numbers) -> tuple[float, float]:
-        """How far the view is from all weights, pooled afterwards in float64; and the largest weight of these bins."""
-        weights = full[0].numpy()
-        widths = np.diff(self.edges)
-        pooled = weights
-        for axis in (2, 1):
-            pooled = np.add.reduceat(pooled, self.edges[:-1], axis=axis, dtype=np.float64)
-        pooled = pooled / np.outer(widths, widths)
-        far = np.abs(view - pooled).max(), np.abs(row[0] - weights[0, self.count // 3]).max()
-        return float(max(far)), float(pooled.max())
+    def _difference(self, eager: TensorPair, fused: TensorPair, lazy: Array, row: Array) -> tuple[float, float]:
+        """Returns the largest difference between views and all weights, and the largest mean weight of a bin."""
+        weights = eager[0].numpy()
+        means = bin_means(weights, self.edges, self.edges)
+        errors = np.abs(lazy - means).max(), np.abs(row[0] - weights[0, self.count // 3]).max()
+        return float(max(errors)), float(means.max())
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """This thread computes without others. Threads that begin meanwhile have as many as before: torch tells them the
-    number that was set last, wherever it was."""
+def _single_threaded() -> Iterator[None]:
+    """Lets torch compute in this thread alone.
+
+    Threads that start meanwhile use as many as before: torch gives them the number that was set last, in any thread.
+    """
     count = torch.get_num_threads()
     torch.set_num_threads(1)
-    other = threading.Thread(target=torch.set_num_threads, args=(count,))
-    other.start()
-    other.join()
+    thread = threading.Thread(target=torch.set_num_threads, args=(count,))
+    thread.start()
+    thread.join()
     try:
         yield
     finally:
         torch.set_num_threads(count)
 
 
-def _turns() -> Iterator[int]:
-    """Numbers of the turns of a size."""
+def _repeats() -> Iterator[int]:
+    """Yields the numbers of the repeats of one size."""
     start = time.monotonic()
-    for turn in range(MOST):
-        if turn >= FEWEST and time.monotonic() - start > ENOUGH:
+    for repeat in range(MAX_REPEATS):
+        if repeat >= MIN_REPEATS and time.monotonic() - start > ENOUGH_SECONDS:
             return
-        yield turn
+        yield repeat

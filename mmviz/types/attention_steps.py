@@ -1,4 +1,4 @@
-"""One attention worked out step by step: the vectors that go in, and what the model's own attention made of them."""
+"""The vectors and matrices of one attention, from which its weights and output can be recomputed step by step."""
 
 from __future__ import annotations
 
@@ -16,86 +16,96 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class AttentionSteps(ValueSemantics):
-    """The vectors and matrices of one attention, float32, of one sample; heads are those that ask.
+    """The vectors and matrices of one attention for one sample, float32 and read-only.
 
-    ``query`` ``[head, query, d_k]``, ``key`` ``[head, key, d_k]``, ``value`` ``[head, key, d_v]``; scores are
-    ``scale * q . k``, to which ``mask`` ``[head or 1, query, key]`` is added (minus infinity: takes no part; None where
-    there is none). ``attn_output`` ``[head, query, d_v]``: what the model's own attention gave, weights times values.
-    ``ablated_heads``: heads whose ``attn_output`` is 0 for all that comes after, as a change wanted.
+    Heads are query heads: keys and values of grouped-query attention are repeated for each. Scores are
+    ``scale * q . k``, plus ``mask``. The linear maps around the attention, and what they take and give, are None
+    where capture could not identify them from the numbers.
 
-    Where they were found by comparing numbers, else None: the linear map that joins the heads, ``projection``
-    ``[D, head * d_v]`` and its ``bias`` ``[D]`` (None where it has none), and its own ``output`` ``[query, D]``; the
-    tokens that ask, ``state`` ``[query, width]``, with ``to_query`` ``[head * d_k, width]`` and ``query_bias``, and
-    those that are asked, ``context`` ``[key, width]``, with ``to_key`` ``[head * d_k, width]``, ``to_value``
-    ``[head * d_v, width]`` and their biases. Raises ``CaptureError`` (``steps-shape``) where these do not fit together
-    or hold what is no number.
+    Raises ``CaptureError`` (``steps-shape``) where the arrays do not fit together, lack one that they depend on, or
+    hold a number that is not finite.
     """
 
     query: Array
+    """``[head, query, d_k]``."""
     key: Array
+    """``[head, key, d_k]``."""
     value: Array
+    """``[head, key, d_v]``."""
     scale: float
+    """Factor of the scores, 1 / sqrt(d_k) as a rule."""
     attn_output: Array
+    """Weights times values as the model computed them, ``[head, query, d_v]``."""
     mask: Array | None = None
+    """Added to the scaled scores, ``[head or 1, query, key]``; minus infinity masks a key. None without a mask."""
     projection: Array | None = None
+    """Weight of the linear map that joins the heads, ``[D, head * d_v]``."""
     bias: Array | None = None
+    """Its bias, ``[D]``; None where it has none."""
     output: Array | None = None
+    """Its output as the model computed it, ``[query, D]``."""
     state: Array | None = None
+    """Vectors of the query tokens, from which queries are computed, ``[query, width]``."""
     context: Array | None = None
+    """Vectors of the key tokens, from which keys and values are computed, ``[key, width]``."""
     to_query: Array | None = None
+    """Weight of the linear map from ``state`` to queries, ``[head * d_k, width]``."""
     query_bias: Array | None = None
+    """Its bias, ``[head * d_k]``."""
     to_key: Array | None = None
+    """Weight of the linear map from ``context`` to keys, ``[head * d_k, width]``."""
     key_bias: Array | None = None
+    """Its bias, ``[head * d_k]``."""
     to_value: Array | None = None
+    """Weight of the linear map from ``context`` to values, ``[head * d_v, width]``."""
     value_bias: Array | None = None
+    """Its bias, ``[head * d_v]``."""
     ablated_heads: tuple[int, ...] = ()
+    """Heads that were ablated: their ``attn_output`` counts as 0 from the projection on."""
 
     def __post_init__(self) -> None:
         if not (self.query.ndim == self.key.ndim == self.value.ndim == 3 and np.isfinite(self.scale)):
             raise CaptureError("steps-shape", part="query")
-        shapes = self._shapes()
-        for name, found in self.arrays():
-            if found.dtype != np.float32 or found.shape not in shapes[name]:
+        shapes = self._allowed_shapes()
+        for name, array in self.arrays():
+            if array.dtype != np.float32 or array.shape not in shapes[name]:
                 raise CaptureError("steps-shape", part=name)
-            if not (np.isfinite(found) | ((name == "mask") & (found == -np.inf))).all():
+            locked = read_only(array)
+            if not (np.isfinite(locked) | ((name == "mask") & (locked == -np.inf))).all():
                 raise CaptureError("steps-shape", part=name)
-            object.__setattr__(self, name, read_only(found))
-        needs = {"bias": "projection", "output": "projection", "projection": "output", "to_query": "state",
-                 "state": "to_query", "query_bias": "to_query", "to_key": "context", "key_bias": "to_key",
-                 "to_value": "context", "value_bias": "to_value"}  # fmt: skip
-        for name, other in needs.items():
-            if getattr(self, name) is not None and getattr(self, other) is None:
+            object.__setattr__(self, name, locked)
+        for name, required in _REQUIRES.items():
+            if getattr(self, name) is not None and getattr(self, required) is None:
                 raise CaptureError("steps-shape", part=name)
         if not all(isinstance(head, int) and 0 <= head < self.heads for head in self.ablated_heads):
-            raise CaptureError("steps-shape", part="off")
+            raise CaptureError("steps-shape", part="ablated_heads")
 
     @property
     def heads(self) -> int:
+        """Number of query heads."""
         return int(self.query.shape[0])
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many queries and keys."""
+        """Number of queries and number of keys."""
         return int(self.query.shape[1]), int(self.key.shape[1])
 
     def arrays(self) -> Iterator[tuple[str, Array]]:
-        """The arrays that are there, each with its name."""
+        """Yields ``(name, array)`` for every array that is not None, in the order of `ARRAYS`."""
         for name in ARRAYS:
-            if (found := getattr(self, name)) is not None:
-                yield name, found
+            if (array := getattr(self, name)) is not None:
+                yield name, array
 
-    def _shapes(self) -> dict[str, list[tuple[int, ...]]]:
-        """What shapes each array may have, by the sizes of queries, keys and values."""
+    def _allowed_shapes(self) -> dict[str, list[tuple[int, ...]]]:
+        """Returns the shapes that each array may have, by the sizes of queries, keys and values."""
         heads, queries, d_k = self.query.shape
         keys, d_v = self.value.shape[1:]
-        sides = {name: getattr(self, name) for name in ("projection", "state", "context")}
-        out, state, context = (
-            0 if found is None else found.shape[0 if name == "projection" else -1] for name, found in sides.items()
-        )
+        width = 0 if self.projection is None else self.projection.shape[0]
+        state, context = (0 if tokens is None else tokens.shape[-1] for tokens in (self.state, self.context))
         return {
             "query": [(heads, queries, d_k)], "key": [(heads, keys, d_k)], "value": [(heads, keys, d_v)],
-            "mixed": [(heads, queries, d_v)], "mask": [(heads, queries, keys), (1, queries, keys)],
-            "projection": [(out, heads * d_v)], "bias": [(out,)], "output": [(queries, out)],
+            "attn_output": [(heads, queries, d_v)], "mask": [(heads, queries, keys), (1, queries, keys)],
+            "projection": [(width, heads * d_v)], "bias": [(width,)], "output": [(queries, width)],
             "state": [(queries, state)], "to_query": [(heads * d_k, state)], "query_bias": [(heads * d_k,)],
             "context": [(keys, context)], "to_key": [(heads * d_k, context)], "key_bias": [(heads * d_k,)],
             "to_value": [(heads * d_v, context)], "value_bias": [(heads * d_v,)],
@@ -103,7 +113,13 @@ class AttentionSteps(ValueSemantics):
 
 
 ARRAYS = (
-    "query", "key", "value", "mixed", "mask", "projection", "bias", "output", "state", "to_query", "query_bias",
+    "query", "key", "value", "attn_output", "mask", "projection", "bias", "output", "state", "to_query", "query_bias",
     "context", "to_key", "key_bias", "to_value", "value_bias",
 )  # fmt: skip
-"""The arrays of `AttentionSteps`; some may not be there."""
+"""Names of the arrays of `AttentionSteps`; some may be None."""
+_REQUIRES = {
+    "bias": "projection", "output": "projection", "projection": "output", "to_query": "state", "state": "to_query",
+    "query_bias": "to_query", "to_key": "context", "key_bias": "to_key", "to_value": "context",
+    "value_bias": "to_value",
+}  # fmt: skip
+"""Array -> the array that it needs beside it."""

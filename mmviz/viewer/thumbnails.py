@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types import PooledMap, Token
-from mmviz.types.token_bins import bins
+from mmviz.types.token_bins import bin_edges, bin_means, bin_sums
 from mmviz.viewer.container import description
 
 
 def small_bins(tokens: Sequence[Token]) -> list[int]:
     """Edges of the bins of a small map."""
-    return bins(tokens, description()["bins"])
+    return bin_edges(tokens, description()["bins"])
 
 
 def small(weights: NDArray[Any], query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float64]:
@@ -23,9 +23,7 @@ def small(weights: NDArray[Any], query_edges: Sequence[int], key_edges: Sequence
 
     Shapes: ``weights`` ``[head, query, key]``; the result float64 ``[head + 1, bin of queries, bin of keys]``.
     """
-    rows = np.add.reduceat(weights, query_edges[:-1], axis=1, dtype=np.float64)
-    sums = np.add.reduceat(rows, key_edges[:-1], axis=2)
-    means = sums / (np.diff(query_edges)[:, None] * np.diff(key_edges))
+    means = bin_means(weights, query_edges, key_edges)
     return np.concatenate([means, means.mean(axis=0, keepdims=True)])
 
 
@@ -37,6 +35,5 @@ def smaller_overview(found: PooledMap, streams: Mapping[str, Sequence[Token]]) -
         coarse = small_bins([streams[stream][first] for first in fine[:-1]])
         edges.append((coarse, np.asarray(fine)[coarse]))
     (rows, query_edges), (columns, key_edges) = edges
-    pooled = np.add.reduceat(np.add.reduceat(sums, rows[:-1], axis=1, dtype=np.float64), columns[:-1], axis=2)
-    means = pooled / np.outer(np.diff(query_edges), np.diff(key_edges))
+    means = bin_sums(bin_sums(sums, rows, 1), columns, 2) / np.outer(np.diff(query_edges), np.diff(key_edges))
     return np.concatenate([means, means.mean(axis=0, keepdims=True)])

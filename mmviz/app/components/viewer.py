@@ -1,69 +1,76 @@
-"""The linked viewer on the page: what it is given, and what a visitor does in it."""
+"""The linked viewer as a component of the page: the data that it is sent, and the events that it sends back."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from mmviz.analysis.map_refs import parse_map_ref
-from mmviz.app import session_state as keep
+from mmviz.app import session_state as session
 from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
-from mmviz.i18n.language import current
-from mmviz.report.attention_steps import steps_number
-from mmviz.report.section_requests import asked_for
+from mmviz.i18n.language import current_language
+from mmviz.report.attention_steps import parse_map_number
+from mmviz.report.section_requests import requested_view
 from mmviz.viewer import pack
 
 KEY = "viewer"
-MOST = 8
-"""So much of what was asked for last is answered again: an answer may be overtaken by the next question."""
+MAX_SECTIONS = 8
+"""The number of latest requests that are answered again, as a new request may overtake the answer to the one before."""
 component = st.components.v2.component("mmviz_viewer", css=pack.css(), js=pack.component_js())
 
 
-def viewer(now: State, run: Run) -> None:
-    """Mount the viewer. What it was sent last stays, byte for byte, until the page itself looks elsewhere, or the
-    viewer asks for something: then that alone is sent."""
-    assert now.scene is not None and now.told is not None  # `keep.accept` has seen to it
-    here = (run.record.id, now.serial, now.told, current())
-    if now.sent_of != here:
-        now.sent, now.sent_of, now.needed = now.scene.to_bytes(view_of(now.told, run), now.serial), here, ()
-    elif now.needed and not now.answered:
-        now.sent, now.answered = now.scene.answer(now.needed, now.serial), True
-    component(key=KEY, data=now.sent, height="content", on_view_change=_look, on_need_change=_need)
+def viewer(state: State, run: Run) -> None:
+    """Draws the viewer of ``run``.
+
+    The payload stays the same, byte for byte, until the page itself moves the selection, or the viewer requests
+    sections, which are then sent alone.
+    """
+    assert state.viewer_data is not None and state.sent_selection is not None  # `show_run` has set both
+    key = (run.record.id, state.serial, state.sent_selection, current_language())
+    if state.payload_key != key:
+        state.payload = state.viewer_data.to_bytes(view_of(state.sent_selection, run), state.serial)
+        state.payload_key, state.requested_sections = key, ()
+    elif state.requested_sections and not state.sections_sent:
+        state.payload = state.viewer_data.answer(state.requested_sections, state.serial)
+        state.sections_sent = True
+    component(key=KEY, data=state.payload, height="content", on_view_change=_update_view, on_need_change=_update_need)
 
 
-def alone(key: str, data: bytes) -> None:
-    """A viewer beside the run of the page: all that it shows is in ``data``, and what is chosen in it stays there."""
-    component(key=key, data=data, height="content", on_view_change=_heard, on_need_change=_heard)
+def static_viewer(key: str, data: bytes) -> None:
+    """Draws a viewer that has everything it shows in ``data``, and whose selection the page does not follow."""
+    component(key=key, data=data, height="content", on_view_change=_ignore, on_need_change=_ignore)
 
 
-def _heard() -> None:
+def _ignore() -> None:
     pass
 
 
-def _look() -> None:
-    now = keep.state()
-    found = read_view(st.session_state[KEY].get("view"), now.run, now.serial) if now.run else None
-    if found is not None:
-        now.selection = found
+def _update_view() -> None:
+    state = session.current_state()
+    selection = read_view(st.session_state[KEY].get("view"), state.run, state.serial) if state.run else None
+    if selection is not None:
+        state.selection = selection
 
 
-def _need() -> None:
-    now, asked = keep.state(), st.session_state[KEY].get("need")
-    if now.run is None or not isinstance(asked, dict):
+def _update_need() -> None:
+    state, need = session.current_state(), st.session_state[KEY].get("need")
+    if state.run is None or not isinstance(need, dict):
         return
-    if asked.get("run") != now.run.record.id:  # a viewer that was mounted anew has no run yet
-        now.sent_of = None
-        now.told = now.selection
+    if need.get("run") != state.run.record.id:  # a viewer that was just mounted has no run yet
+        state.payload_key = None
+        state.sent_selection = state.selection
         return
-    names = asked.get("names")
-    if isinstance(names, list) and len(names) <= MOST and all(is_there(name, now.run) for name in names):
-        now.needed = tuple(dict.fromkeys((*now.needed, *names)))[-MOST:]
-        now.answered = False
+    names = need.get("names")
+    if not isinstance(names, list) or len(names) > MAX_SECTIONS:
+        return
+    if all(has_section(name, state.run) for name in names):
+        state.requested_sections = tuple(dict.fromkeys((*state.requested_sections, *names)))[-MAX_SECTIONS:]
+        state.sections_sent = False
 
 
-def is_there(name: object, run: Run) -> bool:
-    """Whether a viewer may ask for this by name; any browser may say anything."""
+def has_section(name: object, run: Run) -> bool:
+    """Returns whether ``run`` has the section that a viewer requests by ``name``; a browser may send anything."""
     if not isinstance(name, str):
         return False
     kind, _, rest = name.partition("/")
@@ -71,9 +78,9 @@ def is_there(name: object, run: Run) -> bool:
         if kind == "map":
             parse_map_ref(run.record, rest)
         elif kind == "steps":
-            return steps_number(rest) < len(run.record.steps)
+            return parse_map_number(rest) < len(run.record.steps)
         else:
-            asked_for(run.record, kind, rest)
+            requested_view(run.record, kind, rest)
     except LookupError:
         return False
     return True

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from mmviz.backends.local.gradients import relevance_rows
-from mmviz.backends.local.interventions import ablated_heads, intervene_for, weights_hook
+from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
 from mmviz.capture import AttentionCall, CaptureResult, capture
-from mmviz.capture.attention_steps import steps
-from mmviz.capture.value_norms import norms
+from mmviz.capture.attention_steps import attention_steps
+from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
 from mmviz.types import Answer, AttentionRecord, CaptureError, Change, Notice, Request, Token, as_tokens
 
@@ -49,10 +49,10 @@ def captured_run(
         torch.set_grad_enabled(request.relevance),
         capture(
             model.module,
-            expected=targets.modules if targets else (),
             replace=weights_hook(request.changes),
             ablate=[ablated_heads(request.changes)],
             steps=request.steps,
+            **capture_options(model),
         ) as result,
     ):
         logits = model(prepared.tensors)
@@ -65,10 +65,10 @@ def captured_run(
             if call.score_trace:  # it is not needed any more, and is larger than what is kept
                 call.score_trace.release()
     notices = [*prepared.notices, *record.notices]
-    value_norms = _of_each_call(norms, result, notices) if request.norms and not record.is_long else ()
-    attention_steps = _of_each_call(steps, result, notices) if request.steps else ()
+    norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
+    steps = _of_each_call(attention_steps, result, notices) if request.steps else ()
     record = replace(
-        record, answers=answers, notices=tuple(notices), norms=value_norms, steps=attention_steps,
+        record, answers=answers, notices=tuple(notices), norms=norms, steps=steps,
         relevance=relevance_rows(result, logits, record) if request.relevance else None,
         made_by={name: record.made_by[name] for name in ("dtype", "routes", "parity")},
     )  # fmt: skip

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from mmviz.analysis.attention_cost import HEADS, LAYERS, SIZE, SIZES, exponent, map_bytes, on_line, on_square
+from mmviz.analysis.attention_cost import (
+    HEADS,
+    LAYERS,
+    SIZE,
+    SIZES,
+    exponent,
+    linear_estimate,
+    map_bytes,
+    quadratic_estimate,
+)
 from mmviz.app.components import widgets
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.backends import Progress, Stop
@@ -19,7 +28,7 @@ from mmviz.figures.loglog import Line, Unit, growth_figure, written
 from mmviz.i18n.page import say
 
 if TYPE_CHECKING:  # it brings torch, which the page waits for beside itself
-    from mmviz.capture.layer_cost import Costs, Way
+    from mmviz.capture.layer_cost import Implementation, LayerCosts
 
 SIDE, MOMENTS, PATCHES, PICTURES = 16, 12.5, 100, 25
 """Pixels along a patch, tokens a second of sound and patches of a picture, as in the bundled model; and pictures a
@@ -32,10 +41,10 @@ INPUTS: Mapping[int, tuple[str, float]] = {
 """Inputs that people know, by their tokens: pixels of a side, or seconds."""
 FRESH = 600.0
 """Seconds for which a measurement is everybody's."""
-WAYS: tuple[Way, Way, Way] = ("full", "fused", "view")
+IMPLEMENTATIONS: tuple[Implementation, Implementation, Implementation] = ("eager", "fused", "lazy")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _alone = threading.Lock()
-_found: list[tuple[float, Costs]] = []
+_found: list[tuple[float, LayerCosts]] = []
 
 
 def cost(desk: LessonContext) -> None:
@@ -47,7 +56,7 @@ def cost(desk: LessonContext) -> None:
     with first:
         every = map_bytes(tokens)
         desk.number("maps", written(every, "B"), maps=LAYERS * HEADS)
-    costs = desk.bench.measured(("cost",), _measured)
+    costs = desk.runner.measure(("cost",), _measured)
     if costs is not None:
         for place, (code, value, unit) in zip(others, _here(costs, tokens), strict=True):
             with place:
@@ -57,19 +66,21 @@ def cost(desk: LessonContext) -> None:
         _measurements(desk, costs)
 
 
-def seconds(costs: Costs, way: Way, tokens: int) -> float:
+def seconds(costs: LayerCosts, implementation: Implementation, tokens: int) -> float:
     """What one layer takes, measured or estimated."""
-    return on_square(tokens, costs.tokens, costs.seconds(way))
+    return quadratic_estimate(tokens, costs.tokens, costs.seconds(implementation))
 
 
-def kept(costs: Costs, way: Way, tokens: int) -> float:
+def kept(costs: LayerCosts, implementation: Implementation, tokens: int) -> float:
     """Bytes that are kept of one layer, measured or estimated; NaN where too little is known for that."""
-    return map_bytes(tokens, 1) if way == "full" else on_line(tokens, costs.tokens, costs.bytes(way))
+    if implementation == "eager":
+        return map_bytes(tokens, 1)
+    return linear_estimate(tokens, costs.tokens, costs.bytes(implementation))
 
 
-def _here(costs: Costs, tokens: int) -> list[tuple[str, float, Unit]]:
+def _here(costs: LayerCosts, tokens: int) -> list[tuple[str, float, Unit]]:
     return [
-        ("kept", LAYERS * kept(costs, "view", tokens), "B"), ("full", seconds(costs, "full", tokens), "s"),
+        ("kept", LAYERS * kept(costs, "lazy", tokens), "B"), ("eager", seconds(costs, "eager", tokens), "s"),
         ("fused", seconds(costs, "fused", tokens), "s"),
     ]  # fmt: skip
 
@@ -87,13 +98,15 @@ def _meaning(tokens: int, own: int) -> str:
     return f"{say(f'learn-cost-is-{kind}', **words)} {pairs}"
 
 
-def _figures(costs: Costs, tokens: int) -> None:
+def _figures(costs: LayerCosts, tokens: int) -> None:
     """Time and memory of one layer, side by side."""
+    times = [_line(costs, name, tokens, costs.seconds(name), seconds) for name in IMPLEMENTATIONS]
+    memory = [_line(costs, name, tokens, costs.bytes(name), kept) for name in IMPLEMENTATIONS]
     left, right = st.columns(2, gap="medium")
     with left:
-        _figure("seconds", "s", tokens, [_line(costs, way, tokens, costs.seconds(way), seconds) for way in WAYS])
+        _figure("seconds", "s", tokens, times)
     with right:
-        _figure("bytes", "B", tokens, [_line(costs, way, tokens, costs.bytes(way), kept) for way in WAYS])
+        _figure("bytes", "B", tokens, memory)
 
 
 def _figure(code: str, unit: Unit, tokens: int, lines: Sequence[Line]) -> None:
@@ -104,35 +117,36 @@ def _figure(code: str, unit: Unit, tokens: int, lines: Sequence[Line]) -> None:
 
 
 def _line(
-    costs: Costs, way: Way, tokens: int, measured: Sequence[float], estimate: Callable[[Costs, Way, int], float]
-) -> Line:
-    name, power = say(f"learn-cost-way-{way}"), exponent(costs.tokens, measured)
+    costs: LayerCosts, implementation: Implementation, tokens: int, measured: Sequence[float],
+    estimate: Callable[[LayerCosts, Implementation, int], float],
+) -> Line:  # fmt: skip
+    name, power = say(f"learn-cost-line-{implementation}"), exponent(costs.tokens, measured)
     if power is not None:
-        name = say("learn-cost-way-power", way=name, power=f"{power:.1f}")
-    amount = estimate(costs, way, tokens)
+        name = say("learn-cost-line-power", method=name, power=f"{power:.1f}")
+    amount = estimate(costs, implementation, tokens)
     is_ahead = tokens > costs.tokens[-1] and math.isfinite(amount)
     return Line(name, costs.tokens, measured, (tokens, amount) if is_ahead else None)
 
 
-def _measurements(desk: LessonContext, costs: Costs) -> None:
+def _measurements(desk: LessonContext, costs: LayerCosts) -> None:
     """What was found, how, and a button to measure again."""
     last = costs.sizes[-1]
     places = st.columns(4)
-    for place, way in zip(places, WAYS[:2], strict=False):
+    for place, implementation in zip(places, IMPLEMENTATIONS[:2], strict=False):
         if len(costs.sizes) > 1:
             half = costs.sizes[-2]
-            times = last.seconds[way] / half.seconds[way]
+            times = last.seconds[implementation] / half.seconds[implementation]
             with place:
                 desk.number(
-                    f"double-{way}", f"× {times:.1f}", half=f"{half.tokens:,}", tokens=f"{last.tokens:,}"
+                    f"double-{implementation}", f"× {times:.1f}", half=f"{half.tokens:,}", tokens=f"{last.tokens:,}"
                 )  # fmt: skip
     with places[2]:
-        view, full = (written(last.bytes[way], "B") for way in (WAYS[2], WAYS[0]))
+        view, full = written(last.bytes["lazy"], "B"), written(last.bytes["eager"], "B")
         desk.number("view", view, tokens=f"{last.tokens:,}", full=full)
     with places[3]:
         difference = max(size.difference for size in costs.sizes)
         desk.number("difference", _tiny(difference))
-    least = min(size.turns for size in costs.sizes)
+    least = min(size.repeats for size in costs.sizes)
     words = say("learn-cost-how", heads=HEADS, size=SIZE, least=least)
     if costs.left_out:
         words += " " + say("learn-cost-left-out", tokens=", ".join(f"{count:,}" for count in costs.left_out))
@@ -154,13 +168,13 @@ def _tiny(amount: float) -> str:
 
 def _again(desk: LessonContext) -> None:
     _found.clear()
-    desk.bench.now.works.pop((desk.run.record.id, "cost"), None)
+    desk.runner.state.experiments.pop((desk.run.record.id, "cost"), None)
 
 
-def _measured(tell: Progress, stop: Stop) -> Costs | None:
+def _measured(tell: Progress, stop: Stop) -> LayerCosts | None:
     """Shared by all who use this page's machine: two measurements at a time would measure each other, and take twice
     the memory."""
-    from mmviz.capture.layer_cost import costs
+    from mmviz.capture.layer_cost import measure_layer_costs
 
     while not _alone.acquire(timeout=0.2):
         if stop():
@@ -168,7 +182,7 @@ def _measured(tell: Progress, stop: Stop) -> Costs | None:
     try:
         if _found and time.monotonic() - _found[-1][0] < FRESH:
             return _found[-1][1]
-        made = costs(SIZES, HEADS, SIZE, tell, stop)
+        made = measure_layer_costs(SIZES, HEADS, SIZE, tell, stop)
         if made is not None and not stop():
             _found[:] = [(time.monotonic(), made)]
         return made
