@@ -23,9 +23,9 @@ from mmviz.cli import main
 from mmviz.i18n.learn_training import LEARNING
 from mmviz.models.conv_attention import ConvAttention
 from mmviz.training.fit import conv_attention
-from mmviz.training.fit.conv_attention import WORDS, Fitted, Recipe, draw, fit, save, tensor
+from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun, draw_images, fit, save, to_tensor
 
-TINY = Recipe(pictures=64, held_out=40, epochs=2)
+TINY = Recipe(images=64, held_out=40, epochs=2)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -70,7 +70,7 @@ def test_attention_is_softmax_of_scaled_products_and_mixes_the_values() -> None:
 def test_capture_hears_the_same_attention() -> None:
     torch.manual_seed(1)
     model = ConvAttention(10).eval()
-    picture = tensor(draw(np.random.default_rng(0), 1).pixels)
+    picture = to_tensor(draw_images(np.random.default_rng(0), 1).pixels)
     with torch.no_grad(), mmviz.capture(model) as seen:
         _, weights = model(picture)
     (found,) = seen.record().maps
@@ -100,7 +100,7 @@ def test_the_recipe_is_adam_on_the_cross_entropy_of_the_word_alone(monkeypatch: 
     assert all(logits.shape == (32, 10) for logits, _ in learned)
     recipe = Recipe()
     assert (recipe.epochs, recipe.batch) == (10, 32)
-    for number in (f"{recipe.pictures:,} pictures", f"{recipe.epochs} epochs", f"batches of {recipe.batch}", "Adam"):
+    for number in (f"{recipe.images:,} pictures", f"{recipe.epochs} epochs", f"batches of {recipe.batch}", "Adam"):
         assert number in LEARNING["learn-learning-intro"]
 
 
@@ -113,34 +113,34 @@ def test_every_epoch_goes_once_through_all_pictures(monkeypatch: pytest.MonkeyPa
         return step(model, adam, batch)
 
     monkeypatch.setattr(conv_attention, "step", heard)
-    fitted = fit(Recipe(pictures=80, held_out=10, epochs=3))
+    fitted = fit(Recipe(images=80, held_out=10, epochs=3))
     assert [len(batch) for batch in batches] == [32, 32, 16] * 3
     epochs = [np.concatenate(batches[3 * k : 3 * k + 3]) for k in range(3)]
     keys = [[picture.tobytes() for picture in epoch] for epoch in epochs]
     assert set(keys[0]) == set(keys[1]) == set(keys[2]) and len(set(keys[0])) == 80
     assert keys[0] != keys[1] != keys[2], "in another order each time"
-    assert not set(keys[0]) & {one.tobytes() for one in fitted.shown.pixels}, "what is held out is not learned from"
-    assert len(set(fitted.shown.labels.tolist())) == 4, "those followed are of as many words"
+    assert not set(keys[0]) & {one.tobytes() for one in fitted.tracked.pixels}, "what is held out is not learned from"
+    assert len(set(fitted.tracked.labels.tolist())) == 4, "those followed are of as many words"
 
 
 def test_pictures_know_where_their_drawing_is() -> None:
-    found = draw(np.random.default_rng(3), 30)
-    assert found.pixels.shape == (30, 40, 40, 3) and found.touched.shape == (30, 10, 10)
-    assert 0.03 < found.touched.mean() < 0.25 and found.touched.any((1, 2)).all()
-    again = draw(np.random.default_rng(3), 30)
+    found = draw_images(np.random.default_rng(3), 30)
+    assert found.pixels.shape == (30, 40, 40, 3) and found.covered.shape == (30, 10, 10)
+    assert 0.03 < found.covered.mean() < 0.25 and found.covered.any((1, 2)).all()
+    again = draw_images(np.random.default_rng(3), 30)
     assert np.array_equal(found.pixels, again.pixels) and np.array_equal(found.labels, again.labels)
 
 
 @pytest.mark.slow
 def test_it_learns_and_attention_gathers_on_the_drawing() -> None:
-    fitted = fit(Recipe(pictures=1600, held_out=200, epochs=4, seed=1))
-    first, last = fitted.moments[0], fitted.moments[-1]
+    fitted = fit(Recipe(images=1600, held_out=200, epochs=4, seed=1))
+    first, last = fitted.snapshots[0], fitted.snapshots[-1]
     assert first.accuracy < 0.2 and last.accuracy > 0.35, "a guess is 0.1"
     assert first.on_drawing == pytest.approx(fitted.area, rel=0.1), "an even share is the share of the area"
     assert last.on_drawing > 4 * fitted.area
-    assert fitted.stretches[-1].accuracy > fitted.stretches[0].accuracy + 0.2
-    assert fitted.stretches[-1].loss < fitted.stretches[0].loss - 0.4
-    assert [one.epoch for one in fitted.moments] == [0, 1, 2, 3, 4]
+    assert fitted.points[-1].accuracy > fitted.points[0].accuracy + 0.2
+    assert fitted.points[-1].loss < fitted.points[0].loss - 0.4
+    assert [one.epoch for one in fitted.snapshots] == [0, 1, 2, 3, 4]
 
 
 def test_what_is_kept_of_a_moment_is_the_models_own() -> None:
@@ -148,17 +148,17 @@ def test_what_is_kept_of_a_moment_is_the_models_own() -> None:
     model = ConvAttention(10)
     model.load_state_dict(dict(fitted.weights))
     with torch.no_grad():
-        logits, weights = model(tensor(fitted.shown.pixels))
-    last = fitted.moments[-1]
+        logits, weights = model(to_tensor(fitted.tracked.pixels))
+    last = fitted.snapshots[-1]
     assert np.allclose(last.attention.reshape(4, 100), weights[:, 0, 1:], atol=1e-5)
     assert np.allclose(last.own, weights[:, 0, 0], atol=1e-5)
     assert np.allclose(last.attention.sum((1, 2)) + last.own, 1, atol=1e-5)
     assert np.allclose(last.probabilities, logits.softmax(-1), atol=1e-5)
     again = fit(TINY)
-    assert again.moments[-1].loss == pytest.approx(last.loss, rel=1e-3), "the same seed learns the same"
+    assert again.snapshots[-1].loss == pytest.approx(last.loss, rel=1e-3), "the same seed learns the same"
     other = fit(Recipe(64, 40, epochs=2, seed=2))
-    assert not np.allclose(other.moments[-1].attention, last.attention, rtol=1e-3)
-    assert not np.array_equal(other.shown.pixels, fitted.shown.pixels)
+    assert not np.allclose(other.snapshots[-1].attention, last.attention, rtol=1e-3)
+    assert not np.array_equal(other.tracked.pixels, fitted.tracked.pixels)
 
 
 def test_the_generator_that_torch_shares_is_left_alone() -> None:
@@ -171,20 +171,20 @@ def test_the_generator_that_torch_shares_is_left_alone() -> None:
 
 def test_stopping_keeps_what_was_learned() -> None:
     done: list[int] = []
-    seen: list[Fitted] = []
+    seen: list[TrainingRun] = []
     fitted = fit(TINY, lambda at, of: done.append(at), lambda: len(done) == 3, seen.append)
-    assert done == [32, 64, 96] and fitted.pictures == 96 and not fitted.is_whole
-    assert [one.epoch for one in fitted.moments] == [0, 1, 1.5]
-    assert [len(one.moments) for one in seen] == [1, 2], "before training, and after an epoch"
-    assert not np.array_equal(fitted.moments[-1].attention, fitted.moments[0].attention)
+    assert done == [32, 64, 96] and fitted.images == 96 and not fitted.is_complete
+    assert [one.epoch for one in fitted.snapshots] == [0, 1, 1.5]
+    assert [len(one.snapshots) for one in seen] == [1, 2], "before training, and after an epoch"
+    assert not np.array_equal(fitted.snapshots[-1].attention, fitted.snapshots[0].attention)
     none = fit(TINY, stop=lambda: True)
-    assert none.pictures == 0 and len(none.moments) == 1 and not none.is_whole
-    assert fit(TINY).is_whole
+    assert none.images == 0 and len(none.snapshots) == 1 and not none.is_complete
+    assert fit(TINY).is_complete
 
 
 def test_two_at_once_learn_what_each_would_alone() -> None:
     alone = [fit(Recipe(64, 40, epochs=2, seed=seed)) for seed in (1, 2)]
-    found: dict[int, Fitted] = {}
+    found: dict[int, TrainingRun] = {}
 
     def teach(seed: int) -> None:
         found[seed] = fit(Recipe(64, 40, epochs=2, seed=seed))
@@ -195,7 +195,7 @@ def test_two_at_once_learn_what_each_would_alone() -> None:
     for thread in threads:
         thread.join()
     for seed, one in zip((1, 2), alone, strict=True):
-        assert found[seed].moments[-1].loss == pytest.approx(one.moments[-1].loss, rel=1e-3)
+        assert found[seed].snapshots[-1].loss == pytest.approx(one.snapshots[-1].loss, rel=1e-3)
 
 
 def test_what_is_saved_can_be_read_again(tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_what_is_saved_can_be_read_again(tmp_path: Path) -> None:
     model.load_state_dict(load_file(tmp_path / "new" / "weights.safetensors"))
     lines = [json.loads(line) for line in (tmp_path / "new" / "log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines if line["pictures"] == "held out"] == [0, 1, 2]
-    assert [line["loss"] for line in lines if line["pictures"] == "learned"] == [one.loss for one in fitted.stretches]
-    assert lines[-1]["accuracy"] in {fitted.moments[-1].accuracy, fitted.stretches[-1].accuracy}
+    assert [line["loss"] for line in lines if line["images"] == "training"] == [one.loss for one in fitted.points]
+    assert lines[-1]["accuracy"] in {fitted.snapshots[-1].accuracy, fitted.points[-1].accuracy}
 
 
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +221,10 @@ def test_the_command_trains_it(
     assert main(["train", "--model", "conv-attention", "--out", str(tmp_path / "out"), "--seed", "2"]) == 0
     told = capsys.readouterr()
     fitted = fit(Recipe(64, 40, epochs=2, seed=2))
-    assert f"{fitted.moments[-1].accuracy:.2f} on held-out ones" in told.out
-    assert f"{fitted.moments[0].on_drawing:.2f} before training, {fitted.moments[-1].on_drawing:.2f} after" in told.out
+    assert f"{fitted.snapshots[-1].accuracy:.2f} on held-out ones" in told.out
+    assert (
+        f"{fitted.snapshots[0].on_drawing:.2f} before training, {fitted.snapshots[-1].on_drawing:.2f} after" in told.out
+    )
     assert "128/128" in told.err, "a bar of progress"
     assert (tmp_path / "out" / "weights.safetensors").exists() and (tmp_path / "out" / "log.jsonl").exists()
 
@@ -231,7 +233,7 @@ def test_the_command_refuses_what_is_for_trio(tmp_path: Path, capsys: pytest.Cap
     out = str(tmp_path / "out")
     for option in (["--rate", "0.1"], ["--stage", "whole"], ["--scenes", "3", "4"], ["--device", "cpu"]):
         assert main(["train", "--model", "conv-attention", "--out", out, *option]) == 2
-        assert f"{option[0]} is for trio" in capsys.readouterr().err
+        assert f"{option[0]} is an option of trio only" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     with pytest.raises(SystemExit):
         main(["train", "--model", "nothing"])
@@ -249,5 +251,5 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
         os.kill(train.pid, signal.SIGINT)
         out, _ = train.communicate(timeout=120)
     assert train.returncode == 0
-    assert "Stopped after" in out and "what was learned by then is kept" in out and "on held-out ones" in out
+    assert "Stopped after" in out and "The weights trained so far are kept" in out and "on held-out ones" in out
     assert (tmp_path / "out" / "weights.safetensors").exists()

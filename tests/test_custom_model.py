@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from app_page import ROOT, looked, markup, notes, now, press, run, sent, tell, view, visit, word
+from app_page import ROOT, selected, markup, notes, now, press, run, payload, report_view, view, visit, word
 from records import ODD
 from torch import Tensor, nn
 
@@ -28,7 +28,7 @@ from mmviz.types import CaptureError, MmvizError, Sample
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working directory, with the README's example as ``my_model``."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (example,) = (block for block in blocks if "mmviz.Yours(" in block)
+    (example,) = (block for block in blocks if "mmviz.CustomModel(" in block)
     (tmp_path / "my_model.py").write_text(example, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
@@ -68,13 +68,13 @@ def test_the_example_runs_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPa
     page = visit()
     assert word(page) in ("yes", "no") and "inside my_model:make" in markup(page)
     assert now(page).run.record.made_by["model"] == "own" and "recorded" not in now(page).run.record.made_by
-    header, _ = sent(page)
+    header, _ = payload(page)
     assert set(header["streams"]) == {"tokens"}
     assert len(notes(page, "banner")) == 1, "these weights are untrained"
     assert not [button for button in page.button if button.key == "compose-ask"]
-    assert "Whether it is true, mmviz does not know" in markup(page), "none of its answers is the true one"
+    assert "The correct answer is not known" in markup(page), "none of its answers is the true one"
     before = now(page).run
-    press(page, "control-evened")
+    press(page, "control-uniform")
     assert now(page).run is not before
     for found in now(page).run.record.maps:
         assert found.weights.min() == pytest.approx(found.weights.max()), "even attention, through a fused kernel"
@@ -123,7 +123,7 @@ def test_what_can_be_told_early_is_told_on_the_command_line(folder: Path) -> Non
         (["--model", "elsewhere:make"], "no module elsewhere"),
         (["--model", "my_model"], "package.module:factory"),
         (["nowhere.npz"], "no file nowhere.npz"),
-        (["broken.npz"], "not a run that mmviz saved"),
+        (["broken.npz"], "not a run saved by mmviz"),
     ):
         done = command("app", *arguments, cwd=folder)
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
@@ -134,7 +134,7 @@ def test_a_factory_that_fails_is_a_refusal_in_the_page(folder: Path, monkeypatch
     (folder / "fails.py").write_text(MISTAKES["fails"], encoding="utf-8")
     monkeypatch.setenv("MMVIZ_MODEL", "fails:make")
     page = visit()
-    (refusal,) = notes(page, "refusal")
+    (refusal,) = notes(page, "error")
     assert "no weights here" in refusal and now(page).run is None
 
 
@@ -231,8 +231,8 @@ def test_a_saved_run_is_shown_first_and_the_trios_after_it(tmp_path: Path, monke
     monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
     page = visit()
     assert now(page).is_saved and now(page).run.record.id == record.id
-    assert word(page) == "none" and "a saved run" in markup(page) and not notes(page, "refusal")
-    press(page, "trio-name")
+    assert word(page) == "none" and "saved run" in markup(page) and not notes(page, "error")
+    press(page, "example-name")
     assert not now(page).is_saved and word(page) not in ("none", "")
     press(page, "saved")
     assert now(page).run.record.id == record.id
@@ -245,12 +245,12 @@ def test_runs_of_every_shape_open_in_the_page(name: str, tmp_path: Path, monkeyp
     ODD[name]().save(tmp_path / "run.npz")
     monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
     page = visit()
-    assert now(page).is_saved and not notes(page, "refusal")
-    header = sent(page)[0]
+    assert now(page).is_saved and not notes(page, "error")
+    header = payload(page)[0]
     for number, found in enumerate(now(page).run.record.maps[:4]):
         for direction in ("from", "to"):
-            tell(page, view(page, plane=f"{number}:mean", tokens=[0], direction=direction))
-            assert header["run"] == now(page).run.record.id and looked(page).map_ref.layer == found.layer
+            report_view(page, view(page, plane=f"{number}:mean", tokens=[0], direction=direction))
+            assert header["run"] == now(page).run.record.id and selected(page).map_ref.layer == found.layer
 
 
 def test_what_the_capture_refuses_is_no_traceback_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,5 +259,5 @@ def test_what_the_capture_refuses_is_no_traceback_in_the_page(folder: Path, monk
     )
     (folder / "wrong.py").write_text(source, encoding="utf-8")
     monkeypatch.setenv("MMVIZ_MODEL", "wrong:make")
-    (refusal,) = notes(visit(), "refusal")
+    (refusal,) = notes(visit(), "error")
     assert "tokens were given" in refusal and issubclass(CaptureError, MmvizError)

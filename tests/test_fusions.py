@@ -29,10 +29,10 @@ from mmviz.models.fusion_networks import (
 from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioConfig
 from mmviz.training.evaluate.compare_fusions import ALL, _best_maps, is_cross_modal, markdown
 from mmviz.training.evaluate.metrics import Score
-from mmviz.training.fit.data import Encoder, Recipe, Stream, model_input
+from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, model_input
 from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
-from mmviz.training.fit.fusions import Fusing, budget, ship
-from mmviz.training.fit.train import Session, learn
+from mmviz.training.fit.fusions import TrainedFusion, budget, export
+from mmviz.training.fit.train import TrainingSession, run_session
 from mmviz.training.world.examples import World
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
@@ -180,29 +180,29 @@ def pool() -> dict[str, Tensor]:
 RECIPE = Recipe(scenes=4, questions=2, drop=0.2, many_words=0.2)
 
 
-def _encoder() -> Encoder:
-    return Encoder(build_tokenizer(concepts()), concepts())
+def _encoder() -> ExampleEncoder:
+    return ExampleEncoder(build_tokenizer(concepts()), concepts())
 
 
 def test_the_pool_holds_what_the_encoders_see(pool: dict[str, Tensor]) -> None:
-    batch = Stream(World(("noto",), Voices()), _encoder(), RECIPE, 5).batch(np.random.default_rng([5, 0]))  # type: ignore[arg-type]
+    batch = BatchStream(World(("noto",), Voices()), _encoder(), RECIPE, 5).batch(np.random.default_rng([5, 0]))  # type: ignore[arg-type]
     image, mel, _ = model_input(batch)
     model = BundledTrio("cpu").module
     assert isinstance(model, Trio)
     with torch.no_grad():
-        torch.testing.assert_close(pool["patches"][:4].float(), model.encode_image(image), atol=2e-3, rtol=2e-3)
-        torch.testing.assert_close(pool["sounds"][:4].float(), model.encode_audio(mel), atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(pool["patch_tokens"][:4].float(), model.encode_image(image), atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(pool["frame_tokens"][:4].float(), model.encode_audio(mel), atol=2e-3, rtol=2e-3)
     first = next(batches(pool, 4, 0))
-    for name in ("text", "answer", "has_audio", "patch_evidence", "word_place"):
+    for name in ("text", "answer", "has_audio", "patch_evidence", "word_position"):
         assert torch.equal(first[name], batch[name]), name
 
 
 def test_batches_go_round(pool: dict[str, Tensor]) -> None:
     stream = batches(pool, 4, 6)
     one = next(stream)
-    assert torch.equal(one["patches"], pool["patches"][[6, 7, 0, 1]])
+    assert torch.equal(one["patch_tokens"], pool["patch_tokens"][[6, 7, 0, 1]])
     assert torch.equal(one["answer"], pool["answer"][[12, 13, 14, 15, 0, 1, 2, 3]].long())
-    assert torch.equal(next(stream)["patches"], pool["patches"][[2, 3, 4, 5]])
+    assert torch.equal(next(stream)["patch_tokens"], pool["patch_tokens"][[2, 3, 4, 5]])
 
 
 def test_a_pool_is_made_once(pool: dict[str, Tensor], tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_pool_is_made_once(pool: dict[str, Tensor], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", COMPARED)
 def test_it_learns_and_leaves_the_encoders_alone(kind: str, pool: dict[str, Tensor], tmp_path: Path) -> None:
-    session = Session(budget(1_000), tmp_path, 1, "cpu", None, lambda: Fusing(kind))
+    session = TrainingSession(budget(1_000), tmp_path, 1, "cpu", None, lambda: TrainedFusion(kind))
     session.scenes = 100  # past the warm-up
     before = {name: one.clone() for name, one in session.trained.state_dict().items() if _is_frozen(name)}
     batch = next(batches(pool, 4, 0))
@@ -237,9 +237,9 @@ def _is_frozen(name: str) -> bool:
 
 def test_what_is_shipped_is_what_was_trained(pool: dict[str, Tensor], tmp_path: Path) -> None:
     stage = replace(budget(8), scenes=8)
-    session = Session(stage, tmp_path / "late", 1, "cpu", None, lambda: Fusing("late"))
-    learn(session, batches(pool, 4, 0), torch.zeros(0))
-    ship(tmp_path, tmp_path / "fusions")
+    session = TrainingSession(stage, tmp_path / "late", 1, "cpu", None, lambda: TrainedFusion("late"))
+    run_session(session, batches(pool, 4, 0), torch.zeros(0))
+    export(tmp_path, tmp_path / "fusions")
     shipped = (tmp_path / "fusions" / "late.safetensors").read_bytes()
     model = FusionModel("cpu", "late", shipped)
     average = session.average.module.model.state_dict()

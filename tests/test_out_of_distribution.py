@@ -1,4 +1,4 @@
-"""What is unlike the world is flagged, and the world's own is not: here on inputs that are made on the spot."""
+"""Out-of-distribution inputs are flagged, and inputs of the world are not; here on generated inputs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from made_up_tokens import Voices
 from numpy.typing import NDArray
 from PIL import Image
-from made_up_tokens import Voices
 
 from mmviz.assets_path import assets_dir
 from mmviz.inputs import make_sample
 from mmviz.models import load_model
 from mmviz.models.bundled import BundledTrio
-from mmviz.models.out_of_distribution import Detector, detector, picture_features, sound_features
-from mmviz.training.fit import out_of_distribution as foreign
+from mmviz.models.out_of_distribution import Detector, audio_features, detector, image_features
+from mmviz.training.fit.out_of_distribution import MISS_RATE, _fit_detector, model_mel
 from mmviz.training.world.examples import World
 from mmviz.training.world.out_of_distribution_audio import coloured_noise, other_sound
-from mmviz.training.world.out_of_distribution_images import OTHER_GROUNDS, noise_picture, other_scene
+from mmviz.training.world.out_of_distribution_images import OTHER_GROUNDS, noise_image, other_scene
 from mmviz.training.world.sounds import compose_sound
 from mmviz.training.world.speech import HELD_OUT_VOICES, synthesise
 from mmviz.training.world.sprites import load_sprites
@@ -32,42 +32,42 @@ Wave = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def example() -> BundledTrio:
+def trio() -> BundledTrio:
     return BundledTrio("cpu")
 
 
-def flags(example: BundledTrio, **inputs: object) -> set[str]:
-    """What kinds of input the model's notices call foreign."""
-    found = {notice.code for notice in example.prepare(make_sample(**inputs)).notices}  # type: ignore[arg-type]
-    return found & {"picture-foreign", "sound-foreign", "question-foreign", "question-word"}
+def flags(trio: BundledTrio, **inputs: object) -> set[str]:
+    """Returns the codes of the notices about out-of-distribution inputs."""
+    codes = {notice.code for notice in trio.prepare(make_sample(**inputs)).notices}  # type: ignore[arg-type]
+    return codes & {*(f"{kind}-out-of-distribution" for kind in ("image", "audio", "question")), "question-word"}
 
 
-def share(example: BundledTrio, name: str, inputs: list[object]) -> float:
-    """The share of pictures or sounds that are flagged."""
-    return float(np.mean([bool(flags(example, **{name: one})) for one in inputs]))
+def share(trio: BundledTrio, name: str, inputs: list[object]) -> float:
+    """Returns the share of images or sounds that are flagged."""
+    return float(np.mean([bool(flags(trio, **{name: value})) for value in inputs]))
 
 
-def test_scenes_of_the_world_are_not_flagged(example: BundledTrio) -> None:
+def test_scenes_of_the_world_are_not_flagged(trio: BundledTrio) -> None:
     world = World(("noto", "twemoji"), Voices())  # type: ignore[arg-type]
     rng = np.random.default_rng(3)
-    assert share(example, "image", [world.example(rng, []).scene.pixels for _ in range(120)]) <= 0.05
+    assert share(trio, "image", [world.example(rng, []).scene.pixels for _ in range(120)]) <= 0.05
 
 
 @pytest.mark.parametrize("ground", OTHER_GROUNDS)
-def test_held_out_art_on_grounds_never_met_is_not_flagged(example: BundledTrio, ground: str) -> None:
+def test_held_out_art_on_unseen_grounds_is_not_flagged(trio: BundledTrio, ground: str) -> None:
     sprites = {word: [sprite] for word, sprite in load_sprites("fxemoji").items()}
     rng = np.random.default_rng(5)
     scenes: list[object] = [other_scene(rng, sprites, [ground]) for _ in range(60)]
-    assert share(example, "image", scenes) <= (0.1 if ground in ("bricks", "marble") else 0.05)
+    assert share(trio, "image", scenes) <= (0.1 if ground in ("bricks", "marble") else 0.05)
 
 
-def test_a_photo_is_flagged_at_any_size_in_grey_and_in_parts(example: BundledTrio) -> None:
+def test_a_photo_is_flagged_at_any_size_in_grey_and_in_parts(trio: BundledTrio) -> None:
     photo = Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     width, height = photo.size
     parts = [photo.crop((x, y, x + 300, y + 300)) for x in (0, width - 300) for y in (0, height - 300)]
     whole = [photo, photo.resize((160, 160)), photo.resize((1200, 900)), photo.convert("L")]
-    assert share(example, "image", list(whole)) == 1
-    assert share(example, "image", list(parts)) >= 0.75
+    assert share(trio, "image", list(whole)) == 1
+    assert share(trio, "image", list(parts)) >= 0.75
 
 
 def natural(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -79,13 +79,13 @@ def natural(rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.clip(layers, 0, 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-@pytest.mark.parametrize("made", [
+@pytest.mark.parametrize("generate", [
     natural, lambda rng: rng.integers(0, 256, (160, 160, 3), np.uint8),
-    lambda rng: rng.integers(0, 2, (200, 300), np.uint8) * np.uint8(255), noise_picture,
+    lambda rng: rng.integers(0, 2, (200, 300), np.uint8) * np.uint8(255), noise_image,
 ])  # fmt: skip
-def test_pictures_of_noise_are_flagged(example: BundledTrio, made: Callable[[np.random.Generator], object]) -> None:
+def test_images_of_noise_are_flagged(trio: BundledTrio, generate: Callable[[np.random.Generator], object]) -> None:
     rng = np.random.default_rng(7)
-    assert share(example, "image", [made(rng) for _ in range(30)]) >= 0.9
+    assert share(trio, "image", [generate(rng) for _ in range(30)]) >= 0.9
 
 
 def chords(rng: np.random.Generator) -> Wave:
@@ -120,45 +120,45 @@ def steady(slope: float) -> Callable[[np.random.Generator], Wave]:
     return noise
 
 
-@pytest.mark.parametrize("made", [chords, drums, steady(0), steady(1), steady(2)])
-def test_music_and_noise_are_flagged(example: BundledTrio, made: Callable[[np.random.Generator], Wave]) -> None:
+@pytest.mark.parametrize("generate", [chords, drums, steady(0), steady(1), steady(2)])
+def test_music_and_noise_are_flagged(trio: BundledTrio, generate: Callable[[np.random.Generator], Wave]) -> None:
     rng = np.random.default_rng(11)
-    assert share(example, "audio", [(made(rng), RATE) for _ in range(30)]) >= 0.9
+    assert share(trio, "audio", [(generate(rng), RATE) for _ in range(30)]) >= 0.9
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 @pytest.mark.parametrize("mixed", [compose_sound, other_sound])
-def test_held_out_voices_are_not_flagged(example: BundledTrio, mixed: Callable[..., object]) -> None:
+def test_held_out_voices_are_not_flagged(trio: BundledTrio, mixed: Callable[..., object]) -> None:
     rng, sounds = np.random.default_rng(13), []
     for k in range(60):
         word = ("cat", "umbrella", "ring", "hedgehog", "bus", "pineapple")[k % 6]
-        made = mixed(rng, word, lambda text, voice=HELD_OUT_VOICES[k % 3]: synthesise(text, voice))
-        sounds.append((getattr(made, "wave", made), RATE))
-    assert share(example, "audio", list(sounds)) <= 0.05
+        sound = mixed(rng, word, lambda text, voice=HELD_OUT_VOICES[k % 3]: synthesise(text, voice))
+        sounds.append((getattr(sound, "wave", sound), RATE))
+    assert share(trio, "audio", list(sounds)) <= 0.05
 
 
-def test_no_trio_of_the_gallery_is_flagged(example: BundledTrio) -> None:
+def test_no_gallery_example_is_flagged(trio: BundledTrio) -> None:
     folder = assets_dir() / "gallery"
     entries = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
     for entry in entries:
         files = {kind: folder / entry[kind] for kind in ("image", "audio") if entry.get(kind)}
-        assert not flags(example, text=entry["question"], **files), entry["id"]
+        assert not flags(trio, text=entry["question"], **files), entry["id"]
     assert len(entries) >= 12
 
 
-def test_a_question_is_flagged_with_one_that_can_be_asked(example: BundledTrio) -> None:
-    assert not flags(example, text="Is there an owl in the picture?")
-    assert flags(example, text="what colour is the dog") == {"question-foreign"}
-    (notice,) = example.prepare(make_sample(text="is there a helicopterz in the picture")).notices
+def test_a_question_is_flagged_with_one_that_can_be_asked(trio: BundledTrio) -> None:
+    assert not flags(trio, text="Is there an owl in the picture?")
+    assert flags(trio, text="what colour is the dog") == {"question-out-of-distribution"}
+    (notice,) = trio.prepare(make_sample(text="is there a helicopterz in the picture")).notices
     assert notice.code == "question-word" and notice.parameters["word"] == "helicopterz"
     assert "helicopterz" in str(notice) and "Is there a helicopter in the picture?" in str(notice)
 
 
-def test_what_is_missing_or_silent_is_not_flagged(example: BundledTrio) -> None:
-    assert not flags(example, text="what was said")
-    assert not flags(example, audio=(np.zeros(RATE, np.float32), RATE))
+def test_missing_and_silent_inputs_are_not_flagged(trio: BundledTrio) -> None:
+    assert not flags(trio, text="what was said")
+    assert not flags(trio, audio=(np.zeros(RATE, np.float32), RATE))
     white = np.full((160, 160, 3), 255, np.uint8)
-    assert "sound-foreign" not in flags(example, image=white) and "question-foreign" not in flags(example, image=white)
+    assert not {"audio-out-of-distribution", "question-out-of-distribution"} & flags(trio, image=white)
 
 
 def test_another_model_flags_nothing() -> None:
@@ -166,33 +166,36 @@ def test_another_model_flags_nothing() -> None:
     assert not notices
 
 
-def test_a_sound_is_judged_alike_at_any_length_and_loudness() -> None:
+def test_audio_features_do_not_depend_on_loudness() -> None:
     noise = np.random.default_rng(1).standard_normal(4 * RATE).astype(np.float32) * 0.1
-    loud, soft = (sound_features(foreign.heard(noise * gain)[0]) for gain in (1, 0.01))
+    loud, soft = (audio_features(model_mel(noise * gain)[0]) for gain in (1, 0.01))
     assert np.allclose(loud, soft, atol=1e-3)
     for samples in (1_000, 1_600, 5_000, 64_000):
-        mel, hops = foreign.heard(noise[:samples])
-        assert np.isfinite(sound_features(mel[:, :hops])).all()
+        mel, hops = model_mel(noise[:samples])
+        assert np.isfinite(audio_features(mel[:, :hops])).all()
 
 
 def test_the_score_by_hand() -> None:
-    two = np.eye(2, dtype=np.float32)
-    made = Detector(np.zeros(2, np.float32), np.ones(2, np.float32), two, np.zeros(2, np.float32), two[0] - two[1], 0.5)
-    assert made.score(np.array([2, 1], np.float32)) == 1.5
-    assert made.score(np.array([100, -3], np.float32)) == 6.5, "cut off at six deviations"
+    inner = np.eye(2, dtype=np.float32)
+    zeros, ones = np.zeros(2, np.float32), np.ones(2, np.float32)
+    by_hand = Detector(zeros, ones, inner, zeros, inner[0] - inner[1], 0.5)
+    assert by_hand.score(np.array([2, 1], np.float32)) == 1.5
+    assert by_hand.score(np.array([100, -3], np.float32)) == 6.5, "clipped at six standard deviations"
 
 
-def test_a_fit_tells_two_clouds_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fit_separates_two_clouds(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(2)
-    own, other = (rng.normal(at, 1, (300, 5)).astype(np.float32) for at in (0, 4))
-    stored = foreign._fitted("picture", own, other)
+    inside, outside = (rng.normal(at, 1, (300, 5)).astype(np.float32) for at in (0, 4))
+    stored = _fit_detector("image", inside, outside)
     arrays = {name: np.array(value, np.float32) for name, value in stored.items() if name != "outer_bias"}
-    made = Detector(**arrays, outer_bias=float(stored["outer_bias"]))  # type: ignore[arg-type]
-    assert np.mean([made.score(one) > 0 for one in own]) < 0.02
-    assert np.mean([made.score(one) > 0 for one in other]) == pytest.approx(1 - foreign.MISSED["picture"], abs=0.01)
+    fitted = Detector(**arrays, outer_bias=float(stored["outer_bias"]))  # type: ignore[arg-type]
+    assert np.mean([fitted.score(features) > 0 for features in inside]) < 0.02
+    assert np.mean([fitted.score(features) > 0 for features in outside]) == pytest.approx(
+        1 - MISS_RATE["image"], abs=0.01
+    )
     assert "300 of the world" in capsys.readouterr().out
 
 
 def test_the_stored_detectors_fit_the_features() -> None:
-    assert detector("picture").mean.shape == picture_features(np.zeros((3, 160, 160), np.float32)).shape
-    assert detector("sound").mean.shape == sound_features(np.zeros((64, 400), np.float32)).shape
+    assert detector("image").mean.shape == image_features(np.zeros((3, 160, 160), np.float32)).shape
+    assert detector("audio").mean.shape == audio_features(np.zeros((64, 400), np.float32)).shape

@@ -19,7 +19,7 @@ from mmviz.models.question_templates import (
     slots,
     unknown_word,
 )
-from mmviz.training.world.questions import Asker
+from mmviz.training.world.questions import QuestionGenerator
 from mmviz.training.world.scenes import Thing
 from mmviz.training.world.sprites import concepts
 from mmviz.types import Sample
@@ -104,14 +104,14 @@ def test_a_question_without_its_words_is_not_composed() -> None:
 
 
 def test_every_question_of_the_world_is_read() -> None:
-    rng, answer_query, words = np.random.default_rng(3), Asker(concepts()), concepts()
+    rng, generator, words = np.random.default_rng(3), QuestionGenerator(concepts()), concepts()
     for _ in range(400):
         names = [str(word) for word in rng.choice(words, int(rng.integers(1, 6)), replace=False)]
         things = [Thing(name, (*(corner := rng.random(2) * 0.8), *(corner + 0.1))) for name in names]
         spoken = names[0] if rng.random() < 0.5 else str(rng.choice(words))
         for family in FAMILIES:
-            if answer_query.can_ask(family, things, spoken):
-                question = answer_query.ask(rng, family, things, spoken)
+            if generator.applies(family, things, spoken):
+                question = generator.generate(rng, family, things, spoken)
                 asked = read(question.text)
                 assert asked is not None and asked.family == family and asked.words == question.words, question.text
 

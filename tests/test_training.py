@@ -12,9 +12,9 @@ from made_up_tokens import Voices
 
 from mmviz.models.bundled import BundledTrio
 from mmviz.training.fit.data import Recipe
-from mmviz.training.fit.losses import judged
-from mmviz.training.fit.train import Plan, Session, Trained, learning_rate, load_weights, plan, train
-from mmviz.training.release.export import note_measured, ship
+from mmviz.training.fit.losses import label_loss
+from mmviz.training.fit.train import Stage, TrainedTrio, TrainingSession, learning_rate, load_weights, make_stage, train
+from mmviz.training.release.export import add_measured, export
 from mmviz.training.world.examples import World
 
 
@@ -23,8 +23,8 @@ def world() -> World:
     return World(("noto",), Voices())  # type: ignore[arg-type]
 
 
-def tiny(scenes: int, fuse: bool = True) -> Plan:
-    return Plan(Recipe(scenes=2, questions=2, drop=0.2, many_words=0.2), scenes, 1e-3, fuse)
+def tiny(scenes: int, fuse: bool = True) -> Stage:
+    return Stage(Recipe(scenes=2, questions=2, drop=0.2, many_words=0.2), scenes, 1e-3, fuse)
 
 
 def test_training_resumes_where_it_stopped(world: World, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_stopped_by_hand_it_loses_nothing(world: World, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(tiny(100), world, tmp_path, 1, "cpu", progress=stop, report_every=1)
-    assert Session(tiny(100), tmp_path, 1, "cpu", None).scenes == 6
+    assert TrainingSession(tiny(100), tmp_path, 1, "cpu", None).scenes == 6
 
 
 def test_the_last_steps_are_reported_too(world: World, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_last_steps_are_reported_too(world: World, tmp_path: Path) -> None:
 
 def test_a_checkpoint_holds_everything(world: World, tmp_path: Path) -> None:
     train(tiny(4), world, tmp_path, 1, "cpu")
-    one, other = (Session(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))
+    one, other = (TrainingSession(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))
     assert one.scenes == other.scenes == 4
     for name, tensor in one.trained.state_dict().items():
         assert torch.equal(tensor, other.trained.state_dict()[name]), name
@@ -67,9 +67,9 @@ def test_a_checkpoint_holds_everything(world: World, tmp_path: Path) -> None:
 def test_training_starts_from_weights_alone(world: World, tmp_path: Path) -> None:
     train(tiny(4), world, tmp_path / "first", 1, "cpu")
     weights = tmp_path / "first" / "weights.safetensors"
-    session = Session(tiny(4), tmp_path / "second", 9, "cpu", weights)
+    session = TrainingSession(tiny(4), tmp_path / "second", 9, "cpu", weights)
     assert (session.scenes, session.before) == (0, 4)
-    loaded, fresh = Trained(), Trained()
+    loaded, fresh = TrainedTrio(), TrainedTrio()
     assert load_weights(loaded, weights) == []
     name = "model.blocks.0.attention.query.weight"
     assert torch.equal(session.trained.state_dict()[name], loaded.state_dict()[name])
@@ -77,7 +77,7 @@ def test_training_starts_from_weights_alone(world: World, tmp_path: Path) -> Non
 
 
 def test_snapshots_are_log_spaced(world: World, tmp_path: Path) -> None:
-    wide = Plan(Recipe(scenes=64, questions=1, drop=0, many_words=0), 192, 1e-3, fuse=False)
+    wide = Stage(Recipe(scenes=64, questions=1, drop=0, many_words=0), 192, 1e-3, fuse=False)
     train(wide, world, tmp_path, 1, "cpu")
     assert [path.stem for path in sorted((tmp_path / "snapshots").glob("*.safetensors"))] == [
         "00000064", "00000128", "00000192",
@@ -85,13 +85,13 @@ def test_snapshots_are_log_spaced(world: World, tmp_path: Path) -> None:
 
 
 def test_it_learns(world: World, tmp_path: Path) -> None:
-    session = Session(tiny(1_000), tmp_path, 1, "cpu", None)
-    from mmviz.training.fit.data import Encoder, Stream
+    session = TrainingSession(tiny(1_000), tmp_path, 1, "cpu", None)
+    from mmviz.training.fit.data import BatchStream, ExampleEncoder
     from mmviz.training.world.sprites import concepts
     from mmviz.training.world.tokenizer import build_tokenizer
 
-    encoder = Encoder(build_tokenizer(concepts()), concepts())
-    batch = Stream(world, encoder, session.stage.recipe, 0).batch(np.random.default_rng(0))
+    encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
+    batch = BatchStream(world, encoder, session.stage.recipe, 0).batch(np.random.default_rng(0))
     session.scenes = 100  # past the warm-up
     losses = [session.step(batch, torch.tensor(encoder.rows)) for _ in range(25)]
     for name in ("answer", "patch word", "frame word"):
@@ -100,15 +100,15 @@ def test_it_learns(world: World, tmp_path: Path) -> None:
 
 def test_a_loss_on_labels_looks_only_where_they_are_known() -> None:
     logits = torch.tensor([4.0, -4.0, 9.0], requires_grad=True)
-    loss = judged(logits, torch.tensor([1, 0, -1]))
+    loss = label_loss(logits, torch.tensor([1, 0, -1]))
     loss.backward()
     assert loss.item() == pytest.approx(np.log1p(np.exp(-4.0)), rel=1e-5)
     assert logits.grad is not None and logits.grad[2] == 0
-    assert judged(logits, torch.tensor([-1, -1, -1])).item() == 0
+    assert label_loss(logits, torch.tensor([-1, -1, -1])).item() == 0
 
 
 def test_the_learning_rate_warms_up_and_comes_down() -> None:
-    stage = plan("whole", 1_000)
+    stage = make_stage("whole", 1_000)
     rates = [learning_rate(stage, scenes) for scenes in (0, 15, 30, 300, 600, 800, 999)]
     assert rates[0] == 0 and rates[1] == pytest.approx(stage.rate / 2)
     assert rates[2] == rates[3] == rates[4] == stage.rate
@@ -117,13 +117,13 @@ def test_the_learning_rate_warms_up_and_comes_down() -> None:
 
 def test_what_is_shipped_is_what_was_trained(world: World, tmp_path: Path) -> None:
     train(tiny(2), world, tmp_path, 1, "cpu")
-    ship(tmp_path / "weights.safetensors", tmp_path / "trio", "5:mean")
-    note_measured(tmp_path / "trio", {"count": 3})
+    export(tmp_path / "weights.safetensors", tmp_path / "trio", "5:mean")
+    add_measured(tmp_path / "trio", {"count": 3})
     card = json.loads((tmp_path / "trio" / "card.json").read_text())
     assert card["map_ref"] == "5:mean" and card["scenes"] == 2 and card["measured"] == {"count": 3}
     assert len(card["answers"]) == 160
     model = BundledTrio("cpu", (tmp_path / "trio" / "weights.safetensors").read_bytes())
-    trained = Trained()
+    trained = TrainedTrio()
     load_weights(trained, tmp_path / "weights.safetensors")
     for name, tensor in model.module.state_dict().items():
         assert torch.equal(tensor, trained.model.state_dict()[name]), name

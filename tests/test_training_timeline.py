@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmviz.analysis.training_timeline import unpack
-from mmviz.training.release.training_timeline import moments, pack, rounded
+from mmviz.training.release.training_timeline import choose_snapshots, pack, rounded
 from mmviz.types import Answer, AttentionMap, AttentionRecord, Modality, Token
 
 
@@ -47,5 +47,5 @@ def test_moments_come_from_every_stage(tmp_path: Path) -> None:
         (tmp_path / stage / "snapshots").mkdir(parents=True)
         for name in names:
             (tmp_path / stage / "snapshots" / f"{name:08d}.safetensors").touch()
-    chosen = [int(path.stem) for path in moments([tmp_path / "one", tmp_path / "two"], count=10)]
+    chosen = [int(path.stem) for path in choose_snapshots([tmp_path / "one", tmp_path / "two"], count=10)]
     assert chosen == [1, 4, 7, 10, 13, 20, 21, 22, 23]

@@ -6,14 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from PIL import Image
 from made_up_tokens import Voices
+from PIL import Image
 
 from mmviz.models.question_templates import FAMILIES, RELATIONS
-from mmviz.training.fit.data import Encoder, Recipe, Stream, _asked_together
+from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, _families_of_scene
 from mmviz.training.world.examples import TrainingExample, World
-from mmviz.training.world.labels import owners, picture_arrays, sound_arrays
-from mmviz.training.world.questions import APART, Asker, Question, related, stands
+from mmviz.training.world.labels import audio_arrays, image_arrays, patch_things
+from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator, is_related, related
 from mmviz.training.world.scenes import Scene, Thing, compose, inked, warped_drawing
 from mmviz.training.world.sounds import compose_sound
 from mmviz.training.world.sprites import concepts, load_line_drawings, load_sprites, styles
@@ -26,8 +26,8 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return Encoder(build_tokenizer(concepts()), concepts())
+def encoder() -> ExampleEncoder:
+    return ExampleEncoder(build_tokenizer(concepts()), concepts())
 
 
 def square(word: str, x: float, y: float, half: float = 0.05) -> Thing:
@@ -89,12 +89,12 @@ def test_a_warp_moves_what_is_inside_by_little() -> None:
     assert len(moved) > 15
 
 
-def test_a_dot_is_found_within_one_patch(encoder: Encoder) -> None:
+def test_a_dot_is_found_within_one_patch(encoder: ExampleEncoder) -> None:
     dot = np.full((96, 96, 4), 255, np.uint8)
     for seed in range(20):
         scene = compose(np.random.default_rng(seed), ["cat"], {"cat": [dot]}, strength=0.0)
         sound = compose_sound(np.random.default_rng(seed), "cat", lambda text: np.ones(4_000, np.float32))
-        arrays = picture_arrays(TrainingExample(scene, sound, ()), encoder.word_index)
+        arrays = image_arrays(TrainingExample(scene, sound, ()), encoder.word_index)
         (centre,) = np.flatnonzero(arrays["patch_centre"])
         x, y = scene.things[0].centre
         assert abs((centre % 10 + 0.5) / 10 - x) <= 0.0501 and abs((centre // 10 + 0.5) / 10 - y) <= 0.0501
@@ -115,9 +115,9 @@ def test_the_word_sounds_in_its_interval() -> None:
         assert energy[inside].sum() > 0.95 * energy.sum()
 
 
-def test_frames_are_labelled_where_the_word_sounds(world: World, encoder: Encoder) -> None:
+def test_frames_are_labelled_where_the_word_sounds(world: World, encoder: ExampleEncoder) -> None:
     example = world.example(np.random.default_rng(4), ["heard"], busy=True)
-    arrays = sound_arrays(example, encoder.word_index)
+    arrays = audio_arrays(example, encoder.word_index)
     said = np.flatnonzero(arrays["frame_word"] == encoder.word_index[example.sound.word])
     assert len(said) >= 3
     assert example.sound.start <= (said[0] + 0.5) * 0.08 and (said[-1] + 0.5) * 0.08 <= example.sound.end
@@ -131,7 +131,7 @@ def test_frames_are_labelled_where_the_word_sounds(world: World, encoder: Encode
 )  # fmt: skip
 def test_relations_by_hand(first: tuple[float, float], second: tuple[float, float], true: str) -> None:
     one, other = square("cat", *first), square("dog", *second)
-    assert [relation for relation in RELATIONS if stands(one, relation, other)] == [true]
+    assert [relation for relation in RELATIONS if is_related(one, relation, other)] == [true]
 
 
 def test_the_nearest_of_several_answers() -> None:
@@ -142,7 +142,7 @@ def test_the_nearest_of_several_answers() -> None:
 
 def test_answers_are_balanced(world: World) -> None:
     rng = np.random.default_rng(0)
-    answer_query = Asker(concepts())
+    generator = QuestionGenerator(concepts())
     found: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
     both = 0
     for _ in range(3_000):
@@ -151,8 +151,8 @@ def test_answers_are_balanced(world: World) -> None:
         things = [square(name, *rng.random(2)) for name in names]
         spoken = names[0] if rng.random() < 0.5 else str(rng.choice(concepts()))
         for family in FAMILIES:
-            if answer_query.can_ask(family, things, spoken):
-                question = answer_query.ask(rng, family, things, spoken)
+            if generator.applies(family, things, spoken):
+                question = generator.generate(rng, family, things, spoken)
                 found[family][question.answer] += 1
                 both += family == "caption" and question.answer == "no" and len(question.things) == 2
     for family in ("there", "said", "seen", "caption"):
@@ -193,7 +193,7 @@ def reference_answer(example: TrainingExample, question: Question) -> str:
         first, second = sorted(named, key=lambda word: f" {text} ".index(f" {word} "))
         if first not in shown or second not in shown:
             return "no"
-        return "yes" if stands(shown[first], relation, shown[second]) else "no"
+        return "yes" if is_related(shown[first], relation, shown[second]) else "no"
     triple = [next(iter(shown)), named[0], example.sound.word]
     if len(set(triple)) == 1:
         return "none"
@@ -212,12 +212,12 @@ def test_every_answer_is_true(world: World) -> None:
     assert set(asked) == set(FAMILIES)
 
 
-def test_evidence_lies_on_what_the_answer_rests_on(world: World, encoder: Encoder) -> None:
+def test_evidence_lies_on_what_the_answer_rests_on(world: World, encoder: ExampleEncoder) -> None:
     rng = np.random.default_rng(11)
     for _ in range(40):
         example = world.example(rng, ["there", "relheard"])
         scene = encoder.scene(example)
-        owner = owners(example)
+        owner = patch_things(example)
         for question in example.questions:
             arrays = encoder.question(example, question, scene, (True, True, True))
             marked = set(owner[arrays["patch_evidence"] == 1].tolist())
@@ -227,12 +227,12 @@ def test_evidence_lies_on_what_the_answer_rests_on(world: World, encoder: Encode
             assert (dropped["patch_evidence"] == -1).all() and dropped["answer"] == arrays["answer"]
 
 
-def test_a_batch_depends_on_its_seed_alone(world: World, encoder: Encoder) -> None:
-    stream = Stream(world, encoder, Recipe(scenes=2, questions=3, drop=0.2, many_words=0.3), seed=5)
+def test_a_batch_depends_on_its_seed_alone(world: World, encoder: ExampleEncoder) -> None:
+    stream = BatchStream(world, encoder, Recipe(scenes=2, questions=3, drop=0.2, many_words=0.3), seed=5)
     first, again, other = (stream.batch(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert all(bool((first[name] == again[name]).all()) for name in first)
     assert not bool((first["image"] == other["image"]).all())
-    assert len(first["image"]) == 2 and len(first["text"]) == 6 and int(first["pieces"].max()) == first["text"].shape[1]
+    assert len(first["image"]) == 2 and len(first["text"]) == 6 and int(first["text_lengths"].max()) == first["text"].shape[1]
 
 
 def test_no_word_breaks_the_tokenizer() -> None:
@@ -265,11 +265,11 @@ def test_what_is_spoken_says_nothing_of_a_picture_that_is_asked_for_alone(world:
     assert 0.35 < named("seen", "there", "said") < 0.7
 
 
-def test_questions_of_one_scene_are_all_apart_or_none(world: World, encoder: Encoder) -> None:
+def test_questions_of_one_scene_are_all_apart_or_none(world: World, encoder: ExampleEncoder) -> None:
     rng = np.random.default_rng(13)
     odds = np.arange(1.0, len(FAMILIES) + 1) / sum(range(1, len(FAMILIES) + 1))
-    drawn = [_asked_together(rng, 4, odds) for _ in range(4000)]
-    assert all(len({family in APART for family in families}) == 1 for families in drawn)
+    drawn = [_families_of_scene(rng, 4, odds) for _ in range(4000)]
+    assert all(len({family in INDEPENDENT_SPEECH for family in families}) == 1 for families in drawn)
     counted = Counter(family for families in drawn for family in families)
     for family, share in zip(FAMILIES, odds, strict=True):
         assert counted[family] / (4 * len(drawn)) == pytest.approx(share, abs=0.025)

@@ -1,4 +1,4 @@
-"""``mmviz train``: the bundled model anew, or one of the small ones that show how attention is learned."""
+"""``mmviz train``: trains the bundled model, a fusion for comparison, or the small model of a lesson."""
 
 from __future__ import annotations
 
@@ -7,51 +7,65 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmviz.cli.options import bar, stopping
+from mmviz.cli.options import progress_bar, require_extra, stop_on_interrupt
 from mmviz.i18n.messages import sentence
 from mmviz.types import MmvizError
 
 KINDS = ("trio-reduced", "crossmodal", "bottleneck", "late")
-"""Those of `mmviz.models.cards.COMPARED`, which the command line, before it knows what is wanted, does not load."""
+"""The same as `mmviz.models.cards.COMPARED`, written out so that the command line loads quickly."""
 MODELS = ("trio", *KINDS, "conv-attention")
-_OF_TRIO = ("stage", "scenes", "rate", "weights", "device")
+_TRIO_OPTIONS = ("stage", "scenes", "rate", "weights", "device")
+"""Options for trio only; ``device`` for the fusions as well."""
 
 
 def add(commands: Any) -> None:
-    """Add the command to those of ``mmviz``."""
-    train = commands.add_parser("train", help="train the bundled model (resumes what the folder holds), or a small one")
-    train.add_argument(
-        "--model", choices=MODELS, default="trio",
-        help="trio-reduced, crossmodal, bottleneck, late: ways to fuse, on one budget; conv-attention: about a minute, "
-        "for the lesson",
-    )  # fmt: skip
-    train.add_argument("--out", type=Path, metavar="FOLDER", help="default: runs/MODEL")
-    train.add_argument("--stage", choices=("encoders", "whole", "all"), default="all")
-    train.add_argument("--scenes", type=int, nargs=2, default=(46_208, 92_000), metavar=("ENCODERS", "WHOLE"))
-    train.add_argument(
-        "--rate", type=float, help="highest learning rate (default: that of the stage); lower, to train on gently"
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "train",
+        help="train a model from scratch",
+        description="Train a model on generated scenes. Needs espeak-ng for the speech. Started again on the same "
+        "folder, it resumes where it stopped.",
     )
-    train.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
-    train.add_argument("--seed", type=int, default=1)
-    train.add_argument("--device", default="auto")
-    usual = {name: train.get_default(name) for name in _OF_TRIO}
-    train.set_defaults(run=lambda options: _train(options, usual))
+    parser.add_argument(
+        "--model", choices=MODELS, default="trio",
+        help="trio (default): the bundled model, some hours on a CPU; trio-reduced, crossmodal, bottleneck, late: the "
+        "fusions that are compared, on one budget; conv-attention: the small model of the lesson, about a minute",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write to (default: runs/MODEL)")
+    parser.add_argument(
+        "--stage", choices=("encoders", "whole", "all"), default="all", help="stage of trio to train (default: all)"
+    )
+    parser.add_argument(
+        "--scenes", type=int, nargs=2, default=(46_208, 92_000), metavar=("ENCODERS", "WHOLE"),
+        help="scenes in each stage of trio (default: 46208 92000)",
+    )  # fmt: skip
+    parser.add_argument("--rate", type=float, help="peak learning rate (default: that of the stage)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
+    parser.add_argument("--seed", type=int, default=1, help="random seed (default: 1)")
+    parser.add_argument("--device", default="auto", help="torch device (default: a GPU where there is one)")
+    defaults = {name: parser.get_default(name) for name in _TRIO_OPTIONS}
+    parser.set_defaults(run=lambda options: _run(options, defaults))
 
 
-def _train(options: argparse.Namespace, usual: dict[str, Any]) -> int:
+def _run(options: argparse.Namespace, defaults: dict[str, Any]) -> int:
+    require_extra("mmviz train", "train", "scipy", "tqdm")
     options.out = options.out or Path("runs") / options.model
     if options.model == "trio":
         return _trio(options)
-    is_kind = options.model in KINDS
-    given = [name for name in _OF_TRIO if getattr(options, name) != usual[name] and not (is_kind and name == "device")]
-    if given:
-        raise MmvizError("train-option", option=given[0], model=options.model)
-    return _kind(options) if is_kind else _conv_attention(options)
+    is_fusion = options.model in KINDS
+    unusable = [
+        name
+        for name in _TRIO_OPTIONS
+        if getattr(options, name) != defaults[name] and not (is_fusion and name == "device")
+    ]
+    if unusable:
+        raise MmvizError("train-option", option=unusable[0], model=options.model)
+    return _fusion(options) if is_fusion else _conv_attention(options)
 
 
 def _trio(options: argparse.Namespace) -> int:
-    from mmviz.backends.local import best_device
-    from mmviz.training.fit.train import plan, train
+    from mmviz.backends.local.backend import best_device
+    from mmviz.training.fit.train import make_stage, train
     from mmviz.training.world.examples import World
     from mmviz.training.world.speech import default_cache, open_or_build
     from mmviz.training.world.sprites import concepts, styles
@@ -64,19 +78,19 @@ def _trio(options: argparse.Namespace) -> int:
         if stage not in stages:
             continue
         print(sentence("training", stage=stage, folder=options.out / stage, device=device))
-        with bar(scenes) as shown:
+        with progress_bar(scenes) as bar:
 
-            def show(done: int, of: int, losses: dict[str, float], shown: Any = shown) -> None:
-                shown.n = done
-                shown.set_postfix(losses)
+            def show(done: int, of: int, losses: dict[str, float], bar: Any = bar) -> None:
+                bar.n = done
+                bar.set_postfix(losses)
 
-            train(plan(stage, scenes, rate=options.rate), world, options.out / stage, options.seed, device, start, show)
+            train(make_stage(stage, scenes, rate=options.rate), world, options.out / stage, options.seed, device, start, show)
         start = options.out / stage / "weights.safetensors"
     return 0
 
 
-def _kind(options: argparse.Namespace) -> int:
-    from mmviz.backends.local import best_device
+def _fusion(options: argparse.Namespace) -> int:
+    from mmviz.backends.local.backend import best_device
     from mmviz.training.fit.fusions import SCENES, train_kind
     from mmviz.training.world.examples import World
     from mmviz.training.world.speech import default_cache, open_or_build
@@ -85,41 +99,41 @@ def _kind(options: argparse.Namespace) -> int:
     device = best_device() if options.device == "auto" else options.device
     world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
     print(sentence("training", stage=options.model, folder=options.out, device=device))
-    with bar(2 * SCENES) as shown:
+    with progress_bar(2 * SCENES) as bar:
 
         def show(done: int, of: int, losses: dict[str, float]) -> None:
-            shown.n = done + of  # as many scenes were made before
-            shown.set_postfix(losses)
+            bar.n = done + of  # as many scenes were made before
+            bar.set_postfix(losses)
 
         def make(done: int, of: int) -> None:
-            shown.n = done
-            shown.refresh()
+            bar.n = done
+            bar.refresh()
 
         train_kind(options.model, world, options.out, options.seed, device, progress=show, encoding=make)
     return 0
 
 
 def _conv_attention(options: argparse.Namespace) -> int:
-    from mmviz.training.fit.conv_attention import Fitted, Recipe, fit, save
+    from mmviz.training.fit.conv_attention import TrainingRun, Recipe, fit, save
 
     recipe = Recipe(seed=options.seed)
     print(sentence("training-small", model=options.model, folder=options.out))
-    with stopping() as stop, bar(recipe.epochs * recipe.pictures) as shown:
+    with stop_on_interrupt() as stop, progress_bar(recipe.epochs * recipe.images) as bar:
 
         def show(done: int, of: int) -> None:
-            shown.update(done - shown.n)
+            bar.update(done - bar.n)
 
-        def tell(so_far: Fitted) -> None:
-            if so_far.stretches:
-                last = so_far.stretches[-1]
-                shown.set_postfix(epoch=int(last.epoch), loss=round(last.loss, 3), accuracy=round(last.accuracy, 3))
+        def tell(run: TrainingRun) -> None:
+            if run.points:
+                last = run.points[-1]
+                bar.set_postfix(epoch=int(last.epoch), loss=round(last.loss, 3), accuracy=round(last.accuracy, 3))
 
         fitted = fit(recipe, show, stop, tell)
     save(fitted, options.out)
-    if not fitted.is_whole:
-        print(sentence("training-stopped", done=fitted.pictures, of=recipe.epochs * recipe.pictures))
-    before, after = fitted.moments[0], fitted.moments[-1]
-    learned = fitted.stretches[-1].accuracy if fitted.stretches else before.accuracy
+    if not fitted.is_complete:
+        print(sentence("training-stopped", done=fitted.images, of=recipe.epochs * recipe.images))
+    before, after = fitted.snapshots[0], fitted.snapshots[-1]
+    learned = fitted.points[-1].accuracy if fitted.points else before.accuracy
     print(sentence("training-accuracy", learned=learned, held_out=after.accuracy))
     print(sentence("training-attention", before=before.on_drawing, after=after.on_drawing, area=fitted.area))
     return 0

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmviz.assets_path import assets_dir
-from mmviz.inputs.mel import fitted_log_mel
-from mmviz.inputs.text import composed
+from mmviz.inputs.mel import padded_log_mel
+from mmviz.inputs.text import nfc_with_spans
 from mmviz.models.cards import trio_card
 from mmviz.models.out_of_distribution import audio_notices, image_notices, question_notices
 from mmviz.models.protocol import CaptureTargets, Prepared
@@ -177,7 +177,7 @@ class BundledTrio:
     def _tokenize(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:
             return [], []
-        normal, spans = composed(text)  # the same word must not depend on how a keyboard writes its accents
+        normal, spans = nfc_with_spans(text)  # the same word must not depend on how a keyboard writes its accents
         encoded = self.tokenizer.encode(_MASK.sub("[MASK]", normal))  # case is free, there as well
         if len(encoded.ids) > MAX_TEXT_TOKENS:
             notices.append(Notice("text-cut", {"limit": MAX_TEXT_TOKENS}))
@@ -225,7 +225,7 @@ def _frames(audio: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray
         return np.full((64, hops), -1, np.float32), []
     if audio.seconds > SECONDS:
         notices.append(Notice("audio-cut", {"seconds": audio.seconds, "limit": SECONDS}))
-    mel, sounding = fitted_log_mel(audio.wave, hops)
+    mel, sounding = padded_log_mel(audio.wave, hops)
     count = -(-sounding // HOPS_PER_FRAME)
     ends = [min((k + 1) * SECONDS_PER_FRAME, max(audio.seconds, k * SECONDS_PER_FRAME + 1e-3)) for k in range(count)]
     tokens = [

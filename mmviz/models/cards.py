@@ -29,7 +29,7 @@ def kind_card(kind: str, weights: bytes | None = None) -> Card:
     trio, details = trio_card(), fusions_card()["kinds"][kind]
     data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
     return Card(
-        id=kind, title=kind, about=details["about"], trained=True, answers=trio.answers,
+        id=kind, title=kind, description=details["about"], trained=True, answers=trio.answers,
         weights_digest=hashlib.sha256(data + trio.weights_digest.encode()).hexdigest(), details=details,
     )  # fmt: skip
 
@@ -40,6 +40,6 @@ def trio_card(weights: bytes | None = None) -> Card:
     details = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
     return Card(
-        id="trio", title="trio", about=details["about"], trained=True, answers=tuple(details["answers"]),
+        id="trio", title="trio", description=details["about"], trained=True, answers=tuple(details["answers"]),
         weights_digest=hashlib.sha256(data).hexdigest(), details=details,
     )  # fmt: skip

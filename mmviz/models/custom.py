@@ -39,6 +39,9 @@ class CustomModel:
             tensor, or has ``.logits``; axes of length 1 before the last are dropped.
         embedding: Path of the module whose output ``[1, token, width]`` are the tokens that enter the layers, for
             integrated gradients.
+        include: Glob patterns on module paths: attention is captured only in modules that match, and the modules in
+            them, see `mmviz.capture`. By default it is captured in all.
+        exclude: Glob patterns of modules in which attention is not captured, such as ``"*.router"``.
 
     Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``.
     """
@@ -48,7 +51,7 @@ class CustomModel:
     def __init__(
         self, module: nn.Module, prepare: Callable[[Sample], tuple[Any, Tokens]], answers: Sequence[str], *,
         name: str = "own", about: str = "", trained: bool = True, logits: Callable[[Any], Tensor] | None = None,
-        embedding: str | None = None,
+        embedding: str | None = None, include: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
     ):  # fmt: skip
         if not isinstance(module, nn.Module):
             raise MmvizError("own-module", kind=type(module).__name__)
@@ -58,6 +61,7 @@ class CustomModel:
             raise MmvizError("own-embedding", path=embedding)
         self.module = module.eval()
         self.embedding = embedding
+        self.include, self.exclude = include, exclude
         self.device = "cpu"
         self._prepare, self._logits = prepare, logits
         self.card = Card(name, name, about, trained, tuple(answers), _digest(module))

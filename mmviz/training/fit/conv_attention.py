@@ -1,6 +1,6 @@
-"""Teaching `mmviz.models.conv_attention` ten words from drawings, within a minute, and keeping what it attends to.
+"""Training of `mmviz.models.conv_attention` on ten words from drawings, within a minute, with its attention recorded.
 
-The recipe: Adam, categorical cross-entropy on the word alone, 10 epochs of batches of 32. No loss is put on attention.
+Adam, categorical cross-entropy on the word alone, 10 epochs of batches of 32. No loss is put on attention.
 """
 
 from __future__ import annotations
@@ -29,164 +29,175 @@ from mmviz.training.world.sprites import load_sprites
 WORDS = ("apple", "banana", "bicycle", "cactus", "cat", "frog", "guitar", "house", "key", "umbrella")
 STYLES = ("noto", "fluent-emoji-flat", "twemoji", "emojione")
 STRENGTH = 0.3
-"""How much drawings and pictures vary, see `mmviz.training.world.scenes.compose`."""
-_CELL = 48  # pixels of a drawing before it is put into a picture
+"""How much drawings and images vary, see `mmviz.training.world.scenes.compose`."""
+_CELL = 48  # pixels of a drawing before it is placed in an image
 _REPORT = 25  # batches
-_HELD_OUT = 4  # a stream in which the few that are followed are right about as often as all are
-_TURN = threading.Lock()
-"""Held for a batch: visitors who train at the same time take turns, or their threads would crowd each other out."""
+_HELD_OUT = 4  # seed of held-out images whose few tracked ones are about as often correct as all
+_LOCK = threading.Lock()
+"""Held for one batch, so that visitors who train at the same time take turns."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``pictures`` to learn from in each of the ``epochs``, ``held_out`` ones to judge by, of which ``shown``,
-    the first of as many words, are followed; ``rate``: Adam's learning rate."""
+    """Sizes and settings of a training."""
 
-    pictures: int = 4000
+    images: int = 4000
+    """Training images, each seen once per epoch."""
     held_out: int = 400
-    shown: int = 4
+    """Held-out images for evaluation."""
+    tracked: int = 4
+    """Held-out images, each of another word, whose attention is kept."""
     epochs: int = 10
     batch: int = 32
     rate: float = 1.5e-3
+    """Learning rate of Adam."""
     seed: int = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """``pixels`` uint8 ``[picture, 40, 40, 3]``; ``touched`` bool ``[picture, 10, 10]``: positions that the drawing
-    reaches into; ``labels`` ``[picture]``, each a place in `WORDS`."""
+class LabelledImages:
+    """Images of one drawing each."""
 
     pixels: NDArray[np.uint8]
-    touched: NDArray[np.bool_]
+    """``[image, 40, 40, 3]``."""
+    covered: NDArray[np.bool_]
+    """``[image, 10, 10]``: positions that the drawing reaches into."""
     labels: NDArray[np.int64]
+    """``[image]``, indices into `WORDS`."""
 
-    def __getitem__(self, which: slice | NDArray[np.int64]) -> Pictures:
-        return Pictures(self.pixels[which], self.touched[which], self.labels[which])
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> LabelledImages:
+        return LabelledImages(self.pixels[index], self.covered[index], self.labels[index])
 
     @staticmethod
-    def of(parts: Sequence[Pictures]) -> Pictures:
-        """All the pictures of ``parts``."""
-        columns = ([getattr(part, name) for part in parts] for name in ("pixels", "touched", "labels"))
-        return Pictures(*(np.concatenate(column) for column in columns))
+    def concatenate(parts: Sequence[LabelledImages]) -> LabelledImages:
+        """Returns all images of ``parts``."""
+        columns = ([getattr(part, name) for part in parts] for name in ("pixels", "covered", "labels"))
+        return LabelledImages(*(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Means over the batches up to ``epoch`` (a fraction in the midst of one), as they were learned from."""
+class TrainingPoint:
+    """Means over the training batches since the point before."""
 
     epoch: float
+    """Epochs so far; a fraction within an epoch."""
     loss: float
     accuracy: float
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
-    """What the model does with held-out pictures after ``epoch`` epochs (a fraction where it was stopped).
-
-    ``loss``, ``accuracy``, ``on_drawing`` (the answer token's attention on positions that the drawing reaches into):
-    means over all of them. Of those shown: ``attention`` of the answer token ``[picture, 10, 10]``, which with what it
-    gives itself (``own`` ``[picture]``) adds up to 1, and ``probabilities`` ``[picture, word]``.
-    """
+class Snapshot:
+    """The model on held-out images during training."""
 
     epoch: float
+    """Epochs so far; a fraction where training was stopped."""
     loss: float
+    """Mean over all held-out images."""
     accuracy: float
+    """Mean over all held-out images."""
     on_drawing: float
+    """Attention from the answer token to positions that the drawing covers, mean over all held-out images."""
     attention: NDArray[np.float32]
-    own: NDArray[np.float32]
+    """Attention from the answer token to the positions of the tracked images, ``[image, 10, 10]``."""
+    self_attention: NDArray[np.float32]
+    """Attention from the answer token to itself, ``[image]``; with ``attention`` it sums to 1."""
     probabilities: NDArray[np.float32]
+    """Of the tracked images, ``[image, word]``."""
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """What has been learned so far. ``area``: the share of positions that a drawing reaches into, mean over the
-    held-out pictures; ``moments``: before training, and after each epoch; ``pictures``: how many were learned from, in
-    how many ``seconds``; ``weights``: as they are now."""
+class TrainingRun:
+    """The state of a training so far."""
 
     recipe: Recipe
-    shown: Pictures
+    tracked: LabelledImages
+    """The held-out images whose attention is kept."""
     area: float
-    pictures: int
+    """Share of positions that a drawing covers, mean over the held-out images."""
+    images: int
+    """Training images seen so far, over all epochs."""
     seconds: float
-    stretches: tuple[Stretch, ...]
-    moments: tuple[Moment, ...]
+    points: tuple[TrainingPoint, ...]
+    """The training curve."""
+    snapshots: tuple[Snapshot, ...]
+    """Before training, and after each epoch."""
     weights: Mapping[str, Tensor]
     words: tuple[str, ...] = WORDS
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all epochs were learned, rather than stopped."""
-        return self.pictures == self.recipe.epochs * self.recipe.pictures
+    def is_complete(self) -> bool:
+        """Whether all epochs were run."""
+        return self.images == self.recipe.epochs * self.recipe.images
 
 
 def fit(
     recipe: Recipe | None = None, progress: Progress = lambda done, of: None, stop: Stop = lambda: False,
-    seen: Callable[[Fitted], None] = lambda so_far: None,
-) -> Fitted:  # fmt: skip
-    """Train from nothing; deterministic up to rounding. ``recipe``: None for the usual one.
+    on_update: Callable[[TrainingRun], None] = lambda run: None,
+) -> TrainingRun:  # fmt: skip
+    """Trains from scratch, deterministically up to rounding. ``recipe``: None for the default.
 
-    ``progress`` hears pictures learned from, of all; ``seen`` what has been learned so far, every few batches; ``stop``
-    is asked before each batch, and what was learned by then is returned.
+    ``progress(done, of)`` counts training images; ``on_update`` receives the state so far every few batches; ``stop``
+    is called before each batch, and the state so far is returned where it says True.
     """
     recipe = recipe or Recipe()
     rng = np.random.default_rng([recipe.seed, 0])
-    held_out = draw(np.random.default_rng([recipe.seed, _HELD_OUT]), recipe.held_out)
-    followed = np.sort(np.unique(held_out.labels, return_index=True)[1])[: recipe.shown]
-    model = _fresh(recipe.seed)
+    held_out = draw_images(np.random.default_rng([recipe.seed, _HELD_OUT]), recipe.held_out)
+    tracked = np.sort(np.unique(held_out.labels, return_index=True)[1])[: recipe.tracked]
+    model = _new_model(recipe.seed)
     adam = torch.optim.Adam(model.parameters(), lr=recipe.rate)
-    so_far = Fitted(
-        recipe, held_out[followed], float(held_out.touched.mean()), 0, 0.0, (),
-        (judge(model, held_out, followed, 0),), model.state_dict(),
+    run = TrainingRun(
+        recipe, held_out[tracked], float(held_out.covered.mean()), 0, 0.0, (),
+        (evaluate(model, held_out, tracked, 0),), model.state_dict(),
     )  # fmt: skip
-    parts: list[Pictures] = []
-    of = recipe.epochs * recipe.pictures
+    parts: list[LabelledImages] = []
+    total = recipe.epochs * recipe.images
     begin = time.monotonic()
-    sums, since = np.zeros(2), 0
-    seen(so_far)
-    while so_far.pictures < of and not stop():
-        epoch, at = divmod(so_far.pictures, recipe.pictures)
-        size = min(recipe.batch, recipe.pictures - at)
-        if epoch == 0:  # drawn as they are first learned from
-            batch = draw(rng, size)
+    sums, count = np.zeros(2), 0
+    on_update(run)
+    while run.images < total and not stop():
+        epoch, start = divmod(run.images, recipe.images)
+        size = min(recipe.batch, recipe.images - start)
+        if epoch == 0:  # drawn when they are first used
+            batch = draw_images(rng, size)
             parts.append(batch)
         else:
-            if at == 0:
-                learned = Pictures.of(parts)[rng.permutation(recipe.pictures)]
-            batch = learned[at : at + size]
-        sums += size * np.array(step(model, adam, batch))
-        since += size
-        done = so_far.pictures + size
-        so_far = replace(so_far, pictures=done, seconds=time.monotonic() - begin)
-        is_end = done % recipe.pictures == 0
-        if is_end or done // recipe.batch % _REPORT == 0:
-            stretch = Stretch(done / recipe.pictures, *map(float, sums / since))
-            so_far = replace(so_far, stretches=(*so_far.stretches, stretch))
-            sums, since = np.zeros(2), 0
-        if is_end:
-            so_far = _judged(so_far, model, held_out, followed)
-        if since == 0:
-            seen(so_far)
-        progress(done, of)
-    if so_far.pictures % recipe.pictures:
-        so_far = _judged(so_far, model, held_out, followed)
-    return so_far
+            if start == 0:
+                shuffled = LabelledImages.concatenate(parts)[rng.permutation(recipe.images)]
+            batch = shuffled[start : start + size]
+        sums += size * np.array(train_step(model, adam, batch))
+        count += size
+        done = run.images + size
+        run = replace(run, images=done, seconds=time.monotonic() - begin)
+        is_epoch_end = done % recipe.images == 0
+        if is_epoch_end or done // recipe.batch % _REPORT == 0:
+            point = TrainingPoint(done / recipe.images, *map(float, sums / count))
+            run = replace(run, points=(*run.points, point))
+            sums, count = np.zeros(2), 0
+        if is_epoch_end:
+            run = _with_snapshot(run, model, held_out, tracked)
+        if count == 0:
+            on_update(run)
+        progress(done, total)
+    if run.images % recipe.images:
+        run = _with_snapshot(run, model, held_out, tracked)
+    return run
 
 
-def draw(rng: np.random.Generator, count: int) -> Pictures:
-    """Pictures of one drawing each, of any of the words, on a ground."""
+def draw_images(rng: np.random.Generator, count: int) -> LabelledImages:
+    """Returns images of one drawing each, of a random word, on a ground."""
     drawings = _drawings()
     labels = rng.integers(len(WORDS), size=count)
     scenes = [compose(rng, [WORDS[label]], drawings, SIDE, STRENGTH) for label in labels]
     pixel = SIDE // GRID
-    touched = [scene.cover.reshape(GRID, pixel, GRID, pixel).any(axis=(1, 3)) for scene in scenes]
-    return Pictures(np.stack([scene.pixels for scene in scenes]), np.stack(touched), labels)
+    covered = [scene.cover.reshape(GRID, pixel, GRID, pixel).any(axis=(1, 3)) for scene in scenes]
+    return LabelledImages(np.stack([scene.pixels for scene in scenes]), np.stack(covered), labels)
 
 
-def step(model: ConvAttention, adam: torch.optim.Adam, batch: Pictures) -> tuple[float, float]:
-    """Learn from one batch: its loss and its accuracy before it was learned from."""
+def train_step(model: ConvAttention, adam: torch.optim.Adam, batch: LabelledImages) -> tuple[float, float]:
+    """Trains on one batch and returns its loss and accuracy before the step."""
     labels = torch.from_numpy(batch.labels)
-    with _TURN:
-        logits, _ = model(tensor(batch.pixels))
+    with _LOCK:
+        logits, _ = model(to_tensor(batch.pixels))
         loss = functional.cross_entropy(logits, labels)
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -194,62 +205,66 @@ def step(model: ConvAttention, adam: torch.optim.Adam, batch: Pictures) -> tuple
     return float(loss.detach()), float((logits.argmax(dim=1) == labels).float().mean())
 
 
-def judge(model: ConvAttention, held_out: Pictures, followed: NDArray[np.int64], epoch: float) -> Moment:
-    """The model on held-out pictures, some of which are ``followed``."""
-    with _TURN, torch.inference_mode():
-        logits, weights = model(tensor(held_out.pixels))
+def evaluate(
+    model: ConvAttention, held_out: LabelledImages, tracked: NDArray[np.int64], epoch: float
+) -> Snapshot:  # fmt: skip
+    """Returns the figures of the model on held-out images, and the attention of those that are ``tracked``."""
+    with _LOCK, torch.inference_mode():
+        logits, weights = model(to_tensor(held_out.pixels))
         labels = torch.from_numpy(held_out.labels)
-        asked = weights[:, 0].numpy()  # what the answer token asks for
-        spread = asked[:, 1:].reshape(held_out.touched.shape)
-        return Moment(
+        answer_row = weights[:, 0].numpy()  # attention from the answer token
+        attention = answer_row[:, 1:].reshape(held_out.covered.shape)
+        return Snapshot(
             epoch,
             float(functional.cross_entropy(logits, labels)),
             float((logits.argmax(dim=1) == labels).float().mean()),
-            float((spread * held_out.touched).sum(axis=(1, 2)).mean()),
-            spread[followed], asked[followed, 0], logits[followed].softmax(dim=1).numpy(),
+            float((attention * held_out.covered).sum(axis=(1, 2)).mean()),
+            attention[tracked], answer_row[tracked, 0], logits[tracked].softmax(dim=1).numpy(),
         )  # fmt: skip
 
 
-def tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """Pictures uint8 ``[picture, side, side, 3]`` as the model takes them: ``[picture, 3, side, side]``, -1 .. 1."""
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """Returns images uint8 ``[image, side, side, 3]`` as the model reads them: ``[image, 3, side, side]``, -1 .. 1."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def save(fitted: Fitted, folder: Path) -> None:
-    """Write ``weights.safetensors``, and ``log.jsonl`` with the curves: a line a stretch, and one a moment."""
+def save(run: TrainingRun, folder: Path) -> None:
+    """Writes ``weights.safetensors``, and ``log.jsonl`` with one line per training point and per snapshot."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(dict(fitted.weights), folder / "weights.safetensors", {"words": ",".join(WORDS)})
+    save_file(dict(run.weights), folder / "weights.safetensors", {"words": ",".join(WORDS)})
     lines = [
-        {"epoch": one.epoch, "pictures": "learned", "loss": one.loss, "accuracy": one.accuracy}
-        for one in fitted.stretches
+        {"epoch": point.epoch, "images": "training", "loss": point.loss, "accuracy": point.accuracy}
+        for point in run.points
     ] + [
-        {"epoch": one.epoch, "pictures": "held out", "loss": one.loss, "accuracy": one.accuracy}
-        | {"attention on the drawing": one.on_drawing}
-        for one in fitted.moments
+        {"epoch": snapshot.epoch, "images": "held out", "loss": snapshot.loss, "accuracy": snapshot.accuracy}
+        | {"attention on the drawing": snapshot.on_drawing}
+        for snapshot in run.snapshots
     ]
     log = sorted(lines, key=lambda line: float(str(line["epoch"])))
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
 
 
-def _judged(so_far: Fitted, model: ConvAttention, held_out: Pictures, followed: NDArray[np.int64]) -> Fitted:
-    moment = judge(model, held_out, followed, so_far.pictures / so_far.recipe.pictures)
-    return replace(so_far, moments=(*so_far.moments, moment))
+def _with_snapshot(
+    run: TrainingRun, model: ConvAttention, held_out: LabelledImages, tracked: NDArray[np.int64]
+) -> TrainingRun:
+    snapshot = evaluate(model, held_out, tracked, run.images / run.recipe.images)
+    return replace(run, snapshots=(*run.snapshots, snapshot))
 
 
-def _fresh(seed: int) -> ConvAttention:
-    """An untrained model; the generator that all of torch shares is left as it was."""
-    with _TURN, torch.random.fork_rng(devices=[]):
+def _new_model(seed: int) -> ConvAttention:
+    """Returns an untrained model, without changing torch's global random state."""
+    with _LOCK, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ConvAttention(len(WORDS))
 
 
 @lru_cache(maxsize=1)
 def _drawings() -> Sprites:
-    """The drawings of `WORDS` in all `STYLES`, `_CELL` pixels a side."""
-    found: dict[str, list[NDArray[np.uint8]]] = {word: [] for word in WORDS}
+    """Returns the drawings of `WORDS` in all `STYLES`, `_CELL` pixels a side."""
+    by_word: dict[str, list[NDArray[np.uint8]]] = {word: [] for word in WORDS}
     for style in STYLES:
         drawings = load_sprites(style)
-        for word in found.keys() & drawings.keys():
-            small = Image.fromarray(drawings[word]).convert("RGBa").resize((_CELL, _CELL), Image.Resampling.BOX)
-            found[word].append(np.asarray(small.convert("RGBA")))
-    return found
+        for word in by_word.keys() & drawings.keys():
+            resized = Image.fromarray(drawings[word]).convert("RGBa").resize((_CELL, _CELL), Image.Resampling.BOX)
+            by_word[word].append(np.asarray(resized.convert("RGBA")))
+    return by_word

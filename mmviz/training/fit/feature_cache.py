@@ -1,5 +1,4 @@
-"""Trios of the world as the frozen encoders of `trio` see them, drawn once, so that kinds of fusion can be trained on
-the same ones without encoding them again."""
+"""Examples encoded once by the frozen encoders of `trio`, so that several fusion kinds can be trained on them."""
 
 from __future__ import annotations
 
@@ -11,68 +10,70 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmviz.models.trio import MAX_TEXT_TOKENS, Trio
-from mmviz.training.fit.data import Batch, Encoder, Recipe, Stream, loader, model_input
+from mmviz.training.fit.data import Batch, BatchStream, ExampleEncoder, Recipe, loader, model_input
 from mmviz.training.world.examples import World
 
-PER_TEXT = ("text", "word_image", "word_audio", "word_place")
-"""Arrays with an axis of word pieces, which a batch cuts to its longest text."""
+PER_TEXT = ("text", "word_image", "word_audio", "word_position")
+"""Arrays with an axis of text tokens, which a batch trims to its longest text."""
 _SCENE = ("frames",)
-_SMALL = ("answer", "family", "text_lengths", "word_image", "word_audio", "frame_image", "patch_spoken", "patch_named",
+_INT16 = ("answer", "family", "text_lengths", "word_image", "word_audio", "frame_image", "patch_spoken", "patch_named",
           "patch_candidate", "patch_evidence", "frame_evidence")  # fmt: skip
 
 
 @torch.no_grad()
 def encode(
-    world: World, encoder: Encoder, model: Trio, recipe: Recipe, scenes: int, seed: int,
+    world: World, encoder: ExampleEncoder, model: Trio, recipe: Recipe, scenes: int, seed: int,
     progress: Callable[[int, int], None] = lambda done, of: None, workers: int = 1,
 ) -> Batch:  # fmt: skip
-    """``scenes`` scenes (a multiple of ``recipe.scenes``) with their questions.
+    """Returns ``scenes`` encoded scenes (a multiple of ``recipe.scenes``) with their questions.
 
-    ``patches`` half precision ``[scene, 100, D]``, ``sounds`` ``[scene, 50, D]`` in the common space, ``frames``
-    ``[scene]``; the arrays of questions (see `mmviz.training.world.labels.question_arrays`) ``[scene * questions, ...]``.
+    ``patch_tokens`` float16 ``[scene, 100, D]`` and ``frame_tokens`` ``[scene, 50, D]`` in the common space, ``frames``
+    ``[scene]``; the arrays of questions (see `mmviz.training.world.labels.question_arrays`) have the shape
+    ``[scene * questions, ...]``.
     """
     parts: list[Batch] = []
-    batches = loader(Stream(world, encoder, recipe, seed), workers)
+    batches = loader(BatchStream(world, encoder, recipe, seed), workers)
     while len(parts) * recipe.scenes < scenes:
         batch = next(batches)
         image, mel, _ = model_input(batch)
         part = {name: batch[name] for name in _SCENE}
-        part["patches"], part["sounds"] = model.encode_image(image).half(), model.encode_audio(mel).half()
+        part["patch_tokens"], part["frame_tokens"] = model.encode_image(image).half(), model.encode_audio(mel).half()
         questions = len(batch["text"])
         for name, array in batch.items():
             if name in part or len(array) != questions or name in ("image", "mel"):
                 continue
             if name in PER_TEXT:
                 fill = 0 if name == "text" else -1
-                wide = torch.full((questions, MAX_TEXT_TOKENS, *array.shape[2:]), fill, dtype=array.dtype)
-                wide[:, : array.shape[1]] = array
-                array = wide
-            part[name] = array.to(torch.int16) if name in _SMALL else array
+                padded = torch.full((questions, MAX_TEXT_TOKENS, *array.shape[2:]), fill, dtype=array.dtype)
+                padded[:, : array.shape[1]] = array
+                array = padded
+            part[name] = array.to(torch.int16) if name in _INT16 else array
         parts.append(part)
         progress(len(parts) * recipe.scenes, scenes)
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def batches(pool: Batch, scenes: int, start: int) -> Iterator[Batch]:
-    """Batches of ``scenes`` scenes and all their questions, from scene ``start`` on, round and round."""
+    """Yields batches of ``scenes`` scenes with all their questions, from scene ``start`` on, over and over."""
     count = len(pool["frames"])
     questions = len(pool["text"]) // count
-    at = start
+    first = start
     while True:
-        rows = torch.arange(at, at + scenes) % count
-        asked = (rows[:, None] * questions + torch.arange(questions)).flatten()
+        rows = torch.arange(first, first + scenes) % count
+        question_rows = (rows[:, None] * questions + torch.arange(questions)).flatten()
         batch = {
-            name: array[rows if name in ("patches", "sounds", "frames") else asked] for name, array in pool.items()
+            name: array[rows if name in ("patch_tokens", "frame_tokens", "frames") else question_rows]
+            for name, array in pool.items()
         }
         longest = int(batch["text_lengths"].max())
         for name in PER_TEXT:
             batch[name] = batch[name][:, :longest]
         yield {name: array.long() if array.dtype == torch.int16 else array for name, array in batch.items()}
-        at += scenes
+        first += scenes
 
 
 def open_or_encode(path: Path, make: Callable[[], Batch]) -> Batch:
-    """The pool in the file ``path``, made and kept there first where it is not."""
+    """Returns the pool in the file ``path``, which ``make`` makes first if there is none."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         pool: dict[str, Tensor] = make()

@@ -1,10 +1,12 @@
-"""What `trio` learns from: the answers, and labels of single tokens. No loss is put on attention.
+"""Losses of `trio`: the answers, and labels of single tokens. No loss is put on attention.
 
 The labels, in the order in which a question can be solved:
-encoders: which word each patch shows and each frame speaks, how far the middle of a patch's thing is;
-after layer 2: is a named word in the picture, in the sound, and where; is the spoken word in the picture, and where;
-is a patch's thing named, is it spoken; after layer 4: does a patch's thing stand in the relation asked for;
-after layer 5: does the answer rest on this patch, on this frame.
+
+- encoders: the word that each patch shows and each frame speaks; the offset of a patch to the centre of its thing;
+- after layer 2: whether a word of the text is in the image, in the sound, and where; whether the spoken word is in the
+  image, and where; whether the thing of a patch is named, or spoken;
+- after layer 4: whether the thing of a patch stands in the relation of the question;
+- after layer 5: whether the answer rests on this patch, on this frame.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from mmviz.models.trio import PATCHES, Trio, TrioOutput
 from mmviz.training.fit.data import Batch
 
 MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER = 2, 4, 5
-"""Number of layers a token has passed when the labels are read from it."""
+"""Layers that a token has passed when these labels are read from its state."""
 
 
 class TokenLabels(nn.Module):
-    """Linear readers of token states, used in training only. They travel with the weights so that training resumes."""
+    """Linear readers of token states, for training only; saved with the weights so that training can resume."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -36,7 +38,10 @@ class TokenLabels(nn.Module):
 def encoder_losses(
     model: Trio, labels: TokenLabels, rows: Tensor, patches: Tensor, frames: Tensor, batch: Batch
 ) -> dict[str, Tensor]:
-    """Losses of the encoders: ``patches`` ``[B, 100, D]``, ``frames`` ``[B, 50, D]``, ``rows`` of the word table."""
+    """Returns the losses of the encoders by name.
+
+    ``patches`` ``[B, 100, D]``, ``frames`` ``[B, 50, D]``; ``rows``: rows of the table of token vectors.
+    """
     named = model.score(patches, rows, model.logit_scale[0]).float()
     spoken = model.score(frames, rows, model.logit_scale[1]).float()
     ground = len(rows) - 1
@@ -61,30 +66,30 @@ def fusion_losses(
     labels: TokenLabels, output: TrioOutput, batch: Batch,
     labelled_layers: tuple[int, int, int] = (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER),
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Losses of the fusion: the answer, and labels of the tokens it has mixed, read after the layers ``labelled_layers``."""
-    pieces = batch["text"].shape[1]
-    text, patches = slice(1, 1 + pieces), slice(1 + pieces, 1 + pieces + PATCHES**2)
-    frames = slice(1 + pieces + PATCHES**2, None)
+    """Returns the losses of the fusion by name: the answer, and token labels read after ``labelled_layers``."""
+    length = batch["text"].shape[1]
+    text, patches = slice(1, 1 + length), slice(1 + length, 1 + length + PATCHES**2)
+    frames = slice(1 + length + PATCHES**2, None)
     match, relation, evidence = (output.states[k - 1] for k in labelled_layers)
     word, frame, patch = labels.word(match[:, text]), labels.frame(match[:, frames]), labels.patch(match[:, patches])
     answered = batch["answer"] >= 0
     return {
         "answer": F.cross_entropy(output.logits.float()[answered], batch["answer"][answered]),
-        "word in picture": judged(word[..., 0], batch["word_image"]),
-        "word in sound": judged(word[..., 1], batch["word_audio"]),
-        "word place": placed(word[..., 2:], batch["word_place"]),
-        "frame in picture": judged(frame[..., 0], batch["frame_image"]),
-        "frame place": placed(frame[..., 1:], batch["frame_place"]),
-        "patch spoken": judged(patch[..., 0], batch["patch_spoken"], 4.0),
-        "patch named": judged(patch[..., 1], batch["patch_named"], 4.0),
-        "patch relation": judged(labels.relation(relation[:, patches])[..., 0], batch["patch_candidate"], 4.0),
-        "patch evidence": judged(labels.evidence(evidence[:, patches])[..., 0], batch["patch_evidence"], 4.0),
-        "frame evidence": judged(labels.evidence(evidence[:, frames])[..., 1], batch["frame_evidence"]),
+        "word in image": label_loss(word[..., 0], batch["word_image"]),
+        "word in audio": label_loss(word[..., 1], batch["word_audio"]),
+        "word position": position_loss(word[..., 2:], batch["word_position"]),
+        "frame in image": label_loss(frame[..., 0], batch["frame_image"]),
+        "frame position": position_loss(frame[..., 1:], batch["frame_position"]),
+        "patch spoken": label_loss(patch[..., 0], batch["patch_spoken"], 4.0),
+        "patch named": label_loss(patch[..., 1], batch["patch_named"], 4.0),
+        "patch relation": label_loss(labels.relation(relation[:, patches])[..., 0], batch["patch_candidate"], 4.0),
+        "patch evidence": label_loss(labels.evidence(evidence[:, patches])[..., 0], batch["patch_evidence"], 4.0),
+        "frame evidence": label_loss(labels.evidence(evidence[:, frames])[..., 1], batch["frame_evidence"]),
     }
 
 
-def judged(logits: Tensor, label: Tensor, positive: float = 1.0) -> Tensor:
-    """Binary cross-entropy where ``label`` is 0 or 1; 0 where nothing is judged."""
+def label_loss(logits: Tensor, label: Tensor, positive: float = 1.0) -> Tensor:
+    """Returns binary cross-entropy where ``label`` is 0 or 1, 0 without any; ``positive``: weight of ones."""
     known = label >= 0
     if not bool(known.any()):
         return logits.sum().float() * 0
@@ -92,9 +97,9 @@ def judged(logits: Tensor, label: Tensor, positive: float = 1.0) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits[known].float(), label[known].float(), pos_weight=weight)
 
 
-def placed(places: Tensor, truth: Tensor) -> Tensor:
-    """Smooth L1 distance in patches where ``truth`` (0..1) is known, i.e. not negative."""
+def position_loss(positions: Tensor, truth: Tensor) -> Tensor:
+    """Returns smooth L1 distance, in patches, where ``truth`` (0 .. 1) is known, i.e. not negative."""
     known = truth[..., 0] >= 0
     if not bool(known.any()):
-        return places.sum().float() * 0
-    return 0.3 * F.smooth_l1_loss(places[known].float(), (truth[known] - 0.5) * PATCHES, beta=0.5)
+        return positions.sum().float() * 0
+    return 0.3 * F.smooth_l1_loss(positions[known].float(), (truth[known] - 0.5) * PATCHES, beta=0.5)

@@ -1,4 +1,4 @@
-"""Training of `trio`: encoders first on token labels, then everything together on questions."""
+"""Training of `trio`: first the encoders on token labels, then the whole model on questions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmviz.models.question_templates import FAMILIES
 from mmviz.models.trio import Trio, TrioConfig
-from mmviz.training.fit.data import Batch, Encoder, Recipe, Stream, loader, model_input
+from mmviz.training.fit.data import Batch, BatchStream, ExampleEncoder, Recipe, loader, model_input
 from mmviz.training.fit.losses import TokenLabels, encoder_losses, fusion_losses
 from mmviz.training.world.examples import World
 from mmviz.training.world.sprites import concepts
@@ -27,64 +27,67 @@ from mmviz.types import MmvizError
 
 AVERAGE_DECAY = 0.998
 SNAPSHOTS_FROM, SNAPSHOT_RATIO = 64, 1.7
-"""Weights are kept at log-spaced numbers of scenes of a stage: 64, 109, 185, ..."""
+"""Snapshots are kept at log-spaced numbers of scenes of a stage: 64, 109, 185, ..."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One stage of training. ``scenes`` in all; ``rate`` the highest learning rate; ``fuse``: train the fusion too."""
+class Stage:
+    """One stage of training."""
 
     recipe: Recipe
     scenes: int
+    """Scenes in total."""
     rate: float
+    """The highest learning rate."""
     fuse: bool
+    """Whether the fusion is trained too, or the encoders alone."""
 
 
-def plan(stage: str, scenes: int, drop: float = 0.15, rate: float | None = None) -> Plan:
-    """The stages as the card names them: ``encoders`` then ``whole``; ``rate`` None: the stage's own."""
-    if stage == "encoders":
-        return Plan(Recipe(scenes=32, questions=1, drop=0.0, many_words=0.0), scenes, rate or 2e-3, fuse=False)
+def make_stage(name: str, scenes: int, drop: float = 0.15, rate: float | None = None) -> Stage:
+    """Returns a stage by the name that the card gives it, ``encoders`` or ``whole``; ``rate`` None: its default."""
+    if name == "encoders":
+        return Stage(Recipe(scenes=32, questions=1, drop=0.0, many_words=0.0), scenes, rate or 2e-3, fuse=False)
     weights = {"rel": 2.0, "relheard": 2.0, "count": 1.5, "caption": 1.5, "name": 1.5, "mask": 2.0}
     mix = tuple(weights.get(family, 1.0) for family in FAMILIES)
-    return Plan(
+    return Stage(
         Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix), scenes, rate or 1e-3, fuse=True
     )
 
 
-class Trained(nn.Module):
-    """The model and its readers of token labels, trained as one."""
+class TrainedTrio(nn.Module):
+    """The model and its linear readers of token labels, trained together."""
 
     def __init__(self) -> None:
         super().__init__()
         words = concepts()
-        pieces = build_tokenizer(words).get_vocab()
-        self.config = TrioConfig(len(pieces), tuple(pieces[answer] for answer in answers(words)))
+        vocabulary = build_tokenizer(words).get_vocab()
+        self.config = TrioConfig(len(vocabulary), tuple(vocabulary[answer] for answer in answers(words)))
         self.model = Trio(self.config)
         self.labels = TokenLabels(self.config.width)
 
     def losses(self, batch: Batch, rows: Tensor, fuse: bool) -> dict[str, Tensor]:
-        """Named losses of a batch."""
+        """Returns the losses of a batch by name."""
         image, mel, questions = model_input(batch)
         patches, frames = self.model.encode_image(image), self.model.encode_audio(mel)
-        found = encoder_losses(self.model, self.labels, rows, patches, frames, batch)
+        losses = encoder_losses(self.model, self.labels, rows, patches, frames, batch)
         if fuse:
             repeats = len(questions.text) // len(image)
-            x, real = self.model.sequence(
+            x, valid_mask = self.model.sequence(
                 questions, patches.repeat_interleave(repeats, 0), frames.repeat_interleave(repeats, 0)
             )
-            output = self.model.fuse(x, real)
-            found.update(fusion_losses(self.labels, output, batch))
-        return found
+            output = self.model.fuse(x, valid_mask)
+            losses.update(fusion_losses(self.labels, output, batch))
+        return losses
 
 
-def learning_rate(plan: Plan, scenes: int) -> float:
-    """Linear warm-up over 3 %, level, then a straight line to 2 % of the rate over the last 40 %."""
-    share = scenes / plan.scenes
-    return plan.rate * min(1.0, share / 0.03, max(0.02, (1 - share) / 0.4))
+def learning_rate(stage: Stage, scenes: int) -> float:
+    """Returns the rate: linear warm-up over 3 %, constant, then linear decay to 2 % over the last 40 %."""
+    share = scenes / stage.scenes
+    return stage.rate * min(1.0, share / 0.03, max(0.02, (1 - share) / 0.4))
 
 
-def quick_precision(device: str) -> torch.dtype:
-    """bfloat16 on a GPU, and on a CPU that is quicker with it; float32 on one that only imitates it."""
+def fastest_dtype(device: str) -> torch.dtype:
+    """Returns bfloat16 on a GPU and on a CPU that is faster with it, float32 on one that emulates it."""
     if device != "cpu":
         return torch.bfloat16
 
@@ -100,19 +103,19 @@ def quick_precision(device: str) -> torch.dtype:
 
 
 Progress = Callable[[int, int, dict[str, float]], None]
-"""Hears scenes done, scenes in all, and the mean losses since it last heard."""
+"""Called with scenes done, scenes in total, and the mean losses since the last call."""
 
 
-class Session:
-    """One stage under way in the folder ``run``: model, running average of its weights, optimizer, and how far it is.
+class TrainingSession:
+    """One stage in progress in the folder ``run``: model, running average of its weights, optimizer and progress.
 
-    A checkpoint in ``run`` is resumed; otherwise weights come from ``start`` (safetensors) or from chance. ``make``
-    makes what learns: it has a ``model`` and ``losses(batch, rows, fuse)``.
+    Resumes a checkpoint in ``run``; otherwise weights come from ``start`` (safetensors) or are random. ``make`` makes
+    the module to train, which has a ``model`` and ``losses(batch, rows, fuse)``.
     """
 
     def __init__(
-        self, stage: Plan, run: Path, seed: int, device: str, start: Path | None,
-        make: Callable[[], Any] = Trained,
+        self, stage: Stage, run: Path, seed: int, device: str, start: Path | None,
+        make: Callable[[], Any] = TrainedTrio,
     ):  # fmt: skip
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(seed)
@@ -121,14 +124,14 @@ class Session:
         self.scenes, self.before, self.steps = 0, 0, 0
         if start:
             load_weights(self.trained, start)
-            self.before = scenes_seen(start)
+            self.before = trained_scenes(start)
         self.trained.model.to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(AVERAGE_DECAY)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.trained, multi_avg_fn=decay, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
             self.trained.parameters(), lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.02
         )
-        self.precision = quick_precision(device)
+        self.precision = fastest_dtype(device)
         self.checkpoint = run / "checkpoint.pt"
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, weights_only=True)
@@ -141,7 +144,7 @@ class Session:
         return {"trained": self.trained, "average": self.average, "optimizer": self.optimizer}
 
     def step(self, batch: Batch, rows: Tensor) -> dict[str, float]:
-        """Learn from one batch; its losses by name. A snapshot is kept when one is due."""
+        """Trains on one batch and returns its losses by name. Keeps a snapshot when it is due."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.stage, self.scenes)
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
@@ -153,15 +156,15 @@ class Session:
         nn.utils.clip_grad_norm_(self.trained.parameters(), 1.0)
         self.optimizer.step()
         self.average.update_parameters(self.trained)
-        due = _snapshots_until(self.scenes)
+        snapshots = _snapshots_until(self.scenes)
         self.scenes, self.steps = self.scenes + len(batch["frames"]), self.steps + 1
-        if _snapshots_until(self.scenes) > due:
-            seen = self.before + self.scenes
-            save_weights(self.trained, self.run / "snapshots" / f"{seen:08d}.safetensors", seen)
+        if _snapshots_until(self.scenes) > snapshots:
+            scenes = self.before + self.scenes
+            save_weights(self.trained, self.run / "snapshots" / f"{scenes:08d}.safetensors", scenes)
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def save(self) -> None:
-        """Write ``checkpoint.pt`` and the averaged ``weights.safetensors``."""
+        """Writes ``checkpoint.pt`` and the averaged ``weights.safetensors``."""
         state: dict[str, Any] = {"scenes": self.scenes, "before": self.before, "steps": self.steps}
         state |= {name: part.state_dict() for name, part in self._parts().items()}
         torch.save(state, self.run / "checkpoint.tmp")
@@ -170,26 +173,26 @@ class Session:
 
 
 def train(
-    stage: Plan, world: World, run: Path, seed: int, device: str, start: Path | None = None,
+    stage: Stage, world: World, run: Path, seed: int, device: str, start: Path | None = None,
     progress: Progress = lambda done, of, losses: None, report_every: int = 50, checkpoint_seconds: float = 300.0,
 ) -> None:  # fmt: skip
-    """Train one stage in the folder ``run``; what it holds is resumed (see `Session`).
+    """Trains one stage in the folder ``run``, or resumes it (see `TrainingSession`).
 
-    Writes ``checkpoint.pt`` (everything needed to resume), ``weights.safetensors`` (average of the weights along the
-    way), ``log.jsonl`` (mean losses every ``report_every`` steps) and ``snapshots/``.
+    Writes ``checkpoint.pt`` (everything needed to resume), ``weights.safetensors`` (running average of the weights),
+    ``log.jsonl`` (mean losses every ``report_every`` steps) and ``snapshots/``.
     """
-    session = Session(stage, run, seed, device, start)
-    encoder = Encoder(build_tokenizer(concepts()), concepts())
+    session = TrainingSession(stage, run, seed, device, start)
+    encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
     rows = torch.tensor(encoder.rows, device=device)
-    batches = loader(Stream(world, encoder, stage.recipe, seed * 1000 + session.steps), 1 if stage.fuse else 2)
-    learn(session, batches, rows, progress, report_every, checkpoint_seconds)
+    batches = loader(BatchStream(world, encoder, stage.recipe, seed * 1000 + session.steps), 1 if stage.fuse else 2)
+    run_session(session, batches, rows, progress, report_every, checkpoint_seconds)
 
 
-def learn(
-    session: Session, batches: Iterator[Batch], rows: Tensor, progress: Progress = lambda done, of, losses: None,
-    report_every: int = 50, checkpoint_seconds: float = 300.0,
+def run_session(
+    session: TrainingSession, batches: Iterator[Batch], rows: Tensor,
+    progress: Progress = lambda done, of, losses: None, report_every: int = 50, checkpoint_seconds: float = 300.0,
 ) -> None:  # fmt: skip
-    """Go on with a session to its end; see `train` for what is written."""
+    """Trains a session to its end; see `train` for the files that it writes."""
     stage, run = session.stage, session.run
     begin, started = session.scenes, time.monotonic()
     saved = started
@@ -214,19 +217,19 @@ def learn(
                 session.save()
         if sums:
             report(session.steps % report_every)
-    finally:  # also when it is stopped by hand
+    finally:  # also after Ctrl-C
         session.save()
 
 
 def _snapshots_until(scenes: int) -> int:
-    kept, at = 0, float(SNAPSHOTS_FROM)
-    while at <= scenes:
-        kept, at = kept + 1, at * SNAPSHOT_RATIO
-    return kept
+    count, due = 0, float(SNAPSHOTS_FROM)
+    while due <= scenes:
+        count, due = count + 1, due * SNAPSHOT_RATIO
+    return count
 
 
 def save_weights(trained: nn.Module, path: Path, scenes: int) -> None:
-    """Half-precision safetensors, and beside them a small JSON with the number of scenes seen."""
+    """Writes half-precision safetensors, and beside them a small JSON file with the number of scenes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         name: tensor.contiguous().half() if tensor.is_floating_point() else tensor
@@ -236,14 +239,17 @@ def save_weights(trained: nn.Module, path: Path, scenes: int) -> None:
     path.with_suffix(".json").write_text(json.dumps({"scenes": scenes}))
 
 
-def scenes_seen(weights: Path) -> int:
-    """Scenes that a file of weights was trained on, as noted beside it; 0 where nothing is noted."""
-    beside = weights.with_suffix(".json")
-    return int(json.loads(beside.read_text())["scenes"]) if beside.exists() else 0
+def trained_scenes(weights: Path) -> int:
+    """Returns the number of scenes that weights were trained on, from the file beside them; 0 without one."""
+    info = weights.with_suffix(".json")
+    return int(json.loads(info.read_text())["scenes"]) if info.exists() else 0
 
 
 def load_weights(trained: nn.Module, path: Path) -> Sequence[str]:
-    """Load what fits by name; returns the names that the file lacks (they stay as they were)."""
+    """Loads tensors by name and returns the names that the file lacks, which stay as they are.
+
+    Raises ``MmvizError`` (``weights-unreadable``).
+    """
     try:
         result = trained.load_state_dict(load_file(path), strict=False)
     except (OSError, SafetensorError, RuntimeError) as problem:

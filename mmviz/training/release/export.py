@@ -1,4 +1,7 @@
-"""Puts trained weights, tokenizer and card into the assets: ``python -m mmviz.training.release.export WEIGHTS WAY``."""
+"""Exports trained weights, tokenizer and card into the assets.
+
+``python -m mmviz.training.release.export WEIGHTS MAP``, where MAP is the default map, such as ``rollout``.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from mmviz.assets_path import assets_dir
-from mmviz.training.fit.train import scenes_seen
+from mmviz.training.fit.train import trained_scenes
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 
 CARD: dict[str, Any] = {
     "about": (
         "A small fusion transformer trained from scratch on drawn scenes, synthetic speech and questions about them. "
-        "It knows 148 words and 11 kinds of question, and nothing else: photos and free speech are foreign to it."
+        "It knows 148 words and 11 kinds of question, and nothing else: photos and free speech are out of distribution."
     ),
     "data": (
         "Scenes of one to five drawings (seven emoji sets in colour and three of line drawings, which are given "
@@ -69,21 +72,27 @@ CARD: dict[str, Any] = {
 }
 
 
-def ship(weights: Path, folder: Path, map_ref: str) -> None:
-    """Write ``weights.safetensors`` (half precision), ``tokenizer.json`` and ``card.json`` into ``folder``.
+def export(weights: Path, folder: Path, map_ref: str) -> None:
+    """Writes ``weights.safetensors`` (half precision), ``tokenizer.json`` and ``card.json`` into ``folder``.
 
-    ``map_ref``: the way of looking chosen on seeds of its own. Figures measured on other weights are not kept.
+    ``map_ref``: text form of the `mmviz.types.MapRef` that the page shows first, chosen on a seed of its own. Figures
+    measured on other weights are dropped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file(load_file(weights), folder / "weights.safetensors")
     build_tokenizer(concepts()).save(str(folder / "tokenizer.json"))
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-    made = {"map_ref": map_ref, "scenes": scenes_seen(weights), "sha256": digest, "answers": list(answers(concepts()))}
-    _write(folder, {**CARD, **made})
+    details = {
+        "map_ref": map_ref,
+        "scenes": trained_scenes(weights),
+        "sha256": digest,
+        "answers": list(answers(concepts())),
+    }
+    _write(folder, {**CARD, **details})
 
 
-def note_measured(folder: Path, measured: dict[str, Any]) -> None:
-    """Add what `mmviz evaluate` measured to the card."""
+def add_measured(folder: Path, measured: dict[str, Any]) -> None:
+    """Adds the figures of ``mmviz evaluate`` to the card in ``folder``."""
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     _write(folder, {**card, "measured": measured})
 
@@ -93,8 +102,8 @@ def _write(folder: Path, card: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Ship weights with the way of looking that `mmviz evaluate --choose` ranks first."""
-    ship(Path(arguments[0]), assets_dir() / "trio", arguments[1])
+    """Exports weights with the map that ``mmviz evaluate --choose`` ranks first."""
+    export(Path(arguments[0]), assets_dir() / "trio", arguments[1])
 
 
 if __name__ == "__main__":

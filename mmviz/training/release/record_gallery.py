@@ -1,4 +1,7 @@
-"""Recordings of the gallery, which the page shows before torch is loaded: ``python -m mmviz.training.release.record_gallery``."""
+"""Records the runs of the gallery, which the page shows before torch is loaded.
+
+``python -m mmviz.training.release.record_gallery`` records those of the assets.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,20 @@ from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import recording_bytes
-from mmviz.inputs.examples import gallery_in
+from mmviz.inputs.examples import read_gallery
 from mmviz.types import Request, Sample
 
 
 def gallery_samples(folder: Path) -> dict[str, Sample]:
-    """The trios in the gallery's ``folder``, by id."""
-    return {example.id: example.sample() for example in gallery_in(folder)}
+    """Returns the samples of the gallery in ``folder``, by id."""
+    return {example.id: example.sample() for example in read_gallery(folder)}
 
 
 def record_gallery(folder: Path, backend: Backend) -> None:
-    """Run every trio in the gallery's ``folder``, with relevance, into ``folder/runs/ID.npz``; other recordings go."""
+    """Runs every example of the gallery in ``folder``, with relevance, into ``folder/runs/ID.npz``.
+
+    Other recordings in the folder are deleted.
+    """
     runs = folder / "runs"
     runs.mkdir(exist_ok=True)
     samples = gallery_samples(folder)
@@ -31,7 +37,7 @@ def record_gallery(folder: Path, backend: Backend) -> None:
 
 
 def main() -> None:
-    """Record the gallery of the assets anew, with the weights of the assets, on the CPU as most readers have it."""
+    """Records the gallery of the assets, with the weights of the assets, on the CPU as most users have it."""
     record_gallery(assets_dir() / "gallery", LocalBackend("cpu"))
 
 

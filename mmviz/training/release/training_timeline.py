@@ -1,8 +1,8 @@
-"""Attention as it is learned: the records of two fixed trios at log-spaced moments of training, small enough to ship.
+"""Attention during training: records of two fixed examples at log-spaced snapshots, small enough to distribute.
 
-Kept are the mean over heads of every layer, ``[step, layer, query, key]``, rounded to about three digits (half
-precision with 7 bits), and the probabilities of the five answers that are likeliest at the end of training.
-`mmviz.analysis.training_timeline` reads them.
+A file holds the mean over heads of every layer, ``[step, layer, query, key]``, rounded to about three digits (half
+precision with 7 bits), and the probabilities of the five answers that are most probable at the end of training.
+`mmviz.analysis.training_timeline` reads it.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from mmviz.models.bundled import BundledTrio
 from mmviz.training.release.record_gallery import gallery_samples
 from mmviz.types import AttentionRecord, Request, Sample
 
-KEPT_BITS = 7
-FIXED = ("spoken-place", "said")
-"""The gallery trios that are followed."""
+MANTISSA_BITS = 7
+EXAMPLES = ("spoken-place", "said")
+"""The gallery examples that are recorded."""
 
 
 def rounded(weights: NDArray[Any]) -> NDArray[np.float16]:
-    """Half precision with all but ``KEPT_BITS`` bits of the mantissa at 0, so that it deflates well."""
+    """Returns half precision with all but ``MANTISSA_BITS`` bits of the mantissa at 0, so that it deflates well."""
     bits = np.ascontiguousarray(weights, np.float16).view(np.uint16)
-    drop = 10 - KEPT_BITS
+    drop = 10 - MANTISSA_BITS
     return ((bits + (1 << (drop - 1))) >> drop << drop).astype(np.uint16).view(np.float16)
 
 
 def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord]) -> bytes:
-    """The records of one trio, one a moment, as an ``.npz``."""
+    """Returns the records of one example, one per snapshot, as the bytes of an ``.npz``."""
     final = [answer.label for answer in records[-1].answers[:5]]
     probabilities = [[{a.label: a.probability for a in record.answers}[label] for label in final] for record in records]
     header = {
         "sample": sample, "scenes": list(scenes), "answers": final,
         "labels": [token.label for token in records[-1].streams[records[-1].maps[-1].keys]],
     }  # fmt: skip
-    weights = np.stack([[found.weights.mean(0) for found in record.maps] for record in records])
+    weights = np.stack([[attn_map.weights.mean(0) for attn_map in record.maps] for record in records])
     file = io.BytesIO()
     np.savez_compressed(
         file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), weights=rounded(weights),
@@ -52,13 +52,13 @@ def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord])
     return file.getvalue()
 
 
-def moments(folders: Sequence[Path], count: int = 20) -> list[Path]:
-    """About ``count`` snapshots, as many from each stage in ``folders``; within a stage they are log-spaced already."""
+def choose_snapshots(folders: Sequence[Path], count: int = 20) -> list[Path]:
+    """Returns about ``count`` snapshots, equally many of each stage in ``folders``; they are log-spaced already."""
     chosen: list[Path] = []
     for folder in folders:
-        found = sorted((folder / "snapshots").glob("*.safetensors"), key=_scenes)
-        picks = np.linspace(0, len(found) - 1, min(len(found), count // len(folders))).round().astype(int)
-        chosen += [found[k] for k in picks]
+        snapshots = sorted((folder / "snapshots").glob("*.safetensors"), key=_scenes)
+        picks = np.linspace(0, len(snapshots) - 1, min(len(snapshots), count // len(folders))).round().astype(int)
+        chosen += [snapshots[k] for k in picks]
     return chosen
 
 
@@ -66,24 +66,24 @@ def _scenes(path: Path) -> int:
     return int(path.stem)
 
 
-def record_learning(folders: Sequence[Path], samples: dict[str, Sample], out: Path) -> None:
-    """Run every sample through every chosen snapshot and write ``out/NAME.npz``."""
+def record_timelines(folders: Sequence[Path], samples: dict[str, Sample], out: Path) -> None:
+    """Runs every sample through every chosen snapshot and writes ``out/NAME.npz``."""
     out.mkdir(parents=True, exist_ok=True)
     records: dict[str, list[AttentionRecord]] = {name: [] for name in samples}
-    chosen = moments(folders)
+    chosen = choose_snapshots(folders)
     for path in chosen:
         backend = LocalBackend("cpu", {"trio": BundledTrio("cpu", path.read_bytes())})
         for name, sample in samples.items():
             records[name] += backend.run([Request("trio", sample)])
-    for name, found in records.items():
-        (out / f"{name}.npz").write_bytes(pack(name, [_scenes(path) for path in chosen], found))
+    for name, timeline in records.items():
+        (out / f"{name}.npz").write_bytes(pack(name, [_scenes(path) for path in chosen], timeline))
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``python -m mmviz.training.release.training_timeline RUN...``: follow the gallery's fixed trios through the stages of training."""
-    found = gallery_samples(assets_dir() / "gallery")
-    samples = {name: found[name] for name in FIXED}
-    record_learning([Path(argument) for argument in arguments], samples, assets_dir() / "learning")
+    """Runs ``python -m mmviz.training.release.training_timeline RUN...``, one folder per stage of training."""
+    gallery = gallery_samples(assets_dir() / "gallery")
+    samples = {name: gallery[name] for name in EXAMPLES}
+    record_timelines([Path(argument) for argument in arguments], samples, assets_dir() / "learning")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sounds for the check for foreign ones: the world spoken in other ways, music and noise."""
+"""Sounds for the out-of-distribution detector: the world spoken in other ways, music and noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmviz.training.world.speech import CARRIERS
 
 
 def other_sound(rng: np.random.Generator, word: str, clip: Clip) -> Wave:
-    """A sound of the world by a second, plainer way of making it; noises of other kinds."""
+    """Returns a sound of the world made by a second, simpler procedure, with noises of other kinds."""
     spoken = clip(word)
     if rng.random() < 0.5:
         pause = np.zeros(int(rng.uniform(0, 0.15) * SAMPLE_RATE), np.float32)
@@ -29,11 +29,11 @@ def other_sound(rng: np.random.Generator, word: str, clip: Clip) -> Wave:
     level = float(spoken.std()) * 10 ** (-rng.uniform(6, 45) / 20)
     kind = rng.integers(6)
     noise = _hum(rng, length) if kind == 0 else coloured_noise(rng, length, rng.uniform(-1, 2.2))
-    return _at_some_level(rng, wave if kind == 1 else wave + level * noise / noise.std())
+    return _at_random_level(rng, wave if kind == 1 else wave + level * noise / noise.std())
 
 
-def limited(rng: np.random.Generator, wave: Wave) -> Wave:
-    """A sound through a telephone or a small loudspeaker: high tones missing, tilted; at another speed."""
+def through_speaker(rng: np.random.Generator, wave: Wave) -> Wave:
+    """Returns a sound as through a telephone or a small loudspeaker: low-pass, tilted, at another speed."""
     speed = rng.uniform(0.85, 1.2) if rng.random() < 0.5 else 1.0
     wave = np.interp(np.arange(int(len(wave) / speed)) * speed, np.arange(len(wave)), wave).astype(np.float32)
     spectrum = np.fft.rfft(wave)
@@ -44,22 +44,22 @@ def limited(rng: np.random.Generator, wave: Wave) -> Wave:
     return np.fft.irfft(spectrum * 10 ** (np.maximum(decibel, -90) / 20), len(wave)).astype(np.float32)
 
 
-def sound_parts(rng: np.random.Generator, path: Path, parts: int) -> Iterator[Wave]:
-    """``parts`` stretches of 1 to 4 s from anywhere in a sound file, as mono at 16 kHz; silent ones are left out."""
+def audio_parts(rng: np.random.Generator, path: Path, parts: int) -> Iterator[Wave]:
+    """Yields ``parts`` clips of 1 to 4 s from random positions of a sound file, mono at 16 kHz, without silent ones."""
     about = soundfile.info(path)
     for _ in range(parts):
         seconds = rng.uniform(1, 4) if rng.random() < 0.4 else 4.0
         start = int(rng.uniform(0, max(0.0, about.duration - seconds)) * about.samplerate)
-        found, rate = soundfile.read(
+        samples, rate = soundfile.read(
             path, int(seconds * about.samplerate), start, dtype="float32", always_2d=True
         )  # fmt: skip
-        wave = np.asarray(soxr.resample(found.mean(1), rate, SAMPLE_RATE), np.float32)
+        wave = np.asarray(soxr.resample(samples.mean(1), rate, SAMPLE_RATE), np.float32)
         if len(wave) > SAMPLE_RATE // 10 and float(np.abs(wave).max()) > 0.01:
             yield wave
 
 
 def noise_sound(rng: np.random.Generator) -> Wave:
-    """Noise of any colour, steady or in waves, hum, a tone, knocks, a made-up tune or beat: no speech in it."""
+    """Returns a sound without speech: coloured noise, hum, a tone, knocks, a random tune or beat."""
     length = int(SAMPLE_RATE * (rng.uniform(0.3, 4) if rng.random() < 0.5 else 4))
     time = np.arange(length) / SAMPLE_RATE
     kind = rng.integers(8)
@@ -84,11 +84,11 @@ def noise_sound(rng: np.random.Generator) -> Wave:
         wave = _tune(rng, length)
     else:
         wave = _beat(rng, length) + (rng.random() < 0.5) * rng.uniform(0.05, 1) * _tune(rng, length)
-    return _at_some_level(rng, wave)
+    return _at_random_level(rng, wave)
 
 
 def coloured_noise(rng: np.random.Generator, length: int, slope: float) -> NDArray[np.floating]:
-    """Noise whose power falls with frequency to this power: 0 white, 1 pink, 2 brown, -1 blue."""
+    """Returns noise with power ``1 / f ** slope``: 0 white, 1 pink, 2 brown, -1 blue."""
     hertz = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 20)
     return np.fft.irfft(np.fft.rfft(rng.standard_normal(length)) * hertz ** (-slope / 2), length)
 
@@ -103,7 +103,7 @@ def _hum(rng: np.random.Generator, length: int) -> NDArray[np.floating]:
 
 
 def _tune(rng: np.random.Generator, length: int) -> NDArray[np.floating]:
-    """Notes of one to four tones with overtones, each with a beginning and a decay."""
+    """Returns notes of one to four tones with overtones, each with an attack and a decay."""
     wave, start = 1e-4 * rng.standard_normal(length), 0
     note, fade = int(rng.uniform(0.1, 0.8) * SAMPLE_RATE), rng.uniform(0.5, 6)
     while start < length:
@@ -118,7 +118,7 @@ def _tune(rng: np.random.Generator, length: int) -> NDArray[np.floating]:
 
 
 def _beat(rng: np.random.Generator, length: int) -> NDArray[np.floating]:
-    """Two to four drums, each with a pattern of eight steps that returns."""
+    """Returns two to four drums, each with a repeated pattern of eight steps."""
     wave = 10 ** -rng.uniform(2, 4) * rng.standard_normal(length)
     step = int(rng.uniform(0.08, 0.3) * SAMPLE_RATE)
     time = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
@@ -134,6 +134,6 @@ def _beat(rng: np.random.Generator, length: int) -> NDArray[np.floating]:
     return wave
 
 
-def _at_some_level(rng: np.random.Generator, wave: NDArray[np.floating]) -> Wave:
+def _at_random_level(rng: np.random.Generator, wave: NDArray[np.floating]) -> Wave:
     level = 10 ** (-rng.uniform(0, 30) / 20) / max(1e-6, float(np.abs(wave).max()))
     return np.asarray(wave * level, np.float32)

@@ -1,4 +1,4 @@
-"""Pictures for the check for foreign ones: the world drawn in other ways, photos, and what is neither."""
+"""Images for the out-of-distribution detector: the world drawn in other ways, photos, and what is neither."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from mmviz.training.world.scenes import Sprites
 Pixels = NDArray[np.uint8]
 FIT_GROUNDS = ("plain", "gradient", "radial", "clouds", "cells", "grain", "stripes", "dots", "colours", "spots")
 OTHER_GROUNDS = ("plain", "gradient", "checks", "paper", "wood", "waves", "bricks", "cloth", "marble")
-"""Grounds that the check is measured on; only the first two are also among those it is fitted on."""
+"""Grounds that the detector is measured on; only the first two are also in the fit."""
 
 
 def other_scene(rng: np.random.Generator, sprites: Sprites, grounds: Sequence[str]) -> Pixels:
-    """A picture of the world by a second, plainer way of drawing it: ``[side, side, 3]``."""
+    """Returns an image of the world drawn by a second, simpler procedure: ``[side, side, 3]``."""
     side = int(rng.choice([160, 224, 320, 480]))
     ground = _ground(rng, side, str(rng.choice(grounds)))
-    picture = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8)).convert("RGBA")
+    image = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8)).convert("RGBA")
     placed: list[tuple[int, int, int]] = []
     for word in rng.choice(list(sprites), int(rng.integers(1, 6)), replace=False):
         size = int(side * rng.uniform(0.15, 0.45))
         spots = [(int(x), int(y)) for x, y in rng.integers(0, side - size + 1, (30, 2))]
-        free = [(x, y) for x, y in spots if all(_apart((x, y, size), other) for other in placed)]
+        free = [(x, y) for x, y in spots if all(_are_disjoint((x, y, size), other) for other in placed)]
         if free:
             placed.append((*free[0], size))
             drawing = Image.fromarray(sprites[word][int(rng.integers(len(sprites[word])))], "RGBA").convert("RGBa")
-            picture.alpha_composite(drawing.resize((size, size), Image.Resampling.BICUBIC).convert("RGBA"), free[0])
-    pixels = np.asarray(picture.convert("RGB"), float)
+            image.alpha_composite(drawing.resize((size, size), Image.Resampling.BICUBIC).convert("RGBA"), free[0])
+    pixels = np.asarray(image.convert("RGB"), float)
     if rng.random() < 0.4:
         shape = pixels.shape if rng.random() < 0.7 else (side, side, 1)
         pixels = pixels + rng.normal(0, rng.uniform(2, 18), shape)
@@ -41,12 +41,12 @@ def other_scene(rng: np.random.Generator, sprites: Sprites, grounds: Sequence[st
     return np.asarray(finished)
 
 
-def _apart(first: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+def _are_disjoint(first: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
     return any(first[k] + first[2] <= other[k] or other[k] + other[2] <= first[k] for k in range(2))
 
 
 def _ground(rng: np.random.Generator, side: int, kind: str) -> NDArray[np.floating]:
-    """A ground ``[side, side, 3]``, 0 .. 255: two colours mixed by a pattern, or a mixture for each channel."""
+    """Returns a ground ``[side, side, 3]``, 0 .. 255: two colours mixed by one pattern, or by one per channel."""
     first, second = (rng.uniform(190, 255, 1) if rng.random() < 0.35 else rng.uniform(0, 255, 3) for _ in range(2))
     first, second = np.resize(first, 3), np.resize(second, 3)
     if kind not in ("plain", "gradient", "radial") and rng.random() < 0.6:
@@ -60,7 +60,7 @@ def _ground(rng: np.random.Generator, side: int, kind: str) -> NDArray[np.floati
         return ground
     if kind == "colours":
         cells = int(rng.integers(3, 40))
-        mix = _grown(rng.random((cells, cells, 3)), side)
+        mix = _upsampled(rng.random((cells, cells, 3)), side)
     elif kind == "marble":
         mix = np.stack([_clouds(rng, side) for _ in range(3)], -1)
     else:
@@ -72,7 +72,7 @@ def _ground(rng: np.random.Generator, side: int, kind: str) -> NDArray[np.floati
 
 def _pattern(rng: np.random.Generator, side: int, kind: str) -> NDArray[np.floating]:
     y, x = np.mgrid[0:side, 0:side] / side
-    angle, often = rng.uniform(0, np.pi), rng.uniform(3, 25)
+    angle, frequency = rng.uniform(0, np.pi), rng.uniform(3, 25)
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     noise = rng.standard_normal((side, side))
     patterns: dict[str, Callable[[], NDArray[np.floating]]] = {
@@ -80,42 +80,46 @@ def _pattern(rng: np.random.Generator, side: int, kind: str) -> NDArray[np.float
         "gradient": lambda: (u - u.min()) / np.ptp(u),
         "radial": lambda: np.hypot(x - rng.random(), y - rng.random()),
         "clouds": lambda: _clouds(rng, side),
-        "cells": lambda: _grown(rng.random((int(rng.integers(3, 60)),) * 2), side),
+        "cells": lambda: _upsampled(rng.random((int(rng.integers(3, 60)),) * 2), side),
         "grain": lambda: rng.random((side, side)),
         "stripes": lambda: (u * rng.uniform(3, 40) % 1 < rng.uniform(0.2, 0.8)).astype(float),
-        "dots": lambda: (np.hypot(u * often % 1 - 0.5, v * often % 1 - 0.5) < rng.uniform(0.1, 0.45)).astype(float),
-        "checks": lambda: (np.floor(x * often) + np.floor(y * often)) % 2,
+        "dots": lambda: (np.hypot(u * frequency % 1 - 0.5, v * frequency % 1 - 0.5) < rng.uniform(0.1, 0.45)).astype(
+            float
+        ),
+        "checks": lambda: (np.floor(x * frequency) + np.floor(y * frequency)) % 2,
         "paper": lambda: 0.5 + 0.18 * noise + 0.3 * (_clouds(rng, side) - 0.5),
         "wood": lambda: (
             0.5 + 0.4 * np.sin(2 * np.pi * (u * rng.uniform(3, 12) + 2 * _clouds(rng, side))) + 0.03 * noise
         ),
-        "waves": lambda: 0.5 + 0.25 * (np.sin(2 * np.pi * u * often) + np.sin(2 * np.pi * v * rng.uniform(2, 20))),
-        "bricks": lambda: 0.8 * (((x * often + np.floor(y * 2 * often) / 2) % 1 < 0.08) | (y * 2 * often % 1 < 0.15)),
-        "cloth": lambda: 0.5 + 0.25 * (np.sin(6 * often * x) + np.sin(6 * often * y)) + 0.05 * noise,
+        "waves": lambda: 0.5 + 0.25 * (np.sin(2 * np.pi * u * frequency) + np.sin(2 * np.pi * v * rng.uniform(2, 20))),
+        "bricks": lambda: (
+            0.8 * (((x * frequency + np.floor(y * 2 * frequency) / 2) % 1 < 0.08) | (y * 2 * frequency % 1 < 0.15))
+        ),
+        "cloth": lambda: 0.5 + 0.25 * (np.sin(6 * frequency * x) + np.sin(6 * frequency * y)) + 0.05 * noise,
     }
     return patterns[kind]()
 
 
-def _grown(coarse: NDArray[np.floating], side: int) -> NDArray[np.floating]:
-    """Cells ``[n, n]`` or ``[n, n, channel]`` as a smooth pattern of ``side`` pixels."""
+def _upsampled(coarse: NDArray[np.floating], side: int) -> NDArray[np.floating]:
+    """Returns cells ``[n, n]`` or ``[n, n, channel]`` as a smooth pattern of ``side`` pixels."""
     layers = [Image.fromarray(layer.astype(np.float32)) for layer in np.moveaxis(np.atleast_3d(coarse), -1, 0)]
     grown = np.stack([np.asarray(layer.resize((side, side), Image.Resampling.BICUBIC)) for layer in layers], -1)
     return grown[..., 0] if coarse.ndim == 2 else grown
 
 
 def _clouds(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
-    """Smooth noise of several sizes on top of each other, 0 .. 1."""
+    """Returns smooth noise of several scales, 0 .. 1."""
     cells, weight, fall = int(rng.integers(2, 6)), 1.0, rng.uniform(0.35, 0.75)
     total = np.zeros((side, side))
     while cells < side:
-        total += weight * _grown(rng.random((cells, cells)), side)
+        total += weight * _upsampled(rng.random((cells, cells)), side)
         cells, weight = cells * 2, weight * fall
     spread: NDArray[np.floating] = (total - total.min()) / np.ptp(total)
     return spread
 
 
 def photo_parts(rng: np.random.Generator, path: Path, parts: int) -> Iterator[Pixels]:
-    """A photo whole, and ``parts`` square cuts of it, now and then in grey or coarse: ``[height, width, 3]``."""
+    """Yields a whole photo, and ``parts`` square crops of it, some in grey or coarse: ``[height, width, 3]``."""
     with Image.open(path) as opened:
         photo = opened.convert("RGB")
     photo.thumbnail((1600, 1600))
@@ -131,8 +135,8 @@ def photo_parts(rng: np.random.Generator, path: Path, parts: int) -> Iterator[Pi
         yield np.asarray(part)
 
 
-def noise_picture(rng: np.random.Generator) -> Pixels:
-    """No photo and no scene: noise of one grain or with a spectrum like nature's, or a page of writing."""
+def noise_image(rng: np.random.Generator) -> Pixels:
+    """Returns neither photo nor scene: noise of one grain or with a natural spectrum, or a page of writing."""
     side, colours = 160, int(rng.choice([1, 3]))
     kind = rng.integers(3)
     if kind == 0:

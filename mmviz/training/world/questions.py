@@ -1,4 +1,4 @@
-"""Questions about a picture and a sound, with the truth: what answers them and what the answer rests on."""
+"""Questions about an image and a sound, with the truth: the answer, and what it rests on."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from mmviz.training.world.scenes import Thing
 
 BUSY_SCENES = ("there", "seen", "count", "rel", "relheard", "caption")
 """Families whose pointing is measured in scenes of three or more things."""
-APART = ("name", "heard", "count", "rel", "mask")
-"""Families that need one modality and would be given away by another that agrees with it: where they are asked, what is
-spoken says nothing of the picture. Elsewhere half the spoken words name a thing in the picture."""
+INDEPENDENT_SPEECH = ("name", "heard", "count", "rel", "mask")
+"""Families that need one modality, for which the spoken word is independent of the image, so that neither modality
+gives away the other. Elsewhere half the spoken words name a thing in the image."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """``things``: indices into the picture's things on which the answer rests; ``sound``: it rests on the spoken word.
-
-    ``candidates``: for a relation, every thing that stands in it (None elsewhere); ``kind``: the variant asked for.
-    """
+    """A question with its answer and the evidence for it."""
 
     family: str
     text: str
     answer: str
     things: tuple[int, ...] = ()
+    """Indices of the things in the image that the answer rests on."""
     sound: bool = False
+    """Whether the answer rests on the spoken word."""
     candidates: tuple[int, ...] | None = None
+    """For a relation, every thing that stands in it; None elsewhere."""
     words: tuple[str, ...] = field(default=())
+    """Words of the world in the text."""
 
 
-def stands(first: Thing, relation: str, second: Thing) -> bool:
-    """Whether ``first`` is left of / right of / above / below ``second``, judged between centres."""
+def is_related(first: Thing, relation: str, second: Thing) -> bool:
+    """Returns whether ``first`` is left of, right of, above or below ``second``, by their centres."""
     dx, dy = (first.centre[i] - second.centre[i] for i in range(2))
     if relation in ("left of", "right of"):
         return abs(dx) > abs(dy) and (dx < 0) == (relation == "left of")
@@ -42,20 +43,20 @@ def stands(first: Thing, relation: str, second: Thing) -> bool:
 
 
 def related(things: Sequence[Thing], relation: str, anchor: int) -> list[int]:
-    """Indices of the things in ``relation`` to ``things[anchor]``, nearest centre first."""
-    here = things[anchor].centre
-    found = [k for k, thing in enumerate(things) if k != anchor and stands(thing, relation, things[anchor])]
-    return sorted(found, key=lambda k: float(np.hypot(*(np.subtract(things[k].centre, here)))))
+    """Returns the indices of the things in ``relation`` to ``things[anchor]``, nearest centre first."""
+    centre = things[anchor].centre
+    indices = [k for k, thing in enumerate(things) if k != anchor and is_related(thing, relation, things[anchor])]
+    return sorted(indices, key=lambda k: float(np.hypot(*(np.subtract(things[k].centre, centre)))))
 
 
-class Asker:
-    """Asks balanced questions over a list of words; every choice comes from ``rng``."""
+class QuestionGenerator:
+    """Generates balanced questions over a list of words. Every choice comes from ``rng``."""
 
     def __init__(self, words: Sequence[str]):
         self.words = tuple(words)
 
-    def can_ask(self, family: str, things: Sequence[Thing], spoken: str) -> bool:
-        """Whether ``family`` makes sense for this picture and this sound."""
+    def applies(self, family: str, things: Sequence[Thing], spoken: str) -> bool:
+        """Returns whether ``family`` applies to this image and this sound."""
         count, names = len(things), [thing.word for thing in things]
         limits = {
             "name": count == 1, "mask": count == 2, "odd": count == 1, "rel": count >= 2, "caption": count >= 2,
@@ -63,8 +64,8 @@ class Asker:
         }  # fmt: skip
         return limits.get(family, True)
 
-    def ask(self, rng: np.random.Generator, family: str, things: Sequence[Thing], spoken: str) -> Question:
-        """A question of ``family``; ``things`` in the picture, ``spoken`` in the sound."""
+    def generate(self, rng: np.random.Generator, family: str, things: Sequence[Thing], spoken: str) -> Question:
+        """Returns a question of ``family`` about ``things`` in the image and the word ``spoken`` in the sound."""
         makers: dict[str, Callable[[np.random.Generator, Sequence[Thing], str], Question]] = {
             "name": self._name, "heard": self._heard, "there": self._there, "said": self._said, "seen": self._seen,
             "count": self._count, "rel": self._rel, "relheard": self._relheard, "mask": self._mask,
@@ -72,11 +73,11 @@ class Asker:
         }  # fmt: skip
         return makers[family](rng, things, spoken)
 
-    def _absent(self, rng: np.random.Generator, present: Sequence[str], lure: Sequence[str] = ()) -> str:
-        """A word not in ``present``; half the time one of ``lure`` (what the other modality holds), if it can be."""
-        lures = [word for word in lure if word not in present]
-        if lures and rng.random() < 0.5:
-            return str(rng.choice(lures))
+    def _absent(self, rng: np.random.Generator, present: Sequence[str], distractors: Sequence[str] = ()) -> str:
+        """Returns a word not in ``present``; half the time one of ``distractors``, of the other modality, if possible."""
+        candidates = [word for word in distractors if word not in present]
+        if candidates and rng.random() < 0.5:
+            return str(rng.choice(candidates))
         while True:
             word = self.words[int(rng.integers(len(self.words)))]
             if word not in present:
@@ -98,22 +99,22 @@ class Asker:
     def _said(self, rng: np.random.Generator, things: Sequence[Thing], spoken: str) -> Question:
         if rng.random() < 0.5:
             return _question(rng, "said", "yes", x=spoken, sound=True)
-        lure = [thing.word for thing in things]
-        return _question(rng, "said", "no", x=self._absent(rng, [spoken], lure), sound=True)
+        distractors = [thing.word for thing in things]
+        return _question(rng, "said", "no", x=self._absent(rng, [spoken], distractors), sound=True)
 
     def _seen(self, rng: np.random.Generator, things: Sequence[Thing], spoken: str) -> Question:
-        where = tuple(k for k, thing in enumerate(things) if thing.word == spoken)
-        return _question(rng, "seen", "yes" if where else "no", things=where, sound=True)
+        indices = tuple(k for k, thing in enumerate(things) if thing.word == spoken)
+        return _question(rng, "seen", "yes" if indices else "no", things=indices, sound=True)
 
     def _count(self, rng: np.random.Generator, things: Sequence[Thing], spoken: str) -> Question:
         return _question(rng, "count", str(len(things)), things=tuple(range(len(things))))
 
     def _relation(self, rng: np.random.Generator, things: Sequence[Thing], anchors: Sequence[int]) -> tuple[int, str]:
-        """An anchor and a relation: answered by a thing in about nine of ten, by nothing in the rest."""
+        """Returns an anchor and a relation; some thing stands in it in about nine of ten cases, else nothing does."""
         pairs = [(anchor, relation) for anchor in anchors for relation in RELATIONS]
-        full = [pair for pair in pairs if related(things, pair[1], pair[0])]
-        empty = [pair for pair in pairs if pair not in full]
-        chosen = empty if empty and (not full or rng.random() < 0.12) else full
+        with_answer = [pair for pair in pairs if related(things, pair[1], pair[0])]
+        without = [pair for pair in pairs if pair not in with_answer]
+        chosen = without if without and (not with_answer or rng.random() < 0.12) else with_answer
         return chosen[int(rng.integers(len(chosen)))]
 
     def _rel(self, rng: np.random.Generator, things: Sequence[Thing], spoken: str) -> Question:
@@ -128,11 +129,11 @@ class Asker:
     def _answered_relation(
         self, rng: np.random.Generator, family: str, things: Sequence[Thing], anchor: int, relation: str
     ) -> Question:
-        found = related(things, relation, anchor)
-        answer = things[found[0]].word if found else "nothing"
+        answers = related(things, relation, anchor)
+        answer = things[answers[0]].word if answers else "nothing"
         return _question(
-            rng, family, answer, x=things[anchor].word, rel=relation, things=tuple(found[:1]),
-            candidates=tuple(found), sound=family == "relheard",
+            rng, family, answer, x=things[anchor].word, rel=relation, things=tuple(answers[:1]),
+            candidates=tuple(answers), sound=family == "relheard",
         )  # fmt: skip
 
     def _mask(self, rng: np.random.Generator, things: Sequence[Thing], spoken: str) -> Question:
@@ -142,7 +143,7 @@ class Asker:
     def _caption(self, rng: np.random.Generator, things: Sequence[Thing], spoken: str) -> Question:
         names = [thing.word for thing in things]
         first, second = (int(k) for k in rng.permutation(len(things))[:2])
-        true = [relation for relation in RELATIONS if stands(things[first], relation, things[second])]
+        true = [relation for relation in RELATIONS if is_related(things[first], relation, things[second])]
         relation = true[int(rng.integers(len(true)))]
         x, y, answer = names[first], names[second], "yes"
         shown: tuple[int, ...] = (first, second)
@@ -171,15 +172,15 @@ def _question(
     rng: np.random.Generator, family: str, answer: str, *, x: str = "", y: str = "", rel: str = "",
     things: tuple[int, ...] = (), sound: bool = False, candidates: tuple[int, ...] | None = None,
 ) -> Question:  # fmt: skip
-    wording = TEMPLATES[family][int(rng.integers(len(TEMPLATES[family])))]
+    template = TEMPLATES[family][int(rng.integers(len(TEMPLATES[family])))]
     article = "an" if x[:1] in "aeiou" and rng.random() < 0.5 else "a"
-    text = wording.format(a=article, x=x, y=y, rel=rel)
+    text = template.format(a=article, x=x, y=y, rel=rel)
     named = () if family == "relheard" else tuple(word for word in (x, y) if word)
-    return Question(family, _dressed(rng, text, family), answer, things, sound, candidates, named)
+    return Question(family, _with_style(rng, text, family), answer, things, sound, candidates, named)
 
 
-def _dressed(rng: np.random.Generator, text: str, family: str) -> str:
-    """Case and final mark are free."""
+def _with_style(rng: np.random.Generator, text: str, family: str) -> str:
+    """Returns ``text`` with random case and punctuation."""
     kind = rng.random()
     if kind < 0.3:
         text = text[:1].upper() + text[1:]

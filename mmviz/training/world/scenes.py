@@ -1,4 +1,4 @@
-"""Pictures of the world: one to five drawn objects on a ground, with the truth about where each lies."""
+"""Images of the world: one to five drawings on a ground, with the true location of each."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Sprites = Mapping[str, Sequence[NDArray[np.uint8]]]
-"""word -> its drawings, each uint8 ``[side, side, 4]``, straight alpha, or ``[side, side, 2]``, ink and paper."""
+"""Word -> its drawings, each uint8 ``[side, side, 4]``, straight alpha, or ``[side, side, 2]``, ink and paper."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One object of a picture. ``box`` is ``(x0, y0, x1, y1)`` of its visible pixels, as fractions of the side."""
+    """One thing in an image."""
 
     word: str
     box: tuple[float, float, float, float]
+    """``(x0, y0, x1, y1)`` of its visible pixels, as fractions of the side."""
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -27,15 +28,17 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """``pixels`` uint8 ``[side, side, 3]``; ``cover`` uint8 ``[side, side]``: 0 ground, k the k-th thing (from 1)."""
+    """An image and what is in it."""
 
     pixels: NDArray[np.uint8]
+    """``[side, side, 3]``."""
     cover: NDArray[np.uint8]
+    """``[side, side]``: 0 ground, k the k-th thing, counted from 1."""
     things: tuple[Thing, ...]
 
 
 def ground(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
-    """A plain, gradient or textured ground, float32 0..255 ``[side, side, 3]``."""
+    """Returns a plain, gradient or textured ground, float32 ``[side, side, 3]``, 0 .. 255."""
     first, second = (_ground_colour(rng) for _ in range(2))
     kind = rng.integers(4)
     if kind == 0:
@@ -71,7 +74,7 @@ def _ground_colour(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _varied(rng: np.random.Generator, drawing: NDArray[np.uint8], pixels: int, strength: float) -> NDArray[np.float32]:
-    """A drawing at a size, turned, warped and recoloured: float32 ``[h, w, 4]``, colour premultiplied, 0..255."""
+    """Returns a drawing resized, rotated, warped and recoloured: float32 ``[h, w, 4]``, premultiplied, 0 .. 255."""
     image = Image.fromarray(drawing, "RGBA")
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -100,7 +103,7 @@ def _varied(rng: np.random.Generator, drawing: NDArray[np.uint8], pixels: int, s
 
 
 def inked(rng: np.random.Generator, drawing: NDArray[np.uint8], like: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """A drawing of ink and paper ``[side, side, 2]`` in two colours: uint8 ``[side, side, 4]``, straight alpha.
+    """Returns a drawing of ink and paper ``[side, side, 2]`` in two colours: uint8 ``[side, side, 4]``, straight alpha.
 
     Ink is mostly dark; paper is missing, white, of any colour, or of the mean colour of the drawing ``like``.
     """
@@ -112,15 +115,15 @@ def inked(rng: np.random.Generator, drawing: NDArray[np.uint8], like: NDArray[np
         paper = rng.uniform(215, 255, 3)
     else:
         paper = rng.uniform(0, 255, 3)
-    much = drawing.astype(np.float32) / 255
-    cover = much[..., 1] if kind < 0.85 else much[..., 0]
-    share = (much[..., 0] / np.maximum(cover, 1e-3))[..., None]
+    amounts = drawing.astype(np.float32) / 255
+    cover = amounts[..., 1] if kind < 0.85 else amounts[..., 0]
+    share = (amounts[..., 0] / np.maximum(cover, 1e-3))[..., None]
     colour = np.clip(ink * share + paper * (1 - share), 0, 255)
     return np.concatenate([colour, cover[..., None] * 255], axis=-1).astype(np.uint8)
 
 
 def warped_drawing(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """Four quarters of the drawing, their nine corners moved by up to 7 % of the side."""
+    """Returns the drawing with the nine corners of its four quarters moved by up to 7 % of the side."""
     side = image.width
     line = np.linspace(0, side, 3)
     corners = np.stack(np.meshgrid(line, line), -1) + rng.uniform(-0.07, 0.07, (3, 3, 2)) * side
@@ -128,8 +131,8 @@ def warped_drawing(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     for row in range(2):
         for column in range(2):
             target = tuple(int(line[k]) for k in (column, row, column + 1, row + 1))
-            around = corners[[row, row + 1, row + 1, row], [column, column, column + 1, column + 1]]
-            mesh.append((target, tuple(float(edge) for edge in around.ravel())))
+            quad = corners[[row, row + 1, row + 1, row], [column, column, column + 1, column + 1]]
+            mesh.append((target, tuple(float(edge) for edge in quad.ravel())))
     return (
         image.convert("RGBa")
         .transform(image.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
@@ -138,7 +141,7 @@ def warped_drawing(rng: np.random.Generator, image: Image.Image) -> Image.Image:
 
 
 def _outlined(rng: np.random.Generator, array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The colour of a drawing with a line around it and, half the time, where its colours change."""
+    """Returns the colour of a drawing with a line around it and, half the time, along its edges of colour."""
     alpha = Image.fromarray(array[..., 3].astype(np.uint8))
     width = 3 if rng.random() < 0.6 else 5
     line = (array[..., 3] - np.asarray(alpha.filter(ImageFilter.MinFilter(width)), np.float32)) / 255
@@ -177,9 +180,9 @@ def _recoloured(
 def compose(
     rng: np.random.Generator, words: Sequence[str], sprites: Sprites, side: int = 160, strength: float = 1.0
 ) -> Scene:
-    """Draw ``words`` at random places, hardly overlapping.
+    """Draws ``words`` at random positions with little overlap.
 
-    ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished picture.
+    ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished image.
     Sizes are 15-45 % of the side.  Raises ``KeyError`` for a word without a drawing.
     """
     canvas = ground(rng, side)
@@ -187,12 +190,12 @@ def compose(
     boxes: list[tuple[int, int, int, int]] = []
     largest = {1: 0.45, 2: 0.45, 3: 0.42, 4: 0.38, 5: 0.34}[len(words)]
     for number, word in enumerate(words, start=1):
-        drawing = _chosen(rng, sprites[word])
+        drawing = _choose_drawing(rng, sprites[word])
         share = rng.uniform(0.16, largest)
         for attempt in range(40):
             pixels = max(round(0.15 * side), round(side * share * 0.97**attempt))
             x, y = (int(rng.integers(0, side - pixels + 1)) for _ in range(2))
-            if all(_apart((x, y, x + pixels, y + pixels), other) for other in boxes):
+            if all(_barely_overlap((x, y, x + pixels, y + pixels), other) for other in boxes):
                 break
         piece = _varied(rng, drawing, pixels, strength)
         spare = [max(0, length - pixels) // 2 for length in piece.shape[:2]]
@@ -203,27 +206,29 @@ def compose(
         canvas[region] = canvas[region] * (1 - piece[..., 3:] / 255) + piece[..., :3]
         cover[region][piece[..., 3] > 100] = number
         boxes.append((x, y, x + width, y + height))
-    pixels_out = _finished(rng, canvas, strength)
-    return Scene(pixels_out, cover, tuple(Thing(word, _visible(cover == k)) for k, word in enumerate(words, start=1)))
+    pixels_out = _with_camera_effects(rng, canvas, strength)
+    return Scene(
+        pixels_out, cover, tuple(Thing(word, _bounding_box(cover == k)) for k, word in enumerate(words, start=1))
+    )
 
 
-def _chosen(rng: np.random.Generator, drawings: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """One of a word's drawings, a line drawing with its colours."""
+def _choose_drawing(rng: np.random.Generator, drawings: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Returns one of a word's drawings; a line drawing is coloured first."""
     drawing = drawings[int(rng.integers(len(drawings)))]
     if drawing.shape[2] == 4:
         return drawing
-    coloured = [one for one in drawings if one.shape[2] == 4]
+    coloured = [candidate for candidate in drawings if candidate.shape[2] == 4]
     return inked(rng, drawing, coloured[int(rng.integers(len(coloured)))] if coloured else None)
 
 
-def _apart(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
+def _barely_overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
     width = min(first[2], second[2]) - max(first[0], second[0])
     height = min(first[3], second[3]) - max(first[1], second[1])
     area = min((b[2] - b[0]) * (b[3] - b[1]) for b in (first, second))
     return width <= 0 or height <= 0 or width * height < 0.05 * area
 
 
-def _visible(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     side = mask.shape[0]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
@@ -231,7 +236,7 @@ def _visible(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     return columns[0] / side, rows[0] / side, (columns[-1] + 1) / side, (rows[-1] + 1) / side
 
 
-def _finished(rng: np.random.Generator, canvas: NDArray[np.float32], strength: float) -> NDArray[np.uint8]:
+def _with_camera_effects(rng: np.random.Generator, canvas: NDArray[np.float32], strength: float) -> NDArray[np.uint8]:
     if rng.random() < 0.3 * strength:
         canvas = canvas * rng.uniform(0.8, 1.2) + rng.uniform(-15, 15)
     if rng.random() < 0.25 * strength:

@@ -1,4 +1,4 @@
-"""Sounds of the world: one spoken word, alone or in a phrase, starting anywhere, at any loudness, with noise."""
+"""Sounds of the world: one spoken word, alone or in a phrase, at any time and loudness, with noise."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from mmviz.training.world.speech import CARRIERS
 
 Wave = NDArray[np.float32]
 Clip = Callable[[str], Wave]
-"""text -> float32 mono at 16 kHz, spoken by one voice."""
+"""Maps a text to float32 mono at 16 kHz, spoken by one voice."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """``wave`` float32 ``[sample]`` at 16 kHz; the spoken word sounds from ``start`` to ``end`` (seconds).
-
-    ``busy``: something else is to be heard besides the word (a carrier or a second sound)."""
+    """A sound with one spoken word."""
 
     wave: Wave
+    """``[sample]`` at 16 kHz."""
     word: str
     start: float
+    """Start of the word, in seconds."""
     end: float
+    """End of the word, in seconds."""
     busy: bool
+    """Whether there is a carrier phrase or a second sound besides the word."""
 
 
 def compose_sound(
     rng: np.random.Generator, word: str, clip: Clip, busy: bool | None = None, strength: float = 1.0
 ) -> Sound:
-    """Speak ``word`` somewhere in up to 4 s.
+    """Speaks ``word`` at a random time within up to 4 s.
 
-    ``busy`` asks for a carrier or a second sound (None: by chance); ``strength`` 0..1 scales noise and distortion.
+    ``busy``: add a carrier phrase or a second sound (None: at random); ``strength`` 0..1 scales noise and distortion.
     """
     speed = float(np.exp(rng.normal(0, 0.06 * strength)))
-    spoken = _faster(clip(word), speed)
+    spoken = _resampled(clip(word), speed)
     busy = bool(rng.random() < 0.6) if busy is None else busy
     extra = rng.random() if busy else 1.0
     parts = [spoken]
     if extra < 0.65:
-        carrier = _faster(clip(CARRIERS[int(rng.integers(len(CARRIERS)))]), speed)
+        carrier = _resampled(clip(CARRIERS[int(rng.integers(len(CARRIERS)))]), speed)
         parts = [carrier, np.zeros(int(rng.uniform(0.02, 0.12) * SAMPLE_RATE), np.float32), spoken]
     phrase = np.concatenate(parts)[: int(3.9 * SAMPLE_RATE)]
     total = int(rng.uniform(len(phrase), max(len(phrase) + 1600, 4.0 * SAMPLE_RATE)))
@@ -53,7 +55,7 @@ def compose_sound(
     wave[offset : offset + len(phrase)] = phrase
     end = min(offset + len(phrase), total)
     start = end - len(spoken)
-    wave = _coloured(rng, wave, strength)
+    wave = _with_room(rng, wave, strength)
     if 0.5 < extra < 1.0:
         wave = _with_second_sound(rng, wave, start, end)
     noise = 10 ** (-rng.uniform(10, 50) / 20) * strength
@@ -63,7 +65,7 @@ def compose_sound(
     return Sound(wave.astype(np.float32), word, start / SAMPLE_RATE, end / SAMPLE_RATE, busy)
 
 
-def _faster(wave: Wave, speed: float) -> Wave:
+def _resampled(wave: Wave, speed: float) -> Wave:
     length = int(len(wave) / speed)
     return np.asarray(np.interp(np.arange(length) * speed, np.arange(len(wave)), wave), np.float32)
 
@@ -78,8 +80,8 @@ def _noise(rng: np.random.Generator, length: int) -> Wave:
     return (brown / max(1e-6, float(brown.std()))).astype(np.float32)
 
 
-def _coloured(rng: np.random.Generator, wave: Wave, strength: float) -> Wave:
-    """A random smooth filter (microphone) and, now and then, a room's decay."""
+def _with_room(rng: np.random.Generator, wave: Wave, strength: float) -> Wave:
+    """Returns the sound through a random smooth filter (microphone) and, at times, a room's decay."""
     size = next_fast_len(len(wave), real=True)
     spectrum = rfft(wave, size)
     if rng.random() < 0.6 * strength:
@@ -96,7 +98,7 @@ def _coloured(rng: np.random.Generator, wave: Wave, strength: float) -> Wave:
 
 
 def _with_second_sound(rng: np.random.Generator, wave: Wave, start: int, end: int) -> Wave:
-    """A burst, beep or chirp beside the word, often louder than the speech."""
+    """Returns the sound with a burst, beep or chirp before or after the word, often louder than the speech."""
     before, after = start, len(wave) - end
     length = int(rng.uniform(0.08, 0.5) * SAMPLE_RATE)
     room = max(before, after)

@@ -1,7 +1,7 @@
-"""Synthetic speech for training: short clips of words and carriers from espeak-ng.
+"""Synthetic speech for training: short clips of words and carrier phrases from espeak-ng.
 
-A clip is one word or one carrier phrase ("look, a") spoken alone by one voice, kept as
-mono samples at 16 kHz.  A bank holds every clip of a set of voices in one memory-mapped file.
+A clip is one word or one carrier phrase ("look, a") spoken by one voice, mono samples at 16 kHz. A bank holds all clips
+of a set of voices in one memory-mapped file.
 """
 
 from __future__ import annotations
@@ -41,14 +41,16 @@ _WORKERS = 2
 
 @dataclass(frozen=True)
 class Voice:
-    """One speaker: an accent, an espeak-ng variant ("" for none), a rate in words per
-    minute, and a pitch from 0 to 99."""
+    """One speaker."""
 
     name: str
     accent: str
     variant: str
+    """Variant of espeak-ng, "" for none."""
     rate: int
+    """Words per minute."""
     pitch: int
+    """0 to 99."""
 
 
 _TRAIN_ACCENTS = (
@@ -78,8 +80,8 @@ def _voice(accent: str, variant: str, rate: int, pitch: int) -> Voice:
 
 
 def _train_voices(seed: int) -> tuple[Voice, ...]:
-    """Every variant with two accents, and the fewer female ones with three; the rates and
-    pitches are spread evenly over their ranges and dealt out at random."""
+    """Returns every variant with two accents, the fewer female ones with three; rates and pitches are spread evenly
+    over their ranges and assigned at random."""
     rng = random.Random(seed)
     pairs: list[tuple[str, str]] = []
     for number, variant in enumerate((*_FEMALE, *_OTHER)):
@@ -103,21 +105,22 @@ HELD_OUT_VOICES: tuple[Voice, ...] = (
 )
 
 
-def _spoken(text: str) -> str:
-    """The text as given to espeak-ng, which would read a closing "a" as the letter's name."""
+def _espeak_text(text: str) -> str:
+    """Returns the text for espeak-ng, which would read a final "a" as the name of the letter."""
     return re.sub(r"\ba$", "[[%@]]", text)
 
 
 def synthesise(text: str, voice: Voice) -> Audio:
-    """Speak `text`: float32 [samples] at 16 kHz, trimmed, with a peak of 0.5.
+    """Returns ``text`` spoken: float32 ``[sample]`` at 16 kHz, trimmed, with a peak of 0.5.
 
-    Empty when espeak-ng does not know the voice or gives silence."""
-    # With "en-gb+f4" espeak-ng 1.51 drops the variant without a word; "en" is the same accent.
+    Empty where espeak-ng does not know the voice or returns silence. Raises ``MmvizError`` (``speech-missing``).
+    """
+    # With "en-gb+f4" espeak-ng 1.51 silently drops the variant; "en" is the same accent.
     accent = "en" if voice.accent == "en-gb" else voice.accent
     name = f"{accent}+{voice.variant}" if voice.variant else accent
     command = ["espeak-ng", "--stdout", "-v", name, "-s", str(voice.rate), "-p", str(voice.pitch)]
     try:
-        done = subprocess.run([*command, "--", _spoken(text)], capture_output=True, check=False)
+        done = subprocess.run([*command, "--", _espeak_text(text)], capture_output=True, check=False)
     except FileNotFoundError as error:
         raise MmvizError("speech-missing") from error
     start = done.stdout.find(b"data", 12) + 8  # the length there is not filled in for a pipe
@@ -129,17 +132,17 @@ def synthesise(text: str, voice: Voice) -> Audio:
 
 
 def _trim(audio: Audio, relative: float = 0.01) -> Audio:
-    """Cut the silence off both ends of [samples], keeping 10 ms, and set the peak to 0.5."""
+    """Trims silence off both ends of ``[sample]``, keeping 10 ms, and sets the peak to 0.5."""
     level = np.abs(audio)
     peak = float(level.max())
     loud = np.flatnonzero(level > relative * peak)
-    keep = SAMPLE_RATE // 100
-    cut = audio[max(0, int(loud[0]) - keep) : int(loud[-1]) + 1 + keep]
-    return np.asarray(cut * (PEAK / peak), dtype=np.float32)
+    margin = SAMPLE_RATE // 100
+    trimmed = audio[max(0, int(loud[0]) - margin) : int(loud[-1]) + 1 + margin]
+    return np.asarray(trimmed * (PEAK / peak), dtype=np.float32)
 
 
 def default_cache() -> Path:
-    """The folder for built banks: $MMVIZ_CACHE, or ~/.cache/mmviz."""
+    """Returns the folder for built banks: $MMVIZ_CACHE, or ~/.cache/mmviz."""
     return Path(os.environ.get("MMVIZ_CACHE") or Path.home() / ".cache" / "mmviz")
 
 
@@ -149,8 +152,8 @@ def _fingerprint(voices: Iterable[Voice], texts: Iterable[str]) -> str:
 
 
 class SpeechBank:
-    """Every clip of some voices, in a folder holding `clips.npy` (int16 [samples], all clips
-    end to end) and `index.json` (voice -> text -> [start, length], in samples)."""
+    """All clips of some voices, in a folder with ``clips.npy`` (int16 ``[sample]``, all clips end to end) and
+    ``index.json`` (voice -> text -> [start, length], in samples)."""
 
     def __init__(self, clips: npt.NDArray[np.int16], index: dict[str, Any]) -> None:
         self._clips = clips
@@ -164,17 +167,17 @@ class SpeechBank:
         return list(self._index)
 
     def clip(self, voice_name: str, text: str) -> Audio:
-        """One clip: float32 [samples] at 16 kHz with a peak of 0.5."""
+        """Returns one clip: float32 ``[sample]`` at 16 kHz with a peak of 0.5."""
         start, length = self._index[voice_name][text]
         return np.asarray(self._clips[start : start + length] / np.float32(32_767), dtype=np.float32)
 
     def seconds(self, voice_name: str, text: str) -> float:
-        """Length of one clip."""
+        """Returns the length of one clip in seconds."""
         return self._index[voice_name][text][1] / SAMPLE_RATE
 
     @classmethod
     def open(cls, path: Path) -> SpeechBank:
-        """Open a built bank; the samples stay on disk until they are read."""
+        """Opens a built bank. The samples stay on disk until they are read."""
         index = json.loads((path / "index.json").read_text(encoding="utf-8"))
         return cls(np.load(path / "clips.npy", mmap_mode="r"), index)
 
@@ -186,10 +189,11 @@ class SpeechBank:
         texts: Sequence[str],
         progress: Progress | None = None,
     ) -> SpeechBank:
-        """Speak every text with every voice into the folder `path`, replacing what is there.
+        """Speaks every text with every voice into the folder ``path``, which is replaced.
 
-        A voice with any clip that is silent, or of an implausible length, is left out whole.
-        `progress` is called with (clips done, clips in all) after each voice."""
+        A voice with any clip that is silent, or of an implausible length, is left out entirely. ``progress`` is called
+        with (clips done, clips in total) after each voice. Raises ``MmvizError`` (``speech-silent``).
+        """
         index: dict[str, dict[str, list[int]]] = {}
         parts: list[npt.NDArray[np.int16]] = []
         end = 0
@@ -224,7 +228,7 @@ class SpeechBank:
 
 
 def open_or_build(cache: Path, split: Split, words: Sequence[str], progress: Progress | None = None) -> SpeechBank:
-    """The bank of a split, with the words and the carriers; built when missing or stale."""
+    """Returns the bank of a split with the words and carrier phrases, built if missing or stale."""
     voices = TRAIN_VOICES if split == "train" else HELD_OUT_VOICES
     texts = list(dict.fromkeys([*words, *CARRIERS]))
     path = cache / f"speech-{split}"

@@ -1,6 +1,6 @@
-"""Sprites of the drawn world: build the atlases from emoji packages, and read them back.
+"""Sprites of the world: building the atlases from emoji packages, and reading them.
 
-An atlas is a WebP picture of square RGBA cells in rows of `COLUMNS`, one cell for each word
+An atlas is a WebP image of square RGBA cells in rows of `COLUMNS`, one cell for each word
 of its style, in the order of the word list. Rebuild all with
 ``python -m mmviz.training.world.sprites NODE_MODULES`` (needs Node.js, the ``@iconify-json`` emoji
 packages, ``@fontsource/noto-emoji`` and ``@resvg/resvg-js``).
@@ -42,7 +42,7 @@ _SETS = {
     "noto-emoji": "Noto Emoji, the font of line drawings",
 }
 INK = ("fluent-emoji-high-contrast", "emojione-monotone", "noto-emoji")
-"""Styles drawn in one ink; what colours ink and paper have is chosen when they are drawn."""
+"""Styles drawn in one ink; the colours of ink and paper are chosen when a scene is drawn."""
 _FONT = "noto-emoji"
 _NOTICES = {
     "noto": "Copyright Google Inc. Licensed under the Apache License, Version 2.0.",
@@ -86,18 +86,21 @@ OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWA
 
 
 def concepts() -> tuple[str, ...]:
-    """All words of the world, in the order of the word list: what is drawn, spoken and asked about."""
+    """Returns all words of the world, in the order of the word list."""
     return known_words()
 
 
 def styles(held_out: bool = False) -> tuple[str, ...]:
-    """Names of the training styles (of colour and of one ink), or of the held-out ones."""
+    """Returns the names of the training styles (in colour and in one ink), or of the held-out ones."""
     entries = _index()["styles"]
     return tuple(name for name, entry in entries.items() if entry["held_out"] == held_out)
 
 
 def load_sprites(style: str) -> dict[str, npt.NDArray[np.uint8]]:
-    """Sprites of a style by word: uint8 [96, 96, 4], RGB with straight alpha, 0..255."""
+    """Returns the sprites of a style by word: uint8 ``[96, 96, 4]``, RGB with straight alpha.
+
+    Raises ``KeyError`` for an unknown style.
+    """
     index = _index()
     if style not in index["styles"]:
         raise KeyError(f"no sprite style {style!r}; known: {', '.join(index['styles'])}")
@@ -113,9 +116,9 @@ def load_sprites(style: str) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def load_line_drawings(style: str) -> dict[str, npt.NDArray[np.uint8]]:
-    """Drawings of an ink style by word: uint8 ``[96, 96, 2]``, how much ink there is, and how much paper under it.
+    """Returns the drawings of an ink style by word: uint8 ``[96, 96, 2]``, the amounts of ink and of paper.
 
-    Paper is whatever the ink encloses.
+    Paper is the area that the ink encloses.
     """
     drawings = {}
     for word, sprite in load_sprites(style).items():
@@ -128,23 +131,23 @@ def load_line_drawings(style: str) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def build_sprites(node_modules: Path, out: Path) -> None:
-    """Render all words in all styles; write atlases, index.json and LICENSES.md to `out`."""
+    """Renders all words in all styles; writes atlases, ``index.json`` and ``LICENSES.md`` to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = Path(folder)
+        renderings = Path(folder)
         script = Path(__file__).with_name("sprites.mjs")
         words = assets_dir() / "concepts.tsv"
         subprocess.run(
-            ["node", str(script), str(node_modules), str(words), str(pictures), str(RENDER)],
+            ["node", str(script), str(node_modules), str(words), str(renderings), str(RENDER)],
             check=True,
         )
-        meta: dict[str, dict[str, Any]] = json.loads((pictures / "meta.json").read_text(encoding="utf-8"))
+        meta: dict[str, dict[str, Any]] = json.loads((renderings / "meta.json").read_text(encoding="utf-8"))
         for style, (spdx, url) in _DRAWING_LICENSES.items():
             meta[style] |= {"license": spdx, "license_url": url}
-        points = json.loads((pictures / "points.json").read_text(encoding="utf-8"))
-        meta[_FONT] = _draw_font(node_modules / "@fontsource" / _FONT, points, pictures / _FONT)
+        points = json.loads((renderings / "points.json").read_text(encoding="utf-8"))
+        meta[_FONT] = _draw_font(node_modules / "@fontsource" / _FONT, points, renderings / _FONT)
         for style, entry in meta.items():
-            atlas = _pack([pictures / style / f"{word}.png" for word in entry["words"]])
+            atlas = _pack([renderings / style / f"{word}.png" for word in entry["words"]])
             atlas.save(out / f"{style}.webp", quality=92, alpha_quality=88, method=6, exact=False)
     fields = ("package", "version", "license", "author", "url")
     index = {
@@ -160,22 +163,22 @@ def build_sprites(node_modules: Path, out: Path) -> None:
 
 
 def _draw_font(package: Path, points: dict[str, list[str]], out: Path) -> dict[str, Any]:
-    """Draw the words whose emoji is one code point with the font of line drawings; what is to be said about it."""
+    """Draws the words whose emoji is one code point with the font of line drawings; returns its metadata."""
     from fontTools.ttLib import TTFont
 
     parts = sorted(package.glob("files/*-500-normal.woff"))
-    held = {part: set(TTFont(part).getBestCmap()) for part in parts}
+    glyphs = {part: set(TTFont(part).getBestCmap()) for part in parts}
     out.mkdir()
     words = []
     for word, codes in points.items():
         single = [int(code, 16) for code in codes if "-" not in code]
-        found = next(((part, code) for code in single for part in parts if code in held[part]), None)
-        if found is None:
+        match = next(((part, code) for code in single for part in parts if code in glyphs[part]), None)
+        if match is None:
             continue
-        picture = Image.new("RGBA", (2 * RENDER, 2 * RENDER), (0, 0, 0, 0))
-        font = ImageFont.truetype(str(found[0]), RENDER)
-        ImageDraw.Draw(picture).text((RENDER, RENDER), chr(found[1]), (0, 0, 0, 255), font, anchor="mm")
-        picture.save(out / f"{word}.png")
+        image = Image.new("RGBA", (2 * RENDER, 2 * RENDER), (0, 0, 0, 0))
+        font = ImageFont.truetype(str(match[0]), RENDER)
+        ImageDraw.Draw(image).text((RENDER, RENDER), chr(match[1]), (0, 0, 0, 255), font, anchor="mm")
+        image.save(out / f"{word}.png")
         words.append(word)
     about = json.loads((package / "package.json").read_text(encoding="utf-8"))
     return {
@@ -186,14 +189,17 @@ def _draw_font(package: Path, points: dict[str, list[str]], out: Path) -> dict[s
 
 
 def _index() -> dict[str, Any]:
-    """The parsed index of the atlases."""
+    """Returns the parsed index of the atlases."""
     text = (assets_dir() / "sprites" / "index.json").read_text(encoding="utf-8")
     index: dict[str, Any] = json.loads(text)
     return index
 
 
 def fit(image: Image.Image, side: int) -> Image.Image:
-    """Crop to the drawn pixels and centre on a clear square, RGBA, the longer side ``side`` pixels."""
+    """Crops to the drawn pixels and centres them on a clear square, RGBA, the longer side ``side`` pixels.
+
+    Raises ``ValueError`` for an empty drawing.
+    """
     image = image.convert("RGBA")
     box = image.getchannel("A").point(lambda a: 255 if a > ALPHA_FLOOR else 0).getbbox()
     if box is None:
@@ -208,7 +214,7 @@ def fit(image: Image.Image, side: int) -> Image.Image:
 
 
 def _pack(files: list[Path]) -> Image.Image:
-    """An atlas of the given pictures, CELL x CELL pixels each, COLUMNS to a row."""
+    """Returns an atlas of the given images, CELL x CELL pixels each, COLUMNS per row."""
     rows = -(-len(files) // COLUMNS)
     atlas = Image.new("RGBA", (COLUMNS * CELL, rows * CELL))
     for number, file in enumerate(files):
@@ -219,7 +225,7 @@ def _pack(files: list[Path]) -> Image.Image:
 
 
 def _licenses(meta: dict[str, dict[str, Any]]) -> str:
-    """The text of LICENSES.md."""
+    """Returns the text of LICENSES.md."""
     parts = [
         "# Licences of the sprites\n\n"
         "The atlases in this folder show emoji of the sets below, taken from the named npm\n"
@@ -247,7 +253,7 @@ def _licenses(meta: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Command line: rebuild the sprites from a node_modules folder."""
+    """Rebuilds the sprites from a node_modules folder."""
     parser = argparse.ArgumentParser(description="Rebuild the sprite atlases.")
     parser.add_argument("node_modules", type=Path, help="folder with @iconify-json and @resvg")
     build_sprites(parser.parse_args().node_modules.resolve(), assets_dir() / "sprites")
