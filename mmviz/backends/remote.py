@@ -42,7 +42,7 @@ UNAVAILABLE = (*_FAULTS, "backend-resting", "backend-token")
 
 
 class RemoteBackend:
-    """A client of ``mmviz serve`` at ``url``, which reads ``https://HOST:PORT``; plain ``http://`` on this machine only.
+    """A client of ``mmviz serve`` at ``url``: ``https://HOST:PORT``, or ``http://HOST:PORT`` on this machine.
 
     ``token`` is the one that the server was started with. ``deadline`` is in seconds. Responses are checked as any
     saved run is. No redirect is followed and no proxy is used. Certificates are verified against those of the system,
@@ -94,7 +94,7 @@ class RemoteBackend:
         return replace(record, made_by={**record.made_by, "backend": self.host, "milliseconds": milliseconds})
 
     def _call(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
-        """Sends one call, with up to `RETRIES` retries. A run changes nothing on the server, so it may be sent again."""
+        """Sends one call, with up to `RETRIES` retries. A run changes nothing there, so it may be sent again."""
         self._breaker.check(self.host)
         end = time.monotonic() + self._deadline
         for attempt in range(RETRIES + 1):

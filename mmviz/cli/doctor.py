@@ -1,90 +1,121 @@
-"""What this machine has, and by which route attention is heard on it and in a model."""
+"""``mmviz doctor``: what this machine has, and by which route attention is captured on it and in a model."""
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
+import json
 import platform
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from mmviz.backends.local import LocalBackend
+from mmviz.cli.options import MODEL_HELP, custom_backend
 from mmviz.i18n.messages import sentence
 from mmviz.types import Sample
 
+if TYPE_CHECKING:
+    from mmviz.backends.local import LocalBackend
+
 _PACKAGES = ("mmviz", "torch", "transformers", "numpy", "streamlit")
 
+Check = Mapping[str, Any]
+"""See `mmviz.capture.route_probe.route_check`."""
 
-def examine(model: str, backend: LocalBackend | None = None) -> dict[str, Any]:
-    """Plain values: ``machine``, ``versions``, ``probes`` (one for each way of computing attention and device) and
-    ``modules`` (one for each attention of ``model``, with a sample of words, a grey picture and a tone); findings are
-    those of `mmviz.capture.route_probe`. ``notices``: what was not caught. Raises ``MmvizError`` for a model that is not
-    known, or does not run."""
-    from mmviz.capture.route_probe import probes
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "doctor",
+        help="check how attention is captured on this machine",
+        description="Print device and versions, by which route each attention implementation is captured, and how far "
+        "the captured weights are from eager attention. The exit code is 1 where anything is beyond tolerance.",
+    )
+    parser.add_argument("--model", default="trio", help=f"{MODEL_HELP} (default: trio)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    findings = diagnose(options.model, custom_backend(options.model))
+    print(json.dumps(findings, indent=1) if options.json else to_text(findings))
+    return 0 if all_passed(findings) else 1
+
+
+def diagnose(model: str, backend: LocalBackend | None = None) -> dict[str, Any]:
+    """Returns the findings as plain values.
+
+    ``machine`` and ``versions``; ``probes``: one check for each implementation of attention on each device;
+    ``modules``: one check for each attention call of ``model``, which is run with a short question, a grey image and a
+    tone; ``notices``: attention that was not captured. The checks are those of `mmviz.capture.route_probe`.
+    Raises ``MmvizError`` for a model that is unknown or does not run.
+    """
+    from mmviz.backends.local import LocalBackend
+    from mmviz.capture.route_probe import probe_routes
 
     backend = backend or LocalBackend()
-    machine = backend.about()
-    findings, notices = backend.findings(model, _sample())
+    machine = backend.machine()
+    checks, notices = backend.route_checks(model, _sample())
     return {
         "machine": machine,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
-        "probes": [{"device": device, **one} for device in machine["devices"] for one in probes(device)],
+        "probes": [{"device": device, **check} for device in machine["devices"] for check in probe_routes(device)],
         "model": model,
-        "modules": findings,
+        "modules": checks,
         "notices": [str(notice) for notice in notices],
     }
 
 
-def is_well(found: Mapping[str, Any]) -> bool:
-    """Whether everything is within tolerance."""
-    return all(one["is_well"] for one in (*found["probes"], *found["modules"]))
+def all_passed(findings: Mapping[str, Any]) -> bool:
+    """Returns whether every check is within tolerance."""
+    return all(check["passed"] for check in (*findings["probes"], *findings["modules"]))
 
 
-def tell(found: Mapping[str, Any]) -> str:
-    """The findings in lines."""
-    machine = found["machine"]
+def to_text(findings: Mapping[str, Any]) -> str:
+    """Returns the findings as lines of text."""
+    machine = findings["machine"]
     lines = [
         sentence("doctor-machine", **machine | {"devices": ", ".join(machine["devices"])}),
-        ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+        ", ".join(f"{name} {version}" for name, version in findings["versions"].items()),
         "",
         sentence("doctor-columns"),
         "",
-        *_table(found["probes"], lambda one: f"{one['way']} ({one['device']})"),
+        *_table(findings["probes"], lambda check: f"{check['implementation']} ({check['device']})"),
         "",
-        sentence("doctor-model", model=found["model"], count=len(found["modules"])),
-        *_table(found["modules"], lambda one: one["module"]),
-        *found["notices"],
+        sentence("doctor-model", model=findings["model"], count=len(findings["modules"])),
+        *_table(findings["modules"], lambda check: str(check["module"])),
+        *findings["notices"],
         "",
-        sentence("doctor-well" if is_well(found) else "doctor-ill"),
+        sentence("doctor-well" if all_passed(findings) else "doctor-ill"),
     ]
     return "\n".join(lines)
 
 
-def _table(found: list[dict[str, Any]], name: Any) -> list[str]:
-    width = max((len(name(one)) for one in found), default=0)
+def _table(checks: Sequence[Check], name: Callable[[Check], str]) -> list[str]:
+    width = max((len(name(check)) for check in checks), default=0)
     lines = []
-    for one in found:
-        if "problem" in one:
-            lines.append(f"  {name(one):{width}}  {one['problem']}")
+    for check in checks:
+        if "problem" in check:
+            lines.append(f"  {name(check):{width}}  {check['problem']}")
             continue
-        difference = "made by the module" if one["difference"] is None else f"{one['difference']:.0e}"
-        shape = f"{one['heads']} x {one['queries']} x {one['keys']}"
-        mark = "" if one["is_well"] else "  BEYOND TOLERANCE"
+        difference = "module's own weights" if check["difference"] is None else f"{check['difference']:.0e}"
+        shape = f"{check['heads']} x {check['queries']} x {check['keys']}"
+        mark = "" if check["passed"] else "  BEYOND TOLERANCE"
         lines.append(
-            f"  {name(one):{width}}  {shape:>14}  {one['dtype']:8}  {one['route']:36}"
-            f"  {difference:>18}  {one['parity']:.0e}{mark}"
+            f"  {name(check):{width}}  {shape:>14}  {check['dtype']:8}  {check['route']:21}"
+            f"  {difference:>20}  {check['parity']:.0e}{mark}"
         )
     return lines
 
 
-def _version(name: str) -> str:
+def _version(package: str) -> str:
     try:
-        return importlib.metadata.version(name)
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
 
 def _sample() -> Sample:
-    """Something for each modality."""
+    """Returns a sample with an image, a text and audio."""
     import numpy as np
 
     from mmviz.inputs import make_sample

@@ -1,12 +1,13 @@
-"""What several commands share: which model runs and where, how far it is, Ctrl-C, and the files they write."""
+"""What several commands share: options, extras, progress bars, Ctrl-C, and files that they write."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +17,51 @@ if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.backends.local import LocalBackend
 
-MODEL = "trio, toy, MODULE:FACTORY of your own, or a folder of mmviz train"
+MODEL_HELP = "a model of `mmviz models`, MODULE:FACTORY for a custom model, or a folder that `mmviz train` wrote"
 
 
-def add_where(command: argparse.ArgumentParser) -> None:
-    """Add the options that say which model runs, and where."""
-    command.add_argument("--model", default="trio", help=MODEL)
-    command.add_argument("--backend", metavar="URL", help="where it runs: the address of an mmviz serve")
-    command.add_argument("--token-file", type=Path, metavar="FILE", help="the token of that backend")
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options for the model, and for the backend that runs it."""
+    command.add_argument("--model", default="trio", help=f"{MODEL_HELP} (default: trio)")
+    command.add_argument(
+        "--backend", metavar="URL", help="run the model on this `mmviz serve` (default: on this machine)"
+    )
+    command.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the access token of that backend (or set MMVIZ_TOKEN)",
+    )
 
 
-def backend_of(options: argparse.Namespace) -> Backend | None:
-    """Where a run is made: the backend that was named, whose token is in a file or in MMVIZ_TOKEN; this machine with a
-    model of one's own; None for the catalogue on this machine."""
+def add_tls_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options for HTTPS."""
+    command.add_argument("--tls-cert", type=Path, metavar="FILE", help="TLS certificate, to serve over HTTPS")
+    command.add_argument("--tls-key", type=Path, metavar="FILE", help="private key of the certificate")
+
+
+def check_tls_options(options: argparse.Namespace) -> None:
+    """Raises ``MmvizError``: ``tls-pair`` for a certificate without a key or a key without one, ``file-missing``."""
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise MmvizError("tls-pair")
+    for path in (options.tls_cert, options.tls_key):
+        if path is not None and not path.is_file():
+            raise MmvizError("file-missing", name=path.name)
+
+
+def require_extra(command: str, extra: str, *modules: str) -> None:
+    """Raises ``MmvizError`` (``extra-missing``) unless all ``modules`` are installed, which ``extra`` brings."""
+    if any(find_spec(module) is None for module in modules):
+        raise MmvizError("extra-missing", extra=extra, command=command)
+
+
+def backend_from(options: argparse.Namespace) -> Backend | None:
+    """Returns the backend that the options name: a remote one, or this machine with a custom model.
+
+    None stands for a model of the catalogue on this machine.
+    """
     if not options.backend:
-        return own(options.model)
+        return custom_backend(options.model)
     from mmviz.backends.access_token import read_token
     from mmviz.backends.remote import RemoteBackend
 
@@ -38,20 +69,30 @@ def backend_of(options: argparse.Namespace) -> Backend | None:
     return RemoteBackend(options.backend, token)
 
 
-def own(model: str) -> LocalBackend | None:
-    """Where a model of one's own runs; None for those of the catalogue."""
+def custom_backend(model: str) -> LocalBackend | None:
+    """Returns a backend with the custom model that ``model`` names; None for a model of the catalogue."""
     from mmviz.models import CATALOGUE
 
     if model in CATALOGUE:
         return None
-    from mmviz.backends.local import this_machine
-    from mmviz.models.custom import is_own
+    from mmviz.backends.local.backend import this_machine
+    from mmviz.models.custom import is_custom
 
-    return this_machine(model) if is_own(model) else None
+    return this_machine(model) if is_custom(model) else None
 
 
-def write(path: str, data: bytes) -> None:
-    """Write a file that was asked for. Raises ``MmvizError`` (``file-unwritable``)."""
+def set_thread_wait(environment: MutableMapping[str, str]) -> MutableMapping[str, str]:
+    """Makes torch's threads sleep while they wait for each other, unless ``environment`` says otherwise.
+
+    Threads that spin take four times as long beside other work, such as a page and its browser. The variable takes
+    effect only if it is set before torch is imported. Returns ``environment``.
+    """
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return environment
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Writes an output file. Raises ``MmvizError`` (``file-unwritable``)."""
     try:
         Path(path).write_bytes(data)
     except OSError as problem:
@@ -59,26 +100,27 @@ def write(path: str, data: bytes) -> None:
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; what has been done by then is kept. A second one ends the command as ever."""
-    pressed = False
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Yields a function that returns whether Ctrl-C was pressed, so that a command can keep what is done so far.
+
+    A second Ctrl-C raises ``KeyboardInterrupt`` as usual.
+    """
+    is_pressed = False
 
     def press(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
+        nonlocal is_pressed
+        is_pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = signal.signal(signal.SIGINT, press)
     try:
-        yield lambda: pressed
+        yield lambda: is_pressed
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def bar(total: int) -> Any:
-    """A bar of progress, a ``tqdm``. Raises ``MmvizError`` (``extra-missing``)."""
-    try:
-        from tqdm import tqdm
-    except ImportError as missing:
-        raise MmvizError("extra-missing", extra="train") from missing
+def progress_bar(total: int) -> Any:
+    """Returns a ``tqdm`` progress bar. The command must have called `require_extra` for it."""
+    from tqdm import tqdm
+
     return tqdm(total=total, dynamic_ncols=True)

@@ -80,11 +80,12 @@ def _trio(options: argparse.Namespace) -> int:
         print(sentence("training", stage=stage, folder=options.out / stage, device=device))
         with progress_bar(scenes) as bar:
 
-            def show(done: int, of: int, losses: dict[str, float], bar: Any = bar) -> None:
+            def show_progress(done: int, of: int, losses: dict[str, float], bar: Any = bar) -> None:
                 bar.n = done
                 bar.set_postfix(losses)
 
-            train(make_stage(stage, scenes, rate=options.rate), world, options.out / stage, options.seed, device, start, show)
+            settings = make_stage(stage, scenes, rate=options.rate)
+            train(settings, world, options.out / stage, options.seed, device, start, show_progress)
         start = options.out / stage / "weights.safetensors"
     return 0
 
@@ -101,34 +102,36 @@ def _fusion(options: argparse.Namespace) -> int:
     print(sentence("training", stage=options.model, folder=options.out, device=device))
     with progress_bar(2 * SCENES) as bar:
 
-        def show(done: int, of: int, losses: dict[str, float]) -> None:
-            bar.n = done + of  # as many scenes were made before
+        def show_progress(done: int, of: int, losses: dict[str, float]) -> None:
+            bar.n = done + of  # encoding the scenes is the first half
             bar.set_postfix(losses)
 
-        def make(done: int, of: int) -> None:
+        def show_encoding(done: int, of: int) -> None:
             bar.n = done
             bar.refresh()
 
-        train_kind(options.model, world, options.out, options.seed, device, progress=show, encoding=make)
+        train_kind(
+            options.model, world, options.out, options.seed, device, progress=show_progress, encoding=show_encoding
+        )
     return 0
 
 
 def _conv_attention(options: argparse.Namespace) -> int:
-    from mmviz.training.fit.conv_attention import TrainingRun, Recipe, fit, save
+    from mmviz.training.fit.conv_attention import Recipe, TrainingRun, fit, save
 
     recipe = Recipe(seed=options.seed)
     print(sentence("training-small", model=options.model, folder=options.out))
     with stop_on_interrupt() as stop, progress_bar(recipe.epochs * recipe.images) as bar:
 
-        def show(done: int, of: int) -> None:
+        def show_progress(done: int, of: int) -> None:
             bar.update(done - bar.n)
 
-        def tell(run: TrainingRun) -> None:
+        def show_accuracy(run: TrainingRun) -> None:
             if run.points:
                 last = run.points[-1]
                 bar.set_postfix(epoch=int(last.epoch), loss=round(last.loss, 3), accuracy=round(last.accuracy, 3))
 
-        fitted = fit(recipe, show, stop, tell)
+        fitted = fit(recipe, show_progress, stop, show_accuracy)
     save(fitted, options.out)
     if not fitted.is_complete:
         print(sentence("training-stopped", done=fitted.images, of=recipe.epochs * recipe.images))
@@ -140,4 +143,4 @@ def _conv_attention(options: argparse.Namespace) -> int:
 
 
 def _print_progress(done: int, of: int) -> None:
-    print(f"\rSpeaking the words: {done} of {of}", end="" if done < of else "\n", file=sys.stderr, flush=True)
+    print(f"\rSynthesising speech: {done} of {of}", end="" if done < of else "\n", file=sys.stderr, flush=True)

@@ -18,12 +18,13 @@ import mmviz
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows
+from mmviz.backends.local.interventions import capture_options
 from mmviz.backends.local.prepare import prepare
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.record_cache import RecordCache
 from mmviz.capture import capture
 from mmviz.capture.retained import RetainedCapture
-from mmviz.capture.route_probe import finding
+from mmviz.capture.route_probe import route_check
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
 from mmviz.models.custom import load, user_error
@@ -80,15 +81,15 @@ class LocalBackend:
             "device": self.device, "threads": torch.get_num_threads(),
         }  # fmt: skip
 
-    def findings(self, name: str, sample: Sample) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
-        """Returns `mmviz.capture.route_probe.finding` of each attention call in one run of model ``name``, and notices
-        of attention that was not captured."""
+    def route_checks(self, name: str, sample: Sample) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
+        """Runs model ``name`` once. Returns the `route_check` of each of its attention calls, and notices of attention
+        that was not captured."""
         with self._lock:
             model = self._model(name)
             prepared = model.prepare(sample)
-            with torch.no_grad(), capture(model.module) as result:
+            with torch.no_grad(), capture(model.module, **capture_options(model) | {"expected": ()}) as result:
                 model(prepared.tensors)
-            return [finding(call) for call in result.attention_calls()], result.notices
+            return [route_check(call) for call in result.attention_calls()], result.notices
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have."""

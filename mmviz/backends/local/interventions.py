@@ -43,9 +43,17 @@ def intervene(
     """
     if hook is None and not any(heads):
         return nullcontext()
-    # with the expected modules known, capture need not search for attention that it missed, which takes time
-    expected = model.capture_targets.modules if model.capture_targets else ()
-    return capture(model.module, expected=expected, replace=hook, ablate=heads)
+    return capture(model.module, replace=hook, ablate=heads, **capture_options(model))
+
+
+def capture_options(model: Model) -> dict[str, Any]:
+    """Returns the options of `capture` that tell which modules of ``model`` take part.
+
+    Where the expected modules are known, capture need not search for attention that it missed, which takes time.
+    """
+    if model.capture_targets:
+        return {"expected": model.capture_targets.modules}
+    return {"include": getattr(model, "include", ()), "exclude": getattr(model, "exclude", ())}
 
 
 def intervene_for(model: Model, changes: Sequence[Change]) -> AbstractContextManager[Any]:

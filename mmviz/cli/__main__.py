@@ -1,0 +1,7 @@
+"""``python -m mmviz.cli``: the same as the command ``mmviz``."""
+
+import sys
+
+from mmviz.cli import main
+
+sys.exit(main())

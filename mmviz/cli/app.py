@@ -1,0 +1,95 @@
+"""``mmviz app``: the page in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra, set_thread_wait
+from mmviz.cli.processes import run_module
+from mmviz.i18n.messages import sentence
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "app",
+        help="open the page in a browser",
+        description="Open the page in a browser. It shows how image, text and audio attend to each other, tests what "
+        "the answer depends on, and teaches attention. Only this machine can reach it unless --host is given. "
+        "Ctrl-C ends it.",
+    )
+    parser.add_argument("run_file", nargs="?", metavar="RUN.npz", help="a saved run, to be shown first")
+    parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP} (or set MMVIZ_MODEL; default: trio)")
+    parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: 8501)")
+    parser.add_argument("--backend", metavar="URL", help="run the model on this `mmviz serve`")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="file with the access token of that backend")
+    parser.add_argument(
+        "--host", metavar="NAME", help="let other machines open the page under this host name, with an access token"
+    )
+    parser.add_argument(
+        "--access-token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the access token of the page (default: a new one, which is printed)",
+    )
+    add_tls_options(parser)
+    parser.add_argument("--headless", action="store_true", help="do not open a browser")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    require_extra("mmviz app", "app", "streamlit", "plotly")
+    check_tls_options(options)
+    script_arguments, environment = _script_arguments(options), set_thread_wait(dict(os.environ))
+    if options.token_file:
+        from mmviz.backends.access_token import read_token
+
+        environment["MMVIZ_TOKEN"] = read_token(options.token_file)
+    script = Path(__file__).parent.parent / "app" / "streamlit_script.py"
+    arguments = ["run", str(script), "--server.port", str(options.port), "--server.showEmailPrompt", "false"]
+    if options.headless:
+        arguments += ["--server.headless", "true"]
+    if options.tls_cert:
+        arguments += ["--server.sslCertFile", str(options.tls_cert), "--server.sslKeyFile", str(options.tls_key)]
+    if options.host:
+        arguments += _host_arguments(options, environment)
+    return run_module("streamlit", [*arguments, "--", *script_arguments], environment)
+
+
+def _script_arguments(options: argparse.Namespace) -> list[str]:
+    """Returns the arguments of the page's script. What cannot be used is refused here, not on the page."""
+    arguments = []
+    if options.run_file:
+        from mmviz.explain import Run
+
+        Run.load(options.run_file)
+        arguments += ["--run", str(Path(options.run_file).resolve())]
+    if options.model:
+        from mmviz.models.custom import check_spec
+
+        check_spec(options.model)
+        arguments += ["--model", options.model]
+    if options.backend:
+        from mmviz.backends.remote import RemoteBackend
+
+        RemoteBackend(options.backend)
+        arguments += ["--backend", options.backend]
+    return arguments
+
+
+def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) -> list[str]:
+    """Returns the arguments that open the page to other machines, and puts its access token into ``environment``."""
+    from mmviz.backends.access_token import read_token
+
+    path = options.access_token_file
+    environment["MMVIZ_ACCESS"] = read_token(path) if path else secrets.token_urlsafe(12)
+    print(sentence("app-access", token=path.name if path else environment["MMVIZ_ACCESS"]), flush=True)
+    if not options.tls_cert:
+        print(sentence("app-plain"), flush=True)
+    return [
+        "--server.address", "0.0.0.0", "--browser.serverAddress", options.host, "--server.allowedHosts", options.host,
+    ]  # fmt: skip

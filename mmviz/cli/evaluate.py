@@ -1,0 +1,92 @@
+"""``mmviz evaluate``: the figures of the bundled models, measured again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmviz.cli.options import progress_bar, require_extra, write_file
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure the bundled models again",
+        description="Measure accuracy, and how often attention points at the region that the answer rests on, and "
+        "print the tables. Needs espeak-ng for the speech.",
+    )
+    parser.add_argument("--count", type=int, default=200, help="examples for each family of questions (default: 200)")
+    parser.add_argument(
+        "--map",
+        dest="map_ref",
+        metavar="MAP",
+        help="map or method that points, such as 5:mean, 5:2 or rollout (default: the one that the model's card names)",
+    )
+    parser.add_argument(
+        "--choose", action="store_true", help="rank all maps and methods instead, on other seeds than the tables"
+    )
+    parser.add_argument("--fusions", action="store_true", help="compare the kinds of fusion instead")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON as well")
+    parser.add_argument("--card", action="store_true", help="write the figures into the model's card in the assets")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    require_extra("mmviz evaluate", "train", "scipy", "tqdm")
+    if options.fusions:
+        return _fusions(options)
+    from mmviz.backends.local import LocalBackend
+    from mmviz.training.evaluate.tables import count_runs, markdown, measure, rank_maps
+
+    backend = LocalBackend()
+    (card,) = (card for card in backend.models() if card.id == "trio")
+    with _progress(count_runs(options.count, options.choose)) as (bar, tick):
+        if options.choose:
+            for map_ref, image, audio in rank_maps(backend, "trio", options.count, tick):
+                bar.write(f"{map_ref:12} image {image:.2f}  audio {audio:.2f}")
+            return 0
+        result = measure(backend, "trio", options.map_ref or card.details["map_ref"], options.count, tick)
+    _print_tables(markdown(result), result, options)
+    if options.card:
+        from mmviz.assets_path import assets_dir
+        from mmviz.training.release.export import add_measured
+
+        add_measured(assets_dir() / "trio", result)
+    return 0
+
+
+def _fusions(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import LocalBackend
+    from mmviz.training.evaluate.compare_fusions import compare, count_runs, markdown
+
+    with _progress(count_runs(options.count)) as (_, tick):
+        result = compare(LocalBackend(), options.count, tick)
+    _print_tables(markdown(result), result, options)
+    if options.card:
+        from mmviz.training.fit.fusions import add_measured
+
+        add_measured(result)
+    return 0
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tuple[Any, Callable[[str], None]]]:
+    """Yields a progress bar, and the function that moves it on by one run with a label."""
+    with progress_bar(total) as bar:
+
+        def tick(label: str) -> None:
+            bar.set_description(label)
+            bar.update()
+
+        yield bar, tick
+
+
+def _print_tables(tables: str, result: dict[str, Any], options: argparse.Namespace) -> None:
+    print(tables)
+    if options.json:
+        write_file(str(options.json), json.dumps(result, indent=1).encode())

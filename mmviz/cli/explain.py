@@ -1,0 +1,59 @@
+"""``mmviz explain``: one run of a model, and the files that show it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from mmviz.cli.options import add_model_options, backend_from, write_file
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "explain",
+        help="run a model on an image, a text and an audio clip",
+        description="Run a model on an image, a text and an audio clip, print its answer, and write its attention to "
+        "files. Any of the three inputs may be left out.",
+    )
+    parser.add_argument("--image", metavar="FILE", help="PNG, JPEG, WebP or GIF")
+    parser.add_argument("--text", metavar="TEXT", help="the question")
+    parser.add_argument("--audio", metavar="FILE", help="WAV, FLAC, OGG, MP3, M4A, AAC or WebM")
+    add_model_options(parser)
+    parser.add_argument("--json", metavar="FILE", help="write a summary as JSON (- for standard output)")
+    parser.add_argument("--npz", metavar="FILE", help="write the whole run, to be opened with `mmviz app FILE`")
+    parser.add_argument("--png", metavar="FILE", help="write one figure of the attention on the inputs")
+    parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mmviz.explain import explain
+
+    run = explain(
+        image=options.image, text=options.text, audio=options.audio, model=options.model,
+        backend=backend_from(options),
+    )  # fmt: skip
+    summary = run.summary()
+    if options.json == "-":
+        print(json.dumps(summary, indent=1))
+    else:
+        _print_answer(summary)
+    if options.json and options.json != "-":
+        write_file(options.json, json.dumps(summary, indent=1).encode())
+    if options.npz:
+        write_file(options.npz, run.to_bytes())
+    if options.png:
+        write_file(options.png, run.png())
+    if options.html:
+        write_file(options.html, run.to_html().encode())
+    return 0
+
+
+def _print_answer(summary: dict[str, Any]) -> None:
+    for notice in summary["notices"]:
+        print(notice)
+    best = list(summary["probabilities"].items())[:5]
+    print("answer: " + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
+    print(f"computed on {summary['made_by']['device_name']}; attention: {summary['attention']['method']}")

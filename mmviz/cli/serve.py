@@ -1,0 +1,121 @@
+"""``mmviz serve``: models as a service for pages on other machines."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmviz.backends import LOOPBACK
+from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra, set_thread_wait
+from mmviz.i18n.messages import sentence
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.backends import Backend
+    from mmviz.backends.server import Limits
+
+GRACE = 40.0
+"""Seconds from the request to end until the process ends itself, whatever a model still computes."""
+_RUNS_GRACE = 30
+"""Seconds for which responses may still be sent."""
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "serve",
+        help="run models for pages on other machines",
+        description="Run models as a service. `mmviz app --backend URL`, and `explain` and `audit`, send their runs to "
+        "it. Ctrl-C ends it, once the runs in progress are done.",
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=8600, help="port to listen on (default: 8600)")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the access token that clients must send; needed unless only this machine can reach the service",
+    )
+    parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP}, beside those of the catalogue")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="run the models with Ray Serve, on this machine or on the cluster at ADDRESS (auto: this machine's cluster)",
+    )
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        nargs=2,
+        default=(1, 4),
+        metavar=("FEWEST", "MOST"),
+        help="with --ray, scale between these numbers of replicas (default: 1 4)",
+    )
+    add_tls_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    require_extra("mmviz serve", "serve", "starlette", "uvicorn", "prometheus_client")
+    if options.ray:
+        require_extra("mmviz serve --ray", "ray", "ray")
+    set_thread_wait(os.environ)
+    from mmviz.backends.access_token import read_token
+    from mmviz.backends.server import make_app
+
+    check_tls_options(options)
+    token = read_token(options.token_file) if options.token_file else None
+    if options.host not in LOOPBACK and token is None:
+        raise MmvizError("token-needed", host=options.host)
+    backend, limits, device = _backend(options)
+    model_ids = ", ".join(card.id for card in backend.models())
+    address = f"{'https' if options.tls_cert else 'http'}://{options.host}:{options.port}"
+    print(sentence("serving", models=model_ids, address=address, device=device), flush=True)
+    _serve(make_app(backend, token, LOOPBACK if options.host in LOOPBACK else None, limits), options)
+    return 0
+
+
+def _backend(options: argparse.Namespace) -> tuple[Backend, Limits, str]:
+    """Returns the backend, the limits of the service in front of it, and the name of the device."""
+    from mmviz.backends.server import Limits
+
+    if options.ray:
+        from mmviz.backends import ray
+
+        fewest, most = options.replicas
+        replicas = ray.start(options.model, None if options.ray == "local" else options.ray, (fewest, most))
+        return replicas, Limits(queue=256, workers=64), f"Ray Serve, {fewest} to {most} replicas"
+    from mmviz.backends.local.backend import this_machine
+
+    backend = this_machine(options.model)
+    return backend, Limits(), str(backend.machine()["name"])
+
+
+def _serve(app: Any, options: argparse.Namespace) -> None:
+    """Serves until SIGTERM, SIGINT or SIGHUP. The process ends `GRACE` seconds later at most."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            timer = threading.Timer(GRACE, os._exit, (1,))
+            timer.daemon = True
+            timer.start()
+            super().handle_exit(sig, frame)
+
+    if hasattr(signal, "SIGHUP"):  # the terminal was closed
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    config = uvicorn.Config(
+        app, host=options.host, port=options.port, log_level="warning", access_log=False, server_header=False,
+        http="h11", ws="none", timeout_keep_alive=5, timeout_graceful_shutdown=_RUNS_GRACE, limit_concurrency=256,
+        ssl_certfile=options.tls_cert, ssl_keyfile=options.tls_key,
+    )  # fmt: skip
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended
+        Server(config).run()
