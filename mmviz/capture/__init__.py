@@ -1,6 +1,6 @@
-"""Listening to attention in torch modules. Knows no model by name; torch tensors in, records out.
+"""Capture of attention in torch modules: tensors in, records out. It knows no model by name.
 
-The package is also the function: ``with mmviz.capture(model) as seen``, see `mmviz.capture.context.capture`.
+The package is also the function: ``with mmviz.capture(model) as result``, see `mmviz.capture.context.capture`.
 """
 
 import sys
@@ -16,11 +16,11 @@ from mmviz.capture.result import CaptureResult
 __all__ = ["AttentionCall", "CaptureResult", "capture", "relevance"]
 
 
-class _Callable(types.ModuleType):
-    """The package under its own name is what people call, and importing a part of it must not hide that."""
+class _CallableModule(types.ModuleType):
+    """A package that can be called as `capture`: importing a submodule sets ``mmviz.capture`` to the package."""
 
-    def __call__(self, *given: Any, **named: Any) -> AbstractContextManager[CaptureResult]:
-        return capture(*given, **named)
+    def __call__(self, *args: Any, **kwargs: Any) -> AbstractContextManager[CaptureResult]:
+        return capture(*args, **kwargs)
 
 
-sys.modules[__name__].__class__ = _Callable
+sys.modules[__name__].__class__ = _CallableModule

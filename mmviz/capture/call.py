@@ -1,4 +1,4 @@
-"""One attention as it happened, still in torch."""
+"""One attention call of a model, still in torch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from mmviz.capture.score_trace import ScoreTrace
 from mmviz.types import CaptureError
 
 Relation = Literal["", "cross", "cached"]
-"""Keys of another stream than the queries, keys of earlier calls before those of this one, or no sign of either."""
-
+"""Where keys come from: another stream than the queries, earlier calls as well; "" where nothing tells."""
 
 SHORT_SEQUENCE = 512
-"""Inputs of as many tokens are kept in full."""
+"""Attention of up to this many tokens is kept in full."""
 CHECKED_ROWS = 64
-"""Rows of a longer one by which attention times values is compared with the output."""
+"""Rows of longer attention whose weights are checked against the module's output."""
 
 
 def checked_rows(queries: int) -> list[int]:
-    """The rows of an output that are compared: all of a short one, some of a long one, from the first to the last."""
+    """Returns the rows of an output that are checked: all of a short one, evenly spaced ones of a long one."""
     if queries <= SHORT_SEQUENCE:
         return list(range(queries))
     return sorted({round(row * (queries - 1) / (CHECKED_ROWS - 1)) for row in range(CHECKED_ROWS)})
@@ -31,48 +30,60 @@ def checked_rows(queries: int) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class AttentionCall:
-    """The tensors of one attention, kept by reference and still in the graph.
+    """The tensors of one attention call, kept by reference and still in the graph.
 
-    ``value`` ``[batch, kv head, key, d_v]``; ``attn_output``: a copy of what attention made of the values, of the rows
-    `checked_rows`, ``[batch, head, row, d_v]``; where gradients are wanted also the ``output`` itself, which ``arrange``
-    brings to ``[batch, head, query, d_v]``. Either ``weights`` ``[batch, head, query, key]`` as the module made them
-    itself, or what a fused kernel was given: ``query`` ``[batch, head, query, d]``, ``key``
-    ``[batch, kv head, key, d]``, ``mask`` (boolean, True takes part; or added to the scores; broadcast to
-    ``[batch, head, query, key]``), ``causal``, ``scale``, and the row log-sum-exp ``lse`` ``[batch, head, query]``
-    where the kernel returned it. ``route``: how it was heard; ``call``: in which call of the model; ``relation``: what
-    the module's inputs say of the keys; ``has_dropout``: weights were dropped at random; ``projection``
-    ``[width, head * d_v]``: the linear map that brings the heads together, where it was seen; ``ablated_heads`` bool
-    ``[batch, head]``: heads that were switched off, which all else here is silent about; ``making``: how the scores
-    came about, where that was followed.
+    It has either ``weights``, as eager attention computed them, or ``query`` and ``key`` (with ``mask``, ``causal``,
+    ``scale`` and ``lse``), as a fused kernel was given them.
     """
 
     module: str
+    """The path of the module that ran the attention."""
     value: Tensor
+    """``[batch, kv head, key, d_v]``."""
     attn_output: Tensor
+    """A copy of the attention output before the heads are joined, at the rows `checked_rows`:
+    ``[batch, head, row, d_v]``. Ablated heads are not set to 0 here."""
     output: Tensor | None = None
+    """The attention output itself, where it requires gradients."""
     arrange: Callable[[Tensor], Tensor] | None = None
+    """Brings ``output`` to ``[batch, head, query, d_v]``."""
     weights: Tensor | None = None
+    """``[batch, head, query, key]``."""
     query: Tensor | None = None
+    """``[batch, head, query, d]``."""
     key: Tensor | None = None
+    """``[batch, kv head, key, d]``."""
     mask: Tensor | None = None
+    """Boolean (True takes part) or added to the scores; broadcasts to ``[batch, head, query, key]``."""
     causal: bool = False
+    """Whether a query attends only to keys up to its own position."""
     scale: float = 1.0
+    """Factor of the scores."""
     lse: Tensor | None = None
+    """Log-sum-exp of each row, ``[batch, head, query]``, where the kernel returned it."""
     route: str = ""
+    """How the attention was captured, see `mmviz.capture.recorder`."""
     call: int = 0
+    """The number of the model call that it belongs to."""
     relation: Relation = ""
+    """How keys relate to queries, as far as the names of the module's inputs tell."""
     has_dropout: bool = False
+    """Whether weights were dropped at random."""
     projection: Tensor | None = None
+    """Weight of the linear map that joins the heads, ``[width, head * d_v]``, where one was seen."""
     ablated_heads: Tensor | None = None
-    making: ScoreTrace | None = None
+    """Heads that were ablated, bool ``[batch, head]``."""
+    score_trace: ScoreTrace | None = None
+    """How the scores were computed, where that was traced."""
     versions: tuple[int, ...] = field(default=(), init=False)
+    """Version counters of the tensors at the time of the call."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "versions", self._versions())
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Batch, heads, queries, keys."""
+        """Numbers of samples, heads, queries and keys."""
         if self.weights is not None:
             batch, heads, queries, keys = self.weights.shape
         else:
@@ -83,43 +94,46 @@ class AttentionCall:
 
     @property
     def dtype(self) -> str:
-        """The precision that the model computed in."""
+        """The precision that the attention was computed in, such as ``"float32"``."""
         tensor = self.query if self.weights is None else self.weights
         assert tensor is not None
         return str(tensor.dtype).removeprefix("torch.")
 
+    def joined_heads(self) -> Tensor:
+        """Returns what the model passes on: the heads side by side, ablated ones 0, ``[batch, row, head * d_v]``."""
+        heads = self.attn_output
+        if self.ablated_heads is not None:
+            heads = heads.masked_fill(self.ablated_heads[:, :, None, None], 0)
+        return heads.transpose(1, 2).flatten(2)
+
     def check_unchanged(self) -> None:
-        """Raises ``CaptureError`` (``capture-changed``) where a tensor was written over after the run."""
+        """Raises ``CaptureError`` (``capture-changed``) where a tensor was overwritten after the call."""
         if self._versions() != self.versions:
             raise CaptureError("capture-changed", name=self.module)
 
     def _versions(self) -> tuple[int, ...]:
-        kept = (self.weights, self.query, self.key, self.value, self.mask)
-        return tuple(-1 if tensor is None or tensor.is_inference() else tensor._version for tensor in kept)
+        tensors = (self.weights, self.query, self.key, self.value, self.mask)
+        return tuple(-1 if tensor is None or tensor.is_inference() else tensor._version for tensor in tensors)
 
 
-def with_projection(heard: AttentionCall, taken: Tensor, matrix: Tensor) -> AttentionCall:
-    """``heard`` with ``matrix``, if it is applied to what its heads brought side by side; else as it was.
+def with_projection(attention: AttentionCall, linear_input: Tensor, weight: Tensor) -> AttentionCall:
+    """Returns ``attention`` with ``weight`` as its projection, if the linear map was applied to its joined heads.
 
-    That is seen from the numbers themselves: ``taken`` is ``[batch, query, head * d_v]``, or flat with the queries of
-    each sample, or the samples of each query, after one another.
+    That is decided by comparing numbers: ``linear_input`` is ``[batch, query, head * d_v]``, or flat with the queries
+    of each sample, or the samples of each query, one after another. Otherwise returns ``attention`` itself.
     """
-    if heard.projection is not None or heard.attn_output.dim() != 4:
-        return heard
-    batch, heads, queries, _ = heard.shape
-    size = heard.attn_output.shape[-1]
-    if taken.shape[-1] != heads * size or taken.numel() != batch * queries * heads * size:
-        return heard
+    if attention.projection is not None or attention.attn_output.dim() != 4:
+        return attention
+    batch, heads, queries, _ = attention.shape
+    size = attention.attn_output.shape[-1]
+    if linear_input.shape[-1] != heads * size or linear_input.numel() != batch * queries * heads * size:
+        return attention
     rows = checked_rows(queries)
-    brought = (
-        heard.attn_output
-        if heard.ablated_heads is None
-        else heard.attn_output.masked_fill(heard.ablated_heads[:, :, None, None], 0)
-    )
-    brought = brought.transpose(1, 2).flatten(2)
-    for found in (taken.reshape(batch, queries, -1), taken.reshape(queries, batch, -1).transpose(0, 1)):
-        if torch.equal(found[:, rows].detach(), brought):
-            made = replace(heard, projection=matrix)
-            object.__setattr__(made, "versions", heard.versions)  # what was written over since must stay known
-            return made
-    return heard
+    joined = attention.joined_heads()
+    for tokens in (linear_input.reshape(batch, queries, -1), linear_input.reshape(queries, batch, -1).transpose(0, 1)):
+        if torch.equal(tokens[:, rows].detach(), joined):
+            projected = replace(attention, projection=weight)
+            # the versions of the call: what was overwritten since must stay known
+            object.__setattr__(projected, "versions", attention.versions)
+            return projected
+    return attention

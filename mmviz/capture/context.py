@@ -1,4 +1,4 @@
-"""A context that hears the attention of one model, in this thread alone."""
+"""The context that captures the attention of one model, in this thread alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from mmviz.capture.ablation_hooks import AblationHooks, HeadIndex
+from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.result import CaptureResult
@@ -20,72 +20,92 @@ from mmviz.types import CaptureError
 
 @contextmanager
 def capture(
-    model: nn.Module, *, expected: Sequence[str] = (), replace: Callable[[Tensor], Tensor] | None = None,
-    ablate: Sequence[Sequence[HeadIndex]] = (), steps: bool = False,
+    model: nn.Module, *, include: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
+    ablate: Sequence[Sequence[HeadRef]] = (), replace: Callable[[Tensor], Tensor] | None = None,
+    steps: bool = False, expected: Sequence[str] = (),
 ) -> Iterator[CaptureResult]:  # fmt: skip
-    """Hear the attention of ``model`` while the context lasts: ``with capture(model) as seen: model(**inputs)``.
+    """Captures the attention of ``model`` while the context lasts.
 
-    The model is not changed, and its output is what it is when nobody listens: to the bit where it calls
-    ``scaled_dot_product_attention`` or multiplies by hand; to rounding where torch would take the fast path of
-    ``nn.TransformerEncoder``, which steps aside. What ``torch.compile`` made of it runs uncompiled meanwhile.
-    Functions are seen through modes of this thread alone, module paths come from hooks; all are gone when the context
+    The model is not changed. Its output is the same to the bit where it calls ``scaled_dot_product_attention`` or
+    computes attention eagerly, and equal up to rounding where torch would take the fast path of
+    ``nn.TransformerEncoder``, which is not taken during capture. Models compiled by ``torch.compile`` run uncompiled.
+    Function modes of this thread record the attention and hooks track module paths; all are removed when the context
     ends, also after an exception.
 
-    ``expected``: module paths that must each be heard exactly once, in this order; raises ``CaptureError``
-    (``capture-missing``) at the end otherwise, naming what was looked for and what was heard.
-    ``replace``: what the model is to use instead of the weights it made by hand (a control, e.g. uniform attention).
-    ``ablate``: heads to be switched off, ``(attention, head)`` in order of execution, both from 0: for every sample of the
-    batch, or one list for all. What such a head brings is set to 0; its map stays what the model computed. Raises
-    ``CaptureError``: ``head-batch`` where the batch is another one, ``head-missing`` (at the end) where there is no
-    such head.
-    ``steps``: keep as well what `mmviz.capture.attention_steps` needs: queries, keys and linear maps, also of attention that was
-    written by hand.
-    Raises ``CaptureError`` (``capture-kind``, ``capture-script``) for what is no module, or one of TorchScript.
+    Args:
+        model: Any torch module.
+        include: Glob patterns (`fnmatch`) on module paths. Only modules that match, and the modules in them, take
+            part; by default all do. Attention in other modules is neither recorded nor checked nor named as
+            uncaptured, and neither ``ablate`` nor ``replace`` changes it.
+        exclude: Glob patterns of modules that take no part, such as ``"*.router"``.
+        ablate: Heads whose output is set to 0: one list for every sample of the batch, or a single list for all.
+            A head is ``(attention, head)``, both from 0, or ``(module path, head)``. Attention is numbered in order of
+            execution within each call of the model, so that a head is ablated in every call (in every step of
+            ``generate``). The map of an ablated head stays what the model computed.
+        replace: Maps the attention weights ``[..., head, query, key]`` of each module to those that it uses instead.
+        steps: Whether to keep what `mmviz.capture.attention_steps` needs: queries, keys and linear maps, of eager
+            attention as well.
+        expected: Module paths that must run attention, each exactly once and in this order.
+
+    Raises:
+        CaptureError: ``capture-kind`` or ``capture-script`` for what is no module, or a TorchScript module;
+            ``capture-pattern`` for a pattern that matches no module; ``head-batch`` where ``ablate`` has lists for
+            another number of samples; at the end ``head-missing`` or ``head-module`` where a head to ablate never
+            ran, and ``capture-missing`` where other modules attended than ``expected``.
+
+    Examples::
+
+        with torch.no_grad(), mmviz.capture(model) as result:
+            model(**inputs)
+        record = result.record()
     """
     if not isinstance(model, nn.Module):
         raise CaptureError("capture-kind", kind=type(model).__name__)
     if isinstance(model, torch.jit.ScriptModule):
         raise CaptureError("capture-script")
-    path = ModuleTracker(model)
-    switched = AblationHooks(ablate)
-    ear = AttentionRecorder(path, replace, switched, ScoreTracer() if steps else None)
-    kernels = None if expected else FusedKernelDetector(ear, path)
+    tracker = ModuleTracker(model, include, exclude)
+    ablation = AblationHooks(ablate)
+    recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None)
+    detector = None if expected else FusedKernelDetector(recorder, tracker)
     with ExitStack() as stack:
-        if any(_is_compiled(part) for part in model.modules()):
+        if any(_is_compiled(module) for module in model.modules()):
             stack.enter_context(_uncompiled())
-        stack.enter_context(path.following())
-        if kernels:
-            stack.enter_context(kernels)
-        stack.enter_context(ear)
-        yield CaptureResult(ear, path, kernels)
-    switched.check([one.attn_output.shape[1] for one in ear.heard])
-    found = [heard.module for heard in ear.heard]
-    if expected and found != list(expected):
-        raise CaptureError("capture-missing", looked=", ".join(expected), heard=", ".join(found) or "nothing")
+        stack.enter_context(tracker.track())
+        if detector:
+            stack.enter_context(detector)
+        stack.enter_context(recorder)
+        yield CaptureResult(recorder, tracker, detector)
+    ablation.check(recorder.attention_calls)
+    modules = [attention.module for attention in recorder.attention_calls]
+    if expected and modules != list(expected):
+        raise CaptureError("capture-missing", looked=", ".join(expected), heard=", ".join(modules) or "nothing")
 
 
-def _is_compiled(part: nn.Module) -> bool:
-    return hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) is not None
+def _is_compiled(module: nn.Module) -> bool:
+    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
 
 
 _lock = threading.Lock()
-_holders = 0
+_uncompiled_count = 0
 _stance = ExitStack()
 
 
 @contextmanager
 def _uncompiled() -> Iterator[None]:
-    """Compiled models run as they were written. Torch knows one stance for all threads, so the first to come takes it
-    and the last to leave gives it back; the models of other threads run uncompiled meanwhile, with the same results."""
-    global _holders
+    """Runs compiled models uncompiled while the context lasts.
+
+    Torch has one compiler stance for all threads, so the first context sets it and the last one restores it. Models of
+    other threads run uncompiled meanwhile, with the same results.
+    """
+    global _uncompiled_count
     with _lock:
-        if _holders == 0:
+        if _uncompiled_count == 0:
             _stance.enter_context(torch.compiler.set_stance("force_eager"))
-        _holders += 1
+        _uncompiled_count += 1
     try:
         yield
     finally:
         with _lock:
-            _holders -= 1
-            if _holders == 0:
+            _uncompiled_count -= 1
+            if _uncompiled_count == 0:
                 _stance.close()

@@ -81,7 +81,7 @@ def _on_cuda(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
 
 
 def sdpa_weights(kwargs: dict[str, Any]) -> Tensor:
-    """Returns the weights of ``F.scaled_dot_product_attention(**kwargs)`` by definition, ``[..., head, query, key]``."""
+    """Returns the weights of ``F.scaled_dot_product_attention(**kwargs)`` by definition, ``[..., query, key]``."""
     query, mask = kwargs["query"], kwargs.get("attn_mask")
     key, _ = _expanded_kv(kwargs)
     scale = query.shape[-1] ** -0.5 if kwargs.get("scale") is None else kwargs["scale"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmviz.capture.context import capture
-from mmviz.capture.fused_kernels import fused
+from mmviz.capture.fused_kernels import sdpa_with_lse
 from mmviz.capture.map_check import BINS
 from mmviz.capture.result import CaptureResult
 from mmviz.capture.retained import retained_bytes
@@ -151,7 +151,7 @@ class Layer:
 
     def fused(self) -> TensorPair:
         """Returns the output of the fused kernel and the log-sum-exp of its rows."""
-        return fused({"query": self.query, "key": self.key, "value": self.value})
+        return sdpa_with_lse({"query": self.query, "key": self.key, "value": self.value})
 
     def capture(self) -> CaptureResult:
         """Returns the attention of the layer, captured in one run."""

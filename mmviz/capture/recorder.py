@@ -1,9 +1,9 @@
-"""The ear: what a watched module does with attention, seen function by function.
+"""Records the attention of a model, function call by function call.
 
-Three routes. A fused kernel (``F.scaled_dot_product_attention``) is called through the operator that also returns its
-row log-sum-exp, where there is one. ``F.multi_head_attention_forward`` hides its inside from the mode that hears it, so
-the same code is run again with that check turned off. Attention written by hand is a softmax whose output feeds a
-matrix product, perhaps after dropout or another dtype.
+There are three routes. A fused kernel (``F.scaled_dot_product_attention``) is run by the operator that also returns
+the log-sum-exp of its rows, where there is one. ``F.multi_head_attention_forward`` hides its inside from a function
+mode, so the same code is run again with that check turned off. Eager attention is a softmax whose output feeds a matrix
+product, possibly after dropout or a cast.
 """
 
 from __future__ import annotations
@@ -21,249 +21,265 @@ from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.ablation_hooks import AblationHooks
 from mmviz.capture.call import AttentionCall, checked_rows, with_projection
-from mmviz.capture.fused_kernels import fused, weights_of
+from mmviz.capture.einsum import parse_einsum, permute_axes
+from mmviz.capture.fused_kernels import sdpa_weights, sdpa_with_lse
 from mmviz.capture.module_tracker import ModuleTracker
-from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, joining
+from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
 from mmviz.types import CaptureError
 
-FUSED = "fused kernel"
-FUSED_LSE = "fused kernel with its log-sum-exp"
-BY_HAND = "softmax feeding a matrix product"
+SDPA = "sdpa"
+"""Route of ``F.scaled_dot_product_attention`` where the kernel returns no log-sum-exp."""
+SDPA_LSE = "sdpa with log-sum-exp"
+"""Route of ``F.scaled_dot_product_attention`` where the kernel returns the log-sum-exp of its rows."""
+EAGER = "eager"
+"""Route of a softmax that feeds a matrix product."""
 
-_SOFTMAX: set[Callable[..., Any]] = {torch.softmax, F.softmax, Tensor.softmax}
-_PRODUCT: set[Callable[..., Any]] = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
-_DROPOUT: set[Callable[..., Any]] = {F.dropout, torch.dropout}
-_CARRIES: set[Callable[..., Any]] = _DROPOUT | {
+_SOFTMAXES: set[Callable[..., Any]] = {torch.softmax, F.softmax, Tensor.softmax}
+_MATMULS: set[Callable[..., Any]] = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
+_DROPOUTS: set[Callable[..., Any]] = {F.dropout, torch.dropout}
+_PASS_THROUGH: set[Callable[..., Any]] = _DROPOUTS | {
     Tensor.to, Tensor.type_as, Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.type,
     Tensor.contiguous, Tensor.view, Tensor.reshape,
 }  # fmt: skip
-"""What may lie between the softmax and the product."""
-_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+"""Functions that may lie between the softmax and the matrix product."""
+_SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 
-_INSIDE = types.FunctionType(
+_MULTI_HEAD_ATTENTION = types.FunctionType(
     F.multi_head_attention_forward.__code__,
     {**vars(F), "has_torch_function": lambda *_: False},
     "multi_head_attention_forward",
     F.multi_head_attention_forward.__defaults__,
 )
-_INSIDE.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
-"""The same code with globals of its own: nothing of torch is changed."""
+_MULTI_HEAD_ATTENTION.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
+"""The same code as torch's, with its own globals: torch itself is not changed."""
 
 
 class SoftmaxCall:
-    """A softmax that was made in ``module``, and whether a matrix product took it."""
+    """A softmax in a module, which is attention if a matrix product uses its output."""
 
-    def __init__(self, module: str, shape: Sequence[int]):
+    def __init__(self, module: str, shape: Sequence[int], score_trace: ScoreTrace | None = None):
         self.module, self.shape = module, tuple(shape)
-        self.is_heard = self.has_dropout = False
-        self.making: ScoreTrace | None = None
+        self.score_trace = score_trace
+        self.is_captured = False
+        """Whether its attention was recorded."""
+        self.has_dropout = False
+        """Whether dropout was applied to its output."""
 
 
 class AttentionRecorder(TorchFunctionMode):
-    """Hears what happens in this thread while it is entered; ``path`` knows in which module.
+    """Records the attention that runs in this thread while it is entered.
 
-    ``replace``: what the model is to use instead of weights that it made by hand; ``switched``: heads that are off;
-    ``makings``: whoever follows how scores come about.
+    ``tracker`` tells in which module; ``replace`` maps the weights of eager attention to those that the model is to use
+    instead; ``ablation``: heads to ablate; ``score_tracer`` traces how scores are computed.
     """
 
     def __init__(
-        self, path: ModuleTracker, replace: Callable[[Tensor], Tensor] | None = None, switched: AblationHooks | None = None,
-        makings: ScoreTracer | None = None,
+        self, tracker: ModuleTracker, replace: Callable[[Tensor], Tensor] | None = None,
+        ablation: AblationHooks | None = None, score_tracer: ScoreTracer | None = None,
     ):  # fmt: skip
         super().__init__()
-        self.makings = makings
-        self.path = path
+        self.tracker = tracker
         self.replace = replace
-        self.switched = switched or AblationHooks(())
-        self.heard: list[AttentionCall] = []
+        self.ablation = ablation or AblationHooks(())
+        self.score_tracer = score_tracer
+        self.attention_calls: list[AttentionCall] = []
+        """All recorded attention, in order of execution."""
         self.softmaxes: list[SoftmaxCall] = []
-        self.is_inside = False
-        self._waiting: list[tuple[weakref.ref[Tensor], SoftmaxCall]] = []
-        self._heads = 0
+        """All softmaxes, in order of execution."""
+        self.is_in_fused_call = False
+        """Whether the recorder itself runs a fused kernel now."""
+        self._number = -1
+        """The number of the last attention within its call of the model."""
+        self._open_softmaxes: list[tuple[weakref.ref[Tensor], SoftmaxCall]] = []
+        """Outputs that come from a softmax and that no matrix product has used yet."""
+        self._num_heads = 0
+        """Number of heads of the multi-head attention that runs now, else 0."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        given = kwargs or {}
-        if func is F.multi_head_attention_forward and self.path:
-            return self._inside(args, given)
-        if func is F.scaled_dot_product_attention and self.path:
-            return self._fused(dict(zip(_PARAMETERS, args, strict=False)) | given)
-        result = func(*args, **given)
-        if func in _SOFTMAX and self.path:
+        kwargs = kwargs or {}
+        if func is F.multi_head_attention_forward and self.tracker.is_selected:
+            return self._multi_head_attention(args, kwargs)
+        if func is F.scaled_dot_product_attention and self.tracker.is_selected:
+            return self._sdpa(dict(zip(_SDPA_PARAMETERS, args, strict=False)) | kwargs)
+        result = func(*args, **kwargs)
+        if func in _SOFTMAXES and self.tracker.is_selected:
             if self.replace is not None:
                 result = self.replace(result)
-            made = SoftmaxCall(self.path.module, result.shape)
-            if self.makings:
-                made.making = self.makings.making(args[0] if args else given.get("input"))
-            self.softmaxes.append(made)
-            self._waiting.append((weakref.ref(result), made))
-        elif func in _CARRIES and (made_before := self._waits(args)):
-            made_before.has_dropout |= func in _DROPOUT and _drops(args, given)
-            self._waiting.append((weakref.ref(result), made_before))
-        elif func in _PRODUCT and (made_before := self._waits(args)):
-            result = self._by_hand(made_before, args[0], args[1], result)
+            scores = args[0] if args else kwargs.get("input")
+            trace = self.score_tracer.trace(scores) if self.score_tracer else None
+            softmax = SoftmaxCall(self.tracker.module, result.shape, trace)
+            self.softmaxes.append(softmax)
+            self._open_softmaxes.append((weakref.ref(result), softmax))
+        elif func in _PASS_THROUGH and (source := self._softmax_of(args)):
+            source.has_dropout |= func in _DROPOUTS and _drops(args, kwargs)
+            self._open_softmaxes.append((weakref.ref(result), source))
+        elif func in _MATMULS and (source := self._softmax_of(args)):
+            result = self._matmul(source, args[0], args[1], result)
         elif func is torch.einsum and len(args) == 3:
-            for at in (1, 2):
-                if made_before := self._waits(args[at:]):
-                    result = self._by_letters(made_before, args[0], args[at], args[3 - at], at == 1, result)
+            for operand in (1, 2):
+                if source := self._softmax_of(args[operand:]):
+                    result = self._einsum(source, args[0], args[operand], args[3 - operand], operand == 1, result)
                     break
-        elif func is F.linear and self.heard and self.path:
-            self._projected(args, given, result)
-        if self.makings and self.path:
-            self.makings.saw(func, args, given, result)
+        elif func is F.linear and self.attention_calls and self.tracker.is_running:
+            self._linear(args, kwargs, result)
+        if self.score_tracer and self.tracker.is_running:
+            self.score_tracer.observe(func, args, kwargs, result)
         return result
 
-    def _waits(self, args: Sequence[Any]) -> SoftmaxCall | None:
-        """The softmax that the first of ``args`` comes from, where no product has taken it yet."""
-        self._waiting = [(kept, made) for kept, made in self._waiting if kept() is not None and not made.is_heard]
-        return next((made for kept, made in self._waiting if args and args[0] is kept()), None)
+    def _softmax_of(self, args: Sequence[Any]) -> SoftmaxCall | None:
+        """Returns the softmax that the first of ``args`` comes from, if no matrix product has used it yet."""
+        self._open_softmaxes = [
+            (output, softmax)
+            for output, softmax in self._open_softmaxes
+            if output() is not None and not softmax.is_captured
+        ]
+        return next((softmax for output, softmax in self._open_softmaxes if args and args[0] is output()), None)
 
-    def _inside(self, args: Sequence[Any], given: dict[str, Any]) -> Any:
-        before, self._heads = self._heads, given.get("num_heads", args[4] if len(args) > 4 else 0)
+    def _multi_head_attention(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        outer, self._num_heads = self._num_heads, kwargs.get("num_heads", args[4] if len(args) > 4 else 0)
         try:
             with self:
-                return _INSIDE(*args, **given)
+                return _MULTI_HEAD_ATTENTION(*args, **kwargs)
         finally:
-            self._heads = before
+            self._num_heads = outer
 
-    def _hear(
-        self, route: str, output: Tensor, arrange: Callable[[Tensor], Tensor], making: ScoreTrace | None = None,
-        **parts: Any,
+    def _record(
+        self, route: str, output: Tensor, arrange: Callable[[Tensor], Tensor], score_trace: ScoreTrace | None = None,
+        **tensors: Any,
     ) -> None:  # fmt: skip
-        path = self.path
-        found = arrange(output).detach()
-        attn_output = found[:, :, checked_rows(found.shape[2])]  # a copy, as the model may write over its own
-        kept: dict[str, Any] = {"output": output, "arrange": arrange} if output.requires_grad else {}
-        if self.makings:
-            kept["making"] = self.makings.heard(making)
-        self.heard.append(
+        tracker = self.tracker
+        arranged = arrange(output).detach()
+        attn_output = arranged[:, :, checked_rows(arranged.shape[2])]  # a copy, as the model may overwrite its own
+        if output.requires_grad:
+            tensors |= {"output": output, "arrange": arrange}
+        if self.score_tracer:
+            tensors["score_trace"] = self.score_tracer.finish(score_trace)
+        is_new_call = not self.attention_calls or self.attention_calls[-1].call != tracker.call
+        self._number = 0 if is_new_call else self._number + 1
+        self.attention_calls.append(
             AttentionCall(
-                path.module,
-                attn_output=attn_output,
-                route=route,
-                call=path.call,
-                relation=path.relation,
-                **kept,
-                **parts,
+                tracker.module, attn_output=attn_output, route=route, call=tracker.call, relation=tracker.relation,
+                **tensors,
             )
-        )
+        )  # fmt: skip
 
-    def _silenced(self, attn_output: Tensor, axes: Sequence[int] | None = None) -> Tensor:
-        """What the attention heard last made of its values, with 0 for its heads that are off: so are the gradients.
+    def _ablated(self, attn_output: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+        """Returns the output of the attention recorded last with 0 for its ablated heads, and so for their gradients.
 
-        ``axes``: ``attn_output``'s own where batch and heads go, 1 elsewhere; as a rule they are all but the last two.
+        ``shape``: that of ``attn_output`` at the axes of samples and heads, 1 elsewhere; None if they are all axes but
+        the last two.
         """
-        heard, number = self.heard[-1], len(self.heard) - 1
-        if not self.switched.is_in(number):
+        attention = self.attention_calls[-1]
+        if not self.ablation.applies_to(self._number, attention.module):
             return attn_output
-        if heard.attn_output.dim() != 4:
-            raise CaptureError("map-shape", name=heard.module, shape=tuple(attn_output.shape))
-        found = self.switched.off_in(number, *heard.shape[:2]).to(attn_output.device)
-        self.heard[-1] = replace(heard, ablated_heads=found)
-        if axes is None:
-            axes = [*(found.shape if attn_output.dim() == 4 else attn_output.shape[:-2]), 1, 1]
-        return attn_output.masked_fill(found.reshape(axes), 0)
+        if attention.attn_output.dim() != 4:
+            raise CaptureError("map-shape", name=attention.module, shape=tuple(attn_output.shape))
+        mask = self.ablation.mask(self._number, attention.module, *attention.shape[:2]).to(attn_output.device)
+        self.attention_calls[-1] = replace(attention, ablated_heads=mask)
+        if shape is None:
+            shape = [*(mask.shape if attn_output.dim() == 4 else attn_output.shape[:-2]), 1, 1]
+        return attn_output.masked_fill(mask.reshape(shape), 0)
 
-    def _projected(self, args: Sequence[Any], given: dict[str, Any], result: Any) -> None:
-        """A linear map: whether it is what brings the heads of the attention heard last together."""
-        taken = args[0] if args else given.get("input")
-        matrix = args[1] if len(args) > 1 else given.get("weight")
-        if isinstance(taken, Tensor) and isinstance(matrix, Tensor):
-            before = self.heard[-1]
-            self.heard[-1] = now = with_projection(before, taken, matrix)
-            if now is not before and now.making:
-                now.making.after = joining(args, given, result)
+    def _linear(self, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
+        """Adds a linear map to the attention recorded last, if it joins the heads of that."""
+        linear_input = args[0] if args else kwargs.get("input")
+        weight = args[1] if len(args) > 1 else kwargs.get("weight")
+        if not isinstance(linear_input, Tensor) or not isinstance(weight, Tensor):
+            return
+        projected = with_projection(self.attention_calls[-1], linear_input, weight)
+        if projected is not self.attention_calls[-1] and projected.score_trace:
+            # a copy of the output, as the model may add to it in place
+            projected.score_trace.out_proj = linear_call(args, kwargs, result.detach().clone())
+        self.attention_calls[-1] = projected
 
-    def _by_hand(self, made: SoftmaxCall, weights: Tensor, value: Tensor, attn_output: Tensor) -> Tensor:
-        """``[batch, head, query, key]``; of three dimensions the first are heads, of each row of the batch in turn."""
+    def _matmul(self, softmax: SoftmaxCall, weights: Tensor, value: Tensor, attn_output: Tensor) -> Tensor:
+        """Records ``weights @ value``; of three axes, the first one holds the heads of each sample in turn."""
         if not weights.dim() == value.dim() == attn_output.dim() <= 4:
             return attn_output
-        made.is_heard = True
-        heads = self._heads or (weights.shape[0] if weights.dim() == 3 else 1)
+        softmax.is_captured = True
+        heads = self._num_heads or (weights.shape[0] if weights.dim() == 3 else 1)
 
-        def arranged(part: Tensor) -> Tensor:
-            return part if part.dim() == 4 else part.reshape(-1, heads, *part.shape[-2:])
+        def arrange(tensor: Tensor) -> Tensor:
+            return tensor if tensor.dim() == 4 else tensor.reshape(-1, heads, *tensor.shape[-2:])
 
-        self._hear(
-            BY_HAND, attn_output, arranged, weights=arranged(weights), value=arranged(value),
-            has_dropout=made.has_dropout, making=made.making,
+        self._record(
+            EAGER, attn_output, arrange, weights=arrange(weights), value=arrange(value),
+            has_dropout=softmax.has_dropout, score_trace=softmax.score_trace,
         )  # fmt: skip
-        return self._silenced(attn_output)
+        return self._ablated(attn_output)
 
-    def _by_letters(
-        self, made: SoftmaxCall, equation: str, weights: Tensor, value: Tensor, is_first: bool, attn_output: Tensor
-    ) -> Tensor:
-        """An einsum: the letter that is summed over is the key, the one that only the weights bring is the query."""
-        inputs, _, output = equation.replace(" ", "").partition("->")
-        names = inputs.split(",")
-        of_weights, of_value = names if is_first else names[::-1]
-        keys = [name for name in of_weights if name in of_value and name not in output]
-        queries = [name for name in of_weights if name not in of_value and name in output]
-        sizes = [name for name in of_value if name not in of_weights and name in output]
-        shared = [name for name in output if name in of_weights and name in of_value]
-        if "." in equation or (len(keys), len(queries), len(sizes)) != (1, 1, 1) or len(shared) > 2:
+    def _einsum(
+        self, softmax: SoftmaxCall, equation: object, weights: Tensor, value: Tensor, is_first: bool,
+        attn_output: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Records an einsum of weights and values: it sums over keys, and only the weights have the axis of queries."""
+        einsum = parse_einsum(equation)
+        if einsum is None:
             return attn_output
-        made.is_heard = True
+        einsum = einsum if is_first else einsum.swapped()
+        batch, query, key, size = einsum.batch, einsum.first_only, einsum.summed, einsum.second_only
+        if (len(key), len(query), len(size)) != (1, 1, 1) or len(batch) > 2:
+            return attn_output
+        softmax.is_captured = True
 
-        def ordered(tensor: Tensor, letters: str, last: list[str]) -> Tensor:
-            moved = tensor.permute([letters.index(name) for name in [*shared, *last]])
-            return moved.reshape(*[1] * (2 - len(shared)), *moved.shape)
+        def arrange(tensor: Tensor, axes: str, last: str) -> Tensor:
+            permuted = permute_axes(tensor, axes, batch + last)
+            return permuted.reshape(*[1] * (2 - len(batch)), *permuted.shape)
 
-        self._hear(
-            BY_HAND, attn_output, lambda part: ordered(part, output, queries + sizes),
-            weights=ordered(weights, of_weights, queries + keys), value=ordered(value, of_value, keys + sizes),
-            has_dropout=made.has_dropout, making=made.making,
+        self._record(
+            EAGER, attn_output, lambda output: arrange(output, einsum.output, query + size),
+            weights=arrange(weights, einsum.first, query + key), value=arrange(value, einsum.second, key + size),
+            has_dropout=softmax.has_dropout, score_trace=softmax.score_trace,
         )  # fmt: skip
-        return self._silenced(
-            attn_output, [size if name in shared else 1 for name, size in zip(output, attn_output.shape, strict=True)]
-        )
+        sizes = zip(einsum.output, attn_output.shape, strict=True)
+        return self._ablated(attn_output, [count if axis in batch else 1 for axis, count in sizes])
 
-    def _fused(self, given: dict[str, Any]) -> Tensor:
-        query, key, value = given["query"], given["key"], given["value"]
-        mask, causal, scale = given.get("attn_mask"), given.get("is_causal", False), given.get("scale")
-        kind = query.device.type
-        if torch.is_autocast_enabled(kind):  # as autocast itself would, so that what is kept is what was used
-            dtype = torch.get_autocast_dtype(kind)
-            query, key, value = (part.to(dtype) for part in (query, key, value))
+    def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
+        query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
+        mask, causal, scale = kwargs.get("attn_mask"), kwargs.get("is_causal", False), kwargs.get("scale")
+        device = query.device.type
+        if torch.is_autocast_enabled(device):  # cast as autocast would, so that what is kept is what was used
+            dtype = torch.get_autocast_dtype(device)
+            query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
             mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
-        used = given | {"query": query, "key": key, "value": value, "attn_mask": mask}
+        kwargs = kwargs | {"query": query, "key": key, "value": value, "attn_mask": mask}
         if self.replace is not None:
-            return self._replaced(used)
-        self.is_inside = True
+            return self._replaced_sdpa(kwargs)
+        self.is_in_fused_call = True
         try:
-            with torch.autocast(kind, enabled=False):
-                attn_output, lse = fused(used)
+            with torch.autocast(device, enabled=False):
+                attn_output, lse = sdpa_with_lse(kwargs)
         finally:
-            self.is_inside = False
-
-        def arranged(part: Tensor) -> Tensor:
-            return part.reshape(*[1] * (4 - part.dim()), *part.shape)
-
-        self._hear(
-            FUSED if lse is None else FUSED_LSE, attn_output, arranged,
-            query=arranged(query), key=arranged(key), value=arranged(value), mask=mask, causal=causal,
+            self.is_in_fused_call = False
+        self._record(
+            SDPA if lse is None else SDPA_LSE, attn_output, _four_axes,
+            query=_four_axes(query), key=_four_axes(key), value=_four_axes(value), mask=mask, causal=causal,
             scale=query.shape[-1] ** -0.5 if scale is None else scale, lse=lse,
-            has_dropout=bool(given.get("dropout_p")),
+            has_dropout=bool(kwargs.get("dropout_p")),
         )  # fmt: skip
-        return self._silenced(attn_output)
+        return self._ablated(attn_output)
 
-    def _replaced(self, used: dict[str, Any]) -> Tensor:
-        """The attention of a fused kernel with weights that were replaced, which takes all of them."""
+    def _replaced_sdpa(self, kwargs: dict[str, Any]) -> Tensor:
+        """Computes the attention of a fused kernel with replaced weights, which needs all of them."""
         assert self.replace is not None
-        weights = self.replace(weights_of(used))
-        value = used["value"].repeat_interleave(weights.shape[-3] // used["value"].shape[-3], -3)
+        weights = self.replace(sdpa_weights(kwargs))
+        value = kwargs["value"].repeat_interleave(weights.shape[-3] // kwargs["value"].shape[-3], -3)
         attn_output: Tensor = weights.to(value.dtype) @ value
-
-        def arranged(part: Tensor) -> Tensor:
-            return part.reshape(*[1] * (4 - part.dim()), *part.shape)
-
-        self._hear(BY_HAND, attn_output, arranged, weights=arranged(weights.to(value.dtype)), value=arranged(value))
-        return self._silenced(attn_output)
+        self._record(
+            EAGER, attn_output, _four_axes, weights=_four_axes(weights.to(value.dtype)), value=_four_axes(value)
+        )
+        return self._ablated(attn_output)
 
 
-def _drops(args: Sequence[Any], given: dict[str, Any]) -> bool:
-    """Whether a dropout leaves anything out: ``F.dropout(input, p, training)``, ``torch.dropout(input, p, train)``."""
-    share = args[1] if len(args) > 1 else given.get("p", 0.5)
-    is_on = args[2] if len(args) > 2 else given.get("training", given.get("train", True))
-    return bool(is_on and share)
+def _four_axes(tensor: Tensor) -> Tensor:
+    """Returns ``tensor`` with leading axes of length 1, so that it has at least four."""
+    return tensor.reshape(*[1] * (4 - tensor.dim()), *tensor.shape)
+
+
+def _drops(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Returns whether ``F.dropout(input, p, training)`` or ``torch.dropout(input, p, train)`` drops anything."""
+    p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+    training = args[2] if len(args) > 2 else kwargs.get("training", kwargs.get("train", True))
+    return bool(training and p)

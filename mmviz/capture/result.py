@@ -1,4 +1,4 @@
-"""What was seen of a model's attention: records, exact views of any part, rollout and relevance."""
+"""The result of a capture: records, exact views of any part of the attention, rollout and relevance."""
 
 from __future__ import annotations
 
@@ -17,122 +17,145 @@ from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import check_pooled_map, check_short_map
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
-from mmviz.capture.streams import Given, known_streams, streams_of
+from mmviz.capture.streams import StreamTokens, known_streams, streams_of
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, Notice, PooledMap
 
 
 class CaptureResult:
-    """The attention of one model while `capture` listened; tensors are kept by reference until this is gone.
+    """The attention of one model during a `capture`. Tensors are kept by reference as long as this object lives.
 
-    ``call`` below is one run of the model, counted from 0 (a step of ``generate`` is one); it may be left out where
-    there was only one. ``batch`` is one sample of a batch.
+    In the methods, ``call`` is one call of the model, counted from 0 (a step of ``generate`` is one); it may be left
+    out where attention ran in one call only. ``batch`` is one sample of a batch, from 0; it may be left out where there
+    is only one.
     """
 
-    def __init__(self, ear: AttentionRecorder, path: ModuleTracker, kernels: FusedKernelDetector | None):
-        self.model = path.model
-        self._ear, self._path, self._kernels = ear, path, kernels
+    def __init__(self, recorder: AttentionRecorder, tracker: ModuleTracker, detector: FusedKernelDetector | None):
+        self.model = tracker.model
+        self._recorder, self._tracker, self._detector = recorder, tracker, detector
 
     @property
     def calls(self) -> tuple[str, ...]:
-        """The path of the module that each call went to; the model itself goes by the name of its class."""
-        return tuple(self._path.calls)
+        """The path of the module that was called, for each call; the model itself has the name of its class."""
+        return tuple(self._tracker.calls)
 
     @property
-    def everything(self) -> tuple[AttentionCall, ...]:
-        """What was heard in all calls, in order of execution; maybe nothing."""
-        return tuple(self._ear.heard)
+    def all_attention_calls(self) -> tuple[AttentionCall, ...]:
+        """The attention of all calls of the model, in order of execution; may be empty."""
+        return tuple(self._recorder.attention_calls)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What may be attention and was not caught."""
-        return tuple(uncaptured_notices(self._ear, self._path, self._kernels.found if self._kernels else ()))
+        """What may be attention and was not captured."""
+        kernels = self._detector.kernels if self._detector else ()
+        return tuple(uncaptured_notices(self._recorder, self._tracker, kernels))
 
-    def heard(self, call: int | None = None) -> tuple[AttentionCall, ...]:
-        """What was heard in one call, in order of execution.
+    def attention_calls(self, call: int | None = None) -> tuple[AttentionCall, ...]:
+        """Returns the attention of one call of the model, in order of execution.
 
-        Raises ``CaptureError``: ``capture-not-run``, ``capture-nothing`` (it says what was looked for and what ran),
-        ``capture-calls`` where there were several to choose from, ``capture-call`` where there is no such one.
+        Raises ``CaptureError``: ``capture-not-run`` where the model was not called, ``capture-nothing`` where no
+        attention was captured, ``capture-calls`` where there are several calls to choose from, ``capture-call`` where
+        there is no such call.
         """
-        name, calls = self._path.root, self.calls
+        model, calls = self._tracker.model_name, self.calls
         if not calls:
-            raise CaptureError("capture-not-run", model=name)
-        if not self._ear.heard:
-            ran = ", ".join(list(dict.fromkeys(self._path.kinds[path] for path in self._path.ran))[:12])
-            told = "".join(f" {notice}" for notice in self.notices)
-            raise CaptureError("capture-nothing", model=name, ran=ran, uncaptured_notices=told)
+            raise CaptureError("capture-not-run", model=model)
+        if not self.all_attention_calls:
+            classes = dict.fromkeys(self._tracker.class_names[path] for path in self._tracker.modules_run)
+            notices = "".join(f" {notice}" for notice in self.notices)
+            raise CaptureError(
+                "capture-nothing", model=model, ran=", ".join(list(classes)[:12]), uncaptured_notices=notices
+            )
         if call is None:
-            with_some = sorted({one.call for one in self._ear.heard})
-            if len(with_some) > 1:
-                some = ", ".join(f"{k} {calls[k]}" for k in with_some[:6])
-                more = ", …" if len(with_some) > 6 else ""
-                raise CaptureError("capture-calls", count=len(calls), last=len(calls) - 1, calls=some + more)
-            call = with_some[0]
+            numbers = sorted({attention.call for attention in self.all_attention_calls})
+            if len(numbers) > 1:
+                listed = ", ".join(f"{number} {calls[number]}" for number in numbers[:6])
+                more = ", …" if len(numbers) > 6 else ""
+                raise CaptureError("capture-calls", count=len(calls), last=len(calls) - 1, calls=listed + more)
+            call = numbers[0]
         if not 0 <= call < len(calls):
             raise CaptureError("capture-call", call=call, count=len(calls))
-        return tuple(one for one in self._ear.heard if one.call == call)
+        return tuple(attention for attention in self.all_attention_calls if attention.call == call)
 
     def record(
-        self, tokens: Given = None, *, call: int | None = None, batch: int | None = None,
+        self, tokens: StreamTokens = None, *, call: int | None = None, batch: int | None = None,
         pairs: Mapping[str, tuple[str, str]] | None = None,
     ) -> AttentionRecord:  # fmt: skip
-        """The attention of one call as a record: a map for each module that attends, in order of execution.
+        """Returns the attention of one call as a record, with a map for each attention call in order of execution.
 
-        ``tokens``: names or `mmviz.Token` for one stream, or for several by the names that an error lists; without any
-        they are numbered. Up to `SHORT_SEQUENCE` tokens a map has its ``weights``, float32 ``[head, query, key]``, of a batch
-        ``[batch, head, query, key]`` unless ``batch`` chooses one; a longer one is a `PooledMap`, of one sample.
-        ``pairs``: the streams of queries and keys by the path of the module, where they are known; ``tokens`` then has
-        all of them. Every map has passed the gate (see `mmviz.capture.map_check`). Raises ``CaptureError``.
+        Up to `SHORT_SEQUENCE` tokens, a map has its ``weights``, float32 ``[head, query, key]``, or
+        ``[batch, head, query, key]`` for a batch of which ``batch`` chooses no sample. A longer one is a `PooledMap` of
+        one sample. Every map has passed `mmviz.capture.map_check`.
+
+        Args:
+            tokens: Strings or `mmviz.Token` of one stream, or a mapping from names to those of several streams; an
+                error lists the names. Streams without tokens are numbered.
+            call: The call of the model.
+            batch: The sample of the batch.
+            pairs: Names of the streams of queries and keys by module path, where they are known. ``tokens`` must then
+                hold all of them.
+
+        Raises:
+            CaptureError: Where no map can be shown, see `attention_calls`, `streams_of` and `check_short_map`.
         """
-        heard = self.heard(call)
-        streams, sides = streams_of(heard, tokens) if pairs is None else known_streams(heard, tokens, pairs)
+        attention_calls = self.attention_calls(call)
+        if pairs is None:
+            streams, stream_pairs = streams_of(attention_calls, tokens)
+        else:
+            streams, stream_pairs = known_streams(attention_calls, tokens, pairs)
         notices = list(self.notices)
         maps: list[AttentionMap | PooledMap] = []
         parities = []
-        for one, (queries, keys) in zip(heard, sides, strict=True):
-            layer = sum((made.queries, made.keys) == (queries, keys) for made in maps)
-            if max(one.shape[2:]) <= SHORT_SEQUENCE:
-                short, found = check_short_map(one, layer, queries, keys, batch)
-                maps.append(short)
+        for attention, (queries, keys) in zip(attention_calls, stream_pairs, strict=True):
+            layer = sum((earlier.queries, earlier.keys) == (queries, keys) for earlier in maps)
+            attn_map: AttentionMap | PooledMap
+            if max(attention.shape[2:]) <= SHORT_SEQUENCE:
+                attn_map, check = check_short_map(attention, layer, queries, keys, batch)
             else:
-                exact = LazyAttention(one, self._one(one, batch))
-                long, found = check_pooled_map(exact, layer, queries, keys, streams)
-                maps.append(long)
-            parities.append(found.parity)
-            notices += found.notices
+                exact = LazyAttention(attention, self._sample(attention, batch))
+                attn_map, check = check_pooled_map(exact, layer, queries, keys, streams)
+            maps.append(attn_map)
+            parities.append(check.parity)
+            notices += check.notices
         return AttentionRecord(
             id=uuid.uuid4().hex,
             streams=streams,
             maps=tuple(maps),
             answers=(),
             made_by={
-                "model": self._path.root,
-                "device": heard[0].value.device.type,
-                "dtype": heard[0].dtype,
+                "model": self._tracker.model_name,
+                "device": attention_calls[0].value.device.type,
+                "dtype": attention_calls[0].dtype,
                 "versions": {"torch": torch.__version__, "python": platform.python_version()},
-                "routes": [one.route for one in heard],
+                "routes": [attention.route for attention in attention_calls],
                 "parity": max(parities),
             },
             notices=tuple(notices),
         )
 
-    def view(self, which: int | str, *, call: int | None = None, batch: int | None = None) -> LazyAttention:
-        """The weights of one attention, of which any part can be had: ``which`` is its number in order of execution, or
-        the path of its module (the first run of it). Raises ``CaptureError`` (``capture-map``)."""
-        heard = self.heard(call)
-        names = [one.module for one in heard]
-        number = names.index(which) if which in names else which
-        if not isinstance(number, int) or not 0 <= number < len(heard):
-            raise CaptureError("capture-map", name=which, known=", ".join(dict.fromkeys(names)))
-        return LazyAttention(heard[number], self._one(heard[number], batch))
+    def view(self, ref: int | str, *, call: int | None = None, batch: int | None = None) -> LazyAttention:
+        """Returns the weights of one attention call, of which any part can be computed.
+
+        ``ref``: its number in order of execution, or the path of its module (the first run of it).
+        Raises ``CaptureError`` (``capture-map``) where there is no such attention.
+        """
+        attention_calls = self.attention_calls(call)
+        modules = [attention.module for attention in attention_calls]
+        number = modules.index(ref) if ref in modules else ref
+        if not isinstance(number, int) or not 0 <= number < len(attention_calls):
+            raise CaptureError("capture-map", name=ref, known=", ".join(dict.fromkeys(modules)))
+        return LazyAttention(attention_calls[number], self._sample(attention_calls[number], batch))
 
     def rollout(
         self, tokens: Sequence[int], direction: str = "from", *, call: int | None = None, batch: int | None = None
     ) -> NDArray[np.float32]:
-        """Rollout (Abnar and Zuidema 2020, section 3) through all maps: what these queries give, ``[token, key]``, or
-        ``"to"``: what these keys get, ``[query, token]``. Raises ``CaptureError`` (``flow-streams``) for other than
-        self-attention of one stream."""
-        layers = self.layers("rollout", call, batch)
+        """Returns attention rollout through all maps (Abnar and Zuidema 2020, section 3).
+
+        Direction ``"from"`` gives the rows of the query tokens, ``[token, key]``; ``"to"`` the columns of the key
+        tokens, ``[query, token]``.
+        Raises ``CaptureError`` (``flow-streams``) for anything but self-attention of one stream.
+        """
+        layers = self.self_attention_layers("rollout", call, batch)
         if direction == "to":
             return rollout_columns(layers, tokens)
         return rollout_rows(layers, _one_hot(tokens, layers[-1].queries))
@@ -140,33 +163,43 @@ class CaptureResult:
     def relevance(
         self, logit: Tensor, tokens: Sequence[int] | None = None, *, call: int | None = None, batch: int | None = None
     ) -> NDArray[np.float32]:
-        """Gradient relevance for ``logit`` (Chefer, Gur and Wolf 2021, section 3.1), ``R - I``: rows of these queries
-        ``[token, key]``, or of all. The model must have run with gradients; fused kernels will do.
-        Raises ``CaptureError`` (``flow-streams``, ``relevance-graph``)."""
-        layers = self.layers("relevance", call, batch)
+        """Returns gradient relevance ``R - I`` for ``logit`` (Chefer, Gur and Wolf 2021, section 3.1).
+
+        The rows are those of the query ``tokens``, ``[token, key]``, by default of all. The model must have run with
+        gradients; its kernels may be fused.
+        Raises ``CaptureError``: ``flow-streams`` for anything but self-attention of one stream, ``relevance-graph``
+        where no gradients reach the attention.
+        """
+        layers = self.self_attention_layers("relevance", call, batch)
         count = layers[-1].queries
         return relevance_rows(layers, logit, np.eye(count) if tokens is None else _one_hot(tokens, count))
 
-    def layers(self, flow: str, call: int | None = None, batch: int | None = None) -> list[LazyAttention]:
-        """The maps of one stream that attends to itself, from the first to the last."""
-        heard = self.heard(call)
-        streams, pairs = streams_of(heard, None)
+    def self_attention_layers(
+        self, flow: str, call: int | None = None, batch: int | None = None
+    ) -> list[LazyAttention]:
+        """Returns the weights of all attention calls of one stream that attends to itself, from the first to the last.
+
+        Raises ``CaptureError`` (``flow-streams``), which names ``flow``, where there are other streams.
+        """
+        attention_calls = self.attention_calls(call)
+        streams, pairs = streams_of(attention_calls, None)
         if len(streams) > 1 or pairs[0][0] != pairs[0][1]:
             names = ", ".join(f"{queries} and {keys}" for queries, keys in dict.fromkeys(pairs))
             raise CaptureError("flow-streams", flow=flow, pairs=names)
-        return [LazyAttention(one, self._one(one, batch)) for one in heard]
+        return [LazyAttention(attention, self._sample(attention, batch)) for attention in attention_calls]
 
-    def _one(self, one: AttentionCall, batch: int | None) -> int:
-        """The sample to look at; raises ``CaptureError`` where there are several and none is chosen."""
-        if batch is None and one.shape[0] > 1:
-            raise CaptureError("capture-batch-choose", count=one.shape[0], last=one.shape[0] - 1)
+    def _sample(self, attention: AttentionCall, batch: int | None) -> int:
+        """Returns the sample to view. Raises ``CaptureError`` where there are several and ``batch`` chooses none."""
+        if batch is None and attention.shape[0] > 1:
+            raise CaptureError("capture-batch-choose", count=attention.shape[0], last=attention.shape[0] - 1)
         return batch or 0
 
 
 def _one_hot(tokens: Sequence[int], count: int) -> NDArray[np.float64]:
-    start = np.zeros((len(tokens), count))
+    """Returns ``[len(tokens), count]`` with a 1 for each token. Raises ``CaptureError`` (``view-tokens``)."""
+    rows = np.zeros((len(tokens), count))
     for row, token in enumerate(tokens):
         if not 0 <= token < count:
             raise CaptureError("view-tokens", token=token, count=count)
-        start[row, token] = 1
-    return start
+        rows[row, token] = 1
+    return rows

@@ -131,6 +131,7 @@ SENTENCES: dict[str, str] = {
     "it again.",
     "head-missing": "There is no head {head} in attention map {map} (both count from 0). {count} attention calls were "
     "captured.",
+    "head-module": "There is no head {head} in {name!r} (heads count from 0). Attention was captured in: {known}.",
     "head-batch": "Heads are ablated for {count} samples, but the captured attention has a batch size of {batch}.",
     "norms-projection": "Value-weighted attention is left out: no linear projection was found after the heads of "
     "{name}.",
@@ -155,8 +156,8 @@ SENTENCES: dict[str, str] = {
     "own-module": "mmviz.CustomModel needs a torch.nn.Module, not {kind}.",
     "own-answers": "mmviz.CustomModel needs answers: a list with the label of each logit.",
     "own-raised": "{what} failed: {kind}: {words} ({where}).",
-    "own-exit": "{what} tried to end the program ({kind}: {words}; {where}). Remove the call of sys.exit, and parse the "
-    "command line only under if __name__ == '__main__'.",
+    "own-exit": "{what} tried to exit the program ({kind}: {words}; {where}). Remove the call of sys.exit, and parse "
+    "the command line only under if __name__ == '__main__'.",
     "own-prepare": "prepare returned {kind}, but (inputs, tokens) is expected: the inputs of the module and a list of "
     "tokens.",
     "own-output": "The model returned {kind}, but logits are expected: a tensor, an object with .logits, or pass "
@@ -168,6 +169,7 @@ SENTENCES: dict[str, str] = {
     "capture-changed": "Tensors of the attention in {name} were overwritten after the run. Read its maps before the "
     "model runs on, or run it again.",
     "capture-kind": "Attention is captured from a torch.nn.Module, but this is {kind}. Pass the model itself.",
+    "capture-pattern": "No module matches {pattern!r}. Patterns are globs on module paths, such as: {known}.",
     "capture-script": "A TorchScript module does not expose what runs inside it. Capture the model that it was made "
     "from.",
     "capture-dropout": "The attention of {name} ran with dropout, which drops weights at random. Call model.eval() "
@@ -186,8 +188,7 @@ SENTENCES: dict[str, str] = {
     "uncaptured-kernel": "{module} ran {kernel}, which mmviz cannot capture. Its attention is missing here.",
     "uncaptured-softmax": "{module} computed a softmax of shape {shape}, but it feeds no matrix product that "
     "mmviz recognizes. If it is attention, it is missing here.",
-    "uncaptured-module": "{module} ran and is named like an attention module, but no attention was captured in "
-    "it.",
+    "uncaptured-module": "{module} ran and is named like an attention module, but no attention was captured in it.",
     "fully-masked": "In {name}, {count} of {of} queries are fully masked: their rows are 0.",
     "arrays-none": "The input contains no attention. Fused kernels return none: run the model inside mmviz.capture, "
     "or with eager attention.",
@@ -195,8 +196,8 @@ SENTENCES: dict[str, str] = {
     "arrays-type": "Attention must be a torch, JAX or numpy array, or a list with one per layer, not {kind}.",
     "arrays-shape": "The attention of layer {layer} has the shape {shape}, but [head, query, key] or "
     "[batch, head, query, key] is expected.",
-    "arrays-names": "Each key of the mapping must be the name of a token stream, or a pair (queries, keys) of names, not "
-    "{names!r}.",
+    "arrays-names": "Each key of the mapping must be the name of a token stream, or a pair (queries, keys) of names, "
+    "not {names!r}.",
     "arrays-sizes": "The stream {stream!r} has {size} tokens in one map and {other} in another. Name the streams: "
     "{{('queries', 'keys'): attentions}}.",
     "arrays-stream": "There are tokens for {name!r}, but the attention is between: {known}.",
@@ -222,7 +223,7 @@ SENTENCES: dict[str, str] = {
     "run-no-maps": "This record contains no attention maps, so there is no run to show. Record attention with "
     "Request(maps=True) or mmviz.capture.",
     "run-batch": "This record holds a batch of {count} samples. Choose one: record.sample(0).",
-    "map-dtype": "The attention of {name} was given the dtype {dtype!r}, which mmviz does not know. Use one of: {known}.",
+    "map-dtype": "The attention of {name} has the unknown dtype {dtype!r}. Use one of: {known}.",
     "map-negative": "The attention of {name} has a weight that is negative or not a number, so it is not shown.",
     "map-rows": "The attention of {name} does not sum to 1 for every query (off by {worst:.1e}), so it is not shown.",
     "map-tokens": "The attention of {name} has the shape {shape}, but its streams have {expected} tokens.",
