@@ -19,7 +19,7 @@ SENTENCES: dict[str, str] = {
     "file-unreadable": "The file {name} cannot be opened. Check that you have permission to read it.",
     "image-source": "An image must be a path, bytes, a Pillow image or a numpy array, not {kind}.",
     "image-empty": "The image has no pixels. Choose another file.",
-    "image-format": "This is a {found} file. mmviz reads PNG, JPEG, WebP and GIF. Save the image as one of these.",
+    "image-format": "This is a {format} file. mmviz reads PNG, JPEG, WebP and GIF. Save the image as one of these.",
     "image-unknown": "This file is not in an image format that mmviz reads (PNG, JPEG, WebP, GIF). Choose another "
     "file.",
     "image-damaged": "The image is damaged or incomplete and cannot be read. Save it again and retry.",
@@ -100,7 +100,7 @@ SENTENCES: dict[str, str] = {
     "quotation marks.",
     "examples-nothing": "The example {name} has no image, text or audio. Give it at least one, or delete it.",
     "examples-twice": "Two examples are called {name}. Give each its own name.",
-    "examples-same": "The files {one} and {other} are the same part of one example. Delete one of them.",
+    "examples-same": "The files {file} and {other} are the same part of one example. Delete one of them.",
     "examples-file": "The example {example} names a file {file} that is not in its folder. Check the name.",
     "examples-outside": "The example {example} names {file}, which is outside its folder. Move the file into the "
     "folder.",
@@ -228,7 +228,7 @@ SENTENCES: dict[str, str] = {
     "map-rows": "The attention of {name} does not sum to 1 for every query (off by {worst:.1e}), so it is not shown.",
     "map-tokens": "The attention of {name} has the shape {shape}, but its streams have {expected} tokens.",
     "run-unreadable": "This file is not a run saved by mmviz, or it is damaged. Save the run again.",
-    "run-format": "This run was saved in format {found}, but this version of mmviz reads format {known}.",
+    "run-format": "This run was saved in format {format}, but this version of mmviz reads format {known}.",
     "run-map-ref": "The run names the map {map_ref}, which it does not contain. Make the run again.",
     "run-recording": "This file is a recorded run without its inputs and cannot be opened by itself. Give its folder "
     "to ReplayBackend, or run the inputs again.",
@@ -255,7 +255,7 @@ SENTENCES: dict[str, str] = {
     "(--token-file).",
     "backend-answer": "The backend {host} sent an answer that mmviz cannot read ({why}). Check that this is the "
     "address of mmviz serve.",
-    "backend-version": "The backend {host} uses protocol version {found}, this mmviz uses version {known}. Install "
+    "backend-version": "The backend {host} uses protocol version {version}, this mmviz uses version {known}. Install "
     "the same version of mmviz on both sides.",
     "backend-failed": "The backend {host} failed on this run. The kind of the error is in its log only.",
     "backend-resting": "The backend {host} failed {count} times in a row, so mmviz does not call it for {seconds:.0f} "

@@ -1,7 +1,7 @@
-"""Inputs of a person -> checked nouns: sizes known, conversions noticed, everything else refused in one sentence.
+"""Inputs as checked nouns: sizes are limited, conversions are noted, everything else is refused with one sentence.
 
-Importing this package loads neither Pillow nor soundfile; they come with the first picture or sound.
-Nothing is written to disk or logged.
+Importing this package loads neither Pillow nor soundfile; they are loaded with the first image or audio. Nothing is
+written to disk or logged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmviz.inputs.audio import AudioSource
     from mmviz.inputs.image import ImageSource
 
-_LONGEST_NAME = 40
+_MAX_NAME = 40
 
 
 def make_sample(
@@ -27,43 +27,56 @@ def make_sample(
     text: str | None = None,
     audio: AudioSource | tuple[NDArray[Any], int] | None = None,
 ) -> Sample:
-    """Check whatever is given and put it into one ``Sample`` with all notices (picture, text, sound, in this order).
+    """Checks the inputs and returns them as one `Sample`, with the notices of image, text and audio in this order.
 
-    Parameters: ``image`` as in ``load_image``; ``text``, where an empty string counts as missing; ``audio`` as in
-    ``load_audio``, an array as the pair ``(array, rate in Hz)``.
-    Raises ``InputError``: nothing is given, or one of them is refused.
+    Args:
+        image: path, bytes, Pillow image or array, see `mmviz.inputs.image.load_image`.
+        text: a string; an empty one counts as missing.
+        audio: path, bytes or the pair ``(array, rate in Hz)``, see `mmviz.inputs.audio.load_audio`.
+
+    Raises:
+        InputError: there is no input at all, or one of them cannot be used.
+
+    Examples::
+
+        >>> sample = mmviz.make_sample(image="cat.jpg", text="What is this?")
+        >>> sample.image.pixels.shape
+        (1080, 1920, 3)
+        >>> [str(notice) for notice in sample.notices]
+        []
     """
-    picture, words, sound = None, None, None
+    checked_image, checked_text, checked_audio = None, None, None
     notices: tuple[Notice, ...] = ()
     if image is not None:
         from mmviz.inputs.image import load_image
 
-        picture, found = load_image(image)
-        notices += found
+        checked_image, image_notices = load_image(image)
+        notices += image_notices
     if text is not None and text != "":
         from mmviz.inputs.text import load_text
 
-        words, found = load_text(text)
-        notices += found
+        checked_text, text_notices = load_text(text)
+        notices += text_notices
     if audio is not None:
         from mmviz.inputs.audio import load_audio
 
         if isinstance(audio, tuple):
             if len(audio) != 2:
-                raise InputError("sound-source", kind=f"a tuple of {len(audio)}")
-            sound, found = load_audio(*audio)
+                raise InputError("audio-source", kind=f"a tuple of {len(audio)}")
+            checked_audio, audio_notices = load_audio(*audio)
         else:
-            sound, found = load_audio(audio)
-        notices += found
-    if picture is None and words is None and sound is None:
+            checked_audio, audio_notices = load_audio(audio)
+        notices += audio_notices
+    if checked_image is None and checked_text is None and checked_audio is None:
         raise InputError("input-none")
-    return Sample(picture, words, sound, notices)
+    return Sample(checked_image, checked_text, checked_audio, notices)
 
 
-def opened(source: str | Path | bytes) -> BinaryIO:
-    """A file or bytes in memory, open for reading at the start; the caller closes it.
+def open_source(source: str | Path | bytes) -> BinaryIO:
+    """Opens a file, or bytes in memory, for reading; the caller closes it.
 
-    Raises ``InputError``: missing file, folder, no permission, or not a regular file (a pipe or device may never end).
+    Raises ``InputError``: ``file-missing``, ``file-folder``, ``file-unreadable`` (no permission), ``file-special`` for
+    what is not a regular file, since a pipe or a device may never end.
     """
     if isinstance(source, bytes):
         return io.BytesIO(source)
@@ -74,15 +87,15 @@ def opened(source: str | Path | bytes) -> BinaryIO:
             raise InputError("file-folder", name=name)
         if path.exists() and not path.is_file():
             raise InputError("file-special", name=name)
-        # opened by number: soundfile would guess a format from the name ("x.raw") instead of reading the header
+        # opened by descriptor: soundfile would guess a format from the name ("x.raw") instead of reading the header
         return open(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), "rb")
     except FileNotFoundError:
         raise InputError("file-missing", name=name) from None
-    except (OSError, ValueError):  # ValueError: a zero character in the path
+    except (OSError, ValueError):  # ValueError: a null character in the path
         raise InputError("file-unreadable", name=name) from None
 
 
 def short_name(source: str | Path) -> str:
-    """The base name, printable and at most 40 characters: the only part of a path that a message may show."""
+    """Returns the base name of a path, printable and at most 40 characters: the only part that a message may show."""
     name = "".join(c for c in Path(source).name if c.isprintable()) or "(no name)"
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"

@@ -1,4 +1,4 @@
-"""What the bytes of a sound file say before a sample is decoded: its format, its promised length, its proper end."""
+"""What the bytes of an audio file tell before it is decoded: format, declared length, and whether its end is there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import BinaryIO
 from mmviz.types import InputError
 
 _PLAIN_WAV = (1, 3, 6, 7, 0xFFFE)
-"""Tags of WAV formats in which every sample has its own bytes."""
+"""Tags of uncompressed WAV formats."""
 _UNKNOWN_SIZE = 0x7FFF_0000
-"""Programs that write WAV into a pipe put this or more as the size, for want of a better one."""
+"""Programs that write WAV to a pipe declare this size or more, since they do not know it yet."""
 _SEGMENT, _INFO, _CLUSTER = b"\x18\x53\x80\x67", b"\x15\x49\xa9\x66", b"\x1f\x43\xb6\x75"
 _DURATION, _TIMESTAMP_SCALE = b"\x44\x89", b"\x2a\xd7\xb1"
 _MP3_KILOBITS = (
@@ -23,20 +23,20 @@ _MP3_RATES = {
     for version, divisor in ((3, 1), (2, 2), (0, 4))
     for index, rate in enumerate((44_100, 48_000, 32_000))
 }
-"""Layer III of MPEG 2 or 2.5, and of MPEG 1, by the bits in the header; 0 where a header says nothing or nonsense."""
-_MOST_PARTS = 100_000
-"""A minute of video and sound has about 20,000; a file of nothing but empty parts must not take minutes."""
+"""Bit rates (MPEG 2 and 2.5, then MPEG 1) and sampling rates of layer III, by bits of the header; 0: none."""
+_MAX_ELEMENTS = 100_000
+"""Elements of a container that are read; a minute of video has about 20,000. Bounds the time for a hostile file."""
 
 
-def known_format(file: BinaryIO) -> str:
-    """``WAV``, ``FLAC``, ``OGG``, ``MP3``, ``AAC``, ``MP4`` or ``WEBM``, by the first bytes.
+def audio_format(file: BinaryIO) -> str:
+    """Returns ``WAV``, ``FLAC``, ``OGG``, ``MP3``, ``AAC``, ``MP4`` or ``WEBM``, by the first bytes.
 
-    Raises ``InputError``: an empty file, or another format.
+    Raises ``InputError``: ``audio-empty``, ``audio-format``.
     """
     file.seek(0)
     start = file.read(16)
     if not start:
-        raise InputError("sound-empty")
+        raise InputError("audio-empty")
     if start.startswith(b"RIFF") and start[8:12] == b"WAVE":
         return "WAV"
     if start.startswith(b"fLaC"):
@@ -54,31 +54,34 @@ def known_format(file: BinaryIO) -> str:
         return "AAC"
     if start[0] == 0xFF and len(start) > 1 and start[1] & 0xE6 == 0xE2:
         return "MP3"
-    raise InputError("sound-format")
+    raise InputError("audio-format")
 
 
-def is_whole(file: BinaryIO, kind: str) -> bool:
-    """False where the end of the sound is missing, or (MP3) was not reached: ``file`` stands where decoding ended."""
+def is_complete(file: BinaryIO, kind: str) -> bool:
+    """Returns whether the end of the audio is there and, for MP3, decoding (up to the current position) reached it."""
     read, size = file.tell(), file.seek(0, 2)
     if kind == "WAV":
         file.seek(4)
         promised = int.from_bytes(file.read(4), "little")
         return promised >= _UNKNOWN_SIZE or promised + 8 <= size
-    if kind == "MP3":  # without a length in it libsndfile guesses one, and stops there (a tag may follow the sound)
-        return size - read <= max(4_096, size // 20) and _mp3_is_whole(file, size)
+    if kind == "MP3":  # libsndfile guesses a missing length and stops there (a tag may follow the audio)
+        return size - read <= max(4_096, size // 20) and _mp3_is_complete(file, size)
     if kind == "OGG":
-        return _ogg_is_whole(file, size)
+        return _ogg_is_complete(file, size)
     if kind == "MP4":
-        return _mp4_is_whole(file, size)
+        return _mp4_is_complete(file, size)
     if kind == "AAC":
-        return _adts_is_whole(file, size)
+        return _adts_is_complete(file, size)
     if kind == "WEBM":
-        return all(length is None or body + length <= size for _, body, length in _webm_parts(file, size))
+        return all(length is None or body + length <= size for _, body, length in _webm_elements(file, size))
     return True
 
 
-def wav_samples(file: BinaryIO) -> int | None:
-    """Samples per channel that a WAV header promises: libsndfile quietly trims the number to what is there."""
+def wav_frames(file: BinaryIO) -> int | None:
+    """Returns the samples per channel that a WAV header declares, which libsndfile silently trims to what is there.
+
+    None where the header declares no usable number.
+    """
     file.seek(12)
     frame = 0
     while len(head := file.read(8)) == 8:
@@ -99,9 +102,9 @@ def wav_samples(file: BinaryIO) -> int | None:
 
 
 def webm_seconds(file: BinaryIO) -> float | None:
-    """The length in the header of a WebM file, in seconds; a browser that records puts none there."""
+    """Returns the length in the header of a WebM file in seconds; None where it has none, as in browser recordings."""
     nanoseconds, duration = 1_000_000, None
-    for name, body, length in _webm_parts(file, file.seek(0, 2)):
+    for name, body, length in _webm_elements(file, file.seek(0, 2)):
         if name == _CLUSTER:
             break
         file.seek(body)
@@ -116,7 +119,7 @@ def webm_seconds(file: BinaryIO) -> float | None:
 
 
 def _after_tag(start: bytes) -> int:
-    """Where an ID3v2 tag ends: its length is four times seven bits, and may be followed by a footer of 10 bytes."""
+    """Returns where an ID3v2 tag ends: its length has four times seven bits, and a footer of 10 bytes may follow."""
     length = 0
     for byte in start[6:10]:
         length = length << 7 | byte & 0x7F
@@ -124,7 +127,7 @@ def _after_tag(start: bytes) -> int:
 
 
 def _first_frame(file: BinaryIO) -> int:
-    """Where the sound of an MP3 or AAC file begins: after its tag, if it has one."""
+    """Returns where the audio of an MP3 or AAC file begins: after its tag, if it has one."""
     file.seek(0)
     start = file.read(10)
     return _after_tag(start) if start.startswith(b"ID3") else 0
@@ -134,8 +137,8 @@ def _is_adts(start: bytes) -> bool:
     return len(start) > 1 and start[0] == 0xFF and start[1] & 0xF6 == 0xF0
 
 
-def _ogg_is_whole(file: BinaryIO, size: int) -> bool:
-    """Whether the last page says that it is the last, and is all there; a page is at most 65,307 bytes."""
+def _ogg_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether the last page is marked as the last and is complete; a page has at most 65,307 bytes."""
     file.seek(max(0, size - 65_536))
     tail = file.read()
     page = tail[max(0, tail.rfind(b"OggS")) :]
@@ -144,8 +147,8 @@ def _ogg_is_whole(file: BinaryIO, size: int) -> bool:
     return page[5] & 4 != 0 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
-def _mp3_is_whole(file: BinaryIO, size: int) -> bool:
-    """Whether the last frame in an unbroken row of frames is all there."""
+def _mp3_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether the last frame of an unbroken sequence of frames is complete."""
     at = _first_frame(file)
     while at < size:
         file.seek(at)
@@ -153,18 +156,18 @@ def _mp3_is_whole(file: BinaryIO, size: int) -> bool:
         if len(head) < 4:
             return False
         if head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
-            return True  # a tag, or something else after the sound
-        is_first = head[1] & 0x18 == 0x18  # MPEG 1; 2 and 2.5 have other tables
-        kilobits = _MP3_KILOBITS[is_first][head[2] >> 4]
+            return True  # a tag, or something else after the audio
+        is_mpeg1 = head[1] & 0x18 == 0x18  # MPEG 2 and 2.5 have other tables
+        kilobits = _MP3_KILOBITS[is_mpeg1][head[2] >> 4]
         rate = _MP3_RATES.get((head[1] >> 3 & 3, head[2] >> 2 & 3), 0)
         if not kilobits or not rate:
             return True
-        at += (144_000 if is_first else 72_000) * kilobits // rate + (head[2] >> 1 & 1)
+        at += (144_000 if is_mpeg1 else 72_000) * kilobits // rate + (head[2] >> 1 & 1)
     return at == size
 
 
-def _adts_is_whole(file: BinaryIO, size: int) -> bool:
-    """Whether frame follows upon frame up to the end, or up to a tag of 128 bytes."""
+def _adts_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether frames follow one another up to the end, or up to a tag of 128 bytes."""
     at = _first_frame(file)
     while at < size:
         file.seek(at)
@@ -176,10 +179,10 @@ def _adts_is_whole(file: BinaryIO, size: int) -> bool:
     return at == size
 
 
-def _mp4_is_whole(file: BinaryIO, size: int) -> bool:
-    """Whether box follows upon box up to the end."""
+def _mp4_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether boxes follow one another up to the end."""
     at = 0
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_ELEMENTS):
         if at >= size:
             break
         file.seek(at)
@@ -193,10 +196,10 @@ def _mp4_is_whole(file: BinaryIO, size: int) -> bool:
     return at == size
 
 
-def _webm_parts(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int | None]]:
-    """Name, start and length (None: unknown) of every part in turn; what is no part has the name "" and no end."""
+def _webm_elements(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int | None]]:
+    """Yields name, start and length (None: unknown) of each element; what is no element has the name "" and no end."""
     at = 0
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_ELEMENTS):
         if at >= size:
             return
         file.seek(at)

@@ -1,7 +1,7 @@
-"""Something without content in the place of a part of an input: what "taken away" can mean for any model.
+"""Baselines: what stands in a removed input's place, for any model.
 
-Pictures and sounds keep their size and length, so that nothing else moves. None of the fills is neutral: a grey patch
-is a thing to see, too. So whoever measures an effect says which one was used.
+Images keep their size and audio its length, so nothing else moves. No baseline is neutral: a grey patch is content too,
+so every measured effect names the baseline that was used.
 """
 
 from __future__ import annotations
@@ -16,127 +16,128 @@ from PIL import Image, ImageFilter
 
 from mmviz.types import AudioInput, Chars, ImageInput, InputBaseline, Modality, PixelBox, ReplaceInput, Sample, Seconds
 
-BLUR_SHARE = 0.08
-"""Radius of the blur as a share of the picture's longer side."""
-_BLOCK = 0.02
-"""Seconds over which the loudness of a blurred sound is even."""
+BLUR_RADIUS = 0.08
+"""Radius of the blur as a fraction of the image's longer side."""
+_LOUDNESS_BLOCK = 0.02
+"""Length in seconds of the blocks whose loudness blurred audio keeps."""
 
 
-def replaced(sample: Sample, change: ReplaceInput, seed: int = 0) -> Sample:
-    """``sample`` with a part of one modality replaced, see `mmviz.types.Replace`; a modality that is missing stays so.
+def replace_input(sample: Sample, change: ReplaceInput, seed: int = 0) -> Sample:
+    """Returns ``sample`` with parts of one modality replaced by a baseline, see `mmviz.types.ReplaceInput`.
 
-    ``seed``: of the noise. A text of which nothing is left is missing.
+    A missing modality stays missing, and a text of which nothing is left becomes missing. ``seed``: of the noise.
     """
     if change.modality is Modality.IMAGE and sample.image is not None:
-        boxes = [place for place in change.locations if isinstance(place, PixelBox)]
-        return replace(sample, image=_picture(sample.image, boxes, change.fill, seed))
+        boxes = [location for location in change.locations if isinstance(location, PixelBox)]
+        return replace(sample, image=_replace_image(sample.image, boxes, change.baseline, seed))
     if change.modality is Modality.AUDIO and sample.audio is not None:
-        stretches = [place for place in change.locations if isinstance(place, Seconds)]
-        return replace(sample, audio=_sound(sample.audio, stretches, change.fill, seed))
+        intervals = [location for location in change.locations if isinstance(location, Seconds)]
+        return replace(sample, audio=_replace_audio(sample.audio, intervals, change.baseline, seed))
     if change.modality is Modality.TEXT and sample.text is not None:
-        return replace(
-            sample, text=_text(sample.text, [place for place in change.locations if isinstance(place, Chars)])
-        )
+        spans = [location for location in change.locations if isinstance(location, Chars)]
+        return replace(sample, text=_remove_text(sample.text, spans))
     return sample
 
 
-def swapped(
-    sample: Sample, other: Sample, modality: Modality, where: Sequence[PixelBox | Seconds | Chars] = ()
+def swap_input(
+    sample: Sample, other: Sample, modality: Modality, locations: Sequence[PixelBox | Seconds | Chars] = ()
 ) -> Sample:
-    """``sample`` with one modality of ``other`` in place of its own, or only at ``where``: the same part of the other
-    picture or sound (as large as this one, as long), the words of the same number of the other text.
+    """Returns ``sample`` with one modality taken from ``other``, whole or at ``locations`` only.
 
-    A modality that either lacks is taken whole, or left out."""
+    The other image is resized to this one's size and the other audio cut or padded to this one's length. Words are
+    replaced by the words of the same number in the other text. Where one of the two lacks the modality, it is swapped
+    as a whole.
+    """
     if modality is Modality.IMAGE:
-        mine, its = sample.image, other.image
-        if mine is None or its is None or not where:
-            return replace(sample, image=its)
-        height, width = mine.pixels.shape[:2]
-        fitted = np.asarray(Image.fromarray(its.pixels).resize((width, height), Image.Resampling.BOX))
-        within = _within_boxes(mine, [place for place in where if isinstance(place, PixelBox)])
-        return replace(sample, image=replace(mine, pixels=np.where(within[..., None], fitted, mine.pixels)))
+        image, other_image = sample.image, other.image
+        if image is None or other_image is None or not locations:
+            return replace(sample, image=other_image)
+        height, width = image.pixels.shape[:2]
+        resized = np.asarray(Image.fromarray(other_image.pixels).resize((width, height), Image.Resampling.BOX))
+        mask = _box_mask(image, [location for location in locations if isinstance(location, PixelBox)])
+        return replace(sample, image=replace(image, pixels=np.where(mask[..., None], resized, image.pixels)))
     if modality is Modality.AUDIO:
-        own, theirs = sample.audio, other.audio
-        if own is None or theirs is None or not where:
-            return replace(sample, audio=theirs)
-        wave = np.zeros_like(own.wave)
-        wave[: len(theirs.wave)] = theirs.wave[: len(wave)]
-        within = _within_time(own, [place for place in where if isinstance(place, Seconds)])
-        return replace(sample, audio=replace(own, wave=np.where(within, wave, own.wave)))
-    if sample.text is None or other.text is None or not where:
+        audio, other_audio = sample.audio, other.audio
+        if audio is None or other_audio is None or not locations:
+            return replace(sample, audio=other_audio)
+        wave = np.zeros_like(audio.wave)
+        wave[: len(other_audio.wave)] = other_audio.wave[: len(wave)]
+        mask = _time_mask(audio, [location for location in locations if isinstance(location, Seconds)])
+        return replace(sample, audio=replace(audio, wave=np.where(mask, wave, audio.wave)))
+    if sample.text is None or other.text is None or not locations:
         return replace(sample, text=other.text)
-    gone = {k for place in where if isinstance(place, Chars) for k in range(place.start, place.end)}
-    its_words = other.text.split()
-    made = [
-        word[0] if not gone & set(range(word.start(), word.end())) else " ".join(its_words[k : k + 1])
+    replaced = {k for span in locations if isinstance(span, Chars) for k in range(span.start, span.end)}
+    other_words = other.text.split()
+    words = [
+        word[0] if not replaced & set(range(word.start(), word.end())) else " ".join(other_words[k : k + 1])
         for k, word in enumerate(re.finditer(r"\S+", sample.text))
     ]
-    return replace(sample, text=" ".join(word for word in made if word) or None)
+    return replace(sample, text=" ".join(word for word in words if word) or None)
 
 
-def _within_boxes(picture: ImageInput, boxes: Sequence[PixelBox]) -> NDArray[np.bool_]:
-    """``[height, width]``: the pixels in ``boxes``, whose places are in pixels of the original, which may be larger."""
-    height, width = picture.pixels.shape[:2]
-    within = np.zeros((height, width), bool)
+def _box_mask(image: ImageInput, boxes: Sequence[PixelBox]) -> NDArray[np.bool_]:
+    """Returns ``[height, width]``, True inside ``boxes``, which are in pixels of the (maybe larger) original."""
+    height, width = image.pixels.shape[:2]
+    mask = np.zeros((height, width), bool)
     for box in boxes:
-        across = _indices(box.x0, box.x1, picture.width, width)
-        within[_indices(box.y0, box.y1, picture.height, height), across] = True
-    return within
+        columns = _index_range(box.x0, box.x1, image.width, width)
+        mask[_index_range(box.y0, box.y1, image.height, height), columns] = True
+    return mask
 
 
-def _within_time(sound: AudioInput, stretches: Sequence[Seconds]) -> NDArray[np.bool_]:
-    """``[sample]``: what is heard in ``stretches``."""
-    within = np.zeros(sound.wave.shape, bool)
-    for stretch in stretches:
-        within[_indices(stretch.start, stretch.end, len(sound.wave) / sound.rate, len(sound.wave))] = True
-    return within
+def _time_mask(audio: AudioInput, intervals: Sequence[Seconds]) -> NDArray[np.bool_]:
+    """Returns ``[sample]``, True inside ``intervals``."""
+    mask = np.zeros(audio.wave.shape, bool)
+    for interval in intervals:
+        mask[_index_range(interval.start, interval.end, len(audio.wave) / audio.rate, len(audio.wave))] = True
+    return mask
 
 
-def _indices(start: float, end: float, length: float, count: int) -> slice:
-    """From ``start`` to ``end`` of a ``length`` that is kept as ``count`` numbers; what lies outside has none."""
+def _index_range(start: float, end: float, length: float, count: int) -> slice:
+    """Returns the indices of ``start`` to ``end`` where a ``length`` is stored as ``count`` values."""
     first, last = (round(min(max(0.0, edge), length) * count / length) for edge in (start, end))
     return slice(first, last)
 
 
-def _picture(picture: ImageInput, boxes: Sequence[PixelBox], fill: InputBaseline, seed: int) -> ImageInput:
-    pixels = picture.pixels
+def _replace_image(image: ImageInput, boxes: Sequence[PixelBox], baseline: InputBaseline, seed: int) -> ImageInput:
+    pixels = image.pixels
     height, width = pixels.shape[:2]
-    if fill == "mean":
-        filled = np.broadcast_to(np.rint(pixels.mean((0, 1))), pixels.shape)
-    elif fill == "blur":
-        blur = ImageFilter.GaussianBlur(BLUR_SHARE * max(width, height))
-        filled = np.asarray(Image.fromarray(pixels).filter(blur))
+    if baseline == "mean":
+        values = np.broadcast_to(np.rint(pixels.mean((0, 1))), pixels.shape)
+    elif baseline == "blur":
+        blur = ImageFilter.GaussianBlur(BLUR_RADIUS * max(width, height))
+        values = np.asarray(Image.fromarray(pixels).filter(blur))
     else:
         rng = np.random.default_rng(seed)
-        filled = rng.normal(pixels.mean((0, 1)), pixels.std((0, 1)), pixels.shape)
-    within = _within_boxes(picture, boxes) if boxes else np.ones((height, width), bool)
-    made = np.where(within[..., None], np.rint(np.clip(filled, 0, 255)), pixels)
-    return replace(picture, pixels=made.astype(np.uint8))
+        values = rng.normal(pixels.mean((0, 1)), pixels.std((0, 1)), pixels.shape)
+    mask = _box_mask(image, boxes) if boxes else np.ones((height, width), bool)
+    replaced = np.where(mask[..., None], np.rint(np.clip(values, 0, 255)), pixels)
+    return replace(image, pixels=replaced.astype(np.uint8))
 
 
-def _sound(sound: AudioInput, stretches: Sequence[Seconds], fill: InputBaseline, seed: int) -> AudioInput:
-    wave = sound.wave
+def _replace_audio(audio: AudioInput, intervals: Sequence[Seconds], baseline: InputBaseline, seed: int) -> AudioInput:
+    wave = audio.wave
     rng = np.random.default_rng(seed)
-    filled: NDArray[np.floating]
-    if fill == "mean":
-        filled = np.full_like(wave, wave.mean())
-    elif fill == "noise":
-        filled = rng.normal(0, wave.std(), wave.shape)
+    values: NDArray[np.floating]
+    if baseline == "mean":
+        values = np.full_like(wave, wave.mean())
+    elif baseline == "noise":
+        values = rng.normal(0, wave.std(), wave.shape)
     else:
-        filled = rng.normal(0, 1, wave.shape) * _loudness(wave, max(1, round(_BLOCK * sound.rate)))
-    within = _within_time(sound, stretches) if stretches else np.ones(wave.shape, bool)
-    return replace(sound, wave=np.where(within, np.clip(filled, -1, 1), wave).astype(np.float32))
+        values = rng.normal(0, 1, wave.shape) * _loudness(wave, max(1, round(_LOUDNESS_BLOCK * audio.rate)))
+    mask = _time_mask(audio, intervals) if intervals else np.ones(wave.shape, bool)
+    return replace(audio, wave=np.where(mask, np.clip(values, -1, 1), wave).astype(np.float32))
 
 
 def _loudness(wave: NDArray[np.float32], block: int) -> NDArray[np.float64]:
-    """Root mean square of each stretch of ``block`` samples, as long as ``wave``."""
+    """Returns ``[sample]``: the root mean square of the block of ``block`` samples that each sample is in."""
     starts = np.arange(0, len(wave), block)
     power = np.add.reduceat(wave.astype(np.float64) ** 2, starts) / np.diff([*starts, len(wave)])
     return np.repeat(np.sqrt(power), block)[: len(wave)]
 
 
-def _text(text: str, places: Sequence[Chars]) -> str | None:
-    """The text without the characters at ``places``, or any without places; None where nothing is left."""
-    gone = {k for place in places for k in range(place.start, min(place.end, len(text)))}
-    kept = "".join(letter for k, letter in enumerate(text) if places and k not in gone)
+def _remove_text(text: str, spans: Sequence[Chars]) -> str | None:
+    """Returns the text without the characters in ``spans``, or without any for no spans; None where nothing is left."""
+    removed = {k for span in spans for k in range(span.start, min(span.end, len(text)))}
+    kept = "".join(letter for k, letter in enumerate(text) if spans and k not in removed)
     return " ".join(kept.split()) or None

@@ -1,4 +1,4 @@
-"""What the bytes of a picture file say before a pixel is decoded: its format, its size, and whether mmviz takes it."""
+"""What the bytes of an image file tell before it is decoded: format and size, and whether mmviz accepts them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from mmviz.types import InputError
 
-MOST_PIXELS = 25_000_000
-LONGEST_SIDE = 8_192
-MOST_ASPECT = 50
+MAX_PIXELS = 25_000_000
+MAX_SIDE = 8_192
+MAX_ASPECT_RATIO = 50
 
 _OTHER_FORMATS = {
     b"BM": "BMP",
@@ -35,19 +35,19 @@ _warnings_lock = threading.Lock()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No decoder warnings. Python's filters belong to the process, so two threads must not swap them at once."""
+def ignore_warnings() -> Iterator[None]:
+    """Silences decoder warnings. Warning filters belong to the process, so one thread at a time may change them."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def read_header(file: BinaryIO) -> ImageFile.ImageFile:
-    """The picture in ``file`` with its size checked and nothing decoded."""
+    """Returns the image in ``file``, its size checked, nothing decoded. Raises ``InputError`` for a bad header."""
     start = file.read(32)
     file.seek(0)
     if not start:
-        raise InputError("picture-empty")
+        raise InputError("image-empty")
     plugin: type[ImageFile.ImageFile]
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
         plugin = PngImageFile
@@ -55,25 +55,25 @@ def read_header(file: BinaryIO) -> ImageFile.ImageFile:
         plugin = JpegImageFile
     elif start.startswith((b"GIF87a", b"GIF89a")):
         plugin = GifImageFile
-        _check_gif(file)  # Pillow makes room for its first frame when it opens a GIF file
+        _check_gif(file)  # Pillow allocates the first frame when it opens a GIF file
         file.seek(0)
     elif start.startswith(b"RIFF") and start[8:12] == b"WEBP":
         plugin = WebPImageFile
-        check_size(*_webp_size(start))  # Pillow makes room for the whole canvas when it opens a WebP file
+        check_size(*_webp_size(start))  # Pillow allocates the whole canvas when it opens a WebP file
     else:
         raise _wrong_format(start)
     try:
-        # the plugin itself, not Image.open: that refuses big pictures in its own words
-        with quiet():
+        # the plugin itself, since Image.open refuses large images with its own message
+        with ignore_warnings():
             image = plugin(file)
     except Exception as error:  # hostile bytes make the plugins fail in many ways; all mean the same to the user
-        raise InputError("picture-damaged") from error
+        raise InputError("image-damaged") from error
     check_size(*image.size)
     return image
 
 
 def _webp_size(start: bytes) -> tuple[int, int]:
-    """Width and height from the first 30 bytes of a WebP file."""
+    """Returns width and height from the first 30 bytes of a WebP file."""
     kind = start[12:16]
     try:
         if kind == b"VP8X":
@@ -86,14 +86,14 @@ def _webp_size(start: bytes) -> tuple[int, int]:
             return width & 0x3FFF, height & 0x3FFF
     except struct.error:
         pass
-    raise InputError("picture-damaged")
+    raise InputError("image-damaged")
 
 
 def _check_gif(file: BinaryIO) -> None:
-    """Size of the screen and of the first frame, and that block follows upon block up to the end."""
+    """Checks the size of the screen and of the first frame, and that blocks follow one another up to the end."""
     start = file.read(13)
     if len(start) < 13:
-        raise InputError("picture-damaged")
+        raise InputError("image-damaged")
     screen, flags = struct.unpack_from("<HH", start, 6), start[10]
     check_size(*screen)
     file.seek(_palette(flags), 1)
@@ -102,7 +102,7 @@ def _check_gif(file: BinaryIO) -> None:
         if kind == b",":
             frame = file.read(9)
             if len(frame) < 9:
-                raise InputError("picture-damaged")
+                raise InputError("image-damaged")
             left, top, width, height, flags = struct.unpack("<HHHHB", frame)
             if frames == 0:
                 check_size(max(screen[0], left + width), max(screen[1], top + height))
@@ -111,34 +111,35 @@ def _check_gif(file: BinaryIO) -> None:
         elif kind == b"!":
             file.seek(1, 1)
         else:
-            raise InputError("picture-damaged")
+            raise InputError("image-damaged")
         while length := file.read(1):
             if length == b"\0":
                 break
             file.seek(length[0], 1)
     if frames == 0:
-        raise InputError("picture-empty")
+        raise InputError("image-empty")
 
 
 def _palette(flags: int) -> int:
-    """Bytes of the palette that ``flags`` announce."""
+    """Returns the size in bytes of the palette that ``flags`` declare."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _wrong_format(start: bytes) -> InputError:
-    found = _BOX_FORMATS.get(start[8:12]) if start[4:8] == b"ftyp" else None
+    format_name = _BOX_FORMATS.get(start[8:12]) if start[4:8] == b"ftyp" else None
     for magic, name in _OTHER_FORMATS.items():
         if start.lstrip().startswith(magic):
-            found = name
-    return InputError("picture-format", found=found) if found else InputError("picture-unknown")
+            format_name = name
+    return InputError("image-format", format=format_name) if format_name else InputError("image-unknown")
 
 
 def check_size(width: int, height: int) -> None:
+    """Raises ``InputError``: ``image-empty``, ``image-side``, ``image-pixels``, ``image-narrow``."""
     if width < 1 or height < 1:
-        raise InputError("picture-empty")
-    if max(width, height) > LONGEST_SIDE:
-        raise InputError("picture-side", width=width, height=height, limit=LONGEST_SIDE)
-    if width * height > MOST_PIXELS:
-        raise InputError("picture-pixels", width=width, height=height, limit=MOST_PIXELS // 1_000_000)
-    if max(width, height) > MOST_ASPECT * min(width, height):
-        raise InputError("picture-narrow", width=width, height=height, limit=MOST_ASPECT)
+        raise InputError("image-empty")
+    if max(width, height) > MAX_SIDE:
+        raise InputError("image-side", width=width, height=height, limit=MAX_SIDE)
+    if width * height > MAX_PIXELS:
+        raise InputError("image-pixels", width=width, height=height, limit=MAX_PIXELS // 1_000_000)
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise InputError("image-narrow", width=width, height=height, limit=MAX_ASPECT_RATIO)

@@ -1,6 +1,6 @@
-"""Inputs decoded in a process apart, with limits on memory and time: a hostile file ends that process, not the page.
+"""Decoding of inputs in a separate process with limits on memory and time, so that a hostile file cannot harm the page.
 
-Nothing but npz and JSON comes back, so that a decoder that was taken over can send no code.
+Only npz and JSON come back, so a decoder that was taken over cannot send code.
 """
 
 from __future__ import annotations
@@ -13,23 +13,27 @@ import threading
 from typing import IO, BinaryIO
 
 from mmviz.inputs import make_sample
-from mmviz.io.error_codec import refusal_from_bytes, refusal_to_bytes
+from mmviz.io.error_codec import error_from_bytes, error_to_bytes
 from mmviz.io.npz import open_npz, pack_npz
-from mmviz.io.run_file import sample_of, sample_parts
+from mmviz.io.run_file import sample_from_parts, sample_to_parts
 from mmviz.types import InputError, MmvizError, Sample
 
 SECONDS = 20.0
+"""Time limit for one sample."""
 MEMORY = 3_000_000_000
-"""Bytes of address space, of which the libraries take about one billion."""
-_INFLATED = 64_000_000
-_LENGTHS = struct.Struct("<QQ")
-_GIVEN = struct.Struct("<qqq")
+"""Limit on address space in bytes; the libraries alone take about one billion."""
+_MAX_REPLY = 64_000_000
+"""Bytes of a reply, also once inflated."""
+_REPLY_LENGTHS = struct.Struct("<QQ")
+_REQUEST_LENGTHS = struct.Struct("<qqq")
 
 
 class Decoder:
-    """A worker process for one file after another, started at the first and anew after each that ended it.
+    """A worker process that decodes samples. It starts with the first sample, and again after one that ended it.
 
-    ``seconds`` for one sample, ``memory`` bytes of address space (where the system has such limits).
+    Args:
+        seconds: time limit for one sample.
+        memory: limit on the address space in bytes, where the system has such limits.
     """
 
     def __init__(self, seconds: float = SECONDS, memory: int = MEMORY):
@@ -38,47 +42,50 @@ class Decoder:
         self._lock = threading.Lock()
 
     def sample(self, image: bytes | None, text: str | None, audio: bytes | None) -> Sample:
-        """As `mmviz.make_sample`. Raises ``InputError``, also where decoding takes too long (``decode-late``) or ends
-        the process (``decode-died``)."""
+        """Returns the sample as `mmviz.make_sample` does.
+
+        Raises ``InputError`` as it does, and ``decode-late`` where decoding takes too long, ``decode-died`` where it
+        ends the process, ``decode-memory`` where it needs too much memory.
+        """
         parts = [None if text is None else text.encode("utf-8", "surrogatepass"), image, audio]
         with self._lock:
-            worker = self._started()
+            worker = self._running_worker()
             assert worker.stdin is not None and worker.stdout is not None
             is_late = threading.Event()
 
-            def end() -> None:
+            def end_worker() -> None:
                 is_late.set()
                 worker.kill()
 
-            clock = threading.Timer(self.seconds, end)
-            clock.daemon = True
-            clock.start()
+            timer = threading.Timer(self.seconds, end_worker)
+            timer.daemon = True
+            timer.start()
             try:
-                worker.stdin.write(_GIVEN.pack(*(-1 if part is None else len(part) for part in parts)))
+                worker.stdin.write(_REQUEST_LENGTHS.pack(*(-1 if part is None else len(part) for part in parts)))
                 for part in parts:
                     worker.stdin.write(part or b"")
                 worker.stdin.flush()
-                about, data = _answer(worker.stdout)
+                error, data = _read_reply(worker.stdout)
             except (OSError, EOFError):
                 self.close()
                 if is_late.is_set():
                     raise InputError("decode-late", seconds=self.seconds) from None
                 raise InputError("decode-died") from None
             finally:
-                clock.cancel()
-        if about:
-            raise refusal_from_bytes(about, "decode-died")
-        with open_npz(io.BytesIO(data), "decode-died", _INFLATED) as (header, arrays):
-            return sample_of(header, arrays)
+                timer.cancel()
+        if error:
+            raise error_from_bytes(error, "decode-died")
+        with open_npz(io.BytesIO(data), "decode-died", _MAX_REPLY) as (header, arrays):
+            return sample_from_parts(header, arrays)
 
     def close(self) -> None:
-        """End the process."""
+        """Ends the process."""
         worker, self._process = self._process, None
         if worker is not None:
             worker.kill()
             worker.communicate()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _running_worker(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             command = [sys.executable, "-m", "mmviz.inputs.sandbox", str(self._memory)]
             self._process = subprocess.Popen(
@@ -87,44 +94,44 @@ class Decoder:
         return self._process
 
 
-def _answer(pipe: IO[bytes]) -> tuple[bytes, bytes]:
-    """A refusal as JSON, or else a sample as npz. Raises ``EOFError`` where the process ended."""
-    about, data = _LENGTHS.unpack(_exactly(pipe, _LENGTHS.size))
-    if about + data > _INFLATED:
+def _read_reply(pipe: IO[bytes]) -> tuple[bytes, bytes]:
+    """Returns an error as JSON and a sample as npz, one of them empty. Raises ``EOFError`` where the process ended."""
+    error_length, data_length = _REPLY_LENGTHS.unpack(_read_exactly(pipe, _REPLY_LENGTHS.size))
+    if error_length + data_length > _MAX_REPLY:
         raise EOFError
-    return _exactly(pipe, about), _exactly(pipe, data)
+    return _read_exactly(pipe, error_length), _read_exactly(pipe, data_length)
 
 
-def _exactly(pipe: IO[bytes], count: int) -> bytes:
+def _read_exactly(pipe: IO[bytes], count: int) -> bytes:
     data = pipe.read(count)
     if len(data) < count:
         raise EOFError
     return data
 
 
-def _work(given: BinaryIO, out: BinaryIO) -> None:
-    """What the process does until nothing comes any more."""
+def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Decodes one sample after another until the pipe of requests ends. Runs in the worker process."""
     while True:
-        lengths = given.read(_GIVEN.size)
-        if len(lengths) < _GIVEN.size:
+        lengths = requests.read(_REQUEST_LENGTHS.size)
+        if len(lengths) < _REQUEST_LENGTHS.size:
             return
-        text, image, audio = (
-            None if length < 0 else _exactly(given, length) for length in _GIVEN.unpack(lengths)
+        text_bytes, image, audio = (
+            None if length < 0 else _read_exactly(requests, length) for length in _REQUEST_LENGTHS.unpack(lengths)
         )  # fmt: skip
-        about, data = b"", b""
+        error, data = b"", b""
         try:
-            words = None if text is None else text.decode("utf-8", "surrogatepass")
-            header, arrays = sample_parts(make_sample(image, words, audio))
+            text = None if text_bytes is None else text_bytes.decode("utf-8", "surrogatepass")
+            header, arrays = sample_to_parts(make_sample(image, text, audio))
             data = pack_npz(header, arrays, 0)
-        except MmvizError as refusal:
-            about = refusal_to_bytes(refusal)
+        except MmvizError as problem:
+            error = error_to_bytes(problem)
         except MemoryError:
-            about = refusal_to_bytes(InputError("decode-memory"))
-        out.write(_LENGTHS.pack(len(about), len(data)) + about + data)
-        out.flush()
+            error = error_to_bytes(InputError("decode-memory"))
+        replies.write(_REPLY_LENGTHS.pack(len(error), len(data)) + error + data)
+        replies.flush()
 
 
-def _limit(memory: int) -> None:
+def _limit_resources(memory: int) -> None:
     try:
         import resource
     except ImportError:  # not on Windows
@@ -135,5 +142,5 @@ def _limit(memory: int) -> None:
 
 
 if __name__ == "__main__":
-    _limit(int(sys.argv[1]))
-    _work(sys.stdin.buffer, sys.stdout.buffer)
+    _limit_resources(int(sys.argv[1]))
+    _serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,4 +1,4 @@
-"""A text, checked and never changed: the places of its tokens are offsets into it."""
+"""Text inputs, which are checked but never changed, since the locations of tokens are offsets into them."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ import unicodedata
 from mmviz.i18n.messages import count_invisible
 from mmviz.types import InputError, Notice
 
-LONGEST = 10_000
-"""Characters."""
+MAX_CHARS = 10_000
 
 
 def load_text(text: str) -> tuple[str, tuple[Notice, ...]]:
-    """The text as it came, and a notice of characters in it that cannot be seen.
+    """Returns the text unchanged, and a notice (``text-invisible``) where it has invisible characters.
 
-    Raises ``InputError``: not a string, blank, longer than 10,000 characters, or with half a character in it (a lone
-    surrogate, which cannot be saved or sent as UTF-8).
+    Raises ``InputError``: ``text-type``, ``text-long`` above 10,000 characters, ``text-blank``, ``text-surrogate`` for
+    a lone surrogate, which cannot be saved as UTF-8.
     """
     if not isinstance(text, str):
         raise InputError("text-type", kind=type(text).__name__)
-    if len(text) > LONGEST:
-        raise InputError("text-long", length=len(text), limit=LONGEST)
+    if len(text) > MAX_CHARS:
+        raise InputError("text-long", length=len(text), limit=MAX_CHARS)
     if not text.strip():
         raise InputError("text-blank")
-    for place, character in enumerate(text):
+    for position, character in enumerate(text):
         if "\ud800" <= character <= "\udfff":
-            raise InputError("text-surrogate", place=place + 1)
-    hidden = count_invisible(text)
-    return text, (Notice("text-invisible", {"count": hidden}),) if hidden else ()
+            raise InputError("text-surrogate", place=position + 1)
+    count = count_invisible(text)
+    return text, (Notice("text-invisible", {"count": count}),) if count else ()
 
 
-def composed(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The NFC form of ``text`` (Unicode Annex 15), and for each character of it the span it comes from.
+def nfc_with_spans(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Returns the NFC form of ``text`` (Unicode Annex 15), and for each of its characters the span it comes from.
 
-    A span is a stretch ``(start, end)`` of ``text``: a letter with all its combining marks. Where the NFC form keeps
-    several characters of such a stretch, each has the whole span; the spans in turn cover ``text`` without a gap.
+    A span ``(start, end)`` covers a letter with all its combining marks. Where NFC keeps several characters of it, each
+    has the whole span. Together the spans cover ``text`` without gaps.
     """
     pieces: list[str] = []
     spans: list[tuple[int, int]] = []
     start = 0
     for end in range(1, len(text) + 1):
-        if end < len(text) and _belongs_to(text[start:end], text[end]):
+        if end < len(text) and _combines(text[start:end], text[end]):
             continue
         piece = unicodedata.normalize("NFC", text[start:end])
         pieces.append(piece)
@@ -49,11 +48,11 @@ def composed(text: str) -> tuple[str, list[tuple[int, int]]]:
     return "".join(pieces), spans
 
 
-def _belongs_to(before: str, character: str) -> bool:
-    """A combining mark does, and a letter that NFC joins to the one before it (Hangul, some vowels of India)."""
+def _combines(before: str, character: str) -> bool:
+    """Returns whether ``character`` is a combining mark, or NFC joins it to the letter before it (such as Hangul)."""
     if character.isascii():
         return False
     if unicodedata.category(character).startswith("M"):
         return True
-    apart = unicodedata.normalize("NFC", before) + unicodedata.normalize("NFC", character)
-    return unicodedata.normalize("NFC", before + character) != apart
+    separate = unicodedata.normalize("NFC", before) + unicodedata.normalize("NFC", character)
+    return unicodedata.normalize("NFC", before + character) != separate

@@ -1,1 +1,1 @@
-"""A run as one file and back, bounded reading of arrays, validation of what comes from outside, errors as JSON."""
+"""Runs as files, bounded reading of arrays, records from arrays, validation of data from outside, errors as JSON."""

@@ -1,4 +1,4 @@
-"""A refusal as JSON: its code and parameters, so that each side has its own words."""
+"""Errors as JSON: code and parameters, so that each side words them in its own language."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import json
 from mmviz.i18n.messages import SENTENCES
 from mmviz.types import CaptureError, InputError, MmvizError
 
-_KINDS = {kind.__name__: kind for kind in (MmvizError, InputError, CaptureError)}
+_CLASSES = {cls.__name__: cls for cls in (MmvizError, InputError, CaptureError)}
 
 
-def refusal_to_bytes(refusal: MmvizError) -> bytes:
-    """A refusal as JSON."""
-    about = {"kind": type(refusal).__name__, "code": refusal.code, "parameters": refusal.parameters}
-    return json.dumps(about, default=str).encode()
+def error_to_bytes(error: MmvizError) -> bytes:
+    """Returns an error as JSON."""
+    fields = {"kind": type(error).__name__, "code": error.code, "parameters": error.parameters}
+    return json.dumps(fields, default=str).encode()
 
 
-def refusal_from_bytes(data: bytes, code: str, **known: object) -> MmvizError:
-    """What `refusal_to_bytes` wrote, ``known`` parameters added. Raises ``MmvizError`` (``code``) for anything else."""
+def error_from_bytes(data: bytes, code: str, **parameters: object) -> MmvizError:
+    """Returns the error that `error_to_bytes` wrote, with ``parameters`` added to its own.
+
+    Raises ``MmvizError`` (``code``) for any other data.
+    """
     try:
-        found = json.loads(data)
-        if found["code"] not in SENTENCES:
-            raise ValueError
-        refusal: MmvizError = _KINDS[found["kind"]](found["code"], **{**found["parameters"], **known})
-        return refusal
+        fields = json.loads(data)
+        if fields["code"] not in SENTENCES:
+            raise ValueError(fields["code"])
+        error: MmvizError = _CLASSES[fields["kind"]](fields["code"], **{**fields["parameters"], **parameters})
+        return error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise MmvizError(code) from problem

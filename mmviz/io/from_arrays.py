@@ -1,4 +1,4 @@
-"""Records of attention that was worked out elsewhere: arrays in, a record out."""
+"""Records of attention that was computed elsewhere: arrays in, a record out."""
 
 from __future__ import annotations
 
@@ -11,85 +11,133 @@ from numpy.typing import NDArray
 
 from mmviz.types import TOLERANCE, AttentionMap, AttentionRecord, CaptureError, Token, as_tokens, index_tokens
 
-_NAME = "tokens"
+_STREAM = "tokens"
 
 
 def record(
     attentions: Any,
     tokens: Sequence[str | Token] | Mapping[str, Sequence[str | Token]] | None = None,
     *,
-    dtype: str | None = None,
+    dtype: Any = None,
 ) -> AttentionRecord:
-    """The record of ``attentions``, arrays of torch, JAX or numpy that were worked out elsewhere.
+    """Returns the record of attention weights that were computed elsewhere. The arrays are copied.
 
-    A list (or tuple) has an array for each layer, in order of execution: ``[head, query, key]``, or ``[batch, head,
-    query, key]`` as Hugging Face gives them (a batch of one is taken as its only sample). One array is one layer
-    ``[head, query, key]``, or all ``[layer, head, query, key]``, ``[layer, batch, head, query, key]``. Where several
-    streams of tokens attend to each other, a mapping names the streams of queries and of keys: ``{("decoder",
-    "encoder"): cross_attentions, "decoder": decoder_attentions}``, and ``tokens`` is one as well, by stream.
-    Without ``tokens`` they are numbered. ``dtype``: the precision that the model computed in, where the arrays, having
-    been converted, do not tell; it says how near to 1 rows must sum.
-    Raises ``CaptureError``: ``given-nothing`` (as from fused kernels), ``given-kind``, ``given-shape``,
-    ``given-tokens``, ``map-rows`` or ``map-negative`` for arrays that are no attention.
+    Args:
+        attentions: torch, JAX or numpy arrays. A list (or tuple) holds one array per layer, in order of execution:
+            ``[head, query, key]`` or, as Hugging Face returns them, ``[batch, head, query, key]``; a batch of one is
+            taken as its only sample. A single array is one layer ``[head, query, key]``, or all layers
+            ``[layer, head, query, key]`` or ``[layer, batch, head, query, key]``. For attention between several token
+            streams, a mapping from the pair ``(queries, keys)`` of stream names to such arrays, or from one name for
+            self-attention.
+        tokens: strings or `Token`, one per position; a mapping by stream name where ``attentions`` is one. Tokens are
+            numbered where there are none.
+        dtype: precision that the model computed in (``"float32"``, ``"bfloat16"``, ``torch.float16``, ...), where the
+            arrays were converted since. It sets how far the sum of a row may be from 1.
+
+    Raises:
+        CaptureError: ``arrays-none`` for no attention at all (as from fused kernels), ``arrays-type`` for what is no
+            array of numbers, ``arrays-nested`` for the attentions of several generation steps, ``arrays-shape``,
+            ``arrays-names``, ``arrays-sizes``, ``arrays-stream`` and ``arrays-tokens`` for what does not fit together,
+            ``map-dtype``, ``map-rows`` and ``map-negative`` as `AttentionMap` does.
+
+    Examples::
+
+        >>> import numpy as np
+        >>> weights = np.full((2, 3, 3), 1 / 3)  # [head, query, key]
+        >>> record = mmviz.record([weights], tokens=["a", "red", "ball"])
+        >>> record.maps[0].heads
+        2
+
+        >>> output = model(**inputs, output_attentions=True)  # a Hugging Face encoder-decoder
+        >>> record = mmviz.record(
+        ...     {"encoder": output.encoder_attentions, ("decoder", "encoder"): output.cross_attentions},
+        ...     tokens={"encoder": words},
+        ... )
     """
-    groups = attentions if isinstance(attentions, Mapping) else {_NAME: attentions}
+    groups = attentions if isinstance(attentions, Mapping) else {_STREAM: attentions}
     maps: list[AttentionMap] = []
     sizes: dict[str, int] = {}
-    for pair, group in groups.items():
-        queries, keys = (pair, pair) if isinstance(pair, str) else pair
-        for layer, one in enumerate(_layers(group)):
-            weights, precision = _array(one, layer)
+    for names, group in groups.items():
+        queries, keys = _stream_names(names)
+        for layer, array in enumerate(_layers(group)):
+            weights, precision = _weights(array, layer)
             for stream, size in ((queries, weights.shape[-2]), (keys, weights.shape[-1])):
                 if sizes.setdefault(stream, size) != size:
-                    raise CaptureError("given-sizes", stream=stream, size=size, other=sizes[stream])
-            name = f"layer {layer}" if queries == keys == _NAME else f"{queries} to {keys}, layer {layer}"
-            maps.append(AttentionMap(name, layer, queries, keys, weights, dtype or precision))
+                    raise CaptureError("arrays-sizes", stream=stream, size=size, other=sizes[stream])
+            name = f"layer {layer}" if queries == keys == _STREAM else f"{queries} to {keys}, layer {layer}"
+            if dtype is not None:
+                precision = _dtype_name(dtype)
+            maps.append(AttentionMap(name, layer, queries, keys, weights, precision))
+    if not maps:
+        raise CaptureError("arrays-none")
     return AttentionRecord(
         id=uuid.uuid4().hex,
         streams=_streams(sizes, tokens),
         maps=tuple(maps),
         answers=(),
-        made_by={"model": "given", "device": "elsewhere", "routes": ["given"] * len(maps), "dtype": maps[0].dtype},
+        made_by={"model": "arrays", "device": "elsewhere", "routes": ["arrays"] * len(maps), "dtype": maps[0].dtype},
     )
 
 
+def _stream_names(names: Any) -> tuple[str, str]:
+    """Returns the names of the streams of queries and of keys."""
+    pair = (names, names) if isinstance(names, str) else names
+    if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+        raise CaptureError("arrays-names", names=names)
+    return pair
+
+
 def _layers(group: Any) -> list[Any]:
-    if group is None or (isinstance(group, (list, tuple)) and (not group or any(one is None for one in group))):
-        raise CaptureError("given-nothing")
+    """Returns one array per layer."""
+    if group is None or (isinstance(group, (list, tuple)) and (not group or any(array is None for array in group))):
+        raise CaptureError("arrays-none")
     if isinstance(group, (list, tuple)):
         if isinstance(group[0], (list, tuple)):
-            raise CaptureError("given-steps", steps=len(group))
+            raise CaptureError("arrays-nested", steps=len(group))
         return list(group)
     if not hasattr(group, "shape"):
-        raise CaptureError("given-kind", kind=type(group).__name__)
-    return [group] if len(group.shape) == 3 else list(group)
+        raise CaptureError("arrays-type", kind=type(group).__name__)
+    if 0 in group.shape:
+        raise CaptureError("arrays-none")
+    return list(group) if len(group.shape) in (4, 5) else [group]
 
 
-def _array(one: Any, layer: int) -> tuple[NDArray[np.float32], str]:
-    """Weights ``[head, query, key]`` or ``[batch, head, query, key]``, and the precision of the array."""
-    if not hasattr(one, "shape") or not hasattr(one, "dtype"):
-        raise CaptureError("given-kind", kind=type(one).__name__)
-    if hasattr(one, "detach"):  # torch, which numpy cannot read in every precision or place
-        precision = str(one.dtype).removeprefix("torch.")
-        found = np.asarray(one.detach().float().cpu().numpy())
-    else:
-        precision = str(one.dtype)
-        found = np.asarray(one).astype(np.float32)
-    if found.ndim == 4 and found.shape[0] == 1:
-        found = found[0]
-    if found.ndim not in (3, 4) or 0 in found.shape:
-        raise CaptureError("given-shape", layer=layer, shape=list(found.shape))
-    return found, precision if precision in TOLERANCE else "float32"
+def _weights(array: Any, layer: int) -> tuple[NDArray[np.float32], str]:
+    """Returns weights ``[head, query, key]`` or ``[batch, head, query, key]``, and the precision of the array."""
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        raise CaptureError("arrays-type", kind=type(array).__name__)
+    precision = _dtype_name(array.dtype)
+    try:
+        if hasattr(array, "detach"):  # numpy cannot read every dtype and device of torch
+            array = array.detach().float().cpu().numpy()
+        if np.iscomplexobj(array):
+            raise TypeError(precision)
+        weights = np.asarray(np.asarray(array).astype(np.float32))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CaptureError("arrays-type", kind=f"{type(array).__name__} of {precision}") from error
+    if weights.ndim == 4 and weights.shape[0] == 1:
+        weights = weights[0]
+    if weights.ndim not in (3, 4) or 0 in weights.shape:
+        raise CaptureError("arrays-shape", layer=layer, shape=list(weights.shape))
+    return weights, precision if precision in TOLERANCE else "float32"
+
+
+def _dtype_name(dtype: Any) -> str:
+    """Returns the name of a dtype of torch, JAX or numpy, such as ``float32``."""
+    return str(getattr(dtype, "__name__", dtype)).removeprefix("torch.")
 
 
 def _streams(
     sizes: Mapping[str, int], tokens: Sequence[str | Token] | Mapping[str, Sequence[str | Token]] | None
 ) -> dict[str, tuple[Token, ...]]:
-    given = tokens if isinstance(tokens, Mapping) else {} if tokens is None else {next(iter(sizes)): tokens}
-    if unknown := [name for name in given if name not in sizes]:
-        raise CaptureError("given-stream", name=unknown[0], known=", ".join(sizes))
-    streams = {name: as_tokens(given[name]) if name in given else index_tokens(size) for name, size in sizes.items()}
+    """Returns the tokens of each stream, numbered where none are given."""
+    by_name = tokens if isinstance(tokens, Mapping) else {} if tokens is None else {next(iter(sizes)): tokens}
+    if unknown := [name for name in by_name if name not in sizes]:
+        raise CaptureError("arrays-stream", name=unknown[0], known=", ".join(sizes))
+    streams = {
+        name: as_tokens(by_name[name]) if name in by_name else index_tokens(size) for name, size in sizes.items()
+    }
     for name, size in sizes.items():
         if len(streams[name]) != size:
-            raise CaptureError("given-tokens", stream=name, count=len(streams[name]), size=size)
+            raise CaptureError("arrays-tokens", stream=name, count=len(streams[name]), size=size)
     return streams

@@ -1,4 +1,4 @@
-"""Arrays beside a JSON header in one ``.npz``: never pickle, and a hostile file is refused before it costs anything."""
+"""Arrays and a JSON header in one ``.npz`` file: no pickle, and limits that are checked before anything is inflated."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ from numpy.typing import NDArray
 from mmviz.types import MmvizError
 
 LARGEST = 1_000_000_000
-"""Bytes that a file may hold once inflated."""
+"""Bytes that a file may have once inflated."""
 _DIRECTORY = 1_000_000
-"""Bytes of the list of its members: each costs memory before it is read."""
+"""Largest size of the zip directory in bytes, since each entry costs memory before it is read."""
 _END = 22
+"""Size of the record at the end of a zip file, in bytes."""
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
            MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 def pack_npz(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], level: int = 6) -> bytes:
-    """The bytes of the file, the same for the same values; ``level`` of deflate, 1 (quick) to 9 (small)."""
-    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    """Returns the bytes of the file, which are the same for the same values.
+
+    ``level``: of deflate, from 0 (none) over 1 (fast) to 9 (small).
+    """
+    header_bytes = np.frombuffer(json.dumps(header).encode(), np.uint8)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
-        for name, array in {"header": text, **arrays}.items():
+        for name, array in {"header": header_bytes, **arrays}.items():
             member = zipfile.ZipInfo(f"{name}.npy")  # without a date
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w", force_zip64=True) as entry:
@@ -43,10 +47,10 @@ def pack_npz(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], leve
 def open_npz(
     source: Path | BinaryIO, code: str = "run-unreadable", largest: int = LARGEST
 ) -> Iterator[tuple[dict[str, Any], Arrays]]:
-    """The header and the arrays, which are read as they are asked for.
+    """Opens a file and yields its header and its arrays, which are read on access.
 
-    Every sign of damage, inside the block as well, becomes one ``MmvizError`` (``code``); a file that would inflate
-    to more than ``largest`` bytes is refused before anything is inflated (``npz-large``).
+    Raises ``MmvizError``: ``code`` for a damaged file, also when the damage shows inside the block; ``npz-large`` for a
+    file that would inflate to more than ``largest`` bytes, before anything is inflated.
     """
     try:
         with open(source, "rb") if isinstance(source, Path) else source as file:
@@ -65,7 +69,7 @@ def open_npz(
 
 
 class Arrays:
-    """The arrays of a file by name, read only."""
+    """The arrays of an open file by name, read-only."""
 
     def __init__(self, archive: zipfile.ZipFile):
         self._archive = archive
@@ -77,25 +81,25 @@ class Arrays:
     def __getitem__(self, name: str) -> NDArray[Any]:
         member = self._archive.getinfo(f"{name}.npy")
         with self._archive.open(member) as entry:
-            data = entry.read(member.file_size)  # without a size everything would be inflated before it is cut
+            data = entry.read(member.file_size)  # without a size, zipfile inflates everything before it cuts
         file = io.BytesIO(data)
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
-            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
         else:
-            shape, by_columns, dtype = np.lib.format.read_array_header_2_0(file)
+            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
         if dtype.kind not in "fiub":
-            raise ValueError("neither numbers nor truth values")
-        values = np.frombuffer(data, dtype, offset=file.tell())  # what the header promises beyond these is refused
-        return values.reshape(shape, order="F" if by_columns else "C")
+            raise ValueError(f"unexpected dtype {dtype}")
+        values = np.frombuffer(data, dtype, offset=file.tell())
+        return values.reshape(shape, order="F" if fortran_order else "C")  # fails where there are fewer values
 
     def get(self, name: str) -> NDArray[Any] | None:
-        """An array, None where there is none of this name."""
+        """Returns the array of this name, or None."""
         return self[name] if f"{name}.npy" in self._names else None
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Raises ``ValueError`` where the end is not that of an ``.npz``, or lists more members than any has."""
+    """Raises ``ValueError`` where the file does not end as an ``.npz`` does, or its zip directory is too large."""
     file.seek(-_END, io.SEEK_END)
     end = file.read(_END)
     if end[:4] != b"PK\5\6" or int.from_bytes(end[12:16], "little") > _DIRECTORY:

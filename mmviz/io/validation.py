@@ -1,4 +1,4 @@
-"""What came from a file or from another machine, checked as types cannot: every value is of the kind that is shown."""
+"""Checks of samples and records from a file or another machine, beyond what their types check themselves."""
 
 from __future__ import annotations
 
@@ -10,106 +10,107 @@ import numpy as np
 
 from mmviz.types import AttentionRecord, Chars, Notice, PixelBox, Sample, Seconds, Token
 
-_WORDS = ("model", "title", "device", "device_name", "backend", "map_ref", "dtype", "weights", "replica")
-_LONGEST = 100_000
-"""Characters of one word; a text has at most 10,000, and a title far fewer."""
-_LARGEST_SIDE = 1_000_000
+_STRINGS = ("model", "title", "device", "device_name", "backend", "map_ref", "dtype", "weights", "replica")
+"""Entries of ``made_by`` that are strings."""
+_MAX_CHARS = 100_000
+"""Characters of one string; a text has at most 10,000, and a title far fewer."""
+_MAX_SIDE = 1_000_000
 
 
 def check_sample(sample: Sample) -> None:
-    """Raises ``ValueError``, ``TypeError`` or ``LookupError`` where a sample holds what no input becomes."""
+    """Raises ``ValueError``, ``TypeError`` or ``LookupError`` where a sample holds what checked inputs never hold."""
     if sample.text is not None:
-        _word(sample.text)
+        _check_string(sample.text)
     if sample.image is not None:
         for side in (sample.image.width, sample.image.height):
-            whole(side - 1, _LARGEST_SIDE)
+            check_index(side - 1, _MAX_SIDE)
     if sample.audio is not None:
-        whole(sample.audio.rate - 1, _LARGEST_SIDE)
-        _number(sample.audio.seconds, 1e-6, 1e6)
+        check_index(sample.audio.rate - 1, _MAX_SIDE)
+        _check_number(sample.audio.seconds, 1e-6, 1e6)
     _check_notices(sample.notices)
 
 
 def check_record(record: AttentionRecord) -> None:
-    """Raises ``ValueError``, ``TypeError`` or ``LookupError`` where a record holds what no run leaves."""
-    _word(record.id)
-    if not all(record.streams[found.queries] and record.streams[found.keys] for found in record.maps):
+    """Raises ``ValueError``, ``TypeError`` or ``LookupError`` where a record holds what no run leaves behind."""
+    _check_string(record.id)
+    if not all(record.streams[attn_map.queries] and record.streams[attn_map.keys] for attn_map in record.maps):
         raise ValueError("no tokens")
-    for found in record.maps:
-        whole(found.layer, _LARGEST_SIDE)
-        _word(found.name)
+    for attn_map in record.maps:
+        check_index(attn_map.layer, _MAX_SIDE)
+        _check_string(attn_map.name)
     for name, tokens in record.streams.items():
-        _word(name)
+        _check_string(name)
         for token in tokens:
             _check_token(token)
     for answer in record.answers:
-        _word(answer.label)
-        _number(answer.probability, 0, 1 + 1e-6)
+        _check_string(answer.label)
+        _check_number(answer.probability, 0, 1 + 1e-6)
     _check_extras(record)
     _check_notices(record.notices)
     _check_made_by(record.made_by)
 
 
-def whole(value: Any, below: int) -> int:
-    """A whole number from 0 on. Raises ``ValueError`` for anything else."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
+def check_index(value: Any, count: int) -> int:
+    """Returns ``value`` where it is an integer from 0 to ``count - 1``. Raises ``ValueError`` for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < count:
         raise ValueError(value)
     return value
 
 
 def _check_extras(record: AttentionRecord) -> None:
-    sides = [(len(record.streams[found.queries]), len(record.streams[found.keys])) for found in record.maps]
+    shapes = [(len(record.streams[attn_map.queries]), len(record.streams[attn_map.keys])) for attn_map in record.maps]
     expected: dict[str, list[tuple[int, ...]]] = {
-        "relevance": [*sides], "integrated": [side[1:] for side in sides[-1:]],
+        "relevance": [*shapes], "integrated": [shape[1:] for shape in shapes[-1:]],
     }  # fmt: skip
-    for name, shapes in expected.items():
-        found = getattr(record, name)
-        if found is not None and (found.shape not in shapes or not np.isfinite(found).all()):
+    for name, possible in expected.items():
+        array = getattr(record, name)
+        if array is not None and (array.shape not in possible or not np.isfinite(array).all()):
             raise ValueError(name)
-    if record.norms and [found.shape for found in record.norms] != sides:
+    if record.norms and [norms.shape for norms in record.norms] != shapes:
         raise ValueError("norms")
-    if any(not np.isfinite(found).all() or (found < 0).any() for found in record.norms):
+    if any(not np.isfinite(norms).all() or (norms < 0).any() for norms in record.norms):
         raise ValueError("norms")
-    for one in record.steps:
-        _number(one.scale, -1e6, 1e6)
-        for head in one.ablated_heads:
-            whole(head, one.heads)
-    swept = record.sweep
-    if swept is not None and (swept.ndim != 2 or swept.shape[1] != len(record.answers) or not (swept <= 1e-6).all()):
+    for steps in record.steps:
+        _check_number(steps.scale, -1e6, 1e6)
+        for head in steps.ablated_heads:
+            check_index(head, steps.heads)
+    sweep = record.sweep
+    if sweep is not None and (sweep.ndim != 2 or sweep.shape[1] != len(record.answers) or not (sweep <= 1e-6).all()):
         raise ValueError("sweep")
 
 
 def _check_token(token: Token) -> None:
-    _word(token.label)
+    _check_string(token.label)
     if isinstance(token.location, Chars):
-        whole(token.location.end, _LONGEST)
-        whole(token.location.start, _LONGEST)
+        check_index(token.location.end, _MAX_CHARS)
+        check_index(token.location.start, _MAX_CHARS)
     elif isinstance(token.location, PixelBox | Seconds):
-        for value in vars(token.location).values():
-            _number(value, -_LARGEST_SIDE, _LARGEST_SIDE)
+        for edge in vars(token.location).values():
+            _check_number(edge, -_MAX_SIDE, _MAX_SIDE)
 
 
 def _check_notices(notices: tuple[Notice, ...]) -> None:
     for notice in notices:
-        _word(str(notice))  # there is a sentence, and the parameters fit
+        _check_string(str(notice))  # the code has a sentence, and the parameters fit it
 
 
-def _check_made_by(made: Any) -> None:
-    if not isinstance(made, Mapping):
-        raise TypeError(made)
-    for name in _WORDS:
-        _word(made.get(name) or "")
-    for milliseconds in dict(made.get("milliseconds", {})).values():
-        _number(milliseconds, 0, 1e12)
-    _number(made.get("parity") or 0.0, 0, 1e12)
-    for change in list(made.get("changes", ())):
-        _word(change)
+def _check_made_by(made_by: Any) -> None:
+    if not isinstance(made_by, Mapping):
+        raise TypeError(made_by)
+    for name in _STRINGS:
+        _check_string(made_by.get(name) or "")
+    for milliseconds in dict(made_by.get("milliseconds", {})).values():
+        _check_number(milliseconds, 0, 1e12)
+    _check_number(made_by.get("parity") or 0.0, 0, 1e12)
+    for change in list(made_by.get("changes", ())):
+        _check_string(change)
 
 
-def _word(value: Any) -> None:
-    if not isinstance(value, str) or len(value) > _LONGEST:
+def _check_string(value: Any) -> None:
+    if not isinstance(value, str) or len(value) > _MAX_CHARS:
         raise TypeError(value)
 
 
-def _number(value: Any, low: float, high: float) -> None:
+def _check_number(value: Any, low: float, high: float) -> None:
     if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
         raise ValueError(value)
