@@ -1,6 +1,6 @@
-"""What evidence costs, as multiples of one run of the model: ``python benchmarks/evidence.py``.
+"""Cost of the experiments, as multiples of one run of the model: ``python benchmarks/experiments.py``.
 
-Each row is timed beside single runs in turn, so that both meet the same machine; printed are medians.
+Each row takes turns with single runs, so that both meet the same load; the figures are medians.
 """
 
 from __future__ import annotations
@@ -26,34 +26,37 @@ TURNS = 7
 
 
 def main() -> None:
-    """Time Shapley values, the head sweep, the curves and integrated gradients on one gallery trio."""
+    """Times Shapley values, head ablation, the curves and integrated gradients on one gallery example."""
     sample = next(example for example in load_gallery() if example.id == "spoken-place").sample()
     backend = LocalBackend("cpu")
-    one = Request("trio", sample, maps=False)
+    single = Request("trio", sample, maps=False)
     (record,) = backend.run([Request("trio", sample, relevance=True, norms=True, integrated=True)])
-    tokens, ways = record.streams[record.maps[-1].keys], attributions(record)
+    tokens, methods = record.streams[record.maps[-1].keys], attributions(record)
     plans = {
         "effect: Shapley values of 3 modalities": effect_requests("trio", sample),
-        "heads: each switched off alone": head_requests("trio", sample, all_heads(record)),
-        f"curves: {len(ways)} ways, 10 random orders": curve_requests("trio", sample, tokens, ways),
+        "heads: each ablated alone": head_requests("trio", sample, all_heads(record)),
+        f"curves: {len(methods)} methods, 10 random orders": curve_requests("trio", sample, tokens, methods),
     }
-    rows = {name: (sum(len(asked.sweep) for asked in plan), _times(backend, plan, one)) for name, plan in plans.items()}
-    deep = (Request("trio", sample, integrated=True),)
-    rows["integrated gradients, 32 points (forward and back)"] = (32, _times(backend, deep, one))
+    rows = {
+        name: (sum(len(request.sweep) for request in plan), _cost(backend, plan, single))
+        for name, plan in plans.items()
+    }
+    integrated = (Request("trio", sample, integrated=True),)
+    rows["integrated gradients, 32 points (forward and back)"] = (32, _cost(backend, integrated, single))
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}; medians of {TURNS}\n")
-    print("| what | runs, one by one | cost in runs | cost / one by one |\n|---|---|---|---|")
+    print("| experiment | runs, one by one | cost in runs | cost / one by one |\n|---|---|---|---|")
     for name, (count, cost) in rows.items():
         print(f"| {name} | {count} | {cost:.1f} | {cost / count:.2f} |")
 
 
-def _times(backend: LocalBackend, plan: tuple[Request, ...], one: Request) -> float:
-    """How many single runs the plan takes."""
+def _cost(backend: LocalBackend, plan: tuple[Request, ...], single: Request) -> float:
+    """Returns the time of the plan in single runs."""
     ratios = []
     for turn in range(TURNS + 1):
-        single = _seconds(lambda: [backend.run([one]) for _ in range(3)]) / 3
-        whole = _seconds(lambda: backend.run(plan))
-        if turn:  # the first warms up
-            ratios.append(whole / single)
+        single_seconds = _seconds(lambda: [backend.run([single]) for _ in range(3)]) / 3
+        plan_seconds = _seconds(lambda: backend.run(plan))
+        if turn:  # the first is a warm-up
+            ratios.append(plan_seconds / single_seconds)
     return statistics.median(ratios)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from hostile import HEADER_TELLS, Cost, costs
-from serving import faulty
+from serving import faulty_server
 from test_remote import ASKED, FAULTS
 
 from mmviz.backends.local import LocalBackend
@@ -39,7 +39,7 @@ def main() -> None:
     print(f"\nOver {HEADER_TELLS[0]} s or {HEADER_TELLS[1]:.0f} MB where the header tells: {over or 'none'}.")
     print("\n| the backend | the user is told | after (s) | asked |\n|---|---|---|---|")
     for name, (answer, words, _) in FAULTS.items():
-        with faulty(answer) as (url, came):
+        with faulty_server(answer) as (url, came):
             began = time.perf_counter()
             try:
                 RemoteBackend(url, deadline=1.0 if "1 s" in words else 10.0).run([ASKED])

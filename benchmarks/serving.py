@@ -17,7 +17,7 @@ import torch
 
 from mmviz.backends import wire
 from mmviz.backends.remote import RemoteBackend
-from mmviz.cli.doctor import examine
+from mmviz.cli.doctor import diagnose
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import MmvizError, Request
 
@@ -43,7 +43,7 @@ def _report(visitors: list[int], runs: int) -> None:
     remote = RemoteBackend(url, deadline=120)
     _wait(remote)
     expected = [remote.run([request])[0].answers for request in requests]
-    machine = examine("toy", None)["machine"]
+    machine = diagnose("toy", None)["machine"]
     print(f"{machine['name']}, torch {torch.__version__}; trio, {len(requests)} trios of the gallery.\n")
     record = remote.run(requests[:1])[0]
     up, down = len(wire.request_to_bytes(requests[0])) / 1e3, len(wire.record_to_bytes(record)) / 1e3
@@ -102,7 +102,7 @@ def _wait(remote: RemoteBackend) -> None:
             remote.models()
             return
         except MmvizError:
-            remote.wake()
+            remote.reset()
             time.sleep(0.2)
     raise SystemExit("the backend did not start")
 

@@ -232,7 +232,8 @@ def test_a_batch_depends_on_its_seed_alone(world: World, encoder: ExampleEncoder
     first, again, other = (stream.batch(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert all(bool((first[name] == again[name]).all()) for name in first)
     assert not bool((first["image"] == other["image"]).all())
-    assert len(first["image"]) == 2 and len(first["text"]) == 6 and int(first["text_lengths"].max()) == first["text"].shape[1]
+    assert len(first["image"]) == 2 and len(first["text"]) == 6
+    assert int(first["text_lengths"].max()) == first["text"].shape[1]
 
 
 def test_no_word_breaks_the_tokenizer() -> None:

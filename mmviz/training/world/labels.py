@@ -38,7 +38,7 @@ def patch_things(example: TrainingExample) -> NDArray[np.int64]:
 
 
 def audio_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arrays:
-    """Returns ``mel`` ``[64, 400]``, the number of ``frames``, ``frame_word`` ``[F]``, ``frame_spoken`` bool ``[F]``."""
+    """Returns ``mel`` ``[64, 400]``, number of ``frames``, ``frame_word`` ``[F]``, ``frame_spoken`` bool ``[F]``."""
     mel, sounding = padded_log_mel(example.sound.wave, FRAMES * HOPS_PER_FRAME)
     frames = -(-sounding // HOPS_PER_FRAME)
     middle = (np.arange(FRAMES) + 0.5) * SECONDS_PER_FRAME
@@ -50,7 +50,7 @@ def audio_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arr
 
 
 def image_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arrays:
-    """Returns ``image`` ``[160, 160, 3]``, ``patch_word`` ``[P]``, ``patch_offset`` ``[P, 2]``, ``patch_centre`` ``[P]``.
+    """Returns ``image`` ``[160, 160, 3]``, ``patch_word`` and ``patch_centre`` ``[P]``, ``patch_offset`` ``[P, 2]``.
 
     An offset leads from the patch to the centre of its thing, in sides of the image; a centre patch contains it.
     """

@@ -74,7 +74,7 @@ class QuestionGenerator:
         return makers[family](rng, things, spoken)
 
     def _absent(self, rng: np.random.Generator, present: Sequence[str], distractors: Sequence[str] = ()) -> str:
-        """Returns a word not in ``present``; half the time one of ``distractors``, of the other modality, if possible."""
+        """Returns a word not in ``present``; half the time one of ``distractors`` (the other modality), if any."""
         candidates = [word for word in distractors if word not in present]
         if candidates and rng.random() < 0.5:
             return str(rng.choice(candidates))
