@@ -7,10 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from records import TEXT, attention, frames, words
 from made_up_tokens import ANSWER, PATCHES, PICTURE, patches
+from records import TEXT, attention, frames, words
 
-from mmviz.analysis.comparison import Pairing, difference, modality_difference, over_a, pairs, symmetric
+from mmviz.analysis.comparison import (
+    Pairing,
+    difference,
+    expand_to_a,
+    modality_difference,
+    pair_tokens,
+    symmetric_limit,
+)
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.figures.colour_scale import contrast, ink
 from mmviz.figures.difference import (
@@ -39,7 +46,7 @@ def text(written: str) -> list[Token]:
 def together(a: str, b: str) -> list[tuple[str, str]]:
     """The words of two texts that stand for each other."""
     ours, theirs = text(a), text(b)
-    return [(ours[k].label, theirs[other].label) for k, other in pairs(ours, theirs).pairs]
+    return [(ours[k].label, theirs[other].label) for k, other in pair_tokens(ours, theirs).pairs]
 
 
 # pairs
@@ -47,23 +54,23 @@ def together(a: str, b: str) -> list[tuple[str, str]]:
 
 def test_tokens_of_the_same_inputs_stand_for_themselves() -> None:
     tokens = [ANSWER, *PATCHES, *words(), *frames(6)]
-    found = pairs(tokens, tokens)
+    found = pair_tokens(tokens, tokens)
     assert found.pairs == tuple((k, k) for k in range(len(tokens))) and found.is_whole
     assert found.partner(3) == 3 and found.partner(len(tokens)) is None
 
 
 def test_a_patch_goes_by_its_cell_however_many_pixels_it_has() -> None:
     small, large = patches(301, 187, 3, 5), patches(3000, 900, 3, 5)
-    found = pairs(small, large[::-1])
+    found = pair_tokens(small, large[::-1])
     assert found.is_whole and found.partner(0) == 14 and found.partner(7) == 7 and found.partner(4) == 10
-    other = pairs(small, patches(301, 187, 5, 3))
+    other = pair_tokens(small, patches(301, 187, 5, 3))
     assert not other.pairs and other.only_a == other.only_b == tuple(range(15)), "another grid has no such cells"
 
 
 def test_the_order_in_which_a_model_has_its_tokens_does_not_matter() -> None:
     a = [ANSWER, *words("a cat"), *PATCHES[:2]]
     b = [*PATCHES[:2], ANSWER, *words("a cat")]
-    assert pairs(a, b) == Pairing(((0, 2), (1, 3), (2, 4), (3, 0), (4, 1)), (), ())
+    assert pair_tokens(a, b) == Pairing(((0, 2), (1, 3), (2, 4), (3, 0), (4, 1)), (), ())
 
 
 def test_as_many_words_go_by_their_order_and_others_by_what_they_are() -> None:
@@ -75,7 +82,7 @@ def test_as_many_words_go_by_their_order_and_others_by_what_they_are() -> None:
     assert together("What is right of the spoken thing", "what is below the spoken thing") == [
         ("What", "what"), ("is", "is"), ("right", "below"), ("the", "the"), ("spoken", "spoken"), ("thing", "thing"),
     ]  # fmt: skip
-    found = pairs(text("What is right of the thing"), text("what is below the thing"))
+    found = pair_tokens(text("What is right of the thing"), text("what is below the thing"))
     assert found.only_a == (3,) and found.only_b == ()
 
 
@@ -85,31 +92,31 @@ def test_moments_go_by_seconds() -> None:
 
     a = moments((0, 1), (1, 2), (2, 3))
     # the last one was cut to 0.6 s: it is the same moment; cut to 0.4 s it is not
-    assert pairs(a, moments((0, 1), (1, 2), (2, 2.6))).is_whole
-    assert pairs(a, moments((0, 1), (1, 2), (2, 2.4))) == Pairing(((0, 0), (1, 1)), (2,), (2,))
-    assert pairs(a, moments((1, 2), (2, 3), (3, 4))) == Pairing(((1, 0), (2, 1)), (0,), (2,))
+    assert pair_tokens(a, moments((0, 1), (1, 2), (2, 2.6))).is_whole
+    assert pair_tokens(a, moments((0, 1), (1, 2), (2, 2.4))) == Pairing(((0, 0), (1, 1)), (2,), (2,))
+    assert pair_tokens(a, moments((1, 2), (2, 3), (3, 4))) == Pairing(((1, 0), (2, 1)), (0,), (2,))
 
 
 def test_what_stands_in_for_a_missing_input_stands_for_no_part_of_one() -> None:
     missing = [ANSWER, Token(Modality.IMAGE, ABSENT), Token(Modality.TEXT, ABSENT)]
-    found = pairs([ANSWER, *PATCHES, *words("a cat")], missing)
+    found = pair_tokens([ANSWER, *PATCHES, *words("a cat")], missing)
     assert found.pairs == ((0, 0),) and len(found.only_a) == 17 and found.only_b == (1, 2), "none is dropped silently"
-    assert pairs(missing, missing).is_whole
+    assert pair_tokens(missing, missing).is_whole
     register = Token(Modality.SPECIAL, "register")
-    assert pairs([register, ANSWER, register], [ANSWER, register, register]).pairs == ((0, 1), (1, 0), (2, 2))
-    assert pairs([Token(Modality.SPECIAL, "cat")], text("cat")).pairs == (), "a special token is no word"
+    assert pair_tokens([register, ANSWER, register], [ANSWER, register, register]).pairs == ((0, 1), (1, 0), (2, 2))
+    assert pair_tokens([Token(Modality.SPECIAL, "cat")], text("cat")).pairs == (), "a special token is no word"
 
 
 # differences
 
 
 def test_a_minus_b_by_hand() -> None:
-    axis = pairs([ANSWER, *text("is a cat")], [*text("is cat"), ANSWER])
+    axis = pair_tokens([ANSWER, *text("is a cat")], [*text("is cat"), ANSWER])
     assert axis == Pairing(((0, 2), (1, 0), (3, 1)), (2,), ())
     a, b = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.25, 0.25, 0.5])
     assert np.allclose(difference(a, b, axis), [0.1 - 0.5, 0.2 - 0.25, 0.4 - 0.25])
     assert np.allclose(difference(b, a, Pairing(((2, 0),), (0, 1), (1, 2, 3))), [0.4])
-    found = over_a(difference(a, b, axis), axis, 4)
+    found = expand_to_a(difference(a, b, axis), axis, 4)
     assert np.allclose(found, [-0.4, -0.05, NOBODY, 0.15], equal_nan=True)
 
 
@@ -123,9 +130,9 @@ def test_a_matrix_is_put_into_the_order_of_a() -> None:
 
 
 def test_the_scale_is_as_long_on_both_sides_and_rounding_never_fills_it() -> None:
-    assert symmetric(np.array([0.1, -0.3]), np.array([[0.2]])) == 0.3
-    assert symmetric(np.array([NOBODY, -0.2])) == 0.2
-    assert symmetric(np.array([1e-8, -3e-8])) == symmetric(np.array([NOBODY])) == symmetric() == 1
+    assert symmetric_limit(np.array([0.1, -0.3]), np.array([[0.2]])) == 0.3
+    assert symmetric_limit(np.array([NOBODY, -0.2])) == 0.2
+    assert symmetric_limit(np.array([1e-8, -3e-8])) == symmetric_limit(np.array([NOBODY])) == symmetric_limit() == 1
 
 
 def test_modalities_are_subtracted_where_both_have_them() -> None:
@@ -213,7 +220,7 @@ def test_words_have_their_numbers_and_what_b_has_in_their_place() -> None:
     chips = re.findall(r"data-token='(\d)' title='(.*?)'.*?background:(.*?)[';].*?class='number'>(.*?)<", shown, re.S)
     assert [(token, number) for token, _, _, number in chips] == [("1", "+0.10"), ("2", "−0.10"), ("3", "–")]
     assert [ground for _, _, ground, _ in chips][:2] == [diverging(False)[-1], diverging(False)[0]]
-    assert "gradient" in chips[2][2] and chips[2][1].endswith("no partner in B") and chips[0][1].endswith("A − B +0.1")
+    assert "gradient" in chips[2][2] and chips[2][1].endswith("no counterpart in B") and chips[0][1].endswith("A − B +0.1")
 
 
 def test_words_are_lit_as_everywhere_and_the_chosen_one_is_framed() -> None:
@@ -241,7 +248,7 @@ def is_centred(figure: Any, largest: float, dark: bool) -> None:
     assert axis.colorscale[len(axis.colorscale) // 2] == (0.5, (DARK if dark else LIGHT).ground)
     assert tuple(axis.colorbar.tickvals) == (-largest, 0, largest)
     assert tuple(axis.colorbar.ticktext) == (signed(-largest), "0", signed(largest))
-    assert "Rows ask, columns are asked." in figure.layout.title.text.replace("<br>", " ")
+    assert "Rows are queries, columns are keys." in figure.layout.title.text.replace("<br>", " ")
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -252,7 +259,7 @@ def test_the_matrix_of_modalities_is_centred_and_says_what_minus_what(dark: bool
     is_centred(figure, 0.3, dark)
     assert np.array_equal(figure.data[0].z, sums)
     assert [note.text for note in figure.layout.annotations] == ["+0.20", "−0.30", "−0.0040", "0"]
-    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("is asked", "asks")
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("key", "query")
     assert list(figure.data[0].x) == ["picture", "special"] and tuple(figure.layout.yaxis.range) == (1.5, -0.5)
     legend = figure.layout.coloraxis.colorbar
     assert legend.title.text == "A − B, relevance"
@@ -267,16 +274,16 @@ def test_the_matrix_of_tokens_is_centred_and_keeps_its_bands(dark: bool) -> None
     tokens = [ANSWER, *words("a cat"), *PATCHES]
     weights = attention(2, len(tokens), len(tokens))
     values = weights[1] - weights[0]
-    figure = signed_matrix(values, tokens, tokens, "A − B", symmetric(values), dark)
-    is_centred(figure, symmetric(values), dark)
+    figure = signed_matrix(values, tokens, tokens, "A − B", symmetric_limit(values), dark)
+    is_centred(figure, symmetric_limit(values), dark)
     assert np.allclose(figure.data[0].z, values) and (figure.data[0].z < 0).any()
     bands = [shape.fillcolor for shape in figure.layout.shapes if shape.type == "rect" and shape.yref == "paper"]
     assert bands == [MODALITY_COLOURS[one] for one in (Modality.SPECIAL, Modality.TEXT, Modality.IMAGE)]
-    assert "A − B: %{z" in figure.data[0].hovertemplate and "asks: %{y}" in figure.data[0].hovertemplate
+    assert "A − B: %{z" in figure.data[0].hovertemplate and "query: %{y}" in figure.data[0].hovertemplate
     room = figure.layout.height - figure.layout.margin.t
     assert room == 500 and figure.layout.margin.l == 92, "the longer note takes no room from the cells"
 
 
 def test_a_word_with_a_place_and_one_without_are_both_words() -> None:
-    assert pairs(words("a cat"), text("a cat")).is_whole
-    assert pairs([Token(Modality.TEXT, "a", Chars(0, 1))], [Token(Modality.TEXT, ABSENT)]).pairs == ()
+    assert pair_tokens(words("a cat"), text("a cat")).is_whole
+    assert pair_tokens([Token(Modality.TEXT, "a", Chars(0, 1))], [Token(Modality.TEXT, ABSENT)]).pairs == ()

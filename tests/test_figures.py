@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
 from matplotlib.figure import Figure
 from PIL import Image
-from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
 
 from mmviz.figures.colour_scale import cividis, contrast, hex_colour, ink, range_words, short
 from mmviz.figures.heat_strip import strip_html
@@ -19,6 +19,7 @@ from mmviz.figures.text_pieces import pieces
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.figures.token_labels import names, places, together
 from mmviz.figures.token_matrix import token_matrix
+from mmviz.i18n.figures import unit_name
 from mmviz.types import Answer, Chars, Modality, Token
 
 TEXT = "is <script> & $x$ it?"
@@ -74,7 +75,7 @@ def test_places_are_in_the_original_input() -> None:
     assert names(tokens)[1] == "<script>"
     assert names(tokens)[3:] == ["0.32 s", "sound: absent"]
     assert places(tokens)[1] == "“<script>”\n(characters 4 to 11)"
-    assert places(tokens)[3] == "sound from 0.32 to 0.40 s"
+    assert places(tokens)[3] == "sound, 0.32 to 0.40 s"
 
 
 # matrix
@@ -86,12 +87,12 @@ def test_matrix_shows_the_weights_and_its_direction() -> None:
     assert np.allclose(figure.data[0].z, weights, atol=1e-7)
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 0.2)
     assert tuple(figure.layout.coloraxis.colorbar.ticktext) == ("0", "0.10", "0.20+")
-    assert "Rows ask, columns are asked." in figure.layout.title.text
+    assert "Rows are queries, columns are keys." in figure.layout.title.text
     assert "A &lt;b&gt; title" in figure.layout.title.text
     # the first query is at the top
     assert tuple(figure.layout.yaxis.range) == (len(TOKENS) - 0.5, -0.5)
-    assert "asks: %{y}" in figure.data[0].hovertemplate
-    assert "is asked: %{x}" in figure.data[0].hovertemplate
+    assert "query: %{y}" in figure.data[0].hovertemplate
+    assert "key: %{x}" in figure.data[0].hovertemplate
 
 
 def test_matrix_bands_lie_at_the_tokens_of_their_modality() -> None:
@@ -173,7 +174,7 @@ def test_what_cannot_be_seen_has_a_stand_in_everywhere() -> None:
 
 def test_the_legend_prints_its_range_and_unit() -> None:
     legend = amount_legend_html(0.314, dark=True)
-    assert "share of attention" in legend and ">0<" in legend and ">0.31<" in legend
+    assert "attention weight" in legend and ">0<" in legend and ">0.31<" in legend
 
 
 @pytest.mark.parametrize("scale_max", [0.0, -1.0, float("nan")])
@@ -201,7 +202,7 @@ def page(**changes: Any) -> Image.Image:
         "answers": [Answer("cat", 0.9), Answer("$dog", 0.1)],
         "title": r"Costs $\notacommand{ 5$",
         "caption": "word " * 400,
-        "way": "layer 1, mean over 4 heads",
+        "method": "layer 1, mean over 4 heads",
         "direction": "from",
         "token": 0,
     }
@@ -229,12 +230,20 @@ def written_on_paper(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[st
     return written
 
 
-def test_paper_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "asked by “answer”: layer" in written_on_paper(monkeypatch)[1]
-    assert (
-        "who asks 3 tokens: “is”, “<script>” …: layer"
-        in written_on_paper(monkeypatch, token=(1, 2, 3), direction="to")[1]
-    )
+def test_paper_names_the_query_or_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "From “answer”: layer" in written_on_paper(monkeypatch)[1]
+    assert "To 3 tokens: “is”, “<script>” …: layer" in written_on_paper(monkeypatch, token=(1, 2, 3), direction="to")[1]
+
+
+def test_every_legend_has_the_unit_of_its_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    units = {"attention": "attention weight", "rollout": "rollout", "relevance": "gradient relevance"}
+    assert {method: unit_name(method) for method in units} == units
+    weights = np.full((len(TOKENS), len(TOKENS)), 1 / len(TOKENS))
+    for unit in units.values():
+        figure = token_matrix(weights, TOKENS, TOKENS, "t", 0.2, unit=unit)
+        assert f">{unit}, 0 to 0.20." in figure.layout.title.text
+        assert f"{unit}: %{{z:.6g}}" in figure.data[0].hovertemplate
+        assert any(text.startswith(f"{unit}, 0 to ") for text in written_on_paper(monkeypatch, unit=unit))
 
 
 def test_paper_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +253,7 @@ def test_paper_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch, tokens=absent, amounts=amounts, picture=None, text=None, wave=None, mel=None
     )
     for what, amount in (("picture", "0.10"), ("text", "0.20"), ("sound", "0.30")):
-        assert f"No {what} was given. One token, “absent”, stands in for it and gets {amount}." in written
+        assert f"No {what} was given. One token, “absent”, stands in its place and has {amount}." in written
 
 
 def test_paper_cuts_a_long_text_before_it_reaches_the_sound() -> None:

@@ -22,7 +22,7 @@ from mmviz.figures.text_wrapping import clipped, lines
 from mmviz.figures.theme import LIGHT
 from mmviz.figures.token_labels import shown, stand_in, together
 from mmviz.i18n.figures import tell
-from mmviz.i18n.messages import visible
+from mmviz.i18n.messages import replace_invisible
 from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
 
 _INCHES = (16.0, 9.0)
@@ -55,6 +55,7 @@ def png(
     token: int | Sequence[int],
     chosen_from: Sequence[Token] | None = None,
     size: Size | None = None,
+    unit: str = "",
 ) -> bytes:
     """The page as PNG. ``amounts`` ``[token]`` belong to all ``tokens``; colours go from 0 to ``scale_max``.
 
@@ -62,12 +63,13 @@ def png(
     ``token``, or a group of tokens (of ``chosen_from``, where that is another stream), asks (its row) or who asks it
     (its column). ``picture`` and ``size`` as in `spotlight`, ``wave`` ``[sample]`` at ``rate`` (Hz), ``mel`` and
     ``hop_seconds`` as in `lit_mel`; what is missing is said to be missing. Long texts are cut with an ellipsis.
+    ``unit`` is that of the amounts, by default an attention weight.
     """
     values = checked(tokens, amounts, scale_max)
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     chosen = [token] if isinstance(token, int) else token
-    named = together([clipped(shown((chosen_from or tokens)[k], pictures=False), 24) for k in chosen])
+    named = together([clipped(shown((chosen_from or tokens)[k], control_pictures=False), 24) for k in chosen])
     asked = tell(f"paper-{direction}", token=named, method=method, direction=tell("direction"))
     _write(figure, _MARGIN, 0.945, clipped(title, 84), size=22, weight="bold")
     _write(figure, _MARGIN, 0.9, clipped(asked, 140), size=14)
@@ -75,7 +77,7 @@ def png(
     _draw_words(figure, text, tokens, values, scale_max)
     _draw_sound(figure, wave, rate, mel, hop_seconds, tokens, values, scale_max)
     _draw_answers(figure, answers)
-    _draw_legend(figure, scale_max, values)
+    _draw_legend(figure, scale_max, values, unit or tell("unit"))
     boxes = lacking("".join([caption, *(part.get_text() for part in figure.findobj(Text))]))
     warning = lines(_boxes_words(boxes), _CAPTION) if boxes else []
     told, most = lines(caption, _CAPTION), 2 if boxes else 3
@@ -118,8 +120,8 @@ def _draw_words(
     width, height = figure.bbox.width, figure.bbox.height
     x, y, last = _MIDDLE, 0.795, 0
     for drawn, (start, end, index) in enumerate(chips):
-        label = visible(tokens[index].label, pictures=False)
-        word = visible(text, max(start, last), end, pictures=False) if end > last else label
+        label = replace_invisible(tokens[index].label, control_pictures=False)
+        word = replace_invisible(text, max(start, last), end, control_pictures=False) if end > last else label
         last = max(last, end)
         ground = hex_colour(values[index], scale_max)
         chip = _write(figure, x, y, clipped(word, 30), size=15, color=ink(ground), ha="center", va="center")
@@ -182,7 +184,7 @@ def _draw_answers(figure: Figure, answers: Sequence[Answer]) -> None:
         axes.text(answer.probability + 0.02, row, f"{answer.probability:.2f}", ha="left", **style)
 
 
-def _draw_legend(figure: Figure, scale_max: float, values: NDArray[Any]) -> None:
+def _draw_legend(figure: Figure, scale_max: float, values: NDArray[Any], unit: str) -> None:
     steps = np.linspace(0, 1, 256)
     for left, name, colours in (
         (_MIDDLE, tell("paper-colour"), cividis(steps) / 255),
@@ -193,7 +195,7 @@ def _draw_legend(figure: Figure, scale_max: float, values: NDArray[Any]) -> None
         axes.set(xticks=[], yticks=[])
         _quiet(axes)
         _write(figure, left, 0.15, name, size=10, color=LIGHT.muted)
-    printed = tell("unit-range", unit=tell("unit"), range=range_words(scale_max, values))
+    printed = tell("unit-range", unit=unit, range=range_words(scale_max, values))
     _write(figure, _MIDDLE + 0.215, 0.137, printed, size=12, va="center")
 
 

@@ -30,12 +30,14 @@ def token_matrix(
     title: str,
     scale_max: float,
     dark: bool = False,
+    unit: str = "",
 ) -> go.Figure:
     """Every weight of ``weights`` ``[query, key]`` as a cell, with a strip of the modality colour along both axes.
 
     Cells with more than ``scale_max`` have the last colour; the hover has both tokens, their places and the exact
-    weight.
+    weight. ``unit`` is that of the weights, by default an attention weight.
     """
+    unit = unit or tell("unit")
     if weights.shape != (len(query_tokens), len(key_tokens)):
         raise ValueError(f"weights {list(weights.shape)} for {len(query_tokens)} queries, {len(key_tokens)} keys")
     figure = go.Figure(
@@ -44,13 +46,13 @@ def token_matrix(
             x=_categories(key_tokens),
             y=_categories(query_tokens),
             coloraxis="coloraxis",
-            hovertemplate=hover(tell("unit"), "%{z:.6g}"),
+            hovertemplate=hover(unit, "%{z:.6g}"),
         )
     )
     figure.update_layout(
-        layout(title, colour_note(tell("unit"), range_words(scale_max, weights)), dark, height=500),
+        layout(title, colour_note(unit, range_words(scale_max, weights)), dark, height=500),
         margin={"l": 92, "r": 12, "b": LEGEND_SPACE + 92},
-        coloraxis=colour_axis(scale_max, CIVIDIS, tell("unit"), dark, beyond(weights, scale_max)),
+        coloraxis=colour_axis(scale_max, CIVIDIS, unit, dark, beyond(weights, scale_max)),
         shapes=[
             *_strips([token.modality for token in key_tokens], "x"),
             *_strips([token.modality for token in query_tokens], "y"),
@@ -65,7 +67,7 @@ def token_matrix(
 
 
 def hover(what: str, amount: str, more: str = "") -> str:
-    """Plotly's template for a cell: who asks, who is asked, and ``what`` the ``amount`` is."""
+    """Returns the hover template of a cell: its query, its key, and ``what`` the ``amount`` is."""
     return tell("hover", query="%{y}", key="%{x}", what=what, amount=amount) + more + "<extra></extra>"
 
 

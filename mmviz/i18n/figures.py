@@ -6,6 +6,8 @@ from mmviz.i18n.language import translate
 
 FIGURES: dict[str, str] = {
     "unit": "attention weight",
+    "unit-rollout": "rollout",
+    "unit-relevance": "gradient relevance",
     "range": "0 to {most}",
     "range-beyond": "0 to {most} and above",
     "unit-range": "{unit}, {range}",
@@ -68,6 +70,11 @@ FIGURES: dict[str, str] = {
 def tell(code: str, **parameters: object) -> str:
     """Returns the text of ``code`` in the current language. Raises ``KeyError`` for an unknown code."""
     return translate(FIGURES, code, **parameters)
+
+
+def unit_name(method: str) -> str:
+    """Returns the unit of the values that a method (``attention``, ``rollout`` or ``relevance``) gives."""
+    return tell("unit" if method == "attention" else f"unit-{method}")
 
 
 def modality_name(modality: str) -> str:

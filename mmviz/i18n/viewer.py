@@ -33,7 +33,8 @@ WORDS: dict[str, str] = {
     "scale-map": "whole map",
     "scale-help": "The scale runs from 0 to the largest value of this view or of the whole map. Use the whole map to "
     "compare tokens, and this view to see more detail.",
-    "unit": "attention weight",
+    "unit-attention": "attention weight",
+    "unit-rollout": "rollout",
     "unit-relevance": "gradient relevance",
     "unit-difference": "first minus second",
     "unpin": "Unpin",
