@@ -90,9 +90,9 @@ def test_pillow_and_arrays_arrive_unchanged_and_are_not_shared() -> None:
         assert notices == () and np.array_equal(picture.pixels, scene())
         assert not np.shares_memory(picture.pixels, array)
     picture, notices = load_image(array / 255)
-    assert codes(notices) == ["picture-float"] and np.array_equal(picture.pixels, scene())
+    assert codes(notices) == ["image-float"] and np.array_equal(picture.pixels, scene())
     picture, notices = load_image(array[:, :, 0])
-    assert codes(notices) == ["picture-grey"]
+    assert codes(notices) == ["image-grey"]
     assert all(np.array_equal(picture.pixels[:, :, c], array[:, :, 0]) for c in range(3))
     with pytest.raises(ValueError):
         picture.pixels[0, 0] = 0
@@ -101,15 +101,15 @@ def test_pillow_and_arrays_arrive_unchanged_and_are_not_shared() -> None:
 @pytest.mark.parametrize(
     ("array", "code"),
     [
-        (np.zeros((4, 4, 2), np.uint8), "picture-array"),
-        (np.zeros(4, np.uint8), "picture-array"),
-        (np.zeros((4, 4), np.int32), "picture-array"),
-        (np.zeros((4, 4), bool), "picture-array"),
-        (np.zeros((0, 4, 3), np.uint8), "picture-empty"),
-        (np.full((4, 4), 1.5), "picture-values"),
-        (np.full((4, 4), -0.5), "picture-values"),
-        (np.full((4, 4), np.nan), "picture-values"),
-        (np.zeros((10, 9000), np.uint8), "picture-side"),
+        (np.zeros((4, 4, 2), np.uint8), "image-array"),
+        (np.zeros(4, np.uint8), "image-array"),
+        (np.zeros((4, 4), np.int32), "image-array"),
+        (np.zeros((4, 4), bool), "image-array"),
+        (np.zeros((0, 4, 3), np.uint8), "image-empty"),
+        (np.full((4, 4), 1.5), "image-values"),
+        (np.full((4, 4), -0.5), "image-values"),
+        (np.full((4, 4), np.nan), "image-values"),
+        (np.zeros((10, 9000), np.uint8), "image-side"),
     ],
 )
 def test_refused_arrays(array: np.ndarray, code: str) -> None:
@@ -123,11 +123,11 @@ def test_refused_arrays(array: np.ndarray, code: str) -> None:
 @pytest.mark.parametrize(
     ("width", "height", "code"),
     [
-        (16_000, 16_000, "picture-side"),
-        (9_000, 10, "picture-side"),
-        (5_001, 5_000, "picture-pixels"),
-        (5_100, 100, "picture-narrow"),
-        (10, 501, "picture-narrow"),
+        (16_000, 16_000, "image-side"),
+        (9_000, 10, "image-side"),
+        (5_001, 5_000, "image-pixels"),
+        (5_100, 100, "image-narrow"),
+        (10, 501, "image-narrow"),
     ],
 )
 def test_limits_are_decided_before_decoding(
@@ -167,7 +167,7 @@ def test_a_bomb_takes_no_memory() -> None:
             [sys.executable, "-c", textwrap.dedent(program)], input=bomb, capture_output=True, check=True
         )
         said, grown = done.stdout.decode().splitlines()
-        assert said.startswith(f"The picture is {size} x {size} pixels; mmviz takes at most 8,192 pixels a side.")
+        assert said.startswith(f"The image is {size} x {size} pixels. mmviz accepts at most 8,192 pixels per side.")
         assert int(grown) * (1 if sys.platform != "darwin" else 1 / 1024) < 20_000, "kilobytes"
         assert done.stderr == b""
 
@@ -180,7 +180,7 @@ def test_a_bomb_takes_no_memory() -> None:
 def test_cut_short(format: str, part: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), format)
-    assert refusal(data[: int(len(data) * part)]).code == "picture-damaged"
+    assert refusal(data[: int(len(data) * part)]).code == "image-damaged"
 
 
 def test_hostile_bytes_never_break_out() -> None:
@@ -198,20 +198,20 @@ def test_hostile_bytes_never_break_out() -> None:
 
 
 def test_no_picture(tmp_path: Path) -> None:
-    assert refusal(b"").code == "picture-empty"
-    assert refusal(b"\xff\xd8\xff").code == "picture-damaged"
-    assert refusal(b"RIFF\0\0\0\0WEBPVP8 ").code == "picture-damaged"
-    assert refusal(b"hello, this is not a picture").code == "picture-unknown"
-    assert refusal(3).code == "picture-source"
+    assert refusal(b"").code == "image-empty"
+    assert refusal(b"\xff\xd8\xff").code == "image-damaged"
+    assert refusal(b"RIFF\0\0\0\0WEBPVP8 ").code == "image-damaged"
+    assert refusal(b"hello, this is not a picture").code == "image-unknown"
+    assert refusal(3).code == "image-source"
     bitmap = encoded(Image.new("L", (5, 5)), "BMP")
-    assert refusal(bitmap).code == "picture-format"
+    assert refusal(bitmap).code == "image-format"
     assert "BMP" in str(refusal(bitmap)) and "PNG, JPEG, WebP and GIF" in str(refusal(bitmap))
-    assert "PNG, JPEG, WebP and GIF" in str(refusal(b"hello, this is not a picture"))
+    assert "PNG, JPEG, WebP, GIF" in str(refusal(b"hello, this is not a picture"))
     for format in ("BMP", "TIFF"):
-        assert refusal(encoded(Image.new("RGB", (5, 5)), format)).parameters == {"found": format}
+        assert refusal(encoded(Image.new("RGB", (5, 5)), format)).parameters == {"format": format}
 
     (tmp_path / "empty.png").write_bytes(b"")
-    assert refusal(tmp_path / "empty.png").code == "picture-empty"
+    assert refusal(tmp_path / "empty.png").code == "image-empty"
     assert refusal(tmp_path).code == "file-folder"
     assert refusal("a\0b").code == "file-unreadable"
     assert refusal("/dev/zero").code == "file-special"
@@ -271,7 +271,7 @@ def test_a_dot_is_where_it_should_be(orientation: int, format: str) -> None:
         assert (picture.width, picture.height) == (192, 128)
         y, x = np.argwhere(picture.pixels[:, :, 0] > 128).mean(0)
         assert (x, y) == (DOT[0] * 8 + 3.5, DOT[1] * 8 + 3.5)
-        assert codes(notices) == ([] if orientation == 1 else ["picture-turned"])
+        assert codes(notices) == ([] if orientation == 1 else ["image-turned"])
 
 
 def test_turned_and_reduced() -> None:
@@ -281,7 +281,7 @@ def test_turned_and_reduced() -> None:
     assert (picture.width, picture.height) == (100, 4_000)
     assert picture.pixels.shape == (2_048, 51, 3)
     assert picture.pixels[:500].min() > 250 and picture.pixels[524:].max() < 5
-    assert codes(notices) == ["picture-turned", "picture-reduced"]
+    assert codes(notices) == ["image-turned", "image-reduced"]
     assert notices[1].parameters == {"width": 100, "height": 4_000, "kept_width": 51, "kept_height": 2_048}
 
 
@@ -307,7 +307,7 @@ def test_alpha_lies_on_white() -> None:
         picture, notices = load_image(source)
         if isinstance(source, np.ndarray) or source.startswith(b"\x89"):
             assert picture.pixels.tolist() == [[[255, 0, 0], [255] * 3], [[204] * 3, [255] * 3]]
-        assert codes(notices) == ["picture-alpha"]
+        assert codes(notices) == ["image-alpha"]
     clear[:, :, 3] = 255
     picture, notices = load_image(clear)
     assert notices == () and np.array_equal(picture.pixels, clear[:, :, :3])
@@ -317,30 +317,30 @@ def test_transparent_grey_and_palette() -> None:
     grey = Image.fromarray(np.array([[[0, 255], [0, 0]]], np.uint8), "LA")
     picture, notices = load_image(encoded(grey, "PNG"))
     assert picture.pixels[0].tolist() == [[0] * 3, [255] * 3]
-    assert codes(notices) == ["picture-grey", "picture-alpha"]
+    assert codes(notices) == ["image-grey", "image-alpha"]
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 200, 100, 50])
     palette.putpixel((1, 0), 1)
     picture, notices = load_image(encoded(palette, "PNG"))
-    assert picture.pixels[0].tolist() == [[10, 20, 30], [200, 100, 50]] and codes(notices) == ["picture-palette"]
+    assert picture.pixels[0].tolist() == [[10, 20, 30], [200, 100, 50]] and codes(notices) == ["image-palette"]
     picture, notices = load_image(encoded(palette, "PNG", transparency=0))
     assert picture.pixels[0].tolist() == [[255] * 3, [200, 100, 50]]
-    assert codes(notices) == ["picture-palette", "picture-alpha"]
+    assert codes(notices) == ["image-palette", "image-alpha"]
 
 
 def test_16_bit_is_scaled_not_clipped() -> None:
     values = np.array([[0, 128, 257, 32_768, 65_535]], ">u2")
     picture, notices = load_image(png(5, 1, 16, 0, b"\0" + values.tobytes()))
     assert picture.pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255]
-    assert codes(notices) == ["picture-16-bit", "picture-grey"]
+    assert codes(notices) == ["image-16-bit", "image-grey"]
     colours = np.repeat(values, 3, 0).T.copy()  # [pixel, channel]
     picture, notices = load_image(png(5, 1, 16, 2, b"\0" + colours.tobytes()))
-    assert picture.pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255] and codes(notices) == ["picture-16-bit"]
+    assert picture.pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255] and codes(notices) == ["image-16-bit"]
     clear = np.concatenate((colours, np.full((5, 1), 65_535)), 1).astype(">u2")
     clear[0, 3] = 0
     picture, notices = load_image(png(5, 1, 16, 6, b"\0" + clear.tobytes()))
     assert picture.pixels[0, :, 0].tolist() == [255, 0, 1, 128, 255]
-    assert codes(notices) == ["picture-16-bit", "picture-alpha"]
+    assert codes(notices) == ["image-16-bit", "image-alpha"]
 
 
 def test_16_bit_colour_keys() -> None:
@@ -351,18 +351,18 @@ def test_16_bit_colour_keys() -> None:
     key = chunk(b"tRNS", struct.pack(">HHH", 32_768, 32_768, 32_768))
     picture, notices = load_image(png(3, 1, 16, 2, b"\0" + colours.tobytes(), key))
     assert picture.pixels[0, :, 0].tolist() == [0, 255, 255]
-    assert codes(notices) == ["picture-16-bit", "picture-alpha"]
+    assert codes(notices) == ["image-16-bit", "image-alpha"]
 
 
 def test_print_colours_and_other_modes() -> None:
     for colour in ((255, 0, 0), (0, 0, 0), (255, 255, 255)):
         cmyk = Image.new("RGB", (16, 16), colour).convert("CMYK")
         picture, notices = load_image(encoded(cmyk, "JPEG", quality=95))
-        assert np.abs(picture.pixels[8, 8].astype(int) - colour).max() < 10 and codes(notices) == ["picture-cmyk"]
-    assert codes(load_image(encoded(Image.new("1", (9, 9)), "PNG"))[1]) == ["picture-grey"]
-    assert codes(load_image(Image.new("HSV", (9, 9)))[1]) == ["picture-colours"]
-    assert codes(load_image(Image.new("F", (9, 9), 0.5))[1]) == ["picture-float", "picture-grey"]
-    assert refusal(Image.new("F", (9, 9), 9.0)).code == "picture-values"
+        assert np.abs(picture.pixels[8, 8].astype(int) - colour).max() < 10 and codes(notices) == ["image-cmyk"]
+    assert codes(load_image(encoded(Image.new("1", (9, 9)), "PNG"))[1]) == ["image-grey"]
+    assert codes(load_image(Image.new("HSV", (9, 9)))[1]) == ["image-colours"]
+    assert codes(load_image(Image.new("F", (9, 9), 0.5))[1]) == ["image-float", "image-grey"]
+    assert refusal(Image.new("F", (9, 9), 9.0)).code == "image-values"
     for mode in ("RGBa", "PA", "RGBX", "I", "I;16", "LAB", "YCbCr"):
         assert load_image(Image.new(mode, (9, 9)))[0].width == 9
 
@@ -372,7 +372,7 @@ def test_colours_that_pillow_cannot_convert(monkeypatch: pytest.MonkeyPatch) -> 
         raise ValueError("conversion not supported")
 
     monkeypatch.setattr(Image.Image, "convert", convert)
-    assert refusal(Image.new("HSV", (9, 9))).code == "picture-mode"
+    assert refusal(Image.new("HSV", (9, 9))).code == "image-mode"
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
@@ -381,7 +381,7 @@ def test_animation_shows_its_first_frame(format: str) -> None:
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=100, lossless=True)
     picture, notices = load_image(data)
     assert (picture.pixels == (255, 0, 0)).all()
-    assert codes(notices) == ["picture-animated"] and notices[0].parameters == {"frame": 1, "frames": 3}
+    assert codes(notices) == ["image-animated"] and notices[0].parameters == {"frame": 1, "frames": 3}
     still = Image.open(io.BytesIO(data))
     still.seek(2)
     picture, notices = load_image(still)
@@ -395,10 +395,10 @@ def test_reducing_averages() -> None:
     picture, notices = load_image(board)
     assert (picture.width, picture.height) == (4_096, 2_200) and picture.pixels.shape == (1_100, 2_048, 3)
     assert np.abs(picture.pixels.astype(int) - 127).max() < 20, "a fine chessboard must turn grey, not black or white"
-    assert codes(notices) == ["picture-reduced"]
+    assert codes(notices) == ["image-reduced"]
 
 
 def test_make_sample_carries_picture_and_notices() -> None:
     sample = make_sample(image=scene()[:, :, 0], text="")
     assert sample.image is not None and sample.image.width == 60 and sample.text is None
-    assert codes(sample.notices) == ["picture-grey"]
+    assert codes(sample.notices) == ["image-grey"]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmviz.i18n.messages import count_invisible, visible
+from mmviz.i18n.messages import count_invisible, replace_invisible
 from mmviz.inputs import make_sample
-from mmviz.inputs.text import composed, load_text
+from mmviz.inputs.text import nfc_with_spans, load_text
 from mmviz.models.bundled import BundledTrio
 from mmviz.types import Chars, InputError, Notice, Sample
 
@@ -28,8 +28,8 @@ def test_a_text_is_never_changed() -> None:
     [
         ("", "text-blank", "blank"),
         (" \n\u3000", "text-blank", "blank"),
-        ("x" * 10_001, "text-long", "10,001 characters; mmviz takes at most 10,000"),
-        ("ab\ud83d", "text-surrogate", "at place 3"),
+        ("x" * 10_001, "text-long", "10,001 characters. mmviz accepts at most 10,000"),
+        ("ab\ud83d", "text-surrogate", "at position 3"),
         (b"bytes", "text-type", "not bytes"),
         (None, "text-type", "not NoneType"),
     ],
@@ -46,7 +46,7 @@ def test_make_sample() -> None:
     assert sample.image is not None and sample.image.width == 6
     assert sample.text == "hello"
     assert sample.audio is not None and sample.audio.seconds == 1.0
-    assert [notice.code for notice in sample.notices] == ["sound-silent", "sound-resampled"]
+    assert [notice.code for notice in sample.notices] == ["audio-silent", "audio-resampled"]
     assert make_sample(text="hello").image is None
 
 
@@ -56,10 +56,10 @@ def test_make_sample() -> None:
         ({}, "input-none"),
         ({"text": ""}, "input-none"),
         ({"text": "  "}, "text-blank"),
-        ({"text": "hello", "image": b""}, "picture-empty"),
-        ({"text": "hello", "audio": b""}, "sound-empty"),
-        ({"audio": np.zeros(16_000)}, "sound-no-rate"),
-        ({"audio": (np.zeros(16_000),)}, "sound-source"),
+        ({"text": "hello", "image": b""}, "image-empty"),
+        ({"text": "hello", "audio": b""}, "audio-empty"),
+        ({"audio": np.zeros(16_000)}, "audio-no-rate"),
+        ({"audio": (np.zeros(16_000),)}, "audio-source"),
     ],
 )
 def test_make_sample_refuses(given: dict[str, object], code: str) -> None:
@@ -99,7 +99,7 @@ def test_importing_the_package_is_cheap() -> None:
     ],
 )
 def test_composed(text: str, normal: str, spans: list[tuple[int, int]]) -> None:
-    assert composed(text) == (normal, spans)
+    assert nfc_with_spans(text) == (normal, spans)
 
 
 letters = st.characters(exclude_categories=["Cs"])
@@ -112,7 +112,7 @@ tricky = st.sampled_from(
 @example("\U00011131\U00011127")
 @settings(max_examples=1_000, deadline=None)
 def test_composed_is_nfc_and_its_spans_cover_the_text(text: str) -> None:
-    normal, spans = composed(text)
+    normal, spans = nfc_with_spans(text)
     assert normal == unicodedata.normalize("NFC", text)
     assert len(spans) == len(normal)
     stretches = list(dict.fromkeys(spans))
@@ -165,7 +165,7 @@ def test_a_text_gives_the_same_tokens_however_its_accents_are_written() -> None:
     ],
 )
 def test_what_cannot_be_seen_is_shown(text: str, shown: str | None, count: int) -> None:
-    assert visible(text) == (text if shown is None else shown)
+    assert replace_invisible(text) == (text if shown is None else shown)
     assert count_invisible(text) == count
     assert load_text("x" + text)[1] == ((Notice("text-invisible", {"count": count}),) if count else ())
     for notice in load_text("x" + text)[1]:
@@ -176,9 +176,9 @@ def test_what_cannot_be_seen_is_shown(text: str, shown: str | None, count: int) 
 @settings(deadline=None)
 def test_stretches_are_shown_as_in_the_whole(text: str, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(text)))
-    assert visible(text, 0, cut) + visible(text, cut) == visible(text)
-    assert not set(visible(text)) & set("\u202e\x07\u200b\u2066")
-    assert "\u2407" not in visible(text, pictures=False) or "\u2407" in text
+    assert replace_invisible(text, 0, cut) + replace_invisible(text, cut) == replace_invisible(text)
+    assert not set(replace_invisible(text)) & set("\u202e\x07\u200b\u2066")
+    assert "\u2407" not in replace_invisible(text, control_pictures=False) or "\u2407" in text
 
 
 def test_format_characters_of_unicode_are_known() -> None:
@@ -186,4 +186,4 @@ def test_format_characters_of_unicode_are_known() -> None:
     egyptian = set(range(0x13430, 0x13440))  # they lay signs out
     for code in range(0x11_0000):
         if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zl", "Zp"} and chr(code) not in "\t\n":
-            assert (visible(chr(code)) == chr(code)) == (code in seen | egyptian), hex(code)
+            assert (replace_invisible(chr(code)) == chr(code)) == (code in seen | egyptian), hex(code)

@@ -40,7 +40,7 @@ SAME = {
     "{answer} {probability:.1%}", "Softmax",
     "exp", "k", "q", "s", "x", "q × k", "k = W_k x + b_k", "q = W_q x + b_q", "v = W_v x + b_v",
     "q = W_q x + b_q     k = W_k x + b_k     v = W_v x + b_v", "“{token}”: {score}", "“{token}”: {terms} + … = {score}",
-    "“{token}”: {score} × {scale} + {mask} = {seen}",
+    "“{token}”: {score} × {scale} + {mask} = {logit}",
 }  # fmt: skip
 """Texts without a word to translate: signs, formulas, names, units."""
 

@@ -34,8 +34,8 @@ AUDIT: dict[str, str] = {
     "stopped": "Model {model}, baseline {baseline}. Stopped; {judged} of {of} examples evaluated.",
     "untrained": "Its weights are untrained: the answers are chance, not something learned.",
     "right": "{right} of {known} answers are correct.",
-    "right-some": "{known} examples have a known correct answer that the model can give; {right} of their answers are "
-    "correct.",
+    "right-some": "Correct answers: {right} of {known} (examples whose correct answer is known and is one that the "
+    "model can give).",
     "left-out": "Left out, {count} of {of}:",
     "left-out-more": "and {count} more",
     # findings

@@ -89,8 +89,8 @@ SENTENCES: dict[str, str] = {
     "text-long": "The text has {length:,} characters. mmviz accepts at most {limit:,}. Shorten it and try again.",
     "text-surrogate": "The text contains a lone surrogate (half a character) at position {place:,}. Type that part "
     "again.",
-    "text-invisible": "The text contains {count:,} invisible characters, such as zero-width or direction marks. They "
-    "are shown in their places.",
+    "text-invisible": "Invisible characters in the text, such as zero-width or direction marks: {count:,}. They are "
+    "shown in their places.",
     # folders of examples
     "examples-folder": "There is no folder {name} that mmviz may read. Give the path of the folder with the examples.",
     "examples-empty": "The folder {name} contains no examples: neither an examples.json that lists them, nor images, "
@@ -129,8 +129,8 @@ SENTENCES: dict[str, str] = {
     "hide-model": "{model} cannot mask individual tokens. Choose mean, blur or noise as the baseline.",
     "effect-model": "The effect cannot be measured: {model} is not available here with the weights of this run. Run "
     "it again.",
-    "head-missing": "There is no head {head} in attention map {map} (both count from 0). {count} attention calls were "
-    "captured.",
+    "head-missing": "There is no head {head} in attention map {map} (both count from 0). Attention calls captured: "
+    "{count}.",
     "head-module": "There is no head {head} in {name!r} (heads count from 0). Attention was captured in: {known}.",
     "head-batch": "Heads are ablated for {count} samples, but the captured attention has a batch size of {batch}.",
     "norms-projection": "Value-weighted attention is left out: no linear projection was found after the heads of "
@@ -165,7 +165,7 @@ SENTENCES: dict[str, str] = {
     "own-logits": "The model returned logits of shape {shape} for {answers} answers. Return one logit per answer for "
     "one sample, or pass logits=.",
     # capture and records
-    "capture-missing": "Attention was expected in {looked}, but captured in {heard}. No map is shown.",
+    "capture-missing": "Attention was expected in {expected}, but captured in {captured}. No map is shown.",
     "capture-changed": "Tensors of the attention in {name} were overwritten after the run. Read its maps before the "
     "model runs on, or run it again.",
     "capture-kind": "Attention is captured from a torch.nn.Module, but this is {kind}. Pass the model itself.",

@@ -53,7 +53,7 @@ LABELS: dict[str, str] = {
     "stop-help": "Stop waiting for this run. What is on the screen stays.",
     "stopped": "You stopped the run. Below is the previous run; press Run to try again.",
     "stopped-first": "You stopped the run before there was a result. Press Run to try again.",
-    "link-example": "The link names the example “{trio}”, which is not in this gallery. The first example is shown "
+    "link-example": "The link names the example “{example}”, which is not in this gallery. The first example is shown "
     "instead.",
     "link-unknown": "The link names something that this run does not have ({names}). The default is shown instead.",
     "image-live": "Camera",

@@ -169,10 +169,10 @@ WORDS: dict[str, str] = {
     "calc-more-help": "Raise the score by 0.5",
     "calc-reset": "Reset",
     "calc-reset-help": "Undo all edits",
-    "calc-parity": "Matches the model. Largest difference: {weights} for the weights, {mixed} for this head's vector, "
-    "{output} for the output.",
-    "calc-parity-head": "Matches the model. Largest difference: {weights} for the weights, {mixed} for this head's "
-    "vector. The output projection was not recorded.",
+    "calc-parity": "Matches the model. Largest differences: {weights} for the weights, {attn_output} for this head's "
+    "vector, {output} for the output.",
+    "calc-parity-head": "Matches the model. Largest differences: {weights} for the weights, {attn_output} for this "
+    "head's vector. The output projection was not recorded.",
     "calc-edited": "Edited, so this is not what the model computed: the output moved by {moved} (its length was "
     "{length}).",
     "calc-edited-head": "Edited, so this is not what the model computed: this head's vector moved by {moved} (its "
@@ -191,7 +191,7 @@ WORDS: dict[str, str] = {
     "calc-map-key": "k = W_k x + b_k",
     "calc-map-value": "v = W_v x + b_v",
     "calc-number-x": "x",
-    "calc-ranges": "Colours: x ± {x}, W ± {w}, {made} ± {y}",
+    "calc-ranges": "Colours: x ± {x}, W ± {w}, {symbol} ± {y}",
     "calc-scores": "Scores: query times key",
     "calc-scores-formula": "score = q · k = q₁k₁ + q₂k₂ + … ({size} terms)",
     "calc-scores-help": "The better a key aligns with the query, the larger their dot product. Click a key, or choose "
@@ -210,7 +210,7 @@ WORDS: dict[str, str] = {
     "calc-scaled-formula-root": "s = score / √{size} + mask",
     "calc-scaled-help": "Scaling keeps long vectors from making the softmax too sharp. A mask of minus infinity "
     "excludes a key.",
-    "calc-scaled-live": "“{token}”: {score} × {scale} + {mask} = {seen}",
+    "calc-scaled-live": "“{token}”: {score} × {scale} + {mask} = {logit}",
     "calc-masked": "{count} of {of} keys are masked.",
     "calc-logit-bars": "Scaled and masked score of each key",
     "calc-key-logit": "“{token}”: {score}",
@@ -218,7 +218,7 @@ WORDS: dict[str, str] = {
     "calc-softmax-formula": "weight = exp(s / T) / Σ exp(s / T)",
     "calc-softmax-help": "Each score becomes a positive weight, and the weights of a query sum to 1. T is the "
     "temperature.",
-    "calc-softmax-live": "“{token}”: exp({seen} / {temperature} − {top}) = {part}; sum over all keys {sum}; {part} / "
+    "calc-softmax-live": "“{token}”: exp({logit} / {temperature} − {top}) = {part}; sum over all keys {sum}; {part} / "
     "{sum} = {weight}. The maximum {top} is subtracted from each s / T first, which does not change the weights.",
     "calc-all-masked": "The query is fully masked, so all its weights are 0.",
     "calc-weight-bars": "Weight of each key",
