@@ -78,7 +78,7 @@ def capture(
     ablation.check(recorder.attention_calls)
     modules = [attention.module for attention in recorder.attention_calls]
     if expected and modules != list(expected):
-        raise CaptureError("capture-missing", looked=", ".join(expected), heard=", ".join(modules) or "nothing")
+        raise CaptureError("capture-missing", expected=", ".join(expected), captured=", ".join(modules) or "nothing")
 
 
 def _is_compiled(module: nn.Module) -> bool:
