@@ -1,4 +1,23 @@
-"""mmviz: see, and check, how image, text and audio attend to each other in a fusion model."""
+"""mmviz shows, and checks, how image, text and audio attend to each other in a multimodal model.
+
+`explain` runs a bundled model, `capture` records the attention of any torch module, and `record` takes attention weights
+that were computed elsewhere. Each gives an `AttentionRecord`; with its inputs it is a `Run`, which shows itself as the
+linked viewer.
+
+Examples::
+
+    >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio="meow.wav")  # a bundled model
+    >>> run.attention()  # attention weights from the answer token to every token
+
+    >>> with torch.no_grad(), mmviz.capture(model) as result:  # any torch module
+    ...     model(**inputs)
+    >>> run = mmviz.Run(mmviz.make_sample(text="a red ball"), result.record())
+
+    >>> record = mmviz.record(output.attentions, tokens=words)  # from Hugging Face, JAX or numpy
+    >>> run = mmviz.Run(mmviz.make_sample(text="a red ball"), record)
+
+    >>> Path("run.html").write_text(run.to_html())  # the linked viewer, in one file
+"""
 
 from __future__ import annotations
 
@@ -7,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from mmviz.explain import Run, explain  # eager: the function must win over the module of the same name
+from mmviz.explain import Run, explain  # imported here, so that the function hides the module of the same name
 from mmviz.inputs import make_sample
 from mmviz.io.from_arrays import record
 from mmviz.types import (
@@ -16,6 +35,7 @@ from mmviz.types import (
     CaptureError,
     Chars,
     InputError,
+    MapRef,
     MmvizError,
     Modality,
     PixelBox,
@@ -38,6 +58,7 @@ __all__ = [
     "CustomModel",
     "InputError",
     "LocalBackend",
+    "MapRef",
     "MmvizError",
     "Modality",
     "PixelBox",
@@ -54,10 +75,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What brings torch comes when it is asked for."""
-    if name == "capture":  # the package is the function as well
+    """Loads the names that need torch when they are first used."""
+    if name == "capture":  # the package is callable as the function
         return import_module("mmviz.capture")
-    homes = {"LocalBackend": "mmviz.backends.local", "CustomModel": "mmviz.models.custom"}
-    if name not in homes:
+    modules = {"LocalBackend": "mmviz.backends.local", "CustomModel": "mmviz.models.custom"}
+    if name not in modules:
         raise AttributeError(f"module 'mmviz' has no attribute {name!r}")
-    return getattr(import_module(homes[name]), name)
+    return getattr(import_module(modules[name]), name)

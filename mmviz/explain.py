@@ -1,4 +1,4 @@
-"""The door of the library: inputs in, a run out."""
+"""The main functions of the library: inputs in, a run out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_weights import Direction, attention_row, weights
-from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_of_sums, modality_matrix
+from mmviz.analysis.answer_token import answer_query
+from mmviz.analysis.map_weights import Direction, attention_row, pooled_row, weights
+from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix
 from mmviz.analysis.record_views import view_of
-from mmviz.experiments.modality_shapley import Baseline
-from mmviz.experiments.runs import answer_query, measure_modality_effect
+from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.experiments.removal import Baseline
 from mmviz.inputs import make_sample
 from mmviz.io.run_file import from_bytes, to_bytes
-from mmviz.models import CATALOGUE
 from mmviz.types import (
     AttentionRecord,
     CaptureError,
@@ -42,39 +42,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One sample through one model: what went in, and what was recorded."""
+    """One sample through one model: the inputs, and everything that was recorded.
+
+    A run comes from `mmviz.explain` or `Run.load`, or is made of a sample and a record. A notebook shows it as the
+    linked viewer. Raises ``MmvizError``: ``run-no-maps`` for a record without attention maps, ``run-map-ref`` where the
+    record names a map that it does not contain, ``run-batch`` for several samples (see `AttentionRecord.sample`).
+
+    Examples::
+
+        >>> run = mmviz.explain(image="cat.jpg", text="What is this?")
+        >>> run.record.answers[0]
+        Answer(label='cat', probability=0.93)
+        >>> weights = run.attention()  # from the answer token to every token, [token]
+        >>> run.tokens[weights.argmax()].label
+        'patch 4,6'
+        >>> run.effect()  # what the answer depends on, in nats
+        {'image': 2.1, 'text': 0.4, 'audio': 0.0, 'total': 2.5}
+        >>> run.save("run.npz")  # and mmviz.Run.load("run.npz")
+
+        >>> record = mmviz.record([weights], tokens=["a", "red", "ball"])  # attention computed elsewhere
+        >>> html = mmviz.Run(mmviz.make_sample(text="a red ball"), record).to_html()
+    """
 
     sample: Sample
+    """The checked inputs."""
     record: AttentionRecord
+    """Tokens, attention maps, answers, and how they were computed."""
     backend: Backend | None = None
-    """Where it was made: there views are answered of a record without all its weights, and variants are run."""
+    """The backend that made the run. It computes views that a long run's record does not hold, and runs variants."""
     request: Request | None = None
-    """What was asked for."""
+    """The request that the run answers."""
 
     def __post_init__(self) -> None:
         if self.record.batch is not None:
             raise CaptureError("run-batch", count=self.record.batch)
         if not self.record.maps:
-            raise MmvizError("run-unreadable")
-        try:  # the way of looking that a record names is one that it has
+            raise MmvizError("run-no-maps")
+        try:  # the default map that a record names must be in it
             if self.map_ref.layer is not None:
                 self.record.map_number(self.map_ref)
             elif self.map_ref.method == "relevance" and self.record.relevance is None and not self.record.is_long:
                 raise LookupError(self.map_ref)
         except (ValueError, LookupError) as problem:
-            raise MmvizError("run-way", map_ref=self.record.made_by.get("map_ref")) from problem
+            raise MmvizError("run-map-ref", map_ref=self.record.made_by.get("map_ref")) from problem
 
     def view(self, view: View) -> NDArray[np.float32]:
-        """A part of the attention: of the record where it has all weights, else of what is kept where it was made.
+        """Returns rows, columns or a zoomed region of a map, or rollout of some tokens.
 
-        Raises ``MmvizError`` (``view-gone``) where nothing is kept any more.
+        They are read from the record, or computed by the backend for a map that does not hold all its weights. Raises
+        ``MmvizError`` (``view-gone``) where the backend no longer keeps the run.
         """
-        is_long = (
-            self.record.is_long
-            if isinstance(view, Rollout)
-            else isinstance(self.record.maps[self.record.map_number(view.map)], PooledMap)
-        )
-        if not is_long:
+        maps = self.record.maps if isinstance(view, Rollout) else [self.record.maps[self.record.map_number(view.map)]]
+        if not any(isinstance(attn_map, PooledMap) for attn_map in maps):
             return view_of(self.record, view)
         if self.backend is None:
             raise MmvizError("view-gone")
@@ -82,156 +101,172 @@ class Run:
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        """The tokens that are attended to, in the model's order."""
+        """The key tokens of the last map, in the model's order."""
         return self.record.streams[self.record.maps[-1].keys]
 
     @property
     def map_ref(self) -> MapRef:
-        """The way of looking chosen for this model; the mean of the last layer's heads where none was chosen."""
-        chosen = self.record.made_by.get("map_ref")
-        return MapRef.parse(chosen) if chosen else self.record.map_ref(len(self.record.maps) - 1)
+        """The default map of the model; the mean over the heads of the last map where the model has none."""
+        default = self.record.made_by.get("map_ref")
+        return MapRef.parse(default) if default else self.record.map_ref(len(self.record.maps) - 1)
 
     @property
     def answer_query(self) -> int:
-        """Index of the query that answers: the first special token, else the first token."""
+        """Index of the answer token among the queries: the first special token, else the first token."""
         return answer_query(self.record)
 
     def attention(
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
     ) -> NDArray[np.float64]:
-        """Attention from (or ``"to"``) ``token``, an amount for every token, ``[token]``; the mean of a group.
+        """Returns the weights from a query token to all keys, or to a key token from all queries, float64 ``[token]``.
 
-        None stands for the chosen way of looking, and for the answer token.
+        Args:
+            map_ref: the map and head, or rollout or relevance (each in its own unit); the default map if None.
+            token: index of the token; several give their mean; the answer token if None.
+            direction: ``"from"`` the token as query, or ``"to"`` the token as key.
+
+        Raises ``LookupError`` where the record has no such map or head; ``MmvizError``: ``view-relevance`` for the
+        relevance of a long run, ``view-gone`` where a long run is no longer kept.
+
+        Examples::
+
+            >>> run.attention()  # from the answer token, mean over the heads of the default map
+            >>> run.attention(MapRef("attention", 3, head=1), token=5)  # head 1 of layer 3
+            >>> run.attention(MapRef("rollout"), token=5, direction="to")  # rollout to token 5
+            >>> run.attention(MapRef.parse("3:mean"), token=range(1, 101))  # mean over 100 patches
         """
-        seen, asked = map_ref or self.map_ref, self.answer_query if token is None else token
+        ref, selected = map_ref or self.map_ref, self.answer_query if token is None else token
         if not self.record.is_long:
-            return attention_row(self.record, seen, asked, direction, self.record.relevance)
-        tokens = tuple(int(one) for one in np.atleast_1d(asked))
-        if seen.method == "relevance":
+            return attention_row(self.record, ref, selected, direction, self.record.relevance)
+        tokens = tuple(int(index) for index in np.atleast_1d(selected))
+        if ref.method == "relevance":
             raise MmvizError("view-relevance")
-        view: View
-        if seen.method == "rollout":
-            view = Rollout(tokens, direction)
-        else:
-            view = (Rows if direction == "from" else Columns)(seen, tokens)
+        side = Rows if direction == "from" else Columns
+        view: View = Rollout(tokens, direction) if ref.method == "rollout" else side(ref, tokens)
         return np.asarray(self.view(view).mean(0 if direction == "from" else 1), np.float64)
 
     @property
     def is_exact(self) -> bool:
-        """Whether `attention` can be had: not of a long run that is no longer kept where it was made."""
+        """Whether `attention` is available. It is not for a long run that its backend no longer keeps."""
         if not self.record.is_long:
             return True
-        number = next(k for k, found in enumerate(self.record.maps) if isinstance(found, PooledMap))
+        number = next(k for k, attn_map in enumerate(self.record.maps) if isinstance(attn_map, PooledMap))
         try:
             self.view(Rows(self.record.map_ref(number, 0), (0,)))
         except MmvizError:
             return False
         return True
 
-    def about(
+    def pooled_attention(
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
     ) -> NDArray[np.float64]:
-        """`attention` of a long run from its overview alone: of each token the mean over its bin and that of those who
-        ask. Raises ``MmvizError`` (``view-flow``) for rollout and relevance."""
-        seen = map_ref or self.map_ref
-        if seen.layer is None:
-            raise MmvizError("view-flow")
-        found = self.record.maps[self.record.map_number(seen)]
-        assert isinstance(found, PooledMap)
-        overview = found.overview.mean(0, dtype=np.float64) if seen.head is None else found.overview[seen.head]
-        sides = [np.repeat(np.arange(len(edges) - 1), np.diff(edges)) for edges in (found.query_edges, found.key_edges)]
-        chosen = np.atleast_1d(self.answer_query if token is None else token)
-        if direction == "from":
-            return np.asarray(overview[sides[0][chosen]].mean(0)[sides[1]], np.float64)
-        return np.asarray(overview[:, sides[1][chosen]].mean(1)[sides[0]], np.float64)
+        """Returns `attention` of a long run from its overview alone, averaged over the bins of queries and keys.
 
-    def matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix:
-        """Attention between modalities. Raises ``MmvizError`` (``view-flow``) for a flow through a long run."""
-        seen = map_ref or self.map_ref
-        if seen.layer is None:
+        Raises ``MmvizError`` (``view-flow``) for rollout and relevance.
+        """
+        ref = map_ref or self.map_ref
+        if ref.layer is None:
+            raise MmvizError("view-flow")
+        pooled = self.record.maps[self.record.map_number(ref)]
+        assert isinstance(pooled, PooledMap)
+        return pooled_row(pooled, ref.head, self.answer_query if token is None else token, direction)
+
+    def modality_matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix:
+        """Returns the attention between modalities: sums, means per token and ratios to uniform attention.
+
+        Raises ``MmvizError`` (``view-flow``) for rollout or relevance of a long run.
+        """
+        ref = map_ref or self.map_ref
+        if ref.layer is None:
             if self.record.is_long:
                 raise MmvizError("view-flow")
             queries = self.record.streams[self.record.maps[-1].queries]
-            return modality_matrix(weights(self.record, seen, self.record.relevance), queries, self.tokens)
-        found = self.record.maps[self.record.map_number(seen)]
-        queries, keys = self.record.streams[found.queries], self.record.streams[found.keys]
-        if isinstance(found, PooledMap):
-            given = (
-                found.row_modality_sums.mean(0, dtype=np.float64)
-                if seen.head is None
-                else found.row_modality_sums[seen.head]
-            )
-            return matrix_of_sums(given, queries, keys)
-        return modality_matrix(weights(self.record, seen), queries, keys)
+            return modality_matrix(weights(self.record, ref, self.record.relevance), queries, self.tokens)
+        attn_map = self.record.maps[self.record.map_number(ref)]
+        queries, keys = self.record.streams[attn_map.queries], self.record.streams[attn_map.keys]
+        if isinstance(attn_map, PooledMap):
+            sums: NDArray[Any] = attn_map.row_modality_sums
+            sums = sums.mean(0, dtype=np.float64) if ref.head is None else sums[ref.head]
+            return matrix_from_sums(sums, queries, keys)
+        return modality_matrix(weights(self.record, ref), queries, keys)
 
     def effect(self, baseline: Baseline = "learned", backend: Backend | None = None) -> dict[str, float]:
-        """What the answer depends on: exact Shapley values of the three modalities in its log-probability.
+        """Returns what the answer depends on: exact Shapley values of the modalities in its log-probability, in nats.
 
-        ``{"image", "text", "audio", "total"}``, in nats; a modality that was not given has 0, and the three add up to
-        the total, which is the way from nothing to everything. ``baseline``: what taking away means, ``learned`` (the
-        model's own way to be without), or the ``mean``, a ``blur`` or ``noise`` in the place of what was there. See
-        `mmviz.experiments.modality_shapley`. ``backend``: where to run it (None: where this run was made, else this machine).
-        Raises ``MmvizError``: ``effect-model`` where the model is not to be had there with the same weights, and
-        whatever the model says to a modality that is missing.
+        The model runs on every subset of the modalities. ``image``, ``text`` and ``audio`` sum to ``total``, the
+        difference between all modalities and none. Sources: Shapley 1953; Parcalabescu and Frank 2023 (MM-SHAP).
+
+        Args:
+            baseline: what stands in a removed modality's place: ``"learned"``, the model's own token for a missing
+                modality, or the ``"mean"``, a ``"blur"`` or ``"noise"`` of the input.
+            backend: where the model runs; the backend of this run if None, else this machine.
+
+        Raises ``MmvizError``: ``effect-model`` where the backend lacks the model with the same weights, and the model's
+        own error where it cannot run without a modality.
         """
-        request = self.asked()
-        found = measure_modality_effect(backend or self.backend or _local(), request, baseline)
-        assert found is not None  # nobody stops it
-        return {**{str(modality): value for modality, value in found.phi.items()}, "total": found.total}
+        request = self.rerun_request()
+        effect = measure_modality_effect(backend or self.backend or _local_backend(), request, baseline)
+        assert effect is not None  # nothing stops it
+        return {**{str(modality): value for modality, value in effect.phi.items()}, "total": effect.total}
 
-    def asked(self) -> Request:
-        """The request behind this run; of a run from a file one that would give it again."""
+    def rerun_request(self) -> Request:
+        """Returns the request that makes this run again; for a run from a file, it is rebuilt from the record.
+
+        Raises ``MmvizError`` (``effect-model``) where this machine does not have the model with the same weights.
+        """
         if self.request is not None:
             return self.request
-        made = self.record.made_by
-        if made.get("changes") or made.get("model") not in CATALOGUE:
-            raise MmvizError("effect-model", model=made.get("model"))
-        card = next(card for card in _local().models() if card.id == made["model"])
-        if card.weights_digest != made.get("weights"):
-            raise MmvizError("effect-model", model=made["model"])
-        return Request(card.id, self.sample, seed=made.get("seed", 0))
+        made_by = self.record.made_by
+        card = next((card for card in _local_backend().models() if card.id == made_by.get("model")), None)
+        if card is None or card.weights_digest != made_by.get("weights") or made_by.get("changes"):
+            raise MmvizError("effect-model", model=made_by.get("model"))
+        return Request(card.id, self.sample, seed=made_by.get("seed", 0))
 
     def summary(self) -> dict[str, Any]:
-        """Plain values: answer (None where there is none), probabilities, tokens and their places, attention of the
-        answer token, modality matrix, effect (None where the model cannot be run again, or cannot do without a
-        modality), notices, made_by."""
-        from mmviz.report.summary import summary_of
+        """Returns the run as plain values, for JSON.
 
-        return summary_of(self)
+        Keys: ``answer`` (None without one), ``probabilities``, ``tokens`` with their locations, ``attention`` of the
+        answer token, ``modality_matrix``, ``effect`` (None where it cannot be measured), ``notices``, ``made_by``.
+        """
+        from mmviz.report.summary import run_summary
+
+        return run_summary(self)
 
     def png(
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
         scale_max: float | None = None,
     ) -> bytes:  # fmt: skip
-        """One picture to show, 1600 x 900 PNG: `attention` on the inputs, its scale from 0 to ``scale_max`` (None: the
-        largest amount shown)."""
-        from mmviz.report.picture import picture_of
+        """Returns a 1600 x 900 PNG of the inputs under `attention`, whose first three parameters it shares.
 
-        return picture_of(self, map_ref, token, direction, scale_max)
+        The colour scale goes from 0 to ``scale_max``, or to the largest value if None.
+        """
+        from mmviz.report.png import run_png
+
+        return run_png(self, map_ref, token, direction, scale_max)
 
     def to_html(self) -> str:
-        """The linked viewer with this run inside: one HTML document that opens from disk and needs no network."""
+        """Returns the linked viewer of this run as one HTML document that opens from disk and needs no network."""
         from mmviz.report import ViewerData
 
         return ViewerData(self).to_html()
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: `to_html` in a frame of its own."""
+        """Returns what a notebook shows: `to_html` in a frame."""
         from mmviz.viewer.pack import frame
 
         return frame(self.to_html())
 
     def to_bytes(self) -> bytes:
-        """The run as the bytes of one ``.npz`` file."""
+        """Returns the run as the bytes of one ``.npz`` file."""
         return to_bytes(self.sample, self.record)
 
     def save(self, path: str | Path) -> None:
-        """Write the run to one ``.npz`` file."""
+        """Writes the run to one ``.npz`` file: sample and record, without backend and request."""
         Path(path).write_bytes(self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Read what `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
+        """Returns the run that `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
         try:
             data = Path(path).read_bytes()
         except OSError as problem:
@@ -241,30 +276,38 @@ class Run:
 
 
 @lru_cache(maxsize=1)
-def _local() -> Backend:
+def _local_backend() -> Backend:
     from mmviz.backends.local import LocalBackend
 
     return LocalBackend()
-
-
-def _remote(url: str) -> Backend:
-    from mmviz.backends.remote import RemoteBackend
-
-    return RemoteBackend(url, os.environ.get("MMVIZ_TOKEN"))
 
 
 def explain(
     image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
     backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
 ) -> Run:  # fmt: skip
-    """Run a fusion model on a picture, a text and a sound, and keep its attention.
+    """Runs a fusion model on an image, a text and audio, any of which may be missing, and records its attention.
 
-    ``image``: path, bytes, PIL image or array; ``audio``: path, bytes or ``(array, rate in Hz)``; any may be missing.
-    ``backend``: where it runs, or the address of an ``mmviz serve``, whose token is taken from MMVIZ_TOKEN; None for
-    this machine.
-    ``relevance``: keep gradient relevance of the winning answer as well, for which a backward pass is made.
-    ``steps``: keep the vectors by which every attention can be worked out again; the viewer then has the calculator.
-    Raises ``InputError`` for inputs that cannot be used, ``MmvizError`` for a model that is not known.
+    Args:
+        image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``.
+        text: the question or sentence.
+        audio: path, bytes or the pair ``(array, rate in Hz)``.
+        model: id of the model; ``mmviz.LocalBackend().models()`` lists them.
+        backend: where the model runs: a backend, or the URL of an ``mmviz serve`` (with the access token in the
+            environment variable MMVIZ_TOKEN); this machine if None.
+        seed: seed for everything random.
+        relevance: also record gradient relevance for the winning answer, which needs a backward pass.
+        steps: also record the vectors behind every attention weight, for the calculator of the viewer.
+
+    Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model or a backend that fails.
+
+    Examples::
+
+        >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio="meow.wav")
+        >>> Path("run.html").write_text(run.to_html())  # the linked viewer in one file
+        >>> run = mmviz.explain(text="a dog barks", audio=(wave, 16_000), relevance=True)
+        >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
+        >>> run = mmviz.explain(image=array, backend="http://gpu-server:8080")  # runs elsewhere
     """
     sample = make_sample(image=image, text=text, audio=audio)
     return run_sample(sample, model=model, backend=backend, seed=seed, relevance=relevance, steps=steps)
@@ -274,8 +317,12 @@ def run_sample(
     sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
     changes: tuple[Change, ...] = (), relevance: bool = False, steps: bool = False,
 ) -> Run:  # fmt: skip
-    """`explain` for a sample that has been checked already, with ``changes`` to the model or the sample."""
-    backend = _remote(backend) if isinstance(backend, str) else backend or _local()
+    """Runs a model on a checked sample as `explain` does, with ``changes`` to the sample or the model."""
+    if isinstance(backend, str):
+        from mmviz.backends.remote import RemoteBackend
+
+        backend = RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
+    backend = backend or _local_backend()
     request = Request(model, sample, changes, seed, relevance, steps=steps)
     (record,) = backend.run([request])
     return Run(sample, record, backend, request)

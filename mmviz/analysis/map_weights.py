@@ -77,6 +77,23 @@ def attention_row(
     return np.asarray(np.take(matrix, group, axis=axis).mean(axis=axis))
 
 
+def pooled_row(
+    attn_map: PooledMap, head: int | None, token: int | Sequence[int], direction: Direction
+) -> NDArray[np.float64]:
+    """Returns `attention_row` from the overview of a map that does not hold all its weights.
+
+    Every amount is the mean over the bins of its query and its key. ``head`` None: the mean over heads.
+    Shapes: float64 ``[token]``.
+    """
+    overview = attn_map.overview.mean(0, dtype=np.float64) if head is None else attn_map.overview[head]
+    edges = (attn_map.query_edges, attn_map.key_edges)
+    query_bins, key_bins = (np.repeat(np.arange(len(side) - 1), np.diff(side)) for side in edges)
+    group = np.atleast_1d(token)
+    if direction == "from":
+        return np.asarray(overview[query_bins[group]].mean(0)[key_bins], np.float64)
+    return np.asarray(overview[:, key_bins[group]].mean(1)[query_bins], np.float64)
+
+
 def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap | PooledMap]:
     """Returns the self-attention maps of one stream, first layer first."""
     pairs = {(attn_map.queries, attn_map.keys) for attn_map in record.maps}
