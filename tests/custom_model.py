@@ -1,4 +1,4 @@
-"""A small torch model of somebody's own: it sees, reads and hears, and can do without any of the three."""
+"""A small custom torch model of image, text and audio. Any of the three may be missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 16
 
 
 class Net(nn.Module):
-    """Tokens in, a class token before them, one layer, two logits."""
+    """One attention layer over tokens, the first of them a class token; two logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.embed(x)
-        mixed, _ = self.attention(tokens, tokens, tokens, need_weights=False)
-        found: Tensor = self.out((tokens + mixed)[:, 0])
-        return found
+        attn_output, _ = self.attention(tokens, tokens, tokens, need_weights=False)
+        logits: Tensor = self.out((tokens + attn_output)[:, 0])
+        return logits
 
 
 def prepare(sample: Sample) -> tuple[Tensor, list[Token]]:
-    """A row of four numbers a token: four patches, the words, four stretches of sound; whatever there is of them."""
+    """Returns four numbers for each token: four image patches, the words, four segments of audio, where given."""
     rows, tokens = [[1.0, 0.0, 0.0, 0.0]], [Token(Modality.SPECIAL, "class")]
     if sample.image is not None:
         width = sample.image.pixels.shape[1]

@@ -1,4 +1,4 @@
-"""A real service on loopback, and one that fails in every way there is."""
+"""A real service on this machine for tests, and a server with every fault there is."""
 
 from __future__ import annotations
 
@@ -12,35 +12,25 @@ from typing import Any
 import numpy as np
 import uvicorn
 from numpy.typing import NDArray
+from processes import wait_until
 
-from mmviz.backends import Backend
+from mmviz.backends import Backend, wire
 from mmviz.backends.server import make_app
-from mmviz.types import (
-    Answer,
-    AttentionMap,
-    AttentionRecord,
-    Card,
-    Modality,
-    Request,
-    Token,
-    View,
-)
+from mmviz.types import Answer, AttentionMap, AttentionRecord, Card, Modality, Request, Token, View
 
 
 @contextmanager
-def served(backend: Backend, **options: Any) -> Iterator[str]:
-    """The address of a service for ``backend`` that is ready."""
+def running_service(backend: Backend, **options: Any) -> Iterator[str]:
+    """Yields the address of a service for ``backend`` that is ready."""
     server = uvicorn.Server(
         uvicorn.Config(make_app(backend, **options), "127.0.0.1", 0, log_level="error", http="h11", ws="none")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    while not _is_ready(port):
-        time.sleep(0.01)
     try:
+        wait_until(lambda: server.started, "the service did not start")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        wait_until(lambda: _is_ready(port), "the service did not become ready")
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
@@ -48,27 +38,27 @@ def served(backend: Backend, **options: Any) -> Iterator[str]:
 
 
 def _is_ready(port: int) -> bool:
-    return asked(port, b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").startswith(
-        b"HTTP/1.1 200"
-    )
+    response = raw_response(port, b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return response.startswith(b"HTTP/1.1 200")
 
 
-def asked(port: int, words: bytes) -> bytes:
-    """What a server on loopback answers to these bytes."""
+def raw_response(port: int, request: bytes) -> bytes:
+    """Returns what a server on this machine sends in return for ``request``."""
     parts = []
-    with socket.create_connection(("127.0.0.1", port), 10) as found:
-        found.sendall(words)
-        while part := found.recv(65_536):
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.settimeout(30)
+        connection.sendall(request)
+        while part := connection.recv(65_536):
             parts.append(part)
     return b"".join(parts)
 
 
-class Slow:
-    """A backend whose runs last until ``go`` is set; each answers with the text it was asked."""
+class SlowBackend:
+    """A backend whose runs last until ``release`` is set. The answer of each is the text of its request."""
 
     def __init__(self) -> None:
-        self.go = threading.Event()
-        self.begun = 0
+        self.release = threading.Event()
+        self.started = 0
 
     def models(self) -> tuple[Card, ...]:
         return (Card("slow", "Slow", "Waits.", True, ("yes",), "0" * 64),)
@@ -78,67 +68,75 @@ class Slow:
     ) -> tuple[AttentionRecord, ...]:
         if stop():
             return ()
-        self.begun += 1
-        self.go.wait(20)
-        return tuple(record_of(request.sample.text or "") for request in requests)
+        self.started += 1
+        self.release.wait(20)
+        return tuple(text_record(request.sample.text or "") for request in requests)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         return np.zeros((1, 1), np.float32)
 
 
-def record_of(text: str) -> AttentionRecord:
-    """A record of one token, which answers ``text``."""
-    found = AttentionMap(weights=np.ones((1, 1, 1), np.float32), name="one", layer=0, queries="tokens", keys="tokens",
-                         dtype="float32")  # fmt: skip
-    made = {"model": "slow", "device": "cpu", "milliseconds": {"model": 1.0}}
+def text_record(text: str) -> AttentionRecord:
+    """Returns a record of one token, whose answer is ``text``."""
+    attn_map = AttentionMap(
+        weights=np.ones((1, 1, 1), np.float32), name="one", layer=0, queries="tokens", keys="tokens", dtype="float32"
+    )
+    made_by = {"model": "slow", "device": "cpu", "milliseconds": {"model": 1.0}}
     return AttentionRecord(
-        id="a1", streams={"tokens": (Token(Modality.SPECIAL, "x"),)}, maps=(found,), answers=(Answer(text, 1.0),),
-        made_by=made, notices=(),
+        id="a1", streams={"tokens": (Token(Modality.SPECIAL, "x"),)}, maps=(attn_map,), answers=(Answer(text, 1.0),),
+        made_by=made_by, notices=(),
     )  # fmt: skip
 
 
 @contextmanager
-def faulty(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[float]]]:
-    """The address of a server that does with each connection what ``answer`` does; and when each came."""
-    came: list[float] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+def faulty_server(respond: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[float]]]:
+    """Yields the address of a server that calls ``respond`` for each connection, and the times of the connections."""
+    times: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve() -> None:
+        def accept() -> None:
             while True:
                 try:
-                    found, _ = listening.accept()
+                    connection, _ = listener.accept()
                 except OSError:
                     return
-                came.append(time.monotonic())
-                threading.Thread(target=one, args=(found,), daemon=True).start()
+                times.append(time.monotonic())
+                threading.Thread(target=handle, args=(connection,), daemon=True).start()
 
-        def one(found: socket.socket) -> None:
-            with found:
+        def handle(connection: socket.socket) -> None:
+            with connection:
                 try:
-                    found.settimeout(5)
-                    _take(found)
-                    answer(found)
+                    connection.settimeout(5)
+                    _read_request(connection)
+                    respond(connection)
                 except OSError:
-                    pass  # the other side had enough
+                    pass  # the client closed the connection
 
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", came
-        listening.close()
-
-
-def _take(found: socket.socket) -> None:
-    """Read one request: what is closed with some of it unread is reset, and the answer may be lost."""
-    taken = b""
-    while b"\r\n\r\n" not in taken:
-        taken += found.recv(65_536)
-    head, _, body = taken.partition(b"\r\n\r\n")
-    told = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
-    while len(body) < int((told or [b"0"])[0]):
-        body += found.recv(65_536)
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", times
+        listener.close()
 
 
-def http(body: bytes, status: int = 200, **headers: str) -> bytes:
-    """An answer in HTTP, of this protocol's version unless ``headers`` say otherwise."""
-    said = {"mmviz_protocol": "1", "content_length": str(len(body)), **headers}
-    lines = [f"HTTP/1.1 {status} X", *(f"{name.replace('_', '-')}: {value}" for name, value in said.items() if value)]
+def _read_request(connection: socket.socket) -> None:
+    """Reads one request: a connection closed with unread data is reset, and the response may be lost."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _receive(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+    while len(body) < int((lengths or [b"0"])[0]):
+        body += _receive(connection)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    data = connection.recv(65_536)
+    if not data:
+        raise ConnectionResetError
+    return data
+
+
+def http_response(body: bytes, status: int = 200, **headers: str) -> bytes:
+    """Returns an HTTP response with the header of this protocol's version, unless ``headers`` replace it."""
+    fields = {"mmviz_protocol": str(wire.PROTOCOL), "content_length": str(len(body)), **headers}
+    lines = [f"HTTP/1.1 {status} X", *(f"{name.replace('_', '-')}: {value}" for name, value in fields.items() if value)]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -1,4 +1,4 @@
-"""A model whose runs take half a second, long enough to be killed in one."""
+"""A model whose runs take half a second, long enough to be killed during one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 import mmviz
 
 
-class Slow(torch.nn.Module):
-    """Self-attention of the letters, which takes its time."""
+class SlowModel(torch.nn.Module):
+    """Self-attention of letters, with a pause."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,14 +18,14 @@ class Slow(torch.nn.Module):
 
     def forward(self, letters: torch.Tensor) -> torch.Tensor:
         time.sleep(0.5)
-        seen = self.table(letters)[None, None]
-        mixed = torch.nn.functional.scaled_dot_product_attention(seen, seen, seen)
-        return torch.nn.functional.one_hot(letters[:1], 128).float() + 0 * mixed.sum()
+        embedded = self.table(letters)[None, None]
+        attn_output = torch.nn.functional.scaled_dot_product_attention(embedded, embedded, embedded)
+        return torch.nn.functional.one_hot(letters[:1], 128).float() + 0 * attn_output.sum()
 
 
 def make() -> mmviz.CustomModel:
     def prepare(sample: mmviz.Sample) -> tuple[torch.Tensor, list[str]]:
-        words = sample.text or " "
-        return torch.tensor([ord(letter) % 128 for letter in words]), list(words)
+        text = sample.text or " "
+        return torch.tensor([ord(letter) % 128 for letter in text]), list(text)
 
-    return mmviz.CustomModel(Slow().eval(), prepare, [chr(k) for k in range(128)])
+    return mmviz.CustomModel(SlowModel().eval(), prepare, [chr(code) for code in range(128)])

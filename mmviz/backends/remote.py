@@ -173,7 +173,7 @@ class RemoteBackend:
                 raise MmvizError("backend-unreachable", host=self.host, why=f"HTTP {response.status}")
             raise MmvizError("backend-answer", host=self.host, why=f"HTTP {response.status}, not from mmviz")
         if version != str(wire.PROTOCOL):
-            raise MmvizError("backend-version", host=self.host, found=version[:20], known=wire.PROTOCOL)
+            raise MmvizError("backend-version", host=self.host, version=version[:20], known=wire.PROTOCOL)
         if data is None:
             raise MmvizError("backend-answer", host=self.host, why="it is too long")
         try:

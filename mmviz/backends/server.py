@@ -216,7 +216,7 @@ class Guard:
             raise MmvizError("backend-token", host="")
         version = request.headers.get(wire.HEADER, str(wire.PROTOCOL))
         if version != str(wire.PROTOCOL):
-            raise MmvizError("backend-version", host="", found=wire.PROTOCOL, known=version[:20])
+            raise MmvizError("backend-version", host="", version=wire.PROTOCOL, known=version[:20])
 
 
 def make_app(

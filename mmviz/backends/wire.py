@@ -173,7 +173,7 @@ def _encode_change(change: Change) -> dict[str, Any]:
         fields = {"tokens": list(change.tokens)}
     elif isinstance(change, ReplaceInput):
         locations = [location_to_dict(location) for location in change.locations]
-        fields = {"modality": str(change.modality), "baseline": change.fill, "locations": locations}
+        fields = {"modality": str(change.modality), "baseline": change.baseline, "locations": locations}
     elif isinstance(change, AblateHead):
         fields = {"map": change.map, "head": change.head}
     elif isinstance(change, ShuffleWeights):

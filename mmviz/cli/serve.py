@@ -49,7 +49,7 @@ def add(commands: Any) -> None:
         nargs="?",
         const="local",
         metavar="ADDRESS",
-        help="run the models with Ray Serve, on this machine or on the cluster at ADDRESS (auto: this machine's cluster)",
+        help="run the models with Ray Serve, on this machine or on the cluster at ADDRESS (auto: the local cluster)",
     )
     parser.add_argument(
         "--replicas",
