@@ -1,4 +1,4 @@
-"""The gate as most tests ask it."""
+"""The check of a map as most tests run it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from mmviz.types import AttentionMap
 
 
 def attention_map(
-    heard: AttentionCall, layer: int, queries: str, keys: str, batch: int = 0
+    attention: AttentionCall, layer: int, queries: str, keys: str, batch: int = 0
 ) -> tuple[AttentionMap, float]:
-    """The map of one sample, and its parity."""
-    found, checked = check_short_map(heard, layer, queries, keys, batch)
-    return found, checked.parity
+    """Returns the map of one sample, and its parity."""
+    attn_map, check = check_short_map(attention, layer, queries, keys, batch)
+    return attn_map, check.parity

@@ -1,9 +1,8 @@
-"""A model of three modalities whose effects are known on paper, and tokens for it.
+"""A model of three modalities whose effects are computed on paper, and tokens for it.
 
-Every modality that is there brings one token with a number: picture 2, text 1, sound -1. Two heads attend evenly to
-all tokens; head 0 brings `HEADS[0]`, head 1 `HEADS[1]`, whatever it attends to. The logits are ``[z, 0]`` with z the
-sum of the numbers that are there and of what the heads bring, so that the probability of "yes" is the logistic
-function of z.
+Every modality of a sample has one token with a number: image 2, text 1, audio -1. Two heads attend uniformly to all
+tokens; head 0 outputs `HEADS[0]` and head 1 `HEADS[1]`, whatever they attend to. The logits are ``[z, 0]`` with z the
+sum of the numbers and of the heads' outputs, so that the probability of "yes" is the logistic function of z.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ HEADS = (1.5, -0.5)
 
 
 class PaperHeads(nn.Module):
-    """Two heads with even weights over values that are all the same."""
+    """Two heads with uniform weights over values that are all equal."""
 
     def forward(self, numbers: Tensor) -> Tensor:
         weights = torch.softmax(torch.zeros(1, len(HEADS), 1, numbers.shape[1]), -1)
@@ -41,7 +40,7 @@ class PaperNet(nn.Module):
 
 
 class Paper:
-    """The net as a model of mmviz. It runs one sample at a time."""
+    """`PaperNet` as a model of mmviz. It runs one sample at a time."""
 
     capture_targets = None
 
@@ -50,12 +49,12 @@ class Paper:
         self.card = Card("paper", "paper", "Known on paper.", True, ("yes", "no"), "none")
 
     def prepare(self, sample: Sample) -> Prepared:
-        there = dict(zip(NUMBERS, (sample.image, sample.text, sample.audio), strict=True))
-        own = [modality for modality, part in there.items() if part is not None]
-        tokens = [Token(Modality.SPECIAL, "answer"), *(Token(modality, str(modality)) for modality in own)]
-        numbers = torch.tensor([[0.0, *(NUMBERS[modality] for modality in own)]])
+        parts = dict(zip(NUMBERS, (sample.image, sample.text, sample.audio), strict=True))
+        modalities = [modality for modality, part in parts.items() if part is not None]
+        tokens = [Token(Modality.SPECIAL, "answer"), *(Token(modality, str(modality)) for modality in modalities)]
+        numbers = torch.tensor([[0.0, *(NUMBERS[modality] for modality in modalities)]])
         return Prepared(numbers, {"query": tokens[:1], "keys": tokens})
 
     def __call__(self, tensors: Any) -> Tensor:
-        found: Tensor = self.module(tensors)
-        return found
+        logits: Tensor = self.module(tensors)
+        return logits

@@ -1,4 +1,4 @@
-"""Capture on a GPU: the kernels' own log-sum-exp, and the same answers as on a CPU. Skipped by name without one."""
+"""Capture on a GPU: the kernels' own log-sum-exp, and the same results as on a CPU. Skipped without one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mmviz
-from mmviz.capture.recorder import FUSED, FUSED_LSE
+from mmviz.capture.recorder import SDPA, SDPA_LSE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: torch sees none here")
 
 
-def parts(dtype: torch.dtype, size: int = 64, count: int = 700) -> list[Tensor]:
+def tensors(dtype: torch.dtype, size: int = 64, count: int = 700) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(1, 4, count, size, generator=generator).to("cuda", dtype) for _ in range(3)]
 
@@ -31,51 +31,54 @@ def parts(dtype: torch.dtype, size: int = 64, count: int = 700) -> list[Tensor]:
     ],
 )
 @pytest.mark.parametrize("causal", [False, True])
-def test_a_kernel_gives_its_log_sum_exp(backend: SDPBackend, dtype: torch.dtype, near: float, causal: bool) -> None:
-    query, key, value = parts(dtype)
-    model = Attend(lambda *given: F.scaled_dot_product_attention(*given, is_causal=causal))
+def test_a_kernel_returns_its_log_sum_exp(backend: SDPBackend, dtype: torch.dtype, near: float, causal: bool) -> None:
+    query, key, value = tensors(dtype)
+    model = Attend(lambda *inputs: F.scaled_dot_product_attention(*inputs, is_causal=causal))
     with torch.no_grad(), sdpa_kernel(backend):
-        alone = model(query, key, value)
-        with mmviz.capture(model) as seen:
-            watched = model(query, key, value)
-    assert torch.equal(alone, watched)
-    (heard,) = seen.everything
-    assert heard.route == FUSED_LSE
+        plain = model(query, key, value)
+        with mmviz.capture(model) as result:
+            output = model(query, key, value)
+    assert torch.equal(plain, output)
+    (call,) = result.all_attention_calls
+    assert call.route == SDPA_LSE
     expected = eager(query.cpu(), key.cpu(), causal=causal)[0].numpy()
-    view = seen.view(0)
+    view = result.view(0)
     assert np.abs(view.full() - expected).max() < near
     assert np.abs(view.columns([3, 600], 2) - expected[2][:, [3, 600]]).max() < near
     edges = [0, 100, 101, 512, 700]
     means = np.add.reduceat(np.add.reduceat(expected, edges[:-1], 1), edges[:-1], 2) / np.outer(*[np.diff(edges)] * 2)
     assert np.abs(view.overview(edges, edges) - means).max() < near
-    assert len(seen.record().maps) == 1
+    assert len(result.record().maps) == 1
 
 
 @pytest.mark.parametrize(
     "options", [{"attn_mask": torch.arange(700) < 650}, {"attn_mask": torch.linspace(-2, 2, 700)}, {"enable_gqa": True}]
 )
-def test_what_a_kernel_keeps_to_itself_is_worked_out(options: dict[str, object]) -> None:
-    query, key, value = parts(torch.float32, 20)
+def test_a_log_sum_exp_that_no_kernel_returns_is_computed(options: dict[str, object]) -> None:
+    query, key, value = tensors(torch.float32, 20)
     if "enable_gqa" in options:
         key, value = key[:, :2], value[:, :2]
-    given = {name: one.cuda().expand(700, 700) if isinstance(one, Tensor) else one for name, one in options.items()}
-    model = Attend(lambda *tensors: F.scaled_dot_product_attention(*tensors, **given))
-    with torch.no_grad(), mmviz.capture(model) as seen:
+    kwargs = {
+        name: option.cuda().expand(700, 700) if isinstance(option, Tensor) else option
+        for name, option in options.items()
+    }
+    model = Attend(lambda *inputs: F.scaled_dot_product_attention(*inputs, **kwargs))
+    with torch.no_grad(), mmviz.capture(model) as result:
         model(query, key, value)
-    assert seen.everything[0].route == FUSED
+    assert result.all_attention_calls[0].route == SDPA
     mask = options.get("attn_mask")
     expected = eager(query.cpu(), key.cpu(), mask)[0].numpy()
-    assert np.abs(seen.view(0).columns(range(700), 3) - expected[3]).max() < 3e-6
-    assert seen.record().made_by["device"] == "cuda"
+    assert np.abs(result.view(0).columns(range(700), 3) - expected[3]).max() < 3e-6
+    assert result.record().made_by["device"] == "cuda"
 
 
 def test_relevance_and_rollout_run_where_the_model_ran() -> None:
-    query, key, value = (one.requires_grad_() for one in parts(torch.float32))
+    query, key, value = (tensor.requires_grad_() for tensor in tensors(torch.float32))
     model = Attend(F.scaled_dot_product_attention)
-    with mmviz.capture(model) as seen:
+    with mmviz.capture(model) as result:
         logit = model(query, key, value).pow(2).sum()
     weights = eager(query.detach().cpu(), key.detach().cpu()).float().requires_grad_()
     (gradient,) = torch.autograd.grad((weights @ value.detach().cpu()).pow(2).sum(), weights)
     expected = (gradient * weights).clamp(min=0).mean(1)[0].detach().numpy()
-    assert np.abs(seen.relevance(logit, [0, 9]) - expected[[0, 9]]).max() < 1e-4 * expected.max()
-    assert seen.rollout([5]).sum() == pytest.approx(1, abs=1e-5)
+    assert np.abs(result.relevance(logit, [0, 9]) - expected[[0, 9]]).max() < 1e-4 * expected.max()
+    assert result.rollout([5]).sum() == pytest.approx(1, abs=1e-5)
