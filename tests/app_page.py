@@ -1,4 +1,4 @@
-"""The page without a browser: opening it, pressing its buttons, giving it files, and reading what it says."""
+"""The page without a browser: open it, press its buttons, give it files, and read what it says."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app import selection
 from mmviz.app import session_state as state
+from mmviz.app.selection import Selection
 from mmviz.inputs.examples import load_gallery
 from mmviz.viewer.container import Section, decode
 
@@ -22,114 +22,132 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = load_gallery()
 FULL = next(example for example in EXAMPLES if example.image and example.audio)
 TYPES = {"png": "image/png", "gif": "image/gif", "jpg": "image/jpeg", "wav": "audio/wav"}
+ROUNDS = 120
+"""How often the page is drawn while experiments are in progress, at most; each drawing waits for them."""
 
 
 def run(page: AppTest) -> AppTest:
+    """Draws the page anew."""
     page.run()
     assert not page.exception, page.exception
     return page
 
 
-def visit(**address: str) -> AppTest:
-    """A new visitor's page, opened by a link with these parameters."""
-    page = AppTest.from_file(str(ROOT / "mmviz" / "app" / "run.py"), default_timeout=240)
-    page.query_params.update(address)
+def visit(**params: str) -> AppTest:
+    """Returns the page of a new visitor, opened by a link with these parameters."""
+    page = AppTest.from_file(str(ROOT / "mmviz" / "app" / "streamlit_script.py"), default_timeout=240)
+    page.query_params.update(params)
     return run(page)
 
 
+def settled(page: AppTest) -> AppTest:
+    """Returns the page once every experiment that it has started is finished."""
+    for _ in range(ROUNDS):
+        jobs = list(now(page).experiments.values())
+        is_finished = bool(jobs) and all(job.wait(240 / ROUNDS) for job in jobs)
+        run(page)
+        if is_finished and len(now(page).experiments) == len(jobs):
+            return page
+    raise AssertionError("the experiments did not finish")
+
+
 def address(page: AppTest) -> dict[str, str]:
-    """What the address says, one value a name."""
+    """Returns the parameters in the address, one value for each name."""
     return {name: values if isinstance(values, str) else values[-1] for name, values in page.query_params.items()}
 
 
 def markup(page: AppTest) -> str:
-    """All raw HTML on the page."""
+    """Returns all raw HTML on the page."""
     return "\n".join(element.proto.body for element in page.html)
 
 
 def notes(page: AppTest, kind: str) -> list[str]:
-    """The notes of one kind, each as its HTML."""
+    """Returns the notes of one kind, each as its HTML."""
     return [element.proto.body for element in page.html if f"class='note {kind}'" in element.proto.body]
 
 
 def word(page: AppTest) -> str:
-    """The answer in large."""
+    """Returns the answer in large type."""
     return markup(page).split("<span class='word'>")[1].split("</span>")[0]
 
 
 def now(page: AppTest) -> state.State:
-    found: state.State = page.session_state[state.KEY]
-    return found
+    """Returns the visitor's state."""
+    visitor_state: state.State = page.session_state[state.KEY]
+    return visitor_state
 
 
-def looked(page: AppTest) -> selection.Selection:
-    """What is looked at."""
-    found = now(page).selection
-    assert found is not None
-    return found
+def selected(page: AppTest) -> Selection:
+    """Returns the visitor's selection."""
+    selection = now(page).selection
+    assert selection is not None
+    return selection
 
 
-def sent(page: AppTest) -> tuple[dict[str, Any], dict[str, Section]]:
-    """Header and sections of what the viewer is given."""
+def payload(page: AppTest) -> tuple[dict[str, Any], dict[str, Section]]:
+    """Returns header and sections of what the viewer is sent."""
     (element,) = page.get("bidi_component")
     return decode(element.proto.bytes)
 
 
 def view(page: AppTest, **changes: Any) -> dict[str, Any]:
-    """What the viewer tells when it looks at what it was sent, but for ``changes``."""
-    header, _ = sent(page)
+    """Returns what the viewer reports when it shows what it was sent, except for ``changes``."""
+    header, _ = payload(page)
     return {**header["view"], "run": header["run"], "serial": header["serial"], **changes}
 
 
-def tell(page: AppTest, told: object) -> AppTest:
-    """Let the viewer tell what it looks at, as the browser does."""
+def report_view(page: AppTest, value: object) -> AppTest:
+    """Lets the viewer report its view, as the browser does."""
     (element,) = page.get("bidi_component")
     states = page._tree.get_widget_states()
-    states.widgets.add(id=element.proto.id, json_value=json.dumps({"view": told}))
-    return _sent(page, states)
+    states.widgets.add(id=element.proto.id, json_value=json.dumps({"view": value}))
+    return _run_with(page, states)
 
 
-def need(page: AppTest, asked: object) -> AppTest:
-    """Let the viewer ask for a plane, as the browser does."""
+def report_need(page: AppTest, value: object) -> AppTest:
+    """Lets the viewer request sections, as the browser does."""
     (element,) = page.get("bidi_component")
     states = page._tree.get_widget_states()
-    events = json.dumps([{"event": "need", "value": asked}])
+    events = json.dumps([{"event": "need", "value": value}])
     states.widgets.add(id=_make_trigger_id(element.proto.id, "events"), json_trigger_value=events)
-    return _sent(page, states)
+    return _run_with(page, states)
 
 
-def _sent(page: AppTest, states: Any) -> AppTest:
+def _run_with(page: AppTest, states: Any) -> AppTest:
     page._run(states)
     assert not page.exception, page.exception
     return page
 
 
 def press(page: AppTest, key: str) -> AppTest:
+    """Presses a button."""
     page.button(key).click()
     return run(page)
 
 
-def picture(format: str = "PNG", width: int = 40) -> bytes:
+def image_bytes(format: str = "PNG", width: int = 40) -> bytes:
+    """Returns an image file."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, 30), "navy").save(buffer, format)
     return buffer.getvalue()
 
 
 def wav(seconds: float = 0.5) -> bytes:
+    """Returns an audio file."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.sin(np.arange(round(44_100 * seconds)) / 10) * 0.3, 44_100, format="WAV")
     return buffer.getvalue()
 
 
 def give(page: AppTest, modality: str, name: str, data: bytes) -> None:
-    """Choose a file in an uploader; the next run of the page sees it."""
-    page.file_uploader(f"{modality}-{now(page).generation}").set_value((name, data, TYPES[name.split(".")[-1]]))
+    """Chooses a file in the uploader of ``image`` or ``audio``; the next drawing of the page has it."""
+    page.file_uploader(f"{modality}-{now(page).form_number}").set_value((name, data, TYPES[name.split(".")[-1]]))
 
 
 def capture(page: AppTest, modality: str, data: bytes | None) -> None:
-    """Take a photo or record a sound, or (None) throw it away."""
-    key = f"{modality}-live-{now(page).generation}"
-    if modality == "picture":
+    """Takes a photo or makes a recording; None discards it."""
+    key = f"{modality}-live-{now(page).form_number}"
+    if modality == "image":
         page.camera_input(key).set_value(data and ("photo.jpg", data, TYPES["jpg"]))
     else:
         page.audio_input(key).set_value(data and ("recording.wav", data, TYPES["wav"]))

@@ -71,13 +71,13 @@ def opened() -> AppTest:
 @pytest.fixture
 def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, where the page now looks for recorded runs."""
-    from mmviz.app.pages.explore import page as explore
+    from mmviz.app import resources, run_launcher
     from mmviz.backends.replay import ReplayBackend
 
-    monkeypatch.setattr(explore, "_replay", lambda: ReplayBackend(tmp_path))
-    explore._recorded.clear()
+    monkeypatch.setattr(resources, "replay_backend", lambda: ReplayBackend(tmp_path))
+    resources.recorded_run.clear()
     yield tmp_path
-    explore._recorded.clear()
+    resources.recorded_run.clear()
 
 
 @pytest.fixture(scope="session")

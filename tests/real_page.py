@@ -1,4 +1,4 @@
-"""The page in a real browser: serving it, waiting for it, and reaching what is on it."""
+"""The page in a real browser: serve it, wait for it, and reach what is on it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LAUNCH = [
     "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
 VIEWER = "[data-mmviz=viewer]"
-PICTURE, SOUND, WORDS = (f"[data-panel={name}]" for name in ("picture", "sound", "words"))
+IMAGE, AUDIO, TEXT = (f"[data-panel={name}]" for name in ("image", "audio", "text"))
 """Panels of the viewer. They lie in a shadow root, which locators look into and `querySelector` does not."""
 
 
 @contextmanager
 def serving(script: Path) -> Iterator[str]:
-    """The address of ``script``, served on a free port of this machine."""
+    """Serves ``script`` on a free port of this machine, and returns its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -63,63 +63,63 @@ def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait until the server has nothing left to do for this page."""
+    """Waits until the server has nothing left to do for this page."""
     page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
 
 
 def until(page: Page, check: Callable[[], bool]) -> None:
-    """Wait until ``check`` holds."""
+    """Waits until ``check`` holds; fails where it never does."""
     end = time.monotonic() + PATIENCE / 1000
     while not check():
-        assert time.monotonic() < end, "it never came true"
+        assert time.monotonic() < end, "what was waited for did not happen"
         page.wait_for_timeout(50)
 
 
 def drawn(page: Page, panel: str) -> str:
-    """What a panel of the viewer shows on its canvas, as a data URI; empty while it is being made, or has none."""
+    """Returns the canvas of a panel of the viewer as a data URI; empty while the panel has none."""
     canvas = page.locator(f"{VIEWER}[data-ready=true] {panel} canvas")
     return str(canvas.first.evaluate("canvas => canvas.toDataURL()")) if canvas.count() else ""
 
 
 def changed(page: Page, panel: str, before: str) -> str:
-    """What a panel shows once it is something else."""
+    """Waits until a panel shows something else than ``before``, and returns it."""
     until(page, lambda: drawn(page, panel) not in ("", before))
     settle(page)
     return drawn(page, panel)
 
 
-def looked(page: Page) -> dict[str, str]:
-    """What the viewer says that it shows."""
-    names = ("run", "plane", "tokens", "versus", "direction")
-    found = page.locator(VIEWER)
-    return {name: found.get_attribute(f"data-{name}") or "" for name in names}
+def viewer_state(page: Page) -> dict[str, str]:
+    """Returns what the viewer shows, as its attributes say."""
+    names = ("run", "map", "tokens", "versus", "direction")
+    viewer = page.locator(VIEWER)
+    return {name: viewer.get_attribute(f"data-{name}") or "" for name in names}
 
 
-def words(page: Page) -> str:
-    """What the panel of the words says, numbers and all."""
-    return page.locator(WORDS).inner_text()
+def panel_text(page: Page) -> str:
+    """Returns the text panel's content, with its numbers."""
+    return page.locator(TEXT).inner_text()
 
 
 def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def example(page: Page, name: str) -> Locator:
-    """The gallery's button of a trio: of the two that Streamlit makes of a button with help, the one to be seen."""
-    return page.locator(f".st-key-trio-{name} button:visible")
+def example_button(page: Page, name: str) -> Locator:
+    """Returns the gallery's button of an example: Streamlit makes two of a button with help."""
+    return page.locator(f".st-key-example-{name} button:visible")
 
 
 def empty_form(page: Page) -> None:
-    """Make room for one's own inputs, and wait until the form has come anew."""
+    """Empties the form, and waits until it is empty."""
     press(page, "Your own")
     page.wait_for_function("document.querySelector('.st-key-question input').value === ''")
     settle(page)
 
 
-def pick(page: Page, key: str, words: str) -> None:
-    """Choose from a list by typing."""
+def pick(page: Page, key: str, text: str) -> None:
+    """Chooses from a list by typing."""
     box = page.locator(f".st-key-{key} input")
     box.click()
-    box.fill(words)
-    page.get_by_role("option", name=words).first.click()
+    box.fill(text)
+    page.get_by_role("option", name=text).first.click()
     settle(page)

@@ -1,103 +1,107 @@
-"""The part Modality health of the page Debug, without a browser."""
+"""The section Audit of the page Debug, without a browser."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from app_page import EXAMPLES, markup, notes, now, press, run, visit
 from streamlit.testing.v1 import AppTest
-from test_health import SEEN, SOUND_WINS, made
 
+from mmviz.app.pages.debug import audit as section
 from mmviz.experiments.audit import Assessment
+from mmviz.experiments.modality_shapley import Effect
+from mmviz.i18n.audit import audit_words
 from mmviz.i18n.page import say
 from mmviz.report.audit_report import Audit, meanings, rows, sentences, summary, table
+from mmviz.types import Modality
 
-health = importlib.import_module("mmviz.app.pages.debug.audit")  # the package calls a function so
-ADDRESS = {"page": "debug", "section": "health"}
-SOME = [example for example in EXAMPLES if example.id in ("mask", "said")]
+ADDRESS = {"page": "debug", "section": "audit"}
+TWO = [example for example in EXAMPLES if example.id in ("mask", "said")]
+PATIENCE = 120
+"""Seconds; far more than the audit of two examples takes."""
 
 
 def measured(page: AppTest, baseline: str = "learned") -> Audit:
-    """What was found over the trios, which the page then shows."""
-    job = now(page).works[now(page).run.record.id, "health", baseline]
-    assert job.wait(120)
+    """Returns the audit once it is finished, and draws it."""
+    job = now(page).experiments[now(page).run.record.id, "audit", baseline]
+    assert job.wait(PATIENCE)
     run(page)
-    found: Audit = job.result
-    return found
+    audit: Audit = job.result
+    return audit
 
 
 @pytest.fixture
-def some(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two trios in place of the gallery, so that it is quick."""
-    monkeypatch.setattr(health, "load_gallery", lambda: SOME)
+def two_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two examples in place of the gallery, so that the audit is quick."""
+    monkeypatch.setattr(section, "load_gallery", lambda: TWO)
 
 
-def test_the_table_its_words_and_the_trios_behind_it(some: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[int, int]] = []
-    judge = health.judge
+def test_the_table_its_terms_and_the_examples(two_examples: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[tuple[int, int]] = []
+    evaluate = section.evaluate_examples
 
-    def watched(*known: Any) -> Any:
-        *first, progress, stop = known
-        return judge(*first, lambda *so_far: (told.append(so_far), progress(*so_far))[0], stop)
+    def watched(*arguments: Any) -> Any:
+        *inputs, progress, stop = arguments
+        return evaluate(*inputs, lambda *done: (reports.append(done), progress(*done))[0], stop)
 
-    monkeypatch.setattr(health, "judge", watched)
+    monkeypatch.setattr(section, "evaluate_examples", watched)
     page = visit(**ADDRESS)
     audit = measured(page)
-    assert told == [(1, 2), (2, 2)], "progress is told a trio"
+    assert reports == [(1, 2), (2, 2)], "progress is reported for each example"
     body = markup(page)
-    assert len(audit.judged) == 2 and not audit.is_stopped and summary(audit) in body and "2 of 2 trios" in body
-    (shown,) = (one.proto.body for one in page.html if "<table class='facts health'><caption>" in one.proto.body)
+    assert len(audit.assessments) == 2 and not audit.is_stopped and summary(audit) in body
+    (table_html,) = (e.proto.body for e in page.html if "<table class='facts audit'><caption>" in e.proto.body)
     for name, cells in table(audit):
-        assert say(f"name-{name}") in shown
-        for words, share in cells:
+        assert say(f"name-{name}") in table_html
+        for text, share in cells:
             bar = f"<i style='width:{share:.1%}'></i>" if share else ""
-            assert f"<td>{words}<div class='bar'>{bar}</div></td>" in shown
-    assert shown.count("style='background:") == 3, "a modality's colour is its mark alone"
-    assert all(words in "".join(notes(page, "remark")) for words in sentences(audit))
-    assert all(f"{word}: {meanings()[word]}" in body for word in ("decides", "ignored", "overruled"))
-    assert say("health-drawn") in body and say("health-as-is") not in body
-    (behind,) = (one for one in page.expander if one.label == say("health-trios"))
-    assert not behind.proto.expanded
-    lines = behind.html[0].proto.body
-    for example, row in zip(SOME, rows(audit), strict=True):
-        verdict = say("health-right" if example.is_right(row["answer"]) else "health-wrong")
+            assert f"<td>{text}<div class='bar'>{bar}</div></td>" in table_html
+    assert table_html.count("style='background:") == 3, "a modality's colour is that of its dot alone"
+    assert all(text in "".join(notes(page, "remark")) for text in sentences(audit))
+    assert all(f"{audit_words(flag)}: {meanings()[flag]}" in body for flag in ("decides", "ignored", "overruled"))
+    assert say("audit-drawn") in body and say("audit-as-is") not in body
+    (expander,) = (block for block in page.expander if block.label == say("audit-trios"))
+    assert not expander.proto.expanded
+    lines = expander.html[0].proto.body
+    for example, row in zip(TWO, rows(audit), strict=True):
+        verdict = say("audit-right" if example.is_right(row["answer"]) else "audit-wrong")
         assert f"<th scope='row'>{example.title}</th><td>{row['answer']}</td><td>{verdict}</td>" in lines
-    assert "<td>–</td>" in lines, "one of them has no picture"
-    names = [element.proto.label for element in page.get("download_button")]
-    assert names == [say("health-csv"), say("health-json")]
+    assert "<td>–</td>" in lines, "one of them has no image"
+    labels = [element.proto.label for element in page.get("download_button")]
+    assert labels == [say("audit-csv"), say("audit-json")]
 
 
-def test_a_stop_leaves_what_was_judged_and_another_absent_is_measured_anew(
-    some: None, monkeypatch: pytest.MonkeyPatch
+def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
+    two_examples: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = health.judge
+    evaluate = section.evaluate_examples
 
-    def slow(backend: Any, model: str, examples: Any, baseline: Any, progress: Any, stop: Any) -> Any:
-        found = judge(backend, model, examples[:1], baseline, progress)
-        while not stop():
+    def stopped_after_one(backend: Any, model: str, examples: Any, baseline: Any, progress: Any, stop: Any) -> Any:
+        result = evaluate(backend, model, examples[:1], baseline, progress)
+        end = time.monotonic() + PATIENCE
+        while not stop() and time.monotonic() < end:
             time.sleep(0.01)
-        return found
+        return result
 
-    monkeypatch.setattr(health, "judge", slow)
+    monkeypatch.setattr(section, "evaluate_examples", stopped_after_one)
     page = visit(**ADDRESS)
-    assert "<table class='facts health'" not in markup(page)
-    (stop,) = (button.key for button in page.button if (button.key or "").startswith("work-stop"))
+    assert "<table class='facts audit'" not in markup(page)
+    (stop,) = (button.key for button in page.button if (button.key or "").startswith("experiment-stop"))
     press(page, stop)
     audit = measured(page)
-    assert audit.is_stopped and "Stopped; 1 of 2 trios" in markup(page)
-    assert "You stopped this" in "".join(notes(page, "remark")) and "<table class='facts health'" in markup(page)
-    monkeypatch.setattr(health, "judge", judge)
-    page.selectbox("health-absent").set_value("mean")
+    assert audit.is_stopped and summary(audit) in markup(page)
+    assert say("experiment-stopped", done=1, of=1) in "".join(notes(page, "remark"))
+    assert "<table class='facts audit'" in markup(page)
+    monkeypatch.setattr(section, "evaluate_examples", evaluate)
+    page.selectbox("audit-baseline").set_value("mean")
     run(page)
     audit = measured(page, "mean")
-    assert audit.baseline == "mean" and not audit.is_stopped and "absent: mean. 2 of 2" in markup(page)
+    assert audit.baseline == "mean" and not audit.is_stopped and summary(audit) in markup(page)
 
 
 SOURCE = """
@@ -120,13 +124,13 @@ def prepare(sample):
     return torch.tensor([[len(word) for word in words]]), tokens
 
 def make():
-    return mmviz.Yours(Reader(), prepare, answers=["<b>yes</b>", "no"])
+    return mmviz.CustomModel(Reader(), prepare, answers=["<b>yes</b>", "no"])
 """
 
 
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A model of the operator's own that cannot do without a text."""
+    """A custom model that needs a text."""
     (tmp_path / "only_reads.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MMVIZ_MODEL", "only_reads:make")
@@ -136,18 +140,21 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("only_reads", None)
 
 
-def test_a_model_that_cannot_do_without_says_why_trios_are_left_out(some: None, reader: None) -> None:
+def test_examples_that_a_model_cannot_evaluate_are_named_with_the_reason(two_examples: None, reader: None) -> None:
     page = visit(**ADDRESS)
     audit = measured(page)
-    assert not audit.judged and len(audit.refused) == 2
-    (words,) = [note for note in notes(page, "refusal") if "Left out" in note]
-    assert "Left out (2): said, mask. prepare failed: AttributeError" in words and "only_reads.py" in words
-    assert "<table class='facts health'" not in markup(page) and not page.expander
+    assert not audit.assessments and len(audit.skipped) == 2
+    (note,) = notes(page, "error")
+    assert "said, mask" in note and "AttributeError" in note and "only_reads.py" in note
+    assert "<table class='facts audit'" not in markup(page) and not page.expander
 
 
-def test_what_a_trio_or_a_model_says_stays_text() -> None:
-    audit = made(
-        judged=[Assessment("<b>name</b>", replace(SOUND_WINS, answer="<i>cat</i>"), SEEN)], model="<u>model</u>"
-    )
-    body = health.table_html(audit) + health.trios_html(audit)
+def test_markup_in_an_example_or_an_answer_stays_text() -> None:
+    nothing, everything = frozenset[Modality](), frozenset({Modality.TEXT})
+    values = {nothing: -2.0, everything: -0.1}
+    answers = {subset: ("<i>cat</i>", 0.9) for subset in values}
+    phi = {Modality.IMAGE: 0.0, Modality.TEXT: 1.9, Modality.AUDIO: 0.0}
+    assessment = Assessment("<b>name</b>", Effect("<i>cat</i>", values, answers, phi), None)
+    audit = Audit("<u>model</u>", "learned", 1, [assessment])
+    body = section.table_html(audit) + section.examples_html(audit)
     assert not any(tag in body for tag in ("<b>", "<i>", "<u>")) and "&lt;i&gt;cat&lt;/i&gt;" in body

@@ -1,160 +1,152 @@
-"""The page Debug without a browser: what it measures is what the library measures."""
+"""The page Debug without a browser: it shows what the library measures."""
 
 from __future__ import annotations
 
 import re
 import sys
-import time
 from dataclasses import replace
 
+import app_page
 import pytest
-from app_page import EXAMPLES, ROOT, address, markup, notes, now, run, visit, word
+from app_page import EXAMPLES, ROOT, address, markup, notes, now, run, settled, visit, word
 from streamlit.testing.v1 import AppTest
 
+from mmviz.app import session_state as state
 from mmviz.backends.local import LocalBackend
-from mmviz.experiments.runs import measure_head_ablation
+from mmviz.experiments.head_ablation import measure_head_ablation
 from mmviz.explain import run_sample
-from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Modality, Request
+from mmviz.i18n.page import say
+from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Request
 
 FIRST = EXAMPLES[0]
 
 
-def debug(section: str, **more: str) -> AppTest:
-    """The page Debug at one part of it, once nothing is being measured any more."""
-    return settled(visit(page="debug", section=section, **more))
-
-
-def settled(page: AppTest) -> AppTest:
-    for _ in range(120):
-        works = now(page).works.values()
-        if works and all(work.wait(0) for work in works):
-            before = len(works)
-            run(page)
-            if len(now(page).works) == before:
-                return page
-        else:
-            time.sleep(0.5)
-            run(page)
-    raise AssertionError("it is measured for ever")
+def debug(section: str, **params: str) -> AppTest:
+    """Returns the page Debug at one section, once its experiments are finished."""
+    return settled(visit(page="debug", section=section, **params))
 
 
 def choose(page: AppTest, key: str, *values: object) -> AppTest:
-    """Choose in the one box whose key begins so: several values, where it takes several."""
-    (found,) = [one for one in (*page.selectbox, *page.multiselect) if str(one.key).startswith(key)]
-    found.set_value(list(values) if found in list(page.multiselect) else values[0])
+    """Chooses in the one box whose key begins so; a multiselect takes several values."""
+    (box,) = [box for box in (*page.selectbox, *page.multiselect) if str(box.key).startswith(key)]
+    box.set_value(list(values) if box in list(page.multiselect) else values[0])
     return settled(run(page))
 
 
 def press(page: AppTest, key: str) -> AppTest:
-    next(one for one in page.button if one.key == key).click()
-    return settled(run(page))
+    """Presses a button, and waits for the experiments that it starts."""
+    return settled(app_page.press(page, key))
 
 
-def percents(words: str) -> list[float]:
-    return [float(found) for found in re.findall(r"([\d.]+)%", words)]
+def percents(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"([\d.]+)%", text)]
+
+
+def verdict(page: AppTest) -> str:
+    (text,) = re.findall(r"<p class='verdict'>(.*?)</p>", markup(page))
+    return str(text)
 
 
 def test_the_effect_stands_beside_attention_as_the_library_measures_it() -> None:
     page = debug("effect")
     assert address(page)["page"] == "debug" and address(page)["section"] == "effect"
     expected = run_sample(FIRST.sample(), backend=LocalBackend("cpu")).effect()
-    seen = markup(page)
-    for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO):
-        assert f"<td>{expected[str(modality)]:+.2f}</td>" in seen
-    assert f"<td>{expected['total']:+.2f}</td>" in seen
-    assert seen.count("<td class='mark'>") == 8 * 3  # eight subsets of three
-    assert any("attention" in words.lower() for words in notes(page, "remark"))
-    blurred = choose(page, "effect-absent", "blur")
-    again = run_sample(FIRST.sample(), backend=LocalBackend("cpu")).effect("blur")
-    assert again["total"] != pytest.approx(expected["total"], abs=0.01)
-    assert f"<td>{again['total']:+.2f}</td>" in markup(blurred)
+    body = markup(page)
+    assert all(f"<td>{expected[str(modality)]:+.2f}</td>" in body for modality in INPUT_MODALITIES)
+    assert f"<td>{expected['total']:+.2f}</td>" in body
+    assert body.count("<td class='mark'>") == 8 * 3, "eight subsets of three"
+    assert notes(page, "remark"), "whether attention and effect agree is said"
+    blurred = choose(page, "effect-baseline", "blur")
+    other = run_sample(FIRST.sample(), backend=LocalBackend("cpu")).effect("blur")
+    assert other["total"] != pytest.approx(expected["total"], abs=0.01)
+    assert f"<td>{other['total']:+.2f}</td>" in markup(blurred)
 
 
-def test_what_is_taken_away_or_swapped_changes_the_answer_as_a_run_without_it() -> None:
-    page = choose(debug("effect"), "take-audio", "away")
+def test_an_input_removed_or_replaced_changes_the_answer_as_a_run_without_it() -> None:
+    page = choose(debug("effect"), "perturb-audio", "remove")
     without = replace(FIRST.sample(), audio=None)
-    (alone,) = LocalBackend("cpu").run([Request("trio", without)])
-    (verdict,) = re.findall(r"<p class='verdict'>(.*?)</p>", markup(page))
-    assert alone.answers[0].label in verdict
-    assert percents(verdict)[-1] == pytest.approx(100 * alone.answers[0].probability, abs=0.051)
-    assert markup(page).count("class='way'") == 2  # before and after
+    (removed,) = LocalBackend("cpu").run([Request("trio", without)])
+    assert removed.answers[0].label in verdict(page)
+    assert percents(verdict(page))[-1] == pytest.approx(100 * removed.answers[0].probability, abs=0.051)
+    assert markup(page).count("class='method-card'") == 2, "before and after"
     other = next(example for example in EXAMPLES if example.audio and example is not FIRST)
-    page = choose(page, "take-audio", other.id)
-    swapped = replace(FIRST.sample(), audio=other.sample().audio)
-    (mixed,) = LocalBackend("cpu").run([Request("trio", swapped)])
-    (verdict,) = re.findall(r"<p class='verdict'>(.*?)</p>", markup(page))
-    assert mixed.answers[0].label in verdict
-    assert percents(verdict)[-1] == pytest.approx(100 * mixed.answers[0].probability, abs=0.051)
+    page = choose(page, "perturb-audio", other.id)
+    (swapped,) = LocalBackend("cpu").run([Request("trio", replace(FIRST.sample(), audio=other.sample().audio))])
+    assert swapped.answers[0].label in verdict(page)
+    assert percents(verdict(page))[-1] == pytest.approx(100 * swapped.answers[0].probability, abs=0.051)
 
 
-def test_a_token_can_be_taken_away_alone() -> None:
+def test_a_single_token_can_be_removed() -> None:
     page = debug("effect")
     record = now(page).run.record
-    tokens = record.streams["tokens"]
-    spoken = next(k for k, token in enumerate(tokens) if token.label == "spoken")
+    spoken = next(k for k, token in enumerate(record.streams["tokens"]) if token.label == "spoken")
     page = choose(page, f"span-{record.id}", spoken)
-    (verdict,) = re.findall(r"<p class='verdict'>(.*?)</p>", markup(page))
-    (alone,) = LocalBackend("cpu").run([Request("trio", FIRST.sample(), (DropTokens((spoken,)),))])
-    left = next(one.probability for one in alone.answers if one.label == record.answers[0].label)
-    assert percents(verdict)[1] == pytest.approx(100 * left, abs=0.051)
+    (removed,) = LocalBackend("cpu").run([Request("trio", FIRST.sample(), (DropTokens((spoken,)),))])
+    after = next(answer.probability for answer in removed.answers if answer.label == record.answers[0].label)
+    assert percents(verdict(page))[1] == pytest.approx(100 * after, abs=0.051)
 
 
-def test_a_head_that_is_switched_off_moves_the_answer_as_python_computes_and_comes_back() -> None:
+def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back() -> None:
     page = debug("heads")
     record = now(page).run.record
-    found = measure_head_ablation(LocalBackend("cpu"), Request("trio", FIRST.sample()), record)
-    worst = min(found, key=lambda one: one.effect)
-    assert any(f"layer {worst.map + 1}, head {worst.head + 1}" in words for words in notes(page, "remark"))
-    assert len(page.dataframe[0].value) == len(found)
+    effects = measure_head_ablation(LocalBackend("cpu"), Request("trio", FIRST.sample()), record)
+    needed = min(effects, key=lambda effect: effect.effect)
+    layer = say("heads-layer", layer=needed.map + 1)
+    assert any(say("heads-head", layer=layer, head=needed.head + 1) in text for text in notes(page, "remark"))
+    assert len(page.dataframe[0].value) == len(effects)
     before = word(page)
-    page = press(choose(page, "heads-off-", (worst.map, worst.head)), "heads-ablate-run")
-    assert now(page).run.request.changes == (AblateHead(worst.map, worst.head),)
-    assert word(page) == worst.answer
-    shown = percents(markup(page).split("class='top'")[1])[0]
-    assert shown == pytest.approx(100 * worst.probability, abs=0.051)
-    assert any("Switched off" in words for words in notes(page, "banner"))
+    page = press(choose(page, "heads-ablate-", (needed.map, needed.head)), "heads-ablate-run")
+    assert now(page).run.request.changes == (AblateHead(needed.map, needed.head),)
+    assert word(page) == needed.answer
+    probability = percents(markup(page).split("class='top'")[1])[0]
+    assert probability == pytest.approx(100 * needed.probability, abs=0.051)
+    (banner,) = notes(page, "banner")
+    assert f"layer {needed.map + 1}, head {needed.head + 1}" in banner
     page = press(page, "heads-ablate-back")
-    assert word(page) == before and now(page).run.request.changes == ()
+    assert word(page) == before and now(page).run.request.changes == () and not notes(page, "banner")
 
 
-def test_six_ways_of_looking_stand_side_by_side_each_with_its_test() -> None:
-    page = debug("faith")
-    seen = markup(page)
-    assert seen.count("class='way'") == 6 and seen.count("class='test'") == 6
+def test_six_methods_stand_side_by_side_each_with_its_test() -> None:
+    page = debug("faithfulness")
+    body = markup(page)
+    assert body.count("class='method-card'") == 6 and body.count("class='test'") == 6
     for formula in ("softmax(QK", "Kobayashi", "Abnar", "Chefer", "Sundararajan"):
-        assert formula in seen
-    assert any("follows" in words for words in notes(page, "remark"))
-    assert len(page.get("plotly_chart")) == 2
+        assert formula in body
+    assert notes(page, "remark") and len(page.get("plotly_chart")) == 2
     page = press(page, "control-shuffled")
     assert now(page).run.record.made_by["trained"] is False and now(page).page == "debug"
-    assert markup(page).count("class='way'") == 6
+    assert markup(page).count("class='method-card'") == 6
 
 
-def test_the_pages_share_the_run_and_turn_at_a_click() -> None:
+def test_the_pages_share_the_run() -> None:
     page = visit()
     example = next(example for example in EXAMPLES if example.id == "said")
-    next(one for one in page.button if one.key == f"trio-{example.id}").click()
-    run(page)
+    app_page.press(page, f"example-{example.id}")
     page = press(page, "page-debug")
-    assert now(page).shown == example and "What “" in markup(page)
+    assert now(page).run_example == example and "class='facts'" in markup(page)
     page = press(page, "section-heads")
-    assert address(page)["section"] == "heads" and address(page)["trio"] == "said"
-    next(one for one in page.button if one.key == "page-explore").click()
-    run(page)
+    assert address(page)["section"] == "heads" and address(page)["example"] == "said"
+    app_page.press(page, "page-explore")
     assert "page" not in address(page) and page.get("bidi_component")
 
 
-def test_a_model_of_ones_own_is_measured_as_far_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["run.py", "--model", "custom_model:make"])
+@pytest.mark.parametrize("section", state.SECTIONS)
+def test_every_section_opens_by_its_name_in_the_address(section: str) -> None:
+    page = visit(page="debug", section=section)
+    assert address(page)["section"] == section == now(page).section
+
+
+def test_a_custom_model_is_measured_as_far_as_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["streamlit_script.py", "--model", "custom_model:make"])
     monkeypatch.chdir(ROOT / "tests")
     page = settled(visit(page="debug", section="effect"))
-    found = now(page).run.effect()
-    assert sum(found[str(one)] for one in INPUT_MODALITIES) == pytest.approx(found["total"], abs=1e-5)
-    assert f"<td>{found['total']:+.2f}</td>" in markup(page)
+    effect = now(page).run.effect()
+    assert sum(effect[str(modality)] for modality in INPUT_MODALITIES) == pytest.approx(effect["total"], abs=1e-5)
+    assert f"<td>{effect['total']:+.2f}</td>" in markup(page)
     page = press(page, "section-heads")
     assert len(page.dataframe[0].value) == 2
     page = press(page, "section-faithfulness")
-    assert markup(page).count("class='way'") == 6 and not notes(page, "refusal")
-    page = choose(page, "faith-absent", "learned")
-    assert any("cannot be taken out of own" in words for words in notes(page, "refusal"))
-    assert markup(page).count("class='way'") == 6  # the cards stay, without their test
+    assert markup(page).count("class='method-card'") == 6 and not notes(page, "error")
+    page = choose(page, "faithfulness-baseline", "learned")
+    assert any("own cannot mask individual tokens" in text for text in notes(page, "error"))
+    assert markup(page).count("class='method-card'") == 6, "the cards stay, without their test"

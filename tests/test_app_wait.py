@@ -1,4 +1,4 @@
-"""A run that takes its time, on the page: it says that it waits, can be stopped, and is never taken for another."""
+"""A run in progress on the page: it says that it waits, can be stopped, and keeps the inputs it was started with."""
 
 from __future__ import annotations
 
@@ -12,82 +12,82 @@ import streamlit as st
 from app_page import EXAMPLES, markup, notes, now, press, run, visit, word
 from streamlit.testing.v1 import AppTest
 
+from mmviz.app import run_launcher
 from mmviz.app import session_state as state
 from mmviz.app.jobs import Job
-from mmviz.app.pages.explore import page as explore
-from mmviz.backends import Backend
-from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.types import Sample
 
+PATIENCE = 60
+"""Seconds; far more than a run takes."""
+
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Runs wait until the function given is called; the page stands still as it is while it waits."""
-    free, real, wait = threading.Event(), explore.run_sample, Job.wait
-    running: list[threading.Thread] = []
+def release_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Holds every run of the form until the function given is called; until then the page stops where it waits."""
+    is_free, run_sample, wait = threading.Event(), run_launcher.run_sample, Job.wait
+    threads: list[threading.Thread] = []
 
-    def slow(sample: Sample, *, backend: Backend, **how: Any) -> Run:
-        if not isinstance(backend, ReplayBackend):
-            running.append(threading.current_thread())
-            free.wait(60)
-        return real(sample, backend=backend, **how)
+    def held_run(sample: Sample, **options: Any) -> Run:
+        threads.append(threading.current_thread())
+        is_free.wait(PATIENCE)
+        return run_sample(sample, **options)
 
-    def look_in(job: Job, seconds: float) -> bool:
-        done = wait(job, 60 if free.is_set() else 0)
-        if not done and seconds != explore.QUICK:
+    def wait_once(job: Job[Any], seconds: float) -> bool:
+        is_finished = wait(job, PATIENCE if is_free.is_set() else 0)
+        if not is_finished and seconds != run_launcher.QUICK:
             st.stop()
-        return done
+        return is_finished
 
-    monkeypatch.setattr(explore, "run_sample", slow)
-    monkeypatch.setattr(Job, "wait", look_in)
-    yield free.set
-    free.set()
-    for thread in running:  # Python must not end while torch still works
-        thread.join(60)
+    monkeypatch.setattr(run_launcher, "run_sample", held_run)
+    monkeypatch.setattr(Job, "wait", wait_once)
+    yield is_free.set
+    is_free.set()
+    for thread in threads:  # Python must not end while torch still works
+        thread.join(PATIENCE)
 
 
-def test_a_run_that_takes_long_says_so_and_can_be_stopped(opened: AppTest, held: Callable[[], None]) -> None:
+def test_a_slow_run_says_so_and_can_be_stopped(opened: AppTest, release_runs: Callable[[], None]) -> None:
     before = now(opened).run
     opened.text_input(state.QUESTION).set_value("what is it?")
     press(opened, "run")
     assert "role='status'" in markup(opened) and "model" in markup(opened).split("role='status'")[1]
     press(opened, "stop")
-    assert notes(opened, "refusal") == [f"<div class='note refusal' role='alert'>{say('stopped')}</div>"]
+    assert notes(opened, "error") == [f"<div class='note error' role='alert'>{say('stopped')}</div>"]
     assert now(opened).job is None and now(opened).run is before and word(opened) == before.record.answers[0].label
     assert "stop" not in [button.key for button in opened.button] and say("changed") in markup(opened)
-    held()
+    release_runs()
     run(opened)
-    assert now(opened).run is before, "what was stopped does not come back"
+    assert now(opened).run is before, "the result of a stopped run is dropped"
     press(opened, "run")
-    assert now(opened).run.sample.text == "what is it?" and not notes(opened, "refusal")
+    assert now(opened).run.sample.text == "what is it?" and not notes(opened, "error")
 
 
-def test_a_form_changed_while_it_runs_is_not_what_was_run(opened: AppTest, held: Callable[[], None]) -> None:
-    opened.checkbox(state.USE_PICTURE).uncheck()
+def test_a_form_changed_during_a_run_does_not_change_the_run(opened: AppTest, release_runs: Callable[[], None]) -> None:
+    opened.checkbox(state.USE_IMAGE).uncheck()
     press(opened, "run")
     assert now(opened).job is not None
-    opened.checkbox(state.USE_PICTURE).check()  # the form is that of the trio again, the run is not
-    held()
+    opened.checkbox(state.USE_IMAGE).check()  # the form is that of the example again, the run is not
+    release_runs()
     run(opened)
-    assert now(opened).run.sample.image is None
-    assert now(opened).shown is None and say("truth-unknown") in markup(opened) and say("changed") in markup(opened)
+    assert now(opened).run.sample.image is None and now(opened).run_example is None
+    assert say("truth-unknown") in markup(opened) and say("changed") in markup(opened)
 
 
-def test_a_first_run_that_is_stopped_leaves_a_sentence(no_recordings: Path, held: Callable[[], None]) -> None:
+def test_a_first_run_that_is_stopped_leaves_a_sentence(no_recordings: Path, release_runs: Callable[[], None]) -> None:
     page = visit()
     assert "role='status'" in markup(page) and now(page).run is None
     press(page, "stop")
-    assert notes(page, "refusal") == [f"<div class='note refusal' role='alert'>{say('stopped-first')}</div>"]
+    assert notes(page, "error") == [f"<div class='note error' role='alert'>{say('stopped-first')}</div>"]
     assert say("nothing-yet") in markup(page) and not page.get("bidi_component")
-    held()
+    release_runs()
     press(page, "run")
-    assert now(page).shown == EXAMPLES[0] and word(page) and not notes(page, "refusal")
+    assert now(page).run_example == EXAMPLES[0] and word(page) and not notes(page, "error")
 
 
-def test_another_trio_can_be_chosen_while_one_waits(opened: AppTest, held: Callable[[], None]) -> None:
+def test_another_example_can_be_chosen_during_a_run(opened: AppTest, release_runs: Callable[[], None]) -> None:
     opened.text_input(state.QUESTION).set_value("what is it?")
     press(opened, "run")
-    press(opened, f"trio-{EXAMPLES[2].id}")
-    assert now(opened).shown == EXAMPLES[2] and now(opened).job is None and not now(opened).refusal
+    press(opened, f"example-{EXAMPLES[2].id}")
+    assert now(opened).run_example == EXAMPLES[2] and now(opened).job is None and not now(opened).error

@@ -1,4 +1,4 @@
-"""One's own inputs in a real browser: files, a photo and a recording are run, and the overlays follow the token."""
+"""The visitor's own inputs in a real browser: files, a photo and a recording are run, and figures follow the token."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PATIENCE, PICTURE, SOUND, changed, drawn, empty_form, looked, press, settle, words  # noqa: E402
+from real_page import AUDIO, IMAGE, PATIENCE, changed, drawn, empty_form, panel_text, press, settle, viewer_state  # noqa: E402
 from sound_files import encoded, muxed, tone  # noqa: E402
+
+from mmviz.i18n.page import say  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
 
 def upload(page: sync_api.Page, file: Path) -> None:
-    """Give a file to the uploader of its kind, and wait until the form knows of it: before, a run has the old one."""
-    modality = "picture" if file.suffix in (".png", ".gif") else "sound"
-    page.locator(f".st-key-{modality}-ways [data-testid=stFileUploaderDropzoneInput]").set_input_files(file)
+    """Gives a file to the uploader of its kind, and waits until the form has it; before, a run has the old one."""
+    modality = "image" if file.suffix in (".png", ".gif") else "audio"
+    page.locator(f".st-key-{modality}-sources [data-testid=stFileUploaderDropzoneInput]").set_input_files(file)
     page.locator(f"[data-testid=stFileChipName][title='{file.name}']").wait_for()
-    sync_api.expect(page.locator(f".st-key-{modality}-line .source")).to_have_text("yours", timeout=PATIENCE)
-    sync_api.expect(page.locator(".answer")).to_contain_text("The form has changed", timeout=PATIENCE)
+    sync_api.expect(page.locator(f".st-key-{modality}-line .source")).to_have_text(say("source-own"), timeout=PATIENCE)
+    sync_api.expect(page.locator(".answer")).to_contain_text(say("changed"), timeout=PATIENCE)
     settle(page)
 
 
-def ask(page: sync_api.Page, text: str) -> None:
+def submit(page: sync_api.Page, text: str) -> None:
     page.get_by_role("textbox", name="Text").fill(text)
     press(page, "Run")
 
 
 def source(page: sync_api.Page, modality: str) -> str:
-    """Where the form says that a modality comes from."""
+    """Returns where a modality comes from, as the form says."""
     return page.locator(f".st-key-{modality}-line .source").inner_text()
 
 
 def click_inside(page: sync_api.Page, panel: str, across: float, down: float) -> None:
-    """Click into a panel and take the pointer away again."""
+    """Clicks into a panel and moves the pointer away again."""
     canvas = page.locator(f"{panel} canvas").first
     box = canvas.bounding_box()
     assert box is not None
@@ -47,42 +49,42 @@ def click_inside(page: sync_api.Page, panel: str, across: float, down: float) ->
     page.mouse.move(0, 0)
 
 
-def test_upload_run_and_look_from_another_token(
+def test_uploads_are_run_and_the_figures_follow_the_pinned_token(
     visit_to: Callable[..., sync_api.Page], server: str, tmp_path: Path
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mine.png")
     (tmp_path / "mine.wav").write_bytes(encoded(tone(440, 44_100), 44_100))
     page = visit_to(server)
-    gallery, heard = drawn(page, PICTURE), drawn(page, SOUND)
+    gallery_image, gallery_audio = drawn(page, IMAGE), drawn(page, AUDIO)
 
     empty_form(page)
     upload(page, tmp_path / "mine.png")
     upload(page, tmp_path / "mine.wav")
-    ask(page, "is there a dog in the picture?")
-    mine, sound = changed(page, PICTURE, gallery), changed(page, SOUND, heard)
+    submit(page, "is there a dog in the picture?")
+    image, audio = changed(page, IMAGE, gallery_image), changed(page, AUDIO, gallery_audio)
     assert page.locator(".answer .word").inner_text().strip()
     assert "computed on" in page.locator(".answer").inner_text()
     assert "44,100 Hz" in page.locator(".note.notice").inner_text()
-    before = words(page)
+    before = panel_text(page)
     assert "dog" in before
 
-    click_inside(page, PICTURE, 0.35, 0.45)
-    from_patch = changed(page, PICTURE, mine)
+    click_inside(page, IMAGE, 0.35, 0.45)
+    from_patch = changed(page, IMAGE, image)
     page.locator(".heading", has_text="“patch").first.wait_for()
-    page.wait_for_url(f"**query={looked(page)['tokens']}&**")
-    assert words(page) != before
-    from_patch_sound = changed(page, SOUND, sound)
+    page.wait_for_url(f"**query={viewer_state(page)['tokens']}&**")
+    assert panel_text(page) != before
+    from_patch_audio = changed(page, AUDIO, audio)
 
     page.keyboard.press("Escape")
-    changed(page, PICTURE, from_patch)
-    click_inside(page, SOUND, 0.5, 0.5)
-    changed(page, SOUND, from_patch_sound)
-    page.wait_for_url(f"**query={looked(page)['tokens']}&**")
+    changed(page, IMAGE, from_patch)
+    click_inside(page, AUDIO, 0.5, 0.5)
+    changed(page, AUDIO, from_patch_audio)
+    page.wait_for_url(f"**query={viewer_state(page)['tokens']}&**")
     page.locator(".heading", has_text=" s”").first.wait_for()
 
 
-def test_a_gif_and_the_sounds_of_phones_and_browsers_run(
+def test_a_gif_and_recordings_of_phones_and_browsers_run(
     visit_to: Callable[..., sync_api.Page], server: str, tmp_path: Path
 ) -> None:
     frames = [Image.new("RGB", (90, 60), colour) for colour in ("navy", "orange", "teal")]
@@ -90,25 +92,25 @@ def test_a_gif_and_the_sounds_of_phones_and_browsers_run(
     (tmp_path / "phone.m4a").write_bytes(muxed(tone(440, 44_100), 44_100, "ipod"))
     (tmp_path / "browser.webm").write_bytes(muxed(tone(660, 48_000), 48_000, "webm", "libopus"))
     page = visit_to(server)
-    before, heard = drawn(page, PICTURE), drawn(page, SOUND)
+    before_image, before_audio = drawn(page, IMAGE), drawn(page, AUDIO)
     empty_form(page)
     upload(page, tmp_path / "moving.gif")
     upload(page, tmp_path / "phone.m4a")
-    ask(page, "what was said?")
-    changed(page, PICTURE, before)
-    phone = changed(page, SOUND, heard)
-    told = page.locator(".note.notice").inner_text()
-    assert "of 3" in told and "90 x 60" in told and "44,100 Hz" in told
+    submit(page, "what was said?")
+    changed(page, IMAGE, before_image)
+    phone = changed(page, AUDIO, before_audio)
+    notice = page.locator(".note.notice").inner_text()
+    assert "of 3" in notice and "90 x 60" in notice and "44,100 Hz" in notice
     upload(page, tmp_path / "browser.webm")
     press(page, "Run")
-    changed(page, SOUND, phone)
+    changed(page, AUDIO, phone)
     assert "48,000 Hz" in page.locator(".note.notice").inner_text()
-    assert page.locator(".note.refusal").count() == 0
+    assert page.locator(".note.error").count() == 0
 
 
 def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server: str) -> None:
     page = visit_to(server)
-    before = drawn(page, PICTURE)
+    before = drawn(page, IMAGE)
     empty_form(page)
     press(page, "Camera")
     shutter = page.get_by_test_id("stCameraInputButton")
@@ -122,34 +124,36 @@ def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server
         " return [photo.naturalWidth, photo.naturalHeight] }"
     )
     # the form knows of it once it has been sent
-    sync_api.expect(page.locator(".st-key-picture-line .source")).to_have_text("yours", timeout=PATIENCE)
+    sync_api.expect(page.locator(".st-key-image-line .source")).to_have_text(say("source-own"), timeout=PATIENCE)
     page.keyboard.press("Escape")
     sync_api.expect(page.get_by_test_id("stCameraInput")).to_be_hidden(timeout=PATIENCE)
-    assert source(page, "picture") == "yours" and source(page, "sound") == "none"
+    assert source(page, "image") == say("source-own") and source(page, "audio") == say("source-none")
     press(page, "Run")
-    changed(page, PICTURE, before)
+    changed(page, IMAGE, before)
     assert f"The picture is {width} x {height}" in page.locator(".note.notice").inner_text()
-    assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.refusal").count() == 0
-    assert page.locator(f"{PICTURE} [data-token]").count() >= 100, "its patches can be reached"
+    assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.error").count() == 0
+    assert page.locator(f"{IMAGE} [data-token]").count() >= 100, "its patches can be reached"
 
 
 def test_a_recording_is_made_and_run(visit_to: Callable[..., sync_api.Page], server: str) -> None:
     page = visit_to(server)
-    before = drawn(page, SOUND)
+    before = drawn(page, AUDIO)
     empty_form(page)
     press(page, "Record")
     device = page.get_by_test_id("stAudioInput")
     device.get_by_role("button", name="Record", exact=True).click()
     device.get_by_role("button", name="Stop recording").wait_for()
-    page.wait_for_timeout(2_000)
+    page.wait_for_timeout(2_000)  # the length of the recording
     device.get_by_role("button", name="Stop recording").click()
-    page.wait_for_function("document.querySelector('.st-key-sound-line .source').innerText === 'yours'")
+    page.wait_for_function("document.querySelector('.st-key-audio-line .source').innerText === 'yours'")
     settle(page)
     page.keyboard.press("Escape")
     sync_api.expect(device).to_be_hidden(timeout=PATIENCE)
     press(page, "Run")
-    changed(page, SOUND, before)
-    seconds = re.findall(r"/ ([0-9.]+) s", page.locator(SOUND).inner_text())
+    changed(page, AUDIO, before)
+    seconds = re.findall(r"/ ([0-9.]+) s", page.locator(AUDIO).inner_text())
     assert len(seconds) == 1 and 1.0 < float(seconds[0]) < 30, "the waveform is as long as the recording"
-    assert not any("silen" in told for told in page.locator(".note.notice").all_inner_texts()), "the microphone beeps"
-    assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.refusal").count() == 0
+    assert not any("silen" in notice for notice in page.locator(".note.notice").all_inner_texts()), (
+        "the microphone beeps"
+    )
+    assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.error").count() == 0

@@ -1,4 +1,4 @@
-"""Chinese in a real browser: what is drawn alone keeps to it, and the switch reaches the viewer."""
+"""Chinese in a real browser: fragments that are drawn alone keep it, and the switch reaches the viewer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PICTURE, VIEWER, drawn, looked, press, settle, until  # noqa: E402
+from real_page import IMAGE, VIEWER, drawn, press, settle, until, viewer_state  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -20,26 +20,26 @@ def tag(page: sync_api.Page) -> str:
     return str(page.evaluate("document.documentElement.lang"))
 
 
-def test_the_switch_turns_page_and_viewer_and_leaves_what_is_looked_at(visit_to: Visit, server: str) -> None:
+def test_the_switch_changes_page_and_viewer_and_keeps_the_selection(visit_to: Visit, server: str) -> None:
     page = visit_to(server + "/?query=3")
     assert tag(page) == "en" and page.locator(VIEWER).get_attribute("lang") == "en"
-    before = looked(page)
+    before = viewer_state(page)
     press(page, "中文")
     page.locator(f"{VIEWER}[lang=zh-CN][data-ready=true]").wait_for()
     settle(page)
-    assert tag(page) == "zh-CN" and "lang=zh" in page.url and looked(page) == before
+    assert tag(page) == "zh-CN" and "lang=zh" in page.url and viewer_state(page) == before
     assert page.locator(VIEWER).count() == 1 and page.locator(VIEWER).get_by_text("如何使用").count() == 1
     page.locator(VIEWER).get_by_role("button", name="← 被查询").click()
     until(page, lambda: "direction=to" in page.url)
     settle(page)
     assert (
         "lang=zh" in page.url
-        and drawn(page, PICTURE)
+        and drawn(page, IMAGE)
         and page.get_by_role("button", name="运行", exact=True).count() == 1
     )
 
 
-def test_a_part_that_is_drawn_alone_stays_chinese(visit_to: Visit, server: str) -> None:
+def test_a_fragment_drawn_alone_stays_chinese(visit_to: Visit, server: str) -> None:
     page = visit_to(server + "/?lang=zh")
     page.locator("[data-testid=stFileUploaderDropzone] p").first.wait_for()
     shown = "e => getComputedStyle(e, '::after').content"

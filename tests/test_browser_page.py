@@ -1,4 +1,4 @@
-"""The page for every hand and eye: by keyboard alone, on a telephone, in the dark."""
+"""The page by keyboard alone, on a phone, and in the dark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PATIENCE, PICTURE, changed, drawn, empty_form, press, settle, trio, until, words  # noqa: E402
+from real_page import IMAGE, PATIENCE, changed, drawn, empty_form, example_button, panel_text, press, settle, until  # noqa: E402
+
+from mmviz.i18n.page import say  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +19,7 @@ FOCUS = """() => {
     const here = document.activeElement, style = getComputedStyle(here);
     const inside = key => here.closest('.st-key-' + key) !== null;
     return {
-        place: ['gallery', 'question', 'compose', 'picture-line', 'sound-line', 'run'].find(inside) ?? '',
+        place: ['gallery', 'question', 'compose', 'image-line', 'audio-line', 'run'].find(inside) ?? '',
         tag: here.tagName,
         outlined: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1,
         colour: style.outlineColor,
@@ -28,7 +30,7 @@ CONTRAST = """element => {
     const numbers = colour => { const n = colour.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n };
     const over = (top, under) => [0, 1, 2].map(k => top[k] * top[3] + under[k] * (1 - top[3])).concat(1);
     const grounds = [];
-    for (let one = element; one; one = one.parentElement) grounds.push(numbers(getComputedStyle(one).backgroundColor));
+    for (let at = element; at; at = at.parentElement) grounds.push(numbers(getComputedStyle(at).backgroundColor));
     const ground = grounds.reverse().reduce((under, top) => over(top, under), [255, 255, 255, 1]);
     const ink = over(numbers(getComputedStyle(element).color), ground);
     const light = colour => colour.slice(0, 3).map(c => c / 255)
@@ -42,39 +44,39 @@ TOO_WIDE = """['html', '[data-testid=stMain]']
 
 
 def is_on_screen(part: sync_api.Locator) -> bool:
-    """Whether all of its width is."""
+    """Returns whether all of its width is on the screen."""
     box, screen = part.bounding_box(), part.page.viewport_size
     return box is not None and screen is not None and box["x"] >= 0 and box["x"] + box["width"] <= screen["width"]
 
 
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit_to: Visit, server: str) -> None:
     page = visit_to(server)
-    before = drawn(page, PICTURE)
-    found: list[dict[str, object]] = []
-    while len(found) < 80 and (not found or found[-1]["place"] != "run"):
+    before = drawn(page, IMAGE)
+    stops: list[dict[str, object]] = []
+    while len(stops) < 80 and (not stops or stops[-1]["place"] != "run"):
         page.keyboard.press("Tab")
-        found.append(page.evaluate(FOCUS))
-    places = [one["place"] for one in found if one["place"]]
-    order = ["gallery", "picture-line", "question", "sound-line", "run"]
+        stops.append(page.evaluate(FOCUS))
+    places = [stop["place"] for stop in stops if stop["place"]]
+    order = ["gallery", "image-line", "question", "audio-line", "run"]
     assert [place for place in dict.fromkeys(places) if place in order] == order
-    buttons = [one for one in found if one["place"] in ("gallery", "question", "run")]
-    assert buttons[0]["tag"] == "BUTTON" and any(one["tag"] == "INPUT" for one in buttons)
-    assert all(one["outlined"] and one["colour"] != one["ground"] for one in buttons), buttons
+    buttons = [stop for stop in stops if stop["place"] in ("gallery", "question", "run")]
+    assert buttons[0]["tag"] == "BUTTON" and any(stop["tag"] == "INPUT" for stop in buttons)
+    assert all(stop["outlined"] and stop["colour"] != stop["ground"] for stop in buttons), buttons
 
-    trio(page, "heard").focus()
+    example_button(page, "heard").focus()
     page.keyboard.press("Enter")
-    changed(page, PICTURE, before)
-    page.wait_for_url("**trio=heard&*")
+    changed(page, IMAGE, before)
+    page.wait_for_url("**example=heard&*")
     page.get_by_role("textbox", name="Text").focus()
     page.keyboard.press("Control+a")
     page.keyboard.type("what is in the picture?")
     page.keyboard.press("Enter")
-    until(page, lambda: "picture" in words(page))
+    until(page, lambda: "picture" in panel_text(page))
     settle(page)
-    assert "trio=" not in page.url and "computed on" in page.locator(".answer").inner_text()
+    assert "example=" not in page.url and "computed on" in page.locator(".answer").inner_text()
 
 
-def test_a_telephone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> None:
+def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> None:
     page = visit_to(server + "/?query=9999", 390, 844)
     assert page.locator(".note.remark").count() == 1
     assert page.evaluate(TOO_WIDE) == [0, 0]
@@ -85,7 +87,7 @@ def test_a_telephone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -
     sync_api.expect(page.locator(".composed")).to_be_hidden(timeout=PATIENCE)
     empty_form(page)
     press(page, "Run")
-    page.locator(".note.refusal").wait_for()
+    page.locator(".note.error").wait_for()
     settle(page)
     assert page.evaluate(TOO_WIDE) == [0, 0]
     for name, device in (("Camera", "stCameraInput"), ("Record", "stAudioInput")):
@@ -96,24 +98,24 @@ def test_a_telephone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -
         sync_api.expect(page.get_by_test_id(device)).to_be_hidden(timeout=PATIENCE)
     page.get_by_role("textbox", name="Text").fill("w" * 300)
     press(page, "Run")
-    until(page, lambda: "www" in words(page))
+    until(page, lambda: "www" in panel_text(page))
     settle(page)
     assert page.evaluate(TOO_WIDE) == [0, 0]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_is_written_can_be_read(visit_to: Visit, server: str, scheme: str) -> None:
+def test_text_has_enough_contrast(visit_to: Visit, server: str, scheme: str) -> None:
     page = visit_to(server + "/?query=9999", scheme=scheme)
     empty_form(page)
     press(page, "Run")
-    page.locator(".note.refusal").wait_for()
-    press(page, "shuffled weights")
+    page.locator(".note.error").wait_for()
+    press(page, say("control-shuffled"))
     page.locator(".note.plain").nth(2).wait_for()
     settle(page)
-    kinds = {"refusal": 0.0, "remark": 0.0, "plain": 0.0}
+    kinds = {"error": 0.0, "remark": 0.0, "plain": 0.0}
     for name in (*(f".note.{kind}" for kind in kinds), ".answer .word", ".answer .caption", ".heading", ".top td"):
         for element in page.locator(name).all():
             contrast, ground = element.evaluate(CONTRAST)
             assert contrast >= 4.5, (name, element.inner_text(), contrast)
             assert ground < 0.1 if scheme == "dark" else ground > 0.7, name
-    until(page, lambda: page.locator(".note.refusal").count() > 0 and page.locator(".note.plain").count() >= 3)
+    until(page, lambda: page.locator(".note.error").count() > 0 and page.locator(".note.plain").count() >= 3)

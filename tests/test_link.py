@@ -1,23 +1,29 @@
-"""The page's address: a link opens the view it was copied from, and holds nothing that a visitor gave."""
+"""The page's address: a link opens the view it was copied from, never crashes, and holds no input of a visitor."""
 
 from __future__ import annotations
 
 import html
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 from app_page import (
     EXAMPLES,
+    FULL,
     address,
     give,
-    looked,
+    image_bytes,
     markup,
     notes,
     now,
-    picture,
+    payload,
     press,
+    report_view,
     run,
-    sent,
-    tell,
+    selected,
     view,
     visit,
     wav,
@@ -25,205 +31,318 @@ from app_page import (
 )  # fmt: skip
 from streamlit.testing.v1 import AppTest
 
+from mmviz.analysis.map_refs import map_refs
 from mmviz.app import link
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.selection import Selection
+from mmviz.app.selection_view import SelectionView
+from mmviz.backends.local import LocalBackend
+from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import say
 from mmviz.types import MapRef
 
 OTHER = EXAMPLES[3]
 
 
-def seen(page: AppTest) -> tuple[object, ...]:
-    """All that a link holds, as the page and the viewer have it."""
-    return now(page).shown, looked(page), sent(page)[0]["view"]
+def link_view(page: AppTest) -> tuple[object, ...]:
+    """Returns all that a link holds, as the page and the viewer have it."""
+    return now(page).run_example, selected(page), payload(page)[0]["view"]
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address counts as soon as it is there: no browser has to take it over."""
     monkeypatch.setattr(visitor, "SETTLED", 0.0)
 
 
-def remark(page: AppTest) -> str:
-    """What the page says about a link that asks for too much."""
-    found = notes(page, "remark")
-    assert len(found) <= 1
-    return html.unescape(found[0].split(">")[1].split("<")[0]) if found else ""
+def link_message(page: AppTest) -> str:
+    """Returns what the page says about a link that it could not follow."""
+    messages = notes(page, "remark")
+    assert len(messages) <= 1
+    return html.unescape(messages[0].split(">")[1].split("<")[0]) if messages else ""
 
 
-@pytest.mark.parametrize(("way", "shown"), [
-    ({"way": "head", "layer": "3", "head": "2"}, MapRef("attention", 2, 1)),
-    ({"way": "mean", "layer": "1"}, MapRef("attention", 0)),
-    ({"way": "rollout"}, MapRef("rollout")),
-    ({"way": "relevance"}, MapRef("relevance")),
+@pytest.mark.parametrize(("text", "map_ref"), [
+    ("2:1", MapRef("attention", 2, 1)), ("0:mean", MapRef("attention", 0)),
+    ("rollout", MapRef("rollout")), ("relevance", MapRef("relevance")),
 ])  # fmt: skip
-def test_a_link_opens_its_view_and_the_page_writes_it_back(map_ref: dict[str, str], shown: MapRef) -> None:
-    wanted = {"trio": OTHER.id, "query": "7", "direction": "to", **map_ref}
-    page = visit(**wanted)
-    assert now(page).shown == OTHER and page.text_input(state.QUESTION).value == OTHER.question
-    assert looked(page) == Selection((7,), (), "to", shown, "spotlight", "view")
-    assert address(page) == wanted and remark(page) == ""
+def test_a_link_opens_its_view_and_the_page_writes_it_back(text: str, map_ref: MapRef) -> None:
+    params = {"example": OTHER.id, "query": "7", "direction": "to", "map": text}
+    page = visit(**params)
+    assert now(page).run_example == OTHER and page.text_input(state.QUESTION).value == OTHER.question
+    assert selected(page) == Selection((7,), (), "to", map_ref, "spotlight", "view")
+    assert address(page) == params and link_message(page) == ""
 
 
 def test_a_link_holds_groups_the_second_pin_and_the_switches() -> None:
-    wanted = {
-        "trio": OTHER.id, "query": "3-5.9", "versus": "0.11-12", "direction": "from", "way": "rollout",
+    params = {
+        "example": OTHER.id, "query": "3-5.9", "versus": "0.11-12", "direction": "from", "map": "rollout",
         "style": "heat", "scale": "map",
     }  # fmt: skip
-    page = visit(**wanted)
-    assert looked(page) == Selection((3, 4, 5, 9), (0, 11, 12), "from", MapRef("rollout"), "heat", "map")
-    assert sent(page)[0]["view"]["versus"] == [0, 11, 12]
-    assert address(page) == wanted and remark(page) == ""
+    page = visit(**params)
+    assert selected(page) == Selection((3, 4, 5, 9), (0, 11, 12), "from", MapRef("rollout"), "heat", "map")
+    assert payload(page)[0]["view"]["versus"] == [0, 11, 12]
+    assert address(page) == params and link_message(page) == ""
 
 
 def test_a_view_copied_from_the_address_is_reproduced(opened: AppTest) -> None:
-    press(opened, f"trio-{OTHER.id}")
-    tell(opened, view(opened, tokens=[11, 9, 10, 4], versus=[6], direction="to", plane="1:2", style="heat"))
+    press(opened, f"example-{OTHER.id}")
+    report_view(opened, view(opened, tokens=[11, 9, 10, 4], versus=[6], direction="to", map="1:2", style="heat"))
     copied = address(opened)
     assert copied == {
-        "trio": OTHER.id, "query": "4.9-11", "versus": "6", "direction": "to", "way": "head", "layer": "2",
-        "head": "3", "style": "heat",
+        "example": OTHER.id, "query": "4.9-11", "versus": "6", "direction": "to", "map": "1:2", "style": "heat",
     }  # fmt: skip
     other = visit(**copied)
-    assert seen(other) == seen(opened) and address(other) == copied
+    assert link_view(other) == link_view(opened) and address(other) == copied
 
 
 def test_every_change_of_view_is_written(opened: AppTest) -> None:
-    answer_query = str(now(opened).run.answer_query)
-    usual = {"trio": EXAMPLES[0].id, "query": answer_query, "direction": "from", "way": now(opened).run.map_ref.method}
-    assert address(opened) == usual
+    query, map_ref = str(now(opened).run.answer_query), str(now(opened).run.map_ref)
+    default = {"example": EXAMPLES[0].id, "query": query, "direction": "from", "map": map_ref}
+    assert address(opened) == default
+    first = visit()
     for changes, written in (
-        ({"tokens": [5]}, {"query": "5"}), ({"plane": "5:1"}, {"way": "head", "layer": "6", "head": "2"}),
-        ({"plane": "0:mean"}, {"way": "mean", "layer": "1"}), ({"plane": "relevance"}, {"way": "relevance"}),
+        ({"tokens": [5]}, {"query": "5"}), ({"map": "5:1"}, {"map": "5:1"}),
+        ({"map": "0:mean"}, {"map": "0:mean"}), ({"map": "relevance"}, {"map": "relevance"}),
         ({"direction": "to"}, {"direction": "to"}), ({"versus": [1, 2]}, {"versus": "1-2"}),
         ({"style": "heat"}, {"style": "heat"}), ({"scale": "map"}, {"scale": "map"}),
     ):  # fmt: skip
-        assert address(tell(opened, view(visit(), **changes))) == {**usual, **written}
-    press(opened, "look-mean")
-    assert address(opened)["way"] == "mean" and address(opened)["layer"] == "6"
-    press(opened, f"trio-{OTHER.id}")
-    assert address(opened)["trio"] == OTHER.id and address(opened)["query"] == str(now(opened).run.answer_query)
+        assert address(report_view(opened, view(first, **changes))) == {**default, **written}
+    press(opened, "show-attention")
+    assert address(opened)["map"] == "5:mean"
+    press(opened, f"example-{OTHER.id}")
+    assert address(opened)["example"] == OTHER.id and address(opened)["query"] == str(now(opened).run.answer_query)
 
 
-@pytest.mark.parametrize(("tokens", "written"), [
+@pytest.mark.parametrize(("tokens", "text"), [
     ((0,), "0"), ((3, 4, 5, 9), "3-5.9"), ((0, 1), "0-1"), ((0, 2, 4), "0.2.4"), (tuple(range(12)), "0-11"),
 ])  # fmt: skip
-def test_groups_are_written_and_read(tokens: tuple[int, ...], written: str) -> None:
-    assert link.write_group(tokens) == written and link.read_group(written, 12) == tokens
+def test_groups_are_written_and_read(tokens: tuple[int, ...], text: str) -> None:
+    assert link.write_group(tokens) == text and link.read_group(text, 12) == tokens
 
 
-@pytest.mark.parametrize("odd", [
+@pytest.mark.parametrize("text", [
     "", ".", "-", "3.", ".3", "3-", "-3", "3--5", "3-5-7", "5-3", "3-3", "3.3", "5.3", "3-5.5", "3-5.4-6", "12", "0-12",
     "0-99999999", "+1", "1e1", "0x1", "²", "٣", "1 ", "1,2", "1;2", "3–5", "0." * 500 + "1", "0-" + "9" * 10_000,
 ])  # fmt: skip
-def test_an_odd_group_is_none(odd: str) -> None:
-    assert link.read_group(odd, 12) is None
+def test_any_other_text_is_no_group(text: str) -> None:
+    assert link.read_group(text, 12) is None
 
 
-@pytest.mark.parametrize("trio", ["nowhere", "", "<b>bold</b>", "²", "{0}", "a" * 500])
-def test_a_link_to_no_trio_shows_the_first_and_says_so(example: str) -> None:
-    page = visit(example=example)
-    assert now(page).shown == EXAMPLES[0] and remark(page) == say("link-trio", example=example)
+@pytest.mark.parametrize("name", ["nowhere", "", "<b>bold</b>", "²", "{0}", "a" * 500])
+def test_a_link_to_an_unknown_example_shows_the_first_and_says_so(name: str) -> None:
+    page = visit(example=name)
+    assert now(page).run_example == EXAMPLES[0] and link_message(page) == say("link-example", example=name)
     assert "<b>bold" not in markup(page)
 
 
-@pytest.mark.parametrize("odd", ["²", "٣", "-1", "9999999999", "99999999", "<b>", "", " 1", "1.0", "1:mean", "{0}"])
-def test_a_link_to_what_is_not_there_is_said_and_left_out(odd: str) -> None:
-    names = ("query", "versus", "direction", "way", "layer", "head", "style", "scale")
-    page = visit(example=OTHER.id, **dict.fromkeys(names, odd))
-    usual = visit(example=OTHER.id)
-    assert remark(page) == say("link-odd", names=", ".join(names))
-    assert seen(page) == seen(usual) and address(page) == address(usual)
+@pytest.mark.parametrize("value", ["²", "٣", "-1", "9999999999", "99999999", "<b>", "", " 1", "1.0", "1:means", "{0}"])
+def test_what_a_run_does_not_have_is_named_and_left_out(value: str) -> None:
+    names = ("query", "versus", "direction", "map", "style", "scale")
+    page = visit(example=OTHER.id, **dict.fromkeys(names, value))
+    default = visit(example=OTHER.id)
+    assert link_message(page) == say("link-unknown", names=", ".join(names))
+    assert link_view(page) == link_view(default) and address(page) == address(default)
 
 
-def test_just_beyond_the_last_one_is_not_there_either() -> None:
-    usual = visit(example=OTHER.id)
-    record = now(usual).run.record
-    layers, heads, tokens = len(record.maps), record.maps[0].heads, len(now(usual).run.tokens)
+def test_one_beyond_the_last_is_not_there() -> None:
+    default = visit(example=OTHER.id)
+    record = now(default).run.record
+    layers, heads, tokens = len(record.maps), record.maps[0].heads, len(now(default).run.tokens)
     last = {
-        "query": f"0.{tokens - 1}", "versus": f"1-{tokens - 1}", "direction": "to", "way": "head",
-        "layer": str(layers), "head": str(heads),
+        "query": f"0.{tokens - 1}", "versus": f"1-{tokens - 1}", "direction": "to", "map": f"{layers - 1}:{heads - 1}",
     }  # fmt: skip
-    assert address(visit(example=OTHER.id, **last)) == {"trio": OTHER.id, **last}
+    assert address(visit(example=OTHER.id, **last)) == {"example": OTHER.id, **last}
     for name, value in (
         ("query", str(tokens)), ("query", f"0-{tokens}"), ("versus", str(tokens)),
-        ("layer", "0"), ("layer", str(layers + 1)), ("head", "0"), ("head", str(heads + 1)),
-        ("way", "Rollout"), ("direction", "FROM"), ("style", "Heat"), ("scale", "whole"),
+        ("map", f"{layers}:0"), ("map", f"0:{heads}"), ("map", f"0.1:{heads - 1}"), ("map", "-1:0"),
+        ("map", "Rollout"), ("direction", "FROM"), ("style", "Heat"), ("scale", "whole"),
     ):  # fmt: skip
         page = visit(example=OTHER.id, **{**last, name: value})
-        assert remark(page) == say("link-odd", names=name), (name, value)
-        kept = {key: written for key, written in last.items() if key != name}
-        if name == "way":
-            kept = {
-                "query": last["query"],
-                "versus": last["versus"],
-                "direction": "to",
-            }  # the usual way need not have a layer
+        assert link_message(page) == say("link-unknown", names=name), (name, value)
+        kept = {key: text for key, text in last.items() if key != name}
         assert kept.items() <= address(page).items(), (name, value)
 
 
-def test_both_troubles_of_a_link_are_said() -> None:
-    said = remark(visit(example="nowhere", query="9999"))
-    assert say("link-trio", example="nowhere") in said and say("link-odd", names="query") in said
+def test_both_problems_of_a_link_are_named() -> None:
+    message = link_message(visit(example="nowhere", query="9999"))
+    assert say("link-example", example="nowhere") in message and say("link-unknown", names="query") in message
 
 
-def test_a_remark_is_gone_once_the_visitor_does_something_else() -> None:
+def test_a_link_message_is_gone_once_the_visitor_does_something_else() -> None:
     page = visit(example="nowhere")
-    assert remark(page)
-    press(page, f"trio-{OTHER.id}")
-    assert not remark(page)
+    assert link_message(page)
+    press(page, f"example-{OTHER.id}")
+    assert not link_message(page)
 
 
-def test_back_and_forth_in_the_history(opened: AppTest, at_once: None) -> None:
-    first = address(opened)
-    tell(opened, view(opened, tokens=[5, 6], versus=[2], direction="to", style="heat", scale="map"))
-    second, there = address(opened), looked(opened)
-    begin = looked(visit())
-    press(opened, f"trio-{OTHER.id}")
-    for back, expected in ((second, there), (first, begin), (second, there)):
+def test_back_and_forward_in_the_history(opened: AppTest, settled_at_once: None) -> None:
+    first, begin = address(opened), selected(opened)
+    report_view(opened, view(opened, tokens=[5, 6], versus=[2], direction="to", style="heat", scale="map"))
+    second, end = address(opened), selected(opened)
+    press(opened, f"example-{OTHER.id}")
+    for params, expected in ((second, end), (first, begin), (second, end)):
         opened.query_params.clear()
-        opened.query_params.update(back)
-        moved = now(opened).serial
+        opened.query_params.update(params)
+        serial = now(opened).serial
         run(opened)
-        assert now(opened).shown == EXAMPLES[0] and looked(opened) == expected and address(opened) == back
-        assert sent(opened)[0]["serial"] > moved, "the viewer goes there"
-        assert sent(opened)[0]["view"]["tokens"] == list(expected.tokens)
+        assert now(opened).run_example == EXAMPLES[0] and selected(opened) == expected and address(opened) == params
+        assert payload(opened)[0]["serial"] > serial, "the viewer follows"
+        assert payload(opened)[0]["view"]["tokens"] == list(expected.tokens)
 
 
-def test_an_address_that_the_browser_still_has_to_take_over_moves_nothing(opened: AppTest) -> None:
+def test_an_address_that_the_browser_has_not_taken_over_yet_moves_nothing(opened: AppTest) -> None:
     old = address(opened)
-    press(opened, f"trio-{OTHER.id}")
+    press(opened, f"example-{OTHER.id}")
     opened.query_params.clear()
     opened.query_params.update(old)
-    opened.checkbox(state.USE_SOUND).uncheck()
+    opened.checkbox(state.USE_AUDIO).uncheck()
     run(opened)
-    assert now(opened).shown == OTHER and opened.checkbox(state.USE_SOUND).value is False
+    assert now(opened).run_example == OTHER and opened.checkbox(state.USE_AUDIO).value is False
 
 
-def test_what_a_visitor_gave_is_never_in_the_address(opened: AppTest) -> None:
+def test_a_visitors_inputs_are_never_in_the_address(opened: AppTest) -> None:
     opened.text_input(state.QUESTION).set_value("secret words")
     press(opened, "run")
-    assert now(opened).shown is None
-    assert set(address(opened)) == {"query", "direction", "way"} and "secret" not in str(address(opened))
+    assert now(opened).run_example is None
+    assert set(address(opened)) == {"query", "direction", "map"} and "secret" not in str(address(opened))
     press(opened, "own")
-    give(opened, "picture", "secret.png", picture())
-    give(opened, "sound", "secret.wav", wav())
+    give(opened, "image", "secret.png", image_bytes())
+    give(opened, "audio", "secret.wav", wav())
     press(opened, "run")
     assert now(opened).run.sample.audio is not None
-    assert set(address(opened)) == {"query", "direction", "way"} and "secret" not in str(address(opened))
+    assert set(address(opened)) == {"query", "direction", "map"} and "secret" not in str(address(opened))
 
 
-def test_relevance_is_not_there_for_a_run_without_it(opened: AppTest, at_once: None) -> None:
-    press(opened, "control-evened")
-    opened.query_params["way"] = "relevance"
+def test_relevance_is_unknown_to_a_run_without_it(opened: AppTest, settled_at_once: None) -> None:
+    press(opened, "control-uniform")
+    opened.query_params["map"] = "relevance"
     run(opened)
-    assert remark(opened) == say("link-odd", names="way")
-    assert looked(opened).map_ref == now(opened).run.map_ref
+    assert link_message(opened) == say("link-unknown", names="map")
+    assert selected(opened).map_ref == now(opened).run.map_ref
 
 
-def test_a_link_without_a_trio_opens_the_first() -> None:
+def test_a_link_without_an_example_opens_the_first() -> None:
     page = visit(query="3")
-    assert now(page).shown == EXAMPLES[0] and looked(page).tokens == (3,) and remark(page) == ""
-    assert address(page)["trio"] == EXAMPLES[0].id and word(page)
+    assert now(page).run_example == EXAMPLES[0] and selected(page).tokens == (3,) and link_message(page) == ""
+    assert address(page)["example"] == EXAMPLES[0].id and word(page)
+
+
+# several streams, and several maps in a layer
+
+
+@pytest.fixture(scope="module")
+def crossmodal() -> Run:
+    """A run of the model whose layers have several maps, between streams of different lengths."""
+    crossmodal_run = run_sample(FULL.sample(), model="crossmodal", backend=LocalBackend("cpu"))
+    record = crossmodal_run.record
+    assert len({attn_map.layer for attn_map in record.maps}) < len(record.maps)
+    assert len({len(tokens) for tokens in record.streams.values()}) > 1
+    return crossmodal_run
+
+
+def is_whole(selection: Selection, of: Run) -> bool:
+    """Returns whether the selection can be drawn, and its address names it again."""
+    shown = SelectionView(of, selection)
+    count = len(shown.selectable_tokens)
+    assert all(0 <= token < count for token in (*selection.tokens, *selection.versus)) and selection.tokens
+    assert shown.amounts.shape == (len(shown.other_tokens),) and np.isfinite(shown.amounts).all() and shown.name
+    params = {
+        "query": link.write_group(selection.tokens), "direction": selection.direction, "map": str(selection.map_ref),
+        "style": selection.style, "scale": selection.scale,
+    }  # fmt: skip
+    if selection.versus:
+        params["versus"] = link.write_group(selection.versus)
+    return link.read_selection(params, of, None) == (selection, set())
+
+
+def test_a_link_opens_every_map_of_a_model_with_several_maps_in_a_layer(crossmodal: Run) -> None:
+    refs = map_refs(crossmodal.record)
+    assert any(map_ref.index for map_ref in refs)
+    before = None
+    for map_ref in refs:
+        for direction in ("from", "to"):
+            params = {"map": str(map_ref), "direction": direction}
+            selection, unknown = link.read_selection(params, crossmodal, before)
+            assert (selection.map_ref, selection.direction, unknown) == (map_ref, direction, set())
+            assert is_whole(selection, crossmodal)
+            before = selection
+
+
+def random_link(source: random.Random, refs: list[MapRef]) -> dict[str, str]:
+    """Returns parameters of a link, some of them nonsense."""
+    numbers = [str(source.randrange(400)) for _ in range(3)]
+    values = {
+        "query": [numbers[0], f"{numbers[0]}-{numbers[1]}", ".".join(sorted(numbers, key=int)), "", "x", "0"],
+        "versus": ["1", f"2.{numbers[2]}", "-"],
+        "direction": ["from", "to", "both"],
+        "map": [str(source.choice(refs)), "rollout", "relevance", f"{numbers[0]}:0", "0.9:0", "1:mean", "5.1:2", ":"],
+        "style": ["spotlight", "heat", "?"],
+        "scale": ["view", "map", "?"],
+    }
+    return {name: source.choice(options) for name, options in values.items() if source.random() < 0.7}
+
+
+def test_no_link_crashes_whatever_it_names(crossmodal: Run) -> None:
+    source, refs = random.Random(0), map_refs(crossmodal.record)
+    before: Selection | None = None
+    for _ in range(400):
+        params = random_link(source, refs)
+        selection, unknown = link.read_selection(params, crossmodal, before)
+        assert is_whole(selection, crossmodal), params
+        assert unknown <= set(params), params
+        if "map" in params and "map" not in unknown:
+            assert str(selection.map_ref) == params["map"]
+        before = selection
+
+
+ENCODER_DECODER = """
+import torch
+from torch import nn
+import mmviz
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True)
+        self.word, self.answer = nn.Embedding(100, 8), nn.Linear(8, 2)
+
+    def forward(self, target, source):
+        return self.answer(self.layer(self.word(target), self.word(source))[:, 0])
+
+def prepare(sample):
+    words = (sample.text or "none").split()
+    token = lambda word: mmviz.Token(mmviz.Modality.TEXT, word)
+    source = [*words, *words, "end"]
+    inputs = tuple(torch.tensor([[len(word) for word in part]]) for part in (words, source))
+    return inputs, {"target": [*map(token, words)], "source": [*map(token, source)]}
+
+def make():
+    return mmviz.CustomModel(Model(), prepare, answers=["yes", "no"])
+"""
+
+
+@pytest.fixture
+def encoder_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The operator's own model: a layer that attends to itself and to another, longer stream."""
+    (tmp_path / "translator.py").write_text(ENCODER_DECODER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMVIZ_MODEL", "translator:make")
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+    sys.modules.pop("translator", None)
+
+
+def test_the_page_of_an_encoder_decoder_can_be_reloaded_at_every_map(encoder_decoder: None) -> None:
+    page = visit()
+    refs = map_refs(now(page).run.record)
+    assert {str(map_ref) for map_ref in refs} >= {"0:mean", "0.1:mean"}
+    for map_ref in refs:
+        for direction in ("from", "to"):
+            params = {"map": str(map_ref), "direction": direction, "query": "0"}
+            other = visit(**params)
+            assert selected(other).map_ref == map_ref and params.items() <= address(other).items()
+            assert link_view(visit(**address(other))) == link_view(other), "a reload shows the same"

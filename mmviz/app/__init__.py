@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Draw the page; called by the script that ``streamlit run`` opens.
+    """Draws the page; called by the script that ``streamlit run`` opens.
 
     ``arguments``: ``--run FILE``, a saved run to show first; ``--model MODULE:FACTORY``, or MMVIZ_MODEL in the
-    environment, a model of the operator's own; ``--backend URL``, where runs are made, with its token in MMVIZ_TOKEN.
-    MMVIZ_ACCESS: the token that visitors must know. The page itself never names any of them.
+    environment, a custom model; ``--backend URL``, where runs are made, with its token in MMVIZ_TOKEN.
+    MMVIZ_ACCESS holds the token that visitors must enter. None of them appears on the page.
     """
-    from mmviz.app.pages.explore.page import page
+    from mmviz.app.router import draw_app
     from mmviz.app.setup import Setup
 
     parser = argparse.ArgumentParser(prog="mmviz app")
     parser.add_argument("--run", type=Path)
     parser.add_argument("--model", default=os.environ.get("MMVIZ_MODEL"))
     parser.add_argument("--backend")
-    found = parser.parse_args(list(arguments))
+    options = parser.parse_args(list(arguments))
     token, access = os.environ.get("MMVIZ_TOKEN"), os.environ.get("MMVIZ_ACCESS")
-    page(Setup(found.model, found.run, found.backend, token, access))
+    draw_app(Setup(options.model, options.run, options.backend, token, access))

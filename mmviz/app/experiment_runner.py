@@ -1,4 +1,4 @@
-"""What is being measured of a run: worked out beside the page, with progress and a stop, and kept until another run."""
+"""Experiments on the run on the screen: they run in the background, show progress, can be stopped, and are kept."""
 
 from __future__ import annotations
 
@@ -8,80 +8,88 @@ from typing import Any, TypeVar, get_args
 
 import streamlit as st
 
-from mmviz.app import session_state as keep
+from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.jobs import Job
 from mmviz.app.session_state import State
 from mmviz.backends import Backend, Progress, Stop
-from mmviz.experiments.modality_shapley import Baseline
+from mmviz.experiments.removal import Baseline
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.types import MmvizError, Request
 
 T = TypeVar("T")
 QUICK = 0.4
-"""Seconds that something may take before the page says that it is under way."""
+"""Seconds that an experiment may take before the page shows its progress."""
 
 
 @dataclass(frozen=True)
 class ExperimentRunner:
-    """``run``, the ``request`` it came from, and where variants of it are run: ``backend()``."""
+    """Runs experiments on one run, and keeps their results until another run is shown."""
 
-    now: State
+    state: State
     run: Run
     request: Request
+    """The request that ``run`` came from."""
     backend: Callable[[], Backend]
+    """Returns the backend on which variants of ``run`` are made."""
 
-    def measured(self, name: tuple[object, ...], make: Callable[[Progress, Stop], T]) -> T | None:
-        """What ``make`` gives, once for ``name``; None as long as it is not there, which the page then says."""
+    def measure(self, name: tuple[object, ...], work: Callable[[Progress, Stop], T]) -> T | None:
+        """Returns the result of ``work``, which is called once for each ``name``.
+
+        Returns None while it is in progress, and after an error or a stop without a result; the page then says so.
+        """
         key = (self.run.record.id, *name)
-        works = self.now.works
-        if key not in works:
-            works[key] = Job(make)
-        job: Job[T] = works[key]
+        experiments = self.state.experiments
+        if key not in experiments:
+            experiments[key] = Job(work)
+        job: Job[T] = experiments[key]
         if not job.wait(QUICK):
-            _under_way(key)
+            _progress(key)
             return None
-        if job.problem is not None:
-            known = isinstance(job.problem, MmvizError)
-            widgets.note(str(job.problem) if known else say("work-unexpected"), "refusal")
+        if job.error is not None:
+            is_known = isinstance(job.error, MmvizError)
+            widgets.note(str(job.error) if is_known else say("experiment-unexpected"), "error")
         elif job.is_stopped:
-            code = "work-stopped" if job.of else "work-stopped-alone"
+            code = "experiment-stopped" if job.of else "experiment-stopped-early"
             widgets.note(say(code, done=job.done, of=job.of), "remark")
-        if job.problem is not None or job.is_stopped:
-            st.button(say("work-again"), key=f"work-again-{_called(key)}", on_click=_forget, args=(works, key))
+        if job.error is not None or job.is_stopped:
+            label, widget_key = say("experiment-again"), f"experiment-again-{_widget_key(key)}"
+            st.button(label, key=widget_key, on_click=_discard, args=(experiments, key))
         return job.result
 
 
-def absent_box(key: str, first: Baseline = "learned") -> Baseline:
-    """What taking away means, to choose from; at first ``first``."""
-    every = get_args(Baseline)
-    found: Baseline = st.selectbox(
-        say("absent"), every, index=every.index(first), format_func=lambda one: say(f"absent-{one}"), key=key,
-        help=say("absent-help"),
+def baseline_select(key: str, default: Baseline = "learned") -> Baseline:
+    """Draws a box to choose the baseline in, and returns the choice."""
+    baselines = get_args(Baseline)
+    choice: Baseline = st.selectbox(
+        say("baseline"), baselines, index=baselines.index(default), key=key,
+        format_func=lambda baseline: say(f"baseline-{baseline}"), help=say("baseline-help"),
     )  # fmt: skip
-    return found
+    return choice
 
 
-def _called(key: tuple[object, ...]) -> str:
-    """The key of a widget, for what goes by ``key``."""
+def _widget_key(key: tuple[object, ...]) -> str:
+    """Returns the key of an experiment as part of a widget's key."""
     return "-".join(str(part) for part in key[1:]).replace(":", "-")
 
 
-def _forget(works: dict[tuple[object, ...], Job[Any]], key: tuple[object, ...]) -> None:
-    works.pop(key, None)
+def _discard(experiments: dict[tuple[object, ...], Job[Any]], key: tuple[object, ...]) -> None:
+    experiments.pop(key, None)
 
 
 @st.fragment(run_every=0.4)
-def _under_way(key: tuple[object, ...]) -> None:
-    """How far it is, and a button that stops it; the page is drawn anew when it is done."""
-    now = keep.state()
-    job = now.works.get(key)
+def _progress(key: tuple[object, ...]) -> None:
+    """Draws the progress of an experiment and a button that stops it; draws the page anew once it has finished."""
+    state = session.current_state()
+    job = state.experiments.get(key)
     if job is None or job.wait(0):
-        now.resend = True
+        state.resend_form = True
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", key=f"under-way-{_called(key)}"):
-        st.button(say("stop"), key=f"work-stop-{_called(key)}", help=say("work-stop-help"), on_click=job.stop)
+    widget_key = _widget_key(key)
+    with st.container(horizontal=True, vertical_alignment="center", key=f"experiment-progress-{widget_key}"):
+        label, hint = say("stop"), say("experiment-stop-help")
+        st.button(label, key=f"experiment-stop-{widget_key}", help=hint, on_click=job.stop)
         share = job.done / job.of if job.of else 0.0
-        words = say("work" if job.of else "work-alone", done=job.done, of=job.of, seconds=job.seconds)
-        st.progress(share, words)
+        code = "experiment" if job.of else "experiment-elapsed"
+        st.progress(share, say(code, done=job.done, of=job.of, seconds=job.seconds))

@@ -1,4 +1,4 @@
-"""Runs made beside the page: it goes on drawing, shows how long they take, and can stop waiting. No Streamlit."""
+"""Work in background threads: the page goes on drawing, shows the progress, and can stop waiting. No Streamlit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mmviz.backends import Backend, Progress, Stop
-from mmviz.i18n.language import current, speaking
+from mmviz.i18n.language import current_language, use_language
 from mmviz.types import MmvizError
 
 T = TypeVar("T")
@@ -17,98 +17,116 @@ _log = logging.getLogger(__name__)
 
 
 class Job(Generic[T]):
-    """Something worked out in a thread of its own. ``result`` or ``problem`` is there once `wait` is true.
+    """A function that runs in a thread of its own, started at once.
 
-    ``make`` is given what it is to tell its progress, and what it is to ask whether to stop; ``done`` of ``of``: how
-    far it is (0 of 0 where it does not say). ``problem``: the refusal; for anything unforeseen a bare ``Exception``,
-    since its words might hold what was sent.
+    ``work`` takes a function to report progress to, ``(done, of)``, and a function that says whether to stop. It
+    returns the result.
     """
 
-    def __init__(self, make: Callable[[Progress, Stop], T]):
-        self.result: T | None = None
-        self.problem: Exception | None = None
+    result: T | None
+    """What ``work`` returned; None before `wait` returns True, and after an error."""
+    error: Exception | None
+    """The `MmvizError` that ``work`` raised; for any other error a bare ``Exception``, its message may hold inputs."""
+    done: int
+    """Finished steps, as ``work`` reported them."""
+    of: int
+    """Steps in all; 0 where ``work`` reports no progress."""
+
+    def __init__(self, work: Callable[[Progress, Stop], T]):
+        self.result = None
+        self.error = None
         self.done, self.of = 0, 0
-        self.started = time.monotonic()
-        self._make, self._language = make, current()
-        self._done, self._stopped = threading.Event(), threading.Event()
-        threading.Thread(target=self._work, daemon=True).start()
+        self._started = time.monotonic()
+        self._work, self._language = work, current_language()
+        self._finished, self._stopped = threading.Event(), threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it is done, after at most ``seconds``."""
-        return self._done.wait(seconds)
+        """Waits for at most ``seconds``, and returns whether the job has finished."""
+        return self._finished.wait(seconds)
 
     def stop(self) -> None:
-        """Nobody wants more of it: what has not begun will not, a run that has is thrown away."""
+        """Asks the job to stop. Work that has not begun never begins; the result of a run in progress is dropped."""
         self._stopped.set()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether `stop` was called."""
         return self._stopped.is_set()
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
-        return time.monotonic() - self.started
+        """Seconds since the start."""
+        return time.monotonic() - self._started
 
-    def _tell(self, done: int, of: int) -> None:
+    def _report_progress(self, done: int, of: int) -> None:
         self.done, self.of = done, of
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
             if not self._stopped.is_set():
-                with speaking(self._language):  # nobody else's, in a thread without a visitor
-                    self.result = self._make(self._tell, self._stopped.is_set)
-        except MmvizError as refusal:
-            self.problem = refusal
-        except Exception as problem:
-            _log.error("a run failed: %s", type(problem).__name__)
-            self.problem = Exception()
-        self._done.set()
+                with use_language(self._language):  # a thread has no visitor whose language it could take
+                    self.result = self._work(self._report_progress, self._stopped.is_set)
+        except MmvizError as error:
+            self.error = error
+        except BaseException as error:  # SystemExit as well: a job that never finishes would leave the page waiting
+            _log.error("a run failed: %s", type(error).__name__)
+            self.error = Exception()
+        finally:
+            self._finished.set()
 
 
-class Growing(Job[T]):
-    """A job that shows what there is so far: ``so_far``, None at first. Stopped, it may still have a ``result``.
+class StreamingJob(Job[T]):
+    """A job with partial results. A stopped one may still have a ``result``.
 
-    ``make`` is given besides what it is to tell that.
+    ``work`` takes, as its third argument, a function to report partial results to.
     """
 
-    def __init__(self, make: Callable[[Progress, Stop, Callable[[T], None]], T]):
-        self.so_far: T | None = None
-        super().__init__(lambda tell, stop: make(tell, stop, self._grow))
+    partial: T | None
+    """The latest partial result; None before the first."""
 
-    def _grow(self, so_far: T) -> None:
-        self.so_far = so_far
+    def __init__(self, work: Callable[[Progress, Stop, Callable[[T], None]], T]):
+        self.partial = None
+        super().__init__(lambda progress, stop: work(progress, stop, self._report_partial))
+
+    def _report_partial(self, partial: T) -> None:
+        self.partial = partial
 
 
-class Warmth:
-    """A backend made, and run once, in the background, so that the first visitor's run is as quick as the rest."""
+class WarmBackend:
+    """A backend that is created and run once in the background, so that the first visitor's run is a fast one.
 
-    def __init__(self, make: Callable[[], Backend], once: Callable[[Backend], object]):
-        self._make, self._once = make, once
+    ``create`` returns the backend; ``run_once`` makes a run on it.
+    """
+
+    is_warm: bool
+    """Whether the first run has finished."""
+
+    def __init__(self, create: Callable[[], Backend], run_once: Callable[[Backend], object]):
+        self._create, self._run_once = create, run_once
         self._backend: Backend | None = None
         self._lock = threading.Lock()
-        self._started = False
-        self.warm = False
+        self._is_started = False
+        self.is_warm = False
 
     def backend(self) -> Backend:
-        """The backend, made now if it has not been yet."""
+        """Returns the backend; creates it where that has not happened yet."""
         with self._lock:
             if self._backend is None:
-                self._backend = self._make()
+                self._backend = self._create()
             return self._backend
 
     def start(self) -> None:
-        """Begin to warm up, once."""
+        """Starts the warm-up in a thread; later calls do nothing."""
         with self._lock:
-            if self._started:
+            if self._is_started:
                 return
-            self._started = True
-        threading.Thread(target=self._work, daemon=True).start()
+            self._is_started = True
+        threading.Thread(target=self._warm_up, daemon=True).start()
 
-    def _work(self) -> None:
+    def _warm_up(self) -> None:
         try:
-            self._once(self.backend())
-            self.warm = True
-        except Exception as problem:  # whoever runs it next is told why
-            _log.error("the warm-up failed: %s", type(problem).__name__)
+            self._run_once(self.backend())
+            self.is_warm = True
+        except BaseException as error:  # the next run raises it again, where a visitor can see it
+            _log.error("the warm-up failed: %s", type(error).__name__)

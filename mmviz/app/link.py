@@ -1,15 +1,15 @@
-"""The page's address holds what is looked at, so that a link opens the same view of a gallery trio.
+"""The page's address: its parameters name the view, so that a link opens the same view of an example.
 
-``example``, ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``map`` (the text form of a
-`mmviz.types.MapRef`), ``style`` and ``scale`` where they are not the usual ones.
-``page`` and ``section`` or ``lesson`` where it is not the first page; in a lesson ``at-NAME`` for each thing that can
-be moved. What a visitor gave is never in the address.
+``example`` (id in the gallery), ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``map``
+(the text form of a `mmviz.types.MapRef`); ``style`` and ``scale`` where they differ from the default; ``page`` and
+``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls.
+The visitor's own inputs are never in the address.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, get_args
 from urllib.parse import urlencode, urlsplit
@@ -17,152 +17,166 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
-from mmviz.app import session_state as keep
-from mmviz.app import visitor_language as visitor
-from mmviz.app.selection import Scale, Selection, Style, fitted, read_map_ref
+from mmviz.app import session_state as session
+from mmviz.app import visitor_language
+from mmviz.app.selection import (
+    Scale,
+    Selection,
+    Style,
+    initial_selection,
+    pick,
+    read_map_ref,
+    token_count,
+    with_map,
+)
 from mmviz.app.session_state import LESSONS, PAGES, SECTIONS, State
 from mmviz.explain import Run
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 
-_CHOICES = {"direction": Direction, "style": Style, "scale": Scale}
+_CHOICES = {"direction": get_args(Direction), "style": get_args(Style), "scale": get_args(Scale)}
 _NAMES = ("query", "versus", "direction", "map", "style", "scale")
-_AT = "at-"
-_LETTERS = 10
-"""No token takes more in the address."""
+"""Parameters that belong to a run, in the order in which messages name them."""
+_LESSON_PREFIX = "at-"
+_MAX_CHARS = 10
+"""The longest form of a token in the address."""
 
 
-def read() -> dict[str, str]:
-    """What the address says of what is looked at; the language, which `visitor` sees to, is no part of it."""
-    return {name: value for name, value in st.query_params.to_dict().items() if name != visitor.NAME}
+def address_params() -> dict[str, str]:
+    """Returns the parameters in the address, without the language, which `visitor_language` handles."""
+    return {name: value for name, value in st.query_params.to_dict().items() if name != visitor_language.NAME}
 
 
-def follow(now: State, examples: Sequence[Example]) -> None:
-    """Go where the address leads: at the first visit, and when the visitor went back or forth in the history."""
-    address = read()
-    if address == now.address or (now.address is not None and time.monotonic() - now.addressed < visitor.SETTLED):
+def follow_address(state: State, examples: Sequence[Example]) -> None:
+    """Opens what the address names: on the first visit, and when the visitor went back or forward in the history."""
+    params = address_params()
+    is_settling = time.monotonic() - state.address_time < visitor_language.SETTLED
+    if params == state.address or (state.address is not None and is_settling):
         return
-    named = address.get("trio")
-    found = next((example for example in examples if example.id == named), None)
-    unknown = (Message("link-trio", {"trio": named}),) if named is not None and found is None else ()
-    now.wanted = address
-    now.page = _among(PAGES, address.get("page")) or "explore"
-    now.section = _among(SECTIONS, address.get("section")) or now.section
-    now.lesson = _among(LESSONS, address.get("lesson")) or now.lesson
-    now.at = {name.removeprefix(_AT): value for name, value in address.items() if name.startswith(_AT)}
-    now.odd = set()
-    now.visits += 1
-    if now.at:  # whoever made the link wants it seen
-        now.learnt.add(now.lesson)
-    if found is None and (now.address is None or now.run is None):
-        found = examples[0]
-    if found is not None and (found != now.shown or now.run is None):
-        keep.choose(found)
-        now.remark = unknown
-    elif now.run is not None:
-        now.remark = unknown
-        arrive(now, now.run)
-    now.address, now.addressed = address, time.monotonic()
+    name = params.get("example")
+    example = next((example for example in examples if example.id == name), None)
+    messages = (Message("link-example", {"example": name}),) if name is not None and example is None else ()
+    state.link_params = params
+    state.page = pick(PAGES, params.get("page")) or "explore"
+    state.section = pick(SECTIONS, params.get("section")) or state.section
+    state.lesson = pick(LESSONS, params.get("lesson")) or state.lesson
+    state.lesson_params = {
+        name.removeprefix(_LESSON_PREFIX): value for name, value in params.items() if name.startswith(_LESSON_PREFIX)
+    }
+    state.unknown_params = set()
+    state.lesson_serial += 1
+    if state.lesson_params:  # a link to positions of controls is meant to show them
+        state.answered_lessons.add(state.lesson)
+    if example is None and (state.address is None or state.run is None):
+        example = examples[0]
+    if example is not None and (example != state.run_example or state.run is None):
+        session.choose_example(example)
+        state.link_messages = messages
+    elif state.run is not None:
+        state.link_messages = messages
+        apply_link(state, state.run)
+    state.address, state.address_time = params, time.monotonic()
 
 
-def arrive(now: State, run: Run) -> None:
-    """Look at ``run`` as the link wanted; what it has not got is left as it is, and said."""
-    wanted, now.wanted = now.wanted, {}
-    before = now.selection or fitted(None, run)
-    found: dict[str, Any] = {}
-    odd = []
-    for name in ("map", *_CHOICES, "query", "versus"):
-        if name in wanted:
-            value = _read(name, wanted[name], run)
-            if value is None:
-                odd.append(name)
-            else:
-                found[name] = value
-    map_ref = found.get("map", before.map_ref)
-    tokens = found.get("query", before.tokens)
-    usual = {"versus": (), "direction": before.direction, "style": "spotlight", "scale": "view"}
-    keep.move(
-        Selection(tokens=tokens, map_ref=map_ref, **{name: found.get(name, value) for name, value in usual.items()})
+def apply_link(state: State, run: Run) -> None:
+    """Selects in ``run`` what the link names. A message names what ``run`` does not have."""
+    params, state.link_params = state.link_params, {}
+    selection, unknown = read_selection(params, run, state.selection)
+    session.set_selection(selection)
+    if unknown:
+        names = ", ".join(name for name in _NAMES if name in unknown)
+        state.link_messages = (*state.link_messages, Message("link-unknown", {"names": names}))
+
+
+def read_selection(params: Mapping[str, str], run: Run, before: Selection | None) -> tuple[Selection, set[str]]:
+    """Returns the selection that ``params`` name in ``run``, and the names of those parameters that it does not have.
+
+    A missing or unknown ``query``, ``direction`` or ``map`` stays as in ``before`` (None: as a run opens). Tokens are
+    counted in the stream that the map and the direction select from.
+    """
+    before = before or initial_selection(None, run)
+    values: dict[str, Any] = {name: pick(options, params[name]) for name, options in _CHOICES.items() if name in params}
+    if "map" in params:
+        values["map"] = read_map_ref(params["map"], run)
+    direction = values.get("direction") or before.direction
+    base = with_map(before, run, values.get("map") or before.map_ref, direction)
+    count = token_count(run, base.map_ref, direction)
+    values |= {name: read_group(params[name], count) for name in ("query", "versus") if name in params}
+    selection = Selection(
+        tokens=values.get("query") or base.tokens,
+        versus=values.get("versus") or (),
+        direction=direction,
+        map_ref=base.map_ref,
+        style=values.get("style") or "spotlight",
+        scale=values.get("scale") or "view",
     )
-    if odd:
-        names = ", ".join(name for name in _NAMES if name in odd)
-        now.remark = (*now.remark, Message("link-odd", {"names": names}))
+    return selection, {name for name, value in values.items() if value is None}
 
 
-def _read(name: str, written: str, run: Run) -> object:
-    """Returns the value that ``written`` stands for; None where ``run`` has no such thing."""
-    if name == "map":
-        return read_map_ref(written, run)
-    if name in _CHOICES:
-        return written if written in get_args(_CHOICES[name]) else None
-    return read_group(written, len(run.tokens))
-
-
-def read_group(written: str, count: int) -> tuple[int, ...] | None:
-    """Ascending indices below ``count`` from ``3-5.9``; None for anything else."""
-    found: list[int] = []
-    if len(written) > _LETTERS * count:
+def read_group(text: str, count: int) -> tuple[int, ...] | None:
+    """Returns the ascending indices below ``count`` that a text such as ``3-5.9`` names; None for any other text."""
+    indices: list[int] = []
+    if len(text) > _MAX_CHARS * count:
         return None
-    for part in written.split("."):
-        ends = [_number(end) for end in part.split("-")]
+    for part in text.split("."):
+        ends = [_read_number(end) for end in part.split("-")]
         first, last = ends[0], ends[-1]
         if first is None or last is None or len(ends) > 2 or last >= count or (len(ends) == 2 and first >= last):
             return None
-        found += range(first, last + 1)
-    return tuple(found) if all(one < other for one, other in pairwise(found)) else None
+        indices += range(first, last + 1)
+    return tuple(indices) if all(index < after for index, after in pairwise(indices)) else None
 
 
 def write_group(tokens: Sequence[int]) -> str:
-    """Ascending indices as ``3-5.9``."""
-    stretches: list[list[int]] = []
+    """Returns ascending indices as text, such as ``3-5.9``."""
+    runs: list[list[int]] = []
     for token in tokens:
-        if stretches and token == stretches[-1][-1] + 1:
-            stretches[-1].append(token)
+        if runs and token == runs[-1][-1] + 1:
+            runs[-1].append(token)
         else:
-            stretches.append([token])
-    return ".".join(str(one[0]) if len(one) == 1 else f"{one[0]}-{one[-1]}" for one in stretches)
+            runs.append([token])
+    return ".".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def note(now: State, chosen: Selection) -> None:
-    """Write what is looked at into the address, which goes on naming the language if the visitor chose it."""
-    found = _parts(now, chosen)
-    if found != now.address:
-        st.query_params.from_dict(_spoken() | found)
-        now.address, now.addressed = found, time.monotonic()
+def write_address(state: State, selection: Selection) -> None:
+    """Writes the view into the address. A language that the visitor chose stays in it."""
+    params = _view_params(state, selection)
+    if params != state.address:
+        st.query_params.from_dict(_language_params() | params)
+        state.address, state.address_time = params, time.monotonic()
 
 
-def address(now: State) -> str:
-    """The address of what is looked at, to be printed; it names no trio where the inputs are somebody's own."""
-    assert now.selection is not None
-    found = urlsplit(st.context.url or "")
-    asked = urlencode(_spoken() | _parts(now, now.selection))
-    return f"{found.scheme}://{found.netloc}{found.path}?{asked}" if found.netloc else ""
+def page_url(state: State) -> str:
+    """Returns the full address of the view, to be printed; empty where the page's own address is not known."""
+    assert state.selection is not None
+    url = urlsplit(st.context.url or "")
+    query = urlencode(_language_params() | _view_params(state, state.selection))
+    return f"{url.scheme}://{url.netloc}{url.path}?{query}" if url.netloc else ""
 
 
-def _spoken() -> dict[str, str]:
-    spoken = visitor.chosen()
-    return {visitor.NAME: spoken} if spoken else {}
+def _language_params() -> dict[str, str]:
+    language = visitor_language.chosen_language()
+    return {visitor_language.NAME: language} if language else {}
 
 
-def _parts(now: State, chosen: Selection) -> dict[str, str]:
+def _view_params(state: State, selection: Selection) -> dict[str, str]:
     return {
-        **({"page": now.page, "section": now.section} if now.page == "debug" else {}),
-        **({"page": now.page, "lesson": now.lesson} if now.page == "learn" else {}),
-        **({f"{_AT}{name}": value for name, value in now.at.items()} if now.page == "learn" else {}),
-        **({"trio": now.shown.id} if now.shown else {}),
-        "query": write_group(chosen.tokens),
-        **({"versus": write_group(chosen.versus)} if chosen.versus else {}),
-        "direction": chosen.direction,
-        "map": str(chosen.map_ref),
-        **({"style": chosen.style} if chosen.style != "spotlight" else {}),
-        **({"scale": chosen.scale} if chosen.scale != "view" else {}),
+        **({"page": state.page, "section": state.section} if state.page == "debug" else {}),
+        **({"page": state.page, "lesson": state.lesson} if state.page == "learn" else {}),
+        **(
+            {f"{_LESSON_PREFIX}{name}": value for name, value in state.lesson_params.items()}
+            if state.page == "learn"
+            else {}
+        ),
+        **({"example": state.run_example.id} if state.run_example else {}),
+        "query": write_group(selection.tokens),
+        **({"versus": write_group(selection.versus)} if selection.versus else {}),
+        "direction": selection.direction,
+        "map": str(selection.map_ref),
+        **({"style": selection.style} if selection.style != "spotlight" else {}),
+        **({"scale": selection.scale} if selection.scale != "view" else {}),
     }
 
 
-def _among(known: tuple[Any, ...], written: str | None) -> Any:
-    """The one of ``known`` that is written, else None."""
-    return next((one for one in known if one == written), None)
-
-
-def _number(written: str) -> int | None:
-    return int(written) if written.isascii() and written.isdecimal() and len(written) < 9 else None
+def _read_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None

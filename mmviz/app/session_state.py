@@ -1,16 +1,16 @@
-"""What one visitor has on the screen: the form, the run, and what is looked at. Kept in memory only."""
+"""The state of one visitor's session: the form, the run, and what is selected in it. Kept in memory only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import streamlit as st
 
-from mmviz.app.jobs import Growing, Job
-from mmviz.app.selection import Selection, fitted
+from mmviz.app.jobs import Job, StreamingJob
+from mmviz.app.selection import Selection, initial_selection, with_map
 from mmviz.app.setup import Setup
 from mmviz.explain import Run
 from mmviz.i18n.language import Language
@@ -20,17 +20,17 @@ from mmviz.report import ViewerData
 from mmviz.types import AblateHead, Change, MapRef, MmvizError, ShuffleWeights, UniformAttention
 
 KEY = "mmviz"
-QUESTION, USE_PICTURE, USE_SOUND = "question", "use-picture", "use-sound"
-Control = Literal["trained", "shuffled", "evened"]
+QUESTION, USE_IMAGE, USE_AUDIO = "question", "use-image", "use-audio"
+Control = Literal["trained", "shuffled", "uniform"]
 CONTROLS: dict[Control, tuple[Change, ...]] = {
     "trained": (),
     "shuffled": (ShuffleWeights(1),),
-    "evened": (UniformAttention(),),
+    "uniform": (UniformAttention(),),
 }
 Source = Path | bytes | None
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
-Section = Literal["effect", "heads", "faith", "compare", "health"]
+Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 Lesson = Literal["tokens", "scores", "softmax", "output", "heads", "asks", "fusion", "learning", "cost", "limits"]
 LESSONS: tuple[Lesson, ...] = get_args(Lesson)
@@ -38,14 +38,14 @@ LESSONS: tuple[Lesson, ...] = get_args(Lesson)
 
 @dataclass(frozen=True)
 class Draft:
-    """What stands in the form: the inputs of the next run."""
+    """The contents of the form: the inputs of the next run."""
 
     image: Source
     text: str
     audio: Source
 
     def is_of(self, example: Example | None) -> bool:
-        """Whether this is ``example`` as it came, so that its truth holds."""
+        """Returns whether this is ``example`` unchanged, so that its expected answer holds."""
         return example is not None and (self.image, self.text, self.audio) == (
             example.image,
             example.question,
@@ -55,188 +55,206 @@ class Draft:
 
 @dataclass
 class State:
-    """``example``: whose files stand in the form; ``shown``: whose inputs ``run`` had, unchanged (None: somebody's own).
-
-    ``generation`` counts the forms, as the uploaders start anew with each; ``latest``: the widget by which each
-    modality was given last; ``asked``: a run is to be made; ``job``: the run being made, of
-    ``job_of``; ``refusal``: why the last one was not; ``remark``: what a link asked for in vain; ``made_of``: what
-    stood in the form when ``run`` was made; ``control``: with what changes to the model; ``wanted``: what a link says
-    about the run to come; ``address``: what the page's address says since ``addressed`` (monotonic seconds).
-    ``setup``: what the operator set up; ``is_saved``: ``run`` was read from a file; ``greeted``: the saved run that the
-    operator named was shown once.
-    ``selection``: what of ``run`` is looked at; ``serial`` counts how often the page, not the viewer, moved it;
-    ``told``: the selection that the viewer was last given; ``scene``: ``run`` as the viewer shows it; ``sent``: what
-    the viewer was sent last, of ``sent_of`` (run, serial, what was told, language); ``needed``: what it asked for last,
-    ``answered`` or not.
-    ``page`` and ``section`` of it that is on the screen; ``ablated_heads``: heads to be switched off in runs to come; ``works``:
-    what is being measured of ``run``, or was, by what it is; ``resend``: the page draws itself anew, maybe before the
-    browser has heard what was put into the form.
-    ``lesson`` of the page Learn, those whose question was answered (``learnt``), and ``at``: where the things to move
-    in the open one stand, by name, as in the address; ``odd``: those that the address set to what is not there;
-    ``visits``: how often the page, not the visitor, moved them;
-    ``teaching``: the small model that the visitor has taught there, or is teaching.
-    """
+    """What one visitor has on the screen."""
 
     page: Page = "explore"
+    """The page that is open."""
     section: Section = "effect"
+    """The section of the page Debug that is open."""
     ablated_heads: tuple[AblateHead, ...] = ()
-    works: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
-    resend: bool = False
+    """Heads to ablate in the runs to come."""
+    experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
+    """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
+    resend_form: bool = False
+    """Whether the page must send the values of the form's widgets to the browser once more."""
+
     lesson: Lesson = "tokens"
-    learnt: set[Lesson] = field(default_factory=set)
-    at: dict[str, str] = field(default_factory=dict)
-    odd: set[str] = field(default_factory=set)
-    visits: int = 0
-    teaching: Growing[Any] | None = None
+    """The lesson of the page Learn that is open."""
+    answered_lessons: set[Lesson] = field(default_factory=set)
+    """Lessons whose question the visitor has answered."""
+    lesson_params: dict[str, str] = field(default_factory=dict)
+    """Positions of the controls of the open lesson, by name, as the address has them."""
+    unknown_params: set[str] = field(default_factory=set)
+    """Names of the lesson's controls for which the address has a value that does not exist."""
+    lesson_serial: int = 0
+    """How often the page, not the visitor, set the lesson's controls."""
+    training_job: StreamingJob[Any] | None = None
+    """The training of the small model of the page Learn, in progress or finished."""
 
     setup: Setup = field(default_factory=Setup)
+    """What the operator configured."""
     is_saved: bool = False
-    greeted: bool = False
+    """Whether ``run`` was read from a file."""
+    saved_run_shown: bool = False
+    """Whether the saved run that the operator named has been shown once."""
     example: Example | None = None
-    generation: int = 0
-    latest: dict[str, str] = field(default_factory=dict)
-    asked: bool = False
+    """The example whose files stand in the form; None for the visitor's own inputs."""
+    form_number: int = 0
+    """Counts the forms; the uploaders of each new form start empty."""
+    latest_widget: dict[str, str] = field(default_factory=dict)
+    """The key of the widget that last received an input, by modality."""
+    run_requested: bool = False
+    """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None
-    job_of: Draft = Draft(None, "", None)
+    """The run in progress."""
+    job_draft: Draft = Draft(None, "", None)
+    """The form's contents that ``job`` runs."""
     run: Run | None = None
-    shown: Example | None = None
-    made_of: Draft | None = None
+    """The run on the screen."""
+    run_example: Example | None = None
+    """The example whose unchanged inputs ``run`` had; None for other inputs."""
+    run_draft: Draft | None = None
+    """The form's contents that ``run`` was made from."""
     control: Control = "trained"
-    refusal: MmvizError | Message | str = ""
-    remark: tuple[Message, ...] = ()
-    wanted: Mapping[str, str] = field(default_factory=dict)
+    """The control under which runs are made."""
+    error: MmvizError | Message | str = ""
+    """Why the last run failed; empty where it did not."""
+    link_messages: tuple[Message, ...] = ()
+    """What of a link could not be followed."""
+    link_params: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of a link that apply to the run to come."""
     address: Mapping[str, str] | None = None
-    addressed: float = 0.0
+    """The parameters in the page's address; None before the first visit is handled."""
+    address_time: float = 0.0
+    """When ``address`` was set, in seconds of the monotonic clock."""
     selection: Selection | None = None
+    """What is selected in ``run``; there is one with every run."""
     serial: int = 0
-    told: Selection | None = None
-    scene: ViewerData | None = None
-    sent: bytes = b""
-    sent_of: tuple[str, int, Selection, Language] | None = None
-    needed: tuple[str, ...] = ()
-    answered: bool = False
+    """How often the page, not the viewer, set the selection."""
+    sent_selection: Selection | None = None
+    """The selection that the viewer was last sent."""
+    viewer_data: ViewerData | None = None
+    """``run`` in the form that the viewer shows."""
+    payload: bytes = b""
+    """The bytes that the viewer was last sent."""
+    payload_key: tuple[str, int, Selection, Language] | None = None
+    """What ``payload`` was made from: id of the run, serial, selection, language."""
+    requested_sections: tuple[str, ...] = ()
+    """Names of the sections that the viewer requested last."""
+    sections_sent: bool = False
+    """Whether ``requested_sections`` have been sent."""
 
 
-def state() -> State:
-    """The visitor's state; a new visitor finds it empty."""
+def current_state() -> State:
+    """Returns the state of the visitor whose page is drawn; creates it for a new visitor."""
     if KEY not in st.session_state:
         st.session_state[KEY] = State()
-    found: State = st.session_state[KEY]
-    return found
+    state: State = st.session_state[KEY]
+    return state
 
 
-def choose(example: Example | None) -> None:
-    """Put a trio into the form and ask for its run; None empties the form for one's own."""
-    now = state()
-    _forget_job(now)
-    now.example = example
-    now.generation += 1
-    now.latest = {}
-    now.asked = example is not None
-    now.remark = ()
-    now.control = "trained"
-    now.ablated_heads = ()
+def choose_example(example: Example | None) -> None:
+    """Puts an example into the form and requests its run; None empties the form."""
+    state = current_state()
+    _drop_job(state)
+    state.example = example
+    state.form_number += 1
+    state.latest_widget = {}
+    state.run_requested = example is not None
+    state.link_messages = ()
+    state.control = "trained"
+    state.ablated_heads = ()
     st.session_state[QUESTION] = example.question if example else ""
-    st.session_state[USE_PICTURE] = example is None or example.image is not None
-    st.session_state[USE_SOUND] = example is None or example.audio is not None
+    st.session_state[USE_IMAGE] = example is None or example.image is not None
+    st.session_state[USE_AUDIO] = example is None or example.audio is not None
 
 
-def open_saved(run: Run) -> None:
-    """Show a run that was read from a file, with an empty form."""
-    now = state()
-    choose(None)
-    accept(run, Draft(None, "", None))
-    now.is_saved = now.greeted = True
+def show_saved_run(run: Run) -> None:
+    """Shows a run that was read from a file, with an empty form."""
+    state = current_state()
+    choose_example(None)
+    show_run(run, Draft(None, "", None))
+    state.is_saved = state.saved_run_shown = True
 
 
-def ask() -> None:
-    """Ask for a run of what stands in the form."""
-    now = state()
-    _forget_job(now)
-    now.asked = True
-    now.remark = ()
+def request_run() -> None:
+    """Requests a run of the form's contents."""
+    state = current_state()
+    _drop_job(state)
+    state.run_requested = True
+    state.link_messages = ()
 
 
-def ask_text(text: str) -> None:
-    """Put ``text`` into the form and ask for a run."""
+def submit_text(text: str) -> None:
+    """Puts ``text`` into the form and requests a run."""
     st.session_state[QUESTION] = text
-    ask()
+    request_run()
 
 
-def control(chosen: Control) -> None:
-    """Run the form again, as trained or as a control."""
-    state().control = chosen
-    ask()
+def set_control(control: Control) -> None:
+    """Runs the form again, as trained or as a control."""
+    current_state().control = control
+    request_run()
 
 
-def given(modality: str, widget: str) -> None:
-    """A file, a photo or a recording was given by ``widget``, or taken back: use what there is."""
-    now = state()
-    use = USE_PICTURE if modality == "picture" else USE_SOUND
+def update_input(modality: str, widget: str) -> None:
+    """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
+    state = current_state()
+    use = USE_IMAGE if modality == "image" else USE_AUDIO
     if st.session_state[widget] is not None:
-        now.latest[modality] = widget
+        state.latest_widget[modality] = widget
         st.session_state[use] = True
-    elif now.latest.get(modality) == widget:
-        del now.latest[modality]
+    elif state.latest_widget.get(modality) == widget:
+        del state.latest_widget[modality]
 
 
-def turn_to(page: Page) -> None:
-    """Show another page, of the same run."""
-    state().page = page
+def open_page(page: Page) -> None:
+    """Opens another page, with the same run."""
+    current_state().page = page
 
 
 def open_section(section: Section) -> None:
-    """Show another part of the page Debug."""
-    state().section = section
+    """Opens another section of the page Debug."""
+    current_state().section = section
 
 
 def open_lesson(lesson: Lesson) -> None:
-    """Show another lesson, from its beginning."""
-    now = state()
-    now.lesson, now.at, now.odd = lesson, {}, set()
-    now.visits += 1
+    """Opens another lesson at its beginning."""
+    state = current_state()
+    state.lesson, state.lesson_params, state.unknown_params = lesson, {}, set()
+    state.lesson_serial += 1
 
 
-def switch_off(heads: tuple[AblateHead, ...]) -> None:
-    """Run the form again with these heads switched off; with none, as it is."""
-    state().ablated_heads = heads
-    ask()
+def ablate_heads(heads: tuple[AblateHead, ...]) -> None:
+    """Runs the form again with these heads ablated; an empty tuple ablates none."""
+    current_state().ablated_heads = heads
+    request_run()
 
 
-def accept(run: Run, draft: Draft) -> None:
-    """Show ``run``, made of ``draft``, from now on, from its answering token."""
-    now = state()
-    for work in now.works.values():
-        work.stop()
-    now.works = {}
-    now.run, now.made_of, now.refusal, now.is_saved = run, draft, "", False
-    now.shown = now.example if draft.is_of(now.example) else None
-    now.scene = ViewerData(run)
-    move(fitted(now.selection, run))
+def show_run(run: Run, draft: Draft) -> None:
+    """Puts ``run``, made from ``draft``, on the screen, with its answer token selected."""
+    state = current_state()
+    for job in state.experiments.values():
+        job.stop()
+    state.experiments = {}
+    state.run, state.run_draft, state.error, state.is_saved = run, draft, "", False
+    state.run_example = state.example if draft.is_of(state.example) else None
+    state.viewer_data = ViewerData(run)
+    set_selection(initial_selection(state.selection, run))
 
 
-def move(selection: Selection) -> None:
-    """Look at something else by the page's own doing: the viewer is to go there."""
-    now = state()
-    now.selection = now.told = selection
-    now.serial += 1
+def set_selection(selection: Selection) -> None:
+    """Selects something else from the page's side; the viewer is sent the selection."""
+    state = current_state()
+    state.selection = state.sent_selection = selection
+    state.serial += 1
 
 
-def look_by(map_ref: MapRef) -> None:
-    """Look in another way."""
-    selection = state().selection
-    if selection is not None:
-        move(replace(selection, map_ref=map_ref))
+def set_method(map_ref: MapRef) -> None:
+    """Selects another map or method, for the same tokens where it has them."""
+    state = current_state()
+    if state.selection is not None and state.run is not None:
+        set_selection(with_map(state.selection, state.run, map_ref, state.selection.direction))
 
 
-def stop() -> None:
-    """Wait no longer for the run that is being made; what was on the screen stays."""
-    now = state()
-    _forget_job(now)
-    now.refusal = Message("stopped" if now.run else "stopped-first")
+def stop_run() -> None:
+    """Stops waiting for the run in progress; the screen keeps what it shows."""
+    state = current_state()
+    _drop_job(state)
+    state.error = Message("stopped" if state.run else "stopped-first")
 
 
-def _forget_job(now: State) -> None:
-    if now.job is not None:
-        now.job.stop()
-        now.job = None
+def _drop_job(state: State) -> None:
+    if state.job is not None:
+        state.job.stop()
+        state.job = None

@@ -1,4 +1,4 @@
-"""What ``mmviz app`` hands to ``streamlit run``, with ``--run FILE`` and ``--model MODULE:FACTORY``."""
+"""The script that ``mmviz app`` gives to ``streamlit run``, with ``--run``, ``--model`` and ``--backend``."""
 
 import sys
 

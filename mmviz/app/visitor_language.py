@@ -1,4 +1,4 @@
-"""Which language the visitor reads: the one that the address names or the switch chose, else the browser's."""
+"""The visitor's language: the one that the address names or the switch chose, else the browser's."""
 
 from __future__ import annotations
 
@@ -9,79 +9,80 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.i18n import language
-from mmviz.i18n.language import LANGUAGES, TAGS, Language, best_of
+from mmviz.i18n.language import LANGUAGES, TAGS, Language, preferred_language
 from mmviz.i18n.page import say
 
 NAME = "lang"
-"""Its name in the address."""
+"""The parameter in the address."""
 LABELS: dict[Language, tuple[str, str]] = {"en": ("en", "English"), "zh": ("中文", "简体中文")}
-"""What the switch says, and says in full: each language in its own words, whoever reads them."""
+"""Label and full name of each language, in that language."""
 SETTLED = 1.5
-"""Seconds after which a browser must have taken over the address: before, it may still tell the old one."""
-_FRAME = {
+"""Seconds that a browser needs to take over a new address; until then it may still report the old one."""
+_STREAMLIT_TEXTS = {
     "[data-testid=stFileUploaderDropzone] [data-testid^=stBaseButton] p": "frame-upload",
     "[data-testid=stCameraInputButton]:not(:has(svg))": "frame-photo",
     "[data-testid=stCameraInputButton] span:has(svg)": "frame-clear",
     "[data-testid=InputInstructions] span:first-child:not(:only-child)": "frame-apply",
     "[data-testid=stForm] [data-testid=InputInstructions] span:first-child": "frame-submit",
 }
-_SPOKEN, _CHOSEN, _SINCE = "mmviz-language", "mmviz-language-chosen", "mmviz-language-since"
+"""CSS selectors of Streamlit's own texts, and the keys of their translations."""
+_CURRENT, _CHOSEN, _CHOSEN_AT = "mmviz-language", "mmviz-language-chosen", "mmviz-language-since"
 
 
-def settle() -> None:
-    """Find out, whenever the whole page is drawn, what to speak; parts of it that are drawn alone then keep to it."""
-    named = next((one for one in LANGUAGES if one == st.query_params.get(NAME)), None)
-    if named is not None and time.monotonic() - st.session_state.get(_SINCE, float("-inf")) > SETTLED:
+def settle_language() -> None:
+    """Decides the language whenever the whole page is drawn; fragments that are drawn alone keep it."""
+    named = next((tag for tag in LANGUAGES if tag == st.query_params.get(NAME)), None)
+    if named is not None and time.monotonic() - st.session_state.get(_CHOSEN_AT, float("-inf")) > SETTLED:
         st.session_state[_CHOSEN] = named
-    st.session_state[_SPOKEN] = chosen() or best_of(_of_browser()) or "en"
+    st.session_state[_CURRENT] = chosen_language() or preferred_language(_browser_languages()) or "en"
 
 
-def chosen() -> Language | None:
-    """The language that the visitor chose, by the address or by the switch."""
-    found: Language | None = st.session_state.get(_CHOSEN)
-    return found
+def chosen_language() -> Language | None:
+    """Returns the language that the visitor chose by the address or the switch; None where neither did."""
+    chosen: Language | None = st.session_state.get(_CHOSEN)
+    return chosen
 
 
-def choose(wanted: Language) -> None:
-    """Speak ``wanted`` from now on, and say so in the address."""
-    st.session_state[_CHOSEN] = st.session_state[_SPOKEN] = wanted
-    st.session_state[_SINCE] = time.monotonic()
-    st.query_params[NAME] = wanted
+def choose_language(choice: Language) -> None:
+    """Switches the page to ``choice`` and writes it into the address."""
+    st.session_state[_CHOSEN] = st.session_state[_CURRENT] = choice
+    st.session_state[_CHOSEN_AT] = time.monotonic()
+    st.query_params[NAME] = choice
 
 
-def switch() -> None:
-    """The languages beside each other, quietly; the page's own tag follows, for screen readers and Chinese fonts."""
-    spoken = language.current()
-    for one, (label, in_full) in LABELS.items():
-        st.button(label, key=f"speak-{one}", help=in_full, type="tertiary", on_click=choose, args=(one,))
-    script = f"<script>document.documentElement.lang = '{TAGS[spoken]}'</script>"
-    st.html(f"<style>.st-key-speak-{spoken} p{{font-weight:700}}</style>{script}", unsafe_allow_javascript=True)
+def language_switch() -> None:
+    """Draws a button for each language, and sets the page's language tag for screen readers and Chinese fonts."""
+    current = language.current_language()
+    for tag, (label, full_name) in LABELS.items():
+        st.button(label, key=f"language-{tag}", help=full_name, type="tertiary", on_click=choose_language, args=(tag,))
+    script = f"<script>document.documentElement.lang = '{TAGS[current]}'</script>"
+    st.html(f"<style>.st-key-language-{current} p{{font-weight:700}}</style>{script}", unsafe_allow_javascript=True)
 
 
-def frame() -> None:
-    """Streamlit's own words on the page, which it has in English only, in the language spoken."""
-    if language.current() == "en":
+def translate_streamlit() -> None:
+    """Replaces Streamlit's own texts, which exist in English only, by CSS where another language is current."""
+    if language.current_language() == "en":
         return
-    words = {place: say(code) for place, code in _FRAME.items()}
+    texts = {selector: say(key) for selector, key in _STREAMLIT_TEXTS.items()}
     rules = [
-        f"{place}{{font-size:0}}{place}::after{{content:{json.dumps(said, ensure_ascii=False)};font-size:14px}}"
-        for place, said in words.items()
+        f"{selector}{{font-size:0}}{selector}::after{{content:{json.dumps(text, ensure_ascii=False)};font-size:14px}}"
+        for selector, text in texts.items()
     ]
     st.html(f"<style>{''.join(rules)}</style>")
 
 
-def _spoken_to() -> Language | None:
-    """The language of the visitor whose page is being drawn by this thread; None in any other."""
+def _language_of_thread() -> Language | None:
+    """Returns the language of the visitor whose page this thread draws; None in any other thread."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
-    found: Language | None = st.session_state.get(_SPOKEN)
-    return found
+    current: Language | None = st.session_state.get(_CURRENT)
+    return current
 
 
-def _of_browser() -> list[str | None]:
-    """What the browser says of its languages, best first."""
+def _browser_languages() -> list[str | None]:
+    """Returns the language tags that the browser accepts, best first."""
     accepted = st.context.headers.get("Accept-Language") or ""
     return [st.context.locale, *(part.partition(";")[0] for part in accepted.split(","))]
 
 
-language.ask(_spoken_to)
+language.add_language_source(_language_of_thread)

@@ -1,1 +1,1 @@
-"""Parts of the page that several pages use."""
+"""Parts of the page that several pages share."""

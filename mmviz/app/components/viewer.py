@@ -32,7 +32,7 @@ def viewer(state: State, run: Run) -> None:
         state.payload = state.viewer_data.to_bytes(view_of(state.sent_selection, run), state.serial)
         state.payload_key, state.requested_sections = key, ()
     elif state.requested_sections and not state.sections_sent:
-        state.payload = state.viewer_data.answer(state.requested_sections, state.serial)
+        state.payload = state.viewer_data.encode_sections(state.requested_sections, state.serial)
         state.sections_sent = True
     component(key=KEY, data=state.payload, height="content", on_view_change=_update_view, on_need_change=_update_need)
 

@@ -1,4 +1,4 @@
-"""The page Debug: what the answer depends on, measured, beside what attention shows. A file for each part of it."""
+"""The page Debug: what the answer depends on, measured, beside what attention shows. Each section has a file."""
 
 from __future__ import annotations
 
@@ -7,43 +7,54 @@ from collections.abc import Callable
 import streamlit as st
 
 from mmviz.app import link
-from mmviz.app import session_state as keep
+from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.debug.audit import health
-from mmviz.app.pages.debug.compare import compare
-from mmviz.app.pages.debug.faithfulness import faith
-from mmviz.app.pages.debug.heads import heads
-from mmviz.app.pages.debug.modality_effect import effect
-from mmviz.app.pages.explore.results import strip
+from mmviz.app.pages.debug.audit import audit_section
+from mmviz.app.pages.debug.compare import compare_section
+from mmviz.app.pages.debug.faithfulness import faithfulness_section
+from mmviz.app.pages.debug.heads import heads_section
+from mmviz.app.pages.debug.modality_effect import effect_section
+from mmviz.app.pages.explore.results import results
+from mmviz.app.session_state import Section
 from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.types import MmvizError
 
-_PARTS: dict[keep.Section, Callable[[ExperimentRunner], None]] = {
-    "effect": effect, "heads": heads, "faith": faith, "compare": compare, "health": health,
-}  # fmt: skip
+SECTIONS: dict[Section, Callable[[ExperimentRunner], None]] = {
+    "effect": effect_section,
+    "heads": heads_section,
+    "faithfulness": faithfulness_section,
+    "compare": compare_section,
+    "audit": audit_section,
+}
+"""The function that draws each section."""
 
 
 @st.fragment
-def debug(run: Run, backend: Callable[[], Backend], is_old: bool) -> None:
-    """The answer, and the part of the page that is open; ``backend`` gives where variants of ``run`` are run."""
-    now = keep.state()
-    if now.asked:  # a button in here wants another run, which the whole page makes
+def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
+    """Draws the answer and the open section.
+
+    ``backend`` returns the backend on which variants of ``run`` are made; ``is_outdated``: the form has changed since.
+    """
+    state = session.current_state()
+    if state.run_requested:  # by a button in this fragment; the whole page makes the run
         st.rerun()
-    assert now.selection is not None  # there is one with every run
-    link.note(now, now.selection)
-    strip(run, now.shown, is_old)
+    assert state.selection is not None  # there is one with every run
+    link.write_address(state, state.selection)
+    results(run, is_outdated)
     with st.container(horizontal=True, key="sections", gap="small"):
-        for section in keep.SECTIONS:
+        for section in SECTIONS:
             label, hint = say(f"section-{section}"), say(f"section-{section}-help")
-            key = f"section-{section}"
-            st.button(label, key=key, help=hint, type="tertiary", on_click=keep.open_section, args=(section,))
-    widgets.here(f"section-{now.section}")
+            st.button(
+                label, key=f"section-{section}", help=hint, type="tertiary",
+                on_click=session.open_section, args=(section,),
+            )  # fmt: skip
+    widgets.mark_current(f"section-{state.section}")
     try:
-        bench = ExperimentRunner(now, run, run.asked(), backend)
-    except MmvizError as refusal:
-        widgets.note(str(refusal), "refusal")
+        runner = ExperimentRunner(state, run, run.rerun_request(), backend)
+    except MmvizError as error:
+        widgets.note(str(error), "error")
         return
-    _PARTS[now.section](bench)
+    SECTIONS[state.section](runner)

@@ -1,4 +1,4 @@
-"""The part Ways of looking: six of them side by side, and whether what each lights up matters for the answer."""
+"""The section Faithfulness: six methods side by side, and whether the tokens that each marks matter for the answer."""
 
 from __future__ import annotations
 
@@ -11,135 +11,152 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_token import answer_query
+from mmviz.analysis.attributions import attributions
+from mmviz.analysis.head_profiles import all_heads
 from mmviz.analysis.map_refs import map_words
 from mmviz.analysis.map_weights import spread
 from mmviz.app.components import widgets
-from mmviz.app.experiment_runner import ExperimentRunner, absent_box
-from mmviz.app.pages.explore.footer import controls
-from mmviz.app.pages.explore.method_cards import lit_html
-from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves
-from mmviz.experiments.head_ablation import HeadEffect, every_head
-from mmviz.experiments.runs import answer_query, attributions, measure_faithfulness, measure_head_ablation
+from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
+from mmviz.app.pages.debug.heads import measure_heads
+from mmviz.app.pages.explore.footer import control_buttons
+from mmviz.app.pages.explore.method_cards import attention_html
+from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves, measure_faithfulness
+from mmviz.experiments.head_ablation import HeadEffect
 from mmviz.figures.colour_scale import short
 from mmviz.figures.curves import curve_figure
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, MapRef
 
-Ways = Mapping[str, NDArray[np.float64]]
+UNITS = ("value", "relevance", "integrated")
+"""Methods whose amounts are not shares of attention."""
 
 
-def faith(bench: ExperimentRunner) -> None:
-    """A card for each way of looking with its test, the curves of one of them, and the controls."""
-    if bench.run.record.is_long:
-        widgets.note(say("ways-long"))
+def faithfulness_section(runner: ExperimentRunner) -> None:
+    """Draws a card with its test for each method, the curves of one of them, and the controls."""
+    if runner.run.record.is_long:
+        widgets.note(say("methods-long"))
         return
-    asked = replace(bench.request, relevance=True, norms=True, integrated=True)
-    records = bench.measured(("ways",), lambda _, stop: bench.backend().run([asked], stop=stop))
-    effects = bench.measured(
-        ("heads",),
-        lambda tell, stop: measure_head_ablation(bench.backend(), bench.request, bench.run.record, tell, stop),
-    )
+    request = replace(runner.request, relevance=True, norms=True, integrated=True)
+    records = runner.measure(("methods",), lambda _, stop: runner.backend().run([request], stop=stop))
+    effects = measure_heads(runner)
     if not records or effects is None:
         return
     record = records[0]
     first, second, third = st.columns([1, 1, 1.6], gap="medium", vertical_alignment="bottom")
     with first:
-        # a model of one's own may not do without single tokens
-        baseline = absent_box("faith-absent", "learned" if bench.now.setup.spec is None else "mean")
+        # a custom model may be unable to mask single tokens
+        default: Any = "learned" if runner.state.setup.spec is None else "mean"
+        baseline = baseline_select("faithfulness-baseline", default)
     with second:
-        head = _head(record, effects)
+        head = _head_select(record, effects)
     with third:
-        widgets.note(say("faith-controls"))
-        controls()
-    ways = attributions(record, head)
-    curves = bench.measured(
-        ("faith", baseline, str(head)),
-        lambda tell, stop: measure_faithfulness(bench.backend(), bench.request, record, ways, baseline, tell, stop),
+        widgets.note(say("faithfulness-controls"))
+        control_buttons()
+    amounts = attributions(record, head)
+    curves = runner.measure(
+        ("faithfulness", baseline, str(head)),
+        lambda progress, stop: measure_faithfulness(
+            runner.backend(), runner.request, record, amounts, baseline, progress, stop
+        ),
     )
     if curves is not None:
-        best = max(curves, key=lambda name: curves[name].score)
-        verdict = say(f"faith-{curves[best].verdict}")
-        if curves[best].verdict == "flat":
-            widgets.note(verdict, "remark")
-        else:
-            words = say("faith-best", method=_name(best), score=curves[best].score, verdict=verdict)
-            widgets.note(words, "remark")
+        widgets.note(_best_method(curves), "remark")
     columns = st.columns(3, gap="medium") + st.columns(3, gap="medium")
-    for name, column in zip(ways, columns, strict=False):
-        with column, st.container(border=True, key=f"faith-{name.replace(':', '-')}"):
-            _card(bench, record, name, ways[name], curves[name] if curves else None)
+    for method, column in zip(amounts, columns, strict=False):
+        key = f"faithfulness-{method.replace(':', '-').replace('.', '-')}"
+        with column, st.container(border=True, key=key):
+            _card(runner, record, method, amounts[method], curves[method] if curves else None)
     for notice in record.notices:
         if notice.code.startswith(("norms", "integrated")):
-            widgets.note(say("faith-left-out", why=str(notice)))
+            widgets.note(say("faithfulness-left-out", why=str(notice)))
     if curves is not None:
-        _curves(bench, ways, curves)
+        _curve_figures(runner, curves)
 
 
-def _head(record: AttentionRecord, effects: list[HeadEffect]) -> MapRef:
-    """The single head that is looked at: at first the one that the answer needs most."""
-    ways = [record.map_ref(number, head) for number, head in every_head(record)]
-    needed = min(range(len(effects)), key=lambda k: effects[k].effect, default=0)
-    chosen: MapRef = st.selectbox(
-        say("faith-head"), ways, index=needed, format_func=map_words, key=f"faith-head-{record.id}",
-        help=say("faith-head-help"),
+def _best_method(curves: Mapping[str, FaithfulnessCurves]) -> str:
+    """Returns a sentence on the method with the highest score."""
+    best = max(curves, key=lambda method: curves[method].score)
+    verdict = say(f"faithfulness-{curves[best].verdict}")
+    if curves[best].verdict == "flat":
+        return verdict
+    return say("faithfulness-best", method=_method_name(best), score=curves[best].score, verdict=verdict)
+
+
+def _head_select(record: AttentionRecord, effects: list[HeadEffect]) -> MapRef:
+    """Draws a box to choose a single head in; at first the head that the answer needs most."""
+    last = record.maps[-1]  # the amounts of all methods are of its keys
+    heads = [(number, head) for number, head in all_heads(record) if record.maps[number].keys == last.keys]
+    effect_of = {(effect.map, effect.head): effect.effect for effect in effects}
+    needed = min(range(len(heads)), key=lambda k: effect_of.get(heads[k], 0.0))
+    choice: MapRef = st.selectbox(
+        say("faithfulness-head"), [record.map_ref(number, head) for number, head in heads], index=needed,
+        format_func=map_words, key=f"faithfulness-head-{record.id}", help=say("faithfulness-head-help"),
     )  # fmt: skip
-    return chosen
+    return choice
 
 
-def _name(name: str) -> str:
-    """A way of looking for people."""
-    method, *rest = name.split(":")
-    if method == "head":
-        return say("faith-raw", layer=int(rest[0]) + 1, head=int(rest[1]) + 1)
-    return say(f"way-name-{method}")
+def _method_name(method: str) -> str:
+    """Returns the name for people of a method of `attributions`."""
+    if ":" not in method:
+        return say(f"method-name-{method}")
+    map_ref = MapRef.parse(method)
+    if map_ref.head is None:
+        return say("method-name-mean")
+    return say("faithfulness-raw", layer=(map_ref.layer or 0) + 1, head=map_ref.head + 1)
 
 
-def _formula(record: AttentionRecord, name: str) -> str:
-    method = name.split(":")[0]
-    if method == "mean":
-        heads = record.maps[-1].weights[:, answer_query(record)]
-        return say("formula-mean", spread=short(float(spread(heads).mean())))
+def _formula(record: AttentionRecord, method: str) -> str:
     if method == "integrated":
-        made = record.made_by["integrated"]
-        return say("formula-integrated", total=made["total"], gap=abs(made["gap"]) / max(abs(made["total"]), 1e-9))
-    return say(f"formula-{method}")
+        completeness = record.made_by["integrated"]
+        total, gap = completeness["total"], completeness["gap"]
+        return say("formula-integrated", total=total, gap=abs(gap) / max(abs(total), 1e-9))
+    if ":" not in method:
+        return say(f"formula-{method}")
+    if MapRef.parse(method).head is not None:
+        return say("formula-head")
+    deviations = spread(record.maps[-1].weights[:, answer_query(record)])
+    return say("formula-mean", spread=short(float(deviations.mean())))
 
 
 def _card(
-    bench: ExperimentRunner,
-    record: AttentionRecord,
-    name: str,
-    amounts: NDArray[Any],
+    runner: ExperimentRunner, record: AttentionRecord, method: str, amounts: NDArray[Any],
     curves: FaithfulnessCurves | None,
-) -> None:
-    """One way of looking on a scale of its own."""
+) -> None:  # fmt: skip
+    """Draws the amounts ``[token]`` of one method on a scale of its own, and its test."""
     tokens = record.streams[record.maps[-1].keys]
-    shown = np.maximum(amounts, 0)  # what speaks against the answer has no light
-    top = float(max((shown[k] for k, token in enumerate(tokens) if token.location is not None), default=0)) or 1.0
+    shown = np.maximum(amounts, 0)  # negative amounts, against the answer, are not drawn
+    located = (shown[k] for k, token in enumerate(tokens) if token.location is not None)
+    scale_max = float(max(located, default=0)) or 1.0
     test = ""
     if curves is not None and not curves.is_flat:
-        score, hint = say("faith-score", score=curves.score), say("faith-score-help", orders=ORDERS)
-        words = say(f"faith-{curves.verdict}")
-        test = f"<div class='test' title='{html.escape(hint)}'><b>{html.escape(score)}</b> {html.escape(words)}</div>"
-    more = f"<div class='formula'>{html.escape(_formula(record, name))}</div>{test}"
-    unit = say(f"unit-{name}") if name in ("value", "relevance", "integrated") else ""
-    st.html(lit_html(_name(name), bench.run.sample, tokens, shown, top, more, unit))
+        score, hint = say("faithfulness-score", score=curves.score), say("faithfulness-score-help", orders=ORDERS)
+        verdict = say(f"faithfulness-{curves.verdict}")
+        test = f"<div class='test' title='{html.escape(hint)}'><b>{html.escape(score)}</b> {html.escape(verdict)}</div>"
+    details = f"<div class='formula'>{html.escape(_formula(record, method))}</div>{test}"
+    unit = say(f"unit-{method}") if method in UNITS else ""
+    name = _method_name(method)
+    st.html(attention_html(name, runner.run.sample, tokens, shown, scale_max, details, unit))
 
 
-def _curves(bench: ExperimentRunner, ways: Ways, curves: Mapping[str, FaithfulnessCurves]) -> None:
-    """Deletion and insertion of one way of looking, beside the random orders."""
-    chosen: str = st.selectbox(
-        say("faith-show"), list(ways), format_func=_name, key="faith-show", width=340,
-        index=max(range(len(ways)), key=lambda k: curves[list(ways)[k]].score),
+def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCurves]) -> None:
+    """Draws deletion and insertion of one method, beside the random orders."""
+    methods = list(curves)
+    choice: str = st.selectbox(
+        say("faithfulness-show"), methods, format_func=_method_name, key="faithfulness-show", width=340,
+        index=max(range(len(methods)), key=lambda k: curves[methods[k]].score),
     )  # fmt: skip
-    found, answer = curves[chosen], bench.run.record.answers[0].label
+    chosen, answer = curves[choice], runner.run.record.answers[0].label
     for kind, column in zip(("deletion", "insertion"), st.columns(2, gap="medium"), strict=True):
-        curve = found.deletion if kind == "deletion" else found.insertion
-        words = {
-            "title": say(f"faith-{kind}"), "note": say("faith-probability", answer=answer),
-            "x": say("faith-axis", done=say(f"faith-axis-{kind}")), "y": f"p({answer})", "curve": _name(chosen),
-            "band": say("faith-random"),
-        }  # fmt: skip
+        curve = chosen.deletion if kind == "deletion" else chosen.insertion
+        texts = {
+            "title": say(f"faithfulness-{kind}"),
+            "note": say("faithfulness-probability", answer=answer),
+            "x": say("faithfulness-axis", done=say(f"faithfulness-axis-{kind}")),
+            "y": f"p({answer})",
+            "curve": _method_name(choice),
+            "band": say("faithfulness-random"),
+        }
         with column:
-            figure = curve_figure(curve, found.band(kind == "insertion"), words, widgets.is_dark())
-            st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"faith-{kind}")
+            figure = curve_figure(curve, chosen.band(kind == "insertion"), texts, widgets.is_dark())
+            st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key=f"faithfulness-{kind}")

@@ -1,4 +1,4 @@
-"""The part Heads: what each head does, what is left without it, and a run with some switched off."""
+"""The section Heads: the effect of ablating each head, what each head attends to, and a run without some heads."""
 
 from __future__ import annotations
 
@@ -8,128 +8,140 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from mmviz.app import session_state as keep
+from mmviz.analysis.head_profiles import HeadProfile, all_heads, head_profiles
+from mmviz.analysis.similarity import redundant_heads
+from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.experiments.head_ablation import DEAD, HeadEffect, HeadProfile, every_head, head_profiles, redundant_heads
-from mmviz.experiments.runs import measure_head_ablation
+from mmviz.experiments.head_ablation import DEAD, HeadEffect, measure_head_ablation
 from mmviz.figures.colour_scale import short
 from mmviz.figures.head_grid import head_grid
 from mmviz.figures.token_labels import names
-from mmviz.i18n.language import listed
+from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
 from mmviz.types import AblateHead, AttentionRecord, Modality
 
-MOST_TWINS = 128
-"""With more heads, comparing each with each takes too long."""
+MAX_COMPARED = 128
+"""With more heads, comparing every pair of them takes too long."""
+MAX_PAIRS = 6
+"""Redundant pairs that are named, nearest first."""
 GRID = "heads-grid"
 
 
-def heads(bench: ExperimentRunner) -> None:
-    """The grid of effects, switches, and the table of everything known about each head."""
-    record = bench.run.record
-    every = every_head(record)
-    found = bench.measured(
-        ("heads",), lambda tell, stop: measure_head_ablation(bench.backend(), bench.request, record, tell, stop)
-    )
-    if not found:
+def heads_section(runner: ExperimentRunner) -> None:
+    """Draws the grid of effects, the heads to ablate, and a table of all heads."""
+    record = runner.run.record
+    heads = all_heads(record)
+    effects = measure_heads(runner)
+    if not effects:
         return
     left, right = st.columns([1.2, 1], gap="large")
     with left:
-        _grid(record, found)
+        _grid(record, effects)
     with right:
-        widgets.note(summary(record, found), "remark")
-        if len(found) < len(every):
-            widgets.note(say("heads-few", done=len(found), of=len(every)))
-        _switches(bench, every)
-    known = None
+        widgets.note(summary(record, effects), "remark")
+        if len(effects) < len(heads):
+            widgets.note(say("heads-few", done=len(effects), of=len(heads)))
+        _ablation_controls(runner, heads)
+    profiles = None
     if record.is_long:
         widgets.note(say("heads-long"))
     else:
-        known = bench.measured(("profiles",), lambda *_: head_profiles(record, bench.run.answer_query))
-        _twins(bench, record, every)
-    _table(record, found, known)
+        profiles = runner.measure(("profiles",), lambda *_: head_profiles(record))
+        _redundant_note(runner, record, heads)
+    _table(record, effects, profiles)
 
 
-def summary(record: AttentionRecord, found: Sequence[HeadEffect]) -> str:
-    """How many heads matter, in words."""
+def measure_heads(runner: ExperimentRunner) -> list[HeadEffect] | None:
+    """Returns the effect of ablating each head; None while it is being measured."""
+    record = runner.run.record
+    return runner.measure(
+        ("heads",),
+        lambda progress, stop: measure_head_ablation(runner.backend(), runner.request, record, progress, stop),
+    )
+
+
+def summary(record: AttentionRecord, effects: Sequence[HeadEffect]) -> str:
+    """Returns a sentence on how many heads move the answer, and which moves it most."""
     answer = record.answers[0].label
-    needed = [one for one in found if abs(one.effect) > DEAD]
+    needed = [effect for effect in effects if abs(effect.effect) > DEAD]
     if not needed:
         return say("heads-none", answer=answer)
-    best = max(needed, key=lambda one: abs(one.effect))
+    strongest = max(needed, key=lambda effect: abs(effect.effect))
     return say(
-        "heads-of", of=len(found), needed=len(needed), answer=answer, effect=best.effect,
-        strongest=_named(record, best.map, best.head), dead=sum(one.is_dead for one in found),
+        "heads-of", of=len(effects), needed=len(needed), answer=answer, effect=strongest.effect,
+        strongest=_head_name(record, strongest.map, strongest.head), dead=sum(effect.is_dead for effect in effects),
     )  # fmt: skip
 
 
-def _grid(record: AttentionRecord, found: Sequence[HeadEffect]) -> None:
-    effects = np.full((len(record.maps), max(one.heads for one in record.maps)), np.nan)
-    for one in found:
-        effects[one.map, one.head] = one.effect
+def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
+    """Draws the effects by map and head; a click opens the head in the viewer."""
+    values = np.full((len(record.maps), max(attn_map.heads for attn_map in record.maps)), np.nan)
+    for effect in effects:
+        values[effect.map, effect.head] = effect.effect
     answer = record.answers[0].label
     figure = head_grid(
-        effects, [_layer(record, number) for number in range(len(record.maps))], say("heads-title"),
+        values, [_layer_name(record, number) for number in range(len(record.maps))], say("heads-title"),
         say("heads-note", answer=answer), say("heads-unit", answer=answer), widgets.is_dark(),
     )  # fmt: skip
-    chosen: Any = st.plotly_chart(
-        figure, theme=None, config={"displayModeBar": False}, key=GRID, on_select="rerun", selection_mode="points"
+    event: Any = st.plotly_chart(
+        figure, theme=None, config=widgets.PLOTLY_CONFIG, key=GRID, on_select="rerun", selection_mode="points"
     )
-    points = chosen["selection"]["points"]
-    if points and points != st.session_state.get(f"{GRID}-seen"):
-        st.session_state[f"{GRID}-seen"] = points  # the page comes back to this part with the point still chosen
+    points = event["selection"]["points"]
+    if points and points != st.session_state.get(f"{GRID}-points"):
+        st.session_state[f"{GRID}-points"] = points  # the point is still selected when the visitor comes back
         number, head = (int(value) for value in points[0]["customdata"])
-        keep.look_by(record.map_ref(number, head))
-        keep.turn_to("explore")
+        session.set_method(record.map_ref(number, head))
+        session.open_page("explore")
         st.rerun()
 
 
-def _switches(bench: ExperimentRunner, every: Sequence[tuple[int, int]]) -> None:
-    record, ablated_heads = bench.run.record, bench.now.ablated_heads
-    key = f"heads-off-{record.id}"
-    default = [(one.map, one.head) for one in ablated_heads if (one.map, one.head) in every]
+def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]]) -> None:
+    """Draws a box to choose heads in, and a button that runs the form without them."""
+    record, ablated = runner.run.record, runner.state.ablated_heads
+    default = [(change.map, change.head) for change in ablated if (change.map, change.head) in heads]
     chosen = st.multiselect(
-        say("heads-off-choose"), every, default=default, format_func=lambda place: _named(record, *place), key=key,
-        help=say("heads-off-help"), placeholder=say("heads-off-none"),
+        say("heads-ablate-choose"), heads, default=default, format_func=lambda head: _head_name(record, *head),
+        key=f"heads-ablate-{record.id}", help=say("heads-ablate-help"), placeholder=say("heads-ablate-none"),
     )  # fmt: skip
-    wanted = tuple(AblateHead(number, head) for number, head in chosen)
+    changes = tuple(AblateHead(number, head) for number, head in chosen)
     with st.container(horizontal=True, gap="small"):
         st.button(
-            say("heads-off-run"),
-            key="heads-off-run",
-            disabled=wanted == ablated_heads,
-            on_click=keep.switch_off,
-            args=(wanted,),
-        )
-        if ablated_heads:
-            st.button(say("heads-off-back"), key="heads-off-back", on_click=keep.switch_off, args=((),))
+            say("heads-ablate-run"), key="heads-ablate-run", disabled=changes == ablated,
+            on_click=session.ablate_heads, args=(changes,),
+        )  # fmt: skip
+        if ablated:
+            label = say("heads-ablate-back")
+            st.button(label, key="heads-ablate-back", on_click=session.ablate_heads, args=((),))
 
 
-def _twins(bench: ExperimentRunner, record: AttentionRecord, every: Sequence[tuple[int, int]]) -> None:
-    if len(every) > MOST_TWINS:
-        widgets.note(say("heads-many-twins", most=MOST_TWINS))
+def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Sequence[tuple[int, int]]) -> None:
+    if len(heads) > MAX_COMPARED:
+        widgets.note(say("heads-too-many", most=MAX_COMPARED))
         return
-    pairs = bench.measured(("twins",), lambda *_: redundant_heads(record))
+    pairs = runner.measure(("redundant",), lambda *_: redundant_heads(record))
     if pairs is None:
         return
-    told = "; ".join(
-        say("heads-pair", one=_named(record, *one), other=_named(record, *other), distance=far)
-        for one, other, far in pairs[:6]
+    text = "; ".join(
+        say("heads-pair", head=_head_name(record, *first), other=_head_name(record, *second), distance=distance)
+        for first, second, distance in pairs[:MAX_PAIRS]
     )
-    widgets.note(say("heads-twins", pairs=told) if pairs else say("heads-no-twins"))
+    widgets.note(say("heads-redundant", pairs=text) if pairs else say("heads-none-redundant"))
 
 
-def _table(record: AttentionRecord, found: Sequence[HeadEffect], known: Sequence[HeadProfile] | None) -> None:
-    """One row a head, those that the answer needs most first."""
-    by_place = {(one.map, one.head): one for one in known or ()}
-    rows = [_row(record, one, by_place.get((one.map, one.head))) for one in sorted(found, key=lambda one: one.effect)]
+def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Sequence[HeadProfile] | None) -> None:
+    """Draws a row for each head, those that the answer needs most first."""
+    profile_of = {(profile.map, profile.head): profile for profile in profiles or ()}
+    rows = [
+        _row(record, effect, profile_of.get((effect.map, effect.head)))
+        for effect in sorted(effects, key=lambda effect: effect.effect)
+    ]
     columns = {
         say(f"heads-column-{code}"): st.column_config.NumberColumn(format="%.3f", help=say(f"heads-help-{code}"))
         for code in ("effect", "probability", "entropy", "distance")
     }
     columns |= {
-        say(f"name-{modality}"): st.column_config.NumberColumn(format="%.3f", help=say("heads-help-given"))
+        say(f"name-{modality}"): st.column_config.NumberColumn(format="%.3f", help=say("heads-help-modality"))
         for modality in Modality
     }
     widgets.heading(say("heads-table"), say("heads-labels-help"))
@@ -137,35 +149,35 @@ def _table(record: AttentionRecord, found: Sequence[HeadEffect], known: Sequence
     widgets.note(say("heads-labels-help"))
 
 
-def _row(record: AttentionRecord, one: HeadEffect, profile: HeadProfile | None) -> dict[str, Any]:
-    labels = [say("head-dead")] if one.is_dead else []
-    more: dict[str, Any] = {}
+def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | None) -> dict[str, Any]:
+    labels = [say("head-no-effect")] if effect.is_dead else []
+    profile_cells: dict[str, Any] = {}
     if profile is not None:
-        named = names(record.streams[record.maps[one.map].keys])
+        token_names = names(record.streams[record.maps[effect.map].keys])
         for key, share in profile.sinks:
             code = "head-register" if key in profile.registers else "head-sink"
-            labels.append(say(code, token=named[key], share=short(share)))
-        more = {say("heads-column-entropy"): profile.entropy, say("heads-column-distance"): profile.distance}
-        more |= {say(f"name-{modality}"): share for modality, share in profile.given.items()}
-    base = record.answers[0].probability * float(np.exp(one.effect))
+            labels.append(say(code, token=token_names[key], share=short(share)))
+        profile_cells = {say("heads-column-entropy"): profile.entropy, say("heads-column-distance"): profile.distance}
+        profile_cells |= {say(f"name-{modality}"): share for modality, share in profile.modality_sums.items()}
     return {
-        say("heads-column-layer"): _layer(record, one.map),
-        say("heads-column-head"): one.head + 1,
-        say("heads-column-effect"): one.effect,
-        say("heads-column-probability"): base,
-        say("heads-column-answer"): f"{one.answer} {one.probability:.1%}",
-        **more,
-        say("heads-column-labels"): listed(labels),
+        say("heads-column-layer"): _layer_name(record, effect.map),
+        say("heads-column-head"): effect.head + 1,
+        say("heads-column-effect"): effect.effect,
+        say("heads-column-probability"): record.answers[0].probability * float(np.exp(effect.effect)),
+        say("heads-column-answer"): f"{effect.answer} {effect.probability:.1%}",
+        **profile_cells,
+        say("heads-column-labels"): join_list(labels),
     }
 
 
-def _layer(record: AttentionRecord, number: int) -> str:
-    found = record.maps[number]
-    words = say("heads-layer", layer=found.layer + 1)
-    if found.queries == found.keys:
-        return words
-    return say("heads-streams", layer=words, queries=found.queries, keys=found.keys)
+def _layer_name(record: AttentionRecord, number: int) -> str:
+    """Returns the layer of a map, with the streams it runs between where they differ."""
+    attn_map = record.maps[number]
+    layer = say("heads-layer", layer=attn_map.layer + 1)
+    if attn_map.queries == attn_map.keys:
+        return layer
+    return say("heads-streams", layer=layer, queries=attn_map.queries, keys=attn_map.keys)
 
 
-def _named(record: AttentionRecord, number: int, head: int) -> str:
-    return say("heads-head", layer=_layer(record, number), head=head + 1)
+def _head_name(record: AttentionRecord, number: int, head: int) -> str:
+    return say("heads-head", layer=_layer_name(record, number), head=head + 1)

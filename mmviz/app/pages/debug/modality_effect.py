@@ -1,106 +1,97 @@
-"""The part Effect: what the answer depends on, beside attention; and what happens when something is taken away."""
+"""The section Effect: what the answer depends on, beside attention; and inputs to remove or replace."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from mmviz.analysis.attributions import modality_shares
+from mmviz.analysis.disagreements import disagreements
 from mmviz.app.components import widgets
-from mmviz.app.experiment_runner import ExperimentRunner, absent_box
-from mmviz.app.pages.debug.perturb import taking
-from mmviz.experiments.modality_shapley import Effect, coalitions, disagreements, given
-from mmviz.experiments.runs import measure_modality_effect, modality_shares
-from mmviz.figures.theme import MODALITY_COLOURS
+from mmviz.app.components.widgets import bar, chip
+from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
+from mmviz.app.pages.debug.perturb import perturb
+from mmviz.experiments.modality_shapley import Effect, coalitions, measure_modality_effect
+from mmviz.experiments.removal import present_modalities
 from mmviz.i18n.page import say
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
 
-def effect(bench: ExperimentRunner) -> None:
-    """Attention and effect of each modality side by side, the eight subsets, and the switches."""
+def effect_section(runner: ExperimentRunner) -> None:
+    """Draws attention and effect of each modality, the answers to all subsets, and the inputs to perturb."""
     left, right = st.columns([1.25, 1], gap="large")
     with left:
-        baseline = absent_box("effect-absent")
-        found = bench.measured(
+        baseline = baseline_select("effect-baseline")
+        effect = runner.measure(
             ("effect", baseline),
-            lambda tell, stop: measure_modality_effect(bench.backend(), bench.request, baseline, tell, stop),
+            lambda progress, stop: measure_modality_effect(runner.backend(), runner.request, baseline, progress, stop),
         )
-        if found is not None:
-            seen = _attention(bench)
-            st.html(effect_html(found, seen))
-            for words in verdicts(found, seen):
-                widgets.note(words, "remark")
-    if found is not None:
+        if effect is not None:
+            attention = _attention_shares(runner)
+            st.html(effect_html(effect, attention))
+            for text in verdicts(effect, attention):
+                widgets.note(text, "remark")
+    if effect is not None:
         with right:
-            st.html(subsets_html(found, given(bench.run.sample)))
-    taking(bench, baseline)
+            st.html(subsets_html(effect, present_modalities(runner.run.sample)))
+    perturb(runner, baseline)
 
 
-def _attention(bench: ExperimentRunner) -> Mapping[Modality, float] | None:
-    """Shares of attention from the answering token, in the way chosen for the model; None of a run too long for
-    that."""
+def _attention_shares(runner: ExperimentRunner) -> Mapping[Modality, float] | None:
+    """Returns the shares of the answer token's attention; None where the run is too long for its method."""
     try:
-        return modality_shares(bench.run.record, bench.run.map_ref)
+        return modality_shares(runner.run.record, runner.run.map_ref)
     except (LookupError, ValueError, MmvizError):
         return None
 
 
-def effect_html(found: Effect, attention: Mapping[Modality, float] | None) -> str:
-    """A row a modality: its share of attention, its share of the effect, and the effect in nats."""
+def effect_html(effect: Effect, attention: Mapping[Modality, float] | None) -> str:
+    """Returns a table with a row for each modality: its share of attention, its share of the effect, its effect."""
     heads = "".join(
         f"<th scope='col' title='{html.escape(say(f'effect-{code}-help'))}'>{html.escape(say(f'effect-{code}'))}</th>"
         for code in ("attention", "share", "phi")
     )
     rows = ""
     for modality in INPUT_MODALITIES:
-        cells = [None if attention is None else attention[modality], found.shares[modality]]
-        bars = "".join("<td>–</td>" if share is None else f"<td>{_bar(share)}</td>" for share in cells)
-        rows += f"<tr><th scope='row'>{chip(modality)}</th>{bars}<td>{found.phi[modality]:+.2f}</td></tr>"
+        shares = [None if attention is None else attention[modality], effect.shares[modality]]
+        cells = "".join("<td>–</td>" if share is None else f"<td>{share:.2f}{bar(share)}</td>" for share in shares)
+        rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}<td>{effect.phi[modality]:+.2f}</td></tr>"
     rows += f"<tr class='sum'><th scope='row'>{html.escape(say('effect-total'))}</th><td></td><td></td>"
-    caption = html.escape(say("effect-caption", answer=found.answer))
+    caption = html.escape(say("effect-caption", answer=effect.answer))
     return (
         f"<table class='facts'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}"
-        f"<td>{found.total:+.2f}</td></tr></table>"
+        f"<td>{effect.total:+.2f}</td></tr></table>"
     )
 
 
-def verdicts(found: Effect, attention: Mapping[Modality, float] | None) -> list[str]:
-    """Where attention and effect disagree, in words; one sentence where they do not."""
+def verdicts(effect: Effect, attention: Mapping[Modality, float] | None) -> list[str]:
+    """Returns a sentence for each disagreement of attention and effect, or one that says that they agree."""
     if attention is None:
         return [say("effect-no-attention")]
-    told = []
-    for one in disagreements(attention, found.shares):
-        names = {"modality": say(f"the-{one.modality}"), "other": say(f"the-{one.other}") if one.other else ""}
-        words = say(f"effect-{one.kind}", **names, attention=one.attention, effect=one.effect)
-        told.append(words[0].upper() + words[1:])
-    return told or [say("effect-agrees")]
+    sentences = []
+    for case in disagreements(attention, effect.shares):
+        modalities = {"modality": say(f"the-{case.modality}"), "other": say(f"the-{case.other}") if case.other else ""}
+        text = say(f"effect-{case.kind}", **modalities, attention=case.attention, effect=case.effect)
+        sentences.append(text[0].upper() + text[1:])
+    return sentences or [say("effect-agrees")]
 
 
-def subsets_html(found: Effect, there: tuple[Modality, ...]) -> str:
-    """What the model says with every subset of the modalities that were given."""
-    heads = "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in there)
+def subsets_html(effect: Effect, modalities: Sequence[Modality]) -> str:
+    """Returns a table with the likeliest answer to every subset of the modalities that the sample has."""
+    heads = "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in modalities)
     rows = ""
-    for kept in reversed(coalitions(there)):
-        label, probability = found.answers[kept]
-        marks = "".join(f"<td class='mark'>{'●' if modality in kept else '–'}</td>" for modality in there)
-        same = "" if label == found.answer else " class='other'"
-        rows += (
-            f"<tr>{marks}<td{same}>{html.escape(label)} {probability:.1%}</td><td>{found.values[kept]:.2f}</td></tr>"
-        )
+    for subset in reversed(coalitions(modalities)):
+        label, probability = effect.answers[subset]
+        marks = "".join(f"<td class='mark'>{'●' if modality in subset else '–'}</td>" for modality in modalities)
+        other = "" if label == effect.answer else " class='other'"
+        answer = f"<td{other}>{html.escape(label)} {probability:.1%}</td>"
+        rows += f"<tr>{marks}{answer}<td>{effect.values[subset]:.2f}</td></tr>"
     columns = f"<th scope='col'>{html.escape(say('subsets-answer'))}</th>"
-    value = html.escape(say("subsets-value", answer=found.answer))
+    value = html.escape(say("subsets-value", answer=effect.answer))
     caption = html.escape(say("subsets-caption"))
     return (
         f"<table class='facts'><caption>{caption}</caption><tr>{heads}{columns}<th scope='col'>{value}</th></tr>"
         f"{rows}</table>"
     )
-
-
-def chip(modality: Modality) -> str:
-    """A modality by name, with its colour before it."""
-    return f"<i class='dot' style='background:{MODALITY_COLOURS[modality]}'></i>{html.escape(say(f'name-{modality}'))}"
-
-
-def _bar(share: float) -> str:
-    return f"{share:.2f}<div class='bar'><i style='width:{share:.1%}'></i></div>"

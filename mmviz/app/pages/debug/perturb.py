@@ -1,4 +1,4 @@
-"""Take something away, or put another trio's in its place, and see what becomes of the answer and of attention."""
+"""Inputs to remove, or to replace by those of another example; the answer and the attention before and after."""
 
 from __future__ import annotations
 
@@ -8,148 +8,160 @@ from dataclasses import replace
 
 import streamlit as st
 
+from mmviz.analysis.answer_token import answer_query
+from mmviz.analysis.attributions import modality_shares
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.explore.method_cards import lit_html
+from mmviz.app.pages.explore.method_cards import attention_html
 from mmviz.backends import Stop
-from mmviz.experiments.faithfulness import removable_tokens, token_removal
-from mmviz.experiments.modality_shapley import Baseline, given, without
-from mmviz.experiments.runs import answer_query, modality_shares
+from mmviz.experiments.removal import Baseline, modality_removal, present_modalities, removable_tokens, token_removal
 from mmviz.explain import Run
-from mmviz.figures.token_labels import names, together
+from mmviz.figures.token_labels import group_name, names
 from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
-from mmviz.inputs.baseline import swapped
+from mmviz.inputs.baseline import swap_input
 from mmviz.inputs.examples import Example, load_gallery
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, PixelBox, Request, Sample, Token
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, PixelBox, Request, Sample, Token
 
-AS_GIVEN, AWAY = "as-given", "away"
+KEEP, REMOVE = "keep", "remove"
 
 
-def taking(bench: ExperimentRunner, baseline: Baseline) -> None:
-    """Switches for whole modalities, and for single words, patches and moments; ``baseline``: what away means."""
+def perturb(runner: ExperimentRunner, baseline: Baseline) -> None:
+    """Draws boxes for whole modalities, and for single tokens; ``baseline`` stands in for what is removed."""
     widgets.heading(say("perturb"), say("perturb-help"))
     left, right = st.columns(2, gap="large")
     with left:
-        _modalities(bench, baseline)
+        _perturb_modalities(runner, baseline)
     with right:
-        _tokens(bench, baseline)
+        _perturb_tokens(runner, baseline)
 
 
-def _modalities(bench: ExperimentRunner, baseline: Baseline) -> None:
-    sample = bench.run.sample
+def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
+    sample = runner.run.sample
     examples = {example.id: example for example in load_gallery()}
-    choice: dict[Modality, str] = {}
-    for modality in given(sample):
-        options = [AS_GIVEN, AWAY, *(name for name, example in examples.items() if modality in given(example.sample()))]
-        choice[modality] = st.selectbox(
-            say(f"name-{modality}"), options, key=f"take-{modality}", help=say("perturb-choice-help"),
-            format_func=lambda one: say(f"take-{one}") if one not in examples else _swapping(examples[one]),
+    choices: dict[Modality, str] = {}
+    for modality in present_modalities(sample):
+        sources = [name for name, example in examples.items() if modality in present_modalities(example.sample())]
+        choices[modality] = st.selectbox(
+            say(f"name-{modality}"), [KEEP, REMOVE, *sources], key=f"perturb-{modality}",
+            help=say("perturb-choice-help"),
+            format_func=lambda choice: (
+                _swap_label(examples[choice]) if choice in examples else say(f"perturb-{choice}")
+            ),
         )  # fmt: skip
-    changed = {modality: what for modality, what in choice.items() if what != AS_GIVEN}
+    changed = {modality: choice for modality, choice in choices.items() if choice != KEEP}
     if not changed:
         widgets.note(say("perturb-nothing"))
         return
-    for modality, what in changed.items():
-        if what != AWAY:
-            sample = swapped(sample, examples[what].sample(), modality)
-    gone = [modality for modality, what in changed.items() if what == AWAY]
-    changes = (*bench.request.changes, *without(gone, baseline))
-    asked = replace(bench.request, sample=sample, changes=changes, relevance=False)
-    found = _run(bench, ("take", baseline, *sorted(changed.items())), asked)
-    if found is not None:
-        st.html(_before_after(bench.run.record, found, bench.run))
-        for record, shown, title in ((bench.run.record, bench.run.sample, "before"), (found, sample, "after")):
-            _lit(say(f"take-{title}"), shown, record, bench)
+    for modality, choice in changed.items():
+        if choice != REMOVE:
+            sample = swap_input(sample, examples[choice].sample(), modality)
+    removed = [modality for modality, choice in changed.items() if choice == REMOVE]
+    changes = (*runner.request.changes, *modality_removal(removed, baseline))
+    request = replace(runner.request, sample=sample, changes=changes, relevance=False)
+    after = _measure_run(runner, ("perturb", baseline, *sorted(changed.items())), request)
+    if after is not None:
+        before = runner.run.record
+        st.html(_before_after_html(before, after, runner.run))
+        for record, shown, title in ((before, runner.run.sample, "before"), (after, sample, "after")):
+            _attention_card(say(f"perturb-{title}"), shown, record, runner)
 
 
-def _tokens(bench: ExperimentRunner, baseline: Baseline) -> None:
-    """The same for the tokens that are pinned in the viewer, or chosen here."""
-    record, now = bench.run.record, bench.now
+def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
+    """Draws a box for single tokens; those pinned in the viewer are chosen at first."""
+    record, selection = runner.run.record, runner.state.selection
     tokens = record.streams[record.maps[-1].keys]
-    known = removable_tokens(tokens)
-    named = names(tokens)
-    pinned = [k for k in (now.selection.tokens if now.selection else ()) if k in known]
+    removable = removable_tokens(tokens)
+    labels = names(tokens)
+    pinned = [k for k in (selection.tokens if selection else ()) if k in removable]
     chosen = st.multiselect(
-        say("span"), known, default=pinned, format_func=lambda k: named[k], key=f"span-{record.id}",
+        say("span"), removable, default=pinned, format_func=lambda k: labels[k], key=f"span-{record.id}",
         help=say("span-help"), placeholder=say("span-none"),
     )  # fmt: skip
     examples = {example.id: example for example in load_gallery()}
-    how = st.selectbox(
-        say("span-how"), [AWAY, *examples], key="span-how", help=say("perturb-choice-help"),
-        format_func=lambda one: say(f"absent-{baseline}") if one == AWAY else _swapping(examples[one]),
+    replacement = st.selectbox(
+        say("span-how"), [REMOVE, *examples], key="span-how", help=say("perturb-choice-help"),
+        format_func=lambda choice: (
+            _swap_label(examples[choice]) if choice in examples else say(f"baseline-{baseline}")
+        ),
     )  # fmt: skip
     if not chosen:
         widgets.note(say("span-nothing"))
         return
-    if how == AWAY:
-        changes = (*bench.request.changes, *token_removal(tokens, chosen, baseline))
-        asked = replace(bench.request, changes=changes, relevance=False)
-        sample = bench.run.sample
+    if replacement == REMOVE:
+        sample = runner.run.sample
+        changes = (*runner.request.changes, *token_removal(tokens, chosen, baseline))
+        request = replace(runner.request, changes=changes, relevance=False)
     else:
-        sample = _spans_swapped(bench.run.sample, examples[how].sample(), tokens, chosen)
-        asked = replace(bench.request, sample=sample, relevance=False)
-    found = _run(bench, ("span", baseline, how, *chosen), asked)
-    if found is not None:
-        widgets.note(say("span-of", tokens=together([named[k] for k in chosen])))
-        st.html(_before_after(record, found, bench.run))
-        _lit(say("perturb-after"), sample, found, bench)
+        sample = _swap_tokens(runner.run.sample, examples[replacement].sample(), tokens, chosen)
+        request = replace(runner.request, sample=sample, relevance=False)
+    after = _measure_run(runner, ("span", baseline, replacement, *chosen), request)
+    if after is not None:
+        widgets.note(say("span-of", tokens=group_name([labels[k] for k in chosen])))
+        st.html(_before_after_html(record, after, runner.run))
+        _attention_card(say("perturb-after"), sample, after, runner)
 
 
-def _swapping(example: Example) -> str:
+def _swap_label(example: Example) -> str:
     return say("perturb-swap", example=translated(example.title))
 
 
-def _spans_swapped(sample: Sample, other: Sample, tokens: Sequence[Token], chosen: Sequence[int]) -> Sample:
+def _swap_tokens(sample: Sample, other: Sample, tokens: Sequence[Token], chosen: Sequence[int]) -> Sample:
+    """Returns ``sample`` with the locations of the chosen tokens filled from ``other``."""
     for modality in INPUT_MODALITIES:
-        where = [tokens[k].location for k in chosen if tokens[k].modality is modality]
-        if where:
-            sample = swapped(sample, other, modality, [place for place in where if place is not None])
+        locations = [tokens[k].location for k in chosen if tokens[k].modality is modality]
+        if locations:
+            places = [location for location in locations if location is not None]
+            sample = swap_input(sample, other, modality, places)
     return sample
 
 
-def _run(bench: ExperimentRunner, name: tuple[object, ...], asked: Request) -> AttentionRecord | None:
-    def make(_: object, stop: Stop) -> AttentionRecord | None:
-        records = bench.backend().run([asked], stop=stop)
+def _measure_run(runner: ExperimentRunner, name: tuple[object, ...], request: Request) -> AttentionRecord | None:
+    def work(_: object, stop: Stop) -> AttentionRecord | None:
+        records = runner.backend().run([request], stop=stop)
         return records[0] if records else None
 
-    return bench.measured(name, make)
+    return runner.measure(name, work)
 
 
-def _before_after(before: AttentionRecord, after: AttentionRecord, run: Run) -> str:
-    """What became of the answer, and of where attention goes."""
-    first, now = before.answers[0], after.answers[0]
-    left = next(answer.probability for answer in after.answers if answer.label == first.label)
-    code = "perturb-stays" if now.label == first.label else "perturb-changes"
-    words = say(code, answer=first.label, before=first.probability, after=left, other=now.label, now=now.probability)
+def _before_after_html(before: AttentionRecord, after: AttentionRecord, run: Run) -> str:
+    """Returns whether the answer changed, and a table of the answer token's attention before and after."""
+    answer, new_answer = before.answers[0], after.answers[0]
+    probability_after = next(other.probability for other in after.answers if other.label == answer.label)
+    code = "perturb-stays" if new_answer.label == answer.label else "perturb-changes"
+    verdict = say(
+        code, answer=answer.label, before=answer.probability, after=probability_after, other=new_answer.label,
+        now=new_answer.probability,
+    )  # fmt: skip
     rows = ""
     for title, record in (("before", before), ("after", after)):
-        shares = _shares(record, run)
+        shares = _attention_shares(record, run)
         if shares is not None:
             cells = "".join(f"<td>{shares[modality]:.2f}</td>" for modality in INPUT_MODALITIES)
-            rows += f"<tr><th scope='row'>{html.escape(say(f'take-{title}'))}</th>{cells}</tr>"
+            rows += f"<tr><th scope='row'>{html.escape(say(f'perturb-{title}'))}</th>{cells}</tr>"
     heads = "".join(f"<th scope='col'>{html.escape(say(f'name-{modality}'))}</th>" for modality in INPUT_MODALITIES)
     caption = html.escape(say("perturb-attention"))
     table = f"<table class='facts'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>" if rows else ""
-    return f"<p class='verdict'>{html.escape(words)}</p>{table}"
+    return f"<p class='verdict'>{html.escape(verdict)}</p>{table}"
 
 
-def _shares(record: AttentionRecord, run: Run) -> Mapping[Modality, float] | None:
+def _attention_shares(record: AttentionRecord, run: Run) -> Mapping[Modality, float] | None:
     try:
         return modality_shares(record, run.map_ref)
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, MmvizError):
         return None
 
 
-def _lit(title: str, sample: Sample, record: AttentionRecord, bench: ExperimentRunner) -> None:
-    """Attention of the answering token on the inputs."""
+def _attention_card(title: str, sample: Sample, record: AttentionRecord, runner: ExperimentRunner) -> None:
+    """Draws the answer token's attention on the inputs; nothing for a run too long to hold its weights."""
     if record.is_long:
         return
-    map_ref = bench.run.map_ref if bench.run.map_ref.method != "relevance" else None
+    map_ref = runner.run.map_ref if runner.run.map_ref.method != "relevance" else None
     run = Run(sample, replace(record, made_by={**record.made_by, "map_ref": str(map_ref) if map_ref else None}))
     amounts = run.attention(map_ref, answer_query(record))
     tokens = run.tokens
-    drawn = [float(amount) for token, amount in zip(tokens, amounts, strict=True) if token.location is not None]
-    top = max(drawn, default=0.0) or 1.0
-    has_picture = any(isinstance(token.location, PixelBox) for token in tokens)
-    st.html(lit_html(title, sample if has_picture else replace(sample, image=None), tokens, amounts, top))
+    located = [float(amount) for token, amount in zip(tokens, amounts, strict=True) if token.location is not None]
+    scale_max = max(located, default=0.0) or 1.0
+    has_patches = any(isinstance(token.location, PixelBox) for token in tokens)
+    shown = sample if has_patches else replace(sample, image=None)
+    st.html(attention_html(title, shown, tokens, amounts, scale_max))

@@ -1,1 +1,1 @@
-"""The page Explore: gallery, form, answer, linked viewer."""
+"""The page Explore: gallery, form, answer and linked viewer."""

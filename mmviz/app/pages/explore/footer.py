@@ -1,94 +1,104 @@
-"""The foot of the page: how to read it, what to take along, and the whole map token by token."""
+"""The footer of the page Explore: how to read it, controls, downloads, and the whole map token by token."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import streamlit as st
 
-from mmviz.app import session_state as keep
+from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.selection_view import SelectionView
 from mmviz.figures.token_matrix import token_matrix
-from mmviz.i18n.language import current, joined, speaking
+from mmviz.i18n.figures import unit_name
+from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.page import say
 
 WEIGHTS = "weights"
-"""The key of the part that is opened for the matrix."""
+"""The key of the expander that holds the token matrix."""
 
 
-def foot(seen: SelectionView) -> None:
-    """Reading help, controls and downloads beside each other; the matrix below, drawn once it is opened."""
+class Download(NamedTuple):
+    """A file that the page offers."""
+
+    create: Callable[[], bytes]
+    """Returns the bytes of the file, in the language that was current when it was offered, in any thread."""
+    name: str
+    mime_type: str
+
+
+def footer(view: SelectionView) -> None:
+    """Draws reading help, controls and downloads side by side, and the token matrix once it is opened."""
     first, second, third = st.columns([1.5, 1, 1.2], gap="medium")
     with first:
         widgets.heading(say("reading"))
-        widgets.note(joined(say(f"reading-{number}") for number in range(1, 5)))
+        widgets.note(join_sentences(say(f"reading-{number}") for number in range(1, 5)))
     with second:
         widgets.heading(say("controls"))
-        controls()
+        control_buttons()
     with third:
         widgets.heading(say("save"))
-        _downloads(seen)
+        _download_buttons(view)
         widgets.note(say("private"))
-    if seen.run.record.is_long:
-        widgets.note(say("all-weights-long" if seen.run.is_exact else "all-weights-kept"))
+    if view.run.record.is_long:
+        widgets.note(say("all-weights-long" if view.run.is_exact else "all-weights-kept"))
         return
-    with st.expander(say("all-weights"), key=WEIGHTS, on_change="rerun") as part:
-        if part.open:
-            _matrix(seen)
+    with st.expander(say("all-weights"), key=WEIGHTS, on_change="rerun") as expander:
+        if expander.open:
+            _matrix(view)
 
 
-def _matrix(seen: SelectionView) -> None:
-    largest = float(seen.map.max()) or 1.0
-    title = say("matrix", method=seen.method_words)
-    figure = token_matrix(seen.map, *seen.sides, title, largest, widgets.is_dark())
-    config = {"displayModeBar": False}
-    st.plotly_chart(figure, theme=None, config=config, key="matrix-figure", alt=say("matrix-alt"))
+def control_buttons() -> None:
+    """Draws a button for each control: the same inputs through a model whose attention cannot have been learned."""
+    active = session.current_state().control
+    with st.container(horizontal=True, gap="small"):
+        for control in session.CONTROLS:
+            label, hint = say(f"control-{control}"), say(f"control-{control}-help")
+            kind: Literal["primary", "secondary"] = "primary" if control == active else "secondary"
+            st.button(
+                label, key=f"control-{control}", help=hint, type=kind, on_click=session.set_control, args=(control,)
+            )
 
 
-def files(seen: SelectionView) -> dict[str, tuple[Callable[[], bytes], str, str]]:
-    """What can be taken along, by code: how it is made, its name and its type. Whenever it is made, and by whatever
-    thread, it speaks the language of now."""
-    run, spoken = seen.run, current()
+def downloads(view: SelectionView) -> dict[str, Download]:
+    """Returns the files that the page offers, by the key of their button."""
+    run, language = view.run, current_language()
 
-    def speaking_now(make: Callable[[], bytes]) -> Callable[[], bytes]:
-        def made() -> bytes:
-            with speaking(spoken):
-                return make()
+    def in_language(create: Callable[[], bytes]) -> Callable[[], bytes]:
+        def create_in_language() -> bytes:
+            with use_language(language):
+                return create()
 
-        return made
+        return create_in_language
+
+    def summary() -> bytes:
+        return json.dumps(run.summary(), indent=1, ensure_ascii=False).encode()
+
+    def figure() -> bytes:
+        selection = view.selection
+        return run.png(selection.map_ref, selection.tokens, selection.direction, view.scale_max)
 
     return {
-        "save-page": (speaking_now(lambda: run.to_html().encode()), "mmviz-page.html", "text/html"),
-        "save-run": (run.to_bytes, "mmviz-run.npz", "application/octet-stream"),
-        "save-summary": (
-            speaking_now(lambda: json.dumps(run.summary(), indent=1, ensure_ascii=False).encode()),
-            "mmviz-summary.json",
-            "application/json",
-        ),
-        "save-figure": (speaking_now(lambda: _png(seen)), "mmviz-figure.png", "image/png"),
+        "save-page": Download(in_language(lambda: run.to_html().encode()), "mmviz-page.html", "text/html"),
+        "save-run": Download(run.to_bytes, "mmviz-run.npz", "application/octet-stream"),
+        "save-summary": Download(in_language(summary), "mmviz-summary.json", "application/json"),
+        "save-figure": Download(in_language(figure), "mmviz-figure.png", "image/png"),
     }
 
 
-def _downloads(seen: SelectionView) -> None:
-    """Buttons for the files, which are made when they are asked for."""
+def _download_buttons(view: SelectionView) -> None:
     with st.container(horizontal=True, gap="small"):
-        for code, (make, name, kind) in files(seen).items():
-            st.download_button(say(code), make, name, kind, key=code, help=say(f"{code}-help"), on_click="ignore")
+        for key, (create, name, mime_type) in downloads(view).items():
+            hint = say(f"{key}-help")
+            st.download_button(say(key), create, name, mime_type, key=key, help=hint, on_click="ignore")
 
 
-def controls() -> None:
-    """The same inputs through a model that cannot know: what then still lights up says nothing about learning."""
-    current = keep.state().control
-    with st.container(horizontal=True, gap="small"):
-        for control in keep.CONTROLS:
-            label, hint = say(f"control-{control}"), say(f"control-{control}-help")
-            kind: Literal["primary", "secondary"] = "primary" if control == current else "secondary"
-            st.button(label, key=f"control-{control}", help=hint, type=kind, on_click=keep.control, args=(control,))
-
-
-def _png(seen: SelectionView) -> bytes:
-    chosen = seen.selection
-    return seen.run.png(chosen.map_ref, chosen.tokens, chosen.direction, seen.scale_max)
+def _matrix(view: SelectionView) -> None:
+    scale_max = float(view.weights.max()) or 1.0
+    title = say("matrix", method=view.method_text)
+    figure = token_matrix(view.weights, *view.sides, title, scale_max, widgets.is_dark(), unit_name(view.selection.map_ref.method))
+    st.plotly_chart(
+        figure, theme=None, config=widgets.PLOTLY_CONFIG, key="matrix-figure", alt=say("matrix-alt")
+    )  # fmt: skip

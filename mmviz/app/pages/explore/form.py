@@ -1,62 +1,66 @@
-"""The form: a picture, a text and a sound, by file, camera or microphone, and the button that runs the model."""
+"""The form: image, text and audio from files, camera or microphone, and the button that runs the model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import streamlit as st
 
-from mmviz.app import session_state as keep
-from mmviz.app.components.question_composer import composer
+from mmviz.app import session_state as session
+from mmviz.app.components.question_composer import question_composer
 from mmviz.app.session_state import Draft, Source, State
 from mmviz.i18n.page import say
-from mmviz.inputs.text import LONGEST
-
-PICTURES = ("png", "jpg", "jpeg", "webp", "gif")
-SOUNDS = ("wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "webm", "mp4", "mov")
+from mmviz.inputs.examples import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+from mmviz.inputs.text import MAX_CHARS
 
 
-def form(now: State) -> Draft:
-    """Draw the form; what is in it."""
-    if now.resend:  # Streamlit tells a browser once what the page put into a field, and forgets it if it runs again
-        now.resend = False
-        for key in (keep.QUESTION, keep.USE_PICTURE, keep.USE_SOUND):
+def input_form(state: State) -> Draft:
+    """Draws the form and returns its contents."""
+    if state.resend_form:  # Streamlit sends a widget's value once, and forgets it if the script runs again before that
+        state.resend_form = False
+        for key in (session.QUESTION, session.USE_IMAGE, session.USE_AUDIO):
             st.session_state[key] = st.session_state[key]
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
+    example = state.example
     with left:
-        image = _given(now, "picture", keep.USE_PICTURE, PICTURES, now.example.image if now.example else None)
+        image = _file_input(state, "image", session.USE_IMAGE, IMAGE_SUFFIXES, example.image if example else None)
     with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
         text = st.text_input(
-            say("question"), key=keep.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
-            max_chars=LONGEST, on_change=keep.ask,
+            say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
+            max_chars=MAX_CHARS, on_change=session.request_run,
         )  # fmt: skip
-        if now.setup.spec is None:  # the questions of the bundled model
-            composer()
+        if state.setup.spec is None:  # the composer has the bundled model's wordings
+            question_composer()
     with right:
-        audio = _given(now, "sound", keep.USE_SOUND, SOUNDS, now.example.audio if now.example else None)
+        audio = _file_input(state, "audio", session.USE_AUDIO, AUDIO_SUFFIXES, example.audio if example else None)
     with end:
-        st.button(say("run"), type="primary", key="run", width="stretch", on_click=keep.ask, help=say("run-help"))
+        label, hint = say("run"), say("run-help")
+        st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
     return Draft(image, text or "", audio)
 
 
-def _given(now: State, modality: str, use: str, kinds: Sequence[str], bundled: Source) -> Source:
-    """A tick to use the modality at all, an uploader, and camera or microphone; what was given last goes first."""
-    file, live = f"{modality}-{now.generation}", f"{modality}-live-{now.generation}"
-    is_own = any(st.session_state.get(key) is not None for key in (file, live))
+def _file_input(state: State, modality: str, use: str, suffixes: Iterable[str], bundled: Source) -> Source:
+    """Draws a checkbox, an uploader, and a camera or microphone, and returns the input that a run is to use.
+
+    That is the file, photo or recording that was added last, else the example's file; None where unchecked.
+    """
+    file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
+    is_custom = any(st.session_state.get(key) is not None for key in (file_key, live_key))
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-line"):
-        wanted = st.checkbox(say(f"use-{modality}"), key=use, help=say(f"use-{modality}-help"), width="content")
-        origin = "from-you" if is_own else "from-gallery" if bundled else "none-given"
+        is_used = st.checkbox(say(f"use-{modality}"), key=use, help=say(f"use-{modality}-help"), width="content")
+        origin = "source-own" if is_custom else "source-gallery" if bundled else "source-none"
         st.html(f"<div class='source'>{say(origin)}</div>", width="content")
-    with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-ways"):
-        uploaded = st.file_uploader(
-            say(f"use-{modality}"), kinds, key=file, label_visibility="collapsed", on_change=keep.given,
-            args=(modality, file),
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-sources"):
+        file = st.file_uploader(
+            say(f"use-{modality}"), sorted(suffixes), key=file_key, label_visibility="collapsed",
+            on_change=session.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
-            device = st.camera_input if modality == "picture" else st.audio_input
-            made = device(say(f"{modality}-live-help"), key=live, on_change=keep.given, args=(modality, live))
-    if not wanted:
+            device = st.camera_input if modality == "image" else st.audio_input
+            label = say(f"{modality}-live-help")
+            live = device(label, key=live_key, on_change=session.update_input, args=(modality, live_key))
+    if not is_used:
         return None
-    last, other = (made, uploaded) if now.latest.get(modality) == live else (uploaded, made)
-    chosen = other if last is None else last
-    return chosen.getvalue() if chosen is not None else bundled
+    last, other = (live, file) if state.latest_widget.get(modality) == live_key else (file, live)
+    source = other if last is None else last
+    return source.getvalue() if source is not None else bundled

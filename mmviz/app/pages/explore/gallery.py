@@ -1,40 +1,106 @@
-"""What a trio of the gallery looks like in small."""
+"""The gallery: a button for each bundled example, with its thumbnail."""
 
 from __future__ import annotations
 
 import base64
 import io
+import json
+from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import streamlit as st
 from PIL import Image, ImageDraw
 
-from mmviz.figures.theme import MODALITY_COLOURS
+from mmviz.app import resources
+from mmviz.app import session_state as session
+from mmviz.app.components import widgets
+from mmviz.app.components.widgets import BUTTON
+from mmviz.app.session_state import Draft, State
+from mmviz.explain import Run
+from mmviz.figures.theme import MODALITY_COLOURS, theme
+from mmviz.i18n.language import translated
+from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
 from mmviz.types import Modality
 
-THUMB = (248, 128)
-"""Pixels of a thumbnail, twice what it takes on the page."""
+STYLE_SHEET = Path(__file__).parents[2] / "style.css"
+THUMBNAIL = (248, 128)
+"""Size in pixels, twice that on the page."""
+
+
+def gallery(examples: Sequence[Example], saved: Run | None) -> None:
+    """Draws the buttons: the saved run where there is one, the examples, and the visitor's own inputs."""
+    with st.container(horizontal=True, key="gallery", gap="small"):
+        if saved is not None:
+            st.button(
+                say("saved"), key="saved", help=say("saved-help"), width="stretch",
+                on_click=session.show_saved_run, args=(saved,),
+            )  # fmt: skip
+        for example in examples:
+            st.button(
+                widgets.as_label(example.question), key=f"example-{example.id}", width="stretch",
+                help=widgets.as_label(translated(example.about)), on_click=session.choose_example, args=(example,),
+            )  # fmt: skip
+        st.button(
+            say("own"), key="own", help=say("own-help"), width="stretch",
+            on_click=session.choose_example, args=(None,),
+        )  # fmt: skip
+
+
+def misanswered(examples: Sequence[Example]) -> list[Example] | None:
+    """Returns the examples that the bundled model answers wrongly in its recorded runs.
+
+    Returns None where some example has no recorded run, so that there is nothing to count.
+    """
+    runs = [(example, resources.recorded_run(example.id)) for example in examples]
+    if any(run is None for _, run in runs):
+        return None
+    return [example for example, run in runs if run and not example.is_right(run.record.answers[0].label)]
+
+
+def gallery_style(examples: Sequence[Example], wrong: Sequence[Example]) -> None:
+    """Adds the page's style sheet with the thumbnails; examples answered wrongly get a red dot."""
+    colours = theme(widgets.is_dark())
+    drop = json.dumps(say("drop"), ensure_ascii=False)  # CSS has no \u escapes
+    values = {"ink": colours.text, "muted": colours.muted, "ground": colours.ground, "drop": drop}
+    rules = [":root{" + "".join(f"--{name}:{value};" for name, value in values.items()) + "}"]
+    for example in examples:
+        rules.append(f".st-key-example-{example.id} {BUTTON}{{background-image:url({thumbnail(example)})}}")
+    rules += [f".st-key-example-{example.id} {BUTTON}::before{{display:block}}" for example in wrong]
+    st.html(f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}{''.join(rules)}</style>")
+
+
+def mark_source(state: State, draft: Draft) -> None:
+    """Frames the button that the form's contents come from."""
+    key = "own"
+    if state.is_saved:
+        key = "saved"
+    elif state.example and draft.is_of(state.example):
+        key = f"example-{state.example.id}"
+    st.html(f"<style>.st-key-{key} {BUTTON}{{border-color:var(--ink);box-shadow:0 0 0 1px var(--ink)}}</style>")
 
 
 @lru_cache(maxsize=64)
 def thumbnail(example: Example) -> str:
-    """The picture beside the sound's waveform, whatever there is of the two, as a data URI."""
-    canvas = Image.new("RGBA", THUMB, (0, 0, 0, 0))
+    """Returns the image beside the waveform of the audio, as far as the example has them, as a data URI."""
+    canvas = Image.new("RGBA", THUMBNAIL, (0, 0, 0, 0))
     sample = example.sample()
-    at = 0
+    width, height = THUMBNAIL
+    left = 0
     if sample.image:
-        small = Image.fromarray(sample.image.pixels)
-        small.thumbnail((THUMB[0] - (110 if sample.audio else 0), THUMB[1]))
-        canvas.paste(small, (0, (THUMB[1] - small.height) // 2))
-        at = small.width + 14
+        image = Image.fromarray(sample.image.pixels)
+        image.thumbnail((width - (110 if sample.audio else 0), height))
+        canvas.paste(image, (0, (height - image.height) // 2))
+        left = image.width + 14
     if sample.audio:
         draw = ImageDraw.Draw(canvas)
-        bars = (THUMB[0] - at) // 7
-        for k, part in enumerate(np.array_split(np.abs(sample.audio.wave), bars)):
-            loud = float(part.max(initial=0)) / (float(np.abs(sample.audio.wave).max()) or 1)
-            half = 2 + loud * (THUMB[1] / 2 - 14)
-            box = (at + 7 * k, THUMB[1] / 2 - half, at + 7 * k + 3, THUMB[1] / 2 + half)
+        magnitudes = np.abs(sample.audio.wave)
+        peak = float(magnitudes.max()) or 1
+        for k, part in enumerate(np.array_split(magnitudes, (width - left) // 7)):
+            half = 2 + float(part.max(initial=0)) / peak * (height / 2 - 14)
+            box = (left + 7 * k, height / 2 - half, left + 7 * k + 3, height / 2 + half)
             draw.rounded_rectangle(box, 2, fill=MODALITY_COLOURS[Modality.AUDIO])
     buffer = io.BytesIO()
     canvas.save(buffer, "WEBP", quality=80)

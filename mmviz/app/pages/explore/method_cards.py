@@ -1,4 +1,4 @@
-"""The ways of looking beside each other: raw attention, rollout and gradient relevance of the same token."""
+"""Cards that compare methods: raw attention, rollout and gradient relevance of the selected tokens."""
 
 from __future__ import annotations
 
@@ -14,95 +14,97 @@ from numpy.typing import NDArray
 from mmviz.analysis.map_refs import has_map, map_words, streams_of
 from mmviz.app.components import widgets
 from mmviz.app.selection_view import SelectionView
-from mmviz.app.session_state import look_by
+from mmviz.app.session_state import set_method
 from mmviz.figures.heat_strip import strip_html
-from mmviz.figures.image import data_uri, smaller, spotlight
+from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.token_labels import names
-from mmviz.i18n.language import listed
+from mmviz.i18n.figures import unit_name
+from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
 from mmviz.types import MapRef, Modality, PixelBox, Sample, Token
 
 SIDE = 240
-"""Pixels of the small pictures, twice what they take on the page."""
+"""Longer side of the small images in pixels, twice that on the page."""
 
 
-def ways(seen: SelectionView) -> None:
-    """A card for each way of looking, each on its own scale, with a button to look that way."""
-    chosen = seen.selection.map_ref
-    last = chosen if chosen.layer is not None and seen.run.record.is_long else _last(seen)
-    found = [
-        map_ref for map_ref in (last, MapRef("rollout"), MapRef("relevance")) if map_ref == last or _fits(seen, map_ref)
-    ]
-    few = "" if len(found) == 3 else "-few"
-    with st.container(horizontal=True, vertical_alignment="bottom", key="ways-head"):
-        widgets.heading(say(f"ways-{seen.selection.direction}{few}", token=seen.name), say("ways-help"))
-        _back(seen)
-    if seen.versus_words:
-        widgets.note(seen.versus_words)
-    for map_ref, column in zip(found, st.columns(3, gap="medium"), strict=False):
-        with column, st.container(key=f"way-{map_ref.method}", border=True):
-            _card(seen, map_ref)
-    if seen.run.record.is_long:
-        widgets.note(say("ways-about" if seen.is_about else "ways-long"))
-    elif MapRef("relevance") not in found:
-        widgets.note(say("ways-no-relevance"))
+def method_cards(view: SelectionView) -> None:
+    """Draws a card for each method, each on its own scale, with a button that shows the method in the viewer."""
+    record, selected = view.run.record, view.selection.map_ref
+    raw = selected if selected.layer is not None and record.is_long else _last_map(view)
+    flows = (MapRef("rollout"), MapRef("relevance"))
+    methods = [raw, *(flow for flow in flows if _has_same_streams(view, flow))]
+    few = "" if len(methods) == 3 else "-few"
+    with st.container(horizontal=True, vertical_alignment="bottom", key="methods-head"):
+        widgets.heading(say(f"methods-{view.selection.direction}{few}", token=view.name), say("methods-help"))
+        _back_button(view)
+    if view.versus_text:
+        widgets.note(view.versus_text)
+    for map_ref, column in zip(methods, st.columns(3, gap="medium"), strict=False):
+        with column, st.container(key=f"method-{map_ref.method}", border=True):
+            _card(view, map_ref)
+    if record.is_long:
+        widgets.note(say("methods-pooled" if view.is_pooled else "methods-long"))
+    elif MapRef("relevance") not in methods:
+        widgets.note(say("methods-no-relevance"))
 
 
-def _last(seen: SelectionView) -> MapRef:
-    """The mean of the last layer whose streams are those that are looked at, so that the chosen tokens are its too."""
-    record = seen.run.record
+def _last_map(view: SelectionView) -> MapRef:
+    """Returns the mean over heads of the last map that runs between the same streams as the selected one."""
+    record = view.run.record
     for map_ref in (record.map_ref(number) for number in reversed(range(len(record.maps)))):
-        if _fits(seen, map_ref):
+        if _has_same_streams(view, map_ref):
             return map_ref
-    raise LookupError("what is looked at has no layer")  # it is one itself
+    raise LookupError("no attention map runs between the streams of the selected method")
 
 
-def _fits(seen: SelectionView, map_ref: MapRef) -> bool:
-    """Whether there is this way of looking at the same tokens."""
-    record = seen.run.record
-    return has_map(record, map_ref) and streams_of(record, map_ref) == streams_of(record, seen.selection.map_ref)
+def _has_same_streams(view: SelectionView, map_ref: MapRef) -> bool:
+    """Returns whether the run has ``map_ref``, between the same streams as the selected map."""
+    record = view.run.record
+    return has_map(record, map_ref) and streams_of(record, map_ref) == streams_of(record, view.selection.map_ref)
 
 
-def _back(seen: SelectionView) -> None:
-    """A button back to the way of looking chosen for the model, where another one is looked at."""
-    chosen = seen.run.map_ref
-    if seen.selection.map_ref != chosen:
-        label = say("back", method=map_words(chosen))
-        st.button(label, key="back", type="tertiary", help=say("back-help"), on_click=look_by, args=(chosen,))
+def _back_button(view: SelectionView) -> None:
+    """Draws a button back to the method chosen for the model, where another one is selected."""
+    default = view.run.map_ref
+    if view.selection.map_ref != default:
+        label = say("back", method=map_words(default))
+        st.button(label, key="back", type="tertiary", help=say("back-help"), on_click=set_method, args=(default,))
 
 
-def _card(seen: SelectionView, map_ref: MapRef) -> None:
-    one = SelectionView(seen.run, replace(seen.selection, map_ref=map_ref, scale="view"))
-    st.html(lit_html(one.method_words, seen.run.sample, seen.lit, one.amounts, one.scale_max))
-    is_now = map_ref == seen.selection.map_ref
+def _card(view: SelectionView, map_ref: MapRef) -> None:
+    shown = SelectionView(view.run, replace(view.selection, map_ref=map_ref, scale="view"))
+    tokens = view.other_tokens
+    unit = unit_name(map_ref.method)
+    st.html(attention_html(shown.method_text, view.run.sample, tokens, shown.amounts, shown.scale_max, unit=unit))
+    is_selected = map_ref == view.selection.map_ref
     st.button(
-        say("way-now" if is_now else "way-look"), key=f"look-{map_ref.method}", disabled=is_now, type="tertiary",
-        on_click=look_by, args=(map_ref,),
+        say("method-shown" if is_selected else "method-show"), key=f"show-{map_ref.method}", disabled=is_selected,
+        type="tertiary", on_click=set_method, args=(map_ref,),
     )  # fmt: skip
 
 
-def lit_html(
-    title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], top: float, more: str = "",
-    unit: str = "",
+def attention_html(
+    title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
+    details: str = "", unit: str = "",
 ) -> str:  # fmt: skip
-    """What gets how much, small: the picture under light, words and sound as strips, the strongest by name, the scale.
+    """Returns small figures of ``amounts`` ``[token]``: spotlight on the image, strips for text and audio, a legend.
 
-    ``more``: HTML below the title; ``unit``: of the amounts (left out: share of
-    attention).
+    ``details`` is HTML below the title. ``unit`` is that of the amounts, by default an attention weight.
     """
-    picture = sample.image
-    parts = [f"<b>{html.escape(title)}</b>{more}"]
-    if picture is not None and any(isinstance(token.location, PixelBox) for token in tokens):
-        lit = spotlight(smaller(picture.pixels, SIDE), tokens, amounts, top, (picture.width, picture.height))
+    image = sample.image
+    parts = [f"<b>{html.escape(title)}</b>{details}"]
+    if image is not None and any(isinstance(token.location, PixelBox) for token in tokens):
+        lit = spotlight(downscaled(image.pixels, SIDE), tokens, amounts, scale_max, (image.width, image.height))
         parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
     strips = [
-        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(tokens, amounts, top, modality)}"
+        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(tokens, amounts, scale_max, modality)}"
         for modality in (Modality.TEXT, Modality.AUDIO)
         if any(token.modality is modality and token.location is not None for token in tokens)
     ]
-    named = names(tokens)
-    strongest = listed(f"“{named[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
+    labels = names(tokens)
+    strongest = join_list(f"“{labels[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
     strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
-    parts.append(f"<div class='way-side'>{''.join(strips)}</div>")
-    return f"<div class='way'>{''.join(parts)}{amount_legend_html(top, widgets.is_dark(), unit)}</div>"
+    parts.append(f"<div class='method-card-side'>{''.join(strips)}</div>")
+    legend = amount_legend_html(scale_max, widgets.is_dark(), unit)
+    return f"<div class='method-card'>{''.join(parts)}{legend}</div>"

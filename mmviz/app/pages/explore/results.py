@@ -1,108 +1,91 @@
-"""What is below the form: the answer, the viewer, and what stands beside what it shows."""
+"""The results of a run: its answer, the top five, and the banners and notices about them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from mmviz.app import link
-from mmviz.app import session_state as keep
+from mmviz.analysis.map_refs import map_words
+from mmviz.app import session_state as session
 from mmviz.app.components import widgets
-from mmviz.app.components.viewer import viewer
-from mmviz.app.pages.explore.footer import foot
-from mmviz.app.pages.explore.method_cards import ways
-from mmviz.app.selection_view import SelectionView
-from mmviz.app.setup import names_truth
+from mmviz.app.setup import can_answer
 from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
-from mmviz.i18n.language import joined, listed
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.page import say
-from mmviz.inputs.examples import Example
+from mmviz.types import AblateHead, Answer
 
-FOREIGN = ("picture-foreign", "sound-foreign", "question-foreign", "question-word")
-"""Notices that take the ground from under the answer, and so stand alone."""
-
-
-@st.fragment
-def look(run: Run, example: Example | None, is_old: bool) -> None:
-    """Everything about ``run``; ``example`` where its truth is known; ``is_old``: the form holds something else by now.
-
-    A change of view redraws only this part of the page.
-    """
-    now = keep.state()
-    if now.asked:  # a button in here wants another run, which the whole page makes
-        st.rerun()
-    assert now.selection is not None  # there is one with every run
-    seen = SelectionView(run, now.selection)
-    link.note(now, seen.selection)
-    with st.container():
-        strip(run, example, is_old)
-    viewer(now, run)
-    remarks = [words for words in (seen.spread_words, seen.sink_words) if words]
-    if remarks:
-        widgets.note(joined(remarks))
-    ways(seen)
-    foot(seen)
+OUT_OF_DISTRIBUTION = (
+    "image-out-of-distribution",
+    "audio-out-of-distribution",
+    "question-out-of-distribution",
+    "question-word",
+)
+"""Notices that put the answer itself in doubt, and so stand alone."""
 
 
-def strip(run: Run, example: Example | None, is_old: bool) -> None:
-    """The answer, the top five, and what is to be known about both."""
-    made, answers = run.record.made_by, run.record.answers
-    if made.get("trained") is False:
-        widgets.note(say("untrained"), "banner")
-    if any("Uniform" in change for change in made.get("changes", ())):
-        widgets.note(say("evened"), "banner")
-    ablated_heads = keep.state().ablated_heads
-    if any("HeadOff" in change for change in made.get("changes", ())):
-        named = listed(sentence("way-head", layer=one.map + 1, head=one.head + 1) for one in ablated_heads)
-        widgets.note(say("heads-off", heads=named), "banner")
+def results(run: Run, is_outdated: bool) -> None:
+    """Draws the results of ``run``; ``is_outdated``: the form has changed since."""
+    record, state = run.record, session.current_state()
+    widgets.weight_banners(record)
+    if record.has_change(AblateHead):
+        heads = join_list(map_words(record.map_ref(ablated.map, ablated.head)) for ablated in state.ablated_heads)
+        widgets.note(say("heads-ablated", heads=heads), "banner")
     first, second, third = st.columns([1.2, 1.3, 1], gap="medium")
     with first:
-        if not answers:
-            verdict, kind = "", "unknown"
-        elif example is None or not _could_know(example, [one.label for one in answers]):
-            verdict, kind = say("truth-unknown"), "unknown"
-        elif example.is_right(answers[0].label):
-            verdict, kind = say("right"), "true"
-        else:
-            verdict, kind = say("wrong", answer=answers[0].label, truth=example.truth), "wrong"
-        origin, details = _origin(made, keep.state().is_saved)
-        if is_old:
+        verdict, kind = _verdict(record.answers)
+        origin, details = _origin(record.made_by, state.is_saved)
+        if is_outdated:
             origin = say("origin-changed", origin=origin, changed=say("changed"))
-        widgets.answer(answers, verdict, kind, origin, details)
+        widgets.answer(record.answers, verdict, kind, origin, details)
     with second:
-        if answers:
-            widgets.top_answers(answers)
-    notices = (*run.sample.notices, *run.record.notices)
-    foreign = [notice for notice in notices if notice.code in FOREIGN]
-    rest = [str(notice) for notice in notices if notice not in foreign and notice.code != CODE]
+        if record.answers:
+            widgets.top_answers(record.answers)
+    notices = (*run.sample.notices, *record.notices)
+    doubts = [notice for notice in notices if notice.code in OUT_OF_DISTRIBUTION]
+    rest = [str(notice) for notice in notices if notice not in doubts and notice.code != CODE]
     with third:
-        for notice in foreign:
-            widgets.note(str(notice), "foreign")
+        for notice in doubts:
+            widgets.note(str(notice), "out-of-distribution")
         if rest:
-            widgets.note(joined(rest), "notice")
+            widgets.note(join_sentences(rest), "notice")
 
 
-def _could_know(example: Example, labels: list[str]) -> bool:
-    """Whether the model, which may be the operator's own, has the true answer among its answers."""
-    return example.truth is not None and (keep.state().setup.spec is None or names_truth(labels, example.truth))
+def _verdict(answers: tuple[Answer, ...]) -> tuple[str, str]:
+    """Returns a sentence on whether the likeliest answer is correct, and its kind: true, wrong or unknown."""
+    state = session.current_state()
+    example = state.run_example
+    if not answers:
+        return "", "unknown"
+    if example is None or example.truth is None:
+        return say("truth-unknown"), "unknown"
+    if state.setup.spec is not None and not can_answer([answer.label for answer in answers], example.truth):
+        return say("truth-unknown"), "unknown"
+    if example.is_right(answers[0].label):
+        return say("right"), "true"
+    return say("wrong", answer=answers[0].label, truth=example.truth), "wrong"
 
 
-def _origin(made: Any, is_saved: bool) -> tuple[str, str]:
-    """Where and how fast it was computed: in short, and in full."""
-    times = made.get("milliseconds", {})
+def _origin(made_by: Mapping[str, Any], is_saved: bool) -> tuple[str, str]:
+    """Returns where and how fast the run was computed, in short and in full."""
+    times = made_by.get("milliseconds", {})
     prepare, forward, capture = (float(times.get(stage, 0)) for stage in ("prepare", "model", "capture"))
-    device = {"cpu": "CPU", "cuda": "GPU"}.get(str(made.get("device")).split(":")[0], str(made.get("device")))
-    host = made.get("backend")
-    code = "saved-run" if is_saved else "recorded" if made.get("recorded") else "computed-there" if host else "computed"
-    origin = say(code, model=made.get("model"), device=device, milliseconds=forward + capture, host=host)
+    device_id = str(made_by.get("device"))
+    device = {"cpu": "CPU", "cuda": "GPU"}.get(device_id.split(":")[0], device_id)
+    host = made_by.get("backend")
+    code = "computed-there" if host else "computed"
+    if is_saved:
+        code = "saved-run"
+    elif made_by.get("recorded"):
+        code = "recorded"
+    origin = say(code, model=made_by.get("model"), device=device, milliseconds=forward + capture, host=host)
     details = say(
-        "computed-help", name=made.get("device_name"), prepare=prepare, forward=forward, capture=capture,
-        parity=float(made.get("parity") or 0),
+        "computed-help", name=made_by.get("device_name"), prepare=prepare, forward=forward, capture=capture,
+        parity=float(made_by.get("parity") or 0),
     )  # fmt: skip
     if host:
         queue, network = (float(times.get(stage, 0)) for stage in ("queue", "network"))
-        details = joined([details, say("computed-there-help", host=host, queue=queue, network=network)])
+        details = join_sentences([details, say("computed-there-help", host=host, queue=queue, network=network)])
     return origin, details

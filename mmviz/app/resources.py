@@ -1,0 +1,56 @@
+"""What all visitors of one server share: the warm backend, the decoder, and the recorded runs of the gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from mmviz.app.jobs import WarmBackend
+from mmviz.app.setup import Setup
+from mmviz.assets_path import assets_dir
+from mmviz.backends import Backend
+from mmviz.explain import Run, run_sample
+from mmviz.inputs.examples import load_gallery
+from mmviz.inputs.sandbox import Decoder
+from mmviz.types import MmvizError
+
+
+@st.cache_resource(show_spinner=False)
+def warm_backend(setup: Setup) -> WarmBackend:
+    """Returns the backend of the operator's setup, which runs the first example to warm up."""
+
+    def run_once(backend: Backend) -> Run:
+        return run_sample(load_gallery()[0].sample(), model=setup.model, backend=backend, relevance=True)
+
+    return WarmBackend(setup.backend, run_once)
+
+
+@st.cache_resource(show_spinner=False)
+def decoder() -> Decoder:
+    """Returns the sandboxed decoder of images and audio."""
+    return Decoder()
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def saved_run(path: Path) -> Run:
+    """Returns the saved run that the operator named; the command line has checked that it can be read."""
+    return Run.load(path)
+
+
+@st.cache_resource(show_spinner=False)
+def replay_backend() -> Backend:
+    """Returns the backend that replays the recorded runs of the gallery."""
+    from mmviz.backends.replay import ReplayBackend
+
+    return ReplayBackend(assets_dir() / "gallery" / "runs")
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def recorded_run(example_id: str) -> Run | None:
+    """Returns the recorded run of an example; None where no recording fits the bundled weights."""
+    example = next(example for example in load_gallery() if example.id == example_id)
+    try:
+        return run_sample(example.sample(), backend=replay_backend(), relevance=True)
+    except MmvizError:
+        return None

@@ -1,0 +1,108 @@
+"""The page from top to bottom: header, inputs, and the page that is open. Torch is loaded only when a run is made.
+
+The open page is a parameter of the address (``?page=debug``), as the view and the language are. `st.navigation` would
+put it into the path instead and drop the other parameters on each change of page, so the pages are a table here.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from mmviz.app import link, resources, visitor_language
+from mmviz.app import session_state as session
+from mmviz.app.components import widgets
+from mmviz.app.login import is_admitted
+from mmviz.app.pages.debug import debug_page
+from mmviz.app.pages.explore.form import input_form
+from mmviz.app.pages.explore.gallery import gallery, gallery_style, mark_source, misanswered
+from mmviz.app.pages.explore.page import explore_page
+from mmviz.app.pages.learn import learn
+from mmviz.app.run_launcher import fallback_note, start_run, wait_for_run
+from mmviz.app.session_state import Page, State
+from mmviz.app.setup import Setup
+from mmviz.backends import Backend
+from mmviz.explain import Run
+from mmviz.i18n.language import join_sentences
+from mmviz.i18n.page import say
+from mmviz.inputs.examples import load_gallery
+
+PAGES: dict[Page, Callable[[Run, Callable[[], Backend], bool], None]] = {
+    "explore": explore_page,
+    "debug": debug_page,
+    "learn": lambda run, backend, is_outdated: learn(run, backend),
+}
+"""The function that draws each page: of a run, on which backend, and whether the form has changed since the run."""
+
+
+def draw_app(setup: Setup) -> None:
+    """Draws the page. What needs no model comes first, so that it appears at once."""
+    visitor_language.settle_language()
+    st.set_page_config(page_title=say("title"), layout="wide", initial_sidebar_state="collapsed")
+    visitor_language.translate_streamlit()
+    if not is_admitted(setup.access):
+        return
+    state = session.current_state()
+    state.setup = setup
+    examples = load_gallery()
+    saved = None if setup.saved is None else resources.saved_run(setup.saved)
+    if saved is not None and not state.saved_run_shown:
+        session.show_saved_run(saved)
+        state.address = link.address_params()
+    link.follow_address(state, examples)
+    wrong = misanswered(examples) if setup.spec is None else None
+    gallery_style(examples, wrong or [])
+    corner = _header(state)
+    with st.expander(say("learn-inputs"), key="learn-inputs") if state.page == "learn" else st.container():
+        gallery(examples, saved)
+        draft = input_form(state)
+    mark_source(state, draft)
+    if state.run_requested:
+        state.run_requested = False
+        start_run(state, draft)
+    if state.job:
+        wait_for_run(state, state.job, st.empty() if state.run is None else corner)
+    if wrong is not None and state.page != "learn":  # the page Learn folds the gallery away
+        with corner:
+            widgets.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(examples)))
+    with st.container():  # keeps the place of what follows, so that Streamlit does not mount the viewer anew
+        _messages(state)
+        fallback_note(state)
+    backend = resources.warm_backend(setup)
+    if state.run is None:
+        widgets.note(say("nothing-yet"))
+    else:
+        PAGES[state.page](state.run, backend.backend, draft != state.run_draft)
+    backend.start()
+
+
+def _header(state: State) -> DeltaGenerator:
+    """Draws title, pages and languages. Returns the place for the progress of a run and the gallery's score."""
+    setup = state.setup
+    tagline = say("tagline") if setup.spec is None else say("tagline-own", model=setup.spec)
+    if setup.url:
+        tagline = say("tagline-and-backend", tagline=tagline, host=urlsplit(setup.url).netloc)
+    with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
+        st.html(f"<h1>{say('title')}</h1>", width="content")
+        for page in PAGES:
+            st.button(
+                say(f"page-{page}"), key=f"page-{page}", help=say(f"page-{page}-help"), type="tertiary",
+                on_click=session.open_page, args=(page,),
+            )  # fmt: skip
+        widgets.mark_current(f"page-{state.page}")
+        st.html(f"<span class='tagline'>{html.escape(tagline)}</span>", width="content")
+        corner = st.empty()
+        with st.container(horizontal=True, gap=None, width="content", key="languages"):
+            visitor_language.language_switch()
+        return corner
+
+
+def _messages(state: State) -> None:
+    """Draws why the last run failed, and what of a link could not be followed."""
+    for text, kind in ((str(state.error), "error"), (join_sentences(map(str, state.link_messages)), "remark")):
+        if text:
+            widgets.note(text, kind)

@@ -1,0 +1,92 @@
+"""Runs of the form: starting them, waiting for them, and saying why a run was not made by the backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from mmviz.app import link, resources
+from mmviz.app import session_state as session
+from mmviz.app.components import widgets
+from mmviz.app.jobs import Job
+from mmviz.app.session_state import Draft, Source, State
+from mmviz.backends import Progress, Stop
+from mmviz.backends.fallback import CODE, FallbackBackend
+from mmviz.explain import Run, run_sample
+from mmviz.i18n.page import Message, say
+from mmviz.types import MmvizError
+
+QUICK = 0.4
+"""Seconds that a run may take before the page shows that it waits."""
+
+
+def start_run(state: State, draft: Draft) -> None:
+    """Shows the recorded run of an unchanged example; starts a run of anything else."""
+    is_unchanged = state.example is not None and draft.is_of(state.example)
+    if state.setup.spec is None and is_unchanged and state.control == "trained" and not state.ablated_heads:
+        assert state.example is not None
+        recorded = resources.recorded_run(state.example.id)
+        if recorded is not None:
+            _show(state, recorded, draft)
+            return
+    backend, model = resources.warm_backend(state.setup), state.setup.model
+    changes = (*session.CONTROLS[state.control], *state.ablated_heads)
+    relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
+
+    def work(progress: Progress, stop: Stop) -> Run:
+        sample = resources.decoder().sample(_read(draft.image), draft.text, _read(draft.audio))
+        return run_sample(sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance)
+
+    state.job, state.job_draft = Job(work), draft
+
+
+def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
+    """Waits for the run and shows the time in ``place``. After an error, the screen keeps what it shows."""
+    if not job.wait(QUICK):
+        with place.container(horizontal=True, vertical_alignment="center", key="waiting"):
+            st.button(say("stop"), key="stop", help=say("stop-help"), on_click=session.stop_run)
+            status = st.empty()
+        is_finished = False
+        while not is_finished:  # a visitor's Stop ends this script run
+            code = "running" if resources.warm_backend(state.setup).is_warm else "loading"
+            status.html(f"<div class='note' role='status'>{say(code, seconds=job.seconds)}</div>")
+            is_finished = job.wait(0.5)
+    place.empty()
+    state.job = None
+    if job.result is not None:
+        _show(state, job.result, state.job_draft)  # the form may have changed since
+    elif isinstance(job.error, MmvizError):
+        state.error = job.error
+    else:
+        state.error = Message("unexpected")
+
+
+def fallback_note(state: State) -> None:
+    """Says why the run was not made by the remote backend, with a button that tries it again."""
+    reasons = [str(notice) for notice in state.run.record.notices if notice.code == CODE] if state.run else []
+    if state.setup.url and reasons:
+        with st.container(horizontal=True, vertical_alignment="center", key="fallback"):
+            widgets.note(reasons[0], "remark")
+            label = say("backend-again", host=urlsplit(state.setup.url).netloc)
+            hint = say("backend-again-help")
+            st.button(label, key="backend-again", help=hint, on_click=_retry_backend, args=(state,))
+
+
+def _retry_backend(state: State) -> None:
+    backend = resources.warm_backend(state.setup).backend()
+    assert isinstance(backend, FallbackBackend)
+    backend.remote.reset()
+    state.run_requested = True
+
+
+def _read(source: Source) -> bytes | None:
+    return source.read_bytes() if isinstance(source, Path) else source
+
+
+def _show(state: State, run: Run, draft: Draft) -> None:
+    session.show_run(run, draft)
+    if state.link_params:
+        link.apply_link(state, run)
