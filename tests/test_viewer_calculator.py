@@ -18,7 +18,15 @@ from real_page import PATIENCE  # noqa: E402
 from test_viewer_axe import DESK, PHONE, grave  # noqa: E402
 from viewer_page import Seen, Show, number  # noqa: E402
 
-from mmviz.analysis.attention_steps import head_of, mask_of, mixed_of, output_of, scaled, scores, weights_of  # noqa: E402
+from mmviz.analysis.attention_steps import (  # noqa: E402
+    head_output,
+    mask_row,
+    projected_output,
+    scale_scores,
+    scores,
+    softmax_weights,
+    weighted_values,
+)
 from mmviz.explain import Run  # noqa: E402
 from mmviz.types import Modality  # noqa: E402
 
@@ -75,12 +83,12 @@ def worked(
     raw = scores(steps, head, query)
     if score:
         raw[score[0]] = score[1]
-    mask = mask_of(steps, head, query)
+    mask = mask_row(steps, head, query)
     mask = np.zeros(len(raw)) if mask is None else mask
     if blocked is not None:
         mask = np.where(blocked, -np.inf, mask)
-    weights = weights_of(scaled(steps, raw) if is_scaled else raw, temperature, mask)
-    output = output_of(steps, query, {head: mixed_of(weights, steps.value[head])})
+    weights = softmax_weights(scale_scores(steps, raw) if is_scaled else raw, temperature, mask)
+    output = projected_output(steps, query, {head: weighted_values(weights, steps.value[head])})
     assert output is not None
     return weights, output
 
@@ -97,13 +105,13 @@ def names(run: Run, layer: int) -> list[str]:
 @pytest.fixture
 def small(show: Show) -> Iterator[tuple[Run, Seen, Calculator]]:
     """Attention with a mask, in the first head of its second layer."""
-    run = step_runs.masked()[0]
+    run = step_runs.masked_run()[0]
     seen = show(run)
     yield run, seen, Calculator(seen)
 
 
 def test_it_says_how_near_it_is_and_follows_the_viewer(show: Show) -> None:
-    run = step_runs.trio()
+    run = step_runs.trio_run()
     seen = show(run)
     calculator = Calculator(seen)
     calculator.at(5, 0, 0)
@@ -132,7 +140,7 @@ def test_it_says_how_near_it_is_and_follows_the_viewer(show: Show) -> None:
     calculator.at(4, 2, 9)
     seen.shows(plane="4:2", tokens=[9])
     seen.part("direction").locator("[data-value=to]").click()
-    expect(calculator.part("calc-notes")).to_contain_text("the first chosen token asks", timeout=PATIENCE)
+    expect(calculator.part("calc-notes")).to_contain_text("the first chosen token is the query here", timeout=PATIENCE)
     assert max(calculator.verdict) < 1e-5
 
 
@@ -165,7 +173,7 @@ def test_edits_lead_where_python_says(small: tuple[Run, Seen, Calculator]) -> No
     agrees(score=(key, -2.75))
     calculator.part("calc-reset").click()
     calculator.edited(False)
-    expect(calculator.part("calc-verdict")).to_contain_text("The same as the model", timeout=PATIENCE)
+    expect(calculator.part("calc-verdict")).to_contain_text("Matches the model", timeout=PATIENCE)
     assert max(calculator.verdict) < 1e-5
 
     kinds = np.array([str(token.modality) for token in run.record.streams["keys"]])
@@ -250,31 +258,31 @@ def test_a_click_on_a_bar_chooses_its_key_and_edits_stay_with_their_query(small:
 
 
 def test_a_head_that_is_off_and_a_run_without_steps(show: Show) -> None:
-    run = step_runs.masked()[0]
+    run = step_runs.masked_run()[0]
     off = tuple(replace(one, off=(0,)) for one in run.record.steps)
     calculator = Calculator(show(replace(run, record=replace(run.record, steps=off))))
-    expect(calculator.panel.locator("[data-step=calc-joined] .live")).to_contain_text("switched off")
+    expect(calculator.panel.locator("[data-step=calc-joined] .live")).to_contain_text("is ablated")
     seen = show(replace(run, record=replace(run.record, steps=())))
     expect(seen.panel("calculator")).to_be_hidden()
 
 
 def test_where_the_map_of_the_output_is_not_known_it_ends_with_the_head(show: Show) -> None:
-    run = step_runs.masked()[0]
+    run = step_runs.masked_run()[0]
     bare = tuple(
         replace(one, projection=None, bias=None, output=None, to_query=None, query_bias=None, state=None)
         for one in run.record.steps
     )
     calculator = Calculator(show(replace(run, record=replace(run.record, steps=bare))))
-    assert "output map is not known" in calculator.part("calc-verdict").inner_text()
+    assert "output projection was not recorded" in calculator.part("calc-verdict").inner_text()
     steps = calculator.panel.locator(".board > li")
     assert [one.get_attribute("data-step") for one in steps.all()] == [
         "calc-scores", "calc-scaled", "calc-softmax", "calc-mixed"
     ]  # fmt: skip
-    before = head_of(bare[1], 0, 0)
+    before = head_output(bare[1], 0, 0)
     calculator.part("calc-scale").uncheck()
     calculator.edited(True)
-    weights = weights_of(scores(bare[1], 0, 0), mask=mask_of(bare[1], 0, 0))
-    moved = np.linalg.norm(mixed_of(weights, bare[1].value[0]) - before)
+    weights = softmax_weights(scores(bare[1], 0, 0), mask=mask_row(bare[1], 0, 0))
+    moved = np.linalg.norm(weighted_values(weights, bare[1].value[0]) - before)
     expect(calculator.part("calc-verdict")).to_contain_text("vector moved by", timeout=PATIENCE)
     assert calculator.verdict[0] == near(moved)
 
@@ -282,7 +290,7 @@ def test_where_the_map_of_the_output_is_not_known_it_ends_with_the_head(show: Sh
 @pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault_in_the_calculator(show: Show, scheme: str, screen: dict[str, int]) -> None:
-    seen = show(step_runs.masked()[0], color_scheme=scheme, viewport=screen, bypass_csp=True)
+    seen = show(step_runs.masked_run()[0], color_scheme=scheme, viewport=screen, bypass_csp=True)
     calculator = Calculator(seen)
     assert grave(seen) == []
     width = seen.page.evaluate("document.documentElement.scrollWidth")
