@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 
 import mmviz
+from mmviz.i18n.messages import sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
 EVERYTHING = (
-    "types io inputs models capture backends analysis experiments figures viewer report explain assets_path training app"
-)
+    "types io inputs models capture backends analysis experiments figures viewer report explain assets_path training "
+    "app"
+)  # fmt: skip
 EVERYONE = "i18n"
 """What every part may import; it imports nothing of mmviz."""
 MAY_IMPORT = {
@@ -58,11 +60,11 @@ ONLY_IN = {
 @cache
 def modules() -> dict[str, Path]:
     """Every module, named from the package on: "types", "training.words"; the package itself is "__init__"."""
-    found = {}
+    paths = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
-    return found
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    return paths
 
 
 def within(module: str, parts: str) -> bool:
@@ -77,22 +79,22 @@ def row(module: str) -> str | None:
 
 
 def imports(module: str, path: Path) -> list[str]:
-    """Full names of all that a module imports. ``import mmviz`` counts as what is then taken from it: ``mmviz.io.run_file``."""
-    found = []
+    """Returns the full names of all imports. ``import mmviz`` counts as what is used of it, such as ``mmviz.io``."""
+    names = []
     here = ["mmviz", *([] if module == "__init__" else module.split("."))]
     if path.name != "__init__.py":
         here.pop()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found += [name.name for name in node.names if name.name != "mmviz"]
+            names += [name.name for name in node.names if name.name != "mmviz"]
             assert all(name.asname is None for name in node.names if name.name == "mmviz"), f"{module} renames mmviz"
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(here[: len(here) + 1 - node.level]) if node.level else ""
             source = ".".join(part for part in (base, node.module) if part)
-            found += [f"{source}.{name.name}" for name in node.names]
+            names += [f"{source}.{name.name}" for name in node.names]
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "mmviz":
-            found.append(f"mmviz.{node.attr}")
-    return found
+            names.append(f"mmviz.{node.attr}")
+    return names
 
 
 def part_of(name: str) -> str | None:
@@ -135,7 +137,7 @@ def test_a_library_stays_in_its_place(library: str, parts: str) -> None:
 def test_the_table_sees_every_way_to_import(tmp_path: Path) -> None:
     source = """
 import torch.nn as nn
-from . import gate
+from . import map_check
 from ..models import trio
 from mmviz.io.run_file import load
 import mmviz
@@ -146,8 +148,8 @@ def inside():
     path = tmp_path / "listen.py"
     path.write_text(source)
     assert set(imports("capture.listen", path)) == {
-        "torch.nn", "mmviz.capture.map_check", "mmviz.models.trio", "mmviz.io.run_file.load", "mmviz.figures", "mmviz.__version__",
-        "mmviz.explain",
+        "torch.nn", "mmviz.capture.map_check", "mmviz.models.trio", "mmviz.io.run_file.load", "mmviz.figures",
+        "mmviz.__version__", "mmviz.explain",
     }  # fmt: skip
     assert part_of("mmviz.types.Token") == "types" and part_of("mmviz.__version__") is None
     assert row("backends.local") == "backends.local" and row("backends.replay") == "backends" and row("nowhere") is None
@@ -158,6 +160,57 @@ def test_importing_mmviz_is_light() -> None:
     code = "import sys, mmviz; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not heavy & set(loaded.stdout.split())
+
+
+BASE_SESSION = """
+import sys
+extras = ["streamlit", "plotly", "starlette", "uvicorn", "prometheus_client", "tqdm", "ray", "scipy", "transformers"]
+for name in extras:
+    sys.modules[name] = None
+import numpy as np
+import torch
+import mmviz
+from mmviz.types import Request
+
+backend = mmviz.LocalBackend("cpu")
+image, wave = np.full((64, 64, 3), 128, np.uint8), np.sin(np.arange(16_000) / 9).astype(np.float32) * 0.3
+run = mmviz.explain(image, "is there a dog?", (wave, 16_000), backend=backend, relevance=True, steps=True)
+assert "<html" in run.to_html() and run.png().startswith(b"\\x89PNG") and run.summary()["answer"]
+attention, tokens = torch.nn.MultiheadAttention(8, 2), torch.randn(4, 1, 8)
+with mmviz.capture(attention) as result:
+    attention(tokens, tokens, tokens)
+assert len(result.record().maps) == 1
+del sys.modules["tqdm"]  # captum brings it, for integrated gradients
+(record,) = backend.run([Request("trio", run.sample, norms=True, integrated=True)])
+assert record.integrated is not None and record.norms
+"""
+
+
+def test_the_base_install_captures_explains_and_draws_without_any_extra() -> None:
+    done = subprocess.run([sys.executable, "-c", BASE_SESSION], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2_000:]
+
+
+EXTRAS = {
+    "app": ("streamlit", "plotly"),
+    "serve": ("starlette", "uvicorn", "prometheus_client"),
+    "serve --ray": ("ray",),
+    "train": ("tqdm", "scipy"),
+    "evaluate": ("tqdm", "scipy"),
+}
+"""Command -> the packages that only an extra brings."""
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [(name, package) for name, packages in EXTRAS.items() for package in packages]
+)
+def test_a_command_without_its_extra_says_what_to_type(command: str, package: str) -> None:
+    words = command.split()
+    code = f"import sys; sys.modules[{package!r}] = None; from mmviz.cli import main; sys.exit(main({words!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    extra = {"serve --ray": "ray", "evaluate": "train"}.get(command, command)
+    expected = sentence("extra-missing", command=f"mmviz {command}", extra=extra)
+    assert (done.returncode, done.stderr) == (2, f"mmviz: {expected}\n") and f"pip install 'mmviz[{extra}]'" in expected
 
 
 def test_every_public_name_is_there() -> None:
@@ -197,7 +250,7 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     hosts = ["pypi" + ".org", "python" + "hosted.org", "npm" + "js", "download.py" + "torch.org", "deb." + "debian.org"]
     needle = re.compile(r"(?<![\w.)}])/(?:root|opt|work)(?![\w-])|" + "|".join(map(re.escape, hosts)))
-    found = []
+    hits = []
     for name in listed.stdout.decode().split("\0"):
         path = ROOT / name
         if not name or not path.is_file():
@@ -206,5 +259,5 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
             text = path.read_bytes().decode("utf-8")
         except UnicodeDecodeError:
             continue  # a picture, weights
-        found += [f"{name}: {hit.group()}" for hit in needle.finditer(text)]
-    assert not found
+        hits += [f"{name}: {hit.group()}" for hit in needle.finditer(text)]
+    assert not hits

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -79,6 +78,8 @@ def integrated_gradients(
     Source: Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks", section 3; ``gap`` measures
     their completeness axiom. Raises ``CaptureError`` (``integrated-graph``) where no gradients reach the submodule.
     """
+
+    from captum.attr import IntegratedGradients  # slow to import, and rarely used
 
     def log_probability(x: Tensor) -> Tensor:
         with _output_hook(module, path, lambda _: x.clone()):  # a copy, as the model may overwrite it
