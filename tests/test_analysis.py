@@ -1,11 +1,11 @@
-"""Select, modality and flow against answers worked by hand."""
+"""Map weights, modality matrices, rollout and sinks, compared with results worked out by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from mmviz.analysis.map_weights import attention_row, find_map, spread, weights
+from mmviz.analysis.map_weights import attention_row, spread, weights
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.analysis.rollout import rollout
 from mmviz.analysis.sinks import sinks
@@ -35,28 +35,43 @@ def crossed() -> AttentionRecord:
     """Layer 0 has self-attention over three tokens and cross-attention from one token to two."""
     maps = (
         attention("self", 0, [FIRST]),
-        attention("cross", 0, [[[0.25, 0.75]]], "decoder", "sound"),
+        attention("cross", 0, [[[0.25, 0.75]]], "decoder", "audio"),
     )
-    streams = {"tokens": (ANSWER, WORD, PATCH), "decoder": (ANSWER,), "sound": (FRAME, FRAME)}
+    streams = {"tokens": (ANSWER, WORD, PATCH), "decoder": (ANSWER,), "audio": (FRAME, FRAME)}
     return AttentionRecord("r", streams, maps, (), {})
 
 
-@pytest.mark.parametrize("written", ["5:mean", "0:mean", "4:2", "rollout", "relevance"])
-def test_a_way_survives_writing_and_reading(written: str) -> None:
-    assert str(MapRef.parse(written)) == written
-    assert MapRef.parse(str(MapRef.parse(written))) == MapRef.parse(written)
+@pytest.mark.parametrize("text", ["5:mean", "0:mean", "4:2", "0.2:mean", "5.1:2", "rollout", "relevance"])
+def test_the_text_form_of_a_map_ref_loses_nothing(text: str) -> None:
+    ref = MapRef.parse(text)
+    assert str(ref) == text and MapRef.parse(str(ref)) == ref
 
 
-def test_a_way_is_read_into_its_parts() -> None:
+def test_the_text_form_names_layer_map_of_the_layer_and_head() -> None:
     assert MapRef.parse("4:2") == MapRef("attention", layer=4, head=2)
+    assert MapRef.parse("5.1:mean") == MapRef("attention", layer=5, index=1)
 
 
 @pytest.mark.parametrize(
-    "written", ["", "mean", "mean:", "mean:-1", "1:mean", "1:None", "head:1:2:3", "rollout:1", "median:1", "٣:mean"]
+    "text",
+    [
+        "",
+        "mean",
+        "mean:",
+        ":mean",
+        "mean:-1",
+        "1:None",
+        "head:1:2:3",
+        "rollout:1",
+        "median:1",
+        "1.0:2",
+        "01:2",
+        "٣:mean",
+    ],
 )
-def test_what_is_no_way_is_refused(written: str) -> None:
+def test_other_texts_are_no_map_refs(text: str) -> None:
     with pytest.raises(ValueError):
-        MapRef.parse(written)
+        MapRef.parse(text)
 
 
 @pytest.mark.parametrize("layer, head", [(-1, 0), (0, -1)])
@@ -79,25 +94,25 @@ def test_mean_head_and_spread_by_hand(record: AttentionRecord) -> None:
 
 
 def test_from_is_a_row_and_to_is_a_column(record: AttentionRecord) -> None:
-    map_ref = MapRef.parse("1:mean")
-    assert np.allclose(attention_row(record, map_ref, 2, "from"), [0.4, 0.3, 0.3])
-    assert np.allclose(attention_row(record, map_ref, 2, "to"), [0.0, 0.5, 0.3])
+    ref = MapRef.parse("1:mean")
+    assert np.allclose(attention_row(record, ref, 2, "from"), [0.4, 0.3, 0.3])
+    assert np.allclose(attention_row(record, ref, 2, "to"), [0.0, 0.5, 0.3])
 
 
-def test_a_group_asks_and_is_asked_by_its_mean(record: AttentionRecord) -> None:
-    map_ref = MapRef.parse("1:mean")
-    assert np.allclose(attention_row(record, map_ref, (0, 2), "from"), [0.2, 0.65, 0.15])
-    assert np.allclose(attention_row(record, map_ref, [0, 2], "to"), [0.0, 0.5, 0.35])
-    assert np.array_equal(attention_row(record, map_ref, (1,), "to"), attention_row(record, map_ref, 1, "to"))
+def test_a_group_of_tokens_is_its_mean(record: AttentionRecord) -> None:
+    ref = MapRef.parse("1:mean")
+    assert np.allclose(attention_row(record, ref, (0, 2), "from"), [0.2, 0.65, 0.15])
+    assert np.allclose(attention_row(record, ref, [0, 2], "to"), [0.0, 0.5, 0.35])
+    assert np.array_equal(attention_row(record, ref, (1,), "to"), attention_row(record, ref, 1, "to"))
     with pytest.raises(ValueError, match="at least one"):
-        attention_row(record, map_ref, (), "from")
+        attention_row(record, ref, (), "from")
     with pytest.raises(IndexError, match="no token 3; there are 3"):
-        attention_row(record, map_ref, (0, 3), "from")
+        attention_row(record, ref, (0, 3), "from")
 
 
-def test_what_is_not_there_is_said(record: AttentionRecord) -> None:
-    with pytest.raises(LookupError, match=r"layer 7; it has 0 .*, 1 "):
-        find_map(record, 7)
+def test_a_missing_layer_head_or_token_is_an_error(record: AttentionRecord) -> None:
+    with pytest.raises(LookupError, match="7:mean"):
+        weights(record, MapRef.parse("7:mean"))
     with pytest.raises(LookupError, match="no head 2"):
         weights(record, MapRef.parse("0:2"))
     for token in (-1, 3):
@@ -105,35 +120,38 @@ def test_what_is_not_there_is_said(record: AttentionRecord) -> None:
             attention_row(record, MapRef.parse("0:mean"), token, "from")
 
 
-def test_cross_attention_is_named_by_its_streams(crossed: AttentionRecord) -> None:
-    with pytest.raises(LookupError, match="name the streams"):
-        find_map(crossed, 0)
-    streams = ("decoder", "sound")
-    assert find_map(crossed, 0, streams).name == "cross"
-    assert np.allclose(attention_row(crossed, MapRef.parse("0:mean"), 0, "from", streams=streams), [0.25, 0.75])
-    assert np.allclose(attention_row(crossed, MapRef.parse("0:mean"), 1, "to", streams=streams), [0.75])
-    with pytest.raises(ValueError, match="self-attention"):
-        weights(crossed, MapRef.parse("rollout"))
-    with pytest.raises(ValueError, match="self-attention"):
-        weights(crossed, MapRef.parse("rollout"), streams=streams)
-    assert weights(crossed, MapRef.parse("rollout"), streams=("tokens", "tokens")).shape == (3, 3)
+def test_maps_of_one_layer_are_told_apart(crossed: AttentionRecord) -> None:
+    assert [str(crossed.map_ref(number)) for number in range(2)] == ["0:mean", "0.1:mean"]
+    assert np.allclose(attention_row(crossed, MapRef.parse("0:mean"), 2, "from"), FIRST[2])
+    assert np.allclose(attention_row(crossed, MapRef.parse("0.1:mean"), 0, "from"), [0.25, 0.75])
+    assert np.allclose(attention_row(crossed, MapRef.parse("0.1:mean"), 1, "to"), [0.75])
+    with pytest.raises(LookupError, match=r"0\.2:mean"):
+        weights(crossed, MapRef.parse("0.2:mean"))
+
+
+def test_rollout_runs_within_the_named_stream(crossed: AttentionRecord) -> None:
+    rollout_ref = MapRef.parse("rollout")
+    for streams in (None, ("decoder", "audio")):
+        with pytest.raises(ValueError, match="self-attention"):
+            weights(crossed, rollout_ref, streams=streams)
+    assert weights(crossed, rollout_ref, streams=("tokens", "tokens")).shape == (3, 3)
 
 
 def test_rollout_does_not_mix_streams_that_happen_to_be_equally_long() -> None:
-    maps = (attention("cross", 0, [FIRST], "decoder", "sound"),)
-    record = AttentionRecord("r", {"decoder": (ANSWER, WORD, WORD), "sound": (FRAME, FRAME, FRAME)}, maps, (), {})
+    maps = (attention("cross", 0, [FIRST], "decoder", "audio"),)
+    record = AttentionRecord("r", {"decoder": (ANSWER, WORD, WORD), "audio": (FRAME, FRAME, FRAME)}, maps, (), {})
     with pytest.raises(ValueError, match="one stream"):
         weights(record, MapRef.parse("rollout"))
 
 
-def test_relevance_is_given_or_refused(record: AttentionRecord) -> None:
-    map_ref = MapRef.parse("relevance")
+def test_relevance_needs_an_array_that_fits(record: AttentionRecord) -> None:
+    ref = MapRef.parse("relevance")
     with pytest.raises(ValueError, match="gradients"):
-        weights(record, map_ref)
+        weights(record, ref)
     with pytest.raises(ValueError, match=r"\[2, 3\]"):
-        weights(record, map_ref, relevance=np.zeros((2, 3)))
-    given = np.arange(9.0).reshape(3, 3)
-    assert np.array_equal(attention_row(record, map_ref, 1, "from", relevance=given), [3, 4, 5])
+        weights(record, ref, relevance=np.zeros((2, 3)))
+    relevance = np.arange(9.0).reshape(3, 3)
+    assert np.array_equal(attention_row(record, ref, 1, "from", relevance=relevance), [3, 4, 5])
 
 
 def test_rollout_by_hand(record: AttentionRecord) -> None:
@@ -151,23 +169,23 @@ def test_rollout_averages_heads_before_anything_else() -> None:
     assert np.allclose(rollout([heads]), [[0.75, 0.25], [0.25, 0.75]])
 
 
-def test_rollout_keeps_what_must_stay() -> None:
+def test_rollout_of_identities_is_the_identity_and_rows_sum_to_one() -> None:
     identity = np.broadcast_to(np.eye(5), (3, 5, 5))
     assert np.array_equal(rollout([identity] * 4), np.eye(5))
-    drawn = np.random.default_rng(0).dirichlet(np.ones(7), size=(6, 4, 7))
-    assert np.allclose(rollout(list(drawn)).sum(axis=1), 1)
+    rows = np.random.default_rng(0).dirichlet(np.ones(7), size=(6, 4, 7))
+    assert np.allclose(rollout(list(rows)).sum(axis=1), 1)
     assert rollout([np.ones((2, 1, 1))]).tolist() == [[1.0]]
 
 
-def test_rollout_refuses_what_it_is_not_defined_for() -> None:
+def test_rollout_needs_layers_of_self_attention() -> None:
     with pytest.raises(ValueError, match="at least one layer"):
         rollout([])
     with pytest.raises(ValueError, match="self-attention"):
         rollout([np.full((1, 2, 3), 1 / 3)])
 
 
-def test_modalities_by_hand() -> None:
-    # two words ask; a patch, two words and the answer token are asked (in this order)
+def test_modality_matrix_by_hand() -> None:
+    # queries: two words; keys: a patch, two words and the answer token
     matrix = modality_matrix(
         np.array([[0.4, 0.2, 0.2, 0.2], [0.0, 0.6, 0.2, 0.2]]), [WORD, WORD], [PATCH, WORD, WORD, ANSWER]
     )
@@ -180,7 +198,7 @@ def test_modalities_by_hand() -> None:
     assert np.allclose(matrix.ratio, [[0.8, 1.2, 0.8]])
 
 
-def test_modalities_keep_one_order_however_the_tokens_lie() -> None:
+def test_modalities_have_one_order_whatever_the_order_of_the_tokens() -> None:
     tokens = [ANSWER, FRAME, WORD, PATCH, FRAME]
     matrix = modality_matrix(np.eye(5), tokens, tokens)
     assert matrix.keys == (Modality.IMAGE, Modality.TEXT, Modality.AUDIO, Modality.SPECIAL)
@@ -191,23 +209,23 @@ def test_modalities_keep_one_order_however_the_tokens_lie() -> None:
 def test_uniform_attention_has_ratio_one_and_rows_sum_to_one() -> None:
     tokens = [ANSWER] + [WORD] * 5 + [PATCH] * 9 + [FRAME] * 4
     assert np.allclose(modality_matrix(np.full((19, 19), 1 / 19), tokens, tokens).ratio, 1)
-    drawn = np.random.default_rng(1).dirichlet(np.ones(19), size=19)
-    assert np.allclose(modality_matrix(drawn, tokens, tokens).sums.sum(axis=1), 1)
+    rows = np.random.default_rng(1).dirichlet(np.ones(19), size=19)
+    assert np.allclose(modality_matrix(rows, tokens, tokens).sums.sum(axis=1), 1)
 
 
-def test_modalities_refuse_tokens_that_do_not_fit() -> None:
+def test_modality_matrix_needs_tokens_that_fit_the_weights() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         modality_matrix(np.eye(2), [WORD], [WORD, PATCH])
     with pytest.raises(ValueError, match="do not fit"):
         modality_matrix(np.zeros((0, 0)), [], [])
 
 
-def test_a_sink_draws_attention_whatever_asks() -> None:
+def test_a_sink_is_attended_to_by_all_queries() -> None:
     weights = np.full((20, 20), 0.5 / 19)
     weights[:, 3] = 0.5
     assert sinks(weights.mean(0)) == [(3, pytest.approx(0.5))]
     assert sinks(np.full(20, 1 / 20)) == []
     assert sinks(np.eye(20).mean(0)) == []
-    one_asks = np.full((20, 20), 1 / 20)
-    one_asks[0] = np.eye(20)[7]
-    assert sinks(one_asks.mean(0)) == []
+    single_query = np.full((20, 20), 1 / 20)
+    single_query[0] = np.eye(20)[7]
+    assert sinks(single_query.mean(0)) == []

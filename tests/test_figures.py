@@ -1,4 +1,4 @@
-"""Figures tested as data: what they show equals what they were given."""
+"""Figures tested as data: they show the numbers that they are given."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, pa
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mmviz.figures.colour_scale import cividis, contrast, hex_colour, ink, range_words, short
+from mmviz.figures.colour_scale import cividis, contrast, hex_colour, range_text, short, text_colour
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.paper import png
 from mmviz.figures.text_pieces import pieces
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
-from mmviz.figures.token_labels import names, places, together
+from mmviz.figures.token_labels import full_names, group_name, names
 from mmviz.figures.token_matrix import token_matrix
-from mmviz.i18n.figures import unit_name
+from mmviz.i18n.figures import modality_name, tell, unit_name
 from mmviz.types import Answer, Chars, Modality, Token
 
 TEXT = "is <script> & $x$ it?"
@@ -45,10 +45,10 @@ def test_colours_are_linear_and_end_at_the_scale() -> None:
     assert cividis(np.array(5.5 / 9)).tolist() == [152, 145, 118]
 
 
-def test_ink_and_page_texts_reach_aa_everywhere() -> None:
+def test_text_reaches_contrast_level_aa_everywhere() -> None:
     for step in np.linspace(0, 1, 101):
         ground = hex_colour(step, 1)
-        assert contrast(ink(ground), ground) >= 4.5
+        assert contrast(text_colour(ground), ground) >= 4.5
     for colours in (LIGHT, DARK):
         assert contrast(colours.text, colours.ground) >= 7
         assert contrast(colours.muted, colours.ground) >= 4.5
@@ -56,32 +56,32 @@ def test_ink_and_page_texts_reach_aa_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "written"),
+    ("amount", "text"),
     [(0, "0"), (0.3, "0.30"), (0.00417, "0.0042"), (1, "1.0"), (12.4, "12"), (9.96, "10"), (1e-7, "<0.0001")],
 )
-def test_numbers_have_two_digits_that_count(amount: float, written: str) -> None:
-    assert short(amount) == written
+def test_short_numbers_have_two_significant_digits(amount: float, text: str) -> None:
+    assert short(amount) == text
 
 
-def test_a_scale_says_when_something_lies_above_it() -> None:
-    assert range_words(0.3, np.array([0.1, 0.3])) == "0 to 0.30"
-    assert range_words(0.3, np.array([0.1, 0.31])) == "0 to 0.30 and above"
-    assert range_words(1.0, np.array([1.0 + 1e-12])) == "0 to 1.0"
+def test_a_range_says_if_amounts_exceed_the_scale() -> None:
+    assert range_text(0.3, np.array([0.1, 0.3])) == "0 to 0.30"
+    assert range_text(0.3, np.array([0.1, 0.31])) == "0 to 0.30 and above"
+    assert range_text(1.0, np.array([1.0 + 1e-12])) == "0 to 1.0"
 
 
-def test_places_are_in_the_original_input() -> None:
+def test_names_have_locations_in_the_original_input() -> None:
     tokens = [ANSWER, WORDS[1], PATCHES[7], FRAMES[4], Token(Modality.AUDIO, "absent")]
     assert names([*PATCHES[:7], PATCHES[7]])[7] == "patch 2,3"
     assert names(tokens)[1] == "<script>"
-    assert names(tokens)[3:] == ["0.32 s", "sound: absent"]
-    assert places(tokens)[1] == "“<script>”\n(characters 4 to 11)"
-    assert places(tokens)[3] == "sound, 0.32 to 0.40 s"
+    assert names(tokens)[3:] == ["0.32 s", f"{modality_name(Modality.AUDIO)}: {tell('token-absent')}"]
+    assert full_names(tokens)[1] == "“<script>”\n(characters 4 to 11)"
+    assert full_names(tokens)[3] == "sound, 0.32 to 0.40 s"
 
 
 # matrix
 
 
-def test_matrix_shows_the_weights_and_its_direction() -> None:
+def test_matrix_shows_the_weights_and_names_rows_and_columns() -> None:
     weights = np.random.default_rng(0).dirichlet(np.ones(len(TOKENS)), size=len(TOKENS))
     figure = token_matrix(weights, TOKENS, TOKENS, "A <b> title", 0.2)
     assert np.allclose(figure.data[0].z, weights, atol=1e-7)
@@ -109,7 +109,7 @@ def test_matrix_bands_lie_at_the_tokens_of_their_modality() -> None:
     assert [s.x0 for s in shapes(figure, "line") if s.yref == "paper"] == [0.5, 5.5]
 
 
-def test_matrix_labels_are_all_there_or_sparse_and_never_formulas() -> None:
+def test_matrix_labels_are_complete_or_sparse_and_escaped() -> None:
     keys = [ANSWER, *WORDS]
     figure = token_matrix(np.full((1, 6), 1 / 6), [ANSWER], keys, "t", 1)
     assert tuple(figure.layout.xaxis.ticktext) == ("answer", "is", "&lt;script&gt;", "&amp;", "&#36;x&#36;", "it")
@@ -117,58 +117,58 @@ def test_matrix_labels_are_all_there_or_sparse_and_never_formulas() -> None:
     figure = token_matrix(np.full((400, 400), 1 / 400), many, many, "t", 1)
     assert len(figure.layout.xaxis.ticktext) <= 13
     assert len(figure.layout.yaxis.ticktext) <= 26
-    # a label stands at its own token
-    at = figure.layout.xaxis.tickvals[1]
-    assert list(figure.data[0].x).index(at) == 31
+    # a label is at its own token
+    tick = figure.layout.xaxis.tickvals[1]
+    assert list(figure.data[0].x).index(tick) == 31
     assert figure.layout.xaxis.ticktext[1] == "patch 2,12"
 
 
-def test_matrix_keeps_tokens_apart_that_look_alike() -> None:
-    twins = [WORDS[0], WORDS[0]]
-    assert len(set(token_matrix(np.eye(2), twins, twins, "t", 1).data[0].x)) == 2
+def test_matrix_keeps_equal_tokens_apart() -> None:
+    equal = [WORDS[0], WORDS[0]]
+    assert len(set(token_matrix(np.eye(2), equal, equal, "t", 1).data[0].x)) == 2
 
 
-def test_matrix_refuses_tokens_that_do_not_fit() -> None:
+def test_matrix_needs_tokens_that_fit_the_weights() -> None:
     with pytest.raises(ValueError, match="2 queries"):
         token_matrix(np.eye(3), WORDS[:2], WORDS[:3], "t", 1)
 
 
-# words
+# text
 
 
-def test_nothing_of_the_text_is_lost_and_tokens_have_their_index() -> None:
-    found = pieces(TEXT, TOKENS)
-    assert "".join(word for word, _ in found) == TEXT
-    assert [index for _, index in found if index is not None] == [1, 2, 3, 4, 5]
-    assert found[:3] == [("is", 1), (" ", None), ("<script>", 2)]
+def test_pieces_make_up_the_text_and_tokens_have_their_index() -> None:
+    cut = pieces(TEXT, TOKENS)
+    assert "".join(word for word, _ in cut) == TEXT
+    assert [index for _, index in cut if index is not None] == [1, 2, 3, 4, 5]
+    assert cut[:3] == [("is", 1), (" ", None), ("<script>", 2)]
     assert pieces(None, TOKENS) == [] and pieces(TEXT, PATCHES) == []
 
 
-def test_pieces_of_one_character_share_it_without_doubling() -> None:
-    both = [Token(Modality.TEXT, "▁x", Chars(0, 1)), Token(Modality.TEXT, "<0x80>", Chars(0, 1))]
-    assert pieces("猫", both) == [("猫", 0), ("<0x80>", 1)]
+def test_tokens_of_one_character_show_it_once() -> None:
+    tokens = [Token(Modality.TEXT, "▁x", Chars(0, 1)), Token(Modality.TEXT, "<0x80>", Chars(0, 1))]
+    assert pieces("猫", tokens) == [("猫", 0), ("<0x80>", 1)]
 
 
-def test_a_group_is_counted_and_its_first_are_named() -> None:
-    assert together(["dog"]) == "“dog”"
-    assert together(["dog", "cat"]) == "2 tokens: “dog”, “cat”"
-    assert together(["dog", "cat", "owl", "fox"]) == "4 tokens: “dog”, “cat” …"
+def test_a_group_has_a_count_and_the_names_of_its_first_tokens() -> None:
+    assert group_name(["dog"]) == "“dog”"
+    assert group_name(["dog", "cat"]) == "2 tokens: “dog”, “cat”"
+    assert group_name(["dog", "cat", "owl", "fox"]) == "4 tokens: “dog”, “cat” …"
 
 
-def test_what_cannot_be_seen_has_a_stand_in_everywhere() -> None:
+def test_invisible_characters_are_replaced_everywhere() -> None:
     text = "a\u202eb \x07 \u200b\U0001f469\u200d\U0001f680"
     spans = ((0, 3), (4, 5), (7, 8), (8, 9), (9, 10))
     tokens = [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in spans]
     shown = [word for word, _ in pieces(text, tokens)]
     assert not set("".join(shown)) & set("\u202e\x07\u200b")
     assert {"a\u27e8U+202E\u27e9b", "\u2407"} <= set(shown) and "\u27e8U+200B\u27e9" in "".join(shown)
-    assert "\u200d" in shown, "the whole text decides: it joins two emoji"
+    assert "\u200d" in shown, "it joins two emoji of the whole text"
     assert names(tokens)[:2] == ["a\u27e8U+202E\u27e9b", "\u2407"]
-    assert places(tokens)[0] == "\u201ca\u27e8U+202E\u27e9b\u201d\n(characters 1 to 3)"
-    assert not set("".join(names(tokens) + places(tokens))) & set("\u202e\x07\u200b")
+    assert full_names(tokens)[0] == "\u201ca\u27e8U+202E\u27e9b\u201d\n(characters 1 to 3)"
+    assert not set("".join(names(tokens) + full_names(tokens))) & set("\u202e\x07\u200b")
     odd = [Token(Modality.TEXT, "no\u202ene"), Token(Modality.SPECIAL, "[\x00]")]
     assert names(odd) == ["no\u27e8U+202E\u27e9ne", "[\u2400]"]
-    assert places(odd) == ["words: no\u27e8U+202E\u27e9ne", "special token: [\u2400]"]
+    assert full_names(odd) == [f"{modality_name(Modality.TEXT)}: no\u27e8U+202E\u27e9ne", "special token: [\u2400]"]
     assert "\u27e8U+202E\u27e9" in token_matrix(np.eye(5), tokens, tokens, "t", 1).layout.xaxis.ticktext[0]
 
 
@@ -178,19 +178,19 @@ def test_the_legend_prints_its_range_and_unit() -> None:
 
 
 @pytest.mark.parametrize("scale_max", [0.0, -1.0, float("nan")])
-def test_an_empty_scale_is_refused(scale_max: float) -> None:
+def test_an_empty_scale_and_missing_amounts_are_errors(scale_max: float) -> None:
     with pytest.raises(ValueError, match="scale"):
         strip_html(TOKENS, AMOUNTS, scale_max, Modality.TEXT)
     with pytest.raises(ValueError, match="as many amounts"):
         strip_html(TOKENS, AMOUNTS[1:], 1.0, Modality.TEXT)
 
 
-# paper
+# print
 
 
 def page(**changes: Any) -> Image.Image:
     settings: dict[str, Any] = {
-        "picture": PICTURE,
+        "image": PICTURE,
         "text": TEXT,
         "wave": WAVE,
         "rate": RATE,
@@ -209,30 +209,30 @@ def page(**changes: Any) -> Image.Image:
     return Image.open(io.BytesIO(png(**(settings | changes))))
 
 
-def test_paper_is_a_page_of_the_right_size() -> None:
+def test_a_figure_for_print_has_its_size() -> None:
     shown = page()
     assert shown.format == "PNG"
     assert shown.size == (1600, 900)
-    assert np.asarray(page(picture=None, text=None, wave=None, mel=None)).shape[:2] == (900, 1600)
+    assert np.asarray(page(image=None, text=None, wave=None, mel=None)).shape[:2] == (900, 1600)
 
 
-def written_on_paper(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[str]:
-    """All words of a page."""
-    written: list[str] = []
+def texts_of_page(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[str]:
+    """All texts that are drawn on a page."""
+    texts: list[str] = []
 
-    def text(self: Figure, x: float, y: float, words: str, **style: Any) -> Any:
-        written.append(words)
-        return real(self, x, y, words, **style)
+    def record_text(self: Figure, x: float, y: float, text: str, **style: Any) -> Any:
+        texts.append(text)
+        return original(self, x, y, text, **style)
 
-    real = Figure.text
-    monkeypatch.setattr(Figure, "text", text)
+    original = Figure.text
+    monkeypatch.setattr(Figure, "text", record_text)
     page(**changes)
-    return written
+    return texts
 
 
-def test_paper_names_the_query_or_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "From “answer”: layer" in written_on_paper(monkeypatch)[1]
-    assert "To 3 tokens: “is”, “<script>” …: layer" in written_on_paper(monkeypatch, token=(1, 2, 3), direction="to")[1]
+def test_a_figure_for_print_names_the_query_or_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "From “answer”: layer" in texts_of_page(monkeypatch)[1]
+    assert "To 3 tokens: “is”, “<script>” …: layer" in texts_of_page(monkeypatch, token=(1, 2, 3), direction="to")[1]
 
 
 def test_every_legend_has_the_unit_of_its_method(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,23 +243,22 @@ def test_every_legend_has_the_unit_of_its_method(monkeypatch: pytest.MonkeyPatch
         figure = token_matrix(weights, TOKENS, TOKENS, "t", 0.2, unit=unit)
         assert f">{unit}, 0 to 0.20." in figure.layout.title.text
         assert f"{unit}: %{{z:.6g}}" in figure.data[0].hovertemplate
-        assert any(text.startswith(f"{unit}, 0 to ") for text in written_on_paper(monkeypatch, unit=unit))
+        assert any(text.startswith(f"{unit}, 0 to ") for text in texts_of_page(monkeypatch, unit=unit))
 
 
-def test_paper_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_for_print_says_which_inputs_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = [Token(modality, "absent") for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO)]
     amounts = np.array([0.1, 0.2, 0.3])
-    written = written_on_paper(
-        monkeypatch, tokens=absent, amounts=amounts, picture=None, text=None, wave=None, mel=None
-    )
-    for what, amount in (("picture", "0.10"), ("text", "0.20"), ("sound", "0.30")):
-        assert f"No {what} was given. One token, “absent”, stands in its place and has {amount}." in written
+    texts = texts_of_page(monkeypatch, tokens=absent, amounts=amounts, image=None, text=None, wave=None, mel=None)
+    for token, amount in zip(absent, ("0.10", "0.20", "0.30"), strict=True):
+        sentence = tell("stand-in", token=tell("token-absent"), amount=amount)
+        assert f"{tell(f'paper-no-{token.modality}')} {sentence}" in texts
 
 
-def test_paper_cuts_a_long_text_before_it_reaches_the_sound() -> None:
+def test_a_figure_for_print_cuts_a_long_text_before_the_audio() -> None:
     text = "wordy " * 300
     long = [Token(Modality.TEXT, "wordy", Chars(6 * i, 6 * i + 5)) for i in range(300)]
-    settings = {"wave": None, "mel": None, "picture": None, "answers": [], "title": "t", "caption": ""}
+    settings = {"wave": None, "mel": None, "image": None, "answers": [], "title": "t", "caption": ""}
     shown = page(text=text, tokens=long, amounts=np.full(300, 1 / 300), **settings)
     below_words = np.asarray(shown.convert("L"))[int(0.44 * 900) : int(0.445 * 900), 760:]
     right_edge = np.asarray(shown.convert("L"))[:, 1575:]
@@ -267,12 +266,12 @@ def test_paper_cuts_a_long_text_before_it_reaches_the_sound() -> None:
     assert (right_edge == 255).all()
 
 
-def test_paper_shows_what_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_for_print_replaces_invisible_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     question = "a\u202eb \x07 \x1c"
     tokens = [Token(Modality.TEXT, question[a:b], Chars(a, b)) for a, b in ((0, 3), (4, 5), (6, 7))]
-    written = written_on_paper(
-        monkeypatch, text=question, tokens=tokens, amounts=np.full(3, 0.1), picture=None, wave=None, mel=None
+    texts = texts_of_page(
+        monkeypatch, text=question, tokens=tokens, amounts=np.full(3, 0.1), image=None, wave=None, mel=None
     )
-    assert {"a\u27e8U+202E\u27e9b", "\u27e8U+0007\u27e9", "\u27e8U+001C\u27e9"} <= set(written)
-    assert "\u201ca\u27e8U+202E\u27e9b\u201d" in written[1]
-    assert not set("".join(written)) & set("\u202e\x07\x1c\u2407")
+    assert {"a\u27e8U+202E\u27e9b", "\u27e8U+0007\u27e9", "\u27e8U+001C\u27e9"} <= set(texts)
+    assert "\u201ca\u27e8U+202E\u27e9b\u201d" in texts[1]
+    assert not set("".join(texts)) & set("\u202e\x07\x1c\u2407")

@@ -1,4 +1,4 @@
-"""The sound under attention: its waveform as a line, and the mel spectrogram under a spotlight."""
+"""Audio under attention: its waveform as a line, and the mel spectrogram with attention as brightness."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.figures.colour_scale import light
+from mmviz.figures.colour_scale import brightness
 from mmviz.types import Seconds, Token
 
 ENVELOPE_BINS = 500
 TICK_HZ = (500, 1000, 2000, 4000)
-_SILENCE = 0.2
-"""The grey of silence in full light, so that light shows on silence too."""
+_SILENCE_GREY = 0.2
+"""The grey of silence at full brightness, above black, so that brightness shows on silence too."""
 
 
 def envelope(wave: NDArray[Any], rate: int, bins: int = ENVELOPE_BINS) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Times and values of a line through the least and largest sample of every bin; short sounds sample by sample."""
+    """Returns times (s) and values of a line through the minimum and maximum of every bin of ``wave``.
+
+    If ``wave`` has at most two samples a bin, the line goes through every sample.
+    """
     if len(wave) <= 2 * bins:
         return np.arange(len(wave)) / rate, wave
     edges = np.linspace(0, len(wave), bins + 1).astype(int)[:-1]
@@ -29,30 +32,30 @@ def envelope(wave: NDArray[Any], rate: int, bins: int = ENVELOPE_BINS) -> tuple[
 def lit_mel(
     mel: NDArray[Any], hop_seconds: float, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float
 ) -> NDArray[np.uint8]:
-    """The spectrogram in grey, lit by the amounts, uint8 ``[mel, hop]``, the lowest band first.
+    """Returns the spectrogram in grey, with amounts as brightness, uint8 ``[mel, hop]``, the lowest band first.
 
-    Formula: grey is ``0.2 + 0.8 * (mel + 1) / 2`` (``mel`` in -1 .. 1), times the light of the frame,
-    ``0.25 + 0.75 * min(1, amount / scale_max)``; hops outside all frames get the least.
+    Formula: grey is ``0.2 + 0.8 * (mel + 1) / 2`` (``mel`` in -1 .. 1), times the brightness of the frame,
+    ``0.25 + 0.75 * min(1, amount / scale_max)``. Hops outside all frames have the amount 0.
     """
-    found = np.zeros(mel.shape[1])
-    middles = (np.arange(mel.shape[1]) + 0.5) * hop_seconds
+    hop_amounts = np.zeros(mel.shape[1])
+    centres = (np.arange(mel.shape[1]) + 0.5) * hop_seconds
     for token, amount in zip(tokens, amounts, strict=True):
         if isinstance(token.location, Seconds):
-            inside = (middles >= token.location.start) & (middles < token.location.end)
-            found[inside] = np.maximum(found[inside], amount)
-    grey = _SILENCE + (1 - _SILENCE) * np.clip((mel + 1) / 2, 0, 1)
-    return np.round(255 * grey * light(found, scale_max)).astype(np.uint8)
+            is_inside = (centres >= token.location.start) & (centres < token.location.end)
+            hop_amounts[is_inside] = np.maximum(hop_amounts[is_inside], amount)
+    grey = _SILENCE_GREY + (1 - _SILENCE_GREY) * np.clip((mel + 1) / 2, 0, 1)
+    return np.round(255 * grey * brightness(hop_amounts, scale_max)).astype(np.uint8)
 
 
 def mel_ticks(bands: int, rate: int) -> dict[int, float]:
-    """Where `TICK_HZ` lie along ``bands`` mel bands of a sound at ``rate``, on Slaney's mel scale.
+    """Returns the positions of `TICK_HZ` along ``bands`` mel bands of audio at ``rate``, on Slaney's mel scale.
 
-    Band ``b`` is drawn from ``b`` to ``b + 1``; its centre frequency is step ``b + 1`` of ``bands + 1`` equal steps in
+    Band ``b`` is drawn from ``b`` to ``b + 1``. Its centre frequency is step ``b + 1`` of ``bands + 1`` equal steps in
     mel from 0 to ``rate / 2``.
     """
-    step = _to_mel(rate / 2) / (bands + 1)
-    return {hertz: _to_mel(hertz) / step - 0.5 for hertz in TICK_HZ if hertz < rate / 2}
+    step = _hz_to_mel(rate / 2) / (bands + 1)
+    return {hertz: _hz_to_mel(hertz) / step - 0.5 for hertz in TICK_HZ if hertz < rate / 2}
 
 
-def _to_mel(hertz: float) -> float:
+def _hz_to_mel(hertz: float) -> float:
     return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000)) / float(np.log(6.4))

@@ -1,7 +1,7 @@
-"""From amounts of attention to colours and to printed numbers; every figure and legend goes through here.
+"""From amounts to colours, brightness and printed numbers, the same for every figure and legend.
 
-A colour is always linear in the amount, from 0 to ``scale_max``; what lies above has the last colour, and the printed
-range then says "and above".
+Colours are linear in the amount, from 0 to ``scale_max``. Larger amounts have the last colour, and the printed range
+then says "and above".
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 from mmviz.i18n.figures import tell
 from mmviz.types import Token
 
-DIMMEST = 0.25
-"""The light that a place without attention keeps."""
+MIN_BRIGHTNESS = 0.25
+"""Brightness of a location with the amount 0."""
 
 _STOPS = "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838".split()
 CIVIDIS = [f"#{stop}" for stop in _STOPS]
-"""Ten evenly spaced colours of cividis (Nunez et al. 2018), perceptually uniform, the same for colour-blind eyes."""
+"""Ten evenly spaced colours of cividis (Nunez et al. 2018), perceptually uniform and safe for colour-blind readers."""
 _RGB = np.array([[int(stop[i : i + 2], 16) for i in (0, 2, 4)] for stop in _STOPS], dtype=np.float64)
 
 
-def checked(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float) -> NDArray[np.float64]:
-    """``amounts`` as float64 ``[token]``. Raises ``ValueError`` for amounts or a scale that make no sense."""
+def checked_amounts(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float) -> NDArray[np.float64]:
+    """Returns ``amounts`` as float64 ``[token]``.
+
+    Raises ``ValueError`` if there is not one finite amount for each token, or if ``scale_max`` is not above 0.
+    """
     if amounts.shape != (len(tokens),):
         raise ValueError(f"{len(tokens)} tokens need as many amounts, not {list(amounts.shape)}")
     if not np.isfinite(amounts).all() or not (np.isfinite(scale_max) and scale_max > 0):
@@ -34,40 +37,40 @@ def checked(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float) ->
 
 
 def fraction(amounts: NDArray[Any], scale_max: float) -> NDArray[np.float64]:
-    """Where ``amounts`` lie between 0 and ``scale_max``, kept within 0 .. 1; any shape."""
+    """Returns ``amounts / scale_max``, clipped to 0 .. 1, of any shape."""
     return np.clip(np.asarray(amounts, dtype=np.float64) / scale_max, 0.0, 1.0)
 
 
-def light(amounts: NDArray[Any], scale_max: float) -> NDArray[np.float64]:
-    """The light on a place: linear from `DIMMEST` (amount 0) to 1 (``scale_max``); any shape."""
-    return DIMMEST + (1 - DIMMEST) * fraction(amounts, scale_max)
+def brightness(amounts: NDArray[Any], scale_max: float) -> NDArray[np.float64]:
+    """Returns brightness, linear from `MIN_BRIGHTNESS` (amount 0) to 1 (``scale_max``), of any shape."""
+    return MIN_BRIGHTNESS + (1 - MIN_BRIGHTNESS) * fraction(amounts, scale_max)
 
 
 def cividis(fractions: NDArray[Any]) -> NDArray[np.uint8]:
-    """The colours of ``fractions`` (0 .. 1, any shape): uint8, one more axis of red, green, blue."""
+    """Returns the colours of ``fractions`` (0 .. 1, any shape), uint8 with one more axis of red, green, blue."""
     stops = np.linspace(0, 1, len(_RGB))
     channels = [np.interp(fractions, stops, _RGB[:, channel]) for channel in range(3)]
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
 def hex_colour(amount: float, scale_max: float) -> str:
-    """The cividis colour of one amount, ``#rrggbb``."""
+    """Returns the cividis colour of one amount, ``#rrggbb``."""
     return "#" + bytes(cividis(fraction(np.array(amount), scale_max))).hex()
 
 
-def contrast(one: str, other: str) -> float:
-    """Contrast of two ``#rrggbb`` colours, 1 .. 21 (WCAG 2.1; AA asks for 4.5)."""
-    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+def contrast(first: str, second: str) -> float:
+    """Returns the contrast of two ``#rrggbb`` colours, 1 .. 21 (WCAG 2.1; level AA needs 4.5)."""
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def ink(ground: str) -> str:
-    """Black or white, whichever reads better on ``ground``; one of the two always reaches AA."""
+def text_colour(ground: str) -> str:
+    """Returns black or white, whichever has more contrast with ``ground``. It always reaches level AA."""
     return max(("#000000", "#ffffff"), key=lambda colour: contrast(colour, ground))
 
 
 def short(amount: float) -> str:
-    """Two digits that count: 0.31, 0.0042; "<0.0001" for less, "0" for none."""
+    """Returns the number with two significant digits, such as 0.31 or 0.0042; "<0.0001" below that, "0" for 0."""
     if amount == 0:
         return "0"
     if abs(amount) < 0.0001:
@@ -76,17 +79,17 @@ def short(amount: float) -> str:
 
 
 def exact(amount: float) -> str:
-    """Six digits that count."""
+    """Returns the number with six significant digits."""
     return f"{amount:.6g}"
 
 
-def range_words(scale_max: float, amounts: NDArray[Any]) -> str:
-    """The printed range of a scale: ``0 to 0.31``, with "and above" where an amount lies beyond it."""
-    return tell("range-beyond" if beyond(amounts, scale_max) else "range", most=short(scale_max))
+def range_text(scale_max: float, amounts: NDArray[Any]) -> str:
+    """Returns the range of a scale, such as "0 to 0.31", with "and above" if an amount exceeds it."""
+    return tell("range-beyond" if exceeds_scale(amounts, scale_max) else "range", most=short(scale_max))
 
 
-def beyond(amounts: NDArray[Any], scale_max: float) -> bool:
-    """Whether an amount lies above the scale by more than rounding."""
+def exceeds_scale(amounts: NDArray[Any], scale_max: float) -> bool:
+    """Returns whether an amount is above ``scale_max`` by more than rounding."""
     return bool((np.asarray(amounts) > scale_max * (1 + 1e-6)).any())
 
 

@@ -1,4 +1,4 @@
-"""The fonts of figures for paper: Matplotlib's own, then installed ones that have the letters it lacks."""
+"""The fonts of figures for print: Matplotlib's own, then installed fonts with the characters that it lacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 from mmviz.i18n.figures import tell
-from mmviz.i18n.language import Language, current
+from mmviz.i18n.language import Language, current_language
 
 _OTHER_SCRIPTS = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN",  # Linux, or installed by hand
@@ -20,18 +20,18 @@ _OTHER_SCRIPTS = (
 
 @lru_cache(maxsize=1)
 def families() -> list[str]:
-    """Matplotlib's own font, then the installed ones with other scripts; a letter comes from the first that has it."""
+    """Returns Matplotlib's own font and the installed fonts of other scripts; the first with a character draws it."""
     installed = {entry.name for entry in fontManager.ttflist}
     return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
 
 
-def lacking(words: str) -> str:
-    """The letters of ``words`` that no font here has, each once: boxes would be drawn for them."""
+def missing_characters(text: str) -> str:
+    """Returns the characters of ``text`` that no installed font has, each once. Boxes would be drawn for them."""
     fonts = [get_font(findfont(FontProperties(family=name))) for name in families()]
-    letters = dict.fromkeys(letter for letter in words if letter.isprintable() and not letter.isspace())
-    return "".join(letter for letter in letters if not any(font.get_char_index(ord(letter)) for font in fonts))
+    characters = dict.fromkeys(character for character in text if character.isprintable() and not character.isspace())
+    return "".join(c for c in characters if not any(font.get_char_index(ord(c)) for font in fonts))
 
 
-def legible() -> Language:
-    """The language spoken, or English where no font here has its letters."""
-    return "en" if lacking(tell("unit") + tell("direction")) else current()
+def drawable_language() -> Language:
+    """Returns the current language, or English if no installed font has its characters."""
+    return "en" if missing_characters(tell("unit") + tell("direction")) else current_language()

@@ -1,4 +1,4 @@
-"""The picture under attention, as a spotlight: amount is light."""
+"""The image under attention: amounts are brightness."""
 
 from __future__ import annotations
 
@@ -12,97 +12,103 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmviz.figures.colour_scale import checked, light
+from mmviz.figures.colour_scale import brightness, checked_amounts
 from mmviz.types import PixelBox, Token
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
-"""Width and height of the original picture, in whose pixels the boxes are."""
-OUTLINED = 3
+"""Width and height of the original image in pixels. The boxes of tokens are in these pixels."""
+MAX_OUTLINED = 3
+"""So many patches are outlined at most."""
 EMBEDDED_SIDE = 720
+"""Largest side of an image that is embedded in a page, in pixels."""
 
 
 def spotlight(
-    picture: Pixels, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, size: Size | None = None
+    image: Pixels, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, size: Size | None = None
 ) -> Pixels:
-    """The picture with the amounts as light.
+    """Returns the image with the amounts as brightness.
 
-    Formula: colour values times ``0.25 + 0.75 * min(1, amount / scale_max)``; what no patch covers gets the least. Up
-    to three patches, the strongest that get at least half of ``scale_max``, are outlined (white within dark); of
-    patches that tie for the last place none is. Shapes: ``picture`` uint8 ``[height, width, 3]``, which may be smaller
-    than the original ``size`` (left out: the same); ``amounts`` ``[token]``; the result as ``picture``.
+    Formula: colour values times ``0.25 + 0.75 * min(1, amount / scale_max)``; pixels outside all patches have the
+    amount 0. The patches of `strongest` are outlined, white within dark.
+    Shapes: ``image`` uint8 ``[height, width, 3]``, which may be smaller than the original ``size`` (default: the same);
+    ``amounts`` ``[token]``; the result as ``image``.
     """
-    values = checked(tokens, amounts, scale_max)
-    lit = light(_amount_map(picture, tokens, values, size), scale_max)
-    result = np.round(picture * lit[:, :, None]).astype(np.uint8)
+    values = checked_amounts(tokens, amounts, scale_max)
+    pixel_brightness = brightness(_amount_map(image, tokens, values, size), scale_max)
+    result = np.round(image * pixel_brightness[:, :, None]).astype(np.uint8)
     for index in strongest(tokens, values, scale_max):
-        _outline(result, _pixels(tokens[index], picture, size))
+        _outline(result, _pixels(tokens[index], image, size))
     return result
 
 
 def strongest(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float) -> list[int]:
-    """The patches that `spotlight` outlines, by index."""
-    enough = [index for index in _patches(tokens) if amounts[index] >= scale_max / 2]
-    order = sorted(enough, key=lambda index: -amounts[index])
-    if len(order) <= OUTLINED:
+    """Returns the indices of the patches that `spotlight` outlines, largest amount first.
+
+    These are up to `MAX_OUTLINED` patches with at least half of ``scale_max``. If more patches tie for the last place,
+    none of these is outlined.
+    """
+    candidates = [index for index in _patches(tokens) if amounts[index] >= scale_max / 2]
+    order = sorted(candidates, key=lambda index: -amounts[index])
+    if len(order) <= MAX_OUTLINED:
         return order
-    return [index for index in order[:OUTLINED] if amounts[index] > amounts[order[OUTLINED]]]
+    return [index for index in order[:MAX_OUTLINED] if amounts[index] > amounts[order[MAX_OUTLINED]]]
 
 
 def _patches(tokens: Sequence[Token]) -> list[int]:
+    """Returns the indices of the tokens with a box."""
     return [index for index, token in enumerate(tokens) if isinstance(token.location, PixelBox)]
 
 
-def _pixels(token: Token, picture: Pixels, size: Size | None) -> tuple[slice, slice]:
-    """Rows and columns of ``picture`` whose pixel centres lie in the token's box."""
+def _pixels(token: Token, image: Pixels, size: Size | None) -> tuple[slice, slice]:
+    """Returns the rows and columns of ``image`` whose pixel centres lie in the token's box."""
     box = token.location
     assert isinstance(box, PixelBox)  # callers pass patches
-    width, height = size or (picture.shape[1], picture.shape[0])
-    across, down = picture.shape[1] / width, picture.shape[0] / height
-    left, right, top, bottom = (
-        max(0, math.ceil(edge - 0.5)) for edge in (box.x0 * across, box.x1 * across, box.y0 * down, box.y1 * down)
-    )
+    width, height = size or (image.shape[1], image.shape[0])
+    x_scale, y_scale = image.shape[1] / width, image.shape[0] / height
+    edges = (box.x0 * x_scale, box.x1 * x_scale, box.y0 * y_scale, box.y1 * y_scale)
+    left, right, top, bottom = (max(0, math.ceil(edge - 0.5)) for edge in edges)
     return slice(top, bottom), slice(left, right)
 
 
 def _amount_map(
-    picture: Pixels, tokens: Sequence[Token], amounts: NDArray[np.float64], size: Size | None
+    image: Pixels, tokens: Sequence[Token], amounts: NDArray[np.float64], size: Size | None
 ) -> NDArray[np.float64]:
-    """``[height, width]``: the amount on every pixel, the larger one where boxes overlap, 0 outside all boxes."""
-    found = np.zeros(picture.shape[:2])
+    """Returns the amount of every pixel, ``[height, width]``: the largest if boxes overlap, 0 outside all boxes."""
+    amount_map = np.zeros(image.shape[:2])
     for index in _patches(tokens):
-        cells = found[_pixels(tokens[index], picture, size)]
+        cells = amount_map[_pixels(tokens[index], image, size)]
         np.maximum(cells, amounts[index], out=cells)
-    return found
+    return amount_map
 
 
-def _outline(picture: Pixels, where: tuple[slice, slice]) -> None:
-    """Draw a dark line and a white one within it along the inner edge of ``where``."""
-    thick = max(1, round(min(picture.shape[:2]) / 300))
-    for colour, inset in ((0, 0), (255, thick)):
-        rows = slice(where[0].start + inset, where[0].stop - inset)
-        columns = slice(where[1].start + inset, where[1].stop - inset)
-        patch = picture[rows, columns]
-        patch[:thick] = patch[-thick:] = colour
-        patch[:, :thick] = patch[:, -thick:] = colour
+def _outline(image: Pixels, area: tuple[slice, slice]) -> None:
+    """Draws a black line and a white line within it along the inner edge of ``area``, in place."""
+    thickness = max(1, round(min(image.shape[:2]) / 300))
+    for colour, inset in ((0, 0), (255, thickness)):
+        rows = slice(area[0].start + inset, area[0].stop - inset)
+        columns = slice(area[1].start + inset, area[1].stop - inset)
+        patch = image[rows, columns]
+        patch[:thickness] = patch[-thickness:] = colour
+        patch[:, :thickness] = patch[:, -thickness:] = colour
 
 
-def smaller(picture: Pixels, side: int = EMBEDDED_SIDE) -> Pixels:
-    """``picture`` with at most ``side`` pixels a side."""
-    if max(picture.shape[:2]) <= side:
-        return picture
-    image = Image.fromarray(picture)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(image)
+def downscaled(image: Pixels, side: int = EMBEDDED_SIDE) -> Pixels:
+    """Returns ``image`` scaled down to at most ``side`` pixels a side; ``image`` itself if it is not larger."""
+    if max(image.shape[:2]) <= side:
+        return image
+    thumbnail = Image.fromarray(image)
+    thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(thumbnail)
 
 
-def jpeg(picture: Pixels) -> bytes:
-    """``picture`` as a file, fine enough for text in it."""
+def jpeg(image: Pixels) -> bytes:
+    """Returns ``image`` as a JPEG file, of a quality that keeps text in it readable."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
+    Image.fromarray(image).save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()
 
 
-def data_uri(picture: Pixels) -> str:
-    """``picture`` as a JPEG that a page can hold."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg(picture)).decode()
+def data_uri(image: Pixels) -> str:
+    """Returns ``image`` as a JPEG data URI for a page."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(image)).decode()

@@ -1,4 +1,4 @@
-"""The legend of amounts as HTML, for beside the things that are no Plotly figure."""
+"""The legend of amounts as HTML, for figures that are not drawn by Plotly."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from mmviz.i18n.figures import tell
 
 
 def amount_legend_html(scale_max: float, dark: bool, unit: str = "", open_end: bool = False) -> str:
-    """A bar of the colours of amounts with its printed range, 0 to ``scale_max``, and its unit (left out: share of
-    attention); ``open_end``: what lies above has the last colour."""
+    """Returns a bar of the colours of amounts with its range, 0 to ``scale_max``, and its unit.
+
+    ``unit`` is an attention weight by default. ``open_end`` says that larger amounts have the last colour.
+    """
     colours = theme(dark)
     most, unit = html.escape(short(scale_max)), html.escape(unit or tell("unit"))
     range = html.escape(tell("range-beyond" if open_end else "range", most=short(scale_max)))

@@ -1,4 +1,4 @@
-"""The look that all Plotly figures share: colours, fonts, titles, legends, in light and dark."""
+"""The common style of the Plotly figures: colours, fonts, titles and legends, light and dark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmviz.figures.colour_scale import short
-from mmviz.figures.text_wrapping import lines
+from mmviz.figures.text_wrapping import wrap_text
 from mmviz.types import Modality
 
 MODALITY_COLOURS = {
@@ -16,21 +16,25 @@ MODALITY_COLOURS = {
     Modality.AUDIO: "#009E73",
     Modality.SPECIAL: "#7f7f7f",
 }
-"""Okabe and Ito 2008; never used for amounts."""
+"""Colours of the modalities, after Okabe and Ito 2008. They never show amounts."""
 
 FONT = '"Source Sans", "Source Sans Pro", "Source Sans 3", system-ui, sans-serif'
-_TITLE_LETTERS = 34
-_NOTE_LETTERS = 50
+_TITLE_WIDTH = 34
+_NOTE_WIDTH = 50
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of the page that a figure lies on; ``text`` and ``muted`` reach AA on ``ground``."""
+    """Colours of the page that a figure is on."""
 
     ground: str
+    """Background of the page."""
     text: str
+    """Text; its contrast with ``ground`` reaches level AA."""
     muted: str
+    """Less important text; it reaches level AA, too."""
     line: str
+    """Lines and grids."""
 
 
 LIGHT = Theme(ground="#ffffff", text="#262730", muted="#5c6070", line="#c4c7d0")
@@ -38,25 +42,25 @@ DARK = Theme(ground="#0e1117", text="#fafafa", muted="#a8adba", line="#474b57")
 
 
 def theme(dark: bool) -> Theme:
-    """The colours for a dark or a light page."""
+    """Returns the colours for a dark or a light page."""
     return DARK if dark else LIGHT
 
 
-def plain(words: str) -> str:
-    """``words`` so that Plotly shows them letter by letter, line by line, without tags, entities or TeX."""
-    return html.escape(words, quote=False).replace("$", "&#36;").replace("\n", "<br>")
+def plain(text: str) -> str:
+    """Returns ``text`` escaped, so that Plotly shows it as it is, without tags, entities or TeX."""
+    return html.escape(text, quote=False).replace("$", "&#36;").replace("\n", "<br>")
 
 
-def wrapped(words: str, letters: int) -> list[str]:
-    """Lines of at most ``letters`` characters, each `plain`."""
-    return [plain(line) for line in lines(words, letters)]
+def wrapped(text: str, width: int) -> list[str]:
+    """Returns lines of at most ``width`` characters, each escaped by `plain`."""
+    return [plain(line) for line in wrap_text(text, width)]
 
 
 def layout(title: str, note: str, dark: bool, height: int, **more: Any) -> dict[str, Any]:
-    """Layout settings: ``title`` over a smaller ``note``, both wrapped to fit 340 px; transparent paper."""
+    """Returns layout settings: ``title`` over a smaller ``note``, both wrapped to fit 340 px, no background."""
     colours = theme(dark)
-    bold = wrapped(title, _TITLE_LETTERS)
-    small = wrapped(note, _NOTE_LETTERS)
+    bold = wrapped(title, _TITLE_WIDTH)
+    small = wrapped(note, _NOTE_WIDTH)
     notes = [f'<span style="font-size:12px;color:{colours.muted}">{line}</span>' for line in small]
     top = 22 + 20 * len(bold) + 17 * len(small)
     margin = {"l": 8, "r": 8, "t": top, "b": 8} | more.pop("margin", {})
@@ -89,7 +93,7 @@ def layout(title: str, note: str, dark: bool, height: int, **more: Any) -> dict[
 
 
 def colour_axis(scale_max: float, colours: list[str], title: str, dark: bool, open_end: bool = False) -> dict[str, Any]:
-    """A colour scale from 0 to ``scale_max`` with its legend: a bar under the figure, its range printed."""
+    """Returns a colour axis from 0 to ``scale_max`` with its legend, a bar below the figure with its range printed."""
     last = short(scale_max) + ("+" if open_end else "")
     return {
         "cmin": 0,
@@ -99,8 +103,8 @@ def colour_axis(scale_max: float, colours: list[str], title: str, dark: bool, op
     }
 
 
-def legend_bar(values: list[float], words: list[str], title: str, dark: bool) -> dict[str, Any]:
-    """A flat colour bar below the figure, ``words`` at ``values``, ``title`` under it."""
+def legend_bar(values: list[float], labels: list[str], title: str, dark: bool) -> dict[str, Any]:
+    """Returns a flat colour bar below the figure, with ``labels`` at ``values`` and ``title`` under it."""
     return {
         "orientation": "h",
         "x": 0,
@@ -116,7 +120,7 @@ def legend_bar(values: list[float], words: list[str], title: str, dark: bool) ->
         "outlinecolor": theme(dark).line,
         "title": {"text": plain(title), "side": "bottom", "font": {"size": 12}},
         "tickvals": values,
-        "ticktext": [plain(word) for word in words],
+        "ticktext": [plain(label) for label in labels],
         "ticks": "outside",
         "ticklen": 3,
         "tickfont": {"size": 12},
@@ -124,4 +128,4 @@ def legend_bar(values: list[float], words: list[str], title: str, dark: bool) ->
 
 
 LEGEND_SPACE = 60
-"""Pixels at the foot of a figure that the legend needs."""
+"""Pixels that the legend needs at the bottom of a figure."""

@@ -1,4 +1,4 @@
-"""Tokens in words: what they are called on an axis and where they lie."""
+"""Names of tokens: short ones for an axis, and full ones with the location."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from mmviz.figures.colour_scale import short
 from mmviz.i18n.figures import modality_name, tell
-from mmviz.i18n.language import joined, listed
-from mmviz.i18n.messages import visible
+from mmviz.i18n.language import join_list, join_sentences
+from mmviz.i18n.messages import replace_invisible
 from mmviz.types import ABSENT, Chars, Modality, PixelBox, Seconds, Token
 
-_OWN = (ABSENT, "answer")
-NAMED = 2
+_TRANSLATED = (ABSENT, "answer")
+MAX_NAMES = 2
 """So many tokens of a group are named; the others are counted."""
 
 
-def grid(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
-    """Row and column, from 1, of every token with a box: the rank of its top and left edge among all boxes."""
+def grid_positions(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
+    """Returns row and column, from 1, of every token with a box: the rank of its top and left edge among all boxes."""
     boxes = {index: token.location for index, token in enumerate(tokens) if isinstance(token.location, PixelBox)}
     rows = np.unique([box.y0 for box in boxes.values()])
     columns = np.unique([box.x0 for box in boxes.values()])
@@ -30,49 +30,50 @@ def grid(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
 
 
 def names(tokens: Sequence[Token]) -> list[str]:
-    """Short names, as on an axis: the word, ``patch 3,4``, ``0.32 s``, or the token's own label."""
-    cells, digits = grid(tokens), _digits(tokens)
-    found = []
+    """Returns short names for an axis: the word, ``patch 3,4``, ``0.32 s``, or the token's own label."""
+    cells, digits = grid_positions(tokens), _digits(tokens)
+    result = []
     for index, token in enumerate(tokens):
         if index in cells:
-            found.append(tell("patch", row=cells[index][0], column=cells[index][1]))
+            result.append(tell("patch", row=cells[index][0], column=cells[index][1]))
         elif isinstance(token.location, Seconds):
-            found.append(tell("moment", start=f"{token.location.start:.{digits}f}"))
+            result.append(tell("moment", start=f"{token.location.start:.{digits}f}"))
         elif token.label == ABSENT and token.modality is not Modality.SPECIAL:
-            found.append(tell("missing", modality=modality_name(token.modality), token=shown(token)))
+            result.append(tell("missing", modality=modality_name(token.modality), token=token_label(token)))
         else:
-            found.append(shown(token))
-    return found
+            result.append(token_label(token))
+    return result
 
 
-def places(tokens: Sequence[Token]) -> list[str]:
-    """Full names, as in a hover: the token and, on a second line, its place in the original input."""
-    cells, digits = grid(tokens), _digits(tokens)
-    found = []
+def full_names(tokens: Sequence[Token]) -> list[str]:
+    """Returns full names for a hover text: the token and, on a second line, its location in the original input."""
+    cells, digits = grid_positions(tokens), _digits(tokens)
+    result = []
     for index, token in enumerate(tokens):
         match token.location:
             case PixelBox(x0, y0, x1, y1):
                 row, column = cells[index]
-                found.append(tell("place-patch", row=row, column=column, x0=x0, x1=x1, y0=y0, y1=y1))
+                result.append(tell("place-patch", row=row, column=column, x0=x0, x1=x1, y0=y0, y1=y1))
             case Seconds(start, end):
-                found.append(tell("place-moment", start=f"{start:.{digits}f}", end=f"{end:.{digits}f}"))
+                result.append(tell("place-moment", start=f"{start:.{digits}f}", end=f"{end:.{digits}f}"))
             case Chars(start, end):
-                found.append(tell("place-word", token=visible(token.label), start=start + 1, end=end))
+                result.append(tell("place-word", token=replace_invisible(token.label), start=start + 1, end=end))
             case _:
                 code = "place-special" if token.modality is Modality.SPECIAL else "missing"
-                found.append(tell(code, modality=modality_name(token.modality), token=shown(token)))
-    return found
+                result.append(tell(code, modality=modality_name(token.modality), token=token_label(token)))
+    return result
 
 
-def shown(token: Token, pictures: bool = True) -> str:
-    """The label of a token; those that stand for no input, and that mmviz itself named, in the language spoken."""
-    if token.location is None and token.label in _OWN and (token.modality is Modality.SPECIAL or token.label == ABSENT):
+def token_label(token: Token, control_pictures: bool = True) -> str:
+    """Returns the label of a token, with invisible characters replaced. Labels that mmviz gives are translated."""
+    is_own = token.modality is Modality.SPECIAL or token.label == ABSENT
+    if is_own and token.location is None and token.label in _TRANSLATED:
         return tell(f"token-{token.label}")
-    return visible(token.label, pictures=pictures)
+    return replace_invisible(token.label, control_pictures=control_pictures)
 
 
 def _digits(tokens: Sequence[Token]) -> int:
-    """So many digits of a second tell one moment from the next."""
+    """Returns the number of decimals of a second that tells the audio tokens apart."""
     shortest = min(
         (token.location.end - token.location.start for token in tokens if isinstance(token.location, Seconds)),
         default=1,
@@ -80,19 +81,20 @@ def _digits(tokens: Sequence[Token]) -> int:
     return max(2, math.ceil(-math.log10(shortest)))
 
 
-def together(chosen: Sequence[str]) -> str:
-    """A token, or a group of tokens, by their names: “dog”; 4 tokens: “dog”, “cat” …"""
-    quoted = [f"“{name}”" for name in chosen]
+def group_name(token_names: Sequence[str]) -> str:
+    """Returns the name of a token, or of a group of tokens: “dog”; 4 tokens: “dog”, “cat” …"""
+    quoted = [f"“{name}”" for name in token_names]
     if len(quoted) == 1:
         return quoted[0]
-    return tell("together", count=len(quoted), names=listed(quoted[:NAMED])) + (" …" if len(quoted) > NAMED else "")
+    words = tell("together", count=len(quoted), names=join_list(quoted[:MAX_NAMES]))
+    return words + (" …" if len(quoted) > MAX_NAMES else "")
 
 
 def stand_in(modality: Modality, tokens: Sequence[Token], amounts: Sequence[float]) -> str:
-    """What holds the place of a missing modality, and its amount; "" where nothing does."""
-    found = [
-        tell("stand-in", token=shown(token), amount=short(float(amount)))
+    """Returns a sentence on the token of a missing modality and its amount, or "" if there is none."""
+    sentences = [
+        tell("stand-in", token=token_label(token), amount=short(float(amount)))
         for token, amount in zip(tokens, amounts, strict=True)
         if token.modality is modality and token.location is None and token.label == ABSENT
     ]
-    return joined(found)
+    return join_sentences(sentences)

@@ -1,4 +1,4 @@
-"""Who looks at whom, token by token. Rows ask, columns are asked."""
+"""Attention token by token: rows are queries, columns are keys."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from mmviz.figures.colour_scale import CIVIDIS, beyond, range_words
+from mmviz.figures.colour_scale import CIVIDIS, exceeds_scale, range_text
 from mmviz.figures.text_wrapping import clipped
 from mmviz.figures.theme import LEGEND_SPACE, MODALITY_COLOURS, colour_axis, layout, plain, theme
-from mmviz.figures.token_labels import names, places
+from mmviz.figures.token_labels import full_names, names
 from mmviz.i18n.figures import tell
 from mmviz.types import Modality, Token
 
-_STRIP = {"from": 2, "to": 10}
-"""The coloured strips beside the axes, pixels from the plot."""
+_STRIP = {"start": 2, "end": 10}
+"""Distances of the coloured strips beside the axes from the plot, in pixels."""
 _LABELS = {"x": 13, "y": 26}
-"""So many labels fit along an axis without touching, at a width of 340 px."""
+"""So many labels fit along an axis without overlap, at a width of 340 px."""
 
 
 def token_matrix(
@@ -32,10 +32,11 @@ def token_matrix(
     dark: bool = False,
     unit: str = "",
 ) -> go.Figure:
-    """Every weight of ``weights`` ``[query, key]`` as a cell, with a strip of the modality colour along both axes.
+    """Returns a heat map of ``weights`` ``[query, key]``, with a strip of the modality colours along both axes.
 
-    Cells with more than ``scale_max`` have the last colour; the hover has both tokens, their places and the exact
-    weight. ``unit`` is that of the weights, by default an attention weight.
+    Weights above ``scale_max`` have the last colour. The hover text has both tokens, their locations and the exact
+    weight. ``unit`` is that of the weights, by default an attention weight. Raises ``ValueError`` if the tokens do not
+    fit the weights.
     """
     unit = unit or tell("unit")
     if weights.shape != (len(query_tokens), len(key_tokens)):
@@ -46,13 +47,13 @@ def token_matrix(
             x=_categories(key_tokens),
             y=_categories(query_tokens),
             coloraxis="coloraxis",
-            hovertemplate=hover(unit, "%{z:.6g}"),
+            hovertemplate=hover_template(unit, "%{z:.6g}"),
         )
     )
     figure.update_layout(
-        layout(title, colour_note(unit, range_words(scale_max, weights)), dark, height=500),
+        layout(title, colour_note(unit, range_text(scale_max, weights)), dark, height=500),
         margin={"l": 92, "r": 12, "b": LEGEND_SPACE + 92},
-        coloraxis=colour_axis(scale_max, CIVIDIS, unit, dark, beyond(weights, scale_max)),
+        coloraxis=colour_axis(scale_max, CIVIDIS, unit, dark, exceeds_scale(weights, scale_max)),
         shapes=[
             *_strips([token.modality for token in key_tokens], "x"),
             *_strips([token.modality for token in query_tokens], "y"),
@@ -66,49 +67,49 @@ def token_matrix(
     return figure
 
 
-def hover(what: str, amount: str, more: str = "") -> str:
+def hover_template(what: str, amount: str, more: str = "") -> str:
     """Returns the hover template of a cell: its query, its key, and ``what`` the ``amount`` is."""
     return tell("hover", query="%{y}", key="%{x}", what=what, amount=amount) + more + "<extra></extra>"
 
 
 def colour_note(unit: str, range: str) -> str:
-    """Who asks whom, and what the colours mean."""
+    """Returns the note of a matrix: what rows and columns are, and what the colours mean."""
     return tell("colour", direction=tell("direction"), unit=unit, range=range)
 
 
 def _categories(tokens: Sequence[Token]) -> list[str]:
-    """Full names with the position in front: what the hover shows, and no two alike."""
-    return [f"{index + 1}. {plain(place)}" for index, place in enumerate(places(tokens))]
+    """Returns full names with the position in front, so that no two are equal."""
+    return [f"{index + 1}. {plain(place)}" for index, place in enumerate(full_names(tokens))]
 
 
 def _ticks(tokens: Sequence[Token], axis: Literal["x", "y"]) -> dict[str, Any]:
-    """As many labels as fit: the first token of every modality, then words and special tokens, then the others."""
-    starts = {band[1] for band in _bands([token.modality for token in tokens])}
-    worded = {Modality.TEXT, Modality.SPECIAL}
-    order = sorted(range(len(tokens)), key=lambda i: (i not in starts, tokens[i].modality not in worded, i))
+    """Returns as many labels as fit: the first token of every modality, then words and special tokens, then others."""
+    starts = {start for _, start, _ in _bands([token.modality for token in tokens])}
+    labelled = {Modality.TEXT, Modality.SPECIAL}
+    order = sorted(range(len(tokens)), key=lambda i: (i not in starts, tokens[i].modality not in labelled, i))
     gap = len(tokens) / _LABELS[axis]
-    chosen: list[int] = []
+    shown: list[int] = []
     for index in order:
-        if all(abs(index - other) >= gap for other in chosen):
-            chosen.append(index)
-    chosen.sort()
+        if all(abs(index - other) >= gap for other in shown):
+            shown.append(index)
+    shown.sort()
     categories, labels = _categories(tokens), names(tokens)
-    return {"tickvals": [categories[i] for i in chosen], "ticktext": [plain(clipped(labels[i], 12)) for i in chosen]}
+    return {"tickvals": [categories[i] for i in shown], "ticktext": [plain(clipped(labels[i], 12)) for i in shown]}
 
 
 def _bands(modalities: Sequence[Modality]) -> list[tuple[Modality, int, int]]:
-    """Stretches of one modality: (modality, first index, index after the last)."""
-    found = []
-    at = 0
+    """Returns the runs of one modality: (modality, first index, index after the last)."""
+    bands = []
+    start = 0
     for modality, members in groupby(modalities):
         length = len(list(members))
-        found.append((modality, at, at + length))
-        at += length
-    return found
+        bands.append((modality, start, start + length))
+        start += length
+    return bands
 
 
 def _strips(modalities: Sequence[Modality], axis: Literal["x", "y"]) -> list[dict[str, Any]]:
-    """A strip in the modality's colour beside the plot, along ``axis``, for every stretch of one modality."""
+    """Returns a strip in the modality's colour beside the plot, along ``axis``, for every run of one modality."""
     other = "y" if axis == "x" else "x"
     return [
         {
@@ -119,8 +120,8 @@ def _strips(modalities: Sequence[Modality], axis: Literal["x", "y"]) -> list[dic
             f"{other}ref": "paper",
             f"{other}sizemode": "pixel",
             f"{other}anchor": 0,
-            f"{other}0": -_STRIP["from"],
-            f"{other}1": -_STRIP["to"],
+            f"{other}0": -_STRIP["start"],
+            f"{other}1": -_STRIP["end"],
             "fillcolor": MODALITY_COLOURS[modality],
             "line": {"width": 0},
         }
@@ -129,7 +130,7 @@ def _strips(modalities: Sequence[Modality], axis: Literal["x", "y"]) -> list[dic
 
 
 def _separators(tokens: Sequence[Token], axis: Literal["x", "y"], dark: bool) -> list[dict[str, Any]]:
-    """A thin line through the whole plot wherever along ``axis`` one modality ends."""
+    """Returns a thin line across the whole plot wherever a run of one modality ends along ``axis``."""
     other = "y" if axis == "x" else "x"
     return [
         {

@@ -11,10 +11,10 @@ FIGURES: dict[str, str] = {
     "range": "0 to {most}",
     "range-beyond": "0 to {most} and above",
     "unit-range": "{unit}, {range}",
-    "told": "{place}: {amount}",
+    "token-amount": "{place}: {amount}",
     "direction": "Rows are queries, columns are keys.",
-    "asks": "query",
-    "is-asked": "key",
+    "query": "query",
+    "key": "key",
     "hover": "query: {query}<br>key: {key}<br>{what}: {amount}",
     "colour": "{direction} Colour: {unit}, {range}.",
     # tokens
@@ -41,7 +41,7 @@ FIGURES: dict[str, str] = {
     "minus-more-a": "+{most} more in A",
     "minus-token": "per token: {amount}",
     "minus-range": "from −{most} (purple, more in B) through 0 (background) to +{most} (orange, more in A)",
-    "minus-told": "A − B {amount}",
+    "minus-amount": "A − B {amount}",
     "minus-none": "no counterpart in B",
     # heads
     "head": "head",

@@ -1,4 +1,4 @@
-"""The picture and the sound under attention, tested as data and as pixels."""
+"""Image and audio under attention, tested as data and as pixels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
 from made_up_tokens import ANSWER, FRAMES, PATCHES, PICTURE, RATE, patches
+from PIL import Image
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
-from mmviz.figures.image import data_uri, smaller, spotlight, strongest
+from mmviz.figures.image import data_uri, downscaled, spotlight, strongest
 from mmviz.types import Chars, Modality, Token
 
 WORDS = [Token(Modality.TEXT, "word", Chars(i, i + 1)) for i in range(5)]
@@ -26,10 +26,10 @@ def only(index: int, tokens: list[Token], amount: float = 1.0) -> np.ndarray:
     return amounts
 
 
-# picture
+# image
 
 
-def test_spotlight_keeps_the_bright_and_dims_the_rest() -> None:
+def test_spotlight_keeps_the_patch_and_darkens_the_rest() -> None:
     result = spotlight(PICTURE, PATCHES, only(7, PATCHES), 1.0)
     # patch 7 is row 1, column 2: x 120.4 .. 180.6, y 62.33 .. 124.67; its outline is two lines of one pixel
     assert np.array_equal(result[64:123, 122:179], PICTURE[64:123, 122:179])
@@ -41,23 +41,23 @@ def test_spotlight_keeps_the_bright_and_dims_the_rest() -> None:
     assert result.dtype == np.uint8
 
 
-def test_light_is_linear_in_the_amount() -> None:
+def test_brightness_is_linear_in_the_amount() -> None:
     grey = np.full((10, 20, 3), 200, np.uint8)
     result = spotlight(grey, patches(20, 10, 1, 2), np.array([0.1, 0.0]), 0.4)
     assert result[5, 5].tolist() == [round(200 * (0.25 + 0.75 / 4))] * 3
     assert result[5, 15].tolist() == [50] * 3
 
 
-def test_boxes_are_in_the_original_picture_even_when_it_is_kept_smaller() -> None:
+def test_boxes_are_in_pixels_of_the_original_image() -> None:
     tokens = patches(3010, 1870, 3, 5)
     small = spotlight(PICTURE, tokens, only(7, tokens, 0.4), 1.0, size=(3010, 1870))
     assert np.array_equal(small, spotlight(PICTURE, PATCHES, only(7, PATCHES, 0.4), 1.0))
 
 
-def test_patches_tile_an_odd_picture_without_gap_or_overlap() -> None:
-    drawn = [spotlight(PICTURE, PATCHES, only(i, PATCHES, 0.49), 1.0) for i in range(15)]
-    dim = spotlight(PICTURE, PATCHES, np.zeros(15), 1.0)
-    assert (sum((one != dim).any(axis=2).astype(int) for one in drawn) == 1).all()
+def test_patches_tile_an_odd_image_without_gap_or_overlap() -> None:
+    images = [spotlight(PICTURE, PATCHES, only(i, PATCHES, 0.49), 1.0) for i in range(15)]
+    dark = spotlight(PICTURE, PATCHES, np.zeros(15), 1.0)
+    assert (sum((image != dark).any(axis=2).astype(int) for image in images) == 1).all()
 
 
 def test_only_the_strongest_patches_are_outlined() -> None:
@@ -71,18 +71,18 @@ def test_only_the_strongest_patches_are_outlined() -> None:
     assert strongest(PATCHES, only(3, PATCHES, 0.5), 1.0) == [3]
 
 
-def test_a_picture_is_made_smaller_only_where_it_is_larger() -> None:
+def test_an_image_is_downscaled_only_if_it_is_larger() -> None:
     large = np.zeros((600, 1800, 3), np.uint8)
-    assert smaller(large).shape == (240, 720, 3)
-    assert smaller(large, 1800) is large
-    data = base64.b64decode(data_uri(smaller(large)).split(",")[1])
+    assert downscaled(large).shape == (240, 720, 3)
+    assert downscaled(large, 1800) is large
+    data = base64.b64decode(data_uri(downscaled(large)).split(",")[1])
     assert Image.open(io.BytesIO(data)).size == (720, 240)
 
 
-# sound
+# audio
 
 
-def test_mel_is_lit_where_the_frames_are() -> None:
+def test_mel_is_bright_at_the_frames() -> None:
     loud = np.ones((2, 20), np.float32)
     lit = lit_mel(loud, 0.01, FRAMES[:2], np.array([0.0, 1.0]), 1.0)
     assert lit.tolist() == [[64] * 8 + [255] * 8 + [64] * 4] * 2
@@ -93,8 +93,8 @@ def test_mel_is_lit_where_the_frames_are() -> None:
 def test_mel_ticks_agree_with_the_filters() -> None:
     librosa = pytest.importorskip("librosa")
     centres = librosa.mel_frequencies(64 + 2, fmin=0, fmax=8000)[1:-1]
-    for hertz, at in mel_ticks(64, RATE).items():
-        assert np.interp(at - 0.5, np.arange(64), centres) == pytest.approx(hertz, rel=0.01)
+    for hertz, position in mel_ticks(64, RATE).items():
+        assert np.interp(position - 0.5, np.arange(64), centres) == pytest.approx(hertz, rel=0.01)
     assert 4000 not in mel_ticks(64, 8000)
 
 
