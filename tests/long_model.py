@@ -1,7 +1,7 @@
-"""A model of 8,192 tokens whose attention is known by construction: 4,096 patches, 4,000 moments, 95 words, an answer.
+"""A model of 8,192 tokens whose attention follows a formula: an answer token, 4,096 patches, 4,000 frames, 95 words.
 
-Every token is of a kind, and asks one other kind: patches of a sixteenth of the picture ask that sixteenth of the sound
-and the other way round, word k asks the patches of sixteenth k mod 16, the answer asks the words.
+Every token belongs to a group and attends to one other group: patches of a sixteenth of the image to that sixteenth of
+the audio and the reverse, word k to the patches of sixteenth k mod 16, the answer token to the words.
 """
 
 from __future__ import annotations
@@ -18,69 +18,74 @@ import mmviz
 from mmviz.models.custom import CustomModel
 from mmviz.types import Modality, PixelBox, Sample, Seconds, Token
 
-SIDE, MOMENTS, WORDS, PARTS = 64, 4000, 95, 16
+SIDE, FRAMES, WORDS, PARTS = 64, 4000, 95, 16
 LAYERS, HEADS, SIZE = 3, 2, 34
 SHARPNESS = (7.0, 4.0)
-"""Of each head; the layers are one like another."""
-TOKENS = 1 + SIDE * SIDE + MOMENTS + WORDS
+"""Score of an attended key, by head; all layers are alike."""
+TOKENS = 1 + SIDE * SIDE + FRAMES + WORDS
+WORD_GROUP, ANSWER_GROUP = 2 * PARTS, 2 * PARTS + 1
 
 
-def kinds() -> tuple[Tensor, Tensor]:
-    """The kind of each token, and the kind that it asks."""
+def groups() -> tuple[Tensor, Tensor]:
+    """Returns the group of each token, and the group that it attends to."""
     patch = torch.arange(SIDE * SIDE) * PARTS // (SIDE * SIDE)
-    moment = torch.arange(MOMENTS) * PARTS // MOMENTS
-    word = torch.full((WORDS,), 2 * PARTS)
-    own = torch.cat([torch.tensor([2 * PARTS + 1]), patch, moment + PARTS, word])
-    asked = torch.cat([torch.tensor([2 * PARTS]), patch + PARTS, moment, torch.arange(WORDS) % PARTS])
-    return own, asked
+    frame = torch.arange(FRAMES) * PARTS // FRAMES
+    group = torch.cat([torch.tensor([ANSWER_GROUP]), patch, frame + PARTS, torch.full((WORDS,), WORD_GROUP)])
+    attended = torch.cat([torch.tensor([WORD_GROUP]), patch + PARTS, frame, torch.arange(WORDS) % PARTS])
+    return group, attended
 
 
-def expected(query: int, head: int) -> NDArray[np.float64]:
-    """What one query gives to every key, on paper."""
-    own, asked = kinds()
-    weights = torch.where(own == asked[query], np.exp(SHARPNESS[head]), 1.0).double()
+def expected_row(query: int, head: int) -> NDArray[np.float64]:
+    """Returns the attention weights of one query by the formula, ``[key]``."""
+    group, attended = groups()
+    weights = torch.where(group == attended[query], np.exp(SHARPNESS[head]), 1.0).double()
     return (weights / weights.sum()).numpy()
 
 
-class Layer(nn.Module):
-    """Fused attention between the kinds; what it gives is not used."""
+def expected_mean_row(query: int) -> NDArray[np.float64]:
+    """Returns the mean over heads of `expected_row`."""
+    return np.asarray(np.mean([expected_row(query, head) for head in range(HEADS)], axis=0))
 
-    def forward(self, own: Tensor, asked: Tensor) -> Tensor:
-        key = F.one_hot(own, SIZE).float()[:, None].expand(-1, HEADS, -1, -1)
-        query = F.one_hot(asked, SIZE).float()[:, None] * torch.tensor(SHARPNESS)[:, None, None]
+
+class Layer(nn.Module):
+    """Fused attention between the groups; its output is not used."""
+
+    def forward(self, group: Tensor, attended: Tensor) -> Tensor:
+        key = F.one_hot(group, SIZE).float()[:, None].expand(-1, HEADS, -1, -1)
+        query = F.one_hot(attended, SIZE).float()[:, None] * torch.tensor(SHARPNESS)[:, None, None]
         return F.scaled_dot_product_attention(query, key, key, scale=1.0)
 
 
-class Long(nn.Module):
+class LongModel(nn.Module):
     """Three layers and two logits."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 
-    def forward(self, own: Tensor, asked: Tensor) -> Tensor:
-        found = sum(layer(own, asked) for layer in self.layers)
-        return found[:, 0, 0, :2]
+    def forward(self, group: Tensor, attended: Tensor) -> Tensor:
+        outputs = sum(layer(group, attended) for layer in self.layers)
+        return outputs[:, 0, 0, :2]
 
 
 def tokens(sample: Sample) -> list[Token]:
-    """Places for all tokens, in the picture and the sound that there are."""
-    wide, high = (sample.image.width, sample.image.height) if sample.image else (SIDE, SIDE)
+    """Returns all tokens, with their locations in the image and the audio of the sample."""
+    width, height = (sample.image.width, sample.image.height) if sample.image else (SIDE, SIDE)
     seconds = sample.audio.seconds if sample.audio else 4.0
-    across, down, long = wide / SIDE, high / SIDE, seconds / MOMENTS
-    found = [Token(Modality.SPECIAL, "answer")]
+    x_step, y_step, t_step = width / SIDE, height / SIDE, seconds / FRAMES
+    sequence = [Token(Modality.SPECIAL, "answer")]
     for row in range(SIDE):
         for column in range(SIDE):
-            place = PixelBox(column * across, row * down, (column + 1) * across, (row + 1) * down)
-            found.append(Token(Modality.IMAGE, f"patch {row}, {column}", place))
-    found += [Token(Modality.AUDIO, f"moment {k}", Seconds(k * long, (k + 1) * long)) for k in range(MOMENTS)]
-    return found + [Token(Modality.TEXT, f"word{k}") for k in range(WORDS)]
+            box = PixelBox(column * x_step, row * y_step, (column + 1) * x_step, (row + 1) * y_step)
+            sequence.append(Token(Modality.IMAGE, f"patch {row}, {column}", box))
+    sequence += [Token(Modality.AUDIO, f"frame {k}", Seconds(k * t_step, (k + 1) * t_step)) for k in range(FRAMES)]
+    return sequence + [Token(Modality.TEXT, f"word{k}") for k in range(WORDS)]
 
 
 def prepare(sample: Sample) -> tuple[Any, list[Token]]:
-    own, asked = kinds()
-    return (own[None], asked[None]), tokens(sample)
+    group, attended = groups()
+    return (group[None], attended[None]), tokens(sample)
 
 
 def make() -> CustomModel:
-    return mmviz.CustomModel(Long(), prepare, ["yes", "no"], name="long", trained=False)
+    return mmviz.CustomModel(LongModel(), prepare, ["yes", "no"], name="long", trained=False)

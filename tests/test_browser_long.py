@@ -34,8 +34,7 @@ READOUT = "[data-part=readout]"
 
 def exact(token: int) -> float:
     """The largest weight that a token gives, in the mean of the heads."""
-    both = (long_model.expected(token, 0) + long_model.expected(token, 1)) / 2
-    return float(both.max())
+    return float(long_model.expected_mean_row(token).max())
 
 
 def test_rows_come_exact_and_the_matrix_zooms_to_weights(visit_to: Visit, chromium: str, tmp_path: Path) -> None:
@@ -52,7 +51,7 @@ def test_rows_come_exact_and_the_matrix_zooms_to_weights(visit_to: Visit, chromi
         painted = seen.root.get_attribute("data-painted") or ""
         page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.51 * box["height"])
         sync_api.expect(seen.root).not_to_have_attribute("data-painted", painted, timeout=PATIENCE)
-        seen.says("readout", "asks →")
+        seen.says("readout", "From:")
         token = int(seen.root.get_attribute("data-tokens") or 0)
         assert 1 <= token <= 4096
         sync_api.expect(seen.part("waiting")).to_be_hidden(timeout=PATIENCE)
@@ -73,7 +72,7 @@ def test_rows_come_exact_and_the_matrix_zooms_to_weights(visit_to: Visit, chromi
         sync_api.expect(seen.part("exact")).to_have_text(re.compile("asks"), timeout=PATIENCE)
         amount = seen.part("exact").inner_text().rsplit(": ", 1)[1]
         assert re.fullmatch(r"\d\.\d\de-5", amount), amount
-        sync_api.expect(matrix.locator(".note").last).to_contain_text("closer up the weights are exact")
+        sync_api.expect(matrix.locator(".note").last).to_contain_text("Zoom in for exact weights")
         page.context.close()  # before its server is gone
 
 
@@ -87,5 +86,5 @@ def test_arrow_keys_move_through_patches_that_have_no_button_each(show: Show) ->
         seen.shows(tokens=[token])
     seen.page.keyboard.press("Enter")
     seen.pins(True)
-    seen.says("waiting", "Exact rows are not kept here")
+    seen.says("waiting", "Exact rows are not kept for this run")
     seen.says("readout", "≈")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types import AttentionMap, AttentionRecord
-from mmviz.viewer.container import Section, room
+from mmviz.viewer.container import Section, max_section_bytes
 
 _SHARED_BY_HEADS = (
     "projection", "bias", "output", "state", "context", "to_query", "query_bias", "to_key", "key_bias", "to_value",
@@ -19,7 +19,7 @@ _SHARED_BY_HEADS = (
 
 def steps_header(record: AttentionRecord) -> list[dict[str, Any]] | None:
     """Returns what is not an array, for each map; None where the record has no steps."""
-    return [{"scale": float(steps.scale), "off": list(steps.ablated_heads)} for steps in record.steps] or None
+    return [{"scale": float(steps.scale), "ablated_heads": list(steps.ablated_heads)} for steps in record.steps] or None
 
 
 def parse_map_number(text: str) -> int:
@@ -50,4 +50,4 @@ def steps_sections(record: AttentionRecord, number: int) -> dict[str, Section]:
 
 def max_encoded_bytes(sections: dict[str, Section]) -> int:
     """Returns an upper bound of the bytes that the encoded sections take."""
-    return sum(room(section.values.nbytes) for section in sections.values())
+    return sum(max_section_bytes(section.values.nbytes) for section in sections.values())
