@@ -1,5 +1,5 @@
-"""A run for the viewer: all it shows as one block of bytes, and as a document that stands alone."""
+"""Reports of a run: the viewer's data, a PNG, a summary for JSON, the audit and the lesson sheet."""
 
-from mmviz.report.viewer_data import LIMIT, ViewerData
+from mmviz.report.viewer_data import MAX_BYTES, ViewerData
 
-__all__ = ["LIMIT", "ViewerData"]
+__all__ = ["MAX_BYTES", "ViewerData"]

@@ -1,4 +1,4 @@
-"""What the viewer's header says of tokens, of the sound and of the run."""
+"""The header of the viewer's container: tokens, maps, inputs, answers and texts of a run."""
 
 from __future__ import annotations
 
@@ -6,48 +6,94 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmviz.figures.audio import mel_ticks
-from mmviz.figures.token_labels import names, places
-from mmviz.i18n.language import joined
-from mmviz.i18n.messages import sentence, visible
-from mmviz.i18n.viewer import about
+from mmviz.figures.text_pieces import pieces
+from mmviz.figures.token_labels import full_names, names
+from mmviz.i18n.language import TAGS, current_language, join_sentences
+from mmviz.i18n.messages import replace_invisible, sentence
+from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
-from mmviz.types import AttentionRecord, AudioInput, Sample, Token
+from mmviz.report.attention_steps import steps_header
+from mmviz.report.section_requests import bin_edges_of
+from mmviz.types import AttentionRecord, AudioInput, Sample, Token, UniformAttention
+from mmviz.viewer.thumbnails import thumbnail_edges
+
+MAX_ANSWERS = 5
+"""Answers that are listed, the most probable first."""
+
+
+def run_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
+    """Returns the header of a run in the current language, but for what depends on the view and on the sender."""
+    image, audio = sample.image, sample.audio
+    text_pieces = {stream: pieces(sample.text, tokens) for stream, tokens in record.streams.items()}
+    answers = record.answers[:MAX_ANSWERS]
+    return {
+        "run": record.id,
+        "streams": {stream: stream_header(tokens) for stream, tokens in record.streams.items()},
+        "bins": {stream: thumbnail_edges(tokens) for stream, tokens in record.streams.items()},
+        "maps": [map_header(record, number) for number in range(len(record.maps))],
+        "steps": steps_header(record),
+        "timeline": None,
+        "image": {"width": image.width, "height": image.height} if image else None,
+        "audio": audio_header(audio) if audio else None,
+        "text_pieces": {stream: [list(piece) for piece in parts] for stream, parts in text_pieces.items() if parts},
+        "answers": [[replace_invisible(answer.label), float(answer.probability)] for answer in answers],
+        "answer_count": len(record.answers),
+        "about": about_header(sample, record),
+        "texts": viewer_words(),
+        "language": TAGS[current_language()],
+    }
 
 
 def stream_header(tokens: Sequence[Token]) -> dict[str, list[Any]]:
+    """Returns what the viewer shows of each token of a stream. A location is a list of the numbers of a `Location`."""
     return {
         "modality": [str(token.modality) for token in tokens],
         "name": names(tokens),
-        "place": places(tokens),
-        "where": [None if token.location is None else [*vars(token.location).values()] for token in tokens],
+        "full_name": full_names(tokens),
+        "location": [None if token.location is None else [*vars(token.location).values()] for token in tokens],
+    }
+
+
+def map_header(record: AttentionRecord, number: int) -> dict[str, Any]:
+    """Returns names, streams and heads of map ``number``; ``ref`` is its `MapRef` without the head."""
+    attn_map = record.maps[number]
+    return {
+        "name": attn_map.name,
+        "ref": str(record.map_ref(number)).partition(":")[0],
+        "layer": attn_map.layer,
+        "queries": attn_map.queries,
+        "keys": attn_map.keys,
+        "heads": attn_map.heads,
+        "edges": bin_edges_of(attn_map),
     }
 
 
 def about_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
-    """Sentences about the run, for where nothing else says them."""
-    made, answers = record.made_by, record.answers
-    best = {"answer": visible(answers[0].label), "probability": answers[0].probability} if answers else {}
-    origin = []
-    if {"model", "device_name"} <= made.keys():
-        origin.append(sentence("figure-caption", model=made["model"], device=made["device_name"]))
-    if made.get("recorded"):
-        origin.append(about("recorded"))
+    """Returns the lines above a standalone viewer: title, provenance, notices and banners."""
+    made_by, answers = record.made_by, record.answers
+    best = {"answer": replace_invisible(answers[0].label), "probability": answers[0].probability} if answers else {}
+    provenance = []
+    if {"model", "device_name"} <= made_by.keys():
+        provenance.append(sentence("figure-caption", model=made_by["model"], device=made_by["device_name"]))
+    if made_by.get("recorded"):
+        provenance.append(about("recorded"))
     banners = {
-        "untrained": made.get("trained") is False,
-        "evened": any("Uniform" in change for change in made.get("changes", ())),
+        "untrained": made_by.get("trained") is False,
+        "uniform": record.has_change(UniformAttention),
     }
     return {
         "title": sentence("figure-title", **best) if best else about("no-answers"),
-        "made": joined(origin),
+        "provenance": join_sentences(provenance),
         "notices": [str(notice) for notice in (*sample.notices, *record.notices)],
-        "banners": [about(code) for code, holds in banners.items() if holds],
+        "banners": [about(code) for code, applies in banners.items() if applies],
     }
 
 
-def sound_header(sound: AudioInput) -> dict[str, Any]:
+def audio_header(audio: AudioInput) -> dict[str, Any]:
+    """Returns length and rate of the audio, the hop of its spectrogram, and its ticks as ``[hertz, mel band]``."""
     return {
-        "seconds": float(sound.seconds),
-        "rate": sound.rate,
+        "seconds": float(audio.seconds),
+        "rate": audio.rate,
         "hop_seconds": HOP / SAMPLE_RATE,
-        "ticks": [[hertz, band] for hertz, band in mel_ticks(N_MELS, sound.rate).items()],
+        "ticks": [[hertz, band] for hertz, band in mel_ticks(N_MELS, audio.rate).items()],
     }

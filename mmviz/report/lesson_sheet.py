@@ -1,16 +1,16 @@
-"""A teacher's sheet: one lesson on one printed page, in HTML without network or scripts."""
+"""A worksheet of one lesson: one printed page, in HTML without network or scripts."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
 
-from mmviz.figures.image import data_uri, smaller
+from mmviz.figures.image import data_uri, downscaled
 from mmviz.i18n.language import Language
 from mmviz.types import Sample
 
 _LINES = 5
-"""Empty lines to write on."""
+"""Number of empty lines to write on."""
 _PAGE = """<!doctype html>
 <html lang="{language}">
 <head>
@@ -37,7 +37,7 @@ footer {{ color: #555; font-size: 9pt; margin-top: 4mm; overflow-wrap: anywhere;
 </head>
 <body>
 <h1>{title}</h1>
-<div class="run">{picture}<span>{run}</span></div>
+<div class="run">{image}<span>{run}</span></div>
 <h2>{before}</h2><p>{question}</p>{options}
 <h2>{do_title}</h2><p>{do}</p>
 <h2>{numbers_title}</h2><table>{numbers}</table>
@@ -50,7 +50,7 @@ footer {{ color: #555; font-size: 9pt; margin-top: 4mm; overflow-wrap: anywhere;
 """
 
 
-def sheet(
+def lesson_sheet(
     words: Mapping[str, str],
     options: Sequence[str],
     numbers: Sequence[tuple[str, str]],
@@ -58,15 +58,20 @@ def sheet(
     link: str,
     language: Language,
 ) -> bytes:
-    """The sheet of a lesson. ``words`` by code: ``title``, ``question``, ``do``, ``notice``, ``misleads``, ``run``, and
-    the headings ``before``, ``do_title``, ``numbers_title``, ``notice_title``, ``misleads_title``, ``notes_title``;
-    ``options`` to choose from; ``numbers``: what each is, and how it is written; ``link``: where the lesson opens;
-    ``language``: of the words."""
-    picture = "" if sample.image is None else f'<img alt="" src="{data_uri(smaller(sample.image.pixels))}">'
+    """Returns the sheet of a lesson as an HTML document in UTF-8.
+
+    - ``words``: the texts ``title``, ``question``, ``do``, ``notice``, ``misleads`` and ``run``, and the headings
+      ``before``, ``do_title``, ``numbers_title``, ``notice_title``, ``misleads_title`` and ``notes_title``.
+    - ``options``: the answers to choose from.
+    - ``numbers``: pairs of a label and a formatted number.
+    - ``link``: the address at which the lesson opens.
+    - ``language``: of ``words``.
+    """
+    image = "" if sample.image is None else f'<img alt="" src="{data_uri(downscaled(sample.image.pixels))}">'
     rows = "".join(f"<tr><td>{html.escape(label)}</td><td>{html.escape(value)}</td></tr>" for label, value in numbers)
     page = _PAGE.format(
-        language=language, picture=picture, numbers=rows, lines="<div class='line'></div>" * _LINES,
-        options="<ol type='a'>" + "".join(f"<li>{html.escape(one)}</li>" for one in options) + "</ol>",
+        language=language, image=image, numbers=rows, lines="<div class='line'></div>" * _LINES,
+        options="<ol type='a'>" + "".join(f"<li>{html.escape(option)}</li>" for option in options) + "</ol>",
         link=html.escape(link), **{code: html.escape(text) for code, text in words.items()},
     )  # fmt: skip
     return page.encode()

@@ -1,4 +1,4 @@
-"""What reports need of an `mmviz.Run`."""
+"""What reports use of an `mmviz.Run`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmviz.types import AttentionRecord, MapRef, Sample, Token, View
 
 
 class Run(Protocol):
-    """What a scene needs."""
+    """The part of a run that the viewer shows."""
 
     @property
     def sample(self) -> Sample: ...
@@ -25,8 +25,8 @@ class Run(Protocol):
     def view(self, view: View) -> NDArray[np.float32]: ...
 
 
-class WholeRun(Run, Protocol):
-    """What a summary and a picture need."""
+class AnalysedRun(Run, Protocol):
+    """The part of a run that a summary and a PNG show."""
 
     @property
     def tokens(self) -> tuple[Token, ...]: ...

@@ -1,1 +1,1 @@
-"""The linked viewer: its data (`codes`, `container`), its sentences (`words`), and its JavaScript as one (`pack`)."""
+"""The linked viewer: its container (`container`, `quantization`, `thumbnails`), and its JavaScript as one (`pack`)."""

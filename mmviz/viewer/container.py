@@ -1,4 +1,4 @@
-"""Header and named arrays as one block of bytes, and back; both are held to ``description.json``."""
+"""The container that the viewer reads, a JSON header and named arrays in one block; see ``description.json``."""
 
 from __future__ import annotations
 
@@ -13,50 +13,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_PLAIN: dict[str, Any] = {"text": str, "whole": int, "number": (int, float)}
+_SCALARS: dict[str, Any] = {"text": str, "integer": int, "number": (int, float)}
 _PREFIX = struct.Struct("<4sII")
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """An array; for codes, with the ``decade`` that tells their amounts."""
+    """A named array of a container."""
 
     values: NDArray[Any]
+    """The array, of the type and the number of axes that the description gives its kind."""
     decade: int | None = None
+    """Of 16-bit codes, the power of ten of the largest amount, see `mmviz.viewer.quantization`; else None."""
 
 
 @lru_cache(maxsize=1)
 def description() -> dict[str, Any]:
-    """What the data look like, for Python and for JavaScript."""
-    found: dict[str, Any] = json.loads(files("mmviz.viewer").joinpath("description.json").read_text("utf-8"))
-    return found
+    """Returns ``description.json``, which both Python and JavaScript follow."""
+    content: dict[str, Any] = json.loads(files("mmviz.viewer").joinpath("description.json").read_text("utf-8"))
+    return content
 
 
 def encode(header: Mapping[str, Any], sections: Mapping[str, Section]) -> bytes:
-    """One block of bytes. ``header`` comes without "sections", which tells where each of them lies.
+    """Returns a container. ``header`` comes without its key "sections", the table of where each section lies.
 
-    Raises ``ValueError`` where the header or a section is not as described.
+    Raises ``ValueError`` where the header or a section does not follow the description.
     """
     for name, section in sections.items():
         _check_section(name, section)
-    body = [part for section in sections.values() for part in _aligned(section.values.tobytes())]
+    body = [part for section in sections.values() for part in _padded(section.values.tobytes())]
     start = 0
-    while True:  # where the sections lie depends on the length of the header, which tells where they lie
-        whole = dict(header) | {"sections": _places(sections, start)}
-        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        end = _up(_PREFIX.size + len(text))
+    while True:  # the offsets depend on the length of the header, which contains the offsets
+        full_header = dict(header) | {"sections": _section_table(sections, start)}
+        text = json.dumps(full_header, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        end = _align(_PREFIX.size + len(text))
         if end <= start:
             break
         start = end
-    _check(whole, description()[_shape(whole)], "header")
+    _check(full_header, description()[_schema_name(full_header)], "header")
     text = text.ljust(start - _PREFIX.size)
     return b"".join([_PREFIX.pack(_magic(), description()["version"], len(text)), text, *body])
 
 
 def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Section]]:
-    """The header and the sections that `encode` put together.
+    """Returns the header and the sections of a container.
 
-    Raises ``ValueError`` where the bytes are not as described.
+    Raises ``ValueError`` where the bytes do not follow the description.
     """
     if len(data) < _PREFIX.size:
         raise ValueError(f"{len(data)} bytes are too few for a container")
@@ -64,24 +66,24 @@ def decode(data: bytes) -> tuple[dict[str, Any], dict[str, Section]]:
     if (magic, version) != (_magic(), description()["version"]):
         raise ValueError(f"a container begins with {_magic()!r}, version {description()['version']}")
     header = json.loads(data[_PREFIX.size : _PREFIX.size + length])
-    _check(header, description()[_shape(header)], "header")
+    _check(header, description()[_schema_name(header)], "header")
     sections = {}
-    for name, place in header["sections"].items():
-        kind = np.dtype(_kind(name)["type"]).newbyteorder("<")
-        count = int(np.prod(place["shape"], dtype=np.int64))
-        values = np.frombuffer(data, kind, count, place["offset"]).reshape(place["shape"])
-        sections[name] = Section(values, place["decade"])
+    for name, entry in header["sections"].items():
+        dtype = np.dtype(_kind(name)["type"]).newbyteorder("<")
+        count = int(np.prod(entry["shape"], dtype=np.int64))
+        values = np.frombuffer(data, dtype, count, entry["offset"]).reshape(entry["shape"])
+        sections[name] = Section(values, entry["decade"])
         _check_section(name, sections[name])
     return header, sections
 
 
-def room(length: int) -> int:
-    """About how many bytes a section of ``length`` bytes takes, with what the header says of it; never fewer."""
-    return _up(length) + 100
+def max_section_bytes(length: int) -> int:
+    """Returns about how many bytes a section of ``length`` bytes takes with its entry in the header; never fewer."""
+    return _align(length) + 100
 
 
-def _shape(header: Mapping[str, Any]) -> str:
-    """Which of the two headers this is: of a whole run, or of a part for a viewer that has the run."""
+def _schema_name(header: Mapping[str, Any]) -> str:
+    """Returns the schema of a header: of a whole run, or of a part for a viewer that already has the run."""
     return "header" if "streams" in header else "part"
 
 
@@ -89,29 +91,31 @@ def _magic() -> bytes:
     return str(description()["magic"]).encode()
 
 
-def _up(length: int) -> int:
+def _align(size: int) -> int:
+    """Returns ``size`` rounded up to the alignment."""
     align: int = description()["align"]
-    return -(-length // align) * align
+    return -(-size // align) * align
 
 
-def _aligned(content: bytes) -> tuple[bytes, bytes]:
-    return content, bytes(_up(len(content)) - len(content))
+def _padded(content: bytes) -> tuple[bytes, bytes]:
+    return content, bytes(_align(len(content)) - len(content))
 
 
-def _places(sections: Mapping[str, Section], at: int) -> dict[str, Any]:
-    found = {}
+def _section_table(sections: Mapping[str, Section], offset: int) -> dict[str, Any]:
+    """Returns where each section lies, the first at ``offset``."""
+    table = {}
     for name, section in sections.items():
-        found[name] = {"offset": at, "shape": list(section.values.shape), "decade": section.decade}
-        at += _up(section.values.nbytes)
-    return found
+        table[name] = {"offset": offset, "shape": list(section.values.shape), "decade": section.decade}
+        offset += _align(section.values.nbytes)
+    return table
 
 
 def _kind(name: str) -> dict[str, Any]:
     kind = name.partition("/")[0]
     if kind not in description()["sections"]:
         raise ValueError(f"no section is called {name}")
-    found: dict[str, Any] = description()["sections"][kind]
-    return found
+    entry: dict[str, Any] = description()["sections"][kind]
+    return entry
 
 
 def _check_section(name: str, section: Section) -> None:
@@ -122,38 +126,39 @@ def _check_section(name: str, section: Section) -> None:
         raise ValueError(f"codes have a decade, and nothing else has: {name}")
 
 
-def _check(value: Any, shape: Any, where: str) -> None:
-    """Raise ``ValueError`` where ``value`` is not of ``shape``, as the description writes shapes."""
-    match shape:
+def _check(value: Any, schema: Any, path: str) -> None:
+    """Raises ``ValueError`` where ``value`` does not follow ``schema``, as the description writes schemas."""
+    match schema:
         case "@view":
-            _check(value, description()["view"], where)
+            _check(value, description()["view"], path)
         case str():
-            if not isinstance(value, _PLAIN[shape]) or isinstance(value, bool):
-                raise ValueError(f"{where} is not a {shape}: {value!r}")
-        case {"maybe": inner}:
+            if not isinstance(value, _SCALARS[schema]) or isinstance(value, bool):
+                raise ValueError(f"{path} is not a {schema}: {value!r}")
+        case {"nullable": inner}:
             if value is not None:
-                _check(value, inner, where)
-        case {"one": words}:
-            if value not in words:
-                raise ValueError(f"{where} is none of {words}: {value!r}")
+                _check(value, inner, path)
+        case {"enum": allowed}:
+            if value not in allowed:
+                raise ValueError(f"{path} is none of {allowed}: {value!r}")
         case [inner]:
-            _expect(isinstance(value, list), where, "a list")
-            for one in value:
-                _check(one, inner, f"{where}[]")
+            _expect(isinstance(value, list), path, "a list")
+            for element in value:
+                _check(element, inner, f"{path}[]")
         case [*inners]:
-            _expect(isinstance(value, list) and len(value) == len(inners), where, f"a list of {len(inners)}")
-            for one, inner in zip(value, inners, strict=True):
-                _check(one, inner, f"{where}[]")
+            _expect(isinstance(value, list) and len(value) == len(inners), path, f"a list of {len(inners)}")
+            for element, inner in zip(value, inners, strict=True):
+                _check(element, inner, f"{path}[]")
         case {"*": inner}:
-            _expect(isinstance(value, dict), where, "a mapping")
-            for key, one in value.items():
-                _check(one, inner, f"{where}.{key}")
+            _expect(isinstance(value, dict), path, "a mapping")
+            for key, element in value.items():
+                _check(element, inner, f"{path}.{key}")
         case dict():
-            _expect(isinstance(value, dict) and set(value) == set(shape), where, f"an object with {', '.join(shape)}")
-            for key, inner in shape.items():
-                _check(value[key], inner, f"{where}.{key}")
+            is_match = isinstance(value, dict) and set(value) == set(schema)
+            _expect(is_match, path, f"an object with {', '.join(schema)}")
+            for key, inner in schema.items():
+                _check(value[key], inner, f"{path}.{key}")
 
 
-def _expect(is_so: bool, where: str, what: str) -> None:
-    if not is_so:
-        raise ValueError(f"{where} is not {what}")
+def _expect(condition: bool, path: str, expected: str) -> None:
+    if not condition:
+        raise ValueError(f"{path} is not {expected}")

@@ -1,4 +1,4 @@
-"""The JavaScript of the viewer as one: for the page's component, and in a document that stands alone."""
+"""Joins the JavaScript of the viewer into one script, for the Streamlit component and for standalone documents."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import zlib
 from functools import lru_cache
 from importlib.resources import files
 
-from mmviz.i18n.language import TAGS, current
+from mmviz.i18n.language import TAGS, current_language
 
 ORDER = (
-    "description.js", "codes.js", "data.js", "pooledMap.js", "attentionRows.js", "select.js", "frame.js", "labels.js",
-    "colours.js", "dom.js", "theme.js", "tip.js", "pointing.js", "rovingTabindex.js", "picture.js", "words.js", "player.js",
-    "sound.js", "shares.js", "modalities.js", "overview.js", "cells.js", "matrix.js", "steps.js",
-    "heatStrips.js", "stepsPanel.js", "edits.js", "calculator.js", "controls.js", "trainingTimeline.js", "keyboard.js", "fetching.js",
-    "viewer.js", "standalone.js", "component.js",
+    "description.js", "container.js", "quantization.js", "numberFormat.js", "mapRef.js", "pooledMap.js",
+    "attentionRows.js", "viewState.js", "frameState.js", "labels.js", "colours.js", "dom.js", "theme.js", "tooltip.js",
+    "tokenPointer.js", "rovingTabindex.js", "imagePanel.js", "textPanel.js", "audioPlayer.js", "audioPanel.js",
+    "modalityBars.js", "modalityMatrix.js", "overviewPanel.js", "matrixPointer.js", "matrixPanel.js",
+    "attentionSteps.js", "heatStrips.js", "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js",
+    "trainingTimeline.js", "keyboard.js", "sectionFetcher.js", "viewer.js", "standalone.js", "streamlitComponent.js",
 )  # fmt: skip
-"""The modules, each after those that it imports."""
+"""The modules in the order in which they are joined, each after those that it imports."""
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w-]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function|const|class)\b)", re.MULTILINE)
 _DOCUMENT = """<!doctype html>
@@ -42,46 +43,53 @@ style-src 'unsafe-inline'; img-src blob: data:; media-src blob: data:">
 
 
 def description_js() -> str:
-    """``js/description.js``: the description of the data, for modules to import."""
-    head = "// Written from description.json, which a test holds it to.\n\n// prettier-ignore\n"
+    """Returns the source of ``js/description.js``: ``description.json`` as a module."""
+    head = "// Generated from description.json by pack.py; a test compares the two.\n\n// prettier-ignore\n"
     return f"{head}export const DESCRIPTION = {_read('description.json').rstrip()};\n"
 
 
 @lru_cache(maxsize=1)
 def javascript() -> str:
-    """All modules in one scope, without imports and exports. Raises ``ValueError`` for what does not join."""
-    parts = [joined(name, _read(f"js/{name}")) for name in ORDER]
-    return "\n".join(parts)
+    """Returns all modules in one scope, without imports and exports.
+
+    Raises ``ValueError`` for a module that cannot be joined.
+    """
+    return "\n".join(strip_imports_exports(name, _read(f"js/{name}")) for name in ORDER)
 
 
-def joined(name: str, source: str) -> str:
-    """The source of a module without its imports and exports. Raises ``ValueError`` where some are left."""
-    bare = _EXPORT.sub("", _IMPORT.sub("", source))
-    if left := re.search(r"^(?:import|export)\b.*", bare, re.MULTILINE):
+def strip_imports_exports(name: str, source: str) -> str:
+    """Returns the source of a module without its imports and exports.
+
+    Raises ``ValueError`` where some are left, or where the source would end the script element that it stands in.
+    """
+    stripped = _EXPORT.sub("", _IMPORT.sub("", source))
+    if left := re.search(r"^(?:import|export)\b.*", stripped, re.MULTILINE):
         raise ValueError(f"{name} cannot be joined with the other modules: {left.group()}")
-    if "</script" in bare.lower() or "<!--" in bare:
+    if "</script" in stripped.lower() or "<!--" in stripped:
         raise ValueError(f"{name} would end the script that it stands in")
-    return bare
+    return stripped
 
 
 @lru_cache(maxsize=1)
 def css() -> str:
-    """The style sheet."""
+    """Returns the style sheet."""
     return _read("viewer.css")
 
 
 def component_js() -> str:
-    """The module that Streamlit mounts."""
+    """Returns the module that Streamlit mounts."""
     return f"{javascript()}\nexport default streamlitComponent;\n"
 
 
 def html(data: bytes, title: str) -> str:
-    """A document with the viewer and a container (``data``) inside, which needs no network and allows none; in the
-    language spoken."""
+    """Returns a standalone document with the viewer and a container (``data``), in the current language.
+
+    It needs no network, and its content security policy allows none.
+    """
     script = f"\n{javascript()}\nstandalone(document);\n"
     return _DOCUMENT.format(
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        language=TAGS[current()],
+        language=TAGS[current_language()],
         title=markup.escape(title),
         css=css(),
         data=base64.b64encode(zlib.compress(data, 9)).decode(),
@@ -90,10 +98,10 @@ def html(data: bytes, title: str) -> str:
 
 
 def frame(document: str) -> str:
-    """``document`` as an element of another page, shut off from it; in ASCII, whatever that page is written in."""
-    inside = markup.escape(document).encode("ascii", "xmlcharrefreplace").decode()
+    """Returns ``document`` as a sandboxed frame for another page; in ASCII, whatever the encoding of that page."""
+    escaped = markup.escape(document).encode("ascii", "xmlcharrefreplace").decode()
     return (
-        f'<iframe srcdoc="{inside}" sandbox="allow-scripts allow-downloads" title="mmviz" '
+        f'<iframe srcdoc="{escaped}" sandbox="allow-scripts allow-downloads" title="mmviz" '
         'style="width:100%;height:860px;border:0"></iframe>'
     )
 

@@ -1,4 +1,4 @@
-"""Small maps: means of attention over bins of tokens."""
+"""Thumbnails of attention maps: mean weights over bins of tokens."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from mmviz.types.token_bins import bin_edges, bin_means, bin_sums
 from mmviz.viewer.container import description
 
 
-def small_bins(tokens: Sequence[Token]) -> list[int]:
-    """Edges of the bins of a small map."""
-    return bin_edges(tokens, description()["bins"])
+def thumbnail_edges(tokens: Sequence[Token]) -> list[int]:
+    """Returns the edges of a thumbnail's bins along ``tokens``: bin ``k`` holds ``tokens[edges[k]:edges[k + 1]]``."""
+    return bin_edges(tokens, description()["thumbnail_bins"])
 
 
-def small(weights: NDArray[Any], query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float64]:
-    """Mean weights over bins, and their mean over the heads.
+def thumbnails(weights: NDArray[Any], query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float64]:
+    """Returns the mean weight in each bin, float64 ``[head + 1, query bin, key bin]``; the last is the mean over heads.
 
-    Shapes: ``weights`` ``[head, query, key]``; the result float64 ``[head + 1, bin of queries, bin of keys]``.
+    ``weights``: ``[head, query, key]``. ``query_edges`` and ``key_edges``: from `thumbnail_edges`.
     """
-    means = bin_means(weights, query_edges, key_edges)
-    return np.concatenate([means, means.mean(axis=0, keepdims=True)])
+    return _with_mean(bin_means(weights, query_edges, key_edges))
 
 
-def smaller_overview(found: PooledMap, streams: Mapping[str, Sequence[Token]]) -> NDArray[np.float64]:
-    """`small` of a map without all its weights: its bins, brought together by as few as `small_bins` allows."""
-    sums = found.overview * np.outer(np.diff(found.query_edges), np.diff(found.key_edges))
+def pooled_thumbnails(pooled: PooledMap, streams: Mapping[str, Sequence[Token]]) -> NDArray[np.float64]:
+    """Returns `thumbnails` of a map without all its weights, by joining its own bins. ``streams``: of its record."""
+    sums = pooled.overview * np.outer(np.diff(pooled.query_edges), np.diff(pooled.key_edges))
     edges = []
-    for stream, fine in ((found.queries, found.query_edges), (found.keys, found.key_edges)):
-        coarse = small_bins([streams[stream][first] for first in fine[:-1]])
+    for stream, fine in ((pooled.queries, pooled.query_edges), (pooled.keys, pooled.key_edges)):
+        coarse = thumbnail_edges([streams[stream][first] for first in fine[:-1]])
         edges.append((coarse, np.asarray(fine)[coarse]))
     (rows, query_edges), (columns, key_edges) = edges
-    means = bin_sums(bin_sums(sums, rows, 1), columns, 2) / np.outer(np.diff(query_edges), np.diff(key_edges))
-    return np.concatenate([means, means.mean(axis=0, keepdims=True)])
+    totals = bin_sums(bin_sums(sums, rows, 1), columns, 2)
+    return _with_mean(totals / np.outer(np.diff(query_edges), np.diff(key_edges)))
+
+
+def _with_mean(heads: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([heads, heads.mean(axis=0, keepdims=True)])

@@ -1,109 +1,112 @@
-// A plane without all its weights: means at first, exact rows and windows as they come.
+// A map without all its weights: means over bins at first, exact rows and windows as they arrive.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { amounts, Planes, weight } from "../../mmviz/viewer/js/attentionRows.js";
-import { short, three, writeFine } from "../../mmviz/viewer/js/codes.js";
-import { Fetching } from "../../mmviz/viewer/js/fetching.js";
-import { makeFrame } from "../../mmviz/viewer/js/frame.js";
+import { amounts, AttentionMaps, weight } from "../../mmviz/viewer/js/attentionRows.js";
+import { makeFrame } from "../../mmviz/viewer/js/frameState.js";
+import { formatAmount } from "../../mmviz/viewer/js/labels.js";
+import { threeDigits, twoDigits, writeSmallAmounts } from "../../mmviz/viewer/js/numberFormat.js";
 import { windowName } from "../../mmviz/viewer/js/pooledMap.js";
-import { tellAmount } from "../../mmviz/viewer/js/labels.js";
+import { SectionFetcher } from "../../mmviz/viewer/js/sectionFetcher.js";
 
-// Six tokens in three bins, 1 + 2 + 3 wide; codes of decade -1, see frame.test.mjs.
-const tenths = (value) => (value === 0 ? 0 : 55000 + Math.round(value * 10000) - 1000);
-const coded = (values, shape) => Object.assign(Uint16Array.from(values.map(tenths)), { shape, decade: -1 });
+// Six tokens in three bins of 1, 2 and 3 tokens; codes of decade -1, see frameState.test.mjs.
+const codeOf = (weight) => (weight === 0 ? 0 : 55000 + Math.round(weight * 10000) - 1000);
+const quantized = (values, shape) => Object.assign(Uint16Array.from(values.map(codeOf)), { shape, decade: -1 });
 const edges = { queries: [0, 1, 3, 6], keys: [0, 1, 3, 6] };
 const header = {
   run: "long",
   source: "kept",
-  streams: { all: { modality: Array(6).fill("text"), name: [..."abcdef"], where: Array(6).fill([0, 1]) } },
-  maps: [{ queries: "all", keys: "all", heads: 1, layer: 0, edges }],
+  streams: { all: { modality: Array(6).fill("text"), name: [..."abcdef"], location: Array(6).fill([0, 1]) } },
+  maps: [{ ref: "0", queries: "all", keys: "all", heads: 1, layer: 0, edges }],
   flows: {},
-  words: {},
+  text_pieces: {},
   sections: { "overview/0:mean": {} },
 };
 const OVERVIEW = [0.4, 0.15, 0.1, 0.1, 0.15, 0.2, 0.25, 0.225, 0.1];
-const close = (found, expected) => found.forEach((one, k) => assert.ok(Math.abs(one - expected[k]) < 1e-6, `${k}: ${one}`));
+const assertClose = (actual, expected) =>
+  actual.forEach((value, k) => assert.ok(Math.abs(value - expected[k]) < 1e-6, `${k}: ${value}`));
 
-function planesWith(sections) {
-  const planes = new Planes();
-  planes.take({ header, section: (name) => (name === "overview/0:mean" ? coded(OVERVIEW, [3, 3]) : null) });
-  const names = Object.keys(sections);
-  const part = { header: { run: "long", sections: Object.fromEntries(names.map((name) => [name, {}])) } };
-  planes.take({ ...part, section: (name) => sections[name] }, header);
-  return planes;
+/** Returns the maps of the run, with these sections of an answer added. */
+function mapsWith(sections) {
+  const attnMaps = new AttentionMaps();
+  attnMaps.addSections({ header, section: (name) => (name === "overview/0:mean" ? quantized(OVERVIEW, [3, 3]) : null) });
+  const table = Object.fromEntries(Object.keys(sections).map((name) => [name, {}]));
+  attnMaps.addSections({ header: { run: "long", sections: table }, section: (name) => sections[name] }, header);
+  return attnMaps;
 }
 
 const ROW = [0.3, 0.2, 0.1, 0.15, 0.15, 0.1];
-const view = { plane: "0:mean", tokens: [4], versus: [], direction: "from", style: "heat", scale: "map" };
+const view = { map: "0:mean", tokens: [4], versus: [], direction: "from", style: "heat", scale: "map" };
 const state = { view, hovered: null, previewed: null, pointed: null };
 
-test("before a row is here its bin answers, in both directions", () => {
-  const plane = planesWith({}).get("0:mean");
-  close(amounts(plane, [4], "from"), [0.25, 0.225, 0.225, 0.1, 0.1, 0.1]);
-  close(amounts(plane, [2], "to"), [0.15, 0.15, 0.15, 0.225, 0.225, 0.225]);
-  close(amounts(plane, [0, 4], "from"), [0.325, 0.1875, 0.1875, 0.1, 0.1, 0.1]);
-  assert.deepEqual(plane.missing([4, 2], "from"), ["row/0:mean/from/4", "row/0:mean/from/2"]);
-  assert.equal(weight(plane, 4, 2), null);
-  assert.deepEqual(plane.around(4, 2), { amount: plane.overview[7], queries: 3, keys: 2 });
+test("before a row arrives its bin stands for it, in both directions", () => {
+  const attnMap = mapsWith({}).get("0:mean");
+  assertClose(amounts(attnMap, [4], "from"), [0.25, 0.225, 0.225, 0.1, 0.1, 0.1]);
+  assertClose(amounts(attnMap, [2], "to"), [0.15, 0.15, 0.15, 0.225, 0.225, 0.225]);
+  assertClose(amounts(attnMap, [0, 4], "from"), [0.325, 0.1875, 0.1875, 0.1, 0.1, 0.1]);
+  assert.deepEqual(attnMap.missingRows([4, 2], "from"), ["row/0:mean/from/4", "row/0:mean/from/2"]);
+  assert.equal(weight(attnMap, 4, 2), null);
+  assert.deepEqual(attnMap.meanAround(4, 2), { amount: attnMap.overview[7], queries: 3, keys: 2 });
 });
 
-test("a row that came is exact, and a group mixes what there is", () => {
-  const planes = planesWith({ "row/0:mean/from/4": coded(ROW, [6]) });
-  const plane = planes.get("0:mean");
-  close(amounts(plane, [4], "from"), ROW);
-  close(amounts(plane, [0, 4], "from"), [0.35, 0.175, 0.125, 0.125, 0.125, 0.1]);
-  assert.ok(Math.abs(weight(plane, 4, 2) - 0.1) < 1e-9 && weight(plane, 2, 4) === null);
-  assert.ok(plane.isExact([4], "from") && !plane.isExact([4], "to") && !plane.isExact([0, 4], "from"));
-  assert.deepEqual(plane.missing([4], "from"), []);
-  const frame = makeFrame(header, planes, new Map(), state);
-  assert.equal(frame.isAbout, false);
-  assert.equal(tellAmount(frame, 0.15), "0.150");
-  const other = makeFrame(header, planes, new Map(), { ...state, hovered: { stream: "all", tokens: [3] } });
-  assert.ok(other.isAbout && tellAmount(other, 0.1) === "≈ 0.10");
+test("a row that has arrived is exact, and a group mixes rows and bins", () => {
+  const attnMaps = mapsWith({ "row/0:mean/from/4": quantized(ROW, [6]) });
+  const attnMap = attnMaps.get("0:mean");
+  assertClose(amounts(attnMap, [4], "from"), ROW);
+  assertClose(amounts(attnMap, [0, 4], "from"), [0.35, 0.175, 0.125, 0.125, 0.125, 0.1]);
+  assert.ok(Math.abs(weight(attnMap, 4, 2) - 0.1) < 1e-9 && weight(attnMap, 2, 4) === null);
+  assert.ok(attnMap.isExact([4], "from") && !attnMap.isExact([4], "to") && !attnMap.isExact([0, 4], "from"));
+  assert.deepEqual(attnMap.missingRows([4], "from"), []);
+  const frame = makeFrame(header, attnMaps, new Map(), state);
+  assert.equal(frame.isApproximate, false);
+  assert.equal(formatAmount(frame, 0.15), "0.150");
+  const other = makeFrame(header, attnMaps, new Map(), { ...state, hovered: { stream: "all", tokens: [3] } });
+  assert.ok(other.isApproximate && formatAmount(other, 0.1) === "≈ 0.10");
 });
 
-test("a column that came answers who asks", () => {
-  const plane = planesWith({ "row/0:mean/to/2": coded(ROW, [6]) }).get("0:mean");
-  close(amounts(plane, [2], "to"), ROW);
-  assert.ok(Math.abs(weight(plane, 1, 2) - 0.2) < 1e-9);
+test("a column that has arrived is exact for its key", () => {
+  const attnMap = mapsWith({ "row/0:mean/to/2": quantized(ROW, [6]) }).get("0:mean");
+  assertClose(amounts(attnMap, [2], "to"), ROW);
+  assert.ok(Math.abs(weight(attnMap, 1, 2) - 0.2) < 1e-9);
 });
 
 test("a window gives weights where a bin is one token, else means over its bins", () => {
-  const single = planesWith({ "window/0:mean/2-4/1-3": coded([0.1, 0.2, 0.3, 0.4], [2, 2]) }).get("0:mean");
-  assert.equal(windowName(single, { q: 2, k: 1, queries: 2, keys: 2 }), "2-4/1-3");
-  assert.ok(Math.abs(weight(single, 3, 1) - 0.3) < 1e-9 && weight(single, 3, 3) === null && weight(single, 1, 1) === null);
+  const exact = mapsWith({ "window/0:mean/2-4/1-3": quantized([0.1, 0.2, 0.3, 0.4], [2, 2]) }).get("0:mean");
+  assert.equal(windowName({ q: 2, k: 1, queries: 2, keys: 2 }), "2-4/1-3");
+  assert.ok(Math.abs(weight(exact, 3, 1) - 0.3) < 1e-9);
+  assert.ok(weight(exact, 3, 3) === null && weight(exact, 1, 1) === null);
   // five tokens in two bins: 0 to 1 and 2 to 4
-  const wide = planesWith({ "window/0:mean/0-5/0-5": coded([0.1, 0.2, 0.3, 0.4], [2, 2]) }).get("0:mean");
-  assert.equal(weight(wide, 3, 1), null);
-  const seen = (query, key) => wide.around(query, key);
-  assert.deepEqual([seen(1, 1).queries, seen(1, 2).keys, seen(4, 1).queries], [2, 3, 3]);
-  close([seen(1, 1).amount, seen(1, 2).amount, seen(2, 1).amount, seen(4, 4).amount], [0.1, 0.2, 0.3, 0.4]);
-  assert.equal(seen(5, 5).amount, wide.overview[8], "outside of it the overview answers");
+  const binned = mapsWith({ "window/0:mean/0-5/0-5": quantized([0.1, 0.2, 0.3, 0.4], [2, 2]) }).get("0:mean");
+  assert.equal(weight(binned, 3, 1), null);
+  const mean = (query, key) => binned.meanAround(query, key);
+  assert.deepEqual([mean(1, 1).queries, mean(1, 2).keys, mean(4, 1).queries], [2, 3, 3]);
+  assertClose([mean(1, 1).amount, mean(1, 2).amount, mean(2, 1).amount, mean(4, 4).amount], [0.1, 0.2, 0.3, 0.4]);
+  assert.equal(mean(5, 5).amount, binned.overview[8], "outside of the window it is the overview's");
 });
 
-test("a group of many is looked at by its bins alone, and rows of long ago go", () => {
-  const plane = planesWith({}).get("0:mean");
-  assert.deepEqual(plane.missing(Array(17).fill(1), "from"), []);
-  for (let k = 0; k < 600; k++) plane.keepRow(`from/${k}`, coded(ROW, [6]));
-  assert.equal(plane.rows.size, 512);
-  assert.ok(!plane.rows.has("from/0") && plane.rows.has("from/599"));
+test("a large group is read from its bins alone, and the oldest rows are dropped", () => {
+  const attnMap = mapsWith({}).get("0:mean");
+  assert.deepEqual(attnMap.missingRows(Array(17).fill(1), "from"), []);
+  for (let k = 0; k < 600; k++) attnMap.addRow(`from/${k}`, quantized(ROW, [6]));
+  assert.equal(attnMap.rows.size, 512);
+  assert.ok(!attnMap.rows.has("from/0") && attnMap.rows.has("from/599"));
 });
 
-test("what is missing is asked for once, after a rest, and not where nothing is kept", (t) => {
+test("missing sections are requested once, after a rest, and again where no answer comes", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const asked = [];
-  const said = [];
+  const requests = [];
+  const messages = [];
   const viewer = {
     header: { ...header },
-    on: { need: (names) => asked.push(names) },
+    on: { need: (names) => requests.push(names) },
     say: (code) => code,
-    wayOf: (id) => id,
-    controls: { wait: (words) => said.push(words) },
+    describeMap: (mapRef) => mapRef,
+    controls: { wait: (text) => messages.push(text) },
   };
-  const fetching = new Fetching(viewer);
-  const planes = planesWith({});
-  const paint = (token) => fetching.paint(makeFrame(header, planes, new Map(), { ...state, view: { ...view, tokens: [token] } }));
+  const fetcher = new SectionFetcher(viewer);
+  const attnMaps = mapsWith({});
+  const paint = (token) =>
+    fetcher.paint(makeFrame(header, attnMaps, new Map(), { ...state, view: { ...view, tokens: [token] } }));
   paint(1);
   t.mock.timers.tick(50);
   paint(4);
@@ -111,27 +114,38 @@ test("what is missing is asked for once, after a rest, and not where nothing is 
   t.mock.timers.tick(200);
   paint(4);
   t.mock.timers.tick(200);
-  assert.deepEqual(asked, [["row/0:mean/from/4"]], "the pointer only passed over 1");
-  assert.ok(said.every((words) => words === "about"));
+  assert.deepEqual(requests, [["row/0:mean/from/4"]], "the pointer only passed over 1");
+  assert.ok(messages.every((text) => text === "approximate"));
   viewer.header.source = "overview";
   paint(5);
   t.mock.timers.tick(200);
-  assert.equal(asked.length, 1);
-  assert.equal(said.at(-1), "about-only");
-  fetching.ask(["window/0:mean/0-2/0-2", "plane/0:0"]);
-  fetching.arrived(["row/0:mean/from/4"]);
+  assert.equal(requests.length, 1);
+  assert.equal(messages.at(-1), "approximate-only");
+  fetcher.request(["window/0:mean/0-2/0-2", "map/0:0"]);
+  fetcher.markReceived(["row/0:mean/from/4"]);
   t.mock.timers.tick(100);
-  assert.deepEqual(asked.at(-1), ["plane/0:0"]);
+  assert.deepEqual(requests.at(-1), ["map/0:0"]);
   t.mock.timers.tick(2600);
-  assert.equal(asked.length, 3, "it was lost on the way, and is asked for again");
-  fetching.arrived(["codes/0:0"]);
+  assert.equal(requests.length, 3, "it was lost on the way");
+  fetcher.markReceived(["codes/0:0"]);
   t.mock.timers.tick(10000);
-  assert.equal(asked.length, 3);
+  assert.equal(requests.length, 3);
+});
+
+test("a destroyed fetcher sends nothing", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const requests = [];
+  const fetcher = new SectionFetcher({ header, on: { need: (names) => requests.push(names) } });
+  fetcher.request(["map/0:0"]);
+  fetcher.destroy();
+  t.mock.timers.tick(10000);
+  assert.deepEqual(requests, []);
 });
 
 test("small amounts are written out where most are small", () => {
-  assert.deepEqual([short(0.00004213), three(0.00004213)], ["<0.0001", "<0.0001"]);
-  writeFine(true);
-  assert.deepEqual([short(0.00004213), three(0.00004213), short(0), short(0.5)], ["4.2e-5", "4.21e-5", "0", "0.50"]);
-  writeFine(false);
+  assert.deepEqual([twoDigits(0.00004213), threeDigits(0.00004213)], ["<0.0001", "<0.0001"]);
+  writeSmallAmounts(true);
+  const written = [twoDigits(0.00004213), threeDigits(0.00004213), twoDigits(0), twoDigits(0.5)];
+  assert.deepEqual(written, ["4.2e-5", "4.21e-5", "0", "0.50"]);
+  writeSmallAmounts(false);
 });

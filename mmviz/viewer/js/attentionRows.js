@@ -1,124 +1,147 @@
-// What a view shows of a run: arrays in, arrays out. No DOM.
-import { lut } from "./codes.js";
-import { makeLongPlane, streamsOf } from "./pooledMap.js";
+// Rows, columns and sums of attention maps: typed arrays in, typed arrays out. No DOM.
+import { dequantizationTable } from "./quantization.js";
+import { streamsOf } from "./mapRef.js";
+import { PooledMap } from "./pooledMap.js";
 
 export const MODALITIES = ["image", "text", "audio", "special"];
 
-/** The planes of one run that are here; more may come later. `moment`: the one of training that is shown, null where
- * the run has none. */
-export class Planes {
+/**
+ * The attention maps of one run that have arrived so far, by MapRef. A map has `mapRef`, `queryStream`, `keyStream`,
+ * `queries` and `keys` (counts), `from` [query, modality], `to` [key, modality] and `matrix` [modality, modality].
+ */
+export class AttentionMaps {
   constructor() {
     this.run = null;
-    this.planes = new Map();
-    this.moment = null;
+    this.byRef = new Map();
+    /** The checkpoint of training that is shown; null where the run has no training timeline. */
+    this.checkpoint = null;
   }
 
-  /** Take what a container of the run with this `header` brings; what came before for the same run stays. */
-  take(data, header = data.header) {
-    if (header.run !== this.run) this.planes.clear();
+  /**
+   * Adds the maps, rows and windows of a container. `header` is the header of the whole run, where the container is an
+   * answer to a request and has a short one. Maps of the same run stay, maps of another run are dropped.
+   */
+  addSections(data, header = data.header) {
+    if (header.run !== this.run) this.byRef.clear();
     this.run = header.run;
     const names = Object.keys(data.header.sections);
     for (const name of names) {
-      const [kind, id] = name.split("/");
-      if ((kind === "codes" || kind === "overview") && !this.planes.has(id)) {
-        const plane = kind === "codes" ? makePlane(data, header, id) : makeLongPlane(data, header, id);
-        this.planes.set(id, plane);
-        if (plane.moment === undefined) continue;
-        const before = this.planes.get(plane.id + "@0");
-        plane.moments = before.moments ?? [];
-        plane.moments.push(plane);
-      }
+      const [kind, ref] = name.split("/");
+      if ((kind !== "codes" && kind !== "overview") || this.byRef.has(ref)) continue;
+      const attnMap = kind === "codes" ? makeAttentionMap(data, header, ref) : new PooledMap(data, header, ref);
+      this.byRef.set(ref, attnMap);
+      if (attnMap.checkpoint === undefined) continue;
+      const first = this.byRef.get(attnMap.mapRef + "@0");
+      attnMap.checkpoints = first.checkpoints ?? [];
+      attnMap.checkpoints.push(attnMap);
     }
     for (const name of names) {
-      const [kind, id, ...rest] = name.split("/");
-      if (kind === "row") this.get(id)?.keepRow(rest.join("/"), data.section(name));
-      else if (kind === "window") this.get(id)?.keepWindow(rest.join("/"), data.section(name));
+      const [kind, ref, ...rest] = name.split("/");
+      if (kind === "row") this.get(ref)?.addRow(rest.join("/"), data.section(name));
+      else if (kind === "window") this.get(ref)?.setWindow(rest.join("/"), data.section(name));
     }
   }
 
-  get(id) {
-    return this.planes.get(this.moment === null ? id : `${id}@${this.moment}`) ?? null;
+  /** Returns a map at the checkpoint shown; null where it has not arrived. */
+  get(mapRef) {
+    return this.byRef.get(this.checkpoint === null ? mapRef : `${mapRef}@${this.checkpoint}`) ?? null;
   }
 }
 
-/** A plane; of a run with moments one a moment, `moments` all of them, for a scale that is the same for all. */
-function makePlane(data, header, name) {
+/**
+ * Returns a map with all its weights, `codes` [query, key] being their 16-bit codes. Of a run along training there is
+ * one map for each checkpoint; their common `checkpoints` lists them all, for a colour scale that is the same for all.
+ */
+function makeAttentionMap(data, header, name) {
   const codes = data.section("codes/" + name);
-  const [id, moment] = name.split("@");
-  const [queryStream, keyStream] = streamsOf(header, id);
+  const [mapRef, checkpoint] = name.split("@");
+  const [queryStream, keyStream] = streamsOf(header, mapRef);
   return {
-    id,
-    moment,
+    mapRef,
+    checkpoint,
     codes,
     queryStream,
     keyStream,
     queries: codes.shape[0],
     keys: codes.shape[1],
-    values: lut(codes.decade),
+    values: dequantizationTable(codes.decade),
     from: data.section("from/" + name),
     to: data.section("to/" + name),
     matrix: data.section("matrix/" + name),
   };
 }
 
-/** One weight of a plane; null where it is not here. */
-export function weight(plane, query, key) {
-  if (plane.isLong) return plane.weight(query, key);
-  return plane.values[plane.codes[query * plane.keys + key]];
+/** Returns one weight of a map; null where it has not arrived. */
+export function weight(attnMap, query, key) {
+  if (attnMap.isPooled) return attnMap.weight(query, key);
+  return attnMap.values[attnMap.codes[query * attnMap.keys + key]];
 }
 
-/** What a group of tokens gives (from) or gets (to): the mean of their rows or columns. */
-export function amounts(plane, tokens, direction) {
-  if (plane.isLong) return plane.amounts(tokens, direction);
-  const from = direction === "from";
-  const found = new Float64Array(from ? plane.keys : plane.queries);
-  const { codes, values, keys } = plane;
+/**
+ * Returns the mean of the rows of these tokens, [key] ("from": what they attend to), or the mean of their columns,
+ * [query] ("to": what attends to them).
+ */
+export function amounts(attnMap, tokens, direction) {
+  if (attnMap.isPooled) return attnMap.amounts(tokens, direction);
+  const isFrom = direction === "from";
+  const mean = new Float64Array(isFrom ? attnMap.keys : attnMap.queries);
+  const { codes, values, keys } = attnMap;
   for (const token of tokens) {
-    if (from) for (let k = 0, at = token * keys; k < keys; k++) found[k] += values[codes[at + k]];
-    else for (let q = 0, at = token; q < found.length; q++, at += keys) found[q] += values[codes[at]];
+    if (isFrom) for (let k = 0, at = token * keys; k < keys; k++) mean[k] += values[codes[at + k]];
+    else for (let q = 0, at = token; q < mean.length; q++, at += keys) mean[q] += values[codes[at]];
   }
-  if (tokens.length > 1) for (let k = 0; k < found.length; k++) found[k] /= tokens.length;
-  return found;
+  if (tokens.length > 1) for (let k = 0; k < mean.length; k++) mean[k] /= tokens.length;
+  return mean;
 }
 
-/** First minus second. */
+/** Returns `first` minus `second`, element by element. */
 export function difference(first, second) {
   return first.map((amount, k) => amount - second[k]);
 }
 
-/** The largest amount over the tokens that have a place: where a scale ends. 1 where there is none above 0. */
-export function largest(values, where) {
+/**
+ * Returns the largest absolute amount over the tokens that are drawn on an input (`isDrawn` [token]), where a colour
+ * scale ends. Where those are all 0, returns the largest of all tokens; where every amount is 0, returns 1.
+ */
+export function largest(values, isDrawn) {
   let most = 0;
-  for (let k = 0; k < values.length; k++) if (where[k] && Math.abs(values[k]) > most) most = Math.abs(values[k]);
+  for (let k = 0; k < values.length; k++) if (isDrawn[k] && Math.abs(values[k]) > most) most = Math.abs(values[k]);
   if (most === 0) for (const value of values) if (Math.abs(value) > most) most = Math.abs(value);
   return most || 1;
 }
 
-/** A plane at all moments of training; most runs have but one. */
-export function everyMoment(plane) {
-  return plane.moments ?? [plane];
+/** Returns a map at all checkpoints of training; only itself where the run has no training timeline. */
+export function allCheckpoints(attnMap) {
+  return attnMap.checkpoints ?? [attnMap];
 }
 
-/** The same over all rows (from) or columns (to) of a plane, at all moments; without `where` over all its cells. */
-export function largestOfPlane(plane, where = null, direction = "from") {
-  return Math.max(...everyMoment(plane).map((one) => largestAt(one, where, direction)));
+/**
+ * Returns the largest weight of a map over all checkpoints; with `isDrawn` [token], only over the keys ("from") or the
+ * queries ("to") that are drawn on an input. Returns 1 where every weight is 0.
+ */
+export function largestOfMap(attnMap, isDrawn = null, direction = "from") {
+  return Math.max(...allCheckpoints(attnMap).map((atCheckpoint) => largestWeight(atCheckpoint, isDrawn, direction)));
 }
 
-function largestAt(plane, where, direction) {
-  if (plane.isLong) return plane.largest;
-  const { codes, keys } = plane;
-  let most = 0; // a larger amount has a larger code
-  for (let q = 0, at = 0; q < plane.queries; q++) {
+function largestWeight(attnMap, isDrawn, direction) {
+  if (attnMap.isPooled) return attnMap.largest;
+  const { codes, keys } = attnMap;
+  let most = 0; // a larger weight has a larger code
+  for (let q = 0, at = 0; q < attnMap.queries; q++) {
     for (let k = 0; k < keys; k++, at++) {
-      if (codes[at] > most && (!where || where[direction === "from" ? k : q])) most = codes[at];
+      if (codes[at] > most && (!isDrawn || isDrawn[direction === "from" ? k : q])) most = codes[at];
     }
   }
-  return plane.values[most] || 1;
+  return attnMap.values[most] || 1;
 }
 
-/** Attention of a group by modality: `sums`, `perToken`, and `ratio` to uniform attention; `counts` of tokens. */
-export function shares(plane, tokens, direction, modalities) {
-  const sections = direction === "from" ? plane.from : plane.to;
+/**
+ * Returns the mean attention of these tokens by modality, each an array [modality]: `sums`, `perToken` (divided by the
+ * number of tokens), `ratio` (per token, relative to uniform attention) and `counts` of tokens. `modalities` [token]
+ * are those of the stream on the other side.
+ */
+export function modalityTotals(attnMap, tokens, direction, modalities) {
+  const sections = direction === "from" ? attnMap.from : attnMap.to;
   const counts = countModalities(modalities);
   const sums = [0, 0, 0, 0];
   for (const token of tokens) for (let m = 0; m < 4; m++) sums[m] += sections[token * 4 + m] / tokens.length;
@@ -126,22 +149,25 @@ export function shares(plane, tokens, direction, modalities) {
   return { sums, perToken, ratio: perToken.map((mean) => mean * modalities.length), counts };
 }
 
-/** How many tokens each modality has. */
+/** Returns the number of tokens of each modality, in the order of `MODALITIES`. */
 export function countModalities(modalities) {
-  return MODALITIES.map((modality) => modalities.filter((one) => one === modality).length);
+  return MODALITIES.map((modality) => modalities.filter((other) => other === modality).length);
 }
 
-/** A modality matrix in one of three ways of counting; rows ask. */
-export function matrixAs(plane, which, keyCounts) {
-  const all = keyCounts.reduce((sum, count) => sum + count, 0);
-  return Float64Array.from(plane.matrix, (sum, at) => {
+/**
+ * Returns the modality matrix, [query modality, key modality] flattened, as "sums", "per-token" or "ratio";
+ * `keyCounts` [modality] is the number of keys of each modality.
+ */
+export function normalizedMatrix(attnMap, measure, keyCounts) {
+  const total = keyCounts.reduce((sum, count) => sum + count, 0);
+  return Float64Array.from(attnMap.matrix, (sum, at) => {
     const count = keyCounts[at % 4];
-    if (which === "sums" || !count) return sum;
-    return (sum / count) * (which === "ratio" ? all : 1);
+    if (measure === "sums" || !count) return sum;
+    return (sum / count) * (measure === "ratio" ? total : 1);
   });
 }
 
-/** The tokens with the largest amounts. */
+/** Returns the indices of the `count` largest absolute amounts, the largest first; none of an amount of 0. */
 export function strongest(values, count) {
   const order = Array.from(values.keys()).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
   return order.slice(0, count).filter((k) => values[k] !== 0);

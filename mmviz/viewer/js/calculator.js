@@ -1,15 +1,24 @@
-// The calculator: one head's attention for one query, worked out in front of the reader, who may change it.
+// The calculator: the attention of one head and one query, computed in front of the reader, who may change it.
 import { MODALITIES, strongest } from "./attentionRows.js";
-import { Board } from "./stepsPanel.js";
+import {
+  calculatorTarget,
+  computeAttention,
+  differences,
+  groupByModality,
+  isEdited,
+  norm,
+} from "./attentionSteps.js";
+import { CalculatorEdits } from "./calculatorEdits.js";
 import { make, setText } from "./dom.js";
-import { Edits } from "./edits.js";
-import { chosenStream } from "./select.js";
-import { differences, grouped, isEdited, norm, placeOf, plain, work } from "./steps.js";
-import { tellLayer } from "./labels.js";
+import { describeLayer } from "./labels.js";
+import { formatMapRef } from "./mapRef.js";
+import { formatNumber } from "./numberFormat.js";
+import { StepsPanel } from "./stepsPanel.js";
+import { chosenStream } from "./viewState.js";
 
-const LATER = 300; // milliseconds
+const OFFSCREEN_DELAY = 300; // milliseconds that the view rests before a calculator off the screen is painted
 
-/** The panel `calculator`: there for runs that have their steps. */
+/** The panel `calculator`, for runs that have their attention steps; hidden for others. */
 export class CalculatorPanel {
   constructor(viewer) {
     const { say } = viewer;
@@ -20,12 +29,12 @@ export class CalculatorPanel {
       "aria-label": say("calculator"),
       hidden: true,
     });
-    this.board = new Board(this);
-    this.edits = new Edits(this);
-    this.isSeen = true;
+    this.stepsPanel = new StepsPanel(this);
+    this.edits = new CalculatorEdits(this);
+    this.isOnScreen = true;
     this.observer = new IntersectionObserver((entries) => {
-      this.isSeen = entries[entries.length - 1].isIntersecting; // the newest of what came together
-      if (this.isSeen) viewer.repaint();
+      this.isOnScreen = entries.at(-1).isIntersecting; // the newest of several
+      if (this.isOnScreen) viewer.repaint();
     });
     this.observer.observe(this.element);
   }
@@ -33,8 +42,8 @@ export class CalculatorPanel {
   build() {
     const { header, say } = this.viewer;
     this.element.hidden = !header.steps;
-    this.laid = this.streams = null;
-    this.picked = null; // a key; until one is picked, the strongest
+    this.layout = this.streams = null;
+    this.chosenKey = null; // until one is chosen, the key with the largest weight
     if (!header.steps) return;
     this.edits.build();
     const select = (code, change) => {
@@ -42,18 +51,18 @@ export class CalculatorPanel {
       box.addEventListener("change", () => change(Number(box.value)));
       return { box, element: make("label", { class: "named" }, make("span", { class: "name", text: say(code) }), box) };
     };
-    this.maps = select("calc-map", (map) => this.look({ map }));
-    this.heads = select("calc-head", (head) => this.look({ head }));
-    this.queries = select("calc-query", (query) => this.look({ query }));
-    this.keys = select("calc-key", (key) => this.choose(key));
-    const options = header.maps.map((map, k) =>
-      make("option", { value: k, text: tellLayer(header, k), title: map.name }),
+    this.maps = select("calc-map", (mapIndex) => this.select({ mapIndex }));
+    this.heads = select("calc-head", (head) => this.select({ head }));
+    this.queries = select("calc-query", (query) => this.select({ query }));
+    this.keys = select("calc-key", (key) => this.chooseKey(key));
+    const options = header.maps.map((map, index) =>
+      make("option", { value: index, text: describeLayer(header, index), title: map.name }),
     );
     this.maps.box.append(...options);
     this.notes = make("p", { class: "note", "data-part": "calc-notes" });
     this.verdict = make("p", { class: "verdict", role: "status", "data-part": "calc-verdict" });
     this.waiting = make("p", { class: "note", "data-part": "calc-waiting" });
-    const choices = [this.maps, this.heads, this.queries, this.keys].map((one) => one.element);
+    const choices = [this.maps, this.heads, this.queries, this.keys].map(({ element }) => element);
     this.element.replaceChildren(
       make("h3", { text: say("calculator"), title: say("calculator-help") }),
       make("p", { class: "note", text: say("calculator-help") }),
@@ -62,25 +71,25 @@ export class CalculatorPanel {
       this.edits.element,
       this.verdict,
       this.waiting,
-      this.board.element,
+      this.stepsPanel.element,
     );
   }
 
-  /** Look at another map, head or query from now on; what is not named stays. */
-  look(wanted) {
+  /** Makes the viewer show another `mapIndex`, `head` or `query`; what is not given stays. */
+  select(changes) {
     const { header, view } = this.viewer;
-    const now = placeOf(header, { ...view, id: view.plane, chosen: chosenStream(header, view) });
-    const { map, head, query } = { ...now, ...wanted };
-    const isSame = header.maps[now.map].queries === header.maps[map].queries;
-    const tokens = [isSame ? query : 0];
-    const plane = `${map}:${Math.min(head, header.maps[map].heads - 1)}`;
+    const target = calculatorTarget(header, { ...view, mapRef: view.map, chosenStream: chosenStream(header, view) });
+    const { mapIndex, head, query } = { ...target, ...changes };
+    const isSameStream = header.maps[target.mapIndex].queries === header.maps[mapIndex].queries;
+    const tokens = [isSameStream ? query : 0];
+    const map = formatMapRef(header, mapIndex, Math.min(head, header.maps[mapIndex].heads - 1));
     this.viewer.pinned = true;
-    this.viewer.look({ ...view, plane, tokens, versus: [], direction: "from" });
+    this.viewer.setView({ ...view, map, tokens, versus: [], direction: "from" });
     this.viewer.announce();
   }
 
-  choose(key) {
-    this.picked = key;
+  chooseKey(key) {
+    this.chosenKey = key;
     this.viewer.repaint();
   }
 
@@ -88,92 +97,91 @@ export class CalculatorPanel {
 
   paint(frame) {
     const { header } = this.viewer;
-    if (!header.steps || !this.isTime()) return;
-    const place = placeOf(header, frame);
-    const steps = this.viewer.steps.get(place.map);
-    this.fetch(steps);
-    this.board.element.hidden = this.edits.element.hidden = this.verdict.hidden = !steps;
+    if (!header.steps || !this.isDueNow()) return;
+    const target = calculatorTarget(header, frame);
+    const steps = this.viewer.steps.get(target.mapIndex);
+    this.requestMissing(steps);
+    this.stepsPanel.element.hidden = this.edits.element.hidden = this.verdict.hidden = !steps;
     if (!steps) return;
-    this.now = { ...place, steps, id: `${place.map}:${place.head}:${place.query}` };
-    this.fitTo(header.maps[place.map], steps);
+    this.current = { ...target, steps, id: `${target.mapIndex}:${target.head}:${target.query}` };
+    this.layOut(header.maps[target.mapIndex], steps);
     this.compute();
     this.paintChoices();
-    this.edits.paint(this.now);
-    this.board.paint(this.now);
+    this.edits.paint(this.current);
+    this.stepsPanel.paint(this.current);
     this.paintVerdict();
   }
 
-  /** Whether to paint in this frame; what is not on the screen can wait until the pointer rests. */
-  isTime() {
-    clearTimeout(this.soon);
-    const isTime = this.isSeen || this.isDue;
-    this.isDue = false;
-    if (isTime) return true;
-    this.soon = setTimeout(() => {
-      this.isDue = true;
+  /** Whether to paint in this frame. Off the screen the panel is painted once the view has rested. */
+  isDueNow() {
+    clearTimeout(this.offscreenTimer);
+    const isDueNow = this.isOnScreen || this.hasRested;
+    this.hasRested = false;
+    if (isDueNow) return true;
+    this.offscreenTimer = setTimeout(() => {
+      this.hasRested = true;
       this.viewer.repaint();
-    }, LATER);
+    }, OFFSCREEN_DELAY);
     return false;
   }
 
-  /** Ask for what is not here: first what is looked at, then all else, so that later choices wait for nothing. */
-  fetch(steps) {
+  /** Requests the steps of all maps that have not arrived, so that later choices need no wait. */
+  requestMissing(steps) {
     const { viewer } = this;
     const { header, on, say } = viewer;
-    const missing = header.steps.flatMap((_, map) => (viewer.steps.get(map) ? [] : ["steps/" + map]));
-    if (missing.length && on.need) viewer.fetching.ask(missing);
+    const missing = header.steps.flatMap((_, index) => (viewer.steps.get(index) ? [] : ["steps/" + index]));
+    if (missing.length && on.need) viewer.fetcher.request(missing);
     setText(this.waiting, steps ? "" : say(on.need ? "calc-fetching" : "calc-not-here"));
   }
 
-  /** Other streams or sizes of vectors than before: lay all out anew. */
-  fitTo(map, steps) {
+  /** Lays the steps out anew where the sizes of the vectors differ, and the choices where the streams do. */
+  layOut(map, steps) {
     const { header } = this.viewer;
     const sizes = [steps.query.shape, steps.value.shape[2], Boolean(steps.projection), Boolean(steps.to_query)];
-    const laid = [header.run, steps.scale, ...sizes, steps.to_key, steps.to_value]
-      .map((one) => one?.shape ?? one)
-      .join();
-    if (this.laid !== laid) this.board.build(steps);
-    this.laid = laid;
+    const shapes = [steps.to_key, steps.to_value].map((matrix) => matrix?.shape);
+    const layout = [header.run, steps.scale, ...sizes, ...shapes].join();
+    if (this.layout !== layout) this.stepsPanel.build(steps);
+    this.layout = layout;
     const streams = `${map.queries} ${map.keys}`;
     if (this.streams === streams) return;
     this.streams = streams;
-    this.picked = null;
+    this.chosenKey = null;
     const { modality } = header.streams[map.keys];
-    this.order = grouped(modality);
-    this.edits.fitTo(modality);
-    this.fill(this.queries.box, map.queries);
-    this.fill(this.keys.box, map.keys);
+    this.keyOrder = groupByModality(modality);
+    this.edits.setKeys(modality);
+    this.fillTokens(this.queries.box, map.queries);
+    this.fillTokens(this.keys.box, map.keys);
   }
 
-  /** The tokens of a stream to choose from, by modality. */
-  fill(box, stream) {
+  /** Fills a select box with the tokens of a stream, grouped by modality. */
+  fillTokens(box, stream) {
     const { modality, name } = this.viewer.header.streams[stream];
-    const groups = MODALITIES.map((one) => {
+    const groups = MODALITIES.map((group) => {
       const options = name.flatMap((text, token) =>
-        modality[token] === one ? [make("option", { value: token, text })] : [],
+        modality[token] === group ? [make("option", { value: token, text })] : [],
       );
-      return options.length ? make("optgroup", { label: this.viewer.say("modality-" + one) }, ...options) : null;
+      return options.length ? make("optgroup", { label: this.viewer.say("modality-" + group) }, ...options) : null;
     });
     box.replaceChildren(...groups.filter(Boolean));
   }
 
+  /** Computes the attention with and without the edits. */
   compute() {
-    const { now } = this;
-    const { steps, map, head, query } = now;
-    const edits = this.edits.at(now.id);
-    const worked = work(steps, head, query, edits);
+    const { steps, mapIndex, head, query, id } = this.current;
+    const edits = this.edits.at(id);
+    const computed = computeAttention(steps, head, query, edits);
     const edited = isEdited(edits);
-    const before = edited ? work(steps, head, query) : worked;
-    const key = this.picked ?? strongest(before.weights, 1)[0] ?? 0;
-    const { keys } = this.viewer.header.maps[map];
+    const unedited = edited ? computeAttention(steps, head, query) : computed;
+    const key = this.chosenKey ?? strongest(unedited.weights, 1)[0] ?? 0;
+    const { keys } = this.viewer.header.maps[mapIndex];
     const modalities = this.viewer.header.streams[keys].modality;
-    const choose = (key) => this.choose(key);
-    const place = { order: this.order, modalities, chosen: key, choose };
-    Object.assign(now, { edits, worked, before, isEdited: edited, key, modalities, place });
+    const choose = (other) => this.chooseKey(other);
+    const keyAxis = { order: this.keyOrder, modalities, chosen: key, choose };
+    Object.assign(this.current, { edits, computed, unedited, isEdited: edited, key, modalities, keyAxis });
   }
 
   paintChoices() {
-    const { map, head, query, key, notes, steps } = this.now;
+    const { mapIndex, head, query, key, notes, steps } = this.current;
     const { say } = this.viewer;
     const heads = steps.query.shape[0];
     if (this.heads.box.length !== heads) {
@@ -181,43 +189,47 @@ export class CalculatorPanel {
         ...Array.from({ length: heads }, (_, k) => make("option", { value: k, text: String(k + 1) })),
       );
     }
-    for (const [one, value] of [[this.maps, map], [this.heads, head], [this.queries, query], [this.keys, key]]) {
-      if (one.box.value !== String(value)) one.box.value = value;
+    for (const [{ box }, value] of [[this.maps, mapIndex], [this.heads, head], [this.queries, query], [this.keys, key]]) {
+      if (box.value !== String(value)) box.value = value;
     } // prettier-ignore
     setText(this.notes, notes.map((code) => say(code)).join(" "));
-    const { dataset } = this.element;
-    Object.assign(dataset, { place: this.now.id, key, edited: this.now.isEdited });
+    Object.assign(this.element.dataset, { target: this.current.id, key, edited: this.current.isEdited });
   }
 
-  /** How near all of it is to the model's own; once something is edited, how far the output moved instead. */
+  /** Writes how close the steps are to the model's own; once something is edited, how far the output moved instead. */
   paintVerdict() {
-    const { steps, head, query, worked, before, isEdited: edited } = this.now;
+    const { steps, head, query, computed, unedited, isEdited: edited } = this.current;
     const { say } = this.viewer;
     this.verdict.classList.toggle("edited", edited);
     if (edited) {
-      const [now, was] = worked.output ? [worked.output, before.output] : [worked.mixed, before.mixed];
-      const [moved, length] = [plain(norm(now.map((one, k) => one - was[k]))), plain(norm(was))];
-      const told = worked.output ? say("calc-edited", { moved, length }) : say("calc-edited-head", { moved, length });
-      return setText(this.verdict, told);
+      const [after, before] = computed.output
+        ? [computed.output, unedited.output]
+        : [computed.attnOutput, unedited.attnOutput];
+      const change = norm(after.map((number, k) => number - before[k]));
+      const [moved, length] = [formatNumber(change), formatNumber(norm(before))];
+      const isOutput = Boolean(computed.output);
+      const text = isOutput ? say("calc-edited", { moved, length }) : say("calc-edited-head", { moved, length });
+      return setText(this.verdict, text);
     }
-    const { output: apart, ...rest } = differences(steps, head, query, worked);
-    const [weights, mixed, output] = [rest.weights, rest.mixed, apart ?? 0].map((one) => plain(one, 2));
-    const isHead = apart === null; // of the output nothing is known
+    const largest = differences(steps, head, query, computed);
+    const [weights, attnOutput] = [formatNumber(largest.weights, 2), formatNumber(largest.attnOutput, 2)];
+    const output = formatNumber(largest.output ?? 0, 2);
+    const isHeadOnly = largest.output === null;
     setText(
       this.verdict,
-      isHead ? say("calc-parity-head", { weights, mixed }) : say("calc-parity", { weights, mixed, output }),
+      isHeadOnly ? say("calc-parity-head", { weights, attn_output: attnOutput }) : say("calc-parity", { weights, attn_output: attnOutput, output }),
     );
   }
 
-  /** What a token is called; of the stream that asks, or is asked. */
+  /** Returns the name of a key, or of a query. */
   nameOf(token, isQuery = false) {
     const { header } = this.viewer;
-    const { queries, keys } = header.maps[this.now.map];
+    const { queries, keys } = header.maps[this.current.mapIndex];
     return header.streams[isQuery ? queries : keys].name[token];
   }
 
-  close() {
-    clearTimeout(this.soon);
+  destroy() {
+    clearTimeout(this.offscreenTimer);
     this.observer.disconnect();
   }
 }

@@ -1,14 +1,15 @@
-// From amounts to colours: the same as figures/amounts.py, in 256 steps.
+// Colour scales: those of figures/colour_scale.py, in 256 steps.
 
 const CIVIDIS = "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838".split(" ");
 const PURPLE_ORANGE = "2d004b 542788 8073ac b2abd2 f7f7f7 fdb863 e08214 b35806 7f3b08".split(" ");
-export const DIMMEST = 0.25;
-export const HEAT = 0.6;
+export const DIMMEST = 0.25; // light that is left where the amount is 0
+export const HEAT = 0.6; // opacity of heat over an input
 export const STEPS = 255;
 
-/** Okabe and Ito 2008; never used for amounts. */
+/** Colours of the modalities (Okabe and Ito 2008), never used for amounts. */
 export const MODALITY_COLOURS = { image: "#0072b2", text: "#e69f00", audio: "#009e73", special: "#7f7f7f" };
 
+/** Returns the colours between `stops` (hex), by step: `rgb`, `css`, `packed` for image data, and `ink` for text on them. */
 function ramp(stops) {
   const parts = stops.map((stop) => [0, 2, 4].map((at) => parseInt(stop.slice(at, at + 2), 16)));
   const steps = Array.from({ length: STEPS + 1 }, (_, step) => {
@@ -25,9 +26,9 @@ function ramp(stops) {
   };
 }
 
-/** Contrast of two colours, 1 .. 21 (WCAG 2.1). */
-export function contrast(one, other) {
-  const [darker, lighter] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+/** Returns the contrast of two colours [r, g, b], from 1 to 21 (WCAG 2.1). */
+export function contrast(first, second) {
+  const [darker, lighter] = [luminance(first), luminance(second)].sort((a, b) => a - b);
   return (lighter + 0.05) / (darker + 0.05);
 }
 
@@ -43,18 +44,18 @@ function inkOn(rgb) {
   return contrast(rgb, [0, 0, 0]) >= contrast(rgb, [255, 255, 255]) ? "#000" : "#fff";
 }
 
-/** Amounts from 0 up: cividis (Nunez et al. 2018). */
+/** Amounts from 0 up: cividis (Nuñez, Anderton and Renslow 2018). */
 export const AMOUNTS = ramp(CIVIDIS);
-/** Differences and ratios: purple below, orange above, both told apart by every eye (ColorBrewer PuOr). */
+/** Differences and ratios: purple below, orange above, safe for colour-blind readers (ColorBrewer PuOr). */
 export const DIFFERENCES = ramp(PURPLE_ORANGE);
 
-/** The step of an amount on a scale from 0 to `largest`; of a difference, from -largest to largest. */
-export function step(amount, largest, isDifference) {
+/** Returns the index of an amount on a colour scale from 0 to `largest`; of a difference, from -largest to largest. */
+export function colourIndex(amount, largest, isDifference) {
   const share = isDifference ? (amount / largest + 1) / 2 : amount / largest;
   return Math.round(STEPS * Math.min(1, Math.max(0, share)));
 }
 
-/** How dark the veil over a place is that gets `amount`: what is left of the light is 0.25 to 1, linear. */
+/** Returns the opacity of the black veil over an input: the light that is left rises linearly with `amount`, from 0.25 to 1. */
 export function veil(amount, largest) {
   return 1 - (DIMMEST + (1 - DIMMEST) * Math.min(1, Math.max(0, amount / largest)));
 }

@@ -1,6 +1,7 @@
-// The row above the panels: direction, way of looking, style, scale, legend, and what is told in words.
+// The row above the panels: direction, method, style, scale, legend and readout.
 import { AMOUNTS, DIFFERENCES } from "./colours.js";
-import { short } from "./codes.js";
+import { twoDigits } from "./numberFormat.js";
+import { formatMapRef, isFlow } from "./mapRef.js";
 import { make, makeSwitch, press, setText } from "./dom.js";
 
 /** The controls of a viewer. */
@@ -12,15 +13,15 @@ export class Controls {
     this.direction = makeSwitch(
       say("direction"),
       ["from", "to"].map((value) => [value, say("direction-" + value), say("direction-help")]),
-      (value) => value !== viewer.view.direction && viewer.turn(),
+      (value) => value !== viewer.view.direction && viewer.toggleDirection(),
     );
     this.direction.dataset.part = "direction";
-    this.style = this.twoWay("style", ["spotlight", "heat"]);
-    this.scale = this.twoWay("scale", ["view", "map"]);
+    this.style = this.makeViewSwitch("style", ["spotlight", "heat"]);
+    this.scale = this.makeViewSwitch("scale", ["view", "map"]);
     this.unpin = make("button", { type: "button", text: say("unpin"), title: say("unpin-help"), "data-part": "unpin" });
     this.unpin.addEventListener("click", () => viewer.unpin());
     this.readout = make("p", { class: "readout", "data-part": "readout" });
-    this.told = make("p", { class: "told", role: "status", "data-part": "told" });
+    this.announcement = make("p", { class: "announcement", role: "status", "data-part": "announcement" });
     this.waiting = make("p", { class: "waiting", role: "status", "data-part": "waiting", hidden: true });
     this.low = make("span");
     this.high = make("span");
@@ -29,13 +30,14 @@ export class Controls {
     this.legend = make("div", { class: "legend", "data-part": "legend" }, this.low, this.bar, this.high, this.unit);
   }
 
-  twoWay(code, values) {
+  /** Returns a labelled switch that sets one value of the view. */
+  makeViewSwitch(code, values) {
     const { viewer } = this;
     const { say } = viewer;
     const group = makeSwitch(
       say(code),
       values.map((value) => [value, say(`${code}-${value}`), say(`${code}-help`)]),
-      (value) => viewer.look({ ...viewer.view, [code]: value }),
+      (value) => viewer.setView({ ...viewer.view, [code]: value }),
     );
     group.dataset.part = code;
     return make(
@@ -48,49 +50,54 @@ export class Controls {
 
   build() {
     const { header, say } = this.viewer;
-    const options = [["layer", say("way-layer"), say("way-layer-help")]];
-    for (const flow of Object.keys(header.flows)) options.push([flow, say("way-" + flow), say(`way-${flow}-help`)]);
-    this.way = makeSwitch(say("way"), options, (value) =>
-      this.viewer.choosePlane(value === "layer" ? this.layer() : value),
+    const options = [["layer", say("method-layer"), say("method-layer-help")]];
+    for (const flow of Object.keys(header.flows)) {
+      options.push([flow, say("method-" + flow), say(`method-${flow}-help`)]);
+    }
+    this.method = makeSwitch(say("method"), options, (value) =>
+      this.viewer.chooseMap(value === "layer" ? this.lastLayerMap() : value),
     );
-    this.way.dataset.part = "way";
-    this.wayName = make("span", { class: "name", "data-part": "way-name" });
+    this.method.dataset.part = "method";
+    this.methodName = make("span", { class: "name", "data-part": "method-name" });
     this.element.replaceChildren(
-      make("div", { class: "line" }, this.direction, this.way, this.wayName, this.style, this.scale, this.legend),
+      make("div", { class: "line" }, this.direction, this.method, this.methodName, this.style, this.scale, this.legend),
       make("div", { class: "line" }, this.readout, this.waiting, this.unpin),
-      this.told,
+      this.announcement,
     );
+    this.lastMap = null;
   }
 
-  /** The layer and head that were looked at last, to come back to from rollout or relevance. */
-  layer() {
-    return this.last ?? `${this.viewer.header.maps.length - 1}:mean`;
+  /** Returns the layer and head that were shown last, to come back to from a flow. */
+  lastLayerMap() {
+    const { header } = this.viewer;
+    return this.lastMap ?? formatMapRef(header, header.maps.length - 1, "mean");
   }
 
   paint(frame) {
     const { view, say } = this.viewer;
-    if (view.plane.includes(":")) this.last = view.plane;
+    if (!isFlow(view.map)) this.lastMap = view.map;
     press(this.direction, frame.direction);
-    press(this.way, frame.id.includes(":") ? "layer" : frame.id);
+    press(this.method, isFlow(frame.mapRef) ? frame.mapRef : "layer");
     press(this.style.lastChild, view.style);
     press(this.scale.lastChild, view.scale);
-    this.scale.hidden = Boolean(frame.plane?.isLong); // the largest weight of a mean is not known without all of them
-    setText(this.wayName, this.viewer.wayOf(frame.id));
+    this.scale.hidden = Boolean(frame.attnMap?.isPooled); // the largest weight is not known without all of them
+    setText(this.methodName, this.viewer.describeMap(frame.mapRef));
     this.unpin.style.visibility = this.viewer.pinned ? "" : "hidden";
-    setText(this.readout, frame.plane ? this.viewer.told(frame) : "");
+    setText(this.readout, frame.attnMap ? this.viewer.describeFrame(frame) : "");
     if (!frame.amounts) return;
     const { largest, isDifference } = frame;
-    setText(this.low, isDifference ? "−" + short(largest) : "0");
-    setText(this.high, (isDifference ? "+" : "") + short(largest) + (frame.isBeyond ? "+" : ""));
-    setText(this.unit, say(isDifference ? "unit-difference" : frame.id === "relevance" ? "unit-relevance" : "unit"));
-    const gradient = (isDifference ? DIFFERENCES : AMOUNTS).gradient;
+    setText(this.low, isDifference ? "−" + twoDigits(largest) : "0");
+    setText(this.high, (isDifference ? "+" : "") + twoDigits(largest) + (frame.isBeyond ? "+" : ""));
+    const unit = isDifference ? "difference" : isFlow(frame.mapRef) ? frame.mapRef : "attention";
+    setText(this.unit, say("unit-" + unit));
+    const { gradient } = isDifference ? DIFFERENCES : AMOUNTS;
     if (this.gradient !== gradient) this.bar.style.background = this.gradient = gradient;
   }
 
-  /** Say that a plane is fetched, or is not to be had; nothing when it is there. */
-  wait(words, isBusy) {
-    setText(this.waiting, words);
-    this.waiting.hidden = !words;
+  /** Says that weights are being fetched (`isBusy`) or cannot be had; an empty text hides the line. */
+  wait(text, isBusy) {
+    setText(this.waiting, text);
+    this.waiting.hidden = !text;
     this.waiting.classList.toggle("busy", isBusy);
   }
 }

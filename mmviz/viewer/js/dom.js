@@ -1,6 +1,6 @@
-// Making elements. Text is always set as text: nothing that comes from a user or a model is read as markup.
+// Making elements. Text is always set as text, so that nothing that comes from a user or a model becomes markup.
 
-/** An element with attributes and children; `text` becomes its text. */
+/** Returns an element with attributes and children. `text` becomes its text, true an empty attribute, false and null none. */
 export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -13,32 +13,32 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Set the text only where it is another one: a text that stays costs no layout. */
+/** Sets the text of an element only where it differs, as an unchanged text costs no layout. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A canvas as large as its place on the screen has device pixels; `width` and `height` in CSS pixels. */
+/** Gives a canvas one pixel for each device pixel; `width` and `height` are in CSS pixels. Returns its 2D context. */
 export function fitCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
-  const [across, down] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
-  if (canvas.width !== across || canvas.height !== down) {
-    canvas.width = across;
-    canvas.height = down;
+  const [columns, rows] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
+  if (canvas.width !== columns || canvas.height !== rows) {
+    canvas.width = columns;
+    canvas.height = rows;
   }
   const context = canvas.getContext("2d");
-  context.setTransform(across / width, 0, 0, down / height, 0, 0);
+  context.setTransform(columns / width, 0, 0, rows / height, 0, 0);
   return context;
 }
 
-/** A button that is called, explained and found by `code`: `act()` when it is pressed. */
+/** Returns a button whose label, title and `data-part` come from `code`; it calls `act()`. */
 export function makeButton(say, code, act) {
   const button = make("button", { type: "button", text: say(code), title: say(code + "-help"), "data-part": code });
   button.addEventListener("click", act);
   return button;
 }
 
-/** A group of buttons of which one is pressed: `choose(value)` when another one is wanted. */
+/** Returns a group of buttons, one for each [value, text, title]; they call `choose(value)`. */
 export function makeSwitch(label, options, choose) {
   const group = make("div", { class: "switch", role: "group", "aria-label": label });
   for (const [value, text, title] of options) {
@@ -49,12 +49,12 @@ export function makeSwitch(label, options, choose) {
   return group;
 }
 
-/** Show which of a switch's buttons is pressed. */
+/** Marks the button of a switch that has `value` as pressed. */
 export function press(group, value) {
   for (const button of group.children) button.setAttribute("aria-pressed", String(button.dataset.value === value));
 }
 
-/** A hidden button for a thing on a canvas, to reach it by keyboard. */
+/** Returns an invisible button over a token on a canvas, for the keyboard. */
 export function makeProxy(stream, token, label) {
   return make("button", {
     type: "button",
@@ -65,20 +65,20 @@ export function makeProxy(stream, token, label) {
   });
 }
 
-/** A link over a panel's many buttons, for the keyboard. */
+/** Returns a button that moves the keyboard focus past all buttons of a panel. */
 export function makeSkip(label, panel) {
   const skip = make("button", { type: "button", class: "skip", text: label });
   skip.addEventListener("click", () => {
-    const all = [...panel.querySelectorAll("button")];
+    const buttons = [...panel.querySelectorAll("button")];
     const after = [...panel.getRootNode().querySelectorAll("button, [tabindex='0']")].find(
-      (one) => !panel.contains(one) && panel.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING,
+      (other) => !panel.contains(other) && panel.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING,
     );
-    (after ?? all[all.length - 1])?.focus();
+    (after ?? buttons.at(-1))?.focus();
   });
   return skip;
 }
 
-/** A place on a canvas, moved to the device pixel: rectangles side by side then leave no seam. */
+/** Rounds a position in CSS pixels to a device pixel, so that adjacent rectangles leave no seam. */
 export function snapped(value) {
   const ratio = window.devicePixelRatio || 1;
   return Math.round(value * ratio) / ratio;

@@ -1,35 +1,38 @@
-// Keys of the whole viewer: arrows through layers and heads, D turns the direction, Escape unpins.
-import { stepped } from "./select.js";
+// Keys of the whole viewer: arrows go through layers and heads, D turns the direction, Escape unpins.
+import { neighbourMap } from "./viewState.js";
 
-const STEPS_OF = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const TYPED = "input, select, textarea";
-const OTHERS = "input, textarea, select, button, a, summary, [contenteditable], [role]";
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const FIELDS = "input, select, textarea";
+const FOCUSABLE = "input, textarea, select, button, a, summary, [contenteditable], [role]";
 
-/** Listen while the focus is in the viewer; D and Escape also while the pointer is. The result ends it. */
+/**
+ * Handles keys while the focus is in the viewer; D and Escape also while the pointer is over it and the focus is on
+ * nothing else. Returns a function that removes the listener from the document.
+ */
 export function listenToKeys(viewer) {
   const { root } = viewer;
   let isOver = false;
-  root.tabIndex = -1; // a click on a canvas gives the viewer the keys
+  root.tabIndex = -1; // a click on a canvas gives the viewer the focus
   root.addEventListener("pointerdown", (event) => {
-    if (!event.target.closest(`${TYPED}, button, label, summary, [tabindex='0']`)) root.focus({ preventScroll: true });
+    if (!event.target.closest(`${FIELDS}, button, label, summary, [tabindex='0']`)) root.focus({ preventScroll: true });
   });
   root.addEventListener("pointerenter", () => (isOver = true));
   root.addEventListener("pointerleave", () => (isOver = false));
-  const key = (event) => {
+  const onKey = (event) => {
     const path = event.composedPath();
     const isInside = path.includes(root);
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (isInside && path[0].matches?.(TYPED)) return; // the key is theirs
-    if (!isInside && (!isOver || path[0].closest?.(OTHERS))) return;
-    const isRoving = Boolean(path[0].dataset?.rover);
-    const step = isInside && !isRoving && !event.shiftKey && STEPS_OF[event.key];
-    if (step) viewer.choosePlane(stepped(viewer.header, viewer.view.plane, ...step));
-    else if (event.key === "d" || event.key === "D") viewer.turn();
+    if (isInside && path[0].matches?.(FIELDS)) return; // the key belongs to the field
+    if (!isInside && (!isOver || path[0].closest?.(FOCUSABLE))) return;
+    const isRoving = Boolean(path[0].dataset?.roving);
+    const step = isInside && !isRoving && !event.shiftKey && ARROWS[event.key];
+    if (step) viewer.chooseMap(neighbourMap(viewer.header, viewer.view.map, ...step));
+    else if (event.key === "d" || event.key === "D") viewer.toggleDirection();
     else if (event.key === "Escape" && viewer.pinned) viewer.unpin();
     else return;
     event.preventDefault();
     event.stopPropagation();
   };
-  document.addEventListener("keydown", key, true);
-  return () => document.removeEventListener("keydown", key, true);
+  document.addEventListener("keydown", onKey, true);
+  return () => document.removeEventListener("keydown", onKey, true);
 }

@@ -1,65 +1,66 @@
-// What is looked at, in words. `say(code, values)` gives a sentence.
+// Maps, tokens and amounts in words. `say(code, values)` returns a sentence in the viewer's language.
 import { strongest, weight } from "./attentionRows.js";
-import { short, signed, three } from "./codes.js";
+import { isFlow, parseMapRef } from "./mapRef.js";
+import { signedTwoDigits, threeDigits, twoDigits } from "./numberFormat.js";
 
-const NAMED = 3; // tokens of a group that are named
+const MAX_NAMED = 3; // tokens of a group that are named, and strongest tokens that are listed
 
-/** The way of looking that a plane shows: "layer 5, head 3", "rollout". */
-export function tellWay(header, say, plane) {
-  if (!plane.includes(":")) return say("way-" + plane);
-  const [map, head] = plane.split(":");
-  const layer = tellLayer(header, Number(map));
-  return head === "mean" ? say("cell-mean", { layer }) : say("cell-head", { layer, head: Number(head) + 1 });
+/** Returns what a MapRef names: "layer 5, head 3", "rollout". */
+export function describeMap(header, say, mapRef) {
+  if (isFlow(mapRef)) return say("method-" + mapRef);
+  const { mapIndex, head } = parseMapRef(header, mapRef);
+  const layer = describeLayer(header, mapIndex);
+  return head === "mean" ? say("cell-mean", { layer }) : say("cell-head", { layer, head: head + 1 });
 }
 
-/** The number of a map's layer; where a layer has several maps, their streams as well. */
-export function tellLayer(header, map) {
-  const { layer, queries, keys } = header.maps[map];
-  const isAlone = header.maps.filter((other) => other.layer === layer).length === 1;
-  return isAlone ? String(layer + 1) : `${layer + 1} (${queries} → ${keys})`;
+/** Returns the number of a map's layer, counted from 1; where a layer has several maps, with their streams. */
+export function describeLayer(header, mapIndex) {
+  const { layer, queries, keys } = header.maps[mapIndex];
+  const isOnlyMap = header.maps.filter((other) => other.layer === layer).length === 1;
+  return isOnlyMap ? String(layer + 1) : `${layer + 1} (${queries} → ${keys})`;
 }
 
-/** Who asks, or is asked. */
-export function tellTitle(header, say, { chosen, tokens, versus, direction }) {
-  const first = tellTokens(header, say, chosen, tokens);
+/** Returns the heading of a frame: which tokens attend, or are attended by which. */
+export function describeSelection(header, say, { chosenStream: stream, tokens, versus, direction }) {
+  const first = nameTokens(header, say, stream, tokens);
   if (!versus.length) return say("title-" + direction, { token: first });
-  const second = tellTokens(header, say, chosen, versus);
-  return say("title-difference", { first, second, way: say("direction-" + direction) });
+  const second = nameTokens(header, say, stream, versus);
+  return say("title-difference", { first, second, method: say("direction-" + direction) });
 }
 
-function tellTokens(header, say, stream, tokens) {
-  const names = tokens.slice(0, NAMED).map((token) => `“${header.streams[stream].name[token]}”`);
-  if (tokens.length <= NAMED) return names.join(say("comma"));
+function nameTokens(header, say, stream, tokens) {
+  const names = tokens.slice(0, MAX_NAMED).map((token) => `“${header.streams[stream].name[token]}”`);
+  if (tokens.length <= MAX_NAMED) return names.join(say("comma"));
   return say("group", { count: tokens.length, names: names.join(say("comma")) });
 }
 
-/** What is asked, and the exact amount of what is pointed at while something is pinned; else the strongest. */
-export function tellFrame(header, say, frame, isPinned) {
-  const { pointed, lit, amounts } = frame;
-  const names = header.streams[lit].name;
-  const title = tellTitle(header, say, frame);
-  if (pointed && isPinned && pointed.stream === lit) {
-    const words = say("told-pointed", {
+/** Returns the readout of a frame: the exact amount of the token under the pointer once tokens are pinned, else the strongest tokens. */
+export function describeFrame(header, say, frame, isPinned) {
+  const { pointed, amounts } = frame;
+  const names = header.streams[frame.litStream].name;
+  const title = describeSelection(header, say, frame);
+  if (pointed && isPinned && pointed.stream === frame.litStream) {
+    const sentence = say("readout-pointed", {
       title,
       token: names[pointed.token],
-      amount: tellAmount(frame, amounts[pointed.token]),
+      amount: formatAmount(frame, amounts[pointed.token]),
     });
-    const back = wayBack(frame, pointed.token);
-    return back === null ? words : words + say("back", { amount: three(back) });
+    const reverse = reverseWeight(frame, pointed.token);
+    return reverse === null ? sentence : sentence + say("reverse-weight", { amount: threeDigits(reverse) });
   }
-  const most = strongest(amounts, NAMED).map((k) => `“${names[k]}” ${tellAmount(frame, amounts[k])}`);
-  return say("told-most", { title, most: most.join(say("comma")) });
+  const most = strongest(amounts, MAX_NAMED).map((k) => `“${names[k]}” ${formatAmount(frame, amounts[k])}`);
+  return say("readout-strongest", { title, most: most.join(say("comma")) });
 }
 
-/** Three digits of a weight; two of a mean over several tokens or of a difference, which are worked out from codes. */
-export function tellAmount(frame, amount) {
-  if (frame.isAbout) return "≈ " + (frame.isDifference ? signed : short)(amount);
-  if (frame.isDifference) return signed(amount);
-  return frame.tokens.length > 1 ? short(amount) : three(amount);
+/** Returns three digits of a weight; two of a difference or a mean over tokens, which are computed from rounded weights. */
+export function formatAmount(frame, amount) {
+  if (frame.isApproximate) return "≈ " + (frame.isDifference ? signedTwoDigits : twoDigits)(amount);
+  if (frame.isDifference) return signedTwoDigits(amount);
+  return frame.tokens.length > 1 ? twoDigits(amount) : threeDigits(amount);
 }
 
-/** The weight the other way round, between two tokens of one stream; null where there is none. */
-function wayBack({ plane, direction, tokens, isDifference }, token) {
-  if (tokens.length !== 1 || isDifference || plane.queryStream !== plane.keyStream) return null;
-  return direction === "from" ? weight(plane, token, tokens[0]) : weight(plane, tokens[0], token); // or it is not here
+/** Returns the weight in the other direction between two tokens of one stream; null where there is none. */
+function reverseWeight({ attnMap, direction, tokens, isDifference }, token) {
+  if (tokens.length !== 1 || isDifference || attnMap.queryStream !== attnMap.keyStream) return null;
+  return direction === "from" ? weight(attnMap, token, tokens[0]) : weight(attnMap, tokens[0], token);
 }

@@ -1,22 +1,25 @@
-// Tokens too many for a button each: one place takes the focus, and arrow keys move through them.
+// Tokens too many for a button each: the panel takes the focus once, and arrow keys move through its tokens.
 
-export const MANY = 400;
+export const MAX_BUTTONS = 400;
 
-/** Let arrow keys on `stage` go through `all` of {stream, token}, `stride` at a time up and down. */
-export function rove(stage, viewer, label, all, stride) {
+/**
+ * Makes `stage` focusable, with arrow keys that move through `tokens` (a list of {stream, token}); up and down move
+ * `stride` tokens. Enter and space click the token.
+ */
+export function useRovingTabindex(stage, viewer, label, tokens, stride) {
   stage.tabIndex = 0;
-  stage.dataset.rover = "true";
+  stage.dataset.roving = "true";
   stage.setAttribute("role", "group");
   stage.setAttribute("aria-label", label);
   let at = 0;
   const point = () => {
-    viewer.hover(all[at]);
-    viewer.announceFocus(all[at]);
+    viewer.hover(tokens[at]);
+    viewer.announceFocus(tokens[at]);
   };
   const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: stride, ArrowUp: -stride, Home: -Infinity, End: Infinity };
   stage.onkeydown = (event) => {
-    if (event.key in steps) at = Math.min(all.length - 1, Math.max(0, at + steps[event.key]));
-    else if (event.key === "Enter" || event.key === " ") return viewer.click(all[at].stream, [all[at].token]);
+    if (event.key in steps) at = Math.min(tokens.length - 1, Math.max(0, at + steps[event.key]));
+    else if (event.key === "Enter" || event.key === " ") return viewer.click(tokens[at].stream, [tokens[at].token]);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -25,8 +28,8 @@ export function rove(stage, viewer, label, all, stride) {
   stage.onfocus = () => stage.matches(":focus-visible") && point();
 }
 
-/** Take back what `rove` did. */
-export function stay(stage) {
-  for (const name of ["tabindex", "role", "aria-label", "data-rover"]) stage.removeAttribute(name);
+/** Undoes `useRovingTabindex`. */
+export function removeRovingTabindex(stage) {
+  for (const name of ["tabindex", "role", "aria-label", "data-roving"]) stage.removeAttribute(name);
   stage.onkeydown = stage.onfocus = null;
 }

@@ -1,310 +1,321 @@
-// The steps of one attention as on a board: each with its formula, its numbers, and how near it is to the model.
+// The steps of one attention in a list: each with its formula, its numbers, and the difference from the model's own.
 import { MODALITIES, strongest } from "./attentionRows.js";
-import { make, setText } from "./dom.js";
 import {
-  applied,
-  apart,
-  byModality,
   differences,
-  isRoot,
+  headContribution,
+  headRows,
+  isRootScale,
+  linear,
+  maxDifference,
   norm,
-  partOf,
-  plain,
-  rowsOf,
-  terms,
+  productTerms,
+  sumByModality,
   vector,
-} from "./steps.js";
-import { KeyFigure, MapFigure, mostOf, Range, Strip } from "./heatStrips.js";
+} from "./attentionSteps.js";
+import { make, setText } from "./dom.js";
+import { HeatStrip, KeyFigure, largestMagnitude, LinearMapFigure, RangeLegend } from "./heatStrips.js";
+import { formatNumber } from "./numberFormat.js";
 
-const MOST_NAMED = 5; // keys that are named
-const MOST_TERMS = 3; // terms that are written out
-const [TALL, TALLER] = [96, 144]; // CSS pixels of a matrix
+const MAX_KEYS = 5; // keys that are listed by name
+const MAX_TERMS = 3; // terms that are written out
+const [INPUT_MATRIX, OUTPUT_MATRIX] = [96, 144]; // heights in CSS pixels
 
-/** One step: its words, and what is `shown` beside them. */
+/** One step: title, formula and explanation, and its figures beside them. */
 class Step {
   constructor(viewer, code, formula) {
-    this.live = make("p", { class: "live" });
+    this.numbers = make("p", { class: "numbers-line" });
     this.difference = make("p", { class: "difference", "data-part": code + "-difference" });
     this.reading = make("output", { class: "reading" });
-    this.shown = make("div", { class: "shown" });
+    this.figures = make("div", { class: "figures" });
     const { say } = viewer;
     const title = make("h4", { text: say(code) });
-    const written = make("p", { class: "formula", text: formula });
+    const formulaLine = make("p", { class: "formula", text: formula });
     const help = make("p", { class: "note", text: say(code + "-help") });
-    const words = make("div", { class: "what" }, title, written, help, this.live, this.difference);
-    this.element = make("li", { "data-step": code }, words, make("div", {}, this.shown, this.reading));
+    const text = make("div", { class: "explanation" }, title, formulaLine, help, this.numbers, this.difference);
+    this.element = make("li", { "data-step": code }, text, make("div", {}, this.figures, this.reading));
   }
 
-  show(...parts) {
-    this.shown.append(...parts.map((part) => part.element ?? part));
+  add(...parts) {
+    this.figures.append(...parts.map((part) => part.element ?? part));
   }
 }
 
-/** The steps of the head and query that `calculator` looks at. */
-export class Board {
+/** The steps of the head and query that `calculator` computes. */
+export class StepsPanel {
   constructor(calculator) {
     this.calculator = calculator;
     this.viewer = calculator.viewer;
-    this.element = make("ol", { class: "board" });
+    this.element = make("ol", { class: "steps" });
   }
 
-  /** Lay the steps out for vectors of these sizes; `steps` are those of any head. */
+  /** Lays the steps out for vectors of the sizes in `steps`. */
   build(steps) {
     const { viewer } = this;
     const { say } = viewer;
     const size = steps.query.shape[2];
-    const scale = plain(steps.scale);
-    const scaling = isRoot(steps) ? say("calc-scaled-formula-root", { size }) : say("calc-scaled-formula", { scale });
+    const scale = formatNumber(steps.scale);
+    const isRoot = isRootScale(steps);
+    const scaledFormula = isRoot ? say("calc-scaled-formula-root", { size }) : say("calc-scaled-formula", { scale });
     const heads = steps.query.shape[0];
     this.vectors = steps.to_query ? new Step(viewer, "calc-vectors", say("calc-vectors-formula")) : null;
     this.scores = new Step(viewer, "calc-scores", say("calc-scores-formula", { size }));
-    this.scaled = new Step(viewer, "calc-scaled", scaling);
+    this.scaled = new Step(viewer, "calc-scaled", scaledFormula);
     this.softmax = new Step(viewer, "calc-softmax", say("calc-softmax-formula"));
-    this.mixed = new Step(viewer, "calc-mixed", say("calc-mixed-formula"));
-    this.joined = steps.projection ? new Step(viewer, "calc-joined", say("calc-joined-formula", { heads })) : null;
+    this.attnOutput = new Step(viewer, "calc-attn-output", say("calc-attn-output-formula"));
+    this.concatenated = steps.projection
+      ? new Step(viewer, "calc-concatenated", say("calc-concatenated-formula", { heads }))
+      : null;
     this.buildVectors(steps);
-    const along = (step, code) => new KeyFigure(viewer, step.reading, say(code));
-    this.keys = along(this.scores, "calc-keys");
-    this.rawBars = along(this.scores, "calc-raw-bars");
-    this.range = new Range(say("calc-signed"));
-    const strip = (step, code) => new Strip(viewer, step.reading, say(code));
+    const keyFigure = (step, code) => new KeyFigure(viewer, step.reading, say(code));
+    const strip = (step, code) => new HeatStrip(viewer, step.reading, say(code));
+    const stripList = (...parts) => make("div", { class: "strips" }, ...parts.map((part) => part.element ?? part));
+    this.keys = keyFigure(this.scores, "calc-keys");
+    this.rawBars = keyFigure(this.scores, "calc-raw-bars");
+    this.range = new RangeLegend(say("calc-signed"));
     this.terms = ["calc-q", "calc-k", "calc-products"].map((code) => strip(this.scores, code));
     this.termsName = make("h5");
-    const strips = make("div", { class: "strips" }, this.termsName, ...this.terms.map((one) => one.element));
-    this.scores.show(this.range, this.keys, this.rawBars, strips);
-    this.seenBars = along(this.scaled, "calc-seen-bars");
-    this.scaled.show(this.seenBars);
-    this.weightBars = along(this.softmax, "calc-weight-bars");
-    this.table = make("table", { class: "numbers" });
-    this.sums = make("table", { class: "numbers" });
-    this.softmax.show(this.weightBars, make("div", { class: "tables" }, this.table, this.sums));
-    this.parts = Array.from({ length: MOST_NAMED }, () => strip(this.mixed, "calc-part"));
-    this.whole = ["calc-o", "calc-o-model"].map((code) => strip(this.mixed, code));
-    this.mixedRange = new Range(say("calc-signed"));
-    this.mixed.show(
-      this.mixedRange,
-      make("div", { class: "strips" }, ...[...this.parts, ...this.whole].map((one) => one.element)),
-    );
-    if (this.joined) {
-      this.projection = new MapFigure(viewer, this.joined.reading, say("calc-projection"), TALLER);
-      this.outputs = ["calc-output", "calc-output-model"].map((code) => strip(this.joined, code));
-      this.outputRange = new Range(say("calc-signed"));
-      const both = make("div", { class: "strips" }, ...this.outputs.map((one) => one.element));
-      this.joined.show(this.projection, this.outputRange, both);
+    this.scores.add(this.range, this.keys, this.rawBars, stripList(this.termsName, ...this.terms));
+    this.logitBars = keyFigure(this.scaled, "calc-logit-bars");
+    this.scaled.add(this.logitBars);
+    this.weightBars = keyFigure(this.softmax, "calc-weight-bars");
+    this.keyTable = make("table", { class: "numbers" });
+    this.modalityTable = make("table", { class: "numbers" });
+    this.softmax.add(this.weightBars, make("div", { class: "tables" }, this.keyTable, this.modalityTable));
+    this.contributions = Array.from({ length: MAX_KEYS }, () => strip(this.attnOutput, "calc-part"));
+    this.attnOutputs = ["calc-o", "calc-o-model"].map((code) => strip(this.attnOutput, code));
+    this.attnOutputRange = new RangeLegend(say("calc-signed"));
+    this.attnOutput.add(this.attnOutputRange, stripList(...this.contributions, ...this.attnOutputs));
+    if (this.concatenated) {
+      const { reading } = this.concatenated;
+      this.projection = new LinearMapFigure(viewer, reading, say("calc-projection"), OUTPUT_MATRIX);
+      this.outputs = ["calc-output", "calc-output-model"].map((code) => strip(this.concatenated, code));
+      this.outputRange = new RangeLegend(say("calc-signed"));
+      this.concatenated.add(this.projection, this.outputRange, stripList(...this.outputs));
     }
-    const all = [this.vectors, this.scores, this.scaled, this.softmax, this.mixed, this.joined];
+    const all = [this.vectors, this.scores, this.scaled, this.softmax, this.attnOutput, this.concatenated];
     this.element.replaceChildren(...all.filter(Boolean).map((step) => step.element));
   }
 
   buildVectors(steps) {
     if (!this.vectors) return;
     const kinds = ["query", "key", "value"].filter((kind) => steps["to_" + kind]);
-    this.maps = kinds.map((kind) => {
-      const figure = new MapFigure(this.viewer, this.vectors.reading, this.viewer.say("calc-map-" + kind), TALL);
-      return { kind, figure };
+    this.linearMaps = kinds.map((kind) => {
+      const label = this.viewer.say("calc-map-" + kind);
+      return { kind, figure: new LinearMapFigure(this.viewer, this.vectors.reading, label, INPUT_MATRIX) };
     });
-    this.vectors.show(make("div", { class: "maps" }, ...this.maps.map(({ figure }) => figure.element)));
+    this.vectors.add(make("div", { class: "linear-maps" }, ...this.linearMaps.map(({ figure }) => figure.element)));
   }
 
-  paint(now) {
-    if (this.vectors) this.paintVectors(now);
-    this.paintScores(now);
-    this.paintSoftmax(now);
-    this.paintMixed(now);
-    if (this.joined) this.paintJoined(now);
+  paint(current) {
+    if (this.vectors) this.paintVectors(current);
+    this.paintScores(current);
+    this.paintScaled(current);
+    this.paintSoftmax(current);
+    this.paintAttnOutput(current);
+    if (this.concatenated) this.paintOutput(current);
   }
 
-  paintVectors({ steps, map, head, query, key }) {
+  paintVectors({ steps, mapIndex, head, query, key }) {
     const { say } = this.viewer;
     let most = 0;
-    for (const { kind, figure } of this.maps) {
-      const own = steps[kind];
-      const size = own.shape[2];
+    for (const { kind, figure } of this.linearMaps) {
+      const vectors = steps[kind];
+      const size = vectors.shape[2];
       const token = kind === "query" ? query : key;
-      const taken = vector(kind === "query" ? steps.state : (steps.context ?? steps.state), 0, token);
-      const matrix = Object.assign(rowsOf(steps["to_" + kind], head, size), { shape: [1, size, taken.length] });
+      const input = vector(kind === "query" ? steps.state : (steps.context ?? steps.state), 0, token);
+      const matrix = Object.assign(headRows(steps["to_" + kind], head, size), { shape: [1, size, input.length] });
       const bias = steps[kind + "_bias"]?.subarray(head * size, (head + 1) * size);
-      const made = applied(matrix, bias, taken);
-      most = Math.max(most, apart(made, vector(own, head, token)));
+      const output = linear(matrix, bias, input);
+      most = Math.max(most, maxDifference(output, vector(vectors, head, token)));
       const letter = kind[0];
       const names = [say("calc-number-x"), letter];
-      const range = ([x, w, y]) => say("calc-ranges", { x, w, made: letter, y });
-      figure.paint({ id: `${map}:${head}:${kind}`, taken, matrix, bias, made, names, range });
+      const range = ([x, w, y]) => say("calc-ranges", { x, w, symbol: letter, y });
+      figure.paint({ id: `${mapIndex}:${head}:${kind}`, input, matrix, bias, output, names, range });
     }
-    setText(this.vectors.live, say("calc-vectors-live", { query: this.name(query, true), key: this.name(key) }));
-    setText(this.vectors.difference, say("calc-difference", { difference: plain(most, 2) }));
+    setText(this.vectors.numbers, say("calc-vectors-live", { query: this.nameOf(query, true), key: this.nameOf(key) }));
+    setText(this.vectors.difference, say("calc-difference", { difference: formatNumber(most, 2) }));
   }
 
-  paintScores({ steps, map, head, query, key, worked, before, edits, isEdited, place }) {
+  paintScores({ steps, mapIndex, head, query, key, computed, unedited, edits, isEdited, keyAxis }) {
     const { say } = this.viewer;
-    const [asking, asked] = [vector(steps.query, head, query), vector(steps.key, head, key)];
+    const [q, k] = [vector(steps.query, head, query), vector(steps.key, head, key)];
     const [, count, size] = steps.key.shape;
     const keys = steps.key.subarray(head * count * size, (head + 1) * count * size);
-    const most = mostOf(asking, keys);
-    const products = terms(steps, head, query, key);
+    const most = largestMagnitude(q, keys);
+    const products = productTerms(steps, head, query, key);
     this.range.paint(most);
-    const tell = (one) => say("calc-key-score", { token: this.name(one), score: plain(worked.raw[one]) });
-    this.keys.paintKeys({ ...place, words: tell }, `${map}:${head}`, asking, keys, most);
-    this.rawBars.paintBars({ ...place, words: tell }, worked.raw, { before: isEdited ? before.raw : null });
-    setText(this.termsName, say("calc-term-by-term", { query: this.name(query, true), key: this.name(key) }));
-    this.terms[0].paint(asking, most, "q");
-    this.terms[1].paint(asked, most, "k");
-    const told = (k) => `${k + 1}: ${bracket(asking[k], 4)} × ${bracket(asked[k], 4)} = ${plain(products[k])}`;
-    this.terms[2].paint(products, mostOf(products), told);
-    const first = Array.from(
-      { length: Math.min(MOST_TERMS, size) },
-      (_, k) => `${bracket(asking[k])} × ${bracket(asked[k])}`,
-    );
-    const score = plain(before.raw[key]);
-    setText(this.scores.live, say("calc-scores-live", { token: this.name(key), terms: first.join(" + "), score }));
-    const set = edits.scores.has(key);
-    setText(this.scores.difference, set ? say("calc-score-set", { score: plain(worked.raw[key]) }) : "");
-
-    const words = (one) => say("calc-key-seen", { token: this.name(one), score: plain(worked.seen[one]) });
-    const isBlocked = (one) => worked.seen[one] === -Infinity;
-    const old = isEdited ? before.seen : null;
-    this.seenBars.paintBars({ ...place, words }, worked.seen, { before: old, blocked: isBlocked });
-    const added = isBlocked(key) ? -Infinity : (worked.mask?.[key] ?? 0);
-    setText(
-      this.scaled.live,
-      say("calc-scaled-live", {
-        token: this.name(key),
-        score: bracket(worked.raw[key], 4),
-        scale: plain(edits.isScaled ? steps.scale : 1),
-        mask: bracket(added, 4),
-        seen: plain(worked.seen[key]),
-      }),
-    );
-    const out = worked.seen.filter((one) => one === -Infinity).length;
-    setText(this.scaled.difference, out ? say("calc-masked", { count: out, of: worked.seen.length }) : "");
+    const describe = (other) =>
+      say("calc-key-score", { token: this.nameOf(other), score: formatNumber(computed.raw[other]) });
+    this.keys.paintKeys({ ...keyAxis, describe }, `${mapIndex}:${head}`, q, keys, most);
+    this.rawBars.paintBars({ ...keyAxis, describe }, computed.raw, { before: isEdited ? unedited.raw : null });
+    setText(this.termsName, say("calc-term-by-term", { query: this.nameOf(query, true), key: this.nameOf(key) }));
+    this.terms[0].paint(q, most, "q");
+    this.terms[1].paint(k, most, "k");
+    const factors = (at, digits) => `${bracketed(q[at], digits)} × ${bracketed(k[at], digits)}`;
+    const describeTerm = (at) => `${at + 1}: ${factors(at, 4)} = ${formatNumber(products[at])}`;
+    this.terms[2].paint(products, largestMagnitude(products), describeTerm);
+    const terms = Array.from({ length: Math.min(MAX_TERMS, size) }, (_, at) => factors(at)).join(" + ");
+    const score = formatNumber(unedited.raw[key]);
+    setText(this.scores.numbers, say("calc-scores-live", { token: this.nameOf(key), terms, score }));
+    const isSet = edits.scores.has(key);
+    setText(this.scores.difference, isSet ? say("calc-score-set", { score: formatNumber(computed.raw[key]) }) : "");
   }
 
-  paintSoftmax({ steps, head, query, key, worked, before, edits, isEdited, place, modalities }) {
+  paintScaled({ steps, key, computed, unedited, edits, isEdited, keyAxis }) {
     const { say } = this.viewer;
-    const words = (one) => {
-      const [from, to, amount] = [this.name(query, true), this.name(one), plain(worked.weights[one])];
+    const describe = (other) =>
+      say("calc-key-logit", { token: this.nameOf(other), score: formatNumber(computed.logits[other]) });
+    const isMasked = (other) => computed.logits[other] === -Infinity;
+    const before = isEdited ? unedited.logits : null;
+    this.logitBars.paintBars({ ...keyAxis, describe }, computed.logits, { before, isMasked });
+    const mask = isMasked(key) ? -Infinity : (computed.mask?.[key] ?? 0);
+    setText(
+      this.scaled.numbers,
+      say("calc-scaled-live", {
+        token: this.nameOf(key),
+        score: bracketed(computed.raw[key], 4),
+        scale: formatNumber(edits.isScaled ? steps.scale : 1),
+        mask: bracketed(mask, 4),
+        logit: formatNumber(computed.logits[key]),
+      }),
+    );
+    const masked = computed.logits.filter((logit) => logit === -Infinity).length;
+    setText(this.scaled.difference, masked ? say("calc-masked", { count: masked, of: computed.logits.length }) : "");
+  }
+
+  paintSoftmax({ steps, head, query, key, computed, unedited, edits, isEdited, keyAxis, modalities }) {
+    const { say } = this.viewer;
+    const describe = (other) => {
+      const [from, to, amount] = [this.nameOf(query, true), this.nameOf(other), formatNumber(computed.weights[other])];
       return say("weight", { from, to, amount });
     };
-    const blocked = (one) => worked.seen[one] === -Infinity;
-    const old = isEdited ? before.weights : null;
-    this.weightBars.paintBars({ ...place, words }, worked.weights, { before: old, blocked, height: 80 });
-    const [token, temperature, sum] = [this.name(key), plain(edits.temperature, 3), plain(worked.sum)];
-    const [seen, top] = [bracket(worked.seen[key], 4), bracket(worked.top, 4)];
-    const [part, weight] = [plain(worked.parts[key]), plain(worked.weights[key])];
-    const live = say("calc-softmax-live", { token, seen, temperature, top, part, sum, weight });
-    setText(this.softmax.live, worked.sum ? live : say("calc-nobody"));
-    const moved = worked.weights.reduce((sum, one, k) => sum + Math.abs(one - before.weights[k]), 0) / 2;
-    const { weights } = differences(steps, head, query, worked);
+    const isMasked = (other) => computed.logits[other] === -Infinity;
+    const before = isEdited ? unedited.weights : null;
+    this.weightBars.paintBars({ ...keyAxis, describe }, computed.weights, { before, isMasked, height: 80 });
+    const [token, temperature, sum] = [this.nameOf(key), formatNumber(edits.temperature, 3), formatNumber(computed.sum)];
+    const [logit, top] = [bracketed(computed.logits[key], 4), bracketed(computed.top, 4)];
+    const [part, weight] = [formatNumber(computed.exps[key]), formatNumber(computed.weights[key])];
+    const numbers = say("calc-softmax-live", { token, logit, temperature, top, part, sum, weight });
+    setText(this.softmax.numbers, computed.sum ? numbers : say("calc-all-masked"));
+    const shifted = computed.weights.reduce((total, value, k) => total + Math.abs(value - unedited.weights[k]), 0) / 2;
+    const { weights } = differences(steps, head, query, computed);
     setText(
       this.softmax.difference,
       isEdited
-        ? say("calc-shifted", { moved: plain(moved) })
-        : say("calc-difference", { difference: plain(weights, 2) }),
+        ? say("calc-shifted", { moved: formatNumber(shifted) })
+        : say("calc-difference", { difference: formatNumber(weights, 2) }),
     );
-    const own = vector(steps.weights, head, query);
-    const most = strongest(worked.weights, MOST_NAMED);
-    const rows = (most.includes(key) ? most : [...most, key]).map((one) => [
-      this.name(one),
-      plain(worked.raw[one]),
-      plain(worked.seen[one]),
-      plain(worked.parts[one]),
-      plain(worked.weights[one]),
-      plain(own[one]),
-    ]);
-    const heads = ["calc-column-key", "calc-column-raw", "calc-column-seen", "calc-column-exp", "calc-column-weight"];
-    fill(
-      this.table,
-      say("calc-table"),
-      [...heads, "calc-column-model"].map((code) => say(code)),
-      rows,
-    );
-    const [parts, now, was] = [worked.parts, worked.weights, own].map((all) => byModality(modalities, all));
-    const sums = MODALITIES.flatMap((modality, k) => {
-      const count = modalities.filter((one) => one === modality).length;
-      return count ? [[say("modality-" + modality), count, plain(parts[k]), plain(now[k]), plain(was[k])]] : [];
+    const modelWeights = vector(steps.weights, head, query);
+    this.paintKeyTable(key, computed, modelWeights);
+    this.paintModalityTable(modalities, computed, modelWeights);
+  }
+
+  /** Lists the keys with the largest weights, and the chosen one. */
+  paintKeyTable(key, computed, modelWeights) {
+    const { say } = this.viewer;
+    const top = strongest(computed.weights, MAX_KEYS);
+    const rows = (top.includes(key) ? top : [...top, key]).map((other) => {
+      const numbers = [computed.raw, computed.logits, computed.exps, computed.weights, modelWeights];
+      return [this.nameOf(other), ...numbers.map((values) => formatNumber(values[other]))];
+    });
+    const columns = ["calc-column-key", "calc-column-raw", "calc-column-logit", "calc-column-exp", "calc-column-weight"];
+    const headings = [...columns, "calc-column-model"].map((code) => say(code));
+    fillTable(this.keyTable, say("calc-table"), headings, rows);
+  }
+
+  /** Lists the sums over the keys of each modality. */
+  paintModalityTable(modalities, computed, modelWeights) {
+    const { say } = this.viewer;
+    const sums = [computed.exps, computed.weights, modelWeights].map((values) => sumByModality(modalities, values));
+    const rows = MODALITIES.flatMap((modality, index) => {
+      const count = modalities.filter((other) => other === modality).length;
+      const numbers = sums.map((values) => formatNumber(values[index]));
+      return count ? [[say("modality-" + modality), count, ...numbers]] : [];
     });
     const columns = ["calc-column-modality", "calc-column-keys", "calc-column-exp", "calc-column-weight"];
-    fill(
-      this.sums,
-      say("calc-sums"),
-      [...columns, "calc-column-model"].map((code) => say(code)),
-      sums,
-    );
+    const headings = [...columns, "calc-column-model"].map((code) => say(code));
+    fillTable(this.modalityTable, say("calc-sums"), headings, rows);
   }
 
-  paintMixed({ steps, head, query, worked, before, isEdited }) {
+  paintAttnOutput({ steps, head, query, computed, unedited, isEdited }) {
     const { say } = this.viewer;
-    const top = strongest(worked.weights, MOST_NAMED);
-    const brought = top.map((key) =>
-      Float64Array.from(vector(steps.value, head, key), (one) => one * worked.weights[key]),
+    const top = strongest(computed.weights, MAX_KEYS);
+    const contributions = top.map((key) =>
+      Float64Array.from(vector(steps.value, head, key), (number) => number * computed.weights[key]),
     );
-    const own = vector(steps.mixed, head, query);
-    const most = mostOf(...brought, worked.mixed, own);
-    this.mixedRange.paint(most);
-    this.parts.forEach((part, k) => {
-      part.element.hidden = k >= top.length;
+    const modelOutput = vector(steps.attn_output, head, query);
+    const most = largestMagnitude(...contributions, computed.attnOutput, modelOutput);
+    this.attnOutputRange.paint(most);
+    const term = (key) => `${formatNumber(computed.weights[key], 2)} × v(“${this.nameOf(key)}”)`;
+    this.contributions.forEach((strip, k) => {
+      strip.element.hidden = k >= top.length;
       if (k >= top.length) return;
-      setText(part.name, `${plain(worked.weights[top[k]], 2)} × v(“${this.name(top[k])}”)`);
-      part.paint(brought[k], most, say("calc-number-part"));
+      setText(strip.name, term(top[k]));
+      strip.paint(contributions[k], most, say("calc-number-part"));
     });
-    this.whole[0].paint(worked.mixed, most, "o");
-    this.whole[1].paint(own, most, say("calc-number-own", { name: "o" }));
-    const written = top.slice(0, MOST_TERMS).map((key) => `${plain(worked.weights[key], 2)} × v(“${this.name(key)}”)`);
-    setText(this.mixed.live, say("calc-mixed-live", { terms: written.join(" + "), length: plain(norm(worked.mixed)) }));
-    this.tell(this.mixed, isEdited, worked.mixed, before.mixed, apart(worked.mixed, own));
+    this.attnOutputs[0].paint(computed.attnOutput, most, "o");
+    this.attnOutputs[1].paint(modelOutput, most, say("calc-number-own", { name: "o" }));
+    const terms = top.slice(0, MAX_TERMS).map(term).join(" + ");
+    const length = formatNumber(norm(computed.attnOutput));
+    setText(this.attnOutput.numbers, say("calc-attn-output-live", { terms, length }));
+    const difference = maxDifference(computed.attnOutput, modelOutput);
+    this.paintDifference(this.attnOutput, isEdited, computed.attnOutput, unedited.attnOutput, difference);
   }
 
-  paintJoined({ steps, map, head, query, worked, before, isEdited }) {
+  paintOutput({ steps, mapIndex, head, query, computed, unedited, isEdited }) {
     const { say } = this.viewer;
-    const size = worked.mixed.length;
-    const [taken, made] = [worked.joined, worked.output];
+    const size = computed.attnOutput.length;
+    const { concatenated: input, output } = computed;
+    const headRange = [head * size, (head + 1) * size];
     this.projection.paint({
-      id: `${map}`,
-      taken,
+      id: `${mapIndex}`,
+      input,
       matrix: steps.projection,
       bias: steps.bias,
-      made,
+      output,
       names: ["o", say("calc-number-output")],
       range: ([x, w, y]) => say("calc-ranges-output", { x, w, y }),
-      mark: [head * size, (head + 1) * size],
+      highlighted: headRange,
     });
-    const own = vector(steps.output, 0, query);
-    const most = mostOf(made, own);
+    const modelOutput = vector(steps.output, 0, query);
+    const most = largestMagnitude(output, modelOutput);
     this.outputRange.paint(most);
-    this.outputs[0].paint(made, most, say("calc-number-output"));
-    this.outputs[1].paint(own, most, say("calc-number-own", { name: say("calc-number-output") }));
-    const part = plain(norm(partOf(steps, head, worked.joined.subarray(head * size, (head + 1) * size))));
-    const length = plain(norm(made));
-    const isOff = steps.off.includes(head);
-    setText(this.joined.live, isOff ? say("calc-off", { length }) : say("calc-joined-live", { part, length }));
-    this.tell(this.joined, isEdited, made, before.output, apart(made, own));
+    this.outputs[0].paint(output, most, say("calc-number-output"));
+    this.outputs[1].paint(modelOutput, most, say("calc-number-own", { name: say("calc-number-output") }));
+    const part = formatNumber(norm(headContribution(steps, head, input.subarray(...headRange))));
+    const length = formatNumber(norm(output));
+    const isAblated = steps.ablated_heads.includes(head);
+    const numbers = isAblated ? say("calc-ablated", { length }) : say("calc-concatenated-live", { part, length });
+    setText(this.concatenated.numbers, numbers);
+    this.paintDifference(this.concatenated, isEdited, output, unedited.output, maxDifference(output, modelOutput));
   }
 
-  /** How near a vector is to the model's own, or how far an edit moved it. */
-  tell(step, isEdited, found, before, difference) {
+  /** Writes how far a vector lies from the model's own; once something is edited, how far the edit moved it. */
+  paintDifference(step, isEdited, values, uneditedValues, difference) {
     const { say } = this.viewer;
-    const [moved, length] = [plain(norm(found.map((one, k) => one - before[k]))), plain(norm(before))];
-    const same = say("calc-difference", { difference: plain(difference, 2) });
-    setText(step.difference, isEdited ? say("calc-moved", { moved, length }) : same);
+    const moved = formatNumber(norm(values.map((number, k) => number - uneditedValues[k])));
+    const length = formatNumber(norm(uneditedValues));
+    const unmoved = say("calc-difference", { difference: formatNumber(difference, 2) });
+    setText(step.difference, isEdited ? say("calc-moved", { moved, length }) : unmoved);
   }
 
-  name(token, isQuery = false) {
+  nameOf(token, isQuery = false) {
     return this.calculator.nameOf(token, isQuery);
   }
 }
 
-/** A number as a factor: in brackets where it has a sign. */
-function bracket(value, digits = 3) {
-  return value < 0 ? `(${plain(value, digits)})` : plain(value, digits);
+/** Returns a number as a factor: in brackets where it is negative. */
+function bracketed(value, digits = 3) {
+  return value < 0 ? `(${formatNumber(value, digits)})` : formatNumber(value, digits);
 }
 
-/** Fill a table anew; its first column heads the rows. */
-function fill(table, caption, heads, rows) {
+/** Fills a table; the first column holds the headings of the rows. */
+function fillTable(table, caption, headings, rows) {
   const line = ([first, ...rest]) =>
     make("tr", {}, make("th", { scope: "row", text: first }), ...rest.map((text) => make("td", { text })));
   table.replaceChildren(
     make("caption", { text: caption }),
-    make("tr", {}, ...heads.map((text) => make("th", { scope: "col", text }))),
+    make("tr", {}, ...headings.map((text) => make("th", { scope: "col", text }))),
     ...rows.map(line),
   );
 }

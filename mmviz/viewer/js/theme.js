@@ -1,20 +1,20 @@
 // The colours of the page that the viewer stands on.
 import { contrast } from "./colours.js";
 
-/** The colours for canvases; `root` is marked as dark where its ground is. */
+/** Returns the colours to draw with on canvases. Marks `root` as dark where its background is. */
 export function readColours(root) {
-  const style = getComputedStyle(root); // live: it follows the mark
-  const [text, ground] = [style.color, style.borderTopColor].map((colour) =>
+  const style = getComputedStyle(root); // live: it follows the class set below
+  const [text, background] = [style.color, style.borderTopColor].map((colour) =>
     colour
       .match(/[\d.]+/g)
       .slice(0, 3)
       .map(Number),
   );
-  root.classList.toggle("dark", contrast(ground, [0, 0, 0]) < contrast(ground, [255, 255, 255]));
+  root.classList.toggle("dark", contrast(background, [0, 0, 0]) < contrast(background, [255, 255, 255]));
   const read = (name) => style.getPropertyValue(name).trim();
   return {
     text: `rgb(${text})`,
-    ground: `rgb(${ground})`,
+    background: `rgb(${background})`,
     muted: read("--muted"),
     accent: read("--accent"),
     font: style.fontFamily,

@@ -1,92 +1,103 @@
-// Time of training: a slider over the moments of which attention is here, and what the model answered then.
+// A slider over the checkpoints of training: the attention and the answers that were recorded at each.
 import { make, setText } from "./dom.js";
 
-const BEAT = 700; // milliseconds that a moment stays while training is played
+const PLAY_INTERVAL = 700; // milliseconds that each checkpoint stays while the training is played
 
-/** The row under the controls of a run that was recorded along training; nothing of any other run. */
-export class Moments {
+/** The row under the controls for a run that was recorded along training; hidden for any other run. */
+export class TrainingTimeline {
   constructor(viewer) {
     this.viewer = viewer;
-    this.element = make("section", { class: "moments", "data-part": "moments", hidden: true });
-    this.still = matchMedia("(prefers-reduced-motion: reduce)");
-    this.still.addEventListener("change", () => this.still.matches && this.pause());
+    this.element = make("section", { class: "timeline", "data-part": "timeline", hidden: true });
+    this.reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+    this.onMotionChange = () => this.reducedMotion.matches && this.pause();
+    this.reducedMotion.addEventListener("change", this.onMotionChange);
   }
 
   build() {
     this.pause();
-    const { header, planes, say } = this.viewer;
-    this.found = header.moments;
-    this.element.hidden = !this.found;
-    planes.moment = this.found ? this.found.scenes.length - 1 : null;
-    if (!this.found) return this.element.replaceChildren();
-    this.element.setAttribute("aria-label", say("moments"));
-    const last = planes.moment;
-    this.slider = make("input", { type: "range", min: 0, max: last, step: 1, value: last, "aria-label": say("moments") });
+    const { header, attnMaps, say } = this.viewer;
+    this.timeline = header.timeline;
+    this.element.hidden = !this.timeline;
+    attnMaps.checkpoint = this.timeline ? this.timeline.scenes.length - 1 : null;
+    if (!this.timeline) return this.element.replaceChildren();
+    const label = say("timeline");
+    this.element.setAttribute("aria-label", label);
+    const last = attnMaps.checkpoint;
+    this.slider = make("input", { type: "range", min: 0, max: last, step: 1, value: last, "aria-label": label });
     this.slider.addEventListener("input", () => {
       this.pause();
-      this.go(Number(this.slider.value));
+      this.show(Number(this.slider.value));
     });
-    this.play = make("button", { type: "button", class: "play", title: say("moments-play-help"), hidden: this.still.matches });
-    this.play.addEventListener("click", () => (this.playing ? this.pause() : this.begin()));
-    this.told = make("output", { "data-part": "moment" });
-    this.bars = this.found.answers.map((answer) => {
+    this.playButton = make("button", {
+      type: "button",
+      class: "play",
+      title: say("timeline-play-help"),
+      hidden: this.reducedMotion.matches,
+    });
+    this.playButton.addEventListener("click", () => (this.interval ? this.pause() : this.play()));
+    this.output = make("output", { "data-part": "checkpoint" });
+    this.bars = this.timeline.answers.map((answer) => {
       const bar = make("i");
       const number = make("b");
-      return { bar, number, row: make("span", { class: "one" }, make("em", { text: answer }), make("u", {}, bar), number) };
+      const row = make("span", { class: "answer" }, make("em", { text: answer }), make("u", {}, bar), number);
+      return { bar, number, row };
     });
+    const name = (text) => make("span", { class: "name", text });
     this.element.replaceChildren(
-      make("div", { class: "line" }, make("span", { class: "name", text: say("moments") }), this.play, this.slider, this.told),
-      make("div", { class: "line answers" }, make("span", { class: "name", text: say("moments-answers") }), ...this.bars.map(({ row }) => row)),
-      make("p", { class: "note", text: say("moments-note") }),
+      make("div", { class: "line" }, name(label), this.playButton, this.slider, this.output),
+      make("div", { class: "line answers" }, name(say("timeline-answers")), ...this.bars.map(({ row }) => row)),
+      make("p", { class: "note", text: say("timeline-note") }),
     );
     this.pause();
-    this.tell();
+    this.describe();
   }
 
-  /** Show what was at a moment. */
-  go(moment) {
-    const { planes } = this.viewer;
-    planes.moment = moment;
-    this.slider.value = moment;
-    this.tell();
+  /** Shows the attention at a checkpoint. */
+  show(checkpoint) {
+    this.viewer.attnMaps.checkpoint = checkpoint;
+    this.slider.value = checkpoint;
+    this.describe();
     this.viewer.repaint();
     this.viewer.announce();
   }
 
-  tell() {
-    const { say, planes, root, header } = this.viewer;
-    const { scenes, probabilities } = this.found;
-    const words = say("moments-after", { scenes: scenes[planes.moment].toLocaleString(header.language) });
-    setText(this.told, words);
-    this.slider.setAttribute("aria-valuetext", words);
-    probabilities[planes.moment].forEach((probability, k) => {
+  /** Writes how far training had come at the checkpoint shown, and how probable each answer was. */
+  describe() {
+    const { say, attnMaps, root, header } = this.viewer;
+    const { scenes, probabilities } = this.timeline;
+    const { checkpoint } = attnMaps;
+    const text = say("timeline-after", { scenes: scenes[checkpoint].toLocaleString(header.language) });
+    setText(this.output, text);
+    this.slider.setAttribute("aria-valuetext", text);
+    probabilities[checkpoint].forEach((probability, k) => {
       this.bars[k].bar.style.transform = `scaleX(${probability})`;
       setText(this.bars[k].number, `${(100 * probability).toFixed(1)} %`);
     });
-    root.dataset.moment = planes.moment;
+    root.dataset.checkpoint = checkpoint;
   }
 
-  /** Go through time from here; from its end, from the beginning. */
-  begin() {
-    const last = this.found.scenes.length - 1;
-    if (this.viewer.planes.moment === last) this.go(0);
-    this.playing = setInterval(() => {
-      const next = this.viewer.planes.moment + 1;
-      this.go(next);
+  /** Goes through the checkpoints from the one shown; from the last one, starts over. */
+  play() {
+    const last = this.timeline.scenes.length - 1;
+    if (this.viewer.attnMaps.checkpoint === last) this.show(0);
+    this.interval = setInterval(() => {
+      const next = this.viewer.attnMaps.checkpoint + 1;
+      this.show(next);
       if (next === last) this.pause();
-    }, BEAT);
-    setText(this.play, this.viewer.say("moments-pause"));
+    }, PLAY_INTERVAL);
+    setText(this.playButton, this.viewer.say("timeline-pause"));
   }
 
   pause() {
-    clearInterval(this.playing);
-    this.playing = null;
-    if (!this.play) return;
-    setText(this.play, this.viewer.say("moments-play"));
-    this.play.hidden = this.still.matches;
+    clearInterval(this.interval);
+    this.interval = null;
+    if (!this.playButton) return;
+    setText(this.playButton, this.viewer.say("timeline-play"));
+    this.playButton.hidden = this.reducedMotion.matches;
   }
 
-  close() {
-    clearInterval(this.playing);
+  destroy() {
+    clearInterval(this.interval);
+    this.reducedMotion.removeEventListener("change", this.onMotionChange);
   }
 }

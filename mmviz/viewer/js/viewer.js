@@ -1,56 +1,60 @@
-// The linked viewer of one run: what is pointed at in one panel lights up in all of them.
-import { Planes } from "./attentionRows.js";
+// The linked viewer of one run: a token that is pointed at in one panel lights up the tokens of all panels.
+import { AttentionMaps } from "./attentionRows.js";
+import { StepsStore } from "./attentionSteps.js";
+import { AudioPanel } from "./audioPanel.js";
 import { CalculatorPanel } from "./calculator.js";
-import { writeFine } from "./codes.js";
 import { Controls } from "./controls.js";
 import { make, setText } from "./dom.js";
-import { Fetching } from "./fetching.js";
-import { lookingAt, makeFrame } from "./frame.js";
+import { currentView, makeFrame } from "./frameState.js";
+import { ImagePanel } from "./imagePanel.js";
 import { listenToKeys } from "./keyboard.js";
-import { MatrixPanel } from "./matrix.js";
-import { ModalitiesPanel } from "./modalities.js";
-import { Moments } from "./trainingTimeline.js";
-import { OverviewPanel } from "./overview.js";
-import { PicturePanel } from "./picture.js";
-import { chosenStream, facing, litStream, pin, same, turned, unpin, withPlane } from "./select.js";
-import { Shares } from "./shares.js";
-import { SoundPanel } from "./sound.js";
-import { AllSteps } from "./steps.js";
+import { describeFrame, describeMap, describeSelection, formatAmount } from "./labels.js";
+import { MatrixPanel } from "./matrixPanel.js";
+import { ModalityBarsPanel } from "./modalityBars.js";
+import { ModalityMatrixPanel } from "./modalityMatrix.js";
+import { writeSmallAmounts } from "./numberFormat.js";
+import { OverviewPanel } from "./overviewPanel.js";
+import { SectionFetcher } from "./sectionFetcher.js";
+import { TextPanel } from "./textPanel.js";
 import { readColours } from "./theme.js";
-import { tellAmount, tellFrame, tellTitle, tellWay } from "./labels.js";
-import { Tip } from "./tip.js";
-import { WordsPanel } from "./words.js";
+import { Tooltip } from "./tooltip.js";
+import { TrainingTimeline } from "./trainingTimeline.js";
+import { chosenStream, litStream, pin, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
+
+const ANNOUNCE_DELAY = 150; // milliseconds: only the last of quick changes is announced
 
 /**
- * A viewer in `host`. `on.view(view)` when something is chosen, `on.need(names)` when sections are not here, such
- * as plane/0:mean, with none when the run is not; without `on.need` it is said that they are not to be had.
+ * A viewer in the element `host`, of a decoded container `data`. Calls `on.view(view)` when the view changes, and
+ * `on.need(names)` with the names of sections that are missing, such as map/0:mean (an empty list: the whole run is).
+ * Without `on.need` it says that they cannot be had. Panels have `build(streams)` for a new run, `resize()` and
+ * `paint(frame)`.
  */
 export class Viewer {
   constructor(host, data, on) {
     this.on = on;
-    this.planes = new Planes();
-    this.steps = new AllSteps();
-    this.fetching = new Fetching(this);
+    this.attnMaps = new AttentionMaps();
+    this.steps = new StepsStore();
+    this.fetcher = new SectionFetcher(this);
     this.header = data.header;
     this.root = make("div", { class: "mmviz", "data-mmviz": "viewer", role: "group", lang: this.header.language });
     this.say = this.say.bind(this);
     this.root.setAttribute("aria-label", this.say("viewer"));
     host.append(this.root);
     this.controls = new Controls(this);
-    this.moments = new Moments(this);
+    this.timeline = new TrainingTimeline(this);
     this.panels = {
-      picture: new PicturePanel(this),
-      words: new WordsPanel(this),
-      sound: new SoundPanel(this),
-      shares: new Shares(this),
-      modalities: new ModalitiesPanel(this),
+      image: new ImagePanel(this),
+      text: new TextPanel(this),
+      audio: new AudioPanel(this),
+      modalityBars: new ModalityBarsPanel(this),
+      modalityMatrix: new ModalityMatrixPanel(this),
       overview: new OverviewPanel(this),
       matrix: new MatrixPanel(this),
       calculator: new CalculatorPanel(this),
     };
-    const { picture, words, sound, shares, modalities, overview, matrix, calculator } = this.panels;
+    const { image, text, audio, modalityBars, modalityMatrix, overview, matrix, calculator } = this.panels;
     const column = (name, ...parts) => make("div", { class: "column " + name }, ...parts.map(({ element }) => element));
-    this.tip = new Tip(this.root);
+    this.tooltip = new Tooltip(this.root);
     this.help = make(
       "section",
       { class: "panel help", "aria-label": this.say("help") },
@@ -59,90 +63,102 @@ export class Viewer {
     );
     this.root.append(
       this.controls.element,
-      this.moments.element,
+      this.timeline.element,
       make(
         "div",
         { class: "panels" },
-        column("seen", picture),
-        column("heard", words, sound, shares),
-        column("whole", modalities, overview),
+        column("image", image),
+        column("text-audio", text, audio, modalityBars),
+        column("summary", modalityMatrix, overview),
       ),
-      make("div", { class: "panels below" }, column("cells", matrix), make("div", { class: "column" }, this.help)),
+      make("div", { class: "panels below" }, column("matrix", matrix), make("div", { class: "column" }, this.help)),
       calculator.element,
     );
-    this.root.append(this.tip.element);
+    this.root.append(this.tooltip.element);
     this.painted = 0;
-    this.stopKeys = listenToKeys(this);
+    this.isDestroyed = false;
+    this.stopListeningToKeys = listenToKeys(this);
     this.root.addEventListener("focusin", (event) => this.focus(event));
     this.root.addEventListener("focusout", () => this.hover(null));
     this.root.addEventListener("click", (event) => this.press(event));
     this.root.addEventListener("transitionend", (event) => event.target === this.root && this.recolour());
-    this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.root);
+    this.resizeObserver = new ResizeObserver(() => this.resize());
+    this.resizeObserver.observe(this.root);
     this.show(data);
   }
 
-  /** Take what was sent: another run, another view, or more of this run, which comes without what is here already. */
+  /** Shows what was sent: another run, another view, or more sections of the run that is shown. */
   show(data) {
     if (!data.header.streams) {
       if (data.header.run !== this.header?.run) return this.on.need?.([]);
-      this.planes.take(data, this.header);
-      this.steps.take(data, this.header);
-      this.fetching.arrived(Object.keys(data.header.sections));
+      this.attnMaps.addSections(data, this.header);
+      this.steps.addSections(data, this.header);
+      this.fetcher.markReceived(Object.keys(data.header.sections));
       this.header.source = data.header.source;
       return this.repaint();
     }
-    const isOther = this.data?.header.run !== data.header.run;
+    const isOtherRun = this.data?.header.run !== data.header.run;
     this.data = data;
     this.header = data.header;
-    this.planes.take(data, data.header);
-    this.steps.take(data);
-    if (isOther) {
+    this.attnMaps.addSections(data);
+    this.steps.addSections(data);
+    if (isOtherRun) {
       this.streams = [...new Set(this.header.maps.flatMap((map) => [map.queries, map.keys]))];
-      this.fetching.begin();
-      this.ceilings = new Map();
+      this.fetcher.reset();
+      this.scaleEnds = new Map();
       this.hovered = this.previewed = this.pointed = null;
     }
-    if (isOther || this.serial !== this.header.serial) {
+    if (isOtherRun || this.serial !== this.header.serial) {
       this.serial = this.header.serial;
-      this.view = this.header.view ?? this.header.start;
-      this.pinned = this.view.versus.length > 0 || !same(this.view.tokens, this.startTokens());
+      this.view = this.header.view ?? this.header.initial_view;
+      this.pinned = this.view.versus.length > 0 || !sameTokens(this.view.tokens, this.startTokens());
     }
-    if (isOther) {
-      for (const part of [this.controls, this.moments, ...Object.values(this.panels)]) part.build(this.streams);
+    if (isOtherRun) {
+      for (const part of [this.controls, this.timeline, ...Object.values(this.panels)]) part.build(this.streams);
       this.root.dataset.run = this.header.run;
       this.root.dataset.ready = "false";
-      this.picture = null;
-      this.decode(data);
+      this.setImage(null);
+      this.decodeImage(data);
     }
     this.recolour();
   }
 
-  async decode(data) {
-    const bytes = data.section("picture");
-    const picture = bytes && (await createImageBitmap(new Blob([bytes], { type: "image/jpeg" })));
-    if (this.header.run !== data.header.run) return; // another run came meanwhile
-    this.picture = picture;
-    this.panels.picture.base = null;
+  /** Decodes the image of a run. Marks the viewer as ready once it has been drawn. */
+  async decodeImage(data) {
+    const bytes = data.section("image");
+    const image = bytes && (await createImageBitmap(new Blob([bytes], { type: "image/jpeg" })));
+    if (this.isDestroyed || this.header.run !== data.header.run) return image?.close(); // it came too late
+    this.setImage(image);
     this.resize();
-    requestAnimationFrame(() => requestAnimationFrame(() => (this.root.dataset.ready = "true")));
+    this.readyFrame = requestAnimationFrame(() => {
+      this.readyFrame = requestAnimationFrame(() => (this.root.dataset.ready = "true"));
+    });
   }
 
+  /** Replaces the decoded image, an ImageBitmap or null, and frees the one before. */
+  setImage(image) {
+    this.image?.close();
+    this.image = image;
+    this.panels.image.base = null;
+  }
+
+  /** Returns the sentence of a code with its {names} filled in. Throws where the header has none. */
   say(code, values = {}) {
     const template = this.header.texts[code];
-    if (template === undefined) throw new Error(`no words for ${code}`);
+    if (template === undefined) throw new Error(`no text for ${code}`);
     return template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   }
 
+  /** Returns the tokens that are chosen while nothing is pinned. */
   startTokens() {
-    const { start } = this.header;
-    return chosenStream(this.header, start) === chosenStream(this.header, this.view) ? start.tokens : [0];
+    const { initial_view: initial } = this.header;
+    return chosenStream(this.header, initial) === chosenStream(this.header, this.view) ? initial.tokens : [0];
   }
 
-  /** Take over the colours of the page, which may turn dark or light at any time. */
+  /** Follows the colours of the page, which may turn dark or light at any time. */
   recolour() {
-    const found = readColours(this.root);
-    if (JSON.stringify(found) !== JSON.stringify(this.colours)) this.colours = found;
+    const colours = readColours(this.root);
+    if (JSON.stringify(colours) !== JSON.stringify(this.colours)) this.colours = colours;
     this.repaint();
   }
 
@@ -154,25 +170,27 @@ export class Viewer {
     this.repaint();
   }
 
+  /** Paints in the next animation frame, once however often it is called. */
   repaint() {
-    this.due ??= requestAnimationFrame(() => {
-      this.due = null;
+    if (this.isDestroyed) return;
+    this.paintFrame ??= requestAnimationFrame(() => {
+      this.paintFrame = null;
       if (this.root.clientWidth) this.paint();
     });
   }
 
-  frame() {
-    return makeFrame(this.header, this.planes, this.ceilings, this);
+  makeFrame() {
+    return makeFrame(this.header, this.attnMaps, this.scaleEnds, this);
   }
 
   paint() {
-    const frame = this.frame();
-    writeFine(Boolean(frame.plane?.isLong));
-    this.fetching.paint(frame);
+    const frame = this.makeFrame();
+    writeSmallAmounts(Boolean(frame.attnMap?.isPooled));
+    this.fetcher.paint(frame);
     this.controls.paint(frame);
     for (const panel of Object.values(this.panels)) panel.paint(frame);
     const { dataset } = this.root;
-    dataset.plane = frame.id;
+    dataset.map = frame.mapRef;
     dataset.tokens = frame.tokens.join(",");
     dataset.versus = frame.versus.join(",");
     dataset.direction = frame.direction;
@@ -181,142 +199,155 @@ export class Viewer {
 
   // What the panels call.
 
-  /** Layers of a panel, those of the stream that is chosen first. */
+  /** Returns the layers of a panel (one for each stream that it draws) that can be pointed at, the chosen stream first. */
   inOrder(layers) {
-    const view = lookingAt(this.header, this);
+    const view = currentView(this.header, this);
     const order = [chosenStream(this.header, view), litStream(this.header, view)];
     return order.flatMap((name) => layers.filter((layer) => layer.name === name).slice(0, 1));
   }
 
-  hover(found, event) {
-    if (!found && !this.hovered && !this.pointed) return;
-    this.pointed = found;
-    this.hovered =
-      found && !this.pinned && this.takesPart(found.stream) ? { stream: found.stream, tokens: [found.token] } : null;
-    this.showTip(found, event);
+  /** Shows the attention of the {stream, token} under the pointer; while tokens are pinned, reads its amount instead. */
+  hover(target, event) {
+    if (!target && !this.hovered && !this.pointed) return;
+    this.pointed = target;
+    const isChoice = target && !this.pinned && this.isShown(target.stream);
+    this.hovered = isChoice ? { stream: target.stream, tokens: [target.token] } : null;
+    this.showTooltip(target, event);
     this.repaint();
   }
 
+  /** Shows the mean attention of a group of tokens while it is pointed at. */
   drag(stream, tokens) {
-    if (!this.takesPart(stream)) return;
+    if (!this.isShown(stream)) return;
     this.hovered = { stream, tokens };
-    this.showTip(null);
+    this.showTooltip(null);
     this.repaint();
   }
 
+  /** Pins tokens, or unpins them. */
   click(stream, tokens) {
-    if (!this.takesPart(stream)) return;
-    const faced = facing(this.header, this.view, stream);
-    const pinned = this.pinned && faced === this.view;
-    const found = pin(faced, tokens, pinned, this.startTokens());
+    if (!this.isShown(stream)) return;
+    const view = viewForStream(this.header, this.view, stream);
+    const isPinned = this.pinned && view === this.view;
+    const next = pin(view, tokens, isPinned, this.startTokens());
     this.hovered = null;
-    this.pinned = found.pinned;
-    this.look(found.view);
+    this.pinned = next.pinned;
+    this.setView(next.view);
     this.announce();
   }
 
-  /** The frame that is heard: it is asked while nothing is pinned, and marked in any case. */
-  heard(found) {
-    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (isStill) {
-      this.pointed = found;
+  /** Points at the {stream, token} that the audio plays; with reduced motion it is marked, and the view stays. */
+  followPlayback(target) {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      this.pointed = target;
       this.repaint();
-    } else this.hover(found);
+    } else this.hover(target);
   }
 
-  preview(plane) {
-    this.previewed = plane;
+  /** Shows another map while its thumbnail is pointed at; null ends it. */
+  preview(mapRef) {
+    this.previewed = mapRef;
     this.repaint();
   }
 
-  choosePlane(plane) {
+  chooseMap(mapRef) {
     this.previewed = null;
-    this.look(withPlane(this.header, this.view, plane));
+    this.setView(withMap(this.header, this.view, mapRef));
     this.announce();
   }
 
-  turn() {
-    this.look(turned(this.header, this.view));
+  toggleDirection() {
+    this.setView(withOtherDirection(this.header, this.view));
     this.announce();
   }
 
   unpin() {
-    const found = unpin(this.view, this.startTokens());
-    this.pinned = found.pinned;
-    this.look(found.view);
+    const next = unpin(this.view, this.startTokens());
+    this.pinned = next.pinned;
+    this.setView(next.view);
     this.announce();
   }
 
-  /** Look at another view from now on, and tell so. */
-  look(view) {
+  /** Shows another view from now on, and reports it. */
+  setView(view) {
     this.view = view;
     this.repaint();
     this.on.view?.(view);
   }
 
-  takesPart(stream) {
-    const view = lookingAt(this.header, this);
+  /** Whether the tokens of a stream are queries or keys of the map that is shown. */
+  isShown(stream) {
+    const view = currentView(this.header, this);
     return stream === chosenStream(this.header, view) || stream === litStream(this.header, view);
   }
 
-  wayOf(plane) {
-    return tellWay(this.header, this.say, plane);
+  describeMap(mapRef) {
+    return describeMap(this.header, this.say, mapRef);
   }
 
-  titleOf(frame) {
-    return tellTitle(this.header, this.say, frame);
+  describeSelection(frame) {
+    return describeSelection(this.header, this.say, frame);
   }
 
-  told(frame) {
-    return tellFrame(this.header, this.say, frame, this.pinned);
+  describeFrame(frame) {
+    return describeFrame(this.header, this.say, frame, this.pinned);
   }
 
-  /** Tell those who cannot see it what is looked at now. */
+  /** Announces the view to screen readers. */
   announce() {
-    clearTimeout(this.soon);
-    this.soon = setTimeout(() => {
-      const frame = this.frame();
-      if (frame.plane)
-        setText(this.controls.told, `${this.wayOf(frame.id)}. ${this.told({ ...frame, pointed: null })}`);
-    }, 150);
+    clearTimeout(this.announceTimer);
+    this.announceTimer = setTimeout(() => {
+      const frame = this.makeFrame();
+      if (!frame.attnMap) return;
+      const readout = this.describeFrame({ ...frame, pointed: null });
+      setText(this.controls.announcement, `${this.describeMap(frame.mapRef)}. ${readout}`);
+    }, ANNOUNCE_DELAY);
   }
 
-  showTip(found, event) {
-    if (!found || !event || event.pointerType === "touch") return this.tip.hide();
-    const frame = this.frame();
-    const isTold = this.pinned && frame.amounts && found.stream === frame.lit;
-    const amount = isTold ? `\n${tellAmount(frame, frame.amounts[found.token])}` : "";
-    this.tip.show(this.header.streams[found.stream].place[found.token] + amount, event);
+  /** Shows where a token lies beside the pointer, and its amount while tokens are pinned. */
+  showTooltip(target, event) {
+    if (!target || !event || event.pointerType === "touch") return this.tooltip.hide();
+    const frame = this.makeFrame();
+    const hasAmount = this.pinned && frame.amounts && target.stream === frame.litStream;
+    const amount = hasAmount ? `\n${formatAmount(frame, frame.amounts[target.token])}` : "";
+    this.tooltip.show(this.header.streams[target.stream].full_name[target.token] + amount, event);
   }
 
   focus(event) {
-    const token = event.target.closest?.("[data-token]");
-    if (!token?.matches(":focus-visible")) return;
-    const found = { stream: token.dataset.stream, token: Number(token.dataset.token) };
-    this.hover(found);
-    this.announceFocus(found);
+    const button = event.target.closest?.("[data-token]");
+    if (!button?.matches(":focus-visible")) return;
+    const target = { stream: button.dataset.stream, token: Number(button.dataset.token) };
+    this.hover(target);
+    this.announceFocus(target);
   }
 
-  announceFocus(found) {
-    clearTimeout(this.soon); // a pin just before would talk over it
-    const frame = this.frame();
-    if (frame.plane) setText(this.controls.told, this.told({ ...frame, pointed: this.pinned ? found : null }));
+  /** Announces the token that has the keyboard focus, in place of a change that is about to be announced. */
+  announceFocus(target) {
+    clearTimeout(this.announceTimer);
+    const frame = this.makeFrame();
+    if (!frame.attnMap) return;
+    setText(this.controls.announcement, this.describeFrame({ ...frame, pointed: this.pinned ? target : null }));
   }
 
-  /** Return or space on a token; a click of the mouse is followed by its pointer. */
+  /** Handles Enter and space on the button of a token; a click of the mouse is handled where its pointer goes down. */
   press(event) {
-    const token = event.target.closest?.("[data-token]");
-    if (token && event.detail === 0) this.click(token.dataset.stream, [Number(token.dataset.token)]);
+    const button = event.target.closest?.("[data-token]");
+    if (button && event.detail === 0) this.click(button.dataset.stream, [Number(button.dataset.token)]);
   }
 
-  close() {
-    this.observer.disconnect();
-    this.stopKeys();
-    this.panels.sound.close();
-    this.panels.calculator.close();
-    this.fetching.close();
-    this.moments.close();
-    cancelAnimationFrame(this.due);
+  /** Removes the viewer and everything that would keep it alive: listeners, observers, timers and animation frames. */
+  destroy() {
+    this.isDestroyed = true;
+    this.resizeObserver.disconnect();
+    this.stopListeningToKeys();
+    this.panels.audio.destroy();
+    this.panels.calculator.destroy();
+    this.fetcher.destroy();
+    this.timeline.destroy();
+    this.setImage(null);
+    clearTimeout(this.announceTimer);
+    cancelAnimationFrame(this.paintFrame);
+    cancelAnimationFrame(this.readyFrame);
     this.root.remove();
   }
 }

@@ -1,76 +1,76 @@
-// The sound: waveform, a strip of amounts, and the mel spectrogram under light; it plays, and the playhead sweeps.
-import { AMOUNTS, DIFFERENCES, HEAT, step, veil } from "./colours.js";
+// The audio: waveform, a strip of amounts, and the mel spectrogram under light. It plays, and a playhead moves along.
+import { AMOUNTS, colourIndex, DIFFERENCES, HEAT, veil } from "./colours.js";
 import { fitCanvas, make, makeProxy, makeSkip, setText, snapped } from "./dom.js";
-import { listen, tokensBetween } from "./pointing.js";
-import { Player } from "./player.js";
-import { MANY, rove, stay } from "./rovingTabindex.js";
+import { listenToPointer, tokensBetween } from "./tokenPointer.js";
+import { AudioPlayer } from "./audioPlayer.js";
+import { MAX_BUTTONS, removeRovingTabindex, useRovingTabindex } from "./rovingTabindex.js";
 
-const WAVE = 62; // CSS pixels of each part, from the top
+const WAVE = 62; // heights of the parts in CSS pixels, from the top
 const STRIP = 12;
 const MEL = 96;
 const AXIS = 18;
-const LEFT = 38;
+const LEFT = 38; // CSS pixels for the frequencies at the left
 const GAP = 4;
 
-/** The panel `sound`. */
-export class SoundPanel {
+/** The panel `audio`. */
+export class AudioPanel {
   constructor(viewer) {
     this.viewer = viewer;
     this.canvas = make("canvas", { "aria-hidden": "true" });
     this.stage = make("div", { class: "stage" }, this.canvas);
-    this.element = make("section", { class: "panel", "data-panel": "sound", "aria-label": viewer.say("sound") });
-    listen(this.stage, (x) => this.find(x), tokensBetween, viewer);
+    this.element = make("section", { class: "panel", "data-panel": "audio", "aria-label": viewer.say("audio") });
+    listenToPointer(this.stage, (x) => this.tokenAt(x), tokensBetween, viewer);
     this.playButton = make("button", { type: "button", class: "play", "data-part": "play" });
     this.playButton.addEventListener("click", () => this.toggle());
-    this.clock = make("span", { class: "clock" });
+    this.time = make("span", { class: "time" });
   }
 
+  /** Lays out a layer for each of the `streams` that has audio tokens. */
   build(streams) {
     const { header, data, say } = this.viewer;
+    this.player?.destroy();
+    this.player = null;
     this.layers = streams
       .map((name) => ({ name, spans: spansOf(header.streams[name]) }))
       .filter((layer) => layer.spans.length);
-    const heading = make("h3", { text: say("sound") });
+    const heading = make("h3", { text: say("audio") });
     if (!this.layers.length) {
-      this.element.replaceChildren(heading, make("p", { class: "empty", text: say("sound-none") }));
+      this.element.replaceChildren(heading, make("p", { class: "empty", text: say("audio-none") }));
       return;
     }
     const ends = this.layers.flatMap((layer) => layer.spans.map(({ span }) => span[1]));
-    this.seconds = Math.max(header.sound?.seconds ?? 0, ...ends);
+    this.seconds = Math.max(header.audio?.seconds ?? 0, ...ends);
     const wave = data.section("wave");
     this.mel = data.section("mel");
-    if (this.playerOf !== header.run) {
-      this.player?.close();
-      this.player =
-        wave &&
-        new Player(
-          wave,
-          header.sound.rate,
-          (time) => this.sweep(time),
-          () => this.rest(),
-        );
-      this.playerOf = header.run;
-    }
+    this.player = wave && this.makePlayer(wave, header.audio.rate);
     const count = this.layers.reduce((sum, layer) => sum + layer.spans.length, 0);
     this.proxies = this.layers.flatMap((layer) =>
-      (count > MANY ? [] : layer.spans).map(({ token, span }) => {
-        const proxy = makeProxy(layer.name, token, header.streams[layer.name].place[token]);
+      (count > MAX_BUTTONS ? [] : layer.spans).map(({ token, span }) => {
+        const proxy = makeProxy(layer.name, token, header.streams[layer.name].full_name[token]);
         Object.assign(proxy, { span });
         return proxy;
       }),
     );
     this.stage.replaceChildren(this.canvas, ...this.proxies);
     const skip = this.proxies.length ? makeSkip(say("skip", { count }), this.element) : null;
-    if (skip) stay(this.stage);
+    if (skip) removeRovingTabindex(this.stage);
     else {
-      const all = this.layers.flatMap(({ name, spans }) => spans.map(({ token }) => ({ stream: name, token })));
-      rove(this.stage, this.viewer, say("rove", { count }), all, 10);
+      const tokens = this.layers.flatMap(({ name, spans }) => spans.map(({ token }) => ({ stream: name, token })));
+      useRovingTabindex(this.stage, this.viewer, say("roving-label", { count }), tokens, 10);
     }
-    const bar = this.player ? make("div", { class: "player" }, this.playButton, this.clock) : null;
-    this.element.replaceChildren(
-      ...[make("div", { class: "line" }, heading, ...(bar ? [bar] : [])), skip, this.stage].filter(Boolean),
+    const player = this.player ? make("div", { class: "player" }, this.playButton, this.time) : null;
+    const line = make("div", { class: "line" }, heading, player);
+    this.element.replaceChildren(...[line, skip, this.stage].filter(Boolean));
+    this.updatePlayer();
+  }
+
+  makePlayer(wave, rate) {
+    return new AudioPlayer(
+      wave,
+      rate,
+      (time) => this.onMove(time),
+      () => this.onStop(),
     );
-    this.showPlaying();
   }
 
   resize() {
@@ -88,6 +88,7 @@ export class SoundPanel {
     this.base = null;
   }
 
+  /** Returns the x position of a time, in CSS pixels. */
   x(seconds) {
     return LEFT + seconds * this.perSecond;
   }
@@ -96,19 +97,19 @@ export class SoundPanel {
     if (!this.layers?.length || !this.context) return;
     const { context } = this;
     const colours = this.viewer.colours;
-    if (this.base?.of !== colours) this.base = this.drawBase(colours);
+    if (this.base?.colours !== colours) this.base = this.drawBase(colours);
     context.clearRect(0, 0, this.width, this.height);
     context.drawImage(this.base.canvas, 0, 0, this.width, this.height);
     const top = WAVE + GAP;
     const mel = top + STRIP + GAP;
-    const layer = this.layers.find((one) => one.name === frame.lit);
+    const layer = this.layers.find(({ name }) => name === frame.litStream);
     const table = frame.isDifference ? DIFFERENCES : AMOUNTS;
     const isHeat = frame.style === "heat" || frame.isDifference;
     if (layer && frame.amounts) {
       for (const { token, span } of layer.spans) {
         const amount = frame.amounts[token];
         const [left, right] = [snapped(this.x(span[0])), snapped(this.x(span[1]))];
-        const colour = table.css[step(amount, frame.largest, frame.isDifference)];
+        const colour = table.css[colourIndex(amount, frame.largest, frame.isDifference)];
         context.fillStyle = colour;
         context.fillRect(left, top, right - left, STRIP);
         context.globalAlpha = isHeat ? HEAT : 1;
@@ -117,22 +118,23 @@ export class SoundPanel {
         context.globalAlpha = 1;
       }
     }
-    const chosen = this.layers.find((one) => one.name === frame.chosen);
+    const chosen = this.layers.find(({ name }) => name === frame.chosenStream);
     for (const { token, span } of chosen?.spans ?? []) {
-      if (frame.tokens.includes(token)) this.frameOf(span, []);
-      else if (frame.versus.includes(token)) this.frameOf(span, [4, 3]);
+      if (frame.tokens.includes(token)) this.outline(span, []);
+      else if (frame.versus.includes(token)) this.outline(span, [4, 3]);
     }
-    const under = this.layers
-      .find((one) => one.name === frame.pointed?.stream)
+    const pointed = this.layers
+      .find(({ name }) => name === frame.pointed?.stream)
       ?.spans.find(({ token }) => token === frame.pointed.token);
-    if (under) this.frameOf(under.span, []);
+    if (pointed) this.outline(pointed.span, []);
     if (this.player && (this.player.isPlaying || this.player.time > 0)) {
-      const at = this.x(Math.min(this.player.time, this.seconds));
+      const playhead = this.x(Math.min(this.player.time, this.seconds));
       context.fillStyle = "#d62728";
-      context.fillRect(at - 1, 0, 2, this.height - AXIS);
+      context.fillRect(playhead - 1, 0, 2, this.height - AXIS);
     }
   }
 
+  /** Returns a canvas of waveform, spectrogram and axes without amounts. */
   drawBase(colours) {
     const canvas = make("canvas");
     const context = fitCanvas(canvas, this.width, this.height);
@@ -141,7 +143,8 @@ export class SoundPanel {
     context.fillRect(LEFT, mel, this.width - LEFT, MEL);
     const wave = this.viewer.data.section("wave");
     if (wave) {
-      drawWave(context, wave, LEFT, this.x(wave.length / this.viewer.header.sound.rate) - LEFT, colours.muted);
+      const width = this.x(wave.length / this.viewer.header.audio.rate) - LEFT;
+      drawWave(context, wave, LEFT, width, colours.muted);
     }
     if (this.mel) this.drawMel(context, mel);
     context.fillStyle = colours.text;
@@ -149,7 +152,7 @@ export class SoundPanel {
     context.textBaseline = "middle";
     context.textAlign = "right";
     const bands = this.mel?.shape[0] ?? 1;
-    for (const [hertz, band] of this.viewer.header.sound?.ticks ?? []) {
+    for (const [hertz, band] of this.viewer.header.audio?.ticks ?? []) {
       context.fillText(hertz >= 1000 ? `${hertz / 1000}k` : hertz, LEFT - 5, mel + MEL - (band / bands) * MEL);
     }
     if (this.mel) context.fillText("Hz", LEFT - 5, mel + 6);
@@ -157,48 +160,51 @@ export class SoundPanel {
     const every = [0.1, 0.25, 0.5, 1, 2, 5, 10, 20].find((gap) => gap * this.perSecond >= 44) ?? 30;
     for (let time = 0; time <= this.seconds + 1e-6; time += every) {
       context.fillRect(this.x(time), this.height - AXIS, 1, 3);
-      const words = `${Number(time.toFixed(2))} s`;
-      const room = context.measureText(words).width / 2;
-      context.fillText(words, Math.min(this.width - room, this.x(time)), this.height - AXIS + 11);
+      const label = `${Number(time.toFixed(2))} s`;
+      const room = context.measureText(label).width / 2;
+      context.fillText(label, Math.min(this.width - room, this.x(time)), this.height - AXIS + 11);
     }
-    return { canvas, of: colours };
+    return { canvas, colours };
   }
 
+  /** Draws the spectrogram in grey that is never black, so that light can be seen on silence. */
   drawMel(context, top) {
     const [bands, hops] = this.mel.shape;
     const image = new ImageData(hops, bands);
     for (let band = 0; band < bands; band++) {
       for (let hop = 0; hop < hops; hop++) {
-        const grey = 51 + 0.8 * this.mel[(bands - 1 - band) * hops + hop]; // silence shows light too
+        const grey = 51 + 0.8 * this.mel[(bands - 1 - band) * hops + hop];
         image.data.set([grey, grey, grey, 255], 4 * (band * hops + hop));
       }
     }
-    const small = make("canvas", { width: hops, height: bands });
-    small.getContext("2d").putImageData(image, 0, 0);
-    const long = hops * this.viewer.header.sound.hop_seconds * this.perSecond;
-    context.drawImage(small, LEFT, top, long, MEL);
+    const canvas = make("canvas", { width: hops, height: bands });
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    const width = hops * this.viewer.header.audio.hop_seconds * this.perSecond;
+    context.drawImage(canvas, LEFT, top, width, MEL);
   }
 
-  frameOf([start, end], dashes) {
+  /** Draws the frame that marks a span of seconds. */
+  outline([start, end], dashes) {
     const { context } = this;
-    const [left, wide] = [this.x(start), (end - start) * this.perSecond];
-    for (const [colour, thick] of [
+    const [left, width] = [this.x(start), (end - start) * this.perSecond];
+    for (const [colour, lineWidth] of [
       ["#000", 4],
       ["#fff", 2],
     ]) {
       context.strokeStyle = colour;
-      context.lineWidth = thick;
+      context.lineWidth = lineWidth;
       context.setLineDash(colour === "#fff" ? dashes : []);
-      context.strokeRect(left + 1, 1, Math.max(1, wide - 2), this.height - AXIS - 2);
+      context.strokeRect(left + 1, 1, Math.max(1, width - 2), this.height - AXIS - 2);
     }
     context.setLineDash([]);
   }
 
-  find(x) {
+  /** Returns the {stream, token} at an x position in CSS pixels; null beside all spans. */
+  tokenAt(x) {
     const time = (x - LEFT) / this.perSecond;
     for (const layer of this.viewer.inOrder(this.layers)) {
-      const found = layer.spans.find(({ span }) => time >= span[0] && time < span[1]);
-      if (found) return { stream: layer.name, token: found.token };
+      const audioToken = layer.spans.find(({ span }) => time >= span[0] && time < span[1]);
+      if (audioToken) return { stream: layer.name, token: audioToken.token };
     }
     return null;
   }
@@ -206,38 +212,38 @@ export class SoundPanel {
   toggle() {
     if (this.player.isPlaying) {
       this.player.pause();
-      this.rest();
+      this.onStop();
     } else {
-      this.player.play().then(() => this.showPlaying());
+      this.player.play().then(() => this.updatePlayer());
     }
   }
 
-  /** While it plays, the frame that is heard is pointed at. */
-  sweep(time) {
-    const found = this.find(this.x(time));
-    this.viewer.heard(found);
-    this.showPlaying();
+  /** While the audio plays, the token at the playhead is pointed at. */
+  onMove(time) {
+    this.viewer.followPlayback(this.tokenAt(this.x(time)));
+    this.updatePlayer();
   }
 
-  rest() {
-    this.viewer.heard(null);
-    this.showPlaying();
+  onStop() {
+    this.viewer.followPlayback(null);
+    this.updatePlayer();
   }
 
-  showPlaying() {
+  updatePlayer() {
     if (!this.player) return;
     const { say } = this.viewer;
     const isPlaying = this.player.isPlaying;
     setText(this.playButton, isPlaying ? say("pause") : say("play"));
     this.playButton.setAttribute("aria-pressed", String(isPlaying));
-    setText(this.clock, `${this.player.time.toFixed(1)} / ${this.player.seconds.toFixed(1)} s`);
+    setText(this.time, `${this.player.time.toFixed(1)} / ${this.player.seconds.toFixed(1)} s`);
   }
 
-  close() {
-    this.player?.close();
+  destroy() {
+    this.player?.destroy();
   }
 }
 
+/** Draws the waveform, one pixel column from the lowest to the highest sample of its time. */
 function drawWave(context, wave, left, width, colour) {
   const columns = Math.max(1, Math.floor(width));
   const loudest = Math.max(
@@ -259,8 +265,9 @@ function drawWave(context, wave, left, width, colour) {
   }
 }
 
+/** Returns {token, span} of every audio token of a stream; a span begins with [start, end] in seconds. */
 function spansOf(stream) {
-  return stream.where.flatMap((where, token) =>
-    stream.modality[token] === "audio" && where ? [{ token, span: where }] : [],
+  return stream.location.flatMap((span, token) =>
+    stream.modality[token] === "audio" && span ? [{ token, span }] : [],
   );
 }

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmviz.figures.colour_scale import short
-from mmviz.viewer.codes import decode, encode
+from mmviz.viewer.quantization import decode, encode
 
 AMOUNT = st.floats(0, 1, width=32)
 FOUR = Context(prec=4, rounding=ROUND_05UP)

@@ -1,16 +1,16 @@
-// Pointing at the cells of the matrix: hover, click, a box to zoom into, wheel and keys.
+// Pointing at the cells of the matrix: hover, click, dragging a box to zoom into, wheel and keys.
 
-export const CLOSEST = 4; // cells a side at the closest zoom
-const DRAG_SLACK = 6; // CSS pixels that a click may move
+export const MIN_CELLS = 4; // cells along a side at the closest zoom
+const DRAG_SLACK = 6; // CSS pixels that the pointer may move during a click
 
-/** Let `panel`, a matrix panel, follow pointer, wheel and keys. */
-export function pointAtCells(panel) {
+/** Makes `panel`, a matrix panel, follow pointer, wheel and keys. */
+export function listenToCells(panel) {
   const local = (event) => {
     const box = panel.stage.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const point = (cell) =>
-    panel.viewer.view.direction === "from" ? [panel.plane.queryStream, cell.q] : [panel.plane.keyStream, cell.k];
+  const tokenOf = (cell) =>
+    panel.viewer.view.direction === "from" ? [panel.attnMap.queryStream, cell.q] : [panel.attnMap.keyStream, cell.k];
   panel.stage.addEventListener("pointerdown", (event) => {
     const cell = panel.cellAt(event);
     if (!cell || event.button !== 0 || event.pointerType === "touch") return;
@@ -20,15 +20,15 @@ export function pointAtCells(panel) {
   panel.stage.addEventListener("pointermove", (event) => {
     const cell = panel.cellAt(event);
     if (panel.box) [panel.box.x1, panel.box.y1] = local(event);
-    panel.tell(cell);
+    panel.describe(cell);
     if (cell) {
-      const [stream, token] = point(cell);
+      const [stream, token] = tokenOf(cell);
       panel.viewer.hover({ stream, token });
     } else panel.viewer.hover(null);
   });
   panel.stage.addEventListener("pointerleave", () => {
     panel.box = null;
-    panel.tell(null);
+    panel.describe(null);
     panel.viewer.hover(null);
   });
   panel.stage.addEventListener("pointerup", (event) => {
@@ -38,14 +38,14 @@ export function pointAtCells(panel) {
     if (!cell) return;
     if (box && Math.hypot(box.x1 - box.x0, box.y1 - box.y0) > DRAG_SLACK) {
       const [q, k] = [Math.min(box.cell.q, cell.q), Math.min(box.cell.k, cell.k)];
-      const size = (one, other, all) => Math.max(Math.min(CLOSEST, all), Math.abs(one - other) + 1);
-      panel.show(q, k, size(box.cell.q, cell.q, panel.plane.queries), size(box.cell.k, cell.k, panel.plane.keys));
+      const size = (first, last, total) => Math.max(Math.min(MIN_CELLS, total), Math.abs(first - last) + 1);
+      panel.showWindow(q, k, size(box.cell.q, cell.q, panel.attnMap.queries), size(box.cell.k, cell.k, panel.attnMap.keys));
       return;
     }
-    const [stream, token] = point(cell);
+    const [stream, token] = tokenOf(cell);
     panel.viewer.click(stream, [token]);
   });
-  panel.stage.addEventListener("dblclick", () => panel.all());
+  panel.stage.addEventListener("dblclick", () => panel.showAll());
   panel.stage.addEventListener(
     "wheel",
     (event) => {
@@ -60,11 +60,11 @@ export function pointAtCells(panel) {
     const pan = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     if (event.key === "+" || event.key === "=") panel.zoom(0.5);
     else if (event.key === "-") panel.zoom(2);
-    else if (event.key === "0") panel.all();
+    else if (event.key === "0") panel.showAll();
     else if (pan && event.shiftKey && panel.window) {
       const { q, k, queries, keys } = panel.window;
       const by = (count) => Math.max(1, Math.round(count / 4));
-      panel.show(q + pan[0] * by(queries), k + pan[1] * by(keys), queries, keys);
+      panel.showWindow(q + pan[0] * by(queries), k + pan[1] * by(keys), queries, keys);
     } else return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,12 +1,16 @@
-// Playing the sound from memory: nothing is fetched, so that it plays from a file without a network.
+// Plays audio from memory: nothing is fetched, so that it plays in a file without a network.
 
-/** Plays 16-bit samples; `time` in seconds, `onMove(time)` at every frame while it plays, `onEnd()` at the end. */
-export class Player {
+/**
+ * Plays 16-bit samples `wave` of `rate` hertz. `time` is in seconds. Calls `onMove(time)` in every animation frame
+ * while it plays, and `onEnd()` at the end.
+ */
+export class AudioPlayer {
   constructor(wave, rate, onMove, onEnd) {
     Object.assign(this, { wave, rate, onMove, onEnd });
     this.seconds = wave.length / rate;
     this.offset = 0;
     this.source = null;
+    this.isDestroyed = false;
   }
 
   get isPlaying() {
@@ -15,7 +19,7 @@ export class Player {
 
   get time() {
     if (!this.source) return this.offset;
-    return Math.min(this.seconds, this.offset + this.context.currentTime - this.began);
+    return Math.min(this.seconds, this.offset + this.context.currentTime - this.startedAt);
   }
 
   async play() {
@@ -28,11 +32,12 @@ export class Player {
       );
     }
     await this.context.resume();
+    if (this.isDestroyed) return;
     if (this.offset >= this.seconds - 0.01) this.offset = 0;
-    this.begin();
+    this.start();
   }
 
-  begin() {
+  start() {
     const source = this.context.createBufferSource();
     source.buffer = this.buffer;
     source.connect(this.context.destination);
@@ -44,13 +49,13 @@ export class Player {
     };
     source.start(0, this.offset);
     this.source = source;
-    this.began = this.context.currentTime;
+    this.startedAt = this.context.currentTime;
     const move = () => {
       if (this.source !== source) return;
       this.onMove(this.time);
-      requestAnimationFrame(move);
+      this.animationFrame = requestAnimationFrame(move);
     };
-    requestAnimationFrame(move);
+    this.animationFrame = requestAnimationFrame(move);
   }
 
   pause() {
@@ -59,16 +64,11 @@ export class Player {
     const source = this.source;
     this.source = null;
     source.stop();
+    cancelAnimationFrame(this.animationFrame);
   }
 
-  seek(time) {
-    const isPlaying = this.isPlaying;
-    this.pause();
-    this.offset = Math.min(this.seconds, Math.max(0, time));
-    if (isPlaying) this.begin();
-  }
-
-  close() {
+  destroy() {
+    this.isDestroyed = true;
     this.pause();
     this.context?.close();
   }

@@ -1,0 +1,71 @@
+"""Draws a run as one PNG: attention on the inputs, with the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmviz.analysis.map_refs import map_words, streams_of
+from mmviz.analysis.map_weights import Direction
+from mmviz.figures.fonts import drawable_language
+from mmviz.figures.paper import png
+from mmviz.i18n.figures import tell, unit_name
+from mmviz.i18n.language import current_language, join_sentences, use_language
+from mmviz.i18n.messages import sentence
+from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.report.run_protocol import AnalysedRun
+from mmviz.types import MapRef
+
+
+def run_png(
+    run: AnalysedRun,
+    map_ref: MapRef | None,
+    token: int | Sequence[int] | None,
+    direction: Direction,
+    scale_max: float | None,
+) -> bytes:
+    """Returns the PNG of `mmviz.Run.png`; in English, with a note, where no font has the language's characters."""
+    language = drawable_language()
+    is_other = language != current_language()
+    with use_language(language):
+        notes = [tell("paper-english")] if is_other else []
+        return _draw(run, map_ref or run.map_ref, token, direction, scale_max, notes)
+
+
+def _draw(
+    run: AnalysedRun, map_ref: MapRef, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None,
+    notes: Sequence[str],
+) -> bytes:  # fmt: skip
+    image, audio, made_by = run.sample.image, run.sample.audio, run.record.made_by
+    method = map_words(map_ref)
+    amounts = (run.attention if run.is_exact else run.pooled_attention)(map_ref, token, direction)
+    queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, map_ref))
+    caption = sentence(
+        "figure-caption", model=made_by["model"], device=made_by.get("device_name", made_by.get("device"))
+    )
+    return png(
+        image=image.pixels if image else None,
+        size=(image.width, image.height) if image else None,
+        text=run.sample.text,
+        wave=audio.wave if audio else None,
+        rate=audio.rate if audio else SAMPLE_RATE,
+        mel=log_mel(audio.wave) if audio else None,
+        hop_seconds=HOP / SAMPLE_RATE,
+        tokens=keys if direction == "from" else queries,
+        selected_from=queries if direction == "from" else keys,
+        amounts=amounts,
+        scale_max=scale_max or float(amounts.max()) or 1.0,
+        answers=run.record.answers,
+        title=_title(run),
+        caption=join_sentences([caption, *notes]),
+        unit=unit_name(map_ref.method),
+        method=method if run.is_exact else sentence("method-pooled", method=method),
+        direction=direction,
+        token=run.answer_query if token is None else token,
+    )
+
+
+def _title(run: AnalysedRun) -> str:
+    if not run.record.answers:
+        return sentence("figure-no-answers")
+    best = run.record.answers[0]
+    return sentence("figure-title", answer=best.label, probability=best.probability)

@@ -1,0 +1,241 @@
+// The image with its patches: amounts as light, or as heat.
+import { AMOUNTS, colourIndex, DIFFERENCES, HEAT, veil } from "./colours.js";
+import { fitCanvas, make, makeProxy, makeSkip, snapped } from "./dom.js";
+import { listenToPointer } from "./tokenPointer.js";
+import { MAX_BUTTONS, removeRovingTabindex, useRovingTabindex } from "./rovingTabindex.js";
+
+const MAX_OUTLINED = 3; // patches
+const MAX_IMAGE_HEIGHT = 430; // CSS pixels
+
+/** The panel `image`, drawn from `viewer.image` (an ImageBitmap, or null where the run has no image). */
+export class ImagePanel {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.canvas = make("canvas", { "aria-hidden": "true" });
+    this.stage = make("div", { class: "stage" }, this.canvas);
+    this.element = make("section", { class: "panel", "data-panel": "image", "aria-label": viewer.say("image") });
+    listenToPointer(
+      this.stage,
+      (x, y) => this.tokenAt(x, y),
+      (first, last) => this.between(first, last),
+      viewer,
+    );
+  }
+
+  /** Lays out a layer for each of the `streams` that has patches. */
+  build(streams) {
+    const { header, say } = this.viewer;
+    this.layers = streams
+      .map((name) => ({ name, boxes: boxesOf(header.streams[name]) }))
+      .filter((layer) => layer.boxes.length);
+    this.size = header.image ?? extent(this.layers);
+    const heading = make("h3", { text: say("image") });
+    if (!this.layers.length) {
+      this.element.replaceChildren(heading, make("p", { class: "empty", text: say("image-none") }));
+      return;
+    }
+    const count = this.layers.reduce((sum, layer) => sum + layer.boxes.length, 0);
+    this.proxies = this.layers.flatMap((layer) =>
+      (count > MAX_BUTTONS ? [] : layer.boxes).map(({ token, box }) => {
+        const proxy = makeProxy(layer.name, token, header.streams[layer.name].full_name[token]);
+        const [x0, x1] = [box[0], box[2]].map((x) => (100 * x) / this.size.width);
+        const [y0, y1] = [box[1], box[3]].map((y) => (100 * y) / this.size.height);
+        proxy.style.cssText = `left:${x0}%;top:${y0}%;width:${x1 - x0}%;height:${y1 - y0}%`;
+        return proxy;
+      }),
+    );
+    this.stage.replaceChildren(this.canvas, ...this.proxies);
+    const skip = this.proxies.length ? makeSkip(say("skip", { count }), this.element) : null;
+    if (skip) removeRovingTabindex(this.stage);
+    else {
+      const tokens = this.layers.flatMap(({ name, boxes }) => boxes.map(({ token }) => ({ stream: name, token })));
+      const { boxes } = this.layers[0];
+      const stride = Math.max(1, boxes.filter(({ box }) => box[1] === boxes[0].box[1]).length);
+      useRovingTabindex(this.stage, this.viewer, say("roving-label", { count }), tokens, stride);
+    }
+    this.note = make("p", { class: "note", text: say("image-light") });
+    this.element.replaceChildren(...[heading, skip, this.stage, this.note].filter(Boolean));
+    for (const layer of this.layers) layer.cells = disjointCells(layer.boxes);
+    this.base = null;
+  }
+
+  resize() {
+    if (!this.layers?.length) return;
+    const { width, height } = this.size;
+    const room = this.element.clientWidth;
+    this.height = Math.min((room * height) / width, MAX_IMAGE_HEIGHT);
+    this.width = Math.min(room, (this.height * width) / height);
+    this.stage.style.width = `${this.width}px`;
+    this.stage.style.height = `${this.height}px`;
+    this.context = fitCanvas(this.canvas, this.width, this.height);
+    this.base = null;
+  }
+
+  paint(frame) {
+    if (!this.layers?.length || !this.context) return;
+    const { context, width, height } = this;
+    const layer = this.layers.find(({ name }) => name === frame.litStream) ?? null;
+    const isHeat = frame.style === "heat" || frame.isDifference;
+    this.base ??= this.drawBases();
+    context.globalAlpha = 1;
+    context.drawImage(isHeat ? this.base.grey : this.base.colour, 0, 0, width, height);
+    const [scaleX, scaleY] = [width / this.size.width, height / this.size.height];
+    if (layer && frame.amounts) {
+      context.globalAlpha = isHeat ? HEAT : 1;
+      for (const { x0, y0, x1, y1, tokens } of layer.cells) {
+        let amount = 0;
+        for (const token of tokens)
+          if (Math.abs(frame.amounts[token]) > Math.abs(amount)) amount = frame.amounts[token];
+        const table = frame.isDifference ? DIFFERENCES : AMOUNTS;
+        if (isHeat) context.fillStyle = table.css[colourIndex(amount, frame.largest, frame.isDifference)];
+        else context.fillStyle = `rgba(0,0,0,${veil(amount, frame.largest)})`;
+        // rounded to the device pixel, or the seams between patches show
+        const [left, top] = [snapped(x0 * scaleX), snapped(y0 * scaleY)];
+        context.fillRect(left, top, snapped(x1 * scaleX) - left, snapped(y1 * scaleY) - top);
+      }
+      context.globalAlpha = 1;
+      const outlined = frame.isDifference ? [] : this.strongestPatches(layer, frame);
+      for (const { box } of outlined) this.outline(box, "#000", "#fff", 1.5);
+    }
+    const chosen = this.layers.find(({ name }) => name === frame.chosenStream);
+    for (const { token, box } of chosen?.boxes ?? []) {
+      if (frame.tokens.includes(token)) this.ring(box, []);
+      else if (frame.versus.includes(token)) this.ring(box, [4, 3]);
+    }
+    const pointed = this.layers.find(({ name }) => name === frame.pointed?.stream);
+    const pointedPatch = pointed?.boxes.find(({ token }) => token === frame.pointed.token);
+    if (pointedPatch) this.outline(pointedPatch.box, "#000", "#fff", 2.5);
+    this.note.hidden = !layer || isHeat || !frame.amounts;
+  }
+
+  /** Returns at most three patches whose amount is at least half of the scale; none of those that tie for the last place. */
+  strongestPatches(layer, frame) {
+    const amount = ({ token }) => frame.amounts[token];
+    const strong = layer.boxes.filter((patch) => amount(patch) >= frame.largest / 2);
+    strong.sort((a, b) => amount(b) - amount(a));
+    if (strong.length <= MAX_OUTLINED) return strong;
+    return strong.slice(0, MAX_OUTLINED).filter((patch) => amount(patch) > amount(strong[MAX_OUTLINED]));
+  }
+
+  /** Returns canvases of the image without amounts: in `colour`, and in `grey` to lie under heat. */
+  drawBases() {
+    const { image: bitmap } = this.viewer;
+    const { width, height } = this.canvas;
+    const [colour, grey] = [make("canvas", { width, height }), make("canvas", { width, height })];
+    const context = colour.getContext("2d", { willReadFrequently: true });
+    context.fillStyle = "#888";
+    context.fillRect(0, 0, colour.width, colour.height);
+    if (bitmap) {
+      context.imageSmoothingQuality = "high";
+      context.drawImage(bitmap, 0, 0, colour.width, colour.height);
+    }
+    const image = context.getImageData(0, 0, colour.width, colour.height);
+    for (let at = 0; at < image.data.length; at += 4) {
+      const [r, g, b] = image.data.subarray(at, at + 3);
+      image.data[at] = image.data[at + 1] = image.data[at + 2] = 0.299 * r + 0.587 * g + 0.114 * b;
+    }
+    grey.getContext("2d").putImageData(image, 0, 0);
+    return { colour, grey };
+  }
+
+  /** Draws a rectangle of two colours inside the edge of a patch. */
+  outline(box, outer, inner, lineWidth) {
+    const { context } = this;
+    const [left, top, width, height] = this.rectangle(box);
+    const edge = [left + lineWidth, top + lineWidth, width - 2 * lineWidth, height - 2 * lineWidth];
+    context.strokeStyle = outer;
+    context.lineWidth = lineWidth * 2;
+    context.strokeRect(...edge);
+    context.strokeStyle = inner;
+    context.lineWidth = lineWidth;
+    context.strokeRect(...edge);
+  }
+
+  /** Draws the ring that marks a pinned patch. */
+  ring(box, dashes) {
+    const { context } = this;
+    const [left, top, width, height] = this.rectangle(box);
+    const radius = Math.max(4, Math.min(width, height) / 2 - 4);
+    for (const [colour, lineWidth] of [
+      ["#000", 5],
+      ["#fff", 2.5],
+    ]) {
+      context.strokeStyle = colour;
+      context.lineWidth = lineWidth;
+      context.setLineDash(colour === "#fff" ? dashes : []);
+      context.beginPath();
+      context.arc(left + width / 2, top + height / 2, radius, 0, 2 * Math.PI);
+      context.stroke();
+    }
+    context.setLineDash([]);
+  }
+
+  /** Returns [left, top, width, height] in CSS pixels of a box in pixels of the image. */
+  rectangle([x0, y0, x1, y1]) {
+    const [scaleX, scaleY] = [this.width / this.size.width, this.height / this.size.height];
+    return [x0 * scaleX, y0 * scaleY, (x1 - x0) * scaleX, (y1 - y0) * scaleY];
+  }
+
+  /** Returns the {stream, token} at a position in CSS pixels; null beside all patches. */
+  tokenAt(x, y) {
+    const [imageX, imageY] = [(x / this.width) * this.size.width, (y / this.height) * this.size.height];
+    for (const layer of this.viewer.inOrder(this.layers)) {
+      const patch = layer.boxes.find(({ box }) => contains(box, imageX, imageY));
+      if (patch) return { stream: layer.name, token: patch.token };
+    }
+    return null;
+  }
+
+  /** Returns the tokens whose boxes intersect the rectangle from one patch to another. */
+  between(first, last) {
+    const layer = this.layers.find(({ name }) => name === first.stream);
+    const [start, end] = [first, last].map((target) => layer.boxes.find(({ token }) => token === target.token).box);
+    const around = [
+      Math.min(start[0], end[0]),
+      Math.min(start[1], end[1]),
+      Math.max(start[2], end[2]),
+      Math.max(start[3], end[3]),
+    ];
+    return layer.boxes.filter(({ box }) => intersect(box, around)).map(({ token }) => token);
+  }
+}
+
+function contains([x0, y0, x1, y1], x, y) {
+  return x >= x0 && x < x1 && y >= y0 && y < y1;
+}
+
+function intersect(a, b) {
+  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+}
+
+/** Returns {token, box} of every patch of a stream; a box is [x0, y0, x1, y1] in pixels of the image. */
+function boxesOf(stream) {
+  return stream.location.flatMap((box, token) =>
+    stream.modality[token] === "image" && box ? [{ token, box }] : [],
+  );
+}
+
+/** Returns the size of an image that is missing, from the boxes on it. */
+function extent(layers) {
+  const boxes = layers.flatMap((layer) => layer.boxes.map(({ box }) => box));
+  return { width: Math.max(1, ...boxes.map((box) => box[2])), height: Math.max(1, ...boxes.map((box) => box[3])) };
+}
+
+/** Returns rectangles that do not overlap, each with the `tokens` that cover it: where patches overlap, the largest amount is drawn. */
+function disjointCells(boxes) {
+  const areDisjoint = boxes.every(({ box }, at) =>
+    boxes.slice(at + 1, at + 40).every((other) => !intersect(box, other.box)),
+  );
+  if (areDisjoint) return boxes.map(({ token, box: [x0, y0, x1, y1] }) => ({ x0, y0, x1, y1, tokens: [token] }));
+  const edges = (at) => [...new Set(boxes.flatMap(({ box }) => [box[at], box[at + 2]]))].sort((a, b) => a - b);
+  const [xEdges, yEdges] = [edges(0), edges(1)];
+  const cells = [];
+  for (let row = 0; row + 1 < yEdges.length; row++) {
+    for (let column = 0; column + 1 < xEdges.length; column++) {
+      const [x0, x1, y0, y1] = [xEdges[column], xEdges[column + 1], yEdges[row], yEdges[row + 1]];
+      const tokens = boxes.filter(({ box }) => intersect(box, [x0, y0, x1, y1])).map(({ token }) => token);
+      if (tokens.length) cells.push({ x0, y0, x1, y1, tokens });
+    }
+  }
+  return cells;
+}

@@ -1,0 +1,90 @@
+// Requests what has not been sent: maps, exact rows once the pointer rests, and windows of the matrix.
+
+const REST = 90; // milliseconds that the pointer rests before exact rows are requested
+const MAX_NAMES = 8; // sections in one request
+const COLLECT = 60; // milliseconds in which requests are collected into one
+const RETRY = 2500; // milliseconds after which an unanswered request is sent again
+const MAX_TRIES = 4;
+
+/** Requests sections of the run that `viewer` shows, each once, and shows what is being waited for. */
+export class SectionFetcher {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.reset();
+  }
+
+  /** Forgets all requests: another run is shown. */
+  reset() {
+    this.destroy();
+    this.requested = new Set();
+    this.pending = new Map(); // number of tries by name
+    this.restingNames = "";
+  }
+
+  /** Requests what `frame` lacks. */
+  paint(frame) {
+    const { viewer } = this;
+    if (!frame.attnMap) {
+      const method = viewer.describeMap(frame.mapRef);
+      const canRequest = Boolean(viewer.on.need);
+      viewer.controls.wait(viewer.say(canRequest ? "fetching" : "not-here", { method }), canRequest);
+      this.request(["map/" + frame.mapRef]);
+    } else if (frame.attnMap.isPooled) this.requestRowsAfterRest(frame);
+    else viewer.controls.wait("", false);
+  }
+
+  /** Says whether amounts are exact or means over bins, and requests the exact rows once the view stays the same. */
+  requestRowsAfterRest({ attnMap, tokens, versus, direction, isApproximate }) {
+    const { on, header, controls, say } = this.viewer;
+    const names = attnMap.missingRows([...new Set([...tokens, ...versus])], direction).slice(0, MAX_NAMES);
+    const areKept = header.source === "kept" && Boolean(on.need);
+    const canRequest = names.length > 0 && areKept;
+    const code = canRequest ? "approximate" : areKept ? "approximate-many" : "approximate-only";
+    controls.wait(isApproximate ? say(code) : "", canRequest);
+    if (names.join() === this.restingNames) return;
+    clearTimeout(this.restTimer);
+    this.restingNames = names.join();
+    if (canRequest) this.restTimer = setTimeout(() => this.request(names), REST);
+  }
+
+  /** Requests sections, each once; none of those that the sender no longer has. */
+  request(names) {
+    const { on, header } = this.viewer;
+    const isGone = (name) => header.source === "overview" && !name.startsWith("map/");
+    const fresh = names.filter((name) => !this.requested.has(name) && !isGone(name));
+    for (const name of fresh) {
+      this.requested.add(name);
+      this.pending.set(name, 0);
+    }
+    if (!fresh.length || !on.need) return;
+    clearTimeout(this.sendTimer);
+    this.sendTimer = setTimeout(() => this.send(), COLLECT);
+  }
+
+  /** Sends the newest pending requests, and again after `RETRY`, at most `MAX_TRIES` times each. */
+  send() {
+    const names = [...this.pending.keys()].slice(-MAX_NAMES);
+    if (!names.length) return;
+    for (const name of names) {
+      if (this.pending.get(name) + 1 < MAX_TRIES) this.pending.set(name, this.pending.get(name) + 1);
+      else this.pending.delete(name);
+    }
+    this.viewer.on.need(names);
+    this.sendTimer = setTimeout(() => this.send(), RETRY);
+  }
+
+  /** Takes sections that have arrived off the pending requests. */
+  markReceived(sections) {
+    for (const name of sections) {
+      this.pending.delete(name);
+      const [kind, id] = name.split("/");
+      if (kind === "codes" || kind === "overview") this.pending.delete("map/" + id);
+      if (kind === "steps") this.pending.delete("steps/" + id);
+    }
+  }
+
+  destroy() {
+    clearTimeout(this.restTimer);
+    clearTimeout(this.sendTimer);
+  }
+}

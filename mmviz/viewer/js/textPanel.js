@@ -1,0 +1,117 @@
+// The text as chips, one for each token, and a row of the tokens that have no location in any input.
+import { AMOUNTS, colourIndex, DIFFERENCES } from "./colours.js";
+import { signedTwoDigits, twoDigits } from "./numberFormat.js";
+import { make, makeSkip, setText } from "./dom.js";
+import { listenToPointer, tokensBetween } from "./tokenPointer.js";
+
+const MAX_SPECIAL = 400; // chips of tokens without a location; all of them are in the matrix
+const MAX_NUMBERED = 200; // with more chips, amounts are read by pointing
+
+/** The panel `text`: a row of chips for the special tokens of each stream, and one for each stream that has text. */
+export class TextPanel {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.element = make("section", { class: "panel", "data-panel": "text", "aria-label": viewer.say("text") });
+    this.rows = make("div", { class: "rows" });
+    listenToPointer(
+      this.rows,
+      (x, y, event) => chipAt(event),
+      (first, last) => this.between(first, last),
+      viewer,
+    );
+  }
+
+  build(streams) {
+    const { header, say } = this.viewer;
+    this.chips = [];
+    const rows = [];
+    const hasSeveral = streams.filter((name) => header.text_pieces[name]).length > 1;
+    for (const name of streams) {
+      const pieces = header.text_pieces[name];
+      if (!pieces) continue;
+      const row = make("div", { class: "chips", dir: "auto", "data-stream": name });
+      for (const [text, token] of pieces) {
+        row.append(token === null ? make("span", { class: "between", text }) : this.makeChip(name, token, text));
+      }
+      rows.push(...(hasSeveral ? [make("h4", { text: name })] : []), row);
+    }
+    if (!rows.length) rows.push(make("p", { class: "empty", text: say("text-none") }));
+    for (const name of streams) {
+      const special = specialTokens(header, name);
+      if (!special.length) continue;
+      const row = make("div", { class: "chips special", "data-stream": name });
+      row.append(make("span", { class: "between", text: say("special") }));
+      for (const token of special.slice(0, MAX_SPECIAL)) {
+        row.append(this.makeChip(name, token, header.streams[name].name[token]));
+      }
+      const hidden = special.length - MAX_SPECIAL;
+      if (hidden > 0) row.append(make("span", { class: "between", text: say("more-special", { count: hidden }) }));
+      rows.unshift(row);
+    }
+    this.rows.replaceChildren(...rows);
+    this.rows.classList.toggle("many", this.chips.length > MAX_NUMBERED);
+    const skip = this.chips.length > 3 ? makeSkip(say("skip", { count: this.chips.length }), this.element) : null;
+    this.element.replaceChildren(...[make("h3", { text: say("text") }), skip, this.rows].filter(Boolean));
+  }
+
+  makeChip(stream, token, text) {
+    const { header } = this.viewer;
+    const amount = make("span", { class: "amount", dir: "ltr" });
+    const word = make("span", { class: "word", text });
+    const label = header.streams[stream].full_name[token].replace("\n", " ");
+    const button = make(
+      "button",
+      { type: "button", class: "chip", "data-token": token, "data-stream": stream, "aria-label": label },
+      word,
+      amount,
+    );
+    this.chips.push({ stream, token, button, word, amount });
+    return button;
+  }
+
+  resize() {}
+
+  paint(frame) {
+    const table = frame.isDifference ? DIFFERENCES : AMOUNTS;
+    const format = frame.isDifference ? signedTwoDigits : twoDigits;
+    const isNumbered = this.chips.length <= MAX_NUMBERED;
+    for (const chip of this.chips) {
+      const { stream, token, button, word, amount } = chip;
+      const isLit = stream === frame.litStream && frame.amounts;
+      const index = isLit ? colourIndex(frame.amounts[token], frame.largest, frame.isDifference) : -1;
+      if (chip.index !== index || chip.table !== table) {
+        word.style.background = isLit ? table.css[index] : "";
+        word.style.color = isLit ? table.ink[index] : "";
+        Object.assign(chip, { index, table });
+      }
+      if (isNumbered) setText(amount, isLit ? format(frame.amounts[token]) : " ");
+      const isChosenStream = stream === frame.chosenStream;
+      const pinned = isChosenStream && frame.tokens.includes(token);
+      const compared = isChosenStream && frame.versus.includes(token);
+      const mark = pinned ? "first" : compared ? "second" : "";
+      if (button.dataset.pin !== mark) button.dataset.pin = mark;
+      const isPointed = frame.pointed?.stream === stream && frame.pointed.token === token;
+      if (chip.isPointed !== isPointed) button.classList.toggle("pointed", (chip.isPointed = isPointed));
+    }
+  }
+
+  /** Returns the tokens that a drag from one chip to another covers. */
+  between(first, last) {
+    const present = new Set(this.chips.filter(({ stream }) => stream === first.stream).map(({ token }) => token));
+    return tokensBetween(first, last).filter((token) => present.has(token));
+  }
+}
+
+/** Returns the tokens of a stream that have no location and are no piece of the text. */
+function specialTokens(header, stream) {
+  const inText = new Set((header.text_pieces[stream] ?? []).map(([, token]) => token));
+  return header.streams[stream].location.flatMap((location, token) => (location || inText.has(token) ? [] : [token]));
+}
+
+/** Returns the {stream, token} of the chip under the pointer, also while a drag has captured the pointer. */
+function chipAt(event) {
+  const root = event.currentTarget?.getRootNode?.() ?? document;
+  const under = root.elementFromPoint(event.clientX, event.clientY);
+  const chip = under?.closest?.("[data-token]");
+  return chip ? { stream: chip.dataset.stream, token: Number(chip.dataset.token) } : null;
+}

@@ -1,0 +1,54 @@
+// Pointing at the tokens of a panel by mouse, pen or finger: hover, click, and dragging over several.
+
+const CLICK_SLACK = 5; // CSS pixels that the pointer may move during a click
+
+/**
+ * Listens to the pointer on `area`. `find(x, y, event)` returns the {stream, token} at a position, or null;
+ * `between(first, last)` returns the tokens that a drag covers. Calls `on.hover(target, event)` (null for none),
+ * `on.drag(stream, tokens)` and `on.click(stream, tokens)`.
+ */
+export function listenToPointer(area, find, between, on) {
+  let start = null;
+  let dragged = null;
+  const targetOf = (event) => {
+    const box = area.getBoundingClientRect();
+    return find(event.clientX - box.left, event.clientY - box.top, event);
+  };
+  area.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    const target = targetOf(event);
+    if (!target) return;
+    start = { target, x: event.clientX, y: event.clientY };
+    dragged = null;
+  });
+  area.addEventListener("pointermove", (event) => {
+    const target = targetOf(event);
+    const isFar = start && Math.hypot(event.clientX - start.x, event.clientY - start.y) > CLICK_SLACK;
+    if (isFar && event.buttons & 1) {
+      if (!dragged && event.pointerType !== "touch") area.setPointerCapture(event.pointerId);
+      if (target && target.stream === start.target.stream) {
+        dragged = between(start.target, target);
+        on.drag(target.stream, dragged);
+      }
+      return;
+    }
+    on.hover(target, event);
+  });
+  area.addEventListener("pointerup", () => {
+    if (start) on.click(start.target.stream, dragged ?? [start.target.token]);
+    start = dragged = null;
+  });
+  area.addEventListener("pointercancel", () => {
+    start = dragged = null;
+    on.hover(null);
+  });
+  area.addEventListener("pointerleave", () => {
+    if (!dragged) on.hover(null);
+  });
+}
+
+/** Returns every token of a stream from one to another, in order. */
+export function tokensBetween(first, last) {
+  const [low, high] = [Math.min(first.token, last.token), Math.max(first.token, last.token)];
+  return Array.from({ length: high - low + 1 }, (_, k) => low + k);
+}
