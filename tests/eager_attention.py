@@ -1,4 +1,4 @@
-"""What several tests of heard attention share: small models, and attention worked out by hand to compare with."""
+"""Small models, and attention computed by hand to compare with, for several tests of capture."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Fused(nn.Module):
 
 
 class Towers(nn.Module):
-    """A tower for the picture and one for the text, of two layers each; their means make two logits."""
+    """A tower for the image and one for the text, of two layers each; their means make two logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def last_layer_by_hand(tower: nn.TransformerEncoder, tokens: Tensor) -> NDArray[
 
 
 def run_of(own: mmviz.CustomModel, **inputs: Any) -> mmviz.Run:
-    """A run of a model of one's own on this machine's CPU."""
+    """Returns a run of a custom model on the CPU."""
     return mmviz.explain(**inputs, model="own", backend=mmviz.LocalBackend("cpu", {"own": own}))
 
 
@@ -68,5 +68,5 @@ def labels(record: mmviz.AttentionRecord, stream: str) -> list[str]:
 
 
 def picture(width: int = 4, height: int = 4) -> NDArray[np.uint8]:
-    """A picture of noise."""
+    """Returns an image of noise."""
     return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Answers of a model of one's own: large vocabularies, labels that occur twice, who answers, integrated gradients."""
+"""Answers of a custom model: large vocabularies, labels that occur twice, the answer token, integrated gradients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scaled(nn.Module):
 
 
 def scaled(answers: list[str]) -> mmviz.CustomModel:
-    """A model with these answers, which sees ones where there is a text and zeros where there is none."""
+    """A model with these answers, whose input is ones for a sample with text, else zeros."""
 
     def prepare(sample: mmviz.Sample) -> tuple[Tensor, list[str]]:
         return torch.ones(1, 3, 8) * bool(sample.text), list("abc")
@@ -40,8 +40,8 @@ def rise_by_hand() -> float:
     """How far the log-probability of the likelier of two answers rises from no text to a text."""
     model = Scaled(2).eval()
     with torch.no_grad():
-        there, absent = (model(torch.ones(1, 3, 8) * share)[0].double().log_softmax(-1) for share in (1, 0))
-    return float((there - absent)[there.argmax()])
+        with_text, without_text = (model(torch.ones(1, 3, 8) * share)[0].double().log_softmax(-1) for share in (1, 0))
+    return float((with_text - without_text)[with_text.argmax()])
 
 
 def test_the_effect_is_that_of_the_likeliest_answer() -> None:
@@ -93,7 +93,7 @@ def test_the_effect_does_not_look_every_answer_up_in_the_list_of_all() -> None:
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="the first special token is taken to answer, so of a causal model the first token is shown, which attends "
+    reason="the first special token counts as the answer, so of a causal model the first token is shown, which attends "
     "to itself alone",
 )  # fmt: skip
 def test_the_last_token_of_a_causal_model_answers() -> None:
@@ -141,7 +141,7 @@ def test_integrated_gradients_of_patches_that_move_the_answer_are_refused_or_not
     )
     backend = mmviz.LocalBackend("cpu", {"own": own})
     (record,) = backend.run([Request("own", mmviz.make_sample(text="ab"), integrated=True)])
-    watched = patches.clone().requires_grad_()
-    own.module(pieces, watched).log_softmax(-1)[0, 0].backward()
-    moves = watched.grad[0].abs().sum(-1).numpy() > 0
+    tracked = patches.clone().requires_grad_()
+    own.module(pieces, tracked).log_softmax(-1)[0, 0].backward()
+    moves = tracked.grad[0].abs().sum(-1).numpy() > 0
     assert record.integrated is None or (record.integrated[:3] != 0).tolist() == moves[:3].tolist()

@@ -50,15 +50,15 @@ class Threaded(nn.Module):
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="only the thread that listens is followed, so towers that run in threads of the model's own are neither "
-    "heard nor named",
+    reason="only the thread of the capture is tracked, so towers that the model runs in threads of its own are "
+    "neither captured nor named",
 )  # fmt: skip
-def test_towers_that_run_in_threads_are_heard_or_named() -> None:
+def test_towers_that_run_in_threads_are_captured_or_named() -> None:
     with torch.no_grad(), mmviz.capture(model := Threaded()) as result:
         model(drawn(1, 2, 5, 4))
-    heard = {layer_map.name for layer_map in result.record().maps}
+    captured = {attn_map.name for attn_map in result.record().maps}
     named = " ".join(str(notice) for notice in result.notices)
-    assert [tower for tower in ("vision", "audio", "fusion") if tower not in heard and tower not in named] == []
+    assert [tower for tower in ("vision", "audio", "fusion") if tower not in captured and tower not in named] == []
 
 
 class Checkpointed(nn.Module):
@@ -78,10 +78,10 @@ class Checkpointed(nn.Module):
         return F.scaled_dot_product_attention(query, key, key, enable_gqa=True)
 
 
-@pytest.mark.parametrize("is_within", [False, True], ids=["after listening", "while listening"])
+@pytest.mark.parametrize("is_within", [False, True], ids=["after the capture", "during the capture"])
 @pytest.mark.xfail(
     strict=True, raises=CheckpointError,
-    reason="what is listened to keeps other tensors for the backward pass than what is not, so gradient checkpointing "
+    reason="a captured module keeps other tensors for the backward pass than a plain one, so gradient checkpointing "
     "of grouped queries raises",
 )  # fmt: skip
 def test_a_checkpointed_model_still_has_its_gradients(is_within: bool) -> None:
@@ -101,8 +101,8 @@ def test_a_checkpointed_model_still_has_its_gradients(is_within: bool) -> None:
 
 @pytest.mark.xfail(
     strict=True, raises=RuntimeError,
-    reason="autocast is asked of a device that has none, so a model on the meta device, which runs alone, breaks while "
-    "it is listened to",
+    reason="autocast is queried for a device that has none, so a model on the meta device, which runs alone, breaks "
+    "during capture",
 )  # fmt: skip
 def test_a_model_on_the_meta_device_still_runs_and_has_no_record() -> None:
     model, x = Fused(), torch.randn(1, 2, 5, 4, device="meta")
@@ -124,7 +124,7 @@ def projector_and_layer() -> mmviz.capture.CaptureResult:
 
 @pytest.mark.xfail(
     strict=True, raises=IndexError,
-    reason="a record is made of no maps at all, so a call in which nothing attends ends in a traceback",
+    reason="a record is made without any map, so a call in which nothing attends ends in a traceback",
 )  # fmt: skip
 def test_a_call_in_which_nothing_attends_is_refused_in_a_sentence() -> None:
     with pytest.raises(CaptureError):
@@ -134,4 +134,4 @@ def test_a_call_in_which_nothing_attends_is_refused_in_a_sentence() -> None:
 def test_the_call_beside_it_has_its_record() -> None:
     result = projector_and_layer()
     assert result.calls == ("projector", "layer")
-    assert [layer_map.name for layer_map in result.record(call=1).maps] == ["layer.self_attn"]
+    assert [attn_map.name for attn_map in result.record(call=1).maps] == ["layer.self_attn"]

@@ -1,4 +1,4 @@
-"""What counts as attention: what real code does between softmax and product, and what only looks like it."""
+"""What counts as attention: what real code does between softmax and product, and what only resembles it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ X = drawn(1, 2, 5, 4)
 
 
 class Attention(nn.Module):
-    """A softmax of the scores of tokens among each other, and what is made of it."""
+    """A softmax of the scores of tokens, and what ``mix`` computes from it."""
 
     def __init__(self, mix: Mix) -> None:
         super().__init__()
@@ -47,9 +47,9 @@ def result_of(model: nn.Module, *inputs: Tensor) -> mmviz.capture.CaptureResult:
 
 
 def maps_of(result: mmviz.capture.CaptureResult) -> list[np.ndarray]:
-    """The weights that were heard, maybe none."""
+    """Returns the captured weights; may be empty."""
     try:
-        return [layer_map.weights for layer_map in result.record().maps]
+        return [attn_map.weights for attn_map in result.record().maps]
     except CaptureError:
         return []
 
@@ -58,15 +58,15 @@ def maps_of(result: mmviz.capture.CaptureResult) -> list[np.ndarray]:
 @pytest.mark.xfail(
     strict=True, raises=CaptureError,
     reason="the product is looked for right after the softmax and as a first operand, so weights that something else "
-    "touches, or that come second or by name, are not heard",
+    "touches, or that come second or by name, are not captured",
 )  # fmt: skip
-def test_attention_is_heard_whatever_lies_between_softmax_and_product(name: str) -> None:
+def test_attention_is_captured_whatever_lies_between_softmax_and_product(name: str) -> None:
     weights = result_of(Attention(MIXES[name]), X).record().maps[0].weights
     np.testing.assert_allclose(weights.reshape(2, 5, 5), weights_by_hand(X, X)[0], atol=2e-6)
 
 
 @pytest.mark.parametrize("name", MIXES)
-def test_attention_that_is_not_heard_is_named(name: str) -> None:
+def test_attention_that_is_not_captured_is_named(name: str) -> None:
     result = result_of(Attention(MIXES[name]), X)
     assert maps_of(result) or result.notices
 
@@ -80,9 +80,9 @@ class Windowed(nn.Module):
 
 @pytest.mark.xfail(
     strict=True, raises=CaptureError,
-    reason="products of more than four axes are passed over, so attention in windows on five axes is not heard",
+    reason="products of more than four axes are passed over, so attention in windows on five axes is not captured",
 )  # fmt: skip
-def test_attention_by_hand_of_five_axes_is_heard() -> None:
+def test_attention_by_hand_of_five_axes_is_captured() -> None:
     x = drawn(1, 3, 2, 5, 4)
     weights = result_of(Windowed(), x).record().maps[0].weights
     np.testing.assert_allclose(weights.reshape(6, 5, 5), weights_by_hand(x, x).reshape(6, 5, 5), atol=2e-6)
@@ -97,9 +97,9 @@ class Sink(nn.Module):
 
 @pytest.mark.xfail(
     strict=True, raises=CaptureError,
-    reason="weights that are cut after the softmax are lost, so attention with a sink is not heard",
+    reason="weights that are cut after the softmax are lost, so attention with a sink is not captured",
 )  # fmt: skip
-def test_attention_with_a_sink_is_heard() -> None:
+def test_attention_with_a_sink_is_captured() -> None:
     weights = result_of(Sink(), X).record().maps[0].weights
     expected = torch.cat([X @ X.mT / 2, X[..., :1]], -1).softmax(-1)[0].numpy()
     np.testing.assert_allclose(weights[..., :5], expected[..., :5], atol=2e-6)
@@ -121,7 +121,7 @@ class Sigmoids(nn.Module):
 
 
 class AttentionBeside(nn.Module):
-    """A sigmoid beside a softmax that is heard, in one module whose name promises attention."""
+    """A sigmoid beside a softmax that is captured, in one module whose name promises attention."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sigmoid(x @ x.mT) @ x + (x @ x.mT / 2).softmax(-1) @ x
@@ -131,24 +131,24 @@ class AttentionBeside(nn.Module):
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
     reason="attention is looked for by softmax and by the name of the module, so weights made otherwise in a module "
-    "with another name are neither heard nor named",
+    "with another name are neither captured nor named",
 )  # fmt: skip
-def test_weights_without_a_softmax_are_heard_or_named(kind: type[nn.Module]) -> None:
+def test_weights_without_a_softmax_are_captured_or_named(kind: type[nn.Module]) -> None:
     result = result_of(nn.ModuleDict({"mixer": kind()})["mixer"], X)
     assert maps_of(result) or result.notices
 
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="a module that was heard once counts as heard, so a sigmoid beside its softmax is not named",
+    reason="a module that was captured once counts as captured, so a sigmoid beside its softmax is not named",
 )  # fmt: skip
-def test_weights_beside_those_that_were_heard_are_named() -> None:
+def test_weights_beside_those_that_were_captured_are_named() -> None:
     result = result_of(nn.Sequential(AttentionBeside()), X)
     assert len(maps_of(result)) == 1 and result.notices
 
 
 class Efficient(nn.Module):
-    """A softmax over the features of a query and one over tokens; no token ever asks another."""
+    """A softmax over the features of a query and one over tokens; no token attends to another."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return query.softmax(-1) @ (key.softmax(-2).mT @ value)

@@ -1,4 +1,4 @@
-"""Models of Hugging Face as one's own: towers stay apart, tokens are labelled right, and who answers is who asks."""
+"""Hugging Face models as custom models: towers stay apart, tokens have their labels, the answer token is the query."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def eager_output(model: OwnModel, **inputs: Any) -> Any:
 
 def streams_of(record: mmviz.AttentionRecord, part: str) -> set[tuple[str, str]]:
     """The streams of queries and keys of all modules in a part of the model."""
-    return {(layer_map.queries, layer_map.keys) for layer_map in record.maps if part in layer_map.name}
+    return {(attn_map.queries, attn_map.keys) for attn_map in record.maps if part in attn_map.name}
 
 
 @cache
@@ -40,16 +40,16 @@ def omni_run(text: str) -> tuple[mmviz.Run, Any]:
     return run_of(model.own, **given), eager_output(model, **given).attentions
 
 
-def test_the_language_model_of_omni_is_heard_under_its_own_tokens() -> None:
+def test_the_language_model_of_omni_is_captured_under_its_own_tokens() -> None:
     run, eager = omni_run("is it a cat")
-    maps = [layer_map for layer_map in run.record.maps if "language_model" in layer_map.name]
+    maps = [attn_map for attn_map in run.record.maps if "language_model" in attn_map.name]
     expected = [
         "<|vision_bos|>", *(f"patch {r}, {c}" for r in range(2) for c in range(3)), "<|vision_eos|>",
         "<|audio_bos|>", *(f"{k / 25:.2f} s" for k in range(25)), "<|audio_eos|>", *"is it a cat", "<|bos|>",
     ]  # fmt: skip
-    for layer_map, weights in zip(maps, eager, strict=True):
-        np.testing.assert_allclose(layer_map.weights, weights[0].numpy(), atol=2e-6)
-        assert labels(run.record, layer_map.queries) == labels(run.record, layer_map.keys) == expected
+    for attn_map, weights in zip(maps, eager, strict=True):
+        np.testing.assert_allclose(attn_map.weights, weights[0].numpy(), atol=2e-6)
+        assert labels(run.record, attn_map.queries) == labels(run.record, attn_map.keys) == expected
 
 
 def test_attention_of_omni_is_that_of_the_tokens_it_is_shown_under() -> None:
@@ -59,7 +59,7 @@ def test_attention_of_omni_is_that_of_the_tokens_it_is_shown_under() -> None:
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="the first special token is taken to answer, so the start of the picture is shown, not the token whose "
+    reason="the first special token counts as the answer, so the start of the picture is shown, not the token whose "
     "logits are the answer",
 )  # fmt: skip
 def test_the_last_token_of_omni_answers() -> None:
@@ -94,11 +94,11 @@ def clip_run(text: str) -> tuple[mmviz.Run, Any]:
     return run_of(model.own, image=PICTURE, text=text), eager_output(model, image=PICTURE, text=text)
 
 
-def test_the_towers_of_clip_are_heard_under_their_own_tokens() -> None:
+def test_the_towers_of_clip_are_captured_under_their_own_tokens() -> None:
     run, eager = clip_run("a cat")
     expected = [*eager.vision_model_output.attentions, *eager.text_model_output.attentions]
-    for layer_map, weights in zip(run.record.maps, expected, strict=True):
-        np.testing.assert_allclose(layer_map.weights, weights[0].numpy(), atol=2e-6)
+    for attn_map, weights in zip(run.record.maps, expected, strict=True):
+        np.testing.assert_allclose(attn_map.weights, weights[0].numpy(), atol=2e-6)
     assert streams_of(run.record, "vision_model") == {("picture", "picture")}
     assert streams_of(run.record, "text_model") == {("text", "text")}
     assert labels(run.record, "text") == [*"a cat", "[EOS]"] and labels(run.record, "picture")[1] == "patch 0, 0"
@@ -107,27 +107,27 @@ def test_the_towers_of_clip_are_heard_under_their_own_tokens() -> None:
 def test_attention_of_clip_is_that_of_the_tokens_it_is_shown_under() -> None:
     run, eager = clip_run("a cat")
     assert [token.label for token in run.tokens] == [*"a cat", "[EOS]"]
-    of_words = eager.text_model_output.attentions[-1][0, :, 5].mean(0)
-    np.testing.assert_allclose(run.attention(token=5), of_words.numpy(), atol=2e-6)
+    text_weights = eager.text_model_output.attentions[-1][0, :, 5].mean(0)
+    np.testing.assert_allclose(run.attention(token=5), text_weights.numpy(), atol=2e-6)
 
 
 @pytest.mark.xfail(
     strict=True, raises=CaptureError,
-    reason="streams are told apart by their number of tokens, so a text of as many pieces as CLIP sees patches is "
+    reason="streams are told apart by their number of tokens, so a text of as many pieces as CLIP has patches is "
     "refused",
 )  # fmt: skip
 def test_a_text_as_long_as_the_picture_is_explained_by_clip() -> None:
     run, eager = clip_run("a cat on the mat")
     assert streams_of(run.record, "text_model") == {("text", "text")} and len(run.record.streams["picture"]) == 17
     last = next(
-        layer_map for layer_map in run.record.maps if layer_map.name.endswith("text_model.encoder.layers.1.self_attn")
+        attn_map for attn_map in run.record.maps if attn_map.name.endswith("text_model.encoder.layers.1.self_attn")
     )
     np.testing.assert_allclose(last.weights, eager.text_model_output.attentions[1][0].numpy(), atol=2e-6)
 
 
 @pytest.mark.xfail(
     strict=True, raises=CaptureError,
-    reason="every tower is asked for the same samples, so a run of CLIP whose answers are texts, each a row of its "
+    reason="every tower is assumed to have the same batch, so a run of CLIP whose answers are texts, each a row of its "
     "own, is refused as a batch",
 )  # fmt: skip
 def test_texts_as_the_answers_of_clip_leave_the_picture_its_map() -> None:
@@ -138,7 +138,7 @@ def test_texts_as_the_answers_of_clip_leave_the_picture_its_map() -> None:
     expected = eager.logits_per_image[0].double().softmax(-1).tolist()
     assert probabilities == pytest.approx(dict(zip(["a cat", "a dog"], expected, strict=True)), abs=1e-6)
     (last,) = (
-        layer_map for layer_map in run.record.maps if layer_map.name.endswith("vision_model.encoder.layers.1.self_attn")
+        attn_map for attn_map in run.record.maps if attn_map.name.endswith("vision_model.encoder.layers.1.self_attn")
     )
     np.testing.assert_allclose(last.weights, eager.vision_model_output.attentions[1][0].numpy(), atol=2e-6)
 
@@ -150,19 +150,19 @@ def whisper_run() -> tuple[mmviz.Run, Any]:
     return run_of(model.own, audio=SOUND), eager_output(model, audio=SOUND)
 
 
-def test_encoder_and_decoder_of_whisper_are_heard_under_their_own_tokens() -> None:
+def test_encoder_and_decoder_of_whisper_are_captured_under_their_own_tokens() -> None:
     run, eager = whisper_run()
     across = zip(eager.decoder_attentions, eager.cross_attentions, strict=True)
     expected = [*eager.encoder_attentions, *(weights for pair in across for weights in pair)]
-    for layer_map, weights in zip(run.record.maps, expected, strict=True):
-        np.testing.assert_allclose(layer_map.weights, weights[0].numpy(), atol=2e-6)
+    for attn_map, weights in zip(run.record.maps, expected, strict=True):
+        np.testing.assert_allclose(attn_map.weights, weights[0].numpy(), atol=2e-6)
     assert streams_of(run.record, "encoder.layers") == {("memory", "memory")}
     assert streams_of(run.record, "encoder_attn") == {("tokens", "memory")}
     assert labels(run.record, "tokens")[0] == "<start>" and len(run.record.streams["tokens"]) == 12
     assert labels(run.record, "memory")[49:51] == ["0.98 s", "padding"]
 
 
-def test_attention_of_whisper_is_what_its_pieces_ask_of_the_sound() -> None:
+def test_attention_of_whisper_is_that_of_its_text_tokens_to_the_audio() -> None:
     run, eager = whisper_run()
     assert len(run.tokens) == 100
     np.testing.assert_allclose(run.attention(token=7), eager.cross_attentions[-1][0, :, 7].mean(0).numpy(), atol=2e-6)
@@ -170,7 +170,7 @@ def test_attention_of_whisper_is_what_its_pieces_ask_of_the_sound() -> None:
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="the first special token is taken to answer, so of Whisper the start is shown, not the piece whose logits "
+    reason="the first special token counts as the answer, so of Whisper the start is shown, not the piece whose logits "
     "are the answer",
 )  # fmt: skip
 def test_the_last_piece_of_whisper_answers() -> None:
@@ -180,8 +180,8 @@ def test_the_last_piece_of_whisper_answers() -> None:
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="who asks is named from the tokens that are asked, so the summary says that a moment of the sound asks",
+    reason="the query is named by the tokens of the keys, so the summary names a moment of the audio as the query",
 )  # fmt: skip
-def test_the_summary_of_whisper_names_who_asks_among_its_pieces() -> None:
+def test_the_summary_of_whisper_names_the_query_among_its_text_tokens() -> None:
     run, _ = whisper_run()
     assert run.summary()["attention"]["query"] == labels(run.record, "tokens")[run.answer_query]

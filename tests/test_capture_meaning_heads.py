@@ -56,8 +56,8 @@ def test_a_padded_step_of_generate_with_grouped_queries_has_all_its_heads(sample
 )  # fmt: skip
 def test_the_query_of_a_padded_step_of_generate_is_the_new_token_alone() -> None:
     record, _ = second_step(grouped_llama(), 1)
-    (asks,) = record.maps
-    assert labels(record, asks.keys) == list("012345") and labels(record, asks.queries) == ["5"]
+    (attn_map,) = record.maps
+    assert labels(record, attn_map.keys) == list("012345") and labels(record, attn_map.queries) == ["5"]
 
 
 def deberta() -> DebertaV2Model:

@@ -15,7 +15,7 @@ X = drawn(1, 4, 6, 8)
 LEAST = torch.finfo(torch.float32).min
 
 
-def weights_heard(query: Tensor, key: Tensor, mask: Tensor | None = None) -> np.ndarray:
+def captured_weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> np.ndarray:
     with mmviz.capture(model := Fused()) as result:
         model(query, key, mask)
     return result.record().maps[0].weights
@@ -35,7 +35,7 @@ too_large = pytest.mark.xfail(
 def test_large_scores_are_shown(scale: float) -> None:
     assert largest_score(scale) > 7.5 * scale**2
     x = X * scale
-    np.testing.assert_allclose(weights_heard(x, x), weights_by_hand(x.double(), x.double())[0], atol=2e-4)
+    np.testing.assert_allclose(captured_weights(x, x), weights_by_hand(x.double(), x.double())[0], atol=2e-4)
 
 
 def causal_with_padding(least: float, twice: bool) -> Tensor:
@@ -59,31 +59,31 @@ all_masked = pytest.mark.xfail(
 )
 def test_queries_whose_keys_are_all_masked_are_what_softmax_makes_of_them(least: float, twice: bool) -> None:
     mask = causal_with_padding(least, twice)
-    np.testing.assert_allclose(weights_heard(X, X, mask), weights_by_hand(X, X, mask)[0], atol=2e-3)
+    np.testing.assert_allclose(captured_weights(X, X, mask), weights_by_hand(X, X, mask)[0], atol=2e-3)
 
 
 @all_masked
 def test_fully_masked_rows_are_even() -> None:
-    assert weights_heard(X, X, causal_with_padding(LEAST, False))[:, :2] == pytest.approx(1 / 6, abs=1e-6)
+    assert captured_weights(X, X, causal_with_padding(LEAST, False))[:, :2] == pytest.approx(1 / 6, abs=1e-6)
 
 
 @pytest.mark.xfail(
     strict=True, raises=ValueError,
     reason="four axes are taken for granted, so a fused kernel on five breaks the record with a traceback",
 )  # fmt: skip
-def test_fused_attention_of_five_axes_is_heard() -> None:
+def test_fused_attention_of_five_axes_is_captured() -> None:
     x = drawn(2, 3, 4, 6, 8)
     expected = weights_by_hand(x, x).reshape(-1, 6, 6)
-    np.testing.assert_allclose(weights_heard(x, x).reshape(-1, 6, 6), expected, atol=2e-6)
+    np.testing.assert_allclose(captured_weights(x, x).reshape(-1, 6, 6), expected, atol=2e-6)
 
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="the batch is read from the queries alone, so of six windows that learned queries ask five are lost",
+    reason="the batch is read from the queries alone, so of six windows that learned queries attend to five are lost",
 )  # fmt: skip
-def test_learned_queries_ask_every_window() -> None:
+def test_learned_queries_attend_to_every_window() -> None:
     query, key = drawn(1, 4, 3, 8), drawn(6, 4, 5, 8, seed=1)
-    np.testing.assert_allclose(weights_heard(query, key), weights_by_hand(query, key), atol=2e-6)
+    np.testing.assert_allclose(captured_weights(query, key), weights_by_hand(query, key), atol=2e-6)
 
 
 @pytest.mark.xfail(
@@ -92,4 +92,4 @@ def test_learned_queries_ask_every_window() -> None:
 )  # fmt: skip
 def test_keys_may_be_shared_by_all_samples() -> None:
     query, key = drawn(2, 4, 3, 8), drawn(1, 4, 5, 8, seed=1)
-    np.testing.assert_allclose(weights_heard(query, key), weights_by_hand(query, key), atol=2e-6)
+    np.testing.assert_allclose(captured_weights(query, key), weights_by_hand(query, key), atol=2e-6)

@@ -14,7 +14,7 @@ import mmviz
 
 
 def lxmert() -> tuple[mmviz.capture.CaptureResult, Any]:
-    """What is heard of an LXMERT of a layer of each kind, and its own output with all attention."""
+    """Returns the capture of an LXMERT with a layer of each kind, and its own output with all attention."""
     torch.manual_seed(0)
     config = LxmertConfig(
         vocab_size=99, hidden_size=32, num_attention_heads=4, l_layers=1, x_layers=1, r_layers=1, intermediate_size=64,
@@ -28,22 +28,22 @@ def lxmert() -> tuple[mmviz.capture.CaptureResult, Any]:
     return result, output
 
 
-def test_all_attention_of_lxmert_is_heard() -> None:
+def test_all_attention_of_lxmert_is_captured() -> None:
     result, output = lxmert()
-    heard = {layer_map.name: layer_map.weights for layer_map in result.record().maps}
+    captured = {attn_map.name: attn_map.weights for attn_map in result.record().maps}
     assert len(result.record().maps) == 6
     for name, (eager,) in (
         ("encoder.layer.0.attention.self", output.language_attentions),
         ("encoder.r_layers.0.attention.self", output.vision_attentions),
     ):
-        np.testing.assert_allclose(heard[name], eager[0].numpy(), atol=2e-6)
+        np.testing.assert_allclose(captured[name], eager[0].numpy(), atol=2e-6)
 
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
     reason="any module whose class has attention in its name is taken for one, so LXMERT's projections after attention "
-    "that was heard are named as unheard",
+    "that was captured are named as uncaptured",
 )  # fmt: skip
-def test_projections_of_attention_that_was_heard_are_not_named_as_unheard() -> None:
+def test_projections_of_attention_that_was_captured_are_not_named_as_uncaptured() -> None:
     result, _ = lxmert()
     assert [str(notice) for notice in result.notices] == []

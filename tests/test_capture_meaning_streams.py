@@ -1,4 +1,4 @@
-"""Which tokens ask and which are asked: two towers, and attention across under names of its own."""
+"""Token streams of queries and keys: two towers, and cross-attention under its own input names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmviz import CaptureError, Chars, Modality, PixelBox, Token
 
 
 def towers(patches: int, words: int) -> tuple[mmviz.CustomModel, tuple[Tensor, Tensor]]:
-    """Two towers as a model of one's own, and what goes into them."""
+    """Two towers as a custom model, and what goes into them."""
     inputs = drawn(1, patches, 8), drawn(1, words, 8, seed=1)
     tokens = {
         "picture": [Token(Modality.IMAGE, f"p{k}", PixelBox(k, 0, k + 1, 1)) for k in range(patches)],
@@ -32,27 +32,27 @@ def run_of_towers(patches: int, words: int) -> tuple[mmviz.Run, Any]:
     return run, last_layer_by_hand(own.module.text, inputs[1])
 
 
-def test_what_the_summary_says_of_words_is_their_own_attention() -> None:
-    run, of_words = run_of_towers(7, 4)
+def test_the_summary_of_text_has_its_own_attention() -> None:
+    run, text_weights = run_of_towers(7, 4)
     summary = run.summary()
-    asker = [token.label for token in run.record.streams["text"]].index(summary["attention"]["query"])
-    np.testing.assert_allclose(summary["attention"]["text"], of_words[asker], atol=1e-5)
+    query = [token.label for token in run.record.streams["text"]].index(summary["attention"]["query"])
+    np.testing.assert_allclose(summary["attention"]["text"], text_weights[query], atol=1e-5)
 
 
 def test_attention_of_two_towers_has_an_amount_for_each_token() -> None:
-    run, of_words = run_of_towers(7, 4)
+    run, text_weights = run_of_towers(7, 4)
     assert len(run.tokens) == 4
-    np.testing.assert_allclose(run.attention(token=2), of_words[2], atol=1e-5)
+    np.testing.assert_allclose(run.attention(token=2), text_weights[2], atol=1e-5)
 
 
 def test_the_matrix_of_two_towers_is_that_of_the_tokens_shown() -> None:
     run, _ = run_of_towers(7, 4)
-    assert run.matrix().keys == tuple(dict.fromkeys(token.modality for token in run.tokens))
+    assert run.modality_matrix().keys == tuple(dict.fromkeys(token.modality for token in run.tokens))
 
 
 def test_fewer_patches_than_words_have_a_summary() -> None:
-    run, of_words = run_of_towers(4, 7)
-    np.testing.assert_allclose(run.summary()["attention"]["text"], of_words[run.answer_query], atol=1e-5)
+    run, text_weights = run_of_towers(4, 7)
+    np.testing.assert_allclose(run.summary()["attention"]["text"], text_weights[run.answer_query], atol=1e-5)
 
 
 def test_fewer_patches_than_words_can_be_drawn() -> None:
@@ -60,12 +60,12 @@ def test_fewer_patches_than_words_can_be_drawn() -> None:
     assert run.png()[:4] == b"\x89PNG" and "<html" in run.to_html()
 
 
-def test_two_towers_of_other_lengths_are_heard_as_they_attend() -> None:
-    run, of_words = run_of_towers(7, 4)
-    assert [(layer_map.queries, layer_map.keys) for layer_map in run.record.maps] == [("picture",) * 2] * 2 + [
+def test_two_towers_of_other_lengths_are_captured_as_they_attend() -> None:
+    run, text_weights = run_of_towers(7, 4)
+    assert [(attn_map.queries, attn_map.keys) for attn_map in run.record.maps] == [("picture",) * 2] * 2 + [
         ("text",) * 2
     ] * 2
-    np.testing.assert_allclose(run.record.maps[3].weights.mean(0), of_words, atol=1e-5)
+    np.testing.assert_allclose(run.record.maps[3].weights.mean(0), text_weights, atol=1e-5)
 
 
 @pytest.mark.xfail(
@@ -76,12 +76,12 @@ def test_two_towers_of_one_length_each_have_their_tokens() -> None:
     with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
         model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
     record = result.record({"picture": list("abcde"), "words": list("ABCDE")})
-    said = {
-        layer_map.name: (labels(record, layer_map.queries), labels(record, layer_map.keys)) for layer_map in record.maps
+    token_labels = {
+        attn_map.name: (labels(record, attn_map.queries), labels(record, attn_map.keys)) for attn_map in record.maps
     }
     for tower, letters in (("vision", list("abcde")), ("text", list("ABCDE"))):
         for layer in (0, 1):
-            assert said[f"{tower}.layers.{layer}.self_attn"] == (letters, letters)
+            assert token_labels[f"{tower}.layers.{layer}.self_attn"] == (letters, letters)
 
 
 @pytest.mark.xfail(
@@ -93,7 +93,7 @@ def test_two_towers_of_one_length_are_two_streams() -> None:
         model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
     record = result.record()
     streams = {
-        tower: {layer_map.keys for layer_map in record.maps if layer_map.name.startswith(tower)}
+        tower: {attn_map.keys for attn_map in record.maps if attn_map.name.startswith(tower)}
         for tower in ("vision", "text")
     }
     assert len(streams["vision"]) == len(streams["text"]) == 1 and streams["vision"] != streams["text"]
@@ -115,14 +115,14 @@ def test_rollout_does_not_go_from_one_tower_into_the_other() -> None:
     reason="streams are told apart by their number of tokens, so a text as long as the picture is refused",
 )  # fmt: skip
 def test_a_text_as_long_as_the_picture_is_explained() -> None:
-    run, of_words = run_of_towers(5, 5)
-    (last,) = (layer_map for layer_map in run.record.maps if layer_map.name == "text.layers.1.self_attn")
+    run, text_weights = run_of_towers(5, 5)
+    (last,) = (attn_map for attn_map in run.record.maps if attn_map.name == "text.layers.1.self_attn")
     assert labels(run.record, last.keys) == [f"w{k}" for k in range(5)]
-    np.testing.assert_allclose(last.weights.mean(0), of_words, atol=1e-5)
+    np.testing.assert_allclose(last.weights.mean(0), text_weights, atol=1e-5)
 
 
 class Across(nn.Module):
-    """Words ask a picture, which comes under a name that only this model uses; a cache is given as well."""
+    """Text attends to an image, which is passed under a name that only this model uses, beside a cache."""
 
     def forward(
         self, words: Tensor, cross_attention_states: Tensor, past_key_values: dict[str, Tensor] | None = None
@@ -144,10 +144,10 @@ class Decoder(nn.Module):
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError,
-    reason="attention across is told by five names of inputs, so words that ask cross_attention_states are labelled "
-    "as the last patches of the picture",
+    reason="cross-attention is recognised by five names of inputs, so text that attends to "
+    "cross_attention_states is labelled as the last patches of the image",
 )  # fmt: skip
-def test_words_that_ask_a_picture_are_not_labelled_as_patches() -> None:
+def test_text_that_attends_to_an_image_is_not_labelled_as_patches() -> None:
     words, states = drawn(1, 2, 4, 8), drawn(1, 2, 9, 8, seed=1)
     with mmviz.capture(model := Decoder()) as result:
         model(words, states)

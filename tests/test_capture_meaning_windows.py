@@ -18,7 +18,7 @@ PATCHES = drawn(1, 2, 8, 4)
 
 
 def swin() -> mmviz.capture.CaptureResult:
-    """What is heard when a Swin looks at one picture: 64 patches in four windows, then 16 in one."""
+    """Returns the capture of a Swin on one image: 64 patches in four windows, then 16 in one."""
     torch.manual_seed(0)
     config = SwinConfig(image_size=32, patch_size=4, embed_dim=16, depths=[1, 1], num_heads=[2, 4], window_size=4)
     with torch.no_grad(), mmviz.capture(model := SwinModel(config).eval()) as result:
@@ -92,15 +92,15 @@ def packed() -> mmviz.capture.CaptureResult:
 
 @pytest.mark.xfail(
     strict=True, raises=CaptureError,
-    reason="every module is asked for the same sample, so the second text is refused beside packed pictures",
+    reason="every module is expected to have the same sample, so the second text is refused beside packed pictures",
 )  # fmt: skip
 def test_the_second_text_beside_packed_pictures_can_be_had() -> None:
-    (words,) = (layer_map for layer_map in packed().record(batch=1).maps if layer_map.name == "llm")
+    (words,) = (attn_map for attn_map in packed().record(batch=1).maps if attn_map.name == "llm")
     np.testing.assert_allclose(words.weights, weights_by_hand(WORDS, WORDS)[1], atol=2e-6)
 
 
 def test_the_first_text_beside_packed_pictures_can_be_had() -> None:
-    (words,) = (layer_map for layer_map in packed().record(batch=0).maps if layer_map.name == "llm")
+    (words,) = (attn_map for attn_map in packed().record(batch=0).maps if attn_map.name == "llm")
     np.testing.assert_allclose(words.weights, weights_by_hand(WORDS, WORDS)[0], atol=2e-6)
 
 
@@ -110,7 +110,7 @@ def test_the_first_text_beside_packed_pictures_can_be_had() -> None:
 )  # fmt: skip
 def test_the_first_sample_has_its_own_picture_alone_or_a_notice() -> None:
     record = packed().record(batch=0)
-    assert len([layer_map for layer_map in record.maps if layer_map.name == "visual"]) == 1 or record.notices
+    assert len([attn_map for attn_map in record.maps if attn_map.name == "visual"]) == 1 or record.notices
 
 
 @pytest.mark.xfail(
@@ -118,4 +118,4 @@ def test_the_first_sample_has_its_own_picture_alone_or_a_notice() -> None:
     reason="layers are counted by map, so stretches that one module attends to in turn are shown as its layers",
 )  # fmt: skip
 def test_stretches_of_one_module_are_not_layers() -> None:
-    assert {layer_map.layer for layer_map in packed().record(batch=0).maps if layer_map.name == "visual"} == {0}
+    assert {attn_map.layer for attn_map in packed().record(batch=0).maps if attn_map.name == "visual"} == {0}
