@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app_page import FULL, address, markup, notes, now, press, run, sent, visit, word
-from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE
+from app_page import FULL, address, markup, notes, now, payload, press, run, visit, word
+from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from PIL import Image
@@ -26,8 +26,8 @@ from mmviz.app.pages.explore import footer
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends.local import LocalBackend
 from mmviz.figures import fonts, paper
-from mmviz.figures.text_wrapping import clipped, lines, width
-from mmviz.figures.token_labels import names, places
+from mmviz.figures.text_wrapping import clipped, display_width, wrap_text
+from mmviz.figures.token_labels import full_names, names
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import FIGURES
 from mmviz.i18n.language import current_language, use_language
@@ -43,7 +43,8 @@ QUESTION = "图片里有一只猫吗？"
 NAMES = set(
     "mmviz trio toy English CPU GPU PNG JPEG JPG WebP GIF WAV FLAC OGG MP3 M4A AAC WebM MP4 html npz json png csv log "
     "softmax max Shapley rollout sink register nat Run load mmviz audit FOLDER capture result relevance Abnar Zuidema "
-    "Kobayashi Chefer Sundararajan Vaswani AMD EPYC Intel Xeon Processor GHz threads MASK Esc Shift Tab exp".split()
+    "Kobayashi Chefer Sundararajan Vaswani AMD EPYC Intel Xeon Processor GHz thread threads MASK Esc Shift "
+    "Tab exp".split()
 )
 """Words that are the same in both languages: names, formats, units, commands; case is ignored."""
 SHOWN = ("label", "help", "body", "options", "placeholder", "alt", "caption", "text", "title", "spec", "columns")
@@ -106,10 +107,10 @@ def _figure_texts(figure: Any, key: str = "") -> Iterator[str]:
 
 def settled(page: AppTest) -> AppTest:
     for _ in range(240):
-        works = list(now(page).works.values())
+        works = list(now(page).experiments.values())
         if works and all(work.wait(1) for work in works):
             run(page)
-            if len(now(page).works) == len(works):
+            if len(now(page).experiments) == len(works):
                 return page
         else:
             run(page)
@@ -125,16 +126,16 @@ def test_the_address_makes_the_page_chinese_and_english_is_the_default() -> None
     assert "在融合模型内部" in markup(page) and "回答正确。" in markup(page)
     assert "没有的内容（query）" in notes(page, "remark")[0]
     assert address(page)["lang"] == "zh" and address(page)["query"] == "0"
-    assert sent(page)[0]["texts"]["help"] == "如何使用" and sent(page)[0]["language"] == "zh-CN"
+    assert payload(page)[0]["texts"]["help"] == "如何使用查看器" and payload(page)[0]["language"] == "zh-CN"
     assert not english_words(visible_text(page).replace("query", "")), "on the page"
-    header = sent(page)[0]
-    viewer = " ".join([*header["texts"].values(), *header["streams"]["tokens"]["place"]])
+    header = payload(page)[0]
+    viewer = " ".join([*header["texts"].values(), *header["streams"]["tokens"]["full_name"]])
     assert not english_words(re.sub(r"\{\w+\}", " ", viewer)), "in the viewer"
     press(press(page, "own"), "run")
-    assert notes(page, "refusal") == ["<div class='note refusal' role='alert'>没有输入。请提供图像、文本或音频。</div>"]
+    assert notes(page, "error") == ["<div class='note error' role='alert'>没有输入。请提供图像、文本或音频。</div>"]
     other = visit()
     assert other.button("run").label == "Run" and "lang" not in address(other), "another visitor"
-    assert sent(other)[0]["texts"] == WORDS and sent(other)[0]["language"] == "en"
+    assert payload(other)[0]["texts"] == WORDS and payload(other)[0]["language"] == "en"
 
 
 def test_the_switch_changes_the_language_and_the_address_keeps_it() -> None:
@@ -143,7 +144,7 @@ def test_the_switch_changes_the_language_and_the_address_keeps_it() -> None:
     press(page, "language-zh")
     assert page.button("run").label == "运行" and address(page)["lang"] == "zh"
     assert "没有的内容（query）" in notes(page, "remark")[0], "earlier notes are worded again"
-    assert sent(page)[0]["texts"]["help"] == "如何使用" and word(page) == now(page).run.record.answers[0].label
+    assert payload(page)[0]["texts"]["help"] == "如何使用查看器" and word(page) == now(page).run.record.answers[0].label
     with use_language("zh"):  # AppTest words the choices itself
         press(page, "page-debug")
         assert address(page)["lang"] == "zh" and address(page)["page"] == "debug"
@@ -160,7 +161,7 @@ def test_the_address_takes_precedence_over_the_browser(
     named: str, browser: str, label: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(visitor, "_browser_languages", lambda: [browser])
-    monkeypatch.setattr("mmviz.app.pages.explore.page.is_open", lambda access: _only_the_button())
+    monkeypatch.setattr("mmviz.app.router.is_admitted", lambda access: _only_the_button())
     page = visit(**({"lang": named} if named else {}))
     assert page.button("first").label == label
 
@@ -176,7 +177,7 @@ def _only_the_button() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", ["effect", "heads", "faithfulness", "compare", "audit"])
-def test_every_part_of_debug_is_chinese(section: str) -> None:
+def test_every_section_of_debug_is_chinese(section: str) -> None:
     with use_language("zh"):  # AppTest words the choices itself
         page = settled(visit(lang="zh", page="debug", section=section))
     assert not english_words(visible_text(page))
@@ -243,7 +244,7 @@ def test_chinese_text_passes_through_every_view(chinese_run: mmviz.Run) -> None:
     for language in ("en", "zh"):
         with use_language(language):  # type: ignore[arg-type]
             header, _ = decode(ViewerData(chinese_run).to_bytes())
-            assert "".join(piece for piece, _ in header["words"]["tokens"]) == QUESTION
+            assert "".join(piece for piece, _ in header["text_pieces"]["tokens"]) == QUESTION
             assert len(chinese_run.to_html()) > 10_000
             assert Image.open(io.BytesIO(chinese_run.png())).size == (1600, 900)
             matrix = token_matrix(np.eye(len(chinese_run.tokens)), chinese_run.tokens, chinese_run.tokens, QUESTION, 1)
@@ -263,9 +264,9 @@ def test_chinese_can_be_typed_into_the_page(no_recordings: object) -> None:
     page = visit(lang="zh")
     page.text_input("question").set_value(QUESTION)
     run(page)
-    header, _ = sent(page)
-    assert "".join(piece for piece, _ in header["words"]["tokens"]) == QUESTION
-    assert "不符合该模型认识的任何问法" in markup(page) and now(page).run.sample.text == QUESTION
+    header, _ = payload(page)
+    assert "".join(piece for piece, _ in header["text_pieces"]["tokens"]) == QUESTION
+    assert "不符合该模型训练所用的任何问法" in markup(page) and now(page).run.sample.text == QUESTION
 
 
 def test_the_viewers_data_are_in_the_readers_language(chinese_run: mmviz.Run) -> None:
@@ -286,7 +287,8 @@ def test_tokens_are_named_in_the_current_language() -> None:
     assert names(tokens)[:4] == ["answer", "sound: absent", "[CLS]", "patch 1,1"]
     with use_language("zh"):
         assert names(tokens)[:4] == ["答案", "声音：缺失", "[CLS]", "图块 1,1"]
-        assert places(tokens)[0] == "特殊词元：答案" and places(tokens)[3].startswith("第 1 行第 1 列的图块\n（x 0 到 ")
+        assert full_names(tokens)[0] == "特殊词元：答案"
+        assert full_names(tokens)[3].startswith("第 1 行第 1 列的图块\n（x 0 到 ")
 
 
 @pytest.mark.parametrize(
@@ -302,8 +304,8 @@ def test_tokens_are_named_in_the_current_language() -> None:
     ],
 )
 def test_lines_break_where_they_may(words: str, letters: int, expected: list[str]) -> None:
-    assert lines(words, letters) == expected
-    assert all(width(line) <= letters for line in expected)
+    assert wrap_text(words, letters) == expected
+    assert all(display_width(line) <= letters for line in expected)
 
 
 def test_text_is_clipped_by_its_width() -> None:
@@ -318,9 +320,9 @@ def page_of_paper(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
     real = Text.set_text
     monkeypatch.setattr(Text, "set_text", lambda self, words: (written.append(str(words)), real(self, words))[1])
     paper.png(
-        picture=PICTURE, text=text, wave=WAVE, rate=RATE, mel=MEL, hop_seconds=0.01, tokens=tokens,
+        image=PIXELS, text=text, wave=WAVE, rate=RATE, mel=MEL, hop_seconds=0.01, tokens=tokens,
         amounts=np.full(len(tokens), 1 / len(tokens)), scale_max=0.1, answers=[Answer("cat", 0.9)], title="t",
-        caption="c", map_ref="w", direction="from", token=0,
+        caption="c", method="w", direction="from", token=0,
     )  # fmt: skip
     return written
 
@@ -333,9 +335,9 @@ def has_chinese_font() -> bool:
 def test_a_figure_has_no_boxes_where_a_font_is_installed(monkeypatch: pytest.MonkeyPatch, recwarn: Any) -> None:
     with use_language("zh"):
         written = page_of_paper(monkeypatch, QUESTION)
-        assert fonts.legible() == "zh"
+        assert fonts.drawable_language() == "zh"
     assert {"图像", "文本", "声音", "时间（秒）", "梅尔频带 (Hz)", QUESTION} <= set(written)
-    assert not fonts.lacking("".join(written)) and not [
+    assert not fonts.missing_characters("".join(written)) and not [
         warning for warning in recwarn if "Glyph" in str(warning.message)
     ]
     assert not [words for words in written if "方框" in words or "Boxes" in words]
@@ -352,7 +354,7 @@ def no_chinese_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_a_figure_says_which_characters_have_no_font(no_chinese_font: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fonts.families() == ["DejaVu Sans"] and fonts.lacking("a猫b猫？") == "猫？"
+    assert fonts.families() == ["DejaVu Sans"] and fonts.missing_characters("a猫b猫？") == "猫？"
     written = " ".join(page_of_paper(monkeypatch, QUESTION)).replace("\n", " ")
     assert "Boxes stand for characters that no installed font has: U+56FE, U+7247, U+91CC, U+6709 …." in written
     monkeypatch.undo()
@@ -363,9 +365,9 @@ def test_a_chinese_figure_is_in_english_where_there_is_no_font(
 ) -> None:
     written: list[str] = []
     monkeypatch.setattr(
-        "mmviz.report.picture.png", lambda **parts: written.extend([parts["title"], parts["caption"]]) or b""
+        "mmviz.report.png.png", lambda **parts: written.extend([parts["title"], parts["caption"]]) or b""
     )
     with use_language("zh"):
-        assert fonts.legible() == "en"
+        assert fonts.drawable_language() == "en"
         chinese_run.png()
     assert written[0].startswith("Answer: ") and written[1].endswith(FIGURES["paper-english"])

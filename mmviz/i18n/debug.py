@@ -56,7 +56,7 @@ DEBUG: dict[str, str] = {
     "perturb-choice-help": "As given, taken away (in the sense chosen above), or that of another trio in its place.",
     "perturb-keep": "as given",
     "perturb-remove": "taken away",
-    "perturb-swap": "that of “{trio}”",
+    "perturb-swap": "that of “{example}”",
     "perturb-nothing": "Choose what to take away or swap: the answer and the map without it appear here.",
     "perturb-stays": "The answer stays “{answer}”: {before:.1%} before, {after:.1%} now.",
     "perturb-changes": "The answer turns from “{answer}” ({before:.1%}, now {after:.1%}) to “{other}” ({now:.1%}).",
