@@ -98,7 +98,8 @@ def _download_buttons(view: SelectionView) -> None:
 def _matrix(view: SelectionView) -> None:
     scale_max = float(view.weights.max()) or 1.0
     title = say("matrix", method=view.method_text)
-    figure = token_matrix(view.weights, *view.sides, title, scale_max, widgets.is_dark(), unit_name(view.selection.map_ref.method))
+    unit = unit_name(view.selection.map_ref.method)
+    figure = token_matrix(view.weights, *view.sides, title, scale_max, widgets.is_dark(), unit)
     st.plotly_chart(
         figure, theme=None, config=widgets.PLOTLY_CONFIG, key="matrix-figure", alt=say("matrix-alt")
     )  # fmt: skip
