@@ -1,4 +1,4 @@
-"""Modality health, on games small enough for paper, and how trios are judged one after the other."""
+"""Audits: the figures on effects worked out by hand, how examples are evaluated, and the report."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from records import example, record
+from records import record, trio
 
-from mmviz.backends import Progress, Stop, never, quiet
-from mmviz.experiments.audit import Assessment, Finding, decides, findings, is_ignored, is_overruled, modality_health
+from mmviz.backends import Progress, Stop, ignore_progress, never_stop
+from mmviz.experiments.audit import (
+    Assessment,
+    Finding,
+    decides,
+    evaluate_examples,
+    findings,
+    is_ignored,
+    is_overruled,
+    modality_use,
+)
 from mmviz.experiments.modality_shapley import Effect, coalitions, shapley
-from mmviz.experiments.runs import evaluate_examples
+from mmviz.i18n.audit import audit_words
 from mmviz.inputs.examples import Example
 from mmviz.report.audit_report import Audit, meanings, reasons, rows, sentences, summary, table, to_csv, to_json
 from mmviz.types import Answer, AttentionRecord, MmvizError, Modality, Request
@@ -27,266 +36,307 @@ LETTERS = {"i": Modality.IMAGE, "t": Modality.TEXT, "a": Modality.AUDIO}
 IMAGE, TEXT, AUDIO = LETTERS.values()
 
 
-def game(says: Mapping[str, tuple[str, float]], there: str = "ita", rest: float = 0.1) -> Effect:
-    """An `Effect` from what a model says with some modalities, by their letters ("" stands for those not named).
+def effect_of(answers: Mapping[str, tuple[str, float]], modalities: str = "ita", rest: float = 0.1) -> Effect:
+    """An `Effect` from the model's answer with some modalities, by their letters ("" for all that are not named).
 
-    The answer's probability is the one given where it is said, else ``rest``.
+    The probability of the final answer is that of the pair where it is the answer, else ``rest``.
     """
-    every = coalitions([LETTERS[letter] for letter in there])
-    named = {frozenset(LETTERS[letter] for letter in key): value for key, value in says.items()}
-    answers = {kept: named.get(kept, says[""]) for kept in every}
-    answer = answers[frozenset(LETTERS[letter] for letter in there)][0]
-    values = {kept: math.log(p if label == answer else rest) for kept, (label, p) in answers.items()}
-    return Effect(answer, values, answers, shapley(values))
+    subsets = coalitions([LETTERS[letter] for letter in modalities])
+    named = {frozenset(LETTERS[letter] for letter in key): value for key, value in answers.items()}
+    answer_with = {kept: named.get(kept, answers[""]) for kept in subsets}
+    answer = answer_with[frozenset(LETTERS[letter] for letter in modalities)][0]
+    values = {kept: math.log(p if label == answer else rest) for kept, (label, p) in answer_with.items()}
+    return Effect(answer, values, answer_with, shapley(values))
 
 
-TEXT_ALONE = game({"": ("no", 0.8), "t": ("yes", 0.9), "it": ("yes", 0.9), "ta": ("yes", 0.9), "ita": ("yes", 0.9)})
-BOTH = game({"": ("dog", 0.6), "ia": ("cat", 0.9), "ita": ("cat", 0.9)})
-EITHER = game({"": ("cat", 0.9), "t": ("dog", 0.6)})
-SOUND_WINS = game({"": ("cat", 0.9), "it": ("dog", 0.7), "i": ("dog", 0.7), "t": ("dog", 0.4)})
+TEXT_ALONE = effect_of(
+    {"": ("no", 0.8), "t": ("yes", 0.9), "it": ("yes", 0.9), "ta": ("yes", 0.9), "ita": ("yes", 0.9)}
+)
+BOTH = effect_of({"": ("dog", 0.6), "ia": ("cat", 0.9), "ita": ("cat", 0.9)})
+EITHER = effect_of({"": ("cat", 0.9), "t": ("dog", 0.6)})
+AUDIO_WINS = effect_of({"": ("cat", 0.9), "it": ("dog", 0.7), "i": ("dog", 0.7), "t": ("dog", 0.4)})
+PAIR = effect_of({"": ("no", 0.8), "t": ("yes", 0.9), "it": ("yes", 0.9)}, modalities="it")
+SHARES = {IMAGE: 0.6, TEXT: 0.1, AUDIO: 0.3}
 
 
-def holds(effect: Effect) -> dict[str, str]:
-    """For each modality what holds of it: d(ecides), i(gnored), o(verruled)."""
-    kinds = {"d": decides, "i": is_ignored, "o": is_overruled}
+def roles(effect: Effect) -> dict[str, str]:
+    """For each modality the first letters of what is true of it: d(ecides), i(gnored), o(verruled)."""
+    tests = {"d": decides, "i": is_ignored, "o": is_overruled}
     return {
-        letter: "".join(name for name, kind in kinds.items() if kind(effect, modality))
+        letter: "".join(name for name, test in tests.items() if test(effect, modality))
         for letter, modality in LETTERS.items()
     }
 
 
-def test_where_text_alone_decides_the_others_are_ignored() -> None:
-    """With it log 0.9, without it log 0.1, whatever else is there: phi is log 9 for the text and 0 for the others."""
+def test_if_text_alone_decides_the_others_are_ignored() -> None:
+    """With text log 0.9, without it log 0.1, whatever else is kept: phi is log 9 for the text and 0 for the others."""
     assert TEXT_ALONE.phi == pytest.approx({IMAGE: 0, TEXT: math.log(9), AUDIO: 0})
     assert TEXT_ALONE.shares == pytest.approx({IMAGE: 0, TEXT: 1, AUDIO: 0})
-    assert holds(TEXT_ALONE) == {"i": "i", "t": "d", "a": "i"}
+    assert roles(TEXT_ALONE) == {"i": "i", "t": "d", "a": "i"}
 
 
-def test_where_two_only_count_together_both_decide() -> None:
-    """As in an exclusive or: log 9 is gained by whichever of the two comes second, so each has half of it. Text and
-    one of them say dog with 0.6, and so does the text alone: the cat overrules all of that."""
+def test_if_two_count_only_together_both_decide() -> None:
+    """As in an exclusive or, the second of the two adds log 9, so each has half of it. The text alone, and with one of
+    the two, gives dog with 0.6, so that all three are overruled by the cat."""
     assert BOTH.phi == pytest.approx({IMAGE: math.log(9) / 2, TEXT: 0, AUDIO: math.log(9) / 2})
-    assert holds(BOTH) == {"i": "do", "t": "io", "a": "do"}
-    unsure = game({"": ("dog", 0.49), "ia": ("cat", 0.9), "ita": ("cat", 0.9)})
-    assert holds(unsure) == {"i": "d", "t": "i", "a": "d"}, "what the model does not stand by is not overruled"
+    assert roles(BOTH) == {"i": "do", "t": "io", "a": "do"}
+    unsure = effect_of({"": ("dog", 0.49), "ia": ("cat", 0.9), "ita": ("cat", 0.9)})
+    assert roles(unsure) == {"i": "d", "t": "i", "a": "d"}, "an unsure answer is not overruled"
 
 
-def test_where_either_is_enough_none_decides_and_none_is_ignored() -> None:
-    """Cat unless the text is alone. ``v = log 0.1`` for t, else log 0.9. Of the orders of three, the text loses log 9
-    where it comes first, and whoever is second then gains it: phi is -1/3, +1/6 and +1/6 of log 9."""
-    whole = math.log(9)
-    assert EITHER.phi == pytest.approx({IMAGE: whole / 6, TEXT: -whole / 3, AUDIO: whole / 6})
+def test_if_either_is_enough_none_decides_and_none_is_ignored() -> None:
+    """The answer is cat unless text is alone: ``v = log 0.1`` for t, else log 0.9. Of the orders of three, text loses
+    log 9 if it comes first, and the second modality then adds it: phi is -1/3, +1/6 and +1/6 of log 9."""
+    log_9 = math.log(9)
+    assert EITHER.phi == pytest.approx({IMAGE: log_9 / 6, TEXT: -log_9 / 3, AUDIO: log_9 / 6})
     assert EITHER.shares == pytest.approx({IMAGE: 0.25, TEXT: 0.5, AUDIO: 0.25})
-    assert holds(EITHER) == {"i": "", "t": "o", "a": ""}
+    assert roles(EITHER) == {"i": "", "t": "o", "a": ""}
 
 
-def test_a_picture_that_speaks_for_another_answer_is_overruled() -> None:
-    assert holds(SOUND_WINS) == {"i": "o", "t": "", "a": "d"}, "the text alone is too unsure to be overruled"
+def test_an_image_that_speaks_for_another_answer_is_overruled() -> None:
+    assert roles(AUDIO_WINS) == {"i": "o", "t": "", "a": "d"}, "the text alone is too unsure to be overruled"
 
 
-def test_a_small_share_is_not_ignored_where_it_turns_the_answer() -> None:
-    close = game({"": ("cat", 0.501), "it": ("dog", 0.5), "ita": ("cat", 0.501)}, rest=0.4999)
+def test_a_small_share_is_not_ignored_if_it_changes_the_answer() -> None:
+    close = effect_of({"": ("cat", 0.501), "it": ("dog", 0.5), "ita": ("cat", 0.501)}, rest=0.4999)
     assert close.shares[AUDIO] > 0.05 and decides(close, AUDIO)
-    tiny = Effect(close.answer, close.values, close.answers, {IMAGE: 1.0, TEXT: 1.0, AUDIO: 0.01})
-    assert tiny.shares[AUDIO] < 0.05 and not is_ignored(tiny, AUDIO)
+    small = replace(close, phi={IMAGE: 1.0, TEXT: 1.0, AUDIO: 0.01})
+    assert small.shares[AUDIO] < 0.05 and not is_ignored(small, AUDIO)
 
 
-def test_a_modality_that_is_not_there_is_nothing() -> None:
-    pair = game({"": ("no", 0.8), "t": ("yes", 0.9), "it": ("yes", 0.9)}, there="it")
-    assert not decides(pair, AUDIO) and not is_overruled(pair, AUDIO)
-    assert not is_overruled(pair, IMAGE), "with the text it is everything"
-    turned = game({"": ("no", 0.8), "it": ("yes", 0.9)}, there="it")
-    assert is_overruled(turned, TEXT) and not is_overruled(turned, AUDIO)
-    image, text, audio = modality_health(
-        [Assessment("a", pair, None), Assessment("b", TEXT_ALONE, {IMAGE: 0.5, TEXT: 0.3, AUDIO: 0.2})]
+def test_a_modality_that_an_example_lacks_is_not_counted() -> None:
+    assert not decides(PAIR, AUDIO) and not is_overruled(PAIR, AUDIO)
+    assert not is_overruled(PAIR, IMAGE), "with the text it is everything"
+    text_overruled = effect_of({"": ("no", 0.8), "it": ("yes", 0.9)}, modalities="it")
+    assert is_overruled(text_overruled, TEXT) and not is_overruled(text_overruled, AUDIO)
+    image, text, audio = modality_use(
+        [Assessment("a", PAIR, None), Assessment("b", TEXT_ALONE, {IMAGE: 0.5, TEXT: 0.3, AUDIO: 0.2})]
     )
-    assert (image.of, text.of, audio.of) == (2, 2, 1)
+    assert (image.present, text.present, audio.present) == (2, 2, 1)
     assert audio.attention == 0.2 and audio.effect == 0 and audio.ignored == 1
-    assert image.attention == 0.5, "the mean of those that are known"
+    assert image.attention == 0.5, "the mean of the known shares"
 
 
-def test_counts_and_means_over_trios() -> None:
-    seen = {IMAGE: 0.6, TEXT: 0.1, AUDIO: 0.3}
-    judged = [Assessment(str(k), one, seen) for k, one in enumerate([TEXT_ALONE, BOTH, SOUND_WINS, SOUND_WINS])]
-    image, text, audio = modality_health(judged)
+def test_counts_and_means_over_examples() -> None:
+    effects = [TEXT_ALONE, BOTH, AUDIO_WINS, AUDIO_WINS]
+    image, text, audio = modality_use([Assessment(str(k), effect, SHARES) for k, effect in enumerate(effects)])
     assert (image.decides, image.ignored, image.overruled) == (1, 1, 3)
     assert (text.decides, text.ignored, text.overruled) == (1, 1, 1)
     assert (audio.decides, audio.ignored, audio.overruled) == (3, 1, 1)
-    assert image.effect == pytest.approx((0 + 0.5 + 2 * SOUND_WINS.shares[IMAGE]) / 4)
+    assert image.effect == pytest.approx((0 + 0.5 + 2 * AUDIO_WINS.shares[IMAGE]) / 4)
     assert audio.attention == pytest.approx(0.3)
-    nobody = modality_health([])
-    assert [row.of for row in nobody] == [0, 0, 0] and all(row.effect is row.attention is None for row in nobody)
+    for use in modality_use([]):
+        assert use.present == 0 and use.effect is use.attention is None
 
 
-def kinds(found: Sequence[Finding]) -> list[tuple[str, Modality | None]]:
-    return [(one.kind, one.modality) for one in found]
+def kinds(results: Sequence[Finding]) -> list[tuple[str, Modality | None]]:
+    return [(finding.kind, finding.modality) for finding in results]
 
 
-def test_what_strikes() -> None:
-    seen = {IMAGE: 0.35, TEXT: 0.34, AUDIO: 0.31}
-    only = findings([Assessment("a", TEXT_ALONE, seen), Assessment("b", TEXT_ALONE, {**seen, AUDIO: 0.41})])
+def test_findings_of_each_kind() -> None:
+    shares = {IMAGE: 0.35, TEXT: 0.34, AUDIO: 0.31}
+    only = findings([Assessment("a", TEXT_ALONE, shares), Assessment("b", TEXT_ALONE, {**shares, AUDIO: 0.41})])
     assert kinds(only) == [("only", TEXT), ("ignored", IMAGE), ("ignored", AUDIO)]
     assert (only[2].count, only[2].of, only[2].attention) == (2, 2, pytest.approx(0.36))
-    silent = findings([Assessment("a", TEXT_ALONE, {IMAGE: 0.9, TEXT: 0.02, AUDIO: 0.08})])
-    assert kinds(silent)[-1] == ("silent", TEXT) and (silent[-1].attention, silent[-1].effect) == (0.02, 1)
-    (_, _, most) = findings([Assessment("a", SOUND_WINS, {IMAGE: 0.6, TEXT: 0.3, AUDIO: 0.1})])
+    *_, unattended = findings([Assessment("a", TEXT_ALONE, {IMAGE: 0.9, TEXT: 0.02, AUDIO: 0.08})])
+    assert unattended == Finding("unattended", TEXT, attention=0.02, effect=1)
+    (_, _, most) = findings([Assessment("a", AUDIO_WINS, {IMAGE: 0.6, TEXT: 0.3, AUDIO: 0.1})])
     assert most == Finding("most", IMAGE, other=AUDIO, attention=0.6, effect=pytest.approx(0.5))
-    tiny = replace(SOUND_WINS, phi={IMAGE: 1.0, TEXT: 1.0, AUDIO: 0.01})
-    assert ("idle", AUDIO) in kinds(findings([Assessment("a", tiny, {IMAGE: 0.3, TEXT: 0.3, AUDIO: 0.4})]))
-    none = findings([Assessment("a", game({"": ("cat", 0.9)}), None)])
+    small = replace(AUDIO_WINS, phi={IMAGE: 1.0, TEXT: 1.0, AUDIO: 0.01})
+    assert ("unused", AUDIO) in kinds(findings([Assessment("a", small, {IMAGE: 0.3, TEXT: 0.3, AUDIO: 0.4})]))
+    none = findings([Assessment("a", effect_of({"": ("cat", 0.9)}), None)])
     assert kinds(none) == [("none", None), ("ignored", IMAGE), ("ignored", TEXT), ("ignored", AUDIO)]
     assert findings([]) == []
 
 
-def test_what_holds_in_a_third_strikes() -> None:
-    calm = replace(SOUND_WINS, answers=SOUND_WINS.answers | {frozenset({IMAGE, TEXT}): ("dog", 0.4)})
+def test_a_finding_is_true_of_at_least_a_third() -> None:
+    not_overruled = replace(AUDIO_WINS, answers={**AUDIO_WINS.answers, frozenset({IMAGE, TEXT}): ("dog", 0.4)})
     for others, expected in ((2, [("only", AUDIO), ("overruled", IMAGE)]), (3, [("only", AUDIO)])):
-        judged = [Assessment("a", SOUND_WINS, None), *[Assessment("b", calm, None)] * others]
-        assert kinds(findings(judged)) == expected
+        assessments = [Assessment("a", AUDIO_WINS, None), *[Assessment("b", not_overruled, None)] * others]
+        assert kinds(findings(assessments)) == expected
     for others, expected in ((2, [("ignored", IMAGE), ("ignored", AUDIO)]), (3, [])):
-        judged = [Assessment("a", TEXT_ALONE, None), *[Assessment("b", EITHER, None)] * others]
-        assert kinds(findings(judged))[1 if others == 2 else 0 :] == [*expected, ("overruled", TEXT)]
+        assessments = [Assessment("a", TEXT_ALONE, None), *[Assessment("b", EITHER, None)] * others]
+        assert kinds(findings(assessments))[1 if others == 2 else 0 :] == [*expected, ("overruled", TEXT)]
 
 
-class Stub:
-    """A backend that answers word 0 to a text, and word 1 to nothing; asked with others, as ``does`` says."""
+class StubBackend:
+    """A backend that answers word 1 with a text and word 0 without it.
 
-    def __init__(self, **about: Any):
-        self.asked: list[Request] = []
-        self.about = about
+    The texts "refuse", "stop" and "impossible" raise an error, stop the run, and have an answer of probability 0.
+    """
+
+    def __init__(self, **fields: Any):
+        self.requests: list[Request] = []
+        self.fields = fields
 
     def run(
-        self, requests: Sequence[Request], progress: Progress = quiet, stop: Stop = never
+        self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
     ) -> tuple[AttentionRecord, ...]:
         (request,) = requests
-        self.asked.append(request)
+        self.requests.append(request)
         if request.sample.text == "refuse":
             raise MmvizError("model-needs-text", model="stub")
         if request.sample.text == "stop":
             return ()
         sweep = np.log([[0.3, 0.6, 0.1], [0.5, 0.25, 0.25]])
-        if request.sample.text == "never":
+        if request.sample.text == "impossible":
             sweep[0, 0] = -np.inf
-        about = {"answers": tuple(Answer(f"word {k}", 0.5 / 2**k) for k in range(3)), "sweep": sweep} | self.about
-        return (replace(record({"all": example()}, [("all", "all", 0, 2)]), **about),)
+        fields = {"answers": tuple(Answer(f"word {k}", 0.5 / 2**k) for k in range(3)), "sweep": sweep} | self.fields
+        return (replace(record({"all": trio()}, [("all", "all", 0, 2)]), **fields),)
 
 
-def words(*texts: str, truth: str | None = None) -> list[Example]:
-    return [Example(f"{number}", text, truth=truth) for number, text in enumerate(texts)]
+def texts(*questions: str, truth: str | None = None) -> list[Example]:
+    """Examples of a text alone."""
+    return [Example(f"{number}", text, truth=truth) for number, text in enumerate(questions)]
 
 
-def test_trios_are_judged_one_by_one() -> None:
-    told: list[tuple[int, int]] = []
-    backend: Any = Stub()
-    examples = [*words("who", "refuse"), Example("picture", "who", Path("nowhere.png")), *words("never", "what")]
-    judged, refused = evaluate_examples(backend, "stub", examples, "mean", lambda *so_far: told.append(so_far))
-    assert [one.name for one in judged] == ["0", "1"] and told == [(k, 5) for k in range(1, 6)]
-    assert [name for name, _ in refused] == ["1", "picture", "0"]
-    why = [str(refusal) for _, refusal in refused]
-    assert "reads words only" in why[0] and "nowhere.png" in why[1] and "impossible" in why[2]
-    assert judged[0].effect.phi[TEXT] == pytest.approx(math.log(0.5 / 0.3)) and decides(judged[0].effect, TEXT)
-    assert sum(judged[0].attention.values()) == pytest.approx(1)
-    assert all(request.maps and len(request.sweep) == 2 for request in backend.asked)
+def test_examples_are_evaluated_and_those_with_errors_are_skipped() -> None:
+    progress: list[tuple[int, int]] = []
+    backend: Any = StubBackend()
+    no_image = Example("image", "who", Path("nowhere.png"))
+    examples = [*texts("who", "refuse"), no_image, *texts("impossible", "what")]
+    assessments, skipped = evaluate_examples(backend, "stub", examples, "mean", lambda *step: progress.append(step))
+    assert [assessment.name for assessment in assessments] == ["0", "1"]
+    assert progress == [(k, 5) for k in range(1, 6)]
+    assert [name for name, _ in skipped] == ["1", "image", "0"]
+    codes = [error.code for _, error in skipped]
+    assert codes == ["model-needs-text", "file-missing", "effect-infinite"]
+    first = assessments[0]
+    assert first.effect.phi[TEXT] == pytest.approx(math.log(0.5 / 0.3)) and decides(first.effect, TEXT)
+    assert first.attention is not None and sum(first.attention.values()) == pytest.approx(1)
+    assert all(request.maps and len(request.sweep) == 2 for request in backend.requests)
 
 
-def test_a_truth_counts_where_the_model_could_give_it() -> None:
-    for truth, expected in (("WORD 0 ", True), ("word 2", False), ("gizmo", None), (None, None)):
-        ((one,), _) = evaluate_examples(Stub(), "stub", words("who", truth=truth))  # type: ignore[arg-type]
-        assert one.is_right is expected
+@pytest.mark.parametrize(("truth", "expected"), [("WORD 0 ", True), ("word 2", False), ("gizmo", None), (None, None)])
+def test_an_answer_is_correct_or_not_if_the_model_can_give_the_expected_one(
+    truth: str | None, expected: bool | None
+) -> None:
+    backend: Any = StubBackend()
+    ((assessment,), _) = evaluate_examples(backend, "stub", texts("who", truth=truth))
+    assert assessment.is_correct is expected
 
 
-def test_a_stop_leaves_what_was_judged() -> None:
-    backend: Any = Stub()
-    judged, refused = evaluate_examples(
-        backend, "stub", words("who", "refuse", "what"), stop=lambda: len(backend.asked) == 2
+def test_a_stopped_audit_keeps_what_was_evaluated() -> None:
+    backend: Any = StubBackend()
+    assessments, skipped = evaluate_examples(
+        backend, "stub", texts("who", "refuse", "what"), stop=lambda: len(backend.requests) == 2
     )
-    assert (len(judged), len(refused), len(backend.asked)) == (1, 1, 2)
-    judged, refused = evaluate_examples(backend, "stub", words("who", "stop", "what"))
-    assert (len(judged), len(refused)) == (1, 0), "a run that was stopped is neither judged nor refused"
+    assert (len(assessments), len(skipped), len(backend.requests)) == (1, 1, 2)
+    assessments, skipped = evaluate_examples(backend, "stub", texts("who", "stop", "what"))
+    assert (len(assessments), len(skipped)) == (1, 0), "an example that was stopped is neither evaluated nor skipped"
 
 
-@pytest.mark.parametrize("map_ref", ["rollout", "7:mean", "no such way"])
-def test_without_its_way_of_looking_a_trio_has_no_attention(map_ref: str) -> None:
-    streams = {"queries": example()[:3], "keys": example()}
-    found = record(streams, [("queries", "keys", 0, 2)], made_by={"map_ref": map_ref})
-    backend: Any = Stub(streams=found.streams, maps=found.maps, made_by=found.made_by)
-    ((one,), _) = evaluate_examples(backend, "stub", words("who"))
-    assert one.attention is None and one.effect.phi[TEXT] > 0
+@pytest.mark.parametrize("map_ref", ["rollout", "7:mean", "no map"])
+def test_an_example_without_the_method_of_the_model_has_no_attention(map_ref: str) -> None:
+    streams = {"queries": trio()[:3], "keys": trio()}
+    crossed = record(streams, [("queries", "keys", 0, 2)], made_by={"map_ref": map_ref})
+    backend: Any = StubBackend(streams=crossed.streams, maps=crossed.maps, made_by=crossed.made_by)
+    ((assessment,), _) = evaluate_examples(backend, "stub", texts("who"))
+    assert assessment.attention is None and assessment.effect.phi[TEXT] > 0
 
 
-PAIR = game({"": ("no", 0.8), "t": ("yes", 0.9), "it": ("yes", 0.9)}, there="it")
-SEEN = {IMAGE: 0.6, TEXT: 0.1, AUDIO: 0.3}
+def test_attention_is_that_of_the_chosen_map_among_several_of_a_layer() -> None:
+    streams = {"queries": trio()[:3], "keys": trio()}
+    maps = [("queries", "queries", 0, 2), ("queries", "keys", 0, 2)]
+    shares = []
+    for map_ref in ("0:mean", "0.1:mean", None):
+        several = record(streams, maps, made_by={"map_ref": map_ref} if map_ref else {})
+        backend: Any = StubBackend(streams=several.streams, maps=several.maps, made_by=several.made_by)
+        ((assessment,), _) = evaluate_examples(backend, "stub", texts("who"))
+        shares.append(assessment.attention)
+    first, second, default = shares
+    assert first is not None and second is not None and default == second
+    assert first[AUDIO] == 0 < second[AUDIO], "the queries have no audio"
 
 
-def made(**changes: Any) -> Audit:
-    judged = [
-        Assessment("a", TEXT_ALONE, SEEN, True),
-        Assessment("b", SOUND_WINS, None, False),
-        Assessment("c", PAIR, SEEN),
+def audit_of(**changes: Any) -> Audit:
+    assessments = [
+        Assessment("a", TEXT_ALONE, SHARES, True),
+        Assessment("b", AUDIO_WINS, None, False),
+        Assessment("c", PAIR, SHARES),
     ]
-    return replace(Audit("trio", "mean", 5, judged, [("d", "Why."), ("e", "Why.")]), **changes)
+    return replace(Audit("trio", "mean", 5, assessments, [("d", "Why."), ("e", "Why.")]), **changes)
 
 
-def test_rows_hold_what_was_found() -> None:
-    first, second, third = rows(made())
-    assert (first["name"], first["answer"], first["probability"], first["right"]) == ("a", "yes", 0.9, True)
+def test_rows_hold_the_assessments() -> None:
+    first, second, third = rows(audit_of())
+    assert (first["name"], first["answer"], first["probability"], first["correct"]) == ("a", "yes", 0.9, True)
     assert first["text"] == {
         "phi": pytest.approx(math.log(9)), "effect": 1, "attention": 0.1, "decides": True, "ignored": False,
         "overruled": False,
     }  # fmt: skip
-    assert second["image"]["overruled"] and second["image"]["attention"] is None and second["right"] is False
-    assert third["audio"] is None and third["right"] is None
+    assert second["image"]["overruled"] and second["image"]["attention"] is None and second["correct"] is False
+    assert third["audio"] is None and third["correct"] is None
 
 
-def test_the_table_and_its_words() -> None:
-    audit = made()
-    (image, cells), _, (audio, heard) = table(audit)
-    assert image == "image" and [words for words, _ in cells] == [
+def test_the_table_has_counts_fractions_and_means() -> None:
+    (image, image_cells), _, (audio, audio_cells) = table(audit_of())
+    assert image == "image" and [text for text, _ in image_cells] == [
         "3 (100 %)", "0 (0 %)", "2 (67 %)", "1 (33 %)", "0.08", "0.60"
     ]  # fmt: skip
-    assert audio == "audio" and heard[:2] == [("2 (67 %)", 2 / 3), ("1 (50 %)", 0.5)]
-    assert summary(audit) == (
-        "Model trio, absent: mean. 3 of 5 trios judged. "
-        "Of the 2 answers whose truth is known and is one that the model can give, 1 are right."
+    assert audio == "audio" and audio_cells[:2] == [("2 (67 %)", 2 / 3), ("1 (50 %)", 0.5)]
+    assert [text for text, _ in table(audit_of(assessments=[]))[0][1]] == ["–"] * 6
+    assert len(meanings()) == 6 and "0.05" in meanings()["ignored"]
+
+
+def test_the_summary_says_how_many_were_evaluated_and_how_many_answers_are_correct() -> None:
+    counts = {"model": "trio", "baseline": audit_words("baseline-mean"), "evaluated": 3}
+    text = summary(audit_of())
+    assert text.startswith(audit_words("evaluated", of=5, **counts))
+    assert audit_words("correct-some", correct=1, known=2) in text
+    assert audit_words("untrained") in summary(audit_of(trained=False))
+    assert summary(audit_of(examples=6)).startswith(audit_words("stopped", of=6, **counts))
+    assert audit_words("correct-some", correct=0, known=0) not in summary(audit_of(assessments=[]))
+
+
+def test_sentences_say_the_findings() -> None:
+    lines = sentences(audit_of())
+    values: dict[str, Any] = {"effect": None}
+    assert lines[0] == audit_words(
+        "find-ignored-attended", modality=audit_words("the-image"), count=2, of=3, attention=0.6, **values
     )
-    assert "untrained" in summary(made(trained=False)) and json.loads(to_json(made(trained=False)))["trained"] is False
-    assert "Stopped; 3 of 6 trios" in summary(made(of=6)) and "right" not in summary(made(judged=[]))
-    assert [words for words, _ in table(made(judged=[]))[0][1]] == ["–"] * 6
-    assert sentences(made(judged=[])) == [] and reasons(audit) == {"Why.": ["d", "e"]}
-    assert reasons(made(refused=[("d", "Why\x1b[31m\nso\ud800.")])) == {"Why␛[31m so?.": ["d"]}
-    told = sentences(audit)
-    assert told[0] == "The picture is ignored in 2 of 3 trios although it gets 0.60 of the attention there."
-    assert "The sound is ignored in 1 of 2 trios although it gets 0.30 of the attention there." in told
-    together = game({"": ("dog", 0.4), "ita": ("cat", 0.9)})
-    (nothing,) = sentences(made(judged=[Assessment("a", together, dict.fromkeys(LETTERS.values(), 1 / 3))]))
-    assert nothing.startswith("Nothing strikes") and len(meanings()) == 6 and "0.05" in meanings()["ignored"]
+    assert (
+        audit_words("find-ignored-attended", modality=audit_words("the-audio"), count=1, of=2, attention=0.3, **values)
+        in lines
+    )
+    together = effect_of({"": ("dog", 0.4), "ita": ("cat", 0.9)})
+    equal = dict.fromkeys(LETTERS.values(), 1 / 3)
+    assert sentences(audit_of(assessments=[Assessment("a", together, equal)])) == [audit_words("find-nothing")]
+    assert sentences(audit_of(assessments=[])) == []
 
 
-def test_json_holds_everything() -> None:
-    found = json.loads(to_json(made()))
-    assert (found["trios"], found["judged"], found["stopped"], found["right"], found["known"]) == (5, 3, False, 1, 2)
-    assert found["modalities"]["audio"]["of"] == 2 and found["modalities"]["audio"]["attention"] == 0.3
-    assert [row["name"] for row in found["rows"]] == ["a", "b", "c"] and found["findings"]
-    assert found["refused"] == [{"name": "d", "why": "Why."}, {"name": "e", "why": "Why."}]
-    assert json.loads(to_json(made(of=6)))["stopped"] is True
+def test_skipped_examples_are_grouped_by_reason() -> None:
+    assert reasons(audit_of()) == {"Why.": ["d", "e"]}
+    assert reasons(audit_of(skipped=[("d", "Why\x1b[31m\nso\ud800.")])) == {"Why␛[31m so?.": ["d"]}
+
+
+def test_json_holds_the_whole_audit() -> None:
+    document = json.loads(to_json(audit_of()))
+    assert (document["model"], document["baseline"], document["trained"]) == ("trio", "mean", True)
+    assert (document["examples"], document["evaluated"], document["stopped"]) == (5, 3, False)
+    assert (document["correct"], document["with_truth"]) == (1, 2)
+    assert document["modalities"]["audio"]["present"] == 2 and document["modalities"]["audio"]["attention"] == 0.3
+    assert [row["name"] for row in document["rows"]] == ["a", "b", "c"] and document["findings"]
+    assert document["skipped"] == [{"name": "d", "reason": "Why."}, {"name": "e", "reason": "Why."}]
+    assert json.loads(to_json(audit_of(examples=6)))["stopped"] is True
+    assert json.loads(to_json(audit_of(trained=False)))["trained"] is False
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@a", " =1", "\t=1", "\r=1", "\n", "＝1"]
 
 
-def test_nothing_that_came_with_a_trio_becomes_a_formula() -> None:
-    effect = replace(SOUND_WINS, answer="=cat()")
-    audit = Audit(
-        "trio", "mean", 20, [Assessment(name, effect, SEEN) for name in FORMULAS], [("-d", "=why"), ("x", "\udcff")]
-    )
-    lines = list(csv.reader(io.StringIO(to_csv(audit), newline="")))
-    heads, *cells = lines
-    assert len({len(line) for line in lines}) == 1 and len(cells) == len(FORMULAS) + 2
-    for name, line in zip(FORMULAS, cells, strict=False):
+def test_no_text_of_an_example_becomes_a_formula_in_the_csv() -> None:
+    effect = replace(AUDIO_WINS, answer="=cat()")
+    assessments = [Assessment(name, effect, SHARES) for name in FORMULAS]
+    audit = Audit("trio", "mean", 20, assessments, [("-d", "=why"), ("x", "\udcff")])
+    head, *lines = list(csv.reader(io.StringIO(to_csv(audit), newline="")))
+    assert {len(line) for line in lines} == {len(head)} and len(lines) == len(FORMULAS) + 2
+    for name, line in zip(FORMULAS, lines, strict=False):
         assert line[0] == f"'{name}" and line[1] == "'=cat()"
-        assert float(line[heads.index("image_phi")]) < 0, "a number stays one"
-        assert line[heads.index("audio_decides")] == "true" and line[heads.index("right")] == ""
-    assert cells[-2][0] == "'-d" and cells[-2][-1] == "'=why"
+        assert float(line[head.index("image_phi")]) < 0, "a number stays a number"
+        assert line[head.index("audio_decides")] == "true" and line[head.index("correct")] == ""
+    assert lines[-2][0] == "'-d" and lines[-2][-1] == "'=why"
     to_csv(audit).encode()
-    plain = list(csv.DictReader(io.StringIO(to_csv(made()))))
-    assert plain[0]["name"] == "a" and plain[0]["right"] == "true" and plain[2]["audio_phi"] == ""
+    first, _, third, fourth, _ = list(csv.DictReader(io.StringIO(to_csv(audit_of()))))
+    assert first["name"] == "a" and first["correct"] == "true" and third["audio_phi"] == ""
+    assert (fourth["name"], fourth["skipped"]) == ("d", "Why.")

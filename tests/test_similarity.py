@@ -74,7 +74,7 @@ def test_heads_with_almost_the_same_weights_are_redundant() -> None:
 
 
 def test_redundant_heads_are_named_by_their_map_and_share_its_streams() -> None:
-    """Layer 0 has a map of self-attention and two of cross-attention: the head is known by its map, not by its layer."""
+    """Layer 0 has one map of self-attention and two of cross-attention; a head is known by its map, not its layer."""
     eye = np.eye(7)[None]
     pairs = redundant_heads(record((0, "a", "a", eye), (0, "a", "b", eye), (0, "a", "b", eye)))
     assert [pair[:2] for pair in pairs] == [((1, 0), (2, 0))]

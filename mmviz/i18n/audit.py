@@ -30,11 +30,11 @@ AUDIT: dict[str, str] = {
     "attention-means": "Mean share of the attention from the answer token to picture, text and sound. It shows where "
     "the model reads from, not what decides.",
     # counts
-    "trios": "Model {model}, baseline {baseline}. {judged} of {of} examples evaluated.",
-    "stopped": "Model {model}, baseline {baseline}. Stopped; {judged} of {of} examples evaluated.",
+    "evaluated": "Model {model}, baseline {baseline}. {evaluated} of {of} examples evaluated.",
+    "stopped": "Model {model}, baseline {baseline}. Stopped; {evaluated} of {of} examples evaluated.",
     "untrained": "Its weights are untrained: the answers are chance, not something learned.",
-    "right": "{right} of {known} answers are correct.",
-    "right-some": "Correct answers: {right} of {known} (examples whose correct answer is known and is one that the "
+    "correct": "{correct} of {known} answers are correct.",
+    "correct-some": "Correct answers: {correct} of {known} (examples whose correct answer is known and is one that the "
     "model can give).",
     "left-out": "Left out, {count} of {of}:",
     "left-out-more": "and {count} more",

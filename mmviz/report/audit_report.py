@@ -142,16 +142,16 @@ def correct_answers(audit: Audit) -> tuple[int, int]:
 
 def summary(audit: Audit) -> str:
     """Returns in words how many examples were evaluated, and how many answers are correct."""
-    code = "stopped" if audit.is_stopped else "trios"
+    code = "stopped" if audit.is_stopped else "evaluated"
     evaluated = len(audit.assessments)
     baseline = audit_words(f"baseline-{audit.baseline}")
-    parts = [audit_words(code, model=audit.model, baseline=baseline, of=audit.examples, judged=evaluated)]
+    parts = [audit_words(code, model=audit.model, baseline=baseline, of=audit.examples, evaluated=evaluated)]
     if not audit.trained:
         parts.append(audit_words("untrained"))
     correct, with_truth = correct_answers(audit)
     if with_truth:
-        code = "right" if with_truth == evaluated else "right-some"
-        parts.append(audit_words(code, right=correct, known=with_truth))
+        code = "correct" if with_truth == evaluated else "correct-some"
+        parts.append(audit_words(code, correct=correct, known=with_truth))
     return join_sentences(parts)
 
 
