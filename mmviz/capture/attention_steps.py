@@ -233,7 +233,7 @@ def _check_parity(steps: AttentionSteps, weights: NDArray[np.float32], call: Att
         raise CaptureError("steps-parity", name=call.module, worst=float(max(errors)))
 
 
-def _relative_error(values: Array, expected: NDArray[np.float32]) -> float:
+def _relative_error(values: NDArray[np.floating], expected: NDArray[np.float32]) -> float:
     """Returns the largest difference, relative to the largest number where that is above 1."""
     return float(np.abs(values - expected).max()) / max(1.0, float(np.abs(expected).max()))
 
