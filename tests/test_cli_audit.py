@@ -1,4 +1,4 @@
-"""``mmviz audit``: over the bundled set and a folder, what it prints and writes, and how it ends."""
+"""``mmviz audit`` on the gallery and on a folder: its output, its files and its exit code."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from app_page import EXAMPLES, picture
+from app_page import EXAMPLES, image_bytes
 
+from mmviz.analysis.disagreements import SMALL_SHARE
 from mmviz.cli import audit, main
-from mmviz.experiments import runs as evidence
-from mmviz.experiments.modality_shapley import SMALL_SHARE
-from mmviz.i18n.audit import health_words
+from mmviz.experiments import audit as experiment
+from mmviz.i18n.audit import audit_words
 from mmviz.i18n.messages import sentence
 from mmviz.inputs.examples import Example
 
 BY_ID = {example.id: example for example in EXAMPLES}
 
 
-def copied(example: Example, folder: Path) -> dict[str, str | None]:
-    """The entry of a bundled trio whose files are now in ``folder`` as well."""
+def copy_entry(example: Example, folder: Path) -> dict[str, str | None]:
+    """Copies the files of a bundled example to ``folder`` and returns its entry."""
     for path in (example.image, example.audio):
         if path:
             shutil.copy(path, folder)
@@ -34,123 +34,130 @@ def copied(example: Example, folder: Path) -> dict[str, str | None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two bundled trios, the second under a name that a spreadsheet would work out and without a truth, and one whose
-    picture is none."""
-    found = tmp_path / "trios"
-    found.mkdir()
-    formula = {**copied(BY_ID["said"], found), "id": "=1+1", "truth": None}
-    (found / "letter.png").write_text("Dear all")
+    """Two bundled examples, the second named like a formula and without an expected answer, and a broken one."""
+    path = tmp_path / "examples"
+    path.mkdir()
+    formula = {**copy_entry(BY_ID["said"], path), "id": "=1+1", "truth": None}
+    (path / "letter.png").write_text("Dear all")
     broken = {"id": "broken\x1b[31m", "image": "letter.png"}
-    (found / "trios.json").write_text(json.dumps([copied(BY_ID["mask"], found), formula, broken]))
-    return found
+    (path / "examples.json").write_text(json.dumps([copy_entry(BY_ID["mask"], path), formula, broken]))
+    return path
 
 
-def test_the_bundled_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv")}
     assert main(["audit", "--json", str(out["json"]), "--csv", str(out["csv"])]) == 0
     printed, progress = capsys.readouterr()
     assert progress.endswith(f"\r{sentence('audit-progress', done=12, of=12)}\n") and progress.count("\n") == 1
-    found = json.loads(out["json"].read_text())
-    rows = found["rows"]
-    assert [row["name"] for row in rows] == [example.id for example in EXAMPLES] and not found["refused"]
-    assert found["known"] == 12 and found["right"] == sum(row["right"] for row in rows)
-    assert f"12 of 12 trios judged. {found['right']} of 12 answers are right." in printed.splitlines()[0]
+    document = json.loads(out["json"].read_text())
+    rows = document["rows"]
+    assert [row["name"] for row in rows] == [example.id for example in EXAMPLES] and not document["skipped"]
+    assert document["with_truth"] == 12 and document["correct"] == sum(row["correct"] for row in rows)
+    assert f"12 of 12 examples evaluated. {document['correct']} of 12 answers are correct." in printed.splitlines()[0]
     for modality, name in (("image", "picture"), ("text", "text"), ("audio", "sound")):
-        there = [row[modality] for row in rows if row[modality]]
-        held = {flag: sum(one[flag] for one in there) for flag in ("decides", "ignored", "overruled")}
-        means = {share: sum(one[share] for one in there) / len(there) for share in ("effect", "attention")}
-        assert found["modalities"][modality] == pytest.approx({"of": len(there), **held, **means})
-        counts = [(len(there), 12), *((count, len(there)) for count in held.values())]
+        entries = [row[modality] for row in rows if row[modality]]
+        flag_counts = {flag: sum(entry[flag] for entry in entries) for flag in ("decides", "ignored", "overruled")}
+        means = {share: sum(entry[share] for entry in entries) / len(entries) for share in ("effect", "attention")}
+        assert document["modalities"][modality] == pytest.approx({"present": len(entries), **flag_counts, **means})
+        counts = [(len(entries), 12), *((count, len(entries)) for count in flag_counts.values())]
         cells = [f"{count} ({100 * count / of:.0f} %)" for count, of in counts]
         cells += [f"{mean:.2f}" for mean in means.values()]
         (line,) = (line for line in printed.splitlines() if line.startswith(f"{name} "))
         assert line.split(None, 1)[1].replace("  ", " ").split() == " ".join(cells).split()
-        assert all(one["effect"] < SMALL_SHARE and not one["decides"] for one in there if one["ignored"])
+        assert all(entry["effect"] < SMALL_SHARE and not entry["decides"] for entry in entries if entry["ignored"])
     for row in rows:
         shares = [row[modality]["effect"] for modality in ("image", "text", "audio") if row[modality]]
         assert sum(shares) == pytest.approx(1) and row["probability"] > 0
-    assert all(words in printed for words in found["findings"]) and "\ndecides: Without it" in printed
+    assert all(words in printed for words in document["findings"]) and "\ndecides: Without it" in printed
     lines = list(csv.DictReader(out["csv"].open(newline="")))
     assert [line["name"] for line in lines] == [example.id for example in EXAMPLES]
     assert float(lines[0]["audio_phi"]) == pytest.approx(rows[0]["audio"]["phi"])
-    assert lines[0]["right"] == str(rows[0]["right"]).lower()
+    assert lines[0]["correct"] == str(rows[0]["correct"]).lower()
 
 
-def test_a_folder_with_one_that_is_left_out(
+def test_a_folder_with_an_example_that_is_skipped(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    judge, asked = evidence.evaluate_examples, []
-    monkeypatch.setattr(evidence, "judge", lambda *known: asked.append(known[3]) or judge(*known))
+    evaluate, baselines = experiment.evaluate_examples, []
+    monkeypatch.setattr(
+        experiment, "evaluate_examples", lambda *inputs: baselines.append(inputs[3]) or evaluate(*inputs)
+    )
     assert main(["audit", str(folder), "--baseline", "mean", "--csv", str(tmp_path / "out.csv")]) == 0
     printed, progress = capsys.readouterr()
-    assert asked == ["mean"]
-    assert "2 of 3 trios judged" in printed and "absent: mean" in printed
-    assert "Of the 1 answers whose truth is known" in printed
-    assert "Left out, 1 of 3:\nbroken␛[31m: This file is not a picture" in printed
+    assert baselines == ["mean"]
+    assert "2 of 3 examples evaluated" in printed and "baseline mean" in printed
+    assert "of 1 (examples whose correct answer is known" in printed
+    assert "Left out, 1 of 3:\nbroken␛[31m: This file is not in an image format" in printed
     assert "\x1b" not in printed + progress and not caplog.text
     first, second, third = csv.DictReader((tmp_path / "out.csv").open(newline=""))
-    right = str(BY_ID["mask"].is_right(first["answer"])).lower()
-    assert (first["name"], first["right"], first["left_out"]) == ("mask", right, "")
-    assert (second["name"], second["right"]) == ("'=1+1", "") and second["image_phi"] == ""
-    assert third["answer"] == "" and "not a picture" in third["left_out"]
+    correct = str(BY_ID["mask"].is_right(first["answer"])).lower()
+    assert (first["name"], first["correct"], first["skipped"]) == ("mask", correct, "")
+    assert (second["name"], second["correct"]) == ("'=1+1", "") and second["image_phi"] == ""
+    assert third["answer"] == "" and "not in an image format" in third["skipped"]
 
 
-def test_a_file_that_cannot_be_written_costs_nobody_the_table(
+def test_the_table_is_printed_even_if_a_file_cannot_be_written(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "taken.csv").mkdir()
-    assert main(["audit", str(folder), "--csv", str(tmp_path / "taken.csv")]) == 2
+    (tmp_path / "folder.csv").mkdir()
+    assert main(["audit", str(folder), "--csv", str(tmp_path / "folder.csv")]) == 2
     out, err = capsys.readouterr()
-    assert "2 of 3 trios judged" in out and "taken.csv could not be written" in err
+    assert "2 of 3 examples evaluated" in out and "folder.csv could not be written" in err
 
 
-def test_json_alone_can_be_piped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_can_be_written_to_standard_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", str(folder), "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["absent"] == "learned" and found["rows"][1]["right"] is None
-    assert found["rows"][1]["image"] is None and found["rows"][1]["audio"]["phi"] != 0
-    assert found["rows"][0]["right"] is BY_ID["mask"].is_right(found["rows"][0]["answer"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["baseline"] == "learned" and document["rows"][1]["correct"] is None
+    assert document["rows"][1]["image"] is None and document["rows"][1]["audio"]["phi"] != 0
+    assert document["rows"][0]["correct"] is BY_ID["mask"].is_right(document["rows"][0]["answer"])
 
 
-def test_where_nothing_can_be_judged_the_exit_code_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_is_2_if_no_example_can_be_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(12):
-        (tmp_path / f"{number}.png").write_bytes(picture())
+        (tmp_path / f"{number}.png").write_bytes(image_bytes())
     assert main(["audit", str(tmp_path), "--model", "toy"]) == 2
     printed = capsys.readouterr().out
-    why = sentence("model-needs-text", model="toy")
+    reason = sentence("model-needs-text", model="toy")
     assert printed == (
-        f"Model toy, absent: learned. 0 of 12 trios judged. {health_words('untrained')}\n\n"
-        f"Left out, 12 of 12:\n0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more: {why}\n"
+        f"Model toy, baseline learned. 0 of 12 examples evaluated. {audit_words('untrained')}\n\n"
+        f"Left out, 12 of 12:\n0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more: {reason}\n"
     )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
-def test_ctrl_c_ends_with_what_has_been_judged(
+def test_ctrl_c_keeps_what_was_evaluated(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def press(done: int, of: int) -> None:
-        assert done == 1, "it stopped after the first"
+        assert done == 1, "the audit stops after the first example"
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(audit, "_print_progress", press)
     assert main(["audit", str(folder), "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["stopped"] is True and [row["name"] for row in found["rows"]] == ["mask"] and found["trios"] == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (
+        document["stopped"] is True
+        and [row["name"] for row in document["rows"]] == ["mask"]
+        and document["examples"] == 3
+    )
     assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
-def test_ctrl_c_before_anything_was_judged_and_pressed_twice(
+def test_ctrl_c_before_the_first_example_and_pressed_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def press(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(evidence, "judge", lambda *_: press() or ([], []))
+    monkeypatch.setattr(experiment, "evaluate_examples", lambda *_: press() or ([], []))
     assert main(["audit", str(folder), "--model", "toy"]) == 130
-    monkeypatch.setattr(evidence, "judge", lambda *_: press() or press() or pytest.fail("the second one ends it"))
+    monkeypatch.setattr(
+        experiment, "evaluate_examples", lambda *_: press() or press() or pytest.fail("the second one ends it")
+    )
     assert main(["audit", str(folder), "--model", "toy"]) == 130
     assert capsys.readouterr().out == ""
 
@@ -167,7 +174,7 @@ def test_ctrl_c_before_anything_was_judged_and_pressed_twice(
         (["--token-file", "nowhere.txt", "--backend", "https://somewhere"], "nowhere.txt"),
     ],
 )
-def test_what_is_wrong_is_one_line_before_anything_runs(
+def test_a_wrong_argument_is_reported_in_one_line_before_anything_runs(
     arguments: list[str],
     words: str,
     tmp_path: Path,
