@@ -38,7 +38,7 @@ def test_it_opens_on_the_recorded_run_of_the_first_example(opened: AppTest) -> N
     page_run = now(opened).run
     assert selected(opened).tokens == (page_run.answer_query,) and selected(opened).map_ref == page_run.map_ref
     header, _ = payload(opened)
-    assert header["run"] == now(opened).run.record.id and header["view"] == header["start"]
+    assert header["run"] == now(opened).run.record.id and header["view"] == header["initial_view"]
 
 
 def test_the_first_paint_loads_neither_torch_nor_an_audio_library() -> None:
@@ -155,7 +155,7 @@ def test_markup_in_the_question_stays_text(opened: AppTest) -> None:
     press(opened, "run")
     assert now(opened).run.sample.text == hostile
     assert "<img src=x" not in markup(opened)
-    words = [piece for pieces in payload(opened)[0]["words"].values() for piece, _ in pieces]
+    words = [piece for pieces in payload(opened)[0]["text_pieces"].values() for piece, _ in pieces]
     assert "<img src=x onerror=alert(1)>" in "".join(words), "the viewer has it as plain text"
     assert not [element for element in opened.markdown if "img" in element.value or "red[" in element.value]
 

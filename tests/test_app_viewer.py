@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.map_refs import has_map
 from mmviz.app.selection import Selection, initial_selection, read_view, view_of
-from mmviz.explain import Run
+from mmviz.backends.local import LocalBackend
+from mmviz.explain import Run, run_sample
 from mmviz.report import ViewerData
 from mmviz.types import MapRef
 
@@ -21,10 +22,8 @@ SERIAL = 3
 
 @pytest.fixture(scope="module")
 def first_run() -> Run:
-    """The recorded run of the first example."""
-    page_run = now(visit()).run
-    assert page_run is not None
-    return page_run
+    """A run of the first example."""
+    return run_sample(EXAMPLES[0].sample(), backend=LocalBackend("cpu"), relevance=True)
 
 
 def report(run: Run, /, **changes: object) -> dict[str, object]:
@@ -128,8 +127,9 @@ def test_the_page_moves_the_viewer(opened: AppTest) -> None:
 
 def test_another_run_has_viewer_data_of_its_own(opened: AppTest) -> None:
     report_view(opened, view(opened, tokens=[9], versus=[1], map="1:1"))
-    report_need(opened, {"run": now(opened).run.record.id, "names": ["map/0:0"]})
     outdated, serial = view(opened, tokens=[8]), now(opened).serial
+    report_need(opened, {"run": now(opened).run.record.id, "names": ["map/0:0"]})
+    assert now(opened).requested_sections == ("map/0:0",)
     press(opened, f"example-{EXAMPLES[3].id}")
     header, _ = payload(opened)
     page_run = now(opened).run
@@ -143,7 +143,7 @@ def test_another_run_has_viewer_data_of_its_own(opened: AppTest) -> None:
 def test_the_viewer_shows_the_weights_of_the_run(opened: AppTest) -> None:
     header, sections = payload(opened)
     record = now(opened).run.record
-    assert header["answers"][0][0] == record.answers[0].label and header["answers_of"] == len(record.answers)
+    assert header["answers"][0][0] == record.answers[0].label and header["answer_count"] == len(record.answers)
     assert sections["codes/2:1"].values.shape == record.maps[2].weights.shape[1:]
     assert np.allclose(sections["from/2:1"].values.sum(axis=1), 1, atol=1e-5)
 

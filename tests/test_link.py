@@ -101,14 +101,14 @@ def test_every_change_of_view_is_written(opened: AppTest) -> None:
     query, map_ref = str(now(opened).run.answer_query), str(now(opened).run.map_ref)
     default = {"example": EXAMPLES[0].id, "query": query, "direction": "from", "map": map_ref}
     assert address(opened) == default
-    first = visit()
+    whole = view(opened)
     for changes, written in (
         ({"tokens": [5]}, {"query": "5"}), ({"map": "5:1"}, {"map": "5:1"}),
         ({"map": "0:mean"}, {"map": "0:mean"}), ({"map": "relevance"}, {"map": "relevance"}),
         ({"direction": "to"}, {"direction": "to"}), ({"versus": [1, 2]}, {"versus": "1-2"}),
         ({"style": "heat"}, {"style": "heat"}), ({"scale": "map"}, {"scale": "map"}),
     ):  # fmt: skip
-        assert address(report_view(opened, view(first, **changes))) == {**default, **written}
+        assert address(report_view(opened, {**whole, **changes})) == {**default, **written}
     press(opened, "show-attention")
     assert address(opened)["map"] == "5:mean"
     press(opened, f"example-{OTHER.id}")
