@@ -1,4 +1,4 @@
-"""Exact views of one attention, computed when they are asked for, never more than a tile of rows at a time.
+"""Exact views of one attention, computed on demand, never more than a tile of rows at a time.
 
 All results are float32 with sums in float64, whatever precision the model computed in.
 """
