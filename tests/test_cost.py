@@ -19,7 +19,7 @@ from mmviz.app.pages.learn import cost as lesson
 from mmviz.backends import ignore_progress, never_stop
 from mmviz.capture import layer_cost
 from mmviz.capture.layer_cost import IMPLEMENTATIONS, Layer, LayerCost, LayerCosts, measure_layer_costs
-from mmviz.figures.loglog import Line, format_quantity, growth_figure
+from mmviz.figures.loglog import Series, format_quantity, growth_figure
 from mmviz.figures.theme import DARK, LIGHT
 from mmviz.i18n.learn_cost import COST
 from mmviz.i18n.page import say
@@ -203,7 +203,7 @@ WORDS = {"title": "Time", "note": "one <core>", "measured": "measured", "estimat
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_figure_draws_measurements_and_estimates(dark: bool) -> None:
     tokens = [128, 1_024]
-    lines = [Line("<eager>", tokens, [1e-3, 0.1], (10_000, 20.0)), Line("fused", tokens, [2e-3, 0.05])]
+    lines = [Series("<eager>", tokens, [1e-3, 0.1], (10_000, 20.0)), Series("fused", tokens, [2e-3, 0.05])]
     figure = growth_figure(lines, 10_000, "s", WORDS, dark)
     first, ahead, second = figure.data
     assert (list(first.x), list(first.y)) == (tokens, [1e-3, 0.1]) and list(second.y) == [2e-3, 0.05]
@@ -224,9 +224,9 @@ def test_the_figure_draws_measurements_and_estimates(dark: bool) -> None:
 
 
 def test_the_axis_names_the_measured_sizes() -> None:
-    figure = growth_figure([Line("eager", [128, 256], [1e5, 4e5])], 161, "B", WORDS)
+    figure = growth_figure([Series("eager", [128, 256], [1e5, 4e5])], 161, "B", WORDS)
     assert list(figure.layout.xaxis.ticktext) == ["128", "256"] and len(figure.data) == 1
-    assert growth_figure([Line("eager", [128], [1e5])], 128, "B", WORDS).data[0].y == (1e5,)
+    assert growth_figure([Series("eager", [128], [1e5])], 128, "B", WORDS).data[0].y == (1e5,)
 
 
 # the lesson
