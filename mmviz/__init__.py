@@ -1,8 +1,8 @@
 """mmviz shows, and checks, how image, text and audio attend to each other in a multimodal model.
 
-`explain` runs a bundled model, `capture` records the attention of any torch module, and `record` takes attention weights
-that were computed elsewhere. Each gives an `AttentionRecord`; with its inputs it is a `Run`, which shows itself as the
-linked viewer.
+`explain` runs a bundled model, `capture` records the attention of any torch module, and `record` takes attention
+weights that were computed elsewhere. Each leads to an `AttentionRecord`; together with its inputs it is a `Run`, which
+shows itself as the linked viewer.
 
 Examples::
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sound_files import encoded, muxed
+from audio_files import encoded, muxed
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend

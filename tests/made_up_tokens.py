@@ -1,4 +1,4 @@
-"""What several test files share: voices that need no synthesiser, and a small trio to draw."""
+"""Inputs and tokens that test files share: a small image, audio, and voices that need no synthesiser."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mmviz.types import Modality, PixelBox, Seconds, Token
 ANSWER = Token(Modality.SPECIAL, "answer")
 FRAMES = [Token(Modality.AUDIO, f"frame {i}", Seconds(i * 0.08, (i + 1) * 0.08)) for i in range(6)]
 RATE = 16_000
-PICTURE = np.random.default_rng(4).integers(40, 256, (187, 301, 3), dtype=np.uint8)
+PIXELS = np.random.default_rng(4).integers(40, 256, (187, 301, 3), dtype=np.uint8)
 WAVE = np.sin(np.arange(8000) / 9).astype(np.float32)
 MEL = np.linspace(-1, 1, 64 * 50).reshape(64, 50).astype(np.float32)
 
 
 def patches(width: float, height: float, rows: int, columns: int) -> list[Token]:
-    """Patches of a picture, row by row."""
+    """Patches of an image, row by row."""
     across, down = width / columns, height / rows
     return [
         Token(Modality.IMAGE, "p", PixelBox(c * across, r * down, (c + 1) * across, (r + 1) * down))
@@ -30,7 +30,7 @@ PATCHES = patches(301, 187, 3, 5)
 
 
 class Voices:
-    """In place of the speech bank: one voice that says every text as a tone of its own, carriers longer."""
+    """Stands in for the speech bank: one voice that says each text as its own tone, longer for carrier sentences."""
 
     voices = ("tone",)
 

@@ -1,4 +1,4 @@
-"""Records of every shape, made up: what several test files of the viewer look at."""
+"""Runs with made-up attention, of every shape that the viewer must handle."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from made_up_tokens import ANSWER, PIXELS, WAVE, patches
 from numpy.typing import NDArray
-from made_up_tokens import ANSWER, PICTURE, WAVE, patches
 
 from mmviz.explain import Run
 from mmviz.types import (
@@ -28,39 +28,39 @@ PAIR = ("all", "all")
 
 
 def words(text: str = TEXT) -> list[Token]:
-    """A token for every word."""
-    found, at = [], 0
+    """One token per word."""
+    tokens, at = [], 0
     for word in text.split():
         at = text.index(word, at)
-        found.append(Token(Modality.TEXT, word, Chars(at, at + len(word))))
+        tokens.append(Token(Modality.TEXT, word, Chars(at, at + len(word))))
         at += len(word)
-    return found
+    return tokens
 
 
 def frames(count: int) -> list[Token]:
-    """Moments of the sound `WAVE`, half a second."""
+    """Tokens of the audio `WAVE`, half a second."""
     step = 0.5 / count
     return [Token(Modality.AUDIO, f"frame {k}", Seconds(k * step, (k + 1) * step)) for k in range(count)]
 
 
-def trio(rows: int = 3, columns: int = 5, moments: int = 6) -> list[Token]:
-    """An answer token, patches of `PICTURE`, words and moments."""
-    return [ANSWER, *patches(301, 187, rows, columns), *words(), *frames(moments)]
+def trio(rows: int = 3, columns: int = 5, audio: int = 6) -> list[Token]:
+    """An answer token, patches of `PIXELS`, words and ``audio`` tokens of the audio."""
+    return [ANSWER, *patches(301, 187, rows, columns), *words(), *frames(audio)]
 
 
 def attention(heads: int, queries: int, keys: int, seed: int = 0) -> NDArray[np.float32]:
-    """Rows of many sizes that sum to 1, with zeros among them; head 0 is even, so that there are ties."""
+    """Weights ``[head, query, key]``: rows sum to 1 and have zeros; head 0 is uniform, so there are ties."""
     rng = np.random.default_rng(seed)
-    found = rng.standard_gamma(0.2, (heads, queries, keys)) + 1e-12
-    found[..., : keys // 4] *= rng.random((heads, queries, keys // 4)) > 0.5
-    found[0] = 1
-    return (found / found.sum(-1, keepdims=True)).astype(np.float32)
+    weights = rng.standard_gamma(0.2, (heads, queries, keys)) + 1e-12
+    weights[..., : keys // 4] *= rng.random((heads, queries, keys // 4)) > 0.5
+    weights[0] = 1
+    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
 
 
 def record(
-    streams: dict[str, list[Token]], maps: Sequence[tuple[str, str, int, int]], answers: int = 7, **about: Any
+    streams: dict[str, list[Token]], maps: Sequence[tuple[str, str, int, int]], answers: int = 7, **fields: Any
 ) -> AttentionRecord:
-    """Maps are (queries, keys, layer, heads); ``about`` is more of the record."""
+    """A record with ``maps`` (queries, keys, layer, heads); ``fields`` are further fields of the record."""
     return AttentionRecord(
         **{
             "id": "made-up",
@@ -78,42 +78,40 @@ def record(
             "answers": tuple(Answer(f"word {k}", 0.5 / 2**k) for k in range(answers)),
             "made_by": {},
         }
-        | about
+        | fields
     )
 
 
-WHOLE = Sample(ImageInput(PICTURE, 301, 187), TEXT, AudioInput(WAVE, 16_000, 0.5))
+WHOLE = Sample(ImageInput(PIXELS, 301, 187), TEXT, AudioInput(WAVE, 16_000, 0.5))
 
 
 def plain(layers: int = 2, heads: int = 3) -> Run:
     """A small trio with relevance."""
     tokens = trio()
     relevance = attention(1, len(tokens), len(tokens), 99)[0] * 3
-    found = record({"all": tokens}, [(*PAIR, layer, heads) for layer in range(layers)], relevance=relevance)
-    return Run(WHOLE, found)
+    return Run(WHOLE, record({"all": tokens}, [(*PAIR, layer, heads) for layer in range(layers)], relevance=relevance))
 
 
 def cross() -> Run:
-    """A decoder of three tokens that attends to itself, and twice to a trio without an answer token."""
+    """A decoder of three tokens with self-attention, and twice cross-attention to a trio without an answer token."""
     streams = {"decoder": [ANSWER, *words("a cat")], "all": trio()[1:]}
     maps = [("decoder", "decoder", 0, 2), ("decoder", "all", 0, 2), ("decoder", "all", 1, 3), ("all", "all", 4, 1)]
     return Run(WHOLE, record(streams, maps))
 
 
 def one_token() -> Run:
-    """One token, one head, no answers, no picture and no sound."""
+    """One token, one head, no answers, no image and no audio."""
     return Run(Sample(text="cat"), record({"all": words("cat")}, [(*PAIR, 0, 1)], answers=0))
 
 
 def one_modality() -> Run:
     """Patches alone."""
-    found = record({"all": patches(301, 187, 4, 4)}, [(*PAIR, 0, 2)])
-    return Run(Sample(image=WHOLE.image), found)
+    return Run(Sample(image=WHOLE.image), record({"all": patches(301, 187, 4, 4)}, [(*PAIR, 0, 2)]))
 
 
-def placeless() -> Run:
-    """Tokens that stand in for what is missing, and an input without tokens."""
-    tokens = [ANSWER, *(Token(kind, "absent") for kind in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO))]
+def unlocated() -> Run:
+    """Inputs without tokens of their own: one token stands in the place of each modality."""
+    tokens = [ANSWER, *(Token(modality, "absent") for modality in (Modality.IMAGE, Modality.TEXT, Modality.AUDIO))]
     return Run(WHOLE, record({"all": tokens}, [(*PAIR, 0, 2)]))
 
 
@@ -135,5 +133,5 @@ def long() -> Run:
 
 
 ODD: dict[str, Callable[[], Run]] = {
-    made.__name__: made for made in (plain, cross, one_token, one_modality, placeless, alternating, many_heads, long)
+    build.__name__: build for build in (plain, cross, one_token, one_modality, unlocated, alternating, many_heads, long)
 }

@@ -1,4 +1,4 @@
-"""Trios in files: the bundled ones, folders of one's own in both forms, and folders made to mislead."""
+"""Examples in files: the bundled gallery, folders with and without a listing, and hostile folders."""
 
 from __future__ import annotations
 
@@ -8,42 +8,43 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_page import picture, wav
+from app_page import image_bytes, wav
+from audio_files import encoded, muxed, tone
 
 from mmviz.i18n.messages import SENTENCES
-from mmviz.inputs import examples as examples
-from mmviz.inputs.examples import Example, load_folder, load_gallery
+from mmviz.inputs import examples
+from mmviz.inputs.examples import Example, load_examples, load_gallery
 from mmviz.types import InputError, MmvizError
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with one picture and one sound, beside a file that is nobody's business."""
-    (tmp_path / "secret.png").write_bytes(picture())
-    made = tmp_path / "trios"
-    made.mkdir()
-    (made / "cat.png").write_bytes(picture())
-    (made / "cat.wav").write_bytes(wav())
-    return made
+    """A folder with one image and one audio file, next to a file outside it."""
+    (tmp_path / "secret.png").write_bytes(image_bytes())
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    (folder / "cat.png").write_bytes(image_bytes())
+    (folder / "cat.wav").write_bytes(wav())
+    return folder
 
 
 def listed(folder: Path, entries: Any) -> tuple[Example, ...]:
-    """What is loaded of a ``examples.json`` that holds ``entries``."""
-    (folder / "trios.json").write_text(json.dumps(entries), encoding="utf-8")
-    return load_folder(folder)
+    """Returns what is loaded of an ``examples.json`` with ``entries``."""
+    (folder / "examples.json").write_text(json.dumps(entries), encoding="utf-8")
+    return load_examples(folder)
 
 
 def refused(folder: Path | str) -> MmvizError:
     with pytest.raises(MmvizError) as caught:
-        load_folder(folder)
+        load_examples(folder)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
     return caught.value
 
 
-def test_the_gallery_has_truths_and_whole_samples() -> None:
-    found = load_gallery()
-    assert len(found) == 12 and len({example.id for example in found}) == 12
-    for example in found:
+def test_the_gallery_has_expected_answers_and_complete_samples() -> None:
+    gallery = load_gallery()
+    assert len(gallery) == 12 and len({example.id for example in gallery}) == 12
+    for example in gallery:
         sample = example.sample()
         assert (
             example.truth
@@ -53,7 +54,7 @@ def test_the_gallery_has_truths_and_whole_samples() -> None:
         assert (sample.image is None, sample.audio is None) == (example.image is None, example.audio is None)
 
 
-def test_a_list_names_its_trios_in_its_order(folder: Path) -> None:
+def test_a_listing_gives_its_examples_in_order(folder: Path) -> None:
     first, second, third = listed(folder, [
         {"id": "b", "image": "cat.png", "audio": "cat.wav", "text": "what is it?", "truth": "cat", "more": [1]},
         {"question": "who?", "truth": None},
@@ -66,34 +67,34 @@ def test_a_list_names_its_trios_in_its_order(folder: Path) -> None:
     assert third.sample().text is None and third.sample().image is None
 
 
-def test_a_list_rules_and_files_that_it_does_not_name_are_left_alone(folder: Path) -> None:
+def test_files_that_a_listing_does_not_name_are_ignored(folder: Path) -> None:
     (folder / "dog.txt").write_text("what is it?")
     (only,) = listed(folder, [{"image": "cat.png"}])
     assert only.id == "1" and only.question == ""
 
 
-def test_files_that_share_a_name_are_one_trio(folder: Path) -> None:
+def test_files_of_the_same_name_are_one_example(folder: Path) -> None:
     (folder / "cat.txt").write_text("\ufeffwhat is it?\n", encoding="utf-8")
     (folder / "cat.answer.txt").write_text("cat\n")
     for name in ("cat10.txt", "cat2.TXT"):
         (folder / name).write_text("who?")
-    (folder / "dog.1.JPG").write_bytes(picture("JPEG"))
+    (folder / "dog.1.JPG").write_bytes(image_bytes("JPEG"))
     for name in (".hidden.txt", "notes.md"):
-        (folder / name).write_text("no trio")
+        (folder / name).write_text("no example")
     (folder / "folder.png").mkdir()
-    found = load_folder(folder)
-    assert [example.id for example in found] == ["cat", "cat2", "cat10", "dog.1"]
-    assert found[0].question == "what is it?" and found[0].truth == "cat"
-    sample = found[0].sample()
+    cat, cat2, cat10, dog = load_examples(folder)
+    assert [example.id for example in (cat, cat2, cat10, dog)] == ["cat", "cat2", "cat10", "dog.1"]
+    assert cat.question == "what is it?" and cat.truth == "cat"
+    sample = cat.sample()
     assert sample.image is not None and sample.audio is not None and sample.text == "what is it?"
-    assert found[1].truth is None and found[1].image is None
-    image = found[3].sample().image
+    assert cat2.truth is None and cat2.image is None
+    image = dog.sample().image
     assert image is not None and image.width == 40
 
 
 def test_files_are_read_when_they_are_needed(folder: Path) -> None:
-    (folder / "cat.png").write_text("no picture")
-    (example,) = load_folder(folder)
+    (folder / "cat.png").write_text("no image")
+    (example,) = load_examples(folder)
     with pytest.raises(InputError):
         example.sample()
 
@@ -101,114 +102,144 @@ def test_files_are_read_when_they_are_needed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "code"),
     [
-        ([], "trios-empty"),
-        ({"image": "cat.png"}, "trios-list"),
-        (["cat.png"], "trios-list"),
-        (3, "trios-list"),
-        ([{"image": 3}], "trios-entry"),
-        ([{"text": ["who?"]}], "trios-entry"),
-        ([{"text": "who?", "truth": True}], "trios-entry"),
-        ([{"id": 7, "text": "who?"}], "trios-entry"),
-        ([{"truth": "cat"}], "trios-nothing"),
-        ([{}], "trios-nothing"),
-        ([{"image": "", "text": ""}], "trios-nothing"),
-        ([{"id": "a", "text": "who?"}, {"id": "a", "text": "what?"}], "trios-twice"),
-        ([{"id": "2", "text": "who?"}, {"text": "what?"}], "trios-twice"),
-        ([{"image": "dog.png"}], "trios-file"),
-        ([{"image": "."}], "trios-file"),
-        ([{"image": "cat.png\0"}], "trios-file"),
-        ([{"image": "\ud800.png"}], "trios-file"),
-        ([{"image": "x" * 5_000}], "trios-file"),
-        ([{"image": "../secret.png"}], "trios-outside"),
-        ([{"audio": "sub/../../secret.png"}], "trios-outside"),
-        ([{"image": "/etc/hostname"}], "trios-outside"),
-        ([{"text": "who?"}] * 1_001, "trios-many"),
+        ([], "examples-empty"),
+        ({"image": "cat.png"}, "examples-list"),
+        (["cat.png"], "examples-list"),
+        (3, "examples-list"),
+        ([{"image": 3}], "examples-entry"),
+        ([{"text": ["who?"]}], "examples-entry"),
+        ([{"text": "who?", "truth": True}], "examples-entry"),
+        ([{"id": 7, "text": "who?"}], "examples-entry"),
+        ([{"truth": "cat"}], "examples-nothing"),
+        ([{}], "examples-nothing"),
+        ([{"image": "", "text": ""}], "examples-nothing"),
+        ([{"id": "a", "text": "who?"}, {"id": "a", "text": "what?"}], "examples-twice"),
+        ([{"id": "2", "text": "who?"}, {"text": "what?"}], "examples-twice"),
+        ([{"image": "dog.png"}], "examples-file"),
+        ([{"image": "."}], "examples-file"),
+        ([{"image": "cat.png\0"}], "examples-file"),
+        ([{"image": "\ud800.png"}], "examples-file"),
+        ([{"image": "x" * 5_000}], "examples-file"),
+        ([{"image": "../secret.png"}], "examples-outside"),
+        ([{"audio": "sub/../../secret.png"}], "examples-outside"),
+        ([{"image": "/etc/hostname"}], "examples-outside"),
+        ([{"text": "who?"}] * 1_001, "examples-many"),
     ],
 )
-def test_a_list_that_is_wrong_is_one_sentence(folder: Path, entries: Any, code: str) -> None:
-    (folder / "trios.json").write_text(json.dumps(entries), encoding="utf-8")
-    found = refused(folder)
-    assert found.code == code and code in SENTENCES
-    str(found).encode()  # it can be printed, whatever stood in the list
-    assert str(folder) not in str(found), "no path of this machine"
+def test_a_wrong_listing_is_refused_with_one_sentence(folder: Path, entries: Any, code: str) -> None:
+    (folder / "examples.json").write_text(json.dumps(entries), encoding="utf-8")
+    error = refused(folder)
+    assert error.code == code and code in SENTENCES
+    str(error).encode()  # it can be printed, whatever the listing contains
+    assert str(folder) not in str(error), "no path of this machine"
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"[", b"[{]", b"\xff\xfe[]", b"[" * 200_000, b"[" + b"9" * 5_000 + b"]", b'[{"text": "who?"}] x']
 )
-def test_a_list_that_is_no_json_is_one_sentence(folder: Path, data: bytes) -> None:
-    (folder / "trios.json").write_bytes(data)
-    assert refused(folder).code == "trios-list"
+def test_a_listing_that_is_no_json_is_refused_with_one_sentence(folder: Path, data: bytes) -> None:
+    (folder / "examples.json").write_bytes(data)
+    assert refused(folder).code == "examples-list"
 
 
-def test_a_list_without_end_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examples, "LARGEST_LIST", 100)
-    (folder / "trios.json").write_text('[{"text": "who?"}]'.ljust(100))
-    assert len(load_folder(folder)) == 1
-    (folder / "trios.json").write_text('[{"text": "who?"}]'.ljust(101))
-    assert refused(folder).code == "trios-list"
+def test_a_listing_beyond_the_limit_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "MAX_LISTING_BYTES", 100)
+    (folder / "examples.json").write_text('[{"text": "who?"}]'.ljust(100))
+    assert len(load_examples(folder)) == 1
+    (folder / "examples.json").write_text('[{"text": "who?"}]'.ljust(101))
+    assert refused(folder).code == "examples-list"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-def test_a_link_out_of_the_folder_is_refused_in_both_forms(folder: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="links need special rights on Windows")
+def test_a_link_out_of_the_folder_is_refused_with_and_without_a_listing(folder: Path) -> None:
     (folder / "dog.png").symlink_to(folder.parent / "secret.png")
-    assert refused(folder).code == "trios-outside"
-    (folder / "trios.json").write_text('[{"image": "dog.png"}]')
-    assert refused(folder).code == "trios-outside"
-    (folder / "trios.json").write_text('[{"image": "circle.png"}]')
+    assert refused(folder).code == "examples-outside"
+    (folder / "examples.json").write_text('[{"image": "dog.png"}]')
+    assert refused(folder).code == "examples-outside"
+    (folder / "examples.json").write_text('[{"image": "circle.png"}]')
     (folder / "circle.png").symlink_to(folder / "circle.png")
-    assert refused(folder).code == "trios-file"
+    assert refused(folder).code == "examples-file"
     linked = folder.parent / "linked"
     linked.symlink_to(folder)
-    (folder / "trios.json").write_text('[{"image": "cat.png"}]')
-    (example,) = load_folder(linked)
+    (folder / "examples.json").write_text('[{"image": "cat.png"}]')
+    (example,) = load_examples(linked)
     assert example.sample().image is not None, "the folder itself may be a link"
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes there")
-def test_a_pipe_is_no_file(folder: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_not_read(folder: Path) -> None:
     os.mkfifo(folder / "dog.txt")
-    assert [example.id for example in load_folder(folder)] == ["cat"]
-    (folder / "trios.json").write_text('[{"image": "dog.txt"}]')
-    assert refused(folder).code == "trios-file"
+    assert [example.id for example in load_examples(folder)] == ["cat"]
+    (folder / "examples.json").write_text('[{"image": "dog.txt"}]')
+    assert refused(folder).code == "examples-file"
 
 
-def test_texts_that_are_none_are_refused(folder: Path) -> None:
+def test_unusable_text_files_are_refused(folder: Path) -> None:
     for data in (b"\xff\xfe\x00", b"x" * 10_001, b"x" * 50_000):
         (folder / "cat.txt").write_bytes(data)
-        assert refused(folder).code == "trios-text"
+        assert refused(folder).code == "examples-text"
     (folder / "cat.txt").write_text("é" * 10_000, encoding="utf-8")
-    assert len(load_folder(folder)[0].question) == 10_000
+    assert len(load_examples(folder)[0].question) == 10_000
     (folder / "cat.txt").write_text(" \n")
-    assert load_folder(folder)[0].question == ""
+    assert load_examples(folder)[0].question == ""
     (folder / "dog.answer.txt").write_text("dog")
-    assert refused(folder).code == "trios-nothing"
+    assert refused(folder).code == "examples-nothing"
 
 
-def test_two_pictures_of_one_name_are_refused(folder: Path) -> None:
-    (folder / "cat.jpg").write_bytes(picture("JPEG"))
-    found = refused(folder)
-    assert found.code == "trios-same" and "cat.jpg" in str(found) and "cat.png" in str(found)
+def test_two_images_of_the_same_name_are_refused(folder: Path) -> None:
+    (folder / "cat.jpg").write_bytes(image_bytes("JPEG"))
+    error = refused(folder)
+    assert error.code == "examples-same" and "cat.jpg" in str(error) and "cat.png" in str(error)
 
 
-def test_what_is_no_folder_of_trios_is_refused(folder: Path, tmp_path: Path) -> None:
-    for place in (tmp_path / "nowhere", folder / "cat.png", "zero\0character"):
-        assert refused(place).code == "trios-folder"
+def test_a_path_that_is_no_folder_of_examples_is_refused(folder: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere", folder / "cat.png", "zero\0character"):
+        assert refused(path).code == "examples-folder"
     (tmp_path / "empty").mkdir()
-    assert refused(tmp_path / "empty").code == "trios-empty"
+    assert refused(tmp_path / "empty").code == "examples-empty"
 
 
-def test_a_thousand_is_the_most(folder: Path) -> None:
+def test_a_folder_has_a_thousand_examples_at_most(folder: Path) -> None:
     for number in range(999):
         (folder / f"{number}.txt").write_text("who?")
-    assert len(load_folder(folder)) == 1_000
+    assert len(load_examples(folder)) == 1_000
     (folder / "more.txt").write_text("who?")
     assert refused(folder).parameters["count"] == 1_001
 
 
-def test_names_can_be_printed(folder: Path) -> None:
+def test_names_are_printable(folder: Path) -> None:
     names = ["\x1b[31mred", "two\nlines", "\u202eback", "\udcff", "x" * 1_000]
-    found = listed(folder, [{"id": name, "text": "who?"} for name in names])
-    for example in found:
+    for example in listed(folder, [{"id": name, "text": "who?"} for name in names]):
         assert len(example.id) <= 255 and example.id.encode() and "\n" not in example.id
         assert not {"\x1b", "\u202e"} & set(example.id)
+
+
+@pytest.mark.parametrize("suffix", sorted(examples.AUDIO_SUFFIXES))
+def test_a_file_of_every_audio_suffix_is_part_of_its_example(folder: Path, suffix: str) -> None:
+    (folder / "cat.wav").unlink()
+    containers = {
+        ".flac": lambda: encoded(tone(440, 16_000), 16_000, "FLAC"),
+        ".ogg": lambda: encoded(tone(440, 16_000), 16_000, "OGG", "VORBIS"),
+        ".oga": lambda: encoded(tone(440, 16_000), 16_000, "OGG", "VORBIS"),
+        ".opus": lambda: encoded(tone(440, 16_000), 16_000, "OGG", "OPUS"),
+        ".mp3": lambda: encoded(tone(440, 16_000), 16_000, "MP3"),
+        ".aac": lambda: muxed(tone(440, 16_000), 16_000, "adts"),
+        ".webm": lambda: muxed(tone(440, 48_000), 48_000, "webm", "libopus"),
+        ".mkv": lambda: muxed(tone(440, 48_000), 48_000, "matroska", "flac", video="libvpx"),
+        ".mka": lambda: muxed(tone(440, 48_000), 48_000, "matroska", "flac"),
+        ".wav": wav,
+    }
+    make = containers.get(suffix, lambda: muxed(tone(440, 16_000), 16_000, "ipod"))  # MP4 and its kin
+    (folder / f"cat{suffix.upper()}").write_bytes(make())
+    (example,) = load_examples(folder)
+    audio = example.sample().audio
+    assert example.audio is not None and audio is not None and audio.seconds > 0.4
+
+
+@pytest.mark.parametrize("suffix", sorted(examples.IMAGE_SUFFIXES))
+def test_a_file_of_every_image_suffix_is_part_of_its_example(folder: Path, suffix: str) -> None:
+    (folder / "cat.png").unlink()
+    format = {".jpg": "JPEG", ".jpeg": "JPEG"}.get(suffix, suffix[1:].upper())
+    (folder / f"cat{suffix}").write_bytes(image_bytes(format))
+    (example,) = load_examples(folder)
+    assert example.sample().image is not None

@@ -1,7 +1,8 @@
-"""Attention that was worked out elsewhere: arrays of every kind become the same record, and what is none is refused."""
+"""Attention that was computed elsewhere: arrays of every kind become the same record, anything else is refused."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ import torch
 from records import attention
 
 import mmviz
-from mmviz.types import CaptureError, Modality
+from mmviz.types import CaptureError, MmvizError, Modality
 
 LAYERS = [attention(2, 5, 5, seed) for seed in range(3)]
 WORDS = ["what", "is", "left", "of", "it"]
 
 
 class Jax:
-    """What of a JAX array counts: shape, dtype, and that numpy can read it."""
+    """What matters of a JAX array: shape, dtype, and that numpy can read it."""
 
     def __init__(self, values: np.ndarray):
         self.values, self.shape, self.dtype = values, values.shape, values.dtype
@@ -27,95 +28,123 @@ class Jax:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "attentions",
     [
         LAYERS,
         tuple(LAYERS),
         np.stack(LAYERS),
         np.stack(LAYERS)[:, None],
-        [one[None] for one in LAYERS],
-        [torch.from_numpy(one).requires_grad_() for one in LAYERS],
+        [weights[None] for weights in LAYERS],
+        [torch.from_numpy(weights).requires_grad_() for weights in LAYERS],
         torch.from_numpy(np.stack(LAYERS)),
-        [Jax(one) for one in LAYERS],
-        [one.astype(np.float64) for one in LAYERS],
+        [Jax(weights) for weights in LAYERS],
+        [weights.astype(np.float64) for weights in LAYERS],
     ],
     ids=["list", "tuple", "array", "array with a batch", "batches of one", "torch", "torch array", "jax", "float64"],
 )
-def test_every_kind_of_array_gives_the_same_record(given: Any) -> None:
-    found = mmviz.record(given, WORDS)
-    assert [(one.name, one.layer, one.queries, one.keys) for one in found.maps] == [
+def test_every_kind_of_array_gives_the_same_record(attentions: Any) -> None:
+    record = mmviz.record(attentions, WORDS)
+    assert [(attn_map.name, attn_map.layer, attn_map.queries, attn_map.keys) for attn_map in record.maps] == [
         (f"layer {k}", k, "tokens", "tokens") for k in range(3)
     ]
-    for one, weights in zip(found.maps, LAYERS, strict=True):
-        assert np.array_equal(one.weights, weights) and one.weights.dtype == np.float32
-    assert [(token.label, token.modality) for token in found.streams["tokens"]] == [
+    for attn_map, weights in zip(record.maps, LAYERS, strict=True):
+        assert np.array_equal(attn_map.weights, weights) and attn_map.weights.dtype == np.float32
+    assert [(token.label, token.modality) for token in record.streams["tokens"]] == [
         (word, Modality.TEXT) for word in WORDS
     ]
 
 
-def test_one_layer_may_come_alone_and_tokens_may_stay_away() -> None:
-    found = mmviz.record(LAYERS[0])
-    assert len(found.maps) == 1 and [token.label for token in found.streams["tokens"]] == list("01234")
+def test_a_single_array_is_one_layer_and_tokens_are_numbered_if_there_are_none() -> None:
+    record = mmviz.record(LAYERS[0])
+    assert len(record.maps) == 1 and [token.label for token in record.streams["tokens"]] == list("01234")
 
 
 @pytest.mark.parametrize(
-    ("dtype", "given"), [(torch.bfloat16, None), (torch.float16, None), (torch.float32, "bfloat16")]
+    ("stored", "computed", "expected"),
+    [
+        (torch.bfloat16, None, "bfloat16"),
+        (torch.float16, None, "float16"),
+        (torch.float32, "bfloat16", "bfloat16"),
+        (torch.float32, torch.bfloat16, "bfloat16"),
+        (torch.float32, np.float16, "float16"),
+        (torch.float32, np.dtype("float16"), "float16"),
+    ],
 )
-def test_the_precision_says_how_near_to_1_rows_must_sum(dtype: torch.dtype, given: str | None) -> None:
-    rounded = torch.from_numpy(LAYERS[0]).to(torch.bfloat16 if given else dtype)
-    found = mmviz.record([rounded.to(dtype)], dtype=given)
-    assert found.maps[0].dtype == given or str(dtype).endswith(found.maps[0].dtype)
+def test_the_precision_sets_how_far_the_sum_of_a_row_may_be_from_1(
+    stored: torch.dtype, computed: Any, expected: str
+) -> None:
+    rounded = torch.from_numpy(LAYERS[0]).to(getattr(torch, expected))
+    record = mmviz.record([rounded.to(stored)], dtype=computed)
+    assert record.maps[0].dtype == expected
     with pytest.raises(CaptureError) as refusal:
         mmviz.record([rounded.float()])
     assert refusal.value.code == "map-rows"
 
 
-def test_a_batch_stays_one_until_a_sample_is_chosen() -> None:
+def test_a_batch_is_refused_as_a_run_until_a_sample_is_chosen() -> None:
     batch = np.stack([attention(2, 5, 5, seed) for seed in (7, 8)])
-    found = mmviz.record([batch, batch[::-1]], WORDS)
-    assert found.batch == 2 and found.maps[0].weights.shape == (2, 2, 5, 5) and found.maps[0].heads == 2
+    record = mmviz.record([batch, batch[::-1]], WORDS)
+    assert record.batch == 2 and record.maps[0].weights.shape == (2, 2, 5, 5) and record.maps[0].heads == 2
     with pytest.raises(CaptureError) as refusal:
-        mmviz.Run(mmviz.Sample(), found)
+        mmviz.Run(mmviz.Sample(), record)
     assert refusal.value.code == "run-batch"
-    assert np.array_equal(found.row(1).maps[1].weights, batch[0]) and found.row(0).batch is None
+    assert np.array_equal(record.sample(1).maps[1].weights, batch[0]) and record.sample(0).batch is None
+    with pytest.raises(IndexError):
+        record.sample(2)
 
 
 def test_several_streams_are_named() -> None:
     cross, own = attention(2, 3, 5), attention(2, 3, 3)
-    found = mmviz.record(
+    record = mmviz.record(
         {("decoder", "encoder"): [cross], "decoder": [own], "encoder": LAYERS},
         {"encoder": WORDS, "decoder": list("abc")},
     )
-    assert [(one.queries, one.keys) for one in found.maps] == [
+    assert [(attn_map.queries, attn_map.keys) for attn_map in record.maps] == [
         ("decoder", "encoder"),
         ("decoder", "decoder"),
         *[("encoder", "encoder")] * 3,
     ]
-    assert len(found.streams["decoder"]) == 3 and found.streams["encoder"][2].label == "left"
-    assert mmviz.Run(mmviz.Sample(), found).tokens == found.streams["encoder"]
+    assert len(record.streams["decoder"]) == 3 and record.streams["encoder"][2].label == "left"
+    assert mmviz.Run(mmviz.Sample(), record).tokens == record.streams["encoder"]
 
 
-def test_it_is_shown_as_any_other_run() -> None:
+def test_the_record_is_shown_as_any_other_run() -> None:
     run = mmviz.Run(mmviz.make_sample(text="what is left of it"), mmviz.record(LAYERS, WORDS))
-    rolled = run.attention(token=1)
-    assert np.allclose(rolled, LAYERS[-1][:, 1].mean(0))
+    assert np.allclose(run.attention(token=1), LAYERS[-1][:, 1].mean(0))
     assert "what" in run.to_html()
 
 
 @pytest.mark.parametrize(
-    ("given", "tokens", "code"),
+    ("attentions", "tokens", "code"),
     [
-        ((), None, "given-nothing"),
-        (None, None, "given-nothing"),
-        ((None, None), None, "given-nothing"),
-        (((LAYERS[0],), (LAYERS[1],)), None, "given-steps"),
-        ("attention", None, "given-kind"),
-        ([1.0], None, "given-kind"),
-        ([np.ones((2, 2))], None, "given-shape"),
-        ([np.ones((2, 0, 0))], None, "given-shape"),
-        ([attention(2, 3, 5)], None, "given-sizes"),
-        (LAYERS, WORDS[:2], "given-tokens"),
-        (LAYERS, {"words": WORDS}, "given-stream"),
+        ((), None, "arrays-none"),
+        ({}, None, "arrays-none"),
+        ({"text": ()}, None, "arrays-none"),
+        (np.zeros((0, 2, 5, 5)), None, "arrays-none"),
+        (np.zeros((0, 1, 2, 5, 5)), None, "arrays-none"),
+        (np.zeros((2, 0, 5)), None, "arrays-none"),
+        (torch.zeros(0), None, "arrays-none"),
+        (None, None, "arrays-none"),
+        ((None, None), None, "arrays-none"),
+        (((LAYERS[0],), (LAYERS[1],)), None, "arrays-nested"),
+        ("attention", None, "arrays-type"),
+        ([1.0], None, "arrays-type"),
+        (np.array("attention"), None, "arrays-type"),
+        ([np.array([["a", "b"]])], None, "arrays-type"),
+        ([np.ones((2, 5, 5), complex)], None, "arrays-type"),
+        ([np.full((2, 5, 5), None)], None, "map-negative"),
+        ([np.full((2, 5, 5), "x", object)], None, "arrays-type"),
+        (np.ones((5, 5)), None, "arrays-shape"),
+        (np.array(1.0), None, "arrays-shape"),
+        (np.ones((1, 1, 1, 2, 5, 5)), None, "arrays-shape"),
+        ([np.ones((2, 2))], None, "arrays-shape"),
+        ([np.ones((2, 0, 0))], None, "arrays-shape"),
+        ([attention(2, 3, 5)], None, "arrays-sizes"),
+        ({("a", "b", "c"): LAYERS}, None, "arrays-names"),
+        ({5: LAYERS}, None, "arrays-names"),
+        ({("a", 5): LAYERS}, None, "arrays-names"),
+        (LAYERS, WORDS[:2], "arrays-tokens"),
+        (LAYERS, {"words": WORDS}, "arrays-stream"),
         (LAYERS, "words", "capture-token-kind"),
         (LAYERS, [1, 2, 3, 4, 5], "capture-token-kind"),
         ([np.random.default_rng(0).normal(size=(1, 2, 5, 5))], None, "map-negative"),  # hidden states, say
@@ -123,7 +152,21 @@ def test_it_is_shown_as_any_other_run() -> None:
         ([np.full((2, 5, 5), np.nan)], None, "map-negative"),
     ],
 )
-def test_what_is_no_attention_is_refused_in_words(given: Any, tokens: Any, code: str) -> None:
+def test_what_is_no_attention_is_refused_with_one_sentence(attentions: Any, tokens: Any, code: str) -> None:
     with pytest.raises(CaptureError) as refusal:
-        mmviz.record(given, tokens)
+        mmviz.record(attentions, tokens)
     assert refusal.value.code == code and len(str(refusal.value)) > 20
+
+
+@pytest.mark.parametrize("dtype", ["float33", "int8", "", "torch.complex64", torch.int64, np.complex64, 5, object()])
+def test_an_unknown_dtype_is_refused_with_the_known_ones(dtype: Any) -> None:
+    with pytest.raises(CaptureError, match="float64, float32, float16, bfloat16") as refusal:
+        mmviz.record(LAYERS, dtype=dtype)
+    assert refusal.value.code == "map-dtype"
+
+
+def test_a_record_without_maps_is_refused_as_a_run_without_talk_of_a_file() -> None:
+    record = replace(mmviz.record(LAYERS), maps=())
+    with pytest.raises(MmvizError) as refusal:
+        mmviz.Run(mmviz.Sample(), record)
+    assert refusal.value.code == "run-no-maps" and "file" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Something without content in the place of a part: only there, of the right kind, and nowhere else."""
+"""Baselines replace the named parts of an input, as their kind says, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmviz.inputs import make_sample
-from mmviz.inputs.baseline import replaced
+from mmviz.inputs.baseline import replace_input
 from mmviz.types import (
     AudioInput,
     Chars,
@@ -40,53 +40,53 @@ def sample() -> Sample:
     return Sample(ImageInput(colours, 130, 90), "is there a dog?", AudioInput(wave, RATE, 2.0), NOTICES)
 
 
-def pixels(sample: Sample, fill: InputBaseline, *boxes: PixelBox, seed: int = 0) -> NDArray[np.uint8]:
-    found = replaced(sample, ReplaceInput(IMAGE, fill, boxes), seed)
-    assert sample.image is not None and found.image is not None
-    assert (found.text, found.audio, found.notices) == (sample.text, sample.audio, NOTICES)
-    assert (found.image.width, found.image.height) == (sample.image.width, sample.image.height)
-    assert found.image.pixels.dtype == np.uint8 and found.image.pixels.shape == sample.image.pixels.shape
-    return found.image.pixels
+def pixels(sample: Sample, baseline: InputBaseline, *boxes: PixelBox, seed: int = 0) -> NDArray[np.uint8]:
+    changed = replace_input(sample, ReplaceInput(IMAGE, baseline, boxes), seed)
+    assert sample.image is not None and changed.image is not None
+    assert (changed.text, changed.audio, changed.notices) == (sample.text, sample.audio, NOTICES)
+    assert (changed.image.width, changed.image.height) == (sample.image.width, sample.image.height)
+    assert changed.image.pixels.dtype == np.uint8 and changed.image.pixels.shape == sample.image.pixels.shape
+    return changed.image.pixels
 
 
-def wave(sample: Sample, fill: InputBaseline, *stretches: Seconds, seed: int = 0) -> NDArray[np.float32]:
-    found = replaced(sample, ReplaceInput(AUDIO, fill, stretches), seed)
-    assert sample.audio is not None and found.audio is not None
-    assert (found.text, found.image, found.notices) == (sample.text, sample.image, NOTICES)
-    assert (found.audio.rate, found.audio.seconds) == (RATE, 2.0)
-    assert found.audio.wave.dtype == np.float32 and found.audio.wave.shape == sample.audio.wave.shape
-    assert float(np.abs(found.audio.wave).max()) <= 1
-    return found.audio.wave
+def wave(sample: Sample, baseline: InputBaseline, *intervals: Seconds, seed: int = 0) -> NDArray[np.float32]:
+    changed = replace_input(sample, ReplaceInput(AUDIO, baseline, intervals), seed)
+    assert sample.audio is not None and changed.audio is not None
+    assert (changed.text, changed.image, changed.notices) == (sample.text, sample.image, NOTICES)
+    assert (changed.audio.rate, changed.audio.seconds) == (RATE, 2.0)
+    assert changed.audio.wave.dtype == np.float32 and changed.audio.wave.shape == sample.audio.wave.shape
+    assert float(np.abs(changed.audio.wave).max()) <= 1
+    return changed.audio.wave
 
 
-@pytest.mark.parametrize("fill", get_args(InputBaseline))
-def test_only_the_named_boxes_change(sample: Sample, fill: InputBaseline) -> None:
+@pytest.mark.parametrize("baseline", get_args(InputBaseline))
+def test_only_the_named_boxes_change(sample: Sample, baseline: InputBaseline) -> None:
     assert sample.image is not None
     before = sample.image.pixels.copy()
-    found = pixels(sample, fill, PixelBox(13, 9, 26, 18), PixelBox(100, 80, 130, 90))
-    within = np.zeros((90, 130), bool)
-    within[9:18, 13:26] = within[80:90, 100:130] = True
-    assert np.array_equal(found[~within], before[~within]) and np.array_equal(sample.image.pixels, before)
-    assert (found[within] != before[within]).any(-1).mean() > 0.9
+    replaced = pixels(sample, baseline, PixelBox(13, 9, 26, 18), PixelBox(100, 80, 130, 90))
+    mask = np.zeros((90, 130), bool)
+    mask[9:18, 13:26] = mask[80:90, 100:130] = True
+    assert np.array_equal(replaced[~mask], before[~mask]) and np.array_equal(sample.image.pixels, before)
+    assert (replaced[mask] != before[mask]).any(-1).mean() > 0.9
 
 
-@pytest.mark.parametrize("fill", get_args(InputBaseline))
-def test_only_the_named_moments_change(sample: Sample, fill: InputBaseline) -> None:
+@pytest.mark.parametrize("baseline", get_args(InputBaseline))
+def test_only_the_named_intervals_change(sample: Sample, baseline: InputBaseline) -> None:
     assert sample.audio is not None
     before = sample.audio.wave.copy()
-    found = wave(sample, fill, Seconds(0.08, 0.16), Seconds(0.5, 0.75))
-    within = np.zeros(len(before), bool)
-    within[1280:2560] = within[8000:12_000] = True
-    assert np.array_equal(found[~within], before[~within]) and np.array_equal(sample.audio.wave, before)
-    assert (found[within] != before[within]).mean() > 0.9
+    replaced = wave(sample, baseline, Seconds(0.08, 0.16), Seconds(0.5, 0.75))
+    mask = np.zeros(len(before), bool)
+    mask[1280:2560] = mask[8000:12_000] = True
+    assert np.array_equal(replaced[~mask], before[~mask]) and np.array_equal(sample.audio.wave, before)
+    assert (replaced[mask] != before[mask]).mean() > 0.9
 
 
-def test_without_places_all_of_it_is_replaced(sample: Sample) -> None:
+def test_without_locations_the_whole_input_is_replaced(sample: Sample) -> None:
     assert sample.image is not None and sample.audio is not None
-    for fill in get_args(InputBaseline):
-        assert (pixels(sample, fill) != sample.image.pixels).any(-1).mean() > 0.9
-        assert (wave(sample, fill) != sample.audio.wave).mean() > 0.9
-        assert replaced(sample, ReplaceInput(TEXT, fill)).text is None
+    for baseline in get_args(InputBaseline):
+        assert (pixels(sample, baseline) != sample.image.pixels).any(-1).mean() > 0.9
+        assert (wave(sample, baseline) != sample.audio.wave).mean() > 0.9
+        assert replace_input(sample, ReplaceInput(TEXT, baseline)).text is None
 
 
 def test_the_mean_is_the_mean_colour_and_silence(sample: Sample) -> None:
@@ -94,72 +94,73 @@ def test_the_mean_is_the_mean_colour_and_silence(sample: Sample) -> None:
     colour = np.rint(sample.image.pixels.astype(np.float64).mean((0, 1)))
     assert (pixels(sample, "mean") == colour).all()
     part = pixels(sample, "mean", PixelBox(0, 0, 10, 10))[:10, :10]
-    assert (part == colour).all(), "of the whole picture, wherever it is put"
+    assert (part == colour).all(), "of the whole image, wherever the box is"
     silence = wave(sample, "mean", Seconds(0, 0.5))[: RATE // 2]
     assert (silence == silence[0]).all() and silence[0] == pytest.approx(sample.audio.wave.mean(dtype=np.float64))
 
 
-def test_noise_is_of_the_same_spread_and_comes_again_with_its_seed(sample: Sample) -> None:
+def test_noise_has_the_same_spread_and_depends_on_the_seed(sample: Sample) -> None:
     assert sample.image is not None and sample.audio is not None
-    found, own = pixels(sample, "noise"), sample.image.pixels
-    assert np.allclose(found.mean((0, 1)), own.mean((0, 1)), atol=1)
-    assert np.allclose(found.std((0, 1)), own.std((0, 1)), rtol=0.05)
-    assert np.abs(np.corrcoef(found[..., 0].ravel(), own[..., 0].ravel())[0, 1]) < 0.05
-    heard, said = wave(sample, "noise"), sample.audio.wave
-    assert heard.std() == pytest.approx(said.std(), rel=0.05) and abs(np.corrcoef(heard, said)[0, 1]) < 0.05
-    for part, fills in ((pixels, ["noise"]), (wave, ["noise", "blur"])):
-        for fill in fills:
-            make: Any = part
-            assert np.array_equal(make(sample, fill, seed=3), make(sample, fill, seed=3))
-            assert not np.array_equal(make(sample, fill, seed=3), make(sample, fill, seed=4))
+    replaced, own = pixels(sample, "noise"), sample.image.pixels
+    assert np.allclose(replaced.mean((0, 1)), own.mean((0, 1)), atol=1)
+    assert np.allclose(replaced.std((0, 1)), own.std((0, 1)), rtol=0.05)
+    assert np.abs(np.corrcoef(replaced[..., 0].ravel(), own[..., 0].ravel())[0, 1]) < 0.05
+    noise, original = wave(sample, "noise"), sample.audio.wave
+    assert noise.std() == pytest.approx(original.std(), rel=0.05)
+    assert abs(np.corrcoef(noise, original)[0, 1]) < 0.05
+    for function, baselines in ((pixels, ["noise"]), (wave, ["noise", "blur"])):
+        for baseline in baselines:
+            replace_part: Any = function
+            assert np.array_equal(replace_part(sample, baseline, seed=3), replace_part(sample, baseline, seed=3))
+            assert not np.array_equal(replace_part(sample, baseline, seed=3), replace_part(sample, baseline, seed=4))
     box = PixelBox(20, 20, 40, 40)
-    assert np.array_equal(pixels(sample, "noise", box)[20:40, 20:40], found[20:40, 20:40])
+    assert np.array_equal(pixels(sample, "noise", box)[20:40, 20:40], replaced[20:40, 20:40])
 
 
-def test_noise_is_not_darker_than_what_it_replaces() -> None:
+def test_noise_is_not_darker_than_the_image() -> None:
     grey = np.tile(np.array([100, 101], np.uint8)[:, None, None], (200, 400, 3))
-    found = replaced(Sample(image=ImageInput(grey, 400, 400)), ReplaceInput(IMAGE, "noise")).image
-    assert found is not None and abs(float(found.pixels.mean()) - 100.5) < 0.05
+    replaced = replace_input(Sample(image=ImageInput(grey, 400, 400)), ReplaceInput(IMAGE, "noise")).image
+    assert replaced is not None and abs(float(replaced.pixels.mean()) - 100.5) < 0.05
 
 
-def test_a_blurred_picture_keeps_what_is_coarse() -> None:
+def test_a_blurred_image_keeps_its_coarse_structure() -> None:
     halves = np.zeros((100, 200, 3), np.uint8)
     halves[:, 100:] = 200
     halves[::2] //= 2  # fine stripes
-    found = replaced(Sample(image=ImageInput(halves, 200, 100)), ReplaceInput(IMAGE, "blur")).image
-    assert found is not None
-    left, right = (found.pixels[:, part].astype(float) for part in (slice(0, 40), slice(160, 200)))
+    replaced = replace_input(Sample(image=ImageInput(halves, 200, 100)), ReplaceInput(IMAGE, "blur")).image
+    assert replaced is not None
+    left, right = (replaced.pixels[:, part].astype(float) for part in (slice(0, 40), slice(160, 200)))
     assert left.mean() < 10 and right.mean() == pytest.approx(150, abs=5)
     assert right.std() < 10 < halves[:, 160:].std(), "the stripes are gone"
 
 
-def test_a_blurred_sound_keeps_its_loudness_without_its_tone(sample: Sample) -> None:
+def test_blurred_audio_keeps_its_loudness_without_its_tone(sample: Sample) -> None:
     assert sample.audio is not None
-    found, own = wave(sample, "blur"), sample.audio.wave
-    assert found[:RATE].std() == pytest.approx(own[:RATE].std(), rel=0.05)
-    assert found[RATE:].std() == pytest.approx(2**0.5 * 0.01, rel=0.1), "where it was quiet it is quiet"
-    tone, noise = (np.abs(np.fft.rfft(part[:RATE])) ** 2 for part in (own, found))
+    replaced, own = wave(sample, "blur"), sample.audio.wave
+    assert replaced[:RATE].std() == pytest.approx(own[:RATE].std(), rel=0.05)
+    assert replaced[RATE:].std() == pytest.approx(2**0.5 * 0.01, rel=0.1), "quiet parts stay quiet"
+    tone, noise = (np.abs(np.fft.rfft(part[:RATE])) ** 2 for part in (own, replaced))
     assert tone[440] > 0.99 * tone[1:].sum() and noise[440] < 0.01 * noise.sum()
 
 
-def checked(height: int, width: int) -> NDArray[np.uint8]:
-    """Black and white, pixel by pixel: none of them has the mean colour."""
+def chessboard(height: int, width: int) -> NDArray[np.uint8]:
+    """Black and white pixels, none of which has the mean colour."""
     odd = np.add.outer(np.arange(height), np.arange(width)) % 2
     return np.repeat(odd[..., None] * 255, 3, -1).astype(np.uint8)
 
 
-def test_places_are_in_pixels_of_the_original() -> None:
-    own = make_sample(image=checked(500, 2048).repeat(2, 0).repeat(2, 1)).image
+def test_boxes_are_in_pixels_of_the_original() -> None:
+    own = make_sample(image=chessboard(500, 2048).repeat(2, 0).repeat(2, 1)).image
     assert own is not None and own.pixels.shape == (500, 2048, 3) and (own.width, own.height) == (4096, 1000)
-    found = replaced(Sample(image=own), ReplaceInput(IMAGE, "mean", (PixelBox(1024, 100, 2048, 300),))).image
-    assert found is not None and (found.width, found.height) == (4096, 1000)
-    within = np.zeros((500, 2048), bool)
-    within[50:150, 512:1024] = True
-    assert np.array_equal((found.pixels != own.pixels).any(-1), within)
+    replaced = replace_input(Sample(image=own), ReplaceInput(IMAGE, "mean", (PixelBox(1024, 100, 2048, 300),))).image
+    assert replaced is not None and (replaced.width, replaced.height) == (4096, 1000)
+    mask = np.zeros((500, 2048), bool)
+    mask[50:150, 512:1024] = True
+    assert np.array_equal((replaced.pixels != own.pixels).any(-1), mask)
 
 
-def test_patches_side_by_side_leave_no_gap() -> None:
-    own = checked(61, 97)
+def test_adjacent_patches_leave_no_gap_and_do_not_overlap() -> None:
+    own = chessboard(61, 97)
     edges = np.linspace(0, 97, 11), np.linspace(0, 61, 11)
     boxes = tuple(
         PixelBox(float(x0), float(y0), float(x1), float(y1))
@@ -167,12 +168,12 @@ def test_patches_side_by_side_leave_no_gap() -> None:
         for x0, x1 in zip(edges[0], edges[0][1:], strict=False)
     )
     sample = Sample(image=ImageInput(own, 97, 61))
-    seen = np.zeros((61, 97), int)
+    counts = np.zeros((61, 97), int)
     for box in boxes:
-        one = replaced(sample, ReplaceInput(IMAGE, "mean", (box,))).image
-        assert one is not None
-        seen += (one.pixels != own).any(-1)
-    assert (seen == 1).all(), "and no pixel belongs to two of them"
+        image = replace_input(sample, ReplaceInput(IMAGE, "mean", (box,))).image
+        assert image is not None
+        counts += (image.pixels != own).any(-1)
+    assert (counts == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -185,22 +186,22 @@ def test_patches_side_by_side_leave_no_gap() -> None:
         (PixelBox(-1e308, -1e308, 1e308, 1e308), 130 * 90),
     ],
 )
-def test_what_lies_outside_the_picture_changes_nothing(box: PixelBox, count: int) -> None:
-    own = checked(90, 130)
-    found = replaced(Sample(image=ImageInput(own, 130, 90)), ReplaceInput(IMAGE, "mean", (box,))).image
-    assert found is not None and (found.pixels != own).any(-1).sum() == count
+def test_a_box_outside_the_image_changes_nothing(box: PixelBox, count: int) -> None:
+    own = chessboard(90, 130)
+    replaced = replace_input(Sample(image=ImageInput(own, 130, 90)), ReplaceInput(IMAGE, "mean", (box,))).image
+    assert replaced is not None and (replaced.pixels != own).any(-1).sum() == count
 
 
 @pytest.mark.parametrize(
-    ("stretch", "count"), [(Seconds(1.9, 1e308), 1600), (Seconds(2, 3), 0), (Seconds(1e307, 1e308), 0)]
+    ("interval", "count"), [(Seconds(1.9, 1e308), 1600), (Seconds(2, 3), 0), (Seconds(1e307, 1e308), 0)]
 )
-def test_what_lies_after_the_sound_changes_nothing(sample: Sample, stretch: Seconds, count: int) -> None:
+def test_an_interval_after_the_audio_changes_nothing(sample: Sample, interval: Seconds, count: int) -> None:
     assert sample.audio is not None
-    assert (wave(sample, "noise", stretch) != sample.audio.wave).sum() == count
+    assert (wave(sample, "noise", interval) != sample.audio.wave).sum() == count
 
 
 @pytest.mark.parametrize(
-    ("places", "left"),
+    ("spans", "rest"),
     [
         ((Chars(0, 2),), "there a dog?"),
         ((Chars(11, 14),), "is there a ?"),
@@ -213,33 +214,37 @@ def test_what_lies_after_the_sound_changes_nothing(sample: Sample, stretch: Seco
         ((), None),
     ],
 )
-@pytest.mark.parametrize("fill", get_args(InputBaseline))
-def test_characters_of_a_text_are_left_out(
-    sample: Sample, fill: InputBaseline, places: tuple[Chars, ...], left: str | None
+@pytest.mark.parametrize("baseline", get_args(InputBaseline))
+def test_characters_of_a_text_are_removed(
+    sample: Sample, baseline: InputBaseline, spans: tuple[Chars, ...], rest: str | None
 ) -> None:
-    found = replaced(sample, ReplaceInput(TEXT, fill, places))
-    assert found.text == left and (found.image, found.audio, found.notices) == (sample.image, sample.audio, NOTICES)
+    replaced = replace_input(sample, ReplaceInput(TEXT, baseline, spans))
+    assert replaced.text == rest and (replaced.image, replaced.audio, replaced.notices) == (
+        sample.image,
+        sample.audio,
+        NOTICES,
+    )
 
 
-def test_a_modality_that_is_missing_stays_so(sample: Sample) -> None:
+def test_a_missing_modality_stays_missing(sample: Sample) -> None:
     assert sample.image is not None
-    for modality, place in ((IMAGE, PixelBox(0, 0, 1, 1)), (AUDIO, Seconds(0, 1)), (TEXT, Chars(0, 1))):
-        for where in ((), (place,)):
+    for modality, location in ((IMAGE, PixelBox(0, 0, 1, 1)), (AUDIO, Seconds(0, 1)), (TEXT, Chars(0, 1))):
+        for locations in ((), (location,)):
             empty = Sample(notices=NOTICES)
-            assert replaced(empty, ReplaceInput(modality, "mean", where)) == empty
+            assert replace_input(empty, ReplaceInput(modality, "mean", locations)) == empty
     only = Sample(text="a dog")
-    assert replaced(only, ReplaceInput(IMAGE, "noise")) == only
+    assert replace_input(only, ReplaceInput(IMAGE, "noise")) == only
 
 
-def test_a_part_lies_where_its_modality_does() -> None:
-    for modality, place in ((IMAGE, Seconds(0, 1)), (AUDIO, Chars(0, 1)), (TEXT, PixelBox(0, 0, 1, 1))):
-        with pytest.raises(ValueError, match="cannot lie at"):
-            ReplaceInput(modality, "mean", (place,))
+def test_a_location_of_another_modality_is_refused() -> None:
+    for modality, location in ((IMAGE, Seconds(0, 1)), (AUDIO, Chars(0, 1)), (TEXT, PixelBox(0, 0, 1, 1))):
+        with pytest.raises(ValueError, match="cannot have the location"):
+            ReplaceInput(modality, "mean", (location,))
 
 
-def test_what_is_made_is_an_input_like_any_other(sample: Sample) -> None:
-    for fill in get_args(InputBaseline):
-        assert make_sample(image=Image.fromarray(pixels(sample, fill))).image is not None
-        assert make_sample(audio=(wave(sample, fill), RATE)).audio is not None
+def test_a_replaced_input_is_a_valid_input(sample: Sample) -> None:
+    for baseline in get_args(InputBaseline):
+        assert make_sample(image=Image.fromarray(pixels(sample, baseline))).image is not None
+        assert make_sample(audio=(wave(sample, baseline), RATE)).audio is not None
     with pytest.raises(InputError):
-        make_sample(text=replaced(sample, ReplaceInput(TEXT, "mean")).text)
+        make_sample(text=replace_input(sample, ReplaceInput(TEXT, "mean")).text)

@@ -1,4 +1,4 @@
-"""Every format cut short at every sixteenth, and with bytes changed: a refusal or a notice, never anything else."""
+"""Files of every format, cut short or with changed bytes, give an error or a notice and nothing else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from audio_files import encoded, header_first, muxed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sound_files import encoded, header_first, muxed
 
 from mmviz.inputs.audio import load_audio
 from mmviz.inputs.image import load_image
@@ -23,12 +23,12 @@ NOISE = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE)
 
 
 def tagless_mp3() -> bytes:
-    """An MP3 without the frame that holds its length, as simple encoders write it."""
+    """An MP3 without the frame that declares its length, as simple encoders write it."""
     mp3 = encoded(NOISE, RATE, "MP3")
     return mp3[mp3.index(mp3[:2], 4) :]
 
 
-SOUNDS: dict[str, Callable[[], bytes]] = {
+AUDIO_FILES: dict[str, Callable[[], bytes]] = {
     "wav": lambda: encoded(NOISE, RATE),
     "wav, float": lambda: encoded(NOISE, RATE, subtype="FLOAT"),
     "wav, mu-law": lambda: encoded(NOISE, RATE, subtype="ULAW"),
@@ -50,82 +50,82 @@ SOUNDS: dict[str, Callable[[], bytes]] = {
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
 
 
-def drawn(format: str, **options: object) -> bytes:
+def image_file(format: str, **options: object) -> bytes:
     file = io.BytesIO()
     mode = str(options.pop("mode", "RGB"))
     Image.fromarray(PIXELS).convert(mode).save(file, format, **options)
     return file.getvalue()
 
 
-PICTURES: dict[str, Callable[[], bytes]] = {
-    "png": lambda: drawn("PNG"),
-    "jpeg": lambda: drawn("JPEG"),
-    "jpeg, progressive": lambda: drawn("JPEG", progressive=True),
-    "jpeg, print colours": lambda: drawn("JPEG", mode="CMYK"),
-    "webp": lambda: drawn("WEBP"),
-    "webp, lossless": lambda: drawn("WEBP", lossless=True),
-    "gif": lambda: drawn("GIF"),
-    "gif, animated": lambda: drawn(
+IMAGE_FILES: dict[str, Callable[[], bytes]] = {
+    "png": lambda: image_file("PNG"),
+    "jpeg": lambda: image_file("JPEG"),
+    "jpeg, progressive": lambda: image_file("JPEG", progressive=True),
+    "jpeg, print colours": lambda: image_file("JPEG", mode="CMYK"),
+    "webp": lambda: image_file("WEBP"),
+    "webp, lossless": lambda: image_file("WEBP", lossless=True),
+    "gif": lambda: image_file("GIF"),
+    "gif, animated": lambda: image_file(
         "GIF", save_all=True, append_images=[Image.fromarray(255 - PIXELS), Image.fromarray(PIXELS // 2)]
     ),
 }
 
 
 @cache
-def whole(name: str) -> bytes:
-    return (SOUNDS | PICTURES)[name]()
+def file_bytes(name: str) -> bytes:
+    return (AUDIO_FILES | IMAGE_FILES)[name]()
 
 
-@pytest.mark.parametrize("name", SOUNDS)
-def test_a_sound_that_is_cut_is_never_passed_over_in_silence(name: str) -> None:
-    data = whole(name)
-    said = {notice.code for notice in load_audio(data)[1]}
-    assert not said & {"sound-incomplete", "sound-open-end"} or name == "mp3, no length"
+@pytest.mark.parametrize("name", AUDIO_FILES)
+def test_audio_that_is_cut_short_gives_an_error_or_a_notice(name: str) -> None:
+    data = file_bytes(name)
+    codes = {notice.code for notice in load_audio(data)[1]}
+    assert not codes & {"audio-incomplete", "audio-open-end"} or name == "mp3, no length"
     for part in range(1, 16):
         try:
-            # and one byte more: half of an MP3 of equal frames ends between two of them, which nobody can tell
-            sound, notices = load_audio(data[: len(data) * part // 16 + 1])
+            # one byte more, since half of an MP3 of equal frames ends between two of them, which looks complete
+            audio, notices = load_audio(data[: len(data) * part // 16 + 1])
         except InputError as error:
-            assert error.code in {"sound-damaged", "sound-format", "sound-short"}, part
+            assert error.code in {"audio-damaged", "audio-format", "audio-short"}, part
         else:
-            assert {notice.code for notice in notices} & {"sound-incomplete", "sound-open-end"}, part
-            assert sound.seconds < 3.1
+            assert {notice.code for notice in notices} & {"audio-incomplete", "audio-open-end"}, part
+            assert audio.seconds < 3.1
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_that_is_cut_is_refused(name: str) -> None:
-    data = whole(name)
+@pytest.mark.parametrize("name", IMAGE_FILES)
+def test_an_image_that_is_cut_short_is_refused(name: str) -> None:
+    data = file_bytes(name)
     load_image(data)
     for part in range(1, 16):
         with pytest.raises(InputError) as caught:
             load_image(data[: len(data) * part // 16])
-        assert caught.value.code == "picture-damaged", part
+        assert caught.value.code == "image-damaged", part
 
 
-@pytest.mark.parametrize("name", [name for name in SOUNDS if "mp3" not in name])
-def test_a_sound_with_changed_bytes(name: str) -> None:
-    # not MP3, whose decoder writes its complaints to stderr
+@pytest.mark.parametrize("name", [name for name in AUDIO_FILES if "mp3" not in name])
+def test_audio_with_changed_bytes(name: str) -> None:
+    # not MP3, whose decoder writes warnings to stderr
     random = np.random.default_rng(1)
     for attempt in range(80):
-        broken = bytearray(whole(name))
+        broken = bytearray(file_bytes(name))
         reach = len(broken) if attempt % 2 else min(len(broken), 800)
-        for place in random.integers(4, reach, 5):
-            broken[place] = random.integers(256)
+        for position in random.integers(4, reach, 5):
+            broken[position] = random.integers(256)
         with contextlib.suppress(InputError):
-            sound, _ = load_audio(bytes(broken))
-            assert 0.1 <= sound.seconds <= 60 and np.isfinite(sound.wave).all()
+            audio, _ = load_audio(bytes(broken))
+            assert 0.1 <= audio.seconds <= 60 and np.isfinite(audio.wave).all()
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_with_changed_bytes(name: str) -> None:
+@pytest.mark.parametrize("name", IMAGE_FILES)
+def test_an_image_with_changed_bytes(name: str) -> None:
     random = np.random.default_rng(2)
     for attempt in range(80):
-        broken = bytearray(whole(name))
-        for place in random.integers(6, len(broken) if attempt % 2 else 80, 5):
-            broken[place] = random.integers(256)
+        broken = bytearray(file_bytes(name))
+        for position in random.integers(6, len(broken) if attempt % 2 else 80, 5):
+            broken[position] = random.integers(256)
         with contextlib.suppress(InputError):
-            picture, _ = load_image(bytes(broken))
-            assert max(picture.width, picture.height) <= 8_192
+            image, _ = load_image(bytes(broken))
+            assert max(image.width, image.height) <= 8_192
 
 
 STARTS = (
@@ -136,20 +136,20 @@ STARTS = (
 
 @given(st.sampled_from(STARTS), st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
-def test_any_bytes(start: bytes, rest: bytes) -> None:
+def test_arbitrary_bytes_give_an_error_or_an_input(start: bytes, rest: bytes) -> None:
     for load in (load_audio, load_image):
         with contextlib.suppress(InputError):
             load(start + rest)  # type: ignore[operator]
 
 
-def test_an_aac_file_that_is_cut_anywhere_in_its_last_frame() -> None:
-    data = whole("aac")
+def test_an_aac_file_cut_anywhere_in_its_last_frame_gives_a_notice() -> None:
+    data = file_bytes("aac")
     last = data.rindex(data[:2])
     assert len(data) - last > 20
     for end in range(last + 1, len(data)):
         try:
             _, notices = load_audio(data[:end])
         except InputError as error:
-            assert error.code == "sound-damaged"
+            assert error.code == "audio-damaged"
         else:
-            assert "sound-open-end" in {notice.code for notice in notices}, len(data) - end
+            assert "audio-open-end" in {notice.code for notice in notices}, len(data) - end

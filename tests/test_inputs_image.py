@@ -1,4 +1,4 @@
-"""Pictures: every format, every refusal, and where the pixels end up."""
+"""Image inputs: formats, errors, rotation and colours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes | None, *extra: bytes) -> bytes:
-    """A PNG by hand; ``rows`` holds the filter bytes too, None leaves the pixels out."""
+    """A PNG by hand; ``rows`` includes the filter bytes, None leaves the pixels out."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     data = b"" if rows is None else chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + data + chunk(b"IEND", b"")
@@ -65,7 +65,7 @@ def refusal(source: object) -> InputError:
 
 
 def scene(width: int = 60, height: int = 40) -> np.ndarray:
-    """Smooth in both directions, different in every colour."""
+    """Smooth in both directions, different in each channel."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack((x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)), axis=-1).astype(np.uint8)
 
@@ -73,29 +73,29 @@ def scene(width: int = 60, height: int = 40) -> np.ndarray:
 @pytest.mark.parametrize(
     ("format", "options", "tolerance"), [("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 95}, 12)]
 )
-def test_formats(format: str, options: dict[str, object], tolerance: int, tmp_path: Path) -> None:
+def test_every_format_is_read(format: str, options: dict[str, object], tolerance: int, tmp_path: Path) -> None:
     data = encoded(Image.fromarray(scene()), format, **options)
     (tmp_path / "a file.dat").write_bytes(data)
     for source in (data, bytearray(data), tmp_path / "a file.dat", str(tmp_path / "a file.dat")):
-        picture, notices = load_image(source)  # type: ignore[arg-type]
+        image, notices = load_image(source)  # type: ignore[arg-type]
         assert notices == ()
-        assert (picture.width, picture.height) == (60, 40)
-        assert np.abs(picture.pixels.astype(int) - scene()).max() <= tolerance
+        assert (image.width, image.height) == (60, 40)
+        assert np.abs(image.pixels.astype(int) - scene()).max() <= tolerance
 
 
-def test_pillow_and_arrays_arrive_unchanged_and_are_not_shared() -> None:
+def test_pillow_images_and_arrays_are_copied_unchanged() -> None:
     array = scene()
     for source in (array, Image.fromarray(array)):
-        picture, notices = load_image(source)
-        assert notices == () and np.array_equal(picture.pixels, scene())
-        assert not np.shares_memory(picture.pixels, array)
-    picture, notices = load_image(array / 255)
-    assert codes(notices) == ["image-float"] and np.array_equal(picture.pixels, scene())
-    picture, notices = load_image(array[:, :, 0])
+        image, notices = load_image(source)
+        assert notices == () and np.array_equal(image.pixels, scene())
+        assert not np.shares_memory(image.pixels, array)
+    image, notices = load_image(array / 255)
+    assert codes(notices) == ["image-float"] and np.array_equal(image.pixels, scene())
+    image, notices = load_image(array[:, :, 0])
     assert codes(notices) == ["image-grey"]
-    assert all(np.array_equal(picture.pixels[:, :, c], array[:, :, 0]) for c in range(3))
+    assert all(np.array_equal(image.pixels[:, :, c], array[:, :, 0]) for c in range(3))
     with pytest.raises(ValueError):
-        picture.pixels[0, 0] = 0
+        image.pixels[0, 0] = 0
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_pillow_and_arrays_arrive_unchanged_and_are_not_shared() -> None:
         (np.zeros((10, 9000), np.uint8), "image-side"),
     ],
 )
-def test_refused_arrays(array: np.ndarray, code: str) -> None:
+def test_unusable_arrays_are_refused(array: np.ndarray, code: str) -> None:
     assert refusal(array).code == code
 
 
@@ -130,7 +130,7 @@ def test_refused_arrays(array: np.ndarray, code: str) -> None:
         (10, 501, "image-narrow"),
     ],
 )
-def test_limits_are_decided_before_decoding(
+def test_limits_are_checked_before_decoding(
     make: object, width: int, height: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(self: object) -> None:
@@ -143,12 +143,12 @@ def test_limits_are_decided_before_decoding(
 
 
 @pytest.mark.parametrize(("width", "height"), [(500, 10), (10, 500), (8_192, 164)])
-def test_limits_themselves_are_allowed(width: int, height: int) -> None:
-    picture, _ = load_image(Image.new("RGB", (width, height)))
-    assert (picture.width, picture.height) == (width, height)
+def test_sizes_at_the_limits_are_accepted(width: int, height: int) -> None:
+    image, _ = load_image(Image.new("RGB", (width, height)))
+    assert (image.width, image.height) == (width, height)
 
 
-def test_a_bomb_takes_no_memory() -> None:
+def test_a_decompression_bomb_uses_no_memory() -> None:
     pytest.importorskip("resource", reason="memory is measured with the resource module of Unix")
     program = """
         import resource, sys
@@ -163,41 +163,41 @@ def test_a_bomb_takes_no_memory() -> None:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     for bomb, size in ((png(30_000, 30_000, 8, 6, None), "30,000"), (webp_header(16_383, 16_383), "16,383")):
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(program)], input=bomb, capture_output=True, check=True
         )
-        said, grown = done.stdout.decode().splitlines()
-        assert said.startswith(f"The image is {size} x {size} pixels. mmviz accepts at most 8,192 pixels per side.")
-        assert int(grown) * (1 if sys.platform != "darwin" else 1 / 1024) < 20_000, "kilobytes"
-        assert done.stderr == b""
+        message, growth = process.stdout.decode().splitlines()
+        assert message.startswith(f"The image is {size} x {size} pixels. mmviz accepts at most 8,192 pixels per side.")
+        assert int(growth) * (1 if sys.platform != "darwin" else 1 / 1024) < 20_000, "kilobytes"
+        assert process.stderr == b""
 
 
-# files that are none
+# files that are no images
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("part", [0.05, 0.3, 0.7, 0.95])
-def test_cut_short(format: str, part: float) -> None:
+def test_files_that_are_cut_short_are_refused(format: str, part: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), format)
     assert refusal(data[: int(len(data) * part)]).code == "image-damaged"
 
 
-def test_hostile_bytes_never_break_out() -> None:
+def test_changed_bytes_raise_nothing_but_input_errors() -> None:
     random = np.random.default_rng(1)
     for format in ("PNG", "JPEG", "WEBP"):
         data = encoded(Image.fromarray(scene()), format, exif=exif(6))
         for _ in range(60):
             broken = bytearray(data)
-            for place in random.integers(12, len(data), 6):
-                broken[place] = random.integers(256)
+            for position in random.integers(12, len(data), 6):
+                broken[position] = random.integers(256)
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 with contextlib.suppress(InputError):
                     load_image(bytes(broken))
 
 
-def test_no_picture(tmp_path: Path) -> None:
+def test_files_that_are_no_images(tmp_path: Path) -> None:
     assert refusal(b"").code == "image-empty"
     assert refusal(b"\xff\xd8\xff").code == "image-damaged"
     assert refusal(b"RIFF\0\0\0\0WEBPVP8 ").code == "image-damaged"
@@ -220,23 +220,23 @@ def test_no_picture(tmp_path: Path) -> None:
     assert "private" not in str(missing) and "{x}long" in str(missing) and len(str(missing)) < 120
 
 
-def test_pillow_limits_of_the_host_program_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_limits_of_the_host_program_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_image(encoded(Image.fromarray(scene()), "PNG"))[0].width == 60
 
 
-def test_warning_filters_are_left_alone() -> None:
+def test_warning_filters_are_restored() -> None:
     before = list(warnings.filters)
     load_image(encoded(Image.fromarray(scene()), "JPEG", exif=exif(6)))
     assert list(warnings.filters) == before
 
 
-# turning
+# rotation
 
 DOT = (5, 3)
-"""x, y in the upright picture of 24 x 16."""
+"""x, y in the upright image of 24 x 16."""
 UNDO = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -257,7 +257,7 @@ def exif(orientation: int) -> bytes:
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_dot_is_where_it_should_be(orientation: int, format: str) -> None:
+def test_every_exif_orientation_is_applied(orientation: int, format: str) -> None:
     upright = np.zeros((16, 24, 3), np.uint8)
     upright[DOT[1], DOT[0]] = 255
     upright = upright.repeat(8, 0).repeat(8, 1)
@@ -267,20 +267,20 @@ def test_a_dot_is_where_it_should_be(orientation: int, format: str) -> None:
         stored = stored.transpose(undo)
     data = encoded(stored, format, exif=exif(orientation))
     for source in (data, Image.open(io.BytesIO(data))):
-        picture, notices = load_image(source)
-        assert (picture.width, picture.height) == (192, 128)
-        y, x = np.argwhere(picture.pixels[:, :, 0] > 128).mean(0)
+        image, notices = load_image(source)
+        assert (image.width, image.height) == (192, 128)
+        y, x = np.argwhere(image.pixels[:, :, 0] > 128).mean(0)
         assert (x, y) == (DOT[0] * 8 + 3.5, DOT[1] * 8 + 3.5)
         assert codes(notices) == ([] if orientation == 1 else ["image-turned"])
 
 
-def test_turned_and_reduced() -> None:
+def test_an_image_is_rotated_and_reduced() -> None:
     wide = np.zeros((100, 4_000, 3), np.uint8)
     wide[:, :1_000] = 255
-    picture, notices = load_image(encoded(Image.fromarray(wide), "PNG", exif=exif(6)))
-    assert (picture.width, picture.height) == (100, 4_000)
-    assert picture.pixels.shape == (2_048, 51, 3)
-    assert picture.pixels[:500].min() > 250 and picture.pixels[524:].max() < 5
+    image, notices = load_image(encoded(Image.fromarray(wide), "PNG", exif=exif(6)))
+    assert (image.width, image.height) == (100, 4_000)
+    assert image.pixels.shape == (2_048, 51, 3)
+    assert image.pixels[:500].min() > 250 and image.pixels[524:].max() < 5
     assert codes(notices) == ["image-turned", "image-reduced"]
     assert notices[1].parameters == {"width": 100, "height": 4_000, "kept_width": 51, "kept_height": 2_048}
 
@@ -289,76 +289,76 @@ def test_turned_and_reduced() -> None:
 def test_broken_camera_data_is_ignored(format: str) -> None:
     for broken in (b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0garbage", b"Exif\0\0"):
         data = encoded(Image.fromarray(scene()), format, exif=broken)
-        with warnings.catch_warnings(record=True) as heard:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            picture, notices = load_image(data)
-        assert picture.width == 60 and notices == () and heard == []
+            image, notices = load_image(data)
+        assert image.width == 60 and notices == () and caught == []
 
 
 # colours
 
 
-def test_alpha_lies_on_white() -> None:
+def test_transparent_pixels_are_put_on_white() -> None:
     clear = np.zeros((2, 2, 4), np.uint8)
     clear[0, 0] = (255, 0, 0, 255)
     clear[0, 1] = (255, 0, 0, 0)
     clear[1, 0] = (0, 0, 0, 51)
     for source in (clear, encoded(Image.fromarray(clear), "PNG"), encoded(Image.fromarray(clear), "WEBP", exact=True)):
-        picture, notices = load_image(source)
+        image, notices = load_image(source)
         if isinstance(source, np.ndarray) or source.startswith(b"\x89"):
-            assert picture.pixels.tolist() == [[[255, 0, 0], [255] * 3], [[204] * 3, [255] * 3]]
+            assert image.pixels.tolist() == [[[255, 0, 0], [255] * 3], [[204] * 3, [255] * 3]]
         assert codes(notices) == ["image-alpha"]
     clear[:, :, 3] = 255
-    picture, notices = load_image(clear)
-    assert notices == () and np.array_equal(picture.pixels, clear[:, :, :3])
+    image, notices = load_image(clear)
+    assert notices == () and np.array_equal(image.pixels, clear[:, :, :3])
 
 
-def test_transparent_grey_and_palette() -> None:
+def test_transparency_of_grey_and_palette_images() -> None:
     grey = Image.fromarray(np.array([[[0, 255], [0, 0]]], np.uint8), "LA")
-    picture, notices = load_image(encoded(grey, "PNG"))
-    assert picture.pixels[0].tolist() == [[0] * 3, [255] * 3]
+    image, notices = load_image(encoded(grey, "PNG"))
+    assert image.pixels[0].tolist() == [[0] * 3, [255] * 3]
     assert codes(notices) == ["image-grey", "image-alpha"]
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 200, 100, 50])
     palette.putpixel((1, 0), 1)
-    picture, notices = load_image(encoded(palette, "PNG"))
-    assert picture.pixels[0].tolist() == [[10, 20, 30], [200, 100, 50]] and codes(notices) == ["image-palette"]
-    picture, notices = load_image(encoded(palette, "PNG", transparency=0))
-    assert picture.pixels[0].tolist() == [[255] * 3, [200, 100, 50]]
+    image, notices = load_image(encoded(palette, "PNG"))
+    assert image.pixels[0].tolist() == [[10, 20, 30], [200, 100, 50]] and codes(notices) == ["image-palette"]
+    image, notices = load_image(encoded(palette, "PNG", transparency=0))
+    assert image.pixels[0].tolist() == [[255] * 3, [200, 100, 50]]
     assert codes(notices) == ["image-palette", "image-alpha"]
 
 
-def test_16_bit_is_scaled_not_clipped() -> None:
+def test_16_bit_values_are_scaled_not_clipped() -> None:
     values = np.array([[0, 128, 257, 32_768, 65_535]], ">u2")
-    picture, notices = load_image(png(5, 1, 16, 0, b"\0" + values.tobytes()))
-    assert picture.pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    image, notices = load_image(png(5, 1, 16, 0, b"\0" + values.tobytes()))
+    assert image.pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255]
     assert codes(notices) == ["image-16-bit", "image-grey"]
     colours = np.repeat(values, 3, 0).T.copy()  # [pixel, channel]
-    picture, notices = load_image(png(5, 1, 16, 2, b"\0" + colours.tobytes()))
-    assert picture.pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255] and codes(notices) == ["image-16-bit"]
+    image, notices = load_image(png(5, 1, 16, 2, b"\0" + colours.tobytes()))
+    assert image.pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255] and codes(notices) == ["image-16-bit"]
     clear = np.concatenate((colours, np.full((5, 1), 65_535)), 1).astype(">u2")
     clear[0, 3] = 0
-    picture, notices = load_image(png(5, 1, 16, 6, b"\0" + clear.tobytes()))
-    assert picture.pixels[0, :, 0].tolist() == [255, 0, 1, 128, 255]
+    image, notices = load_image(png(5, 1, 16, 6, b"\0" + clear.tobytes()))
+    assert image.pixels[0, :, 0].tolist() == [255, 0, 1, 128, 255]
     assert codes(notices) == ["image-16-bit", "image-alpha"]
 
 
-def test_16_bit_colour_keys() -> None:
+def test_transparent_colours_of_16_bit_images() -> None:
     values = np.array([0, 32_768, 65_535], ">u2")
-    picture, _ = load_image(png(3, 1, 16, 0, b"\0" + values.tobytes(), chunk(b"tRNS", struct.pack(">H", 0))))
-    assert picture.pixels[0, :, 0].tolist() == [255, 128, 255]
+    image, _ = load_image(png(3, 1, 16, 0, b"\0" + values.tobytes(), chunk(b"tRNS", struct.pack(">H", 0))))
+    assert image.pixels[0, :, 0].tolist() == [255, 128, 255]
     colours = np.repeat(values[:, None], 3, 1)
     key = chunk(b"tRNS", struct.pack(">HHH", 32_768, 32_768, 32_768))
-    picture, notices = load_image(png(3, 1, 16, 2, b"\0" + colours.tobytes(), key))
-    assert picture.pixels[0, :, 0].tolist() == [0, 255, 255]
+    image, notices = load_image(png(3, 1, 16, 2, b"\0" + colours.tobytes(), key))
+    assert image.pixels[0, :, 0].tolist() == [0, 255, 255]
     assert codes(notices) == ["image-16-bit", "image-alpha"]
 
 
-def test_print_colours_and_other_modes() -> None:
+def test_cmyk_and_other_modes_are_converted() -> None:
     for colour in ((255, 0, 0), (0, 0, 0), (255, 255, 255)):
         cmyk = Image.new("RGB", (16, 16), colour).convert("CMYK")
-        picture, notices = load_image(encoded(cmyk, "JPEG", quality=95))
-        assert np.abs(picture.pixels[8, 8].astype(int) - colour).max() < 10 and codes(notices) == ["image-cmyk"]
+        image, notices = load_image(encoded(cmyk, "JPEG", quality=95))
+        assert np.abs(image.pixels[8, 8].astype(int) - colour).max() < 10 and codes(notices) == ["image-cmyk"]
     assert codes(load_image(encoded(Image.new("1", (9, 9)), "PNG"))[1]) == ["image-grey"]
     assert codes(load_image(Image.new("HSV", (9, 9)))[1]) == ["image-colours"]
     assert codes(load_image(Image.new("F", (9, 9), 0.5))[1]) == ["image-float", "image-grey"]
@@ -367,7 +367,7 @@ def test_print_colours_and_other_modes() -> None:
         assert load_image(Image.new(mode, (9, 9)))[0].width == 9
 
 
-def test_colours_that_pillow_cannot_convert(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mode_that_pillow_cannot_convert_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def convert(self: object, mode: str) -> None:
         raise ValueError("conversion not supported")
 
@@ -376,29 +376,29 @@ def test_colours_that_pillow_cannot_convert(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
-def test_animation_shows_its_first_frame(format: str) -> None:
+def test_an_animation_gives_its_first_frame(format: str) -> None:
     frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "lime", "blue")]
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=100, lossless=True)
-    picture, notices = load_image(data)
-    assert (picture.pixels == (255, 0, 0)).all()
+    image, notices = load_image(data)
+    assert (image.pixels == (255, 0, 0)).all()
     assert codes(notices) == ["image-animated"] and notices[0].parameters == {"frame": 1, "frames": 3}
     still = Image.open(io.BytesIO(data))
     still.seek(2)
-    picture, notices = load_image(still)
-    assert (picture.pixels == (0, 0, 255)).all() and notices[0].parameters == {"frame": 3, "frames": 3}
+    image, notices = load_image(still)
+    assert (image.pixels == (0, 0, 255)).all() and notices[0].parameters == {"frame": 3, "frames": 3}
 
 
-def test_reducing_averages() -> None:
+def test_reducing_averages_pixels() -> None:
     board = np.zeros((2_200, 4_096, 3), np.uint8)
     board[::2, ::2] = 255
     board[1::2, 1::2] = 255
-    picture, notices = load_image(board)
-    assert (picture.width, picture.height) == (4_096, 2_200) and picture.pixels.shape == (1_100, 2_048, 3)
-    assert np.abs(picture.pixels.astype(int) - 127).max() < 20, "a fine chessboard must turn grey, not black or white"
+    image, notices = load_image(board)
+    assert (image.width, image.height) == (4_096, 2_200) and image.pixels.shape == (1_100, 2_048, 3)
+    assert np.abs(image.pixels.astype(int) - 127).max() < 20, "a fine chessboard becomes grey, not black or white"
     assert codes(notices) == ["image-reduced"]
 
 
-def test_make_sample_carries_picture_and_notices() -> None:
+def test_make_sample_has_the_image_and_its_notices() -> None:
     sample = make_sample(image=scene()[:, :, 0], text="")
     assert sample.image is not None and sample.image.width == 60 and sample.text is None
     assert codes(sample.notices) == ["image-grey"]

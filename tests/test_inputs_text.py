@@ -1,4 +1,4 @@
-"""Texts, and the door that takes all three inputs."""
+"""Text inputs, and `make_sample`, which takes all three inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mmviz.i18n.messages import count_invisible, replace_invisible
 from mmviz.inputs import make_sample
-from mmviz.inputs.text import nfc_with_spans, load_text
+from mmviz.inputs.text import load_text, nfc_with_spans
 from mmviz.models.bundled import BundledTrio
 from mmviz.types import Chars, InputError, Notice, Sample
 
@@ -24,7 +24,7 @@ def test_a_text_is_never_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "words"),
+    ("text", "code", "message"),
     [
         ("", "text-blank", "blank"),
         (" \n\u3000", "text-blank", "blank"),
@@ -34,15 +34,15 @@ def test_a_text_is_never_changed() -> None:
         (None, "text-type", "not NoneType"),
     ],
 )
-def test_refusals(text: object, code: str, words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+def test_an_unusable_text_is_refused(text: object, code: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         load_text(text)  # type: ignore[arg-type]
     assert caught.value.code == code
 
 
-def test_make_sample() -> None:
-    sound = np.zeros(22_050, np.float32)
-    sample = make_sample(np.zeros((4, 6, 3), np.uint8), "hello", (sound, 22_050))
+def test_make_sample_checks_all_three_inputs() -> None:
+    wave = np.zeros(22_050, np.float32)
+    sample = make_sample(np.zeros((4, 6, 3), np.uint8), "hello", (wave, 22_050))
     assert sample.image is not None and sample.image.width == 6
     assert sample.text == "hello"
     assert sample.audio is not None and sample.audio.seconds == 1.0
@@ -51,7 +51,7 @@ def test_make_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("inputs", "code"),
     [
         ({}, "input-none"),
         ({"text": ""}, "input-none"),
@@ -62,19 +62,19 @@ def test_make_sample() -> None:
         ({"audio": (np.zeros(16_000),)}, "audio-source"),
     ],
 )
-def test_make_sample_refuses(given: dict[str, object], code: str) -> None:
+def test_make_sample_refuses_unusable_inputs(inputs: dict[str, object], code: str) -> None:
     with pytest.raises(InputError) as caught:
-        make_sample(**given)  # type: ignore[arg-type]
+        make_sample(**inputs)  # type: ignore[arg-type]
     assert caught.value.code == code
 
 
-def test_importing_the_package_is_cheap() -> None:
+def test_importing_the_package_loads_no_decoder() -> None:
     program = (
         "import sys, mmviz.inputs as i; i.make_sample(text='x');"
         "print([m for m in ('PIL', 'soundfile', 'soxr', 'librosa', 'torch', 'streamlit') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert done.stdout.strip() == b"[]"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert process.stdout.strip() == b"[]"
 
 
 # the NFC form, and where each of its characters comes from
@@ -98,7 +98,7 @@ def test_importing_the_package_is_cheap() -> None:
         ("", "", []),
     ],
 )
-def test_composed(text: str, normal: str, spans: list[tuple[int, int]]) -> None:
+def test_nfc_with_spans(text: str, normal: str, spans: list[tuple[int, int]]) -> None:
     assert nfc_with_spans(text) == (normal, spans)
 
 
@@ -111,38 +111,38 @@ tricky = st.sampled_from(
 @given(st.text(letters | tricky, max_size=30))
 @example("\U00011131\U00011127")
 @settings(max_examples=1_000, deadline=None)
-def test_composed_is_nfc_and_its_spans_cover_the_text(text: str) -> None:
+def test_the_spans_of_nfc_cover_the_text(text: str) -> None:
     normal, spans = nfc_with_spans(text)
     assert normal == unicodedata.normalize("NFC", text)
     assert len(spans) == len(normal)
-    stretches = list(dict.fromkeys(spans))
-    assert "".join(text[start:end] for start, end in stretches) == text, "in turn, without a gap"
-    for stretch in stretches:
-        of_it = "".join(character for character, span in zip(normal, spans, strict=True) if span == stretch)
-        assert of_it == unicodedata.normalize("NFC", text[slice(*stretch)])
+    distinct = list(dict.fromkeys(spans))
+    assert "".join(text[start:end] for start, end in distinct) == text, "in order, without gaps"
+    for span in distinct:
+        piece = "".join(character for character, other in zip(normal, spans, strict=True) if other == span)
+        assert piece == unicodedata.normalize("NFC", text[slice(*span)])
 
 
-def test_a_text_gives_the_same_tokens_however_its_accents_are_written() -> None:
+def test_composed_and_decomposed_accents_give_the_same_tokens() -> None:
     model = BundledTrio("cpu")
-    written = "what is left of the caf\u00e9 \u1ead \ud55c dog?"
-    apart = unicodedata.normalize("NFD", written)
-    assert len(apart) == len(written) + 5
-    one, other = (model.prepare(Sample(text=text)) for text in (written, apart))
-    assert one.tensors.text.tolist() == other.tensors.text.tolist()
-    for plain, split in zip(*(prepared.streams["tokens"] for prepared in (one, other)), strict=True):
-        assert plain.label == split.label
-        if isinstance(plain.location, Chars) and isinstance(split.location, Chars):
-            piece = apart[split.location.start : split.location.end]
-            assert unicodedata.normalize("NFC", piece) == written[plain.location.start : plain.location.end]
-    places = [token.location for token in other.streams["tokens"] if isinstance(token.location, Chars)]
-    assert apart[places[8].start : places[8].end] == "e\u0301", "the mark with its letter"
+    composed = "what is left of the caf\u00e9 \u1ead \ud55c dog?"
+    decomposed = unicodedata.normalize("NFD", composed)
+    assert len(decomposed) == len(composed) + 5
+    prepared, other = (model.prepare(Sample(text=text)) for text in (composed, decomposed))
+    assert prepared.tensors.text.tolist() == other.tensors.text.tolist()
+    for token, twin in zip(prepared.streams["tokens"], other.streams["tokens"], strict=True):
+        assert token.label == twin.label
+        if isinstance(token.location, Chars) and isinstance(twin.location, Chars):
+            piece = decomposed[twin.location.start : twin.location.end]
+            assert unicodedata.normalize("NFC", piece) == composed[token.location.start : token.location.end]
+    locations = [token.location for token in other.streams["tokens"] if isinstance(token.location, Chars)]
+    assert decomposed[locations[8].start : locations[8].end] == "e\u0301", "the mark with its letter"
 
 
-# characters that cannot be seen
+# invisible characters
 
 
 @pytest.mark.parametrize(
-    ("text", "shown", "count"),
+    ("text", "replaced", "count"),
     [
         ("plain, \u00e9\u732b\U0001f408 text\n\tand\u00a0more\r\n", None, 0),
         ("a\0b\x07\x1b[31m\x7f", "a\u2400b\u2407\u241b[31m\u2421", 4),
@@ -164,8 +164,8 @@ def test_a_text_gives_the_same_tokens_however_its_accents_are_written() -> None:
         ("\u2028\u3164\u2800", "\u27e8U+2028\u27e9\u27e8U+3164\u27e9\u27e8U+2800\u27e9", 3),
     ],
 )
-def test_what_cannot_be_seen_is_shown(text: str, shown: str | None, count: int) -> None:
-    assert replace_invisible(text) == (text if shown is None else shown)
+def test_invisible_characters_are_replaced_and_counted(text: str, replaced: str | None, count: int) -> None:
+    assert replace_invisible(text) == (text if replaced is None else replaced)
     assert count_invisible(text) == count
     assert load_text("x" + text)[1] == ((Notice("text-invisible", {"count": count}),) if count else ())
     for notice in load_text("x" + text)[1]:
@@ -174,16 +174,16 @@ def test_what_cannot_be_seen_is_shown(text: str, shown: str | None, count: int) 
 
 @given(st.text(letters | st.sampled_from("\u200d\u200c\ufe0f\u202e\r\n\x07\U0001f469\u0645a"), max_size=20), st.data())
 @settings(deadline=None)
-def test_stretches_are_shown_as_in_the_whole(text: str, data: st.DataObject) -> None:
+def test_a_part_of_a_text_is_replaced_as_in_the_whole(text: str, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(text)))
     assert replace_invisible(text, 0, cut) + replace_invisible(text, cut) == replace_invisible(text)
     assert not set(replace_invisible(text)) & set("\u202e\x07\u200b\u2066")
     assert "\u2407" not in replace_invisible(text, control_pictures=False) or "\u2407" in text
 
 
-def test_format_characters_of_unicode_are_known() -> None:
-    seen = {0x600, 0x601, 0x602, 0x603, 0x604, 0x605, 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
-    egyptian = set(range(0x13430, 0x13440))  # they lay signs out
+def test_every_format_character_of_unicode_is_replaced() -> None:
+    shown = {0x600, 0x601, 0x602, 0x603, 0x604, 0x605, 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    egyptian = set(range(0x13430, 0x13440))  # they arrange signs
     for code in range(0x11_0000):
         if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zl", "Zp"} and chr(code) not in "\t\n":
-            assert (replace_invisible(chr(code)) == chr(code)) == (code in seen | egyptian), hex(code)
+            assert (replace_invisible(chr(code)) == chr(code)) == (code in shown | egyptian), hex(code)

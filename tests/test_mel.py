@@ -1,4 +1,4 @@
-"""The log-mel spectrogram against librosa and scipy, which compute the same in their own ways."""
+"""The log-mel spectrogram against those of librosa and scipy."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ import scipy.signal
 from mmviz.inputs.mel import DYNAMIC_RANGE, HOP, N_FFT, N_MELS, SAMPLE_RATE, log_mel, mel_filters
 
 LEFT = (N_FFT - HOP) // 2
-"""Silence before the sound that centres the first window on the middle of the first hop."""
+"""Samples of silence before the audio, which centre the first window on the middle of the first hop."""
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
-    """Loud first, then 60 dB softer, so that most of the range is used."""
+    """Noise that falls by 60 dB, so that most of the range is used."""
     wave = np.random.default_rng(seed).uniform(-0.9, 0.9, samples)
     return (wave * np.geomspace(1, 1e-3, samples)).astype(np.float32)
 
 
 def framed(wave: np.ndarray) -> np.ndarray:
-    """The sound with the silence around it that whole windows need."""
+    """The audio padded with silence to whole windows."""
     hops = -(-len(wave) // HOP)
     right = (hops - 1) * HOP + N_FFT - LEFT - len(wave)
     return np.pad(wave, (LEFT, max(0, right)))[: (hops - 1) * HOP + N_FFT]
 
 
 def scaled(power: np.ndarray) -> np.ndarray:
-    """Power -> decibels as librosa sees them -> -1 .. 1."""
+    """Power in librosa's decibels, scaled to -1 .. 1."""
     decibels = librosa.power_to_db(power, ref=np.max, amin=1e-10, top_db=10 * DYNAMIC_RANGE)
     return decibels / (10 * DYNAMIC_RANGE / 2) + 1
 
 
-def test_the_filters_in_the_file_are_those_of_librosa() -> None:
+def test_the_filters_in_the_file_equal_those_of_librosa() -> None:
     assert np.array_equal(mel_filters(), librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS))
 
 
 @pytest.mark.parametrize("samples", [1_600, 16_000, 16_001, 15_999, 40_123])
-def test_against_librosa(samples: int) -> None:
+def test_the_spectrogram_equals_that_of_librosa(samples: int) -> None:
     wave = noise(samples)
     power = librosa.feature.melspectrogram(
         y=framed(wave), sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS, center=False, power=2.0
     )
-    found = log_mel(wave)
-    assert found.shape == power.shape == (N_MELS, -(-samples // HOP)) and found.dtype == np.float32
-    assert np.abs(found - scaled(power)).max() < 1e-3
-    assert found.std() > 0.2, "the comparison must see more than the floor"
+    spectrogram = log_mel(wave)
+    assert spectrogram.shape == power.shape == (N_MELS, -(-samples // HOP)) and spectrogram.dtype == np.float32
+    assert np.abs(spectrogram - scaled(power)).max() < 1e-3
+    assert spectrogram.std() > 0.2, "the comparison covers more than the floor"
 
 
-def test_against_scipy() -> None:
+def test_the_spectrogram_equals_that_of_scipy() -> None:
     wave = noise(8_000, seed=1).astype(np.float64)
     window = scipy.signal.get_window("hann", N_FFT)
     frames = np.stack([framed(wave)[start : start + N_FFT] * window for start in range(0, 50 * HOP, HOP)])
@@ -56,14 +56,14 @@ def test_against_scipy() -> None:
     assert np.abs(log_mel(wave.astype(np.float32)) - scaled(mel_filters() @ power.T)).max() < 1e-3
 
 
-def test_filters() -> None:
+def test_filters_are_positive_and_ascend() -> None:
     filters = mel_filters()
     assert filters.shape == (N_MELS, N_FFT // 2 + 1) and (filters >= 0).all() and (filters.sum(1) > 0).all()
     assert (np.diff(filters.argmax(1)) >= 0).all(), "low bands first"
 
 
 @pytest.mark.parametrize("hertz", [200, 500, 1_000, 2_500, 6_000])
-def test_a_tone_lights_its_band(hertz: int) -> None:
+def test_a_tone_is_loudest_in_its_band(hertz: int) -> None:
     wave = 0.5 * np.sin(2 * np.pi * hertz * np.arange(8_000) / SAMPLE_RATE)
     bands = log_mel(wave.astype(np.float32))[:, 5:-5].mean(1)
     centres = librosa.mel_frequencies(N_MELS + 2, fmin=0, fmax=SAMPLE_RATE / 2)[1:-1]
@@ -71,31 +71,31 @@ def test_a_tone_lights_its_band(hertz: int) -> None:
 
 
 @pytest.mark.parametrize("milliseconds", [5.0, 15.0, 123.0, 127.0, 400.1, 689.9, 995.0])
-def test_a_click_lights_its_hop(milliseconds: float) -> None:
+def test_a_click_is_loudest_in_its_hop(milliseconds: float) -> None:
     wave = np.zeros(SAMPLE_RATE, np.float32)
     wave[round(milliseconds * 16)] = 1
-    found = log_mel(wave)
-    assert found.mean(0).argmax() == int(milliseconds // 10)
-    lit = np.flatnonzero(found.max(0) > -1)
-    assert lit.min() >= milliseconds // 10 - 2 and lit.max() <= milliseconds // 10 + 2
+    spectrogram = log_mel(wave)
+    assert spectrogram.mean(0).argmax() == int(milliseconds // 10)
+    raised = np.flatnonzero(spectrogram.max(0) > -1)
+    assert raised.min() >= milliseconds // 10 - 2 and raised.max() <= milliseconds // 10 + 2
 
 
-def test_loudness_does_not_matter() -> None:
+def test_the_spectrogram_does_not_depend_on_loudness() -> None:
     loud = noise(16_000)
     for factor in (0.5, 0.1, 0.05, 2.0, 30.0):
         assert np.abs(log_mel(loud * np.float32(factor)) - log_mel(loud)).max() < 1e-3, factor
 
 
-def test_range_and_silence() -> None:
-    found = log_mel(noise(16_000))
-    assert found.max() == pytest.approx(1) and found.min() >= -1
+def test_values_lie_between_minus_1_and_1_and_silence_stays_low() -> None:
+    spectrogram = log_mel(noise(16_000))
+    assert spectrogram.max() == pytest.approx(1) and spectrogram.min() >= -1
     silent = log_mel(np.zeros(16_000, np.float32))
     assert silent.shape == (N_MELS, 100) and np.isfinite(silent).all() and silent.max() <= -0.2
     quiet = log_mel(np.random.default_rng(0).uniform(-1e-6, 1e-6, 16_000).astype(np.float32))
-    assert quiet.max() < 0.5, "the hiss of an empty recording must not look like a sound"
+    assert quiet.max() < 0.5, "the hiss of an empty recording does not look like audio"
 
 
-def test_short_sounds() -> None:
+def test_short_audio_has_at_least_one_hop() -> None:
     assert log_mel(np.zeros(0, np.float32)).shape == (N_MELS, 1)
     assert log_mel(np.ones(1, np.float32)).shape == (N_MELS, 1)
     assert log_mel(np.ones(HOP, np.float32)).shape == (N_MELS, 1)

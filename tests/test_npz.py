@@ -1,10 +1,9 @@
-"""Files in npz that want to cost: refused before they do, in one sentence."""
+"""Hostile npz files are refused with one sentence before they cost memory."""
 
 from __future__ import annotations
 
 import io
 import struct
-import time
 import tracemalloc
 import zipfile
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmviz.io.npz import open_npz, pack_npz
-from mmviz.io.run_file import from_bytes
+from mmviz.io.run_file import FORMAT, from_bytes
 from mmviz.types import MmvizError
 
 
@@ -25,8 +24,8 @@ def zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> b
 
 
 def npy(header: str, data: bytes = b"") -> bytes:
-    words = header.encode().ljust(117) + b"\n"
-    return b"\x93NUMPY\1\0" + struct.pack("<H", len(words)) + words + data
+    padded = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(padded)) + padded + data
 
 
 HEADER = npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2,)}", b"{}")
@@ -54,42 +53,42 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_one_sentence_soon_and_small(name: str) -> None:
+def test_a_hostile_file_is_refused_without_using_memory(name: str) -> None:
     tracemalloc.start()
-    began = time.monotonic()
-    with pytest.raises(MmvizError) as refusal, open_npz(io.BytesIO(HOSTILE[name]), largest=64_000_000) as (header, _):
+    with pytest.raises(MmvizError) as error, open_npz(io.BytesIO(HOSTILE[name]), largest=64_000_000) as (header, _):
         raise AssertionError(header)
-    spent, most = time.monotonic() - began, tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert refusal.value.code == ("npz-large" if name == "a bomb" else "run-unreadable")
-    assert most < 50_000_000 and spent < 5  # of the order of 0.01 s; a slow machine may take its time
+    assert error.value.code == ("npz-large" if name == "a bomb" else "run-unreadable")
+    assert peak < 50_000_000
 
 
-def test_a_member_that_says_less_than_it_holds_gives_no_more() -> None:
-    whole = bytearray(zipped(("header.npy", HEADER + b"\0" * 50_000_000)))
-    at = whole.rindex(b"PK\1\2")
-    struct.pack_into("<I", whole, at + 24, len(HEADER))  # the size in the directory, which is believed
+def test_a_member_that_declares_too_small_a_size_is_not_inflated_beyond_it() -> None:
+    data = bytearray(zipped(("header.npy", HEADER + b"\0" * 50_000_000)))
+    at = data.rindex(b"PK\1\2")
+    struct.pack_into("<I", data, at + 24, len(HEADER))  # the size in the directory
     tracemalloc.start()
-    with pytest.raises(MmvizError, match="not a run"), open_npz(io.BytesIO(bytes(whole))) as _:
+    with pytest.raises(MmvizError, match="not a run"), open_npz(io.BytesIO(bytes(data))) as _:
         raise AssertionError
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 
 
-def test_what_is_packed_is_opened_again() -> None:
+def test_packed_arrays_are_read_back() -> None:
     arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.asfortranarray(np.eye(3)), "c": np.array(True)}
-    with open_npz(io.BytesIO(pack_npz({"x": [1, "é"]}, arrays))) as (header, found):
-        assert header == {"x": [1, "é"]} and "a" in found and "d" not in found and found.get("d") is None
+    with open_npz(io.BytesIO(pack_npz({"x": [1, "é"]}, arrays))) as (header, opened):
+        assert header == {"x": [1, "é"]} and "a" in opened and "d" not in opened and opened.get("d") is None
         for name, array in arrays.items():
-            assert np.array_equal(found[name], array) and found[name].dtype == array.dtype
+            assert np.array_equal(opened[name], array) and opened[name].dtype == array.dtype
     assert pack_npz({}, arrays) == pack_npz({}, arrays)
 
 
-def test_damage_anywhere_is_one_sentence(record_bytes: bytes = pack_npz({"format": 1}, {"image": np.zeros(9)})) -> None:
+def test_a_file_damaged_anywhere_is_refused() -> None:
+    record_bytes = pack_npz({"format": FORMAT}, {"image": np.zeros(9)})
     rng = np.random.default_rng(3)
     for _ in range(300):
-        hurt = bytearray(record_bytes)
-        for at in rng.integers(0, len(hurt), 3):
-            hurt[at] = rng.integers(0, 256)
+        damaged = bytearray(record_bytes)
+        for at in rng.integers(0, len(damaged), 3):
+            damaged[at] = rng.integers(0, 256)
         with pytest.raises(MmvizError):
-            from_bytes(bytes(hurt))
+            from_bytes(bytes(damaged))

@@ -1,4 +1,4 @@
-"""Decoding in a process apart: the same samples, and a file that ends the process ends nothing else."""
+"""Decoding in a separate process gives the same samples, and a file that ends the process ends nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,9 +20,9 @@ from mmviz.types import InputError
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
-    made = Decoder()
-    yield made
-    made.close()
+    running = Decoder()
+    yield running
+    running.close()
 
 
 def _png(width: int, height: int) -> bytes:
@@ -32,7 +31,7 @@ def _png(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def test_samples_are_the_same(decoder: Decoder) -> None:
+def test_the_sandbox_returns_the_same_samples(decoder: Decoder) -> None:
     for example in EXAMPLES[:4]:
         image = example.image.read_bytes() if example.image else None
         audio = example.audio.read_bytes() if example.audio else None
@@ -44,62 +43,60 @@ def test_samples_are_the_same(decoder: Decoder) -> None:
             assert np.array_equal(there.audio.wave, here.audio.wave) and there.audio.seconds == here.audio.seconds
 
 
-def test_refusals_are_the_same(decoder: Decoder) -> None:
-    for given in ((b"no picture", None, None), (None, "x" * 9_999_999, None), (None, None, b"RIFF"), (None, None, None),
-                  (None, "half \ud800", None)):  # fmt: skip
+def test_the_sandbox_raises_the_same_errors(decoder: Decoder) -> None:
+    for inputs in ((b"no picture", None, None), (None, "x" * 9_999_999, None), (None, None, b"RIFF"),
+                   (None, None, None), (None, "half \ud800", None)):  # fmt: skip
         with pytest.raises(InputError) as here:
-            make_sample(*given)
+            make_sample(*inputs)
         with pytest.raises(InputError) as there:
-            decoder.sample(*given)
+            decoder.sample(*inputs)
         assert str(there.value) == str(here.value)
 
 
-def test_what_ends_the_process_is_one_sentence_and_the_next_file_works(decoder: Decoder) -> None:
+def test_a_file_that_ends_the_process_is_refused_and_the_next_file_is_read(decoder: Decoder) -> None:
     assert decoder.sample(None, "hi", None).text == "hi"
     assert decoder._process is not None
-    os.kill(decoder._process.pid, signal.SIGSTOP)  # so that it ends amid the file
+    os.kill(decoder._process.pid, signal.SIGSTOP)  # so that it ends while it reads
     threading.Timer(0.3, os.kill, (decoder._process.pid, signal.SIGKILL)).start()
-    with pytest.raises(InputError, match="ended the process"):
+    with pytest.raises(InputError, match="that reads inputs crashed"):
         decoder.sample(_png(90, 90), None, None)
     assert decoder.sample(None, "hi", None).text == "hi"
 
 
-def test_what_takes_too_long_is_ended(decoder: Decoder) -> None:
+def test_decoding_stops_at_the_time_limit(decoder: Decoder) -> None:
     hurried = Decoder(seconds=0.01)
-    began = time.monotonic()
     with pytest.raises(InputError, match=r"longer than 0\.01 s"):
         hurried.sample(_png(1_500, 1_500), None, None)
-    assert time.monotonic() - began < 5
     hurried.seconds = 30
     assert hurried.sample(None, "hi", None).text == "hi"
     hurried.close()
 
 
-def test_what_needs_too_much_memory_is_refused_and_the_process_lives() -> None:
-    usual = Decoder(memory=1_500_000_000)
-    assert usual.sample(_png(60, 60), "hi", None).text == "hi"
-    usual.close()
-    tight = Decoder(memory=int(usual_size() + 30_000_000))
-    with pytest.raises(InputError, match=r"memory|ended the process"):
+def test_a_file_beyond_the_memory_limit_is_refused_and_the_process_survives() -> None:
+    roomy = Decoder(memory=1_500_000_000)
+    assert roomy.sample(_png(60, 60), "hi", None).text == "hi"
+    roomy.close()
+    tight = Decoder(memory=int(address_space() + 30_000_000))
+    with pytest.raises(InputError, match=r"memory|that reads inputs crashed"):
         tight.sample(_png(4_000, 4_000), None, None)
     assert tight.sample(None, "hi", None).text == "hi"
     tight.close()
 
 
-def usual_size() -> int:
-    """Address space of a process that has decoded a small picture."""
-    found = Decoder()
-    found.sample(_png(60, 60), "hi", None)
-    assert found._process is not None
-    with open(f"/proc/{found._process.pid}/statm") as file:
+def address_space() -> int:
+    """Address space in bytes of a process that has decoded a small image."""
+    decoder = Decoder()
+    decoder.sample(_png(60, 60), "hi", None)
+    assert decoder._process is not None
+    with open(f"/proc/{decoder._process.pid}/statm") as file:
         pages = int(file.read().split()[0])
-    found.close()
+    decoder.close()
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_many_threads_share_it(decoder: Decoder) -> None:
+def test_many_threads_share_one_decoder(decoder: Decoder) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     texts = [f"visitor {k}" for k in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        assert [one.text for one in pool.map(lambda text: decoder.sample(None, text, None), texts)] == texts
+        assert [sample.text for sample in pool.map(lambda text: decoder.sample(None, text, None), texts)] == texts

@@ -1,4 +1,4 @@
-"""Two hundred uploads, one after another: what they held is let go."""
+"""Two hundred uploads, one after another, leave no memory behind."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from mmviz.explain import run_sample
 from mmviz.inputs.sandbox import Decoder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the memory in use")
-UPLOADS, FIRST, MOST = 200, 20, 0.1
-"""How many, how many of them do not count, and the megabytes that each of the others may leave behind."""
+UPLOADS, WARM_UP, MAX_LEAK = 200, 20, 0.1
+"""Number of uploads, number of the first that do not count, megabytes that each of the others may leave behind."""
 
 
-def _held(pid: str = "self") -> float:
-    """Megabytes that a process holds."""
+def _resident_memory(pid: str = "self") -> float:
+    """Resident memory of a process in megabytes."""
     with open(f"/proc/{pid}/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
-def _slope() -> tuple[float, float]:
-    """Megabytes an upload, here and in the process that decodes."""
+def _leaks() -> tuple[float, float]:
+    """Megabytes that an upload leaves behind, here and in the decoding process."""
     rng = np.random.default_rng(1)
     decoder, backend = Decoder(), LocalBackend("cpu")
-    here, there = [], []
+    here, decoding = [], []
     for number in range(UPLOADS):
-        picture, sound = io.BytesIO(), io.BytesIO()
-        Image.fromarray(rng.integers(0, 255, (300, 400, 3), np.uint8)).save(picture, "PNG")
-        soundfile.write(sound, rng.standard_normal(32_000) * 0.1, 16_000, format="WAV")
-        sample = decoder.sample(picture.getvalue(), f"is there a dog {number}", sound.getvalue())
+        image, audio = io.BytesIO(), io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (300, 400, 3), np.uint8)).save(image, "PNG")
+        soundfile.write(audio, rng.standard_normal(32_000) * 0.1, 16_000, format="WAV")
+        sample = decoder.sample(image.getvalue(), f"is there a dog {number}", audio.getvalue())
         run_sample(sample, backend=backend)
         assert decoder._process is not None
-        here.append(_held())
-        there.append(_held(str(decoder._process.pid)))
+        here.append(_resident_memory())
+        decoding.append(_resident_memory(str(decoder._process.pid)))
     decoder.close()
-    steps = np.arange(FIRST, UPLOADS)
-    return tuple(float(np.polyfit(steps, one[FIRST:], 1)[0]) for one in (here, there))  # type: ignore[return-value]
+    uploads = np.arange(WARM_UP, UPLOADS)
+    return tuple(float(np.polyfit(uploads, memory[WARM_UP:], 1)[0]) for memory in (here, decoding))  # type: ignore[return-value]
 
 
 @pytest.mark.slow
-def test_uploads_leave_nothing_behind() -> None:
-    code = "import sys; sys.path.insert(0, 'tests'); import test_uploads; print(*test_uploads._slope())"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=500)
-    here, there = map(float, found.stdout.split())
-    print(f"{here:.3f} MB an upload here, {there:.3f} MB in the process that decodes")
-    assert here < MOST and there < MOST
+def test_uploads_leave_no_memory_behind() -> None:
+    code = "import sys; sys.path.insert(0, 'tests'); import test_uploads; print(*test_uploads._leaks())"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=500)
+    here, decoding = map(float, process.stdout.split())
+    print(f"{here:.3f} MB per upload here, {decoding:.3f} MB in the decoding process")
+    assert here < MAX_LEAK and decoding < MAX_LEAK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -9,6 +10,7 @@ from typing import Literal, get_args
 Method = Literal["attention", "rollout", "relevance"]
 """Raw attention weights of one layer; rollout (Abnar and Zuidema 2020); gradient relevance (Chefer et al. 2021)."""
 
+_LIMIT = 10**9
 _ATTENTION = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?:(mean|0|[1-9][0-9]{0,8})")
 
 
@@ -20,10 +22,12 @@ class MapRef:
     over the heads of layer 5, ``5.1:2`` head 2 of the second map of layer 5, ``rollout`` and ``relevance`` the flows
     through all layers. Layers, maps and heads count from 0.
 
-    Raises ``ValueError`` where raw attention has no layer, a flow has one, or a number is negative.
+    Raises ``ValueError`` where raw attention has no layer, a flow has one, or a number is negative or beyond 9 digits;
+    ``TypeError`` for a number that is no integer.
     """
 
     method: Method
+    """Raw attention, or the flow."""
     layer: int | None = None
     """The layer, for raw attention only."""
     head: int | None = None
@@ -39,8 +43,13 @@ class MapRef:
                 raise ValueError("raw attention needs a layer")
         elif (self.layer, self.head, self.index) != (None, None, 0):
             raise ValueError(f"{self.method} runs through all layers and takes no layer, head or index")
-        if any(number is not None and number < 0 for number in (self.layer, self.head, self.index)):
-            raise ValueError(f"layers, heads and maps count from 0, not {self.layer}, {self.head}, {self.index}")
+        for name in ("layer", "head", "index"):
+            number = getattr(self, name)
+            if number is not None:
+                number = operator.index(number)  # an int of numpy as well
+                if not 0 <= number < _LIMIT:
+                    raise ValueError(f"the {name} of a map is an integer from 0 to {_LIMIT - 1:,}, not {number}")
+                object.__setattr__(self, name, number)
 
     @classmethod
     def parse(cls, text: str) -> MapRef:
