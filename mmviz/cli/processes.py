@@ -35,12 +35,12 @@ def run_module(module: str, arguments: Sequence[str], environment: Mapping[str, 
                 end_group(process)
 
 
-def end_group(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
-    """Ends the process group that ``process`` leads: SIGTERM, then SIGKILL after ``grace`` seconds."""
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process group that ``process`` leads: SIGTERM, then SIGKILL after `GRACE` seconds."""
     if process.poll() is None:
         _signal_group(process, "SIGTERM")
         with suppress(subprocess.TimeoutExpired):
-            process.wait(grace)
+            process.wait(GRACE)
     _signal_group(process, "SIGKILL")
     process.wait()
 
