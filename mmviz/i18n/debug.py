@@ -230,7 +230,6 @@ DEBUG: dict[str, str] = {
     "compare-table-to": "What each modality gives to {token} ({unit}: mean of its tokens)",
     "compare-each": "= {count} × {each}",
     "compare-of": "mean of {count}",
-    "compare-relevance": "relevance",
     "compare-modalities": "A − B between modalities: {method}",
     "compare-unpaired-modality-a": "Only A has: {modalities}.",
     "compare-unpaired-modality-b": "Only B has: {modalities}.",

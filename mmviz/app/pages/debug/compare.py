@@ -201,7 +201,8 @@ def _cards(a: SelectionView, b: SelectionView, option_text: str, has_partner: bo
         if notices:
             widgets.note(join_sentences(notices), "notice")
     title = say("compare-scale" if has_partner else "compare-scale-a")
-    st.html(f"<div class='compare-scale'><b>{title}</b>{amount_legend_html(scale_max, widgets.is_dark())}</div>")
+    legend = amount_legend_html(scale_max, widgets.is_dark(), unit_of(a))
+    st.html(f"<div class='compare-scale'><b>{title}</b>{legend}</div>")
     if a.is_pooled or b.is_pooled:
         widgets.note(say("methods-pooled"))
 

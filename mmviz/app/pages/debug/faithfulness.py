@@ -25,11 +25,9 @@ from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves, measure_f
 from mmviz.experiments.head_ablation import HeadEffect
 from mmviz.figures.colour_scale import short
 from mmviz.figures.curves import curve_figure
+from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, MapRef
-
-UNITS = ("value", "relevance", "integrated")
-"""Methods whose amounts are not shares of attention."""
 
 
 def faithfulness_section(runner: ExperimentRunner) -> None:
@@ -106,6 +104,13 @@ def _method_name(method: str) -> str:
     return say("faithfulness-raw", layer=(map_ref.layer or 0) + 1, head=map_ref.head + 1)
 
 
+def _unit(method: str) -> str:
+    """Returns the unit of the amounts of a method of `attributions`."""
+    if ":" in method:
+        return unit_name("attention")
+    return say(f"unit-{method}") if method in ("value", "integrated") else unit_name(method)
+
+
 def _formula(record: AttentionRecord, method: str) -> str:
     if method == "integrated":
         completeness = record.made_by["integrated"]
@@ -134,8 +139,7 @@ def _card(
         verdict = say(f"faithfulness-{curves.verdict}")
         test = f"<div class='test' title='{html.escape(hint)}'><b>{html.escape(score)}</b> {html.escape(verdict)}</div>"
     details = f"<div class='formula'>{html.escape(_formula(record, method))}</div>{test}"
-    unit = say(f"unit-{method}") if method in UNITS else ""
-    name = _method_name(method)
+    name, unit = _method_name(method), _unit(method)
     st.html(attention_html(name, runner.run.sample, tokens, shown, scale_max, details, unit))
 
 
