@@ -1,10 +1,11 @@
-"""Runs that are kept for views of their parts: bounded, gone after a while, and answered by the backend."""
+"""The cache of long records: its bounds in bytes and age, and the views that a backend answers from it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from planted import HEADS, KINDS, Planted, expected, kinds
 from torch import Tensor
 
@@ -12,53 +13,57 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.record_cache import RecordCache
 from mmviz.explain import run_sample
 from mmviz.models import Prepared
-from mmviz.types import Card, Columns, MapRef, MmvizError, Modality, PooledMap, Rollout, Rows, Sample, Token, Zoom
+from mmviz.types import Card, Columns, MapRef, MmvizError, Modality, PooledMap, Rollout, Rows, Sample, Token, View, Zoom
 
 
-class Thing:
-    """What takes room and nothing else."""
+class Entry:
+    """An entry of a given size."""
 
     def __init__(self, nbytes: int):
         self.nbytes = nbytes
 
+    def view(self, view: View) -> NDArray[np.float32]:
+        raise NotImplementedError
 
-def here(shelf: RecordCache, names: str) -> str:
-    found = ""
+
+def kept(cache: RecordCache, names: str) -> str:
+    """Returns those of the names that the cache still has."""
+    result = ""
     for name in names:
         try:
-            shelf.get(name)
-        except MmvizError as refusal:
-            assert refusal.code == "view-gone"
+            cache.get(name)
+        except MmvizError as error:
+            assert error.code == "view-gone"
         else:
-            found += name
-    return found
+            result += name
+    return result
 
 
-def test_the_oldest_make_room_and_the_newest_always_stays() -> None:
-    shelf = RecordCache(limit=100)
+def test_the_least_recently_used_entry_is_dropped_and_the_newest_stays() -> None:
+    cache = RecordCache(max_bytes=100)
     for name in "abc":
-        shelf.put(name, Thing(40))
-    assert here(shelf, "abc") == "bc"
-    shelf.get("b")
-    shelf.put("d", Thing(40))
-    assert here(shelf, "bcd") == "bd", "what was looked at last stays longer"
-    shelf.put("e", Thing(1000))
-    assert here(shelf, "bde") == "e"
+        cache.put(name, Entry(40))
+    assert kept(cache, "abc") == "bc"
+    cache.get("b")
+    cache.put("d", Entry(40))
+    assert kept(cache, "bcd") == "bd"
+    cache.put("e", Entry(1000))
+    assert kept(cache, "bde") == "e"
 
 
-def test_what_nobody_looks_at_goes_after_a_while() -> None:
+def test_an_entry_that_is_not_used_is_dropped_after_a_while() -> None:
     now = [0.0]
-    shelf = RecordCache(seconds=10, clock=lambda: now[0])
+    cache = RecordCache(max_age=10, clock=lambda: now[0])
     for name in "ab":
-        shelf.put(name, Thing(1))
+        cache.put(name, Entry(1))
     now[0] = 9
-    shelf.get("a")
+    cache.get("a")
     now[0] = 12
-    assert here(shelf, "ab") == "a"
+    assert kept(cache, "ab") == "a"
 
 
-class Long:
-    """`Planted` as a model of mmviz, over as many words as the text has."""
+class LongModel:
+    """`Planted` as a model, over the words of the text."""
 
     capture_targets = None
 
@@ -72,17 +77,17 @@ class Long:
         return Prepared(kinds(count)[None], {"words": tokens})
 
     def __call__(self, tensors: Tensor) -> Tensor:
-        found: Tensor = self.module(tensors)
-        return found.mean((0, 1, 2))[:2]
+        output: Tensor = self.module(tensors)
+        return output.mean((0, 1, 2))[:2]
 
 
 @pytest.fixture(scope="module")
 def backend() -> LocalBackend:
     torch.manual_seed(0)
-    return LocalBackend("cpu", {"long": Long()})
+    return LocalBackend("cpu", {"long": LongModel()})
 
 
-def test_a_long_run_is_looked_at_where_it_was_made(backend: LocalBackend) -> None:
+def test_views_of_a_long_record_are_exact_while_it_is_cached(backend: LocalBackend) -> None:
     run = run_sample(Sample(text="word " * 700), model="long", backend=backend, relevance=True)
     assert run.record.is_long and isinstance(run.record.maps[0], PooledMap) and run.record.relevance is None
     truth = expected(kinds(700))
@@ -93,16 +98,16 @@ def test_a_long_run_is_looked_at_where_it_was_made(backend: LocalBackend) -> Non
     rolled = (truth.mean(0) + np.eye(700)) / 2
     assert np.abs(run.view(Rollout((5,), "from")) - rolled[[5]]).max() < 1e-6
     assert np.abs(run.view(Rollout((5,), "to")) - rolled[:, [5]]).max() < 1e-6
-    backend._shelf = RecordCache()
-    with pytest.raises(MmvizError) as refusal:
+    backend._cache = RecordCache()
+    with pytest.raises(MmvizError) as error:
         run.view(Rows(MapRef("attention", 0, 1), (3,)))
-    assert refusal.value.code == "view-gone"
+    assert error.value.code == "view-gone"
 
 
-def test_a_short_run_answers_the_same_views_from_itself(backend: LocalBackend) -> None:
+def test_a_short_record_answers_the_same_views_without_the_cache(backend: LocalBackend) -> None:
     run = run_sample(Sample(text="word " * 40), model="long", backend=backend)
     truth = expected(kinds(40))
-    backend._shelf = RecordCache()
+    backend._cache = RecordCache()
     assert run.record.maps[0].weights.shape == (HEADS, 40, 40) and KINDS == 4
     assert np.abs(run.view(Rows(MapRef("attention", 0, None), (3, 35))) - truth.mean(0)[[3, 35]]).max() < 1e-6
     assert np.abs(run.view(Columns(MapRef("attention", 0, 1), (3, 35))) - truth[1][:, [3, 35]]).max() < 1e-6
