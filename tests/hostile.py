@@ -1,4 +1,4 @@
-"""Files, texts, folders and runs that want to do harm, made here; and what each of them cost."""
+"""Hostile images, audio, texts, model folders and saved runs, and what reading each of them costs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from audio_files import encoded, muxed
+from PIL import Image
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
@@ -26,69 +26,75 @@ from mmviz.io.run_file import from_bytes
 from mmviz.models.custom import load
 from mmviz.types import MmvizError
 
-HEADER_TELLS = 0.2, 50.0
-"""Seconds and megabytes within which a thing is refused whose header tells what is wrong with it."""
+HEADER_LIMITS = 0.2, 50.0
+"""Seconds and megabytes within which an input is refused whose header shows what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What became of one thing: the code of its refusal, None where it was taken; seconds; megabytes at most."""
+    """What reading one hostile input came to."""
 
     kind: str
     name: str
     code: str | None
+    """Code of the error; None where the input was accepted."""
     seconds: float
     megabytes: float
-    header_tells: bool
+    """Largest memory in addition to that before."""
+    bad_header: bool
+    """Whether the header shows what is wrong."""
 
 
-def cost(kind: str, name: str, take: Callable[[], object]) -> Cost:
-    """Take a thing; any exception but a refusal is not caught. Names that begin with ``*`` tell by their header."""
+def cost(kind: str, name: str, read: Callable[[], object]) -> Cost:
+    """Reads an input and returns its cost. Raises any exception but an `MmvizError`.
+
+    Names that begin with ``*`` are those of inputs whose header shows what is wrong.
+    """
     before = _memory("VmRSS", reset=True)
-    began = time.perf_counter()
+    start = time.perf_counter()
     code = None
     try:
-        take()
-    except MmvizError as refusal:
-        assert str(refusal)  # there is a sentence, and the parameters fit
-        code = refusal.code
-    seconds = time.perf_counter() - began
+        read()
+    except MmvizError as error:
+        assert str(error)  # the code has a sentence, and the parameters fit it
+        code = error.code
+    seconds = time.perf_counter() - start
     return Cost(kind, name, code, seconds, max(0.0, _memory("VmHWM") - before), name.startswith("*"))
 
 
 def costs(folder: Path) -> Iterator[Cost]:
-    """Everything below through the door it is meant for; ``folder`` is empty."""
+    """Reads all inputs below, each by the function it is meant for; ``folder`` is an empty folder."""
     backend = LocalBackend("cpu")
     good = run_sample(make_sample(text="left both"), model="toy", backend=backend)
     weights = (assets_dir() / "trio" / "weights.safetensors").read_bytes()
 
-    def text(given: str) -> None:
-        found = run_sample(make_sample(text=given), backend=backend)
-        found.summary()
-        found.to_html()
+    def read_text(text: str) -> None:
+        run = run_sample(make_sample(text=text), backend=backend)
+        run.summary()
+        run.to_html()
 
-    def run(given: bytes) -> None:
-        found = Run(*from_bytes(given))
-        found.summary()
-        found.to_html()
-        found.png()
+    def read_run(data: bytes) -> None:
+        run = Run(*from_bytes(data))
+        run.summary()
+        run.to_html()
+        run.png()
 
-    text("is there a dog")  # models and fonts are loaded once, which is not the cost of what follows
-    run(good.to_bytes())
-    for name, data in pictures():
-        yield cost("picture", name, lambda data=data: make_sample(image=data))  # type: ignore[misc]
-    for name, data in sounds():
-        yield cost("sound", name, lambda data=data: make_sample(audio=data))  # type: ignore[misc]
-    for name, words in TEXTS.items():
-        yield cost("text", name, lambda words=words: text(words))  # type: ignore[misc]
+    read_text("is there a dog")  # loads models and fonts, whose cost is not counted
+    read_run(good.to_bytes())
+    for name, data in images():
+        yield cost("image", name, lambda data=data: make_sample(image=data))  # type: ignore[misc]
+    for name, data in audios():
+        yield cost("audio", name, lambda data=data: make_sample(audio=data))  # type: ignore[misc]
+    for name, text in TEXTS.items():
+        yield cost("text", name, lambda text=text: read_text(text))  # type: ignore[misc]
     for name, path in folders(folder, weights):
         yield cost("model folder", name, lambda path=path: load(str(path), "cpu"))  # type: ignore[misc]
     for name, data in runs(good.to_bytes()):
-        yield cost("saved run", name, lambda data=data: run(data))  # type: ignore[misc]
+        yield cost("saved run", name, lambda data=data: read_run(data))  # type: ignore[misc]
 
 
 def _memory(what: str, reset: bool = False) -> float:
-    """Megabytes of this process, VmRSS now or VmHWM at most since the last reset; 0 where the system does not say."""
+    """Megabytes of this process: VmRSS now, or VmHWM since the last reset; 0 where the system has neither."""
     try:
         if reset:
             Path("/proc/self/clear_refs").write_text("5")
@@ -108,14 +114,14 @@ def _png(width: int, height: int, *extra: bytes, rows: bytes = b"", depth: int =
     return b"\x89PNG\r\n\x1a\n" + start + b"".join(extra) + data + _chunk(b"IEND", b"")
 
 
-def _drawn(format: str, side: int = 40, **options: Any) -> bytes:
+def _image(format: str, side: int = 40, **options: Any) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (side, side), (200, 30, 30)).save(file, format, **options)
     return file.getvalue()
 
 
-def pictures() -> Iterator[tuple[str, bytes]]:
-    """Bytes given as a picture."""
+def images() -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of image files."""
     yield "*empty", b""
     yield "*one byte", b"\x89"
     yield "*a text", b"hello"
@@ -127,9 +133,9 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     yield "*pdf", b"%PDF-1.7\n1 0 obj\n"
     yield "*zip", b"PK\3\4" + bytes(60)
     yield "*pickle", b"\x80\4cos\nsystem\n(S'true'\ntR."
-    yield "*bmp", _drawn("BMP")
-    yield "*tiff", _drawn("TIFF")
-    yield "*icon", _drawn("ICO")
+    yield "*bmp", _image("BMP")
+    yield "*tiff", _image("TIFF")
+    yield "*icon", _image("ICO")
     yield "*postscript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) run"
     for width, height in ((60_000, 60_000), (1, 100_000), (2**31 - 1, 1), (0, 5), (2**31, 2**31), (8_193, 8_193)):
         yield f"*png of {width} x {height}", _png(width, height)
@@ -138,23 +144,23 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     yield "png whose rows never end", _png(40, 40, rows=bytes(300_000_000))
     yield "png with words that inflate", _png(40, 40, _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000), 9)))
     yield "png with a profile that inflates", _png(40, 40, _chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(90_000_000))))
-    yield "png without an end", _drawn("PNG")[:-12]
-    yield "png with a wrong sum", _drawn("PNG")[:-20] + b"\0\0\0\0" + _drawn("PNG")[-16:]
-    yield "png with a page behind it", _drawn("PNG") + b"<script>alert(1)</script>"
+    yield "png without an end", _image("PNG")[:-12]
+    yield "png with a wrong sum", _image("PNG")[:-20] + b"\0\0\0\0" + _image("PNG")[-16:]
+    yield "png with a page behind it", _image("PNG") + b"<script>alert(1)</script>"
     yield "png with 20,000 parts", _png(40, 40, *(_chunk(b"tEXt", b"a\0b") for _ in range(20_000)))
     yield "*jpeg of 65,535 x 65,535", _jpeg(65_535, 65_535)
     yield "*jpeg of 0 x 0", _jpeg(0, 0)
-    yield "jpeg cut in half", _drawn("JPEG", 400)[:1_200]
+    yield "jpeg cut in half", _image("JPEG", 400)[:1_200]
     yield (
         "jpeg with a loop of camera data",
-        _drawn("JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\x08\0\0\0"),
+        _image("JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\x08\0\0\0"),
     )
     yield "*webp of 16,384 x 16,384", _webp(16_384, 16_384)
-    yield "webp that ends early", _drawn("WEBP", 300)[:80]
+    yield "webp that ends early", _image("WEBP", 300)[:80]
     yield "*gif of 65,535 x 65,535", b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\2\2L\1\0;"
     yield (
         "gif of 3,000 frames",
-        _drawn("GIF", save_all=True, append_images=[Image.new("L", (40, 40), k % 256) for k in range(3_000)]),
+        _image("GIF", save_all=True, append_images=[Image.new("L", (40, 40), k % 256) for k in range(3_000)]),
     )
     yield "gif whose frame lies outside", b"GIF89a\5\0\5\0\0\0\0,\xf0\xff\xf0\xff\x05\0\x05\0\0\2\2L\1\0;"
 
@@ -170,33 +176,33 @@ def _webp(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
-def sounds() -> Iterator[tuple[str, bytes]]:
-    """Bytes given as a sound."""
+def audios() -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of audio files."""
     noise = 0.1 * np.random.default_rng(0).standard_normal(16_000)
     wav = encoded(noise, 16_000)
     yield "*empty", b""
     yield "*a text", b"hello"
-    yield "*a picture", _drawn("PNG")
+    yield "*an image", _image("PNG")
     yield "*midi", b"MThd\0\0\0\6\0\0\0\1\0\x60"
     yield "*aiff", encoded(noise, 16_000, "AIFF")
     yield "*a list of addresses", b"#EXTM3U\nhttp://127.0.0.1/x\n"
     yield "*a list of files", b"ffconcat version 1.0\nfile /etc/passwd\n"
-    for what, at, packed_as, value in (
+    for fault, at, format, value in (
         ("rate 0", 24, "<I", 0), ("rate of 4 GHz", 24, "<I", 2**32 - 1), ("no channels", 22, "<H", 0),
         ("65,535 channels", 22, "<H", 65_535), ("0 bits", 34, "<H", 0), ("an unknown code", 20, "<H", 0x4242),
     ):  # fmt: skip
-        hurt = bytearray(wav)
-        struct.pack_into(packed_as, hurt, at, value)
-        yield f"*wav with {what}", bytes(hurt)
-    yield "wav that promises 4 GB", wav[:40] + struct.pack("<I", 2**32 - 1) + wav[44:]
+        damaged = bytearray(wav)
+        struct.pack_into(format, damaged, at, value)
+        yield f"*wav with {fault}", bytes(damaged)
+    yield "wav that declares 4 GB", wav[:40] + struct.pack("<I", 2**32 - 1) + wav[44:]
     yield "*wav of an hour", wav[:40] + struct.pack("<I", 3_600 * 32_000) + bytes(3_600 * 32_000)
     yield "wav without samples", wav[:44]
-    yield "wav of no numbers", encoded(np.full(16_000, np.nan), 16_000, subtype="FLOAT")
-    yield "wav beyond all numbers", encoded(np.full(16_000, 1e38), 16_000, subtype="FLOAT")
+    yield "wav of values that are not finite", encoded(np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    yield "wav of values near the largest float", encoded(np.full(16_000, 1e38), 16_000, subtype="FLOAT")
     yield "wav with a part of 4 GB", wav[:12] + b"LIST" + struct.pack("<I", 2**32 - 1) + wav[12:]
     flac = bytearray(encoded(noise, 16_000, "FLAC"))
     flac[21:26] = b"\xff" * 5
-    yield "*flac that promises 2^36 samples", bytes(flac)
+    yield "*flac that declares 2^36 samples", bytes(flac)
     yield "flac of silence that inflates", encoded(np.zeros(59 * 16_000), 16_000, "FLAC")
     yield "*flac of ten minutes", encoded(np.zeros(600 * 16_000), 16_000, "FLAC")
     yield "ogg cut off", encoded(noise, 16_000, "OGG", "VORBIS")[:3_000]
@@ -234,43 +240,47 @@ TEXTS = {
 
 
 def folders(at: Path, weights: bytes) -> Iterator[tuple[str, Path]]:
-    """Folders given as a model, made below ``at``; ``weights`` are good ones."""
+    """Names and paths of model folders below ``at``; ``weights`` is a valid weights file."""
 
-    def made(name: str, data: bytes | None) -> tuple[str, Path]:
+    def model_folder(name: str, data: bytes | None) -> tuple[str, Path]:
         folder = at / name.strip("*").replace(" ", "-")
         folder.mkdir()
         if data is not None:
             (folder / "weights.safetensors").write_bytes(data)
         return name, folder
 
-    def header(about: Any, data: bytes = b"") -> bytes:
-        words = about if isinstance(about, bytes) else json.dumps(about).encode()
-        return struct.pack("<Q", len(words)) + words + data
+    def header(fields: Any, data: bytes = b"") -> bytes:
+        encoded_fields = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
+        return struct.pack("<Q", len(encoded_fields)) + encoded_fields + data
 
-    one = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
-    yield made("*without weights", None)
-    yield made("*empty weights", b"")
-    yield made("*a header of 2^63 bytes", struct.pack("<Q", 2**63) + b"{}")
-    yield made("*a header that is no json", header(b"hello"))
-    yield made("*a header of brackets", header(b"[" * 100_000))
-    yield made("*a tensor beyond memory", header({"x": one | {"shape": [2**40], "data_offsets": [0, 2**42]}}))
-    yield made("*tensors that overlap", header({"model.a": one, "model.b": one}, bytes(4)))
-    yield made("*weights of another model", header({"model.other": one}, bytes(4)))
-    yield made("*pickle", b"\x80\2cos\nsystem\n(S'true'\ntR.")
-    yield made("*a pointer to a large file", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    yield made("weights cut off", weights[: len(weights) // 2])
-    yield made("weights with more behind them", weights + b"x")
-    name, folder = made("*weights that are a folder", None)
+    tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    yield model_folder("*without weights", None)
+    yield model_folder("*empty weights", b"")
+    yield model_folder("*a header of 2^63 bytes", struct.pack("<Q", 2**63) + b"{}")
+    yield model_folder("*a header that is no json", header(b"hello"))
+    yield model_folder("*a header of brackets", header(b"[" * 100_000))
+    yield model_folder(
+        "*a tensor beyond memory", header({"x": tensor | {"shape": [2**40], "data_offsets": [0, 2**42]}})
+    )
+    yield model_folder("*tensors that overlap", header({"model.a": tensor, "model.b": tensor}, bytes(4)))
+    yield model_folder("*weights of another model", header({"model.other": tensor}, bytes(4)))
+    yield model_folder("*pickle", b"\x80\2cos\nsystem\n(S'true'\ntR.")
+    yield model_folder(
+        "*a pointer to a large file", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    )
+    yield model_folder("weights cut off", weights[: len(weights) // 2])
+    yield model_folder("weights with more behind them", weights + b"x")
+    name, folder = model_folder("*weights that are a folder", None)
     (folder / "weights.safetensors").mkdir()
     yield name, folder
-    name, folder = made("*more weights than any model here has", b"")
+    name, folder = model_folder("*more weights than any model here has", b"")
     with (folder / "weights.safetensors").open("wb") as file:
         file.truncate(5_000_000_000)  # without a byte on disk
     yield name, folder
 
 
 def runs(good: bytes) -> Iterator[tuple[str, bytes]]:
-    """Bytes given as a saved run; ``good`` is one that can be read."""
+    """Names and bytes of saved runs; ``good`` is a valid one."""
     yield "*empty", b""
     yield "*a text", b"hello"
     yield "*half a run", good[: len(good) // 2]
@@ -280,17 +290,17 @@ def runs(good: bytes) -> Iterator[tuple[str, bytes]]:
     yield "*a shape beyond memory", _zipped(("header.npy", _npy("'<f8'", "(10000000000, 1000)") + b"{}"))
     yield "*deep json", _zipped(("header.npy", _npy("'|u1'", "(200000,)") + b"[" * 200_000))
     with open_npz(io.BytesIO(good)) as (header, arrays):
-        held = {name: arrays[name] for name in ("map0", "image", "audio") if name in arrays}
-    for name, change in _LIES.items():
-        lie: dict[str, Any] = json.loads(json.dumps(header))
-        arrays_too = dict(held)
-        change(lie, arrays_too)
-        yield name, pack_npz(lie, arrays_too)
+        kept = {name: arrays[name] for name in ("map0", "image", "audio") if name in arrays}
+    for name, change in _CHANGES.items():
+        changed_header: dict[str, Any] = json.loads(json.dumps(header))
+        changed_arrays = dict(kept)
+        change(changed_header, changed_arrays)
+        yield name, pack_npz(changed_header, changed_arrays)
 
 
 def _npy(dtype: str, shape: str) -> bytes:
-    words = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}}}".encode().ljust(117) + b"\n"
-    return b"\x93NUMPY\1\0" + struct.pack("<H", len(words)) + words
+    text = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}}}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text
 
 
 def _zipped(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -313,7 +323,7 @@ def _weights(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[dict[str, 
     return lambda header, arrays: arrays.update(map0=change(arrays["map0"]))
 
 
-_LIES: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
+_CHANGES: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "another format": _put(format=99),
     "no maps": _put(maps=[]),
     "maps of a number": _put(maps=3),
@@ -321,22 +331,22 @@ _LIES: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "a map of other tokens": _map(queries="nowhere"),
     "a layer below 0": _map(layer=-1),
     "a layer in words": _map(layer="first"),
-    "a field nobody knows": _map(evil=1),
-    "rows beyond 1": _weights(lambda found: found * 3),
-    "weights below 0": _weights(lambda found: found - 1),
-    "weights that are no numbers": _weights(lambda found: found * np.nan),
-    "one row too few": _weights(lambda found: found[:, 1:]),
+    "an unknown field": _map(evil=1),
+    "rows beyond 1": _weights(lambda weights: weights * 3),
+    "weights below 0": _weights(lambda weights: weights - 1),
+    "weights that are not finite": _weights(lambda weights: weights * np.nan),
+    "one row too few": _weights(lambda weights: weights[:, 1:]),
     "weights on no axis": _weights(lambda found: np.float32(1)),
     "streams of markup": _put(streams={"<script>alert(1)</script>": []}),
     "answers of a probability of 7": _put(answers=[["yes", 7.0]]),
-    "answers of no number": _put(answers=[["yes", float("nan")]]),
+    "answers of a probability that is no number": _put(answers=[["yes", float("nan")]]),
     "answers of markup": _put(answers=[["<img src=x onerror=alert(1)>", 1.0]]),
-    "notices that nobody knows": _put(notices=[["no-such-code", {}]]),
-    "notices without their words": _put(notices=[["text-cut", {}]]),
+    "unknown notices": _put(notices=[["no-such-code", {}]]),
+    "notices without their parameters": _put(notices=[["text-cut", {}]]),
     "made by nothing": _put(made_by=None),
     "made by markup": _put(made_by={"model": "<b>x</b>", "device_name": "<script>", "map_ref": "99:mean"}),
-    "a way that there is not": _put(made_by={"model": "x", "map_ref": "relevance 7 8"}),
-    "a picture that is not there": _put(image={"width": 10, "height": 10}),
-    "a sound that is not there": _put(audio={"rate": 16_000, "seconds": 1.0}),
+    "a map reference that cannot be read": _put(made_by={"model": "x", "map_ref": "relevance 7 8"}),
+    "an image that is not there": _put(image={"width": 10, "height": 10}),
+    "audio that is not there": _put(audio={"rate": 16_000, "seconds": 1.0}),
     "a text that is a list": _put(text=["a"]),
 }
