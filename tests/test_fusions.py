@@ -1,4 +1,4 @@
-"""Kinds of fusion: who may ask whom holds in the numbers, not only in the name; the same inputs and encoders."""
+"""Fusion kinds: which stream attends to which, shown by the numbers; shared inputs and encoders; training."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def backend() -> LocalBackend:
     return LocalBackend("cpu")
 
 
-def fresh(kind: str) -> FusionNetwork:
+def new_network(kind: str) -> FusionNetwork:
     torch.manual_seed(0)
-    return FusionNetwork(TrioConfig(40, (1, 2, 3), layers=4, expansion=2), kind).eval()
+    return FusionNetwork(TrioConfig(40, (1, 2, 3), layers=4, mlp_ratio=2), kind).eval()
 
 
 def tokens() -> tuple[Tensor, Tensor]:
@@ -58,91 +58,91 @@ def tokens() -> tuple[Tensor, Tensor]:
 
 
 def depends(kind: str, of: str, on: str, layer: int) -> bool:
-    """Whether the states of one stream after a layer change with the tokens of another."""
-    model, (x, real) = fresh(kind), tokens()
+    """Returns whether the states of stream ``of`` after a layer change with the tokens of stream ``on``."""
+    model, (x, valid_mask) = new_network(kind), tokens()
     other = x.clone()
-    other[:, PART[on]] = x[:, PART[on]].flip(-1)  # a shift alone is taken out by the layer norm
+    other[:, PART[on]] = x[:, PART[on]].flip(-1)  # the layer norm would remove a shift
     with torch.no_grad():
-        first, second = (model.fuse(one, real, SIZES).states[layer][:, PART[of]] for one in (x, other))
+        first, second = (model.fuse(z, valid_mask, SIZES).states[layer][:, PART[of]] for z in (x, other))
     return not torch.equal(first, second)
 
 
 @pytest.mark.parametrize("of", STREAMS)
 @pytest.mark.parametrize("on", STREAMS)
-def test_late_fusion_never_looks_across(of: str, on: str) -> None:
+def test_late_fusion_has_no_attention_across_modalities(of: str, on: str) -> None:
     assert depends("late", of, on, 3) == (of == on)
 
 
 @pytest.mark.parametrize(("of", "on"), pairs())
-def test_a_bottleneck_carries_across_from_the_second_layer_on(of: str, on: str) -> None:
+def test_bottleneck_tokens_connect_modalities_from_the_second_layer(of: str, on: str) -> None:
     assert not depends("bottleneck", of, on, 0)
     assert depends("bottleneck", of, on, 1)
 
 
 @pytest.mark.parametrize(("of", "on"), pairs())
-def test_pairs_look_across_at_once(of: str, on: str) -> None:
+def test_crossmodal_pairs_connect_modalities_in_the_first_layer(of: str, on: str) -> None:
     assert depends("crossmodal", of, on, 0)
 
 
 @pytest.mark.parametrize("kind", FUSION_KINDS)
-def test_the_answer_depends_on_all_three(kind: str) -> None:
-    model, (x, real) = fresh(kind), tokens()
+def test_the_answer_depends_on_all_three_modalities(kind: str) -> None:
+    model, (x, valid_mask) = new_network(kind), tokens()
     with torch.no_grad():
-        plain = model.fuse(x, real, SIZES).logits
+        plain = model.fuse(x, valid_mask, SIZES).logits
         for part in PART.values():
             other = x.clone()
             other[:, part] = x[:, part].flip(-1)
-            assert not torch.allclose(plain, model.fuse(other, real, SIZES).logits, atol=1e-5)
+            assert not torch.allclose(plain, model.fuse(other, valid_mask, SIZES).logits, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", FUSION_KINDS)
-def test_padding_takes_no_part(kind: str) -> None:
-    model, (x, real) = fresh(kind), tokens()
-    real = real.clone()
-    real[:, 150:] = False
+def test_padding_has_no_effect(kind: str) -> None:
+    model, (x, valid_mask) = new_network(kind), tokens()
+    valid_mask = valid_mask.clone()
+    valid_mask[:, 150:] = False
     with torch.no_grad():
-        padded = model.fuse(x, real, SIZES).logits
-        shorter = model.fuse(x[:, :150], real[:, :150], [5, 100, 44]).logits
+        padded = model.fuse(x, valid_mask, SIZES).logits
+        shorter = model.fuse(x[:, :150], valid_mask[:, :150], [5, 100, 44]).logits
     torch.testing.assert_close(padded, shorter, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_attention_is_heard_where_the_kind_says(backend: LocalBackend, kind: str) -> None:
+def test_maps_come_from_the_modules_and_streams_of_the_kind(backend: LocalBackend, kind: str) -> None:
     (record,) = backend.run([Request(kind, FULL.sample())])
     if kind in ("trio", REDUCED):
-        assert {(one.queries, one.keys) for one in record.maps} == {("tokens", "tokens")}
+        assert {(attn_map.queries, attn_map.keys) for attn_map in record.maps} == {("tokens", "tokens")}
     else:
-        heard = [(one.name, one.queries, one.keys) for one in record.maps]
-        assert heard == attention_modules(kind)
+        maps = [(attn_map.name, attn_map.queries, attn_map.keys) for attn_map in record.maps]
+        assert maps == attention_modules(kind)
         for name in STREAMS:
             labels = [token.modality for token in record.streams[name]]
             extra = BOTTLENECK_TOKENS if kind == "bottleneck" else 0
             assert labels[0] is Modality.SPECIAL and labels[1] == name
             assert labels.count(Modality.SPECIAL) == 1 + extra
-    across = {one.queries != one.keys for one in record.maps}
-    assert across == ({True, False} if kind == "crossmodal" else {False})
+    is_cross = {attn_map.queries != attn_map.keys for attn_map in record.maps}
+    assert is_cross == ({True, False} if kind == "crossmodal" else {False})
 
 
 @pytest.mark.parametrize("kind", COMPARED)
-def test_watched_it_answers_the_same(backend: LocalBackend, kind: str) -> None:
-    watched, plain = (backend.run([Request(kind, FULL.sample(), maps=maps)])[0] for maps in (True, False))
-    assert [one.label for one in watched.answers[:5]] == [one.label for one in plain.answers[:5]]
-    assert watched.answers[0].probability == pytest.approx(plain.answers[0].probability, abs=1e-6)
+def test_capture_does_not_change_the_answers(backend: LocalBackend, kind: str) -> None:
+    captured, plain = (backend.run([Request(kind, FULL.sample(), maps=maps)])[0] for maps in (True, False))
+    assert [answer.label for answer in captured.answers[:5]] == [answer.label for answer in plain.answers[:5]]
+    assert captured.answers[0].probability == pytest.approx(plain.answers[0].probability, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", COMPARED)
-def test_without_a_modality_it_is_as_if_none_was_given(backend: LocalBackend, kind: str) -> None:
+def test_a_dropped_modality_equals_a_missing_one(backend: LocalBackend, kind: str) -> None:
     sample = FULL.sample()
     for modality, name in ((Modality.IMAGE, "image"), (Modality.AUDIO, "audio")):
         sweep = backend.run([Request(kind, sample, maps=False, sweep=((), (DropModality(modality),)))])[0]
-        (alone,) = backend.run([Request(kind, replace(sample, **{name: None}), maps=False)])
+        (missing,) = backend.run([Request(kind, replace(sample, **{name: None}), maps=False)])
         assert sweep.sweep is not None
-        found = dict(zip((one.label for one in sweep.answers), np.exp(sweep.sweep[1]), strict=True))
-        for one in alone.answers[:10]:
-            assert found[one.label] == pytest.approx(one.probability, abs=1e-5)
+        dropped = dict(zip((answer.label for answer in sweep.answers), np.exp(sweep.sweep[1]), strict=True))
+        for answer in missing.answers[:10]:
+            assert dropped[answer.label] == pytest.approx(answer.probability, abs=1e-5)
 
 
-def test_a_single_token_of_several_streams_is_refused_in_words(backend: LocalBackend) -> None:
+def test_dropping_single_tokens_of_several_streams_is_refused(backend: LocalBackend) -> None:
     with pytest.raises(MmvizError, match="late") as refusal:
         backend.run([Request("late", FULL.sample(), (DropTokens((3,)),))])
     assert refusal.value.code == "hide-model"
@@ -151,14 +151,14 @@ def test_a_single_token_of_several_streams_is_refused_in_words(backend: LocalBac
 @pytest.mark.parametrize("kind", COMPARED)
 def test_encoders_are_those_of_trio(kind: str) -> None:
     model, trio = FusionModel("cpu", kind), BundledTrio("cpu").module
-    front = model.module if kind == REDUCED else model.module.get_submodule("front")
+    part = model.module if kind == REDUCED else model.module.get_submodule("trio")
     for name in FROZEN:
-        own, theirs = (part.get_submodule(name).state_dict() for part in (front, trio))
+        own, theirs = (module.get_submodule(name).state_dict() for module in (part, trio))
         assert own.keys() == theirs.keys() and all(torch.equal(own[key], theirs[key]) for key in own)
     assert model.card.weights_digest != BundledTrio("cpu").card.weights_digest
 
 
-def test_weights_that_are_of_another_kind_are_refused() -> None:
+def test_weights_of_another_kind_are_refused() -> None:
     data = (assets_dir() / "fusions" / "late.safetensors").read_bytes()
     for wrong in (data[:1000], data):
         with pytest.raises(MmvizError) as refusal:
@@ -184,7 +184,7 @@ def _encoder() -> ExampleEncoder:
     return ExampleEncoder(build_tokenizer(concepts()), concepts())
 
 
-def test_the_pool_holds_what_the_encoders_see(pool: dict[str, Tensor]) -> None:
+def test_the_pool_holds_the_output_of_the_encoders(pool: dict[str, Tensor]) -> None:
     batch = BatchStream(World(("noto",), Voices()), _encoder(), RECIPE, 5).batch(np.random.default_rng([5, 0]))  # type: ignore[arg-type]
     image, mel, _ = model_input(batch)
     model = BundledTrio("cpu").module
@@ -197,37 +197,39 @@ def test_the_pool_holds_what_the_encoders_see(pool: dict[str, Tensor]) -> None:
         assert torch.equal(first[name], batch[name]), name
 
 
-def test_batches_go_round(pool: dict[str, Tensor]) -> None:
+def test_batches_repeat_the_pool(pool: dict[str, Tensor]) -> None:
     stream = batches(pool, 4, 6)
-    one = next(stream)
-    assert torch.equal(one["patch_tokens"], pool["patch_tokens"][[6, 7, 0, 1]])
-    assert torch.equal(one["answer"], pool["answer"][[12, 13, 14, 15, 0, 1, 2, 3]].long())
+    first = next(stream)
+    assert torch.equal(first["patch_tokens"], pool["patch_tokens"][[6, 7, 0, 1]])
+    assert torch.equal(first["answer"], pool["answer"][[12, 13, 14, 15, 0, 1, 2, 3]].long())
     assert torch.equal(next(stream)["patch_tokens"], pool["patch_tokens"][[2, 3, 4, 5]])
 
 
-def test_a_pool_is_made_once(pool: dict[str, Tensor], tmp_path: Path) -> None:
-    made_times = []
+def test_a_pool_is_encoded_once(pool: dict[str, Tensor], tmp_path: Path) -> None:
+    calls = []
 
     def make() -> dict[str, Tensor]:
-        made_times.append(1)
+        calls.append(1)
         return pool
 
     for _ in range(2):
-        found = open_or_encode(tmp_path / "deep" / "pool.safetensors", make)
-        assert all(torch.equal(found[name], pool[name]) for name in pool)
-    assert made_times == [1]
+        stored = open_or_encode(tmp_path / "deep" / "pool.safetensors", make)
+        assert all(torch.equal(stored[name], pool[name]) for name in pool)
+    assert calls == [1]
 
 
 @pytest.mark.parametrize("kind", COMPARED)
-def test_it_learns_and_leaves_the_encoders_alone(kind: str, pool: dict[str, Tensor], tmp_path: Path) -> None:
+def test_training_lowers_the_loss_and_keeps_the_encoders_frozen(
+    kind: str, pool: dict[str, Tensor], tmp_path: Path
+) -> None:
     session = TrainingSession(budget(1_000), tmp_path, 1, "cpu", None, lambda: TrainedFusion(kind))
     session.scenes = 100  # past the warm-up
-    before = {name: one.clone() for name, one in session.trained.state_dict().items() if _is_frozen(name)}
+    before = {name: tensor.clone() for name, tensor in session.trained.state_dict().items() if _is_frozen(name)}
     batch = next(batches(pool, 4, 0))
     losses = [session.step(batch, torch.zeros(0)) for _ in range(25)]
     assert losses[-1]["answer"] < 0.5 * losses[0]["answer"]
-    for name, one in before.items():
-        assert torch.equal(one, session.trained.state_dict()[name]), name
+    for name, tensor in before.items():
+        assert torch.equal(tensor, session.trained.state_dict()[name]), name
 
 
 def _is_frozen(name: str) -> bool:
@@ -235,17 +237,17 @@ def _is_frozen(name: str) -> bool:
     return any(f".{part}." in name for part in FROZEN) and not is_running
 
 
-def test_what_is_shipped_is_what_was_trained(pool: dict[str, Tensor], tmp_path: Path) -> None:
+def test_exported_weights_are_the_running_average(pool: dict[str, Tensor], tmp_path: Path) -> None:
     stage = replace(budget(8), scenes=8)
     session = TrainingSession(stage, tmp_path / "late", 1, "cpu", None, lambda: TrainedFusion("late"))
     run_session(session, batches(pool, 4, 0), torch.zeros(0))
     export(tmp_path, tmp_path / "fusions")
-    shipped = (tmp_path / "fusions" / "late.safetensors").read_bytes()
-    model = FusionModel("cpu", "late", shipped)
+    exported = (tmp_path / "fusions" / "late.safetensors").read_bytes()
+    model = FusionModel("cpu", "late", exported)
     average = session.average.module.model.state_dict()
-    for name, one in model.module.state_dict().items():
+    for name, tensor in model.module.state_dict().items():
         if not any(f"{part}." in name for part in FROZEN):
-            assert torch.equal(one, average[name].half().float()), name
+            assert torch.equal(tensor, average[name].half().float()), name
 
 
 def test_the_map_that_points_best_is_chosen() -> None:
@@ -257,22 +259,22 @@ def test_the_map_that_points_best_is_chosen() -> None:
     assert _best_maps(scores) == {("late", "image"): 3, ("late", "audio"): 2}
 
 
-def test_which_questions_need_modalities_to_meet() -> None:
+def test_which_families_are_cross_modal() -> None:
     assert [family for family in ("name", "heard", "count") if is_cross_modal(family)] == []
     assert all(
         is_cross_modal(family) for family in ("there", "said", "seen", "rel", "relheard", "mask", "caption", "odd")
     )
 
 
-def test_the_table_is_what_was_measured() -> None:
+def test_the_table_prints_the_measured_figures() -> None:
     from mmviz.models.question_templates import FAMILIES
 
     late = {"accuracy": dict.fromkeys(FAMILIES, 0.25), "cross-modal": 0.5, "single modality": 0.75,
             "parameters": 1_500_000, "time": 2.0, "pointing": {"image": 0.6, "audio": 0.7}, "maps": {}}  # fmt: skip
     kinds = {"trio": {**late, "parameters": None}, "late": late}
-    found = {"count": 9, "pointing count": 4, "seed": 1, "machine": "m", "kinds": kinds,
+    result = {"count": 9, "pointing count": 4, "seed": 1, "machine": "m", "kinds": kinds,
              "chance": {"image": 0.1, "audio": 0.2}}  # fmt: skip
-    lines = markdown(found).splitlines()
+    lines = markdown(result).splitlines()
     assert lines[0] == "9 examples a family (pointing: 4), seed 1, m."
     assert "| relheard | image and audio | 0.25 | 0.25 |" in lines
     assert "| parameters of the fusion, millions | | – | 1.5 |" in lines
@@ -280,11 +282,11 @@ def test_the_table_is_what_was_measured() -> None:
     assert "| pointing, audio (chance 0.20) | | 0.70 | 0.70 |" in lines
 
 
-def test_the_command_offers_the_kinds_that_there_are() -> None:
+def test_the_command_offers_every_kind() -> None:
     assert command.KINDS == COMPARED
 
 
-def test_made_shares_what_is_frozen() -> None:
+def test_a_new_network_shares_the_frozen_modules() -> None:
     source = BundledTrio("cpu").module
-    _, front = build_network("late", source)
-    assert front.get_submodule("token_embedding") is source.get_submodule("token_embedding")
+    _, trio = build_network("late", source)
+    assert trio.get_submodule("token_embedding") is source.get_submodule("token_embedding")

@@ -53,7 +53,7 @@ FREE = (
 )  # fmt: skip
 
 
-def asked_of(family: str, word: str, other: str, relation: str) -> Question:
+def expected_question(family: str, word: str, other: str, relation: str) -> Question:
     """What a question is that was composed of these."""
     needed = slots(family)
     words = tuple(value for name, value in (("x", word), ("y", other)) if name in needed)
@@ -68,7 +68,7 @@ def test_what_is_composed_is_read_again() -> None:
                 for wording in range(len(wordings)):
                     other = words[(k + 7) % len(words)]
                     text = compose(family, word, other, relation, wording)
-                    assert read(text) == asked_of(family, word, other, relation), text
+                    assert read(text) == expected_question(family, word, other, relation), text
 
 
 @pytest.mark.parametrize("change", [
@@ -84,8 +84,8 @@ def test_case_mark_and_spaces_are_free(change) -> None:  # type: ignore[no-untyp
 @pytest.mark.parametrize("written", ["a owl", "an owl", "the owl", "owl"])
 def test_any_article_will_do(written: str) -> None:
     for text in (f"can you see {written}", f"{written} and a [MASK]", f"what is above {written}", written):
-        asked = read(text)
-        assert asked is not None and asked.words == ("owl",), text
+        parsed = read(text)
+        assert parsed is not None and parsed.words == ("owl",), text
 
 
 def test_the_article_is_the_spoken_one() -> None:
@@ -112,8 +112,8 @@ def test_every_question_of_the_world_is_read() -> None:
         for family in FAMILIES:
             if generator.applies(family, things, spoken):
                 question = generator.generate(rng, family, things, spoken)
-                asked = read(question.text)
-                assert asked is not None and asked.family == family and asked.words == question.words, question.text
+                parsed = read(question.text)
+                assert parsed is not None and parsed.family == family and parsed.words == question.words, question.text
 
 
 @pytest.mark.parametrize("text", FREE)

@@ -54,7 +54,7 @@ def test_variants_sound_different() -> None:
 def test_bank_round_trip(tmp_path: Path) -> None:
     voices, words = TRAIN_VOICES[:2], ("cat", "house")
     calls: list[tuple[int, int]] = []
-    SpeechBank.build(tmp_path / "bank", voices, words, lambda *seen: calls.append(seen))
+    SpeechBank.build(tmp_path / "bank", voices, words, lambda *progress: calls.append(progress))
     bank = SpeechBank.open(tmp_path / "bank")
     assert bank.voices == [voice.name for voice in voices]
     assert calls[-1] == (4, 4)

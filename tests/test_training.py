@@ -29,11 +29,17 @@ def tiny(scenes: int, fuse: bool = True) -> Stage:
 
 def test_training_resumes_where_it_stopped(world: World, tmp_path: Path) -> None:
     train(tiny(4), world, tmp_path, 1, "cpu", report_every=1)
-    heard: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     train(
-        tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: heard.append((done, of)), report_every=1
+        tiny(10),
+        world,
+        tmp_path,
+        1,
+        "cpu",
+        progress=lambda done, of, losses: reported.append((done, of)),
+        report_every=1,
     )
-    assert heard == [(6, 10), (8, 10), (10, 10)]
+    assert reported == [(6, 10), (8, 10), (10, 10)]
     scenes = [json.loads(line)["scenes"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert scenes == [2, 4, 6, 8, 10]
     assert json.loads((tmp_path / "weights.json").read_text())["scenes"] == 10
@@ -50,18 +56,18 @@ def test_stopped_by_hand_it_loses_nothing(world: World, tmp_path: Path) -> None:
 
 
 def test_the_last_steps_are_reported_too(world: World, tmp_path: Path) -> None:
-    heard: list[int] = []
-    train(tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: heard.append(done), report_every=3)
-    assert heard == [6, 10]
+    reported: list[int] = []
+    train(tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: reported.append(done), report_every=3)
+    assert reported == [6, 10]
 
 
 def test_a_checkpoint_holds_everything(world: World, tmp_path: Path) -> None:
     train(tiny(4), world, tmp_path, 1, "cpu")
-    one, other = (TrainingSession(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))
-    assert one.scenes == other.scenes == 4
-    for name, tensor in one.trained.state_dict().items():
-        assert torch.equal(tensor, other.trained.state_dict()[name]), name
-    assert one.optimizer.state_dict()["state"].keys() == other.optimizer.state_dict()["state"].keys() != set()
+    first, second = (TrainingSession(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))
+    assert first.scenes == second.scenes == 4
+    for name, tensor in first.trained.state_dict().items():
+        assert torch.equal(tensor, second.trained.state_dict()[name]), name
+    assert first.optimizer.state_dict()["state"].keys() == second.optimizer.state_dict()["state"].keys() != set()
 
 
 def test_training_starts_from_weights_alone(world: World, tmp_path: Path) -> None:

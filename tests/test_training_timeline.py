@@ -28,7 +28,7 @@ def test_what_comes_back_is_what_was_recorded() -> None:
     learning = unpack(pack("a trio", (64, 109, 185), records))
     assert learning.sample == "a trio" and learning.scenes == (64, 109, 185) and learning.labels[3] == "word 3"
     assert learning.weights.shape == (3, 2, 9, 9)
-    expected = np.stack([[found.weights.mean(0) for found in one.maps] for one in records])
+    expected = np.stack([[attn_map.weights.mean(0) for attn_map in record.maps] for record in records])
     assert np.abs(learning.weights - expected).max() < 0.01
     assert np.allclose(learning.weights.sum(-1), 1, atol=1e-6)
     assert learning.answers == ("a", "b", "c", "d", "e")

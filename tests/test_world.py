@@ -130,8 +130,8 @@ def test_frames_are_labelled_where_the_word_sounds(world: World, encoder: Exampl
      ((0.5, 0.9), (0.4, 0.1), "below")],
 )  # fmt: skip
 def test_relations_by_hand(first: tuple[float, float], second: tuple[float, float], true: str) -> None:
-    one, other = square("cat", *first), square("dog", *second)
-    assert [relation for relation in RELATIONS if is_related(one, relation, other)] == [true]
+    first_thing, second_thing = square("cat", *first), square("dog", *second)
+    assert [relation for relation in RELATIONS if is_related(first_thing, relation, second_thing)] == [true]
 
 
 def test_the_nearest_of_several_answers() -> None:
@@ -143,7 +143,7 @@ def test_the_nearest_of_several_answers() -> None:
 def test_answers_are_balanced(world: World) -> None:
     rng = np.random.default_rng(0)
     generator = QuestionGenerator(concepts())
-    found: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
+    answers_of: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
     both = 0
     for _ in range(3_000):
         count = int(rng.integers(1, 6))
@@ -153,15 +153,17 @@ def test_answers_are_balanced(world: World) -> None:
         for family in FAMILIES:
             if generator.applies(family, things, spoken):
                 question = generator.generate(rng, family, things, spoken)
-                found[family][question.answer] += 1
+                answers_of[family][question.answer] += 1
                 both += family == "caption" and question.answer == "no" and len(question.things) == 2
     for family in ("there", "said", "seen", "caption"):
-        assert 0.45 < found[family]["yes"] / found[family].total() < 0.55, family
+        assert 0.45 < answers_of[family]["yes"] / answers_of[family].total() < 0.55, family
     for family in ("rel", "relheard"):
-        assert 0.02 < found[family]["nothing"] / found[family].total() <= 0.2, family
-    assert all(0.16 < found["count"][str(k)] / 3_000 < 0.24 for k in range(1, 6))
-    assert all(0.18 < found["odd"][kind] / found["odd"].total() < 0.32 for kind in ("image", "text", "audio", "none"))
-    assert 0.4 < both / found["caption"]["no"] < 0.6
+        assert 0.02 < answers_of[family]["nothing"] / answers_of[family].total() <= 0.2, family
+    assert all(0.16 < answers_of["count"][str(k)] / 3_000 < 0.24 for k in range(1, 6))
+    assert all(
+        0.18 < answers_of["odd"][kind] / answers_of["odd"].total() < 0.32 for kind in ("image", "text", "audio", "none")
+    )
+    assert 0.4 < both / answers_of["caption"]["no"] < 0.6
 
 
 def reference_answer(example: TrainingExample, question: Question) -> str:
@@ -187,8 +189,8 @@ def reference_answer(example: TrainingExample, question: Question) -> str:
     if text.startswith("what is") and relation:
         anchor = example.sound.word if "spoken" in text else named[0]
         names = list(shown)
-        found = related(example.scene.things, relation, names.index(anchor))
-        return names[found[0]] if found else "nothing"
+        answers = related(example.scene.things, relation, names.index(anchor))
+        return names[answers[0]] if answers else "nothing"
     if relation:
         first, second = sorted(named, key=lambda word: f" {text} ".index(f" {word} "))
         if first not in shown or second not in shown:
@@ -202,14 +204,14 @@ def reference_answer(example: TrainingExample, question: Question) -> str:
 
 def test_every_answer_is_true(world: World) -> None:
     rng = np.random.default_rng(8)
-    asked = Counter[str]()
+    counts = Counter[str]()
     for _ in range(150):
         example = world.example(rng, list(FAMILIES))
         for question in example.questions:
             assert question.answer == reference_answer(example, question), question
             assert question.answer in answers(concepts())
-            asked[question.family] += 1
-    assert set(asked) == set(FAMILIES)
+            counts[question.family] += 1
+    assert set(counts) == set(FAMILIES)
 
 
 def test_evidence_lies_on_what_the_answer_rests_on(world: World, encoder: ExampleEncoder) -> None:
