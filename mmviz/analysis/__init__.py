@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: what is looked at (`select`), by modality (`modality`), through the layers (`flow`)."""
+"""Pure functions on records and arrays: map weights, modality matrix, rollout, similarity, comparison of two runs."""

@@ -1,1 +1,1 @@
-"""Experiments on a model: one file each, which plans the runs, makes them on a backend, and reads the result."""
+"""Experiments on a model, one in each file: plan the requests, run them on a backend, read the result."""

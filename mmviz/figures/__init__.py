@@ -1,1 +1,1 @@
-"""Arrays and tokens in, figures out: Plotly and HTML for the page, matplotlib for paper."""
+"""Arrays and tokens to figures: Plotly and HTML for the page, matplotlib for print."""

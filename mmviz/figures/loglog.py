@@ -27,7 +27,7 @@ _STYLES = (("solid", "circle"), ("dash", "square"), ("solid", "diamond"))
 
 
 @dataclass(frozen=True)
-class Line:
+class Series:
     """A quantity measured at several numbers of tokens."""
 
     name: str
@@ -49,7 +49,7 @@ def format_quantity(amount: float, unit: Unit) -> str:
 
 
 def growth_figure(
-    lines: Sequence[Line], at: int, unit: Unit, texts: Mapping[str, str], dark: bool = False
+    lines: Sequence[Series], at: int, unit: Unit, texts: Mapping[str, str], dark: bool = False
 ) -> go.Figure:  # fmt: skip
     """Returns a figure of up to three lines, with the number of tokens ``at`` marked.
 

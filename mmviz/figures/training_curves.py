@@ -14,19 +14,19 @@ Curve = Sequence[tuple[float, float]]
 
 
 def training_figure(
-    learned: Curve, held_out: Curve, epochs: int, top: float, texts: Mapping[str, str], dark: bool = False,
+    train: Curve, held_out: Curve, epochs: int, top: float, texts: Mapping[str, str], dark: bool = False,
     at: float | None = None,
 ) -> go.Figure:  # fmt: skip
     """Returns a figure of both curves on fixed axes, 0 to ``epochs`` and 0 to ``top``, which they fill over time.
 
-    ``at`` is an epoch to mark. ``texts`` are those of ``title``, ``note``, ``x`` (axis), ``learned`` and ``held-out``
+    ``at`` is an epoch to mark. ``texts`` are those of ``title``, ``note``, ``x`` (axis), ``train`` and ``held-out``
     (legend).
     """
     colours = theme(dark)
     hover = "%{x:.1f}: %{y:.2f}<extra></extra>"
     figure = go.Figure()
     for curve, name, mode, line in (
-        (learned, "learned", "lines", {"color": colours.muted, "width": 1.5, "dash": "dot"}),
+        (train, "train", "lines", {"color": colours.muted, "width": 1.5, "dash": "dot"}),
         (held_out, "held-out", "lines+markers", {"color": CURVE_COLOUR_DARK if dark else CURVE_COLOUR, "width": 2.5}),
     ):
         figure.add_scatter(

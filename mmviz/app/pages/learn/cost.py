@@ -1,4 +1,4 @@
-"""Lesson 9: what attention costs as inputs get longer, measured now, and how an exact view does without all weights."""
+"""Lesson 9: time and memory of attention as inputs get longer, measured now, and an exact view without all weights."""
 
 from __future__ import annotations
 
@@ -24,84 +24,89 @@ from mmviz.analysis.attention_cost import (
 from mmviz.app.components import widgets
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.backends import Progress, Stop
-from mmviz.figures.loglog import Line, Unit, growth_figure, written
+from mmviz.figures.loglog import Series, Unit, format_quantity, growth_figure
 from mmviz.i18n.page import say
 
-if TYPE_CHECKING:  # it brings torch, which the page waits for beside itself
+if TYPE_CHECKING:  # imports torch, which the measuring thread does
     from mmviz.capture.layer_cost import Implementation, LayerCosts
 
-SIDE, MOMENTS, PATCHES, PICTURES = 16, 12.5, 100, 25
-"""Pixels along a patch, tokens a second of sound and patches of a picture, as in the bundled model; and pictures a
-second of a video."""
+PATCH_SIDE = 16
+"""Pixels along a patch, as in the bundled model."""
+PATCHES = 100
+"""Patches of a video frame, as many as the bundled model has for its image."""
+TOKENS_PER_SECOND = 12.5
+"""Audio tokens per second, as in the bundled model."""
+FRAMES_PER_SECOND = 25
+"""Frames per second of a video."""
 INPUTS: Mapping[int, tuple[str, float]] = {
-    **{(side // SIDE) ** 2: ("picture", side) for side in (256, 512, 1_024)},
-    **{round(seconds * PICTURES * PATCHES): ("video", seconds) for seconds in (10, 60)},
-    round(3_600 * MOMENTS): ("sound", 3_600),
+    **{(side // PATCH_SIDE) ** 2: ("picture", side) for side in (256, 512, 1_024)},
+    **{round(seconds * FRAMES_PER_SECOND * PATCHES): ("video", seconds) for seconds in (10, 60)},
+    round(3_600 * TOKENS_PER_SECOND): ("sound", 3_600),
 }
-"""Inputs that people know, by their tokens: pixels of a side, or seconds."""
-FRESH = 600.0
-"""Seconds for which a measurement is everybody's."""
+"""Familiar inputs by their number of tokens: their kind, and pixels of a side or seconds."""
+MAX_AGE = 600.0
+"""Seconds for which all visitors share a measurement."""
 IMPLEMENTATIONS: tuple[Implementation, Implementation, Implementation] = ("eager", "fused", "lazy")
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_alone = threading.Lock()
-_found: list[tuple[float, LayerCosts]] = []
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_measuring = threading.Lock()
+_measurement: list[tuple[float, LayerCosts]] = []
+"""The last measurement and its time, if any."""
 
 
-def cost(desk: LessonContext) -> None:
-    """A number of tokens to choose, what it means, and time and memory of one layer by the number of tokens."""
-    own = max(desk.run.record.maps[-1].shape)
-    tokens = desk.slider("tokens", sorted({own, *SIZES, *INPUTS}), own, lambda count: f"{count:,}")
-    st.html(f"<div class='sum'>{html.escape(_meaning(tokens, own))}</div>")
+def cost(context: LessonContext) -> None:
+    """Time and memory of attention by the number of tokens, with a slider over it."""
+    run_tokens = max(context.run.record.maps[-1].shape)
+    tokens = context.slider("tokens", sorted({run_tokens, *SIZES, *INPUTS}), run_tokens, lambda count: f"{count:,}")
+    st.html(f"<div class='sum'>{html.escape(_input_text(tokens, run_tokens))}</div>")
     first, *others = st.columns(4)
     with first:
-        every = map_bytes(tokens)
-        desk.number("maps", written(every, "B"), maps=LAYERS * HEADS)
-    costs = desk.runner.measure(("cost",), _measured)
+        context.number("maps", format_quantity(map_bytes(tokens), "B"), maps=LAYERS * HEADS)
+    costs = context.runner.measure(("cost",), _measure)
     if costs is not None:
-        for place, (code, value, unit) in zip(others, _here(costs, tokens), strict=True):
-            with place:
+        for column, (code, value, unit) in zip(others, _quantities(costs, tokens), strict=True):
+            with column:
                 how = say("learn-cost-measured" if tokens in costs.tokens else "learn-cost-estimated")
-                desk.number(code, written(value, unit) if math.isfinite(value) else "–", how=how)
+                context.number(code, format_quantity(value, unit) if math.isfinite(value) else "–", how=how)
         _figures(costs, tokens)
-        _measurements(desk, costs)
+        _measurements(context, costs)
 
 
 def seconds(costs: LayerCosts, implementation: Implementation, tokens: int) -> float:
-    """What one layer takes, measured or estimated."""
+    """Seconds for one layer, measured or estimated."""
     return quadratic_estimate(tokens, costs.tokens, costs.seconds(implementation))
 
 
-def kept(costs: LayerCosts, implementation: Implementation, tokens: int) -> float:
-    """Bytes that are kept of one layer, measured or estimated; NaN where too little is known for that."""
+def retained_bytes(costs: LayerCosts, implementation: Implementation, tokens: int) -> float:
+    """Bytes retained of one layer, measured or estimated; NaN where too few sizes were measured to estimate."""
     if implementation == "eager":
         return map_bytes(tokens, 1)
     return linear_estimate(tokens, costs.tokens, costs.bytes(implementation))
 
 
-def _here(costs: LayerCosts, tokens: int) -> list[tuple[str, float, Unit]]:
+def _quantities(costs: LayerCosts, tokens: int) -> list[tuple[str, float, Unit]]:
     return [
-        ("kept", LAYERS * kept(costs, "lazy", tokens), "B"), ("eager", seconds(costs, "eager", tokens), "s"),
+        ("kept", LAYERS * retained_bytes(costs, "lazy", tokens), "B"), ("eager", seconds(costs, "eager", tokens), "s"),
         ("fused", seconds(costs, "fused", tokens), "s"),
     ]  # fmt: skip
 
 
-def _meaning(tokens: int, own: int) -> str:
-    """What has so many tokens, and how many weights they make."""
-    kind, amount = ("run", 0.0) if tokens == own else INPUTS.get(tokens, ("other", 0.0))
-    rate = MOMENTS if kind == "sound" else PICTURES
-    number = f"{amount:,}" if kind == "picture" else written(amount, "s")
-    words = {"amount": number, "side": SIDE, "rate": rate, "patches": PATCHES, "tokens": f"{tokens:,}"}
+def _input_text(tokens: int, run_tokens: int) -> str:
+    """An input that has so many tokens, and the number of its attention weights."""
+    kind, amount = ("run", 0.0) if tokens == run_tokens else INPUTS.get(tokens, ("other", 0.0))
+    rate = TOKENS_PER_SECOND if kind == "sound" else FRAMES_PER_SECOND
+    amount_text = f"{amount:,}" if kind == "picture" else format_quantity(amount, "s")
+    params = {"amount": amount_text, "side": PATCH_SIDE, "rate": rate, "patches": PATCHES, "tokens": f"{tokens:,}"}
     maps = LAYERS * HEADS
     pairs = say(
         "learn-cost-pairs", pairs=f"{tokens**2:,}", layers=LAYERS, heads=HEADS, maps=maps, every=f"{maps * tokens**2:,}"
     )
-    return f"{say(f'learn-cost-is-{kind}', **words)} {pairs}"
+    return f"{say(f'learn-cost-is-{kind}', **params)} {pairs}"
 
 
 def _figures(costs: LayerCosts, tokens: int) -> None:
     """Time and memory of one layer, side by side."""
-    times = [_line(costs, name, tokens, costs.seconds(name), seconds) for name in IMPLEMENTATIONS]
-    memory = [_line(costs, name, tokens, costs.bytes(name), kept) for name in IMPLEMENTATIONS]
+    times = [_series(costs, name, tokens, costs.seconds(name), seconds) for name in IMPLEMENTATIONS]
+    memory = [_series(costs, name, tokens, costs.bytes(name), retained_bytes) for name in IMPLEMENTATIONS]
     left, right = st.columns(2, gap="medium")
     with left:
         _figure("seconds", "s", tokens, times)
@@ -109,82 +114,81 @@ def _figures(costs: LayerCosts, tokens: int) -> None:
         _figure("bytes", "B", tokens, memory)
 
 
-def _figure(code: str, unit: Unit, tokens: int, lines: Sequence[Line]) -> None:
-    words = {"title": say(f"learn-cost-{code}"), "note": say(f"learn-cost-{code}-note")}
-    words |= {how: say(f"learn-cost-{how}") for how in ("measured", "estimated")}
-    figure = growth_figure(lines, tokens, unit, words, widgets.is_dark())
+def _figure(code: str, unit: Unit, tokens: int, series: Sequence[Series]) -> None:
+    texts = {"title": say(f"learn-cost-{code}"), "note": say(f"learn-cost-{code}-note")}
+    texts |= {how: say(f"learn-cost-{how}") for how in ("measured", "estimated")}
+    figure = growth_figure(series, tokens, unit, texts, widgets.is_dark())
     st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-cost-{code}")
 
 
-def _line(
+def _series(
     costs: LayerCosts, implementation: Implementation, tokens: int, measured: Sequence[float],
     estimate: Callable[[LayerCosts, Implementation, int], float],
-) -> Line:  # fmt: skip
+) -> Series:  # fmt: skip
     name, power = say(f"learn-cost-line-{implementation}"), exponent(costs.tokens, measured)
     if power is not None:
         name = say("learn-cost-line-power", method=name, power=f"{power:.1f}")
     amount = estimate(costs, implementation, tokens)
-    is_ahead = tokens > costs.tokens[-1] and math.isfinite(amount)
-    return Line(name, costs.tokens, measured, (tokens, amount) if is_ahead else None)
+    is_estimate = tokens > costs.tokens[-1] and math.isfinite(amount)
+    return Series(name, costs.tokens, measured, (tokens, amount) if is_estimate else None)
 
 
-def _measurements(desk: LessonContext, costs: LayerCosts) -> None:
-    """What was found, how, and a button to measure again."""
+def _measurements(context: LessonContext, costs: LayerCosts) -> None:
+    """The measurements in numbers, how they were made, and a button to measure again."""
     last = costs.sizes[-1]
-    places = st.columns(4)
-    for place, implementation in zip(places, IMPLEMENTATIONS[:2], strict=False):
+    columns = st.columns(4)
+    for column, implementation in zip(columns, IMPLEMENTATIONS[:2], strict=False):
         if len(costs.sizes) > 1:
             half = costs.sizes[-2]
-            times = last.seconds[implementation] / half.seconds[implementation]
-            with place:
-                desk.number(
-                    f"double-{implementation}", f"× {times:.1f}", half=f"{half.tokens:,}", tokens=f"{last.tokens:,}"
+            ratio = last.seconds[implementation] / half.seconds[implementation]
+            with column:
+                context.number(
+                    f"double-{implementation}", f"× {ratio:.1f}", half=f"{half.tokens:,}", tokens=f"{last.tokens:,}"
                 )  # fmt: skip
-    with places[2]:
-        view, full = written(last.bytes["lazy"], "B"), written(last.bytes["eager"], "B")
-        desk.number("view", view, tokens=f"{last.tokens:,}", full=full)
-    with places[3]:
+    with columns[2]:
+        view, full = format_quantity(last.bytes["lazy"], "B"), format_quantity(last.bytes["eager"], "B")
+        context.number("view", view, tokens=f"{last.tokens:,}", full=full)
+    with columns[3]:
         difference = max(size.difference for size in costs.sizes)
-        desk.number("difference", _tiny(difference))
+        context.number("difference", _scientific(difference))
     least = min(size.repeats for size in costs.sizes)
-    words = say("learn-cost-how", heads=HEADS, size=SIZE, least=least)
+    text = say("learn-cost-how", heads=HEADS, size=SIZE, least=least)
     if costs.left_out:
-        words += " " + say("learn-cost-left-out", tokens=", ".join(f"{count:,}" for count in costs.left_out))
-    told, again = st.columns([5, 1], vertical_alignment="center")
-    with told:
-        st.html(f"<div class='small'>{html.escape(words)}</div>")
-    with again:
+        text += " " + say("learn-cost-left-out", tokens=", ".join(f"{count:,}" for count in costs.left_out))
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    with left:
+        st.html(f"<div class='small'>{html.escape(text)}</div>")
+    with right:
         st.button(
             say("learn-cost-again"), key="learn-cost-again", help=say("learn-cost-again-help"), type="tertiary",
-            on_click=_again, args=(desk,),
+            on_click=_measure_again, args=(context,),
         )  # fmt: skip
 
 
-def _tiny(amount: float) -> str:
-    """2.1 × 10⁻⁷."""
+def _scientific(amount: float) -> str:
+    """``amount`` as in 2.1 × 10⁻⁷."""
     digits, power = f"{amount:.1e}".split("e")
-    return f"{digits} × 10{str(int(power)).translate(_RAISED)}"
+    return f"{digits} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
 
 
-def _again(desk: LessonContext) -> None:
-    _found.clear()
-    desk.runner.state.experiments.pop((desk.run.record.id, "cost"), None)
+def _measure_again(context: LessonContext) -> None:
+    _measurement.clear()
+    context.runner.state.experiments.pop((context.run.record.id, "cost"), None)
 
 
-def _measured(tell: Progress, stop: Stop) -> LayerCosts | None:
-    """Shared by all who use this page's machine: two measurements at a time would measure each other, and take twice
-    the memory."""
+def _measure(tell: Progress, stop: Stop) -> LayerCosts | None:
+    """Measure, at most once in `MAX_AGE` and one at a time for all visitors: two at a time would slow each other."""
     from mmviz.capture.layer_cost import measure_layer_costs
 
-    while not _alone.acquire(timeout=0.2):
+    while not _measuring.acquire(timeout=0.2):
         if stop():
             return None
     try:
-        if _found and time.monotonic() - _found[-1][0] < FRESH:
-            return _found[-1][1]
-        made = measure_layer_costs(SIZES, HEADS, SIZE, tell, stop)
-        if made is not None and not stop():
-            _found[:] = [(time.monotonic(), made)]
-        return made
+        if _measurement and time.monotonic() - _measurement[-1][0] < MAX_AGE:
+            return _measurement[-1][1]
+        costs = measure_layer_costs(SIZES, HEADS, SIZE, tell, stop)
+        if costs is not None and not stop():
+            _measurement[:] = [(time.monotonic(), costs)]
+        return costs
     finally:
-        _alone.release()
+        _measuring.release()
