@@ -16,7 +16,8 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from real_page import LAUNCH, PATIENCE, ROOT, VIEWER, serving
+from processes import ROOT
+from real_page import LAUNCH, PATIENCE, VIEWER, serving
 
 QUESTIONS = (
     "How many things are there?", "What was said?", "can you see a dog", "is there a car in the picture",
@@ -28,11 +29,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--browsers", type=int, default=30)
     count = parser.parse_args().browsers
-    troubles: list[str] = []
+    page_errors: list[str] = []
     with serving(ROOT / "app.py") as address, sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=LAUNCH)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=LAUNCH)
         began = time.perf_counter()
-        pages = [_opened(found.new_context().new_page(), address, troubles) for _ in range(count)]
+        pages = [open_page(browser.new_context().new_page(), address, page_errors) for _ in range(count)]
         for page in pages:
             page.locator(f"{VIEWER}[data-ready=true]").wait_for()
         print(f"{count} pages were drawn after {time.perf_counter() - began:.0f} s", flush=True)
@@ -49,13 +50,13 @@ def main() -> None:
             page.get_by_text("computed on CPU in").or_(page.get_by_text("computed on GPU in")).first.wait_for()
             answers[QUESTIONS[k % len(QUESTIONS)]].add(page.locator(".answer .word").first.inner_text())
         print(f"{count} runs were shown after {time.perf_counter() - began:.0f} s")
-        print(f"questions with more than one answer: {sum(len(one) > 1 for one in answers.values())}")
-        print(f"errors in the pages: {len(troubles)}")
-        found.close()
+        print(f"questions with more than one answer: {sum(len(words) > 1 for words in answers.values())}")
+        print(f"errors in the pages: {len(page_errors)}")
+        browser.close()
 
 
-def _opened(page: Page, address: str, troubles: list[str]) -> Page:
-    page.on("pageerror", lambda problem: troubles.append(str(problem)))
+def open_page(page: Page, address: str, page_errors: list[str]) -> Page:
+    page.on("pageerror", lambda error: page_errors.append(str(error)))
     page.set_default_timeout(2 * PATIENCE)
     page.goto(address, wait_until="commit")
     return page

@@ -23,7 +23,7 @@ from mmviz.types import MmvizError
 
 
 def main() -> None:
-    print(f"On {LocalBackend().about()['name']}.\n")
+    print(f"On {LocalBackend().machine()['name']}.\n")
     print("| kind | inputs | refused | accepted | slowest refusal (s) | most memory (MB) | "
           "slowest with a bad header (s) | most memory of those (MB) |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
     by_kind: dict[str, list[Cost]] = defaultdict(list)

@@ -71,7 +71,7 @@ def opened() -> AppTest:
 @pytest.fixture
 def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, where the page now looks for recorded runs."""
-    from mmviz.app import resources, run_launcher
+    from mmviz.app import resources
     from mmviz.backends.replay import ReplayBackend
 
     monkeypatch.setattr(resources, "replay_backend", lambda: ReplayBackend(tmp_path))
@@ -82,20 +82,21 @@ def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
-    """A real browser, whose camera and microphone are make-believe."""
+    """A real browser, with a simulated camera and microphone."""
     from playwright.sync_api import sync_playwright
     from real_page import LAUNCH
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
-        yield found
-        found.close()
+        launched = playwright.chromium.launch(executable_path=chromium, args=LAUNCH)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="session")
 def server(chromium: str) -> Iterator[str]:
     """The address of the app; one server for all tests of a process."""
-    from real_page import ROOT, serving
+    from processes import ROOT
+    from real_page import serving
 
     with serving(ROOT / "app.py") as address:
         yield address

@@ -28,7 +28,7 @@ def weights_by_hand(query: Tensor, key: Tensor, mask: Tensor | None = None) -> N
     return (scores if mask is None else scores + mask).softmax(-1).numpy()
 
 
-class Fused(nn.Module):
+class FusedAttention(nn.Module):
     """One fused attention, keys as values."""
 
     def forward(self, query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from eager_attention import Fused, drawn
+from eager_attention import FusedAttention, drawn
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError, checkpoint
 
@@ -105,7 +105,7 @@ def test_a_checkpointed_model_still_has_its_gradients(is_within: bool) -> None:
     "during capture",
 )  # fmt: skip
 def test_a_model_on_the_meta_device_still_runs_and_has_no_record() -> None:
-    model, x = Fused(), torch.randn(1, 2, 5, 4, device="meta")
+    model, x = FusedAttention(), torch.randn(1, 2, 5, 4, device="meta")
     with mmviz.capture(model) as result:
         output = model(x, x)
     assert output.shape == x.shape

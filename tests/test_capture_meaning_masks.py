@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from eager_attention import Fused, drawn, weights_by_hand
+from eager_attention import FusedAttention, drawn, weights_by_hand
 from torch import Tensor
 
 import mmviz
@@ -16,7 +16,7 @@ LEAST = torch.finfo(torch.float32).min
 
 
 def captured_weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> np.ndarray:
-    with mmviz.capture(model := Fused()) as result:
+    with mmviz.capture(model := FusedAttention()) as result:
         model(query, key, mask)
     return result.record().maps[0].weights
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from app_page import ROOT, selected, markup, notes, now, press, run, payload, report_view, view, visit, word
+from app_page import ROOT, markup, notes, now, payload, press, report_view, run, selected, view, visit, word
 from records import ODD
 from torch import Tensor, nn
 
@@ -59,8 +59,12 @@ def test_the_example_runs_from_the_command_line(folder: Path) -> None:
         f"layers.layers.{k}.self_attn" for k in (0, 1)
     ]
     assert summary["made_by"]["trained"] is False and (folder / "run.png").read_bytes()[:4] == b"\x89PNG"
-    told = command("doctor", "--model", "my_model:make", cwd=folder)
-    assert told.returncode == 0 and "layers.layers.1.self_attn" in told.stdout and "All within tolerance" in told.stdout
+    doctor = command("doctor", "--model", "my_model:make", cwd=folder)
+    assert (
+        doctor.returncode == 0
+        and "layers.layers.1.self_attn" in doctor.stdout
+        and "All within tolerance" in doctor.stdout
+    )
 
 
 def test_the_example_runs_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,8 +80,9 @@ def test_the_example_runs_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPa
     before = now(page).run
     press(page, "control-uniform")
     assert now(page).run is not before
-    for found in now(page).run.record.maps:
-        assert found.weights.min() == pytest.approx(found.weights.max()), "even attention, through a fused kernel"
+    for attention_map in now(page).run.record.maps:
+        weights = attention_map.weights
+        assert weights.min() == pytest.approx(weights.max()), "uniform attention, through a fused kernel"
 
 
 MISTAKES = {
@@ -112,9 +117,9 @@ MISTAKES = {
 def test_each_mistake_in_a_factory_has_its_sentence(folder: Path, spec: str, code: str, words: str) -> None:
     for name, source in MISTAKES.items():
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
-    with pytest.raises(MmvizError) as refusal:
+    with pytest.raises(MmvizError) as raised:
         load(spec, "cpu")
-    assert refusal.value.code == code and words in str(refusal.value), str(refusal.value)
+    assert raised.value.code == code and words in str(raised.value), str(raised.value)
 
 
 def test_what_can_be_told_early_is_told_on_the_command_line(folder: Path) -> None:
@@ -156,14 +161,14 @@ def prepare(sample: Sample) -> tuple[Tensor, list[str]]:
     return torch.randn(1, len(words), 8), words
 
 
-class Silent(nn.Module):
+class WithoutAttention(nn.Module):
     """No attention at all."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, 0, :2]
 
 
-def made(**changes: Any) -> CustomModel:
+def custom_model(**changes: Any) -> CustomModel:
     return CustomModel(**{"module": Words(), "prepare": prepare, "answers": ["yes", "no"]} | changes)
 
 
@@ -182,50 +187,50 @@ def raising(sample: Sample) -> Any:
         ({"prepare": lambda sample: (1, 2, 3)}, "own-prepare", "a tuple of 3"),
         ({"prepare": lambda sample: (torch.zeros(1, 3, 8), ["a", "b"])}, "capture-tokens", "2 tokens"),
         ({"prepare": lambda sample: (torch.zeros(1, 3, 8), [1, 2, 3])}, "capture-token-kind", "int"),
-        ({"module": Words(RuntimeError("too hot"))}, "own-raised", "RuntimeError: too hot (test_yours.py"),
+        ({"module": Words(RuntimeError("too hot"))}, "own-raised", "RuntimeError: too hot (test_custom_model.py"),
         ({"logits": lambda output: "yes"}, "own-output", "str"),
         ({"answers": ["yes", "no", "maybe"]}, "own-logits", "[2] for 3"),
         ({"logits": lambda output: output[None].expand(2, 1, 2)}, "own-logits", "[2, 1, 2]"),
-        ({"module": Silent()}, "capture-nothing", "Silent"),
+        ({"module": WithoutAttention()}, "capture-nothing", "WithoutAttention"),
     ],
 )
-def test_each_mistake_in_a_model_has_its_sentence(changes: dict[str, Any], code: str, words: str) -> None:
-    with pytest.raises(MmvizError) as refusal:
-        backend = LocalBackend("cpu", {"own": made(**changes)})
+def test_each_mistake_in_a_custom_model_has_its_own_error(changes: dict[str, Any], code: str, words: str) -> None:
+    with pytest.raises(MmvizError) as raised:
+        backend = LocalBackend("cpu", {"own": custom_model(**changes)})
         run_sample(Sample(text="is it so"), model="own", backend=backend, relevance=True)
-    assert refusal.value.code == code and words in str(refusal.value), str(refusal.value)
+    assert raised.value.code == code and words in str(raised.value), str(raised.value)
 
 
-def test_inputs_go_in_as_a_tensor_arguments_or_names() -> None:
+def test_inputs_may_be_a_tensor_a_tuple_or_a_dict() -> None:
     x = torch.randn(1, 3, 8)
     answers = set()
     for inputs in (x, (x,), {"x": x}):
         torch.manual_seed(0)
-        model = made(module=Words(), prepare=lambda sample, inputs=inputs: (inputs, ["a", "b", "c"]))
-        found = run_sample(Sample(text="a"), model="own", backend=LocalBackend("cpu", {"own": model}), relevance=True)
-        answers.add(tuple(answer.probability for answer in found.record.answers))
-        assert found.record.relevance is not None and found.record.made_by["weights"] == model.card.weights_digest
+        model = custom_model(module=Words(), prepare=lambda sample, inputs=inputs: (inputs, ["a", "b", "c"]))
+        own_run = run_sample(Sample(text="a"), model="own", backend=LocalBackend("cpu", {"own": model}), relevance=True)
+        answers.add(tuple(answer.probability for answer in own_run.record.answers))
+        assert own_run.record.relevance is not None and own_run.record.made_by["weights"] == model.card.weights_digest
     assert len(answers) == 1
 
 
-def test_a_model_without_gradients_has_no_relevance_and_no_complaint() -> None:
-    class Quiet(Words):
+def test_a_model_without_gradients_has_no_relevance() -> None:
+    class WithoutGradients(Words):
         def forward(self, x: Tensor) -> Tensor:
             with torch.no_grad():
                 return super().forward(x)
 
-    backend = LocalBackend("cpu", {"own": made(module=Quiet())})
-    found = run_sample(Sample(text="is it so"), model="own", backend=backend, relevance=True)
-    assert found.record.relevance is None and len(found.record.maps) == 1
+    backend = LocalBackend("cpu", {"own": custom_model(module=WithoutGradients())})
+    own_run = run_sample(Sample(text="is it so"), model="own", backend=backend, relevance=True)
+    assert own_run.record.relevance is None and len(own_run.record.maps) == 1
 
 
 def test_a_request_cannot_name_a_factory() -> None:
-    with pytest.raises(MmvizError) as refusal:
+    with pytest.raises(MmvizError) as raised:
         run_sample(Sample(text="a"), model="os:getcwd", backend=LocalBackend("cpu"))
-    assert refusal.value.code == "model-unknown"
+    assert raised.value.code == "model-unknown"
 
 
-def test_a_saved_run_is_shown_first_and_the_trios_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_run_opens_first_and_examples_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = mmviz.record([torch.full((2, 3, 3), 1 / 3)] * 2, ["is", "it", "so"])
     mmviz.Run(mmviz.make_sample(text="is it so"), record).save(tmp_path / "run.npz")
     monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
@@ -247,13 +252,15 @@ def test_runs_of_every_shape_open_in_the_page(name: str, tmp_path: Path, monkeyp
     page = visit()
     assert now(page).is_saved and not notes(page, "error")
     header = payload(page)[0]
-    for number, found in enumerate(now(page).run.record.maps[:4]):
+    record = now(page).run.record
+    for number in range(min(4, len(record.maps))):
+        map_ref = record.map_ref(number)
         for direction in ("from", "to"):
-            report_view(page, view(page, plane=f"{number}:mean", tokens=[0], direction=direction))
-            assert header["run"] == now(page).run.record.id and selected(page).map_ref.layer == found.layer
+            report_view(page, view(page, map=str(map_ref), tokens=[0], direction=direction))
+            assert header["run"] == record.id and selected(page).map_ref == map_ref
 
 
-def test_what_the_capture_refuses_is_no_traceback_in_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_capture_is_a_note_on_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = (
         (folder / "my_model.py").read_text(encoding="utf-8").replace("tokens.append(", "tokens[:0] and tokens.append(")
     )

@@ -23,7 +23,7 @@ TRANSLATED = f"{LANGUAGE}_Hans_CN"
 
 def templates() -> dict[str, dict[str, list[str]]]:
     """Every text by the catalogue that it belongs to; with the names under which the code knows it."""
-    from mmviz.i18n.audit import HEALTH
+    from mmviz.i18n.audit import AUDIT
     from mmviz.i18n.figures import FIGURES
     from mmviz.i18n.learn import LEARN
     from mmviz.i18n.messages import SENTENCES
@@ -36,17 +36,17 @@ def templates() -> dict[str, dict[str, list[str]]]:
         f"{example.id} {name}": getattr(example, name) for example in load_gallery() for name in ("title", "about")
     }
     parts = {
-        "sentence": SENTENCES, "page": page, "viewer": WORDS, "about": ABOUT, "health": HEALTH, "figure": FIGURES,
+        "sentence": SENTENCES, "page": page, "viewer": WORDS, "about": ABOUT, "health": AUDIT, "figure": FIGURES,
         "gallery": gallery,
     }  # fmt: skip
-    found: dict[str, dict[str, list[str]]] = {"mmviz": {}, "learn": {}}
+    catalogues: dict[str, dict[str, list[str]]] = {"mmviz": {}, "learn": {}}
     for part, texts in parts.items():
         for code, text in texts.items():
-            found["mmviz"].setdefault(text, []).append(f"{part}: {code}")
+            catalogues["mmviz"].setdefault(text, []).append(f"{part}: {code}")
     for code, text in LEARN.items():
-        if text not in found["mmviz"]:
-            found["learn"].setdefault(text, []).append(f"learn: {code}")
-    return found
+        if text not in catalogues["mmviz"]:
+            catalogues["learn"].setdefault(text, []).append(f"learn: {code}")
+    return catalogues
 
 
 def path_of(domain: str) -> Path:
