@@ -1,14 +1,17 @@
-"""The calculator mounted for a run of its own: what it is sent, what is read from it, and what moves it."""
+"""The viewer with the calculator on a page: its payload, the selection it reports, and a new start or run."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import step_runs
-from app_page import need, sent, tell, view
+from app_page import payload, report_need, report_view, view
 from streamlit.testing.v1 import AppTest
 
+from mmviz.app.pages.learn.calculator import calculator
+from mmviz.app.selection import Selection
 from mmviz.types import MapRef
 
 
@@ -18,8 +21,8 @@ def script() -> None:
 
     from mmviz.app.pages.learn.calculator import calculator
 
-    run = step_runs.masked()[0] if st.session_state.get("masked") else step_runs.example()
-    st.session_state["looked"] = calculator(run, "calc", st.session_state.get("start"))
+    run = step_runs.masked_run()[0] if st.session_state.get("masked") else step_runs.trio_run()
+    st.session_state["selection"] = calculator(run, "calc", st.session_state.get("start"))
 
 
 def mounted(**state: Any) -> AppTest:
@@ -31,57 +34,51 @@ def mounted(**state: Any) -> AppTest:
     return page
 
 
-def start(layer: int, head: int, token: int) -> Any:
-    from mmviz.app.selection import Selection
-
+def start(layer: int, head: int, token: int) -> Selection:
     return Selection((token,), (), "from", MapRef("attention", layer, head), "spotlight", "view")
 
 
-def test_it_gets_all_steps_at_once_and_stays_as_it_is() -> None:
+def test_all_steps_are_sent_once_and_a_selection_sends_nothing() -> None:
     page = mounted(start=start(2, 1, 0))
-    header, sections = sent(page)
-    assert header["run"] == step_runs.example().record.id and header["view"]["plane"] == "2:1"
+    header, sections = payload(page)
+    assert header["run"] == step_runs.trio_run().record.id and header["view"]["map"] == "2:1"
     assert {name.split("/")[1] for name in sections if name.startswith("steps/")} == set("012345")
     (element,) = page.get("bidi_component")
     before = element.proto.bytes
-    tell(page, view(page, plane="4:3", tokens=[5]))
-    assert page.session_state["looked"] == start(4, 3, 5)
+    report_view(page, view(page, map="4:3", tokens=[5]))
+    assert page.session_state["selection"] == start(4, 3, 5)
     (element,) = page.get("bidi_component")
-    assert element.proto.bytes == before, "nothing is sent for what was chosen in the browser"
-    tell(page, view(page, plane="99:0"))
-    assert page.session_state["looked"] == start(4, 3, 5), "what is no view of it is ignored"
+    assert element.proto.bytes == before, "a selection in the browser sends nothing"
+    report_view(page, view(page, map="99:0"))
+    assert page.session_state["selection"] == start(4, 3, 5), "an unknown map is ignored"
 
 
-def test_another_start_moves_it_and_another_run_takes_its_place() -> None:
+def test_another_start_or_run_replaces_what_the_viewer_shows() -> None:
     page = mounted(start=start(2, 1, 0))
     page.session_state["start"] = start(3, 0, 7)
     page.run()
-    header, _ = sent(page)
-    assert (header["serial"], header["view"]["plane"], header["view"]["tokens"]) == (1, "3:0", [7])
+    header, _ = payload(page)
+    assert (header["serial"], header["view"]["map"], header["view"]["tokens"]) == (1, "3:0", [7])
     page.session_state["masked"], page.session_state["start"] = True, None
     page.run()
-    header, sections = sent(page)
-    assert header["run"] == step_runs.masked()[0].record.id and "steps/1/mask" in sections
+    header, sections = payload(page)
+    assert header["run"] == step_runs.masked_run()[0].record.id and "steps/1/mask" in sections
 
 
-def test_it_answers_what_is_asked_for_and_nothing_else() -> None:
+def test_only_known_sections_are_sent_on_request() -> None:
     page = mounted()
-    run = step_runs.example().record.id
-    need(page, {"run": run, "names": ["steps/4"]})
-    header, sections = sent(page)
+    run = step_runs.trio_run().record.id
+    report_need(page, {"run": run, "names": ["steps/4"]})
+    header, sections = payload(page)
     assert "streams" not in header and {name.split("/")[1] for name in sections} == {"4"}
     for names in (["steps/99"], ["steps/x"], ["nonsense/1"], "steps/4", ["steps/1"] * 99, [7]):
-        need(page, {"run": run, "names": names})
-        assert {name.split("/")[1] for name in sent(page)[1]} == {"4"}, names
-    need(page, {"run": None, "names": []})
-    assert "streams" in sent(page)[0], "a viewer that was mounted anew gets the run"
+        report_need(page, {"run": run, "names": names})
+        assert {name.split("/")[1] for name in payload(page)[1]} == {"4"}, names
+    report_need(page, {"run": None, "names": []})
+    assert "streams" in payload(page)[0], "a viewer that was mounted anew gets the whole run"
 
 
 def test_a_run_without_steps_is_refused() -> None:
-    from dataclasses import replace
-
-    from mmviz.app.pages.learn.calculator import calculator
-
-    run = step_runs.example()
+    run = step_runs.trio_run()
     with pytest.raises(LookupError, match="without its steps"):
         calculator(replace(run, record=replace(run.record, steps=())), "calc")

@@ -1,4 +1,4 @@
-"""The lesson on attention while a model learns, without a browser: training beside the page, and the bundled model."""
+"""The lesson on attention during training, without a browser: live training, and the bundled model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app_page import address, markup, notes, now, press, run, sent, visit
+from app_page import address, markup, notes, now, payload, press, run, visit
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.training_timeline import unpack
-from mmviz.app.pages.learn import training as learning
+from mmviz.app.pages.learn import training
 from mmviz.assets_path import assets_dir
+from mmviz.i18n.page import say
 from mmviz.training.fit import conv_attention
-from mmviz.training.fit.conv_attention import WORDS, Fitted, Recipe
-from mmviz.viewer.codes import decode as amounts_of
+from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun
+from mmviz.viewer.quantization import decode as amounts_of
 
-TINY = Recipe(pictures=64, held_out=40, epochs=2)
+TINY = Recipe(images=64, held_out=40, epochs=2)
 FIT = conv_attention.fit
 
 
@@ -27,143 +28,147 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conv_attention, "fit", lambda _, *watchers: FIT(TINY, *watchers))
 
 
-def lesson(**more: str) -> AppTest:
-    page = visit(page="learn", lesson="learning", **more)
-    return page if "lesson" in address(page) and "learning" in now(page).learnt else press(page, "learn-show")
+def lesson(**params: str) -> AppTest:
+    page = visit(page="learn", lesson="training", **params)
+    return page if "lesson" in address(page) and "training" in now(page).answered_lessons else press(page, "learn-show")
 
 
-def ended(page: AppTest) -> AppTest:
-    job = now(page).teaching
+def finished(page: AppTest) -> AppTest:
+    job = now(page).training_job
     assert job is not None and job.wait(240)
     return run(page)
 
 
 def numbers(page: AppTest) -> dict[str, str]:
-    return {one.label: one.value for one in page.metric}
+    return {metric.label: metric.value for metric in page.metric}
 
 
 def keys(page: AppTest) -> set[str]:
-    return {str(one.key) for one in page.button}
+    return {str(button.key) for button in page.button}
 
 
-def test_a_model_is_taught_and_every_epoch_can_be_looked_at(tiny: None) -> None:
+def test_every_epoch_of_a_finished_training_can_be_shown(tiny: None) -> None:
     page = lesson()
-    assert "attention" not in numbers(page) and "learn-start" in keys(page)
+    assert not numbers(page) and "learn-start" in keys(page)
     assert "Conv 32, 3 × 3, ReLU" in markup(page)
-    page = ended(press(page, "learn-start"))
-    fitted: Fitted = now(page).teaching.result
-    first, last = fitted.moments[0], fitted.moments[-1]
+    page = finished(press(page, "learn-start"))
+    training_run: TrainingRun = now(page).training_job.result
+    first, last = training_run.snapshots[0], training_run.snapshots[-1]
     assert numbers(page) == {
-        "Held-out accuracy at the end": f"{last.accuracy:.2f}",
-        "Attention on the drawing, before": f"{first.on_drawing:.2f}",
-        "Attention on the drawing, at the end": f"{last.on_drawing:.2f}",
-        "The drawing's share of positions": f"{fitted.area:.2f}",
+        say("learn-training-right"): f"{last.accuracy:.2f}",
+        say("learn-training-on-before"): f"{first.on_drawing:.2f}",
+        say("learn-training-on-after"): f"{last.on_drawing:.2f}",
+        say("learn-training-area"): f"{training_run.area:.2f}",
     }
-    assert "2 epochs of 64 pictures" in markup(page)
+    finished_text = say("learn-training-finished", epochs=2, pictures=64, seconds=training_run.seconds)
+    assert finished_text in markup(page)
     (slider,) = page.select_slider
     assert slider.options == ["0", "1", "2"] and slider.value == 2
     slider.set_value(1)
     run(page)
-    assert "After epoch 1" in markup(page) and address(page)["at-epoch"] == "1"
-    shown = fitted.moments[1].probabilities
-    for k, label in enumerate(fitted.shown.labels):
-        best = int(shown[k].argmax())
-        assert f"says “{WORDS[best]}”, {shown[k, best]:.2f}" in markup(page)
+    assert say("learn-training-after", epoch="1") in markup(page) and address(page)["at-epoch"] == "1"
+    probabilities = training_run.snapshots[1].probabilities
+    for k, label in enumerate(training_run.tracked.labels):
+        best = int(probabilities[k].argmax())
+        prediction = say("learn-training-prediction", word=WORDS[best], probability=float(probabilities[k, best]))
+        assert prediction in markup(page)
         assert f"<b>{WORDS[label]}</b>" in markup(page)
 
 
 def test_the_curves_are_those_of_the_training(tiny: None) -> None:
-    page = ended(press(lesson(), "learn-start"))
-    fitted: Fitted = now(page).teaching.result
-    loss, accuracy = (json.loads(one.proto.spec) for one in page.get("plotly_chart"))
+    page = finished(press(lesson(), "learn-start"))
+    training_run: TrainingRun = now(page).training_job.result
+    loss, accuracy = (json.loads(chart.proto.spec) for chart in page.get("plotly_chart"))
     assert loss["data"][1]["x"] == [0, 1, 2]
-    assert loss["data"][1]["y"] == pytest.approx([one.loss for one in fitted.moments])
-    assert accuracy["data"][1]["y"] == pytest.approx([one.accuracy for one in fitted.moments])
-    assert loss["data"][0]["y"] == pytest.approx([one.loss for one in fitted.stretches])
-    assert accuracy["data"][0]["x"] == pytest.approx([one.epoch for one in fitted.stretches])
+    assert loss["data"][1]["y"] == pytest.approx([snapshot.loss for snapshot in training_run.snapshots])
+    assert accuracy["data"][1]["y"] == pytest.approx([snapshot.accuracy for snapshot in training_run.snapshots])
+    assert loss["data"][0]["y"] == pytest.approx([point.loss for point in training_run.points])
+    assert accuracy["data"][0]["x"] == pytest.approx([point.epoch for point in training_run.points])
 
 
-def test_while_it_learns_the_page_shows_how_far_it_is_and_stopping_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    further = threading.Event()
+def test_the_page_shows_progress_and_a_stopped_training_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused, resume = threading.Event(), threading.Event()
 
-    def slow(_: None, tell: Any, stop: Any, grow: Any) -> Fitted:
-        def told(done: int, of: int) -> None:
-            tell(done, of)
+    def fit_with_pause(_: None, progress: Any, stop: Any, partial: Any) -> TrainingRun:
+        def pausing_progress(done: int, of: int) -> None:
+            progress(done, of)
             if done == 96:
-                further.wait(240)
+                paused.set()
+                assert resume.wait(240)
 
-        return FIT(TINY, told, stop, grow)
+        return FIT(TINY, pausing_progress, stop, partial)
 
-    monkeypatch.setattr(conv_attention, "fit", slow)
+    monkeypatch.setattr(conv_attention, "fit", fit_with_pause)
     page = press(lesson(), "learn-start")
-    job = now(page).teaching
-    while job.done < 96:
-        job.wait(0.1)
+    job = now(page).training_job
+    assert paused.wait(240)
     run(page)
-    (progress,) = [one.proto.text for one in page.get("progress")]
-    assert progress.startswith("Epoch 2 of 2: 96 of 128 pictures")
-    assert "Before training" in markup(page) and "After epoch 1" in markup(page) and not page.metric
+    (progress,) = [element.proto.text for element in page.get("progress")]
+    assert all(number in progress for number in ("2", "96", "128"))
+    assert say("learn-training-before") in markup(page) and not page.metric
+    assert say("learn-training-after", epoch="1") in markup(page)
     press(page, "learn-stop")
-    further.set()
-    page = ended(page)
-    assert job.result.pictures == 96
-    assert any("You stopped after 1.5 epochs" in note for note in notes(page, "remark"))
+    resume.set()
+    page = finished(page)
+    assert job.result.images == 96
+    assert any(say("learn-training-stopped", epochs=1.5) in note for note in notes(page, "remark"))
     assert page.select_slider[0].options == ["0", "1", "1.5"] and len(page.metric) == 4
     press(page, "learn-again")
-    assert now(page).teaching is not job
-    further.set()
-    ended(page)
+    assert now(page).training_job is not job
+    resume.set()
+    finished(page)
 
 
-def test_each_visitor_teaches_a_model_of_their_own(tiny: None) -> None:
-    one, other = lesson(), lesson()
-    press(one, "learn-start")
-    assert now(other).teaching is None
+def test_each_visitor_trains_a_model_of_their_own(tiny: None) -> None:
+    page, other = lesson(), lesson()
+    press(page, "learn-start")
+    assert now(other).training_job is None
     press(other, "learn-start")
-    ended(one)
-    ended(other)
-    assert now(one).teaching is not now(other).teaching
-    assert numbers(one) == numbers(other) != {}, "of the same seed"
-    press(one, f"trio-{learning.FOLLOWED[1]}")
-    assert now(one).teaching.result is not None, "another run leaves it there"
+    finished(page)
+    finished(other)
+    assert now(page).training_job is not now(other).training_job
+    assert numbers(page) == numbers(other) != {}, "of the same seed"
+    press(page, f"example-{training.EXAMPLES[1]}")
+    assert now(page).training_job.result is not None, "another run leaves it there"
 
 
-def test_what_goes_wrong_is_said_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> Fitted:
+def test_an_error_of_training_gets_a_note_without_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> TrainingRun:
         raise RuntimeError("secret")
 
     monkeypatch.setattr(conv_attention, "fit", fail)
-    page = ended(press(lesson(), "learn-start"))
-    (note,) = notes(page, "refusal")
-    assert "did not come to an end" in note and "secret" not in markup(page)
+    page = finished(press(lesson(), "learn-start"))
+    (note,) = notes(page, "error")
+    assert say("learn-training-failed") in note and "secret" not in markup(page)
     assert "learn-again" in keys(page)
 
 
-@pytest.mark.parametrize(("place", "name"), list(enumerate(learning.FOLLOWED)))
-def test_the_bundled_model_is_shown_at_every_moment(place: int, name: str) -> None:
-    page = lesson(**{"at-part": "1", "at-trio": str(place)})
-    header, sections = sent(page)
-    found = unpack((assets_dir() / "learning" / f"{name}.npz").read_bytes())
-    assert header["moments"]["scenes"] == list(found.scenes) and header["planes"] == [f"{k}:mean" for k in range(6)]
-    assert np.allclose(header["moments"]["probabilities"], found.probabilities, atol=1e-6)
-    for moment in range(len(found.scenes)):
+@pytest.mark.parametrize(("index", "name"), list(enumerate(training.EXAMPLES)))
+def test_the_viewer_of_the_bundled_model_has_every_snapshot(index: int, name: str) -> None:
+    page = lesson(**{"at-part": "1", "at-example": str(index)})
+    header, sections = payload(page)
+    timeline = unpack((assets_dir() / "learning" / f"{name}.npz").read_bytes())
+    assert header["timeline"]["scenes"] == list(timeline.scenes)
+    assert header["map_refs"] == [f"{k}:mean" for k in range(6)]
+    assert np.allclose(header["timeline"]["probabilities"], timeline.probabilities, atol=1e-6)
+    for snapshot in range(len(timeline.scenes)):
         for layer in range(6):
-            section = sections[f"codes/{layer}:mean@{moment}"]
+            section = sections[f"codes/{layer}:mean@{snapshot}"]
             assert section.decade is not None
             amounts = amounts_of(section.values, section.decade)
-            assert np.allclose(amounts, found.weights[moment, layer], rtol=1e-3, atol=1e-9)
-    answer = found.answers[0]
+            assert np.allclose(amounts, timeline.weights[snapshot, layer], rtol=1e-3, atol=1e-9)
+    answer = timeline.answers[0]
     assert numbers(page) == {
-        f"Probability of “{answer}”, first moment": f"{found.probabilities[0, 0]:.1%}",
-        f"Probability of “{answer}”, last moment": f"{found.probabilities[-1, 0]:.1%}",
+        say(f"learn-training-{code}", answer=answer): f"{timeline.probabilities[snapshot, 0]:.1%}"
+        for code, snapshot in (("first", 0), ("last", -1))
     }
 
 
-def test_what_was_recorded_of_other_weights_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_of_other_weights_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def other(_: str) -> None:
         raise ValueError("other tokens")
 
-    monkeypatch.setattr(learning, "_scene", other)
+    monkeypatch.setattr(training, "_viewer_data", other)
     page = lesson(**{"at-part": "1"})
     assert not page.get("bidi_component")
-    assert any("does not fit the bundled model" in note for note in notes(page, "remark"))
+    assert any(say("learn-training-none") in note for note in notes(page, "remark"))

@@ -1,4 +1,4 @@
-"""The page Learn in a real browser: through every lesson, in both languages, answering, moving, and reading numbers."""
+"""The page Learn in Chromium: every lesson in both languages, with its question, controls, numbers and sheet."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from real_page import PATIENCE, VIEWER, settle, until  # noqa: E402
 
 from mmviz.app.pages.learn.course import COURSE  # noqa: E402
 from mmviz.app.session_state import LESSONS  # noqa: E402
-from mmviz.i18n.language import LANGUAGES, Language, speaking  # noqa: E402
+from mmviz.i18n.language import LANGUAGES, Language, use_language  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
 FULL = next(example for example in load_gallery() if example.image and example.audio)
-MOVED = {"tokens": "token", "scores": "layer", "softmax": "layer", "heads": "layer", "asks": "map", "fusion": "kind",
-         "limits": "gone"}  # fmt: skip
-"""What is moved in a lesson, where it is a box to choose from."""
+SELECT_BOXES = {"tokens": "token", "scores": "layer", "softmax": "layer", "heads": "layer", "cross-modal": "map",
+                "fusion": "kind", "limits": "removed"}  # fmt: skip
+"""A select box of each lesson that has one."""
 
 
 @pytest.fixture(params=LANGUAGES)
-def spoken(request: pytest.FixtureRequest) -> Iterator[Language]:
-    with speaking(request.param):
+def language(request: pytest.FixtureRequest) -> Iterator[Language]:
+    with use_language(request.param):
         yield request.param
 
 
@@ -43,35 +43,37 @@ def numbers(page: sync_api.Page) -> list[str]:
     return page.locator("[data-testid=stMetricValue]").all_inner_texts()
 
 
-def measured(page: sync_api.Page) -> list[str]:
-    """The numbers of the lesson, once nothing is being measured any more."""
+def final_numbers(page: sync_api.Page) -> list[str]:
+    """Returns the numbers of the lesson once its experiments have finished."""
     page.locator("[data-testid=stMetricValue]").first.wait_for()
-    until(page, lambda: page.locator("[class*=st-key-under-way]").count() == 0)
+    until(page, lambda: page.locator("[class*=st-key-experiment-progress]").count() == 0)
     settle(page)
     return numbers(page)
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_through_a_lesson(browser: sync_api.Browser, server: str, spoken: Language, name: str) -> None:
-    page = visit(browser, server, f"page=learn&lesson={name}&trio={FULL.id}&lang={spoken}")
+def test_a_lesson_from_its_question_to_the_next_lesson(
+    browser: sync_api.Browser, server: str, language: Language, name: str
+) -> None:
+    page = visit(browser, server, f"page=learn&lesson={name}&example={FULL.id}&lang={language}")
     assert page.locator(".lesson h2").inner_text() == say(f"learn-{name}-title")
     assert not page.locator(".aside").count()
-    option = say(f"learn-{name}-option-{COURSE[name].right}")
+    option = say(f"learn-{name}-option-{COURSE[name].correct}")
     page.locator("[class*=st-key-learn-answer-] button").get_by_text(option, exact=True).click()
     page.get_by_text(say(f"learn-{name}-because")).wait_for()
     page.locator(".aside.misleads").wait_for()
     if name == "output":
         page.locator(f"{VIEWER}[data-ready=true]").wait_for()
-    if name == "learning":
-        page.locator(".st-key-learn-learning-start, [class*=learn-learning]").first.wait_for()
+    if name == "training":
+        page.locator(".st-key-learn-start").wait_for()
     else:
-        before = measured(page)
-        if name in MOVED:
-            box = page.locator(f"[class*=st-key-learn-{name}-{MOVED[name]}-] input").first
+        before = final_numbers(page)
+        if name in SELECT_BOXES:
+            box = page.locator(f"[class*=st-key-learn-{name}-{SELECT_BOXES[name]}-] input").first
             box.click()
-            box.press("ArrowUp" if name == "asks" else "ArrowDown")  # which begins at its last layer
+            box.press("ArrowUp" if name == "cross-modal" else "ArrowDown")  # its default is the last layer
             box.press("Enter")
-            until(page, lambda: f"at-{MOVED[name]}=" in page.url)
+            until(page, lambda: f"at-{SELECT_BOXES[name]}=" in page.url)
             until(page, lambda: numbers(page) not in ([], before))
             assert say(f"learn-{name}-notice") in page.locator(".aside.notice").inner_text()
     assert not page.locator("[data-testid=stException]").count()
@@ -80,44 +82,44 @@ def test_through_a_lesson(browser: sync_api.Browser, server: str, spoken: Langua
         following = LESSONS[LESSONS.index(name) + 1]
         page.get_by_role("heading", name=say(f"learn-{following}-title")).wait_for()
         until(page, lambda: f"lesson={following}" in page.url)
-        assert f"lang={spoken}" in page.url
+        assert f"lang={language}" in page.url
     page.close()
 
 
 def test_a_lesson_fits_on_one_screen(browser: sync_api.Browser, server: str) -> None:
-    for name in ("tokens", "scores", "softmax", "heads", "asks", "limits"):
-        page = visit(browser, server, f"page=learn&lesson={name}&trio={FULL.id}&at-open=1")
-        measured(page)
+    for name in ("tokens", "scores", "softmax", "heads", "cross-modal", "limits"):
+        page = visit(browser, server, f"page=learn&lesson={name}&example={FULL.id}&at-open=1")
+        final_numbers(page)
         height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         assert height <= 900, (name, height)
         page.close()
 
 
-def test_a_link_opens_a_lesson_where_it_was_left(browser: sync_api.Browser, server: str) -> None:
-    page = visit(browser, server, f"page=learn&lesson=softmax&trio={FULL.id}&at-layer=2&at-head=1&at-temperature=2")
-    first = measured(page)
+def test_a_link_opens_a_lesson_with_its_controls(browser: sync_api.Browser, server: str) -> None:
+    page = visit(browser, server, f"page=learn&lesson=softmax&example={FULL.id}&at-layer=2&at-head=1&at-temperature=2")
+    first = final_numbers(page)
     slider = page.locator("[class*=st-key-learn-softmax-temperature-] :is([role=slider], input[type=range])").first
     slider.focus()
     slider.press("ArrowRight")
     until(page, lambda: numbers(page) != first)
     settle(page)
-    moved, link = numbers(page), page.url
+    numbers_before, link = numbers(page), page.url
     assert re.search(r"at-temperature=2\.51", link)
     page.close()
     other = browser.new_page(viewport={"width": 1440, "height": 900})
     other.goto(link)
     other.locator(".lesson h2").wait_for(timeout=PATIENCE)
-    assert measured(other) == moved
+    assert final_numbers(other) == numbers_before
     other.close()
 
 
-def test_the_sheet_is_one_printed_page(browser: sync_api.Browser, server: str, spoken: Language) -> None:
-    page = visit(browser, server, f"page=learn&lesson=scores&trio={FULL.id}&lang={spoken}&at-layer=1")
-    shown = measured(page)
-    with page.expect_download() as taken:
+def test_the_sheet_is_one_printed_page(browser: sync_api.Browser, server: str, language: Language) -> None:
+    page = visit(browser, server, f"page=learn&lesson=scores&example={FULL.id}&lang={language}&at-layer=1")
+    shown_numbers = final_numbers(page)
+    with page.expect_download() as download:
         page.locator(".st-key-learn-sheet button:visible").click()
-    document = taken.value.path().read_text(encoding="utf-8")
-    assert all(number in document for number in shown) and say("learn-scores-do") in document
+    document = download.value.path().read_text(encoding="utf-8")
+    assert all(number in document for number in shown_numbers) and say("learn-scores-do") in document
     sheet = browser.new_page()
     sheet.set_content(document)
     pdf = sheet.pdf(format="A4", prefer_css_page_size=True)
@@ -127,9 +129,9 @@ def test_the_sheet_is_one_printed_page(browser: sync_api.Browser, server: str, s
 
 
 @pytest.mark.parametrize("name", ["scores", "output"])
-def test_a_lesson_on_a_phone_is_not_too_wide(browser: sync_api.Browser, server: str, name: str) -> None:
+def test_a_lesson_fits_the_width_of_a_phone(browser: sync_api.Browser, server: str, name: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto(f"{server}/?page=learn&lesson={name}&trio={FULL.id}&at-open=1")
+    page.goto(f"{server}/?page=learn&lesson={name}&example={FULL.id}&at-open=1")
     page.locator("[data-testid=stMetricValue]").first.wait_for(timeout=PATIENCE)
     settle(page)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

@@ -32,8 +32,10 @@ Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
 Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
-Lesson = Literal["tokens", "scores", "softmax", "output", "heads", "asks", "fusion", "learning", "cost", "limits"]
-LESSONS: tuple[Lesson, ...] = get_args(Lesson)
+LessonId = Literal[
+    "tokens", "scores", "softmax", "output", "heads", "cross-modal", "fusion", "training", "cost", "limits"
+]
+LESSONS: tuple[LessonId, ...] = get_args(LessonId)
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ class State:
     resend_form: bool = False
     """Whether the page must send the values of the form's widgets to the browser once more."""
 
-    lesson: Lesson = "tokens"
+    lesson: LessonId = "tokens"
     """The lesson of the page Learn that is open."""
-    answered_lessons: set[Lesson] = field(default_factory=set)
+    answered_lessons: set[LessonId] = field(default_factory=set)
     """Lessons whose question the visitor has answered."""
     lesson_params: dict[str, str] = field(default_factory=dict)
     """Positions of the controls of the open lesson, by name, as the address has them."""
@@ -208,7 +210,7 @@ def open_section(section: Section) -> None:
     current_state().section = section
 
 
-def open_lesson(lesson: Lesson) -> None:
+def open_lesson(lesson: LessonId) -> None:
     """Opens another lesson at its beginning."""
     state = current_state()
     state.lesson, state.lesson_params, state.unknown_params = lesson, {}, set()

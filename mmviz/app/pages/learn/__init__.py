@@ -1,4 +1,4 @@
-"""The page Learn: a course of short lessons on the run that is loaded. A file for each lesson."""
+"""The page Learn: a course of short lessons on the current run. Each lesson has a file of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from mmviz.app import link
-from mmviz.app import session_state as keep
+from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.learn.course import COURSE, OPTIONS
@@ -16,56 +16,56 @@ from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.session_state import LESSONS, State
 from mmviz.backends import Backend
 from mmviz.explain import Run
-from mmviz.figures.image import data_uri, smaller
-from mmviz.i18n.language import current, joined
+from mmviz.figures.image import data_uri, downscaled
+from mmviz.i18n.language import current_language, join_sentences
 from mmviz.i18n.page import say
-from mmviz.report.lesson_sheet import sheet
+from mmviz.report.lesson_sheet import lesson_sheet
 from mmviz.types import MmvizError
 
-_SIDE = 160
-"""Pixels along the picture beside a lesson."""
+_THUMBNAIL_SIDE = 160
+"""Pixels of the longer side of the image beside a lesson."""
 
 
 @st.fragment
 def learn(run: Run, backend: Callable[[], Backend]) -> None:
-    """The lesson that is open: its question, and once that is answered what there is to move, to read and to notice."""
-    now = keep.state()
-    if now.asked:  # something in here wants another run, which the whole page makes
+    """Draw the open lesson: its question and, once that is answered, its controls, numbers and remarks."""
+    state = session.current_state()
+    if state.run_requested:  # a control of the lesson asked for another run, which the whole page makes
         st.rerun()
-    assert now.selection is not None  # there is one with every run
-    lesson = now.lesson
-    _tabs(now)
-    _question(now)
-    if lesson in now.learnt:
+    assert state.selection is not None  # every run has a selection
+    lesson = state.lesson
+    _tabs(state)
+    _question(state)
+    if lesson in state.answered_lessons:
         left, right = st.columns([2.6, 1], gap="large")
         try:
-            desk = LessonContext(lesson, ExperimentRunner(now, run, run.asked(), backend))
+            context = LessonContext(lesson, ExperimentRunner(state, run, run.rerun_request(), backend))
             with left:
                 widgets.note(say("learn-task", task=say(f"learn-{lesson}-do")))
-                COURSE[lesson].draw(desk)
-        except MmvizError as refusal:
+                COURSE[lesson].draw(context)
+        except MmvizError as error:
             with left:
-                widgets.note(str(refusal), "refusal")
-            desk = None
+                widgets.note(str(error), "error")
+            context = None
         with right:
-            _given(run)
-            _beside(now, desk)
-    link.note(now, now.selection)
+            _inputs(run)
+            _remarks(state, context)
+    link.write_address(state, state.selection)
 
 
-def _tabs(now: State) -> None:
+def _tabs(state: State) -> None:
     with st.container(horizontal=True, key="lessons", gap="small"):
         for number, lesson in enumerate(LESSONS, start=1):
             st.button(
                 f"{number} {say(f'learn-{lesson}-short')}", key=f"lesson-{lesson}", type="tertiary",
-                help=say(f"learn-{lesson}-title"), on_click=keep.open_lesson, args=(lesson,),
+                help=say(f"learn-{lesson}-title"), on_click=session.open_lesson, args=(lesson,),
             )  # fmt: skip
-    widgets.here(f"lesson-{now.lesson}")
+    widgets.mark_current(f"lesson-{state.lesson}")
 
 
-def _question(now: State) -> None:
-    """The question to answer before looking; below it stays empty until it is answered."""
-    lesson = now.lesson
+def _question(state: State) -> None:
+    """The question of the lesson, to answer before the lesson opens."""
+    lesson = state.lesson
     title, question = say(f"learn-{lesson}-title"), say(f"learn-{lesson}-question")
     st.html(f"<div class='lesson'><h2>{html.escape(title)}</h2><p>{html.escape(question)}</p></div>")
     key = f"learn-answer-{lesson}"
@@ -74,66 +74,66 @@ def _question(now: State) -> None:
             say("learn-answer"), OPTIONS, format_func=lambda k: say(f"learn-{lesson}-option-{k}"), key=key,
             label_visibility="collapsed", on_change=_answer, args=(lesson,),
         )  # fmt: skip
-        if lesson not in now.learnt:
+        if lesson not in state.answered_lessons:
             st.button(say("learn-show"), key="learn-show", on_click=_answer, args=(lesson,), type="tertiary")
     if chosen is not None:
-        right = COURSE[lesson].right
-        option = say(f"learn-{lesson}-option-{right}")
-        verdict = say("learn-right" if chosen == right else "learn-wrong", option=option)
-        widgets.note(joined([verdict, say(f"learn-{lesson}-because")]), "remark")
+        correct = COURSE[lesson].correct
+        option = say(f"learn-{lesson}-option-{correct}")
+        verdict = say("learn-right" if chosen == correct else "learn-wrong", option=option)
+        widgets.note(join_sentences([verdict, say(f"learn-{lesson}-because")]), "remark")
 
 
-def _given(run: Run) -> None:
-    """What the lessons work on, small: the picture, the text, and what the model answers."""
-    picture, answers = run.sample.image, run.record.answers
-    lines = [say("learn-given"), f"“{run.sample.text}”" if run.sample.text else ""]
-    lines.append(say("learn-given-answer", answer=answers[0].label) if answers else "")
-    words = "".join(f"<div>{html.escape(line)}</div>" for line in lines if line)
-    small = "" if picture is None else f"<img alt='' src='{data_uri(smaller(picture.pixels, _SIDE))}'>"
-    st.html(f"<div class='given'>{small}<div>{words}</div></div>")
+def _inputs(run: Run) -> None:
+    """The inputs of the lessons: the image, small, the text, and the answer of the model."""
+    image, answers = run.sample.image, run.record.answers
+    lines = [say("learn-inputs-heading"), f"“{run.sample.text}”" if run.sample.text else ""]
+    lines.append(say("learn-inputs-answer", answer=answers[0].label) if answers else "")
+    text = "".join(f"<div>{html.escape(line)}</div>" for line in lines if line)
+    thumbnail = "" if image is None else f"<img alt='' src='{data_uri(downscaled(image.pixels, _THUMBNAIL_SIDE))}'>"
+    st.html(f"<div class='lesson-inputs'>{thumbnail}<div>{text}</div></div>")
 
 
-def _answer(lesson: keep.Lesson) -> None:
-    keep.state().learnt.add(lesson)
+def _answer(lesson: session.LessonId) -> None:
+    session.current_state().answered_lessons.add(lesson)
 
 
-def _beside(now: State, desk: LessonContext | None) -> None:
-    """What to notice, where it misleads, the sheet, and the way on."""
-    lesson = now.lesson
+def _remarks(state: State, context: LessonContext | None) -> None:
+    """What to notice, where the numbers mislead, the sheet to print, and the previous and next lesson."""
+    lesson = state.lesson
     for code in ("notice", "misleads"):
         st.html(
             f"<div class='aside {code}'><b>{html.escape(say(f'learn-{code}'))}</b>"
             f"<p>{html.escape(say(f'learn-{lesson}-{code}'))}</p></div>"
         )
-    for name in sorted(now.odd):
-        widgets.note(say("learn-odd", name=name), "remark")
-    if desk:
+    for name in sorted(state.unknown_params):
+        widgets.note(say("learn-unknown-param", name=name), "remark")
+    if context:
         st.download_button(
-            say("learn-sheet"), _sheet(desk), f"mmviz-{lesson}.html", "text/html", help=say("learn-sheet-help"),
+            say("learn-sheet"), _sheet(context), f"mmviz-{lesson}.html", "text/html", help=say("learn-sheet-help"),
             on_click="ignore", key="learn-sheet",
         )  # fmt: skip
-    place = LESSONS.index(lesson)
+    index = LESSONS.index(lesson)
     with st.container(horizontal=True, key="learn-turn"):
-        for step, code in ((-1, "before"), (1, "next")):
-            if 0 <= place + step < len(LESSONS):
-                there = LESSONS[place + step]
+        for offset, code in ((-1, "previous"), (1, "next")):
+            if 0 <= index + offset < len(LESSONS):
+                neighbour = LESSONS[index + offset]
                 st.button(
-                    say(f"learn-{code}"), key=f"learn-{code}", help=say(f"learn-{there}-title"),
-                    on_click=keep.open_lesson, args=(there,),
+                    say(f"learn-{code}"), key=f"learn-{code}", help=say(f"learn-{neighbour}-title"),
+                    on_click=session.open_lesson, args=(neighbour,),
                 )  # fmt: skip
 
 
-def _sheet(desk: LessonContext) -> Callable[[], bytes]:
-    """What makes the sheet, once it is asked for, of what the lesson shows now."""
-    lesson, record, sample = desk.lesson, desk.run.record, desk.run.sample
-    words = {code: say(f"learn-{lesson}-{code}") for code in ("title", "question", "do", "notice", "misleads")}
+def _sheet(context: LessonContext) -> Callable[[], bytes]:
+    """A function that renders the sheet to print with the numbers that the lesson shows now."""
+    lesson, record, sample = context.lesson, context.run.record, context.run.sample
+    texts = {code: say(f"learn-{lesson}-{code}") for code in ("title", "question", "do", "notice", "misleads")}
     headings = {"before": "sheet-before", "do_title": "sheet-do", "numbers_title": "sheet-numbers",
                 "notice_title": "notice", "misleads_title": "misleads", "notes_title": "sheet-notes"}  # fmt: skip
-    words |= {name: say(f"learn-{code}") for name, code in headings.items()}
-    words["run"] = say(
+    texts |= {name: say(f"learn-{code}") for name, code in headings.items()}
+    texts["run"] = say(
         "learn-sheet-run", model=record.made_by.get("model"), weights=str(record.made_by.get("weights"))[:12],
         text=sample.text or "", answer=record.answers[0].label if record.answers else "",
     )  # fmt: skip
     options = [say(f"learn-{lesson}-option-{k}") for k in OPTIONS]
-    address, language = link.address(desk.bench.now), current()
-    return lambda: sheet(words, options, desk.numbers, sample, address, language)
+    address, language = link.page_url(context.runner.state), current_language()
+    return lambda: lesson_sheet(texts, options, context.numbers, sample, address, language)

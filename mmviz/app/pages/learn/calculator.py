@@ -1,4 +1,4 @@
-"""The linked viewer with the calculator for any run that has its steps, beside the one of the page's own run."""
+"""The linked viewer with the calculator, mounted for a run that has its steps."""
 
 from __future__ import annotations
 
@@ -7,68 +7,80 @@ from functools import partial
 
 import streamlit as st
 
-from mmviz.app.components.viewer import MOST, component, is_there
+from mmviz.app.components.viewer import MAX_SECTIONS, component, has_section
 from mmviz.app.selection import Selection, read_view, view_of
 from mmviz.explain import Run
-from mmviz.i18n.language import Language, current
+from mmviz.i18n.language import Language, current_language
 from mmviz.report import ViewerData
 
 
 @dataclass
-class _Mounted:
-    """What a viewer was given: of ``run``, in which ``language``, looked at as ``start`` says; ``sent``: the last
-    of it; ``needed``: what it asked for; ``looked``: what a visitor chose since."""
+class _MountedViewer:
+    """A viewer of the page, and what it was sent."""
 
     run: Run
-    scene: ViewerData
+    data: ViewerData
     start: Selection | None
+    """The selection it was opened with."""
     language: Language
     serial: int = 0
-    sent: bytes = b""
-    needed: tuple[str, ...] = ()
-    looked: Selection | None = None
+    """How often the page, not the visitor, set the selection."""
+    payload: bytes = b""
+    """The bytes it was last sent; empty where it needs the whole run."""
+    requested: tuple[str, ...] = ()
+    """Names of the sections it asked for and has not got."""
+    selection: Selection | None = None
+    """What the visitor selected since ``start``."""
 
 
 def calculator(run: Run, key: str, start: Selection | None = None) -> Selection | None:
-    """Mount the viewer of ``run``, whose record has steps, under ``key``, which no other widget of the page has.
+    """Mount the viewer of ``run``, whose record has steps.
 
-    ``start``: what is looked at first; where a later call gives another one, the viewer goes there. All vectors are
-    sent once, and what a visitor changes stays in the browser. The result is what the visitor looks at: ``start`` until
-    something was chosen. Raises ``LookupError`` where the run has no steps.
+    Args:
+        run: All its vectors are sent once; what a visitor changes stays in the browser.
+        key: No other widget of the page has it.
+        start: The first selection. Where a later call gives another, the viewer goes there.
+
+    Returns:
+        The visitor's selection, at first ``start``.
+
+    Raises:
+        LookupError: The record of the run has no steps.
     """
     if not run.record.steps:
         raise LookupError("a run without its steps")
-    kept = f"{key}-mounted"
-    found: _Mounted | None = st.session_state.get(kept)
-    if found is None or found.run.record.id != run.record.id:
-        found = _Mounted(run, ViewerData(run), start, current())
-    if (found.start, found.language) != (start, current()):
-        found.serial += found.start != start
-        found.start, found.language, found.sent, found.looked = start, current(), b"", None
-    if found.needed and found.sent:
-        found.sent, found.needed = found.scene.answer(found.needed, found.serial), ()
-    if not found.sent:
-        found.sent = found.scene.to_bytes(view_of(start, run) if start else None, found.serial)
-    st.session_state[kept] = found
+    state_key = f"{key}-mounted"
+    viewer: _MountedViewer | None = st.session_state.get(state_key)
+    if viewer is None or viewer.run.record.id != run.record.id:
+        viewer = _MountedViewer(run, ViewerData(run), start, current_language())
+    if (viewer.start, viewer.language) != (start, current_language()):
+        viewer.serial += viewer.start != start
+        viewer.start, viewer.language, viewer.payload, viewer.selection = start, current_language(), b"", None
+    if viewer.requested and viewer.payload:
+        viewer.payload, viewer.requested = viewer.data.encode_sections(viewer.requested, viewer.serial), ()
+    if not viewer.payload:
+        viewer.payload = viewer.data.to_bytes(view_of(start, run) if start else None, viewer.serial)
+    st.session_state[state_key] = viewer
     component(
-        key=key, data=found.sent, height="content", on_view_change=partial(_look, key, kept),
-        on_need_change=partial(_need, key, kept),
+        key=key, data=viewer.payload, height="content", on_view_change=partial(_on_view, key, state_key),
+        on_need_change=partial(_on_need, key, state_key),
     )  # fmt: skip
-    return found.looked or found.start
+    return viewer.selection or viewer.start
 
 
-def _look(key: str, kept: str) -> None:
-    now: _Mounted = st.session_state[kept]
-    now.looked = read_view(st.session_state[key].get("view"), now.run, now.serial) or now.looked
+def _on_view(key: str, state_key: str) -> None:
+    viewer: _MountedViewer = st.session_state[state_key]
+    viewer.selection = read_view(st.session_state[key].get("view"), viewer.run, viewer.serial) or viewer.selection
 
 
-def _need(key: str, kept: str) -> None:
-    now: _Mounted = st.session_state[kept]
-    asked = st.session_state[key].get("need")
-    if not isinstance(asked, dict):
+def _on_need(key: str, state_key: str) -> None:
+    viewer: _MountedViewer = st.session_state[state_key]
+    need = st.session_state[key].get("need")
+    if not isinstance(need, dict):
         return
-    names = asked.get("names")
-    if asked.get("run") != now.run.record.id:  # a viewer that was mounted anew has no run yet
-        now.sent = b""
-    elif isinstance(names, list) and len(names) <= MOST and all(is_there(name, now.run) for name in names):
-        now.needed = tuple(dict.fromkeys(names))
+    names = need.get("names")
+    if need.get("run") != viewer.run.record.id:  # the viewer was mounted anew and has no run yet
+        viewer.payload = b""
+        return
+    if isinstance(names, list) and len(names) <= MAX_SECTIONS and all(has_section(name, viewer.run) for name in names):
+        viewer.requested = tuple(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""Lesson 6: who asks whom."""
+"""Lesson 6: self-attention, cross-attention, and which modality attends to which."""
 
 from __future__ import annotations
 
@@ -7,54 +7,54 @@ import html
 import numpy as np
 import streamlit as st
 
-from mmviz.analysis.modality_matrix import ModalityMatrix, crossing, modality_matrix
+from mmviz.analysis.modality_matrix import ModalityMatrix, cross_modal_share, modality_matrix
 from mmviz.app.components import widgets
-from mmviz.app.pages.debug.modality_effect import chip
+from mmviz.app.components.widgets import chip
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import is_long, share_cells
 from mmviz.i18n.page import say
 from mmviz.types import Modality
 
 
-def asks(desk: LessonContext) -> None:
-    """Attention between modalities in one layer, and how much of it crosses."""
-    record = desk.run.record
-    if is_long(desk):
+def cross_modal(context: LessonContext) -> None:
+    """Attention between modalities in one layer, mean over its heads, and how much of it crosses modalities."""
+    record = context.run.record
+    if is_long(context):
         return
-    number = desk.choice("map", range(len(record.maps)), len(record.maps) - 1, lambda k: f"{k + 1}")
-    found = record.maps[number]
-    queries, keys = record.streams[found.queries], record.streams[found.keys]
-    code = "self" if found.queries == found.keys else "cross"
-    widgets.note(say(f"learn-asks-{code}", name=number + 1, queries=len(queries), count=len(keys)))
-    matrix = modality_matrix(found.weights.mean(0, dtype=np.float64), queries, keys)
+    index = context.choice("map", range(len(record.maps)), len(record.maps) - 1, lambda k: f"{k + 1}")
+    attention_map = record.maps[index]
+    queries, keys = record.streams[attention_map.queries], record.streams[attention_map.keys]
+    code = "self" if attention_map.queries == attention_map.keys else "cross"
+    widgets.note(say(f"learn-cross-modal-{code}", name=index + 1, queries=len(queries), count=len(keys)))
+    matrix = modality_matrix(attention_map.weights.mean(0, dtype=np.float64), queries, keys)
     st.html(_table(matrix))
-    share, even = crossing(matrix)
+    share, uniform_share = cross_modal_share(matrix)
     first, second, third = st.columns(3)
     with first:
-        desk.number("crossing", f"{share:.3f}")
+        context.number("crossing", f"{share:.3f}")
     with second:
-        desk.number("even", f"{even:.3f}")
-    across = [
-        (float(matrix.sums[row, column]), asking, asked)
-        for row, asking in enumerate(matrix.queries)
-        for column, asked in enumerate(matrix.keys)
-        if Modality.SPECIAL not in (asking, asked) and asking != asked
+        context.number("uniform", f"{uniform_share:.3f}")
+    pairs = [
+        (float(matrix.sums[row, column]), query, key)
+        for row, query in enumerate(matrix.queries)
+        for column, key in enumerate(matrix.keys)
+        if Modality.SPECIAL not in (query, key) and query != key
     ]
-    if across:
-        most, asking, asked = max(across)
+    if pairs:
+        largest, query, key = max(pairs)
         with third:
-            names = {"from": say(f"name-{asking}"), "to": say(f"name-{asked}")}
-            desk.number("most", f"{most:.3f}", **names)
+            names = {"from": say(f"name-{query}"), "to": say(f"name-{key}")}
+            context.number("most", f"{largest:.3f}", **names)
 
 
 def _table(matrix: ModalityMatrix) -> str:
-    """Sums by modality, coloured from 0 to 1."""
-    heads = "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in matrix.keys)
+    """Sums of attention by modality of the key, and the same under uniform attention."""
+    columns = "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in matrix.keys)
     rows = ""
     for modality, sums in zip(matrix.queries, matrix.sums, strict=True):
         rows += f"<tr><th scope='row'>{chip(modality)}</th>{share_cells(sums)}</tr>"
     total = sum(matrix.counts)
     shares = "".join(f"<td>{count / total:.3f}</td>" for count in matrix.counts)
-    rows += f"<tr class='sum'><th scope='row'>{html.escape(say('learn-asks-evenly'))}</th>{shares}</tr>"
-    caption = html.escape(say("learn-asks-caption"))
-    return f"<table class='facts wide'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>"
+    rows += f"<tr class='sum'><th scope='row'>{html.escape(say('learn-cross-modal-uniform-row'))}</th>{shares}</tr>"
+    caption = html.escape(say("learn-cross-modal-caption"))
+    return f"<table class='facts wide'><caption>{caption}</caption><tr><td></td>{columns}</tr>{rows}</table>"

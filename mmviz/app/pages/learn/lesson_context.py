@@ -1,4 +1,4 @@
-"""What a lesson works on: the run that is loaded, and things to move whose positions are in the page's address."""
+"""The context of a lesson: the current run, and controls whose values are kept in the address of the page."""
 
 from __future__ import annotations
 
@@ -19,72 +19,83 @@ T = TypeVar("T")
 
 @dataclass
 class LessonContext:
-    """``lesson``: its id; ``bench``: the run and where variants of it are run. ``numbers``: what the lesson has shown,
-    what each is and how it is written, for the sheet."""
+    """The run that a lesson is drawn for, its controls, and the numbers that it has shown.
+
+    Every control is named within its lesson; its value is kept in the address as ``at-NAME``.
+    """
 
     lesson: str
-    bench: ExperimentRunner
+    """Id of the lesson, one of `mmviz.app.session_state.LESSONS`."""
+    runner: ExperimentRunner
+    """The current run, and the experiments on it."""
     numbers: list[tuple[str, str]] = field(default_factory=list)
+    """Label and value of every number shown so far, for the sheet to print."""
 
     @property
     def run(self) -> Run:
-        return self.bench.run
+        return self.runner.run
 
-    def slider(self, name: str, options: Sequence[T], usual: T, write: Callable[[T], str] = str) -> T:
-        """A slider over ``options``, at the one that the address names, else at the ``usual``."""
-        found: T = st.select_slider(
-            say(f"learn-{self.lesson}-{name}"), options, value=self._at(name, options, usual, write), format_func=write,
+    def slider(self, name: str, options: Sequence[T], default: T, to_text: Callable[[T], str] = str) -> T:
+        """A slider over ``options``, which are written with ``to_text`` on the page and in the address."""
+        value: T = st.select_slider(
+            say(f"learn-{self.lesson}-{name}"), options, value=self._from_address(name, options, default, to_text),
+            format_func=to_text, key=self._key(name), help=say(f"learn-{self.lesson}-{name}-help"),
+        )  # fmt: skip
+        self._to_address(name, to_text(value))
+        return value
+
+    def choice(self, name: str, options: Sequence[T], default: T, label: Callable[[T], str] = str) -> T:
+        """A select box over ``options``, labelled with ``label``. The address has the index of the option."""
+        indices = range(len(options))
+        default_index = self._from_address(name, indices, list(options).index(default), str)
+        index = st.selectbox(
+            say(f"learn-{self.lesson}-{name}"), indices, index=default_index, format_func=lambda k: label(options[k]),
             key=self._key(name), help=say(f"learn-{self.lesson}-{name}-help"),
         )  # fmt: skip
-        return self._kept(name, write(found), found)
+        self._to_address(name, str(index))
+        return options[index]
 
-    def choice(self, name: str, options: Sequence[T], usual: T, call: Callable[[T], str] = str) -> T:
-        """A box to choose from; ``call`` gives what an option is called on the page. In the address it is a number."""
-        places = range(len(options))
-        at = self._at(name, places, list(options).index(usual), str)
-        place = st.selectbox(
-            say(f"learn-{self.lesson}-{name}"), places, index=at, format_func=lambda k: call(options[k]),
-            key=self._key(name), help=say(f"learn-{self.lesson}-{name}-help"),
-        )  # fmt: skip
-        return self._kept(name, str(place), options[place])
-
-    def switch(self, name: str, options: Sequence[T], usual: T, call: Callable[[T], str] = str) -> T:
-        """A few options beside each other, of which one is chosen. In the address it is a number."""
-        places = range(len(options))
-        at = self._at(name, places, list(options).index(usual), str)
-        place = st.segmented_control(
-            say(f"learn-{self.lesson}-{name}"), places, default=at, required=True, key=self._key(name),
-            format_func=lambda k: call(options[k]), label_visibility="collapsed",
+    def switch(self, name: str, options: Sequence[T], default: T, label: Callable[[T], str] = str) -> T:
+        """A segmented control over a few ``options``. The address has the index of the option."""
+        indices = range(len(options))
+        default_index = self._from_address(name, indices, list(options).index(default), str)
+        index = st.segmented_control(
+            say(f"learn-{self.lesson}-{name}"), indices, default=default_index, required=True, key=self._key(name),
+            format_func=lambda k: label(options[k]), label_visibility="collapsed",
             help=say(f"learn-{self.lesson}-{name}-help"),
         )  # fmt: skip
-        place = at if place is None else place
-        return self._kept(name, str(place), options[place])
+        index = default_index if index is None else index
+        self._to_address(name, str(index))
+        return options[index]
 
-    def several(self, name: str, options: Sequence[T], call: Callable[[T], str] = str) -> list[T]:
-        """Any number of ``options``, none at first."""
-        places = range(len(options))
-        wanted = self.bench.now.at.get(name, "")
-        parts = [part for part in wanted.split(".") if part]
+    def several(self, name: str, options: Sequence[T], label: Callable[[T], str] = str) -> list[T]:
+        """Pills to select any number of ``options``, at first none. The address has their indices, joined by dots."""
+        indices = range(len(options))
+        parts = [part for part in self.runner.state.lesson_params.get(name, "").split(".") if part]
         known = [int(part) for part in parts if part.isdecimal() and int(part) < len(options)]
         if len(known) < len(parts):
-            self.bench.now.odd.add(name)
-        chosen = st.pills(
-            say(f"learn-{self.lesson}-{name}"), places, default=known, format_func=lambda k: call(options[k]),
+            self.runner.state.unknown_params.add(name)
+        selected = st.pills(
+            say(f"learn-{self.lesson}-{name}"), indices, default=known, format_func=lambda k: label(options[k]),
             selection_mode="multi", key=self._key(name), help=say(f"learn-{self.lesson}-{name}-help"),
         )  # fmt: skip
-        return self._kept(name, ".".join(map(str, sorted(chosen))), [options[k] for k in sorted(chosen)])
+        self._to_address(name, ".".join(map(str, sorted(selected))))
+        return [options[k] for k in sorted(selected)]
 
-    def number(self, code: str, written: str, **parameters: object) -> None:
-        """Show a number that was measured now."""
+    def number(self, code: str, value: str, **parameters: object) -> None:
+        """Show a measured number as a metric, and keep it for the sheet."""
         label = say(f"learn-{self.lesson}-{code}", **parameters)
-        self.numbers.append((label, written))
-        st.metric(label, written)
+        self.numbers.append((label, value))
+        st.metric(label, value)
 
-    def stepped(self) -> Run | None:
-        """This run with the steps of every layer, for which it is made once more; None until they are there. Of a run
-        that is too long, or of which they cannot be had, the page says so."""
-        request = replace(self.bench.request, steps=True)
-        records = self.bench.measured(("steps",), lambda *_: self.bench.backend().run([request]))
+    def run_with_steps(self) -> Run | None:
+        """The run again, with query, key, value and mask of every layer in ``record.steps``.
+
+        None until it has finished, and where its record cannot have them (a long run, or a model whose attention does
+        not give them), which the page then says.
+        """
+        request = replace(self.runner.request, steps=True)
+        records = self.runner.measure(("steps",), lambda *_: self.runner.backend().run([request]))
         if not records:
             return None
         if not records[0].steps:
@@ -92,22 +103,21 @@ class LessonContext:
             return None
         return Run(self.run.sample, records[0], self.run.backend, request)
 
-    def tokens(self, stream: str) -> list[str]:
-        """Names of the tokens of a stream of this run, as people read them."""
+    def token_names(self, stream: str) -> list[str]:
+        """Display names of the tokens of a stream of this run."""
         return names(self.run.record.streams[stream])
 
     def _key(self, name: str) -> str:
-        return f"learn-{self.lesson}-{name}-{self.bench.now.visits}"
+        return f"learn-{self.lesson}-{name}-{self.runner.state.lesson_serial}"
 
-    def _at(self, name: str, options: Sequence[T], usual: T, write: Callable[[T], str]) -> T:
-        wanted = self.bench.now.at.get(name)
-        if wanted is None:
-            return usual
-        found = [option for option in options if write(option) == wanted]
-        if not found:
-            self.bench.now.odd.add(name)
-        return found[0] if found else usual
+    def _from_address(self, name: str, options: Sequence[T], default: T, to_text: Callable[[T], str]) -> T:
+        text = self.runner.state.lesson_params.get(name)
+        if text is None:
+            return default
+        matching = [option for option in options if to_text(option) == text]
+        if not matching:
+            self.runner.state.unknown_params.add(name)
+        return matching[0] if matching else default
 
-    def _kept(self, name: str, written: str, value: T) -> T:
-        self.bench.now.at[name] = written
-        return value
+    def _to_address(self, name: str, text: str) -> None:
+        self.runner.state.lesson_params[name] = text

@@ -1,4 +1,4 @@
-"""Lesson 10: what attention does not tell, and what a measured effect adds."""
+"""Lesson 10: what attention does not tell, and what the measured effect of a modality adds."""
 
 from __future__ import annotations
 
@@ -7,51 +7,49 @@ from dataclasses import replace
 
 import streamlit as st
 
+from mmviz.analysis.attributions import modality_shares
 from mmviz.app.pages.debug.modality_effect import effect_html
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import is_long
-from mmviz.experiments.modality_shapley import given
-from mmviz.experiments.runs import measure_modality_effect, modality_shares
+from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.experiments.removal import present_modalities
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, UniformAttention
 
 
-def limits(desk: LessonContext) -> None:
-    """Attention beside effect; one modality taken away; attention made even."""
-    bench, record = desk.bench, desk.run.record
-    found = bench.measured(("effect", "learned"), lambda tell, stop: measure_modality_effect(
-        bench.backend(), bench.request, "learned", tell, stop))  # fmt: skip
-    evened = bench.measured(("evened",), lambda *_: _evened(desk))
-    if found is None or evened is None:
+def limits(context: LessonContext) -> None:
+    """Attention beside the measured effect; the answer without one modality, and under uniform attention."""
+    runner, record = context.runner, context.run.record
+    effect = runner.measure(("effect", "learned"), lambda tell, stop: measure_modality_effect(
+        runner.backend(), runner.request, "learned", tell, stop))  # fmt: skip
+    uniform = runner.measure(("uniform",), lambda *_: _run_with_uniform_attention(context))
+    if effect is None or uniform is None:
         return
-    if is_long(desk):
+    if is_long(context):
         return
-    attention = modality_shares(record, desk.run.map_ref)
-    st.html(effect_html(found, attention))
-    there = given(desk.run.sample)
-    options = (None, *there)
-    gone = desk.choice(
-        "gone", options, None, lambda one: say("learn-limits-nothing") if one is None else say(f"the-{one}")
+    attention = modality_shares(record, context.run.map_ref)
+    st.html(effect_html(effect, attention))
+    present = present_modalities(context.run.sample)
+    removed = context.choice(
+        "removed", (None, *present), None, lambda m: say("learn-limits-nothing") if m is None else say(f"the-{m}")
     )
-    everything = frozenset(there)
-    columns = st.columns(4 if gone else 2)
-    probability = math.exp(found.values[everything])
+    columns = st.columns(4 if removed else 2)
     with columns[0]:
-        desk.number("with", f"{probability:.3f}", answer=found.answer)
+        context.number("with", f"{math.exp(effect.values[frozenset(present)]):.3f}", answer=effect.answer)
     with columns[1]:
-        same = next(answer.probability for answer in evened.answers if answer.label == found.answer)
-        desk.number("evened", f"{same:.3f}", answer=found.answer)
-    if gone:
+        probability = next(answer.probability for answer in uniform.answers if answer.label == effect.answer)
+        context.number("uniform", f"{probability:.3f}", answer=effect.answer)
+    if removed:
         with columns[2]:
-            desk.number("looks", f"{attention[gone]:.3f}", modality=say(f"the-{gone}"))
+            context.number("attention", f"{attention[removed]:.3f}", modality=say(f"the-{removed}"))
         with columns[3]:
-            without = math.exp(found.values[everything - {gone}])
-            desk.number("without", f"{without:.3f}", answer=found.answer, modality=say(f"the-{gone}"))
+            probability = math.exp(effect.values[frozenset(present) - {removed}])
+            context.number("without", f"{probability:.3f}", answer=effect.answer, modality=say(f"the-{removed}"))
 
 
-def _evened(desk: LessonContext) -> AttentionRecord:
-    request = desk.bench.request
-    (record,) = desk.bench.backend().run(
+def _run_with_uniform_attention(context: LessonContext) -> AttentionRecord:
+    request = context.runner.request
+    (record,) = context.runner.backend().run(
         [replace(request, changes=(*request.changes, UniformAttention()), relevance=False)]
     )
     return record

@@ -1,4 +1,4 @@
-"""Lesson 4: every step from queries and keys to the output, in the viewer, on the model's own vectors."""
+"""Lesson 4: every step from queries and keys to the output, in the viewer, on the vectors of the model."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from mmviz.i18n.page import say
 from mmviz.types import MapRef
 
 
-def output(desk: LessonContext) -> None:
-    """The calculator, and how far every head's steps lie from what the model computed."""
-    now, run = desk.bench.now, desk.stepped()
+def output(context: LessonContext) -> None:
+    """The calculator, and the largest difference between its steps and the outputs of the model."""
+    state, run = context.runner.state, context.run_with_steps()
     if run is None:
         return
-    difference = desk.bench.measured(("difference",), lambda *_: largest_difference(run.record))
+    difference = context.runner.measure(("difference",), lambda *_: largest_difference(run.record))
     if difference is None:
         return
     widgets.note(say("learn-output-below"))
-    key = f"learn-output-start-{run.record.id}-{now.visits}"
-    start: Selection | None = st.session_state.setdefault(key, _start(run, now.selection))
-    now.selection = calculator(run, "learn-calculator", start) or now.selection
-    desk.number("difference", f"{difference:.1e}")
+    key = f"learn-output-start-{run.record.id}-{state.lesson_serial}"
+    start: Selection | None = st.session_state.setdefault(key, _start(run, state.selection))
+    state.selection = calculator(run, "learn-calculator", start) or state.selection
+    context.number("difference", f"{difference:.1e}")
 
 
-def _start(run: Run, seen: Selection | None) -> Selection | None:
-    """A single head, since a mean of heads is nothing that is computed."""
-    if seen is None or seen.map_ref.head is not None:
-        return seen
-    layer = run.record.maps[-1].layer if seen.map_ref.layer is None else seen.map_ref.layer
-    return replace(seen, map_ref=MapRef("attention", layer, 0), direction="from", versus=())
+def _start(run: Run, selection: Selection | None) -> Selection | None:
+    """The selection with a single head, since no model computes a mean over heads."""
+    if selection is None or selection.map_ref.head is not None:
+        return selection
+    layer = run.record.maps[-1].layer if selection.map_ref.layer is None else selection.map_ref.layer
+    return replace(selection, map_ref=MapRef("attention", layer, 0), direction="from", versus=())

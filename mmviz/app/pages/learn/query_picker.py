@@ -1,4 +1,4 @@
-"""What several lessons share: where to ask, and how numbers over keys are drawn."""
+"""Shared by several lessons: boxes to pick a query, and bars over its keys."""
 
 from __future__ import annotations
 
@@ -13,77 +13,87 @@ from numpy.typing import NDArray
 from mmviz.analysis.attention_steps import scores
 from mmviz.app.components import widgets
 from mmviz.app.pages.learn.lesson_context import LessonContext
-from mmviz.figures.colour_scale import hex_colour, ink
+from mmviz.figures.colour_scale import hex_colour, text_colour
 from mmviz.figures.key_bars import key_bars
 from mmviz.i18n.page import say
 from mmviz.types import AttentionSteps, Token
 
 
 @dataclass(frozen=True)
-class Place:
-    """A query of a head in a layer: its ``steps``, the ``keys`` that are asked, and what they are called."""
+class PickedQuery:
+    """One query of one head of one layer."""
 
     steps: AttentionSteps
+    """Query, key, value and mask of the layer."""
     head: int
+    """Index of the head."""
     query: int
+    """Index of the query token."""
     keys: tuple[Token, ...]
+    """The key tokens of the layer."""
     labels: Sequence[str]
+    """Display names of ``keys``."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The query's dot products with every key, ``[key]``."""
+        """Dot products of the query with every key, ``[key]``."""
         return scores(self.steps, self.head, self.query)
 
 
-def usual_layer(desk: LessonContext) -> int:
-    """The second layer: in later ones all is often given to one modality, and there is little to compare."""
-    return min(1, len(desk.run.record.maps) - 1)
+def default_layer(context: LessonContext) -> int:
+    """The second layer: later layers often attend to one modality alone, and there is little to compare."""
+    return min(1, len(context.run.record.maps) - 1)
 
 
-def place(desk: LessonContext) -> Place | None:
-    """Boxes for layer, head and query; at first the answering token in the first head of the second layer. None until
-    the steps are there, or where there are none."""
-    maps = desk.run.record.maps
+def pick_query(context: LessonContext) -> PickedQuery | None:
+    """Select boxes for layer, head and query, at first the answer token in the first head of the second layer.
+
+    None as long as the run with its steps is not available (`LessonContext.run_with_steps`).
+    """
+    maps = context.run.record.maps
     first, second, third = st.columns([1, 1, 1.6], gap="small")
     with first:
-        layer = desk.choice("layer", range(len(maps)), usual_layer(desk), lambda k: str(k + 1))
+        layer = context.choice("layer", range(len(maps)), default_layer(context), lambda k: str(k + 1))
     with second:
-        head = desk.choice("head", range(maps[layer].heads), 0, lambda k: str(k + 1))
-    labels = desk.tokens(maps[layer].queries)
+        head = context.choice("head", range(maps[layer].heads), 0, lambda k: str(k + 1))
+    labels = context.token_names(maps[layer].queries)
     with third:
-        query = desk.choice("query", range(len(labels)), desk.run.answer_query, lambda k: labels[k])
-    run = desk.stepped()
+        query = context.choice("query", range(len(labels)), context.run.answer_query, lambda k: labels[k])
+    run = context.run_with_steps()
     if run is None:
         return None
-    return Place(run.record.steps[layer], head, query, keys_of(desk, layer), desk.tokens(maps[layer].keys))
+    key_names = context.token_names(maps[layer].keys)
+    return PickedQuery(run.record.steps[layer], head, query, keys_of(context, layer), key_names)
 
 
-def is_long(desk: LessonContext) -> bool:
-    """Whether the run is too long to hold all its weights, which the page then says."""
-    if desk.run.record.is_long:
+def is_long(context: LessonContext) -> bool:
+    """Whether the run is too long to hold all its attention weights, which the page then says."""
+    if context.run.record.is_long:
         widgets.note(say("learn-long"), "remark")
-    return desk.run.record.is_long
+    return context.run.record.is_long
 
 
-def keys_of(desk: LessonContext, layer: int) -> tuple[Token, ...]:
-    """The tokens that are asked in a layer."""
-    record = desk.run.record
+def keys_of(context: LessonContext, layer: int) -> tuple[Token, ...]:
+    """The key tokens of a layer."""
+    record = context.run.record
     return record.streams[record.maps[layer].keys]
 
 
 def share_cells(shares: Iterable[float]) -> str:
-    """Cells of a table, coloured from 0 to 1."""
-    grounds = ((share, hex_colour(float(share), 1.0)) for share in shares)
-    return "".join(f"<td style='background:{ground};color:{ink(ground)}'>{share:.3f}</td>" for share, ground in grounds)
+    """Table cells of shares, on the colour scale from 0 to 1."""
+    coloured = ((share, hex_colour(float(share), 1.0)) for share in shares)
+    return "".join(
+        f"<td style='background:{colour};color:{text_colour(colour)}'>{share:.3f}</td>" for share, colour in coloured
+    )
 
 
 def bars(
-    desk: LessonContext, tokens: tuple[Token, ...], values: NDArray[Any], code: str, chosen: int | None = None
+    context: LessonContext, tokens: tuple[Token, ...], values: NDArray[Any], code: str, selected: int | None = None
 ) -> None:
-    """A bar a key; the words are those of ``code`` and, for axis and note, ``code-axis`` and ``code-note``."""
-    title, note, axis = (say(f"learn-{desk.lesson}-{code}{part}") for part in ("", "-note", "-axis"))
+    """Bars of ``values`` over ``tokens``, with the texts ``CODE``, ``CODE-note`` and ``CODE-axis`` of the lesson."""
+    title, note, axis = (say(f"learn-{context.lesson}-{code}{part}") for part in ("", "-note", "-axis"))
     widgets.heading(title)
     widgets.note(note)
-    called = {token.modality: say(f"name-{token.modality}") for token in tokens}  # in the order of the bars
-    figure = key_bars(tokens, values, axis, called, widgets.is_dark(), chosen)
-    st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-{desk.lesson}-{code}")
+    modality_names = {token.modality: say(f"name-{token.modality}") for token in tokens}  # in the order of the bars
+    figure = key_bars(tokens, values, axis, modality_names, widgets.is_dark(), selected)
+    st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-{context.lesson}-{code}")

@@ -1,4 +1,4 @@
-"""Lesson 1: a picture, a text and a sound become tokens, which lie in one common space."""
+"""Lesson 1: image, text and audio become tokens in one common space."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from mmviz.i18n.page import say
 from mmviz.types import Modality
 
 
-def tokens(desk: LessonContext) -> None:
-    """How many tokens each encoder makes; which tokens lie near a chosen one as they enter the first layer."""
-    stream = keys_of(desk, 0)
+def tokens(context: LessonContext) -> None:
+    """The number of tokens of each encoder, and the tokens most similar to a chosen one at the first layer."""
+    stream = keys_of(context, 0)
     counts = Counter(token.modality for token in stream)
-    st.html(_counted(counts))
-    run = desk.stepped()
+    st.html(_counts_html(counts))
+    run = context.run_with_steps()
     if run is None:
         return
     steps = run.record.steps
-    labels = desk.tokens(desk.run.record.maps[0].keys)
-    words = [k for k, token in enumerate(stream) if token.modality is Modality.TEXT]
-    chosen = desk.choice("token", range(len(stream)), words[-1] if words else 0, lambda k: labels[k])
-    alike = cosine_similarity(steps[0], chosen)
-    bars(desk, stream, alike, "near", chosen)
+    labels = context.token_names(context.run.record.maps[0].keys)
+    text_tokens = [k for k, token in enumerate(stream) if token.modality is Modality.TEXT]
+    chosen = context.choice("token", range(len(stream)), text_tokens[-1] if text_tokens else 0, lambda k: labels[k])
+    similarity = cosine_similarity(steps[0], chosen)
+    bars(context, stream, similarity, "near", chosen)
     first, second, third = st.columns(3)
     with first:
-        desk.number("count", str(len(stream)))
+        context.number("count", str(len(stream)))
     with second:
-        desk.number("width", str(width(steps[0])))
-    others = np.where(np.arange(len(stream)) == chosen, -np.inf, alike)
-    most = int(others.argmax())
+        context.number("width", str(width(steps[0])))
+    others = np.where(np.arange(len(stream)) == chosen, -np.inf, similarity)
+    nearest = int(others.argmax())
     with third:
-        desk.number("nearest", f"{alike[most]:.2f}", token=labels[chosen], other=labels[most])
+        context.number("nearest", f"{similarity[nearest]:.2f}", token=labels[chosen], other=labels[nearest])
 
 
-def _counted(counts: Counter[Modality]) -> str:
-    """From what each modality came, and how many tokens it is."""
+def _counts_html(counts: Counter[Modality]) -> str:
+    """The number of tokens of each modality, and what they are made from."""
     cells = "".join(
         f"<div style='border-top:4px solid {MODALITY_COLOURS[modality]}'><b>{counts[modality]}</b>"
         f"<span>{html.escape(say(f'learn-tokens-of-{modality}'))}</span></div>"
