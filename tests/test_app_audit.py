@@ -64,8 +64,8 @@ def test_the_table_its_terms_and_the_examples(two_examples: None, monkeypatch: p
     assert table_html.count("style='background:") == 3, "a modality's colour is that of its dot alone"
     assert all(text in "".join(notes(page, "remark")) for text in sentences(audit))
     assert all(f"{audit_words(flag)}: {meanings()[flag]}" in body for flag in ("decides", "ignored", "overruled"))
-    assert say("audit-drawn") in body and say("audit-as-is") not in body
-    (expander,) = (block for block in page.expander if block.label == say("audit-trios"))
+    assert say("audit-gallery") in body and say("audit-unchanged") not in body
+    (expander,) = (block for block in page.expander if block.label == say("audit-examples"))
     assert not expander.proto.expanded
     lines = expander.html[0].proto.body
     for example, row in zip(TWO, rows(audit), strict=True):

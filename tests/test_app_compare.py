@@ -51,7 +51,7 @@ def subtitle(card: str) -> str:
 def numbers(card: str) -> dict[int, float]:
     """Returns the amount of every word, by the index of its token."""
     words = re.findall(r"data-token='(\d+)'\s*title='[^']*: (?:A − B )?([^']*)'><span class='word'", card)
-    return {int(token): float(amount.replace("−", "-")) for token, amount in words if "partner" not in amount}
+    return {int(token): float(amount.replace("−", "-")) for token, amount in words if "counterpart" not in amount}
 
 
 def figures(page: AppTest) -> list[str]:
@@ -122,7 +122,7 @@ def test_uniform_attention_carries_its_banner_and_the_verdict_says_what_changed(
         }
     most = max(sums["a"], key=lambda kind: sums["a"][kind] - sums["b"][kind])
     a_, b_ = (f"{sums[name][most]:#.2g}" for name in "ab")
-    assert say("compare-from-more", modality=say(f"compare-the-{most}"), a=a_, b=b_) in verdict
+    assert say("compare-from-more", modality=say(f"the-{most}"), a=a_, b=b_) in verdict
     left, right, minus = cards(page)
     parts = [numbers(card) for card in (left, right, minus)]
     assert parts[2] == pytest.approx({k: parts[0][k] - parts[1][k] for k in parts[0]}, abs=1e-6)
@@ -161,13 +161,13 @@ def test_a_token_without_a_partner_has_no_difference(page: AppTest) -> None:
     page, b = compared(page, "model/toy")
     assert [token.label for token in b.tokens] == re.findall(r"\w+", SAME.question)
     left, right = cards(page)
-    assert say("compare-no-partner", token="“answer”") in html.unescape(markup(page))
+    assert say("compare-no-counterpart", token="“answer”") in html.unescape(markup(page))
     assert say("compare-scale-a") in markup(page) and "class='chip" not in right and "class='chip" in left
     assert say("compare-not-whole") in markup(page)
     choose(page, "token", 1)
     assert len(cards(page)) == 3 and say("compare-scale") in markup(page)
     assert html.escape(say("name-image")) in markup(page) and say("compare-no-image") in cards(page)[1]
-    assert "no counterpart in B" in cards(page)[2] and "No partner in B" in cards(page)[2]
+    assert "no counterpart in B" in cards(page)[2] and "No counterpart in B" in cards(page)[2]
 
 
 def test_shuffled_weights_carry_their_banner_and_a_control_compares_with_the_trained_model(page: AppTest) -> None:
@@ -230,11 +230,11 @@ def test_a_modality_that_only_one_has_is_named_and_not_subtracted(page: AppTest,
     unpaired = [k for k, token in enumerate(a.tokens) if token.modality == missing]
     pairing = pair_tokens(a.tokens, b.tokens)
     assert set(unpaired) <= set(pairing.only_a)
-    assert f"No partner in B, so no difference (hatched): {len(pairing.only_a)} tokens" in minus
+    assert f"No counterpart in B, so no difference (hatched): {len(pairing.only_a)} tokens" in minus
     share = float(a.attention(a.map_ref)[list(pairing.only_a)].sum())
     assert say("compare-unpaired-share", share=f"{share:#.2g}") in minus
     press(page, f"example-{less.id}")
     settled(page)
     page, b = compared(page, f"example/{SAME.id}")
     left, right, minus = cards(page)
-    assert none in left and none in minus and none not in right and "No partner in A, so not shown" in minus
+    assert none in left and none in minus and none not in right and "No counterpart in A, so not shown" in minus

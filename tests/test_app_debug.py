@@ -80,7 +80,7 @@ def test_a_single_token_can_be_removed() -> None:
     page = debug("effect")
     record = now(page).run.record
     spoken = next(k for k, token in enumerate(record.streams["tokens"]) if token.label == "spoken")
-    page = choose(page, f"span-{record.id}", spoken)
+    page = choose(page, f"perturb-tokens-{record.id}", spoken)
     (removed,) = LocalBackend("cpu").run([Request("trio", FIRST.sample(), (DropTokens((spoken,)),))])
     after = next(answer.probability for answer in removed.answers if answer.label == record.answers[0].label)
     assert percents(verdict(page))[1] == pytest.approx(100 * after, abs=0.051)
@@ -102,7 +102,7 @@ def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back
     assert probability == pytest.approx(100 * needed.probability, abs=0.051)
     (banner,) = notes(page, "banner")
     assert f"layer {needed.map + 1}, head {needed.head + 1}" in banner
-    page = press(page, "heads-ablate-back")
+    page = press(page, "heads-ablate-restore")
     assert word(page) == before and now(page).run.request.changes == () and not notes(page, "banner")
 
 

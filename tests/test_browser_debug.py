@@ -42,7 +42,7 @@ def test_an_ablated_head_moves_the_answer_as_the_library_measures(browser: sync_
     page.get_by_text("Ablated in this run").wait_for(timeout=PATIENCE)
     settle(page)
     assert shown(page) == (needed.answer, f"{needed.probability:.1%}") != before
-    press(page, say("heads-ablate-back"))
+    press(page, say("heads-ablate-restore"))
     until(page, lambda: shown(page) == before)
 
     settle(page)
@@ -50,7 +50,7 @@ def test_an_ablated_head_moves_the_answer_as_the_library_measures(browser: sync_
     point = page.locator(".st-key-heads-grid .scatterlayer .points path").nth(4 * 2 + 1)  # layer 3, head 2
     point.click(force=True)
     page.locator(f"{VIEWER}[data-ready=true]").wait_for(timeout=PATIENCE)
-    until(page, lambda: viewer_state(page)["plane"] == "2:1")
+    until(page, lambda: viewer_state(page)["map"] == "2:1")
     assert "page=debug" not in page.url
     page.close()
 

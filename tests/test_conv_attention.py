@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.cli import main
-from mmviz.i18n.learn_training import LEARNING
+from mmviz.i18n.learn_training import TRAINING
 from mmviz.models.conv_attention import ConvAttention
 from mmviz.training.fit import conv_attention
 from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun, draw_images, fit, save, to_tensor
@@ -101,7 +101,7 @@ def test_the_recipe_is_adam_on_the_cross_entropy_of_the_word_alone(monkeypatch: 
     recipe = Recipe()
     assert (recipe.epochs, recipe.batch) == (10, 32)
     for number in (f"{recipe.images:,} pictures", f"{recipe.epochs} epochs", f"batches of {recipe.batch}", "Adam"):
-        assert number in LEARNING["learn-learning-intro"]
+        assert number in TRAINING["learn-training-intro"]
 
 
 def test_every_epoch_uses_every_image_once(monkeypatch: pytest.MonkeyPatch) -> None:

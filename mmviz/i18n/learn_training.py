@@ -1,77 +1,80 @@
-"""The sentences and labels of the lesson on attention while a model learns, by code."""
+"""Texts of the lesson on attention during training, by code, in English."""
 
 from __future__ import annotations
 
-LEARNING: dict[str, str] = {
-    "learn-learning-short": "Learning",
-    "learn-learning-title": "Watching attention appear while a model learns",
-    "learn-learning-question": "A new model is shown pictures and told one word for each. Nothing ever tells it where "
-    "to look. Where does its attention go?",
-    "learn-learning-option-a": "To the drawing, from the very start",
-    "learn-learning-option-b": "Everywhere alike at first, later to the drawing",
-    "learn-learning-option-c": "Everywhere alike, from start to end",
-    "learn-learning-because": "At the start all positions look alike to the answer token, so softmax gives each the "
-    "same. Then the gradient of the loss, which is on the word alone, makes it look where the word can be read.",
-    "learn-learning-part": "Which model",
-    "learn-learning-part-help": "A small one that is taught here and now, or the bundled one, as it was recorded while "
-    "it was trained.",
-    "learn-learning-part-teach": "Train one now",
-    "learn-learning-part-bundled": "The bundled model, along its training",
+TRAINING: dict[str, str] = {
+    "learn-training-short": "Training",
+    "learn-training-title": "How attention develops during training",
+    "learn-training-question": "A new model is shown pictures, with one word for each as the target. Nothing tells it "
+    "where to attend. Where does its attention go?",
+    "learn-training-option-a": "To the drawing, from the very start",
+    "learn-training-option-b": "Everywhere equally at first, later to the drawing",
+    "learn-training-option-c": "Everywhere equally, from start to end",
+    "learn-training-because": "At the start all keys look alike to the answer token's query, so the softmax gives each "
+    "nearly the same weight. Then the gradient of the loss, which is on the word alone, moves attention to where the "
+    "word can be recognised.",
+    "learn-training-part": "Model",
+    "learn-training-part-help": "A small model trained here and now, or the bundled model, as recorded during its "
+    "training.",
+    "learn-training-part-live": "Train one now",
+    "learn-training-part-bundled": "The bundled model, during its training",
     # train one now
-    "learn-learning-intro": "A small model is made from nothing and learns ten words from 4,000 pictures of one "
+    "learn-training-intro": "A small model starts from random weights and learns ten words from 4,000 pictures of one "
     "drawing each: 10 epochs, batches of 32, optimizer Adam, loss categorical cross-entropy on the word. No loss is "
-    "put on attention. It takes about a minute, on the machine that serves this page, and is gone when "
-    "you close the page.",
-    "learn-learning-flow-picture": "picture, 40 × 40",
-    "learn-learning-flow-first": "Conv 32, 3 × 3, ReLU",
-    "learn-learning-flow-second": "Conv 64, 3 × 3, ReLU",
-    "learn-learning-flow-pool": "pool 2",
-    "learn-learning-flow-tokens": "10 × 10 positions and an answer token",
-    "learn-learning-flow-attention": "attention, softmax(QKᵀ/√dₖ)V",
-    "learn-learning-flow-words": "linear, ten words",
-    "learn-learning-start": "Start training",
-    "learn-learning-again": "Train again",
-    "learn-learning-stop-help": "Stop here. What has been learned by then is kept and shown.",
-    "learn-learning-preparing": "Getting ready: {seconds:.0f} s",
-    "learn-learning-progress": "Epoch {epoch} of {epochs}: {done:,} of {of:,} pictures, {seconds:.0f} s",
-    "learn-learning-finished": "Trained for {epochs} epochs of {pictures:,} pictures, in {seconds:.0f} s.",
-    "learn-learning-stopped": "You stopped after {epochs:.1f} epochs. This is what it had learned by then.",
-    "learn-learning-nothing": "You stopped before it had learned anything.",
-    "learn-learning-failed": "The training did not come to an end, and it is not your fault. Try again.",
-    "learn-learning-loss": "Loss (cross-entropy)",
-    "learn-learning-accuracy": "Accuracy (share of right words)",
-    "learn-learning-learned": "pictures learned from",
-    "learn-learning-held-out": "held-out pictures",
-    "learn-learning-axis": "epoch",
-    "learn-learning-before": "Before training",
-    "learn-learning-after": "After epoch {epoch}",
-    "learn-learning-says": "says “{word}”, {probability:.2f}",
-    "learn-learning-alt": "A drawing: {word}. The brightest position gets {amount} of the attention.",
-    "learn-learning-light": "Light: attention of the answer token on held-out pictures, one scale for all epochs.",
-    "learn-learning-epoch": "Epoch",
-    "learn-learning-epoch-help": "Go through the training. 0 is before it; the second row of pictures shows the epoch.",
-    "learn-learning-right": "Held-out accuracy at the end",
-    "learn-learning-on-before": "Attention on the drawing, before",
-    "learn-learning-on-after": "Attention on the drawing, at the end",
-    "learn-learning-area": "The drawing's share of positions",
+    "put on attention. It takes about a minute on the machine that serves this page, and the model is deleted when you "
+    "close the page.",
+    "learn-training-flow-picture": "picture, 40 × 40",
+    "learn-training-flow-first": "Conv 32, 3 × 3, ReLU",
+    "learn-training-flow-second": "Conv 64, 3 × 3, ReLU",
+    "learn-training-flow-pool": "pool 2",
+    "learn-training-flow-tokens": "10 × 10 positions and an answer token",
+    "learn-training-flow-attention": "attention, softmax(QKᵀ/√dₖ)V",
+    "learn-training-flow-words": "linear, ten words",
+    "learn-training-start": "Start training",
+    "learn-training-again": "Train again",
+    "learn-training-stop-help": "Stop training. What the model has learned so far is kept and shown.",
+    "learn-training-preparing": "Getting ready: {seconds:.0f} s",
+    "learn-training-progress": "Epoch {epoch} of {epochs}: {done:,} of {of:,} pictures, {seconds:.0f} s",
+    "learn-training-finished": "Trained for {epochs} epochs of {pictures:,} pictures, in {seconds:.0f} s.",
+    "learn-training-stopped": "You stopped after {epochs:.1f} epochs. This is what the model had learned by then.",
+    "learn-training-nothing": "You stopped before the model had learned anything.",
+    "learn-training-failed": "The training failed with an unexpected error, which is not your fault. Try again.",
+    "learn-training-loss": "Loss (cross-entropy)",
+    "learn-training-accuracy": "Accuracy (share of correct words)",
+    "learn-training-train": "training batches",
+    "learn-training-held-out": "held-out pictures",
+    "learn-training-axis": "epoch",
+    "learn-training-before": "Before training",
+    "learn-training-after": "After epoch {epoch}",
+    "learn-training-prediction": "predicts “{word}”, {probability:.2f}",
+    "learn-training-alt": "A drawing: {word}. The brightest position gets {amount} of the attention.",
+    "learn-training-legend": "Brightness: attention weights of the answer token on held-out pictures, one scale for "
+    "all epochs.",
+    "learn-training-epoch": "Epoch",
+    "learn-training-epoch-help": "Step through the training. 0 is before training; the second row of pictures shows "
+    "the epoch.",
+    "learn-training-right": "Held-out accuracy at the end",
+    "learn-training-on-before": "Attention on the drawing, before",
+    "learn-training-on-after": "Attention on the drawing, at the end",
+    "learn-training-area": "The drawing's share of positions",
     # the bundled model
-    "learn-learning-trio": "Trio",
-    "learn-learning-trio-help": "The two trios of the gallery that were followed through the training of the bundled "
-    "model.",
-    "learn-learning-bundled-intro": "Eighteen moments of the training of trio, on one trio: first its encoders alone "
-    "(up to 37,312 scenes), then everything. The moments from 46,272 to 50,688 scenes come from a repetition with the "
-    "same seed and data.",
-    "learn-learning-none": "What was recorded along training does not fit the bundled model that is installed, so it "
-    "is not shown.",
-    "learn-learning-first": "Probability of “{answer}”, first moment",
-    "learn-learning-last": "Probability of “{answer}”, last moment",
-    "learn-learning-notice": "At first the drawing gets just its share of the positions, and the accuracy is a guess, "
-    "one in ten. Within an epoch or two attention gathers on the drawing, although nothing told it to, and accuracy "
-    "follows. Often a single position is enough to name the thing.",
-    "learn-learning-misleads": "A bright position is not all that the model sees there: through its convolutions each "
-    "position has taken in 10 × 10 pixels. Nor does bright attention make an answer right: look at the wrong ones. Of "
-    "the bundled model only the encoders are trained up to 37,312 scenes; until then its attention is that of chance.",
-    "learn-learning-do": "Train the model. Write down accuracy and attention on the drawing before and after. At which "
-    "epoch does attention rise most, at which accuracy? Then open the bundled model: between which two moments does "
-    "its answer become right?",
-}
+    "learn-training-example": "Example",
+    "learn-training-example-help": "The two examples of the gallery whose attention was recorded during the training "
+    "of the bundled model.",
+    "learn-training-bundled-intro": "Eighteen checkpoints of the training of trio, on one example: first its encoders "
+    "alone (up to 37,312 scenes), then the whole model. The checkpoints from 46,272 to 50,688 scenes come from a "
+    "repetition with the same seed and data.",
+    "learn-training-none": "The recorded training does not match the installed bundled model, so it is not shown.",
+    "learn-training-first": "Probability of “{answer}”, first checkpoint",
+    "learn-training-last": "Probability of “{answer}”, last checkpoint",
+    "learn-training-notice": "At first the drawing gets only its share of the positions, and the accuracy is chance, "
+    "one in ten. Within an epoch or two attention concentrates on the drawing, although nothing told it to, and "
+    "accuracy follows. Often a single position is enough to recognise the thing.",
+    "learn-training-misleads": "A bright position stands for more than its own pixels: through the convolutions, each "
+    "position covers 10 × 10 of them. Nor does concentrated attention make an answer correct: see the wrong ones. In "
+    "the bundled model only the encoders are trained up to 37,312 scenes; until then its attention is that of random "
+    "weights.",
+    "learn-training-do": "Train the model. Write down accuracy and attention on the drawing before and after. At which "
+    "epoch does attention rise most, and at which does accuracy? Then open the bundled model: between which two "
+    "checkpoints does its answer become correct?",
+}  # fmt: skip

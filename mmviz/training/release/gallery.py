@@ -55,24 +55,24 @@ class GalleryItem:
 
 
 GALLERY = (
-    GalleryItem("spoken-place", "A place by voice", "Needs the picture and the voice.", "relheard", 4),
-    GalleryItem("heard", "The voice alone", "The picture is a distraction; the answer is in the sound.", "heard", 3),
+    GalleryItem("spoken-place", "A place by voice", "Needs the picture and the sound.", "relheard", 4),
+    GalleryItem("heard", "The sound alone", "The picture is a distraction; the answer is in the sound.", "heard", 3),
     GalleryItem("name", "The picture alone", "The sound is a distraction; the answer is in the picture.", "name", 1),
-    GalleryItem("seen", "Picture and voice", "Is what you hear also to be seen?", "seen", 4, answers=("yes",)),
+    GalleryItem("seen", "Picture and sound", "Is the spoken thing in the picture?", "seen", 4, answers=("yes",)),
     GalleryItem("mismatch", "One does not match", "Two of picture, text and sound agree; which one differs?", "odd", 1,
                 answers=("image", "text", "audio"), phrase="which"),
     GalleryItem("there", "No sound", "A question about the picture, with no sound at all.", "there", 4,
                 answers=("yes",), audio=False),
     GalleryItem("said", "No picture", "A question about the sound, with no picture at all.", "said", 3,
                 answers=("yes",), image=False),
-    GalleryItem("caption", "A caption to check", "Both things are there; is the relation true?", "caption", 3,
-                answers=("yes",)),
+    GalleryItem("caption", "A caption to check", "Both things are in the picture; does the relation hold?", "caption",
+                3, answers=("yes",)),
     GalleryItem("mask", "A word to fill in", "One of two things is named; what is the other?", "mask", 2),
     GalleryItem("count", "Things to count", "How many things are in the picture?", "count", 3),
-    GalleryItem("wrong-place", "A place, five things", "A crowded picture, in which the model often errs.", "rel", 5,
+    GalleryItem("wrong-place", "A place, five things", "A crowded picture, which the model often gets wrong.", "rel", 5,
                 correct=False),
-    GalleryItem("wrong-spoken", "A voice, five things", "A crowded picture and a voice, where the model often errs.",
-                "relheard", 5, correct=False),
+    GalleryItem("wrong-spoken", "A voice, five things",
+                "A crowded picture and a spoken word; the model is often wrong.", "relheard", 5, correct=False),
 )  # fmt: skip
 
 

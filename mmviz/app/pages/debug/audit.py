@@ -51,14 +51,14 @@ def audit_section(runner: ExperimentRunner) -> None:
             widgets.note(sentence, "remark")
         _skipped_notes(audit)
     with right:
-        widgets.note(say("audit-drawn"))
+        widgets.note(say("audit-gallery"))
         if runner.request.changes:
-            widgets.note(say("audit-as-is"))
+            widgets.note(say("audit-unchanged"))
         for column, meaning in meanings().items():
             widgets.note(say("audit-means", word=audit_words(column), means=meaning))
         _download_buttons(audit)
     if audit.assessments:
-        with st.expander(say("audit-trios"), key="audit-examples"):
+        with st.expander(say("audit-examples"), key="audit-examples"):
             st.html(examples_html(audit))
 
 
@@ -88,7 +88,7 @@ def table_html(audit: Audit) -> str:
 def examples_html(audit: Audit) -> str:
     """Returns a table with a row for each example: its answer, and the shares and flags of each modality."""
     titles = {example.id: translated(example.title) for example in load_gallery()}
-    codes = ("audit-trio", "audit-answer", "audit-verdict")
+    codes = ("audit-example", "audit-answer", "audit-verdict")
     heads = "".join(f"<th scope='col'>{html.escape(say(code))}</th>" for code in codes)
     shares = html.escape(say("audit-shares"))
     heads += "".join(f"<th scope='col'>{chip(modality)}<br>{shares}</th>" for modality in INPUT_MODALITIES)

@@ -196,7 +196,7 @@ def _cards(a: SelectionView, b: SelectionView, option_text: str, has_partner: bo
         widgets.weight_banners(b.run.record)
         st.html(card_html(b, say("compare-b", what=option_text), scale_max if has_partner else None))
         if not has_partner:
-            widgets.note(say("compare-no-partner", token=a.name), "remark")
+            widgets.note(say("compare-no-counterpart", token=a.name), "remark")
         notices = [str(notice) for notice in (*b.run.sample.notices, *b.run.record.notices)]
         if notices:
             widgets.note(join_sentences(notices), "notice")

@@ -41,7 +41,7 @@ def heads_section(runner: ExperimentRunner) -> None:
     with right:
         widgets.note(summary(record, effects), "remark")
         if len(effects) < len(heads):
-            widgets.note(say("heads-few", done=len(effects), of=len(heads)))
+            widgets.note(say("heads-stopped", done=len(effects), of=len(heads)))
         _ablation_controls(runner, heads)
     profiles = None
     if record.is_long:
@@ -66,10 +66,10 @@ def summary(record: AttentionRecord, effects: Sequence[HeadEffect]) -> str:
     answer = record.answers[0].label
     needed = [effect for effect in effects if abs(effect.effect) > DEAD]
     if not needed:
-        return say("heads-none", answer=answer)
+        return say("heads-summary-none", answer=answer)
     strongest = max(needed, key=lambda effect: abs(effect.effect))
     return say(
-        "heads-of", of=len(effects), needed=len(needed), answer=answer, effect=strongest.effect,
+        "heads-summary", of=len(effects), needed=len(needed), answer=answer, effect=strongest.effect,
         strongest=_head_name(record, strongest.map, strongest.head), dead=sum(effect.is_dead for effect in effects),
     )  # fmt: skip
 
@@ -111,8 +111,8 @@ def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]
             on_click=session.ablate_heads, args=(changes,),
         )  # fmt: skip
         if ablated:
-            label = say("heads-ablate-back")
-            st.button(label, key="heads-ablate-back", on_click=session.ablate_heads, args=((),))
+            label = say("heads-ablate-restore")
+            st.button(label, key="heads-ablate-restore", on_click=session.ablate_heads, args=((),))
 
 
 def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Sequence[tuple[int, int]]) -> None:
@@ -150,12 +150,12 @@ def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Seq
 
 
 def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | None) -> dict[str, Any]:
-    labels = [say("head-no-effect")] if effect.is_dead else []
+    labels = [say("heads-no-effect")] if effect.is_dead else []
     profile_cells: dict[str, Any] = {}
     if profile is not None:
         token_names = names(record.streams[record.maps[effect.map].keys])
         for key, share in profile.sinks:
-            code = "head-register" if key in profile.registers else "head-sink"
+            code = "heads-register" if key in profile.registers else "heads-sink"
             labels.append(say(code, token=token_names[key], share=short(share)))
         profile_cells = {say("heads-column-entropy"): profile.entropy, say("heads-column-distance"): profile.distance}
         profile_cells |= {say(f"name-{modality}"): share for modality, share in profile.modality_sums.items()}

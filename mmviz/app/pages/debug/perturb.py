@@ -75,18 +75,18 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
     labels = names(tokens)
     pinned = [k for k in (selection.tokens if selection else ()) if k in removable]
     chosen = st.multiselect(
-        say("span"), removable, default=pinned, format_func=lambda k: labels[k], key=f"span-{record.id}",
-        help=say("span-help"), placeholder=say("span-none"),
+        say("perturb-tokens"), removable, default=pinned, format_func=lambda k: labels[k],
+        key=f"perturb-tokens-{record.id}", help=say("perturb-tokens-help"), placeholder=say("perturb-tokens-none"),
     )  # fmt: skip
     examples = {example.id: example for example in load_gallery()}
     replacement = st.selectbox(
-        say("span-how"), [REMOVE, *examples], key="span-how", help=say("perturb-choice-help"),
+        say("perturb-tokens-by"), [REMOVE, *examples], key="perturb-tokens-by", help=say("perturb-tokens-by-help"),
         format_func=lambda choice: (
             _swap_label(examples[choice]) if choice in examples else say(f"baseline-{baseline}")
         ),
     )  # fmt: skip
     if not chosen:
-        widgets.note(say("span-nothing"))
+        widgets.note(say("perturb-tokens-nothing"))
         return
     if replacement == REMOVE:
         sample = runner.run.sample
@@ -95,9 +95,9 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
     else:
         sample = _swap_tokens(runner.run.sample, examples[replacement].sample(), tokens, chosen)
         request = replace(runner.request, sample=sample, relevance=False)
-    after = _measure_run(runner, ("span", baseline, replacement, *chosen), request)
+    after = _measure_run(runner, ("perturb-tokens", baseline, replacement, *chosen), request)
     if after is not None:
-        widgets.note(say("span-of", tokens=group_name([labels[k] for k in chosen])))
+        widgets.note(say("perturb-tokens-without", tokens=group_name([labels[k] for k in chosen])))
         st.html(_before_after_html(record, after, runner.run))
         _attention_card(say("perturb-after"), sample, after, runner)
 

@@ -137,7 +137,7 @@ def _modality_sentences(a: SelectionView, b: SelectionView) -> list[str]:
         if sign * changes[modality] >= least:
             shown = {"a": short(amounts[0]), "b": short(amounts[1])}
             sentences.append(
-                say(f"compare-{direction}-{kind}", modality=say(f"compare-the-{modality}"), **shown)
+                say(f"compare-{direction}-{kind}", modality=say(f"the-{modality}"), **shown)
             )  # fmt: skip
     return sentences
 
