@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page
+from processes import free_port, running_server
 
-ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 120_000
 """Milliseconds; a slow machine may load torch for long."""
 LAUNCH = [
@@ -29,37 +25,15 @@ IMAGE, AUDIO, TEXT = (f"[data-panel={name}]" for name in ("image", "audio", "tex
 
 @contextmanager
 def serving(script: Path) -> Iterator[str]:
-    """Serves ``script`` on a free port of this machine, and returns its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """Yields the address of a Streamlit ``script`` that is served on a free port of this machine."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port),
         "--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none",
     ]  # fmt: skip
-    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", app)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        app.terminate()
-        try:
-            app.wait(timeout=20)
-        except subprocess.TimeoutExpired:  # it may wait for a run
-            app.kill()
-            app.wait()
-
-
-def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < end:
-        assert app.poll() is None, "the app ended by itself"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("the app does not answer")
+    with running_server(command, f"{url}/_stcore/health"):
+        yield url
 
 
 def settle(page: Page) -> None:
