@@ -336,7 +336,7 @@ _CHANGES: Mapping[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
     "weights below 0": _weights(lambda weights: weights - 1),
     "weights that are not finite": _weights(lambda weights: weights * np.nan),
     "one row too few": _weights(lambda weights: weights[:, 1:]),
-    "weights on no axis": _weights(lambda found: np.float32(1)),
+    "weights on no axis": _weights(lambda weights: np.float32(1)),
     "streams of markup": _put(streams={"<script>alert(1)</script>": []}),
     "answers of a probability of 7": _put(answers=[["yes", 7.0]]),
     "answers of a probability that is no number": _put(answers=[["yes", float("nan")]]),

@@ -1,10 +1,12 @@
-"""The door of the library and the command line."""
+"""`mmviz.explain`, `mmviz.Run` and the command ``mmviz explain``."""
 
 from __future__ import annotations
 
 import io
 import json
+import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,35 +16,37 @@ from PIL import Image
 
 import mmviz
 from mmviz.cli import main
+from mmviz.i18n.messages import sentence
+from mmviz.types import CaptureError, MapRef, MmvizError, Rollout, Rows
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
     rng = np.random.default_rng(2)
-    Image.fromarray(rng.integers(0, 255, (123, 200, 3), dtype=np.uint8)).save(tmp_path / "picture.png")
-    soundfile.write(tmp_path / "sound.wav", rng.standard_normal(8_000) * 0.1, 8_000)
-    return {"image": str(tmp_path / "picture.png"), "audio": str(tmp_path / "sound.wav")}
+    Image.fromarray(rng.integers(0, 255, (123, 200, 3), dtype=np.uint8)).save(tmp_path / "image.png")
+    soundfile.write(tmp_path / "audio.wav", rng.standard_normal(8_000) * 0.1, 8_000)
+    return {"image": str(tmp_path / "image.png"), "audio": str(tmp_path / "audio.wav")}
 
 
 def test_every_kind_of_source_gives_the_same_answer(files: dict[str, str]) -> None:
     text = "how many things are there"
-    picture, sound = Path(files["image"]).read_bytes(), Path(files["audio"]).read_bytes()
-    wave, rate = soundfile.read(io.BytesIO(sound), dtype="float32")
-    pictures = [
+    image_bytes, audio_bytes = Path(files["image"]).read_bytes(), Path(files["audio"]).read_bytes()
+    wave, rate = soundfile.read(io.BytesIO(audio_bytes), dtype="float32")
+    images = [
         files["image"],
         Path(files["image"]),
-        picture,
+        image_bytes,
         Image.open(files["image"]),
         np.asarray(Image.open(files["image"])),
     ]
-    sounds = [files["audio"], Path(files["audio"]), sound, (wave, rate), (wave, rate)]
-    runs = [mmviz.explain(image=one, text=text, audio=other) for one, other in zip(pictures, sounds, strict=True)]
+    audios = [files["audio"], Path(files["audio"]), audio_bytes, (wave, rate), (wave, rate)]
+    runs = [mmviz.explain(image=image, text=text, audio=audio) for image, audio in zip(images, audios, strict=True)]
     first = runs[0].summary()
     for run in runs[1:]:
         assert run.summary()["probabilities"] == first["probabilities"]
 
 
-def test_the_summary_holds_what_it_promises(files: dict[str, str]) -> None:
+def test_the_summary_has_tokens_attention_and_modality_matrix(files: dict[str, str]) -> None:
     summary = mmviz.explain(text="What is it?", **files).summary()
     assert summary["answer"] == max(summary["probabilities"], key=summary["probabilities"].get)
     assert len(summary["tokens"]["image"]) == len(summary["attention"]["image"]) == 100
@@ -50,19 +54,69 @@ def test_the_summary_holds_what_it_promises(files: dict[str, str]) -> None:
     assert [token["label"] for token in summary["tokens"]["text"]] == ["what", "is", "it", "?"]
     assert summary["tokens"]["text"][2]["chars"] == [8, 10]
     assert summary["tokens"]["audio"][-1]["seconds"] == pytest.approx([0.96, 1.0])
-    shares = summary["attention"]
-    total = sum(sum(shares[modality]) for modality in ("image", "text", "audio"))
-    assert shares["query"] == "answer" and 0 < total <= 1 + 1e-6
+    attention = summary["attention"]
+    total = sum(sum(attention[modality]) for modality in ("image", "text", "audio"))
+    assert attention["query"] == "answer" and 0 < total <= 1 + 1e-6
     matrix = summary["modality_matrix"]
     assert np.allclose(np.sum(matrix["sums"], axis=1), 1)
     assert any("8,000" in notice or "8000" in notice for notice in summary["notices"])
     json.dumps(summary)
 
 
-def test_a_missing_modality_has_no_tokens_to_show(files: dict[str, str]) -> None:
+def test_a_missing_modality_has_no_tokens_in_the_summary(files: dict[str, str]) -> None:
     summary = mmviz.explain(image=files["image"], text="what is it").summary()
     assert summary["tokens"]["audio"] == summary["attention"]["audio"] == []
     assert len(summary["attention"]["image"]) == 100 and "audio" in summary["modality_matrix"]["keys"]
+
+
+def test_attention_is_that_of_the_map_that_a_reference_names() -> None:
+    run = mmviz.explain(text="is there a dog", relevance=True)
+    record = run.record
+    for number in (0, len(record.maps) - 1):
+        weights = record.maps[number].weights.astype(np.float64)
+        assert np.allclose(run.attention(record.map_ref(number, 1), 2), weights[1, 2])
+        assert np.allclose(run.attention(record.map_ref(number), [1, 3], "to"), weights.mean(0)[:, [1, 3]].mean(1))
+        assert np.array_equal(run.view(Rows(record.map_ref(number, 0), (2,)))[0], record.maps[number].weights[0, 2])
+    assert np.allclose(run.attention(), run.attention(run.map_ref, run.answer_query))
+    assert np.allclose(run.attention(MapRef("rollout"), 2), run.view(Rollout((2,), "from"))[0], atol=1e-6)
+    assert record.relevance is not None
+    assert np.allclose(run.attention(MapRef("relevance"), 2), record.relevance[2])
+    with pytest.raises(LookupError):
+        run.attention(MapRef("attention", 99))
+
+
+def test_runs_compare_by_value_and_a_loaded_run_has_no_backend(tmp_path: Path) -> None:
+    run = mmviz.explain(text="is there a dog")
+    run.save(tmp_path / "run.npz")
+    loaded = mmviz.Run.load(tmp_path / "run.npz")
+    assert loaded == replace(run, backend=None, request=None) != run
+    assert pickle.loads(pickle.dumps(loaded)) == loaded and hash(loaded) == hash(mmviz.Run.load(tmp_path / "run.npz"))
+    assert loaded.rerun_request() == run.request
+
+
+def test_a_run_refuses_a_record_that_cannot_be_shown() -> None:
+    run = mmviz.explain(text="is there a dog")
+    for made_by, code in (("9:mean", "run-map-ref"), ("relevance", "run-map-ref"), ("nonsense", "run-map-ref")):
+        with pytest.raises(MmvizError) as error:
+            replace(run, record=replace(run.record, made_by={"map_ref": made_by}))
+        assert error.value.code == code and made_by in str(error.value)
+    with pytest.raises(MmvizError) as error:
+        replace(run, record=replace(run.record, maps=()))
+    assert error.value.code == "run-no-maps" and str(error.value) == sentence("run-no-maps")
+    weights = run.record.maps[0].weights
+    batch = mmviz.record([np.stack([weights, weights])])
+    with pytest.raises(CaptureError) as error:
+        mmviz.Run(run.sample, batch)
+    assert error.value.code == "run-batch" and mmviz.Run(run.sample, batch.sample(1)).record.batch is None
+
+
+def test_a_run_of_another_model_cannot_be_run_again() -> None:
+    run = mmviz.explain(text="is there a dog")
+    for change in ({"model": "unknown"}, {"weights": "0" * 64}, {"changes": ["UniformAttention()"]}):
+        record = replace(run.record, made_by={**run.record.made_by, **change})
+        with pytest.raises(MmvizError) as error:
+            mmviz.Run(run.sample, record).rerun_request()
+        assert error.value.code == "effect-model"
 
 
 def test_the_command_writes_json_npz_and_png(
@@ -75,33 +129,33 @@ def test_the_command_writes_json_npz_and_png(
     )
     assert code == 0 and "answer:" in capsys.readouterr().out
     summary = json.loads(out["json"].read_text())
-    saved = mmviz.Run.load(out["npz"])  # it is not run again unless that is asked for
+    saved = mmviz.Run.load(out["npz"])  # the model is not run again for the summary
     assert saved.summary() == summary | {"effect": None}
     assert saved.effect() == pytest.approx(summary["effect"], abs=1e-6)
-    with Image.open(out["png"]) as picture:
-        assert picture.size == (1600, 900)
-        colours = len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0))
+    with Image.open(out["png"]) as image:
+        assert image.size == (1600, 900)
+        colours = len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0))
     assert colours > 50
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
-        (["explain"], "picture"),
+        (["explain"], sentence("input-none")),
         (["explain", "--image", "nowhere.png"], "nowhere.png"),
         (["explain", "--text", "dog", "--model", "other"], "other"),
         (["explain", "--text", "dog", "--json", "/nowhere/at/all.json"], "all.json"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+def test_unusable_input_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
     printed = capsys.readouterr().err
-    assert printed.count("\n") == 1 and words in printed and "Traceback" not in printed
+    assert printed.count("\n") == 1 and message in printed and "Traceback" not in printed
 
 
-def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_image_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "letter.png").write_text("Dear all")
     assert main(["explain", "--image", str(tmp_path / "letter.png")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

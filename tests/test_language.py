@@ -21,10 +21,11 @@ from mmviz.i18n.language import (
     join_list,
     join_sentences,
     preferred_language,
+    translate,
     translated,
     use_language,
 )
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.messages import SENTENCES, sentence
 from mmviz.types import InputError, Notice
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,6 +139,15 @@ def test_errors_and_notices_are_worded_when_shown() -> None:
 def test_a_text_without_translation_stays_english() -> None:
     with use_language("zh"):
         assert translated("") == "" and translated("This text is in no catalogue {name}.").startswith("This text")
+
+
+def test_a_text_is_looked_up_by_its_code_and_its_placeholders_are_filled() -> None:
+    assert translate({"code": "A {name} {{x}}"}, "code", name="B") == "A B {x}"
+    with use_language("zh"):
+        assert translate(SENTENCES, "input-none") == sentence("input-none") != SENTENCES["input-none"]
+    for code, parameters in (("unknown", {"name": "B"}), ("code", {})):
+        with pytest.raises(KeyError):
+            translate({"code": "A {name}"}, code, **parameters)
 
 
 def test_lists_and_sentences_are_joined_as_the_language_does() -> None:
