@@ -1,4 +1,4 @@
-"""What `streamlit run app.py` opens; everything is in `mmviz.app`."""
+"""The script for ``streamlit run app.py``. The page itself is in `mmviz.app`."""
 
 from mmviz.app import main
 

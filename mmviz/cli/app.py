@@ -44,7 +44,8 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     require_extra("mmviz app", "app", "streamlit", "plotly")
     check_tls_options(options)
-    script_arguments, environment = _script_arguments(options), set_thread_wait(dict(os.environ))
+    script_arguments, environment = _script_arguments(options), dict(os.environ)
+    set_thread_wait(environment)
     if options.token_file:
         from mmviz.backends.access_token import read_token
 

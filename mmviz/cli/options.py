@@ -81,14 +81,13 @@ def custom_backend(model: str) -> LocalBackend | None:
     return this_machine(model) if is_custom(model) else None
 
 
-def set_thread_wait(environment: MutableMapping[str, str]) -> MutableMapping[str, str]:
+def set_thread_wait(environment: MutableMapping[str, str]) -> None:
     """Makes torch's threads sleep while they wait for each other, unless ``environment`` says otherwise.
 
     Threads that spin take four times as long beside other work, such as a page and its browser. The variable takes
-    effect only if it is set before torch is imported. Returns ``environment``.
+    effect only if it is set before torch is imported.
     """
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    return environment
 
 
 def write_file(path: str, data: bytes) -> None:
