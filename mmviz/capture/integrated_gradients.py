@@ -24,7 +24,7 @@ MIN_TOTAL = 0.1
 """In nats of log-probability."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenAttributions:
     """Attributions of one answer to the tokens of one input."""
 

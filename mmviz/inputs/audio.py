@@ -85,7 +85,7 @@ def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput
     return _to_input(mix, rate, notices), tuple(notices)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Mix:
     """Audio mixed to mono, and what was measured on its channels before."""
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Returns the values of ``array`` in memory that nobody can write to.
+    """Returns the values of ``array`` in memory that cannot be written to.
 
     The values are copied once, so that neither the caller's array nor any view of it can change them afterwards, and
     numpy refuses to make the copy writeable. An array whose memory is immutable already is returned as it is.

@@ -1,4 +1,4 @@
-"""What a backend is asked to run, and what describes a model."""
+"""Requests to a backend, changes to a run, and the description of a model."""
 
 from __future__ import annotations
 
