@@ -12,8 +12,8 @@ from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
+from audio_files import encoded, muxed, tone  # noqa: E402
 from real_page import AUDIO, IMAGE, PATIENCE, changed, drawn, empty_form, panel_text, press, settle, viewer_state  # noqa: E402
-from sound_files import encoded, muxed, tone  # noqa: E402
 
 from mmviz.i18n.page import say  # noqa: E402
 
@@ -130,7 +130,7 @@ def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server
     assert source(page, "image") == say("source-own") and source(page, "audio") == say("source-none")
     press(page, "Run")
     changed(page, IMAGE, before)
-    assert f"The picture is {width} x {height}" in page.locator(".note.notice").inner_text()
+    assert f"The image is {width} x {height}" in page.locator(".note.notice").inner_text()
     assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.error").count() == 0
     assert page.locator(f"{IMAGE} [data-token]").count() >= 100, "its patches can be reached"
 

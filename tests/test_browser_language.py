@@ -29,7 +29,7 @@ def test_the_switch_changes_page_and_viewer_and_keeps_the_selection(visit_to: Vi
     settle(page)
     assert tag(page) == "zh-CN" and "lang=zh" in page.url and viewer_state(page) == before
     assert page.locator(VIEWER).count() == 1 and page.locator(VIEWER).get_by_text("如何使用").count() == 1
-    page.locator(VIEWER).get_by_role("button", name="← 被查询").click()
+    page.locator(VIEWER).locator("[data-part=direction] button").nth(1).click()
     until(page, lambda: "direction=to" in page.url)
     settle(page)
     assert (
