@@ -9,8 +9,8 @@ from mmviz.figures.image import data_uri, downscaled
 from mmviz.i18n.language import Language
 from mmviz.types import Sample
 
-_LINES = 5
-"""Number of empty lines to write on."""
+_LINES = 10
+"""Number of empty lines to write on. In print as many of them are kept as fit on the page."""
 _PAGE = """<!doctype html>
 <html lang="{language}">
 <head>
@@ -32,7 +32,14 @@ td:last-child {{ text-align: right; font-variant-numeric: tabular-nums; }}
 .run img {{ width: 26mm; }}
 .line {{ border-bottom: 1px solid #bbb; height: 8mm; }}
 footer {{ color: #555; font-size: 9pt; margin-top: 4mm; overflow-wrap: anywhere; }}
-@media print {{ body {{ padding: 0; }} * {{ break-inside: avoid; }} }}
+@media print {{
+  body {{ padding: 0; height: 264mm; font-size: 10.5pt; line-height: 1.35; display: flex; flex-direction: column; }}
+  h1 {{ font-size: 16pt; }}
+  h2 {{ font-size: 11pt; margin-top: 3.5mm; }}
+  .run img {{ width: 20mm; }}
+  .notes {{ flex: 1 1 0; min-height: 16mm; overflow: hidden; }}
+  * {{ break-inside: avoid; }}
+}}
 </style>
 </head>
 <body>
@@ -43,7 +50,7 @@ footer {{ color: #555; font-size: 9pt; margin-top: 4mm; overflow-wrap: anywhere;
 <h2>{numbers_title}</h2><table>{numbers}</table>
 <h2>{notice_title}</h2><p>{notice}</p>
 <h2>{misleads_title}</h2><p>{misleads}</p>
-<h2>{notes_title}</h2>{lines}
+<h2>{notes_title}</h2><div class="notes">{lines}</div>
 <footer>{link}</footer>
 </body>
 </html>

@@ -70,7 +70,8 @@ def _table(
         )
     columns = f"<th scope='col'>{html.escape(say('learn-heads-head'))}</th>"
     columns += "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in matrices[0].keys)
-    columns += "".join(f"<th scope='col'>{html.escape(say(f'learn-heads-{code}'))}</th>" for code in ("top", "effective"))
+    headings = [say("learn-heads-top"), say("learn-heads-effective")]
+    columns += "".join(f"<th scope='col'>{html.escape(heading)}</th>" for heading in headings)
     return f"<table class='facts wide'><caption>{html.escape(caption)}</caption><tr>{columns}</tr>{body}</table>"
 
 
