@@ -65,10 +65,9 @@ LEARN: dict[str, str] = {
     "another modality.",
     # 2 scores
     "learn-scores-short": "Dot products",
-    "learn-scores-title": "One query against every key, and why to divide by √dₖ",
-    "learn-scores-question": "A query (what a token looks for) is compared with a key (what a token offers) by their "
-    "dot product: multiply entry by entry and sum. What happens to these scores when both vectors have more entries, "
-    "dₖ of them?",
+    "learn-scores-title": "One query against every key, and why divide by √dₖ",
+    "learn-scores-question": "A query (what a token looks for) is compared with a key (what a token offers) by a dot "
+    "product: multiply entry by entry and sum. What happens to it where both have more entries, dₖ of them?",
     "learn-scores-option-a": "They shrink",
     "learn-scores-option-b": "They stay the same size",
     "learn-scores-option-c": "They grow",
@@ -90,16 +89,15 @@ LEARN: dict[str, str] = {
     "learn-scores-after-note": "One bar per key; they sum to 1. The chosen key is framed.",
     "learn-scores-after-axis": "weight",
     "learn-scores-depth": "Dimension of a key, dₖ, and its root",
-    "learn-scores-spread": "Standard deviation of the scores, before → after",
+    "learn-scores-spread": "Std of the scores, before → after",
     "learn-scores-largest": "Largest weight",
     "learn-scores-effective": "Effective number of keys, of {of}: exp(entropy)",
-    "learn-scores-notice": "Move the power to 0: one or two keys get nearly all of the weight. Move it to 1: more keys "
-    "get weight, though far from all. Where one key has nearly everything, the softmax is saturated: it hardly changes "
-    "when scores change, and little can be learned.",
+    "learn-scores-notice": "Move the power to 0: one or two keys get nearly all weight. Move it to 1: more keys get "
+    "some, though far from all. Where one key has nearly all, the softmax is saturated: it hardly follows the scores, "
+    "and little can be learned.",
     "learn-scores-misleads": "Trained queries and keys are not independent numbers: training can make them as large as "
-    "it needs. The root sets the scale at the start of training; it does not keep the softmax unsaturated for ever.",
-    "learn-scores-do": "Write down the largest weight at powers 0, 0.5 and 1. At which does a single key get almost "
-    "everything?",
+    "it needs. The root sets the scale at the start of training; it does not prevent saturation later.",
+    "learn-scores-do": "Write down the largest weight at powers 0, 0.5 and 1. At which does one key get almost all?",
     # 3 softmax
     "learn-softmax-short": "Softmax",
     "learn-softmax-title": "From scores to attention weights: softmax, temperature and mask",
@@ -203,8 +201,8 @@ LEARN: dict[str, str] = {
     "uniform attention?",
     "learn-cross-modal-misleads": "A modality with many tokens gets a large sum even under uniform attention: compare "
     "each number with the last row before you say that the text attends to the picture.",
-    "learn-cross-modal-do": "Write down the cross-modal attention of each layer. In which layers do the modalities "
-    "exchange information?",
+    "learn-cross-modal-do": "Write down the cross-modal attention of each layer. Where do the modalities exchange "
+    "information?",
     # 7 fusion
     "learn-fusion-short": "Fusion",
     "learn-fusion-title": "Four kinds of fusion, on the same examples",
