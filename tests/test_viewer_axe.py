@@ -1,4 +1,4 @@
-"""axe-core looks for faults of accessibility in the viewer: light and dark, on a desk and a phone, in every state."""
+"""axe-core checks the accessibility of the viewer: light and dark, on a desktop and a phone, in every state."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 from records import cross, long, one_token  # noqa: E402
-from viewer_page import Seen, Show, grey  # noqa: E402
+from viewer_page import Show, ViewerPage, grey_run  # noqa: E402
 
 from mmviz.explain import Run  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-DESK, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
+DESKTOP, PHONE = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
 
 
 @lru_cache(maxsize=1)
 def run() -> Run:
-    return grey()
+    return grey_run()
 
 
-def grave(seen: Seen) -> list[Any]:
-    """Faults whose impact is serious or critical, and the elements that have them."""
-    results = axe.Axe().run(seen.page).response
-    assert len(results["passes"]) > 10, "it looked at something"
+def violations(viewer: ViewerPage) -> list[Any]:
+    """Returns violations whose impact is serious or critical, and the elements that have them."""
+    results = axe.Axe().run(viewer.page).response
+    assert len(results["passes"]) > 10, "it checked something"
     return [
-        (fault["id"], fault["help"], [node["html"][:200] for node in fault["nodes"][:5]])
-        for fault in results["violations"]
-        if fault["impact"] in ("serious", "critical")
+        (violation["id"], violation["help"], [node["html"][:200] for node in violation["nodes"][:5]])
+        for violation in results["violations"]
+        if violation["impact"] in ("serious", "critical")
     ]
 
 
-@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault_in_any_state(show: Show, scheme: str, screen: dict[str, int]) -> None:
+def test_no_state_has_a_serious_violation(show: Show, scheme: str, screen: dict[str, int]) -> None:
     # the document allows no script but its own; axe is one
-    seen = show(run(), color_scheme=scheme, viewport=screen, has_touch=screen is PHONE, bypass_csp=True)
-    assert grave(seen) == []
-    seen.click(4)
-    seen.point(18)
-    seen.shows(tokens=[4])
-    assert grave(seen) == [], "pinned"
-    seen.click(18)
-    seen.shows(versus=[18])
-    assert grave(seen) == [], "a difference"
-    seen.part("style").locator("[data-value=heat]").click()
-    seen.part("direction").locator("[data-value=to]").click()
-    seen.panel("modalities").locator("[data-value=ratio]").click()
-    seen.shows(direction="to")
-    assert grave(seen) == [], "turned, as heat, and counted another way"
+    viewer = show(run(), color_scheme=scheme, viewport=screen, has_touch=screen is PHONE, bypass_csp=True)
+    assert violations(viewer) == []
+    viewer.click(4)
+    viewer.point(18)
+    viewer.shows(tokens=[4])
+    assert violations(viewer) == [], "pinned"
+    viewer.click(18)
+    viewer.shows(versus=[18])
+    assert violations(viewer) == [], "a difference"
+    viewer.part("style").locator("[data-value=heat]").click()
+    viewer.part("direction").locator("[data-value=to]").click()
+    viewer.panel("modality-matrix").locator("[data-value=ratio]").click()
+    viewer.shows(direction="to")
+    assert violations(viewer) == [], "in the other direction, as heat, and with another measure"
 
 
-@pytest.mark.parametrize("made", [cross, one_token, long])
-def test_axe_finds_no_serious_fault_in_odd_records(show: Show, made: Any) -> None:
-    seen = show(made(), bypass_csp=True)
-    assert grave(seen) == []
-    if made is long:
-        seen.small("0:0").click()
-        seen.says("waiting", "does not hold")
-        assert grave(seen) == []
+@pytest.mark.parametrize("build", [cross, one_token, long])
+def test_odd_records_have_no_serious_violation(show: Show, build: Any) -> None:
+    viewer = show(build(), bypass_csp=True)
+    assert violations(viewer) == []
+    if build is long:
+        viewer.thumbnail("0:0").click()
+        viewer.says("waiting", "does not contain")
+        assert violations(viewer) == []

@@ -1,4 +1,4 @@
-"""The container: bytes that both sides read alike, and that are as described."""
+"""The container: what Python encodes is decoded alike and follows the description."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmviz.viewer.container import Section, decode, description, encode, room
+from mmviz.types import MODALITIES
+from mmviz.viewer import quantization
+from mmviz.viewer.container import Section, decode, description, encode, max_section_bytes
 
-VIEW = {"tokens": [0], "versus": [], "direction": "from", "plane": "0:mean", "style": "heat", "scale": "view"}
+VIEW = {"tokens": [0], "versus": [], "direction": "from", "map": "0:mean", "style": "heat", "scale": "view"}
 HEADER: dict[str, Any] = {
     "run": "né “a” ⟨猫⟩",
-    "streams": {"all": {"modality": ["text"], "name": ["cat"], "place": ["a\nb"], "where": [[0, 3]]}},
+    "streams": {"all": {"modality": ["text"], "name": ["cat"], "full_name": ["a\nb"], "location": [[0, 3]]}},
     "bins": {"all": [0, 1]},
-    "maps": [{"name": "layer0", "layer": 0, "queries": "all", "keys": "all", "heads": 1, "edges": None}],
-    "steps": [{"scale": 0.5, "off": []}],
-    "moments": None,
+    "maps": [{"name": "layer0", "ref": "0", "layer": 0, "queries": "all", "keys": "all", "heads": 1, "edges": None}],
+    "steps": [{"scale": 0.5, "ablated_heads": []}],
+    "timeline": None,
     "source": "whole",
     "flows": {"rollout": ["all", "all"]},
-    "planes": ["0:0", "0:mean", "rollout"],
-    "picture": None,
-    "sound": {"seconds": 0.5, "rate": 16_000, "hop_seconds": 0.01, "ticks": [[500, 10.5]]},
-    "words": {"all": [["cat", 0], [" ", None]]},
+    "map_refs": ["0:0", "0:mean", "rollout"],
+    "image": None,
+    "audio": {"seconds": 0.5, "rate": 16_000, "hop_seconds": 0.01, "ticks": [[500, 10.5]]},
+    "text_pieces": {"all": [["cat", 0], [" ", None]]},
     "answers": [["cat", 0.5]],
-    "answers_of": 1,
-    "about": {"title": "t", "made": "m", "notices": [], "banners": []},
-    "start": VIEW,
+    "answer_count": 1,
+    "about": {"title": "t", "provenance": "m", "notices": [], "banners": []},
+    "initial_view": VIEW,
     "view": None,
     "serial": 0,
     "texts": {},
@@ -43,32 +45,32 @@ def arrays(pixels: int = 5) -> dict[str, Section]:
     return {
         "codes/0:mean": Section(rng.integers(0, 64_000, (3, 5)).astype(np.uint16), -1),
         "from/0:mean": Section(rng.random((3, 4)).astype(np.float32)),
-        "picture": Section(rng.integers(0, 255, pixels).astype(np.uint8)),
+        "image": Section(rng.integers(0, 255, pixels).astype(np.uint8)),
         "wave": Section(rng.integers(-9, 9, 7).astype(np.int16)),
     }
 
 
 @given(st.integers(0, 40), st.text(max_size=40))
-def test_what_goes_in_comes_out(pixels: int, run: str) -> None:
+def test_decoding_returns_what_was_encoded(pixels: int, run: str) -> None:
     try:
         run.encode()
     except UnicodeEncodeError:
-        run = "half a character"
+        run = "a lone surrogate"
     sections = arrays(pixels)
-    header, found = decode(encode(HEADER | {"run": run}, sections))
+    header, decoded = decode(encode(HEADER | {"run": run}, sections))
     assert {name: value for name, value in header.items() if name != "sections"} == HEADER | {"run": run}
-    assert list(found) == list(sections)
+    assert list(decoded) == list(sections)
     for name, section in sections.items():
-        assert found[name].values.dtype == section.values.dtype and found[name].decade == section.decade
-        assert np.array_equal(found[name].values, section.values)
+        assert decoded[name].values.dtype == section.values.dtype and decoded[name].decade == section.decade
+        assert np.array_equal(decoded[name].values, section.values)
 
 
-def test_the_layout_is_the_one_described() -> None:
+def test_the_layout_follows_the_description() -> None:
     data = encode(HEADER, arrays())
     magic, version, length = struct.unpack_from("<4sII", data)
-    assert (magic, version) == (b"MMVW", 1) and (12 + length) % 8 == 0 and len(data) % 8 == 0
+    assert (magic, version) == (b"MMVW", 2) and (12 + length) % 8 == 0 and len(data) % 8 == 0
     header = json.loads(data[12 : 12 + length])
-    offsets = [place["offset"] for place in header["sections"].values()]
+    offsets = [entry["offset"] for entry in header["sections"].values()]
     assert offsets[0] == 12 + length and all(offset % 8 == 0 for offset in offsets)
     wave = header["sections"]["wave"]["offset"]
     assert data[wave : wave + 14] == arrays()["wave"].values.astype("<i2").tobytes()
@@ -80,33 +82,34 @@ def test_the_same_content_is_the_same_bytes() -> None:
     assert encode(HEADER, arrays()) == encode(HEADER, arrays())
 
 
-def test_room_is_never_less_than_what_a_section_takes() -> None:
+def test_the_upper_bound_of_a_section_holds() -> None:
     more = {f"from/{k}:mean": Section(np.zeros((1000 + k, 4), np.float32)) for k in range(50)}
     extra = len(encode(HEADER, arrays() | more)) - len(encode(HEADER, arrays()))
-    assert extra <= sum(room(section.values.nbytes) for section in more.values()) <= extra + 50 * 60
+    assert extra <= sum(max_section_bytes(section.values.nbytes) for section in more.values()) <= extra + 50 * 60
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"serial": "1"}, {"serial": True}, {"answers_of": 1.5}, {"planes": [1]}, {"planes": None}, {"maps": [{}]},
-        {"view": VIEW | {"direction": "up"}}, {"view": VIEW | {"more": 1}}, {"start": None}, {"answers": [["cat"]]},
-        {"bins": {"all": [0.5]}}, {"words": {"all": [["cat", "0"]]}}, {"new": 1}, {"picture": {"width": 3}},
+        {"serial": "1"}, {"serial": True}, {"answer_count": 1.5}, {"map_refs": [1]}, {"map_refs": None}, {"maps": [{}]},
+        {"view": VIEW | {"direction": "up"}}, {"view": VIEW | {"more": 1}}, {"initial_view": None},
+        {"answers": [["cat"]]},
+        {"bins": {"all": [0.5]}}, {"text_pieces": {"all": [["cat", "0"]]}}, {"new": 1}, {"image": {"width": 3}},
     ],
     ids=str,
 )  # fmt: skip
-def test_a_header_that_is_not_as_described_is_refused(change: dict[str, Any]) -> None:
+def test_a_header_that_does_not_follow_the_description_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^header"):
         encode(HEADER | change, {})
 
 
-def test_a_header_that_lacks_something_is_refused() -> None:
+def test_a_header_without_one_of_its_keys_is_refused() -> None:
     for name in HEADER:
         with pytest.raises(ValueError, match="header is not an object with"):
             encode({other: value for other, value in HEADER.items() if other != name}, {})
 
 
-def test_amounts_that_are_no_numbers_are_refused() -> None:
+def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode(HEADER | {"answers": [["cat", float("nan")]]}, {})
 
@@ -121,21 +124,20 @@ def test_amounts_that_are_no_numbers_are_refused() -> None:
         ("waves", Section(np.zeros(2, np.int16))),
     ],
 )
-def test_a_section_that_is_not_as_described_is_refused(name: str, section: Section) -> None:
+def test_a_section_that_does_not_follow_the_description_is_refused(name: str, section: Section) -> None:
     with pytest.raises(ValueError, match=r"wave|codes"):
         encode(HEADER, {name: section})
 
 
-@pytest.mark.parametrize("data", [b"", b"MMVW", b"MMVX" + bytes(20), b"MMVW\x02\x00\x00\x00" + bytes(8)])
+@pytest.mark.parametrize("data", [b"", b"MMVW", b"MMVX" + bytes(20), b"MMVW\x01\x00\x00\x00" + bytes(8)])
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="container"):
         decode(data)
 
 
-def test_the_codes_described_are_those_written() -> None:
-    from mmviz.types import MODALITIES
-    from mmviz.viewer import codes
-
-    told = {"plain": codes.PLAIN, "power": codes.POWER, "powers": codes.POWERS, "below": codes.BELOW}
-    assert description()["codes"] == told
-    assert description()["modalities"] == [str(kind) for kind in MODALITIES]
+def test_the_description_and_the_quantization_agree() -> None:
+    assert description()["codes"] == {
+        "linear": quantization.LINEAR, "per_decade": quantization.PER_DECADE, "decades": quantization.DECADES,
+        "unit_exponent": quantization.UNIT_EXPONENT,
+    }  # fmt: skip
+    assert description()["modalities"] == [str(modality) for modality in MODALITIES]

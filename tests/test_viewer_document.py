@@ -1,4 +1,4 @@
-"""The document of its own: from disk, without a network, with hostile text, odd records, and inside a notebook."""
+"""The standalone document: from disk, without a network, with hostile text, odd records, and inside a notebook."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import PATIENCE  # noqa: E402
-from records import ODD, PAIR, WHOLE, cross, example, frames, long, record  # noqa: E402
 from made_up_tokens import patches  # noqa: E402
-from viewer_page import Seen, Show, amounts, expect_chips, grey, three  # noqa: E402
+from real_page import PATIENCE  # noqa: E402
+from records import ODD, PAIR, WHOLE, cross, frames, long, record, trio  # noqa: E402
+from viewer_page import Show, ViewerPage, amounts, collect_errors, grey_run, say, three_digits  # noqa: E402
 
 from mmviz.analysis.map_refs import streams_of  # noqa: E402
 from mmviz.analysis.map_weights import weights  # noqa: E402
 from mmviz.assets_path import assets_dir  # noqa: E402
 from mmviz.backends.replay import ReplayBackend  # noqa: E402
 from mmviz.explain import Run, run_sample  # noqa: E402
-from mmviz.figures.colour_scale import short  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
-from mmviz.types import Answer, Chars, Modality, Token  # noqa: E402
+from mmviz.types import Answer, Chars, MapRef, Modality, Token  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -37,13 +36,13 @@ expect = sync_api.expect
 
 @lru_cache(maxsize=1)
 def recorded() -> Run:
-    """A trio of the gallery with picture, text and sound."""
-    (found,) = (one for one in load_gallery() if one.id == "spoken-place")
-    return run_sample(found.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
+    """The recorded run of a gallery example with image, text and audio."""
+    (example,) = (example for example in load_gallery() if example.id == "spoken-place")
+    return run_sample(example.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
 
 
 def hostile() -> Run:
-    """Text that would do harm as markup, wherever text of users and models can stand."""
+    """A run with text that would do harm as markup, wherever text of users and models can stand."""
     text = " ".join(HOSTILE)
     tokens, at = [Token(Modality.SPECIAL, HOSTILE[0])], 0
     for word in HOSTILE:
@@ -52,228 +51,217 @@ def hostile() -> Run:
         at += len(word)
     tokens += [*patches(301, 187, 2, 2), *frames(3)]
     stream = HOSTILE[0]
-    made = {"model": HOSTILE[0], "device_name": HOSTILE[1], "recorded": {"sample": HOSTILE[1]}}
-    found = record(
-        {stream: tokens}, [(stream, stream, layer, 2) for layer in range(2)], made_by=made, id=HOSTILE[1]
+    made_by = {"model": HOSTILE[0], "device_name": HOSTILE[1], "recorded": {"sample": HOSTILE[1]}}
+    plain_record = record(
+        {stream: tokens}, [(stream, stream, layer, 2) for layer in range(2)], made_by=made_by, id=HOSTILE[1]
     )  # fmt: skip
     answers = tuple(Answer(word, 0.2) for word in HOSTILE[:4])
-    maps = tuple(replace(one, name=HOSTILE[k]) for k, one in enumerate(found.maps))
-    return Run(replace(WHOLE, text=text), replace(found, maps=maps, answers=answers))
+    maps = tuple(replace(attn_map, name=HOSTILE[k]) for k, attn_map in enumerate(plain_record.maps))
+    return Run(replace(WHOLE, text=text), replace(plain_record, maps=maps, answers=answers))
 
 
-def test_a_gallery_trio_opens_from_disk_and_its_numbers_are_the_records(show: Show) -> None:
+def test_a_gallery_run_opens_from_disk_and_its_numbers_are_the_records(show: Show) -> None:
     run = recorded()
     assert len(run.to_html().encode()) <= SIX_MB
-    seen = show(run, viewport={"width": 1440, "height": 900})
+    viewer = show(run, viewport={"width": 1440, "height": 900})
     rollout = weights(run.record, run.map_ref, None)
-    seen.shows(plane="rollout", tokens=[run.answer_query])
-    expect_chips(seen, run, rollout[run.answer_query])
+    viewer.shows(map="rollout", tokens=[run.answer_query])
+    viewer.expect_chips(rollout[run.answer_query])
     answers = run.record.answers
-    title = seen.page.locator("h1").inner_text()
+    title = viewer.page.locator("h1").inner_text()
     assert answers[0].label in title and f"{answers[0].probability:.0%}".rstrip("%") in title
-    rest = seen.page.locator(".rest").inner_text()
-    assert rest == "Then " + ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in answers[1:5])
-    seen.click(run.answer_query, "tokens")
+    listed = ", ".join(f"{answer.label} {100 * answer.probability:.1f} %" for answer in answers[1:5])
+    assert viewer.page.locator(".other-answers").inner_text() == say("other-answers", answers=listed)
+    viewer.click(run.answer_query, "tokens")
     for token in range(0, len(run.tokens), 17):
-        seen.point(token, "tokens")
-        seen.says("readout", f": {three(rollout[run.answer_query, token])}")
-    seen.small("2:1").click()
-    seen.shows(plane="2:1")
+        viewer.point(token, "tokens")
+        viewer.says("readout", f": {three_digits(rollout[run.answer_query, token])}")
+    viewer.thumbnail("2:1").click()
+    viewer.shows(map="2:1")
     head = amounts(run, "2:1")
-    expect_chips(seen, run, head[run.answer_query])
+    viewer.expect_chips(head[run.answer_query])
     for token in (3, len(run.tokens) - 2):
-        seen.point(token, "tokens")
-        seen.says("readout", f": {three(head[run.answer_query, token])}")
-    seen.part("way").get_by_role("button", name="relevance").click()
-    seen.leave()
+        viewer.point(token, "tokens")
+        viewer.says("readout", f": {three_digits(head[run.answer_query, token])}")
+    viewer.part("method").get_by_role("button", name="relevance").click()
+    viewer.leave()
     assert run.record.relevance is not None
-    expect_chips(seen, run, run.record.relevance[run.answer_query].astype(float))
+    viewer.expect_chips(run.record.relevance[run.answer_query].astype(float))
 
 
 def test_the_address_of_the_document_reopens_the_view(show: Show) -> None:
-    run = grey()
-    seen = show(run)
-    seen.page.keyboard.press("Tab")
-    seen.small("0:1").click()
-    seen.drag(2, 8)
-    seen.click(18)
-    seen.part("style").get_by_role("button", name="heat").click()
-    seen.part("scale").get_by_role("button", name="whole map").click()
-    seen.part("direction").get_by_role("button", name="is asked").click()
-    view = {"plane": "0:1", "tokens": [2, 3, 7, 8], "versus": [18], "direction": "to"}
-    seen.shows(**view)
-    seen.leave()
-    path, _, fragment = seen.page.url.partition("#")
-    drawn = seen.all_drawn()
+    run = grey_run()
+    viewer = show(run)
+    viewer.page.keyboard.press("Tab")
+    viewer.thumbnail("0:1").click()
+    viewer.drag(2, 8)
+    viewer.click(18)
+    viewer.part("style").get_by_role("button", name="heat").click()
+    viewer.part("scale").get_by_role("button", name="whole map").click()
+    viewer.part("direction").get_by_role("button", name="To", exact=True).click()
+    view = {"map": "0:1", "tokens": [2, 3, 7, 8], "versus": [18], "direction": "to"}
+    viewer.shows(**view)
+    viewer.leave()
+    path, _, fragment = viewer.page.url.partition("#")
+    drawn = viewer.all_drawn()
     again = show(Path(path.removeprefix("file://")), "#" + fragment)
     again.shows(**view)
-    again.pins(True)
+    again.expect_pinned(True)
     assert again.all_drawn() == drawn
     for part, value in (("style", "heat"), ("scale", "map"), ("direction", "to")):
         expect(again.part(part).locator(f"[data-value={value}]")).to_have_attribute("aria-pressed", "true")
-    for odd in ("#plane=9:9&tokens=1", "#plane=0:1&tokens=99", "#plane=0:1&tokens=%3Cimg%3E", "#%00&&==", "#tokens=1"):
+    for odd in ("#map=9:9&tokens=1", "#map=0:1&tokens=99", "#map=0:1&tokens=%3Cimg%3E", "#%00&&==", "#tokens=1"):
         other = show(Path(path.removeprefix("file://")), odd)
-        other.shows(plane="1:mean", tokens=[0])
-        other.pins(False)
+        other.shows(map="1:mean", tokens=[0])
+        other.expect_pinned(False)
 
 
 def test_hostile_text_stays_text(show: Show) -> None:
     run = hostile()
     stream = HOSTILE[0]
-    seen = show(run)
-    chips = seen.root.locator(".chip .word").all_inner_texts()
+    viewer = show(run)
+    chips = viewer.root.locator(".chip .word").all_inner_texts()
     assert [word for word in HOSTILE if word.isprintable()] == [word for word in chips if word in HOSTILE][1:]
     assert "a⟨U+202E⟩b" in chips and "␇bell" in chips
-    assert any(HOSTILE[0] in text for text in (seen.page.title(), seen.page.locator("h1").inner_text()))
-    strangers = "() => document.querySelectorAll('img, iframe, b, main script, [onerror], [src], [href]').length"
-    assert seen.page.evaluate(strangers) == 0
-    buttons = seen.root.locator(".chip")
+    assert any(HOSTILE[0] in text for text in (viewer.page.title(), viewer.page.locator("h1").inner_text()))
+    foreign_elements = "() => document.querySelectorAll('img, iframe, b, main script, [onerror], [src], [href]').length"
+    assert viewer.page.evaluate(foreign_elements) == 0
+    buttons = viewer.root.locator(".chip")
     for at in range(4):
         buttons.nth(at).hover()
-        seen.shows(tokens=[at])
-        seen.says("readout", HOSTILE[max(0, at - 1)])
+        viewer.shows(tokens=[at])
+        viewer.says("readout", HOSTILE[max(0, at - 1)])
     buttons.nth(1).click()
     buttons.nth(2).click()
-    seen.shows(tokens=[1], versus=[2])
-    seen.says("readout", HOSTILE[1])
-    seen.small("1:1").hover()
-    seen.shows(plane="1:1")
-    stage = seen.panel("matrix").locator(".stage")
+    viewer.shows(tokens=[1], versus=[2])
+    viewer.says("readout", HOSTILE[1])
+    viewer.thumbnail("1:1").hover()
+    viewer.shows(map="1:1")
+    stage = viewer.panel("matrix").locator(".stage")
     stage.hover()
-    expect(seen.part("exact")).to_contain_text("asks", timeout=PATIENCE)
-    assert seen.page.evaluate(strangers) == 0
-    assert seen.root.evaluate("(root, stream) => root.querySelector('.chip').dataset.stream === stream", stream)
-    right = seen.root.locator(".chip .word", has_text=HOSTILE[5])
-    assert right.evaluate("word => getComputedStyle(word).unicodeBidi") == "isolate"
+    expect(viewer.part("cell")).to_contain_text("attends to", timeout=PATIENCE)
+    assert viewer.page.evaluate(foreign_elements) == 0
+    assert viewer.root.evaluate("(root, stream) => root.querySelector('.chip').dataset.stream === stream", stream)
+    hebrew = viewer.root.locator(".chip .word", has_text=HOSTILE[5])
+    assert hebrew.evaluate("word => getComputedStyle(word).unicodeBidi") == "isolate"
 
 
 @pytest.mark.parametrize("name", [name for name in ODD if name not in ("plain", "cross")])
-def test_odd_records_open_and_can_be_looked_at(show: Show, name: str) -> None:
+def test_odd_records_open_and_follow_the_pointer(show: Show, name: str) -> None:
     run = ODD[name]()
-    seen = show(run)
-    plane = seen.root.get_attribute("data-plane")
-    assert plane
-    true = amounts(run, plane)
-    expect_chips(seen, run, true[0])
-    count = len(true)
+    viewer = show(run)
+    map_ref = viewer.root.get_attribute("data-map")
+    assert map_ref
+    weights_of_map = amounts(run, map_ref)
+    viewer.expect_chips(weights_of_map[0])
+    count = len(weights_of_map)
     for token in {0, count // 2, count - 1}:
-        stage = seen.panel("matrix").locator(".stage")
+        stage = viewer.panel("matrix").locator(".stage")
         stage.evaluate("stage => stage.scrollIntoView({ block: 'center', behavior: 'instant' })")
         box = stage.bounding_box()
         assert box
         y = box["y"] + 92 + (token + 0.5) * (box["height"] - 92) / count
-        seen.page.mouse.move(box["x"] + 92 + 0.5 * (box["width"] - 92) / count, y)
-        seen.shows(tokens=[token])
-        seen.says("exact", f": {three(true[token, 0])}")
-        expect_chips(seen, run, true[token])
-    pooled = count > 900
-    note = seen.panel("matrix").locator(".note").inner_text()
-    assert ("largest of its cells" in note) == pooled
-    assert seen.panel("picture").locator("canvas").count() == int("p" in {one.label for one in run.tokens})
+        viewer.page.mouse.move(box["x"] + 92 + 0.5 * (box["width"] - 92) / count, y)
+        viewer.shows(tokens=[token])
+        viewer.says("cell", f": {three_digits(weights_of_map[token, 0])}")
+        viewer.expect_chips(weights_of_map[token])
+    note = viewer.panel("matrix").locator(".note").inner_text()
+    assert (say("matrix-pooled") in note) == (count > 900)
+    assert viewer.panel("image").locator("canvas").count() == int("p" in {token.label for token in run.tokens})
     heads = run.record.maps[0].heads
-    assert seen.panel("overview").locator("button").count() == len(run.record.maps) * (heads + 1)
-    assert seen.page.evaluate("() => document.documentElement.scrollWidth") <= 1440
+    assert viewer.panel("overview").locator("button").count() == len(run.record.maps) * (heads + 1)
+    assert viewer.page.evaluate("() => document.documentElement.scrollWidth") <= 1440
 
 
 def test_a_pixel_of_the_matrix_shows_the_largest_of_its_cells(show: Show) -> None:
-    tokens = example(25, 40, 11)
-    even = np.full((1, len(tokens), len(tokens)), 1 / len(tokens), np.float32)
-    even[0, 700] = 0
-    even[0, 700, 301] = 1
-    found = record({"all": tokens}, [(*PAIR, 0, 1)])
-    run = Run(WHOLE, replace(found, maps=(replace(found.maps[0], weights=even),)))
-    seen = show(run, viewport={"width": 1000, "height": 900})
-    drawn = seen.pixels("matrix")[92:, 92:, :3].astype(int)
+    tokens = trio(25, 40, 11)
+    weights = np.full((1, len(tokens), len(tokens)), 1 / len(tokens), np.float32)
+    weights[0, 700] = 0
+    weights[0, 700, 301] = 1
+    uniform = record({"all": tokens}, [(*PAIR, 0, 1)])
+    run = Run(WHOLE, replace(uniform, maps=(replace(uniform.maps[0], weights=weights),)))
+    viewer = show(run, viewport={"width": 1000, "height": 900})
+    drawn = viewer.pixels("matrix")[92:, 92:, :3].astype(int)
     assert max(drawn.shape[:2]) < len(tokens)
     yellow = np.argwhere((drawn[..., 0] > 240) & (drawn[..., 1] > 220) & (drawn[..., 2] < 80))
     assert len(yellow) and len(yellow) <= 4
-    down, across = yellow.mean(axis=0) / drawn.shape[:2] * len(tokens)
-    assert (down, across) == pytest.approx((700, 301), abs=3)
+    query, key = yellow.mean(axis=0) / drawn.shape[:2] * len(tokens)
+    assert (query, key) == pytest.approx((700, 301), abs=3)
 
 
-def test_maps_between_two_streams_settle_the_direction(show: Show) -> None:
+def test_maps_between_two_streams_set_the_direction(show: Show) -> None:
     run = cross()
-    seen = show(run)
-    seen.shows(plane="3:mean", tokens=[0])
-    assert seen.part("way").locator("button").count() == 1, "rollout needs one stream"
-    for plane in ("1:1", "2:mean", "0:0", "3:0"):
-        before = seen.small(plane).bounding_box()
-        seen.small(plane).hover()
-        seen.shows(plane=plane)
-        assert seen.small(plane).bounding_box() == before, "nothing moves under the pointer"
-        seen.small(plane).click()
-        queries, keys = streams_of(run.record, plane)
-        true = amounts(run, plane)
-        seen.shows(plane=plane)
-        direction = seen.root.get_attribute("data-direction")
+    viewer = show(run)
+    viewer.shows(map="4:mean", tokens=[0])
+    assert viewer.part("method").locator("button").count() == 1, "rollout needs one stream"
+    for map_ref in ("0.1:1", "1:mean", "0:0", "4:0"):
+        before = viewer.thumbnail(map_ref).bounding_box()
+        viewer.thumbnail(map_ref).hover()
+        viewer.shows(map=map_ref)
+        assert viewer.thumbnail(map_ref).bounding_box() == before, "nothing moves under the pointer"
+        viewer.thumbnail(map_ref).click()
+        queries, keys = streams_of(run.record, MapRef.parse(map_ref))
+        rows = amounts(run, map_ref)
+        viewer.shows(map=map_ref)
+        direction = viewer.root.get_attribute("data-direction")
+        assert viewer.chips(queries) and viewer.chips(keys)
         if queries != keys:
-            seen.click(1, queries)
-            seen.shows(tokens=[1], direction="from")
-            expect_chips_of(seen, keys, true[1])
-            seen.leave()
-            seen.part("unpin").click()
-            seen.point(17, keys)
-            seen.shows(tokens=[17], direction="to")
-            expect_chips_of(seen, queries, true[:, 17])
+            viewer.click(1, queries)
+            viewer.shows(tokens=[1], direction="from")
+            viewer.expect_chips(rows[1], keys)
+            viewer.leave()
+            viewer.part("unpin").click()
+            viewer.point(17, keys)
+            viewer.shows(tokens=[17], direction="to")
+            viewer.expect_chips(rows[:, 17], queries)
         else:
-            seen.point(1, queries)
-            seen.shows(tokens=[1], direction=direction)
-            expect_chips_of(seen, keys, true[1] if direction == "from" else true[:, 1])
-        seen.leave()
+            viewer.point(1, queries)
+            viewer.shows(tokens=[1], direction=direction)
+            viewer.expect_chips(rows[1] if direction == "from" else rows[:, 1], keys)
+        viewer.leave()
 
 
-def expect_chips_of(seen: Seen, stream: str, expected: np.ndarray) -> None:
-    chips = seen.chips(stream)
-    assert chips
-    for token in chips:
-        amount = seen.token(token, stream).locator(".amount")
-        expect(amount).to_have_text(short(float(expected[token])), timeout=PATIENCE)
-
-
-def test_a_plane_beyond_16_mb_is_said_not_to_be_in_the_file(show: Show) -> None:
+def test_a_map_beyond_16_mb_is_reported_as_missing_from_the_file(show: Show) -> None:
     run = long()
-    seen = show(run)
-    seen.panel("overview").locator("[data-plane='0:0']").click()
-    seen.says("waiting", "The file does not hold layer 1, head 1")
-    seen.shows(plane="0:0")
-    assert set(seen.chips().values()) == {" "}, "no amounts of another plane"
-    seen.small("0:mean").click()
-    expect(seen.part("waiting")).to_be_hidden(timeout=PATIENCE)
-    expect_chips(seen, run, amounts(run, "0:mean")[0])
+    viewer = show(run)
+    viewer.panel("overview").locator("[data-map='0:0']").click()
+    viewer.says("waiting", say("not-here", method=say("cell-head", layer=1, head=1)))
+    viewer.shows(map="0:0")
+    assert set(viewer.chips().values()) == {" "}, "no amounts of another map"
+    viewer.thumbnail("0:mean").click()
+    expect(viewer.part("waiting")).to_be_hidden(timeout=PATIENCE)
+    viewer.expect_chips(amounts(run, "0:mean")[0])
 
 
-def test_a_notebook_shows_it_in_a_frame_shut_off_from_the_page(
-    show: Show, browser: sync_api.Browser, tmp_path: Path
-) -> None:
-    run = grey()
+def test_a_notebook_shows_it_in_a_sandboxed_frame(show: Show, browser: sync_api.Browser, tmp_path: Path) -> None:
+    run = grey_run()
     host = tmp_path / "notebook.html"
     host.write_text("<!doctype html><title>notebook</title><div id=cell></div>", encoding="utf-8")
     context = browser.new_context(viewport={"width": 1200, "height": 1000}, offline=True)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
-    troubles: list[str] = []
-    page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda problem: troubles.append(str(problem)))
-    asked: list[str] = []
+    errors: list[str] = []
+    collect_errors(page, errors)
+    requests: list[str] = []
     page.goto(host.as_uri())
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requests.append(request.url))
     page.evaluate("html => { document.getElementById('cell').innerHTML = html; }", run._repr_html_())
     page.frame_locator("iframe").locator("[data-mmviz=viewer]").wait_for()
-    seen = Seen(page, page.frames[1])
-    seen.shows(plane="1:mean", tokens=[0])
-    seen.point(18)
-    seen.shows(tokens=[18])
-    expect_chips(seen, run, amounts(run, "1:mean")[18])
-    seen.click(18)
-    seen.pins(True)
-    seen.click(4)
-    seen.shows(tokens=[18], versus=[4])
-    seen.page.keyboard.press("Escape")
-    seen.shows(tokens=[18], versus="")
-    seen.part("play").click()
-    expect(seen.panel("sound").locator(".clock")).not_to_have_text("0.0 / 6.0 s", timeout=PATIENCE)
-    reach = "() => { try { return String(parent.document.title); } catch { return 'shut off'; } }"
-    assert page.frames[1].evaluate(reach) == "shut off"
+    viewer = ViewerPage(page, page.frames[1])
+    viewer.shows(map="1:mean", tokens=[0])
+    viewer.point(18)
+    viewer.shows(tokens=[18])
+    viewer.expect_chips(amounts(run, "1:mean")[18])
+    viewer.click(18)
+    viewer.expect_pinned(True)
+    viewer.click(4)
+    viewer.shows(tokens=[18], versus=[4])
+    viewer.page.keyboard.press("Escape")
+    viewer.shows(tokens=[18], versus="")
+    viewer.part("play").click()
+    expect(viewer.panel("audio").locator(".time")).not_to_have_text("0.0 / 6.0 s", timeout=PATIENCE)
+    read_parent = "() => { try { return String(parent.document.title); } catch { return 'blocked'; } }"
+    assert page.frames[1].evaluate(read_parent) == "blocked"
     assert page.url == host.as_uri()
     context.close()
-    assert [one for one in asked if not one.startswith("about:srcdoc")] == [] and not troubles
+    assert [url for url in requests if not url.startswith("about:srcdoc")] == [] and not errors

@@ -1,4 +1,4 @@
-"""The viewer's JavaScript joined into one, and the document that stands alone."""
+"""The viewer's JavaScript joined into one script, and the standalone document."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from mmviz.viewer.container import decode
 
 FOLDER = Path(pack.__file__).parent
 SOURCES = {path.name: path.read_text("utf-8") for path in sorted((FOLDER / "js").iterdir())}
-IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+\.js)";$', re.MULTILINE)
+IMPORT = re.compile(r'^import \{\s*([^}]*?),?\s*\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 DECLARED = re.compile(r"^(export )?(?:async )?(?:function\*?|const|let|var|class) (\w+)", re.MULTILINE)
 GALLERY_LIMIT = 6_000_000
 
 
 class Document(HTMLParser):
-    """Elements with their attributes, and the text of scripts and the title."""
+    """A parsed document: elements with their attributes, and the text of scripts and of the title."""
 
     def __init__(self, document: str):
         super().__init__(convert_charrefs=True)
@@ -57,10 +57,10 @@ class Document(HTMLParser):
             self.texts[len(self.elements) - 1] = self.texts.get(len(self.elements) - 1, "") + data
 
     def text_of(self, tag: str, **attributes: str) -> str:
-        (found,) = (
+        (index,) = (
             k for k, (name, has) in enumerate(self.elements) if name == tag and attributes.items() <= has.items()
         )
-        return self.texts.get(found, "")
+        return self.texts.get(index, "")
 
 
 def test_every_module_is_joined_after_those_it_imports() -> None:
@@ -68,20 +68,20 @@ def test_every_module_is_joined_after_those_it_imports() -> None:
     for name, source in SOURCES.items():
         for names, module in IMPORT.findall(source):
             assert pack.ORDER.index(module) < pack.ORDER.index(name), f"{name} imports {module}"
-            exported = {found for is_exported, found in DECLARED.findall(SOURCES[module]) if is_exported}
-            assert set(names.split(", ")) <= exported, f"{name} imports from {module}"
+            exported = {declared for is_exported, declared in DECLARED.findall(SOURCES[module]) if is_exported}
+            assert set(re.split(r",\s*", names)) <= exported, f"{name} imports from {module}"
 
 
 def test_no_name_is_declared_twice() -> None:
-    declared = Counter(found for source in SOURCES.values() for _, found in DECLARED.findall(source))
+    declared = Counter(name for source in SOURCES.values() for _, name in DECLARED.findall(source))
     assert not {name for name, count in declared.items() if count > 1}
     assert declared["standalone"] == declared["streamlitComponent"] == declared["DESCRIPTION"] == 1
 
 
 def test_a_module_imports_the_classes_and_constants_it_uses() -> None:
-    owner = {found: name for name, source in SOURCES.items() for _, found in DECLARED.findall(source)}
+    owner = {declared: name for name, source in SOURCES.items() for _, declared in DECLARED.findall(source)}
     for name, source in SOURCES.items():
-        imported = {found for names, _ in IMPORT.findall(source) for found in names.split(", ")}
+        imported = {each for names, _ in IMPORT.findall(source) for each in re.split(r",\s*", names)}
         bare = re.sub(r'//.*|"[^"\n]*"', "", IMPORT.sub("", source))
         for used in set(re.findall(r"(?<![.\w])[A-Z]\w{3,}\b", bare)) & set(owner):
             assert owner[used] == name or used in imported, f"{name} uses {used} of {owner[used]} without an import"
@@ -105,14 +105,14 @@ def test_nothing_is_fetched_and_nothing_ends_the_script() -> None:
         'const a = "</SCRIPT>";\n', 'const a = "<!--";\n',
     ],
 )  # fmt: skip
-def test_what_cannot_be_joined_is_refused(source: str) -> None:
+def test_a_module_that_cannot_be_joined_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match=r"^odd\.js"):
-        pack.joined("odd.js", source)
+        pack.strip_imports_exports("odd.js", source)
 
 
 def test_imports_and_exports_are_gone() -> None:
     source = 'import { a, b } from "./codes.js";\nexport function c() {\n  return a(b);\n}\nexport const d = 1;\n'
-    assert pack.joined("one.js", source) == "function c() {\n  return a(b);\n}\nconst d = 1;\n"
+    assert pack.strip_imports_exports("one.js", source) == "function c() {\n  return a(b);\n}\nconst d = 1;\n"
     assert not re.search(r"^(import|export)\b", pack.javascript(), re.MULTILINE)
     assert pack.component_js().endswith("\nexport default streamlitComponent;\n")
 
@@ -120,20 +120,19 @@ def test_imports_and_exports_are_gone() -> None:
 def test_the_joined_script_is_javascript(tmp_path: Path, node: str) -> None:
     file = tmp_path / "joined.mjs"
     file.write_text(pack.component_js(), encoding="utf-8")
-    done = subprocess.run([node, "--check", str(file)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([node, "--check", str(file)], capture_output=True, text=True, timeout=60)
+    assert process.returncode == 0, process.stderr
 
 
-def test_the_description_for_javascript_is_the_one_description() -> None:
+def test_description_js_is_generated_from_the_description() -> None:
     assert SOURCES["description.js"] == pack.description_js()
 
 
 def test_a_document_stands_alone() -> None:
-    scene = ViewerData(plain())
-    data = scene.to_bytes()
+    data = ViewerData(plain()).to_bytes()
     title = "</title><script>alert(1)</script> & “x”"
-    written = pack.html(data, title)
-    page = Document(written)
+    document = pack.html(data, title)
+    page = Document(document)
     assert page.declaration == "doctype html"
     assert page.elements[0] == ("html", {"lang": "en"})
     assert page.text_of("title") == title
@@ -150,18 +149,18 @@ def test_a_document_stands_alone() -> None:
     assert zlib.decompress(base64.b64decode(packed)) == data
     assert [tag for tag, has in page.elements if "src" in has or "href" in has] == []
     assert [tag for tag, _ in page.elements].count("script") == 2
-    assert not re.search(r"https?://", written)
+    assert not re.search(r"https?://", document)
 
 
-@pytest.mark.parametrize("trio", load_gallery(), ids=lambda example: example.id)
-def test_a_gallery_trio_is_a_small_file(example: Example) -> None:
+@pytest.mark.parametrize("example", load_gallery(), ids=lambda example: example.id)
+def test_a_gallery_run_is_a_small_file(example: Example) -> None:
     run = run_sample(example.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
     document = run.to_html()
     print(f"{example.id}: {len(document.encode()) / 1e6:.2f} MB")
     assert len(document.encode()) <= GALLERY_LIMIT
     packed = Document(document).text_of("script", id="mmviz-data")
     header, sections = decode(zlib.decompress(base64.b64decode(packed)))
-    assert {f"codes/{plane}" for plane in header["planes"]} <= set(sections)
+    assert {f"codes/{ref}" for ref in header["map_refs"]} <= set(sections)
     assert Document(document).text_of("title") == header["about"]["title"]
 
 

@@ -1,4 +1,4 @@
-"""How long it takes from the pointer to the picture: printed, and never asserted as a time."""
+"""How long it takes from moving the pointer to painting: printed, and never asserted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api")
 
 from app_page import EXAMPLES  # noqa: E402
-from viewer_page import ROOT, Show, of_size  # noqa: E402
+from viewer_page import ROOT, Show, run_of_size  # noqa: E402
 
 from mmviz.backends.local import LocalBackend  # noqa: E402
 from mmviz.explain import Run, run_sample  # noqa: E402
@@ -17,7 +17,7 @@ from mmviz.explain import Run, run_sample  # noqa: E402
 pytestmark = pytest.mark.slow
 
 MOVES = 40
-WATCH = """
+MEASURE = """
 () => {
   const root = document.querySelector('[data-mmviz=viewer]');
   window.times = [];
@@ -27,7 +27,7 @@ WATCH = """
   }).observe({ type: 'longtask' });
   document.addEventListener('pointermove', (event) => {
     const before = root.dataset.painted;
-    // callbacks run in the order they were asked for: this one after the viewer's own
+    // animation frames run in the order in which they were requested: this one after the viewer's own
     queueMicrotask(() => requestAnimationFrame(() => {
       if (root.dataset.painted !== before) window.times.push(performance.now() - event.timeStamp);
     }));
@@ -37,28 +37,28 @@ WATCH = """
 
 
 def long() -> Run:
-    """4,096 patches, 4,000 moments, 95 words and an answer."""
+    """4,096 patches, 4,000 audio tokens, 95 words and an answer token."""
     return run_sample(EXAMPLES[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
 
 
 def test_pointer_to_paint(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["", "tokens | pointer to paint, median | 95th percentile | longest task (ms)"]
     for count in (64, 256, 1024, 8192):
-        seen = show(of_size(count) if count < 8192 else long())
-        seen.page.evaluate(WATCH)
-        looked = set()
-        box = seen.panel("picture").locator(".stage").bounding_box()
+        viewer = show(run_of_size(count) if count < 8192 else long())
+        viewer.page.evaluate(MEASURE)
+        chosen = set()
+        box = viewer.panel("image").locator(".stage").bounding_box()
         assert box is not None
         for move in range(MOVES):
-            painted = int(seen.root.get_attribute("data-painted") or 0)
+            painted = int(viewer.root.get_attribute("data-painted") or 0)
             across, down = (0.05 + 0.9 * (move * step % MOVES) / MOVES for step in (7, 11))
-            seen.page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
-            seen.page.wait_for_function(
+            viewer.page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+            viewer.page.wait_for_function(
                 f"before => Number(document.querySelector('{ROOT}').dataset.painted) > before", arg=painted
             )
-            looked.add(seen.root.get_attribute("data-tokens"))
-        times, longest = seen.page.evaluate("[window.times, window.longest]")
-        assert len(times) >= MOVES / 2 and len(looked) > MOVES / 4, "it was painted, and another token each time"
+            chosen.add(viewer.root.get_attribute("data-tokens"))
+        times, longest = viewer.page.evaluate("[window.times, window.longest]")
+        assert len(times) >= MOVES / 2 and len(chosen) > MOVES / 4, "many tokens were painted"
         median, late = np.percentile(times, [50, 95])
         lines.append(f"{count:6} | {median:6.1f} | {late:6.1f} | {longest:6.0f}")
     with capsys.disabled():

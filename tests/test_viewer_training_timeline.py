@@ -1,4 +1,4 @@
-"""Attention as it is learned, in a real browser: the slider over training shows what was recorded at each moment."""
+"""Attention along training, in a real browser: the slider shows what was recorded at each checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from viewer_page import Seen, Show, three  # noqa: E402
+from viewer_page import Show, ViewerPage, three_digits  # noqa: E402
 
 from mmviz.analysis.training_timeline import TrainingTimeline, unpack  # noqa: E402
 from mmviz.assets_path import assets_dir  # noqa: E402
@@ -24,123 +24,139 @@ from mmviz.report.training_timeline import TrainingViewerData  # noqa: E402
 pytestmark = pytest.mark.slow
 expect = sync_api.expect
 STREAM = "tokens"
+COUNT_INTERVALS = """
+window.intervals = new Set();
+const { setInterval: start, clearInterval: stop } = window;
+window.setInterval = (...args) => {
+  const id = start(...args);
+  window.intervals.add(id);
+  return id;
+};
+window.clearInterval = (id) => {
+  window.intervals.delete(id);
+  stop(id);
+};
+"""
 
 
 @lru_cache(maxsize=2)
 def recorded(name: str) -> tuple[Run, TrainingTimeline]:
+    """Returns the recorded run of a gallery example, and its timeline."""
     example = next(example for example in load_gallery() if example.id == name)
     run = run_sample(example.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
     return run, unpack((assets_dir() / "learning" / f"{name}.npz").read_bytes())
 
 
-def opened(show: Show, folder: Path, name: str = "said", **options: object) -> Seen:
+def open_timeline(show: Show, folder: Path, name: str = "said", **options: object) -> ViewerPage:
     path = folder / f"{name}.html"
     path.write_text(TrainingViewerData(*recorded(name)).to_html(), encoding="utf-8")
     return show(path, **options)
 
 
-def go(seen: Seen, moment: int) -> None:
-    """Move the slider, as a hand does."""
-    seen.part("moments").locator("input").fill(str(moment))
-    seen.shows(moment=moment)
+def go_to(viewer: ViewerPage, checkpoint: int) -> None:
+    """Moves the slider."""
+    viewer.part("timeline").locator("input").fill(str(checkpoint))
+    viewer.shows(checkpoint=checkpoint)
 
 
-def shown(seen: Seen) -> dict[int, str]:
-    """Amounts under the words, once what is due has been drawn."""
-    seen.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return seen.chips(STREAM)
+def painted_chips(viewer: ViewerPage) -> dict[int, str]:
+    """Returns the amounts under the words, after the next animation frame."""
+    viewer.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return viewer.chips(STREAM)
 
 
 @pytest.mark.parametrize("name", ["said", "spoken-place"])
-def test_every_moment_shows_what_was_recorded_then(show: Show, tmp_path: Path, name: str) -> None:
-    run, found = recorded(name)
-    called = names(run.record.streams[STREAM])
-    seen = opened(show, tmp_path, name)
-    last = len(found.scenes) - 1
-    seen.shows(plane="5:mean", tokens=[0], moment=last)
-    word = next(k for k, label in enumerate(found.labels) if label in ("robot", "right"))
-    seen.click(word, STREAM)
-    seen.leave()
-    for moment in (last, 0, last // 2, last - 1):
-        go(seen, moment)
-        expected = found.weights[moment, 5, word].astype(np.float64)
-        assert shown(seen) == {token: short(float(expected[token])) for token in seen.chips(STREAM)}
+def test_every_checkpoint_shows_what_was_recorded(show: Show, tmp_path: Path, name: str) -> None:
+    run, timeline = recorded(name)
+    token_names = names(run.record.streams[STREAM])
+    viewer = open_timeline(show, tmp_path, name)
+    last = len(timeline.scenes) - 1
+    viewer.shows(map="5:mean", tokens=[0], checkpoint=last)
+    word = next(k for k, label in enumerate(timeline.labels) if label in ("robot", "right"))
+    viewer.click(word, STREAM)
+    viewer.leave()
+    for checkpoint in (last, 0, last // 2, last - 1):
+        go_to(viewer, checkpoint)
+        expected = timeline.weights[checkpoint, 5, word].astype(np.float64)
+        assert painted_chips(viewer) == {token: short(float(expected[token])) for token in viewer.chips(STREAM)}
         best = int(expected.argmax())
-        assert f"“{called[best]}” {three(float(expected[best]))}" in seen.part("readout").inner_text()
-        assert seen.part("moment").inner_text() == f"after {found.scenes[moment]:,} scenes"
-        answers = seen.part("moments").locator(".one").all_inner_texts()
-        for words, answer, probability in zip(answers, found.answers, found.probabilities[moment], strict=True):
-            assert words.split() == [answer, f"{probability * 100:.1f}", "%"]
-    seen.small("2:mean").click()
-    seen.leave()
-    assert shown(seen) == {token: short(float(found.weights[last - 1, 2, word, token])) for token in seen.chips(STREAM)}
+        assert f"“{token_names[best]}” {three_digits(float(expected[best]))}" in viewer.part("readout").inner_text()
+        assert viewer.part("checkpoint").inner_text() == f"after {timeline.scenes[checkpoint]:,} scenes"
+        answers = viewer.part("timeline").locator(".answer").all_inner_texts()
+        for text, answer, probability in zip(
+            answers, timeline.answers, timeline.probabilities[checkpoint], strict=True
+        ):
+            assert text.split() == [answer, f"{probability * 100:.1f}", "%"]
+    viewer.thumbnail("2:mean").click()
+    viewer.leave()
+    assert painted_chips(viewer) == {
+        token: short(float(timeline.weights[last - 1, 2, word, token])) for token in viewer.chips(STREAM)
+    }
 
 
-def test_the_scales_stay_the_same(show: Show, tmp_path: Path) -> None:
-    _, found = recorded("spoken-place")
-    seen = opened(show, tmp_path, "spoken-place")
+def test_the_colour_scales_are_the_same_at_every_checkpoint(show: Show, tmp_path: Path) -> None:
+    _, timeline = recorded("spoken-place")
+    viewer = open_timeline(show, tmp_path, "spoken-place")
     drawn, scales = [], set()
-    for moment in (0, 8, 17):
-        go(seen, moment)
-        shown(seen)
-        drawn.append(seen.all_drawn())
-        notes = [seen.panel(name).locator(".note").first.inner_text() for name in ("matrix", "overview")]
-        scales.add((seen.part("legend").inner_text(), *notes))
-    assert len(scales) == 1, "of every moment"
-    placed = [token.location is not None for token in recorded("spoken-place")[0].record.streams[STREAM]]
-    assert short(float(found.weights[:, 5, 0, placed].max())) in seen.part("legend").inner_text()
-    assert short(float(found.weights[:, 5].max())) in next(iter(scales))[1]
-    for name in ("picture", "overview", "matrix"):
-        assert len({one[name] for one in drawn}) == 3, f"{name} follows"
+    for checkpoint in (0, 8, 17):
+        go_to(viewer, checkpoint)
+        painted_chips(viewer)
+        drawn.append(viewer.all_drawn())
+        notes = [viewer.panel(name).locator(".note").first.inner_text() for name in ("matrix", "overview")]
+        scales.add((viewer.part("legend").inner_text(), *notes))
+    assert len(scales) == 1, "of every checkpoint"
+    is_located = [token.location is not None for token in recorded("spoken-place")[0].record.streams[STREAM]]
+    assert short(float(timeline.weights[:, 5, 0, is_located].max())) in viewer.part("legend").inner_text()
+    assert short(float(timeline.weights[:, 5].max())) in next(iter(scales))[1]
+    for name in ("image", "overview", "matrix"):
+        assert len({canvases[name] for canvases in drawn}) == 3, f"{name} follows"
 
 
-def test_time_goes_by_keyboard_and_leaves_the_layer_alone(show: Show, tmp_path: Path) -> None:
-    seen = opened(show, tmp_path)
-    slider = seen.part("moments").locator("input")
+def test_arrow_keys_move_the_slider_and_leave_the_layer_alone(show: Show, tmp_path: Path) -> None:
+    viewer = open_timeline(show, tmp_path)
+    slider = viewer.part("timeline").locator("input")
     slider.focus()
-    for key, moment in (("ArrowLeft", 16), ("ArrowDown", 15), ("ArrowRight", 16), ("Home", 0), ("End", 17)):
-        seen.page.keyboard.press(key)
-        seen.shows(moment=moment, plane="5:mean")
+    for key, checkpoint in (("ArrowLeft", 16), ("ArrowDown", 15), ("ArrowRight", 16), ("Home", 0), ("End", 17)):
+        viewer.page.keyboard.press(key)
+        viewer.shows(checkpoint=checkpoint, map="5:mean")
     expect(slider).to_have_attribute("aria-valuetext", "after 192,208 scenes")
-    assert slider.get_attribute("aria-label") == "Time of training"
+    assert slider.get_attribute("aria-label") == "Training timeline"
 
 
-def test_it_plays_from_the_beginning_to_the_end_and_can_be_stopped(show: Show, tmp_path: Path) -> None:
-    _, found = recorded("said")
-    seen = opened(show, tmp_path)
-    seen.root.evaluate("""(root) => {
+def test_training_plays_to_the_end_and_can_be_paused(show: Show, tmp_path: Path) -> None:
+    _, timeline = recorded("said")
+    viewer = open_timeline(show, tmp_path, script=COUNT_INTERVALS)
+    viewer.root.evaluate("""(root) => {
       window.passed = [];
-      new MutationObserver(() => window.passed.push(Number(root.dataset.moment))).observe(
-        root, { attributeFilter: ["data-moment"] });
+      new MutationObserver(() => window.passed.push(Number(root.dataset.checkpoint))).observe(
+        root, { attributeFilter: ["data-checkpoint"] });
     }""")
-    play = seen.part("moments").get_by_role("button")
+    play = viewer.part("timeline").get_by_role("button")
     expect(play).to_have_text("Play training")
     play.click()
     expect(play).to_have_text("Pause training")
-    seen.page.wait_for_function("() => window.passed.length > 3")  # a busy machine may see a later one first
+    viewer.page.wait_for_function("() => window.passed.length > 3")  # a busy machine may see a later checkpoint first
     play.click()
     expect(play).to_have_text("Play training")
-    at = int(seen.root.get_attribute("data-moment") or -1)
-    seen.page.wait_for_timeout(1500)
-    seen.shows(moment=at)
+    assert viewer.page.evaluate("window.intervals.size") == 0, "a paused timeline has no timer"
     play.click()
-    seen.shows(moment=len(found.scenes) - 1)
+    viewer.shows(checkpoint=len(timeline.scenes) - 1)
     expect(play).to_have_text("Play training")
-    assert seen.page.evaluate("window.passed") == list(range(len(found.scenes)))
+    assert viewer.page.evaluate("window.passed") == list(range(len(timeline.scenes)))
 
 
-def test_it_does_not_play_by_itself_for_those_who_want_no_motion(show: Show, tmp_path: Path) -> None:
-    seen = opened(show, tmp_path, reduced_motion="reduce")
-    expect(seen.part("moments").locator("button")).to_be_hidden()
-    go(seen, 4)
+def test_with_reduced_motion_it_does_not_play(show: Show, tmp_path: Path) -> None:
+    viewer = open_timeline(show, tmp_path, reduced_motion="reduce")
+    expect(viewer.part("timeline").locator("button")).to_be_hidden()
+    go_to(viewer, 4)
 
 
-def test_other_runs_have_no_time(show: Show) -> None:
-    seen = show(recorded("said")[0])
-    expect(seen.part("moments")).to_be_hidden()
+def test_other_runs_have_no_timeline(show: Show) -> None:
+    viewer = show(recorded("said")[0])
+    expect(viewer.part("timeline")).to_be_hidden()
 
 
-def test_tokens_that_are_others_are_refused() -> None:
+def test_tokens_of_another_example_are_refused() -> None:
     run, _ = recorded("said")
     with pytest.raises(ValueError, match="not those that were recorded"):
         TrainingViewerData(run, recorded("spoken-place")[1])

@@ -91,7 +91,7 @@ def read_calls(file: str, source: str) -> list[Call]:
 CALLS = [call for file, source in SOURCES.items() for call in read_calls(file, source)]
 
 
-def fields(code: str) -> set[str]:
+def parameters(code: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(WORDS[code]) if name is not None}
 
 
@@ -127,10 +127,10 @@ def test_every_text_is_used() -> None:
 def test_every_text_gets_its_parameters() -> None:
     for call in CALLS:
         for code in call.codes:
-            assert fields(code) <= call.parameters, f"{call.file} gives {call.parameters} to {code}"
+            assert parameters(code) <= call.parameters, f"{call.file} gives {call.parameters} to {code}"
     for code in WORDS:  # by a call that writes the code out, or by one that puts it together
-        calls = [call for call in CALLS if code in call.possible_codes() and fields(code) <= call.parameters]
-        assert calls or not fields(code), code
+        calls = [call for call in CALLS if code in call.possible_codes() and parameters(code) <= call.parameters]
+        assert calls or not parameters(code), code
 
 
 @pytest.mark.parametrize("code", WORDS)

@@ -1,4 +1,4 @@
-"""The viewer as a document from disk in a real browser: opening it without a network, and reading what it shows."""
+"""The viewer as a document from disk in a real browser: opens it without a network, and reads what it shows."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_up_tokens import ANSWER
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Frame, Locator, Page, expect
 from real_page import PATIENCE
 from records import PAIR, TEXT, frames, patches, record, words
-from made_up_tokens import ANSWER
 
 from mmviz.explain import Run
 from mmviz.figures.colour_scale import short
-from mmviz.types import AudioInput, ImageInput, Modality, Sample, Seconds, Token
+from mmviz.i18n.language import translate
+from mmviz.i18n.viewer import WORDS
+from mmviz.types import AudioInput, ImageInput, MapRef, Modality, Sample, Seconds, Token
 
-Show = Callable[..., "Seen"]
+Show = Callable[..., "ViewerPage"]
 ROOT = "[data-mmviz=viewer]"
 GREY = 200
 
 
-def grey(layers: int = 2, heads: int = 3, moments: int = 12, seconds: float = 6.0) -> Run:
-    """A trio whose picture is of one grey, so that light can be read off it, and whose sound is long enough to stop."""
-    step = seconds / moments
-    heard = [Token(Modality.AUDIO, "m", Seconds(k * step, (k + 1) * step)) for k in range(moments)]
-    tokens = [ANSWER, *patches(300, 180, 3, 5), *words(), *heard]
+def grey_run(layers: int = 2, heads: int = 3, audio_tokens: int = 12, seconds: float = 6.0) -> Run:
+    """A trio whose image is of one grey, so that brightness can be read off it, with audio long enough to stop."""
+    step = seconds / audio_tokens
+    audio = [Token(Modality.AUDIO, "a", Seconds(k * step, (k + 1) * step)) for k in range(audio_tokens)]
+    tokens = [ANSWER, *patches(300, 180, 3, 5), *words(), *audio]
     wave = np.sin(np.arange(int(16_000 * seconds)) / 9).astype(np.float32) / 2
     sample = Sample(
         ImageInput(np.full((180, 300, 3), GREY, np.uint8), 300, 180), TEXT, AudioInput(wave, 16_000, seconds)
@@ -38,44 +40,48 @@ def grey(layers: int = 2, heads: int = 3, moments: int = 12, seconds: float = 6.
     return Run(sample, record({"all": tokens}, [(*PAIR, layer, heads) for layer in range(layers)]))
 
 
-def of_size(count: int, layers: int = 6, heads: int = 6) -> Run:
-    """``count`` tokens: an answer, a picture of about half of them, words, and moments of the sound."""
+def run_of_size(count: int, layers: int = 6, heads: int = 6) -> Run:
+    """A run of ``count`` tokens: an answer token, an image of about half of them, text and audio."""
     side = int((count / 2) ** 0.5)
     text = " ".join(f"word{k}" for k in range(count // 8))
     tokens = [ANSWER, *patches(300, 300, side, side), *words(text)]
     tokens += frames(count - len(tokens))
-    picture = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
     sample = Sample(
-        ImageInput(picture, 300, 300), text, AudioInput(np.sin(np.arange(8000) / 9).astype(np.float32), 16_000, 0.5)
+        ImageInput(pixels, 300, 300), text, AudioInput(np.sin(np.arange(8000) / 9).astype(np.float32), 16_000, 0.5)
     )
     return Run(sample, record({"all": tokens}, [(*PAIR, layer, heads) for layer in range(layers)]))
 
 
-def amounts(run: Run, plane: str) -> NDArray[np.float64]:
-    """A plane of heads or of their mean, ``[query, key]``, straight from the record."""
-    number, head = plane.split(":")
-    heads = run.record.maps[int(number)].weights.astype(np.float64)
-    return heads.mean(axis=0) if head == "mean" else heads[int(head)]
+def amounts(run: Run, map_ref: str) -> NDArray[np.float64]:
+    """Returns a head or a mean over heads, ``[query, key]``, straight from the record."""
+    ref = MapRef.parse(map_ref)
+    heads = run.record.maps[run.record.map_number(ref)].weights.astype(np.float64)
+    return heads.mean(axis=0) if ref.head is None else heads[ref.head]
 
 
-def three(amount: float) -> str:
-    """Three digits that count."""
+def say(code: str, **values: object) -> str:
+    """Returns a text of the viewer."""
+    return translate(WORDS, code, **values)
+
+
+def three_digits(amount: float) -> str:
     if amount == 0:
         return "0"
     return "<0.0001" if abs(amount) < 0.0001 else f"{amount:#.3g}"
 
 
-def number(written: str) -> float:
-    """What a written amount stands for."""
-    return float(written.replace("−", "-").replace("<", ""))
+def number(text: str) -> float:
+    """Returns the value of an amount as the viewer writes it."""
+    return float(text.replace("−", "-").replace("<", ""))
 
 
-class Seen:
-    """A viewer that is open: in a page, or in a frame of one."""
+class ViewerPage:
+    """An open viewer, in a page or in a frame of one."""
 
-    def __init__(self, page: Page, inside: Page | Frame):
-        self.page, self.inside = page, inside
-        self.root = inside.locator(ROOT)
+    def __init__(self, page: Page, frame: Page | Frame):
+        self.page, self.frame = page, frame
+        self.root = frame.locator(ROOT)
         expect(self.root).to_have_attribute("data-ready", "true", timeout=PATIENCE)
 
     def panel(self, name: str) -> Locator:
@@ -85,18 +91,17 @@ class Seen:
         return self.root.locator(f"[data-part={name}]")
 
     def token(self, token: int, stream: str = "all") -> Locator:
-        """The button that stands where a token is: a chip, or a hidden one on a canvas."""
+        """Returns the button of a token: a chip, or an invisible one over a canvas."""
         return self.root.locator(f'[data-token="{token}"][data-stream="{stream}"]')
 
-    def small(self, plane: str) -> Locator:
-        """A small map."""
-        return self.panel("overview").locator(f'[data-plane="{plane}"]')
+    def thumbnail(self, map_ref: str) -> Locator:
+        return self.panel("overview").locator(f'[data-map="{map_ref}"]')
 
     def shows(self, **values: object) -> None:
-        """Wait until the viewer shows this: ``plane``, ``tokens``, ``versus``, ``direction``, as they are written."""
+        """Waits until the viewer shows this: ``map``, ``tokens``, ``versus``, ``direction`` or ``checkpoint``."""
         for name, value in values.items():
-            written = ",".join(map(str, value)) if isinstance(value, (list, tuple, range)) else str(value)
-            expect(self.root).to_have_attribute(f"data-{name}", written, timeout=PATIENCE)
+            text = ",".join(map(str, value)) if isinstance(value, (list, tuple, range)) else str(value)
+            expect(self.root).to_have_attribute(f"data-{name}", text, timeout=PATIENCE)
 
     def says(self, part: str, text: str) -> None:
         expect(self.part(part)).to_contain_text(text, timeout=PATIENCE)
@@ -105,99 +110,104 @@ class Seen:
     def is_pinned(self) -> bool:
         return self.part("unpin").is_visible()
 
-    def pins(self, pinned: bool) -> None:
-        """Wait until something is pinned, or nothing."""
+    def expect_pinned(self, pinned: bool) -> None:
+        """Waits until something is pinned, or nothing."""
         expect(self.part("unpin")).to_be_visible(visible=pinned, timeout=PATIENCE)
 
-    def place(self, token: int, stream: str = "all", share: tuple[float, float] = (0.5, 0.5)) -> tuple[float, float]:
-        """A point of the screen on a token, which is brought into view."""
-        found = self.token(token, stream)
-        found.evaluate("one => one.scrollIntoView({ block: 'center', behavior: 'instant' })")
-        box = found.bounding_box()
+    def position(self, token: int, stream: str = "all") -> tuple[float, float]:
+        """Scrolls a token into view, and returns the middle of it on the screen."""
+        button = self.token(token, stream)
+        button.evaluate("button => button.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        box = button.bounding_box()
         assert box is not None
-        return box["x"] + share[0] * box["width"], box["y"] + share[1] * box["height"]
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def point(self, token: int, stream: str = "all") -> None:
-        self.page.mouse.move(*self.place(token, stream))
+        self.page.mouse.move(*self.position(token, stream))
 
     def click(self, token: int, stream: str = "all") -> None:
-        self.page.mouse.click(*self.place(token, stream))
+        self.page.mouse.click(*self.position(token, stream))
 
     def drag(self, first: int, last: int) -> None:
-        start, end = self.place(first), self.place(last)
-        assert start != end and self.place(first) == start, "both are in view at once"
+        start, end = self.position(first), self.position(last)
+        assert start != end and self.position(first) == start, "both are in view at once"
         self.page.mouse.move(*start)
         self.page.mouse.down()
         self.page.mouse.move(*end, steps=5)
         self.page.mouse.up()
 
     def leave(self) -> None:
-        """Take the pointer off the viewer."""
+        """Moves the pointer off the viewer."""
         self.page.mouse.move(1, 1)
 
     def chips(self, stream: str = "all") -> dict[int, str]:
-        """The amounts printed under the words, by token."""
-        found: dict[str, str] = self.root.evaluate(
+        """Returns the amounts printed under the words, by token."""
+        texts: dict[str, str] = self.root.evaluate(
             """(root, stream) => Object.fromEntries([...root.querySelectorAll(`.chip[data-stream="${stream}"]`)].map(
               (chip) => [chip.dataset.token, chip.querySelector(".amount").textContent]))""",
             stream,
         )
-        return {int(token): amount for token, amount in found.items()}
+        return {int(token): text for token, text in texts.items()}
 
-    def pixels(self, panel: str, over: bool = False) -> NDArray[np.uint8]:
-        """What is drawn on a panel's canvas, ``[down, across, RGBA]`` in device pixels."""
-        canvas = self.panel(panel).locator("canvas.over" if over else "canvas:not(.over)")
+    def pixels(self, panel: str) -> NDArray[np.uint8]:
+        """Returns what is drawn on a panel's canvas, ``[y, x, RGBA]`` in device pixels."""
+        canvas = self.panel(panel).locator("canvas:not(.overlay)")
         address: str = canvas.evaluate("canvas => canvas.toDataURL()")
         with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as image:
             return np.asarray(image.convert("RGBA"))
 
-    def pixel(self, panel: str, token: int, share: tuple[float, float] = (0.5, 0.5)) -> NDArray[np.int64]:
-        """The colour drawn at a share of the box of a token."""
+    def pixel(self, panel: str, token: int, at: tuple[float, float] = (0.5, 0.5)) -> NDArray[np.int64]:
+        """Returns the colour drawn in the box of a token, ``at`` a fraction of its width and height."""
         box, canvas = self.token(token).bounding_box(), self.panel(panel).locator("canvas").first.bounding_box()
         assert box and canvas
-        drawn = self.pixels(panel)
-        ratio = drawn.shape[1] / canvas["width"]
-        x = (box["x"] - canvas["x"] + share[0] * box["width"]) * ratio
-        y = (box["y"] - canvas["y"] + share[1] * box["height"]) * ratio
-        return drawn[int(y), int(x), :3].astype(np.int64)
+        pixels = self.pixels(panel)
+        ratio = pixels.shape[1] / canvas["width"]
+        x = (box["x"] - canvas["x"] + at[0] * box["width"]) * ratio
+        y = (box["y"] - canvas["y"] + at[1] * box["height"]) * ratio
+        return pixels[int(y), int(x), :3].astype(np.int64)
 
     def all_drawn(self) -> dict[str, bytes]:
-        return {name: self.pixels(name).tobytes() for name in ("picture", "sound", "overview", "matrix")}
+        return {name: self.pixels(name).tobytes() for name in ("image", "audio", "overview", "matrix")}
 
-
-def expect_chips(seen: Seen, run: Run, expected: Sequence[float] | NDArray[np.float64]) -> None:
-    """Wait for the amounts under the words to be those of ``expected``, one for every token."""
-    for token in seen.chips():
-        amount = seen.token(token).locator(".amount")
-        expect(amount).to_have_text(short(float(expected[token])), timeout=PATIENCE)
+    def expect_chips(self, expected: Sequence[float] | NDArray[np.float64], stream: str = "all") -> None:
+        """Waits for the amounts under the words to be those of ``expected`` ``[token]``."""
+        chips = self.chips(stream)
+        for token in chips:
+            amount = self.token(token, stream).locator(".amount")
+            expect(amount).to_have_text(short(float(expected[token])), timeout=PATIENCE)
 
 
 @contextmanager
 def showing(browser: Browser, folder: Path) -> Iterator[Show]:
-    """Opens documents with the network off. In the end no network was asked for anything, and no console has errors."""
-    contexts, asked, opened, troubles = [], [], [], []
+    """Opens documents with the network off. At the end, nothing was requested, and no console holds an error."""
+    contexts, requests, opened, errors = [], [], [], []
 
-    def show(run: Run | Path, fragment: str = "", script: str = "", **options: Any) -> Seen:
+    def show(run: Run | Path, fragment: str = "", script: str = "", **options: Any) -> ViewerPage:
         path = run if isinstance(run, Path) else folder / f"run{len(contexts)}.html"
         if isinstance(run, Run):
             path.write_text(run.to_html(), encoding="utf-8")
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, "offline": True} | options)
         contexts.append(context)
-        context.on("request", lambda request: asked.append(request.url))
+        context.on("request", lambda request: requests.append(request.url))
         if script:
             context.add_init_script(script)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
-        page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda problem: troubles.append(str(problem)))
-        page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
+        collect_errors(page, errors)
         address = path.as_uri() + fragment
         opened.append(address)
         page.goto(address)
-        return Seen(page, page)
+        return ViewerPage(page, page)
 
     yield show
     for context in contexts:
         context.close()
-    assert not troubles
-    assert [one.partition("#")[0] for one in asked] == [one.partition("#")[0] for one in opened]
+    assert not errors
+    assert [url.partition("#")[0] for url in requests] == [url.partition("#")[0] for url in opened]
+
+
+def collect_errors(page: Page, errors: list[str]) -> None:
+    """Appends what goes wrong in a page to ``errors``: messages of its console, exceptions and dialogs."""
+    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
