@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
     from viewer_page import Show
 
+    from mmviz.backends.local import LocalBackend
+    from mmviz.types import Sample
+
 # Before torch or numpy is loaded, and for the programs that tests start: one thread a process, as several run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -78,6 +81,27 @@ def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     resources.recorded_run.clear()
     yield tmp_path
     resources.recorded_run.clear()
+
+
+@pytest.fixture(scope="session")
+def backend() -> LocalBackend:
+    """The bundled models on the CPU."""
+    from mmviz.backends.local import LocalBackend
+
+    return LocalBackend("cpu")
+
+
+@pytest.fixture(scope="session")
+def sample() -> Sample:
+    """An image and a sound of random numbers, with a question."""
+    import numpy as np
+
+    import mmviz
+
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 255, (90, 130, 3), dtype=np.uint8)
+    wave = (rng.standard_normal(20_000) * 0.1).astype(np.float32)
+    return mmviz.make_sample(image=image, text="Is there a dog in the picture?", audio=(wave, 16_000))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from eager_attention import KernelAttention, LinearAttention
 from torch import Tensor, nn
 
 import mmviz
@@ -25,22 +25,6 @@ class Router(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.gate(x).softmax(-1) @ self.experts.expand(len(x), -1, -1)
-
-
-class KernelAttention(nn.Module):
-    """A fused kernel called by its own name, which cannot be captured."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, None]
-        output: Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(x, x, x)[0][:, 0]
-        return output
-
-
-class LinearAttention(nn.Module):
-    """Attention without a softmax, which cannot be captured."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.elu(x) @ (F.elu(x).mT @ x)
 
 
 class SumAttention(nn.Module):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from eager_attention import KernelAttention, LinearAttention
 from planted import HEADS, Planted, expected, kinds
 from torch import Tensor, nn
 
@@ -193,22 +194,6 @@ class Sum(nn.Module):
         return (weights.unsqueeze(-1) * x.unsqueeze(-3)).sum(-2)
 
 
-class Kernel(nn.Module):
-    """A kernel that is called by its own name."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, None]
-        output: Tensor = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(x, x, x)[0][:, 0]
-        return output
-
-
-class LinearAttention(nn.Module):
-    """Attention without a softmax."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.elu(x) @ (F.elu(x).transpose(-2, -1) @ x)
-
-
 class Flex(nn.Module):
     """Flex attention, which torch compiles to a kernel of its own."""
 
@@ -223,7 +208,7 @@ class Flex(nn.Module):
     ("module", "code", "excerpt"),
     [
         (Sum(), "uncaptured-softmax", "[1, 5, 5]"),
-        (Kernel(), "uncaptured-kernel", "flash"),
+        (KernelAttention(), "uncaptured-kernel", "flash"),
         (LinearAttention(), "uncaptured-module", "1 ran"),
         pytest.param(Flex(), "uncaptured-kernel", "flex_attention", marks=pytest.mark.slow),
     ],

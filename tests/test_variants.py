@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.variants import ROWS
-from mmviz.inputs import make_sample
 from mmviz.models.bundled import STREAM, BundledTrio
 from mmviz.models.custom import CustomModel
 from mmviz.types import (
@@ -41,19 +40,6 @@ from mmviz.types import (
 
 IMAGE, TEXT, AUDIO = Modality.IMAGE, Modality.TEXT, Modality.AUDIO
 Variant = tuple[Change, ...]
-
-
-@pytest.fixture(scope="module")
-def backend() -> LocalBackend:
-    return LocalBackend("cpu")
-
-
-@pytest.fixture(scope="module")
-def sample() -> Sample:
-    rng = np.random.default_rng(5)
-    image = rng.integers(0, 255, (90, 130, 3), dtype=np.uint8)
-    wave = (rng.standard_normal(20_000) * 0.1).astype(np.float32)
-    return make_sample(image=image, text="Is there a dog in the picture?", audio=(wave, 16_000))
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("mmviz", "tests", "benchmarks", "tools")
 FILES = set(
     "ear heard seen path gate makings missed switched exact shelf alike faith evidence foreign fused yours arrived "
-    "apart given refusal visible ship encoded words door desk asks foot look ways taking beside rover telling strips board "
-    "moments long attend trios listen kept".split()
+    "apart given refusal visible ship encoded words door desk asks foot look ways taking beside rover telling strips "
+    "board moments long attend trios listen kept".split()
 )
 """Names that no source file may bear."""
 CLASSES = set(
