@@ -20,7 +20,7 @@ from mmviz.app import session_state as state
 from mmviz.app.components.widgets import as_label
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend, recording_bytes
-from mmviz.i18n.messages import SENTENCES
+from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.page import LABELS, say
 from mmviz.types import CaptureError, Notice
 

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.app import session_state as state
 from mmviz.app.components.question_composer import POPOVER
-from mmviz.i18n.messages import SENTENCES
+from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.page import say
 from mmviz.models.question_templates import RELATIONS, TEMPLATES, compose, known_words, read, slots
 

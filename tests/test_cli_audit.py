@@ -17,7 +17,7 @@ from mmviz.analysis.disagreements import SMALL_SHARE
 from mmviz.cli import audit, main
 from mmviz.experiments import audit as experiment
 from mmviz.i18n.audit import audit_words
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.inputs.examples import Example
 
 BY_ID = {example.id: example for example in EXAMPLES}

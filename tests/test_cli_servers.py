@@ -15,7 +15,7 @@ import pytest
 from processes import Server, descendants, free_port, is_running, running_server, wait_until
 
 from mmviz.cli import processes
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 
 TOKEN = "a-token-of-twenty-chars"
 CLI = [sys.executable, "-m", "mmviz.cli"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up_tokens import ANSWER, PATCHES, PICTURE, patches
+from made_up_tokens import ANSWER, PATCHES, PIXELS, patches
 from records import TEXT, attention, frames, words
 
 from mmviz.analysis.comparison import (
@@ -200,7 +200,7 @@ def colour_at(image: np.ndarray, row: float, column: float) -> list[int]:
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_image_shows_each_patch_on_the_scale_and_hatches_patches_without_a_partner(dark: bool) -> None:
     neutral = 0 if dark else 255  # an image of this grey leaves the colours as they are
-    image = np.full_like(PICTURE, neutral)
+    image = np.full_like(PIXELS, neutral)
     values = np.zeros(15)
     values[[0, 4]] = 0.2, -0.2
     values[14] = NAN
@@ -212,7 +212,7 @@ def test_the_image_shows_each_patch_on_the_scale_and_hatches_patches_without_a_p
     assert len(hatched) == 2, "two colours alternate"
     half = signed_image(image[::2, ::2], PATCHES, values, 0.2, dark, (301, 187))
     assert colour_at(half, 10, 10) == colour_at(shown, 20, 20)
-    assert signed_image(PICTURE, PATCHES, values, 0.2, dark)[20:40, 20:40].std() > 0, "the image stays visible"
+    assert signed_image(PIXELS, PATCHES, values, 0.2, dark)[20:40, 20:40].std() > 0, "the image stays visible"
 
 
 def test_words_have_their_value_and_the_word_of_b() -> None:

@@ -12,7 +12,7 @@ import mmviz
 from mmviz.capture.recorder import EAGER, SDPA, SDPA_LSE
 from mmviz.capture.route_probe import route_check
 from mmviz.cli.doctor import all_passed, diagnose, to_text
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from app_page import image_bytes, wav
 from audio_files import encoded, muxed, tone
 
-from mmviz.i18n.messages import SENTENCES
+from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.inputs import examples
 from mmviz.inputs.examples import Example, load_examples, load_gallery
 from mmviz.types import InputError, MmvizError

@@ -17,7 +17,7 @@ from mmviz.backends.local.backend import this_machine
 from mmviz.backends.remote import RemoteBackend
 from mmviz.cli import main
 from mmviz.explain import run_sample
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.models.toy import Toy
 from mmviz.types import MmvizError, Request, Sample
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 import mmviz
 from mmviz.cli import main
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import CaptureError, MapRef, MmvizError, Rollout, Rows
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PICTURE, RATE, WAVE, patches
+from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE, patches
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -15,7 +15,7 @@ from mmviz.figures.colour_scale import cividis, contrast, hex_colour, range_text
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.paper import png
-from mmviz.figures.text_pieces import pieces
+from mmviz.figures.text_at_tokens import split_at_tokens
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.figures.token_labels import full_names, group_name, names
 from mmviz.figures.token_matrix import token_matrix
@@ -137,16 +137,16 @@ def test_matrix_needs_tokens_that_fit_the_weights() -> None:
 
 
 def test_pieces_make_up_the_text_and_tokens_have_their_index() -> None:
-    cut = pieces(TEXT, TOKENS)
+    cut = split_at_tokens(TEXT, TOKENS)
     assert "".join(word for word, _ in cut) == TEXT
     assert [index for _, index in cut if index is not None] == [1, 2, 3, 4, 5]
     assert cut[:3] == [("is", 1), (" ", None), ("<script>", 2)]
-    assert pieces(None, TOKENS) == [] and pieces(TEXT, PATCHES) == []
+    assert split_at_tokens(None, TOKENS) == [] and split_at_tokens(TEXT, PATCHES) == []
 
 
 def test_tokens_of_one_character_show_it_once() -> None:
     tokens = [Token(Modality.TEXT, "▁x", Chars(0, 1)), Token(Modality.TEXT, "<0x80>", Chars(0, 1))]
-    assert pieces("猫", tokens) == [("猫", 0), ("<0x80>", 1)]
+    assert split_at_tokens("猫", tokens) == [("猫", 0), ("<0x80>", 1)]
 
 
 def test_a_group_has_a_count_and_the_names_of_its_first_tokens() -> None:
@@ -159,7 +159,7 @@ def test_invisible_characters_are_replaced_everywhere() -> None:
     text = "a\u202eb \x07 \u200b\U0001f469\u200d\U0001f680"
     spans = ((0, 3), (4, 5), (7, 8), (8, 9), (9, 10))
     tokens = [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in spans]
-    shown = [word for word, _ in pieces(text, tokens)]
+    shown = [word for word, _ in split_at_tokens(text, tokens)]
     assert not set("".join(shown)) & set("\u202e\x07\u200b")
     assert {"a\u27e8U+202E\u27e9b", "\u2407"} <= set(shown) and "\u27e8U+200B\u27e9" in "".join(shown)
     assert "\u200d" in shown, "it joins two emoji of the whole text"
@@ -190,7 +190,7 @@ def test_an_empty_scale_and_missing_amounts_are_errors(scale_max: float) -> None
 
 def page(**changes: Any) -> Image.Image:
     settings: dict[str, Any] = {
-        "image": PICTURE,
+        "image": PIXELS,
         "text": TEXT,
         "wave": WAVE,
         "rate": RATE,

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 import pytest
-from made_up_tokens import ANSWER, FRAMES, PATCHES, PICTURE, RATE, patches
+from made_up_tokens import ANSWER, FRAMES, PATCHES, PIXELS, RATE, patches
 from PIL import Image
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
@@ -30,14 +30,14 @@ def only(index: int, tokens: list[Token], amount: float = 1.0) -> np.ndarray:
 
 
 def test_spotlight_keeps_the_patch_and_darkens_the_rest() -> None:
-    result = spotlight(PICTURE, PATCHES, only(7, PATCHES), 1.0)
+    result = spotlight(PIXELS, PATCHES, only(7, PATCHES), 1.0)
     # patch 7 is row 1, column 2: x 120.4 .. 180.6, y 62.33 .. 124.67; its outline is two lines of one pixel
-    assert np.array_equal(result[64:123, 122:179], PICTURE[64:123, 122:179])
+    assert np.array_equal(result[64:123, 122:179], PIXELS[64:123, 122:179])
     assert (result[62, 120:181] == 0).all()
     assert (result[63, 121:180] == 255).all()
-    outside = np.ones(PICTURE.shape[:2], bool)
+    outside = np.ones(PIXELS.shape[:2], bool)
     outside[62:125, 120:181] = False
-    assert np.array_equal(result[outside], np.round(PICTURE[outside] * 0.25).astype(np.uint8))
+    assert np.array_equal(result[outside], np.round(PIXELS[outside] * 0.25).astype(np.uint8))
     assert result.dtype == np.uint8
 
 
@@ -50,13 +50,13 @@ def test_brightness_is_linear_in_the_amount() -> None:
 
 def test_boxes_are_in_pixels_of_the_original_image() -> None:
     tokens = patches(3010, 1870, 3, 5)
-    small = spotlight(PICTURE, tokens, only(7, tokens, 0.4), 1.0, size=(3010, 1870))
-    assert np.array_equal(small, spotlight(PICTURE, PATCHES, only(7, PATCHES, 0.4), 1.0))
+    small = spotlight(PIXELS, tokens, only(7, tokens, 0.4), 1.0, size=(3010, 1870))
+    assert np.array_equal(small, spotlight(PIXELS, PATCHES, only(7, PATCHES, 0.4), 1.0))
 
 
 def test_patches_tile_an_odd_image_without_gap_or_overlap() -> None:
-    images = [spotlight(PICTURE, PATCHES, only(i, PATCHES, 0.49), 1.0) for i in range(15)]
-    dark = spotlight(PICTURE, PATCHES, np.zeros(15), 1.0)
+    images = [spotlight(PIXELS, PATCHES, only(i, PATCHES, 0.49), 1.0) for i in range(15)]
+    dark = spotlight(PIXELS, PATCHES, np.zeros(15), 1.0)
     assert (sum((image != dark).any(axis=2).astype(int) for image in images) == 1).all()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import mmviz
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mmviz"

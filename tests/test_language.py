@@ -14,6 +14,7 @@ import pytest
 from babel.messages.mofile import read_mo
 
 from mmviz.app.jobs import Job
+from mmviz.i18n.errors_and_notices import SENTENCES, sentence
 from mmviz.i18n.language import (
     LANGUAGES,
     Language,
@@ -25,7 +26,6 @@ from mmviz.i18n.language import (
     translated,
     use_language,
 )
-from mmviz.i18n.messages import SENTENCES, sentence
 from mmviz.types import InputError, Notice
 
 ROOT = Path(__file__).resolve().parent.parent

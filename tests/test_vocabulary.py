@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mmviz.i18n.audit import AUDIT
+from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.figures import FIGURES
-from mmviz.i18n.messages import SENTENCES
 from mmviz.i18n.page import LABELS
 from mmviz.i18n.viewer import ABOUT, WORDS
 

@@ -24,9 +24,9 @@ TRANSLATED = f"{LANGUAGE}_Hans_CN"
 def templates() -> dict[str, dict[str, list[str]]]:
     """Every text by the catalogue that it belongs to; with the names under which the code knows it."""
     from mmviz.i18n.audit import AUDIT
+    from mmviz.i18n.errors_and_notices import SENTENCES
     from mmviz.i18n.figures import FIGURES
     from mmviz.i18n.learn import LEARN
-    from mmviz.i18n.messages import SENTENCES
     from mmviz.i18n.page import LABELS
     from mmviz.i18n.viewer import ABOUT, WORDS
     from mmviz.inputs.examples import load_gallery

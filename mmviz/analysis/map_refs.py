@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmviz.analysis.map_weights import Streams
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import AttentionRecord, MapRef
 
 

@@ -13,8 +13,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     environment, a custom model; ``--backend URL``, where runs are made, with its token in MMVIZ_TOKEN.
     MMVIZ_ACCESS holds the token that visitors must enter. None of them appears on the page.
     """
+    from mmviz.app.operator_config import OperatorConfig
     from mmviz.app.router import draw_app
-    from mmviz.app.setup import Setup
 
     parser = argparse.ArgumentParser(prog="mmviz app")
     parser.add_argument("--run", type=Path)
@@ -22,4 +22,4 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--backend")
     options = parser.parse_args(list(arguments))
     token, access = os.environ.get("MMVIZ_TOKEN"), os.environ.get("MMVIZ_ACCESS")
-    draw_app(Setup(options.model, options.run, options.backend, token, access))
+    draw_app(OperatorConfig(options.model, options.run, options.backend, token, access))

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app.jobs import WarmBackend
-from mmviz.app.setup import Setup
+from mmviz.app.operator_config import OperatorConfig
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.explain import Run, run_sample
@@ -17,13 +17,13 @@ from mmviz.types import MmvizError
 
 
 @st.cache_resource(show_spinner=False)
-def warm_backend(setup: Setup) -> WarmBackend:
-    """Returns the backend of the operator's setup, which runs the first example to warm up."""
+def warm_backend(config: OperatorConfig) -> WarmBackend:
+    """Returns the backend of the operator's config, which runs the first example to warm up."""
 
     def run_once(backend: Backend) -> Run:
-        return run_sample(load_gallery()[0].sample(), model=setup.model, backend=backend, relevance=True)
+        return run_sample(load_gallery()[0].sample(), model=config.model, backend=backend, relevance=True)
 
-    return WarmBackend(setup.backend, run_once)
+    return WarmBackend(config.backend, run_once)
 
 
 @st.cache_resource(show_spinner=False)

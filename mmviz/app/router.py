@@ -17,6 +17,7 @@ from mmviz.app import link, resources, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.login import is_admitted
+from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.pages.debug import debug_page
 from mmviz.app.pages.explore.form import input_form
 from mmviz.app.pages.explore.gallery import gallery, gallery_style, mark_source, misanswered
@@ -24,7 +25,6 @@ from mmviz.app.pages.explore.page import explore_page
 from mmviz.app.pages.learn import learn
 from mmviz.app.run_launcher import fallback_note, start_run, wait_for_run
 from mmviz.app.session_state import Page, State
-from mmviz.app.setup import Setup
 from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
@@ -39,22 +39,22 @@ PAGES: dict[Page, Callable[[Run, Callable[[], Backend], bool], None]] = {
 """The function that draws each page: of a run, on which backend, and whether the form has changed since the run."""
 
 
-def draw_app(setup: Setup) -> None:
+def draw_app(config: OperatorConfig) -> None:
     """Draws the page. What needs no model comes first, so that it appears at once."""
     visitor_language.settle_language()
     st.set_page_config(page_title=say("title"), layout="wide", initial_sidebar_state="collapsed")
     visitor_language.translate_streamlit()
-    if not is_admitted(setup.access):
+    if not is_admitted(config.access):
         return
     state = session.current_state()
-    state.setup = setup
+    state.config = config
     examples = load_gallery()
-    saved = None if setup.saved is None else resources.saved_run(setup.saved)
+    saved = None if config.saved is None else resources.saved_run(config.saved)
     if saved is not None and not state.saved_run_shown:
         session.show_saved_run(saved)
         state.address = link.address_params()
     link.follow_address(state, examples)
-    wrong = misanswered(examples) if setup.spec is None else None
+    wrong = misanswered(examples) if config.spec is None else None
     gallery_style(examples, wrong or [])
     corner = _header(state)
     with st.expander(say("learn-inputs"), key="learn-inputs") if state.page == "learn" else st.container():
@@ -72,7 +72,7 @@ def draw_app(setup: Setup) -> None:
     with st.container():  # keeps the place of what follows, so that Streamlit does not mount the viewer anew
         _messages(state)
         fallback_note(state)
-    backend = resources.warm_backend(setup)
+    backend = resources.warm_backend(config)
     if state.run is None:
         widgets.note(say("nothing-yet"))
     else:
@@ -82,10 +82,10 @@ def draw_app(setup: Setup) -> None:
 
 def _header(state: State) -> DeltaGenerator:
     """Draws title, pages and languages. Returns the place for the progress of a run and the gallery's score."""
-    setup = state.setup
-    tagline = say("tagline") if setup.spec is None else say("tagline-own", model=setup.spec)
-    if setup.url:
-        tagline = say("tagline-and-backend", tagline=tagline, host=urlsplit(setup.url).netloc)
+    config = state.config
+    tagline = say("tagline") if config.spec is None else say("tagline-own", model=config.spec)
+    if config.url:
+        tagline = say("tagline-and-backend", tagline=tagline, host=urlsplit(config.url).netloc)
     with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
         st.html(f"<h1>{say('title')}</h1>", width="content")
         for page in PAGES:

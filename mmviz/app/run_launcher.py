@@ -26,13 +26,13 @@ QUICK = 0.4
 def start_run(state: State, draft: Draft) -> None:
     """Shows the recorded run of an unchanged example; starts a run of anything else."""
     is_unchanged = state.example is not None and draft.is_of(state.example)
-    if state.setup.spec is None and is_unchanged and state.control == "trained" and not state.ablated_heads:
+    if state.config.spec is None and is_unchanged and state.control == "trained" and not state.ablated_heads:
         assert state.example is not None
         recorded = resources.recorded_run(state.example.id)
         if recorded is not None:
             _show(state, recorded, draft)
             return
-    backend, model = resources.warm_backend(state.setup), state.setup.model
+    backend, model = resources.warm_backend(state.config), state.config.model
     changes = (*session.CONTROLS[state.control], *state.ablated_heads)
     relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
 
@@ -51,7 +51,7 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
             status = st.empty()
         is_finished = False
         while not is_finished:  # a visitor's Stop ends this script run
-            code = "running" if resources.warm_backend(state.setup).is_warm else "loading"
+            code = "running" if resources.warm_backend(state.config).is_warm else "loading"
             status.html(f"<div class='note' role='status'>{say(code, seconds=job.seconds)}</div>")
             is_finished = job.wait(0.5)
     place.empty()
@@ -67,16 +67,16 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
 def fallback_note(state: State) -> None:
     """Says why the run was not made by the remote backend, with a button that tries it again."""
     reasons = [str(notice) for notice in state.run.record.notices if notice.code == CODE] if state.run else []
-    if state.setup.url and reasons:
+    if state.config.url and reasons:
         with st.container(horizontal=True, vertical_alignment="center", key="fallback"):
             widgets.note(reasons[0], "remark")
-            label = say("backend-again", host=urlsplit(state.setup.url).netloc)
+            label = say("backend-again", host=urlsplit(state.config.url).netloc)
             hint = say("backend-again-help")
             st.button(label, key="backend-again", help=hint, on_click=_retry_backend, args=(state,))
 
 
 def _retry_backend(state: State) -> None:
-    backend = resources.warm_backend(state.setup).backend()
+    backend = resources.warm_backend(state.config).backend()
     assert isinstance(backend, FallbackBackend)
     backend.remote.reset()
     state.run_requested = True

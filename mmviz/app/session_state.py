@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 import streamlit as st
 
 from mmviz.app.jobs import Job, StreamingJob
+from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
-from mmviz.app.setup import Setup
 from mmviz.explain import Run
 from mmviz.i18n.language import Language
 from mmviz.i18n.page import Message
@@ -83,7 +83,7 @@ class State:
     training_job: StreamingJob[Any] | None = None
     """The training of the small model of the page Learn, in progress or finished."""
 
-    setup: Setup = field(default_factory=Setup)
+    config: OperatorConfig = field(default_factory=OperatorConfig)
     """What the operator configured."""
     is_saved: bool = False
     """Whether ``run`` was read from a file."""

@@ -8,7 +8,7 @@ import types
 from contextlib import AbstractContextManager
 from typing import Any
 
-from mmviz.capture.call import AttentionCall
+from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.context import capture
 from mmviz.capture.flow import relevance
 from mmviz.capture.result import CaptureResult

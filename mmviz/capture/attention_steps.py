@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.call import SHORT_SEQUENCE, AttentionCall
+from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import PARITY
 from mmviz.capture.score_trace import LinearCall, ScoreTrace

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.call import AttentionCall
+from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.head_weights import row_tiles, tile_rows
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.thread_map import thread_map

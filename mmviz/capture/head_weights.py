@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mmviz.capture.call import AttentionCall
+from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.scores import mask_scores_, masked_softmax
 
 TILE_SIZE = 1 << 20

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.call import AttentionCall
+from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.head_weights import HeadWeights, RecomputedWeights, StoredWeights, row_lse, row_tiles, tile_rows
 from mmviz.capture.thread_map import thread_map
 from mmviz.types import MODALITIES, CaptureError, Token

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmviz.capture.call import AttentionCall, checked_rows
+from mmviz.capture.attention_call import AttentionCall, checked_rows
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.types import AttentionMap, CaptureError, Notice, PooledMap, Token, check_rows
 from mmviz.types.token_bins import bin_edges

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmviz.capture.call import Relation
+from mmviz.capture.attention_call import Relation
 from mmviz.capture.module_filter import ModuleFilter
 
 _COMPILED = "_orig_mod."

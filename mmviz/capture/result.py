@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.call import SHORT_SEQUENCE, AttentionCall
+from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
 from mmviz.capture.flow import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import check_pooled_map, check_short_map

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmviz.capture.call import AttentionCall, checked_rows
+from mmviz.capture.attention_call import AttentionCall, checked_rows
 from mmviz.capture.context import capture
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import PARITY, check_short_map

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from mmviz.capture.call import AttentionCall
+from mmviz.capture.attention_call import AttentionCall
 from mmviz.types import CaptureError, Token, as_tokens, index_tokens
 
 TOKENS, MEMORY = "tokens", "memory"

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra, set_thread_wait
 from mmviz.cli.processes import run_module
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 
 
 def add(commands: Any) -> None:

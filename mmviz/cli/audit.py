@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from mmviz.cli.options import add_model_options, backend_from, stop_on_interrupt, write_file
 from mmviz.experiments.removal import Baseline
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmviz.cli.options import MODEL_HELP, custom_backend
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import Sample
 
 if TYPE_CHECKING:

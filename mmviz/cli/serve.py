@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmviz.backends import LOOPBACK
 from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra, set_thread_wait
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.cli.options import progress_bar, require_extra, stop_on_interrupt
-from mmviz.i18n.messages import sentence
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
 KINDS = ("trio-reduced", "crossmodal", "bottleneck", "late")

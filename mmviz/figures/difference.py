@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mmviz.figures.colour_scale import exact, hex_colour, short, text_colour
 from mmviz.figures.image import Pixels, Size
-from mmviz.figures.text_pieces import pieces
+from mmviz.figures.text_at_tokens import split_at_tokens
 from mmviz.figures.theme import FONT, LEGEND_SPACE, colour_axis, layout, legend_bar, theme
 from mmviz.figures.token_labels import full_names
 from mmviz.figures.token_matrix import colour_note, hover_template, token_matrix
@@ -150,7 +150,7 @@ def _text_html(
     """
     titles = full_names(tokens)
     parts = []
-    for word, k in pieces(text, tokens):
+    for word, k in split_at_tokens(text, tokens):
         if k is None:
             if word.strip():
                 parts.append(f"<span class='between'>{html.escape(word)}</span>")

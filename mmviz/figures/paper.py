@@ -30,7 +30,7 @@ from mmviz.figures.text_wrapping import clipped, wrap_text
 from mmviz.figures.theme import LIGHT
 from mmviz.figures.token_labels import group_name, stand_in, token_label
 from mmviz.i18n.figures import tell
-from mmviz.i18n.messages import replace_invisible
+from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
 
 _INCHES = (16.0, 9.0)

@@ -10,7 +10,7 @@ import numpy as np
 from mmviz.figures.colour_scale import short
 from mmviz.i18n.figures import modality_name, tell
 from mmviz.i18n.language import join_list, join_sentences
-from mmviz.i18n.messages import replace_invisible
+from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.types import ABSENT, Chars, Modality, PixelBox, Seconds, Token
 
 _TRANSLATED = (ABSENT, "answer")

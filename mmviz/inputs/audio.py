@@ -17,7 +17,7 @@ import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs import open_source
-from mmviz.inputs.audio_header import audio_format, is_complete, wav_frames
+from mmviz.inputs.audio_file_checks import audio_format, is_complete, wav_frames
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.types import AudioInput, InputError, Notice
 

@@ -15,7 +15,7 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from mmviz.inputs.audio_header import is_complete, webm_seconds
+from mmviz.inputs.audio_file_checks import is_complete, webm_seconds
 from mmviz.types import InputError
 
 DEMUXERS = {"MP4": "mov", "AAC": "aac", "WEBM": "matroska"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.assets_path import assets_dir
-from mmviz.i18n.messages import one_line
+from mmviz.i18n.unicode_display import one_line
 from mmviz.inputs import make_sample, short_name
 from mmviz.inputs.text import MAX_CHARS
 from mmviz.types import MmvizError, Sample

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mmviz.i18n.messages import SENTENCES
+from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.types import CaptureError, InputError, MmvizError
 
 _CLASSES = {cls.__name__: cls for cls in (MmvizError, InputError, CaptureError)}

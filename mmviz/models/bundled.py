@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from mmviz.assets_path import assets_dir
 from mmviz.inputs.mel import padded_log_mel
-from mmviz.inputs.text import nfc_with_spans
 from mmviz.models.cards import trio_card
+from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import audio_notices, image_notices, question_notices
 from mmviz.models.protocol import CaptureTargets, Prepared
 from mmviz.models.trio import (

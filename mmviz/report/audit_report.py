@@ -14,7 +14,7 @@ from mmviz.experiments.audit import SURE, Assessment, decides, findings, is_igno
 from mmviz.experiments.removal import Baseline
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_sentences
-from mmviz.i18n.messages import one_line
+from mmviz.i18n.unicode_display import one_line
 from mmviz.types import INPUT_MODALITIES, MmvizError
 
 REMARKABLE_ATTENTION = 0.25

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmviz.figures.audio import mel_ticks
-from mmviz.figures.text_pieces import pieces
+from mmviz.figures.text_at_tokens import split_at_tokens
 from mmviz.figures.token_labels import full_names, names
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import TAGS, current_language, join_sentences
-from mmviz.i18n.messages import replace_invisible, sentence
+from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
 from mmviz.report.attention_steps import steps_header
@@ -24,7 +25,7 @@ MAX_ANSWERS = 5
 def run_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
     """Returns the header of a run in the current language, but for what depends on the view and on the sender."""
     image, audio = sample.image, sample.audio
-    text_pieces = {stream: pieces(sample.text, tokens) for stream, tokens in record.streams.items()}
+    text_pieces = {stream: split_at_tokens(sample.text, tokens) for stream, tokens in record.streams.items()}
     answers = record.answers[:MAX_ANSWERS]
     return {
         "run": record.id,

@@ -1,4 +1,4 @@
-"""Errors and notices: codes with parameters, which `mmviz.i18n.messages` puts into sentences."""
+"""Errors and notices: codes with parameters, which `mmviz.i18n.errors_and_notices` puts into sentences."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class MmvizError(Exception):
     parameters: dict[str, Any]
 
     def __init__(self, code: str, **parameters: object):
-        from mmviz.i18n.messages import sentence
+        from mmviz.i18n.errors_and_notices import sentence
 
         self.code = code
         self.parameters = parameters
         super().__init__(sentence(code, **parameters))
 
     def __str__(self) -> str:
-        from mmviz.i18n.messages import sentence
+        from mmviz.i18n.errors_and_notices import sentence
 
         return sentence(self.code, **self.parameters)
 
@@ -51,7 +51,7 @@ class Notice(ValueSemantics):
     """
 
     code: str
-    """Key of the sentence in `mmviz.i18n.messages`."""
+    """Key of the sentence in `mmviz.i18n.errors_and_notices`."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Values for the sentence, read-only."""
 
@@ -59,7 +59,7 @@ class Notice(ValueSemantics):
         object.__setattr__(self, "parameters", read_only_mapping(self.parameters))
 
     def __str__(self) -> str:
-        from mmviz.i18n.messages import sentence
+        from mmviz.i18n.errors_and_notices import sentence
 
         return sentence(self.code, **self.parameters)
 

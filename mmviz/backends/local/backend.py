@@ -20,8 +20,8 @@ from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows
 from mmviz.backends.local.interventions import capture_options
 from mmviz.backends.local.prepare import prepare
+from mmviz.backends.local.retained_captures import RetainedCaptures
 from mmviz.backends.local.variants import sweep
-from mmviz.backends.record_cache import RecordCache
 from mmviz.capture import capture
 from mmviz.capture.retained import RetainedCapture
 from mmviz.capture.route_probe import route_check
@@ -59,7 +59,7 @@ class LocalBackend:
         self._cpu: LocalBackend | None = None
         self._models: dict[str, Model] = dict(models or {})
         self._shuffled_models: dict[tuple[str, int], Model] = {}
-        self._cache = RecordCache()
+        self._cache = RetainedCaptures()
         self._lock = threading.Lock()
 
     def models(self) -> tuple[Card, ...]:

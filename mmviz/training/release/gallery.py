@@ -79,7 +79,8 @@ GALLERY = (
 def drawings(node_modules: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
     """Returns style -> word -> drawing, uint8 ``[384, 384, 4]``, cropped to the drawn pixels and centred."""
     with tempfile.TemporaryDirectory() as folder:
-        script, words = Path(__file__).parent.parent.joinpath("world", "sprites.mjs"), assets_dir() / "concepts.tsv"
+        script = Path(__file__).parent.parent / "world" / "render_sprites.mjs"
+        words = assets_dir() / "concepts.tsv"
         subprocess.run(["node", script, node_modules, words, folder, str(DRAWING)], check=True)
         return {
             style: {path.stem: _cropped(path) for path in sorted((Path(folder) / style).glob("*.png"))}

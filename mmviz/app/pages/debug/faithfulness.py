@@ -44,7 +44,7 @@ def faithfulness_section(runner: ExperimentRunner) -> None:
     first, second, third = st.columns([1, 1, 1.6], gap="medium", vertical_alignment="bottom")
     with first:
         # a custom model may be unable to mask single tokens
-        default: Any = "learned" if runner.state.setup.spec is None else "mean"
+        default: Any = "learned" if runner.state.config.spec is None else "mean"
         baseline = baseline_select("faithfulness-baseline", default)
     with second:
         head = _head_select(record, effects)

@@ -26,8 +26,8 @@ from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.token_labels import group_name, names
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import join_sentences
-from mmviz.i18n.messages import replace_invisible
 from mmviz.i18n.page import say
+from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.types import MODALITIES, Answer, Modality, PixelBox, Seconds, Token, is_unlocated_word
 
 SIDE = 480

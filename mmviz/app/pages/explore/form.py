@@ -29,7 +29,7 @@ def input_form(state: State) -> Draft:
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
             max_chars=MAX_CHARS, on_change=session.request_run,
         )  # fmt: skip
-        if state.setup.spec is None:  # the composer has the bundled model's wordings
+        if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
     with right:
         audio = _file_input(state, "audio", session.USE_AUDIO, AUDIO_SUFFIXES, example.audio if example else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,7 +10,6 @@ import streamlit as st
 from mmviz.analysis.map_refs import map_words
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
-from mmviz.app.setup import can_answer
 from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
 from mmviz.i18n.language import join_list, join_sentences
@@ -61,7 +60,7 @@ def _verdict(answers: tuple[Answer, ...]) -> tuple[str, str]:
         return "", "unknown"
     if example is None or example.truth is None:
         return say("truth-unknown"), "unknown"
-    if state.setup.spec is not None and not can_answer([answer.label for answer in answers], example.truth):
+    if state.config.spec is not None and not _can_answer([answer.label for answer in answers], example.truth):
         return say("truth-unknown"), "unknown"
     if example.is_right(answers[0].label):
         return say("right"), "true"
@@ -89,3 +88,8 @@ def _origin(made_by: Mapping[str, Any], is_saved: bool) -> tuple[str, str]:
         queue, network = (float(times.get(stage, 0)) for stage in ("queue", "network"))
         details = join_sentences([details, say("computed-there-help", host=host, queue=queue, network=network)])
     return origin, details
+
+
+def _can_answer(labels: Sequence[str], truth: str) -> bool:
+    """Returns whether the expected answer is among the ``labels`` that a model can answer."""
+    return truth.strip().casefold() in {label.strip().casefold() for label in labels}

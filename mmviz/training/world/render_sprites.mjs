@@ -1,6 +1,6 @@
 // Render the drawings of a word list from the Iconify emoji packages to PNG files.
 //
-//   node sprites.mjs NODE_MODULES_DIR CONCEPTS_TSV OUT_DIR SIZE
+//   node render_sprites.mjs NODE_MODULES_DIR CONCEPTS_TSV OUT_DIR SIZE
 //
 // Writes OUT_DIR/{style}/{word}.png (SIZE x SIZE pixels) and OUT_DIR/meta.json:
 // {style: {package, version, license, license_url, author, url, words, missing}},
@@ -45,7 +45,7 @@ const OVERRIDES = {
 const [nodeModules, conceptsFile, outDir, sizeText] = process.argv.slice(2);
 const size = Number(sizeText);
 if (!nodeModules || !conceptsFile || !outDir || !(size > 0)) {
-  console.error("usage: node sprites.mjs NODE_MODULES_DIR CONCEPTS_TSV OUT_DIR SIZE");
+  console.error("usage: node render_sprites.mjs NODE_MODULES_DIR CONCEPTS_TSV OUT_DIR SIZE");
   process.exit(2);
 }
 const require = createRequire(path.join(path.resolve(nodeModules), "art.js"));

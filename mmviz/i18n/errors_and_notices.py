@@ -1,14 +1,8 @@
-"""Messages of the library, the commands and the backends: every error and notice, by code.
-
-The functions that show invisible characters (`mmviz.i18n.unicode_display`) can be imported from here too.
-"""
+"""The texts of every error and notice, by code, and those that commands and figures show."""
 
 from __future__ import annotations
 
 from mmviz.i18n.language import translate
-from mmviz.i18n.unicode_display import count_invisible, one_line, replace_invisible
-
-__all__ = ["SENTENCES", "count_invisible", "one_line", "replace_invisible", "sentence"]
 
 SENTENCES: dict[str, str] = {
     # inputs

@@ -30,7 +30,7 @@ class Retained(Protocol):
         ...
 
 
-class RecordCache:
+class RetainedCaptures:
     """Keeps the most recently used entries, up to ``max_bytes`` in total. It is safe to use from several threads.
 
     The newest entry stays whatever its size. An entry that was not used for ``max_age`` seconds is dropped.

@@ -10,7 +10,7 @@ from planted import HEADS, KINDS, Planted, expected, kinds
 from torch import Tensor
 
 from mmviz.backends.local import LocalBackend
-from mmviz.backends.record_cache import RecordCache
+from mmviz.backends.local.retained_captures import RetainedCaptures
 from mmviz.explain import run_sample
 from mmviz.models import Prepared
 from mmviz.types import Card, Columns, MapRef, MmvizError, Modality, PooledMap, Rollout, Rows, Sample, Token, View, Zoom
@@ -26,7 +26,7 @@ class Entry:
         raise NotImplementedError
 
 
-def kept(cache: RecordCache, names: str) -> str:
+def kept(cache: RetainedCaptures, names: str) -> str:
     """Returns those of the names that the cache still has."""
     result = ""
     for name in names:
@@ -40,7 +40,7 @@ def kept(cache: RecordCache, names: str) -> str:
 
 
 def test_the_least_recently_used_entry_is_dropped_and_the_newest_stays() -> None:
-    cache = RecordCache(max_bytes=100)
+    cache = RetainedCaptures(max_bytes=100)
     for name in "abc":
         cache.put(name, Entry(40))
     assert kept(cache, "abc") == "bc"
@@ -53,7 +53,7 @@ def test_the_least_recently_used_entry_is_dropped_and_the_newest_stays() -> None
 
 def test_an_entry_that_is_not_used_is_dropped_after_a_while() -> None:
     now = [0.0]
-    cache = RecordCache(max_age=10, clock=lambda: now[0])
+    cache = RetainedCaptures(max_age=10, clock=lambda: now[0])
     for name in "ab":
         cache.put(name, Entry(1))
     now[0] = 9
@@ -98,7 +98,7 @@ def test_views_of_a_long_record_are_exact_while_it_is_cached(backend: LocalBacke
     rolled = (truth.mean(0) + np.eye(700)) / 2
     assert np.abs(run.view(Rollout((5,), "from")) - rolled[[5]]).max() < 1e-6
     assert np.abs(run.view(Rollout((5,), "to")) - rolled[:, [5]]).max() < 1e-6
-    backend._cache = RecordCache()
+    backend._cache = RetainedCaptures()
     with pytest.raises(MmvizError) as error:
         run.view(Rows(MapRef("attention", 0, 1), (3,)))
     assert error.value.code == "view-gone"
@@ -107,7 +107,7 @@ def test_views_of_a_long_record_are_exact_while_it_is_cached(backend: LocalBacke
 def test_a_short_record_answers_the_same_views_without_the_cache(backend: LocalBackend) -> None:
     run = run_sample(Sample(text="word " * 40), model="long", backend=backend)
     truth = expected(kinds(40))
-    backend._cache = RecordCache()
+    backend._cache = RetainedCaptures()
     assert run.record.maps[0].weights.shape == (HEADS, 40, 40) and KINDS == 4
     assert np.abs(run.view(Rows(MapRef("attention", 0, None), (3, 35))) - truth.mean(0)[[3, 35]]).max() < 1e-6
     assert np.abs(run.view(Columns(MapRef("attention", 0, 1), (3, 35))) - truth[1][:, [3, 35]]).max() < 1e-6

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmviz.i18n.messages import replace_invisible
+from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.types import Chars, Modality, Token, is_unlocated_word
 
 
-def pieces(text: str | None, tokens: Sequence[Token]) -> list[tuple[str, int | None]]:
+def split_at_tokens(text: str | None, tokens: Sequence[Token]) -> list[tuple[str, int | None]]:
     """Returns the pieces of ``text``, each with the index of its token, or None between tokens.
 
-    Invisible characters are replaced, as `mmviz.i18n.messages.replace_invisible` does. Only text tokens with a location
+    Invisible characters are replaced (`mmviz.i18n.unicode_display.replace_invisible`). Only text tokens with a location
     are used. If tokens overlap, the later token has what the earlier one left; tokens that share one character are
     shown by their labels. If no text token has a location, words are shown by their labels. The result is empty without
     a text or without such tokens.

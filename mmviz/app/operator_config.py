@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +11,7 @@ BUNDLED = "trio"
 
 
 @dataclass(frozen=True)
-class Setup:
+class OperatorConfig:
     """What the operator configured."""
 
     spec: str | None = None
@@ -47,8 +46,3 @@ class Setup:
         from mmviz.backends.local.backend import this_machine
 
         return this_machine(self.spec)
-
-
-def can_answer(labels: Sequence[str], truth: str) -> bool:
-    """Returns whether the expected answer is among the ``labels`` that a model can answer."""
-    return truth.strip().casefold() in {label.strip().casefold() for label in labels}
