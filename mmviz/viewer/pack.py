@@ -18,7 +18,8 @@ ORDER = (
     "tokenPointer.js", "rovingTabindex.js", "imagePanel.js", "textPanel.js", "audioPlayer.js", "audioPanel.js",
     "modalityBars.js", "modalityMatrix.js", "overviewPanel.js", "matrixPointer.js", "matrixPanel.js",
     "attentionSteps.js", "heatStrips.js", "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js",
-    "trainingTimeline.js", "keyboard.js", "sectionFetcher.js", "viewer.js", "standalone.js", "streamlitComponent.js",
+    "trainingTimeline.js", "keyboard.js", "sectionFetcher.js", "panelLayout.js", "viewer.js", "standalone.js",
+    "streamlitComponent.js",
 )  # fmt: skip
 """The modules in the order in which they are joined, each after those that it imports."""
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w-]+\.js";\n', re.MULTILINE)

@@ -7,7 +7,7 @@ import { MAX_BUTTONS, removeRovingTabindex, useRovingTabindex } from "./rovingTa
 const MAX_OUTLINED = 3; // patches
 const MAX_IMAGE_HEIGHT = 430; // CSS pixels
 
-/** The panel `image`, drawn from `viewer.image` (an ImageBitmap, or null where the run has no image). */
+/** The panel `image`: the decoded image, or grey where the run has none, under the amounts of its patches. */
 export class ImagePanel {
   constructor(viewer) {
     this.viewer = viewer;
@@ -57,6 +57,17 @@ export class ImagePanel {
     this.element.replaceChildren(...[heading, skip, this.stage, this.note].filter(Boolean));
     for (const layer of this.layers) layer.cells = disjointCells(layer.boxes);
     this.base = null;
+  }
+
+  /** Replaces the decoded image, an ImageBitmap or null, and frees the one before. */
+  setBitmap(bitmap) {
+    this.bitmap?.close();
+    this.bitmap = bitmap;
+    this.base = null;
+  }
+
+  destroy() {
+    this.setBitmap(null);
   }
 
   resize() {
@@ -119,15 +130,14 @@ export class ImagePanel {
 
   /** Returns canvases of the image without amounts: in `colour`, and in `grey` to lie under heat. */
   drawBases() {
-    const { image: bitmap } = this.viewer;
     const { width, height } = this.canvas;
     const [colour, grey] = [make("canvas", { width, height }), make("canvas", { width, height })];
     const context = colour.getContext("2d", { willReadFrequently: true });
     context.fillStyle = "#888";
     context.fillRect(0, 0, colour.width, colour.height);
-    if (bitmap) {
+    if (this.bitmap) {
       context.imageSmoothingQuality = "high";
-      context.drawImage(bitmap, 0, 0, colour.width, colour.height);
+      context.drawImage(this.bitmap, 0, 0, colour.width, colour.height);
     }
     const image = context.getImageData(0, 0, colour.width, colour.height);
     for (let at = 0; at < image.data.length; at += 4) {

@@ -14,6 +14,7 @@ import { ModalityBarsPanel } from "./modalityBars.js";
 import { ModalityMatrixPanel } from "./modalityMatrix.js";
 import { writeSmallAmounts } from "./numberFormat.js";
 import { OverviewPanel } from "./overviewPanel.js";
+import { layOutPanels } from "./panelLayout.js";
 import { SectionFetcher } from "./sectionFetcher.js";
 import { TextPanel } from "./textPanel.js";
 import { readColours } from "./theme.js";
@@ -26,8 +27,8 @@ const ANNOUNCE_DELAY = 150; // milliseconds: only the last of quick changes is a
 /**
  * A viewer in the element `host`, of a decoded container `data`. Calls `on.view(view)` when the view changes, and
  * `on.need(names)` with the names of sections that are missing, such as map/0:mean (an empty list: the whole run is).
- * Without `on.need` it says that they cannot be had. Panels have `build(streams)` for a new run, `resize()` and
- * `paint(frame)`.
+ * Without `on.need` it says that they cannot be had. Panels have `build(streams)` for a new run, `resize()`,
+ * `paint(frame)` and, where they hold resources, `destroy()`.
  */
 export class Viewer {
   constructor(host, data, on) {
@@ -52,29 +53,8 @@ export class Viewer {
       matrix: new MatrixPanel(this),
       calculator: new CalculatorPanel(this),
     };
-    const { image, text, audio, modalityBars, modalityMatrix, overview, matrix, calculator } = this.panels;
-    const column = (name, ...parts) => make("div", { class: "column " + name }, ...parts.map(({ element }) => element));
     this.tooltip = new Tooltip(this.root);
-    this.help = make(
-      "section",
-      { class: "panel help", "aria-label": this.say("help") },
-      make("h3", { text: this.say("help") }),
-      make("ul", {}, ...[1, 2, 3, 4, 5, 6].map((k) => make("li", { text: this.say("help-" + k) }))),
-    );
-    this.root.append(
-      this.controls.element,
-      this.timeline.element,
-      make(
-        "div",
-        { class: "panels" },
-        column("image", image),
-        column("text-audio", text, audio, modalityBars),
-        column("summary", modalityMatrix, overview),
-      ),
-      make("div", { class: "panels below" }, column("matrix", matrix), make("div", { class: "column" }, this.help)),
-      calculator.element,
-    );
-    this.root.append(this.tooltip.element);
+    this.root.append(this.controls.element, this.timeline.element, ...layOutPanels(this), this.tooltip.element);
     this.painted = 0;
     this.isDestroyed = false;
     this.stopListeningToKeys = listenToKeys(this);
@@ -117,7 +97,7 @@ export class Viewer {
       for (const part of [this.controls, this.timeline, ...Object.values(this.panels)]) part.build(this.streams);
       this.root.dataset.run = this.header.run;
       this.root.dataset.ready = "false";
-      this.setImage(null);
+      this.panels.image.setBitmap(null);
       this.decodeImage(data);
     }
     this.recolour();
@@ -126,20 +106,13 @@ export class Viewer {
   /** Decodes the image of a run. Marks the viewer as ready once it has been drawn. */
   async decodeImage(data) {
     const bytes = data.section("image");
-    const image = bytes && (await createImageBitmap(new Blob([bytes], { type: "image/jpeg" })));
-    if (this.isDestroyed || this.header.run !== data.header.run) return image?.close(); // it came too late
-    this.setImage(image);
+    const bitmap = bytes && (await createImageBitmap(new Blob([bytes], { type: "image/jpeg" })));
+    if (this.isDestroyed || this.header.run !== data.header.run) return bitmap?.close(); // it came too late
+    this.panels.image.setBitmap(bitmap);
     this.resize();
     this.readyFrame = requestAnimationFrame(() => {
       this.readyFrame = requestAnimationFrame(() => (this.root.dataset.ready = "true"));
     });
-  }
-
-  /** Replaces the decoded image, an ImageBitmap or null, and frees the one before. */
-  setImage(image) {
-    this.image?.close();
-    this.image = image;
-    this.panels.image.base = null;
   }
 
   /** Returns the sentence of a code with its {names} filled in. Throws where the header has none. */
@@ -340,11 +313,9 @@ export class Viewer {
     this.isDestroyed = true;
     this.resizeObserver.disconnect();
     this.stopListeningToKeys();
-    this.panels.audio.destroy();
-    this.panels.calculator.destroy();
+    for (const panel of Object.values(this.panels)) panel.destroy?.();
     this.fetcher.destroy();
     this.timeline.destroy();
-    this.setImage(null);
     clearTimeout(this.announceTimer);
     cancelAnimationFrame(this.paintFrame);
     cancelAnimationFrame(this.readyFrame);
