@@ -17,7 +17,7 @@ from mmviz.analysis.map_weights import Direction, attention_row, pooled_row, wei
 from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix
 from mmviz.analysis.record_views import view_of
 from mmviz.experiments.modality_shapley import measure_modality_effect
-from mmviz.experiments.removal import Baseline
+from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.types import (

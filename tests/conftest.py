@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from mmviz.backends.local import LocalBackend
     from mmviz.types import Sample
+
+# A shell ignores SIGINT in what it starts in the background, and programs that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before torch or numpy is loaded, and for the programs that tests start: one thread a process, as several run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

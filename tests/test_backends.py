@@ -20,8 +20,8 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.replay import ReplayBackend, recording_bytes
 from mmviz.inputs import make_sample
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.toy import Toy
+from mmviz.models.trio_model import BundledTrio
 from mmviz.types import (
     AttentionRecord,
     Card,

@@ -13,7 +13,7 @@ from torch import nn
 
 from mmviz.capture import AttentionCall, capture, relevance
 from mmviz.models.toy import PaperModel
-from mmviz.models.trio import Trio, TrioConfig, TrioInput
+from mmviz.models.trio_network import Trio, TrioConfig, TrioInput
 from mmviz.types import CaptureError
 
 LAYERS = tuple(f"blocks.{layer}.attention" for layer in range(6))

@@ -16,8 +16,8 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.backend import shuffle_parameters
 from mmviz.capture.integrated_gradients import STEPS, TokenAttributions, integrated_gradients, tokens_entering
 from mmviz.inputs.examples import load_gallery
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.custom import CustomModel
+from mmviz.models.trio_model import BundledTrio
 from mmviz.types import (
     AblateHead,
     AttentionRecord,

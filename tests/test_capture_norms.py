@@ -17,8 +17,8 @@ import mmviz
 from mmviz.backends.local import LocalBackend
 from mmviz.capture.value_norms import value_norms
 from mmviz.inputs.examples import load_gallery
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.custom import CustomModel
+from mmviz.models.trio_model import BundledTrio
 from mmviz.types import AblateHead, CaptureError, Request, Sample
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -18,8 +18,8 @@ import mmviz
 from mmviz.backends.local import LocalBackend
 from mmviz.capture.attention_steps import attention_steps
 from mmviz.inputs.examples import load_gallery
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.custom import CustomModel
+from mmviz.models.trio_model import BundledTrio
 from mmviz.types import AblateHead, AttentionRecord, AttentionSteps, CaptureError, Request, Sample, UniformAttention
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

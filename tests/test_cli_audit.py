@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from app_page import EXAMPLES, image_bytes
 
-from mmviz.analysis.disagreements import SMALL_SHARE
+from mmviz.analysis.attention_vs_effect import SMALL_SHARE
 from mmviz.cli import audit, main
 from mmviz.experiments import audit as experiment
 from mmviz.i18n.audit import audit_words

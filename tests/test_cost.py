@@ -23,8 +23,8 @@ from mmviz.figures.loglog import Series, format_quantity, growth_figure
 from mmviz.figures.theme import DARK, LIGHT
 from mmviz.i18n.learn_cost import COST
 from mmviz.i18n.page import say
-from mmviz.models.bundled import SECONDS
-from mmviz.models.trio import FRAMES, PATCHES, TrioConfig
+from mmviz.models.trio_model import SECONDS
+from mmviz.models.trio_network import FRAMES, PATCHES, TrioConfig
 
 HEADS, SIZE = 2, 8
 
@@ -178,8 +178,8 @@ def test_more_tokens_are_estimated_by_their_square_or_linearly() -> None:
 def test_familiar_inputs_have_as_many_tokens_as_they_say() -> None:
     assert lesson.INPUTS[150_000] == ("video", 60) and lesson.INPUTS[45_000] == ("sound", 3_600)
     assert lesson.INPUTS[4_096] == ("picture", 1_024) and lesson.INPUTS[256] == ("picture", 256)
-    assert PATCHES**2 == lesson.PATCHES and PATCHES * lesson.SIDE == 160
-    assert pytest.approx(lesson.MOMENTS) == FRAMES / SECONDS
+    assert PATCHES**2 == lesson.PATCHES and PATCHES * lesson.PATCH_SIDE == 160
+    assert pytest.approx(lesson.TOKENS_PER_SECOND) == FRAMES / SECONDS
 
 
 # the figure
@@ -243,9 +243,9 @@ def planned_cost(tokens: int) -> LayerCost:
 def shared() -> Iterator[LayerCosts]:
     """A measurement that another visitor has just made."""
     planned = LayerCosts(tuple(planned_cost(count) for count in (512, 1_024, 2_048)), (4_096,))
-    lesson._found[:] = [(time.monotonic(), planned)]
+    lesson._measurement[:] = [(time.monotonic(), planned)]
     yield planned
-    lesson._found.clear()
+    lesson._measurement.clear()
 
 
 def numbers(page: AppTest) -> dict[str, str]:
@@ -306,9 +306,9 @@ def test_the_lesson_begins_with_the_tokens_of_the_run(shared: LayerCosts) -> Non
 
 
 def test_what_cannot_be_estimated_is_left_open() -> None:
-    lesson._found[:] = [(time.monotonic(), LayerCosts((planned_cost(128),), ()))]
+    lesson._measurement[:] = [(time.monotonic(), LayerCosts((planned_cost(128),), ()))]
     page = open_lesson(**{"at-tokens": "45,000"})
-    lesson._found.clear()
+    lesson._measurement.clear()
     shown = numbers(page)
     assert shown[label("kept", estimated=True)] == "–" and not any("→" in name for name in shown)
     assert say("learn-cost-is-sound", tokens="45,000", amount="1 h", rate=12.5) in markup(page)
@@ -317,16 +317,16 @@ def test_what_cannot_be_estimated_is_left_open() -> None:
 def test_a_measurement_is_shared_until_somebody_measures_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lesson, "SIZES", (16, 32))
     page = open_lesson(**{"at-tokens": "32"})
-    first = lesson._found[-1][1]
+    first = lesson._measurement[-1][1]
     assert first.tokens == [16, 32] and not notes(page, "error")
     open_lesson(**{"at-tokens": "32"})
-    assert lesson._found[-1][1] is first
+    assert lesson._measurement[-1][1] is first
     press(page, "learn-cost-again")
     settled(page)
-    assert lesson._found[-1][1] is not first
-    lesson._found.clear()
+    assert lesson._measurement[-1][1] is not first
+    lesson._measurement.clear()
 
 
 def test_a_stopped_measurement_does_not_wait_for_another() -> None:
-    with lesson._alone:
-        assert lesson._measured(ignore_progress, lambda: True) is None
+    with lesson._measuring:
+        assert lesson._measure(ignore_progress, lambda: True) is None

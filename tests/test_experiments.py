@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from paper_model import HEADS, NUMBERS, Paper
 from records import WHOLE
 
+from mmviz.analysis.attention_vs_effect import disagreements
 from mmviz.analysis.attributions import attention_shares, attributions, modality_shares
-from mmviz.analysis.disagreements import disagreements
 from mmviz.analysis.head_profiles import all_heads, head_profiles
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
@@ -29,7 +29,7 @@ from mmviz.experiments.modality_shapley import (
     read_effect,
     shapley,
 )
-from mmviz.experiments.removal import Baseline, removable_tokens
+from mmviz.experiments.removal_changes import Baseline, removable_tokens
 from mmviz.explain import Run, run_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import (

@@ -15,7 +15,6 @@ from torch import Tensor
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import train as command
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.cards import COMPARED, REDUCED
 from mmviz.models.fusion_model import FROZEN, FusionModel, build_network
 from mmviz.models.fusion_networks import (
@@ -26,7 +25,8 @@ from mmviz.models.fusion_networks import (
     attention_modules,
     pairs,
 )
-from mmviz.models.trio import FRAMES, PATCHES, Trio, TrioConfig
+from mmviz.models.trio_model import BundledTrio
+from mmviz.models.trio_network import FRAMES, PATCHES, Trio, TrioConfig
 from mmviz.training.evaluate.compare_fusions import ALL, _best_maps, is_cross_modal, markdown
 from mmviz.training.evaluate.metrics import Score
 from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, model_input

@@ -138,17 +138,17 @@ def test_the_table_sees_every_way_to_import(tmp_path: Path) -> None:
     source = """
 import torch.nn as nn
 from . import map_check
-from ..models import trio
+from ..models import trio_network
 from mmviz.io.run_file import load
 import mmviz
 def inside():
     from mmviz import figures, __version__
     return mmviz.explain
 """
-    path = tmp_path / "listen.py"
+    path = tmp_path / "recorder.py"
     path.write_text(source)
-    assert set(imports("capture.listen", path)) == {
-        "torch.nn", "mmviz.capture.map_check", "mmviz.models.trio", "mmviz.io.run_file.load", "mmviz.figures",
+    assert set(imports("capture.recorder", path)) == {
+        "torch.nn", "mmviz.capture.map_check", "mmviz.models.trio_network", "mmviz.io.run_file.load", "mmviz.figures",
         "mmviz.__version__", "mmviz.explain",
     }  # fmt: skip
     assert part_of("mmviz.types.Token") == "types" and part_of("mmviz.__version__") is None

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mmviz.i18n.unicode_display import count_invisible, replace_invisible
 from mmviz.inputs import make_sample
 from mmviz.inputs.text import load_text
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.nfc_spans import nfc_with_spans
+from mmviz.models.trio_model import BundledTrio
 from mmviz.types import Chars, InputError, Notice, Sample
 
 

@@ -22,8 +22,8 @@ from mmviz.app.session_state import LESSONS
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import LABELS, say
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.cards import fusions_card
+from mmviz.models.trio_model import BundledTrio
 from mmviz.types import Modality, UniformAttention
 
 

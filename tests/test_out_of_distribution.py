@@ -17,8 +17,8 @@ from PIL import Image
 from mmviz.assets_path import assets_dir
 from mmviz.inputs import make_sample
 from mmviz.models import load_model
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.out_of_distribution import Detector, audio_features, detector, image_features
+from mmviz.models.trio_model import BundledTrio
 from mmviz.training.fit.out_of_distribution import MISS_RATE, _fit_detector, model_mel
 from mmviz.training.world.examples import World
 from mmviz.training.world.out_of_distribution_audio import coloured_noise, other_sound

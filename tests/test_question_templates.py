@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmviz.models.bundled import BundledTrio
 from mmviz.models.question_templates import (
     FAMILIES,
     RELATIONS,
@@ -19,6 +18,7 @@ from mmviz.models.question_templates import (
     slots,
     unknown_word,
 )
+from mmviz.models.trio_model import BundledTrio
 from mmviz.training.world.questions import QuestionGenerator
 from mmviz.training.world.scenes import Thing
 from mmviz.training.world.sprites import concepts

@@ -10,7 +10,7 @@ import pytest
 import torch
 from made_up_tokens import Voices
 
-from mmviz.models.bundled import BundledTrio
+from mmviz.models.trio_model import BundledTrio
 from mmviz.training.fit.data import Recipe
 from mmviz.training.fit.losses import label_loss
 from mmviz.training.fit.train import Stage, TrainedTrio, TrainingSession, learning_rate, load_weights, make_stage, train

@@ -13,7 +13,7 @@ from mmviz.app.components import widgets
 from mmviz.app.jobs import Job
 from mmviz.app.session_state import State
 from mmviz.backends import Backend, Progress, Stop
-from mmviz.experiments.removal import Baseline
+from mmviz.experiments.removal_changes import Baseline
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.types import MmvizError, Request

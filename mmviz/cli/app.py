@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     script_arguments, environment = _script_arguments(options), dict(os.environ)
     set_thread_wait(environment)
     if options.token_file:
-        from mmviz.backends.access_token import read_token
+        from mmviz.cli.token_file import read_token
 
         environment["MMVIZ_TOKEN"] = read_token(options.token_file)
     script = Path(__file__).parent.parent / "app" / "streamlit_script.py"
@@ -84,7 +84,7 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
 
 def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) -> list[str]:
     """Returns the arguments that open the page to other machines, and puts its access token into ``environment``."""
-    from mmviz.backends.access_token import read_token
+    from mmviz.cli.token_file import read_token
 
     path = options.access_token_file
     environment["MMVIZ_ACCESS"] = read_token(path) if path else secrets.token_urlsafe(12)

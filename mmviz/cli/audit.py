@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from mmviz.cli.options import add_model_options, backend_from, stop_on_interrupt, write_file
-from mmviz.experiments.removal import Baseline
+from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 

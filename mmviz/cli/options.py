@@ -62,8 +62,8 @@ def backend_from(options: argparse.Namespace) -> Backend | None:
     """
     if not options.backend:
         return custom_backend(options.model)
-    from mmviz.backends.access_token import read_token
     from mmviz.backends.remote import RemoteBackend
+    from mmviz.cli.token_file import read_token
 
     token = read_token(options.token_file) if options.token_file else os.environ.get("MMVIZ_TOKEN")
     return RemoteBackend(options.backend, token)

@@ -68,8 +68,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.ray:
         require_extra("mmviz serve --ray", "ray", "ray")
     set_thread_wait(os.environ)
-    from mmviz.backends.access_token import read_token
     from mmviz.backends.server import make_app
+    from mmviz.cli.token_file import read_token
 
     check_tls_options(options)
     token = read_token(options.token_file) if options.token_file else None

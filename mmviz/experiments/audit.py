@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
+from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
-from mmviz.analysis.disagreements import SMALL_SHARE, disagreements
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
-from mmviz.experiments.removal import Baseline
+from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs.examples import Example
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality
 
@@ -159,7 +159,7 @@ class Finding:
     kind: Literal["ignored", "overruled", "only", "none", "most", "unused", "unattended"]
     """``ignored``, ``overruled``: true of ``modality`` in ``count`` of the ``of`` examples that have it. ``only``: no
     other modality ever decides, this one in ``count`` of ``of``. ``none``: no modality ever decides. ``most``,
-    ``unused``, ``unattended``: the mean shares disagree, as in `mmviz.analysis.disagreements.Disagreement`.
+    ``unused``, ``unattended``: the mean shares disagree, as in `mmviz.analysis.attention_vs_effect.Disagreement`.
     """
     modality: Modality | None
     """None for ``none``."""
@@ -176,7 +176,7 @@ class Finding:
 def findings(assessments: Sequence[Assessment]) -> list[Finding]:
     """Returns what is true of many examples, most important first.
 
-    The thresholds are `OFTEN` and those of `mmviz.analysis.disagreements.disagreements`.
+    The thresholds are `OFTEN` and those of `mmviz.analysis.attention_vs_effect.disagreements`.
     """
     rows = [row for row in modality_use(assessments) if row.present]
     deciding = [row for row in rows if row.decides]

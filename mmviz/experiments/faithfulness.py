@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.removal import Baseline, removable_tokens, token_removal
+from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
 from mmviz.types import AttentionRecord, Change, Request, Sample, Token
 
 STEPS = 10

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.removal import Baseline, modality_removal, present_modalities
+from mmviz.experiments.removal_changes import Baseline, modality_removal, present_modalities
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, Change, Modality, Request, Sample
 
 Coalition = frozenset[Modality]

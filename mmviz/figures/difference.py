@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mmviz.figures.colour_scale import exact, hex_colour, short, text_colour
 from mmviz.figures.image import Pixels, Size
-from mmviz.figures.text_at_tokens import split_at_tokens
+from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.theme import FONT, LEGEND_SPACE, colour_axis, layout, legend_bar, theme
 from mmviz.figures.token_labels import full_names
 from mmviz.figures.token_matrix import colour_note, hover_template, token_matrix

@@ -8,7 +8,7 @@ from mmviz.models.protocol import Model
 from mmviz.types import MmvizError
 
 CATALOGUE = {
-    "trio": "mmviz.models.bundled:BundledTrio",
+    "trio": "mmviz.models.trio_model:BundledTrio",
     "trio-reduced": "mmviz.models.fusion_model:TrioReduced",
     "crossmodal": "mmviz.models.fusion_model:Crossmodal",
     "bottleneck": "mmviz.models.fusion_model:Bottleneck",

@@ -201,7 +201,7 @@ def load(spec: str, device: str) -> Model:
 
 
 def _load_trained(weights: Path, device: str) -> Model:
-    from mmviz.models.bundled import BundledTrio
+    from mmviz.models.trio_model import BundledTrio
 
     if weights.stat().st_size > MAX_BYTES:
         raise MmvizError("weights-unreadable", name=weights.name)

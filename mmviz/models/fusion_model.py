@@ -11,7 +11,6 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from mmviz.assets_path import assets_dir
-from mmviz.models.bundled import STREAM, BundledTrio
 from mmviz.models.cards import REDUCED, kind_card
 from mmviz.models.fusion_networks import (
     BOTTLENECK_TOKENS,
@@ -23,7 +22,8 @@ from mmviz.models.fusion_networks import (
     attention_modules,
 )
 from mmviz.models.protocol import CaptureTargets, Prepared
-from mmviz.models.trio import Trio, TrioInput
+from mmviz.models.trio_model import STREAM, BundledTrio
+from mmviz.models.trio_network import Trio, TrioInput
 from mmviz.types import MmvizError, Modality, Sample, Token, as_tokens
 
 FROZEN = ("image_encoder", "audio_encoder", "token_embedding")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.cards import COMPARED
-from mmviz.models.trio import (
+from mmviz.models.trio_network import (
     FRAMES,
     PATCHES,
     Attention,

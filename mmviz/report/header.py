@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmviz.figures.audio import mel_ticks
-from mmviz.figures.text_at_tokens import split_at_tokens
+from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.token_labels import full_names, names
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import TAGS, current_language, join_sentences

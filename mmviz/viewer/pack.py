@@ -14,8 +14,9 @@ from mmviz.i18n.language import TAGS, current_language
 
 ORDER = (
     "description.js", "container.js", "quantization.js", "numberFormat.js", "mapRef.js", "pooledMap.js",
-    "attentionRows.js", "viewState.js", "frameState.js", "labels.js", "colours.js", "dom.js", "theme.js", "tooltip.js",
-    "tokenPointer.js", "rovingTabindex.js", "imagePanel.js", "textPanel.js", "audioPlayer.js", "audioPanel.js",
+    "attentionRows.js", "viewState.js", "paintedFrame.js", "labels.js", "colours.js", "dom.js", "theme.js",
+    "tooltip.js", "announcer.js", "tokenPointer.js", "rovingTabindex.js", "imagePanel.js",
+    "textPanel.js", "audioPlayer.js", "audioPanel.js",
     "modalityBars.js", "modalityMatrix.js", "overviewPanel.js", "matrixPointer.js", "matrixPanel.js",
     "attentionSteps.js", "heatStrips.js", "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js",
     "trainingTimeline.js", "keyboard.js", "sectionFetcher.js", "panelLayout.js", "viewer.js", "standalone.js",

@@ -18,7 +18,7 @@ from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
-from mmviz.models.trio import SECONDS_PER_FRAME
+from mmviz.models.trio_network import SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample, World
 from mmviz.training.world.questions import BUSY_SCENES, Question
 from mmviz.types import (

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from mmviz.models.question_templates import FAMILIES
-from mmviz.models.trio import TrioInput
+from mmviz.models.trio_network import TrioInput
 from mmviz.training.world.examples import TrainingExample, World
 from mmviz.training.world.labels import Arrays, audio_arrays, image_arrays, question_arrays
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question

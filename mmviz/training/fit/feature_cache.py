@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mmviz.models.trio import MAX_TEXT_TOKENS, Trio
+from mmviz.models.trio_network import MAX_TEXT_TOKENS, Trio
 from mmviz.training.fit.data import Batch, BatchStream, ExampleEncoder, Recipe, loader, model_input
 from mmviz.training.world.examples import World
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmviz.models.trio import PATCHES, Trio, TrioOutput
+from mmviz.models.trio_network import PATCHES, Trio, TrioOutput
 from mmviz.training.fit.data import Batch
 
 MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER = 2, 4, 5

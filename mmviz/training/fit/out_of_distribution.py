@@ -36,7 +36,7 @@ from mmviz.models.out_of_distribution import (
     image_features,
     image_notices,
 )
-from mmviz.models.trio import FRAMES, HOPS_PER_FRAME, IMAGE_SIDE
+from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, IMAGE_SIDE
 from mmviz.training.world.examples import World
 from mmviz.training.world.out_of_distribution_audio import audio_parts, noise_sound, other_sound, through_speaker
 from mmviz.training.world.out_of_distribution_images import (

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmviz.models.question_templates import FAMILIES
-from mmviz.models.trio import Trio, TrioConfig
+from mmviz.models.trio_network import Trio, TrioConfig
 from mmviz.training.fit.data import Batch, BatchStream, ExampleEncoder, Recipe, loader, model_input
 from mmviz.training.fit.losses import TokenLabels, encoder_losses, fusion_losses
 from mmviz.training.world.examples import World

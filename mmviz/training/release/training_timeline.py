@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
-from mmviz.models.bundled import BundledTrio
+from mmviz.models.trio_model import BundledTrio
 from mmviz.training.release.record_gallery import gallery_samples
 from mmviz.types import AttentionRecord, Request, Sample
 

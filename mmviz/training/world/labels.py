@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from mmviz.inputs.mel import padded_log_mel
 from mmviz.models.question_templates import FAMILIES, NEEDS
-from mmviz.models.trio import FRAMES, HOPS_PER_FRAME, MAX_TEXT_TOKENS, PATCHES, SECONDS_PER_FRAME
+from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, MAX_TEXT_TOKENS, PATCHES, SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample
 from mmviz.training.world.questions import Question
 

@@ -85,7 +85,7 @@ export class CalculatorPanel {
     const map = formatMapRef(header, mapIndex, Math.min(head, header.maps[mapIndex].heads - 1));
     this.viewer.pinned = true;
     this.viewer.setView({ ...view, map, tokens, versus: [], direction: "from" });
-    this.viewer.announce();
+    this.viewer.announcer.announceView();
   }
 
   chooseKey(key) {

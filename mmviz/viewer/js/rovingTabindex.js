@@ -14,7 +14,7 @@ export function useRovingTabindex(stage, viewer, label, tokens, stride) {
   let at = 0;
   const point = () => {
     viewer.hover(tokens[at]);
-    viewer.announceFocus(tokens[at]);
+    viewer.announcer.announceToken(tokens[at]);
   };
   const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: stride, ArrowUp: -stride, Home: -Infinity, End: Infinity };
   stage.onkeydown = (event) => {

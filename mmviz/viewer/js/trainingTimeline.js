@@ -58,7 +58,7 @@ export class TrainingTimeline {
     this.slider.value = checkpoint;
     this.describe();
     this.viewer.repaint();
-    this.viewer.announce();
+    this.viewer.announcer.announceView();
   }
 
   /** Writes how far training had come at the checkpoint shown, and how probable each answer was. */

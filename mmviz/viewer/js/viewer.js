@@ -1,11 +1,12 @@
 // The linked viewer of one run: a token that is pointed at in one panel lights up the tokens of all panels.
+import { Announcer } from "./announcer.js";
 import { AttentionMaps } from "./attentionRows.js";
 import { StepsStore } from "./attentionSteps.js";
 import { AudioPanel } from "./audioPanel.js";
 import { CalculatorPanel } from "./calculator.js";
 import { Controls } from "./controls.js";
-import { make, setText } from "./dom.js";
-import { currentView, makeFrame } from "./frameState.js";
+import { make } from "./dom.js";
+import { currentView, makeFrame } from "./paintedFrame.js";
 import { ImagePanel } from "./imagePanel.js";
 import { listenToKeys } from "./keyboard.js";
 import { describeFrame, describeMap, describeSelection, formatAmount } from "./labels.js";
@@ -21,8 +22,6 @@ import { readColours } from "./theme.js";
 import { Tooltip } from "./tooltip.js";
 import { TrainingTimeline } from "./trainingTimeline.js";
 import { chosenStream, litStream, pin, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
-
-const ANNOUNCE_DELAY = 150; // milliseconds: only the last of quick changes is announced
 
 /**
  * A viewer in the element `host`, of a decoded container `data`. Calls `on.view(view)` when the view changes, and
@@ -42,6 +41,7 @@ export class Viewer {
     this.root.setAttribute("aria-label", this.say("viewer"));
     host.append(this.root);
     this.controls = new Controls(this);
+    this.announcer = new Announcer(this, this.controls.announcement);
     this.timeline = new TrainingTimeline(this);
     this.panels = {
       image: new ImagePanel(this),
@@ -206,7 +206,7 @@ export class Viewer {
     this.hovered = null;
     this.pinned = next.pinned;
     this.setView(next.view);
-    this.announce();
+    this.announcer.announceView();
   }
 
   /** Points at the {stream, token} that the audio plays; with reduced motion it is marked, and the view stays. */
@@ -226,19 +226,19 @@ export class Viewer {
   chooseMap(mapRef) {
     this.previewed = null;
     this.setView(withMap(this.header, this.view, mapRef));
-    this.announce();
+    this.announcer.announceView();
   }
 
   toggleDirection() {
     this.setView(withOtherDirection(this.header, this.view));
-    this.announce();
+    this.announcer.announceView();
   }
 
   unpin() {
     const next = unpin(this.view, this.startTokens());
     this.pinned = next.pinned;
     this.setView(next.view);
-    this.announce();
+    this.announcer.announceView();
   }
 
   /** Shows another view from now on, and reports it. */
@@ -266,17 +266,6 @@ export class Viewer {
     return describeFrame(this.header, this.say, frame, this.pinned);
   }
 
-  /** Announces the view to screen readers. */
-  announce() {
-    clearTimeout(this.announceTimer);
-    this.announceTimer = setTimeout(() => {
-      const frame = this.makeFrame();
-      if (!frame.attnMap) return;
-      const readout = this.describeFrame({ ...frame, pointed: null });
-      setText(this.controls.announcement, `${this.describeMap(frame.mapRef)}. ${readout}`);
-    }, ANNOUNCE_DELAY);
-  }
-
   /** Shows where a token lies beside the pointer, and its amount while tokens are pinned. */
   showTooltip(target, event) {
     if (!target || !event || event.pointerType === "touch") return this.tooltip.hide();
@@ -291,15 +280,7 @@ export class Viewer {
     if (!button?.matches(":focus-visible")) return;
     const target = { stream: button.dataset.stream, token: Number(button.dataset.token) };
     this.hover(target);
-    this.announceFocus(target);
-  }
-
-  /** Announces the token that has the keyboard focus, in place of a change that is about to be announced. */
-  announceFocus(target) {
-    clearTimeout(this.announceTimer);
-    const frame = this.makeFrame();
-    if (!frame.attnMap) return;
-    setText(this.controls.announcement, this.describeFrame({ ...frame, pointed: this.pinned ? target : null }));
+    this.announcer.announceToken(target);
   }
 
   /** Handles Enter and space on the button of a token; a click of the mouse is handled where its pointer goes down. */
@@ -316,7 +297,7 @@ export class Viewer {
     for (const panel of Object.values(this.panels)) panel.destroy?.();
     this.fetcher.destroy();
     this.timeline.destroy();
-    clearTimeout(this.announceTimer);
+    this.announcer.destroy();
     cancelAnimationFrame(this.paintFrame);
     cancelAnimationFrame(this.readyFrame);
     this.root.remove();

@@ -14,7 +14,13 @@ from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.method_cards import attention_html
 from mmviz.backends import Stop
-from mmviz.experiments.removal import Baseline, modality_removal, present_modalities, removable_tokens, token_removal
+from mmviz.experiments.removal_changes import (
+    Baseline,
+    modality_removal,
+    present_modalities,
+    removable_tokens,
+    token_removal,
+)
 from mmviz.explain import Run
 from mmviz.figures.token_labels import group_name, names
 from mmviz.i18n.language import translated

@@ -21,7 +21,7 @@ from mmviz.models.cards import trio_card
 from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import audio_notices, image_notices, question_notices
 from mmviz.models.protocol import CaptureTargets, Prepared
-from mmviz.models.trio import (
+from mmviz.models.trio_network import (
     FRAMES,
     HOPS_PER_FRAME,
     IMAGE_SIDE,
