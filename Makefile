@@ -1,5 +1,6 @@
 # make app [PORT=8501]   install into .venv and open the page
-# make test              install into .venv and pass the tests; prints the coverage of mmviz/
+# make test              install into .venv and pass the tests
+# make coverage          the same, and prints the coverage of mmviz/
 # make quick             the tests that need neither a browser nor much time, for the loop of work
 # make lint              ruff and mypy
 # make texts             the catalogues of translations, brought up to date with the texts and compiled
@@ -8,13 +9,12 @@ SHELL := /bin/bash
 VENV ?= .venv
 PORT ?= 8501
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
-COVERAGE ?= --cov --cov-report=term
 
 # python3 where it is 3.11, 3.12 or 3.13, else the first of those found by name.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test quick lint texts benchmark dev clean
+.PHONY: app test coverage quick lint texts benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -22,6 +22,9 @@ app: $(VENV)/.mmviz
 test: dev
 	@bash .ci/system-packages
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) $(COVERAGE)
+
+coverage: COVERAGE = --cov --cov-report=term
+coverage: test
 
 quick: dev
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -q -m "not browser and not slow"

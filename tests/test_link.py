@@ -338,8 +338,8 @@ def encoder_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def test_the_page_of_an_encoder_decoder_can_be_reloaded_at_every_map(encoder_decoder: None) -> None:
     page = visit()
-    refs = map_refs(now(page).run.record)
-    assert {str(map_ref) for map_ref in refs} >= {"0:mean", "0.1:mean"}
+    refs = [map_ref for map_ref in map_refs(now(page).run.record) if map_ref.head in (None, 0)]
+    assert {str(map_ref) for map_ref in refs} >= {"0:mean", "0.1:mean", "0.1:0"}
     for map_ref in refs:
         for direction in ("from", "to"):
             params = {"map": str(map_ref), "direction": direction, "query": "0"}
