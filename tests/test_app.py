@@ -24,6 +24,8 @@ from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.page import LABELS, say
 from mmviz.types import CaptureError, Notice
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_opens_on_the_recorded_run_of_the_first_example(opened: AppTest) -> None:
     assert len(EXAMPLES) >= 8

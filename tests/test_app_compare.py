@@ -19,6 +19,8 @@ from mmviz.figures.colour_scale import hex_colour
 from mmviz.i18n.page import say
 from mmviz.types import AblateHead, MapRef, ShuffleWeights, UniformAttention
 
+pytestmark = pytest.mark.slow
+
 HERE = {"page": "debug", "section": "compare"}
 OTHER = next(example for example in EXAMPLES[1:] if example.image and example.audio)
 SAME = next(example for example in EXAMPLES if example.image and example.audio)

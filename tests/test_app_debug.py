@@ -18,6 +18,8 @@ from mmviz.explain import run_sample
 from mmviz.i18n.page import say
 from mmviz.types import INPUT_MODALITIES, AblateHead, DropTokens, Request
 
+pytestmark = pytest.mark.slow
+
 FIRST = EXAMPLES[0]
 
 

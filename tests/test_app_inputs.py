@@ -14,6 +14,8 @@ from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.page import say
 from mmviz.models.question_templates import RELATIONS, TEMPLATES, compose, known_words, read, slots
 
+pytestmark = pytest.mark.slow
+
 
 def test_own_inputs_show_their_notices_and_have_no_known_answer(opened: AppTest) -> None:
     press(opened, "own")

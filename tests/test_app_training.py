@@ -19,6 +19,8 @@ from mmviz.training.fit import conv_attention
 from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun
 from mmviz.viewer.quantization import decode as amounts_of
 
+pytestmark = pytest.mark.slow
+
 TINY = Recipe(images=64, held_out=40, epochs=2)
 FIT = conv_attention.fit
 

@@ -22,6 +22,8 @@ from mmviz.i18n.page import say
 from mmviz.io.run_file import from_bytes
 from mmviz.types import MapRef
 
+pytestmark = pytest.mark.slow
+
 ROLLOUT = MapRef("rollout")
 
 

@@ -17,6 +17,8 @@ from mmviz.explain import Run, run_sample
 from mmviz.report import ViewerData
 from mmviz.types import MapRef
 
+pytestmark = pytest.mark.slow
+
 SERIAL = 3
 
 

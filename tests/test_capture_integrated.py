@@ -30,6 +30,8 @@ from mmviz.types import (
     UniformAttention,
 )
 
+pytestmark = pytest.mark.slow
+
 LN3 = math.log(3)
 
 

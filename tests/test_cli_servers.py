@@ -17,6 +17,8 @@ from processes import Server, descendants, free_port, is_running, running_server
 from mmviz.cli import processes
 from mmviz.i18n.errors_and_notices import sentence
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-of-twenty-chars"
 CLI = [sys.executable, "-m", "mmviz.cli"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

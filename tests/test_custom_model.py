@@ -23,6 +23,8 @@ from mmviz.explain import run_sample
 from mmviz.models.custom import CustomModel, check_spec, load
 from mmviz.types import CaptureError, MmvizError, Sample
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

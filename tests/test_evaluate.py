@@ -27,6 +27,8 @@ from mmviz.types import (
     Token,
 )  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 SEED, COUNT = 77, 12
 MEAN = MapRef("attention", 0)
 

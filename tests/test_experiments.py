@@ -51,6 +51,8 @@ from mmviz.types import (
     Token,
 )
 
+pytestmark = pytest.mark.slow
+
 IMAGE, TEXT, AUDIO = INPUT_MODALITIES
 PAPER = LocalBackend("cpu", {"paper": Paper()})
 EXAMPLES = {example.id: example for example in load_gallery()}

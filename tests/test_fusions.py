@@ -38,6 +38,8 @@ from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
 from mmviz.types import DropModality, DropTokens, MmvizError, Modality, Request
 
+pytestmark = pytest.mark.slow
+
 SIZES = [5, PATCHES**2, FRAMES]
 PART = {"text": slice(1, 6), "image": slice(6, 106), "audio": slice(106, 156)}
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections
 from pathlib import Path
 
+import pytest
 from hostile import HEADER_LIMITS, costs
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_hostile_input_is_refused_or_accepted_as_data(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from mmviz.models.cards import fusions_card
 from mmviz.models.trio_model import BundledTrio
 from mmviz.types import Modality, UniformAttention
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def gallery_run() -> Run:

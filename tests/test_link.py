@@ -42,6 +42,8 @@ from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import say
 from mmviz.types import MapRef
 
+pytestmark = pytest.mark.slow
+
 OTHER = EXAMPLES[3]
 
 

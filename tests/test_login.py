@@ -18,6 +18,8 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.types import AttentionRecord, Card, MmvizError, Modality, Notice, Request, Token
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-of-twenty-chars"
 
 

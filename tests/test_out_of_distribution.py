@@ -27,6 +27,8 @@ from mmviz.training.world.sounds import compose_sound
 from mmviz.training.world.speech import HELD_OUT_VOICES, synthesise
 from mmviz.training.world.sprites import load_sprites
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 Wave = NDArray[np.float32]
 

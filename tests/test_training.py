@@ -17,6 +17,8 @@ from mmviz.training.fit.train import Stage, TrainedTrio, TrainingSession, learni
 from mmviz.training.release.export import add_measured, export
 from mmviz.training.world.examples import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world() -> World:
