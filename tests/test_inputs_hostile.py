@@ -18,6 +18,8 @@ from mmviz.inputs.audio import load_audio
 from mmviz.inputs.image import load_image
 from mmviz.types import InputError
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 NOISE = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE)
 

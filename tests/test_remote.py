@@ -19,6 +19,8 @@ from mmviz.backends.remote import FAILURES, REST, CircuitBreaker, RemoteBackend
 from mmviz.explain import explain
 from mmviz.types import InputError, MapRef, MmvizError, Request, Rows, Sample
 
+pytestmark = pytest.mark.slow
+
 TOY = Request("toy", Sample(text="left both"))
 RECORD = wire.record_to_bytes(text_record("left"))
 NOT_HTTP = b"\0\r\n\r\n"

@@ -21,6 +21,8 @@ from mmviz.backends.server import Limits
 from mmviz.io.npz import pack_npz
 from mmviz.types import CaptureError, InputError, MapRef, MmvizError, Request, Rows, Sample, Zoom
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-of-twenty-chars"
 
 
