@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
+from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import AttentionRecord, Change, Request, Sample, Token
 
 STEPS = 10
@@ -101,10 +102,7 @@ def curve_requests(
     are ours.
     """
     variants = [token_removal(tokens, removed, baseline) for removed in _removed_tokens(tokens, amounts, seed)]
-    return tuple(
-        Request(model, sample, changes, seed, maps=False, sweep=tuple(variants[first : first + CHUNK]))
-        for first in range(0, len(variants), CHUNK)
-    )
+    return sweep_requests(model, sample, changes, seed, variants, CHUNK)
 
 
 def measure_faithfulness(

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmviz.analysis.head_profiles import all_heads
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
+from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import AblateHead, AttentionRecord, Change, Request, Sample
 
 CHUNK = 32
@@ -51,10 +52,7 @@ def head_requests(
     Source: Michel, Levy and Neubig 2019, "Are Sixteen Heads Really Better than One?", section 3.2.
     """
     sweep = [(AblateHead(number, head),) for number, head in heads]
-    return tuple(
-        Request(model, sample, changes, seed, maps=False, sweep=tuple(sweep[first : first + CHUNK]))
-        for first in range(0, len(sweep), CHUNK)
-    )
+    return sweep_requests(model, sample, changes, seed, sweep, CHUNK)
 
 
 def measure_head_ablation(

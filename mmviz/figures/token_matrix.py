@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from mmviz.figures.theme import LEGEND_SPACE, MODALITY_COLOURS, colour_axis, lay
 from mmviz.figures.token_labels import full_names, names
 from mmviz.i18n.figures import tell
 from mmviz.types import Modality, Token
+from mmviz.types.token_bins import modality_runs
 
 _STRIP = {"start": 2, "end": 10}
 """Distances of the coloured strips beside the axes from the plot, in pixels."""
@@ -55,8 +55,8 @@ def token_matrix(
         margin={"l": 92, "r": 12, "b": LEGEND_SPACE + 92},
         coloraxis=colour_axis(scale_max, CIVIDIS, unit, dark, exceeds_scale(weights, scale_max)),
         shapes=[
-            *_strips([token.modality for token in key_tokens], "x"),
-            *_strips([token.modality for token in query_tokens], "y"),
+            *_strips(key_tokens, "x"),
+            *_strips(query_tokens, "y"),
             *_separators(key_tokens, "x", dark),
             *_separators(query_tokens, "y", dark),
         ],
@@ -84,7 +84,7 @@ def _categories(tokens: Sequence[Token]) -> list[str]:
 
 def _ticks(tokens: Sequence[Token], axis: Literal["x", "y"]) -> dict[str, Any]:
     """Returns as many labels as fit: the first token of every modality, then words and special tokens, then others."""
-    starts = {start for _, start, _ in _bands([token.modality for token in tokens])}
+    starts = {start for start, _ in modality_runs(tokens)}
     labelled = {Modality.TEXT, Modality.SPECIAL}
     order = sorted(range(len(tokens)), key=lambda i: (i not in starts, tokens[i].modality not in labelled, i))
     gap = len(tokens) / _LABELS[axis]
@@ -97,18 +97,7 @@ def _ticks(tokens: Sequence[Token], axis: Literal["x", "y"]) -> dict[str, Any]:
     return {"tickvals": [categories[i] for i in shown], "ticktext": [plain(clipped(labels[i], 12)) for i in shown]}
 
 
-def _bands(modalities: Sequence[Modality]) -> list[tuple[Modality, int, int]]:
-    """Returns the runs of one modality: (modality, first index, index after the last)."""
-    bands = []
-    start = 0
-    for modality, members in groupby(modalities):
-        length = len(list(members))
-        bands.append((modality, start, start + length))
-        start += length
-    return bands
-
-
-def _strips(modalities: Sequence[Modality], axis: Literal["x", "y"]) -> list[dict[str, Any]]:
+def _strips(tokens: Sequence[Token], axis: Literal["x", "y"]) -> list[dict[str, Any]]:
     """Returns a strip in the modality's colour beside the plot, along ``axis``, for every run of one modality."""
     other = "y" if axis == "x" else "x"
     return [
@@ -122,10 +111,10 @@ def _strips(modalities: Sequence[Modality], axis: Literal["x", "y"]) -> list[dic
             f"{other}anchor": 0,
             f"{other}0": -_STRIP["start"],
             f"{other}1": -_STRIP["end"],
-            "fillcolor": MODALITY_COLOURS[modality],
+            "fillcolor": MODALITY_COLOURS[tokens[first].modality],
             "line": {"width": 0},
         }
-        for modality, first, after in _bands(modalities)
+        for first, after in modality_runs(tokens)
     ]
 
 
@@ -143,5 +132,5 @@ def _separators(tokens: Sequence[Token], axis: Literal["x", "y"], dark: bool) ->
             f"{other}1": 1,
             "line": {"width": 1, "color": theme(dark).ground},
         }
-        for _, _, after in _bands([token.modality for token in tokens])[:-1]
+        for _, after in modality_runs(tokens)[:-1]
     ]
