@@ -87,6 +87,23 @@ def no_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     resources.recorded_run.clear()
 
 
+@pytest.fixture
+def operator_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Writes the source of a module with a factory ``make``, by its name, and makes it the operator's model."""
+    before, written = list(sys.path), []
+
+    def write(name: str, source: str) -> None:
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("MMVIZ_MODEL", f"{name}:make")
+        written.append(name)
+
+    yield write
+    sys.path[:] = before
+    for name in written:
+        sys.modules.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def backend() -> LocalBackend:
     """The bundled models on the CPU."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -129,15 +127,9 @@ def make():
 
 
 @pytest.fixture
-def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def reader(operator_model: Callable[[str, str], None]) -> None:
     """A custom model that needs a text."""
-    (tmp_path / "only_reads.py").write_text(SOURCE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MMVIZ_MODEL", "only_reads:make")
-    before = list(sys.path)
-    yield
-    sys.path[:] = before
-    sys.modules.pop("only_reads", None)
+    operator_model("only_reads", SOURCE)
 
 
 def test_examples_that_a_model_cannot_evaluate_are_named_with_the_reason(two_examples: None, reader: None) -> None:

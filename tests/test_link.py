@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 import random
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -327,15 +325,9 @@ def make():
 
 
 @pytest.fixture
-def encoder_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def encoder_decoder(operator_model: Callable[[str, str], None]) -> None:
     """The operator's own model: a layer that attends to itself and to another, longer stream."""
-    (tmp_path / "translator.py").write_text(ENCODER_DECODER)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MMVIZ_MODEL", "translator:make")
-    before = list(sys.path)
-    yield
-    sys.path[:] = before
-    sys.modules.pop("translator", None)
+    operator_model("translator", ENCODER_DECODER)
 
 
 def test_the_page_of_an_encoder_decoder_can_be_reloaded_at_every_map(encoder_decoder: None) -> None:
