@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from processes import ROOT
-from real_page import LAUNCH, PATIENCE, VIEWER, serving
+from real_page import LAUNCH, PATIENCE, VIEWER, serving, settle
 
 QUESTIONS = (
     "How many things are there?", "What was said?", "can you see a dog", "is there a car in the picture",
@@ -41,7 +41,8 @@ def main() -> None:
             box = page.get_by_role("textbox").first
             box.fill(QUESTIONS[k % len(QUESTIONS)])
             box.press("Enter")
-        pages[-1].wait_for_timeout(5_000)
+        for page in pages:
+            settle(page)
         began = time.perf_counter()
         for page in pages:
             page.get_by_role("button", name="Run", exact=True).click()

@@ -22,7 +22,7 @@ from processes import free_port, running_server
 
 from mmviz.backends import wire
 from mmviz.backends.remote import RemoteBackend
-from mmviz.cli.doctor import diagnose
+from mmviz.cli.commands.doctor import diagnose
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import MmvizError, Request
 

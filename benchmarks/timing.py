@@ -13,7 +13,7 @@ from model import HEADS, LAYERS, SIZE, Model, masks
 from torch import Tensor
 
 import mmviz
-from mmviz.capture.flow import rollout_rows
+from mmviz.capture.tiled_rollout_relevance import rollout_rows
 
 BINS = 64
 Work = Callable[[], object]

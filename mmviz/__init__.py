@@ -47,7 +47,7 @@ from mmviz.types import (
 
 if TYPE_CHECKING:
     from mmviz.backends.local import LocalBackend
-    from mmviz.capture.context import capture
+    from mmviz.capture.context_manager import capture
     from mmviz.models.custom import CustomModel
 
 __all__ = [

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from mmviz.app import session_state as state
 from mmviz.app.selection import Selection
 from mmviz.inputs.examples import load_gallery
-from mmviz.viewer.container import Section, decode
+from mmviz.viewer.binary_format import Section, decode
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = load_gallery()

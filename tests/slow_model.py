@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import torch
 
 import mmviz
+
+MARKERS = "SLOW_MODEL_MARKERS"
+"""The environment variable that names a folder for `forward_marker`."""
+
+
+def forward_marker(process: int) -> Path:
+    """Returns the file that exists once the process has begun a forward pass."""
+    return Path(os.environ[MARKERS], str(process))
 
 
 class SlowModel(torch.nn.Module):
@@ -17,6 +27,7 @@ class SlowModel(torch.nn.Module):
         self.table = torch.nn.Embedding(128, 8)
 
     def forward(self, letters: torch.Tensor) -> torch.Tensor:
+        forward_marker(os.getpid()).touch()
         time.sleep(0.5)
         embedded = self.table(letters)[None, None]
         attn_output = torch.nn.functional.scaled_dot_product_attention(embedded, embedded, embedded)

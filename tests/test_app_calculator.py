@@ -10,7 +10,7 @@ import step_runs
 from app_page import payload, report_need, report_view, view
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app.pages.learn.calculator import calculator
+from mmviz.app.pages.learn.steps_viewer import calculator
 from mmviz.app.selection import Selection
 from mmviz.types import MapRef
 
@@ -19,7 +19,7 @@ def script() -> None:
     import step_runs
     import streamlit as st
 
-    from mmviz.app.pages.learn.calculator import calculator
+    from mmviz.app.pages.learn.steps_viewer import calculator
 
     run = step_runs.masked_run()[0] if st.session_state.get("masked") else step_runs.trio_run()
     st.session_state["selection"] = calculator(run, "calc", st.session_state.get("start"))

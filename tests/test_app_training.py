@@ -11,7 +11,7 @@ import pytest
 from app_page import address, markup, notes, now, payload, press, run, visit
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.training_timeline import unpack
+from mmviz.analysis.training_timeline_file import unpack
 from mmviz.app.pages.learn import training
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.page import say

@@ -143,7 +143,7 @@ def test_a_recording_is_made_and_run(visit_to: Callable[..., sync_api.Page], ser
     device = page.get_by_test_id("stAudioInput")
     device.get_by_role("button", name="Record", exact=True).click()
     device.get_by_role("button", name="Stop recording").wait_for()
-    page.wait_for_timeout(2_000)  # the length of the recording
+    sync_api.expect(device.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text("00:02", timeout=PATIENCE)
     device.get_by_role("button", name="Stop recording").click()
     page.wait_for_function("document.querySelector('.st-key-audio-line .source').innerText === 'yours'")
     settle(page)

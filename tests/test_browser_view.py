@@ -113,7 +113,9 @@ def test_a_link_opens_its_view_and_back_returns_to_it(visit_to: Visit, server: s
     other.locator(".st-key-show-relevance button").click()
     other.wait_for_url(has_params(map="relevance"))
     changed(other, IMAGE, linked["image"])
-    other.wait_for_timeout(1000 * SETTLED + 200)  # until then the page ignores changes of the address
+    settle(other)
+    written = time.monotonic()
+    until(other, lambda: time.monotonic() - written > SETTLED)  # the page ignores changes of the address until then
     other.go_back()
     until(other, lambda: viewer_state(other)["map"] == "2:1")
     settle(other)

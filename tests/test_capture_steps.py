@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.backends.local import LocalBackend
-from mmviz.capture.attention_steps import attention_steps
+from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.inputs.examples import load_gallery
 from mmviz.models.custom import CustomModel
 from mmviz.models.trio_model import BundledTrio
-from mmviz.types import AblateHead, AttentionRecord, AttentionSteps, CaptureError, Request, Sample, UniformAttention
+from mmviz.types import AblateHead, AttentionRecord, AttentionTensors, CaptureError, Request, Sample, UniformAttention
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -36,7 +36,7 @@ def eager_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | No
     return weights, weights @ value.double()
 
 
-def recomputed(steps: AttentionSteps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def recomputed(steps: AttentionTensors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns weights and their product with the values, from the steps alone."""
     scores = torch.from_numpy(steps.query @ steps.key.swapaxes(1, 2)).double() * steps.scale
     mask = 0 if steps.mask is None else torch.from_numpy(np.array(steps.mask)).double()
@@ -44,7 +44,7 @@ def recomputed(steps: AttentionSteps) -> tuple[NDArray[np.float64], NDArray[np.f
     return weights.numpy(), (weights @ torch.from_numpy(np.array(steps.value)).double()).numpy()
 
 
-def projected(steps: AttentionSteps, attn_output: NDArray[np.float64]) -> NDArray[np.float64]:
+def projected(steps: AttentionTensors, attn_output: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the output of the linear map that joins the heads, ``[query, D]``."""
     concatenated = attn_output.swapaxes(0, 1).reshape(steps.shape[0], -1)
     assert steps.projection is not None
@@ -52,7 +52,7 @@ def projected(steps: AttentionSteps, attn_output: NDArray[np.float64]) -> NDArra
     return np.asarray(output + (0 if steps.bias is None else steps.bias))
 
 
-def check_steps(steps: AttentionSteps, weights: Tensor, attn_output: Tensor, output: Tensor | None = None) -> None:
+def check_steps(steps: AttentionTensors, weights: Tensor, attn_output: Tensor, output: Tensor | None = None) -> None:
     """Checks that the steps give these numbers, to 1e-5, and hold them as the model's own."""
     for values, expected in zip(recomputed(steps), (weights, attn_output), strict=True):
         assert np.abs(values - expected.detach().numpy()).max() < 1e-5
@@ -62,7 +62,7 @@ def check_steps(steps: AttentionSteps, weights: Tensor, attn_output: Tensor, out
             assert np.abs(values - output.detach().numpy()).max() < 1e-5
 
 
-def check_linear_maps(steps: AttentionSteps, state: Tensor, context: Tensor) -> None:
+def check_linear_maps(steps: AttentionTensors, state: Tensor, context: Tensor) -> None:
     """Checks that queries, keys and values come from these tokens by the linear maps in the steps."""
     assert np.array_equal(steps.state, state.detach().numpy()) and np.array_equal(steps.context, context.numpy())
     for name, tokens in (("query", steps.state), ("key", steps.context), ("value", steps.context)):
@@ -174,7 +174,7 @@ def test_steps_are_those_of_the_model_however_it_is_written(attend: Callable[...
     model, x = Layer(attend, kv_heads, bias=kv_heads == 2).eval(), torch.randn(batch_size, TOKENS, WIDTH)
     (call,) = attention_calls(model, x)
     for batch in range(batch_size):
-        steps = attention_steps(call, batch)
+        steps = attention_tensors(call, batch)
         with torch.no_grad():
             query, key, value = (part[batch] for part in model.vectors(x))
             key, value = (part.repeat_interleave(HEADS // kv_heads, 0) for part in (key, value))
@@ -195,7 +195,7 @@ def test_steps_of_a_causal_kernel_have_its_mask() -> None:
 
     torch.manual_seed(0)
     model, x = Layer(attend).eval(), torch.randn(1, TOKENS, WIDTH)
-    steps = attention_steps(attention_calls(model, x)[0])
+    steps = attention_tensors(attention_calls(model, x)[0])
     causal = torch.full((TOKENS, TOKENS), -torch.inf).triu(1)
     check_steps(steps, *eager_attention(*(part[0] for part in model.vectors(x)), causal))
     assert np.array_equal(steps.mask[0], causal.numpy())
@@ -222,7 +222,7 @@ def test_steps_of_multi_head_attention(batch_first: bool, need_weights: bool, ma
         value_weight, value_bias = model.in_proj_weight.chunk(3)[2], model.in_proj_bias.chunk(3)[2]
         value = F.linear(memory, value_weight, value_bias).unflatten(-1, (HEADS, SIZE)).transpose(1, 2)
     for batch in range(2):
-        steps = attention_steps(call, batch)
+        steps = attention_tensors(call, batch)
         check_steps(steps, weights[batch], weights[batch].double() @ value[batch].double(), output[batch])
         check_linear_maps(steps, x[batch], memory[batch])
         assert (steps.mask is None) == (masked == "none" or (masked == "padding" and batch == 0))
@@ -260,7 +260,7 @@ def test_steps_of_hugging_face_models(name: str, implementation: str) -> None:
         )  # fmt: skip
         inputs = {"input_features": torch.randn(1, 8, 20), "decoder_input_ids": ids}
     model.eval().set_attn_implementation(implementation)
-    layers = [attention_steps(call) for call in attention_calls(model, **inputs)]
+    layers = [attention_tensors(call) for call in attention_calls(model, **inputs)]
     model.set_attn_implementation("eager")
     with torch.no_grad():
         outputs = model(**inputs, output_attentions=True)
@@ -342,7 +342,7 @@ class PerHead(nn.Module):
 @pytest.mark.parametrize("module", [Capped, PerHead])
 def test_scores_other_than_scaled_products_have_no_steps_and_a_notice_says_so(module: type[nn.Module]) -> None:
     with pytest.raises(CaptureError) as error:
-        attention_steps(attention_calls(module(), torch.randn(1, 5, WIDTH))[0])
+        attention_tensors(attention_calls(module(), torch.randn(1, 5, WIDTH))[0])
     assert error.value.code == "steps-scores" and module.__name__ in str(error.value)
     custom = CustomModel(module(), lambda sample: (torch.randn(1, 5, WIDTH), list("abcde")), ["yes", "no"])
     record = LocalBackend("cpu", {"own": custom}).run([Request("own", Sample(text="a"), steps=True)])[0]
@@ -360,12 +360,12 @@ def test_long_inputs_and_captures_without_steps_raise() -> None:
     model = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).eval()
     x = torch.randn(1, 600, WIDTH)
     with pytest.raises(CaptureError) as error:
-        attention_steps(attention_calls(model, x, x, x)[0])
+        attention_tensors(attention_calls(model, x, x, x)[0])
     assert error.value.code == "steps-long"
     with torch.no_grad(), mmviz.capture(model) as result:
         model(x[:, :5], x[:, :5], x[:, :5])
     with pytest.raises(CaptureError) as error:
-        attention_steps(result.all_attention_calls[0])
+        attention_tensors(result.all_attention_calls[0])
     assert error.value.code == "steps-scores"
 
 
@@ -376,7 +376,7 @@ def test_overwritten_tensors_raise() -> None:
         return attn_output
 
     with pytest.raises(CaptureError) as error:
-        attention_steps(attention_calls(Layer(attend).eval(), torch.randn(1, TOKENS, WIDTH))[0])
+        attention_tensors(attention_calls(Layer(attend).eval(), torch.randn(1, TOKENS, WIDTH))[0])
     assert error.value.code == "capture-changed"
 
 
@@ -386,14 +386,14 @@ def test_attention_without_an_output_projection_has_no_output() -> None:
             heads = x.unflatten(-1, (HEADS, SIZE)).transpose(1, 2)
             return F.scaled_dot_product_attention(heads, heads, heads)
 
-    steps = attention_steps(attention_calls(Bare(), torch.randn(1, 5, WIDTH))[0])
+    steps = attention_tensors(attention_calls(Bare(), torch.randn(1, 5, WIDTH))[0])
     assert {name for name, _ in steps.arrays()} == {"query", "key", "value", "attn_output"}
 
 
-def small_steps() -> AttentionSteps:
+def small_steps() -> AttentionTensors:
     """Returns steps of 2 heads, 3 tokens, d 4, with a projection to width 5."""
     vectors = np.ones((2, 3, 4), np.float32)
-    return AttentionSteps(
+    return AttentionTensors(
         vectors, vectors, vectors, 0.5, vectors, np.zeros((1, 3, 3), np.float32), np.ones((5, 8), np.float32), None,
         np.ones((3, 5), np.float32),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from mmviz.assets_path import assets_dir
 from mmviz.models.question_templates import FAMILIES
 from mmviz.training.evaluate.compare_fusions import ALL, is_cross_modal
 from mmviz.training.evaluate.compare_fusions import markdown as fusions_markdown
-from mmviz.training.evaluate.tables import markdown
+from mmviz.training.evaluate.measure_model import markdown
 from mmviz.training.fit.fusions import SCENES
 
 FUSIONS = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ import torch
 from app_page import address, markup, notes, now, press, run, settled, visit
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis import attention_cost
+from mmviz.analysis import cost_extrapolation
 from mmviz.app.pages.learn import cost as lesson
 from mmviz.backends import ignore_progress, never_stop
 from mmviz.capture import layer_cost
@@ -58,7 +58,7 @@ def costs() -> LayerCosts:
 def test_bytes_are_those_of_the_tensors(costs: LayerCosts) -> None:
     for count, size in zip((96, 600), costs.sizes, strict=True):
         assert size.bytes == expected_bytes(count, HEADS, SIZE)
-        assert size.bytes["eager"] == attention_cost.map_bytes(count, 1, HEADS)
+        assert size.bytes["eager"] == cost_extrapolation.map_bytes(count, 1, HEADS)
     assert costs.tokens == [96, 600] and costs.left_out == ()
     assert costs.bytes("eager") == [size.bytes["eager"] for size in costs.sizes]
 
@@ -147,22 +147,22 @@ def test_the_lazy_view_needs_less_memory_than_all_weights_from_about_600_tokens_
 
 
 def test_all_maps_of_a_model_take_four_bytes_a_weight() -> None:
-    assert attention_cost.map_bytes(150_000) == 4 * 6 * 4 * 22_500_000_000 == 2_160_000_000_000
+    assert cost_extrapolation.map_bytes(150_000) == 4 * 6 * 4 * 22_500_000_000 == 2_160_000_000_000
     config = TrioConfig(1, ())
     assert (config.layers, config.heads, config.width // config.heads) == (
-        attention_cost.LAYERS, attention_cost.HEADS, attention_cost.SIZE
+        cost_extrapolation.LAYERS, cost_extrapolation.HEADS, cost_extrapolation.SIZE
     )  # fmt: skip
 
 
 def test_the_exponent_is_that_of_large_inputs() -> None:
     tokens = [128, 256, 512, 1_024, 2_048]
-    assert attention_cost.exponent(tokens, [9e9, 7e9, *(3e-9 * k**2 for k in tokens[2:])]) == pytest.approx(2)
-    assert attention_cost.exponent(tokens, [5.0 * k for k in tokens]) == pytest.approx(1)
-    assert attention_cost.exponent(tokens[:3], [1, 2, 3]) is None
+    assert cost_extrapolation.exponent(tokens, [9e9, 7e9, *(3e-9 * k**2 for k in tokens[2:])]) == pytest.approx(2)
+    assert cost_extrapolation.exponent(tokens, [5.0 * k for k in tokens]) == pytest.approx(1)
+    assert cost_extrapolation.exponent(tokens[:3], [1, 2, 3]) is None
 
 
 def test_more_tokens_are_estimated_by_their_square_or_linearly() -> None:
-    quadratic, linear = attention_cost.quadratic_estimate, attention_cost.linear_estimate
+    quadratic, linear = cost_extrapolation.quadratic_estimate, cost_extrapolation.linear_estimate
     tokens = [256, 1_024, 2_048]
     assert quadratic(4_096, tokens, [1, 2, 8]) == 32
     assert quadratic(1_024, tokens, [1, 2, 8]) == pytest.approx(2)
@@ -267,10 +267,11 @@ def open_lesson(**params: str) -> AppTest:
 
 def test_the_lesson_shows_measurements_and_estimates(shared: LayerCosts) -> None:
     page = open_lesson(**{"at-tokens": "150,000"})
-    lazy = attention_cost.linear_estimate(150_000, shared.tokens, shared.bytes("lazy"))
+    lazy = cost_extrapolation.linear_estimate(150_000, shared.tokens, shared.bytes("lazy"))
     assert lazy == pytest.approx(4_194_304 + 2_324 * 150_000)
     eager, fused = (
-        attention_cost.quadratic_estimate(150_000, shared.tokens, shared.seconds(name)) for name in ("eager", "fused")
+        cost_extrapolation.quadratic_estimate(150_000, shared.tokens, shared.seconds(name))
+        for name in ("eager", "fused")
     )
     sizes = {"half": "1,024", "tokens": "2,048"}
     assert numbers(page) == {
@@ -296,7 +297,7 @@ def test_the_lesson_begins_with_the_tokens_of_the_run(shared: LayerCosts) -> Non
     count = max(now(page).run.record.maps[-1].shape)  # type: ignore[union-attr]
     assert address(page)["at-tokens"] == str(count)
     assert say("learn-cost-is-run", tokens=count) in markup(page)
-    assert numbers(page)[label("maps", maps=24)] == format_quantity(attention_cost.map_bytes(count), "B")
+    assert numbers(page)[label("maps", maps=24)] == format_quantity(cost_extrapolation.map_bytes(count), "B")
     assert label("fused", estimated=True) in numbers(page)
     page.select_slider[0].set_value(1_024)
     shown = numbers(run(page))

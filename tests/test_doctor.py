@@ -11,7 +11,7 @@ from planted import Planted, kinds
 import mmviz
 from mmviz.capture.recorder import EAGER, SDPA, SDPA_LSE
 from mmviz.capture.route_probe import route_check
-from mmviz.cli.doctor import all_passed, diagnose, to_text
+from mmviz.cli.commands.doctor import all_passed, diagnose, to_text
 from mmviz.i18n.errors_and_notices import sentence
 
 

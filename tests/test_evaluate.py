@@ -11,7 +11,7 @@ from made_up_tokens import Voices
 
 from mmviz.backends import ignore_progress, never_stop
 from mmviz.models.question_templates import FAMILIES
-from mmviz.training.evaluate import tables
+from mmviz.training.evaluate import measure_model
 from mmviz.training.evaluate.metrics import Case, accuracy, cases, pointing, targets
 from mmviz.training.world.examples import World
 from mmviz.types import (
@@ -133,17 +133,17 @@ def test_the_time_of_a_call_is_the_median_after_the_first_ones(world: World) -> 
 
         def _record(self, request: Request) -> AttentionRecord:
             self.calls += 1
-            first = self.calls <= tables.WARM_UP
+            first = self.calls <= measure_model.WARM_UP
             return replace(super()._record(request), made_by={"milliseconds": {"model": 1e6 if first else self.calls}})
 
     backend = Slowing(world, busy=True, attend=attend_to_truth, truth=True)
     backend.cases |= {
         (case.sample.text, case.sample.image.pixels.tobytes()): case  # type: ignore[union-attr]
-        for case in cases(world, tables.SEED, "relheard", 1, busy=True)
+        for case in cases(world, measure_model.SEED, "relheard", 1, busy=True)
     }
-    middle = tables.WARM_UP + (1 + tables.TIMED) / 2
-    assert tables.milliseconds(backend, "any", world) == {"model": middle}
-    assert backend.calls == tables.WARM_UP + tables.TIMED
+    middle = measure_model.WARM_UP + (1 + measure_model.TIMED) / 2
+    assert measure_model.milliseconds(backend, "any", world) == {"model": middle}
+    assert backend.calls == measure_model.WARM_UP + measure_model.TIMED
 
 
 def test_the_tables_print_what_was_measured() -> None:
@@ -156,7 +156,7 @@ def test_the_tables_print_what_was_measured() -> None:
         "accuracy": {"unseen scenes": {family: {"accuracy": 0.8, "majority": 0.5} for family in FAMILIES}},
         "effect": {"name": {"unneeded": "audio", "rate": 0.95, "shares": {"image": 0.6, "text": 0.35, "audio": 0.05}}},
     }  # fmt: skip
-    printed = tables.markdown(result)
+    printed = measure_model.markdown(result)
     assert "| heard | 0.50 | 0.80 |" in printed and "| 5:mean (chosen) | 0.71 | 0.93 | 0.50 | 0.25 |" in printed
     assert "takes 41 ms" in printed and "takes 3 ms before it" in printed and "6 ms after it" in printed
     assert "| name | audio | 0.95 | 0.60 | 0.35 | 0.05 |" in printed

@@ -14,7 +14,7 @@ from PIL import Image
 from mmviz.figures.colour_scale import cividis, contrast, hex_colour, range_text, short, text_colour
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
-from mmviz.figures.paper import png
+from mmviz.figures.print_figure import png
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.figures.token_labels import full_names, group_name, names

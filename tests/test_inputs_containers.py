@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from audio_files import encoded, header_first, m4a_with_length, muxed, tone, webm_with_length
 
-from mmviz.inputs import audio_containers as containers
+from mmviz.inputs import pyav_decoder as containers
 from mmviz.inputs.audio import load_audio
 from mmviz.types import InputError, Notice
 

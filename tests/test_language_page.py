@@ -25,7 +25,7 @@ from mmviz.app import visitor_language as visitor
 from mmviz.app.pages.explore import footer
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends.local import LocalBackend
-from mmviz.figures import fonts, paper
+from mmviz.figures import fonts, print_figure
 from mmviz.figures.text_wrapping import clipped, display_width, wrap_text
 from mmviz.figures.token_labels import full_names, names
 from mmviz.figures.token_matrix import token_matrix
@@ -37,7 +37,7 @@ from mmviz.models import CATALOGUE
 from mmviz.models.question_templates import TEMPLATES, known_words
 from mmviz.report import ViewerData
 from mmviz.types import Answer, Chars, Modality, Token
-from mmviz.viewer.container import decode
+from mmviz.viewer.binary_format import decode
 
 QUESTION = "图片里有一只猫吗？"
 NAMES = set(
@@ -319,7 +319,7 @@ def page_of_paper(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
     written: list[str] = []
     real = Text.set_text
     monkeypatch.setattr(Text, "set_text", lambda self, words: (written.append(str(words)), real(self, words))[1])
-    paper.png(
+    print_figure.png(
         image=PIXELS, text=text, wave=WAVE, rate=RATE, mel=MEL, hop_seconds=0.01, tokens=tokens,
         amounts=np.full(len(tokens), 1 / len(tokens)), scale_max=0.1, answers=[Answer("cat", 0.9)], title="t",
         caption="c", method="w", direction="from", token=0,

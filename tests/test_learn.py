@@ -13,7 +13,7 @@ import torch
 from app_page import FULL, AppTest, address, markup, notes, now, press, run, settled, visit
 from scipy.spatial.distance import jensenshannon
 
-from mmviz.app import link
+from mmviz.app import page_address
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.learn import _sheet
 from mmviz.app.pages.learn.course import COURSE, OPTIONS
@@ -238,7 +238,7 @@ def test_an_unknown_value_in_the_address_gets_a_note_and_the_default(name: str, 
 def test_the_sheet_has_the_numbers_of_the_lesson(gallery_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = SimpleNamespace(run=gallery_run, state=None)
     context = LessonContext("scores", cast(ExperimentRunner, runner), [("Largest <weight>", "0.332")])
-    monkeypatch.setattr(link, "page_url", lambda _: "http://host/?page=learn")
+    monkeypatch.setattr(page_address, "page_url", lambda _: "http://host/?page=learn")
     page = _sheet(context)().decode()
     assert "Largest &lt;weight&gt;" in page and "0.332" in page and "http://host/?page=learn" in page
     for code in ("title", "question", "do", "notice", "misleads", "option-a", "option-c"):

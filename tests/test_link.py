@@ -30,7 +30,7 @@ from app_page import (
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.map_refs import map_refs
-from mmviz.app import link
+from mmviz.app import page_address
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.selection import Selection
@@ -119,7 +119,7 @@ def test_every_change_of_view_is_written(opened: AppTest) -> None:
     ((0,), "0"), ((3, 4, 5, 9), "3-5.9"), ((0, 1), "0-1"), ((0, 2, 4), "0.2.4"), (tuple(range(12)), "0-11"),
 ])  # fmt: skip
 def test_groups_are_written_and_read(tokens: tuple[int, ...], text: str) -> None:
-    assert link.write_group(tokens) == text and link.read_group(text, 12) == tokens
+    assert page_address.write_group(tokens) == text and page_address.read_group(text, 12) == tokens
 
 
 @pytest.mark.parametrize("text", [
@@ -127,7 +127,7 @@ def test_groups_are_written_and_read(tokens: tuple[int, ...], text: str) -> None
     "0-99999999", "+1", "1e1", "0x1", "²", "٣", "1 ", "1,2", "1;2", "3–5", "0." * 500 + "1", "0-" + "9" * 10_000,
 ])  # fmt: skip
 def test_any_other_text_is_no_group(text: str) -> None:
-    assert link.read_group(text, 12) is None
+    assert page_address.read_group(text, 12) is None
 
 
 @pytest.mark.parametrize("name", ["nowhere", "", "<b>bold</b>", "²", "{0}", "a" * 500])
@@ -249,12 +249,13 @@ def is_whole(selection: Selection, of: Run) -> bool:
     assert all(0 <= token < count for token in (*selection.tokens, *selection.versus)) and selection.tokens
     assert shown.amounts.shape == (len(shown.other_tokens),) and np.isfinite(shown.amounts).all() and shown.name
     params = {
-        "query": link.write_group(selection.tokens), "direction": selection.direction, "map": str(selection.map_ref),
+        "query": page_address.write_group(selection.tokens), "direction": selection.direction,
+        "map": str(selection.map_ref),
         "style": selection.style, "scale": selection.scale,
     }  # fmt: skip
     if selection.versus:
-        params["versus"] = link.write_group(selection.versus)
-    return link.read_selection(params, of, None) == (selection, set())
+        params["versus"] = page_address.write_group(selection.versus)
+    return page_address.read_selection(params, of, None) == (selection, set())
 
 
 def test_a_link_opens_every_map_of_a_model_with_several_maps_in_a_layer(crossmodal: Run) -> None:
@@ -264,7 +265,7 @@ def test_a_link_opens_every_map_of_a_model_with_several_maps_in_a_layer(crossmod
     for map_ref in refs:
         for direction in ("from", "to"):
             params = {"map": str(map_ref), "direction": direction}
-            selection, unknown = link.read_selection(params, crossmodal, before)
+            selection, unknown = page_address.read_selection(params, crossmodal, before)
             assert (selection.map_ref, selection.direction, unknown) == (map_ref, direction, set())
             assert is_whole(selection, crossmodal)
             before = selection
@@ -289,7 +290,7 @@ def test_no_link_crashes_whatever_it_names(crossmodal: Run) -> None:
     before: Selection | None = None
     for _ in range(400):
         params = random_link(source, refs)
-        selection, unknown = link.read_selection(params, crossmodal, before)
+        selection, unknown = page_address.read_selection(params, crossmodal, before)
         assert is_whole(selection, crossmodal), params
         assert unknown <= set(params), params
         if "map" in params and "map" not in unknown:

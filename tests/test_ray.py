@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from processes import wait_until
 from serving import running_service
+from slow_model import MARKERS, forward_marker
 
 from mmviz.backends import ray as ray_backend
 from mmviz.backends.local import LocalBackend
@@ -28,7 +29,8 @@ SPEC = "slow_model:make"
 
 
 @pytest.fixture(scope="module")
-def remote() -> Iterator[RemoteBackend]:
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteBackend]:
+    os.environ[MARKERS] = str(tmp_path_factory.mktemp("markers"))
     backend = ray_backend.start(SPEC, None, (3, 3))
     try:
         with running_service(backend, limits=Limits(workers=32)) as url:
@@ -78,9 +80,11 @@ def test_a_bad_request_in_a_batch_does_not_fail_the_others(remote: RemoteBackend
 def test_a_run_is_sent_again_where_its_replica_is_killed(remote: RemoteBackend) -> None:
     texts = [f"{letter} runs" for letter in "abcdefghij"]
     victim = int(_runs(remote, texts[:1])[0][1].rpartition(" ")[2])
+    started = forward_marker(victim)
+    started.unlink()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(_runs, remote, texts)
-        time.sleep(0.3)  # each run takes half a second, and the replica has some of them
+        wait_until(started.exists, "the replica did not begin a run")
         os.kill(victim, signal.SIGKILL)
         runs = running.result(60)
     assert [answer for answer, _ in runs] == [text[0] for text in texts]

@@ -24,7 +24,7 @@ from mmviz.inputs.mel import log_mel
 from mmviz.report import MAX_BYTES, ViewerData
 from mmviz.types import MODALITIES, Answer, MapRef, Notice, Sample
 from mmviz.viewer import quantization
-from mmviz.viewer.container import Section, decode
+from mmviz.viewer.binary_format import Section, decode
 
 Sent = tuple[dict[str, Any], dict[str, Section]]
 

@@ -13,7 +13,7 @@ from mmviz.explain import Run
 from mmviz.report import MAX_BYTES, ViewerData
 from mmviz.types import AttentionRecord, MmvizError
 from mmviz.viewer import quantization
-from mmviz.viewer.container import Section, decode
+from mmviz.viewer.binary_format import Section, decode
 
 
 def flows_of(attention_record: AttentionRecord) -> dict[str, list[str]]:

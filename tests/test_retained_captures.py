@@ -10,7 +10,7 @@ from planted import HEADS, KINDS, Planted, expected, kinds
 from torch import Tensor
 
 from mmviz.backends.local import LocalBackend
-from mmviz.backends.local.retained_captures import RetainedCaptures
+from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.explain import run_sample
 from mmviz.models import Prepared
 from mmviz.types import Card, Columns, MapRef, MmvizError, Modality, PooledMap, Rollout, Rows, Sample, Token, View, Zoom

@@ -19,12 +19,12 @@ from mmviz.analysis.similarity import (
     row_entropy,
     width,
 )
-from mmviz.types import AttentionMap, AttentionRecord, AttentionSteps, Modality, Token, index_tokens
+from mmviz.types import AttentionMap, AttentionRecord, AttentionTensors, Modality, Token, index_tokens
 
 
-def steps(vectors: list[list[float]]) -> AttentionSteps:
+def steps(vectors: list[list[float]]) -> AttentionTensors:
     key = np.array([vectors], np.float32)
-    return AttentionSteps(query=key, key=key, value=key, scale=1.0, attn_output=key)
+    return AttentionTensors(query=key, key=key, value=key, scale=1.0, attn_output=key)
 
 
 def record(*maps: tuple[int, str, str, NDArray[Any]]) -> AttentionRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmviz.training.world.speech import (
+from mmviz.training.world.speech_bank import (
     HELD_OUT_VOICES,
     SAMPLE_RATE,
     TRAIN_VOICES,

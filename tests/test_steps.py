@@ -27,7 +27,7 @@ from mmviz.explain import Run
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.report import ViewerData, viewer_data
 from mmviz.types import MODALITIES, CaptureError, MmvizError
-from mmviz.viewer.container import decode
+from mmviz.viewer.binary_format import decode
 
 TOLERANCE = 1e-5
 RUNS: dict[str, Callable[[], Run]] = {"trio": step_runs.trio_run, "masked": lambda: step_runs.masked_run()[0]}

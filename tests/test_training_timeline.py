@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmviz.analysis.training_timeline import unpack
-from mmviz.training.release.training_timeline import choose_snapshots, pack, rounded
+from mmviz.analysis.training_timeline_file import unpack
+from mmviz.training.release.record_training_timeline import choose_snapshots, pack, rounded
 from mmviz.types import Answer, AttentionMap, AttentionRecord, Modality, Token
 
 

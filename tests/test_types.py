@@ -19,7 +19,7 @@ from mmviz.types import (
     Answer,
     AttentionMap,
     AttentionRecord,
-    AttentionSteps,
+    AttentionTensors,
     AudioInput,
     CaptureError,
     Card,
@@ -47,9 +47,9 @@ def weights() -> np.ndarray:
     return attention(2, 3, 3)
 
 
-def steps() -> AttentionSteps:
+def steps() -> AttentionTensors:
     query, key, value = (np.random.default_rng(seed).normal(size=(2, 3, 4)).astype(np.float32) for seed in range(3))
-    return AttentionSteps(query, key, value, 0.5, np.zeros((2, 3, 4), np.float32), np.zeros((1, 3, 3), np.float32))
+    return AttentionTensors(query, key, value, 0.5, np.zeros((2, 3, 4), np.float32), np.zeros((1, 3, 3), np.float32))
 
 
 def pooled() -> PooledMap:

@@ -17,7 +17,7 @@ from mmviz.explain import Run
 from mmviz.figures.colour_scale import brightness, cividis, short
 from mmviz.report import ViewerData
 from mmviz.types import MODALITIES, MapRef, Token
-from mmviz.viewer.container import decode
+from mmviz.viewer.binary_format import decode
 from mmviz.viewer.quantization import decode as dequantize
 
 FOLDER = Path(__file__).parent / "js"

@@ -21,7 +21,7 @@ from mmviz.explain import run_sample
 from mmviz.inputs.examples import Example, load_gallery
 from mmviz.report import ViewerData
 from mmviz.viewer import pack
-from mmviz.viewer.container import decode
+from mmviz.viewer.binary_format import decode
 
 FOLDER = Path(pack.__file__).parent
 SOURCES = {path.name: path.read_text("utf-8") for path in sorted((FOLDER / "js").iterdir())}
@@ -75,7 +75,7 @@ def test_every_module_is_joined_after_those_it_imports() -> None:
 def test_no_name_is_declared_twice() -> None:
     declared = Counter(name for source in SOURCES.values() for _, name in DECLARED.findall(source))
     assert not {name for name, count in declared.items() if count > 1}
-    assert declared["standalone"] == declared["streamlitComponent"] == declared["DESCRIPTION"] == 1
+    assert declared["standalone"] == declared["streamlitComponent"] == declared["FORMAT_SCHEMA"] == 1
 
 
 def test_a_module_imports_the_classes_and_constants_it_uses() -> None:
@@ -125,7 +125,7 @@ def test_the_joined_script_is_javascript(tmp_path: Path, node: str) -> None:
 
 
 def test_description_js_is_generated_from_the_description() -> None:
-    assert SOURCES["description.js"] == pack.description_js()
+    assert SOURCES["formatSchema.js"] == pack.format_schema_js()
 
 
 def test_a_document_stands_alone() -> None:

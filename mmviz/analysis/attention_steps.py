@@ -3,7 +3,7 @@
     scores = q K^T,   weights = softmax((scale * scores + mask) / temperature),   attn_output = weights V,
     output = attn_output of all heads side by side, times the projection, plus its bias
 
-for one ``head`` and one ``query`` of a `mmviz.types.AttentionSteps`. The viewer's JavaScript does the same in
+for one ``head`` and one ``query`` of a `mmviz.types.AttentionTensors`. The viewer's JavaScript does the same in
 ``viewer/js/attentionSteps.js``.
 """
 
@@ -14,22 +14,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.types import AttentionRecord, AttentionSteps
+from mmviz.types import AttentionRecord, AttentionTensors
 
 Array = NDArray[np.float64]
 
 
-def scores(steps: AttentionSteps, head: int, query: int) -> Array:
+def scores(steps: AttentionTensors, head: int, query: int) -> Array:
     """Returns the dot product of the query with every key, ``[key]``."""
     return np.asarray(steps.key[head].astype(np.float64) @ steps.query[head, query].astype(np.float64))
 
 
-def scale_scores(steps: AttentionSteps, raw: NDArray[np.float64]) -> Array:
+def scale_scores(steps: AttentionTensors, raw: NDArray[np.float64]) -> Array:
     """Returns ``raw`` scores times the scale of the model, 1 / sqrt(d_k) as a rule."""
     return np.asarray(raw * steps.scale)
 
 
-def mask_row(steps: AttentionSteps, head: int, query: int) -> Array | None:
+def mask_row(steps: AttentionTensors, head: int, query: int) -> Array | None:
     """Returns the mask of one query, ``[key]``; minus infinity for a masked key. None where there is no mask."""
     if steps.mask is None:
         return None
@@ -58,12 +58,12 @@ def weighted_values(weights: NDArray[np.float64], value: NDArray[np.floating]) -
     return np.asarray(weights @ value.astype(np.float64))
 
 
-def attention_weights(steps: AttentionSteps, head: int, query: int) -> Array:
+def attention_weights(steps: AttentionTensors, head: int, query: int) -> Array:
     """Returns the recomputed attention weights of one query, ``[key]``."""
     return softmax_weights(scale_scores(steps, scores(steps, head, query)), mask=mask_row(steps, head, query))
 
 
-def head_output(steps: AttentionSteps, head: int, query: int) -> Array:
+def head_output(steps: AttentionTensors, head: int, query: int) -> Array:
     """Returns the recomputed ``attn_output`` of one head and query, ``[d_v]``; 0 for an ablated head."""
     if head in steps.ablated_heads:
         return np.zeros(steps.value.shape[-1])
@@ -71,7 +71,7 @@ def head_output(steps: AttentionSteps, head: int, query: int) -> Array:
 
 
 def projected_output(
-    steps: AttentionSteps, query: int, heads: dict[int, NDArray[np.float64]] | None = None
+    steps: AttentionTensors, query: int, heads: dict[int, NDArray[np.float64]] | None = None
 ) -> Array | None:  # fmt: skip
     """Returns the output of the attention for one query, after the heads are joined, ``[D]``.
 
@@ -98,7 +98,7 @@ class Differences:
     """None where the output of the projection is unknown."""
 
 
-def differences(steps: AttentionSteps, weights: NDArray[np.float32], head: int, query: int) -> Differences:
+def differences(steps: AttentionTensors, weights: NDArray[np.float32], head: int, query: int) -> Differences:
     """Returns how far one recomputed head and query are from the model's own numbers.
 
     ``weights`` ``[head, query, key]`` are those of the same map of the record.

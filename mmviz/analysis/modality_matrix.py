@@ -52,7 +52,7 @@ def modality_matrix(
         raise ValueError(
             f"weights {list(weights.shape)} do not fit {len(query_tokens)} queries and {len(key_tokens)} keys"
         )
-    row_sums = weights.astype(np.float64) @ _membership(key_tokens, MODALITIES).T
+    row_sums = weights.astype(np.float64) @ modality_members(key_tokens, MODALITIES).T
     return matrix_from_sums(row_sums, query_tokens, key_tokens)
 
 
@@ -64,9 +64,9 @@ def matrix_from_sums(
     Shapes: ``row_sums`` ``[query, 4]``, in the order of `mmviz.types.MODALITIES`.
     """
     queries, keys = _present(query_tokens), _present(key_tokens)
-    rows = _membership(query_tokens, queries)
+    rows = modality_members(query_tokens, queries)
     query_counts = rows.sum(axis=1)
-    counts = _membership(key_tokens, keys).sum(axis=1)
+    counts = modality_members(key_tokens, keys).sum(axis=1)
     columns = [MODALITIES.index(modality) for modality in keys]
     sums = (rows @ row_sums.astype(np.float64)[:, columns]) / query_counts[:, None]
     per_token = sums / counts
@@ -105,6 +105,6 @@ def _present(tokens: Sequence[Token]) -> tuple[Modality, ...]:
     return tuple(modality for modality in MODALITIES if modality in present)
 
 
-def _membership(tokens: Sequence[Token], modalities: Sequence[Modality]) -> NDArray[np.float64]:
+def modality_members(tokens: Sequence[Token], modalities: Sequence[Modality]) -> NDArray[np.float64]:
     """Returns ``[modality, token]``: 1 if the token is of the modality, else 0."""
     return np.array([[token.modality == modality for token in tokens] for modality in modalities], np.float64)

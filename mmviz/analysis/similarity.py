@@ -7,13 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.types import AttentionMap, AttentionRecord, AttentionSteps
+from mmviz.types import AttentionMap, AttentionRecord, AttentionTensors
 
 REDUNDANT = 0.1
 """Two heads with a smaller `js_distance` are redundant."""
 
 
-def cosine_similarity(steps: AttentionSteps, token: int) -> NDArray[np.float64]:
+def cosine_similarity(steps: AttentionTensors, token: int) -> NDArray[np.float64]:
     """Returns the cosine between the vector of ``token`` and that of every key token, float64 ``[key]``.
 
     The vectors are the inputs of the attention (``context``) or, if these are not known, the key vectors of all heads
@@ -26,7 +26,7 @@ def cosine_similarity(steps: AttentionSteps, token: int) -> NDArray[np.float64]:
     return np.asarray(np.clip(cosines, -1, 1))
 
 
-def width(steps: AttentionSteps) -> int:
+def width(steps: AttentionTensors) -> int:
     """Returns the number of components of the vectors that `cosine_similarity` compares."""
     return int(steps.key.shape[0] * steps.key.shape[2]) if steps.context is None else int(steps.context.shape[1])
 

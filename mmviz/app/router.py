@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import link, resources, visitor_language
+from mmviz.app import page_address, resources, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.login import is_admitted
@@ -52,8 +52,8 @@ def draw_app(config: OperatorConfig) -> None:
     saved = None if config.saved is None else resources.saved_run(config.saved)
     if saved is not None and not state.saved_run_shown:
         session.show_saved_run(saved)
-        state.address = link.address_params()
-    link.follow_address(state, examples)
+        state.address = page_address.address_params()
+    page_address.follow_address(state, examples)
     wrong = misanswered(examples) if config.spec is None else None
     gallery_style(examples, wrong or [])
     corner = _header(state)

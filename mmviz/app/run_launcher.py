@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import link, resources
+from mmviz.app import page_address, resources
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.jobs import Job
@@ -89,4 +89,4 @@ def _read(source: Source) -> bytes | None:
 def _show(state: State, run: Run, draft: Draft) -> None:
     session.show_run(run, draft)
     if state.link_params:
-        link.apply_link(state, run)
+        page_address.apply_link(state, run)

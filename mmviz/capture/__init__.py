@@ -1,6 +1,6 @@
 """Capture of attention in torch modules: tensors in, records out. It knows no model by name.
 
-The package is also the function: ``with mmviz.capture(model) as result``, see `mmviz.capture.context.capture`.
+The package is also the function: ``with mmviz.capture(model) as result``, see `mmviz.capture.context_manager.capture`.
 """
 
 import sys
@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.context import capture
-from mmviz.capture.flow import relevance
+from mmviz.capture.context_manager import capture
 from mmviz.capture.result import CaptureResult
+from mmviz.capture.tiled_rollout_relevance import relevance
 
 __all__ = ["AttentionCall", "CaptureResult", "capture", "relevance"]
 

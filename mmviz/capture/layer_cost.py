@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmviz.capture.context import capture
-from mmviz.capture.fused_kernels import sdpa_with_lse
+from mmviz.capture.context_manager import capture
 from mmviz.capture.map_check import BINS
 from mmviz.capture.result import CaptureResult
-from mmviz.capture.retained import retained_bytes
+from mmviz.capture.retained_capture import retained_bytes
+from mmviz.capture.sdpa_with_lse import sdpa_with_lse
 from mmviz.types import Modality, Token
 from mmviz.types.token_bins import bin_edges, bin_means
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.head_weights import HeadWeights, RecomputedWeights, StoredWeights, row_lse, row_tiles, tile_rows
-from mmviz.capture.thread_map import thread_map
+from mmviz.capture.single_core_threads import thread_map
 from mmviz.types import MODALITIES, CaptureError, Token
 from mmviz.types.token_bins import bin_sums, modality_runs
 

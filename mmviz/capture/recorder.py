@@ -22,9 +22,9 @@ from torch.overrides import TorchFunctionMode
 from mmviz.capture.ablation_hooks import AblationHooks
 from mmviz.capture.attention_call import AttentionCall, checked_rows, with_projection
 from mmviz.capture.einsum import parse_einsum, permute_axes
-from mmviz.capture.fused_kernels import sdpa_weights, sdpa_with_lse
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
+from mmviz.capture.sdpa_with_lse import sdpa_weights, sdpa_with_lse
 from mmviz.types import CaptureError
 
 SDPA = "sdpa"

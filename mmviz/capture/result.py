@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
-from mmviz.capture.flow import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import check_pooled_map, check_short_map
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.streams import StreamTokens, known_streams, streams_of
+from mmviz.capture.tiled_rollout_relevance import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, Notice, PooledMap
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmviz.cli import app, audit, doctor, evaluate, explain, models, serve, train
+from mmviz.cli.commands import app, audit, doctor, evaluate, explain, models, serve, train
 from mmviz.types import MmvizError
 
 

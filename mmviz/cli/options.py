@@ -23,6 +23,11 @@ MODEL_HELP = "a model of `mmviz models`, MODULE:FACTORY for a custom model, or a
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for the model, and for the backend that runs it."""
     command.add_argument("--model", default="trio", help=f"{MODEL_HELP} (default: trio)")
+    add_backend_options(command)
+
+
+def add_backend_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options for a backend elsewhere that runs the model."""
     command.add_argument(
         "--backend", metavar="URL", help="run the model on this `mmviz serve` (default: on this machine)"
     )

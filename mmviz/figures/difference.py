@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from mmviz.figures.colour_scale import exact, hex_colour, short, text_colour
+from mmviz.figures.heat_strip import strip_cells
 from mmviz.figures.image import Pixels, Size
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.theme import FONT, LEGEND_SPACE, colour_axis, layout, legend_bar, theme
@@ -98,14 +99,7 @@ def signed_strip_html(
     tokens: Sequence[Token], values: NDArray[Any], largest: float, modality: Modality, dark: bool
 ) -> str:
     """Returns `mmviz.figures.heat_strip.strip_html` for signed ``values`` ``[token]``. Cells with NaN are hatched."""
-    titles = full_names(tokens)
-    cells = "".join(
-        f"<i data-token='{k}' "
-        f"title='{html.escape(tell('token-amount', place=titles[k], amount=_exact_text(values[k])))}' "
-        f"style='flex:1;background:{_ground(values[k], largest, dark)}'></i>"
-        for k, token in enumerate(tokens)
-        if token.modality is modality and token.location is not None
-    )
+    cells = strip_cells(tokens, modality, lambda k: _exact_text(values[k]), lambda k: _ground(values[k], largest, dark))
     frame = f"box-shadow:inset 0 0 0 1px {theme(dark).line}"
     return f"<div style='display:flex;height:14px;border-radius:3px;overflow:hidden;position:relative'>{cells}" + (
         f"<i style='position:absolute;inset:0;border-radius:3px;pointer-events:none;{frame}'></i></div>"

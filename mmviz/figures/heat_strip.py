@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,12 +21,21 @@ def strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
     location and exact amount.
     """
     values = checked_amounts(tokens, amounts, scale_max)
+    cells = strip_cells(tokens, modality, lambda k: exact(values[k]), lambda k: hex_colour(values[k], scale_max))
+    return f"<div style='display:flex;height:14px;border-radius:3px;overflow:hidden'>{cells}</div>"
+
+
+def strip_cells(
+    tokens: Sequence[Token], modality: Modality, amount_of: Callable[[int], str], background_of: Callable[[int], str]
+) -> str:
+    """Returns the cells of a strip: one for each token of ``modality`` that has a location, in the model's order.
+
+    ``amount_of`` and ``background_of`` return the printed amount and the CSS background of the token at an index.
+    """
     titles = full_names(tokens)
-    cells = "".join(
-        f"<i data-token='{index}' "
-        f"title='{html.escape(tell('token-amount', place=titles[index], amount=exact(values[index])))}' "
-        f"style='flex:1;background:{hex_colour(values[index], scale_max)}'></i>"
-        for index, token in enumerate(tokens)
+    return "".join(
+        f"<i data-token='{k}' title='{html.escape(tell('token-amount', place=titles[k], amount=amount_of(k)))}' "
+        f"style='flex:1;background:{background_of(k)}'></i>"
+        for k, token in enumerate(tokens)
         if token.modality is modality and token.location is not None
     )
-    return f"<div style='display:flex;height:14px;border-radius:3px;overflow:hidden'>{cells}</div>"

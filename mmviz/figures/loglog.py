@@ -9,7 +9,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from mmviz.figures.curves import CURVE_COLOUR, CURVE_COLOUR_DARK
+from mmviz.figures.faithfulness_curves import CURVE_COLOUR, CURVE_COLOUR_DARK
 from mmviz.figures.theme import layout, plain, theme
 
 Unit = Literal["s", "B"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from mmviz.figures.curves import CURVE_COLOUR, CURVE_COLOUR_DARK
+from mmviz.figures.faithfulness_curves import CURVE_COLOUR, CURVE_COLOUR_DARK
 from mmviz.figures.theme import layout, plain, theme
 
 Curve = Sequence[tuple[float, float]]

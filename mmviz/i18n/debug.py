@@ -129,7 +129,6 @@ DEBUG: dict[str, str] = {
     "method-name-relevance": "gradient relevance",
     "method-name-integrated": "integrated gradients",
     "unit-value": "share of the norms",
-    "unit-relevance": "gradient relevance",
     "unit-integrated": "nats",
     "formula-head": "softmax(QKᵀ/√d)",
     "formula-mean": "mean over heads of softmax(QKᵀ/√d); here the heads differ by ± {spread}",

@@ -186,7 +186,7 @@ def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int
 
 def _read_container(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mix, float | None, bool]:
     """Reads by PyAV, which is loaded now. Returns the same as `_read_sndfile`."""
-    from mmviz.inputs.audio_containers import open_track
+    from mmviz.inputs.pyav_decoder import open_track
 
     with open_track(file, kind) as track:
         _check_rate(track.rate, track.channels)

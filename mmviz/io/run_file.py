@@ -21,7 +21,7 @@ from mmviz.types import (
     Answer,
     AttentionMap,
     AttentionRecord,
-    AttentionSteps,
+    AttentionTensors,
     AudioInput,
     Chars,
     ImageInput,
@@ -35,7 +35,7 @@ from mmviz.types import (
     Seconds,
     Token,
 )  # fmt: skip
-from mmviz.types.attention_steps import ARRAYS
+from mmviz.types.attention_tensors import ARRAYS
 
 FORMAT = 2
 RECORDING = "recording-2"
@@ -224,10 +224,10 @@ def _read_map(k: int, fields: dict[str, Any], arrays: Arrays) -> AttentionMap | 
     return PooledMap(query_edges=query_edges, key_edges=key_edges, **rest, **parts)
 
 
-def _read_steps(k: int, fields: dict[str, Any], arrays: Arrays) -> AttentionSteps:
+def _read_steps(k: int, fields: dict[str, Any], arrays: Arrays) -> AttentionTensors:
     """Returns the steps of map ``k``."""
     parts: dict[str, Any] = {name: arrays.get(f"steps{k}-{name}") for name in ARRAYS}
-    return AttentionSteps(**parts, scale=fields["scale"], ablated_heads=tuple(fields["ablated_heads"]))
+    return AttentionTensors(**parts, scale=fields["scale"], ablated_heads=tuple(fields["ablated_heads"]))
 
 
 def _record(header: dict[str, Any], maps: list[AttentionMap | PooledMap]) -> AttentionRecord:

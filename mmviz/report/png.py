@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mmviz.analysis.map_refs import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.figures.fonts import drawable_language
-from mmviz.figures.paper import png
+from mmviz.figures.print_figure import png
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell, unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmviz.analysis.map_refs import parse_map_ref, streams_of
 from mmviz.types import AttentionMap, AttentionRecord, Columns, MapRef, PooledMap, Rows, Zoom
-from mmviz.viewer.container import description
+from mmviz.viewer.binary_format import description
 
 
 def requested_view(record: AttentionRecord, kind: str, rest: str) -> Rows | Columns | Zoom:

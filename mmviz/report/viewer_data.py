@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import default_map_ref, flows, map_refs, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import weights as map_weights
+from mmviz.analysis.modality_matrix import modality_members
 from mmviz.figures.image import downscaled, jpeg
 from mmviz.i18n.language import Language, current_language
 from mmviz.inputs.mel import log_mel
-from mmviz.report.attention_steps import max_encoded_bytes, parse_map_number, steps_sections
-from mmviz.report.header import run_header
 from mmviz.report.run_protocol import Run
 from mmviz.report.section_requests import is_pooled, requested_view
+from mmviz.report.steps_sections import max_encoded_bytes, parse_map_number, steps_sections
+from mmviz.report.viewer_header import run_header
 from mmviz.types import MODALITIES, MapRef, MmvizError, PooledMap, Zoom
-from mmviz.viewer.container import Section, encode, max_section_bytes
+from mmviz.viewer.binary_format import Section, encode, max_section_bytes
 from mmviz.viewer.pack import html
 from mmviz.viewer.quantization import encode as quantize
 from mmviz.viewer.thumbnails import pooled_thumbnails, thumbnails
@@ -61,7 +62,7 @@ class ViewerData:
         }  # fmt: skip
 
     def to_bytes(self, view: Mapping[str, Any] | None = None, serial: int = 0, maps: Sequence[str] = ()) -> bytes:
-        """Returns the container that ``viewer/description.json`` describes.
+        """Returns the container that ``viewer/format_schema.json`` describes.
 
         ``view``: the view to show, where ``serial`` is new. ``maps``: maps that were requested, as texts of `MapRef`.
         The maps of the initial view, of ``view`` and of ``maps`` are always sent. As far as `MAX_BYTES` allows, means
@@ -207,10 +208,7 @@ class ViewerData:
     @cached_property
     def _modality_members(self) -> dict[str, NDArray[np.float64]]:
         """For every stream ``[token, modality]``: 1 where the token is of the modality, else 0."""
-        return {
-            stream: np.array([[token.modality is kind for kind in MODALITIES] for token in tokens], np.float64)
-            for stream, tokens in self.record.streams.items()
-        }
+        return {stream: modality_members(tokens, MODALITIES).T for stream, tokens in self.record.streams.items()}
 
     @cached_property
     def _common_sections(self) -> dict[str, Section]:

@@ -9,7 +9,7 @@ Nouns compare by value, arrays included, and can be hashed, pickled and copied.
 
 from __future__ import annotations
 
-from mmviz.types.attention_steps import AttentionSteps
+from mmviz.types.attention_tensors import AttentionTensors
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only
 from mmviz.types.map_ref import MapRef, Method
@@ -52,7 +52,7 @@ __all__ = [
     "Answer",
     "AttentionMap",
     "AttentionRecord",
-    "AttentionSteps",
+    "AttentionTensors",
     "AudioInput",
     "CaptureError",
     "Card",

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.types.attention_steps import AttentionSteps
+from mmviz.types.attention_tensors import AttentionTensors
 from mmviz.types.errors import CaptureError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only, read_only_mapping
 from mmviz.types.map_ref import MapRef
@@ -55,8 +55,8 @@ class AttentionRecord(ValueSemantics):
     """float32 ``[query, key]`` for each map: value-weighted attention (`mmviz.capture.value_norms`), if requested."""
     integrated: NDArray[np.float32] | None = None
     """float32 ``[key]``: integrated gradients for the keys of the last map, if requested."""
-    steps: tuple[AttentionSteps, ...] = ()
-    """The vectors from which each map can be computed again (`mmviz.capture.attention_steps`), if requested."""
+    steps: tuple[AttentionTensors, ...] = ()
+    """From which each map can be computed again (`mmviz.capture.extract_attention_tensors`), if requested."""
     sweep: NDArray[np.float64] | None = None
     """float64 ``[variant, answer]``: log-probabilities of the variants in ``Request.sweep``, in the order of
     ``answers``."""

@@ -13,8 +13,8 @@ from importlib.resources import files
 from mmviz.i18n.language import TAGS, current_language
 
 ORDER = (
-    "description.js", "container.js", "quantization.js", "numberFormat.js", "mapRef.js", "pooledMap.js",
-    "attentionRows.js", "viewState.js", "paintedFrame.js", "labels.js", "colours.js", "dom.js", "theme.js",
+    "formatSchema.js", "binaryFormat.js", "quantization.js", "numberFormat.js", "mapRef.js", "pooledMap.js",
+    "attentionRows.js", "viewState.js", "drawnAmounts.js", "labels.js", "colours.js", "dom.js", "theme.js",
     "tooltip.js", "announcer.js", "tokenPointer.js", "rovingTabindex.js", "imagePanel.js",
     "textPanel.js", "audioPlayer.js", "audioPanel.js",
     "modalityBars.js", "modalityMatrix.js", "overviewPanel.js", "matrixPointer.js", "matrixPanel.js",
@@ -44,10 +44,10 @@ style-src 'unsafe-inline'; img-src blob: data:; media-src blob: data:">
 """
 
 
-def description_js() -> str:
-    """Returns the source of ``js/description.js``: ``description.json`` as a module."""
-    head = "// Generated from description.json by pack.py; a test compares the two.\n\n// prettier-ignore\n"
-    return f"{head}export const DESCRIPTION = {_read('description.json').rstrip()};\n"
+def format_schema_js() -> str:
+    """Returns the source of ``js/formatSchema.js``: ``format_schema.json`` as a module."""
+    head = "// Generated from format_schema.json by pack.py; a test compares the two.\n\n// prettier-ignore\n"
+    return f"{head}export const FORMAT_SCHEMA = {_read('format_schema.json').rstrip()};\n"
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mmviz.types import PooledMap, Token
 from mmviz.types.token_bins import bin_edges, bin_means, bin_sums
-from mmviz.viewer.container import description
+from mmviz.viewer.binary_format import description
 
 
 def thumbnail_edges(tokens: Sequence[Token]) -> list[int]:

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 import { computeAttention, differences, StepsStore } from "../../mmviz/viewer/js/attentionSteps.js";
-import { decode } from "../../mmviz/viewer/js/container.js";
+import { decode } from "../../mmviz/viewer/js/binaryFormat.js";
 
 const [containerPath, requestsPath, resultsPath] = process.argv.slice(2);
 const store = new StepsStore();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { amounts, AttentionMaps, weight } from "../../mmviz/viewer/js/attentionRows.js";
-import { makeFrame } from "../../mmviz/viewer/js/paintedFrame.js";
+import { makeFrame } from "../../mmviz/viewer/js/drawnAmounts.js";
 import { formatAmount } from "../../mmviz/viewer/js/labels.js";
 import { threeDigits, twoDigits, writeSmallAmounts } from "../../mmviz/viewer/js/numberFormat.js";
 import { windowName } from "../../mmviz/viewer/js/pooledMap.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { allCheckpoints, AttentionMaps, largestOfMap } from "../../mmviz/viewer/js/attentionRows.js";
-import { makeFrame } from "../../mmviz/viewer/js/paintedFrame.js";
+import { makeFrame } from "../../mmviz/viewer/js/drawnAmounts.js";
 import { neighbourMap, overviewCell, overviewColumns } from "../../mmviz/viewer/js/viewState.js";
 
 // Codes of decade -1: 1000 + r of decade -1 begin at 55000, so 0.1 * (1 + r / 1000).

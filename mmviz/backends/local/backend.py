@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 import mmviz
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
+from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows
 from mmviz.backends.local.interventions import capture_options
 from mmviz.backends.local.prepare import prepare
-from mmviz.backends.local.retained_captures import RetainedCaptures
 from mmviz.backends.local.variants import sweep
 from mmviz.capture import capture
-from mmviz.capture.retained import RetainedCapture
+from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.route_probe import route_check
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card

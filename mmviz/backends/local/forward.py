@@ -15,7 +15,7 @@ from torch import Tensor
 from mmviz.backends.local.gradients import relevance_rows
 from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
 from mmviz.capture import AttentionCall, CaptureResult, capture
-from mmviz.capture.attention_steps import attention_steps
+from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
 from mmviz.types import Answer, AttentionRecord, CaptureError, Change, Notice, Request, Token, as_tokens
@@ -66,7 +66,7 @@ def captured_run(
                 call.score_trace.release()
     notices = [*prepared.notices, *record.notices]
     norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
-    steps = _of_each_call(attention_steps, result, notices) if request.steps else ()
+    steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
         record, answers=answers, notices=tuple(notices), norms=norms, steps=steps,
         relevance=relevance_rows(result, logits, record) if request.relevance else None,

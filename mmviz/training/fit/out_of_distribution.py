@@ -38,8 +38,8 @@ from mmviz.models.out_of_distribution import (
 )
 from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, IMAGE_SIDE
 from mmviz.training.world.examples import World
-from mmviz.training.world.out_of_distribution_audio import audio_parts, noise_sound, other_sound, through_speaker
-from mmviz.training.world.out_of_distribution_images import (
+from mmviz.training.world.ood_detector_audio import audio_parts, noise_sound, other_sound, through_speaker
+from mmviz.training.world.ood_detector_images import (
     FIT_GROUNDS,
     OTHER_GROUNDS,
     Pixels,
@@ -47,8 +47,8 @@ from mmviz.training.world.out_of_distribution_images import (
     other_scene,
     photo_parts,
 )
-from mmviz.training.world.sounds import Clip, Wave, compose_sound
-from mmviz.training.world.speech import CARRIERS, SpeechBank, default_cache, open_or_build
+from mmviz.training.world.speech_bank import CARRIERS, SpeechBank, default_cache, open_or_build
+from mmviz.training.world.spoken_word_sounds import Clip, Wave, compose_sound
 from mmviz.training.world.sprites import concepts, load_sprites, styles
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

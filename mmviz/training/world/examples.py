@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mmviz.models.question_templates import FAMILIES
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator
 from mmviz.training.world.scenes import Scene, compose
-from mmviz.training.world.sounds import Sound, compose_sound
-from mmviz.training.world.speech import SpeechBank
+from mmviz.training.world.speech_bank import SpeechBank
+from mmviz.training.world.spoken_word_sounds import Sound, compose_sound
 from mmviz.training.world.sprites import INK, concepts, load_line_drawings, load_sprites
 
 

@@ -1,5 +1,5 @@
 // One attention computed step by step in float64, as analysis/attention_steps.py does (Vaswani et al. 2017, section
-// 3.2). A part of the steps is a typed array [head, token, number]; see steps in description.json. No DOM.
+// 3.2). A part of the steps is a typed array [head, token, number]; see steps in format_schema.json. No DOM.
 import { MODALITIES } from "./attentionRows.js";
 import { isFlow, parseMapRef } from "./mapRef.js";
 

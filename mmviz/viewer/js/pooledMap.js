@@ -1,6 +1,6 @@
 // A map of a long sequence: mean weights over bins of tokens, and the exact rows and windows that were requested. No DOM.
 import { dequantizationTable } from "./quantization.js";
-import { DESCRIPTION } from "./description.js";
+import { FORMAT_SCHEMA } from "./formatSchema.js";
 import { parseMapRef, streamsOf } from "./mapRef.js";
 
 const MAX_ROWS = 512; // exact rows that are kept, the newest
@@ -157,5 +157,5 @@ function isIn(token, [first, last]) {
 
 /** Whether every bin of a side of a window is one token. */
 function isExactRange([first, last], bins) {
-  return last - first === bins && bins <= DESCRIPTION.window_bins;
+  return last - first === bins && bins <= FORMAT_SCHEMA.window_bins;
 }

@@ -1,4 +1,4 @@
-// 16-bit quantization of weights, read. See codes in description.json, and quantization.py, which writes them.
+// 16-bit quantization of weights, read. See codes in format_schema.json, and quantization.py, which writes them.
 
 const CODES = 64000;
 const LINEAR = 10000; // codes below it are multiples of the unit

@@ -1,5 +1,5 @@
 // The viewer as a document of its own: its data are part of the document, and nothing is fetched.
-import { decode } from "./container.js";
+import { decode } from "./binaryFormat.js";
 import { make } from "./dom.js";
 import { fromFragment, toFragment } from "./viewState.js";
 import { Viewer } from "./viewer.js";

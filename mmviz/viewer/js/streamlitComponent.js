@@ -1,5 +1,5 @@
 // The viewer as a Streamlit component: it receives containers, and sends views and requests for sections.
-import { decode } from "./container.js";
+import { decode } from "./binaryFormat.js";
 import { Viewer } from "./viewer.js";
 
 const VIEW_DELAY = 250; // milliseconds: keys that are held down make one trip to the server

@@ -6,7 +6,7 @@ import { AudioPanel } from "./audioPanel.js";
 import { CalculatorPanel } from "./calculator.js";
 import { Controls } from "./controls.js";
 import { make } from "./dom.js";
-import { currentView, makeFrame } from "./paintedFrame.js";
+import { currentView, makeFrame } from "./drawnAmounts.js";
 import { ImagePanel } from "./imagePanel.js";
 import { listenToKeys } from "./keyboard.js";
 import { describeFrame, describeMap, describeSelection, formatAmount } from "./labels.js";

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import link
+from mmviz.app import page_address
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -42,7 +42,7 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
     if state.run_requested:  # by a button in this fragment; the whole page makes the run
         st.rerun()
     assert state.selection is not None  # there is one with every run
-    link.write_address(state, state.selection)
+    page_address.write_address(state, state.selection)
     results(run, is_outdated)
     with st.container(horizontal=True, key="sections", gap="small"):
         for section in SECTIONS:

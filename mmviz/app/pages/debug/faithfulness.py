@@ -24,7 +24,7 @@ from mmviz.app.pages.explore.method_cards import attention_html
 from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves, measure_faithfulness
 from mmviz.experiments.head_ablation import HeadEffect
 from mmviz.figures.colour_scale import short
-from mmviz.figures.curves import curve_figure
+from mmviz.figures.faithfulness_curves import curve_figure
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, MapRef

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import link
+from mmviz.app import page_address
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.viewer import viewer
@@ -34,7 +34,7 @@ def _run_view(run: Run, is_outdated: bool) -> None:
         st.rerun()
     assert state.selection is not None  # there is one with every run
     view = SelectionView(run, state.selection)
-    link.write_address(state, view.selection)
+    page_address.write_address(state, view.selection)
     with st.container():
         results(run, is_outdated)
     viewer(state, run)

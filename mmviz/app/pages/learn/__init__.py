@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import link
+from mmviz.app import page_address
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -50,7 +50,7 @@ def learn(run: Run, backend: Callable[[], Backend]) -> None:
         with right:
             _inputs(run)
             _remarks(state, context)
-    link.write_address(state, state.selection)
+    page_address.write_address(state, state.selection)
 
 
 def _tabs(state: State) -> None:
@@ -135,5 +135,5 @@ def _sheet(context: LessonContext) -> Callable[[], bytes]:
         text=sample.text or "", answer=record.answers[0].label if record.answers else "",
     )  # fmt: skip
     options = [say(f"learn-{lesson}-option-{k}") for k in OPTIONS]
-    address, language = link.page_url(context.runner.state), current_language()
+    address, language = page_address.page_url(context.runner.state), current_language()
     return lambda: lesson_sheet(texts, options, context.numbers, sample, address, language)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from mmviz.analysis.attention_cost import (
+from mmviz.analysis.cost_extrapolation import (
     HEADS,
     LAYERS,
     SIZE,

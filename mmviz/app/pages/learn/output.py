@@ -8,8 +8,8 @@ import streamlit as st
 
 from mmviz.analysis.attention_steps import largest_difference
 from mmviz.app.components import widgets
-from mmviz.app.pages.learn.calculator import calculator
 from mmviz.app.pages.learn.lesson_context import LessonContext
+from mmviz.app.pages.learn.steps_viewer import calculator
 from mmviz.app.selection import Selection
 from mmviz.explain import Run
 from mmviz.i18n.page import say

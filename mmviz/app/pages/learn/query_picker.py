@@ -16,14 +16,14 @@ from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.figures.colour_scale import hex_colour, text_colour
 from mmviz.figures.key_bars import key_bars
 from mmviz.i18n.page import say
-from mmviz.types import AttentionSteps, Token
+from mmviz.types import AttentionTensors, Token
 
 
 @dataclass(frozen=True)
 class PickedQuery:
     """One query of one head of one layer."""
 
-    steps: AttentionSteps
+    steps: AttentionTensors
     """Query, key, value and mask of the layer."""
     head: int
     """Index of the head."""

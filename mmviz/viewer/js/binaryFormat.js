@@ -1,5 +1,5 @@
-// The container in which Python sends a run: see description.json and container.py.
-import { DESCRIPTION } from "./description.js";
+// The container in which Python sends a run: see format_schema.json and binary_format.py.
+import { FORMAT_SCHEMA } from "./formatSchema.js";
 
 const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, int16: Int16Array, float32: Float32Array };
 
@@ -10,7 +10,7 @@ const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, int16: Int16Array, floa
 export function decode(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const magic = String.fromCharCode(...bytes.subarray(0, 4));
-  if (magic !== DESCRIPTION.magic || view.getUint32(4, true) !== DESCRIPTION.version) {
+  if (magic !== FORMAT_SCHEMA.magic || view.getUint32(4, true) !== FORMAT_SCHEMA.version) {
     throw new Error("These are not the data of this viewer, or of another version of it.");
   }
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(12, 12 + view.getUint32(8, true))));
@@ -19,7 +19,7 @@ export function decode(bytes) {
     const entry = header.sections[name];
     if (!entry) return null;
     if (!arrays.has(name)) {
-      const ArrayType = ARRAYS[DESCRIPTION.sections[name.split("/")[0]].type];
+      const ArrayType = ARRAYS[FORMAT_SCHEMA.sections[name.split("/")[0]].type];
       const count = entry.shape.reduce((size, side) => size * side, 1);
       const start = bytes.byteOffset + entry.offset;
       const size = ArrayType.BYTES_PER_ELEMENT;

@@ -1,7 +1,7 @@
-// Generated from description.json by pack.py; a test compares the two.
+// Generated from format_schema.json by pack.py; a test compares the two.
 
 // prettier-ignore
-export const DESCRIPTION = {
+export const FORMAT_SCHEMA = {
   "about": "What Python sends to the viewer: magic, uint32 version, uint32 length of the header, the header (UTF-8 JSON, padded with spaces), the sections; integers are little-endian, and the header and every section end at a multiple of align, counted from the start. A section is named KIND or KIND/REF, where REF is a MapRef such as 5:mean, or the number of a map in header.maps. A run along training has a timeline (training scenes seen, and the probabilities of the answers, at each checkpoint), and its sections end in @ and the number of the checkpoint. Schemas below: text, integer and number are plain values; [x] is a list of x, [x, y] exactly these two; {\"*\": x} has any keys, other objects exactly their keys; {\"nullable\": x} is x or null; {\"enum\": [...]} is one of these texts; \"@view\" is the view below. The answer to a viewer that already has the run has the header called part. header.maps[].ref is the MapRef of the map without its head; source says whether all weights are here, or rows and windows can be requested (kept), or only overviews are left.",
   "magic": "MMVW",
   "version": 2,

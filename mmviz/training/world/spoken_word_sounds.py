@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from mmviz.inputs.mel import SAMPLE_RATE
-from mmviz.training.world.speech import CARRIERS
+from mmviz.training.world.speech_bank import CARRIERS
 
 Wave = NDArray[np.float32]
 Clip = Callable[[str], Wave]

@@ -1,4 +1,4 @@
-"""Reads how attention changed while a model was trained, as `mmviz.training.release.training_timeline` writes it."""
+"""Reads how attention changed while a model was trained, as `training.release.record_training_timeline` writes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TrainingTimeline:
 
 
 def unpack(data: bytes) -> TrainingTimeline:
-    """Returns the timeline that `mmviz.training.release.training_timeline.pack` wrote.
+    """Returns the timeline that `mmviz.training.release.record_training_timeline.pack` wrote.
 
     Weights are stored with few digits; their rows are scaled to sum to 1 again.
     """

@@ -1,4 +1,4 @@
-"""The container that the viewer reads, a JSON header and named arrays in one block; see ``description.json``."""
+"""The container that the viewer reads, a JSON header and named arrays in one block; see ``format_schema.json``."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Section:
 
 @lru_cache(maxsize=1)
 def description() -> dict[str, Any]:
-    """Returns ``description.json``, which both Python and JavaScript follow."""
-    content: dict[str, Any] = json.loads(files("mmviz.viewer").joinpath("description.json").read_text("utf-8"))
+    """Returns ``format_schema.json``, which both Python and JavaScript follow."""
+    content: dict[str, Any] = json.loads(files("mmviz.viewer").joinpath("format_schema.json").read_text("utf-8"))
     return content
 
 

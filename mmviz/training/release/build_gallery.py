@@ -24,8 +24,8 @@ from mmviz.training.release.record_gallery import record_gallery
 from mmviz.training.world.examples import World
 from mmviz.training.world.questions import Question
 from mmviz.training.world.scenes import Scene, compose
-from mmviz.training.world.sounds import Sound, compose_sound
-from mmviz.training.world.speech import default_cache, open_or_build
+from mmviz.training.world.speech_bank import default_cache, open_or_build
+from mmviz.training.world.spoken_word_sounds import Sound, compose_sound
 from mmviz.training.world.sprites import INK, concepts, fit, styles
 from mmviz.types import Request
 
@@ -157,7 +157,7 @@ def _write(folder: Path, item: GalleryItem, scene: Scene, sound: Sound, question
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs ``python -m mmviz.training.release.gallery NODE_MODULES``, which makes the gallery of the assets."""
+    """Runs ``python -m mmviz.training.release.build_gallery NODE_MODULES``, which makes the gallery of the assets."""
     build(Path(arguments[0]), assets_dir() / "gallery", LocalBackend())
 
 

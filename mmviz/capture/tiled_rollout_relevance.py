@@ -16,7 +16,7 @@ from torch import Tensor
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.head_weights import row_tiles, tile_rows
 from mmviz.capture.lazy_attention import LazyAttention
-from mmviz.capture.thread_map import thread_map
+from mmviz.capture.single_core_threads import thread_map
 from mmviz.types import CaptureError
 
 T = TypeVar("T")

@@ -8,7 +8,14 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra, set_thread_wait
+from mmviz.cli.options import (
+    MODEL_HELP,
+    add_backend_options,
+    add_tls_options,
+    check_tls_options,
+    require_extra,
+    set_thread_wait,
+)
 from mmviz.cli.processes import run_module
 from mmviz.i18n.errors_and_notices import sentence
 
@@ -25,8 +32,7 @@ def add(commands: Any) -> None:
     parser.add_argument("run_file", nargs="?", metavar="RUN.npz", help="a saved run, to be shown first")
     parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP} (or set MMVIZ_MODEL; default: trio)")
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: 8501)")
-    parser.add_argument("--backend", metavar="URL", help="run the model on this `mmviz serve`")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="file with the access token of that backend")
+    add_backend_options(parser)
     parser.add_argument(
         "--host", metavar="NAME", help="let other machines open the page under this host name, with an access token"
     )

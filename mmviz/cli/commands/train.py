@@ -67,7 +67,7 @@ def _trio(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
     from mmviz.training.fit.train import make_stage, train
     from mmviz.training.world.examples import World
-    from mmviz.training.world.speech import default_cache, open_or_build
+    from mmviz.training.world.speech_bank import default_cache, open_or_build
     from mmviz.training.world.sprites import concepts, styles
 
     device = best_device() if options.device == "auto" else options.device
@@ -94,7 +94,7 @@ def _fusion(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
     from mmviz.training.fit.fusions import SCENES, train_kind
     from mmviz.training.world.examples import World
-    from mmviz.training.world.speech import default_cache, open_or_build
+    from mmviz.training.world.speech_bank import default_cache, open_or_build
     from mmviz.training.world.sprites import concepts, styles
 
     device = best_device() if options.device == "auto" else options.device

@@ -15,7 +15,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionSteps(ValueSemantics):
+class AttentionTensors(ValueSemantics):
     """The vectors and matrices of one attention for one sample, float32 and read-only.
 
     Heads are query heads: keys and values of grouped-query attention are repeated for each. Scores are
@@ -116,7 +116,7 @@ ARRAYS = (
     "query", "key", "value", "attn_output", "mask", "projection", "bias", "output", "state", "to_query", "query_bias",
     "context", "to_key", "key_bias", "to_value", "value_bias",
 )  # fmt: skip
-"""Names of the arrays of `AttentionSteps`; some may be None."""
+"""Names of the arrays of `AttentionTensors`; some may be None."""
 _REQUIRES = {
     "bias": "projection", "output": "projection", "projection": "output", "to_query": "state", "state": "to_query",
     "query_bias": "to_query", "to_key": "context", "key_bias": "to_key", "to_value": "context",

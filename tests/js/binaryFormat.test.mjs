@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { amounts, AttentionMaps, modalityTotals, normalizedMatrix, weight } from "../../mmviz/viewer/js/attentionRows.js";
-import { decode } from "../../mmviz/viewer/js/container.js";
-import { DESCRIPTION } from "../../mmviz/viewer/js/description.js";
+import { decode } from "../../mmviz/viewer/js/binaryFormat.js";
+import { FORMAT_SCHEMA } from "../../mmviz/viewer/js/formatSchema.js";
 import { streamsOf } from "../../mmviz/viewer/js/mapRef.js";
 import { threeDigits, twoDigits } from "../../mmviz/viewer/js/numberFormat.js";
 import { dequantizationTable, dequantize } from "../../mmviz/viewer/js/quantization.js";
@@ -44,7 +44,7 @@ for (const name of names) {
       assert.equal(section("codes/nowhere"), null);
       const { sections, ...rest } = header;
       assert.deepEqual(rest, expected.header);
-      assert.deepEqual(Object.keys(header).sort(), Object.keys(DESCRIPTION.header).sort());
+      assert.deepEqual(Object.keys(header).sort(), Object.keys(FORMAT_SCHEMA.header).sort());
     });
   } // prettier-ignore
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.training_timeline import TrainingTimeline
+from mmviz.analysis.training_timeline_file import TrainingTimeline
 from mmviz.report.run_protocol import Run
 from mmviz.report.viewer_data import ViewerData
 from mmviz.types import Answer, AttentionMap, AttentionRecord, MapRef, Sample, View
-from mmviz.viewer.container import Section
+from mmviz.viewer.binary_format import Section
 from mmviz.viewer.quantization import encode as quantize
 from mmviz.viewer.thumbnails import thumbnails
 

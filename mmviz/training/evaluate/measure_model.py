@@ -14,7 +14,7 @@ from mmviz.backends import Backend
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.training.evaluate.metrics import OWN_SCENES, SLOW_METHODS, Pointing, accuracy, cases, effects, pointing
 from mmviz.training.world.examples import World
-from mmviz.training.world.speech import default_cache, open_or_build
+from mmviz.training.world.speech_bank import default_cache, open_or_build
 from mmviz.training.world.sprites import concepts, styles
 from mmviz.types import MapRef, Request, ShuffleWeights
 

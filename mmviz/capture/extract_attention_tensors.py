@@ -19,17 +19,17 @@ from torch import Tensor
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import PARITY
+from mmviz.capture.masked_softmax import mask_scores_, masked_softmax, positions
 from mmviz.capture.score_trace import LinearCall, ScoreTrace
-from mmviz.capture.scores import mask_scores_, masked_softmax, positions
-from mmviz.types import TOLERANCE, AttentionSteps, CaptureError
+from mmviz.types import TOLERANCE, AttentionTensors, CaptureError
 
 Array = NDArray[np.float64]
 _MASK_ROUNDING = 1e-5
 """What scores may have beyond queries times keys and still be rounding, not a mask, relative to the largest score."""
 
 
-def attention_steps(call: AttentionCall, batch: int = 0) -> AttentionSteps:
-    """Returns the `AttentionSteps` of an attention captured with ``capture(..., steps=True)``, for sample ``batch``.
+def attention_tensors(call: AttentionCall, batch: int = 0) -> AttentionTensors:
+    """Returns the `AttentionTensors` of an attention captured with ``capture(..., steps=True)``, for sample ``batch``.
 
     Raises ``CaptureError``: ``steps-long`` for more than `SHORT_SEQUENCE` tokens, ``steps-scores`` where the scores
     could not be traced (or it was captured without ``steps``), ``steps-parity`` where the steps give other weights,
@@ -53,7 +53,7 @@ def _has_shape_of(trace: ScoreTrace, call: AttentionCall) -> bool:
     return (product.query.numel(), product.key.numel()) == (rows * queries, rows * keys)
 
 
-def _checked_steps(call: AttentionCall, trace: ScoreTrace, batch: int) -> AttentionSteps:
+def _checked_steps(call: AttentionCall, trace: ScoreTrace, batch: int) -> AttentionTensors:
     attention = LazyAttention(call, batch)
     weights = attention.full()  # raises if the tensors were overwritten
     query, key, scale, mask = _score_parts(call, trace, batch)
@@ -84,7 +84,7 @@ def _checked_steps(call: AttentionCall, trace: ScoreTrace, batch: int) -> Attent
         name: None if array is None else np.ascontiguousarray(array, np.float32) for name, array in arrays.items()
     }
     ablated = () if call.ablated_heads is None else tuple(torch.nonzero(call.ablated_heads[batch]).flatten().tolist())
-    steps = AttentionSteps(**float32, scale=_round_scale(scale, query.shape[-1]), ablated_heads=ablated)
+    steps = AttentionTensors(**float32, scale=_round_scale(scale, query.shape[-1]), ablated_heads=ablated)
     _check_parity(steps, weights, call)
     return steps
 
@@ -216,7 +216,7 @@ def _output_projection(trace: ScoreTrace, attention: LazyAttention, batch: int) 
     return {"projection": _float64(linear.weight), "bias": bias, "output": output}
 
 
-def _check_parity(steps: AttentionSteps, weights: NDArray[np.float32], call: AttentionCall) -> None:
+def _check_parity(steps: AttentionTensors, weights: NDArray[np.float32], call: AttentionCall) -> None:
     """Raises ``CaptureError`` (``steps-parity``) where the steps differ from the model's own numbers."""
     scores = steps.scale * steps.query.astype(np.float64) @ steps.key.astype(np.float64).swapaxes(-2, -1)
     if steps.mask is not None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mmviz.types import MODALITIES
 from mmviz.viewer import quantization
-from mmviz.viewer.container import Section, decode, description, encode, max_section_bytes
+from mmviz.viewer.binary_format import Section, decode, description, encode, max_section_bytes
 
 VIEW = {"tokens": [0], "versus": [], "direction": "from", "map": "0:mean", "style": "heat", "scale": "view"}
 HEADER: dict[str, Any] = {

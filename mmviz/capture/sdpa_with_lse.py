@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmviz.capture.scores import attention_weights
+from mmviz.capture.masked_softmax import attention_weights
 
 _FLASH, _EFFICIENT = 1, 2
 _ALIGNED = 8

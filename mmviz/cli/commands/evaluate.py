@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.fusions:
         return _fusions(options)
     from mmviz.backends.local import LocalBackend
-    from mmviz.training.evaluate.tables import count_runs, markdown, measure, rank_maps
+    from mmviz.training.evaluate.measure_model import count_runs, markdown, measure, rank_maps
 
     backend = LocalBackend()
     (card,) = (card for card in backend.models() if card.id == "trio")

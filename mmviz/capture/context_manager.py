@@ -43,8 +43,8 @@ def capture(
             execution within each call of the model, so that a head is ablated in every call (in every step of
             ``generate``). The map of an ablated head stays what the model computed.
         replace: Maps the attention weights ``[..., head, query, key]`` of each module to those that it uses instead.
-        steps: Whether to keep what `mmviz.capture.attention_steps` needs: queries, keys and linear maps, of eager
-            attention as well.
+        steps: Whether to keep what `mmviz.capture.extract_attention_tensors` needs: queries, keys and linear maps, also
+            of eager attention.
         expected: Module paths that must run attention, each exactly once and in this order.
 
     Raises:

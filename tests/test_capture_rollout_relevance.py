@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.analysis.rollout import rollout
-from mmviz.capture.flow import rollout_rows
+from mmviz.capture.tiled_rollout_relevance import rollout_rows
 from mmviz.types import CaptureError
 
 SIZE, HEADS = 16, 2

@@ -2,7 +2,7 @@
 
 A file holds the mean over heads of every layer, ``[step, layer, query, key]``, rounded to about three digits (half
 precision with 7 bits), and the probabilities of the five answers that are most probable at the end of training.
-`mmviz.analysis.training_timeline` reads it.
+`mmviz.analysis.training_timeline_file` reads it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def record_timelines(folders: Sequence[Path], samples: dict[str, Sample], out: P
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs ``python -m mmviz.training.release.training_timeline RUN...``, one folder per stage of training."""
+    """Runs ``python -m mmviz.training.release.record_training_timeline RUN...``, one folder per stage of training."""
     gallery = gallery_samples(assets_dir() / "gallery")
     samples = {name: gallery[name] for name in EXAMPLES}
     record_timelines([Path(argument) for argument in arguments], samples, assets_dir() / "learning")

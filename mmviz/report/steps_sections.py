@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types import AttentionMap, AttentionRecord
-from mmviz.viewer.container import Section, max_section_bytes
+from mmviz.viewer.binary_format import Section, max_section_bytes
 
 _SHARED_BY_HEADS = (
     "projection", "bias", "output", "state", "context", "to_query", "query_bias", "to_key", "key_bias", "to_value",

@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { AttentionMaps, difference, largest, largestOfMap, strongest } from "../../mmviz/viewer/js/attentionRows.js";
 import { AMOUNTS, colourIndex, contrast, DIFFERENCES, STEPS, veil } from "../../mmviz/viewer/js/colours.js";
-import { currentView, makeFrame } from "../../mmviz/viewer/js/paintedFrame.js";
+import { currentView, makeFrame } from "../../mmviz/viewer/js/drawnAmounts.js";
 import { describeFrame, describeMap, describeSelection, formatAmount } from "../../mmviz/viewer/js/labels.js";
 import { signedTwoDigits } from "../../mmviz/viewer/js/numberFormat.js";
 

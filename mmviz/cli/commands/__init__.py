@@ -1,0 +1,1 @@
+"""One file a command: ``add`` adds its parser, and ``options.run`` runs it."""
