@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.training.world.spoken_word_sounds import CARRIERS
+from mmviz.training.world.compose_sound import CARRIERS
 from mmviz.types import Modality, PixelBox, Seconds, Token
 
 ANSWER = Token(Modality.SPECIAL, "answer")

@@ -19,7 +19,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
 from mmviz.i18n.page import say
 from mmviz.report import MAX_BYTES, ViewerData
-from mmviz.report.section_requests import requested_view
+from mmviz.report.pooled_map_requests import requested_view
 from mmviz.types import MODALITIES, MapRef, MmvizError, Modality, Token
 from mmviz.viewer.binary_format import Section, decode
 from mmviz.viewer.quantization import decode as dequantized

@@ -20,11 +20,11 @@ from mmviz.models import load_model
 from mmviz.models.out_of_distribution import Detector, audio_features, detector, image_features
 from mmviz.models.trio_model import BundledTrio
 from mmviz.training.fit.out_of_distribution import MISS_RATE, _fit_detector, model_mel
+from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import World
 from mmviz.training.world.ood_detector_audio import coloured_noise, other_sound
 from mmviz.training.world.ood_detector_images import OTHER_GROUNDS, noise_image, other_scene
 from mmviz.training.world.speech_bank import HELD_OUT_VOICES, synthesise
-from mmviz.training.world.spoken_word_sounds import compose_sound
 from mmviz.training.world.sprites import load_sprites
 
 pytestmark = pytest.mark.slow

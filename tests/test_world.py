@@ -11,11 +11,11 @@ from PIL import Image
 
 from mmviz.models.question_templates import FAMILIES, RELATIONS
 from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, _families_of_scene
+from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import TrainingExample, World
 from mmviz.training.world.labels import audio_arrays, image_arrays, patch_things
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator, is_related, related
 from mmviz.training.world.scenes import Scene, Thing, compose, inked, warped_drawing
-from mmviz.training.world.spoken_word_sounds import compose_sound
 from mmviz.training.world.sprites import concepts, load_line_drawings, load_sprites, styles
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 

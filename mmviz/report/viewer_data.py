@@ -16,8 +16,8 @@ from mmviz.analysis.modality_matrix import modality_members
 from mmviz.figures.image import downscaled, jpeg
 from mmviz.i18n.language import Language, current_language
 from mmviz.inputs.mel import log_mel
+from mmviz.report.pooled_map_requests import is_pooled, requested_view
 from mmviz.report.run_protocol import Run
-from mmviz.report.section_requests import is_pooled, requested_view
 from mmviz.report.steps_sections import max_encoded_bytes, parse_map_number, steps_sections
 from mmviz.report.viewer_header import run_header
 from mmviz.types import MODALITIES, MapRef, MmvizError, PooledMap, Zoom

@@ -13,7 +13,7 @@ from mmviz.i18n.language import TAGS, current_language, join_sentences
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
-from mmviz.report.section_requests import bin_edges_of
+from mmviz.report.pooled_map_requests import bin_edges_of
 from mmviz.report.steps_sections import steps_header
 from mmviz.types import AttentionRecord, AudioInput, Sample, Token, UniformAttention
 from mmviz.viewer.thumbnails import thumbnail_edges

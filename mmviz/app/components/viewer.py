@@ -10,7 +10,7 @@ from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.i18n.language import current_language
-from mmviz.report.section_requests import requested_view
+from mmviz.report.pooled_map_requests import requested_view
 from mmviz.report.steps_sections import parse_map_number
 from mmviz.viewer import pack
 

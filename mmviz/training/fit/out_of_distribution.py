@@ -37,6 +37,7 @@ from mmviz.models.out_of_distribution import (
     image_notices,
 )
 from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, IMAGE_SIDE
+from mmviz.training.world.compose_sound import Clip, Wave, compose_sound
 from mmviz.training.world.examples import World
 from mmviz.training.world.ood_detector_audio import audio_parts, noise_sound, other_sound, through_speaker
 from mmviz.training.world.ood_detector_images import (
@@ -48,7 +49,6 @@ from mmviz.training.world.ood_detector_images import (
     photo_parts,
 )
 from mmviz.training.world.speech_bank import CARRIERS, SpeechBank, default_cache, open_or_build
-from mmviz.training.world.spoken_word_sounds import Clip, Wave, compose_sound
 from mmviz.training.world.sprites import concepts, load_sprites, styles
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

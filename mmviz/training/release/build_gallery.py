@@ -21,11 +21,11 @@ from mmviz.backends.local import LocalBackend
 from mmviz.inputs import make_sample
 from mmviz.models.question_templates import NEEDS
 from mmviz.training.release.record_gallery import record_gallery
+from mmviz.training.world.compose_sound import Sound, compose_sound
 from mmviz.training.world.examples import World
 from mmviz.training.world.questions import Question
 from mmviz.training.world.scenes import Scene, compose
 from mmviz.training.world.speech_bank import default_cache, open_or_build
-from mmviz.training.world.spoken_word_sounds import Sound, compose_sound
 from mmviz.training.world.sprites import INK, concepts, fit, styles
 from mmviz.types import Request
 

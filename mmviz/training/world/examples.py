@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.models.question_templates import FAMILIES
+from mmviz.training.world.compose_sound import Sound, compose_sound
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator
 from mmviz.training.world.scenes import Scene, compose
 from mmviz.training.world.speech_bank import SpeechBank
-from mmviz.training.world.spoken_word_sounds import Sound, compose_sound
 from mmviz.training.world.sprites import INK, concepts, load_line_drawings, load_sprites
 
 

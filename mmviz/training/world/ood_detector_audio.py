@@ -11,8 +11,8 @@ import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.training.world.compose_sound import Clip, Wave
 from mmviz.training.world.speech_bank import CARRIERS
-from mmviz.training.world.spoken_word_sounds import Clip, Wave
 
 
 def other_sound(rng: np.random.Generator, word: str, clip: Clip) -> Wave:
