@@ -56,7 +56,12 @@ print(json.dumps([sorted(sys.modules), word(page), payload(page)[0]["answers"][0
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=240)
     loaded, answer, sent_answer, is_recorded = json.loads(done.stdout)
-    assert "mmviz.app.pages.explore.results" in loaded and not {"torch", "av", "librosa", "transformers"} & set(loaded)
+    assert "mmviz.app.pages.explore.answer_and_notices" in loaded and not {
+        "torch",
+        "av",
+        "librosa",
+        "transformers",
+    } & set(loaded)
     assert answer == sent_answer == now(visit()).run.record.answers[0].label and is_recorded
 
 

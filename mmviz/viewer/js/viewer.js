@@ -12,7 +12,7 @@ import { listenToKeys } from "./keyboard.js";
 import { describeFrame, describeMap, describeSelection, formatAmount } from "./labels.js";
 import { MatrixPanel } from "./matrixPanel.js";
 import { ModalityBarsPanel } from "./modalityBars.js";
-import { ModalityMatrixPanel } from "./modalityMatrix.js";
+import { ModalityMatrixPanel } from "./modalityMatrixPanel.js";
 import { writeSmallAmounts } from "./numberFormat.js";
 import { OverviewPanel } from "./overviewPanel.js";
 import { layOutPanels } from "./panelLayout.js";

@@ -15,7 +15,7 @@ from mmviz.app.pages.debug.compare import compare_section
 from mmviz.app.pages.debug.faithfulness import faithfulness_section
 from mmviz.app.pages.debug.heads import heads_section
 from mmviz.app.pages.debug.modality_effect import effect_section
-from mmviz.app.pages.explore.results import results
+from mmviz.app.pages.explore.answer_and_notices import results
 from mmviz.app.session_state import Section
 from mmviz.backends import Backend
 from mmviz.explain import Run

@@ -10,9 +10,9 @@ from mmviz.app import page_address
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.viewer import viewer
+from mmviz.app.pages.explore.answer_and_notices import results
 from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.method_cards import method_cards
-from mmviz.app.pages.explore.results import results
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends import Backend
 from mmviz.explain import Run
