@@ -9,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from streamlit import runtime
 
+from mmviz.app import experiment_runner
 from mmviz.app import session_state as state
 from mmviz.app.jobs import Job, StreamingJob, WarmBackend
 from mmviz.backends import Backend
@@ -196,3 +198,36 @@ def test_a_failed_warm_up_is_logged_by_its_type_alone(error: BaseException, capl
     assert until(lambda: type(error).__name__ in caplog.text)
     assert not warm.is_warm and "secret" not in caplog.text
     assert warm.backend() is not None, "the next run tries again"
+
+
+def test_a_job_that_nobody_waits_for_stops(gate: threading.Event) -> None:
+    steps: list[int] = []
+
+    def work(progress: object, stop: Callable[[], bool]) -> int:
+        while not stop():
+            steps.append(len(steps))
+            gate.wait(0.01)
+        return len(steps)
+
+    job = Job(work, lambda: len(steps) >= 3)
+    assert job.wait(SOON) and job.is_stopped and job.result == 3
+    never_begun = Job(lambda *_: steps.append(-1), lambda: True)
+    assert never_begun.wait(SOON) and never_begun.is_stopped and -1 not in steps
+
+
+def test_a_visitor_has_left_once_the_connection_has_been_gone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected = True
+    server = SimpleNamespace(is_active_session=lambda session_id: connected and session_id == "visitor")
+    monkeypatch.setattr(runtime, "exists", lambda: True)
+    monkeypatch.setattr(runtime, "get_instance", lambda: server)
+    monkeypatch.setattr(experiment_runner, "get_script_run_ctx", lambda: SimpleNamespace(session_id="visitor"))
+    monkeypatch.setattr(experiment_runner, "ABSENCE", 0.0)
+    has_left = experiment_runner.visitor_left()
+    assert not has_left()
+    connected = False
+    assert until(has_left)
+    connected = True
+    assert not has_left()
+    monkeypatch.setattr(experiment_runner, "ABSENCE", 3600.0)
+    connected = False
+    assert not has_left(), "the browser may connect again"

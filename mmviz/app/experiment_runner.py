@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
@@ -21,6 +24,9 @@ from mmviz.types import MmvizError, Request
 T = TypeVar("T")
 QUICK = 0.4
 """Seconds that an experiment may take before the page shows its progress."""
+
+ABSENCE = 10.0
+"""Seconds without a connection after which a visitor has left; a browser connects again within a few."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class ExperimentRunner:
         key = (self.run.record.id, *name)
         experiments = self.state.experiments
         if key not in experiments:
-            experiments[key] = Job(work)
+            experiments[key] = Job(work, visitor_left())
         job: Job[T] = experiments[key]
         if not job.wait(QUICK):
             _progress(key)
@@ -57,6 +63,23 @@ class ExperimentRunner:
             label, widget_key = say("experiment-again"), f"experiment-again-{_widget_key(key)}"
             st.button(label, key=widget_key, on_click=_discard, args=(experiments, key))
         return job.result
+
+
+def visitor_left() -> Stop:
+    """Returns a function for another thread: whether the visitor of this script run has been away for `ABSENCE`."""
+    context = get_script_run_ctx()
+    session_id = "" if context is None else context.session_id
+    away_since: float | None = None
+
+    def has_left() -> bool:
+        nonlocal away_since
+        if not runtime.exists() or runtime.get_instance().is_active_session(session_id):
+            away_since = None
+            return False
+        away_since = away_since or time.monotonic()
+        return time.monotonic() - away_since > ABSENCE
+
+    return has_left
 
 
 def baseline_select(key: str, default: Baseline = "learned") -> Baseline:

@@ -20,7 +20,7 @@ class Job(Generic[T]):
     """A function that runs in a thread of its own, started at once.
 
     ``work`` takes a function to report progress to, ``(done, of)``, and a function that says whether to stop. It
-    returns the result.
+    returns the result. Where ``is_abandoned`` returns True, nobody waits for the result, and the job stops.
     """
 
     result: T | None
@@ -32,12 +32,12 @@ class Job(Generic[T]):
     of: int
     """Steps in all; 0 where ``work`` reports no progress."""
 
-    def __init__(self, work: Callable[[Progress, Stop], T]):
+    def __init__(self, work: Callable[[Progress, Stop], T], is_abandoned: Stop = lambda: False):
         self.result = None
         self.error = None
         self.done, self.of = 0, 0
         self._started = time.monotonic()
-        self._work, self._language = work, current_language()
+        self._work, self._is_abandoned, self._language = work, is_abandoned, current_language()
         self._finished, self._stopped = threading.Event(), threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -62,11 +62,16 @@ class Job(Generic[T]):
     def _report_progress(self, done: int, of: int) -> None:
         self.done, self.of = done, of
 
+    def _must_stop(self) -> bool:
+        if self._is_abandoned():
+            self.stop()
+        return self.is_stopped
+
     def _run(self) -> None:
         try:
-            if not self._stopped.is_set():
+            if not self._must_stop():
                 with use_language(self._language):  # a thread has no visitor whose language it could take
-                    self.result = self._work(self._report_progress, self._stopped.is_set)
+                    self.result = self._work(self._report_progress, self._must_stop)
         except MmvizError as error:
             self.error = error
         except BaseException as error:  # SystemExit as well: a job that never finishes would leave the page waiting
@@ -85,9 +90,9 @@ class StreamingJob(Job[T]):
     partial: T | None
     """The latest partial result; None before the first."""
 
-    def __init__(self, work: Callable[[Progress, Stop, Callable[[T], None]], T]):
+    def __init__(self, work: Callable[[Progress, Stop, Callable[[T], None]], T], is_abandoned: Stop = lambda: False):
         self.partial = None
-        super().__init__(lambda progress, stop: work(progress, stop, self._report_partial))
+        super().__init__(lambda progress, stop: work(progress, stop, self._report_partial), is_abandoned)
 
     def _report_partial(self, partial: T) -> None:
         self.partial = partial

@@ -83,7 +83,9 @@ def _options(runner: ExperimentRunner) -> list[str]:
 def _model_options(runner: ExperimentRunner) -> list[str]:
     """Returns the other models that can take the sample; none until the backend has named its models."""
     key = (runner.run.record.id, "models")
-    job = runner.state.experiments.setdefault(key, Job(lambda *_: runner.backend().models()))
+    if key not in runner.state.experiments:
+        runner.state.experiments[key] = Job(lambda *_: runner.backend().models())
+    job = runner.state.experiments[key]
     job.wait(QUICK)
     sample, model = runner.run.sample, runner.request.model
     return [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
-from mmviz.app.experiment_runner import QUICK
+from mmviz.app.experiment_runner import QUICK, visitor_left
 from mmviz.app.jobs import StreamingJob
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.figures.colour_scale import short
@@ -53,7 +53,7 @@ def _start() -> None:
     state = session.current_state()
     state.lesson_params.pop("epoch", None)
     state.lesson_serial += 1
-    state.training_job = StreamingJob(_fit)
+    state.training_job = StreamingJob(_fit, visitor_left())
 
 
 def _fit(*watchers: Any) -> TrainingRun:
