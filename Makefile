@@ -4,6 +4,7 @@
 # make quick             the tests that need neither a browser nor much time, for the loop of work
 # make lint              ruff and mypy
 # make texts             the catalogues of translations, brought up to date with the texts and compiled
+# make versions          tries the bounds of pyproject.toml: oldest and newest packages, each Python; not part of the tests
 # make benchmark         what capture costs, beside eager attention and bertviz; an environment of its own
 SHELL := /bin/bash
 VENV ?= .venv
@@ -14,7 +15,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test coverage quick lint texts benchmark dev clean
+.PHONY: app test coverage quick lint texts versions benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -36,6 +37,9 @@ lint: dev
 
 texts: dev
 	$(VENV)/bin/python tools/catalogues.py
+
+versions: dev
+	$(VENV)/bin/python tools/versions.py
 
 benchmark: $(VENV)-benchmark/.mmviz
 	$(VENV)-benchmark/bin/python benchmarks/capture.py
