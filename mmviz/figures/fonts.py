@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
+from mmviz.figures.matplotlib_settings import default_settings
 from mmviz.i18n.figures import tell
 from mmviz.i18n.language import Language, current_language
 
@@ -25,6 +26,7 @@ def families() -> list[str]:
     return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
 
 
+@default_settings()
 def missing_characters(text: str) -> str:
     """Returns the characters of ``text`` that no installed font has, each once. Boxes would be drawn for them."""
     fonts = [get_font(findfont(FontProperties(family=name))) for name in families()]

@@ -26,6 +26,7 @@ from mmviz.figures.colour_scale import (
 )
 from mmviz.figures.fonts import families, missing_characters
 from mmviz.figures.image import Pixels, Size, downscaled, spotlight
+from mmviz.figures.matplotlib_settings import default_settings
 from mmviz.figures.text_wrapping import clipped, wrap_text
 from mmviz.figures.theme import LIGHT
 from mmviz.figures.token_labels import group_name, stand_in, token_label
@@ -44,6 +45,7 @@ _MAX_NAMED = 4
 """So many missing characters are listed by their code points."""
 
 
+@default_settings()
 def png(
     *,
     image: Pixels | None,
@@ -66,6 +68,8 @@ def png(
     unit: str = "",
 ) -> bytes:
     """Returns the figure as a PNG. Colours go from 0 to ``scale_max``. Long texts are cut with an ellipsis.
+
+    It neither depends on the caller's Matplotlib settings nor changes them, and pyplot does not know it.
 
     - ``image`` uint8 ``[height, width, 3]`` and ``size`` of the original as in `mmviz.figures.image.spotlight`.
     - ``wave`` ``[sample]`` at ``rate`` (Hz); ``mel`` and ``hop_seconds`` as in `mmviz.figures.audio.lit_mel`.

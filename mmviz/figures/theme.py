@@ -57,7 +57,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def layout(title: str, note: str, dark: bool, height: int, **more: Any) -> dict[str, Any]:
-    """Returns layout settings: ``title`` over a smaller ``note``, both wrapped to fit 340 px, no background."""
+    """Returns layout settings: ``title`` over a smaller ``note``, both wrapped to fit 340 px. No background."""
     colours = theme(dark)
     bold = wrapped(title, _TITLE_WIDTH)
     small = wrapped(note, _NOTE_WIDTH)
@@ -65,6 +65,7 @@ def layout(title: str, note: str, dark: bool, height: int, **more: Any) -> dict[
     top = 22 + 20 * len(bold) + 17 * len(small)
     margin = {"l": 8, "r": 8, "t": top, "b": 8} | more.pop("margin", {})
     return {
+        "template": "none",  # else the caller's `plotly.io.templates.default`
         "title": {
             "text": "<br>".join([f"<b>{line}</b>" for line in bold] + notes),
             "font": {"size": 15},
