@@ -8,7 +8,6 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import mmviz
 from mmviz.cli.options import (
     MODEL_HELP,
     add_backend_options,
@@ -57,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
         from mmviz.cli.token_file import read_token
 
         environment["MMVIZ_TOKEN"] = read_token(options.token_file)
-    script = Path(mmviz.__file__).with_name("app") / "streamlit_script.py"
+    script = Path(__file__).parents[2] / "app" / "streamlit_script.py"
     arguments = ["run", str(script), "--server.port", str(options.port), "--server.showEmailPrompt", "false"]
     if options.headless:
         arguments += ["--server.headless", "true"]
