@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from PIL import ImageFile
+from PIL import ImageFile, features
+from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from mmviz.inputs.image_formats import RAW, START, image_format
 from mmviz.types import InputError
 
 MAX_PIXELS = 25_000_000
 MAX_SIDE = 8_192
 MAX_ASPECT_RATIO = 50
 
-_OTHER_FORMATS = {
-    b"BM": "BMP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"%PDF": "PDF",
-    b"<svg": "SVG",
-    b"<?xml": "SVG",
-    b"8BPS": "Photoshop",
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "GIF": GifImageFile,
+    "WebP": WebPImageFile,
+    "TIFF": TiffImageFile,
+    "BMP": BmpImageFile,
 }
-_BOX_FORMATS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC"}
+_LIBRARY_FORMATS = ("AVIF", "HEIC")
+"""Formats whose decoder is a library that an installation may lack."""
+_DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow's plugins, libavif and libheif raise for bytes that they cannot read."""
+_UNSUPPORTED = ("unsupported", "not supported", "unknown pixel mode", "unknown data organization", "not yet supported")
+"""Words of decoders for a kind of file that they do not know, which is whole nevertheless."""
+_MAX_META, _PADDING = 4_000_000, 64
+"""Bytes of the box that describes the images of a file, and pixels by which a coder enlarges an image at most."""
+_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
+_BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION = 258, 277, 284
+_MAX_SAMPLES = 6
+"""Channels of a TIFF that Pillow decodes."""
+_DNG_VERSION, _COLOUR_FILTER, _PHOTOMETRIC, _SUBFILE_TYPE, _SUB_IMAGES = 50_706, 32_803, 262, 254, 330
 _warnings_lock = threading.Lock()
 
 
@@ -42,34 +60,106 @@ def ignore_warnings() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def decoding(format_name: str) -> Iterator[None]:
+    """Turns what a decoder raises for the bytes that it was given into ``InputError``."""
+    try:
+        yield
+    except _DECODER_ERRORS as error:
+        is_unsupported = any(word in str(error).lower() for word in _UNSUPPORTED)
+        if is_unsupported:
+            raise InputError("image-variant", format=format_name) from error
+        raise InputError("image-damaged") from error
+
+
 def read_header(file: BinaryIO) -> ImageFile.ImageFile:
     """Returns the image in ``file``, its size checked, nothing decoded. Raises ``InputError`` for a bad header."""
-    start = file.read(32)
+    start = file.read(START)
     file.seek(0)
     if not start:
         raise InputError("image-empty")
-    plugin: type[ImageFile.ImageFile]
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        plugin = PngImageFile
-    elif start.startswith(b"\xff\xd8\xff"):
-        plugin = JpegImageFile
-    elif start.startswith((b"GIF87a", b"GIF89a")):
-        plugin = GifImageFile
-        _check_gif(file)  # Pillow allocates the first frame when it opens a GIF file
-        file.seek(0)
-    elif start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        plugin = WebPImageFile
-        check_size(*_webp_size(start))  # Pillow allocates the whole canvas when it opens a WebP file
+    name = image_format(start)
+    if name in _LIBRARY_FORMATS:
+        plugin = _library_plugin(name)
+    elif name in _PLUGINS:
+        plugin = _PLUGINS[name]
     else:
-        raise _wrong_format(start)
-    try:
+        raise InputError("image-format", format=name) if name else InputError("image-unknown")
+    if name == "GIF":
+        _check_gif(file)  # Pillow allocates the first frame when it opens a GIF file
+    elif name == "WebP":
+        check_size(*_webp_size(start))  # Pillow allocates the whole canvas when it opens a WebP file
+    elif name == "TIFF":
+        _check_tiff(file)
+    elif name in _LIBRARY_FORMATS:
+        _check_coded_sizes(file)
+    file.seek(0)
+    with decoding(name), ignore_warnings():
         # the plugin itself, since Image.open refuses large images with its own message
-        with ignore_warnings():
-            image = plugin(file)
-    except Exception as error:  # hostile bytes make the plugins fail in many ways; all mean the same to the user
-        raise InputError("image-damaged") from error
+        image = plugin(file)
     check_size(*image.size)
     return image
+
+
+def _library_plugin(name: str) -> type[ImageFile.ImageFile]:
+    """Returns the plugin for AVIF or HEIC. Raises ``InputError`` where this installation cannot decode it."""
+    if name == "AVIF" and features.check("avif"):
+        from PIL.AvifImagePlugin import AvifImageFile
+
+        return AvifImageFile
+    if name == "HEIC":
+        try:
+            from pillow_heif.as_plugin import HeifImageFile
+        except ImportError:
+            raise InputError("image-decoder", format=name) from None
+        return HeifImageFile
+    raise InputError("image-decoder", format=name)
+
+
+def _check_coded_sizes(file: BinaryIO) -> None:
+    """Checks the sizes that an AVIF or HEIC file declares for its images before any cropping (boxes ``ispe``)."""
+    at, meta = 0, b""
+    while not meta:
+        file.seek(at)
+        head = file.read(16)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if size == 1:  # the size follows, in 64 bits
+            size = int.from_bytes(head[8:16], "big")
+        if kind == b"meta":
+            meta = head + file.read(min(size, _MAX_META))
+        elif len(head) < 8 or size < 8:  # the last box, or none
+            return
+        at += size
+    for box in re.finditer(rb"ispe\0{4}(.{8})", meta, re.DOTALL):
+        width, height = struct.unpack(">II", box[1])
+        if max(width, height) > MAX_SIDE + _PADDING:
+            raise InputError("image-side", width=width, height=height, limit=MAX_SIDE)
+        if (width - _PADDING) * (height - _PADDING) > MAX_PIXELS:
+            raise InputError("image-pixels", width=width, height=height, limit=MAX_PIXELS // 1_000_000)
+
+
+def _check_tiff(file: BinaryIO) -> None:
+    """Checks size and tiles of the first image, and that it is no preview of a camera's raw data."""
+    with decoding("TIFF"), ignore_warnings():
+        head = file.read(8)
+        if b"+" in head[2:4]:  # offsets of 64 bits
+            head += file.read(8)
+        tags = ImageFileDirectory_v2(head)
+        file.seek(tags.next)
+        tags.load(file)
+        is_preview = bool(tags.get(_SUBFILE_TYPE, 0) & 1) and _SUB_IMAGES in tags
+        is_raw = is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) == _COLOUR_FILTER
+        width, height = int(tags.get(_WIDTH, 0)), int(tags.get(_HEIGHT, 0))
+        tile_width, tile_height = int(tags.get(_TILE_WIDTH, 1)), int(tags.get(_TILE_HEIGHT, 1))
+        is_deep_planar = tags.get(_PLANAR_CONFIGURATION) == 2 and max(tags.get(_BITS_PER_SAMPLE, (1,))) > 8
+        is_spectral = tags.get(_SAMPLES_PER_PIXEL, 1) > _MAX_SAMPLES
+    if is_raw:
+        raise InputError("image-format", format=RAW)
+    if is_spectral or is_deep_planar:  # the 16-bit values of the latter would be read as pairs of 8-bit ones
+        raise InputError("image-variant", format="TIFF")
+    check_size(width, height)
+    if tile_width * tile_height > MAX_PIXELS:  # the decoder allocates a whole tile
+        raise InputError("image-pixels", width=tile_width, height=tile_height, limit=MAX_PIXELS // 1_000_000)
 
 
 def _webp_size(start: bytes) -> tuple[int, int]:
@@ -123,14 +213,6 @@ def _check_gif(file: BinaryIO) -> None:
 def _palette(flags: int) -> int:
     """Returns the size in bytes of the palette that ``flags`` declare."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _wrong_format(start: bytes) -> InputError:
-    format_name = _BOX_FORMATS.get(start[8:12]) if start[4:8] == b"ftyp" else None
-    for magic, name in _OTHER_FORMATS.items():
-        if start.lstrip().startswith(magic):
-            format_name = name
-    return InputError("image-format", format=format_name) if format_name else InputError("image-unknown")
 
 
 def check_size(width: int, height: int) -> None:
