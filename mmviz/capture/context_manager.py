@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
+from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.result import CaptureResult
@@ -63,6 +64,7 @@ def capture(
         raise CaptureError("capture-kind", kind=type(model).__name__)
     if isinstance(model, torch.jit.ScriptModule):
         raise CaptureError("capture-script")
+    refuse_after_fork()
     tracker = ModuleTracker(model, include, exclude)
     ablation = AblationHooks(ablate)
     recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None)

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.head_weights import HeadWeights, RecomputedWeights, StoredWeights, row_lse, row_tiles, tile_rows
 from mmviz.capture.single_core_threads import thread_map
+from mmviz.capture.torch_modes import plain_modes
 from mmviz.types import MODALITIES, CaptureError, Token
 from mmviz.types.token_bins import bin_sums, modality_runs
 
@@ -56,17 +57,20 @@ class LazyAttention:
         """Every row is known to sum to 1; with a mask, rows of fully masked queries are 0."""
         self._lse: dict[int, Tensor] = {}
 
+    @plain_modes()
     def rows(self, queries: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
         """Returns the weights with which ``queries`` attend to all keys, ``[len(queries), key]``."""
         rows = self._indices(queries, self.queries)
         return self._head_or_mean(head, lambda number: self.head(number).row_tile(rows))
 
+    @plain_modes()
     def columns(self, keys: Sequence[int], head: int | None = None) -> NDArray[np.float32]:
         """Returns the weights with which ``keys`` are attended by all queries, ``[query, len(keys)]``."""
         columns = self._indices(keys, self.keys)
         tiles = list(row_tiles(self.queries, self.keys))
         return self._head_or_mean(head, lambda number: torch.cat(list(map(self.head(number, columns).row_tile, tiles))))
 
+    @plain_modes()
     def zoom(
         self, query_edges: Sequence[int], key_edges: Sequence[int], head: int | None = None
     ) -> NDArray[np.float32]:  # fmt: skip
@@ -79,16 +83,19 @@ class LazyAttention:
         columns = [edge - keys[0] for edge in keys]
         return self._head_or_mean(head, lambda number: torch.from_numpy(self._pooled(number, rows, columns, window)))
 
+    @plain_modes()
     def full(self) -> NDArray[np.float32]:
         """Returns all weights, ``[head, query, key]``; for short inputs."""
         rows = slice(0, self.queries)
         return np.stack([_array(self.head(head).row_tile(rows)) for head in range(self.heads)])
 
+    @plain_modes()
     def overview(self, query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float32]:
         """Returns mean weights in bins, ``[head, bin of queries, bin of keys]``; edges as for `zoom`."""
         rows, keys = _checked_edges(query_edges, self.queries), _checked_edges(key_edges, self.keys)
         return np.stack(thread_map(lambda head: self._pooled(head, rows, keys, None), self.heads)).astype(np.float32)
 
+    @plain_modes()
     def modality_matrix(self, queries: Sequence[Token], keys: Sequence[Token]) -> NDArray[np.float32]:
         """Returns attention between modalities, ``[head, query modality, key modality]`` in the order of `MODALITIES`.
 
@@ -108,6 +115,7 @@ class LazyAttention:
 
         return np.stack(thread_map(head_matrix, self.heads)).astype(np.float32)
 
+    @plain_modes()
     def summary(
         self, query_edges: Sequence[int], key_edges: Sequence[int], queries: Sequence[Token], keys: Sequence[Token]
     ) -> MapSummary:  # fmt: skip
@@ -116,7 +124,7 @@ class LazyAttention:
         is_modality, sum_keys = _modality_mask(queries), _modality_sum(keys)
 
         def head_summary(head: int) -> tuple[NDArray[np.float64], Tensor, Tensor, float]:
-            row_sums, column_sums, largest = [], torch.zeros(len(MODALITIES), self.keys), 0.0
+            row_sums, column_sums, largest = [], torch.zeros(len(MODALITIES), self.keys, dtype=torch.float32), 0.0
 
             def add_tile(tile: slice, tile_weights: Tensor) -> None:
                 nonlocal largest
@@ -164,8 +172,8 @@ class LazyAttention:
         device = self.call.value.device
         bin_of_row = torch.from_numpy(np.repeat(np.arange(len(widths)), widths)).to(device)
         count = self.keys if window is None else window.stop - window.start
-        sums = torch.zeros(len(widths), count, device=device)
-        buffer = torch.empty(tile_rows(count), count, device=device)
+        sums = torch.zeros(len(widths), count, dtype=torch.float32, device=device)
+        buffer = torch.empty(tile_rows(count), count, dtype=torch.float32, device=device)
         first = query_edges[0]
         for rows in row_tiles(query_edges[-1] - first, count):
             tile = weights.row_tile(slice(rows.start + first, rows.stop + first), buffer)
@@ -207,7 +215,7 @@ def _modality_sum(keys: Sequence[Token]) -> Callable[[Tensor], Tensor]:
         return lambda rows: rows.double() @ is_modality
 
     def sum_keys(rows: Tensor) -> Tensor:
-        sums = torch.zeros(len(rows), len(MODALITIES))
+        sums = torch.zeros(len(rows), len(MODALITIES), dtype=torch.float32)
         for modality, first, last in runs:
             sums[:, modality] += rows[:, first:last].sum(1)
         return sums

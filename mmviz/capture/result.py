@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
+from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import check_pooled_map, check_short_map
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.streams import StreamTokens, known_streams, streams_of
 from mmviz.capture.tiled_rollout_relevance import relevance_rows, rollout_columns, rollout_rows
+from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, Notice, PooledMap
 
@@ -33,6 +35,10 @@ class CaptureResult:
     def __init__(self, recorder: AttentionRecorder, tracker: ModuleTracker, detector: FusedKernelDetector | None):
         self.model = tracker.model
         self._recorder, self._tracker, self._detector = recorder, tracker, detector
+
+    def __reduce__(self) -> str:
+        """Raises ``CaptureError`` (``capture-pickle``): hooks and tensors in a graph belong to this process."""
+        raise CaptureError("capture-pickle")
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -57,6 +63,7 @@ class CaptureResult:
         attention was captured, ``capture-calls`` where there are several calls to choose from, ``capture-call`` where
         there is no such call.
         """
+        refuse_after_fork()
         model, calls = self._tracker.model_name, self.calls
         if not calls:
             raise CaptureError("capture-not-run", model=model)
@@ -77,6 +84,7 @@ class CaptureResult:
             raise CaptureError("capture-call", call=call, count=len(calls))
         return tuple(attention for attention in self.all_attention_calls if attention.call == call)
 
+    @plain_modes()
     def record(
         self, tokens: StreamTokens = None, *, call: int | None = None, batch: int | None = None,
         pairs: Mapping[str, tuple[str, str]] | None = None,
@@ -146,6 +154,7 @@ class CaptureResult:
             raise CaptureError("capture-map", name=ref, known=", ".join(dict.fromkeys(modules)))
         return LazyAttention(attention_calls[number], self._sample(attention_calls[number], batch))
 
+    @plain_modes()
     def rollout(
         self, tokens: Sequence[int], direction: str = "from", *, call: int | None = None, batch: int | None = None
     ) -> NDArray[np.float32]:
@@ -160,6 +169,7 @@ class CaptureResult:
             return rollout_columns(layers, tokens)
         return rollout_rows(layers, _one_hot(tokens, layers[-1].queries))
 
+    @plain_modes()
     def relevance(
         self, logit: Tensor, tokens: Sequence[int] | None = None, *, call: int | None = None, batch: int | None = None
     ) -> NDArray[np.float32]:

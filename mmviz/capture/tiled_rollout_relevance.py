@@ -17,6 +17,7 @@ from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.head_weights import row_tiles, tile_rows
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.single_core_threads import thread_map
+from mmviz.capture.torch_modes import plain_modes
 from mmviz.types import CaptureError
 
 T = TypeVar("T")
@@ -28,14 +29,14 @@ class ScratchBuffer:
     """Memory in which one thread computes tile after tile: allocating it anew takes longer than filling it."""
 
     def __init__(self) -> None:
-        self._tensor = torch.empty(0)
+        self._tensor = torch.empty(0, dtype=torch.float32)
 
     def for_rows(self, rows: int, layer: LazyAttention) -> tuple[Tensor, Tensor]:
         """Returns two tensors ``[row, key]``, on the device of the model."""
         device = layer.call.value.device
         shape = (2, tile_rows(layer.keys), layer.keys)
         if self._tensor.device != device or self._tensor.shape != shape:
-            self._tensor = torch.empty(shape, device=device)
+            self._tensor = torch.empty(shape, dtype=torch.float32, device=device)
         return self._tensor[0, :rows], self._tensor[1, :rows]
 
 
@@ -69,7 +70,7 @@ def _rollout_layer_rows(layer: LazyAttention, carried: Tensor) -> Tensor:
 
 def rollout_columns(layers: Sequence[LazyAttention], keys: Sequence[int]) -> NDArray[np.float32]:
     """Returns ``rollout[:, keys]``, ``[query, len(keys)]``, carried up from the first layer."""
-    carried = torch.zeros(layers[0].keys, len(keys))
+    carried = torch.zeros(layers[0].keys, len(keys), dtype=torch.float32)
     carried[torch.as_tensor(keys), torch.arange(len(keys))] = 1
     for layer in layers:
         carried = _rollout_layer_columns(layer, carried)
@@ -78,7 +79,8 @@ def rollout_columns(layers: Sequence[LazyAttention], keys: Sequence[int]) -> NDA
 
 def _rollout_layer_columns(layer: LazyAttention, carried: Tensor) -> Tensor:
     """Returns ``B @ carried``, ``[query, column]``, with the matrix ``B`` of one layer's rollout."""
-    tile_sum, result = _tile_sum(layer), torch.empty(layer.queries, carried.shape[1])
+    tile_sum = _tile_sum(layer)
+    result = torch.empty(layer.queries, carried.shape[1], dtype=torch.float32)
 
     def fill(tiles: list[slice], buffer: ScratchBuffer) -> None:
         for rows in tiles:
@@ -111,6 +113,7 @@ def _relevance_layer_rows(layer: LazyAttention, gradient: Tensor, carried: Tenso
     return _sum_over_tiles(lambda rows, buffer: carried[:, rows] @ tile_sum(rows, buffer), layer)
 
 
+@plain_modes()
 def relevance(logit: Tensor, calls: Sequence[AttentionCall], batch: int = 0) -> NDArray[np.float32]:
     """Returns the relevance ``[query, key]`` of self-attention layers for ``logit``, as ``R - I``: what attention adds.
 

@@ -6,7 +6,8 @@ import copy
 import gc
 import platform
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,8 +24,10 @@ from mmviz.backends.local.interventions import capture_options
 from mmviz.backends.local.prepare import prepare
 from mmviz.backends.local.variants import sweep
 from mmviz.capture import capture
+from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.route_probe import route_check
+from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
 from mmviz.models.custom import load, user_error
@@ -50,6 +53,10 @@ class LocalBackend:
 
     ``device`` is a torch device, None for the best one. ``models`` are custom models by the id under which they are
     requested, beside those of the catalogue.
+
+    The models of the catalogue compute the same under every mode that the caller has set: no gradients, inference mode,
+    autocast, a default dtype or device. A custom model runs under the caller's autocast and default device. All methods
+    raise ``MmvizError`` (``fork-torch``) in a process that was forked after torch had computed.
     """
 
     def __init__(self, device: str | None = None, models: Mapping[str, Model] | None = None):
@@ -58,12 +65,18 @@ class LocalBackend:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self._cpu: LocalBackend | None = None
         self._models: dict[str, Model] = dict(models or {})
+        self._custom = frozenset(self._models)
         self._shuffled_models: dict[tuple[str, int], Model] = {}
         self._cache = RetainedCaptures()
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> str:
+        """Raises ``MmvizError`` (``backend-pickle``): locks and the captures of this process cannot leave it."""
+        raise MmvizError("backend-pickle")
+
     def models(self) -> tuple[Card, ...]:
         """Returns the cards of the models, each with the id under which it is requested."""
+        refuse_after_fork()
         return tuple(replace(self._card(name), id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
 
     def run(
@@ -84,7 +97,8 @@ class LocalBackend:
     def route_checks(self, name: str, sample: Sample) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
         """Runs model ``name`` once. Returns the `route_check` of each of its attention calls, and notices of attention
         that was not captured."""
-        with self._lock:
+        refuse_after_fork()
+        with self._lock, self._modes(name):
             model = self._model(name)
             prepared = model.prepare(sample)
             with torch.no_grad(), capture(model.module, **capture_options(model) | {"expected": ()}) as result:
@@ -93,6 +107,7 @@ class LocalBackend:
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have."""
+        refuse_after_fork()
         try:
             retained = self._cache.get(record_id)
         except MmvizError:
@@ -103,7 +118,8 @@ class LocalBackend:
 
     def _run_alone(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request while no other runs. A model that ends the interpreter is reported as an error."""
-        with self._lock:
+        refuse_after_fork()
+        with self._lock, self._modes(request.model):
             try:
                 return self._run_in_memory(request, stop)
             except (Exception, KeyboardInterrupt):
@@ -139,8 +155,15 @@ class LocalBackend:
 
     def _model(self, name: str) -> Model:
         if name not in self._models:
-            self._models[name] = load_model(name, self.device)
+            with plain_modes():
+                self._models[name] = load_model(name, self.device)
         return self._models[name]
+
+    @contextmanager
+    def _modes(self, name: str) -> Iterator[None]:
+        """Enables gradients for a run of model ``name``, and sets the modes that it does not share with the caller."""
+        with torch.inference_mode(False) if name in self._custom else plain_modes(), torch.enable_grad():
+            yield
 
     def _shuffled_model(self, name: str, seed: int) -> Model:
         if (name, seed) not in self._shuffled_models:
@@ -206,7 +229,7 @@ def shuffle_parameters(module: torch.nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            order = torch.randperm(parameter.numel(), generator=generator, device="cpu").to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 
