@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_token import answer_query
-from mmviz.analysis.map_weights import Direction, attention_row, pooled_row, weights
-from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix
-from mmviz.analysis.record_views import view_of
+from mmviz.analysis.map_weights import Direction, attention_row
+from mmviz.analysis.modality_matrix import ModalityMatrix
+from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, view_of
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
@@ -35,18 +36,20 @@ from mmviz.types import (
     Token,
     View,
 )
+from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One sample through one model: the inputs, and everything that was recorded.
 
     A run comes from `mmviz.explain` or `Run.load`, or is made of a sample and a record. A notebook shows it as the
-    linked viewer. Raises ``MmvizError``: ``run-no-maps`` for a record without attention maps, ``run-map-ref`` where the
-    record names a map that it does not contain, ``run-batch`` for several samples (see `AttentionRecord.sample`).
+    linked viewer. A pickle of a run leaves its backend behind; it shows everything that the record holds.
+    Raises ``MmvizError``: ``run-no-maps`` for a record without attention maps, ``run-map-ref`` where the record names a
+    map that it does not contain, ``run-batch`` for several samples (see `AttentionRecord.sample`).
 
     Examples::
 
@@ -85,6 +88,19 @@ class Run:
                 raise LookupError(self.map_ref)
         except (ValueError, LookupError) as problem:
             raise MmvizError("run-map-ref", map_ref=self.record.made_by.get("map_ref")) from problem
+
+    def __repr__(self) -> str:
+        backend = [f"backend={type(self.backend).__name__}"] if self.backend else []
+        return call_repr(self, repr(self.sample), repr(self.record), *backend)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Run, (self.sample, self.record, None, self.request)
+
+    def __copy__(self) -> Run:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Run:
+        return Run(*copy.deepcopy((self.sample, self.record), memo), self.backend, copy.deepcopy(self.request, memo))
 
     def view(self, view: View) -> NDArray[np.float32]:
         """Returns rows, columns or a zoomed region of a map, or rollout of some tokens.
@@ -164,31 +180,15 @@ class Run:
 
         Raises ``MmvizError`` (``view-flow``) for rollout and relevance.
         """
-        ref = map_ref or self.map_ref
-        if ref.layer is None:
-            raise MmvizError("view-flow")
-        pooled = self.record.maps[self.record.map_number(ref)]
-        assert isinstance(pooled, PooledMap)
-        return pooled_row(pooled, ref.head, self.answer_query if token is None else token, direction)
+        selected = self.answer_query if token is None else token
+        return pooled_row_of(self.record, map_ref or self.map_ref, selected, direction)
 
     def modality_matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix:
         """Returns the attention between modalities: sums, means per token and ratios to uniform attention.
 
         Raises ``MmvizError`` (``view-flow``) for rollout or relevance of a long run.
         """
-        ref = map_ref or self.map_ref
-        if ref.layer is None:
-            if self.record.is_long:
-                raise MmvizError("view-flow")
-            queries = self.record.streams[self.record.maps[-1].queries]
-            return modality_matrix(weights(self.record, ref, self.record.relevance), queries, self.tokens)
-        attn_map = self.record.maps[self.record.map_number(ref)]
-        queries, keys = self.record.streams[attn_map.queries], self.record.streams[attn_map.keys]
-        if isinstance(attn_map, PooledMap):
-            sums: NDArray[Any] = attn_map.row_modality_sums
-            sums = sums.mean(0, dtype=np.float64) if ref.head is None else sums[ref.head]
-            return matrix_from_sums(sums, queries, keys)
-        return modality_matrix(weights(self.record, ref), queries, keys)
+        return modality_matrix_of(self.record, map_ref or self.map_ref)
 
     def effect(self, baseline: Baseline = "learned", backend: Backend | None = None) -> dict[str, float]:
         """Returns what the answer depends on: exact Shapley values of the modalities in its log-probability, in nats.
@@ -212,15 +212,17 @@ class Run:
     def rerun_request(self) -> Request:
         """Returns the request that makes this run again; for a run from a file, it is rebuilt from the record.
 
-        Raises ``MmvizError`` (``effect-model``) where this machine does not have the model with the same weights.
+        Raises ``MmvizError`` (``effect-model``) for a run without a backend where this machine does not have the model
+        with the same weights.
         """
-        if self.request is not None:
+        if self.request is not None and self.backend is not None:
             return self.request
         made_by = self.record.made_by
-        card = next((card for card in _local_backend().models() if card.id == made_by.get("model")), None)
-        if card is None or card.weights_digest != made_by.get("weights") or made_by.get("changes"):
-            raise MmvizError("effect-model", model=made_by.get("model"))
-        return Request(card.id, self.sample, seed=made_by.get("seed", 0))
+        model = self.request.model if self.request else made_by.get("model")
+        card = next((card for card in _local_backend().models() if card.id == model), None)
+        if not card or card.weights_digest != made_by.get("weights") or (not self.request and made_by.get("changes")):
+            raise MmvizError("effect-model", model=model)
+        return self.request or Request(card.id, self.sample, seed=made_by.get("seed", 0))
 
     def summary(self) -> dict[str, Any]:
         """Returns the run as plain values, for JSON.
@@ -252,9 +254,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: `to_html` in a frame."""
-        from mmviz.viewer.pack import frame
+        from mmviz.report import ViewerData
 
-        return frame(self.to_html())
+        return ViewerData(self).to_frame()
 
     def to_bytes(self) -> bytes:
         """Returns the run as the bytes of one ``.npz`` file."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.map_weights import Direction, pooled_row, weights
+from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix
 from mmviz.analysis.rollout import rollout
-from mmviz.types import AttentionRecord, Columns, Rollout, Rows, View
+from mmviz.types import AttentionRecord, Columns, MapRef, MmvizError, PooledMap, Rollout, Rows, View
 from mmviz.types.token_bins import bin_means
 
 
@@ -22,9 +26,40 @@ def view_of(record: AttentionRecord, view: View) -> NDArray[np.float32]:
         return np.asarray(flow[tokens] if view.direction == "from" else flow[:, tokens], np.float32)
     heads = record.maps[record.map_number(view.map)].weights
     head = view.map.head
-    weights = heads.mean(0, dtype=np.float64) if head is None else heads[head].astype(np.float64)
+    matrix = heads.mean(0, dtype=np.float64) if head is None else heads[head].astype(np.float64)
     if isinstance(view, Rows):
-        return np.asarray(weights[list(view.tokens)], np.float32)
+        return np.asarray(matrix[list(view.tokens)], np.float32)
     if isinstance(view, Columns):
-        return np.asarray(weights[:, list(view.tokens)], np.float32)
-    return bin_means(weights, view.query_edges, view.key_edges).astype(np.float32)
+        return np.asarray(matrix[:, list(view.tokens)], np.float32)
+    return bin_means(matrix, view.query_edges, view.key_edges).astype(np.float32)
+
+
+def pooled_row_of(
+    record: AttentionRecord, ref: MapRef, tokens: int | Sequence[int], direction: Direction
+) -> NDArray[np.float64]:  # fmt: skip
+    """Returns the `pooled_row` of the `PooledMap` that ``ref`` names, float64 ``[token]``.
+
+    Raises ``LookupError`` where the record has no such map or head, ``MmvizError`` (``view-flow``) for a flow.
+    """
+    if ref.layer is None:
+        raise MmvizError("view-flow")
+    pooled = record.maps[record.map_number(ref)]
+    assert isinstance(pooled, PooledMap)
+    return pooled_row(pooled, ref.head, tokens, direction)
+
+
+def modality_matrix_of(record: AttentionRecord, ref: MapRef) -> ModalityMatrix:
+    """Returns the `modality_matrix` of the map or flow that ``ref`` names; of a `PooledMap` from its sums.
+
+    Raises ``LookupError`` where the record has no such map or head, ``MmvizError`` (``view-flow``) for rollout or
+    relevance of a long record.
+    """
+    if ref.layer is None and record.is_long:
+        raise MmvizError("view-flow")
+    attn_map = record.maps[-1 if ref.layer is None else record.map_number(ref)]
+    queries, keys = record.streams[attn_map.queries], record.streams[attn_map.keys]
+    if isinstance(attn_map, PooledMap):
+        sums = attn_map.row_modality_sums
+        head_sums = sums.mean(0, dtype=np.float64) if ref.head is None else sums[ref.head]
+        return matrix_from_sums(head_sums, queries, keys)
+    return modality_matrix(weights(record, ref, record.relevance), queries, keys)

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from mmviz.types.errors import CaptureError
 from mmviz.types.frozen import ValueSemantics, read_only
+from mmviz.types.short_repr import ShortRepr, call_repr
 
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class AttentionTensors(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionTensors(ShortRepr, ValueSemantics):
     """The vectors and matrices of one attention for one sample, float32 and read-only.
 
     Heads are query heads: keys and values of grouped-query attention are repeated for each. Scores are
@@ -79,6 +80,12 @@ class AttentionTensors(ValueSemantics):
                 raise CaptureError("steps-shape", part=name)
         if not all(isinstance(head, int) and 0 <= head < self.heads for head in self.ablated_heads):
             raise CaptureError("steps-shape", part="ablated_heads")
+
+    def __repr__(self) -> str:
+        queries, keys = self.shape
+        sizes = {"heads": self.heads, "queries": queries, "keys": keys, "d_k": self.query.shape[2]}
+        names = " ".join(name for name, _ in self.arrays())
+        return call_repr(self, *(f"{name}={size}" for name, size in sizes.items()), f"arrays={names}")
 
     @property
     def heads(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmviz.types.frozen import ValueSemantics, read_only_mapping
+from mmviz.types.short_repr import ShortRepr
 
 
 class MmvizError(Exception):
@@ -43,8 +44,8 @@ class CaptureError(MmvizError):
     """Attention that could not be captured, or that is not what it claims to be."""
 
 
-@dataclass(frozen=True, eq=False)
-class Notice(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class Notice(ShortRepr, ValueSemantics):
     """Something the user should know, such as an input that was cut, resampled or converted.
 
     ``str`` gives the sentence, in the language in use at that moment.

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from mmviz.types.errors import CaptureError
 from mmviz.types.frozen import ValueSemantics, read_only
+from mmviz.types.short_repr import ShortRepr, call_repr, short
 
 TOLERANCE = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-3, "bfloat16": 5e-3}
 """How far the sum of a row may be from 1, by the precision that the model computed in."""
 
 
-@dataclass(frozen=True, eq=False)
-class AttentionMap(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionMap(ShortRepr, ValueSemantics):
     """The exact attention weights of one attention call.
 
     Every row of ``weights`` sums to 1. The row of a fully masked query is all zero.
@@ -70,8 +71,8 @@ def check_rows(name: str, weights: NDArray[np.float32], dtype: str) -> None:
         raise CaptureError("map-rows", name=name, worst=worst)
 
 
-@dataclass(frozen=True, eq=False)
-class PooledMap(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class PooledMap(ShortRepr, ValueSemantics):
     """The attention of one layer over an input that is too long to hold all weights: exact means and sums.
 
     Raises ``CaptureError``: ``map-shape`` where the arrays do not fit together, and as `AttentionMap` where the sums of
@@ -101,6 +102,11 @@ class PooledMap(ValueSemantics):
     """float32 ``[head]``: the largest weight of each head."""
     dtype: str = "float32"
     """Precision that the model computed in."""
+
+    def __repr__(self) -> str:
+        queries, keys = self.shape
+        sizes = {"layer": self.layer, "heads": self.heads, "queries": queries, "keys": keys}
+        return call_repr(self, f"name={short(self.name)}", *(f"{name}={size}" for name, size in sizes.items()))
 
     def __post_init__(self) -> None:
         for name in ("query_edges", "key_edges"):

@@ -15,7 +15,8 @@ from mmviz.types.errors import CaptureError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only, read_only_mapping
 from mmviz.types.map_ref import MapRef
 from mmviz.types.maps import AttentionMap, PooledMap
-from mmviz.types.tokens import Token
+from mmviz.types.short_repr import ShortRepr, call_repr, short
+from mmviz.types.tokens import Token, TokenSequence
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Answer:
     """The model's probability for it, 0 .. 1."""
 
 
-@dataclass(frozen=True, eq=False)
-class AttentionRecord(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class AttentionRecord(ShortRepr, ValueSemantics):
     """Everything that one run recorded, in numpy arrays and plain values.
 
     All arrays and mappings are read-only. Raises ``CaptureError``: ``map-tokens`` where a map does not fit its token
@@ -62,7 +63,7 @@ class AttentionRecord(ValueSemantics):
     ``answers``."""
 
     def __post_init__(self) -> None:
-        streams = MappingProxyType({name: tuple(tokens) for name, tokens in self.streams.items()})
+        streams = MappingProxyType({name: TokenSequence(tokens) for name, tokens in self.streams.items()})
         object.__setattr__(self, "streams", streams)
         object.__setattr__(self, "made_by", read_only_mapping(self.made_by))
         for name in ("relevance", "integrated", "sweep"):
@@ -77,6 +78,18 @@ class AttentionRecord(ValueSemantics):
                 raise CaptureError("map-tokens", name=attn_map.name, shape=attn_map.shape, expected=expected)
         if self.steps and [(s.heads, s.shape) for s in self.steps] != [(m.heads, m.shape) for m in self.maps]:
             raise CaptureError("steps-shape", part="steps")
+
+    def __repr__(self) -> str:
+        parts = [f"model={short(self.made_by['model'])}"] if "model" in self.made_by else []
+        if self.answers:
+            parts.append(f"answer={short(self.answers[0].label)} {self.answers[0].probability:.2f}")
+        parts.append(f"maps={len(self.maps)}")
+        parts.append(f"tokens={short({name: len(tokens) for name, tokens in self.streams.items()})}")
+        for name in ("relevance", "norms", "integrated", "steps", "sweep", "notices"):
+            value = getattr(self, name)
+            if value is not None and len(value):
+                parts.append(f"{name}={len(value) if isinstance(value, tuple) else short(value)}")
+        return call_repr(self, *parts)
 
     @property
     def is_long(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mmviz.types.frozen import ValueSemantics, read_only_mapping
 from mmviz.types.samples import Sample
+from mmviz.types.short_repr import ShortRepr
 from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token
 
 
@@ -83,8 +84,8 @@ Change = DropModality | DropTokens | ReplaceInput | AblateHead | ShuffleWeights 
 """A change to the input or to the model."""
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, repr=False)
+class Request(ShortRepr):
     """One run of a model, and what to record of it."""
 
     model: str
@@ -109,8 +110,8 @@ class Request:
     A backend runs as many of them in one batch as it can."""
 
 
-@dataclass(frozen=True, eq=False)
-class Card(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class Card(ShortRepr, ValueSemantics):
     """Describes a model."""
 
     id: str

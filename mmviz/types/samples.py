@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from mmviz.types.errors import Notice
 from mmviz.types.frozen import ValueSemantics, read_only
+from mmviz.types.short_repr import ShortRepr, call_repr, short
 
 
-@dataclass(frozen=True, eq=False)
-class ImageInput(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageInput(ShortRepr, ValueSemantics):
     """A checked RGB image. Raises ``ValueError`` for pixels of another shape or type."""
 
     pixels: NDArray[np.uint8]
@@ -28,8 +29,8 @@ class ImageInput(ValueSemantics):
         object.__setattr__(self, "pixels", read_only(self.pixels))
 
 
-@dataclass(frozen=True, eq=False)
-class AudioInput(ValueSemantics):
+@dataclass(frozen=True, eq=False, repr=False)
+class AudioInput(ShortRepr, ValueSemantics):
     """Checked mono audio. Raises ``ValueError`` for a wave of another shape or type."""
 
     wave: NDArray[np.float32]
@@ -45,8 +46,8 @@ class AudioInput(ValueSemantics):
         object.__setattr__(self, "wave", read_only(self.wave))
 
 
-@dataclass(frozen=True)
-class Sample:
+@dataclass(frozen=True, repr=False)
+class Sample(ShortRepr):
     """Checked inputs of one run; any of the three may be missing (None)."""
 
     image: ImageInput | None = None
@@ -57,3 +58,10 @@ class Sample:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notices", tuple(self.notices))
+
+    def __repr__(self) -> str:
+        parts = [] if self.image is None else [f"image={self.image.width} x {self.image.height}"]
+        parts += [] if self.text is None else [f"text={short(self.text)}"]
+        parts += [] if self.audio is None else [f"audio={self.audio.seconds:.2f} s"]
+        parts += [f"notices={len(self.notices)}"] if self.notices else []
+        return call_repr(self, *parts)

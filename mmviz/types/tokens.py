@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mmviz.types.errors import CaptureError
+from mmviz.types.short_repr import ShortRepr, call_repr
 
 
 class Modality(StrEnum):
@@ -80,8 +82,8 @@ Location = PixelBox | Seconds | Chars | None
 _LOCATION_TYPES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
 
 
-@dataclass(frozen=True)
-class Token:
+@dataclass(frozen=True, repr=False)
+class Token(ShortRepr):
     """One token of the sequence that a model attends over.
 
     Raises ``ValueError`` for a location that its modality cannot have.
@@ -97,6 +99,16 @@ class Token:
         expected = _LOCATION_TYPES.get(self.modality, type(None))
         if self.location is not None and not isinstance(self.location, expected):
             raise ValueError(f"a token of modality {self.modality} cannot have the location {self.location}")
+
+
+class TokenSequence(tuple[Token, ...]):
+    """The tokens of one stream: a tuple with a short ``repr``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        counts = Counter(token.modality for token in self)
+        return call_repr(self, f"{len(self)} tokens", *(f"{modality}={count}" for modality, count in counts.items()))
 
 
 def is_unlocated_word(token: Token) -> bool:
