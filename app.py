@@ -1,6 +1,7 @@
-"""The script for ``streamlit run app.py``. The page itself is in `mmviz.app`."""
+"""The server for ``streamlit run app.py``. It and the page are in `mmviz.app`."""
 
-from mmviz.app import main
+import streamlit as st
 
-if __name__ == "__main__":
-    main()
+from mmviz.app.server_options import app_options
+
+app = st.App(**app_options())

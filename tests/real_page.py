@@ -16,7 +16,7 @@ PATIENCE = 120_000
 LAUNCH = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
+    "--use-fake-ui-for-media-stream", "--host-resolver-rules=MAP lab.example 127.0.0.1",
 ]  # fmt: skip
 VIEWER = "[data-mmviz=viewer]"
 IMAGE, AUDIO, TEXT = (f"[data-panel={name}]" for name in ("image", "audio", "text"))

@@ -1,4 +1,4 @@
-"""The script that ``mmviz app`` gives to ``streamlit run``, with ``--run``, ``--model`` and ``--backend``."""
+"""The script of the page, with the arguments ``--run``, ``--model`` and ``--backend``."""
 
 import sys
 

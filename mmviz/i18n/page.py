@@ -60,6 +60,10 @@ LABELS: dict[str, str] = {
     "image-live-help": "Take a photo with this device's camera. Close this to turn the camera off.",
     "audio-live": "Record",
     "audio-live-help": "Record with this device's microphone, for up to a minute.",
+    "image-live-insecure": "Browsers give the camera only to pages over HTTPS. Upload a photo instead, or tell the "
+    "person who runs this page that --tls-cert and --tls-key turn HTTPS on.",
+    "audio-live-insecure": "Browsers give the microphone only to pages over HTTPS. Upload a recording instead, or tell "
+    "the person who runs this page that --tls-cert and --tls-key turn HTTPS on.",
     "compose": "Compose",
     "compose-help": "All questions that the bundled model can answer, to choose from.",
     "compose-wording": "Question",

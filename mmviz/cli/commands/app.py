@@ -18,6 +18,7 @@ from mmviz.cli.options import (
 )
 from mmviz.cli.processes import run_module
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.language import join_list
 
 
 def add(commands: Any) -> None:
@@ -34,13 +35,18 @@ def add(commands: Any) -> None:
     parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: 8501)")
     add_backend_options(parser)
     parser.add_argument(
-        "--host", metavar="NAME", help="let other machines open the page under this host name, with an access token"
+        "--host",
+        action="append",
+        metavar="NAME",
+        help="let other machines open the page, with an access token, under this host name and under the addresses of "
+        "this machine; 0.0.0.0 for the addresses alone. It may be given again: --host 127.0.0.1 --host NAME lets only "
+        "a proxy on this machine in",
     )
     parser.add_argument(
         "--access-token-file",
         type=Path,
         metavar="FILE",
-        help="file with the access token of the page (default: a new one, which is printed)",
+        help="file with the access token of the page (or set MMVIZ_ACCESS; default: a new one, which is printed)",
     )
     add_tls_options(parser)
     parser.add_argument("--headless", action="store_true", help="do not open a browser")
@@ -56,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
         from mmviz.cli.token_file import read_token
 
         environment["MMVIZ_TOKEN"] = read_token(options.token_file)
-    script = Path(__file__).parents[2] / "app" / "streamlit_script.py"
+    script = Path(__file__).parents[2] / "app" / "streamlit_server.py"
     arguments = ["run", str(script), "--server.port", str(options.port), "--server.showEmailPrompt", "false"]
     if options.headless:
         arguments += ["--server.headless", "true"]
@@ -89,14 +95,41 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
 
 
 def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) -> list[str]:
-    """Returns the arguments that open the page to other machines, and puts its access token into ``environment``."""
+    """Returns the arguments that open the page to other machines, and puts its access token and the names that it
+    answers to into ``environment``.
+
+    Raises ``MmvizError``: ``app-host`` for what is no name, ``token-file``.
+    """
+    from mmviz.app import visitor_addresses
+
+    hosts = [visitor_addresses.check_host(host) for host in options.host]
+    names, address = visitor_addresses.public_names(hosts), visitor_addresses.listen_address(hosts)
+    environment[visitor_addresses.VARIABLE] = " ".join(names)
+    _set_access_token(options.access_token_file, environment)
+    if visitor_addresses.is_loopback(address):
+        if names:
+            print(sentence("app-behind-proxy", names=join_list(names)), flush=True)
+    else:
+        reached = [*dict.fromkeys([*names, *visitor_addresses.machine_addresses(address)])]
+        urls = [visitor_addresses.url(host, options.port, options.tls_cert is not None) for host in reached]
+        print(sentence("app-addresses", addresses=join_list(urls)), flush=True)
+        if not options.tls_cert:
+            print(sentence("app-plain"), flush=True)
+    return [
+        "--server.address", address,
+        "--browser.serverAddress", address if visitor_addresses.is_loopback(address) else (*names, "localhost")[0],
+        "--server.allowedHosts", "*",  # the guard in front of Streamlit decides
+    ]  # fmt: skip
+
+
+def _set_access_token(path: Path | None, environment: dict[str, str]) -> None:
+    """Puts the access token into ``environment``, unless it is there already, and prints a new one or its source."""
     from mmviz.cli.token_file import read_token
 
-    path = options.access_token_file
-    environment["MMVIZ_ACCESS"] = read_token(path) if path else secrets.token_urlsafe(12)
-    print(sentence("app-access", token=path.name if path else environment["MMVIZ_ACCESS"]), flush=True)
-    if not options.tls_cert:
-        print(sentence("app-plain"), flush=True)
-    return [
-        "--server.address", "0.0.0.0", "--browser.serverAddress", options.host, "--server.allowedHosts", options.host,
-    ]  # fmt: skip
+    if path is not None:
+        environment["MMVIZ_ACCESS"], shown = read_token(path), path.name
+    elif environment.get("MMVIZ_ACCESS"):
+        shown = "MMVIZ_ACCESS"
+    else:
+        environment["MMVIZ_ACCESS"] = shown = secrets.token_urlsafe(12)
+    print(sentence("app-access", token=shown), flush=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import session_state as session
+from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.session_state import Draft, Source, State
+from mmviz.app.visitor_addresses import is_secure_context
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from mmviz.inputs.text import MAX_CHARS
@@ -56,11 +59,18 @@ def _file_input(state: State, modality: str, use: str, suffixes: Iterable[str], 
             on_change=session.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
-            device = st.camera_input if modality == "image" else st.audio_input
-            label = say(f"{modality}-live-help")
-            live = device(label, key=live_key, on_change=session.update_input, args=(modality, live_key))
+            live = _live_input(modality, live_key)
     if not is_used:
         return None
     last, other = (live, file) if state.latest_widget.get(modality) == live_key else (file, live)
     source = other if last is None else last
     return source.getvalue() if source is not None else bundled
+
+
+def _live_input(modality: str, key: str) -> UploadedFile | None:
+    """Draws a camera or microphone and returns its photo or recording; a sentence where browsers allow neither."""
+    if not is_secure_context(st.context.url):
+        widgets.note(say(f"{modality}-live-insecure"), "remark")
+        return None
+    device = st.camera_input if modality == "image" else st.audio_input
+    return device(say(f"{modality}-live-help"), key=key, on_change=session.update_input, args=(modality, key))

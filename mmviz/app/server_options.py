@@ -1,0 +1,38 @@
+"""What Streamlit's server is given to serve the page: its script, the guard of its visitors, and what it does first."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from mmviz.app.connection_guard import ConnectionGuard
+from mmviz.app.visitor_addresses import VisitorAddresses, url
+
+
+def app_options() -> dict[str, Any]:
+    """Returns the arguments of ``st.App``, which `streamlit run` must see called in the file that it is given."""
+    return {
+        "script_path": Path(__file__).with_name("streamlit_script.py"),
+        "lifespan": _open_browser,
+        "middleware": [Middleware(ConnectionGuard, addresses=VisitorAddresses.from_environment())],
+    }
+
+
+@asynccontextmanager
+async def _open_browser(_: st.App) -> AsyncIterator[None]:
+    """Opens a browser at the start, unless the server is headless: Streamlit does so for scripts alone."""
+    opening = None
+    if not st.get_option("server.headless"):
+        is_tls = bool(st.get_option("server.sslCertFile"))
+        address = url(st.get_option("browser.serverAddress"), st.get_option("server.port"), is_tls)
+        opening = asyncio.create_task(asyncio.to_thread(webbrowser.open, address))
+    yield
+    if opening is not None:
+        opening.cancel()
