@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from app_page import image_bytes, wav
 from audio_files import encoded, muxed, tone
 
 from mmviz.i18n.errors_and_notices import SENTENCES
+from mmviz.i18n.language import use_language
 from mmviz.inputs import examples
 from mmviz.inputs.examples import Example, load_examples, load_gallery
 from mmviz.types import InputError, MmvizError
+
+pillow_heif.register_heif_opener()
 
 
 @pytest.fixture
@@ -174,10 +181,49 @@ def test_a_pipe_is_not_read(folder: Path) -> None:
     assert refused(folder).code == "examples-file"
 
 
-def test_unusable_text_files_are_refused(folder: Path) -> None:
-    for data in (b"\xff\xfe\x00", b"x" * 10_001, b"x" * 50_000):
-        (folder / "cat.txt").write_bytes(data)
-        assert refused(folder).code == "examples-text"
+def sample_error(example: Example) -> InputError:
+    with pytest.raises(InputError) as caught:
+        example.sample()
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+    return caught.value
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_texts_that_name_their_encoding_are_read(folder: Path, encoding: str) -> None:
+    (folder / "cat.txt").write_bytes("wie heißt das? 猫\r\n".encode(encoding))
+    (folder / "cat.answer.txt").write_bytes("猫\n".encode(encoding))
+    (example,) = load_examples(folder)
+    assert (example.question, example.truth) == ("wie heißt das? 猫", "猫")
+    assert example.sample().text == "wie heißt das? 猫"
+
+
+@pytest.mark.parametrize("name", ["dog.txt", "dog.answer.txt"])
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ("wie heißt das?".encode("latin-1"), "text-file-encoding"),
+        ("wie heißt das?".encode("utf-16-le"), "text-file-encoding"),
+        ("这是什么？".encode("gb18030"), "text-file-encoding"),
+        (b"\xff\xfe\x00", "text-file-encoding"),
+        (b"x" * 10_001, "text-file-long"),
+        (("é" * 30_000).encode(), "text-file-long"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_named_and_stops_no_other_example(
+    folder: Path, name: str, data: bytes, code: str
+) -> None:
+    (folder / "cat.txt").write_text("what is it?")
+    (folder / "dog.png").write_bytes(image_bytes())
+    (folder / name).write_bytes(data)
+    cat, dog = load_examples(folder)
+    assert cat.sample().text == "what is it?"
+    error = sample_error(dog)
+    assert error.code == code and name in str(error)
+    with use_language("zh"):
+        assert name in str(error) and "text" not in str(error).replace(name, "")
+
+
+def test_the_longest_text_and_an_empty_one(folder: Path) -> None:
     (folder / "cat.txt").write_text("é" * 10_000, encoding="utf-8")
     assert len(load_examples(folder)[0].question) == 10_000
     (folder / "cat.txt").write_text(" \n")
@@ -186,9 +232,42 @@ def test_unusable_text_files_are_refused(folder: Path) -> None:
     assert refused(folder).code == "examples-nothing"
 
 
-def test_two_images_of_the_same_name_are_refused(folder: Path) -> None:
+def test_one_text_in_another_encoding_stops_nothing_of_the_audit(folder: Path) -> None:
+    (folder / "dog.txt").write_bytes("wie heißt das?".encode("latin-1"))
+    command = [sys.executable, "-m", "mmviz.cli", "audit", str(folder), "--json", "-"]
+    audit = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert audit.returncode == 0, audit.stderr
+    report = json.loads(audit.stdout)
+    assert [row["name"] for row in report["rows"]] == ["cat"]
+    assert "dog.txt" in str(report["skipped"]) and "UTF-8" in str(report["skipped"])
+
+
+def test_names_in_different_unicode_forms_are_one_example(folder: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    (folder / f"{composed}.webp").write_bytes(image_bytes("WEBP"))
+    (folder / f"{decomposed}.wav").write_bytes(wav())
+    (folder / f"{decomposed}.txt").write_text("what is it?")
+    café, cat = load_examples(folder)
+    assert (café.id, cat.id) == (composed, "cat") and café.question == "what is it?"
+    sample = café.sample()
+    assert sample.image is not None and sample.audio is not None
+
+
+@pytest.mark.parametrize(("listed_form", "stored_form"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_listing_may_name_a_file_in_another_unicode_form(folder: Path, listed_form: str, stored_form: str) -> None:
+    names = {form: unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD")}
+    (folder / names[stored_form]).write_bytes(image_bytes())
+    (example,) = listed(folder, [{"image": names[listed_form]}])
+    assert example.sample().image is not None
+
+
+def test_two_images_of_the_same_name_are_named_and_stop_no_other_example(folder: Path) -> None:
     (folder / "cat.jpg").write_bytes(image_bytes("JPEG"))
-    error = refused(folder)
+    (folder / "dog.png").write_bytes(image_bytes())
+    cat, dog = load_examples(folder)
+    assert dog.sample().image is not None
+    error = sample_error(cat)
     assert error.code == "examples-same" and "cat.jpg" in str(error) and "cat.png" in str(error)
 
 
@@ -239,7 +318,8 @@ def test_a_file_of_every_audio_suffix_is_part_of_its_example(folder: Path, suffi
 @pytest.mark.parametrize("suffix", sorted(examples.IMAGE_SUFFIXES))
 def test_a_file_of_every_image_suffix_is_part_of_its_example(folder: Path, suffix: str) -> None:
     (folder / "cat.png").unlink()
-    format = {".jpg": "JPEG", ".jpeg": "JPEG"}.get(suffix, suffix[1:].upper())
+    formats = {".apng": "PNG", ".tif": "TIFF", ".heic": "HEIF", ".hif": "HEIF"}
+    format = formats.get(suffix, "JPEG" if suffix[1] == "j" else suffix[1:].upper())
     (folder / f"cat{suffix}").write_bytes(image_bytes(format))
     (example,) = load_examples(folder)
     assert example.sample().image is not None

@@ -127,9 +127,9 @@ def tiff(order: str, values: np.ndarray, *extra: tuple[int, int], planar: bool =
         entries += [(258, 4, 1, 16), (273, 4, 1, start), (279, 4, 1, len(data))]
         lists = b""
     elif planar:
-        plane = len(data) // 3
+        size = len(data) // 3
         entries += [(258, 3, 3, start), (273, 4, 3, start + 6), (279, 4, 3, start + 18)]
-        offsets = (start + 30, start + 30 + plane, start + 30 + 2 * plane, plane, plane, plane)
+        offsets = (start + 30, start + 30 + size, start + 30 + 2 * size, size, size, size)
         lists = struct.pack(f"{order}3H6I", 16, 16, 16, *offsets)
     else:
         entries += [(258, 3, 3, start), (273, 4, 1, start + 6), (279, 4, 1, len(data))]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,15 +14,15 @@ from typing import Any
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.unicode_display import one_line
 from mmviz.inputs import make_sample, short_name
-from mmviz.inputs.text import MAX_CHARS
-from mmviz.types import MmvizError, Sample
+from mmviz.inputs.image_formats import IMAGE_SUFFIXES
+from mmviz.inputs.text import decode_text, read_text_file
+from mmviz.types import InputError, MmvizError, Sample
 
 MAX_EXAMPLES = 1_000
 """Examples in one folder."""
 LISTING = "examples.json"
 MAX_LISTING_BYTES = 50_000_000
 """A thousand texts of the greatest length, and some room."""
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".webm", ".mp4", ".m4v", ".mov", ".mkv", ".mka"}
 )
@@ -52,9 +53,13 @@ class Example:
     """Modalities without which it cannot be answered (bundled examples only)."""
     about: str = ""
     """A sentence on what to look for (bundled examples only)."""
+    error: InputError | None = None
+    """Why its files cannot be used, where that is known before they are read."""
 
     def sample(self) -> Sample:
         """Returns the checked inputs. Raises ``InputError`` for a file that cannot be used."""
+        if self.error is not None:
+            raise self.error
         return make_sample(image=self.image, text=self.question, audio=self.audio)
 
     def is_right(self, answer: str) -> bool | None:
@@ -92,9 +97,11 @@ def load_examples(path: str | Path) -> tuple[Example, ...]:
     If the folder has an ``examples.json``, it lists them: a list of objects with the keys ``id``, ``image``, ``audio``,
     ``text`` (or ``question``) and ``truth``. All values are strings, all are optional as long as there is one input,
     and file names are relative to the folder. Otherwise files of the same name are one example: ``cat1.png``,
-    ``cat1.wav`` and ``cat1.txt`` are its inputs, and ``cat1.answer.txt`` holds the expected answer.
+    ``cat1.wav`` and ``cat1.txt`` are its inputs, and ``cat1.answer.txt`` holds the expected answer. Texts are UTF-8, or
+    UTF-16 with a byte order mark.
 
-    Images and audio are not read yet; `Example.sample` reads them. Raises ``MmvizError`` for anything wrong.
+    Images and audio are not read yet; `Example.sample` reads them. It also raises what is wrong with one example alone:
+    two images of one name, or a text in another encoding. Raises ``MmvizError`` for anything else that is wrong.
     """
     folder, name = Path(path), short_name(path)
     try:
@@ -116,11 +123,11 @@ def _listed_examples(folder: Path) -> list[Example]:
     if listing.stat().st_size > MAX_LISTING_BYTES:
         raise MmvizError("examples-list", why=f"it has more than {MAX_LISTING_BYTES / 1e6:.0f} MB")
     try:
-        entries = json.loads(listing.read_bytes().decode("utf-8-sig"))
+        entries = json.loads(decode_text(listing.read_bytes()))
     except OSError:
         raise MmvizError("examples-list", why="it cannot be opened") from None
     except UnicodeDecodeError:
-        raise MmvizError("examples-list", why="it is not UTF-8") from None
+        raise MmvizError("examples-list", why="it is neither UTF-8 nor UTF-16 with a byte order mark") from None
     except json.JSONDecodeError as error:
         raise MmvizError("examples-list", why=f"line {error.lineno}, column {error.colno}") from None
     except (ValueError, RecursionError):
@@ -151,16 +158,15 @@ def _string(entry: Mapping[str, Any], key: str, number: int) -> str | None:
 
 
 def _examples_by_name(folder: Path) -> list[Example]:
-    """Returns the examples whose files share a name, in natural order of their names."""
-    files: dict[str, dict[str, str]] = {}
+    """Returns the examples whose files share a name, in natural order of their names.
+
+    Names count as the same in every Unicode form: a Mac may write the accent of an é as a character of its own.
+    """
+    files: dict[str, dict[str, list[str]]] = {}
     for path in folder.iterdir():
         role, stem = _role(path.name)
         if role and not path.name.startswith(".") and path.is_file():
-            files_by_role = files.setdefault(stem, {})
-            if role in files_by_role:
-                file, other = printable_name(files_by_role[role]), printable_name(path.name)
-                raise MmvizError("examples-same", file=file, other=other)
-            files_by_role[role] = path.name
+            files.setdefault(_composed(stem), {}).setdefault(role, []).append(path.name)
     _check_count(len(files))
     examples, names = [], set()
     for stem, files_by_role in sorted(files.items(), key=lambda item: _natural_key(item[0])):
@@ -168,10 +174,36 @@ def _examples_by_name(folder: Path) -> list[Example]:
         if name in names:  # two names that differ only in invisible characters
             raise MmvizError("examples-twice", name=name)
         names.add(name)
-        paths = {role: _path_inside(folder, file, name) for role, file in files_by_role.items()}
-        question, truth = (_read_text(paths[role]) if role in paths else "" for role in (TEXT_SUFFIX, ANSWER_SUFFIX))
-        examples.append(_example(name, paths.get("image"), paths.get("audio"), question, truth))
+        paths = {
+            role: [_path_inside(folder, file, name) for file in sorted(group)] for role, group in files_by_role.items()
+        }
+        examples.append(_example_of_files(name, paths))
     return examples
+
+
+def _example_of_files(name: str, paths: Mapping[str, Sequence[Path]]) -> Example:
+    """Returns the example of these files, by what they are to it; with an error where they cannot be used."""
+    try:
+        for group in paths.values():
+            if len(group) > 1:
+                file, other = (printable_name(path.name) for path in group[:2])
+                raise InputError("examples-same", file=file, other=other)
+        question, truth = (
+            read_text_file(path, printable_name(path.name)) if path else ""
+            for path in (_only(paths, TEXT_SUFFIX), _only(paths, ANSWER_SUFFIX))
+        )
+    except InputError as error:
+        return Example(name, title=name, error=error)
+    return _example(name, _only(paths, "image"), _only(paths, "audio"), question, truth)
+
+
+def _only(paths: Mapping[str, Sequence[Path]], role: str) -> Path | None:
+    return next(iter(paths.get(role, ())), None)
+
+
+def _composed(name: str) -> str:
+    """Returns ``name`` in Unicode's form NFC."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _role(name: str) -> tuple[str, str]:
@@ -204,6 +236,9 @@ def _path_inside(folder: Path, name: str, example: str) -> Path:
     """
     try:
         path = (folder / name).resolve()
+        if not path.exists() and path.parent.is_relative_to(folder) and path.parent.is_dir():
+            same = (file for file in path.parent.iterdir() if _composed(file.name) == _composed(path.name))
+            path = next((file.resolve() for file in same), path)  # the name in another Unicode form
         is_inside, is_file = path.is_relative_to(folder), path.is_file()
     except (OSError, ValueError, RuntimeError):  # too long a name, a null character, a loop of links
         is_inside, is_file = True, False
@@ -212,18 +247,6 @@ def _path_inside(folder: Path, name: str, example: str) -> Path:
     if not is_file:
         raise MmvizError("examples-file", example=example, file=printable_name(name))
     return path
-
-
-def _read_text(path: Path) -> str:
-    """Returns the text in a file, without the white space around it."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(4 * MAX_CHARS + 4).decode("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError):  # also where the read ended within a character, far beyond the limit
-        text = None
-    if text is None or len(text) > MAX_CHARS:
-        raise MmvizError("examples-text", name=printable_name(path.name), limit=MAX_CHARS)
-    return text
 
 
 def _check_count(count: int) -> None:

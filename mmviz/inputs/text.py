@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
+from pathlib import Path
+
 from mmviz.i18n.unicode_display import count_invisible
 from mmviz.types import InputError, Notice
 
 MAX_CHARS = 10_000
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, which it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks, and the encodings that they tell."""
 
 
 def load_text(text: str) -> tuple[str, tuple[Notice, ...]]:
@@ -25,3 +35,38 @@ def load_text(text: str) -> tuple[str, tuple[Notice, ...]]:
             raise InputError("text-surrogate", place=position + 1)
     count = count_invisible(text)
     return text, (Notice("text-invisible", {"count": count}),) if count else ()
+
+
+def read_text_file(path: Path, name: str) -> str:
+    """Returns the text in a file of UTF-8, or of UTF-16 with a byte order mark, without the white space around it.
+
+    Raises ``InputError``, which calls the file ``name``: ``file-unreadable``, ``text-file-long`` above 10,000
+    characters, ``text-file-encoding`` for any other encoding.
+    """
+    limit = 4 * MAX_CHARS + 4
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError:
+        raise InputError("file-unreadable", name=name) from None
+    if len(data) > limit:
+        raise InputError("text-file-long", name=name, limit=MAX_CHARS)
+    try:
+        text = decode_text(data).strip()
+    except UnicodeDecodeError as error:
+        raise InputError("text-file-encoding", name=name, place=error.start + 1) from None
+    if len(text) > MAX_CHARS:
+        raise InputError("text-file-long", name=name, limit=MAX_CHARS)
+    return text
+
+
+def decode_text(data: bytes) -> str:
+    """Returns the text in ``data``, without its byte order mark. Raises ``UnicodeDecodeError``.
+
+    Zero bytes are refused in UTF-8: they are the trace of UTF-16 without a mark.
+    """
+    encoding = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "utf-8-sig")
+    if encoding == "utf-8-sig" and b"\0" in data:
+        at = data.index(b"\0")
+        raise UnicodeDecodeError(encoding, data, at, at + 1, "a zero byte")
+    return data.decode(encoding)
