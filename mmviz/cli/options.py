@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,15 +84,6 @@ def custom_backend(model: str) -> LocalBackend | None:
     from mmviz.models.custom import is_custom
 
     return this_machine(model) if is_custom(model) else None
-
-
-def set_thread_wait(environment: MutableMapping[str, str]) -> None:
-    """Makes torch's threads sleep while they wait for each other, unless ``environment`` says otherwise.
-
-    Threads that spin take four times as long beside other work, such as a page and its browser. The variable takes
-    effect only if it is set before torch is imported.
-    """
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def write_file(path: str, data: bytes) -> None:

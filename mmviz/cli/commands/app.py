@@ -8,13 +8,13 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from mmviz.backends.thread_wait import set_thread_wait
 from mmviz.cli.options import (
     MODEL_HELP,
     add_backend_options,
     add_tls_options,
     check_tls_options,
     require_extra,
-    set_thread_wait,
 )
 from mmviz.cli.processes import run_module
 from mmviz.i18n.errors_and_notices import sentence

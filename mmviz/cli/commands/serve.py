@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmviz.backends import LOOPBACK
-from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra, set_thread_wait
+from mmviz.backends.thread_wait import set_thread_wait
+from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
