@@ -9,6 +9,9 @@ INPUT_SENTENCES: dict[str, str] = {
     "file-folder": "{name} is a folder. Give the path of a file in it.",
     "file-special": "{name} is not a regular file. Save its content as a file and give that.",
     "file-unreadable": "The file {name} cannot be opened. Check that you have permission to read it.",
+    "upload-large": "This file has {megabytes:,.0f} MB. This page accepts at most {limit} MB. Give a smaller file.",
+    "decoder-failed": "{decoder} failed in an unexpected way ({error}). This is a fault of mmviz or of this version of "
+    "{package}, not of your file. Convert the file to {format}, or install another version of {package}.",
     "image-source": "An image must be a path, bytes, a Pillow image or a numpy array, not {kind}.",
     "image-empty": "The image has no pixels. Choose another file.",
     "image-format": "This file is in the {format} format, which mmviz does not read as an image. Save it as PNG, JPEG, "

@@ -14,6 +14,7 @@ from typing import Any
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.unicode_display import one_line
 from mmviz.inputs import make_sample, short_name
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.inputs.text import decode_text, read_text_file
 from mmviz.types import InputError, MmvizError, Sample
@@ -23,10 +24,6 @@ MAX_EXAMPLES = 1_000
 LISTING = "examples.json"
 MAX_LISTING_BYTES = 50_000_000
 """A thousand texts of the greatest length, and some room."""
-AUDIO_SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".webm", ".mp4", ".m4v", ".mov", ".mkv", ".mka"}
-)
-"""Names of the formats that `mmviz.inputs.audio.load_audio` reads, videos included."""
 TEXT_SUFFIX, ANSWER_SUFFIX = ".txt", ".answer.txt"
 _MAX_NAME = 255
 
