@@ -7,14 +7,28 @@ import sys
 from collections.abc import Sequence
 
 from mmviz.cli.commands import app, audit, doctor, evaluate, explain, models, serve, train
+from mmviz.cli.standard_streams import CLOSED_PIPE, ClosedPipe, checked_output, prepare_streams
 from mmviz.types import MmvizError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
-    An ``MmvizError`` is printed as one line on stderr, with exit code 2. Ctrl-C gives exit code 130.
+    An ``MmvizError`` is printed as one line on stderr, with exit code 2. Ctrl-C gives exit code 130, and a pipe that is
+    closed before everything was printed `CLOSED_PIPE`.
     """
+    prepare_streams()
+    try:
+        with checked_output():
+            return _exit_code(arguments)
+    except ClosedPipe:
+        return CLOSED_PIPE
+    except MmvizError as error:  # standard output cannot be written
+        print(f"mmviz: {error}", file=sys.stderr)
+        return 2
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         exit_code: int = options.run(options)
