@@ -22,7 +22,10 @@ def isolated(method: str, count: int) -> dict[str, float]:
     such a pass to the HTML of all layers and heads.
     """
     command = [sys.executable, __file__, method, str(count)]
-    runs = [json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(RUNS)]
+    runs = [
+        json.loads(subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout)
+        for _ in range(RUNS)
+    ]
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
@@ -67,7 +70,7 @@ def main(method: str, count: int) -> None:
             work = {"plain": lambda: model(x), "captured": lambda: captured(x), "eager": lambda: model(x, kept=kept)}[
                 method
             ]
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        Path("/proc/self/clear_refs").write_text("5", "utf-8")  # resets the peak
         before, start = resident_bytes("VmRSS"), time.perf_counter()
         output = work()
         seconds = time.perf_counter() - start
@@ -81,7 +84,7 @@ def main(method: str, count: int) -> None:
 
 def resident_bytes(name: str) -> int:
     """Returns resident memory now (``VmRSS``) or at its peak (``VmHWM``), in bytes."""
-    return int(STATUS.read_text().split(f"{name}:")[1].split()[0]) * 1024
+    return int(STATUS.read_text("utf-8").split(f"{name}:")[1].split()[0]) * 1024
 
 
 if __name__ == "__main__":

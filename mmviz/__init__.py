@@ -16,7 +16,7 @@ Examples::
     >>> record = mmviz.record(output.attentions, tokens=words)  # from Hugging Face, JAX or numpy
     >>> run = mmviz.Run(mmviz.make_sample(text="a red ball"), record)
 
-    >>> Path("run.html").write_text(run.to_html())  # the linked viewer, in one file
+    >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer, in one file
 """
 
 from __future__ import annotations

@@ -306,7 +306,7 @@ def explain(
     Examples::
 
         >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio="meow.wav")
-        >>> Path("run.html").write_text(run.to_html())  # the linked viewer in one file
+        >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
         >>> run = mmviz.explain(text="a dog barks", audio=(wave, 16_000), relevance=True)
         >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
         >>> run = mmviz.explain(image=array, backend="http://gpu-server:8080")  # runs elsewhere

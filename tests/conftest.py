@@ -41,10 +41,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("espeak-ng is not installed")
 
 
-@pytest.fixture(autouse=True)
-def _no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page reads its command line, which is not that of pytest."""
-    monkeypatch.setattr(sys, "argv", ["run.py"])
+@pytest.fixture(autouse=True, scope="session")
+def _no_arguments() -> Iterator[None]:
+    """The page reads its command line, which is not that of pytest, also where a fixture of a module opens it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["run.py"])
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,16 @@ SERIAL = 3
 def first_run() -> Run:
     """A run of the first example."""
     return run_sample(EXAMPLES[0].sample(), backend=LocalBackend("cpu"), relevance=True)
+
+
+@pytest.fixture(scope="module")
+def page_of_the_module() -> AppTest:
+    """The page, opened by a fixture that outlives one test."""
+    return visit()
+
+
+def test_the_page_does_not_read_the_arguments_of_pytest(page_of_the_module: AppTest) -> None:
+    assert now(page_of_the_module).run is not None and sys.argv == ["run.py"]
 
 
 def report(run: Run, /, **changes: object) -> dict[str, object]:

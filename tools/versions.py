@@ -92,7 +92,10 @@ def find_python(version: str) -> str | None:
     for name in names:
         path = shutil.which(name)
         command = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
-        if path and subprocess.run([path, "-c", command], capture_output=True, text=True).stdout.strip() == version:
+        if (
+            path
+            and subprocess.run([path, "-c", command], capture_output=True, encoding="utf-8").stdout.strip() == version
+        ):
             return path
     return None
 
@@ -113,7 +116,7 @@ def try_environment(work: Path, wheel: Path, interpreter: str, version: str, end
         return Outcome(version, end, {}, f"not installed: {lines[-1][:200]}", False)
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     command = [python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--timeout", "300", str(work / "core")]
-    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, encoding="utf-8")
     (place / "pytest.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
         print(done.stdout[-6_000:], file=sys.stderr)
@@ -162,7 +165,7 @@ def uv(*arguments: str) -> list[str]:
 
 def run(command: list[str]) -> str:
     """Runs a command and returns what it printed. Raises ``CalledProcessError``."""
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
 
 
 def lower_bounds() -> dict[str, str]:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import IO, BinaryIO
 
 from mmviz.inputs import make_sample
@@ -136,9 +137,10 @@ def _limit_resources(memory: int) -> None:
         import resource
     except ImportError:  # not on Windows
         return
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it has nothing to write
+    limits = {resource.RLIMIT_AS: memory, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 0}  # it writes no file
+    for kind, limit in limits.items():
+        with suppress(OSError, ValueError):  # macOS refuses some; elsewhere a stricter limit may stand already
+            resource.setrlimit(kind, (limit, limit))
 
 
 if __name__ == "__main__":

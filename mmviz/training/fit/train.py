@@ -201,7 +201,7 @@ def run_session(
     def report(steps: int) -> None:
         means = {name: round(value / steps, 4) for name, value in sums.items()}
         rate = (session.scenes - begin) / (time.monotonic() - started)
-        with (run / "log.jsonl").open("a") as log:
+        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"scenes": session.before + session.scenes, "scenes/s": round(rate, 1)} | means))
             log.write("\n")
         progress(session.scenes, stage.scenes, means)
@@ -236,13 +236,13 @@ def save_weights(trained: nn.Module, path: Path, scenes: int) -> None:
         for name, tensor in trained.state_dict().items()
     }
     save_file(state, path)
-    path.with_suffix(".json").write_text(json.dumps({"scenes": scenes}))
+    path.with_suffix(".json").write_text(json.dumps({"scenes": scenes}), encoding="utf-8")
 
 
 def trained_scenes(weights: Path) -> int:
     """Returns the number of scenes that weights were trained on, from the file beside them; 0 without one."""
     info = weights.with_suffix(".json")
-    return int(json.loads(info.read_text())["scenes"]) if info.exists() else 0
+    return int(json.loads(info.read_text("utf-8"))["scenes"]) if info.exists() else 0
 
 
 def load_weights(trained: nn.Module, path: Path) -> Sequence[str]:
