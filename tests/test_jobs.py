@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from streamlit import runtime
@@ -198,6 +199,16 @@ def test_a_failed_warm_up_is_logged_by_its_type_alone(error: BaseException, capl
     assert until(lambda: type(error).__name__ in caplog.text)
     assert not warm.is_warm and "secret" not in caplog.text
     assert warm.backend() is not None, "the next run tries again"
+
+
+def test_what_is_loaded_for_the_first_run_is_left_out_of_garbage_collection() -> None:
+    before = gc.get_freeze_count()
+    warm = WarmBackend(lambda: cast(Backend, SimpleNamespace()), lambda _: a_run())
+    warm.start()
+    try:
+        assert until(lambda: warm.is_warm) and gc.get_freeze_count() > before + 1_000
+    finally:
+        gc.unfreeze()
 
 
 def test_a_job_that_nobody_waits_for_stops(gate: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -132,6 +133,10 @@ class WarmBackend:
     def _warm_up(self) -> None:
         try:
             self._run_once(self.backend())
+            # Streamlit collects garbage after each drawing of a page. With torch loaded that takes 0.3 to 0.9 s, in
+            # which no other thread runs, so what is loaded by now is no longer searched.
+            gc.collect()
+            gc.freeze()
             self.is_warm = True
         except BaseException as error:  # the next run raises it again, where a visitor can see it
             _log.error("the warm-up failed: %s", type(error).__name__)
