@@ -17,8 +17,10 @@ import mmviz
 from mmviz.analysis.modality_matrix import matrix_from_sums, modality_matrix
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
+from mmviz.figures.colour_scale import short
 from mmviz.i18n.page import say
 from mmviz.report import MAX_BYTES, ViewerData
+from mmviz.report.document_content import document_content
 from mmviz.report.pooled_map_requests import requested_view
 from mmviz.types import MODALITIES, MapRef, MmvizError, Modality, Token
 from mmviz.viewer.binary_format import Section, decode
@@ -63,6 +65,8 @@ def test_summary_and_figure_do_without_all_weights(run: mmviz.Run) -> None:
     is_word = group.numpy() == long_model.WORD_GROUP
     assert sums["special"][1] == pytest.approx(expected_mean_row(0)[is_word].sum(), rel=1e-4)
     assert run.png()[:4] == b"\x89PNG"
+    still = document_content(run, MapRef("attention", 2), 0).still
+    assert "means over" not in still and f"0 to {short(float(expected_mean_row(0).max()))}" in still
 
 
 def test_a_matrix_from_sums_is_that_of_the_weights() -> None:
@@ -143,6 +147,7 @@ def test_a_saved_run_keeps_its_overview_and_says_what_is_missing(
     assert np.abs(pooled_sums - exact_sums).max() < 1e-3 and len(set(pooled[edges[3] : edges[4]])) == 1
     assert loaded.summary()["attention"]["method"].endswith("means over bins")
     assert run.summary()["attention"]["method"] == "2:mean"
+    assert "means over neighbouring tokens" in document_content(loaded, ref, 0).still
     assert loaded.png()[:4] == b"\x89PNG" and not loaded.is_exact and run.is_exact
     monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
     page = visit()

@@ -18,11 +18,11 @@ from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import Run, run_sample
 from mmviz.figures.token_labels import full_names, names
-from mmviz.i18n.viewer import ABOUT, WORDS
+from mmviz.i18n.viewer import WORDS
 from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.mel import log_mel
 from mmviz.report import MAX_BYTES, ViewerData
-from mmviz.types import MODALITIES, Answer, MapRef, Notice, Sample
+from mmviz.types import MODALITIES, MapRef, Sample
 from mmviz.viewer import quantization
 from mmviz.viewer.binary_format import Section, decode
 
@@ -167,7 +167,6 @@ def test_missing_inputs_are_null() -> None:
     assert not {"image", "wave", "mel"} & set(sections)
     assert header["text_pieces"] == {"all": [["cat", 0]]}
     assert header["answers"] == [] and header["answer_count"] == 0
-    assert header["about"]["title"] == ABOUT["no-answers"]
     no_text = Run(Sample(audio=WHOLE.audio), plain().record)
     assert decode(ViewerData(no_text).to_bytes())[0]["text_pieces"] == {}
 
@@ -180,30 +179,6 @@ def test_every_odd_record_is_sent_within_the_limit(name: str) -> None:
     assert len(data) <= MAX_BYTES
     assert f"codes/{header['initial_view']['map']}" in sections
     assert {f"thumbnails/{number}" for number in range(len(run.record.maps))} <= set(sections)
-
-
-def test_the_lines_above_a_standalone_viewer() -> None:
-    run = plain()
-    made_by = {
-        "model": "m", "device_name": "CPU", "trained": False, "changes": ["UniformAttention()"],
-        "recorded": {"sample": "x"},
-    }  # fmt: skip
-    notice = Notice("image-alpha")
-    answers = (Answer("a\u202eb", 0.25),)
-    changed = Run(
-        replace(run.sample, notices=(notice,)),
-        replace(run.record, made_by=made_by, notices=(notice,), answers=answers),
-    )
-    header, _ = decode(ViewerData(changed).to_bytes())
-    about = header["about"]
-    assert about["title"] == "Answer: a⟨U+202E⟩b (25%)" and header["answers"] == [["a⟨U+202E⟩b", 0.25]]
-    assert about["provenance"].startswith("Model m, computed on CPU.")
-    assert about["provenance"].endswith(ABOUT["recorded"])
-    assert about["notices"] == [str(notice), str(notice)]
-    assert about["banners"] == [ABOUT["untrained"], ABOUT["uniform"]]
-    assert decode(ViewerData(run).to_bytes())[0]["about"] | {"title": ""} == {
-        "title": "", "provenance": "", "notices": [], "banners": [],
-    }  # fmt: skip
 
 
 def test_invisible_characters_of_the_text_are_replaced() -> None:

@@ -31,7 +31,6 @@ HEADER: dict[str, Any] = {
     "text_pieces": {"all": [["cat", 0], [" ", None]]},
     "answers": [["cat", 0.5]],
     "answer_count": 1,
-    "about": {"title": "t", "provenance": "m", "notices": [], "banners": []},
     "initial_view": VIEW,
     "view": None,
     "serial": 0,

@@ -21,6 +21,7 @@ from mmviz.analysis.map_weights import weights  # noqa: E402
 from mmviz.assets_path import assets_dir  # noqa: E402
 from mmviz.backends.replay import ReplayBackend  # noqa: E402
 from mmviz.explain import Run, run_sample  # noqa: E402
+from mmviz.i18n.viewer import about  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.types import Answer, Chars, MapRef, Modality, Token  # noqa: E402
 
@@ -71,7 +72,7 @@ def test_a_gallery_run_opens_from_disk_and_its_numbers_are_the_records(show: Sho
     title = viewer.page.locator("h1").inner_text()
     assert answers[0].label in title and f"{answers[0].probability:.0%}".rstrip("%") in title
     listed = ", ".join(f"{answer.label} {100 * answer.probability:.1f} %" for answer in answers[1:5])
-    assert viewer.page.locator(".other-answers").inner_text() == say("other-answers", answers=listed)
+    assert viewer.page.locator(".other-answers").inner_text() == about("other-answers", answers=listed)
     viewer.click(run.answer_query, "tokens")
     for token in range(0, len(run.tokens), 17):
         viewer.point(token, "tokens")
@@ -124,7 +125,8 @@ def test_hostile_text_stays_text(show: Show) -> None:
     assert [word for word in HOSTILE if word.isprintable()] == [word for word in chips if word in HOSTILE][1:]
     assert "a⟨U+202E⟩b" in chips and "␇bell" in chips
     assert any(HOSTILE[0] in text for text in (viewer.page.title(), viewer.page.locator("h1").inner_text()))
-    foreign_elements = "() => document.querySelectorAll('img, iframe, b, main script, [onerror], [src], [href]').length"
+    markup = "img:not(.mmviz-still > img), iframe, b, main script, [onerror], [src]:not(.mmviz-still > img), [href]"
+    foreign_elements = f"() => document.querySelectorAll('{markup}').length"
     assert viewer.page.evaluate(foreign_elements) == 0
     buttons = viewer.root.locator(".chip")
     for at in range(4):

@@ -131,7 +131,12 @@ def test_description_js_is_generated_from_the_description() -> None:
 def test_a_document_stands_alone() -> None:
     data = ViewerData(plain()).to_bytes()
     title = "</title><script>alert(1)</script> & “x”"
-    document = pack.html(data, title)
+    parts = {"above": "<h1>Título</h1>", "still": "<p>静态 😀</p>", "below": "<p>…</p>"}
+    document = pack.html(data, title=title, **parts)
+    assert document.isascii()
+    assert [text for _, text in sorted(Document(document).texts.items()) if text in ("Título", "静态 😀", "…")] == [
+        "Título", "静态 😀", "…",
+    ]  # fmt: skip
     page = Document(document)
     assert page.declaration == "doctype html"
     assert page.elements[0] == ("html", {"lang": "en"})
@@ -161,16 +166,37 @@ def test_a_gallery_run_is_a_small_file(example: Example) -> None:
     packed = Document(document).text_of("script", id="mmviz-data")
     header, sections = decode(zlib.decompress(base64.b64decode(packed)))
     assert {f"codes/{ref}" for ref in header["map_refs"]} <= set(sections)
-    assert Document(document).text_of("title") == header["about"]["title"]
+    answer = run.record.answers[0]
+    assert Document(document).text_of("title") == f"Answer: {answer.label} ({answer.probability:.0%})"
+
+
+def test_the_content_comes_before_what_a_sanitiser_may_leave_as_text() -> None:
+    tags = [tag for tag, _ in Document(plain().to_html()).elements]
+    assert (
+        max(k for k, tag in enumerate(tags) if tag in ("h1", "img", "p")) < tags.index("style") < tags.index("script")
+    )
+
+
+def test_the_joined_script_is_the_modules_in_ascii(node: str) -> None:
+    """Escapes mean the same as the characters: in a string, in a template, and of a pair of surrogates."""
+    source = "console.log(JSON.stringify(['“é” 😀', `×${1}−`, 'é😀'.replace(/[é😀]/gu, 'x')]))"
+    escaped = pack.escape_non_ascii(source)
+    assert escaped.isascii() and escaped != source and pack.javascript().isascii()
+    outputs = {
+        subprocess.run([node, "-e", text], capture_output=True, encoding="utf-8", timeout=60, check=True).stdout
+        for text in (source, escaped)
+    }
+    assert outputs == {'["“é” 😀","×1−","xx"]\n'}
 
 
 def test_a_notebook_shows_the_document_in_a_frame() -> None:
     run = plain()
     frame = Document(run._repr_html_())
-    ((tag, has),) = frame.elements
-    assert tag == "iframe" and has["srcdoc"] == run.to_html() and has["title"] == "mmviz"
+    (has,) = (has for tag, has in frame.elements if tag == "iframe")
+    assert has["srcdoc"] == run.to_html() and has["title"] == "mmviz"
     assert has["sandbox"] == "allow-scripts allow-downloads"
-    assert run._repr_html_().isascii() and not run.to_html().isascii()
+    assert run._repr_html_().isascii() and run.to_html().isascii()
+    assert "script" not in [tag for tag, _ in frame.elements]
 
 
 def test_the_command_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

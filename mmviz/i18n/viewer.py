@@ -1,6 +1,6 @@
 """Texts of the viewer, by code: ``WORDS`` for its JavaScript, which fills in the ``{names}``, and ``ABOUT`` for Python.
 
-``ABOUT`` holds the lines above and below the standalone document.
+``ABOUT`` holds what the standalone document shows around the viewer, and in its place where scripts are blocked.
 """
 
 from __future__ import annotations
@@ -253,9 +253,6 @@ WORDS: dict[str, str] = {
     "calc-ranges-output": "Colours: o ± {x}, W ± {w}, output ± {y}",
     "calc-output": "output, computed",
     "calc-output-model": "output of the model",
-    # standalone document
-    "other-answers": "Next: {answers}",
-    "disclaimer": "Attention shows how information is routed between tokens, not what decided the answer.",
 }
 
 ABOUT: dict[str, str] = {
@@ -263,6 +260,19 @@ ABOUT: dict[str, str] = {
     "untrained": "These weights are untrained or shuffled. What you see is chance, not something learned.",
     "uniform": "Control: uniform attention. Every token attends to all tokens equally, whatever the model computed.",
     "recorded": "A recorded run, shown without running the model.",
+    "other-answers": "Next: {answers}",
+    "disclaimer": "Attention shows how information is routed between tokens, not what decided the answer.",
+    # the still that stands there without scripts
+    "still": "This is a still of the viewer. The viewer itself needs scripts. If it does not take the place of the "
+    "still, scripts are blocked here or the file is incomplete: open the whole file in a browser, or trust the "
+    "notebook.",
+    "still-failed": "The viewer could not start in this browser, so this is a still of it. Open the file in a current "
+    "version of Chrome, Edge, Firefox or Safari.",
+    "still-view": "From {token}: {method}. Strongest: {strongest}",
+    "still-image": "The picture: the brighter a patch, the more attention. Outline: the strongest.",
+    "still-image-plain": "The picture.",
+    "still-audio": "The sound, {seconds} s, as a spectrogram: the brighter a moment, the more attention.",
+    "still-audio-plain": "The sound, {seconds} s, as a spectrogram.",
 }
 
 
@@ -271,6 +281,6 @@ def viewer_words() -> dict[str, str]:
     return {code: translated(template) for code, template in WORDS.items()}
 
 
-def about(code: str) -> str:
+def about(code: str, **parameters: object) -> str:
     """Returns one of `ABOUT` in the current language. Raises ``KeyError`` for an unknown code."""
-    return translate(ABOUT, code)
+    return translate(ABOUT, code, **parameters)

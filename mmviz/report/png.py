@@ -11,7 +11,7 @@ from mmviz.figures.print_figure import png
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell, unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
-from mmviz.i18n.viewer import viewer_words
+from mmviz.i18n.viewer import about
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import MapRef
@@ -42,8 +42,7 @@ def _draw(
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, map_ref))
     device = made_by.get("device_name", made_by.get("device"))
     is_known = "model" in made_by and device is not None  # not for attention that was computed elsewhere
-    disclaimer = viewer_words()["disclaimer"]
-    caption = sentence("figure-caption", model=made_by["model"], device=device) if is_known else disclaimer
+    caption = sentence("figure-caption", model=made_by["model"], device=device) if is_known else about("disclaimer")
     return png(
         image=image.pixels if image else None,
         size=(image.width, image.height) if image else None,

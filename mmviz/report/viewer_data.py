@@ -16,13 +16,14 @@ from mmviz.analysis.modality_matrix import modality_members
 from mmviz.figures.image import downscaled, jpeg
 from mmviz.i18n.language import Language, current_language
 from mmviz.inputs.mel import log_mel
+from mmviz.report.document_content import DocumentContent, document_content
 from mmviz.report.pooled_map_requests import is_pooled, requested_view
 from mmviz.report.run_protocol import Run
 from mmviz.report.steps_sections import max_encoded_bytes, parse_map_number, steps_sections
 from mmviz.report.viewer_header import run_header
 from mmviz.types import MODALITIES, MapRef, MmvizError, PooledMap, Zoom
 from mmviz.viewer.binary_format import Section, encode, max_section_bytes
-from mmviz.viewer.pack import html
+from mmviz.viewer.pack import frame, html
 from mmviz.viewer.quantization import encode as quantize
 from mmviz.viewer.thumbnails import pooled_thumbnails, thumbnails
 
@@ -102,7 +103,16 @@ class ViewerData:
 
     def to_html(self) -> str:
         """Returns the viewer with this run inside: one document that needs no network."""
-        return html(self.to_bytes(), self._header["about"]["title"])
+        return html(self.to_bytes(), **vars(self._content()))
+
+    def to_frame(self) -> str:
+        """Returns `to_html` as a frame for a notebook, with its still where the notebook takes frames away."""
+        content = self._content()
+        return frame(html(self.to_bytes(), **vars(content)), content.above + content.still)
+
+    def _content(self) -> DocumentContent:
+        view = self.initial_view
+        return document_content(self.run, MapRef.parse(view["map"]), view["tokens"][0])
 
     def _exact_weights(self, kind: str, rest: str) -> dict[str, Section]:
         """Returns a row, a column or a window of a map; nothing where the backend no longer keeps the run."""

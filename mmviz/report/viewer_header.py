@@ -8,14 +8,13 @@ from typing import Any
 from mmviz.figures.audio import mel_ticks
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.token_labels import full_names, names
-from mmviz.i18n.errors_and_notices import sentence
-from mmviz.i18n.language import TAGS, current_language, join_sentences
+from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.unicode_display import replace_invisible
-from mmviz.i18n.viewer import about, viewer_words
+from mmviz.i18n.viewer import viewer_words
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
 from mmviz.report.pooled_map_requests import bin_edges_of
 from mmviz.report.steps_sections import steps_header
-from mmviz.types import AttentionRecord, AudioInput, Sample, Token, UniformAttention
+from mmviz.types import AttentionRecord, AudioInput, Sample, Token
 from mmviz.viewer.thumbnails import thumbnail_edges
 
 MAX_ANSWERS = 5
@@ -39,7 +38,6 @@ def run_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
         "text_pieces": {stream: [list(piece) for piece in parts] for stream, parts in text_pieces.items() if parts},
         "answers": [[replace_invisible(answer.label), float(answer.probability)] for answer in answers],
         "answer_count": len(record.answers),
-        "about": about_header(sample, record),
         "texts": viewer_words(),
         "language": TAGS[current_language()],
     }
@@ -66,27 +64,6 @@ def map_header(record: AttentionRecord, number: int) -> dict[str, Any]:
         "keys": attn_map.keys,
         "heads": attn_map.heads,
         "edges": bin_edges_of(attn_map),
-    }
-
-
-def about_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
-    """Returns the lines above a standalone viewer: title, provenance, notices and banners."""
-    made_by, answers = record.made_by, record.answers
-    best = {"answer": replace_invisible(answers[0].label), "probability": answers[0].probability} if answers else {}
-    provenance = []
-    if {"model", "device_name"} <= made_by.keys():
-        provenance.append(sentence("figure-caption", model=made_by["model"], device=made_by["device_name"]))
-    if made_by.get("recorded"):
-        provenance.append(about("recorded"))
-    banners = {
-        "untrained": made_by.get("trained") is False,
-        "uniform": record.has_change(UniformAttention),
-    }
-    return {
-        "title": sentence("figure-title", **best) if best else about("no-answers"),
-        "provenance": join_sentences(provenance),
-        "notices": [str(notice) for notice in (*sample.notices, *record.notices)],
-        "banners": [about(code) for code, applies in banners.items() if applies],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html as markup
+import json
 import re
 import zlib
 from functools import lru_cache
@@ -33,15 +34,21 @@ _DOCUMENT = """<!doctype html>
 style-src 'unsafe-inline'; img-src blob: data:; media-src blob: data:">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>{css}</style>
 </head>
 <body>
-<main id="mmviz"></main>
+<main id="mmviz">
+{above}
+<section class="mmviz-still">{still}</section>
+<div id="mmviz-viewer"></div>
+{below}
+</main>
+<style>{css}</style>
 <script type="application/octet-stream" id="mmviz-data">{data}</script>
 <script type="module">{script}</script>
 </body>
 </html>
 """
+"""The content comes first: a sanitiser that keeps the text of the elements that it takes away leaves that below it."""
 
 
 def format_schema_js() -> str:
@@ -52,11 +59,21 @@ def format_schema_js() -> str:
 
 @lru_cache(maxsize=1)
 def javascript() -> str:
-    """Returns all modules in one scope, without imports and exports.
+    """Returns all modules in one scope, without imports and exports; in ASCII, so that no server's charset changes it.
 
     Raises ``ValueError`` for a module that cannot be joined.
     """
-    return "\n".join(strip_imports_exports(name, _read(f"js/{name}")) for name in ORDER)
+    joined = "\n".join(strip_imports_exports(name, _read(f"js/{name}")) for name in ORDER)
+    return escape_non_ascii(joined)
+
+
+def escape_non_ascii(source: str) -> str:
+    r"""Returns JavaScript with every character beyond ASCII as ``\uXXXX``, of which some need two.
+
+    It means the same in strings, templates, regular expressions and names; only a template behind ``String.raw`` would
+    differ.
+    """
+    return re.sub(r"[^\x00-\x7f]", lambda match: json.dumps(match.group())[1:-1], source)
 
 
 def strip_imports_exports(name: str, source: str) -> str:
@@ -83,29 +100,41 @@ def component_js() -> str:
     return f"{javascript()}\nexport default streamlitComponent;\n"
 
 
-def html(data: bytes, title: str) -> str:
+def html(data: bytes, *, title: str, above: str, still: str, below: str) -> str:
     """Returns a standalone document with the viewer and a container (``data``), in the current language.
 
-    It needs no network, and its content security policy allows none.
+    It needs no network, and its content security policy allows none. It is in ASCII, so that a server may name any
+    charset that contains ASCII. ``above``, ``still`` and ``below`` are HTML that is there without scripts; the viewer
+    takes the place of ``still``. ``title`` is plain text.
     """
     script = f"\n{javascript()}\nstandalone(document);\n"
-    return _DOCUMENT.format(
+    document = _DOCUMENT.format(
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         language=TAGS[current_language()],
         title=markup.escape(title),
+        above=above, still=still, below=below,
         css=css(),
         data=base64.b64encode(zlib.compress(data, 9)).decode(),
         script=script,
-    )
+    )  # fmt: skip
+    return _character_references(document)
 
 
-def frame(document: str) -> str:
-    """Returns ``document`` as a sandboxed frame for another page; in ASCII, whatever the encoding of that page."""
-    escaped = markup.escape(document).encode("ascii", "xmlcharrefreplace").decode()
+def frame(document: str, still: str) -> str:
+    """Returns ``document`` as a sandboxed frame for another page; in ASCII, whatever the encoding of that page.
+
+    ``still`` is HTML that is seen only where the page takes the frame away, as an untrusted notebook does: else the
+    frame fills the box, and what is below it is cut off.
+    """
     return (
-        f'<iframe srcdoc="{escaped}" sandbox="allow-scripts allow-downloads" title="mmviz" '
-        'style="width:100%;height:860px;border:0"></iframe>'
+        '<div style="height:860px;overflow:hidden">'
+        f'<iframe srcdoc="{markup.escape(document)}" sandbox="allow-scripts allow-downloads" title="mmviz" '
+        f'style="display:block;width:100%;height:860px;border:0"></iframe>{_character_references(still)}</div>'
     )
+
+
+def _character_references(document: str) -> str:
+    return document.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _read(name: str) -> str:

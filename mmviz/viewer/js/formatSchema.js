@@ -40,7 +40,6 @@ export const FORMAT_SCHEMA = {
     "text_pieces": {"*": [["text", {"nullable": "integer"}]]},
     "answers": [["text", "number"]],
     "answer_count": "integer",
-    "about": {"title": "text", "provenance": "text", "notices": ["text"], "banners": ["text"]},
     "initial_view": "@view",
     "view": {"nullable": "@view"},
     "serial": "integer",
