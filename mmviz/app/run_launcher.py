@@ -17,14 +17,18 @@ from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import Message, say
-from mmviz.types import MmvizError
+from mmviz.types import InputError, MmvizError
 
 QUICK = 0.4
 """Seconds that a run may take before the page shows that it waits."""
 
 
 def start_run(state: State, draft: Draft) -> None:
-    """Shows the recorded run of an unchanged example; starts a run of anything else."""
+    """Shows the recorded run of an unchanged example; starts a run of anything else, but of no refused input."""
+    for code, source in (("run-refused-image", draft.image), ("run-refused-audio", draft.audio)):
+        if isinstance(source, InputError):
+            state.error = Message(code, {"why": source})
+            return
     is_unchanged = state.example is not None and draft.is_of(state.example)
     if state.config.spec is None and is_unchanged and state.control == "trained" and not state.ablated_heads:
         assert state.example is not None
@@ -83,6 +87,7 @@ def _retry_backend(state: State) -> None:
 
 
 def _read(source: Source) -> bytes | None:
+    assert not isinstance(source, InputError)  # no run of it is started
     return source.read_bytes() if isinstance(source, Path) else source
 
 

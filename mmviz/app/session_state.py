@@ -17,7 +17,7 @@ from mmviz.i18n.language import Language
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 from mmviz.report import ViewerData
-from mmviz.types import AblateHead, Change, MapRef, MmvizError, ShuffleWeights, UniformAttention
+from mmviz.types import AblateHead, Change, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
 
 KEY = "mmviz"
 QUESTION, USE_IMAGE, USE_AUDIO = "question", "use-image", "use-audio"
@@ -27,7 +27,8 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
     "shuffled": (ShuffleWeights(1),),
     "uniform": (UniformAttention(),),
 }
-Source = Path | bytes | None
+Source = Path | bytes | InputError | None
+"""An input of the form; an error stands for a file that cannot be used."""
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
 Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
@@ -95,6 +96,8 @@ class State:
     """Counts the forms; the uploaders of each new form start empty."""
     latest_widget: dict[str, str] = field(default_factory=dict)
     """The key of the widget that last received an input, by modality."""
+    checked_uploads: dict[str, tuple[str, InputError | None]] = field(default_factory=dict)
+    """Streamlit's id of the file that was checked last, and why that file cannot be used, by modality."""
     run_requested: bool = False
     """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None
@@ -152,6 +155,7 @@ def choose_example(example: Example | None) -> None:
     state.example = example
     state.form_number += 1
     state.latest_widget = {}
+    state.checked_uploads = {}
     state.run_requested = example is not None
     state.link_messages = ()
     state.control = "trained"
@@ -192,6 +196,7 @@ def set_control(control: Control) -> None:
 def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
+    state.error = ""
     use = USE_IMAGE if modality == "image" else USE_AUDIO
     if st.session_state[widget] is not None:
         state.latest_widget[modality] = widget

@@ -29,14 +29,17 @@ LABELS: dict[str, str] = {
     # inputs
     "use-image": "Picture",
     "use-audio": "Sound",
-    "use-image-help": "Untick to run without the picture; the model is told that it is missing. PNG, JPEG, WebP or "
-    "GIF, up to 25 megapixels.",
+    "use-image-help": "Untick to run without the picture; the model is told that it is missing. PNG, JPEG, HEIC, "
+    "AVIF, WebP, TIFF, BMP or GIF, up to 25 megapixels.",
     "use-audio-help": "Untick to run without the sound; the model is told that it is missing. WAV, FLAC, OGG, MP3, "
     "M4A, AAC, WebM or the sound of an MP4 video, 0.1 to 60 seconds.",
     "source-gallery": "from the gallery",
     "source-own": "yours",
     "source-none": "none",
     "drop": "or drop a file here",
+    "drop-failed": "Not uploaded. Try again.",
+    "run-refused-image": "Nothing was run, as the picture cannot be used. {why} Or untick Picture to run without it.",
+    "run-refused-audio": "Nothing was run, as the sound cannot be used. {why} Or untick Sound to run without it.",
     "frame-upload": "Upload",
     "frame-photo": "Take photo",
     "frame-clear": "Clear photo",

@@ -36,8 +36,8 @@ def mark_current(key: str) -> None:
 
 
 def note(text: str, kind: str = "plain") -> None:
-    """Draws one sentence; ``kind`` is plain, remark, notice, error, banner or out-of-distribution."""
-    role = "alert" if kind in ("error", "banner") else "note"
+    """Draws one sentence; ``kind`` is plain, remark, notice, error, refused, banner or out-of-distribution."""
+    role = "alert" if kind in ("error", "refused", "banner") else "note"
     st.html(f"<div class='note {kind}' role='{role}'>{html.escape(text)}</div>")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
@@ -11,10 +9,11 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.session_state import Draft, Source, State
+from mmviz.app.uploads import checked_upload, guard_uploads
 from mmviz.app.visitor_addresses import is_secure_context
 from mmviz.i18n.page import say
-from mmviz.inputs.examples import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from mmviz.inputs.text import MAX_CHARS
+from mmviz.types import InputError
 
 
 def input_form(state: State) -> Draft:
@@ -23,10 +22,11 @@ def input_form(state: State) -> Draft:
         state.resend_form = False
         for key in (session.QUESTION, session.USE_IMAGE, session.USE_AUDIO):
             st.session_state[key] = st.session_state[key]
+    guard_uploads()
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
     example = state.example
     with left:
-        image = _file_input(state, "image", session.USE_IMAGE, IMAGE_SUFFIXES, example.image if example else None)
+        image = _file_input(state, "image", session.USE_IMAGE, example.image if example else None)
     with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
@@ -35,17 +35,18 @@ def input_form(state: State) -> Draft:
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
     with right:
-        audio = _file_input(state, "audio", session.USE_AUDIO, AUDIO_SUFFIXES, example.audio if example else None)
+        audio = _file_input(state, "audio", session.USE_AUDIO, example.audio if example else None)
     with end:
         label, hint = say("run"), say("run-help")
         st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
     return Draft(image, text or "", audio)
 
 
-def _file_input(state: State, modality: str, use: str, suffixes: Iterable[str], bundled: Source) -> Source:
+def _file_input(state: State, modality: str, use: str, bundled: Source) -> Source:
     """Draws a checkbox, an uploader, and a camera or microphone, and returns the input that a run is to use.
 
-    That is the file, photo or recording that was added last, else the example's file; None where unchecked.
+    That is the file, photo or recording that was added last, else the example's file; None where unchecked. Of a file
+    that cannot be used it is the error, which is drawn below the uploader.
     """
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
     is_custom = any(st.session_state.get(key) is not None for key in (file_key, live_key))
@@ -55,7 +56,7 @@ def _file_input(state: State, modality: str, use: str, suffixes: Iterable[str], 
         st.html(f"<div class='source'>{say(origin)}</div>", width="content")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-sources"):
         file = st.file_uploader(
-            say(f"use-{modality}"), sorted(suffixes), key=file_key, label_visibility="collapsed",
+            say(f"use-{modality}"), key=file_key, label_visibility="collapsed",
             on_change=session.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
@@ -64,7 +65,12 @@ def _file_input(state: State, modality: str, use: str, suffixes: Iterable[str], 
         return None
     last, other = (live, file) if state.latest_widget.get(modality) == live_key else (file, live)
     source = other if last is None else last
-    return source.getvalue() if source is not None else bundled
+    if source is None:
+        return bundled
+    upload = checked_upload(state, modality, source)
+    if isinstance(upload, InputError):
+        widgets.note(str(upload), "refused")
+    return upload
 
 
 def _live_input(modality: str, key: str) -> UploadedFile | None:

@@ -63,8 +63,8 @@ def misanswered(examples: Sequence[Example]) -> list[Example] | None:
 def gallery_style(examples: Sequence[Example], wrong: Sequence[Example]) -> None:
     """Adds the page's style sheet with the thumbnails; examples answered wrongly get a red dot."""
     colours = theme(widgets.is_dark())
-    drop = json.dumps(say("drop"), ensure_ascii=False)  # CSS has no \u escapes
-    values = {"ink": colours.text, "muted": colours.muted, "ground": colours.ground, "drop": drop}
+    values = {"ink": colours.text, "muted": colours.muted, "ground": colours.ground}
+    values |= {key: json.dumps(say(key), ensure_ascii=False) for key in ("drop", "drop-failed")}  # CSS has no \u escapes
     rules = [":root{" + "".join(f"--{name}:{value};" for name, value in values.items()) + "}"]
     for example in examples:
         rules.append(f".st-key-example-{example.id} {BUTTON}{{background-image:url({thumbnail(example)})}}")
