@@ -24,13 +24,13 @@ def test_the_weights_of_multihead_attention_are_its_own() -> None:
 
 
 def test_the_weights_of_fused_attention_are_those_of_the_definition() -> None:
-    class Fused(torch.nn.Module):
+    class SdpaModule(torch.nn.Module):
         def forward(self, query, key, value):  # type: ignore[no-untyped-def]
             return torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
 
     torch.manual_seed(1)
     query, key, value = torch.randn(3, 1, 2, 9, 8)
-    model = Fused()
+    model = SdpaModule()
     with torch.no_grad(), mmviz.capture(model) as result:
         attn_output = model(query, key, value)
     scores = query.double() @ key.double().transpose(-1, -2) / 8**0.5
