@@ -18,6 +18,13 @@ def encoded(wave: np.ndarray, rate: int, format: str = "WAV", subtype: str | Non
     return file.getvalue()
 
 
+class Pipe:
+    """A file that can only be written to, one byte after another."""
+
+    def __init__(self, file: io.BytesIO):
+        self.write = file.write
+
+
 def muxed(
     wave: np.ndarray | None,
     rate: int,
@@ -26,19 +33,25 @@ def muxed(
     video: str | None = None,
     seconds: float = 1.0,
     gap: float = 0.0,
+    bit_rate: int | None = None,
+    is_pipe: bool = False,
     **options: str,
 ) -> bytes:
     """Returns ``wave`` ``[sample]`` or ``[sample, channel]`` as a file written by PyAV.
 
     ``video``: codec of a video track of ``seconds``. ``gap``: seconds by which timestamps jump ahead in the middle.
+    ``bit_rate``: bits per second, where the codec needs one. ``is_pipe``: the muxer cannot go back to fill in a length.
     ``options``: of the muxer.
     """
     file = io.BytesIO()
-    with av.open(file, "w", format=format, options=options) as container:
+    target = Pipe(file) if is_pipe else file
+    with av.open(target, "w", format=format, options=options) as container:
         if wave is not None:
             columns = wave[:, None] if wave.ndim == 1 else wave
             layout = "mono" if columns.shape[1] == 1 else "stereo"
             audio = container.add_stream(codec, rate=rate, layout=layout)
+            if bit_rate is not None:
+                audio.bit_rate = bit_rate
         if video is not None:
             track = container.add_stream(video, rate=10)
             track.width = track.height = 64

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmviz.inputs.audio import load_audio
+from mmviz.inputs.decoder_failure import CODES
 from mmviz.inputs.image import load_image
 from mmviz.types import InputError
 
 pytestmark = pytest.mark.slow
+
+RECORDED = Path(__file__).with_name("recorded_sounds")
 
 RATE = 16_000
 NOISE = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE)
@@ -48,6 +52,22 @@ AUDIO_FILES: dict[str, Callable[[], bytes]] = {
     "webm": lambda: muxed(NOISE, RATE, "webm", "libopus"),
     "webm, browser": lambda: muxed(NOISE, RATE, "webm", "libopus", live="1", cluster_time_limit="500"),
     "webm, video": lambda: muxed(NOISE, RATE, "webm", "libopus", video="libvpx", seconds=3),
+    "rf64": lambda: encoded(NOISE, RATE, "RF64"),
+    "w64": lambda: encoded(NOISE, RATE, "W64"),
+    "aiff": lambda: encoded(NOISE, RATE, "AIFF"),
+    "aiff, ima 4": lambda: muxed(NOISE, RATE, "aiff", "adpcm_ima_qt"),
+    "caf": lambda: encoded(NOISE, RATE, "CAF"),
+    "caf, alac": lambda: encoded(NOISE, RATE, "CAF", "ALAC_16"),
+    "caf, ima 4": lambda: muxed(NOISE, RATE, "caf", "adpcm_ima_qt"),
+    "au": lambda: encoded(NOISE, RATE, "AU"),
+    "wav with coded frames": lambda: muxed(NOISE, RATE, "wav", "libmp3lame"),
+    "flac, no length": lambda: muxed(NOISE, RATE, "flac", "flac", is_pipe=True),
+    "ogg, flac": lambda: muxed(NOISE, RATE, "ogg", "flac"),
+    "ogg, speex": lambda: (RECORDED / "speex_wideband.spx").read_bytes(),
+    "amr": lambda: (RECORDED / "amr_narrowband.amr").read_bytes(),
+    "3gp, amr": lambda: (RECORDED / "amr_narrowband.3gp").read_bytes(),
+    "mp2": lambda: muxed(NOISE, RATE, "mp2", "mp2", bit_rate=64_000),
+    "wma": lambda: muxed(NOISE, 44_100, "asf", "wmav2", bit_rate=64_000),
 }
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
 
@@ -113,7 +133,7 @@ def test_audio_with_changed_bytes(name: str) -> None:
         reach = len(broken) if attempt % 2 else min(len(broken), 800)
         for position in random.integers(4, reach, 5):
             broken[position] = random.integers(256)
-        with contextlib.suppress(InputError):
+        with refused_as_a_file():
             audio, _ = load_audio(bytes(broken))
             assert 0.1 <= audio.seconds <= 60 and np.isfinite(audio.wave).all()
 
@@ -125,22 +145,35 @@ def test_an_image_with_changed_bytes(name: str) -> None:
         broken = bytearray(file_bytes(name))
         for position in random.integers(6, len(broken) if attempt % 2 else 80, 5):
             broken[position] = random.integers(256)
-        with contextlib.suppress(InputError):
+        with refused_as_a_file():
             image, _ = load_image(bytes(broken))
             assert max(image.width, image.height) <= 8_192
 
 
 STARTS = (
     b"RIFF\0\1\0\0WAVE", b"fLaC", b"OggS", b"ID3", b"\xff\xf1", b"\0\0\0\x14ftypM4A \0\0\0\0\0\0\0\0",
-    b"\x1a\x45\xdf\xa3\x84\x42\x86\x81\1", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\1\0\0WEBP", b"GIF89a", b"",
+    b"\x1a\x45\xdf\xa3\x84\x42\x86\x81\1", b"FORM\0\0\1\0AIFCCOMM\0\0\0\x12", b"\xff\xfd\x84\xc4",
+    b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0", b"caff\0\1\0\0desc\0\0\0\0\0\0\0\x20", b"#!AMR\n", b"#!AMR-WB\n",
+    b".snd\0\0\0\x18\xff\xff\xff\xff\0\0\0\3", b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0", b"\xff\xfb\x90\x64",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff",
+    b"RIFF\0\1\0\0WEBP", b"GIF89a", b"",
 )  # fmt: skip
+
+
+@contextlib.contextmanager
+def refused_as_a_file() -> Iterator[None]:
+    """Lets an input be refused, for what is in the file: no bytes make a decoder fail in a way that nobody expected."""
+    try:
+        yield
+    except InputError as error:
+        assert error.code not in CODES, error
 
 
 @given(st.sampled_from(STARTS), st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
 def test_arbitrary_bytes_give_an_error_or_an_input(start: bytes, rest: bytes) -> None:
     for load in (load_audio, load_image):
-        with contextlib.suppress(InputError):
+        with refused_as_a_file():
             load(start + rest)  # type: ignore[operator]
 
 

@@ -141,8 +141,8 @@ SENTENCES: dict[str, str] = {
     "npz-large": "This file would take {size:,.0f} MB in memory. mmviz reads at most {limit:,.0f} MB.",
     "decode-late": "Reading this input took longer than {seconds:g} s and was stopped. Save it in another format, or "
     "give a smaller one.",
-    "decode-died": "The process that reads inputs crashed on this one: the file is damaged or malicious. Save it "
-    "again and retry.",
+    "decode-died": "The process that reads inputs ended while it read this file, which may be damaged, malicious, or "
+    "of a kind that a decoder fails on. Save it in another format and retry.",
     "decode-memory": "Reading this input needs more memory than mmviz allows. Give a smaller one.",
     # backends elsewhere
     "wire-unreadable": "The data received is not a request of mmviz, or is damaged. Use the same version of mmviz on "

@@ -12,6 +12,8 @@ INPUT_SENTENCES: dict[str, str] = {
     "upload-large": "This file has {megabytes:,.0f} MB. This page accepts at most {limit} MB. Give a smaller file.",
     "decoder-failed": "{decoder} failed in an unexpected way ({error}). This is a fault of mmviz or of this version of "
     "{package}, not of your file. Convert the file to {format}, or install another version of {package}.",
+    "reading-failed": "{decoder} failed in an unexpected way ({error}) while it read this input. This is a fault of "
+    "mmviz, not of the input. Try another format, and report the error.",
     "image-source": "An image must be a path, bytes, a Pillow image or a numpy array, not {kind}.",
     "image-empty": "The image has no pixels. Choose another file.",
     "image-format": "This file is in the {format} format, which mmviz does not read as an image. Save it as PNG, JPEG, "
@@ -52,9 +54,13 @@ INPUT_SENTENCES: dict[str, str] = {
     "Positions still refer to the original.",
     "audio-source": "Audio must be a path, bytes or a numpy array with its sample rate, not {kind}.",
     "audio-empty": "The audio file is empty. Choose another file.",
-    "audio-format": "This file is not in an audio format that mmviz reads (WAV, FLAC, OGG, MP3, M4A, AAC, WebM). Save "
-    "it as one of these.",
-    "audio-codec": "The audio in this file is encoded as {codec}, which mmviz does not read. Save it as WAV or M4A.",
+    "audio-format": "This file is in the {format} format, which mmviz does not read as audio. Save it as WAV, FLAC, "
+    "MP3 or M4A.",
+    "audio-unknown": "This file is not in an audio format that mmviz reads, such as WAV, FLAC, OGG, MP3, M4A, AAC, "
+    "AIFF, AMR, WMA or WebM. Choose another file, or save the audio as WAV.",
+    "audio-codec": "The audio in this file is encoded as {codec}, which mmviz does not decode. Save it as WAV or M4A.",
+    "audio-codec-unknown": "The audio in this file is encoded in a way that this installation cannot decode. Save it "
+    "as WAV or M4A.",
     "audio-no-track": "This file has no audio track. Choose one that has.",
     "audio-changes": "The sample rate or the number of channels changes within the audio. Save it again with one of "
     "each.",

@@ -17,8 +17,11 @@ import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs import open_source
-from mmviz.inputs.audio_file_checks import audio_format, is_complete, wav_frames
+from mmviz.inputs.audio_file_checks import has_length, is_complete, wav_frames
+from mmviz.inputs.audio_formats import audio_format
+from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.mpeg_frames import count_frames
 from mmviz.types import AudioInput, InputError, Notice
 
 AudioSource = str | Path | bytes | NDArray[Any]
@@ -29,8 +32,8 @@ MAX_CHANNELS = 8
 MIN_SECONDS, MAX_SECONDS = 0.1, 60.0
 
 _FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
-_SNDFILE_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
-"""Formats that libsndfile reads; PyAV reads the rest."""
+_SNDFILE_FORMATS = ("WAV", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC", "OGG", "MP3")
+"""Formats that libsndfile reads where it knows the codec and the file declares its length; PyAV reads the rest."""
 _SILENCE = 1e-4
 """Peak below which audio is silent: -80 dB of full scale, about three steps of a 16-bit recording."""
 _CANCELLED = 0.03
@@ -40,7 +43,7 @@ _BLOCK = 65_536
 _SLACK = 0.01
 """Seconds by which the length in a header may be wrong without a notice."""
 _SLACK_CONTAINER = 0.25
-"""The same for M4A and WebM, whose length may include an encoder's delay (2,112 samples at 8 kHz)."""
+"""The same for files that PyAV reads, whose length may include an encoder's delay (2,112 samples at 8 kHz)."""
 _GAP = 0.05
 """Seconds, a packet or two, from which a gap is noted; less is rounding of the file's timestamps."""
 _CLIPPED_FRACTION = 5e-4
@@ -57,8 +60,9 @@ def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput
     """Returns checked audio, and notices of what was done to it.
 
     Args:
-        source: path or bytes of a WAV, FLAC, OGG, MP3, M4A, AAC or WebM file, or of a video in MP4 or WebM (its first
-            audio track); or an array, float -1 .. 1, int16 or int32, ``[sample]`` or ``[sample, channel]``.
+        source: path or bytes of a WAV (also RF64, W64), AIFF, CAF, AU, FLAC, OGG (Vorbis, Opus, Speex, FLAC), MP3, MP2,
+            M4A, AAC, AMR, WMA or WebM file, or of a video in MP4, MOV, 3GP, MKV, WebM or WMV (its first audio track);
+            or an array, float -1 .. 1, int16 or int32, ``[sample]`` or ``[sample, channel]``.
         rate: sampling rate of an array in Hz.
 
     Returns:
@@ -66,7 +70,8 @@ def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput
 
     Raises:
         InputError: outside 8 to 192 kHz, 1 to 8 channels or 0.1 to 60 s; an array without a rate; values that are not
-            finite; a file that is damaged, empty, missing or of another format or codec; a video without audio.
+            finite; a file that is damaged, empty, missing or of another format or codec; a video without audio; a
+            decoder that fails for another reason than the file (``decoder-failed``).
     """
     notices: list[Notice] = []
     if isinstance(source, np.ndarray):
@@ -80,7 +85,7 @@ def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput
             raise InputError("audio-source", kind=type(source).__name__)
         if rate is not None:
             raise InputError("audio-rate-known")
-        with open_source(source) as file:
+        with open_source(source) as file, unexpected_errors("soundfile", "M4A"):
             rate, mix = _read(file, notices)
     return _to_input(mix, rate, notices), tuple(notices)
 
@@ -149,15 +154,20 @@ def _array_blocks(array: NDArray[Any], rate: int) -> Iterator[NDArray[np.float32
 def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, _Mix]:
     """Returns the sampling rate of a file and its audio."""
     kind = audio_format(file)
-    read = _read_sndfile if kind in _SNDFILE_FORMATS else _read_container
-    rate, mix, promised, whole = read(file, kind, notices)
+    is_sndfile = kind in _SNDFILE_FORMATS and has_length(file, kind)
+    try:
+        read = _read_sndfile if is_sndfile else _read_container
+        rate, mix, promised, whole = read(file, kind, notices)
+    except _UnknownToSndfile:
+        is_sndfile = False
+        rate, mix, promised, whole = _read_container(file, kind, notices)
     seconds = len(mix.mono) / rate
     if seconds < MIN_SECONDS and (promised is not None or not whole):
         raise InputError("audio-damaged")  # the header promised enough
     if seconds > MAX_SECONDS:
         raise InputError("audio-longer", limit=MAX_SECONDS)  # decoding stopped there
     _check_length(seconds)
-    slack = _SLACK_CONTAINER if whole and kind not in _SNDFILE_FORMATS else _SLACK
+    slack = _SLACK if is_sndfile or not whole else _SLACK_CONTAINER
     if promised is not None and promised - seconds > slack:
         notices.append(Notice("audio-incomplete", {"seconds": seconds, "promised": promised}))
     elif not whole:
@@ -165,29 +175,48 @@ def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, _Mix]:
     return rate, mix
 
 
+class _UnknownToSndfile(Exception):
+    """The header is not one that libsndfile reads, or not in full: another codec, or damage."""
+
+
 def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mix, float | None, bool]:
-    """Reads by libsndfile. Returns rate, audio, the seconds that the header promises, and whether the end is there."""
+    """Reads by libsndfile. Returns rate, audio, the seconds that the header promises, and whether the end is there.
+
+    Raises `_UnknownToSndfile`, and ``InputError``.
+    """
     promised_frames = wav_frames(file) if kind == "WAV" else None
+    whole = is_complete(file, kind)
     file.seek(0)
     try:
-        with soundfile.SoundFile(file) as audio:
-            if audio.format not in (kind, kind + "EX"):
-                raise InputError("audio-damaged")
-            rate = int(audio.samplerate)
-            frames = int(audio.frames) if promised_frames is None else promised_frames
-            if frames == 0:
-                raise InputError("audio-damaged")
-            _check_header(rate, int(audio.channels), frames)
+        audio = soundfile.SoundFile(file)
+    except soundfile.SoundFileError as error:
+        raise _UnknownToSndfile from error
+    with audio:
+        if audio.format not in (kind, kind + "EX"):
+            raise InputError("audio-damaged")
+        if kind != "MP3" and audio.subtype.startswith("MPEG"):  # it would guess the length of MP3 in WAV
+            raise _UnknownToSndfile
+        rate = int(audio.samplerate)
+        frames = int(audio.frames) if promised_frames is None else promised_frames
+        if frames == 0:
+            raise InputError("audio-damaged")
+        _check_header(rate, int(audio.channels), frames)
+        try:
             mix = _mix(_file_blocks(audio, int(MAX_SECONDS * rate)))
-            return rate, mix, frames / rate, is_complete(file, kind)
-    except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
-        raise InputError("audio-damaged") from error
+        except soundfile.SoundFileError as error:
+            raise InputError("audio-damaged") from error
+        return rate, mix, frames / rate, whole
 
 
 def _read_container(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mix, float | None, bool]:
     """Reads by PyAV, which is loaded now. Returns the same as `_read_sndfile`."""
-    from mmviz.inputs.pyav_decoder import open_track
+    with unexpected_errors("av", "WAV"):
+        from mmviz.inputs.pyav_decoder import open_track
 
+    if kind in ("MP3", "MP2"):
+        seconds = count_frames(file).seconds
+        if seconds > MAX_SECONDS:
+            raise InputError("audio-long", seconds=seconds, limit=MAX_SECONDS)
     with open_track(file, kind) as track:
         _check_rate(track.rate, track.channels)
         if track.seconds is not None:

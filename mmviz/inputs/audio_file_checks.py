@@ -1,4 +1,4 @@
-"""What the bytes of an audio file tell before it is decoded: format, declared length, and whether its end is there."""
+"""What the bytes of an audio file tell before it is decoded: declared length, and whether its end is there."""
 
 from __future__ import annotations
 
@@ -6,74 +6,69 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from mmviz.types import InputError
+from mmviz.inputs.audio_formats import after_tags, is_adts
+from mmviz.inputs.mpeg_frames import count_frames
 
 _PLAIN_WAV = (1, 3, 6, 7, 0xFFFE)
 """Tags of uncompressed WAV formats."""
+_NO_SIZE = 0xFFFF_FFFF
 _UNKNOWN_SIZE = 0x7FFF_0000
 """Programs that write WAV to a pipe declare this size or more, since they do not know it yet."""
+_MAX_ASF_HEADER = 65_536
 _SEGMENT, _INFO, _CLUSTER = b"\x18\x53\x80\x67", b"\x15\x49\xa9\x66", b"\x1f\x43\xb6\x75"
 _DURATION, _TIMESTAMP_SCALE = b"\x44\x89", b"\x2a\xd7\xb1"
-_MP3_KILOBITS = (
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
-)
-_MP3_RATES = {
-    (version, index): rate // divisor
-    for version, divisor in ((3, 1), (2, 2), (0, 4))
-    for index, rate in enumerate((44_100, 48_000, 32_000))
+_AMR_FRAMES = {
+    b"#!AMR\n": (13, 14, 16, 18, 20, 21, 27, 32, 6, 6, 6, 6, 1, 1, 1, 1),
+    b"#!AMR-WB\n": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1),
 }
-"""Bit rates (MPEG 2 and 2.5, then MPEG 1) and sampling rates of layer III, by bits of the header; 0: none."""
+"""Bytes of a frame by its type (RFC 4867), for narrow and wide band."""
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MAX_ELEMENTS = 100_000
 """Elements of a container that are read; a minute of video has about 20,000. Bounds the time for a hostile file."""
 
 
-def audio_format(file: BinaryIO) -> str:
-    """Returns ``WAV``, ``FLAC``, ``OGG``, ``MP3``, ``AAC``, ``MP4`` or ``WEBM``, by the first bytes.
-
-    Raises ``InputError``: ``audio-empty``, ``audio-format``.
-    """
-    file.seek(0)
-    start = file.read(16)
-    if not start:
-        raise InputError("audio-empty")
-    if start.startswith(b"RIFF") and start[8:12] == b"WAVE":
-        return "WAV"
-    if start.startswith(b"fLaC"):
-        return "FLAC"
-    if start.startswith(b"OggS"):
-        return "OGG"
-    if start[4:8] == b"ftyp":
-        return "MP4"
-    if start.startswith(b"\x1a\x45\xdf\xa3"):
-        return "WEBM"
-    if start.startswith(b"ID3"):
-        file.seek(_after_tag(start))
-        return "AAC" if _is_adts(file.read(2)) else "MP3"
-    if _is_adts(start):
-        return "AAC"
-    if start[0] == 0xFF and len(start) > 1 and start[1] & 0xE6 == 0xE2:
-        return "MP3"
-    raise InputError("audio-format")
-
-
 def is_complete(file: BinaryIO, kind: str) -> bool:
-    """Returns whether the end of the audio is there and, for MP3, decoding (up to the current position) reached it."""
-    read, size = file.tell(), file.seek(0, 2)
+    """Returns whether the end of the audio is there, as far as the format ``kind`` tells."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(24)
+    if kind in ("WAV", "AIFF", "RF64"):
+        promised = int.from_bytes(head[4:8], "big" if kind == "AIFF" else "little")
+        if kind == "RF64" and promised == _NO_SIZE:
+            promised = int.from_bytes(head[20:24] + file.read(4), "little")  # RIFF size in the first chunk, ds64
+        return promised + 8 <= size or (kind == "WAV" and promised >= _UNKNOWN_SIZE)
+    if kind == "W64":
+        return int.from_bytes(head[16:24], "little") <= size
+    if kind == "AU":
+        length = int.from_bytes(head[8:12], "big")
+        return length == _NO_SIZE or int.from_bytes(head[4:8], "big") + length <= size
+    if kind in ("MP3", "MP2"):
+        return count_frames(file).is_complete
+    checks = {
+        "OGG": _ogg_is_complete, "MP4": _mp4_is_complete, "AAC": _adts_is_complete, "WEBM": _webm_is_complete,
+        "AMR": _amr_is_complete, "ASF": _asf_is_complete, "CAF": _caf_is_complete,
+    }  # fmt: skip
+    return checks[kind](file, size) if kind in checks else True
+
+
+def has_length(file: BinaryIO, kind: str) -> bool:
+    """Returns whether a file declares its length, which libsndfile relies on.
+
+    FLAC from a pipe does not, nor does MP3 without a tag of Xing or LAME, or with more frames than its tag says (two
+    files put together), nor WAV of a recorder that was stopped before it wrote the length.
+    """
+    if kind == "MP3":
+        return count_frames(file).is_length_declared
+    if kind == "FLAC":
+        file.seek(after_tags(file))
+        stream_info = file.read(26)[18:]  # the number of samples has 36 bits
+        return int.from_bytes(stream_info, "big") & (1 << 36) - 1 != 0
     if kind == "WAV":
+        size = file.seek(0, 2)
+        frame, data, length = _wav_layout(file)
         file.seek(4)
-        promised = int.from_bytes(file.read(4), "little")
-        return promised >= _UNKNOWN_SIZE or promised + 8 <= size
-    if kind == "MP3":  # libsndfile guesses a missing length and stops there (a tag may follow the audio)
-        return size - read <= max(4_096, size // 20) and _mp3_is_complete(file, size)
-    if kind == "OGG":
-        return _ogg_is_complete(file, size)
-    if kind == "MP4":
-        return _mp4_is_complete(file, size)
-    if kind == "AAC":
-        return _adts_is_complete(file, size)
-    if kind == "WEBM":
-        return all(length is None or body + length <= size for _, body, length in _webm_elements(file, size))
+        is_empty = int.from_bytes(file.read(4), "little") + 8 == size
+        return not (frame and data and length == 0 and data < size) or is_empty
     return True
 
 
@@ -82,6 +77,15 @@ def wav_frames(file: BinaryIO) -> int | None:
 
     None where the header declares no usable number.
     """
+    frame, _, length = _wav_layout(file)
+    return None if frame == 0 or length == 0 or length >= _UNKNOWN_SIZE else length // frame
+
+
+def _wav_layout(file: BinaryIO) -> tuple[int, int, int]:
+    """Returns the bytes of a sample of all channels, where the samples begin, and their bytes; 0 for what is unknown.
+
+    A block of compressed audio is not a sample.
+    """
     file.seek(12)
     frame = 0
     while len(head := file.read(8)) == 8:
@@ -89,16 +93,16 @@ def wav_frames(file: BinaryIO) -> int | None:
         if name == b"fmt ":
             fields = file.read(16)
             if len(fields) < 16:
-                return None
+                break
             tag, frame = struct.unpack_from("<H", fields)[0], struct.unpack_from("<H", fields, 12)[0]
             if tag not in _PLAIN_WAV:
-                return None  # compressed: a block is not a sample
+                break
             file.seek(size - 16 + size % 2, 1)
         elif name == b"data":
-            return None if frame == 0 or size == 0 or size >= _UNKNOWN_SIZE else int(size // frame)
+            return frame, file.tell(), size
         else:
             file.seek(size + size % 2, 1)
-    return None
+    return 0, 0, 0
 
 
 def webm_seconds(file: BinaryIO) -> float | None:
@@ -118,25 +122,6 @@ def webm_seconds(file: BinaryIO) -> float | None:
     return float(duration * nanoseconds / 1e9)
 
 
-def _after_tag(start: bytes) -> int:
-    """Returns where an ID3v2 tag ends: its length has four times seven bits, and a footer of 10 bytes may follow."""
-    length = 0
-    for byte in start[6:10]:
-        length = length << 7 | byte & 0x7F
-    return 10 + length + (10 if len(start) > 5 and start[5] & 0x10 else 0)
-
-
-def _first_frame(file: BinaryIO) -> int:
-    """Returns where the audio of an MP3 or AAC file begins: after its tag, if it has one."""
-    file.seek(0)
-    start = file.read(10)
-    return _after_tag(start) if start.startswith(b"ID3") else 0
-
-
-def _is_adts(start: bytes) -> bool:
-    return len(start) > 1 and start[0] == 0xFF and start[1] & 0xF6 == 0xF0
-
-
 def _ogg_is_complete(file: BinaryIO, size: int) -> bool:
     """Returns whether the last page is marked as the last and is complete; a page has at most 65,307 bytes."""
     file.seek(max(0, size - 65_536))
@@ -147,32 +132,13 @@ def _ogg_is_complete(file: BinaryIO, size: int) -> bool:
     return page[5] & 4 != 0 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
-def _mp3_is_complete(file: BinaryIO, size: int) -> bool:
-    """Returns whether the last frame of an unbroken sequence of frames is complete."""
-    at = _first_frame(file)
-    while at < size:
-        file.seek(at)
-        head = file.read(4)
-        if len(head) < 4:
-            return False
-        if head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
-            return True  # a tag, or something else after the audio
-        is_mpeg1 = head[1] & 0x18 == 0x18  # MPEG 2 and 2.5 have other tables
-        kilobits = _MP3_KILOBITS[is_mpeg1][head[2] >> 4]
-        rate = _MP3_RATES.get((head[1] >> 3 & 3, head[2] >> 2 & 3), 0)
-        if not kilobits or not rate:
-            return True
-        at += (144_000 if is_mpeg1 else 72_000) * kilobits // rate + (head[2] >> 1 & 1)
-    return at == size
-
-
 def _adts_is_complete(file: BinaryIO, size: int) -> bool:
     """Returns whether frames follow one another up to the end, or up to a tag of 128 bytes."""
-    at = _first_frame(file)
+    at = after_tags(file)
     while at < size:
         file.seek(at)
         head = file.read(7)
-        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 if len(head) == 7 and _is_adts(head) else 0
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 if len(head) == 7 and is_adts(head) else 0
         if length < 7:
             return head.startswith(b"TAG") and size - at == 128
         at += length
@@ -194,6 +160,46 @@ def _mp4_is_complete(file: BinaryIO, size: int) -> bool:
             return False
         at = at + length if length else size  # 0: up to the end of the file
     return at == size
+
+
+def _amr_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether frames follow one another up to the end."""
+    file.seek(0)
+    data = file.read(_MAX_ELEMENTS * 64)
+    magic = next((magic for magic in _AMR_FRAMES if data.startswith(magic)), b"")
+    at, lengths = len(magic), _AMR_FRAMES.get(magic, (1,) * 16)
+    while at < len(data):
+        at += lengths[data[at] >> 3 & 15]
+    return at == size
+
+
+def _asf_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether the file is as long as its header says; a live one does not say it."""
+    file.seek(0)
+    head = file.read(_MAX_ASF_HEADER)
+    at = head.find(_ASF_PROPERTIES) + 40
+    promised, is_live = int.from_bytes(head[at : at + 8], "little"), head[at + 48 : at + 49] in (b"\1", b"\3")
+    return at < 40 or is_live or promised <= size
+
+
+def _caf_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether chunks follow one another up to the end; the last one may have no length."""
+    at = 8
+    for _ in range(_MAX_ELEMENTS):
+        file.seek(at)
+        head = file.read(12)
+        if len(head) < 12:
+            break
+        length = int.from_bytes(head[4:], "big", signed=True)
+        if length < 0:
+            return True
+        at += 12 + length
+    return at <= size  # some programs add a byte
+
+
+def _webm_is_complete(file: BinaryIO, size: int) -> bool:
+    """Returns whether every element ends in the file."""
+    return all(length is None or body + length <= size for _, body, length in _webm_elements(file, size))
 
 
 def _webm_elements(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int | None]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from mmviz.inputs import open_source
+from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.inputs.image_colours import scale_to_bytes, to_srgb
 from mmviz.inputs.image_header import check_size, decoding, ignore_warnings, read_header
 from mmviz.types import ImageInput, InputError, Notice
@@ -53,7 +54,7 @@ def load_image(source: ImageSource) -> tuple[ImageInput, tuple[Notice, ...]]:
 
     Raises:
         InputError: above 25 megapixels, 8,192 pixels a side or an aspect ratio of 50 : 1; a file that is damaged,
-            empty, missing or of another format.
+            empty, missing or of another format; a decoder that fails for another reason than the file.
     """
     notices: list[Notice] = []
     if isinstance(source, np.ndarray):
@@ -68,7 +69,7 @@ def load_image(source: ImageSource) -> tuple[ImageInput, tuple[Notice, ...]]:
         source = bytes(source)
     if not isinstance(source, str | Path | bytes):
         raise InputError("image-source", kind=type(source).__name__)
-    with open_source(source) as file:
+    with open_source(source) as file, unexpected_errors("pillow", "PNG"):
         image = read_header(file)
         decoder_rotation = _decoder_rotation(image)
         raw = _raw_mode(image)

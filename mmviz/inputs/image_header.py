@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.inputs.image_formats import RAW, START, image_format
 from mmviz.types import InputError
 
@@ -48,6 +49,8 @@ _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION = 258, 277, 284
 _MAX_SAMPLES = 6
 """Channels of a TIFF that Pillow decodes."""
+_STRUCTURE = (273, 278, 279, 324, 325)
+"""Tags that say where the pixels lie; the decoder takes them for numbers."""
 _DNG_VERSION, _COLOUR_FILTER, _PHOTOMETRIC, _SUBFILE_TYPE, _SUB_IMAGES = 50_706, 32_803, 262, 254, 330
 _warnings_lock = threading.Lock()
 
@@ -63,13 +66,15 @@ def ignore_warnings() -> Iterator[None]:
 @contextmanager
 def decoding(format_name: str) -> Iterator[None]:
     """Turns what a decoder raises for the bytes that it was given into ``InputError``."""
-    try:
-        yield
-    except _DECODER_ERRORS as error:
-        is_unsupported = any(word in str(error).lower() for word in _UNSUPPORTED)
-        if is_unsupported:
-            raise InputError("image-variant", format=format_name) from error
-        raise InputError("image-damaged") from error
+    with unexpected_errors("pillow-heif" if format_name in ("HEIC", "HEIF") else "pillow", "PNG"):
+        try:
+            yield
+        except _DECODER_ERRORS as error:
+            if isinstance(error.__cause__, TypeError):  # a fault of code, which Pillow disguises as one of the file
+                raise error.__cause__ from None
+            if any(word in str(error).lower() for word in _UNSUPPORTED):
+                raise InputError("image-variant", format=format_name) from error
+            raise InputError("image-damaged") from error
 
 
 def read_header(file: BinaryIO) -> ImageFile.ImageFile:
@@ -147,19 +152,31 @@ def _check_tiff(file: BinaryIO) -> None:
         tags = ImageFileDirectory_v2(head)
         file.seek(tags.next)
         tags.load(file)
-        is_preview = bool(tags.get(_SUBFILE_TYPE, 0) & 1) and _SUB_IMAGES in tags
-        is_raw = is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) == _COLOUR_FILTER
-        width, height = int(tags.get(_WIDTH, 0)), int(tags.get(_HEIGHT, 0))
-        tile_width, tile_height = int(tags.get(_TILE_WIDTH, 1)), int(tags.get(_TILE_HEIGHT, 1))
-        is_deep_planar = tags.get(_PLANAR_CONFIGURATION) == 2 and max(tags.get(_BITS_PER_SAMPLE, (1,))) > 8
-        is_spectral = tags.get(_SAMPLES_PER_PIXEL, 1) > _MAX_SAMPLES
+        for tag in _STRUCTURE:
+            _largest(tags, tag)
+        is_preview = _largest(tags, _SUBFILE_TYPE) & 1 and _SUB_IMAGES in tags
+        is_raw = is_preview or _DNG_VERSION in tags or _largest(tags, _PHOTOMETRIC) == _COLOUR_FILTER
+        # the 16-bit values of planes are read as pairs of 8-bit ones
+        is_deep_planar = _largest(tags, _PLANAR_CONFIGURATION) == 2 and _largest(tags, _BITS_PER_SAMPLE) > 8
+        is_unreadable = is_deep_planar or _largest(tags, _SAMPLES_PER_PIXEL) > _MAX_SAMPLES
+        width, height = _largest(tags, _WIDTH), _largest(tags, _HEIGHT)
+        tile_width, tile_height = _largest(tags, _TILE_WIDTH), _largest(tags, _TILE_HEIGHT)
     if is_raw:
         raise InputError("image-format", format=RAW)
-    if is_spectral or is_deep_planar:  # the 16-bit values of the latter would be read as pairs of 8-bit ones
+    if is_unreadable:
         raise InputError("image-variant", format="TIFF")
     check_size(width, height)
     if tile_width * tile_height > MAX_PIXELS:  # the decoder allocates a whole tile
         raise InputError("image-pixels", width=tile_width, height=tile_height, limit=MAX_PIXELS // 1_000_000)
+
+
+def _largest(tags: ImageFileDirectory_v2, tag: int) -> int:
+    """Returns the value of a tag, the largest of several; 0 where there is none. Raises ``ValueError`` for text."""
+    value = tags.get(tag, 0)
+    values = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(number, int) for number in values):
+        raise ValueError("a number is expected")
+    return max(values, default=0)
 
 
 def _webp_size(start: bytes) -> tuple[int, int]:

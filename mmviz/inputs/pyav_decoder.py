@@ -1,4 +1,4 @@
-"""Audio that libsndfile does not read (M4A, AAC, WebM, audio tracks of videos), decoded by PyAV (FFmpeg).
+"""Audio that libsndfile does not read, or whose length it would have to guess, decoded by PyAV (FFmpeg).
 
 FFmpeg gets bytes alone and one demuxer: no path, no playlist, no other file, no network. Only audio codecs are decoded.
 The encoder delay that a container declares is skipped.
@@ -12,23 +12,49 @@ from typing import Any, BinaryIO, NoReturn
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from mmviz.inputs.audio_file_checks import is_complete, webm_seconds
+from mmviz.inputs.audio_file_checks import has_length, is_complete, webm_seconds
+from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.types import InputError
 
-DEMUXERS = {"MP4": "mov", "AAC": "aac", "WEBM": "matroska"}
+DEMUXERS = {
+    "MP4": "mov",
+    "AAC": "aac",
+    "WEBM": "matroska",
+    "MP3": "mp3",
+    "MP2": "mp3",
+    "FLAC": "flac",
+    "OGG": "ogg",
+    "WAV": "wav",
+    "RF64": "wav",
+    "W64": "w64",
+    "AIFF": "aiff",
+    "CAF": "caf",
+    "AU": "au",
+    "AMR": "amr",
+    "ASF": "asf",
+}
 """The one demuxer of FFmpeg for each format of `audio_format`."""
 _CODECS = (
-    "aac alac flac mp3 mp3float opus vorbis pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le "
-    "pcm_f32be"
+    "aac alac flac mp3 mp3float mp2 mp2float opus vorbis speex libspeex amrnb amrwb libopencore_amrnb "
+    "libopencore_amrwb wmav1 wmav2 wmapro wmavoice gsm gsm_ms adpcm_ms adpcm_ima_wav adpcm_ima_qt pcm_mulaw pcm_alaw "
+    "pcm_u8 pcm_s8 pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f32be pcm_f64le pcm_f64be"
 ).split()
+_CODEC_NAMES = {"amrnb": "AMR", "amr_nb": "AMR", "amrwb": "AMR-WB", "amr_wb": "AMR-WB", "ac3": "AC-3", "eac3": "E-AC-3"}
+"""Names of codecs as people know them, where FFmpeg has others."""
+_HAS_DURATION = ("MP4", "FLAC", "OGG", "WAV", "RF64", "W64", "AIFF", "CAF", "AU", "ASF")
+"""Formats that may declare their length; FFmpeg guesses that of others from the bit rate."""
 _FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
-_MAX_DELAY = 2_112
-"""Samples that AAC encoders put before the audio: 1,024 (FFmpeg) to 2,112 (Apple)."""
+_MAX_DELAY = {"aac": 2_112, "mp3": 1_689, "mp3float": 1_689, "mp2": 481, "mp2float": 481}
+"""Samples that encoders put before the audio: of AAC 1,024 (FFmpeg) to 2,112 (Apple), of MP3 529 for the decoder and
+576 (LAME) to 1,160 (Fraunhofer), of MP2 those of its filters."""
 _PADDING = 4_096
 """Samples that the last frames may have beyond the length in an MP4 header."""
+_METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Tags in another encoding than UTF-8 are no reason to refuse a file; from version 19 on they never are."""
 
 
 class Track:
@@ -52,7 +78,7 @@ class Track:
     delay: float
     """Seconds of encoder delay that the file does not declare, 0 where it does; after `blocks`."""
 
-    def __init__(self, container: Any, kind: str, header_seconds: float | None, is_complete: bool):
+    def __init__(self, container: Any, kind: str, header_seconds: float | None, has_length: bool, is_complete: bool):
         videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         self.has_video = bool(videos)
         tracks = [stream for stream in container.streams if stream.type == "audio"]
@@ -63,14 +89,16 @@ class Track:
         if not tracks:
             raise InputError("audio-no-track")
         if not known:
-            raise InputError("audio-codec", codec=codecs[0])
+            if codecs[0] == "unknown":
+                raise InputError("audio-codec-unknown")
+            raise InputError("audio-codec", codec=_CODEC_NAMES.get(codecs[0], codecs[0]))
         self._container, self._kind, self._stream = container, kind, known[0]
         self.rate = int(self._stream.codec_context.sample_rate)
         self.channels = int(self._stream.codec_context.channels)
         if not self.rate or not self.channels:
             raise InputError("audio-damaged")  # no frame declares them
         self.seconds = None
-        if kind == "MP4" and self._stream.duration:
+        if kind in _HAS_DURATION and has_length and self._stream.duration:
             self.seconds = float(self._stream.duration * self._stream.time_base)
         elif kind == "WEBM" and not self.has_video:  # otherwise it may be the length of the video
             self.seconds = header_seconds
@@ -107,34 +135,50 @@ class Track:
                 return
 
     def _frames(self) -> Iterator[Any]:
-        is_first = True
+        is_first, codec, has_frames = True, self._stream.codec_context.name, False
         for packet in self._container.demux(self._stream):
-            if packet.is_corrupt:
+            if packet.is_corrupt and not codec.startswith("pcm"):  # the last packet of PCM may be shorter than the others
                 self.is_complete = False
                 continue
-            if is_first and self._stream.codec_context.name == "aac":
+            if is_first:
                 # a delay that the file declares has negative timestamps
-                self.delay = 0.0 if packet.pts is not None and packet.pts < 0 else _MAX_DELAY / self.rate
+                is_declared = packet.pts is not None and packet.pts < 0
+                self.delay = 0.0 if is_declared else _MAX_DELAY.get(codec, 0) / self.rate
             is_first = False
-            yield from packet.decode()
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                if self._kind == "MP3" and not has_frames:  # its first frames may need bits of frames that were cut off
+                    continue
+                if not has_frames:
+                    raise
+                self.is_complete = False  # what comes after it has no certain place in time
+                return
+            has_frames = has_frames or bool(frames)
+            yield from frames
 
 
 @contextmanager
 def open_track(file: BinaryIO, kind: str) -> Iterator[Track]:
-    """Opens the audio track of a file of format ``kind``. Raises ``InputError`` for any failure inside the block."""
-    try:
+    """Opens the audio track of a file of format ``kind``.
+
+    Raises ``InputError`` for any failure inside the block: ``audio-damaged`` for FFmpeg's own errors,
+    ``decoder-failed`` for all others.
+    """
+    with unexpected_errors("av", "WAV"):
         # before FFmpeg relies on the position in the file
-        whole, header_seconds = is_complete(file, kind), webm_seconds(file) if kind == "WEBM" else None
+        has_known_length = has_length(file, kind)
+        whole = is_complete(file, kind) and (kind != "WAV" or has_known_length)
+        header_seconds = webm_seconds(file) if kind == "WEBM" else None
         file.seek(0)
         options = {"codec_whitelist": ",".join(_CODECS)}  # no video decoder is opened, not even to probe
-        with av.open(
-            file, "r", format=DEMUXERS[kind], options=options, metadata_errors="replace", io_open=_refuse_file
-        ) as container:
-            yield Track(container, kind, header_seconds, whole)
-    except InputError:
-        raise
-    except Exception as error:  # hostile bytes make FFmpeg fail in many ways; all mean the same to the user
-        raise InputError("audio-damaged") from error
+        try:
+            with av.open(
+                file, "r", format=DEMUXERS[kind], options=options, io_open=_refuse_file, **_METADATA_OPTIONS
+            ) as container:
+                yield Track(container, kind, header_seconds, has_known_length, whole)
+        except FFmpegError as error:
+            raise InputError("audio-damaged") from error
 
 
 def _refuse_file(*args: object) -> NoReturn:
@@ -145,4 +189,6 @@ def _samples(frame: Any) -> NDArray[np.float32]:
     """Returns the samples of a frame, float32 ``[sample, channel]`` with full scale 1."""
     array = frame.to_ndarray()  # planar: [channel, sample]; packed: [1, sample * channel]
     values = array.T if frame.format.is_planar else array.reshape(-1, len(frame.layout.channels))
+    if values.dtype == np.uint8:  # 128 is silence
+        values = (values.astype(np.int16) - 128) * 256
     return np.asarray(values / _FULL_SCALE.get(values.dtype.name, 1.0), dtype=np.float32)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import IO, BinaryIO
 
 from mmviz.inputs import make_sample
+from mmviz.inputs.decoder_failure import CODES, log_decoder_failure, unexpected_errors
 from mmviz.io.error_codec import error_from_bytes, error_to_bytes
 from mmviz.io.npz import open_npz, pack_npz
 from mmviz.io.run_file import sample_from_parts, sample_to_parts
@@ -75,7 +76,10 @@ class Decoder:
             finally:
                 timer.cancel()
         if error:
-            raise error_from_bytes(error, "decode-died")
+            problem = error_from_bytes(error, "decode-died")
+            if isinstance(problem, InputError) and problem.code in CODES:
+                log_decoder_failure(problem)  # what the worker logs is not kept, as a decoder may write to it
+            raise problem
         with open_npz(io.BytesIO(data), "decode-died", _MAX_REPLY) as (header, arrays):
             return sample_from_parts(header, arrays)
 
@@ -122,8 +126,9 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
         error, data = b"", b""
         try:
             text = None if text_bytes is None else text_bytes.decode("utf-8", "surrogatepass")
-            header, arrays = sample_to_parts(make_sample(image, text, audio))
-            data = pack_npz(header, arrays, 0)
+            with unexpected_errors():
+                header, arrays = sample_to_parts(make_sample(image, text, audio))
+                data = pack_npz(header, arrays, 0)
         except MmvizError as problem:
             error = error_to_bytes(problem)
         except MemoryError:
