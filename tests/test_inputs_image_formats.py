@@ -354,3 +354,21 @@ def test_a_missing_decoder_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch
     for file, name in ((avif, "AVIF"), (heic, "HEIC")):
         error = refusal(file)
         assert error.code == "image-decoder" and name in str(error) and "damaged" not in str(error)
+
+
+@pytest.mark.parametrize("format", ["TIFF", "HEIF", "AVIF", "BMP"])
+@pytest.mark.parametrize("stage", ["_open", "load"])
+def test_an_unexpected_exception_of_a_decoder_is_not_called_damage(
+    format: str, stage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = encoded(Image.fromarray(scene()), format)
+
+    def fail(self: object) -> None:
+        raise TypeError("an option that this version of the decoder does not have")
+
+    opened = Image.open(io.BytesIO(data))
+    monkeypatch.setattr(type(opened), stage, fail)
+    error = refusal(data)
+    assert error.code == "decoder-failed" and "damaged" not in str(error) and "TypeError" in str(error)
+    assert ("pillow-heif" if format == "HEIF" else "Pillow") in str(error)
+    assert "TypeError" in caplog.text and "an option" not in caplog.text
