@@ -89,19 +89,57 @@ def test_arrows_go_through_layers_and_heads_up_to_the_edges(show: Show) -> None:
     viewer.says("announcement", "layer 1, mean of heads. ")
 
 
-def test_tab_goes_through_tokens_return_pins_and_skips_lead_past_them(show: Show) -> None:
+def walk(viewer: ViewerPage, steps: list[tuple[str, int]]) -> None:
+    """Presses keys, each of which must lead to the token beside it, and light the others up."""
+    for key, token in steps:
+        viewer.page.keyboard.press(key)
+        assert focused(viewer) == str(token), key
+        viewer.shows(tokens=[token])
+
+
+def test_arrows_move_through_patches_words_and_moments_and_each_panel_is_one_tab_stop(show: Show) -> None:
     viewer = show(run())
     keyboard = viewer.page.keyboard
-    tab_to(viewer, "Skip 15 tokens")
-    for token in (1, 2, 3):
-        keyboard.press("Tab")
-        assert focused(viewer) == str(token)
-        viewer.shows(tokens=[token])
-    viewer.expect_chips(rows()[3])
+    tab_to(viewer, "1")
+    walk(viewer, [
+        ("ArrowRight", 2), ("ArrowDown", 7), ("ArrowDown", 12), ("ArrowDown", 12), ("ArrowLeft", 11),
+        ("ArrowLeft", 11), ("ArrowUp", 6), ("End", 10), ("ArrowRight", 10), ("Home", 6), ("Control+End", 15),
+        ("Control+Home", 1), ("ArrowRight", 2),
+    ])  # fmt: skip
+    viewer.expect_chips(rows()[2])
+    viewer.shows(map="1:mean")  # arrows on a token leave layers and heads alone
+    keyboard.press("Tab")
+    assert focused(viewer) == "0", "the words, the special token first"
+    walk(viewer, [("ArrowRight", 16), ("ArrowRight", 17), ("ArrowLeft", 16), ("Control+End", 21), ("Control+Home", 0)])
+    keyboard.press("ArrowDown")
+    assert 16 <= int(focused(viewer)) <= 21, "the word below it"
+    walk(viewer, [("End", 21), ("ArrowRight", 21), ("Home", 16), ("ArrowUp", 0)])
+    keyboard.press("Tab")
+    assert focused(viewer) == say("play")
+    keyboard.press("Tab")
+    last = FIRST_AUDIO + AUDIO_TOKENS - 1
+    assert focused(viewer) == str(FIRST_AUDIO)
+    walk(viewer, [("ArrowRight", FIRST_AUDIO + 1), ("ArrowDown", FIRST_AUDIO + 1), ("End", last), ("ArrowRight", last)])
+    walk(viewer, [("Home", FIRST_AUDIO), ("ArrowLeft", FIRST_AUDIO), ("ArrowRight", FIRST_AUDIO + 1)])
+    keyboard.press("Tab")
+    inside = "() => document.activeElement.closest('[data-panel]')?.dataset.panel"
+    assert viewer.page.evaluate(inside) == "modality-matrix"
+    walk(viewer, [("Shift+Tab", FIRST_AUDIO + 1)])
+    for _ in range(2):
+        keyboard.press("Shift+Tab")
+    assert focused(viewer) == "0"
+    walk(viewer, [("Shift+Tab", 2)])
+
+
+def test_return_and_space_pin_what_has_the_focus(show: Show) -> None:
+    viewer = show(run())
+    keyboard = viewer.page.keyboard
+    tab_to(viewer, "1")
+    walk(viewer, [("ArrowRight", 2), ("ArrowRight", 3)])
     keyboard.press("Enter")
     viewer.expect_pinned(True)
     viewer.shows(tokens=[3], versus="")
-    keyboard.press("Tab")
+    keyboard.press("ArrowRight")
     assert focused(viewer) == "4"
     reverse = say("reverse-weight", amount=three_digits(rows()[4, 3]))
     viewer.says("readout", f": {three_digits(rows()[3, 4])}{reverse}")
@@ -110,18 +148,17 @@ def test_tab_goes_through_tokens_return_pins_and_skips_lead_past_them(show: Show
     viewer.shows(tokens=[3], versus=[4])
     keyboard.press("Escape")
     viewer.shows(tokens=[3], versus="")
-    for _ in range(4):
-        keyboard.press("Shift+Tab")
-    assert focused(viewer) == "Skip 15 tokens"
-    keyboard.press("Enter")
-    keyboard.press("Tab")
-    assert focused(viewer) == "0", "the skip of the image leads to that of the text, and then to its first chip"
-    tab_to(viewer, "Skip 12 tokens")
-    keyboard.press("Enter")
-    inside = "() => document.activeElement.closest('[data-panel]')?.dataset.panel"
-    assert viewer.page.evaluate(inside) == "modality-matrix"
-    keyboard.press("Shift+Tab")
-    assert focused(viewer) == str(FIRST_AUDIO + AUDIO_TOKENS - 1)
+    assert focused(viewer) == "4"
+
+
+def test_after_a_click_on_a_word_or_a_patch_arrows_move_through_layers_and_heads(show: Show) -> None:
+    viewer = show(run())
+    for token in (17, 4):
+        viewer.click(token)
+        viewer.page.keyboard.press("ArrowLeft")
+        viewer.shows(map="1:2")
+        viewer.page.keyboard.press("ArrowRight")
+        viewer.shows(map="1:mean")
 
 
 def test_every_button_has_a_name_and_the_thumbnails_are_one_tab_stop(show: Show) -> None:

@@ -65,8 +65,7 @@ WORDS: dict[str, str] = {
     "three digits. The colour scales are the same at every checkpoint: each ends at the largest value of the whole "
     "training.",
     # panels
-    "skip": "Skip {count} tokens",
-    "roving-label": "{count} tokens: arrow keys move between them, Return pins",
+    "roving-label": "{name}, {count} tokens: arrow keys, Home and End move between them, Return pins",
     "more-special": "and {count} more, in the matrix",
     "image": "Picture",
     "image-none": "No picture was given.",
@@ -134,8 +133,9 @@ WORDS: dict[str, str] = {
     "help-2": "Click to pin it. Then pointing elsewhere reads exact weights. Click a second one to see the difference.",
     "help-3": "Drag over several patches, words or moments to choose them all together.",
     "help-4": "Play the sound: each moment is chosen as it plays.",
-    "help-5": "Keys: arrows move through layers and heads, Tab through tokens, Return pins, D switches the direction, "
-    "Escape unpins.",
+    "help-5": "Keys: arrows move through layers and heads. Tab leads to the picture, the words and the sound; there, "
+    "arrows, Home and End move between patches, words and moments, and Return pins. D switches the direction, Escape "
+    "unpins.",
     "help-6": "Numbers are exact to the digits shown. For groups and differences the last digit may be off by one.",
     # attention calculator
     "calculator": "Attention calculator",

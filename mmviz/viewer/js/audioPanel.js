@@ -1,9 +1,9 @@
 // The audio: waveform, a strip of amounts, and the mel spectrogram under light. It plays, and a playhead moves along.
 import { AMOUNTS, colourIndex, DIFFERENCES, HEAT, veil } from "./colours.js";
-import { fitCanvas, make, makeProxy, makeSkip, setText, snapped } from "./dom.js";
+import { fitCanvas, make, setText, snapped } from "./dom.js";
 import { listenToPointer, tokensBetween } from "./tokenPointer.js";
 import { AudioPlayer } from "./audioPlayer.js";
-import { MAX_BUTTONS, removeRovingTabindex, useRovingTabindex } from "./rovingTabindex.js";
+import { makeTokenGrid } from "./rovingTabindex.js";
 
 const WAVE = 62; // heights of the parts in CSS pixels, from the top
 const STRIP = 12;
@@ -43,24 +43,18 @@ export class AudioPanel {
     const wave = data.section("wave");
     this.mel = data.section("mel");
     this.player = wave && this.makePlayer(wave, header.audio.rate);
-    const count = this.layers.reduce((sum, layer) => sum + layer.spans.length, 0);
-    this.proxies = this.layers.flatMap((layer) =>
-      (count > MAX_BUTTONS ? [] : layer.spans).map(({ token, span }) => {
-        const proxy = makeProxy(layer.name, token, header.streams[layer.name].full_name[token]);
-        Object.assign(proxy, { span });
-        return proxy;
-      }),
-    );
-    this.stage.replaceChildren(this.canvas, ...this.proxies);
-    const skip = this.proxies.length ? makeSkip(say("skip", { count }), this.element) : null;
-    if (skip) removeRovingTabindex(this.stage);
-    else {
-      const tokens = this.layers.flatMap(({ name, spans }) => spans.map(({ token }) => ({ stream: name, token })));
-      useRovingTabindex(this.stage, this.viewer, say("roving-label", { count }), tokens, 10);
-    }
+    this.buttons = [];
+    const grids = this.layers.map((layer) => {
+      const places = layer.spans.map(({ token, span }) => ({ token, box: [span[0], 0, span[1], 1] }));
+      const name = this.layers.length > 1 ? `${say("audio")}, ${layer.name}` : say("audio");
+      const { element, buttons } = makeTokenGrid(this.viewer, layer.name, places, name);
+      this.buttons.push(...buttons.map((button, k) => ({ button, span: layer.spans[k].span })));
+      return element;
+    });
+    this.stage.replaceChildren(this.canvas, ...grids);
     const player = this.player ? make("div", { class: "player" }, this.playButton, this.time) : null;
     const line = make("div", { class: "line" }, heading, player);
-    this.element.replaceChildren(...[line, skip, this.stage].filter(Boolean));
+    this.element.replaceChildren(line, this.stage);
     this.updatePlayer();
   }
 
@@ -81,9 +75,9 @@ export class AudioPanel {
     this.stage.style.height = `${this.height}px`;
     this.context = fitCanvas(this.canvas, this.width, this.height);
     this.perSecond = (this.width - LEFT) / this.seconds;
-    for (const proxy of this.proxies) {
-      const [start, end] = proxy.span;
-      proxy.style.cssText = `left:${this.x(start)}px;width:${(end - start) * this.perSecond}px;top:0;height:${this.height - AXIS}px`;
+    for (const { button, span } of this.buttons) {
+      const [start, end] = span;
+      button.style.cssText = `left:${this.x(start)}px;width:${(end - start) * this.perSecond}px;top:0;height:${this.height - AXIS}px`;
     }
     this.base = null;
   }

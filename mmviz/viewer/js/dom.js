@@ -65,19 +65,6 @@ export function makeProxy(stream, token, label) {
   });
 }
 
-/** Returns a button that moves the keyboard focus past all buttons of a panel. */
-export function makeSkip(label, panel) {
-  const skip = make("button", { type: "button", class: "skip", text: label });
-  skip.addEventListener("click", () => {
-    const buttons = [...panel.querySelectorAll("button")];
-    const after = [...panel.getRootNode().querySelectorAll("button, [tabindex='0']")].find(
-      (other) => !panel.contains(other) && panel.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING,
-    );
-    (after ?? buttons.at(-1))?.focus();
-  });
-  return skip;
-}
-
 /** Rounds a position in CSS pixels to a device pixel, so that adjacent rectangles leave no seam. */
 export function snapped(value) {
   const ratio = window.devicePixelRatio || 1;

@@ -1,8 +1,8 @@
 // The image with its patches: amounts as light, or as heat.
 import { AMOUNTS, colourIndex, DIFFERENCES, HEAT, veil } from "./colours.js";
-import { fitCanvas, make, makeProxy, makeSkip, snapped } from "./dom.js";
+import { fitCanvas, make, snapped } from "./dom.js";
 import { listenToPointer } from "./tokenPointer.js";
-import { MAX_BUTTONS, removeRovingTabindex, useRovingTabindex } from "./rovingTabindex.js";
+import { makeTokenGrid } from "./rovingTabindex.js";
 
 const MAX_OUTLINED = 3; // patches
 const MAX_IMAGE_HEIGHT = 430; // CSS pixels
@@ -34,27 +34,20 @@ export class ImagePanel {
       this.element.replaceChildren(heading, make("p", { class: "empty", text: say("image-none") }));
       return;
     }
-    const count = this.layers.reduce((sum, layer) => sum + layer.boxes.length, 0);
-    this.proxies = this.layers.flatMap((layer) =>
-      (count > MAX_BUTTONS ? [] : layer.boxes).map(({ token, box }) => {
-        const proxy = makeProxy(layer.name, token, header.streams[layer.name].full_name[token]);
+    const grids = this.layers.map((layer) => {
+      const name = this.layers.length > 1 ? `${say("image")}, ${layer.name}` : say("image");
+      const { element, buttons } = makeTokenGrid(this.viewer, layer.name, layer.boxes, name);
+      buttons.forEach((button, k) => {
+        const { box } = layer.boxes[k];
         const [x0, x1] = [box[0], box[2]].map((x) => (100 * x) / this.size.width);
         const [y0, y1] = [box[1], box[3]].map((y) => (100 * y) / this.size.height);
-        proxy.style.cssText = `left:${x0}%;top:${y0}%;width:${x1 - x0}%;height:${y1 - y0}%`;
-        return proxy;
-      }),
-    );
-    this.stage.replaceChildren(this.canvas, ...this.proxies);
-    const skip = this.proxies.length ? makeSkip(say("skip", { count }), this.element) : null;
-    if (skip) removeRovingTabindex(this.stage);
-    else {
-      const tokens = this.layers.flatMap(({ name, boxes }) => boxes.map(({ token }) => ({ stream: name, token })));
-      const { boxes } = this.layers[0];
-      const stride = Math.max(1, boxes.filter(({ box }) => box[1] === boxes[0].box[1]).length);
-      useRovingTabindex(this.stage, this.viewer, say("roving-label", { count }), tokens, stride);
-    }
+        button.style.cssText = `left:${x0}%;top:${y0}%;width:${x1 - x0}%;height:${y1 - y0}%`;
+      });
+      return element;
+    });
+    this.stage.replaceChildren(this.canvas, ...grids);
     this.note = make("p", { class: "note", text: say("image-light") });
-    this.element.replaceChildren(...[heading, skip, this.stage, this.note].filter(Boolean));
+    this.element.replaceChildren(heading, this.stage, this.note);
     for (const layer of this.layers) layer.cells = disjointCells(layer.boxes);
     this.base = null;
   }

@@ -1,4 +1,5 @@
-// Keys of the whole viewer: arrows go through layers and heads, D turns the direction, Escape unpins.
+// Keys of the whole viewer: arrows go through layers and heads, D turns the direction, Escape unpins. While the focus is
+// on the tokens of a panel, arrows belong to that panel (see rovingTabindex.js).
 import { neighbourMap } from "./viewState.js";
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -16,6 +17,11 @@ export function listenToKeys(viewer) {
   root.addEventListener("pointerdown", (event) => {
     if (!event.target.closest(`${FIELDS}, button, label, summary, [tabindex='0']`)) root.focus({ preventScroll: true });
   });
+  root.addEventListener("mousedown", (event) => {
+    if (!event.target.closest("[data-token]")) return;
+    event.preventDefault(); // a click on a word, too, gives the viewer the focus, not the word
+    root.focus({ preventScroll: true });
+  });
   root.addEventListener("pointerenter", () => (isOver = true));
   root.addEventListener("pointerleave", () => (isOver = false));
   const onKey = (event) => {
@@ -24,7 +30,7 @@ export function listenToKeys(viewer) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (isInside && path[0].matches?.(FIELDS)) return; // the key belongs to the field
     if (!isInside && (!isOver || path[0].closest?.(FOCUSABLE))) return;
-    const isRoving = Boolean(path[0].dataset?.roving);
+    const isRoving = Boolean(path[0].closest?.("[data-roving]"));
     const step = isInside && !isRoving && !event.shiftKey && ARROWS[event.key];
     if (step) viewer.chooseMap(neighbourMap(viewer.header, viewer.view.map, ...step));
     else if (event.key === "d" || event.key === "D") viewer.toggleDirection();

@@ -1,7 +1,8 @@
 // The text as chips, one for each token, and a row of the tokens that have no location in any input.
 import { AMOUNTS, colourIndex, DIFFERENCES } from "./colours.js";
 import { signedTwoDigits, twoDigits } from "./numberFormat.js";
-import { make, makeSkip, setText } from "./dom.js";
+import { make, setText } from "./dom.js";
+import { nextInLines, useRovingTabindex } from "./rovingTabindex.js";
 import { listenToPointer, tokensBetween } from "./tokenPointer.js";
 
 const MAX_SPECIAL = 400; // chips of tokens without a location; all of them are in the matrix
@@ -48,10 +49,13 @@ export class TextPanel {
       if (hidden > 0) row.append(make("span", { class: "between", text: say("more-special", { count: hidden }) }));
       rows.unshift(row);
     }
-    this.rows.replaceChildren(...rows);
+    const label = say("roving-label", { name: say("text"), count: this.chips.length });
+    const toolbar = make("div", this.chips.length ? { role: "toolbar", "aria-label": label } : {}, ...rows);
+    const buttons = [...toolbar.querySelectorAll("button")];
+    useRovingTabindex(toolbar, buttons, (at, key, isWhole) => nextChip(buttons, at, key, isWhole));
+    this.rows.replaceChildren(toolbar);
     this.rows.classList.toggle("many", this.chips.length > MAX_NUMBERED);
-    const skip = this.chips.length > 3 ? makeSkip(say("skip", { count: this.chips.length }), this.element) : null;
-    this.element.replaceChildren(...[make("h3", { text: say("text") }), skip, this.rows].filter(Boolean));
+    this.element.replaceChildren(make("h3", { text: say("text") }), this.rows);
   }
 
   makeChip(stream, token, text) {
@@ -100,6 +104,15 @@ export class TextPanel {
     const present = new Set(this.chips.filter(({ stream }) => stream === first.stream).map(({ token }) => token));
     return tokensBetween(first, last).filter((token) => present.has(token));
   }
+}
+
+/** Returns the index of the chip that a key leads to, by where the chips are on the screen; null for any other key. */
+function nextChip(buttons, at, key, isWhole) {
+  const boxes = buttons.map((button) => {
+    const { left, top, right, bottom } = button.getBoundingClientRect();
+    return [left, top, right, bottom];
+  });
+  return nextInLines(boxes, at, key, isWhole, getComputedStyle(buttons[at].parentElement).direction === "rtl");
 }
 
 /** Returns the tokens of a stream that have no location and are no piece of the text. */
