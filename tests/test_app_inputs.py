@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from app_page import EXAMPLES, FULL, capture, give, image_bytes, markup, now, payload, press, run, wav
+from app_page import EXAMPLES, FULL, capture, give, image_bytes, markup, notes, now, payload, press, run, wav
 from streamlit.testing.v1 import AppTest
 
+from mmviz.app import resources
 from mmviz.app import session_state as state
 from mmviz.app.components.question_composer import POPOVER
+from mmviz.app.uploads import STAND_IN, max_megabytes
 from mmviz.i18n.errors_and_notices import SENTENCES
+from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say
 from mmviz.models.question_templates import RELATIONS, TEMPLATES, compose, known_words, read, slots
 
@@ -144,3 +147,50 @@ def test_a_composed_question_fills_the_form_is_run_and_closes_the_composer(opene
     assert opened.text_input(state.QUESTION).value == "Can you see an owl?" == now(opened).run.sample.text
     assert now(opened).run.sample.image.width == before.sample.image.width
     assert now(opened).run_example is None and opened.session_state[POPOVER] is False
+
+
+def refusals(page: AppTest) -> list[str]:
+    return notes(page, "refused")
+
+
+@pytest.mark.parametrize(("modality", "name"), [("image", "drawing.png"), ("audio", "noise.wav")])
+def test_a_file_that_cannot_be_used_is_refused_where_it_was_added_and_nothing_is_run(
+    opened: AppTest, modality: str, name: str
+) -> None:
+    before = now(opened).run
+    give(opened, modality, name, b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (words,) = refusals(run(opened))
+    press(opened, "run")
+    assert now(opened).run is before and now(opened).job is None
+    (error,) = notes(opened, "error")
+    assert "Nothing was run" in error and words.split(">")[1].split("<")[0] in error
+    with use_language("zh"):
+        assert "未运行" in str(now(opened).error), "worded when it is shown"
+    opened.checkbox(state.USE_IMAGE if modality == "image" else state.USE_AUDIO).uncheck()
+    press(run(opened), "run")
+    assert not refusals(opened) and not now(opened).error
+    assert getattr(now(opened).run.sample, modality) is None, "unticked on purpose"
+
+
+def test_what_the_browser_sends_for_a_file_that_is_too_large_is_refused_with_its_size(opened: AppTest) -> None:
+    uploader = opened.file_uploader(f"image-{now(opened).form_number}")
+    uploader.set_value(("huge.tif", b"60000000", STAND_IN))
+    (words,) = refusals(run(opened))
+    assert "57 MB" in words and f"{max_megabytes()} MB" in words
+    uploader = opened.file_uploader(f"image-{now(opened).form_number}")
+    uploader.set_value(("mine.png", image_bytes(), "image/png"))
+    assert not refusals(run(opened))
+
+
+def test_a_file_is_decoded_once_however_often_the_page_is_drawn(
+    opened: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    decoder = resources.decoder()
+    monkeypatch.setattr(
+        decoder, "sample", lambda *inputs: decoded.append(inputs) or type(decoder).sample(decoder, *inputs)
+    )
+    give(opened, "image", "mine.png", image_bytes())
+    for _ in range(3):
+        run(opened)
+    assert len(decoded) == 1

@@ -19,7 +19,8 @@ from real_page import PATIENCE, empty_form, press, settle, until  # noqa: E402
 from mmviz.i18n.input_messages import INPUT_SENTENCES  # noqa: E402
 from mmviz.i18n.language import use_language  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
-from mmviz.inputs.examples import AUDIO_SUFFIXES, IMAGE_SUFFIXES  # noqa: E402
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES  # noqa: E402
+from mmviz.inputs.image_formats import IMAGE_SUFFIXES  # noqa: E402
 
 pytestmark = pytest.mark.slow
 pillow_heif.register_heif_opener()

@@ -10,7 +10,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import resources
 from mmviz.app.session_state import State
-from mmviz.inputs.examples import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
+from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import InputError
 
 STAND_IN = "application/x-mmviz-too-large"

@@ -79,7 +79,7 @@ def scale_to_bytes(array: NDArray[Any], top: float) -> NDArray[np.uint8]:
     return np.asarray(np.rint(scaled), dtype=np.uint8)
 
 
-def _apply_profile(image: Image.Image, info: Mapping[str, Any]) -> tuple[Image.Image, Notice | None]:
+def _apply_profile(image: Image.Image, info: Mapping[Any, Any]) -> tuple[Image.Image, Notice | None]:
     """Returns ``image`` without its alpha as sRGB, by the profile in ``info``, and a notice unless that is sRGB."""
     icc = info.get("icc_profile")
     if not isinstance(icc, bytes) or not icc:
@@ -130,7 +130,7 @@ def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     return bool(np.abs(np.asarray(converted).astype(int) - before).max() <= _SAME)
 
 
-def _coded_colours(info: Mapping[str, Any]) -> Notice | None:
+def _coded_colours(info: Mapping[Any, Any]) -> Notice | None:
     """Returns a notice where a HEIC file names colours far from sRGB by codes instead of a profile."""
     codes = info.get("nclx_profile")
     if not isinstance(codes, Mapping):
