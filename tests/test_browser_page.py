@@ -8,9 +8,23 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import IMAGE, PATIENCE, changed, drawn, empty_form, example_button, panel_text, press, settle, until  # noqa: E402
+from real_page import (  # noqa: E402
+    IMAGE,
+    PATIENCE,
+    VIEWER,
+    changed,
+    drawn,
+    empty_form,
+    example_button,
+    panel_text,
+    press,
+    settle,
+    until,
+    viewer_state,
+)
 
 from mmviz.i18n.page import say  # noqa: E402
+from mmviz.inputs.examples import load_gallery  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +88,94 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit_to: Visit, 
     until(page, lambda: "picture" in panel_text(page))
     settle(page)
     assert "example=" not in page.url and "computed on" in page.locator(".answer").inner_text()
+
+
+def tabs_to(page: sync_api.Page, place: str, most: int = 60) -> int:
+    """Presses Tab until the focus is in ``place``, and returns how often."""
+    for count in range(1, most + 1):
+        page.keyboard.press("Tab")
+        if page.evaluate(FOCUS)["place"] == place:
+            return count
+    pytest.fail(f"{most} tabs do not lead to {place}")
+
+
+def test_run_is_at_most_eight_tabs_away(visit_to: Visit, server: str) -> None:
+    page = visit_to(server)
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("button", name=say("skip-to-question"))
+    sync_api.expect(skip).to_be_focused()
+    box = skip.bounding_box()
+    assert box is not None and box["width"] > 100 and box["x"] >= 0 and box["y"] >= 0, "it can be seen"
+    page.keyboard.press("Enter")
+    sync_api.expect(page.get_by_role("textbox", name="Text")).to_be_focused()
+    assert 1 + tabs_to(page, "run") <= 8
+    page.reload()
+    page.locator(f"{VIEWER}[data-ready=true]").wait_for()
+    settle(page)
+    assert tabs_to(page, "run") <= 24, "without the link, past the gallery as one stop"
+    page.keyboard.press("Control+Home")
+    page.evaluate("document.querySelector('#mmviz-skip-links button').focus()")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.className") == "answer"
+
+
+def test_the_gallery_is_one_stop_with_arrow_keys(visit_to: Visit, server: str) -> None:
+    page = visit_to(server)
+    card = "document.activeElement.closest('[class*=st-key-example], .st-key-own').className.match(/st-key-(\\S+)/)[1]"
+    examples = [f"example-{example.id}" for example in load_gallery()]
+    tabs_to(page, "gallery")
+    assert page.evaluate(card) == examples[0]
+    for key, place in (
+        ("ArrowRight", examples[1]), ("ArrowRight", examples[2]), ("ArrowLeft", examples[1]), ("End", "own"),
+        ("ArrowRight", "own"), ("Home", examples[0]), ("ArrowLeft", examples[0]), ("ArrowRight", examples[1]),
+    ):  # fmt: skip
+        page.keyboard.press(key)
+        assert page.evaluate(card) == place, key
+    before = drawn(page, IMAGE)
+    page.keyboard.press("Enter")
+    changed(page, IMAGE, before)
+    assert page.evaluate(card) == examples[1], "the focus stays"
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUS)["place"] == "image-line"
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(card) == examples[1]
+
+
+def test_keys_run_the_form_whether_the_text_changed_or_not(visit_to: Visit, server: str) -> None:
+    page = visit_to(server)
+
+    def next_run(press_keys: Callable[[], None]) -> None:
+        before = viewer_state(page)["run"]
+        press_keys()
+        until(page, lambda: viewer_state(page)["run"] not in ("", before))
+        settle(page)
+
+    field = page.get_by_role("textbox", name="Text")
+    field.fill("what is in the picture?")
+    next_run(lambda: page.keyboard.press("Enter"))
+    next_run(lambda: page.keyboard.press("Enter"))
+    field.fill("is there a dog in the picture?")
+    next_run(lambda: page.keyboard.press("Control+Enter"))
+    assert "dog" in panel_text(page), "the text that was typed is the one that runs"
+    page.locator(".st-key-use-audio label").click()
+    sync_api.expect(page.locator(".answer")).to_contain_text(say("changed"), timeout=PATIENCE)
+    settle(page)
+    next_run(lambda: page.keyboard.press("Control+Enter"))
+    assert viewer_state(page)["run"] and page.locator(".note.error").count() == 0
+
+
+def test_the_links_for_the_keyboard_lead_through_the_folded_form_of_a_lesson(visit_to: Visit, server: str) -> None:
+    page = visit_to(server)
+    press(page, "Learn")
+    page.locator(".lesson h2").first.wait_for()
+    settle(page)
+    page.get_by_role("button", name=say("skip-to-question")).focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    page.get_by_role("button", name=say("skip-to-lesson")).focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.tagName") == "H2"
 
 
 def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> None:

@@ -206,13 +206,13 @@ def test_a_visitors_inputs_are_never_in_the_address(opened: AppTest) -> None:
     opened.text_input(state.QUESTION).set_value("secret words")
     press(opened, "run")
     assert now(opened).run_example is None
-    assert set(address(opened)) == {"query", "direction", "map"} and "secret" not in str(address(opened))
+    assert set(address(opened)) == {"run", "query", "direction", "map"} and "secret" not in str(address(opened))
     press(opened, "own")
     give(opened, "image", "secret.png", image_bytes())
     give(opened, "audio", "secret.wav", wav())
     press(opened, "run")
     assert now(opened).run.sample.audio is not None
-    assert set(address(opened)) == {"query", "direction", "map"} and "secret" not in str(address(opened))
+    assert set(address(opened)) == {"run", "query", "direction", "map"} and "secret" not in str(address(opened))
 
 
 def test_relevance_is_unknown_to_a_run_without_it(opened: AppTest, settled_at_once: None) -> None:

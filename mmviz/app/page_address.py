@@ -2,8 +2,9 @@
 
 ``example`` (id in the gallery), ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``map``
 (the text form of a `mmviz.types.MapRef`); ``style`` and ``scale`` where they differ from the default; ``page`` and
-``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls.
-The visitor's own inputs are never in the address.
+``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls. The visitor's
+own inputs are never in the address: a run of them has ``run`` in place of ``example``, the random id under which the
+server keeps it for a while.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
+from mmviz.app import run_links, visitor_language
 from mmviz.app import session_state as session
-from mmviz.app import visitor_language
 from mmviz.app.selection import (
     Scale,
     Selection,
@@ -56,7 +57,7 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     name = params.get("example")
     example = next((example for example in examples if example.id == name), None)
     messages = (Message("link-example", {"example": name}),) if name is not None and example is None else ()
-    state.link_params = params
+    run_id, params_of_run = params.get("run"), params
     state.page = pick(PAGES, params.get("page")) or "explore"
     state.section = pick(SECTIONS, params.get("section")) or state.section
     state.lesson = pick(LESSONS, params.get("lesson")) or state.lesson
@@ -67,8 +68,14 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     state.lesson_serial += 1
     if state.lesson_params:  # a link to positions of controls is meant to show them
         state.answered_lessons.add(state.lesson)
-    if example is None and (state.address is None or state.run is None):
+    if run_id is not None:
+        if (run_id and run_id == state.run_id) or run_links.open_run(state, run_id):
+            example, messages = None, ()
+        else:
+            example, messages, params_of_run = example or examples[0], (Message("link-run"),), {}
+    elif example is None and (state.address is None or state.run is None):
         example = examples[0]
+    state.link_params = params_of_run
     if example is not None and (example != state.run_example or state.run is None):
         session.choose_example(example)
         state.link_messages = messages
@@ -146,6 +153,15 @@ def write_address(state: State, selection: Selection) -> None:
         state.address, state.address_time = params, time.monotonic()
 
 
+def forget_inputs() -> None:
+    """Deletes the visitor's inputs and runs, and takes what belongs to the run out of the address."""
+    run_links.forget_runs(session.current_state())
+    session.reset_state()
+    state = session.current_state()
+    state.address, state.address_time = _page_params(state), time.monotonic()
+    st.query_params.from_dict(_language_params() | _page_params(state))
+
+
 def page_url(state: State) -> str:
     """Returns the full address of the view, to be printed; empty where the page's own address is not known."""
     assert state.selection is not None
@@ -159,16 +175,20 @@ def _language_params() -> dict[str, str]:
     return {visitor_language.NAME: language} if language else {}
 
 
+def _page_params(state: State) -> dict[str, str]:
+    if state.page == "debug":
+        return {"page": state.page, "section": state.section}
+    if state.page == "learn":
+        controls = {f"{_LESSON_PREFIX}{name}": value for name, value in state.lesson_params.items()}
+        return {"page": state.page, "lesson": state.lesson, **controls}
+    return {}
+
+
 def _view_params(state: State, selection: Selection) -> dict[str, str]:
     return {
-        **({"page": state.page, "section": state.section} if state.page == "debug" else {}),
-        **({"page": state.page, "lesson": state.lesson} if state.page == "learn" else {}),
-        **(
-            {f"{_LESSON_PREFIX}{name}": value for name, value in state.lesson_params.items()}
-            if state.page == "learn"
-            else {}
-        ),
+        **_page_params(state),
         **({"example": state.run_example.id} if state.run_example else {}),
+        **({"run": state.run_id} if run_links.is_kept(state) else {}),
         "query": write_group(selection.tokens),
         **({"versus": write_group(selection.versus)} if selection.versus else {}),
         "direction": selection.direction,

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app.jobs import WarmBackend
+from mmviz.app.kept_runs import KeptRuns
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
@@ -36,6 +37,12 @@ def decoder() -> Decoder:
 def saved_run(path: Path) -> Run:
     """Returns the saved run that the operator named; the command line has checked that it can be read."""
     return Run.load(path)
+
+
+@st.cache_resource(show_spinner=False)
+def kept_runs() -> KeptRuns:
+    """Returns the runs of visitors' own inputs that are kept for a reload and for links."""
+    return KeptRuns()
 
 
 @st.cache_resource(show_spinner=False)

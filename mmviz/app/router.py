@@ -13,14 +13,15 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import page_address, resources, visitor_language
+from mmviz.app import page_address, resources, run_links, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.components.page_keyboard import page_keyboard
 from mmviz.app.login import is_admitted
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.pages.debug import debug_page
 from mmviz.app.pages.explore.form import input_form
-from mmviz.app.pages.explore.gallery import gallery, gallery_style, mark_source, misanswered
+from mmviz.app.pages.explore.gallery import form_source, gallery, gallery_style, mark_source, misanswered
 from mmviz.app.pages.explore.page import explore_page
 from mmviz.app.pages.learn import learn
 from mmviz.app.run_launcher import fallback_note, start_run, wait_for_run
@@ -52,7 +53,8 @@ def draw_app(config: OperatorConfig) -> None:
     saved = None if config.saved is None else resources.saved_run(config.saved)
     if saved is not None and not state.saved_run_shown:
         session.show_saved_run(saved)
-        state.address = page_address.address_params()
+        params = page_address.address_params()
+        state.address = None if "run" in params else params
     page_address.follow_address(state, examples)
     wrong = misanswered(examples) if config.spec is None else None
     gallery_style(examples, wrong or [])
@@ -60,7 +62,9 @@ def draw_app(config: OperatorConfig) -> None:
     with st.expander(say("learn-inputs"), key="learn-inputs") if state.page == "learn" else st.container():
         gallery(examples, saved)
         draft = input_form(state)
-    mark_source(state, draft)
+    source = form_source(state, draft)
+    mark_source(source)
+    page_keyboard(state.page, source)
     if state.run_requested:
         state.run_requested = False
         start_run(state, draft)
@@ -72,6 +76,7 @@ def draw_app(config: OperatorConfig) -> None:
     with st.container():  # keeps the place of what follows, so that Streamlit does not mount the viewer anew
         _messages(state)
         fallback_note(state)
+    run_links.remember_visitor(state)
     backend = resources.warm_backend(config)
     if state.run is None:
         widgets.note(say("nothing-yet"))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import page_address, resources
+from mmviz.app import page_address, resources, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.jobs import Job
@@ -93,5 +93,6 @@ def _read(source: Source) -> bytes | None:
 
 def _show(state: State, run: Run, draft: Draft) -> None:
     session.show_run(run, draft)
+    run_links.keep_run(state, run, draft)
     if state.link_params:
         page_address.apply_link(state, run)

@@ -92,6 +92,8 @@ class State:
     """Whether the saved run that the operator named has been shown once."""
     example: Example | None = None
     """The example whose files stand in the form; None for the visitor's own inputs."""
+    form_start: Draft = Draft(None, "", None)
+    """What the form began with; its files stand until the visitor adds others."""
     form_number: int = 0
     """Counts the forms; the uploaders of each new form start empty."""
     latest_widget: dict[str, str] = field(default_factory=dict)
@@ -110,6 +112,10 @@ class State:
     """The example whose unchanged inputs ``run`` had; None for other inputs."""
     run_draft: Draft | None = None
     """The form's contents that ``run`` was made from."""
+    visitor: str = ""
+    """Random id of the visitor's browser; empty before the first run of inputs of their own."""
+    run_id: str = ""
+    """The random id under which ``run`` is kept for its link; empty where it is not."""
     control: Control = "trained"
     """The control under which runs are made."""
     error: MmvizError | Message | str = ""
@@ -151,18 +157,41 @@ def current_state() -> State:
 def choose_example(example: Example | None) -> None:
     """Puts an example into the form and requests its run; None empties the form."""
     state = current_state()
+    fill_form(Draft(example.image, example.question, example.audio) if example else Draft(None, "", None), example)
+    if example is None:  # what is added to an empty form is used
+        st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
+    state.run_requested = example is not None
+
+
+def fill_form(draft: Draft, example: Example | None) -> None:
+    """Begins a new form with the contents of ``draft``, some of which may come from ``example``."""
+    state = current_state()
     _drop_job(state)
-    state.example = example
+    state.example, state.form_start = example, draft
     state.form_number += 1
     state.latest_widget = {}
     state.checked_uploads = {}
-    state.run_requested = example is not None
+    state.run_requested = False
     state.link_messages = ()
     state.control = "trained"
     state.ablated_heads = ()
-    st.session_state[QUESTION] = example.question if example else ""
-    st.session_state[USE_IMAGE] = example is None or example.image is not None
-    st.session_state[USE_AUDIO] = example is None or example.audio is not None
+    st.session_state[QUESTION] = draft.text
+    st.session_state[USE_IMAGE] = draft.image is not None
+    st.session_state[USE_AUDIO] = draft.audio is not None
+
+
+def reset_state() -> None:
+    """Drops the run, its experiments and the contents of the form; the page that is open stays."""
+    state = current_state()
+    for job in state.experiments.values():
+        job.stop()
+    choose_example(None)
+    st.session_state[KEY] = State(
+        page=state.page, section=state.section, lesson=state.lesson, answered_lessons=state.answered_lessons,
+        lesson_params=state.lesson_params, lesson_serial=state.lesson_serial, training_job=state.training_job,
+        config=state.config, saved_run_shown=state.saved_run_shown, form_number=state.form_number,
+        serial=state.serial, visitor=state.visitor,
+    )  # fmt: skip
 
 
 def show_saved_run(run: Run) -> None:
@@ -234,7 +263,7 @@ def show_run(run: Run, draft: Draft) -> None:
     for job in state.experiments.values():
         job.stop()
     state.experiments = {}
-    state.run, state.run_draft, state.error, state.is_saved = run, draft, "", False
+    state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
     state.viewer_data = ViewerData(run)
     set_selection(initial_selection(state.selection, run))

@@ -19,7 +19,11 @@ LABELS: dict[str, str] = {
     "matter.",
     "tagline": "How a picture, a text and a sound attend to each other inside a fusion model",
     "tagline-own": "How a picture, a text and a sound attend to each other inside {model}",
+    "skip-to-question": "Skip to the question",
+    "skip-to-answer": "Skip to the answer",
+    "skip-to-lesson": "Skip to the lesson",
     # gallery
+    "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
     "saved-help": "The run opened from a file.",
     "own": "Your own",
@@ -49,7 +53,7 @@ LABELS: dict[str, str] = {
     "question-help": "A question, or any text. Leave it empty to run without a text.",
     "question-empty": "no text",
     "run": "Run",
-    "run-help": "Run the model on these inputs. Return in the text field does the same.",
+    "run-help": "Run the model on these inputs. Keys: Return in the text field, Ctrl and Return anywhere.",
     "running": "Running the model: {seconds:.0f} s",
     "loading": "Loading the model (only once): {seconds:.0f} s",
     "stop": "Stop",
@@ -58,6 +62,8 @@ LABELS: dict[str, str] = {
     "stopped-first": "You stopped the run before there was a result. Press Run to try again.",
     "link-example": "The link names the example “{example}”, which is not in this gallery. The first example is shown "
     "instead.",
+    "link-run": "The link names a run that this server no longer keeps. The first example is shown instead. Give your "
+    "inputs again, or ask for a new link.",
     "link-unknown": "The link names something that this run does not have ({names}). The default is shown instead.",
     "image-live": "Camera",
     "image-live-help": "Take a photo with this device's camera. Close this to turn the camera off.",
@@ -157,7 +163,14 @@ LABELS: dict[str, str] = {
     "save-summary-help": "Answer, probabilities, tokens with their positions, and attention of the answer token.",
     "save-figure": "Figure (.png)",
     "save-figure-help": "The inputs lit by attention, for print.",
-    "private": "Nothing you send is kept. It is deleted when you close the page.",
+    "private": "What you send stays in this server's memory and is never written to disk: your latest runs (up to "
+    "{runs}) until {minutes} minutes after they were last shown, all else until you close the page.",
+    "run-link": "The address of this page is a link to this run. As long as the run is kept, anyone with the link sees "
+    "the inputs.",
+    "run-link-none": "This server does not keep this run, so it has no link, and a reload loses it.",
+    "forget": "Forget my inputs",
+    "forget-help": "Delete this run, your other runs and all that you sent from this server's memory. Their links stop "
+    "working.",
     "reading": "How to read this",
     "reading-1": "Attention shows how information is routed between tokens, not what decided the answer.",
     "reading-2": "Rows are queries, columns are keys. Each row of a map sums to 1.",

@@ -8,8 +8,10 @@ from typing import Literal, NamedTuple
 
 import streamlit as st
 
+from mmviz.app import page_address, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
 from mmviz.app.selection_view import SelectionView
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import unit_name
@@ -41,7 +43,7 @@ def footer(view: SelectionView) -> None:
     with third:
         widgets.heading(say("save"))
         _download_buttons(view)
-        widgets.note(say("private"))
+        _privacy()
     if view.run.record.is_long:
         widgets.note(say("all-weights-long" if view.run.is_exact else "all-weights-kept"))
         return
@@ -93,6 +95,16 @@ def _download_buttons(view: SelectionView) -> None:
         for key, (create, name, mime_type) in downloads(view).items():
             hint = say(f"{key}-help")
             st.download_button(say(key), create, name, mime_type, key=key, help=hint, on_click="ignore")
+
+
+def _privacy() -> None:
+    """Draws how long inputs are kept, whether the run has a link, and a button that deletes both."""
+    state = session.current_state()
+    widgets.note(say("private", runs=MAX_RUNS_OF_VISITOR, minutes=round(MAX_AGE / 60)))
+    if state.run_example is not None or state.is_saved:
+        return
+    widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
+    st.button(say("forget"), key="forget", help=say("forget-help"), on_click=page_address.forget_inputs)
 
 
 def _matrix(view: SelectionView) -> None:

@@ -24,9 +24,8 @@ def input_form(state: State) -> Draft:
             st.session_state[key] = st.session_state[key]
     guard_uploads()
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
-    example = state.example
     with left:
-        image = _file_input(state, "image", session.USE_IMAGE, example.image if example else None)
+        image = _file_input(state, "image", session.USE_IMAGE, state.form_start.image)
     with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
@@ -35,7 +34,7 @@ def input_form(state: State) -> Draft:
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
     with right:
-        audio = _file_input(state, "audio", session.USE_AUDIO, example.audio if example else None)
+        audio = _file_input(state, "audio", session.USE_AUDIO, state.form_start.audio)
     with end:
         label, hint = say("run"), say("run-help")
         st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
@@ -49,7 +48,7 @@ def _file_input(state: State, modality: str, use: str, bundled: Source) -> Sourc
     that cannot be used it is the error, which is drawn below the uploader.
     """
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
-    is_custom = any(st.session_state.get(key) is not None for key in (file_key, live_key))
+    is_custom = isinstance(bundled, bytes) or any(st.session_state.get(key) is not None for key in (file_key, live_key))
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-line"):
         is_used = st.checkbox(say(f"use-{modality}"), key=use, help=say(f"use-{modality}-help"), width="content")
         origin = "source-own" if is_custom else "source-gallery" if bundled else "source-none"

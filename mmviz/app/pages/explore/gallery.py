@@ -64,7 +64,9 @@ def gallery_style(examples: Sequence[Example], wrong: Sequence[Example]) -> None
     """Adds the page's style sheet with the thumbnails; examples answered wrongly get a red dot."""
     colours = theme(widgets.is_dark())
     values = {"ink": colours.text, "muted": colours.muted, "ground": colours.ground}
-    values |= {key: json.dumps(say(key), ensure_ascii=False) for key in ("drop", "drop-failed")}  # CSS has no \u escapes
+    values |= {
+        key: json.dumps(say(key), ensure_ascii=False) for key in ("drop", "drop-failed")
+    }  # CSS has no \u escapes
     rules = [":root{" + "".join(f"--{name}:{value};" for name, value in values.items()) + "}"]
     for example in examples:
         rules.append(f".st-key-example-{example.id} {BUTTON}{{background-image:url({thumbnail(example)})}}")
@@ -72,13 +74,15 @@ def gallery_style(examples: Sequence[Example], wrong: Sequence[Example]) -> None
     st.html(f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}{''.join(rules)}</style>")
 
 
-def mark_source(state: State, draft: Draft) -> None:
-    """Frames the button that the form's contents come from."""
-    key = "own"
+def form_source(state: State, draft: Draft) -> str:
+    """Returns the key of the button that the form's contents come from."""
     if state.is_saved:
-        key = "saved"
-    elif state.example and draft.is_of(state.example):
-        key = f"example-{state.example.id}"
+        return "saved"
+    return f"example-{state.example.id}" if state.example and draft.is_of(state.example) else "own"
+
+
+def mark_source(key: str) -> None:
+    """Frames the button with this key."""
     st.html(f"<style>.st-key-{key} {BUTTON}{{border-color:var(--ink);box-shadow:0 0 0 1px var(--ink)}}</style>")
 
 

@@ -30,7 +30,7 @@ def explore_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) ->
 def _run_view(run: Run, is_outdated: bool) -> None:
     """Draws the part of the page that follows the selection; a change of view redraws nothing else."""
     state = session.current_state()
-    if state.run_requested:  # by a button in this fragment; the whole page makes the run
+    if state.run_requested or state.run is not run:  # by a button in this fragment; the whole page follows it
         st.rerun()
     assert state.selection is not None  # there is one with every run
     view = SelectionView(run, state.selection)

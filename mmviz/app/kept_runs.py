@@ -1,0 +1,127 @@
+"""Runs of visitors' own inputs, kept in memory for a while, so that a reload and a link open them again."""
+
+from __future__ import annotations
+
+import pickle
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+
+from mmviz.app.session_state import Control, Draft
+from mmviz.explain import Run
+from mmviz.inputs.examples import Example
+from mmviz.types import AblateHead
+
+MAX_RUNS = 64
+"""The number of runs of all visitors."""
+MAX_RUNS_OF_VISITOR = 8
+"""The number of runs of one visitor."""
+MAX_BYTES = 1_000_000_000
+"""Bytes of memory that all runs and their inputs may hold."""
+MAX_AGE = 3_600.0
+"""Seconds since a run was last shown."""
+_ID_BYTES = 16
+"""128 random bits, which nobody can guess."""
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run with everything that the page needs to show it again."""
+
+    run: Run
+    draft: Draft
+    """The form's contents that ``run`` was made from."""
+    example: Example | None
+    """The example that stood in the form; some of its files may be part of ``draft``."""
+    control: Control
+    ablated_heads: tuple[AblateHead, ...]
+    visitor: str
+    """Random id of the browser that made it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it holds, without what belongs to the backend."""
+        arrays: list[pickle.PickleBuffer] = []  # beside the pickle, so that none of them is copied
+        rest = pickle.dumps((self.run, self.draft), protocol=5, buffer_callback=arrays.append)
+        return len(rest) + sum(array.raw().nbytes for array in arrays)
+
+
+class KeptRuns:
+    """Keeps the latest runs under random ids. It is safe to use from several threads.
+
+    Beyond ``max_runs``, ``max_runs_of_visitor`` or ``max_bytes`` those shown the longest ago are dropped. A run that
+    was not shown for ``max_age`` seconds is dropped, whether anyone visits the page or not.
+    """
+
+    def __init__(
+        self,
+        max_runs: int = MAX_RUNS,
+        max_runs_of_visitor: int = MAX_RUNS_OF_VISITOR,
+        max_bytes: int = MAX_BYTES,
+        max_age: float = MAX_AGE,
+    ):
+        self._max_runs, self._max_runs_of_visitor = max_runs, max_runs_of_visitor
+        self._max_bytes, self._max_age = max_bytes, max_age
+        self._runs: dict[str, tuple[KeptRun, int, float]] = {}  # with its size and its last use, the oldest use first
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that all runs hold."""
+        with self._lock:
+            return self._total()
+
+    def add(self, kept: KeptRun) -> str:
+        """Keeps a run and returns its id; returns "" for a run that alone is larger than all may be."""
+        size = kept.nbytes
+        if size > self._max_bytes:
+            return ""
+        run_id = secrets.token_urlsafe(_ID_BYTES)
+        with self._lock:
+            self._runs[run_id] = (kept, size, time.monotonic())
+            own = [name for name, (other, _, _) in self._runs.items() if other.visitor == kept.visitor]
+            for name in own[: -self._max_runs_of_visitor]:
+                del self._runs[name]
+            while len(self._runs) > self._max_runs or self._total() > self._max_bytes:
+                del self._runs[next(iter(self._runs))]
+        self._drop_expired()
+        return run_id
+
+    def get(self, run_id: str) -> KeptRun | None:
+        """Returns a run, whose time begins anew; None where it is not kept, or no longer."""
+        self._drop_expired()
+        with self._lock:
+            if run_id not in self._runs:
+                return None
+            kept, size, _ = self._runs.pop(run_id)
+            self._runs[run_id] = (kept, size, time.monotonic())
+            return kept
+
+    def forget(self, run_id: str, visitor: str) -> None:
+        """Drops a run, and all runs of a visitor."""
+        with self._lock:
+            self._runs = {
+                name: entry for name, entry in self._runs.items() if name != run_id and entry[0].visitor != visitor
+            }
+
+    def _total(self) -> int:
+        return sum(size for _, size, _ in self._runs.values())
+
+    def _drop_expired(self) -> None:
+        """Drops what nobody has used for too long, and sees to it that this happens again in time."""
+        with self._lock:
+            now = time.monotonic()
+            self._runs = {name: entry for name, entry in self._runs.items() if now - entry[2] < self._max_age}
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._runs:
+                oldest = min(used for _, _, used in self._runs.values())
+                self._timer = threading.Timer(oldest + self._max_age - now, self._drop_expired)
+                self._timer.daemon = True
+                self._timer.start()

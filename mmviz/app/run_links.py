@@ -1,0 +1,69 @@
+"""Links to runs of the visitor's own inputs: a run is kept under a random id, which stands in the address."""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from mmviz.app import resources
+from mmviz.app import session_state as session
+from mmviz.app.kept_runs import KeptRun
+from mmviz.app.session_state import Draft, State
+from mmviz.explain import Run
+
+COOKIE = "mmviz-visitor"
+"""Holds a random id, so that a reload is the same visitor, who can delete what was sent before it."""
+_ID_BYTES = 16
+_ID_CHARS = 22
+"""Length of an id in Base64."""
+
+
+def keep_run(state: State, run: Run, draft: Draft) -> None:
+    """Keeps the ``run`` on the screen, made from ``draft``, where its inputs are not those of an example."""
+    if state.run_example is not None:
+        return
+    state.visitor = _visitor(state) or secrets.token_urlsafe(_ID_BYTES)
+    kept = KeptRun(run, draft, state.example, state.control, state.ablated_heads, state.visitor)
+    state.run_id = resources.kept_runs().add(kept)
+
+
+def is_kept(state: State) -> bool:
+    """Returns whether the run on the screen is kept; its time begins anew."""
+    return bool(state.run_id) and resources.kept_runs().get(state.run_id) is not None
+
+
+def open_run(state: State, run_id: str) -> bool:
+    """Shows the run that is kept under ``run_id``, with its inputs in the form. Returns whether there is one."""
+    kept = resources.kept_runs().get(run_id)
+    if kept is None:
+        return False
+    session.fill_form(kept.draft, kept.example)
+    state.control, state.ablated_heads = kept.control, kept.ablated_heads
+    session.show_run(kept.run, kept.draft)
+    state.run_id = run_id
+    return True
+
+
+def forget_runs(state: State) -> None:
+    """Deletes the visitor's runs and the one on the screen from what is kept, and the files that were uploaded."""
+    resources.kept_runs().forget(state.run_id, _visitor(state))
+    context = get_script_run_ctx()
+    if context is not None and runtime.exists():  # else Streamlit keeps them until the page is closed
+        runtime.get_instance().uploaded_file_mgr.remove_session_files(context.session_id)
+
+
+def remember_visitor(state: State) -> None:
+    """Gives the id of a visitor with runs of their own to the browser, which drops it when it is closed."""
+    if state.visitor:
+        cookie = json.dumps(f"{COOKIE}={state.visitor}; path=/; samesite=lax")
+        st.html(f"<style></style><script>document.cookie = {cookie}</script>", unsafe_allow_javascript=True)
+
+
+def _visitor(state: State) -> str:
+    """Returns the visitor's id; empty before the first run of inputs of their own."""
+    cookie = st.context.cookies.get(COOKIE, "")
+    return state.visitor or (cookie if len(cookie) == _ID_CHARS else "")

@@ -1,0 +1,188 @@
+"""A run of the visitor's own inputs has a link: who opens it, what it holds, and how it ends."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+import pytest
+from app_page import (
+    EXAMPLES,
+    FULL,
+    ROOT,
+    address,
+    give,
+    image_bytes,
+    markup,
+    notes,
+    now,
+    payload,
+    press,
+    report_view,
+    run,
+    selected,
+    view,
+    visit,
+    wav,
+)  # fmt: skip
+from streamlit.testing.v1 import AppTest
+
+from mmviz.app import resources
+from mmviz.app import session_state as state
+from mmviz.app import visitor_language as visitor
+from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
+from mmviz.i18n.page import say
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def kept_runs() -> Iterator[KeptRuns]:
+    """What the server keeps; at first nothing."""
+    resources.kept_runs.clear()
+    yield resources.kept_runs()
+    resources.kept_runs.clear()
+
+
+def own_run(page: AppTest) -> AppTest:
+    """Runs inputs of the visitor's own."""
+    press(page, "own")
+    give(page, "image", "secret.png", image_bytes())
+    give(page, "audio", "secret.wav", wav(0.75))
+    page.text_input(state.QUESTION).set_value("secret words")
+    return press(page, "run")
+
+
+def sources(page: AppTest) -> list[str]:
+    """Returns where picture and sound of the form come from, as it says."""
+    return [element.proto.body for element in page.html if "class='source'" in element.proto.body]
+
+
+def test_a_link_opens_inputs_run_and_view(opened: AppTest) -> None:
+    own_run(opened)
+    report_view(opened, view(opened, tokens=[11, 9, 10, 4], versus=[6], direction="to", map="1:2", style="heat"))
+    link = address(opened)
+    assert link["run"] == now(opened).run_id and "example" not in link
+    other = visit(**link)
+    assert now(other).run is now(opened).run and selected(other) == selected(opened) and address(other) == link
+    assert payload(other)[0]["view"] == payload(opened)[0]["view"]
+    assert other.text_input(state.QUESTION).value == "secret words" and not notes(other, "remark")
+    assert sources(other) == [f"<div class='source'>{say('source-own')}</div>"] * 2
+    assert say("changed") not in markup(other), "the form is that of the run"
+    assert say("truth-unknown") in markup(other)
+
+
+def test_the_inputs_of_a_link_run_again_and_can_be_changed(opened: AppTest) -> None:
+    other = visit(**address(own_run(opened)))
+    press(other, "run")
+    first, again = now(opened).run, now(other).run
+    assert again is not first and again.sample == first.sample and now(other).run_id != now(opened).run_id
+    other.checkbox(state.USE_AUDIO).uncheck()
+    other.text_input(state.QUESTION).set_value("other words")
+    press(other, "run")
+    sample = now(other).run.sample
+    assert sample.audio is None and sample.text == "other words" and sample.image == first.sample.image
+    assert visit(run=now(opened).run_id).text_input(state.QUESTION).value == "secret words", "the link stays as it was"
+
+
+def test_a_link_holds_control_and_missing_inputs(opened: AppTest) -> None:
+    press(opened, f"example-{FULL.id}")
+    opened.checkbox(state.USE_AUDIO).uncheck()
+    press(opened, "control-uniform")
+    other = visit(**address(opened))
+    assert now(other).control == "uniform" and say("uniform") in markup(other)
+    assert other.checkbox(state.USE_IMAGE).value and not other.checkbox(state.USE_AUDIO).value
+    assert now(other).run.sample.audio is None and now(other).example == FULL
+    press(other, "control-trained")
+    assert now(other).run.sample.image == now(opened).run.sample.image
+
+
+def test_the_pages_debug_and_learn_open_with_the_run_of_a_link(opened: AppTest) -> None:
+    own_run(opened)
+    for page in ("debug", "learn"):
+        press(opened, f"page-{page}")
+        assert address(opened)["page"] == page
+        other = visit(**address(opened))
+        assert now(other).run is now(opened).run and now(other).page == page and address(other) == address(opened)
+
+
+@pytest.mark.parametrize("run_id", ["gone", "", "<b>bold</b>", "²", "{0}", "a" * 500])
+def test_a_link_whose_run_is_gone_says_so_and_opens_the_first_example(run_id: str) -> None:
+    page = visit(run=run_id, query="7", map="2:1")
+    default = visit()
+    (message,) = notes(page, "remark")
+    assert html.unescape(message.split(">")[1].split("<")[0]) == say("link-run")
+    assert now(page).run_example == EXAMPLES[0] and address(page) == address(default) and "<b>bold" not in markup(page)
+    press(page, f"example-{FULL.id}")
+    assert not notes(page, "remark")
+
+
+def test_nobody_sees_the_run_without_its_id(opened: AppTest) -> None:
+    own_run(opened)
+    link = address(opened)
+    del link["run"]
+    other = visit(**link)
+    assert now(other).run_example == EXAMPLES[0] and "secret" not in markup(other)
+    press(other, "own")
+    assert other.text_input(state.QUESTION).value == ""
+
+
+def test_only_runs_of_own_inputs_have_a_link(opened: AppTest, kept_runs: KeptRuns) -> None:
+    press(opened, f"example-{FULL.id}")
+    press(opened, "control-shuffled")
+    assert len(kept_runs) == 0 and "run" not in address(opened)
+    assert not any(button.key == "forget" for button in opened.button)
+    own_run(opened)
+    assert len(kept_runs) == 1
+    press(opened, f"example-{FULL.id}")
+    assert "run" not in address(opened) and address(opened)["example"] == FULL.id
+
+
+def test_back_and_forward_between_own_runs(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitor, "SETTLED", 0.0)
+    example = address(opened)
+    links = []
+    own_run(opened)
+    for text in ("first", "second"):
+        opened.text_input(state.QUESTION).set_value(text)
+        press(opened, "run")
+        links.append(address(opened))
+    for link, text in ((links[0], "first"), (example, EXAMPLES[0].question), (links[1], "second")):
+        opened.query_params.clear()
+        opened.query_params.update(link)
+        run(opened)
+        assert opened.text_input(state.QUESTION).value == text == now(opened).run.sample.text
+        assert address(opened) == link
+
+
+def test_a_visitor_can_make_the_server_forget(opened: AppTest, kept_runs: KeptRuns) -> None:
+    own_run(opened)
+    first = address(opened)
+    opened.text_input(state.QUESTION).set_value("secret again")
+    press(opened, "run")
+    second = address(opened)
+    assert len(kept_runs) == 2 and say("run-link") in markup(opened)
+    press(opened, "forget")
+    assert len(kept_runs) == 0 and now(opened).run is None and now(opened).form_start == state.Draft(None, "", None)
+    assert opened.text_input(state.QUESTION).value == "" and address(opened) == {}
+    assert "secret" not in markup(opened) and say("nothing-yet") in markup(opened)
+    for link in (first, second):
+        assert len(notes(visit(**link), "remark")) == 1
+    press(opened, f"example-{FULL.id}")
+    assert now(opened).run_example == FULL and address(opened)["example"] == FULL.id
+
+
+def test_a_run_that_is_no_longer_kept_loses_its_link(opened: AppTest, kept_runs: KeptRuns) -> None:
+    own_run(opened)
+    kept_runs.forget(now(opened).run_id, "")
+    report_view(opened, view(opened, tokens=[5]))
+    assert "run" not in address(opened) and say("run-link-none") in markup(opened)
+    assert now(opened).run.sample.text == "secret words", "what is on the screen stays"
+
+
+def test_the_page_and_the_readme_say_how_long_runs_are_kept(opened: AppTest) -> None:
+    sentence = say("private", runs=MAX_RUNS_OF_VISITOR, minutes=round(MAX_AGE / 60))
+    assert html.escape(sentence) in markup(opened) and "8" in sentence and "60 minutes" in sentence
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    numbers = f"{MAX_RUNS_OF_VISITOR} runs of a visitor, {MAX_RUNS} of all, {MAX_BYTES // 10**6:,} MB"
+    assert numbers in readme and f"{round(MAX_AGE / 60)} minutes" in readme
