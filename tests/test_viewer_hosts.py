@@ -16,7 +16,7 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api")
 
 from made_up_tokens import ANSWER, PIXELS, WAVE, patches  # noqa: E402
-from real_page import PATIENCE  # noqa: E402
+from real_page import PATIENCE, serving  # noqa: E402
 from records import PAIR, frames, record, words  # noqa: E402
 from viewer_page import ROOT, ViewerPage, amounts, collect_errors  # noqa: E402
 
@@ -201,12 +201,13 @@ def test_a_frame_under_a_strict_policy_shows_the_still(page: sync_api.Page, serv
 def test_a_notebook_that_takes_the_frame_away_shows_the_still(page: sync_api.Page, serve: Serve) -> None:
     page.goto(serve(f"<!doctype html>{run()._repr_html_()}"))
     still = page.locator("p", has_text=about("still"))
-    ends = "element => [element.getBoundingClientRect().top, element.parentElement.getBoundingClientRect().bottom]"
-    top, bottom = still.evaluate(ends)
-    assert top > bottom, "below the frame, where the box is cut off"
+    box, frame = page.locator("div", has=page.locator("iframe")).bounding_box(), page.locator("iframe").bounding_box()
+    covered = still.bounding_box()
+    assert box and frame and covered
+    assert frame["y"] == box["y"] and covered["y"] > box["y"] + box["height"], "the box is cut off above the still"
     page.locator("iframe").evaluate("frame => frame.remove()")
-    top, bottom = still.evaluate(ends)
-    assert top < bottom
+    seen = still.bounding_box()
+    assert seen and box["y"] < seen["y"] < box["y"] + box["height"] / 2
     expect(page.locator("h1")).to_have_text(f"Answer: {ANSWER_LABEL} (75%)", timeout=PATIENCE)
     expect(page.locator("img")).to_have_count(2)
 
@@ -240,6 +241,17 @@ def test_a_saved_page_shows_the_still_without_scripts(
     expect_still(page_without_scripts)
 
 
+def test_a_page_saved_as_one_archive_shows_the_still(page: sync_api.Page, tmp_path: Path) -> None:
+    path, archive = tmp_path / "run.html", tmp_path / "run.mhtml"
+    path.write_text(document(), encoding="ascii")
+    page.goto(path.as_uri())
+    expect_viewer(page, page)
+    snapshot = page.context.new_cdp_session(page).send("Page.captureSnapshot")["data"]
+    archive.write_bytes(snapshot.encode())
+    page.goto(archive.as_uri())
+    expect_still(page)
+
+
 @pytest.mark.parametrize("problem", ["no DecompressionStream", "a cut file", "a changed byte"])
 def test_a_viewer_that_cannot_start_leaves_the_still(page: sync_api.Page, tmp_path: Path, problem: str) -> None:
     path, body = tmp_path / "run.html", document()
@@ -258,3 +270,41 @@ def test_a_viewer_that_cannot_start_leaves_the_still(page: sync_api.Page, tmp_pa
     expect(page.locator(".mmviz-still")).to_contain_text(about("still-failed"), timeout=PATIENCE)
     expect(page.locator(".mmviz-still img").first).to_be_visible()
     expect_content(page)
+
+
+STREAMLIT = """
+from pathlib import Path
+import streamlit as st
+import streamlit.components.v1 as components
+
+document = Path(r"{path}").read_text("ascii")
+match st.query_params["with"]:
+    case "iframe":
+        st.iframe(document, height=900)
+    case "component":
+        components.html(document, height=900, scrolling=True)
+    case "html":
+        st.html(document)
+"""
+
+
+@pytest.fixture(scope="module")
+def streamlit_page(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page of Streamlit that holds the document in one of three ways."""
+    folder = tmp_path_factory.mktemp("streamlit")
+    (folder / "run.html").write_text(document(), encoding="ascii")
+    (folder / "page.py").write_text(STREAMLIT.format(path=folder / "run.html"), encoding="utf-8")
+    with serving(folder / "page.py") as address:
+        yield address
+
+
+@pytest.mark.parametrize("way", ["iframe", "component"])
+def test_a_frame_of_streamlit_shows_the_viewer(page: sync_api.Page, streamlit_page: str, way: str) -> None:
+    page.goto(f"{streamlit_page}?with={way}")
+    page.frame_locator("iframe").locator(ROOT).wait_for()
+    expect_viewer(page, page.frames[1])
+
+
+def test_sanitised_html_of_streamlit_shows_the_still(page: sync_api.Page, streamlit_page: str) -> None:
+    page.goto(f"{streamlit_page}?with=html")
+    expect_still(page)

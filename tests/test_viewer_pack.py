@@ -28,6 +28,7 @@ SOURCES = {path.name: path.read_text("utf-8") for path in sorted((FOLDER / "js")
 IMPORT = re.compile(r'^import \{\s*([^}]*?),?\s*\} from "\./([\w-]+\.js)";$', re.MULTILINE)
 DECLARED = re.compile(r"^(export )?(?:async )?(?:function\*?|const|let|var|class) (\w+)", re.MULTILINE)
 GALLERY_LIMIT = 6_000_000
+STILL_LIMIT = 100_000
 
 
 class Document(HTMLParser):
@@ -161,7 +162,9 @@ def test_a_document_stands_alone() -> None:
 def test_a_gallery_run_is_a_small_file(example: Example) -> None:
     run = run_sample(example.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"), relevance=True)
     document = run.to_html()
-    print(f"{example.id}: {len(document.encode()) / 1e6:.2f} MB")
+    without_scripts = len(document.partition("<style>")[0])
+    print(f"{example.id}: {len(document.encode()) / 1e6:.2f} MB, {without_scripts / 1e3:.0f} kB of it without scripts")
+    assert without_scripts <= STILL_LIMIT
     assert len(document.encode()) <= GALLERY_LIMIT
     packed = Document(document).text_of("script", id="mmviz-data")
     header, sections = decode(zlib.decompress(base64.b64decode(packed)))

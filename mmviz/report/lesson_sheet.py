@@ -65,7 +65,7 @@ def lesson_sheet(
     link: str,
     language: Language,
 ) -> bytes:
-    """Returns the sheet of a lesson as an HTML document in UTF-8.
+    """Returns the sheet of a lesson as an HTML document in ASCII, so that no server's charset changes it.
 
     - ``words``: the texts ``title``, ``question``, ``do``, ``notice``, ``misleads`` and ``run``, and the headings
       ``before``, ``do_title``, ``numbers_title``, ``notice_title``, ``misleads_title`` and ``notes_title``.
@@ -81,4 +81,4 @@ def lesson_sheet(
         options="<ol type='a'>" + "".join(f"<li>{html.escape(option)}</li>" for option in options) + "</ol>",
         link=html.escape(link), **{code: html.escape(text) for code, text in words.items()},
     )  # fmt: skip
-    return page.encode()
+    return page.encode("ascii", "xmlcharrefreplace")

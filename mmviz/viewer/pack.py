@@ -124,12 +124,14 @@ def frame(document: str, still: str) -> str:
     """Returns ``document`` as a sandboxed frame for another page; in ASCII, whatever the encoding of that page.
 
     ``still`` is HTML that is seen only where the page takes the frame away, as an untrusted notebook does: else the
-    frame fills the box, and what is below it is cut off.
+    frame fills the box from its top, and what is below it is cut off. In the source the still comes first, as some
+    pages turn a frame into text.
     """
     return (
-        '<div style="height:860px;overflow:hidden">'
+        '<div style="height:860px;overflow:hidden;display:flex;flex-direction:column-reverse;justify-content:flex-end">'
+        f'<div style="flex:none">{_character_references(still)}</div>'
         f'<iframe srcdoc="{markup.escape(document)}" sandbox="allow-scripts allow-downloads" title="mmviz" '
-        f'style="display:block;width:100%;height:860px;border:0"></iframe>{_character_references(still)}</div>'
+        'style="flex:none;width:100%;height:860px;border:0"></iframe></div>'
     )
 
 
