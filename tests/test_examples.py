@@ -203,6 +203,7 @@ def test_texts_that_name_their_encoding_are_read(folder: Path, encoding: str) ->
     [
         ("wie heißt das?".encode("latin-1"), "text-file-encoding"),
         ("wie heißt das?".encode("utf-16-le"), "text-file-encoding"),
+        ("who?".encode("utf-16-le"), "text-file-encoding"),  # which is UTF-8 too, with zero bytes
         ("这是什么？".encode("gb18030"), "text-file-encoding"),
         (b"\xff\xfe\x00", "text-file-encoding"),
         (b"x" * 10_001, "text-file-long"),

@@ -102,6 +102,12 @@ def test_a_heic_of_ten_bits_is_scaled() -> None:
     assert codes(notices) == ["image-deep"] and notices[0].parameters == {"bits": 10}
 
 
+def test_a_depth_map_is_said_to_be_left_out() -> None:
+    portrait = Image.open(io.BytesIO(encoded(Image.fromarray(scene()), "HEIF")))
+    portrait.info["depth_images"] = [object()]  # as pillow-heif lists those of a phone's portrait
+    assert codes(load_image(portrait)[1]) == ["image-depth"]
+
+
 def test_greys_and_transparency_of_the_formats() -> None:
     grey = Image.fromarray(scene()[:, :, 0])
     for format in ("HEIF", "TIFF", "BMP"):
