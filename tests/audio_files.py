@@ -34,13 +34,15 @@ def muxed(
     seconds: float = 1.0,
     gap: float = 0.0,
     bit_rate: int | None = None,
+    quality: int | None = None,
     is_pipe: bool = False,
     **options: str,
 ) -> bytes:
     """Returns ``wave`` ``[sample]`` or ``[sample, channel]`` as a file written by PyAV.
 
     ``video``: codec of a video track of ``seconds``. ``gap``: seconds by which timestamps jump ahead in the middle.
-    ``bit_rate``: bits per second, where the codec needs one. ``is_pipe``: the muxer cannot go back to fill in a length.
+    ``bit_rate``: bits per second, where the codec needs one. ``quality``: for a variable rate.
+    ``is_pipe``: the muxer cannot go back to fill in a length.
     ``options``: of the muxer.
     """
     file = io.BytesIO()
@@ -52,6 +54,8 @@ def muxed(
             audio = container.add_stream(codec, rate=rate, layout=layout)
             if bit_rate is not None:
                 audio.bit_rate = bit_rate
+            if quality is not None:
+                audio.codec_context.qscale, audio.codec_context.global_quality = True, quality
         if video is not None:
             track = container.add_stream(video, rate=10)
             track.width = track.height = 64

@@ -220,7 +220,7 @@ def test_cover_art_is_no_video() -> None:
         cover = container.add_stream("mjpeg", rate=1)
         cover.width = cover.height = 16
         cover.pix_fmt = "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value  # PyAV 14.1 takes no other
         container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")))
         container.mux(cover.encode(None))
         for start in range(0, RATE, 1_024):

@@ -63,7 +63,7 @@ AUDIO_FILES: dict[str, Callable[[], bytes]] = {
     "wav with coded frames": lambda: muxed(NOISE, RATE, "wav", "libmp3lame"),
     "flac, no length": lambda: muxed(NOISE, RATE, "flac", "flac", is_pipe=True),
     "ogg, flac": lambda: muxed(NOISE, RATE, "ogg", "flac"),
-    "ogg, speex": lambda: (RECORDED / "speex_wideband.spx").read_bytes(),
+    "ogg, speex": lambda: (RECORDED / "speex_narrowband.spx").read_bytes(),
     "amr": lambda: (RECORDED / "amr_narrowband.amr").read_bytes(),
     "3gp, amr": lambda: (RECORDED / "amr_narrowband.3gp").read_bytes(),
     "mp2": lambda: muxed(NOISE, RATE, "mp2", "mp2", bit_rate=64_000),

@@ -99,9 +99,8 @@ def audio_format(file: BinaryIO) -> str:
     raise InputError("audio-unknown")
 
 
-def after_tags(file: BinaryIO) -> int:
-    """Returns where the ID3v2 tags at the beginning of a file end: 0 without one."""
-    at = 0
+def after_tags(file: BinaryIO, at: int = 0) -> int:
+    """Returns where the ID3v2 tags that begin at ``at`` end: there without one."""
     for _ in range(_MAX_TAGS):
         file.seek(at)
         head = file.read(10)

@@ -53,6 +53,9 @@ def count_frames(file: BinaryIO) -> MpegFrames:
     for _ in range(_MAX_FRAMES):
         file.seek(at)
         head = file.read(4)
+        if head.startswith(b"ID3"):  # another file was appended
+            at = after_tags(file, at)
+            continue
         header = _parse_header(head)
         if header is None:
             is_complete = at >= size or len(head) == 4  # a tag follows, or what the decoder has to find its way in

@@ -43,7 +43,10 @@ _CODECS = (
     "libopencore_amrwb wmav1 wmav2 wmapro wmavoice gsm gsm_ms adpcm_ms adpcm_ima_wav adpcm_ima_qt pcm_mulaw pcm_alaw "
     "pcm_u8 pcm_s8 pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f32be pcm_f64le pcm_f64be"
 ).split()
-_CODEC_NAMES = {"amrnb": "AMR", "amr_nb": "AMR", "amrwb": "AMR-WB", "amr_wb": "AMR-WB", "ac3": "AC-3", "eac3": "E-AC-3"}
+_CODEC_NAMES = {
+    "amrnb": "AMR", "amr_nb": "AMR", "amrwb": "AMR-WB", "amr_wb": "AMR-WB", "speex": "Speex", "wmav1": "WMA",
+    "wmav2": "WMA", "ac3": "AC-3", "eac3": "E-AC-3", "dca": "DTS", "cook": "RealAudio",
+}  # fmt: skip
 """Names of codecs as people know them, where FFmpeg has others."""
 _HAS_DURATION = ("MP4", "FLAC", "OGG", "WAV", "RF64", "W64", "AIFF", "CAF", "AU", "ASF")
 """Formats that may declare their length; FFmpeg guesses that of others from the bit rate."""
@@ -53,6 +56,8 @@ _MAX_DELAY = {"aac": 2_112, "mp3": 1_689, "mp3float": 1_689, "mp2": 481, "mp2flo
 576 (LAME) to 1,160 (Fraunhofer), of MP2 those of its filters."""
 _PADDING = 4_096
 """Samples that the last frames may have beyond the length in an MP4 header."""
+_IS_SPEEX_NARROW = av.library_versions["libavcodec"][0] < 62
+"""Whether this FFmpeg (before 8, in PyAV before 16) decodes Speex above 8 kHz to twice its length, with wrong tones."""
 _METADATA_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Tags in another encoding than UTF-8 are no reason to refuse a file; from version 19 on they never are."""
 
@@ -81,7 +86,7 @@ class Track:
     def __init__(self, container: Any, kind: str, header_seconds: float | None, has_length: bool, is_complete: bool):
         videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         self.has_video = bool(videos)
-        tracks = [stream for stream in container.streams if stream.type == "audio"]
+        tracks = container.streams.audio
         codecs = [track.codec_context.name if track.codec_context is not None else "unknown" for track in tracks]
         known = [track for track, codec in zip(tracks, codecs, strict=True) if codec in _CODECS]
         if not known and not is_complete:
@@ -95,6 +100,8 @@ class Track:
         self._container, self._kind, self._stream = container, kind, known[0]
         self.rate = int(self._stream.codec_context.sample_rate)
         self.channels = int(self._stream.codec_context.channels)
+        if codecs[tracks.index(self._stream)] in ("speex", "libspeex") and self.rate > 8_000 and _IS_SPEEX_NARROW:
+            raise InputError("audio-codec", codec="Speex (wide band)")
         if not self.rate or not self.channels:
             raise InputError("audio-damaged")  # no frame declares them
         self.seconds = None
@@ -137,7 +144,9 @@ class Track:
     def _frames(self) -> Iterator[Any]:
         is_first, codec, has_frames = True, self._stream.codec_context.name, False
         for packet in self._container.demux(self._stream):
-            if packet.is_corrupt and not codec.startswith("pcm"):  # the last packet of PCM may be shorter than the others
+            if packet.is_corrupt and not codec.startswith(
+                "pcm"
+            ):  # the last packet of PCM may be shorter than the others
                 self.is_complete = False
                 continue
             if is_first:
@@ -148,7 +157,9 @@ class Track:
             try:
                 frames = packet.decode()
             except FFmpegError:
-                if self._kind == "MP3" and not has_frames:  # its first frames may need bits of frames that were cut off
+                if (
+                    self._kind == "MP3"
+                ):  # a tag between two files, or a frame that needs bits of frames that were cut off
                     continue
                 if not has_frames:
                     raise
