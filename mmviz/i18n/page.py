@@ -35,8 +35,8 @@ LABELS: dict[str, str] = {
     "use-audio": "Sound",
     "use-image-help": "Untick to run without the picture; the model is told that it is missing. PNG, JPEG, HEIC, "
     "AVIF, WebP, TIFF, BMP or GIF, up to 25 megapixels.",
-    "use-audio-help": "Untick to run without the sound; the model is told that it is missing. WAV, FLAC, OGG, MP3, "
-    "M4A, AAC, WebM or the sound of an MP4 video, 0.1 to 60 seconds.",
+    "use-audio-help": "Untick to run without the sound; the model is told that it is missing. WAV, AIFF, FLAC, "
+    "OGG, MP3, M4A, AAC, AMR, WMA, WebM or the sound of a video, 0.1 to 60 seconds.",
     "source-gallery": "from the gallery",
     "source-own": "yours",
     "source-none": "none",

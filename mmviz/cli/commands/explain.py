@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from mmviz.cli.options import add_model_options, backend_from, write_file
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
+from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 
 
 def add(commands: Any) -> None:
@@ -17,15 +20,19 @@ def add(commands: Any) -> None:
         description="Run a model on an image, a text and an audio clip, print its answer, and write its attention to "
         "files. Any of the three inputs may be left out.",
     )
-    parser.add_argument("--image", metavar="FILE", help="PNG, JPEG, WebP or GIF")
+    parser.add_argument("--image", metavar="FILE", help=f"an image {_endings(IMAGE_SUFFIXES)}")
     parser.add_argument("--text", metavar="TEXT", help="the question")
-    parser.add_argument("--audio", metavar="FILE", help="WAV, FLAC, OGG, MP3, M4A, AAC or WebM")
+    parser.add_argument("--audio", metavar="FILE", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}")
     add_model_options(parser)
     parser.add_argument("--json", metavar="FILE", help="write a summary as JSON (- for standard output)")
     parser.add_argument("--npz", metavar="FILE", help="write the whole run, to be opened with `mmviz app FILE`")
     parser.add_argument("--png", metavar="FILE", help="write one figure of the attention on the inputs")
     parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
     parser.set_defaults(run=_run)
+
+
+def _endings(suffixes: Iterable[str]) -> str:
+    return f"({', '.join(sorted(suffix[1:] for suffix in suffixes))}); its bytes decide, not its name"
 
 
 def _run(options: argparse.Namespace) -> int:
