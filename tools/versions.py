@@ -32,6 +32,7 @@ SHOWN = (
     "matplotlib",
     "numpy",
     "pillow",
+    "pillow-heif",
     "plotly",
     "safetensors",
     "soundfile",

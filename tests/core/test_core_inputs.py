@@ -11,9 +11,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 import mmviz
 
+register_heif_opener()
 RATE = 16_000
 SECONDS = 1.0
 HERTZ = 440.0
@@ -61,7 +63,7 @@ def test_a_tone_keeps_its_length_pitch_and_loudness(suffix: str) -> None:
     assert float(np.sqrt(np.mean(middle**2))) == pytest.approx(0.4 / 2**0.5, rel=0.1)
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
 def test_a_picture_keeps_its_size_and_colour(format: str) -> None:
     file = io.BytesIO()
     Image.new("RGB", (60, 40), (200, 120, 40)).save(file, format)
