@@ -58,6 +58,9 @@ def test_over_https_the_page_opens_for_the_token_and_the_microphone_can_be_used(
             settle(page)
             assert page.evaluate("isSecureContext")
             assert page.evaluate("navigator.mediaDevices.getUserMedia({audio: true}).then(media => media.active)")
+            page.locator(".st-key-audio-popover button:visible").click()
+            page.locator("[data-testid=stAudioInput]:visible").wait_for()
+            assert page.get_by_text(say("audio-live-insecure")).count() == 0
             output = server.output()
     finally:
         context.close()

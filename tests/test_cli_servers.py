@@ -24,8 +24,19 @@ CLI = [sys.executable, "-m", "mmviz.cli"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CLI, *arguments], capture_output=True, text=True, timeout=120, check=False)
+def _run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*CLI, *arguments], capture_output=True, text=True, timeout=120, check=False, env=env)
+
+
+def _handshake(port: int, host: str, origin: str) -> bytes:
+    """Asks for the page's WebSocket connection under these names, and returns the first line of the answer."""
+    request = (
+        f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(request.encode())
+        return connection.recv(200).split(b"\r\n")[0]
 
 
 def test_each_mistake_on_the_command_line_has_its_sentence(tmp_path: Path) -> None:
@@ -37,6 +48,7 @@ def test_each_mistake_on_the_command_line_has_its_sentence(tmp_path: Path) -> No
         sentence("token-file", name="short", least=16): ["serve", "--token-file", str(short)],
         sentence("token-file", name="none", least=16): ["app", "--token-file", str(tmp_path / "none")],
         sentence("tls-pair"): ["app", "--tls-cert", str(short)],
+        sentence("app-host", host="http://lab.example:80"): ["app", "--host", "http://lab.example:80"],
         sentence("backend-url", url="http://example.org"): ["app", "--backend", "http://example.org"],
         "nothing listens there": ["explain", "--text", "hi", "--backend", closed],
     }
@@ -97,19 +109,56 @@ def app() -> Iterator[tuple[Server, int]]:
 
 def test_the_page_refuses_other_hosts_and_origins(app: tuple[Server, int]) -> None:
     _, port = app
-    handshake = (
-        "GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
     good = f"localhost:{port}"
     for host, origin, status in (
         (good, f"http://{good}", b" 101 "),
         ("evil.example", "http://evil.example", b" 403 "),
         (good, "http://evil.example", b" 403 "),
+        (good, "null", b" 403 "),
     ):
-        with socket.create_connection(("127.0.0.1", port), 10) as connection:
-            connection.sendall(handshake.format(host=host, origin=origin).encode())
-            assert status in connection.recv(200).split(b"\r\n")[0], (host, origin)
+        assert status in _handshake(port, host, origin), (host, origin)
+
+
+def test_the_token_and_the_names_of_the_page_may_come_from_the_environment() -> None:
+    short = _run("app", "--host", "lab.example", env={**os.environ, "MMVIZ_ACCESS": "short"})
+    assert short.returncode == 2 and sentence("app-access-short", least=16) in short.stderr
+    port = free_port()
+    environment = {**os.environ, "MMVIZ_ACCESS": TOKEN, "MMVIZ_HOSTS": "lab.example b.example"}
+    command = [*CLI, "app", "--host", "127.0.0.1", "--port", str(port), "--headless"]
+    with running_server(command, f"http://127.0.0.1:{port}/_stcore/health", environment) as server:
+        assert sentence("app-access", token="MMVIZ_ACCESS") in server.output() and TOKEN not in server.output()
+        assert sentence("app-behind-proxy", names="lab.example, b.example") in server.output()
+        for host, status in (("b.example", b" 101 "), ("c.example", b" 403 ")):
+            assert status in _handshake(port, host, f"http://{host}")
+
+
+def test_names_in_the_environment_alone_open_nothing() -> None:
+    port = free_port()
+    command = [*CLI, "app", "--port", str(port), "--headless"]
+    environment = {**os.environ, "MMVIZ_HOSTS": "lab.example"}
+    with running_server(command, f"http://127.0.0.1:{port}/_stcore/health", environment) as server:
+        assert b" 403 " in _handshake(port, "lab.example", "http://lab.example")
+        assert sentence("app-refused-name", visitor="lab.example") in server.output()
+
+
+def test_the_terminal_is_told_of_ten_names_at_most(app: tuple[Server, int]) -> None:
+    server, port = app
+    for number in range(20):
+        _handshake(port, f"evil-{number}.example", "http://x.example")
+    wait_until(lambda: "evil-9.example" in server.output(), "nothing was said")
+    _handshake(port, "evil-20.example\x1b[31m", "http://x.example")
+    assert server.output().count("x.example") == 2 * 10 and "\x1b[31m" not in server.output()
+
+
+def test_a_browser_is_opened_unless_the_page_is_headless(tmp_path: Path) -> None:
+    browser, opened, port = tmp_path / "browser", tmp_path / "opened", free_port()
+    browser.write_text(f"#!/bin/sh\necho $1 >> {opened}\n")
+    browser.chmod(0o700)
+    environment = {**os.environ, "BROWSER": f"{browser} %s", "STREAMLIT_SERVER_HEADLESS": "false"}
+    command = [*CLI, "app", "--port", str(port)]
+    with running_server(command, f"http://127.0.0.1:{port}/_stcore/health", environment):
+        wait_until(opened.exists, "no browser was opened")
+        wait_until(lambda: opened.read_text() == f"http://localhost:{port}\n", "another page was opened")
 
 
 @linux

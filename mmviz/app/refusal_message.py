@@ -18,11 +18,13 @@ _STYLE = """
   padding: 12vh 24px 24px; color-scheme: light dark; background: #fff; color: #262730;
   font: 18px/1.55 "Source Sans", system-ui, sans-serif }
 #mmviz-refusal > div { max-width: 640px; margin: 0 auto }
-#mmviz-refusal h1 { font-size: 28px; line-height: 1.25; margin: 0 0 16px; padding: 0 }
+#mmviz-refusal h1 { font-size: 28px; line-height: 1.25; margin: 0 0 16px; padding: 0;
+  text-wrap: balance }
 #mmviz-refusal p { margin: 0 0 12px; overflow-wrap: anywhere }
 #mmviz-refusal pre { margin: 0 0 20px; padding: 12px 16px; border: 1px solid #d9dce3; border-radius: 6px;
   background: #f4f5f8; color: inherit; font: 15px/1.6 ui-monospace, monospace; white-space: pre-wrap;
   overflow-wrap: anywhere }
+@media (max-width: 480px) { #mmviz-refusal pre { font-size: 12.5px } }
 @media (prefers-color-scheme: dark) {
   #mmviz-refusal { background: #0e1117; color: #fafafa }
   #mmviz-refusal pre { background: #191e29; border-color: #343a48 }

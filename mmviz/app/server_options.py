@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 
 from mmviz.app.connection_guard import ConnectionGuard
@@ -17,7 +18,11 @@ from mmviz.app.visitor_addresses import VisitorAddresses, url
 
 
 def app_options() -> dict[str, Any]:
-    """Returns the arguments of ``st.App``, which `streamlit run` must see called in the file that it is given."""
+    """Returns the arguments of ``st.App``, which `streamlit run` must see called in the file that it is given.
+
+    Also keeps uploads in memory while they arrive: those over 1 MB would go through a temporary file.
+    """
+    MultiPartParser.spool_max_size = (st.get_option("server.maxUploadSize") + 1) * 2**20
     return {
         "script_path": Path(__file__).with_name("streamlit_script.py"),
         "lifespan": _open_browser,

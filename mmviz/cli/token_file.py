@@ -22,6 +22,11 @@ def read_token(path: Path) -> str:
             token = file.read(_MAX_READ).strip()
     except (OSError, ValueError):
         raise MmvizError("token-file", name=path.name, least=MIN_LENGTH) from None
-    if len(token) < MIN_LENGTH or not token.isprintable() or " " in token:
+    if not is_token(token):
         raise MmvizError("token-file", name=path.name, least=MIN_LENGTH)
     return token
+
+
+def is_token(text: str) -> bool:
+    """Returns whether a text can be an access token: printable ASCII without spaces, of at least `MIN_LENGTH`."""
+    return len(text) >= MIN_LENGTH and text.isascii() and text.isprintable() and " " not in text

@@ -19,6 +19,7 @@ from mmviz.cli.options import (
 from mmviz.cli.processes import run_module
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import join_list
+from mmviz.types import MmvizError
 
 
 def add(commands: Any) -> None:
@@ -70,6 +71,8 @@ def _run(options: argparse.Namespace) -> int:
         arguments += ["--server.sslCertFile", str(options.tls_cert), "--server.sslKeyFile", str(options.tls_key)]
     if options.host:
         arguments += _host_arguments(options, environment)
+    else:
+        environment.pop("MMVIZ_HOSTS", None)  # names would open a page without a token
     return run_module("streamlit", [*arguments, "--", *script_arguments], environment)
 
 
@@ -96,13 +99,14 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
 
 def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) -> list[str]:
     """Returns the arguments that open the page to other machines, and puts its access token and the names that it
-    answers to into ``environment``.
+    answers to into ``environment``, which may hold more of them.
 
-    Raises ``MmvizError``: ``app-host`` for what is no name, ``token-file``.
+    Raises ``MmvizError``: ``app-host`` for what is no name, ``token-file`` and ``app-access-short``.
     """
     from mmviz.app import visitor_addresses
 
-    hosts = [visitor_addresses.check_host(host) for host in options.host]
+    given = [*options.host, *environment.get(visitor_addresses.VARIABLE, "").split()]
+    hosts = [visitor_addresses.check_host(host) for host in given]
     names, address = visitor_addresses.public_names(hosts), visitor_addresses.listen_address(hosts)
     environment[visitor_addresses.VARIABLE] = " ".join(names)
     _set_access_token(options.access_token_file, environment)
@@ -124,11 +128,13 @@ def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) ->
 
 def _set_access_token(path: Path | None, environment: dict[str, str]) -> None:
     """Puts the access token into ``environment``, unless it is there already, and prints a new one or its source."""
-    from mmviz.cli.token_file import read_token
+    from mmviz.cli.token_file import MIN_LENGTH, is_token, read_token
 
     if path is not None:
         environment["MMVIZ_ACCESS"], shown = read_token(path), path.name
-    elif environment.get("MMVIZ_ACCESS"):
+    elif token := environment.get("MMVIZ_ACCESS"):
+        if not is_token(token):
+            raise MmvizError("app-access-short", least=MIN_LENGTH)
         shown = "MMVIZ_ACCESS"
     else:
         environment["MMVIZ_ACCESS"] = shown = secrets.token_urlsafe(12)
