@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 
 import pytest
+from processes import ROOT
 
-from mmviz.app.refusal_message import refusal_html
+from mmviz.app.refusal_message import NGINX, refusal_html
 from mmviz.app.visitor_addresses import (
     VARIABLE,
     Refusal,
@@ -147,3 +148,8 @@ def test_a_refusal_says_which_lines_to_type(language: Language, kind: str) -> No
         assert sentence("refused-title") in shown
     assert ("mmviz app --host lab.example" in shown) == (kind != "websocket")
     assert ("proxy_set_header Host $http_host;" in shown) == (kind != "name")
+
+
+def test_the_docs_have_the_lines_that_the_page_shows() -> None:
+    documented = {line.partition("#")[0].strip() for line in (ROOT / "docs/serving.md").read_text().splitlines()}
+    assert set(NGINX.splitlines()) <= documented
