@@ -206,8 +206,8 @@ def test_a_notebook_that_takes_the_frame_away_shows_the_still(page: sync_api.Pag
     assert box and frame and covered
     assert frame["y"] == box["y"] and covered["y"] > box["y"] + box["height"], "the box is cut off above the still"
     page.locator("iframe").evaluate("frame => frame.remove()")
-    seen = still.bounding_box()
-    assert seen and box["y"] < seen["y"] < box["y"] + box["height"] / 2
+    uncovered = still.bounding_box()
+    assert uncovered and box["y"] < uncovered["y"] < box["y"] + box["height"] / 2
     expect(page.locator("h1")).to_have_text(f"Answer: {ANSWER_LABEL} (75%)", timeout=PATIENCE)
     expect(page.locator("img")).to_have_count(2)
 
@@ -298,9 +298,9 @@ def streamlit_page(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> I
         yield address
 
 
-@pytest.mark.parametrize("way", ["iframe", "component"])
-def test_a_frame_of_streamlit_shows_the_viewer(page: sync_api.Page, streamlit_page: str, way: str) -> None:
-    page.goto(f"{streamlit_page}?with={way}")
+@pytest.mark.parametrize("element", ["iframe", "component"])
+def test_a_frame_of_streamlit_shows_the_viewer(page: sync_api.Page, streamlit_page: str, element: str) -> None:
+    page.goto(f"{streamlit_page}?with={element}")
     page.frame_locator("iframe").locator(ROOT).wait_for()
     expect_viewer(page, page.frames[1])
 

@@ -8,8 +8,8 @@ SERVER_SENTENCES: dict[str, str] = {
     "app-behind-proxy": "Only this machine can reach the page. Visitors come through its proxy, as: {names}",
     "app-host": "{host!r} is not a host name or an IP address. Write it as in --host lab.example, without http:// and "
     "without a port.",
-    "app-access-short": "MMVIZ_ACCESS cannot be used as the access token: it must have at least {least} characters and no "
-    "spaces.",
+    "app-access-short": "MMVIZ_ACCESS cannot be used as the access token: it must have at least {least} characters and "
+    "no spaces.",
     "app-refused-name": "A visitor opened the page as {visitor}, a name it does not answer to, and was told so. If the "
     "name is right, start the page again with --host {visitor}.",
     "app-refused-proxy": "A visitor opened the page as {visitor}, through a proxy that calls it {host}, and was told "
