@@ -78,9 +78,10 @@ def test_exact_rows_arrive_and_the_matrix_zooms_to_weights(visit_to: Visit, chro
 def test_arrow_keys_move_through_patches_that_have_no_buttons(show: Show) -> None:
     run = run_sample(EXAMPLES[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
     viewer = show(run)
-    stage = viewer.panel("image").locator(".stage")
-    stage.focus()
-    for key, token in (("ArrowRight", 2), ("ArrowDown", 66), ("ArrowLeft", 65), ("End", 4096)):
+    viewer.panel("image").locator("[data-roving]").focus()
+    for key, token in (
+        ("ArrowRight", 2), ("ArrowDown", 66), ("ArrowLeft", 65), ("End", 128), ("Home", 65), ("Control+End", 4096),
+    ):  # fmt: skip
         viewer.page.keyboard.press(key)
         viewer.shows(tokens=[token])
     viewer.page.keyboard.press("Enter")
