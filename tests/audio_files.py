@@ -55,7 +55,8 @@ def muxed(
             if bit_rate is not None:
                 audio.bit_rate = bit_rate
             if quality is not None:
-                audio.codec_context.qscale, audio.codec_context.global_quality = True, quality
+                steps = 118 * quality  # of FFmpeg's lambda
+                audio.options = {"flags": "+qscale", "global_quality": str(steps)}
         if video is not None:
             track = container.add_stream(video, rate=10)
             track.width = track.height = 64

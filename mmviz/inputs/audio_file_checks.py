@@ -186,15 +186,15 @@ def _caf_is_complete(file: BinaryIO, size: int) -> bool:
     """Returns whether chunks follow one another up to the end; the last one may have no length."""
     at = 8
     for _ in range(_MAX_ELEMENTS):
+        if at + 12 > size:  # some programs add a byte
+            break
         file.seek(at)
         head = file.read(12)
-        if len(head) < 12:
-            break
         length = int.from_bytes(head[4:], "big", signed=True)
         if length < 0:
             return True
         at += 12 + length
-    return at <= size  # some programs add a byte
+    return at <= size
 
 
 def _webm_is_complete(file: BinaryIO, size: int) -> bool:
