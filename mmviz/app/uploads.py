@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -26,9 +27,14 @@ _ACCEPT = {
 
 def guard_uploads() -> None:
     """Puts the script into the page that keeps back files above the size that the server takes."""
+    st.html(_guard_script(max_megabytes()), unsafe_allow_javascript=True)
+
+
+@lru_cache(maxsize=1)
+def _guard_script(megabytes: int) -> str:
     guard = Path(__file__).with_name("upload_guard.js").read_text(encoding="utf-8").strip()
-    options = json.dumps({"limit": max_megabytes() * _MEGABYTE, "standIn": STAND_IN, "accept": _ACCEPT})
-    st.html(f"<script>{guard}({options})</script>", unsafe_allow_javascript=True)
+    options = json.dumps({"limit": megabytes * _MEGABYTE, "standIn": STAND_IN, "accept": _ACCEPT})
+    return f"<script>{guard}({options})</script>"
 
 
 def max_megabytes() -> int:
