@@ -117,11 +117,14 @@ class KeptRuns:
         with self._lock:
             now = time.monotonic()
             self._runs = {name: entry for name, entry in self._runs.items() if now - entry[2] < self._max_age}
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if self._runs:
+            if self._runs and self._timer is None:
                 oldest = min(used for _, _, used in self._runs.values())
-                self._timer = threading.Timer(oldest + self._max_age - now, self._drop_expired)
+                self._timer = threading.Timer(oldest + self._max_age - now, self._on_timer)
                 self._timer.daemon = True
                 self._timer.start()
+
+    def _on_timer(self) -> None:
+        """Drops what has expired; a run that was shown since the timer began has a later end, so it begins again."""
+        with self._lock:
+            self._timer = None
+        self._drop_expired()
