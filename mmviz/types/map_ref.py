@@ -11,7 +11,7 @@ Method = Literal["attention", "rollout", "relevance"]
 """Raw attention weights of one layer; rollout (Abnar and Zuidema 2020); gradient relevance (Chefer et al. 2021)."""
 
 _LIMIT = 10**9
-_ATTENTION = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?:(mean|0|[1-9][0-9]{0,8})")
+_ATTENTION = re.compile(r"(?:(.+)/)?(0|[1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?:(mean|0|[1-9][0-9]{0,8})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,12 @@ class MapRef:
     """Names one matrix ``[query, key]``: a head of an attention map, the mean over its heads, or a flow.
 
     ``str`` gives a text form that `parse` reads back without loss: ``5:2`` is head 2 of layer 5, ``5:mean`` the mean
-    over the heads of layer 5, ``5.1:2`` head 2 of the second map of layer 5, ``rollout`` and ``relevance`` the flows
-    through all layers. Layers, maps and heads count from 0.
+    over the heads of layer 5, ``5.1:2`` head 2 of the second map of layer 5, ``vision.layers.attn/5:2`` head 2 of layer
+    5 of the stack ``vision.layers.attn``, ``rollout`` and ``relevance`` the flows through all layers. Layers, maps and
+    heads count from 0.
 
-    Raises ``ValueError`` where raw attention has no layer, a flow has one, or a number is negative or beyond 9 digits;
-    ``TypeError`` for a number that is no integer.
+    Raises ``ValueError`` where raw attention has no layer, a flow has one or a stack, or a number is negative or beyond
+    9 digits; ``TypeError`` for a number that is no integer.
     """
 
     method: Method
@@ -34,6 +35,8 @@ class MapRef:
     """The head; None for the mean over heads."""
     index: int = 0
     """Which map of the layer, in order of execution, where the layer has several."""
+    stack: str = ""
+    """The stack of the layer, see `AttentionMap.stack`; "" for the default one, see `AttentionRecord.default_stack`."""
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -41,8 +44,8 @@ class MapRef:
         if self.method == "attention":
             if self.layer is None:
                 raise ValueError("raw attention needs a layer")
-        elif (self.layer, self.head, self.index) != (None, None, 0):
-            raise ValueError(f"{self.method} runs through all layers and takes no layer, head or index")
+        elif (self.layer, self.head, self.index, self.stack) != (None, None, 0, ""):
+            raise ValueError(f"{self.method} runs through all layers and takes no layer, head, index or stack")
         for name in ("layer", "head", "index"):
             number = getattr(self, name)
             if number is not None:
@@ -59,11 +62,12 @@ class MapRef:
         match = _ATTENTION.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} does not name a map, such as 5:mean, 5:2, 5.1:2, rollout or relevance")
-        layer, index, head = match.groups()
-        return cls("attention", int(layer), None if head == "mean" else int(head), int(index or 0))
+        stack, layer, index, head = match.groups()
+        return cls("attention", int(layer), None if head == "mean" else int(head), int(index or 0), stack or "")
 
     def __str__(self) -> str:
         if self.method != "attention":
             return self.method
         layer = f"{self.layer}.{self.index}" if self.index else str(self.layer)
-        return f"{layer}:{'mean' if self.head is None else self.head}"
+        head = "mean" if self.head is None else str(self.head)
+        return f"{self.stack}/{layer}:{head}" if self.stack else f"{layer}:{head}"

@@ -19,17 +19,18 @@ TOLERANCE = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-3, "bfloat16": 5e-3
 class AttentionMap(ShortRepr, ValueSemantics):
     """The exact attention weights of one attention call.
 
-    Every row of ``weights`` sums to 1. The row of a fully masked query is all zero.
+    Every row of ``weights`` sums to 1, or to less where ``taken`` says what takes the rest. The row of a fully masked
+    query is all zero.
 
     Raises ``CaptureError``: ``map-shape`` for other than three or four axes, ``map-rows`` where a row sums to neither 1
-    nor 0 (see `TOLERANCE`), ``map-negative`` for a weight that is negative or not finite, ``map-dtype`` for an unknown
-    ``dtype``.
+    nor 0 (see `TOLERANCE`; with ``taken`` to more than 1), ``map-negative`` for a weight that is negative or not
+    finite, ``map-dtype`` for an unknown ``dtype``.
     """
 
     name: str
     """Path of the attention module, such as ``encoder.layers.0.self_attn``."""
     layer: int
-    """Index of the layer, from 0."""
+    """Index of the layer within its stack, from 0."""
     queries: str
     """Name of the token stream of the queries, a key of ``AttentionRecord.streams``."""
     keys: str
@@ -38,12 +39,23 @@ class AttentionMap(ShortRepr, ValueSemantics):
     """float32 ``[head, query, key]``, or ``[batch, head, query, key]`` for several samples, read-only."""
     dtype: str = "float32"
     """Precision that the model computed in, a key of `TOLERANCE`."""
+    stack: str = ""
+    """The run of layers that the map belongs to: the path of its repeated module without the layer's number, such as
+    ``vision_model.encoder.layers.self_attn``; "" where a model has a single one."""
+    call: int = 0
+    """The call of the model, from 0: a step of ``generate`` is one."""
+    taken: str = ""
+    """What takes a share of the rows, so that they may sum to less than 1: "sink" for a score that belongs to no token,
+    "mask" for weights that the model itself sets to 0 after the softmax; "" where nothing does."""
+    windows: tuple[int, ...] = ()
+    """The window, packed picture or packed sound that each token belongs to, from 0, where attention runs within
+    windows of a stream: tokens of different windows do not attend to each other. Empty where it runs over all."""
 
     def __post_init__(self) -> None:
         if self.weights.ndim not in (3, 4):
             raise CaptureError("map-shape", name=self.name, shape=self.weights.shape)
         object.__setattr__(self, "weights", read_only(self.weights))
-        check_rows(self.name, self.weights, self.dtype)
+        check_rows(self.name, self.weights, self.dtype, self.taken)
 
     @property
     def heads(self) -> int:
@@ -56,8 +68,8 @@ class AttentionMap(ShortRepr, ValueSemantics):
         return int(self.weights.shape[-2]), int(self.weights.shape[-1])
 
 
-def check_rows(name: str, weights: NDArray[np.float32], dtype: str) -> None:
-    """Checks that the rows of ``weights`` ``[..., query, key]`` are attention.
+def check_rows(name: str, weights: NDArray[np.float32], dtype: str, taken: str = "") -> None:
+    """Checks that the rows of ``weights`` ``[..., query, key]`` are attention; ``taken`` as in `AttentionMap`.
 
     Raises ``CaptureError`` (``map-dtype``, ``map-negative``, ``map-rows``) as `AttentionMap` does.
     """
@@ -66,7 +78,8 @@ def check_rows(name: str, weights: NDArray[np.float32], dtype: str) -> None:
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise CaptureError("map-negative", name=name)
     sums = weights.sum(-1, dtype=np.float64)
-    worst = float(np.abs(np.where(sums == 0, 1, sums) - 1).max(initial=0))
+    excess = np.where(sums == 0, 1, sums) - 1
+    worst = float((excess if taken else np.abs(excess)).max(initial=0))
     if worst > TOLERANCE[dtype]:
         raise CaptureError("map-rows", name=name, worst=worst)
 
@@ -82,7 +95,7 @@ class PooledMap(ShortRepr, ValueSemantics):
     name: str
     """Path of the attention module."""
     layer: int
-    """Index of the layer, from 0."""
+    """Index of the layer within its stack, from 0."""
     queries: str
     """Name of the token stream of the queries."""
     keys: str
@@ -102,6 +115,14 @@ class PooledMap(ShortRepr, ValueSemantics):
     """float32 ``[head]``: the largest weight of each head."""
     dtype: str = "float32"
     """Precision that the model computed in."""
+    stack: str = ""
+    """See `AttentionMap.stack`."""
+    call: int = 0
+    """See `AttentionMap.call`."""
+    taken: str = ""
+    """See `AttentionMap.taken`."""
+    windows: tuple[int, ...] = ()
+    """See `AttentionMap.windows`."""
 
     def __repr__(self) -> str:
         queries, keys = self.shape
@@ -123,7 +144,7 @@ class PooledMap(ShortRepr, ValueSemantics):
             if array.shape != expected:
                 raise CaptureError("map-shape", name=self.name, shape=array.shape)
             object.__setattr__(self, name, read_only(array))
-        check_rows(self.name, self.row_modality_sums, self.dtype)
+        check_rows(self.name, self.row_modality_sums, self.dtype, self.taken)
 
     @property
     def heads(self) -> int:

@@ -16,7 +16,7 @@ from mmviz.types.frozen import ValueSemantics, read_only, read_only_mapping
 from mmviz.types.map_ref import MapRef
 from mmviz.types.maps import AttentionMap, PooledMap
 from mmviz.types.short_repr import ShortRepr, call_repr, short
-from mmviz.types.tokens import Token, TokenSequence
+from mmviz.types.tokens import Modality, Token, TokenSequence
 
 
 @dataclass(frozen=True)
@@ -105,21 +105,42 @@ class AttentionRecord(ShortRepr, ValueSemantics):
         """Returns whether the run was made with a change of ``kind``, such as `UniformAttention`."""
         return any(str(change).startswith(f"{kind.__name__}(") for change in self.made_by.get("changes", ()))
 
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """The names of the stacks that have maps, in order of execution."""
+        return tuple(dict.fromkeys(attn_map.stack for attn_map in self.maps))
+
+    @property
+    def default_stack(self) -> str:
+        """The last stack in which modalities meet: whose queries and keys have two of image, text and audio.
+
+        Where they meet in none, the last stack; "" for a record without maps.
+        """
+        meeting = [m.stack for m in self.maps if len(self._modalities(m)) > 1]
+        return meeting[-1] if meeting else self.maps[-1].stack if self.maps else ""
+
+    def _modalities(self, attn_map: AttentionMap | PooledMap) -> set[Modality]:
+        tokens = (*self.streams[attn_map.queries], *self.streams[attn_map.keys])
+        return {token.modality for token in tokens} - {Modality.SPECIAL}
+
     def map_ref(self, number: int, head: int | None = None) -> MapRef:
         """Returns the reference to a head of map ``number`` (in order of execution), or to the mean over its heads.
 
-        Raises ``IndexError`` where the record has no such map.
+        It names the stack where the record has several. Raises ``IndexError`` where the record has no such map.
         """
         number = range(len(self.maps))[number]
-        layer = self.maps[number].layer
-        return MapRef("attention", layer, head, sum(other.layer == layer for other in self.maps[:number]))
+        stack, layer = self.maps[number].stack, self.maps[number].layer
+        index = sum((other.stack, other.layer) == (stack, layer) for other in self.maps[:number])
+        return MapRef("attention", layer, head, index, stack if len(self.stacks) > 1 else "")
 
     def map_number(self, ref: MapRef) -> int:
-        """Returns the position in ``maps`` of the map that ``ref`` names.
+        """Returns the position in ``maps`` of the map that ``ref`` names; without a stack it is in `default_stack`.
 
         Raises ``LookupError`` where the record has no such map or head, or ``ref`` is a flow through all layers.
         """
-        numbers = [number for number, attn_map in enumerate(self.maps) if attn_map.layer == ref.layer]
+        stacks = self.stacks
+        stack = ref.stack or (self.default_stack if len(stacks) > 1 else "".join(stacks))
+        numbers = [k for k, attn_map in enumerate(self.maps) if (attn_map.stack, attn_map.layer) == (stack, ref.layer)]
         if ref.method != "attention" or ref.index >= len(numbers):
             raise LookupError(f"the record has no attention map {ref}")
         number = numbers[ref.index]
