@@ -67,29 +67,17 @@ def test_fully_masked_rows_are_even() -> None:
     assert captured_weights(X, X, causal_with_padding(LEAST, False))[:, :2] == pytest.approx(1 / 6, abs=1e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError,
-    reason="four axes are taken for granted, so a fused kernel on five breaks the record with a traceback",
-)  # fmt: skip
 def test_fused_attention_of_five_axes_is_captured() -> None:
     x = drawn(2, 3, 4, 6, 8)
     expected = weights_by_hand(x, x).reshape(-1, 6, 6)
     np.testing.assert_allclose(captured_weights(x, x).reshape(-1, 6, 6), expected, atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="the batch is read from the queries alone, so of six windows that learned queries attend to five are lost",
-)  # fmt: skip
 def test_learned_queries_attend_to_every_window() -> None:
     query, key = drawn(1, 4, 3, 8), drawn(6, 4, 5, 8, seed=1)
     np.testing.assert_allclose(captured_weights(query, key), weights_by_hand(query, key), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=IndexError,
-    reason="the batch is read from the queries alone, so keys that all samples share break the record with a traceback",
-)  # fmt: skip
 def test_keys_may_be_shared_by_all_samples() -> None:
     query, key = drawn(2, 4, 3, 8), drawn(1, 4, 5, 8, seed=1)
     np.testing.assert_allclose(captured_weights(query, key), weights_by_hand(query, key), atol=2e-6)

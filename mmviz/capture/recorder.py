@@ -21,11 +21,11 @@ from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.ablation_hooks import AblationHooks
 from mmviz.capture.attention_call import AttentionCall, checked_rows, with_projection
+from mmviz.capture.call_axes import CallAxes, arrange_axes
 from mmviz.capture.einsum import parse_einsum, permute_axes
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
 from mmviz.capture.sdpa_with_lse import sdpa_weights, sdpa_with_lse
-from mmviz.types import CaptureError
 
 SDPA = "sdpa"
 """Route of ``F.scaled_dot_product_attention`` where the kernel returns no log-sum-exp."""
@@ -165,22 +165,20 @@ class AttentionRecorder(TorchFunctionMode):
             )
         )  # fmt: skip
 
-    def _ablated(self, attn_output: Tensor, shape: Sequence[int] | None = None) -> Tensor:
+    def _ablated(
+        self, attn_output: Tensor, axes: CallAxes, restore: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:  # fmt: skip
         """Returns the output of the attention recorded last with 0 for its ablated heads, and so for their gradients.
 
-        ``shape``: that of ``attn_output`` at the axes of samples and heads, 1 elsewhere; None if they are all axes but
-        the last two.
+        ``restore`` brings ``[*leading, query, d_v]`` to the order of axes of ``attn_output``, where that is another.
         """
         attention = self.attention_calls[-1]
         if not self.ablation.applies_to(self._number, attention.module):
             return attn_output
-        if attention.attn_output.dim() != 4:
-            raise CaptureError("map-shape", name=attention.module, shape=tuple(attn_output.shape))
         mask = self.ablation.mask(self._number, attention.module, *attention.shape[:2]).to(attn_output.device)
         self.attention_calls[-1] = replace(attention, ablated_heads=mask)
-        if shape is None:
-            shape = [*(mask.shape if attn_output.dim() == 4 else attn_output.shape[:-2]), 1, 1]
-        return attn_output.masked_fill(mask.reshape(shape), 0)
+        spread = axes.of_heads(mask)
+        return attn_output.masked_fill(restore(spread) if restore else spread, 0)
 
     def _linear(self, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         """Adds a linear map to the attention recorded last, if it joins the heads of that."""
@@ -195,20 +193,16 @@ class AttentionRecorder(TorchFunctionMode):
         self.attention_calls[-1] = projected
 
     def _matmul(self, softmax: SoftmaxCall, weights: Tensor, value: Tensor, attn_output: Tensor) -> Tensor:
-        """Records ``weights @ value``; of three axes, the first one holds the heads of each sample in turn."""
+        """Records ``weights @ value``."""
         if not weights.dim() == value.dim() == attn_output.dim() <= 4:
             return attn_output
         softmax.is_captured = True
-        heads = self._num_heads or (weights.shape[0] if weights.dim() == 3 else 1)
-
-        def arrange(tensor: Tensor) -> Tensor:
-            return tensor if tensor.dim() == 4 else tensor.reshape(-1, heads, *tensor.shape[-2:])
-
+        axes = arrange_axes(self.tracker, weights.shape, value.shape, attn_output.shape[:-2], self._num_heads)
         self._record(
-            EAGER, attn_output, arrange, weights=arrange(weights), value=arrange(value),
-            has_dropout=softmax.has_dropout, score_trace=softmax.score_trace,
+            EAGER, attn_output, axes.of_queries, weights=axes.of_queries(weights), value=axes.of_keys(value),
+            has_dropout=softmax.has_dropout, score_trace=softmax.score_trace, raw_value=value,
         )  # fmt: skip
-        return self._ablated(attn_output)
+        return self._ablated(attn_output, axes)
 
     def _einsum(
         self, softmax: SoftmaxCall, equation: object, weights: Tensor, value: Tensor, is_first: bool,
@@ -223,21 +217,20 @@ class AttentionRecorder(TorchFunctionMode):
         if (len(key), len(query), len(size)) != (1, 1, 1) or len(batch) > 2:
             return attn_output
         softmax.is_captured = True
-
-        def arrange(tensor: Tensor, axes: str, last: str) -> Tensor:
-            permuted = permute_axes(tensor, axes, batch + last)
-            return permuted.reshape(*[1] * (2 - len(batch)), *permuted.shape)
-
+        order = batch + query + size
+        weights = permute_axes(weights, einsum.first, batch + query + key)
+        values = permute_axes(value, einsum.second, batch + key + size)
+        axes = arrange_axes(self.tracker, weights.shape, values.shape, weights.shape[:-2])
         self._record(
-            EAGER, attn_output, lambda output: arrange(output, einsum.output, query + size),
-            weights=arrange(weights, einsum.first, query + key), value=arrange(value, einsum.second, key + size),
-            has_dropout=softmax.has_dropout, score_trace=softmax.score_trace,
+            EAGER, attn_output, lambda output: axes.of_queries(permute_axes(output, einsum.output, order)),
+            weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=softmax.has_dropout,
+            score_trace=softmax.score_trace, raw_value=value,
         )  # fmt: skip
-        sizes = zip(einsum.output, attn_output.shape, strict=True)
-        return self._ablated(attn_output, [count if axis in batch else 1 for axis, count in sizes])
+        return self._ablated(attn_output, axes, lambda tensor: permute_axes(tensor, order, einsum.output))
 
     def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
-        query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
+        raw = {f"raw_{name}": kwargs[name] for name in ("query", "key", "value")}
+        query, key, value = raw.values()
         mask, causal, scale = kwargs.get("attn_mask"), kwargs.get("is_causal", False), kwargs.get("scale")
         device = query.device.type
         if torch.is_autocast_enabled(device):  # cast as autocast would, so that what is kept is what was used
@@ -246,36 +239,36 @@ class AttentionRecorder(TorchFunctionMode):
             mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
         kwargs = kwargs | {"query": query, "key": key, "value": value, "attn_mask": mask}
         if self.replace is not None:
-            return self._replaced_sdpa(kwargs)
+            return self._replaced_sdpa(kwargs, raw)
         self.is_in_fused_call = True
         try:
             with torch.autocast(device, enabled=False):
                 attn_output, lse = sdpa_with_lse(kwargs)
         finally:
             self.is_in_fused_call = False
+        axes = arrange_axes(self.tracker, query.shape, key.shape, attn_output.shape[:-2])
         self._record(
-            SDPA if lse is None else SDPA_LSE, attn_output, _four_axes,
-            query=_four_axes(query), key=_four_axes(key), value=_four_axes(value), mask=mask, causal=causal,
-            scale=query.shape[-1] ** -0.5 if scale is None else scale, lse=lse,
-            has_dropout=bool(kwargs.get("dropout_p")),
+            SDPA if lse is None else SDPA_LSE, attn_output, axes.of_queries,
+            query=axes.of_queries(query), key=axes.of_keys(key), value=axes.of_keys(value),
+            mask=None if mask is None else axes.of_mask(mask), causal=causal,
+            scale=query.shape[-1] ** -0.5 if scale is None else scale,
+            lse=None if lse is None else axes.of_queries(lse[..., None])[..., 0],
+            has_dropout=bool(kwargs.get("dropout_p")), **raw,
         )  # fmt: skip
-        return self._ablated(attn_output)
+        return self._ablated(attn_output, axes)
 
-    def _replaced_sdpa(self, kwargs: dict[str, Any]) -> Tensor:
+    def _replaced_sdpa(self, kwargs: dict[str, Any], raw: dict[str, Tensor]) -> Tensor:
         """Computes the attention of a fused kernel with replaced weights, which needs all of them."""
         assert self.replace is not None
         weights = self.replace(sdpa_weights(kwargs))
         value = kwargs["value"].repeat_interleave(weights.shape[-3] // kwargs["value"].shape[-3], -3)
-        attn_output: Tensor = weights.to(value.dtype) @ value
+        weights = weights.to(value.dtype)
+        attn_output: Tensor = weights @ value
+        axes = arrange_axes(self.tracker, weights.shape, value.shape, attn_output.shape[:-2])
         self._record(
-            EAGER, attn_output, _four_axes, weights=_four_axes(weights.to(value.dtype)), value=_four_axes(value)
+            EAGER, attn_output, axes.of_queries, weights=axes.of_queries(weights), value=axes.of_keys(value), **raw
         )
-        return self._ablated(attn_output)
-
-
-def _four_axes(tensor: Tensor) -> Tensor:
-    """Returns ``tensor`` with leading axes of length 1, so that it has at least four."""
-    return tensor.reshape(*[1] * (4 - tensor.dim()), *tensor.shape)
+        return self._ablated(attn_output, axes)
 
 
 def _drops(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
