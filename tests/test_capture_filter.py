@@ -1,4 +1,4 @@
-"""Capture restricted to some modules: include and exclude patterns, of `mmviz.capture` and of a custom model."""
+"""Capture restricted to some modules: only and exclude patterns, of `mmviz.capture` and of a custom model."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ VISION, TEXT, ROUTER = "vision.self_attn", "text.self_attn", "moe.router"
 
 
 def captured(
-    include: str | Sequence[str] = (), exclude: str | Sequence[str] = (), **options: object
+    only: str | Sequence[str] = (), exclude: str | Sequence[str] = (), **options: object
 ) -> mmviz.capture.CaptureResult:
-    with torch.no_grad(), mmviz.capture(Model().eval(), include=include, exclude=exclude, **options) as result:
+    with torch.no_grad(), mmviz.capture(Model().eval(), only=only, exclude=exclude, **options) as result:
         result.model(X)
     return result
 
@@ -68,7 +68,7 @@ def modules_of(result: mmviz.capture.CaptureResult) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("include", "exclude", "modules"),
+    ("only", "exclude", "modules"),
     [
         ((), (), [VISION, TEXT, ROUTER]),
         ((), "*.router", [VISION, TEXT]),
@@ -81,16 +81,16 @@ def modules_of(result: mmviz.capture.CaptureResult) -> list[str]:
     ],
 )
 def test_only_selected_modules_are_recorded(
-    include: str | Sequence[str], exclude: str | Sequence[str], modules: list[str]
+    only: str | Sequence[str], exclude: str | Sequence[str], modules: list[str]
 ) -> None:
-    assert modules_of(captured(include, exclude)) == modules
+    assert modules_of(captured(only, exclude)) == modules
 
 
 def test_attention_that_is_not_selected_is_not_named_as_uncaptured() -> None:
     everything = captured().notices
     assert {notice.parameters["module"] for notice in everything} == {"other.0", "other.1", "other.2"}
     assert {notice.parameters["module"] for notice in captured(exclude="other.1").notices} == {"other.0", "other.2"}
-    assert captured(exclude="other").notices == () == captured(include="*.self_attn").notices
+    assert captured(exclude="other").notices == () == captured(only="*.self_attn").notices
 
 
 def test_an_excluded_router_no_longer_prevents_rollout() -> None:
@@ -116,7 +116,7 @@ def test_excluded_modules_are_neither_replaced_nor_counted_in_ablation() -> None
     assert first.module == TEXT and first.ablated_heads is not None
 
 
-@pytest.mark.parametrize("options", [{"include": "visoin.*"}, {"exclude": ["*.router", "visoin.*"]}])
+@pytest.mark.parametrize("options", [{"only": "visoin.*"}, {"exclude": ["*.router", "visoin.*"]}])
 def test_a_pattern_that_matches_no_module_is_refused_with_module_paths(options: dict[str, object]) -> None:
     with pytest.raises(CaptureError) as error, mmviz.capture(Model(), **options):
         pass
@@ -130,7 +130,7 @@ def custom(**options: object) -> mmviz.CustomModel:
 
 @pytest.mark.parametrize("request_options", [{}, {"sweep": ((mmviz.types.AblateHead(0, 1),),)}])
 def test_a_custom_model_passes_its_patterns_to_capture(request_options: dict[str, object]) -> None:
-    model = custom(include=["*.self_attn", "moe"], exclude="*.router")
+    model = custom(only=["*.self_attn", "moe"], exclude="*.router")
     backend = mmviz.LocalBackend("cpu", {"own": model})
     (record,) = backend.run([Request("own", mmviz.make_sample(text="a"), **request_options)])
     assert [attn_map.name for attn_map in record.maps] == [VISION, TEXT] and record.notices == ()
@@ -139,7 +139,7 @@ def test_a_custom_model_passes_its_patterns_to_capture(request_options: dict[str
 
 
 def test_heads_of_a_custom_model_are_ablated_only_in_selected_modules() -> None:
-    backend = mmviz.LocalBackend("cpu", {"own": custom(include="text"), "all": custom(exclude="other")})
+    backend = mmviz.LocalBackend("cpu", {"own": custom(only="text"), "all": custom(exclude="other")})
     sample = mmviz.make_sample(text="a")
     by_filter, by_number = (
         backend.run([Request(name, sample, sweep=((mmviz.types.AblateHead(number, 1),),), maps=False)])[0]

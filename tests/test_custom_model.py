@@ -20,7 +20,8 @@ from torch import Tensor, nn
 import mmviz
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
-from mmviz.models.custom import CustomModel, check_spec, load
+from mmviz.models.custom import CustomModel
+from mmviz.models.model_factory import check_spec, load
 from mmviz.types import CaptureError, MmvizError, Sample
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,7 @@ from mmviz.types import CaptureError
 
 @contextmanager
 def capture(
-    model: nn.Module, *, include: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
+    model: nn.Module, *, only: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
     ablate: Sequence[Sequence[HeadRef]] = (), replace: Callable[[Tensor], Tensor] | None = None,
     steps: bool = False, expected: Sequence[str] = (),
 ) -> Iterator[CaptureResult]:  # fmt: skip
@@ -35,7 +35,7 @@ def capture(
 
     Args:
         model: Any torch module.
-        include: Glob patterns (`fnmatch`) on module paths. Only modules that match, and the modules in them, take
+        only: Glob patterns (`fnmatch`) on module paths. Only modules that match, and the modules in them, take
             part; by default all do. Attention in other modules is neither recorded nor checked nor named as
             uncaptured, and neither ``ablate`` nor ``replace`` changes it.
         exclude: Glob patterns of modules that take no part, such as ``"*.router"``.
@@ -65,7 +65,7 @@ def capture(
     if isinstance(model, torch.jit.ScriptModule):
         raise CaptureError("capture-script")
     refuse_after_fork()
-    tracker = ModuleTracker(model, include, exclude)
+    tracker = ModuleTracker(model, only, exclude)
     ablation = AblationHooks(ablate)
     recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None)
     detector = None if expected else FusedKernelDetector(recorder, tracker)

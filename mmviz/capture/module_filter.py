@@ -19,21 +19,21 @@ class ModuleFilter:
     it, too. Raises ``CaptureError`` (``capture-pattern``) for a pattern that matches none of ``paths``.
     """
 
-    def __init__(self, include: str | Sequence[str], exclude: str | Sequence[str], paths: Iterable[str]):
-        self.include, self.exclude = _as_tuple(include), _as_tuple(exclude)
+    def __init__(self, only: str | Sequence[str], exclude: str | Sequence[str], paths: Iterable[str]):
+        self.only, self.exclude = _as_tuple(only), _as_tuple(exclude)
         self._selected: dict[str, bool] = {}
         paths = list(paths)
-        for pattern in (*self.include, *self.exclude):
+        for pattern in (*self.only, *self.exclude):
             if not any(fnmatchcase(path, pattern) for path in paths):
                 near = difflib.get_close_matches(pattern, paths, _LISTED, cutoff=0)
                 known = ", ".join(near) + (", …" if len(paths) > len(near) else "")
                 raise CaptureError("capture-pattern", pattern=pattern, known=known)
 
     def selects(self, path: str) -> bool:
-        """Returns whether the module at ``path`` takes part: it is included (by default all are) and not excluded."""
+        """Returns whether the module at ``path`` takes part: it matches ``only`` (by default all do) and not ``exclude``."""
         if path not in self._selected:
-            is_included = not self.include or _matches(path, self.include)
-            self._selected[path] = is_included and not _matches(path, self.exclude)
+            is_chosen = not self.only or _matches(path, self.only)
+            self._selected[path] = is_chosen and not _matches(path, self.exclude)
         return self._selected[path]
 
 

@@ -81,7 +81,7 @@ def custom_backend(model: str) -> LocalBackend | None:
     if model in CATALOGUE:
         return None
     from mmviz.backends.local.backend import this_machine
-    from mmviz.models.custom import is_custom
+    from mmviz.models.model_factory import is_custom
 
     return this_machine(model) if is_custom(model) else None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
 from mmviz.i18n.server_messages import SERVER_SENTENCES
 
 SENTENCES: dict[str, str] = {
+    **CUSTOM_MODEL_SENTENCES,
     **INPUT_SENTENCES,
     **SERVER_SENTENCES,
     # models

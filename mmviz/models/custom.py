@@ -1,29 +1,25 @@
-"""A custom model, any torch module with a function that prepares its inputs, and the factory that makes it."""
+"""A custom model: any torch module with a function that prepares its inputs."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import importlib
-import importlib.util
-import sys
-import sysconfig
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from mmviz.models.protocol import CaptureTargets, Model, Prepared
-from mmviz.types import Card, MmvizError, Sample, Token
+from mmviz.models.module_weights import input_device, is_spread, weights_digest
+from mmviz.models.nested_inputs import concatenated, to_device
+from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
+from mmviz.models.token_rows import split_rows
+from mmviz.models.user_code import description, user_code
+from mmviz.models.vocabulary_answers import answer_labels
+from mmviz.types import INPUT_MODALITIES, Card, MmvizError, Modality, Sample, Token
 
-WEIGHTS = "weights.safetensors"
-MAX_BYTES = 100_000_000
-"""Bytes of a weights file; the weights of trio are a tenth of it."""
-Tokens = Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
+TOP = 100
+"""Answers that a record keeps of a larger vocabulary."""
+Tokens = Sequence[str | Token] | Mapping[str, Sequence[str | Token] | Sequence[Sequence[str | Token]]]
 
 
 class CustomModel:
@@ -33,53 +29,85 @@ class CustomModel:
         module: The model; it is put into eval mode.
         prepare: ``prepare(sample)`` returns ``(inputs, tokens)``. Inputs are what the module is called with: a tensor,
             a tuple (positional arguments) or a mapping (keyword arguments), with a batch of one. Tokens are those that
-            attention runs over, strings or `mmviz.Token`, of one stream, or a mapping of several streams.
-        answers: A label for each logit.
+            attention runs over, strings or `mmviz.Token`, of one stream, or a mapping of several streams. A stream of
+            which the module takes a batch, such as several texts for one image, has a list of tokens for each row; the
+            row of the most probable answer is shown where the rows are the answers, else the first.
+        answers: A label for each logit, or the tokenizer of a language model, whose vocabulary they then are.
         logits: ``logits(output)`` returns the logits ``[answer]`` of the module's output. Without it the output is a
-            tensor, or has ``.logits``; axes of length 1 before the last are dropped.
-        embedding: Path of the module whose output ``[1, token, width]`` are the tokens that enter the layers, for
-            integrated gradients.
-        include: Glob patterns on module paths: attention is captured only in modules that match, and the modules in
+            tensor, or has ``.logits``; axes of length 1 before the last are dropped, and of logits ``[1, token,
+            answer]`` those of ``answer_token`` are taken.
+        top: Answers that a record keeps, the most probable ones; probabilities are those among all answers.
+        answer_token: The token that answers, from which attention is shown first: an index (-1: the last),
+            ``(stream, index)``, or a function of the tokens that returns one of them. By default mmviz chooses.
+        streams: Names of the streams by glob patterns on the paths of attention modules that attend to themselves, such
+            as ``{"vision_model.*": "image"}``. By default they are told from what the model computes.
+        pairs: The same for any attention, ``{pattern: (stream of the queries, stream of the keys)}``.
+        required: Modalities that cannot be missing, such as ``("image",)``. Experiments leave them in.
+        only: Glob patterns on module paths: attention is captured only in modules that match, and the modules in
             them, see `mmviz.capture`. By default it is captured in all.
         exclude: Glob patterns of modules in which attention is not captured, such as ``"*.router"``.
+        embedding: The place whose tokens ``[1, token, width]`` enter the layers, for integrated gradients: the path of
+            a module for its output, or ``"PATH:input"`` for its first input that is such a tensor. Images whose
+            patches are written over the embedded words need the latter.
 
-    Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``.
+    A module whose weights are spread over several devices is not moved; its inputs go to the device of the first
+    parameter. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
+    ``own-pattern``, ``own-required-name``.
     """
 
     capture_targets: CaptureTargets | None = None
 
     def __init__(
-        self, module: nn.Module, prepare: Callable[[Sample], tuple[Any, Tokens]], answers: Sequence[str], *,
+        self, module: nn.Module, prepare: Callable[[Sample], tuple[Any, Tokens]], answers: Any, *,
         name: str = "own", about: str = "", trained: bool = True, logits: Callable[[Any], Tensor] | None = None,
-        embedding: str | None = None, include: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
+        top: int = TOP, answer_token: AnswerToken | Callable[[Tokens], AnswerToken] = None,
+        streams: Mapping[str, str] | None = None, pairs: Mapping[str, tuple[str, str]] | None = None,
+        required: Sequence[str] = (), only: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
+        embedding: str | None = None,
     ):  # fmt: skip
         if not isinstance(module, nn.Module):
             raise MmvizError("own-module", kind=type(module).__name__)
-        if isinstance(answers, str) or not answers or not all(isinstance(label, str) for label in answers):
-            raise MmvizError("own-answers")
-        if embedding is not None and embedding not in dict(module.named_modules()):
-            raise MmvizError("own-embedding", path=embedding)
         self.module = module.eval()
-        self.embedding = embedding
-        self.include, self.exclude = include, exclude
+        self.embedding = _checked_place(module, embedding)
+        self.top, self.answer_token = top, answer_token
+        self.only, self.exclude = only, exclude
+        self.pairs = {pattern: (stream, stream) for pattern, stream in (streams or {}).items()} | dict(pairs or {})
+        for option, patterns in (("streams", streams or {}), ("pairs", pairs or {})):
+            _check_patterns(module, option, patterns)
+        self.required = tuple(_modality(value) for value in ([required] if isinstance(required, str) else required))
         self.device = "cpu"
         self._prepare, self._logits = prepare, logits
-        self.card = Card(name, name, about, trained, tuple(answers), _digest(module))
+        details = {"required": [str(modality) for modality in self.required]} if self.required else {}
+        labels = answer_labels(answers, module)
+        self.card = Card(name, name, about, trained, labels, weights_digest(module), details)
 
     def to(self, device: str) -> CustomModel:
-        """Moves the module to ``device`` and returns the model."""
+        """Moves the module to ``device`` and returns the model; one that is spread over devices stays where it is."""
+        if is_spread(self.module):
+            self.device = str(input_device(self.module))
+            return self
         self.device = device
         self.module.to(device)
         return self
 
     def prepare(self, sample: Sample) -> Prepared:
-        """Returns inputs and tokens of one sample. Raises ``MmvizError`` (``own-raised``, ``own-prepare``)."""
+        """Returns inputs and tokens of one sample.
+
+        Raises ``MmvizError`` (``own-raised``, ``own-prepare``, ``own-rows``, ``own-answer-token``; ``own-required``
+        for a sample that lacks a required modality).
+        """
+        given = {Modality.IMAGE: sample.image, Modality.TEXT: sample.text, Modality.AUDIO: sample.audio}
+        for modality in self.required:
+            if given[modality] is None:
+                raise MmvizError("own-required", model=self.card.title, modality=str(modality))
         with user_code("prepare"):
             prepared = self._prepare(sample)
         if not isinstance(prepared, tuple) or len(prepared) != 2 or not isinstance(prepared[1], Sequence | Mapping):
-            raise MmvizError("own-prepare", kind=_description(prepared))
+            raise MmvizError("own-prepare", kind=description(prepared))
         inputs, tokens = prepared
-        return Prepared(self._to_device(inputs), tokens)
+        streams, rows = split_rows(tokens)
+        device = input_device(self.module) if is_spread(self.module) else self.device
+        return Prepared(to_device(inputs, device), streams, answer_token=self._answer_token(streams), rows=rows)
 
     def __call__(self, tensors: Any) -> Tensor:
         """Returns logits ``[answer]``. Raises ``MmvizError`` (``own-raised``, ``own-output``, ``own-logits``)."""
@@ -92,7 +120,7 @@ class CustomModel:
 
     def join(self, rows: Sequence[Prepared]) -> Any:
         """Returns the inputs of all rows as one batch; None where their shapes differ."""
-        return _concatenated([row.tensors for row in rows])
+        return concatenated([row.tensors for row in rows])
 
     def batch(self, tensors: Any, rows: int) -> Tensor | None:
         """Returns logits ``[row, answer]``; None where the model does not return one row per sample."""
@@ -109,148 +137,57 @@ class CustomModel:
                 output = self.module(*tensors) if isinstance(tensors, tuple) else self.module(tensors)
             logits = self._logits(output) if self._logits else getattr(output, "logits", output)
         if not isinstance(logits, Tensor):
-            raise MmvizError("own-output", kind=_description(logits))
-        return logits
+            raise MmvizError("own-output", kind=description(logits))
+        return logits if self._logits else self._of_answer_token(logits)
 
-    def _to_device(self, inputs: Any) -> Any:
-        if isinstance(inputs, Tensor):
-            return inputs.to(self.device)
-        if isinstance(inputs, Mapping):
-            return {name: self._to_device(value) for name, value in inputs.items()}
-        return tuple(self._to_device(value) for value in inputs) if isinstance(inputs, tuple) else inputs
+    def _of_answer_token(self, logits: Tensor) -> Tensor:
+        """Returns the logits at the token that answers, of logits ``[row, token, answer]``; any others unchanged."""
+        index = self.answer_token[1] if isinstance(self.answer_token, tuple) else self.answer_token
+        if logits.dim() != 3 or not isinstance(index, int) or not -logits.shape[1] <= index < logits.shape[1]:
+            return logits
+        return logits[:, index]
 
-
-def _concatenated(parts: Sequence[Any]) -> Any:
-    """Returns inputs with a batch of one each as one batch; None where they do not fit together."""
-    first = parts[0]
-    if isinstance(first, Tensor):
-        fits = first.dim() > 0 and all(part.shape == first.shape and part.shape[0] == 1 for part in parts)
-        return torch.cat(list(parts)) if fits else None
-    if isinstance(first, Mapping | tuple):
-        names = list(first) if isinstance(first, Mapping) else range(len(first))
-        if any(type(part) is not type(first) or len(part) != len(first) for part in parts):
+    def _answer_token(self, streams: Mapping[str, Sequence[str | Token]] | Sequence[str | Token]) -> AnswerToken:
+        """Returns the token that answers, counted from 0 where its stream is known."""
+        token = self.answer_token
+        if callable(token):
+            with user_code("answer_token"):
+                token = token(streams)
+        if token is None:
             return None
-        joined = [_concatenated([part[name] for part in parts]) for name in names]
-        if any(value is None for value in joined):
-            return None
-        return dict(zip(names, joined, strict=True)) if isinstance(first, Mapping) else tuple(joined)
-    plain = (str, int, float, bool)  # other types may define == in their own way
-    return first if all(part is first or (isinstance(part, plain) and part == first) for part in parts) else None
+        named = streams if isinstance(streams, Mapping) else {"tokens": streams}
+        stream, index = token if isinstance(token, tuple) and len(token) == 2 else (None, token)
+        counts = {name: len(tokens) for name, tokens in named.items() if stream in (None, name)}
+        is_index = isinstance(index, int) and not isinstance(index, bool)
+        if not is_index or not any(-count <= index < count for count in counts.values()):
+            known = ", ".join(f"{name} ({len(tokens)})" for name, tokens in named.items())
+            raise MmvizError("own-answer-token", token=token, streams=known)
+        if len(counts) > 1:
+            return index
+        (name,) = counts
+        index %= counts[name]
+        return (name, index) if isinstance(streams, Mapping) else index
 
 
-def is_custom(spec: str) -> bool:
-    """Returns whether ``spec`` names a factory or a folder of weights, not a model of the catalogue."""
-    return ":" in spec or Path(spec).is_dir()
+def _checked_place(module: nn.Module, place: str | None) -> str | None:
+    """Returns the place where tokens enter. Raises ``MmvizError`` where it names no module, or no side of one."""
+    path, _, side = (place or "").partition(":")
+    if place is not None and side not in ("", "input"):
+        raise MmvizError("own-place", path=place)
+    if place is not None and path not in dict(module.named_modules()):
+        raise MmvizError("own-embedding", path=path)
+    return place
 
 
-def check_spec(spec: str) -> None:
-    """Refuses a ``spec`` that can be neither a factory nor a folder of weights, before anything is loaded.
-
-    Raises ``MmvizError``: ``own-spec`` for what is not ``package.module:factory``, ``own-missing`` where there is no
-    such module, ``weights-missing`` for a folder without weights.
-    """
-    if Path(spec).is_dir():
-        if not (Path(spec) / WEIGHTS).is_file():
-            raise MmvizError("weights-missing", folder=Path(spec).name)
-        return
-    module, _, name = spec.partition(":")
-    if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier():
-        raise MmvizError("own-spec", spec=spec)
-    _add_working_directory()
-    try:
-        module_spec = importlib.util.find_spec(module)
-    except (Exception, SystemExit):  # a parent package is missing, or fails: loading it tells which
-        module_spec = None
-        if importlib.util.find_spec(module.partition(".")[0]):
-            return
-    if module_spec is None:
-        raise MmvizError("own-missing", module=module, folder=Path.cwd().name)
+def _check_patterns(module: nn.Module, option: str, patterns: Mapping[str, object]) -> None:
+    paths = [path for path, _ in module.named_modules() if path]
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            known = ", ".join(difflib.get_close_matches(pattern, paths, 8, cutoff=0))
+            raise MmvizError("own-pattern", option=option, pattern=pattern, known=known)
 
 
-def load(spec: str, device: str) -> Model:
-    """Returns the model that the factory ``package.module:factory`` makes, on ``device``.
-
-    The working directory is searched too. A ``spec`` that is a folder gives `trio` with the weights in it, as ``mmviz
-    train`` writes them (safetensors, no code). A factory runs code, so only the operator may name it. Raises
-    ``MmvizError`` with one sentence for each possible mistake.
-    """
-    check_spec(spec)
-    if Path(spec).is_dir():
-        return _load_trained(Path(spec) / WEIGHTS, device)
-    path, _, name = spec.partition(":")
-    with user_code(f"import {path}"):
-        module = importlib.import_module(path)
-    if not hasattr(module, name):
-        near = (
-            difflib.get_close_matches(name, vars(module), 3)
-            or [member for member in vars(module) if member[0] != "_"][:8]
-        )
-        raise MmvizError("own-name", module=path, name=name, near=", ".join(near) or "nothing")
-    factory = getattr(module, name)
-    if not callable(factory):
-        raise MmvizError("own-factory", name=name, kind=type(factory).__name__)
-    with user_code(f"{name}()"):
-        model = factory()
-    if isinstance(model, CustomModel):
-        return model.to(device)
-    required = ("card", "capture_targets", "module", "prepare")
-    if not all(hasattr(model, part) for part in required) or not callable(model):
-        raise MmvizError("own-made", name=name, kind=_description(model))
-    loaded: Model = model
-    return loaded
-
-
-def _load_trained(weights: Path, device: str) -> Model:
-    from mmviz.models.trio_model import BundledTrio
-
-    if weights.stat().st_size > MAX_BYTES:
-        raise MmvizError("weights-unreadable", name=weights.name)
-    return BundledTrio(device, weights.read_bytes())
-
-
-def _add_working_directory() -> None:
-    """Makes modules in the working directory importable, as for a script."""
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-
-
-@contextmanager
-def user_code(what: str) -> Iterator[None]:
-    """Turns whatever a user's code raises into an ``MmvizError``: ``own-raised``, or ``own-exit`` where it ends Python.
-
-    An ``MmvizError`` and Ctrl-C (``KeyboardInterrupt``) pass unchanged. ``what`` names the code in the message.
-    """
-    try:
-        yield
-    except (MmvizError, KeyboardInterrupt):
-        raise
-    except BaseException as problem:
-        raise user_error(what, problem) from problem
-
-
-def user_error(what: str, problem: BaseException) -> MmvizError:
-    """Returns an error that says what failed in a user's code, and where."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    library = ("mmviz", "site-packages", sysconfig.get_path("stdlib"), "<")
-    user_frames = [frame for frame in frames if not any(part in frame.filename for part in library)]
-    last = user_frames[-1] if user_frames else frames[-1]
-    location = f"{Path(last.filename).name}, line {last.lineno}"
-    words = " ".join(str(problem).split()) or "no message"
-    code = "own-raised" if isinstance(problem, Exception) else "own-exit"
-    return MmvizError(code, what=what, kind=type(problem).__name__, words=words[:300], where=location)
-
-
-def _description(value: Any) -> str:
-    shape = getattr(value, "shape", None)
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
-    return type(value).__name__ + (f" of shape {list(shape)}" if shape is not None else "")
-
-
-def _digest(module: nn.Module) -> str:
-    """Returns the SHA-256 of all parameters, hexadecimal."""
-    digest = hashlib.sha256()
-    for parameter in module.parameters():
-        digest.update(parameter.detach().flatten().view(torch.uint8).cpu().numpy().tobytes())
-    return digest.hexdigest()
+def _modality(name: str) -> Modality:
+    if name not in INPUT_MODALITIES:
+        raise MmvizError("own-required-name", name=name)
+    return Modality(name)

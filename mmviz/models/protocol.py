@@ -11,6 +11,9 @@ from mmviz.types import Card, Modality, Notice, Sample, Token
 if TYPE_CHECKING:
     import torch
 
+AnswerToken = int | tuple[str, int] | None
+"""The token that answers: its index in the stream of the queries, or its stream and index; None where mmviz chooses."""
+
 
 @dataclass(frozen=True)
 class CaptureTargets:
@@ -31,14 +34,20 @@ class Prepared:
     streams: Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
     """Every token that attention runs over, as `mmviz.capture.CaptureResult.record` takes them."""
     notices: tuple[Notice, ...] = field(default=())
+    answer_token: AnswerToken = None
+    """The token that answers."""
+    rows: Mapping[str, Sequence[Sequence[str | Token]]] = field(default_factory=dict)
+    """The tokens of each row, for a stream of which the model takes a batch; ``streams`` holds those of the first."""
 
 
 class Model(Protocol):
     """What mmviz needs of a model.
 
     A model may also have ``embedding``, the path of the module whose output ``[1, token, width]`` are the tokens that
-    enter the layers, and ``baseline_tokens(prepared, tokens)``, which returns the same tokens without content (zeros
-    where it is missing). Both serve integrated gradients.
+    enter the layers (``"PATH:input"``: its input), and ``baseline_tokens(prepared, tokens)``, which returns the same
+    tokens without content (zeros where it is missing). Both serve integrated gradients. ``pairs`` names the streams of
+    attention modules by glob patterns, ``required`` the modalities that it cannot do without, and ``top`` limits the
+    answers that a record keeps.
     """
 
     card: Card

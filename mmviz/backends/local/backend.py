@@ -30,7 +30,8 @@ from mmviz.capture.route_probe import route_check
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
-from mmviz.models.custom import load, user_error
+from mmviz.models.model_factory import load
+from mmviz.models.user_code import user_error
 from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, ShuffleWeights, View
 
 

@@ -53,7 +53,7 @@ def capture_options(model: Model) -> dict[str, Any]:
     """
     if model.capture_targets:
         return {"expected": model.capture_targets.modules}
-    return {"include": getattr(model, "include", ()), "exclude": getattr(model, "exclude", ())}
+    return {"only": getattr(model, "only", ()), "exclude": getattr(model, "exclude", ())}
 
 
 def intervene_for(model: Model, changes: Sequence[Change]) -> AbstractContextManager[Any]:

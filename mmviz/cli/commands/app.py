@@ -85,7 +85,7 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
         Run.load(options.run_file)
         arguments += ["--run", str(Path(options.run_file).resolve())]
     if options.model:
-        from mmviz.models.custom import check_spec
+        from mmviz.models.model_factory import check_spec
 
         check_spec(options.model)
         arguments += ["--model", options.model]
