@@ -13,10 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CODE = """
 import json, sys
 sys.path.insert(0, "benchmarks")
-import torch
+import isolated, torch
 from capture import MEMORY, check_aims, measure
 from model import Model
 torch.set_grad_enabled(False)
+isolated.RUNS = 1
 model, x = Model().eval(), torch.randn(1, 80, 384)
 same = torch.allclose(model(x), model(x, {}, []), atol=1e-5)
 rows = measure(model, 80, 1)
