@@ -49,19 +49,10 @@ def test_the_effect_is_that_of_the_likeliest_answer() -> None:
         assert run_of(scaled(answers), text="abc").effect()["total"] == pytest.approx(rise_by_hand(), abs=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="answers are looked up by their labels, so of two with the same label the effect is that of the first one",
-)  # fmt: skip
 def test_answers_of_one_label_are_told_apart_by_the_effect() -> None:
     assert run_of(scaled(["a", "a"]), text="abc").effect()["total"] == pytest.approx(rise_by_hand(), abs=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="answers are looked up by their labels, so of two with the same label integrated gradients explain the "
-    "first one",
-)  # fmt: skip
 def test_answers_of_one_label_are_told_apart_by_integrated_gradients() -> None:
     backend = mmviz.LocalBackend("cpu", {"own": scaled(["a", "a"])})
     (record,) = backend.run([Request("own", mmviz.make_sample(text="abc"), integrated=True)])
@@ -80,10 +71,6 @@ class Counted(str):
     __hash__ = str.__hash__
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="each answer is looked for in the list of all, so the effect over a vocabulary of V takes V squared steps",
-)  # fmt: skip
 def test_the_effect_does_not_look_every_answer_up_in_the_list_of_all() -> None:
     run = run_of(scaled([Counted(k) for k in range(400)]), text="abc")
     Counted.compared = 0
@@ -129,11 +116,6 @@ class Scattered(nn.Module):
         return logits
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="the tokens that are followed are written over later, so patches that move the answer get exactly 0 and the "
-    "amounts still add up",
-)  # fmt: skip
 def test_integrated_gradients_of_patches_that_move_the_answer_are_refused_or_not_zero() -> None:
     pieces, patches = torch.tensor([[8, 8, 8, 1, 2]]), drawn(1, 5, 8)
     own = mmviz.CustomModel(

@@ -125,11 +125,6 @@ def test_a_text_as_long_as_the_picture_is_explained_by_clip() -> None:
     np.testing.assert_allclose(last.weights, eager.text_model_output.attentions[1][0].numpy(), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="every tower is assumed to have the same batch, so a run of CLIP whose answers are texts, each a row of its "
-    "own, is refused as a batch",
-)  # fmt: skip
 def test_texts_as_the_answers_of_clip_leave_the_picture_its_map() -> None:
     model = clip(["a cat", "a dog"])
     run = run_of(model.own, image=PICTURE)

@@ -15,6 +15,7 @@ from mmviz.app.jobs import Job
 from mmviz.app.session_state import Draft, Source, State
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
+from mmviz.backends.layer_progress import report_layers
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import Message, say
 from mmviz.types import InputError, MmvizError
@@ -42,7 +43,8 @@ def start_run(state: State, draft: Draft) -> None:
 
     def work(progress: Progress, stop: Stop) -> Run:
         sample = resources.decoder().sample(_read(draft.image), draft.text, _read(draft.audio))
-        return run_sample(sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance)
+        with report_layers(progress):
+            return run_sample(sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance)
 
     state.job, state.job_draft = Job(work), draft
 
@@ -56,7 +58,9 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
         is_finished = False
         while not is_finished:  # a visitor's Stop ends this script run
             code = "running" if resources.warm_backend(state.config).is_warm else "loading"
-            status.html(f"<div class='note' role='status'>{say(code, seconds=job.seconds)}</div>")
+            code = "running-layers" if job.of else code
+            text = say(code, seconds=job.seconds, done=job.done, of=job.of)
+            status.html(f"<div class='note' role='status'>{text}</div>")
             is_finished = job.wait(0.5)
     place.empty()
     state.job = None

@@ -49,32 +49,36 @@ class _Segment:
     gap: float
 
 
-def tokens_entering(module: nn.Module, path: str, run: Callable[[], Any]) -> Tensor:
-    """Returns the output of the submodule at ``path`` in one ``run``: the tokens, ``[row, token, width]``.
+def tokens_entering(module: nn.Module, place: str, run: Callable[[], Any]) -> Tensor:
+    """Returns the tokens ``[row, token, width]`` that stand at ``place`` in one ``run``.
 
-    Raises ``CaptureError`` (``integrated-place``) where its output is anything else, or it does not run exactly once.
+    A place is the path of a submodule, for its output, or ``"PATH:input"``, for the first of its inputs that has three
+    axes. Raises ``CaptureError`` (``integrated-place``, ``integrated-input``) where there is no such tensor, or the
+    submodule does not run exactly once.
     """
-    outputs: list[Any] = []
+    values: list[Any] = []
 
-    def keep(output: Any) -> None:
-        outputs.append(output.clone() if isinstance(output, Tensor) else output)  # the model may overwrite its own
+    def keep(value: Any) -> None:
+        values.append(value.clone() if isinstance(value, Tensor) else value)  # the model may overwrite its own
 
-    with _output_hook(module, path, keep), torch.no_grad():
+    with replaced(module, place, keep), torch.no_grad():
         run()
-    if len(outputs) != 1 or not isinstance(outputs[0], Tensor) or outputs[0].dim() != 3:
-        raise CaptureError("integrated-place", path=path)
-    return outputs[0].detach()
+    if len(values) != 1 or not isinstance(values[0], Tensor) or values[0].dim() != 3:
+        path, _, side = place.partition(":")
+        raise CaptureError("integrated-input" if side else "integrated-place", path=path)
+    return values[0].detach()
 
 
 def integrated_gradients(
-    module: nn.Module, path: str, run: Callable[[int], Tensor], answer: int, tokens: Tensor, baseline: Tensor,
+    module: nn.Module, place: str, run: Callable[[int], Tensor], answer: int, tokens: Tensor, baseline: Tensor,
     rows: int = 1,
 ) -> TokenAttributions:  # fmt: skip
     """Returns integrated gradients of the log-probability of ``answer``, from ``baseline`` to ``tokens``.
 
     Formula: ``(x - x0) . integral of dlog p / dx (x0 + t (x - x0)) dt`` over t from 0 to 1, summed over the width of
     each token. Shapes: ``tokens`` and ``baseline`` ``[1, token, width]``. ``run(n)`` returns logits ``[n, answer]`` for
-    n rows of the same input, while the output of the submodule at ``path`` is replaced; ``rows`` are run at a time.
+    n rows of the same input, while what stands at ``place`` (see `tokens_entering`) is replaced; ``rows`` are run at a
+    time.
     Source: Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks", section 3; ``gap`` measures
     their completeness axiom. Raises ``CaptureError`` (``integrated-graph``) where no gradients reach the submodule.
     """
@@ -82,7 +86,7 @@ def integrated_gradients(
     from captum.attr import IntegratedGradients  # slow to import, and rarely used
 
     def log_probability(x: Tensor) -> Tensor:
-        with _output_hook(module, path, lambda _: x.clone()):  # a copy, as the model may overwrite it
+        with replaced(module, place, lambda _: x.clone()):  # a copy, as the model may overwrite it
             return run(len(x)).double().log_softmax(-1)[:, answer]
 
     def integrate(start: Tensor, end: Tensor) -> _Segment:
@@ -95,7 +99,7 @@ def integrated_gradients(
         inputs = tokens.clone().requires_grad_()
         log_p = log_probability(inputs)[0]
         if not log_p.requires_grad or torch.autograd.grad(log_p, inputs, allow_unused=True)[0] is None:
-            raise CaptureError("integrated-graph", path=path)
+            raise CaptureError("integrated-graph", path=place.partition(":")[0])
         with torch.no_grad():
             total = float(log_p - log_probability(baseline)[0])
         method = IntegratedGradients(log_probability)
@@ -111,9 +115,25 @@ def integrated_gradients(
 
 
 @contextmanager
-def _output_hook(module: nn.Module, path: str, replace: Callable[[Any], Any]) -> Iterator[None]:
-    """Replaces the output of the submodule at ``path`` by ``replace(output)``, or keeps it where that is None."""
-    handle = module.get_submodule(path).register_forward_hook(lambda *call: replace(call[-1]))
+def replaced(module: nn.Module, place: str, replace: Callable[[Any], Any]) -> Iterator[None]:
+    """Replaces the value at ``place`` by ``replace(value)``, or keeps it where that is None; see `tokens_entering`."""
+    path, _, side = place.partition(":")
+    submodule = module.get_submodule(path)
+
+    def replace_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        values = {**dict(enumerate(args)), **kwargs}
+        key = next((key for key, value in values.items() if isinstance(value, Tensor) and value.dim() == 3), None)
+        new = replace(None if key is None else values[key])
+        if new is None or key is None:
+            return None
+        values[key] = new
+        return tuple(values.pop(index) for index in range(len(args))), values
+
+    handle = (
+        submodule.register_forward_pre_hook(replace_input, with_kwargs=True)
+        if side
+        else submodule.register_forward_hook(lambda *call: replace(call[-1]))
+    )
     try:
         yield
     finally:

@@ -99,7 +99,8 @@ class CaptureResult:
             tokens: Strings or `mmviz.Token` of one stream, or a mapping from names to those of several streams; an
                 error lists the names. Streams without tokens are numbered.
             call: The call of the model.
-            batch: The sample of the batch.
+            batch: The sample of the batch. Attention that ran over a single row, as of one image beside several texts,
+                belongs to all of them.
             pairs: Names of the streams of queries and keys by module path, where they are known. ``tokens`` must then
                 hold all of them.
 
@@ -117,10 +118,11 @@ class CaptureResult:
         for attention, (queries, keys) in zip(attention_calls, stream_pairs, strict=True):
             layer = sum((earlier.queries, earlier.keys) == (queries, keys) for earlier in maps)
             attn_map: AttentionMap | PooledMap
+            row = self._row(attention, batch)
             if max(attention.shape[2:]) <= SHORT_SEQUENCE:
-                attn_map, check = check_short_map(attention, layer, queries, keys, batch)
+                attn_map, check = check_short_map(attention, layer, queries, keys, row)
             else:
-                exact = LazyAttention(attention, self._sample(attention, batch))
+                exact = LazyAttention(attention, self._sample(attention, row))
                 attn_map, check = check_pooled_map(exact, layer, queries, keys, streams)
             maps.append(attn_map)
             parities.append(check.parity)
@@ -198,11 +200,18 @@ class CaptureResult:
             raise CaptureError("flow-streams", flow=flow, pairs=names)
         return [LazyAttention(attention, self._sample(attention, batch)) for attention in attention_calls]
 
+    def _row(self, attention: AttentionCall, batch: int | None) -> int | None:
+        """Returns the row of ``attention`` for sample ``batch``: the only one, where other attention ran over more."""
+        if batch is None or attention.shape[0] > 1:
+            return batch
+        samples = max(call.shape[0] for call in self.attention_calls(attention.call))
+        return 0 if 0 <= batch < samples else batch
+
     def _sample(self, attention: AttentionCall, batch: int | None) -> int:
         """Returns the sample to view. Raises ``CaptureError`` where there are several and ``batch`` chooses none."""
         if batch is None and attention.shape[0] > 1:
             raise CaptureError("capture-batch-choose", count=attention.shape[0], last=attention.shape[0] - 1)
-        return batch or 0
+        return self._row(attention, batch) or 0
 
 
 def _one_hot(tokens: Sequence[int], count: int) -> NDArray[np.float64]:

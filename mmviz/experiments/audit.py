@@ -41,7 +41,7 @@ class ModalityUse:
 
     modality: Modality
     present: int
-    """Examples that have the modality. The other fields count among these."""
+    """Examples that have the modality, and whose effect is measured. The other fields count among these."""
     decides: int
     """Examples whose answer changes without the modality, see `decides`."""
     ignored: int
@@ -55,26 +55,26 @@ class ModalityUse:
 
 
 def decides(effect: Effect, modality: Modality) -> bool:
-    """Returns whether the answer changes without this modality."""
+    """Returns whether the answer changes without this modality; False where the model requires it."""
     everything = effect.everything
-    return modality in everything and effect.answers[everything - {modality}][0] != effect.answer
+    return modality in everything - effect.required and effect.is_changed(everything - {modality})
 
 
 def is_ignored(effect: Effect, modality: Modality) -> bool:
     """Returns whether its share of the effect is below `SMALL_SHARE` and the answer is the same without it."""
-    return effect.shares[modality] < SMALL_SHARE and not decides(effect, modality)
+    is_measured = modality not in effect.required
+    return is_measured and effect.shares[modality] < SMALL_SHARE and not decides(effect, modality)
 
 
 def is_overruled(effect: Effect, modality: Modality) -> bool:
     """Returns whether the model, with this modality and the text alone, is sure of another answer than with everything.
 
-    Text is judged alone. Sure means a probability of at least `SURE`.
+    Text is judged alone, but for what the model requires. Sure means a probability of at least `SURE`.
     """
-    kept = frozenset({modality, Modality.TEXT}) & effect.everything
-    if modality not in effect.everything or kept == effect.everything:
+    kept = frozenset({modality, Modality.TEXT}) & effect.everything | effect.required
+    if modality not in effect.everything - effect.required or kept == effect.everything:
         return False
-    label, probability = effect.answers[kept]
-    return label != effect.answer and probability >= SURE
+    return effect.is_changed(kept) and effect.answers[kept][1] >= SURE
 
 
 def evaluate_examples(
@@ -135,7 +135,11 @@ def modality_use(assessments: Sequence[Assessment]) -> list[ModalityUse]:
     """Returns one row each for image, text and audio, over the examples that have the modality."""
     rows = []
     for modality in INPUT_MODALITIES:
-        present = [assessment for assessment in assessments if modality in assessment.effect.everything]
+        present = [
+            assessment
+            for assessment in assessments
+            if modality in assessment.effect.everything - assessment.effect.required
+        ]
         effects = [assessment.effect for assessment in present]
         attention = [assessment.attention[modality] for assessment in present if assessment.attention is not None]
         rows.append(

@@ -13,6 +13,7 @@ from mmviz.types import INPUT_MODALITIES, AttentionRecord, Change, Modality, Req
 
 Coalition = frozenset[Modality]
 """A subset of the modalities of a sample: those that are kept."""
+Coalitions = frozenset[Coalition]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,20 @@ class Effect:
     answers: Mapping[Coalition, tuple[str, float]]
     """The most probable answer with each coalition kept, and its probability."""
     phi: Mapping[Modality, float]
-    """Shapley value of image, text and audio, in nats, see `shapley`. 0 for a modality that the sample lacks."""
+    """Shapley value of image, text and audio, in nats, see `shapley`. 0 for a modality that the sample lacks, or that
+    the model requires."""
+    changed: Coalitions | None = None
+    """The coalitions in which another answer is the most probable one; None: where its label is another."""
+
+    @property
+    def required(self) -> Coalition:
+        """The modalities that are in every coalition, since the model cannot do without them. Their effect is not
+        measured."""
+        return frozenset.intersection(*self.values)
+
+    def is_changed(self, kept: Coalition) -> bool:
+        """Returns whether another answer is the most probable one with only the modalities ``kept``."""
+        return self.answers[kept][0] != self.answer if self.changed is None else kept in self.changed
 
     @property
     def everything(self) -> Coalition:
@@ -35,8 +49,9 @@ class Effect:
 
     @property
     def total(self) -> float:
-        """Difference between the value with all modalities and the value with none, which is the sum of ``phi``."""
-        return self.values[self.everything] - self.values[frozenset()]
+        """Difference between the value with all modalities and the value with none but the required ones, which is the
+        sum of ``phi``."""
+        return self.values[self.everything] - self.values[self.required]
 
     @property
     def shares(self) -> dict[Modality, float]:
@@ -72,7 +87,8 @@ def measure_modality_effect(
 ) -> Effect | None:
     """Runs `effect_requests` for the sample of ``request`` and returns the effect, or None if it was stopped.
 
-    Raises ``MmvizError`` if the model cannot do without a modality.
+    A modality that the model is known to require is left in, and the others are measured beside it. Raises
+    ``MmvizError`` if the model fails without a modality.
     """
     requests = effect_requests(request.model, request.sample, baseline, request.changes, request.seed)
     records = backend.run(requests, progress, stop)
@@ -82,34 +98,36 @@ def measure_modality_effect(
 def read_effect(sample: Sample, records: Sequence[AttentionRecord]) -> Effect:
     """Returns the effect that the records of `effect_requests` show.
 
-    The answer is the most probable one for the whole sample. Its probability is compared in all coalitions.
+    The answer is the most probable one for the whole sample. Its probability is compared in all coalitions. Those that
+    lack a modality which the backend left in (``made_by["left_in"]``) are not told apart from those that have it.
     """
     (record,) = records
     assert record.sweep is not None
-    best = record.sweep.argmax(1)
+    left_in = {Modality(name) for name in record.made_by.get("left_in", ())}
     subsets = coalitions(present_modalities(sample))
-    answers = {
-        kept: (record.answers[int(k)].label, math.exp(float(row[int(k)])))
-        for kept, k, row in zip(subsets, best, record.sweep, strict=True)
-    }
-    values = {kept: float(row[0]) for kept, row in zip(subsets, record.sweep, strict=True)}
-    return Effect(record.answers[0].label, values, answers, shapley(values))
+    rows = {kept: row for kept, row in zip(subsets, record.sweep, strict=True) if left_in <= kept}
+    best = {kept: int(row.argmax()) for kept, row in rows.items()}
+    answers = {kept: (record.answers[best[kept]].label, math.exp(float(row[best[kept]]))) for kept, row in rows.items()}
+    values = {kept: float(row[0]) for kept, row in rows.items()}
+    changed = frozenset(kept for kept, row in rows.items() if row[best[kept]] > row[0])
+    return Effect(record.answers[0].label, values, answers, shapley(values), changed)
 
 
 def shapley(values: Mapping[Coalition, float]) -> dict[Modality, float]:
     """Returns the exact Shapley values of image, text and audio, for a game given by its value for every coalition.
 
     Formula: ``phi_m = sum over S without m of |S|! (n - |S| - 1)! / n! (v(S + m) - v(S))`` with n modalities. They sum
-    to ``v(all) - v(none)``. A modality that is in no coalition has 0.
+    to ``v(all) - v(none)``. A modality that is in no coalition has 0. One that is in all of them is no player of the
+    game, n counts the others, and it has 0.
     Sources: Shapley 1953; as a measure of how much each modality is used: Parcalabescu and Frank 2023, MM-SHAP.
     """
-    present = max(values, key=len)
+    present, required = max(values, key=len), min(values, key=len)
     phi = dict.fromkeys(INPUT_MODALITIES, 0.0)
-    for modality in present:
+    for modality in present - required:
         for kept in values:
             if modality in kept:
                 continue
-            size, count = len(kept), len(present)
+            size, count = len(kept) - len(required), len(present) - len(required)
             weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
             phi[modality] += weight * (values[kept | {modality}] - values[kept])
     return phi

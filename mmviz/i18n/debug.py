@@ -48,6 +48,8 @@ DEBUG: dict[str, str] = {
     "effect-unused": "{modality} gets {attention:.2f} of the attention but has hardly any effect ({effect:.2f}).",
     "effect-unattended": "{modality} gets hardly any attention ({attention:.2f}), yet the answer depends on it "
     "({effect:.2f} of the effect).",
+    "effect-required": "The model cannot run without {modality}, so it stays in every subset and its effect is not "
+    "measured.",
     "effect-no-attention": "This run is too long to compute attention by its method, so only the effect is shown.",
     "subsets-caption": "The answer to each subset of the inputs",
     "subsets-answer": "most probable answer",

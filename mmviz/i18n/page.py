@@ -55,6 +55,7 @@ LABELS: dict[str, str] = {
     "run": "Run",
     "run-help": "Run the model on these inputs. Keys: Return in the text field, Ctrl and Return anywhere.",
     "running": "Running the model: {seconds:.0f} s",
+    "running-layers": "Running the model: layer {done} of {of}, {seconds:.0f} s",
     "loading": "Loading the model (only once): {seconds:.0f} s",
     "stop": "Stop",
     "stop-help": "Stop waiting for this run. What is on the screen stays.",

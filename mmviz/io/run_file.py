@@ -209,7 +209,7 @@ def _header(record: AttentionRecord) -> dict[str, Any]:
             | ({"edges": [m.query_edges, m.key_edges]} if isinstance(m, PooledMap) else {})
             for m in record.maps
         ],
-        "answers": [[answer.label, answer.probability] for answer in record.answers],
+        "answers": [[answer.label, answer.probability, answer.index] for answer in record.answers],
         "made_by": dict(record.made_by),
     }
 
@@ -235,7 +235,7 @@ def _record(header: dict[str, Any], maps: list[AttentionMap | PooledMap]) -> Att
         id=header["id"],
         streams={name: tuple(map(_token_from_dict, tokens)) for name, tokens in header["streams"].items()},
         maps=tuple(maps),
-        answers=tuple(Answer(label, probability) for label, probability in header["answers"]),
+        answers=tuple(Answer(*answer) for answer in header["answers"]),
         made_by=header["made_by"],
         notices=tuple(Notice(code, values) for code, values in header["record_notices"]),
     )

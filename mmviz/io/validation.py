@@ -14,6 +14,8 @@ _STRINGS = ("model", "title", "device", "device_name", "backend", "map_ref", "dt
 """Entries of ``made_by`` that are strings."""
 _MAX_CHARS = 100_000
 """Characters of one string; a text has at most 10,000, and a title far fewer."""
+_MAX_ANSWERS = 10_000_000
+"""Answers of a model; the largest vocabularies have a million."""
 _MAX_SIDE = 1_000_000
 
 
@@ -45,9 +47,14 @@ def check_record(record: AttentionRecord) -> None:
     for answer in record.answers:
         _check_string(answer.label)
         _check_number(answer.probability, 0, 1 + 1e-6)
+        if answer.index is not None:
+            check_index(answer.index, _MAX_ANSWERS)
     _check_extras(record)
     _check_notices(record.notices)
     _check_made_by(record.made_by)
+    if record.made_by.get("answer_token") is not None:
+        stream, index = record.made_by["answer_token"]
+        check_index(index, len(record.streams[stream]))
 
 
 def check_index(value: Any, count: int) -> int:

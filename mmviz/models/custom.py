@@ -17,7 +17,7 @@ from mmviz.models.user_code import description, user_code
 from mmviz.models.vocabulary_answers import answer_labels
 from mmviz.types import INPUT_MODALITIES, Card, MmvizError, Modality, Sample, Token
 
-TOP = 100
+TOP = 1_000
 """Answers that a record keeps of a larger vocabulary."""
 Tokens = Sequence[str | Token] | Mapping[str, Sequence[str | Token] | Sequence[Sequence[str | Token]]]
 

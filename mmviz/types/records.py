@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeGuard
 
@@ -27,6 +27,13 @@ class Answer:
     """The answer as text."""
     probability: float
     """The model's probability for it, 0 .. 1."""
+    index: int | None = field(default=None, compare=False)
+    """Its index among all answers of the model, which tells answers of one label apart; None where it is not known."""
+
+    def is_same(self, other: Answer) -> bool:
+        """Returns whether ``other`` is the same answer of the same model, by index, or by label where one has none."""
+        is_known = self.index is not None and other.index is not None
+        return self.index == other.index if is_known else self.label == other.label
 
 
 @dataclass(frozen=True, eq=False, repr=False)

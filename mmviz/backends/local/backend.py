@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 import mmviz
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
+from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows
 from mmviz.backends.local.interventions import capture_options
 from mmviz.backends.local.prepare import prepare
+from mmviz.backends.local.required_modalities import check_dropped, without_required
 from mmviz.backends.local.variants import sweep
 from mmviz.capture import capture
 from mmviz.capture.forked_process import refuse_after_fork
@@ -185,29 +187,34 @@ class LocalBackend:
         model = self._model_for(request, ())
         torch.manual_seed(request.seed)
         timer = StageTimer()
+        check_dropped(model, changes)
         prepared = prepare(model, request.sample, changes, request.seed)
         timer.end("prepare")
         if request.maps:
-            record, result = captured_run(model, prepared, request, timer)
+            record, result, logits = captured_run(model, prepared, request, timer)
             if record.is_long:
                 self._cache.put(record.id, RetainedCapture(result, record))
         else:
-            record = plain_run(model, prepared, changes, timer)
+            record, logits = plain_run(model, prepared, changes, timer)
         made_by: dict[str, Any] = dict(record.made_by)
+        log_p = log_probabilities(logits)
         if request.integrated:
-            answer = model.card.answers.index(record.answers[0].label)
-            attributions, details = integrated_rows(model, prepared, answer, changes)
+            attributions, details = integrated_rows(model, prepared, kept_answers(log_p, None, 1)[0], changes)
             made_by["integrated"] = details
             record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
             timer.end("gradients")
+        table = None
         if request.sweep:
-            variants = [(*changes, *variant) for variant in request.sweep]
+            swept, left_in = without_required(model, request.sweep)
+            made_by |= {"left_in": [str(modality) for modality in left_in]} if left_in else {}
+            variants = [(*changes, *variant) for variant in swept]
             table = sweep(lambda some: self._model_for(request, some), request.sample, variants, request.seed, stop)
             if table is None:
                 return None
-            order = [model.card.answers.index(answer.label) for answer in record.answers]
-            record = replace(record, sweep=table[:, order])
             timer.end("sweep")
+        kept = kept_answers(log_p, table, getattr(model, "top", None))
+        answers = answers_at(kept, log_p, model.card.answers)
+        record = replace(record, answers=answers, sweep=None if table is None else table[:, kept])
         is_shuffled = any(isinstance(change, ShuffleWeights) for change in changes)
         return replace(record, made_by={
             "model": model.card.id,

@@ -8,17 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from mmviz.backends.local.answer_tokens import recorded_answer_token
+from mmviz.backends.local.batch_rows import of_row, row_notices, shown_row
 from mmviz.backends.local.gradients import relevance_rows
 from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
+from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.capture import AttentionCall, CaptureResult, capture
 from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
-from mmviz.types import Answer, AttentionRecord, CaptureError, Change, Notice, Request, Token, as_tokens
+from mmviz.types import AttentionRecord, CaptureError, Change, Notice, Request, Token, as_tokens
 
 T = TypeVar("T")
 
@@ -39,14 +41,17 @@ class StageTimer:
 
 def captured_run(
     model: Model, prepared: Prepared, request: Request, timer: StageTimer
-) -> tuple[AttentionRecord, CaptureResult]:
-    """Returns the record of one call of ``model`` with its attention, and the capture that views are answered from.
+) -> tuple[AttentionRecord, CaptureResult, Tensor]:
+    """Returns the record of one call of ``model`` with its attention, the capture that views are answered from, and the
+    logits ``[answer]``.
 
-    ``made_by`` of the record holds ``dtype``, ``routes`` and ``parity`` only. Raises ``CaptureError``.
+    The record has no answers, and ``made_by`` holds ``dtype``, ``routes``, ``parity`` and
+    `recorded_answer_token` only. Raises ``CaptureError``, and as `recorded_answer_token` does.
     """
     targets = model.capture_targets
     with (
         torch.set_grad_enabled(request.relevance),
+        reported_layers(model.module),
         capture(
             model.module,
             replace=weights_hook(request.changes),
@@ -56,44 +61,41 @@ def captured_run(
         ) as result,
     ):
         logits = model(prepared.tensors)
-    answers = ranked_answers(model, logits)
     timer.end("model")
-    pairs = dict(zip(targets.modules, targets.pairs, strict=True)) if targets else None
-    record = result.record(prepared.streams, pairs=pairs)
+    pairs = dict(zip(targets.modules, targets.pairs, strict=True)) if targets else getattr(model, "pairs", None)
+    row = shown_row(prepared, result, logits)
+    record = result.record(of_row(prepared, row), pairs=pairs or None, batch=row)
     if record.is_long:
         for call in result.attention_calls():
             if call.score_trace:  # it is not needed any more, and is larger than what is kept
                 call.score_trace.release()
-    notices = [*prepared.notices, *record.notices]
+    notices = [*prepared.notices, *record.notices, *row_notices(result, record, row)]
     norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
     steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
-        record, answers=answers, notices=tuple(notices), norms=norms, steps=steps,
-        relevance=relevance_rows(result, logits, record) if request.relevance else None,
-        made_by={name: record.made_by[name] for name in ("dtype", "routes", "parity")},
+        record, notices=tuple(notices), norms=norms, steps=steps,
+        relevance=relevance_rows(result, logits, record, row) if request.relevance else None,
+        made_by={
+            **{name: record.made_by[name] for name in ("dtype", "routes", "parity")},
+            **recorded_answer_token(record, prepared.answer_token),
+        },
     )  # fmt: skip
     timer.end("capture")
-    return record, result
+    return record, result, logits
 
 
-def plain_run(model: Model, prepared: Prepared, changes: Sequence[Change], timer: StageTimer) -> AttentionRecord:
-    """Returns the record of one call of ``model`` without maps: its answers alone."""
-    with torch.no_grad(), intervene_for(model, changes):
+def plain_run(
+    model: Model, prepared: Prepared, changes: Sequence[Change], timer: StageTimer
+) -> tuple[AttentionRecord, Tensor]:
+    """Returns the record of one call of ``model`` without maps and answers, and the logits ``[answer]``."""
+    with torch.no_grad(), reported_layers(model.module), intervene_for(model, changes):
         logits = model(prepared.tensors)
-    answers = ranked_answers(model, logits)
     timer.end("model")
     record = AttentionRecord(
-        uuid.uuid4().hex, _token_streams(prepared), (), answers, {"routes": [], "parity": None}, prepared.notices
+        uuid.uuid4().hex, _token_streams(prepared), (), (), {"routes": [], "parity": None}, prepared.notices
     )
     timer.end("capture")
-    return record
-
-
-def ranked_answers(model: Model, logits: Tensor) -> tuple[Answer, ...]:
-    """Returns all answers, the most probable first. Probabilities are computed in float64."""
-    probabilities = logits.detach().double().softmax(-1).cpu().numpy()
-    order = np.argsort(-probabilities, kind="stable")
-    return tuple(Answer(model.card.answers[index], float(probabilities[index])) for index in order)
+    return record, logits
 
 
 def _token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:

@@ -11,21 +11,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.backends.local.interventions import intervene_for
+from mmviz.backends.local.overwritten_tokens import check_overwritten
 from mmviz.capture import CaptureResult
 from mmviz.capture.integrated_gradients import STEPS, integrated_gradients, tokens_entering
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change
 
 
-def relevance_rows(result: CaptureResult, logits: Tensor, record: AttentionRecord) -> NDArray[np.float32] | None:
-    """Returns gradient relevance ``[query, key]`` for the most probable answer.
+def relevance_rows(
+    result: CaptureResult, logits: Tensor, record: AttentionRecord, row: int | None
+) -> NDArray[np.float32] | None:
+    """Returns gradient relevance ``[query, key]`` for the most probable answer, of one ``row`` of a batch.
 
     None where the record is too long for it, the model ran without gradients, or it has several streams.
     """
     if record.is_long:
         return None
     try:
-        return result.relevance(logits[int(logits.argmax())])
+        return result.relevance(logits[int(logits.argmax())], batch=row)
     except CaptureError as error:
         if error.code in ("relevance-graph", "flow-streams"):
             return None
@@ -45,6 +48,8 @@ def integrated_rows(
     try:
         with intervene_for(model, changes):
             tokens = tokens_entering(model.module, path, lambda: model(prepared.tensors))
+        if model.capture_targets is None:
+            check_overwritten(model, prepared, path, tokens)
         baseline_tokens = getattr(model, "baseline_tokens", None)
         baseline = baseline_tokens(prepared, tokens) if baseline_tokens else torch.zeros_like(tokens)
         takes_batches = join is not None and hasattr(model, "vary")

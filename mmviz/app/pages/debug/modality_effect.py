@@ -55,9 +55,11 @@ def effect_html(effect: Effect, attention: Mapping[Modality, float] | None) -> s
     )
     rows = ""
     for modality in INPUT_MODALITIES:
-        shares = [None if attention is None else attention[modality], effect.shares[modality]]
+        is_measured = modality not in effect.required
+        shares = [None if attention is None else attention[modality], effect.shares[modality] if is_measured else None]
         cells = "".join("<td>–</td>" if share is None else f"<td>{share:.2f}{bar(share)}</td>" for share in shares)
-        rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}<td>{effect.phi[modality]:+.2f}</td></tr>"
+        phi = f"{effect.phi[modality]:+.2f}" if is_measured else "–"
+        rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}<td>{phi}</td></tr>"
     rows += f"<tr class='sum'><th scope='row'>{html.escape(say('effect-total'))}</th><td></td><td></td>"
     caption = html.escape(say("effect-caption", answer=effect.answer))
     return (
@@ -67,15 +69,24 @@ def effect_html(effect: Effect, attention: Mapping[Modality, float] | None) -> s
 
 
 def verdicts(effect: Effect, attention: Mapping[Modality, float] | None) -> list[str]:
-    """Returns a sentence for each disagreement of attention and effect, or one that says that they agree."""
+    """Returns a sentence for each disagreement of attention and effect, or one that says that they agree.
+
+    A modality that the model requires is named, and not compared.
+    """
+    required = [say("effect-required", modality=say(f"the-{modality}")) for modality in sorted(effect.required)]
     if attention is None:
-        return [say("effect-no-attention")]
+        return [*required, say("effect-no-attention")]
     sentences = []
-    for case in disagreements(attention, effect.shares):
+    for case in disagreements(_measured(attention, effect), _measured(effect.shares, effect)):
         modalities = {"modality": say(f"the-{case.modality}"), "other": say(f"the-{case.other}") if case.other else ""}
         text = say(f"effect-{case.kind}", **modalities, attention=case.attention, effect=case.effect)
         sentences.append(text[0].upper() + text[1:])
-    return sentences or [say("effect-agrees")]
+    return [*required, *(sentences or [say("effect-agrees")])]
+
+
+def _measured(shares: Mapping[Modality, float], effect: Effect) -> dict[Modality, float]:
+    """Returns the shares, those of modalities whose effect is not measured as 0, so that they are not compared."""
+    return {modality: 0.0 if modality in effect.required else share for modality, share in shares.items()}
 
 
 def subsets_html(effect: Effect, modalities: Sequence[Modality]) -> str:
