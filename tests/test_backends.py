@@ -38,6 +38,8 @@ from mmviz.types import (
     UniformAttention,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def record(backend: LocalBackend, sample: Sample) -> AttentionRecord:

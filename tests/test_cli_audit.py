@@ -20,6 +20,8 @@ from mmviz.i18n.audit import audit_words
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.inputs.examples import Example
 
+pytestmark = pytest.mark.slow
+
 BY_ID = {example.id: example for example in EXAMPLES}
 
 

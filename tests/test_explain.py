@@ -119,6 +119,7 @@ def test_a_run_of_another_model_cannot_be_run_again() -> None:
         assert error.value.code == "effect-model"
 
 
+@pytest.mark.slow
 def test_the_command_writes_json_npz_and_png(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,6 +37,8 @@ from mmviz.figures.token_matrix import token_matrix
 from mmviz.figures.training_curves import training_figure
 from mmviz.types import Modality
 
+pytestmark = pytest.mark.slow
+
 HOSTILE: dict[str, dict[str, Any]] = {
     "origin": {"image.origin": "lower"},
     "dark": dict(plt.style.library["dark_background"]),

@@ -11,7 +11,10 @@ from processes import ROOT
 
 from mmviz.i18n.errors_and_notices import sentence
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+]
 
 SCRIPT = """
 import multiprocessing, numpy as np, torch, mmviz

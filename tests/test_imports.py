@@ -186,6 +186,7 @@ assert record.integrated is not None and record.norms
 """
 
 
+@pytest.mark.slow
 def test_the_base_install_captures_explains_and_draws_without_any_extra() -> None:
     done = subprocess.run([sys.executable, "-c", BASE_SESSION], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2_000:]

@@ -181,6 +181,7 @@ def test_colours_that_a_heic_file_names_by_codes_alone_are_told() -> None:
     assert codes(notices) == ["image-profile-ignored"] and notices[0].parameters == {"profile": "Display P3"}
 
 
+@pytest.mark.slow
 def test_changed_bytes_of_a_profile_never_refuse_the_image() -> None:
     random = np.random.default_rng(2)
     for icc in (DISPLAY_P3.profile(), cmyk_profile("Newspaper", INKS)):

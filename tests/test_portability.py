@@ -18,6 +18,8 @@ from processes import ROOT
 from mmviz.cli import processes
 from mmviz.inputs import sandbox
 
+pytestmark = pytest.mark.slow
+
 SOURCES = sorted(
     path for folder in ("mmviz", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 ) + [ROOT / "app.py"]  # fmt: skip

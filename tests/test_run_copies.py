@@ -16,6 +16,8 @@ import mmviz
 from mmviz.backends.local import LocalBackend
 from mmviz.types import CaptureError, DropTokens, MapRef, MmvizError, Notice, Request, Rows, Sample
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 300
 
 

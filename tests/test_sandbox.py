@@ -72,6 +72,7 @@ def test_decoding_stops_at_the_time_limit(decoder: Decoder) -> None:
     hurried.close()
 
 
+@pytest.mark.slow
 def test_a_file_beyond_the_memory_limit_is_refused_and_the_process_survives() -> None:
     roomy = Decoder(memory=1_500_000_000)
     assert roomy.sample(_png(60, 60), "hi", None).text == "hi"

@@ -14,6 +14,8 @@ import mmviz
 from mmviz.backends.local import LocalBackend
 from mmviz.types import AttentionRecord, CaptureError, PooledMap, Request, Rollout, Rows, Sample, ShuffleWeights
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:

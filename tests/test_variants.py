@@ -38,6 +38,8 @@ from mmviz.types import (
     UniformAttention,
 )
 
+pytestmark = pytest.mark.slow
+
 IMAGE, TEXT, AUDIO = Modality.IMAGE, Modality.TEXT, Modality.AUDIO
 Variant = tuple[Change, ...]
 

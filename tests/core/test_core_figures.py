@@ -21,6 +21,7 @@ def run() -> Run:
     return run_sample(EXAMPLE.sample(), backend=ReplayBackend(assets_dir() / "gallery" / "runs"))
 
 
+@pytest.mark.slow
 def test_the_figure_for_print_is_a_full_picture(run: Run) -> None:
     figure = Image.open(io.BytesIO(run.png())).convert("RGB")
     assert figure.size == (1600, 900)
