@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_token import answer_query
+from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, view_of
@@ -82,10 +83,7 @@ class Run:
         if not self.record.maps:
             raise MmvizError("run-no-maps")
         try:  # the default map that a record names must be in it
-            if self.map_ref.layer is not None:
-                self.record.map_number(self.map_ref)
-            elif self.map_ref.method == "relevance" and self.record.relevance is None and not self.record.is_long:
-                raise LookupError(self.map_ref)
+            default_map_ref(self.record)
         except (ValueError, LookupError) as problem:
             raise MmvizError("run-map-ref", map_ref=self.record.made_by.get("map_ref")) from problem
 
@@ -117,18 +115,18 @@ class Run:
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        """The key tokens of the last map, in the model's order."""
-        return self.record.streams[self.record.maps[-1].keys]
+        """The key tokens of the default map, in the model's order."""
+        return self.record.streams[streams_of(self.record, self.map_ref)[1]]
 
     @property
     def map_ref(self) -> MapRef:
-        """The default map of the model; the mean over the heads of the last map where the model has none."""
-        default = self.record.made_by.get("map_ref")
-        return MapRef.parse(default) if default else self.record.map_ref(len(self.record.maps) - 1)
+        """The map chosen for the model; without one, the mean over heads of the last map in which modalities meet."""
+        return default_map_ref(self.record)
 
     @property
     def answer_query(self) -> int:
-        """Index of the answer token among the queries: the first special token, else the first token."""
+        """Index of the token that answers among the queries of the default map: what the model says, else the last
+        token of a causal model, the first special token of any other, or 0."""
         return answer_query(self.record)
 
     def attention(
@@ -194,7 +192,8 @@ class Run:
         """Returns what the answer depends on: exact Shapley values of the modalities in its log-probability, in nats.
 
         The model runs on every subset of the modalities. ``image``, ``text`` and ``audio`` sum to ``total``, the
-        difference between all modalities and none. Sources: Shapley 1953; Parcalabescu and Frank 2023 (MM-SHAP).
+        difference between all modalities and none. A modality that the model requires is left in and has no entry;
+        the others are measured beside it. Sources: Shapley 1953; Parcalabescu and Frank 2023 (MM-SHAP).
 
         Args:
             baseline: what stands in a removed modality's place: ``"learned"``, the model's own token for a missing
@@ -207,7 +206,8 @@ class Run:
         request = self.rerun_request()
         effect = measure_modality_effect(backend or self.backend or _local_backend(), request, baseline)
         assert effect is not None  # nothing stops it
-        return {**{str(modality): value for modality, value in effect.phi.items()}, "total": effect.total}
+        measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
+        return {**measured, "total": effect.total}
 
     def rerun_request(self) -> Request:
         """Returns the request that makes this run again; for a run from a file, it is rebuilt from the record.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,42 @@ def cross() -> Run:
     return Run(WHOLE, record(streams, maps))
 
 
+SEES, READS, ASKS = "vision_model.encoder.layers.self_attn", "decoder.layers.self_attn", "decoder.layers.encoder_attn"
+"""The stacks of `towers`."""
+
+
+def causal(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights ``[head, query, key]`` without those on later keys, rows summing to 1 again."""
+    lower = np.tril(weights.astype(np.float64) + 1e-3)
+    return (lower / lower.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def towers() -> Run:
+    """A picture tower whose first layer has windows, and a causal decoder, with a sink, that attends to its patches.
+
+    All three stacks have the layers 0 and 1; those of the decoder run by turns.
+    """
+    picture, text = patches(301, 187, 3, 4), [ANSWER, *words()]
+    windows = tuple(int(k >= 6) for k in range(12))
+    same = np.equal.outer(windows, windows)
+    first = attention(2, 12, 12, 1) * same + 1e-6 * same
+    within = attention(2, len(text), len(text), 2)
+    sees = [first / first.sum(-1, keepdims=True), attention(2, 12, 12, 3)]
+    maps = [
+        AttentionMap(f"vision_model.encoder.layers.{k}.self_attn", k, "picture", "picture", weights.astype(np.float32),
+                     stack=SEES, windows=() if k else windows)
+        for k, weights in enumerate(sees)
+    ]  # fmt: skip
+    for k in range(2):
+        name = f"decoder.layers.{k}"
+        weights = causal(within) * np.float32(0.75)
+        maps.append(AttentionMap(f"{name}.self_attn", k, "text", "text", weights, stack=READS, taken="sink"))
+        weights = attention(3, len(text), 12, 5 + k)
+        maps.append(AttentionMap(f"{name}.encoder_attn", k, "text", "picture", weights, stack=ASKS))
+    streams: dict[str, list[Token]] = {"picture": picture, "text": text}
+    return Run(Sample(WHOLE.image, TEXT), replace(record(streams, []), maps=tuple(maps)))
+
+
 def one_token() -> Run:
     """One token, one head, no answers, no image and no audio."""
     return Run(Sample(text="cat"), record({"all": words("cat")}, [(*PAIR, 0, 1)], answers=0))
@@ -133,5 +170,6 @@ def long() -> Run:
 
 
 ODD: dict[str, Callable[[], Run]] = {
-    build.__name__: build for build in (plain, cross, one_token, one_modality, unlocated, alternating, many_heads, long)
+    build.__name__: build
+    for build in (plain, cross, towers, one_token, one_modality, unlocated, alternating, many_heads, long)
 }

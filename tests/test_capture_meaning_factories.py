@@ -57,11 +57,6 @@ def test_attention_of_omni_is_that_of_the_tokens_it_is_shown_under() -> None:
     np.testing.assert_allclose(run.attention(token=40), eager[-1][0, :, 40].mean(0).numpy(), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="the first special token counts as the answer, so the start of the picture is shown, not the token whose "
-    "logits are the answer",
-)  # fmt: skip
 def test_the_last_token_of_omni_answers() -> None:
     run, _ = omni_run("is it a cat")
     assert run.answer_query == len(run.tokens) - 1
@@ -163,20 +158,11 @@ def test_attention_of_whisper_is_that_of_its_text_tokens_to_the_audio() -> None:
     np.testing.assert_allclose(run.attention(token=7), eager.cross_attentions[-1][0, :, 7].mean(0).numpy(), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="the first special token counts as the answer, so of Whisper the start is shown, not the piece whose logits "
-    "are the answer",
-)  # fmt: skip
 def test_the_last_piece_of_whisper_answers() -> None:
     run, _ = whisper_run()
     assert run.answer_query == len(run.record.streams["tokens"]) - 1
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="the query is named by the tokens of the keys, so the summary names a moment of the audio as the query",
-)  # fmt: skip
 def test_the_summary_of_whisper_names_the_query_among_its_text_tokens() -> None:
     run, _ = whisper_run()
     assert run.summary()["attention"]["query"] == labels(run.record, "tokens")[run.answer_query]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from records import alternating, cross, one_token, plain
+from records import alternating, cross, one_token, plain, towers
 
 from mmviz.analysis.map_refs import streams_of
 from mmviz.analysis.modality_matrix import modality_matrix
@@ -21,7 +21,7 @@ from mmviz.viewer.binary_format import decode
 from mmviz.viewer.quantization import decode as dequantize
 
 FOLDER = Path(__file__).parent / "js"
-RUNS = (plain, cross, one_token, alternating)
+RUNS = (plain, cross, towers, one_token, alternating)
 
 
 def test_node_agrees_with_python(tmp_path: Path, node: str) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.answer_token import answer_query, answer_token
-from mmviz.analysis.map_refs import flows, streams_of
+from mmviz.analysis.answer_token import answer_token
+from mmviz.analysis.map_refs import flows, last_map, streams_of
 from mmviz.analysis.map_weights import attention_row, weights
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MapRef, Modality
 
 
 def attributions(record: AttentionRecord, head: MapRef | None = None) -> dict[str, NDArray[np.float64]]:
-    """Returns an amount for every key token of the last map, float64 ``[token]``, by each method the record supports.
+    """Returns an amount for every key token of the `last_map`, float64 ``[token]``, by each method the record supports.
 
     The keys of the result are method names, in this order: the text form of ``head`` (attention weights of one head)
     and of the mean over the heads of the last map, ``value`` (value-weighted attention: the norms of the last map,
@@ -27,24 +27,24 @@ def attributions(record: AttentionRecord, head: MapRef | None = None) -> dict[st
     Raises ``LookupError`` if the record has no such head, ``ValueError`` if that head attends to another stream than
     the last map.
     """
-    last = len(record.maps) - 1
+    last = last_map(record)
     streams = record.maps[last].queries, record.maps[last].keys
     head = head or record.map_ref(last, 0)
     number = record.map_number(head)
     if record.maps[number].keys != streams[1]:
         raise ValueError(f"head {head} attends to {record.maps[number].keys!r}, but the last map to {streams[1]!r}")
     amounts = {
-        str(ref): attention_row(record, ref, answer_query(record, at), "from")
+        str(ref): attention_row(record, ref, answer_token(record, record.maps[at].queries), "from")
         for ref, at in ((head, number), (record.map_ref(last), last))
     }
-    query = answer_query(record)
+    query = answer_token(record, streams[0])
     if record.norms:
-        row = record.norms[-1][query].astype(np.float64)
+        row = record.norms[last][query].astype(np.float64)
         amounts["value"] = row / (row.sum() or 1.0)
     for flow, between in flows(record).items():
         if between == streams:
             amounts[str(flow)] = attention_row(record, flow, query, "from", record.relevance, streams)
-    if record.integrated is not None:
+    if record.integrated is not None and record.maps[-1].keys == streams[1]:
         amounts["integrated"] = record.integrated.astype(np.float64)
     return amounts
 
@@ -57,7 +57,7 @@ def modality_shares(record: AttentionRecord, map_ref: MapRef) -> dict[Modality, 
     """
     streams = streams_of(record, map_ref)
     queries, keys = (record.streams[stream] for stream in streams)
-    query = answer_token(queries)
+    query = answer_token(record, streams[0])
     row = weights(record, map_ref, record.relevance, streams)[[query]]
     matrix = modality_matrix(row, [queries[query]], keys)
     return attention_shares(dict(zip(matrix.keys, matrix.sums[0].tolist(), strict=True)))

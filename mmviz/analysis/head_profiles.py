@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.answer_token import answer_query
+from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.analysis.similarity import row_entropy
 from mmviz.analysis.sinks import sinks
@@ -57,7 +57,7 @@ def head_profiles(record: AttentionRecord) -> list[HeadProfile]:
         if not isinstance(attn_map, AttentionMap):
             continue
         queries, keys = record.streams[attn_map.queries], record.streams[attn_map.keys]
-        query = answer_query(record, number)
+        query = answer_token(record, attn_map.queries)
         distances = _distances(queries, keys)
         for head in range(attn_map.heads):
             weights = attn_map.weights[head].astype(np.float64)

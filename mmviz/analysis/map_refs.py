@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from mmviz.analysis.map_weights import Streams
+from typing import get_args
+
+from mmviz.analysis.map_weights import Streams, rollout_streams
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.types import AttentionRecord, MapRef
+from mmviz.types import AttentionRecord, MapRef, Token
+from mmviz.types.map_ref import Method
 
 
 def has_map(record: AttentionRecord, ref: MapRef) -> bool:
@@ -17,23 +20,38 @@ def has_map(record: AttentionRecord, ref: MapRef) -> bool:
 
 
 def parse_map_ref(record: AttentionRecord, text: str) -> MapRef:
-    """Returns the reference that ``text`` stands for. Raises ``LookupError`` where the record has no such map."""
+    """Returns the reference that ``text`` stands for, as `AttentionRecord.map_ref` writes it.
+
+    Raises ``LookupError`` where the record has no such map.
+    """
     try:
-        ref = MapRef.parse(text)
+        return same_ref(record, MapRef.parse(text))
     except ValueError as problem:
         raise LookupError(str(problem)) from problem
+
+
+def same_ref(record: AttentionRecord, ref: MapRef) -> MapRef:
+    """Returns ``ref`` as `AttentionRecord.map_ref` writes it: with its stack only where the record has several.
+
+    Raises ``LookupError`` where the record has no such map.
+    """
     streams_of(record, ref)
-    return ref
+    return ref if ref.method != "attention" else record.map_ref(record.map_number(ref), ref.head)
 
 
 def map_words(ref: MapRef) -> str:
-    """Returns the reference in words for people, who count layers and heads from 1, such as "layer 5, head 3"."""
+    """Returns the reference in words for people, who count layers and heads from 1, such as "layer 5, head 3".
+
+    The stack stands before them where ``ref`` names one.
+    """
     if ref.method != "attention":
         return sentence(f"map-{ref.method}")
     assert ref.layer is not None  # MapRef refuses raw attention without a layer
     head = "map-mean" if ref.head is None else "map-head"
     words = sentence(head, layer=ref.layer + 1, head=(ref.head or 0) + 1)
-    return sentence("map-of-layer", map=words, number=ref.index + 1) if ref.index else words
+    if ref.index:
+        words = sentence("map-of-layer", map=words, number=ref.index + 1)
+    return sentence("map-of-stack", map=words, stack=ref.stack) if ref.stack else words
 
 
 def streams_of(record: AttentionRecord, ref: MapRef) -> Streams:
@@ -58,26 +76,39 @@ def map_refs(record: AttentionRecord) -> list[MapRef]:
 
 
 def default_map_ref(record: AttentionRecord) -> MapRef:
-    """Returns the method chosen for the model; the mean over heads of the last map where none was chosen.
+    """Returns the method chosen for the model; the mean over heads of the `last_map` where none was chosen.
 
-    Raises ``LookupError`` where the record does not have what was chosen.
+    A long record holds no flow, so the `last_map` stands for one there as well. Raises ``LookupError`` where the record
+    does not have what was chosen.
     """
     chosen = record.made_by.get("map_ref")
-    return parse_map_ref(record, chosen) if chosen else record.map_ref(len(record.maps) - 1)
+    is_held = chosen and not (record.is_long and chosen in get_args(Method))
+    return parse_map_ref(record, chosen) if is_held else record.map_ref(last_map(record))
+
+
+def last_map(record: AttentionRecord) -> int:
+    """Returns the position in ``record.maps`` of the last map of the default stack."""
+    return max(k for k, attn_map in enumerate(record.maps) if attn_map.stack == record.default_stack)
+
+
+def last_keys(record: AttentionRecord) -> tuple[Token, ...]:
+    """Returns the key tokens of the `last_map`, the tokens that attributions and experiments are about."""
+    return record.streams[record.maps[last_map(record)].keys]
 
 
 def flows(record: AttentionRecord) -> dict[MapRef, Streams]:
     """Returns the flows through all layers, and the streams that they run between.
 
-    Rollout needs maps of one stream that attends to itself, with all their weights. Relevance is there where the
-    record holds it, and belongs to the last map that it fits.
+    For rollout see `rollout_streams`; it needs all weights. Relevance is there where the record holds it, and belongs
+    to the last map that it fits, one of the default stack before all others.
     """
-    pairs = [(attn_map.queries, attn_map.keys) for attn_map in record.maps]
     streams: dict[MapRef, Streams] = {}
-    if len(set(pairs)) == 1 and pairs[0][0] == pairs[0][1] and not record.is_long:
-        streams[MapRef("rollout")] = pairs[0]
+    rollout = None if record.is_long else rollout_streams(record)
+    if rollout:
+        streams[MapRef("rollout")] = rollout
     if record.relevance is not None:
-        for queries, keys in reversed(pairs):
+        by_stack = sorted(record.maps, key=lambda attn_map: attn_map.stack == record.default_stack)
+        for queries, keys in ((attn_map.queries, attn_map.keys) for attn_map in reversed(by_stack)):
             if record.relevance.shape == (len(record.streams[queries]), len(record.streams[keys])):
                 streams[MapRef("relevance")] = (queries, keys)
                 break

@@ -23,9 +23,9 @@ def weights(
     """Returns the matrix that ``ref`` names, float64 ``[query, key]``.
 
     For raw attention it is one head of a map, or the mean over its heads. For ``rollout`` see
-    `mmviz.analysis.rollout.rollout`, over the self-attention maps of one stream; ``streams`` says which one, if the
-    record has several. For ``relevance`` it is the array ``relevance`` ``[query, key]``, which only the backend can
-    compute, since it needs gradients.
+    `mmviz.analysis.rollout.rollout`, over the self-attention maps of one stream, in order of execution; ``streams``
+    says which one, by default that of `rollout_streams`. For ``relevance`` it is the array ``relevance``
+    ``[query, key]``, which only the backend can compute, since it needs gradients.
     Sources: Vaswani et al. 2017 (attention weights); Abnar and Zuidema 2020 (rollout); Chefer et al. 2021 (relevance).
     Raises ``LookupError`` if the record has no such map or head, ``ValueError`` for relevance without an array that
     fits, and for rollout without self-attention of one stream.
@@ -94,15 +94,27 @@ def pooled_row(
     return np.asarray(overview[:, key_bins[group]].mean(1)[query_bins], np.float64)
 
 
+def rollout_streams(record: AttentionRecord) -> Streams | None:
+    """Returns the stream that rollout runs through, twice: the one that the default stack is the self-attention of.
+
+    Layers of other stacks take part where they, too, are its self-attention. None where the default stack, or any other
+    map of these queries, attends to another stream: rollout would leave that out.
+    """
+    of_default = {(m.queries, m.keys) for m in record.maps if m.stack == record.default_stack}
+    if len(of_default) != 1:
+        return None
+    (streams,) = of_default
+    of_queries = {attn_map.keys for attn_map in record.maps if attn_map.queries == streams[0]}
+    return streams if of_queries == {streams[0]} else None
+
+
 def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap | PooledMap]:
-    """Returns the self-attention maps of one stream, first layer first."""
-    pairs = {(attn_map.queries, attn_map.keys) for attn_map in record.maps}
-    if streams is None and len(pairs) == 1:
-        streams = next(iter(pairs))
+    """Returns the self-attention maps of one stream, in order of execution."""
+    streams = streams or rollout_streams(record)
     if streams is None or streams[0] != streams[1]:
-        raise ValueError(f"rollout needs the self-attention of one stream; name it. The record has {sorted(pairs)}")
-    maps = [attn_map for attn_map in record.maps if (attn_map.queries, attn_map.keys) == streams]
-    return sorted(maps, key=lambda attn_map: attn_map.layer)
+        pairs = sorted({(attn_map.queries, attn_map.keys) for attn_map in record.maps})
+        raise ValueError(f"rollout needs the self-attention of one stream; name it. The record has {pairs}")
+    return [attn_map for attn_map in record.maps if (attn_map.queries, attn_map.keys) == streams]
 
 
 def _checked_relevance(

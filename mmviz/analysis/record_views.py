@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.map_refs import streams_of
 from mmviz.analysis.map_weights import Direction, pooled_row, weights
 from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix
-from mmviz.analysis.rollout import rollout
 from mmviz.types import AttentionRecord, Columns, MapRef, MmvizError, PooledMap, Rollout, Rows, View
 from mmviz.types.token_bins import bin_means
 
@@ -21,7 +21,7 @@ def view_of(record: AttentionRecord, view: View) -> NDArray[np.float32]:
     head that the record does not have.
     """
     if isinstance(view, Rollout):
-        flow = rollout([attn_map.weights for attn_map in record.maps])
+        flow = weights(record, MapRef("rollout"))
         tokens = list(view.tokens)
         return np.asarray(flow[tokens] if view.direction == "from" else flow[:, tokens], np.float32)
     heads = record.maps[record.map_number(view.map)].weights
@@ -56,8 +56,8 @@ def modality_matrix_of(record: AttentionRecord, ref: MapRef) -> ModalityMatrix:
     """
     if ref.layer is None and record.is_long:
         raise MmvizError("view-flow")
-    attn_map = record.maps[-1 if ref.layer is None else record.map_number(ref)]
-    queries, keys = record.streams[attn_map.queries], record.streams[attn_map.keys]
+    queries, keys = (record.streams[stream] for stream in streams_of(record, ref))
+    attn_map = None if ref.layer is None else record.maps[record.map_number(ref)]
     if isinstance(attn_map, PooledMap):
         sums = attn_map.row_modality_sums
         head_sums = sums.mean(0, dtype=np.float64) if ref.head is None else sums[ref.head]

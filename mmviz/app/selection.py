@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from mmviz.analysis.answer_token import answer_token
-from mmviz.analysis.map_refs import has_map, parse_map_ref, streams_of
+from mmviz.analysis.map_refs import has_map, parse_map_ref, same_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.explain import Run
 from mmviz.types import MapRef
@@ -43,7 +43,7 @@ def initial_selection(before: Selection | None, run: Run) -> Selection:
     if before is None:
         tokens = answer_selection(run, run.map_ref, "from")
         return Selection(tokens, (), "from", run.map_ref, "spotlight", "view")
-    map_ref = before.map_ref if has_map(run.record, before.map_ref) else run.map_ref
+    map_ref = same_ref(run.record, before.map_ref) if has_map(run.record, before.map_ref) else run.map_ref
     return replace(before, tokens=answer_selection(run, map_ref, before.direction), versus=(), map_ref=map_ref)
 
 
@@ -58,12 +58,8 @@ def with_map(selection: Selection, run: Run, map_ref: MapRef, direction: Directi
 
 
 def answer_selection(run: Run, map_ref: MapRef, direction: Direction) -> tuple[int, ...]:
-    """Returns the index of the answer token among the tokens that can be selected in a map.
-
-    It is the first special token, or the first token where the stream has no special one.
-    """
-    tokens = run.record.streams[_stream(run, map_ref, direction)]
-    return (answer_token(tokens),)
+    """Returns the index of the answer token among the tokens that can be selected in a map."""
+    return (answer_token(run.record, _stream(run, map_ref, direction)),)
 
 
 def token_count(run: Run, map_ref: MapRef, direction: Direction) -> int:

@@ -49,7 +49,7 @@ from mmviz.types import (
     Zoom,
 )
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
 """The HTTP header of requests and responses that holds the version of the protocol."""

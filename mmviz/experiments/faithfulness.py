@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.map_refs import last_keys
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
 from mmviz.experiments.sweep_requests import sweep_requests
@@ -119,7 +120,7 @@ def measure_faithfulness(
     ``record`` is that of ``request``. ``amounts`` are of the key tokens of its last map, as of
     `mmviz.analysis.attributions.attributions`.
     """
-    tokens = record.streams[record.maps[-1].keys]
+    tokens = last_keys(record)
     requests = curve_requests(request.model, request.sample, tokens, amounts, baseline, request.changes, request.seed)
     records = backend.run(requests, progress, stop)
     return read_curves(amounts, records) if len(records) == len(requests) else None

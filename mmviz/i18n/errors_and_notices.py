@@ -76,6 +76,9 @@ SENTENCES: dict[str, str] = {
     "from.",
     "capture-dropout": "The attention of {name} ran with dropout, which drops weights at random. Call model.eval() "
     "before running the model.",
+    "capture-meta": "{name} ran on the meta device, which computes shapes alone. Run the model on a CPU or GPU.",
+    "map-lse": "The log-sum-exp of {name} differs by {worst:.2g} from that of its queries, keys and mask. What was "
+    "captured is not what its kernel computed.",
     "capture-nothing": "No attention was captured in {model}. mmviz captures scaled_dot_product_attention, torch's "
     "multi-head attention, and a softmax that feeds a matrix product. Modules that ran: {ran}.{uncaptured_notices}",
     "capture-not-run": "The model {model} did not run inside the capture. Call it inside the with block.",
@@ -90,6 +93,10 @@ SENTENCES: dict[str, str] = {
     "uncaptured-kernel": "{module} ran {kernel}, which mmviz cannot capture. Its attention is missing here.",
     "uncaptured-softmax": "{module} computed a softmax of shape {shape}, but it feeds no matrix product that "
     "mmviz recognizes. If it is attention, it is missing here.",
+    "softmax-without-scores": "{module} computed a softmax of shape {shape} whose scores are no product of queries and "
+    "keys, and multiplied by it. It is not shown as attention.",
+    "uncaptured-weights": "{module} turned scores into weights by {function} instead of a softmax. mmviz cannot show "
+    "such attention, and it is missing here.",
     "uncaptured-module": "{module} ran and is named like an attention module, but no attention was captured in it.",
     "fully-masked": "In {name}, {count} of {of} queries are fully masked: their rows are 0.",
     "arrays-none": "The input contains no attention. Fused kernels return none: run the model inside mmviz.capture, "
@@ -191,6 +198,7 @@ SENTENCES: dict[str, str] = {
     "map-mean": "layer {layer}, mean of heads",
     "map-head": "layer {layer}, head {head}",
     "map-of-layer": "{map}, attention map {number} of the layer",
+    "map-of-stack": "{stack}, {map}",
     "method-pooled": "{method}, means over neighbouring tokens",
     "map-rollout": "rollout, product of (A + I) / 2 over all layers",
     "map-relevance": "gradient relevance for the answer",

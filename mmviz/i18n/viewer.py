@@ -24,6 +24,15 @@ WORDS: dict[str, str] = {
     "method-relevance": "gradient relevance",
     "method-relevance-help": "Attention weighted by the gradients of the answer, through all layers (Chefer et al. "
     "2021).",
+    "stack": "Stack",
+    "stack-help": "The run of layers, by its path in the model, and which tokens attend to which. Layers count within "
+    "it.",
+    "stack-streams": "from {from} to {to}",
+    "taken-sink": "A sink, a score of the model that belongs to no token, takes {share} % of this row.",
+    "taken-sink-mean": "A sink, a score of the model that belongs to no token, takes {share} % of a row on average.",
+    "taken-mask": "The model sets weights to 0 after the softmax: {share} % of this row is lost.",
+    "taken-mask-mean": "The model sets weights to 0 after the softmax: {share} % of a row is lost on average.",
+    "windows": "Attention runs within {count} windows: tokens of different windows do not attend to each other.",
     "style": "Show as",
     "style-spotlight": "light",
     "style-heat": "heat",
@@ -109,6 +118,7 @@ WORDS: dict[str, str] = {
     "mean-short": "mean",
     "cell-mean": "layer {layer}, mean of heads",
     "cell-head": "layer {layer}, head {head}",
+    "cell-in-stack": "{stack}, {map}",
     # matrix
     "matrix": "Token by token",
     "matrix-of": "Token by token: {method}",

@@ -37,9 +37,11 @@ from mmviz.types import (
 )  # fmt: skip
 from mmviz.types.attention_tensors import ARRAYS
 
-FORMAT = 2
+FORMAT = 3
 RECORDING = "recording-2"
 """Value of ``format`` in the header of a run and of a recording."""
+_OPTIONAL = ("stack", "call", "taken", "windows")
+"""Fields of a map that its header has where they are not those of a plain model."""
 STEP = 1e-5
 """Quantization step of the weights in a recording, which is also their largest error."""
 _LOCATION_TYPES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
@@ -129,6 +131,8 @@ def to_recording(record: AttentionRecord) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     for k, attn_map in enumerate(record.maps):
         arrays[f"map{k}"], arrays[f"map{k}-largest"] = _quantize(attn_map.weights)
+        if attn_map.taken:
+            arrays[f"map{k}-sums"] = attn_map.weights.sum(-1)
     if record.relevance is not None:
         largest = record.relevance.max(-1)
         shares = record.relevance.astype(np.float64) / np.where(largest > 0, largest, 1)[:, None]
@@ -137,7 +141,7 @@ def to_recording(record: AttentionRecord) -> bytes:
 
 
 def from_recording(path: Path) -> AttentionRecord:
-    """Returns the record that `to_recording` wrote, with rows that sum to 1 again.
+    """Returns the record that `to_recording` wrote, with rows that have their sums again.
 
     Raises ``MmvizError``: ``run-format`` for another format, ``run-unreadable`` for any other file.
     """
@@ -145,14 +149,19 @@ def from_recording(path: Path) -> AttentionRecord:
         if header["format"] != RECORDING:
             raise MmvizError("run-format", format=header["format"], known=RECORDING)
         maps: list[AttentionMap | PooledMap] = [
-            AttentionMap(weights=_dequantize(arrays[f"map{k}"], arrays[f"map{k}-largest"]), **fields)
+            AttentionMap(
+                weights=_dequantize(arrays[f"map{k}"], arrays[f"map{k}-largest"], arrays.get(f"map{k}-sums")),
+                **_map_fields(fields),
+            )
             for k, fields in enumerate(header["maps"])
         ]
         relevance = None
         if "relevance" in arrays:
             largest = arrays["relevance-largest"][:, None]
             relevance = (_codes(arrays["relevance"]) / _MAX_CODE * largest).astype(np.float32)
-        return replace(_record(header, maps), relevance=relevance)
+        record = replace(_record(header, maps), relevance=relevance)
+        check_record(record)
+        return record
 
 
 def read_made_by(path: Path) -> dict[str, Any]:
@@ -173,8 +182,10 @@ def _quantize(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[
     return _byte_planes(codes), weights.max(-1)
 
 
-def _dequantize(byte_pairs: NDArray[np.uint8], largest: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the weights that `_quantize` encoded, with rows that sum to 1.
+def _dequantize(
+    byte_pairs: NDArray[np.uint8], largest: NDArray[np.float32], sums: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Returns the weights that `_quantize` encoded, with rows of these sums, of 1 for None.
 
     What rounding took from a row, at most half a step per weight, is shared out equally among its rounded weights; what
     it added is taken from those that stay above 0.
@@ -182,7 +193,7 @@ def _dequantize(byte_pairs: NDArray[np.uint8], largest: NDArray[np.float32]) -> 
     codes = _codes(byte_pairs)
     rounded = (codes > 0) & (codes < _MAX_CODE)
     weights = np.where(rounded, (codes - 1) * STEP, 0) + np.where(codes == _MAX_CODE, largest[..., None], 0)
-    missing = 1 - weights.sum(-1, keepdims=True)
+    missing = (1 if sums is None else sums[..., None]) - weights.sum(-1, keepdims=True)
     adjusted = rounded & ((missing > 0) | (codes > 1))
     correction = missing / np.maximum(adjusted.sum(-1, keepdims=True), 1)
     return np.asarray(np.maximum(weights + correction * adjusted, 0), np.float32)
@@ -206,6 +217,7 @@ def _header(record: AttentionRecord) -> dict[str, Any]:
         "streams": {name: [_token_to_dict(token) for token in tokens] for name, tokens in record.streams.items()},
         "maps": [
             {"name": m.name, "layer": m.layer, "queries": m.queries, "keys": m.keys, "dtype": m.dtype}
+            | {name: value for name in _OPTIONAL if (value := getattr(m, name))}
             | ({"edges": [m.query_edges, m.key_edges]} if isinstance(m, PooledMap) else {})
             for m in record.maps
         ],
@@ -217,11 +229,16 @@ def _header(record: AttentionRecord) -> dict[str, Any]:
 def _read_map(k: int, fields: dict[str, Any], arrays: Arrays) -> AttentionMap | PooledMap:
     """Returns map ``k``; a `PooledMap` where it has bin edges."""
     if "edges" not in fields:
-        return AttentionMap(weights=arrays[f"map{k}"], **fields)
-    rest = {name: value for name, value in fields.items() if name != "edges"}
+        return AttentionMap(weights=arrays[f"map{k}"], **_map_fields(fields))
+    rest = {name: value for name, value in _map_fields(fields).items() if name != "edges"}
     query_edges, key_edges = (tuple(edges) for edges in fields["edges"])
     parts: dict[str, Any] = {part: arrays[f"map{k}-{part}"] for part in _PARTS}
     return PooledMap(query_edges=query_edges, key_edges=key_edges, **rest, **parts)
+
+
+def _map_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a map; those that its header leaves out have their defaults."""
+    return fields | ({"windows": tuple(fields["windows"])} if "windows" in fields else {})
 
 
 def _read_steps(k: int, fields: dict[str, Any], arrays: Arrays) -> AttentionTensors:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmviz.types import AttentionRecord, Chars, Notice, PixelBox, Sample, Seconds, Token
+from mmviz.types import AttentionMap, AttentionRecord, Chars, Notice, PixelBox, PooledMap, Sample, Seconds, Token
 
 _STRINGS = ("model", "title", "device", "device_name", "backend", "map_ref", "dtype", "weights", "replica")
 """Entries of ``made_by`` that are strings."""
@@ -38,8 +38,7 @@ def check_record(record: AttentionRecord) -> None:
     if not all(record.streams[attn_map.queries] and record.streams[attn_map.keys] for attn_map in record.maps):
         raise ValueError("no tokens")
     for attn_map in record.maps:
-        check_index(attn_map.layer, _MAX_SIDE)
-        _check_string(attn_map.name)
+        _check_map(attn_map)
     for name, tokens in record.streams.items():
         _check_string(name)
         for token in tokens:
@@ -52,9 +51,30 @@ def check_record(record: AttentionRecord) -> None:
     _check_extras(record)
     _check_notices(record.notices)
     _check_made_by(record.made_by)
+    if record.made_by.get("answer_token"):
+        stream, index = record.made_by["answer_token"]
+        check_index(index, len(record.streams[stream]))
     if record.made_by.get("answer_token") is not None:
         stream, index = record.made_by["answer_token"]
         check_index(index, len(record.streams[stream]))
+
+
+def _check_map(attn_map: AttentionMap | PooledMap) -> None:
+    check_index(attn_map.layer, _MAX_SIDE)
+    check_index(attn_map.call, _MAX_SIDE)
+    _check_string(attn_map.name)
+    _check_string(attn_map.stack)
+    if attn_map.taken not in ("", "sink", "mask"):
+        raise ValueError("taken")
+    if not attn_map.windows:
+        return
+    if attn_map.shape != (len(attn_map.windows), len(attn_map.windows)):
+        raise ValueError("windows")
+    windows = np.array([check_index(window, _MAX_SIDE) for window in attn_map.windows])
+    if isinstance(attn_map, AttentionMap):
+        weights = attn_map.weights.reshape(-1, *attn_map.shape).max(axis=0)
+        if weights[windows[:, None] != windows].any():
+            raise ValueError("windows")
 
 
 def check_index(value: Any, count: int) -> int:

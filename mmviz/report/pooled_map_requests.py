@@ -10,10 +10,10 @@ from mmviz.viewer.binary_format import description
 def requested_view(record: AttentionRecord, kind: str, rest: str) -> Rows | Columns | Zoom:
     """Returns the view behind the name of a section, ``row/REF/DIRECTION/TOKEN`` or ``window/REF/QUERIES/KEYS``.
 
-    ``kind`` and ``rest`` are the name before and after its first slash. Raises ``LookupError`` where the record has no
-    such section.
+    ``kind`` and ``rest`` are the name before and after its first slash; slashes in the stack of REF belong to it.
+    Raises ``LookupError`` where the record has no such section.
     """
-    parts = rest.split("/")
+    parts = rest.rsplit("/", 2)
     ref = parse_map_ref(record, parts[0])
     if len(parts) != 3 or not is_pooled(record, ref):
         raise LookupError(f"there is no {kind}/{rest}")

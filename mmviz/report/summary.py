@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmviz.analysis.map_refs import streams_of
 from mmviz.io.run_file import location_to_dict
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
@@ -16,6 +17,9 @@ def run_summary(run: AnalysedRun) -> dict[str, Any]:
         modality: [k for k, token in enumerate(tokens) if token.modality is modality and token.location is not None]
         for modality in INPUT_MODALITIES
     }
+    map_ref, record = run.map_ref, run.record
+    queries, keys = streams_of(record, map_ref)
+    stack = None if map_ref.layer is None else record.maps[record.map_number(map_ref)].stack
     attention = run.attention() if run.is_exact else run.pooled_attention()
     matrix = run.modality_matrix()
     try:
@@ -33,8 +37,10 @@ def run_summary(run: AnalysedRun) -> dict[str, Any]:
             "audio": [location_to_dict(tokens[k].location) for k in by_modality[Modality.AUDIO]],
         },
         "attention": {
-            "query": tokens[run.answer_query].label,
-            "method": str(run.map_ref) if run.is_exact else f"{run.map_ref}, means over bins",
+            "query": record.streams[queries][run.answer_query].label,
+            "method": str(map_ref) if run.is_exact else f"{map_ref}, means over bins",
+            "stack": stack,
+            "streams": {"queries": queries, "keys": keys},
             **{str(modality): [float(attention[k]) for k in indices] for modality, indices in by_modality.items()},
         },
         "modality_matrix": {

@@ -42,12 +42,12 @@ class TrainingViewerData(ViewerData):
         if tuple(token.label for token in record.streams[stream]) != timeline.labels:
             raise ValueError(f"the tokens of this run are not those that were recorded along training: {stream}")
         maps = tuple(
-            AttentionMap(attn_map.name, attn_map.layer, stream, stream, weights[None])
+            AttentionMap(attn_map.name, attn_map.layer, stream, stream, weights[None], stack=attn_map.stack)
             for attn_map, weights in zip(record.maps, timeline.weights[-1], strict=True)
         )
         probabilities = zip(timeline.answers, map(float, timeline.probabilities[-1]), strict=True)
         answers = sorted((Answer(*pair) for pair in probabilities), key=lambda answer: -answer.probability)
-        made_by = {**record.made_by, "map_ref": f"{maps[-1].layer}:mean"}
+        made_by = {**record.made_by, "map_ref": str(record.map_ref(len(maps) - 1))}
         mean_record = replace(
             record, id=f"{record.id}-training", maps=maps, answers=tuple(answers), made_by=made_by, relevance=None,
             norms=(), integrated=None, steps=(), sweep=None,

@@ -56,9 +56,9 @@ class ViewerData:
     def initial_view(self) -> dict[str, Any]:
         """The view that the viewer opens with: the default map of the run, from the answer token."""
         ref = default_map_ref(self.record)
-        queries = self.record.streams[streams_of(self.record, ref)[0]]
+        query = answer_token(self.record, streams_of(self.record, ref)[0])
         return {
-            "tokens": [answer_token(queries)], "versus": [], "direction": "from", "map": str(ref),
+            "tokens": [query], "versus": [], "direction": "from", "map": str(ref),
             "style": "spotlight", "scale": "view",
         }  # fmt: skip
 

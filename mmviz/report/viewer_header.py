@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mmviz.analysis.answer_token import answer_token
 from mmviz.figures.audio import mel_ticks
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.token_labels import full_names, names
@@ -29,6 +30,8 @@ def run_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
     return {
         "run": record.id,
         "streams": {stream: stream_header(tokens) for stream, tokens in record.streams.items()},
+        "answer_tokens": {stream: answer_token(record, stream) for stream in record.streams},
+        "default_stack": record.default_stack,
         "bins": {stream: thumbnail_edges(tokens) for stream, tokens in record.streams.items()},
         "maps": [map_header(record, number) for number in range(len(record.maps))],
         "steps": steps_header(record),
@@ -58,12 +61,15 @@ def map_header(record: AttentionRecord, number: int) -> dict[str, Any]:
     attn_map = record.maps[number]
     return {
         "name": attn_map.name,
-        "ref": str(record.map_ref(number)).partition(":")[0],
+        "ref": str(record.map_ref(number)).rpartition(":")[0],
+        "stack": attn_map.stack,
         "layer": attn_map.layer,
         "queries": attn_map.queries,
         "keys": attn_map.keys,
         "heads": attn_map.heads,
         "edges": bin_edges_of(attn_map),
+        "taken": attn_map.taken,
+        "windows": len(set(attn_map.windows)),
     }
 
 

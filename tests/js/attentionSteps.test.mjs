@@ -124,9 +124,11 @@ test("the calculator follows the view, and explains where it shows one head or q
   const header = {
     streams: { all: { modality }, far: { modality: ["image", "image"] } },
     maps: [
-      { ref: "0", queries: "far", keys: "all" },
-      { ref: "0.1", queries: "all", keys: "all" },
+      { ref: "0", stack: "", queries: "far", keys: "all" },
+      { ref: "0.1", stack: "", queries: "all", keys: "all" },
     ],
+    answer_tokens: { all: 0, far: 0 },
+    default_stack: "",
   };
   const targetOf = (mapRef, tokens, chosenStream = "all", direction = "from") =>
     calculatorTarget(header, { mapRef, tokens, chosenStream, direction });

@@ -13,11 +13,14 @@ const WEIGHTS = [
   [[0.9, 0.1], [0.4, 0.6]],
   [[0.7, 0.3], [0.2, 0.8]],
 ]; // prettier-ignore
-const map = { ref: "0", queries: "all", keys: "all", heads: 0, layer: 0 };
+const map = { ref: "0", stack: "", queries: "all", keys: "all", heads: 0, layer: 0 };
 const header = {
   run: "paper",
   streams: { all: { modality: ["text", "text"], name: ["a", "b"], location: [[0, 1], [2, 3]] } }, // prettier-ignore
+  timeline: { scenes: [0, 10, 20] },
   maps: [map, { ...map, ref: "1", layer: 1 }],
+  default_stack: "",
+  answer_tokens: { all: 0 },
   flows: {},
   text_pieces: {},
   map_refs: ["0:mean", "1:mean"],

@@ -13,10 +13,12 @@ const stream = (count) => ({ modality: Array(count).fill("text") });
 const header = {
   streams: { all: stream(6), text: stream(3), image: stream(9) },
   maps: [
-    { ref: "0", queries: "all", keys: "all", heads: 2 },
-    { ref: "1", queries: "text", keys: "image", heads: 4 },
-    { ref: "1.1", queries: "all", keys: "all", heads: 3 },
+    { ref: "0", stack: "", layer: 0, queries: "all", keys: "all", heads: 2 },
+    { ref: "1", stack: "", layer: 1, queries: "text", keys: "image", heads: 4 },
+    { ref: "1.1", stack: "", layer: 1, queries: "all", keys: "all", heads: 3 },
   ],
+  answer_tokens: { all: 0, text: 2, image: 0 },
+  default_stack: "",
   flows: { rollout: ["all", "all"] },
   map_refs: ["0:0", "0:1", "0:mean", "1:0", "1:mean", "1.1:0", "1.1:mean", "rollout"],
 };
@@ -73,7 +75,7 @@ test("pointing at a token that is only a key turns the direction", () => {
 
 test("another map keeps the tokens only where they are of the same stream", () => {
   assert.deepEqual(withMap(header, { ...view, tokens: [4] }, "1.1:1").tokens, [4]);
-  assert.deepEqual(withMap(header, { ...view, tokens: [4], versus: [5] }, "1:0"), { ...view, map: "1:0" });
+  assert.deepEqual(withMap(header, { ...view, tokens: [4], versus: [5] }, "1:0"), crossView, "of another, the one that answers");
 });
 
 test("arrow keys go through maps and heads, stay within the edges, and keep to the mean", () => {

@@ -6,7 +6,7 @@ from mmviz.models.protocol import AnswerToken
 from mmviz.types import AttentionRecord, MmvizError
 
 
-def recorded_answer_token(record: AttentionRecord, token: AnswerToken) -> dict[str, tuple[str, int]]:
+def recorded_answer_token(record: AttentionRecord, token: AnswerToken) -> dict[str, list[str | int]]:
     """Returns the entry ``answer_token`` of ``made_by``, the stream and the index from 0; nothing where token is None.
 
     An index alone counts among the queries of the last map of the default stack. Raises ``MmvizError``
@@ -20,4 +20,4 @@ def recorded_answer_token(record: AttentionRecord, token: AnswerToken) -> dict[s
     if not -count <= index < count:
         known = ", ".join(f"{name} ({len(tokens)})" for name, tokens in record.streams.items())
         raise MmvizError("own-answer-token", token=token, streams=known)
-    return {"answer_token": (stream, index % count)}
+    return {"answer_token": [stream, index % count]}  # a list, as JSON gives it back

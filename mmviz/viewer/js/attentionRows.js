@@ -1,6 +1,6 @@
 // Rows, columns and sums of attention maps: typed arrays in, typed arrays out. No DOM.
 import { dequantizationTable } from "./quantization.js";
-import { streamsOf } from "./mapRef.js";
+import { parseSectionName, streamsOf } from "./mapRef.js";
 import { PooledMap } from "./pooledMap.js";
 
 export const MODALITIES = ["image", "text", "audio", "special"];
@@ -26,7 +26,7 @@ export class AttentionMaps {
     this.run = header.run;
     const names = Object.keys(data.header.sections);
     for (const name of names) {
-      const [kind, ref] = name.split("/");
+      const { kind, ref } = parseSectionName(name);
       if ((kind !== "codes" && kind !== "overview") || this.byRef.has(ref)) continue;
       const attnMap = kind === "codes" ? makeAttentionMap(data, header, ref) : new PooledMap(data, header, ref);
       this.byRef.set(ref, attnMap);
@@ -36,9 +36,9 @@ export class AttentionMaps {
       attnMap.checkpoints.push(attnMap);
     }
     for (const name of names) {
-      const [kind, ref, ...rest] = name.split("/");
-      if (kind === "row") this.get(ref)?.addRow(rest.join("/"), data.section(name));
-      else if (kind === "window") this.get(ref)?.setWindow(rest.join("/"), data.section(name));
+      const { kind, ref, rest } = parseSectionName(name);
+      if (kind === "row") this.get(ref)?.addRow(rest, data.section(name));
+      else if (kind === "window") this.get(ref)?.setWindow(rest, data.section(name));
     }
   }
 
@@ -54,7 +54,8 @@ export class AttentionMaps {
  */
 function makeAttentionMap(data, header, name) {
   const codes = data.section("codes/" + name);
-  const [mapRef, checkpoint] = name.split("@");
+  const at = header.timeline ? name.lastIndexOf("@") : -1;
+  const [mapRef, checkpoint] = at < 0 ? [name] : [name.slice(0, at), name.slice(at + 1)];
   const [queryStream, keyStream] = streamsOf(header, mapRef);
   return {
     mapRef,

@@ -2,6 +2,7 @@
 // 3.2). A part of the steps is a typed array [head, token, number]; see steps in format_schema.json. No DOM.
 import { MODALITIES } from "./attentionRows.js";
 import { isFlow, parseMapRef } from "./mapRef.js";
+import { lastMapOf } from "./stacks.js";
 
 /** The steps of the maps of one run that have arrived so far, by the index of the map. */
 export class StepsStore {
@@ -178,16 +179,15 @@ export function groupByModality(modalities) {
 export function calculatorTarget(header, { mapRef, tokens, chosenStream, direction }) {
   const notes = [];
   const parts = parseMapRef(header, mapRef);
-  const mapIndex = parts ? parts.mapIndex : header.maps.length - 1;
+  const { mapIndex } = parts ?? parseMapRef(header, lastMapOf(header, header.default_stack));
   const head = parts && parts.head !== "mean" ? parts.head : 0;
   if (isFlow(mapRef)) notes.push("calc-flow");
   else if (parts.head === "mean") notes.push("calc-mean");
   const { queries } = header.maps[mapIndex];
   if (direction === "to") notes.push("calc-direction-to");
   if (tokens.length > 1) notes.push("calc-several");
-  const { modality } = header.streams[queries];
-  const isQuery = chosenStream === queries && tokens[0] < modality.length;
-  const query = isQuery ? tokens[0] : Math.max(0, modality.indexOf("special"));
+  const isQuery = chosenStream === queries && tokens[0] < header.streams[queries].modality.length;
+  const query = isQuery ? tokens[0] : header.answer_tokens[queries];
   return { mapIndex, head, query, notes };
 }
 

@@ -13,6 +13,7 @@ import { make, setText } from "./dom.js";
 import { describeLayer } from "./labels.js";
 import { formatMapRef } from "./mapRef.js";
 import { formatNumber } from "./numberFormat.js";
+import { stacksOf } from "./stacks.js";
 import { StepsPanel } from "./stepsPanel.js";
 import { chosenStream } from "./viewState.js";
 
@@ -58,7 +59,10 @@ export class CalculatorPanel {
     const options = header.maps.map((map, index) =>
       make("option", { value: index, text: describeLayer(header, index), title: map.name }),
     );
-    this.maps.box.append(...options);
+    const stacks = stacksOf(header);
+    const ofStack = (stack) => options.filter((_, index) => header.maps[index].stack === stack);
+    const groups = stacks.map((stack) => make("optgroup", { label: stack }, ...ofStack(stack)));
+    this.maps.box.append(...(stacks.length > 1 ? groups : options));
     this.notes = make("p", { class: "note", "data-part": "calc-notes" });
     this.verdict = make("p", { class: "verdict", role: "status", "data-part": "calc-verdict" });
     this.waiting = make("p", { class: "note", "data-part": "calc-waiting" });
@@ -81,7 +85,7 @@ export class CalculatorPanel {
     const target = calculatorTarget(header, { ...view, mapRef: view.map, chosenStream: chosenStream(header, view) });
     const { mapIndex, head, query } = { ...target, ...changes };
     const isSameStream = header.maps[target.mapIndex].queries === header.maps[mapIndex].queries;
-    const tokens = [isSameStream ? query : 0];
+    const tokens = [isSameStream ? query : header.answer_tokens[header.maps[mapIndex].queries]];
     const map = formatMapRef(header, mapIndex, Math.min(head, header.maps[mapIndex].heads - 1));
     this.viewer.pinned = true;
     this.viewer.setView({ ...view, map, tokens, versus: [], direction: "from" });

@@ -1,7 +1,10 @@
 // The row above the panels: direction, method, style, scale, legend and readout.
 import { AMOUNTS, DIFFERENCES } from "./colours.js";
 import { twoDigits } from "./numberFormat.js";
-import { formatMapRef, isFlow } from "./mapRef.js";
+import { isFlow, parseMapRef } from "./mapRef.js";
+import { describeHead } from "./labels.js";
+import { mapNotes } from "./mapNotes.js";
+import { describeStack, lastMapOf, stackOf, stacksOf } from "./stacks.js";
 import { make, makeSwitch, press, setText } from "./dom.js";
 
 /** The controls of a viewer. */
@@ -20,6 +23,7 @@ export class Controls {
     this.scale = this.makeViewSwitch("scale", ["view", "map"]);
     this.unpin = make("button", { type: "button", text: say("unpin"), title: say("unpin-help"), "data-part": "unpin" });
     this.unpin.addEventListener("click", () => viewer.unpin());
+    this.notes = make("p", { class: "note", "data-part": "map-notes", hidden: true });
     this.readout = make("p", { class: "readout", "data-part": "readout" });
     this.announcement = make("p", { class: "announcement", role: "status", "data-part": "announcement" });
     this.waiting = make("p", { class: "waiting", role: "status", "data-part": "waiting", hidden: true });
@@ -58,19 +62,47 @@ export class Controls {
       this.viewer.chooseMap(value === "layer" ? this.lastLayerMap() : value),
     );
     this.method.dataset.part = "method";
+    this.stack = stacksOf(header).length > 1 ? this.makeStackSelect() : null;
     this.methodName = make("span", { class: "name", "data-part": "method-name" });
     this.element.replaceChildren(
-      make("div", { class: "line" }, this.direction, this.method, this.methodName, this.style, this.scale, this.legend),
+      make("div", { class: "line" }, this.direction, this.method, this.stack?.element, this.methodName, this.style, this.scale, this.legend),
       make("div", { class: "line" }, this.readout, this.waiting, this.unpin),
+      this.notes,
       this.announcement,
     );
     this.lastMap = null;
   }
 
+  /** Returns the box that chooses the stack: `box`, and the labelled `element`. It opens the stack's last layer. */
+  makeStackSelect() {
+    const { header, say } = this.viewer;
+    const options = stacksOf(header).map((stack, k) =>
+      make("option", { value: k, text: describeStack(header, say, stack) }),
+    );
+    const box = make("select", { "data-part": "stack", title: say("stack-help") }, ...options);
+    box.addEventListener("change", () => this.viewer.chooseMap(lastMapOf(header, stacksOf(header)[box.value])));
+    const name = make("span", { class: "name", text: say("stack") });
+    return { box, element: make("label", { class: "named stack" }, name, box) };
+  }
+
   /** Returns the layer and head that were shown last, to come back to from a flow. */
   lastLayerMap() {
     const { header } = this.viewer;
-    return this.lastMap ?? formatMapRef(header, header.maps.length - 1, "mean");
+    return this.lastMap ?? lastMapOf(header, header.default_stack);
+  }
+
+  /** Shows the stack of the map, and what a reader must know about the map. */
+  paintMap(frame) {
+    const { header, say } = this.viewer;
+    if (this.stack) {
+      this.stack.element.hidden = isFlow(frame.mapRef);
+      this.stack.box.value = stacksOf(header).indexOf(stackOf(header, frame.mapRef));
+    }
+    setText(this.methodName, describeHead(header, say, frame.mapRef));
+    const parts = parseMapRef(header, frame.mapRef);
+    const notes = parts ? mapNotes(header, say, parts.mapIndex, frame) : [];
+    setText(this.notes, notes.join(" "));
+    this.notes.hidden = !notes.length;
   }
 
   paint(frame) {
@@ -81,7 +113,7 @@ export class Controls {
     press(this.style.lastChild, view.style);
     press(this.scale.lastChild, view.scale);
     this.scale.hidden = Boolean(frame.attnMap?.isPooled); // the largest weight is not known without all of them
-    setText(this.methodName, this.viewer.describeMap(frame.mapRef));
+    this.paintMap(frame);
     this.unpin.style.visibility = this.viewer.pinned ? "" : "hidden";
     setText(this.readout, frame.attnMap ? this.viewer.describeFrame(frame) : "");
     if (!frame.amounts) return;

@@ -1,22 +1,30 @@
 // Maps, tokens and amounts in words. `say(code, values)` returns a sentence in the viewer's language.
 import { strongest, weight } from "./attentionRows.js";
 import { isFlow, parseMapRef } from "./mapRef.js";
+import { stacksOf } from "./stacks.js";
 import { signedTwoDigits, threeDigits, twoDigits } from "./numberFormat.js";
 
 const MAX_NAMED = 3; // tokens of a group that are named, and strongest tokens that are listed
 
-/** Returns what a MapRef names: "layer 5, head 3", "rollout". */
+/** Returns what a MapRef names: "layer 5, head 3", "rollout"; with its stack where the run has several. */
 export function describeMap(header, say, mapRef) {
+  const map = describeHead(header, say, mapRef);
+  if (isFlow(mapRef) || stacksOf(header).length === 1) return map;
+  return say("cell-in-stack", { stack: header.maps[parseMapRef(header, mapRef).mapIndex].stack, map });
+}
+
+/** Returns layer and head of a MapRef within its stack. */
+export function describeHead(header, say, mapRef) {
   if (isFlow(mapRef)) return say("method-" + mapRef);
   const { mapIndex, head } = parseMapRef(header, mapRef);
   const layer = describeLayer(header, mapIndex);
   return head === "mean" ? say("cell-mean", { layer }) : say("cell-head", { layer, head: head + 1 });
 }
 
-/** Returns the number of a map's layer, counted from 1; where a layer has several maps, with their streams. */
+/** Returns the number of a map's layer in its stack, from 1; where the layer has several maps, with their streams. */
 export function describeLayer(header, mapIndex) {
-  const { layer, queries, keys } = header.maps[mapIndex];
-  const isOnlyMap = header.maps.filter((other) => other.layer === layer).length === 1;
+  const { stack, layer, queries, keys } = header.maps[mapIndex];
+  const isOnlyMap = header.maps.filter((other) => other.stack === stack && other.layer === layer).length === 1;
   return isOnlyMap ? String(layer + 1) : `${layer + 1} (${queries} → ${keys})`;
 }
 

@@ -1,20 +1,42 @@
 // MapRef, the identity of a map: "5:2" and "5:mean" name a head of layer 5 and the mean over its heads, "5.1:2" a head
-// of the second map of layer 5, "rollout" and "relevance" a flow through all layers. See mmviz/types/map_ref.py. No DOM.
+// of the second map of layer 5, "tower/5:2" a head of the stack "tower", whose name may hold any character, "rollout" and
+// "relevance" a flow through all layers. See mmviz/types/map_ref.py. No DOM.
 
 /**
  * Splits a MapRef into `mapIndex`, an index of `header.maps`, and `head`, a number or "mean".
  * Returns null for a flow, and for a map that the run does not have.
  */
 export function parseMapRef(header, mapRef) {
-  const [layer, head] = mapRef.split(":");
+  const colon = mapRef.lastIndexOf(":");
+  const [layer, head] = [mapRef.slice(0, colon), mapRef.slice(colon + 1)];
   const mapIndex = header.maps.findIndex((map) => map.ref === layer);
-  if (head === undefined || mapIndex < 0) return null;
+  if (colon < 0 || mapIndex < 0) return null;
   return { mapIndex, head: head === "mean" ? head : Number(head) };
+}
+
+/**
+ * Returns the MapRef of the run that a text stands for: without a stack it is in the default one; null where there is
+ * none. A link may come from a run of more stacks, or of fewer.
+ */
+export function readMapRef(header, text) {
+  const prefix = header.default_stack + "/";
+  const others = [prefix + text, text?.startsWith(prefix) ? text.slice(prefix.length) : null];
+  return [text, ...others].find((mapRef) => header.map_refs.includes(mapRef)) ?? null;
 }
 
 /** Returns the MapRef of a head (a number or "mean") of the map at `mapIndex`. */
 export function formatMapRef(header, mapIndex, head) {
   return `${header.maps[mapIndex].ref}:${head}`;
+}
+
+/**
+ * Splits the name of a section into its `kind` and the `ref` of its map, and for a row or a window the `rest`
+ * (DIRECTION/TOKEN, FIRST-LAST/FIRST-LAST). Slashes in the name of a stack belong to the ref.
+ */
+export function parseSectionName(name) {
+  const [kind, ...parts] = name.split("/");
+  const rest = kind === "row" || kind === "window" ? parts.splice(-2) : [];
+  return { kind, ref: parts.join("/"), rest: rest.join("/") };
 }
 
 /** Whether a MapRef names a flow through all layers, not the attention of one layer. */

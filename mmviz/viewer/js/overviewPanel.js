@@ -1,13 +1,15 @@
-// All layers and heads as thumbnails, with the mean over heads at the edge; one is chosen.
+// All layers and heads as thumbnails, grouped by stack, with the mean over heads at the edge; one is chosen.
 import { AMOUNTS, colourIndex } from "./colours.js";
 import { dequantizationTable } from "./quantization.js";
 import { twoDigits } from "./numberFormat.js";
 import { formatMapRef, isFlow } from "./mapRef.js";
+import { describeStreams, mapsByStack, stacksOf } from "./stacks.js";
 import { overviewColumns } from "./viewState.js";
 import { fitCanvas, make } from "./dom.js";
 
 const ROW_LABEL = 26; // CSS pixels
 const COLUMN_LABEL = 15;
+const HEADING = 36; // above the layers of a stack, where there are several
 const GAP_WIDE = 3;
 const GAP_NARROW = 1; // between very small thumbnails
 const MEAN_GAP = 6;
@@ -34,33 +36,50 @@ export class OverviewPanel {
       return { columns: overviewColumns(header, index), thumbnails };
     });
     this.columnCount = Math.max(...this.maps.map((map) => map.columns.length));
-    this.cells = this.maps.flatMap((map, row) =>
-      map.columns.map((head, column) => {
-        const mapRef = formatMapRef(header, row, head);
+    this.rows = this.layOutRows();
+    this.cells = this.rows.flatMap(({ mapIndex }, row) =>
+      this.maps[mapIndex].columns.map((head, column) => {
+        const mapRef = formatMapRef(header, mapIndex, head);
         const label = this.viewer.describeMap(mapRef);
         const button = make("button", {
           type: "button",
           class: "proxy",
           "data-map": mapRef,
           "aria-label": label,
-          title: this.titleOf(row, label),
+          title: this.titleOf(mapIndex, label),
         });
         button.addEventListener("pointerenter", () => this.viewer.preview(mapRef));
         button.addEventListener("pointerleave", () => this.viewer.preview(null));
         button.addEventListener("click", () => this.viewer.chooseMap(mapRef));
-        return { mapRef, row, column, isMean: head === "mean", button };
+        return { mapRef, mapIndex, row, column, isMean: head === "mean", button };
       }),
     );
-    this.stage.replaceChildren(this.canvas, ...this.cells.map(({ button }) => button));
+    const headings = this.rows.flatMap(({ heading }) => heading ?? []);
+    this.stage.replaceChildren(this.canvas, ...headings, ...this.cells.map(({ button }) => button));
     const heading = make("h3", { text: say("overview"), title: say("overview-help") });
     this.note.textContent = say("overview-note");
     this.element.replaceChildren(heading, this.stage, this.note);
     this.canvases = null;
   }
 
+  /** Returns the rows: the `mapIndex`, its `rank` in the stack, the `heading` above the first of a stack, else null. */
+  layOutRows() {
+    const { header, say } = this.viewer;
+    const hasHeadings = stacksOf(header).length > 1;
+    const ranks = new Map(); // rows of each stack so far
+    return mapsByStack(header).map((mapIndex) => {
+      const { stack } = header.maps[mapIndex];
+      const rank = ranks.get(stack) ?? 0;
+      ranks.set(stack, rank + 1);
+      if (!hasHeadings || rank) return { mapIndex, rank, heading: null };
+      const lines = [stack, describeStreams(header, say, stack)].map((text) => make("span", { text, title: text }));
+      return { mapIndex, rank, heading: make("h4", { class: "stack-name" }, ...lines) };
+    });
+  }
+
   /** Returns the title of a thumbnail, with the streams of a map between two of them. */
-  titleOf(row, label) {
-    const { queries, keys, name } = this.viewer.header.maps[row];
+  titleOf(mapIndex, label) {
+    const { queries, keys, name } = this.viewer.header.maps[mapIndex];
     return queries === keys ? `${label} (${name})` : `${label} (${name}: ${queries} → ${keys})`;
   }
 
@@ -71,14 +90,22 @@ export class OverviewPanel {
     this.gap = pitch < SMALL_SIDE + GAP_WIDE ? GAP_NARROW : GAP_WIDE;
     this.side = pitch - this.gap;
     this.width = ROW_LABEL + this.columnCount * pitch + MEAN_GAP + ROW_LABEL / 2;
-    this.height = COLUMN_LABEL + this.maps.length * pitch;
+    this.height = COLUMN_LABEL;
+    for (const row of this.rows) {
+      if (row.heading) {
+        row.heading.style.cssText = `top:${this.height}px;width:${this.element.clientWidth}px`;
+        this.height += HEADING;
+      }
+      row.y = this.height;
+      this.height += pitch;
+    }
     this.stage.style.width = `${this.width}px`;
     this.stage.style.height = `${this.height}px`;
     for (const cell of this.cells) {
       // the means stand in one column at the edge
       const column = cell.isMean ? this.columnCount - 1 : cell.column;
       cell.x = ROW_LABEL + column * pitch + (cell.isMean ? MEAN_GAP : 0);
-      cell.y = COLUMN_LABEL + cell.row * pitch;
+      cell.y = this.rows[cell.row].y;
       cell.button.style.cssText = `left:${cell.x}px;top:${cell.y}px;width:${this.side}px;height:${this.side}px`;
     }
     this.context = fitCanvas(this.canvas, this.width, this.height);
@@ -123,13 +150,13 @@ export class OverviewPanel {
     context.textAlign = "right";
     const everyRow = Math.ceil(13 / (this.side + this.gap));
     for (const cell of this.cells) {
-      if (cell.column === 0 && cell.row % everyRow === 0)
-        context.fillText(header.maps[cell.row].layer + 1, ROW_LABEL - 6, cell.y + this.side / 2);
+      if (cell.column === 0 && this.rows[cell.row].rank % everyRow === 0)
+        context.fillText(header.maps[cell.mapIndex].layer + 1, ROW_LABEL - 6, cell.y + this.side / 2);
     }
     context.textAlign = "center";
     const everyColumn = Math.ceil(16 / (this.side + this.gap));
-    const widestRow = this.maps.findIndex((map) => map.columns.length === this.columnCount);
-    for (const cell of this.cells.filter(({ row }) => row === widestRow)) {
+    const widest = this.maps.findIndex((map) => map.columns.length === this.columnCount);
+    for (const cell of this.cells.filter(({ mapIndex }) => mapIndex === widest)) {
       const label = cell.isMean ? say("mean-short") : cell.column + 1;
       if (cell.isMean || cell.column % everyColumn === 0)
         context.fillText(label, cell.x + this.side / 2, COLUMN_LABEL - 8);
@@ -140,8 +167,8 @@ export class OverviewPanel {
    * Returns a canvas of one thumbnail at one pixel a bin. Its colour scale is its own, the same at all checkpoints:
    * thumbnails compare where attention goes, not how much.
    */
-  drawThumbnail({ row, column, button }, checkpoint) {
-    const { thumbnails } = this.maps[row];
+  drawThumbnail({ mapIndex, column, button }, checkpoint) {
+    const { thumbnails } = this.maps[mapIndex];
     const [, queries, keys] = thumbnails[checkpoint].shape;
     const parts = thumbnails.map((heads) => ({
       codes: heads.subarray(column * queries * keys, (column + 1) * queries * keys),

@@ -1,4 +1,5 @@
 // Requests what has not been sent: maps, exact rows once the pointer rests, and windows of the matrix.
+import { parseSectionName } from "./mapRef.js";
 
 const REST = 90; // milliseconds that the pointer rests before exact rows are requested
 const MAX_NAMES = 8; // sections in one request
@@ -77,9 +78,9 @@ export class SectionFetcher {
   markReceived(sections) {
     for (const name of sections) {
       this.pending.delete(name);
-      const [kind, id] = name.split("/");
-      if (kind === "codes" || kind === "overview") this.pending.delete("map/" + id);
-      if (kind === "steps") this.pending.delete("steps/" + id);
+      const { kind, ref } = parseSectionName(name);
+      if (kind === "codes" || kind === "overview") this.pending.delete("map/" + ref);
+      if (kind === "steps") this.pending.delete("steps/" + ref.split("/")[0]);
     }
   }
 

@@ -2,11 +2,17 @@
 //
 // A view has `map` (a MapRef), `tokens` and `versus` (indices; `versus` holds the second group of a comparison),
 // `direction` ("from": what the tokens attend to, "to": what attends to them), `style` and `scale`.
-import { formatMapRef, parseMapRef, streamsOf } from "./mapRef.js";
+import { formatMapRef, parseMapRef, readMapRef, streamsOf } from "./mapRef.js";
+import { lastMapOf, mapsByStack } from "./stacks.js";
 
 /** Returns the stream whose tokens are chosen in a view: the queries for "from", the keys for "to". */
 export function chosenStream(header, view) {
   return streamsOf(header, view.map)[view.direction === "from" ? 0 : 1];
+}
+
+/** Returns the tokens that are chosen first in the chosen stream of a view: the one that answers. */
+export function answerTokens(header, view) {
+  return [header.answer_tokens[chosenStream(header, view)]];
 }
 
 /** Returns the stream that amounts are shown on, which lights up. */
@@ -24,14 +30,15 @@ export function viewForStream(header, view, stream) {
 export function withOtherDirection(header, view) {
   const [queries, keys] = streamsOf(header, view.map);
   const direction = view.direction === "from" ? "to" : "from";
-  return queries === keys ? { ...view, direction } : { ...view, direction, tokens: [0], versus: [] };
+  const next = { ...view, direction };
+  return queries === keys ? next : { ...next, tokens: answerTokens(header, next), versus: [] };
 }
 
 /** Returns the view of another map. The tokens stay where its chosen stream is the same. */
 export function withMap(header, view, mapRef) {
   const next = { ...view, map: mapRef };
   if (chosenStream(header, next) === chosenStream(header, view)) return next;
-  return { ...next, tokens: [0], versus: [] };
+  return { ...next, tokens: answerTokens(header, next), versus: [] };
 }
 
 /**
@@ -71,12 +78,13 @@ export function overviewCell(header, mapRef) {
   return { mapIndex, column: head === "mean" ? header.maps[mapIndex].heads : head };
 }
 
-/** Returns the map one step away in the overview; from a flow, the mean over heads of the last map. */
+/** Returns the map one step away in the overview; from a flow, the last of the default stack. */
 export function neighbourMap(header, mapRef, down, right) {
   const cell = overviewCell(header, mapRef);
-  if (!cell) return formatMapRef(header, header.maps.length - 1, "mean");
+  if (!cell) return lastMapOf(header, header.default_stack);
   const isMean = cell.column === header.maps[cell.mapIndex].heads;
-  const mapIndex = Math.min(header.maps.length - 1, Math.max(0, cell.mapIndex + down));
+  const rows = mapsByStack(header);
+  const mapIndex = rows[Math.min(rows.length - 1, Math.max(0, rows.indexOf(cell.mapIndex) + down))];
   const { heads } = header.maps[mapIndex];
   const column = down && isMean ? heads : Math.min(heads, Math.max(0, cell.column + right));
   return formatMapRef(header, mapIndex, column === heads ? "mean" : column);
@@ -84,17 +92,19 @@ export function neighbourMap(header, mapRef, down, right) {
 
 const KEYS = ["map", "tokens", "versus", "direction", "style", "scale"];
 
-/** Returns a view as the fragment of the document's address. */
+/** Returns a view as the fragment of the document's address. The path of a stack may hold any character. */
 export function toFragment(view) {
-  return KEYS.map((key) => `${key}=${Array.isArray(view[key]) ? view[key].join(".") : view[key]}`).join("&");
+  const encode = (text) => encodeURIComponent(text).replaceAll("%3A", ":").replaceAll("%2F", "/");
+  return KEYS.map((key) => `${key}=${encode(Array.isArray(view[key]) ? view[key].join(".") : view[key])}`).join("&");
 }
 
 /** Returns the view that a fragment stands for; null where this run has no such view. */
 export function fromFragment(header, fragment) {
   const values = Object.fromEntries(new URLSearchParams(fragment));
-  if (!header.map_refs.includes(values.map)) return null;
+  const map = readMapRef(header, values.map);
+  if (map === null) return null;
   const view = {
-    map: values.map,
+    map,
     direction: values.direction === "to" ? "to" : "from",
     style: values.style === "heat" ? "heat" : "spotlight",
     scale: values.scale === "map" ? "map" : "view",

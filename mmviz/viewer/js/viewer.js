@@ -21,7 +21,7 @@ import { TextPanel } from "./textPanel.js";
 import { readColours } from "./theme.js";
 import { Tooltip } from "./tooltip.js";
 import { TrainingTimeline } from "./trainingTimeline.js";
-import { chosenStream, litStream, pin, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
+import { answerTokens, chosenStream, litStream, pin, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
 
 /**
  * A viewer in the element `host`, of a decoded container `data`. Calls `on.view(view)` when the view changes, and
@@ -125,7 +125,8 @@ export class Viewer {
   /** Returns the tokens that are chosen while nothing is pinned. */
   startTokens() {
     const { initial_view: initial } = this.header;
-    return chosenStream(this.header, initial) === chosenStream(this.header, this.view) ? initial.tokens : [0];
+    const isSameStream = chosenStream(this.header, initial) === chosenStream(this.header, this.view);
+    return isSameStream ? initial.tokens : answerTokens(this.header, this.view);
   }
 
   /** Follows the colours of the page, which may turn dark or light at any time. */

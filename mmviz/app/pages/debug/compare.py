@@ -170,7 +170,7 @@ def _token_select(runner: ExperimentRunner, view: SelectionView) -> int:
     streams = streams_of(record, view.selection.map_ref)
     stream = streams[0 if view.selection.direction == "from" else 1]
     choice: int = st.selectbox(
-        say("compare-token"), range(len(tokens)), index=answer_token(tokens), format_func=lambda k: labels[k],
+        say("compare-token"), range(len(tokens)), index=answer_token(record, stream), format_func=lambda k: labels[k],
         key=f"compare-token-{record.id}-{stream}", help=say("compare-token-help"),
     )  # fmt: skip
     return choice

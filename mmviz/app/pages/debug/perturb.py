@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from mmviz.analysis.answer_token import answer_query
 from mmviz.analysis.attributions import modality_shares
+from mmviz.analysis.map_refs import last_keys
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.method_cards import attention_html
@@ -76,7 +76,7 @@ def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
 def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
     """Draws a box for single tokens; those pinned in the viewer are chosen at first."""
     record, selection = runner.run.record, runner.state.selection
-    tokens = record.streams[record.maps[-1].keys]
+    tokens = last_keys(record)
     removable = removable_tokens(tokens)
     labels = names(tokens)
     pinned = [k for k in (selection.tokens if selection else ()) if k in removable]
@@ -133,8 +133,9 @@ def _measure_run(runner: ExperimentRunner, name: tuple[object, ...], request: Re
 def _before_after_html(before: AttentionRecord, after: AttentionRecord, run: Run) -> str:
     """Returns whether the answer changed, and a table of the answer token's attention before and after."""
     answer, new_answer = before.answers[0], after.answers[0]
-    probability_after = next(other.probability for other in after.answers if other.label == answer.label)
-    code = "perturb-stays" if new_answer.label == answer.label else "perturb-changes"
+    # an answer that is no longer among the kept ones of a large vocabulary has hardly any probability
+    probability_after = next((other.probability for other in after.answers if other.is_same(answer)), 0.0)
+    code = "perturb-stays" if new_answer.is_same(answer) else "perturb-changes"
     verdict = say(
         code, answer=answer.label, before=answer.probability, after=probability_after, other=new_answer.label,
         now=new_answer.probability,
@@ -164,7 +165,7 @@ def _attention_card(title: str, sample: Sample, record: AttentionRecord, runner:
         return
     map_ref = runner.run.map_ref if runner.run.map_ref.method != "relevance" else None
     run = Run(sample, replace(record, made_by={**record.made_by, "map_ref": str(map_ref) if map_ref else None}))
-    amounts = run.attention(map_ref, answer_query(record))
+    amounts = run.attention(map_ref)
     tokens = run.tokens
     located = [float(amount) for token, amount in zip(tokens, amounts, strict=True) if token.location is not None]
     scale_max = max(located, default=0.0) or 1.0
