@@ -24,7 +24,8 @@ from transformers import (
 )
 
 import mmviz
-from mmviz import Chars, Modality, PixelBox, Sample, Seconds, Token
+from mmviz import Modality, Sample, Token
+from mmviz.inputs.located_tokens import audio_moments, image_patches, prompt_tokens
 
 SPECIAL = (
     "<|pad|>", "<|bos|>", "<|eos|>", "<|vision_bos|>", "<|vision_eos|>", "<|IMAGE|>", "<|VIDEO|>", "<|audio_bos|>",
@@ -51,17 +52,6 @@ def tokenizer() -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=pieces, pad_token=SPECIAL[0], additional_special_tokens=list(SPECIAL[1:])
     )
-
-
-def patches(sample: Sample, rows: int, columns: int) -> list[Token]:
-    """Patches of the picture, row by row."""
-    assert sample.image is not None
-    wide, high = sample.image.width / columns, sample.image.height / rows
-    return [
-        Token(Modality.IMAGE, f"patch {r}, {c}", PixelBox(c * wide, r * high, (c + 1) * wide, (r + 1) * high))
-        for r in range(rows)
-        for c in range(columns)
-    ]
 
 
 def thinker(pieces: Any) -> nn.Module:
@@ -96,19 +86,12 @@ def omni() -> OwnModel:
     sounds = WhisperFeatureExtractor(feature_size=16)
 
     def prepare(sample: Sample) -> tuple[dict[str, Any], list[Token]]:
-        tokens: list[Token] = []
-        names: list[str] = []
-        inputs: dict[str, Any] = {}
-
-        def add(kind: str, placeholder: str, some: Sequence[Token]) -> None:
-            edges = [f"<|{kind}_bos|>", f"<|{kind}_eos|>"]
-            names.extend([edges[0], *[placeholder] * len(some), edges[1]])
-            tokens.extend([Token(Modality.SPECIAL, edges[0]), *some, Token(Modality.SPECIAL, edges[1])])
-
+        prompt, inputs, placeholders = "", {}, {}
         if sample.image is not None:
             inputs |= images(images=[sample.image.pixels], return_tensors="pt")
             _, rows, columns = inputs["image_grid_thw"][0].tolist()
-            add("vision", "<|IMAGE|>", patches(sample, rows // 2, columns // 2))
+            placeholders["<|IMAGE|>"] = image_patches(sample.image, rows // 2, columns // 2)
+            prompt += f"<|vision_bos|>{'<|IMAGE|>' * len(placeholders['<|IMAGE|>'])}<|vision_eos|>"
         if sample.audio is not None:
             frames = sounds(
                 sample.audio.wave, sampling_rate=sample.audio.rate, padding="max_length", return_attention_mask=True,
@@ -118,21 +101,16 @@ def omni() -> OwnModel:
                 "input_features": frames["input_features"], "feature_attention_mask": frames["attention_mask"],
             }  # fmt: skip
             count = ((int(frames["attention_mask"].sum()) - 1) // 2 - 1) // 2 + 1
-            moments = [Token(Modality.AUDIO, f"{k / 25:.2f} s", Seconds(k / 25, (k + 1) / 25)) for k in range(count)]
-            add("audio", "<|AUDIO|>", moments)
-        text = sample.text or ""
-        encoded = pieces(text, return_offsets_mapping=True, add_special_tokens=False)
-        tokens += [Token(Modality.TEXT, text[a:b], Chars(a, b)) for a, b in encoded["offset_mapping"]]
-        tokens.append(Token(Modality.SPECIAL, "<|bos|>"))
-        ids = [*pieces.convert_tokens_to_ids(names), *encoded["input_ids"], 1]
-        inputs |= {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-        return inputs, tokens
+            placeholders["<|AUDIO|>"] = audio_moments(sample.audio, count, 1 / 25)
+            prompt += f"<|audio_bos|>{'<|AUDIO|>' * count}<|audio_eos|>"
+        prompt += f"{sample.text or ''}<|bos|>"
+        encoded = pieces(prompt, return_offsets_mapping=True, return_tensors="pt")
+        inputs |= {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+        offsets = encoded["offset_mapping"][0].tolist()
+        return inputs, prompt_tokens(prompt, offsets, sample.text or "", placeholders)
 
     module = thinker(pieces)
-    answers = [pieces.decode([k]) or f"#{k}" for k in range(len(pieces))]
-    own = mmviz.CustomModel(
-        module, prepare, answers, trained=False, name="tiny omni", logits=lambda output: output.logits[:, -1]
-    )
+    own = mmviz.CustomModel(module, prepare, pieces, trained=False, name="tiny omni", answer_token=-1)
     return OwnModel(module, prepare, own)
 
 
@@ -158,20 +136,21 @@ def clip(texts: Sequence[str] = ()) -> OwnModel:
     size = {"height": 32, "width": 32}
     images = CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False)
 
-    def prepare(sample: Sample) -> tuple[dict[str, Any], dict[str, list[Token]]]:
+    def prepare(sample: Sample) -> tuple[dict[str, Any], dict[str, Any]]:
         assert sample.image is not None
         said = list(texts) or [sample.text or "nothing"]
-        encoded = pieces([text + "<|eos|>" for text in said], return_offsets_mapping=True)
-        looked_at = [Token(Modality.SPECIAL, "[CLS]"), *patches(sample, 4, 4)]
-        words = [
-            Token(Modality.TEXT, said[0][a:b], Chars(a, b)) if b <= len(said[0]) else Token(Modality.SPECIAL, "[EOS]")
-            for a, b in encoded["offset_mapping"][0]
-        ]
-        inputs = dict(images(images=[sample.image.pixels], return_tensors="pt"))
-        inputs["input_ids"] = torch.tensor(encoded["input_ids"])
-        return inputs, {"picture": looked_at, "text": words}
+        prompts = [text + "<|eos|>" for text in said]
+        encoded = pieces(prompts, return_offsets_mapping=True, return_tensors="pt")
+        words = [prompt_tokens(*row) for row in zip(prompts, encoded["offset_mapping"].tolist(), said, strict=True)]
+        inputs = dict(images(images=[sample.image.pixels], return_tensors="pt")) | {"input_ids": encoded["input_ids"]}
+        return inputs, {
+            "picture": [Token(Modality.SPECIAL, "[CLS]"), *image_patches(sample.image, 4, 4)], "text": words,
+        }  # fmt: skip
 
-    own = mmviz.CustomModel(Fits(module), prepare, list(texts) or ["fits"], trained=False, name="tiny clip")
+    own = mmviz.CustomModel(
+        Fits(module), prepare, list(texts) or ["fits"], trained=False, name="tiny clip", required=("image",),
+        streams={"*vision_model*": "picture", "*text_model*": "text"},
+    )  # fmt: skip
     return OwnModel(module, prepare, own)
 
 
@@ -194,17 +173,13 @@ def whisper(frames: int = 100) -> OwnModel:
             said = module.generate(inputs, max_new_tokens=12, min_new_tokens=12, do_sample=False)
         if said[0, 0] != 1:
             said = torch.cat([torch.tensor([[1]]), said], 1)
-        moments = []
-        for k in range(frames):
-            start, end = k / 50, min((k + 1) / 50, sample.audio.seconds)
-            moment = Token(Modality.AUDIO, f"{start:.2f} s", Seconds(start, end)) if start < end else None
-            moments.append(moment or Token(Modality.SPECIAL, "padding"))
         words = [Token(Modality.TEXT, f"piece {k}: {pieces.decode([int(said[0, k])])}") for k in range(1, len(said[0]))]
-        asking = [Token(Modality.SPECIAL, "<start>"), *words[:-1]]
-        return {"input_features": inputs, "decoder_input_ids": said[:, :-1]}, {"memory": moments, "tokens": asking}
+        return {"input_features": inputs, "decoder_input_ids": said[:, :-1]}, {
+            "memory": audio_moments(sample.audio, frames, 1 / 50),
+            "tokens": [Token(Modality.SPECIAL, "<start>"), *words[:-1]],
+        }
 
-    answers = [pieces.decode([k]) or f"#{k}" for k in range(len(pieces))]
     own = mmviz.CustomModel(
-        module, prepare, answers, trained=False, name="tiny whisper", logits=lambda output: output.logits[:, -1]
+        module, prepare, pieces, trained=False, name="tiny whisper", answer_token=("tokens", -1), required=("audio",)
     )
     return OwnModel(module, prepare, own)

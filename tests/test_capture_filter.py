@@ -134,8 +134,9 @@ def test_a_custom_model_passes_its_patterns_to_capture(request_options: dict[str
     backend = mmviz.LocalBackend("cpu", {"own": model})
     (record,) = backend.run([Request("own", mmviz.make_sample(text="a"), **request_options)])
     assert [attn_map.name for attn_map in record.maps] == [VISION, TEXT] and record.notices == ()
-    checks, notices = backend.route_checks("own", mmviz.make_sample(text="a"))
-    assert [check["module"] for check in checks] == [VISION, TEXT] and notices == ()
+    findings = backend.model_checks("own", mmviz.make_sample(text="a"))
+    checks, notices = findings["modules"], findings["notices"]
+    assert [check["module"] for check in checks] == [VISION, TEXT] and notices == []
 
 
 def test_heads_of_a_custom_model_are_ablated_only_in_selected_modules() -> None:

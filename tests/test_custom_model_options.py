@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,7 @@ def test_the_answer_token_is_shown_first_and_gives_the_logits(answer_token: Any,
     run = run_of(own, text="abcde")
     with torch.no_grad():
         expected = own.module(drawn(1, 5, 8))[0, index].double().softmax(-1).tolist()
-    assert run.record.made_by["answer_token"] == ("tokens", index) and run.answer_query == index
+    assert tuple(run.record.made_by["answer_token"]) == ("tokens", index) and run.answer_query == index
     assert {answer.index: answer.probability for answer in run.record.answers} == pytest.approx(
         dict(enumerate(expected)), abs=1e-6
     )
@@ -417,3 +419,14 @@ def test_masked_padding_does_not_count_as_written_over() -> None:
     backend = mmviz.LocalBackend("cpu", {"own": own})
     (record,) = backend.run([Request("own", mmviz.make_sample(text="ab"), integrated=True)])
     assert record.integrated is not None and (record.integrated[2:] == 0).all()
+
+
+def test_the_example_of_the_documentation_shows_the_text_that_fits_best() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "custom-models.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    namespace: dict[str, Any] = {}
+    exec(example, namespace)
+    run = run_of(namespace["make"](), image=picture(64, 64))
+    best = run.record.answers[0].label
+    assert [token.label for token in run.record.streams["texts"]] == (best.split() + ["[PAD]"])[:3]
+    assert len(run.record.maps) == 4 and len(run.record.streams["image"]) == 16

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import torch
 from planted import Planted, kinds
 
 import mmviz
@@ -55,3 +56,69 @@ def test_attention_whose_tensors_do_not_fit_together_fails_its_check() -> None:
     call.attn_output.zero_()
     check = route_check(call)
     assert not check["passed"] and check["module"] == "attention" and "problem" in check
+
+
+class Renamed(torch.nn.Module):
+    """Attention of four heads in a module that says it has five."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.inner, self.num_heads = torch.nn.Linear(8, 8), heads
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query = self.inner(x).unflatten(-1, (4, 2)).transpose(1, 2)
+        return torch.nn.functional.scaled_dot_product_attention(query, query, query).transpose(1, 2).flatten(2)
+
+
+class Tower(torch.nn.Module):
+    """Two layers in a list, and two logits."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.ModuleList(Renamed(heads) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = x + layer(x)
+        return x[:, 0, :2]
+
+
+def findings_of(heads: int) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    own = mmviz.CustomModel(
+        Tower(heads), lambda sample: (torch.randn(1, 3, 8, generator=generator), list("abc")), ["a", "b"]
+    )
+    return mmviz.LocalBackend("cpu", {"own": own}).model_checks("own", mmviz.make_sample(text="abc"))
+
+
+def test_the_meaning_of_each_map_is_listed() -> None:
+    findings = findings_of(4)
+    first, second = findings["meaning"]
+    assert (first["module"], first["layer"], second["layer"]) == ("layers.0", 0, 1)
+    assert first["stack"] == second["stack"] and first["queries"] == first["keys"] and first["tokens"] == [3, 3]
+    assert (first["heads"], first["own_heads"], first["samples"], first["windows"]) == (4, [4], 1, 0)
+    assert first["passed"] and findings["left_out"] == [] and findings["refused"] == ""
+    whole = findings | {"probes": [], "machine": diagnosed_machine(), "versions": {}, "model": "own"}
+    assert all_passed(whole) and "layers.1" in to_text(whole) and "4 heads (the module names 4)" in to_text(whole)
+
+
+def test_heads_that_contradict_the_module_are_not_shown_or_marked() -> None:
+    findings = findings_of(5)
+    whole = findings | {"probes": [], "machine": diagnosed_machine(), "versions": {}, "model": "own"}
+    assert not all_passed(whole) and sentence("doctor-unclear") in to_text(whole)
+    assert findings["refused"] or all(check["problems"] == ["heads"] for check in findings["meaning"])
+
+
+def test_attention_that_is_left_out_is_named_and_changes_the_verdict(findings: dict[str, Any]) -> None:
+    left_out = findings | {"left_out": [{"module": "layers.7", "reason": "Its heads cannot be told apart."}]}
+    assert not all_passed(left_out) and all_passed(findings)
+    text = to_text(left_out)
+    assert "layers.7: Its heads cannot be told apart." in text and sentence("doctor-unclear") in text
+    assert sentence("doctor-ill") not in text and sentence("doctor-well") not in text
+    contradicting = findings["meaning"][0] | {"passed": False, "problems": ["samples"]}
+    assert "CONTRADICTS THE MODEL: samples" in to_text(findings | {"meaning": [contradicting]})
+
+
+def diagnosed_machine() -> dict[str, Any]:
+    return {"name": "n", "system": "s", "devices": ["cpu"], "device": "cpu", "threads": 1}

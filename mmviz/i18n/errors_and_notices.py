@@ -211,7 +211,11 @@ SENTENCES: dict[str, str] = {
     "doctor-columns": "Heads x queries x keys, precision, route, largest difference from eager attention in float64, "
     "and largest difference between attention times values and the output:",
     "doctor-model": "{model}, {count} attention calls captured:",
+    "doctor-meaning": "What its maps show: stack and layer, queries to keys with their numbers of tokens, heads, "
+    "samples and windows; then what is left out:",
     "doctor-well": "All within tolerance.",
+    "doctor-unclear": "Some attention is left out, or contradicts what the model says of itself. Name its streams, or "
+    "leave modules out: mmviz.CustomModel(..., streams=..., exclude=...).",
     "doctor-ill": "Some maps are beyond tolerance or were refused. Do not trust those maps.",
     "extra-missing": "{command} needs more than the base install. Type: pip install 'mmviz[{extra}]'",
     "speech-missing": "The training speech is made with espeak-ng, which is not installed. On Debian or Ubuntu: "

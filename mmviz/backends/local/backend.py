@@ -21,14 +21,12 @@ from mmviz.backends.local.answers import answers_at, kept_answers, log_probabili
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows
-from mmviz.backends.local.interventions import capture_options
+from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
 from mmviz.backends.local.variants import sweep
-from mmviz.capture import capture
 from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.retained_capture import RetainedCapture
-from mmviz.capture.route_probe import route_check
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
@@ -97,16 +95,11 @@ class LocalBackend:
             "device": self.device, "threads": torch.get_num_threads(),
         }  # fmt: skip
 
-    def route_checks(self, name: str, sample: Sample) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
-        """Runs model ``name`` once. Returns the `route_check` of each of its attention calls, and notices of attention
-        that was not captured."""
+    def model_checks(self, name: str, sample: Sample) -> dict[str, Any]:
+        """Runs model ``name`` once, and returns what `mmviz.backends.local.model_checks.model_checks` finds."""
         refuse_after_fork()
         with self._lock, self._modes(name):
-            model = self._model(name)
-            prepared = model.prepare(sample)
-            with torch.no_grad(), capture(model.module, **capture_options(model) | {"expected": ()}) as result:
-                model(prepared.tensors)
-            return [route_check(call) for call in result.attention_calls()], result.notices
+            return model_checks(self._model(name), sample)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have."""

@@ -19,7 +19,7 @@ def shown_row(prepared: Prepared, result: CaptureResult, logits: Tensor) -> int 
     It is that of the most probable answer, where ``prepared`` has tokens for as many rows as there are answers; else
     the first one.
     """
-    if all(call.shape[0] == 1 for call in result.attention_calls()):
+    if result.samples() == 1:
         return None
     rows = {len(lists) for lists in prepared.rows.values()}
     return int(logits.argmax()) if rows == {len(logits)} else 0
@@ -34,9 +34,17 @@ def of_row(prepared: Prepared, row: int | None) -> Streams:
 
 
 def row_notices(result: CaptureResult, record: AttentionRecord, row: int | None) -> list[Notice]:
-    """Returns a notice for each number of rows that a stream ran with."""
+    """Returns a notice for each stream that ran with several rows."""
     if row is None:
         return []
-    counts = {call.module: call.shape[0] for call in result.attention_calls()}
-    shown = {(attn_map.queries, counts.get(attn_map.name, 1)): None for attn_map in record.maps}
-    return [Notice("own-row", {"count": count, "stream": stream, "row": row}) for stream, count in shown if count > 1]
+    pairs = zip(record.maps, result.recorded_maps(record), strict=True)
+    counts = {attn_map.queries: call_map.samples for attn_map, call_map in pairs if call_map.samples > 1}
+    return [Notice("own-row", {"count": count, "stream": stream, "row": row}) for stream, count in counts.items()]
+
+
+def input_batches(inputs: object) -> set[int]:
+    """Returns the sizes of the first axes of all tensors of two or more axes in the inputs of a model."""
+    if isinstance(inputs, Tensor):
+        return {inputs.shape[0]} if inputs.dim() > 1 else set()
+    values = inputs.values() if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple) else ()
+    return {size for value in values for size in input_batches(value)}

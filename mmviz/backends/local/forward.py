@@ -16,6 +16,7 @@ from mmviz.backends.local.batch_rows import of_row, row_notices, shown_row
 from mmviz.backends.local.gradients import relevance_rows
 from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
+from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.capture import AttentionCall, CaptureResult, capture
 from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.value_norms import value_norms
@@ -48,7 +49,6 @@ def captured_run(
     The record has no answers, and ``made_by`` holds ``dtype``, ``routes``, ``parity`` and
     `recorded_answer_token` only. Raises ``CaptureError``, and as `recorded_answer_token` does.
     """
-    targets = model.capture_targets
     with (
         torch.set_grad_enabled(request.relevance),
         reported_layers(model.module),
@@ -62,9 +62,8 @@ def captured_run(
     ):
         logits = model(prepared.tensors)
     timer.end("model")
-    pairs = dict(zip(targets.modules, targets.pairs, strict=True)) if targets else getattr(model, "pairs", None)
     row = shown_row(prepared, result, logits)
-    record = result.record(of_row(prepared, row), pairs=pairs or None, batch=row)
+    record = result.record(of_row(prepared, row), pairs=stream_pairs(model), batch=row)
     if record.is_long:
         for call in result.attention_calls():
             if call.score_trace:  # it is not needed any more, and is larger than what is kept

@@ -27,8 +27,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
         help="check how attention is captured on this machine",
-        description="Print device and versions, by which route each attention implementation is captured, and how far "
-        "the captured weights are from eager attention. The exit code is 1 where anything is beyond tolerance.",
+        description="Print device and versions, by which route each attention implementation is captured, how far the "
+        "captured weights are from eager attention, and what the maps of a model show: stack, layer, streams, heads, "
+        "samples, windows. The exit code is 1 where anything is beyond tolerance, contradicts the model, is left out.",
     )
     parser.add_argument("--model", default="trio", help=f"{MODEL_HELP} (default: trio)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -46,7 +47,8 @@ def diagnose(model: str, backend: LocalBackend | None = None) -> dict[str, Any]:
 
     ``machine`` and ``versions``; ``probes``: one check for each implementation of attention on each device;
     ``modules``: one check for each attention call of ``model``, which is run with a short question, a grey image and a
-    tone; ``notices``: attention that was not captured. The checks are those of `mmviz.capture.route_probe`.
+    tone; ``meaning``, ``left_out``, ``refused`` and ``notices``: see `mmviz.backends.local.model_checks`. The checks
+    are those of `mmviz.capture.route_probe` and `mmviz.capture.meaning_check`.
     Raises ``MmvizError`` for a model that is unknown or does not run.
     """
     from mmviz.backends.local import LocalBackend
@@ -54,20 +56,27 @@ def diagnose(model: str, backend: LocalBackend | None = None) -> dict[str, Any]:
 
     backend = backend or LocalBackend()
     machine = backend.machine()
-    checks, notices = backend.route_checks(model, _sample())
     return {
         "machine": machine,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "probes": [{"device": device, **check} for device in machine["devices"] for check in probe_routes(device)],
         "model": model,
-        "modules": checks,
-        "notices": [str(notice) for notice in notices],
+        **backend.model_checks(model, _sample()),
     }
 
 
 def all_passed(findings: Mapping[str, Any]) -> bool:
-    """Returns whether every check is within tolerance."""
+    """Returns whether every check is within tolerance, contradicts nothing, and no attention is left out."""
+    return _are_exact(findings) and _are_clear(findings)
+
+
+def _are_exact(findings: Mapping[str, Any]) -> bool:
     return all(check["passed"] for check in (*findings["probes"], *findings["modules"]))
+
+
+def _are_clear(findings: Mapping[str, Any]) -> bool:
+    is_shown = not findings["refused"] and not findings["left_out"]
+    return is_shown and all(check["passed"] for check in findings["meaning"])
 
 
 def to_text(findings: Mapping[str, Any]) -> str:
@@ -83,11 +92,31 @@ def to_text(findings: Mapping[str, Any]) -> str:
         "",
         sentence("doctor-model", model=findings["model"], count=len(findings["modules"])),
         *_table(findings["modules"], lambda check: str(check["module"])),
+        "",
+        sentence("doctor-meaning"),
+        *map(_meaning_line, findings["meaning"]),
+        *(f"  {entry['module']}: {entry['reason']}" for entry in findings["left_out"]),
+        *([findings["refused"]] if findings["refused"] else []),
         *findings["notices"],
         "",
-        sentence("doctor-well" if all_passed(findings) else "doctor-ill"),
     ]
-    return "\n".join(lines)
+    verdicts = ["doctor-ill"] * (not _are_exact(findings)) + ["doctor-unclear"] * (not _are_clear(findings))
+    return "\n".join([*lines, *map(sentence, verdicts or ["doctor-well"])])
+
+
+def _meaning_line(check: Check) -> str:
+    queries, keys = check["tokens"]
+    heads = f"{check['heads']} heads"
+    if check["own_heads"]:
+        heads += f" (the module names {', '.join(map(str, check['own_heads']))})"
+    parts = [
+        check["module"], f"{check['stack']}/{check['layer']}" if check["stack"] else f"layer {check['layer']}",
+        f"{check['queries']} ({queries}) to {check['keys']} ({keys})", heads, f"samples: {check['samples']}",
+    ]  # fmt: skip
+    parts += [f"windows: {check['windows']}"] if check["windows"] else []
+    parts += [f"a share goes to: {check['taken']}"] if check["taken"] else []
+    parts += [f"CONTRADICTS THE MODEL: {', '.join(check['problems'])}"] if check["problems"] else []
+    return "  " + "  ".join(parts)
 
 
 def _table(checks: Sequence[Check], name: Callable[[Check], str]) -> list[str]:
