@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.answer_token import answer_query
+from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
@@ -21,7 +21,7 @@ from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, view_
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
-from mmviz.io.run_file import from_bytes, to_bytes
+from mmviz.io.run_file import from_file, to_bytes
 from mmviz.types import (
     AttentionRecord,
     CaptureError,
@@ -136,7 +136,7 @@ class Run:
 
         Args:
             map_ref: the map and head, or rollout or relevance (each in its own unit); the default map if None.
-            token: index of the token; several give their mean; the answer token if None.
+            token: index of the token; several give their mean; the one that answers if None.
             direction: ``"from"`` the token as query, or ``"to"`` the token as key.
 
         Raises ``LookupError`` where the record has no such map or head; ``MmvizError``: ``view-relevance`` for the
@@ -147,9 +147,10 @@ class Run:
             >>> run.attention()  # from the answer token, mean over the heads of the default map
             >>> run.attention(MapRef("attention", 3, head=1), token=5)  # head 1 of layer 3
             >>> run.attention(MapRef("rollout"), token=5, direction="to")  # rollout to token 5
-            >>> run.attention(MapRef.parse("3:mean"), token=range(1, 101))  # mean over 100 patches
+            >>> run.attention(MapRef("attention", 3, stack="vision.layers"), token=range(1, 101))  # mean of 100 patches
         """
-        ref, selected = map_ref or self.map_ref, self.answer_query if token is None else token
+        ref = map_ref or self.map_ref
+        selected = token_or_answer(self.record, ref, token, direction)
         if not self.record.is_long:
             return attention_row(self.record, ref, selected, direction, self.record.relevance)
         tokens = tuple(int(index) for index in np.atleast_1d(selected))
@@ -178,8 +179,8 @@ class Run:
 
         Raises ``MmvizError`` (``view-flow``) for rollout and relevance.
         """
-        selected = self.answer_query if token is None else token
-        return pooled_row_of(self.record, map_ref or self.map_ref, selected, direction)
+        ref = map_ref or self.map_ref
+        return pooled_row_of(self.record, ref, token_or_answer(self.record, ref, token, direction), direction)
 
     def modality_matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix:
         """Returns the attention between modalities: sums, means per token and ratios to uniform attention.
@@ -269,12 +270,7 @@ class Run:
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """Returns the run that `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
-        try:
-            data = Path(path).read_bytes()
-        except OSError as problem:
-            code = "file-missing" if isinstance(problem, FileNotFoundError) else "file-unreadable"
-            raise MmvizError(code, name=Path(path).name) from problem
-        return cls(*from_bytes(data))
+        return cls(*from_file(Path(path)))
 
 
 @lru_cache(maxsize=1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmviz.analysis.map_refs import default_map_ref, streams_of
-from mmviz.types import AttentionMap, AttentionRecord, Modality, PooledMap, Token
+from mmviz.analysis.map_weights import Direction
+from mmviz.types import AttentionMap, AttentionRecord, MapRef, Modality, PooledMap, Token
 
 _PADDING = {"pad", "padding"}
 """Labels of padding, without the brackets that tokenizers put around them."""
@@ -15,6 +18,17 @@ def answer_query(record: AttentionRecord) -> int:
     Raises ``LookupError`` where the record does not have the map that it names as its default.
     """
     return answer_token(record, streams_of(record, default_map_ref(record))[0])
+
+
+def token_or_answer(
+    record: AttentionRecord, ref: MapRef, token: int | Sequence[int] | None, direction: Direction
+) -> int | Sequence[int]:  # fmt: skip
+    """Returns ``token``; for None the answer token of the queries (``from``) or keys (``to``) of the map ``ref`` names.
+
+    Raises ``LookupError`` where the record has no such map.
+    """
+    queries, keys = streams_of(record, ref)
+    return answer_token(record, queries if direction == "from" else keys) if token is None else token
 
 
 def answer_token(record: AttentionRecord, stream: str) -> int:

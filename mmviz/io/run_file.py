@@ -90,6 +90,16 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
         return sample_from_parts(header, arrays), record
 
 
+def from_file(path: Path) -> tuple[Sample, AttentionRecord]:
+    """Returns what `from_bytes` does of a file. Raises ``MmvizError`` also for ``file-missing`` and ``file-unreadable``."""
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        code = "file-missing" if isinstance(problem, FileNotFoundError) else "file-unreadable"
+        raise MmvizError(code, name=path.name) from problem
+    return from_bytes(data)
+
+
 def sample_to_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Returns a sample as plain values and arrays."""
     arrays: dict[str, NDArray[Any]] = {}

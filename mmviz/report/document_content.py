@@ -24,6 +24,7 @@ from mmviz.i18n.language import join_sentences
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.report.map_notes import map_notes
 from mmviz.report.pooled_map_requests import is_pooled
 from mmviz.report.run_protocol import Run
 from mmviz.report.viewer_header import MAX_ANSWERS
@@ -134,8 +135,9 @@ def _still(run: Run, ref: MapRef, query: int) -> str:
         f"<h2>{html.escape(words[modality])}</h2>" + (part or _missing_html(modality, keys, amounts))
         for modality, part in parts.items()
     )
+    about_map = "".join(f"<p>{html.escape(text)}</p>" for text in map_notes(run.record, ref, query, "from"))
     bar = f'<span class="scale" style="background:linear-gradient(to right,{",".join(CIVIDIS)})"></span>'
-    return f"{note}<p>{html.escape(view)}</p>{sections}<p>{bar} {html.escape(scale)}</p>"
+    return f"{note}<p>{html.escape(view)}</p>{about_map}{sections}<p>{bar} {html.escape(scale)}</p>"
 
 
 def _amounts(run: Run, ref: MapRef, query: int) -> tuple[NDArray[np.float64], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmviz.analysis.answer_token import token_or_answer
 from mmviz.analysis.map_refs import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.figures.fonts import drawable_language
@@ -13,6 +14,7 @@ from mmviz.i18n.figures import tell, unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.viewer import about
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.report.map_notes import map_notes
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import MapRef
 
@@ -37,7 +39,8 @@ def _draw(
     notes: Sequence[str],
 ) -> bytes:  # fmt: skip
     image, audio, made_by = run.sample.image, run.sample.audio, run.record.made_by
-    method = map_words(map_ref)
+    method, selected = map_words(map_ref), token_or_answer(run.record, map_ref, token, direction)
+    notes = [*map_notes(run.record, map_ref, selected, direction), *notes]
     amounts = (run.attention if run.is_exact else run.pooled_attention)(map_ref, token, direction)
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, map_ref))
     device = made_by.get("device_name", made_by.get("device"))
@@ -61,7 +64,7 @@ def _draw(
         unit=unit_name(map_ref.method),
         method=method if run.is_exact else sentence("method-pooled", method=method),
         direction=direction,
-        token=run.answer_query if token is None else token,
+        token=selected,
     )
 
 

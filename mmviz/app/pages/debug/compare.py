@@ -13,6 +13,7 @@ from mmviz.analysis.comparison import difference, modality_difference, pair_toke
 from mmviz.analysis.map_refs import has_map, map_refs, map_words, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.app.components import widgets
+from mmviz.app.components.stack_select import stack_select
 from mmviz.app.experiment_runner import QUICK, ExperimentRunner
 from mmviz.app.jobs import Job
 from mmviz.app.pages.debug.side_by_side import card_html, difference_html, unit_of, verdict
@@ -150,9 +151,17 @@ def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
     shared = [map_ref for map_ref in map_refs(runner.run.record) if has_map(other.record, map_ref)]
     if not shared:
         return None
-    shared.sort(key=lambda map_ref: (map_ref.layer is not None, map_ref.head is not None, -(map_ref.layer or 0)))
+    record = runner.run.record
     selection = runner.state.selection
     defaults = [map_ref for map_ref in (selection and selection.map_ref, runner.run.map_ref) if map_ref in shared]
+    if len(record.stacks) > 1:
+        stacks = [record.maps[record.map_number(ref)].stack for ref in defaults if ref.layer is not None]
+        stack = stack_select(record, f"compare-stack-{record.id}", record.stacks.index(stacks[0]) if stacks else None)
+        shared = [ref for ref in shared if ref.layer is None or ref.stack == stack]
+        defaults = [ref for ref in defaults if ref in shared]
+        if not shared:
+            return None
+    shared.sort(key=lambda map_ref: (map_ref.layer is not None, map_ref.head is not None, -(map_ref.layer or 0)))
     texts = number_repeated([map_words(map_ref) for map_ref in shared])
     labels = {str(map_ref): text for map_ref, text in zip(shared, texts, strict=True)}
     choice: str = st.selectbox(
@@ -160,7 +169,7 @@ def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
         key="compare-method", format_func=lambda text: labels[text], help=say("compare-method-help"),
         persist_state="session",
     )  # fmt: skip
-    return parse_map_ref(runner.run.record, choice)
+    return parse_map_ref(record, choice)
 
 
 def _token_select(runner: ExperimentRunner, view: SelectionView) -> int:

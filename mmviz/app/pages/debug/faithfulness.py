@@ -11,10 +11,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mmviz.analysis.answer_token import answer_query
+from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attributions import attributions
 from mmviz.analysis.head_profiles import all_heads
-from mmviz.analysis.map_refs import map_words
+from mmviz.analysis.map_refs import last_keys, last_map, map_words
 from mmviz.analysis.map_weights import spread
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
@@ -25,6 +25,7 @@ from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves, measure_f
 from mmviz.experiments.head_ablation import HeadEffect
 from mmviz.figures.colour_scale import short
 from mmviz.figures.faithfulness_curves import curve_figure
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, MapRef
@@ -83,7 +84,7 @@ def _best_method(curves: Mapping[str, FaithfulnessCurves]) -> str:
 
 def _head_select(record: AttentionRecord, effects: list[HeadEffect]) -> MapRef:
     """Draws a box to choose a single head in; at first the head that the answer needs most."""
-    last = record.maps[-1]  # the amounts of all methods are of its keys
+    last = record.maps[last_map(record)]  # the amounts of all methods are of its keys
     heads = [(number, head) for number, head in all_heads(record) if record.maps[number].keys == last.keys]
     effect_of = {(effect.map, effect.head): effect.effect for effect in effects}
     needed = min(range(len(heads)), key=lambda k: effect_of.get(heads[k], 0.0))
@@ -101,7 +102,8 @@ def _method_name(method: str) -> str:
     map_ref = MapRef.parse(method)
     if map_ref.head is None:
         return say("method-name-mean")
-    return say("faithfulness-raw", layer=(map_ref.layer or 0) + 1, head=map_ref.head + 1)
+    name = say("faithfulness-raw", layer=(map_ref.layer or 0) + 1, head=map_ref.head + 1)
+    return sentence("map-of-stack", stack=map_ref.stack, map=name) if map_ref.stack else name
 
 
 def _unit(method: str) -> str:
@@ -120,7 +122,8 @@ def _formula(record: AttentionRecord, method: str) -> str:
         return say(f"formula-{method}")
     if MapRef.parse(method).head is not None:
         return say("formula-head")
-    deviations = spread(record.maps[-1].weights[:, answer_query(record)])
+    last = record.maps[last_map(record)]
+    deviations = spread(last.weights[:, answer_token(record, last.queries)])
     return say("formula-mean", spread=short(float(deviations.mean())))
 
 
@@ -129,7 +132,7 @@ def _card(
     curves: FaithfulnessCurves | None,
 ) -> None:  # fmt: skip
     """Draws the amounts ``[token]`` of one method on a scale of its own, and its test."""
-    tokens = record.streams[record.maps[-1].keys]
+    tokens = last_keys(record)
     shown = np.maximum(amounts, 0)  # negative amounts, against the answer, are not drawn
     located = (shown[k] for k, token in enumerate(tokens) if token.location is not None)
     scale_max = float(max(located, default=0)) or 1.0

@@ -12,11 +12,13 @@ from mmviz.analysis.head_profiles import HeadProfile, all_heads, head_profiles
 from mmviz.analysis.similarity import redundant_heads
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.components.stack_select import stack_select
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.experiments.head_ablation import DEAD, HeadEffect, measure_head_ablation
 from mmviz.figures.colour_scale import short
 from mmviz.figures.head_grid import head_grid
 from mmviz.figures.token_labels import names
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
 from mmviz.types import AblateHead, AttentionRecord, Modality
@@ -75,23 +77,27 @@ def summary(record: AttentionRecord, effects: Sequence[HeadEffect]) -> str:
 
 
 def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
-    """Draws the effects by map and head; a click opens the head in the viewer."""
-    values = np.full((len(record.maps), max(attn_map.heads for attn_map in record.maps)), np.nan)
+    """Draws the effects by map and head, of one stack; a click opens the head in the viewer."""
+    stack = stack_select(record, f"heads-stack-{record.id}")
+    key = GRID if stack == record.default_stack else f"{GRID}-{record.stacks.index(stack)}"
+    numbers = [number for number, attn_map in enumerate(record.maps) if attn_map.stack == stack]
+    values = np.full((len(numbers), max(record.maps[number].heads for number in numbers)), np.nan)
     for effect in effects:
-        values[effect.map, effect.head] = effect.effect
+        if effect.map in numbers:
+            values[numbers.index(effect.map), effect.head] = effect.effect
     answer = record.answers[0].label
     figure = head_grid(
-        values, [_layer_name(record, number) for number in range(len(record.maps))], say("heads-title"),
+        values, [_layer_in_stack(record, number) for number in numbers], say("heads-title"),
         say("heads-note", answer=answer), say("heads-unit", answer=answer), widgets.is_dark(),
     )  # fmt: skip
     event: Any = st.plotly_chart(
-        figure, theme=None, config=widgets.PLOTLY_CONFIG, key=GRID, on_select="rerun", selection_mode="points"
+        figure, theme=None, config=widgets.PLOTLY_CONFIG, key=key, on_select="rerun", selection_mode="points"
     )
     points = event["selection"]["points"]
-    if points and points != st.session_state.get(f"{GRID}-points"):
-        st.session_state[f"{GRID}-points"] = points  # the point is still selected when the visitor comes back
-        number, head = (int(value) for value in points[0]["customdata"])
-        session.set_method(record.map_ref(number, head))
+    if points and points != st.session_state.get(f"{key}-points"):
+        st.session_state[f"{key}-points"] = points  # the point is still selected when the visitor comes back
+        row, head = (int(value) for value in points[0]["customdata"])
+        session.set_method(record.map_ref(numbers[row], head))
         session.open_page("explore")
         st.rerun()
 
@@ -171,6 +177,12 @@ def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | Non
 
 
 def _layer_name(record: AttentionRecord, number: int) -> str:
+    """Returns the layer of a map, with its stack where the record has several."""
+    layer = _layer_in_stack(record, number)
+    return sentence("map-of-stack", stack=record.maps[number].stack, map=layer) if len(record.stacks) > 1 else layer
+
+
+def _layer_in_stack(record: AttentionRecord, number: int) -> str:
     """Returns the layer of a map, with the streams it runs between where they differ."""
     attn_map = record.maps[number]
     layer = say("heads-layer", layer=attn_map.layer + 1)

@@ -50,9 +50,14 @@ def method_cards(view: SelectionView) -> None:
 
 
 def _last_map(view: SelectionView) -> MapRef:
-    """Returns the mean over heads of the last map that runs between the same streams as the selected one."""
-    record = view.run.record
-    for map_ref in (record.map_ref(number) for number in reversed(range(len(record.maps)))):
+    """Returns the mean over heads of the last map between the same streams as the selected one, in its stack.
+
+    Of a flow, which runs through all layers, the stack is the default one where that has such a map.
+    """
+    record, selected = view.run.record, view.selection.map_ref
+    stack = record.default_stack if selected.layer is None else record.maps[record.map_number(selected)].stack
+    numbers = sorted(range(len(record.maps)), key=lambda k: (record.maps[k].stack == stack, k))
+    for map_ref in map(record.map_ref, reversed(numbers)):
         if _has_same_streams(view, map_ref):
             return map_ref
     raise LookupError("no attention map runs between the streams of the selected method")

@@ -55,7 +55,7 @@ _measurement: list[tuple[float, LayerCosts]] = []
 
 def cost(context: LessonContext) -> None:
     """Time and memory of attention by the number of tokens, with a slider over it."""
-    run_tokens = max(context.run.record.maps[-1].shape)
+    run_tokens = max(max(attn_map.shape) for attn_map in context.run.record.maps)
     tokens = context.slider("tokens", sorted({run_tokens, *SIZES, *INPUTS}), run_tokens, lambda count: f"{count:,}")
     st.html(f"<div class='sum'>{html.escape(_input_text(tokens, run_tokens))}</div>")
     first, *others = st.columns(4)

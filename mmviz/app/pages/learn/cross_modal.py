@@ -21,11 +21,10 @@ def cross_modal(context: LessonContext) -> None:
     record = context.run.record
     if is_long(context):
         return
-    index = context.choice("map", range(len(record.maps)), len(record.maps) - 1, lambda k: f"{k + 1}")
-    attention_map = record.maps[index]
+    attention_map = record.maps[context.map_choice("map")]
     queries, keys = record.streams[attention_map.queries], record.streams[attention_map.keys]
     code = "self" if attention_map.queries == attention_map.keys else "cross"
-    widgets.note(say(f"learn-cross-modal-{code}", name=index + 1, queries=len(queries), count=len(keys)))
+    widgets.note(say(f"learn-cross-modal-{code}", name=attention_map.layer + 1, queries=len(queries), count=len(keys)))
     matrix = modality_matrix(attention_map.weights.mean(0, dtype=np.float64), queries, keys)
     st.html(_table(matrix))
     share, uniform_share = cross_modal_share(matrix)

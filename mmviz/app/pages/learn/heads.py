@@ -15,7 +15,7 @@ from mmviz.analysis.similarity import effective_number_of_keys, js_distance
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import chip
 from mmviz.app.pages.learn.lesson_context import LessonContext
-from mmviz.app.pages.learn.query_picker import default_layer, is_long, keys_of, share_cells
+from mmviz.app.pages.learn.query_picker import DEFAULT_LAYER, is_long, keys_of, query_choice, share_cells
 from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.legend import amount_legend_html
 from mmviz.i18n.page import say
@@ -31,18 +31,16 @@ def heads(context: LessonContext) -> None:
         return
     left, right = st.columns([1, 2], gap="small")
     with left:
-        layer = context.choice("layer", range(len(record.maps)), default_layer(context), lambda k: str(k + 1))
+        layer = context.map_choice("layer", DEFAULT_LAYER)
     attention_map = record.maps[layer]
     queries = context.token_names(attention_map.queries)
     with right:
-        query = context.choice(
-            "query", range(len(queries)), min(context.run.answer_query, len(queries) - 1), lambda k: queries[k]
-        )
+        query = query_choice(context, layer)
     keys, labels = keys_of(context, layer), context.token_names(attention_map.keys)
     weights = attention_map.weights
     rows = np.concatenate([weights[:, query], weights[:, query].mean(0, keepdims=True)]).astype(np.float64)
     names = [str(k + 1) for k in range(attention_map.heads)] + [say("learn-heads-mean")]
-    caption = say("learn-heads-caption", layer=layer + 1, token=queries[query])
+    caption = say("learn-heads-caption", layer=attention_map.layer + 1, token=queries[query])
     matrices = [modality_matrix(row[None], [record.streams[attention_map.queries][query]], keys) for row in rows]
     st.html(_table(rows, matrices, names, labels, caption))
     _images(context, keys, rows, names)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import streamlit as st
 
 from mmviz.app.components import widgets
+from mmviz.app.components.stack_select import stack_select
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.explain import Run
 from mmviz.figures.token_labels import names
@@ -30,6 +31,8 @@ class LessonContext:
     """The current run, and the experiments on it."""
     numbers: list[tuple[str, str]] = field(default_factory=list)
     """Label and value of every number shown so far, for the sheet to print."""
+    _suffix: str = ""
+    """Ends the names of controls that depend on the stack, where it is not the default one."""
 
     @property
     def run(self) -> Run:
@@ -55,6 +58,23 @@ class LessonContext:
         self._to_address(name, str(index))
         return options[index]
 
+    def map_choice(self, name: str, default: int = -1) -> int:
+        """Boxes to choose a stack, where the run has several, and a layer in it. Returns the number of the map.
+
+        ``default``: index of the layer that is chosen at first; the last layer of a shorter stack. Controls that follow
+        are remembered for each stack.
+        """
+        record = self.run.record
+        stacks = record.stacks
+        index = self._from_address("stack", range(len(stacks)), stacks.index(record.default_stack), str)
+        stack = stack_select(record, self._key("stack"), index)
+        if len(stacks) > 1:
+            self._to_address("stack", str(stacks.index(stack)))
+        self._suffix = "" if stack == record.default_stack else f"-{stacks.index(stack)}"
+        numbers = [number for number, attn_map in enumerate(record.maps) if attn_map.stack == stack]
+        first = numbers[default] if default < len(numbers) else numbers[-1]
+        return self.choice(name, numbers, first, lambda number: str(numbers.index(number) + 1))
+
     def switch(self, name: str, options: Sequence[T], default: T, label: Callable[[T], str] = str) -> T:
         """A segmented control over a few ``options``. The address has the index of the option."""
         indices = range(len(options))
@@ -71,7 +91,8 @@ class LessonContext:
     def several(self, name: str, options: Sequence[T], label: Callable[[T], str] = str) -> list[T]:
         """Pills to select any number of ``options``, at first none. The address has their indices, joined by dots."""
         indices = range(len(options))
-        parts = [part for part in self.runner.state.lesson_params.get(name, "").split(".") if part]
+        text = self.runner.state.lesson_params.get(name + self._suffix, "")
+        parts = [part for part in text.split(".") if part]
         known = [int(part) for part in parts if part.isdecimal() and int(part) < len(options)]
         if len(known) < len(parts):
             self.runner.state.unknown_params.add(name)
@@ -108,9 +129,10 @@ class LessonContext:
         return names(self.run.record.streams[stream])
 
     def _key(self, name: str) -> str:
-        return f"learn-{self.lesson}-{name}-{self.runner.state.lesson_serial}"
+        return f"learn-{self.lesson}-{name}{self._suffix}-{self.runner.state.lesson_serial}"
 
     def _from_address(self, name: str, options: Sequence[T], default: T, to_text: Callable[[T], str]) -> T:
+        name += self._suffix
         text = self.runner.state.lesson_params.get(name)
         if text is None:
             return default
@@ -120,4 +142,4 @@ class LessonContext:
         return matching[0] if matching else default
 
     def _to_address(self, name: str, text: str) -> None:
-        self.runner.state.lesson_params[name] = text
+        self.runner.state.lesson_params[name + self._suffix] = text

@@ -7,13 +7,13 @@ from dataclasses import replace
 import streamlit as st
 
 from mmviz.analysis.attention_steps import largest_difference
+from mmviz.analysis.map_refs import last_map
 from mmviz.app.components import widgets
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.steps_viewer import calculator
-from mmviz.app.selection import Selection
+from mmviz.app.selection import Selection, with_map
 from mmviz.explain import Run
 from mmviz.i18n.page import say
-from mmviz.types import MapRef
 
 
 def output(context: LessonContext) -> None:
@@ -35,5 +35,6 @@ def _start(run: Run, selection: Selection | None) -> Selection | None:
     """The selection with a single head, since no model computes a mean over heads."""
     if selection is None or selection.map_ref.head is not None:
         return selection
-    layer = run.record.maps[-1].layer if selection.map_ref.layer is None else selection.map_ref.layer
-    return replace(selection, map_ref=MapRef("attention", layer, 0), direction="from", versus=())
+    is_flow = selection.map_ref.layer is None
+    number = last_map(run.record) if is_flow else run.record.map_number(selection.map_ref)
+    return with_map(replace(selection, versus=()), run, run.record.map_ref(number, 0), "from")

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attention_steps import scores
 from mmviz.app.components import widgets
 from mmviz.app.pages.learn.lesson_context import LessonContext
@@ -40,25 +41,31 @@ class PickedQuery:
         return scores(self.steps, self.head, self.query)
 
 
-def default_layer(context: LessonContext) -> int:
-    """The second layer: later layers often attend to one modality alone, and there is little to compare."""
-    return min(1, len(context.run.record.maps) - 1)
+DEFAULT_LAYER = 1
+"""The second layer: later layers often attend to one modality alone, and there is little to compare."""
+
+
+def query_choice(context: LessonContext, number: int) -> int:
+    """A box to choose a query of map ``number``, at first the answer token."""
+    record = context.run.record
+    stream = record.maps[number].queries
+    labels = context.token_names(stream)
+    return context.choice("query", range(len(labels)), answer_token(record, stream), lambda k: labels[k])
 
 
 def pick_query(context: LessonContext) -> PickedQuery | None:
-    """Select boxes for layer, head and query, at first the answer token in the first head of the second layer.
+    """Select boxes for stack, layer, head and query, at first the answer token in the first head of the second layer.
 
     None as long as the run with its steps is not available (`LessonContext.run_with_steps`).
     """
     maps = context.run.record.maps
     first, second, third = st.columns([1, 1, 1.6], gap="small")
     with first:
-        layer = context.choice("layer", range(len(maps)), default_layer(context), lambda k: str(k + 1))
+        layer = context.map_choice("layer", DEFAULT_LAYER)
     with second:
         head = context.choice("head", range(maps[layer].heads), 0, lambda k: str(k + 1))
-    labels = context.token_names(maps[layer].queries)
     with third:
-        query = context.choice("query", range(len(labels)), context.run.answer_query, lambda k: labels[k])
+        query = query_choice(context, layer)
     run = context.run_with_steps()
     if run is None:
         return None

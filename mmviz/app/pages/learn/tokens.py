@@ -18,23 +18,25 @@ from mmviz.types import Modality
 
 def tokens(context: LessonContext) -> None:
     """The number of tokens of each encoder, and the tokens most similar to a chosen one at the first layer."""
-    stream = keys_of(context, 0)
+    record = context.run.record
+    number = next(k for k, attn_map in enumerate(record.maps) if attn_map.stack == record.default_stack)
+    stream = keys_of(context, number)
     counts = Counter(token.modality for token in stream)
     st.html(_counts_html(counts))
     run = context.run_with_steps()
     if run is None:
         return
     steps = run.record.steps
-    labels = context.token_names(context.run.record.maps[0].keys)
+    labels = context.token_names(record.maps[number].keys)
     text_tokens = [k for k, token in enumerate(stream) if token.modality is Modality.TEXT]
     chosen = context.choice("token", range(len(stream)), text_tokens[-1] if text_tokens else 0, lambda k: labels[k])
-    similarity = cosine_similarity(steps[0], chosen)
+    similarity = cosine_similarity(steps[number], chosen)
     bars(context, stream, similarity, "near", chosen)
     first, second, third = st.columns(3)
     with first:
         context.number("count", str(len(stream)))
     with second:
-        context.number("width", str(width(steps[0])))
+        context.number("width", str(width(steps[number])))
     others = np.where(np.arange(len(stream)) == chosen, -np.inf, similarity)
     nearest = int(others.argmax())
     with third:
