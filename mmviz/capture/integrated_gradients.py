@@ -121,7 +121,8 @@ def replaced(module: nn.Module, place: str, replace: Callable[[Any], Any]) -> It
     submodule = module.get_submodule(path)
 
     def replace_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        values = {**dict(enumerate(args)), **kwargs}
+        values: dict[int | str, Any] = {**dict(enumerate(args))}
+        values.update(kwargs)
         key = next((key for key, value in values.items() if isinstance(value, Tensor) and value.dim() == 3), None)
         new = replace(None if key is None else values[key])
         if new is None or key is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from mmviz.i18n.capture_messages import CAPTURE_SENTENCES
 from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
 from mmviz.i18n.server_messages import SERVER_SENTENCES
 
 SENTENCES: dict[str, str] = {
+    **CAPTURE_SENTENCES,
     **CUSTOM_MODEL_SENTENCES,
     **INPUT_SENTENCES,
     **SERVER_SENTENCES,
@@ -214,8 +216,8 @@ SENTENCES: dict[str, str] = {
     "doctor-meaning": "What its maps show: stack and layer, queries to keys with their numbers of tokens, heads, "
     "samples and windows; then what is left out:",
     "doctor-well": "All within tolerance.",
-    "doctor-unclear": "Some attention is left out, or contradicts what the model says of itself. Name its streams, or "
-    "leave modules out: mmviz.CustomModel(..., streams=..., exclude=...).",
+    "doctor-unclear": "Some attention is left out, or contradicts the number of heads that its module names, or the "
+    "batch of the inputs. Name its streams, or leave modules out: mmviz.CustomModel(..., streams=..., exclude=...).",
     "doctor-ill": "Some maps are beyond tolerance or were refused. Do not trust those maps.",
     "extra-missing": "{command} needs more than the base install. Type: pip install 'mmviz[{extra}]'",
     "speech-missing": "The training speech is made with espeak-ng, which is not installed. On Debian or Ubuntu: "
