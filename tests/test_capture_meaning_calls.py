@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from eager_attention import FusedAttention, drawn
 from torch import Tensor, nn
-from torch.utils.checkpoint import CheckpointError, checkpoint
+from torch.utils.checkpoint import checkpoint
 
 import mmviz
 from mmviz import CaptureError
@@ -79,11 +79,6 @@ class Checkpointed(nn.Module):
 
 
 @pytest.mark.parametrize("is_within", [False, True], ids=["after the capture", "during the capture"])
-@pytest.mark.xfail(
-    strict=True, raises=CheckpointError,
-    reason="a captured module keeps other tensors for the backward pass than a plain one, so gradient checkpointing "
-    "of grouped queries raises",
-)  # fmt: skip
 def test_a_checkpointed_model_still_has_its_gradients(is_within: bool) -> None:
     model, x = Checkpointed(), drawn(1, 6, 8)
     model(x).square().sum().backward()
@@ -99,11 +94,6 @@ def test_a_checkpointed_model_still_has_its_gradients(is_within: bool) -> None:
         torch.testing.assert_close(parameter.grad, gradient)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=RuntimeError,
-    reason="autocast is queried for a device that has none, so a model on the meta device, which runs alone, breaks "
-    "during capture",
-)  # fmt: skip
 def test_a_model_on_the_meta_device_still_runs_and_has_no_record() -> None:
     model, x = FusedAttention(), torch.randn(1, 2, 5, 4, device="meta")
     with mmviz.capture(model) as result:
@@ -122,10 +112,6 @@ def projector_and_layer() -> mmviz.capture.CaptureResult:
     return result
 
 
-@pytest.mark.xfail(
-    strict=True, raises=IndexError,
-    reason="a record is made without any map, so a call in which nothing attends ends in a traceback",
-)  # fmt: skip
 def test_a_call_in_which_nothing_attends_is_refused_in_a_sentence() -> None:
     with pytest.raises(CaptureError):
         projector_and_layer().record(call=0)

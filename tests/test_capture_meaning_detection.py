@@ -55,11 +55,6 @@ def maps_of(result: mmviz.capture.CaptureResult) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", MIXES)
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="the product is looked for right after the softmax and as a first operand, so weights that something else "
-    "touches, or that come second or by name, are not captured",
-)  # fmt: skip
 def test_attention_is_captured_whatever_lies_between_softmax_and_product(name: str) -> None:
     weights = result_of(Attention(MIXES[name]), X).record().maps[0].weights
     np.testing.assert_allclose(weights.reshape(2, 5, 5), weights_by_hand(X, X)[0], atol=2e-6)
@@ -78,10 +73,6 @@ class Windowed(nn.Module):
         return (x @ x.mT / 2).softmax(-1) @ x
 
 
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="products of more than four axes are passed over, so attention in windows on five axes is not captured",
-)  # fmt: skip
 def test_attention_by_hand_of_five_axes_is_captured() -> None:
     x = drawn(1, 3, 2, 5, 4)
     weights = result_of(Windowed(), x).record().maps[0].weights
@@ -95,10 +86,6 @@ class Sink(nn.Module):
         return torch.cat([x @ x.mT / 2, x[..., :1]], -1).softmax(-1)[..., :-1] @ x
 
 
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="weights that are cut after the softmax are lost, so attention with a sink is not captured",
-)  # fmt: skip
 def test_attention_with_a_sink_is_captured() -> None:
     weights = result_of(Sink(), X).record().maps[0].weights
     expected = torch.cat([X @ X.mT / 2, X[..., :1]], -1).softmax(-1)[0].numpy()
@@ -128,20 +115,11 @@ class AttentionBeside(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [Exponents, Sigmoids])
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="attention is looked for by softmax and by the name of the module, so weights made otherwise in a module "
-    "with another name are neither captured nor named",
-)  # fmt: skip
 def test_weights_without_a_softmax_are_captured_or_named(kind: type[nn.Module]) -> None:
     result = result_of(nn.ModuleDict({"mixer": kind()})["mixer"], X)
     assert maps_of(result) or result.notices
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="a module that was captured once counts as captured, so a sigmoid beside its softmax is not named",
-)  # fmt: skip
 def test_weights_beside_those_that_were_captured_are_named() -> None:
     result = result_of(nn.Sequential(AttentionBeside()), X)
     assert len(maps_of(result)) == 1 and result.notices
@@ -154,10 +132,5 @@ class Efficient(nn.Module):
         return query.softmax(-1) @ (key.softmax(-2).mT @ value)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="any softmax that feeds a product is taken for attention, so six queries are shown to attend to eight "
-    "tokens where there are only eight features",
-)  # fmt: skip
 def test_a_softmax_over_features_is_no_attention() -> None:
     assert maps_of(result_of(Efficient(), *drawn(3, 1, 4, 6, 8))) == []

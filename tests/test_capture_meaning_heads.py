@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import DebertaV2Config, DebertaV2Model, LlamaConfig, LlamaForCausalLM
 
 import mmviz
-from mmviz import CaptureError
 
 PIECES = torch.tensor([[0, 0, 5, 6, 7], [8, 9, 10, 11, 12]])
 REAL = (PIECES > 0).long()
@@ -40,20 +39,11 @@ def second_step(model: LlamaForCausalLM, sample: int) -> tuple[mmviz.AttentionRe
 
 
 @pytest.mark.parametrize("sample", [0, 1])
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="heads are told by position, so those that share a key and are packed into the axis of the queries, as in "
-    "a step of generate with a padded batch, are shown as queries",
-)  # fmt: skip
 def test_a_padded_step_of_generate_with_grouped_queries_has_all_its_heads(sample: int) -> None:
     record, eager = second_step(grouped_llama(), sample)
     np.testing.assert_allclose(record.maps[0].weights, eager.numpy(), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="heads are told by position, so two heads of the one new token are labelled as the last two tokens",
-)  # fmt: skip
 def test_the_query_of_a_padded_step_of_generate_is_the_new_token_alone() -> None:
     record, _ = second_step(grouped_llama(), 1)
     (attn_map,) = record.maps
@@ -87,10 +77,6 @@ class Flat(nn.Module):
         return mixed.view(batch, self.heads, count, size).transpose(1, 2).reshape(batch, count, width)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="heads are told by position, so two samples of four heads in one axis are shown as one sample of eight",
-)  # fmt: skip
 def test_deberta_has_its_samples_and_heads() -> None:
     model = deberta()
     with torch.no_grad(), mmviz.capture(model) as result:
@@ -98,10 +84,6 @@ def test_deberta_has_its_samples_and_heads() -> None:
     np.testing.assert_allclose(result.record().maps[0].weights, eager.numpy(), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="heads are told by position, so a second sample whose heads share an axis with the first is refused",
-)  # fmt: skip
 def test_the_second_sample_of_deberta_can_be_chosen() -> None:
     model = deberta()
     with torch.no_grad(), mmviz.capture(model) as result:
@@ -109,10 +91,6 @@ def test_the_second_sample_of_deberta_can_be_chosen() -> None:
     np.testing.assert_allclose(result.record(batch=1).maps[0].weights, eager[1].numpy(), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="heads are told by position, so the first sample is not told from the second one in the same axis",
-)  # fmt: skip
 def test_the_first_sample_of_deberta_is_itself_alone() -> None:
     model = deberta()
     with torch.no_grad(), mmviz.capture(model) as result:
@@ -121,10 +99,6 @@ def test_the_first_sample_of_deberta_is_itself_alone() -> None:
 
 
 @pytest.mark.parametrize("adds", [False, True], ids=["bmm", "baddbmm"])
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="heads are told by position, so what bmm takes, batch and heads in one axis, is shown as heads alone",
-)  # fmt: skip
 def test_heads_and_samples_in_one_axis_are_told_apart(adds: bool) -> None:
     x = drawn(2, 6, 12)
     with mmviz.capture(model := Flat(3, adds)) as result:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from eager_attention import drawn  # first: it sets what transformers reads
 from transformers import LxmertConfig, LxmertModel
@@ -39,11 +38,6 @@ def test_all_attention_of_lxmert_is_captured() -> None:
         np.testing.assert_allclose(captured[name], eager[0].numpy(), atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="any module whose class has attention in its name is taken for one, so LXMERT's projections after attention "
-    "that was captured are named as uncaptured",
-)  # fmt: skip
 def test_projections_of_attention_that_was_captured_are_not_named_as_uncaptured() -> None:
     result, _ = lxmert()
     assert [str(notice) for notice in result.notices] == []

@@ -68,10 +68,6 @@ def test_two_towers_of_other_lengths_are_captured_as_they_attend() -> None:
     np.testing.assert_allclose(run.record.maps[3].weights.mean(0), text_weights, atol=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="streams are told apart by their number of tokens, so two towers of one length take tokens for one alone",
-)  # fmt: skip
 def test_two_towers_of_one_length_each_have_their_tokens() -> None:
     with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
         model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
@@ -84,10 +80,6 @@ def test_two_towers_of_one_length_each_have_their_tokens() -> None:
             assert token_labels[f"{tower}.layers.{layer}.self_attn"] == (letters, letters)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="streams are told apart by their number of tokens, so two towers of one length are shown as one stream",
-)  # fmt: skip
 def test_two_towers_of_one_length_are_two_streams() -> None:
     with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
         model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
@@ -99,10 +91,6 @@ def test_two_towers_of_one_length_are_two_streams() -> None:
     assert len(streams["vision"]) == len(streams["text"]) == 1 and streams["vision"] != streams["text"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception,
-    reason="streams are told apart by their number of tokens, so rollout goes from one tower into the other",
-)  # fmt: skip
 def test_rollout_does_not_go_from_one_tower_into_the_other() -> None:
     with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
         model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
@@ -110,10 +98,6 @@ def test_rollout_does_not_go_from_one_tower_into_the_other() -> None:
         result.rollout([0])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="streams are told apart by their number of tokens, so a text as long as the picture is refused",
-)  # fmt: skip
 def test_a_text_as_long_as_the_picture_is_explained() -> None:
     run, text_weights = run_of_towers(5, 5)
     (last,) = (attn_map for attn_map in run.record.maps if attn_map.name == "text.layers.1.self_attn")
@@ -142,11 +126,6 @@ class Decoder(nn.Module):
         return mixed
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="cross-attention is recognised by five names of inputs, so text that attends to "
-    "cross_attention_states is labelled as the last patches of the image",
-)  # fmt: skip
 def test_text_that_attends_to_an_image_is_not_labelled_as_patches() -> None:
     words, states = drawn(1, 2, 4, 8), drawn(1, 2, 9, 8, seed=1)
     with mmviz.capture(model := Decoder()) as result:

@@ -26,36 +26,20 @@ def swin() -> mmviz.capture.CaptureResult:
     return result
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="whatever has an axis before the heads is a batch, so four windows of one picture are shown as four samples",
-)  # fmt: skip
 def test_windows_of_one_picture_are_not_samples() -> None:
     assert swin().record().batch is None
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception,
-    reason="whatever has an axis before the heads is a batch, so the fourth window of one picture is its sample 3",
-)  # fmt: skip
 def test_one_picture_in_windows_has_no_fourth_sample() -> None:
     with pytest.raises(CaptureError):
         swin().view(0, batch=3).rows([0])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="streams are told apart by their number of tokens, so a window of 16 patches shares one with 16 merged ones",
-)  # fmt: skip
 def test_a_window_is_not_labelled_as_what_has_as_many_tokens() -> None:
     first, second = swin().record(batch=0).maps
     assert first.keys != second.keys
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="rollout takes windows for the whole picture, so it gives 16 amounts for 64 patches without a word",
-)  # fmt: skip
 def test_rollout_through_windows_is_refused_or_of_all_patches() -> None:
     result = swin()
     try:
@@ -90,10 +74,6 @@ def packed() -> mmviz.capture.CaptureResult:
     return result
 
 
-@pytest.mark.xfail(
-    strict=True, raises=CaptureError,
-    reason="every module is expected to have the same sample, so the second text is refused beside packed pictures",
-)  # fmt: skip
 def test_the_second_text_beside_packed_pictures_can_be_had() -> None:
     (words,) = (attn_map for attn_map in packed().record(batch=1).maps if attn_map.name == "llm")
     np.testing.assert_allclose(words.weights, weights_by_hand(WORDS, WORDS)[1], atol=2e-6)
@@ -104,18 +84,10 @@ def test_the_first_text_beside_packed_pictures_can_be_had() -> None:
     np.testing.assert_allclose(words.weights, weights_by_hand(WORDS, WORDS)[0], atol=2e-6)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="a sequence of packed pictures counts as one sample, so the first one holds the pictures of both",
-)  # fmt: skip
 def test_the_first_sample_has_its_own_picture_alone_or_a_notice() -> None:
     record = packed().record(batch=0)
     assert len([attn_map for attn_map in record.maps if attn_map.name == "visual"]) == 1 or record.notices
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="layers are counted by map, so stretches that one module attends to in turn are shown as its layers",
-)  # fmt: skip
 def test_stretches_of_one_module_are_not_layers() -> None:
     assert {attn_map.layer for attn_map in packed().record(batch=0).maps if attn_map.name == "visual"} == {0}

@@ -207,11 +207,11 @@ def test_attention_with_active_dropout_is_refused() -> None:
     assert error.value.code == "capture-dropout"
 
 
-def test_a_product_of_three_axes_has_its_heads_in_the_first() -> None:
+def test_a_product_of_three_axes_that_a_module_is_called_with_has_its_samples_in_the_first() -> None:
     query, key, value = (tensor.flatten(0, 1) for tensor in tensors())
     module = Attend(lambda q, k, v: torch.bmm(torch.softmax(torch.bmm(q, k.transpose(1, 2)) / SIZE**0.5, -1), v))
     call, _ = captured(module, query, key, value)
-    assert call.shape == (1, BATCH * HEADS, QUERIES, KEYS)
+    assert call.shape == (BATCH * HEADS, 1, QUERIES, KEYS)
 
 
 @pytest.mark.parametrize("need_weights", [False, True])

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from mmviz.capture.call_axes import CallAxes
+from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.score_trace import ScoreTrace
+from mmviz.capture.token_places import Operand
 from mmviz.types import CaptureError
-
-Relation = Literal["", "cross", "cached"]
-"""Where keys come from: another stream than the queries, earlier calls as well; "" where nothing tells."""
 
 SHORT_SEQUENCE = 512
 """Attention of up to this many tokens is kept in full."""
@@ -65,10 +64,18 @@ class AttentionCall:
     """How the attention was captured, see `mmviz.capture.recorder`."""
     call: int = 0
     """The number of the model call that it belongs to."""
-    relation: Relation = ""
-    """How keys relate to queries, as far as the names of the module's inputs tell."""
+    axes: CallAxes | None = None
+    """How the axes of the model's own tensors were told apart."""
+    runs: tuple[ModuleRun, ...] = ()
+    """The modules that ran, the innermost last."""
+    queries_from: Operand | None = None
+    """Where the queries come from, where that is known."""
+    keys_from: Operand | None = None
+    """Where the keys come from."""
     has_dropout: bool = False
     """Whether weights were dropped at random."""
+    taken: str = ""
+    """What may take a share of the rows, see `mmviz.AttentionMap.taken`; "" where nothing does."""
     projection: Tensor | None = None
     """Weight of the linear map that joins the heads, ``[width, head * d_v]``, where one was seen."""
     ablated_heads: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Brings the axes of one attention call to ``[batch, head, query, d]``, in one place for every route.
+"""Tells the axes of one attention call apart, samples, windows and heads, in one place for every route.
 
 Every operand comes as ``[*leading, token, d]``, with leading axes in the order of the attention's output.
 """
@@ -11,71 +11,171 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.module_tracker import ModuleRun
+from mmviz.capture.token_places import HeadSplit, Operand, split_of
+
+_NEAREST = 3
+"""The innermost modules whose own number of heads counts."""
 
 
 @dataclass(frozen=True)
 class CallAxes:
-    """How the leading axes of one attention call become samples and heads."""
+    """How the axes of one attention call become rows of samples or windows, heads and tokens."""
 
     leading: tuple[int, ...]
     """Sizes of the leading axes of the attention's output, to which its operands are broadcast."""
-    batch: int
-    """Number of samples."""
-    heads: int
-    """Number of heads of the queries."""
+    split: HeadSplit
+    """How the leading axes and that of the queries hold the heads."""
+    expected: tuple[int, ...] = ()
+    """The numbers of heads that the module itself names, where none of them is that of ``split``; else empty."""
+
+    @property
+    def heads(self) -> int:
+        """Number of heads of the queries."""
+        return self.split.heads
+
+    @property
+    def rows(self) -> int:
+        """Number of samples, or of windows of all samples."""
+        return math.prod(self.leading) * self._group // self.heads
+
+    @property
+    def _group(self) -> int:
+        """Number of heads that stand in the axis of the queries."""
+        last = zip(self.split.sizes[-1], self.split.is_head[-1], strict=True)
+        return math.prod(size for size, is_head in last if is_head)
 
     def of_queries(self, tensor: Tensor) -> Tensor:
-        """Returns queries, weights, log-sum-exp or output ``[*leading, query, d]`` as ``[batch, head, query, d]``."""
+        """Returns queries, weights, log-sum-exp or output ``[*leading, query, d]`` as ``[row, head, query, d]``."""
         padded = _padded(tensor, len(self.leading))
-        return self._two_axes(padded.expand(*self.leading, *padded.shape[-2:]))
+        if padded.shape[:-2] != self.leading:
+            padded = padded.expand(*self.leading, *padded.shape[-2:])
+        return self._arranged(padded, self.split)
 
     def of_keys(self, tensor: Tensor) -> Tensor:
-        """Returns keys or values ``[*leading, key, d]`` as ``[batch, kv head, key, d]``; heads may share a key."""
+        """Returns keys or values ``[*leading, key, d]`` as ``[row, kv head, key, d]``; heads may share a key."""
         padded = _padded(tensor, len(self.leading))
-        if len(self.leading) < 2:
-            return self.of_queries(padded)
-        return self._two_axes(padded.expand(*self.leading[:-1], *padded.shape[-3:]))
+        sizes, is_head = self.split.sizes[:-1], self.split.is_head[:-1]
+        count = padded.shape[-3] if self.leading else 1
+        if len(self.leading) > 1 and is_head[-1] == (True,) and count != self.leading[-1]:
+            sizes = (*sizes[:-1], (count,))  # grouped queries
+            if padded.shape[:-3] != self.leading[:-1]:
+                padded = padded.expand(*self.leading[:-1], *padded.shape[-3:])
+        elif padded.shape[:-2] != self.leading:
+            padded = padded.expand(*self.leading, *padded.shape[-2:])
+        return self._arranged(padded, HeadSplit((*sizes, (padded.shape[-2],)), (*is_head, (False,))))
 
     def of_mask(self, mask: Tensor) -> Tensor:
         """Returns a mask that broadcasts to ``[*leading, query, key]`` as one that broadcasts to
-        ``[batch, head, query, key]``."""
+        ``[row, head, query, key]``."""
         padded = _padded(mask, len(self.leading))
-        if len(self.leading) == 2 or all(size == 1 for size in padded.shape[:-2]):
-            return padded if len(self.leading) == 2 else padded.reshape(1, 1, *padded.shape[-2:])
-        return self.of_keys(padded) if len(self.leading) > 2 else self.of_queries(padded)
+        if all(size == 1 for size in padded.shape[:-2]) and self._group == 1:
+            return padded.reshape(1, 1, *padded.shape[-2:])
+        if len(self.leading) == 2 and self._group == 1 and self.split.is_head[:2] == ((False,), (True,)):
+            return padded
+        queries = math.prod(self.split.sizes[-1])
+        return self._arranged(padded.expand(*self.leading, queries, padded.shape[-1]), self.split)
 
     def of_heads(self, values: Tensor) -> Tensor:
-        """Returns ``values`` ``[batch, head]`` as ``[*leading, 1, 1]``, which broadcasts to the output."""
-        return values.reshape(*self.leading, 1, 1)
+        """Returns ``values`` ``[row, head]`` as ``[*leading, query or 1, 1]``, which broadcasts to the output."""
+        sizes, order = self._order(self.split)
+        grouped = self._group > 1
+        flat_sizes = [sizes[axis] for axis in order]
+        last = len(self.split.sizes[-1])
+        token_axes = [axis for axis in order if axis >= len(sizes) - last and not self._flags()[axis]]
+        if not grouped:
+            flat_sizes = [1 if axis in token_axes else sizes[axis] for axis in order]
+        kept = [1 if axis in token_axes else sizes[axis] for axis in order]
+        spread = values.reshape(kept).expand(flat_sizes)
+        inverse = [order.index(axis) for axis in range(len(order))]
+        return spread.permute(inverse).reshape(*self.leading, -1, 1)
 
-    def _two_axes(self, tensor: Tensor) -> Tensor:
-        """Returns ``[*leading, token, d]`` with the axes of samples and heads alone before the last two."""
-        if len(self.leading) == 2:
+    def _flags(self) -> list[bool]:
+        return [flag for flags in self.split.is_head for flag in flags]
+
+    def _order(self, split: HeadSplit) -> tuple[list[int], list[int]]:
+        """Returns the sizes of all axes after the cut, and their order: rows, heads, tokens."""
+        sizes = [size for axis in split.sizes for size in axis]
+        flags = [flag for axis in split.is_head for flag in axis]
+        first_token = len(sizes) - len(split.sizes[-1])
+        rows = [axis for axis in range(first_token) if not flags[axis]]
+        heads = [axis for axis, flag in enumerate(flags) if flag]
+        tokens = [axis for axis in range(first_token, len(sizes)) if not flags[axis]]
+        return sizes, [*rows, *heads, *tokens]
+
+    def _arranged(self, tensor: Tensor, split: HeadSplit) -> Tensor:
+        """Returns ``[*leading, token, d]`` as ``[row, head, token, d]``."""
+        is_head = ((False,), (True,), (False,))
+        if split.is_head == is_head and split.sizes == tuple((size,) for size in tensor.shape[:-1]):
             return tensor
-        heads = self.heads if len(self.leading) < 2 else tensor.shape[-3]
-        return tensor.reshape(-1, heads, *tensor.shape[-2:])
+        sizes, order = self._order(split)
+        flags = [flag for axis in split.is_head for flag in axis]
+        heads = math.prod(size for size, flag in zip(sizes, flags, strict=True) if flag)
+        first_token = len(sizes) - len(split.sizes[-1])
+        tokens = math.prod(sizes[axis] for axis in range(first_token, len(sizes)) if not flags[axis])
+        cut = tensor.reshape(*sizes, tensor.shape[-1]).permute(*order, len(sizes))
+        return cut.reshape(-1, heads, tokens, tensor.shape[-1])
 
 
 def arrange_axes(
-    tracker: ModuleTracker, queries: Sequence[int], keys: Sequence[int], leading: Sequence[int], heads: int = 0
-) -> CallAxes:  # fmt: skip
+    runs: Sequence[ModuleRun], leading: Sequence[int], queries: int, heads: int = 0, query: Operand | None = None
+) -> CallAxes:
     """Returns how the axes of an attention call are arranged.
 
-    Of several leading axes the last one holds heads and the others hold samples. A single one holds the heads of each
-    sample in turn.
+    The features of the queries tell which axes hold heads. Where they do not, the module's own number of heads does;
+    without one, the last of several leading axes holds heads, and a single one the heads of each sample in turn.
 
     Args:
-        tracker: Tells the module that runs.
-        queries: The shape of queries or weights, ``[*leading, query, ...]``; axes may be 1 or left out.
-        keys: The shape of keys or values, ``[*leading, key, ...]``; the same.
+        runs: The modules that run, the innermost last.
         leading: The sizes of the leading axes of the attention's output.
-        heads: The number of heads where it is known, else 0.
+        queries: The size of the axis of queries.
+        heads: The number of heads where the call itself names it, else 0.
+        query: Where the queries come from, if that is known.
     """
-    del tracker, queries, keys  # what tells samples, windows and heads apart
     leading = tuple(leading)
-    known_heads = heads if len(leading) == 1 and heads else leading[-1] if leading else 1
-    return CallAxes(leading, math.prod(leading) // max(known_heads, 1), known_heads)
+    named = {heads} if heads else {count for run in runs[-_NEAREST:] for count in run.head_counts}
+    split = _by_features(leading, queries, query) or _by_counts(leading, queries, named, query)
+    return CallAxes(leading, split, () if not named or split.heads in named else tuple(sorted(named)))
+
+
+def _by_features(leading: tuple[int, ...], queries: int, query: Operand | None) -> HeadSplit | None:
+    """Returns the split that the features of queries tell; None where they tell none."""
+    if query is None or query.features is None or query.tokens is None:
+        return None
+    features = _padded(query.features[..., None], len(leading))[..., 0]
+    if features.dim() != len(leading) + 1 or features.shape[-1] != queries:
+        return None
+    split = split_of(features.expand(*leading, queries))
+    if split is not None and split.heads > 1:
+        return split
+    if split is not None and leading and len(query.base.shape) == 3 and leading[-1] > 1:
+        tokens = query.tokens.expand(*leading, queries)
+        if not bool((tokens == tokens[..., :1, :]).all()):  # other tokens, not another head of the same ones
+            return split
+    return None
+
+
+def _by_counts(leading: tuple[int, ...], queries: int, named: set[int], query: Operand | None) -> HeadSplit:
+    """Returns the split by the module's own number of heads and the number of its samples."""
+    plain = HeadSplit(tuple((size,) for size in (*leading, queries)), tuple((False,) for _ in (*leading, queries)))
+    if not leading:
+        return plain
+    last, samples, tokens = leading[-1], 0, 0
+    if query is not None and len(query.base.shape) == 3 and query.base is not query.step:
+        samples, tokens = query.base.shape[:2]
+    is_head = [*plain.is_head[:-2], (True,), (False,)]
+    if len(leading) == 1:
+        fitting = sorted(count for count in named if last % count == 0 and last // count in (1, samples))
+        count = fitting[-1] if fitting else last // samples if samples and last % samples == 0 else last
+        if count < last:
+            return HeadSplit(((last // count, count), (queries,)), ((False, True), (False,)))
+        return HeadSplit(plain.sizes, tuple(is_head))
+    if named and last not in named:
+        for count in sorted(named):
+            group = count // last
+            if count % last == 0 and queries == group * tokens:  # heads that share a key, in the axis of queries
+                return HeadSplit((*plain.sizes[:-1], (group, tokens)), (*is_head[:-1], (True, False)))
+    return HeadSplit(plain.sizes, tuple(is_head))
 
 
 def _padded(tensor: Tensor, leading: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -44,20 +45,40 @@ class Einsum:
         return Einsum(self.second, self.first, self.output)
 
 
-def parse_einsum(equation: object) -> Einsum | None:
+def parse_einsum(equation: object, *dims: int) -> Einsum | None:
     """Returns the axes of an einsum of two operands.
 
-    Returns None for anything that is not a plain product of two operands: an ellipsis, no explicit output, an axis
-    that occurs twice in one operand, or one that is summed over in a single operand.
+    ``dims`` are the numbers of axes of both operands, by which an ellipsis gets letters; as in torch, the axes of an
+    ellipsis are aligned at their last one. An equation without an output is given torch's own.
+
+    Returns None for anything that is not a plain product of two operands: an axis that occurs twice in one operand,
+    one that is summed over in a single operand, or an ellipsis of unknown length.
     """
-    if not isinstance(equation, str) or "." in equation or "->" not in equation:
+    if not isinstance(equation, str):
         return None
-    inputs, _, output = equation.replace(" ", "").partition("->")
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
     operands = inputs.split(",")
-    if len(operands) != 2 or any(len(set(axes)) < len(axes) for axes in operands):
+    if len(operands) != 2:
+        return None
+    if not arrow:
+        letters = inputs.replace(",", "").replace(".", "")
+        single = "".join(sorted(axis for axis in set(letters) if letters.count(axis) == 1))
+        output = ("..." if "..." in inputs else "") + single
+    if "..." in equation:
+        lengths = [dim - len(axes.replace("...", "")) for dim, axes in zip(dims, operands, strict=False)]
+        if len(lengths) != 2 or min(lengths) < 0:
+            return None
+        free = [letter for letter in string.ascii_letters if letter not in equation]
+        hidden = "".join(free[: max(lengths)])
+        operands = [
+            axes.replace("...", hidden[len(hidden) - length :])
+            for axes, length in zip(operands, lengths, strict=True)
+        ]  # fmt: skip
+        output = output.replace("...", hidden)
+    if "." in output + "".join(operands) or any(len(set(axes)) < len(axes) for axes in (*operands, output)):
         return None
     first, second = operands
-    if (set(first) ^ set(second)) - set(output):
+    if (set(first) ^ set(second)) - set(output) or set(output) - set(first + second):
         return None
     return Einsum(first, second, output)
 

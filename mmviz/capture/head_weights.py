@@ -19,6 +19,14 @@ from mmviz.capture.masked_softmax import mask_scores_, masked_softmax
 TILE_SIZE = 1 << 20
 """Weights in a tile, about: 64 to 512 rows, enough to be fast and few enough for the processor's cache."""
 _LOG2E = math.log2(math.e)
+_SMALL = 8.0
+"""Log-sum-exp up to which every weight in float32 is exact to about 1e-6."""
+LARGE = 64.0
+"""Log-sum-exp from which the sum of a row in float32 would differ from 1 by more than 1e-5."""
+_VISIBLE = 16.0
+"""Largest product of a weight and its row's log-sum-exp for which the weight is exact to about 2e-6."""
+_SWALLOWS = 1e3
+"""Size of a number in the mask from which float32 rounds the scores that it is added to by more than 1e-4."""
 
 
 def tile_rows(keys: int) -> int:
@@ -60,36 +68,48 @@ class StoredWeights:
 class RecomputedWeights:
     """Weights that a fused kernel did not return; of some ``keys`` only, unless None.
 
-    ``lse`` ``[query]`` is the log-sum-exp of every row in base 2. It may be None for all keys, whose softmax is then
-    computed tile by tile.
+    ``lse`` ``[query]`` is the log-sum-exp of every row. Rows in which its rounding, or that of the scores, could show
+    in the weights are computed in float64, with a log-sum-exp of their own.
     """
 
     def __init__(self, call: AttentionCall, batch: int, head: int, lse: Tensor | None, keys: slice | Tensor | None):
         assert call.query is not None and call.key is not None
         self._query = call.query[batch, head].detach()
-        self._factor = call.scale * _LOG2E
+        self._scale = call.scale
         key = call.key[batch, head // (call.query.shape[1] // call.key.shape[1])].detach()
         mask = None if call.mask is None else call.mask.expand(*call.shape)[batch, head].detach()
-        self._key_positions = torch.arange(key.shape[0], device=key.device)
+        self._all_keys, self._key_positions = key, torch.arange(key.shape[0], device=key.device)
+        self._all_positions = self._key_positions
         if keys is not None:
             key, self._key_positions = key[keys], self._key_positions[keys]
         self._key = key.float().contiguous().T  # read once for every tile
-        self._mask, self._keys, self._lse = mask, keys, lse
+        self._mask, self._keys = mask, keys
         self._causal = call.causal
+        self._lse2 = None if lse is None else lse.float() * _LOG2E
         self._is_finite = lse is None or bool(torch.isfinite(lse).all())
+        self._magnitude = None if lse is None else row_magnitude(lse)
+        self._is_exact = self._magnitude is None or float(self._magnitude.max()) <= _SMALL
 
     def row_tile(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
         """Returns the weights of some rows, see `HeadWeights`; rows of fully masked queries are 0."""
+        assert self._lse2 is not None and self._magnitude is not None
         with torch.no_grad(), torch.inference_mode(False):
-            scores = self.scores(rows, out)
-            if self._lse is None:
-                return masked_softmax(scores / _LOG2E)
-            weights = scores.sub_(self._lse[rows, None]).exp2_()
-            return weights if self._is_finite else weights.nan_to_num_(0.0)
+            weights = self.scores(rows, _LOG2E, out).sub_(self._lse2[rows, None]).exp2_()
+            if not self._is_finite:
+                weights.nan_to_num_(0.0)
+            if self._is_exact:
+                return weights
+            magnitude = self._magnitude[rows]
+            is_inexact = (magnitude > LARGE) | (weights.amax(1) * magnitude > _VISIBLE)
+            if bool(is_inexact.any()):
+                numbers = torch.arange(len(self._query), device=weights.device)[rows][is_inexact]
+                exact = self.exact_rows(numbers)[0]
+                weights[is_inexact] = (exact if self._keys is None else exact[:, self._keys]).to(weights)
+            return weights
 
-    def scores(self, rows: slice | Tensor, out: Tensor | None = None) -> Tensor:
-        """Returns the scaled and masked scores of some rows in base 2, ``[row, key]``."""
-        query = self._query[rows].float() * self._factor
+    def scores(self, rows: slice | Tensor, unit: float = 1.0, out: Tensor | None = None) -> Tensor:
+        """Returns the scaled and masked scores of some rows in units of ``unit``, ``[row, key]``."""
+        query = self._query[rows].float() * (self._scale * unit)
         scores = torch.mm(query, self._key, out=None if out is None else out[: len(query)])
         mask = None
         if self._mask is not None:
@@ -97,13 +117,39 @@ class RecomputedWeights:
         future = None
         if self._causal:
             future = torch.arange(len(self._query), device=scores.device)[rows], self._key_positions
-        return mask_scores_(scores, mask, _LOG2E, future)
+        return mask_scores_(scores, mask, unit, future)
+
+    def exact_rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the weights ``[row, key]`` of some rows for all keys, and their log-sum-exp ``[row]``, in float64.
+
+        A large number in the mask swallows scores, as it does in the kernel, which adds in float32.
+        """
+        scores = _double(self._query[rows]) @ _double(self._all_keys).T * self._scale
+        mask = None if self._mask is None else self._mask[rows].to(scores.device)
+        if mask is not None and mask.dtype is not torch.bool:
+            swallowed = (scores.float() + mask.float()).double()
+            exact = scores + mask.double()
+            is_large = mask.abs() > _SWALLOWS if self._query.dtype is not torch.float64 else torch.zeros_like(mask) > 0
+            scores, mask = torch.where(is_large, swallowed, exact), None
+        future = (rows.to(scores.device), self._all_positions.to(scores.device)) if self._causal else None
+        mask_scores_(scores, mask, future=future)
+        return masked_softmax(scores), scores.logsumexp(-1)
 
 
 def row_lse(call: AttentionCall, batch: int, head: int) -> Tensor:
-    """Returns the log-sum-exp of every row in base 2, ``[query]``: the fused kernel's own, or computed here."""
+    """Returns the log-sum-exp of every row, ``[query]``: the fused kernel's own, or computed here."""
     queries, keys = call.shape[2:]
     if call.lse is not None:
-        return call.lse[batch, head, :queries].float() * _LOG2E
+        return call.lse[batch, head, :queries]
     scores = RecomputedWeights(call, batch, head, None, None).scores
-    return torch.cat([torch.logsumexp(scores(rows) / _LOG2E, -1) for rows in row_tiles(queries, keys)]) * _LOG2E
+    return torch.cat([torch.logsumexp(scores(rows), -1) for rows in row_tiles(queries, keys)])
+
+
+def row_magnitude(lse: Tensor) -> Tensor:
+    """Returns how large the scores of rows are, by their log-sum-exp; 0 for fully masked rows."""
+    return lse.float().abs().nan_to_num(0.0, posinf=0.0)
+
+
+def _double(tensor: Tensor) -> Tensor:
+    """Returns a tensor in float64, which Apple's GPUs lack."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()

@@ -145,9 +145,13 @@ class LazyAttention:
         if self.call.weights is not None:
             return StoredWeights(self.call.weights[self.batch, number].detach(), keys)
         with torch.no_grad(), torch.inference_mode(False):
-            if number not in self._lse and (keys is not None or self.call.lse is not None):
-                self._lse[number] = row_lse(self.call, self.batch, number)
-            return RecomputedWeights(self.call, self.batch, number, self._lse.get(number), keys)
+            return RecomputedWeights(self.call, self.batch, number, self.lse(number), keys)
+
+    def lse(self, head: int) -> Tensor:
+        """Returns the log-sum-exp of every row of one head, ``[query]``, of attention whose weights are recomputed."""
+        if head not in self._lse:
+            self._lse[head] = row_lse(self.call, self.batch, head)
+        return self._lse[head]
 
     def gradient_tile(self, head: int, rows: slice, gradient: Tensor) -> Tensor:
         """Returns the gradients of the weights of some rows, ``[row, key]``: ``dA = dO V^T``.

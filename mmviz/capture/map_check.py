@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall, checked_rows
+from mmviz.capture.head_weights import LARGE, RecomputedWeights, row_magnitude
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.types import AttentionMap, CaptureError, Notice, PooledMap, Token, check_rows
+from mmviz.types.maps import TOLERANCE
 from mmviz.types.token_bins import bin_edges
 
 PARITY = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 """Largest difference allowed between weights times values and the module's output, relative to the largest output."""
 BINS = 512
 """Bins per side of the overview of a long map."""
+_ROUNDING = 8 * 2.0**-24
+"""Part of the log-sum-exp of a row by which its kernel may round, in float32 as the kernels add up."""
+_SWALLOWED = 0.01
+"""Rounding of a row's scores from which its weights are chance, so that they cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +54,16 @@ def check_short_map(
     sample_weights = []
     parities = []
     for sample in samples:
-        weights = LazyAttention(attention, sample).full()
-        check_rows(attention.module, weights, attention.dtype)
-        parities.append(_parity(attention, sample, weights))
+        exact = LazyAttention(attention, sample)
+        weights = exact.full()
+        check_rows(attention.module, weights, attention.dtype, attention.taken)
+        parities.append(_parity(exact, weights))
         sample_weights.append(weights)
     weights = np.stack(sample_weights) if len(sample_weights) > 1 else sample_weights[0]
     fully_masked = int((weights.sum(-1) == 0).all(-2).sum())
     check = MapCheck(max(parities), _notices(attention, fully_masked, weights.shape[-2] * len(sample_weights)))
-    return AttentionMap(attention.module, layer, queries, keys, weights, attention.dtype), check
+    taken = attention.taken if takes_share(weights.sum(-1, dtype=np.float64), attention.dtype) else ""
+    return AttentionMap(attention.module, layer, queries, keys, weights, attention.dtype, taken=taken), check
 
 
 def check_pooled_map(
@@ -66,23 +75,36 @@ def check_pooled_map(
     """
     attention = exact.call
     check_shape(attention)
-    query_tokens, key_tokens = streams[queries], streams[keys]
-    query_edges, key_edges = bin_edges(query_tokens, BINS), bin_edges(key_tokens, BINS)
-    summary = exact.summary(query_edges, key_edges, query_tokens, key_tokens)
-    pooled = PooledMap(
-        attention.module, layer, queries, keys, summary.overview, tuple(query_edges), tuple(key_edges),
-        summary.row_modality_sums, summary.column_modality_sums, summary.largest, attention.dtype,
-    )  # fmt: skip
+    pooled = pooled_map(exact, layer, queries, keys, streams, attention.taken)
+    if not takes_share(pooled.row_modality_sums.sum(-1, dtype=np.float64), attention.dtype):
+        pooled = replace(pooled, taken="")
     rows = checked_rows(exact.queries)
     weights = np.stack([exact.rows(rows, head) for head in range(exact.heads)])
-    check_rows(attention.module, weights, attention.dtype)
-    fully_masked = int((summary.row_modality_sums.sum(-1) == 0).all(0).sum())
-    parity = _parity(attention, exact.batch, weights)
+    check_rows(attention.module, weights, attention.dtype, attention.taken)
+    fully_masked = int((pooled.row_modality_sums.sum(-1) == 0).all(0).sum())
+    parity = _parity(exact, weights)
     return pooled, MapCheck(parity, _notices(attention, fully_masked, exact.queries))
 
 
+def pooled_map(
+    exact: LazyAttention, layer: int, queries: str, keys: str, streams: Mapping[str, Sequence[Token]], taken: str = ""
+) -> PooledMap:
+    """Returns means and sums of all weights of an attention call; only the sums of rows are checked."""
+    attention = exact.call
+    query_tokens, key_tokens = streams[queries], streams[keys]
+    query_edges, key_edges = bin_edges(query_tokens, BINS), bin_edges(key_tokens, BINS)
+    summary = exact.summary(query_edges, key_edges, query_tokens, key_tokens)
+    return PooledMap(
+        attention.module, layer, queries, keys, summary.overview, tuple(query_edges), tuple(key_edges),
+        summary.row_modality_sums, summary.column_modality_sums, summary.largest, attention.dtype, taken=taken,
+    )  # fmt: skip
+
+
 def check_shape(attention: AttentionCall) -> None:
-    """Raises ``CaptureError`` for weights that are not 4-D or were dropped, or another number of keys than values."""
+    """Raises ``CaptureError`` for weights that are not 4-D or were dropped, another number of keys than values, and
+    tensors of the meta device, which hold no numbers."""
+    if attention.value.is_meta:
+        raise CaptureError("capture-meta", name=attention.module)
     if attention.has_dropout:
         raise CaptureError("capture-dropout", name=attention.module)
     if attention.weights is not None and attention.weights.ndim != 4:
@@ -92,19 +114,54 @@ def check_shape(attention: AttentionCall) -> None:
         raise CaptureError("map-keys", name=attention.module, keys=keys, values=values)
 
 
-def _parity(attention: AttentionCall, sample: int, weights: NDArray[np.float32]) -> float:
+def _parity(exact: LazyAttention, weights: NDArray[np.float32]) -> float:
     """Returns how far weights ``[head, row, key]`` times values are from the module's output at the checked rows.
 
-    Raises ``CaptureError`` (``map-parity``) where that is more than `PARITY`.
+    Raises ``CaptureError``: ``map-parity`` where that is more than `PARITY` and the rounding of large scores,
+    ``map-lse`` where the kernel's log-sum-exp is not that of its queries, keys and mask.
     """
-    value = attention.value[sample].detach().double().cpu()
-    attn_output = attention.attn_output[sample].double().cpu()
+    attention = exact.call
+    rows = torch.tensor(checked_rows(exact.queries), device="cpu")
+    rounding = torch.zeros(exact.heads, len(rows), dtype=torch.float64, device="cpu")
+    if attention.weights is None:
+        lse = [exact.lse(head).cpu()[rows] for head in range(exact.heads)]
+        rounding = torch.stack([row_magnitude(head).double() for head in lse]) * _ROUNDING
+        _check_lse(exact, rows, lse)
+    value = attention.value[exact.batch].detach().double().cpu()
+    attn_output = attention.attn_output[exact.batch].double().cpu()
     value = value.repeat_interleave(weights.shape[0] // value.shape[0], 0)
     scale = max(float(attn_output.abs().max()), 1e-30)
-    parity = float((torch.matmul(torch.from_numpy(weights).double(), value) - attn_output).abs().max()) / scale
-    if not parity <= PARITY[attention.dtype]:
+    difference = (torch.matmul(torch.from_numpy(weights).double(), value) - attn_output).abs().amax(-1) / scale
+    is_compared = rounding < _SWALLOWED
+    parity = float(torch.where(is_compared, difference, 0.0).max())
+    excess = torch.where(is_compared, difference - rounding, 0.0)
+    if not float(excess.max()) <= PARITY[attention.dtype] or not np.isfinite(parity):
         raise CaptureError("map-parity", name=attention.module, parity=parity)
     return parity
+
+
+def _check_lse(exact: LazyAttention, rows: Tensor, lse: Sequence[Tensor]) -> None:
+    """Compares the kernel's log-sum-exp with one in float64, in rows of large scores; the weights do not rest on it."""
+    attention = exact.call
+    if attention.lse is None:
+        return
+    for head, row_lse in enumerate(lse):
+        rounding = row_magnitude(row_lse) * _ROUNDING
+        is_large = (rounding > LARGE * _ROUNDING) & (rounding < _SWALLOWED)
+        if not bool(is_large.any()):
+            continue
+        recomputed = exact.head(head)
+        assert isinstance(recomputed, RecomputedWeights)
+        own = recomputed.exact_rows(rows[is_large].to(attention.value.device))[1].cpu()
+        precision = rounding[is_large].double() + PARITY[attention.dtype]
+        difference = (own - row_lse[is_large].double()).abs()
+        if not bool((difference <= precision * 4).all()):
+            raise CaptureError("map-lse", name=attention.module, worst=float(difference.max()))
+
+
+def takes_share(sums: NDArray[np.float64], dtype: str) -> bool:
+    """Returns whether any row sums to neither 1 nor 0, by the sums of rows."""
+    return bool((np.abs(np.where(sums == 0, 1, sums) - 1) > TOLERANCE[dtype]).any())
 
 
 def _notices(attention: AttentionCall, fully_masked: int, queries: int) -> tuple[Notice, ...]:

@@ -1,32 +1,60 @@
-"""Tracks which module runs in a thread, and to which call of the model it belongs."""
+"""Tracks which modules run in which thread, what goes into them, and to which call of the model they belong."""
 
 from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmviz.capture.attention_call import Relation
+from mmviz.capture.data_flow import DataFlow, Step
 from mmviz.capture.module_filter import ModuleFilter
 
 _COMPILED = "_orig_mod."
-_CROSS_INPUTS = ("key_value_states", "encoder_hidden_states", "memory", "context", "encoder_output")
-"""Names of inputs that keys come from where they are not the tokens of the queries."""
-_CACHE_INPUTS = ("past_key_values", "past_key_value", "layer_past", "cache")
+_HEAD_COUNTS = (
+    "num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads", "nheads", "num_key_value_heads",
+    "num_kv_heads", "n_kv_heads", "kv_heads", "encoder_attention_heads", "decoder_attention_heads",
+)  # fmt: skip
+"""Names under which modules and their configurations keep the number of heads, and of heads of keys and values."""
+_active = threading.local()
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleRun:
+    """One run of a module."""
+
+    path: str
+    """The path of the module; that of the model itself is the name of its class."""
+    number: int
+    """How often the module had run before, in this call of the model."""
+    inputs: tuple[Step, ...]
+    """The tensors that went in, those in lists and tuples as well."""
+    head_counts: frozenset[int]
+    """Numbers of heads that the module or its configuration names; may be empty."""
+
+
+@dataclass(eq=False)
+class _Thread:
+    """The modules that run in a thread, the innermost last."""
+
+    runs: list[ModuleRun] = field(default_factory=list)
+    contexts: ExitStack | None = None
+    """What records the attention of a thread that the model began itself."""
 
 
 class ModuleTracker:
-    """The modules of ``model`` that run in this thread.
+    """The modules of ``model`` that run in this thread, and in threads that the model itself begins meanwhile.
 
-    ``include`` and ``exclude``: see `ModuleFilter`; without them every module is selected.
+    ``only`` and ``exclude``: see `ModuleFilter`; without them every module is selected. ``record_thread`` gives what
+    must be entered in a thread of the model's own, so that its attention is recorded there.
     """
 
-    def __init__(self, model: nn.Module, include: str | Sequence[str] = (), exclude: str | Sequence[str] = ()) -> None:
+    def __init__(self, model: nn.Module, only: str | Sequence[str] = (), exclude: str | Sequence[str] = ()) -> None:
         self.model, self.model_name = model, type(model).__name__
         self.class_names = {self._path(name): type(part).__name__ for name, part in model.named_modules()}
         """The class of every module by its path; the path of the model itself is the name of its class."""
@@ -34,29 +62,39 @@ class ModuleTracker:
         """The path of the outermost module of each call."""
         self.modules_run: dict[str, None] = {}
         """The path of every module that ran, in order of its first run."""
-        self._filter = ModuleFilter(include, exclude, self.class_names)
-        self._stack: list[tuple[str, Relation]] = []
-        self._thread = threading.get_ident()
+        self.foreign_modules: dict[str, None] = {}
+        """The paths of modules that ran in threads which were there before, where nothing is recorded."""
+        self.flow = DataFlow()
+        """The tensors of the model, from its inputs on."""
+        self.record_thread: Callable[[], Sequence[AbstractContextManager[Any]]] = tuple
+        self._filter = ModuleFilter(only, exclude, self.class_names)
+        self._threads: dict[int, _Thread] = {}
+        self._owner = threading.get_ident()
+        self._older_threads: set[int] = set()
+        self._run_counts: dict[str, int] = {}
 
     @property
     def is_running(self) -> bool:
         """Whether the model runs in this thread now."""
-        return bool(self._stack)
+        return bool(self.runs)
 
     @property
     def is_selected(self) -> bool:
         """Whether the innermost module that runs in this thread takes part in the capture."""
-        return bool(self._stack) and self._filter.selects(self.module)
+        runs = self.runs
+        return bool(runs) and self._filter.selects(runs[-1].path)
 
     @property
     def module(self) -> str:
         """The path of the innermost module that runs."""
-        return self._stack[-1][0] if self._stack else self.model_name
+        runs = self.runs
+        return runs[-1].path if runs else self.model_name
 
     @property
-    def relation(self) -> Relation:
-        """How the keys of the innermost module relate to its queries, as far as the names of its inputs tell."""
-        return self._stack[-1][1] if self._stack else ""
+    def runs(self) -> Sequence[ModuleRun]:
+        """The modules that run in this thread, the innermost last."""
+        thread = self._threads.get(threading.get_ident())
+        return thread.runs if thread else ()
 
     @property
     def call(self) -> int:
@@ -67,14 +105,18 @@ class ModuleTracker:
     def track(self) -> Iterator[None]:
         """Tracks the model by hooks, which are removed when the context ends, also after an exception."""
         handles = []
+        depth = getattr(_active, "captures", 0)
+        _active.captures = depth + 1
         try:
             for name, part in self.model.named_modules():
                 if isinstance(part, torch.jit.ScriptModule):  # takes no hooks
                     continue
-                handles.append(part.register_forward_pre_hook(self._pre_hook(self._path(name)), with_kwargs=True))
+                path = self._path(name)
+                handles.append(part.register_forward_pre_hook(self._pre_hook(path, part), with_kwargs=True))
                 handles.append(part.register_forward_hook(self._post_hook, always_call=True))
             yield
         finally:
+            _active.captures = depth
             for handle in handles:
                 handle.remove()
 
@@ -90,30 +132,82 @@ class ModuleTracker:
         """Returns the path of a module without the wrappers of ``torch.compile``."""
         return f"{name}.".replace(_COMPILED, "").rstrip(".") or self.model_name
 
-    def _pre_hook(self, path: str) -> Any:
+    def _pre_hook(self, path: str, part: nn.Module) -> Any:
+        counts = head_counts(part)
+
         def hook(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-            if threading.get_ident() != self._thread:
+            thread = self._thread(path)
+            if thread is None:
                 return
-            if not self._stack:
-                self.calls.append(path)
+            if not thread.runs and threading.get_ident() == self._owner:
+                self._begin_call(path, module, args, kwargs)
             self.modules_run[path] = None
-            self._stack.append((path, _relation(module, args, kwargs)))
+            number = self._run_counts.get(path, 0)
+            self._run_counts[path] = number + 1
+            inputs = tuple(map(self.flow.step, _tensors((*args, *kwargs.values()))))
+            thread.runs.append(ModuleRun(path, number, inputs, counts))
 
         return hook
 
+    def _begin_call(self, path: str, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        self.calls.append(path)
+        self._run_counts = {}
+        self._older_threads = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+        names = _parameter_names(type(module))
+        for place, value in enumerate(args):
+            self.flow.begin(names[place] if place < len(names) else str(place), value)
+        for name, value in kwargs.items():
+            self.flow.begin(name, value)
+
+    def _thread(self, path: str) -> _Thread | None:
+        """Returns the state of this thread; None where nothing is to be recorded in it."""
+        ident = threading.get_ident()
+        thread = self._threads.get(ident)
+        if thread is not None and (thread.runs or ident == self._owner):
+            return thread
+        if ident == self._owner:
+            self._threads[ident] = _Thread()
+            return self._threads[ident]
+        owner = self._threads.get(self._owner)
+        if owner is None or not owner.runs or path == self.model_name or getattr(_active, "captures", 0):
+            return None  # not the model's own thread: someone else runs it meanwhile
+        if ident in self._older_threads:
+            self.foreign_modules[path] = None
+            return None
+        self._threads[ident] = _Thread(contexts=ExitStack())
+        for context in self.record_thread():
+            self._threads[ident].contexts.enter_context(context)  # type: ignore[union-attr]
+        return self._threads[ident]
+
     def _post_hook(self, *_: Any) -> None:
-        if threading.get_ident() == self._thread and self._stack:
-            self._stack.pop()
+        ident = threading.get_ident()
+        thread = self._threads.get(ident)
+        if thread is None or not thread.runs:
+            return
+        thread.runs.pop()
+        if thread.contexts is not None and not thread.runs:
+            thread.contexts.close()
+            del self._threads[ident]
 
 
-def _relation(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Relation:
-    """Returns how keys relate to queries, from the names of a module's inputs."""
-    inputs = dict(zip(_parameter_names(type(module)), args, strict=False)) | dict(kwargs)
-    if isinstance(module, nn.MultiheadAttention):
-        return "cross" if inputs.get("query") is not inputs.get("key") else ""
-    if any(isinstance(inputs.get(name), Tensor) for name in _CROSS_INPUTS):
-        return "cross"
-    return "cached" if any(inputs.get(name) is not None for name in _CACHE_INPUTS) else ""
+def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
+    """Yields the tensors among ``values``, those in lists and tuples as well."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif type(value) in (list, tuple):
+            yield from _tensors(value)
+
+
+def head_counts(module: nn.Module) -> frozenset[int]:
+    """Returns the numbers of heads that a module or its configuration names."""
+    counts = set()
+    for owner in (module, getattr(module, "config", None)):
+        for name in _HEAD_COUNTS:
+            count = getattr(owner, name, None)
+            if type(count) is int and count > 0:
+                counts.add(count)
+    return frozenset(counts)
 
 
 _names_by_class: dict[type, tuple[str, ...]] = {}

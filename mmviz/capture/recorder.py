@@ -1,15 +1,13 @@
 """Records the attention of a model, function call by function call.
 
-There are three routes. A fused kernel (``F.scaled_dot_product_attention``) is run by the operator that also returns
-the log-sum-exp of its rows, where there is one. ``F.multi_head_attention_forward`` hides its inside from a function
-mode, so the same code is run again with that check turned off. Eager attention is a softmax whose output feeds a matrix
-product, possibly after dropout or a cast.
+There are four routes. A fused kernel (``F.scaled_dot_product_attention``) also returns the log-sum-exp of its rows,
+where torch chose one that does. ``F.multi_head_attention_forward`` hides its inside from a function mode, so the same
+code is run again with that check turned off. Eager attention is a softmax of products of queries and keys whose output
+feeds a matrix product, whatever lies between. Flex attention is computed once more by its definition.
 """
 
 from __future__ import annotations
 
-import types
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,15 +15,26 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.amp import is_autocast_available
 from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.ablation_hooks import AblationHooks
 from mmviz.capture.attention_call import AttentionCall, checked_rows, with_projection
 from mmviz.capture.call_axes import CallAxes, arrange_axes
-from mmviz.capture.einsum import parse_einsum, permute_axes
+from mmviz.capture.flex_weights import flex_weights
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.multi_head_attention import multi_head_attention
+from mmviz.capture.nested_attention import padded_call
+from mmviz.capture.score_descent import PRODUCTS, SOFTMAXES, name_of
 from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
 from mmviz.capture.sdpa_with_lse import sdpa_weights, sdpa_with_lse
+from mmviz.capture.second_product import ProductCall, product_call
+from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUse
+from mmviz.capture.token_wise import is_token_wise
+from mmviz.capture.token_places import Operand, PlaceFinder
+
+Operands = tuple[Operand | None, Operand | None]
+"""Where queries and keys come from; None where that is not known."""
 
 SDPA = "sdpa"
 """Route of ``F.scaled_dot_product_attention`` where the kernel returns no log-sum-exp."""
@@ -33,37 +42,14 @@ SDPA_LSE = "sdpa with log-sum-exp"
 """Route of ``F.scaled_dot_product_attention`` where the kernel returns the log-sum-exp of its rows."""
 EAGER = "eager"
 """Route of a softmax that feeds a matrix product."""
+GUMBEL = "eager, Gumbel softmax"
+"""Route of a softmax of scores to which noise was added, see ``F.gumbel_softmax``."""
+FLEX = "flex attention"
+"""Route of torch's flex attention, whose weights are computed by its definition."""
+NESTED = "sdpa of nested tensors"
+"""Route of ``F.scaled_dot_product_attention`` on jagged nested tensors, shown padded."""
 
-_SOFTMAXES: set[Callable[..., Any]] = {torch.softmax, F.softmax, Tensor.softmax}
-_MATMULS: set[Callable[..., Any]] = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
-_DROPOUTS: set[Callable[..., Any]] = {F.dropout, torch.dropout}
-_PASS_THROUGH: set[Callable[..., Any]] = _DROPOUTS | {
-    Tensor.to, Tensor.type_as, Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.type,
-    Tensor.contiguous, Tensor.view, Tensor.reshape,
-}  # fmt: skip
-"""Functions that may lie between the softmax and the matrix product."""
 _SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
-
-_MULTI_HEAD_ATTENTION = types.FunctionType(
-    F.multi_head_attention_forward.__code__,
-    {**vars(F), "has_torch_function": lambda *_: False},
-    "multi_head_attention_forward",
-    F.multi_head_attention_forward.__defaults__,
-)
-_MULTI_HEAD_ATTENTION.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
-"""The same code as torch's, with its own globals: torch itself is not changed."""
-
-
-class SoftmaxCall:
-    """A softmax in a module, which is attention if a matrix product uses its output."""
-
-    def __init__(self, module: str, shape: Sequence[int], score_trace: ScoreTrace | None = None):
-        self.module, self.shape = module, tuple(shape)
-        self.score_trace = score_trace
-        self.is_captured = False
-        """Whether its attention was recorded."""
-        self.has_dropout = False
-        """Whether dropout was applied to its output."""
 
 
 class AttentionRecorder(TorchFunctionMode):
@@ -84,74 +70,115 @@ class AttentionRecorder(TorchFunctionMode):
         self.score_tracer = score_tracer
         self.attention_calls: list[AttentionCall] = []
         """All recorded attention, in order of execution."""
-        self.softmaxes: list[SoftmaxCall] = []
-        """All softmaxes, in order of execution."""
+        self.softmax_tracker = SoftmaxTracker()
+        self.mixing_modules: dict[str, None] = {}
+        """The paths of modules that ran a function which may mix tokens, in order of the first."""
         self.is_in_fused_call = False
         """Whether the recorder itself runs a fused kernel now."""
+        self.recorded_kernels: set[tuple[str, str]] = set()
+        """Module and operator of kernels that the model called by their own name, and that were recorded."""
+        self.function = ""
+        """The name of the function that the model runs now; "" while it runs none that a function mode sees."""
         self._number = -1
         """The number of the last attention within its call of the model."""
-        self._open_softmaxes: list[tuple[weakref.ref[Tensor], SoftmaxCall]] = []
-        """Outputs that come from a softmax and that no matrix product has used yet."""
+        self._places = PlaceFinder()
         self._num_heads = 0
         """Number of heads of the multi-head attention that runs now, else 0."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if func is F.multi_head_attention_forward and self.tracker.is_selected:
+        if torch.compiler.is_compiling():
+            return func(*args, **(kwargs or {}))
+        kwargs, tracker = kwargs or {}, self.tracker
+        if not tracker.is_running or is_backward():
+            return func(*args, **kwargs)
+        if func is F.multi_head_attention_forward and tracker.is_selected:
             return self._multi_head_attention(args, kwargs)
-        if func is F.scaled_dot_product_attention and self.tracker.is_selected:
+        if func is F.scaled_dot_product_attention and tracker.is_selected:
             return self._sdpa(dict(zip(_SDPA_PARAMETERS, args, strict=False)) | kwargs)
+        self.function = name = getattr(func, "__name__", "")
         result = func(*args, **kwargs)
-        if func in _SOFTMAXES and self.tracker.is_selected:
-            if self.replace is not None:
-                result = self.replace(result)
-            scores = args[0] if args else kwargs.get("input")
-            trace = self.score_tracer.trace(scores) if self.score_tracer else None
-            softmax = SoftmaxCall(self.tracker.module, result.shape, trace)
-            self.softmaxes.append(softmax)
-            self._open_softmaxes.append((weakref.ref(result), softmax))
-        elif func in _PASS_THROUGH and (source := self._softmax_of(args)):
-            source.has_dropout |= func in _DROPOUTS and _drops(args, kwargs)
-            self._open_softmaxes.append((weakref.ref(result), source))
-        elif func in _MATMULS and (source := self._softmax_of(args)):
-            result = self._matmul(source, args[0], args[1], result)
-        elif func is torch.einsum and len(args) == 3:
-            for operand in (1, 2):
-                if source := self._softmax_of(args[operand:]):
-                    result = self._einsum(source, args[0], args[operand], args[3 - operand], operand == 1, result)
-                    break
-        elif func is F.linear and self.attention_calls and self.tracker.is_running:
+        self.function = ""
+        tracker.flow.observe(func, args, kwargs, result)
+        if not is_token_wise(name):
+            self.mixing_modules[tracker.module] = None
+            if (name in SOFTMAXES or name == "exp") and tracker.is_selected:
+                result = self._softmax(func, args, kwargs, result)
+            elif name in PRODUCTS and tracker.is_selected:
+                result = self._product(name, args, kwargs, result)
+            elif name == "flex_attention" and tracker.is_selected:
+                self._flex(args, result)
+        elif func is F.linear and self.attention_calls:
             self._linear(args, kwargs, result)
-        if self.score_tracer and self.tracker.is_running:
+        if self.score_tracer:
             self.score_tracer.observe(func, args, kwargs, result)
         return result
 
-    def _softmax_of(self, args: Sequence[Any]) -> SoftmaxCall | None:
-        """Returns the softmax that the first of ``args`` comes from, if no matrix product has used it yet."""
-        self._open_softmaxes = [
-            (output, softmax)
-            for output, softmax in self._open_softmaxes
-            if output() is not None and not softmax.is_captured
-        ]
-        return next((softmax for output, softmax in self._open_softmaxes if args and args[0] is output()), None)
+    def _softmax(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], weights: Tensor) -> Tensor:
+        """Takes note of a softmax; returns the weights that the model is to use."""
+        step = self.tracker.flow.step(weights)
+        parents = step.parents()
+        if weights.dim() == 0 or not parents or name_of(step) == "log_softmax":
+            return weights
+        if name_of(step) == "exp" and name_of(parents[0]) != "log_softmax":
+            return weights
+        scores = args[0] if args else kwargs.get("input", kwargs.get("logits"))
+        trace = self.score_tracer.trace(scores) if self.score_tracer else None
+        softmax = SoftmaxCall(self.tracker.module, step, trace)
+        if self.replace is not None and softmax.is_attention and softmax.axis is not None:
+            weights = self.replace(weights.movedim(softmax.axis, -1)).movedim(-1, softmax.axis)
+            self.tracker.flow.observe(func, args, kwargs, weights)
+            step = self.tracker.flow.step(weights)
+        self.softmax_tracker.add(softmax, step)
+        return weights
+
+    def _product(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> Tensor:
+        """Records the attention whose weights and values a function multiplies, if they are such."""
+        product = product_call(name, args, kwargs)
+        if product is None or result.dim() < 2:
+            return result
+        operands = [self.tracker.flow.step(tensor) for tensor in product.operands]
+        use = self.softmax_tracker.use_of(product, operands)
+        if use is not None:
+            return self._weighted(use, product, result)
+        self.softmax_tracker.observe_unnormalized(self.tracker.module, operands)
+        return result
 
     def _multi_head_attention(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         outer, self._num_heads = self._num_heads, kwargs.get("num_heads", args[4] if len(args) > 4 else 0)
         try:
             with self:
-                return _MULTI_HEAD_ATTENTION(*args, **kwargs)
+                return multi_head_attention(*args, **kwargs)
         finally:
             self._num_heads = outer
 
+    def _operands(self, raw: dict[str, Tensor]) -> Operands:
+        """Returns where the queries and keys of a fused kernel come from."""
+        flow, runs = self.tracker.flow, self.tracker.runs
+        query, key = (self._places.operand(runs, flow.step(raw[name])) for name in ("raw_query", "raw_key"))
+        return query, key
+
+    def _operands_of(self, weights: Tensor) -> Operands:
+        """Returns where the queries and keys come from that gave ``weights``; None where that is not known."""
+        return self._places.of_weights(self.tracker.runs, self.tracker.flow.step(weights)) or (None, None)
+
+    def _axes(self, leading: Sequence[int], queries: int, operands: Operands) -> CallAxes:
+        return arrange_axes(self.tracker.runs, leading, queries, self._num_heads, operands[0])
+
     def _record(
-        self, route: str, output: Tensor, arrange: Callable[[Tensor], Tensor], score_trace: ScoreTrace | None = None,
-        **tensors: Any,
+        self, route: str, output: Tensor, axes: CallAxes, operands: Operands, arrange: Callable[[Tensor], Tensor],
+        score_trace: ScoreTrace | None = None, added: Tensor | None = None, **tensors: Any,
     ) -> None:  # fmt: skip
+        """Adds an attention call. ``added`` is what ``output`` holds beside the attention, if anything."""
         tracker = self.tracker
+        if operands[0] is not None:
+            tracker.flow.observe_attention(operands[0].step, output)
         arranged = arrange(output).detach()
-        attn_output = arranged[:, :, checked_rows(arranged.shape[2])]  # a copy, as the model may overwrite its own
+        rows = checked_rows(arranged.shape[2])
+        attn_output = arranged[:, :, rows]  # a copy, as the model may overwrite its own
+        if added is not None:
+            attn_output = attn_output.double() - arrange(added.expand_as(output)).detach()[:, :, rows].double()
         if output.requires_grad:
             tensors |= {"output": output, "arrange": arrange}
         if self.score_tracer:
@@ -160,13 +187,14 @@ class AttentionRecorder(TorchFunctionMode):
         self._number = 0 if is_new_call else self._number + 1
         self.attention_calls.append(
             AttentionCall(
-                tracker.module, attn_output=attn_output, route=route, call=tracker.call, relation=tracker.relation,
-                **tensors,
+                tracker.module, attn_output=attn_output, route=route, call=tracker.call, axes=axes,
+                runs=tuple(tracker.runs), queries_from=operands[0], keys_from=operands[1], **tensors,
             )
         )  # fmt: skip
 
     def _ablated(
-        self, attn_output: Tensor, axes: CallAxes, restore: Callable[[Tensor], Tensor] | None = None
+        self, attn_output: Tensor, axes: CallAxes, restore: Callable[[Tensor], Tensor] | None = None,
+        added: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Returns the output of the attention recorded last with 0 for its ablated heads, and so for their gradients.
 
@@ -178,7 +206,10 @@ class AttentionRecorder(TorchFunctionMode):
         mask = self.ablation.mask(self._number, attention.module, *attention.shape[:2]).to(attn_output.device)
         self.attention_calls[-1] = replace(attention, ablated_heads=mask)
         spread = axes.of_heads(mask)
-        return attn_output.masked_fill(restore(spread) if restore else spread, 0)
+        spread = restore(spread) if restore else spread
+        ablated = attn_output.masked_fill(spread, 0) if added is None else torch.where(spread, added, attn_output)
+        self.tracker.flow.observe(Tensor.masked_fill, (attn_output,), {}, ablated)
+        return ablated
 
     def _linear(self, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         """Adds a linear map to the attention recorded last, if it joins the heads of that."""
@@ -192,48 +223,52 @@ class AttentionRecorder(TorchFunctionMode):
             projected.score_trace.out_proj = linear_call(args, kwargs, result.detach().clone())
         self.attention_calls[-1] = projected
 
-    def _matmul(self, softmax: SoftmaxCall, weights: Tensor, value: Tensor, attn_output: Tensor) -> Tensor:
-        """Records ``weights @ value``."""
-        if not weights.dim() == value.dim() == attn_output.dim() <= 4:
-            return attn_output
-        softmax.is_captured = True
-        axes = arrange_axes(self.tracker, weights.shape, value.shape, attn_output.shape[:-2], self._num_heads)
+    def _weighted(self, use: WeightsUse, product: ProductCall, result: Tensor) -> Tensor:
+        """Records the product of weights and values; returns it, with 0 for ablated heads."""
+        views, value = use.views, product.operands[1 - use.operand]
+        with self:  # so that the flow of data goes through the views
+            weights = views.weights(product.operands[use.operand])
+        values = views.values(value)
+        if product.factor != 1:
+            values = values * product.factor
+        operands = self._operands_of(weights)
+        leading = views.output(result).shape[:-2]
+        axes = self._axes(leading, weights.shape[-2], operands)
         self._record(
-            EAGER, attn_output, axes.of_queries, weights=axes.of_queries(weights), value=axes.of_keys(value),
-            has_dropout=softmax.has_dropout, score_trace=softmax.score_trace, raw_value=value,
+            GUMBEL if use.softmax.name == "gumbel_softmax" else EAGER, result, axes, operands,
+            lambda output: axes.of_queries(views.output(output)), use.softmax.score_trace, product.added,
+            weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=use.path.has_dropout,
+            taken=use.path.taken, raw_value=value,
         )  # fmt: skip
-        return self._ablated(attn_output, axes)
+        return self._ablated(result, axes, views.restore, product.added)
 
-    def _einsum(
-        self, softmax: SoftmaxCall, equation: object, weights: Tensor, value: Tensor, is_first: bool,
-        attn_output: Tensor,
-    ) -> Tensor:  # fmt: skip
-        """Records an einsum of weights and values: it sums over keys, and only the weights have the axis of queries."""
-        einsum = parse_einsum(equation)
-        if einsum is None:
-            return attn_output
-        einsum = einsum if is_first else einsum.swapped()
-        batch, query, key, size = einsum.batch, einsum.first_only, einsum.summed, einsum.second_only
-        if (len(key), len(query), len(size)) != (1, 1, 1) or len(batch) > 2:
-            return attn_output
-        softmax.is_captured = True
-        order = batch + query + size
-        weights = permute_axes(weights, einsum.first, batch + query + key)
-        values = permute_axes(value, einsum.second, batch + key + size)
-        axes = arrange_axes(self.tracker, weights.shape, values.shape, weights.shape[:-2])
+    def _flex(self, args: Sequence[Any], result: tuple[Tensor, ...]) -> None:
+        """Records a call of torch's flex attention operator, where its weights can be computed."""
+        attn_output, lse = result[:2]
+        self.is_in_fused_call = True
+        try:
+            weights = flex_weights(args, lse)
+        finally:
+            self.is_in_fused_call = False
+        if weights is None:
+            return
+        raw = dict(zip(("raw_query", "raw_key", "raw_value"), args, strict=False))
+        operands = self._operands(raw)
+        axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
+        self.recorded_kernels.add((self.tracker.module, "flex_attention"))
         self._record(
-            EAGER, attn_output, lambda output: axes.of_queries(permute_axes(output, einsum.output, order)),
-            weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=softmax.has_dropout,
-            score_trace=softmax.score_trace, raw_value=value,
+            FLEX, attn_output, axes, operands, axes.of_queries,
+            weights=axes.of_queries(weights.to(attn_output.dtype)), value=axes.of_keys(args[2]), **raw,
         )  # fmt: skip
-        return self._ablated(attn_output, axes, lambda tensor: permute_axes(tensor, order, einsum.output))
 
     def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
         raw = {f"raw_{name}": kwargs[name] for name in ("query", "key", "value")}
         query, key, value = raw.values()
         mask, causal, scale = kwargs.get("attn_mask"), kwargs.get("is_causal", False), kwargs.get("scale")
         device = query.device.type
-        if torch.is_autocast_enabled(device):  # cast as autocast would, so that what is kept is what was used
+        if query.is_nested:
+            return self._nested_sdpa(kwargs)
+        if is_autocast_available(device) and torch.is_autocast_enabled(device):  # cast as autocast would, so that what is kept is what was used
             dtype = torch.get_autocast_dtype(device)
             query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
             mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
@@ -242,13 +277,14 @@ class AttentionRecorder(TorchFunctionMode):
             return self._replaced_sdpa(kwargs, raw)
         self.is_in_fused_call = True
         try:
-            with torch.autocast(device, enabled=False):
+            with torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False):
                 attn_output, lse = sdpa_with_lse(kwargs)
         finally:
             self.is_in_fused_call = False
-        axes = arrange_axes(self.tracker, query.shape, key.shape, attn_output.shape[:-2])
+        operands = self._operands(raw)
+        axes = self._axes(attn_output.shape[:-2], query.shape[-2], operands)
         self._record(
-            SDPA if lse is None else SDPA_LSE, attn_output, axes.of_queries,
+            SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries,
             query=axes.of_queries(query), key=axes.of_keys(key), value=axes.of_keys(value),
             mask=None if mask is None else axes.of_mask(mask), causal=causal,
             scale=query.shape[-1] ** -0.5 if scale is None else scale,
@@ -257,6 +293,19 @@ class AttentionRecorder(TorchFunctionMode):
         )  # fmt: skip
         return self._ablated(attn_output, axes)
 
+    def _nested_sdpa(self, kwargs: dict[str, Any]) -> Tensor:
+        """Records fused attention of nested tensors, padded."""
+        attn_output = F.scaled_dot_product_attention(**kwargs)
+        call = padded_call(kwargs, attn_output)
+        output, query, scale = call.pop("output"), call["query"], kwargs.get("scale")
+        axes = self._axes(output.shape[:-2], query.shape[-2], (None, None))
+        self._record(
+            NESTED, output, axes, (None, None), axes.of_queries, causal=kwargs.get("is_causal", False),
+            scale=query.shape[-1] ** -0.5 if scale is None else scale, has_dropout=bool(kwargs.get("dropout_p")),
+            **call,
+        )  # fmt: skip
+        return attn_output
+
     def _replaced_sdpa(self, kwargs: dict[str, Any], raw: dict[str, Tensor]) -> Tensor:
         """Computes the attention of a fused kernel with replaced weights, which needs all of them."""
         assert self.replace is not None
@@ -264,15 +313,14 @@ class AttentionRecorder(TorchFunctionMode):
         value = kwargs["value"].repeat_interleave(weights.shape[-3] // kwargs["value"].shape[-3], -3)
         weights = weights.to(value.dtype)
         attn_output: Tensor = weights @ value
-        axes = arrange_axes(self.tracker, weights.shape, value.shape, attn_output.shape[:-2])
+        operands = self._operands(raw)
+        axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
         self._record(
-            EAGER, attn_output, axes.of_queries, weights=axes.of_queries(weights), value=axes.of_keys(value), **raw
+            EAGER, attn_output, axes, operands, axes.of_queries, weights=axes.of_queries(weights), value=axes.of_keys(value), **raw
         )
         return self._ablated(attn_output, axes)
 
 
-def _drops(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-    """Returns whether ``F.dropout(input, p, training)`` or ``torch.dropout(input, p, train)`` drops anything."""
-    p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
-    training = args[2] if len(args) > 2 else kwargs.get("training", kwargs.get("train", True))
-    return bool(training and p)
+def is_backward() -> bool:
+    """Returns whether a backward pass runs in this thread, in which gradient checkpointing runs modules once more."""
+    return bool(torch._C._current_graph_task_id() != -1)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
+from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.call_maps import CallMap, maps_of
 from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
-from mmviz.capture.map_check import check_pooled_map, check_short_map
+from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
-from mmviz.capture.streams import StreamTokens, known_streams, streams_of
+from mmviz.capture.stream_graph import StreamGraph
+from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
 from mmviz.capture.tiled_rollout_relevance import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, Notice, PooledMap
+
+_OF_THE_CALLER = {"capture-tokens", "capture-batch", "capture-batch-choose", "capture-changed"}
+"""Errors that no other choice of maps would mend."""
 
 
 class CaptureResult:
@@ -35,6 +40,8 @@ class CaptureResult:
     def __init__(self, recorder: AttentionRecorder, tracker: ModuleTracker, detector: FusedKernelDetector | None):
         self.model = tracker.model
         self._recorder, self._tracker, self._detector = recorder, tracker, detector
+        self._call_maps: dict[int, tuple[list[CallMap], StreamGraph]] = {}
+        self._recorded: dict[str, list[CallMap]] = {}
 
     def __reduce__(self) -> str:
         """Raises ``CaptureError`` (``capture-pickle``): hooks and tensors in a graph belong to this process."""
@@ -87,7 +94,7 @@ class CaptureResult:
     @plain_modes()
     def record(
         self, tokens: StreamTokens = None, *, call: int | None = None, batch: int | None = None,
-        pairs: Mapping[str, tuple[str, str]] | None = None,
+        pairs: StreamPairs = None,
     ) -> AttentionRecord:  # fmt: skip
         """Returns the attention of one call as a record, with a map for each attention call in order of execution.
 
@@ -107,38 +114,45 @@ class CaptureResult:
         Raises:
             CaptureError: Where no map can be shown, see `attention_calls`, `streams_of` and `check_short_map`.
         """
-        attention_calls = self.attention_calls(call)
-        if pairs is None:
-            streams, stream_pairs = streams_of(attention_calls, tokens)
-        else:
-            streams, stream_pairs = known_streams(attention_calls, tokens, pairs)
-        notices = list(self.notices)
-        maps: list[AttentionMap | PooledMap] = []
-        parities = []
-        for attention, (queries, keys) in zip(attention_calls, stream_pairs, strict=True):
-            layer = sum((earlier.queries, earlier.keys) == (queries, keys) for earlier in maps)
-            attn_map: AttentionMap | PooledMap
-            row = self._row(attention, batch)
-            if max(attention.shape[2:]) <= SHORT_SEQUENCE:
-                attn_map, check = check_short_map(attention, layer, queries, keys, row)
-            else:
-                exact = LazyAttention(attention, self._sample(attention, row))
-                attn_map, check = check_pooled_map(exact, layer, queries, keys, streams)
-            maps.append(attn_map)
-            parities.append(check.parity)
-            notices += check.notices
+        maps, graph = self._maps(call)
+        named = NamedStreams([call_map.group for call_map in maps], graph.streams, tokens, pairs)
+        samples = self._samples(maps)
+        if batch is not None and not 0 <= batch < samples:
+            raise CaptureError("capture-batch", batch=batch, count=samples)
+        notices = [*self.notices, *named.notices]
+        kept: dict[int, tuple[AttentionMap | PooledMap, MapCheck]] = {}
+        problems: list[CaptureError] = []
+        for number, call_map in enumerate(maps):
+            try:
+                if call_map.samples not in (1, samples):
+                    raise CaptureError("axes-samples", name=call_map.group.module)
+                names = named.pair(call_map.group)
+                kept[number] = call_map.check(names, named.tokens, batch)
+            except CaptureError as problem:
+                if problem.code in _OF_THE_CALLER:
+                    raise
+                problems.append(problem)
+                notices.append(Notice(problem.code, problem.parameters))
+        if not kept:
+            raise problems[0]
+        attn_maps = [attn_map for attn_map, _ in kept.values()]
+        used = {name for attn_map in attn_maps for name in (attn_map.queries, attn_map.keys)}
+        notices += [notice for _, check in kept.values() for notice in check.notices]
+        record_id = uuid.uuid4().hex
+        self._recorded[record_id] = [maps[number] for number in kept]
+        calls = [maps[number].group.calls[0] for number in kept]
         return AttentionRecord(
-            id=uuid.uuid4().hex,
-            streams=streams,
-            maps=tuple(maps),
+            id=record_id,
+            streams={name: stream for name, stream in named.tokens.items() if name in used},
+            maps=tuple(attn_maps),
             answers=(),
             made_by={
                 "model": self._tracker.model_name,
-                "device": attention_calls[0].value.device.type,
-                "dtype": attention_calls[0].dtype,
+                "device": calls[0].value.device.type,
+                "dtype": calls[0].dtype,
                 "versions": {"torch": torch.__version__, "python": platform.python_version()},
-                "routes": [attention.route for attention in attention_calls],
-                "parity": max(parities),
+                "routes": [attention.route for attention in calls],
+                "parity": max(check.parity for _, check in kept.values()),
             },
             notices=tuple(notices),
         )
@@ -149,12 +163,21 @@ class CaptureResult:
         ``ref``: its number in order of execution, or the path of its module (the first run of it).
         Raises ``CaptureError`` (``capture-map``) where there is no such attention.
         """
-        attention_calls = self.attention_calls(call)
-        modules = [attention.module for attention in attention_calls]
+        maps, _ = self._maps(call)
+        modules = [call_map.group.module for call_map in maps]
         number = modules.index(ref) if ref in modules else ref
-        if not isinstance(number, int) or not 0 <= number < len(attention_calls):
+        if not isinstance(number, int) or not 0 <= number < len(maps):
             raise CaptureError("capture-map", name=ref, known=", ".join(dict.fromkeys(modules)))
-        return LazyAttention(attention_calls[number], self._sample(attention_calls[number], batch))
+        maps[number].check_meaning()
+        return maps[number].attention(self._sample(maps[number], batch))
+
+    def samples(self, call: int | None = None) -> int:
+        """Returns the number of samples that the attention of one call of the model ran over."""
+        return self._samples(self._maps(call)[0])
+
+    def recorded_maps(self, record: AttentionRecord) -> list[CallMap]:
+        """Returns what the maps of ``record``, which this object made, were taken from, in their order."""
+        return self._recorded[record.id]
 
     @plain_modes()
     def rollout(
@@ -193,25 +216,38 @@ class CaptureResult:
 
         Raises ``CaptureError`` (``flow-streams``), which names ``flow``, where there are other streams.
         """
-        attention_calls = self.attention_calls(call)
-        streams, pairs = streams_of(attention_calls, None)
-        if len(streams) > 1 or pairs[0][0] != pairs[0][1]:
-            names = ", ".join(f"{queries} and {keys}" for queries, keys in dict.fromkeys(pairs))
-            raise CaptureError("flow-streams", flow=flow, pairs=names)
-        return [LazyAttention(attention, self._sample(attention, batch)) for attention in attention_calls]
+        maps, graph = self._maps(call)
+        streams = {(id(call_map.group.queries), id(call_map.group.keys)) for call_map in maps}
+        if len(streams) > 1 or len(graph.streams) > 1:
+            named = NamedStreams([call_map.group for call_map in maps], graph.streams, None)
+            names = dict.fromkeys(named.pair(call_map.group) for call_map in maps)
+            raise CaptureError(
+                "flow-streams", flow=flow, pairs=", ".join(f"{queries} and {keys}" for queries, keys in names)
+            )
+        return [call_map.attention(self._sample(call_map, batch)) for call_map in maps]
 
-    def _row(self, attention: AttentionCall, batch: int | None) -> int | None:
-        """Returns the row of ``attention`` for sample ``batch``: the only one, where other attention ran over more."""
-        if batch is None or attention.shape[0] > 1:
-            return batch
-        samples = max(call.shape[0] for call in self.attention_calls(attention.call))
-        return 0 if 0 <= batch < samples else batch
+    def _maps(self, call: int | None) -> tuple[list[CallMap], StreamGraph]:
+        """Returns the maps of a call of the model and their streams."""
+        calls = self.attention_calls(call)
+        if not calls:
+            raise CaptureError("capture-call-empty", call=call, calls=", ".join(self.calls))
+        number = calls[0].call
+        if number not in self._call_maps:
+            self._call_maps[number] = maps_of(calls)
+        return self._call_maps[number]
 
-    def _sample(self, attention: AttentionCall, batch: int | None) -> int:
+    def _samples(self, maps: Sequence[CallMap]) -> int:
+        """Returns the number of samples of a call: that of its last attention over several."""
+        return next((call_map.samples for call_map in reversed(maps) if call_map.samples > 1), 1)
+
+    def _sample(self, call_map: CallMap, batch: int | None) -> int:
         """Returns the sample to view. Raises ``CaptureError`` where there are several and ``batch`` chooses none."""
-        if batch is None and attention.shape[0] > 1:
-            raise CaptureError("capture-batch-choose", count=attention.shape[0], last=attention.shape[0] - 1)
-        return self._row(attention, batch) or 0
+        if batch is None and call_map.samples > 1:
+            raise CaptureError("capture-batch-choose", count=call_map.samples, last=call_map.samples - 1)
+        samples = self._samples(self._maps(call_map.group.calls[0].call)[0])
+        if not 0 <= (batch or 0) < samples:
+            raise CaptureError("capture-batch", batch=batch, count=samples)
+        return batch or 0
 
 
 def _one_hot(tokens: Sequence[int], count: int) -> NDArray[np.float64]:

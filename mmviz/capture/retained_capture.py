@@ -17,8 +17,7 @@ class RetainedCapture:
 
     def __init__(self, result: CaptureResult, record: AttentionRecord, call: int | None = None, batch: int = 0):
         self.result, self.record, self.call, self.batch = result, record, call, batch
-        numbers = range(len(result.attention_calls(call)))
-        self.maps = [result.view(number, call=call, batch=batch) for number in numbers]
+        self.maps = [call_map.attention(batch) for call_map in result.recorded_maps(record)]
         """The attention of every map, in order of execution."""
 
     @property

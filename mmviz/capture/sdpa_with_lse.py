@@ -1,88 +1,79 @@
-"""Runs fused attention by the operator that also returns the log-sum-exp of its rows, where torch would choose it."""
+"""Runs torch's own fused attention and takes the log-sum-exp of its rows from the kernel that torch chose."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmviz.capture.masked_softmax import attention_weights
 
-_FLASH, _EFFICIENT = 1, 2
-_ALIGNED = 8
-"""Head sizes that are a multiple of this go to torch's CUDA kernels as they are; torch pads others first."""
+_COMPUTES_LSE = {
+    "_scaled_dot_product_flash_attention_for_cpu": None,
+    "_scaled_dot_product_flash_attention": None,
+    "_scaled_dot_product_efficient_attention": 4,
+    "_scaled_dot_product_cudnn_attention": 4,
+}
+"""Kernels that return the log-sum-exp second, and the place of the argument that asks for it, where there is one."""
+
+
+class _KernelLse(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps the log-sum-exp that a kernel returns beside its output, below autograd: the model's graph is its own."""
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        """Returns True: otherwise torch refuses to compile inside the model."""
+        return True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lse: Tensor | None = None
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = str(getattr(func, "_opname", ""))
+        if func is torch.ops.aten.scaled_dot_product_attention.default:  # in inference mode it arrives whole
+            with self:
+                return torch.ops.aten.scaled_dot_product_attention.default.decompose(*args, **(kwargs or {}))
+        if name not in _COMPUTES_LSE:
+            return func(*args, **(kwargs or {}))
+        place = _COMPUTES_LSE[name]
+        if place is not None and len(args) > place:  # without gradients torch does not ask for it
+            args = (*args[:place], True, *args[place + 1 :])
+        result = func(*args, **(kwargs or {}))
+        self.lse = result[1]
+        return result
 
 
 def sdpa_with_lse(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-    """Returns ``F.scaled_dot_product_attention(**kwargs)``, to the bit, and the log-sum-exp of its rows.
+    """Returns ``F.scaled_dot_product_attention(**kwargs)`` and the log-sum-exp of its rows.
 
-    The log-sum-exp is ``[batch, head, query]``; None where the kernel that torch would choose does not return it.
+    The log-sum-exp is ``[batch, head, query]``; None where the kernel that torch chooses does not return it.
     """
-    query, mask = kwargs["query"], kwargs.get("attn_mask")
-    if query.dim() != 4 or kwargs.get("dropout_p") or (mask is not None and mask.requires_grad):
-        return F.scaled_dot_product_attention(**kwargs), None
-    result = _on_cpu(kwargs) if query.device.type == "cpu" else _on_cuda(kwargs) if query.is_cuda else None
-    return result or (F.scaled_dot_product_attention(**kwargs), None)
-
-
-def _chosen_backend(query: Tensor, key: Tensor, value: Tensor, kwargs: dict[str, Any]) -> int:
-    """Returns the number of the kernel that torch would choose, see ``torch.nn.attention.SDPBackend``."""
-    causal, scale = kwargs.get("is_causal", False), kwargs.get("scale")
-    return int(torch.ops.aten._fused_sdp_choice(query, key, value, kwargs.get("attn_mask"), 0.0, causal, scale=scale))
-
-
-def _expanded_kv(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Returns key and value with as many heads as the query, repeated as torch does."""
-    key, value = kwargs["key"], kwargs["value"]
-    if not kwargs.get("enable_gqa"):
-        return key, value
-    heads = kwargs["query"].shape[-3]
-    return key.repeat_interleave(heads // key.shape[-3], -3), value.repeat_interleave(heads // value.shape[-3], -3)
-
-
-def _on_cpu(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
-    """Returns output and log-sum-exp of the flash kernel; None where torch would choose another."""
-    query, mask = kwargs["query"], kwargs.get("attn_mask")
-    key, value = _expanded_kv(kwargs)
-    if query.shape[-1] != value.shape[-1] or _chosen_backend(query, key, value, kwargs) != _FLASH:
-        return None
-    if mask is not None and mask.dtype is torch.bool:
-        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
-    attn_output, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query, key, value, 0.0, kwargs.get("is_causal", False), attn_mask=mask, scale=kwargs.get("scale")
-    )
-    return attn_output, lse
-
-
-def _on_cuda(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor] | None:
-    """Returns output and log-sum-exp of the flash or efficient kernel; None where torch would choose another.
-
-    Masks, grouped queries and padded head sizes are left to torch's own call, which returns no log-sum-exp.
-    """
-    query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
-    sizes = {query.shape[-1], key.shape[-1], value.shape[-1]}
-    if kwargs.get("attn_mask") is not None or kwargs.get("enable_gqa") or len(sizes) > 1 or query.shape[-1] % _ALIGNED:
-        return None
-    causal, scale = kwargs.get("is_causal", False), kwargs.get("scale")
-    backend = _chosen_backend(query, key, value, kwargs)
-    if backend == _FLASH:
-        attn_output, lse, *_ = torch.ops.aten._scaled_dot_product_flash_attention(
-            query, key, value, 0.0, causal, return_debug_mask=False, scale=scale
-        )
-        return attn_output, lse
-    if backend == _EFFICIENT:
-        attn_output, lse, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(
-            query, key, value, None, True, 0.0, causal, scale=scale
-        )
-        return attn_output, lse
-    return None
+    with _KernelLse() as kernel:
+        attn_output = F.scaled_dot_product_attention(**kwargs)
+    lse = kernel.lse
+    if lse is None or attn_output.dim() != 4 or kwargs.get("dropout_p"):
+        return attn_output, None
+    if lse.dim() == 4 and lse.shape[-1] == 1:
+        lse = lse[..., 0]
+    queries = attn_output.shape[-2]
+    if lse.dim() != 3 or lse.shape[:2] != attn_output.shape[:2] or lse.shape[2] < queries:
+        return attn_output, None
+    return attn_output, lse[..., :queries].detach()
 
 
 def sdpa_weights(kwargs: dict[str, Any]) -> Tensor:
     """Returns the weights of ``F.scaled_dot_product_attention(**kwargs)`` by definition, ``[..., query, key]``."""
-    query, mask = kwargs["query"], kwargs.get("attn_mask")
-    key, _ = _expanded_kv(kwargs)
+    query, key, mask = kwargs["query"], kwargs["key"], kwargs.get("attn_mask")
+    if kwargs.get("enable_gqa"):
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
     scale = query.shape[-1] ** -0.5 if kwargs.get("scale") is None else kwargs["scale"]
     return attention_weights(query, key, mask, kwargs.get("is_causal", False), scale)

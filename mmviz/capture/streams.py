@@ -1,134 +1,189 @@
-"""Finds the token streams of queries and keys of attention calls, and names their tokens."""
+"""Names the token streams of a call, and their tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
+from fnmatch import fnmatchcase
 
-from mmviz.capture.attention_call import AttentionCall
-from mmviz.types import CaptureError, Token, as_tokens, index_tokens
+from mmviz.capture.stream_graph import CallGroup, Stream
+from mmviz.capture.token_sides import Positions
+from mmviz.types import CaptureError, Modality, Notice, Token, as_tokens, index_tokens
 
 TOKENS, MEMORY = "tokens", "memory"
 StreamTokens = Sequence[str | Token] | Mapping[str, Sequence[str | Token]] | None
 """Tokens of one stream, or of several by name; None numbers them."""
+StreamPairs = Mapping[str, tuple[str, str]] | None
+"""The names of the streams of queries and keys, by glob patterns on module paths."""
+
+_WORDS = {
+    Modality.IMAGE: ("image", "pixel", "vision", "visual", "picture", "patch", "img", "vit"),
+    Modality.AUDIO: ("audio", "speech", "sound", "wave", "mel", "input_features", "input_values", "spectrogram"),
+    Modality.TEXT: ("text", "input_ids", "language", "word", "caption", "question", "token"),
+}
+"""What modules, inputs and streams of each modality are called."""
 
 
-def streams_of(
-    attention_calls: Sequence[AttentionCall], tokens: StreamTokens
-) -> tuple[dict[str, tuple[Token, ...]], list[tuple[str, str]]]:
-    """Returns the token streams by name, and the names of the streams of queries and keys of each attention call.
+class NamedStreams:
+    """The names and tokens of the streams of a call.
 
-    Streams are told apart by their number of tokens and by the names of the modules' inputs: the keys of
-    cross-attention are ``memory``, and so is what attends to itself outside the part of the model that runs
-    cross-attention. Queries that follow the keys of earlier calls are the last ones of their stream.
+    Without ``pairs`` a stream has the name under which its tokens are given, else that of the part of the model that
+    runs over it. Tokens fit a stream only if they are as many; of several that fit, names and modalities decide, then
+    the order, which is said in a notice.
 
-    ``tokens``: those of one stream, or of several by these names, or by other names where their number tells which
-    stream is meant. Streams without tokens are numbered.
-    Raises ``CaptureError`` (``capture-tokens``, ``capture-token-kind``).
+    Args:
+        groups: The maps of the call.
+        streams: Their streams.
+        tokens: Those of one stream, or of several by name.
+        pairs: Names by glob patterns on module paths, which overrule everything else.
+
+    Raises ``CaptureError``: ``capture-tokens`` where tokens fit no stream, ``capture-pattern`` for a pattern of
+    ``pairs`` that matches no module.
     """
-    sides = _sides(attention_calls)
-    sizes = {
-        kind: sorted({side_size for pair in sides for side_kind, side_size, _ in pair if side_kind == kind})
-        for kind in (TOKENS, MEMORY)
-    }
 
-    def default_name(kind: str, size: int) -> str:
-        return kind if len(sizes[kind]) == 1 else f"{kind} ({size})"
+    def __init__(
+        self, groups: Sequence[CallGroup], streams: Sequence[Stream], tokens: StreamTokens, pairs: StreamPairs = None
+    ):  # fmt: skip
+        self.notices: list[Notice] = []
+        """Where the order decided."""
+        self.tokens: dict[str, tuple[Token, ...]] = {}
+        """The tokens of each stream that a map runs over, by name."""
+        given = tokens if isinstance(tokens, Mapping) else {} if tokens is None else {"": tokens}
+        self._given = {name: as_tokens(labels) for name, labels in given.items()}
+        self._forced = _forced(groups, pairs or {})
+        free = [
+            stream for stream in streams
+            if any(stream in (group.queries, group.keys) for group in groups if id(group) not in self._forced)
+        ]  # fmt: skip
+        self._defaults = dict(zip(map(id, free), _default_names(free), strict=True))
+        self._names: dict[int, str] = {}
+        self._assign(free, groups)
 
-    counts = {default_name(kind, size): size for kind, kind_sizes in sizes.items() for size in kind_sizes}
-    named = {name: (name, index_tokens(count)) for name, count in counts.items()} | _assigned(tokens, counts)
-    streams: dict[str, tuple[Token, ...]] = {}
-    pairs = []
-    for pair in sides:
-        names = []
-        for kind, size, last in pair:
-            name, stream = named[default_name(kind, size)]
-            if last < size:
-                name, stream = f"last {last} of {name}", stream[-last:]
-            streams[name] = stream
-            names.append(name)
-        pairs.append((names[0], names[1]))
-    return streams, pairs
+    def pair(self, group: CallGroup) -> tuple[str, str]:
+        """Returns the names of the streams of queries and keys of a map, and puts them into ``tokens``."""
+        forced = self._forced.get(id(group), ("", ""))
+        sides = ((group.queries, group.query_part), (group.keys, group.key_part))
+        names = [self._named(name, stream, part) for name, (stream, part) in zip(forced, sides, strict=True)]
+        return names[0], names[1]
+
+    def _named(self, forced: str, stream: Stream, part: Positions | None) -> str:
+        """Returns the name of a stream, or of the ``part`` of it that takes part."""
+        name = forced or self._names[id(stream)]
+        tokens = self._given.get(name)
+        if tokens is None:
+            tokens = index_tokens(stream.count)
+        count = stream.count if part is None else len(part)
+        if forced and len(tokens) == count:  # given as the part alone
+            part = None
+        elif len(tokens) != stream.count:
+            size = f"{stream.path!r} with {stream.count}"
+            raise CaptureError("capture-tokens", count=len(tokens), name=name, streams=size)
+        if part is not None:
+            is_last = bool((part == range(stream.count - count, stream.count)).all())
+            name = f"last {count} of {name}" if is_last else f"{count} of {name}"
+            while name in self.tokens and self.tokens[name] != tuple(tokens[place] for place in part):
+                name += "'"
+            tokens = tuple(tokens[place] for place in part)
+        self.tokens[name] = tokens
+        return name
+
+    def _assign(self, free: Sequence[Stream], groups: Sequence[CallGroup]) -> None:
+        """Assigns the given tokens to the streams that no pattern names."""
+        names = dict.fromkeys(name for pair in self._forced.values() for name in pair)
+        last = groups[-1].queries if groups else None
+        left = list(free)
+        for name, tokens in list(self._given.items()):
+            if name in names:
+                continue
+            fitting = [stream for stream in left if stream.count == len(tokens)]
+            if not fitting:
+                known = ", ".join(f"{self._defaults[id(stream)]!r} with {stream.count}" for stream in free)
+                raise CaptureError("capture-tokens", count=len(tokens), name=name or "a list", streams=known)
+            scores = [self._score(name, tokens, stream, stream is last) for stream in fitting]
+            best = fitting[scores.index(max(scores))]
+            if scores.count(max(scores)) > 1:
+                self.notices.append(Notice("streams-guessed", {"name": name or TOKENS, "stream": best.path}))
+            self._names[id(best)] = name or self._defaults[id(best)]
+            self._given.setdefault(self._names[id(best)], tokens)
+            left.remove(best)
+        for stream in left:
+            name = self._defaults[id(stream)]
+            taken = set(self._names.values()) | set(self._given)
+            self._names[id(stream)] = name if name not in taken else _unused(name, taken)
+
+    def _score(self, name: str, tokens: Sequence[Token], stream: Stream, is_last: bool) -> tuple[int, int, int]:
+        """Returns how well given tokens fit a stream: by name, by what it is made of, by their modality."""
+        path = {part.lower() for part in (*stream.path.split("."), stream.input_name, self._defaults[id(stream)])}
+        modalities = [token.modality for token in tokens if token.modality is not Modality.SPECIAL]
+        modality = max(modalities, key=modalities.count, default=None)
+        evidence = _modality(stream.path) or _modality(stream.input_name)
+        by_name = _modality(name)
+        return (
+            2 if name == self._defaults[id(stream)] else int(name.lower() in path),
+            0 if evidence is None else int(by_name is evidence) - int(by_name not in (None, evidence)),
+            (0 if None in (evidence, modality) else int(modality is evidence)) + int(not name and is_last),
+        )
 
 
-def known_streams(
-    attention_calls: Sequence[AttentionCall], tokens: StreamTokens, pairs: Mapping[str, tuple[str, str]]
-) -> tuple[dict[str, tuple[Token, ...]], list[tuple[str, str]]]:
-    """Returns what `streams_of` does, where ``pairs`` gives the streams of queries and keys by module path.
+def _forced(groups: Sequence[CallGroup], pairs: Mapping[str, tuple[str, str]]) -> dict[int, tuple[str, str]]:
+    """Returns the names that patterns give to the streams of a map."""
+    for pattern in pairs:
+        if not any(fnmatchcase(group.module, pattern) for group in groups):
+            known = ", ".join(dict.fromkeys(group.module for group in groups))
+            raise CaptureError("capture-pattern", pattern=pattern, known=known)
+    forced = {}
+    for group in groups:
+        for pattern, pair in pairs.items():
+            if fnmatchcase(group.module, pattern):
+                forced[id(group)] = pair
+                break
+    return forced
 
-    Raises ``CaptureError`` (``capture-tokens``) where a stream is missing from ``tokens``, or has another number of
-    tokens than its attention.
+
+def _default_names(streams: Sequence[Stream]) -> list[str]:
+    """Returns a name for each stream: the first part of the path of its blocks that those of others do not have.
+
+    Without blocks it is ``tokens``, or ``memory`` where it only gives keys; of several, the input of the model or the
+    module tells them apart.
     """
-    assert isinstance(tokens, Mapping)
-    streams = {name: as_tokens(stream) for name, stream in tokens.items()}
-    call_pairs = [pairs[attention.module] for attention in attention_calls]
-    for attention, pair in zip(attention_calls, call_pairs, strict=True):
-        for name, size in zip(pair, attention.shape[2:], strict=True):
-            count = len(streams.get(name, ()))
-            if count != size:
-                raise CaptureError(
-                    "capture-tokens", count=count, name=name, streams=f"{attention.module!r} with {size}"
-                )
-    return streams, call_pairs
+    if len(streams) == 1:
+        return [TOKENS]
+    others = [stream for stream in streams if not stream.is_memory]
+    names = [
+        MEMORY
+        if stream.is_memory
+        else _first_difference(stream, streams)
+        if stream.has_blocks and len(others) > 1
+        else TOKENS
+        for stream in streams
+    ]
+    unique: list[str] = []
+    for stream, name in zip(streams, names, strict=True):
+        if names.count(name) > 1:
+            inputs = [other.input_name for other in streams]
+            is_told = stream.input_name and inputs.count(stream.input_name) == 1
+            name = stream.input_name if is_told else _first_difference(stream, streams)
+        unique.append(name if name not in unique else _unused(name, set(unique)))
+    return unique
 
 
-_Side = tuple[str, int, int]
-"""The kind of stream of queries or keys, its number of tokens, and how many of them, the last ones, take part."""
+def _first_difference(stream: Stream, streams: Sequence[Stream]) -> str:
+    """Returns the first part of the path of a stream that no other has; a number goes with the part before it."""
+    path = stream.path.split(".")
+    others = [other.path.split(".") for other in streams if other.path != stream.path]
+    for place, part in enumerate(path):
+        if all(other[place : place + 1] != [part] for other in others if other[:place] == path[:place]):
+            return f"{path[place - 1]}.{part}" if part.isdigit() and place else part
+    return path[-1]
 
 
-def _sides(attention_calls: Sequence[AttentionCall]) -> list[tuple[_Side, _Side]]:
-    """Returns the sides of queries and of keys of each attention call."""
-    cross = [attention for attention in attention_calls if _is_cross(attention)]
-    cached_keys = {
-        attention.shape[2]: attention.shape[3]
-        for attention in attention_calls
-        if attention.relation == "cached" and not _is_cross(attention)
-    }
-    query_counts = {cached_keys.get(attention.shape[2], attention.shape[2]) for attention in cross}
-    key_counts = {attention.shape[3] for attention in cross}
-    sides = []
-    for attention in attention_calls:
-        _, _, queries, keys = attention.shape
-        if _is_cross(attention):
-            sides.append(((TOKENS, cached_keys.get(queries, queries), queries), (MEMORY, keys, keys)))
-            continue
-        if (keys in query_counts) != (keys in key_counts):
-            kind = MEMORY if keys in key_counts else TOKENS
-        else:
-            kind = MEMORY if cross and not _is_beside(attention, cross, attention_calls) else TOKENS
-        sides.append(((kind, keys, queries), (kind, keys, keys)))
-    return sides
+def _unused(name: str, taken: set[str]) -> str:
+    number = 2
+    while f"{name} ({number})" in taken:
+        number += 1
+    return f"{name} ({number})"
 
 
-def _is_beside(
-    attention: AttentionCall, cross: Sequence[AttentionCall], attention_calls: Sequence[AttentionCall]
-) -> bool:
-    """Returns whether a module lies in the part of the model with cross-attention: in a decoder, not its encoder."""
-    paths = [other.module.split(".") for other in attention_calls]
-    depth = len(list(takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))))
-    cross_paths = [other.module.split(".")[depth:] for other in cross]
-    if any(len(path) < 2 for path in cross_paths):
-        return True
-    return attention.module.split(".")[depth] in {path[0] for path in cross_paths}
-
-
-def _is_cross(attention: AttentionCall) -> bool:
-    _, _, queries, keys = attention.shape
-    return attention.relation == "cross" or queries > keys or (queries < keys and attention.relation != "cached")
-
-
-def _assigned(tokens: StreamTokens, counts: Mapping[str, int]) -> dict[str, tuple[str, tuple[Token, ...]]]:
-    """Assigns ``tokens`` to streams: returns the name to show and the tokens, by default name of the stream."""
-    if tokens is None:
-        return {}
-    assigned: dict[str, tuple[str, tuple[Token, ...]]] = {}
-    for name, labels in (tokens if isinstance(tokens, Mapping) else {None: tokens}).items():
-        stream = as_tokens(labels)
-        fitting = [default for default, count in counts.items() if count == len(stream) and default not in assigned]
-        wanted = TOKENS if name is None else name
-        default = wanted if wanted in fitting else fitting[0] if len(fitting) == 1 else None
-        if default is None:
-            known = ", ".join(f"{stream_name!r} with {count}" for stream_name, count in counts.items())
-            raise CaptureError("capture-tokens", count=len(stream), name=name or "a list", streams=known)
-        assigned[default] = (name or default, stream)
-    return assigned
+def _modality(name: str) -> Modality | None:
+    """Returns the modality that a path or name speaks of; None where it speaks of none, or of several."""
+    spoken = {modality for modality, words in _WORDS.items() if any(word in name.lower() for word in words)}
+    return spoken.pop() if len(spoken) == 1 else None

@@ -1,5 +1,5 @@
-"""Names attention that was not captured: fused kernels called by name, softmaxes that feed no known matrix product,
-modules that are named like attention."""
+"""Names attention that was not captured: fused kernels called by name, softmaxes in scripted functions or without a
+product, weights that no softmax made, modules that are named like attention."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmviz.capture.module_tracker import ModuleTracker
-from mmviz.capture.recorder import AttentionRecorder
+from mmviz.capture.recorder import AttentionRecorder, is_backward
+from mmviz.capture.score_descent import SOFTMAXES
 from mmviz.types import Notice
 
-_KERNEL_NAME = re.compile(r"attention|multi_?head|transformer_encoder_layer|flash_fwd|flash_attn", re.IGNORECASE)
+_KERNEL_NAME = re.compile(r"attention|_attn|multi_?head|transformer_encoder_layer|flash_fwd|flash_attn", re.IGNORECASE)
+_SOFTMAX_NAME = re.compile(r"^aten\._(safe_|masked_)?softmax$")
+"""The operators behind a softmax, which run by themselves only where no function mode sees it, as in scripted code."""
 _MODULE_NAME = re.compile(r"attention|attn", re.IGNORECASE)
 
 
@@ -36,26 +39,44 @@ class FusedKernelDetector(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if not self.recorder.is_in_fused_call and _is_kernel(func) and self.tracker.is_selected:
+        if _is_kernel(func) and self._is_the_models_own(func) and self.tracker.is_selected and not is_backward():
             self.kernels[self.tracker.module, _name(func)] = None
         return func(*args, **(kwargs or {}))
+
+
+    def _is_the_models_own(self, func: Any) -> bool:
+        """Returns whether the recorder neither runs an operator itself nor saw the function behind it."""
+        if self.recorder.is_in_fused_call:
+            return False
+        return not _SOFTMAX_NAME.search(_name(func)) or self.recorder.function not in SOFTMAXES
 
 
 def uncaptured_notices(
     recorder: AttentionRecorder, tracker: ModuleTracker, kernels: Iterable[tuple[str, str]]
 ) -> list[Notice]:
     """Returns a notice for each kernel, softmax or module that may be attention and is not in the record."""
+    kernels = [kernel for kernel in kernels if kernel not in recorder.recorded_kernels]
     notices = [Notice("uncaptured-kernel", {"module": module, "kernel": kernel}) for module, kernel in kernels]
-    softmaxes = [softmax for softmax in recorder.softmaxes if not softmax.is_captured and len(softmax.shape) > 2]
+    missed = [softmax for softmax in recorder.softmax_tracker.softmaxes if not softmax.is_captured]
+    softmaxes = [softmax for softmax in missed if softmax.is_attention and len(softmax.shape) > 2]
     for module, shape in dict.fromkeys((softmax.module, softmax.shape) for softmax in softmaxes):
         notices.append(Notice("uncaptured-softmax", {"module": module, "shape": list(shape)}))
+    others = [softmax for softmax in missed if softmax.feeds_product and not softmax.is_attention]
+    others = [softmax for softmax in others if not softmax.is_router]
+    for module, shape in dict.fromkeys((softmax.module, softmax.shape) for softmax in others):
+        notices.append(Notice("softmax-without-scores", {"module": module, "shape": list(shape)}))
+    unnormalized = recorder.softmax_tracker.unnormalized
+    for module, function in unnormalized:
+        notices.append(Notice("uncaptured-weights", {"module": module, "function": function}))
     known = {attention.module for attention in recorder.attention_calls}
-    known |= {softmax.module for softmax in softmaxes} | {module for module, _ in kernels}
+    known |= {softmax.module for softmax in (*softmaxes, *others)}
+    known |= {module for module, _ in (*kernels, *unnormalized)}
     for module in tracker.modules_run:
         if module == tracker.model_name or not tracker.selects(module):
             continue
         is_covered = any(tracker.contains(module, path) or tracker.contains(path, module) for path in known)
-        if _MODULE_NAME.search(tracker.class_names[module]) and not is_covered:
+        mixes_tokens = any(tracker.contains(module, path) for path in recorder.mixing_modules)
+        if _MODULE_NAME.search(tracker.class_names[module]) and mixes_tokens and not is_covered:
             notices.append(Notice("uncaptured-module", {"module": module}))
             known.add(module)
     return notices
@@ -66,7 +87,7 @@ _is_kernel_by_func: dict[Any, bool] = {}
 
 def _is_kernel(func: Any) -> bool:
     if func not in _is_kernel_by_func:
-        _is_kernel_by_func[func] = bool(_KERNEL_NAME.search(_name(func)))
+        _is_kernel_by_func[func] = bool(_KERNEL_NAME.search(_name(func)) or _SOFTMAX_NAME.search(_name(func)))
     return _is_kernel_by_func[func]
 
 

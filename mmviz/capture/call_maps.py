@@ -1,0 +1,151 @@
+"""The maps of one call of a model, each with its streams, stack and layer, and the weights of any sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
+from mmviz.capture.lazy_attention import LazyAttention
+from mmviz.capture.map_check import MapCheck, check_pooled_map, check_short_map, pooled_map
+from mmviz.capture.stacks import stacks_of
+from mmviz.capture.stream_graph import CallGroup, StreamGraph
+from mmviz.capture.token_sides import Positions, Side
+from mmviz.capture.windowed_attention import Window, WindowedAttention
+from mmviz.types import AttentionMap, CaptureError, PooledMap, Token
+
+
+@dataclass(frozen=True, eq=False)
+class CallMap:
+    """One map, before it is checked."""
+
+    group: CallGroup
+    stack: str
+    layer: int
+
+    @property
+    def samples(self) -> int:
+        """Number of samples; 1 also where all samples share the tokens."""
+        return max(self.group.queries.samples, self.group.keys.samples)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of queries and keys."""
+        group = self.group
+        parts = ((group.queries, group.query_part), (group.keys, group.key_part))
+        queries, keys = (stream.count if part is None else len(part) for stream, part in parts)
+        return queries, keys
+
+    def check_meaning(self) -> None:
+        """Raises ``CaptureError`` where heads, samples or tokens cannot be told apart.
+
+        ``axes-heads``: another number of heads than the module names; ``axes-tokens``: tokens were rearranged in a way
+        that cannot be followed; ``axes-samples``: queries and keys of other samples, or other tokens of each.
+        """
+        group = self.group
+        for call in group.calls:
+            if call.axes is not None and call.axes.expected:
+                expected = ", ".join(map(str, call.axes.expected))
+                raise CaptureError("axes-heads", name=group.module, heads=call.axes.heads, expected=expected)
+        if not all(side.is_placed for side in (*group.query_sides, *group.key_sides)):
+            raise CaptureError("axes-tokens", name=group.module)
+        sizes = {group.queries.samples, group.keys.samples} - {1}
+        if len(sizes) > 1 or not group.is_uniform:
+            raise CaptureError("axes-samples", name=group.module)
+
+    @property
+    def _has_rows_in_order(self) -> bool:
+        """Whether row ``s`` of the only call holds all queries and keys of sample ``s`` in order."""
+        call, sides = self.group.calls[0], (self.group.query_sides[0], self.group.key_sides[0])
+        if len(self.group.calls) > 1 or call.shape[0] != self.samples:
+            return False
+        in_order = (_sample_of_row(call, *sides) == np.arange(self.samples)).all()
+        return bool(in_order) and all(
+            side.positions is None or (side.positions == np.arange(count)).all()
+            for side, count in zip(sides, self.shape, strict=True)
+        )
+
+    def attention(self, sample: int) -> LazyAttention:
+        """Returns the weights of one sample. Raises ``CaptureError`` (``capture-batch``) where there is no such one."""
+        if self.samples == 1:
+            sample = 0
+        if not 0 <= sample < self.samples:
+            raise CaptureError("capture-batch", batch=sample, count=self.samples)
+        if self._has_rows_in_order:
+            return LazyAttention(self.group.calls[0], sample)
+        return WindowedAttention(self._windows(sample), *self.shape)
+
+    def check(
+        self, names: tuple[str, str], streams: Mapping[str, Sequence[Token]], sample: int | None
+    ) -> tuple[AttentionMap | PooledMap, MapCheck]:
+        """Returns the map of a sample, or of all with an axis for them where ``sample`` is None and there are several.
+
+        Raises ``CaptureError`` as `check_meaning`, `check_short_map` and `check_pooled_map` do.
+        """
+        self.check_meaning()
+        samples = range(self.samples) if sample is None else [sample]
+        attentions = [self.attention(number) for number in samples]
+        if max(self.shape) > SHORT_SEQUENCE and len(attentions) > 1:
+            raise CaptureError("capture-batch-choose", count=len(attentions), last=len(attentions) - 1)
+        if isinstance(attentions[0], WindowedAttention):
+            made, check = self._check_windows(
+                [a for a in attentions if isinstance(a, WindowedAttention)], names, streams
+            )
+        elif max(self.shape) > SHORT_SEQUENCE:
+            made, check = check_pooled_map(attentions[0], self.layer, *names, streams)
+        else:
+            row = None if sample is None else attentions[0].batch
+            made, check = check_short_map(attentions[0].call, self.layer, *names, row)
+        return replace(made, stack=self.stack, call=self.group.calls[0].call), check
+
+    def _check_windows(
+        self, attentions: Sequence[WindowedAttention], names: tuple[str, str], streams: Mapping[str, Sequence[Token]]
+    ) -> tuple[AttentionMap | PooledMap, MapCheck]:
+        """Returns the map of attention within windows; each window is checked by itself."""
+        first, windows = attentions[0], [window for attention in attentions for window in attention.windows]
+        rows = dict.fromkeys((window.call, window.row) for window in windows)
+        checked = [check_short_map(call, 0, *names, row) for call, row in rows]
+        check = MapCheck(max(check.parity for _, check in checked), ())
+        taken = next((attn_map.taken for attn_map, _ in checked if attn_map.taken), "")
+        taken = taken or ("padding" if any((window.keys < 0).any() for window in windows) else "")
+        numbers = first.window_of_query
+        by_window = tuple(map(int, numbers)) if len(first.windows) > 1 and first.queries == first.keys else ()
+        if max(self.shape) > SHORT_SEQUENCE:
+            pooled = pooled_map(first, self.layer, *names, streams, taken)
+            return replace(pooled, windows=by_window), check
+        weights = np.stack([attention.full() for attention in attentions])
+        made = AttentionMap(
+            self.group.module, self.layer, *names, weights if len(weights) > 1 else weights[0], first.call.dtype,
+            taken=taken, windows=by_window,
+        )  # fmt: skip
+        return made, check
+
+    def _windows(self, sample: int) -> list[Window]:
+        windows = []
+        for call, query, key in zip(self.group.calls, self.group.query_sides, self.group.key_sides, strict=True):
+            samples = _sample_of_row(call, query, key)
+            for row in np.flatnonzero(samples == sample):
+                places = [
+                    np.arange(count) if side.positions is None else side.positions[row]
+                    for side, count in ((query, call.shape[2]), (key, call.shape[3]))
+                ]
+                windows.append(Window(call, int(row), *places))
+        return windows
+
+
+def _sample_of_row(call: AttentionCall, query: Side, key: Side) -> Positions:
+    """Returns the sample of each row of a call; of two sides, one of which all samples share, the other tells."""
+    side = query if query.samples > 1 or key.samples == 1 else key
+    if side.sample_of_row is not None:
+        return side.sample_of_row
+    return np.arange(call.shape[0]) if call.shape[0] == side.samples else np.zeros(call.shape[0], np.int64)
+
+
+def maps_of(calls: Sequence[AttentionCall]) -> tuple[list[CallMap], StreamGraph]:
+    """Returns the maps of one call of a model in order of execution, and their streams."""
+    graph = StreamGraph(calls)
+    between = [(id(group.queries), id(group.keys)) for group in graph.groups]
+    stacks = stacks_of([group.module for group in graph.groups], between)
+    return [CallMap(group, *place) for group, place in zip(graph.groups, stacks, strict=True)], graph

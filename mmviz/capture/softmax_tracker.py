@@ -1,0 +1,89 @@
+"""Tells which softmaxes of a model are attention, and which product uses the weights of which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmviz.capture.data_flow import Step
+from mmviz.capture.score_descent import Origin, activation_of, name_of, origin_of
+from mmviz.capture.score_trace import ScoreTrace
+from mmviz.capture.second_product import ProductCall, WeightedSum, weighted_sum
+from mmviz.capture.weight_path import WeightPath, softmax_axis, weight_path
+
+
+class SoftmaxCall:
+    """A softmax in a module, which is attention if its scores are products, and a product sums over its keys."""
+
+    def __init__(self, module: str, step: Step, score_trace: ScoreTrace | None = None):
+        self.module, self.shape, self.name = module, step.shape, name_of(step)
+        self.axis = softmax_axis(step)
+        scores = step.parents()[0]
+        self.origin: Origin = origin_of(scores.parents()[0] if name_of(scores) == "log_softmax" else scores)
+        """Where its scores come from."""
+        self.score_trace = score_trace
+        self.is_captured = False
+        """Whether its attention was recorded."""
+        self.feeds_product = False
+        """Whether a product used its output."""
+
+    @property
+    def is_attention(self) -> bool:
+        """Whether its scores are a product of queries and keys, or one score for each key."""
+        return self.origin in ("product", "one output")
+
+    @property
+    def is_router(self) -> bool:
+        """Whether it is over the outputs of a linear map, as one that chooses experts is."""
+        return self.origin == "linear" and self.axis == len(self.shape) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsUse:
+    """A product that uses the weights of a softmax as its operand 0 or 1."""
+
+    softmax: SoftmaxCall
+    path: WeightPath
+    operand: int
+    views: WeightedSum
+
+
+class SoftmaxTracker:
+    """The softmaxes of a model so far."""
+
+    def __init__(self) -> None:
+        self.softmaxes: list[SoftmaxCall] = []
+        """All softmaxes, in order of execution."""
+        self.unnormalized: dict[tuple[str, str], None] = {}
+        """Module and function of weights that were made of scores without a softmax, in order of the first."""
+        self._open: dict[Step, SoftmaxCall] = {}
+
+    def add(self, softmax: SoftmaxCall, step: Step) -> None:
+        """Takes note of a softmax and its result ``step``."""
+        self.softmaxes.append(softmax)
+        self._open[step] = softmax
+
+    def use_of(self, product: ProductCall, operands: Sequence[Step]) -> WeightsUse | None:
+        """Returns how a product uses the weights of a softmax that none used so far; None where it uses none."""
+        if not self._open:
+            return None
+        for number, step in enumerate(operands):
+            path = weight_path(step)
+            softmax = self._open.get(path.softmax) if path else None
+            if softmax is None or path is None:
+                continue
+            softmax.feeds_product = True
+            if not softmax.is_attention or path.axis is None or path.axis != product.contracted_axis(number):
+                continue
+            views = weighted_sum(product, number)
+            if views is not None:
+                softmax.is_captured = True
+                del self._open[path.softmax]
+                return WeightsUse(softmax, path, number, views)
+        return None
+
+    def observe_unnormalized(self, module: str, operands: Sequence[Step]) -> None:
+        """Takes note of a product whose operand was made of scores by another function than a softmax."""
+        for step in operands:
+            if activation := activation_of(step):
+                self.unnormalized[module, activation] = None

@@ -1,0 +1,110 @@
+"""Tells which token of which sample each query and each key of an attention call is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.data_flow import Step
+from mmviz.capture.token_places import Operand
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The queries or the keys of one attention call."""
+
+    base: Step | None
+    """The tokens of the layer that they come from; None where nothing is known."""
+    samples: int
+    """Number of samples."""
+    count: int
+    """Number of tokens in a sample."""
+    positions: Positions | None = None
+    """int64 ``[row, token]``: the place of each token among ``count``, -1 for padding; None where row ``s`` holds all
+    tokens of sample ``s`` in order."""
+    sample_of_row: Positions | None = None
+    """int64 ``[row]``, where ``positions`` is given."""
+    is_placed: bool = True
+    """False where it is known that tokens were rearranged, and not how."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each row holds all tokens of one sample in order."""
+        return self.positions is None and self.is_placed
+
+
+def query_side(call: AttentionCall) -> Side:
+    """Returns the queries of a call."""
+    rows, _, queries, _ = call.shape
+    operand = call.queries_from
+    if operand is None:
+        return Side(None, rows, queries)
+    if operand.tokens is None or call.axes is None:
+        return _by_shape(operand, rows, queries)
+    tokens = operand.tokens
+    if tokens.shape[-1] != math.prod(call.axes.split.sizes[-1]):
+        return _by_shape(operand, rows, queries)
+    return _by_tokens(operand, call.axes.of_queries(tokens[..., None])[..., 0].numpy())
+
+
+def key_side(call: AttentionCall) -> Side:
+    """Returns the keys of a call."""
+    rows, _, _, keys = call.shape
+    operand = call.keys_from
+    if operand is None:
+        return Side(None, rows, keys)
+    if operand.tokens is None or call.axes is None:
+        return _by_shape(operand, rows, keys)
+    return _by_tokens(operand, call.axes.of_keys(operand.tokens[..., None])[..., 0].numpy())
+
+
+def _by_shape(operand: Operand, rows: int, count: int) -> Side:
+    """Returns the side where only the shape of the layer's tokens is known."""
+    leading = operand.base.shape[:-1]
+    if operand.base is operand.step:
+        return Side(operand.base, rows, count)
+    spatial = leading[:1] == (rows,) and math.prod(leading[1:]) == count
+    if spatial or (leading == (count,) and rows == 1):
+        return Side(operand.base, rows, count)
+    if leading == (count, rows):
+        return Side(operand.base, rows, count)
+    return Side(operand.base, rows, count, is_placed=False)
+
+
+def _by_tokens(operand: Operand, numbers: Positions) -> Side:
+    """Returns the side of tokens with flat ``numbers`` ``[row, head, token]`` in the layer."""
+    leading = operand.base.shape[:-1]
+    is_token = numbers >= 0
+    places = np.unravel_index(np.where(is_token, numbers, 0), leading)
+    heads = [axis for axis, place in enumerate(places) if (place != place[:, :1]).any()]
+    first = is_token[:, :1].argmax(-1)[..., None]
+    places_of_rows = [place[:, 0] for place in places]
+    firsts = [np.take_along_axis(place[:, :1], first, -1)[:, 0, 0] for place in places]
+    constant = [
+        axis for axis, place in enumerate(places_of_rows)
+        if axis not in heads and (~is_token[:, 0] | (place == firsts[axis][:, None])).all()
+    ]  # fmt: skip
+    rows = len(numbers)
+    constant.sort(
+        key=lambda axis: leading[axis] != rows
+    )  # stable: the first axis, or that of as many as there are rows
+    sample_axis = constant[0] if len(leading) > 1 and constant else None
+    kept = [axis for axis in range(len(leading)) if axis != sample_axis and axis not in heads]
+    sizes = [leading[axis] for axis in kept]
+    positions = np.zeros(numbers[:, 0].shape, np.int64)
+    for axis, size in zip(kept, sizes, strict=True):
+        positions = positions * size + places_of_rows[axis]
+    positions = np.where(is_token[:, 0], positions, -1)
+    count = math.prod(sizes)
+    samples = 1 if sample_axis is None else leading[sample_axis]
+    sample_of_row = np.zeros(rows, np.int64) if sample_axis is None else firsts[sample_axis]
+    is_in_order = positions.shape == (samples, count) and (positions == np.arange(count)).all()
+    if is_in_order and (sample_of_row == np.arange(samples)).all():
+        return Side(operand.base, samples, count)
+    return Side(operand.base, samples, count, positions, sample_of_row)
