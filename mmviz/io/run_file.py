@@ -91,7 +91,7 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
 
 
 def from_file(path: Path) -> tuple[Sample, AttentionRecord]:
-    """Returns what `from_bytes` does of a file. Raises ``MmvizError`` also for ``file-missing`` and ``file-unreadable``."""
+    """Returns what `from_bytes` does of a file. Raises ``MmvizError`` (``file-missing``, ``file-unreadable``) too."""
     try:
         data = path.read_bytes()
     except OSError as problem:
