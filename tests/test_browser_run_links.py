@@ -99,11 +99,26 @@ def canvas(page: sync_api.Page) -> dict[str, object]:
     }
 
 
-def test_a_reload_keeps_inputs_run_and_view(visit_to: Visit, server: str, files: tuple[Path, Path]) -> None:
+def test_a_reload_and_a_link_in_another_browser_keep_inputs_run_and_view(
+    visit_to: Visit, server: str, files: tuple[Path, Path]
+) -> None:
     page = visit_to(server)
     run_inputs(page, files)
     link, before = page.url, canvas(page)
     assert before["question"] == QUESTION and before["sources"] == [say("source-own")] * 2
+    for name in (QUESTION, files[0].name, files[1].name, "dog"):
+        assert name not in link
+
+    other = visit_to(link)
+    until(other, lambda: canvas(other) == before)
+    without = visit_to(re.sub(r"run=[^&]*&?", "", link))
+    assert canvas(without)["image"] != before["image"] and QUESTION not in without.content()
+    assert "example=" in without.url, "nobody sees the run without its link"
+    press(other, "Debug")  # the pages about the run open with it
+    other.wait_for_url("**page=debug**")
+    settle(other)
+    assert run_id(other.url) == run_id(link)
+
     page.reload()
     page.locator(f"{VIEWER}[data-ready=true]").wait_for()
     settle(page)
@@ -116,31 +131,16 @@ def test_a_reload_keeps_inputs_run_and_view(visit_to: Visit, server: str, files:
     assert panel_text(page).split() and page.locator(".answer .word").inner_text() == before["answer"]
 
 
-def test_a_link_opens_the_same_in_another_browser_and_nobody_sees_it_without(
-    visit_to: Visit, server: str, files: tuple[Path, Path]
-) -> None:
-    page = visit_to(server)
-    run_inputs(page, files)
-    before = canvas(page)
-    other = visit_to(page.url)
-    until(other, lambda: canvas(other) == before)
-    without = visit_to(re.sub(r"run=[^&]*&?", "", page.url))
-    assert canvas(without)["image"] != before["image"] and QUESTION not in without.content()
-    assert "example=" in without.url
-    press(other, "Debug")  # the pages about the run open with it
-    other.wait_for_url("**page=debug**")
-    settle(other)
-    assert run_id(other.url) == run_id(page.url)
-    for name in (QUESTION, files[0].name, files[1].name, "dog"):
-        assert name not in page.url
-
-
 def test_forgetting_ends_the_link_for_all_and_also_after_a_reload(
     visit_to: Visit, server: str, files: tuple[Path, Path]
 ) -> None:
     page = visit_to(server)
-    run_inputs(page, files)
+    page.get_by_role("textbox", name="Text").fill(QUESTION)
+    press(page, "Run")
+    until(page, lambda: bool(run_id(page.url)))
+    settle(page)
     first = page.url
+    add_inputs(page, files)
     page.get_by_role("textbox", name="Text").fill("another of my questions")
     press(page, "Run")
     until(page, lambda: run_id(page.url) not in ("", run_id(first)))
@@ -164,12 +164,12 @@ def test_forgetting_ends_the_link_for_all_and_also_after_a_reload(
     assert "example=" in page.url, "the first example, as for a new visitor"
 
 
-def test_a_link_that_is_too_old_says_so(visit_to: Visit, files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_link_that_is_too_old_says_so(visit_to: Visit, tmp_path: Path) -> None:
     script = tmp_path / "short.py"
     script.write_text(SHORT_SCRIPT.format(root=str(ROOT)))
     with serving(script) as address:
         page = visit_to(address)
-        add_inputs(page, files)
+        page.get_by_role("textbox", name="Text").fill(QUESTION)
         links: list[str] = []
         page.on("framenavigated", lambda frame: links.append(frame.url) if run_id(frame.url) else None)
         press(page, "Run")
