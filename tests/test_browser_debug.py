@@ -55,13 +55,12 @@ def test_an_ablated_head_moves_the_answer_as_the_library_measures(browser: sync_
     page.close()
 
 
-def test_a_control_is_run_from_either_page(browser: sync_api.Browser, server: str) -> None:
-    for address in ("/", "/?page=debug&section=faithfulness"):
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.goto(f"{server}{address}")
-        page.locator(".st-key-control-shuffled button:visible").click(timeout=PATIENCE)
-        page.get_by_text(say("untrained")).first.wait_for(timeout=PATIENCE)
-        page.close()
+def test_a_control_is_run_from_the_page_explore(browser: sync_api.Browser, server: str) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})  # from Debug: in test_app_debug
+    page.goto(server)
+    page.locator(".st-key-control-shuffled button:visible").click(timeout=PATIENCE)
+    page.get_by_text(say("untrained")).first.wait_for(timeout=PATIENCE)
+    page.close()
 
 
 def _run_of(page: sync_api.Page) -> str:
