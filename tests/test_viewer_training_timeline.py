@@ -27,8 +27,8 @@ STREAM = "tokens"
 COUNT_INTERVALS = """
 window.intervals = new Set();
 const { setInterval: start, clearInterval: stop } = window;
-window.setInterval = (...args) => {
-  const id = start(...args);
+window.setInterval = (work, wait) => {
+  const id = start(work, wait / 4);
   window.intervals.add(id);
   return id;
 };
@@ -37,6 +37,7 @@ window.clearInterval = (id) => {
   stop(id);
 };
 """
+"""Counts the timers that run, and lets them run four times as fast."""
 
 
 @lru_cache(maxsize=2)
