@@ -91,3 +91,33 @@ def test_another_example_can_be_chosen_during_a_run(opened: AppTest, release_run
     press(opened, "run")
     press(opened, f"example-{EXAMPLES[2].id}")
     assert now(opened).run_example == EXAMPLES[2] and now(opened).job is None and not now(opened).error
+
+
+def test_a_slow_run_says_how_many_layers_are_done(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_free, has_run, run_sample, wait = threading.Event(), threading.Event(), run_launcher.run_sample, Job.wait
+    threads: list[threading.Thread] = []
+
+    def held_after_its_layers(sample: Sample, **options: Any) -> Run:
+        threads.append(threading.current_thread())
+        slow_run = run_sample(sample, **options)
+        has_run.set()
+        is_free.wait(PATIENCE)
+        return slow_run
+
+    def wait_once(job: Job[Any], seconds: float) -> bool:
+        assert has_run.wait(PATIENCE)
+        if seconds != run_launcher.QUICK:
+            st.stop()
+        return wait(job, 0)
+
+    monkeypatch.setattr(run_launcher, "run_sample", held_after_its_layers)
+    monkeypatch.setattr(Job, "wait", wait_once)
+    try:
+        opened.text_input(state.QUESTION).set_value("what is it?")
+        press(opened, "run")
+        layers = now(opened).job.of
+        assert layers > 1 and f"layer {layers} of {layers}" in markup(opened)
+    finally:
+        is_free.set()
+        for thread in threads:
+            thread.join(PATIENCE)
