@@ -82,8 +82,9 @@ def default_map_ref(record: AttentionRecord) -> MapRef:
     does not have what was chosen.
     """
     chosen = record.made_by.get("map_ref")
-    is_held = chosen and not (record.is_long and chosen in get_args(Method))
-    return parse_map_ref(record, chosen) if is_held else record.map_ref(last_map(record))
+    if not chosen or (record.is_long and chosen in get_args(Method)):
+        return record.map_ref(last_map(record))
+    return parse_map_ref(record, chosen)
 
 
 def last_map(record: AttentionRecord) -> int:

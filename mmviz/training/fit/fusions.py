@@ -44,7 +44,10 @@ ABOUT = {
     "late": "Each modality attends to itself alone; the results are joined at the end. No attention across modalities. "
     "On the encoders of trio, trained with the budget of the compared kinds.",
 }
-MAP_REFS = {REDUCED: "rollout", "crossmodal": "1:mean", "bottleneck": "3:mean", "late": "3:mean"}
+MAP_REFS = {
+    REDUCED: "rollout", "bottleneck": "3:mean", "crossmodal": "fusion.pairs.text_image.attention/1:mean",
+    "late": "fusion.blocks.image.attention/3:mean",
+}  # fmt: skip
 """The map that the page shows first."""
 
 
