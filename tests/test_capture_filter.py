@@ -17,14 +17,15 @@ X = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
 
 
 class Router(nn.Module):
-    """A softmax over experts that feeds a matrix product, which looks like attention."""
+    """Chooses experts as attention to three learned keys, a stream of its own."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate, self.experts = nn.Linear(8, 3), nn.Parameter(torch.eye(3, 8))
+        self.gate, self.experts = nn.Linear(8, 8), nn.Parameter(torch.eye(3, 8))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gate(x).softmax(-1) @ self.experts.expand(len(x), -1, -1)
+        experts = self.gate(self.experts) + x.mean(1, keepdim=True)
+        return (x @ experts.mT).softmax(-1) @ experts
 
 
 class SumAttention(nn.Module):

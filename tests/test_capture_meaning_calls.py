@@ -48,11 +48,6 @@ class Threaded(nn.Module):
         return mixed
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="only the thread of the capture is tracked, so towers that the model runs in threads of its own are "
-    "neither captured nor named",
-)  # fmt: skip
 def test_towers_that_run_in_threads_are_captured_or_named() -> None:
     with torch.no_grad(), mmviz.capture(model := Threaded()) as result:
         model(drawn(1, 2, 5, 4))

@@ -69,6 +69,7 @@ def capture(
     ablation = AblationHooks(ablate)
     recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None)
     detector = None if expected else FusedKernelDetector(recorder, tracker)
+    tracker.record_thread = recorder.record_thread
     with ExitStack() as stack:
         if any(_is_compiled(module) for module in model.modules()):
             stack.enter_context(_uncompiled())

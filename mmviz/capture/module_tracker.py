@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmviz.capture.data_flow import DataFlow, Step
 from mmviz.capture.module_filter import ModuleFilter
+from mmviz.capture.torch_modes import is_backward
 
 _COMPILED = "_orig_mod."
 _HEAD_COUNTS = (
@@ -66,7 +67,7 @@ class ModuleTracker:
         """The paths of modules that ran in threads which were there before, where nothing is recorded."""
         self.flow = DataFlow()
         """The tensors of the model, from its inputs on."""
-        self.record_thread: Callable[[], Sequence[AbstractContextManager[Any]]] = tuple
+        self.record_thread: Callable[[], AbstractContextManager[None]] = nullcontext
         self._filter = ModuleFilter(only, exclude, self.class_names)
         self._threads: dict[int, _Thread] = {}
         self._owner = threading.get_ident()
@@ -136,6 +137,8 @@ class ModuleTracker:
         counts = head_counts(part)
 
         def hook(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+            if is_backward():
+                return
             thread = self._thread(path)
             if thread is None:
                 return
@@ -174,15 +177,15 @@ class ModuleTracker:
         if ident in self._older_threads:
             self.foreign_modules[path] = None
             return None
-        self._threads[ident] = _Thread(contexts=ExitStack())
-        for context in self.record_thread():
-            self._threads[ident].contexts.enter_context(context)  # type: ignore[union-attr]
-        return self._threads[ident]
+        thread = self._threads[ident] = _Thread(contexts=ExitStack())
+        assert thread.contexts is not None
+        thread.contexts.enter_context(self.record_thread())
+        return thread
 
     def _post_hook(self, *_: Any) -> None:
         ident = threading.get_ident()
         thread = self._threads.get(ident)
-        if thread is None or not thread.runs:
+        if thread is None or not thread.runs or is_backward():
             return
         thread.runs.pop()
         if thread.contexts is not None and not thread.runs:

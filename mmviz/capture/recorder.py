@@ -8,14 +8,14 @@ feeds a matrix product, whatever lies between. Flex attention is computed once m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.amp import is_autocast_available
 from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.ablation_hooks import AblationHooks
@@ -25,29 +25,18 @@ from mmviz.capture.flex_weights import flex_weights
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
 from mmviz.capture.nested_attention import padded_call
+from mmviz.capture.route_names import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
 from mmviz.capture.score_descent import PRODUCTS, SOFTMAXES, name_of
 from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
-from mmviz.capture.sdpa_with_lse import sdpa_weights, sdpa_with_lse
+from mmviz.capture.sdpa_with_lse import as_autocast_would, sdpa_weights, sdpa_with_lse
 from mmviz.capture.second_product import ProductCall, product_call
 from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUse
-from mmviz.capture.token_wise import is_token_wise
 from mmviz.capture.token_places import Operand, PlaceFinder
+from mmviz.capture.token_wise import is_token_wise
+from mmviz.capture.torch_modes import is_backward
 
 Operands = tuple[Operand | None, Operand | None]
 """Where queries and keys come from; None where that is not known."""
-
-SDPA = "sdpa"
-"""Route of ``F.scaled_dot_product_attention`` where the kernel returns no log-sum-exp."""
-SDPA_LSE = "sdpa with log-sum-exp"
-"""Route of ``F.scaled_dot_product_attention`` where the kernel returns the log-sum-exp of its rows."""
-EAGER = "eager"
-"""Route of a softmax that feeds a matrix product."""
-GUMBEL = "eager, Gumbel softmax"
-"""Route of a softmax of scores to which noise was added, see ``F.gumbel_softmax``."""
-FLEX = "flex attention"
-"""Route of torch's flex attention, whose weights are computed by its definition."""
-NESTED = "sdpa of nested tensors"
-"""Route of ``F.scaled_dot_product_attention`` on jagged nested tensors, shown padded."""
 
 _SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 
@@ -85,6 +74,18 @@ class AttentionRecorder(TorchFunctionMode):
         self._num_heads = 0
         """Number of heads of the multi-head attention that runs now, else 0."""
 
+    @contextmanager
+    def record_thread(self) -> Iterator[None]:
+        """Records the attention of a thread that the model began, and adds it to that of this recorder at its end."""
+        recorder = AttentionRecorder(self.tracker, self.replace, self.ablation)
+        recorder.softmax_tracker, recorder.mixing_modules = self.softmax_tracker, self.mixing_modules
+        recorder.recorded_kernels = self.recorded_kernels
+        try:
+            with recorder:
+                yield
+        finally:
+            self.attention_calls += recorder.attention_calls
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -115,7 +116,9 @@ class AttentionRecorder(TorchFunctionMode):
             self.score_tracer.observe(func, args, kwargs, result)
         return result
 
-    def _softmax(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], weights: Tensor) -> Tensor:
+    def _softmax(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], weights: Tensor
+    ) -> Tensor:  # fmt: skip
         """Takes note of a softmax; returns the weights that the model is to use."""
         step = self.tracker.flow.step(weights)
         parents = step.parents()
@@ -262,31 +265,25 @@ class AttentionRecorder(TorchFunctionMode):
         )  # fmt: skip
 
     def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
-        raw = {f"raw_{name}": kwargs[name] for name in ("query", "key", "value")}
-        query, key, value = raw.values()
-        mask, causal, scale = kwargs.get("attn_mask"), kwargs.get("is_causal", False), kwargs.get("scale")
-        device = query.device.type
-        if query.is_nested:
+        raw: dict[str, Any] = {f"raw_{name}": kwargs[name] for name in ("query", "key", "value")}
+        if kwargs["query"].is_nested:
             return self._nested_sdpa(kwargs)
-        if is_autocast_available(device) and torch.is_autocast_enabled(device):  # cast as autocast would, so that what is kept is what was used
-            dtype = torch.get_autocast_dtype(device)
-            query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
-            mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
-        kwargs = kwargs | {"query": query, "key": key, "value": value, "attn_mask": mask}
+        kwargs = as_autocast_would(kwargs)
         if self.replace is not None:
             return self._replaced_sdpa(kwargs, raw)
         self.is_in_fused_call = True
         try:
-            with torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False):
-                attn_output, lse = sdpa_with_lse(kwargs)
+            attn_output, lse = sdpa_with_lse(kwargs)
         finally:
             self.is_in_fused_call = False
+        query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
+        mask, scale = kwargs.get("attn_mask"), kwargs.get("scale")
         operands = self._operands(raw)
         axes = self._axes(attn_output.shape[:-2], query.shape[-2], operands)
         self._record(
             SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries,
             query=axes.of_queries(query), key=axes.of_keys(key), value=axes.of_keys(value),
-            mask=None if mask is None else axes.of_mask(mask), causal=causal,
+            mask=None if mask is None else axes.of_mask(mask), causal=kwargs.get("is_causal", False),
             scale=query.shape[-1] ** -0.5 if scale is None else scale,
             lse=None if lse is None else axes.of_queries(lse[..., None])[..., 0],
             has_dropout=bool(kwargs.get("dropout_p")), **raw,
@@ -306,7 +303,7 @@ class AttentionRecorder(TorchFunctionMode):
         )  # fmt: skip
         return attn_output
 
-    def _replaced_sdpa(self, kwargs: dict[str, Any], raw: dict[str, Tensor]) -> Tensor:
+    def _replaced_sdpa(self, kwargs: dict[str, Any], raw: dict[str, Any]) -> Tensor:
         """Computes the attention of a fused kernel with replaced weights, which needs all of them."""
         assert self.replace is not None
         weights = self.replace(sdpa_weights(kwargs))
@@ -316,11 +313,7 @@ class AttentionRecorder(TorchFunctionMode):
         operands = self._operands(raw)
         axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
         self._record(
-            EAGER, attn_output, axes, operands, axes.of_queries, weights=axes.of_queries(weights), value=axes.of_keys(value), **raw
-        )
+            EAGER, attn_output, axes, operands, axes.of_queries, weights=axes.of_queries(weights),
+            value=axes.of_keys(value), **raw,
+        )  # fmt: skip
         return self._ablated(attn_output, axes)
-
-
-def is_backward() -> bool:
-    """Returns whether a backward pass runs in this thread, in which gradient checkpointing runs modules once more."""
-    return bool(torch._C._current_graph_task_id() != -1)

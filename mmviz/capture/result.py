@@ -218,7 +218,8 @@ class CaptureResult:
         """
         maps, graph = self._maps(call)
         streams = {(id(call_map.group.queries), id(call_map.group.keys)) for call_map in maps}
-        if len(streams) > 1 or len(graph.streams) > 1:
+        has_parts = any(m.group.query_part is not None or m.group.key_part is not None for m in maps)
+        if len(streams) > 1 or len(graph.streams) > 1 or has_parts:
             named = NamedStreams([call_map.group for call_map in maps], graph.streams, None)
             names = dict.fromkeys(named.pair(call_map.group) for call_map in maps)
             raise CaptureError(

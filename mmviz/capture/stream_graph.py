@@ -16,6 +16,7 @@ from torch import Tensor
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.data_flow import Step
 from mmviz.capture.module_tracker import ModuleRun
+from mmviz.capture.token_replay import follows, keeps_order
 from mmviz.capture.token_sides import Positions, Side, key_side, query_side
 
 _FAR = 4_000
@@ -108,11 +109,13 @@ class StreamGraph:
         path, run = _container(call)
         steps = [] if side.base is None else _same_tokens(side.base)
         if side.base is not None:
+            is_followed = True
             for step in islice(side.base.chain(), _FAR):
                 stream = known.get(id(step))
-                if stream is not None and not (step.is_integer and stream.path != path):
+                if stream is not None and self._continues(stream, side.base, step, path, is_followed):
                     stream.steps.update(steps)
                     return stream
+                is_followed &= follows(step)
         elif run is not None:
             for stream in self.streams:
                 if (stream.samples, stream.count, stream.path) == (side.samples, side.count, path):
@@ -121,6 +124,15 @@ class StreamGraph:
         stream = Stream(side.samples, side.count, path, set(steps), run is not None, is_memory, name)
         self.streams.append(stream)
         return stream
+
+    def _continues(self, stream: Stream, base: Step, step: Step, path: str, is_followed: bool) -> bool:
+        """Returns whether ``base`` has the tokens of ``stream``, which ``step`` holds, in their order.
+
+        Layers of one list of blocks do, whatever they compute. Elsewhere every function between must be known.
+        """
+        if stream.path == path and stream.has_blocks:
+            return True
+        return is_followed and not step.is_integer and keeps_order(base, step)
 
     def _grown_stream(self, queries: Stream, key: Side, call: AttentionCall, places: Positions) -> Stream:
         """Returns the stream of tokens of which ``queries`` are those at ``places``; earlier calls left the rest."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmviz.capture.data_flow import Step
 from mmviz.capture.einsum import parse_einsum
 from mmviz.capture.module_tracker import ModuleRun
-from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, Places, replay, replay_numbers
+from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, Places, follows, replay, replay_numbers
 
 _PRODUCTS = {"matmul": (0, 1), "__matmul__": (0, 1), "bmm": (0, 1), "baddbmm": (1, 2)}
 """Functions that multiply queries and keys, and the positions of both among their arguments."""
@@ -42,14 +42,20 @@ class PlaceFinder:
 
     def operand(self, runs: Sequence[ModuleRun], step: Step, feature_axis: int = -1) -> Operand:
         """Returns where queries or keys ``step`` come from, while the modules ``runs`` run."""
-        best = Operand(step, step)
+        if math.prod(step.shape) > MAX_NUMBERS:
+            return Operand(next(_bases(runs, step)), step)
         for base in _bases(runs, step):
             places = self._replay(step, base, feature_axis)
             if places is not None:
                 return Operand(base, step, places.token, places.feature)
-            if best.base is step:
-                best = Operand(base, step)
-        return best
+        beginning = Operand(step, step)
+        for base in islice(step.chain(), MAX_STEPS):  # something else made new tokens: they begin after it
+            if not follows(base):
+                break
+            places = self._replay(step, base, feature_axis)
+            if places is not None:
+                beginning = Operand(base, step, places.token, places.feature)
+        return beginning
 
     def of_weights(self, runs: Sequence[ModuleRun], weights: Step) -> tuple[Operand, Operand] | None:
         """Returns the queries and keys that ``weights`` ``[*leading, query, key]`` were computed from.

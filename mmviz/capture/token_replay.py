@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
@@ -48,7 +48,14 @@ _ELEMENTWISE = {
     "requires_grad_", "softmax", "log_softmax", "quick_gelu", "hardtanh", "mish", "exp", "log", "abs", "real",
 }  # fmt: skip
 """Functions of each number by itself, or of the numbers of one token: they move nothing."""
+_PICKING = {"__getitem__", "index_select", "roll", "flip", "repeat_interleave", "repeat", "gather"}
+"""Functions that may put tokens into another order."""
 _PRODUCTS = {"linear", "matmul", "__matmul__", "mm", "addmm", "bmm", "baddbmm", "einsum"}
+_JOINS = {"cat", "concat", "concatenate", "stack"}
+_FOLLOWED = (
+    _MOVING | _LIKE | _ELEMENTWISE | _PRODUCTS | _JOINS
+    | {"__get__", "pad", "view_as_complex", "view_as_real", "embedding", ATTENTION}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +89,21 @@ def replay(last: Step, first: Step, feature_axis: int = -1) -> Places | None:
     if not bool((token == token[..., :1]).all()):
         return None
     return Places(token[..., 0], feature[..., 0])
+
+
+def follows(step: Step) -> bool:
+    """Returns whether the function of a step is one of those that can be replayed."""
+    name = getattr(step.func, "__name__", "")
+    return step.func is None or name in _FOLLOWED
+
+
+def keeps_order(last: Step, first: Step) -> bool:
+    """Returns whether ``last`` has the tokens of ``first`` in order, as far as functions that pick tokens tell."""
+    names = {getattr(step.func, "__name__", "") for step in takewhile(lambda step: step is not first, last.chain())}
+    if not names & _PICKING:
+        return True
+    places = replay(last, first)
+    return places is not None and bool((places.token.flatten() == torch.arange(places.token.numel())).all())
 
 
 def replay_numbers(numbers: Tensor, last: Step, first: Step) -> Tensor | None:
@@ -126,7 +148,7 @@ def _after(step: Step, places: Places) -> Places | None:
         return _padded(step, places)
     if name in _PRODUCTS:
         return _after_linear(name, step, places)
-    if name in ("cat", "concat", "concatenate", "stack"):  # parts of the same tokens, else they begin here
+    if name in _JOINS:  # parts of the same tokens, else they begin here
         return _widened(step, places)
     if name == "view_as_complex":
         return _mapped(places, lambda tensor: tensor[..., 0])

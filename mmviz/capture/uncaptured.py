@@ -10,8 +10,9 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmviz.capture.module_tracker import ModuleTracker
-from mmviz.capture.recorder import AttentionRecorder, is_backward
+from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.score_descent import SOFTMAXES
+from mmviz.capture.torch_modes import is_backward
 from mmviz.types import Notice
 
 _KERNEL_NAME = re.compile(r"attention|_attn|multi_?head|transformer_encoder_layer|flash_fwd|flash_attn", re.IGNORECASE)
@@ -43,7 +44,6 @@ class FusedKernelDetector(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.kernels[self.tracker.module, _name(func)] = None
         return func(*args, **(kwargs or {}))
 
-
     def _is_the_models_own(self, func: Any) -> bool:
         """Returns whether the recorder neither runs an operator itself nor saw the function behind it."""
         if self.recorder.is_in_fused_call:
@@ -68,7 +68,8 @@ def uncaptured_notices(
     unnormalized = recorder.softmax_tracker.unnormalized
     for module, function in unnormalized:
         notices.append(Notice("uncaptured-weights", {"module": module, "function": function}))
-    known = {attention.module for attention in recorder.attention_calls}
+    notices += [Notice("uncaptured-thread", {"module": module}) for module in tracker.foreign_modules]
+    known = {attention.module for attention in recorder.attention_calls} | set(tracker.foreign_modules)
     known |= {softmax.module for softmax in (*softmaxes, *others)}
     known |= {module for module, _ in (*kernels, *unnormalized)}
     for module in tracker.modules_run:
