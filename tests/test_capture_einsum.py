@@ -20,7 +20,7 @@ def test_axes_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "equation", ["...qk,...kd->...qd", "qk,kd", "ab->ba", "a,b,c->abc", "qqk,kd->qd", "bhqk,bkd->bqd", 3]
+    "equation", ["...qk,...kd->...qd", "ab->ba", "a,b,c->abc", "qqk,kd->qd", "bhqk,bkd->bqd", 3]
 )
 def test_other_equations_are_none(equation: object) -> None:
     assert parse_einsum(equation) is None

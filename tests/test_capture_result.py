@@ -194,25 +194,14 @@ class Sum(nn.Module):
         return (weights.unsqueeze(-1) * x.unsqueeze(-3)).sum(-2)
 
 
-class Flex(nn.Module):
-    """Flex attention, which torch compiles to a kernel of its own."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        from torch.nn.attention.flex_attention import flex_attention
-
-        output: Tensor = flex_attention(x[:, None], x[:, None], x[:, None])[:, 0]
-        return output
-
-
 @pytest.mark.parametrize(
     ("module", "code", "excerpt"),
     [
         (Sum(), "uncaptured-softmax", "[1, 5, 5]"),
         (KernelAttention(), "uncaptured-kernel", "flash"),
         (LinearAttention(), "uncaptured-module", "1 ran"),
-        pytest.param(Flex(), "uncaptured-kernel", "flex_attention", marks=pytest.mark.slow),
     ],
-    ids=["sum", "kernel", "linear", "flex"],
+    ids=["sum", "kernel", "linear"],
 )
 def test_uncaptured_attention_is_named(module: nn.Module, code: str, excerpt: str) -> None:
     x = torch.randn(1, 5, 8)

@@ -137,14 +137,17 @@ def with_projection(attention: AttentionCall, linear_input: Tensor, weight: Tens
     """
     if attention.projection is not None or attention.attn_output.dim() != 4:
         return attention
+    if linear_input.is_meta or linear_input.is_nested:
+        return attention
     batch, heads, queries, _ = attention.shape
     size = attention.attn_output.shape[-1]
     if linear_input.shape[-1] != heads * size or linear_input.numel() != batch * queries * heads * size:
         return attention
     rows = checked_rows(queries)
     joined = attention.joined_heads()
+    linear_input = linear_input.detach()  # so that the model's graph keeps no tensor more
     for tokens in (linear_input.reshape(batch, queries, -1), linear_input.reshape(queries, batch, -1).transpose(0, 1)):
-        if torch.equal(tokens[:, rows].detach(), joined):
+        if torch.equal(tokens[:, rows], joined):
             projected = replace(attention, projection=weight)
             # the versions of the call: what was overwritten since must stay known
             object.__setattr__(projected, "versions", attention.versions)

@@ -51,10 +51,8 @@ def name_of(step: Step) -> str:
 def origin_of(scores: Step) -> Origin:
     """Returns where scores come from; a product counts more than a linear map that is added to it."""
     origins = {_own_origin(step) for step, _ in _ancestors(scores)}
-    for origin in ("product", "one output", "linear"):
-        if origin in origins:
-            return origin  # type: ignore[return-value]
-    return ""
+    order: tuple[Origin, ...] = ("product", "one output", "linear")
+    return next((origin for origin in order if origin in origins), "")
 
 
 def activation_of(weights: Step) -> str:
@@ -89,7 +87,7 @@ def _ancestors(last: Step) -> Iterator[tuple[Step, str]]:
         step, activation = open_steps.pop()
         yield step, activation
         name = name_of(step)
-        if name in _ENDS or _own_origin(step) and not _mixes_heads(step):
+        if name in _ENDS or (_own_origin(step) and not _mixes_heads(step)):
             continue
         if name in _ACTIVATIONS:
             activation = activation or name.rstrip("_")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.amp import is_autocast_available
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmviz.capture.masked_softmax import attention_weights
@@ -52,12 +53,24 @@ class _KernelLse(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
+def as_autocast_would(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of ``F.scaled_dot_product_attention`` cast as autocast casts them where it is on."""
+    device, mask = kwargs["query"].device.type, kwargs.get("attn_mask")
+    if not (is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return kwargs
+    dtype = torch.get_autocast_dtype(device)
+    cast = {name: kwargs[name].to(dtype) for name in ("query", "key", "value")}
+    mask = mask.to(dtype) if mask is not None and mask.is_floating_point() else mask
+    return kwargs | cast | {"attn_mask": mask}
+
+
 def sdpa_with_lse(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-    """Returns ``F.scaled_dot_product_attention(**kwargs)`` and the log-sum-exp of its rows.
+    """Returns ``F.scaled_dot_product_attention(**kwargs)``, without autocast, and the log-sum-exp of its rows.
 
     The log-sum-exp is ``[batch, head, query]``; None where the kernel that torch chooses does not return it.
     """
-    with _KernelLse() as kernel:
+    device = kwargs["query"].device.type
+    with _KernelLse() as kernel, torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False):
         attn_output = F.scaled_dot_product_attention(**kwargs)
     lse = kernel.lse
     if lse is None or attn_output.dim() != 4 or kwargs.get("dropout_p"):

@@ -1,4 +1,4 @@
-"""Arranges the product of attention weights and values, whichever function computes it and in whatever order of axes."""
+"""Arranges the product of attention weights and values, whichever function and order of axes the model uses."""
 
 from __future__ import annotations
 
@@ -66,13 +66,14 @@ def product_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> P
     if names is None:
         return None
     values = dict(zip(names, args, strict=False)) | dict(kwargs)
-    tensors = [values.get("self", values.get(key)) if key == "input" else values.get(key) for key in names]
+    tensors: list[Any] = [values.get("self", values.get(key)) if key == "input" else values.get(key) for key in names]
+    *added, first, second = tensors
     if not all(isinstance(tensor, Tensor) for tensor in tensors):
         return None
-    if len(names) == 2:
-        return ProductCall(name, (tensors[0], tensors[1]))
+    if not added:
+        return ProductCall(name, (first, second))
     beta, alpha = kwargs.get("beta", 1), kwargs.get("alpha", 1)
-    return ProductCall(name, (tensors[1], tensors[2]), tensors[0] * beta if beta else None, float(alpha))
+    return ProductCall(name, (first, second), added[0] * beta if beta else None, float(alpha))
 
 
 def weighted_sum(product: ProductCall, operand: int) -> WeightedSum | None:

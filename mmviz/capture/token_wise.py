@@ -5,8 +5,8 @@ from __future__ import annotations
 _TOKEN_WISE = frozenset({
     # attributes and questions
     "__get__", "__set__", "size", "dim", "numel", "stride", "is_contiguous", "is_floating_point", "is_complex", "item",
-    "__len__", "__bool__", "get_device", "requires_grad_", "is_cuda", "__format__", "__repr__", "tolist", "element_size",
-    "_is_view", "is_inference", "ndimension", "storage_offset", "data_ptr", "__hash__",
+    "__len__", "__bool__", "get_device", "requires_grad_", "is_cuda", "__format__", "__repr__", "tolist",
+    "element_size", "_is_view", "is_inference", "ndimension", "storage_offset", "data_ptr", "__hash__",
     # linear maps, norms and functions of each number
     "linear", "bilinear", "dropout", "dropout_", "dropout1d", "dropout2d", "feature_dropout", "alpha_dropout",
     "layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm", "normalize", "rsqrt", "sqrt", "square",

@@ -10,6 +10,11 @@ import torch
 _AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
+def is_backward() -> bool:
+    """Returns whether a backward pass runs in this thread, in which gradient checkpointing runs modules once more."""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
 @contextmanager
 def plain_modes() -> Iterator[None]:
     """Computes without inference mode and autocast, and makes new tensors on the CPU unless a device is given.

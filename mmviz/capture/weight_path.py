@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -106,7 +107,7 @@ def _followed(path: Sequence[Step], axis: int) -> WeightPath:
     """Returns what happened to axis ``axis`` of a softmax ``path[0]`` on its way to the last step."""
     place: int | None = axis
     taken, has_dropout = "", False
-    for before, step in zip(path, path[1:], strict=False):
+    for before, step in pairwise(path):
         name = name_of(step)
         if name in _DROPOUTS:
             has_dropout |= _drops(step)
@@ -141,7 +142,7 @@ def axis_after(before: Step, step: Step, axis: int) -> int | None:
     if shape == before.shape:
         return axis
     place = axis - len(before.shape) + len(shape)  # aligned at the last axis, as in broadcasting
-    return place if 0 <= place and len(shape) >= len(before.shape) else None
+    return place if place >= 0 and len(shape) >= len(before.shape) else None
 
 
 def _replayed_axis(before: Step, step: Step, axis: int) -> int | None:
