@@ -65,8 +65,9 @@ def test_serve_runs_until_it_is_told_to_end(name: str, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{port}"
     with running_server([*CLI, "serve", "--port", str(port), "--token-file", str(token)], f"{url}/ready") as server:
         arguments = ["explain", "--model", "toy", "--text", "left both", "--backend", url]
-        assert sentence("backend-token", host=f"127.0.0.1:{port}") in _run(*arguments).stderr
-        assert "answer: left" in _run(*arguments, "--token-file", str(token)).stdout
+        if name == "SIGTERM":  # once is enough
+            assert sentence("backend-token", host=f"127.0.0.1:{port}") in _run(*arguments).stderr
+            assert "answer: left" in _run(*arguments, "--token-file", str(token)).stdout
         os.kill(server.process.pid, getattr(signal, name))
         assert server.process.wait(30) in (0, -signal.SIGTERM, -signal.SIGINT)
         output = server.output()
