@@ -10,6 +10,7 @@ from made_up_tokens import ANSWER
 from numpy.typing import NDArray
 from records import ASKS, PAIR, READS, SEES, WHOLE, attention, causal, frames, patches, plain, record, towers, words
 
+import mmviz
 from mmviz.analysis.answer_token import answer_query, answer_token
 from mmviz.analysis.attributions import attributions, modality_shares
 from mmviz.analysis.head_profiles import head_profiles
@@ -77,6 +78,22 @@ def test_the_viewer_is_told_stack_windows_and_what_is_taken_and_where_each_strea
     assert [m["windows"] for m in header["maps"]] == [2, 0, 0, 0, 0, 0]
     assert [m["taken"] for m in header["maps"]] == ["", "", "sink", "", "sink", ""]
     assert header["default_stack"] == ASKS and header["answer_tokens"] == {"picture": 0, "text": 6}
+
+
+def test_arrays_between_several_streams_are_a_stack_for_each_pair() -> None:
+    arrays_of = {"encoder": [attention(2, 4, 4)] * 2, ("decoder", "encoder"): [attention(2, 3, 4)] * 2}
+    arrays = mmviz.record(arrays_of)
+    assert arrays.stacks == ("encoder", "decoder to encoder")
+    assert [str(arrays.map_ref(number)) for number in (1, 3)] == ["encoder/1:mean", "decoder to encoder/1:mean"]
+    assert mmviz.record([attention(2, 4, 4)]).stacks == ("",)
+
+
+def test_the_entropy_of_a_head_with_a_sink_is_that_of_the_weights_on_tokens() -> None:
+    uniform = np.full((1, 4, 4), 0.25, np.float32)
+    for share in (1.0, 0.4):
+        attn_map = AttentionMap("attn", 0, *PAIR, uniform * np.float32(share), taken="sink")
+        (profile,) = head_profiles(replace(record({"all": words("a b c d")}, []), maps=(attn_map,)))
+        assert profile.entropy == pytest.approx(1)
 
 
 # flows

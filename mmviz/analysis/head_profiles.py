@@ -79,7 +79,8 @@ def head_profiles(record: AttentionRecord) -> list[HeadProfile]:
 
 def _normalised_entropy(weights: NDArray[np.float64]) -> float:
     keys = weights.shape[1]
-    return float(row_entropy(weights).mean() / math.log(keys)) if keys > 1 else 0.0
+    sums = weights.sum(1, keepdims=True)  # less than 1 where a sink takes a share
+    return float(row_entropy(weights / np.where(sums > 0, sums, 1)).mean() / math.log(keys)) if keys > 1 else 0.0
 
 
 def _relative_distance(weights: NDArray[np.float64], distances: NDArray[np.float64]) -> float | None:

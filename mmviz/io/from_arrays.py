@@ -28,7 +28,7 @@ def record(
             taken as its only sample. A single array is one layer ``[head, query, key]``, or all layers
             ``[layer, head, query, key]`` or ``[layer, batch, head, query, key]``. For attention between several token
             streams, a mapping from the pair ``(queries, keys)`` of stream names to such arrays, or from one name for
-            self-attention.
+            self-attention; each is a stack of its own.
         tokens: strings or `Token`, one per position; a mapping by stream name where ``attentions`` is one. Tokens are
             numbered where there are none.
         dtype: precision that the model computed in (``"float32"``, ``"bfloat16"``, ``torch.float16``, ...), where the
@@ -64,10 +64,12 @@ def record(
             for stream, size in ((queries, weights.shape[-2]), (keys, weights.shape[-1])):
                 if sizes.setdefault(stream, size) != size:
                     raise CaptureError("arrays-sizes", stream=stream, size=size, other=sizes[stream])
+            between = queries if queries == keys else f"{queries} to {keys}"
             name = f"layer {layer}" if queries == keys == _STREAM else f"{queries} to {keys}, layer {layer}"
             if dtype is not None:
                 precision = _dtype_name(dtype)
-            maps.append(AttentionMap(name, layer, queries, keys, weights, precision))
+            stack = between if len(groups) > 1 else ""
+            maps.append(AttentionMap(name, layer, queries, keys, weights, precision, stack))
     if not maps:
         raise CaptureError("arrays-none")
     return AttentionRecord(
