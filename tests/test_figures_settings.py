@@ -64,7 +64,6 @@ HOSTILE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 DRAW = """
 import hashlib, sys
-import matplotlib
 from records import plain
 print(hashlib.sha256(plain().png()).hexdigest())
 assert "matplotlib.pyplot" not in sys.modules, "drawing chose the caller's backend"
@@ -162,6 +161,28 @@ def test_a_settings_file_and_a_backend_without_a_display_change_nothing(tmp_path
         digests.add(process.stdout.strip())
     with plt.style.context("default"):
         assert digests == {hashlib.sha256(plain().png()).hexdigest()}
+
+
+def test_settings_that_stop_matplotlib_do_not_stop_a_figure(tmp_path: Path) -> None:
+    with plt.style.context("default"):
+        expected = hashlib.sha256(plain().png()).hexdigest()
+    wrong, style = tmp_path / "wrong", tmp_path / "config" / "stylelib" / "own.mplstyle"
+    wrong.mkdir()
+    (wrong / "matplotlibrc").write_bytes("# größer\nfont.size: 31\n".encode("latin-1"))
+    style.parent.mkdir(parents=True)
+    style.write_bytes(b"# \xff\n")
+    after = "import os; assert os.environ.get('MPLBACKEND') == {!r} and os.getcwd() == {!r}"
+    for folder, changes in (
+        (tmp_path, {"MPLBACKEND": "nope"}),
+        (wrong, {"MPLBACKEND": "module://nowhere.inline", "MPLCONFIGDIR": str(style.parents[1])}),
+    ):
+        process = subprocess.run(
+            [sys.executable, "-c", DRAW + after.format(changes["MPLBACKEND"], str(folder))], cwd=folder,
+            env={**os.environ, **changes, "PYTHONPATH": str(Path(__file__).parent)},
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert process.returncode == 0, process.stderr
+        assert process.stdout.strip() == expected
 
 
 def test_which_characters_lack_a_font_does_not_depend_on_the_settings() -> None:

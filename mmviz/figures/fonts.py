@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from mmviz.figures.matplotlib_settings import default_settings
+
+# isort: split
+
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-from mmviz.figures.matplotlib_settings import default_settings
 from mmviz.i18n.figures import tell
 from mmviz.i18n.language import Language, current_language
 

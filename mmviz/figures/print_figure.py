@@ -6,6 +6,10 @@ import io
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from mmviz.figures.matplotlib_settings import default_settings
+
+# isort: split
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,7 +30,6 @@ from mmviz.figures.colour_scale import (
 )
 from mmviz.figures.fonts import families, missing_characters
 from mmviz.figures.image import Pixels, Size, downscaled, spotlight
-from mmviz.figures.matplotlib_settings import default_settings
 from mmviz.figures.text_wrapping import clipped, wrap_text
 from mmviz.figures.theme import LIGHT
 from mmviz.figures.token_labels import group_name, stand_in, token_label
