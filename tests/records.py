@@ -129,7 +129,7 @@ def towers() -> Run:
     for k in range(2):
         name = f"decoder.layers.{k}"
         weights = causal(within) * np.float32(0.75)
-        maps.append(AttentionMap(f"{name}.self_attn", k, "text", "text", weights, stack=READS, taken="sink"))
+        maps.append(AttentionMap(f"{name}.self_attn", k, "text", "text", weights, stack=READS, absorbed_by="sink"))
         weights = attention(3, len(text), 12, 5 + k)
         maps.append(AttentionMap(f"{name}.encoder_attn", k, "text", "picture", weights, stack=ASKS))
     streams: dict[str, list[Token]] = {"picture": picture, "text": text}

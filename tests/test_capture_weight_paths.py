@@ -60,7 +60,7 @@ SLOTS = softmax(scores(X), -2)
 
 
 @pytest.mark.parametrize(
-    ("attend", "expected", "taken"),
+    ("attend", "expected", "absorbed_by"),
     [
         (lambda x: F.softmin(-scores(x), -1) @ x, PLAIN, ""),
         (lambda x: scores(x).log_softmax(-1).exp() @ x, PLAIN, ""),
@@ -93,11 +93,11 @@ SLOTS = softmax(scores(X), -2)
         "learned queries", "one score a token", "a single query",
     ],
 )  # fmt: skip
-def test_weights_are_those_that_the_product_used(attend: Attend, expected: Tensor, taken: str) -> None:
+def test_weights_are_those_that_the_product_used(attend: Attend, expected: Tensor, absorbed_by: str) -> None:
     record = captured(attend).record()
     (attn_map,) = record.maps
     np.testing.assert_allclose(attn_map.weights, expected[0].numpy(), atol=2e-6)
-    assert attn_map.taken == taken and record.made_by["parity"] < 2e-6 and record.notices == ()
+    assert attn_map.absorbed_by == absorbed_by and record.made_by["parity"] < 2e-6 and record.notices == ()
 
 
 def renormalised(weights: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ def test_the_sinks_of_gpt_oss_take_a_share() -> None:
     with torch.no_grad(), mmviz.capture(model) as result:
         eager = model(torch.arange(3, 10)[None], output_attentions=True).attentions
     record = result.record()
-    assert [attn_map.taken for attn_map in record.maps] == ["sink", "sink"]
+    assert [attn_map.absorbed_by for attn_map in record.maps] == ["sink", "sink"]
     for attn_map, weights in zip(record.maps, eager, strict=True):
         np.testing.assert_allclose(attn_map.weights, weights[0].numpy(), atol=2e-6)
         assert attn_map.weights.sum(-1).max() < 0.999

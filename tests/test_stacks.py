@@ -76,7 +76,7 @@ def test_the_viewer_is_told_stack_windows_and_what_is_taken_and_where_each_strea
         (SEES, 0, f"{SEES}/0"), (SEES, 1, f"{SEES}/1"), (READS, 0, f"{READS}/0"),
     ]  # fmt: skip
     assert [m["windows"] for m in header["maps"]] == [2, 0, 0, 0, 0, 0]
-    assert [m["taken"] for m in header["maps"]] == ["", "", "sink", "", "sink", ""]
+    assert [m["absorbed_by"] for m in header["maps"]] == ["", "", "sink", "", "sink", ""]
     assert header["default_stack"] == ASKS and header["answer_tokens"] == {"picture": 0, "text": 6}
 
 
@@ -91,7 +91,7 @@ def test_arrays_between_several_streams_are_a_stack_for_each_pair() -> None:
 def test_the_entropy_of_a_head_with_a_sink_is_that_of_the_weights_on_tokens() -> None:
     uniform = np.full((1, 4, 4), 0.25, np.float32)
     for share in (1.0, 0.4):
-        attn_map = AttentionMap("attn", 0, *PAIR, uniform * np.float32(share), taken="sink")
+        attn_map = AttentionMap("attn", 0, *PAIR, uniform * np.float32(share), absorbed_by="sink")
         (profile,) = head_profiles(replace(record({"all": words("a b c d")}, []), maps=(attn_map,)))
         assert profile.entropy == pytest.approx(1)
 

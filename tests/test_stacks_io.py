@@ -16,7 +16,7 @@ from mmviz.explain import Run
 from mmviz.io.run_file import STEP, from_bytes, from_recording, to_recording
 from mmviz.types import AttentionRecord, MapRef, MmvizError, PooledMap, Rows, Zoom
 
-FIELDS = ("name", "layer", "queries", "keys", "dtype", "stack", "call", "taken", "windows")
+FIELDS = ("name", "layer", "queries", "keys", "dtype", "stack", "call", "absorbed_by", "windows")
 
 
 def planted() -> AttentionRecord:
@@ -31,7 +31,7 @@ def pooled() -> PooledMap:
     sums = np.full((1, 4, 4), 0.125, np.float32)
     return PooledMap(
         "tower.blocks.0.attn", 0, "picture", "picture", np.full((1, 2, 2), 0.1, np.float32), (0, 2, 4), (0, 2, 4),
-        sums, sums, np.ones(1, np.float32), stack="tower.blocks.attn", call=2, taken="sink", windows=(0, 0, 1, 1),
+        sums, sums, np.ones(1, np.float32), stack="tower.blocks.attn", call=2, absorbed_by="sink", windows=(0, 0, 1, 1),
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def _with_map(position: int, **fields: Any) -> Callable[[AttentionRecord], Atten
         _with_map(0, windows=(-1,) * 12),
         _with_map(1, windows=(0,) * 6 + (1,) * 6),
         _with_map(3, windows=(0,) * 12),
-        _with_map(0, taken="much"),
+        _with_map(0, absorbed_by="much"),
         _with_map(0, call=-1),
         _with_map(0, stack=7),
         lambda record: replace(record, made_by={"answer_token": ["text", 99]}),
@@ -98,4 +98,4 @@ def test_a_row_that_sums_to_less_needs_a_reason() -> None:
     data = wire.record_to_bytes(record)
     assert wire.record_from_bytes(data).maps[number].weights.sum(-1).max() < 0.8
     with pytest.raises(MmvizError):
-        _with_map(number, taken="")(record)
+        _with_map(number, absorbed_by="")(record)

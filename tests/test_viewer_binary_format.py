@@ -32,7 +32,7 @@ HEADER: dict[str, Any] = {
             "keys": "all",
             "heads": 1,
             "edges": None,
-            "taken": "sink",
+            "absorbed_by": "sink",
             "windows": 2,
         }
     ],  # fmt: skip

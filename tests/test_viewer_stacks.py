@@ -41,7 +41,7 @@ def test_another_stack_shows_its_own_tokens_numbers_and_what_its_rows_lose(viewe
     viewer.expect_chips(amounts(towers(), f"{READS}/1:mean")[6], "text")
     viewer.says("method-name", say("cell-mean", layer=2))
     expect(viewer.panel("matrix").locator("h3")).to_contain_text(READS)
-    expect(viewer.part("map-notes")).to_have_text(say("taken-sink", share="25"))
+    expect(viewer.part("map-notes")).to_have_text(say("absorbed-sink", share="25"))
     viewer.part("stack").select_option(label(SEES, "picture", "picture"))
     viewer.shows(map=f"{SEES}/1:mean", tokens=[0])
     expect(viewer.part("map-notes")).to_be_hidden()

@@ -74,8 +74,8 @@ class AttentionCall:
     """Where the keys come from."""
     has_dropout: bool = False
     """Whether weights were dropped at random."""
-    taken: str = ""
-    """What may take a share of the rows, see `mmviz.AttentionMap.taken`; "" where nothing does."""
+    absorbed_by: str = ""
+    """What may take a share of the rows, see `mmviz.AttentionMap.absorbed_by`; "" where nothing does."""
     projection: Tensor | None = None
     """Weight of the linear map that joins the heads, ``[width, head * d_v]``, where one was seen."""
     ablated_heads: Tensor | None = None

@@ -61,9 +61,9 @@ class CallMap:
         call, sides = self.group.calls[0], (self.group.query_sides[0], self.group.key_sides[0])
         if len(self.group.calls) > 1 or call.shape[0] != self.samples:
             return False
-        in_order = (_sample_of_row(call, *sides) == np.arange(self.samples)).all()
-        return bool(in_order) and all(
-            side.positions is None or (side.positions == np.arange(count)).all()
+        samples = np.arange(self.samples)
+        return np.array_equal(_sample_of_row(call, *sides), samples) and all(
+            side.positions is None or np.array_equal(side.positions, np.tile(np.arange(count), (self.samples, 1)))
             for side, count in zip(sides, self.shape, strict=True)
         )
 
@@ -90,15 +90,15 @@ class CallMap:
         if max(self.shape) > SHORT_SEQUENCE and len(attentions) > 1:
             raise CaptureError("capture-batch-choose", count=len(attentions), last=len(attentions) - 1)
         if isinstance(attentions[0], WindowedAttention):
-            made, check = self._check_windows(
+            attn_map, check = self._check_windows(
                 [a for a in attentions if isinstance(a, WindowedAttention)], names, streams
             )
         elif max(self.shape) > SHORT_SEQUENCE:
-            made, check = check_pooled_map(attentions[0], self.layer, *names, streams)
+            attn_map, check = check_pooled_map(attentions[0], self.layer, *names, streams)
         else:
             row = None if sample is None else attentions[0].batch
-            made, check = check_short_map(attentions[0].call, self.layer, *names, row)
-        return replace(made, stack=self.stack, call=self.group.calls[0].call), check
+            attn_map, check = check_short_map(attentions[0].call, self.layer, *names, row)
+        return replace(attn_map, stack=self.stack, call=self.group.calls[0].call), check
 
     def _check_windows(
         self, attentions: Sequence[WindowedAttention], names: tuple[str, str], streams: Mapping[str, Sequence[Token]]
@@ -108,19 +108,19 @@ class CallMap:
         rows = dict.fromkeys((window.call, window.row) for window in windows)
         checked = [check_short_map(call, 0, *names, row) for call, row in rows]
         check = MapCheck(max(check.parity for _, check in checked), ())
-        taken = next((attn_map.taken for attn_map, _ in checked if attn_map.taken), "")
-        taken = taken or ("padding" if any((window.keys < 0).any() for window in windows) else "")
+        absorbed_by = next((attn_map.absorbed_by for attn_map, _ in checked if attn_map.absorbed_by), "")
+        absorbed_by = absorbed_by or ("padding" if any((window.keys < 0).any() for window in windows) else "")
         numbers = first.window_of_query
         by_window = tuple(map(int, numbers)) if len(first.windows) > 1 and first.queries == first.keys else ()
         if max(self.shape) > SHORT_SEQUENCE:
-            pooled = pooled_map(first, self.layer, *names, streams, taken)
+            pooled = pooled_map(first, self.layer, *names, streams, absorbed_by)
             return replace(pooled, windows=by_window), check
         weights = np.stack([attention.full() for attention in attentions])
-        made = AttentionMap(
+        attn_map = AttentionMap(
             self.group.module, self.layer, *names, weights if len(weights) > 1 else weights[0], first.call.dtype,
-            taken=taken, windows=by_window,
+            absorbed_by=absorbed_by, windows=by_window,
         )  # fmt: skip
-        return made, check
+        return attn_map, check
 
     def _windows(self, sample: int) -> list[Window]:
         windows = []
@@ -146,6 +146,9 @@ def _sample_of_row(call: AttentionCall, query: Side, key: Side) -> Positions:
 def maps_of(calls: Sequence[AttentionCall]) -> tuple[list[CallMap], StreamGraph]:
     """Returns the maps of one call of a model in order of execution, and their streams."""
     graph = StreamGraph(calls)
-    between = [(id(group.queries), id(group.keys)) for group in graph.groups]
-    stacks = stacks_of([group.module for group in graph.groups], between)
+    between = [
+        (id(group.queries.newest or group.queries), id(group.keys.newest or group.keys)) for group in graph.groups
+    ]
+    runs = [id(group.calls[0].runs[-1] if group.calls[0].runs else group) for group in graph.groups]
+    stacks = stacks_of([group.module for group in graph.groups], between, runs)
     return [CallMap(group, *place) for group, place in zip(graph.groups, stacks, strict=True)], graph

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -184,12 +185,16 @@ class DataFlow:
         if entry is not None and entry[0]() is tensor:
             steps[key] = (entry[0], step)
         else:
-            steps[key] = (weakref.ref(tensor, lambda _, key=key: steps.pop(key, None)), step)
+            steps[key] = (weakref.ref(tensor, partial(_forget, steps, key)), step)
         return step
 
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+def _forget(steps: dict[int, tuple[weakref.ref[Tensor], Step]], key: int, _: weakref.ref[Tensor]) -> None:
+    steps.pop(key, None)
 
 
 def _is_parameter(tensor: Tensor) -> bool:

@@ -56,14 +56,16 @@ def check_short_map(
     for sample in samples:
         exact = LazyAttention(attention, sample)
         weights = exact.full()
-        check_rows(attention.module, weights, attention.dtype, attention.taken)
+        check_rows(attention.module, weights, attention.dtype, attention.absorbed_by)
         parities.append(_parity(exact, weights))
         sample_weights.append(weights)
     weights = np.stack(sample_weights) if len(sample_weights) > 1 else sample_weights[0]
     fully_masked = int((weights.sum(-1) == 0).all(-2).sum())
     check = MapCheck(max(parities), _notices(attention, fully_masked, weights.shape[-2] * len(sample_weights)))
-    taken = attention.taken if takes_share(weights.sum(-1, dtype=np.float64), attention.dtype) else ""
-    return AttentionMap(attention.module, layer, queries, keys, weights, attention.dtype, taken=taken), check
+    absorbed_by = attention.absorbed_by if takes_share(weights.sum(-1, dtype=np.float64), attention.dtype) else ""
+    return AttentionMap(
+        attention.module, layer, queries, keys, weights, attention.dtype, absorbed_by=absorbed_by
+    ), check
 
 
 def check_pooled_map(
@@ -75,19 +77,24 @@ def check_pooled_map(
     """
     attention = exact.call
     check_shape(attention)
-    pooled = pooled_map(exact, layer, queries, keys, streams, attention.taken)
+    pooled = pooled_map(exact, layer, queries, keys, streams, attention.absorbed_by)
     if not takes_share(pooled.row_modality_sums.sum(-1, dtype=np.float64), attention.dtype):
-        pooled = replace(pooled, taken="")
+        pooled = replace(pooled, absorbed_by="")
     rows = checked_rows(exact.queries)
     weights = np.stack([exact.rows(rows, head) for head in range(exact.heads)])
-    check_rows(attention.module, weights, attention.dtype, attention.taken)
+    check_rows(attention.module, weights, attention.dtype, attention.absorbed_by)
     fully_masked = int((pooled.row_modality_sums.sum(-1) == 0).all(0).sum())
     parity = _parity(exact, weights)
     return pooled, MapCheck(parity, _notices(attention, fully_masked, exact.queries))
 
 
 def pooled_map(
-    exact: LazyAttention, layer: int, queries: str, keys: str, streams: Mapping[str, Sequence[Token]], taken: str = ""
+    exact: LazyAttention,
+    layer: int,
+    queries: str,
+    keys: str,
+    streams: Mapping[str, Sequence[Token]],
+    absorbed_by: str = "",
 ) -> PooledMap:
     """Returns means and sums of all weights of an attention call; only the sums of rows are checked."""
     attention = exact.call
@@ -96,7 +103,8 @@ def pooled_map(
     summary = exact.summary(query_edges, key_edges, query_tokens, key_tokens)
     return PooledMap(
         attention.module, layer, queries, keys, summary.overview, tuple(query_edges), tuple(key_edges),
-        summary.row_modality_sums, summary.column_modality_sums, summary.largest, attention.dtype, taken=taken,
+        summary.row_modality_sums, summary.column_modality_sums, summary.largest, attention.dtype,
+        absorbed_by=absorbed_by,
     )  # fmt: skip
 
 

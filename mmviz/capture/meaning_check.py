@@ -21,8 +21,8 @@ def meaning_checks(result: CaptureResult, record: AttentionRecord, batches: Coll
     ``module``, ``stack``, ``layer``; ``queries`` and ``keys``, the names of the streams, and ``tokens``, their numbers;
     ``heads`` of the map and ``own_heads``, the counts that the module or its configuration names (none where it names
     none); ``samples`` that attention ran over, 1 or one of ``batches``; ``windows``, their number (0 where attention
-    runs over all); ``taken``, see `mmviz.types.AttentionMap`; ``problems``, what contradicts each other: ``heads`` or
-    ``samples``; ``passed``, whether there are none.
+    runs over all); ``absorbed_by``, see `mmviz.types.AttentionMap`; ``problems``, what contradicts each other:
+    ``heads`` or ``samples``; ``passed``, whether there are none.
     """
     checks = []
     for attn_map, call_map in zip(record.maps, result.recorded_maps(record), strict=True):
@@ -32,7 +32,7 @@ def meaning_checks(result: CaptureResult, record: AttentionRecord, batches: Coll
         checks.append({
             "module": attn_map.name, "stack": attn_map.stack, "layer": attn_map.layer, "queries": attn_map.queries,
             "keys": attn_map.keys, "tokens": list(attn_map.shape), "heads": attn_map.heads, "own_heads": own_heads,
-            "samples": call_map.samples, "windows": len(set(attn_map.windows)), "taken": attn_map.taken,
+            "samples": call_map.samples, "windows": len(set(attn_map.windows)), "absorbed_by": attn_map.absorbed_by,
             "problems": problems, "passed": not problems,
         })  # fmt: skip
     return checks

@@ -30,7 +30,7 @@ class ModuleFilter:
                 raise CaptureError("capture-pattern", pattern=pattern, known=known)
 
     def selects(self, path: str) -> bool:
-        """Returns whether the module at ``path`` takes part: it matches ``only`` (by default all do) and not ``exclude``."""
+        """Returns whether the module at ``path`` takes part: it matches ``only``, if given, and not ``exclude``."""
         if path not in self._selected:
             is_chosen = not self.only or _matches(path, self.only)
             self._selected[path] = is_chosen and not _matches(path, self.exclude)

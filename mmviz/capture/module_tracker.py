@@ -106,7 +106,7 @@ class ModuleTracker:
     def track(self) -> Iterator[None]:
         """Tracks the model by hooks, which are removed when the context ends, also after an exception."""
         handles = []
-        depth = getattr(_active, "captures", 0)
+        depth = _captures_here()
         _active.captures = depth + 1
         try:
             for name, part in self.model.named_modules():
@@ -172,7 +172,7 @@ class ModuleTracker:
             self._threads[ident] = _Thread()
             return self._threads[ident]
         owner = self._threads.get(self._owner)
-        if owner is None or not owner.runs or path == self.model_name or getattr(_active, "captures", 0):
+        if owner is None or not owner.runs or path == self.model_name or _captures_here():
             return None  # not the model's own thread: someone else runs it meanwhile
         if ident in self._older_threads:
             self.foreign_modules[path] = None
@@ -191,6 +191,11 @@ class ModuleTracker:
         if thread.contexts is not None and not thread.runs:
             thread.contexts.close()
             del self._threads[ident]
+
+
+def _captures_here() -> int:
+    """Returns the number of captures that this thread is in."""
+    return int(getattr(_active, "captures", 0))
 
 
 def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:

@@ -241,7 +241,7 @@ class AttentionRecorder(TorchFunctionMode):
             GUMBEL if use.softmax.name == "gumbel_softmax" else EAGER, result, axes, operands,
             lambda output: axes.of_queries(views.output(output)), use.softmax.score_trace, product.added,
             weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=use.path.has_dropout,
-            taken=use.path.taken, raw_value=value,
+            absorbed_by=use.path.absorbed_by, raw_value=value,
         )  # fmt: skip
         return self._ablated(result, axes, views.restore, product.added)
 

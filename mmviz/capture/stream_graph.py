@@ -40,6 +40,8 @@ class Stream:
     """Whether it only gives keys, as far as the first attention over it tells."""
     input_name: str = ""
     """The input of the model that it comes from; "" where that is not known."""
+    newest: Stream | None = None
+    """The stream of its newest tokens, where earlier calls left the others."""
 
 
 @dataclass(eq=False)
@@ -80,7 +82,8 @@ class StreamGraph:
         self._grown: dict[int, dict[int, tuple[Stream, Positions]]] = {}
         """The streams that go on from those of earlier calls, and the places of the new tokens, by number of tokens."""
         for call in calls:
-            query, key = query_side(call), key_side(call)
+            query = query_side(call)
+            key = _by_rows(key_side(call), query)
             last = self.groups[-1] if self.groups else None
             if last is not None and _is_next_stretch(last, call, query, key):
                 last.calls += (call,)
@@ -139,7 +142,7 @@ class StreamGraph:
         grown = self._grown.setdefault(id(queries), {})
         if key.count not in grown:
             stream = Stream(
-                key.samples, key.count, queries.path, set(), queries.has_blocks, False, queries.input_name
+                key.samples, key.count, queries.path, set(), queries.has_blocks, False, queries.input_name, queries
             )  # fmt: skip
             grown[key.count] = (stream, places)
             self.streams.append(stream)
@@ -195,6 +198,16 @@ def _is_next_stretch(group: CallGroup, call: AttentionCall, query: Side, key: Si
     return not np.isin(query.positions[query.positions >= 0], before).any()
 
 
+def _by_rows(key: Side, query: Side) -> Side:
+    """Returns keys as those of the samples of the queries, where each row has a stretch of its own, as of tiles."""
+    if key.positions is None or key.samples > 1 or not query.is_plain or query.samples != len(key.positions):
+        return key
+    rows, count = key.positions.shape
+    if rows == 1 or rows * count != key.count or (key.positions != np.arange(key.count).reshape(rows, count)).any():
+        return key
+    return Side(key.base, rows, count)
+
+
 def _appended(key: Side, query: Side) -> Positions | None:
     """Returns the places of the queries among the keys, where the keys are those of a cache with theirs added."""
     if key.base is None or query.base is None or query.count >= key.count or not query.is_plain:
@@ -215,7 +228,8 @@ def _appended(key: Side, query: Side) -> Positions | None:
 
 def _find_parts(group: CallGroup) -> None:
     """Sets the parts of streams that a map runs over, and counts its positions within them."""
-    parts, all_sides = [], []
+    parts: list[Positions | None] = []
+    all_sides: list[tuple[Side, ...]] = []
     for sides, stream in ((group.query_sides, group.queries), (group.key_sides, group.keys)):
         if any(side.positions is None for side in sides):
             parts.append(None)

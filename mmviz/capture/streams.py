@@ -107,8 +107,8 @@ class NamedStreams:
             left.remove(best)
         for stream in left:
             name = self._defaults[id(stream)]
-            taken = set(self._names.values()) | set(self._given)
-            self._names[id(stream)] = name if name not in taken else _unused(name, taken)
+            used_names = set(self._names.values()) | set(self._given)
+            self._names[id(stream)] = name if name not in used_names else _unused(name, used_names)
 
     def _score(self, name: str, tokens: Sequence[Token], stream: Stream, is_last: bool) -> tuple[int, int, int]:
         """Returns how well given tokens fit a stream: by name, by what it is made of, by their modality."""
@@ -176,9 +176,9 @@ def _first_difference(stream: Stream, streams: Sequence[Stream]) -> str:
     return path[-1]
 
 
-def _unused(name: str, taken: set[str]) -> str:
+def _unused(name: str, used_names: set[str]) -> str:
     number = 2
-    while f"{name} ({number})" in taken:
+    while f"{name} ({number})" in used_names:
         number += 1
     return f"{name} ({number})"
 

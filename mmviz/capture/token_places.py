@@ -169,10 +169,10 @@ def _bases(runs: Sequence[ModuleRun], last: Step) -> Iterator[Step]:
     chain = {id(step): step for step in islice(last.chain(), MAX_STEPS) if len(step.shape) > 1 and not step.is_integer}
     inputs = [(run, step) for run in runs for step in run.inputs if id(step) in chain]
     blocks = [step for run, step in reversed(inputs) if run.path.rpartition(".")[2].isdigit()]
-    seen: set[int] = set()
+    known: set[int] = set()
     for step in [*blocks[:1], *(step for _, step in inputs), *([] if inputs else [*chain.values()][-1:])]:
-        if id(step) not in seen:
-            seen.add(id(step))
+        if id(step) not in known:
+            known.add(id(step))
             yield step
 
 
@@ -199,12 +199,12 @@ def split_of(features: Tensor) -> HeadSplit | None:
 
     Returns None where they do not follow the axes.
     """
-    heads = int(features.unique().numel())
+    heads = len(set(features.flatten().tolist()))
     sizes: list[tuple[int, ...]] = []
     is_head: list[tuple[bool, ...]] = []
     for axis, size in enumerate(features.shape):
         line = features[tuple(slice(None) if k == axis else 0 for k in range(features.dim()))]
-        count = int(line.unique().numel())
+        count = len(set(line.tolist()))
         if count == 1:
             sizes.append((size,))
             is_head.append((False,))

@@ -104,7 +104,7 @@ def _by_tokens(operand: Operand, numbers: Positions) -> Side:
     count = math.prod(sizes)
     samples = 1 if sample_axis is None else leading[sample_axis]
     sample_of_row = np.zeros(rows, np.int64) if sample_axis is None else firsts[sample_axis]
-    is_in_order = positions.shape == (samples, count) and (positions == np.arange(count)).all()
-    if is_in_order and (sample_of_row == np.arange(samples)).all():
+    has_all = list(positions.shape) == [samples, count]
+    if has_all and (positions == np.arange(count)).all() and (sample_of_row == np.arange(samples)).all():
         return Side(operand.base, samples, count)
     return Side(operand.base, samples, count, positions, sample_of_row)

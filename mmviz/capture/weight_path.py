@@ -47,7 +47,7 @@ class WeightPath:
     """The result of the softmax."""
     axis: int | None
     """The axis of the product's operand over which they were normalised; None where that cannot be told."""
-    taken: str
+    absorbed_by: str
     """What may have taken a share of the rows: "sink" for entries that were cut off, "mask" for others; else ""."""
     has_dropout: bool
     """Whether weights were dropped at random."""
@@ -106,25 +106,25 @@ def _softmax_axis_of(step: Step) -> int:
 def _followed(path: Sequence[Step], axis: int) -> WeightPath:
     """Returns what happened to axis ``axis`` of a softmax ``path[0]`` on its way to the last step."""
     place: int | None = axis
-    taken, has_dropout = "", False
+    absorbed_by, has_dropout = "", False
     for before, step in pairwise(path):
         name = name_of(step)
         if name in _DROPOUTS:
             has_dropout |= _drops(step)
         if name in ("div", "div_", "true_divide", "__truediv__") and (summed := _sum_axis(step, before)) is not None:
             place = summed  # normalised anew
-            taken = ""
+            absorbed_by = ""
             continue
         moved = None if place is None else axis_after(before, step, place)
         if place is not None and moved is not None and step.shape[moved] < before.shape[place]:
             if name in _PARTS:
                 moved = None
             elif name in _CUTS:
-                taken = "sink"
+                absorbed_by = "sink"
         if name in _MASKS:
-            taken = taken or "mask"
+            absorbed_by = absorbed_by or "mask"
         place = moved
-    return WeightPath(path[0], place, taken, has_dropout)
+    return WeightPath(path[0], place, absorbed_by, has_dropout)
 
 
 def axis_after(before: Step, step: Step, axis: int) -> int | None:

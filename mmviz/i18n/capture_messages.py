@@ -10,7 +10,7 @@ CAPTURE_SENTENCES: dict[str, str] = {
     "axes-samples": "{name} is left out: its attention does not run over the samples that the rest of the model runs "
     "over, so they cannot be told apart.",
     "streams-guessed": "The tokens {name!r} fit several streams of the same length. By their order they were taken for "
-    "those of {stream}. If that is wrong, give pairs={{pattern of the modules: (queries, keys)}}.",
+    "those of {stream}. If that is wrong, give pairs= with a pattern of the modules.",
     "uncaptured-thread": "{module} ran in a thread that was there before the model was called. Attention in such a "
     "thread is not recorded: call the module in the thread of the capture, or in one that the model starts.",
     "capture-call-empty": "In call {call} nothing attends. The calls are: {calls}. Choose another one with call=.",

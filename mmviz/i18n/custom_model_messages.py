@@ -19,7 +19,7 @@ CUSTOM_MODEL_SENTENCES: dict[str, str] = {
     "own-row": "The model ran {count} rows as one batch. Attention over {stream} is that of row {row} (counted from "
     "0).",
     "integrated-overwritten": "Integrated gradients are left out: after {path} the model writes over {count} of {of} "
-    'tokens, among them {labels}. Name a place where all tokens stand, such as embedding="PATH:input" with the path '
+    "tokens, among them {labels}. Name a place where all tokens stand, such as embedding='PATH:input' with the path "
     "of the first layer.",
     "integrated-input": "Integrated gradients are left out: {path} does not take tokens of shape [1, token, width] "
     "as an input once per call.",

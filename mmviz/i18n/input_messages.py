@@ -111,6 +111,15 @@ INPUT_SENTENCES: dict[str, str] = {
     "quotation marks.",
     "examples-nothing": "The example {name} has no image, text or audio. Give it at least one, or delete it.",
     "examples-twice": "Two examples are called {name}. Give each its own name.",
+    "examples-object": "Example {number} of examples.json is of type {kind}, not an object. Write it in braces.",
+    "examples-part": "The file {file} belongs to this example, but mmviz cannot read it: it has another format, or is "
+    "no ordinary file. Convert it, or move it out of the folder.",
+    "examples-ending": "Its ending is not that of an image, a sound or a text that mmviz reads. Convert it, or move it "
+    "out of the folder.",
+    "examples-folder-inside": "This is a folder, and mmviz does not look into it. Move its files up, or give this "
+    "folder instead.",
+    "examples-link": "This link leads to no file. Correct it, or delete it.",
+    "examples-pipe": "This is a pipe or a device, which mmviz does not read. Put a file in its place, or delete it.",
     "examples-same": "The files {file} and {other} are the same part of one example. Delete one of them.",
     "examples-file": "The example {example} names a file {file} that is not in its folder. Check the name.",
     "examples-outside": "The example {example} names {file}, which is outside its folder. Move the file into the "

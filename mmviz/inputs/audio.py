@@ -22,6 +22,7 @@ from mmviz.inputs.audio_formats import audio_format
 from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.inputs.mpeg_frames import count_frames
+from mmviz.inputs.unfinished_audio import AudioView, with_lengths
 from mmviz.types import AudioInput, InputError, Notice
 
 AudioSource = str | Path | bytes | NDArray[Any]
@@ -153,7 +154,7 @@ def _array_blocks(array: NDArray[Any], rate: int) -> Iterator[NDArray[np.float32
 
 def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, _Mix]:
     """Returns the sampling rate of a file and its audio."""
-    kind = audio_format(file)
+    file, kind = with_lengths(file, audio_format(file))
     is_sndfile = kind in _SNDFILE_FORMATS and has_length(file, kind)
     try:
         read = _read_sndfile if is_sndfile else _read_container
@@ -186,9 +187,8 @@ def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int
     """
     promised_frames = wav_frames(file) if kind == "WAV" else None
     whole = is_complete(file, kind)
-    file.seek(0)
     try:
-        audio = soundfile.SoundFile(file)
+        audio = soundfile.SoundFile(AudioView(file))
     except soundfile.SoundFileError as error:
         raise _UnknownToSndfile from error
     with audio:

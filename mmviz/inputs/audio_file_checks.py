@@ -36,6 +36,8 @@ def is_complete(file: BinaryIO, kind: str) -> bool:
         promised = int.from_bytes(head[4:8], "big" if kind == "AIFF" else "little")
         if kind == "RF64" and promised == _NO_SIZE:
             promised = int.from_bytes(head[20:24] + file.read(4), "little")  # RIFF size in the first chunk, ds64
+        if kind == "WAV" and not has_length(file, kind):  # the samples end where the file does, if that has a length
+            return promised + 8 == size
         return promised + 8 <= size or (kind == "WAV" and promised >= _UNKNOWN_SIZE)
     if kind == "W64":
         return int.from_bytes(head[16:24], "little") <= size
@@ -66,9 +68,7 @@ def has_length(file: BinaryIO, kind: str) -> bool:
     if kind == "WAV":
         size = file.seek(0, 2)
         frame, data, length = _wav_layout(file)
-        file.seek(4)
-        is_empty = int.from_bytes(file.read(4), "little") + 8 == size
-        return not (frame and data and length == 0 and data < size) or is_empty
+        return not (frame and data and length == 0 and data < size) or _are_chunks(file, data, size)
     return True
 
 
@@ -103,6 +103,20 @@ def _wav_layout(file: BinaryIO) -> tuple[int, int, int]:
         else:
             file.seek(size + size % 2, 1)
     return 0, 0, 0
+
+
+def _are_chunks(file: BinaryIO, at: int, size: int) -> bool:
+    """Returns whether chunks of a WAV file follow one another from ``at`` up to the end, as behind no samples."""
+    for _ in range(_MAX_ELEMENTS):
+        if at >= size:
+            break
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8 or not head[:4].isascii() or not head[:4].decode().isprintable():
+            return False
+        length = int.from_bytes(head[4:], "little")
+        at += 8 + length + length % 2
+    return at in (size, size + 1)  # some programs leave out the last byte of padding
 
 
 def webm_seconds(file: BinaryIO) -> float | None:

@@ -17,6 +17,7 @@ from mmviz.inputs import make_sample, short_name
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.inputs.text import decode_text, read_text_file
+from mmviz.inputs.unread_files import is_media, unread_reason
 from mmviz.types import InputError, MmvizError, Sample
 
 MAX_EXAMPLES = 1_000
@@ -50,11 +51,11 @@ class Example:
     """Modalities without which it cannot be answered (bundled examples only)."""
     about: str = ""
     """A sentence on what to look for (bundled examples only)."""
-    error: InputError | None = None
-    """Why its files cannot be used, where that is known before they are read."""
+    error: MmvizError | None = None
+    """Why it cannot be used, where that is known before its files are read."""
 
     def sample(self) -> Sample:
-        """Returns the checked inputs. Raises ``InputError`` for a file that cannot be used."""
+        """Returns the checked inputs. Raises ``InputError`` for a file that cannot be used, and `error`."""
         if self.error is not None:
             raise self.error
         return make_sample(image=self.image, text=self.question, audio=self.audio)
@@ -97,8 +98,10 @@ def load_examples(path: str | Path) -> tuple[Example, ...]:
     ``cat1.wav`` and ``cat1.txt`` are its inputs, and ``cat1.answer.txt`` holds the expected answer. Texts are UTF-8, or
     UTF-16 with a byte order mark.
 
-    Images and audio are not read yet; `Example.sample` reads them. It also raises what is wrong with one example alone:
-    two images of one name, or a text in another encoding. Raises ``MmvizError`` for anything else that is wrong.
+    Images and audio are not read yet; `Example.sample` reads them. It also raises what is wrong with one example alone,
+    such as two images of one name, a text in another encoding, or a name outside the folder. Without an
+    ``examples.json``, what is part of no example is one by itself, whose `Example.error` says why; names that begin
+    with a dot are not looked at. Raises ``MmvizError`` for what is wrong with the folder or the listing as a whole.
     """
     folder, name = Path(path), short_name(path)
     try:
@@ -129,22 +132,37 @@ def _listed_examples(folder: Path) -> list[Example]:
         raise MmvizError("examples-list", why=f"line {error.lineno}, column {error.colno}") from None
     except (ValueError, RecursionError):
         raise MmvizError("examples-list", why="a number or the nesting in it is out of bounds") from None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or (entries and not any(isinstance(entry, dict) for entry in entries)):
         raise MmvizError("examples-list", why="a list of objects in braces is expected")
     _check_count(len(entries))
-    examples, names = [], set()
+    examples: list[Example] = []
+    names: set[str] = set()
     for number, entry in enumerate(entries, 1):
-        fields = {key: _string(entry, key, number) for key in ("id", "image", "audio", "text", "question", "truth")}
-        name = printable_name(fields["id"] or str(number))
-        if name in names:
-            raise MmvizError("examples-twice", name=name)
-        names.add(name)
-        image, audio = (
-            _path_inside(folder, file, name) if file else None for file in (fields["image"], fields["audio"])
-        )
-        question = fields["text"] or fields["question"] or ""
-        examples.append(_example(name, image, audio, question, fields["truth"]))
+        name = str(number)
+        try:
+            if not isinstance(entry, dict):
+                raise MmvizError("examples-object", number=number, kind=type(entry).__name__)
+            name = printable_name(_string(entry, "id", number) or name)
+            if name in names:
+                raise MmvizError("examples-twice", name=name)
+            example = _listed_example(folder, name, entry, number)
+        except MmvizError as error:
+            example = _unusable(name, names, number, error)
+        names.add(example.id)
+        examples.append(example)
     return examples
+
+
+def _listed_example(folder: Path, name: str, entry: Mapping[str, Any], number: int) -> Example:
+    fields = {key: _string(entry, key, number) for key in ("image", "audio", "text", "question", "truth")}
+    image, audio = (_path_inside(folder, file, name) if file else None for file in (fields["image"], fields["audio"]))
+    return _example(name, image, audio, fields["text"] or fields["question"] or "", fields["truth"])
+
+
+def _unusable(name: str, names: set[str], number: int, error: MmvizError) -> Example:
+    """Returns an example that cannot be used, with its number where its name is taken."""
+    name = f"{name} ({number})" if name in names else name
+    return Example(name, title=name, error=error)
 
 
 def _string(entry: Mapping[str, Any], key: str, number: int) -> str | None:
@@ -160,37 +178,58 @@ def _examples_by_name(folder: Path) -> list[Example]:
     Names count as the same in every Unicode form: a Mac may write the accent of an é as a character of its own.
     """
     files: dict[str, dict[str, list[str]]] = {}
+    unread: list[Path] = []
     for path in folder.iterdir():
         role, stem = _role(path.name)
-        if role and not path.name.startswith(".") and path.is_file():
+        if path.name.startswith("."):
+            continue
+        if role and path.is_file():
             files.setdefault(_composed(stem), {}).setdefault(role, []).append(path.name)
+        else:
+            unread.append(path)
+    if not files and not any(is_media(path.name) for path in unread):
+        return []
     _check_count(len(files))
-    examples, names = [], set()
-    for stem, files_by_role in sorted(files.items(), key=lambda item: _natural_key(item[0])):
+    missing: dict[str, Path] = {}
+    """Parts that cannot be used, by example. Without them an example would not be what its files say."""
+    alone: list[Path] = []
+    for path in unread:
+        role, stem = _role(path.name)
+        if _composed(stem) in files and (role or is_media(path.name)):
+            missing[_composed(stem)] = path
+        else:
+            alone.append(path)
+    examples: list[Example] = []
+    names: set[str] = set()
+    for number, (stem, files_by_role) in enumerate(sorted(files.items(), key=lambda item: _natural_key(item[0])), 1):
         name = printable_name(stem)
-        if name in names:  # two names that differ only in invisible characters
-            raise MmvizError("examples-twice", name=name)
-        names.add(name)
-        paths = {
-            role: [_path_inside(folder, file, name) for file in sorted(group)] for role, group in files_by_role.items()
-        }
-        examples.append(_example_of_files(name, paths))
+        try:
+            if name in names:  # two names that differ only in invisible characters
+                raise MmvizError("examples-twice", name=name)
+            if stem in missing:
+                raise InputError("examples-part", file=printable_name(missing[stem].name))
+            example = _example_of_files(folder, name, files_by_role)
+        except MmvizError as error:
+            example = _unusable(name, names, number, error)
+        names.add(example.id)
+        examples.append(example)
+    for path in sorted(alone, key=lambda path: _natural_key(path.name)):
+        examples.append(_unusable(printable_name(path.name), names, len(examples) + 1, unread_reason(path)))
+        names.add(examples[-1].id)
     return examples
 
 
-def _example_of_files(name: str, paths: Mapping[str, Sequence[Path]]) -> Example:
-    """Returns the example of these files, by what they are to it; with an error where they cannot be used."""
-    try:
-        for group in paths.values():
-            if len(group) > 1:
-                file, other = (printable_name(path.name) for path in group[:2])
-                raise InputError("examples-same", file=file, other=other)
-        question, truth = (
-            read_text_file(path, printable_name(path.name)) if path else ""
-            for path in (_only(paths, TEXT_SUFFIX), _only(paths, ANSWER_SUFFIX))
-        )
-    except InputError as error:
-        return Example(name, title=name, error=error)
+def _example_of_files(folder: Path, name: str, files: Mapping[str, Sequence[str]]) -> Example:
+    """Returns the example of these files, by what they are to it. Raises ``MmvizError`` where they cannot be used."""
+    paths = {role: [_path_inside(folder, file, name) for file in sorted(group)] for role, group in files.items()}
+    for group in files.values():
+        if len(group) > 1:
+            file, other = (printable_name(file) for file in sorted(group)[:2])
+            raise InputError("examples-same", file=file, other=other)
+    question, truth = (
+        read_text_file(path, printable_name(path.name)) if path else ""
+        for path in (_only(paths, TEXT_SUFFIX), _only(paths, ANSWER_SUFFIX))
+    )
     return _example(name, _only(paths, "image"), _only(paths, "audio"), question, truth)
 
 

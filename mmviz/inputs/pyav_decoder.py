@@ -179,7 +179,7 @@ def open_track(file: BinaryIO, kind: str) -> Iterator[Track]:
     with unexpected_errors("av", "WAV"):
         # before FFmpeg relies on the position in the file
         has_known_length = has_length(file, kind)
-        whole = is_complete(file, kind) and (kind != "WAV" or has_known_length)
+        whole = is_complete(file, kind)
         header_seconds = webm_seconds(file) if kind == "WEBM" else None
         file.seek(0)
         options = {"codec_whitelist": ",".join(_CODECS)}  # no video decoder is opened, not even to probe

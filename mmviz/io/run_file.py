@@ -40,7 +40,7 @@ from mmviz.types.attention_tensors import ARRAYS
 FORMAT = 3
 RECORDING = "recording-2"
 """Value of ``format`` in the header of a run and of a recording."""
-_OPTIONAL = ("stack", "call", "taken", "windows")
+_OPTIONAL = ("stack", "call", "absorbed_by", "windows")
 """Fields of a map that its header has where they are not those of a plain model."""
 STEP = 1e-5
 """Quantization step of the weights in a recording, which is also their largest error."""
@@ -141,7 +141,7 @@ def to_recording(record: AttentionRecord) -> bytes:
     arrays: dict[str, NDArray[Any]] = {}
     for k, attn_map in enumerate(record.maps):
         arrays[f"map{k}"], arrays[f"map{k}-largest"] = _quantize(attn_map.weights)
-        if attn_map.taken:
+        if attn_map.absorbed_by:
             arrays[f"map{k}-sums"] = attn_map.weights.sum(-1)
     if record.relevance is not None:
         largest = record.relevance.max(-1)

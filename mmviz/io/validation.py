@@ -64,8 +64,8 @@ def _check_map(attn_map: AttentionMap | PooledMap) -> None:
     check_index(attn_map.call, _MAX_SIDE)
     _check_string(attn_map.name)
     _check_string(attn_map.stack)
-    if attn_map.taken not in ("", "sink", "mask"):
-        raise ValueError("taken")
+    if attn_map.absorbed_by not in ("", "sink", "mask", "padding"):
+        raise ValueError("absorbed_by")
     if not attn_map.windows:
         return
     if attn_map.shape != (len(attn_map.windows), len(attn_map.windows)):

@@ -22,12 +22,12 @@ def map_notes(record: AttentionRecord, ref: MapRef, tokens: int | Sequence[int],
         return []
     attn_map, words = record.maps[record.map_number(ref)], viewer_words()
     notes = []
-    if attn_map.taken:
+    if attn_map.absorbed_by:
         amounts = attn_map.row_modality_sums if isinstance(attn_map, PooledMap) else attn_map.weights
         sums = (amounts.mean(0, dtype=np.float64) if ref.head is None else amounts[ref.head]).sum(-1, dtype=np.float64)
         is_row = direction == "from"
         share = 1 - float(sums[np.atleast_1d(tokens)].mean() if is_row else sums.mean())
-        code = f"taken-{attn_map.taken}" if is_row else f"taken-{attn_map.taken}-mean"
+        code = f"absorbed-{attn_map.absorbed_by}" if is_row else f"absorbed-{attn_map.absorbed_by}-mean"
         notes.append(words[code].replace("{share}", short(max(0.0, 100 * share))))
     if attn_map.windows:
         notes.append(words["windows"].replace("{count}", str(len(set(attn_map.windows)))))

@@ -68,7 +68,7 @@ def map_header(record: AttentionRecord, number: int) -> dict[str, Any]:
         "keys": attn_map.keys,
         "heads": attn_map.heads,
         "edges": bin_edges_of(attn_map),
-        "taken": attn_map.taken,
+        "absorbed_by": attn_map.absorbed_by,
         "windows": len(set(attn_map.windows)),
     }
 

@@ -19,11 +19,11 @@ TOLERANCE = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-3, "bfloat16": 5e-3
 class AttentionMap(ShortRepr, ValueSemantics):
     """The exact attention weights of one attention call.
 
-    Every row of ``weights`` sums to 1, or to less where ``taken`` says what takes the rest. The row of a fully masked
+    Every row of ``weights`` sums to 1, or to less where ``absorbed_by`` says what takes the rest. The row of a fully masked
     query is all zero.
 
     Raises ``CaptureError``: ``map-shape`` for other than three or four axes, ``map-rows`` where a row sums to neither 1
-    nor 0 (see `TOLERANCE`; with ``taken`` to more than 1), ``map-negative`` for a weight that is negative or not
+    nor 0 (see `TOLERANCE`; with ``absorbed_by`` to more than 1), ``map-negative`` for a weight that is negative or not
     finite, ``map-dtype`` for an unknown ``dtype``.
     """
 
@@ -44,9 +44,10 @@ class AttentionMap(ShortRepr, ValueSemantics):
     ``vision_model.encoder.layers.self_attn``; "" where a model has a single one."""
     call: int = 0
     """The call of the model, from 0: a step of ``generate`` is one."""
-    taken: str = ""
+    absorbed_by: str = ""
     """What takes a share of the rows, so that they may sum to less than 1: "sink" for a score that belongs to no token,
-    "mask" for weights that the model itself sets to 0 after the softmax; "" where nothing does."""
+    "mask" for weights that the model itself sets to 0 after the softmax, "padding" for what fills a window up; "" where
+    nothing does."""
     windows: tuple[int, ...] = ()
     """The window, packed picture or packed sound that each token belongs to, from 0, where attention runs within
     windows of a stream: tokens of different windows do not attend to each other. Empty where it runs over all."""
@@ -55,7 +56,7 @@ class AttentionMap(ShortRepr, ValueSemantics):
         if self.weights.ndim not in (3, 4):
             raise CaptureError("map-shape", name=self.name, shape=self.weights.shape)
         object.__setattr__(self, "weights", read_only(self.weights))
-        check_rows(self.name, self.weights, self.dtype, self.taken)
+        check_rows(self.name, self.weights, self.dtype, self.absorbed_by)
 
     @property
     def heads(self) -> int:
@@ -68,8 +69,8 @@ class AttentionMap(ShortRepr, ValueSemantics):
         return int(self.weights.shape[-2]), int(self.weights.shape[-1])
 
 
-def check_rows(name: str, weights: NDArray[np.float32], dtype: str, taken: str = "") -> None:
-    """Checks that the rows of ``weights`` ``[..., query, key]`` are attention; ``taken`` as in `AttentionMap`.
+def check_rows(name: str, weights: NDArray[np.float32], dtype: str, absorbed_by: str = "") -> None:
+    """Checks that the rows of ``weights`` ``[..., query, key]`` are attention; ``absorbed_by`` as in `AttentionMap`.
 
     Raises ``CaptureError`` (``map-dtype``, ``map-negative``, ``map-rows``) as `AttentionMap` does.
     """
@@ -79,7 +80,7 @@ def check_rows(name: str, weights: NDArray[np.float32], dtype: str, taken: str =
         raise CaptureError("map-negative", name=name)
     sums = weights.sum(-1, dtype=np.float64)
     excess = np.where(sums == 0, 1, sums) - 1
-    worst = float((excess if taken else np.abs(excess)).max(initial=0))
+    worst = float((excess if absorbed_by else np.abs(excess)).max(initial=0))
     if worst > TOLERANCE[dtype]:
         raise CaptureError("map-rows", name=name, worst=worst)
 
@@ -119,8 +120,8 @@ class PooledMap(ShortRepr, ValueSemantics):
     """See `AttentionMap.stack`."""
     call: int = 0
     """See `AttentionMap.call`."""
-    taken: str = ""
-    """See `AttentionMap.taken`."""
+    absorbed_by: str = ""
+    """See `AttentionMap.absorbed_by`."""
     windows: tuple[int, ...] = ()
     """See `AttentionMap.windows`."""
 
@@ -144,7 +145,7 @@ class PooledMap(ShortRepr, ValueSemantics):
             if array.shape != expected:
                 raise CaptureError("map-shape", name=self.name, shape=array.shape)
             object.__setattr__(self, name, read_only(array))
-        check_rows(self.name, self.row_modality_sums, self.dtype, self.taken)
+        check_rows(self.name, self.row_modality_sums, self.dtype, self.absorbed_by)
 
     @property
     def heads(self) -> int:

@@ -11,7 +11,7 @@ import { fromFragment, neighbourMap, toFragment, withMap } from "../../mmviz/vie
 
 const ODD = "a&b/c:1#%+@ä"; // ModuleDict takes any name
 const map = (stack, layer, queries, keys, heads) => ({
-  ref: `${stack}/${layer}`, stack, layer, queries, keys, heads, taken: "", windows: 0,
+  ref: `${stack}/${layer}`, stack, layer, queries, keys, heads, absorbed_by: "", windows: 0,
 }); // prettier-ignore
 const maps = [
   map("see", 0, "picture", "picture", 2),
@@ -94,7 +94,7 @@ test("what takes a share of a row is said, and the windows", () => {
   };
   header.streams.picture.location = [null, [0], [1]];
   assert.deepEqual(notes({}), []);
-  assert.deepEqual(notes({ taken: "sink" }), ["taken-sink 25"]);
-  assert.deepEqual(notes({ taken: "mask" }, { tokens: [1, 2] }), ["taken-mask 38"]);
-  assert.deepEqual(notes({ taken: "sink", windows: 4 }, { direction: "to" }), ["taken-sink-mean 25", "windows 4"]);
+  assert.deepEqual(notes({ absorbed_by: "sink" }), ["absorbed-sink 25"]);
+  assert.deepEqual(notes({ absorbed_by: "mask" }, { tokens: [1, 2] }), ["absorbed-mask 38"]);
+  assert.deepEqual(notes({ absorbed_by: "sink", windows: 4 }, { direction: "to" }), ["absorbed-sink-mean 25", "windows 4"]);
 });

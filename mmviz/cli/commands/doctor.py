@@ -114,7 +114,7 @@ def _meaning_line(check: Check) -> str:
         f"{check['queries']} ({queries}) to {check['keys']} ({keys})", heads, f"samples: {check['samples']}",
     ]  # fmt: skip
     parts += [f"windows: {check['windows']}"] if check["windows"] else []
-    parts += [f"a share goes to: {check['taken']}"] if check["taken"] else []
+    parts += [f"a share goes to: {check['absorbed_by']}"] if check["absorbed_by"] else []
     parts += [f"CONTRADICTS THE MODEL: {', '.join(check['problems'])}"] if check["problems"] else []
     return "  " + "  ".join(parts)
 

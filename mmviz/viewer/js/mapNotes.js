@@ -3,12 +3,12 @@ import { twoDigits } from "./numberFormat.js";
 
 /** Returns sentences about the map of a frame; none for an ordinary map, a flow and one that has not arrived. */
 export function mapNotes(header, say, mapIndex, frame) {
-  const { taken, windows } = header.maps[mapIndex];
+  const { absorbed_by: absorbedBy, windows } = header.maps[mapIndex];
   const notes = [];
-  if (taken && frame.attnMap) {
+  if (absorbedBy && frame.attnMap) {
     const isRow = frame.direction === "from" && !frame.isDifference;
     const share = 1 - meanRowSum(frame.attnMap, isRow ? frame.tokens : null);
-    notes.push(say(isRow ? `taken-${taken}` : `taken-${taken}-mean`, { share: twoDigits(Math.max(0, 100 * share)) }));
+    notes.push(say(isRow ? `absorbed-${absorbedBy}` : `absorbed-${absorbedBy}-mean`, { share: twoDigits(Math.max(0, 100 * share)) }));
   }
   if (windows) notes.push(say("windows", { count: windows }));
   return notes;
