@@ -89,8 +89,9 @@ def test_files_of_the_same_name_are_one_example(folder: Path) -> None:
     for name in (".hidden.txt", "notes.md"):
         (folder / name).write_text("no example")
     (folder / "folder.png").mkdir()
-    cat, cat2, cat10, dog = load_examples(folder)
+    cat, cat2, cat10, dog, *others = load_examples(folder)
     assert [example.id for example in (cat, cat2, cat10, dog)] == ["cat", "cat2", "cat10", "dog.1"]
+    assert [example.id for example in others] == ["folder.png", "notes.md"]
     assert cat.question == "what is it?" and cat.truth == "cat"
     sample = cat.sample()
     assert sample.image is not None and sample.audio is not None and sample.text == "what is it?"
@@ -113,23 +114,6 @@ def test_files_are_read_when_they_are_needed(folder: Path) -> None:
         ({"image": "cat.png"}, "examples-list"),
         (["cat.png"], "examples-list"),
         (3, "examples-list"),
-        ([{"image": 3}], "examples-entry"),
-        ([{"text": ["who?"]}], "examples-entry"),
-        ([{"text": "who?", "truth": True}], "examples-entry"),
-        ([{"id": 7, "text": "who?"}], "examples-entry"),
-        ([{"truth": "cat"}], "examples-nothing"),
-        ([{}], "examples-nothing"),
-        ([{"image": "", "text": ""}], "examples-nothing"),
-        ([{"id": "a", "text": "who?"}, {"id": "a", "text": "what?"}], "examples-twice"),
-        ([{"id": "2", "text": "who?"}, {"text": "what?"}], "examples-twice"),
-        ([{"image": "dog.png"}], "examples-file"),
-        ([{"image": "."}], "examples-file"),
-        ([{"image": "cat.png\0"}], "examples-file"),
-        ([{"image": "\ud800.png"}], "examples-file"),
-        ([{"image": "x" * 5_000}], "examples-file"),
-        ([{"image": "../secret.png"}], "examples-outside"),
-        ([{"audio": "sub/../../secret.png"}], "examples-outside"),
-        ([{"image": "/etc/hostname"}], "examples-outside"),
         ([{"text": "who?"}] * 1_001, "examples-many"),
     ],
 )
@@ -139,6 +123,44 @@ def test_a_wrong_listing_is_refused_with_one_sentence(folder: Path, entries: Any
     assert error.code == code and code in SENTENCES
     str(error).encode()  # it can be printed, whatever the listing contains
     assert str(folder) not in str(error), "no path of this machine"
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("cat.png", "examples-object"),
+        (None, "examples-object"),
+        ({"id": "a", "text": "who?"}, "examples-twice"),
+        ({"image": 3}, "examples-entry"),
+        ({"text": ["who?"]}, "examples-entry"),
+        ({"text": "who?", "truth": True}, "examples-entry"),
+        ({"id": 7, "text": "who?"}, "examples-entry"),
+        ({"truth": "cat"}, "examples-nothing"),
+        ({}, "examples-nothing"),
+        ({"image": "", "text": ""}, "examples-nothing"),
+        ({"image": "dog.png"}, "examples-file"),
+        ({"image": "."}, "examples-file"),
+        ({"image": "cat.png\0"}, "examples-file"),
+        ({"image": "\ud800.png"}, "examples-file"),
+        ({"image": "x" * 5_000}, "examples-file"),
+        ({"image": "../secret.png"}, "examples-outside"),
+        ({"audio": "sub/../../secret.png"}, "examples-outside"),
+        ({"image": "/etc/hostname"}, "examples-outside"),
+    ],
+)
+def test_a_wrong_entry_of_a_listing_is_named_and_stops_no_other_example(folder: Path, entry: Any, code: str) -> None:
+    first, wrong, last = listed(folder, [{"id": "a", "image": "cat.png"}, entry, {"text": "who?"}])
+    assert first.sample().image is not None and last.sample().text == "who?"
+    error = sample_error(wrong)
+    assert error.code == code and code in SENTENCES
+    str(error).encode()  # it can be printed, whatever the listing contains
+    assert str(folder) not in str(error), "no path of this machine"
+    assert wrong.id == ("a (2)" if code == "examples-twice" else "2"), "names are unique"
+
+
+def test_a_number_may_be_the_name_of_another_example(folder: Path) -> None:
+    first, second = listed(folder, [{"id": "2", "text": "who?"}, {"text": "what?"}])
+    assert first.sample().text == "who?" and sample_error(second).code == "examples-twice"
 
 
 @pytest.mark.parametrize(
@@ -160,12 +182,12 @@ def test_a_listing_beyond_the_limit_is_not_read(folder: Path, monkeypatch: pytes
 @pytest.mark.skipif(os.name == "nt", reason="links need special rights on Windows")
 def test_a_link_out_of_the_folder_is_refused_with_and_without_a_listing(folder: Path) -> None:
     (folder / "dog.png").symlink_to(folder.parent / "secret.png")
-    assert refused(folder).code == "examples-outside"
-    (folder / "examples.json").write_text('[{"image": "dog.png"}]')
-    assert refused(folder).code == "examples-outside"
-    (folder / "examples.json").write_text('[{"image": "circle.png"}]')
+    (folder / "dog.txt").write_text("who?")
+    cat, dog = load_examples(folder)
+    assert cat.sample().image is not None and sample_error(dog).code == "examples-outside"
     (folder / "circle.png").symlink_to(folder / "circle.png")
-    assert refused(folder).code == "examples-file"
+    outside, circle = listed(folder, [{"image": "dog.png"}, {"image": "circle.png"}])
+    assert sample_error(outside).code == "examples-outside" and sample_error(circle).code == "examples-file"
     linked = folder.parent / "linked"
     linked.symlink_to(folder)
     (folder / "examples.json").write_text('[{"image": "cat.png"}]')
@@ -176,13 +198,44 @@ def test_a_link_out_of_the_folder_is_refused_with_and_without_a_listing(folder: 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_pipe_is_not_read(folder: Path) -> None:
     os.mkfifo(folder / "dog.txt")
-    assert [example.id for example in load_examples(folder)] == ["cat"]
-    (folder / "examples.json").write_text('[{"image": "dog.txt"}]')
-    assert refused(folder).code == "examples-file"
+    cat, pipe = load_examples(folder)
+    assert cat.id == "cat" and pipe.id == "dog.txt" and sample_error(pipe).code == "examples-pipe"
+    (only,) = listed(folder, [{"image": "dog.txt"}])
+    assert sample_error(only).code == "examples-file"
 
 
-def sample_error(example: Example) -> InputError:
-    with pytest.raises(InputError) as caught:
+def test_what_is_part_of_no_example_is_listed_with_the_reason(folder: Path) -> None:
+    for name in ("film.avi", "jx.jxl", "cat.json", "notes.md"):
+        (folder / name).write_text("no example")
+    (folder / "dir.webp").mkdir()
+    (folder / "nowhere.png").symlink_to(folder / "gone.png")
+    cat, *others = load_examples(folder)
+    assert cat.sample().image is not None
+    assert {example.id: sample_error(example).code for example in others} == {
+        **dict.fromkeys(("cat.json", "film.avi", "jx.jxl", "notes.md"), "examples-ending"),
+        "dir.webp": "examples-folder-inside", "nowhere.png": "examples-link",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["dog.svg", "dog.jxl", "dog.avi", "dog.webp/", "dog.wav/"])
+def test_an_example_with_a_part_that_cannot_be_read_is_left_out(folder: Path, name: str) -> None:
+    (folder / "dog.txt").write_text("who?")
+    (folder / name).mkdir() if name.endswith("/") else (folder / name).write_text("<svg/>")
+    cat, dog = load_examples(folder)
+    assert cat.sample().image is not None
+    error = sample_error(dog)
+    assert dog.id == "dog" and error.code == "examples-part" and name.rstrip("/") in str(error)
+
+
+def test_a_folder_of_other_files_has_no_examples_but_a_film_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("no example")
+    assert refused(tmp_path).code == "examples-empty"
+    (tmp_path / "film.avi").write_text("RIFF")
+    assert [example.id for example in load_examples(tmp_path)] == ["film.avi", "notes.md"]
+
+
+def sample_error(example: Example) -> MmvizError:
+    with pytest.raises(MmvizError) as caught:
         example.sample()
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
     return caught.value
@@ -230,7 +283,9 @@ def test_the_longest_text_and_an_empty_one(folder: Path) -> None:
     (folder / "cat.txt").write_text(" \n")
     assert load_examples(folder)[0].question == ""
     (folder / "dog.answer.txt").write_text("dog")
-    assert refused(folder).code == "examples-nothing"
+    (folder / "empty.txt").write_text("\n")
+    cat, dog, empty = load_examples(folder)
+    assert cat.error is None and sample_error(dog).code == sample_error(empty).code == "examples-nothing"
 
 
 def test_one_text_in_another_encoding_stops_nothing_of_the_audit(folder: Path) -> None:
