@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -66,11 +67,14 @@ FILES: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "WAV with MP3": (ffmpeg("wav", "libmp3lame"), {"audio-delay"}),
     "WAV of a stopped recorder, sizes 0": (lambda: wav_of_stopped_recorder(0, 0), {"audio-open-end"}),
     "WAV of a stopped recorder, data 0": (lambda: wav_of_stopped_recorder(36, 0), {"audio-open-end"}),
+    "WAV with a size, data 0": (lambda: wav_of_stopped_recorder(36 + 64_000, 0), set()),
     "WAV from a pipe": (ffmpeg("wav", "pcm_s16le", is_pipe=True), set()),
     "WAV from a pipe, RIFF 0": (lambda: wav_of_stopped_recorder(0, 0xFFFF_FFFF), set()),
     "RF64": (sndfile("RF64"), set()),
     "RF64, FFmpeg": (ffmpeg("wav", "pcm_s24le", rf64="always"), set()),
+    "RF64 from a pipe": (ffmpeg("wav", "pcm_s16le", rf64="always", is_pipe=True), set()),
     "W64": (sndfile("W64"), set()),
+    "W64 from a pipe": (ffmpeg("w64", "pcm_s16le", is_pipe=True), set()),
     "AIFF": (sndfile("AIFF"), set()),
     "AIFF, FFmpeg": (ffmpeg("aiff", "pcm_s16be"), set()),
     "AIFC, little endian": (ffmpeg("aiff", "pcm_s16le"), set()),
@@ -140,6 +144,15 @@ def test_length_tone_and_loudness(name: str) -> None:
     tolerance = 0.2 if "AMR" in name else 0.06  # AMR is made for speech
     assert np.sqrt(np.mean(middle**2)) == pytest.approx(RMS, rel=tolerance)
     assert codes == FILES[name][1]
+
+
+def test_a_decoder_that_seeks_by_a_wrong_size_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(file_bytes("W64"))
+    for size in (1 << 61, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, 0):
+        struct.pack_into("<Q", data, data.index(b"data\xf3\xac") + 16, size)
+        with suppress(InputError):
+            load_audio(bytes(data))
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_without_an_ending_is_read_by_its_bytes(tmp_path: Path) -> None:
