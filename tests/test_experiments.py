@@ -19,6 +19,7 @@ from records import WHOLE
 from mmviz.analysis.attention_vs_effect import disagreements
 from mmviz.analysis.attributions import attention_shares, attributions, modality_shares
 from mmviz.analysis.head_profiles import all_heads, head_profiles
+from mmviz.analysis.map_refs import last_map
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.experiments.faithfulness import STEPS, FaithfulnessCurves, curve_requests, measure_faithfulness
@@ -216,20 +217,22 @@ def test_head_ablation_knows_the_maps_of_a_layer_apart(
         assert effect.probability == pytest.approx(single.answers[0].probability, abs=1e-5)
 
 
-def test_attributions_are_of_the_keys_of_the_last_map(
+def test_attributions_are_of_the_keys_of_the_last_map_in_which_modalities_meet(
     crossmodal: tuple[LocalBackend, Request, AttentionRecord],
 ) -> None:
     backend, request, record = crossmodal
-    tokens = record.streams[record.maps[-1].keys]
-    same_keys = next(number for number, attn_map in enumerate(record.maps) if attn_map.keys == record.maps[-1].keys)
-    ref = record.map_ref(same_keys, 2)
-    assert ref.index and record.maps[same_keys].queries != record.maps[-1].queries
+    number = last_map(record)
+    last = record.maps[number]
+    assert number < 17 and last.queries != last.keys, "self-attention runs after it"
+    same_keys = next(k for k, attn_map in enumerate(record.maps) if attn_map.keys == last.keys)
+    ref, tokens = record.map_ref(same_keys, 2), record.streams[last.keys]
+    assert ref.stack != last.stack and record.maps[same_keys].queries != last.queries
     amounts = attributions(record, ref)
-    assert list(amounts) == [str(ref), str(record.map_ref(17)), "value"]
+    assert list(amounts) == [str(ref), str(record.map_ref(number)), "value"]
     assert all(values.shape == (len(tokens),) for values in amounts.values())
     assert np.allclose(amounts[str(ref)], record.maps[same_keys].weights[2, 0])
     with pytest.raises(ValueError, match="attends to"):
-        attributions(record, record.map_ref(0, 0))
+        attributions(record, record.map_ref(next(k for k, m in enumerate(record.maps) if m.keys != last.keys), 0))
     curves = measure_faithfulness(backend, replace(request, norms=False), record, amounts, "mean")
     assert curves is not None and list(curves) == list(amounts)
 
