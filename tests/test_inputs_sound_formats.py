@@ -197,6 +197,23 @@ def test_mp3_files_one_after_another_are_read_to_the_end() -> None:
     assert "audio-incomplete" not in {notice.code for notice in notices}
 
 
+@pytest.mark.parametrize("name", ["FLAC", "FLAC from a pipe", "OGG, Vorbis", "OGG, Opus", "OGG, FLAC"])
+def test_flac_and_ogg_files_one_after_another_are_read_to_the_end(name: str) -> None:
+    silence = {"FLAC": "FLAC", "OGG, Vorbis": "OGG", "OGG, Opus": "OGG"}.get(name)
+    first = file_bytes(name) if silence is None else encoded(np.zeros(8_000), 16_000, silence, name[5:].upper() or None)
+    audio, notices = load_audio(first + file_bytes(name))
+    assert audio.seconds == pytest.approx(SECONDS + (2.0 if silence is None else 0.5), abs=0.02)
+    assert np.sqrt(np.mean(audio.wave[-24_000:-4_000] ** 2)) == pytest.approx(RMS, rel=0.06)
+    assert {notice.code for notice in notices} <= {"audio-resampled"}
+
+
+@pytest.mark.parametrize(("name", "format", "subtype"), [("FLAC", "FLAC", "PCM_16"), ("OGG, Vorbis", "OGG", "VORBIS")])
+def test_files_of_several_rates_one_after_another_are_refused(name: str, format: str, subtype: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_audio(file_bytes(name) + encoded(wave(44_100), 44_100, format, subtype))
+    assert caught.value.code == "audio-changes"
+
+
 def test_long_sounds_without_a_length_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     silence = np.zeros(70 * 8_000)
     with pytest.raises(InputError) as caught:

@@ -6,7 +6,7 @@ decoding stops soon after the longest length allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from mmviz.inputs import open_source
 from mmviz.inputs.audio_file_checks import has_length, is_complete, wav_frames
 from mmviz.inputs.audio_formats import audio_format
+from mmviz.inputs.channel_mix import Mix, join, mix_channels
 from mmviz.inputs.decoder_failure import unexpected_errors
+from mmviz.inputs.joined_files import joined_files
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.inputs.mpeg_frames import count_frames
 from mmviz.inputs.unfinished_audio import AudioView, with_lengths
@@ -49,12 +51,6 @@ _GAP = 0.05
 """Seconds, a packet or two, from which a gap is noted; less is rounding of the file's timestamps."""
 _CLIPPED_FRACTION = 5e-4
 """Fraction of clipped samples from which a notice is given."""
-_CLIPPED_RUN = 4
-"""Samples at the highest value in a row that count as clipped."""
-_CLIPPED_LEVEL = 0.98
-"""Level of full scale at least; the highest value of 8-bit and mu-law audio is 0.98 to 0.992."""
-_CLIPPED_DROP = 0.13
-"""How far a clipped peak falls within half a run beside it, see `_clipped_samples`."""
 
 
 def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput, tuple[Notice, ...]]:
@@ -78,7 +74,7 @@ def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput
     if isinstance(source, np.ndarray):
         rate = _array_rate(rate)
         blocks = _array_blocks(source, rate)
-        mix = _mix(blocks)
+        mix = mix_channels(blocks)
     else:
         if isinstance(source, bytearray | memoryview):
             source = bytes(source)
@@ -89,21 +85,6 @@ def load_audio(source: AudioSource, rate: int | None = None) -> tuple[AudioInput
         with open_source(source) as file, unexpected_errors("soundfile", "M4A"):
             rate, mix = _read(file, notices)
     return _to_input(mix, rate, notices), tuple(notices)
-
-
-@dataclass(frozen=True, eq=False)
-class _Mix:
-    """Audio mixed to mono, and what was measured on its channels before."""
-
-    mono: NDArray[np.float32]
-    """float32 ``[sample]`` at the original rate."""
-    channels: int
-    peak: float
-    """Largest absolute value in any channel."""
-    rms: float
-    """Root mean square over all channels."""
-    clipped: float
-    """Fraction of values that are cut off at full scale."""
 
 
 def _check_header(rate: int, channels: int, samples: int) -> None:
@@ -152,23 +133,28 @@ def _array_blocks(array: NDArray[Any], rate: int) -> Iterator[NDArray[np.float32
     return (block(start) for start in range(0, len(array), _BLOCK))
 
 
-def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, _Mix]:
+def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, Mix]:
     """Returns the sampling rate of a file and its audio."""
     file, kind = with_lengths(file, audio_format(file))
-    is_sndfile = kind in _SNDFILE_FORMATS and has_length(file, kind)
-    try:
-        read = _read_sndfile if is_sndfile else _read_container
-        rate, mix, promised, whole = read(file, kind, notices)
-    except _UnknownToSndfile:
-        is_sndfile = False
-        rate, mix, promised, whole = _read_container(file, kind, notices)
+    own_notices: list[Notice] = []
+    parts: list[_Part] = []
+    for joined in joined_files(file, kind):
+        parts.append(_read_part(joined, kind, own_notices))
+        if sum(len(part.mix.mono) / part.rate for part in parts) > MAX_SECONDS:
+            break
+    notices += {notice.code: notice for notice in reversed(own_notices)}.values()  # of several parts the first one's
+    if len({(part.rate, part.mix.channels) for part in parts}) > 1:
+        raise InputError("audio-changes")
+    rate, mix = parts[0].rate, join([part.mix for part in parts])
+    promises = [part.promised for part in parts if part.promised is not None]
+    promised = sum(promises) if len(promises) == len(parts) else None
+    whole, slack = all(part.is_whole for part in parts), sum(part.slack for part in parts)
     seconds = len(mix.mono) / rate
     if seconds < MIN_SECONDS and (promised is not None or not whole):
         raise InputError("audio-damaged")  # the header promised enough
     if seconds > MAX_SECONDS:
         raise InputError("audio-longer", limit=MAX_SECONDS)  # decoding stopped there
     _check_length(seconds)
-    slack = _SLACK if is_sndfile or not whole else _SLACK_CONTAINER
     if promised is not None and promised - seconds > slack:
         notices.append(Notice("audio-incomplete", {"seconds": seconds, "promised": promised}))
     elif not whole:
@@ -176,11 +162,36 @@ def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, _Mix]:
     return rate, mix
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The audio of a file, or of one of several that were put one after another."""
+
+    rate: int
+    mix: Mix
+    promised: float | None
+    """Seconds that the header declares."""
+    is_whole: bool
+    """Whether the end is there."""
+    slack: float
+    """Seconds by which the audio may be shorter than declared without a notice."""
+
+
+def _read_part(file: BinaryIO, kind: str, notices: list[Notice]) -> _Part:
+    is_sndfile = kind in _SNDFILE_FORMATS and has_length(file, kind)
+    try:
+        read = _read_sndfile if is_sndfile else _read_container
+        rate, mix, promised, whole = read(file, kind, notices)
+    except _UnknownToSndfile:
+        is_sndfile = False
+        rate, mix, promised, whole = _read_container(file, kind, notices)
+    return _Part(rate, mix, promised, whole, _SLACK if is_sndfile or not whole else _SLACK_CONTAINER)
+
+
 class _UnknownToSndfile(Exception):
     """The header is not one that libsndfile reads, or not in full: another codec, or damage."""
 
 
-def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mix, float | None, bool]:
+def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, Mix, float | None, bool]:
     """Reads by libsndfile. Returns rate, audio, the seconds that the header promises, and whether the end is there.
 
     Raises `_UnknownToSndfile`, and ``InputError``.
@@ -202,13 +213,13 @@ def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int
             raise InputError("audio-damaged")
         _check_header(rate, int(audio.channels), frames)
         try:
-            mix = _mix(_file_blocks(audio, int(MAX_SECONDS * rate)))
+            mix = mix_channels(_file_blocks(audio, int(MAX_SECONDS * rate)))
         except soundfile.SoundFileError as error:
             raise InputError("audio-damaged") from error
         return rate, mix, frames / rate, whole
 
 
-def _read_container(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, _Mix, float | None, bool]:
+def _read_container(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, Mix, float | None, bool]:
     """Reads by PyAV, which is loaded now. Returns the same as `_read_sndfile`."""
     with unexpected_errors("av", "WAV"):
         from mmviz.inputs.pyav_decoder import open_track
@@ -221,7 +232,7 @@ def _read_container(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[i
         _check_rate(track.rate, track.channels)
         if track.seconds is not None:
             _check_length(track.seconds)
-        mix = _mix(track.blocks(MAX_SECONDS))
+        mix = mix_channels(track.blocks(MAX_SECONDS))
         _check_rate(track.rate, mix.channels)  # the header of an AAC file may say half the rate
         if track.has_video:
             notices.append(Notice("audio-video"))
@@ -242,41 +253,7 @@ def _file_blocks(audio: Any, limit: int) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def _mix(blocks: Iterable[NDArray[np.float32]]) -> _Mix:
-    """Returns the mean of the channels. It works by block, since a minute of 8 channels at 192 kHz has 370 MB."""
-    means, peak, energy, clipped, values, channels = [np.zeros(0, np.float32)], 0.0, 0.0, 0, 0, 1
-    for block in blocks:
-        if not np.isfinite(block).all():
-            raise InputError("audio-not-finite")
-        channels = block.shape[1]
-        means.append(np.asarray(block.mean(axis=1, dtype=np.float64), dtype=np.float32))
-        peak = max(peak, float(np.abs(block).max()))
-        energy += float(np.square(block, dtype=np.float64).sum())
-        clipped += sum(_clipped_samples(sign * block[:, channel]) for channel in range(channels) for sign in (1, -1))
-        values += block.size
-    values = max(values, 1)
-    return _Mix(np.concatenate(means), channels, peak, (energy / values) ** 0.5, clipped / values)
-
-
-def _clipped_samples(wave: NDArray[np.float32]) -> int:
-    """Returns the number of samples of ``wave`` ``[sample]`` that are clipped at full scale.
-
-    They come in runs at the highest value. A smooth peak has a flat top as well where quantization is coarse or the
-    frequency low, but its top is a parabola: half a run beside it, it is less than four steps lower (0.125 in mu-law).
-    A peak clipped by 0.4 dB or more falls further.
-    """
-    highest = wave.max(initial=0)
-    if highest < _CLIPPED_LEVEL:
-        return 0
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], wave == highest, [False])).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
-    lengths = ends - starts
-    before, after = starts - (lengths + 1) // 2, ends - 1 + (lengths + 1) // 2
-    falls = np.maximum(highest - wave[np.maximum(before, 0)], highest - wave[np.minimum(after, len(wave) - 1)])
-    return int(lengths[(lengths >= _CLIPPED_RUN) & (falls > _CLIPPED_DROP)].sum())
-
-
-def _to_input(mix: _Mix, rate: int, notices: list[Notice]) -> AudioInput:
+def _to_input(mix: Mix, rate: int, notices: list[Notice]) -> AudioInput:
     """Returns the audio at 16 kHz within -1 .. 1, and adds notices of what was done."""
     wave = mix.mono
     seconds = len(wave) / rate

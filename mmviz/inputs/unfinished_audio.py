@@ -17,7 +17,7 @@ _MAX_CHUNKS = 1_000
 
 
 class AudioView(io.RawIOBase):
-    """A file from ``start`` on, read with other bytes at some places.
+    """A file from ``start`` to ``end``, read with other bytes at some places.
 
     Decoders seek by the lengths that a header declares. A place outside the file, which a file refuses, is its end or
     beginning here, so that they find no more data there.
@@ -25,12 +25,16 @@ class AudioView(io.RawIOBase):
     Args:
         file: file that can be read and sought.
         start: bytes at its beginning that are left out.
+        end: where it ends; None for the end of the file.
         patches: by place in the view, the bytes that are read there.
     """
 
-    def __init__(self, file: BinaryIO, start: int = 0, patches: Mapping[int, bytes] | None = None):
+    def __init__(
+        self, file: BinaryIO, start: int = 0, end: int | None = None, patches: Mapping[int, bytes] | None = None
+    ):
         self._file, self._start, self._patches = file, start, dict(patches or {})
-        self._size = max(0, file.seek(0, 2) - start)
+        size = file.seek(0, 2)
+        self._size = max(0, min(size, size if end is None else end) - start)
         self._at = 0
 
     def readable(self) -> bool:
