@@ -29,7 +29,7 @@ from mmviz.types import (
 
 pytestmark = pytest.mark.slow
 
-SEED, COUNT = 77, 12
+SEED, COUNT = 77, 8
 MEAN = MapRef("attention", 0)
 
 
