@@ -59,7 +59,9 @@ def test_attention_of_single_tokens_follows_the_formula(run: mmviz.Run) -> None:
 
 
 def test_summary_and_figure_do_without_all_weights(run: mmviz.Run) -> None:
-    matrix = run.summary()["modality_matrix"]
+    summary = run.summary()
+    assert summary["attention"]["method"] == "2:mean"
+    matrix = summary["modality_matrix"]
     sums = dict(zip(matrix["queries"], matrix["sums"], strict=True))
     group, _ = long_model.groups()
     is_word = group.numpy() == long_model.WORD_GROUP
@@ -146,7 +148,6 @@ def test_a_saved_run_keeps_its_overview_and_says_what_is_missing(
     pooled_sums, exact_sums = (np.add.reduceat(row, edges[:-1]) for row in (pooled, exact))
     assert np.abs(pooled_sums - exact_sums).max() < 1e-3 and len(set(pooled[edges[3] : edges[4]])) == 1
     assert loaded.summary()["attention"]["method"].endswith("means over bins")
-    assert run.summary()["attention"]["method"] == "2:mean"
     assert "means over neighbouring tokens" in document_content(loaded, ref, 0).still
     assert loaded.png()[:4] == b"\x89PNG" and not loaded.is_exact and run.is_exact
     monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "run.npz")])
