@@ -36,8 +36,7 @@ def violations(viewer: ViewerPage) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "screen"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark-phone"])
 def test_no_state_has_a_serious_violation(show: Show, scheme: str, screen: dict[str, int]) -> None:
     # the document allows no script but its own; axe is one
     viewer = show(run(), color_scheme=scheme, viewport=screen, has_touch=screen is PHONE, bypass_csp=True)
