@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 from PIL import Image
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.app import session_state as state
 from mmviz.app.selection import Selection
+from mmviz.experiments import faithfulness
 from mmviz.inputs.examples import load_gallery
 from mmviz.viewer.binary_format import Section, decode
 
@@ -151,3 +153,9 @@ def capture(page: AppTest, modality: str, data: bytes | None) -> None:
         page.camera_input(key).set_value(data and ("photo.jpg", data, TYPES["jpg"]))
     else:
         page.audio_input(key).set_value(data and ("recording.wav", data, TYPES["wav"]))
+
+
+def short_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets faithfulness be measured with few steps and orders; its numbers have tests of their own."""
+    monkeypatch.setattr(faithfulness, "STEPS", 4)
+    monkeypatch.setattr(faithfulness, "ORDERS", 3)

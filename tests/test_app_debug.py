@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import app_page
 import pytest
-from app_page import EXAMPLES, ROOT, address, markup, notes, now, run, settled, visit, word
+from app_page import EXAMPLES, ROOT, address, markup, notes, now, run, settled, short_curves, visit, word
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import session_state as state
@@ -108,7 +108,8 @@ def test_an_ablated_head_moves_the_answer_as_the_library_measures_and_comes_back
     assert word(page) == before and now(page).run.request.changes == () and not notes(page, "banner")
 
 
-def test_six_methods_stand_side_by_side_each_with_its_test() -> None:
+def test_six_methods_stand_side_by_side_each_with_its_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_curves(monkeypatch)
     page = debug("faithfulness")
     body = markup(page)
     assert body.count("class='method-card'") == 6 and body.count("class='test'") == 6
@@ -139,6 +140,7 @@ def test_every_section_opens_by_its_name_in_the_address(section: str) -> None:
 
 
 def test_a_custom_model_is_measured_as_far_as_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    short_curves(monkeypatch)
     monkeypatch.setattr(sys, "argv", ["streamlit_script.py", "--model", "custom_model:make"])
     monkeypatch.chdir(ROOT / "tests")
     page = settled(visit(page="debug", section="effect"))

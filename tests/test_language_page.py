@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app_page import FULL, address, markup, notes, now, payload, press, run, visit, word
+from app_page import FULL, address, markup, notes, now, payload, press, run, short_curves, visit, word
 from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
@@ -177,7 +177,8 @@ def _only_the_button() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", ["effect", "heads", "faithfulness", "compare", "audit"])
-def test_every_section_of_debug_is_chinese(section: str) -> None:
+def test_every_section_of_debug_is_chinese(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    short_curves(monkeypatch)
     with use_language("zh"):  # AppTest words the choices itself
         page = settled(visit(lang="zh", page="debug", section=section))
     assert not english_words(visible_text(page))
