@@ -136,6 +136,18 @@ def webm_seconds(file: BinaryIO) -> float | None:
     return float(duration * nanoseconds / 1e9)
 
 
+def asf_seconds(file: BinaryIO) -> float | None:
+    """Returns the length in the header of a WMA file in seconds; None where it has none, as from a pipe."""
+    file.seek(0)
+    head = file.read(_MAX_ASF_HEADER)
+    at = head.find(_ASF_PROPERTIES) + 64
+    if at < 64 or len(head) < at + 28 or head[at + 24] & 1:  # a flag of live files, whose other fields mean nothing
+        return None
+    ticks, _, preroll = struct.unpack_from("<QQQ", head, at)
+    seconds = float(ticks / 1e7 - preroll / 1e3)
+    return seconds if 0 < seconds < 1e9 else None
+
+
 def _ogg_is_complete(file: BinaryIO, size: int) -> bool:
     """Returns whether the last page is marked as the last and is complete; a page has at most 65,307 bytes."""
     file.seek(max(0, size - 65_536))

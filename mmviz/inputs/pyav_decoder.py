@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from mmviz.inputs.audio_file_checks import has_length, is_complete, webm_seconds
+from mmviz.inputs.audio_file_checks import asf_seconds, has_length, is_complete, webm_seconds
 from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.types import InputError
 
@@ -48,8 +48,8 @@ _CODEC_NAMES = {
     "wmav2": "WMA", "ac3": "AC-3", "eac3": "E-AC-3", "dca": "DTS", "cook": "RealAudio",
 }  # fmt: skip
 """Names of codecs as people know them, where FFmpeg has others."""
-_HAS_DURATION = ("MP4", "FLAC", "OGG", "WAV", "RF64", "W64", "AIFF", "CAF", "AU", "ASF")
-"""Formats that may declare their length; FFmpeg guesses that of others from the bit rate."""
+_HAS_DURATION = ("MP4", "FLAC", "OGG", "WAV", "RF64", "W64", "AIFF", "CAF", "AU")
+"""Formats whose declared length FFmpeg returns; it guesses that of others from the bit rate."""
 _FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
 _MAX_DELAY = {"aac": 2_112, "mp3": 1_689, "mp3float": 1_689, "mp2": 481, "mp2float": 481}
 """Samples that encoders put before the audio: of AAC 1,024 (FFmpeg) to 2,112 (Apple), of MP3 529 for the decoder and
@@ -107,7 +107,7 @@ class Track:
         self.seconds = None
         if kind in _HAS_DURATION and has_length and self._stream.duration:
             self.seconds = float(self._stream.duration * self._stream.time_base)
-        elif kind == "WEBM" and not self.has_video:  # otherwise it may be the length of the video
+        elif not self.has_video:  # otherwise it may be the length of the video
             self.seconds = header_seconds
         self.is_complete, self.gap, self.delay = is_complete, 0.0, 0.0
 
@@ -180,7 +180,7 @@ def open_track(file: BinaryIO, kind: str) -> Iterator[Track]:
         # before FFmpeg relies on the position in the file
         has_known_length = has_length(file, kind)
         whole = is_complete(file, kind)
-        header_seconds = webm_seconds(file) if kind == "WEBM" else None
+        header_seconds = {"WEBM": webm_seconds, "ASF": asf_seconds}.get(kind, lambda file: None)(file)
         file.seek(0)
         options = {"codec_whitelist": ",".join(_CODECS)}  # no video decoder is opened, not even to probe
         try:
