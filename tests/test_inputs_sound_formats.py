@@ -120,6 +120,7 @@ FILES: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "MKA, FLAC": (ffmpeg("matroska", "flac"), set()),
     "MKA, MP3": (ffmpeg("matroska", "libmp3lame"), set()),
     "WMA": (ffmpeg("asf", "wmav2", 44_100, bit_rate=64_000), set()),
+    "WMA from a pipe": (ffmpeg("asf", "wmav2", 44_100, bit_rate=64_000, is_pipe=True), set()),
     "WMA 1": (ffmpeg("asf", "wmav1", 44_100, bit_rate=64_000), set()),
 }
 """The file, and the notices that are expected beside those of resampling and of a decoder's delay."""
@@ -195,6 +196,17 @@ def test_mp3_files_one_after_another_are_read_to_the_end() -> None:
     audio, notices = load_audio(file_bytes("MP3, LAME") + file_bytes("MP3, LAME"))
     assert audio.seconds == pytest.approx(2 * SECONDS, abs=0.3)
     assert "audio-incomplete" not in {notice.code for notice in notices}
+
+
+@pytest.mark.parametrize("name", ["FLAC", "FLAC from a pipe", "WMA", "W64", "AIFF", "CAF", "CAF, ALAC", "OGG, FLAC"])
+def test_what_is_there_of_a_file_that_was_cut_is_read(name: str) -> None:
+    data = file_bytes(name)
+    audio, notices = load_audio(data[: round(0.6 * len(data))])
+    assert 0.3 * SECONDS < audio.seconds < 0.8 * SECONDS
+    said = {notice.code: notice for notice in notices}
+    assert {"audio-incomplete", "audio-open-end"} & set(said)
+    if name in ("FLAC", "WMA"):
+        assert said["audio-incomplete"].parameters["promised"] == pytest.approx(SECONDS, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["FLAC", "FLAC from a pipe", "OGG, Vorbis", "OGG, Opus", "OGG, FLAC"])

@@ -188,7 +188,7 @@ def _read_part(file: BinaryIO, kind: str, notices: list[Notice]) -> _Part:
 
 
 class _UnknownToSndfile(Exception):
-    """The header is not one that libsndfile reads, or not in full: another codec, or damage."""
+    """The header is not one that libsndfile reads, or not in full: another codec, or damage; or a frame is not."""
 
 
 def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int, Mix, float | None, bool]:
@@ -214,8 +214,8 @@ def _read_sndfile(file: BinaryIO, kind: str, notices: list[Notice]) -> tuple[int
         _check_header(rate, int(audio.channels), frames)
         try:
             mix = mix_channels(_file_blocks(audio, int(MAX_SECONDS * rate)))
-        except soundfile.SoundFileError as error:
-            raise InputError("audio-damaged") from error
+        except soundfile.SoundFileError as error:  # in the middle of a frame of FLAC; PyAV keeps those before it
+            raise _UnknownToSndfile from error
         return rate, mix, frames / rate, whole
 
 
