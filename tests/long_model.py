@@ -48,9 +48,10 @@ def expected_mean_row(query: int) -> NDArray[np.float64]:
 
 
 class Layer(nn.Module):
-    """Fused attention between the groups; its output is not used."""
+    """Fused attention from tokens to those of the group that they attend to, both in ``x`` ``[1, token, 2]``."""
 
-    def forward(self, group: Tensor, attended: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        group, attended = x.long().unbind(-1)
         key = F.one_hot(group, SIZE).float()[:, None].expand(-1, HEADS, -1, -1)
         query = F.one_hot(attended, SIZE).float()[:, None] * torch.tensor(SHARPNESS)[:, None, None]
         return F.scaled_dot_product_attention(query, key, key, scale=1.0)
@@ -63,8 +64,8 @@ class LongModel(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 
-    def forward(self, group: Tensor, attended: Tensor) -> Tensor:
-        outputs = sum(layer(group, attended) for layer in self.layers)
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = sum(layer(x) for layer in self.layers)
         return outputs[:, 0, 0, :2]
 
 
@@ -83,8 +84,7 @@ def tokens(sample: Sample) -> list[Token]:
 
 
 def prepare(sample: Sample) -> tuple[Any, list[Token]]:
-    group, attended = groups()
-    return (group[None], attended[None]), tokens(sample)
+    return torch.stack(groups(), -1)[None].float(), tokens(sample)
 
 
 def make() -> CustomModel:

@@ -25,10 +25,12 @@ def token_or_answer(
 ) -> int | Sequence[int]:  # fmt: skip
     """Returns ``token``; for None the answer token of the queries (``from``) or keys (``to``) of the map ``ref`` names.
 
-    Raises ``LookupError`` where the record has no such map.
+    Raises ``LookupError`` where it is needed and the record has no such map.
     """
+    if token is not None:
+        return token
     queries, keys = streams_of(record, ref)
-    return answer_token(record, queries if direction == "from" else keys) if token is None else token
+    return answer_token(record, queries if direction == "from" else keys)
 
 
 def answer_token(record: AttentionRecord, stream: str) -> int:

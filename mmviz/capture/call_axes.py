@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mmviz.capture.module_tracker import ModuleRun
-from mmviz.capture.token_places import HeadSplit, Operand, split_of
-
-_NEAREST = 3
-"""The innermost modules whose own number of heads counts."""
+from mmviz.capture.token_places import NEAREST, HeadSplit, Operand, split_of
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ def arrange_axes(
         query: Where the queries come from, if that is known.
     """
     leading = tuple(leading)
-    named = {heads} if heads else {count for run in runs[-_NEAREST:] for count in run.head_counts}
+    named = {heads} if heads else {count for run in runs[-NEAREST:] for count in run.head_counts}
     split = _by_features(leading, queries, query) or _by_counts(leading, queries, named, query)
     return CallAxes(leading, split, () if not named or split.heads in named else tuple(sorted(named)))
 

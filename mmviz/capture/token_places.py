@@ -14,6 +14,8 @@ from mmviz.capture.einsum import parse_einsum
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, Places, follows, replay, replay_numbers
 
+NEAREST = 3
+"""The innermost modules whose own number of heads counts."""
 _PRODUCTS = {"matmul": (0, 1), "__matmul__": (0, 1), "bmm": (0, 1), "baddbmm": (1, 2)}
 """Functions that multiply queries and keys, and the positions of both among their arguments."""
 
@@ -46,14 +48,14 @@ class PlaceFinder:
             return Operand(next(_bases(runs, step)), step)
         for base in _bases(runs, step):
             places = self._replay(step, base, feature_axis)
-            if places is not None:
+            if places is not None and _is_plausible(places, runs):
                 return Operand(base, step, places.token, places.feature)
         beginning = Operand(step, step)
         for base in islice(step.chain(), MAX_STEPS):  # something else made new tokens: they begin after it
             if not follows(base):
                 break
             places = self._replay(step, base, feature_axis)
-            if places is not None:
+            if places is not None and _is_plausible(places, runs):
                 beginning = Operand(base, step, places.token, places.feature)
         return beginning
 
@@ -158,6 +160,16 @@ def _spread(numbers: Tensor | None, order: tuple[int, ...], missing: int, shape:
         return numbers.permute(ascending).reshape(sizes).expand(shape)
     except RuntimeError:
         return None
+
+
+def _is_plausible(places: Places, runs: Sequence[ModuleRun]) -> bool:
+    """Returns whether no token stands twice in a row, or does so once for each of as many heads as a module names."""
+    tokens = places.token.sort(-1).values
+    if not bool(((tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] >= 0)).any()):
+        return True
+    split = split_of(places.feature)
+    named = {count for run in runs[-NEAREST:] for count in run.head_counts}
+    return split is not None and split.heads in named and any(split.is_head[-1])
 
 
 def _bases(runs: Sequence[ModuleRun], last: Step) -> Iterator[Step]:

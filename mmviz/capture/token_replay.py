@@ -37,8 +37,8 @@ _MOVING = {
 _LIKE = {"view_as", "reshape_as", "expand_as"}
 """Functions that take the shape of another tensor."""
 _ELEMENTWISE = {
-    "softmin", "gumbel_softmax", "special_softmax",
-    "to", "float", "half", "bfloat16", "double", "type", "type_as", "cuda", "cpu", "contiguous", "clone", "detach",
+    "softmin", "gumbel_softmax", "special_softmax", "to", "float", "half", "bfloat16", "double", "long", "int",
+    "type", "type_as", "cuda", "cpu", "contiguous", "clone", "detach",
     "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "mul", "mul_", "__mul__",
     "__rmul__", "__imul__", "div", "div_", "__truediv__", "true_divide", "neg", "__neg__", "multiply", "divide",
     "layer_norm", "rms_norm", "group_norm", "normalize", "native_layer_norm", "batch_norm", "dropout", "dropout_",
@@ -51,10 +51,12 @@ _ELEMENTWISE = {
 _PICKING = {"__getitem__", "index_select", "roll", "flip", "repeat_interleave", "repeat", "gather"}
 """Functions that may put tokens into another order."""
 _PRODUCTS = {"linear", "matmul", "__matmul__", "mm", "addmm", "bmm", "baddbmm", "einsum"}
+_LOOKUPS = {"embedding", "one_hot"}
+"""Functions that turn the number of each token into features."""
 _JOINS = {"cat", "concat", "concatenate", "stack"}
 _FOLLOWED = (
-    _MOVING | _LIKE | _ELEMENTWISE | _PRODUCTS | _JOINS
-    | {"__get__", "pad", "view_as_complex", "view_as_real", "embedding", ATTENTION}
+    _MOVING | _LIKE | _ELEMENTWISE | _PRODUCTS | _JOINS | _LOOKUPS
+    | {"__get__", "pad", "view_as_complex", "view_as_real", ATTENTION}
 )  # fmt: skip
 
 
@@ -144,6 +146,10 @@ def _after(step: Step, places: Places) -> Places | None:
         return _mapped(places, lambda tensor: method(tensor, step.shape))
     if name == ATTENTION:
         return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
+    if name in _LOOKUPS:
+        if step.shape[:-1] != tuple(places.token.shape):
+            return None
+        return Places(places.token[..., None].expand(step.shape), torch.arange(step.shape[-1]).expand(step.shape))
     if name == "pad":
         return _padded(step, places)
     if name in _PRODUCTS:
