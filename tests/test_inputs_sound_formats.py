@@ -226,6 +226,25 @@ def test_files_of_several_rates_one_after_another_are_refused(name: str, format:
     assert caught.value.code == "audio-changes"
 
 
+@pytest.mark.parametrize("name", ["MP3 without a tag", "MP3 without a tag, 44.1 kHz", "MP2", "AAC"])
+@pytest.mark.parametrize("change", ["in the middle of a frame", "zeros"])
+def test_frames_that_begin_late_are_read(name: str, change: str) -> None:
+    data = file_bytes(name)
+    audio, notices = load_audio(data[100:] if change != "zeros" else bytes(500) + data)
+    assert audio.seconds == pytest.approx(SECONDS, abs=0.15)
+    said = {notice.code: notice for notice in notices}
+    assert 0 < said["audio-late-start"].parameters["bytes"] <= 8_191
+    assert np.sqrt(np.mean(audio.wave[8_000:24_000] ** 2)) == pytest.approx(RMS, rel=0.06)
+
+
+def test_what_looks_like_a_few_frames_is_no_sound() -> None:
+    random = np.random.default_rng(0)
+    for data in (b"\xff\xfb\x90\x00" * 500, random.bytes(200_000), b"\xff" * 100_000, b"hello\n" * 1_000):
+        with pytest.raises(InputError) as caught:
+            load_audio(b"\0" + data)
+        assert caught.value.code == "audio-unknown"
+
+
 def test_long_sounds_without_a_length_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     silence = np.zeros(70 * 8_000)
     with pytest.raises(InputError) as caught:

@@ -94,6 +94,8 @@ INPUT_SENTENCES: dict[str, str] = {
     "here than in a player.",
     "audio-open-end": "The audio file has no proper end. {seconds:.2f} s were read, and more may be missing. Save it "
     "again, preferably as WAV.",
+    "audio-late-start": "The first {bytes:,} bytes of the audio file are no whole frame and were left out. The "
+    "beginning of the recording may be missing.",
     "audio-incomplete": "The audio file should be {promised:.2f} s long, but contains only {seconds:.2f} s.",
     "text-type": "A text must be a string, not {kind}.",
     "text-blank": "The text is blank. Write something, or leave the text out.",

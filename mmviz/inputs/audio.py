@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -21,6 +21,7 @@ from mmviz.inputs.audio_file_checks import has_length, is_complete, wav_frames
 from mmviz.inputs.audio_formats import audio_format
 from mmviz.inputs.channel_mix import Mix, join, mix_channels
 from mmviz.inputs.decoder_failure import unexpected_errors
+from mmviz.inputs.frame_search import find_frames
 from mmviz.inputs.joined_files import joined_files
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.inputs.mpeg_frames import count_frames
@@ -135,8 +136,17 @@ def _array_blocks(array: NDArray[Any], rate: int) -> Iterator[NDArray[np.float32
 
 def _read(file: BinaryIO, notices: list[Notice]) -> tuple[int, Mix]:
     """Returns the sampling rate of a file and its audio."""
-    file, kind = with_lengths(file, audio_format(file))
     own_notices: list[Notice] = []
+    try:
+        kind = audio_format(file)
+    except InputError as error:
+        frames = find_frames(file) if error.code == "audio-unknown" else None
+        if frames is None:
+            raise
+        kind, start = frames
+        file = cast("BinaryIO", AudioView(file, start))
+        own_notices.append(Notice("audio-late-start", {"bytes": start}))
+    file, kind = with_lengths(file, kind)
     parts: list[_Part] = []
     for joined in joined_files(file, kind):
         parts.append(_read_part(joined, kind, own_notices))

@@ -71,6 +71,12 @@ def count_frames(file: BinaryIO) -> MpegFrames:
     return MpegFrames(seconds, is_complete, declared is not None and count <= declared)
 
 
+def frame_length(head: bytes) -> int:
+    """Returns the bytes of the frame that the four bytes ``head`` begin; 0 where they begin none."""
+    header = _parse_header(head)
+    return 0 if header is None else header.length
+
+
 def _parse_header(head: bytes) -> _Header | None:
     """Returns what the four bytes of a frame's header tell; None for any others."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
