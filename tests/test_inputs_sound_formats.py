@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from collections.abc import Callable
@@ -160,6 +161,17 @@ def test_a_decoder_that_seeks_by_a_wrong_size_causes_no_exception(
         with suppress(InputError):
             load_audio(tmp_path / "recording.w64")
     assert not raised
+
+
+def test_a_decoder_of_mp3_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(file_bytes("MP3"))
+    for at in range(1_000, len(data), 700):
+        data[at : at + 8] = b"\xff\xfb\xff\xff\0\0\0\0"
+    for changed in (bytes(data), bytes(data[: len(data) // 2]), file_bytes("MP3")[:-300] + b"TAG" + bytes(300)):
+        with suppress(InputError):
+            load_audio(changed)
+    os.write(2, b"written afterwards")
+    assert capfd.readouterr().err == "written afterwards"
 
 
 def test_a_file_without_an_ending_is_read_by_its_bytes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ decoding stops soon after the longest length allowed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -25,6 +26,7 @@ from mmviz.inputs.frame_search import find_frames
 from mmviz.inputs.joined_files import joined_files
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.inputs.mpeg_frames import count_frames
+from mmviz.inputs.silent_stderr import silent_stderr
 from mmviz.inputs.unfinished_audio import AudioView, with_lengths
 from mmviz.types import AudioInput, InputError, Notice
 
@@ -190,7 +192,8 @@ def _read_part(file: BinaryIO, kind: str, notices: list[Notice]) -> _Part:
     is_sndfile = kind in _SNDFILE_FORMATS and has_length(file, kind)
     try:
         read = _read_sndfile if is_sndfile else _read_container
-        rate, mix, promised, whole = read(file, kind, notices)
+        with silent_stderr() if kind == "MP3" else nullcontext():  # libmpg123 writes lines about broken frames and tags
+            rate, mix, promised, whole = read(file, kind, notices)
     except _UnknownToSndfile:
         is_sndfile = False
         rate, mix, promised, whole = _read_container(file, kind, notices)
