@@ -111,7 +111,7 @@ def test_the_address_of_the_document_reopens_the_view(show: Show) -> None:
     assert again.all_drawn() == drawn
     for part, value in (("style", "heat"), ("scale", "map"), ("direction", "to")):
         expect(again.part(part).locator(f"[data-value={value}]")).to_have_attribute("aria-pressed", "true")
-    for odd in ("#map=9:9&tokens=1", "#map=0:1&tokens=99", "#map=0:1&tokens=%3Cimg%3E", "#%00&&==", "#tokens=1"):
+    for odd in ("#map=9:9&tokens=1", "#map=0:1&tokens=%3Cimg%3E", "#%00&&=="):
         other = show(Path(path.removeprefix("file://")), odd)
         other.shows(map="1:mean", tokens=[0])
         other.expect_pinned(False)
