@@ -23,7 +23,7 @@ def trio_run() -> Run:
 
 
 class MaskedModel(nn.Module):
-    """Causal self-attention, then cross-attention with a mask that adds to the scores."""
+    """Causal self-attention, then cross-attention with a mask that adds to the scores; its first token answers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def masked_run() -> tuple[Run, MaskedModel, tuple[Tensor, ...]]:
         name: [Token(modalities[k % 4], f"{name} {k}") for k in range(count)]
         for name, count in (("queries", QUERIES), ("keys", KEYS))
     }
-    custom = CustomModel(model, lambda sample: (inputs, streams), ["yes", "no"])
+    custom = CustomModel(model, lambda sample: (inputs, streams), ["yes", "no"], answer_token=("queries", 0))
     request = Request("own", Sample(text="a"), steps=True)
     (record,) = LocalBackend("cpu", {"own": custom}).run([request])
     return Run(request.sample, record), model, inputs
