@@ -301,6 +301,16 @@ def test_the_sandbox_decodes_the_largest_photographs() -> None:
 # what is not read is named
 
 
+WRITTEN = {"PPM": "PPM", "TGA": "TGA", "QOI": "QOI", "DDS": "DDS", "ICNS": "ICNS", "PCX": "PCX", "SGI": "SGI"}
+"""Formats that Pillow writes, and their names."""
+
+
+def written(format: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(scene()).resize((32, 32)).save(file, format)
+    return file.getvalue()
+
+
 def box(brand: bytes, *compatible: bytes) -> bytes:
     body = brand + bytes(4) + b"".join(compatible)
     return struct.pack(">I", len(body) + 8) + b"ftyp" + body + bytes(100)
@@ -328,6 +338,10 @@ def box(brand: bytes, *compatible: bytes) -> bytes:
         (b"RIFF\0\0\0\0WAVEfmt ", "WAV"),
         (b"OggS" + bytes(50), "OGG"),
         (b"\0\0\1\0\1\0" + bytes(50), "ICO"),
+        (b"v/1\1" + bytes(50), "OpenEXR"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance HDR"),
+        (b"P2\n# by hand\n2 1\n255\n0 9\n", "PPM"),
+        *((written(format), name) for format, name in WRITTEN.items()),
     ],
 )
 def test_other_formats_are_named(data: bytes, name: str) -> None:

@@ -61,6 +61,16 @@ _OTHER_MAGIC = {
     b"FLV\x01": "Flash video",
     b"\0\0\1\xba": "MPEG program stream",
     b"\0\0\1\xb3": "MPEG video",
+    b"RIFX": "RIFX",
+    b"2BIT": "AVR",
+    b" paf": "PAF",
+    b"fap ": "PAF",
+    b"\x64\xa3\1\0": "IRCAM",
+    b"\x64\xa3\2\0": "IRCAM",
+    b"\x64\xa3\3\0": "IRCAM",
+    b"\0\1\xa3\x64": "IRCAM",
+    b"\0\2\xa3\x64": "IRCAM",
+    b"MATLAB 5.0": "MATLAB",
     b"Creative Voice File": "VOC",
     b"NIST_1A": "NIST SPHERE",
     b"Extended Module": "tracker module",
@@ -70,7 +80,13 @@ _OTHER_MAGIC = {
     b"ffconcat": "playlist",
 }
 """The first bytes of files that are not read, and the names of their formats."""
-_OTHER_CHUNK_FORMS = {b"RIFFRMID": "MIDI", b"RIFFQLCM": "QCP", b"RIFFACON": "ANI", b"FORM8SVX": "8SVX"}
+_OTHER_CHUNK_FORMS = {
+    b"RIFFRMID": "MIDI",
+    b"RIFFQLCM": "QCP",
+    b"RIFFACON": "ANI",
+    b"FORM8SVX": "8SVX",
+    b"FORM16SV": "IFF 16SV",
+}
 _TRANSPORT_PACKET = 188
 """Bytes of a packet of an MPEG transport stream, each of which begins with ``G``."""
 _MAX_TAGS = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 IMAGE_SUFFIXES = frozenset(
@@ -43,6 +44,14 @@ _MAGIC = {
     b"OggS": "OGG",
     b"fLaC": "FLAC",
     b"\x1a\x45\xdf\xa3": "Matroska or WebM",
+    b"v/1\1": "OpenEXR",
+    b"#?RADIANCE": "Radiance HDR",
+    b"#?RGBE": "Radiance HDR",
+    b"qoif": "QOI",
+    b"DDS ": "DDS",
+    b"icns": "ICNS",
+    b"\x01\xda\0": "SGI",
+    b"\x01\xda\x01": "SGI",
     b"PK\3\4": "ZIP",
     b"\x1f\x8b": "gzip",
 }
@@ -70,7 +79,23 @@ def image_format(start: bytes) -> str:
     for magic, name in _MAGIC.items():
         if start.startswith(magic) and (name != "BMP" or start[14:18] in _BITMAP_HEADERS):
             return name
-    return _markup_format(start)
+    return _plain_format(start) or _markup_format(start)
+
+
+def _plain_format(start: bytes) -> str:
+    """Returns the format of a file that begins with few fixed bytes, told by the fields that follow as well."""
+    if re.match(rb"P[1-6]\s(#[^\n]*\n|\s)*\d+\s|P7\nWIDTH|P[Ff]\n\d+\s", start):
+        return "PPM"  # and its variants for grey, bits and float
+    if len(start) < 18:
+        return ""
+    if start[0] == 10 and start[1] in (0, 2, 3, 4, 5) and start[2] == 1 and start[3] in (1, 2, 4, 8):
+        return "PCX"
+    palette, kind, width, height = start[1], start[2], start[12:14], start[14:16]
+    has_palette = palette == 1 and start[7] in (15, 16, 24, 32)
+    is_plain = palette == 0 and start[3:8] == bytes(5) and kind in (2, 3, 10, 11)
+    is_known = (has_palette and kind in (1, 9)) or is_plain
+    has_size = width != b"\0\0" != height
+    return "TGA" if is_known and has_size and start[16] in (8, 15, 16, 24, 32) and start[17] & 0xC0 == 0 else ""
 
 
 def _box_format(start: bytes) -> str:

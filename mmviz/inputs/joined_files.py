@@ -18,7 +18,8 @@ _FIRST_PAGE = 2
 
 def joined_files(file: BinaryIO, kind: str) -> list[BinaryIO]:
     """Returns the files of format ``kind`` that were put one after another in ``file``, mostly it alone."""
-    starts = {"FLAC": _flac_starts, "OGG": _ogg_starts}.get(kind, lambda file: [])(file)[:_MAX_FILES]
+    find_starts = {"FLAC": _flac_starts, "OGG": _ogg_starts}.get(kind)
+    starts = [] if find_starts is None else find_starts(file)[:_MAX_FILES]
     if len(starts) < 2:
         return [file]
     ends = [*starts[1:], file.seek(0, 2)]

@@ -180,7 +180,8 @@ def open_track(file: BinaryIO, kind: str) -> Iterator[Track]:
         # before FFmpeg relies on the position in the file
         has_known_length = has_length(file, kind)
         whole = is_complete(file, kind)
-        header_seconds = {"WEBM": webm_seconds, "ASF": asf_seconds}.get(kind, lambda file: None)(file)
+        read_seconds = {"WEBM": webm_seconds, "ASF": asf_seconds}.get(kind)
+        header_seconds = None if read_seconds is None else read_seconds(file)
         file.seek(0)
         options = {"codec_whitelist": ",".join(_CODECS)}  # no video decoder is opened, not even to probe
         try:
