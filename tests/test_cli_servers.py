@@ -46,7 +46,13 @@ def test_each_mistake_on_the_command_line_has_its_sentence(tmp_path: Path) -> No
     mistakes = {
         sentence("token-needed", host="0.0.0.0"): ["serve", "--host", "0.0.0.0"],
         sentence("token-file", name="short", least=16): ["serve", "--token-file", str(short)],
-        sentence("token-file", name="none", least=16): ["app", "--token-file", str(tmp_path / "none")],
+        sentence("token-file", name="none", least=16): [
+            "app",
+            "--backend",
+            closed,
+            "--token-file",
+            str(tmp_path / "none"),
+        ],
         sentence("tls-pair"): ["app", "--tls-cert", str(short)],
         sentence("app-host", host="http://lab.example:80"): ["app", "--host", "http://lab.example:80"],
         sentence("backend-url", url="http://example.org"): ["app", "--backend", "http://example.org"],

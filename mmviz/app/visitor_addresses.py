@@ -97,7 +97,7 @@ def check_host(text: str) -> str:
         return str(ip_address(host))
     with suppress(UnicodeError):
         host = host.encode("idna").decode("ascii")
-        if _NAME.fullmatch(host):
+        if _NAME.fullmatch(host) and not host.rpartition(".")[2].isdigit():  # for browsers an IPv4 address (WHATWG)
             return host
     raise MmvizError("app-host", host=text)
 

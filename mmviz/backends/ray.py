@@ -148,6 +148,7 @@ def start(spec: str | None, address: str | None, replicas: tuple[int, int]) -> R
     ``replicas`` are the fewest and the most, between which Ray Serve scales with the load. ``address`` is that of a Ray
     cluster (``auto``: the one that this machine belongs to), or None for a Ray of its own on this machine.
     ``spec`` is the factory of a model (``module:factory``), beside those of the catalogue.
+    Raises ``MmvizError`` (``ray-address``) for an address without a cluster, or one whose token is another.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # ray reads it when it is imported
     if address is None:
@@ -164,7 +165,12 @@ def start(spec: str | None, address: str | None, replicas: tuple[int, int]) -> R
             "num_cpus": replicas[1] + 2,
             "runtime_env": {"env_vars": {"PYTHONPATH": path}},
         }
-    ray.init(address=address, log_to_driver=False, logging_level="warning", namespace=APP, **local_options)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="warning", namespace=APP, **local_options)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError):
+        if address is None:
+            raise
+        raise MmvizError("ray-address", address=address) from None
     serve.start(
         http_options={"location": "NoServer"}, logging_config={"log_level": "WARNING", "enable_access_log": False}
     )

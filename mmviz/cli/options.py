@@ -45,15 +45,6 @@ def add_tls_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tls-key", type=Path, metavar="FILE", help="private key of the certificate")
 
 
-def check_tls_options(options: argparse.Namespace) -> None:
-    """Raises ``MmvizError``: ``tls-pair`` for a certificate without a key or a key without one, ``file-missing``."""
-    if (options.tls_cert is None) != (options.tls_key is None):
-        raise MmvizError("tls-pair")
-    for path in (options.tls_cert, options.tls_key):
-        if path is not None and not path.is_file():
-            raise MmvizError("file-missing", name=path.name)
-
-
 def require_extra(command: str, extra: str, *modules: str) -> None:
     """Raises ``MmvizError`` (``extra-missing``) unless all ``modules`` are installed, which ``extra`` brings."""
     if any(find_spec(module) is None for module in modules):
@@ -63,9 +54,12 @@ def require_extra(command: str, extra: str, *modules: str) -> None:
 def backend_from(options: argparse.Namespace) -> Backend | None:
     """Returns the backend that the options name: a remote one, or this machine with a custom model.
 
-    None stands for a model of the catalogue on this machine.
+    None stands for a model of the catalogue on this machine. Raises ``MmvizError`` (``option-needs``) for a token file
+    without a backend.
     """
     if not options.backend:
+        if options.token_file:
+            raise MmvizError("option-needs", option="--token-file", needed="--backend")
         return custom_backend(options.model)
     from mmviz.backends.remote import RemoteBackend
     from mmviz.cli.token_file import read_token

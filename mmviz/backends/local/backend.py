@@ -46,7 +46,7 @@ def this_machine(spec: str | None = None) -> LocalBackend:
     Raises ``MmvizError`` where the factory fails.
     """
     device = best_device()
-    return LocalBackend(device, {spec: load(spec, device)} if spec else None)
+    return LocalBackend(device, {spec: load(spec, device)} if spec and spec not in CATALOGUE else None)
 
 
 class LocalBackend:

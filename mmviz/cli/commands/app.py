@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.backends.thread_wait import set_thread_wait
+from mmviz.cli.listening import check_port, check_tls, port
 from mmviz.cli.options import (
     MODEL_HELP,
     add_backend_options,
     add_tls_options,
-    check_tls_options,
     require_extra,
 )
 from mmviz.cli.processes import run_module
@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("run_file", nargs="?", metavar="RUN.npz", help="a saved run, to be shown first")
     parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP} (or set MMVIZ_MODEL; default: trio)")
-    parser.add_argument("--port", type=int, default=8501, help="port to listen on (default: 8501)")
+    parser.add_argument("--port", type=port, default=8501, help="port to listen on (default: 8501)")
     add_backend_options(parser)
     parser.add_argument(
         "--host",
@@ -56,7 +56,8 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     require_extra("mmviz app", "app", "streamlit", "plotly")
-    check_tls_options(options)
+    check_tls(options.tls_cert, options.tls_key)
+    _check_partners(options)
     script_arguments, environment = _script_arguments(options), dict(os.environ)
     set_thread_wait(environment)
     if options.token_file:
@@ -72,8 +73,17 @@ def _run(options: argparse.Namespace) -> int:
     if options.host:
         arguments += _host_arguments(options, environment)
     else:
+        check_port("localhost", options.port)
         environment.pop("MMVIZ_HOSTS", None)  # names would open a page without a token
     return run_module("streamlit", [*arguments, "--", *script_arguments], environment)
+
+
+def _check_partners(options: argparse.Namespace) -> None:
+    """Raises ``MmvizError`` (``option-needs``) for an access token that nothing would ask for."""
+    if options.token_file and not options.backend:
+        raise MmvizError("option-needs", option="--token-file", needed="--backend")
+    if options.access_token_file and not options.host:
+        raise MmvizError("option-needs", option="--access-token-file", needed="--host")
 
 
 def _script_arguments(options: argparse.Namespace) -> list[str]:
@@ -85,9 +95,13 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
         Run.load(options.run_file)
         arguments += ["--run", str(Path(options.run_file).resolve())]
     if options.model:
-        from mmviz.models.model_factory import check_spec
+        from mmviz.models import CATALOGUE
+        from mmviz.models.model_factory import check_spec, is_custom
 
-        check_spec(options.model)
+        if is_custom(options.model):
+            check_spec(options.model)
+        elif options.model not in CATALOGUE:
+            raise MmvizError("model-unknown", model=options.model, known=", ".join(CATALOGUE))
         arguments += ["--model", options.model]
     if options.backend:
         from mmviz.backends.remote import RemoteBackend
@@ -109,7 +123,9 @@ def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) ->
     hosts = [visitor_addresses.check_host(host) for host in given]
     names, address = visitor_addresses.public_names(hosts), visitor_addresses.listen_address(hosts)
     environment[visitor_addresses.VARIABLE] = " ".join(names)
-    _set_access_token(options.access_token_file, environment)
+    shown = _set_access_token(options.access_token_file, environment)
+    check_port(address, options.port)
+    print(sentence("app-access", token=shown), flush=True)
     if visitor_addresses.is_loopback(address):
         if names:
             print(sentence("app-behind-proxy", names=join_list(names)), flush=True)
@@ -126,8 +142,8 @@ def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) ->
     ]  # fmt: skip
 
 
-def _set_access_token(path: Path | None, environment: dict[str, str]) -> None:
-    """Puts the access token into ``environment``, unless it is there already, and prints a new one or its source."""
+def _set_access_token(path: Path | None, environment: dict[str, str]) -> str:
+    """Puts the access token into ``environment``, unless it is there already, and returns a new one or its source."""
     from mmviz.cli.token_file import MIN_LENGTH, is_token, read_token
 
     if path is not None:
@@ -138,4 +154,4 @@ def _set_access_token(path: Path | None, environment: dict[str, str]) -> None:
         shown = "MMVIZ_ACCESS"
     else:
         environment["MMVIZ_ACCESS"] = shown = secrets.token_urlsafe(12)
-    print(sentence("app-access", token=shown), flush=True)
+    return shown

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmviz.backends import LOOPBACK
 from mmviz.backends.thread_wait import set_thread_wait
-from mmviz.cli.options import MODEL_HELP, add_tls_options, check_tls_options, require_extra
+from mmviz.cli.listening import bound_sockets, check_tls, port
+from mmviz.cli.options import MODEL_HELP, add_tls_options, require_extra
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -37,7 +39,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: this machine only)"
     )
-    parser.add_argument("--port", type=int, default=8600, help="port to listen on (default: 8600)")
+    parser.add_argument("--port", type=port, default=8600, help="port to listen on (default: 8600)")
     parser.add_argument(
         "--token-file",
         type=Path,
@@ -56,7 +58,6 @@ def add(commands: Any) -> None:
         "--replicas",
         type=int,
         nargs=2,
-        default=(1, 4),
         metavar=("FEWEST", "MOST"),
         help="with --ray, scale between these numbers of replicas (default: 1 4)",
     )
@@ -69,19 +70,34 @@ def _run(options: argparse.Namespace) -> int:
     if options.ray:
         require_extra("mmviz serve --ray", "ray", "ray")
     set_thread_wait(os.environ)
+    from mmviz.app.visitor_addresses import url
     from mmviz.backends.server import make_app
     from mmviz.cli.token_file import read_token
 
-    check_tls_options(options)
+    check_tls(options.tls_cert, options.tls_key)
     token = read_token(options.token_file) if options.token_file else None
     if options.host not in LOOPBACK and token is None:
         raise MmvizError("token-needed", host=options.host)
-    backend, limits, device = _backend(options)
-    model_ids = ", ".join(card.id for card in backend.models())
-    address = f"{'https' if options.tls_cert else 'http'}://{options.host}:{options.port}"
-    print(sentence("serving", models=model_ids, address=address, device=device), flush=True)
-    _serve(make_app(backend, token, LOOPBACK if options.host in LOOPBACK else None, limits), options)
+    _check_replicas(options)
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(bound) for bound in bound_sockets(options.host, options.port)]
+        backend, limits, device = _backend(options)
+        model_ids = ", ".join(card.id for card in backend.models())
+        address = url(options.host, options.port, options.tls_cert is not None)
+        print(sentence("serving", models=model_ids, address=address, device=device), flush=True)
+        _serve(make_app(backend, token, LOOPBACK if options.host in LOOPBACK else None, limits), sockets, options)
     return 0
+
+
+def _check_replicas(options: argparse.Namespace) -> None:
+    """Raises ``MmvizError``: ``option-needs`` where Ray is not used, ``serve-replicas`` for impossible numbers."""
+    if options.replicas is None:
+        options.replicas = (1, 4)
+    elif not options.ray:
+        raise MmvizError("option-needs", option="--replicas", needed="--ray")
+    fewest, most = options.replicas
+    if not 1 <= fewest <= most:
+        raise MmvizError("serve-replicas", fewest=fewest, most=most)
 
 
 def _backend(options: argparse.Namespace) -> tuple[Backend, Limits, str]:
@@ -100,8 +116,8 @@ def _backend(options: argparse.Namespace) -> tuple[Backend, Limits, str]:
     return backend, Limits(), str(backend.machine()["name"])
 
 
-def _serve(app: Any, options: argparse.Namespace) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP. The process ends `GRACE` seconds later at most."""
+def _serve(app: Any, sockets: list[socket.socket], options: argparse.Namespace) -> None:
+    """Serves on bound ``sockets`` until SIGTERM, SIGINT or SIGHUP. The process ends `GRACE` seconds later at most."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -114,9 +130,9 @@ def _serve(app: Any, options: argparse.Namespace) -> None:
     if hasattr(signal, "SIGHUP"):  # the terminal was closed
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     config = uvicorn.Config(
-        app, host=options.host, port=options.port, log_level="warning", access_log=False, server_header=False,
+        app, log_level="warning", access_log=False, server_header=False,
         http="h11", ws="none", timeout_keep_alive=5, timeout_graceful_shutdown=_RUNS_GRACE, limit_concurrency=256,
         ssl_certfile=options.tls_cert, ssl_keyfile=options.tls_key,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended
-        Server(config).run()
+        Server(config).run(sockets)

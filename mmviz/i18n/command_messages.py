@@ -1,0 +1,22 @@
+"""The texts of what the command line refuses before it does anything."""
+
+from __future__ import annotations
+
+COMMAND_SENTENCES: dict[str, str] = {
+    # servers
+    "port-range": "{port} is not a port. Give a number from 1 to {most}, such as 8501.",
+    "port-used": "Port {port} is in use, perhaps by another mmviz. Stop that program, or choose another port with "
+    "--port.",
+    "listen-refused": "mmviz cannot listen on {host}, port {port} ({why}). Give --host a name or an address of this "
+    "machine, and --port a number above 1023.",
+    "tls-files": "{certificate} and {key} are not a certificate and its private key. Give two PEM files that belong "
+    "together, the key without a passphrase.",
+    "serve-replicas": "--replicas {fewest} {most} is not possible. Give two numbers, FEWEST at least 1 and MOST at "
+    "least FEWEST.",
+    "ray-address": "There is no Ray cluster at {address} that admits this process. Check that it is running, and that "
+    "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH gives its token.",
+    # options
+    "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
+    "option-number": "{option} {value} is not possible. Give a number that is at least {least}.",
+    "map-unknown": "{map_ref} is no map or method of this model. There are: {known}.",
+}
