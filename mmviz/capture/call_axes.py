@@ -131,7 +131,8 @@ def arrange_axes(
     """
     leading = tuple(leading)
     named = {heads} if heads else {count for run in runs[-NEAREST:] for count in run.head_counts}
-    split = _by_features(leading, queries, query) or _by_counts(leading, queries, named, query)
+    batches = {step.shape[0] for run in runs for step in run.inputs if len(step.shape) > 2}
+    split = _by_features(leading, queries, query) or _by_counts(leading, queries, named, batches, query)
     return CallAxes(leading, split, () if not named or split.heads in named else tuple(sorted(named)))
 
 
@@ -152,7 +153,9 @@ def _by_features(leading: tuple[int, ...], queries: int, query: Operand | None) 
     return None
 
 
-def _by_counts(leading: tuple[int, ...], queries: int, named: set[int], query: Operand | None) -> HeadSplit:
+def _by_counts(
+    leading: tuple[int, ...], queries: int, named: set[int], batches: set[int], query: Operand | None
+) -> HeadSplit:  # fmt: skip
     """Returns the split by the module's own number of heads and the number of its samples."""
     plain = HeadSplit(tuple((size,) for size in (*leading, queries)), tuple((False,) for _ in (*leading, queries)))
     if not leading:
@@ -162,7 +165,7 @@ def _by_counts(leading: tuple[int, ...], queries: int, named: set[int], query: O
         samples, tokens = query.base.shape[:2]
     is_head = [*plain.is_head[:-2], (True,), (False,)]
     if len(leading) == 1:
-        fitting = sorted(count for count in named if last % count == 0 and last // count in (1, samples))
+        fitting = sorted(count for count in named if last % count == 0 and last // count in {1, samples, *batches})
         count = fitting[-1] if fitting else last // samples if samples and last % samples == 0 else last
         if count < last:
             return HeadSplit(((last // count, count), (queries,)), ((False, True), (False,)))

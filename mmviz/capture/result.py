@@ -127,6 +127,8 @@ class CaptureResult:
                 if call_map.samples not in (1, samples):
                     raise CaptureError("axes-samples", name=call_map.group.module)
                 names = named.pair(call_map.group)
+                if call_map.shape != tuple(len(named.tokens[name]) for name in names):
+                    raise CaptureError("axes-tokens", name=call_map.group.module)
                 kept[number] = call_map.check(names, named.tokens, batch)
             except CaptureError as problem:
                 if problem.code in _OF_THE_CALLER:

@@ -6,7 +6,7 @@ moved, never because they are equally long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -34,6 +34,8 @@ class Stream:
     """The list of blocks, or the module, that first attends over it."""
     steps: set[int] = field(default_factory=set)
     """The ids of the steps that hold its tokens, as far as attention over it came from them."""
+    roles: set[Hashable] = field(default_factory=set)
+    """The parts of blocks that attend over it, whether for keys alone, and how often the block had run."""
     has_blocks: bool = False
     """Whether ``path`` is a list of blocks."""
     is_memory: bool = False
@@ -117,14 +119,17 @@ class StreamGraph:
                 stream = known.get(id(step))
                 if stream is not None and self._continues(stream, side.base, step, path, is_followed):
                     stream.steps.update(steps)
+                    stream.roles.add(_role(call, run, is_memory))
                     return stream
                 is_followed &= follows(step)
-        elif run is not None:
-            for stream in self.streams:
-                if (stream.samples, stream.count, stream.path) == (side.samples, side.count, path):
-                    return stream
+        role = _role(call, run, is_memory)
+        for stream in self.streams:  # the way between two layers cannot be followed
+            is_alike = (stream.samples, stream.count, stream.path) == (side.samples, side.count, path)
+            if run is not None and is_alike and role in stream.roles:
+                stream.steps.update(steps)
+                return stream
         name = side.base.input_name if side.base is not None else ""
-        stream = Stream(side.samples, side.count, path, set(steps), run is not None, is_memory, name)
+        stream = Stream(side.samples, side.count, path, set(steps), {role}, run is not None, is_memory, name)
         self.streams.append(stream)
         return stream
 
@@ -142,7 +147,8 @@ class StreamGraph:
         grown = self._grown.setdefault(id(queries), {})
         if key.count not in grown:
             stream = Stream(
-                key.samples, key.count, queries.path, set(), queries.has_blocks, False, queries.input_name, queries
+                key.samples, key.count, queries.path, has_blocks=queries.has_blocks, input_name=queries.input_name,
+                newest=queries,
             )  # fmt: skip
             grown[key.count] = (stream, places)
             self.streams.append(stream)
@@ -182,6 +188,10 @@ def _container(call: AttentionCall) -> tuple[str, ModuleRun | None]:
     """Returns the path of the list of blocks that a call is in, and the block; else that of its module."""
     block = block_of(call.runs)
     return (call.module, None) if block is None else (block.path.rpartition(".")[0], block)
+
+
+def _role(call: AttentionCall, block: ModuleRun | None, is_memory: bool) -> Hashable:
+    return (call.module.removeprefix(block.path), is_memory, block.number) if block else (call.module, is_memory, 0)
 
 
 def _is_next_stretch(group: CallGroup, call: AttentionCall, query: Side, key: Side) -> bool:
