@@ -206,6 +206,20 @@ def test_every_orientation_is_applied_once(orientation: int, format: str) -> Non
         assert codes(notices) == ([] if orientation == 1 else ["image-turned"])
 
 
+def test_a_heic_file_is_called_rotated_only_where_its_boxes_rotate_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(scene()), "HEIF", exif=exif.tobytes(), **FORMATS["HEIF"])
+    assert codes(load_image(data)[1]) == ["image-turned"]
+    at = data.index(b"irot") + 4
+    unturned = data[:at] + b"\0" + data[at + 1 :]
+    image, notices = load_image(unturned)
+    assert codes(notices) == [] and (image.width, image.height) != (
+        load_image(data)[0].width,
+        load_image(data)[0].height,
+    )
+
+
 # limits and damage
 
 

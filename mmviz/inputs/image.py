@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 from mmviz.inputs import open_source
 from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.inputs.image_colours import scale_to_bytes, to_srgb
-from mmviz.inputs.image_header import check_size, decoding, ignore_warnings, read_header
+from mmviz.inputs.image_header import check_size, decoding, has_rotation, ignore_warnings, read_header
 from mmviz.types import ImageInput, InputError, Notice
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[Any]
@@ -183,10 +183,15 @@ def _count_frames(image: Image.Image) -> int:
 
 
 def _decoder_rotation(image: Image.Image) -> int:
-    """Returns the orientation that the decoders of TIFF and HEIC apply themselves; 1 for all others."""
+    """Returns the orientation that the decoders of TIFF and HEIC apply themselves; 1 for all others.
+
+    That of HEIC turns an image by boxes of the file, and not by its EXIF data. The image must not be decoded yet.
+    """
     if image.format == "TIFF":  # the decoder removes it; that of PNG would decode the image in order to tell it
         return _orientation(image)
-    return image.info.get("original_orientation") or 1
+    file = getattr(image, "fp", None)
+    is_turned = image.format == "HEIF" and file is not None and not file.closed and has_rotation(file)
+    return (image.info.get("original_orientation") or 1) if is_turned else 1
 
 
 def _orientation(image: Image.Image) -> int:

@@ -123,24 +123,36 @@ def _library_plugin(name: str) -> type[ImageFile.ImageFile]:
 
 def _check_coded_sizes(file: BinaryIO) -> None:
     """Checks the sizes that an AVIF or HEIC file declares for its images before any cropping (boxes ``ispe``)."""
-    at, meta = 0, b""
-    while not meta:
+    for box in re.finditer(rb"ispe\0{4}(.{8})", _meta_box(file), re.DOTALL):
+        width, height = struct.unpack(">II", box[1])
+        if max(width, height) > MAX_SIDE + _PADDING:
+            raise InputError("image-side", width=width, height=height, limit=MAX_SIDE)
+        if (width - _PADDING) * (height - _PADDING) > MAX_PIXELS:
+            raise InputError("image-pixels", width=width, height=height, limit=MAX_PIXELS // 1_000_000)
+
+
+def has_rotation(file: BinaryIO) -> bool:
+    """Returns whether a HEIC file tells its decoder to turn or mirror an image; its EXIF data do not (ISO 23008-12)."""
+    kept = file.tell()
+    is_turned = re.search(rb"irot[\1-\3]|imir", _meta_box(file)) is not None
+    file.seek(kept)
+    return is_turned
+
+
+def _meta_box(file: BinaryIO) -> bytes:
+    """Returns the box that describes the images of an AVIF or HEIC file; empty where there is none."""
+    at = 0
+    while True:
         file.seek(at)
         head = file.read(16)
         size, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if size == 1:  # the size follows, in 64 bits
             size = int.from_bytes(head[8:16], "big")
         if kind == b"meta":
-            meta = head + file.read(min(size, _MAX_META))
-        elif len(head) < 8 or size < 8:  # the last box, or none
-            return
+            return head + file.read(min(size, _MAX_META))
+        if len(head) < 8 or size < 8:  # the last box, or none
+            return b""
         at += size
-    for box in re.finditer(rb"ispe\0{4}(.{8})", meta, re.DOTALL):
-        width, height = struct.unpack(">II", box[1])
-        if max(width, height) > MAX_SIDE + _PADDING:
-            raise InputError("image-side", width=width, height=height, limit=MAX_SIDE)
-        if (width - _PADDING) * (height - _PADDING) > MAX_PIXELS:
-            raise InputError("image-pixels", width=width, height=height, limit=MAX_PIXELS // 1_000_000)
 
 
 def _check_tiff(file: BinaryIO) -> None:
