@@ -264,8 +264,12 @@ class Run:
         return to_bytes(self.sample, self.record)
 
     def save(self, path: str | Path) -> None:
-        """Writes the run to one ``.npz`` file: sample and record, without backend and request."""
-        Path(path).write_bytes(self.to_bytes())
+        """Writes sample and record to one ``.npz`` file. Raises ``MmvizError`` (``file-unwritable``)."""
+        try:
+            Path(path).write_bytes(self.to_bytes())
+        except OSError as problem:
+            why = problem.strerror or str(problem)
+            raise MmvizError("file-unwritable", name=Path(path).name, why=why) from problem
 
     @classmethod
     def load(cls, path: str | Path) -> Run:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from records import plain
 
 from mmviz.backends import ray as ray_backend
 from mmviz.cli import main
@@ -124,3 +126,58 @@ def test_an_unknown_model_is_told_the_known_ones(
     monkeypatch.setattr("mmviz.cli.commands.app.run_module", lambda _, arguments, __: started.append(arguments) or 0)
     assert main(["app", "--model", "toy", "--port", str(port)]) == 0
     assert started[0][-2:] == ["--model", "toy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--weights", "nope"], "no file nope"),
+        (["--device", "foo"], "torch cannot use the device foo here"),
+        (["--rate", "nan"], "--rate nan is not possible"),
+        (["--rate", "0"], "--rate 0.0 is not possible"),
+        (["--seed", "-1"], "--seed -1 is not possible"),
+        (["--scenes", "0", "0"], "--scenes 0 is not possible"),
+        (["--scenes", "-1", "5"], "--scenes -1 is not possible"),
+        (["--out", "file"], "The file file could not be written"),
+        (["--out", "file/x"], "The file x could not be written"),
+    ],
+)
+def test_training_checks_its_options_first(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmviz.cli.commands.train._trio", lambda _: pytest.fail("it goes on"))
+    Path("file").touch()
+    assert words in refusal(capsys, "train", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--map", "foo"], "foo is no map or method of this model. There are: 0:mean, "),
+        (["--map", "99:mean"], "99:mean is no map"),
+        (["--count", "0"], "--count 0 is not possible"),
+        (["--count", "-5", "--fusions"], "--count -5 is not possible"),
+        (["--json", "nowhere/at/all.json"], "no such folder"),
+    ],
+)
+def test_evaluation_checks_its_options_first(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refusal(capsys, "evaluate", *arguments)
+
+
+@pytest.mark.parametrize("option", ["--json", "--npz", "--png", "--html"])
+def test_files_that_cannot_be_written_are_refused_before_the_run(
+    option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("mmviz.explain"), "explain", lambda **_: pytest.fail("it runs"))
+    for path in ("", "-") if option != "--json" else ("",):
+        assert sentence("option-file", option=option) in refusal(capsys, "explain", "--text", "hi", option, path)
+    assert "no such folder" in refusal(capsys, "explain", "--text", "hi", option, "nowhere/file")
+    assert not list(Path().iterdir())
+
+
+def test_a_run_that_cannot_be_saved_says_why() -> None:
+    with pytest.raises(MmvizError) as refused:
+        plain().save("nowhere/x.npz")
+    assert refused.value.code == "file-unwritable" and "x.npz" in str(refused.value)

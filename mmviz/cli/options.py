@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -43,6 +45,26 @@ def add_tls_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for HTTPS."""
     command.add_argument("--tls-cert", type=Path, metavar="FILE", help="TLS certificate, to serve over HTTPS")
     command.add_argument("--tls-key", type=Path, metavar="FILE", help="private key of the certificate")
+
+
+def check_number(option: str, value: float, least: float) -> None:
+    """Raises ``MmvizError`` (``option-number``) unless ``value`` is finite and at least ``least``."""
+    if not least <= value < math.inf:
+        raise MmvizError("option-number", option=option, value=value, least=least)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ``MmvizError`` (``file-unwritable``) for a folder that can neither be written to nor made."""
+    above = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        why = os.strerror(errno.EACCES if above.is_dir() else errno.ENOTDIR)
+        raise MmvizError("file-unwritable", name=folder.name, why=why)
+
+
+def check_file(path: str) -> None:
+    """Refuses an output file without a folder before the work is done. Raises ``MmvizError`` (``file-unwritable``)."""
+    if not Path(path).absolute().parent.is_dir():
+        raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
 
 
 def require_extra(command: str, extra: str, *modules: str) -> None:

@@ -17,6 +17,8 @@ COMMAND_SENTENCES: dict[str, str] = {
     "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH gives its token.",
     # options
     "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
+    "option-file": "{option} needs the name of a file; only --json takes - for standard output.",
     "option-number": "{option} {value} is not possible. Give a number that is at least {least}.",
+    "device-unknown": "torch cannot use the device {device} here ({why}). Leave --device out, or give cpu.",
     "map-unknown": "{map_ref} is no map or method of this model. There are: {known}.",
 }

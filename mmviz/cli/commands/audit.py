@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from mmviz.cli.options import add_model_options, backend_from, stop_on_interrupt, write_file
+from mmviz.cli.options import add_model_options, backend_from, check_file, stop_on_interrupt, write_file
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
@@ -51,7 +50,8 @@ def _run(options: argparse.Namespace) -> int:
     from mmviz.report.audit_report import Audit, to_csv, to_json
 
     for path in (options.json, options.csv):
-        _check_folder(path)
+        if path not in (None, "-"):
+            check_file(path)
     examples = load_examples(options.folder) if options.folder else load_gallery()
     backend, is_trained = _backend_with(backend_from(options), options.model)
     with stop_on_interrupt() as stop:
@@ -72,12 +72,6 @@ def _run(options: argparse.Namespace) -> int:
     finally:  # the table is printed even where a file cannot be written
         print(to_json(audit) if options.json == "-" else to_text(audit) + "\n", end="")
     return 0 if assessments else 2
-
-
-def _check_folder(path: str | None) -> None:
-    """Refuses an output file without a folder before the work is done. Raises ``MmvizError`` (``file-unwritable``)."""
-    if path not in (None, "-") and not Path(path).absolute().parent.is_dir():
-        raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
 
 
 def _backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:

@@ -7,9 +7,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.options import progress_bar, require_extra, write_file
+from mmviz.cli.options import check_file, check_number, progress_bar, require_extra, write_file
+
+if TYPE_CHECKING:
+    from mmviz.backends import Backend
 
 
 def add(commands: Any) -> None:
@@ -38,6 +41,9 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     require_extra("mmviz evaluate", "train", "scipy", "tqdm")
+    check_number("--count", options.count, 1)
+    if options.json:
+        check_file(str(options.json))
     if options.fusions:
         return _fusions(options)
     from mmviz.backends.local import LocalBackend
@@ -45,12 +51,14 @@ def _run(options: argparse.Namespace) -> int:
 
     backend = LocalBackend()
     (card,) = (card for card in backend.models() if card.id == "trio")
+    map_ref = options.map_ref or card.details["map_ref"]
+    _check_map(map_ref, backend)
     with _progress(count_runs(options.count, options.choose)) as (bar, tick):
         if options.choose:
             for map_ref, image, audio in rank_maps(backend, "trio", options.count, tick):
                 bar.write(f"{map_ref:12} image {image:.2f}  audio {audio:.2f}")
             return 0
-        result = measure(backend, "trio", options.map_ref or card.details["map_ref"], options.count, tick)
+        result = measure(backend, "trio", map_ref, options.count, tick)
     _print_tables(markdown(result), result, options)
     if options.card:
         from mmviz.assets_path import assets_dir
@@ -58,6 +66,22 @@ def _run(options: argparse.Namespace) -> int:
 
         add_measured(assets_dir() / "trio", result)
     return 0
+
+
+def _check_map(text: str, backend: Backend) -> None:
+    """Raises ``MmvizError`` (``map-unknown``) for a map or method that no run of trio has."""
+    from mmviz.inputs.examples import load_gallery
+    from mmviz.types import MapRef, MmvizError, Request
+
+    (record,) = backend.run([Request("trio", load_gallery()[0].sample())])
+    try:
+        map_ref = MapRef.parse(text)
+        if map_ref.method == "attention":
+            record.map_number(map_ref)
+    except (LookupError, ValueError):
+        means = (str(record.map_ref(number)) for number in range(len(record.maps)))
+        known = ", ".join([*means, "rollout", "relevance"])
+        raise MmvizError("map-unknown", map_ref=text, known=known) from None
 
 
 def _fusions(options: argparse.Namespace) -> int:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from mmviz.cli.options import add_model_options, backend_from, write_file
+from mmviz.cli.options import add_model_options, backend_from, check_file, write_file
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
+from mmviz.types import MmvizError
 
 
 def add(commands: Any) -> None:
@@ -38,6 +39,12 @@ def _endings(suffixes: Iterable[str]) -> str:
 def _run(options: argparse.Namespace) -> int:
     from mmviz.explain import explain
 
+    for option in ("json", "npz", "png", "html"):
+        path = getattr(options, option)
+        if path == "" or (path == "-" and option != "json"):
+            raise MmvizError("option-file", option=f"--{option}")
+        if path not in (None, "-"):
+            check_file(path)
     run = explain(
         image=options.image, text=options.text, audio=options.audio, model=options.model,
         backend=backend_from(options),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmviz.cli.options import progress_bar, require_extra, stop_on_interrupt
+from mmviz.cli.options import check_folder, check_number, progress_bar, require_extra, stop_on_interrupt
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -47,9 +47,35 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=lambda options: _run(options, defaults))
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Checks all values before anything is synthesised, which takes long.
+
+    Raises ``MmvizError``: ``option-number``, ``file-missing``, ``file-unwritable``, ``device-unknown``.
+    """
+    stages = ("encoders", "whole") if options.stage == "all" else (options.stage,)
+    used = [scenes for stage, scenes in zip(("encoders", "whole"), options.scenes, strict=True) if stage in stages]
+    check_number("--scenes", min(used), 1)
+    check_number("--scenes", min(options.scenes), 0)
+    check_number("--seed", options.seed, 0)
+    if options.rate is not None:
+        check_number("--rate", options.rate, sys.float_info.min)
+    if options.weights is not None and not options.weights.is_file():
+        raise MmvizError("file-missing", name=options.weights.name)
+    check_folder(options.out)
+    if options.device != "auto":
+        import torch
+
+        try:
+            torch.empty(1, device=options.device).cpu()
+        except (RuntimeError, AssertionError, NotImplementedError) as problem:  # as torch's builds without CUDA raise
+            why = str(problem).partition("\n")[0].partition(":")[0]
+            raise MmvizError("device-unknown", device=options.device, why=why) from None
+
+
 def _run(options: argparse.Namespace, defaults: dict[str, Any]) -> int:
     require_extra("mmviz train", "train", "scipy", "tqdm")
     options.out = options.out or Path("runs") / options.model
+    _check(options)
     if options.model == "trio":
         return _trio(options)
     is_fusion = options.model in KINDS
