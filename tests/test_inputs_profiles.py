@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pillow_heif
@@ -179,6 +181,31 @@ def test_colours_that_a_heic_file_names_by_codes_alone_are_told() -> None:
     heif.save(file, color_primaries=12, transfer_characteristics=13)
     _, notices = load_image(file.getvalue())
     assert codes(notices) == ["image-profile-ignored"] and notices[0].parameters == {"profile": "Display P3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "told"),
+    [
+        (b"cICP", bytes([12, 13, 0, 1]), "Display P3"),
+        (b"cICP", bytes([9, 16, 0, 1]), "BT.2020 PQ"),
+        (b"cICP", bytes([1, 13, 0, 1]), None),
+        (b"gAMA", struct.pack(">I", 100_000), "gAMA, cHRM"),
+        (b"gAMA", struct.pack(">I", 45_455), None),
+        (b"cHRM", struct.pack(">8I", 31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000), "gAMA, cHRM"),
+        (b"cHRM", struct.pack(">8I", 31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000), None),
+    ],
+)
+def test_colours_that_a_png_file_names_by_numbers_alone_are_told(name: bytes, body: bytes, told: str | None) -> None:
+    data = encoded(Image.fromarray(COLOURS), "PNG")
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    _, notices = load_image(data[:33] + chunk + data[33:])
+    assert [notice.parameters["profile"] for notice in notices] == ([told] if told else [])
+
+
+def test_bytes_that_a_tiff_file_stores_in_32_bits_do_not_become_black() -> None:
+    image, notices = load_image(encoded(Image.fromarray(COLOURS[:, :, 0].astype(np.int32)), "TIFF"))
+    assert codes(notices) == ["image-32-bit", "image-grey"]
+    assert (image.pixels == COLOURS[:, :, :1]).all()
 
 
 @pytest.mark.slow

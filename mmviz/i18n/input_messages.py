@@ -48,6 +48,7 @@ INPUT_SENTENCES: dict[str, str] = {
     "image-several": "The file contains {frames} images. mmviz uses image {frame}.",
     "image-depth": "The image's depth map is not used.",
     "image-16-bit": "The image's 16-bit values were scaled to 8 bits.",
+    "image-32-bit": "The image's 32-bit values are at most 255 and were taken as 8-bit values.",
     "image-float": "The image's values from 0 to 1 were scaled to 8 bits.",
     "image-animated": "The image is animated. mmviz uses frame {frame} of {frames}.",
     "image-reduced": "The image is {width:,} x {height:,} pixels and was reduced to {kept_width:,} x {kept_height:,}. "

@@ -33,9 +33,11 @@ _GREY_MODES = ("1", "L", "LA", "La")
 _MAX_PROFILE_NAME = 60
 _SAME = 3
 """Levels of 255 by which a profile's colours may differ from sRGB to count as sRGB; its many versions differ by 2."""
+_SRGB_GAMMA, _SRGB_CHROMATICITY = 0.45455, (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+"""Numbers of the chunks gAMA and cHRM of a PNG file in sRGB."""
 _FAR_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 _FAR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""Codes of ITU-T H.273 in a HEIC file for colours that are far from sRGB."""
+"""Codes of ITU-T H.273 in a HEIC or PNG file for colours that are far from sRGB."""
 
 
 def to_srgb(image: Image.Image, notices: list[Notice]) -> Image.Image:
@@ -48,8 +50,12 @@ def to_srgb(image: Image.Image, notices: list[Notice]) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         is_float = image.mode == "F"
-        notices += [Notice("image-float" if is_float else "image-16-bit")]
-        image = Image.fromarray(scale_to_bytes(values, 1.0 if is_float else 65_535.0))
+        # 32-bit integers have no range of their own, and bytes stored as such would become black
+        has_bytes = image.mode == "I" and image.format == "TIFF" and 0 < values.max() <= 255
+        code, top = ("image-float", 1.0) if is_float else ("image-16-bit", 65_535.0)
+        code, top = ("image-32-bit", 255.0) if has_bytes else (code, top)
+        notices += [Notice(code)]
+        image = Image.fromarray(scale_to_bytes(values, top))
         if isinstance(key, int):
             image.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
     try:
@@ -131,10 +137,13 @@ def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 def _coded_colours(info: Mapping[Any, Any]) -> Notice | None:
-    """Returns a notice where a HEIC file names colours far from sRGB by codes instead of a profile."""
+    """Returns a notice where HEIC or PNG name colours far from sRGB by codes or numbers instead of a profile."""
     codes = info.get("nclx_profile")
     if not isinstance(codes, Mapping):
-        return None
+        gamma, primaries = info.get("gamma", _SRGB_GAMMA), info.get("chromaticity", _SRGB_CHROMATICITY)
+        is_near = abs(gamma - _SRGB_GAMMA) < 0.01 and np.allclose(primaries, _SRGB_CHROMATICITY, atol=0.005)
+        is_near = is_near or "srgb" in info
+        return None if is_near else Notice("image-profile-ignored", {"profile": "gAMA, cHRM"})
     primaries = _FAR_PRIMARIES.get(codes.get("color_primaries", 0))
     names = [name for name in (primaries, _FAR_TRANSFERS.get(codes.get("transfer_characteristics", 0))) if name]
     return Notice("image-profile-ignored", {"profile": " ".join(names)}) if names else None

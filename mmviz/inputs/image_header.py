@@ -103,6 +103,8 @@ def read_header(file: BinaryIO) -> ImageFile.ImageFile:
         # the plugin itself, since Image.open refuses large images with its own message
         image = plugin(file)
     check_size(*image.size)
+    if name == "PNG" and (codes := re.search(rb"\x00\x00\x00\x04cICP(.)(.)", start, re.DOTALL)):  # Pillow leaves it out
+        image.info["nclx_profile"] = {"color_primaries": codes[1][0], "transfer_characteristics": codes[2][0]}
     return image
 
 
