@@ -19,9 +19,7 @@ def test_axes_are_told_apart() -> None:
     assert permute_axes(torch.zeros(2, 3, 4), "abc", "cab").shape == (4, 2, 3)
 
 
-@pytest.mark.parametrize(
-    "equation", ["...qk,...kd->...qd", "ab->ba", "a,b,c->abc", "qqk,kd->qd", "bhqk,bkd->bqd", 3]
-)
+@pytest.mark.parametrize("equation", ["...qk,...kd->...qd", "ab->ba", "a,b,c->abc", "qqk,kd->qd", "bhqk,bkd->bqd", 3])
 def test_other_equations_are_none(equation: object) -> None:
     assert parse_einsum(equation) is None
 

@@ -14,8 +14,8 @@ CUSTOM_MODEL_SENTENCES: dict[str, str] = {
     "baseline.",
     "own-rows": "prepare returned {count} rows of tokens for {stream!r}, of {lengths} tokens. Every row of a batch "
     "needs the same number of tokens; label padding as special tokens.",
-    "own-placeholders": "The prompt has {places} places of {placeholder}, but {tokens} tokens were given for them. Write "
-    "the placeholder once for each token.",
+    "own-placeholders": "The prompt has {places} places of {placeholder}, but {tokens} tokens were given for them. "
+    "Write the placeholder once for each token.",
     "own-row": "The model ran {count} rows as one batch. Attention over {stream} is that of row {row} (counted from "
     "0).",
     "integrated-overwritten": "Integrated gradients are left out: after {path} the model writes over {count} of {of} "

@@ -19,8 +19,8 @@ TOLERANCE = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-3, "bfloat16": 5e-3
 class AttentionMap(ShortRepr, ValueSemantics):
     """The exact attention weights of one attention call.
 
-    Every row of ``weights`` sums to 1, or to less where ``absorbed_by`` says what takes the rest. The row of a fully masked
-    query is all zero.
+    Every row of ``weights`` sums to 1, or to less where ``absorbed_by`` says what takes the rest. The row of a fully
+    masked query is all zero.
 
     Raises ``CaptureError``: ``map-shape`` for other than three or four axes, ``map-rows`` where a row sums to neither 1
     nor 0 (see `TOLERANCE`; with ``absorbed_by`` to more than 1), ``map-negative`` for a weight that is negative or not
