@@ -52,9 +52,9 @@ def to_srgb(image: Image.Image, notices: list[Notice]) -> Image.Image:
         is_float = image.mode == "F"
         # 32-bit integers have no range of their own, and bytes stored as such would become black
         has_bytes = image.mode == "I" and image.format == "TIFF" and 0 < values.max() <= 255
-        code, top = ("image-float", 1.0) if is_float else ("image-16-bit", 65_535.0)
-        code, top = ("image-32-bit", 255.0) if has_bytes else (code, top)
-        notices += [Notice(code)]
+        depth, top = ("image-float", 1.0) if is_float else ("image-16-bit", 65_535.0)
+        depth, top = ("image-32-bit", 255.0) if has_bytes else (depth, top)
+        notices += [Notice(depth)]
         image = Image.fromarray(scale_to_bytes(values, top))
         if isinstance(key, int):
             image.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
