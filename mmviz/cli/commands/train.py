@@ -63,13 +63,9 @@ def _check(options: argparse.Namespace) -> None:
         raise MmvizError("file-missing", name=options.weights.name)
     check_folder(options.out)
     if options.device != "auto":
-        import torch
+        from mmviz.training.fit.device_check import check_device
 
-        try:
-            torch.empty(1, device=options.device).cpu()
-        except (RuntimeError, AssertionError, NotImplementedError) as problem:  # as torch's builds without CUDA raise
-            why = str(problem).partition("\n")[0].partition(":")[0]
-            raise MmvizError("device-unknown", device=options.device, why=why) from None
+        check_device(options.device)
 
 
 def _run(options: argparse.Namespace, defaults: dict[str, Any]) -> int:
