@@ -45,8 +45,8 @@ ABOUT = {
     "On the encoders of trio, trained with the budget of the compared kinds.",
 }
 MAP_REFS = {
-    REDUCED: "rollout", "bottleneck": "3:mean", "crossmodal": "fusion.pairs.text_image.attention/1:mean",
-    "late": "fusion.blocks.image.attention/3:mean",
+    REDUCED: "rollout", "crossmodal": "fusion.pairs.text_image.attention/1:mean",
+    "bottleneck": "fusion.blocks.image.attention/3:mean", "late": "fusion.blocks.image.attention/3:mean",
 }  # fmt: skip
 """The map that the page shows first."""
 
