@@ -26,6 +26,8 @@ from mmviz.i18n.page import say
 from mmviz.models.trio_model import SECONDS
 from mmviz.models.trio_network import FRAMES, PATCHES, TrioConfig
 
+pytestmark = pytest.mark.slow
+
 HEADS, SIZE = 2, 8
 
 

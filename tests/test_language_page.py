@@ -39,6 +39,8 @@ from mmviz.report import ViewerData
 from mmviz.types import Answer, Chars, Modality, Token
 from mmviz.viewer.binary_format import decode
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "图片里有一只猫吗？"
 NAMES = set(
     "mmviz trio toy English CPU GPU PNG JPEG JPG WebP GIF WAV FLAC OGG MP3 M4A AAC WebM MP4 html npz json png csv log "
@@ -175,7 +177,6 @@ def _only_the_button() -> bool:
     return False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("section", ["effect", "heads", "faithfulness", "compare", "audit"])
 def test_every_section_of_debug_is_chinese(section: str, monkeypatch: pytest.MonkeyPatch) -> None:
     short_curves(monkeypatch)

@@ -19,6 +19,8 @@ from mmviz.training.world.scenes import Scene, Thing, compose, inked, warped_dra
 from mmviz.training.world.sprites import concepts, load_line_drawings, load_sprites, styles
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world() -> World:
