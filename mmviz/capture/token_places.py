@@ -14,6 +14,8 @@ from mmviz.capture.einsum import parse_einsum
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, Places, follows, replay, replay_numbers
 
+MAX_KEPT = 128
+"""Arrangements whose places are kept."""
 NEAREST = 3
 """The innermost modules whose own number of heads counts."""
 _PRODUCTS = {"matmul": (0, 1), "__matmul__": (0, 1), "bmm": (0, 1), "baddbmm": (1, 2)}
@@ -36,11 +38,12 @@ class Operand:
     """int64, the same shape: the first feature of each vector, which differs from head to head."""
 
 
+_replayed: dict[tuple[object, ...], Places | None] = {}
+"""What was replayed, by the shape of the tokens and by the functions with their plain arguments: these tell all."""
+
+
 class PlaceFinder:
     """Finds the places of queries and keys; layers that are arranged alike are replayed once."""
-
-    def __init__(self) -> None:
-        self._replayed: dict[tuple[object, ...], Places | None] = {}
 
     def operand(self, runs: Sequence[ModuleRun], step: Step, feature_axis: int = -1) -> Operand:
         """Returns where queries or keys ``step`` come from, while the modules ``runs`` run."""
@@ -88,14 +91,16 @@ class PlaceFinder:
         for step in islice(last.chain(), MAX_STEPS):
             if step is base:
                 break
-            if any(isinstance(arg, Tensor) for arg in step.args):
+            values = (step.args, tuple((step.kwargs or {}).items()))
+            if _has_tensor(values):
                 return replay(last, base, feature_axis)
-            plain = [arg.shape if isinstance(arg, Step) else arg for arg in (*step.args, *(step.kwargs or {}).values())]
-            signature += [step.func, step.shape, str(plain)]
+            signature += [step.func, step.shape, str(_plain(values, step.source))]
         key = tuple(signature)
-        if key not in self._replayed:
-            self._replayed[key] = replay(last, base, feature_axis)
-        return self._replayed[key]
+        if key not in _replayed:
+            if len(_replayed) >= MAX_KEPT:
+                _replayed.pop(next(iter(_replayed)), None)
+            _replayed[key] = replay(last, base, feature_axis)
+        return _replayed[key]
 
 
 _Factor = tuple[Step, int, tuple[int, ...]]
@@ -160,6 +165,17 @@ def _spread(numbers: Tensor | None, order: tuple[int, ...], missing: int, shape:
         return numbers.permute(ascending).reshape(sizes).expand(shape)
     except RuntimeError:
         return None
+
+
+def _has_tensor(value: object) -> bool:
+    return isinstance(value, Tensor) or (isinstance(value, tuple) and any(map(_has_tensor, value)))
+
+
+def _plain(value: object, source: Step | None) -> object:
+    """Returns arguments with the shapes of tensors in their place, and which of them the tokens come from."""
+    if isinstance(value, Step):
+        return (value.shape, value is source, value.is_parameter)
+    return tuple(_plain(entry, source) for entry in value) if isinstance(value, tuple) else value
 
 
 def _is_plausible(places: Places, runs: Sequence[ModuleRun]) -> bool:
