@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from eager_attention import drawn, weights_by_hand
+from eager_attention import drawn, weights_by_hand  # first: it sets what transformers reads
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import mmviz
 from mmviz.capture.recorder import FLEX, NESTED
@@ -84,6 +87,53 @@ def test_flex_attention_is_recorded_with_its_mask_and_scores(compiled: bool) -> 
     assert record.made_by["routes"] == [FLEX] and record.notices == ()
     (call,) = result.all_attention_calls
     assert call.raw_query is query
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_the_compiled_flex_attention_of_transformers_is_recorded() -> None:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2, intermediate_size=64,
+        vocab_size=100,
+    )  # fmt: skip
+    model, words = LlamaForCausalLM(config).eval(), torch.arange(5, 15)[None]
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        eager = model(words, output_attentions=True).attentions[0]
+        model.set_attn_implementation("flex_attention")
+        with mmviz.capture(model) as result:
+            model(words)
+    np.testing.assert_allclose(result.record().maps[0].weights, eager[0].numpy(), atol=2e-6)
+
+
+class Unseen(torch.autograd.Function):
+    """What no function mode sees: attention in an extension, which hands back a tensor of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        weights = x.numpy() @ x.mT.numpy()
+        return torch.from_numpy(weights @ x.numpy())
+
+
+class UnseenAttention(nn.Module):
+    """Attention by code of another kind between two linear maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value, self.out = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.out(Unseen.apply(self.value(x)))
+        return output
+
+
+def test_attention_in_code_that_cannot_be_seen_is_named() -> None:
+    model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), UnseenAttention()).eval()
+    with torch.no_grad(), mmviz.capture(model) as result:
+        model(drawn(1, 6, 8))
+    (notice,) = result.record().notices
+    assert notice.code == "uncaptured-module" and notice.parameters["module"] == "1"
 
 
 class Layer(nn.Module):

@@ -29,7 +29,7 @@ def capture(
 
     The model is not changed. Its output is the same to the bit where it calls ``scaled_dot_product_attention`` or
     computes attention eagerly, and equal up to rounding where torch would take the fast path of
-    ``nn.TransformerEncoder``, which is not taken during capture. Models compiled by ``torch.compile`` run uncompiled.
+    ``nn.TransformerEncoder``, which is not taken during capture. What ``torch.compile`` compiled runs uncompiled.
     Function modes of this thread record the attention and hooks track module paths; all are removed when the context
     ends, also after an exception.
 
@@ -71,7 +71,7 @@ def capture(
     detector = None if expected else FusedKernelDetector(recorder, tracker)
     tracker.record_thread = recorder.record_thread
     with ExitStack() as stack:
-        if any(_is_compiled(module) for module in model.modules()):
+        if detector or any(_is_compiled(module) for module in model.modules()):  # compiled functions cannot be told
             stack.enter_context(_uncompiled())
         stack.enter_context(tracker.track())
         if detector:

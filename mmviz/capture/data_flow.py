@@ -102,6 +102,10 @@ class DataFlow:
             known = self._add(tensor, Step(self._next(), tuple(tensor.shape), is_parameter=_is_parameter(tensor)))
         return known
 
+    def knows(self, tensor: Tensor) -> bool:
+        """Returns whether a tensor is an input or the result of a function that was observed."""
+        return self._known(tensor) is not None
+
     def begin(self, name: str, value: Any) -> None:
         """Marks the tensors in ``value``, the input ``name`` of the model, unless they were computed by it."""
         if isinstance(value, Tensor):
