@@ -1,10 +1,11 @@
 # make app [PORT=8501]   install into .venv and open the page
 # make test              install into .venv and pass the tests
-# make coverage          the same, and prints the coverage of mmviz/
+# make test-coverage     the same, and prints how much of mmviz/ the tests run
 # make quick             the tests that need neither a browser nor much time, for the loop of work
 # make lint              ruff and mypy
 # make texts             the catalogues of translations, brought up to date with the texts and compiled
 # make versions          tries the bounds of pyproject.toml: oldest and newest packages, each Python; not part of the tests
+# make coverage          what capture records of over 95 model families: docs/coverage.md; not part of the tests
 # make benchmark         what capture costs, beside eager attention and bertviz; an environment of its own
 SHELL := /bin/bash
 VENV ?= .venv
@@ -15,7 +16,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test coverage quick lint texts versions benchmark dev clean
+.PHONY: app test test-coverage quick lint texts versions coverage benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -24,8 +25,8 @@ test: dev
 	@bash .ci/system-packages
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) $(COVERAGE)
 
-coverage: COVERAGE = --cov --cov-report=term
-coverage: test
+test-coverage: COVERAGE = --cov --cov-report=term
+test-coverage: test
 
 quick: dev
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -q -m "not browser and not slow"
@@ -40,6 +41,9 @@ texts: dev
 
 versions: dev
 	$(VENV)/bin/python tools/versions.py
+
+coverage: dev
+	$(VENV)/bin/python -m tools.model_coverage
 
 benchmark: $(VENV)-benchmark/.mmviz
 	$(VENV)-benchmark/bin/python benchmarks/capture.py

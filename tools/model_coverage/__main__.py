@@ -1,0 +1,67 @@
+"""``python -m tools.model_coverage`` writes ``docs/coverage.md`` and its summary in the README.
+
+With names of families it tries and prints those alone.
+It ends with 1 where a map, a label or an axis is silently wrong, or a build could not be judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from tools.model_coverage.coverage_table import coverage_document, summary
+from tools.model_coverage.every_build import AREAS
+from tools.model_coverage.judge_build import BuildOutcome, judge_build
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCUMENT = ROOT / "docs" / "coverage.md"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- coverage: begin -->\n", "<!-- coverage: end -->\n"
+"""Between them stands the summary in the README."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.model_coverage", description=__doc__)
+    parser.add_argument("families", nargs="*", help="families to try; by default all of them, for the document")
+    parser.add_argument("--area", choices=AREAS, help="try the families of one area only")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")
+    outcomes: dict[str, list[BuildOutcome]] = {}
+    not_judged: list[str] = []
+    for area, builds in AREAS.items():
+        if chosen.area not in (None, area):
+            continue
+        outcomes[area] = []
+        for build in builds:
+            if chosen.families and build.family not in chosen.families:
+                continue
+            start = time.perf_counter()
+            try:
+                outcome = judge_build(build)
+            except Exception as problem:  # a build that a new release of transformers refuses: the others go on
+                print(f"{build.family}: not judged, {type(problem).__name__}: {problem}", flush=True)
+                not_judged.append(build.family)
+                continue
+            outcomes[area].append(outcome)
+            state = "wrong" if outcome.all_wrong else "recorded" if outcome.is_whole else "left out in part"
+            print(f"{build.family}: {state}, {time.perf_counter() - start:.1f} s", flush=True)
+            for what, trial in outcome.all_wrong.items():
+                print(f"    {what} ({trial})", flush=True)
+    outcomes = {area: of_area for area, of_area in outcomes.items() if of_area}
+    everything = [outcome for of_area in outcomes.values() for outcome in of_area]
+    print("\n".join(summary(everything)))
+    print(f"not judged: {', '.join(not_judged) or 'none'}")
+    if not chosen.families and chosen.area is None:
+        DOCUMENT.write_text(coverage_document(outcomes), encoding="utf-8")
+        before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+        lines = "".join(f"- {line}\n" for line in summary(everything))
+        README.write_text(f"{before}{BEGIN}{lines}{END}{rest.partition(END)[2]}", encoding="utf-8")
+        print(f"written: {DOCUMENT}, and the summary in {README}")
+    return int(bool(not_judged) or any(outcome.all_wrong for outcome in everything))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
