@@ -78,6 +78,15 @@ def test_rows_masked_by_the_least_number_are_what_softmax_makes_of_them(
         assert attn_map.weights[:, 2] == pytest.approx(1 / 8, abs=1e-6), "even"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_number_in_the_mask_swallows_scores_as_it_does_in_the_kernel(dtype: torch.dtype) -> None:
+    query, key = (drawn(1, HEADS, 8, SIZE, seed=seed).to(dtype) for seed in (0, 1))
+    mask = torch.zeros(8, 8).to(dtype)
+    mask[2] = -1e9  # float32 rounds the sums to multiples of 64
+    attn_map = captured(FusedAttention(), query, key, mask).record().maps[0]
+    assert attn_map.weights[:, 2] == pytest.approx(1 / 8, abs=1e-6)
+
+
 def test_a_log_sum_exp_that_is_not_that_of_the_scores_is_refused() -> None:
     query, key = (drawn(1, HEADS, TOKENS, SIZE, seed=seed).mul(20) for seed in (0, 1))
     (call,) = captured(FusedAttention(), query, key).all_attention_calls

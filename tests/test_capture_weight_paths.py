@@ -137,7 +137,7 @@ def scripted_attention(x: Tensor) -> Tensor:
     ("attend", "code", "words"),
     [
         (lambda x: (scores(x).softmax(-1) * 2) @ x, "map-rows", "sum to 1"),
-        (scripted_attention, "capture-nothing", "softmax"),
+        (scripted_attention, "capture-nothing", "aten._softmax"),
         (lambda x: F.relu(scores(x)) @ x, "capture-nothing", "relu"),
         (lambda x: torch.sigmoid(scores(x)) @ x, "capture-nothing", "sigmoid"),
         (lambda x: torch.einsum("bhqk,bhkd->bhqd", scores(x).exp(), x), "capture-nothing", "exp"),

@@ -103,8 +103,9 @@ class DataFlow:
         return known
 
     def knows(self, tensor: Tensor) -> bool:
-        """Returns whether a tensor is an input or the result of a function that was observed."""
-        return self._known(tensor) is not None
+        """Returns whether a tensor is a parameter, an input, or the result of a function that was observed."""
+        step = self.step(tensor)
+        return step.func is not None or step.is_parameter or bool(step.input_name)
 
     def begin(self, name: str, value: Any) -> None:
         """Marks the tensors in ``value``, the input ``name`` of the model, unless they were computed by it."""
