@@ -82,12 +82,6 @@ class AttentionCall:
     """Heads that were ablated, bool ``[batch, head]``."""
     score_trace: ScoreTrace | None = None
     """How the scores were computed, where that was traced."""
-    raw_query: Tensor | None = None
-    """The very queries that the model gave to the fused kernel or to the product of scores, where they are known."""
-    raw_key: Tensor | None = None
-    """The very keys, the same."""
-    raw_value: Tensor | None = None
-    """The very values that the model gave to the fused kernel or to the product with the weights."""
     versions: tuple[int, ...] = field(default=(), init=False)
     """Version counters of the tensors at the time of the call."""
 

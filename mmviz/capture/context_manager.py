@@ -1,4 +1,4 @@
-"""The context that captures the attention of one model, in this thread alone."""
+"""The context that captures the attention of one model, in this thread and those that the model starts."""
 
 from __future__ import annotations
 

@@ -158,11 +158,10 @@ class AttentionRecorder(TorchFunctionMode):
         finally:
             self._num_heads = outer
 
-    def _operands(self, raw: dict[str, Tensor]) -> Operands:
-        """Returns where the queries and keys of a fused kernel come from."""
+    def _operands(self, query: Tensor, key: Tensor) -> Operands:
+        """Returns where the queries and keys come from that the model gave to a fused kernel."""
         flow, runs = self.tracker.flow, self.tracker.runs
-        query, key = (self._places.operand(runs, flow.step(raw[name])) for name in ("raw_query", "raw_key"))
-        return query, key
+        return self._places.operand(runs, flow.step(query)), self._places.operand(runs, flow.step(key))
 
     def _operands_of(self, weights: Tensor) -> Operands:
         """Returns where the queries and keys come from that gave ``weights``; None where that is not known."""
@@ -243,7 +242,7 @@ class AttentionRecorder(TorchFunctionMode):
             GUMBEL if use.softmax.name == "gumbel_softmax" else EAGER, result, axes, operands,
             lambda output: axes.of_queries(views.output(output)), use.softmax.score_trace, product.added,
             weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=use.path.has_dropout,
-            absorbed_by=use.path.absorbed_by, raw_value=value,
+            absorbed_by=use.path.absorbed_by,
         )  # fmt: skip
         return self._ablated(result, axes, views.restore, product.added)
 
@@ -257,22 +256,21 @@ class AttentionRecorder(TorchFunctionMode):
             self.is_in_fused_call = False
         if weights is None:
             return
-        raw = dict(zip(("raw_query", "raw_key", "raw_value"), args, strict=False))
-        operands = self._operands(raw)
+        operands = self._operands(args[0], args[1])
         axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
         self.recorded_kernels.add((self.tracker.module, "flex_attention"))
         self._record(
             FLEX, attn_output, axes, operands, axes.of_queries,
-            weights=axes.of_queries(weights.to(attn_output.dtype)), value=axes.of_keys(args[2]), **raw,
+            weights=axes.of_queries(weights.to(attn_output.dtype)), value=axes.of_keys(args[2]),
         )  # fmt: skip
 
     def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
-        raw: dict[str, Any] = {f"raw_{name}": kwargs[name] for name in ("query", "key", "value")}
+        own_query, own_key = kwargs["query"], kwargs["key"]  # before a cast
         if kwargs["query"].is_nested:
             return self._nested_sdpa(kwargs)
         kwargs = as_autocast_would(kwargs)
         if self.replace is not None:
-            return self._replaced_sdpa(kwargs, raw)
+            return self._replaced_sdpa(kwargs, self._operands(own_query, own_key))
         self.is_in_fused_call = True
         try:
             attn_output, lse = sdpa_with_lse(kwargs)
@@ -280,7 +278,7 @@ class AttentionRecorder(TorchFunctionMode):
             self.is_in_fused_call = False
         query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
         mask, scale = kwargs.get("attn_mask"), kwargs.get("scale")
-        operands = self._operands(raw)
+        operands = self._operands(own_query, own_key)
         axes = self._axes(attn_output.shape[:-2], query.shape[-2], operands)
         self._record(
             SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries,
@@ -288,7 +286,7 @@ class AttentionRecorder(TorchFunctionMode):
             mask=None if mask is None else axes.of_mask(mask), causal=kwargs.get("is_causal", False),
             scale=query.shape[-1] ** -0.5 if scale is None else scale,
             lse=None if lse is None else axes.of_queries(lse[..., None])[..., 0],
-            has_dropout=bool(kwargs.get("dropout_p")), **raw,
+            has_dropout=bool(kwargs.get("dropout_p")),
         )  # fmt: skip
         return self._ablated(attn_output, axes)
 
@@ -305,17 +303,16 @@ class AttentionRecorder(TorchFunctionMode):
         )  # fmt: skip
         return attn_output
 
-    def _replaced_sdpa(self, kwargs: dict[str, Any], raw: dict[str, Any]) -> Tensor:
+    def _replaced_sdpa(self, kwargs: dict[str, Any], operands: Operands) -> Tensor:
         """Computes the attention of a fused kernel with replaced weights, which needs all of them."""
         assert self.replace is not None
         weights = self.replace(sdpa_weights(kwargs))
         value = kwargs["value"].repeat_interleave(weights.shape[-3] // kwargs["value"].shape[-3], -3)
         weights = weights.to(value.dtype)
         attn_output: Tensor = weights @ value
-        operands = self._operands(raw)
         axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
         self._record(
             EAGER, attn_output, axes, operands, axes.of_queries, weights=axes.of_queries(weights),
-            value=axes.of_keys(value), **raw,
+            value=axes.of_keys(value),
         )  # fmt: skip
         return self._ablated(attn_output, axes)
