@@ -38,7 +38,7 @@ def valid_rows(build: ModelBuild, stack: ExpectedStack, trial: Trial, sample: in
     """Returns which queries are no padding, whose weights are undefined."""
     valid = np.ones(queries, bool)
     length = build.streams.get("text", LENGTH)
-    if trial.side and sample == 1 and stack.queries == "text" and queries == length:
+    if trial.side and sample == 1 and stack.queries.partition(",")[0] == "text" and queries == length:
         valid[slice(0, PADDING) if trial.side == "left" else slice(-PADDING, None)] = False
     return valid
 

@@ -233,8 +233,12 @@ class _CallCheck:
                 continue
             if stack.keys:
                 self.names.setdefault(stack.queries, set()).add(queries)
-            elif queries != keys and tuple(streams[queries]) != tuple(streams[keys])[-len(streams[queries]) :]:
-                self._wrong(outcome, "its queries are not the last tokens of its keys")
+            elif queries != keys:
+                count = len(streams[queries])
+                if count == len(streams[keys]) and not stack.queries.endswith(EACH_LAYER):
+                    self._wrong(outcome, "it attends to itself, but its queries and keys are two streams")
+                elif tuple(streams[queries]) != tuple(streams[keys])[-count:]:
+                    self._wrong(outcome, "its queries are not the last tokens of its keys")
 
     def _check_map(self, outcome: StackOutcome, attn_map: AttentionMap | PooledMap, layer: int) -> None:
         """Checks axes and numbers."""
