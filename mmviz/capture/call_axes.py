@@ -32,11 +32,6 @@ class CallAxes:
         return self.split.heads
 
     @property
-    def rows(self) -> int:
-        """Number of samples, or of windows of all samples."""
-        return math.prod(self.leading) * self._group // self.heads
-
-    @property
     def _group(self) -> int:
         """Number of heads that stand in the axis of the queries."""
         last = zip(self.split.sizes[-1], self.split.is_head[-1], strict=True)
@@ -75,43 +70,34 @@ class CallAxes:
 
     def of_heads(self, values: Tensor) -> Tensor:
         """Returns ``values`` ``[row, head]`` as ``[*leading, query or 1, 1]``, which broadcasts to the output."""
-        sizes, order = self._order(self.split)
-        grouped = self._group > 1
-        flat_sizes = [sizes[axis] for axis in order]
-        last = len(self.split.sizes[-1])
-        token_axes = [axis for axis in order if axis >= len(sizes) - last and not self._flags()[axis]]
-        if not grouped:
-            flat_sizes = [1 if axis in token_axes else sizes[axis] for axis in order]
-        kept = [1 if axis in token_axes else sizes[axis] for axis in order]
-        spread = values.reshape(kept).expand(flat_sizes)
-        inverse = [order.index(axis) for axis in range(len(order))]
-        return spread.permute(inverse).reshape(*self.leading, -1, 1)
-
-    def _flags(self) -> list[bool]:
-        return [flag for flags in self.split.is_head for flag in flags]
-
-    def _order(self, split: HeadSplit) -> tuple[list[int], list[int]]:
-        """Returns the sizes of all axes after the cut, and their order: rows, heads, tokens."""
-        sizes = [size for axis in split.sizes for size in axis]
-        flags = [flag for axis in split.is_head for flag in axis]
-        first_token = len(sizes) - len(split.sizes[-1])
-        rows = [axis for axis in range(first_token) if not flags[axis]]
-        heads = [axis for axis, flag in enumerate(flags) if flag]
-        tokens = [axis for axis in range(first_token, len(sizes)) if not flags[axis]]
-        return sizes, [*rows, *heads, *tokens]
+        sizes, rows, heads, tokens = _cut(self.split)
+        order = [*rows, *heads, *tokens]
+        shape = [1 if axis in tokens else sizes[axis] for axis in order]
+        spread = values.reshape(shape)
+        if self._group > 1:  # some of the heads stand in the axis of queries, which is then of its full length
+            spread = spread.expand([sizes[axis] for axis in order])
+        return spread.permute([order.index(axis) for axis in range(len(order))]).reshape(*self.leading, -1, 1)
 
     def _arranged(self, tensor: Tensor, split: HeadSplit) -> Tensor:
         """Returns ``[*leading, token, d]`` as ``[row, head, token, d]``."""
         is_head = ((False,), (True,), (False,))
         if split.is_head == is_head and split.sizes == tuple((size,) for size in tensor.shape[:-1]):
             return tensor
-        sizes, order = self._order(split)
-        flags = [flag for axis in split.is_head for flag in axis]
-        heads = math.prod(size for size, flag in zip(sizes, flags, strict=True) if flag)
-        first_token = len(sizes) - len(split.sizes[-1])
-        tokens = math.prod(sizes[axis] for axis in range(first_token, len(sizes)) if not flags[axis])
-        cut = tensor.reshape(*sizes, tensor.shape[-1]).permute(*order, len(sizes))
-        return cut.reshape(-1, heads, tokens, tensor.shape[-1])
+        sizes, rows, heads, tokens = _cut(split)
+        cut = tensor.reshape(*sizes, tensor.shape[-1]).permute(*rows, *heads, *tokens, len(sizes))
+        counts = (math.prod(sizes[axis] for axis in axes) for axes in (heads, tokens))
+        return cut.reshape(-1, *counts, tensor.shape[-1])
+
+
+def _cut(split: HeadSplit) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Returns the sizes of all axes after the cut, and which of them are rows, heads and tokens."""
+    sizes = [size for axis in split.sizes for size in axis]
+    flags = [flag for axis in split.is_head for flag in axis]
+    first_token = len(sizes) - len(split.sizes[-1])
+    rows = [axis for axis in range(first_token) if not flags[axis]]
+    heads = [axis for axis, flag in enumerate(flags) if flag]
+    tokens = [axis for axis in range(first_token, len(sizes)) if not flags[axis]]
+    return sizes, rows, heads, tokens
 
 
 def arrange_axes(

@@ -55,17 +55,15 @@ class Step:
         "is_integer",
         "is_parameter",
         "kwargs",
-        "number",
         "shape",
         "source",
     )
 
     def __init__(
-        self, number: int, shape: tuple[int, ...], func: Callable[..., Any] | None = None, args: Any = (),
+        self, shape: tuple[int, ...], func: Callable[..., Any] | None = None, args: Any = (),
         kwargs: Any = None, source: Step | None = None, input_name: str = "", is_parameter: bool = False,
     ):  # fmt: skip
-        self.number, self.shape = number, shape
-        """Its place in the order of execution, and its shape."""
+        self.shape = shape
         self.func, self.args, self.kwargs = func, args, kwargs
         """The function and its arguments, with a `Step` in place of each tensor whose values do not matter; ``func`` is
         None for what was not computed while the model ran."""
@@ -88,18 +86,22 @@ class Step:
         return [*_steps(self.args), *_steps((self.kwargs or {}).values())]
 
 
+def name_of(step: Step) -> str:
+    """Returns the name of the function that a tensor is the result of."""
+    return str(getattr(step.func, "__name__", ""))
+
+
 class DataFlow:
     """The steps of the tensors of a model that are alive."""
 
     def __init__(self) -> None:
         self._steps: dict[int, tuple[weakref.ref[Tensor], Step]] = {}
-        self._count = 0
 
     def step(self, tensor: Tensor) -> Step:
         """Returns the step of a tensor; one that is not known begins here."""
         known = self._known(tensor)
         if known is None:
-            known = self._add(tensor, Step(self._next(), tuple(tensor.shape), is_parameter=_is_parameter(tensor)))
+            known = self._add(tensor, Step(tuple(tensor.shape), is_parameter=_is_parameter(tensor)))
         return known
 
     def knows(self, tensor: Tensor) -> bool:
@@ -111,7 +113,7 @@ class DataFlow:
         """Marks the tensors in ``value``, the input ``name`` of the model, unless they were computed by it."""
         if isinstance(value, Tensor):
             if self._known(value) is None:
-                self._add(value, Step(self._next(), tuple(value.shape), input_name=name))
+                self._add(value, Step(tuple(value.shape), input_name=name))
         elif isinstance(value, Mapping):
             for part, entry in value.items():
                 self.begin(str(part), entry)
@@ -134,12 +136,8 @@ class DataFlow:
 
     def observe_attention(self, query: Step, output: Tensor) -> None:
         """Takes note of the output of an attention, whose tokens are those of ``query``."""
-        step = Step(self._next(), tuple(output.shape), attention, (query,), None, query, query.input_name)
+        step = Step(tuple(output.shape), attention, (query,), None, query, query.input_name)
         self._add(output, step)
-
-    def observe_permutation(self, tensor: Tensor, axes: str, order: str, permuted: Tensor) -> None:
-        """Takes note of ``permuted``: ``tensor``, whose axes are named ``axes``, with its axes in ``order``."""
-        self._observe(torch.permute, (tensor, [axes.index(axis) for axis in order]), {}, permuted, None)
 
     def _observe(
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], result: Tensor, part: int | None
@@ -155,7 +153,7 @@ class DataFlow:
         name = source.input_name if source else ""
         if source is None:
             name = next((step.input_name for step in _steps(traced_args) if step.input_name), "")
-        step = Step(self._next(), tuple(result.shape), func, traced_args, traced_kwargs, source, name)
+        step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, name)
         self._add(result, step)
 
     def _looked_up(
@@ -192,10 +190,6 @@ class DataFlow:
         else:
             steps[key] = (weakref.ref(tensor, partial(_forget, steps, key)), step)
         return step
-
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
 
 
 def _forget(steps: dict[int, tuple[weakref.ref[Tensor], Step]], key: int, _: weakref.ref[Tensor]) -> None:

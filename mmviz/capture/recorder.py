@@ -21,12 +21,13 @@ from torch.overrides import TorchFunctionMode
 from mmviz.capture.ablation_hooks import AblationHooks
 from mmviz.capture.attention_call import AttentionCall, checked_rows, with_projection
 from mmviz.capture.call_axes import CallAxes, arrange_axes
+from mmviz.capture.data_flow import name_of
 from mmviz.capture.flex_weights import flex_weights
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
 from mmviz.capture.nested_attention import padded_call
 from mmviz.capture.route_names import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
-from mmviz.capture.score_descent import PRODUCTS, SOFTMAXES, name_of
+from mmviz.capture.score_descent import PRODUCTS, SOFTMAXES
 from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
 from mmviz.capture.sdpa_with_lse import as_autocast_would, sdpa_weights, sdpa_with_lse
 from mmviz.capture.second_product import ProductCall, product_call

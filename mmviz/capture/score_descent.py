@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from mmviz.capture.data_flow import Step
+from mmviz.capture.data_flow import Step, name_of
 from mmviz.capture.einsum import parse_einsum
 
 Origin = Literal["", "product", "linear", "one output"]
@@ -41,11 +41,6 @@ _ACTIVATIONS = {
     "clip", "hardsigmoid",
 }  # fmt: skip
 """Functions that make scores non-negative, as attention without a softmax does."""
-
-
-def name_of(step: Step) -> str:
-    """Returns the name of the function that a tensor is the result of."""
-    return str(getattr(step.func, "__name__", ""))
 
 
 def origin_of(scores: Step) -> Origin:

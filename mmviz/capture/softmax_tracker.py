@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmviz.capture.data_flow import Step
-from mmviz.capture.score_descent import Origin, activation_of, name_of, origin_of
+from mmviz.capture.data_flow import Step, name_of
+from mmviz.capture.score_descent import Origin, activation_of, origin_of
 from mmviz.capture.score_trace import ScoreTrace
 from mmviz.capture.second_product import ProductCall, WeightedSum, weighted_sum
 from mmviz.capture.weight_path import WeightPath, softmax_axis, weight_path

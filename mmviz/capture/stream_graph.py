@@ -68,11 +68,6 @@ class CallGroup:
         """The path of the module."""
         return self.calls[0].module
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether row ``s`` of the only call holds all tokens of sample ``s`` in order."""
-        return len(self.calls) == 1 and self.query_sides[0].is_plain and self.key_sides[0].is_plain
-
 
 class StreamGraph:
     """The maps of one call of a model, in order of execution, with their streams."""

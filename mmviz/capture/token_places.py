@@ -9,7 +9,7 @@ from itertools import islice
 
 from torch import Tensor
 
-from mmviz.capture.data_flow import Step
+from mmviz.capture.data_flow import Step, name_of
 from mmviz.capture.einsum import parse_einsum
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, Places, follows, replay, replay_numbers
@@ -117,7 +117,7 @@ class _Product:
 def _score_product(weights: Step) -> _Product | None:
     """Returns the product of queries and keys that ``weights`` come from; None for none."""
     for step in islice(weights.chain(), MAX_STEPS):
-        name = getattr(step.func, "__name__", "")
+        name = name_of(step)
         if name == "einsum":
             return _einsum_product(step)
         places = _PRODUCTS.get(name)
@@ -140,8 +140,6 @@ def _einsum_product(step: Step) -> _Product | None:
     if axes is None or len(axes.summed) != 1 or len(axes.output) < 2:
         return None
     first, second = step.args[1:]
-    if not isinstance(first, Step) or not isinstance(second, Step):
-        return None
     if axes.output[-1] in axes.first_only:
         axes, first, second = axes.swapped(), second, first
     if axes.output[-1] not in axes.second_only or axes.output[-2] not in axes.first_only:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmviz.capture.data_flow import ATTENTION, Step
+from mmviz.capture.data_flow import ATTENTION, Step, name_of
 from mmviz.capture.einsum import parse_einsum
 
 MAX_NUMBERS = 1 << 24
@@ -95,13 +95,13 @@ def replay(last: Step, first: Step, feature_axis: int = -1) -> Places | None:
 
 def follows(step: Step) -> bool:
     """Returns whether the function of a step is one of those that can be replayed."""
-    name = getattr(step.func, "__name__", "")
+    name = name_of(step)
     return step.func is None or name in _FOLLOWED
 
 
 def keeps_order(last: Step, first: Step) -> bool:
     """Returns whether ``last`` has the tokens of ``first`` in order, as far as functions that pick tokens tell."""
-    names = {getattr(step.func, "__name__", "") for step in takewhile(lambda step: step is not first, last.chain())}
+    names = {name_of(step) for step in takewhile(lambda step: step is not first, last.chain())}
     if not names & _PICKING:
         return True
     places = replay(last, first)
@@ -138,7 +138,7 @@ def _replayed(places: Places, last: Step, first: Step) -> Places | None:
 
 def _after(step: Step, places: Places) -> Places | None:
     """Returns the places after one function."""
-    name = getattr(step.func, "__name__", "")
+    name = name_of(step)
     if (name in _MOVING or name == "__get__") and step.func is not None:  # the getter is that of T, mT and the like
         return _moved(step, places, torch.Tensor.reshape if name == "view" else step.func)
     if name in _LIKE:
@@ -243,7 +243,7 @@ def _after_einsum(step: Step, places: Places) -> Places | None:
 
 def _widened(step: Step, places: Places) -> Places | None:
     """Returns the places after parts that hold the same tokens were joined along their features, or stacked."""
-    if getattr(step.func, "__name__", "") == "stack":
+    if name_of(step) == "stack":
         axis = step.args[1] if len(step.args) > 1 else (step.kwargs or {}).get("dim", 0)
         return _mapped(places, lambda tensor: tensor.unsqueeze(axis).expand(step.shape))
     if places.has_features:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.data_flow import Step
@@ -41,40 +43,28 @@ class Side:
 
 def query_side(call: AttentionCall) -> Side:
     """Returns the queries of a call."""
-    rows, _, queries, _ = call.shape
-    operand = call.queries_from
-    if operand is None:
-        return Side(None, rows, queries)
-    if operand.tokens is None or call.axes is None:
-        return _by_shape(operand, rows, queries)
-    tokens = operand.tokens
-    if tokens.shape[-1] != math.prod(call.axes.split.sizes[-1]):
-        return _by_shape(operand, rows, queries)
-    return _by_tokens(operand, call.axes.of_queries(tokens[..., None])[..., 0].numpy())
+    operand, axes = call.queries_from, call.axes
+    tokens = operand.tokens if operand else None
+    fits = axes is not None and tokens is not None and tokens.shape[-1] == math.prod(axes.split.sizes[-1])
+    return _side(operand, call.shape[0], call.shape[2], axes.of_queries if axes and fits else None)
 
 
 def key_side(call: AttentionCall) -> Side:
     """Returns the keys of a call."""
-    rows, _, _, keys = call.shape
-    operand = call.keys_from
+    return _side(call.keys_from, call.shape[0], call.shape[3], call.axes.of_keys if call.axes else None)
+
+
+def _side(operand: Operand | None, rows: int, count: int, arrange: Callable[[Tensor], Tensor] | None) -> Side:
+    """Returns a side; ``arrange`` brings ``[*leading, token, 1]`` to ``[row, head, token, 1]``, where it can."""
     if operand is None:
-        return Side(None, rows, keys)
-    if operand.tokens is None or call.axes is None:
-        return _by_shape(operand, rows, keys)
-    return _by_tokens(operand, call.axes.of_keys(operand.tokens[..., None])[..., 0].numpy())
-
-
-def _by_shape(operand: Operand, rows: int, count: int) -> Side:
-    """Returns the side where only the shape of the layer's tokens is known."""
-    leading = operand.base.shape[:-1]
-    if operand.base is operand.step:
-        return Side(operand.base, rows, count)
-    spatial = leading[:1] == (rows,) and math.prod(leading[1:]) == count
-    if spatial or (leading == (count,) and rows == 1):
-        return Side(operand.base, rows, count)
-    if leading == (count, rows):
-        return Side(operand.base, rows, count)
-    return Side(operand.base, rows, count, is_placed=False)
+        return Side(None, rows, count)
+    if operand.tokens is not None and arrange is not None:
+        return _by_tokens(operand, arrange(operand.tokens[..., None])[..., 0].numpy())
+    leading = operand.base.shape[:-1]  # only its shape is known
+    is_own = operand.base is operand.step
+    has_rows = leading[:1] == (rows,) and math.prod(leading[1:]) == count
+    is_placed = is_own or has_rows or (leading == (count,) and rows == 1) or leading == (count, rows)
+    return Side(operand.base, rows, count, is_placed=is_placed)
 
 
 def _by_tokens(operand: Operand, numbers: Positions) -> Side:
@@ -91,9 +81,7 @@ def _by_tokens(operand: Operand, numbers: Positions) -> Side:
         if axis not in heads and (~is_token[:, 0] | (place == firsts[axis][:, None])).all()
     ]  # fmt: skip
     rows = len(numbers)
-    constant.sort(
-        key=lambda axis: leading[axis] != rows
-    )  # stable: the first axis, or that of as many as there are rows
+    constant.sort(key=lambda axis: leading[axis] != rows)  # that of as many as there are rows, else the first
     sample_axis = constant[0] if len(leading) > 1 and constant else None
     kept = [axis for axis in range(len(leading)) if axis != sample_axis and axis not in heads]
     sizes = [leading[axis] for axis in kept]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmviz.capture.data_flow import Step
-from mmviz.capture.score_descent import PRODUCTS, RESIZING, SOFTMAXES, name_of
+from mmviz.capture.data_flow import Step, name_of
+from mmviz.capture.score_descent import PRODUCTS, RESIZING, SOFTMAXES
 
 MAX_STEPS = 60
 """Functions between a softmax and a product that are followed back."""
