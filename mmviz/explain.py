@@ -146,7 +146,6 @@ class Run:
 
             >>> run.attention()  # from the answer token, mean over the heads of the default map
             >>> run.attention(MapRef("attention", 3, head=1), token=5)  # head 1 of layer 3
-            >>> run.attention(MapRef("rollout"), token=5, direction="to")  # rollout to token 5
             >>> run.attention(MapRef("attention", 3, stack="vision.layers"), token=range(1, 101))  # mean of 100 patches
         """
         ref = map_ref or self.map_ref
@@ -223,7 +222,8 @@ class Run:
         card = next((card for card in _local_backend().models() if card.id == model), None)
         if not card or card.weights_digest != made_by.get("weights") or (not self.request and made_by.get("changes")):
             raise MmvizError("effect-model", model=model)
-        return self.request or Request(card.id, self.sample, seed=made_by.get("seed", 0))
+        pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
+        return self.request or Request(card.id, self.sample, seed=made_by.get("seed", 0), pairs=pairs)
 
     def summary(self) -> dict[str, Any]:
         """Returns the run as plain values, for JSON.
@@ -305,10 +305,9 @@ def explain(
 
     Examples::
 
-        >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio="meow.wav")
-        >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
-        >>> run = mmviz.explain(text="a dog barks", audio=(wave, 16_000), relevance=True)
+        >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio=(wave, 16_000), relevance=True)
         >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
+        >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
         >>> run = mmviz.explain(image=array, backend="http://gpu-server:8080")  # runs elsewhere
     """
     sample = make_sample(image=image, text=text, audio=audio)
@@ -318,13 +317,14 @@ def explain(
 def run_sample(
     sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
     changes: tuple[Change, ...] = (), relevance: bool = False, steps: bool = False,
+    pairs: tuple[tuple[str, str, str], ...] = (),
 ) -> Run:  # fmt: skip
-    """Runs a model on a checked sample as `explain` does, with ``changes`` to the sample or the model."""
+    """Runs a model on a checked sample as `explain` does, with ``changes`` to it and ``pairs`` as in `Request`."""
     if isinstance(backend, str):
         from mmviz.backends.remote import RemoteBackend
 
         backend = RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
     backend = backend or _local_backend()
-    request = Request(model, sample, changes, seed, relevance, steps=steps)
+    request = Request(model, sample, changes, seed, relevance, steps=steps, pairs=pairs)
     (record,) = backend.run([request])
     return Run(sample, record, backend, request)

@@ -189,3 +189,25 @@ def test_a_lesson_lets_its_reader_choose_the_stack_before_the_layer(name: str) -
         assert len(query.options) == 12 and query.value == answer_token(record, "picture")
         weights = record.maps[1].weights
         assert f"{np.float32(weights[0, query.value].max()):.3f}" in markup(page)
+
+
+def test_streams_that_were_taken_for_others_get_the_names_that_the_visitor_writes() -> None:
+    page = visit()
+    before = record_of(page)
+    assert {(m.queries, m.keys) for m in before.maps if m.stack == SEES} == {("picture", "picture")}
+    fields = [field for field in page.text_input if str(field.key).endswith(("-queries", "-keys"))]
+    assert [field.value for field in fields[:2]] == ["picture", "picture"]
+    for field in fields[:2]:
+        field.set_value("seen")
+    page.button(key="FormSubmitter:streams-Run with these names").click()
+    run(page)
+    after = record_of(page)
+    assert {(m.queries, m.keys) for m in after.maps if m.stack == SEES} == {("seen", "seen")}
+    assert {(m.queries, m.keys) for m in after.maps if m.stack == ASKS} == {("text", "picture")}
+    for old, new in zip(before.maps, after.maps, strict=True):
+        np.testing.assert_array_equal(old.weights, new.weights)
+    now_shown = now(page).run
+    assert now_shown is not None and now_shown.rerun_request().pairs == (("see.*.attn", "seen", "seen"),)
+    page.button(key="streams-reset").click()
+    run(page)
+    assert record_of(page).streams.keys() == before.streams.keys()

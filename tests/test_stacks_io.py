@@ -14,7 +14,7 @@ from records import READS, SEES, towers
 from mmviz.backends import wire
 from mmviz.explain import Run
 from mmviz.io.run_file import STEP, from_bytes, from_recording, to_recording
-from mmviz.types import AttentionRecord, MapRef, MmvizError, PooledMap, Rows, Zoom
+from mmviz.types import AttentionRecord, MapRef, MmvizError, PooledMap, Request, Rows, Sample, Zoom
 
 FIELDS = ("name", "layer", "queries", "keys", "dtype", "stack", "call", "absorbed_by", "windows")
 
@@ -99,3 +99,13 @@ def test_a_row_that_sums_to_less_needs_a_reason() -> None:
     assert wire.record_from_bytes(data).maps[number].weights.sum(-1).max() < 0.8
     with pytest.raises(MmvizError):
         _with_map(number, absorbed_by="")(record)
+
+
+def test_names_of_streams_cross_the_wire_and_others_are_refused() -> None:
+    request = Request("towers", Sample(text="hi"), pairs=(("see.*", "seen", "seen"), ("*", "text", "seen")))
+    assert wire.request_from_bytes(wire.request_to_bytes(request)).pairs == request.pairs
+    too_many = (("a", "b", "c"),) * 1001
+    for wrong in ((("see.*", "seen"),), (("see.*", "", "seen"),), (("see.*", 1, "seen"),), "see", too_many):
+        with pytest.raises(MmvizError) as refused:
+            wire.request_from_bytes(wire.request_to_bytes(replace(request, pairs=wrong)))  # type: ignore[arg-type]
+        assert refused.value.code == "wire-unreadable"

@@ -40,11 +40,14 @@ def start_run(state: State, draft: Draft) -> None:
     backend, model = resources.warm_backend(state.config), state.config.model
     changes = (*session.CONTROLS[state.control], *state.ablated_heads)
     relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
+    pairs = state.stream_pairs
 
     def work(progress: Progress, stop: Stop) -> Run:
         sample = resources.decoder().sample(_read(draft.image), draft.text, _read(draft.audio))
         with report_layers(progress):
-            return run_sample(sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance)
+            return run_sample(
+                sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance, pairs=pairs
+            )
 
     state.job, state.job_draft = Job(work), draft
 

@@ -66,6 +66,8 @@ class State:
     """The section of the page Debug that is open."""
     ablated_heads: tuple[AblateHead, ...] = ()
     """Heads to ablate in the runs to come."""
+    stream_pairs: tuple[tuple[str, str, str], ...] = ()
+    """The names of streams under which runs are made, as in `Request.pairs`."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
     resend_form: bool = False
@@ -254,6 +256,12 @@ def open_lesson(lesson: LessonId) -> None:
 def ablate_heads(heads: tuple[AblateHead, ...]) -> None:
     """Runs the form again with these heads ablated; an empty tuple ablates none."""
     current_state().ablated_heads = heads
+    request_run()
+
+
+def name_streams(pairs: tuple[tuple[str, str, str], ...]) -> None:
+    """Runs the form again under these names of streams, as in `Request.pairs`; an empty tuple leaves them to mmviz."""
+    current_state().stream_pairs = pairs
     request_run()
 
 

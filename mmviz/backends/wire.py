@@ -49,7 +49,7 @@ from mmviz.types import (
     Zoom,
 )
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
 """The HTTP header of requests and responses that holds the version of the protocol."""
@@ -62,6 +62,7 @@ _DEFLATE_LEVEL = 1
 _MAX_SEED = 2**31
 _MAX_TOKENS = 100_000
 _MAX_CHANGES = 10_000
+_MAX_PAIRS = 1_000
 _OPTIONS = ("relevance", "maps", "norms", "integrated", "steps")
 """Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
@@ -74,6 +75,7 @@ def request_to_bytes(request: Request) -> bytes:
         "protocol": PROTOCOL, "model": request.model, "changes": [_encode_change(change) for change in request.changes],
         "seed": request.seed, **{name: getattr(request, name) for name in _OPTIONS},
         "sweep": [[_encode_change(change) for change in variant] for variant in request.sweep],
+        "pairs": [list(pair) for pair in request.pairs],
     }  # fmt: skip
     return pack_npz(header | sample_header, arrays, _DEFLATE_LEVEL)
 
@@ -95,7 +97,8 @@ def request_from_bytes(data: bytes) -> Request:
             raise ValueError
         sweep = tuple(_decode_changes(variant) for variant in header["sweep"])
         seed = check_index(header["seed"], _MAX_SEED)
-        return Request(header["model"], sample, _decode_changes(header["changes"]), seed, **options, sweep=sweep)
+        changes, pairs = _decode_changes(header["changes"]), _decode_pairs(header["pairs"])
+        return Request(header["model"], sample, changes, seed, **options, sweep=sweep, pairs=pairs)
 
 
 def record_to_bytes(record: AttentionRecord) -> bytes:
@@ -207,6 +210,15 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
     if kind == "UniformAttention":
         return UniformAttention()
     raise ValueError(kind)
+
+
+def _decode_pairs(values: Any) -> tuple[tuple[str, str, str], ...]:
+    if not isinstance(values, list) or len(values) > _MAX_PAIRS:
+        raise ValueError
+    for value in values:
+        if not isinstance(value, list) or len(value) != 3 or not all(isinstance(name, str) and name for name in value):
+            raise ValueError
+    return tuple((pattern, queries, keys) for pattern, queries, keys in values)
 
 
 def _decode_location(value: Any) -> PixelBox | Seconds | Chars:

@@ -145,6 +145,17 @@ LABELS: dict[str, str] = {
     "strongest": "Strongest: {tokens}",
     "method-show": "Show this method",
     "method-shown": "Shown in the viewer",
+    # streams of a custom model
+    "streams": "Streams: what attends to what",
+    "streams-help": "A stream is one sequence of tokens. mmviz tells streams apart by what the model computes. Where "
+    "it took one for another, write the right name; the model then runs again. Equal names are one stream.",
+    "streams-modules": "Modules {pattern}",
+    "streams-queries": "Queries from",
+    "streams-keys": "Keys from",
+    "streams-tokens": "{count} tokens in this run.",
+    "streams-run": "Run with these names",
+    "streams-reset": "Drop my names",
+    "streams-reset-help": "Run again with the streams as mmviz tells them.",
     # footer
     "controls": "Was this learned? Controls",
     "control-trained": "as trained",

@@ -108,6 +108,9 @@ class Request(ShortRepr):
     sweep: tuple[tuple[Change, ...], ...] = ()
     """Further variants of which only the answers are recorded, each with its own changes in addition to ``changes``.
     A backend runs as many of them in one batch as it can."""
+    pairs: tuple[tuple[str, str, str], ...] = ()
+    """Names of streams that overrule those which the model or capture chooses: glob patterns on module paths, each with
+    the stream of its queries and that of its keys. The first pattern that matches a module counts."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -219,6 +219,7 @@ class LocalBackend:
             "device_name": _device_name(self.device),
             "dtype": "float32",
             "seed": request.seed,
+            **({"pairs": list(map(list, request.pairs))} if request.pairs else {}),
             "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},
             "milliseconds": timer.milliseconds,
             **made_by,

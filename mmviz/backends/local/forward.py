@@ -63,7 +63,7 @@ def captured_run(
         logits = model(prepared.tensors)
     timer.end("model")
     row = shown_row(prepared, result, logits)
-    record = result.record(of_row(prepared, row), pairs=stream_pairs(model), batch=row)
+    record = result.record(of_row(prepared, row), pairs=stream_pairs(model, request.pairs), batch=row)
     if record.is_long:
         for call in result.attention_calls():
             if call.score_trace:  # it is not needed any more, and is larger than what is kept

@@ -121,7 +121,7 @@ def _make_other_run(runner: ExperimentRunner, option: str, stop: Stop) -> Run | 
         request = replace(request, sample=example.sample())
     elif kind == "model":  # its heads are not those of A
         kept = tuple(change for change in request.changes if isinstance(change, ShuffleWeights | UniformAttention))
-        request = replace(request, model=name, changes=kept)
+        request = replace(request, model=name, changes=kept, pairs=())
     else:
         request = replace(request, changes=_changes(runner, kind))  # type: ignore[arg-type]  # the rest are controls
     is_uniform = any(isinstance(change, UniformAttention) for change in request.changes)
