@@ -193,6 +193,7 @@ def test_edits_give_what_python_computes(masked: tuple[Run, ViewerPage, Calculat
     viewer.shows(map=run.record.map_ref(1))  # the keys were the slider's, not the viewer's
     expect_edits(temperature=10 ** (50 / 200))
     calculator.choose("calc-key", key)
+    expect(calculator.panel).to_have_attribute("data-key", str(key), timeout=PATIENCE)
     calculator.part("calc-mask-key").click()
     expect_edits(temperature=10 ** (50 / 200), blocked=np.arange(len(kinds)) == key)
     assert label in calculator.table(), "the chosen key is listed, though its weight is 0"
@@ -202,6 +203,7 @@ def test_every_number_can_be_read_by_keyboard(masked: tuple[Run, ViewerPage, Cal
     run, viewer, calculator = masked
     steps = run.record.steps[1]
     calculator.choose("calc-key", 3)
+    expect(calculator.panel).to_have_attribute("data-key", "3", timeout=PATIENCE)  # it is drawn in the next frame
     strip = calculator.panel.locator("[data-step=calc-scores] .strip .stage")
     strip.nth(2).focus()
     viewer.page.keyboard.press("Home")
