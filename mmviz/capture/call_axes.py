@@ -132,7 +132,7 @@ def _by_features(leading: tuple[int, ...], queries: int, query: Operand | None) 
     split = split_of(features.expand(*leading, queries))
     if split is not None and split.heads > 1:
         return split
-    if split is not None and leading and len(query.base.shape) == 3 and leading[-1] > 1:
+    if split is not None and leading and len(query.leading) == 2 and leading[-1] > 1:
         tokens = query.tokens.expand(*leading, queries)
         if not bool((tokens == tokens[..., :1, :]).all()):  # other tokens, not another head of the same ones
             return split
@@ -147,8 +147,8 @@ def _by_counts(
     if not leading:
         return plain
     last, samples, tokens = leading[-1], 0, 0
-    if query is not None and len(query.base.shape) == 3 and query.base is not query.step:
-        samples, tokens = query.base.shape[:2]
+    if query is not None and len(query.leading) == 2 and query.base is not query.step:
+        samples, tokens = query.leading
     is_head = [*plain.is_head[:-2], (True,), (False,)]
     if len(leading) == 1:
         fitting = sorted(count for count in named if last % count == 0 and last // count in {1, samples, *batches})

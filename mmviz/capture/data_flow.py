@@ -6,89 +6,22 @@ activations. Tensors are recognised by identity, so that nothing is attached to 
 
 from __future__ import annotations
 
-import math
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_JOINING = {
-    "cat", "concat", "concatenate", "stack", "hstack", "vstack", "index_copy", "index_copy_", "copy_", "where",
-    "masked_scatter", "masked_scatter_", "scatter", "scatter_", "__setitem__", "index_put", "index_put_",
-}  # fmt: skip
-"""Functions whose result has tokens of several arguments, unless they join along the last axis, that of features."""
+from mmviz.capture.flow_step import Step, attention, name_of, steps_in
+from mmviz.capture.token_source import begins_tokens, source_of
+
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""
-_NEAR = 32
-"""Steps within which a tensor that is written into another was computed from it, so that no token is new."""
-_CONCATENATIONS = {"cat", "concat", "concatenate", "stack"}
 _EMBEDDINGS = {F.embedding, F.embedding_bag, torch.embedding}
 """Functions whose tokens are those of the numbers that they look up."""
-_NEW_TOKENS: set[Callable[..., Any]] = {
-    F.conv1d, F.conv2d, F.conv3d, torch.conv1d, torch.conv2d, torch.conv3d,
-}  # fmt: skip
-"""Functions whose result begins a sequence of tokens: nothing before them is a token yet."""
-
-
-ATTENTION = "attention"
-"""Name of the step of an attention's output, whose tokens are those of its queries."""
-
-
-def attention(query: Any) -> Any:
-    """Stands for an attention in `Step.func`."""
-    return query
-
-
-class Step:
-    """One tensor, as the result of a function."""
-
-    __slots__ = (
-        "__weakref__",
-        "args",
-        "func",
-        "input_name",
-        "is_integer",
-        "is_parameter",
-        "kwargs",
-        "shape",
-        "source",
-    )
-
-    def __init__(
-        self, shape: tuple[int, ...], func: Callable[..., Any] | None = None, args: Any = (),
-        kwargs: Any = None, source: Step | None = None, input_name: str = "", is_parameter: bool = False,
-    ):  # fmt: skip
-        self.shape = shape
-        self.func, self.args, self.kwargs = func, args, kwargs
-        """The function and its arguments, with a `Step` in place of each tensor whose values do not matter; ``func`` is
-        None for what was not computed while the model ran."""
-        self.source = source
-        """The argument that holds its tokens; None where its tokens begin here."""
-        self.input_name = input_name
-        """The name of the input of the model that it is, or was computed from; "" for none."""
-        self.is_parameter, self.is_integer = is_parameter, False
-        """Whether it is a parameter of the model, and whether its values are integers, such as ids of a vocabulary."""
-
-    def chain(self) -> Iterator[Step]:
-        """Yields this step and those that its tokens come from, the latest first."""
-        step: Step | None = self
-        while step is not None:
-            yield step
-            step = step.source
-
-    def parents(self) -> list[Step]:
-        """Returns the steps among its arguments, those in lists as well."""
-        return [*_steps(self.args), *_steps((self.kwargs or {}).values())]
-
-
-def name_of(step: Step) -> str:
-    """Returns the name of the function that a tensor is the result of."""
-    return str(getattr(step.func, "__name__", ""))
 
 
 class DataFlow:
@@ -148,13 +81,28 @@ class DataFlow:
         if part is not None:
             traced_kwargs = {**(traced_kwargs or {}), "part": part}
         source = self._looked_up(func, args, kwargs)
-        if source is None and func not in _NEW_TOKENS:
-            source = _source(func, traced_args, traced_kwargs)
+        if source is None and not begins_tokens(func, traced_args, traced_kwargs):
+            source = source_of(func, traced_args, traced_kwargs)
         name = source.input_name if source else ""
         if source is None:
-            name = next((step.input_name for step in _steps(traced_args) if step.input_name), "")
+            name = next((step.input_name for step in steps_in(traced_args) if step.input_name), "")
         step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, name)
         self._add(result, step)
+        if func is Tensor.copy_:
+            self._observe_part(*traced_args[:2])
+
+    def _observe_part(self, part: Step, values: Any) -> None:
+        """Takes note that ``values`` were copied into ``part``, where that is a slice of a tensor that is alive."""
+        if name_of(part) != "__getitem__" or not isinstance(values, Step):
+            return
+        whole, index = part.args[0], part.args[1]
+        tensor = next((entry[0]() for entry in self._steps.values() if entry[1] is whole), None)
+        if tensor is None:
+            return
+        args = (whole, index, values)
+        source = source_of(Tensor.__setitem__, args, None)
+        name = source.input_name if source else whole.input_name or values.input_name
+        self._add(tensor, Step(whole.shape, Tensor.__setitem__, args, None, source, name))
 
     def _looked_up(
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -198,55 +146,3 @@ def _forget(steps: dict[int, tuple[weakref.ref[Tensor], Step]], key: int, _: wea
 
 def _is_parameter(tensor: Tensor) -> bool:
     return isinstance(tensor, nn.Parameter)
-
-
-def _steps(values: Any) -> Iterator[Step]:
-    """Yields the steps in ``values``, those in tuples as well."""
-    for value in values:
-        if isinstance(value, Step):
-            yield value
-        elif type(value) is tuple:
-            yield from _steps(value)
-
-
-def _source(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Step | None:
-    """Returns the argument that the tokens of a result come from: the first of the largest; None where they are joined.
-
-    Parameters of the model come last, since a weight is no token; a token that is learned is.
-    """
-    steps = list(_steps(args))
-    if kwargs:
-        steps += _steps(kwargs.values())
-    if not steps:
-        return None
-    name = getattr(func, "__name__", "")
-    if name.startswith("new_") or name.endswith("_like"):  # takes the shape of its argument, not its tokens
-        return None
-    if name in _JOINING:
-        parts = [step for step in steps if math.prod(step.shape) > 1] or steps
-        if len(parts) > 1 and name in _CONCATENATIONS:
-            joins_tokens = not _joins_features(name, args, kwargs)
-            return None if joins_tokens and not (name == "stack" and _are_parallel(parts)) else parts[0]
-        if any(parts[0] not in islice(part.chain(), _NEAR) for part in parts[1:]):
-            return None
-        return parts[0]
-    if len(steps) == 1:
-        return steps[0]
-    return max(steps, key=lambda step: (not step.is_parameter, bool(step.input_name), math.prod(step.shape)))
-
-
-def _are_parallel(parts: Sequence[Step]) -> bool:
-    """Returns whether all parts were computed from one tensor by the same functions, so that they have its tokens."""
-    near = [list(islice(part.chain(), _NEAR)) for part in parts]
-    common = next((step for step in near[0] if all(step in chain for chain in near)), None)
-    if common is None:
-        return False
-    paths = [[(step.func, step.shape) for step in chain[: chain.index(common)]] for chain in near]
-    return all(path == paths[0] for path in paths)
-
-
-def _joins_features(name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> bool:
-    """Returns whether tensors are joined along the last axis of the result."""
-    axis = args[1] if len(args) > 1 else (kwargs or {}).get("dim", (kwargs or {}).get("axis", 0))
-    axes = len(next(_steps(args[:1])).shape) + (name == "stack")
-    return axis in (-1, axes - 1)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmviz.capture.data_flow import DataFlow, Step
+from mmviz.capture.data_flow import DataFlow
+from mmviz.capture.flow_step import Step
 from mmviz.capture.module_filter import ModuleFilter
 from mmviz.capture.torch_modes import is_backward
 

@@ -21,16 +21,16 @@ from torch.overrides import TorchFunctionMode
 from mmviz.capture.ablation_hooks import AblationHooks
 from mmviz.capture.attention_call import AttentionCall, checked_rows, with_projection
 from mmviz.capture.call_axes import CallAxes, arrange_axes
-from mmviz.capture.data_flow import name_of
 from mmviz.capture.flex_weights import flex_weights
+from mmviz.capture.flow_step import name_of
+from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
 from mmviz.capture.nested_attention import padded_call
+from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
 from mmviz.capture.route_names import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
-from mmviz.capture.score_descent import PRODUCTS, SOFTMAXES
 from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
 from mmviz.capture.sdpa_with_lse import as_autocast_would, sdpa_weights, sdpa_with_lse
-from mmviz.capture.second_product import ProductCall, product_call
 from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUse
 from mmviz.capture.token_places import Operand, PlaceFinder
 from mmviz.capture.token_wise import is_token_wise
@@ -141,8 +141,8 @@ class AttentionRecorder(TorchFunctionMode):
 
     def _product(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> Tensor:
         """Records the attention whose weights and values a function multiplies, if they are such."""
-        product = product_call(name, args, kwargs)
-        if product is None or result.dim() < 2:
+        product = product_call(name, args, kwargs, Tensor)
+        if product is None or not product.is_plain or result.dim() < 2:
             return result
         operands = [self.tracker.flow.step(tensor) for tensor in product.operands]
         use = self.softmax_tracker.use_of(product, operands)
@@ -162,7 +162,7 @@ class AttentionRecorder(TorchFunctionMode):
     def _operands(self, query: Tensor, key: Tensor) -> Operands:
         """Returns where the queries and keys come from that the model gave to a fused kernel."""
         flow, runs = self.tracker.flow, self.tracker.runs
-        return self._places.operand(runs, flow.step(query)), self._places.operand(runs, flow.step(key))
+        return self._places.operands(runs, flow.step(query), flow.step(key))
 
     def _operands_of(self, weights: Tensor) -> Operands:
         """Returns where the queries and keys come from that gave ``weights``; None where that is not known."""
@@ -228,7 +228,7 @@ class AttentionRecorder(TorchFunctionMode):
             projected.score_trace.out_proj = linear_call(args, kwargs, result.detach().clone())
         self.attention_calls[-1] = projected
 
-    def _weighted(self, use: WeightsUse, product: ProductCall, result: Tensor) -> Tensor:
+    def _weighted(self, use: WeightsUse, product: ProductCall[Tensor], result: Tensor) -> Tensor:
         """Records the product of weights and values; returns it, with 0 for ablated heads."""
         views, value = use.views, product.operands[1 - use.operand]
         with self:  # so that the flow of data goes through the views

@@ -8,34 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal
 
-from mmviz.capture.data_flow import Step, name_of
-from mmviz.capture.einsum import parse_einsum
+from mmviz.capture.flow_step import Step, name_of
+from mmviz.capture.function_tables import MIXES, RESIZES, SOFTMAXES
+from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
 
 Origin = Literal["", "product", "linear", "one output"]
 """Where scores come from: a product of two activations, a linear map of several outputs or of a single one, or ""."""
 
 MAX_STEPS = 200
 """Functions that are followed back from a tensor."""
-PRODUCTS = {
-    "matmul": (0, 1), "__matmul__": (0, 1), "__rmatmul__": (0, 1), "bmm": (0, 1), "mm": (0, 1), "inner": (0, 1),
-    "cdist": (0, 1), "einsum": (1, 2), "baddbmm": (1, 2), "addmm": (1, 2), "addbmm": (1, 2),
-}  # fmt: skip
-"""Functions that multiply two tensors, and the places of both among their tensors and the equation."""
-SOFTMAXES = {"softmax", "softmin", "gumbel_softmax", "special_softmax", "log_softmax"}
-"""Functions that turn scores into weights that sum to 1, or into their logarithm."""
-_ENDS = {
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "layer_norm", "rms_norm", "group_norm",
-    "batch_norm", "instance_norm", "embedding", "cos", "sin", "scaled_dot_product_attention", "argmax", "argsort",
-} | SOFTMAXES  # fmt: skip
-"""Functions after which numbers are no longer scores."""
-RESIZING = {
-    "__getitem__", "narrow", "select", "index_select", "gather", "take_along_dim", "cat", "concat", "concatenate",
-    "stack", "pad", "expand", "expand_as", "repeat", "repeat_interleave", "chunk", "split", "split_with_sizes",
-    "unbind", "where", "__setitem__", "copy_", "index_put", "index_put_", "topk", "roll", "broadcast_to",
-}  # fmt: skip
-"""Functions whose result may have another number of entries than the scores among their arguments."""
 _ACTIVATIONS = {
     "sigmoid", "sigmoid_", "exp", "exp_", "exp2", "relu", "relu_", "relu6", "softplus", "clamp", "clamp_", "clamp_min",
     "clip", "hardsigmoid",
@@ -58,13 +42,35 @@ def activation_of(weights: Step) -> str:
     return ""
 
 
-def factors(step: Step) -> list[Step]:
-    """Returns the two tensors that a product multiplies; fewer where they are not known."""
-    places = PRODUCTS[name_of(step)]
-    values = [*step.args, *(step.kwargs or {}).values()]
-    if name_of(step) == "einsum" and len(values) == 2 and type(values[1]) is tuple:
-        values = [values[0], *values[1]]
-    return [values[place] for place in places if place < len(values) and isinstance(values[place], Step)]
+def product_of(step: Step) -> ProductCall[Step] | None:
+    """Returns the two tensors that a step multiplies; None where it multiplies no two tensors."""
+    return product_call(name_of(step), step.args, step.kwargs or {}, Step)
+
+
+def path_from_product(weights: Step) -> list[Step] | None:
+    """Returns the steps from a product of queries and keys to ``weights``, both included; None where there is none.
+
+    The way that the tokens took comes first; where a function joined it with others, any that may hold the scores.
+    """
+    path = []
+    for step in islice(weights.chain(), MAX_STEPS):
+        path.append(step)
+        if name_of(step) in PRODUCTS and (product := product_of(step)):
+            return path[::-1] if product.score_factors() else None
+    paths, known = [[weights]], {id(weights)}
+    while paths and len(known) < MAX_STEPS:
+        following = []
+        for path in paths:
+            step = path[-1]
+            if name_of(step) in PRODUCTS and _own_origin(step) == "product":
+                product = product_of(step)
+                return path[::-1] if product and product.score_factors() else None
+            if name_of(step) not in MIXES:
+                parents = [parent for parent in step.parents() if id(parent) not in known and _passes(parent, step)]
+                known.update(map(id, parents))
+                following += [[*path, parent] for parent in parents]
+        paths = following
+    return None
 
 
 def is_weight(step: Step, depth: int = 8) -> bool:
@@ -82,16 +88,19 @@ def _ancestors(last: Step) -> Iterator[tuple[Step, str]]:
         step, activation = open_steps.pop()
         yield step, activation
         name = name_of(step)
-        if name in _ENDS or (_own_origin(step) and not _mixes_heads(step)):
+        if name in MIXES or name in SOFTMAXES or (_own_origin(step) and not _mixes_heads(step)):
             continue
         if name in _ACTIVATIONS:
             activation = activation or name.rstrip("_")
         for parent in step.parents():
-            if id(parent) not in known and (
-                name in RESIZING or math.prod(parent.shape) == math.prod(step.shape) or _is_outer_sum(step)
-            ):
+            if id(parent) not in known and (_passes(parent, step) or _is_outer_sum(step)):
                 known.add(id(parent))
                 open_steps.append((parent, activation))
+
+
+def _passes(parent: Step, step: Step) -> bool:
+    """Returns whether the entries of a step may be those of its argument."""
+    return name_of(step) in RESIZES or math.prod(parent.shape) == math.prod(step.shape)
 
 
 def _own_origin(step: Step) -> Origin:
@@ -100,23 +109,22 @@ def _own_origin(step: Step) -> Origin:
     if name == "linear":
         return "one output" if step.shape[-1:] == (1,) else "linear"
     if name in PRODUCTS:
-        operands = factors(step)
-        if len(operands) != 2:
+        product = product_of(step)
+        if product is None:
             return ""
-        if not any(is_weight(operand) for operand in operands):
+        first, second = product.operands
+        if not is_weight(first) and not is_weight(second):
             return "product"
-        if not is_weight(operands[1]) and not _is_linear_einsum(step, operands):
+        if not is_weight(second) and not _is_linear_einsum(product):
             return "product"  # learned queries
         return "one output" if step.shape[-1:] == (1,) else "linear"
     return "product" if _is_outer_sum(step) else ""
 
 
-def _is_linear_einsum(step: Step, operands: list[Step]) -> bool:
+def _is_linear_einsum(product: ProductCall[Step]) -> bool:
     """Returns whether the last axis of an einsum's output is one of its weight alone."""
-    if name_of(step) != "einsum":
-        return False
-    axes = parse_einsum(step.args[0], *(len(operand.shape) for operand in operands))
-    return axes is None or not axes.output or axes.output[-1] in axes.first_only
+    axes = product.einsum
+    return product.name == "einsum" and (axes is None or not axes.output or axes.output[-1] in axes.first_only)
 
 
 def _is_outer_sum(step: Step) -> bool:

@@ -14,11 +14,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmviz.capture.einsum import parse_einsum, permute_axes
+from mmviz.capture.product_call import Factor, product_call
 
 MAX_LINEAR_CALLS = 32
 """Linear maps kept before an attention; those of its queries, keys and values are among the last."""
-_PRODUCTS = {"matmul", "bmm", "__matmul__"}
 _MULTIPLICATIONS = {"mul", "mul_", "multiply", "multiply_"}
 _DIVISIONS = {"div", "div_", "true_divide", "true_divide_"}
 _ADDITIONS = {"add", "add_", "masked_fill", "masked_fill_", "where"}
@@ -119,37 +118,27 @@ def linear_call(args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) 
 
 def _product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Tensor) -> ScoreProduct | None:
     """Returns the product of queries and keys that a function made, as far as its shapes tell; else None."""
-    factor, tensors = 1.0, [arg for arg in args if isinstance(arg, Tensor)]
-    if name in _PRODUCTS and len(tensors) == 2:
-        query, key = tensors[0], tensors[1].transpose(-2, -1) if tensors[1].dim() > 1 else tensors[1]
-    elif name == "baddbmm" and len(tensors) == 3:
-        query, key, factor = tensors[1], tensors[2].transpose(-2, -1), float(kwargs.get("alpha", 1))
-    elif name == "einsum" and len(args) == 3:
-        return _einsum_product(args[0], args[1], args[2])
-    else:
+    product = product_call(name, args, kwargs, Tensor)
+    factors = product.score_factors() if product else None
+    if product is None or factors is None or not product.is_plain:
         return None
-    if result.dim() < 3 or query.dim() < 2 or key.dim() < 2:
-        return None
-    batch_shape = result.shape[:-2]
-    query, key = query.expand(*batch_shape, *query.shape[-2:]), key.expand(*batch_shape, *key.shape[-2:])
-    return ScoreProduct(query.detach(), key.detach(), factor)
+    query, key = factors
+    return ScoreProduct(_spread(query, -2, result).detach(), _spread(key, -1, result).detach(), product.factor)
 
 
-def _einsum_product(equation: Any, first: Any, second: Any) -> ScoreProduct | None:
-    """Returns the product that an einsum is, if its output ends with the axes of queries and keys; else None."""
-    axes = parse_einsum(equation)
-    if axes is None or len(axes.output) < 3 or not (isinstance(first, Tensor) and isinstance(second, Tensor)):
-        return None
-    if axes.output[-2] in axes.second_only:
-        axes, first, second = axes.swapped(), second, first
-    query, key = axes.first_only, axes.second_only
-    if not len(query) == len(key) == len(axes.summed) == 1 or axes.output != axes.batch + query + key:
-        return None
-    return ScoreProduct(
-        permute_axes(first, axes.first, axes.batch + query + axes.summed).detach(),
-        permute_axes(second, axes.second, axes.batch + key + axes.summed).detach(),
-        1.0,
-    )
+def _spread(factor: Factor[Tensor], token_axis: int, result: Tensor) -> Tensor:
+    """Returns a factor of a product as ``[..., token, d]``, with all leading axes of the product.
+
+    ``token_axis``: the axis of the product, counted from its end, that holds the tokens.
+    """
+    tensor = factor.tensor.movedim(factor.feature_axis, -1)
+    leading = range(-result.dim(), -2)
+    order = [factor.order.index(axis) for axis in (*leading, token_axis) if axis in factor.order]
+    tensor = tensor.permute(*order, tensor.dim() - 1)
+    for place, axis in enumerate(leading):
+        if axis not in factor.order:
+            tensor = tensor.unsqueeze(place)
+    return tensor.expand(*result.shape[:-2], *tensor.shape[-2:])
 
 
 def _transformed(

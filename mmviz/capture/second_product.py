@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmviz.capture.einsum import Einsum, parse_einsum
+from mmviz.capture.einsum import Einsum
+from mmviz.capture.product_call import ProductCall
 
-_NAMES = {
-    "matmul": ("input", "other"), "__matmul__": ("input", "other"), "bmm": ("input", "mat2"), "mm": ("input", "mat2"),
-    "baddbmm": ("input", "batch1", "batch2"), "addmm": ("input", "mat1", "mat2"),
-}  # fmt: skip
-"""Products by the names of their tensors."""
 View = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class ProductCall:
-    """A call of a function that multiplies two tensors."""
-
-    name: str
-    operands: tuple[Tensor, Tensor]
-    added: Tensor | None = None
-    """What is added to the product, already scaled."""
-    factor: float = 1.0
-    """Factor of the product."""
-    einsum: Einsum | None = None
-
-    def contracted_axis(self, operand: int) -> int | None:
-        """Returns the axis of an operand that is summed over; None where that is not a single one."""
-        if self.einsum is not None:
-            axes = (self.einsum.first, self.einsum.second)[operand]
-            return axes.index(self.einsum.summed) if len(self.einsum.summed) == 1 else None
-        count = self.operands[operand].dim()
-        return count - 1 if operand == 0 or count < 2 else count - 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,35 +28,16 @@ class WeightedSum:
     """Brings ``[*leading, query or 1, d_v or 1]`` to the axes of the output."""
 
 
-def product_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ProductCall | None:
-    """Returns the two tensors that a function multiplies; None where it is no product of two tensors."""
-    if name == "einsum":
-        operands = args[1:] if len(args) != 2 or isinstance(args[1], Tensor) else args[1]
-        if len(operands) != 2 or not all(isinstance(operand, Tensor) for operand in operands):
-            return None
-        einsum = parse_einsum(args[0], *(operand.dim() for operand in operands))
-        return None if einsum is None else ProductCall(name, tuple(operands), einsum=einsum)
-    names = _NAMES.get(name)
-    if names is None:
-        return None
-    values = dict(zip(names, args, strict=False)) | dict(kwargs)
-    tensors: list[Any] = [values.get("self", values.get(key)) if key == "input" else values.get(key) for key in names]
-    *added, first, second = tensors
-    if not all(isinstance(tensor, Tensor) for tensor in tensors):
-        return None
-    if not added:
-        return ProductCall(name, (first, second))
-    beta, alpha = kwargs.get("beta", 1), kwargs.get("alpha", 1)
-    return ProductCall(name, (first, second), added[0] * beta if beta else None, float(alpha))
-
-
-def weighted_sum(product: ProductCall, operand: int) -> WeightedSum | None:
+def weighted_sum(product: ProductCall[Tensor], operand: int) -> WeightedSum | None:
     """Returns the views of a product whose ``operand`` 0 or 1 are attention weights; None for other products."""
     if product.einsum is not None:
         return _einsum_sum(product.einsum if operand == 0 else product.einsum.swapped(), product.operands[operand])
-    if min(tensor.dim() for tensor in product.operands) < 2:
+    dims = [tensor.dim() for tensor in product.operands]
+    if not product.is_plain or min(dims) < 2 or (product.pairs_last_axes and max(dims) > 2):
         return None
     turn: View = _same if operand == 0 else _transposed
+    if product.pairs_last_axes:  # a b^T: the other operand is given transposed
+        return WeightedSum(_same, _transposed, turn, turn)
     return WeightedSum(turn, turn, turn, turn)
 
 

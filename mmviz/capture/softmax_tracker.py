@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmviz.capture.data_flow import Step, name_of
+from torch import Tensor
+
+from mmviz.capture.flow_step import Step, name_of
+from mmviz.capture.product_call import ProductCall
 from mmviz.capture.score_descent import Origin, activation_of, origin_of
 from mmviz.capture.score_trace import ScoreTrace
-from mmviz.capture.second_product import ProductCall, WeightedSum, weighted_sum
+from mmviz.capture.second_product import WeightedSum, weighted_sum
 from mmviz.capture.weight_path import WeightPath, softmax_axis, weight_path
 
 
@@ -63,7 +66,7 @@ class SoftmaxTracker:
         self.softmaxes.append(softmax)
         self._open[step] = softmax
 
-    def use_of(self, product: ProductCall, operands: Sequence[Step]) -> WeightsUse | None:
+    def use_of(self, product: ProductCall[Tensor], operands: Sequence[Step]) -> WeightsUse | None:
         """Returns how a product uses the weights of a softmax that none used so far; None where it uses none."""
         if not self._open:
             return None

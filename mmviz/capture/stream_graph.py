@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.data_flow import Step
+from mmviz.capture.flow_step import Step
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.token_replay import follows, keeps_order
 from mmviz.capture.token_sides import Positions, Side, key_side, query_side

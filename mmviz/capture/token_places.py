@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import torch
 from torch import Tensor
 
-from mmviz.capture.data_flow import Step, name_of
-from mmviz.capture.einsum import parse_einsum
+from mmviz.capture.flow_step import Step
 from mmviz.capture.module_tracker import ModuleRun
-from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, Places, follows, replay, replay_numbers
+from mmviz.capture.score_descent import path_from_product, product_of
+from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, follows, is_replayable, replay, replay_numbers
+from mmviz.capture.token_source import signature
 
-MAX_KEPT = 128
+MAX_KEPT = 256
 """Arrangements whose places are kept."""
 NEAREST = 3
 """The innermost modules whose own number of heads counts."""
-_PRODUCTS = {"matmul": (0, 1), "__matmul__": (0, 1), "bmm": (0, 1), "baddbmm": (1, 2)}
-"""Functions that multiply queries and keys, and the positions of both among their arguments."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Operand:
     """The queries or the keys of one attention call."""
 
     base: Step
-    """The tokens of the layer that they come from, ``[..., token, feature]``: an input of the block; where nothing
-    earlier is known, the queries or keys themselves."""
+    """The tokens of the layer that they come from: an input of the block; where nothing earlier is known, the queries
+    or keys themselves."""
     step: Step
     """The queries or keys as the model passed them."""
     tokens: Tensor | None = None
@@ -36,47 +36,73 @@ class Operand:
     than move tokens, or the input is too long to replay them."""
     features: Tensor | None = None
     """int64, the same shape: the first feature of each vector, which differs from head to head."""
+    base_axis: int = -1
+    """The axis of ``base`` that holds features."""
+    is_over_features: bool = False
+    """Whether the vectors are features of all tokens, so that the attention is none over tokens."""
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The axes of ``base`` but that of features."""
+        return without_axis(self.base.shape, self.base_axis)
 
 
-_replayed: dict[tuple[object, ...], Places | None] = {}
+def without_axis(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """Returns ``shape`` without an axis."""
+    sizes = list(shape)
+    del sizes[axis]
+    return tuple(sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Arrangement:
+    """The vectors of queries or keys, as tokens of a layer."""
+
+    token: Tensor
+    feature: Tensor
+    has_twins: bool
+    """Whether a token stands twice in a row."""
+    is_uneven: bool
+    """Whether some vectors stand there more often than others."""
+
+
+_OVER_FEATURES = "over features"
+_arrangements: dict[tuple[object, ...], _Arrangement | str | None] = {}
 """What was replayed, by the shape of the tokens and by the functions with their plain arguments: these tell all."""
 
 
 class PlaceFinder:
     """Finds the places of queries and keys; layers that are arranged alike are replayed once."""
 
-    def operand(self, runs: Sequence[ModuleRun], step: Step, feature_axis: int = -1) -> Operand:
-        """Returns where queries or keys ``step`` come from, while the modules ``runs`` run."""
-        if math.prod(step.shape) > MAX_NUMBERS:
-            return Operand(next(_bases(runs, step)), step)
-        for base in _bases(runs, step):
-            places = self._replay(step, base, feature_axis)
-            if places is not None and _is_plausible(places, runs):
-                return Operand(base, step, places.token, places.feature)
-        beginning = Operand(step, step)
-        for base in islice(step.chain(), MAX_STEPS):  # something else made new tokens: they begin after it
-            if not follows(base):
-                break
-            places = self._replay(step, base, feature_axis)
-            if places is not None and _is_plausible(places, runs):
-                beginning = Operand(base, step, places.token, places.feature)
-        return beginning
+    def operands(
+        self, runs: Sequence[ModuleRun], query: Step, key: Step, query_axis: int = -1, key_axis: int = -1
+    ) -> tuple[Operand, Operand]:  # fmt: skip
+        """Returns where queries and keys come from, while the modules ``runs`` run.
+
+        ``query_axis`` and ``key_axis`` are their axes of features.
+        """
+        queries = self._operand(runs, query, query_axis)
+        return queries, self._operand(runs, key, key_axis, queries)
 
     def of_weights(self, runs: Sequence[ModuleRun], weights: Step) -> tuple[Operand, Operand] | None:
         """Returns the queries and keys that ``weights`` ``[*leading, query, key]`` were computed from.
 
         Their places are arranged as the weights are. Returns None where the weights come from no product of both.
         """
-        product = _score_product(weights)
-        if product is None:
+        path = path_from_product(weights)
+        product = product_of(path[0]) if path else None
+        factors = product.score_factors() if product else None
+        if path is None or factors is None:
             return None
-        sides = [self.operand(runs, step, axis) for step, axis, _ in (product.query, product.key)]
-        if math.prod(product.scores.shape) > MAX_NUMBERS:
+        query, key = factors
+        sides = self.operands(runs, query.tensor, key.tensor, query.feature_axis, key.feature_axis)
+        shape = path[0].shape
+        if math.prod(shape) > MAX_NUMBERS:
             return replace(sides[0], tokens=None, features=None), replace(sides[1], tokens=None, features=None)
         numbers = []
-        for side, (_, _, order), axis in zip(sides, (product.query, product.key), (-1, -2), strict=True):
-            spread = [_spread(places, order, axis, product.scores.shape) for places in (side.tokens, side.features)]
-            numbers.append([part if part is None else replay_numbers(part, weights, product.scores) for part in spread])
+        for side, factor, axis in zip(sides, factors, (-1, -2), strict=True):
+            spread = [_spread(places, factor.order, axis, shape) for places in (side.tokens, side.features)]
+            numbers.append([part if part is None else replay_numbers(part, path) for part in spread])
         of_queries = [part for part in numbers[0] if part is not None]
         is_turned = any(bool((part != part.narrow(-1, 0, 1)).any()) for part in of_queries)  # keys are the first factor
         axes = (-2, -1) if is_turned else (-1, -2)
@@ -86,69 +112,75 @@ class PlaceFinder:
             arranged.append(replace(side, tokens=tokens, features=features))
         return (arranged[1], arranged[0]) if is_turned else (arranged[0], arranged[1])
 
-    def _replay(self, last: Step, base: Step, feature_axis: int) -> Places | None:
-        signature: list[object] = [base.shape, feature_axis]
+    def _operand(
+        self, runs: Sequence[ModuleRun], step: Step, feature_axis: int, queries: Operand | None = None
+    ) -> Operand:  # fmt: skip
+        """Returns where queries or keys come from; the keys of known ``queries`` from the same tokens, if possible."""
+        bases = list(_bases(runs, step))
+        if queries is not None:
+            bases = [queries.base, *(base for base in bases if base is not queries.base)]
+        if math.prod(step.shape) > MAX_NUMBERS:
+            base = next(base for base in bases if any(base is earlier for earlier in islice(step.chain(), MAX_STEPS)))
+            return Operand(base, step)
+        for base in bases:
+            operand = self._placed(runs, step, base, feature_axis, queries is None)
+            if operand is not None:
+                return operand
+        beginning = Operand(step, step)
+        for base in islice(step.chain(), MAX_STEPS):  # something else made new tokens: they begin after it
+            if not follows(base):
+                break
+            beginning = self._placed(runs, step, base, feature_axis, queries is None) or beginning
+        return beginning
+
+    def _placed(
+        self, runs: Sequence[ModuleRun], step: Step, base: Step, feature_axis: int, is_query: bool
+    ) -> Operand | None:  # fmt: skip
+        """Returns queries or keys as tokens of ``base``; None where they do not come from there."""
+        if not is_replayable(step, base):
+            return None
+        for base_axis in (-1, 1) if len(base.shape) > 2 else (-1,):
+            arrangement = self._arrangement(step, base, feature_axis, base_axis)
+            if isinstance(arrangement, str):
+                return Operand(base, step, base_axis=base_axis, is_over_features=True)
+            if arrangement is None or (is_query and arrangement.is_uneven) or _has_doubles(arrangement, runs):
+                continue
+            return Operand(base, step, arrangement.token, arrangement.feature, base_axis)
+        return None
+
+    def _arrangement(self, last: Step, base: Step, feature_axis: int, base_axis: int) -> _Arrangement | str | None:
+        key: list[object] = [base.shape, feature_axis, base_axis]
         for step in islice(last.chain(), MAX_STEPS):
             if step is base:
                 break
-            values = (step.args, tuple((step.kwargs or {}).items()))
-            if _has_tensor(values):
-                return replay(last, base, feature_axis)
-            signature += [step.func, step.shape, str(_plain(values, step.source))]
-        key = tuple(signature)
-        if key not in _replayed:
-            if len(_replayed) >= MAX_KEPT:
-                _replayed.pop(next(iter(_replayed)), None)
-            _replayed[key] = replay(last, base, feature_axis)
-        return _replayed[key]
+            if _has_tensor((step.args, tuple((step.kwargs or {}).items()))) or _joins_others(step):
+                return _arranged(last, base, feature_axis, base_axis)
+            key.append(signature(step))
+        signed = tuple(key)
+        if signed not in _arrangements:
+            if len(_arrangements) >= MAX_KEPT:
+                _arrangements.pop(next(iter(_arrangements)), None)
+            _arrangements[signed] = _arranged(last, base, feature_axis, base_axis)
+        return _arrangements[signed]
 
 
-_Factor = tuple[Step, int, tuple[int, ...]]
-"""A factor of a product, its axis of features, and the axes of the product that its other axes are, from the end."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Product:
-    scores: Step
-    query: _Factor
-    key: _Factor
-
-
-def _score_product(weights: Step) -> _Product | None:
-    """Returns the product of queries and keys that ``weights`` come from; None for none."""
-    for step in islice(weights.chain(), MAX_STEPS):
-        name = name_of(step)
-        if name == "einsum":
-            return _einsum_product(step)
-        places = _PRODUCTS.get(name)
-        if places is None:
-            continue
-        operands = [step.args[place] if place < len(step.args) else None for place in places]
-        query, key = operands
-        if not isinstance(query, Step) or not isinstance(key, Step) or min(len(query.shape), len(key.shape)) < 2:
-            return None
-        leading = [tuple(range(-len(side.shape), -2)) for side in (query, key)]
-        return _Product(step, (query, -1, (*leading[0], -2)), (key, -2, (*leading[1], -1)))
-    return None
-
-
-def _einsum_product(step: Step) -> _Product | None:
-    """Returns the product that an einsum is, if its output ends with the axes of queries and keys; else None."""
-    if len(step.args) != 3 or not all(isinstance(operand, Step) for operand in step.args[1:]):
+def _arranged(last: Step, base: Step, feature_axis: int, base_axis: int) -> _Arrangement | str | None:
+    """Returns the vectors of ``last`` along ``feature_axis`` as tokens of ``base``; None where they are none."""
+    places = replay(last, base, base_axis)
+    if places is None:
         return None
-    axes = parse_einsum(step.args[0], *(len(operand.shape) for operand in step.args[1:]))
-    if axes is None or len(axes.summed) != 1 or len(axes.output) < 2:
-        return None
-    first, second = step.args[1:]
-    if axes.output[-1] in axes.first_only:
-        axes, first, second = axes.swapped(), second, first
-    if axes.output[-1] not in axes.second_only or axes.output[-2] not in axes.first_only:
-        return None
-    factors = []
-    for operand, letters in ((first, axes.first), (second, axes.second)):
-        order = tuple(axes.output.index(axis) - len(axes.output) for axis in letters if axis != axes.summed)
-        factors.append((operand, letters.index(axes.summed), order))
-    return _Product(step, factors[0], factors[1])
+    token, feature = (tensor.movedim(feature_axis, -1) for tensor in (places.token, places.feature))
+    if not bool((token == token[..., :1]).all()):
+        is_channel = (
+            token.dim() > 1 and bool((token == token[..., :1, :]).all()) and bool((feature == feature[..., :1]).all())
+        )
+        return _OVER_FEATURES if is_channel else None
+    token, feature = token[..., 0], feature[..., 0]
+    in_rows = token.sort(-1).values
+    has_twins = bool(((in_rows[..., 1:] == in_rows[..., :-1]) & (in_rows[..., 1:] >= 0)).any())
+    vectors = (token * (int(feature.max()) + 1) + feature)[token >= 0]
+    counts = torch.unique(vectors, return_counts=True)[1]
+    return _Arrangement(token, feature, has_twins, bool(len(counts) and counts.min() != counts.max()))
 
 
 def _spread(numbers: Tensor | None, order: tuple[int, ...], missing: int, shape: tuple[int, ...]) -> Tensor | None:
@@ -169,21 +201,18 @@ def _has_tensor(value: object) -> bool:
     return isinstance(value, Tensor) or (isinstance(value, tuple) and any(map(_has_tensor, value)))
 
 
-def _plain(value: object, source: Step | None) -> object:
-    """Returns arguments with the shapes of tensors in their place, and which of them the tokens come from."""
-    if isinstance(value, Step):
-        return (value.shape, value is source, value.is_parameter)
-    return tuple(_plain(entry, source) for entry in value) if isinstance(value, tuple) else value
+def _joins_others(step: Step) -> bool:
+    """Returns whether a step joins tensors that came to it on several ways, which its chain does not tell."""
+    return step.source is not None and step.source not in step.parents()
 
 
-def _is_plausible(places: Places, runs: Sequence[ModuleRun]) -> bool:
-    """Returns whether no token stands twice in a row, or does so once for each of as many heads as a module names."""
-    tokens = places.token.sort(-1).values
-    if not bool(((tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] >= 0)).any()):
-        return True
-    split = split_of(places.feature)
+def _has_doubles(arrangement: _Arrangement, runs: Sequence[ModuleRun]) -> bool:
+    """Returns whether tokens stand twice in a row, but not once for each of as many heads as a module names."""
+    if not arrangement.has_twins:
+        return False
+    split = split_of(arrangement.feature)
     named = {count for run in runs[-NEAREST:] for count in run.head_counts}
-    return split is not None and split.heads in named and any(split.is_head[-1])
+    return split is None or split.heads not in named or not any(split.is_head[-1])
 
 
 def _bases(runs: Sequence[ModuleRun], last: Step) -> Iterator[Step]:

@@ -8,17 +8,19 @@ token and which head each vector of the queries is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmviz.capture.data_flow import ATTENTION, Step, name_of
 from mmviz.capture.einsum import parse_einsum
+from mmviz.capture.flow_step import ATTENTION, Step, name_of
+from mmviz.capture.function_tables import CONVOLUTIONS, JOINS, MOVES
 
 MAX_NUMBERS = 1 << 24
 """Largest tensor that is replayed; longer inputs are told by their shapes alone."""
@@ -27,13 +29,6 @@ MAX_STEPS = 200
 PADDING = -1
 """Stands for what is no token of the layer."""
 
-_MOVING = {
-    "view", "reshape", "permute", "transpose", "transpose_", "swapaxes", "swapdims", "movedim", "moveaxis", "t",
-    "flatten", "unflatten", "unsqueeze", "squeeze", "expand", "broadcast_to", "repeat", "repeat_interleave", "tile",
-    "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "__getitem__", "select", "narrow", "index_select",
-    "roll", "flip", "hsplit", "vsplit", "unfold",
-}  # fmt: skip
-"""Functions that move, repeat or leave out numbers, and do nothing else."""
 _LIKE = {"view_as", "reshape_as", "expand_as"}
 """Functions that take the shape of another tensor."""
 _ELEMENTWISE = {
@@ -50,13 +45,12 @@ _ELEMENTWISE = {
 """Functions of each number by itself, or of the numbers of one token: they move nothing."""
 _PICKING = {"__getitem__", "index_select", "roll", "flip", "repeat_interleave", "repeat", "gather"}
 """Functions that may put tokens into another order."""
-_PRODUCTS = {"linear", "matmul", "__matmul__", "mm", "addmm", "bmm", "baddbmm", "einsum"}
+_LINEAR = {"linear", "matmul", "__matmul__", "mm", "addmm", "bmm", "baddbmm", "einsum"}
 _LOOKUPS = {"embedding", "one_hot"}
 """Functions that turn the number of each token into features."""
-_JOINS = {"cat", "concat", "concatenate", "stack"}
 _FOLLOWED = (
-    _MOVING | _LIKE | _ELEMENTWISE | _PRODUCTS | _JOINS | _LOOKUPS
-    | {"__get__", "pad", "view_as_complex", "view_as_real", ATTENTION}
+    MOVES | JOINS | CONVOLUTIONS | _ELEMENTWISE | _LINEAR | _LOOKUPS
+    | {"pad", "view_as_complex", "view_as_real", ATTENTION}
 )  # fmt: skip
 
 
@@ -72,78 +66,93 @@ class Places:
     """Whether the last axis is one of features; that of scores is one of keys."""
 
 
-def replay(last: Step, first: Step, feature_axis: int = -1) -> Places | None:
-    """Returns the places of ``last``, computed from the tokens ``first`` ``[..., token, feature]``.
-
-    All numbers along ``feature_axis`` of ``last`` belong to one token; that axis is left out of the result.
+def replay(last: Step, first: Step, first_axis: int = -1) -> Places | None:
+    """Returns the places of ``last``, computed from the tokens ``first``, whose features are along ``first_axis``.
 
     Returns None where ``last`` does not come from ``first``, or a function between them does something else to tokens
     than move them, mix features of one token, or change each number by itself.
     """
-    if len(first.shape) < 2 or math.prod(first.shape) > MAX_NUMBERS:
+    if len(first.shape) < 2 or math.prod(first.shape) > MAX_NUMBERS or not is_replayable(last, first):
         return None
-    tokens = torch.arange(math.prod(first.shape[:-1]), device="cpu").reshape(*first.shape[:-1], 1)
-    features = torch.arange(first.shape[-1], device="cpu")
-    places = _replayed(Places(tokens.expand(first.shape), features.expand(first.shape)), last, first)
-    if places is None:
-        return None
-    token, feature = (tensor.movedim(feature_axis, -1) for tensor in (places.token, places.feature))
-    if not bool((token == token[..., :1]).all()):
-        return None
-    return Places(token[..., 0], feature[..., 0])
+    leading, size = list(first.shape), first.shape[first_axis]
+    del leading[first_axis]
+    features = torch.arange(size, device="cpu").view(
+        [size if axis == first_axis % len(first.shape) else 1 for axis in range(len(first.shape))]
+    )
+    tokens = torch.arange(math.prod(leading), device="cpu").reshape(leading).unsqueeze(first_axis)
+    with _quietly():
+        return _along(steps_between(first, last), Places(tokens.expand(first.shape), features.expand(first.shape)))
+
+
+def is_replayable(last: Step, first: Step) -> bool:
+    """Returns whether ``last`` comes from ``first`` by few functions that can be replayed."""
+    for step in islice(last.chain(), MAX_STEPS):
+        if step is first:
+            return True
+        if not follows(step) or math.prod(step.shape) > MAX_NUMBERS:
+            return False
+    return False
+
+
+def steps_between(first: Step, last: Step) -> list[Step]:
+    """Returns the steps from ``first`` to ``last`` by which the tokens came, both included."""
+    return [first, *reversed([*takewhile(lambda step: step is not first, last.chain())])]
 
 
 def follows(step: Step) -> bool:
     """Returns whether the function of a step is one of those that can be replayed."""
-    name = name_of(step)
-    return step.func is None or name in _FOLLOWED
+    return step.func is None or name_of(step) in _FOLLOWED
 
 
 def keeps_order(last: Step, first: Step) -> bool:
     """Returns whether ``last`` has the tokens of ``first`` in order, as far as functions that pick tokens tell."""
-    names = {name_of(step) for step in takewhile(lambda step: step is not first, last.chain())}
-    if not names & _PICKING:
+    between = list(takewhile(lambda step: step is not first, last.chain()))
+    if not any(name_of(step) in _PICKING or _joins_tokens(step) for step in between):
         return True
     places = replay(last, first)
-    return places is not None and bool((places.token.flatten() == torch.arange(places.token.numel())).all())
+    if places is None or not bool((places.token == places.token[..., :1]).all()):
+        return False
+    tokens = places.token[..., 0].flatten()
+    return bool((tokens == torch.arange(tokens.numel())).all())
 
 
-def replay_numbers(numbers: Tensor, last: Step, first: Step) -> Tensor | None:
-    """Returns ``numbers`` in the shape of ``first`` as the functions between ``first`` and ``last`` move them.
+def replay_numbers(numbers: Tensor, path: Sequence[Step]) -> Tensor | None:
+    """Returns ``numbers`` in the shape of ``path[0]`` as the functions of the following steps move them.
 
     Returns None where a function does something else than move them or change each by itself.
     """
-    places = _replayed(Places(numbers, numbers, has_features=False), last, first)
+    if any(math.prod(step.shape) > MAX_NUMBERS for step in path):
+        return None
+    with _quietly():
+        places = _along(path, Places(numbers, numbers, has_features=False))
     return None if places is None else places.token
 
 
-def _replayed(places: Places, last: Step, first: Step) -> Places | None:
-    steps: list[Step] = []
-    for step in islice(last.chain(), MAX_STEPS):
-        if step is first:
-            break
-        if math.prod(step.shape) > MAX_NUMBERS:
-            return None
-        steps.append(step)
-    else:
-        return None
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Lets torch compute outside of the model that runs."""
     with torch._C.DisableTorchFunction(), torch.inference_mode(False), torch.no_grad():
-        for step in reversed(steps):
-            moved = _after(step, places)
-            if moved is None or tuple(moved.token.shape) != step.shape:
-                return None
-            places = moved
+        yield
+
+
+def _along(path: Sequence[Step], places: Places) -> Places | None:
+    """Returns the places of the last step of a path, from those of its first one."""
+    for before, step in pairwise(path):
+        moved = _after(step, places, before)
+        if moved is None or tuple(moved.token.shape) != step.shape:
+            return None
+        places = moved
     return places
 
 
-def _after(step: Step, places: Places) -> Places | None:
-    """Returns the places after one function."""
+def _after(step: Step, places: Places, before: Step) -> Places | None:
+    """Returns the places after one function, of the argument ``before`` of which they are known."""
     name = name_of(step)
-    if (name in _MOVING or name == "__get__") and step.func is not None:  # the getter is that of T, mT and the like
-        return _moved(step, places, torch.Tensor.reshape if name == "view" else step.func)
     if name in _LIKE:
         method = torch.Tensor.expand if name == "expand_as" else torch.Tensor.reshape
         return _mapped(places, lambda tensor: method(tensor, step.shape))
+    if name in MOVES and step.func is not None:
+        return _moved(step, places, torch.Tensor.reshape if name == "view" else step.func)
     if name == ATTENTION:
         return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
     if name in _LOOKUPS:
@@ -152,14 +161,18 @@ def _after(step: Step, places: Places) -> Places | None:
         return Places(places.token[..., None].expand(step.shape), torch.arange(step.shape[-1]).expand(step.shape))
     if name == "pad":
         return _padded(step, places)
-    if name in _PRODUCTS:
-        return _after_linear(name, step, places)
-    if name in _JOINS:  # parts of the same tokens, else they begin here
-        return _widened(step, places)
+    if name in CONVOLUTIONS:
+        return _after_convolution(step, places)
+    if name in _LINEAR:
+        return _after_linear(name, step, places, before)
+    if name in JOINS:
+        return _joined(step, places, before)
     if name == "view_as_complex":
         return _mapped(places, lambda tensor: tensor[..., 0])
     if name == "view_as_real":
         return _mapped(places, lambda tensor: tensor[..., None].expand(step.shape))
+    if name == "__setitem__" and before.shape != step.shape:  # the features of new memory are overwritten
+        return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
     if name in _ELEMENTWISE:
         return _mapped(places, lambda tensor: tensor.expand(step.shape))
     return None
@@ -207,14 +220,33 @@ def _padded(step: Step, places: Places) -> Places | None:
     return Places(token.token, feature.feature) if token and feature else None
 
 
-def _after_linear(name: str, step: Step, places: Places) -> Places | None:
+def _after_convolution(step: Step, places: Places) -> Places | None:
+    """Returns the places after a convolution of stride 1, of the token in the middle of its kernel."""
+    names = ("input", "weight", "bias", "stride", "padding", "dilation")
+    values = dict(zip(names, step.args, strict=False)) | (step.kwargs or {})
+    kernel = values["weight"].shape[2:]
+    token, count = places.token, len(kernel)
+    padding, dilation = (
+        (value,) * count if isinstance(value := values.get(name, default), int) else tuple(value)
+        for name, default in (("padding", 0), ("dilation", 1))
+    )
+    if token.dim() != count + 2 or values.get("padding") == "same" or bool((token != token[:, :1]).any()):
+        return None
+    token = F.pad(token[:, :1], [size for size in reversed(padding) for _ in range(2)], value=PADDING)
+    for axis in range(count):
+        token = token.narrow(axis + 2, dilation[axis] * (kernel[axis] - 1) // 2, step.shape[axis + 2])
+    features = torch.arange(step.shape[1]).view(-1, *[1] * count)
+    return Places(token.expand(step.shape), features.expand(step.shape))
+
+
+def _after_linear(name: str, step: Step, places: Places, before: Step) -> Places | None:
     """Returns the places after a linear map of the features of each token; None for products of other kinds."""
     token = places.token
     if token.shape[-1] > 1 and not bool((token == token[..., :1]).all()):
         return None
     if name == "einsum":
-        return _after_einsum(step, places)
-    weights = [part for part in step.parents() if part is not step.source]
+        return _after_einsum(step, places, before)
+    weights = [part for part in step.parents() if part is not before]
     if not any(part.is_parameter or len(part.shape) <= 2 for part in weights):
         return None
     if step.shape[:-1] != tuple(token.shape[:-1]):
@@ -222,12 +254,12 @@ def _after_linear(name: str, step: Step, places: Places) -> Places | None:
     return Places(token[..., :1].expand(step.shape), torch.arange(step.shape[-1]).expand(step.shape))
 
 
-def _after_einsum(step: Step, places: Places) -> Places | None:
+def _after_einsum(step: Step, places: Places, before: Step) -> Places | None:
     """Returns the places after an einsum of tokens ``...d`` with a weight: its own axes are features."""
     axes = parse_einsum(step.args[0], *(len(part.shape) for part in step.args[1:])) if len(step.args) == 3 else None
     if axes is None or len(step.args) != 3:
         return None
-    if step.args[1] is not step.source:
+    if step.args[1] is not before:
         axes = axes.swapped()
     if not axes.summed or axes.batch or axes.first[-len(axes.summed) :] != axes.summed:
         return None
@@ -241,14 +273,32 @@ def _after_einsum(step: Step, places: Places) -> Places | None:
     return Places(token.permute(order).reshape(shape).expand(step.shape), feature.expand(step.shape))
 
 
-def _widened(step: Step, places: Places) -> Places | None:
-    """Returns the places after parts that hold the same tokens were joined along their features, or stacked."""
-    if name_of(step) == "stack":
-        axis = step.args[1] if len(step.args) > 1 else (step.kwargs or {}).get("dim", 0)
-        return _mapped(places, lambda tensor: tensor.unsqueeze(axis).expand(step.shape))
-    if places.has_features:
+def _joins_tokens(step: Step) -> bool:
+    """Returns whether a step joins parts that all come from one tensor, along an axis of tokens."""
+    return name_of(step) in JOINS and step.source is not None and step.source not in step.parents()
+
+
+def _joined(step: Step, places: Places, before: Step) -> Places | None:
+    """Returns the places after parts were joined: along features, which hold the same tokens, or along tokens."""
+    parts, kwargs = step.args[0], step.kwargs or {}
+    axis = step.args[1] if len(step.args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
+    is_last = axis in (-1, len(step.shape) - 1)
+    if not places.has_features:
+        if not is_last or name_of(step) == "stack" or before not in parts:
+            return None
+        first = sum(part.shape[-1] for part in parts[: parts.index(before)])
+        rest = step.shape[-1] - first - places.token.shape[-1]
+        return _mapped(places, lambda tensor: F.pad(tensor, (first, rest), value=PADDING))  # keys that are no tokens
+    if is_last and before in parts:
+        if name_of(step) == "stack":
+            return _mapped(places, lambda tensor: tensor.unsqueeze(-1).expand(step.shape))
         return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
-    parts = list(step.parents())
-    before = sum(part.shape[-1] for part in parts[: parts.index(step.source)]) if step.source in parts else 0
-    after = step.shape[-1] - before - places.token.shape[-1]
-    return _mapped(places, lambda tensor: F.pad(tensor, (before, after), value=PADDING))  # keys that are no tokens
+    of_parts = [_along(steps_between(before, part), places) for part in parts if math.prod(part.shape)]
+    if any(part is None for part in of_parts):
+        return None
+    join = torch.stack if name_of(step) == "stack" else torch.cat
+    try:
+        tokens, features = ([getattr(part, name) for part in of_parts] for name in ("token", "feature"))
+        return Places(join(tokens, axis), join(features, axis))
+    except (RuntimeError, IndexError):
+        return None

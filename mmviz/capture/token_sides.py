@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.data_flow import Step
+from mmviz.capture.flow_step import Step
 from mmviz.capture.token_places import Operand
 
 Positions = NDArray[np.int64]
@@ -60,7 +60,7 @@ def _side(operand: Operand | None, rows: int, count: int, arrange: Callable[[Ten
         return Side(None, rows, count)
     if operand.tokens is not None and arrange is not None:
         return _by_tokens(operand, arrange(operand.tokens[..., None])[..., 0].numpy())
-    leading = operand.base.shape[:-1]  # only its shape is known
+    leading = operand.leading  # only its shape is known
     is_own = operand.base is operand.step
     has_rows = leading[:1] == (rows,) and math.prod(leading[1:]) == count
     is_placed = is_own or has_rows or (leading == (count,) and rows == 1) or leading == (count, rows)
@@ -69,7 +69,7 @@ def _side(operand: Operand | None, rows: int, count: int, arrange: Callable[[Ten
 
 def _by_tokens(operand: Operand, numbers: Positions) -> Side:
     """Returns the side of tokens with flat ``numbers`` ``[row, head, token]`` in the layer."""
-    leading = operand.base.shape[:-1]
+    leading = operand.leading
     is_token = numbers >= 0
     places = np.unravel_index(np.where(is_token, numbers, 0), leading)
     heads = [axis for axis, place in enumerate(places) if (place != place[:, :1]).any()]

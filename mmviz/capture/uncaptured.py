@@ -9,9 +9,9 @@ from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
-from mmviz.capture.score_descent import SOFTMAXES
 from mmviz.capture.torch_modes import is_backward
 from mmviz.types import Notice
 

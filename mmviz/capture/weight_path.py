@@ -11,31 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmviz.capture.data_flow import Step, name_of
-from mmviz.capture.score_descent import PRODUCTS, RESIZING, SOFTMAXES
+from mmviz.capture.flow_step import Step, name_of
+from mmviz.capture.function_tables import CUTS, FLAT, MIXES, PARTS, RESIZES, SOFTMAXES, TURNS
+from mmviz.capture.product_call import PRODUCTS
 
 MAX_STEPS = 60
 """Functions between a softmax and a product that are followed back."""
-_ENDS = {
-    "linear", "conv1d", "conv2d", "conv3d", "layer_norm", "rms_norm", "group_norm", "batch_norm", "embedding", "cos",
-    "sin", "scaled_dot_product_attention", "argmax", "argsort", "gt", "lt", "eq", "ge", "le",
-} | set(PRODUCTS) | SOFTMAXES - {"log_softmax"}  # fmt: skip
+_ENDS = MIXES | PRODUCTS | SOFTMAXES - {"log_softmax"} | {"linear", "gt", "lt", "eq", "ge", "le"}
 """Functions before which nothing is weights of the softmax that is looked for."""
 _DROPOUTS = {"dropout", "dropout_", "native_dropout"}
-_CUTS = {"__getitem__", "narrow", "select", "index_select"}
 _MASKS = {
     "mul", "mul_", "__mul__", "__rmul__", "multiply", "multiply_", "masked_fill", "masked_fill_", "where", "clamp",
     "threshold", "masked_scatter", "index_fill", "index_fill_", "scatter", "scatter_", "tril", "triu", "tril_", "triu_",
     "__setitem__",
 }  # fmt: skip
 """Functions that may set some of the weights to 0."""
-_FLAT = {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "squeeze_"}
-"""Functions that keep the order of all entries."""
-_MOVES = {
-    "permute", "transpose", "transpose_", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "adjoint", "__get__",
-}  # fmt: skip
-"""Functions that move axes, possibly to another of the same length."""
-_PARTS = {"chunk", "split", "split_with_sizes", "tensor_split", "unbind"}
 _SUMS = {"sum", "nansum"}
 
 
@@ -67,7 +57,7 @@ def weight_path(operand: Step) -> WeightPath | None:
             if name in _ENDS or step.func is None:
                 continue
             for parent in step.parents():
-                if id(parent) not in known and (name in RESIZING or _is_as_large(parent, step)):
+                if id(parent) not in known and (name in RESIZES or _is_as_large(parent, step)):
                     known.add(id(parent))
                     following.append((*path, parent))
         level = following
@@ -117,9 +107,9 @@ def _followed(path: Sequence[Step], axis: int) -> WeightPath:
             continue
         moved = None if place is None else axis_after(before, step, place)
         if place is not None and moved is not None and step.shape[moved] < before.shape[place]:
-            if name in _PARTS:
+            if name in PARTS:
                 moved = None
-            elif name in _CUTS:
+            elif name in CUTS:
                 absorbed_by = "sink"
         if name in _MASKS:
             absorbed_by = absorbed_by or "mask"
@@ -130,14 +120,14 @@ def _followed(path: Sequence[Step], axis: int) -> WeightPath:
 def axis_after(before: Step, step: Step, axis: int) -> int | None:
     """Returns the place of axis ``axis`` of ``before`` in ``step``, which a function made of it; None for nowhere."""
     name, shape = name_of(step), step.shape
-    if name in _FLAT:
+    if name in FLAT:
         rest = math.prod(before.shape[axis + 1 :])
         places = [
             place for place in range(len(shape))
             if shape[place] == before.shape[axis] and math.prod(shape[place + 1 :]) == rest
         ]  # fmt: skip
         return places[-1] if places else None
-    if name in _MOVES or name in _CUTS or name in _PARTS or name in ("expand", "expand_as", "broadcast_to"):
+    if name in TURNS or name in CUTS or name in PARTS or name in ("expand", "expand_as", "broadcast_to"):
         return _replayed_axis(before, step, axis)
     if shape == before.shape:
         return axis

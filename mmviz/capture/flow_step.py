@@ -1,0 +1,70 @@
+"""One tensor of a model as the result of a function, without its activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+ATTENTION = "attention"
+"""Name of the step of an attention's output, whose tokens are those of its queries."""
+
+
+def attention(query: Any) -> Any:
+    """Stands for an attention in `Step.func`."""
+    return query
+
+
+class Step:
+    """One tensor, as the result of a function."""
+
+    __slots__ = (
+        "__weakref__",
+        "args",
+        "func",
+        "input_name",
+        "is_integer",
+        "is_parameter",
+        "kwargs",
+        "shape",
+        "source",
+    )
+
+    def __init__(
+        self, shape: tuple[int, ...], func: Callable[..., Any] | None = None, args: Any = (),
+        kwargs: Any = None, source: Step | None = None, input_name: str = "", is_parameter: bool = False,
+    ):  # fmt: skip
+        self.shape = shape
+        self.func, self.args, self.kwargs = func, args, kwargs
+        """The function and its arguments, with a `Step` in place of each tensor whose values do not matter; ``func`` is
+        None for what was not computed while the model ran."""
+        self.source = source
+        """The argument that holds its tokens; None where its tokens begin here."""
+        self.input_name = input_name
+        """The name of the input of the model that it is, or was computed from; "" for none."""
+        self.is_parameter, self.is_integer = is_parameter, False
+        """Whether it is a parameter of the model, and whether its values are integers, such as ids of a vocabulary."""
+
+    def chain(self) -> Iterator[Step]:
+        """Yields this step and those that its tokens come from, the latest first."""
+        step: Step | None = self
+        while step is not None:
+            yield step
+            step = step.source
+
+    def parents(self) -> list[Step]:
+        """Returns the steps among its arguments, those in lists as well."""
+        return [*steps_in(self.args), *steps_in((self.kwargs or {}).values())]
+
+
+def name_of(step: Step) -> str:
+    """Returns the name of the function that a tensor is the result of."""
+    return str(getattr(step.func, "__name__", ""))
+
+
+def steps_in(values: Any) -> Iterator[Step]:
+    """Yields the steps in ``values``, those in tuples as well."""
+    for value in values:
+        if isinstance(value, Step):
+            yield value
+        elif type(value) is tuple:
+            yield from steps_in(value)

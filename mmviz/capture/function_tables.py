@@ -1,0 +1,40 @@
+"""What torch's functions do to the numbers of a tensor, by their names: one table for all that follow tensors."""
+
+from __future__ import annotations
+
+FLAT = frozenset({
+    "view", "reshape", "flatten", "unflatten", "squeeze", "squeeze_", "unsqueeze", "unsqueeze_", "view_as",
+    "reshape_as",
+})  # fmt: skip
+"""They keep the order of all numbers."""
+TURNS = frozenset({
+    "permute", "transpose", "transpose_", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "adjoint", "__get__",
+})  # fmt: skip
+"""They move axes; ``__get__`` is the getter of ``T``, ``mT`` and the like."""
+CUTS = frozenset({"__getitem__", "narrow", "select", "index_select"})
+"""They leave numbers out, or pick them."""
+PARTS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind", "hsplit", "vsplit"})
+"""They cut a tensor into several."""
+SPREADS = frozenset({"expand", "expand_as", "broadcast_to", "repeat", "repeat_interleave", "tile"})
+"""They repeat numbers."""
+JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
+"""They join tensors along an axis."""
+WRITES = frozenset({"__setitem__", "copy_", "index_put", "index_put_"})
+"""They overwrite a part of a tensor, or all of it."""
+MOVES = FLAT | TURNS | CUTS | PARTS | SPREADS | {"roll", "flip", "unfold"}
+"""They move, repeat or leave out the numbers of one tensor, and do nothing else."""
+RESIZES = (
+    CUTS | PARTS | SPREADS | JOINS | WRITES
+    | {"gather", "take_along_dim", "pad", "where", "topk", "roll"}
+)  # fmt: skip
+"""Their result may have another number of entries than an argument whose entries it has."""
+CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
+"""They sum over the neighbours of each place."""
+_NORMS = frozenset({"layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm"})
+SOFTMAXES = frozenset({"softmax", "softmin", "gumbel_softmax", "special_softmax", "log_softmax"})
+"""They turn scores into weights that sum to 1, or into their logarithm."""
+MIXES = CONVOLUTIONS | _NORMS | {
+    "conv_transpose1d", "conv_transpose2d", "embedding", "cos", "sin", "scaled_dot_product_attention", "argmax",
+    "argsort",
+}  # fmt: skip
+"""They make other numbers: what comes after is neither scores nor weights of an attention before."""
