@@ -101,12 +101,14 @@ def _cut(split: HeadSplit) -> tuple[list[int], list[int], list[int], list[int]]:
 
 
 def arrange_axes(
-    runs: Sequence[ModuleRun], leading: Sequence[int], queries: int, heads: int = 0, query: Operand | None = None
-) -> CallAxes:
+    runs: Sequence[ModuleRun], leading: Sequence[int], queries: int, heads: int = 0, query: Operand | None = None,
+    key: Operand | None = None,
+) -> CallAxes:  # fmt: skip
     """Returns how the axes of an attention call are arranged.
 
-    The features of the queries tell which axes hold heads. Where they do not, the module's own number of heads does;
-    without one, the last of several leading axes holds heads, and a single one the heads of each sample in turn.
+    The features of the queries tell which axes hold heads, or else those of the keys. Where they do not, the module's
+    own number of heads does; without one, the last of several leading axes holds heads, and a single one the heads of
+    each sample in turn.
 
     Args:
         runs: The modules that run, the innermost last.
@@ -114,12 +116,22 @@ def arrange_axes(
         queries: The size of the axis of queries.
         heads: The number of heads where the call itself names it, else 0.
         query: Where the queries come from, if that is known.
+        key: Where the keys come from.
     """
     leading = tuple(leading)
     named = {heads} if heads else {count for run in runs[-NEAREST:] for count in run.head_counts}
     batches = {step.shape[0] for run in runs for step in run.inputs if len(step.shape) > 2}
-    split = _by_features(leading, queries, query) or _by_counts(leading, queries, named, batches, query)
+    split = _by_features(leading, queries, query) or _by_keys(leading, queries, key)
+    if split is not None and split.heads == 1:  # a single head is known, which a module around the block cannot deny
+        named = {count for run in _of_block(runs) for count in run.head_counts}
+    split = split or _by_counts(leading, queries, named, batches, query)
     return CallAxes(leading, split, () if not named or split.heads in named else tuple(sorted(named)))
+
+
+def _of_block(runs: Sequence[ModuleRun]) -> Sequence[ModuleRun]:
+    """Returns the innermost module of a numbered list and those in it; without one, the innermost module."""
+    blocks = [place for place, run in enumerate(runs) if run.path.rpartition(".")[2].isdigit()]
+    return runs[blocks[-1] if blocks else -1 :]
 
 
 def _by_features(leading: tuple[int, ...], queries: int, query: Operand | None) -> HeadSplit | None:
@@ -132,11 +144,23 @@ def _by_features(leading: tuple[int, ...], queries: int, query: Operand | None) 
     split = split_of(features.expand(*leading, queries))
     if split is not None and split.heads > 1:
         return split
-    if split is not None and leading and len(query.leading) == 2 and leading[-1] > 1:
+    if split is not None and leading and len(query.leading) > 1 and leading[-1] > 1:
         tokens = query.tokens.expand(*leading, queries)
-        if not bool((tokens == tokens[..., :1, :]).all()):  # other tokens, not another head of the same ones
+        places = tokens % math.prod(query.leading[1:]) if len(query.leading) > 2 else tokens * 0
+        is_alike = places == places[..., :1, :]
+        if bool(is_alike.all()) and not bool((tokens == tokens[..., :1, :]).all()):  # other samples, not other heads
             return split
     return None
+
+
+def _by_keys(leading: tuple[int, ...], queries: int, key: Operand | None) -> HeadSplit | None:
+    """Returns the split that the features of keys tell, where these have all leading axes of the queries."""
+    if key is None or key.features is None or tuple(key.features.shape[:-1]) != leading:
+        return None
+    split = split_of(key.features)
+    if split is None or split.heads == 1 or any(split.is_head[-1]):
+        return None
+    return HeadSplit((*split.sizes[:-1], (queries,)), (*split.is_head[:-1], (False,)))
 
 
 def _by_counts(

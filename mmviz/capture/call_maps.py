@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
+from mmviz.capture.call_groups import CallGroup
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck, check_pooled_map, check_short_map, pooled_map
 from mmviz.capture.stacks import stacks_of
-from mmviz.capture.stream_graph import CallGroup, StreamGraph
+from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.token_sides import Positions, Side
 from mmviz.capture.windowed_attention import Window, WindowedAttention
 from mmviz.types import AttentionMap, CaptureError, PooledMap, Token
@@ -49,7 +50,8 @@ class CallMap:
             if call.axes is not None and call.axes.expected:
                 expected = ", ".join(map(str, call.axes.expected))
                 raise CaptureError("axes-heads", name=group.module, heads=call.axes.heads, expected=expected)
-        if not all(side.is_placed for side in (*group.query_sides, *group.key_sides)):
+        sides = (*group.query_sides, *group.key_sides)
+        if not all(side.is_placed for side in sides) or group.queries.is_repeated or group.keys.is_repeated:
             raise CaptureError("axes-tokens", name=group.module)
         sizes = {group.queries.samples, group.keys.samples} - {1}
         if len(sizes) > 1 or not group.is_uniform:
@@ -111,7 +113,9 @@ class CallMap:
         absorbed_by = next((attn_map.absorbed_by for attn_map, _ in checked if attn_map.absorbed_by), "")
         absorbed_by = absorbed_by or ("padding" if any((window.keys < 0).any() for window in windows) else "")
         numbers = first.window_of_query
-        by_window = tuple(map(int, numbers)) if len(first.windows) > 1 and first.queries == first.keys else ()
+        is_closed = all(np.isin(window.keys, [*window.queries, -1]).all() for window in first.windows)
+        is_closed &= self.group.queries is self.group.keys and first.queries == first.keys
+        by_window = tuple(map(int, numbers)) if len(first.windows) > 1 and is_closed else ()
         if max(self.shape) > SHORT_SEQUENCE:
             pooled = pooled_map(first, self.layer, *names, streams, absorbed_by)
             return replace(pooled, windows=by_window), check

@@ -27,8 +27,10 @@ _EMBEDDINGS = {F.embedding, F.embedding_bag, torch.embedding}
 class DataFlow:
     """The steps of the tensors of a model that are alive."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: DataFlow | None = None) -> None:
         self._steps: dict[int, tuple[weakref.ref[Tensor], Step]] = {}
+        self._before = before
+        """The flow of tensors between the calls of the model."""
 
     def step(self, tensor: Tensor) -> Step:
         """Returns the step of a tensor; one that is not known begins here."""
@@ -46,7 +48,8 @@ class DataFlow:
         """Marks the tensors in ``value``, the input ``name`` of the model, unless they were computed by it."""
         if isinstance(value, Tensor):
             if self._known(value) is None:
-                self._add(value, Step(tuple(value.shape), input_name=name))
+                step = self._add(value, Step(tuple(value.shape), input_name=name))
+                step.origin = self._before._known(value) if self._before else None
         elif isinstance(value, Mapping):
             for part, entry in value.items():
                 self.begin(str(part), entry)

@@ -25,6 +25,7 @@ class Step:
         "is_integer",
         "is_parameter",
         "kwargs",
+        "origin",
         "shape",
         "source",
     )
@@ -41,6 +42,8 @@ class Step:
         """The argument that holds its tokens; None where its tokens begin here."""
         self.input_name = input_name
         """The name of the input of the model that it is, or was computed from; "" for none."""
+        self.origin: Step | None = None
+        """What an input of a call of the model was moved or joined from before the call."""
         self.is_parameter, self.is_integer = is_parameter, False
         """Whether it is a parameter of the model, and whether its values are integers, such as ids of a vocabulary."""
 

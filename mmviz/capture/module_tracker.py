@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmviz.capture.data_flow import DataFlow
 from mmviz.capture.flow_step import Step
+from mmviz.capture.function_tables import JOINS, MOVES
 from mmviz.capture.module_filter import ModuleFilter
 from mmviz.capture.torch_modes import is_backward
 
@@ -23,6 +24,7 @@ _HEAD_COUNTS = (
     "num_kv_heads", "n_kv_heads", "kv_heads", "encoder_attention_heads", "decoder_attention_heads",
 )  # fmt: skip
 """Names under which modules and their configurations keep the number of heads, and of heads of keys and values."""
+_ARRANGING = MOVES | JOINS
 _active = threading.local()
 
 
@@ -66,7 +68,8 @@ class ModuleTracker:
         """The path of every module that ran, in order of its first run."""
         self.foreign_modules: dict[str, None] = {}
         """The paths of modules that ran in threads which were there before, where nothing is recorded."""
-        self.flow = DataFlow()
+        self._flow_between_calls = DataFlow()
+        self.flow = DataFlow(self._flow_between_calls)
         """The tensors of the model, from its inputs on."""
         self.record_thread: Callable[[], AbstractContextManager[None]] = nullcontext
         self._filter = ModuleFilter(only, exclude, self.class_names)
@@ -121,6 +124,13 @@ class ModuleTracker:
             _active.captures = depth
             for handle in handles:
                 handle.remove()
+
+    def observe_between_calls(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], result: Any
+    ) -> None:  # fmt: skip
+        """Takes note of a function that moves or joins tensors while no module runs, as inputs are before a call."""
+        if not self.is_running and getattr(func, "__name__", "") in _ARRANGING:
+            self._flow_between_calls.observe(func, args, kwargs, result)
 
     def selects(self, module: str) -> bool:
         """Returns whether a module takes part in the capture."""
@@ -192,6 +202,11 @@ class ModuleTracker:
         if thread.contexts is not None and not thread.runs:
             thread.contexts.close()
             del self._threads[ident]
+
+
+def block_of(runs: Sequence[ModuleRun]) -> ModuleRun | None:
+    """Returns the innermost run of a module in a numbered list; None where there is none."""
+    return next((run for run in reversed(runs) if run.path.rpartition(".")[2].isdigit()), None)
 
 
 def _captures_here() -> int:

@@ -83,9 +83,10 @@ class ProductCall(Generic[T]):
             return None
         if self.name == "inner" and max(lengths) > 2:  # all axes of the one, then all of the other
             return None
-        leading = [tuple(range(-length, -2)) for length in lengths]
+        of_queries: tuple[int, ...] = tuple(range(-lengths[0], -2))
+        of_keys: tuple[int, ...] = tuple(range(-lengths[1], -2))
         key_axis = -1 if self.pairs_last_axes else -2
-        return Factor(first, -1, (*leading[0], -2)), Factor(second, key_axis, (*leading[1], -1))
+        return Factor(first, -1, (*of_queries, -2)), Factor(second, key_axis, (*of_keys, -1))
 
 
 def product_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], kind: type[T]) -> ProductCall[T] | None:

@@ -61,6 +61,8 @@ class AttentionRecorder(TorchFunctionMode):
         self.attention_calls: list[AttentionCall] = []
         """All recorded attention, in order of execution."""
         self.softmax_tracker = SoftmaxTracker()
+        self.over_features: dict[str, None] = {}
+        """The paths of modules whose attention runs over features, not over tokens."""
         self.mixing_modules: dict[str, None] = {}
         """The paths of modules that ran a function which may mix tokens, in order of the first."""
         self.is_in_fused_call = False
@@ -80,7 +82,7 @@ class AttentionRecorder(TorchFunctionMode):
         """Records the attention of a thread that the model began, and adds it to that of this recorder at its end."""
         recorder = AttentionRecorder(self.tracker, self.replace, self.ablation)
         recorder.softmax_tracker, recorder.mixing_modules = self.softmax_tracker, self.mixing_modules
-        recorder.recorded_kernels = self.recorded_kernels
+        recorder.recorded_kernels, recorder.over_features = self.recorded_kernels, self.over_features
         try:
             with recorder:
                 yield
@@ -94,7 +96,9 @@ class AttentionRecorder(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         kwargs, tracker = kwargs or {}, self.tracker
         if not tracker.is_running or is_backward():
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            tracker.observe_between_calls(func, args, kwargs, result)
+            return result
         if func is F.multi_head_attention_forward and tracker.is_selected:
             return self._multi_head_attention(args, kwargs)
         if func is F.scaled_dot_product_attention and tracker.is_selected:
@@ -169,14 +173,19 @@ class AttentionRecorder(TorchFunctionMode):
         return self._places.of_weights(self.tracker.runs, self.tracker.flow.step(weights)) or (None, None)
 
     def _axes(self, leading: Sequence[int], queries: int, operands: Operands) -> CallAxes:
-        return arrange_axes(self.tracker.runs, leading, queries, self._num_heads, operands[0])
+        return arrange_axes(self.tracker.runs, leading, queries, self._num_heads, *operands)
 
     def _record(
         self, route: str, output: Tensor, axes: CallAxes, operands: Operands, arrange: Callable[[Tensor], Tensor],
         score_trace: ScoreTrace | None = None, added: Tensor | None = None, **tensors: Any,
-    ) -> None:  # fmt: skip
-        """Adds an attention call. ``added`` is what ``output`` holds beside the attention, if anything."""
+    ) -> bool:  # fmt: skip
+        """Adds an attention call. ``added`` is what ``output`` holds beside the attention, if anything.
+
+        Returns False where it runs over features, so that there is nothing to show."""
         tracker = self.tracker
+        if any(operand is not None and operand.is_over_features for operand in operands):
+            self.over_features[tracker.module] = None
+            return False
         if operands[0] is not None:
             tracker.flow.observe_attention(operands[0].step, output)
         arranged = arrange(output).detach()
@@ -196,6 +205,7 @@ class AttentionRecorder(TorchFunctionMode):
                 runs=tuple(tracker.runs), queries_from=operands[0], keys_from=operands[1], **tensors,
             )
         )  # fmt: skip
+        return True
 
     def _ablated(
         self, attn_output: Tensor, axes: CallAxes, restore: Callable[[Tensor], Tensor] | None = None,
@@ -239,13 +249,13 @@ class AttentionRecorder(TorchFunctionMode):
         operands = self._operands_of(weights)
         leading = views.output(result).shape[:-2]
         axes = self._axes(leading, weights.shape[-2], operands)
-        self._record(
+        is_recorded = self._record(
             GUMBEL if use.softmax.name == "gumbel_softmax" else EAGER, result, axes, operands,
             lambda output: axes.of_queries(views.output(output)), use.softmax.score_trace, product.added,
             weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=use.path.has_dropout,
             absorbed_by=use.path.absorbed_by,
         )  # fmt: skip
-        return self._ablated(result, axes, views.restore, product.added)
+        return self._ablated(result, axes, views.restore, product.added) if is_recorded else result
 
     def _flex(self, args: Sequence[Any], result: tuple[Tensor, ...]) -> None:
         """Records a call of torch's flex attention operator, where its weights can be computed."""
@@ -281,7 +291,7 @@ class AttentionRecorder(TorchFunctionMode):
         mask, scale = kwargs.get("attn_mask"), kwargs.get("scale")
         operands = self._operands(own_query, own_key)
         axes = self._axes(attn_output.shape[:-2], query.shape[-2], operands)
-        self._record(
+        is_recorded = self._record(
             SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries,
             query=axes.of_queries(query), key=axes.of_keys(key), value=axes.of_keys(value),
             mask=None if mask is None else axes.of_mask(mask), causal=kwargs.get("is_causal", False),
@@ -289,7 +299,7 @@ class AttentionRecorder(TorchFunctionMode):
             lse=None if lse is None else axes.of_queries(lse[..., None])[..., 0],
             has_dropout=bool(kwargs.get("dropout_p")),
         )  # fmt: skip
-        return self._ablated(attn_output, axes)
+        return self._ablated(attn_output, axes) if is_recorded else attn_output
 
     def _nested_sdpa(self, kwargs: dict[str, Any]) -> Tensor:
         """Records fused attention of nested tensors, padded."""
@@ -312,8 +322,8 @@ class AttentionRecorder(TorchFunctionMode):
         weights = weights.to(value.dtype)
         attn_output: Tensor = weights @ value
         axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
-        self._record(
+        is_recorded = self._record(
             EAGER, attn_output, axes, operands, axes.of_queries, weights=axes.of_queries(weights),
             value=axes.of_keys(value),
         )  # fmt: skip
-        return self._ablated(attn_output, axes)
+        return self._ablated(attn_output, axes) if is_recorded else attn_output

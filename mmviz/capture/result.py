@@ -19,6 +19,7 @@ from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_graph import StreamGraph
+from mmviz.capture.stream_tiles import batches_of
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
 from mmviz.capture.tiled_rollout_relevance import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.torch_modes import plain_modes
@@ -240,8 +241,12 @@ class CaptureResult:
         return self._call_maps[number]
 
     def _samples(self, maps: Sequence[CallMap]) -> int:
-        """Returns the number of samples of a call: that of its last attention over several."""
-        return next((call_map.samples for call_map in reversed(maps) if call_map.samples > 1), 1)
+        """Returns the number of samples of a call: that of an input of the model, if an attention runs over as many,
+        or else that of the last attention over several."""
+        counts = [call_map.samples for call_map in reversed(maps) if call_map.samples > 1]
+        runs = maps[0].group.calls[0].runs if counts else ()
+        batches = batches_of(runs[0].inputs) if runs else set()
+        return next((count for count in counts if count in batches), next(iter(counts), 1))
 
     def _sample(self, call_map: CallMap, batch: int | None) -> int:
         """Returns the sample to view. Raises ``CaptureError`` where there are several and ``batch`` chooses none."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Literal
 
-from mmviz.capture.flow_step import Step, name_of
-from mmviz.capture.function_tables import MIXES, RESIZES, SOFTMAXES
+from mmviz.capture.flow_step import ATTENTION, Step, name_of
+from mmviz.capture.function_tables import CONVOLUTIONS, MIXES, RESIZES, SOFTMAXES
 from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
 
 Origin = Literal["", "product", "linear", "one output"]
@@ -20,6 +20,8 @@ Origin = Literal["", "product", "linear", "one output"]
 
 MAX_STEPS = 200
 """Functions that are followed back from a tensor."""
+_LAYERS = CONVOLUTIONS | {"linear", "layer_norm", ATTENTION}
+"""Functions of layers, whose output is no weight."""
 _ACTIVATIONS = {
     "sigmoid", "sigmoid_", "exp", "exp_", "exp2", "relu", "relu_", "relu6", "softplus", "clamp", "clamp_", "clamp_min",
     "clip", "hardsigmoid",
@@ -74,9 +76,14 @@ def path_from_product(weights: Step) -> list[Step] | None:
 
 
 def is_weight(step: Step, depth: int = 8) -> bool:
-    """Returns whether a tensor is a parameter of the model, or was computed from parameters alone."""
+    """Returns whether a tensor is a parameter of the model, or was computed from parameters alone.
+
+    The output of a linear map is none, even of a learned token.
+    """
     if step.is_parameter or step.func is None or not depth:
         return step.is_parameter
+    if name_of(step) in _LAYERS:
+        return False
     parents = step.parents()
     return bool(parents) and all(is_weight(parent, depth - 1) for parent in parents)
 

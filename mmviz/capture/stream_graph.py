@@ -7,66 +7,23 @@ moved, never because they are equally long.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.call_groups import CallGroup, Stream, find_parts
 from mmviz.capture.flow_step import Step
-from mmviz.capture.module_tracker import ModuleRun
+from mmviz.capture.module_tracker import ModuleRun, block_of
+from mmviz.capture.shared_tokens import are_copies, have_same_tokens, is_input, may_share_tokens, meet, places_added
+from mmviz.capture.stream_tiles import Tiles, batches_of, tiles_of
+from mmviz.capture.token_places import without_axis
 from mmviz.capture.token_replay import follows, keeps_order
 from mmviz.capture.token_sides import Positions, Side, key_side, query_side
 
 _FAR = 4_000
 """Functions that are followed back from the tokens of a layer to those of an earlier one."""
-
-
-@dataclass(eq=False)
-class Stream:
-    """One sequence of tokens."""
-
-    samples: int
-    count: int
-    """Number of tokens in a sample."""
-    path: str
-    """The list of blocks, or the module, that first attends over it."""
-    steps: set[int] = field(default_factory=set)
-    """The ids of the steps that hold its tokens, as far as attention over it came from them."""
-    roles: set[Hashable] = field(default_factory=set)
-    """The parts of blocks that attend over it, whether for keys alone, and how often the block had run."""
-    has_blocks: bool = False
-    """Whether ``path`` is a list of blocks."""
-    is_memory: bool = False
-    """Whether it only gives keys, as far as the first attention over it tells."""
-    input_name: str = ""
-    """The input of the model that it comes from; "" where that is not known."""
-    newest: Stream | None = None
-    """The stream of its newest tokens, where earlier calls left the others."""
-
-
-@dataclass(eq=False)
-class CallGroup:
-    """The attention calls that are one map: a single one, or those of the stretches of one sequence."""
-
-    calls: tuple[AttentionCall, ...]
-    query_sides: tuple[Side, ...]
-    """The queries of each call."""
-    key_sides: tuple[Side, ...]
-    queries: Stream
-    keys: Stream
-    query_part: Positions | None = None
-    """The places in the stream of the queries that take part, ascending; None for all."""
-    key_part: Positions | None = None
-    """The places of the keys that take part; None for all."""
-    is_uniform: bool = True
-    """Whether the same tokens of each sample take part."""
-
-    @property
-    def module(self) -> str:
-        """The path of the module."""
-        return self.calls[0].module
 
 
 class StreamGraph:
@@ -81,22 +38,32 @@ class StreamGraph:
         for call in calls:
             query = query_side(call)
             key = _by_rows(key_side(call), query)
+            if are_copies(query) and are_copies(key):  # learned tokens, which are the same in all samples
+                query, key = (
+                    replace(side, samples=call.shape[0], positions=None, sample_of_row=None) for side in (query, key)
+                )
+            if have_same_tokens(query, key):
+                key = replace(key, base=query.base, base_axis=query.base_axis)
             last = self.groups[-1] if self.groups else None
             if last is not None and _is_next_stretch(last, call, query, key):
                 last.calls += (call,)
                 last.query_sides += (query,)
                 last.key_sides += (key,)
                 continue
-            queries, appended = self._stream(query, call, is_memory=False), _appended(key, query)
+            queries = self._stream(query, call, is_memory=False)
+            is_joined, appended = places_added(key, query)
             if appended is not None:
                 keys = self._grown_stream(queries, key, call, appended)
             else:
                 keys = self._stream(key, call, is_memory=True)
+                if keys is not queries and (is_joined or (may_share_tokens(call, query, key) and meet(call))):
+                    query, key = replace(query, is_placed=False), replace(key, is_placed=False)
             self.groups.append(CallGroup((call,), (query,), (key,), queries, keys))
+        self._cut_samples(calls)
         for group in self.groups:
             self._place_among_earlier(group)
         for group in self.groups:
-            _find_parts(group)
+            find_parts(group)
         used = [stream for group in self.groups for stream in (group.queries, group.keys)]
         self.streams = [stream for stream in self.streams if stream in used]
 
@@ -107,35 +74,36 @@ class StreamGraph:
             if (stream.samples, stream.count) == (side.samples, side.count)
         }  # fmt: skip
         path, run = _container(call)
-        steps = [] if side.base is None else _same_tokens(side.base)
+        is_block_input = is_input(side.base, call)
+        role = _role(call, run, is_memory, is_block_input)
+        steps = [] if side.base is None else _same_tokens(side)
         if side.base is not None:
             is_followed = True
             for step in islice(side.base.chain(), _FAR):
                 stream = known.get(id(step))
-                if stream is not None and self._continues(stream, side.base, step, path, is_followed):
+                is_of_layers = stream is not None and stream.path == path and stream.has_blocks and is_block_input
+                if stream is not None and (is_of_layers or self._continues(side, step, is_followed)):
                     stream.steps.update(steps)
-                    stream.roles.add(_role(call, run, is_memory))
+                    stream.roles.add(role)
                     return stream
                 is_followed &= follows(step)
-        role = _role(call, run, is_memory)
         for stream in self.streams:  # the way between two layers cannot be followed
             is_alike = (stream.samples, stream.count, stream.path) == (side.samples, side.count, path)
             if run is not None and is_alike and role in stream.roles:
                 stream.steps.update(steps)
                 return stream
         name = side.base.input_name if side.base is not None else ""
-        stream = Stream(side.samples, side.count, path, set(steps), {role}, run is not None, is_memory, name)
+        stream = Stream(side.samples, side.count, path, set(steps), {role}, run is not None, is_memory, name, side=side)
         self.streams.append(stream)
         return stream
 
-    def _continues(self, stream: Stream, base: Step, step: Step, path: str, is_followed: bool) -> bool:
-        """Returns whether ``base`` has the tokens of ``stream``, which ``step`` holds, in their order.
+    def _continues(self, side: Side, step: Step, is_followed: bool) -> bool:
+        """Returns whether a side has the tokens of ``step`` in their order: every function between must be known.
 
-        Layers of one list of blocks do, whatever they compute. Elsewhere every function between must be known.
+        Layers of one list of blocks have them whatever they compute.
         """
-        if stream.path == path and stream.has_blocks:
-            return True
-        return is_followed and not step.is_integer and keeps_order(base, step)
+        assert side.base is not None
+        return is_followed and not step.is_integer and keeps_order(side.base, step, side.base_axis)
 
     def _grown_stream(self, queries: Stream, key: Side, call: AttentionCall, places: Positions) -> Stream:
         """Returns the stream of tokens of which ``queries`` are those at ``places``; earlier calls left the rest."""
@@ -148,6 +116,22 @@ class StreamGraph:
             grown[key.count] = (stream, places)
             self.streams.append(stream)
         return grown[key.count][0]
+
+    def _cut_samples(self, calls: Sequence[AttentionCall]) -> None:
+        """Makes windows of rows that are stretches of one sample, such as tiles."""
+        batches = batches_of(calls[0].runs[0].inputs) if calls and calls[0].runs else set()
+        for stream in list(self.streams):
+            tiles = tiles_of(stream, self.streams, batches)
+            if tiles is None:
+                continue
+            stream.samples, stream.count = tiles.samples, tiles.count
+            for group in self.groups:
+                if group.queries is stream:
+                    group.queries, group.query_sides = tiles.stream or stream, _tiled(group.query_sides, tiles, group)
+                if group.keys is stream:
+                    group.keys, group.key_sides = tiles.stream or stream, _tiled(group.key_sides, tiles, group)
+        for group in self.groups:
+            group.queries.is_repeated |= any(map(_repeats, group.query_sides, group.key_sides))
 
     def _place_among_earlier(self, group: CallGroup) -> None:
         """Counts the queries of a map among the tokens of earlier calls, where their stream goes on from these."""
@@ -164,19 +148,34 @@ class StreamGraph:
         )
 
 
-def _same_tokens(base: Step) -> list[int]:
-    """Returns the ids of ``base`` and of the steps before it that hold the same tokens in the same order."""
-    steps = []
-    for step in islice(base.chain(), _FAR):
-        if (step.shape if step.is_integer else step.shape[:-1]) != base.shape[:-1]:
+def _repeats(query: Side, key: Side) -> bool:
+    """Returns whether the same queries stand in several windows of one sample."""
+    samples = query.sample_of_row if query.samples > 1 or key.samples == 1 else key.sample_of_row
+    if samples is None:
+        return False
+    inner = np.arange(query.count) if query.positions is None else query.positions
+    places = np.broadcast_to(inner, (len(samples), inner.shape[-1])) + samples[:, None] * query.count
+    places = places[np.broadcast_to(inner >= 0, places.shape)]
+    return len(np.unique(places)) < len(places)
+
+
+def _tiled(sides: Sequence[Side], tiles: Tiles, group: CallGroup) -> tuple[Side, ...]:
+    return tuple(tiles.arranged(side, call.shape[0]) for side, call in zip(sides, group.calls, strict=True))
+
+
+def _same_tokens(side: Side) -> list[int]:
+    """Returns the ids of the base of a side and of the steps before it that hold the same tokens in the same order."""
+    steps: list[int] = []
+    if side.base is None:
+        return steps
+    leading = without_axis(side.base.shape, side.base_axis) if len(side.base.shape) > 1 else side.base.shape
+    for step in islice(side.base.chain(), _FAR):
+        if len(step.shape) < 2 and not step.is_integer:
+            break
+        if (step.shape if step.is_integer else without_axis(step.shape, side.base_axis)) != leading:
             break
         steps.append(id(step))
     return steps
-
-
-def block_of(runs: Sequence[ModuleRun]) -> ModuleRun | None:
-    """Returns the innermost run of a module in a numbered list; None where there is none."""
-    return next((run for run in reversed(runs) if run.path.rpartition(".")[2].isdigit()), None)
 
 
 def _container(call: AttentionCall) -> tuple[str, ModuleRun | None]:
@@ -185,14 +184,20 @@ def _container(call: AttentionCall) -> tuple[str, ModuleRun | None]:
     return (call.module, None) if block is None else (block.path.rpartition(".")[0], block)
 
 
-def _role(call: AttentionCall, block: ModuleRun | None, is_memory: bool) -> Hashable:
-    return (call.module.removeprefix(block.path), is_memory, block.number) if block else (call.module, is_memory, 0)
+def _role(call: AttentionCall, block: ModuleRun | None, is_memory: bool, is_input: bool) -> Hashable:
+    if block is None:
+        return call.module, is_memory, is_input, 0
+    return call.module.removeprefix(block.path), is_memory, is_input, block.number
 
 
 def _is_next_stretch(group: CallGroup, call: AttentionCall, query: Side, key: Side) -> bool:
     """Returns whether a call goes on with other tokens where the calls of ``group`` ended, in one run of a module."""
     first = group.calls[0]
-    if not first.runs or first.runs[-1] is not call.runs[-1] or first.shape[1] != call.shape[1]:
+    if not first.runs or first.module != call.module or first.shape[:2] != call.shape[:2]:
+        return False
+    if first.runs[-1] is not call.runs[-1] and (
+        block_of(call.runs) is None or block_of(first.runs) is not block_of(call.runs)
+    ):
         return False
     if query.positions is None or key.positions is None or query.base is not group.query_sides[0].base:
         return False
@@ -211,68 +216,3 @@ def _by_rows(key: Side, query: Side) -> Side:
     if rows == 1 or rows * count != key.count or (key.positions != np.arange(key.count).reshape(rows, count)).any():
         return key
     return Side(key.base, rows, count)
-
-
-def _appended(key: Side, query: Side) -> Positions | None:
-    """Returns the places of the queries among the keys, where the keys are those of a cache with theirs added."""
-    if key.base is None or query.base is None or query.count >= key.count or not query.is_plain:
-        return None
-    *_, end = islice(key.base.chain(), _FAR)
-    parents = [parent for parent in end.parents() if any(step is query.base for step in islice(parent.chain(), _FAR))]
-    if len(parents) != 1 or len(end.parents()) < 2:
-        return None
-    indices = [arg for arg in _flat(end.args) if isinstance(arg, Tensor) and arg.numel() == query.count]
-    if indices:
-        positions = indices[0].reshape(-1).cpu().numpy().astype(np.int64)
-    elif end.parents()[-1] is parents[0]:
-        positions = np.arange(key.count - query.count, key.count)
-    else:
-        return None
-    return positions
-
-
-def _find_parts(group: CallGroup) -> None:
-    """Sets the parts of streams that a map runs over, and counts its positions within them."""
-    parts: list[Positions | None] = []
-    all_sides: list[tuple[Side, ...]] = []
-    for sides, stream in ((group.query_sides, group.queries), (group.key_sides, group.keys)):
-        if any(side.positions is None for side in sides):
-            parts.append(None)
-            all_sides.append(sides)
-            continue
-        covered = [_covered(sides, sample) for sample in range(stream.samples)]
-        group.is_uniform &= all(np.array_equal(covered[0], places) for places in covered)
-        if len(covered[0]) == stream.count:
-            parts.append(None)
-            all_sides.append(sides)
-            continue
-        parts.append(covered[0])
-        all_sides.append(tuple(_within(side, covered[0]) for side in sides))
-    group.query_part, group.key_part = parts
-    group.query_sides, group.key_sides = all_sides
-
-
-def _covered(sides: Sequence[Side], sample: int) -> Positions:
-    """Returns the places in a stream that a sample's queries or keys have, ascending."""
-    places = [
-        side.positions[side.sample_of_row == sample].ravel()
-        for side in sides if side.positions is not None and side.sample_of_row is not None
-    ]  # fmt: skip
-    unique = np.unique(np.concatenate(places))
-    return unique[unique >= 0]
-
-
-def _within(side: Side, part: Positions) -> Side:
-    """Returns a side whose positions count within ``part`` of its stream."""
-    assert side.positions is not None and side.sample_of_row is not None
-    positions = np.where(side.positions >= 0, np.searchsorted(part, side.positions), -1)
-    in_order = positions.shape == (side.samples, len(part)) and (positions == np.arange(len(part))).all()
-    if in_order and (side.sample_of_row == np.arange(side.samples)).all():
-        return replace(side, count=len(part), positions=None, sample_of_row=None)
-    return replace(side, count=len(part), positions=positions)
-
-
-def _flat(values: object) -> list[object]:
-    if isinstance(values, tuple):
-        return [entry for value in values for entry in _flat(value)]
-    return [values]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from mmviz.capture.stream_graph import CallGroup, Stream
+from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.token_sides import Positions
 from mmviz.types import CaptureError, Modality, Notice, Token, as_tokens, index_tokens
 

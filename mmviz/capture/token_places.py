@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from mmviz.capture.flow_step import Step
+from mmviz.capture.function_places import MAX_NUMBERS
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.score_descent import path_from_product, product_of
-from mmviz.capture.token_replay import MAX_NUMBERS, MAX_STEPS, follows, is_replayable, replay, replay_numbers
+from mmviz.capture.token_replay import MAX_STEPS, follows, is_replayable, replay, replay_numbers
 from mmviz.capture.token_source import signature
 
 MAX_KEPT = 256
@@ -104,7 +105,7 @@ class PlaceFinder:
             spread = [_spread(places, factor.order, axis, shape) for places in (side.tokens, side.features)]
             numbers.append([part if part is None else replay_numbers(part, path) for part in spread])
         of_queries = [part for part in numbers[0] if part is not None]
-        is_turned = any(bool((part != part.narrow(-1, 0, 1)).any()) for part in of_queries)  # keys are the first factor
+        is_turned = any(_varies(part) for part in of_queries)  # keys are the first factor
         axes = (-2, -1) if is_turned else (-1, -2)
         arranged = []
         for side, parts, axis in zip(sides, numbers, axes, strict=True):
@@ -124,13 +125,14 @@ class PlaceFinder:
             return Operand(base, step)
         for base in bases:
             operand = self._placed(runs, step, base, feature_axis, queries is None)
-            if operand is not None:
+            if operand is not None and not (operand.is_over_features and base is step):
                 return operand
         beginning = Operand(step, step)
         for base in islice(step.chain(), MAX_STEPS):  # something else made new tokens: they begin after it
+            operand = self._placed(runs, step, base, feature_axis, queries is None)
+            beginning = beginning if operand is None or operand.is_over_features else operand
             if not follows(base):
                 break
-            beginning = self._placed(runs, step, base, feature_axis, queries is None) or beginning
         return beginning
 
     def _placed(
@@ -139,14 +141,16 @@ class PlaceFinder:
         """Returns queries or keys as tokens of ``base``; None where they do not come from there."""
         if not is_replayable(step, base):
             return None
+        other = None
         for base_axis in (-1, 1) if len(base.shape) > 2 else (-1,):
             arrangement = self._arrangement(step, base, feature_axis, base_axis)
             if isinstance(arrangement, str):
-                return Operand(base, step, base_axis=base_axis, is_over_features=True)
-            if arrangement is None or (is_query and arrangement.is_uneven) or _has_doubles(arrangement, runs):
-                continue
-            return Operand(base, step, arrangement.token, arrangement.feature, base_axis)
-        return None
+                other = other or Operand(base, step, base_axis=base_axis, is_over_features=True)
+            elif arrangement is not None:
+                if (is_query and arrangement.is_uneven) or _has_doubles(arrangement, runs):
+                    return None
+                return Operand(base, step, arrangement.token, arrangement.feature, base_axis)
+        return other
 
     def _arrangement(self, last: Step, base: Step, feature_axis: int, base_axis: int) -> _Arrangement | str | None:
         key: list[object] = [base.shape, feature_axis, base_axis]
@@ -195,6 +199,11 @@ def _spread(numbers: Tensor | None, order: tuple[int, ...], missing: int, shape:
         return numbers.permute(ascending).reshape(sizes).expand(shape)
     except RuntimeError:
         return None
+
+
+def _varies(numbers: Tensor) -> bool:
+    """Returns whether numbers differ along the last axis; those that were expanded along it do not."""
+    return numbers.stride(-1) != 0 and bool((numbers != numbers.narrow(-1, 0, 1)).any())
 
 
 def _has_tensor(value: object) -> bool:

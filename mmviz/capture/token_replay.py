@@ -8,62 +8,20 @@ token and which head each vector of the queries is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice, pairwise, takewhile
-from typing import Any
+from collections.abc import Sequence
+from itertools import islice, takewhile
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mmviz.capture.einsum import parse_einsum
-from mmviz.capture.flow_step import ATTENTION, Step, name_of
-from mmviz.capture.function_tables import CONVOLUTIONS, JOINS, MOVES
+from mmviz.capture.flow_step import Step, name_of
+from mmviz.capture.function_places import FOLLOWED, MAX_NUMBERS, Places, along, quietly, steps_between
+from mmviz.capture.function_tables import CONVOLUTIONS, JOINS
 
-MAX_NUMBERS = 1 << 24
-"""Largest tensor that is replayed; longer inputs are told by their shapes alone."""
 MAX_STEPS = 200
 """Functions between the tokens of a layer and its attention that are replayed."""
-PADDING = -1
-"""Stands for what is no token of the layer."""
-
-_LIKE = {"view_as", "reshape_as", "expand_as"}
-"""Functions that take the shape of another tensor."""
-_ELEMENTWISE = {
-    "softmin", "gumbel_softmax", "special_softmax", "to", "float", "half", "bfloat16", "double", "long", "int",
-    "type", "type_as", "cuda", "cpu", "contiguous", "clone", "detach",
-    "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "mul", "mul_", "__mul__",
-    "__rmul__", "__imul__", "div", "div_", "__truediv__", "true_divide", "neg", "__neg__", "multiply", "divide",
-    "layer_norm", "rms_norm", "group_norm", "normalize", "native_layer_norm", "batch_norm", "dropout", "dropout_",
-    "feature_dropout", "alpha_dropout", "gelu", "relu", "silu", "tanh", "sigmoid", "softplus", "leaky_relu", "elu",
-    "pow", "__pow__", "rsqrt", "sqrt", "clamp", "clamp_", "nan_to_num", "masked_fill", "masked_fill_", "where", "lerp",
-    "index_put", "index_put_", "__setitem__", "copy_", "scatter", "scatter_", "masked_scatter", "addcmul",
-    "requires_grad_", "softmax", "log_softmax", "quick_gelu", "hardtanh", "mish", "exp", "log", "abs", "real",
-}  # fmt: skip
-"""Functions of each number by itself, or of the numbers of one token: they move nothing."""
-_PICKING = {"__getitem__", "index_select", "roll", "flip", "repeat_interleave", "repeat", "gather"}
-"""Functions that may put tokens into another order."""
-_LINEAR = {"linear", "matmul", "__matmul__", "mm", "addmm", "bmm", "baddbmm", "einsum"}
-_LOOKUPS = {"embedding", "one_hot"}
-"""Functions that turn the number of each token into features."""
-_FOLLOWED = (
-    MOVES | JOINS | CONVOLUTIONS | _ELEMENTWISE | _LINEAR | _LOOKUPS
-    | {"pad", "view_as_complex", "view_as_real", ATTENTION}
-)  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Places:
-    """The token and the feature that each number of a tensor belongs to, int64, in the shape of the tensor."""
-
-    token: Tensor
-    """Flat number of the token in the layer; `PADDING` for none."""
-    feature: Tensor
-    """Number of the feature in the output of the last linear map."""
-    has_features: bool = True
-    """Whether the last axis is one of features; that of scores is one of keys."""
+_PICKING = CONVOLUTIONS | {"__getitem__", "index_select", "roll", "flip", "repeat_interleave", "repeat", "gather"}
+"""Functions that may put tokens into another place or order."""
 
 
 def replay(last: Step, first: Step, first_axis: int = -1) -> Places | None:
@@ -80,40 +38,46 @@ def replay(last: Step, first: Step, first_axis: int = -1) -> Places | None:
         [size if axis == first_axis % len(first.shape) else 1 for axis in range(len(first.shape))]
     )
     tokens = torch.arange(math.prod(leading), device="cpu").reshape(leading).unsqueeze(first_axis)
-    with _quietly():
-        return _along(steps_between(first, last), Places(tokens.expand(first.shape), features.expand(first.shape)))
+    with quietly():
+        return along(steps_between(first, last), Places(tokens.expand(first.shape), features.expand(first.shape)))
 
 
-def is_replayable(last: Step, first: Step) -> bool:
-    """Returns whether ``last`` comes from ``first`` by few functions that can be replayed."""
+def is_followed(last: Step, first: Step) -> bool:
+    """Returns whether ``last`` comes from ``first`` by few functions, all of which can be replayed."""
     for step in islice(last.chain(), MAX_STEPS):
         if step is first:
             return True
-        if not follows(step) or math.prod(step.shape) > MAX_NUMBERS:
+        if not follows(step):
             return False
     return False
 
 
-def steps_between(first: Step, last: Step) -> list[Step]:
-    """Returns the steps from ``first`` to ``last`` by which the tokens came, both included."""
-    return [first, *reversed([*takewhile(lambda step: step is not first, last.chain())])]
+def is_replayable(last: Step, first: Step) -> bool:
+    """Returns whether ``last`` comes from ``first`` by functions that can be replayed, and none is too large."""
+    return is_followed(last, first) and all(math.prod(step.shape) <= MAX_NUMBERS for step in steps_between(first, last))
 
 
 def follows(step: Step) -> bool:
     """Returns whether the function of a step is one of those that can be replayed."""
-    return step.func is None or name_of(step) in _FOLLOWED
+    return step.func is None or name_of(step) in FOLLOWED
 
 
-def keeps_order(last: Step, first: Step) -> bool:
-    """Returns whether ``last`` has the tokens of ``first`` in order, as far as functions that pick tokens tell."""
+def keeps_order(last: Step, first: Step, last_axis: int = -1) -> bool:
+    """Returns whether ``last`` has the tokens of ``first`` in order, as far as functions that pick tokens tell.
+
+    ``last_axis``: the axis of features of ``last``.
+    """
     between = list(takewhile(lambda step: step is not first, last.chain()))
     if not any(name_of(step) in _PICKING or _joins_tokens(step) for step in between):
         return True
-    places = replay(last, first)
-    if places is None or not bool((places.token == places.token[..., :1]).all()):
-        return False
-    tokens = places.token[..., 0].flatten()
-    return bool((tokens == torch.arange(tokens.numel())).all())
+    for first_axis in (-1, 1) if len(first.shape) > 2 else (-1,):
+        places = replay(last, first, first_axis)
+        if places is not None:
+            token = places.token.movedim(last_axis, -1)
+            tokens = token[..., 0].flatten()
+            if bool((token == token[..., :1]).all()) and bool((tokens == torch.arange(tokens.numel())).all()):
+                return True
+    return False
 
 
 def replay_numbers(numbers: Tensor, path: Sequence[Step]) -> Tensor | None:
@@ -123,182 +87,11 @@ def replay_numbers(numbers: Tensor, path: Sequence[Step]) -> Tensor | None:
     """
     if any(math.prod(step.shape) > MAX_NUMBERS for step in path):
         return None
-    with _quietly():
-        places = _along(path, Places(numbers, numbers, has_features=False))
+    with quietly():
+        places = along(path, Places(numbers, numbers, has_features=False))
     return None if places is None else places.token
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Lets torch compute outside of the model that runs."""
-    with torch._C.DisableTorchFunction(), torch.inference_mode(False), torch.no_grad():
-        yield
-
-
-def _along(path: Sequence[Step], places: Places) -> Places | None:
-    """Returns the places of the last step of a path, from those of its first one."""
-    for before, step in pairwise(path):
-        moved = _after(step, places, before)
-        if moved is None or tuple(moved.token.shape) != step.shape:
-            return None
-        places = moved
-    return places
-
-
-def _after(step: Step, places: Places, before: Step) -> Places | None:
-    """Returns the places after one function, of the argument ``before`` of which they are known."""
-    name = name_of(step)
-    if name in _LIKE:
-        method = torch.Tensor.expand if name == "expand_as" else torch.Tensor.reshape
-        return _mapped(places, lambda tensor: method(tensor, step.shape))
-    if name in MOVES and step.func is not None:
-        return _moved(step, places, torch.Tensor.reshape if name == "view" else step.func)
-    if name == ATTENTION:
-        return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
-    if name in _LOOKUPS:
-        if step.shape[:-1] != tuple(places.token.shape):
-            return None
-        return Places(places.token[..., None].expand(step.shape), torch.arange(step.shape[-1]).expand(step.shape))
-    if name == "pad":
-        return _padded(step, places)
-    if name in CONVOLUTIONS:
-        return _after_convolution(step, places)
-    if name in _LINEAR:
-        return _after_linear(name, step, places, before)
-    if name in JOINS:
-        return _joined(step, places, before)
-    if name == "view_as_complex":
-        return _mapped(places, lambda tensor: tensor[..., 0])
-    if name == "view_as_real":
-        return _mapped(places, lambda tensor: tensor[..., None].expand(step.shape))
-    if name == "__setitem__" and before.shape != step.shape:  # the features of new memory are overwritten
-        return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
-    if name in _ELEMENTWISE:
-        return _mapped(places, lambda tensor: tensor.expand(step.shape))
-    return None
-
-
-def _mapped(places: Places, function: Callable[[Tensor], Tensor]) -> Places | None:
-    try:
-        return Places(function(places.token), function(places.feature), places.has_features)
-    except (RuntimeError, IndexError, TypeError, ValueError):
-        return None
-
-
-def _moved(step: Step, places: Places, func: Callable[..., Any]) -> Places | None:
-    """Returns the places after a function that moves numbers, which is called with them in place of its tensor."""
-    kwargs = dict(step.kwargs or {})
-    part = kwargs.pop("part", None)
-
-    def move(tensor: Tensor) -> Tensor:
-        result = func(*_with(step.args, tensor), **{name: _with((value,), tensor)[0] for name, value in kwargs.items()})
-        moved: Tensor = result if part is None else result[part]
-        return moved
-
-    return _mapped(places, move)
-
-
-def _with(values: Sequence[Any], tensor: Tensor) -> tuple[Any, ...]:
-    """Returns arguments with ``tensor`` in place of the step, and tensors of indices on its device."""
-    return tuple(
-        tensor if isinstance(value, Step)
-        else value.cpu() if isinstance(value, Tensor)
-        else _with(value, tensor) if type(value) is tuple
-        else value
-        for value in values
-    )  # fmt: skip
-
-
-def _padded(step: Step, places: Places) -> Places | None:
-    """Returns the places after padding: what was added is no token."""
-    pad = step.args[1] if len(step.args) > 1 else (step.kwargs or {}).get("pad")
-    mode = step.args[2] if len(step.args) > 2 else (step.kwargs or {}).get("mode", "constant")
-    if mode != "constant" or pad is None:
-        return None
-    feature = _mapped(places, lambda tensor: F.pad(tensor, pad))
-    token = _mapped(places, lambda tensor: F.pad(tensor, pad, value=PADDING))
-    return Places(token.token, feature.feature) if token and feature else None
-
-
-def _after_convolution(step: Step, places: Places) -> Places | None:
-    """Returns the places after a convolution of stride 1, of the token in the middle of its kernel."""
-    names = ("input", "weight", "bias", "stride", "padding", "dilation")
-    values = dict(zip(names, step.args, strict=False)) | (step.kwargs or {})
-    kernel = values["weight"].shape[2:]
-    token, count = places.token, len(kernel)
-    padding, dilation = (
-        (value,) * count if isinstance(value := values.get(name, default), int) else tuple(value)
-        for name, default in (("padding", 0), ("dilation", 1))
-    )
-    if token.dim() != count + 2 or values.get("padding") == "same" or bool((token != token[:, :1]).any()):
-        return None
-    token = F.pad(token[:, :1], [size for size in reversed(padding) for _ in range(2)], value=PADDING)
-    for axis in range(count):
-        token = token.narrow(axis + 2, dilation[axis] * (kernel[axis] - 1) // 2, step.shape[axis + 2])
-    features = torch.arange(step.shape[1]).view(-1, *[1] * count)
-    return Places(token.expand(step.shape), features.expand(step.shape))
-
-
-def _after_linear(name: str, step: Step, places: Places, before: Step) -> Places | None:
-    """Returns the places after a linear map of the features of each token; None for products of other kinds."""
-    token = places.token
-    if token.shape[-1] > 1 and not bool((token == token[..., :1]).all()):
-        return None
-    if name == "einsum":
-        return _after_einsum(step, places, before)
-    weights = [part for part in step.parents() if part is not before]
-    if not any(part.is_parameter or len(part.shape) <= 2 for part in weights):
-        return None
-    if step.shape[:-1] != tuple(token.shape[:-1]):
-        return None
-    return Places(token[..., :1].expand(step.shape), torch.arange(step.shape[-1]).expand(step.shape))
-
-
-def _after_einsum(step: Step, places: Places, before: Step) -> Places | None:
-    """Returns the places after an einsum of tokens ``...d`` with a weight: its own axes are features."""
-    axes = parse_einsum(step.args[0], *(len(part.shape) for part in step.args[1:])) if len(step.args) == 3 else None
-    if axes is None or len(step.args) != 3:
-        return None
-    if step.args[1] is not before:
-        axes = axes.swapped()
-    if not axes.summed or axes.batch or axes.first[-len(axes.summed) :] != axes.summed:
-        return None
-    sizes = dict(zip(axes.output, step.shape, strict=True))
-    token = places.token.flatten(-len(axes.summed))[..., 0] if len(axes.summed) > 1 else places.token[..., 0]
-    kept = axes.first[: -len(axes.summed)]
-    shape = [sizes[axis] if axis in kept else 1 for axis in axes.output]
-    order = [kept.index(axis) for axis in axes.output if axis in kept]
-    new = [sizes[axis] if axis in axes.second_only else 1 for axis in axes.output]
-    feature = torch.arange(math.prod(new)).reshape(new)
-    return Places(token.permute(order).reshape(shape).expand(step.shape), feature.expand(step.shape))
 
 
 def _joins_tokens(step: Step) -> bool:
     """Returns whether a step joins parts that all come from one tensor, along an axis of tokens."""
     return name_of(step) in JOINS and step.source is not None and step.source not in step.parents()
-
-
-def _joined(step: Step, places: Places, before: Step) -> Places | None:
-    """Returns the places after parts were joined: along features, which hold the same tokens, or along tokens."""
-    parts, kwargs = step.args[0], step.kwargs or {}
-    axis = step.args[1] if len(step.args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
-    is_last = axis in (-1, len(step.shape) - 1)
-    if not places.has_features:
-        if not is_last or name_of(step) == "stack" or before not in parts:
-            return None
-        first = sum(part.shape[-1] for part in parts[: parts.index(before)])
-        rest = step.shape[-1] - first - places.token.shape[-1]
-        return _mapped(places, lambda tensor: F.pad(tensor, (first, rest), value=PADDING))  # keys that are no tokens
-    if is_last and before in parts:
-        if name_of(step) == "stack":
-            return _mapped(places, lambda tensor: tensor.unsqueeze(-1).expand(step.shape))
-        return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
-    of_parts = [_along(steps_between(before, part), places) for part in parts if math.prod(part.shape)]
-    if any(part is None for part in of_parts):
-        return None
-    join = torch.stack if name_of(step) == "stack" else torch.cat
-    try:
-        tokens, features = ([getattr(part, name) for part in of_parts] for name in ("token", "feature"))
-        return Places(join(tokens, axis), join(features, axis))
-    except (RuntimeError, IndexError):
-        return None

@@ -34,6 +34,10 @@ class Side:
     """int64 ``[row]``, where ``positions`` is given."""
     is_placed: bool = True
     """False where it is known that tokens were rearranged, and not how."""
+    base_axis: int = -1
+    """The axis of ``base`` that holds features."""
+    sample_axis: int | None = 0
+    """Which of the other axes of ``base`` holds samples; None where none does."""
 
     @property
     def is_plain(self) -> bool:
@@ -64,7 +68,7 @@ def _side(operand: Operand | None, rows: int, count: int, arrange: Callable[[Ten
     is_own = operand.base is operand.step
     has_rows = leading[:1] == (rows,) and math.prod(leading[1:]) == count
     is_placed = is_own or has_rows or (leading == (count,) and rows == 1) or leading == (count, rows)
-    return Side(operand.base, rows, count, is_placed=is_placed)
+    return Side(operand.base, rows, count, is_placed=is_placed, base_axis=operand.base_axis)
 
 
 def _by_tokens(operand: Operand, numbers: Positions) -> Side:
@@ -73,12 +77,15 @@ def _by_tokens(operand: Operand, numbers: Positions) -> Side:
     is_token = numbers >= 0
     places = np.unravel_index(np.where(is_token, numbers, 0), leading)
     heads = [axis for axis, place in enumerate(places) if (place != place[:, :1]).any()]
+    if any((places[axis] != places[axis][:1, :, :1])[is_token].any() for axis in heads):  # other tokens in each head
+        return Side(operand.base, len(numbers), numbers.shape[-1], is_placed=False, base_axis=operand.base_axis)
     first = is_token[:, :1].argmax(-1)[..., None]
     places_of_rows = [place[:, 0] for place in places]
     firsts = [np.take_along_axis(place[:, :1], first, -1)[:, 0, 0] for place in places]
     constant = [
         axis for axis, place in enumerate(places_of_rows)
         if axis not in heads and (~is_token[:, 0] | (place == firsts[axis][:, None])).all()
+        and len(np.unique(firsts[axis])) == leading[axis]
     ]  # fmt: skip
     rows = len(numbers)
     constant.sort(key=lambda axis: leading[axis] != rows)  # that of as many as there are rows, else the first
@@ -94,5 +101,7 @@ def _by_tokens(operand: Operand, numbers: Positions) -> Side:
     sample_of_row = np.zeros(rows, np.int64) if sample_axis is None else firsts[sample_axis]
     has_all = list(positions.shape) == [samples, count]
     if has_all and (positions == np.arange(count)).all() and (sample_of_row == np.arange(samples)).all():
-        return Side(operand.base, samples, count)
-    return Side(operand.base, samples, count, positions, sample_of_row)
+        return Side(operand.base, samples, count, base_axis=operand.base_axis, sample_axis=sample_axis)
+    return Side(
+        operand.base, samples, count, positions, sample_of_row, base_axis=operand.base_axis, sample_axis=sample_axis,
+    )  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any
+
+from torch import Tensor
 
 from mmviz.capture.flow_step import Step, steps_in
 from mmviz.capture.function_tables import CONVOLUTIONS, JOINS
@@ -35,6 +37,8 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
     if not steps:
         return None
     name = getattr(func, "__name__", "")
+    if name == "linear" or name in CONVOLUTIONS:
+        return steps[0]
     if name.startswith("new_") or name.endswith("_like"):  # takes the shape of its argument, not its tokens
         return None
     if name == "__setitem__" and isinstance(args[2], Step) and _is_of_features(args[1], len(steps[0].shape)):
@@ -59,13 +63,15 @@ def common_step(parts: Sequence[Step]) -> Step | None:
     return next((step for step in islice(parts[0].chain(), _NEAR) if all(step in chain for chain in near)), None)
 
 
-def are_parallel(parts: Sequence[Step]) -> bool:
-    """Returns whether all parts were computed from one tensor by the same functions, so that they have its tokens."""
+def are_parallel(parts: Sequence[Step], functions: Collection[str]) -> bool:
+    """Returns whether all parts were computed from one tensor by the same of some functions, so that their tokens are
+    arranged alike."""
     common = common_step(parts)
     if common is None:
         return False
     paths = [[signature(step) for step in takewhile(lambda step: step is not common, part.chain())] for part in parts]
-    return all(path == paths[0] for path in paths)
+    names = {getattr(func, "__name__", "") for func, *_ in paths[0]}
+    return names <= set(functions) and all(path == paths[0] for path in paths)
 
 
 def signature(step: Step) -> tuple[object, ...]:
@@ -77,6 +83,8 @@ def _plain(value: object, source: Step | None) -> object:
     """Returns arguments with the shapes of tensors in their place, and which of them the tokens come from."""
     if isinstance(value, Step):
         return (value.shape, value is source, value.is_parameter)
+    if isinstance(value, Tensor):  # indices
+        return id(value)
     return tuple(_plain(entry, source) for entry in value) if isinstance(value, tuple) else value
 
 

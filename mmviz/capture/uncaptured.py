@@ -69,7 +69,9 @@ def uncaptured_notices(
     for module, function in unnormalized:
         notices.append(Notice("uncaptured-weights", {"module": module, "function": function}))
     notices += [Notice("uncaptured-thread", {"module": module}) for module in tracker.foreign_modules]
+    notices += [Notice("attention-over-features", {"module": module}) for module in recorder.over_features]
     known = {attention.module for attention in recorder.attention_calls} | set(tracker.foreign_modules)
+    known |= set(recorder.over_features)
     known |= {softmax.module for softmax in (*softmaxes, *others)}
     known |= {module for module, _ in (*kernels, *unnormalized)}
     for module in tracker.modules_run:

@@ -95,6 +95,8 @@ SENTENCES: dict[str, str] = {
     "many tokens as one of these has, or a mapping from these names to tokens.",
     "capture-token-kind": "Tokens must be a list of strings or of mmviz.Token, not {kind}.",
     "uncaptured-kernel": "{module} ran {kernel}, which mmviz cannot capture. Its attention is missing here.",
+    "attention-over-features": "{module} attends over features (channels), not over tokens. Its weights belong to no "
+    "token and are not shown.",
     "uncaptured-softmax": "{module} computed a softmax of shape {shape}, but it feeds no matrix product that "
     "mmviz recognizes. If it is attention, it is missing here.",
     "softmax-without-scores": "{module} computed a softmax of shape {shape} whose scores are no product of queries and "
