@@ -86,3 +86,28 @@ def labels(record: mmviz.AttentionRecord, stream: str) -> list[str]:
 def picture(width: int = 4, height: int = 4) -> NDArray[np.uint8]:
     """Returns an image of noise."""
     return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def heads(x: Tensor) -> Tensor:
+    """``[batch, token, width]`` as two heads, ``[batch, head, token, width / 2]``."""
+    return x.unflatten(-1, (2, -1)).transpose(1, 2)
+
+
+class Blocks(nn.Module):
+    """A list of blocks, each of which adds to its input."""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+
+
+def record_of(model: nn.Module, *inputs: Tensor, **options: Any) -> mmviz.AttentionRecord:
+    """Returns the record of a model's attention on ``inputs``."""
+    with torch.no_grad(), mmviz.capture(model.eval()) as result:
+        model(*inputs)
+    return result.record(**options)
