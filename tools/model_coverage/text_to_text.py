@@ -18,7 +18,7 @@ from tools.model_coverage.model_build import (
 DECODED = 5
 """Tokens of the decoder."""
 STREAMS = {"text": LENGTH, "decoded": DECODED}
-NGRAMS = STREAMS | {"ngrams": 3 * DECODED}
+NGRAMS = STREAMS | {"ngrams": 3 * DECODED, "ngrams, decoded": DECODED, "ngrams, predicted": 2 * DECODED}
 INPUTS = text() | {"decoder_input_ids": token_ids(DECODED, seed=1)}
 T5: dict[str, Any] = {
     "vocab_size": 100, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4,
@@ -72,7 +72,7 @@ BUILDS = (
     translator("LongT5", "LongT5ForConditionalGeneration", T5 | {"local_radius": 3,
         "encoder_attention_type": "local"}, (
         ExpectedStack("encoder.block.*.layer.0.LocalSelfAttention", "text", "num_heads", "num_layers",
-            why_left_out="blocks with their neighbours"), *T5_STACKS[1:]), **EAGER),
+            own_axes=None), *T5_STACKS[1:]), note="blocks that attend to their neighbours, too", **EAGER),
     translator("Switch Transformers", "SwitchTransformersForConditionalGeneration", T5 | {"num_decoder_layers": 2,
         "num_experts": 4, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}, T5_STACKS, **EAGER,
         note="experts"),
@@ -95,8 +95,10 @@ BUILDS = (
         "num_encoder_attention_heads": 4, "num_decoder_attention_heads": 4, "max_position_embeddings": 64,
         "decoder_start_token_id": 1, "ngram": 2, **IDS}, (ExpectedStack("prophetnet.encoder.layers.*.self_attn",
         "text", "num_encoder_attention_heads", "num_encoder_layers"),
-        ExpectedStack("prophetnet.decoder.layers.*.self_attn", "decoded", "num_decoder_attention_heads",
-        "num_decoder_layers", why_left_out="the predicted n-grams have a softmax of five axes"),
+        ExpectedStack("prophetnet.decoder.layers.*.self_attn", "ngrams, decoded", "num_decoder_attention_heads",
+        "num_decoder_layers", part=0, parts=2), ExpectedStack("prophetnet.decoder.layers.*.self_attn",
+        "ngrams, predicted", "num_decoder_attention_heads", "num_decoder_layers", "ngrams", part=1, parts=2,
+        own_axes=None),
         ExpectedStack("prophetnet.decoder.layers.*.cross_attn", "ngrams", "num_decoder_attention_heads",
         "num_decoder_layers", "text")), streams=NGRAMS, **EAGER),
     translator("T5Gemma", "T5GemmaForConditionalGeneration", {"encoder": {"vocab_size": 100, "hidden_size": 32,
