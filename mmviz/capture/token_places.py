@@ -17,7 +17,7 @@ from mmviz.capture.score_descent import path_from_product, product_of
 from mmviz.capture.token_replay import MAX_STEPS, follows, is_replayable, replay, replay_numbers
 from mmviz.capture.token_source import signature
 
-MAX_KEPT = 256
+MAX_KEPT = 128
 """Arrangements whose places are kept."""
 NEAREST = 3
 """The innermost modules whose own number of heads counts."""

@@ -75,7 +75,7 @@ def keeps_order(last: Step, first: Step, last_axis: int = -1) -> bool:
         if places is not None:
             token = places.token.movedim(last_axis, -1)
             tokens = token[..., 0].flatten()
-            if bool((token == token[..., :1]).all()) and bool((tokens == torch.arange(tokens.numel())).all()):
+            if bool((token == token[..., :1]).all()) and bool((tokens == torch.arange(tokens.numel(), device="cpu")).all()):
                 return True
     return False
 
