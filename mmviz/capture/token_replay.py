@@ -74,8 +74,8 @@ def keeps_order(last: Step, first: Step, last_axis: int = -1) -> bool:
         places = replay(last, first, first_axis)
         if places is not None:
             token = places.token.movedim(last_axis, -1)
-            tokens = token[..., 0].flatten()
-            if bool((token == token[..., :1]).all()) and bool((tokens == torch.arange(tokens.numel(), device="cpu")).all()):
+            in_order = torch.arange(token[..., 0].numel(), device="cpu").view(*token.shape[:-1], 1)
+            if bool((token == in_order).all()):
                 return True
     return False
 
