@@ -10,7 +10,7 @@ import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import torch
@@ -44,6 +44,9 @@ def attention(query: Any) -> Any:
     return query
 
 
+_serials = count()
+
+
 class Step:
     """One tensor, as the result of a function."""
 
@@ -55,6 +58,7 @@ class Step:
         "is_integer",
         "is_parameter",
         "kwargs",
+        "serial",
         "shape",
         "source",
     )
@@ -73,6 +77,8 @@ class Step:
         """The name of the input of the model that it is, or was computed from; "" for none."""
         self.is_parameter, self.is_integer = is_parameter, False
         """Whether it is a parameter of the model, and whether its values are integers, such as ids of a vocabulary."""
+        self.serial = next(_serials)
+        """Ascends in the order in which tensors were first seen."""
 
     def chain(self) -> Iterator[Step]:
         """Yields this step and those that its tokens come from, the latest first."""

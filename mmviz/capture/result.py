@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.call_flows import CallFlows
 from mmviz.capture.call_maps import CallMap, maps_of
 from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
-from mmviz.capture.stream_graph import StreamGraph
+from mmviz.capture.stream_graph import Stream, StreamGraph
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
-from mmviz.capture.tiled_rollout_relevance import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, Notice, PooledMap
@@ -42,6 +42,8 @@ class CaptureResult:
         self._recorder, self._tracker, self._detector = recorder, tracker, detector
         self._call_maps: dict[int, tuple[list[CallMap], StreamGraph]] = {}
         self._recorded: dict[str, list[CallMap]] = {}
+        self._stream_names: dict[int, dict[str, Stream]] = {}
+        """The streams of each call by the names that its records gave them."""
 
     def __reduce__(self) -> str:
         """Raises ``CaptureError`` (``capture-pickle``): hooks and tensors in a graph belong to this process."""
@@ -142,6 +144,8 @@ class CaptureResult:
         notices += [notice for _, check in kept.values() for notice in check.notices]
         record_id = uuid.uuid4().hex
         self._recorded[record_id] = [maps[number] for number in kept]
+        names = named.by_name([call_map.group for call_map in maps])
+        self._stream_names[maps[0].call] = self._stream_names.get(maps[0].call, {}) | names
         calls = [maps[number].group.calls[0] for number in kept]
         return AttentionRecord(
             id=record_id,
@@ -183,51 +187,59 @@ class CaptureResult:
 
     @plain_modes()
     def rollout(
-        self, tokens: Sequence[int], direction: str = "from", *, call: int | None = None, batch: int | None = None
-    ) -> NDArray[np.float32]:
-        """Returns attention rollout through all maps (Abnar and Zuidema 2020, section 3).
+        self, tokens: Sequence[int], direction: str = "from", *, queries: str | None = None, keys: str | None = None,
+        call: int | None = None, batch: int | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Returns attention rollout through all maps between two streams (Abnar and Zuidema 2020, section 3).
 
         Direction ``"from"`` gives the rows of the query tokens, ``[token, key]``; ``"to"`` the columns of the key
-        tokens, ``[query, token]``.
-        Raises ``CaptureError`` (``flow-streams``) for anything but self-attention of one stream.
+        tokens, ``[query, token]``. See `mmviz.capture.joint_rollout`.
+
+        Args:
+            tokens: Tokens of the queries, or of the keys.
+            direction: ``"from"`` or ``"to"``.
+            queries: The stream of the queries, by its name in `record`; by default that of the last map.
+            keys: The stream of the keys, whose tokens are meant as they enter it; by default that of the queries, where
+                it attends to itself, else the one that it attends to last.
+            call: The call of the model.
+            batch: The sample of the batch.
+
+        Raises ``CaptureError``: ``flow-name`` for a stream that the call does not have, ``flow-route`` where no flow
+        leads from the queries to the keys, or it cannot be followed, ``flow-cache`` where tokens of earlier calls are
+        attended to, ``view-tokens``, and as `record` does for a map that cannot be shown.
         """
-        layers = self.self_attention_layers("rollout", call, batch)
-        if direction == "to":
-            return rollout_columns(layers, tokens)
-        return rollout_rows(layers, _one_hot(tokens, layers[-1].queries))
+        flows, ends = self._flows(queries, keys, call, batch)
+        return flows.rollout(tokens, direction, *ends)
 
     @plain_modes()
     def relevance(
-        self, logit: Tensor, tokens: Sequence[int] | None = None, *, call: int | None = None, batch: int | None = None
-    ) -> NDArray[np.float32]:
-        """Returns gradient relevance ``R - I`` for ``logit`` (Chefer, Gur and Wolf 2021, section 3.1).
+        self, logit: Tensor, tokens: Sequence[int] | None = None, *, queries: str | None = None,
+        keys: str | None = None, call: int | None = None, batch: int | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Returns gradient relevance ``R - I`` for ``logit`` (Chefer, Gur and Wolf 2021, sections 3.1 and 3.2).
 
-        The rows are those of the query ``tokens``, ``[token, key]``, by default of all. The model must have run with
-        gradients; its kernels may be fused.
-        Raises ``CaptureError``: ``flow-streams`` for anything but self-attention of one stream, ``relevance-graph``
-        where no gradients reach the attention.
+        The rows are those of the query ``tokens``, ``[token, key]``, by default of all; streams as for `rollout`. See
+        `mmviz.capture.joint_relevance`. The model must have run with gradients; its kernels may be fused.
+        Raises ``CaptureError`` as `rollout` does, and ``relevance-graph`` where no gradients reach the attention.
         """
-        layers = self.self_attention_layers("relevance", call, batch)
-        count = layers[-1].queries
-        return relevance_rows(layers, logit, np.eye(count) if tokens is None else _one_hot(tokens, count))
+        flows, ends = self._flows(queries, keys, call, batch)
+        return flows.relevance(logit, tokens, *ends)
 
-    def self_attention_layers(
-        self, flow: str, call: int | None = None, batch: int | None = None
-    ) -> list[LazyAttention]:
-        """Returns the weights of all attention calls of one stream that attends to itself, from the first to the last.
-
-        Raises ``CaptureError`` (``flow-streams``), which names ``flow``, where there are other streams.
-        """
+    def _flows(
+        self, queries: str | None, keys: str | None, call: int | None, batch: int | None
+    ) -> tuple[CallFlows, tuple[Stream, Stream]]:
+        """Returns the flows of a call for a sample, and the streams of the queries and keys with these names."""
         maps, graph = self._maps(call)
-        streams = {(id(call_map.group.queries), id(call_map.group.keys)) for call_map in maps}
-        has_parts = any(m.group.query_part is not None or m.group.key_part is not None for m in maps)
-        if len(streams) > 1 or len(graph.streams) > 1 or has_parts:
-            named = NamedStreams([call_map.group for call_map in maps], graph.streams, None)
-            names = dict.fromkeys(named.pair(call_map.group) for call_map in maps)
-            raise CaptureError(
-                "flow-streams", flow=flow, pairs=", ".join(f"{queries} and {keys}" for queries, keys in names)
-            )
-        return [call_map.attention(self._sample(call_map, batch)) for call_map in maps]
+        groups = [call_map.group for call_map in maps]
+        names = NamedStreams(groups, graph.streams, None).by_name(groups) | self._stream_names.get(maps[0].call, {})
+        for name in (queries, keys):
+            if name is not None and name not in names:
+                raise CaptureError("flow-name", name=name, known=", ".join(names))
+        first = groups[-1].queries if queries is None else names[queries]
+        attended = [group.keys for group in groups if group.queries is first]
+        last = names[keys] if keys is not None else first if first in attended else [first, *attended][-1]
+        layers = [call_map.attention(self._sample(call_map, batch)) for call_map in maps]
+        return CallFlows(maps, graph.streams, layers), (first, last)
 
     def _maps(self, call: int | None) -> tuple[list[CallMap], StreamGraph]:
         """Returns the maps of a call of the model and their streams."""
@@ -251,13 +263,3 @@ class CaptureResult:
         if not 0 <= (batch or 0) < samples:
             raise CaptureError("capture-batch", batch=batch, count=samples)
         return batch or 0
-
-
-def _one_hot(tokens: Sequence[int], count: int) -> NDArray[np.float64]:
-    """Returns ``[len(tokens), count]`` with a 1 for each token. Raises ``CaptureError`` (``view-tokens``)."""
-    rows = np.zeros((len(tokens), count))
-    for row, token in enumerate(tokens):
-        if not 0 <= token < count:
-            raise CaptureError("view-tokens", token=token, count=count)
-        rows[row, token] = 1
-    return rows

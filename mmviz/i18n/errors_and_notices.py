@@ -115,7 +115,10 @@ SENTENCES: dict[str, str] = {
     "{{('queries', 'keys'): attentions}}.",
     "arrays-stream": "There are tokens for {name!r}, but the attention is between: {known}.",
     "arrays-tokens": "{count} tokens were given for {stream!r}, but its attention has {size}.",
-    "flow-streams": "{flow} needs self-attention over one stream in every map, but there is attention between {pairs}.",
+    "flow-name": "There is no stream {name!r}. The streams of this call are: {known}.",
+    "flow-route": "No attention leads from {queries} to {keys}, directly or through other streams.",
+    "flow-cache": "{name} attends to tokens of earlier calls, whose own layers are not part of this call, so nothing "
+    "can be followed through all layers. Run the model on the whole sequence in one call.",
     "fork-torch": "This process was forked after torch had computed, and has none of its threads, so torch would wait "
     "for ever. Start it with multiprocessing.get_context('spawn'), or fork before the first run.",
     "backend-pickle": "A backend belongs to the process that made it. Make one in the other process: "

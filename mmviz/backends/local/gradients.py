@@ -23,14 +23,17 @@ def relevance_rows(
 ) -> NDArray[np.float32] | None:
     """Returns gradient relevance ``[query, key]`` for the most probable answer, of one ``row`` of a batch.
 
-    None where the record is too long for it, the model ran without gradients, or it has several streams.
+    It runs between the streams of the last map of the default stack. None where the record is too long for it, the
+    model ran without gradients, or no flow can be followed between them.
     """
-    if record.is_long:
+    last = next((m for m in reversed(record.maps) if m.stack == record.default_stack), None)
+    if record.is_long or last is None:
         return None
     try:
-        return result.relevance(logits[int(logits.argmax())], batch=row)
+        logit = logits[int(logits.argmax())]
+        return result.relevance(logit, queries=last.queries, keys=last.keys, batch=row)
     except CaptureError as error:
-        if error.code in ("relevance-graph", "flow-streams"):
+        if error.code == "relevance-graph" or error.code.startswith("flow-"):
             return None
         raise
 
