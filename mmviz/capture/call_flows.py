@@ -16,40 +16,41 @@ from mmviz.capture.joint_rollout import rollout_columns, rollout_rows
 from mmviz.capture.joint_system import FlowMap, JointSystem
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.stream_graph import Stream
+from mmviz.capture.stream_links import StreamLinks
 from mmviz.capture.stream_states import UpdatesOf, key_states
 from mmviz.capture.token_sides import Positions
 from mmviz.types import CaptureError
 
 
 class CallFlows:
-    """The streams of one call as a joint system, for one sample of the batch.
+    """The streams of one call as a joint system, for one sample of the batch; None where there is only one.
 
-    Raises ``CaptureError`` (``flow-cache``) where tokens of earlier calls are attended to, whose layers are not known.
+    Raises ``CaptureError`` (``capture-batch``) where there is no such sample.
     """
 
-    def __init__(self, maps: Sequence[CallMap], streams: Sequence[Stream], layers: Sequence[LazyAttention]):
-        self._maps, self._streams, self._layers = maps, list(streams), layers
-        for call_map in maps:
-            if any(stream.newest for stream in (call_map.group.queries, call_map.group.keys)):
-                raise CaptureError("flow-cache", name=call_map.group.module)
+    def __init__(
+        self, maps: Sequence[CallMap], streams: Sequence[Stream], batch: int | None = None
+    ):  # fmt: skip
+        self._maps, self._streams, self._batch = maps, list(streams), batch
         groups = [call_map.group for call_map in maps]
         updates = UpdatesOf(groups)
-        flow_maps = [
-            FlowMap(
-                layer, self._streams.index(group.queries), self._streams.index(group.keys), state,
-                _tensor(group.query_part), _tensor(group.key_part),
-            )
-            for layer, group, state in zip(layers, groups, key_states(groups, updates), strict=True)
-        ]  # fmt: skip
-        self.system = JointSystem([stream.count for stream in streams], flow_maps)
+        flow_maps = []
+        for call_map, group, state in zip(maps, groups, key_states(groups, updates), strict=True):
+            ends = self._streams.index(group.queries), self._streams.index(group.keys)
+            layer = call_map.attention(_sample(call_map, batch))
+            flow_maps.append(FlowMap(layer, *ends, state, _tensor(group.query_part), _tensor(group.key_part)))
+        links = StreamLinks(groups, streams, updates)
+        self._links = links
+        self.system = JointSystem([stream.count for stream in streams], flow_maps, links.of_sample(batch or 0))
 
     def rollout(
         self, tokens: Sequence[int], direction: str, queries: Stream, keys: Stream
     ) -> NDArray[np.float32]:  # fmt: skip
         """Returns rows ``[token, key]`` (``"from"``) or columns ``[query, token]`` (``"to"``) of the rollout.
 
-        Raises ``CaptureError``: ``flow-route`` where no flow leads from the queries to the keys, ``view-tokens``, and
-        as `CallMap.check_meaning` does.
+        Raises ``CaptureError``: ``flow-route`` where no flow leads from the queries to the keys, ``flow-lost`` where a
+        function cannot be followed, ``flow-cache`` where tokens of earlier calls are attended to, whose layers are not
+        known, ``flow-samples`` where streams have other samples, ``view-tokens``, and as `CallMap.check_meaning` does.
         """
         ends = self._ends(queries, keys)
         if direction == "to":
@@ -72,11 +73,23 @@ class CallFlows:
         """Returns the numbers of both streams, between which every map is known."""
         first, last = self._streams.index(queries), self._streams.index(keys)
         reached = self.system.reachable(first)
+        for route in self._links.lost:
+            if route.stream in reached and last in self.system.reachable(route.source):
+                source, stream = (self._streams[number].path for number in (route.source, route.stream))
+                raise CaptureError("flow-lost", source=source, stream=stream, function=route.function)
         if last not in reached:
             raise CaptureError("flow-route", queries=queries.path, keys=keys.path)
         for call_map, flow_map in zip(self._maps, self.system.maps, strict=True):
             if flow_map.queries in reached:
                 call_map.check_meaning()
+                if call_map.group.keys.newest and not self.system.links_of(flow_map.keys):
+                    raise CaptureError("flow-cache", name=call_map.group.module)
+        passed = {number for number in reached if last in self.system.reachable(number)}
+        samples = {self._streams[number].samples for number in passed} - {1}
+        if self._batch is None and samples:
+            raise CaptureError("capture-batch-choose", count=max(samples), last=max(samples) - 1)
+        if len(samples) > 1 or any(passed >= {*pair} for pair in self._links.across_samples):
+            raise CaptureError("flow-samples", queries=queries.path, keys=keys.path)
         return first, last
 
 
@@ -129,6 +142,11 @@ def relevance(logit: Tensor, calls: Sequence[AttentionCall], batch: int = 0) -> 
     system = one_stream([LazyAttention(call, batch) for call in calls])
     start = torch.eye(system.counts[0], dtype=torch.float32)
     return JointRelevance(system, OutputGradients(logit, calls)).rows(start, 0, 0).numpy()
+
+
+def _sample(call_map: CallMap, batch: int | None) -> int:
+    """Returns the sample of a map to view: ``batch``, or the first where only some streams have that many."""
+    return batch if batch is not None and batch < call_map.samples else 0
 
 
 def _tensor(part: Positions | None) -> Tensor | None:

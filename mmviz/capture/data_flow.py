@@ -24,6 +24,10 @@ _JOINING = {
 """Functions whose result has tokens of several arguments, unless they join along the last axis, that of features."""
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""
+_WRITING = {
+    "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",
+}  # fmt: skip
+"""Functions that put tokens among others, at places that indices or a mask tell."""
 _NEAR = 32
 """Steps within which a tensor that is written into another was computed from it, so that no token is new."""
 _CONCATENATIONS = {"cat", "concat", "concatenate", "stack"}
@@ -58,6 +62,7 @@ class Step:
         "is_integer",
         "is_parameter",
         "kwargs",
+        "places",
         "serial",
         "shape",
         "source",
@@ -77,6 +82,8 @@ class Step:
         """The name of the input of the model that it is, or was computed from; "" for none."""
         self.is_parameter, self.is_integer = is_parameter, False
         """Whether it is a parameter of the model, and whether its values are integers, such as ids of a vocabulary."""
+        self.places: tuple[Any, ...] = ()
+        """The arguments with indices and masks as tensors, where these tell at which places tokens are put."""
         self.serial = next(_serials)
         """Ascends in the order in which tensors were first seen."""
 
@@ -160,6 +167,8 @@ class DataFlow:
         if source is None:
             name = next((step.input_name for step in _steps(traced_args) if step.input_name), "")
         step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, name)
+        if getattr(func, "__name__", "") in _WRITING and _tells_tokens_apart(func, args, result):
+            step.places = tuple([self._traced(arg, True) for arg in args])
         self._add(result, step)
 
     def _looked_up(
@@ -200,6 +209,13 @@ class DataFlow:
 
 def _forget(steps: dict[int, tuple[weakref.ref[Tensor], Step]], key: int, _: weakref.ref[Tensor]) -> None:
     steps.pop(key, None)
+
+
+def _tells_tokens_apart(func: Callable[..., Any], args: Sequence[Any], result: Tensor) -> bool:
+    """Returns whether the places that a function writes at are tokens; a mask of every query and key is not kept."""
+    is_mask = func is torch.where or getattr(func, "__name__", "") == "where"
+    mask = args[0] if args else None
+    return not is_mask or (isinstance(mask, Tensor) and (mask.dim() < result.dim() or 1 in mask.shape[-1:]))
 
 
 def _is_parameter(tensor: Tensor) -> bool:

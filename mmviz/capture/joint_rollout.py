@@ -99,7 +99,9 @@ def rollout_rows(system: JointSystem, start: Tensor, queries: int, keys: int) ->
             carried = rows.pop(number)
             if number == keys:
                 return torch.zeros(len(start), system.counts[keys], dtype=torch.float32) if carried is None else carried
-            for link in system.links_of(number) if carried is not None else ():
+            for link in system.links_of(number):
+                if carried is None:
+                    break
                 passed = link.to_source(carried, system.counts[link.source])
                 rows.add_at(link.source, system.time_of(link), system.link_times[number], passed)
             continue

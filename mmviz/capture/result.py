@@ -144,8 +144,8 @@ class CaptureResult:
         notices += [notice for _, check in kept.values() for notice in check.notices]
         record_id = uuid.uuid4().hex
         self._recorded[record_id] = [maps[number] for number in kept]
-        names = named.by_name([call_map.group for call_map in maps])
-        self._stream_names[maps[0].call] = self._stream_names.get(maps[0].call, {}) | names
+        by_name = named.by_name([call_map.group for call_map in maps])
+        self._stream_names[maps[0].call] = self._stream_names.get(maps[0].call, {}) | by_name
         calls = [maps[number].group.calls[0] for number in kept]
         return AttentionRecord(
             id=record_id,
@@ -204,9 +204,9 @@ class CaptureResult:
             call: The call of the model.
             batch: The sample of the batch.
 
-        Raises ``CaptureError``: ``flow-name`` for a stream that the call does not have, ``flow-route`` where no flow
-        leads from the queries to the keys, or it cannot be followed, ``flow-cache`` where tokens of earlier calls are
-        attended to, ``view-tokens``, and as `record` does for a map that cannot be shown.
+        Raises ``CaptureError``: ``flow-name`` for a stream that the call does not have, ``view-tokens`` for a token,
+        ``flow-route``, ``flow-lost``, ``flow-cache`` and ``flow-samples`` where nothing can be followed from the
+        queries to the keys, and as `record` does for a map that cannot be shown.
         """
         flows, ends = self._flows(queries, keys, call, batch)
         return flows.rollout(tokens, direction, *ends)
@@ -238,8 +238,9 @@ class CaptureResult:
         first = groups[-1].queries if queries is None else names[queries]
         attended = [group.keys for group in groups if group.queries is first]
         last = names[keys] if keys is not None else first if first in attended else [first, *attended][-1]
-        layers = [call_map.attention(self._sample(call_map, batch)) for call_map in maps]
-        return CallFlows(maps, graph.streams, layers), (first, last)
+        if batch is not None and not 0 <= batch < self._samples(maps):
+            raise CaptureError("capture-batch", batch=batch, count=self._samples(maps))
+        return CallFlows(maps, graph.streams, batch), (first, last)
 
     def _maps(self, call: int | None) -> tuple[list[CallMap], StreamGraph]:
         """Returns the maps of a call of the model and their streams."""

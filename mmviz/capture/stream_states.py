@@ -34,6 +34,16 @@ class UpdatesOf:
         maps, hidden = self._of(step)
         return bool(maps >> number & 1) or hidden > self._serials.get(number, -1)
 
+    def made_by(self, step: Step) -> int | None:
+        """Returns the map whose output a step is; None where it is the output of no attention."""
+        maps = self._numbers.get(id(step.args[0]), 0) if name_of(step) == ATTENTION else 0
+        return maps.bit_length() - 1 if maps else None
+
+    def latest(self, step: Step) -> int | None:
+        """Returns the last map whose output ``step`` was computed from; None for none."""
+        maps, _ = self._of(step)
+        return maps.bit_length() - 1 if maps else None
+
     def _of(self, last: Step) -> tuple[int, int]:
         """Returns the maps that a step comes from, as bits, and the serial number of its latest hidden ancestor."""
         open_steps = [last]

@@ -116,7 +116,12 @@ SENTENCES: dict[str, str] = {
     "arrays-stream": "There are tokens for {name!r}, but the attention is between: {known}.",
     "arrays-tokens": "{count} tokens were given for {stream!r}, but its attention has {size}.",
     "flow-name": "There is no stream {name!r}. The streams of this call are: {known}.",
-    "flow-route": "No attention leads from {queries} to {keys}, directly or through other streams.",
+    "flow-route": "No route from {queries} to {keys} can be followed: neither attention nor functions that move, join "
+    "or merge tokens lead there.",
+    "flow-lost": "The tokens of {source} go into those of {stream} through {function}, which cannot be followed, so "
+    "rollout and relevance end there.",
+    "flow-samples": "Between {queries} and {keys} tokens of several samples of the batch are joined, so nothing flows "
+    "within a single one.",
     "flow-cache": "{name} attends to tokens of earlier calls, whose own layers are not part of this call, so nothing "
     "can be followed through all layers. Run the model on the whole sequence in one call.",
     "fork-torch": "This process was forked after torch had computed, and has none of its threads, so torch would wait "
