@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -28,9 +29,7 @@ class CallFlows:
     Raises ``CaptureError`` (``capture-batch``) where there is no such sample.
     """
 
-    def __init__(
-        self, maps: Sequence[CallMap], streams: Sequence[Stream], batch: int | None = None
-    ):  # fmt: skip
+    def __init__(self, maps: Sequence[CallMap], streams: Sequence[Stream], batch: int | None = None):
         self._maps, self._streams, self._batch = maps, list(streams), batch
         groups = [call_map.group for call_map in maps]
         updates = UpdatesOf(groups)
@@ -40,8 +39,21 @@ class CallFlows:
             layer = call_map.attention(_sample(call_map, batch))
             flow_maps.append(FlowMap(layer, *ends, state, _tensor(group.query_part), _tensor(group.key_part)))
         links = StreamLinks(groups, streams, updates)
-        self._links = links
+        self.lost = links.lost
+        """The ways of tokens from stream to stream that cannot be followed."""
+        self._across_samples = links.across_samples
         self.system = JointSystem([stream.count for stream in streams], flow_maps, links.of_sample(batch or 0))
+
+    @property
+    def is_of_one_sample(self) -> bool:
+        """Whether all streams have as many samples, or one, and no tokens are made of those of other samples."""
+        samples = {stream.samples for stream in self._streams} - {1}
+        return len(samples) < 2 and not self._across_samples
+
+    @property
+    def has_earlier_calls(self) -> bool:
+        """Whether tokens of earlier calls are attended to."""
+        return any(map(self._reads_earlier_calls, range(len(self._maps))))
 
     def rollout(
         self, tokens: Sequence[int], direction: str, queries: Stream, keys: Stream
@@ -66,29 +78,48 @@ class CallFlows:
         """
         ends = self._ends(queries, keys)
         start = one_hot(range(queries.count) if tokens is None else tokens, queries.count)
+        return self._relevance(logit).rows(start, *ends).numpy()
+
+    def relevance_to_all(self, logit: Tensor, queries: Stream) -> list[tuple[Stream, NDArray[np.float32]]]:
+        """Returns the relevance ``[query, key]`` of each stream that a flow leads to, for all queries.
+
+        Raises ``CaptureError`` (``relevance-graph``) where no gradients reach any attention.
+        """
+        joint, results = self._relevance(logit), []
+        start = torch.eye(queries.count, dtype=torch.float32)
+        for keys in self._streams:
+            with suppress(CaptureError):  # what cannot be followed has none
+                results.append((keys, joint.rows(start, *self._ends(queries, keys)).numpy()))
+        return results
+
+    def _relevance(self, logit: Tensor) -> JointRelevance:
         calls = [call for call_map in self._maps for call in call_map.group.calls]
-        return JointRelevance(self.system, OutputGradients(logit, calls)).rows(start, *ends).numpy()
+        return JointRelevance(self.system, OutputGradients(logit, calls))
+
+    def _reads_earlier_calls(self, number: int) -> bool:
+        """Returns whether the keys of a map are tokens of earlier calls, beside its queries."""
+        return bool(self._maps[number].group.keys.newest and not self.system.links_of(self.system.maps[number].keys))
 
     def _ends(self, queries: Stream, keys: Stream) -> tuple[int, int]:
         """Returns the numbers of both streams, between which every map is known."""
         first, last = self._streams.index(queries), self._streams.index(keys)
         reached = self.system.reachable(first)
-        for route in self._links.lost:
+        for route in self.lost:
             if route.stream in reached and last in self.system.reachable(route.source):
                 source, stream = (self._streams[number].path for number in (route.source, route.stream))
                 raise CaptureError("flow-lost", source=source, stream=stream, function=route.function)
         if last not in reached:
             raise CaptureError("flow-route", queries=queries.path, keys=keys.path)
-        for call_map, flow_map in zip(self._maps, self.system.maps, strict=True):
-            if flow_map.queries in reached:
+        for number, call_map in enumerate(self._maps):
+            if self.system.maps[number].queries in reached:
                 call_map.check_meaning()
-                if call_map.group.keys.newest and not self.system.links_of(flow_map.keys):
+                if self._reads_earlier_calls(number):
                     raise CaptureError("flow-cache", name=call_map.group.module)
         passed = {number for number in reached if last in self.system.reachable(number)}
         samples = {self._streams[number].samples for number in passed} - {1}
         if self._batch is None and samples:
             raise CaptureError("capture-batch-choose", count=max(samples), last=max(samples) - 1)
-        if len(samples) > 1 or any(passed >= {*pair} for pair in self._links.across_samples):
+        if len(samples) > 1 or any(passed >= {*pair} for pair in self._across_samples):
             raise CaptureError("flow-samples", queries=queries.path, keys=keys.path)
         return first, last
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.record_links import RecordLinks, record_links
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_graph import Stream, StreamGraph
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
@@ -144,6 +146,7 @@ class CaptureResult:
         notices += [notice for _, check in kept.values() for notice in check.notices]
         record_id = uuid.uuid4().hex
         self._recorded[record_id] = [maps[number] for number in kept]
+        attn_maps, linked = self._with_links(maps, graph, attn_maps, batch)
         by_name = named.by_name([call_map.group for call_map in maps])
         self._stream_names[maps[0].call] = self._stream_names.get(maps[0].call, {}) | by_name
         calls = [maps[number].group.calls[0] for number in kept]
@@ -160,8 +163,24 @@ class CaptureResult:
                 "routes": [attention.route for attention in calls],
                 "parity": max(check.parity for _, check in kept.values()),
             },
-            notices=tuple(notices),
+            notices=(*notices, *linked.notices),
+            links=linked.links,
         )
+
+    def _with_links(
+        self, maps: Sequence[CallMap], graph: StreamGraph, attn_maps: list[AttentionMap | PooledMap], batch: int | None
+    ) -> tuple[list[AttentionMap | PooledMap], RecordLinks]:
+        """Returns the maps of a record with the states that their keys are read in, and its links.
+
+        Nothing is known of a record that is long, has several samples, or lacks a map.
+        """
+        is_whole = len(attn_maps) == len(maps) and all(isinstance(attn_map, AttentionMap) for attn_map in attn_maps)
+        if not is_whole or (batch is None and self._samples(maps) > 1):
+            return attn_maps, RecordLinks(None, (None,) * len(maps))
+        names = [(attn_map.queries, attn_map.keys) for attn_map in attn_maps]
+        linked = record_links(maps, graph.streams, names, batch)
+        states = zip(attn_maps, linked.keys_states, strict=True)
+        return [replace(attn_map, keys_state=state) for attn_map, state in states], linked
 
     def view(self, ref: int | str, *, call: int | None = None, batch: int | None = None) -> LazyAttention:
         """Returns the weights of one attention call, of which any part can be computed.
@@ -225,13 +244,33 @@ class CaptureResult:
         flows, ends = self._flows(queries, keys, call, batch)
         return flows.relevance(logit, tokens, *ends)
 
+    @plain_modes()
+    def relevance_to_all(
+        self, logit: Tensor, *, queries: str | None = None, call: int | None = None, batch: int | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Returns `relevance` ``[query, key]`` of all queries for every stream that a flow leads to, by its name.
+
+        Raises ``CaptureError`` as `relevance` does; streams that cannot be followed are left out.
+        """
+        flows, (first, _) = self._flows(queries, None, call, batch)
+        names = self._names(call)
+        return {
+            name: rows for keys, rows in flows.relevance_to_all(logit, first)
+            for name in [next(name for name, stream in reversed(names.items()) if stream is keys)]
+        }  # fmt: skip
+
+    def _names(self, call: int | None) -> dict[str, Stream]:
+        """Returns the streams of a call by name: those that they have without tokens, then those of its records."""
+        maps, graph = self._maps(call)
+        named = NamedStreams([call_map.group for call_map in maps], graph.streams, None)
+        return named.by_name([call_map.group for call_map in maps]) | self._stream_names.get(maps[0].call, {})
+
     def _flows(
         self, queries: str | None, keys: str | None, call: int | None, batch: int | None
     ) -> tuple[CallFlows, tuple[Stream, Stream]]:
         """Returns the flows of a call for a sample, and the streams of the queries and keys with these names."""
         maps, graph = self._maps(call)
-        groups = [call_map.group for call_map in maps]
-        names = NamedStreams(groups, graph.streams, None).by_name(groups) | self._stream_names.get(maps[0].call, {})
+        groups, names = [call_map.group for call_map in maps], self._names(call)
         for name in (queries, keys):
             if name is not None and name not in names:
                 raise CaptureError("flow-name", name=name, known=", ".join(names))

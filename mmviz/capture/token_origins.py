@@ -185,7 +185,7 @@ class TokenOrigins:
         return self._sets.merged(origins, axis, keeps=True).expand(step.shape)
 
     def _summed(self, step: Step, origins: Tensor) -> Tensor | None:
-        """Returns the origins after some axes were taken together."""
+        """Returns the origins after some axes were merged."""
         kwargs = step.kwargs or {}
         axes = step.args[1] if len(step.args) > 1 and not isinstance(step.args[1], Step) else kwargs.get("dim")
         axes = list(range(origins.dim())) if axes is None else [axes] if isinstance(axes, int) else list(axes)
@@ -205,9 +205,9 @@ class TokenOrigins:
             axis = origins.dim() - spatial + place
             outside = torch.full((), NONE).expand(*(1 if k == axis else n for k, n in enumerate(origins.shape)))
             padded = torch.cat([origins, outside], axis)
-            taken = padded.index_select(axis, window.flatten() % padded.shape[axis])  # -1 is what was added
-            shape = (*taken.shape[:axis], *window.shape, *taken.shape[axis + 1 :])
-            origins = self._sets.merged(taken.reshape(shape), axis + 1)
+            windowed = padded.index_select(axis, window.flatten() % padded.shape[axis])  # -1 is what was added
+            shape = (*windowed.shape[:axis], *window.shape, *windowed.shape[axis + 1 :])
+            origins = self._sets.merged(windowed.reshape(shape), axis + 1)
         return origins.expand(step.shape)
 
 
