@@ -81,6 +81,7 @@ def record() -> AttentionRecord:
         sweep=np.log(np.full((4, 1), 0.5)),
         links=(link(),),
         relevance_to={"memory": weights()[0, :, :2]},
+        integrated_of={"memory": weights()[0, 0, :2]},
     )
 
 

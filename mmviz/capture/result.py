@@ -15,13 +15,14 @@ from torch import Tensor
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.call_flows import CallFlows
 from mmviz.capture.call_maps import CallMap, maps_of
+from mmviz.capture.data_flow import Step
 from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.record_links import RecordLinks, record_links
 from mmviz.capture.recorder import AttentionRecorder
-from mmviz.capture.stream_graph import Stream, StreamGraph
+from mmviz.capture.stream_graph import CallGroup, Stream, StreamGraph
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
@@ -259,6 +260,20 @@ class CaptureResult:
             for name in [next(name for name, stream in reversed(names.items()) if stream is keys)]
         }  # fmt: skip
 
+    def stream(self, name: str, call: int | None = None) -> tuple[Stream, list[CallGroup]]:
+        """Returns the stream of a call with this name, and the maps of the call, see `mmviz.capture.stream_graph`.
+
+        Raises ``CaptureError`` (``flow-name``) where there is no such stream.
+        """
+        names = self._names(call)
+        if name not in names:
+            raise CaptureError("flow-name", name=name, known=", ".join(names))
+        return names[name], [call_map.group for call_map in self._maps(call)[0]]
+
+    def step(self, tensor: Tensor) -> Step:
+        """Returns where a tensor of the model came from, as far as functions of torch made it."""
+        return self._tracker.flow.step(tensor)
+
     def _names(self, call: int | None) -> dict[str, Stream]:
         """Returns the streams of a call by name: those that they have without tokens, then those of its records."""
         maps, graph = self._maps(call)
@@ -270,13 +285,12 @@ class CaptureResult:
     ) -> tuple[CallFlows, tuple[Stream, Stream]]:
         """Returns the flows of a call for a sample, and the streams of the queries and keys with these names."""
         maps, graph = self._maps(call)
-        groups, names = [call_map.group for call_map in maps], self._names(call)
-        for name in (queries, keys):
-            if name is not None and name not in names:
-                raise CaptureError("flow-name", name=name, known=", ".join(names))
-        first = groups[-1].queries if queries is None else names[queries]
+        groups = [call_map.group for call_map in maps]
+        first = groups[-1].queries if queries is None else self.stream(queries, call)[0]
         attended = [group.keys for group in groups if group.queries is first]
-        last = names[keys] if keys is not None else first if first in attended else [first, *attended][-1]
+        last = (
+            self.stream(keys, call)[0] if keys is not None else first if first in attended else [first, *attended][-1]
+        )
         if batch is not None and not 0 <= batch < self._samples(maps):
             raise CaptureError("capture-batch", batch=batch, count=self._samples(maps))
         return CallFlows(maps, graph.streams, batch), (first, last)

@@ -66,7 +66,7 @@ class StreamLinks:
     def _follow(self, number: int) -> None:
         """Finds what the tokens of a stream are made of, where attention first runs over it."""
         stream = self._streams[number]
-        time, base, places = self._beginning(stream)
+        time, base, places = beginning(self._groups, stream)
         if base is None or places is None:
             return
         sets = OriginSets()
@@ -93,20 +93,6 @@ class StreamLinks:
         if part is None:
             return None
         return numbers // len(part) * stream.count + torch.from_numpy(part)[numbers % len(part)]
-
-    def _beginning(self, stream: Stream) -> tuple[int, Step | None, Tensor | None]:
-        """Returns the first map over a stream, the step of its tokens there, and the flat number of each of them."""
-        uses = [
-            (time, side.base)
-            for time, group in enumerate(self._groups)
-            for of_side, side in ((group.queries, group.query_sides[0]), (group.keys, group.key_sides[0]))
-            if of_side is stream
-        ]
-        for _, base in uses:
-            places = None if base is None else flat_numbers(base.shape[:-1], stream.samples, stream.count)
-            if places is not None:
-                return uses[0][0], base, places
-        return uses[0][0], None, None
 
     def _origins(self, number: int, time: int, sets: OriginSets) -> TokenOrigins:
         """Returns how tokens are followed back from stream ``number``, over which attention first runs at ``time``."""
@@ -136,3 +122,18 @@ class StreamLinks:
             return sets.in_state(origins, self._streams.index(self._groups[updated].queries), updated + 1)
 
         return TokenOrigins(sets, leaf, after_attention)
+
+
+def beginning(groups: Sequence[CallGroup], stream: Stream) -> tuple[int, Step | None, Tensor | None]:
+    """Returns the first map over a stream, the step of its tokens there, and the flat number of each of them."""
+    uses = [
+        (time, side.base)
+        for time, group in enumerate(groups)
+        for of_side, side in ((group.queries, group.query_sides[0]), (group.keys, group.key_sides[0]))
+        if of_side is stream
+    ]
+    for _, base in uses:
+        places = None if base is None else flat_numbers(base.shape[:-1], stream.samples, stream.count)
+        if places is not None:
+            return uses[0][0], base, places
+    return uses[0][0], None, None

@@ -52,6 +52,8 @@ _PARTS = ("overview", "row_modality_sums", "column_modality_sums", "largest")
 """Arrays of a `PooledMap`."""
 _EXTRAS = ("relevance", "integrated", "sweep")
 """Optional arrays of a record."""
+_BY_STREAM = ("relevance_to", "integrated_of")
+"""Arrays of a record by the name of a stream."""
 _LINK = ("tokens", "source_tokens", "shares")
 """Arrays of a `StreamLink`."""
 
@@ -66,14 +68,15 @@ def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
             arrays[f"map{k}"] = attn_map.weights
     arrays |= {name: array for name in _EXTRAS if (array := getattr(record, name)) is not None}
     arrays |= {f"norms{k}": norms for k, norms in enumerate(record.norms)}
-    arrays |= {f"relevance-to{k}": array for k, array in enumerate(record.relevance_to.values())}
+    for name in _BY_STREAM:
+        arrays |= {f"{name}{k}": array for k, array in enumerate(getattr(record, name).values())}
     for k, steps in enumerate(record.steps):
         arrays |= {f"steps{k}-{name}": array for name, array in steps.arrays()}
     for k, link in enumerate(record.links or ()):
         arrays |= {f"link{k}-{name}": getattr(link, name) for name in _LINK}
     header, sample_arrays = sample_to_parts(sample)
     header["steps"] = [{"scale": steps.scale, "ablated_heads": steps.ablated_heads} for steps in record.steps]
-    header["relevance_to"] = list(record.relevance_to)
+    header |= {name: list(getattr(record, name)) for name in _BY_STREAM}
     if record.links is not None:
         header["links"] = [[link.stream, link.source, link.source_state] for link in record.links]
     return pack_npz({"format": FORMAT} | header | _header(record), arrays | sample_arrays, level)
@@ -94,7 +97,7 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
         norms = [arrays[f"norms{k}"] for k in range(len(maps)) if f"norms{k}" in arrays]
         extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
         steps = [_read_steps(k, fields, arrays) for k, fields in enumerate(header.get("steps", ()))]
-        extras["relevance_to"] = {name: arrays[f"relevance-to{k}"] for k, name in enumerate(header["relevance_to"])}
+        extras |= {name: {stream: arrays[f"{name}{k}"] for k, stream in enumerate(header[name])} for name in _BY_STREAM}
         extras["links"] = _read_links(header, arrays)
         record = replace(_record(header, maps), norms=tuple(norms), steps=tuple(steps), **extras)
         check_record(record)
@@ -147,7 +150,7 @@ def to_recording(record: AttentionRecord) -> bytes:
 
     The largest weight of each row is exact; the others are rounded to multiples of ``STEP``. Relevance, which is never
     negative, is kept to 1 / 131,070 of the largest value of its row. Norms, integrated gradients, steps, sweep and
-    links are left out, and relevance between streams.
+    links are left out, and what else there is for each stream.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for k, attn_map in enumerate(record.maps):

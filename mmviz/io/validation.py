@@ -129,6 +129,9 @@ def _check_extras(record: AttentionRecord) -> None:
             raise ValueError("relevance_to")
         if array.shape[0] not in {shape[0] for shape in shapes}:
             raise ValueError("relevance_to")
+    for name, array in record.integrated_of.items():
+        if array.shape != (len(record.streams[name]),) or not np.isfinite(array).all():
+            raise ValueError("integrated_of")
     if record.norms and [norms.shape for norms in record.norms] != shapes:
         raise ValueError("norms")
     if any(not np.isfinite(norms).all() or (norms < 0).any() for norms in record.norms):

@@ -51,6 +51,7 @@ class TrainingViewerData(ViewerData):
         mean_record = replace(
             record, id=f"{record.id}-training", maps=maps, answers=tuple(answers), made_by=made_by, relevance=None,
             norms=(), integrated=None, steps=(), sweep=None, links=None, relevance_to={},
+            integrated_of={},
         )  # fmt: skip
         super().__init__(_MeanRun(run.sample, mean_record))
         self.timeline = timeline

@@ -75,6 +75,9 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     relevance_to: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """float32 ``[query, key]`` by the name of the stream of keys: gradient relevance for the queries of ``relevance``
     of the tokens of other streams than its own, as they enter these, if requested."""
+    integrated_of: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """float32 ``[token]`` by the name of the stream: integrated gradients of the tokens of each stream where it enters
+    its layers, if requested and the model names the places."""
 
     def __post_init__(self) -> None:
         streams = MappingProxyType({name: TokenSequence(tokens) for name, tokens in self.streams.items()})
@@ -84,8 +87,9 @@ class AttentionRecord(ShortRepr, ValueSemantics):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, read_only(getattr(self, name)))
         object.__setattr__(self, "norms", tuple(map(read_only, self.norms)))
-        relevance_to = {name: read_only(array) for name, array in self.relevance_to.items()}
-        object.__setattr__(self, "relevance_to", MappingProxyType(relevance_to))
+        for name in ("relevance_to", "integrated_of"):
+            arrays = {stream: read_only(array) for stream, array in getattr(self, name).items()}
+            object.__setattr__(self, name, MappingProxyType(arrays))
         for name in ("maps", "answers", "notices", "steps", *(["links"] if self.links is not None else [])):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for attn_map in self.maps:
