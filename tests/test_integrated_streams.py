@@ -55,7 +55,7 @@ def test_each_stream_of_co_attention_has_what_its_tokens_change() -> None:
         details = record.made_by["integrated_of"][stream]
         assert details["total"] == pytest.approx(total, abs=1e-5)
         assert abs(details["gap"]) <= 0.01 * max(abs(total), 0.1)
-    assert record.integrated is not None and np.array_equal(record.integrated, record.integrated_of[record.maps[-1].keys])  # fmt: skip  # noqa: E501
+    np.testing.assert_array_equal(record.integrated, record.integrated_of[record.maps[-1].keys])
     loaded = from_bytes(to_bytes(Sample(text="a"), record))[1]
     assert loaded == record and set(loaded.integrated_of) == {P, W}
     keys = record.maps[max(k for k, m in enumerate(record.maps) if m.stack == record.default_stack)].keys
@@ -101,9 +101,8 @@ def omni_record(place: str) -> AttentionRecord:
 
 
 def test_patches_of_omni_keep_their_amounts_when_windows_put_them_into_another_order() -> None:
-    before, after = (
-        omni_record(place).integrated_of["visual"] for place in ("model.visual.patch_embed", "model.visual.blocks.0:input")
-    )  # fmt: skip
+    places = "model.visual.patch_embed", "model.visual.blocks.0:input"
+    before, after = (omni_record(place).integrated_of["visual"] for place in places)
     assert len(before) == 24 and np.abs(after).max() > 1e-6
     np.testing.assert_allclose(before, after, atol=1e-5 * np.abs(after).max())
 

@@ -67,7 +67,8 @@ def tokens_entering(module: nn.Module, place: str, run: Callable[[], Any], count
     if len(values) != 1 or not _holds_tokens(values[0], count):
         path, _, side = place.partition(":")
         raise CaptureError("integrated-input" if side else "integrated-place", path=path)
-    return values[0].detach().reshape(-1, *values[0].shape[-2:])
+    tokens: Tensor = values[0].detach()
+    return tokens.reshape(-1, *tokens.shape[-2:])
 
 
 def _holds_tokens(value: Any, count: int | None) -> bool:

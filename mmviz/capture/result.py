@@ -288,9 +288,9 @@ class CaptureResult:
         groups = [call_map.group for call_map in maps]
         first = groups[-1].queries if queries is None else self.stream(queries, call)[0]
         attended = [group.keys for group in groups if group.queries is first]
-        last = (
-            self.stream(keys, call)[0] if keys is not None else first if first in attended else [first, *attended][-1]
-        )
+        last = first if first in attended else [first, *attended][-1]
+        if keys is not None:
+            last, _ = self.stream(keys, call)
         if batch is not None and not 0 <= batch < self._samples(maps):
             raise CaptureError("capture-batch", batch=batch, count=self._samples(maps))
         return CallFlows(maps, graph.streams, batch), (first, last)

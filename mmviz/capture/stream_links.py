@@ -21,6 +21,9 @@ from mmviz.capture.stream_graph import CallGroup, Stream
 from mmviz.capture.stream_states import UpdatesOf, state_of
 from mmviz.capture.token_origins import TokenOrigins, flat_numbers
 
+Entry = tuple[int, int, int, int, int, float]
+"""Stream, its flat token, source, state of the source, its flat token, share."""
+
 
 class StreamLinks:
     """The links of all streams of a call, and the routes that are lost.
@@ -36,8 +39,7 @@ class StreamLinks:
         self.across_samples: set[tuple[int, int]] = set()
         """Streams, and the streams of which other samples are made part of them."""
         self._groups, self._streams, self._updates = groups, list(streams), updates
-        self._entries: list[tuple[int, int, int, int, int, float]] = []
-        """Stream, its flat token, source, state of the source, its flat token, share."""
+        self._entries: list[Entry] = []
         self._maps_by_query = {
             id(call.queries_from.step): number
             for number, group in enumerate(groups) for call in group.calls if call.queries_from is not None
@@ -45,34 +47,48 @@ class StreamLinks:
         if len(self._streams) > 1:
             for number in range(len(self._streams)):
                 self._follow(number)
-            self.lost += later_routes(groups, self._streams, updates)
+            joined_again = {id(stream) for number, stream in enumerate(self._streams) if self._is_joined_again(number)}
+            later = later_routes(groups, self._streams, updates)
+            self.lost += [route for route in later if id(self._streams[route.stream]) not in joined_again]
 
     def of_sample(self, sample: int) -> list[FlowLink]:
         """Returns the links between the tokens of a sample; streams that all samples share belong to each."""
         links: dict[tuple[int, int, int], list[tuple[int, int, float]]] = {}
         for stream, token, source, state, source_token, share in self._entries:
-            places = []
-            for number, flat in ((stream, token), (source, source_token)):
-                of_stream = self._streams[number]
-                if flat // of_stream.count == (sample if of_stream.samples > 1 else 0):
-                    places.append(flat % of_stream.count)
-            if len(places) == 2:
-                links.setdefault((stream, source, state), []).append((*places, share))  # type: ignore[arg-type]
-        return [
-            FlowLink(*key, *(torch.tensor(column) for column in zip(*entries, strict=True)))
-            for key, entries in links.items()
-        ]  # fmt: skip
+            ends = (self._streams[stream], token), (self._streams[source], source_token)
+            if all(flat // of.count == (sample if of.samples > 1 else 0) for of, flat in ends):
+                first, second = (flat % of.count for of, flat in ends)
+                links.setdefault((stream, source, state), []).append((first, second, share))
+        result = []
+        for key, entries in links.items():
+            tokens, source_tokens, shares = zip(*entries, strict=True)
+            places = torch.tensor(tokens), torch.tensor(source_tokens)
+            result.append(FlowLink(*key, *places, torch.tensor(shares, dtype=torch.float32)))
+        return result
 
     def _follow(self, number: int) -> None:
         """Finds what the tokens of a stream are made of, where attention first runs over it."""
+        time, base, places = beginning(self._groups, self._streams[number])
+        if base is not None and places is not None:
+            self._entries += self._entries_at(number, time, base, places)
+
+    def _is_joined_again(self, number: int) -> bool:
+        """Returns whether a stream of latents and what they attend to is joined of the same tokens in each layer."""
         stream = self._streams[number]
         time, base, places = beginning(self._groups, stream)
-        if base is None or places is None:
-            return
+        if stream.newest is None or base is None or places is None:
+            return False
+        bases = [group.key_sides[0].base for group in self._groups if group.keys is stream]
+        first, *others = [None if step is None else self._entries_at(number, time, step, places) for step in bases]
+        return bool(first) and all(other == first for other in others)
+
+    def _entries_at(self, number: int, time: int, base: Step, places: Tensor) -> list[Entry]:
+        """Returns what the tokens of a stream are made of that ``base`` holds at ``places``; adds what is lost."""
+        entries: list[Entry] = []
         sets = OriginSets()
         origins = self._origins(number, time, sets).of(base)
-        if origins is None:
-            return
+        if origins is None or origins.shape[:-1] != places.shape:
+            return entries
         of_tokens = sets.merged(origins, -1).flatten()
         for flat, origin in zip(places.flatten().tolist(), of_tokens.tolist(), strict=True):
             if origin < NONE:
@@ -85,7 +101,8 @@ class StreamLinks:
                 samples = [place // self._streams[k].count for k, place in ((number, flat), (source, token))]
                 if self._streams[source].samples > 1 and samples[0] != samples[1]:
                     self.across_samples.add((number, source))
-                self._entries.append((number, flat, source, state, token, share))
+                entries.append((number, flat, source, state, token, share))
+        return entries
 
     def _among_earlier(self, stream: Stream, numbers: Tensor) -> Tensor | None:
         """Returns flat numbers of the newest tokens of a stream as those of all of its tokens."""
