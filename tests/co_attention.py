@@ -64,7 +64,7 @@ class CrossLayer(nn.Module):
 class CoAttention(nn.Module):
     """An encoder for words and one for patches, then layers in which they attend to each other."""
 
-    def __init__(self, layers: int = 2) -> None:
+    def __init__(self, layers: int = 3) -> None:
         super().__init__()
         self.word_layers, self.patch_layers = nn.ModuleList([Layer()]), nn.ModuleList([Layer(), Layer()])
         self.cross_layers = nn.ModuleList(CrossLayer() for _ in range(layers))
@@ -117,7 +117,7 @@ class Pass(NamedTuple):
 
 W, P = "words", "patches"
 CROSS = [Pass(W, P), Pass(P, W, reads_old=True), Pass(W, W), Pass(P, P)]
-CO_ATTENTION = [Pass(W, W), Pass(P, P), Pass(P, P), *CROSS, *CROSS]
+CO_ATTENTION = [Pass(W, W), Pass(P, P), Pass(P, P), *CROSS * 3]
 ENCODER_DECODER = [Pass(P, P), Pass(P, P), *[Pass(W, W), Pass(W, P)] * 2]
 
 

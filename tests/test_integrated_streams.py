@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 import mmviz
 from mmviz.analysis.attributions import attributions
 from mmviz.backends.local import LocalBackend
+from mmviz.capture import integrated_gradients
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.types import AttentionRecord, MmvizError, Modality, Request, Sample
 
@@ -42,7 +42,7 @@ def by_midpoints(run: Any, x: Tensor, answer: int, points: int = 400) -> tuple[n
 
 def test_each_stream_of_co_attention_has_what_its_tokens_change() -> None:
     torch.manual_seed(0)
-    module = First(CoAttention())
+    module = First(CoAttention(1))
     generator = torch.Generator().manual_seed(1)
     words, patches = (torch.randn(1, count, SIZE, generator=generator) for count in (5, 7))
     streams = {P: tokens(Modality.IMAGE, 7), W: tokens(Modality.TEXT, 5)}
@@ -87,7 +87,6 @@ def test_a_place_before_others_are_joined_is_refused_by_its_tokens() -> None:
     assert not record.integrated_of and "6 of its 10" in str(notice) and "text 0" in str(notice)
 
 
-@cache
 def omni_record(place: str) -> AttentionRecord:
     model = omni()
     own = mmviz.CustomModel(
@@ -100,7 +99,11 @@ def omni_record(place: str) -> AttentionRecord:
     return record
 
 
-def test_patches_of_omni_keep_their_amounts_when_windows_put_them_into_another_order() -> None:
+def test_patches_of_omni_keep_their_amounts_when_windows_put_them_into_another_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(integrated_gradients, "STEPS", 4)  # few points are the same at both places
+    monkeypatch.setattr(integrated_gradients, "MAX_STEPS", 4)
     places = "model.visual.patch_embed", "model.visual.blocks.0:input"
     before, after = (omni_record(place).integrated_of["visual"] for place in places)
     assert len(before) == 24 and np.abs(after).max() > 1e-6

@@ -11,6 +11,7 @@ import pytest
 import torch
 from co_attention import SIZE, CoAttention, EncoderDecoder, P, W
 from hf_factories import omni
+from test_capture_lost_routes import Stacked
 from test_capture_stream_links import PLACES, PROJECTIONS, Reader
 from torch import Tensor, nn
 
@@ -158,6 +159,14 @@ def test_what_cannot_be_followed_is_noticed_and_not_offered() -> None:
     record = result.record()
     (notice,) = (notice for notice in record.notices if notice.code == "flow-lost")
     assert all(part in str(notice) for part in ("tower", "decoder", "cumsum"))
+    assert {keys for _, keys in flows(record).values()} == {"decoder"}
+
+
+def test_a_flow_that_would_leave_something_out_is_not_offered() -> None:
+    with torch.no_grad(), mmviz.capture(model := Stacked(adds_later=True)) as result:
+        model(torch.randn(1, 4, SIZE), torch.randn(1, 3, SIZE))
+    record = result.record()
+    assert record.links and any(notice.code == "flow-lost" for notice in record.notices)
     assert {keys for _, keys in flows(record).values()} == {"decoder"}
 
 
