@@ -13,7 +13,8 @@ from model import HEADS, LAYERS, SIZE, Model, masks
 from torch import Tensor
 
 import mmviz
-from mmviz.capture.tiled_rollout_relevance import rollout_rows
+from mmviz.capture.call_flows import one_stream
+from mmviz.capture.joint_rollout import rollout_rows
 
 BINS = 64
 Work = Callable[[], object]
@@ -74,7 +75,7 @@ def views(model: Model, count: int, turns: int, with_eager: bool) -> dict[str, d
         f"mmviz {OVERVIEWS}": lambda: [result.view(layer).overview(edges, edges) for layer in range(LAYERS)],
         f"mmviz {RECORD}": result.record,
         f"mmviz {ROW}": lambda: result.view(2).rows([count // 3], 1),
-        f"mmviz {ROLLOUT}": lambda: rollout_rows(result.self_attention_layers("rollout"), start.double().numpy()),
+        f"mmviz {ROLLOUT}": lambda: rollout_rows(one_stream([result.view(k) for k in range(LAYERS)]), start, 0, 0),
     }
     if with_eager:
         maps: list[Tensor] = []

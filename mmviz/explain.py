@@ -17,7 +17,7 @@ from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
-from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, view_of
+from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, tokens_view, view_of
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
@@ -26,7 +26,6 @@ from mmviz.types import (
     AttentionRecord,
     CaptureError,
     Change,
-    Columns,
     MapRef,
     MmvizError,
     PooledMap,
@@ -155,8 +154,7 @@ class Run:
         tokens = tuple(int(index) for index in np.atleast_1d(selected))
         if ref.method == "relevance":
             raise MmvizError("view-relevance")
-        side = Rows if direction == "from" else Columns
-        view: View = Rollout(tokens, direction) if ref.method == "rollout" else side(ref, tokens)
+        view = tokens_view(self.record, ref, tokens, direction)
         return np.asarray(self.view(view).mean(0 if direction == "from" else 1), np.float64)
 
     @property

@@ -139,7 +139,10 @@ def test_methods_are_compared_within_the_stack_that_was_chosen() -> None:
     stacks.set_value(SEES)
     page = settled(run(page))
     methods = box(page, "compare-method")
-    assert len(methods.options) == 3 * (4 + 1) and all(text.startswith(SEES) for text in methods.options)
+    flows = [text for text in methods.options if text.startswith(("rollout", "gradient relevance"))]
+    maps = [text for text in methods.options if text not in flows]
+    assert len(maps) == 3 * (4 + 1) and all(text.startswith(SEES) for text in maps)
+    assert len(flows) == 4 and sum(text.endswith("to text") for text in flows) == 2, "to the picture, and to the text"
 
 
 @pytest.mark.parametrize("section", ["faithfulness", "effect"])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz import CaptureError, Chars, Modality, PixelBox, Token
+from mmviz.analysis.rollout import rollout
 
 
 def towers(patches: int, words: int) -> tuple[mmviz.CustomModel, tuple[Tensor, Tensor]]:
@@ -94,8 +95,11 @@ def test_two_towers_of_one_length_are_two_streams() -> None:
 def test_rollout_does_not_go_from_one_tower_into_the_other() -> None:
     with torch.no_grad(), mmviz.capture(model := Towers().eval()) as result:
         model(drawn(1, 5, 8), drawn(1, 5, 8, seed=1))
-    with pytest.raises(CaptureError):
-        result.rollout([0])
+    with pytest.raises(CaptureError) as error:
+        result.rollout([0], keys="vision")
+    assert error.value.code == "flow-route"
+    full = rollout([result.view(number).full() for number in (2, 3)])
+    np.testing.assert_allclose(result.rollout([0])[0], full[0], atol=1e-6)
 
 
 def test_a_text_as_long_as_the_picture_is_explained() -> None:

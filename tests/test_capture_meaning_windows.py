@@ -40,13 +40,15 @@ def test_a_window_is_not_labelled_as_what_has_as_many_tokens() -> None:
     assert first.keys != second.keys
 
 
-def test_rollout_through_windows_is_refused_or_of_all_patches() -> None:
+def test_rollout_through_windows_goes_on_from_merged_patches_to_all_of_the_first_stage() -> None:
     result = swin()
-    try:
-        rolled = result.rollout([0], batch=0)
-    except CaptureError:
-        return
-    assert rolled.shape == (1, 64)
+    first, second = (result.view(number).full().mean(0, np.float64) for number in range(2))
+    row, column = np.divmod(np.arange(64), 8)
+    merged = (row // 2 * 4 + column // 2 == np.arange(16)[:, None]) / 4
+    expected = (np.eye(16) + second) / 2 @ merged @ (np.eye(64) + first) / 2
+    rolled = result.rollout([0, 9], queries="layers.1", keys="layers.0")
+    np.testing.assert_allclose(rolled, expected[[0, 9]], atol=1e-6)
+    np.testing.assert_allclose(result.rollout([0]), ((np.eye(16) + second) / 2)[[0]], atol=1e-6)
 
 
 class Tower(nn.Module):

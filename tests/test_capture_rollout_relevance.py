@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.analysis.rollout import rollout
-from mmviz.capture.tiled_rollout_relevance import rollout_rows
+from mmviz.capture.call_flows import one_stream
+from mmviz.capture.joint_rollout import rollout_rows
 from mmviz.types import CaptureError
 
 SIZE, HEADS = 16, 2
@@ -56,7 +57,8 @@ def test_rollout_of_a_few_tokens_is_part_of_the_full_rollout(route: str, count: 
     assert np.abs(result.rollout(tokens, "to", batch=1) - full[:, tokens]).max() < 1e-6
     pooled = np.zeros((2, count))
     pooled[0, :10], pooled[1, 10:] = 1 / 10, 1 / (count - 10)
-    rows = rollout_rows([result.view(layer, batch=1) for layer in range(3)], pooled)
+    system = one_stream([result.view(layer, batch=1) for layer in range(3)])
+    rows = rollout_rows(system, torch.from_numpy(pooled).float(), 0, 0).numpy()
     assert np.abs(rows - pooled @ full).max() < 1e-6
 
 

@@ -335,7 +335,9 @@ def test_the_page_of_an_encoder_decoder_can_be_reloaded_at_every_map(encoder_dec
     page = visit()
     refs = [map_ref for map_ref in map_refs(now(page).run.record) if map_ref.head in (None, 0)]
     stacks = ("layer.self_attn", "layer.multihead_attn")
-    assert {str(map_ref) for map_ref in refs} == {f"{stack}/0:{head}" for stack in stacks for head in ("mean", 0)}
+    layers = {f"{stack}/0:{head}" for stack in stacks for head in ("mean", 0)}
+    flows = {f"{keys}{method}" for keys in ("", "target/") for method in ("rollout", "relevance")}
+    assert {str(map_ref) for map_ref in refs} == layers | flows
     for map_ref in refs:
         for direction in ("from", "to"):
             params = {"map": str(map_ref), "direction": direction, "query": "0"}

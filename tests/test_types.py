@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ from mmviz.types import (
     Request,
     Sample,
     Seconds,
+    StreamLink,
     Token,
     ValueSemantics,
     index_tokens,
@@ -68,7 +69,7 @@ def audio() -> AudioInput:
 def record() -> AttentionRecord:
     return AttentionRecord(
         id="id",
-        streams={"text": index_tokens(3)},
+        streams={"text": index_tokens(3), "memory": index_tokens(2)},
         maps=(AttentionMap("layer", 0, "text", "text", weights()),),
         answers=(Answer("cat", 0.5),),
         made_by={"model": "m", "milliseconds": {"model": 1.5}, "changes": ["UniformAttention()"]},
@@ -78,7 +79,14 @@ def record() -> AttentionRecord:
         integrated=weights()[0, 0],
         steps=(steps(),),
         sweep=np.log(np.full((4, 1), 0.5)),
+        links=(link(),),
+        relevance_to={"memory": weights()[0, :, :2]},
+        integrated_of={"memory": weights()[0, 0, :2]},
     )
+
+
+def link() -> StreamLink:
+    return StreamLink("text", "memory", 0, np.array([0, 2]), np.array([1, 0]), np.ones(2, np.float32))
 
 
 NOUNS: dict[str, Callable[[], Any]] = {
@@ -90,6 +98,7 @@ NOUNS: dict[str, Callable[[], Any]] = {
     "pooled map": pooled,
     "steps": steps,
     "record": record,
+    "link": link,
     "card": lambda: Card("id", "title", "description", True, ("yes", "no"), "digest", {"seconds": 4}),
     "request": lambda: Request("trio", Sample(image()), (ReplaceInput(Modality.IMAGE, "blur"), AblateHead(0, 1))),
     "token": lambda: Token(Modality.IMAGE, "patch", PixelBox(0, 0, 1, 1)),
@@ -103,6 +112,8 @@ def arrays(value: Any) -> list[np.ndarray]:
         return [value]
     if isinstance(value, tuple):
         return [array for part in value for array in arrays(part)]
+    if isinstance(value, Mapping):
+        return arrays(tuple(value.values()))
     return [array for field in fields(value) for array in arrays(getattr(value, field.name))] if is_noun(value) else []
 
 
@@ -223,6 +234,8 @@ def test_nouns_differ_in_any_value_of_any_array() -> None:
         assert replace(record(), **{name: getattr(record(), name) - 1}) != record()
         assert replace(record(), **{name: None}) != record()
         assert replace(record(), **{name: getattr(record(), name).astype(np.float16)}) != record()
+    assert replace(record(), links=None) != record() != replace(record(), relevance_to={})
+    assert replace(link(), shares=np.array([1, 0.5], np.float32)) != link()
     assert replace(record(), norms=()) != record() and replace(record(), made_by={}) != record()
     assert replace(audio(), wave=np.append(audio().wave, np.float32(0))) != audio()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from mmviz.analysis.map_weights import Streams, rollout_streams
+from mmviz.analysis.joint_rollout import Streams, reachable_streams
+from mmviz.analysis.map_weights import rollout_streams
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import AttentionRecord, MapRef, Token
 from mmviz.types.map_ref import Method
@@ -45,7 +46,8 @@ def map_words(ref: MapRef) -> str:
     The stack stands before them where ``ref`` names one.
     """
     if ref.method != "attention":
-        return sentence(f"map-{ref.method}")
+        words = sentence(f"map-{ref.method}")
+        return sentence("map-to", map=words, stream=ref.keys) if ref.keys else words
     assert ref.layer is not None  # MapRef refuses raw attention without a layer
     head = "map-mean" if ref.head is None else "map-head"
     words = sentence(head, layer=ref.layer + 1, head=(ref.head or 0) + 1)
@@ -100,17 +102,22 @@ def last_keys(record: AttentionRecord) -> tuple[Token, ...]:
 def flows(record: AttentionRecord) -> dict[MapRef, Streams]:
     """Returns the flows through all layers, and the streams that they run between.
 
-    For rollout see `rollout_streams`; it needs all weights. Relevance is there where the record holds it, and belongs
-    to the last map that it fits, one of the default stack before all others.
+    Each method has the flow to its own stream of keys first, then one to each other stream that can be followed. For
+    rollout see `rollout_streams`; it needs all weights. Relevance is there where the record holds it; that without a
+    stream of keys belongs to the last map that it fits, one of the default stack before all others.
     """
     streams: dict[MapRef, Streams] = {}
-    rollout = None if record.is_long else rollout_streams(record)
-    if rollout:
-        streams[MapRef("rollout")] = rollout
+    own = None if record.is_long else rollout_streams(record)
+    if own:
+        streams[MapRef("rollout")] = own
+        others = [] if record.links is None else reachable_streams(record, own[0])
+        streams |= {MapRef("rollout", keys=keys): (own[0], keys) for keys in others if keys != own[1]}
+    by_stack = sorted(record.maps, key=lambda attn_map: attn_map.stack == record.default_stack)
+    pairs = [(attn_map.queries, attn_map.keys) for attn_map in reversed(by_stack)]
     if record.relevance is not None:
-        by_stack = sorted(record.maps, key=lambda attn_map: attn_map.stack == record.default_stack)
-        for queries, keys in ((attn_map.queries, attn_map.keys) for attn_map in reversed(by_stack)):
+        for queries, keys in pairs:
             if record.relevance.shape == (len(record.streams[queries]), len(record.streams[keys])):
                 streams[MapRef("relevance")] = (queries, keys)
                 break
+    streams |= {MapRef("relevance", keys=keys): (pairs[0][0], keys) for keys in record.relevance_to}
     return streams

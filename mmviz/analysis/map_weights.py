@@ -8,13 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.joint_rollout import Streams, joint_rollout, reachable_streams
 from mmviz.analysis.rollout import rollout
 from mmviz.types import AttentionMap, AttentionRecord, MapRef, PooledMap
 
 Direction = Literal["from", "to"]
 """``from`` a query to all keys (a row), or ``to`` a key from all queries (a column)."""
-Streams = tuple[str, str]
-"""Name of the stream of the queries, and name of the stream of the keys."""
 
 
 def weights(
@@ -23,17 +22,26 @@ def weights(
     """Returns the matrix that ``ref`` names, float64 ``[query, key]``.
 
     For raw attention it is one head of a map, or the mean over its heads. For ``rollout`` see
-    `mmviz.analysis.rollout.rollout`, over the self-attention maps of one stream, in order of execution; ``streams``
-    says which one, by default that of `rollout_streams`. For ``relevance`` it is the array ``relevance``
-    ``[query, key]``, which only the backend can compute, since it needs gradients.
+    `mmviz.analysis.rollout.rollout`, over the self-attention maps of one stream, in order of execution, and
+    `mmviz.analysis.joint_rollout.joint_rollout` where the record knows how its streams are joined; ``streams`` says
+    between which, by default those of `rollout_streams`. For ``relevance`` it is the array ``relevance``
+    ``[query, key]``, or that of the record for the stream of keys that ``ref`` names, which only the backend can
+    compute, since it needs gradients.
     Sources: Vaswani et al. 2017 (attention weights); Abnar and Zuidema 2020 (rollout); Chefer et al. 2021 (relevance).
     Raises ``LookupError`` if the record has no such map or head, ``ValueError`` for relevance without an array that
-    fits, and for rollout without self-attention of one stream.
+    fits, and for rollout between streams that the record cannot follow.
     """
     if ref.method == "relevance":
+        if ref.keys:
+            if ref.keys not in record.relevance_to:
+                raise ValueError(f"the record has no relevance to {ref.keys!r}, but to {[*record.relevance_to]}")
+            return np.asarray(record.relevance_to[ref.keys], np.float64)
         return _checked_relevance(record, relevance, streams)
     if ref.method == "rollout":
-        return rollout([attn_map.weights for attn_map in _self_attention(record, streams)])
+        ends = streams or rollout_streams(record, ref.keys)
+        if record.links is not None and ends is not None:
+            return joint_rollout(record, ends)
+        return rollout([attn_map.weights for attn_map in _self_attention(record, ends)])
     attn_map = record.maps[record.map_number(ref)]
     if ref.head is None:
         return np.asarray(attn_map.weights.mean(axis=0, dtype=np.float64))
@@ -94,23 +102,25 @@ def pooled_row(
     return np.asarray(overview[:, key_bins[group]].mean(1)[query_bins], np.float64)
 
 
-def rollout_streams(record: AttentionRecord) -> Streams | None:
-    """Returns the stream that rollout runs through, twice: the one that the default stack is the self-attention of.
+def rollout_streams(record: AttentionRecord, keys: str = "") -> Streams | None:
+    """Returns the streams that rollout runs between: from the queries of the default stack to ``keys``.
 
-    Layers of other stacks take part where they, too, are its self-attention. None where the default stack, or any other
-    map of these queries, attends to another stream: rollout would leave that out.
+    Without ``keys`` they are those of the last map of that stack. None where the record cannot follow it. A record
+    without `AttentionRecord.links` can do so in one stream only, and only where the maps of its queries attend to no
+    other, since rollout would leave that out.
     """
-    of_default = {(m.queries, m.keys) for m in record.maps if m.stack == record.default_stack}
-    if len(of_default) != 1:
+    of_default = [(m.queries, m.keys) for m in record.maps if m.stack == record.default_stack]
+    if not of_default:
         return None
-    (streams,) = of_default
-    of_queries = {attn_map.keys for attn_map in record.maps if attn_map.queries == streams[0]}
-    return streams if of_queries == {streams[0]} else None
+    queries, keys = of_default[-1][0], keys or of_default[-1][1]
+    if record.links is not None:
+        return (queries, keys) if keys in reachable_streams(record, queries) else None
+    attended = {attn_map.keys for attn_map in record.maps if attn_map.queries == queries}
+    return (queries, keys) if {*of_default} == {(queries, keys)} and attended == {queries} == {keys} else None
 
 
 def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap | PooledMap]:
     """Returns the self-attention maps of one stream, in order of execution."""
-    streams = streams or rollout_streams(record)
     if streams is None or streams[0] != streams[1]:
         pairs = sorted({(attn_map.queries, attn_map.keys) for attn_map in record.maps})
         raise ValueError(f"rollout needs the self-attention of one stream; name it. The record has {pairs}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.map_refs import last_map, streams_of
 from mmviz.analysis.map_weights import Direction, pooled_row, weights
 from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix
 from mmviz.types import AttentionRecord, Columns, MapRef, MmvizError, PooledMap, Rollout, Rows, View
@@ -21,7 +21,7 @@ def view_of(record: AttentionRecord, view: View) -> NDArray[np.float32]:
     head that the record does not have.
     """
     if isinstance(view, Rollout):
-        flow = weights(record, MapRef("rollout"))
+        flow = weights(record, MapRef("rollout", keys=view.keys))
         tokens = list(view.tokens)
         return np.asarray(flow[tokens] if view.direction == "from" else flow[:, tokens], np.float32)
     heads = record.maps[record.map_number(view.map)].weights
@@ -32,6 +32,14 @@ def view_of(record: AttentionRecord, view: View) -> NDArray[np.float32]:
     if isinstance(view, Columns):
         return np.asarray(matrix[:, list(view.tokens)], np.float32)
     return bin_means(matrix, view.query_edges, view.key_edges).astype(np.float32)
+
+
+def tokens_view(record: AttentionRecord, ref: MapRef, tokens: tuple[int, ...], direction: Direction) -> View:
+    """Returns the view that holds the rows or columns of some tokens, of a map or of rollout."""
+    if ref.method == "rollout":
+        last = record.maps[last_map(record)]
+        return Rollout(tokens, direction, last.queries, ref.keys or last.keys)
+    return Rows(ref, tokens) if direction == "from" else Columns(ref, tokens)
 
 
 def pooled_row_of(

@@ -61,6 +61,7 @@ _DEFLATE_LEVEL = 1
 """Attention weights hardly deflate, so little time is spent on them."""
 _MAX_SEED = 2**31
 _MAX_TOKENS = 100_000
+_MAX_NAME = 1_000
 _MAX_CHANGES = 10_000
 _MAX_PAIRS = 1_000
 _OPTIONS = ("relevance", "maps", "norms", "integrated", "steps")
@@ -127,7 +128,10 @@ def view_from_bytes(data: bytes) -> View:
         if kind == "Rollout":
             if fields["direction"] not in ("from", "to"):
                 raise ValueError
-            return Rollout(_decode_indices(fields["tokens"]), fields["direction"])
+            ends = fields["queries"], fields["keys"]
+            if not all(isinstance(name, str) and len(name) <= _MAX_NAME for name in ends):
+                raise ValueError
+            return Rollout(_decode_indices(fields["tokens"]), fields["direction"], *ends)
         ref = MapRef.parse(fields["map"])
         if kind == "Zoom":
             return Zoom(ref, _decode_indices(fields["query_edges"]), _decode_indices(fields["key_edges"]))

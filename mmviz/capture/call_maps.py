@@ -27,6 +27,11 @@ class CallMap:
     layer: int
 
     @property
+    def call(self) -> int:
+        """The number of the call of the model."""
+        return self.group.calls[0].call
+
+    @property
     def samples(self) -> int:
         """Number of samples; 1 also where all samples share the tokens."""
         return max(self.group.queries.samples, self.group.keys.samples)

@@ -20,6 +20,10 @@ from mmviz.capture.token_source import begins_tokens, source_of
 
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""
+_WRITING = {
+    "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",
+}  # fmt: skip
+"""Functions that put tokens among others, at places that indices or a mask tell."""
 _EMBEDDINGS = {F.embedding, F.embedding_bag, torch.embedding}
 """Functions whose tokens are those of the numbers that they look up."""
 
@@ -90,6 +94,8 @@ class DataFlow:
         if source is None:
             name = next((step.input_name for step in steps_in(traced_args) if step.input_name), "")
         step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, name)
+        if getattr(func, "__name__", "") in _WRITING and _tells_tokens_apart(func, args, result):
+            step.places = tuple([self._traced(arg, True) for arg in args])
         self._add(result, step)
         if func is Tensor.copy_:
             self._observe_part(*traced_args[:2])
@@ -145,6 +151,13 @@ class DataFlow:
 
 def _forget(steps: dict[int, tuple[weakref.ref[Tensor], Step]], key: int, _: weakref.ref[Tensor]) -> None:
     steps.pop(key, None)
+
+
+def _tells_tokens_apart(func: Callable[..., Any], args: Sequence[Any], result: Tensor) -> bool:
+    """Returns whether the places that a function writes at are tokens; a mask of every query and key is not kept."""
+    is_mask = func is torch.where or getattr(func, "__name__", "") == "where"
+    mask = args[0] if args else None
+    return not is_mask or (isinstance(mask, Tensor) and (mask.dim() < result.dim() or 1 in mask.shape[-1:]))
 
 
 def _is_parameter(tensor: Tensor) -> bool:

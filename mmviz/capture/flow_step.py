@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 ATTENTION = "attention"
@@ -12,6 +13,9 @@ ATTENTION = "attention"
 def attention(query: Any) -> Any:
     """Stands for an attention in `Step.func`."""
     return query
+
+
+_serials = count()
 
 
 class Step:
@@ -26,6 +30,8 @@ class Step:
         "is_parameter",
         "kwargs",
         "origin",
+        "places",
+        "serial",
         "shape",
         "source",
     )
@@ -46,6 +52,10 @@ class Step:
         """What an input of a call of the model was moved or joined from before the call."""
         self.is_parameter, self.is_integer = is_parameter, False
         """Whether it is a parameter of the model, and whether its values are integers, such as ids of a vocabulary."""
+        self.places: tuple[Any, ...] = ()
+        """The arguments with indices and masks as tensors, where these tell at which places tokens are put."""
+        self.serial = next(_serials)
+        """Ascends in the order in which tensors were first seen."""
 
     def chain(self) -> Iterator[Step]:
         """Yields this step and those that its tokens come from, the latest first."""

@@ -49,36 +49,45 @@ class _Segment:
     gap: float
 
 
-def tokens_entering(module: nn.Module, place: str, run: Callable[[], Any]) -> Tensor:
+def tokens_entering(module: nn.Module, place: str, run: Callable[[], Any], count: int | None = None) -> Tensor:
     """Returns the tokens ``[row, token, width]`` that stand at ``place`` in one ``run``.
 
     A place is the path of a submodule, for its output, or ``"PATH:input"``, for the first of its inputs that has three
-    axes. Raises ``CaptureError`` (``integrated-place``, ``integrated-input``) where there is no such tensor, or the
-    submodule does not run exactly once.
+    axes. Where the number of tokens, ``count``, is known, they may also stand there as ``[token, width]``, as packed
+    pictures do; that is one row. Raises ``CaptureError`` (``integrated-place``, ``integrated-input``) where there is no
+    such tensor, or the submodule does not run exactly once.
     """
     values: list[Any] = []
 
     def keep(value: Any) -> None:
         values.append(value.clone() if isinstance(value, Tensor) else value)  # the model may overwrite its own
 
-    with replaced(module, place, keep), torch.no_grad():
+    with replaced(module, place, keep, count), torch.no_grad():
         run()
-    if len(values) != 1 or not isinstance(values[0], Tensor) or values[0].dim() != 3:
+    if len(values) != 1 or not _holds_tokens(values[0], count):
         path, _, side = place.partition(":")
         raise CaptureError("integrated-input" if side else "integrated-place", path=path)
-    return values[0].detach()
+    tokens: Tensor = values[0].detach()
+    return tokens.reshape(-1, *tokens.shape[-2:])
+
+
+def _holds_tokens(value: Any, count: int | None) -> bool:
+    """Returns whether a value is ``[row, token, width]``, or ``[token, width]`` of ``count`` tokens."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return False
+    return value.dim() == 3 or (value.dim() == 2 and len(value) == count)
 
 
 def integrated_gradients(
     module: nn.Module, place: str, run: Callable[[int], Tensor], answer: int, tokens: Tensor, baseline: Tensor,
-    rows: int = 1,
+    rows: int = 1, count: int | None = None,
 ) -> TokenAttributions:  # fmt: skip
     """Returns integrated gradients of the log-probability of ``answer``, from ``baseline`` to ``tokens``.
 
     Formula: ``(x - x0) . integral of dlog p / dx (x0 + t (x - x0)) dt`` over t from 0 to 1, summed over the width of
     each token. Shapes: ``tokens`` and ``baseline`` ``[1, token, width]``. ``run(n)`` returns logits ``[n, answer]`` for
-    n rows of the same input, while what stands at ``place`` (see `tokens_entering`) is replaced; ``rows`` are run at a
-    time.
+    n rows of the same input, while what stands at ``place`` (see `tokens_entering`, also for ``count``) is replaced;
+    ``rows`` are run at a time.
     Source: Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks", section 3; ``gap`` measures
     their completeness axiom. Raises ``CaptureError`` (``integrated-graph``) where no gradients reach the submodule.
     """
@@ -86,7 +95,10 @@ def integrated_gradients(
     from captum.attr import IntegratedGradients  # slow to import, and rarely used
 
     def log_probability(x: Tensor) -> Tensor:
-        with replaced(module, place, lambda _: x.clone()):  # a copy, as the model may overwrite it
+        def copied(value: Tensor) -> Tensor:  # as the model may overwrite it
+            return x.clone() if value.dim() == 3 else x[0].clone()
+
+        with replaced(module, place, copied, count):
             return run(len(x)).double().log_softmax(-1)[:, answer]
 
     def integrate(start: Tensor, end: Tensor) -> _Segment:
@@ -115,7 +127,9 @@ def integrated_gradients(
 
 
 @contextmanager
-def replaced(module: nn.Module, place: str, replace: Callable[[Any], Any]) -> Iterator[None]:
+def replaced(
+    module: nn.Module, place: str, replace: Callable[[Any], Any], count: int | None = None
+) -> Iterator[None]:  # fmt: skip
     """Replaces the value at ``place`` by ``replace(value)``, or keeps it where that is None; see `tokens_entering`."""
     path, _, side = place.partition(":")
     submodule = module.get_submodule(path)
@@ -123,7 +137,8 @@ def replaced(module: nn.Module, place: str, replace: Callable[[Any], Any]) -> It
     def replace_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         values: dict[int | str, Any] = {**dict(enumerate(args))}
         values.update(kwargs)
-        key = next((key for key, value in values.items() if isinstance(value, Tensor) and value.dim() == 3), None)
+        holding = [key for key, value in values.items() if _holds_tokens(value, count)]
+        key = min(holding, key=lambda key: -values[key].dim(), default=None)
         new = replace(None if key is None else values[key])
         if new is None or key is None:
             return None

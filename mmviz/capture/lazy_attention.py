@@ -5,7 +5,7 @@ All results are float32 with sums in float64, whatever precision the model compu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,6 +23,9 @@ from mmviz.types.token_bins import bin_sums, modality_runs
 
 MAX_RUNS = 64
 """Runs of one modality that are summed one by one; more are summed by a matrix product in float64."""
+
+Gradients = Mapping[int, Tensor]
+"""The gradients of the output of each attention call, ``[batch, head, query, d_v]``, by the ``id`` of the call."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +156,12 @@ class LazyAttention:
             self._lse[head] = row_lse(self.call, self.batch, head)
         return self._lse[head]
 
-    def gradient_tile(self, head: int, rows: slice, gradient: Tensor) -> Tensor:
-        """Returns the gradients of the weights of some rows, ``[row, key]``: ``dA = dO V^T``.
-
-        ``gradient`` ``[head, query, d_v]`` holds those of attention's output for this sample, `AttentionCall.output`.
-        """
+    def gradient_tile(self, head: int, rows: slice, gradients: Gradients) -> Tensor:
+        """Returns the gradients of the weights of some rows, ``[row, key]``: ``dA = dO V^T``, with those of the output
+        of the call, ``dO``."""
         group_size = self.heads // self.call.value.shape[1]
         value = self.call.value[self.batch, head // group_size].detach().float()
-        return gradient[head][rows].float() @ value.T
+        return gradients[id(self.call)][self.batch, head][rows].float() @ value.T
 
     def _pooled(
         self, head: int, query_edges: Sequence[int], key_edges: Sequence[int], window: slice | None,

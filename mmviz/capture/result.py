@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,16 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.call_flows import CallFlows
+from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
+from mmviz.capture.flow_step import Step
 from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.record_links import RecordLinks, record_links
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.stream_tiles import batches_of
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
-from mmviz.capture.tiled_rollout_relevance import relevance_rows, rollout_columns, rollout_rows
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
 from mmviz.types import AttentionMap, AttentionRecord, CaptureError, Notice, PooledMap
@@ -43,6 +47,8 @@ class CaptureResult:
         self._recorder, self._tracker, self._detector = recorder, tracker, detector
         self._call_maps: dict[int, tuple[list[CallMap], StreamGraph]] = {}
         self._recorded: dict[str, list[CallMap]] = {}
+        self._stream_names: dict[int, dict[str, Stream]] = {}
+        """The streams of each call by the names that its records gave them."""
 
     def __reduce__(self) -> str:
         """Raises ``CaptureError`` (``capture-pickle``): hooks and tensors in a graph belong to this process."""
@@ -143,6 +149,9 @@ class CaptureResult:
         notices += [notice for _, check in kept.values() for notice in check.notices]
         record_id = uuid.uuid4().hex
         self._recorded[record_id] = [maps[number] for number in kept]
+        attn_maps, linked = self._with_links(maps, graph, attn_maps, batch)
+        by_name = named.by_name([call_map.group for call_map in maps])
+        self._stream_names[maps[0].call] = self._stream_names.get(maps[0].call, {}) | by_name
         calls = [maps[number].group.calls[0] for number in kept]
         return AttentionRecord(
             id=record_id,
@@ -157,8 +166,24 @@ class CaptureResult:
                 "routes": [attention.route for attention in calls],
                 "parity": max(check.parity for _, check in kept.values()),
             },
-            notices=tuple(notices),
+            notices=(*notices, *linked.notices),
+            links=linked.links,
         )
+
+    def _with_links(
+        self, maps: Sequence[CallMap], graph: StreamGraph, attn_maps: list[AttentionMap | PooledMap], batch: int | None
+    ) -> tuple[list[AttentionMap | PooledMap], RecordLinks]:
+        """Returns the maps of a record with the states that their keys are read in, and its links.
+
+        Nothing is known of a record that is long, has several samples, or lacks a map.
+        """
+        is_whole = len(attn_maps) == len(maps) and all(isinstance(attn_map, AttentionMap) for attn_map in attn_maps)
+        if not is_whole or (batch is None and self._samples(maps) > 1):
+            return attn_maps, RecordLinks(None, (None,) * len(maps))
+        names = [(attn_map.queries, attn_map.keys) for attn_map in attn_maps]
+        linked = record_links(maps, graph.streams, names, batch)
+        states = zip(attn_maps, linked.keys_states, strict=True)
+        return [replace(attn_map, keys_state=state) for attn_map, state in states], linked
 
     def view(self, ref: int | str, *, call: int | None = None, batch: int | None = None) -> LazyAttention:
         """Returns the weights of one attention call, of which any part can be computed.
@@ -184,51 +209,93 @@ class CaptureResult:
 
     @plain_modes()
     def rollout(
-        self, tokens: Sequence[int], direction: str = "from", *, call: int | None = None, batch: int | None = None
-    ) -> NDArray[np.float32]:
-        """Returns attention rollout through all maps (Abnar and Zuidema 2020, section 3).
+        self, tokens: Sequence[int], direction: str = "from", *, queries: str | None = None, keys: str | None = None,
+        call: int | None = None, batch: int | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Returns attention rollout through all maps between two streams (Abnar and Zuidema 2020, section 3).
 
         Direction ``"from"`` gives the rows of the query tokens, ``[token, key]``; ``"to"`` the columns of the key
-        tokens, ``[query, token]``.
-        Raises ``CaptureError`` (``flow-streams``) for anything but self-attention of one stream.
+        tokens, ``[query, token]``. See `mmviz.capture.joint_rollout`.
+
+        Args:
+            tokens: Tokens of the queries, or of the keys.
+            direction: ``"from"`` or ``"to"``.
+            queries: The stream of the queries, by its name in `record`; by default that of the last map.
+            keys: The stream of the keys, whose tokens are meant as they enter it; by default that of the queries, where
+                it attends to itself, else the one that it attends to last.
+            call: The call of the model.
+            batch: The sample of the batch.
+
+        Raises ``CaptureError``: ``flow-name`` for a stream that the call does not have, ``view-tokens`` for a token,
+        ``flow-route``, ``flow-lost``, ``flow-cache`` and ``flow-samples`` where nothing can be followed from the
+        queries to the keys, and as `record` does for a map that cannot be shown.
         """
-        layers = self.self_attention_layers("rollout", call, batch)
-        if direction == "to":
-            return rollout_columns(layers, tokens)
-        return rollout_rows(layers, _one_hot(tokens, layers[-1].queries))
+        flows, ends = self._flows(queries, keys, call, batch)
+        return flows.rollout(tokens, direction, *ends)
 
     @plain_modes()
     def relevance(
-        self, logit: Tensor, tokens: Sequence[int] | None = None, *, call: int | None = None, batch: int | None = None
-    ) -> NDArray[np.float32]:
-        """Returns gradient relevance ``R - I`` for ``logit`` (Chefer, Gur and Wolf 2021, section 3.1).
+        self, logit: Tensor, tokens: Sequence[int] | None = None, *, queries: str | None = None,
+        keys: str | None = None, call: int | None = None, batch: int | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Returns gradient relevance ``R - I`` for ``logit`` (Chefer, Gur and Wolf 2021, sections 3.1 and 3.2).
 
-        The rows are those of the query ``tokens``, ``[token, key]``, by default of all. The model must have run with
-        gradients; its kernels may be fused.
-        Raises ``CaptureError``: ``flow-streams`` for anything but self-attention of one stream, ``relevance-graph``
-        where no gradients reach the attention.
+        The rows are those of the query ``tokens``, ``[token, key]``, by default of all; streams as for `rollout`. See
+        `mmviz.capture.joint_relevance`. The model must have run with gradients; its kernels may be fused.
+        Raises ``CaptureError`` as `rollout` does, and ``relevance-graph`` where no gradients reach the attention.
         """
-        layers = self.self_attention_layers("relevance", call, batch)
-        count = layers[-1].queries
-        return relevance_rows(layers, logit, np.eye(count) if tokens is None else _one_hot(tokens, count))
+        flows, ends = self._flows(queries, keys, call, batch)
+        return flows.relevance(logit, tokens, *ends)
 
-    def self_attention_layers(
-        self, flow: str, call: int | None = None, batch: int | None = None
-    ) -> list[LazyAttention]:
-        """Returns the weights of all attention calls of one stream that attends to itself, from the first to the last.
+    @plain_modes()
+    def relevance_to_all(
+        self, logit: Tensor, *, queries: str | None = None, call: int | None = None, batch: int | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Returns `relevance` ``[query, key]`` of all queries for every stream that a flow leads to, by its name.
 
-        Raises ``CaptureError`` (``flow-streams``), which names ``flow``, where there are other streams.
+        Raises ``CaptureError`` as `relevance` does; streams that cannot be followed are left out.
         """
+        flows, (first, _) = self._flows(queries, None, call, batch)
+        names = self._names(call)
+        return {
+            name: rows for keys, rows in flows.relevance_to_all(logit, first)
+            for name in [next(name for name, stream in reversed(names.items()) if stream is keys)]
+        }  # fmt: skip
+
+    def stream(self, name: str, call: int | None = None) -> tuple[Stream, list[CallGroup]]:
+        """Returns the stream of a call with this name, and the maps of the call, see `mmviz.capture.stream_graph`.
+
+        Raises ``CaptureError`` (``flow-name``) where there is no such stream.
+        """
+        names = self._names(call)
+        if name not in names:
+            raise CaptureError("flow-name", name=name, known=", ".join(names))
+        return names[name], [call_map.group for call_map in self._maps(call)[0]]
+
+    def step(self, tensor: Tensor) -> Step:
+        """Returns where a tensor of the model came from, as far as functions of torch made it."""
+        return self._tracker.flow.step(tensor)
+
+    def _names(self, call: int | None) -> dict[str, Stream]:
+        """Returns the streams of a call by name: those that they have without tokens, then those of its records."""
         maps, graph = self._maps(call)
-        streams = {(id(call_map.group.queries), id(call_map.group.keys)) for call_map in maps}
-        has_parts = any(m.group.query_part is not None or m.group.key_part is not None for m in maps)
-        if len(streams) > 1 or len(graph.streams) > 1 or has_parts:
-            named = NamedStreams([call_map.group for call_map in maps], graph.streams, None)
-            names = dict.fromkeys(named.pair(call_map.group) for call_map in maps)
-            raise CaptureError(
-                "flow-streams", flow=flow, pairs=", ".join(f"{queries} and {keys}" for queries, keys in names)
-            )
-        return [call_map.attention(self._sample(call_map, batch)) for call_map in maps]
+        named = NamedStreams([call_map.group for call_map in maps], graph.streams, None)
+        return named.by_name([call_map.group for call_map in maps]) | self._stream_names.get(maps[0].call, {})
+
+    def _flows(
+        self, queries: str | None, keys: str | None, call: int | None, batch: int | None
+    ) -> tuple[CallFlows, tuple[Stream, Stream]]:
+        """Returns the flows of a call for a sample, and the streams of the queries and keys with these names."""
+        maps, graph = self._maps(call)
+        groups = [call_map.group for call_map in maps]
+        first = groups[-1].queries if queries is None else self.stream(queries, call)[0]
+        attended = [group.keys for group in groups if group.queries is first]
+        last = first if first in attended else [first, *attended][-1]
+        if keys is not None:
+            last, _ = self.stream(keys, call)
+        if batch is not None and not 0 <= batch < self._samples(maps):
+            raise CaptureError("capture-batch", batch=batch, count=self._samples(maps))
+        return CallFlows(maps, graph.streams, batch), (first, last)
 
     def _maps(self, call: int | None) -> tuple[list[CallMap], StreamGraph]:
         """Returns the maps of a call of the model and their streams."""
@@ -256,13 +323,3 @@ class CaptureResult:
         if not 0 <= (batch or 0) < samples:
             raise CaptureError("capture-batch", batch=batch, count=samples)
         return batch or 0
-
-
-def _one_hot(tokens: Sequence[int], count: int) -> NDArray[np.float64]:
-    """Returns ``[len(tokens), count]`` with a 1 for each token. Raises ``CaptureError`` (``view-tokens``)."""
-    rows = np.zeros((len(tokens), count))
-    for row, token in enumerate(tokens):
-        if not 0 <= token < count:
-            raise CaptureError("view-tokens", token=token, count=count)
-        rows[row, token] = 1
-    return rows

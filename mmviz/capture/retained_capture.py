@@ -34,7 +34,8 @@ class RetainedCapture:
         if isinstance(view, Zoom):
             return self._attention(view.map).zoom(view.query_edges, view.key_edges, view.map.head)
         direction: Literal["from", "to"] = view.direction
-        return self.result.rollout(view.tokens, direction, call=self.call, batch=self.batch)
+        ends = {"queries": view.queries or None, "keys": view.keys or None}
+        return self.result.rollout(view.tokens, direction, **ends, call=self.call, batch=self.batch)
 
     def _attention(self, ref: MapRef) -> LazyAttention:
         try:

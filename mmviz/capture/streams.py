@@ -65,6 +65,15 @@ class NamedStreams:
         names = [self._named(name, stream, part) for name, (stream, part) in zip(forced, sides, strict=True)]
         return names[0], names[1]
 
+    def by_name(self, groups: Sequence[CallGroup]) -> dict[str, Stream]:
+        """Returns the streams that maps run over, by all of their names."""
+        streams = {}
+        for group in groups:
+            forced = self._forced.get(id(group), ("", ""))
+            for name, stream in zip(forced, (group.queries, group.keys), strict=True):
+                streams[name or self._names[id(stream)]] = stream
+        return streams
+
     def _named(self, forced: str, stream: Stream, part: Positions | None) -> str:
         """Returns the name of a stream, or of the ``part`` of it that takes part."""
         name = forced or self._names[id(stream)]

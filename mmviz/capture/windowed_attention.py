@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.head_weights import HeadWeights
-from mmviz.capture.lazy_attention import LazyAttention
+from mmviz.capture.lazy_attention import Gradients, LazyAttention
 from mmviz.capture.token_sides import Positions
 
 
@@ -56,15 +56,13 @@ class WindowedAttention(LazyAttention):
         """Returns one head, see `LazyAttention.head`."""
         return _WindowedHead(self, number, keys)
 
-    def gradient_tile(self, head: int, rows: slice, gradient: Tensor) -> Tensor:
-        """Returns the gradients of the weights of some rows, see `LazyAttention.gradient_tile`; 0 between windows.
-
-        ``gradient`` ``[row, head, query, d_v]`` holds those of the output of the only call, with a row a window.
-        """
-        tile = torch.zeros(len(range(*rows.indices(self.queries))), self.keys)
+    def gradient_tile(self, head: int, rows: slice, gradients: Gradients) -> Tensor:
+        """Returns the gradients of the weights of some rows, see `LazyAttention.gradient_tile`; 0 between windows."""
+        device = self.call.value.device
+        tile = torch.zeros(len(range(*rows.indices(self.queries))), self.keys, dtype=torch.float32, device=device)
         for number, places, inner in self._in_windows(rows):
             window = self.windows[number]
-            part = gradient[window.row][head][inner].float() @ self._value(window, head).T
+            part = gradients[id(window.call)][window.row, head][inner].float() @ self._value(window, head).T
             _scatter(tile, places, window.keys, part)
         return tile
 

@@ -21,6 +21,10 @@ CUSTOM_MODEL_SENTENCES: dict[str, str] = {
     "integrated-overwritten": "Integrated gradients are left out: after {path} the model writes over {count} of {of} "
     "tokens, among them {labels}. Name a place where all tokens stand, such as embedding='PATH:input' with the path "
     "of the first layer.",
+    "integrated-stream": "Integrated gradients of {stream} are left out: there is no such stream. The streams are: "
+    "{known}.",
+    "integrated-order": "Integrated gradients of {stream} are left out: {count} of its {of} tokens cannot be told "
+    "apart among those at {path} ({labels}). Name the place where the tokens of the stream enter its first layer.",
     "integrated-input": "Integrated gradients are left out: {path} does not take tokens of shape [1, token, width] "
     "as an input once per call.",
 }

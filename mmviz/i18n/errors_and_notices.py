@@ -117,7 +117,15 @@ SENTENCES: dict[str, str] = {
     "{{('queries', 'keys'): attentions}}.",
     "arrays-stream": "There are tokens for {name!r}, but the attention is between: {known}.",
     "arrays-tokens": "{count} tokens were given for {stream!r}, but its attention has {size}.",
-    "flow-streams": "{flow} needs self-attention over one stream in every map, but there is attention between {pairs}.",
+    "flow-name": "There is no stream {name!r}. The streams of this call are: {known}.",
+    "flow-route": "No route from {queries} to {keys} can be followed: neither attention nor functions that move, join "
+    "or merge tokens lead there.",
+    "flow-lost": "The tokens of {source} go into those of {stream} through {function}, which cannot be followed, so "
+    "rollout and relevance end there.",
+    "flow-samples": "Between {queries} and {keys} tokens of several samples of the batch are joined, so nothing flows "
+    "within a single one.",
+    "flow-cache": "{name} attends to tokens of earlier calls, whose own layers are not part of this call, so nothing "
+    "can be followed through all layers. Run the model on the whole sequence in one call.",
     "fork-torch": "This process was forked after torch had computed, and has none of its threads, so torch would wait "
     "for ever. Start it with multiprocessing.get_context('spawn'), or fork before the first run.",
     "backend-pickle": "A backend belongs to the process that made it. Make one in the other process: "
@@ -208,6 +216,7 @@ SENTENCES: dict[str, str] = {
     "method-pooled": "{method}, means over neighbouring tokens",
     "map-rollout": "rollout, product of (A + I) / 2 over all layers",
     "map-relevance": "gradient relevance for the answer",
+    "map-to": "{map}, to {stream}",
     "figure-title": "Answer: {answer} ({probability:.0%})",
     "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows how information is routed, not why the "

@@ -24,6 +24,10 @@ WORDS: dict[str, str] = {
     "method-relevance": "gradient relevance",
     "method-relevance-help": "Attention weighted by the gradients of the answer, through all layers (Chefer et al. "
     "2021).",
+    "method-to": "{method} to {stream}",
+    "flow-keys": "To",
+    "flow-keys-help": "The stream at whose tokens the flow ends, as they enter it. Streams that cannot be followed are "
+    "left out.",
     "stack": "Stack",
     "stack-help": "The run of layers, by its path in the model, and which tokens attend to which. Layers count within "
     "it.",

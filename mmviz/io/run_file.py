@@ -33,11 +33,12 @@ from mmviz.types import (
     PooledMap,
     Sample,
     Seconds,
+    StreamLink,
     Token,
 )  # fmt: skip
 from mmviz.types.attention_tensors import ARRAYS
 
-FORMAT = 3
+FORMAT = 4
 RECORDING = "recording-2"
 """Value of ``format`` in the header of a run and of a recording."""
 _OPTIONAL = ("stack", "call", "absorbed_by", "windows")
@@ -51,6 +52,10 @@ _PARTS = ("overview", "row_modality_sums", "column_modality_sums", "largest")
 """Arrays of a `PooledMap`."""
 _EXTRAS = ("relevance", "integrated", "sweep")
 """Optional arrays of a record."""
+_BY_STREAM = ("relevance_to", "integrated_of")
+"""Arrays of a record by the name of a stream."""
+_LINK = ("tokens", "source_tokens", "shares")
+"""Arrays of a `StreamLink`."""
 
 
 def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
@@ -63,10 +68,17 @@ def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
             arrays[f"map{k}"] = attn_map.weights
     arrays |= {name: array for name in _EXTRAS if (array := getattr(record, name)) is not None}
     arrays |= {f"norms{k}": norms for k, norms in enumerate(record.norms)}
+    for name in _BY_STREAM:
+        arrays |= {f"{name}{k}": array for k, array in enumerate(getattr(record, name).values())}
     for k, steps in enumerate(record.steps):
         arrays |= {f"steps{k}-{name}": array for name, array in steps.arrays()}
+    for k, link in enumerate(record.links or ()):
+        arrays |= {f"link{k}-{name}": getattr(link, name) for name in _LINK}
     header, sample_arrays = sample_to_parts(sample)
     header["steps"] = [{"scale": steps.scale, "ablated_heads": steps.ablated_heads} for steps in record.steps]
+    header |= {name: list(getattr(record, name)) for name in _BY_STREAM}
+    if record.links is not None:
+        header["links"] = [[link.stream, link.source, link.source_state] for link in record.links]
     return pack_npz({"format": FORMAT} | header | _header(record), arrays | sample_arrays, level)
 
 
@@ -85,6 +97,8 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
         norms = [arrays[f"norms{k}"] for k in range(len(maps)) if f"norms{k}" in arrays]
         extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
         steps = [_read_steps(k, fields, arrays) for k, fields in enumerate(header.get("steps", ()))]
+        extras |= {name: {stream: arrays[f"{name}{k}"] for k, stream in enumerate(header[name])} for name in _BY_STREAM}
+        extras["links"] = _read_links(header, arrays)
         record = replace(_record(header, maps), norms=tuple(norms), steps=tuple(steps), **extras)
         check_record(record)
         return sample_from_parts(header, arrays), record
@@ -135,8 +149,8 @@ def to_recording(record: AttentionRecord) -> bytes:
     """Returns the record as the bytes of a recording, which are the same for the same record.
 
     The largest weight of each row is exact; the others are rounded to multiples of ``STEP``. Relevance, which is never
-    negative, is kept to 1 / 131,070 of the largest value of its row. Norms, integrated gradients, steps and sweep are
-    left out.
+    negative, is kept to 1 / 131,070 of the largest value of its row. Norms, integrated gradients, steps, sweep and
+    links are left out, and what else there is for each stream.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for k, attn_map in enumerate(record.maps):
@@ -147,7 +161,8 @@ def to_recording(record: AttentionRecord) -> bytes:
         largest = record.relevance.max(-1)
         shares = record.relevance.astype(np.float64) / np.where(largest > 0, largest, 1)[:, None]
         arrays["relevance"], arrays["relevance-largest"] = _byte_planes(np.rint(shares * _MAX_CODE)), largest
-    return pack_npz({"format": RECORDING} | _header(record), arrays)
+    plain = replace(record, maps=tuple(replace(attn_map, keys_state=None) for attn_map in record.maps))
+    return pack_npz({"format": RECORDING} | _header(plain), arrays)
 
 
 def from_recording(path: Path) -> AttentionRecord:
@@ -228,6 +243,7 @@ def _header(record: AttentionRecord) -> dict[str, Any]:
         "maps": [
             {"name": m.name, "layer": m.layer, "queries": m.queries, "keys": m.keys, "dtype": m.dtype}
             | {name: value for name in _OPTIONAL if (value := getattr(m, name))}
+            | ({} if m.keys_state is None else {"keys_state": m.keys_state})
             | ({"edges": [m.query_edges, m.key_edges]} if isinstance(m, PooledMap) else {})
             for m in record.maps
         ],
@@ -249,6 +265,15 @@ def _read_map(k: int, fields: dict[str, Any], arrays: Arrays) -> AttentionMap | 
 def _map_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Returns the fields of a map; those that its header leaves out have their defaults."""
     return fields | ({"windows": tuple(fields["windows"])} if "windows" in fields else {})
+
+
+def _read_links(header: dict[str, Any], arrays: Arrays) -> tuple[StreamLink, ...] | None:
+    """Returns the links of a record; None where it has none."""
+    if "links" not in header:
+        return None
+    return tuple(
+        StreamLink(*fields, *(arrays[f"link{k}-{name}"] for name in _LINK)) for k, fields in enumerate(header["links"])
+    )
 
 
 def _read_steps(k: int, fields: dict[str, Any], arrays: Arrays) -> AttentionTensors:

@@ -43,6 +43,7 @@ def check_record(record: AttentionRecord) -> None:
         _check_string(name)
         for token in tokens:
             _check_token(token)
+    _check_links(record)
     for answer in record.answers:
         _check_string(answer.label)
         _check_number(answer.probability, 0, 1 + 1e-6)
@@ -77,6 +78,36 @@ def _check_map(attn_map: AttentionMap | PooledMap) -> None:
             raise ValueError("windows")
 
 
+def _check_links(record: AttentionRecord) -> None:
+    """Checks that links join tokens that there are, and that no token is made of more than the whole of others."""
+    totals = {name: np.zeros(len(tokens)) for name, tokens in record.streams.items()}
+    for number, attn_map in enumerate(record.maps):
+        if attn_map.keys_state is not None:
+            check_index(attn_map.keys_state, number + 1)
+    for link in record.links or ():
+        check_index(link.source_state, len(record.maps) + 1)
+        for tokens, name in ((link.tokens, link.stream), (link.source_tokens, link.source)):
+            if len(tokens) and not (tokens.min() >= 0 and tokens.max() < len(record.streams[name])):
+                raise ValueError("links")
+        if not np.isfinite(link.shares).all() or (link.shares < 0).any() or link.stream == link.source:
+            raise ValueError("links")
+        np.add.at(totals[link.stream], link.tokens, link.shares)
+    if any(len(total) and total.max() > 1 + 1e-4 for total in totals.values()):
+        raise ValueError("links")
+    _check_order(record)
+
+
+def _check_order(record: AttentionRecord) -> None:
+    """Checks that no stream is made of itself in the end."""
+    sources = {name: {link.source for link in record.links or () if link.stream == name} for name in record.streams}
+    left = set(sources)
+    while left:
+        free = {name for name in left if not sources[name] & left}
+        if not free:
+            raise ValueError("links")
+        left -= free
+
+
 def check_index(value: Any, count: int) -> int:
     """Returns ``value`` where it is an integer from 0 to ``count - 1``. Raises ``ValueError`` for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < count:
@@ -93,6 +124,14 @@ def _check_extras(record: AttentionRecord) -> None:
         array = getattr(record, name)
         if array is not None and (array.shape not in possible or not np.isfinite(array).all()):
             raise ValueError(name)
+    for name, array in record.relevance_to.items():
+        if array.ndim != 2 or array.shape[1] != len(record.streams[name]) or not np.isfinite(array).all():
+            raise ValueError("relevance_to")
+        if array.shape[0] not in {shape[0] for shape in shapes}:
+            raise ValueError("relevance_to")
+    for name, array in record.integrated_of.items():
+        if array.shape != (len(record.streams[name]),) or not np.isfinite(array).all():
+            raise ValueError("integrated_of")
     if record.norms and [norms.shape for norms in record.norms] != shapes:
         raise ValueError("norms")
     if any(not np.isfinite(norms).all() or (norms < 0).any() for norms in record.norms):

@@ -48,7 +48,9 @@ class CustomModel:
         exclude: Glob patterns of modules in which attention is not captured, such as ``"*.router"``.
         embedding: The place whose tokens ``[1, token, width]`` enter the layers, for integrated gradients: the path of
             a module for its output, or ``"PATH:input"`` for its first input that is such a tensor. Images whose
-            patches are written over the embedded words need the latter.
+            patches are written over the embedded words need the latter. A mapping from the names of streams to places
+            gives integrated gradients for the tokens of each, such as ``{"image": "vision.blocks.0:input"}`` for the
+            patches that enter a tower; there packed pictures may also stand as ``[token, width]``.
 
     A module whose weights are spread over several devices is not moved; its inputs go to the device of the first
     parameter. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
@@ -63,12 +65,15 @@ class CustomModel:
         top: int = TOP, answer_token: AnswerToken | Callable[[Tokens], AnswerToken] = None,
         streams: Mapping[str, str] | None = None, pairs: Mapping[str, tuple[str, str]] | None = None,
         required: Sequence[str] = (), only: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
-        embedding: str | None = None,
+        embedding: str | Mapping[str, str] | None = None,
     ):  # fmt: skip
         if not isinstance(module, nn.Module):
             raise MmvizError("own-module", kind=type(module).__name__)
         self.module = module.eval()
-        self.embedding = _checked_place(module, embedding)
+        self.embedding = (
+            {stream: _checked_place(module, place) for stream, place in embedding.items()}
+            if isinstance(embedding, Mapping) else _checked_place(module, embedding)
+        )  # fmt: skip
         self.top, self.answer_token = top, answer_token
         self.only, self.exclude = only, exclude
         self.pairs = {pattern: (stream, stream) for pattern, stream in (streams or {}).items()} | dict(pairs or {})
@@ -169,7 +174,7 @@ class CustomModel:
         return (name, index) if isinstance(streams, Mapping) else index
 
 
-def _checked_place(module: nn.Module, place: str | None) -> str | None:
+def _checked_place(module: nn.Module, place: Any) -> Any:
     """Returns the place where tokens enter. Raises ``MmvizError`` where it names no module, or no side of one."""
     path, _, side = (place or "").partition(":")
     if place is not None and side not in ("", "input"):

@@ -44,10 +44,10 @@ class Model(Protocol):
     """What mmviz needs of a model.
 
     A model may also have ``embedding``, the path of the module whose output ``[1, token, width]`` are the tokens that
-    enter the layers (``"PATH:input"``: its input), and ``baseline_tokens(prepared, tokens)``, which returns the same
-    tokens without content (zeros where it is missing). Both serve integrated gradients. ``pairs`` names the streams of
-    attention modules by glob patterns, ``required`` the modalities that it cannot do without, and ``top`` limits the
-    answers that a record keeps.
+    enter the layers (``"PATH:input"``: its input; a mapping names such a place for each stream), and
+    ``baseline_tokens(prepared, tokens)``, which returns the same tokens without content (zeros where it is missing).
+    Both serve integrated gradients. ``pairs`` names the streams of attention modules by glob patterns, ``required`` the
+    modalities that it cannot do without, and ``top`` limits the answers that a record keeps.
     """
 
     card: Card

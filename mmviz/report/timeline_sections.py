@@ -50,7 +50,8 @@ class TrainingViewerData(ViewerData):
         made_by = {**record.made_by, "map_ref": str(record.map_ref(len(maps) - 1))}
         mean_record = replace(
             record, id=f"{record.id}-training", maps=maps, answers=tuple(answers), made_by=made_by, relevance=None,
-            norms=(), integrated=None, steps=(), sweep=None,
+            norms=(), integrated=None, steps=(), sweep=None, links=None, relevance_to={},
+            integrated_of={},
         )  # fmt: skip
         super().__init__(_MeanRun(run.sample, mean_record))
         self.timeline = timeline

@@ -28,6 +28,7 @@ from mmviz.types.requests import (
     UniformAttention,
 )
 from mmviz.types.samples import AudioInput, ImageInput, Sample
+from mmviz.types.stream_link import StreamLink
 from mmviz.types.tokens import (
     ABSENT,
     INPUT_MODALITIES,
@@ -80,6 +81,7 @@ __all__ = [
     "Sample",
     "Seconds",
     "ShuffleWeights",
+    "StreamLink",
     "Token",
     "TokenSequence",
     "UniformAttention",

@@ -65,6 +65,8 @@ def _equal(value: Any, other: Any) -> bool:
         return len(value) == len(other) and all(map(_equal, value, other))
     if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
         return False
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        return value.keys() == other.keys() and all(_equal(value[key], other[key]) for key in value)
     return bool(value == other)
 
 

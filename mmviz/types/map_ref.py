@@ -12,6 +12,7 @@ Method = Literal["attention", "rollout", "relevance"]
 
 _LIMIT = 10**9
 _ATTENTION = re.compile(r"(?:(.+)/)?(0|[1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?:(mean|0|[1-9][0-9]{0,8})", re.DOTALL)
+_FLOW = re.compile(r"(?:(.+)/)?(rollout|relevance)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class MapRef:
 
     ``str`` gives a text form that `parse` reads back without loss: ``5:2`` is head 2 of layer 5, ``5:mean`` the mean
     over the heads of layer 5, ``5.1:2`` head 2 of the second map of layer 5, ``vision.layers.attn/5:2`` head 2 of layer
-    5 of the stack ``vision.layers.attn``, ``rollout`` and ``relevance`` the flows through all layers. Layers, maps and
-    heads count from 0.
+    5 of the stack ``vision.layers.attn``, ``rollout`` and ``relevance`` the flows through all layers,
+    ``picture/rollout`` rollout to the tokens of the stream ``picture``. Layers, maps and heads count from 0.
 
-    Raises ``ValueError`` where raw attention has no layer, a flow has one or a stack, or a number is negative or beyond
-    9 digits; ``TypeError`` for a number that is no integer.
+    Raises ``ValueError`` where raw attention has no layer or a stream of keys, a flow has a layer or a stack, or a
+    number is negative or beyond 9 digits; ``TypeError`` for a number that is no integer.
     """
 
     method: Method
@@ -37,6 +38,8 @@ class MapRef:
     """Which map of the layer, in order of execution, where the layer has several."""
     stack: str = ""
     """The stack of the layer, see `AttentionMap.stack`; "" for the default one, see `AttentionRecord.default_stack`."""
+    keys: str = ""
+    """Of a flow, the name of the stream of keys; "" for that of the last map of the default stack."""
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -44,6 +47,8 @@ class MapRef:
         if self.method == "attention":
             if self.layer is None:
                 raise ValueError("raw attention needs a layer")
+            if self.keys:
+                raise ValueError("raw attention has the keys of its map; only a flow takes a stream of keys")
         elif (self.layer, self.head, self.index, self.stack) != (None, None, 0, ""):
             raise ValueError(f"{self.method} runs through all layers and takes no layer, head, index or stack")
         for name in ("layer", "head", "index"):
@@ -57,8 +62,9 @@ class MapRef:
     @classmethod
     def parse(cls, text: str) -> MapRef:
         """Returns the reference that ``str`` wrote. Raises ``ValueError`` for any other text."""
-        if text in ("rollout", "relevance"):
-            return cls("rollout" if text == "rollout" else "relevance")
+        flow = _FLOW.fullmatch(text)
+        if flow is not None:
+            return cls("rollout" if flow[2] == "rollout" else "relevance", keys=flow[1] or "")
         match = _ATTENTION.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} does not name a map, such as 5:mean, 5:2, 5.1:2, rollout or relevance")
@@ -67,7 +73,7 @@ class MapRef:
 
     def __str__(self) -> str:
         if self.method != "attention":
-            return self.method
+            return f"{self.keys}/{self.method}" if self.keys else self.method
         layer = f"{self.layer}.{self.index}" if self.index else str(self.layer)
         head = "mean" if self.head is None else str(self.head)
         return f"{self.stack}/{layer}:{head}" if self.stack else f"{layer}:{head}"

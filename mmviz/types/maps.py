@@ -51,6 +51,9 @@ class AttentionMap(ShortRepr, ValueSemantics):
     windows: tuple[int, ...] = ()
     """The window, packed picture or packed sound that each token belongs to, from 0, where attention runs within
     windows of a stream: tokens of different windows do not attend to each other. Empty where it runs over all."""
+    keys_state: int | None = None
+    """The number of maps of the record that had run when its keys were read, where a later one has updated them before
+    this map ran, as in co-attention; None where they are the current tokens."""
 
     def __post_init__(self) -> None:
         if self.weights.ndim not in (3, 4):
@@ -124,6 +127,8 @@ class PooledMap(ShortRepr, ValueSemantics):
     """See `AttentionMap.absorbed_by`."""
     windows: tuple[int, ...] = ()
     """See `AttentionMap.windows`."""
+    keys_state: int | None = None
+    """See `AttentionMap.keys_state`."""
 
     def __repr__(self) -> str:
         queries, keys = self.shape

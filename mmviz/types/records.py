@@ -16,6 +16,7 @@ from mmviz.types.frozen import ValueSemantics, read_only, read_only_mapping
 from mmviz.types.map_ref import MapRef
 from mmviz.types.maps import AttentionMap, PooledMap
 from mmviz.types.short_repr import ShortRepr, call_repr, short
+from mmviz.types.stream_link import StreamLink
 from mmviz.types.tokens import Modality, Token, TokenSequence
 
 
@@ -68,6 +69,15 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     sweep: NDArray[np.float64] | None = None
     """float64 ``[variant, answer]``: log-probabilities of the variants in ``Request.sweep``, in the order of
     ``answers``."""
+    links: tuple[StreamLink, ...] | None = None
+    """The tokens that are made of those of other streams, where all ways between several streams are known, but for
+    those that a notice ``flow-lost`` names; then rollout runs through all of them. None where nothing is known."""
+    relevance_to: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """float32 ``[query, key]`` by the name of the stream of keys: gradient relevance for the queries of ``relevance``
+    of the tokens of other streams than its own, as they enter these, if requested."""
+    integrated_of: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """float32 ``[token]`` by the name of the stream: integrated gradients of the tokens of each stream where it enters
+    its layers, if requested and the model names the places."""
 
     def __post_init__(self) -> None:
         streams = MappingProxyType({name: TokenSequence(tokens) for name, tokens in self.streams.items()})
@@ -77,7 +87,10 @@ class AttentionRecord(ShortRepr, ValueSemantics):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, read_only(getattr(self, name)))
         object.__setattr__(self, "norms", tuple(map(read_only, self.norms)))
-        for name in ("maps", "answers", "notices", "steps"):
+        for name in ("relevance_to", "integrated_of"):
+            arrays = {stream: read_only(array) for stream, array in getattr(self, name).items()}
+            object.__setattr__(self, name, MappingProxyType(arrays))
+        for name in ("maps", "answers", "notices", "steps", *(["links"] if self.links is not None else [])):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for attn_map in self.maps:
             expected = (len(self.streams[attn_map.queries]), len(self.streams[attn_map.keys]))
@@ -207,6 +220,10 @@ class Rollout:
     """Indices of the queries or keys."""
     direction: Literal["from", "to"]
     """Whether ``tokens`` are queries (``from``) or keys (``to``)."""
+    queries: str = ""
+    """Name of the stream of the queries; "" for that of the last map of the default stack."""
+    keys: str = ""
+    """Name of the stream of the keys; "" for that of the last map of the default stack."""
 
 
 View = Rows | Columns | Zoom | Rollout

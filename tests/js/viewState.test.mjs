@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { formatMapRef, isFlow, parseMapRef, streamsOf } from "../../mmviz/viewer/js/mapRef.js";
+import { describeHead } from "../../mmviz/viewer/js/labels.js";
+import { flowMethod, flowsOf, formatMapRef, isFlow, parseMapRef, streamsOf } from "../../mmviz/viewer/js/mapRef.js"; // prettier-ignore
 import {
   chosenStream, fromFragment, litStream, neighbourMap, overviewCell, pin, toFragment, unpin, viewForStream, withMap,
   withOtherDirection,
@@ -101,4 +102,19 @@ test("a fragment leads back to the same view, and an odd one nowhere", () => {
     assert.equal(fromFragment(header, odd), null, odd);
   } // prettier-ignore
   assert.equal(fromFragment(header, "map=1:0&tokens=8&direction=to").tokens[0], 8, "there are nine keys");
+});
+
+test("a flow names the stream that it ends at, and a stack may be called as a flow", () => {
+  const joined = {
+    ...header,
+    flows: { rollout: ["all", "all"], "image/rollout": ["all", "image"], "a:b/c/relevance": ["all", "a:b/c"] },
+    maps: [...header.maps, { ref: "rollout/0", stack: "rollout", layer: 0, queries: "all", keys: "all", heads: 1 }],
+  };
+  assert.deepEqual(["image/rollout", "a:b/c/relevance", "relevance", "rollout/0:mean", "5:2"].map(flowMethod), ["rollout", "relevance", "relevance", null, null]); // prettier-ignore
+  assert.deepEqual(["image/rollout", "rollout/0:mean"].map(isFlow), [true, false]);
+  assert.deepEqual([flowsOf(joined, "rollout"), flowsOf(joined, "relevance")], [["rollout", "image/rollout"], ["a:b/c/relevance"]]); // prettier-ignore
+  assert.deepEqual(streamsOf(joined, "image/rollout"), ["all", "image"]);
+  const say = (code, values) => code + (values ? JSON.stringify(values) : "");
+  assert.equal(describeHead(joined, say, "image/rollout"), 'method-to{"method":"method-rollout","stream":"image"}');
+  assert.equal(describeHead(joined, say, "a:b/c/relevance"), "method-relevance", "the only one of its method");
 });

@@ -24,6 +24,7 @@ from mmviz.backends.local.gradients import integrated_rows
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
+from mmviz.backends.local.stream_gradients import integrated_of_streams
 from mmviz.backends.local.variants import sweep
 from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.retained_capture import RetainedCapture
@@ -192,9 +193,14 @@ class LocalBackend:
         made_by: dict[str, Any] = dict(record.made_by)
         log_p = log_probabilities(logits)
         if request.integrated:
-            attributions, details = integrated_rows(model, prepared, kept_answers(log_p, None, 1)[0], changes)
-            made_by["integrated"] = details
-            record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
+            answer = kept_answers(log_p, None, 1)[0]
+            if isinstance(getattr(model, "embedding", None), Mapping):
+                parts, details = integrated_of_streams(model, prepared, record, answer, changes)
+                record, made_by = replace(record, **parts), made_by | details
+            else:
+                attributions, details = integrated_rows(model, prepared, answer, changes)
+                made_by["integrated"] = details
+                record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
             timer.end("gradients")
         table = None
         if request.sweep:

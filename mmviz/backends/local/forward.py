@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.batch_rows import of_row, row_notices, shown_row
-from mmviz.backends.local.gradients import relevance_rows
+from mmviz.backends.local.gradients import relevances
 from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.stream_pairs import stream_pairs
@@ -73,7 +73,7 @@ def captured_run(
     steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
         record, notices=tuple(notices), norms=norms, steps=steps,
-        relevance=relevance_rows(result, logits, record, row) if request.relevance else None,
+        **(relevances(result, logits, record, row) if request.relevance else {}),
         made_by={
             **{name: record.made_by[name] for name in ("dtype", "routes", "parity")},
             **recorded_answer_token(record, prepared.answer_token),

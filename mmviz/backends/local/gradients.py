@@ -18,21 +18,24 @@ from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change
 
 
-def relevance_rows(
-    result: CaptureResult, logits: Tensor, record: AttentionRecord, row: int | None
-) -> NDArray[np.float32] | None:
-    """Returns gradient relevance ``[query, key]`` for the most probable answer, of one ``row`` of a batch.
+def relevances(result: CaptureResult, logits: Tensor, record: AttentionRecord, row: int | None) -> dict[str, Any]:
+    """Returns gradient relevance for the most probable answer as fields of the record, of one ``row`` of a batch.
 
-    None where the record is too long for it, the model ran without gradients, or it has several streams.
+    The fields are those of `AttentionRecord`: ``relevance``, between the streams of the last map of the default stack,
+    and ``relevance_to`` other streams. Nothing where the record is too long for it, the model ran without gradients, or
+    no flow can be followed.
     """
-    if record.is_long:
-        return None
+    last = next((m for m in reversed(record.maps) if m.stack == record.default_stack), None)
+    if record.is_long or last is None:
+        return {}
     try:
-        return result.relevance(logits[int(logits.argmax())], batch=row)
+        to_all = result.relevance_to_all(logits[int(logits.argmax())], queries=last.queries, batch=row)
     except CaptureError as error:
-        if error.code in ("relevance-graph", "flow-streams"):
-            return None
+        if error.code == "relevance-graph" or error.code.startswith("flow-"):
+            return {}
         raise
+    known = {name: rows for name, rows in to_all.items() if name in record.streams}
+    return {"relevance": known.pop(last.keys, None), "relevance_to": known}
 
 
 def integrated_rows(

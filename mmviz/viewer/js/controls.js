@@ -1,7 +1,7 @@
 // The row above the panels: direction, method, style, scale, legend and readout.
 import { AMOUNTS, DIFFERENCES } from "./colours.js";
 import { twoDigits } from "./numberFormat.js";
-import { isFlow, parseMapRef } from "./mapRef.js";
+import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
 import { describeHead } from "./labels.js";
 import { mapNotes } from "./mapNotes.js";
 import { describeStack, lastMapOf, stackOf, stacksOf } from "./stacks.js";
@@ -55,17 +55,18 @@ export class Controls {
   build() {
     const { header, say } = this.viewer;
     const options = [["layer", say("method-layer"), say("method-layer-help")]];
-    for (const flow of Object.keys(header.flows)) {
+    for (const flow of ["rollout", "relevance"].filter((method) => flowsOf(header, method).length)) {
       options.push([flow, say("method-" + flow), say(`method-${flow}-help`)]);
     }
     this.method = makeSwitch(say("method"), options, (value) =>
-      this.viewer.chooseMap(value === "layer" ? this.lastLayerMap() : value),
+      this.viewer.chooseMap(value === "layer" ? this.lastLayerMap() : this.flowTo(value)),
     );
     this.method.dataset.part = "method";
+    this.flowKeys = Object.keys(header.flows).length > options.length - 1 ? this.makeKeysSelect() : null;
     this.stack = stacksOf(header).length > 1 ? this.makeStackSelect() : null;
     this.methodName = make("span", { class: "name", "data-part": "method-name" });
     this.element.replaceChildren(
-      make("div", { class: "line" }, this.direction, this.method, this.stack?.element, this.methodName, this.style, this.scale, this.legend),
+      make("div", { class: "line" }, this.direction, this.method, this.flowKeys?.element, this.stack?.element, this.methodName, this.style, this.scale, this.legend),
       make("div", { class: "line" }, this.readout, this.waiting, this.unpin),
       this.notes,
       this.announcement,
@@ -85,6 +86,24 @@ export class Controls {
     return { box, element: make("label", { class: "named stack" }, name, box) };
   }
 
+  /** Returns the box that chooses the stream at which a flow ends: `box`, and the labelled `element`. */
+  makeKeysSelect() {
+    const { header, say } = this.viewer;
+    const streams = [...new Set(Object.values(header.flows).map(([, keys]) => keys))];
+    const options = streams.map((stream) => make("option", { value: stream, text: stream }));
+    const box = make("select", { "data-part": "flow-keys", title: say("flow-keys-help") }, ...options);
+    box.addEventListener("change", () => this.viewer.chooseMap(this.flowTo(flowMethod(this.viewer.view.map), box.value)));
+    const element = make("label", { class: "named stack" }, make("span", { class: "name", text: say("flow-keys") }), box);
+    return { box, element };
+  }
+
+  /** Returns the flow of a method to the tokens of `stream`, by default those that the flow before it led to. */
+  flowTo(method, stream = this.flowKeys?.box.value) {
+    const { header } = this.viewer;
+    const flows = flowsOf(header, method);
+    return flows.find((flow) => header.flows[flow][1] === stream) ?? flows[0];
+  }
+
   /** Returns the layer and head that were shown last, to come back to from a flow. */
   lastLayerMap() {
     const { header } = this.viewer;
@@ -94,6 +113,13 @@ export class Controls {
   /** Shows the stack of the map, and what a reader must know about the map. */
   paintMap(frame) {
     const { header, say } = this.viewer;
+    const flow = flowMethod(frame.mapRef);
+    if (this.flowKeys) {
+      const ends = flow ? flowsOf(header, flow).map((mapRef) => header.flows[mapRef][1]) : [];
+      this.flowKeys.element.hidden = ends.length < 2;
+      if (flow) this.flowKeys.box.value = header.flows[frame.mapRef][1];
+      for (const option of this.flowKeys.box.options) option.hidden = option.disabled = !ends.includes(option.value);
+    }
     if (this.stack) {
       this.stack.element.hidden = isFlow(frame.mapRef);
       this.stack.box.value = stacksOf(header).indexOf(stackOf(header, frame.mapRef));
@@ -109,7 +135,7 @@ export class Controls {
     const { view, say } = this.viewer;
     if (!isFlow(view.map)) this.lastMap = view.map;
     press(this.direction, frame.direction);
-    press(this.method, isFlow(frame.mapRef) ? frame.mapRef : "layer");
+    press(this.method, flowMethod(frame.mapRef) ?? "layer");
     press(this.style.lastChild, view.style);
     press(this.scale.lastChild, view.scale);
     this.scale.hidden = Boolean(frame.attnMap?.isPooled); // the largest weight is not known without all of them
@@ -120,7 +146,7 @@ export class Controls {
     const { largest, isDifference } = frame;
     setText(this.low, isDifference ? "−" + twoDigits(largest) : "0");
     setText(this.high, (isDifference ? "+" : "") + twoDigits(largest) + (frame.isBeyond ? "+" : ""));
-    const unit = isDifference ? "difference" : isFlow(frame.mapRef) ? frame.mapRef : "attention";
+    const unit = isDifference ? "difference" : (flowMethod(frame.mapRef) ?? "attention");
     setText(this.unit, say("unit-" + unit));
     const { gradient } = isDifference ? DIFFERENCES : AMOUNTS;
     if (this.gradient !== gradient) this.bar.style.background = this.gradient = gradient;

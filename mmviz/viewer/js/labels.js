@@ -1,6 +1,6 @@
 // Maps, tokens and amounts in words. `say(code, values)` returns a sentence in the viewer's language.
 import { strongest, weight } from "./attentionRows.js";
-import { isFlow, parseMapRef } from "./mapRef.js";
+import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
 import { stacksOf } from "./stacks.js";
 import { signedTwoDigits, threeDigits, twoDigits } from "./numberFormat.js";
 
@@ -15,7 +15,11 @@ export function describeMap(header, say, mapRef) {
 
 /** Returns layer and head of a MapRef within its stack. */
 export function describeHead(header, say, mapRef) {
-  if (isFlow(mapRef)) return say("method-" + mapRef);
+  const flow = flowMethod(mapRef);
+  if (flow) {
+    const method = say("method-" + flow);
+    return flowsOf(header, flow).length < 2 ? method : say("method-to", { method, stream: header.flows[mapRef][1] });
+  }
   const { mapIndex, head } = parseMapRef(header, mapRef);
   const layer = describeLayer(header, mapIndex);
   return head === "mean" ? say("cell-mean", { layer }) : say("cell-head", { layer, head: head + 1 });

@@ -1,6 +1,7 @@
 // MapRef, the identity of a map: "5:2" and "5:mean" name a head of layer 5 and the mean over its heads, "5.1:2" a head
 // of the second map of layer 5, "tower/5:2" a head of the stack "tower", whose name may hold any character, "rollout" and
-// "relevance" a flow through all layers. See mmviz/types/map_ref.py. No DOM.
+// "relevance" a flow through all layers, "picture/rollout" one to the stream "picture". See mmviz/types/map_ref.py.
+// No DOM.
 
 /**
  * Splits a MapRef into `mapIndex`, an index of `header.maps`, and `head`, a number or "mean".
@@ -41,7 +42,17 @@ export function parseSectionName(name) {
 
 /** Whether a MapRef names a flow through all layers, not the attention of one layer. */
 export function isFlow(mapRef) {
-  return !mapRef.includes(":");
+  return flowMethod(mapRef) !== null;
+}
+
+/** Returns the method of a flow, "rollout" or "relevance"; null for the attention of one layer. */
+export function flowMethod(mapRef) {
+  return /(?:^|\/)(rollout|relevance)$/.exec(mapRef)?.[1] ?? null;
+}
+
+/** Returns the MapRefs of the flows of a method, that to its own stream of keys first. */
+export function flowsOf(header, method) {
+  return Object.keys(header.flows).filter((mapRef) => flowMethod(mapRef) === method);
 }
 
 /** Returns the names of the query stream and the key stream of a map or a flow, whether or not its weights are here. */

@@ -115,7 +115,8 @@ def _unit(method: str) -> str:
 
 def _formula(record: AttentionRecord, method: str) -> str:
     if method == "integrated":
-        completeness = record.made_by["integrated"]
+        stream = record.maps[last_map(record)].keys
+        completeness = record.made_by.get("integrated_of", {}).get(stream) or record.made_by["integrated"]
         total, gap = completeness["total"], completeness["gap"]
         return say("formula-integrated", total=total, gap=abs(gap) / max(abs(total), 1e-9))
     if ":" not in method:

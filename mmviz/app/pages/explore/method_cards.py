@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_refs import has_map, map_words, streams_of
+from mmviz.analysis.map_refs import flows, has_map, map_words, streams_of
 from mmviz.app.components import widgets
 from mmviz.app.selection_view import SelectionView
 from mmviz.app.session_state import set_method
@@ -32,8 +32,7 @@ def method_cards(view: SelectionView) -> None:
     """Draws a card for each method, each on its own scale, with a button that shows the method in the viewer."""
     record, selected = view.run.record, view.selection.map_ref
     raw = selected if selected.layer is not None and record.is_long else _last_map(view)
-    flows = (MapRef("rollout"), MapRef("relevance"))
-    methods = [raw, *(flow for flow in flows if _has_same_streams(view, flow))]
+    methods = [*([] if raw is None else [raw]), *(flow for flow in flows(record) if _has_same_streams(view, flow))]
     few = "" if len(methods) == 3 else "-few"
     with st.container(horizontal=True, vertical_alignment="bottom", key="methods-head"):
         widgets.heading(say(f"methods-{view.selection.direction}{few}", token=view.name), say("methods-help"))
@@ -45,22 +44,21 @@ def method_cards(view: SelectionView) -> None:
             _card(view, map_ref)
     if record.is_long:
         widgets.note(say("methods-pooled" if view.is_pooled else "methods-long"))
-    elif MapRef("relevance") not in methods:
+    elif not any(method.method == "relevance" for method in methods):
         widgets.note(say("methods-no-relevance"))
 
 
-def _last_map(view: SelectionView) -> MapRef:
+def _last_map(view: SelectionView) -> MapRef | None:
     """Returns the mean over heads of the last map between the same streams as the selected one, in its stack.
 
-    Of a flow, which runs through all layers, the stack is the default one where that has such a map.
+    Of a flow, which runs through all layers, the stack is the default one where that has such a map. None where no map
+    runs between the streams of a flow, as from a language model into a tower.
     """
     record, selected = view.run.record, view.selection.map_ref
     stack = record.default_stack if selected.layer is None else record.maps[record.map_number(selected)].stack
     numbers = sorted(range(len(record.maps)), key=lambda k: (record.maps[k].stack == stack, k))
-    for map_ref in map(record.map_ref, reversed(numbers)):
-        if _has_same_streams(view, map_ref):
-            return map_ref
-    raise LookupError("no attention map runs between the streams of the selected method")
+    refs = map(record.map_ref, reversed(numbers))
+    return next((map_ref for map_ref in refs if _has_same_streams(view, map_ref)), None)
 
 
 def _has_same_streams(view: SelectionView, map_ref: MapRef) -> bool:

@@ -1,0 +1,59 @@
+"""The windows of places that pools and convolutions take together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmviz.capture.flow_step import Step, name_of
+
+_NAME = re.compile(r"(adaptive_)?(?:(conv)|(?:avg|max|lp)_pool)([123])d(?:_with_indices)?")
+_CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_POOL = ("input", "kernel_size", "stride", "padding")
+
+
+def pooling_windows(step: Step) -> list[Tensor] | None:
+    """Returns the places that each result takes together along each of the last axes, int64 ``[result, window]``.
+
+    Places outside are -1. Returns None where a function is no pool and no convolution, or its padding has a name.
+    """
+    match = _NAME.fullmatch(name_of(step))
+    if match is None:
+        return None
+    is_adaptive, is_conv, axes = bool(match[1]), bool(match[2]), int(match[3])
+    values = dict(zip(_CONV if is_conv else _POOL, step.args, strict=False)) | dict(step.kwargs or {})
+    sizes, results = values["input"].shape[-axes:], step.shape[-axes:]
+    if is_adaptive:
+        return [_adaptive(size, result) for size, result in zip(sizes, results, strict=True)]
+    kernels = values["weight"].shape[2:] if is_conv else _each(values["kernel_size"], axes)
+    strides = _each(values.get("stride") or (1 if is_conv else kernels), axes)
+    padding, dilation = values.get("padding", 0), values.get("dilation", 1)
+    if isinstance(padding, str):
+        return None
+    return [
+        _strided(*window)
+        for window in zip(sizes, results, kernels, strides, _each(padding, axes), _each(dilation, axes), strict=True)
+    ]
+
+
+def _strided(size: int, results: int, kernel: int, stride: int, padding: int, dilation: int) -> Tensor:
+    places = torch.arange(results)[:, None] * stride - padding + torch.arange(kernel) * dilation
+    return torch.where((places >= 0) & (places < size), places, -1)
+
+
+def _adaptive(size: int, results: int) -> Tensor:
+    """As torch does: from ``floor(k * size / results)`` to ``ceil((k + 1) * size / results)``."""
+    starts = [k * size // results for k in range(results)]
+    ends = [-((-(k + 1) * size) // results) for k in range(results)]
+    widest = max(end - start for start, end in zip(starts, ends, strict=True))
+    rows = [[place if place < end else -1 for place in range(start, start + widest)]
+            for start, end in zip(starts, ends, strict=True)]  # fmt: skip
+    return torch.tensor(rows)
+
+
+def _each(value: Any, axes: int) -> Sequence[int]:
+    return (value,) * axes if isinstance(value, int) else (tuple(value) * axes)[:axes]

@@ -1,0 +1,240 @@
+"""Follows tokens back through functions that move, join, merge and pool them, to tokens of other streams.
+
+Every number of a tensor has an origin: a token of a stream in some state, a mean of several, or none. Functions of
+torch are replayed on the numbers of these origins. A function that mixes several tokens (a linear map of merged
+features, a pool, a strided convolution) gives the result an equal share of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmviz.capture.flow_step import ATTENTION, Step, name_of
+from mmviz.capture.function_places import MAX_NUMBERS
+from mmviz.capture.origin_sets import NONE, OriginSets
+from mmviz.capture.pooling_windows import pooling_windows
+from mmviz.capture.token_replay import replay_numbers
+
+MAX_VISITED = 20_000
+"""Functions that are followed back from the tokens of a stream."""
+_ADDING = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "__isub__"}
+_NORMS = {"layer_norm", "rms_norm", "native_layer_norm", "normalize"}
+_SUMS = {"mean", "sum", "amax", "amin", "max", "min", "norm", "var", "std", "logsumexp", "nanmean"}
+"""Functions that take some axes together."""
+_PRODUCTS = {"matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "__rmatmul__"}
+_OF_FIRST = {"type_as", "reshape_as", "view_as", "expand_as"}
+"""Functions that take nothing but the form of their second argument."""
+_SHUFFLES = {"pixel_shuffle", "pixel_unshuffle", "channel_shuffle"}
+_WRITES = {
+    "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",
+}  # fmt: skip
+
+
+class TokenOrigins:
+    """The origins of the numbers of tensors. ``leaf`` returns those of a step that holds tokens of a stream, else None.
+
+    ``after_attention`` returns the origins after an attention, from the step of its queries and their origins.
+    """
+
+    def __init__(
+        self, sets: OriginSets, leaf: Callable[[Step], Tensor | None], after_attention: Callable[[Step, Tensor], Tensor]
+    ):
+        self._sets, self._leaf, self._after_attention = sets, leaf, after_attention
+        self._known: dict[int, Tensor | None] = {}
+        self._steps: list[Step] = []
+
+    def of(self, last: Step) -> Tensor | None:
+        """Returns the origins of the numbers of ``last``, int64 in its shape; None where no number has any."""
+        open_steps = [last]
+        while open_steps:
+            step = open_steps[-1]
+            if id(step) in self._known:
+                open_steps.pop()
+                continue
+            origins = None if step.is_integer else self._leaf(step)
+            if origins is not None or step.is_integer or len(self._known) > MAX_VISITED:
+                self._set(step, origins)
+                continue
+            unknown = [parent for parent in step.parents() if id(parent) not in self._known]
+            if unknown:
+                open_steps += unknown
+            else:
+                self._set(step, self._after(step))
+        return self._known[id(last)]
+
+    def _set(self, step: Step, origins: Tensor | None) -> None:
+        self._known[id(step)] = origins
+        self._steps.append(step)  # so that no other takes its id
+
+    def _after(self, step: Step) -> Tensor | None:
+        """Returns the origins after the function of a step."""
+        parents = [parent for parent in step.parents() if self._known[id(parent)] is not None]
+        if not parents or step.func is None:
+            return None
+        with torch._C.DisableTorchFunction(), torch.inference_mode(False), torch.no_grad():
+            try:
+                origins = self._computed(step, parents) if math.prod(step.shape) <= MAX_NUMBERS else None
+            except (RuntimeError, IndexError, TypeError, ValueError):
+                origins = None
+        if origins is None or tuple(origins.shape) != step.shape:
+            return self._sets.lost(name_of(step), [self._of(parent) for parent in parents]).expand(step.shape)
+        return origins
+
+    def _computed(self, step: Step, parents: Sequence[Step]) -> Tensor | None:
+        name, first = name_of(step), self._of(parents[0])
+        if name == ATTENTION:
+            return self._after_attention(parents[0], first[..., :1]).expand(step.shape)
+        if name in _WRITES and (len(parents) > 1 or parents[0] is not step.source):
+            return self._written(name, step)
+        if name in ("cat", "concat", "concatenate", "stack"):
+            return self._joined(name, step)
+        if name in _OF_FIRST and parents[0] is step.args[0]:
+            return first.reshape(step.shape) if name in ("reshape_as", "view_as") else first.expand(step.shape)
+        if name == "copy_":
+            return self._of(step.parents()[-1]).expand(step.shape)
+        if name == "linear":
+            return self._sets.merged(first, -1, keeps=True).expand(step.shape) if parents == [step.args[0]] else None
+        if name in _PRODUCTS or name == "einsum":
+            return self._product(name, step, parents)
+        if name in _NORMS:
+            return self._sets.merged(first, -1, keeps=True).expand(step.shape)
+        if name in _SUMS and len(parents) == 1:
+            return self._summed(step, first)
+        if name in _SHUFFLES:
+            return step.func(first, *step.args[1:], **(step.kwargs or {}))  # type: ignore[misc,no-any-return]
+        windows = pooling_windows(step)
+        if windows is not None:
+            return self._pooled(step, first, windows)
+        if name in ("view", "reshape"):
+            return first.reshape(step.shape)
+        if name == "unfold" and len(step.args[0].shape) == 4 and len(step.shape) == 3:  # numbers of features, in float
+            return F.unfold((first + 1).double(), *step.args[1:], **(step.kwargs or {})).to(torch.int64) - 1
+        if name == "split" and any(True for _ in step.parents()[1:]):
+            return self._equal_part(step, first)
+        if name == "gather":
+            return first.gather(step.args[1], step.args[2].to(first.device))
+        if name in _ADDING:
+            return self._sets.combined([self._of(parent).expand(step.shape) for parent in parents])
+        if len(parents) == 1 and step.source is parents[0]:
+            return replay_numbers(first, [parents[0], step])
+        parts = [self._of(parent).expand(step.shape) for parent in parents]
+        return parts[0] if all(torch.equal(part, parts[0]) for part in parts) else None
+
+    def _of(self, step: Step) -> Tensor:
+        """Returns the known origins of a step, `NONE` everywhere where it has none."""
+        origins = self._known[id(step)]
+        return torch.full((), NONE).expand(step.shape) if origins is None else origins
+
+    def _equal_part(self, step: Step, origins: Tensor) -> Tensor | None:
+        """Returns the origins of a part whose sizes are tensors, which are not kept; None unless they are equal."""
+        kwargs = step.kwargs or {}
+        axis, part = step.args[2] if len(step.args) > 2 else kwargs.get("dim", 0), kwargs["part"]
+        size, count = step.shape[axis], len(step.parents()) - 1
+        return origins.narrow(axis, part * size, size) if size * count == origins.shape[axis] else None
+
+    def _written(self, name: str, step: Step) -> Tensor | None:
+        """Returns the origins after tokens were written among others."""
+        if not step.places:
+            return None
+        values = [self._of(value) if isinstance(value, Step) else value for value in step.places]
+        indices = [_on_cpu(value) for value in values]
+        if name == "where":
+            chosen, other = (part.expand(step.shape) for part in indices[1:3])
+            return torch.where(indices[0], chosen, other)
+        target = indices[0].clone() if isinstance(indices[0], Tensor) else None
+        if target is None or len(indices) < 3:
+            return None
+        target = target.contiguous()
+        if name.startswith("masked_scatter"):
+            return target.masked_scatter_(indices[1].expand(target.shape), indices[2].contiguous())
+        if name.startswith("scatter"):
+            return target.scatter_(indices[1], indices[2], _number(indices[3], target))
+        place = indices[1] if name == "__setitem__" or isinstance(indices[1], Tensor) else tuple(indices[1])
+        target[place] = _number(indices[2], target)
+        return target
+
+    def _joined(self, name: str, step: Step) -> Tensor:
+        parts = [self._of(part) for part in step.args[0]]
+        axis = step.args[1] if len(step.args) > 1 else (step.kwargs or {}).get("dim", 0)
+        return torch.stack(parts, axis) if name == "stack" else torch.cat(parts, axis)
+
+    def _product(self, name: str, step: Step, parents: Sequence[Step]) -> Tensor | None:
+        """Returns the origins after a product of one tensor of tokens with something that is none."""
+        if len(parents) > 1:
+            return None
+        factors = [value for value in step.parents() if len(value.shape) > 1 or value is parents[0]]
+        origins, is_first = self._of(parents[0]), factors[-2:][0] is parents[0]
+        if name == "einsum":
+            equation = str(step.args[0]).replace(" ", "")
+            if "->" not in equation or "." in equation:
+                return None
+            letters = equation.split("->")[0].split(",")[0 if step.args[1] is parents[0] else 1]
+            output = equation.split("->")[1]
+            for axis in reversed([k for k, letter in enumerate(letters) if letter not in output]):
+                origins = self._sets.merged(origins, axis)
+            kept = [letter for letter in letters if letter in output]
+            origins = origins.permute([kept.index(letter) for letter in output if letter in kept])
+            shape = [size if letter in kept else 1 for letter, size in zip(output, step.shape, strict=True)]
+            return origins.reshape(shape).expand(step.shape)
+        axis = -1 if is_first else -2
+        return self._sets.merged(origins, axis, keeps=True).expand(step.shape)
+
+    def _summed(self, step: Step, origins: Tensor) -> Tensor | None:
+        """Returns the origins after some axes were merged."""
+        kwargs = step.kwargs or {}
+        axes = step.args[1] if len(step.args) > 1 and not isinstance(step.args[1], Step) else kwargs.get("dim")
+        axes = list(range(origins.dim())) if axes is None else [axes] if isinstance(axes, int) else list(axes)
+        for axis in sorted((axis % origins.dim() for axis in axes), reverse=True):
+            origins = self._sets.merged(origins, axis, keeps=True)
+        return origins.reshape(step.shape)
+
+    def _pooled(self, step: Step, origins: Tensor, windows: Sequence[Tensor]) -> Tensor:
+        """Returns the origins after windows along the last axes, int64 ``[result, window]`` each, were merged.
+
+        All channels before them have the same windows; a convolution also merges the channels.
+        """
+        spatial = len(windows)
+        if name_of(step).startswith("conv"):
+            origins = self._sets.merged(origins, -spatial - 1, keeps=True)
+        for place, window in enumerate(windows):
+            axis = origins.dim() - spatial + place
+            outside = torch.full((), NONE).expand(*(1 if k == axis else n for k, n in enumerate(origins.shape)))
+            padded = torch.cat([origins, outside], axis)
+            windowed = padded.index_select(axis, window.flatten() % padded.shape[axis])  # -1 is what was added
+            shape = (*windowed.shape[:axis], *window.shape, *windowed.shape[axis + 1 :])
+            origins = self._sets.merged(windowed.reshape(shape), axis + 1)
+        return origins.expand(step.shape)
+
+
+def _on_cpu(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.cpu()
+    return tuple(map(_on_cpu, value)) if type(value) is tuple else value
+
+
+def _number(value: Any, target: Tensor) -> Any:
+    """Returns what is written: origins, or none for a plain number."""
+    return value.to(target.dtype) if isinstance(value, Tensor) else NONE
+
+
+def flat_numbers(leading: Sequence[int], samples: int, count: int) -> Tensor | None:
+    """Returns the number ``sample * count + token`` of each place of the leading axes; None where that is not known."""
+    if math.prod(leading) != samples * count:
+        return None
+    numbers = torch.arange(samples * count)
+    if leading[0] % samples == 0:  # the sample is the slower part of the first axis
+        return numbers.reshape(tuple(leading))
+    return numbers.reshape(samples, count).T if tuple(leading) == (count, samples) else None
+
+
+def entries_of(origins: Tensor, sets: OriginSets) -> Iterator[tuple[int, int, float]]:
+    """Yields the number, the origin and its share for each of a list of origins."""
+    for number, origin in enumerate(origins.tolist()):
+        for member, share in sets.members(origin):
+            yield number, member, share
