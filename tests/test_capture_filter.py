@@ -94,10 +94,11 @@ def test_attention_that_is_not_selected_is_not_named_as_uncaptured() -> None:
     assert captured(exclude="other").notices == () == captured(only="*.self_attn").notices
 
 
-def test_an_excluded_router_no_longer_prevents_rollout() -> None:
-    with pytest.raises(CaptureError):
-        captured(exclude="other").rollout([0])
-    assert captured(exclude=["other", "*.router"]).rollout([0]).shape == (1, 5)
+def test_an_excluded_router_takes_no_part_in_rollout() -> None:
+    without = captured(exclude=["other", "*.router"]).rollout(range(5))
+    np.testing.assert_allclose(without.sum(1), 1, atol=1e-6)
+    rows = captured(exclude="other").rollout([0])  # the keys of the router hold the mean of all tokens
+    np.testing.assert_allclose(rows[0], (without[0] + without.mean(0)) / 2, atol=1e-6)
 
 
 def test_excluded_modules_are_neither_replaced_nor_counted_in_ablation() -> None:

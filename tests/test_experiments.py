@@ -228,7 +228,7 @@ def test_attributions_are_of_the_keys_of_the_last_map_in_which_modalities_meet(
     ref, tokens = record.map_ref(same_keys, 2), record.streams[last.keys]
     assert ref.stack != last.stack and record.maps[same_keys].queries != last.queries
     amounts = attributions(record, ref)
-    assert list(amounts) == [str(ref), str(record.map_ref(number)), "value"]
+    assert list(amounts) == [str(ref), str(record.map_ref(number)), "value", "rollout"]
     assert all(values.shape == (len(tokens),) for values in amounts.values())
     assert np.allclose(amounts[str(ref)], record.maps[same_keys].weights[2, 0])
     with pytest.raises(ValueError, match="attends to"):
