@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from records import ASKS, READS, SEES, plain, towers  # noqa: E402
 from viewer_page import PATIENCE, Show, ViewerPage, amounts, say  # noqa: E402
+
+from mmviz.types import MapRef  # noqa: E402
 
 pytestmark = pytest.mark.slow
 expect = sync_api.expect
@@ -96,3 +100,24 @@ def test_nothing_is_wider_than_the_screen(show: Show, size: tuple[int, int]) -> 
     opened.shows(map=f"{SEES}/1:mean")
     widths = opened.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert np.diff(widths)[0] >= 0
+
+
+def test_a_flow_leads_to_the_stream_that_is_chosen_and_stays_there(show: Show) -> None:
+    run = towers()
+    run = replace(run, record=replace(run.record, links=(), relevance_to={"text": np.full((7, 7), 0.5, np.float32)}))
+    viewer = show(run)
+    expect(viewer.part("flow-keys")).to_be_hidden()
+    method = viewer.part("method")
+    method.locator("[data-value=rollout]").click()
+    viewer.shows(map="rollout")
+    expect(viewer.part("flow-keys").locator("option:checked")).to_have_text("picture")
+    viewer.part("flow-keys").select_option("text")
+    viewer.shows(map="text/rollout")
+    viewer.says("method-name", say("method-to", method=say("method-rollout"), stream="text"))
+    viewer.expect_chips(run.attention(MapRef("rollout", keys="text"), 6), "text")
+    method.locator("[data-value=relevance]").click()
+    viewer.shows(map="text/relevance")
+    expect(viewer.part("flow-keys")).to_be_hidden()
+    viewer.says("legend", say("unit-relevance"))
+    method.locator("[data-value=layer]").click()
+    viewer.shows(map=f"{ASKS}/1:mean")
