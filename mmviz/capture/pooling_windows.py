@@ -19,7 +19,7 @@ _POOL = ("input", "kernel_size", "stride", "padding")
 def pooling_windows(step: Step) -> list[Tensor] | None:
     """Returns the places that each result takes together along each of the last axes, int64 ``[result, window]``.
 
-    Places outside are -1. Returns None where a function is no pool and no convolution, or its padding has a name.
+    Places outside are -1. Returns None where a function is no pool and no convolution.
     """
     match = _NAME.fullmatch(name_of(step))
     if match is None:
@@ -32,12 +32,14 @@ def pooling_windows(step: Step) -> list[Tensor] | None:
     kernels = values["weight"].shape[2:] if is_conv else _each(values["kernel_size"], axes)
     strides = _each(values.get("stride") or (1 if is_conv else kernels), axes)
     padding, dilation = values.get("padding", 0), values.get("dilation", 1)
-    if isinstance(padding, str):
-        return None
-    return [
-        _strided(*window)
-        for window in zip(sizes, results, kernels, strides, _each(padding, axes), _each(dilation, axes), strict=True)
-    ]
+    dilations = _each(dilation, axes)
+    if isinstance(padding, str):  # "same" puts the larger half after, "valid" is none
+        is_same = padding == "same"
+        pads = [gap * (kernel - 1) // 2 if is_same else 0 for kernel, gap in zip(kernels, dilations, strict=True)]
+    else:
+        pads = list(_each(padding, axes))
+    windows = zip(sizes, results, kernels, strides, pads, dilations, strict=True)
+    return [_strided(*window) for window in windows]
 
 
 def _strided(size: int, results: int, kernel: int, stride: int, padding: int, dilation: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,12 +23,13 @@ from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.record_links import RecordLinks, record_links
 from mmviz.capture.recorder import AttentionRecorder
+from mmviz.capture.stream_fields import StreamFields
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.stream_tiles import batches_of
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
-from mmviz.types import AttentionMap, AttentionRecord, CaptureError, Notice, PooledMap
+from mmviz.types import AttentionMap, AttentionRecord, CaptureError, InputFields, Notice, PooledMap, TokenFields
 
 _OF_THE_CALLER = {"capture-tokens", "capture-batch", "capture-batch-choose", "capture-changed"}
 """Errors that no other choice of maps would mend."""
@@ -37,9 +38,8 @@ _OF_THE_CALLER = {"capture-tokens", "capture-batch", "capture-batch-choose", "ca
 class CaptureResult:
     """The attention of one model during a `capture`. Tensors are kept by reference as long as this object lives.
 
-    In the methods, ``call`` is one call of the model, counted from 0 (a step of ``generate`` is one); it may be left
-    out where attention ran in one call only. ``batch`` is one sample of a batch, from 0; it may be left out where there
-    is only one.
+    In the methods, ``call`` is one call of the model (a step of ``generate`` is one) and ``batch`` one sample, both
+    counted from 0; they may be left out where attention ran in one call only, or over one sample.
     """
 
     def __init__(self, recorder: AttentionRecorder, tracker: ModuleTracker, detector: FusedKernelDetector | None):
@@ -199,6 +199,14 @@ class CaptureResult:
         maps[number].check_meaning()
         return maps[number].attention(self._sample(maps[number], batch))
 
+    def fields(self, inputs: Mapping[str, InputFields], call: int | None = None) -> dict[str, TokenFields]:
+        """Returns which part of an input each token of the first sample comes from, by the default names of streams.
+
+        ``inputs``: what each number of an input comes from, by the name of the input.
+        """
+        fields = StreamFields(self._maps(call)[1], inputs).fields(sample=0)
+        return {name: fields[id(stream)] for name, stream in self._names(call).items() if id(stream) in fields}
+
     def samples(self, call: int | None = None) -> int:
         """Returns the number of samples that the attention of one call of the model ran over."""
         return self._samples(self._maps(call)[0])
@@ -218,13 +226,11 @@ class CaptureResult:
         tokens, ``[query, token]``. See `mmviz.capture.joint_rollout`.
 
         Args:
-            tokens: Tokens of the queries, or of the keys.
-            direction: ``"from"`` or ``"to"``.
+            tokens: Tokens of the queries (``"from"``), or of the keys (``"to"``).
             queries: The stream of the queries, by its name in `record`; by default that of the last map.
             keys: The stream of the keys, whose tokens are meant as they enter it; by default that of the queries, where
                 it attends to itself, else the one that it attends to last.
-            call: The call of the model.
-            batch: The sample of the batch.
+            call, batch: The call of the model, and the sample of the batch.
 
         Raises ``CaptureError``: ``flow-name`` for a stream that the call does not have, ``view-tokens`` for a token,
         ``flow-route``, ``flow-lost``, ``flow-cache`` and ``flow-samples`` where nothing can be followed from the
@@ -240,8 +246,8 @@ class CaptureResult:
     ) -> NDArray[np.float32]:  # fmt: skip
         """Returns gradient relevance ``R - I`` for ``logit`` (Chefer, Gur and Wolf 2021, sections 3.1 and 3.2).
 
-        The rows are those of the query ``tokens``, ``[token, key]``, by default of all; streams as for `rollout`. See
-        `mmviz.capture.joint_relevance`. The model must have run with gradients; its kernels may be fused.
+        The rows are those of the query ``tokens``, ``[token, key]``, by default of all; streams as for `rollout`. The
+        model must have run with gradients; its kernels may be fused. See `mmviz.capture.joint_relevance`.
         Raises ``CaptureError`` as `rollout` does, and ``relevance-graph`` where no gradients reach the attention.
         """
         flows, ends = self._flows(queries, keys, call, batch)
@@ -267,13 +273,12 @@ class CaptureResult:
 
         Raises ``CaptureError`` (``flow-name``) where there is no such stream.
         """
-        names = self._names(call)
-        if name not in names:
+        if name not in (names := self._names(call)):
             raise CaptureError("flow-name", name=name, known=", ".join(names))
         return names[name], [call_map.group for call_map in self._maps(call)[0]]
 
     def step(self, tensor: Tensor) -> Step:
-        """Returns where a tensor of the model came from, as far as functions of torch made it."""
+        """Returns where a tensor of the model came from."""
         return self._tracker.flow.step(tensor)
 
     def _names(self, call: int | None) -> dict[str, Stream]:

@@ -28,6 +28,8 @@ _NORMS = {"layer_norm", "rms_norm", "native_layer_norm", "normalize"}
 _SUMS = {"mean", "sum", "amax", "amin", "max", "min", "norm", "var", "std", "logsumexp", "nanmean"}
 """Functions that take some axes together."""
 _PRODUCTS = {"matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "__rmatmul__"}
+_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "isin"}
+"""Functions whose result tells something of tokens, and holds none."""
 _OF_FIRST = {"type_as", "reshape_as", "view_as", "expand_as"}
 """Functions that take nothing but the form of their second argument."""
 _SHUFFLES = {"pixel_shuffle", "pixel_unshuffle", "channel_shuffle"}
@@ -40,12 +42,15 @@ class TokenOrigins:
     """The origins of the numbers of tensors. ``leaf`` returns those of a step that holds tokens of a stream, else None.
 
     ``after_attention`` returns the origins after an attention, from the step of its queries and their origins.
+    ``follows_ids``: whether ids of a vocabulary have origins, and what is looked up for them.
     """
 
     def __init__(
-        self, sets: OriginSets, leaf: Callable[[Step], Tensor | None], after_attention: Callable[[Step, Tensor], Tensor]
-    ):
+        self, sets: OriginSets, leaf: Callable[[Step], Tensor | None],
+        after_attention: Callable[[Step, Tensor], Tensor], follows_ids: bool = False,
+    ):  # fmt: skip
         self._sets, self._leaf, self._after_attention = sets, leaf, after_attention
+        self._follows_ids = follows_ids
         self._known: dict[int, Tensor | None] = {}
         self._steps: list[Step] = []
 
@@ -57,8 +62,9 @@ class TokenOrigins:
             if id(step) in self._known:
                 open_steps.pop()
                 continue
-            origins = None if step.is_integer else self._leaf(step)
-            if origins is not None or step.is_integer or len(self._known) > MAX_VISITED:
+            is_dead = (step.is_integer and not self._follows_ids) or name_of(step) in _COMPARISONS
+            origins = None if is_dead else self._leaf(step)
+            if origins is not None or is_dead or len(self._known) > MAX_VISITED:
                 self._set(step, origins)
                 continue
             unknown = [parent for parent in step.parents() if id(parent) not in self._known]
@@ -94,6 +100,8 @@ class TokenOrigins:
             return self._written(name, step)
         if name in ("cat", "concat", "concatenate", "stack"):
             return self._joined(name, step)
+        if name == "pad_sequence":
+            return self._padded(step)
         if name in _OF_FIRST and parents[0] is step.args[0]:
             return first.reshape(step.shape) if name in ("reshape_as", "view_as") else first.expand(step.shape)
         if name == "copy_":
@@ -102,6 +110,8 @@ class TokenOrigins:
             return self._sets.merged(first, -1, keeps=True).expand(step.shape) if parents == [step.args[0]] else None
         if name in _PRODUCTS or name == "einsum":
             return self._product(name, step, parents)
+        if name == "embedding":
+            return first[..., None].expand(step.shape) if parents == [step.args[0]] else None
         if name in _NORMS:
             return self._sets.merged(first, -1, keeps=True).expand(step.shape)
         if name in _SUMS and len(parents) == 1:
@@ -163,6 +173,13 @@ class TokenOrigins:
         parts = [self._of(part) for part in step.args[0]]
         axis = step.args[1] if len(step.args) > 1 else (step.kwargs or {}).get("dim", 0)
         return torch.stack(parts, axis) if name == "stack" else torch.cat(parts, axis)
+
+    def _padded(self, step: Step) -> Tensor:
+        """Returns the origins after sequences of several lengths were stacked; what was added has none."""
+        names = ("sequences", "batch_first", "padding_value", "padding_side")
+        options = {**dict(zip(names, step.args, strict=False)), **(step.kwargs or {}), "padding_value": NONE}
+        parts = [self._of(part) for part in options.pop("sequences")]
+        return torch.nn.utils.rnn.pad_sequence(parts, **options)
 
     def _product(self, name: str, step: Step, parents: Sequence[Step]) -> Tensor | None:
         """Returns the origins after a product of one tensor of tokens with something that is none."""

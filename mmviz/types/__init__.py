@@ -12,6 +12,7 @@ from __future__ import annotations
 from mmviz.types.attention_tensors import AttentionTensors
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only
+from mmviz.types.input_fields import FieldsOf, InputFields, TokenFields
 from mmviz.types.map_ref import MapRef, Method
 from mmviz.types.maps import TOLERANCE, AttentionMap, PooledMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
@@ -63,9 +64,11 @@ __all__ = [
     "Columns",
     "DropModality",
     "DropTokens",
+    "FieldsOf",
     "ImageInput",
     "InputBaseline",
     "InputError",
+    "InputFields",
     "Location",
     "MapRef",
     "Method",
@@ -83,6 +86,7 @@ __all__ = [
     "ShuffleWeights",
     "StreamLink",
     "Token",
+    "TokenFields",
     "TokenSequence",
     "UniformAttention",
     "ValueSemantics",
