@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -56,8 +56,7 @@ class Run:
         >>> run = mmviz.explain(image="cat.jpg", text="What is this?")
         >>> run.record.answers[0]
         Answer(label='cat', probability=0.93)
-        >>> weights = run.attention()  # from the answer token to every token, [token]
-        >>> run.tokens[weights.argmax()].label
+        >>> run.tokens[run.attention().argmax()].label  # what the answer token attends to most
         'patch 4,6'
         >>> run.effect()  # what the answer depends on, in nats
         {'image': 2.1, 'text': 0.4, 'audio': 0.0, 'total': 2.5}
@@ -143,8 +142,7 @@ class Run:
 
         Examples::
 
-            >>> run.attention()  # from the answer token, mean over the heads of the default map
-            >>> run.attention(MapRef("attention", 3, head=1), token=5)  # head 1 of layer 3
+                >>> run.attention(MapRef("attention", 3, head=1), token=5)  # head 1 of layer 3
             >>> run.attention(MapRef("attention", 3, stack="vision.layers"), token=range(1, 101))  # mean of 100 patches
         """
         ref = map_ref or self.map_ref
@@ -275,16 +273,17 @@ class Run:
         return cls(*from_file(Path(path)))
 
 
-@lru_cache(maxsize=1)
-def _local_backend() -> Backend:
-    from mmviz.backends.local import LocalBackend
+@lru_cache(maxsize=2)
+def _local_backend(checkpoint: str | None = None) -> Backend:
+    from mmviz.backends.local.backend import this_machine
 
-    return LocalBackend()
+    return this_machine(checkpoint)
 
 
 def explain(
     image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
     backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
+    options: Mapping[str, str | int] | None = None,
 ) -> Run:  # fmt: skip
     """Runs a fusion model on an image, a text and audio, any of which may be missing, and records its attention.
 
@@ -292,12 +291,13 @@ def explain(
         image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``.
         text: the question or sentence.
         audio: path, bytes or the pair ``(array, rate in Hz)``.
-        model: id of the model; ``mmviz.LocalBackend().models()`` lists them.
+        model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint.
         backend: where the model runs: a backend, or the URL of an ``mmviz serve`` (with the access token in the
             environment variable MMVIZ_TOKEN); this machine if None.
         seed: seed for everything random.
         relevance: also record gradient relevance for the winning answer, which needs a backward pass.
         steps: also record the vectors behind every attention weight, for the calculator of the viewer.
+        options: ``new_tokens`` (at most), ``system`` (prompt), ``template``, for a model that writes its answer.
 
     Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model or a backend that fails.
 
@@ -306,23 +306,24 @@ def explain(
         >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio=(wave, 16_000), relevance=True)
         >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
         >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
-        >>> run = mmviz.explain(image=array, backend="http://gpu-server:8080")  # runs elsewhere
+        >>> run = mmviz.explain(image=array, text="Describe it.", model="hf:HuggingFaceTB/SmolVLM-256M-Instruct")
     """
-    sample = make_sample(image=image, text=text, audio=audio)
-    return run_sample(sample, model=model, backend=backend, seed=seed, relevance=relevance, steps=steps)
+    given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
+    return run_sample(make_sample(image=image, text=text, audio=audio), model=model, backend=backend, **given)
 
 
 def run_sample(
     sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
     changes: tuple[Change, ...] = (), relevance: bool = False, steps: bool = False,
-    pairs: tuple[tuple[str, str, str], ...] = (),
+    pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
 ) -> Run:  # fmt: skip
     """Runs a model on a checked sample as `explain` does, with ``changes`` to it and ``pairs`` as in `Request`."""
     if isinstance(backend, str):
         from mmviz.backends.remote import RemoteBackend
 
         backend = RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
-    backend = backend or _local_backend()
-    request = Request(model, sample, changes, seed, relevance, steps=steps, pairs=pairs)
+    backend = backend or _local_backend(model if model.startswith("hf:") else None)
+    settings = tuple((options or {}).items())
+    request = Request(model, sample, changes, seed, relevance, steps=steps, pairs=pairs, options=settings)
     (record,) = backend.run([request])
-    return Run(sample, record, backend, request)
+    return Run(sample, record, backend, replace(request, answer=tuple(record.made_by.get("answer", ()))))

@@ -64,6 +64,8 @@ _MAX_TOKENS = 100_000
 _MAX_NAME = 1_000
 _MAX_CHANGES = 10_000
 _MAX_PAIRS = 1_000
+_MAX_ANSWER = 10_000
+_MAX_OPTIONS = 100
 _OPTIONS = ("relevance", "maps", "norms", "integrated", "steps")
 """Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
@@ -76,7 +78,8 @@ def request_to_bytes(request: Request) -> bytes:
         "protocol": PROTOCOL, "model": request.model, "changes": [_encode_change(change) for change in request.changes],
         "seed": request.seed, **{name: getattr(request, name) for name in _OPTIONS},
         "sweep": [[_encode_change(change) for change in variant] for variant in request.sweep],
-        "pairs": [list(pair) for pair in request.pairs],
+        "pairs": [list(pair) for pair in request.pairs], "answer": list(request.answer),
+        "options": [list(option) for option in request.options],
     }  # fmt: skip
     return pack_npz(header | sample_header, arrays, _DEFLATE_LEVEL)
 
@@ -99,7 +102,11 @@ def request_from_bytes(data: bytes) -> Request:
         sweep = tuple(_decode_changes(variant) for variant in header["sweep"])
         seed = check_index(header["seed"], _MAX_SEED)
         changes, pairs = _decode_changes(header["changes"]), _decode_pairs(header["pairs"])
-        return Request(header["model"], sample, changes, seed, **options, sweep=sweep, pairs=pairs)
+        answer = tuple(check_index(token, _MAX_SEED) for token in _list_of(header["answer"], _MAX_ANSWER))
+        settings = tuple(map(_decode_option, _list_of(header["options"], _MAX_OPTIONS)))
+        return Request(
+            header["model"], sample, changes, seed, **options, sweep=sweep, pairs=pairs, answer=answer, options=settings
+        )
 
 
 def record_to_bytes(record: AttentionRecord) -> bytes:
@@ -216,10 +223,21 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
     raise ValueError(kind)
 
 
-def _decode_pairs(values: Any) -> tuple[tuple[str, str, str], ...]:
-    if not isinstance(values, list) or len(values) > _MAX_PAIRS:
+def _list_of(values: Any, most: int) -> list[Any]:
+    if not isinstance(values, list) or len(values) > most:
         raise ValueError
-    for value in values:
+    return values
+
+
+def _decode_option(value: Any) -> tuple[str, str | int]:
+    name, setting = value
+    if not isinstance(name, str) or isinstance(setting, bool) or not isinstance(setting, str | int):
+        raise ValueError
+    return name, setting
+
+
+def _decode_pairs(values: Any) -> tuple[tuple[str, str, str], ...]:
+    for value in _list_of(values, _MAX_PAIRS):
         if not isinstance(value, list) or len(value) != 3 or not all(isinstance(name, str) and name for name in value):
             raise ValueError
     return tuple((pattern, queries, keys) for pattern, queries, keys in values)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mmviz.types import Card, Modality, Notice, Sample, Token
+from mmviz.types import Card, FieldsOf, Modality, Notice, Sample, Token
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +38,13 @@ class Prepared:
     """The token that answers."""
     rows: Mapping[str, Sequence[Sequence[str | Token]]] = field(default_factory=dict)
     """The tokens of each row, for a stream of which the model takes a batch; ``streams`` holds those of the first."""
+    sample: Sample | None = None
+    """What of the sample the model reads, for a model that locates its tokens after a capture."""
+    answers: tuple[str, ...] = ()
+    """The labels of the answers, the one that the run is about first, for a model that writes its answer; empty where
+    they are those of the card."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else a record is to tell of how the model was asked, as plain values."""
 
 
 class Model(Protocol):
@@ -61,6 +68,31 @@ class Model(Protocol):
 
     def __call__(self, tensors: Any) -> torch.Tensor:
         """Returns logits ``[answer]``, in the order of ``card.answers``."""
+        ...
+
+
+class SupportsGeneration(Model, Protocol):
+    """A model that writes its answer, a token at a time."""
+
+    def with_options(self, options: Mapping[str, Any]) -> SupportsGeneration:
+        """Returns the model under other settings, by their names. Raises ``MmvizError`` for one that it lacks."""
+        ...
+
+    def generate(
+        self, prepared: Prepared, stop: Callable[[], bool], step: Callable[[int, int], None]
+    ) -> tuple[int, ...]:
+        """Returns the ids of the tokens of the answer; ``stop`` ends it early, ``step`` is told how far it is."""
+        ...
+
+    def answering(self, answer: tuple[int, ...]) -> SupportsGeneration:
+        """Returns the model with an answer, whose log-probability it gives for any input that it is called with."""
+        ...
+
+    def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> Mapping[str, Sequence[Token]]:
+        """Returns the tokens of each stream of a capture, by its default name, with their places in the inputs.
+
+        ``fields_of``: tells by the capture from which part of an input each token comes.
+        """
         ...
 
 

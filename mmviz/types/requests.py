@@ -111,6 +111,11 @@ class Request(ShortRepr):
     pairs: tuple[tuple[str, str, str], ...] = ()
     """Names of streams that overrule those which the model or capture chooses: glob patterns on module paths, each with
     the stream of its queries and that of its keys. The first pattern that matches a module counts."""
+    answer: tuple[int, ...] = ()
+    """The ids of the answer's tokens that the run is about, for a model that writes its answer; empty to let it write
+    one."""
+    options: tuple[tuple[str, str | int], ...] = ()
+    """Settings of a model that writes its answer, by their names, such as ``new_tokens`` and ``system``."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

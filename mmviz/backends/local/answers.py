@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmviz.models import Prepared
 from mmviz.types import Answer
 
 
@@ -15,6 +16,11 @@ def log_probabilities(logits: Tensor) -> NDArray[np.float64]:
     """Returns the log-probabilities ``[answer]`` of ``logits``, computed in float64."""
     values: NDArray[np.float64] = logits.detach().double().log_softmax(-1).cpu().numpy()
     return values
+
+
+def shown_answer(prepared: Prepared, logits: Tensor) -> int:
+    """Returns the index of the answer that a run is about: what the model wrote, else the most probable one."""
+    return 0 if prepared.answers else int(logits.argmax())
 
 
 def kept_answers(log_p: NDArray[np.float64], sweep: NDArray[np.float64] | None, top: int | None) -> list[int]:

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 import mmviz
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
-from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities
+from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities, shown_answer
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows
 from mmviz.backends.local.model_checks import model_checks
-from mmviz.backends.local.prepare import prepare
+from mmviz.backends.local.prepare import changed_sample, prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
 from mmviz.backends.local.stream_gradients import integrated_of_streams
 from mmviz.backends.local.variants import sweep
+from mmviz.backends.local.written_answer import answering, with_options
 from mmviz.capture.forked_process import refuse_after_fork
 from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.torch_modes import plain_modes
@@ -175,13 +176,24 @@ class LocalBackend:
         seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, ShuffleWeights)]
         return self._shuffled_model(request.model, seeds[-1]) if seeds else self._model(request.model)
 
+    def _answering_like(self, model: Model, request: Request, changes: Sequence[Change]) -> Model:
+        """Returns the model for the changes of a variant, with the answer that ``model`` wrote."""
+        answer = getattr(model, "answer", ())
+        variant = self._model_for(request, changes)
+        return answering(with_options(variant, request), request.sample, answer) if answer else variant
+
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Returns the record of one request; None where ``stop`` ended its sweep."""
         changes = request.changes
-        model = self._model_for(request, ())
+        model = with_options(self._model_for(request, ()), request)
         torch.manual_seed(request.seed)
         timer = StageTimer()
         check_dropped(model, changes)
+        model = answering(model, changed_sample(request.sample, changes, request.seed), request.answer, stop)
+        if stop():
+            return None
+        if hasattr(model, "generate"):
+            timer.end("generate")
         prepared = prepare(model, request.sample, changes, request.seed)
         timer.end("prepare")
         if request.maps:
@@ -193,7 +205,7 @@ class LocalBackend:
         made_by: dict[str, Any] = dict(record.made_by)
         log_p = log_probabilities(logits)
         if request.integrated:
-            answer = kept_answers(log_p, None, 1)[0]
+            answer = shown_answer(prepared, logits)
             if isinstance(getattr(model, "embedding", None), Mapping):
                 parts, details = integrated_of_streams(model, prepared, record, answer, changes)
                 record, made_by = replace(record, **parts), made_by | details
@@ -207,12 +219,14 @@ class LocalBackend:
             swept, left_in = without_required(model, request.sweep)
             made_by |= {"left_in": [str(modality) for modality in left_in]} if left_in else {}
             variants = [(*changes, *variant) for variant in swept]
-            table = sweep(lambda some: self._model_for(request, some), request.sample, variants, request.seed, stop)
+            table = sweep(
+                lambda some: self._answering_like(model, request, some), request.sample, variants, request.seed, stop
+            )
             if table is None:
                 return None
             timer.end("sweep")
-        kept = kept_answers(log_p, table, getattr(model, "top", None))
-        answers = answers_at(kept, log_p, model.card.answers)
+        kept = list(range(len(log_p))) if prepared.answers else kept_answers(log_p, table, getattr(model, "top", None))
+        answers = answers_at(kept, log_p, prepared.answers or model.card.answers)
         record = replace(record, answers=answers, sweep=None if table is None else table[:, kept])
         is_shuffled = any(isinstance(change, ShuffleWeights) for change in changes)
         return replace(record, made_by={
@@ -225,6 +239,9 @@ class LocalBackend:
             "device_name": _device_name(self.device),
             "dtype": "float32",
             "seed": request.seed,
+            **prepared.details,
+            **({"answer": list(model.answer)} if hasattr(model, "answer") else {}),
+            **({"options": list(map(list, request.options))} if request.options else {}),
             **({"pairs": list(map(list, request.pairs))} if request.pairs else {}),
             "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},
             "milliseconds": timer.milliseconds,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from mmviz.capture import CaptureResult
-from mmviz.models import Prepared
+from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, Notice, Token
 
 Streams = Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
@@ -31,6 +31,12 @@ def of_row(prepared: Prepared, row: int | None) -> Streams:
         return prepared.streams
     rows = {name: lists[min(row, len(lists) - 1)] for name, lists in prepared.rows.items()}
     return {**prepared.streams, **rows}
+
+
+def located_tokens(model: Model, prepared: Prepared, result: CaptureResult, row: int | None) -> Streams:
+    """Returns the token streams with the tokens of ``row``, or those that a model tells from the capture."""
+    locate = getattr(model, "located_tokens", None)
+    return of_row(prepared, row) if locate is None else locate(prepared, result.fields)
 
 
 def row_notices(result: CaptureResult, record: AttentionRecord, row: int | None) -> list[Notice]:

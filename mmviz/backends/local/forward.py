@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from mmviz.backends.local.answer_tokens import recorded_answer_token
-from mmviz.backends.local.batch_rows import of_row, row_notices, shown_row
+from mmviz.backends.local.answers import shown_answer
+from mmviz.backends.local.batch_rows import located_tokens, row_notices, shown_row
 from mmviz.backends.local.gradients import relevances
 from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
@@ -63,17 +64,19 @@ def captured_run(
         logits = model(prepared.tensors)
     timer.end("model")
     row = shown_row(prepared, result, logits)
-    record = result.record(of_row(prepared, row), pairs=stream_pairs(model, request.pairs), batch=row)
+    tokens = located_tokens(model, prepared, result, row)
+    record = result.record(tokens, pairs=stream_pairs(model, request.pairs), batch=row)
     if record.is_long:
         for call in result.attention_calls():
             if call.score_trace:  # it is not needed any more, and is larger than what is kept
                 call.score_trace.release()
     notices = [*prepared.notices, *record.notices, *row_notices(result, record, row)]
+    logit = logits[shown_answer(prepared, logits)]
     norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
     steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
         record, notices=tuple(notices), norms=norms, steps=steps,
-        **(relevances(result, logits, record, row) if request.relevance else {}),
+        **(relevances(result, logit, record, row) if request.relevance else {}),
         made_by={
             **{name: record.made_by[name] for name in ("dtype", "routes", "parity")},
             **recorded_answer_token(record, prepared.answer_token),

@@ -18,8 +18,8 @@ from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change
 
 
-def relevances(result: CaptureResult, logits: Tensor, record: AttentionRecord, row: int | None) -> dict[str, Any]:
-    """Returns gradient relevance for the most probable answer as fields of the record, of one ``row`` of a batch.
+def relevances(result: CaptureResult, logit: Tensor, record: AttentionRecord, row: int | None) -> dict[str, Any]:
+    """Returns gradient relevance for the answer that has this ``logit`` as fields of the record, of one ``row``.
 
     The fields are those of `AttentionRecord`: ``relevance``, between the streams of the last map of the default stack,
     and ``relevance_to`` other streams. Nothing where the record is too long for it, the model ran without gradients, or
@@ -29,7 +29,7 @@ def relevances(result: CaptureResult, logits: Tensor, record: AttentionRecord, r
     if record.is_long or last is None:
         return {}
     try:
-        to_all = result.relevance_to_all(logits[int(logits.argmax())], queries=last.queries, batch=row)
+        to_all = result.relevance_to_all(logit, queries=last.queries, batch=row)
     except CaptureError as error:
         if error.code == "relevance-graph" or error.code.startswith("flow-"):
             return {}

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from mmviz.backends.local.batch_rows import input_batches, of_row, shown_row
+from mmviz.backends.local.batch_rows import input_batches, located_tokens, shown_row
 from mmviz.backends.local.interventions import capture_options
 from mmviz.backends.local.stream_pairs import stream_pairs
+from mmviz.backends.local.written_answer import answering
 from mmviz.capture import capture
 from mmviz.capture.meaning_check import left_out, meaning_checks
 from mmviz.capture.route_probe import route_check
@@ -23,6 +24,7 @@ def model_checks(model: Model, sample: Sample) -> dict[str, Any]:
     attention that was captured and is not shown, with the reason; ``refused``: why there is no record at all, or "";
     ``notices``: all else that a reader should know.
     """
+    model = answering(model, sample)
     prepared = model.prepare(sample)
     with torch.no_grad(), capture(model.module, **capture_options(model) | {"expected": ()}) as result:
         logits = model(prepared.tensors)
@@ -32,7 +34,7 @@ def model_checks(model: Model, sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
     try:
         row = shown_row(prepared, result, logits)
-        record = result.record(of_row(prepared, row), pairs=stream_pairs(model), batch=row)
+        record = result.record(located_tokens(model, prepared, result, row), pairs=stream_pairs(model), batch=row)
     except CaptureError as problem:
         return findings | {"refused": str(problem)}
     missing = left_out(result, record)
