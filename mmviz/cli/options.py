@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.backends.local import LocalBackend
 
-MODEL_HELP = "a model of `mmviz models`, MODULE:FACTORY for a custom model, or a folder that `mmviz train` wrote"
+MODEL_HELP = (
+    "a model of `mmviz models`; hf:OWNER/NAME[@REVISION] or hf:FOLDER for a checkpoint of Hugging Face; MODULE:FACTORY "
+    "for a custom model; or a folder that `mmviz train` wrote"
+)
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmviz.i18n.capture_messages import CAPTURE_SENTENCES
 from mmviz.i18n.command_messages import COMMAND_SENTENCES
 from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
+from mmviz.i18n.huggingface_messages import HUGGINGFACE_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
 from mmviz.i18n.server_messages import SERVER_SENTENCES
@@ -13,6 +14,7 @@ SENTENCES: dict[str, str] = {
     **CAPTURE_SENTENCES,
     **COMMAND_SENTENCES,
     **CUSTOM_MODEL_SENTENCES,
+    **HUGGINGFACE_SENTENCES,
     **INPUT_SENTENCES,
     **SERVER_SENTENCES,
     # models

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 from mmviz.models.custom import CustomModel
+from mmviz.models.huggingface.checkpoint_spec import is_checkpoint, parse_checkpoint
 from mmviz.models.protocol import Model
 from mmviz.models.user_code import description, user_code
-from mmviz.types import MmvizError
+from mmviz.types import MmvizError, Notice
 
 WEIGHTS = "weights.safetensors"
 MAX_BYTES = 100_000_000
@@ -29,6 +30,9 @@ def check_spec(spec: str) -> None:
     Raises ``MmvizError``: ``own-spec`` for what is not ``package.module:factory``, ``own-missing`` where there is no
     such module, ``weights-missing`` for a folder without weights.
     """
+    if is_checkpoint(spec):
+        parse_checkpoint(spec)
+        return
     if Path(spec).is_dir():
         if not (Path(spec) / WEIGHTS).is_file():
             raise MmvizError("weights-missing", folder=Path(spec).name)
@@ -55,6 +59,10 @@ def load(spec: str, device: str) -> Model:
     ``MmvizError`` with one sentence for each possible mistake.
     """
     check_spec(spec)
+    if is_checkpoint(spec):
+        from mmviz.models.huggingface.load_checkpoint import load_checkpoint
+
+        return load_checkpoint(spec, device, lambda code, parameters: print(Notice(code, parameters), file=sys.stderr))
     if Path(spec).is_dir():
         return _load_trained(Path(spec) / WEIGHTS, device)
     path, _, name = spec.partition(":")

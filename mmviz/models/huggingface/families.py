@@ -1,0 +1,76 @@
+"""The families of models that are shown by their checkpoint alone: how each is asked, and by which class it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["chat", "speech", "matching", "labels"]
+"""How a model is asked.
+
+``chat``: a prompt with pictures and sounds, which it continues. ``speech``: a sound, which it writes down.
+``matching``: two encoders without attention across modalities, whose outputs are compared. ``labels``: one of the
+labels in its config.
+"""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of models."""
+
+    title: str
+    task: Task
+    model_class: str
+    """The class of transformers."""
+    prompt: str = ""
+    """The prompt of a checkpoint without a chat template: ``{image}``, ``{audio}`` and ``{text}`` stand for what is
+    given; the first two become the processor's placeholders."""
+    reads_image: bool = True
+    reads_audio: bool = False
+    reads_text: bool = True
+    required: tuple[str, ...] = ()
+    """Modalities that it cannot do without."""
+
+
+def _speech(title: str, model_class: str) -> Family:
+    return Family(
+        title, "speech", model_class, reads_image=False, reads_audio=True, reads_text=False, required=("audio",)
+    )
+
+
+FAMILIES = {
+    "qwen2_vl": Family("Qwen2-VL", "chat", "Qwen2VLForConditionalGeneration"),
+    "qwen2_5_vl": Family("Qwen2.5-VL", "chat", "Qwen2_5_VLForConditionalGeneration"),
+    "qwen3_vl": Family("Qwen3-VL", "chat", "Qwen3VLForConditionalGeneration"),
+    "qwen2_5_omni": Family("Qwen2.5-Omni", "chat", "Qwen2_5OmniThinkerForConditionalGeneration", reads_audio=True),
+    "qwen2_5_omni_thinker": Family(
+        "Qwen2.5-Omni", "chat", "Qwen2_5OmniThinkerForConditionalGeneration", reads_audio=True
+    ),
+    "llava": Family("LLaVA", "chat", "LlavaForConditionalGeneration", "USER: {image}\n{text} ASSISTANT:"),
+    "llava_next": Family("LLaVA-NeXT", "chat", "LlavaNextForConditionalGeneration", "[INST] {image}\n{text} [/INST]"),
+    "llava_onevision": Family("LLaVA-OneVision", "chat", "LlavaOnevisionForConditionalGeneration"),
+    "internvl": Family("InternVL", "chat", "InternVLForConditionalGeneration"),
+    "idefics3": Family("Idefics 3", "chat", "Idefics3ForConditionalGeneration"),
+    "smolvlm": Family("SmolVLM", "chat", "SmolVLMForConditionalGeneration"),
+    "paligemma": Family("PaliGemma", "chat", "PaliGemmaForConditionalGeneration", "{image}{text}", required=("image",)),
+    "gemma3": Family("Gemma 3", "chat", "Gemma3ForConditionalGeneration"),
+    "pixtral": Family("Pixtral", "chat", "LlavaForConditionalGeneration"),
+    "blip-2": Family(
+        "BLIP-2", "chat", "Blip2ForConditionalGeneration", "Question: {text} Answer:", required=("image",)
+    ),
+    "qwen2_audio": Family(
+        "Qwen2-Audio", "chat", "Qwen2AudioForConditionalGeneration", "<|audio_bos|>{audio}<|audio_eos|>{text}",
+        reads_image=False, reads_audio=True,
+    ),
+    "whisper": _speech("Whisper", "WhisperForConditionalGeneration"),
+    "clip": Family("CLIP", "matching", "CLIPModel", required=("image", "text")),
+    "siglip": Family("SigLIP", "matching", "SiglipModel", required=("image", "text")),
+    "vit": Family("ViT", "labels", "ViTForImageClassification", reads_text=False, required=("image",)),
+    "dinov2": Family("DINOv2", "labels", "Dinov2ForImageClassification", reads_text=False, required=("image",)),
+    "vilt": Family("ViLT", "labels", "ViltForQuestionAnswering", required=("image", "text")),
+    "audio-spectrogram-transformer": Family(
+        "AST", "labels", "ASTForAudioClassification", reads_image=False, reads_audio=True, reads_text=False,
+        required=("audio",),
+    ),
+}  # fmt: skip
+"""The families by ``model_type`` of their config."""

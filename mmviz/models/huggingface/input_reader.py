@@ -1,0 +1,118 @@
+"""Pictures and sounds of a sample as the processor of a checkpoint makes them, with the places of what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmviz.models.huggingface.families import Family
+from mmviz.models.huggingface.located_streams import located_streams, picture_fields, sound_fields
+from mmviz.models.huggingface.picture_places import cached_places
+from mmviz.models.protocol import Prepared
+from mmviz.types import FieldsOf, InputFields, MmvizError, Notice, Sample, Token, as_tokens
+
+_SOUNDS = ("input_features", "input_values", "audio_input_features")
+
+
+@dataclass(frozen=True)
+class CheckpointInputs:
+    """The inputs of a model, and the answer that its log-probability is asked of."""
+
+    inputs: Mapping[str, Any]
+    """What the module is called with, with a batch of one; the prompt alone."""
+    answer: tuple[int, ...] = ()
+    """The ids of the answer's tokens; empty where the model has not written it, or writes none."""
+    pictures: Mapping[str, InputFields] = field(default_factory=dict)
+    """The places of pictures, by the name of the input."""
+    sounds: Mapping[str, InputFields] = field(default_factory=dict)
+    """The places of sounds, by the name of the input."""
+
+
+class InputReader:
+    """Reads samples for one checkpoint."""
+
+    def __init__(self, module: nn.Module, processor: Any, family: Family, device: str):
+        self.processor, self.family, self.device = processor, family, device
+        self.dtype = next(module.parameters()).dtype
+        self.image_processor: Any = getattr(processor, "image_processor", processor)
+        self.extractor: Any = getattr(processor, "feature_extractor", processor)
+        self._places = cached_places(self._pixel_values)
+
+    def readable(self, sample: Sample) -> tuple[Sample, tuple[Notice, ...]]:
+        """Returns what of a sample the family reads, and a notice for what it does not."""
+        notices = []
+        reads = {"image": self.family.reads_image, "text": self.family.reads_text, "audio": self.family.reads_audio}
+        for modality, is_read in reads.items():
+            if getattr(sample, modality) is not None and not is_read:
+                sample = replace(sample, **{modality: None})  # type: ignore[arg-type]
+                notices.append(Notice("hf-unread", {"model": self.family.title, "modality": modality}))
+        for modality in self.family.required:
+            if getattr(sample, modality) is None:
+                raise MmvizError("hf-needs", model=self.family.title, modality=modality)
+        return sample, tuple(notices)
+
+    def process(self, sample: Sample, **given: Any) -> dict[str, Any]:
+        """Returns what the processor makes of pictures, sounds and ``given``. Raises ``MmvizError``."""
+        media: dict[str, Any] = {"return_tensors": "pt", **given}
+        if sample.image is not None:
+            media["images"] = [sample.image.pixels.copy()]  # processors want memory that they may write to
+        if sample.audio is not None:
+            is_alone = self.extractor is self.processor
+            media["raw_speech" if is_alone else "audio"] = sample.audio.wave.copy()
+            if is_alone:
+                media["sampling_rate"] = sample.audio.rate
+        try:
+            return dict(self.processor(**media))
+        except Exception as problem:  # processors raise what they like
+            raise MmvizError("hf-processor", why=f"{type(problem).__name__}: {problem}"[:200]) from problem
+
+    def checked(self, sample: Sample, batch: Mapping[str, Any], answer: tuple[int, ...] = ()) -> CheckpointInputs:
+        """Returns what the processor made, on the model's device, with the places of pictures and sounds."""
+        inputs = {
+            name: value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
+            for name, value in batch.items() if isinstance(value, Tensor) and name != "labels"
+        }  # fmt: skip
+        return CheckpointInputs(inputs, answer, self._picture_fields(sample, batch), self._sound_fields(sample, batch))
+
+    def _pixel_values(self, pixels: Any) -> Any:
+        return self.image_processor(images=[pixels], return_tensors="np")["pixel_values"]
+
+    def _picture_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
+        if sample.image is None or "pixel_values" not in batch:
+            return {}
+        places = self._places(*sample.image.pixels.shape[:2])
+        return {"pixel_values": picture_fields(places, tuple(batch["pixel_values"].shape))}
+
+    def _sound_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
+        name = next((name for name in _SOUNDS if name in batch), None)
+        if sample.audio is None or name is None:
+            return {}
+        shape, rate = tuple(batch[name].shape), self.extractor.sampling_rate
+        if len(shape) == 2:  # the wave itself
+            return {name: sound_fields(shape, -1, 1 / rate)}
+        bins = getattr(self.extractor, "feature_size", None) or getattr(self.extractor, "num_mel_bins", None)
+        time_axis = -1 if shape[-2] == bins and shape[-1] != bins else -2
+        hop = getattr(self.extractor, "hop_length", None) or round(rate * FBANK_SECONDS)
+        return {name: sound_fields(shape, time_axis, hop / rate)}
+
+
+FBANK_SECONDS = 0.01
+"""Seconds from frame to frame of Kaldi's filter banks, which extractors without a hop length use."""
+
+
+def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
+    """Returns the tokens of each stream of a capture, with their places."""
+    sample, given = prepared.sample, prepared.tensors
+    assert sample is not None and not isinstance(prepared.streams, Mapping)
+    return located_streams(
+        fields_of, given.pictures, given.sounds, sample.image, sample.audio, as_tokens(prepared.streams)
+    )  # fmt: skip
+
+
+def binary_logits(log_p: Tensor) -> Tensor:
+    """Returns the logits of an answer of this log-probability and of any other, ``[2]``."""
+    return torch.stack([log_p, torch.log(-torch.expm1(log_p.clamp(max=-1e-7)))])

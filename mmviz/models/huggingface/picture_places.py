@@ -1,0 +1,90 @@
+"""Where each number of a processor's output lies in the original picture, whatever the processor does to it.
+
+A processor of Hugging Face resizes, crops, pads, tiles and flattens a picture in its own way. It is asked itself: black
+and white pictures of the same size tell how it scales each number, two ramps then tell from which x and y each comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PicturePlaces:
+    """The rectangle of each number of a processor's output, as shares of width and height: 0 left or top, 1 the end."""
+
+    low: Array
+    """float64 ``[2, *shape]``: left and top; infinite for numbers that no pixel has a part in, such as padding."""
+    high: Array
+    """float64 ``[2, *shape]``: right and bottom; minus infinite for such."""
+
+
+def picture_places(process: Callable[[Pixels], Array], height: int, width: int) -> PicturePlaces:
+    """Returns the places of what ``process`` makes of a picture of this size.
+
+    ``process(pixels)``: the processor's output for uint8 ``[height, width, 3]``, as an array of one shape for one size:
+    pictures ``[..., channel, row, column]`` or patches ``[patch, feature]``.
+    """
+    black, white = (process(np.full((height, width, 3), value, np.uint8)) for value in (0, 255))
+    spread = white - black
+    is_picture = np.abs(spread) > 0.2 * np.abs(spread).max()
+    low, high = [], []
+    for axis, size in ((1, width), (0, height)):
+        line = np.round((np.arange(size) + 0.5) / size * 255).astype(np.uint8)
+        ramp = np.broadcast_to(line[None, :, None] if axis else line[:, None, None], (height, width, 3))
+        share = np.where(is_picture, (process(np.ascontiguousarray(ramp)) - black) / np.where(is_picture, spread, 1), 0)
+        ends = _picture_ends(share, is_picture, axis) if share.ndim > 3 else _patch_ends(share, is_picture)
+        low.append(np.where(is_picture, ends[0], np.inf))
+        high.append(np.where(is_picture, ends[1], -np.inf))
+    return PicturePlaces(np.stack(low), np.stack(high))
+
+
+def _picture_ends(share: Array, is_picture: NDArray[np.bool_], axis: int) -> tuple[Array, Array]:
+    """Returns both ends of each pixel of ``[..., channel, row, column]`` along columns (``axis`` 1) or rows (0).
+
+    Within a tile the place is a straight line of the column or row, which is fitted, since a ramp has 256 steps only.
+    """
+    rows, columns = share.shape[-2:]
+    place = np.broadcast_to(np.arange(columns) if axis else np.arange(rows)[:, None], (rows, columns))
+    low, high = np.zeros_like(share), np.zeros_like(share)
+    for tile in np.ndindex(share.shape[:-2]):
+        inside = is_picture[tile]
+        if not inside.any():
+            continue
+        x, y = place[inside].astype(np.float64), share[tile][inside]
+        middle = (y > 0.02) & (y < 0.98) if ((y > 0.02) & (y < 0.98)).sum() > 2 * max(rows, columns) else y == y
+        slope, start = np.polyfit(x[middle], y[middle], 1) if np.ptp(x[middle]) else (0.0, y.mean())
+        low[tile], high[tile] = slope * (place - 0.5) + start, slope * (place + 0.5) + start
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)
+
+
+def _patch_ends(share: Array, is_picture: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Returns both ends of each patch of ``[..., patch, feature]``, the same for all of its numbers.
+
+    The numbers of a patch are spread evenly between its ends, so their deviation tells its width.
+    """
+    counts = np.maximum(is_picture.sum(-1, keepdims=True), 1)
+    centre = share.sum(-1, keepdims=True, where=is_picture) / counts
+    variance = ((share - centre) ** 2).sum(-1, keepdims=True, where=is_picture) / counts
+    half = np.sqrt(3 * np.median(variance[is_picture.any(-1)])) if is_picture.any() else 0.0
+    ends = np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    return tuple(np.broadcast_to(end, share.shape) for end in ends)  # type: ignore[return-value]
+
+
+def cached_places(process: Callable[[Pixels], Any]) -> Callable[[int, int], PicturePlaces]:
+    """Returns `picture_places` of ``process`` by height and width, of which the latest few are kept."""
+
+    @lru_cache(maxsize=8)
+    def places(height: int, width: int) -> PicturePlaces:
+        return picture_places(lambda pixels: np.asarray(process(pixels), np.float64), height, width)
+
+    return places

@@ -1,0 +1,112 @@
+"""The prompt of a chat model, and what each of its tokens is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmviz.models.huggingface.families import Family
+from mmviz.types import Chars, MmvizError, Modality, Sample, Token
+
+_LONGEST_END = 12
+"""Characters that a processor may put after a prompt."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is asked."""
+
+    text: str
+    """The whole prompt, with one placeholder for each picture and sound."""
+    question: str
+    """The part of it that the user wrote."""
+
+
+def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = "", template: str = "") -> Prompt:
+    """Returns the prompt for what is in ``sample``: by a chat template in Jinja, or by the family's plain prompt.
+
+    Raises ``MmvizError`` (``hf-template``) where it cannot be filled in.
+    """
+    question = sample.text or ""
+    if not template:
+        image = str(getattr(processor, "image_token", "")) if sample.image else ""
+        audio = str(getattr(processor, "audio_token", "")) if sample.audio else ""
+        plain = family.prompt or "{image}{audio}{text}"
+        return Prompt(plain.format(image=image, audio=audio, text=question), question)
+    content = [{"type": "image"}] if sample.image else []
+    content += [{"type": "audio", "audio": ""}] if sample.audio else []
+    content += [{"type": "text", "text": question}] if question else []
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if system:
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
+    try:
+        text = processor.apply_chat_template(
+            messages, chat_template=template, add_generation_prompt=True, tokenize=False
+        )
+    except Exception as problem:  # Jinja and the template itself raise what they like
+        raise MmvizError("hf-template", why=f"{type(problem).__name__}: {problem}"[:200]) from problem
+    return Prompt(str(text), question)
+
+
+def placeholder_ids(processor: Any) -> dict[int, Modality]:
+    """Returns the ids of the tokens that stand for pictures and sounds."""
+    ids: dict[int, Modality] = {}
+    for kind, modality in (("image", Modality.IMAGE), ("video", Modality.IMAGE), ("audio", Modality.AUDIO)):
+        for name in (f"{kind}_token_ids", f"{kind}_token_id"):
+            value = getattr(processor, name, None)
+            values = value if isinstance(value, list | tuple) else [value]
+            ids.update({int(number): modality for number in values if number is not None})
+    return ids
+
+
+def prompt_tokens(
+    tokenizer: Any, ids: Sequence[int], offsets: Sequence[tuple[int, int]] | None, prompt: Prompt,
+    placeholders: Mapping[int, Modality],
+) -> list[Token]:  # fmt: skip
+    """Returns the token of each id, those of pictures and sounds without a location.
+
+    ``offsets``: the characters of each token in what was tokenized, or None where the tokenizer does not tell.
+    """
+    start, end = _question_span(tokenizer, ids, offsets, prompt)
+    tokens = []
+    for number, token_id in enumerate(ids):
+        modality = placeholders.get(int(token_id))
+        label = token_label(tokenizer, token_id)
+        if modality is not None:
+            tokens.append(Token(modality, label))
+            continue
+        first, last = (int(edge) for edge in offsets[number]) if offsets is not None else (0, 0)
+        first, last = max(first, start), min(last, end)
+        if first < last:
+            chars = Chars(first - start, last - start)
+            tokens.append(Token(Modality.TEXT, prompt.question[chars.start : chars.end], chars))
+        else:
+            tokens.append(Token(Modality.SPECIAL, label))
+    return tokens
+
+
+def token_label(tokenizer: Any, token_id: int) -> str:
+    """Returns the text of one token; one without a text of its own is labelled ``#id``."""
+    return str(tokenizer.decode([int(token_id)])) or f"#{token_id}"
+
+
+def _question_span(
+    tokenizer: Any, ids: Sequence[int], offsets: Sequence[tuple[int, int]] | None, prompt: Prompt
+) -> tuple[int, int]:
+    """Returns where the question stands in what was tokenized: counted from the end, as placeholders grow before it.
+
+    Returns an empty span where the tokens there are not those of the question.
+    """
+    if not prompt.question or offsets is None:
+        return 0, 0
+    length = max(int(last) for _, last in offsets)
+    after = len(prompt.text) - prompt.text.rindex(prompt.question) - len(prompt.question)
+    wanted = "".join(prompt.question.split())
+    for more in range(_LONGEST_END):
+        end = length - after - more
+        start = end - len(prompt.question)
+        inside = [token_id for token_id, (a, b) in zip(ids, offsets, strict=True) if a < end and b > start and a < b]
+        if start >= 0 and "".join(str(tokenizer.decode(inside)).split()) == wanted:
+            return start, end
+    return 0, 0
