@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -40,13 +41,13 @@ def start_run(state: State, draft: Draft) -> None:
     backend, model = resources.warm_backend(state.config), state.config.model
     changes = (*session.CONTROLS[state.control], *state.ablated_heads)
     relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
-    pairs = state.stream_pairs
+    given: dict[str, Any] = {"pairs": state.stream_pairs, "options": dict(state.options)}
 
     def work(progress: Progress, stop: Stop) -> Run:
         sample = resources.decoder().sample(_read(draft.image), draft.text, _read(draft.audio))
         with report_layers(progress):
             return run_sample(
-                sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance, pairs=pairs
+                sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance, **given
             )
 
     state.job, state.job_draft = Job(work), draft

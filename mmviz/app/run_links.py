@@ -43,7 +43,8 @@ def open_run(state: State, run_id: str) -> bool:
         return False
     session.fill_form(kept.draft, kept.example)
     state.control, state.ablated_heads = kept.control, kept.ablated_heads
-    state.stream_pairs = kept.run.request.pairs if kept.run.request else ()
+    request = kept.run.request
+    state.stream_pairs, state.options = (request.pairs, request.options) if request else ((), ())
     session.show_run(kept.run, kept.draft)
     state.run_id = run_id
     return True

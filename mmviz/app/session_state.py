@@ -68,6 +68,8 @@ class State:
     """Heads to ablate in the runs to come."""
     stream_pairs: tuple[tuple[str, str, str], ...] = ()
     """The names of streams under which runs are made, as in `Request.pairs`."""
+    options: tuple[tuple[str, str | int], ...] = ()
+    """The settings under which runs are made, as in `Request.options`."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
     resend_form: bool = False
@@ -262,6 +264,12 @@ def ablate_heads(heads: tuple[AblateHead, ...]) -> None:
 def name_streams(pairs: tuple[tuple[str, str, str], ...]) -> None:
     """Runs the form again under these names of streams, as in `Request.pairs`; an empty tuple leaves them to mmviz."""
     current_state().stream_pairs = pairs
+    request_run()
+
+
+def set_options(options: tuple[tuple[str, str | int], ...]) -> None:
+    """Runs the form again under these settings, as in `Request.options`; an empty tuple leaves them to the model."""
+    current_state().options = options
     request_run()
 
 

@@ -145,6 +145,16 @@ LABELS: dict[str, str] = {
     "strongest": "Strongest: {tokens}",
     "method-show": "Show this method",
     "method-shown": "Shown in the viewer",
+    # a model that writes its answer
+    "prompt": "Prompt and settings",
+    "prompt-help": "What the model was asked: your text within its chat template. The placeholders stand for picture "
+    "and sound.",
+    "prompt-system": "System prompt",
+    "prompt-tokens": "Longest answer, in tokens",
+    "prompt-template": "Chat template",
+    "prompt-template-help": "In Jinja, as in the file tokenizer_config.json of the checkpoint.",
+    "prompt-run": "Run with these settings",
+    "prompt-reset": "Drop my settings",
     # streams of a custom model
     "streams": "Streams: what attends to what",
     "streams-help": "A stream is one sequence of tokens. mmviz tells streams apart by what the model computes. Where "

@@ -88,6 +88,7 @@ WORDS: dict[str, str] = {
     "text": "Words",
     "text-none": "No text was given.",
     "special": "special tokens",
+    "written": "answer",
     "audio": "Sound",
     "audio-none": "No sound was given.",
     "play": "Play",

@@ -8,7 +8,10 @@ import { listenToPointer, tokensBetween } from "./tokenPointer.js";
 const MAX_SPECIAL = 400; // chips of tokens without a location; all of them are in the matrix
 const MAX_NUMBERED = 200; // with more chips, amounts are read by pointing
 
-/** The panel `text`: a row of chips for the special tokens of each stream, and one for each stream that has text. */
+/**
+ * The panel `text`: a row of chips for the special tokens of each stream, one for each stream that has text, and one
+ * for the words that the model wrote itself.
+ */
 export class TextPanel {
   constructor(viewer) {
     this.viewer = viewer;
@@ -35,6 +38,14 @@ export class TextPanel {
         row.append(token === null ? make("span", { class: "between", text }) : this.makeChip(name, token, text));
       }
       rows.push(...(hasSeveral ? [make("h4", { text: name })] : []), row);
+    }
+    for (const name of streams) {
+      const written = writtenTokens(header, name);
+      if (!written.length) continue;
+      const row = make("div", { class: "chips written", dir: "auto", "data-stream": name });
+      row.append(make("span", { class: "between", text: say("written") }));
+      for (const token of written) row.append(this.makeChip(name, token, header.streams[name].name[token]));
+      rows.push(row);
     }
     if (!rows.length) rows.push(make("p", { class: "empty", text: say("text-none") }));
     for (const name of streams) {
@@ -118,7 +129,16 @@ function nextChip(buttons, at, key, isWhole) {
 /** Returns the tokens of a stream that have no location and are no piece of the text. */
 function specialTokens(header, stream) {
   const inText = new Set((header.text_pieces[stream] ?? []).map(([, token]) => token));
+  for (const token of writtenTokens(header, stream)) inText.add(token);
   return header.streams[stream].location.flatMap((location, token) => (location || inText.has(token) ? [] : [token]));
+}
+
+/** Returns the words of a stream that have no place in the text: those that the model wrote. */
+function writtenTokens(header, stream) {
+  const { modality, location } = header.streams[stream];
+  const inText = new Set((header.text_pieces[stream] ?? []).map(([, token]) => token));
+  const isWritten = (token) => modality[token] === "text" && !location[token] && !inText.has(token);
+  return [...modality.keys()].filter(isWritten);
 }
 
 /** Returns the {stream, token} of the chip under the pointer, also while a drag has captured the pointer. */

@@ -1,0 +1,55 @@
+"""The prompt that a model was asked with, and the settings under which it writes its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from mmviz.app import session_state as session
+from mmviz.app.components import widgets
+from mmviz.i18n.page import say
+from mmviz.types import AttentionRecord
+
+MAX_TOKENS = 512
+"""Tokens of an answer that a visitor may ask for."""
+
+
+def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
+    """Draws the prompt of a run, and fields for the settings of the next one; nothing for models without a prompt."""
+    settings: Mapping[str, Any] = record.made_by.get("settings", {})
+    if "prompt" not in record.made_by:
+        return
+    with st.expander(say("prompt")):
+        widgets.note(say("prompt-help"))
+        st.code(record.made_by["prompt"], language=None, wrap_lines=True)
+        if is_saved:
+            return
+        with st.form("prompt-settings", border=False):
+            st.text_area(say("prompt-system"), settings["system"], key=_key(record, "system"), height=80)
+            st.number_input(
+                say("prompt-tokens"), 1, MAX_TOKENS, min(settings["new_tokens"], MAX_TOKENS),
+                key=_key(record, "new_tokens"), width=200,
+            )  # fmt: skip
+            st.text_area(
+                say("prompt-template"), settings["template"], key=_key(record, "template"), height=160,
+                help=say("prompt-template-help"),
+            )  # fmt: skip
+            st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record, settings))
+        if session.current_state().options:
+            st.button(say("prompt-reset"), key="prompt-reset", on_click=session.set_options, args=((),))
+
+
+def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
+    """Runs the form again under the settings that were changed, and those of earlier runs."""
+    changed = dict(session.current_state().options)
+    for name, value in settings.items():
+        chosen = st.session_state[_key(record, name)]
+        if chosen != value:
+            changed[name] = chosen
+    session.set_options(tuple(changed.items()))
+
+
+def _key(record: AttentionRecord, name: str) -> str:
+    return f"setting-{record.id}-{name}"

@@ -1,0 +1,54 @@
+"""The page with a checkpoint of Hugging Face: the prompt is shown and can be changed, and its answer belongs to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny_checkpoints  # first: it sets what transformers reads
+from app_page import AppTest, now, run, visit, word
+
+from mmviz.backends.local import LocalBackend
+from mmviz.types import AttentionRecord, MmvizError, Request, Sample
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoints.save_checkpoint("qwen2_audio", tmp_path_factory.mktemp("checkpoints"))
+
+
+def record_of(page: AppTest) -> AttentionRecord:
+    shown = now(page).run
+    assert shown is not None
+    return shown.record
+
+
+def test_the_prompt_is_shown_and_can_be_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{folder}")
+    page = visit()
+    first = record_of(page)
+    assert first.made_by["prompt"].startswith("user: <|audio_bos|>") and len(first.made_by["answer"]) == 32
+    assert [code.value for code in page.code if code.value == first.made_by["prompt"]]
+    page.text_area(key=f"setting-{first.id}-system").set_value("Be brief.")
+    page.number_input(key=f"setting-{first.id}-new_tokens").set_value(4)
+    page.button(key="FormSubmitter:prompt-settings-Run with these settings").click()
+    run(page)
+    second = record_of(page)
+    assert second.made_by["prompt"].startswith("system: Be brief. user:") and len(second.made_by["answer"]) == 4
+    assert second.answers[0].label in word(page) or second.answers[0].label.startswith(("<", "&"))
+    page.text_area(key=f"setting-{second.id}-template").set_value("{{ nothing( }}")
+    page.button(key="FormSubmitter:prompt-settings-Run with these settings").click()
+    run(page)
+    assert record_of(page).id == second.id, "the page keeps what it had"
+    assert isinstance(now(page).error, MmvizError) and now(page).error.code == "hf-template"  # type: ignore[union-attr]
+    page.button(key="prompt-reset").click()
+    run(page)
+    assert record_of(page).made_by["answer"] == first.made_by["answer"]
+
+
+def test_a_visitor_cannot_name_a_checkpoint(folder: Path) -> None:
+    with pytest.raises(MmvizError) as refused:
+        LocalBackend("cpu").run([Request(f"hf:{folder}", Sample(text="hi"))])
+    assert refused.value.code == "model-unknown"
