@@ -18,10 +18,7 @@ from torch import Tensor, nn
 from mmviz.capture.flow_step import Step, attention, name_of, steps_in
 from mmviz.capture.token_source import begins_tokens, source_of
 
-_INDEXING = {
-    "__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather", "__setitem__",
-    "index_put", "index_put_", "masked_scatter", "masked_scatter_",
-}  # fmt: skip
+_INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""
 _WRITING = {
     "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",
