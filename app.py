@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from mmviz.app.server_options import app_options
+from mmviz.app.server_setup import app_options
 
 app = st.App(**app_options())

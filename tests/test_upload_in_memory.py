@@ -10,7 +10,7 @@ import pytest
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
-from mmviz.app.server_options import app_options
+from mmviz.app.server_setup import app_options
 
 SIZE = 20 * 2**20
 """Bytes: the largest upload that the page takes."""

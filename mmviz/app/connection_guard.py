@@ -15,8 +15,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from mmviz.app.allowed_hosts import Refusal, VisitorAddresses, netloc
 from mmviz.app.refusal_message import refusal_html
-from mmviz.app.visitor_addresses import Refusal, VisitorAddresses, netloc
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import LANGUAGES, preferred_language, use_language
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from mmviz.app.visitor_addresses import Refusal
+from mmviz.app.allowed_hosts import Refusal
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import TAGS, current_language
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
-from mmviz.capture.forked_process import refuse_after_fork
+from mmviz.capture.fork_detection import refuse_after_fork
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.result import CaptureResult

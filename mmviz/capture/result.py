@@ -17,7 +17,7 @@ from mmviz.capture.call_flows import CallFlows
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
 from mmviz.capture.flow_step import Step
-from mmviz.capture.forked_process import refuse_after_fork
+from mmviz.capture.fork_detection import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker

@@ -14,8 +14,8 @@ from importlib.resources import files
 from mmviz.i18n.language import TAGS, current_language
 
 ORDER = (
-    "formatSchema.js", "binaryFormat.js", "quantization.js", "numberFormat.js", "mapRef.js", "stacks.js", "mapNotes.js",
-    "pooledMap.js",
+    "formatSchema.js", "binaryFormat.js", "quantization.js", "numberFormat.js", "mapRef.js", "layerStacks.js",
+    "mapNotes.js", "pooledMap.js",
     "attentionRows.js", "viewState.js", "drawnAmounts.js", "labels.js", "colours.js", "dom.js", "theme.js",
     "tooltip.js", "announcer.js", "tokenPointer.js", "rovingTabindex.js", "imagePanel.js",
     "textPanel.js", "audioPlayer.js", "audioPanel.js",

@@ -21,13 +21,13 @@ from mmviz.backends.local.answers import answers_at, kept_answers, log_probabili
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows
+from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import changed_sample, prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
-from mmviz.backends.local.stream_gradients import integrated_of_streams
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
-from mmviz.capture.forked_process import refuse_after_fork
+from mmviz.capture.fork_detection import refuse_after_fork
 from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model

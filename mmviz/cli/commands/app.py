@@ -117,27 +117,27 @@ def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) ->
 
     Raises ``MmvizError``: ``app-host`` for what is no name, ``token-file`` and ``app-access-short``.
     """
-    from mmviz.app import visitor_addresses
+    from mmviz.app import allowed_hosts
 
-    given = [*options.host, *environment.get(visitor_addresses.VARIABLE, "").split()]
-    hosts = [visitor_addresses.check_host(host) for host in given]
-    names, address = visitor_addresses.public_names(hosts), visitor_addresses.listen_address(hosts)
-    environment[visitor_addresses.VARIABLE] = " ".join(names)
+    given = [*options.host, *environment.get(allowed_hosts.VARIABLE, "").split()]
+    hosts = [allowed_hosts.check_host(host) for host in given]
+    names, address = allowed_hosts.public_names(hosts), allowed_hosts.listen_address(hosts)
+    environment[allowed_hosts.VARIABLE] = " ".join(names)
     shown = _set_access_token(options.access_token_file, environment)
     check_port(address, options.port)
     print(sentence("app-access", token=shown), flush=True)
-    if visitor_addresses.is_loopback(address):
+    if allowed_hosts.is_loopback(address):
         if names:
             print(sentence("app-behind-proxy", names=join_list(names)), flush=True)
     else:
-        reached = [*dict.fromkeys([*names, *visitor_addresses.machine_addresses(address)])]
-        urls = [visitor_addresses.url(host, options.port, options.tls_cert is not None) for host in reached]
+        reached = [*dict.fromkeys([*names, *allowed_hosts.machine_addresses(address)])]
+        urls = [allowed_hosts.url(host, options.port, options.tls_cert is not None) for host in reached]
         print(sentence("app-addresses", addresses=join_list(urls)), flush=True)
         if not options.tls_cert:
             print(sentence("app-plain"), flush=True)
     return [
         "--server.address", address,
-        "--browser.serverAddress", address if visitor_addresses.is_loopback(address) else (*names, "localhost")[0],
+        "--browser.serverAddress", address if allowed_hosts.is_loopback(address) else (*names, "localhost")[0],
         "--server.allowedHosts", "*",  # the guard in front of Streamlit decides
     ]  # fmt: skip
 

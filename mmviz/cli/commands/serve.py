@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.ray:
         require_extra("mmviz serve --ray", "ray", "ray")
     set_thread_wait(os.environ)
-    from mmviz.app.visitor_addresses import url
+    from mmviz.app.allowed_hosts import url
     from mmviz.backends.server import make_app
     from mmviz.cli.token_file import read_token
 

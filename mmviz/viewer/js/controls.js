@@ -4,7 +4,7 @@ import { twoDigits } from "./numberFormat.js";
 import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
 import { describeHead } from "./labels.js";
 import { mapNotes } from "./mapNotes.js";
-import { describeStack, lastMapOf, stackOf, stacksOf } from "./stacks.js";
+import { describeStack, lastMapOf, stackOf, stacksOf } from "./layerStacks.js";
 import { make, makeSwitch, press, setText } from "./dom.js";
 
 /** The controls of a viewer. */

@@ -1,7 +1,7 @@
 // Maps, tokens and amounts in words. `say(code, values)` returns a sentence in the viewer's language.
 import { strongest, weight } from "./attentionRows.js";
 import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
-import { stacksOf } from "./stacks.js";
+import { stacksOf } from "./layerStacks.js";
 import { signedTwoDigits, threeDigits, twoDigits } from "./numberFormat.js";
 
 const MAX_NAMED = 3; // tokens of a group that are named, and strongest tokens that are listed

@@ -6,11 +6,11 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import session_state as session
+from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.session_state import Draft, Source, State
 from mmviz.app.uploads import checked_upload, guard_uploads
-from mmviz.app.visitor_addresses import is_secure_context
 from mmviz.i18n.page import say
 from mmviz.inputs.text import MAX_CHARS
 from mmviz.types import InputError

@@ -6,7 +6,7 @@ import { makeFrame } from "../../mmviz/viewer/js/drawnAmounts.js";
 import { describeLayer, describeMap } from "../../mmviz/viewer/js/labels.js";
 import { mapNotes } from "../../mmviz/viewer/js/mapNotes.js";
 import { parseMapRef, parseSectionName, readMapRef } from "../../mmviz/viewer/js/mapRef.js";
-import { describeStack, lastMapOf, mapsByStack, stackOf, stacksOf } from "../../mmviz/viewer/js/stacks.js";
+import { describeStack, lastMapOf, mapsByStack, stackOf, stacksOf } from "../../mmviz/viewer/js/layerStacks.js";
 import { fromFragment, neighbourMap, toFragment, withMap } from "../../mmviz/viewer/js/viewState.js";
 
 const ODD = "a&b/c:1#%+@ä"; // ModuleDict takes any name

@@ -7,8 +7,7 @@ import socket
 import pytest
 from processes import ROOT
 
-from mmviz.app.refusal_message import NGINX, refusal_html
-from mmviz.app.visitor_addresses import (
+from mmviz.app.allowed_hosts import (
     VARIABLE,
     Refusal,
     VisitorAddresses,
@@ -18,6 +17,7 @@ from mmviz.app.visitor_addresses import (
     machine_addresses,
     public_names,
 )
+from mmviz.app.refusal_message import NGINX, refusal_html
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import LANGUAGES, Language, use_language
 from mmviz.types import MmvizError

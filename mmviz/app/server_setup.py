@@ -13,8 +13,8 @@ import streamlit as st
 from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 
+from mmviz.app.allowed_hosts import VisitorAddresses, url
 from mmviz.app.connection_guard import ConnectionGuard
-from mmviz.app.visitor_addresses import VisitorAddresses, url
 
 
 def app_options() -> dict[str, Any]:
