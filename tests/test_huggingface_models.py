@@ -232,6 +232,16 @@ def test_the_type_of_numbers_and_the_memory(folder: Path, monkeypatch: pytest.Mo
     assert "tiny" in refusal("hf-memory", loading.choose_dtype, half, "cpu", "tiny")
 
 
+def test_a_large_model_runs_without_gradients(
+    spec: str, backend: LocalBackend, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (record,) = backend.run([Request(spec, sample, relevance=True)])
+    assert record.relevance is not None and np.abs(record.relevance).max() > 0
+    monkeypatch.setattr("mmviz.backends.local.gradients.MAX_PARAMETERS", 1000)
+    (record,) = backend.run([Request(spec, sample, relevance=True)])
+    assert record.relevance is None and "gradients-large" in [notice.code for notice in record.notices]
+
+
 def test_a_prompt_beyond_the_length_of_the_model_is_refused(spec: str, backend: LocalBackend) -> None:
     text = refusal("hf-long", backend.run, [Request(spec, make_sample(text="word " * 900))])
     assert "4096" in text

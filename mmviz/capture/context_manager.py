@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
-from mmviz.capture.fork_detection import refuse_after_fork
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.result import CaptureResult
 from mmviz.capture.score_trace import ScoreTracer

@@ -17,10 +17,10 @@ from mmviz.capture.call_flows import CallFlows
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
 from mmviz.capture.flow_step import Step
-from mmviz.capture.fork_detection import refuse_after_fork
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.record_links import RecordLinks, record_links
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_fields import StreamFields

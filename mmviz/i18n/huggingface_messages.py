@@ -36,6 +36,7 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "Shorten the text, or give a smaller picture or a shorter sound.",
     "hf-unread": "{model} cannot read this modality, so it was left out: {modality}.",
     "hf-needs": "{model} needs this modality: {modality}. Add one and run again.",
+    "gradients-large": "This model is too large for gradients here, so relevance was left out.",
     "options-model": "{model} has no setting {name!r}; only models that write their answer have settings.",
     "options-name": "{name!r} is no setting. There are: {known}.",
 }

@@ -13,7 +13,7 @@ from mmviz.models.module_weights import input_device, is_spread, weights_digest
 from mmviz.models.nested_inputs import concatenated, to_device
 from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
 from mmviz.models.token_rows import split_rows
-from mmviz.models.user_code import description, user_code
+from mmviz.models.user_code_errors import description, user_code
 from mmviz.models.vocabulary_answers import answer_labels
 from mmviz.types import INPUT_MODALITIES, Card, MmvizError, Modality, Sample, Token
 

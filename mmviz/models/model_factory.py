@@ -11,7 +11,7 @@ from pathlib import Path
 from mmviz.models.custom import CustomModel
 from mmviz.models.huggingface.checkpoint_spec import is_checkpoint, parse_checkpoint
 from mmviz.models.protocol import Model
-from mmviz.models.user_code import description, user_code
+from mmviz.models.user_code_errors import description, user_code
 from mmviz.types import MmvizError, Notice
 
 WEIGHTS = "weights.safetensors"

@@ -20,20 +20,20 @@ from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
 from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities, shown_answer
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
-from mmviz.backends.local.gradients import integrated_rows
+from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import changed_sample, prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
-from mmviz.capture.fork_detection import refuse_after_fork
+from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
 from mmviz.models.model_factory import load
-from mmviz.models.user_code import user_error
+from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, ShuffleWeights, View
 
 
@@ -195,6 +195,9 @@ class LocalBackend:
         if hasattr(model, "generate"):
             timer.end("generate")
         prepared = prepare(model, request.sample, changes, request.seed)
+        if request.relevance and not takes_gradients(model):
+            request = replace(request, relevance=False)
+            prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
         timer.end("prepare")
         if request.maps:
             record, result, logits = captured_run(model, prepared, request, timer)

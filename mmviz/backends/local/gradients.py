@@ -17,6 +17,14 @@ from mmviz.capture.integrated_gradients import STEPS, integrated_gradients, toke
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change
 
+MAX_PARAMETERS = 1_000_000_000
+"""Weights of a model beyond which no gradients are computed: they need several times the memory of a run."""
+
+
+def takes_gradients(model: Model) -> bool:
+    """Returns whether a model is small enough for gradients, as far as its card tells its size."""
+    return int(model.card.details.get("parameters", 0)) <= MAX_PARAMETERS
+
 
 def relevances(result: CaptureResult, logit: Tensor, record: AttentionRecord, row: int | None) -> dict[str, Any]:
     """Returns gradient relevance for the answer that has this ``logit`` as fields of the record, of one ``row``.
