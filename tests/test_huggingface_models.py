@@ -21,6 +21,7 @@ from mmviz.cli import main
 from mmviz.models.huggingface import load_checkpoint as loading
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
+from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
 from mmviz.models.model_factory import load
 from mmviz.types import DropModality, MmvizError, Request
 
@@ -172,6 +173,23 @@ def test_what_names_no_checkpoint_is_refused(value: str, code: str) -> None:
 def test_what_names_a_checkpoint() -> None:
     parsed = parse_checkpoint("hf:OWNER/some-model.v1@refs/pr/3")
     assert (parsed.name, parsed.revision, parsed.folder) == ("OWNER/some-model.v1", "refs/pr/3", None)
+
+
+def test_the_checkpoints_on_this_disk_are_listed(folder: Path, tmp_path: Path) -> None:
+    for name, changes in (("models--a--whole", {}), ("models--b--other", {"model_type": "mamba"})):
+        snapshot = tmp_path / name / "snapshots" / ("1" * 40)
+        shutil.copytree(folder, snapshot)
+        (tmp_path / name / "blobs").mkdir()
+        (tmp_path / name / "refs").mkdir()
+        (tmp_path / name / "refs" / "main").write_text("1" * 40)
+        config = json.loads((snapshot / "config.json").read_text())
+        (snapshot / "config.json").write_text(json.dumps(config | changes))
+    shutil.copytree(tmp_path / "models--a--whole", tmp_path / "models--c--damaged")
+    weights = tmp_path / "models--c--damaged" / "snapshots" / ("1" * 40) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    (checkpoint,) = disk_checkpoints(tmp_path)
+    assert (checkpoint.spec, checkpoint.family) == ("hf:a/whole", "LLaVA")
+    assert disk_checkpoints(tmp_path / "nowhere") == []
 
 
 def test_a_checkpoint_that_is_not_here_needs_the_network() -> None:

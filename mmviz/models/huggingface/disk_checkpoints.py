@@ -1,0 +1,51 @@
+"""The checkpoints of supported families that the Hugging Face cache of this machine holds."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from mmviz.models.huggingface.checkpoint_files import read_checkpoint
+from mmviz.models.huggingface.families import FAMILIES
+from mmviz.types import MmvizError
+
+
+class DiskCheckpoint(NamedTuple):
+    """A checkpoint that can be loaded without a network."""
+
+    spec: str
+    """What ``--model`` takes: ``hf:OWNER/NAME``, with the revision where it is not that of the main branch."""
+    family: str
+    parameters: int
+    """Number of weights."""
+    disk_bytes: int
+    """Size of the weights on disk."""
+
+
+def disk_checkpoints(cache: Path | None = None) -> list[DiskCheckpoint]:
+    """Returns the whole checkpoints in a cache folder, by default in that of huggingface_hub, by name.
+
+    Those of other families, and those whose weights are missing, damaged or no safetensors, are left out.
+    """
+    if find_spec("huggingface_hub") is None:
+        return []
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir(cache).repos
+    except CacheNotFound:
+        return []
+    checkpoints = []
+    for repository in sorted(repositories, key=lambda entry: entry.repo_id.lower()):
+        for revision in repository.revisions if repository.repo_type == "model" else ():
+            try:
+                files = read_checkpoint(revision.snapshot_path, repository.repo_id)
+            except MmvizError:
+                continue
+            family = FAMILIES.get(str(files.config.get("model_type")))
+            if family is not None:
+                name = repository.repo_id if "main" in revision.refs else f"{repository.repo_id}@{revision.commit_hash}"
+                checkpoints.append(DiskCheckpoint(f"hf:{name}", family.title, files.parameters, files.disk_bytes))
+    return checkpoints
