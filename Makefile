@@ -10,8 +10,7 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PORT ?= 8501
-# One worker more than cores, four at most: many tests wait for a browser or a server.
-PYTEST_ARGS ?= -n $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4))) --dist loadfile
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 
 # python3 where it is 3.11, 3.12 or 3.13, else the first of those found by name.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

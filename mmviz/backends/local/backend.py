@@ -190,9 +190,9 @@ class LocalBackend:
         timer = StageTimer()
         check_dropped(model, changes)
         model = answering(model, changed_sample(request.sample, changes, request.seed), request.answer, stop)
-        if stop():
-            return None
         if hasattr(model, "generate"):
+            if stop():
+                return None
             timer.end("generate")
         prepared = prepare(model, request.sample, changes, request.seed)
         if request.relevance and not takes_gradients(model):
