@@ -10,7 +10,7 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PORT ?= 8501
-PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 
 # python3 where it is 3.11, 3.12 or 3.13, else the first of those found by name.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

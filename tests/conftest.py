@@ -29,17 +29,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test that drives a browser, directly or through a fixture, and puts files with slow tests first.
-
-    So no worker is left with a file of them when the others have ended.
-    """
+    """Marks every test that drives a browser, directly or through a fixture."""
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-    is_slow = {item.path: False for item in items}
-    for item in items:
-        is_slow[item.path] |= any(item.get_closest_marker(name) for name in ("browser", "slow"))
-    items.sort(key=lambda item: not is_slow[item.path])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
