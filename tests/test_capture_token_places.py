@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from eager_attention import drawn, labels, weights_by_hand
+from eager_attention import Blocks, drawn, heads, labels, record_of, weights_by_hand
 from torch import Tensor, nn
 
 import mmviz
@@ -24,31 +24,8 @@ class Own(nn.Module):
     num_heads = 2
 
     def forward(self, x: Tensor, key: Tensor | None = None) -> Tensor:
-        query, key = (_heads(part) for part in (x, x if key is None else key))
+        query, key = (heads(part) for part in (x, x if key is None else key))
         return attend(query, key).transpose(1, 2).flatten(2)
-
-
-def _heads(x: Tensor) -> Tensor:
-    return x.unflatten(-1, (2, -1)).transpose(1, 2)
-
-
-class Blocks(nn.Module):
-    """A list of blocks, each of which is ``block``."""
-
-    def __init__(self, *blocks: nn.Module) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = x + block(x)
-        return x
-
-
-def record_of(model: nn.Module, *inputs: Tensor, **options: object) -> mmviz.AttentionRecord:
-    with torch.no_grad(), mmviz.capture(model) as result:
-        model(*inputs)
-    return result.record(**options)
 
 
 class ShiftedWindows(nn.Module):
@@ -58,7 +35,7 @@ class ShiftedWindows(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         windows = F.pad(x.roll(-1, 1), (0, 0, 0, 1)).unflatten(1, (3, 3)).flatten(0, 1)
-        output = attend(_heads(windows), _heads(windows)).transpose(1, 2).flatten(2)
+        output = attend(heads(windows), heads(windows)).transpose(1, 2).flatten(2)
         return output.unflatten(0, (len(x), 3)).flatten(1, 2)[:, :8].roll(1, 1)
 
 
@@ -70,7 +47,7 @@ def test_shifted_and_padded_windows_stand_under_the_tokens_of_the_picture(sample
     expected = np.zeros((2, 8, 8))
     for window in places:
         tokens = torch.stack([x[sample, k] if k >= 0 else torch.zeros(8) for k in window])[None]
-        weights = weights_by_hand(_heads(tokens), _heads(tokens))[0]
+        weights = weights_by_hand(heads(tokens), heads(tokens))[0]
         for row, query in enumerate(window):
             for column, key in enumerate(window):
                 if min(query, key) >= 0:
@@ -87,7 +64,7 @@ class LastQuery(nn.Module):
     num_heads = 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return attend(_heads(x[:, -1:]), _heads(x)).transpose(1, 2).flatten(2)
+        return attend(heads(x[:, -1:]), heads(x)).transpose(1, 2).flatten(2)
 
 
 def test_a_query_that_is_a_part_of_a_stream_keeps_its_token() -> None:
@@ -153,7 +130,7 @@ class Sorted(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         ordered = x.sort(1).values
-        return attend(_heads(ordered), _heads(ordered)).transpose(1, 2).flatten(2)
+        return attend(heads(ordered), heads(ordered)).transpose(1, 2).flatten(2)
 
 
 def test_tokens_that_cannot_be_followed_are_not_labelled_as_those_before() -> None:
@@ -169,7 +146,7 @@ class WrongHeads(nn.Module):
     num_heads = 3
 
     def forward(self, x: Tensor) -> Tensor:
-        return attend(_heads(x), _heads(x)).transpose(1, 2).flatten(2)
+        return attend(heads(x), heads(x)).transpose(1, 2).flatten(2)
 
 
 def test_heads_that_contradict_the_module_are_left_out_by_name() -> None:
@@ -197,9 +174,7 @@ def test_pictures_that_a_sample_has_several_of_are_keys_of_that_sample(sample: i
     words, pictures = drawn(2, 3, 8), drawn(4, 5, 8, seed=1)
     (attn_map,) = record_of(Pictures(), words, pictures, batch=sample).maps
     own = pictures[2 * sample : 2 * sample + 2].flatten(0, 1)[None]
-    np.testing.assert_allclose(
-        attn_map.weights, weights_by_hand(_heads(words[sample][None]), _heads(own))[0], atol=2e-6
-    )
+    np.testing.assert_allclose(attn_map.weights, weights_by_hand(heads(words[sample][None]), heads(own))[0], atol=2e-6)
 
 
 def test_pairs_overrule_what_was_worked_out() -> None:

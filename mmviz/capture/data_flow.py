@@ -16,14 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmviz.capture.flow_step import Step, attention, name_of, steps_in
+from mmviz.capture.function_tables import PLACEMENTS
 from mmviz.capture.token_source import begins_tokens, source_of
 
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""
-_WRITING = {
-    "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",
-}  # fmt: skip
-"""Functions that put tokens among others, at places that indices or a mask tell."""
 _EMBEDDINGS = {F.embedding, F.embedding_bag, torch.embedding}
 """Functions whose tokens are those of the numbers that they look up."""
 
@@ -94,7 +91,7 @@ class DataFlow:
         if source is None:
             name = next((step.input_name for step in steps_in(traced_args) if step.input_name), "")
         step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, name)
-        if getattr(func, "__name__", "") in _WRITING and _tells_tokens_apart(func, args, result):
+        if getattr(func, "__name__", "") in PLACEMENTS and _tells_tokens_apart(func, args, result):
             step.places = tuple([self._traced(arg, True) for arg in args])
         self._add(result, step)
         if func is Tensor.copy_:

@@ -19,6 +19,12 @@ SPREADS = frozenset({"expand", "expand_as", "broadcast_to", "repeat", "repeat_in
 """They repeat numbers."""
 JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
 """They join tensors along an axis."""
+PLACEMENTS = frozenset({
+    "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",
+})  # fmt: skip
+"""They put tokens among others, at places that indices or a mask tell."""
+OF_FIRST = frozenset({"type_as", "to", "view_as", "reshape_as", "expand_as"})
+"""They take the type, the device or the shape of their second argument, and none of its numbers."""
 WRITES = frozenset({"__setitem__", "copy_", "index_put", "index_put_"})
 """They overwrite a part of a tensor, or all of it."""
 MOVES = FLAT | TURNS | CUTS | PARTS | SPREADS | {"roll", "flip", "unfold"}

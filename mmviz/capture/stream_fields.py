@@ -26,10 +26,10 @@ class StreamFields:
     """Finds the fields of all streams of a call, from the ``inputs`` whose numbers have fields, by their name."""
 
     def __init__(self, graph: StreamGraph, inputs: Mapping[str, InputFields]):
-        self._graph, self._inputs = graph, inputs
+        self._graph = graph
         self._sets = OriginSets()
-        self._known: dict[int, tuple[int, Tensor]] = {}
-        """The number of tokens and their origins for steps that hold tokens of streams which were followed before."""
+        self._known: dict[int, Tensor] = {}
+        """The origins of tokens, for steps that hold those of streams which were followed before."""
         self._origins = TokenOrigins(self._sets, self._leaf, lambda query, origins: origins, follows_ids=True)
         self._flat = {name: _distinct(fields) for name, fields in inputs.items()}
 
@@ -47,7 +47,7 @@ class StreamFields:
             else:
                 of_tokens = self._sets.merged(origins, -1).flatten()
             before = {id(step) for step in base.chain()}
-            self._known |= {step: (len(of_tokens), of_tokens) for step in stream.steps if step not in before}
+            self._known |= {step: of_tokens for step in stream.steps if step not in before}
             ordered = torch.full((stream.samples * stream.count,), NONE)
             ordered[places.flatten()] = of_tokens
             first = stream.count * (sample if stream.samples > 1 else 0)
@@ -60,8 +60,8 @@ class StreamFields:
             numbers = self._flat[step.input_name][0]
             if tuple(numbers.shape) == step.shape:
                 return numbers + self._sets.token([*self._flat].index(step.input_name), 0)
-        count, of_tokens = self._known.get(id(step), (0, None))
-        if of_tokens is None or math.prod(step.shape[:-1]) != count:
+        of_tokens = self._known.get(id(step))
+        if of_tokens is None or math.prod(step.shape[:-1]) != len(of_tokens):
             return None
         return of_tokens.reshape(*step.shape[:-1], 1).expand(step.shape)
 

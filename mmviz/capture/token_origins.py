@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mmviz.capture.flow_step import ATTENTION, Step, name_of
 from mmviz.capture.function_places import MAX_NUMBERS
+from mmviz.capture.function_tables import JOINS, OF_FIRST, PLACEMENTS
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.pooling_windows import pooling_windows
 from mmviz.capture.token_replay import replay_numbers
@@ -30,12 +31,7 @@ _SUMS = {"mean", "sum", "amax", "amin", "max", "min", "norm", "var", "std", "log
 _PRODUCTS = {"matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "__rmatmul__"}
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "isin"}
 """Functions whose result tells something of tokens, and holds none."""
-_OF_FIRST = {"type_as", "reshape_as", "view_as", "expand_as"}
-"""Functions that take nothing but the form of their second argument."""
 _SHUFFLES = {"pixel_shuffle", "pixel_unshuffle", "channel_shuffle"}
-_WRITES = {
-    "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",
-}  # fmt: skip
 
 
 class TokenOrigins:
@@ -96,13 +92,13 @@ class TokenOrigins:
         name, first = name_of(step), self._of(parents[0])
         if name == ATTENTION:
             return self._after_attention(parents[0], first[..., :1]).expand(step.shape)
-        if name in _WRITES and (len(parents) > 1 or parents[0] is not step.source):
+        if name in PLACEMENTS and (len(parents) > 1 or parents[0] is not step.source):
             return self._written(name, step)
-        if name in ("cat", "concat", "concatenate", "stack"):
+        if name in JOINS:
             return self._joined(name, step)
         if name == "pad_sequence":
             return self._padded(step)
-        if name in _OF_FIRST and parents[0] is step.args[0]:
+        if name in OF_FIRST and parents[0] is step.args[0]:
             return first.reshape(step.shape) if name in ("reshape_as", "view_as") else first.expand(step.shape)
         if name == "copy_":
             return self._of(step.parents()[-1]).expand(step.shape)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from mmviz.capture.flow_step import Step, steps_in
-from mmviz.capture.function_tables import CONVOLUTIONS, JOINS
+from mmviz.capture.function_tables import CONVOLUTIONS, JOINS, OF_FIRST
 
 _JOINING = JOINS | {
     "hstack", "vstack", "index_copy", "index_copy_", "copy_", "where",
@@ -19,8 +19,6 @@ _JOINING = JOINS | {
 """Functions whose result has tokens of several arguments, unless they join along the last axis, that of features."""
 _NEAR = 32
 """Steps within which a tensor that is written into another was computed from it, so that no token is new."""
-_OF_ANOTHER = {"type_as", "to", "view_as", "reshape_as", "expand_as"}
-"""Functions that take the type, the device or the shape of another tensor, and no token of it."""
 _CONDITIONS = {
     "where": 0, "masked_scatter": 1, "masked_scatter_": 1, "__setitem__": 1, "index_put": 1, "index_put_": 1,
     "scatter": 2, "scatter_": 2,
@@ -43,7 +41,7 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
         return steps[0]
     if name.startswith("new_") or name.endswith("_like"):  # takes the shape of its argument, not its tokens
         return None
-    if name in _OF_ANOTHER and isinstance(args[0], Step):
+    if name in OF_FIRST and isinstance(args[0], Step):
         return args[0]
     if name == "__setitem__" and isinstance(args[2], Step) and _is_of_features(args[1], len(steps[0].shape)):
         return steps[0] if steps[0].source or steps[0].func is None else args[2]  # new memory holds no tokens yet

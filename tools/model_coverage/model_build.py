@@ -33,6 +33,10 @@ TEXT: dict[str, Any] = TINY | {"vocab_size": 100, "max_position_embeddings": 64}
 IMAGE: dict[str, Any] = TINY | {"image_size": 32, "patch_size": 8}
 """A vision tower of 16 patches."""
 PATCHES = 16
+ENCODER_DECODER: dict[str, Any] = {
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64,
+}  # fmt: skip
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

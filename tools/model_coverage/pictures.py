@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tools.model_coverage.model_build import (
+    ENCODER_DECODER,
     IMAGE,
     PATCHES,
     ExpectedStack,
@@ -77,13 +78,7 @@ DETR = {
     "use_pretrained_backbone": False,
     "backbone": None,
     "backbone_config": RESNET,
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "encoder_ffn_dim": 64,
-    "decoder_ffn_dim": 64,
+    **ENCODER_DECODER,
     "num_queries": 5,
 }
 

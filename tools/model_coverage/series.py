@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from tools.model_coverage.model_build import (
+    ENCODER_DECODER,
     ExpectedStack,
     ModelBuild,
     drawn,
@@ -20,13 +21,7 @@ SERIES = {
     "lags_sequence": [1, 2],
     "input_size": 1,
     "num_time_features": 2,
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "encoder_ffn_dim": 64,
-    "decoder_ffn_dim": 64,
+    **ENCODER_DECODER,
 }
 PAST = {
     "past_values": drawn(2, 12),

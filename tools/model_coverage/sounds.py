@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tools.model_coverage.model_build import (
+    ENCODER_DECODER,
     IDS,
     TEXT,
     TINY,
@@ -37,13 +38,7 @@ SELF = "encoder.layers.*.attention"
 MEL = drawn(2, 16, 50, seed=2)
 WHISPER = {
     "vocab_size": 100,
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "encoder_ffn_dim": 64,
-    "decoder_ffn_dim": 64,
+    **ENCODER_DECODER,
     "num_mel_bins": 16,
     "max_source_positions": 25,
     "max_target_positions": 20,

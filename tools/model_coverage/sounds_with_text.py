@@ -90,6 +90,13 @@ def omni_text(sounds: int, pictures: int = 4) -> dict[str, Any]:
 
 
 # fmt: off
+OMNI_STACKS = (
+    ExpectedStack("model.visual.blocks.*.attn", "image", "vision_config.num_heads", "vision_config.depth", packed=True),
+    ExpectedStack("model.audio_tower.layers.*.self_attn", "sound", "audio_config.encoder_attention_heads",
+        "audio_config.encoder_layers", packed=True),
+    ExpectedStack("model.language_model.layers.*.self_attn", "text", "text_config.num_attention_heads",
+        "text_config.num_hidden_layers"),
+)
 BUILDS = (
     ModelBuild("Qwen2-Audio", "Qwen2AudioForConditionalGeneration", {"audio_config": WHISPER_ENCODER,
         "text_config": QWEN2, "audio_token_index": AUDIO_ID}, text(16, id=AUDIO_ID,
@@ -133,11 +140,7 @@ BUILDS = (
         "vision_config": OMNI_VISION, "text_config": OMNI_TEXT, "position_id_per_seconds": 25, **OMNI_IDS},
         omni_text(10) | {"pixel_values": drawn(32, 96), "image_grid_thw": GRID, "input_features": drawn(2, 16, 40),
         "feature_attention_mask": torch.ones(2, 40, dtype=torch.long)}, {"text": 23, "image": 16, "sound": 20},
-        (ExpectedStack("model.visual.blocks.*.attn", "image", "vision_config.num_heads", "vision_config.depth",
-        packed=True), ExpectedStack("model.audio_tower.layers.*.self_attn", "sound",
-        "audio_config.encoder_attention_heads", "audio_config.encoder_layers", packed=True),
-        ExpectedStack("model.language_model.layers.*.self_attn", "text", "text_config.num_attention_heads",
-        "text_config.num_hidden_layers")), generates=True),
+        OMNI_STACKS, generates=True),
     ModelBuild("Qwen3-Omni", "Qwen3OmniMoeThinkerForConditionalGeneration", {"audio_config": {"num_mel_bins": 16,
         "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 64, "d_model": 32,
         "max_source_positions": 40, "n_window": 50, "n_window_infer": 100, "output_dim": 32,
@@ -148,11 +151,7 @@ BUILDS = (
         "moe_intermediate_size": 16} | MROPE, "position_id_per_seconds": 25, **OMNI_IDS},
         omni_text(26) | {"pixel_values": drawn(32, 96), "image_grid_thw": GRID, "input_features": drawn(2, 16, 200),
         "feature_attention_mask": torch.ones(2, 200, dtype=torch.long)}, {"text": 39, "image": 16, "sound": 26},
-        (ExpectedStack("model.visual.blocks.*.attn", "image", "vision_config.num_heads", "vision_config.depth",
-        packed=True), ExpectedStack("model.audio_tower.layers.*.self_attn", "sound",
-        "audio_config.encoder_attention_heads", "audio_config.encoder_layers", packed=True),
-        ExpectedStack("model.language_model.layers.*.self_attn", "text", "text_config.num_attention_heads",
-        "text_config.num_hidden_layers")), generates=True),
+        OMNI_STACKS, generates=True),
     ModelBuild("CLVP", "ClvpModelForConditionalGeneration", {"text_config": {"vocab_size": 100, **WIDE,
         "projection_dim": 16, **IDS}, "speech_config": {"vocab_size": 100, **WIDE, "projection_dim": 16, **IDS},
         "decoder_config": {"vocab_size": 100, **WIDE, "max_position_embeddings": 64, "max_text_tokens": 64,
