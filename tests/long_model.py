@@ -1,4 +1,4 @@
-"""A model of 8,192 tokens whose attention follows a formula: an answer token, 4,096 patches, 4,000 frames, 95 words.
+"""A model of 4,096 tokens whose attention follows a formula: an answer token, 2,304 patches, 1,696 frames, 95 words.
 
 Every token belongs to a group and attends to one other group: patches of a sixteenth of the image to that sixteenth of
 the audio and the reverse, word k to the patches of sixteenth k mod 16, the answer token to the words.
@@ -18,7 +18,7 @@ import mmviz
 from mmviz.models.custom import CustomModel
 from mmviz.types import Modality, PixelBox, Sample, Seconds, Token
 
-SIDE, FRAMES, WORDS, PARTS = 64, 4000, 95, 16
+SIDE, FRAMES, WORDS, PARTS = 48, 1696, 95, 16
 LAYERS, HEADS, SIZE = 3, 2, 34
 SHARPNESS = (7.0, 4.0)
 """Score of an attended key, by head; all layers are alike."""

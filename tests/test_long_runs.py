@@ -1,4 +1,4 @@
-"""Runs of 8,192 tokens whose attention follows a formula: what is sent, saved, summarized and drawn of them."""
+"""Runs of 4,096 tokens whose attention follows a formula: what is sent, saved, summarized and drawn of them."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def amounts(section: Section) -> NDArray[np.float64]:
 
 
 def test_attention_of_single_tokens_follows_the_formula(run: mmviz.Run) -> None:
-    assert len(run.tokens) == long_model.TOKENS == 8192 and run.record.is_long
-    for token in (0, 77, 5000, 8150):
+    assert len(run.tokens) == long_model.TOKENS == 4096 and run.record.is_long
+    for token in (0, 77, 3000, 4050):
         for head in range(2):
             row = run.attention(MapRef("attention", 1, head), token)
             assert np.abs(row - expected_row(token, head)).max() < 2e-8
-    assert np.abs(run.attention(MapRef("attention", 2), 5000) - expected_mean_row(5000)).max() < 2e-8
+    assert np.abs(run.attention(MapRef("attention", 2), 3000) - expected_mean_row(3000)).max() < 2e-8
     column = run.attention(MapRef("attention", 0, 1), 77, "to")
-    for query in (1, 77, 4200, 8190):
+    for query in (1, 77, 2400, 4090):
         assert column[query] == pytest.approx(expected_row(query, 1)[77], abs=1e-8)
-    rollout = run.attention(MapRef("rollout"), 8150)
-    assert rollout.sum() == pytest.approx(1, abs=1e-4) and rollout[8150] > 0.12
+    rollout = run.attention(MapRef("rollout"), 4050)
+    assert rollout.sum() == pytest.approx(1, abs=1e-4) and rollout[4050] > 0.12
     with pytest.raises(MmvizError) as error:
         run.attention(MapRef("relevance"), 0)
     assert error.value.code == "view-relevance"
@@ -88,35 +88,35 @@ def test_what_the_viewer_is_sent_is_small_and_exact(run: mmviz.Run) -> None:
     edges = header["maps"][0]["edges"]
     overview = amounts(sections["overview/2:mean"])
     assert overview.shape == (512, 512) == (len(edges["queries"]) - 1, len(edges["keys"]) - 1)
-    bin_number = np.searchsorted(edges["queries"], 8150, side="right") - 1
+    bin_number = np.searchsorted(edges["queries"], 4050, side="right") - 1
     bin_queries = range(edges["queries"][bin_number], edges["queries"][bin_number + 1])
     mean = np.mean([expected_mean_row(query) for query in bin_queries], axis=0)
     means = np.add.reduceat(mean, edges["keys"][:-1]) / np.diff(edges["keys"])
     assert np.abs(overview[bin_number] - means).max() < 1e-5
     first_row = amounts(sections["row/2:mean/from/0"])
     assert np.abs(first_row - run.attention(MapRef("attention", 2), 0)).max() < 1e-6
-    assert np.allclose(sections["from/2:mean"].values[8150].sum(), 1, atol=1e-4)
+    assert np.allclose(sections["from/2:mean"].values[4050].sum(), 1, atol=1e-4)
     thumbnails = amounts(sections["thumbnails/0"])
     assert thumbnails.shape == (3, 24, 24) and np.isfinite(thumbnails).all()
     bin_sizes = np.outer(np.diff(edges["queries"]), np.diff(edges["keys"]))
-    assert (overview * bin_sizes).sum() == pytest.approx(8192, rel=1e-3), "every row sums to 1"
+    assert (overview * bin_sizes).sum() == pytest.approx(4096, rel=1e-3), "every row sums to 1"
 
 
 def test_sections_are_sent_on_request(run: mmviz.Run) -> None:
-    names = ["row/0:1/from/8150", "row/0:1/to/77", "window/0:0/8000-8100/4000-5000"]
+    names = ["row/0:1/from/4050", "row/0:1/to/77", "window/0:0/3996-4096/1000-2000"]
     header, sections = decode(ViewerData(run).encode_sections(names))
     assert "streams" not in header and set(sections) == set(names)
-    assert np.abs(amounts(sections[names[0]]) - expected_row(8150, 1)).max() < 1e-6
+    assert np.abs(amounts(sections[names[0]]) - expected_row(4050, 1)).max() < 1e-6
     window = amounts(sections[names[2]])
     assert window.shape == (100, 512)
-    assert window[9, 0] == pytest.approx(expected_row(8009, 0)[4000], rel=1e-3)
-    assert window[9, 1] == pytest.approx(expected_row(8009, 0)[4001:4003].mean(), rel=1e-3)
+    assert window[9, 0] == pytest.approx(expected_row(4005, 0)[1000], rel=1e-3)
+    assert window[9, 1] == pytest.approx(expected_row(4005, 0)[1001:1003].mean(), rel=1e-3)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["row/0:1/from/8192", "row/0:1/from/-1", "row/0:1/from/x", "row/0:1/up/3", "row/9:1/from/3", "row/0:1/from",
-     "window/0:1/3-3/0-9", "window/0:1/0-8193/0-9", "window/0:1/0-9", "window/0:1/a-b/0-9", "other/0:1/from/3",
+    ["row/0:1/from/4096", "row/0:1/from/-1", "row/0:1/from/x", "row/0:1/up/3", "row/9:1/from/3", "row/0:1/from",
+     "window/0:1/3-3/0-9", "window/0:1/0-4097/0-9", "window/0:1/0-9", "window/0:1/a-b/0-9", "other/0:1/from/3",
      "row/rollout/from/3", "row/0:1/from/٣", "row/0:1/from/3/4", "row/0:1/from/99999999999999999999"],
 )  # fmt: skip
 def test_unknown_sections_raise(run: mmviz.Run, name: str) -> None:
@@ -143,7 +143,7 @@ def test_a_saved_run_keeps_its_overview_and_says_what_is_missing(
     assert header["source"] == "overview" and not [name for name in sections if name.startswith("row/")]
     assert ViewerData(loaded).encode_sections(["row/0:1/from/3"])
     ref = MapRef("attention", 1)
-    pooled, exact = loaded.pooled_attention(ref, 5000), run.attention(ref, 5000)
+    pooled, exact = loaded.pooled_attention(ref, 3000), run.attention(ref, 3000)
     edges = np.asarray(run.record.maps[1].key_edges)
     pooled_sums, exact_sums = (np.add.reduceat(row, edges[:-1]) for row in (pooled, exact))
     assert np.abs(pooled_sums - exact_sums).max() < 1e-3 and len(set(pooled[edges[3] : edges[4]])) == 1
@@ -162,11 +162,11 @@ def test_the_page_sends_rows_on_request(monkeypatch: pytest.MonkeyPatch) -> None
     record = now(page).run.record
     assert record.is_long and not notes(page, "error") and say("all-weights-long") in markup(page)
     first_view = view(page)
-    name = "row/2:mean/from/8150"
+    name = "row/2:mean/from/4050"
     report_need(page, {"run": record.id, "names": [name]})
     _, sections = payload(page)
     assert set(sections) == {name} and len(now(page).payload) < 40_000
-    exact = now(page).run.attention(MapRef("attention", 2), 8150)
+    exact = now(page).run.attention(MapRef("attention", 2), 4050)
     assert np.abs(amounts(sections[name]) - exact).max() < 1e-6
     report_need(page, {"run": record.id, "names": ["row/2:mean/from/9000"]})
     assert now(page).requested_sections == (name,)

@@ -16,7 +16,7 @@ from mmviz.explain import Run, run_sample  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-MOVES = 24
+MOVES = 12
 MEASURE = """
 () => {
   const root = document.querySelector('[data-mmviz=viewer]');
@@ -37,14 +37,14 @@ MEASURE = """
 
 
 def long() -> Run:
-    """4,096 patches, 4,000 audio tokens, 95 words and an answer token."""
+    """2,304 patches, 1,696 audio tokens, 95 words and an answer token."""
     return run_sample(EXAMPLES[0].sample(), model="long", backend=LocalBackend("cpu", {"long": long_model.make()}))
 
 
 def test_pointer_to_paint(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["", "tokens | pointer to paint, median | 95th percentile | longest task (ms)"]
-    for count in (64, 1024, 8192):
-        viewer = show(run_of_size(count) if count < 8192 else long())
+    for count in (64, 4096):
+        viewer = show(run_of_size(count) if count < 4096 else long())
         viewer.page.evaluate(MEASURE)
         chosen = set()
         box = viewer.panel("image").locator(".stage").bounding_box()
