@@ -80,7 +80,7 @@ def lesson_is_usable(page: sync_api.Page, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "names"), [("en", LESSONS), ("zh", ("tokens", "scores")), ("zh", ("output",))], indirect=["language"]
+    ("language", "names"), [("en", LESSONS), ("zh", ("scores",)), ("zh", ("output",))], indirect=["language"]
 )
 def test_the_course_from_the_question_of_a_lesson_to_the_next_lesson(
     browser: sync_api.Browser, server: str, language: Language, names: tuple[str, ...]
@@ -105,8 +105,8 @@ def test_a_lesson_fits_on_one_screen(browser: sync_api.Browser, server: str) -> 
         page.goto(f"{server}/?page=learn&lesson={name}&example={FULL.id}&at-open=1")  # its files are in the cache
         page.locator(".lesson h2").wait_for()
         final_numbers(page)
-        height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-        assert height <= 900, (name, height)
+        # a page that is still being laid out is higher for a moment
+        page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollHeight <= 900")
     page.close()
 
 

@@ -14,7 +14,7 @@ from made_up_tokens import ANSWER
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Frame, Locator, Page, expect
-from real_page import PATIENCE
+from real_page import PATIENCE, until
 from records import PAIR, TEXT, frames, patches, record, words
 
 from mmviz.explain import Run
@@ -171,10 +171,8 @@ class ViewerPage:
 
     def expect_chips(self, expected: Sequence[float] | NDArray[np.float64], stream: str = "all") -> None:
         """Waits for the amounts under the words to be those of ``expected`` ``[token]``."""
-        chips = self.chips(stream)
-        for token in chips:
-            amount = self.token(token, stream).locator(".amount")
-            expect(amount).to_have_text(short(float(expected[token])), timeout=PATIENCE)
+        wanted = {token: short(float(expected[token])) for token in self.chips(stream)}
+        until(self.page, lambda: self.chips(stream) == wanted)
 
 
 @contextmanager
