@@ -10,7 +10,9 @@
 SHELL := /bin/bash
 VENV ?= .venv
 PORT ?= 8501
-PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
+# One process more than there are cores, as tests of the page wait for the browser; four at most, for the memory.
+WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 3 ? cores + 1 : 4)))
+PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile
 
 # python3 where it is 3.11, 3.12 or 3.13, else the first of those found by name.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
