@@ -30,7 +30,6 @@ from mmviz.types import (
     MmvizError,
     PooledMap,
     Request,
-    Rollout,
     Rows,
     Sample,
     Token,
@@ -99,12 +98,14 @@ class Run:
         return Run(*copy.deepcopy((self.sample, self.record), memo), self.backend, copy.deepcopy(self.request, memo))
 
     def view(self, view: View) -> NDArray[np.float32]:
-        """Returns rows, columns or a zoomed region of a map, or rollout of some tokens.
+        """Returns rows, columns, a zoomed region or sums by modality of a map, or of a flow: rollout or relevance.
 
         They are read from the record, or computed by the backend for a map that does not hold all its weights. Raises
         ``MmvizError`` (``view-gone``) where the backend no longer keeps the run.
         """
-        maps = self.record.maps if isinstance(view, Rollout) else [self.record.maps[self.record.map_number(view.map)]]
+        maps = self.record.maps
+        if view.map.layer is not None:
+            maps = (self.record.maps[self.record.map_number(view.map)],)
         if not any(isinstance(attn_map, PooledMap) for attn_map in maps):
             return view_of(self.record, view)
         if self.backend is None:
@@ -137,8 +138,8 @@ class Run:
             token: index of the token; several give their mean; the one that answers if None.
             direction: ``"from"`` the token as query, or ``"to"`` the token as key.
 
-        Raises ``LookupError`` where the record has no such map or head; ``MmvizError``: ``view-relevance`` for the
-        relevance of a long run, ``view-gone`` where a long run is no longer kept.
+        Raises ``LookupError`` where the record has no such map, head or flow; ``MmvizError`` (``view-gone``) where a
+        long run is no longer kept.
 
         Examples::
 
@@ -150,8 +151,6 @@ class Run:
         if not self.record.is_long:
             return attention_row(self.record, ref, selected, direction, self.record.relevance)
         tokens = tuple(int(index) for index in np.atleast_1d(selected))
-        if ref.method == "relevance":
-            raise MmvizError("view-relevance")
         view = tokens_view(self.record, ref, tokens, direction)
         return np.asarray(self.view(view).mean(0 if direction == "from" else 1), np.float64)
 

@@ -17,7 +17,7 @@ from PIL import Image
 import mmviz
 from mmviz.cli import main
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.types import CaptureError, MapRef, MmvizError, Rollout, Rows
+from mmviz.types import CaptureError, MapRef, MmvizError, Rows
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_attention_is_that_of_the_map_that_a_reference_names() -> None:
         assert np.allclose(run.attention(record.map_ref(number), [1, 3], "to"), weights.mean(0)[:, [1, 3]].mean(1))
         assert np.array_equal(run.view(Rows(record.map_ref(number, 0), (2,)))[0], record.maps[number].weights[0, 2])
     assert np.allclose(run.attention(), run.attention(run.map_ref, run.answer_query))
-    assert np.allclose(run.attention(MapRef("rollout"), 2), run.view(Rollout((2,), "from"))[0], atol=1e-6)
+    assert np.allclose(run.attention(MapRef("rollout"), 2), run.view(Rows(MapRef("rollout"), (2,)))[0], atol=1e-6)
     assert record.relevance is not None
     assert np.allclose(run.attention(MapRef("relevance"), 2), record.relevance[2])
     with pytest.raises(LookupError):

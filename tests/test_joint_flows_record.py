@@ -26,10 +26,11 @@ from mmviz.explain import Run, run_sample
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.report import ViewerData
 from mmviz.types import (
+    Columns,
     MapRef,
     MmvizError,
     Modality,
-    Rollout,
+    Rows,
     Sample,
     StreamLink,
     Token,
@@ -104,7 +105,7 @@ def test_flows_of_a_record_are_those_of_its_capture(kind: type[nn.Module] | str)
         np.testing.assert_allclose(weights(record, ref, record.relevance), expected, atol=2e-6 * max(1, expected.max()))
     other = next(ref for ref in all_flows if ref.method == "rollout" and ref.keys)
     assert map_words(other).endswith(f"to {other.keys}")
-    view = Rollout((2,), "from", queries, other.keys)
+    view = Rows(other, (2,))
     np.testing.assert_allclose(view_of(record, view), weights(record, other)[[2]], atol=1e-6)
     np.testing.assert_allclose(run.attention(other, 2), weights(record, other)[2], atol=1e-6)
     assert set(attributions(record)) >= {"rollout", "relevance"}
@@ -121,7 +122,7 @@ def test_files_and_the_wire_keep_what_flows_need(kind: type[nn.Module] | str) ->
             np.testing.assert_array_equal(
                 weights(loaded, ref, loaded.relevance), weights(run.record, ref, run.record.relevance)
             )
-    view = Rollout((1, 2), "to", "decoder", "tower")
+    view = Columns(MapRef("relevance", keys="tower"), (1, 2))
     assert view_from_bytes(view_to_bytes(view)) == view
 
 

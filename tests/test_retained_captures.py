@@ -13,7 +13,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.explain import run_sample
 from mmviz.models import Prepared
-from mmviz.types import Card, Columns, MapRef, MmvizError, Modality, PooledMap, Rollout, Rows, Sample, Token, View, Zoom
+from mmviz.types import Card, Columns, MapRef, MmvizError, Modality, PooledMap, Rows, Sample, Token, View, Zoom
 
 
 class Entry:
@@ -96,8 +96,8 @@ def test_views_of_a_long_record_are_exact_while_it_is_cached(backend: LocalBacke
     window = run.view(Zoom(MapRef("attention", 0, 0), tuple(range(600, 620)), tuple(range(10, 30))))
     assert np.abs(window - truth[0][600:619, 10:29]).max() < 1e-6
     rolled = (truth.mean(0) + np.eye(700)) / 2
-    assert np.abs(run.view(Rollout((5,), "from")) - rolled[[5]]).max() < 1e-6
-    assert np.abs(run.view(Rollout((5,), "to")) - rolled[:, [5]]).max() < 1e-6
+    assert np.abs(run.view(Rows(MapRef("rollout"), (5,))) - rolled[[5]]).max() < 1e-6
+    assert np.abs(run.view(Columns(MapRef("rollout"), (5,))) - rolled[:, [5]]).max() < 1e-6
     backend._cache = RetainedCaptures()
     with pytest.raises(MmvizError) as error:
         run.view(Rows(MapRef("attention", 0, 1), (3,)))
@@ -113,4 +113,4 @@ def test_a_short_record_answers_the_same_views_without_the_cache(backend: LocalB
     assert np.abs(run.view(Columns(MapRef("attention", 0, 1), (3, 35))) - truth[1][:, [3, 35]]).max() < 1e-6
     means = truth[0][10:30].reshape(2, 10, 40)[:, :, 4:24].mean(1).reshape(2, 4, 5).mean(2)
     assert np.abs(run.view(Zoom(MapRef("attention", 0, 0), (10, 20, 30), (4, 9, 14, 19, 24))) - means).max() < 1e-6
-    assert np.abs(run.view(Rollout((5,), "to")) - ((truth.mean(0) + np.eye(40)) / 2)[:, [5]]).max() < 1e-6
+    assert np.abs(run.view(Columns(MapRef("rollout"), (5,))) - ((truth.mean(0) + np.eye(40)) / 2)[:, [5]]).max() < 1e-6

@@ -20,7 +20,7 @@ from mmviz.analysis.record_views import modality_matrix_of, view_of
 from mmviz.analysis.rollout import rollout
 from mmviz.explain import Run
 from mmviz.report import ViewerData
-from mmviz.types import AttentionMap, AttentionRecord, MapRef, Modality, PooledMap, Rollout, Token
+from mmviz.types import AttentionMap, AttentionRecord, MapRef, Modality, PooledMap, Rows, Token
 from mmviz.viewer.binary_format import decode
 
 PADDING = Token(Modality.SPECIAL, "[PAD]")
@@ -114,7 +114,7 @@ def test_rollout_runs_through_the_stream_of_the_default_stack_alone() -> None:
     assert flows(attention_record) == {MapRef("rollout"): ("all", "all")}
     expected = rollout([attn_map.weights for attn_map in language])
     np.testing.assert_array_equal(weights(attention_record, MapRef("rollout")), expected)
-    row = view_of(attention_record, Rollout((2,), "from"))
+    row = view_of(attention_record, Rows(MapRef("rollout"), (2,)))
     np.testing.assert_array_equal(row, expected[[2]].astype(np.float32))
     matrix = modality_matrix_of(replace(attention_record, maps=(*language, *tower)), MapRef("rollout"))
     assert matrix.query_counts == (4, 6, 1), "tokens of the stream that it runs through"

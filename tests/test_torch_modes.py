@@ -12,7 +12,7 @@ import torch
 
 import mmviz
 from mmviz.backends.local import LocalBackend
-from mmviz.types import AttentionRecord, CaptureError, PooledMap, Request, Rollout, Rows, Sample, ShuffleWeights
+from mmviz.types import AttentionRecord, CaptureError, MapRef, PooledMap, Request, Rows, Sample, ShuffleWeights
 
 pytestmark = pytest.mark.slow
 
@@ -203,7 +203,7 @@ def test_the_view_of_a_long_run_is_the_same_in_inference_mode() -> None:
     backend = LocalBackend("cpu", {"long": make()})
     request = Request("long", mmviz.make_sample(text="a " * 600))
     (record,) = backend.run([request])
-    for view in (Rows(record.map_ref(0), (5,)), Rollout((5,), "from")):
+    for view in (Rows(record.map_ref(0), (5,)), Rows(MapRef("rollout"), (5,))):
         expected = backend.view(record.id, view)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
             assert np.array_equal(backend.view(record.id, view), expected)

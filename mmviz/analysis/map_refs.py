@@ -80,8 +80,8 @@ def map_refs(record: AttentionRecord) -> list[MapRef]:
 def default_map_ref(record: AttentionRecord) -> MapRef:
     """Returns the method chosen for the model; the mean over heads of the `last_map` where none was chosen.
 
-    A long record holds no flow, so the `last_map` stands for one there as well. Raises ``LookupError`` where the record
-    does not have what was chosen.
+    A long record holds no flow, which takes a while to compute, so the `last_map` stands for one there as well. Raises
+    ``LookupError`` where the record does not have what was chosen.
     """
     chosen = record.made_by.get("map_ref")
     if not chosen or (record.is_long and chosen in get_args(Method)):
@@ -103,15 +103,17 @@ def flows(record: AttentionRecord) -> dict[MapRef, Streams]:
     """Returns the flows through all layers, and the streams that they run between.
 
     Each method has the flow to its own stream of keys first, then one to each other stream that can be followed. For
-    rollout see `rollout_streams`; it needs all weights. Relevance is there where the record holds it; that without a
-    stream of keys belongs to the last map that it fits, one of the default stack before all others.
+    rollout see `rollout_streams`. Relevance is there where the record holds it; that without a stream of keys belongs
+    to the last map that it fits, one of the default stack before all others. A long record holds neither: its backend
+    computes parts of both while it keeps the run, relevance as far as `AttentionRecord.relevance_on_request` says.
     """
     streams: dict[MapRef, Streams] = {}
-    own = None if record.is_long else rollout_streams(record)
+    own = rollout_streams(record)
     if own:
-        streams[MapRef("rollout")] = own
         others = [] if record.links is None else reachable_streams(record, own[0])
-        streams |= {MapRef("rollout", keys=keys): (own[0], keys) for keys in others if keys != own[1]}
+        for method in ("rollout", *(("relevance",) if record.is_long and record.relevance_on_request else ())):
+            streams[MapRef(method)] = own
+            streams |= {MapRef(method, keys=keys): (own[0], keys) for keys in others if keys != own[1]}
     by_stack = sorted(record.maps, key=lambda attn_map: attn_map.stack == record.default_stack)
     pairs = [(attn_map.queries, attn_map.keys) for attn_map in reversed(by_stack)]
     if record.relevance is not None:

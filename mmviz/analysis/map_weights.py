@@ -112,7 +112,7 @@ def rollout_streams(record: AttentionRecord, keys: str = "") -> Streams | None:
     of_default = [(m.queries, m.keys) for m in record.maps if m.stack == record.default_stack]
     if not of_default:
         return None
-    queries, keys = of_default[-1][0], keys or of_default[-1][1]
+    queries, keys = record.flow_streams[0], keys or record.flow_streams[1]
     if record.links is not None:
         return (queries, keys) if keys in reachable_streams(record, queries) else None
     attended = {attn_map.keys for attn_map in record.maps if attn_map.queries == queries}

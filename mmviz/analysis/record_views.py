@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.map_refs import last_map, streams_of
+from mmviz.analysis.map_refs import streams_of
 from mmviz.analysis.map_weights import Direction, pooled_row, weights
-from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix
-from mmviz.types import AttentionRecord, Columns, MapRef, MmvizError, PooledMap, Rollout, Rows, View
+from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix, modality_members
+from mmviz.types import MODALITIES, AttentionRecord, Columns, MapRef, MmvizError, ModalitySums, PooledMap, Rows, View
 from mmviz.types.token_bins import bin_means
 
 
@@ -20,25 +20,19 @@ def view_of(record: AttentionRecord, view: View) -> NDArray[np.float32]:
     Raises ``CaptureError`` (``map-long``) for a map that does not hold all its weights, ``LookupError`` for a map or
     head that the record does not have.
     """
-    if isinstance(view, Rollout):
-        flow = weights(record, MapRef("rollout", keys=view.keys))
-        tokens = list(view.tokens)
-        return np.asarray(flow[tokens] if view.direction == "from" else flow[:, tokens], np.float32)
-    heads = record.maps[record.map_number(view.map)].weights
-    head = view.map.head
-    matrix = heads.mean(0, dtype=np.float64) if head is None else heads[head].astype(np.float64)
+    matrix = weights(record, view.map, record.relevance)
     if isinstance(view, Rows):
         return np.asarray(matrix[list(view.tokens)], np.float32)
     if isinstance(view, Columns):
         return np.asarray(matrix[:, list(view.tokens)], np.float32)
+    if isinstance(view, ModalitySums):
+        queries, keys = (modality_members(record.streams[name], MODALITIES) for name in streams_of(record, view.map))
+        return np.asarray(matrix @ keys.T if view.direction == "from" else matrix.T @ queries.T, np.float32)
     return bin_means(matrix, view.query_edges, view.key_edges).astype(np.float32)
 
 
 def tokens_view(record: AttentionRecord, ref: MapRef, tokens: tuple[int, ...], direction: Direction) -> View:
-    """Returns the view that holds the rows or columns of some tokens, of a map or of rollout."""
-    if ref.method == "rollout":
-        last = record.maps[last_map(record)]
-        return Rollout(tokens, direction, last.queries, ref.keys or last.keys)
+    """Returns the view that holds the rows or columns of some tokens, of a map or of a flow."""
     return Rows(ref, tokens) if direction == "from" else Columns(ref, tokens)
 
 

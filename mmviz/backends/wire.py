@@ -36,10 +36,10 @@ from mmviz.types import (
     MapRef,
     MmvizError,
     Modality,
+    ModalitySums,
     PixelBox,
     ReplaceInput,
     Request,
-    Rollout,
     Rows,
     Sample,
     Seconds,
@@ -49,7 +49,7 @@ from mmviz.types import (
     Zoom,
 )
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
 """The HTTP header of requests and responses that holds the version of the protocol."""
@@ -130,16 +130,13 @@ def view_from_bytes(data: bytes) -> View:
     try:
         fields = json.loads(data)
         kind = fields["kind"]
-        if kind not in ("Rows", "Columns", "Zoom", "Rollout"):
+        if kind not in ("Rows", "Columns", "Zoom", "ModalitySums") or len(fields["map"]) > _MAX_NAME:
             raise ValueError
-        if kind == "Rollout":
+        ref = MapRef.parse(fields["map"])
+        if kind == "ModalitySums":
             if fields["direction"] not in ("from", "to"):
                 raise ValueError
-            ends = fields["queries"], fields["keys"]
-            if not all(isinstance(name, str) and len(name) <= _MAX_NAME for name in ends):
-                raise ValueError
-            return Rollout(_decode_indices(fields["tokens"]), fields["direction"], *ends)
-        ref = MapRef.parse(fields["map"])
+            return ModalitySums(ref, fields["direction"])
         if kind == "Zoom":
             return Zoom(ref, _decode_indices(fields["query_edges"]), _decode_indices(fields["key_edges"]))
         return (Rows if kind == "Rows" else Columns)(ref, _decode_indices(fields["tokens"]))

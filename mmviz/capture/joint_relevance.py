@@ -59,6 +59,14 @@ class JointRelevance:
         self._add_sums(keys)
         return self._rows(start, queries, keys)
 
+    def columns(self, start: Tensor, queries: int, keys: int) -> Tensor:
+        """Returns ``(R - E) @ start``, ``[query, column]``, for ``start`` ``[key, column]``; see `rows`."""
+        self._add_sums(keys)
+        final = self._columns(start, keys).get(queries)
+        if final is None:
+            return torch.zeros(self._system.counts[queries], start.shape[1], dtype=torch.float32)
+        return final
+
     def _rows(self, start: Tensor, queries: int, keys: int, until: int | None = None) -> Tensor:
         """Returns ``start @ (R - E)`` before map ``until``, or at the end for None."""
         system = self._system
@@ -92,8 +100,9 @@ class JointRelevance:
             plain.add_at(flow_map.keys, flow_map.keys_state, number, passed)
         raise LookupError(keys)
 
-    def _columns(self, start: Tensor, keys: int, until: int) -> StateColumns:
-        """Returns ``(R - E) @ start`` for all streams before map ``until``, for ``start`` ``[key, column]``."""
+    def _columns(self, start: Tensor, keys: int, until: int | None = None) -> StateColumns:
+        """Returns ``(R - E) @ start`` for all streams before map ``until``, or at the end, for ``start`` ``[key,
+        column]``."""
         columns = _KeyColumns(self._system, keys, start)
         for kind, number in self._system.upward(until):
             columns.begin(number) if kind == "link" else self._pass_up(columns, number, self._sums.get((number, keys)))
@@ -148,7 +157,7 @@ class JointRelevance:
         }
         if len(targets) == 1:
             return
-        for kind, number in system.events:
+        for kind, number in system.upward():
             if kind == "link":
                 for columns in all_columns.values():
                     columns.begin(number)

@@ -10,7 +10,7 @@ read an earlier state than the current one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -83,6 +83,8 @@ class JointSystem:
     maps: Sequence[FlowMap]
     """In order of execution."""
     links: Sequence[FlowLink] = ()
+    passed: Callable[[int, int], None] | None = None
+    """Called with the number of maps that a pass has gone through, and the number of all."""
     link_times: list[int] = field(init=False)
     """For each stream the number of the map before which its tokens begin."""
     events: list[Event] = field(init=False)
@@ -131,14 +133,23 @@ class JointSystem:
 
     def downward(self, until: int | None = None) -> Iterator[Event]:
         """Yields events from the last to the first, those before map ``until`` alone where it is given."""
-        yield from reversed(list(self.upward(until)))
+        yield from self._reported(list(reversed(self._before(until))))
 
     def upward(self, until: int | None = None) -> Iterator[Event]:
         """Yields events from the first to the last, those before map ``until`` alone where it is given."""
-        for event in self.events:
-            if event == ("map", until):
-                return
+        yield from self._reported(self._before(until))
+
+    def _before(self, until: int | None) -> list[Event]:
+        return self.events if until is None else self.events[: self.events.index(("map", until))]
+
+    def _reported(self, events: Sequence[Event]) -> Iterator[Event]:
+        """Yields events, and tells `passed` of each map that has been gone through."""
+        done, total = 0, sum(kind == "map" for kind, _ in events)
+        for event in events:
             yield event
+            if event[0] == "map" and self.passed is not None:
+                done += 1
+                self.passed(done, total)
 
     def _order_links(self) -> None:
         """Lets the tokens of a stream begin before others are made of them."""

@@ -81,7 +81,7 @@ class LazyAttention:
 
         Edges ascend; edges that are 1 apart give single weights. Raises ``CaptureError`` (``view-edges``) for others.
         """
-        rows, keys = _checked_edges(query_edges, self.queries), _checked_edges(key_edges, self.keys)
+        rows, keys = checked_edges(query_edges, self.queries), checked_edges(key_edges, self.keys)
         window = slice(keys[0], keys[-1])
         columns = [edge - keys[0] for edge in keys]
         return self._head_or_mean(head, lambda number: torch.from_numpy(self._pooled(number, rows, columns, window)))
@@ -95,7 +95,7 @@ class LazyAttention:
     @plain_modes()
     def overview(self, query_edges: Sequence[int], key_edges: Sequence[int]) -> NDArray[np.float32]:
         """Returns mean weights in bins, ``[head, bin of queries, bin of keys]``; edges as for `zoom`."""
-        rows, keys = _checked_edges(query_edges, self.queries), _checked_edges(key_edges, self.keys)
+        rows, keys = checked_edges(query_edges, self.queries), checked_edges(key_edges, self.keys)
         return np.stack(thread_map(lambda head: self._pooled(head, rows, keys, None), self.heads)).astype(np.float32)
 
     @plain_modes()
@@ -109,7 +109,7 @@ class LazyAttention:
         if (len(queries), len(keys)) != (self.queries, self.keys):
             shape = (self.queries, self.keys)
             raise CaptureError("map-tokens", name=self.call.module, shape=shape, expected=(len(queries), len(keys)))
-        is_modality, sum_keys = _modality_mask(queries).double(), _modality_sum(keys)
+        is_modality, sum_keys = modality_mask(queries).double(), _modality_sum(keys)
 
         def head_matrix(head: int) -> NDArray[np.float64]:
             tiles = row_tiles(self.queries, self.keys)
@@ -123,8 +123,8 @@ class LazyAttention:
         self, query_edges: Sequence[int], key_edges: Sequence[int], queries: Sequence[Token], keys: Sequence[Token]
     ) -> MapSummary:  # fmt: skip
         """Returns the overview, the sums by modality and the largest weights, in one pass over the weights."""
-        rows, columns = _checked_edges(query_edges, self.queries), _checked_edges(key_edges, self.keys)
-        is_modality, sum_keys = _modality_mask(queries), _modality_sum(keys)
+        rows, columns = checked_edges(query_edges, self.queries), checked_edges(key_edges, self.keys)
+        is_modality, sum_keys = modality_mask(queries), _modality_sum(keys)
 
         def head_summary(head: int) -> tuple[NDArray[np.float64], Tensor, Tensor, float]:
             row_sums, column_sums, largest = [], torch.zeros(len(MODALITIES), self.keys, dtype=torch.float32), 0.0
@@ -203,7 +203,7 @@ class LazyAttention:
         return torch.as_tensor([int(token) for token in tokens], dtype=torch.long, device=self.call.value.device)
 
 
-def _modality_mask(tokens: Sequence[Token]) -> Tensor:
+def modality_mask(tokens: Sequence[Token]) -> Tensor:
     """Returns ``[token, 4]``: 1 where the token is of the modality, else 0, in the order of `MODALITIES`."""
     return torch.tensor([[token.modality is modality for modality in MODALITIES] for token in tokens]).float()
 
@@ -216,7 +216,7 @@ def _modality_sum(keys: Sequence[Token]) -> Callable[[Tensor], Tensor]:
     """
     runs = [(MODALITIES.index(keys[first].modality), first, last) for first, last in modality_runs(keys)]
     if len(runs) > MAX_RUNS:
-        is_modality = _modality_mask(keys).double()
+        is_modality = modality_mask(keys).double()
         return lambda rows: rows.double() @ is_modality
 
     def sum_keys(rows: Tensor) -> Tensor:
@@ -228,7 +228,7 @@ def _modality_sum(keys: Sequence[Token]) -> Callable[[Tensor], Tensor]:
     return sum_keys
 
 
-def _checked_edges(edges: Sequence[int], count: int) -> list[int]:
+def checked_edges(edges: Sequence[int], count: int) -> list[int]:
     """Returns edges that ascend within ``count`` tokens. Raises ``CaptureError`` (``view-edges``) for others."""
     checked = [int(edge) for edge in edges]
     ascends = all(first < second for first, second in pairwise(checked))

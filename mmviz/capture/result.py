@@ -175,10 +175,9 @@ class CaptureResult:
     ) -> tuple[list[AttentionMap | PooledMap], RecordLinks]:
         """Returns the maps of a record with the states that their keys are read in, and its links.
 
-        Nothing is known of a record that is long, has several samples, or lacks a map.
+        Nothing is known of a record that has several samples, or lacks a map.
         """
-        is_whole = len(attn_maps) == len(maps) and all(isinstance(attn_map, AttentionMap) for attn_map in attn_maps)
-        if not is_whole or (batch is None and self._samples(maps) > 1):
+        if len(attn_maps) < len(maps) or (batch is None and self._samples(maps) > 1):
             return attn_maps, RecordLinks(None, (None,) * len(maps))
         names = [(attn_map.queries, attn_map.keys) for attn_map in attn_maps]
         linked = record_links(maps, graph.streams, names, batch)

@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import threading
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
-from mmviz.capture.lazy_attention import LazyAttention
+from mmviz.capture.call_flows import OutputGradients
+from mmviz.capture.lazy_attention import Gradients
+from mmviz.capture.record_attention import RecordAttention, no_gradients
 from mmviz.capture.result import CaptureResult
-from mmviz.types import AttentionRecord, CaptureError, Columns, MapRef, Rows, View, Zoom
+from mmviz.types import AttentionRecord
 
 
-class RetainedCapture:
-    """Answers views of the attention of one call, for one sample of the batch."""
+class RetainedCapture(RecordAttention):
+    """Answers views of the attention of one call, for one sample of the batch.
 
-    def __init__(self, result: CaptureResult, record: AttentionRecord, call: int | None = None, batch: int = 0):
-        self.result, self.record, self.call, self.batch = result, record, call, batch
-        self.maps = [call_map.attention(batch) for call_map in result.recorded_maps(record)]
-        """The attention of every map, in order of execution."""
+    ``logit`` is the one that relevance is about; None for a run without gradients. These are computed when relevance is
+    first viewed, and kept.
+    """
+
+    def __init__(
+        self, result: CaptureResult, record: AttentionRecord, call: int | None = None, batch: int | None = None,
+        logit: Tensor | None = None,
+    ):  # fmt: skip
+        layers = [call_map.attention(batch or 0) for call_map in result.recorded_maps(record)]
+        super().__init__(record, layers, no_gradients if logit is None else self.gradients)
+        self.result, self.call = result, call
+        self._logit, self._kept_gradients, self._lock = logit, None, threading.Lock()
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tensors that are retained, each storage counted once."""
         return retained_bytes(self.result, self.call)
 
-    def view(self, view: View) -> NDArray[np.float32]:
-        """Returns the attention of ``view``. Raises ``CaptureError`` for maps, heads or tokens that do not exist."""
-        if isinstance(view, Rows):
-            return self._attention(view.map).rows(view.tokens, view.map.head)
-        if isinstance(view, Columns):
-            return self._attention(view.map).columns(view.tokens, view.map.head)
-        if isinstance(view, Zoom):
-            return self._attention(view.map).zoom(view.query_edges, view.key_edges, view.map.head)
-        direction: Literal["from", "to"] = view.direction
-        ends = {"queries": view.queries or None, "keys": view.keys or None}
-        return self.result.rollout(view.tokens, direction, **ends, call=self.call, batch=self.batch)
+    @property
+    def has_gradients(self) -> bool:
+        """Whether relevance can be viewed."""
+        return self._logit is not None
 
-    def _attention(self, ref: MapRef) -> LazyAttention:
-        try:
-            return self.maps[self.record.map_number(ref)]
-        except LookupError as problem:
-            names = ", ".join(str(self.record.map_ref(number)) for number in range(len(self.maps)))
-            raise CaptureError("capture-map", name=str(ref), known=names) from problem
+    def gradients(self) -> Gradients:
+        """Returns the gradients of the logit with respect to the output of every attention call.
+
+        Raises ``CaptureError`` (``relevance-graph``) where none reach any attention.
+        """
+        with self._lock:  # several threads may view a run
+            if self._kept_gradients is None:
+                assert self._logit is not None
+                self._kept_gradients = OutputGradients(self._logit, self.result.attention_calls(self.call))
+            return self._kept_gradients
 
 
 def retained_bytes(result: CaptureResult, call: int | None = None) -> int:

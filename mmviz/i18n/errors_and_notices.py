@@ -138,8 +138,8 @@ SENTENCES: dict[str, str] = {
     "(without torch.no_grad), and pass a logit of the same run.",
     "map-long": "The attention of {name} is {queries:,} x {keys:,}, too long to keep all weights. Read a part of it: "
     "rows, columns or a zoomed region.",
-    "view-relevance": "Relevance is not kept for a run this long. Compute the rows you need with mmviz.capture: "
-    "result.relevance.",
+    "view-relevance": "This run has no gradients, which relevance needs. Run the inputs again with relevance=True "
+    "where the model is.",
     "view-flow": "A run this long has no matrix of rollout or relevance through all layers. Choose a layer, or single "
     "tokens.",
     "view-gone": "This run is no longer kept by the backend that computed it, so only its overview can be shown. Run "

@@ -38,7 +38,7 @@ from mmviz.types import (
 )  # fmt: skip
 from mmviz.types.attention_tensors import ARRAYS
 
-FORMAT = 4
+FORMAT = 5
 RECORDING = "recording-2"
 """Value of ``format`` in the header of a run and of a recording."""
 _OPTIONAL = ("stack", "call", "absorbed_by", "windows")
@@ -77,6 +77,7 @@ def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
     header, sample_arrays = sample_to_parts(sample)
     header["steps"] = [{"scale": steps.scale, "ablated_heads": steps.ablated_heads} for steps in record.steps]
     header |= {name: list(getattr(record, name)) for name in _BY_STREAM}
+    header["relevance_on_request"] = record.relevance_on_request
     if record.links is not None:
         header["links"] = [[link.stream, link.source, link.source_state] for link in record.links]
     return pack_npz({"format": FORMAT} | header | _header(record), arrays | sample_arrays, level)
@@ -99,6 +100,7 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
         steps = [_read_steps(k, fields, arrays) for k, fields in enumerate(header.get("steps", ()))]
         extras |= {name: {stream: arrays[f"{name}{k}"] for k, stream in enumerate(header[name])} for name in _BY_STREAM}
         extras["links"] = _read_links(header, arrays)
+        extras["relevance_on_request"] = header["relevance_on_request"] is True
         record = replace(_record(header, maps), norms=tuple(norms), steps=tuple(steps), **extras)
         check_record(record)
         return sample_from_parts(header, arrays), record

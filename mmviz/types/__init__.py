@@ -15,7 +15,7 @@ from mmviz.types.frozen import ValueSemantics, read_only
 from mmviz.types.input_fields import FieldsOf, InputFields, TokenFields
 from mmviz.types.map_ref import MapRef, Method
 from mmviz.types.maps import TOLERANCE, AttentionMap, PooledMap, check_rows
-from mmviz.types.records import Answer, AttentionRecord, Columns, Rollout, Rows, View, Zoom, is_batch
+from mmviz.types.records import Answer, AttentionRecord, Columns, ModalitySums, Rows, View, Zoom, is_batch
 from mmviz.types.requests import (
     AblateHead,
     Card,
@@ -74,12 +74,12 @@ __all__ = [
     "Method",
     "MmvizError",
     "Modality",
+    "ModalitySums",
     "Notice",
     "PixelBox",
     "PooledMap",
     "ReplaceInput",
     "Request",
-    "Rollout",
     "Rows",
     "Sample",
     "Seconds",

@@ -78,6 +78,8 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     integrated_of: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """float32 ``[token]`` by the name of the stream: integrated gradients of the tokens of each stream where it enters
     its layers, if requested and the model names the places."""
+    relevance_on_request: bool = False
+    """Whether the backend that keeps a run too long for ``relevance`` computes any part of it when it is viewed."""
 
     def __post_init__(self) -> None:
         streams = MappingProxyType({name: TokenSequence(tokens) for name, tokens in self.streams.items()})
@@ -139,6 +141,16 @@ class AttentionRecord(ShortRepr, ValueSemantics):
         meeting = [m.stack for m in self.maps if len(self._modalities(m)) > 1]
         return meeting[-1] if meeting else self.maps[-1].stack if self.maps else ""
 
+    @property
+    def flow_streams(self) -> tuple[str, str]:
+        """The streams of queries and keys that a flow runs between where it names none: those of the last map of the
+        default stack. Raises ``LookupError`` for a record without maps."""
+        stack = self.default_stack
+        last = next((attn_map for attn_map in reversed(self.maps) if attn_map.stack == stack), None)
+        if last is None:
+            raise LookupError("the record has no maps")
+        return last.queries, last.keys
+
     def _modalities(self, attn_map: AttentionMap | PooledMap) -> set[Modality]:
         tokens = (*self.streams[attn_map.queries], *self.streams[attn_map.keys])
         return {token.modality for token in tokens} - {Modality.SPECIAL}
@@ -185,7 +197,7 @@ class Rows:
     """A view: the weights from some queries to all keys, ``[token, key]``."""
 
     map: MapRef
-    """Which map and head; the mean over heads where it names none."""
+    """Which map and head, or which flow; the mean over heads where it names none."""
     tokens: tuple[int, ...]
     """Indices of the queries."""
 
@@ -195,7 +207,7 @@ class Columns:
     """A view: the weights from all queries to some keys, ``[query, token]``."""
 
     map: MapRef
-    """Which map and head; the mean over heads where it names none."""
+    """Which map and head, or which flow; the mean over heads where it names none."""
     tokens: tuple[int, ...]
     """Indices of the keys."""
 
@@ -205,7 +217,7 @@ class Zoom:
     """A view: mean weights over bins, ``[query bin, key bin]``. Edges that are 1 apart give single weights."""
 
     map: MapRef
-    """Which map and head; the mean over heads where it names none."""
+    """Which map and head, or which flow; the mean over heads where it names none."""
     query_edges: tuple[int, ...]
     """Edges of the bins of queries, ascending; they need not begin at 0."""
     key_edges: tuple[int, ...]
@@ -213,18 +225,14 @@ class Zoom:
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """A view: rollout through all maps, ``[token, key]`` from some queries or ``[query, token]`` to some keys."""
+class ModalitySums:
+    """A view: sums by modality, ``[token, 4]`` in the order of `MODALITIES`."""
 
-    tokens: tuple[int, ...]
-    """Indices of the queries or keys."""
+    map: MapRef
+    """Which map and head, or which flow; the mean over heads where it names none."""
     direction: Literal["from", "to"]
-    """Whether ``tokens`` are queries (``from``) or keys (``to``)."""
-    queries: str = ""
-    """Name of the stream of the queries; "" for that of the last map of the default stack."""
-    keys: str = ""
-    """Name of the stream of the keys; "" for that of the last map of the default stack."""
+    """``from``: of each query over the keys of a modality; ``to``: of each key over the queries of a modality."""
 
 
-View = Rows | Columns | Zoom | Rollout
-"""A part of the attention of a run, computed by a backend where the record does not hold it."""
+View = Rows | Columns | Zoom | ModalitySums
+"""A part of a map of a run, or of a flow through it, computed by a backend where the record does not hold it."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import mmviz
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
+from mmviz.backends.layer_progress import layer_listener
 from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities, shown_answer
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
@@ -28,7 +29,6 @@ from mmviz.backends.local.required_modalities import check_dropped, without_requ
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
 from mmviz.capture.process_fork_check import refuse_after_fork
-from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
@@ -104,7 +104,11 @@ class LocalBackend:
             return model_checks(self._model(name), sample)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
-        """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have."""
+        """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have.
+
+        A flow reports the maps that it has gone through to the callback of
+        `mmviz.backends.layer_progress.report_layers`.
+        """
         refuse_after_fork()
         try:
             retained = self._cache.get(record_id)
@@ -112,7 +116,7 @@ class LocalBackend:
             if self._cpu is None:
                 raise
             return self._cpu.view(record_id, view)
-        return retained.view(view)
+        return retained.view(view, layer_listener())
 
     def _run_alone(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request while no other runs. A model that ends the interpreter is reported as an error."""
@@ -200,9 +204,9 @@ class LocalBackend:
             prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
         timer.end("prepare")
         if request.maps:
-            record, result, logits = captured_run(model, prepared, request, timer)
+            record, retained, logits = captured_run(model, prepared, request, timer)
             if record.is_long:
-                self._cache.put(record.id, RetainedCapture(result, record))
+                self._cache.put(record.id, retained)
         else:
             record, logits = plain_run(model, prepared, changes, timer)
         made_by: dict[str, Any] = dict(record.made_by)

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.backends import Progress
 from mmviz.types import MmvizError, View
 
 MAX_BYTES = 4_000_000_000
@@ -25,8 +26,8 @@ class Retained(Protocol):
         """Bytes of memory that the entry holds."""
         ...
 
-    def view(self, view: View) -> NDArray[np.float32]:
-        """Returns a part of the attention."""
+    def view(self, view: View, passed: Progress | None = None) -> NDArray[np.float32]:
+        """Returns a part of the attention; ``passed`` is called for each map that a flow has gone through."""
         ...
 
 

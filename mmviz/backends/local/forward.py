@@ -20,6 +20,7 @@ from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.capture import AttentionCall, CaptureResult, capture
 from mmviz.capture.extract_attention_tensors import attention_tensors
+from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change, Notice, Request, Token, as_tokens
@@ -43,9 +44,9 @@ class StageTimer:
 
 def captured_run(
     model: Model, prepared: Prepared, request: Request, timer: StageTimer
-) -> tuple[AttentionRecord, CaptureResult, Tensor]:
-    """Returns the record of one call of ``model`` with its attention, the capture that views are answered from, and the
-    logits ``[answer]``.
+) -> tuple[AttentionRecord, RetainedCapture, Tensor]:
+    """Returns the record of one call of ``model`` with its attention, what views are answered from, and the logits
+    ``[answer]``.
 
     The record has no answers, and ``made_by`` holds ``dtype``, ``routes``, ``parity`` and
     `recorded_answer_token` only. Raises ``CaptureError``, and as `recorded_answer_token` does.
@@ -82,8 +83,9 @@ def captured_run(
             **recorded_answer_token(record, prepared.answer_token),
         },
     )  # fmt: skip
+    retained = RetainedCapture(result, record, batch=row, logit=logit if record.relevance_on_request else None)
     timer.end("capture")
-    return record, result, logits
+    return record, retained, logits
 
 
 def plain_run(

@@ -30,12 +30,15 @@ def relevances(result: CaptureResult, logit: Tensor, record: AttentionRecord, ro
     """Returns gradient relevance for the answer that has this ``logit`` as fields of the record, of one ``row``.
 
     The fields are those of `AttentionRecord`: ``relevance``, between the streams of the last map of the default stack,
-    and ``relevance_to`` other streams. Nothing where the record is too long for it, the model ran without gradients, or
-    no flow can be followed.
+    and ``relevance_to`` other streams; or ``relevance_on_request`` where the record is too long for them. Nothing where
+    the model ran without gradients, or no flow can be followed.
     """
     last = next((m for m in reversed(record.maps) if m.stack == record.default_stack), None)
-    if record.is_long or last is None:
+    if last is None:
         return {}
+    if record.is_long:
+        has_gradients = logit.requires_grad and any(call.output is not None for call in result.attention_calls())
+        return {"relevance_on_request": has_gradients}
     try:
         to_all = result.relevance_to_all(logit, queries=last.queries, batch=row)
     except CaptureError as error:
