@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import AnswerShares, answer_shares, answer_words
 from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
@@ -183,6 +184,20 @@ class Run:
         Raises ``MmvizError`` (``view-flow``) for rollout or relevance of a long run.
         """
         return modality_matrix_of(self.record, map_ref or self.map_ref)
+
+    def answer_shares(self, map_ref: MapRef | None = None) -> AnswerShares | None:
+        """Returns where attention went while each word of a written answer was written, see `AnswerShares`.
+
+        None where the queries of the map are no words that the model wrote. Raises ``LookupError`` for relevance, which
+        has no shares, and as `attention` does.
+        """
+        ref = map_ref or self.map_ref
+        queries, keys = streams_of(self.record, ref)
+        words, written_keys = (answer_words(self.record, stream) for stream in (queries, keys))
+        if not words:
+            return None
+        rows = self.view(tokens_view(self.record, ref, tuple(word - 1 for word in words), "from"))
+        return answer_shares(rows, words, self.record.streams[keys], written_keys)
 
     def effect(self, baseline: Baseline = "learned", backend: Backend | None = None) -> dict[str, float]:
         """Returns what the answer depends on: exact Shapley values of the modalities in its log-probability, in nats.

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.map_weights import Direction
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.types import AttentionRecord, MapRef, Sample, Token, View
@@ -43,4 +44,5 @@ class AnalysedRun(Run, Protocol):
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
     ) -> NDArray[np.float64]: ...
     def modality_matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix: ...
+    def answer_shares(self, map_ref: MapRef | None = None) -> AnswerShares | None: ...
     def effect(self) -> dict[str, float]: ...

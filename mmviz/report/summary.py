@@ -50,7 +50,27 @@ def run_summary(run: AnalysedRun) -> dict[str, Any]:
             "per_token": matrix.per_token.tolist(),
             "ratio": matrix.ratio.tolist(),
         },
+        "answer_shares": _answer_shares(run),
         "effect": effect,
         "notices": [str(notice) for notice in (*run.sample.notices, *run.record.notices)],
         "made_by": dict(run.record.made_by),
+    }
+
+
+def _answer_shares(run: AnalysedRun) -> dict[str, Any] | None:
+    """Returns `mmviz.Run.answer_shares` of the default map as plain values; None where a run has none."""
+    try:
+        shares = run.answer_shares()
+    except (LookupError, MmvizError):  # relevance has none, and a long run may no longer be kept
+        return None
+    if shares is None:
+        return None
+    tokens = run.record.streams[streams_of(run.record, run.map_ref)[0]]
+    return {
+        "unit": "share of attention, sum of the weights from the token before each word",
+        "method": str(run.map_ref),
+        "groups": list(shares.groups),
+        "words": [tokens[word].label for word in shares.words],
+        "queries": [tokens[query].label for query in shares.queries],
+        "shares": shares.shares.tolist(),
     }
