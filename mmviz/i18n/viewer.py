@@ -93,8 +93,8 @@ WORDS: dict[str, str] = {
     "unplaced": "words",
     "unplaced-help": "Words whose place in the text is not known.",
     "answer-shares": "Attention while each word was written",
-    "answer-shares-help": "A word is written from the token before it, the query. Lines: the share of its attention that "
-    "goes to each group of keys (sum of the weights, 0 to 1).",
+    "answer-shares-help": "A word is written from the token before it, the query. Lines: the share of its attention "
+    "that goes to each group of keys (sum of the weights, 0 to 1).",
     "answer-shares-word": "“{word}”, written from “{query}”: {list}",
     "answer-shares-point": "Point at a word to read its shares.",
     "group-prompt": "words of the prompt",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.map_weights import Direction
 from mmviz.analysis.modality_matrix import ModalityMatrix
-from mmviz.types import AttentionRecord, MapRef, Sample, Token, View
+from mmviz.types import AttentionRecord, MapRef, Request, Sample, Token, View
 
 
 class Run(Protocol):
@@ -22,7 +22,7 @@ class Run(Protocol):
     @property
     def record(self) -> AttentionRecord: ...
     @property
-    def backend(self) -> object | None: ...
+    def backend(self) -> Any: ...
     def view(self, view: View) -> NDArray[np.float32]: ...
 
 
@@ -46,3 +46,4 @@ class AnalysedRun(Run, Protocol):
     def modality_matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix: ...
     def answer_shares(self, map_ref: MapRef | None = None) -> AnswerShares | None: ...
     def effect(self) -> dict[str, float]: ...
+    def rerun_request(self) -> Request: ...
