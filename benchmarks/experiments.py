@@ -33,9 +33,9 @@ def main() -> None:
     (record,) = backend.run([Request("trio", sample, relevance=True, norms=True, integrated=True)])
     tokens, methods = record.streams[record.maps[-1].keys], attributions(record)
     plans = {
-        "effect: Shapley values of 3 modalities": effect_requests("trio", sample),
-        "heads: each ablated alone": head_requests("trio", sample, all_heads(record)),
-        f"curves: {len(methods)} methods, 10 random orders": curve_requests("trio", sample, tokens, methods),
+        "effect: Shapley values of 3 modalities": effect_requests(single),
+        "heads: each ablated alone": head_requests(single, all_heads(record)),
+        f"curves: {len(methods)} methods, 10 random orders": curve_requests(single, tokens, methods),
     }
     rows = {
         name: (sum(len(request.sweep) for request in plan), _cost(backend, plan, single))

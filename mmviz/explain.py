@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
-from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, tokens_view, view_of
+from mmviz.analysis.record_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
+from mmviz.backends.backend_choice import chosen_backend, rebuilt_request, this_machine_backend
+from mmviz.backends.protocol import Stop, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
@@ -47,8 +48,8 @@ class Run:
 
     A run comes from `mmviz.explain` or `Run.load`, or is made of a sample and a record. A notebook shows it as the
     linked viewer. A pickle of a run leaves its backend behind; it shows everything that the record holds.
-    Raises ``MmvizError``: ``run-no-maps`` for a record without attention maps, ``run-map-ref`` where the record names a
-    map that it does not contain, ``run-batch`` for several samples (see `AttentionRecord.sample`).
+    Raises ``MmvizError``: ``run-no-maps`` without attention maps, ``run-map-ref`` for a default map that is not there,
+    ``run-batch`` for several samples (see `AttentionRecord.sample`).
 
     Examples::
 
@@ -60,9 +61,6 @@ class Run:
         >>> run.effect()  # what the answer depends on, in nats
         {'image': 2.1, 'text': 0.4, 'audio': 0.0, 'total': 2.5}
         >>> run.save("run.npz")  # and mmviz.Run.load("run.npz")
-
-        >>> record = mmviz.record([weights], tokens=["a", "red", "ball"])  # attention computed elsewhere
-        >>> html = mmviz.Run(mmviz.make_sample(text="a red ball"), record).to_html()
     """
 
     sample: Sample
@@ -100,8 +98,8 @@ class Run:
     def view(self, view: View) -> NDArray[np.float32]:
         """Returns rows, columns, a zoomed region or sums by modality of a map, or of a flow: rollout or relevance.
 
-        They are read from the record, or computed by the backend for a map that does not hold all its weights. Raises
-        ``MmvizError`` (``view-gone``) where the backend no longer keeps the run.
+        The backend computes those of a map that does not hold all its weights. Raises ``MmvizError`` (``view-gone``)
+        where it no longer keeps the run.
         """
         maps = self.record.maps
         if view.map.layer is not None:
@@ -124,8 +122,7 @@ class Run:
 
     @property
     def answer_query(self) -> int:
-        """Index of the token that answers among the queries of the default map: what the model says, else the last
-        token of a causal model, the first special token of any other, or 0."""
+        """Index of the token that answers among the queries of the default map, see `mmviz.analysis.answer_token`."""
         return answer_query(self.record)
 
     def attention(
@@ -141,9 +138,8 @@ class Run:
         Raises ``LookupError`` where the record has no such map, head or flow; ``MmvizError`` (``view-gone``) where a
         long run is no longer kept.
 
-        Examples::
+        Example::
 
-                >>> run.attention(MapRef("attention", 3, head=1), token=5)  # head 1 of layer 3
             >>> run.attention(MapRef("attention", 3, stack="vision.layers"), token=range(1, 101))  # mean of 100 patches
         """
         ref = map_ref or self.map_ref
@@ -183,6 +179,10 @@ class Run:
         """
         return modality_matrix_of(self.record, map_ref or self.map_ref)
 
+    def answer_shares(self, map_ref: MapRef | None = None) -> AnswerShares | None:
+        """Returns where attention went while each word of an answer was written, see `answer_shares_of`."""
+        return answer_shares_of(self.record, map_ref or self.map_ref, self.view)
+
     def effect(self, baseline: Baseline = "learned", backend: Backend | None = None) -> dict[str, float]:
         """Returns what the answer depends on: exact Shapley values of the modalities in its log-probability, in nats.
 
@@ -199,32 +199,31 @@ class Run:
         own error where it cannot run without a modality.
         """
         request = self.rerun_request()
-        effect = measure_modality_effect(backend or self.backend or _local_backend(), request, baseline)
+        effect = measure_modality_effect(backend or self.backend or this_machine_backend(), request, baseline)
         assert effect is not None  # nothing stops it
         measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
         return {**measured, "total": effect.total}
 
-    def rerun_request(self) -> Request:
-        """Returns the request that makes this run again; for a run from a file, it is rebuilt from the record.
+    def about_words(self, words: Sequence[int]) -> Run:
+        """Returns the run again, about the log-probability of some tokens of its answer, counted from 0.
 
-        Raises ``MmvizError`` (``effect-model``) for a run without a backend where this machine does not have the model
-        with the same weights.
+        Answers, `effect`, gradients and the token that answers are theirs. Raises ``MmvizError`` (``answer-part``).
         """
+        request = replace(self.rerun_request(), answer_part=tuple(words))
+        return _run(request, self.backend or this_machine_backend())
+
+    def rerun_request(self) -> Request:
+        """Returns the request that makes this run again, see `rebuilt_request` for a run from a file."""
         if self.request is not None and self.backend is not None:
             return self.request
-        made_by = self.record.made_by
-        model = self.request.model if self.request else made_by.get("model")
-        card = next((card for card in _local_backend().models() if card.id == model), None)
-        if not card or card.weights_digest != made_by.get("weights") or (not self.request and made_by.get("changes")):
-            raise MmvizError("effect-model", model=model)
-        pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
-        return self.request or Request(card.id, self.sample, seed=made_by.get("seed", 0), pairs=pairs)
+        return rebuilt_request(self.record, self.sample, self.request)
 
     def summary(self) -> dict[str, Any]:
         """Returns the run as plain values, for JSON.
 
         Keys: ``answer`` (None without one), ``probabilities``, ``tokens`` with their locations, ``attention`` of the
-        answer token, ``modality_matrix``, ``effect`` (None where it cannot be measured), ``notices``, ``made_by``.
+        answer token, ``modality_matrix``, ``answer_shares`` and ``language_prior`` of a written answer, ``effect``,
+        ``notices``, ``made_by``. What cannot be measured is None.
         """
         from mmviz.report.summary import run_summary
 
@@ -272,13 +271,6 @@ class Run:
         return cls(*from_file(Path(path)))
 
 
-@lru_cache(maxsize=2)
-def _local_backend(checkpoint: str | None = None) -> Backend:
-    from mmviz.backends.local.backend import this_machine
-
-    return this_machine(checkpoint)
-
-
 def explain(
     image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
     backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
@@ -315,14 +307,21 @@ def run_sample(
     sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
     changes: tuple[Change, ...] = (), relevance: bool = False, steps: bool = False,
     pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
+    answer: tuple[int, ...] = (), answer_part: tuple[int, ...] = (), stop: Stop = never_stop,
 ) -> Run:  # fmt: skip
-    """Runs a model on a checked sample as `explain` does, with ``changes`` to it and ``pairs`` as in `Request`."""
-    if isinstance(backend, str):
-        from mmviz.backends.remote import RemoteBackend
-
-        backend = RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
-    backend = backend or _local_backend(model if model.startswith("hf:") else None)
+    """Runs a model on a checked sample with these fields of `Request`. Raises as `explain` and `_run` do."""
     settings = tuple((options or {}).items())
-    request = Request(model, sample, changes, seed, relevance, steps=steps, pairs=pairs, options=settings)
-    (record,) = backend.run([request])
-    return Run(sample, record, backend, replace(request, answer=tuple(record.made_by.get("answer", ()))))
+    request = Request(
+        model, sample, changes, seed, relevance, steps=steps, pairs=pairs, answer=answer, answer_part=answer_part,
+        options=settings,
+    )  # fmt: skip
+    return _run(request, chosen_backend(backend, model), stop)
+
+
+def _run(request: Request, backend: Backend, stop: Stop = never_stop) -> Run:
+    """Returns the run of a request, with the answer that the model wrote. Raises ``MmvizError`` (``run-stopped``)."""
+    records = backend.run([request], stop=stop)
+    if not records:
+        raise MmvizError("run-stopped")
+    answer = tuple(records[0].made_by.get("answer", ()))
+    return Run(request.sample, records[0], backend, replace(request, answer=answer))

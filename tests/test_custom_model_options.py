@@ -195,7 +195,7 @@ def test_dropping_a_required_modality_is_refused_and_replacing_it_is_measured() 
     assert error.value.code == "own-required-drop" and "mean, blur or noise" in str(error.value)
     (record,) = backend.run([Request("own", WHOLE, (ReplaceInput(IMAGE, "mean"),))])
     assert len(record.answers) == 2
-    (request,) = effect_requests("own", WHOLE, "mean")
+    (request,) = effect_requests(Request("own", WHOLE), "mean")
     assert read_effect(WHOLE, backend.run([request])).required == frozenset()
     with pytest.raises(MmvizError) as error:
         backend.run([Request("own", mmviz.make_sample(text="a"))])

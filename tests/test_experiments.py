@@ -109,7 +109,7 @@ def test_the_effect_of_a_model_worked_out_by_hand() -> None:
 def test_a_modality_that_the_sample_lacks_has_no_effect_and_is_not_run() -> None:
     effect = measure_modality_effect(PAPER, Request("paper", replace(WHOLE, audio=None)))
     assert effect is not None and effect.phi[AUDIO] == 0 and len(effect.values) == 4
-    assert len(effect_requests("paper", Sample(text="a"))[0].sweep) == 2
+    assert len(effect_requests(Request("paper", Sample(text="a")))[0].sweep) == 2
 
 
 @pytest.mark.parametrize("baseline", ["learned", "mean", "blur", "noise"])
@@ -364,10 +364,10 @@ def test_half_a_verdict_is_a_win_in_one_curve() -> None:
 def test_tokens_without_a_location_are_never_removed() -> None:
     tokens = _record(np.eye(7)).streams["t"]
     assert removable_tokens(tokens) == [1, 2, 3, 4, 5, 6]
-    for request in curve_requests("trio", WHOLE, tokens, {"w": np.arange(7.0)}):
+    for request in curve_requests(Request("trio", WHOLE), tokens, {"w": np.arange(7.0)}):
         changes = [change for variant in request.sweep for change in variant]
         assert changes and all(isinstance(change, DropTokens) and 0 not in change.tokens for change in changes)
-    request, *_ = curve_requests("trio", WHOLE, tokens, {"w": np.arange(7.0)}, "blur")
+    request, *_ = curve_requests(Request("trio", WHOLE), tokens, {"w": np.arange(7.0)}, "blur")
     changes = [change for variant in request.sweep for change in variant]
     assert changes and all(isinstance(change, ReplaceInput) and change.baseline == "blur" for change in changes)
 
@@ -404,7 +404,7 @@ def test_effects_can_be_read_from_records_that_came_over_the_wire() -> None:
     from mmviz.backends import wire
 
     sample = EXAMPLES["said"].sample()
-    (request,) = effect_requests("trio", sample, "noise")
+    (request,) = effect_requests(Request("trio", sample), "noise")
     assert wire.request_from_bytes(wire.request_to_bytes(request)).sweep == request.sweep
     (record,) = LocalBackend("cpu").run([request])
     received = wire.record_from_bytes(wire.record_to_bytes(record))

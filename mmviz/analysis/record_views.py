@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import AnswerShares, answer_shares, answer_words
 from mmviz.analysis.map_refs import streams_of
 from mmviz.analysis.map_weights import Direction, pooled_row, weights
 from mmviz.analysis.modality_matrix import ModalityMatrix, matrix_from_sums, modality_matrix, modality_members
@@ -34,6 +35,22 @@ def view_of(record: AttentionRecord, view: View) -> NDArray[np.float32]:
 def tokens_view(record: AttentionRecord, ref: MapRef, tokens: tuple[int, ...], direction: Direction) -> View:
     """Returns the view that holds the rows or columns of some tokens, of a map or of a flow."""
     return Rows(ref, tokens) if direction == "from" else Columns(ref, tokens)
+
+
+def answer_shares_of(
+    record: AttentionRecord, ref: MapRef, view: Callable[[View], NDArray[np.float32]]
+) -> AnswerShares | None:  # fmt: skip
+    """Returns the `answer_shares` of a map or of rollout, whose rows ``view`` returns.
+
+    None where its queries are no words that the model wrote. Raises ``LookupError`` for relevance, and where the record
+    has no such map.
+    """
+    queries, keys = streams_of(record, ref)
+    words, written_keys = (answer_words(record, stream) for stream in (queries, keys))
+    if not words:
+        return None
+    rows = view(tokens_view(record, ref, tuple(word - 1 for word in words), "from"))
+    return answer_shares(rows, words, record.streams[keys], written_keys)
 
 
 def pooled_row_of(

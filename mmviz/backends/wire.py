@@ -79,7 +79,7 @@ def request_to_bytes(request: Request) -> bytes:
         "seed": request.seed, **{name: getattr(request, name) for name in _OPTIONS},
         "sweep": [[_encode_change(change) for change in variant] for variant in request.sweep],
         "pairs": [list(pair) for pair in request.pairs], "answer": list(request.answer),
-        "options": [list(option) for option in request.options],
+        "answer_part": list(request.answer_part), "options": [list(option) for option in request.options],
     }  # fmt: skip
     return pack_npz(header | sample_header, arrays, _DEFLATE_LEVEL)
 
@@ -103,10 +103,12 @@ def request_from_bytes(data: bytes) -> Request:
         seed = check_index(header["seed"], _MAX_SEED)
         changes, pairs = _decode_changes(header["changes"]), _decode_pairs(header["pairs"])
         answer = tuple(check_index(token, _MAX_SEED) for token in _list_of(header["answer"], _MAX_ANSWER))
+        part = tuple(check_index(token, _MAX_ANSWER) for token in _list_of(header["answer_part"], _MAX_ANSWER))
         settings = tuple(map(_decode_option, _list_of(header["options"], _MAX_OPTIONS)))
         return Request(
-            header["model"], sample, changes, seed, **options, sweep=sweep, pairs=pairs, answer=answer, options=settings
-        )
+            header["model"], sample, changes, seed, **options, sweep=sweep, pairs=pairs, answer=answer,
+            answer_part=part, options=settings,
+        )  # fmt: skip
 
 
 def record_to_bytes(record: AttentionRecord) -> bytes:

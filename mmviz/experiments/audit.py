@@ -15,7 +15,7 @@ from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs.examples import Example
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, Request
 
 SURE = 0.5
 """The model is sure of an answer with at least this probability."""
@@ -110,7 +110,7 @@ def _measure_example(
 ) -> Assessment | None:
     """Returns the assessment of one example, or None if ``stop`` ended it."""
     sample = example.sample()
-    (request,) = effect_requests(model, sample, baseline)
+    (request,) = effect_requests(Request(model, sample), baseline)
     records = backend.run([replace(request, maps=True)], stop=stop)
     if not records:
         return None

@@ -14,7 +14,7 @@ from mmviz.analysis.map_refs import last_keys
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
 from mmviz.experiments.sweep_requests import sweep_requests
-from mmviz.types import AttentionRecord, Change, Request, Sample, Token
+from mmviz.types import AttentionRecord, Request, Token
 
 STEPS = 10
 """The curves have this many steps of equally many tokens."""
@@ -88,13 +88,7 @@ class FaithfulnessCurves:
 
 
 def curve_requests(
-    model: str,
-    sample: Sample,
-    tokens: Sequence[Token],
-    amounts: Mapping[str, NDArray[Any]],
-    baseline: Baseline = "learned",
-    changes: tuple[Change, ...] = (),
-    seed: int = 0,
+    request: Request, tokens: Sequence[Token], amounts: Mapping[str, NDArray[Any]], baseline: Baseline = "learned"
 ) -> tuple[Request, ...]:
     """Returns the requests that `read_curves` needs the records of: deletion, insertion and `ORDERS` random orders.
 
@@ -102,8 +96,8 @@ def curve_requests(
     Source: Petsiuk, Das and Saenko 2018, RISE, section 4.2 (deletion and insertion); the random orders and the scaling
     are ours.
     """
-    variants = [token_removal(tokens, removed, baseline) for removed in _removed_tokens(tokens, amounts, seed)]
-    return sweep_requests(model, sample, changes, seed, variants, CHUNK)
+    variants = [token_removal(tokens, removed, baseline) for removed in _removed_tokens(tokens, amounts, request.seed)]
+    return sweep_requests(request, variants, CHUNK)
 
 
 def measure_faithfulness(
@@ -121,7 +115,7 @@ def measure_faithfulness(
     `mmviz.analysis.attributions.attributions`.
     """
     tokens = last_keys(record)
-    requests = curve_requests(request.model, request.sample, tokens, amounts, baseline, request.changes, request.seed)
+    requests = curve_requests(request, tokens, amounts, baseline)
     records = backend.run(requests, progress, stop)
     return read_curves(amounts, records) if len(records) == len(requests) else None
 

@@ -11,7 +11,7 @@ import numpy as np
 from mmviz.analysis.head_profiles import all_heads
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.sweep_requests import sweep_requests
-from mmviz.types import AblateHead, AttentionRecord, Change, Request, Sample
+from mmviz.types import AblateHead, AttentionRecord, Request
 
 CHUNK = 32
 """Heads in the sweep of one request: enough for a batch, few enough to stop between two."""
@@ -43,16 +43,14 @@ class HeadEffect:
         return abs(self.effect) < DEAD and self.largest_change < DEAD
 
 
-def head_requests(
-    model: str, sample: Sample, heads: Sequence[tuple[int, int]], changes: tuple[Change, ...] = (), seed: int = 0
-) -> tuple[Request, ...]:
+def head_requests(request: Request, heads: Sequence[tuple[int, int]]) -> tuple[Request, ...]:
     """Returns the requests that `read_heads` needs the records of: each of ``heads`` ablated alone.
 
     ``heads`` are pairs ``(map, head)`` as of `mmviz.analysis.head_profiles.all_heads`; `CHUNK` of them share a request.
     Source: Michel, Levy and Neubig 2019, "Are Sixteen Heads Really Better than One?", section 3.2.
     """
     sweep = [(AblateHead(number, head),) for number, head in heads]
-    return sweep_requests(model, sample, changes, seed, sweep, CHUNK)
+    return sweep_requests(request, sweep, CHUNK)
 
 
 def measure_head_ablation(
@@ -67,7 +65,7 @@ def measure_head_ablation(
     If it was stopped, the list holds the heads that were ablated until then.
     """
     heads = all_heads(record)
-    requests = head_requests(request.model, request.sample, heads, request.changes, request.seed)
+    requests = head_requests(request, heads)
     return read_heads(heads, backend.run(requests, progress, stop))
 
 

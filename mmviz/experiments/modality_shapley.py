@@ -9,7 +9,8 @@ from itertools import combinations
 
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, modality_removal, present_modalities
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, Change, Modality, Request, Sample
+from mmviz.experiments.sweep_requests import answers_only
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, Request, Sample
 
 Coalition = frozenset[Modality]
 """A subset of the modalities of a sample: those that are kept."""
@@ -65,17 +66,15 @@ def coalitions(modalities: Sequence[Modality]) -> list[Coalition]:
     return [frozenset(subset) for size in range(len(modalities) + 1) for subset in combinations(modalities, size)]
 
 
-def effect_requests(
-    model: str, sample: Sample, baseline: Baseline = "learned", changes: tuple[Change, ...] = (), seed: int = 0
-) -> tuple[Request, ...]:
+def effect_requests(request: Request, baseline: Baseline = "learned") -> tuple[Request, ...]:
     """Returns the requests that `read_effect` needs the records of: one, whose sweep holds every coalition.
 
-    ``changes`` hold in all coalitions.
+    The changes of ``request`` hold in all coalitions.
     """
-    present = present_modalities(sample)
+    present = present_modalities(request.sample)
     removed = [[modality for modality in present if modality not in kept] for kept in coalitions(present)]
     sweep = tuple(modality_removal(modalities, baseline) for modalities in removed)
-    return (Request(model, sample, changes, seed, maps=False, sweep=sweep),)
+    return (answers_only(request, sweep),)
 
 
 def measure_modality_effect(
@@ -90,7 +89,7 @@ def measure_modality_effect(
     A modality that the model is known to require is left in, and the others are measured beside it. Raises
     ``MmvizError`` if the model fails without a modality.
     """
-    requests = effect_requests(request.model, request.sample, baseline, request.changes, request.seed)
+    requests = effect_requests(request, baseline)
     records = backend.run(requests, progress, stop)
     return read_effect(request.sample, records) if len(records) == len(requests) else None
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mmviz.types import Change, Request, Sample
+from mmviz.types import Change, Request
 
 
-def sweep_requests(
-    model: str, sample: Sample, changes: tuple[Change, ...], seed: int, sweep: Sequence[tuple[Change, ...]], chunk: int
-) -> tuple[Request, ...]:
+def answers_only(request: Request, sweep: Sequence[tuple[Change, ...]] = ()) -> Request:
+    """Returns ``request`` for its answers alone, with the variants of ``sweep``: the model runs as it did before."""
+    return replace(
+        request, relevance=False, maps=False, norms=False, integrated=False, steps=False, sweep=tuple(sweep)
+    )  # fmt: skip
+
+
+def sweep_requests(request: Request, sweep: Sequence[tuple[Change, ...]], chunk: int) -> tuple[Request, ...]:
     """Returns requests without maps for all variants of ``sweep`` in order, at most ``chunk`` of them in each."""
-    return tuple(
-        Request(model, sample, changes, seed, maps=False, sweep=tuple(sweep[first : first + chunk]))
-        for first in range(0, len(sweep), chunk)
-    )
+    return tuple(answers_only(request, sweep[first : first + chunk]) for first in range(0, len(sweep), chunk))

@@ -151,6 +151,7 @@ SENTENCES: dict[str, str] = {
     "map-parity": "The attention of {name} does not reproduce its module's output (off by {parity:.1e}), "
     "so it is not shown.",
     "map-shape": "The attention of {name} has the shape {shape}, but [head, query, key] is expected.",
+    "run-stopped": "The run was stopped before it was finished. Run it again to have its result.",
     "run-no-maps": "This record contains no attention maps, so there is no run to show. Record attention with "
     "Request(maps=True) or mmviz.capture.",
     "run-batch": "This record holds a batch of {count} samples. Choose one: record.sample(0).",

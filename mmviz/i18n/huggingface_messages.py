@@ -37,6 +37,9 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-unread": "{model} cannot read this modality, so it was left out: {modality}.",
     "hf-needs": "{model} needs this modality: {modality}. Add one and run again.",
     "gradients-large": "This model is too large for gradients here, so relevance was left out.",
+    "answer-part": "The answer has {count} tokens; there is no token {number}. Choose others.",
+    "answer-part-model": "{model} chooses its answer from a list, so no single word of it can be chosen.",
+    "prior-model": "{model} writes no answer, so there is no language prior to measure.",
     "options-model": "{model} has no setting {name!r}; only models that write their answer have settings.",
     "options-name": "{name!r} is no setting. There are: {known}.",
 }

@@ -50,7 +50,7 @@ _MAX_CODE = 65_535
 """Code of the largest weight of a row, and of the largest relevance."""
 _PARTS = ("overview", "row_modality_sums", "column_modality_sums", "largest")
 """Arrays of a `PooledMap`."""
-_EXTRAS = ("relevance", "integrated", "sweep")
+_EXTRAS = ("relevance", "integrated", "sweep", "answer_log_probabilities")
 """Optional arrays of a record."""
 _BY_STREAM = ("relevance_to", "integrated_of")
 """Arrays of a record by the name of a stream."""

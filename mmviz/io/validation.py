@@ -49,9 +49,9 @@ def check_record(record: AttentionRecord) -> None:
         _check_number(answer.probability, 0, 1 + 1e-6)
         if answer.index is not None:
             check_index(answer.index, _MAX_ANSWERS)
+    _check_made_by(record.made_by)
     _check_extras(record)
     _check_notices(record.notices)
-    _check_made_by(record.made_by)
     if record.made_by.get("answer_token"):
         stream, index = record.made_by["answer_token"]
         check_index(index, len(record.streams[stream]))
@@ -140,6 +140,11 @@ def _check_extras(record: AttentionRecord) -> None:
         _check_number(steps.scale, -1e6, 1e6)
         for head in steps.ablated_heads:
             check_index(head, steps.heads)
+    written = record.answer_log_probabilities
+    if written is not None:
+        expected_columns = len(record.made_by.get("answer", ()))
+        if written.ndim != 2 or written.shape[1] != expected_columns or not (written <= 1e-6).all():
+            raise ValueError("answer_log_probabilities")
     sweep = record.sweep
     if sweep is not None and (sweep.ndim != 2 or sweep.shape[1] != len(record.answers) or not (sweep <= 1e-6).all()):
         raise ValueError("sweep")
@@ -170,6 +175,11 @@ def _check_made_by(made_by: Any) -> None:
     _check_number(made_by.get("parity") or 0.0, 0, 1e12)
     for change in list(made_by.get("changes", ())):
         _check_string(change)
+    for name in ("answer", "answer_part"):
+        if not isinstance(made_by.get(name, []), list | tuple):
+            raise TypeError(name)
+        for number in made_by.get(name, ()):
+            check_index(number, _MAX_ANSWERS)
 
 
 def _check_string(value: Any) -> None:

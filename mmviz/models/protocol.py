@@ -84,8 +84,21 @@ class SupportsGeneration(Model, Protocol):
         """Returns the ids of the tokens of the answer; ``stop`` ends it early, ``step`` is told how far it is."""
         ...
 
-    def answering(self, answer: tuple[int, ...]) -> SupportsGeneration:
-        """Returns the model with an answer, whose log-probability it gives for any input that it is called with."""
+    def answering(self, answer: tuple[int, ...], part: tuple[int, ...] = ()) -> SupportsGeneration:
+        """Returns the model with an answer, the ids of its tokens, whose log-probability it gives for any input.
+
+        ``part``: the tokens of the answer, counted from 0, whose log-probability its logits are about; empty for all.
+        Raises ``MmvizError`` (``answer-part``) for one that the answer lacks.
+        """
+        ...
+
+    def token_log_probabilities(self, tensors: Any) -> torch.Tensor:
+        """Returns the log-probability of each token of the answer, given the prompt and those before it,
+        ``[row, token]``."""
+        ...
+
+    def answer_logits(self, log_p: torch.Tensor) -> torch.Tensor:
+        """Returns the logits ``[answer]`` that the log-probabilities ``[token]`` of the answer's tokens make."""
         ...
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> Mapping[str, Sequence[Token]]:
@@ -99,11 +112,15 @@ class SupportsGeneration(Model, Protocol):
 class SupportsVariants(Model, Protocol):
     """A model that also runs many variants of a sample in one call.
 
-    Each of the three methods is optional. A model without them is called once per variant.
+    Each of these methods is optional. A model without them is called once per variant.
     """
 
     def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
         """Returns ``prepared`` without some modalities and tokens, as the model itself represents their absence."""
+        ...
+
+    def batches(self, rows: Sequence[Prepared]) -> list[list[int]]:
+        """Returns the indices of the rows that run in one call, for each call; all rows at once where it is missing."""
         ...
 
     def join(self, rows: Sequence[Prepared]) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.map_weights import Direction
 from mmviz.analysis.modality_matrix import ModalityMatrix
-from mmviz.types import AttentionRecord, MapRef, Sample, Token, View
+from mmviz.types import AttentionRecord, MapRef, Request, Sample, Token, View
 
 
 class Run(Protocol):
@@ -21,7 +22,7 @@ class Run(Protocol):
     @property
     def record(self) -> AttentionRecord: ...
     @property
-    def backend(self) -> object | None: ...
+    def backend(self) -> Any: ...
     def view(self, view: View) -> NDArray[np.float32]: ...
 
 
@@ -43,4 +44,6 @@ class AnalysedRun(Run, Protocol):
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
     ) -> NDArray[np.float64]: ...
     def modality_matrix(self, map_ref: MapRef | None = None) -> ModalityMatrix: ...
+    def answer_shares(self, map_ref: MapRef | None = None) -> AnswerShares | None: ...
     def effect(self) -> dict[str, float]: ...
+    def rerun_request(self) -> Request: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmviz.analysis.map_refs import streams_of
+from mmviz.experiments.language_prior import measure_language_prior
 from mmviz.io.run_file import location_to_dict
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
@@ -50,7 +51,49 @@ def run_summary(run: AnalysedRun) -> dict[str, Any]:
             "per_token": matrix.per_token.tolist(),
             "ratio": matrix.ratio.tolist(),
         },
+        "answer_shares": _answer_shares(run),
         "effect": effect,
+        "language_prior": _language_prior(run),
         "notices": [str(notice) for notice in (*run.sample.notices, *run.record.notices)],
         "made_by": dict(run.record.made_by),
+    }
+
+
+def _answer_shares(run: AnalysedRun) -> dict[str, Any] | None:
+    """Returns `mmviz.Run.answer_shares` of the default map as plain values; None where a run has none."""
+    try:
+        shares = run.answer_shares()
+    except (LookupError, MmvizError):  # relevance has none, and a long run may no longer be kept
+        return None
+    if shares is None:
+        return None
+    tokens = run.record.streams[streams_of(run.record, run.map_ref)[0]]
+    return {
+        "unit": "share of attention, sum of the weights from the token before each word",
+        "method": str(run.map_ref),
+        "groups": list(shares.groups),
+        "words": [tokens[word].label for word in shares.words],
+        "queries": [tokens[query].label for query in shares.queries],
+        "shares": shares.shares.tolist(),
+    }
+
+
+def _language_prior(run: AnalysedRun) -> dict[str, Any] | None:
+    """Returns the `measure_language_prior` of a written answer as plain values; None where it cannot be measured."""
+    if run.backend is None or not run.record.made_by.get("answer"):
+        return None
+    try:
+        prior = measure_language_prior(run.backend, run.rerun_request())
+    except MmvizError:
+        prior = None
+    if prior is None:
+        return None
+    return {
+        "unit": "log-probability of each word given the words before it, nats",
+        "words": list(prior.words),
+        "rows": [
+            {"without": [str(modality) for modality in removed], "log_probabilities": row.tolist()}
+            for removed, row in zip(prior.removed, prior.log_probabilities, strict=True)
+        ],
+        "required": [str(modality) for modality in prior.required],
     }

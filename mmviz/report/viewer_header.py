@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
 from mmviz.figures.audio import mel_ticks
 from mmviz.figures.text_splitting import split_at_tokens
@@ -31,6 +32,7 @@ def run_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
         "run": record.id,
         "streams": {stream: stream_header(tokens) for stream, tokens in record.streams.items()},
         "answer_tokens": {stream: answer_token(record, stream) for stream in record.streams},
+        "answer_words": {stream: list(words) for stream in record.streams if (words := answer_words(record, stream))},
         "default_stack": record.default_stack,
         "bins": {stream: thumbnail_edges(tokens) for stream, tokens in record.streams.items()},
         "maps": [map_header(record, number) for number in range(len(record.maps))],

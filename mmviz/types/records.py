@@ -69,6 +69,10 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     sweep: NDArray[np.float64] | None = None
     """float64 ``[variant, answer]``: log-probabilities of the variants in ``Request.sweep``, in the order of
     ``answers``."""
+    answer_log_probabilities: NDArray[np.float64] | None = None
+    """float64 ``[1 + variant, token]``: log-probability of each token of an answer that the model wrote, given those
+    before it, in nats: of the run itself, then of the variants in ``Request.sweep``. None for a model that writes
+    none."""
     links: tuple[StreamLink, ...] | None = None
     """The tokens that are made of those of other streams, where all ways between several streams are known, but for
     those that a notice ``flow-lost`` names; then rollout runs through all of them. None where nothing is known."""
@@ -85,7 +89,7 @@ class AttentionRecord(ShortRepr, ValueSemantics):
         streams = MappingProxyType({name: TokenSequence(tokens) for name, tokens in self.streams.items()})
         object.__setattr__(self, "streams", streams)
         object.__setattr__(self, "made_by", read_only_mapping(self.made_by))
-        for name in ("relevance", "integrated", "sweep"):
+        for name in ("relevance", "integrated", "sweep", "answer_log_probabilities"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, read_only(getattr(self, name)))
         object.__setattr__(self, "norms", tuple(map(read_only, self.norms)))

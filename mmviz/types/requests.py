@@ -114,6 +114,9 @@ class Request(ShortRepr):
     answer: tuple[int, ...] = ()
     """The ids of the answer's tokens that the run is about, for a model that writes its answer; empty to let it write
     one."""
+    answer_part: tuple[int, ...] = ()
+    """Which tokens of the answer the run is about, counted from 0: answers, effects and gradients are those of their
+    log-probability, each given the tokens before it. Empty for the whole answer."""
     options: tuple[tuple[str, str | int], ...] = ()
     """Settings of a model that writes its answer, by their names, such as ``new_tokens`` and ``system``."""
 

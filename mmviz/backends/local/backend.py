@@ -184,7 +184,9 @@ class LocalBackend:
         """Returns the model for the changes of a variant, with the answer that ``model`` wrote."""
         answer = getattr(model, "answer", ())
         variant = self._model_for(request, changes)
-        return answering(with_options(variant, request), request.sample, answer) if answer else variant
+        if not answer:
+            return variant
+        return answering(with_options(variant, request), request.sample, answer, part=request.answer_part)
 
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Returns the record of one request; None where ``stop`` ended its sweep."""
@@ -193,7 +195,8 @@ class LocalBackend:
         torch.manual_seed(request.seed)
         timer = StageTimer()
         check_dropped(model, changes)
-        model = answering(model, changed_sample(request.sample, changes, request.seed), request.answer, stop)
+        sample = changed_sample(request.sample, changes, request.seed)
+        model = answering(model, sample, request.answer, stop, request.answer_part)
         if hasattr(model, "generate"):
             if stop():
                 return None
@@ -231,6 +234,10 @@ class LocalBackend:
             )
             if table is None:
                 return None
+            if record.answer_log_probabilities is not None:
+                table, of_tokens = np.split(table, [len(log_p)], 1)
+                of_tokens = np.concatenate([record.answer_log_probabilities, of_tokens])
+                record = replace(record, answer_log_probabilities=of_tokens)
             timer.end("sweep")
         kept = list(range(len(log_p))) if prepared.answers else kept_answers(log_p, table, getattr(model, "top", None))
         answers = answers_at(kept, log_p, prepared.answers or model.card.answers)
@@ -248,6 +255,7 @@ class LocalBackend:
             "seed": request.seed,
             **prepared.details,
             **({"answer": list(model.answer)} if hasattr(model, "answer") else {}),
+            **({"answer_part": list(part)} if (part := getattr(model, "answer_part", ())) else {}),
             **({"options": list(map(list, request.options))} if request.options else {}),
             **({"pairs": list(map(list, request.pairs))} if request.pairs else {}),
             "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},

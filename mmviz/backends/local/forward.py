@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.backends.local.answer_tokens import recorded_answer_token
@@ -18,6 +20,7 @@ from mmviz.backends.local.gradients import relevances
 from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.stream_pairs import stream_pairs
+from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import AttentionCall, CaptureResult, capture
 from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.retained_capture import RetainedCapture
@@ -62,7 +65,7 @@ def captured_run(
             **capture_options(model),
         ) as result,
     ):
-        logits = model(prepared.tensors)
+        logits, log_p = answer_logits(model, prepared.tensors)
     timer.end("model")
     row = shown_row(prepared, result, logits)
     tokens = located_tokens(model, prepared, result, row)
@@ -76,7 +79,7 @@ def captured_run(
     norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
     steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
-        record, notices=tuple(notices), norms=norms, steps=steps,
+        record, notices=tuple(notices), norms=norms, steps=steps, answer_log_probabilities=_as_row(log_p),
         **(relevances(result, logit, record, row) if request.relevance else {}),
         made_by={
             **{name: record.made_by[name] for name in ("dtype", "routes", "parity")},
@@ -93,13 +96,19 @@ def plain_run(
 ) -> tuple[AttentionRecord, Tensor]:
     """Returns the record of one call of ``model`` without maps and answers, and the logits ``[answer]``."""
     with torch.no_grad(), reported_layers(model.module), intervene_for(model, changes):
-        logits = model(prepared.tensors)
+        logits, log_p = answer_logits(model, prepared.tensors)
     timer.end("model")
     record = AttentionRecord(
-        uuid.uuid4().hex, _token_streams(prepared), (), (), {"routes": [], "parity": None}, prepared.notices
-    )
+        uuid.uuid4().hex, _token_streams(prepared), (), (), {"routes": [], "parity": None}, prepared.notices,
+        answer_log_probabilities=_as_row(log_p),
+    )  # fmt: skip
     timer.end("capture")
     return record, logits
+
+
+def _as_row(log_p: Tensor | None) -> NDArray[np.float64] | None:
+    """Returns log-probabilities ``[token]`` as ``[1, token]``."""
+    return None if log_p is None else log_p.detach()[None].cpu().numpy()
 
 
 def _token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:

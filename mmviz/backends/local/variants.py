@@ -14,6 +14,7 @@ from torch import Tensor
 from mmviz.backends import Stop
 from mmviz.backends.local.interventions import HeadIndices, WeightsHook, ablated_heads, intervene, weights_hook
 from mmviz.backends.local.prepare import prepare_variants
+from mmviz.backends.local.written_answer import answer_logits
 from mmviz.models import Model, Prepared
 from mmviz.types import CaptureError, Change, MmvizError, Sample, ShuffleWeights, UniformAttention
 
@@ -31,7 +32,8 @@ def sweep(
 ) -> NDArray[np.float64] | None:  # fmt: skip
     """Returns log-probabilities ``[variant, answer]``, answers in the order of the card; None where ``stop`` ended it.
 
-    ``model_for`` returns the model for the changes of a variant, which may shuffle its weights. Raises ``MmvizError``.
+    Of an answer that the model wrote, those of its tokens follow, ``[variant, answer + token]``. ``model_for`` returns
+    the model for the changes of a variant, which may shuffle its weights. Raises ``MmvizError``.
     """
     blocks: list[Tensor] = []
     for _, group in groupby(variants, _batch_key):
@@ -39,10 +41,11 @@ def sweep(
         model, hook = model_for(members[0]), weights_hook(members[0])
         prepared = prepare_variants(model, sample, members, seed)
         for start in range(0, len(members), ROWS):
-            if stop():
-                return None
             rows = [(next(prepared), ablated_heads(changes)) for changes in members[start : start + ROWS]]
-            blocks.append(_log_probabilities(model, rows, hook, seed))
+            block = _log_probabilities(model, rows, hook, seed, stop)
+            if block is None:
+                return None
+            blocks.append(block)
     return torch.cat(blocks).cpu().numpy()
 
 
@@ -52,13 +55,27 @@ def _batch_key(changes: Sequence[Change]) -> tuple[Any, ...]:
     return (seeds[-1] if seeds else None, any(isinstance(change, UniformAttention) for change in changes))
 
 
-def _log_probabilities(model: Model, rows: Sequence[Row], hook: WeightsHook | None, seed: int) -> Tensor:
-    """Returns log-probabilities ``[row, answer]``, in one call where the model can, else in one call a row."""
+def _log_probabilities(
+    model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int, stop: Stop
+) -> Tensor | None:  # fmt: skip
+    """Returns log-probabilities ``[row, answer]`` in as few calls as the model can; None where ``stop`` ended it."""
+    prepared = [row for row, _ in rows]
+    batches = model.batches(prepared) if hasattr(model, "batches") else [list(range(len(rows)))]
+    by_row: dict[int, Tensor] = {}
     with torch.no_grad():
-        block = _run_batch(model, rows, hook, seed) if len(rows) > 1 else None
-        if block is None:
-            block = torch.stack([_run_row(model, row, hook, seed) for row in rows])
-    return block
+        for numbers in batches:
+            if stop():
+                return None
+            members = [rows[number] for number in numbers]
+            block = _run_batch(model, members, hook, seed) if len(members) > 1 else None
+            if block is not None:
+                by_row |= dict(zip(numbers, block, strict=True))
+                continue
+            for number in numbers:
+                if number != numbers[0] and stop():
+                    return None
+                by_row[number] = _run_row(model, rows[number], hook, seed)
+    return torch.stack([by_row[number] for number in range(len(rows))])
 
 
 def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int) -> Tensor | None:
@@ -71,14 +88,13 @@ def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: 
     is_custom = not hasattr(model, "vary")  # then its results in a batch must be compared
     try:
         with intervene(model, [heads for _, heads in rows], hook):
-            logits = model.batch(tensors, len(rows))
+            block = _batch_log_probabilities(model, tensors, len(rows))
     except MmvizError as error:
         if is_custom or (isinstance(error, CaptureError) and error.code == "head-batch"):
             return None
         raise
-    if logits is None:
+    if block is None:
         return None
-    block: Tensor = logits.double().log_softmax(-1)
     if is_custom and not torch.allclose(block[-1], _run_row(model, rows[-1], hook, seed), atol=TOLERANCE):
         return None
     return block
@@ -88,4 +104,18 @@ def _run_row(model: Model, row: Row, hook: WeightsHook | None, seed: int) -> Ten
     prepared, heads = row
     torch.manual_seed(seed)  # as in a run by itself
     with intervene(model, [heads], hook):
-        return model(prepared.tensors).double().log_softmax(-1)
+        return _with_tokens(*answer_logits(model, prepared.tensors))
+
+
+def _batch_log_probabilities(model: Any, tensors: Any, rows: int) -> Tensor | None:
+    """Returns log-probabilities ``[row, answer]`` of a batch, and of the tokens of a written answer after them."""
+    if getattr(model, "answer", ()):
+        log_p = model.token_log_probabilities(tensors)
+        return torch.stack([_with_tokens(model.answer_logits(row), row) for row in log_p])
+    logits: Tensor | None = model.batch(tensors, rows)
+    return None if logits is None else logits.double().log_softmax(-1)
+
+
+def _with_tokens(logits: Tensor, log_p: Tensor | None) -> Tensor:
+    answers = logits.double().log_softmax(-1)
+    return answers if log_p is None else torch.cat([answers, log_p])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from mmviz.backends import Stop, never_stop
 from mmviz.backends.layer_progress import layer_listener
 from mmviz.models import Model
@@ -22,19 +24,33 @@ def with_options(model: Model, request: Request) -> Model:
 
 
 def answering(
-    model: Model, sample: Sample, answer: tuple[int, ...] = (), stop: Stop = never_stop
+    model: Model, sample: Sample, answer: tuple[int, ...] = (), stop: Stop = never_stop, part: tuple[int, ...] = ()
 ) -> Model:  # fmt: skip
     """Returns ``model`` with the answer whose log-probability it gives from now on: ``answer``, or what it writes.
 
-    Models that choose among the answers of their card are returned as they are.
+    ``part``: the tokens of the answer that its logits are about. Models that choose among the answers of their card are
+    returned as they are. Raises ``MmvizError`` (``answer-part``, ``answer-part-model``).
     """
+    if part and not hasattr(model, "generate"):
+        raise MmvizError("answer-part-model", model=model.card.id)
     generate: Any = getattr(model, "generate", None)
     if generate is None:
         return model
     if not answer:
         answer = generate(model.prepare(sample), stop, layer_listener() or _ignore)
-    answered: Model = model.answering(answer)  # type: ignore[attr-defined]
+    if stop():  # what was written so far is not the answer
+        return model
+    answered: Model = model.answering(answer, part)  # type: ignore[attr-defined]
     return answered
+
+
+def answer_logits(model: Model, tensors: Any) -> tuple[Tensor, Tensor | None]:
+    """Returns the logits ``[answer]``, and the log-probabilities ``[token]`` of an answer that the model wrote."""
+    if not getattr(model, "answer", ()):
+        return model(tensors), None
+    writer: Any = model
+    log_p = writer.token_log_probabilities(tensors)[0]
+    return writer.answer_logits(log_p), log_p
 
 
 def _ignore(done: int, of: int) -> None:

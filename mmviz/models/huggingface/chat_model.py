@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
 
 NEW_TOKENS = 32
 """Tokens that an answer may have."""
+MAX_BATCH_TOKENS = 8_192
+"""Tokens that run in one call of the model, all rows together, unless a single row has more."""
 ANY_OTHER = "any other text"
 OPTIONS = ("new_tokens", "system", "template")
 _SEQUENCES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
@@ -40,6 +44,8 @@ class ChatModel:
         self.template = str(getattr(processor, "chat_template", None) or "")
         self.answer: tuple[int, ...] = ()
         """The ids of the answer's tokens; empty before `answering`."""
+        self.answer_part: tuple[int, ...] = ()
+        """The tokens of the answer that the logits are about, counted from 0; empty for all of them."""
         self._reader = InputReader(module, processor, family, device)
         self._placeholders = placeholder_ids(processor)
 
@@ -57,10 +63,12 @@ class ChatModel:
             setattr(model, name, value)
         return model
 
-    def answering(self, answer: tuple[int, ...]) -> ChatModel:
-        """Returns the model with an answer, the ids of its tokens, whose log-probability it gives for any input."""
+    def answering(self, answer: tuple[int, ...], part: tuple[int, ...] = ()) -> ChatModel:
+        """See `SupportsGeneration.answering`."""
+        if any(not 0 <= number < len(answer) for number in part):
+            raise MmvizError("answer-part", number=max(part) + 1, count=len(answer))
         model = copy.copy(self)
-        model.answer = answer
+        model.answer, model.answer_part = answer, tuple(sorted(set(part)))
         return model
 
     def prepare(self, sample: Sample) -> Prepared:
@@ -75,10 +83,10 @@ class ChatModel:
         if limit and len(tokens) + self.new_tokens > limit:
             raise MmvizError("hf-long", count=len(tokens), answer=self.new_tokens, limit=limit)
         words = [Token(Modality.TEXT, token_label(self.tokenizer, token_id)) for token_id in self.answer]
-        label = str(self.tokenizer.decode(self.answer, skip_special_tokens=True)).strip()
-        answers = (label or "".join(word.label for word in words), ANY_OTHER) if words else ()
+        answers = (self._answer_label(), ANY_OTHER) if words else ()
+        writer = len(tokens) - 1 + (self.answer_part[0] if self.answer_part else 0)
         return Prepared(
-            inputs, [*tokens, *words], notices, answer_token=len(tokens) - 1, sample=sample, answers=answers,
+            inputs, [*tokens, *words], notices, answer_token=writer, sample=sample, answers=answers,
             details={"prompt": prompt, "settings": {name: getattr(self, name) for name in OPTIONS}},
         )  # fmt: skip
 
@@ -111,14 +119,37 @@ class ChatModel:
         return tuple(output[0].tolist()[self._written_before(prepared) :])
 
     def __call__(self, tensors: CheckpointInputs) -> Tensor:
-        """Returns the logits of the answer and of any other text, ``[2]``."""
-        return binary_logits(self.token_log_probabilities(tensors).sum())
+        """Returns the logits of the answer, or of its part, and of any other text, ``[2]``."""
+        return self.answer_logits(self.token_log_probabilities(tensors)[0])
 
     def token_log_probabilities(self, tensors: CheckpointInputs) -> Tensor:
-        """Returns the log-probability of each token of the answer after the prompt and those before it, ``[token]``."""
-        answer = torch.tensor([tensors.answer], device=self._reader.device)
-        logits: Tensor = self._logits(tensors, answer).double()
-        return logits.log_softmax(-1).gather(-1, answer[..., None])[0, :, 0]
+        """See `SupportsGeneration.token_log_probabilities`."""
+        answer = torch.tensor([tensors.answer] * tensors.rows, device=self._reader.device)
+        logits: Tensor = self._logits(tensors, answer)
+        rows = [row.double().log_softmax(-1) for row in logits]  # one by one: a vocabulary in float64 is large
+        return torch.stack([row.gather(-1, ids[:, None])[:, 0] for row, ids in zip(rows, answer, strict=True)])
+
+    def answer_logits(self, log_p: Tensor) -> Tensor:
+        """See `SupportsGeneration.answer_logits`."""
+        return binary_logits((log_p[list(self.answer_part)] if self.answer_part else log_p).sum())
+
+    def batches(self, rows: Sequence[Prepared]) -> list[list[int]]:
+        """See `SupportsVariants.batches`: rows whose inputs have equal shapes run at once, so that none is padded."""
+        by_shape: dict[tuple[tuple[str, torch.Size], ...], list[int]] = {}
+        for number, row in enumerate(rows):
+            shapes = tuple((name, value.shape) for name, value in row.tensors.inputs.items())
+            by_shape.setdefault(shapes, []).append(number)
+        batches = []
+        for numbers in by_shape.values():
+            at_once = max(1, MAX_BATCH_TOKENS // len(rows[numbers[0]].streams))
+            batches += [numbers[first : first + at_once] for first in range(0, len(numbers), at_once)]
+        return batches
+
+    def join(self, rows: Sequence[Prepared]) -> CheckpointInputs:
+        """Returns the inputs of rows of equal shapes as one batch."""
+        first: CheckpointInputs = rows[0].tensors
+        inputs = {name: torch.cat([row.tensors.inputs[name] for row in rows]) for name in first.inputs}
+        return replace(first, inputs=inputs, rows=len(rows))
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
         """See `SupportsGeneration.located_tokens`."""
@@ -141,8 +172,24 @@ class ChatModel:
 
     def _logits(self, tensors: CheckpointInputs, answer: Tensor) -> Tensor:
         """Returns the logits of each token of the answer, ``[1, token, vocabulary]``."""
-        logits: Tensor = self.module(**_extended(tensors.inputs, answer), use_cache=False).logits
+        parameters = inspect.signature(self.module.forward).parameters
+        kept = {"logits_to_keep": answer.shape[1] + 1} if "logits_to_keep" in parameters else {}
+        logits: Tensor = self.module(**_extended(tensors.inputs, answer), **kept, use_cache=False).logits
         return logits[:, -answer.shape[1] - 1 : -1]
+
+    def _answer_label(self) -> str:
+        """Returns the answer as text, or its part: words beside each other as one piece, an ellipsis between pieces."""
+        if not self.answer_part:
+            label = str(self.tokenizer.decode(self.answer, skip_special_tokens=True)).strip()
+            return label or "".join(token_label(self.tokenizer, token_id) for token_id in self.answer)
+        pieces: list[list[int]] = []
+        for before, number in zip((-2, *self.answer_part), self.answer_part, strict=False):
+            if number != before + 1:
+                pieces.append([])
+            pieces[-1].append(self.answer[number])
+        texts = [str(self.tokenizer.decode(piece)).strip() for piece in pieces]
+        labels = ["".join(token_label(self.tokenizer, token_id) for token_id in piece) for piece in pieces]
+        return " … ".join(text or label for text, label in zip(texts, labels, strict=True))
 
     @property
     def _longest(self) -> int:

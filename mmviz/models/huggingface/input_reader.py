@@ -30,6 +30,8 @@ class CheckpointInputs:
     """The places of pictures, by the name of the input."""
     sounds: Mapping[str, InputFields] = field(default_factory=dict)
     """The places of sounds, by the name of the input."""
+    rows: int = 1
+    """How many variants of one sample the batch holds."""
 
 
 class InputReader:

@@ -5,7 +5,7 @@ const HELP_LINES = 6;
 
 /** Returns the elements that hold all panels of a viewer: the inputs and maps, the matrix with the help, the calculator. */
 export function layOutPanels({ panels, say }) {
-  const { image, text, audio, modalityBars, modalityMatrix, overview, matrix, calculator } = panels;
+  const { image, text, answerShares, audio, modalityBars, modalityMatrix, overview, matrix, calculator } = panels;
   const column = (name, ...parts) => make("div", { class: "column " + name }, ...parts.map(({ element }) => element));
   const help = { element: makeHelp(say) };
   return [
@@ -13,7 +13,7 @@ export function layOutPanels({ panels, say }) {
       "div",
       { class: "panels" },
       column("image", image),
-      column("text-audio", text, audio, modalityBars),
+      column("text-audio", text, answerShares, audio, modalityBars),
       column("summary", modalityMatrix, overview),
     ),
     make("div", { class: "panels below" }, column("matrix", matrix), column("help", help)),

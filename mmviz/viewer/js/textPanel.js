@@ -1,4 +1,5 @@
 // The text as chips, one for each token, and a row of the tokens that have no location in any input.
+import { answerWords } from "./answerShares.js";
 import { AMOUNTS, colourIndex, DIFFERENCES } from "./colours.js";
 import { signedTwoDigits, twoDigits } from "./numberFormat.js";
 import { make, setText } from "./dom.js";
@@ -9,8 +10,8 @@ const MAX_SPECIAL = 400; // chips of tokens without a location; all of them are 
 const MAX_NUMBERED = 200; // with more chips, amounts are read by pointing
 
 /**
- * The panel `text`: a row of chips for the special tokens of each stream, one for each stream that has text, and one
- * for the words that the model wrote itself.
+ * The panel `text`: a row of chips for the special tokens of each stream, one for each stream that has text, one for the
+ * words that the model wrote itself, and one for words whose place is not known.
  */
 export class TextPanel {
   constructor(viewer) {
@@ -39,14 +40,7 @@ export class TextPanel {
       }
       rows.push(...(hasSeveral ? [make("h4", { text: name })] : []), row);
     }
-    for (const name of streams) {
-      const written = writtenTokens(header, name);
-      if (!written.length) continue;
-      const row = make("div", { class: "chips written", dir: "auto", "data-stream": name });
-      row.append(make("span", { class: "between", text: say("written") }));
-      for (const token of written) row.append(this.makeChip(name, token, header.streams[name].name[token]));
-      rows.push(row);
-    }
+    for (const name of streams) this.addRow(rows, name, "unplaced", unplacedWords(header, name));
     if (!rows.length) rows.push(make("p", { class: "empty", text: say("text-none") }));
     for (const name of streams) {
       const special = specialTokens(header, name);
@@ -60,6 +54,9 @@ export class TextPanel {
       if (hidden > 0) row.append(make("span", { class: "between", text: say("more-special", { count: hidden }) }));
       rows.unshift(row);
     }
+    const written = [];
+    for (const name of streams) this.addRow(written, name, "written", answerWords(header, name));
+    rows.unshift(...written); // the answer comes first: it must not lie below a long prompt
     const label = say("roving-label", { name: say("text"), count: this.chips.length });
     const toolbar = make("div", this.chips.length ? { role: "toolbar", "aria-label": label } : {}, ...rows);
     const buttons = [...toolbar.querySelectorAll("button")];
@@ -67,6 +64,15 @@ export class TextPanel {
     this.rows.replaceChildren(toolbar);
     this.rows.classList.toggle("many", this.chips.length > MAX_NUMBERED);
     this.element.replaceChildren(make("h3", { text: say("text") }), this.rows);
+  }
+
+  /** Adds a row of tokens of a stream, after its name. */
+  addRow(rows, stream, label, tokens) {
+    if (!tokens.length) return;
+    const { header, say } = this.viewer;
+    const name = make("span", { class: "between", text: say(label), title: say(label + "-help") });
+    const chips = tokens.map((token) => this.makeChip(stream, token, header.streams[stream].name[token]));
+    rows.push(make("div", { class: "chips " + label, dir: "auto", "data-stream": stream }, name, ...chips));
   }
 
   makeChip(stream, token, text) {
@@ -126,19 +132,21 @@ function nextChip(buttons, at, key, isWhole) {
   return nextInLines(boxes, at, key, isWhole, getComputedStyle(buttons[at].parentElement).direction === "rtl");
 }
 
-/** Returns the tokens of a stream that have no location and are no piece of the text. */
+/** Returns the tokens of a stream that have no location and are no word of any text. */
 function specialTokens(header, stream) {
-  const inText = new Set((header.text_pieces[stream] ?? []).map(([, token]) => token));
-  for (const token of writtenTokens(header, stream)) inText.add(token);
-  return header.streams[stream].location.flatMap((location, token) => (location || inText.has(token) ? [] : [token]));
+  const words = new Set([...wordsOfText(header, stream), ...answerWords(header, stream), ...unplacedWords(header, stream)]);
+  return header.streams[stream].location.flatMap((location, token) => (location || words.has(token) ? [] : [token]));
 }
 
-/** Returns the words of a stream that have no place in the text: those that the model wrote. */
-function writtenTokens(header, stream) {
+/** Returns the words of a stream whose place in the text is not known, and which the model did not write. */
+function unplacedWords(header, stream) {
   const { modality, location } = header.streams[stream];
-  const inText = new Set((header.text_pieces[stream] ?? []).map(([, token]) => token));
-  const isWritten = (token) => modality[token] === "text" && !location[token] && !inText.has(token);
-  return [...modality.keys()].filter(isWritten);
+  const others = new Set([...wordsOfText(header, stream), ...answerWords(header, stream)]);
+  return [...modality.keys()].filter((token) => modality[token] === "text" && !location[token] && !others.has(token));
+}
+
+function wordsOfText(header, stream) {
+  return (header.text_pieces[stream] ?? []).map(([, token]) => token);
 }
 
 /** Returns the {stream, token} of the chip under the pointer, also while a drag has captured the pointer. */

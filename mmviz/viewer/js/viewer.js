@@ -1,4 +1,5 @@
 // The linked viewer of one run: a token that is pointed at in one panel lights up the tokens of all panels.
+import { AnswerSharesPanel } from "./answerSharesPanel.js";
 import { Announcer } from "./announcer.js";
 import { AttentionMaps } from "./attentionRows.js";
 import { StepsStore } from "./attentionSteps.js";
@@ -46,6 +47,7 @@ export class Viewer {
     this.panels = {
       image: new ImagePanel(this),
       text: new TextPanel(this),
+      answerShares: new AnswerSharesPanel(this),
       audio: new AudioPanel(this),
       modalityBars: new ModalityBarsPanel(this),
       modalityMatrix: new ModalityMatrixPanel(this),
