@@ -84,8 +84,11 @@ class SupportsGeneration(Model, Protocol):
         """Returns the ids of the tokens of the answer; ``stop`` ends it early, ``step`` is told how far it is."""
         ...
 
-    def answering(self, answer: tuple[int, ...]) -> SupportsGeneration:
-        """Returns the model with an answer, whose log-probability it gives for any input that it is called with."""
+    def answering(self, answer: tuple[int, ...], sample: Sample | None = None) -> SupportsGeneration:
+        """Returns the model with an answer, whose log-probability it gives for any input that it is called with.
+
+        ``sample``: what the answer was written for, by which the model may choose what else its answers begin with.
+        """
         ...
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> Mapping[str, Sequence[Token]]:

@@ -176,11 +176,11 @@ class LocalBackend:
         seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, ShuffleWeights)]
         return self._shuffled_model(request.model, seeds[-1]) if seeds else self._model(request.model)
 
-    def _answering_like(self, model: Model, request: Request, changes: Sequence[Change]) -> Model:
-        """Returns the model for the changes of a variant, with the answer that ``model`` wrote."""
+    def _answering_like(self, model: Model, request: Request, changes: Sequence[Change], asked: Sample) -> Model:
+        """Returns the model for the changes of a variant, with the answer that ``model`` wrote for ``asked``."""
         answer = getattr(model, "answer", ())
         variant = self._model_for(request, changes)
-        return answering(with_options(variant, request), request.sample, answer) if answer else variant
+        return answering(with_options(variant, request), asked, answer) if answer else variant
 
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Returns the record of one request; None where ``stop`` ended its sweep."""
@@ -189,7 +189,9 @@ class LocalBackend:
         torch.manual_seed(request.seed)
         timer = StageTimer()
         check_dropped(model, changes)
-        model = answering(model, changed_sample(request.sample, changes, request.seed), request.answer, stop)
+        # an answer that is given was written for the sample without the changes
+        asked = request.sample if request.answer else changed_sample(request.sample, changes, request.seed)
+        model = answering(model, asked, request.answer, stop)
         if hasattr(model, "generate"):
             if stop():
                 return None
@@ -223,7 +225,11 @@ class LocalBackend:
             made_by |= {"left_in": [str(modality) for modality in left_in]} if left_in else {}
             variants = [(*changes, *variant) for variant in swept]
             table = sweep(
-                lambda some: self._answering_like(model, request, some), request.sample, variants, request.seed, stop
+                lambda some: self._answering_like(model, request, some, asked),
+                request.sample,
+                variants,
+                request.seed,
+                stop,
             )
             if table is None:
                 return None

@@ -26,6 +26,7 @@ def answering(
 ) -> Model:  # fmt: skip
     """Returns ``model`` with the answer whose log-probability it gives from now on: ``answer``, or what it writes.
 
+    ``sample`` is what ``answer`` was written for, or what the model is to write it for.
     Models that choose among the answers of their card are returned as they are.
     """
     generate: Any = getattr(model, "generate", None)
@@ -33,7 +34,7 @@ def answering(
         return model
     if not answer:
         answer = generate(model.prepare(sample), stop, layer_listener() or _ignore)
-    answered: Model = model.answering(answer)  # type: ignore[attr-defined]
+    answered: Model = model.answering(answer, sample)  # type: ignore[attr-defined]
     return answered
 
 
