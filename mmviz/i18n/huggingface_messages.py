@@ -26,6 +26,7 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-no-config": "{name} is no checkpoint: the file {file} is missing.",
     "hf-shard": "{name} is not whole: its index lists {file}, which is missing. Download it again.",
     "hf-damaged": "{name} is damaged: {file} cannot be read. Download it again.",
+    "ctranslate2-damaged": "{file} is not a whole CTranslate2 model of the format's version {version}. Get it again.",
     "hf-incomplete": "{name} lacks {count} weights ({keys}), which would be random. It may be a checkpoint of "
     "another class.",
     "hf-package": "The processor of {name} needs {package}. Type: pip install {package}",

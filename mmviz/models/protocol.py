@@ -84,10 +84,13 @@ class SupportsGeneration(Model, Protocol):
         """Returns the ids of the tokens of the answer; ``stop`` ends it early, ``step`` is told how far it is."""
         ...
 
-    def answering(self, answer: tuple[int, ...], part: tuple[int, ...] = ()) -> SupportsGeneration:
+    def answering(
+        self, answer: tuple[int, ...], part: tuple[int, ...] = (), sample: Sample | None = None
+    ) -> SupportsGeneration:
         """Returns the model with an answer, the ids of its tokens, whose log-probability it gives for any input.
 
         ``part``: the tokens of the answer, counted from 0, whose log-probability its logits are about; empty for all.
+        ``sample``: what the answer was written for, by which the model may choose what else its answers begin with.
         Raises ``MmvizError`` (``answer-part``) for one that the answer lacks.
         """
         ...

@@ -180,13 +180,13 @@ class LocalBackend:
         seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, ShuffleWeights)]
         return self._shuffled_model(request.model, seeds[-1]) if seeds else self._model(request.model)
 
-    def _answering_like(self, model: Model, request: Request, changes: Sequence[Change]) -> Model:
-        """Returns the model for the changes of a variant, with the answer that ``model`` wrote."""
+    def _answering_like(self, model: Model, request: Request, changes: Sequence[Change], asked: Sample) -> Model:
+        """Returns the model for the changes of a variant, with the answer that ``model`` wrote for ``asked``."""
         answer = getattr(model, "answer", ())
         variant = self._model_for(request, changes)
         if not answer:
             return variant
-        return answering(with_options(variant, request), request.sample, answer, part=request.answer_part)
+        return answering(with_options(variant, request), asked, answer, part=request.answer_part)
 
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Returns the record of one request; None where ``stop`` ended its sweep."""
@@ -195,8 +195,9 @@ class LocalBackend:
         torch.manual_seed(request.seed)
         timer = StageTimer()
         check_dropped(model, changes)
-        sample = changed_sample(request.sample, changes, request.seed)
-        model = answering(model, sample, request.answer, stop, request.answer_part)
+        # an answer that is given was written for the sample without the changes
+        asked = request.sample if request.answer else changed_sample(request.sample, changes, request.seed)
+        model = answering(model, asked, request.answer, stop, request.answer_part)
         if hasattr(model, "generate"):
             if stop():
                 return None
@@ -230,7 +231,11 @@ class LocalBackend:
             made_by |= {"left_in": [str(modality) for modality in left_in]} if left_in else {}
             variants = [(*changes, *variant) for variant in swept]
             table = sweep(
-                lambda some: self._answering_like(model, request, some), request.sample, variants, request.seed, stop
+                lambda some: self._answering_like(model, request, some, asked),
+                request.sample,
+                variants,
+                request.seed,
+                stop,
             )
             if table is None:
                 return None

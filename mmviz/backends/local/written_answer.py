@@ -28,8 +28,9 @@ def answering(
 ) -> Model:  # fmt: skip
     """Returns ``model`` with the answer whose log-probability it gives from now on: ``answer``, or what it writes.
 
-    ``part``: the tokens of the answer that its logits are about. Models that choose among the answers of their card are
-    returned as they are. Raises ``MmvizError`` (``answer-part``, ``answer-part-model``).
+    ``sample`` is what ``answer`` was written for, or what the model is to write it for. ``part``: the tokens of the
+    answer that its logits are about. Models that choose among the answers of their card are returned as they are.
+    Raises ``MmvizError`` (``answer-part``, ``answer-part-model``).
     """
     if part and not hasattr(model, "generate"):
         raise MmvizError("answer-part-model", model=model.card.id)
@@ -40,7 +41,7 @@ def answering(
         answer = generate(model.prepare(sample), stop, layer_listener() or _ignore)
     if stop():  # what was written so far is not the answer
         return model
-    answered: Model = model.answering(answer, part)  # type: ignore[attr-defined]
+    answered: Model = model.answering(answer, part, sample)  # type: ignore[attr-defined]
     return answered
 
 

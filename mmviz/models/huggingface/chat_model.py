@@ -1,4 +1,4 @@
-"""A Hugging Face model that reads pictures, sounds and text in one prompt, or a sound alone, and writes an answer."""
+"""A Hugging Face model that reads pictures, sounds and text in one prompt, and writes an answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ NEW_TOKENS = 32
 MAX_BATCH_TOKENS = 8_192
 """Tokens that run in one call of the model, all rows together, unless a single row has more."""
 ANY_OTHER = "any other text"
-OPTIONS = ("new_tokens", "system", "template")
 _SEQUENCES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 """Inputs that have an entry for each token of the prompt."""
 
@@ -36,6 +35,8 @@ class ChatModel:
     """
 
     capture_targets: CaptureTargets | None = None
+    settings: tuple[str, ...] = ("new_tokens", "system", "template")
+    """The settings that it has."""
 
     def __init__(self, module: nn.Module, processor: Any, family: Family, card: Card, device: str):
         self.module, self.processor, self.family, self.card = module, processor, family, card
@@ -58,12 +59,14 @@ class ChatModel:
         """Returns the model under other settings. Raises ``MmvizError`` (``options-name``)."""
         model = copy.copy(self)
         for name, value in options.items():
-            if name not in OPTIONS or type(value) is not type(getattr(self, name)):
-                raise MmvizError("options-name", name=name, known=", ".join(OPTIONS))
+            if name not in self.settings or type(value) is not type(getattr(self, name)):
+                raise MmvizError("options-name", name=name, known=", ".join(self.settings))
             setattr(model, name, value)
         return model
 
-    def answering(self, answer: tuple[int, ...], part: tuple[int, ...] = ()) -> ChatModel:
+    def answering(
+        self, answer: tuple[int, ...], part: tuple[int, ...] = (), sample: Sample | None = None
+    ) -> ChatModel:  # fmt: skip
         """See `SupportsGeneration.answering`."""
         if any(not 0 <= number < len(answer) for number in part):
             raise MmvizError("answer-part", number=max(part) + 1, count=len(answer))
@@ -87,7 +90,7 @@ class ChatModel:
         writer = len(tokens) - 1 + (self.answer_part[0] if self.answer_part else 0)
         return Prepared(
             inputs, [*tokens, *words], notices, answer_token=writer, sample=sample, answers=answers,
-            details={"prompt": prompt, "settings": {name: getattr(self, name) for name in OPTIONS}},
+            details={"prompt": prompt, "settings": {name: getattr(self, name) for name in self.settings}},
         )  # fmt: skip
 
     def generate(
@@ -97,26 +100,7 @@ class ChatModel:
 
         ``step`` is called after each token with the number of tokens so far and the most that there may be.
         """
-        from transformers import StoppingCriteria, StoppingCriteriaList
-
-        total = self.new_tokens
-
-        class Watch(StoppingCriteria):
-            """Counts tokens, and ends where a person asks for it."""
-
-            written = 0
-
-            def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-                self.written += 1
-                step(min(self.written, total), total)
-                return torch.full((len(input_ids),), stop(), device=input_ids.device)
-
-        with torch.no_grad():
-            output = self.module.generate(  # type: ignore[operator]
-                **prepared.tensors.inputs, max_new_tokens=total, do_sample=False, num_beams=1,
-                suppress_tokens=sorted(self._placeholders) or None, stopping_criteria=StoppingCriteriaList([Watch()]),
-            )  # fmt: skip
-        return tuple(output[0].tolist()[self._written_before(prepared) :])
+        return self._written(prepared.tensors.inputs, self.new_tokens, stop, step)[1]
 
     def __call__(self, tensors: CheckpointInputs) -> Tensor:
         """Returns the logits of the answer, or of its part, and of any other text, ``[2]``."""
@@ -166,9 +150,38 @@ class ChatModel:
         tokens = prompt_tokens(self.tokenizer, ids, pairs, prompt, self._placeholders)
         return self._reader.checked(sample, batch, self.answer), tokens, prompt.text
 
-    def _written_before(self, prepared: Prepared) -> int:
-        """Returns how many tokens stand before the answer in what ``generate`` returns."""
-        return int(prepared.tensors.inputs["input_ids"].shape[1])
+    def _written(
+        self, inputs: Mapping[str, Any], total: int, stop: Callable[[], bool], step: Callable[[int, int], None]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:  # fmt: skip
+        """Returns the ids that stand before the answer, as the model itself has them, and those of the answer.
+
+        What ``generate`` returns differs between families: with the prompt, without it, without the last token. What
+        it shows to its stopping criteria, after each token, is all that the language model has read and written.
+        """
+        from transformers import StoppingCriteria, StoppingCriteriaList
+
+        class Watch(StoppingCriteria):
+            """Keeps all tokens so far, counts those that were written, and ends where a person asks for it."""
+
+            ids: tuple[int, ...] = ()
+            written = 0
+
+            def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+                self.ids = tuple(input_ids[0].tolist())
+                self.written += 1
+                step(min(self.written, total), total)
+                return torch.full((len(input_ids),), stop(), device=input_ids.device)
+
+        watch = Watch()
+        config: Any = self.module.generation_config
+        hidden = sorted({*(config.suppress_tokens or ()), *self._placeholders})
+        with torch.no_grad():
+            self.module.generate(  # type: ignore[operator]
+                **inputs, max_new_tokens=total, do_sample=False, num_beams=1, suppress_tokens=hidden or None,
+                stopping_criteria=StoppingCriteriaList([watch]),
+            )  # fmt: skip
+        before = len(watch.ids) - watch.written
+        return watch.ids[:before], watch.ids[before:]
 
     def _logits(self, tensors: CheckpointInputs, answer: Tensor) -> Tensor:
         """Returns the logits of each token of the answer, ``[1, token, vocabulary]``."""
@@ -197,30 +210,6 @@ class ChatModel:
         config: Any = self.module.config
         text = config.get_text_config(decoder=True)
         return int(getattr(text, "max_position_embeddings", 0) or getattr(text, "max_target_positions", 0) or 0)
-
-
-class SpeechModel(ChatModel):
-    """One checkpoint of a model that writes down a sound: an encoder of the sound, and a decoder that attends to it."""
-
-    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
-        start = token_label(self.tokenizer, self._start)
-        inputs = self._reader.checked(sample, self._reader.process(sample), self.answer)
-        return inputs, [Token(Modality.SPECIAL, start)], start
-
-    def _written_before(self, prepared: Prepared) -> int:
-        return 1
-
-    def _logits(self, tensors: CheckpointInputs, answer: Tensor) -> Tensor:
-        start = torch.full_like(answer[:, :1], self._start)
-        logits: Tensor = self.module(
-            **tensors.inputs, decoder_input_ids=torch.cat([start, answer], 1), use_cache=False
-        ).logits  # fmt: skip
-        return logits[:, :-1]
-
-    @property
-    def _start(self) -> int:
-        config: Any = self.module.config
-        return int(config.decoder_start_token_id)
 
 
 def _extended(inputs: Mapping[str, Any], answer: Tensor) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class CheckpointInputs:
     """What the module is called with, with a batch of one; the prompt alone."""
     answer: tuple[int, ...] = ()
     """The ids of the answer's tokens; empty where the model has not written it, or writes none."""
+    prefix: tuple[int, ...] = ()
+    """The ids that a decoder begins with, for a model whose prompt is not among ``inputs``."""
     pictures: Mapping[str, InputFields] = field(default_factory=dict)
     """The places of pictures, by the name of the input."""
     sounds: Mapping[str, InputFields] = field(default_factory=dict)
@@ -78,7 +80,8 @@ class InputReader:
             name: value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
             for name, value in batch.items() if isinstance(value, Tensor) and name != "labels"
         }  # fmt: skip
-        return CheckpointInputs(inputs, answer, self._picture_fields(sample, batch), self._sound_fields(sample, batch))
+        pictures, sounds = self._picture_fields(sample, batch), self._sound_fields(sample, batch)
+        return CheckpointInputs(inputs, answer, pictures=pictures, sounds=sounds)
 
     def _pixel_values(self, pixels: Any) -> Any:
         return self.image_processor(images=[pixels], return_tensors="np")["pixel_values"]

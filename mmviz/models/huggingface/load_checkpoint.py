@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mmviz.models.huggingface.chat_model import ChatModel, SpeechModel
+from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.checkpoint_files import (
     CheckpointFiles,
     Report,
@@ -20,6 +20,7 @@ from mmviz.models.huggingface.checkpoint_files import (
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.encoder_models import EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
+from mmviz.models.huggingface.speech_model import SpeechModel
 from mmviz.models.module_weights import weights_digest
 from mmviz.models.protocol import Model
 from mmviz.types import Card, MmvizError
