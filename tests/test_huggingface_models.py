@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mmviz import Modality, Sample, make_sample
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
-from mmviz.models.huggingface import load_checkpoint as loading
+from mmviz.models.huggingface import memory_need
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
@@ -242,12 +243,12 @@ def test_the_type_of_numbers_and_the_memory(folder: Path, monkeypatch: pytest.Mo
     module = load(f"hf:{folder}", "cpu").module
     assert files.parameters == sum(parameter.numel() for parameter in module.parameters())
     assert files.disk_bytes == pytest.approx(4 * files.parameters, rel=0.1)
-    assert loading.choose_dtype(files, "cpu", "tiny") is torch.float32
-    half = files.__class__(files.folder, files.config, files.weight_files, files.disk_bytes, files.parameters, "BF16")
-    monkeypatch.setattr(loading, "free_memory", lambda device: int(files.parameters * 2 * 1.3))
-    assert loading.choose_dtype(half, "cpu", "tiny") is torch.bfloat16, "float32 does not fit"
-    monkeypatch.setattr(loading, "free_memory", lambda device: 1000)
-    assert "tiny" in refusal("hf-memory", loading.choose_dtype, half, "cpu", "tiny")
+    assert memory_need.choose_dtype(files, "cpu", "tiny") is torch.float32
+    half = replace(files, dtype="BF16")
+    monkeypatch.setattr(memory_need, "free_memory", lambda device: int(files.parameters * 2 * 1.3))
+    assert memory_need.choose_dtype(half, "cpu", "tiny") is torch.bfloat16, "float32 does not fit"
+    monkeypatch.setattr(memory_need, "free_memory", lambda device: 1000)
+    assert "tiny" in refusal("hf-memory", memory_need.choose_dtype, half, "cpu", "tiny")
 
 
 def test_a_large_model_runs_without_gradients(

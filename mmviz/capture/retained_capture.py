@@ -27,7 +27,8 @@ class RetainedCapture(RecordAttention):
         layers = [call_map.attention(batch or 0) for call_map in result.recorded_maps(record)]
         super().__init__(record, layers, no_gradients if logit is None else self.gradients)
         self.result, self.call = result, call
-        self._logit, self._kept_gradients, self._lock = logit, None, threading.Lock()
+        self._logit, self._lock = logit, threading.Lock()
+        self._kept_gradients: OutputGradients | None = None
 
     @property
     def nbytes(self) -> int:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mmviz.backends.local import LocalBackend
 
 MODEL_HELP = (
-    "a model of `mmviz models`; hf:OWNER/NAME[@REVISION] or hf:FOLDER for a checkpoint of Hugging Face; MODULE:FACTORY "
-    "for a custom model; or a folder that `mmviz train` wrote"
+    "a model of `mmviz models`; hf:OWNER/NAME[@REVISION], hf:FOLDER or hf:PRESET for a checkpoint of Hugging Face; "
+    "MODULE:FACTORY for a custom model; or a folder that `mmviz train` wrote"
 )
 
 

@@ -8,6 +8,7 @@ from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
 from mmviz.i18n.huggingface_messages import HUGGINGFACE_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
+from mmviz.i18n.preset_messages import PRESET_SENTENCES
 from mmviz.i18n.server_messages import SERVER_SENTENCES
 
 SENTENCES: dict[str, str] = {
@@ -16,6 +17,7 @@ SENTENCES: dict[str, str] = {
     **CUSTOM_MODEL_SENTENCES,
     **HUGGINGFACE_SENTENCES,
     **INPUT_SENTENCES,
+    **PRESET_SENTENCES,
     **SERVER_SENTENCES,
     # models
     "text-cut": "The question is longer than the {limit} tokens that this model reads. The rest was left out.",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 HUGGINGFACE_SENTENCES: dict[str, str] = {
-    "hf-spec": "{spec!r} names no checkpoint. Write hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:FOLDER.",
+    "hf-spec": "{spec!r} names no checkpoint. Write hf:OWNER/NAME, hf:OWNER/NAME@REVISION, hf:FOLDER, or hf: and one "
+    "of these short names: {presets}.",
     "hf-folder": "There is no folder {folder!r}. Write hf:FOLDER with the folder of a checkpoint, or hf:OWNER/NAME "
     "for one of the Hugging Face hub.",
     "hf-extra": "Hugging Face models need transformers. Type: pip install 'mmviz[hf]'",

@@ -1,9 +1,16 @@
-"""``mmviz models``: the models of the catalogue, and the checkpoints of Hugging Face on this disk."""
+"""``mmviz models``: the models of the catalogue, the checkpoints of Hugging Face on this disk, and presets."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mmviz.i18n.errors_and_notices import sentence
+
+if TYPE_CHECKING:
+    from mmviz.models.huggingface.disk_checkpoints import DiskCheckpoint
+    from mmviz.models.huggingface.presets import Preset
 
 
 def add(commands: Any) -> None:
@@ -11,8 +18,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "models",
         help="list the models",
-        description="List the models that come with mmviz and the Hugging Face checkpoints on this disk, each with "
-        "what --model takes.",
+        description="List the models that come with mmviz, the Hugging Face checkpoints on this disk, and some to "
+        "begin with: size, licence, memory and what to expect. Each stands beside what --model takes.",
     )
     parser.set_defaults(run=_run)
 
@@ -20,12 +27,56 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from mmviz.backends.local import LocalBackend
 
-    for card in LocalBackend().models():
+    backend = LocalBackend()
+    for card in backend.models():
         print(f"{card.id:8} {card.description} (weights {card.weights_digest[:12]})")
     from mmviz.models.huggingface.checkpoint_files import gigabytes
     from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
 
-    for checkpoint in disk_checkpoints():
+    on_disk = disk_checkpoints()
+    if on_disk:
+        print(f"\n{sentence('models-disk')}")
+    for checkpoint in on_disk:
         millions, size = checkpoint.parameters / 1e6, gigabytes(checkpoint.disk_bytes)
         print(f"{checkpoint.spec} {checkpoint.family}, {millions:,.0f} million weights, {size}.")
+    print("\n" + "\n".join(preset_lines(on_disk, backend.device)))
     return 0
+
+
+def preset_lines(on_disk: Sequence[DiskCheckpoint], device: str) -> list[str]:
+    """Returns the presets as lines of text, with whether each fits into the memory of a device."""
+    from mmviz.models.huggingface.presets import PRESETS
+
+    specs = {checkpoint.spec for checkpoint in on_disk}
+    lines = [sentence("models-presets")]
+    for preset in PRESETS:
+        full_spec = f"hf:{preset.repository}"
+        lines.append(f"hf:{preset.name} = {full_spec}")
+        lines += [f"  {text}" for text in _preset_texts(preset, full_spec in specs, device)]
+    return lines
+
+
+def _preset_texts(preset: Preset, is_on_disk: bool, device: str) -> list[str]:
+    from mmviz.models.huggingface.checkpoint_files import gigabytes
+    from mmviz.models.huggingface.memory_need import memory_need
+
+    texts = [
+        sentence(f"preset-{preset.name}"),
+        sentence(
+            "preset-on-disk" if is_on_disk else "preset-size", family=preset.family.title,
+            millions=preset.parameters / 1e6, size=gigabytes(preset.disk_bytes), licence=preset.licence,
+        ),
+    ]  # fmt: skip
+    if preset.is_gated and not is_on_disk:
+        texts.append(sentence("preset-gated"))
+    need = memory_need(preset, device)
+    texts.append(
+        sentence("preset-memory", stored=gigabytes(need.stored), dtype=need.stored_dtype, full=gigabytes(need.full))
+    )
+    if need.free is not None:
+        known = {"free": gigabytes(need.free), "device": device}
+        texts.append(
+            sentence("preset-fits", memory=gigabytes(need.needed), dtype=need.dtype, **known)
+            if need.dtype else sentence("preset-large", **known)
+        )  # fmt: skip
+    return texts

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.models.huggingface.checkpoint_spec import CheckpointSpec
+from mmviz.models.huggingface.families import FAMILIES
 from mmviz.types import MmvizError
 
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """Files that a checkpoint is loaded from. No pickle is among them."""
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2}
 Report = Callable[[str, dict[str, Any]], None]
 """Called with the code of a message and its parameters, to tell what goes on."""
 
@@ -33,18 +33,9 @@ class CheckpointFiles:
     disk_bytes: int
     """Size of the weights on disk."""
     parameters: int
-    """Number of weights."""
+    """Number of weights of the part that is loaded, see `Family.part`."""
     dtype: str
-    """The type of most weights, as safetensors names it, such as ``BF16``."""
-
-    def memory_bytes(self, bytes_per_weight: int) -> int:
-        """Returns the memory that all weights need, with that many bytes for each."""
-        return self.parameters * bytes_per_weight
-
-    @property
-    def stored_bytes_per_weight(self) -> int:
-        """Bytes of one weight as it is stored."""
-        return _BYTES.get(self.dtype, 4)
+    """The type of most of these weights, as safetensors names it, such as ``BF16``."""
 
 
 def fetch_checkpoint(spec: CheckpointSpec, report: Report) -> Path:
@@ -105,6 +96,8 @@ def read_checkpoint(folder: Path, name: str) -> CheckpointFiles:
     from safetensors import SafetensorError, safe_open
 
     config = _read_json(folder / "config.json", name)
+    family = FAMILIES.get(str(config.get("model_type")))
+    part = family.part if family else ""
     files = _weight_files(folder)
     if not files:
         is_pickle = any(True for pattern in _PICKLES for _ in folder.glob(pattern))
@@ -116,9 +109,10 @@ def read_checkpoint(folder: Path, name: str) -> CheckpointFiles:
         try:
             with safe_open(path, "np") as tensors:  # checks the header against the size of the file
                 for key in tensors.keys():  # noqa: SIM118  # it is no mapping
-                    part = tensors.get_slice(key)
-                    dtype = str(part.get_dtype())
-                    counts[dtype] = counts.get(dtype, 0) + math.prod(part.get_shape())
+                    if key.startswith(part):
+                        weight = tensors.get_slice(key)
+                        dtype = str(weight.get_dtype())
+                        counts[dtype] = counts.get(dtype, 0) + math.prod(weight.get_shape())
         except (SafetensorError, OSError) as problem:
             raise MmvizError("hf-damaged", name=name, file=path.name) from problem
     size = sum(path.stat().st_size for path in files)

@@ -1,4 +1,4 @@
-"""How the command line names a checkpoint: ``hf:OWNER/NAME``, ``hf:OWNER/NAME@REVISION`` or ``hf:FOLDER``."""
+"""How the command line names a checkpoint: ``hf:OWNER/NAME[@REVISION]``, ``hf:FOLDER``, or ``hf:PRESET``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmviz.models.huggingface.presets import PRESETS, preset_of
 from mmviz.types import MmvizError
 
 PREFIX = "hf:"
@@ -30,7 +31,7 @@ def is_checkpoint(spec: str) -> bool:
 
 
 def parse_checkpoint(spec: str) -> CheckpointSpec:
-    """Returns what ``spec`` names. A folder comes before a repository of the same name.
+    """Returns what ``spec`` names. A folder comes before a preset or repository of the same name.
 
     Raises ``MmvizError`` (``hf-spec``) for what can be neither, ``hf-folder`` for a folder that does not exist.
     """
@@ -40,7 +41,9 @@ def parse_checkpoint(spec: str) -> CheckpointSpec:
         return CheckpointSpec(folder.resolve().name, folder)
     if value.startswith((".", "/", "~")) or "\\" in value:
         raise MmvizError("hf-folder", folder=value)
+    if preset := preset_of(value):
+        return CheckpointSpec(preset.repository)
     if not _REPOSITORY.fullmatch(value):
-        raise MmvizError("hf-spec", spec=spec)
+        raise MmvizError("hf-spec", spec=spec, presets=", ".join(preset.name for preset in PRESETS))
     name, _, revision = value.partition("@")
     return CheckpointSpec(name, revision=revision or None)

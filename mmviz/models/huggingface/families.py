@@ -30,6 +30,8 @@ class Family:
     reads_text: bool = True
     required: tuple[str, ...] = ()
     """Modalities that it cannot do without."""
+    part: str = ""
+    """How the names of the weights begin that the class takes of a checkpoint with more parts; "" for all of it."""
 
 
 def _speech(title: str, model_class: str) -> Family:
@@ -42,7 +44,9 @@ FAMILIES = {
     "qwen2_vl": Family("Qwen2-VL", "chat", "Qwen2VLForConditionalGeneration"),
     "qwen2_5_vl": Family("Qwen2.5-VL", "chat", "Qwen2_5_VLForConditionalGeneration"),
     "qwen3_vl": Family("Qwen3-VL", "chat", "Qwen3VLForConditionalGeneration"),
-    "qwen2_5_omni": Family("Qwen2.5-Omni", "chat", "Qwen2_5OmniThinkerForConditionalGeneration", reads_audio=True),
+    "qwen2_5_omni": Family(
+        "Qwen2.5-Omni", "chat", "Qwen2_5OmniThinkerForConditionalGeneration", reads_audio=True, part="thinker."
+    ),
     "qwen2_5_omni_thinker": Family(
         "Qwen2.5-Omni", "chat", "Qwen2_5OmniThinkerForConditionalGeneration", reads_audio=True
     ),

@@ -10,16 +10,11 @@ from typing import Any
 import torch
 
 from mmviz.models.huggingface.chat_model import ChatModel
-from mmviz.models.huggingface.checkpoint_files import (
-    CheckpointFiles,
-    Report,
-    fetch_checkpoint,
-    gigabytes,
-    read_checkpoint,
-)
+from mmviz.models.huggingface.checkpoint_files import Report, fetch_checkpoint, gigabytes, read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.encoder_models import EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
+from mmviz.models.huggingface.memory_need import bytes_needed, choose_dtype, dtype_name
 from mmviz.models.huggingface.speech_model import SpeechModel
 from mmviz.models.module_weights import weights_digest
 from mmviz.models.protocol import Model
@@ -28,9 +23,6 @@ from mmviz.types import Card, MmvizError
 _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {
     "chat": ChatModel, "speech": SpeechModel, "matching": EncoderModel, "labels": EncoderModel,
 }  # fmt: skip
-RESERVE = 1.2
-"""How much more memory than its weights a model needs for a run of a few hundred tokens."""
-_STORED = {"BF16": torch.bfloat16, "F16": torch.float16}
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "sentencepiece": "sentencepiece", "librosa": "librosa",
              "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken"}  # fmt: skip
 
@@ -57,44 +49,17 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
         known = ", ".join(sorted({entry.title for entry in FAMILIES.values()}))
         raise MmvizError("hf-family", name=checkpoint.name, kind=files.config.get("model_type"), known=known)
     dtype = choose_dtype(files, device, checkpoint.name)
-    needed = _bytes_needed(files, dtype)
+    needed = bytes_needed(files, dtype)
     report("hf-loading", {"name": checkpoint.name, "size": gigabytes(files.disk_bytes), "memory": gigabytes(needed),
-                          "dtype": str(dtype).removeprefix("torch."), "device": device})  # fmt: skip
+                          "dtype": dtype_name(dtype), "device": device})  # fmt: skip
     module, processor = _loaded(files.folder, family, dtype, checkpoint.name)
     details = {
-        "family": family.title, "parameters": files.parameters, "dtype": str(dtype).removeprefix("torch."),
+        "family": family.title, "parameters": files.parameters, "dtype": dtype_name(dtype),
         "disk_bytes": files.disk_bytes,
     }  # fmt: skip
     about = f"{family.title}, {files.parameters / 1e6:,.0f} million weights, {details['dtype']}."
     card = Card(spec, checkpoint.name, about, True, ("", ""), weights_digest(module), details)
     return _ADAPTERS[family.task](module.to(device), processor, family, card, device)
-
-
-def choose_dtype(files: CheckpointFiles, device: str, name: str) -> torch.dtype:
-    """Returns the type of numbers by the rule of `load_checkpoint`. Raises ``MmvizError`` (``hf-memory``)."""
-    free = free_memory(device)
-    stored = _STORED.get(files.dtype, torch.float32)
-    for dtype in (stored,) if device.startswith("cuda") else (torch.float32, stored):
-        if free is None or _bytes_needed(files, dtype) <= free:
-            return dtype
-    assert free is not None
-    smallest = gigabytes(_bytes_needed(files, stored))
-    raise MmvizError("hf-memory", name=name, needed=smallest, free=gigabytes(free), device=device)
-
-
-def free_memory(device: str) -> int | None:
-    """Returns the bytes of memory that are free on a device; None where the system does not tell."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _bytes_needed(files: CheckpointFiles, dtype: torch.dtype) -> int:
-    return int(files.memory_bytes(dtype.itemsize) * RESERVE)
 
 
 def _loaded(folder: Path, family: Family, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
