@@ -167,11 +167,11 @@ def test_the_language_of_an_answer_stays_when_the_sound_is_changed(
     monkeypatch.setattr(speech.module, "detect_language", detect)
     loud, silent = (make_sample(audio=(wave, RATE)) for wave in (NOISE, np.zeros_like(NOISE)))
     assert [token.label for token in speech.answering((60,)).prepare(silent).streams][1] == "<|en|>"
-    written = speech.answering((60, 70), loud)
+    written = speech.answering((60, 70), sample=loud)
     for sample in (loud, silent):
         prepared = written.prepare(sample)
         assert prepared.tensors.prefix == (3, 20, 5, 6) and len(prepared.streams) == 6
-    assert speech.answering((60,), silent).prepare(loud).tensors.prefix == (3, 4, 5, 6)
+    assert speech.answering((60,), sample=silent).prepare(loud).tensors.prefix == (3, 4, 5, 6)
 
 
 def test_tokens_that_a_checkpoint_suppresses_are_not_written(speech: SpeechModel) -> None:
