@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, tokens_view, view_of
+from mmviz.backends.chosen_backend import chosen_backend, exact_keeper, local_backend, rebuilt_request
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
@@ -39,6 +38,9 @@ from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
+
+Keep = Literal["overview", "exact"]
+"""What a file keeps of a run too long to hold all its weights."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,26 +201,16 @@ class Run:
         own error where it cannot run without a modality.
         """
         request = self.rerun_request()
-        effect = measure_modality_effect(backend or self.backend or _local_backend(), request, baseline)
+        effect = measure_modality_effect(backend or self.backend or local_backend(), request, baseline)
         assert effect is not None  # nothing stops it
         measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
         return {**measured, "total": effect.total}
 
     def rerun_request(self) -> Request:
-        """Returns the request that makes this run again; for a run from a file, it is rebuilt from the record.
-
-        Raises ``MmvizError`` (``effect-model``) for a run without a backend where this machine does not have the model
-        with the same weights.
-        """
+        """Returns the request that makes this run again; for a run from a file, see `rebuilt_request`."""
         if self.request is not None and self.backend is not None:
             return self.request
-        made_by = self.record.made_by
-        model = self.request.model if self.request else made_by.get("model")
-        card = next((card for card in _local_backend().models() if card.id == model), None)
-        if not card or card.weights_digest != made_by.get("weights") or (not self.request and made_by.get("changes")):
-            raise MmvizError("effect-model", model=model)
-        pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
-        return self.request or Request(card.id, self.sample, seed=made_by.get("seed", 0), pairs=pairs)
+        return rebuilt_request(self.record, self.sample, self.request)
 
     def summary(self) -> dict[str, Any]:
         """Returns the run as plain values, for JSON.
@@ -254,14 +246,30 @@ class Run:
 
         return ViewerData(self).to_frame()
 
-    def to_bytes(self) -> bytes:
-        """Returns the run as the bytes of one ``.npz`` file."""
-        return to_bytes(self.sample, self.record)
+    def exact_nbytes(self) -> int:
+        """Returns the bytes that ``keep="exact"`` adds to the file of this run: 0 for a short one, which is exact.
 
-    def save(self, path: str | Path) -> None:
-        """Writes sample and record to one ``.npz`` file. Raises ``MmvizError`` (``file-unwritable``)."""
+        Raises ``MmvizError``: ``view-gone`` for a run that is no longer kept, ``keep-elsewhere`` for one elsewhere.
+        """
+        return exact_keeper(self.backend).exact_nbytes(self.record.id) if self.record.is_long else 0
+
+    def to_bytes(self, keep: Keep = "overview") -> bytes:
+        """Returns the run as the bytes of one ``.npz`` file, see `save`."""
+        exact = exact_keeper(self.backend).exact(self.record.id) if keep == "exact" and self.record.is_long else None
+        return to_bytes(self.sample, self.record, exact=exact)
+
+    def save(self, path: str | Path, keep: Keep = "overview") -> None:
+        """Writes sample and record to the ``.npz`` file ``path``.
+
+        Args:
+            keep: of a run too long to hold all its weights, the ``"overview"`` of means and sums; or also the
+                ``"exact"`` queries, keys and log-sum-exp (and gradients where it has relevance), from which rows,
+                windows and flows are computed wherever the file is opened. `exact_nbytes` tells how much that is.
+
+        Raises ``MmvizError``: ``file-unwritable``; ``keep-large`` for more than mmviz reads; as `exact_nbytes` does.
+        """
         try:
-            Path(path).write_bytes(self.to_bytes())
+            Path(path).write_bytes(self.to_bytes(keep))
         except OSError as problem:
             why = problem.strerror or str(problem)
             raise MmvizError("file-unwritable", name=Path(path).name, why=why) from problem
@@ -269,14 +277,12 @@ class Run:
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """Returns the run that `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
-        return cls(*from_file(Path(path)))
+        sample, record, exact = from_file(Path(path))
+        if exact is None:
+            return cls(sample, record)
+        from mmviz.backends.local.saved_run import SavedRunBackend
 
-
-@lru_cache(maxsize=2)
-def _local_backend(checkpoint: str | None = None) -> Backend:
-    from mmviz.backends.local.backend import this_machine
-
-    return this_machine(checkpoint)
+        return cls(sample, record, SavedRunBackend(record, exact))
 
 
 def explain(
@@ -317,11 +323,7 @@ def run_sample(
     pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
 ) -> Run:  # fmt: skip
     """Runs a model on a checked sample as `explain` does, with ``changes`` to it and ``pairs`` as in `Request`."""
-    if isinstance(backend, str):
-        from mmviz.backends.remote import RemoteBackend
-
-        backend = RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
-    backend = backend or _local_backend(model if model.startswith("hf:") else None)
+    backend = chosen_backend(backend, model)
     settings = tuple((options or {}).items())
     request = Request(model, sample, changes, seed, relevance, steps=steps, pairs=pairs, options=settings)
     (record,) = backend.run([request])

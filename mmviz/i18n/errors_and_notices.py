@@ -144,6 +144,12 @@ SENTENCES: dict[str, str] = {
     "tokens.",
     "view-gone": "This run is no longer kept by the backend that computed it, so only its overview can be shown. Run "
     "it again.",
+    "keep-elsewhere": "The queries and keys of this run are on the machine that computed it. Save the run there, with "
+    "keep='exact'.",
+    "keep-large": "With its queries and keys this run takes {size:,.0f} MB, and mmviz reads files of at most "
+    "{limit:,.0f} MB. Save it without them, or run a shorter input.",
+    "keep-numbers": "The queries, keys or mask of {name} hold numbers that are not finite, so they cannot be kept. "
+    "Save the run without them.",
     "view-head": "There is no head {head}. There are {count}, counted from 0.",
     "view-edges": "Bin edges must ascend and lie between 0 and {count}.",
     "view-tokens": "There is no token {token}. There are {count}, counted from 0.",

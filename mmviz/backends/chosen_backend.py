@@ -1,0 +1,55 @@
+"""Which backend a call of the library uses, and which request makes a saved run again on it."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from mmviz.backends.protocol import Backend, KeepsExact
+from mmviz.types import AttentionRecord, MmvizError, Request, Sample
+
+
+@lru_cache(maxsize=2)
+def local_backend(checkpoint: str | None = None) -> Backend:
+    """Returns the backend of this machine, with a checkpoint of Hugging Face where ``checkpoint`` names one."""
+    from mmviz.backends.local.backend import this_machine
+
+    return this_machine(checkpoint)
+
+
+def chosen_backend(backend: Backend | str | None, model: str) -> Backend:
+    """Returns ``backend``, the ``mmviz serve`` at its address, or this machine for None.
+
+    The access token of a server is that in the environment variable MMVIZ_TOKEN.
+    """
+    if isinstance(backend, str):
+        from mmviz.backends.remote import RemoteBackend
+
+        return RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
+    return backend or local_backend(model if model.startswith("hf:") else None)
+
+
+def exact_keeper(backend: Backend | None) -> KeepsExact:
+    """Returns the backend that has the tensors behind its long runs.
+
+    Raises ``MmvizError``: ``view-gone`` for None, ``keep-elsewhere`` for a backend on another machine.
+    """
+    if backend is None:
+        raise MmvizError("view-gone")
+    if not isinstance(backend, KeepsExact):
+        raise MmvizError("keep-elsewhere")
+    return backend
+
+
+def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | None) -> Request:
+    """Returns ``request``, or one that makes ``record`` again, where this machine has the model with the same weights.
+
+    Raises ``MmvizError`` (``effect-model``) where it does not.
+    """
+    made_by = record.made_by
+    model = request.model if request else made_by.get("model")
+    card = next((card for card in local_backend().models() if card.id == model), None)
+    if not card or card.weights_digest != made_by.get("weights") or (not request and made_by.get("changes")):
+        raise MmvizError("effect-model", model=model)
+    pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
+    return request or Request(card.id, sample, seed=made_by.get("seed", 0), pairs=pairs)
