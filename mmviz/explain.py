@@ -16,7 +16,7 @@ from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import modality_matrix_of, pooled_row_of, tokens_view, view_of
-from mmviz.backends.chosen_backend import chosen_backend, exact_keeper, local_backend, rebuilt_request
+from mmviz.backends.chosen_backend import chosen_backend, exact_keeper, exact_nbytes, local_backend, rebuilt_request
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
@@ -249,9 +249,9 @@ class Run:
     def exact_nbytes(self) -> int:
         """Returns the bytes that ``keep="exact"`` adds to the file of this run: 0 for a short one, which is exact.
 
-        Raises ``MmvizError``: ``view-gone`` for a run that is no longer kept, ``keep-elsewhere`` for one elsewhere.
+        Raises ``MmvizError``: ``view-gone`` for a run that is not kept any more, ``keep-elsewhere``, ``keep-large``.
         """
-        return exact_keeper(self.backend).exact_nbytes(self.record.id) if self.record.is_long else 0
+        return exact_nbytes(self.record, self.backend) if self.record.is_long else 0
 
     def to_bytes(self, keep: Keep = "overview") -> bytes:
         """Returns the run as the bytes of one ``.npz`` file, see `save`."""
@@ -266,7 +266,7 @@ class Run:
                 ``"exact"`` queries, keys and log-sum-exp (and gradients where it has relevance), from which rows,
                 windows and flows are computed wherever the file is opened. `exact_nbytes` tells how much that is.
 
-        Raises ``MmvizError``: ``file-unwritable``; ``keep-large`` for more than mmviz reads; as `exact_nbytes` does.
+        Raises ``MmvizError`` (``file-unwritable``), and as `exact_nbytes` does.
         """
         try:
             Path(path).write_bytes(self.to_bytes(keep))

@@ -6,6 +6,7 @@ import os
 from functools import lru_cache
 
 from mmviz.backends.protocol import Backend, KeepsExact
+from mmviz.io.run_file import check_exact_size
 from mmviz.types import AttentionRecord, MmvizError, Request, Sample
 
 
@@ -39,6 +40,16 @@ def exact_keeper(backend: Backend | None) -> KeepsExact:
     if not isinstance(backend, KeepsExact):
         raise MmvizError("keep-elsewhere")
     return backend
+
+
+def exact_nbytes(record: AttentionRecord, backend: Backend | None) -> int:
+    """Returns the bytes of the tensors behind a long record.
+
+    Raises ``MmvizError`` as `exact_keeper` does, and ``keep-large`` where a file would not be read with them.
+    """
+    nbytes = exact_keeper(backend).exact_nbytes(record.id)
+    check_exact_size(record, nbytes)
+    return nbytes
 
 
 def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | None) -> Request:

@@ -29,7 +29,9 @@ class RetainedCapture(RecordAttention):
         layers = [call_map.attention(batch or 0) for call_map in result.recorded_maps(record)]
         super().__init__(record, layers, no_gradients if logit is None else self.gradients)
         self.result, self.call = result, call
-        self._logit, self._kept_gradients, self._lock = logit, None, threading.Lock()
+        self._logit, self._lock = logit, threading.Lock()
+        self._kept_gradients: Gradients | None = None
+        self._exact_nbytes: int | None = None
 
     @property
     def nbytes(self) -> int:
@@ -49,7 +51,9 @@ class RetainedCapture(RecordAttention):
 
     def exact_nbytes(self) -> int:
         """Returns the bytes of `exact`, which are known without making it."""
-        return exact_nbytes(self.layers, self._logit is not None)
+        if self._exact_nbytes is None:
+            self._exact_nbytes = exact_nbytes(self.layers, self._logit is not None)
+        return self._exact_nbytes
 
     def gradients(self) -> Gradients:
         """Returns the gradients of the logit with respect to the output of every attention call.

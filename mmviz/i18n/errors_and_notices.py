@@ -124,6 +124,10 @@ SENTENCES: dict[str, str] = {
     "or merge tokens lead there.",
     "flow-lost": "The tokens of {source} go into those of {stream} through {function}, which cannot be followed, so "
     "rollout and relevance end there.",
+    "flow-parts": "Parts of a stream attend by themselves, so rollout and relevance cannot be followed from one stream "
+    "to another.",
+    "flow-rows": "The streams ran with different numbers of rows ({counts}), so rollout and relevance cannot be "
+    "followed from one to another.",
     "flow-samples": "Between {queries} and {keys} tokens of several samples of the batch are joined, so nothing flows "
     "within a single one.",
     "flow-cache": "{name} attends to tokens of earlier calls, whose own layers are not part of this call, so nothing "

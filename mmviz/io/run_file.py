@@ -48,8 +48,8 @@ _OPTIONAL = ("stack", "call", "absorbed_by", "windows")
 """Fields of a map that its header has where they are not those of a plain model."""
 STEP = 1e-5
 """Quantization step of the weights in a recording, which is also their largest error."""
-_MAX_HEADER = 50_000_000
-"""Bytes that the header and the names of the arrays of a run take at most, about: it has every token."""
+_MAX_REST = 100_000_000
+"""Bytes that are left for the inputs, the header, which has every token, and the names of the arrays."""
 _MAX_CODE = 65_535
 """Code of the largest weight of a row, and of the largest relevance."""
 _PARTS = ("overview", "row_modality_sums", "column_modality_sums", "largest")
@@ -93,11 +93,18 @@ def to_bytes(
     header, arrays = {"format": FORMAT} | header | _header(record), arrays | sample_arrays
     if exact is None:
         return pack_npz(header, arrays, level)
-    size = sum(array.nbytes for array in arrays.values()) + exact.nbytes + sum(mask.size for mask in exact.masks)
-    if size > LARGEST - _MAX_HEADER:
-        raise MmvizError("keep-large", size=size / 1e6, limit=LARGEST / 1e6)
+    check_exact_size(record, exact.nbytes + sum(mask.size for mask in exact.masks))
     header["exact"], exact_arrays = exact_to_parts(exact)
     return pack_npz(header, arrays | exact_arrays, level, exact_arrays)
+
+
+def check_exact_size(record: AttentionRecord, nbytes: int) -> None:
+    """Raises ``MmvizError`` (``keep-large``) where a record and ``nbytes`` of tensors are more than a file may hold."""
+    maps = (attn_map for attn_map in record.maps)
+    parts = [m.weights if isinstance(m, AttentionMap) else getattr(m, part) for m in maps for part in _PARTS]
+    size = nbytes + sum(array.nbytes for array in {id(array): array for array in parts}.values())
+    if size > LARGEST - _MAX_REST:
+        raise MmvizError("keep-large", size=size / 1e6, limit=LARGEST / 1e6)
 
 
 def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST) -> tuple[Sample, AttentionRecord]:
