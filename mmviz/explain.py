@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,13 @@ from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
-from mmviz.backends.backend_choice import chosen_backend, rebuilt_request, this_machine_backend
+from mmviz.backends.backend_choice import (
+    chosen_backend,
+    exact_keeper,
+    exact_nbytes,
+    rebuilt_request,
+    this_machine_backend,
+)
 from mmviz.backends.protocol import Stop, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
@@ -40,6 +46,9 @@ from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
+
+Keep = Literal["overview", "exact"]
+"""What a file keeps of a run too long to hold all its weights."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -253,14 +262,30 @@ class Run:
 
         return ViewerData(self).to_frame()
 
-    def to_bytes(self) -> bytes:
-        """Returns the run as the bytes of one ``.npz`` file."""
-        return to_bytes(self.sample, self.record)
+    def exact_nbytes(self) -> int:
+        """Returns the bytes that ``keep="exact"`` adds to the file of this run: 0 for a short one, which is exact.
 
-    def save(self, path: str | Path) -> None:
-        """Writes sample and record to one ``.npz`` file. Raises ``MmvizError`` (``file-unwritable``)."""
+        Raises ``MmvizError``: ``view-gone`` for a run that is not kept any more, ``keep-elsewhere``, ``keep-large``.
+        """
+        return exact_nbytes(self.record, self.backend) if self.record.is_long else 0
+
+    def to_bytes(self, keep: Keep = "overview") -> bytes:
+        """Returns the run as the bytes of one ``.npz`` file, see `save`."""
+        exact = exact_keeper(self.backend).exact(self.record.id) if keep == "exact" and self.record.is_long else None
+        return to_bytes(self.sample, self.record, exact=exact)
+
+    def save(self, path: str | Path, keep: Keep = "overview") -> None:
+        """Writes sample and record to the ``.npz`` file ``path``.
+
+        Args:
+            keep: of a run too long to hold all its weights, the ``"overview"`` of means and sums; or also the
+                ``"exact"`` queries, keys and log-sum-exp (and gradients where it has relevance), from which rows,
+                windows and flows are computed wherever the file is opened. `exact_nbytes` tells how much that is.
+
+        Raises ``MmvizError`` (``file-unwritable``), and as `exact_nbytes` does.
+        """
         try:
-            Path(path).write_bytes(self.to_bytes())
+            Path(path).write_bytes(self.to_bytes(keep))
         except OSError as problem:
             why = problem.strerror or str(problem)
             raise MmvizError("file-unwritable", name=Path(path).name, why=why) from problem
@@ -268,7 +293,12 @@ class Run:
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """Returns the run that `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
-        return cls(*from_file(Path(path)))
+        sample, record, exact = from_file(Path(path))
+        if exact is None:
+            return cls(sample, record)
+        from mmviz.backends.local.saved_run import SavedRunBackend
+
+        return cls(sample, record, SavedRunBackend(record, exact))
 
 
 def explain(

@@ -119,8 +119,9 @@ class SelectionView:
 
     @cached_property
     def sinks_text(self) -> str:
-        """Names the attention sinks; empty where there are none, and for relevance."""
-        if self.selection.map_ref.method == "relevance":
+        """Names the attention sinks; empty where there are none, for relevance, and for a flow through a long run."""
+        map_ref = self.selection.map_ref
+        if map_ref.method == "relevance" or (map_ref.layer is None and self.run.record.is_long):
             return ""
         labels = names(self.sides[1])
         largest = sinks(self._mean_received())[:MAX_SINKS]

@@ -148,6 +148,10 @@ class State:
     """Names of the sections that the viewer requested last."""
     sections_sent: bool = False
     """Whether ``requested_sections`` have been sent."""
+    flow_job: Job[bool] | None = None
+    """The computation of parts of a flow through a long run."""
+    flow_error: MmvizError | Message | str = ""
+    """Why the last one failed; empty where it did not."""
 
 
 def current_state() -> State:
@@ -279,6 +283,9 @@ def show_run(run: Run, draft: Draft) -> None:
     for job in state.experiments.values():
         job.stop()
     state.experiments = {}
+    if state.flow_job is not None:
+        state.flow_job.stop()
+    state.flow_job, state.flow_error = None, ""
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
     state.viewer_data = ViewerData(run)

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop, run_each
+from mmviz.backends import Backend, KeepsExact, Progress, Stop, ignore_progress, never_stop, run_each
 from mmviz.backends.remote import UNAVAILABLE, RemoteBackend
 from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, View
+from mmviz.types.exact_attention import ExactAttention
 
 CODE = "backend-fallback"
 """The code of the notice on records that were made here."""
@@ -50,6 +51,21 @@ class FallbackBackend:
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """See `Backend.view`. The backend that made the record answers."""
         return (self._local_backend() if record_id in self._local_ids else self.remote).view(record_id, view)
+
+    def exact(self, record_id: str) -> ExactAttention:
+        """See `mmviz.backends.KeepsExact`. Raises ``MmvizError`` (``keep-elsewhere``) for a record of the remote
+        backend."""
+        return self._keeper(record_id).exact(record_id)
+
+    def exact_nbytes(self, record_id: str) -> int:
+        """See `exact`."""
+        return self._keeper(record_id).exact_nbytes(record_id)
+
+    def _keeper(self, record_id: str) -> KeepsExact:
+        backend = self._local_backend() if record_id in self._local_ids else self.remote
+        if not isinstance(backend, KeepsExact):
+            raise MmvizError("keep-elsewhere")
+        return backend
 
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         try:

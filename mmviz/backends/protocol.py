@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.types import AttentionRecord, Card, Request, View
+from mmviz.types.exact_attention import ExactAttention
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Host names of this machine that no other machine can reach."""
@@ -65,4 +66,20 @@ class Backend(Protocol):
 
         The record must come from this backend. Raises ``MmvizError`` (``view-gone``) where it is no longer kept.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsExact(Protocol):
+    """A backend that also hands out the tensors behind a long record, to be saved with it.
+
+    Both methods raise ``MmvizError`` (``view-gone``) where the record is no longer kept.
+    """
+
+    def exact(self, record_id: str) -> ExactAttention:
+        """Returns the queries, keys and log-sum-exp of every map, and gradients where the run has relevance."""
+        ...
+
+    def exact_nbytes(self, record_id: str) -> int:
+        """Returns the bytes of `exact`."""
         ...

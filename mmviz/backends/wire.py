@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 from mmviz.inputs import make_sample
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.io.npz import open_npz, pack_npz
-from mmviz.io.run_file import (
-    from_bytes,
-    location_from_dict,
-    location_to_dict,
-    sample_from_parts,
-    sample_to_parts,
-    to_bytes,
-)
+from mmviz.io.run_file import from_bytes, to_bytes
+from mmviz.io.sample_parts import location_from_dict, location_to_dict, sample_from_parts, sample_to_parts
 from mmviz.io.validation import check_index
 from mmviz.types import (
     AblateHead,

@@ -20,6 +20,7 @@ class RecordLinks:
     keys_states: tuple[int | None, ...]
     """`AttentionMap.keys_state` of each map."""
     notices: tuple[Notice, ...] = ()
+    """What cannot be followed, and why."""
 
 
 def record_links(
@@ -33,13 +34,21 @@ def record_links(
         names: The names of the streams of queries and keys of each map.
         batch: The sample.
     """
-    unknown = RecordLinks(None, (None,) * len(maps))
+
+    def unknown(*notices: Notice) -> RecordLinks:
+        return RecordLinks(None, (None,) * len(maps), notices)
+
     by_stream = _names_of(maps, names)
-    if len(streams) < 2 or by_stream is None:
-        return unknown
+    if len(streams) < 2:
+        return unknown()
+    if by_stream is None:
+        return unknown(Notice("flow-parts"))
     flows = CallFlows(maps, streams, batch)
-    if not flows.is_of_one_sample or flows.has_earlier_calls:
-        return unknown
+    if flows.has_earlier_calls:
+        return unknown()  # keys of earlier steps of an answer, whose maps are not in the record
+    if not flows.is_of_one_sample:
+        counts = ", ".join(f"{by_stream[id(stream)]} {stream.samples}" for stream in streams)
+        return unknown(Notice("flow-rows", {"counts": counts}))
     of_streams = [by_stream[id(stream)] for stream in streams]
     notices = [
         Notice(

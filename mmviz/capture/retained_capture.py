@@ -7,10 +7,12 @@ import threading
 from torch import Tensor
 
 from mmviz.capture.call_flows import OutputGradients
+from mmviz.capture.exact_tensors import exact_attention, exact_nbytes
 from mmviz.capture.lazy_attention import Gradients
 from mmviz.capture.record_attention import RecordAttention, no_gradients
 from mmviz.capture.result import CaptureResult
-from mmviz.types import AttentionRecord
+from mmviz.types import AttentionRecord, CaptureError
+from mmviz.types.exact_attention import ExactAttention
 
 
 class RetainedCapture(RecordAttention):
@@ -29,16 +31,29 @@ class RetainedCapture(RecordAttention):
         self.result, self.call = result, call
         self._logit, self._lock = logit, threading.Lock()
         self._kept_gradients: OutputGradients | None = None
+        self._exact_nbytes: int | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tensors that are retained, each storage counted once."""
         return retained_bytes(self.result, self.call)
 
-    @property
-    def has_gradients(self) -> bool:
-        """Whether relevance can be viewed."""
-        return self._logit is not None
+    def exact(self) -> ExactAttention:
+        """Returns the tensors from which everything that is viewed here can be computed elsewhere.
+
+        Raises ``CaptureError`` as `exact_attention` does.
+        """
+        try:
+            gradients = None if self._logit is None else self.gradients()
+        except CaptureError:  # no gradients reach the attention, so that there is no relevance here either
+            gradients = None
+        return exact_attention(self.layers, gradients)
+
+    def exact_nbytes(self) -> int:
+        """Returns the bytes of `exact`, which are known without making it."""
+        if self._exact_nbytes is None:
+            self._exact_nbytes = exact_nbytes(self.layers, self._logit is not None)
+        return self._exact_nbytes
 
     def gradients(self) -> Gradients:
         """Returns the gradients of the logit with respect to the output of every attention call.

@@ -19,6 +19,8 @@ COMMAND_SENTENCES: dict[str, str] = {
     "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
     "option-file": "{option} needs the name of a file; only --json takes - for standard output.",
     "option-number": "{option} {value} is not possible. Give a number that is at least {least}.",
+    "keep-size": "Queries, keys and log-sum-exp take {size}, {token} for each token.",
+    "keep-short": "This run holds all its weights, so that its file is exact as it is.",
     "device-unknown": "torch cannot use the device {device} here ({why}). Leave --device out, or give cpu.",
     "map-unknown": "{map_ref} is no map or method of this model. There are: {known}.",
 }

@@ -126,6 +126,10 @@ SENTENCES: dict[str, str] = {
     "or merge tokens lead there.",
     "flow-lost": "The tokens of {source} go into those of {stream} through {function}, which cannot be followed, so "
     "rollout and relevance end there.",
+    "flow-parts": "Parts of a stream attend by themselves, so rollout and relevance cannot be followed from one stream "
+    "to another.",
+    "flow-rows": "The streams ran with different numbers of rows ({counts}), so rollout and relevance cannot be "
+    "followed from one to another.",
     "flow-samples": "Between {queries} and {keys} tokens of several samples of the batch are joined, so nothing flows "
     "within a single one.",
     "flow-cache": "{name} attends to tokens of earlier calls, whose own layers are not part of this call, so nothing "
@@ -146,6 +150,12 @@ SENTENCES: dict[str, str] = {
     "tokens.",
     "view-gone": "This run is no longer kept by the backend that computed it, so only its overview can be shown. Run "
     "it again.",
+    "keep-elsewhere": "The queries and keys of this run are on the machine that computed it. Save the run there, with "
+    "keep='exact'.",
+    "keep-large": "With its queries and keys this run takes {size:,.0f} MB, and mmviz reads files of at most "
+    "{limit:,.0f} MB. Save it without them, or run a shorter input.",
+    "keep-numbers": "The queries, keys or mask of {name} hold numbers that are not finite, so they cannot be kept. "
+    "Save the run without them.",
     "view-head": "There is no head {head}. There are {count}, counted from 0.",
     "view-edges": "Bin edges must ascend and lie between 0 and {count}.",
     "view-tokens": "There is no token {token}. There are {count}, counted from 0.",

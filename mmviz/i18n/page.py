@@ -137,8 +137,12 @@ LABELS: dict[str, str] = {
     "methods-help": "The same token and direction by three methods: raw attention of the last layer, rollout over all "
     "layers, and gradient relevance for the answer. Each card has its own scale, from 0 to its largest value.",
     "methods-pooled": "Only the overview of this run is kept, so these are means over neighbouring tokens.",
-    "methods-long": "This run is too long to compute rollout and relevance for every token. mmviz.capture computes "
-    "them for single tokens (result.rollout, result.relevance).",
+    "methods-long": "Rollout and relevance of a run this long are computed when you choose them in the viewer, without "
+    "a matrix of all tokens.",
+    "flow-computing": "{method}: map {done} of {of}",
+    "flow-computing-elapsed": "{method}: {seconds:.0f} s",
+    "flow-stop-help": "Stop computing. The layers stay as they are.",
+    "flow-stopped": "Stopped before it had gone through all layers: {method}.",
     "methods-no-relevance": "Gradient relevance needs gradients of the answer, which this run did not keep.",
     "strip-text": "words",
     "strip-audio": "sound",
@@ -181,6 +185,9 @@ LABELS: dict[str, str] = {
     "save-page-help": "The viewer with picture, sound and attention maps in one file that opens offline.",
     "save-run": "Run (.npz)",
     "save-run-help": "Inputs, tokens, answers and all attention maps. Open it again with mmviz.Run.load.",
+    "save-exact": "Run, exact (.npz, {size} more)",
+    "save-exact-help": "The run with queries, keys and log-sum-exp of every layer, so that exact rows, windows and "
+    "rollout can be had wherever it is opened: {size} beside the overview, {token} for each token.",
     "save-summary": "Summary (.json)",
     "save-summary-help": "Answer, probabilities, tokens with their positions, and attention of the answer token.",
     "save-figure": "Figure (.png)",

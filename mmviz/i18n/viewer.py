@@ -57,6 +57,8 @@ WORDS: dict[str, str] = {
     "fetching": "Fetching {method} …",
     "not-here": "This file does not contain {method}, which was too large. Choose another layer or head.",
     "approximate": "Approximate: means over neighbouring tokens, until the exact row arrives …",
+    "computing": "Computing {method} through all layers …",
+    "approximate-flow": "Approximate: means over neighbouring tokens. Click a token for its exact amounts.",
     "approximate-many": "Approximate: means over neighbouring tokens. Choose fewer tokens for exact weights.",
     "approximate-only": "Approximate: means over neighbouring tokens. Exact rows are not kept for this run.",
     # readout

@@ -17,7 +17,7 @@ from mmviz.inputs import make_sample
 from mmviz.inputs.decoder_failure import CODES, log_decoder_failure, unexpected_errors
 from mmviz.io.error_codec import error_from_bytes, error_to_bytes
 from mmviz.io.npz import open_npz, pack_npz
-from mmviz.io.run_file import sample_from_parts, sample_to_parts
+from mmviz.io.sample_parts import sample_from_parts, sample_to_parts
 from mmviz.types import InputError, MmvizError, Sample
 
 SECONDS = 20.0

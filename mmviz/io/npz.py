@@ -7,7 +7,7 @@ import json
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,17 +27,19 @@ _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError
            MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
-def pack_npz(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], level: int = 6) -> bytes:
+def pack_npz(
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], level: int = 6, stored: Collection[str] = ()
+) -> bytes:
     """Returns the bytes of the file, which are the same for the same values.
 
-    ``level``: of deflate, from 0 (none) over 1 (fast) to 9 (small).
+    ``level``: of deflate, from 0 (none) over 1 (fast) to 9 (small). Arrays whose names are ``stored`` are not deflated.
     """
     header_bytes = np.frombuffer(json.dumps(header).encode(), np.uint8)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
         for name, array in {"header": header_bytes, **arrays}.items():
             member = zipfile.ZipInfo(f"{name}.npy")  # without a date
-            member.compress_type = zipfile.ZIP_DEFLATED
+            member.compress_type = zipfile.ZIP_STORED if name in stored else zipfile.ZIP_DEFLATED
             with archive.open(member, "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
     return file.getvalue()
@@ -74,6 +76,10 @@ class Arrays:
     def __init__(self, archive: zipfile.ZipFile):
         self._archive = archive
         self._names = set(archive.namelist())
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields the names of the arrays."""
+        return (name.removesuffix(".npy") for name in sorted(self._names))
 
     def __contains__(self, name: str) -> bool:
         return f"{name}.npy" in self._names

@@ -1,13 +1,13 @@
 """Runs as ``.npz`` files: arrays and a JSON header, no pickle.
 
-There are two kinds of file. A run holds the sample and the exact record. A recording holds the record alone, with 16
-bits per value; the gallery's recorded runs are recordings.
+There are two kinds of file. A run holds the sample and the exact record, and of a long record, if that is wanted, the
+tensors from which its weights are computed. A recording holds the record alone, with 16 bits per value; the gallery's
+recorded runs are recordings.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,28 +15,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.io.exact_arrays import exact_from_parts, exact_to_parts
 from mmviz.io.npz import LARGEST, Arrays, open_npz, pack_npz
-from mmviz.io.validation import check_record, check_sample
+from mmviz.io.sample_parts import (
+    location_from_dict,
+    location_to_dict,
+    notice_to_list,
+    sample_from_parts,
+    sample_to_parts,
+)
+from mmviz.io.validation import check_record
 from mmviz.types import (
     Answer,
     AttentionMap,
     AttentionRecord,
     AttentionTensors,
-    AudioInput,
-    Chars,
-    ImageInput,
-    Location,
     MmvizError,
     Modality,
     Notice,
-    PixelBox,
     PooledMap,
     Sample,
-    Seconds,
     StreamLink,
     Token,
 )  # fmt: skip
 from mmviz.types.attention_tensors import ARRAYS
+from mmviz.types.exact_attention import ExactAttention
 
 FORMAT = 5
 RECORDING = "recording-2"
@@ -45,7 +48,8 @@ _OPTIONAL = ("stack", "call", "absorbed_by", "windows")
 """Fields of a map that its header has where they are not those of a plain model."""
 STEP = 1e-5
 """Quantization step of the weights in a recording, which is also their largest error."""
-_LOCATION_TYPES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
+_MAX_REST = 100_000_000
+"""Bytes that are left for the inputs, the header, which has every token, and the names of the arrays."""
 _MAX_CODE = 65_535
 """Code of the largest weight of a row, and of the largest relevance."""
 _PARTS = ("overview", "row_modality_sums", "column_modality_sums", "largest")
@@ -58,8 +62,14 @@ _LINK = ("tokens", "source_tokens", "shares")
 """Arrays of a `StreamLink`."""
 
 
-def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
-    """Returns the whole run as bytes; ``level`` as in `mmviz.io.npz.pack_npz`."""
+def to_bytes(
+    sample: Sample, record: AttentionRecord, level: int = 6, exact: ExactAttention | None = None
+) -> bytes:  # fmt: skip
+    """Returns the whole run as bytes; ``level`` as in `mmviz.io.npz.pack_npz`.
+
+    ``exact``: the tensors behind a long record. Raises ``MmvizError`` (``keep-large``) where `from_file` would refuse
+    to read that much.
+    """
     arrays: dict[str, NDArray[Any]] = {}
     for k, attn_map in enumerate(record.maps):
         if isinstance(attn_map, PooledMap):
@@ -80,7 +90,21 @@ def to_bytes(sample: Sample, record: AttentionRecord, level: int = 6) -> bytes:
     header["relevance_on_request"] = record.relevance_on_request
     if record.links is not None:
         header["links"] = [[link.stream, link.source, link.source_state] for link in record.links]
-    return pack_npz({"format": FORMAT} | header | _header(record), arrays | sample_arrays, level)
+    header, arrays = {"format": FORMAT} | header | _header(record), arrays | sample_arrays
+    if exact is None:
+        return pack_npz(header, arrays, level)
+    check_exact_size(record, exact.nbytes + sum(mask.size for mask in exact.masks))
+    header["exact"], exact_arrays = exact_to_parts(exact)
+    return pack_npz(header, arrays | exact_arrays, level, exact_arrays)
+
+
+def check_exact_size(record: AttentionRecord, nbytes: int) -> None:
+    """Raises ``MmvizError`` (``keep-large``) where a record and ``nbytes`` of tensors are more than a file may hold."""
+    maps = (attn_map for attn_map in record.maps)
+    parts = [m.weights if isinstance(m, AttentionMap) else getattr(m, part) for m in maps for part in _PARTS]
+    size = nbytes + sum(array.nbytes for array in {id(array): array for array in parts}.values())
+    if size > LARGEST - _MAX_REST:
+        raise MmvizError("keep-large", size=size / 1e6, limit=LARGEST / 1e6)
 
 
 def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST) -> tuple[Sample, AttentionRecord]:
@@ -90,61 +114,40 @@ def from_bytes(data: bytes, code: str = "run-unreadable", largest: int = LARGEST
     ``npz-large`` as `mmviz.io.npz.open_npz` does.
     """
     with open_npz(io.BytesIO(data), code, largest) as (header, arrays):
-        if header["format"] == RECORDING:
-            raise MmvizError("run-recording")
-        if header["format"] != FORMAT:
-            raise MmvizError("run-format", format=header["format"], known=FORMAT)
-        maps = [_read_map(k, fields, arrays) for k, fields in enumerate(header["maps"])]
-        norms = [arrays[f"norms{k}"] for k in range(len(maps)) if f"norms{k}" in arrays]
-        extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
-        steps = [_read_steps(k, fields, arrays) for k, fields in enumerate(header.get("steps", ()))]
-        extras |= {name: {stream: arrays[f"{name}{k}"] for k, stream in enumerate(header[name])} for name in _BY_STREAM}
-        extras["links"] = _read_links(header, arrays)
-        extras["relevance_on_request"] = header["relevance_on_request"] is True
-        record = replace(_record(header, maps), norms=tuple(norms), steps=tuple(steps), **extras)
-        check_record(record)
-        return sample_from_parts(header, arrays), record
+        return _read_run(header, arrays)
 
 
-def from_file(path: Path) -> tuple[Sample, AttentionRecord]:
-    """Returns what `from_bytes` does of a file. Raises ``MmvizError`` (``file-missing``, ``file-unreadable``) too."""
+def from_file(path: Path) -> tuple[Sample, AttentionRecord, ExactAttention | None]:
+    """Returns what `from_bytes` does of a file, and the tensors behind a long record where it holds them.
+
+    Raises ``MmvizError`` (``file-missing``, ``file-unreadable``) too.
+    """
     try:
-        data = path.read_bytes()
+        file = path.open("rb")
     except OSError as problem:
         code = "file-missing" if isinstance(problem, FileNotFoundError) else "file-unreadable"
         raise MmvizError(code, name=path.name) from problem
-    return from_bytes(data)
+    with file, open_npz(file) as (header, arrays):
+        sample, record = _read_run(header, arrays)
+        return sample, record, exact_from_parts(header["exact"], arrays, record) if "exact" in header else None
 
 
-def sample_to_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Returns a sample as plain values and arrays."""
-    arrays: dict[str, NDArray[Any]] = {}
-    if sample.image:
-        arrays["image"] = sample.image.pixels
-    if sample.audio:
-        arrays["audio"] = sample.audio.wave
-    return {
-        "text": sample.text,
-        "image": {"width": sample.image.width, "height": sample.image.height} if sample.image else None,
-        "audio": {"rate": sample.audio.rate, "seconds": sample.audio.seconds} if sample.audio else None,
-        "sample_notices": [_notice(notice) for notice in sample.notices],
-    }, arrays
-
-
-def sample_from_parts(header: Mapping[str, Any], arrays: Arrays) -> Sample:
-    """Returns the sample that `sample_to_parts` took apart.
-
-    Raises ``ValueError``, ``TypeError`` or ``LookupError`` where it is not what checked inputs are.
-    """
-    image, audio = header["image"], header["audio"]
-    sample = Sample(
-        image=ImageInput(arrays["image"], image["width"], image["height"]) if image else None,
-        text=header["text"],
-        audio=AudioInput(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
-        notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
-    )
-    check_sample(sample)
-    return sample
+def _read_run(header: dict[str, Any], arrays: Arrays) -> tuple[Sample, AttentionRecord]:
+    """Returns the sample and the record of an open file."""
+    if header["format"] == RECORDING:
+        raise MmvizError("run-recording")
+    if header["format"] != FORMAT:
+        raise MmvizError("run-format", format=header["format"], known=FORMAT)
+    maps = [_read_map(k, fields, arrays) for k, fields in enumerate(header["maps"])]
+    norms = [arrays[f"norms{k}"] for k in range(len(maps)) if f"norms{k}" in arrays]
+    extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
+    steps = [_read_steps(k, fields, arrays) for k, fields in enumerate(header.get("steps", ()))]
+    extras |= {name: {stream: arrays[f"{name}{k}"] for k, stream in enumerate(header[name])} for name in _BY_STREAM}
+    extras["links"] = _read_links(header, arrays)
+    extras["relevance_on_request"] = header["relevance_on_request"] is True
+    record = replace(_record(header, maps), norms=tuple(norms), steps=tuple(steps), **extras)
+    check_record(record)
+    return sample_from_parts(header, arrays), record
 
 
 def to_recording(record: AttentionRecord) -> bytes:
@@ -240,7 +243,7 @@ def _codes(byte_pairs: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _header(record: AttentionRecord) -> dict[str, Any]:
     return {
         "id": record.id,
-        "record_notices": [_notice(notice) for notice in record.notices],
+        "record_notices": [notice_to_list(notice) for notice in record.notices],
         "streams": {name: [_token_to_dict(token) for token in tokens] for name, tokens in record.streams.items()},
         "maps": [
             {"name": m.name, "layer": m.layer, "queries": m.queries, "keys": m.keys, "dtype": m.dtype}
@@ -293,27 +296,6 @@ def _record(header: dict[str, Any], maps: list[AttentionMap | PooledMap]) -> Att
         made_by=header["made_by"],
         notices=tuple(Notice(code, values) for code, values in header["record_notices"]),
     )
-
-
-def _notice(notice: Notice) -> list[Any]:
-    return [notice.code, dict(notice.parameters)]
-
-
-def location_to_dict(location: Location) -> dict[str, list[float]]:
-    """Returns a location as plain values.
-
-    It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"seconds": [start, end]}``, ``{"chars": [start, end]}``, or ``{}``
-    for no location.
-    """
-    for name, cls in _LOCATION_TYPES.items():
-        if isinstance(location, cls):
-            return {name: list(vars(location).values())}
-    return {}
-
-
-def location_from_dict(fields: Mapping[str, Any]) -> Location:
-    """Returns the location that `location_to_dict` wrote; other fields may stand beside it."""
-    return next((cls(*fields[name]) for name, cls in _LOCATION_TYPES.items() if name in fields), None)
 
 
 def _token_to_dict(token: Token) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Requests of the viewer for parts of a map without all its weights, by the names of sections."""
+"""Requests of the viewer for parts of a map or a flow without all its weights, by the names of sections."""
 
 from __future__ import annotations
 
@@ -46,9 +46,25 @@ def _is_number(text: str) -> bool:
 
 
 def is_pooled(record: AttentionRecord, ref: MapRef) -> bool:
-    """Returns whether ``ref`` names a map without all its weights. Raises ``LookupError`` for a map that is missing."""
+    """Returns whether ``ref`` names a map without all its weights, or a flow through such maps.
+
+    Raises ``LookupError`` for a map that is missing.
+    """
     streams_of(record, ref)
-    return ref.method == "attention" and isinstance(record.maps[record.map_number(ref)], PooledMap)
+    if ref.layer is None:
+        return record.is_long
+    return isinstance(record.maps[record.map_number(ref)], PooledMap)
+
+
+def stream_edges(record: AttentionRecord, stream: str) -> tuple[int, ...]:
+    """Returns the edges of the bins in which an overview shows the tokens of a stream; of each token for a short one.
+
+    They are those of the maps over it without all their weights, so that a flow has the bins of a map.
+    """
+    for attn_map in record.maps:
+        if isinstance(attn_map, PooledMap) and stream in (attn_map.queries, attn_map.keys):
+            return attn_map.query_edges if attn_map.queries == stream else attn_map.key_edges
+    return tuple(range(len(record.streams[stream]) + 1))
 
 
 def bin_edges_of(attn_map: AttentionMap | PooledMap) -> dict[str, list[int]] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmviz.analysis.map_refs import streams_of
 from mmviz.experiments.language_prior import measure_language_prior
-from mmviz.io.run_file import location_to_dict
+from mmviz.io.sample_parts import location_to_dict
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 

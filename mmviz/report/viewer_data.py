@@ -17,7 +17,8 @@ from mmviz.figures.image import downscaled, jpeg
 from mmviz.i18n.language import Language, current_language
 from mmviz.inputs.mel import log_mel
 from mmviz.report.document_content import DocumentContent, document_content
-from mmviz.report.pooled_map_requests import is_pooled, requested_view
+from mmviz.report.long_flow_sections import LongFlowSections
+from mmviz.report.pooled_map_requests import is_pooled, requested_view, stream_edges
 from mmviz.report.run_protocol import Run
 from mmviz.report.steps_sections import max_encoded_bytes, parse_map_number, steps_sections
 from mmviz.report.viewer_header import run_header
@@ -42,7 +43,7 @@ class ViewerData:
     """Encodes ``run`` for the viewer: `to_bytes` once, then `encode_sections` as often as the viewer requests more.
 
     Maps are encoded when they are first sent. Of a map without all its weights the overview is sent, and rows, columns
-    and windows on request.
+    and windows on request. Flows of a long run are sent as far as `long_flows` has computed them.
     """
 
     def __init__(self, run: Run):
@@ -50,6 +51,7 @@ class ViewerData:
         self.record = run.record
         self._map_sections: dict[MapRef, dict[str, Section]] = {}
         self._headers: dict[Language, dict[str, Any]] = {}
+        self.long_flows = LongFlowSections(run)
         self.source: Source = "whole" if not self.record.is_long else "kept" if run.backend else "overview"
 
     @cached_property
@@ -72,6 +74,7 @@ class ViewerData:
         """
         views = [self.initial_view, *([view] if view else [])]
         required = [parse_map_ref(self.record, text) for text in (*(each["map"] for each in views), *maps)]
+        required = [ref for ref in required if not self.long_flows.missing([f"map/{ref}"])]  # the viewer requests them
         sections = dict(self._common_sections)
         for each in views:
             sections |= self._exact_rows(each)
@@ -93,7 +96,11 @@ class ViewerData:
         sections: dict[str, Section] = {}
         for name in names:
             kind, _, rest = name.partition("/")
-            if kind == "map":
+            if computed := self.long_flows.get(name):
+                sections |= computed
+            elif self.long_flows.is_flow(name):
+                continue  # it has not been computed, or cannot be
+            elif kind == "map":
                 sections |= self._sections_of(parse_map_ref(self.record, rest))
             elif kind == "steps":
                 sections |= steps_sections(self.record, parse_map_number(rest))
@@ -134,7 +141,9 @@ class ViewerData:
             return {}
         sections: dict[str, Section] = {}
         for token in (*view["tokens"], *view["versus"]):
-            sections |= self._exact_weights("row", f"{ref}/{view['direction']}/{token}")
+            name = f"{ref}/{view['direction']}/{token}"
+            is_flow = ref.layer is None
+            sections |= self.long_flows.get(f"row/{name}") if is_flow else self._exact_weights("row", name)
         return sections
 
     def _steps(self, ref: MapRef) -> dict[int, dict[str, Section]]:
@@ -153,7 +162,7 @@ class ViewerData:
         budget -= sum(map(self._max_map_bytes, required))
         optional = []
         for ref in by_priority:
-            if ref in required:
+            if ref in required or self.long_flows.missing([f"map/{ref}"]):
                 continue
             budget -= self._max_map_bytes(ref)
             if budget < 0:
@@ -167,7 +176,7 @@ class ViewerData:
         modalities = len(MODALITIES)
         cells = queries * keys
         if is_pooled(self.record, ref):
-            cells = int(np.prod(self._pooled(ref).overview.shape[1:]))
+            cells = int(np.prod([len(stream_edges(self.record, name)) for name in streams_of(self.record, ref)]))
         sums = (queries, keys, modalities)
         return max_section_bytes(2 * cells) + sum(max_section_bytes(4 * modalities * count) for count in sums)
 
@@ -178,6 +187,8 @@ class ViewerData:
 
     def _sections_of(self, ref: MapRef) -> dict[str, Section]:
         """Returns the sections of a map, encoded once."""
+        if self.long_flows.is_flow(f"map/{ref}"):
+            return self.long_flows.get(f"map/{ref}")
         if ref not in self._map_sections:
             self._map_sections[ref] = (
                 self._pooled_sections(ref)
@@ -254,10 +265,12 @@ class ViewerData:
 
     def _make_header(self) -> dict[str, Any]:
         record = self.record
+        viewed = {} if self.source == "overview" else flows(record)  # nothing is left to compute flows from
+        refs = [ref for ref in map_refs(record) if ref.layer is not None or ref in viewed]
         return run_header(self.run.sample, record) | {
             "source": self.source,
-            "flows": {str(flow): list(streams) for flow, streams in flows(record).items()},
-            "map_refs": [str(ref) for ref in map_refs(record)],
+            "flows": {str(flow): list(streams) for flow, streams in viewed.items()},
+            "map_refs": [str(ref) for ref in refs],
             "initial_view": self.initial_view,
             "view": None,
             "serial": 0,

@@ -134,6 +134,62 @@ test("missing sections are requested once, after a rest, and again where no answ
   assert.equal(requests.length, 3);
 });
 
+// A flow to the tokens of a second, short stream, which no map without all its weights runs over.
+const flowHeader = {
+  ...header,
+  streams: { ...header.streams, few: { modality: Array(2).fill("image"), name: ["x", "y"], location: [null, null] } },
+  flows: { rollout: ["all", "all"], "few/rollout": ["all", "few"] },
+};
+
+function flowMaps(name, shape) {
+  const attnMaps = new AttentionMaps();
+  const data = { header: { run: "long", sections: { ["overview/" + name]: {} } } };
+  attnMaps.addSections({ ...data, section: () => quantized(OVERVIEW.slice(0, shape[0] * shape[1]), shape) }, flowHeader);
+  return attnMaps;
+}
+
+test("a flow has the bins of the maps over its streams, and of each token where a stream is short", () => {
+  const own = flowMaps("rollout", [3, 3]).get("rollout");
+  assertClose(amounts(own, [4], "from"), [0.25, 0.225, 0.225, 0.1, 0.1, 0.1]);
+  assert.deepEqual(own.missingRows([4], "to"), ["row/rollout/to/4"]);
+  const attnMap = flowMaps("few/rollout", [3, 2]).get("few/rollout");
+  assert.deepEqual([attnMap.queries, attnMap.keys, attnMap.edges.to], [6, 2, [0, 1, 2]]);
+  assertClose(amounts(attnMap, [1], "to"), [0.15, 0.1, 0.1, 0.2, 0.2, 0.2]);
+});
+
+test("rows of a flow are requested for tokens that were chosen, not for those that are passed over", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const [requests, messages] = [[], []];
+  const viewer = {
+    header: { ...flowHeader },
+    hovered: null,
+    on: { need: (names) => requests.push(names) },
+    say: (code) => code,
+    describeMap: (mapRef) => mapRef,
+    controls: { wait: (text) => messages.push(text) },
+  };
+  const fetcher = new SectionFetcher(viewer);
+  const paint = (attnMaps, token) =>
+    fetcher.paint(makeFrame(flowHeader, attnMaps, new Map(), { ...state, view: { ...view, map: "rollout", tokens: [token] } }));
+  paint(new AttentionMaps(), 4);
+  t.mock.timers.tick(200);
+  assert.deepEqual([requests, messages], [[["map/rollout"]], ["computing"]]);
+  fetcher.markReceived(["overview/rollout"]);
+  const attnMaps = flowMaps("rollout", [3, 3]);
+  viewer.hovered = { stream: "all", tokens: [4] };
+  paint(attnMaps, 4);
+  t.mock.timers.tick(1000);
+  assert.deepEqual([requests.length, messages.at(-1)], [1, "approximate-flow"]);
+  viewer.hovered = null;
+  paint(attnMaps, 4);
+  for (const _ of ["rest", "collect"]) t.mock.timers.tick(200);
+  assert.deepEqual([requests.at(-1), messages.at(-1)], [["row/rollout/from/4"], "approximate"]);
+  viewer.header.source = "overview";
+  paint(new AttentionMaps(), 4);
+  t.mock.timers.tick(1000);
+  assert.deepEqual([requests.length, messages.at(-1)], [2, "not-here"]);
+});
+
 test("a destroyed fetcher sends nothing", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const requests = [];

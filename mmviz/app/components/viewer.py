@@ -6,6 +6,7 @@ import streamlit as st
 
 from mmviz.analysis.map_refs import parse_map_ref
 from mmviz.app import session_state as session
+from mmviz.app.components.long_flows import flow_progress, request_flows
 from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
@@ -32,9 +33,12 @@ def viewer(state: State, run: Run) -> None:
         state.payload = state.viewer_data.to_bytes(view_of(state.sent_selection, run), state.serial)
         state.payload_key, state.requested_sections = key, ()
     elif state.requested_sections and not state.sections_sent:
-        state.payload = state.viewer_data.encode_sections(state.requested_sections, state.serial)
-        state.sections_sent = True
+        ready = request_flows(state, state.requested_sections)
+        if ready:
+            state.payload = state.viewer_data.encode_sections(ready, state.serial)
+        state.sections_sent = len(ready) == len(state.requested_sections)
     component(key=KEY, data=state.payload, height="content", on_view_change=_update_view, on_need_change=_update_need)
+    flow_progress(state)
 
 
 def static_viewer(key: str, data: bytes) -> None:

@@ -19,7 +19,7 @@ import mmviz
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
 from mmviz.backends.layer_progress import layer_listener
 from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities, shown_answer
-from mmviz.backends.local.capture_cache import RetainedCaptures
+from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
@@ -35,6 +35,7 @@ from mmviz.models.cards import COMPARED, kind_card
 from mmviz.models.model_factory import load
 from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, ShuffleWeights, View
+from mmviz.types.exact_attention import ExactAttention
 
 
 def best_device() -> str:
@@ -109,14 +110,25 @@ class LocalBackend:
         A flow reports the maps that it has gone through to the callback of
         `mmviz.backends.layer_progress.report_layers`.
         """
+        return self._retained(record_id).view(view, layer_listener())
+
+    def exact(self, record_id: str) -> ExactAttention:
+        """See `mmviz.backends.KeepsExact`. Raises ``CaptureError`` as `mmviz.capture.exact_tensors` does."""
+        return self._retained(record_id).exact()
+
+    def exact_nbytes(self, record_id: str) -> int:
+        """See `mmviz.backends.KeepsExact`."""
+        return self._retained(record_id).exact_nbytes()
+
+    def _retained(self, record_id: str) -> Retained:
+        """Returns what is kept of a run. Raises ``MmvizError`` (``view-gone``) where that was dropped."""
         refuse_after_fork()
         try:
-            retained = self._cache.get(record_id)
+            return self._cache.get(record_id)
         except MmvizError:
             if self._cpu is None:
                 raise
-            return self._cpu.view(record_id, view)
-        return retained.view(view, layer_listener())
+            return self._cpu._retained(record_id)
 
     def _run_alone(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request while no other runs. A model that ends the interpreter is reported as an error."""

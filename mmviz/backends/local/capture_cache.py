@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmviz.backends import Progress
 from mmviz.types import MmvizError, View
+from mmviz.types.exact_attention import ExactAttention
 
 MAX_BYTES = 4_000_000_000
 MAX_AGE = 1_800.0
@@ -28,6 +29,14 @@ class Retained(Protocol):
 
     def view(self, view: View, passed: Progress | None = None) -> NDArray[np.float32]:
         """Returns a part of the attention; ``passed`` is called for each map that a flow has gone through."""
+        ...
+
+    def exact(self) -> ExactAttention:
+        """Returns the tensors from which every view can be computed."""
+        ...
+
+    def exact_nbytes(self) -> int:
+        """Returns the bytes of `exact`."""
         ...
 
 

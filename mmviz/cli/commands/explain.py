@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmviz.cli.options import add_model_options, backend_from, check_file, write_file
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import MmvizError
@@ -27,6 +28,17 @@ def add(commands: Any) -> None:
     add_model_options(parser)
     parser.add_argument("--json", metavar="FILE", help="write a summary as JSON (- for standard output)")
     parser.add_argument("--npz", metavar="FILE", help="write the whole run, to be opened with `mmviz app FILE`")
+    parser.add_argument(
+        "--keep",
+        choices=("overview", "exact"),
+        default="overview",
+        help="what --npz keeps of a run too long to hold all its weights: means and sums, or also queries, keys and "
+        "log-sum-exp, from which exact rows, windows and rollout are computed; their size is told first "
+        "(default: overview)",
+    )
+    parser.add_argument(
+        "--relevance", action="store_true", help="also record gradient relevance, which needs a backward pass"
+    )
     parser.add_argument("--png", metavar="FILE", help="write one figure of the attention on the inputs")
     parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
     parser.set_defaults(run=_run)
@@ -38,6 +50,7 @@ def _endings(suffixes: Iterable[str]) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     from mmviz.explain import explain
+    from mmviz.report.exact_size import size_per_token, size_text
 
     for option in ("json", "npz", "png", "html"):
         path = getattr(options, option)
@@ -45,9 +58,11 @@ def _run(options: argparse.Namespace) -> int:
             raise MmvizError("option-file", option=f"--{option}")
         if path not in (None, "-"):
             check_file(path)
+    if options.keep == "exact" and not options.npz:
+        raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     run = explain(
         image=options.image, text=options.text, audio=options.audio, model=options.model,
-        backend=backend_from(options),
+        backend=backend_from(options), relevance=options.relevance,
     )  # fmt: skip
     summary = run.summary()
     if options.json == "-":
@@ -57,7 +72,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.json and options.json != "-":
         write_file(options.json, json.dumps(summary, indent=1).encode())
     if options.npz:
-        write_file(options.npz, run.to_bytes())
+        if options.keep == "exact":
+            nbytes = run.exact_nbytes()
+            sizes = {"size": size_text(nbytes), "token": size_per_token(run.record, nbytes)}
+            print(sentence("keep-size" if nbytes else "keep-short", **sizes), flush=True)
+        write_file(options.npz, run.to_bytes(options.keep))
     if options.png:
         write_file(options.png, run.png())
     if options.html:

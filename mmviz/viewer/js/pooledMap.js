@@ -1,4 +1,4 @@
-// A map of a long sequence: mean weights over bins of tokens, and the exact rows and windows that were requested. No DOM.
+// A map of a long sequence, or a flow: mean weights over bins of tokens, and the exact rows and windows that were requested. No DOM.
 import { dequantizationTable } from "./quantization.js";
 import { FORMAT_SCHEMA } from "./formatSchema.js";
 import { parseMapRef, streamsOf } from "./mapRef.js";
@@ -12,10 +12,10 @@ const MAX_GROUP = 16; // a larger group of tokens is read from its bins alone
  */
 export class PooledMap {
   constructor(data, header, mapRef) {
-    const { edges } = header.maps[parseMapRef(header, mapRef).mapIndex];
     this.mapRef = mapRef;
     this.isPooled = true;
     [this.queryStream, this.keyStream] = streamsOf(header, mapRef);
+    const edges = edgesOf(header, mapRef);
     this.edges = { from: edges.queries, to: edges.keys };
     this.queries = edges.queries.at(-1);
     this.keys = edges.keys.at(-1);
@@ -131,6 +131,21 @@ export class PooledMap {
 /** Returns the name of a window within the sections of its map: FIRST-LAST/FIRST-LAST, queries then keys. */
 export function windowName({ q, k, queries, keys }) {
   return `${q}-${q + queries}/${k}-${k + keys}`;
+}
+
+/** Returns the edges of the bins of a map or a flow, whose streams have the same bins as in the maps over them. */
+function edgesOf(header, mapRef) {
+  const parts = parseMapRef(header, mapRef);
+  if (parts) return header.maps[parts.mapIndex].edges;
+  const ofStream = (stream) => {
+    for (const { edges, queries, keys } of header.maps) {
+      if (edges && queries === stream) return edges.queries;
+      if (edges && keys === stream) return edges.keys;
+    }
+    return Array.from({ length: header.streams[stream].modality.length + 1 }, (_, token) => token);
+  };
+  const [queries, keys] = streamsOf(header, mapRef).map(ofStream);
+  return { queries, keys };
 }
 
 /** Returns the bin of every token, [token]. */

@@ -1,5 +1,5 @@
 // Requests what has not been sent: maps, exact rows once the pointer rests, and windows of the matrix.
-import { parseSectionName } from "./mapRef.js";
+import { isFlow, parseSectionName } from "./mapRef.js";
 
 const REST = 90; // milliseconds that the pointer rests before exact rows are requested
 const MAX_NAMES = 8; // sections in one request
@@ -27,8 +27,10 @@ export class SectionFetcher {
     const { viewer } = this;
     if (!frame.attnMap) {
       const method = viewer.describeMap(frame.mapRef);
-      const canRequest = Boolean(viewer.on.need);
-      viewer.controls.wait(viewer.say(canRequest ? "fetching" : "not-here", { method }), canRequest);
+      const canRequest = Boolean(viewer.on.need) && !this.isGone("map/" + frame.mapRef);
+      const isComputed = isFlow(frame.mapRef) && viewer.header.source === "kept";
+      const code = isComputed ? "computing" : "fetching";
+      viewer.controls.wait(viewer.say(canRequest ? code : "not-here", { method }), canRequest);
       this.request(["map/" + frame.mapRef]);
     } else if (frame.attnMap.isPooled) this.requestRowsAfterRest(frame);
     else viewer.controls.wait("", false);
@@ -39,20 +41,22 @@ export class SectionFetcher {
     const { on, header, controls, say } = this.viewer;
     const names = attnMap.missingRows([...new Set([...tokens, ...versus])], direction).slice(0, MAX_NAMES);
     const areKept = header.source === "kept" && Boolean(on.need);
-    const canRequest = names.length > 0 && areKept;
-    const code = canRequest ? "approximate" : areKept ? "approximate-many" : "approximate-only";
+    const isPassing = isFlow(attnMap.mapRef) && Boolean(this.viewer.hovered); // each row goes through all layers
+    const canRequest = names.length > 0 && areKept && !isPassing;
+    const kept = isPassing && names.length ? "approximate-flow" : "approximate-many";
+    const code = canRequest ? "approximate" : areKept ? kept : "approximate-only";
     controls.wait(isApproximate ? say(code) : "", canRequest);
-    if (names.join() === this.restingNames) return;
+    const resting = isPassing ? "" : names.join();
+    if (resting === this.restingNames) return;
     clearTimeout(this.restTimer);
-    this.restingNames = names.join();
+    this.restingNames = resting;
     if (canRequest) this.restTimer = setTimeout(() => this.request(names), REST);
   }
 
   /** Requests sections, each once; none of those that the sender no longer has. */
   request(names) {
-    const { on, header } = this.viewer;
-    const isGone = (name) => header.source === "overview" && !name.startsWith("map/");
-    const fresh = names.filter((name) => !this.requested.has(name) && !isGone(name));
+    const { on } = this.viewer;
+    const fresh = names.filter((name) => !this.requested.has(name) && !this.isGone(name));
     for (const name of fresh) {
       this.requested.add(name);
       this.pending.set(name, 0);
@@ -60,6 +64,11 @@ export class SectionFetcher {
     if (!fresh.length || !on.need) return;
     clearTimeout(this.sendTimer);
     this.sendTimer = setTimeout(() => this.send(), COLLECT);
+  }
+
+  /** Whether the sender no longer has a section: an exact part of a run of which only the overview is left. */
+  isGone(name) {
+    return this.viewer.header.source === "overview" && (!name.startsWith("map/") || isFlow(name));
   }
 
   /** Sends the newest pending requests, and again after `RETRY`, at most `MAX_TRIES` times each. */

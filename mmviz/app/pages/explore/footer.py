@@ -13,10 +13,13 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
 from mmviz.app.selection_view import SelectionView
+from mmviz.explain import Run
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.page import say
+from mmviz.report.exact_size import size_per_token, size_text
+from mmviz.types import MmvizError
 
 WEIGHTS = "weights"
 """The key of the expander that holds the token matrix."""
@@ -85,16 +88,35 @@ def downloads(view: SelectionView) -> dict[str, Download]:
     return {
         "save-page": Download(in_language(lambda: run.to_html().encode()), "mmviz-page.html", "text/html"),
         "save-run": Download(run.to_bytes, "mmviz-run.npz", "application/octet-stream"),
+        **_exact_download(run),
         "save-summary": Download(in_language(summary), "mmviz-summary.json", "application/json"),
         "save-figure": Download(in_language(figure), "mmviz-figure.png", "image/png"),
     }
 
 
+def _exact_download(run: Run) -> dict[str, Download]:
+    """Returns the file of a long run with the tensors behind it, where it can be had."""
+    try:
+        is_offered = run.exact_nbytes() > 0
+    except MmvizError:
+        is_offered = False
+    if not is_offered:
+        return {}
+    return {"save-exact": Download(lambda: run.to_bytes("exact"), "mmviz-run-exact.npz", "application/octet-stream")}
+
+
 def _download_buttons(view: SelectionView) -> None:
     with st.container(horizontal=True, gap="small"):
         for key, (create, name, mime_type) in downloads(view).items():
-            hint = say(f"{key}-help")
-            st.download_button(say(key), create, name, mime_type, key=key, help=hint, on_click="ignore")
+            sizes = _sizes(view.run) if key == "save-exact" else {}
+            label, hint = say(key, **sizes), say(f"{key}-help", **sizes)
+            st.download_button(label, create, name, mime_type, key=key, help=hint, on_click="ignore")
+
+
+def _sizes(run: Run) -> dict[str, str]:
+    """Returns how much `_exact_download` adds to the file of a run, in words."""
+    nbytes = run.exact_nbytes()
+    return {"size": size_text(nbytes), "token": size_per_token(run.record, nbytes)}
 
 
 def _privacy() -> None:

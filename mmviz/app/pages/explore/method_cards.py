@@ -32,7 +32,8 @@ def method_cards(view: SelectionView) -> None:
     """Draws a card for each method, each on its own scale, with a button that shows the method in the viewer."""
     record, selected = view.run.record, view.selection.map_ref
     raw = selected if selected.layer is not None and record.is_long else _last_map(view)
-    methods = [*([] if raw is None else [raw]), *(flow for flow in flows(record) if _has_same_streams(view, flow))]
+    whole_flows = [] if record.is_long else [flow for flow in flows(record) if _has_same_streams(view, flow)]
+    methods = [*([] if raw is None else [raw]), *whole_flows]
     few = "" if len(methods) == 3 else "-few"
     with st.container(horizontal=True, vertical_alignment="bottom", key="methods-head"):
         widgets.heading(say(f"methods-{view.selection.direction}{few}", token=view.name), say("methods-help"))

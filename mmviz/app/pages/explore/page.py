@@ -35,6 +35,8 @@ def _run_view(run: Run, is_outdated: bool) -> None:
     if state.run_requested or state.run is not run:  # by a button in this fragment; the whole page follows it
         st.rerun()
     assert state.selection is not None  # there is one with every run
+    if state.selection.map_ref.layer is None and run.record.is_long and not run.is_exact:  # it is no longer kept
+        session.set_method(run.map_ref)
     view = SelectionView(run, state.selection)
     page_address.write_address(state, view.selection)
     with st.container():
