@@ -18,6 +18,7 @@ COMMAND_SENTENCES: dict[str, str] = {
     # options
     "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
     "option-file": "{option} needs the name of a file; only --json takes - for standard output.",
+    "option-words": "--words {value!r} names no words. Write their numbers from 1, such as --words 2,3.",
     "option-number": "{option} {value} is not possible. Give a number that is at least {least}.",
     "device-unknown": "torch cannot use the device {device} here ({why}). Leave --device out, or give cpu.",
     "map-unknown": "{map_ref} is no map or method of this model. There are: {known}.",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { answerShares, wordsByMoment } from "../../mmviz/viewer/js/answerShares.js";
+import { answerShares, HOLD, playingWords, wordsByMoment } from "../../mmviz/viewer/js/answerShares.js";
 
 // Tokens: a patch, a word of the prompt, two moments, a special token, and two words of the answer.
 const header = {
@@ -56,4 +56,12 @@ test("a word belongs to the moment that it attended to most while it was written
   assert.deepEqual([...wordsByMoment(header, attnMap, [2, 3])], [[3, [5]], [2, [6]]]); // prettier-ignore
   assert.deepEqual([...wordsByMoment(header, attnMap, [])], []);
   assert.deepEqual([...wordsByMoment(header, { ...attnMap, isPooled: true }, [2, 3])], []);
+});
+
+test("a word is lit while its moment plays, and a little longer", () => {
+  const location = [[0, 0, 1, 1], [0, 1], [0, 0.5], [0.5, 1], null, null, null]; // prettier-ignore
+  const timed = { ...header, streams: { all: { ...header.streams.all, location } } };
+  const at = (time) => playingWords(timed, attnMap, time).map(({ stream, token }) => `${stream} ${token}`);
+  assert.deepEqual([at(0), at(0.49), at(1), at(1 + HOLD)], [["all 6"], ["all 6"], ["all 5"], []]); // prettier-ignore
+  assert.deepEqual(at(0.5 + HOLD / 2), ["all 5", "all 6"]);
 });

@@ -4,6 +4,8 @@ import { MODALITIES } from "./attentionRows.js";
 /** Groups of keys, in the order of mmviz/analysis/answer_shares.py. */
 export const KEY_GROUPS = [...MODALITIES, "answer"];
 
+export const HOLD = 0.3; // seconds for which a word stays lit after its moment
+
 /** Returns the tokens of a stream that the model wrote, each from the token before it. */
 export function answerWords(header, stream) {
   return header.answer_words?.[stream] ?? [];
@@ -54,6 +56,23 @@ export function wordsByMoment(header, attnMap, moments) {
     if (strongest !== null) byMoment.set(strongest, [...(byMoment.get(strongest) ?? []), word]);
   }
   return byMoment;
+}
+
+const byMap = new WeakMap(); // a map -> for each word the span of its strongest moment
+
+/**
+ * Returns the words of the answer, each {stream, token}, whose strongest moment plays at `time` (seconds), or did so less
+ * than `HOLD` before: a moment of 20 ms would be over before anybody sees it.
+ */
+export function playingWords(header, attnMap, time) {
+  if (!byMap.has(attnMap)) {
+    const { modality, location } = header.streams[attnMap.keyStream];
+    const moments = modality.flatMap((name, token) => (name === "audio" && location[token] ? [token] : []));
+    const spans = [...wordsByMoment(header, attnMap, moments)].map(([moment, words]) => [location[moment], words]);
+    byMap.set(attnMap, spans);
+  }
+  const now = byMap.get(attnMap).filter(([[start, end]]) => start <= time && time < end + HOLD);
+  return now.flatMap(([, words]) => words.map((token) => ({ stream: attnMap.queryStream, token })));
 }
 
 function weightOf(attnMap, query, key) {
