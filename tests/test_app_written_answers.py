@@ -1,4 +1,4 @@
-"""The page with an answer of many words: its language prior, effects on chosen words, and a stop while it is written."""
+"""The page with a written answer: its language prior, effects on chosen words, and a stop while it is written."""
 
 from __future__ import annotations
 

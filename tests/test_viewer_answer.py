@@ -1,10 +1,9 @@
-"""The answer in the viewer, in a real browser: shares of each word, several words together, and words as a sound plays."""
+"""An answer in the viewer, in a real browser: shares of words, several words together, and words as a sound plays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest

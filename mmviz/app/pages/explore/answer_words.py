@@ -45,9 +45,11 @@ def answer_words(state: State, run: Run, backend: Callable[[], Backend], is_outd
 def _language_prior(runner: ExperimentRunner) -> None:
     widgets.heading(say("prior"), say("prior-help"))
     widgets.note(say("prior-help"))
+    place = st.empty()
     is_asked = (runner.run.record.id, PRIOR) in runner.state.experiments
-    if not is_asked and not st.button(say("prior-measure"), key=PRIOR):
+    if not is_asked and not place.button(say("prior-measure"), key=PRIOR):
         return
+    place.empty()
     prior = runner.measure(
         (PRIOR,),
         lambda progress, stop: measure_language_prior(runner.backend(), runner.request, progress, stop),

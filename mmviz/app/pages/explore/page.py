@@ -44,8 +44,8 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]
     if remarks:
         widgets.note(join_sentences(remarks))
-    method_cards(view)
     answer_words(state, run, backend, is_outdated)
+    method_cards(view)
     prompt_settings(run.record, state.is_saved)
     if state.config.spec is not None and not state.is_saved:
         stream_names(run.record)
