@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mmviz import Modality, Sample, Token, make_sample
 from mmviz.analysis.answer_shares import answer_shares
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
+from mmviz.cli import main
 from mmviz.experiments.language_prior import measure_language_prior, removals
 from mmviz.experiments.modality_shapley import effect_requests
 from mmviz.experiments.sweep_requests import sweep_requests
@@ -203,3 +205,21 @@ def test_words_and_their_probabilities_survive_files_and_the_wire(run: mmviz.Run
         damaged = replace(run.record, made_by={**run.record.made_by, **damage})
         with pytest.raises(MmvizError):
             from_bytes(to_bytes(run.sample, damaged))
+
+
+def test_the_command_line_is_about_chosen_words(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["explain", "--text", QUESTION, "--model", f"hf:{folder}", "--words"]
+    file = tmp_path / "run.json"
+    assert main([*arguments, "3,2", "--json", str(file)]) == 0
+    summary = json.loads(file.read_text())
+    assert summary["made_by"]["answer_part"] == [1, 2]
+    prior = summary["language_prior"]
+    assert len(prior["words"]) == len(summary["made_by"]["answer"]) == len(summary["answer_shares"]["words"])
+    chosen = sum(prior["rows"][0]["log_probabilities"][1:3])
+    assert np.log(next(iter(summary["probabilities"].values()))) == pytest.approx(chosen, rel=1e-6)
+    assert "log-probability: " in capsys.readouterr().out
+    for wrong in ("x", "0", "1,"):
+        assert main([*arguments, wrong]) == 2
+        assert "--words" in capsys.readouterr().err

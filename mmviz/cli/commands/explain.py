@@ -50,12 +50,13 @@ def _run(options: argparse.Namespace) -> int:
             raise MmvizError("option-file", option=f"--{option}")
         if path not in (None, "-"):
             check_file(path)
+    words = [] if options.words is None else _word_numbers(options.words)
     run = explain(
         image=options.image, text=options.text, audio=options.audio, model=options.model,
         backend=backend_from(options),
     )  # fmt: skip
-    if options.words is not None:
-        run = run.about_words(_word_numbers(options.words))
+    if words:
+        run = run.about_words(words)
     summary = run.summary()
     if options.json == "-":
         print(json.dumps(summary, indent=1))

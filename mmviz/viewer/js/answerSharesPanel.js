@@ -14,7 +14,6 @@ const WIDEST_STEP = 90;
 const UPRIGHT_STEP = 62; // words that far apart are written upright
 const MAX_LETTERS = 9; // of a word that are written
 const GROUP_DASHES = { answer: "5 3", special: "1 3" };
-const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
 /** The panel `answer-shares`; it is not there for a run whose model writes no answer, and for maps of other queries. */
 export class AnswerSharesPanel {
@@ -132,7 +131,8 @@ export class AnswerSharesPanel {
   nameOf(group) {
     const { say } = this.viewer;
     if (group === "answer") return say("group-answer");
-    if (group === "text") return say(this.drawn.table.groups.includes("answer") ? "group-prompt" : "group-words");
+    const isApart = this.drawn.table.groups.includes("answer");
+    if (group === "text") return say(isApart ? "group-prompt" : "group-words");
     return say("modality-" + group);
   }
 
@@ -161,8 +161,11 @@ function colourOf(group) {
   return MODALITY_COLOURS[group === "answer" ? "text" : group];
 }
 
+let svgNamespace = null; // as the browser has it: a document that needs no network holds no address
+
 function makeSvg(name, attributes) {
-  const element = document.createElementNS(SVG_NAMESPACE, name);
+  svgNamespace ??= new DOMParser().parseFromString("<svg></svg>", "text/html").body.firstChild.namespaceURI;
+  const element = document.createElementNS(svgNamespace, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   return element;
 }
