@@ -23,7 +23,9 @@ from mmviz.experiments.modality_shapley import effect_requests
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.models.model_factory import load
-from mmviz.types import AblateHead, DropModality, MmvizError, ReplaceInput, Request
+from mmviz.report import ViewerData
+from mmviz.types import AblateHead, DropModality, MmvizError, PooledMap, ReplaceInput, Request
+from mmviz.viewer.binary_format import decode
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
 QUESTION = "What is this?"
@@ -121,6 +123,21 @@ def test_what_a_model_cannot_do_without_is_named(tmp_path: Path) -> None:
     whisper = LocalBackend("cpu", {"w": load(f"hf:{path}", "cpu")})
     wave = (np.sin(np.arange(16_000) / 9) / 2).astype(np.float32)
     request = Request("w", make_sample(audio=(wave, 16_000)), options=(("new_tokens", 3),))
+    (record,) = whisper.run([request])
+    data = ViewerData(mmviz.Run(request.sample, record, whisper, request))
+    header, sections = decode(data.to_bytes())
+    ref = header["initial_view"]["map"]
+    shown = record.maps[record.map_number(mmviz.MapRef.parse(ref))]
+    assert isinstance(shown, PooledMap), "a map of 1,500 moments has not all its weights in a record"
+    rows = [f"row/{ref}/from/{word - 1}" for word in header["answer_words"]["decoder"]]
+    assert len(rows) == len(record.made_by["answer"]) and set(rows) <= set(sections), (
+        "the viewer has those of the words"
+    )
+    other = ref.replace("mean", "0")
+    assert len(decode(data.encode_sections([f"row/{other}/from/0"]))[1]) == len(rows), "and of any map that it shows"
+    assert record.made_by["settings"] == {"new_tokens": 3}, "a system prompt would change nothing"
+    with pytest.raises(MmvizError, match="system"):
+        whisper.run([replace(request, options=(("system", "x"),))])
     prior = measure_language_prior(whisper, request)
     assert prior is not None and prior.required == (Modality.AUDIO,)
     assert prior.removed == ((),) and prior.log_probabilities.shape == (1, len(prior.words))

@@ -36,6 +36,8 @@ class ChatModel:
     """
 
     capture_targets: CaptureTargets | None = None
+    option_names: tuple[str, ...] = OPTIONS
+    """The settings that the model has."""
 
     def __init__(self, module: nn.Module, processor: Any, family: Family, card: Card, device: str):
         self.module, self.processor, self.family, self.card = module, processor, family, card
@@ -58,8 +60,8 @@ class ChatModel:
         """Returns the model under other settings. Raises ``MmvizError`` (``options-name``)."""
         model = copy.copy(self)
         for name, value in options.items():
-            if name not in OPTIONS or type(value) is not type(getattr(self, name)):
-                raise MmvizError("options-name", name=name, known=", ".join(OPTIONS))
+            if name not in self.option_names or type(value) is not type(getattr(self, name)):
+                raise MmvizError("options-name", name=name, known=", ".join(self.option_names))
             setattr(model, name, value)
         return model
 
@@ -87,7 +89,7 @@ class ChatModel:
         writer = len(tokens) - 1 + (self.answer_part[0] if self.answer_part else 0)
         return Prepared(
             inputs, [*tokens, *words], notices, answer_token=writer, sample=sample, answers=answers,
-            details={"prompt": prompt, "settings": {name: getattr(self, name) for name in OPTIONS}},
+            details={"prompt": prompt, "settings": {name: getattr(self, name) for name in self.option_names}},
         )  # fmt: skip
 
     def generate(
@@ -201,6 +203,8 @@ class ChatModel:
 
 class SpeechModel(ChatModel):
     """One checkpoint of a model that writes down a sound: an encoder of the sound, and a decoder that attends to it."""
+
+    option_names = ("new_tokens",)
 
     def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
         start = token_label(self.tokenizer, self._start)

@@ -1,5 +1,5 @@
 // A line for each group of keys over the words of the answer: its share of attention while the word was written.
-import { answerShares } from "./answerShares.js";
+import { answerShares, hasWords } from "./answerShares.js";
 import { MODALITY_COLOURS } from "./colours.js";
 import { make, setText } from "./dom.js";
 import { flowMethod } from "./mapRef.js";
@@ -48,9 +48,11 @@ export class AnswerSharesPanel {
     const { attnMap } = frame;
     const isShown = Boolean(attnMap?.from) && flowMethod(frame.mapRef) !== "relevance";
     const colours = this.viewer.colours;
-    if (this.drawn?.attnMap !== attnMap || this.drawn?.colours !== colours) {
+    const isExact = isShown && hasWords(this.viewer.header, attnMap);
+    const { drawn } = this;
+    if (drawn?.attnMap !== attnMap || drawn.colours !== colours || drawn.isExact !== isExact) {
       const table = isShown ? answerShares(this.viewer.header, attnMap) : null;
-      this.drawn = { attnMap, colours, table, stream: attnMap?.queryStream };
+      this.drawn = { attnMap, colours, isExact, table, stream: attnMap?.queryStream };
       this.element.hidden = !table;
       if (table) this.draw(table, attnMap);
     }

@@ -27,15 +27,17 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
         if is_saved:
             return
         with st.form("prompt-settings", border=False):
-            st.text_area(say("prompt-system"), settings["system"], key=_key(record, "system"), height=80)
+            if "system" in settings:
+                st.text_area(say("prompt-system"), settings["system"], key=_key(record, "system"), height=80)
             st.number_input(
                 say("prompt-tokens"), 1, MAX_TOKENS, min(settings["new_tokens"], MAX_TOKENS),
                 key=_key(record, "new_tokens"), width=200,
             )  # fmt: skip
-            st.text_area(
-                say("prompt-template"), settings["template"], key=_key(record, "template"), height=160,
-                help=say("prompt-template-help"),
-            )  # fmt: skip
+            if "template" in settings:
+                st.text_area(
+                    say("prompt-template"), settings["template"], key=_key(record, "template"), height=160,
+                    help=say("prompt-template-help"),
+                )  # fmt: skip
             st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record, settings))
         if session.current_state().options:
             st.button(say("prompt-reset"), key="prompt-reset", on_click=session.set_options, args=((),))
