@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from mmviz import Modality, Sample, Token, make_sample
 from mmviz.analysis.answer_shares import answer_shares
 from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
+from mmviz.cli import main
 from mmviz.experiments.language_prior import measure_language_prior, removals
 from mmviz.experiments.modality_shapley import effect_requests
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.models.model_factory import load
-from mmviz.types import AblateHead, DropModality, MmvizError, ReplaceInput, Request
+from mmviz.report import ViewerData
+from mmviz.types import AblateHead, DropModality, MmvizError, PooledMap, ReplaceInput, Request
+from mmviz.viewer.binary_format import decode
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
 QUESTION = "What is this?"
@@ -119,6 +123,21 @@ def test_what_a_model_cannot_do_without_is_named(tmp_path: Path) -> None:
     whisper = LocalBackend("cpu", {"w": load(f"hf:{path}", "cpu")})
     wave = (np.sin(np.arange(16_000) / 9) / 2).astype(np.float32)
     request = Request("w", make_sample(audio=(wave, 16_000)), options=(("new_tokens", 3),))
+    (record,) = whisper.run([request])
+    data = ViewerData(mmviz.Run(request.sample, record, whisper, request))
+    header, sections = decode(data.to_bytes())
+    ref = header["initial_view"]["map"]
+    shown = record.maps[record.map_number(mmviz.MapRef.parse(ref))]
+    assert isinstance(shown, PooledMap), "a map of 1,500 moments has not all its weights in a record"
+    rows = [f"row/{ref}/from/{word - 1}" for word in header["answer_words"]["decoder"]]
+    assert len(rows) == len(record.made_by["answer"]) and set(rows) <= set(sections), (
+        "the viewer has those of the words"
+    )
+    other = ref.replace("mean", "0")
+    assert len(decode(data.encode_sections([f"row/{other}/from/0"]))[1]) == len(rows), "and of any map that it shows"
+    assert record.made_by["settings"] == {"new_tokens": 3}, "a system prompt would change nothing"
+    with pytest.raises(MmvizError, match="system"):
+        whisper.run([replace(request, options=(("system", "x"),))])
     prior = measure_language_prior(whisper, request)
     assert prior is not None and prior.required == (Modality.AUDIO,)
     assert prior.removed == ((),) and prior.log_probabilities.shape == (1, len(prior.words))
@@ -203,3 +222,21 @@ def test_words_and_their_probabilities_survive_files_and_the_wire(run: mmviz.Run
         damaged = replace(run.record, made_by={**run.record.made_by, **damage})
         with pytest.raises(MmvizError):
             from_bytes(to_bytes(run.sample, damaged))
+
+
+def test_the_command_line_is_about_chosen_words(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["explain", "--text", QUESTION, "--model", f"hf:{folder}", "--words"]
+    file = tmp_path / "run.json"
+    assert main([*arguments, "3,2", "--json", str(file)]) == 0
+    summary = json.loads(file.read_text())
+    assert summary["made_by"]["answer_part"] == [1, 2]
+    prior = summary["language_prior"]
+    assert len(prior["words"]) == len(summary["made_by"]["answer"]) == len(summary["answer_shares"]["words"])
+    chosen = sum(prior["rows"][0]["log_probabilities"][1:3])
+    assert np.log(next(iter(summary["probabilities"].values()))) == pytest.approx(chosen, rel=1e-6)
+    assert "log-probability: " in capsys.readouterr().out
+    for wrong in ("x", "0", "1,"):
+        assert main([*arguments, wrong]) == 2
+        assert "--words" in capsys.readouterr().err

@@ -48,6 +48,18 @@ def answer_words(record: AttentionRecord, stream: str) -> tuple[int, ...]:
     return tuple(range(first, len(tokens))) if is_written else ()
 
 
+def written_log_probability(record: AttentionRecord) -> float | None:
+    """Returns the log-probability of a written answer, or of the part that the run is about, in nats; None for others.
+
+    Formula: the sum over its tokens of ``log p(token t | prompt, tokens before t)``.
+    """
+    if record.answer_log_probabilities is None or not record.answers:
+        return None
+    part = list(record.made_by.get("answer_part", ()))
+    values = record.answer_log_probabilities[0]
+    return float((values[part] if part else values).sum())
+
+
 def answer_shares(
     rows: NDArray[Any], words: Sequence[int], key_tokens: Sequence[Token], written_keys: Sequence[int]
 ) -> AnswerShares:

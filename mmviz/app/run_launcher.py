@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,13 +42,19 @@ def start_run(state: State, draft: Draft) -> None:
     backend, model = resources.warm_backend(state.config), state.config.model
     changes = (*session.CONTROLS[state.control], *state.ablated_heads)
     relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
+    (answer, answer_part), state.written = state.written, ((), ())
     given: dict[str, Any] = {"pairs": state.stream_pairs, "options": dict(state.options)}
+    given |= {"answer": answer, "answer_part": answer_part} if answer else {}
 
     def work(progress: Progress, stop: Stop) -> Run:
+        def report(is_writing: bool, done: int, of: int) -> None:
+            state.is_writing = is_writing
+            progress(done, of)
+
         sample = resources.decoder().sample(_read(draft.image), draft.text, _read(draft.audio))
-        with report_layers(progress):
+        with report_layers(partial(report, False), partial(report, True)):
             return run_sample(
-                sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance, **given
+                sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance, stop=stop, **given
             )
 
     state.job, state.job_draft = Job(work), draft
@@ -62,7 +69,8 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
         is_finished = False
         while not is_finished:  # a visitor's Stop ends this script run
             code = "running" if resources.warm_backend(state.config).is_warm else "loading"
-            code = "running-layers" if job.of else code
+            if job.of:
+                code = "running-words" if state.is_writing else "running-layers"
             text = say(code, seconds=job.seconds, done=job.done, of=job.of)
             status.html(f"<div class='note' role='status'>{text}</div>")
             is_finished = job.wait(0.5)

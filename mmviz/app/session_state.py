@@ -70,6 +70,10 @@ class State:
     """The names of streams under which runs are made, as in `Request.pairs`."""
     options: tuple[tuple[str, str | int], ...] = ()
     """The settings under which runs are made, as in `Request.options`."""
+    written: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """The answer that the next run is to keep, and the part of it that it is about, as in `Request`; then empty."""
+    is_writing: bool = False
+    """Whether the run in progress writes its answer, so that ``job`` counts words, not layers."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
     resend_form: bool = False
@@ -274,6 +278,12 @@ def name_streams(pairs: tuple[tuple[str, str, str], ...]) -> None:
 def set_options(options: tuple[tuple[str, str | int], ...]) -> None:
     """Runs the form again under these settings, as in `Request.options`; an empty tuple leaves them to the model."""
     current_state().options = options
+    request_run()
+
+
+def choose_words(answer: tuple[int, ...], part: tuple[int, ...]) -> None:
+    """Runs the form again with the same answer, about a part of it; an empty one stands for the whole answer."""
+    current_state().written = (answer, part)
     request_run()
 
 

@@ -14,6 +14,8 @@ from mmviz.experiments.removal_changes import modality_removal, present_modaliti
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.types import AttentionRecord, MmvizError, Modality, Request, Sample, read_only
 
+_UNREAD = "hf-unread"
+"""The code of the notice that a model does not read a modality."""
 _REQUIRED = "own-required-drop"
 """The code of the error of a model that cannot do without a modality."""
 
@@ -54,18 +56,22 @@ def measure_language_prior(
     Source: Goyal et al. 2017, "Making the V in VQA Matter" (language priors); Favero et al. 2024, "Multi-Modal
     Hallucination Control by Visual Information Grounding", section 3 (the ratio of the two probabilities).
     """
-    variants = removals(request.sample)
+    (whole, *variants) = removals(request.sample)
     rows: list[tuple[tuple[Modality, ...], AttentionRecord]] = []
     required: set[Modality] = set()
-    for done, removed in enumerate(variants):
+    unread: set[str] = set()
+    for done, removed in enumerate((whole, *variants)):
+        if unread & set(removed):  # the model has never had it
+            continue
         changes = (*request.changes, *modality_removal(removed, "learned"))
         records = _run(backend, replace(answers_only(request), changes=changes), removed, required, stop)
         if records is None:
             return None
         rows += [(removed, record) for record in records]
-        if records and not request.answer:  # the model has just written it
+        if not removed:  # the answer that the model has just written stays the same
             request = replace(request, answer=tuple(records[0].made_by.get("answer", ())))
-        progress(done + 1, len(variants))
+            unread = {str(n.parameters["modality"]) for n in records[0].notices if n.code == _UNREAD}
+        progress(done + 1, len(variants) + 1)
     tables = [record.answer_log_probabilities for _, record in rows]
     if any(table is None for table in tables):
         raise MmvizError("prior-model", model=request.model)

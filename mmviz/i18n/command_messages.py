@@ -18,6 +18,7 @@ COMMAND_SENTENCES: dict[str, str] = {
     # options
     "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
     "option-file": "{option} needs the name of a file; only --json takes - for standard output.",
+    "option-words": "--words {value!r} names no words. Write their numbers from 1, such as --words 2,3.",
     "option-number": "{option} {value} is not possible. Give a number that is at least {least}.",
     "keep-size": "Queries, keys and log-sum-exp take {size}, {token} for each token.",
     "keep-short": "This run holds all its weights, so that its file is exact as it is.",

@@ -232,6 +232,7 @@ SENTENCES: dict[str, str] = {
     "map-rollout": "rollout, product of (A + I) / 2 over all layers",
     "map-relevance": "gradient relevance for the answer",
     "map-to": "{map}, to {stream}",
+    "figure-title-written": "Answer: {answer} (log-probability {total:.1f} nats, {count} tokens)",
     "figure-title": "Answer: {answer} ({probability:.0%})",
     "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows how information is routed, not why the "

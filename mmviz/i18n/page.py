@@ -55,6 +55,7 @@ LABELS: dict[str, str] = {
     "run": "Run",
     "run-help": "Run the model on these inputs. Keys: Return in the text field, Ctrl and Return anywhere.",
     "running": "Running the model: {seconds:.0f} s",
+    "running-words": "Writing the answer: word {done} of at most {of}, {seconds:.0f} s",
     "running-layers": "Running the model: layer {done} of {of}, {seconds:.0f} s",
     "loading": "Loading the model (only once): {seconds:.0f} s",
     "stop": "Stop",
@@ -159,6 +160,29 @@ LABELS: dict[str, str] = {
     "prompt-template-help": "In Jinja, as in the file tokenizer_config.json of the checkpoint.",
     "prompt-run": "Run with these settings",
     "prompt-reset": "Drop my settings",
+    "written-whole": "Log-probability of this answer: {total:.1f} nats for {count} tokens, {mean:.2f} a token.",
+    "written-about": "This run is about {count} tokens of the answer: {total:.2f} nats, {mean:.2f} a token.",
+    "written-help": "A long text is never probable as a whole: compare its log-probability without some inputs.",
+    "prior": "Language prior against evidence",
+    "prior-help": "The probability of each word of this answer, given the words before it: with all inputs, and "
+    "without some of them. Where it hardly falls, the words before it suffice.",
+    "prior-measure": "Measure",
+    "prior-caption": "Probability of each word",
+    "prior-everything": "with everything",
+    "prior-without": "without {modalities}",
+    "prior-evidence": "evidence, in nats",
+    "prior-evidence-help": "Log-probability with everything less that of the row above. Above 0: the inputs make the "
+    "word more probable.",
+    "prior-cell": "log-probability {nats:.3f} nats",
+    "prior-required": "The model cannot do without {modality}, so there is no row without it.",
+    "prior-nothing": "There is neither picture nor sound to leave out.",
+    "words": "What effects are about",
+    "words-help": "Effect, removal, faithfulness and gradients are about the log-probability of the whole answer, or "
+    "of the words that you choose.",
+    "words-choice": "Words of the answer",
+    "words-whole": "the whole answer",
+    "words-run": "Run about these words",
+    "words-outdated": "The form has changed, so this answer no longer belongs to it. Press Run first.",
     # streams of a custom model
     "streams": "Streams: what attends to what",
     "streams-help": "A stream is one sequence of tokens. mmviz tells streams apart by what the model computes. Where "

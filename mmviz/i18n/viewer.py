@@ -63,6 +63,7 @@ WORDS: dict[str, str] = {
     "approximate-only": "Approximate: means over neighbouring tokens. Exact rows are not kept for this run.",
     # readout
     "comma": ", ",
+    "mean-over": "mean over {tokens}",
     "group": "{names} … ({count} tokens)",
     "title-from": "From: {token}.",
     "title-to": "To: {token}.",
@@ -161,8 +162,10 @@ WORDS: dict[str, str] = {
     "help": "How to use the viewer",
     "help-1": "Point at a patch, a word, a moment or a small map: everything else lights up by attention.",
     "help-2": "Click to pin it. Then pointing elsewhere reads exact weights. Click a second one to see the difference.",
-    "help-3": "Drag over several patches, words or moments to choose them all together.",
-    "help-4": "Play the sound: each moment is chosen as it plays.",
+    "help-3": "Drag over several patches, words or moments to choose them all together, or click the first and the "
+    "last with Shift, or single ones with Ctrl (Cmd on a Mac). Amounts are then means over them.",
+    "help-4": "Play the sound: each moment is chosen as it plays. Words of an answer are framed while the moment plays "
+    "that they attended to most while they were written.",
     "help-5": "Keys: arrows move through layers and heads. Tab leads to the picture, the words and the sound; there, "
     "arrows, Home and End move between patches, words and moments, and Return pins. D switches the direction, Escape "
     "unpins.",

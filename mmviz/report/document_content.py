@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import map_words, streams_of
 from mmviz.analysis.map_weights import attention_row
 from mmviz.analysis.record_views import pooled_row_of
@@ -82,7 +83,11 @@ def document_content(run: Run, ref: MapRef, query: int) -> DocumentContent:
 def _title(record: AttentionRecord) -> str:
     if not record.answers:
         return about("no-answers")
-    best = record.answers[0]
+    best, log_p = record.answers[0], written_log_probability(record)
+    if log_p is not None:
+        count = len(record.made_by.get("answer_part") or record.made_by["answer"])
+        label = replace_invisible(best.label)
+        return sentence("figure-title-written", answer=label, total=log_p, count=count)
     return sentence("figure-title", answer=replace_invisible(best.label), probability=best.probability)
 
 
@@ -93,10 +98,15 @@ def _above(run: Run, title: str) -> str:
         "untrained": made_by.get("trained") is False,
         "uniform": record.has_change(UniformAttention),
     }
-    others = [
-        f"{replace_invisible(answer.label)} {100 * answer.probability:.1f} %"
-        for answer in record.answers[1:MAX_ANSWERS]
-    ]
+    is_written = written_log_probability(record) is not None  # then the other answer is any other text
+    others = (
+        []
+        if is_written
+        else [
+            f"{replace_invisible(answer.label)} {100 * answer.probability:.1f} %"
+            for answer in record.answers[1:MAX_ANSWERS]
+        ]
+    )
     provenance = []
     if {"model", "device_name"} <= made_by.keys():
         provenance.append(sentence("figure-caption", model=made_by["model"], device=made_by["device_name"]))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import default_map_ref, flows, map_refs, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import weights as map_weights
@@ -22,7 +23,7 @@ from mmviz.report.pooled_map_requests import is_pooled, requested_view, stream_e
 from mmviz.report.run_protocol import Run
 from mmviz.report.steps_sections import max_encoded_bytes, parse_map_number, steps_sections
 from mmviz.report.viewer_header import run_header
-from mmviz.types import MODALITIES, MapRef, MmvizError, PooledMap, Zoom
+from mmviz.types import MODALITIES, MapRef, MmvizError, PooledMap, Rows, Zoom
 from mmviz.viewer.binary_format import Section, encode, max_section_bytes
 from mmviz.viewer.pack import frame, html
 from mmviz.viewer.quantization import encode as quantize
@@ -32,6 +33,8 @@ MAX_BYTES = 16_000_000
 """Size of a container in bytes, unless the maps that it must hold take more."""
 MAX_ROWS = 16
 """Exact rows of the chosen tokens that are sent along for a map without all its weights."""
+MAX_ANSWER_ROWS = 256
+"""Exact rows of the tokens that wrote an answer, at most, that are sent along for such a map."""
 IMAGE_SIDE = 1024
 """Pixels of the longer side of the image that is sent."""
 
@@ -77,7 +80,7 @@ class ViewerData:
         required = [ref for ref in required if not self.long_flows.missing([f"map/{ref}"])]  # the viewer requests them
         sections = dict(self._common_sections)
         for each in views:
-            sections |= self._exact_rows(each)
+            sections |= self._exact_rows(each) | self._answer_rows(parse_map_ref(self.record, each["map"]))
         header = self._header | {"view": dict(view) if view else None, "serial": serial, "source": self.source}
         steps = self._steps(MapRef.parse(views[-1]["map"]))
         reserved = max_encoded_bytes(next(iter(steps.values()), {}))
@@ -106,6 +109,8 @@ class ViewerData:
                 sections |= steps_sections(self.record, parse_map_number(rest))
             else:
                 sections |= self._exact_weights(kind, rest)
+                if kind == "row":
+                    sections |= self._answer_rows(parse_map_ref(self.record, rest.rsplit("/", 2)[0]))
         return encode({"run": self.record.id, "serial": serial, "source": self.source}, sections)
 
     def to_html(self) -> str:
@@ -145,6 +150,21 @@ class ViewerData:
             is_flow = ref.layer is None
             sections |= self.long_flows.get(f"row/{name}") if is_flow else self._exact_weights("row", name)
         return sections
+
+    def _answer_rows(self, ref: MapRef) -> dict[str, Section]:
+        """Returns the exact rows of the tokens that wrote an answer, where the map has not all its weights: from bins
+        nobody can tell the shares of a word, nor its strongest moment."""
+        words = answer_words(self.record, streams_of(self.record, ref)[0]) if is_pooled(self.record, ref) else ()
+        if not words or len(words) > MAX_ANSWER_ROWS or self.source == "overview":
+            return {}
+        queries = tuple(word - 1 for word in words)
+        try:
+            rows = self.run.view(Rows(ref, queries))
+        except MmvizError:
+            self.source = "overview"
+            return {}
+        pairs = zip(queries, np.asarray(rows, np.float64), strict=True)
+        return {f"row/{ref}/from/{query}": Section(*quantize(row)) for query, row in pairs}
 
     def _steps(self, ref: MapRef) -> dict[int, dict[str, Section]]:
         """Returns the steps of all maps by number, those of the map that ``ref`` names first; for a flow, the last."""

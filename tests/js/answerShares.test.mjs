@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { answerShares, wordsByMoment } from "../../mmviz/viewer/js/answerShares.js";
+import { answerShares, HOLD, playingWords, wordsByMoment } from "../../mmviz/viewer/js/answerShares.js";
 
 // Tokens: a patch, a word of the prompt, two moments, a special token, and two words of the answer.
 const header = {
@@ -43,7 +43,7 @@ test("each word has the shares of the token before it", () => {
 });
 
 test("a map of bins cannot tell words of the prompt from those of the answer", () => {
-  const table = answerShares(header, { ...attnMap, isPooled: true });
+  const table = answerShares(header, { ...attnMap, isPooled: true, rows: new Map() });
   assert.deepEqual(table.groups, ["image", "text", "audio", "special"]);
   assert.deepEqual(rounded(table.shares.text), [0.1, 0.4]);
 });
@@ -55,5 +55,17 @@ test("queries that are no words of an answer have no shares", () => {
 test("a word belongs to the moment that it attended to most while it was written", () => {
   assert.deepEqual([...wordsByMoment(header, attnMap, [2, 3])], [[3, [5]], [2, [6]]]); // prettier-ignore
   assert.deepEqual([...wordsByMoment(header, attnMap, [])], []);
-  assert.deepEqual([...wordsByMoment(header, { ...attnMap, isPooled: true }, [2, 3])], []);
+  const bins = { ...attnMap, isPooled: true, rows: new Map([["from/4", WEIGHTS[4]]]) };
+  assert.deepEqual([...wordsByMoment(header, bins, [2, 3])], [], "the row of the second word is not here");
+  bins.rows.set("from/5", WEIGHTS[5]);
+  assert.deepEqual([...wordsByMoment(header, bins, [2, 3])], [[3, [5]], [2, [6]]]); // prettier-ignore
+  assert.deepEqual(answerShares(header, bins).shares, answerShares(header, attnMap).shares);
+});
+
+test("a word is lit while its moment plays, and a little longer", () => {
+  const location = [[0, 0, 1, 1], [0, 1], [0, 0.5], [0.5, 1], null, null, null]; // prettier-ignore
+  const timed = { ...header, streams: { all: { ...header.streams.all, location } } };
+  const at = (time) => playingWords(timed, attnMap, time).map(({ stream, token }) => `${stream} ${token}`);
+  assert.deepEqual([at(0), at(0.49), at(1), at(1 + HOLD)], [["all 6"], ["all 6"], ["all 5"], []]); // prettier-ignore
+  assert.deepEqual(at(0.5 + HOLD / 2), ["all 5", "all 6"]);
 });

@@ -82,6 +82,8 @@ test("what the pointer is on replaces the view for a frame, and leaves it as it 
 test("the readout names the tokens, and reads exact amounts while something is pinned", () => {
   assert.equal(describeSelection(header, say, frameOf({})), 'title-from {"token":"“dog”"}');
   const difference = frameOf({ view: { ...view, versus: [0] } });
+  const two = describeSelection(header, say, frameOf({ view: { ...view, tokens: [0, 1] } }));
+  assert.match(two, /^title-from .*mean-over .*“answer”, “dog”/, "several queries are named as a mean");
   assert.match(describeSelection(header, say, difference), /^title-difference .*“dog”.*“answer”/);
   const pointed = { pointed: { stream: "all", token: 2 } };
   const readout = describeFrame(header, say, frameOf(pointed), true);

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { describeHead } from "../../mmviz/viewer/js/labels.js";
 import { flowMethod, flowsOf, formatMapRef, isFlow, parseMapRef, streamsOf } from "../../mmviz/viewer/js/mapRef.js"; // prettier-ignore
 import {
-  chosenStream, fromFragment, litStream, neighbourMap, overviewCell, pin, toFragment, unpin, viewForStream, withMap,
+  chosenStream, fromFragment, litStream, neighbourMap, overviewCell, pin, pinMore, toFragment, unpin, viewForStream, withMap,
   withOtherDirection,
 } from "../../mmviz/viewer/js/viewState.js"; // prettier-ignore
 
@@ -50,6 +50,15 @@ test("a click on a pin removes it, and the other one stays", () => {
   assert.deepEqual(pin(both, [3], true, [0]), { view: { ...both, tokens: [4], versus: [] }, pinned: true });
   assert.deepEqual(pin({ ...view, tokens: [3] }, [3], true, [0]), { view, pinned: false });
   assert.deepEqual(pin(view, [0], false, [0]), { view, pinned: true }, "the token of the initial view can be pinned");
+});
+
+test("tokens are chosen together with those that are pinned, and taken out again", () => {
+  const first = pinMore(view, [3], false, [0]);
+  assert.deepEqual(first, { view: { ...view, tokens: [3] }, pinned: true }, "the token of the initial view is not one");
+  const both = pinMore({ ...first.view, versus: [5] }, [1, 2], true, [0]);
+  assert.deepEqual([both.view.tokens, both.view.versus, both.pinned], [[1, 2, 3], [], true]); // prettier-ignore
+  assert.deepEqual(pinMore(both.view, [2], true, [0]).view.tokens, [1, 3]);
+  assert.deepEqual(pinMore(first.view, [3], true, [0]), { view, pinned: false });
 });
 
 test("escape unpins the second, then the first", () => {

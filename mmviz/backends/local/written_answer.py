@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mmviz.backends import Stop, never_stop
-from mmviz.backends.layer_progress import layer_listener
+from mmviz.backends import Stop, ignore_progress, never_stop
+from mmviz.backends.layer_progress import word_listener
 from mmviz.models import Model
 from mmviz.types import MmvizError, Request, Sample
 
@@ -38,7 +38,7 @@ def answering(
     if generate is None:
         return model
     if not answer:
-        answer = generate(model.prepare(sample), stop, layer_listener() or _ignore)
+        answer = generate(model.prepare(sample), stop, word_listener() or ignore_progress)
     if stop():  # what was written so far is not the answer
         return model
     answered: Model = model.answering(answer, part, sample)  # type: ignore[attr-defined]
@@ -52,7 +52,3 @@ def answer_logits(model: Model, tensors: Any) -> tuple[Tensor, Tensor | None]:
     writer: Any = model
     log_p = writer.token_log_probabilities(tensors)[0]
     return writer.answer_logits(log_p), log_p
-
-
-def _ignore(done: int, of: int) -> None:
-    """Stands for a listener where nobody listens."""

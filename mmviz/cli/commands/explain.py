@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from mmviz.cli.options import add_model_options, backend_from, check_file, write_file
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
@@ -26,6 +28,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--text", metavar="TEXT", help="the question")
     parser.add_argument("--audio", metavar="FILE", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}")
     add_model_options(parser)
+    parser.add_argument(
+        "--words", metavar="N,N", help="which words of a written answer the effects are about, from 1 (default: all)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write a summary as JSON (- for standard output)")
     parser.add_argument("--npz", metavar="FILE", help="write the whole run, to be opened with `mmviz app FILE`")
     parser.add_argument(
@@ -60,10 +65,13 @@ def _run(options: argparse.Namespace) -> int:
             check_file(path)
     if options.keep == "exact" and not options.npz:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
+    words = [] if options.words is None else _word_numbers(options.words)
     run = explain(
         image=options.image, text=options.text, audio=options.audio, model=options.model,
         backend=backend_from(options), relevance=options.relevance,
     )  # fmt: skip
+    if words:
+        run = run.about_words(words)
     summary = run.summary()
     if options.json == "-":
         print(json.dumps(summary, indent=1))
@@ -84,9 +92,28 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _word_numbers(text: str) -> list[int]:
+    """Returns the numbers of words, from 0. Raises ``MmvizError`` (``option-words``)."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise MmvizError("option-words", value=text)
+    return [int(part) - 1 for part in parts]
+
+
 def _print_answer(summary: dict[str, Any]) -> None:
     for notice in summary["notices"]:
         print(notice)
     best = list(summary["probabilities"].items())[:5]
-    print("answer: " + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
+    shares, prior = summary["answer_shares"], summary["language_prior"]
+    if summary["made_by"].get("answer"):
+        print(f"answer: {summary['answer']}")
+    else:
+        print("answer: " + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
+    if shares:
+        means = np.mean(shares["shares"], axis=0)
+        named = ", ".join(f"{group} {mean:.2f}" for group, mean in zip(shares["groups"], means, strict=True))
+        print(f"attention while it was written, mean over its words: {named}")
+    for row in prior["rows"] if prior else ():
+        without = " and ".join(row["without"])
+        print(f"log-probability{f' without {without}' if without else ''}: {sum(row['log_probabilities']):.2f} nats")
     print(f"computed on {summary['made_by']['device_name']}; attention: {summary['attention']['method']}")

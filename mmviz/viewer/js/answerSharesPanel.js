@@ -1,5 +1,5 @@
 // A line for each group of keys over the words of the answer: its share of attention while the word was written.
-import { answerShares } from "./answerShares.js";
+import { answerShares, hasWords } from "./answerShares.js";
 import { MODALITY_COLOURS } from "./colours.js";
 import { make, setText } from "./dom.js";
 import { flowMethod } from "./mapRef.js";
@@ -14,7 +14,6 @@ const WIDEST_STEP = 90;
 const UPRIGHT_STEP = 62; // words that far apart are written upright
 const MAX_LETTERS = 9; // of a word that are written
 const GROUP_DASHES = { answer: "5 3", special: "1 3" };
-const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
 /** The panel `answer-shares`; it is not there for a run whose model writes no answer, and for maps of other queries. */
 export class AnswerSharesPanel {
@@ -49,9 +48,11 @@ export class AnswerSharesPanel {
     const { attnMap } = frame;
     const isShown = Boolean(attnMap?.from) && flowMethod(frame.mapRef) !== "relevance";
     const colours = this.viewer.colours;
-    if (this.drawn?.attnMap !== attnMap || this.drawn?.colours !== colours) {
+    const isExact = isShown && hasWords(this.viewer.header, attnMap);
+    const { drawn } = this;
+    if (drawn?.attnMap !== attnMap || drawn.colours !== colours || drawn.isExact !== isExact) {
       const table = isShown ? answerShares(this.viewer.header, attnMap) : null;
-      this.drawn = { attnMap, colours, table, stream: attnMap?.queryStream };
+      this.drawn = { attnMap, colours, isExact, table, stream: attnMap?.queryStream };
       this.element.hidden = !table;
       if (table) this.draw(table, attnMap);
     }
@@ -132,7 +133,8 @@ export class AnswerSharesPanel {
   nameOf(group) {
     const { say } = this.viewer;
     if (group === "answer") return say("group-answer");
-    if (group === "text") return say(this.drawn.table.groups.includes("answer") ? "group-prompt" : "group-words");
+    const isApart = this.drawn.table.groups.includes("answer");
+    if (group === "text") return say(isApart ? "group-prompt" : "group-words");
     return say("modality-" + group);
   }
 
@@ -161,8 +163,11 @@ function colourOf(group) {
   return MODALITY_COLOURS[group === "answer" ? "text" : group];
 }
 
+let svgNamespace = null; // as the browser has it: a document that needs no network holds no address
+
 function makeSvg(name, attributes) {
-  const element = document.createElementNS(SVG_NAMESPACE, name);
+  svgNamespace ??= new DOMParser().parseFromString("<svg></svg>", "text/html").body.firstChild.namespaceURI;
+  const element = document.createElementNS(svgNamespace, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   return element;
 }

@@ -214,7 +214,7 @@ export class AudioPanel {
 
   /** While the audio plays, the token at the playhead is pointed at. */
   onMove(time) {
-    this.viewer.followPlayback(this.tokenAt(this.x(time)));
+    this.viewer.followPlayback(this.tokenAt(this.x(time)), time);
     this.updatePlayer();
   }
 

@@ -42,8 +42,10 @@ export function describeSelection(header, say, { chosenStream: stream, tokens, v
 
 function nameTokens(header, say, stream, tokens) {
   const names = tokens.slice(0, MAX_NAMED).map((token) => `“${header.streams[stream].name[token]}”`);
-  if (tokens.length <= MAX_NAMED) return names.join(say("comma"));
-  return say("group", { count: tokens.length, names: names.join(say("comma")) });
+  if (tokens.length === 1) return names[0];
+  const list = names.join(say("comma"));
+  const group = tokens.length <= MAX_NAMED ? list : say("group", { count: tokens.length, names: list });
+  return say("mean-over", { tokens: group });
 }
 
 /** Returns the readout of a frame: the exact amount of the token under the pointer once tokens are pinned, else the strongest tokens. */

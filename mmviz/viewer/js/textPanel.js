@@ -111,6 +111,8 @@ export class TextPanel {
       const compared = isChosenStream && frame.versus.includes(token);
       const mark = pinned ? "first" : compared ? "second" : "";
       if (button.dataset.pin !== mark) button.dataset.pin = mark;
+      const isPlaying = frame.playingWords.some((playing) => playing.token === token && playing.stream === stream);
+      if (chip.isPlaying !== isPlaying) button.classList.toggle("playing", (chip.isPlaying = isPlaying));
       const isPointed = frame.pointed?.stream === stream && frame.pointed.token === token;
       if (chip.isPointed !== isPointed) button.classList.toggle("pointed", (chip.isPointed = isPointed));
     }

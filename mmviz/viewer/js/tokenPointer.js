@@ -4,12 +4,13 @@ const CLICK_SLACK = 5; // CSS pixels that the pointer may move during a click
 
 /**
  * Listens to the pointer on `area`. `find(x, y, event)` returns the {stream, token} at a position, or null;
- * `between(first, last)` returns the tokens that a drag covers. Calls `on.hover(target, event)` (null for none),
- * `on.drag(stream, tokens)` and `on.click(stream, tokens)`.
+ * `between(first, last)` returns the tokens that a drag covers, or a click with Shift after another click. Calls
+ * `on.hover(target, event)` (null for none), `on.drag(stream, tokens)` and `on.click(stream, tokens, how)`, see `howChosen`.
  */
 export function listenToPointer(area, find, between, on) {
   let start = null;
   let dragged = null;
+  let last = null;
   const targetOf = (event) => {
     const box = area.getBoundingClientRect();
     return find(event.clientX - box.left, event.clientY - box.top, event);
@@ -34,8 +35,14 @@ export function listenToPointer(area, find, between, on) {
     }
     on.hover(target, event);
   });
-  area.addEventListener("pointerup", () => {
-    if (start) on.click(start.target.stream, dragged ?? [start.target.token]);
+  area.addEventListener("pointerup", (event) => {
+    if (start) {
+      const { target } = start;
+      const how = howChosen(event);
+      const isRange = how === "all" && last?.stream === target.stream;
+      on.click(target.stream, dragged ?? (isRange ? between(last, target) : [target.token]), how);
+      if (!isRange) last = target;
+    }
     start = dragged = null;
   });
   area.addEventListener("pointercancel", () => {
@@ -45,6 +52,15 @@ export function listenToPointer(area, find, between, on) {
   area.addEventListener("pointerleave", () => {
     if (!dragged) on.hover(null);
   });
+}
+
+/**
+ * Returns how a click chooses tokens: "all" with Shift (all from the one before to this one), "more" with Ctrl or Cmd
+ * (together with those chosen before, or no longer), else "pin" (see `pin` in viewState.js).
+ */
+export function howChosen(event) {
+  if (event.shiftKey) return "all";
+  return event.ctrlKey || event.metaKey ? "more" : "pin";
 }
 
 /** Returns every token of a stream from one to another, in order. */

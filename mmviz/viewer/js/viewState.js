@@ -55,6 +55,19 @@ export function pin(view, tokens, isPinned, startTokens) {
   return { view: { ...view, tokens, versus: [] }, pinned: true };
 }
 
+/**
+ * Returns the view after tokens were chosen together with those that are pinned, or taken out of these where all of them
+ * are, and whether anything is `pinned`.
+ */
+export function pinMore(view, tokens, isPinned, startTokens) {
+  if (!isPinned) return { view: { ...view, tokens, versus: [] }, pinned: true };
+  const isTakenOut = tokens.every((token) => view.tokens.includes(token));
+  const others = view.tokens.filter((token) => !tokens.includes(token));
+  const together = isTakenOut ? others : [...others, ...tokens].sort((a, b) => a - b);
+  if (!together.length) return { view: { ...view, tokens: startTokens, versus: [] }, pinned: false };
+  return { view: { ...view, tokens: together, versus: [] }, pinned: true };
+}
+
 /** Returns the view after Escape, which removes the second pin first, and whether anything is still `pinned`. */
 export function unpin(view, startTokens) {
   if (view.versus.length) return { view: { ...view, versus: [] }, pinned: true };

@@ -1,4 +1,5 @@
 // The linked viewer of one run: a token that is pointed at in one panel lights up the tokens of all panels.
+import { playingWords } from "./answerShares.js";
 import { AnswerSharesPanel } from "./answerSharesPanel.js";
 import { Announcer } from "./announcer.js";
 import { AttentionMaps } from "./attentionRows.js";
@@ -20,9 +21,10 @@ import { layOutPanels } from "./panelLayout.js";
 import { SectionFetcher } from "./sectionFetcher.js";
 import { TextPanel } from "./textPanel.js";
 import { readColours } from "./theme.js";
+import { howChosen, tokensBetween } from "./tokenPointer.js";
 import { Tooltip } from "./tooltip.js";
 import { TrainingTimeline } from "./trainingTimeline.js";
-import { answerTokens, chosenStream, litStream, pin, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
+import { answerTokens, chosenStream, litStream, pin, pinMore, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
 
 /**
  * A viewer in the element `host`, of a decoded container `data`. Calls `on.view(view)` when the view changes, and
@@ -88,7 +90,8 @@ export class Viewer {
       this.streams = [...new Set(this.header.maps.flatMap((map) => [map.queries, map.keys]))];
       this.fetcher.reset();
       this.scaleEnds = new Map();
-      this.hovered = this.previewed = this.pointed = null;
+      this.hovered = this.previewed = this.pointed = this.pressed = null;
+      this.playingWords = [];
     }
     if (isOtherRun || this.serial !== this.header.serial) {
       this.serial = this.header.serial;
@@ -200,12 +203,13 @@ export class Viewer {
     this.repaint();
   }
 
-  /** Pins tokens, or unpins them. */
-  click(stream, tokens) {
+  /** Pins tokens, or unpins them; `how` as `howChosen` returns it. */
+  click(stream, tokens, how = "pin") {
     if (!this.isShown(stream)) return;
     const view = viewForStream(this.header, this.view, stream);
     const isPinned = this.pinned && view === this.view;
-    const next = pin(view, tokens, isPinned, this.startTokens());
+    const change = how === "more" ? pinMore : pin;
+    const next = change(view, tokens, isPinned && how !== "all", this.startTokens());
     this.hovered = null;
     this.pinned = next.pinned;
     this.setView(next.view);
@@ -213,7 +217,9 @@ export class Viewer {
   }
 
   /** Points at the {stream, token} that the audio plays; with reduced motion it is marked, and the view stays. */
-  followPlayback(target) {
+  followPlayback(target, time) {
+    const attnMap = this.attnMaps.get(this.view.map);
+    this.playingWords = target && attnMap ? playingWords(this.header, attnMap, time) : [];
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
       this.pointed = target;
       this.repaint();
@@ -289,7 +295,12 @@ export class Viewer {
   /** Handles Enter and space on the button of a token; a click of the mouse is handled where its pointer goes down. */
   press(event) {
     const button = event.target.closest?.("[data-token]");
-    if (button && event.detail === 0) this.click(button.dataset.stream, [Number(button.dataset.token)]);
+    if (!button || event.detail !== 0) return;
+    const [stream, token] = [button.dataset.stream, Number(button.dataset.token)];
+    const how = howChosen(event);
+    const isRange = how === "all" && this.pressed?.stream === stream;
+    this.click(stream, isRange ? tokensBetween(this.pressed, { token }) : [token], how);
+    if (!isRange) this.pressed = { stream, token };
   }
 
   /** Removes the viewer and everything that would keep it alive: listeners, observers, timers and animation frames. */

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import map_words
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
@@ -14,7 +15,7 @@ from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
 from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.page import say
-from mmviz.types import AblateHead, Answer
+from mmviz.types import AblateHead, Answer, AttentionRecord
 
 OUT_OF_DISTRIBUTION = (
     "image-out-of-distribution",
@@ -40,7 +41,10 @@ def results(run: Run, is_outdated: bool) -> None:
             origin = say("origin-changed", origin=origin, changed=say("changed"))
         widgets.answer(record.answers, verdict, kind, origin, details)
     with second:
-        if record.answers:
+        written = written_text(record)
+        if written:
+            widgets.note(written)
+        elif record.answers:
             widgets.top_answers(record.answers)
     notices = (*run.sample.notices, *record.notices)
     doubts = [notice for notice in notices if notice.code in OUT_OF_DISTRIBUTION]
@@ -50,6 +54,16 @@ def results(run: Run, is_outdated: bool) -> None:
             widgets.note(str(notice), "out-of-distribution")
         if rest:
             widgets.note(join_sentences(rest), "notice")
+
+
+def written_text(record: AttentionRecord) -> str:
+    """Returns how probable a written answer is, or the part of it that the run is about; empty for any other model."""
+    log_p, part = written_log_probability(record), record.made_by.get("answer_part", ())
+    if log_p is None:
+        return ""
+    count = len(part) or len(record.made_by["answer"])
+    text = say("written-about" if part else "written-whole", total=log_p, count=count, mean=log_p / count)
+    return join_sentences([text, say("written-help")])
 
 
 def _verdict(answers: tuple[Answer, ...]) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.viewer import viewer
 from mmviz.app.pages.explore.answer_and_notices import results
+from mmviz.app.pages.explore.answer_words import answer_words
 from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.method_cards import method_cards
 from mmviz.app.pages.explore.prompt_settings import prompt_settings
@@ -25,11 +26,11 @@ def explore_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) ->
     """Draws everything about ``run``; ``is_outdated``: the form has changed since."""
     state = session.current_state()
     state.sent_selection = state.selection  # a viewer that is mounted anew opens where the visitor was
-    _run_view(run, is_outdated)
+    _run_view(run, backend, is_outdated)
 
 
 @st.fragment
-def _run_view(run: Run, is_outdated: bool) -> None:
+def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
     """Draws the part of the page that follows the selection; a change of view redraws nothing else."""
     state = session.current_state()
     if state.run_requested or state.run is not run:  # by a button in this fragment; the whole page follows it
@@ -45,6 +46,7 @@ def _run_view(run: Run, is_outdated: bool) -> None:
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]
     if remarks:
         widgets.note(join_sentences(remarks))
+    answer_words(state, run, backend, is_outdated)
     method_cards(view)
     prompt_settings(run.record, state.is_saved)
     if state.config.spec is not None and not state.is_saved:

@@ -1,0 +1,123 @@
+"""The words of a written answer: how probable each is without some inputs, and which of them effects are about."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable
+
+import streamlit as st
+
+from mmviz.app import session_state as session
+from mmviz.app.components import widgets
+from mmviz.app.components.widgets import bar
+from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.session_state import State
+from mmviz.backends import Backend
+from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
+from mmviz.explain import Run
+from mmviz.figures.colour_scale import short
+from mmviz.i18n.language import join_list
+from mmviz.i18n.page import say
+from mmviz.i18n.unicode_display import replace_invisible
+from mmviz.types import AttentionRecord, MmvizError, Modality
+
+PRIOR = "prior"
+"""The name of the experiment, and of its button."""
+
+
+def answer_words(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
+    """Draws the language prior of an answer, once it is asked for, and the choice of its words.
+
+    Nothing for a model that writes no answer, and for a run that this page cannot make again.
+    """
+    if not run.record.made_by.get("answer") or state.is_saved:
+        return
+    try:
+        runner = ExperimentRunner(state, run, run.rerun_request(), backend)
+    except MmvizError:
+        return
+    with st.container(key="answer-words", border=True):
+        _language_prior(runner)
+        _words_choice(run.record, is_outdated)
+
+
+def _language_prior(runner: ExperimentRunner) -> None:
+    widgets.heading(say("prior"), say("prior-help"))
+    widgets.note(say("prior-help"))
+    place = st.empty()
+    is_asked = (runner.run.record.id, PRIOR) in runner.state.experiments
+    if not is_asked and not place.button(say("prior-measure"), key=PRIOR):
+        return
+    place.empty()
+    prior = runner.measure(
+        (PRIOR,),
+        lambda progress, stop: measure_language_prior(runner.backend(), runner.request, progress, stop),
+    )
+    if prior is None:
+        return
+    if len(prior.removed) > 1:
+        st.html(prior_html(prior))
+    for modality in prior.required:
+        widgets.note(say("prior-required", modality=say(f"the-{modality}")), "remark")
+    if len(prior.removed) == 1 and not prior.required:
+        widgets.note(say("prior-nothing"), "remark")
+
+
+def prior_html(prior: LanguagePrior) -> str:
+    """Returns a table with a column for each word: its probability in each row, then what the inputs add, in nats."""
+    heads = "".join(f"<th scope='col'>{html.escape(replace_invisible(word)) or '&nbsp;'}</th>" for word in prior.words)
+    rows = ""
+    for removed, log_p in zip(prior.removed, prior.log_probabilities, strict=True):
+        cells = "".join(
+            f"<td title='{html.escape(say('prior-cell', nats=value))}'>{short(probability)}{bar(probability)}</td>"
+            for value, probability in ((float(value), math.exp(min(0.0, value))) for value in log_p)
+        )
+        rows += f"<tr><th scope='row'>{html.escape(_row_name(removed))}</th>{cells}</tr>"
+    cells = "".join(f"<td>{value:+.2f}</td>" for value in prior.evidence)
+    name = say("prior-evidence")
+    rows += f"<tr class='sum'><th scope='row' title='{html.escape(say('prior-evidence-help'))}'>"
+    rows += f"{html.escape(name)}</th>{cells}</tr>"
+    caption = html.escape(say("prior-caption"))
+    return (
+        f"<div class='words-scroll'><table class='facts words'><caption>{caption}</caption>"
+        f"<tr><td></td>{heads}</tr>{rows}</table></div>"
+    )
+
+
+def _row_name(removed: tuple[Modality, ...]) -> str:
+    if not removed:
+        return say("prior-everything")
+    return say("prior-without", modalities=join_list(say(f"the-{modality}") for modality in removed))
+
+
+def _words_choice(record: AttentionRecord, is_outdated: bool) -> None:
+    """Draws a box for the words that answers, effects and gradients are about, and buttons that run the model so."""
+    widgets.heading(say("words"), say("words-help"))
+    widgets.note(say("words-help"))
+    labels = words_of(record)
+    part = list(record.made_by.get("answer_part", ()))
+    with st.form("answer-part", border=False):
+        st.multiselect(
+            say("words-choice"), list(range(len(labels))), part, key=_key(record), placeholder=say("words-whole"),
+            format_func=lambda number: f"{number + 1}: {labels[number]}",
+        )  # fmt: skip
+        st.form_submit_button(say("words-run"), on_click=_apply, args=(record,), disabled=is_outdated)
+    if is_outdated:
+        widgets.note(say("words-outdated"))
+
+
+def words_of(record: AttentionRecord) -> list[str]:
+    """Returns the words of the answer as they are shown."""
+    count = len(record.made_by["answer"])
+    tokens = record.streams[record.made_by["answer_token"][0]][-count:]
+    return [replace_invisible(token.label) for token in tokens]
+
+
+def _apply(record: AttentionRecord) -> None:
+    part = tuple(sorted(st.session_state[_key(record)]))
+    session.choose_words(tuple(record.made_by["answer"]), part)
+
+
+def _key(record: AttentionRecord) -> str:
+    return f"answer-part-{record.id}"

@@ -1,0 +1,100 @@
+"""The page with a written answer: its language prior, effects on chosen words, and a stop while it is written."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+import tiny_checkpoints  # first: it sets what transformers reads
+from app_page import AppTest, give, markup, notes, now, press, run, settled, visit, wav
+
+from mmviz.app import run_launcher
+from mmviz.app.jobs import Job
+from mmviz.i18n.page import say
+from mmviz.models.huggingface.chat_model import ChatModel
+from mmviz.types import AttentionRecord
+
+pytestmark = pytest.mark.slow
+PATIENCE = 20
+"""Seconds; far more than a word takes."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoints.save_checkpoint("qwen2_audio", tmp_path_factory.mktemp("checkpoints"))
+
+
+def record_of(page: AppTest) -> AttentionRecord:
+    shown = now(page).run
+    assert shown is not None
+    return shown.record
+
+
+def test_the_prior_is_measured_and_words_are_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{folder}")
+    page = visit()
+    give(page, "audio", "sound.wav", wav())
+    press(run(page), "run")
+    first = record_of(page)
+    assert first.answer_log_probabilities is not None
+    total = float(first.answer_log_probabilities[0].sum())
+    assert any(f"{total:.1f} nats for {len(first.made_by['answer'])} tokens" in note for note in notes(page, "plain"))
+    assert say("prior-caption") not in markup(page), "it is measured on request alone"
+    settled(press(page, "prior"))
+    table = markup(page).split(say("prior-caption"))[1].split("</table>")[0]
+    assert table.count("<tr") == 4, "words, two rows and their difference: this model reads no picture"
+    assert (
+        say("prior-without", modalities=say("the-image")) not in table
+        and say("prior-without", modalities=say("the-audio")) in table
+    )
+    page.multiselect(key=f"answer-part-{first.id}").set_value([1, 3])
+    page.button(key=f"FormSubmitter:answer-part-{say('words-run')}").click()
+    run(page)
+    second = record_of(page)
+    assert second.made_by["answer"] == first.made_by["answer"] and second.made_by["answer_part"] == [1, 3]
+    assert second.made_by["answer_token"][1] == first.made_by["answer_token"][1] + 1
+    assert now(page).run.request.answer_part == (1, 3), "experiments are about these words"  # type: ignore[union-attr]
+    press(page, "run")
+    assert "answer_part" not in record_of(page).made_by, "another run is about the whole answer again"
+
+
+def test_a_stop_ends_the_writing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{folder}")
+    page = visit()
+    before = now(page).run
+    generate, wait = ChatModel.generate, Job.wait
+    has_begun, has_ended = threading.Event(), threading.Event()
+    written: list[int] = []
+
+    def held(self: ChatModel, prepared: Any, stop: Any, step: Any) -> tuple[int, ...]:
+        def slow_step(done: int, of: int) -> None:
+            step(done, of)
+            has_begun.set()
+            for _ in range(PATIENCE * 100):
+                if stop():
+                    break
+                threading.Event().wait(0.01)
+
+        try:
+            answer = generate(self, prepared, stop, slow_step if not written else step)
+            written.append(len(answer))
+            return answer
+        finally:
+            has_ended.set()
+
+    def wait_once(job: Job[Any], seconds: float) -> bool:
+        assert has_begun.wait(PATIENCE)
+        if seconds != run_launcher.QUICK:
+            st.stop()
+        return wait(job, 0)
+
+    monkeypatch.setattr(ChatModel, "generate", held)
+    monkeypatch.setattr(Job, "wait", wait_once)
+    press(page, "run")
+    assert "word 1 of at most 32" in markup(page), "the page says what it does"
+    press(page, "stop")
+    assert has_ended.wait(PATIENCE) and written == [1], "the model writes no further word"
+    assert now(page).run is before and say("stopped") in markup(page)
