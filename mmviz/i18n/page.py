@@ -22,6 +22,18 @@ LABELS: dict[str, str] = {
     "skip-to-question": "Skip to the question",
     "skip-to-answer": "Skip to the answer",
     "skip-to-lesson": "Skip to the lesson",
+    # choice of a model
+    "model": "Model: {model}",
+    "model-help": "The models that this page may run. What is on the screen stays until another is loaded.",
+    "model-shown": "In use.",
+    "model-on-disk": "{about} {family}, {millions:,.0f} million weights, {size} on this disk.",
+    "model-download-size": "{about} It is downloaded first, {size}.",
+    "model-download": "{about} It is downloaded first.",
+    "model-loading": "Loading the model.",
+    "model-loading-share": "{what} {share:.0%}, {seconds:.0f} s",
+    "model-loading-time": "{what} {seconds:.0f} s",
+    "model-stop-help": "Do not load this model. The page keeps the one that it has.",
+    "model-unexpected": "The model could not be loaded, by an unexpected error. The page keeps the one that it had.",
     # gallery
     "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
