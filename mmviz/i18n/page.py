@@ -167,6 +167,15 @@ LABELS: dict[str, str] = {
     "prompt-template-help": "In Jinja, as in the file tokenizer_config.json of the checkpoint.",
     "prompt-run": "Run with these settings",
     "prompt-reset": "Drop my settings",
+    # a model of two encoders
+    "similarity": "Similarity of tokens across modalities",
+    "similarity-about": "This model has no attention across modalities: each of its two encoders attends to its own "
+    "input, and the answer compares their two vectors. Shown is how similar the vector of each patch or moment is to "
+    "that of the text or of one word, each as the model would pool and project that token alone. It is not attention.",
+    "similarity-with": "Compared with",
+    "similarity-text": "the whole text",
+    "similarity-most": "Most similar: {places}.",
+    "similarity-alt": "The picture, coloured by the similarity of its patches",
     # streams of a custom model
     "streams": "Streams: what attends to what",
     "streams-help": "A stream is one sequence of tokens. mmviz tells streams apart by what the model computes. Where "

@@ -12,7 +12,7 @@ import torch
 from mmviz.models.huggingface.chat_model import ChatModel, SpeechModel
 from mmviz.models.huggingface.checkpoint_files import Report, fetch_checkpoint, gigabytes, read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
-from mmviz.models.huggingface.encoder_models import EncoderModel
+from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
 from mmviz.models.huggingface.memory_need import bytes_needed, choose_dtype, dtype_name
 from mmviz.models.huggingface.progress_bars import watched_weights
@@ -22,7 +22,7 @@ from mmviz.models.protocol import Model
 from mmviz.types import Card, MmvizError
 
 _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {
-    "chat": ChatModel, "speech": SpeechModel, "matching": EncoderModel, "labels": EncoderModel,
+    "chat": ChatModel, "speech": SpeechModel, "matching": DualEncoderModel, "labels": EncoderModel,
 }  # fmt: skip
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "sentencepiece": "sentencepiece", "librosa": "librosa",
              "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken"}  # fmt: skip
