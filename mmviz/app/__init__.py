@@ -9,8 +9,8 @@ from pathlib import Path
 def main(arguments: Sequence[str] = ()) -> None:
     """Draws the page; called by the script that ``streamlit run`` opens.
 
-    ``arguments``: ``--run FILE``, a saved run to show first; ``--model MODULE:FACTORY``, or MMVIZ_MODEL in the
-    environment, a custom model; ``--backend URL``, where runs are made, with its token in MMVIZ_TOKEN.
+    ``arguments``: ``--run FILE``, a saved run to show first; ``--model MODEL``, or MMVIZ_MODEL in the environment, the
+    model, or several that visitors choose among; ``--backend URL``, where runs are made, with its token in MMVIZ_TOKEN.
     MMVIZ_ACCESS holds the token that visitors must enter. None of them appears on the page.
     """
     from mmviz.app.operator_config import OperatorConfig
@@ -20,8 +20,10 @@ def main(arguments: Sequence[str] = ()) -> None:
     set_thread_wait(os.environ)  # the first time the page is drawn, torch has not been imported yet
     parser = argparse.ArgumentParser(prog="mmviz app")
     parser.add_argument("--run", type=Path)
-    parser.add_argument("--model", default=os.environ.get("MMVIZ_MODEL"))
+    parser.add_argument("--model", action="append")
     parser.add_argument("--backend")
     options = parser.parse_args(list(arguments))
     token, access = os.environ.get("MMVIZ_TOKEN"), os.environ.get("MMVIZ_ACCESS")
-    draw_app(OperatorConfig(options.model, options.run, options.backend, token, access))
+    models = tuple(dict.fromkeys(options.model or filter(None, [os.environ.get("MMVIZ_MODEL")])))
+    config = OperatorConfig(None, options.run, options.backend, token, access, models)
+    draw_app(config.with_model(models[0]) if models else config)

@@ -111,7 +111,7 @@ class WarmBackend:
     def __init__(self, create: Callable[[], Backend], run_once: Callable[[Backend], object]):
         self._create, self._run_once = create, run_once
         self._backend: Backend | None = None
-        self._lock = threading.Lock()
+        self._lock, self._start_lock = threading.Lock(), threading.Lock()  # to create it may take minutes
         self._is_started = False
         self.is_warm = False
 
@@ -122,9 +122,14 @@ class WarmBackend:
                 self._backend = self._create()
             return self._backend
 
+    @property
+    def is_created(self) -> bool:
+        """Whether `backend` has made the backend."""
+        return self._backend is not None
+
     def start(self) -> None:
         """Starts the warm-up in a thread; later calls do nothing."""
-        with self._lock:
+        with self._start_lock:
             if self._is_started:
                 return
             self._is_started = True

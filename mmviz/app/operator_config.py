@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmviz.backends import Backend
@@ -15,7 +15,7 @@ class OperatorConfig:
     """What the operator configured."""
 
     spec: str | None = None
-    """``MODULE:FACTORY`` of a custom model; None for the bundled one."""
+    """What ``--model`` names, of the models that visitors may choose the one in use; None for the bundled one."""
     saved: Path | None = None
     """The file of a saved run that is shown first."""
     url: str | None = None
@@ -24,11 +24,19 @@ class OperatorConfig:
     """The token that the remote backend requires."""
     access: str | None = field(default=None, repr=False)
     """The token that visitors must enter; None admits everyone."""
+    models: tuple[str, ...] = ()
+    """The models that visitors may choose among, as ``--model`` names them."""
 
     @property
     def model(self) -> str:
         """The id under which runs are requested."""
         return self.spec or BUNDLED
+
+    def with_model(self, model: str | None) -> OperatorConfig:
+        """Returns the configuration with another model in use; unchanged for one that visitors may not choose."""
+        if model not in self.models:
+            return self
+        return replace(self, spec=None if model == BUNDLED else model)
 
     def backend(self) -> Backend:
         """Returns the backend: the remote one with this machine as its fallback, where there is a ``url``.

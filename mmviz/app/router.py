@@ -16,8 +16,10 @@ from streamlit.delta_generator import DeltaGenerator
 from mmviz.app import page_address, resources, run_links, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.components.model_picker import model_picker, model_title
 from mmviz.app.components.page_keyboard import page_keyboard
 from mmviz.app.login import is_admitted
+from mmviz.app.model_loading import loading_status, start_loading
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.pages.debug import debug_page
 from mmviz.app.pages.explore.form import input_form
@@ -48,7 +50,7 @@ def draw_app(config: OperatorConfig) -> None:
     if not is_admitted(config.access):
         return
     state = session.current_state()
-    state.config = config
+    state.config = config.with_model(state.model)
     examples = load_gallery()
     saved = None if config.saved is None else resources.saved_run(config.saved)
     if saved is not None and not state.saved_run_shown:
@@ -56,9 +58,13 @@ def draw_app(config: OperatorConfig) -> None:
         params = page_address.address_params()
         state.address = None if "run" in params else params
     page_address.follow_address(state, examples)
-    wrong = misanswered(examples) if config.spec is None else None
+    start_loading(state)
+    wrong = misanswered(examples) if state.config.spec is None else None
     gallery_style(examples, wrong or [])
     corner = _header(state)
+    with st.container(key="model-progress-place"):  # there in every drawing, so that nothing below moves
+        if state.model_job is not None:
+            loading_status()
     with st.expander(say("learn-inputs"), key="learn-inputs") if state.page == "learn" else st.container():
         gallery(examples, saved)
         draft = input_form(state)
@@ -77,7 +83,7 @@ def draw_app(config: OperatorConfig) -> None:
         _messages(state)
         fallback_note(state)
     run_links.remember_visitor(state)
-    backend = resources.warm_backend(config)
+    backend = resources.warm_backend(state.config)
     if state.run is None:
         widgets.note(say("nothing-yet"))
     else:
@@ -88,7 +94,7 @@ def draw_app(config: OperatorConfig) -> None:
 def _header(state: State) -> DeltaGenerator:
     """Draws title, pages and languages. Returns the place for the progress of a run and the gallery's score."""
     config = state.config
-    tagline = say("tagline") if config.spec is None else say("tagline-own", model=config.spec)
+    tagline = say("tagline") if config.spec is None else say("tagline-own", model=model_title(config.spec))
     if config.url:
         tagline = say("tagline-and-backend", tagline=tagline, host=urlsplit(config.url).netloc)
     with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
@@ -99,6 +105,7 @@ def _header(state: State) -> DeltaGenerator:
                 on_click=session.open_page, args=(page,),
             )  # fmt: skip
         widgets.mark_current(f"page-{state.page}")
+        model_picker(state)
         st.html(f"<span class='tagline'>{html.escape(tagline)}</span>", width="content")
         corner = st.empty()
         with st.container(horizontal=True, gap=None, width="content", key="languages"):

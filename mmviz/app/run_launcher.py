@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from mmviz.app import page_address, resources, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.jobs import Job
+from mmviz.app.model_loading import ModelLoading
 from mmviz.app.session_state import Draft, Source, State
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.layer_progress import report_layers
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.page import Message, say
+from mmviz.models.loading_watch import watch_loading
 from mmviz.types import InputError, MmvizError
 
 QUICK = 0.4
@@ -43,6 +46,7 @@ def start_run(state: State, draft: Draft) -> None:
     changes = (*session.CONTROLS[state.control], *state.ablated_heads)
     relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
     (answer, answer_part), state.written = state.written, ((), ())
+    loading = ModelLoading(model)
     given: dict[str, Any] = {"pairs": state.stream_pairs, "options": dict(state.options)}
     given |= {"answer": answer, "answer_part": answer_part} if answer else {}
 
@@ -52,12 +56,15 @@ def start_run(state: State, draft: Draft) -> None:
             progress(done, of)
 
         sample = resources.decoder().sample(_read(draft.image), draft.text, _read(draft.audio))
+        with watch_loading(loading.watch(progress, stop)):
+            ready = backend.backend()
+        progress(0, 0)
         with report_layers(partial(report, False), partial(report, True)):
             return run_sample(
-                sample, model=model, backend=backend.backend(), changes=changes, relevance=relevance, stop=stop, **given
+                sample, model=model, backend=ready, changes=changes, relevance=relevance, stop=stop, **given
             )
 
-    state.job, state.job_draft = Job(work), draft
+    state.job, state.job_draft, state.job_loading = Job(work), draft, loading
 
 
 def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
@@ -68,10 +75,7 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
             status = st.empty()
         is_finished = False
         while not is_finished:  # a visitor's Stop ends this script run
-            code = "running" if resources.warm_backend(state.config).is_warm else "loading"
-            if job.of:
-                code = "running-words" if state.is_writing else "running-layers"
-            text = say(code, seconds=job.seconds, done=job.done, of=job.of)
+            text = _progress_text(state, job)
             status.html(f"<div class='note' role='status'>{text}</div>")
             is_finished = job.wait(0.5)
     place.empty()
@@ -82,6 +86,17 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
         state.error = job.error
     else:
         state.error = Message("unexpected")
+
+
+def _progress_text(state: State, job: Job[Run]) -> str:
+    """Returns how far the run is, or the loading of its model."""
+    backend = resources.warm_backend(state.config)
+    if not backend.is_created and state.job_loading is not None and state.job_loading.notice:
+        return html.escape(state.job_loading.text(job))
+    code = "running" if backend.is_warm else "loading"
+    if job.of:
+        code = "running-words" if state.is_writing else "running-layers"
+    return say(code, seconds=job.seconds, done=job.done, of=job.of)
 
 
 def fallback_note(state: State) -> None:

@@ -44,6 +44,8 @@ def open_run(state: State, run_id: str) -> bool:
     session.fill_form(kept.draft, kept.example)
     state.control, state.ablated_heads = kept.control, kept.ablated_heads
     request = kept.run.request
+    if request is not None and request.model in state.config.models:
+        state.model, state.config = request.model, state.config.with_model(request.model)
     state.stream_pairs, state.options = (request.pairs, request.options) if request else ((), ())
     session.show_run(kept.run, kept.draft)
     state.run_id = run_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
@@ -18,6 +18,9 @@ from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 from mmviz.report import ViewerData
 from mmviz.types import AblateHead, Change, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
+
+if TYPE_CHECKING:
+    from mmviz.app.model_loading import ModelLoading
 
 KEY = "mmviz"
 QUESTION, USE_IMAGE, USE_AUDIO = "question", "use-image", "use-audio"
@@ -93,7 +96,15 @@ class State:
     """The training of the small model of the page Learn, in progress or finished."""
 
     config: OperatorConfig = field(default_factory=OperatorConfig)
-    """What the operator configured."""
+    """What the operator configured, with the model that the visitor chose in use."""
+    model: str | None = None
+    """The model that the visitor chose, of those that the operator allows; None before a choice."""
+    model_requested: str | None = None
+    """The model that is to be loaded."""
+    model_job: Job[None] | None = None
+    """The loading in progress."""
+    model_loading: ModelLoading | None = None
+    """What ``model_job`` loads."""
     is_saved: bool = False
     """Whether ``run`` was read from a file."""
     saved_run_shown: bool = False
@@ -114,6 +125,8 @@ class State:
     """The run in progress."""
     job_draft: Draft = Draft(None, "", None)
     """The form's contents that ``job`` runs."""
+    job_loading: ModelLoading | None = None
+    """The loading of the model that ``job`` begins with, where it is not loaded yet."""
     run: Run | None = None
     """The run on the screen."""
     run_example: Example | None = None
@@ -201,7 +214,7 @@ def reset_state() -> None:
     st.session_state[KEY] = State(
         page=state.page, section=state.section, lesson=state.lesson, answered_lessons=state.answered_lessons,
         lesson_params=state.lesson_params, lesson_serial=state.lesson_serial, training_job=state.training_job,
-        config=state.config, saved_run_shown=state.saved_run_shown, form_number=state.form_number,
+        config=state.config, model=state.model, saved_run_shown=state.saved_run_shown, form_number=state.form_number,
         serial=state.serial, visitor=state.visitor,
     )  # fmt: skip
 

@@ -8,6 +8,8 @@ FIGURES: dict[str, str] = {
     "unit": "attention weight",
     "unit-rollout": "rollout",
     "unit-relevance": "gradient relevance",
+    "unit-similarity": "cosine similarity",
+    "similarity-label": "{unit}, −{most} to +{most}",
     "range": "0 to {most}",
     "range-beyond": "0 to {most} and above",
     "unit-range": "{unit}, {range}",

@@ -12,6 +12,9 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "Any other torch model works as mmviz.CustomModel.",
     "hf-download": "Downloading {name}, {size}.",
     "hf-loading": "Loading {name}: {size} on disk, about {memory} of memory ({dtype} on {device}).",
+    "hf-no-scale": "{model} was trained to tell which of several texts fits best. How well a single text fits has no "
+    "scale, so its probability means little.",
+    "loading-stopped": "The loading of the model was stopped.",
     "hf-offline": "{name} is not on this disk, and the Hugging Face hub cannot be reached. Check the network, or "
     "download the checkpoint elsewhere and name its folder: hf:FOLDER.",
     "hf-login": "{name} is only for those who have accepted its licence. Accept it on its page of the Hugging Face "

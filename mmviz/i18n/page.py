@@ -22,6 +22,18 @@ LABELS: dict[str, str] = {
     "skip-to-question": "Skip to the question",
     "skip-to-answer": "Skip to the answer",
     "skip-to-lesson": "Skip to the lesson",
+    # choice of a model
+    "model": "Model: {model}",
+    "model-help": "The models that this page may run. What is on the screen stays until another is loaded.",
+    "model-shown": "In use.",
+    "model-on-disk": "{about} {family}, {millions:,.0f} million weights, {size} on this disk.",
+    "model-download-size": "{about} It is downloaded first, {size}.",
+    "model-download": "{about} It is downloaded first.",
+    "model-loading": "Loading the model.",
+    "model-loading-share": "{what} {share:.0%}, {seconds:.0f} s",
+    "model-loading-time": "{what} {seconds:.0f} s",
+    "model-stop-help": "Do not load this model. The page keeps the one that it has.",
+    "model-unexpected": "The model could not be loaded, by an unexpected error. The page keeps the one that it had.",
     # gallery
     "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
@@ -183,6 +195,15 @@ LABELS: dict[str, str] = {
     "words-whole": "the whole answer",
     "words-run": "Run about these words",
     "words-outdated": "The form has changed, so this answer no longer belongs to it. Press Run first.",
+    # a model of two encoders
+    "similarity": "Similarity of tokens across modalities",
+    "similarity-about": "This model has no attention across modalities: each of its two encoders attends to its own "
+    "input, and the answer compares their two vectors. Shown is how similar the vector of each patch or moment is to "
+    "that of the text or of one word, each as the model would pool and project that token alone. It is not attention.",
+    "similarity-with": "Compared with",
+    "similarity-text": "the whole text",
+    "similarity-most": "Most similar: {places}.",
+    "similarity-alt": "The picture, coloured by the similarity of its patches",
     # streams of a custom model
     "streams": "Streams: what attends to what",
     "streams-help": "A stream is one sequence of tokens. mmviz tells streams apart by what the model computes. Where "

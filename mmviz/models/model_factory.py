@@ -6,10 +6,13 @@ import difflib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmviz.models.custom import CustomModel
 from mmviz.models.huggingface.checkpoint_spec import is_checkpoint, parse_checkpoint
+from mmviz.models.loading_watch import check_stop, loading_watch, one_at_a_time
 from mmviz.models.protocol import Model
 from mmviz.models.user_code_errors import description, user_code
 from mmviz.types import MmvizError, Notice
@@ -62,7 +65,8 @@ def load(spec: str, device: str) -> Model:
     if is_checkpoint(spec):
         from mmviz.models.huggingface.load_checkpoint import load_checkpoint
 
-        return load_checkpoint(spec, device, lambda code, parameters: print(Notice(code, parameters), file=sys.stderr))
+        with one_at_a_time():
+            return load_checkpoint(spec, device, _tell)
     if Path(spec).is_dir():
         return _load_trained(Path(spec) / WEIGHTS, device)
     path, _, name = spec.partition(":")
@@ -86,6 +90,15 @@ def load(spec: str, device: str) -> Model:
         raise MmvizError("own-made", name=name, kind=description(model))
     loaded: Model = model
     return loaded
+
+
+def _tell(code: str, parameters: Mapping[str, Any]) -> None:
+    """Prints a notice about a model that is loaded, and tells it who watches. Raises ``MmvizError`` where it stops."""
+    notice, watch = Notice(code, parameters), loading_watch()
+    print(notice, file=sys.stderr)
+    if watch is not None:
+        watch.report(notice)
+    check_stop()
 
 
 def _load_trained(weights: Path, device: str) -> Model:

@@ -112,6 +112,18 @@ class SupportsGeneration(Model, Protocol):
         ...
 
 
+class SupportsSimilarity(Model, Protocol):
+    """A model of two encoders without attention across modalities."""
+
+    def similarity(self, tensors: Any) -> Mapping[str, Any]:
+        """Returns the cosines between the tokens of the two, as plain values.
+
+        ``places``, ``words``: the paths of the two modules whose last tokens are compared; ``values`` ``[place][word]``
+        and ``text`` ``[place]``, the cosine with the vector of the whole text.
+        """
+        ...
+
+
 class SupportsVariants(Model, Protocol):
     """A model that also runs many variants of a sample in one call.
 

@@ -23,6 +23,7 @@ from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
+from mmviz.backends.local.interventions import intervene_for
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import changed_sample, prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
@@ -226,6 +227,9 @@ class LocalBackend:
         else:
             record, logits = plain_run(model, prepared, changes, timer)
         made_by: dict[str, Any] = dict(record.made_by)
+        if request.maps and hasattr(model, "similarity"):
+            with torch.no_grad(), intervene_for(model, changes):
+                made_by["similarity"] = model.similarity(prepared.tensors)
         log_p = log_probabilities(logits)
         if request.integrated:
             answer = shown_answer(prepared, logits)

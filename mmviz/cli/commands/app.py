@@ -32,7 +32,15 @@ def add(commands: Any) -> None:
         "Ctrl-C ends it.",
     )
     parser.add_argument("run_file", nargs="?", metavar="RUN.npz", help="a saved run, to be shown first")
-    parser.add_argument("--model", metavar="MODEL", help=f"{MODEL_HELP} (or set MMVIZ_MODEL; default: trio)")
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help=f"{MODEL_HELP} (or set MMVIZ_MODEL; default: trio). Given several times, visitors choose among them",
+    )
+    parser.add_argument(
+        "--models-on-disk", action="store_true", help="let visitors also choose among the checkpoints on this disk"
+    )
     parser.add_argument("--port", type=port, default=8501, help="port to listen on (default: 8501)")
     add_backend_options(parser)
     parser.add_argument(
@@ -94,21 +102,36 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
 
         Run.load(options.run_file)
         arguments += ["--run", str(Path(options.run_file).resolve())]
-    if options.model:
-        from mmviz.models import CATALOGUE
-        from mmviz.models.model_factory import check_spec, is_custom
-
-        if is_custom(options.model):
-            check_spec(options.model)
-        elif options.model not in CATALOGUE:
-            raise MmvizError("model-unknown", model=options.model, known=", ".join(CATALOGUE))
-        arguments += ["--model", options.model]
+    for model in _models(options):
+        arguments += ["--model", model]
     if options.backend:
         from mmviz.backends.remote import RemoteBackend
 
         RemoteBackend(options.backend)
         arguments += ["--backend", options.backend]
     return arguments
+
+
+def _models(options: argparse.Namespace) -> list[str]:
+    """Returns the models of the page, the one that is shown first at the beginning.
+
+    Raises ``MmvizError`` (``model-unknown``) and as `mmviz.models.model_factory.check_spec` does.
+    """
+    from mmviz.models import CATALOGUE
+    from mmviz.models.model_factory import check_spec, is_custom
+
+    models: list[str] = list(options.model or [])
+    for model in models:
+        if is_custom(model):
+            check_spec(model)
+        elif model not in CATALOGUE:
+            raise MmvizError("model-unknown", model=model, known=", ".join(CATALOGUE))
+    if options.models_on_disk:
+        from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
+
+        first = models or [os.environ.get("MMVIZ_MODEL") or "trio"]
+        models = [*first, *(checkpoint.spec for checkpoint in disk_checkpoints())]
+    return list(dict.fromkeys(models))
 
 
 def _host_arguments(options: argparse.Namespace, environment: dict[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmviz.models.huggingface.checkpoint_spec import CheckpointSpec
 from mmviz.models.huggingface.families import FAMILIES
+from mmviz.models.huggingface.progress_bars import download_bar
 from mmviz.types import MmvizError
 
 PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken")
@@ -74,7 +75,7 @@ def fetch_checkpoint(spec: CheckpointSpec, report: Report) -> Path:
         if size > free:
             raise MmvizError("hf-disk", name=spec.name, size=gigabytes(size), free=gigabytes(free))
         report("hf-download", {"name": spec.name, "size": gigabytes(size)})
-        return Path(snapshot_download(spec.name, **options))
+        return Path(snapshot_download(spec.name, tqdm_class=download_bar(), **options))
     except GatedRepoError as problem:
         raise MmvizError("hf-login", name=spec.name) from problem
     except (RepositoryNotFoundError, RevisionNotFoundError) as problem:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmviz.models.huggingface.checkpoint_files import read_checkpoint
+from mmviz.models.huggingface.checkpoint_spec import CheckpointSpec
 from mmviz.models.huggingface.families import FAMILIES
 from mmviz.types import MmvizError
 
@@ -21,6 +22,16 @@ class DiskCheckpoint(NamedTuple):
     """Number of weights."""
     disk_bytes: int
     """Size of the weights on disk."""
+
+
+def disk_folder(checkpoint: CheckpointSpec) -> Path | None:
+    """Returns the folder of a checkpoint that needs no download; None for any other."""
+    if checkpoint.folder is not None or find_spec("huggingface_hub") is None:
+        return checkpoint.folder
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(checkpoint.name, "config.json", revision=checkpoint.revision)
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def disk_checkpoints(cache: Path | None = None) -> list[DiskCheckpoint]:

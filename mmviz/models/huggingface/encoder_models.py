@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from mmviz.models.huggingface.families import Family
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, located_tokens
 from mmviz.models.huggingface.prompt_tokens import Prompt, prompt_tokens
+from mmviz.models.huggingface.token_similarity import token_similarity
 from mmviz.models.protocol import CaptureTargets, Prepared
-from mmviz.types import Card, FieldsOf, Sample, Token
+from mmviz.types import Card, FieldsOf, Notice, Sample, Token
 
 
 class EncoderModel:
-    """One checkpoint of a model whose answer is one of its labels, or how well a text fits."""
+    """One checkpoint of a model whose answer is one of its labels."""
 
     capture_targets: CaptureTargets | None = None
 
@@ -24,9 +25,10 @@ class EncoderModel:
         self.module, self.processor, self.family = module, processor, family
         self.required = family.required
         self._reader = InputReader(module, processor, family, device)
-        config: Any = module.config
-        labels = tuple(str(config.id2label[k]) for k in range(config.num_labels)) if family.task == "labels" else ()
-        self.card = replace(card, answers=labels or ("fits", "does not fit"))
+        self.card = replace(card, answers=self._labels(module.config))
+
+    def _labels(self, config: Any) -> tuple[str, ...]:
+        return tuple(str(config.id2label[k]) for k in range(config.num_labels))
 
     @property
     def tokenizer(self) -> Any:
@@ -40,20 +42,49 @@ class EncoderModel:
             batch, tokens = self._reader.process(sample), []
         else:
             text = sample.text or ""
-            batch = self._reader.process(sample, text=[text], return_offsets_mapping=True)
+            batch = self._reader.process(sample, text=[text], return_offsets_mapping=True, **self._padding)
             offsets = batch.pop("offset_mapping")[0].tolist()
             tokens = prompt_tokens(self.tokenizer, batch["input_ids"][0].tolist(), offsets, Prompt(text, text), {})
         return Prepared(self._reader.checked(sample, batch), tokens, notices, sample=sample)
 
+    @property
+    def _padding(self) -> dict[str, Any]:
+        """Options of the tokenizer for a model that was trained on texts of one length."""
+        config: Any = self.module.config
+        if not self.family.pads_text:
+            return {}
+        return {"padding": "max_length", "max_length": config.text_config.max_position_embeddings, "truncation": True}
+
     def __call__(self, tensors: CheckpointInputs) -> Tensor:
         """Returns logits ``[answer]``."""
-        output = self.module(**tensors.inputs)
-        if self.family.task == "labels":
-            logits: Tensor = output.logits[0]
-            return logits
-        fits = output.logits_per_image[0, 0]
-        return torch.stack([fits, torch.zeros_like(fits)])
+        logits: Tensor = self.module(**tensors.inputs).logits[0]
+        return logits
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
         """See `SupportsGeneration.located_tokens`."""
         return located_tokens(prepared, fields_of)
+
+
+class DualEncoderModel(EncoderModel):
+    """One checkpoint of two encoders without attention across modalities; its answer is how well a text fits."""
+
+    def __call__(self, tensors: CheckpointInputs) -> Tensor:
+        """Returns the logits ``[fits, does not fit]``."""
+        output = self.module(**tensors.inputs)
+        fits = (output.logits_per_audio if self.family.reads_audio else output.logits_per_image)[0, 0]
+        return torch.stack([fits, torch.zeros_like(fits)])
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """See `EncoderModel.prepare`. A notice says where the model has no scale for a text alone."""
+        prepared = super().prepare(sample)
+        if hasattr(self.module, "logit_bias"):
+            return prepared
+        unscaled = Notice("hf-no-scale", {"model": self.family.title})
+        return replace(prepared, notices=(*prepared.notices, unscaled))
+
+    def similarity(self, tensors: CheckpointInputs) -> dict[str, Any]:
+        """Returns how similar patches and words are, see `mmviz.models.huggingface.token_similarity`."""
+        return token_similarity(self.module, tensors.inputs)
+
+    def _labels(self, config: Any) -> tuple[str, ...]:
+        return ("fits", "does not fit")

@@ -30,6 +30,8 @@ class Family:
     reads_text: bool = True
     required: tuple[str, ...] = ()
     """Modalities that it cannot do without."""
+    pads_text: bool = False
+    """Whether texts are padded to one length, as in training, since the model attends to their padding."""
     part: str = ""
     """How the names of the weights begin that the class takes of a checkpoint with more parts; "" for all of it."""
 
@@ -68,7 +70,8 @@ FAMILIES = {
     ),
     "whisper": _speech("Whisper", "WhisperForConditionalGeneration"),
     "clip": Family("CLIP", "matching", "CLIPModel", required=("image", "text")),
-    "siglip": Family("SigLIP", "matching", "SiglipModel", required=("image", "text")),
+    "siglip": Family("SigLIP", "matching", "SiglipModel", required=("image", "text"), pads_text=True),
+    "siglip2": Family("SigLIP 2", "matching", "Siglip2Model", required=("image", "text"), pads_text=True),
     "vit": Family("ViT", "labels", "ViTForImageClassification", reads_text=False, required=("image",)),
     "dinov2": Family("DINOv2", "labels", "Dinov2ForImageClassification", reads_text=False, required=("image",)),
     "vilt": Family("ViLT", "labels", "ViltForQuestionAnswering", required=("image", "text")),

@@ -12,16 +12,18 @@ import torch
 from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.checkpoint_files import Report, fetch_checkpoint, gigabytes, read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
-from mmviz.models.huggingface.encoder_models import EncoderModel
+from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
 from mmviz.models.huggingface.memory_need import bytes_needed, choose_dtype, dtype_name
+from mmviz.models.huggingface.progress_bars import watched_weights
 from mmviz.models.huggingface.speech_model import SpeechModel
+from mmviz.models.loading_watch import check_stop
 from mmviz.models.module_weights import weights_digest
 from mmviz.models.protocol import Model
 from mmviz.types import Card, MmvizError
 
 _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {
-    "chat": ChatModel, "speech": SpeechModel, "matching": EncoderModel, "labels": EncoderModel,
+    "chat": ChatModel, "speech": SpeechModel, "matching": DualEncoderModel, "labels": EncoderModel,
 }  # fmt: skip
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "sentencepiece": "sentencepiece", "librosa": "librosa",
              "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken"}  # fmt: skip
@@ -70,12 +72,14 @@ def _loaded(folder: Path, family: Family, dtype: torch.dtype, name: str) -> tupl
     auto: Any = transformers.AutoProcessor
     processor = _tried(lambda: auto.from_pretrained(folder, **options), name)
     model_class = getattr(transformers, family.model_class)
-    module, info = _tried(
-        lambda: model_class.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
-        ),
-        name,
-    )
+    with watched_weights():
+        module, info = _tried(
+            lambda: model_class.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+            ),
+            name,
+        )
+    check_stop()
     missing = sorted(info["missing_keys"])
     if missing or info.get("mismatched_keys"):
         keys = missing or [str(entry[0]) for entry in info["mismatched_keys"]]
@@ -87,6 +91,8 @@ def _tried(load: Callable[[], Any], name: str) -> Any:
     """Returns what ``load`` does. Raises ``MmvizError`` (``hf-package``, ``hf-load``) where it fails."""
     try:
         return load()
+    except MmvizError:
+        raise
     except ImportError as problem:
         text = str(problem).strip()
         package = next((pip for module, pip in _PACKAGES.items() if module.lower() in text.lower()), None)

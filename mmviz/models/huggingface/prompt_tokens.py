@@ -102,11 +102,11 @@ def _question_span(
         return 0, 0
     length = max(int(last) for _, last in offsets)
     after = len(prompt.text) - prompt.text.rindex(prompt.question) - len(prompt.question)
-    wanted = "".join(prompt.question.split())
+    wanted = "".join(prompt.question.split()).casefold()  # some tokenizers write all in small letters
     for more in range(_LONGEST_END):
         end = length - after - more
         start = end - len(prompt.question)
         inside = [token_id for token_id, (a, b) in zip(ids, offsets, strict=True) if a < end and b > start and a < b]
-        if start >= 0 and "".join(str(tokenizer.decode(inside)).split()) == wanted:
+        if start >= 0 and "".join(str(tokenizer.decode(inside)).split()).casefold() == wanted:
             return start, end
     return 0, 0

@@ -16,6 +16,7 @@ from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.method_cards import method_cards
 from mmviz.app.pages.explore.prompt_settings import prompt_settings
 from mmviz.app.pages.explore.stream_names import stream_names
+from mmviz.app.pages.explore.token_similarity import similarity_section
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends import Backend
 from mmviz.explain import Run
@@ -48,6 +49,7 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
         widgets.note(join_sentences(remarks))
     answer_words(state, run, backend, is_outdated)
     method_cards(view)
+    similarity_section(run)
     prompt_settings(run.record, state.is_saved)
     if state.config.spec is not None and not state.is_saved:
         stream_names(run.record)

@@ -1,0 +1,113 @@
+"""The choice of a model among those that the operator allows: loaded in the background while the page stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from mmviz.app import resources
+from mmviz.app import session_state as session
+from mmviz.app.experiment_runner import visitor_left
+from mmviz.app.jobs import Job
+from mmviz.app.session_state import State
+from mmviz.backends import Progress, Stop
+from mmviz.i18n.page import Message, say
+from mmviz.models.loading_watch import LoadingWatch, watch_loading
+from mmviz.types import MmvizError, Notice
+
+QUICK = 0.4
+"""Seconds that a loading may take before the page shows its progress."""
+
+
+class ModelLoading:
+    """What is told of ``model`` while it is loaded."""
+
+    def __init__(self, model: str):
+        self.model = model
+        self.notice: Notice | None = None
+        """What is being done; None before the first notice."""
+
+    def watch(self, progress: Progress, stop: Stop) -> LoadingWatch:
+        """Returns who watches the loading."""
+
+        def report(notice: Notice) -> None:
+            self.notice = notice
+            progress(0, 0)  # another stage, whose end is not known yet
+
+        return LoadingWatch(report, progress, stop)
+
+    def text(self, job: Job[Any]) -> str:
+        """Returns in a sentence how far the loading is."""
+        what = str(self.notice) if self.notice else say("model-loading")
+        code = "model-loading-share" if job.of else "model-loading-time"
+        return say(code, what=what, share=job.done / (job.of or 1), seconds=job.seconds)
+
+
+def request_model(model: str) -> None:
+    """Has another model loaded; one that is being loaded is given up."""
+    stop_loading()
+    session.current_state().model_requested = model
+
+
+def stop_loading() -> None:
+    """Gives up the loading in progress; the page keeps the model that it has."""
+    state = session.current_state()
+    if state.model_job is not None:
+        state.model_job.stop()
+    state.model_job = state.model_loading = state.model_requested = None
+    state.error = ""
+
+
+def start_loading(state: State) -> None:
+    """Begins to load the model that the visitor chose; a model that is loaded already is there at once."""
+    model, state.model_requested = state.model_requested, None
+    if model is None or state.config.with_model(model).spec == state.config.spec:
+        return
+    config = state.config.with_model(model)
+    loading = ModelLoading(model)
+
+    def work(progress: Progress, stop: Stop) -> None:
+        with watch_loading(loading.watch(progress, stop)):
+            resources.warm_backend(config).backend()
+
+    state.model_job, state.model_loading = Job(work, visitor_left()), loading
+    if state.model_job.wait(QUICK):
+        finish_loading(state)
+
+
+def finish_loading(state: State) -> None:
+    """Takes the model that was loaded, and requests a run on it; what belonged to the one before is dropped.
+
+    After an error, the page keeps the model that it has.
+    """
+    job, loading = state.model_job, state.model_loading
+    state.model_job = state.model_loading = None
+    if job is None or loading is None or job.is_stopped:
+        return
+    if job.error is not None:
+        state.error = job.error if isinstance(job.error, MmvizError) else Message("model-unexpected")
+        return
+    session.request_run()
+    state.model, state.config = loading.model, state.config.with_model(loading.model)
+    state.control, state.ablated_heads, state.stream_pairs, state.options = "trained", (), (), ()
+    state.error = ""
+
+
+def loading_status() -> None:
+    """Draws a button that stops the loading, and its progress."""
+    with st.container(horizontal=True, vertical_alignment="center", key="model-progress"):
+        st.button(say("stop"), key="model-stop", help=say("model-stop-help"), on_click=stop_loading)
+        _progress()
+
+
+@st.fragment(run_every=0.4)
+def _progress() -> None:
+    """Draws the progress of the loading; draws the page anew once it has finished."""
+    state = session.current_state()
+    job, loading = state.model_job, state.model_loading
+    if job is None or loading is None or job.wait(0):
+        finish_loading(state)
+        state.resend_form = True
+        st.rerun()
+    st.progress(min(job.done / job.of, 1.0) if job.of else 0.0, loading.text(job))
