@@ -1,0 +1,40 @@
+"""Where a run is made, by a backend, an address or this machine, and the request that makes it again."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from mmviz.backends.protocol import Backend
+from mmviz.types import AttentionRecord, MmvizError, Request, Sample
+
+
+@lru_cache(maxsize=2)
+def this_machine_backend(checkpoint: str | None = None) -> Backend:
+    """Returns the backend of this machine, with the checkpoint of Hugging Face that is named."""
+    from mmviz.backends.local.backend import this_machine
+
+    return this_machine(checkpoint)
+
+
+def chosen_backend(backend: Backend | str | None, model: str) -> Backend:
+    """Returns ``backend``, that at its URL (with the access token in MMVIZ_TOKEN), or this machine for None."""
+    if isinstance(backend, str):
+        from mmviz.backends.remote import RemoteBackend
+
+        return RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
+    return backend or this_machine_backend(model if model.startswith("hf:") else None)
+
+
+def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | None) -> Request:
+    """Returns the request that makes ``record`` again on this machine: ``request``, or what the record tells of it.
+
+    Raises ``MmvizError`` (``effect-model``) where this machine does not have the model with the same weights.
+    """
+    made_by = record.made_by
+    model = request.model if request else made_by.get("model")
+    card = next((card for card in this_machine_backend().models() if card.id == model), None)
+    if not card or card.weights_digest != made_by.get("weights") or (not request and made_by.get("changes")):
+        raise MmvizError("effect-model", model=model)
+    pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
+    return request or Request(card.id, sample, seed=made_by.get("seed", 0), pairs=pairs)
