@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,13 @@ from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
-from mmviz.backends.backend_choice import (
-    chosen_backend,
-    exact_keeper,
-    exact_nbytes,
-    rebuilt_request,
-    this_machine_backend,
-)
+from mmviz.backends.backend_choice import chosen_backend, rebuilt_request, this_machine_backend
+from mmviz.backends.exact_keeper import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
 from mmviz.backends.protocol import Stop, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
-from mmviz.io.run_file import from_file, to_bytes
+from mmviz.io.run_file import to_bytes
 from mmviz.types import (
     AttentionRecord,
     CaptureError,
@@ -37,7 +32,6 @@ from mmviz.types import (
     MmvizError,
     PooledMap,
     Request,
-    Rows,
     Sample,
     Token,
     View,
@@ -46,9 +40,6 @@ from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
-
-Keep = Literal["overview", "exact"]
-"""What a file keeps of a run too long to hold all its weights."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,14 +153,7 @@ class Run:
     @property
     def is_exact(self) -> bool:
         """Whether `attention` is available. It is not for a long run that its backend no longer keeps."""
-        if not self.record.is_long:
-            return True
-        number = next(k for k, attn_map in enumerate(self.record.maps) if isinstance(attn_map, PooledMap))
-        try:
-            self.view(Rows(self.record.map_ref(number, 0), (0,)))
-        except MmvizError:
-            return False
-        return True
+        return can_view_exact(self.record, self.view)
 
     def pooled_attention(
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from"
@@ -263,26 +247,18 @@ class Run:
         return ViewerData(self).to_frame()
 
     def exact_nbytes(self) -> int:
-        """Returns the bytes that ``keep="exact"`` adds to the file of this run: 0 for a short one, which is exact.
-
-        Raises ``MmvizError``: ``view-gone`` for a run that is not kept any more, ``keep-elsewhere``, ``keep-large``.
-        """
-        return exact_nbytes(self.record, self.backend) if self.record.is_long else 0
+        """Returns the bytes that ``keep="exact"`` adds to the file of this run. Raises as `exact_nbytes` does."""
+        return exact_nbytes(self.record, self.backend)
 
     def to_bytes(self, keep: Keep = "overview") -> bytes:
         """Returns the run as the bytes of one ``.npz`` file, see `save`."""
-        exact = exact_keeper(self.backend).exact(self.record.id) if keep == "exact" and self.record.is_long else None
-        return to_bytes(self.sample, self.record, exact=exact)
+        return to_bytes(self.sample, self.record, exact=kept_tensors(self.record, self.backend, keep))
 
     def save(self, path: str | Path, keep: Keep = "overview") -> None:
-        """Writes sample and record to the ``.npz`` file ``path``.
+        """Writes sample and record to one ``.npz`` file. Raises ``MmvizError`` (``file-unwritable``).
 
-        Args:
-            keep: of a run too long to hold all its weights, the ``"overview"`` of means and sums; or also the
-                ``"exact"`` queries, keys and log-sum-exp (and gradients where it has relevance), from which rows,
-                windows and flows are computed wherever the file is opened. `exact_nbytes` tells how much that is.
-
-        Raises ``MmvizError`` (``file-unwritable``), and as `exact_nbytes` does.
+        Of a run too long to hold all its weights ``keep="exact"`` also writes queries, keys and log-sum-exp, from which
+        rows, windows and flows are computed wherever it is opened; `exact_nbytes` tells how much that is.
         """
         try:
             Path(path).write_bytes(self.to_bytes(keep))
@@ -293,12 +269,7 @@ class Run:
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """Returns the run that `save` wrote. Raises ``MmvizError`` for any other file, and where there is none."""
-        sample, record, exact = from_file(Path(path))
-        if exact is None:
-            return cls(sample, record)
-        from mmviz.backends.local.saved_run import SavedRunBackend
-
-        return cls(sample, record, SavedRunBackend(record, exact))
+        return cls(*read_run(Path(path)))
 
 
 def explain(

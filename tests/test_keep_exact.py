@@ -24,6 +24,7 @@ from mmviz.analysis.map_refs import flows
 from mmviz.backends.local.saved_run import SavedRunBackend
 from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.explain import Run
+from mmviz.i18n.errors_and_notices import sentence
 from mmviz.io.exact_arrays import PREFIX
 from mmviz.io.npz import open_npz, pack_npz
 from mmviz.types import Columns, MapRef, MmvizError, ModalitySums, Rows, Sample, Zoom
@@ -303,3 +304,30 @@ def test_runs_whose_tensors_are_elsewhere_or_gone_say_so() -> None:
             with pytest.raises(MmvizError) as error:
                 action()
             assert error.value.code == code
+
+
+def command(folder: Path, *options: str) -> tuple[int, Path]:
+    """Runs ``mmviz explain`` on the long model, and returns the exit code and the file."""
+    from mmviz.cli import main
+
+    path = folder / "run.npz"
+    return main(["explain", "--text", "a", "--model", "long_reader:make", "--npz", str(path), *options]), path
+
+
+def test_the_command_line_tells_the_size_and_keeps_what_is_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(long_reader.__file__).parent)
+    code, path = command(tmp_path, "--keep", "exact", "--relevance")
+    run, said = Run.load(path), capsys.readouterr().out
+    assert code == 0 and sentence("keep-size", size="592 kB", token="528 bytes") in said
+    assert is_near(run.attention(REFS[3]), long_run().attention(REFS[3]))
+    code, path = command(tmp_path)
+    assert code == 0 and "kB" not in capsys.readouterr().out and not Run.load(path).is_exact
+
+
+def test_keep_without_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    from mmviz.cli import main
+
+    assert main(["explain", "--text", "a", "--keep", "exact"]) == 2
+    assert "--npz" in capsys.readouterr().err

@@ -117,7 +117,7 @@ def test_sections_are_sent_on_request(run: mmviz.Run) -> None:
     "name",
     ["row/0:1/from/4096", "row/0:1/from/-1", "row/0:1/from/x", "row/0:1/up/3", "row/9:1/from/3", "row/0:1/from",
      "window/0:1/3-3/0-9", "window/0:1/0-4097/0-9", "window/0:1/0-9", "window/0:1/a-b/0-9", "other/0:1/from/3",
-     "row/rollout/from/3", "row/0:1/from/٣", "row/0:1/from/3/4", "row/0:1/from/99999999999999999999"],
+     "row/relevance/from/3", "row/0:1/from/٣", "row/0:1/from/3/4", "row/0:1/from/99999999999999999999"],
 )  # fmt: skip
 def test_unknown_sections_raise(run: mmviz.Run, name: str) -> None:
     kind, _, rest = name.partition("/")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
-from mmviz.backends.protocol import Backend, KeepsExact
-from mmviz.io.run_file import check_exact_size
+from mmviz.backends.protocol import Backend
 from mmviz.types import AttentionRecord, MmvizError, Request, Sample
 
 
@@ -25,28 +24,6 @@ def chosen_backend(backend: Backend | str | None, model: str) -> Backend:
 
         return RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
     return backend or this_machine_backend(model if model.startswith("hf:") else None)
-
-
-def exact_keeper(backend: Backend | None) -> KeepsExact:
-    """Returns the backend that has the tensors behind its long runs.
-
-    Raises ``MmvizError``: ``view-gone`` for None, ``keep-elsewhere`` for a backend on another machine.
-    """
-    if backend is None:
-        raise MmvizError("view-gone")
-    if not isinstance(backend, KeepsExact):
-        raise MmvizError("keep-elsewhere")
-    return backend
-
-
-def exact_nbytes(record: AttentionRecord, backend: Backend | None) -> int:
-    """Returns the bytes of the tensors behind a long record.
-
-    Raises ``MmvizError`` as `exact_keeper` does, and ``keep-large`` where a file would not be read with them.
-    """
-    nbytes = exact_keeper(backend).exact_nbytes(record.id)
-    check_exact_size(record, nbytes)
-    return nbytes
 
 
 def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | None) -> Request:
