@@ -33,6 +33,7 @@ from mmviz.types import (
     PooledMap,
     Sample,
     Seconds,
+    SpectrogramPatch,
     StreamLink,
     Token,
 )  # fmt: skip
@@ -45,7 +46,8 @@ _OPTIONAL = ("stack", "call", "absorbed_by", "windows")
 """Fields of a map that its header has where they are not those of a plain model."""
 STEP = 1e-5
 """Quantization step of the weights in a recording, which is also their largest error."""
-_LOCATION_TYPES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
+_LOCATION_TYPES = {"box": PixelBox, "spectrogram": SpectrogramPatch, "seconds": Seconds, "chars": Chars}
+"""The types by their names in a file; a special kind of one stands before it."""
 _MAX_CODE = 65_535
 """Code of the largest weight of a row, and of the largest relevance."""
 _PARTS = ("overview", "row_modality_sums", "column_modality_sums", "largest")
@@ -300,8 +302,8 @@ def _notice(notice: Notice) -> list[Any]:
 def location_to_dict(location: Location) -> dict[str, list[float]]:
     """Returns a location as plain values.
 
-    It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"seconds": [start, end]}``, ``{"chars": [start, end]}``, or ``{}``
-    for no location.
+    It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"seconds": [start, end]}``, ``{"spectrogram": [start, end,
+    low_hertz, high_hertz]}``, ``{"chars": [start, end]}``, or ``{}`` for no location.
     """
     for name, cls in _LOCATION_TYPES.items():
         if isinstance(location, cls):

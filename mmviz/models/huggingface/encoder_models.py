@@ -43,7 +43,8 @@ class EncoderModel:
             batch = self._reader.process(sample, text=[text], return_offsets_mapping=True)
             offsets = batch.pop("offset_mapping")[0].tolist()
             tokens = prompt_tokens(self.tokenizer, batch["input_ids"][0].tolist(), offsets, Prompt(text, text), {})
-        return Prepared(self._reader.checked(sample, batch), tokens, notices, sample=sample)
+        inputs = self._reader.checked(sample, batch)
+        return Prepared(inputs, tokens, (*notices, *inputs.cut_notices(sample, self.family.title)), sample=sample)
 
     def __call__(self, tensors: CheckpointInputs) -> Tensor:
         """Returns logits ``[answer]``."""
@@ -51,7 +52,7 @@ class EncoderModel:
         if self.family.task == "labels":
             logits: Tensor = output.logits[0]
             return logits
-        fits = output.logits_per_image[0, 0]
+        fits = (output.logits_per_audio if self.family.reads_audio else output.logits_per_image)[0, 0]
         return torch.stack([fits, torch.zeros_like(fits)])
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:

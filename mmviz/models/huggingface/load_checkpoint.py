@@ -21,6 +21,7 @@ from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.encoder_models import EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
 from mmviz.models.huggingface.speech_model import SpeechModel
+from mmviz.models.huggingface.voxtral_processor import VoxtralCalls
 from mmviz.models.module_weights import weights_digest
 from mmviz.models.protocol import Model
 from mmviz.types import Card, MmvizError
@@ -32,7 +33,8 @@ RESERVE = 1.2
 """How much more memory than its weights a model needs for a run of a few hundred tokens."""
 _STORED = {"BF16": torch.bfloat16, "F16": torch.float16}
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "sentencepiece": "sentencepiece", "librosa": "librosa",
-             "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken"}  # fmt: skip
+             "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken",
+             "mistral": "mistral-common"}  # fmt: skip
 
 
 def load_checkpoint(spec: str, device: str, report: Report = lambda code, parameters: None) -> Model:
@@ -46,7 +48,8 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
 
     Raises ``MmvizError``: as `parse_checkpoint`, `fetch_checkpoint` and `read_checkpoint` do; ``hf-extra`` without
     transformers, ``hf-family`` for a family that is not supported, ``hf-memory`` for a model that is too large,
-    ``hf-package`` for a package that its processor needs, ``hf-incomplete`` where weights are missing, ``hf-load``.
+    ``hf-package`` for a package that its processor needs, ``hf-adapter`` for the one that loads adapters,
+    ``hf-incomplete`` where weights are missing, ``hf-load``.
     """
     checkpoint = parse_checkpoint(spec)
     if find_spec("transformers") is None:
@@ -60,6 +63,9 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
     needed = _bytes_needed(files, dtype)
     report("hf-loading", {"name": checkpoint.name, "size": gigabytes(files.disk_bytes), "memory": gigabytes(needed),
                           "dtype": str(dtype).removeprefix("torch."), "device": device})  # fmt: skip
+    if files.config.get("has_lora_adapter") and find_spec("peft") is None:
+        # transformers would leave the adapter out with a warning, and the model could not read sounds
+        raise MmvizError("hf-adapter", name=checkpoint.name)
     module, processor = _loaded(files.folder, family, dtype, checkpoint.name)
     details = {
         "family": family.title, "parameters": files.parameters, "dtype": str(dtype).removeprefix("torch."),
@@ -111,6 +117,8 @@ def _loaded(folder: Path, family: Family, dtype: torch.dtype, name: str) -> tupl
         ),
         name,
     )
+    if family.title == "Voxtral":
+        processor = VoxtralCalls(processor)
     missing = sorted(info["missing_keys"])
     if missing or info.get("mismatched_keys"):
         keys = missing or [str(entry[0]) for entry in info["mismatched_keys"]]
