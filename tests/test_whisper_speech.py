@@ -13,7 +13,8 @@ import torch
 import whisper_tiny_en
 from scipy.stats import spearmanr
 
-from mmviz import Modality, Run, Seconds, make_sample
+from mmviz import Modality, Run, Seconds, Token, make_sample
+from mmviz.analysis.word_moments import rising_share, strongest_moments
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import run_sample
 from mmviz.models.huggingface.speech_model import SpeechModel
@@ -67,10 +68,9 @@ def test_the_strongest_moment_of_the_alignment_heads_rises_with_the_words(run: R
     heads = run.record.made_by["alignment_heads"]
     assert len(heads) == 8
     weights = np.mean([cross_attention(run, *head) for head in heads], 0)
-    places = [token.location for token in run.record.streams["encoder"]]
-    # the token before a word writes it; the last two write the full stop and the end, which are not heard
-    moments = [places[int(weights[query].argmax())] for query in range(first - 1, len(tokens) - 3)]
-    assert all(isinstance(place, Seconds) for place in moments)
+    # the token before a word writes it; the last two write the full stop and the end, which nobody speaks
+    moments = strongest_moments(weights[first - 1 : len(tokens) - 3], run.record.streams["encoder"])
+    assert all(moments) and rising_share(moments) == 1
     starts = [place.start for place in moments if place is not None]
     steps = np.diff(starts)
     assert len(starts) == 17 and (steps >= 0).all() and (steps > 0).mean() > 0.8
@@ -119,6 +119,15 @@ def test_the_record_of_speech_is_that_of_one_pass_over_prefix_and_answer(run: Ru
     assert [token.label for token in tokens[:2]] == ["<|startoftranscript|>", "<|notimestamps|>"]
     assert all(token.modality is Modality.SPECIAL for token in tokens[:2])
     assert run.record.made_by["answer"][-1] == whisper_tiny_en.END and run.answer_query == 1
+
+
+def test_moments_of_words_are_those_worked_out_on_paper() -> None:
+    keys = [Token(Modality.AUDIO, "", Seconds(k, k + 1)) for k in range(3)] + [Token(Modality.SPECIAL, "padding")]
+    weights = np.array([[0.7, 0.1, 0.1, 0.1], [0, 0.2, 0.8, 0], [0.1, 0.5, 0.4, 0], [0.2, 0.2, 0.1, 0.5], [1, 0, 0, 0]])
+    moments = strongest_moments(weights, keys)
+    assert moments == [Seconds(0, 1), Seconds(2, 3), Seconds(1, 2), None, Seconds(0, 1)]
+    assert rising_share(moments) == 0.5, "0 to 2 rises, 2 to 1 does not, and padding is left out"
+    assert rising_share(moments[:2] + moments[:1]) == 0.5 and np.isnan(rising_share(moments[:1]))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,9 @@ from mmviz.capture.flow_step import Step, name_of
 
 _NAME = re.compile(r"(adaptive_)?(?:(conv)|(?:avg|max|lp)_pool)([123])d(?:_with_indices)?")
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_INTERPOLATE = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
+_TAPS = {"nearest": 1, "linear": 2, "bilinear": 2, "bicubic": 4}
+"""Places that a result is made of along an axis, by the mode."""
 _POOL = ("input", "kernel_size", "stride", "padding")
 
 
@@ -40,6 +43,35 @@ def pooling_windows(step: Step) -> list[Tensor] | None:
         pads = list(_each(padding, axes))
     windows = zip(sizes, results, kernels, strides, pads, dilations, strict=True)
     return [_strided(*window) for window in windows]
+
+
+def interpolation_windows(step: Step) -> list[Tensor] | None:
+    """Returns the places that each result of ``interpolate`` is made of along each of the last axes.
+
+    As `pooling_windows` does; None for another function, and for a mode that takes more than neighbours.
+    """
+    if name_of(step) != "interpolate":
+        return None
+    values = dict(zip(_INTERPOLATE, step.args, strict=False)) | dict(step.kwargs or {})
+    taps = _TAPS.get(values.get("mode") or "nearest")
+    if taps is None or values.get("antialias"):
+        return None
+    sizes, results = values["input"].shape[2:], step.shape[2:]
+    is_aligned = bool(values.get("align_corners"))
+    return [_neighbours(size, result, taps, is_aligned) for size, result in zip(sizes, results, strict=True)]
+
+
+def _neighbours(size: int, results: int, taps: int, is_aligned: bool) -> Tensor:
+    """Returns the ``taps`` places around that of each result; one alone where it falls on it."""
+    order = torch.arange(results, dtype=torch.float64)
+    if taps == 1:
+        return (order * size / results).floor().long()[:, None]
+    places = order * (size - 1) / max(1, results - 1) if is_aligned else (order + 0.5) * size / results - 0.5
+    first = places.floor()
+    offsets = torch.arange(taps) - (taps // 2 - 1)
+    around = first[:, None] + offsets
+    is_used = (offsets == 0) | ((places - first)[:, None] > 1e-9)
+    return torch.where(is_used & (around >= 0) & (around < size), around, -1.0).long()
 
 
 def _strided(size: int, results: int, kernel: int, stride: int, padding: int, dilation: int) -> Tensor:

@@ -19,7 +19,7 @@ from mmviz.capture.flow_step import ATTENTION, Step, name_of
 from mmviz.capture.function_places import MAX_NUMBERS
 from mmviz.capture.function_tables import JOINS, OF_FIRST, PLACEMENTS
 from mmviz.capture.origin_sets import NONE, OriginSets
-from mmviz.capture.pooling_windows import pooling_windows
+from mmviz.capture.pooling_windows import interpolation_windows, pooling_windows
 from mmviz.capture.token_replay import replay_numbers
 
 MAX_VISITED = 20_000
@@ -115,6 +115,8 @@ class TokenOrigins:
         if name in _SHUFFLES:
             return step.func(first, *step.args[1:], **(step.kwargs or {}))  # type: ignore[misc,no-any-return]
         windows = pooling_windows(step)
+        if windows is None and self._follows_ids:  # of an input; the shares of tokens that are mixed are not equal
+            windows = interpolation_windows(step)
         if windows is not None:
             return self._pooled(step, first, windows)
         if name in ("view", "reshape"):

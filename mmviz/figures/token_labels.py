@@ -11,7 +11,7 @@ from mmviz.figures.colour_scale import short
 from mmviz.i18n.figures import modality_name, tell
 from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.unicode_display import replace_invisible
-from mmviz.types import ABSENT, Chars, Modality, PixelBox, Seconds, Token
+from mmviz.types import ABSENT, Chars, Modality, PixelBox, Seconds, SpectrogramPatch, Token
 
 _TRANSLATED = (ABSENT, "answer")
 MAX_NAMES = 2
@@ -36,6 +36,9 @@ def names(tokens: Sequence[Token]) -> list[str]:
     for index, token in enumerate(tokens):
         if index in cells:
             result.append(tell("patch", row=cells[index][0], column=cells[index][1]))
+        elif isinstance(token.location, SpectrogramPatch):
+            start, low = f"{token.location.start:.{digits}f}", round(token.location.low_hertz)
+            result.append(tell("spectrogram-patch", start=start, hertz=low))
         elif isinstance(token.location, Seconds):
             result.append(tell("moment", start=f"{token.location.start:.{digits}f}"))
         elif token.label == ABSENT and token.modality is not Modality.SPECIAL:
@@ -54,6 +57,9 @@ def full_names(tokens: Sequence[Token]) -> list[str]:
             case PixelBox(x0, y0, x1, y1):
                 row, column = cells[index]
                 result.append(tell("place-patch", row=row, column=column, x0=x0, x1=x1, y0=y0, y1=y1))
+            case SpectrogramPatch(start, end, low, high):
+                seconds = {"start": f"{start:.{digits}f}", "end": f"{end:.{digits}f}"}
+                result.append(tell("place-spectrogram-patch", low=round(low), high=round(high), **seconds))
             case Seconds(start, end):
                 result.append(tell("place-moment", start=f"{start:.{digits}f}", end=f"{end:.{digits}f}"))
             case Chars(start, end):

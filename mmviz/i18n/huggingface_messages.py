@@ -34,11 +34,13 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-incomplete": "{name} lacks {count} weights ({keys}), which would be random. It may be a checkpoint of "
     "another class.",
     "hf-package": "The processor of {name} needs {package}. Type: pip install {package}",
+    "hf-adapter": "{name} has an adapter for sounds, which transformers loads with peft alone. Type: pip install peft",
     "hf-load": "transformers cannot load {name}: {why}",
     "hf-template": "The chat template of this model cannot be filled in: {why}",
     "hf-processor": "The processor of this model cannot read these inputs: {why}",
     "hf-long": "The prompt has {count} tokens, and the answer may have {answer}; this model can read {limit}. "
     "Shorten the text, or give a smaller picture or a shorter sound.",
+    "hf-sound-cut": "{model} reads the first {read} s of a sound; the rest of {seconds} s was left out.",
     "hf-unread": "{model} cannot read this modality, so it was left out: {modality}.",
     "hf-needs": "{model} needs this modality: {modality}. Add one and run again.",
     "gradients-large": "This model is too large for gradients here, so relevance was left out.",

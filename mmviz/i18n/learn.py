@@ -197,6 +197,21 @@ LEARN: dict[str, str] = {
     "learn-cross-modal-crossing": "Cross-modal attention from picture, text and sound",
     "learn-cross-modal-uniform": "The same under uniform attention",
     "learn-cross-modal-most": "Most across modalities: {from} to {to}",
+    "learn-cross-modal-moments": "Words and moments",
+    "learn-cross-modal-moments-none": "A model that writes down speech shows words beside the moments of the sound. To "
+    "see it here, start the app with one, and give it speech: {command}",
+    "learn-cross-modal-moments-caption": "The moment that each word is written from: the strongest weight of the token "
+    "before it",
+    "learn-cross-modal-head": "Cross-attention heads",
+    "learn-cross-modal-head-help": "The model's authors name some heads by which words are aligned with the sound. The "
+    "others follow the words less, or not at all.",
+    "learn-cross-modal-all-heads": "mean of the {count} alignment heads",
+    "learn-cross-modal-alignment-head": "layer {layer}, head {head} (alignment head)",
+    "learn-cross-modal-one-head": "layer {layer}, head {head}",
+    "learn-cross-modal-word": "written",
+    "learn-cross-modal-moment": "strongest moment",
+    "learn-cross-modal-weight": "its weight",
+    "learn-cross-modal-rising": "Steps from word to word that do not go back in time",
     "learn-cross-modal-notice": "Go through the layers: where does cross-modal attention exceed its value under "
     "uniform attention?",
     "learn-cross-modal-misleads": "A modality with many tokens gets a large sum even under uniform attention: compare "

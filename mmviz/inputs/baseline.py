@@ -14,7 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mmviz.types import AudioInput, Chars, ImageInput, InputBaseline, Modality, PixelBox, ReplaceInput, Sample, Seconds
+from mmviz.types import (
+    AudioInput,
+    Chars,
+    ImageInput,
+    InputBaseline,
+    Modality,
+    PixelBox,
+    ReplaceInput,
+    Sample,
+    Seconds,
+    SpectrogramPatch,
+)
 
 BLUR_RADIUS = 0.08
 """Radius of the blur as a fraction of the image's longer side."""
@@ -62,8 +73,8 @@ def swap_input(
             return replace(sample, audio=other_audio)
         wave = np.zeros_like(audio.wave)
         wave[: len(other_audio.wave)] = other_audio.wave[: len(wave)]
-        mask = _time_mask(audio, [location for location in locations if isinstance(location, Seconds)])
-        return replace(sample, audio=replace(audio, wave=np.where(mask, wave, audio.wave)))
+        intervals = [location for location in locations if isinstance(location, Seconds)]
+        return replace(sample, audio=replace(audio, wave=_blended(audio, wave, intervals)))
     if sample.text is None or other.text is None or not locations:
         return replace(sample, text=other.text)
     replaced = {k for span in locations if isinstance(span, Chars) for k in range(span.start, span.end)}
@@ -91,6 +102,21 @@ def _time_mask(audio: AudioInput, intervals: Sequence[Seconds]) -> NDArray[np.bo
     for interval in intervals:
         mask[_index_range(interval.start, interval.end, len(audio.wave) / audio.rate, len(audio.wave))] = True
     return mask
+
+
+def _blended(audio: AudioInput, values: NDArray[np.floating], intervals: Sequence[Seconds]) -> NDArray[np.float32]:
+    """Returns the wave with ``values`` inside ``intervals``; of a patch of the spectrogram, in its band alone."""
+    mask = _time_mask(audio, [interval for interval in intervals if not isinstance(interval, SpectrogramPatch)])
+    wave = np.where(mask, values, audio.wave).astype(np.float64)
+    difference = np.where(mask, 0, values - audio.wave)
+    for patch in intervals:
+        if isinstance(patch, SpectrogramPatch):
+            part = _index_range(patch.start, patch.end, len(wave) / audio.rate, len(wave))
+            spectrum = np.fft.rfft(difference[part])
+            hertz = np.fft.rfftfreq(part.stop - part.start, 1 / audio.rate)
+            spectrum[(hertz < patch.low_hertz) | (hertz >= patch.high_hertz)] = 0
+            wave[part] += np.fft.irfft(spectrum, part.stop - part.start)
+    return np.clip(wave, -1, 1).astype(np.float32)
 
 
 def _index_range(start: float, end: float, length: float, count: int) -> slice:
@@ -125,8 +151,8 @@ def _replace_audio(audio: AudioInput, intervals: Sequence[Seconds], baseline: In
         values = rng.normal(0, wave.std(), wave.shape)
     else:
         values = rng.normal(0, 1, wave.shape) * _loudness(wave, max(1, round(_LOUDNESS_BLOCK * audio.rate)))
-    mask = _time_mask(audio, intervals) if intervals else np.ones(wave.shape, bool)
-    return replace(audio, wave=np.where(mask, np.clip(values, -1, 1), wave).astype(np.float32))
+    values = np.clip(values, -1, 1)
+    return replace(audio, wave=_blended(audio, values, intervals) if intervals else values.astype(np.float32))
 
 
 def _loudness(wave: NDArray[np.float32], block: int) -> NDArray[np.float64]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from mmviz.io.npz import Arrays
 from mmviz.io.validation import check_sample
-from mmviz.types import AudioInput, Chars, ImageInput, Location, Notice, PixelBox, Sample, Seconds
+from mmviz.types import AudioInput, Chars, ImageInput, Location, Notice, PixelBox, Sample, Seconds, SpectrogramPatch
 
-_LOCATION_TYPES = {"box": PixelBox, "seconds": Seconds, "chars": Chars}
+_LOCATION_TYPES = {"box": PixelBox, "spectrogram": SpectrogramPatch, "seconds": Seconds, "chars": Chars}
+"""The types by their names in a file; a special kind of one stands before it."""
 
 
 def sample_to_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -48,8 +49,8 @@ def sample_from_parts(header: Mapping[str, Any], arrays: Arrays) -> Sample:
 def location_to_dict(location: Location) -> dict[str, list[float]]:
     """Returns a location as plain values.
 
-    It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"seconds": [start, end]}``, ``{"chars": [start, end]}``, or ``{}``
-    for no location.
+    It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"seconds": [start, end]}``, ``{"spectrogram": [start, end,
+    low_hertz, high_hertz]}``, ``{"chars": [start, end]}``, or ``{}`` for no location.
     """
     for name, cls in _LOCATION_TYPES.items():
         if isinstance(location, cls):

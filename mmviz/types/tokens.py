@@ -62,6 +62,21 @@ class Seconds:
 
 
 @dataclass(frozen=True)
+class SpectrogramPatch(Seconds):
+    """An interval of the original audio and a band of its frequencies. Raises ``ValueError`` for an empty one."""
+
+    low_hertz: float
+    """Lower end of the band in hertz, included."""
+    high_hertz: float
+    """Upper end of the band in hertz, excluded."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.low_hertz < self.high_hertz:
+            raise ValueError(f"the band of frequencies is empty or negative: {self}")
+
+
+@dataclass(frozen=True)
 class Chars:
     """A span of the original text, as in ``text[start:end]``. Raises ``ValueError`` for an empty or negative one."""
 
@@ -77,7 +92,7 @@ class Chars:
 
 ABSENT = "absent"
 """Label of the token that stands in a missing modality's place."""
-Location = PixelBox | Seconds | Chars | None
+Location = PixelBox | Seconds | SpectrogramPatch | Chars | None
 """Where a token lies in the original input; None for special tokens, and where it is not known."""
 _LOCATION_TYPES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
 

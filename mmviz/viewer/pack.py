@@ -18,7 +18,7 @@ ORDER = (
     "mapNotes.js", "pooledMap.js",
     "attentionRows.js", "answerShares.js", "viewState.js", "drawnAmounts.js", "labels.js", "colours.js", "dom.js",
     "theme.js", "tooltip.js", "announcer.js", "tokenPointer.js", "rovingTabindex.js", "imagePanel.js",
-    "textPanel.js", "answerSharesPanel.js", "audioPlayer.js", "audioPanel.js",
+    "textPanel.js", "answerSharesPanel.js", "audioPlayer.js", "spectrogramPlaces.js", "audioPanel.js",
     "modalityBars.js", "modalityMatrixPanel.js", "overviewPanel.js", "matrixPointer.js", "matrixPanel.js",
     "attentionSteps.js", "heatStrips.js", "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js",
     "trainingTimeline.js", "keyboard.js", "sectionFetcher.js", "panelLayout.js", "viewer.js", "standalone.js",

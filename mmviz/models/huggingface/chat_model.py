@@ -42,7 +42,8 @@ class ChatModel:
         self.module, self.processor, self.family, self.card = module, processor, family, card
         self.required = family.required
         self.new_tokens, self.system = NEW_TOKENS, ""
-        self.template = str(getattr(processor, "chat_template", None) or "")
+        templates = (getattr(owner, "chat_template", None) for owner in (processor, self.tokenizer))
+        self.template = str(next(filter(None, templates), ""))
         self.answer: tuple[int, ...] = ()
         """The ids of the answer's tokens; empty before `answering`."""
         self.answer_part: tuple[int, ...] = ()
@@ -88,8 +89,9 @@ class ChatModel:
         words = [Token(Modality.TEXT, token_label(self.tokenizer, token_id)) for token_id in self.answer]
         answers = (self._answer_label(), ANY_OTHER) if words else ()
         writer = len(tokens) - 1 + (self.answer_part[0] if self.answer_part else 0)
+        cuts = inputs.cut_notices(sample, self.family.title)
         return Prepared(
-            inputs, [*tokens, *words], notices, answer_token=writer, sample=sample, answers=answers,
+            inputs, [*tokens, *words], (*notices, *cuts), answer_token=writer, sample=sample, answers=answers,
             details={"prompt": prompt, "settings": {name: getattr(self, name) for name in self.settings}},
         )  # fmt: skip
 

@@ -45,7 +45,8 @@ class EncoderModel:
             batch = self._reader.process(sample, text=[text], return_offsets_mapping=True, **self._padding)
             offsets = batch.pop("offset_mapping")[0].tolist()
             tokens = prompt_tokens(self.tokenizer, batch["input_ids"][0].tolist(), offsets, Prompt(text, text), {})
-        return Prepared(self._reader.checked(sample, batch), tokens, notices, sample=sample)
+        inputs = self._reader.checked(sample, batch)
+        return Prepared(inputs, tokens, (*notices, *inputs.cut_notices(sample, self.family.title)), sample=sample)
 
     @property
     def _padding(self) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class Family:
     """Whether texts are padded to one length, as in training, since the model attends to their padding."""
     part: str = ""
     """How the names of the weights begin that the class takes of a checkpoint with more parts; "" for all of it."""
+    has_bands: bool = False
+    """Whether its tokens are patches of a spectrogram, each of a band of frequencies."""
+    has_plain_messages: bool = False
+    """Whether its chat template takes a message as a text with placeholders, not as a list of parts."""
 
 
 def _speech(title: str, model_class: str) -> Family:
@@ -68,6 +72,19 @@ FAMILIES = {
         "Qwen2-Audio", "chat", "Qwen2AudioForConditionalGeneration", "<|audio_bos|>{audio}<|audio_eos|>{text}",
         reads_image=False, reads_audio=True,
     ),
+    "qwen3_omni_moe": Family("Qwen3-Omni", "chat", "Qwen3OmniMoeThinkerForConditionalGeneration", reads_audio=True),
+    "qwen3_omni_moe_thinker": Family(
+        "Qwen3-Omni", "chat", "Qwen3OmniMoeThinkerForConditionalGeneration", reads_audio=True
+    ),
+    "granite_speech": Family(
+        "Granite Speech", "chat", "GraniteSpeechForConditionalGeneration", "{audio}{text}", reads_image=False,
+        reads_audio=True, has_plain_messages=True,
+    ),
+    "voxtral": Family(
+        "Voxtral", "chat", "VoxtralForConditionalGeneration", "<s>[INST]{audio}{text}[/INST]", reads_image=False,
+        reads_audio=True,
+    ),
+    "moonshine": _speech("Moonshine", "MoonshineForConditionalGeneration"),
     "whisper": _speech("Whisper", "WhisperForConditionalGeneration"),
     "clip": Family("CLIP", "matching", "CLIPModel", required=("image", "text")),
     "siglip": Family("SigLIP", "matching", "SiglipModel", required=("image", "text"), pads_text=True),
@@ -77,7 +94,11 @@ FAMILIES = {
     "vilt": Family("ViLT", "labels", "ViltForQuestionAnswering", required=("image", "text")),
     "audio-spectrogram-transformer": Family(
         "AST", "labels", "ASTForAudioClassification", reads_image=False, reads_audio=True, reads_text=False,
-        required=("audio",),
+        required=("audio",), has_bands=True,
+    ),
+    "clap": Family(
+        "CLAP", "matching", "ClapModel", reads_image=False, reads_audio=True, required=("audio", "text"),
+        has_bands=True,
     ),
 }  # fmt: skip
 """The families by ``model_type`` of their config."""

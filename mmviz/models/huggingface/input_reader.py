@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
-from mmviz.models.huggingface.located_streams import located_streams, picture_fields, sound_fields
+from mmviz.models.huggingface.located_streams import located_streams, picture_fields
 from mmviz.models.huggingface.picture_places import cached_places
+from mmviz.models.huggingface.sound_inputs import read_wave, sound_fields
 from mmviz.models.protocol import Prepared
 from mmviz.types import FieldsOf, InputFields, MmvizError, Notice, Sample, Token, as_tokens
 
+_EXTRACTORS = ("feature_extractor", "audio_processor")
 _SOUNDS = ("input_features", "input_values", "audio_input_features")
+SHORTEST_CUT = 0.05
+"""Seconds that the end of a sound must lack to be noted; less is a part of a frame."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class CheckpointInputs:
     rows: int = 1
     """How many variants of one sample the batch holds."""
 
+    def cut_notices(self, sample: Sample, title: str) -> tuple[Notice, ...]:
+        """Returns a notice for a sound of which the model (``title``) reads the beginning only."""
+        if sample.audio is None or not self.sounds:
+            return ()
+        read = max(float(fields.high[0].max()) for fields in self.sounds.values())
+        if read > sample.audio.seconds - SHORTEST_CUT:
+            return ()
+        seconds = {"read": f"{read:.1f}", "seconds": f"{sample.audio.seconds:.1f}"}
+        return (Notice("hf-sound-cut", {"model": title, **seconds}),)
+
 
 class InputReader:
     """Reads samples for one checkpoint."""
@@ -43,7 +57,9 @@ class InputReader:
         self.processor, self.family, self.device = processor, family, device
         self.dtype = next(module.parameters()).dtype
         self.image_processor: Any = getattr(processor, "image_processor", processor)
-        self.extractor: Any = getattr(processor, "feature_extractor", processor)
+        self.extractor: Any = next(
+            (getattr(processor, name) for name in _EXTRACTORS if getattr(processor, name, None) is not None), processor
+        )
         self._places = cached_places(self._pixel_values)
 
     def readable(self, sample: Sample) -> tuple[Sample, tuple[Notice, ...]]:
@@ -66,9 +82,9 @@ class InputReader:
             media["images"] = [sample.image.pixels.copy()]  # processors want memory that they may write to
         if sample.audio is not None:
             is_alone = self.extractor is self.processor
-            media["raw_speech" if is_alone else "audio"] = sample.audio.wave.copy()
+            media["raw_speech" if is_alone else "audio"] = read_wave(self.extractor, sample.audio)
             if is_alone:
-                media["sampling_rate"] = sample.audio.rate
+                media["sampling_rate"] = self.extractor.sampling_rate
         try:
             return dict(self.processor(**media))
         except Exception as problem:  # processors raise what they like
@@ -96,17 +112,8 @@ class InputReader:
         name = next((name for name in _SOUNDS if name in batch), None)
         if sample.audio is None or name is None:
             return {}
-        shape, rate = tuple(batch[name].shape), self.extractor.sampling_rate
-        if len(shape) == 2:  # the wave itself
-            return {name: sound_fields(shape, -1, 1 / rate)}
-        bins = getattr(self.extractor, "feature_size", None) or getattr(self.extractor, "num_mel_bins", None)
-        time_axis = -1 if shape[-2] == bins and shape[-1] != bins else -2
-        hop = getattr(self.extractor, "hop_length", None) or round(rate * FBANK_SECONDS)
-        return {name: sound_fields(shape, time_axis, hop / rate)}
-
-
-FBANK_SECONDS = 0.01
-"""Seconds from frame to frame of Kaldi's filter banks, which extractors without a hop length use."""
+        samples = len(read_wave(self.extractor, sample.audio))
+        return {name: sound_fields(self.extractor, tuple(batch[name].shape), samples, self.family.has_bands)}
 
 
 def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:

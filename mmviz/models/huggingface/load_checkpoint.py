@@ -17,6 +17,7 @@ from mmviz.models.huggingface.families import FAMILIES, Family, Task
 from mmviz.models.huggingface.memory_need import bytes_needed, choose_dtype, dtype_name
 from mmviz.models.huggingface.progress_bars import watched_weights
 from mmviz.models.huggingface.speech_model import SpeechModel
+from mmviz.models.huggingface.voxtral_processor import VoxtralCalls
 from mmviz.models.loading_watch import check_stop
 from mmviz.models.module_weights import weights_digest
 from mmviz.models.protocol import Model
@@ -26,7 +27,8 @@ _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {
     "chat": ChatModel, "speech": SpeechModel, "matching": DualEncoderModel, "labels": EncoderModel,
 }  # fmt: skip
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "sentencepiece": "sentencepiece", "librosa": "librosa",
-             "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken"}  # fmt: skip
+             "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken",
+             "mistral": "mistral-common"}  # fmt: skip
 
 
 def load_checkpoint(spec: str, device: str, report: Report = lambda code, parameters: None) -> Model:
@@ -40,7 +42,8 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
 
     Raises ``MmvizError``: as `parse_checkpoint`, `fetch_checkpoint` and `read_checkpoint` do; ``hf-extra`` without
     transformers, ``hf-family`` for a family that is not supported, ``hf-memory`` for a model that is too large,
-    ``hf-package`` for a package that its processor needs, ``hf-incomplete`` where weights are missing, ``hf-load``.
+    ``hf-package`` for a package that its processor needs, ``hf-adapter`` for the one that loads adapters,
+    ``hf-incomplete`` where weights are missing, ``hf-load``.
     """
     checkpoint = parse_checkpoint(spec)
     if find_spec("transformers") is None:
@@ -54,6 +57,9 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
     needed = bytes_needed(files, dtype)
     report("hf-loading", {"name": checkpoint.name, "size": gigabytes(files.disk_bytes), "memory": gigabytes(needed),
                           "dtype": dtype_name(dtype), "device": device})  # fmt: skip
+    if files.config.get("has_lora_adapter") and find_spec("peft") is None:
+        # transformers would leave the adapter out with a warning, and the model could not read sounds
+        raise MmvizError("hf-adapter", name=checkpoint.name)
     module, processor = _loaded(files.folder, family, dtype, checkpoint.name)
     details = {
         "family": family.title, "parameters": files.parameters, "dtype": dtype_name(dtype),
@@ -80,6 +86,8 @@ def _loaded(folder: Path, family: Family, dtype: torch.dtype, name: str) -> tupl
             name,
         )
     check_stop()
+    if family.title == "Voxtral":
+        processor = VoxtralCalls(processor)
     missing = sorted(info["missing_keys"])
     if missing or info.get("mismatched_keys"):
         keys = missing or [str(entry[0]) for entry in info["mismatched_keys"]]

@@ -16,6 +16,7 @@ from mmviz.types import (
     Modality,
     PixelBox,
     Seconds,
+    SpectrogramPatch,
     Token,
     TokenFields,
 )
@@ -23,6 +24,8 @@ from mmviz.types import (
 Array = NDArray[np.float64]
 TEXTS = ("input_ids", "decoder_input_ids")
 """Inputs that hold the ids of prompt and answer."""
+NEIGHBOURS = 3
+"""Moments on each side that tell where a moment lies."""
 SHORTEST = 1e-6
 """Seconds that a moment must have within a sound."""
 
@@ -30,22 +33,6 @@ SHORTEST = 1e-6
 def picture_fields(places: PicturePlaces, shape: tuple[int, ...]) -> InputFields:
     """Returns the places of a picture as fields of an input of ``shape``, x and y as shares of its width and height."""
     low, high = (ends.astype(np.float32).reshape(2, *shape) for ends in (places.low, places.high))
-    return InputFields(low, high)
-
-
-def sound_fields(shape: Sequence[int], time_axis: int, seconds: float) -> InputFields:
-    """Returns the fields of sound frames: seconds, and shares of the frequency axis.
-
-    ``shape``: that of the features; ``seconds``: the time from one frame to the next along ``time_axis``.
-    """
-    axes = len(shape)
-    frames = np.arange(shape[time_axis], dtype=np.float32).reshape(
-        [-1 if axis == time_axis % axes else 1 for axis in range(axes)]
-    )  # fmt: skip
-    low, high = (
-        np.stack([np.broadcast_to(time, shape), np.full(shape, band, np.float32)])
-        for time, band in ((frames * np.float32(seconds), 0), ((frames + 1) * np.float32(seconds), 1))
-    )
     return InputFields(low, high)
 
 
@@ -68,6 +55,8 @@ def located_streams(
         places, first, _ = _ends(text_fields[name])
         for place, number in zip(places, first[0].astype(int), strict=True):
             located[place] = _merged(written[number], located[place])
+        for place, token in _unplaced(places - first[0].astype(int), located, written):
+            located[place] = token
         streams[name] = located
     return streams
 
@@ -76,6 +65,21 @@ def _text_fields(count: int) -> InputFields:
     """Returns the fields of the ids of a text: the numbers of its tokens."""
     numbers = np.broadcast_to(np.arange(count, dtype=np.float32), (2, 1, count))
     return InputFields(numbers, numbers + 1)
+
+
+def _unplaced(
+    shifts: NDArray[np.intp], located: Sequence[Token], written: Sequence[Token]
+) -> list[tuple[int, Token]]:  # fmt: skip
+    """Returns the tokens of a prompt that stand for a part of an input without a place, such as learned queries.
+
+    ``shifts``: how far each token of the prompt that was followed lies behind its number; the same for all of them
+    where the stream is the prompt.
+    """
+    if not len(shifts) or np.ptp(shifts):
+        return []
+    numbers = ((place, place - int(shifts[0])) for place, token in enumerate(located) if token.label == str(place))
+    waiting = [(place, written[number]) for place, number in numbers if 0 <= number < len(written)]
+    return [(place, token) for place, token in waiting if token.modality in (Modality.IMAGE, Modality.AUDIO)]
 
 
 def _merged(token: Token, place: Token) -> Token:
@@ -116,25 +120,61 @@ def _patches(fields: TokenFields, image: ImageInput | None) -> list[tuple[int, T
 
 
 def _frames(fields: TokenFields, audio: AudioInput | None) -> list[tuple[int, Token]]:
-    """Returns the tokens that are moments of a sound; those after its end are padding."""
+    """Returns the tokens that are moments of a sound, or patches of its spectrogram. Those after it are padding."""
     numbers, low, high = _ends(fields)
     if audio is None or not len(numbers):
         return []
+    starts, ends = _cells(low[0], high[0], low[1])
+    lowest, highest = _bands(low[1], high[1])
+    has_bands = len(np.unique(lowest)) > 1
     tokens = []
-    for number, start, end in zip(numbers, *_moments(low[0], high[0]), strict=True):
-        start, end = max(float(start), 0.0), min(float(end), audio.seconds)
-        is_inside = end - start > SHORTEST
-        location = Seconds(start, end) if is_inside else None
-        label = f"{start:.2f} s" if is_inside else "padding"
-        tokens.append((int(number), Token(Modality.AUDIO if is_inside else Modality.SPECIAL, label, location)))
+    for k, number in enumerate(numbers):
+        start, end = max(float(starts[k]), 0.0), min(float(ends[k]), audio.seconds)
+        if end - start <= SHORTEST:
+            tokens.append((int(number), Token(Modality.SPECIAL, "padding")))
+            continue
+        location, label = Seconds(start, end), f"{start:.2f} s"
+        if has_bands:
+            location = SpectrogramPatch(start, end, float(lowest[k]), float(highest[k]))
+            label = f"{label}, {location.low_hertz:.0f} Hz"
+        tokens.append((int(number), Token(Modality.AUDIO, label, location)))
     return tokens
 
 
+def _cells(starts: Array, ends: Array, bands: Array) -> tuple[Array, Array]:
+    """Returns intervals of time of which those that overlap meet; in a grid, those of each row, which has one band."""
+    is_grid = len(np.unique(np.round(starts, 6))) < len(starts)
+    return _meeting(starts, ends, bands[1:] == bands[:-1]) if is_grid else _moments(starts, ends)
+
+
+def _bands(low: Array, high: Array) -> tuple[Array, Array]:
+    """Returns bands of frequencies, each of many tokens, of which those that overlap meet."""
+    pairs, places = np.unique(np.stack([low, high], 1), axis=0, return_inverse=True)
+    lowest, highest = _meeting(pairs[:, 0], pairs[:, 1])
+    return lowest[places.ravel()], highest[places.ravel()]
+
+
+def _meeting(low: Array, high: Array, is_row: NDArray[np.bool_] | bool = True) -> tuple[Array, Array]:
+    """Returns intervals of which neighbours (``is_row``) that overlap meet in the middle of the overlap."""
+    is_overlap = is_row & (low[1:] > low[:-1]) & (high[1:] > high[:-1]) & (low[1:] < high[:-1])
+    middles = (low[1:] + high[:-1]) / 2
+    return (
+        np.append(low[:1], np.where(is_overlap, middles, low[1:])),
+        np.append(np.where(is_overlap, middles, high[:-1]), high[-1:]),
+    )
+
+
 def _moments(starts: Array, ends: Array) -> tuple[Array, Array]:
-    """Returns equal moments, one after another, around the middles of intervals that overlap."""
+    """Returns equal moments, one after another, around the middles of intervals that overlap.
+
+    Ends of a sound, and of a piece that a model reads by itself, cut intervals short, which moves their middles: each
+    is put where those of its neighbours say. Pieces may follow closer than moments within them.
+    """
     middles, order = (starts + ends) / 2, np.arange(len(starts))
     step = float(np.median(np.diff(middles))) if len(middles) > 2 else 0.0
     if step <= 0 or (np.diff(starts) < 0).any() or float(np.median(ends - starts)) < step * 1.01:
         return starts, ends
-    middles = order * step + np.median(middles - order * step)
-    return middles - step / 2, middles + step / 2
+    shifts = np.pad(middles - order * step, NEIGHBOURS, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(shifts, 2 * NEIGHBOURS + 1)
+    middles = order * step + np.nanmedian(around, axis=1)
+    return _meeting(middles - step / 2, middles + step / 2)

@@ -29,9 +29,9 @@ def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = ""
     Raises ``MmvizError`` (``hf-template``) where it cannot be filled in.
     """
     question = sample.text or ""
+    image = str(getattr(processor, "image_token", "")) if sample.image else ""
+    audio = str(getattr(processor, "audio_token", "")) if sample.audio else ""
     if not template:
-        image = str(getattr(processor, "image_token", "")) if sample.image else ""
-        audio = str(getattr(processor, "audio_token", "")) if sample.audio else ""
         plain = family.prompt or "{image}{audio}{text}"
         return Prompt(plain.format(image=image, audio=audio, text=question), question)
     content = [{"type": "image"}] if sample.image else []
@@ -40,6 +40,10 @@ def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = ""
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if system:
         messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
+    if family.has_plain_messages:
+        messages[-1]["content"] = f"{image}{audio}{question}"
+        if system:
+            messages[0]["content"] = system
     try:
         text = processor.apply_chat_template(
             messages, chat_template=template, add_generation_prompt=True, tokenize=False

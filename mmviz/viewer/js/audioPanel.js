@@ -4,6 +4,7 @@ import { fitCanvas, make, setText, snapped } from "./dom.js";
 import { listenToPointer, tokensBetween } from "./tokenPointer.js";
 import { AudioPlayer } from "./audioPlayer.js";
 import { makeTokenGrid } from "./rovingTabindex.js";
+import { hasBand, heightsOf, patchesBetween, placeAt } from "./spectrogramPlaces.js";
 
 const WAVE = 62; // heights of the parts in CSS pixels, from the top
 const STRIP = 12;
@@ -19,7 +20,12 @@ export class AudioPanel {
     this.canvas = make("canvas", { "aria-hidden": "true" });
     this.stage = make("div", { class: "stage" }, this.canvas);
     this.element = make("section", { class: "panel", "data-panel": "audio", "aria-label": viewer.say("audio") });
-    listenToPointer(this.stage, (x) => this.tokenAt(x), tokensBetween, viewer);
+    listenToPointer(
+      this.stage,
+      (x, y) => this.tokenAt(x, y),
+      (first, last) => this.between(first, last),
+      viewer,
+    );
     this.playButton = make("button", { type: "button", class: "play", "data-part": "play" });
     this.playButton.addEventListener("click", () => this.toggle());
     this.time = make("span", { class: "time" });
@@ -45,7 +51,10 @@ export class AudioPanel {
     this.player = wave && this.makePlayer(wave, header.audio.rate);
     this.buttons = [];
     const grids = this.layers.map((layer) => {
-      const places = layer.spans.map(({ token, span }) => ({ token, box: [span[0], 0, span[1], 1] }));
+      const places = layer.spans.map(({ token, span }) => {
+        const [top, bottom] = this.heights(span);
+        return { token, box: [span[0], top, span[1], bottom] };
+      });
       const name = this.layers.length > 1 ? `${say("audio")}, ${layer.name}` : say("audio");
       const { element, buttons } = makeTokenGrid(this.viewer, layer.name, places, name);
       this.buttons.push(...buttons.map((button, k) => ({ button, span: layer.spans[k].span })));
@@ -76,8 +85,8 @@ export class AudioPanel {
     this.context = fitCanvas(this.canvas, this.width, this.height);
     this.perSecond = (this.width - LEFT) / this.seconds;
     for (const { button, span } of this.buttons) {
-      const [start, end] = span;
-      button.style.cssText = `left:${this.x(start)}px;width:${(end - start) * this.perSecond}px;top:0;height:${this.height - AXIS}px`;
+      const [left, top, width, height] = this.rectangle(span);
+      button.style.cssText = `left:${left}px;width:${width}px;top:${top}px;height:${height}px`;
     }
     this.base = null;
   }
@@ -85,6 +94,19 @@ export class AudioPanel {
   /** Returns the x position of a time, in CSS pixels. */
   x(seconds) {
     return LEFT + seconds * this.perSecond;
+  }
+
+  /** Returns top and bottom of a span in shares of the height of the spectrogram. */
+  heights(span) {
+    return heightsOf(span, this.mel?.shape[0] ?? 1, this.viewer.header.audio?.rate ?? 1);
+  }
+
+  /** Returns [left, top, width, height] of a span: of a patch, on the spectrogram alone. */
+  rectangle(span) {
+    const [left, width] = [this.x(span[0]), (span[1] - span[0]) * this.perSecond];
+    if (!hasBand(span)) return [left, 0, width, this.height - AXIS];
+    const [top, bottom] = this.heights(span).map((share) => WAVE + STRIP + 2 * GAP + share * MEL);
+    return [left, top, width, bottom - top];
   }
 
   paint(frame) {
@@ -100,15 +122,20 @@ export class AudioPanel {
     const table = frame.isDifference ? DIFFERENCES : AMOUNTS;
     const isHeat = frame.style === "heat" || frame.isDifference;
     if (layer && frame.amounts) {
-      for (const { token, span } of layer.spans) {
+      // where patches share a moment, its strip shows the largest amount
+      const spans = layer.spans.some(({ span }) => hasBand(span))
+        ? [...layer.spans].sort((a, b) => Math.abs(frame.amounts[a.token]) - Math.abs(frame.amounts[b.token]))
+        : layer.spans;
+      for (const { token, span } of spans) {
         const amount = frame.amounts[token];
+        const [high, low] = this.heights(span).map((share) => snapped(mel + share * MEL));
         const [left, right] = [snapped(this.x(span[0])), snapped(this.x(span[1]))];
         const colour = table.css[colourIndex(amount, frame.largest, frame.isDifference)];
         context.fillStyle = colour;
         context.fillRect(left, top, right - left, STRIP);
         context.globalAlpha = isHeat ? HEAT : 1;
         context.fillStyle = isHeat ? colour : `rgba(0,0,0,${veil(amount, frame.largest)})`;
-        context.fillRect(left, mel, right - left, MEL);
+        context.fillRect(left, high, right - left, low - high);
         context.globalAlpha = 1;
       }
     }
@@ -177,10 +204,10 @@ export class AudioPanel {
     context.drawImage(canvas, LEFT, top, width, MEL);
   }
 
-  /** Draws the frame that marks a span of seconds. */
-  outline([start, end], dashes) {
+  /** Draws the frame that marks a span. */
+  outline(span, dashes) {
     const { context } = this;
-    const [left, width] = [this.x(start), (end - start) * this.perSecond];
+    const [left, top, width, height] = this.rectangle(span);
     for (const [colour, lineWidth] of [
       ["#000", 4],
       ["#fff", 2],
@@ -188,19 +215,28 @@ export class AudioPanel {
       context.strokeStyle = colour;
       context.lineWidth = lineWidth;
       context.setLineDash(colour === "#fff" ? dashes : []);
-      context.strokeRect(left + 1, 1, Math.max(1, width - 2), this.height - AXIS - 2);
+      context.strokeRect(left + 1, top + 1, Math.max(1, width - 2), Math.max(1, height - 2));
     }
     context.setLineDash([]);
   }
 
-  /** Returns the {stream, token} at an x position in CSS pixels; null beside all spans. */
-  tokenAt(x) {
+  /** Returns the {stream, token} at a position in CSS pixels, `y` null for any height; null beside all spans. */
+  tokenAt(x, y = null) {
     const time = (x - LEFT) / this.perSecond;
+    const height = y === null ? null : (y - WAVE - STRIP - 2 * GAP) / MEL;
+    const [bands, rate] = [this.mel?.shape[0] ?? 1, this.viewer.header.audio?.rate ?? 1];
     for (const layer of this.viewer.inOrder(this.layers)) {
-      const audioToken = layer.spans.find(({ span }) => time >= span[0] && time < span[1]);
-      if (audioToken) return { stream: layer.name, token: audioToken.token };
+      const place = placeAt(layer.spans, time, height, bands, rate);
+      if (place) return { stream: layer.name, token: place.token };
     }
     return null;
+  }
+
+  /** Returns the tokens that a drag covers. */
+  between(first, last) {
+    const { spans } = this.layers.find(({ name }) => name === first.stream);
+    const [from, to] = [first, last].map((target) => spans.find(({ token }) => token === target.token).span);
+    return hasBand(from) ? patchesBetween(spans, from, to) : tokensBetween(first, last);
   }
 
   toggle() {
@@ -259,7 +295,7 @@ function drawWave(context, wave, left, width, colour) {
   }
 }
 
-/** Returns {token, span} of every audio token of a stream; a span begins with [start, end] in seconds. */
+/** Returns {token, span} of every audio token of a stream; a span is [start, end] in seconds, of a patch with its hertz. */
 function spansOf(stream) {
   return stream.location.flatMap((span, token) =>
     stream.modality[token] === "audio" && span ? [{ token, span }] : [],

@@ -12,11 +12,18 @@ from mmviz.app.components import widgets
 from mmviz.app.components.widgets import chip
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import is_long, share_cells
+from mmviz.app.pages.learn.words_and_moments import words_and_moments
 from mmviz.i18n.page import say
 from mmviz.types import Modality
 
 
 def cross_modal(context: LessonContext) -> None:
+    """Attention between modalities in one layer; of a model that writes down speech, also when its words are heard."""
+    _layer(context)
+    words_and_moments(context)
+
+
+def _layer(context: LessonContext) -> None:
     """Attention between modalities in one layer, mean over its heads, and how much of it crosses modalities."""
     record = context.run.record
     if is_long(context):
