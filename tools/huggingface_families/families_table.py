@@ -29,7 +29,7 @@ def families_document(outcomes: Sequence[CheckpointOutcome]) -> str:
         "by `hf:FOLDER`, runs it with everything that it reads, and probes its places: white squares in a picture, "
         "beeps in a sound and the characters of a question must change the tokens that are said to hold them. Parity "
         "is the largest relative difference, of all maps, between a map's weights times the values and the output of "
-        "its module. Answers have four tokens. A run with an attention of over 1,024 tokens holds no flows.", "",
+        "its module. Answers have four tokens. A run with an attention of over 512 tokens holds no flows.", "",
         f"Made on {datetime.date.today()} with Python {platform.python_version()}, torch {torch.__version__}, "
         f"transformers {transformers.__version__}, mmviz {mmviz.__version__}.", "",
         f"- {len(ran)} of {len(outcomes)} checkpoints ran; every probe agreed in {len(ran) - len(wrong)}.",
