@@ -6,6 +6,7 @@
 # make texts             the catalogues of translations, brought up to date with the texts and compiled
 # make versions          tries the bounds of pyproject.toml: oldest and newest packages, each Python; not part of the tests
 # make coverage          what capture records of over 95 model families: docs/coverage.md; not part of the tests
+# make huggingface       what works with which family of Hugging Face models: docs/huggingface.md; not part of the tests
 # make benchmark         what capture costs, beside eager attention and bertviz; an environment of its own
 SHELL := /bin/bash
 VENV ?= .venv
@@ -18,7 +19,7 @@ PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test test-coverage quick lint texts versions coverage benchmark dev clean
+.PHONY: app test test-coverage quick lint texts versions coverage huggingface benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -46,6 +47,9 @@ versions: dev
 
 coverage: dev
 	$(VENV)/bin/python -m tools.model_coverage
+
+huggingface: dev
+	$(VENV)/bin/python -m tools.huggingface_families
 
 benchmark: $(VENV)-benchmark/.mmviz
 	$(VENV)-benchmark/bin/python benchmarks/capture.py

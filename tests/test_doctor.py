@@ -122,3 +122,13 @@ def test_attention_that_is_left_out_is_named_and_changes_the_verdict(findings: d
 
 def diagnosed_machine() -> dict[str, Any]:
     return {"name": "n", "system": "s", "devices": ["cpu"], "device": "cpu", "threads": 1}
+
+
+def test_an_attention_of_many_tokens_is_checked_at_the_rows_that_are_kept() -> None:
+    with mmviz.capture(model := Planted("matmul")) as result:
+        model(kinds(1_100)[None])
+    (call,) = result.attention_calls()
+    check = route_check(call)
+    assert check["passed"] and check["queries"] == 1_100 > call.attn_output.shape[2]
+    call.attn_output[:, :, -1] += 1
+    assert not route_check(call)["passed"], "the last row is among them"

@@ -88,6 +88,19 @@ def check_pooled_map(
     return pooled, MapCheck(parity, _notices(attention, fully_masked, exact.queries))
 
 
+def call_parity(attention: AttentionCall, batch: int) -> float:
+    """Returns the parity of an attention call of any length, see `MapCheck`, at the rows `checked_rows`.
+
+    Raises as `check_short_map` does.
+    """
+    check_shape(attention)
+    exact = LazyAttention(attention, batch)
+    rows = checked_rows(exact.queries)
+    weights = np.stack([exact.rows(rows, head) for head in range(exact.heads)])
+    check_rows(attention.module, weights, attention.dtype, attention.absorbed_by)
+    return _parity(exact, weights)
+
+
 def pooled_map(
     exact: LazyAttention,
     layer: int,

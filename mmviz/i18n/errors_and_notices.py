@@ -244,6 +244,9 @@ SENTENCES: dict[str, str] = {
     "doctor-model": "{model}, {count} attention calls captured:",
     "doctor-meaning": "What its maps show: stack and layer, queries to keys with their numbers of tokens, heads, "
     "samples and windows; then what is left out:",
+    "doctor-memory": "Memory: {weights} for the weights, and {kept} that capture keeps of this run.",
+    "doctor-memory-maps": "With {tokens:,} tokens in {stack}, capture would keep {kept}, and the maps take {maps}.",
+    "doctor-memory-longer": "With {tokens:,} tokens in {stack}, capture would keep {kept}; the maps are summaries.",
     "doctor-well": "All within tolerance.",
     "doctor-unclear": "Some attention is left out, or contradicts the number of heads that its module names, or the "
     "batch of the inputs. Name its streams, or leave modules out: mmviz.CustomModel(..., streams=..., exclude=...).",

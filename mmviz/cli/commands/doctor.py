@@ -99,9 +99,27 @@ def to_text(findings: Mapping[str, Any]) -> str:
         *([findings["refused"]] if findings["refused"] else []),
         *findings["notices"],
         "",
+        *_memory_lines(findings["memory"]),
+        "",
     ]
     verdicts = ["doctor-ill"] * (not _are_exact(findings)) + ["doctor-unclear"] * (not _are_clear(findings))
     return "\n".join([*lines, *map(sentence, verdicts or ["doctor-well"])])
+
+
+def _memory_lines(memory: Mapping[str, Any]) -> list[str]:
+    sizes = {"weights": _size(memory["weights"]), "kept": _size(memory["kept"])}
+    lines = [sentence("doctor-memory", **sizes)]
+    for longer in memory["longer"]:
+        code = "doctor-memory-maps" if longer["maps"] else "doctor-memory-longer"
+        sizes = {"kept": _size(longer["kept"]), "maps": _size(longer["maps"])}
+        lines.append("  " + sentence(code, tokens=longer["tokens"], stack=memory["stack"], **sizes))
+    return lines
+
+
+def _size(count: int) -> str:
+    from mmviz.models.huggingface.checkpoint_files import gigabytes
+
+    return gigabytes(count)
 
 
 def _meaning_line(check: Check) -> str:
