@@ -42,6 +42,7 @@ from mmviz.types import (
     index_tokens,
     read_only,
 )
+from mmviz.types.exact_attention import ExactAttention, ExactCall, ExactMask
 
 
 def weights() -> np.ndarray:
@@ -79,10 +80,17 @@ def record() -> AttentionRecord:
         integrated=weights()[0, 0],
         steps=(steps(),),
         sweep=np.log(np.full((4, 1), 0.5)),
+        answer_log_probabilities=np.log(np.full((5, 2), 0.5)),
         links=(link(),),
         relevance_to={"memory": weights()[0, :, :2]},
         integrated_of={"memory": weights()[0, 0, :2]},
     )
+
+
+def exact_call() -> ExactCall:
+    tensors = {name: np.ones((1, 2, 3, 4), np.float32) for name in ("query", "key", "value", "gradient")}
+    places = {name: np.arange(3, dtype=np.int32)[None] for name in ("query_places", "key_places")}
+    return ExactCall(0.5, False, lse=np.ones((1, 2, 3), np.float32), **tensors, **places)
 
 
 def link() -> StreamLink:
@@ -98,6 +106,9 @@ NOUNS: dict[str, Callable[[], Any]] = {
     "pooled map": pooled,
     "steps": steps,
     "record": record,
+    "mask": lambda: ExactMask((1, 1, 2, 4), np.packbits(np.arange(8) % 2 == 0), np.array([0, -np.inf], np.float32)),
+    "exact call": exact_call,
+    "exact attention": lambda: ExactAttention(((exact_call(),),)),
     "link": link,
     "card": lambda: Card("id", "title", "description", True, ("yes", "no"), "digest", {"seconds": 4}),
     "request": lambda: Request("trio", Sample(image()), (ReplaceInput(Modality.IMAGE, "blur"), AblateHead(0, 1))),
@@ -137,7 +148,8 @@ def test_every_array_field_of_a_noun_is_among_those_tested() -> None:
     nouns = {type(make()) for make in NOUNS.values()}
     assert {kind for kind in ValueSemantics.__subclasses__()} <= nouns
     full = record()
-    assert all(getattr(full, field.name) is not None and len(getattr(full, field.name)) for field in fields(full))
+    values = [getattr(full, field.name) for field in fields(full) if field.type != "bool"]
+    assert all(value is not None and len(value) for value in values)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ export class SectionFetcher {
       const method = viewer.describeMap(frame.mapRef);
       const canRequest = Boolean(viewer.on.need) && !this.isGone("map/" + frame.mapRef);
       const isComputed = isFlow(frame.mapRef) && viewer.header.source === "kept";
-      const code = isComputed ? "computing" : "fetching";
-      viewer.controls.wait(viewer.say(canRequest ? code : "not-here", { method }), canRequest);
+      const wait = isComputed ? viewer.say("computing", { method }) : viewer.say("fetching", { method });
+      viewer.controls.wait(canRequest ? wait : viewer.say("not-here", { method }), canRequest);
       this.request(["map/" + frame.mapRef]);
     } else if (frame.attnMap.isPooled) this.requestRowsAfterRest(frame);
     else viewer.controls.wait("", false);
