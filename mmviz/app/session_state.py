@@ -241,12 +241,6 @@ def submit_text(text: str) -> None:
     request_run()
 
 
-def set_control(control: Control) -> None:
-    """Runs the form again, as trained or as a control."""
-    current_state().control = control
-    request_run()
-
-
 def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
@@ -274,30 +268,6 @@ def open_lesson(lesson: LessonId) -> None:
     state = current_state()
     state.lesson, state.lesson_params, state.unknown_params = lesson, {}, set()
     state.lesson_serial += 1
-
-
-def ablate_heads(heads: tuple[AblateHead, ...]) -> None:
-    """Runs the form again with these heads ablated; an empty tuple ablates none."""
-    current_state().ablated_heads = heads
-    request_run()
-
-
-def name_streams(pairs: tuple[tuple[str, str, str], ...]) -> None:
-    """Runs the form again under these names of streams, as in `Request.pairs`; an empty tuple leaves them to mmviz."""
-    current_state().stream_pairs = pairs
-    request_run()
-
-
-def set_options(options: tuple[tuple[str, str | int], ...]) -> None:
-    """Runs the form again under these settings, as in `Request.options`; an empty tuple leaves them to the model."""
-    current_state().options = options
-    request_run()
-
-
-def choose_words(answer: tuple[int, ...], part: tuple[int, ...]) -> None:
-    """Runs the form again with the same answer, about a part of it; an empty one stands for the whole answer."""
-    current_state().written = (answer, part)
-    request_run()
 
 
 def show_run(run: Run, draft: Draft) -> None:

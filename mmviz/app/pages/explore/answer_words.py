@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import session_state as session
+from mmviz.app import run_changes
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import bar
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -116,7 +116,7 @@ def words_of(record: AttentionRecord) -> list[str]:
 
 def _apply(record: AttentionRecord) -> None:
     part = tuple(sorted(st.session_state[_key(record)]))
-    session.choose_words(tuple(record.made_by["answer"]), part)
+    run_changes.choose_words(tuple(record.made_by["answer"]), part)
 
 
 def _key(record: AttentionRecord) -> str:

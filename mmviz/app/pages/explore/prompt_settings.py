@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from mmviz.app import run_changes
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.i18n.page import say
@@ -40,7 +41,7 @@ def prompt_settings(record: AttentionRecord, is_saved: bool) -> None:
                 )  # fmt: skip
             st.form_submit_button(say("prompt-run"), on_click=_apply, args=(record, settings))
         if session.current_state().options:
-            st.button(say("prompt-reset"), key="prompt-reset", on_click=session.set_options, args=((),))
+            st.button(say("prompt-reset"), key="prompt-reset", on_click=run_changes.set_options, args=((),))
 
 
 def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
@@ -50,7 +51,7 @@ def _apply(record: AttentionRecord, settings: Mapping[str, Any]) -> None:
         chosen = st.session_state[_key(record, name)]
         if chosen != value:
             changed[name] = chosen
-    session.set_options(tuple(changed.items()))
+    run_changes.set_options(tuple(changed.items()))
 
 
 def _key(record: AttentionRecord, name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from mmviz.app import run_changes
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.i18n.page import say
@@ -28,7 +29,8 @@ def stream_names(record: AttentionRecord) -> None:
             st.form_submit_button(say("streams-run"), on_click=_overrule, args=(record, rows))
         if session.current_state().stream_pairs:
             hint = say("streams-reset-help")
-            st.button(say("streams-reset"), key="streams-reset", help=hint, on_click=session.name_streams, args=((),))
+            label, drop = say("streams-reset"), run_changes.name_streams
+            st.button(label, key="streams-reset", help=hint, on_click=drop, args=((),))
 
 
 def stream_rows(record: AttentionRecord) -> list[StreamPair]:
@@ -65,7 +67,7 @@ def _overrule(record: AttentionRecord, rows: Sequence[StreamPair]) -> None:
         )
         if [queries, keys] != names:
             named = [(pattern, queries, keys), *(pair for pair in named if pair[0] != pattern)]
-    session.name_streams(tuple(named))
+    run_changes.name_streams(tuple(named))
 
 
 def _key(record: AttentionRecord, number: int, side: str) -> str:
