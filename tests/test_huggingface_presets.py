@@ -98,3 +98,54 @@ def test_only_the_part_that_is_loaded_counts(tmp_path: Path) -> None:
     whole = read_checkpoint(tmp_path, "other")
     assert (whole.parameters, whole.dtype) == (1015, "F32")
     assert memory.bytes_needed(replace(whole, parameters=1000), torch.float32) == 4800
+
+
+def test_a_model_too_large_for_a_gpu_is_spread_where_accelerate_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SMOL is not None
+    half = int(256_484_928 * 2 * 1.2)
+    free = {"cuda:0": half, "cuda:1": half // 2, "cpu": half // 2}
+    monkeypatch.setattr(memory, "free_memory", lambda device: free["cuda:0" if device == "cuda" else device])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert memory.choose_placement(SMOL, "cuda", "smol") == memory.Placement(torch.bfloat16, "cuda", None)
+    free["cuda:0"] = half // 2
+    monkeypatch.setattr(memory, "find_spec", lambda name: None)
+    with pytest.raises(MmvizError) as refused:
+        memory.choose_placement(SMOL, "cuda", "smol")
+    assert refused.value.code == "hf-spread" and "pip install accelerate" in str(refused.value)
+    monkeypatch.setattr(memory, "find_spec", lambda name: object())
+    spread = memory.choose_placement(SMOL, "cuda", "smol")
+    assert (spread.dtype, spread.device, spread.device_map) == (torch.bfloat16, "cuda:0 + cuda:1 + cpu", "auto")
+    free["cpu"] = free["cuda:1"] = half // 8
+    for device in ("cuda", "cpu"):
+        with pytest.raises(MmvizError) as refused:
+            memory.choose_placement(SMOL, device, "smol")
+        assert refused.value.code == "hf-memory", "nothing helps, or a CPU alone"
+
+
+def test_a_spread_model_answers_like_one_on_a_single_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the CPU is the first device, and a folder on the disk the second."""
+    pytest.importorskip("accelerate", reason="accelerate, which spreads models, is not installed")
+    import tiny_checkpoints
+    import transformers
+
+    from mmviz import Sample
+    from mmviz.backends.local import LocalBackend
+    from mmviz.models.huggingface import load_checkpoint as loading
+    from mmviz.models.model_factory import load
+    from mmviz.types import Request
+
+    spec = f"hf:{tiny_checkpoints.save_checkpoint('llava', tmp_path)}"
+    whole = load(spec, "cpu")
+    from_pretrained = transformers.LlavaForConditionalGeneration.from_pretrained
+    room = {"max_memory": {"cpu": "120KB"}, "offload_folder": str(tmp_path / "offloaded")}
+    monkeypatch.setattr(
+        transformers.LlavaForConditionalGeneration, "from_pretrained",
+        lambda *given, **options: from_pretrained(*given, **options, **room),
+    )  # fmt: skip
+    placement = memory.Placement(torch.float32, "cpu + disk", "auto")
+    monkeypatch.setattr(loading, "choose_placement", lambda *_: placement)
+    spread = load(spec, "cpu")
+    assert {*spread.module.hf_device_map.values()} == {"cpu", "disk"}  # type: ignore[union-attr, operator]
+    backend = LocalBackend("cpu", {"whole": whole, "spread": spread})
+    first, second = backend.run([Request(name, Sample(text="hello")) for name in ("whole", "spread")])
+    assert first.made_by["answer"] == second.made_by["answer"] and len(first.maps) == len(second.maps) == 2

@@ -39,7 +39,7 @@ def kept_bytes(calls: Sequence[AttentionCall], tokens: int | None = None) -> int
 
 
 def map_bytes(calls: Sequence[AttentionCall], tokens: int) -> int:
-    """Returns the bytes of the maps of a record of one sample, with so many tokens; 0 for a long record."""
+    """Returns the bytes of the maps of a record of one sample with so many tokens; 0 where it holds no weights."""
     return sum(MAP_BYTES * call.shape[1] * tokens**2 for call in calls) if tokens <= SHORT_SEQUENCE else 0
 
 

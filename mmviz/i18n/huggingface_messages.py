@@ -24,6 +24,8 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-disk": "{name} needs {size} of disk, and {free} are free.",
     "hf-memory": "{name} needs about {needed} of memory on {device}, and {free} are free. Choose a smaller model, "
     "or run it on another machine with mmviz serve.",
+    "hf-spread": "{name} needs about {needed} of memory, more than is free on {device}. Together with the CPU and any "
+    "other GPU, {free} are free: to spread the model over them, type: pip install accelerate",
     "hf-pickle": "{name} has its weights as pickle files only, which can run any code when they are read. mmviz "
     "loads safetensors alone: choose a revision that has them, or convert it with save_pretrained.",
     "hf-no-weights": "{name} has no weights: the folder holds no file model.safetensors.",

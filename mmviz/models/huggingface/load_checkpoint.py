@@ -7,19 +7,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.checkpoint_files import Report, fetch_checkpoint, gigabytes, read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
-from mmviz.models.huggingface.memory_need import bytes_needed, choose_dtype, dtype_name
+from mmviz.models.huggingface.memory_need import Placement, bytes_needed, choose_placement, dtype_name
 from mmviz.models.huggingface.progress_bars import watched_weights
 from mmviz.models.huggingface.speech_model import SpeechModel
 from mmviz.models.huggingface.voxtral_processor import VoxtralCalls
 from mmviz.models.loading_watch import check_stop
-from mmviz.models.module_weights import weights_digest
+from mmviz.models.module_weights import input_device, weights_digest
 from mmviz.models.protocol import Model
 from mmviz.types import Card, MmvizError
 
@@ -38,11 +36,12 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
     `fetch_checkpoint`; ``hf-loading`` comes with the memory that is needed.
 
     The type of numbers: on a GPU that of the checkpoint; on a CPU float32, which has exact parity checks, or that of
-    the checkpoint where only that fits into memory.
+    the checkpoint where only that fits into memory. A model that is too large for one GPU is spread by accelerate, see
+    `mmviz.models.huggingface.memory_need.choose_placement`.
 
     Raises ``MmvizError``: as `parse_checkpoint`, `fetch_checkpoint` and `read_checkpoint` do; ``hf-extra`` without
-    transformers, ``hf-family`` for a family that is not supported, ``hf-memory`` for a model that is too large,
-    ``hf-package`` for a package that its processor needs, ``hf-adapter`` for the one that loads adapters,
+    transformers, ``hf-family`` for a family that is not supported, ``hf-memory`` and ``hf-spread`` for a model that is
+    too large, ``hf-package`` for a package that its processor needs, ``hf-adapter`` for the one that loads adapters,
     ``hf-incomplete`` where weights are missing, ``hf-load``.
     """
     checkpoint = parse_checkpoint(spec)
@@ -53,24 +52,28 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
     if family is None:
         known = ", ".join(sorted({entry.title for entry in FAMILIES.values()}))
         raise MmvizError("hf-family", name=checkpoint.name, kind=files.config.get("model_type"), known=known)
-    dtype = choose_dtype(files, device, checkpoint.name)
-    needed = bytes_needed(files, dtype)
+    placement = choose_placement(files, device, checkpoint.name)
+    dtype, needed = placement.dtype, bytes_needed(files, placement.dtype)
     report("hf-loading", {"name": checkpoint.name, "size": gigabytes(files.disk_bytes), "memory": gigabytes(needed),
-                          "dtype": dtype_name(dtype), "device": device})  # fmt: skip
+                          "dtype": dtype_name(dtype), "device": placement.device})  # fmt: skip
     if files.config.get("has_lora_adapter") and find_spec("peft") is None:
         # transformers would leave the adapter out with a warning, and the model could not read sounds
         raise MmvizError("hf-adapter", name=checkpoint.name)
-    module, processor = _loaded(files.folder, family, dtype, checkpoint.name)
+    module, processor = _loaded(files.folder, family, placement, checkpoint.name)
+    if placement.device_map is None:
+        module.to(device)
+    else:
+        device = str(input_device(module))
     details = {
         "family": family.title, "parameters": files.parameters, "dtype": dtype_name(dtype),
         "disk_bytes": files.disk_bytes,
     }  # fmt: skip
     about = f"{family.title}, {files.parameters / 1e6:,.0f} million weights, {details['dtype']}."
     card = Card(spec, checkpoint.name, about, True, ("", ""), weights_digest(module), details)
-    return _ADAPTERS[family.task](module.to(device), processor, family, card, device)
+    return _ADAPTERS[family.task](module, processor, family, card, device)
 
 
-def _loaded(folder: Path, family: Family, dtype: torch.dtype, name: str) -> tuple[Any, Any]:
+def _loaded(folder: Path, family: Family, placement: Placement, name: str) -> tuple[Any, Any]:
     """Returns the module, in eval mode, and the processor."""
     import transformers
 
@@ -81,7 +84,12 @@ def _loaded(folder: Path, family: Family, dtype: torch.dtype, name: str) -> tupl
     with watched_weights():
         module, info = _tried(
             lambda: model_class.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+                folder,
+                dtype=placement.dtype,
+                device_map=placement.device_map,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
             ),
             name,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -89,6 +90,37 @@ def choose_dtype(weights: Weights, device: str, name: str) -> torch.dtype:
     assert free is not None
     smallest = gigabytes(bytes_needed(weights, stored))
     raise MmvizError("hf-memory", name=name, needed=smallest, free=gigabytes(free), device=device)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model lies, and in which type of numbers."""
+
+    dtype: torch.dtype
+    device: str
+    """The device, or those that it is spread over, for people."""
+    device_map: str | None = None
+    """What ``from_pretrained`` is told: None for a single device."""
+
+
+def choose_placement(weights: Weights, device: str, name: str) -> Placement:
+    """Returns where a model lies: on ``device`` where it fits, see `choose_dtype`, else spread by accelerate.
+
+    A model that is too large for its GPU, but not for all GPUs and the CPU together, is spread over them.
+
+    Raises ``MmvizError``: ``hf-memory`` where it fits nowhere, ``hf-spread`` where accelerate is not installed.
+    """
+    try:
+        return Placement(choose_dtype(weights, device, name), device)
+    except MmvizError:
+        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())] if device.startswith("cuda") else []
+        dtype = stored_dtype(weights)
+        needed, free = bytes_needed(weights, dtype), sum(free_memory(part) or 0 for part in (*gpus, "cpu"))
+        if not gpus or needed > free:
+            raise
+    if find_spec("accelerate") is None:
+        raise MmvizError("hf-spread", name=name, needed=gigabytes(needed), device=device, free=gigabytes(free))
+    return Placement(dtype, " + ".join((*gpus, "cpu")), "auto")
 
 
 def free_memory(device: str) -> int | None:
