@@ -6,16 +6,19 @@ import json
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_sound_checkpoints  # first: it sets what transformers reads
+import torch
 from numpy.typing import NDArray
 from test_huggingface_places import block_of, entering, streams_of
 
 from mmviz import Modality, Run, Sample, Seconds, Token, make_sample
 from mmviz.backends.local import LocalBackend
+from mmviz.capture.pooling_windows import interpolation_windows
 from mmviz.explain import run_sample
 from mmviz.figures.token_labels import full_names
 from mmviz.inputs.baseline import replace_input
@@ -221,3 +224,24 @@ def test_a_patch_of_the_spectrogram_is_removed_in_its_band_alone() -> None:
     inside = (times >= 0.5) & (times < 1.0)
     np.testing.assert_allclose(changed.wave[inside], low[inside], atol=1e-3)
     np.testing.assert_allclose(changed.wave[~inside], (low + high)[~inside], atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "bilinear", "bicubic"])
+@pytest.mark.parametrize("is_aligned", [False, True])
+@pytest.mark.parametrize(("size", "results"), [(5, 8), (8, 5), (6, 6), (4, 7)])
+def test_places_that_are_interpolated_are_those_that_change_the_result(
+    mode: str, is_aligned: bool, size: int, results: int
+) -> None:
+    axes = 1 if mode == "linear" else 2
+    options: dict[str, Any] = {"mode": mode} | ({} if mode == "nearest" else {"align_corners": is_aligned})
+    inputs = torch.zeros(size, 1, *([size] * axes), dtype=torch.float64)
+    for place in range(size):
+        inputs[place, 0, place] = 1  # one row, or one place of a line
+    made_of = torch.nn.functional.interpolate(inputs, size=(results,) * axes, **options).abs() > 1e-9
+    step = SimpleNamespace(func=torch.nn.functional.interpolate, args=(inputs, (results,) * axes), kwargs=options,
+                           shape=(size, 1, *([results] * axes)))  # fmt: skip
+    windows = interpolation_windows(step)  # type: ignore[arg-type]
+    assert windows is not None and len(windows) == axes
+    for result in range(results):
+        changing = {place for place in range(size) if made_of[place, 0, result].any()}
+        assert changing == {place for place in windows[0][result].tolist() if place >= 0}, (result, changing)
