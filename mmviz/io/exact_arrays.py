@@ -41,7 +41,7 @@ def exact_from_parts(header: Mapping[str, Any], arrays: Arrays, record: Attentio
     `LARGEST` bytes.
     """
     masks = [
-        ExactMask(tuple(shape), arrays.get(f"{PREFIX}-mask{k}-bits"), arrays[f"{PREFIX}-mask{k}-values"])  # type: ignore[arg-type]
+        ExactMask(tuple(shape), arrays.get(f"{PREFIX}-mask{k}-bits"), arrays[f"{PREFIX}-mask{k}-values"])
         for k, shape in enumerate(header["masks"])
     ]
     if sum(mask.size for mask in masks) > LARGEST:
