@@ -40,7 +40,8 @@ class ExactMask(ValueSemantics):
         expected: tuple[int, ...] = self.shape if self.bits is None else (2,)
         if self.values.shape != expected or not is_finite(self.values, or_minus_infinity=True):
             raise ValueError("the values of a mask")
-        if self.bits is not None and (self.bits.dtype != np.uint8 or self.bits.shape != (-(-self.size // 8),)):
+        bits = self.bits
+        if bits is not None and (bits.dtype != np.uint8 or bits.shape != (-(-self.size // 8),)):
             raise ValueError("the bits of a mask")
         for name in ("bits", "values"):
             if getattr(self, name) is not None:
