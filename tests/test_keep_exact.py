@@ -54,7 +54,7 @@ def test_a_reopened_run_answers_what_the_live_one_does(tmp_path: Path) -> None:
     live, run = long_run(), opened(exact_bytes(), tmp_path)
     assert isinstance(run.backend, SavedRunBackend) and run.is_exact and run.record == live.record
     assert flows(run.record) == flows(live.record) and len(REFS) == 4
-    refs = [live.record.map_ref(number, head) for number in range(4) for head in (0, None)]
+    refs = [live.record.map_ref(number, head) for number, head in ((0, 1), (1, None), (2, 0), (3, 1))]
     for ref in (*refs, *REFS):
         for view in (
             Rows(ref, (0, 500)), Columns(ref, (7,)), Zoom(ref, (3, 4, 5, 90, 400), (0, 1, 2, 333)),
@@ -331,3 +331,22 @@ def test_keep_without_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> N
 
     assert main(["explain", "--text", "a", "--keep", "exact"]) == 2
     assert "--npz" in capsys.readouterr().err
+
+
+def test_a_long_prompt_with_its_answer_keeps_its_flows(tmp_path: Path) -> None:
+    """A checkpoint of Hugging Face that writes three tokens after a picture and 800 tokens of text."""
+    tiny_checkpoints = pytest.importorskip("tiny_checkpoints", reason="transformers and torchvision are not installed")
+    folder = tiny_checkpoints.save_checkpoint("idefics3", tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 255, (96, 64, 3)).astype(np.uint8)
+    given: dict[str, Any] = {"options": {"new_tokens": 3}, "relevance": True}
+    live = mmviz.explain(image=pixels, text="what is left " * 60, model=f"hf:{folder}", **given)
+    assert live.record.is_long and len(live.record.made_by["answer"]) == 3
+    assert {str(ref) for ref in flows(live.record)} == {
+        "rollout", "vision_model/rollout", "relevance", "vision_model/relevance"
+    }  # fmt: skip
+    run = opened(live.to_bytes(keep="exact"), tmp_path)
+    for ref in (*flows(live.record), live.map_ref):
+        amounts = live.attention(ref, live.answer_query)
+        assert is_near(run.attention(ref, live.answer_query), amounts) and amounts.max() > 0
+    own = live.attention(MapRef("rollout"), live.answer_query).sum()
+    assert own == pytest.approx(1, abs=1e-4), "rollout to its own stream sums to 1"
