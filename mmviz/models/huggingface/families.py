@@ -72,7 +72,9 @@ FAMILIES = {
         "Qwen2-Audio", "chat", "Qwen2AudioForConditionalGeneration", "<|audio_bos|>{audio}<|audio_eos|>{text}",
         reads_image=False, reads_audio=True,
     ),
-    "qwen3_omni_moe": Family("Qwen3-Omni", "chat", "Qwen3OmniMoeThinkerForConditionalGeneration", reads_audio=True),
+    "qwen3_omni_moe": Family(
+        "Qwen3-Omni", "chat", "Qwen3OmniMoeThinkerForConditionalGeneration", reads_audio=True, part="thinker."
+    ),
     "qwen3_omni_moe_thinker": Family(
         "Qwen3-Omni", "chat", "Qwen3OmniMoeThinkerForConditionalGeneration", reads_audio=True
     ),
