@@ -1,4 +1,4 @@
-"""A Hugging Face model that reads pictures, sounds and text in one prompt, or a sound alone, and writes an answer."""
+"""A Hugging Face model that reads pictures, sounds and text in one prompt, and writes an answer after it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from torch import Tensor, nn
 from mmviz.models.huggingface.families import Family
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.prompt_tokens import chat_prompt, placeholder_ids, prompt_tokens, token_label
-from mmviz.models.protocol import CaptureTargets, Prepared
+from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
 from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
 
 NEW_TOKENS = 32
 """Tokens that an answer may have."""
 ANY_OTHER = "any other text"
 OPTIONS = ("new_tokens", "system", "template")
-_SEQUENCES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+_SEQUENCES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")
 """Inputs that have an entry for each token of the prompt."""
+_SEEN_PICTURES = "cross_attention_mask"
+"""The pictures that each token of the prompt sees, ``[sample, token, picture, tile]``: the answer sees those that the
+last one does."""
 
 
 class ChatModel:
@@ -78,7 +81,7 @@ class ChatModel:
         label = str(self.tokenizer.decode(self.answer, skip_special_tokens=True)).strip()
         answers = (label or "".join(word.label for word in words), ANY_OTHER) if words else ()
         return Prepared(
-            inputs, [*tokens, *words], notices, answer_token=len(tokens) - 1, sample=sample, answers=answers,
+            inputs, [*tokens, *words], notices, answer_token=self._answer_token, sample=sample, answers=answers,
             details={"prompt": prompt, "settings": {name: getattr(self, name) for name in OPTIONS}},
         )  # fmt: skip
 
@@ -145,35 +148,16 @@ class ChatModel:
         return logits[:, -answer.shape[1] - 1 : -1]
 
     @property
+    def _answer_token(self) -> AnswerToken:
+        """The token that writes the first word of the answer, see `Prepared.answer_token`."""
+        return -len(self.answer) - 1
+
+    @property
     def _longest(self) -> int:
         """Tokens that the language model can read; 0 where its config does not say."""
         config: Any = self.module.config
         text = config.get_text_config(decoder=True)
         return int(getattr(text, "max_position_embeddings", 0) or getattr(text, "max_target_positions", 0) or 0)
-
-
-class SpeechModel(ChatModel):
-    """One checkpoint of a model that writes down a sound: an encoder of the sound, and a decoder that attends to it."""
-
-    def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
-        start = token_label(self.tokenizer, self._start)
-        inputs = self._reader.checked(sample, self._reader.process(sample), self.answer)
-        return inputs, [Token(Modality.SPECIAL, start)], start
-
-    def _written_before(self, prepared: Prepared) -> int:
-        return 1
-
-    def _logits(self, tensors: CheckpointInputs, answer: Tensor) -> Tensor:
-        start = torch.full_like(answer[:, :1], self._start)
-        logits: Tensor = self.module(
-            **tensors.inputs, decoder_input_ids=torch.cat([start, answer], 1), use_cache=False
-        ).logits  # fmt: skip
-        return logits[:, :-1]
-
-    @property
-    def _start(self) -> int:
-        config: Any = self.module.config
-        return int(config.decoder_start_token_id)
 
 
 def _extended(inputs: Mapping[str, Any], answer: Tensor) -> dict[str, Any]:
@@ -183,4 +167,7 @@ def _extended(inputs: Mapping[str, Any], answer: Tensor) -> dict[str, Any]:
         if name in inputs:
             tail = answer if name == "input_ids" else torch.full_like(answer, int(name == "attention_mask"))
             extended[name] = torch.cat([inputs[name], tail.to(inputs[name].dtype)], 1)
+    if _SEEN_PICTURES in inputs:
+        mask = inputs[_SEEN_PICTURES]
+        extended[_SEEN_PICTURES] = torch.cat([mask, mask[:, -1:].expand(-1, answer.shape[1], -1, -1)], 1)
     return extended

@@ -15,6 +15,7 @@ from mmviz.models.huggingface.picture_places import cached_places
 from mmviz.models.protocol import Prepared
 from mmviz.types import FieldsOf, InputFields, MmvizError, Notice, Sample, Token, as_tokens
 
+_PICTURES = ("pixel_values", "image_pixel_values")
 _SOUNDS = ("input_features", "input_values", "audio_input_features")
 
 
@@ -30,6 +31,8 @@ class CheckpointInputs:
     """The places of pictures, by the name of the input."""
     sounds: Mapping[str, InputFields] = field(default_factory=dict)
     """The places of sounds, by the name of the input."""
+    encoded: int | None = None
+    """Number of tokens that an encoder reads, before those of its decoder; None where one sequence holds both."""
 
 
 class InputReader:
@@ -79,13 +82,15 @@ class InputReader:
         return CheckpointInputs(inputs, answer, self._picture_fields(sample, batch), self._sound_fields(sample, batch))
 
     def _pixel_values(self, pixels: Any) -> Any:
-        return self.image_processor(images=[pixels], return_tensors="np")["pixel_values"]
+        batch = self.image_processor(images=[pixels], return_tensors="np")
+        return next(batch[name] for name in _PICTURES if name in batch)
 
     def _picture_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
-        if sample.image is None or "pixel_values" not in batch:
+        name = next((name for name in _PICTURES if name in batch), None)
+        if sample.image is None or name is None:
             return {}
         places = self._places(*sample.image.pixels.shape[:2])
-        return {"pixel_values": picture_fields(places, tuple(batch["pixel_values"].shape))}
+        return {name: picture_fields(places, tuple(batch[name].shape))}
 
     def _sound_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
         name = next((name for name in _SOUNDS if name in batch), None)
@@ -109,7 +114,7 @@ def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[To
     sample, given = prepared.sample, prepared.tensors
     assert sample is not None and not isinstance(prepared.streams, Mapping)
     return located_streams(
-        fields_of, given.pictures, given.sounds, sample.image, sample.audio, as_tokens(prepared.streams)
+        fields_of, given.pictures, given.sounds, sample.image, sample.audio, as_tokens(prepared.streams), given.encoded
     )  # fmt: skip
 
 

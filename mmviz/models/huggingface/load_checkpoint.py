@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mmviz.models.huggingface.chat_model import ChatModel, SpeechModel
+from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.checkpoint_files import (
     CheckpointFiles,
     Report,
@@ -18,6 +18,7 @@ from mmviz.models.huggingface.checkpoint_files import (
     read_checkpoint,
 )
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
+from mmviz.models.huggingface.encoder_decoder_models import PromptEncoderModel, SpeechModel
 from mmviz.models.huggingface.encoder_models import EncoderModel
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
 from mmviz.models.module_weights import weights_digest
@@ -25,7 +26,8 @@ from mmviz.models.protocol import Model
 from mmviz.types import Card, MmvizError
 
 _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {
-    "chat": ChatModel, "speech": SpeechModel, "matching": EncoderModel, "labels": EncoderModel,
+    "chat": ChatModel, "speech": SpeechModel, "encoded": PromptEncoderModel, "matching": EncoderModel,
+    "labels": EncoderModel,
 }  # fmt: skip
 RESERVE = 1.2
 """How much more memory than its weights a model needs for a run of a few hundred tokens."""
