@@ -54,7 +54,7 @@ huggingface: dev
 benchmark: $(VENV)-benchmark/.mmviz
 	$(VENV)-benchmark/bin/python benchmarks/capture.py
 
-dev: $(VENV)/.mmviz-dev
+dev: $(VENV)/.mmviz-dev $(VENV)/torchvision-only/.mmviz
 
 clean:
 	rm -rf $(VENV) $(VENV)-benchmark
@@ -67,6 +67,11 @@ $(VENV)/.mmviz: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/.mmviz-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.mmviz
+
+# What processors of Hugging Face import beside transformers, where the tests that need it find it and no others do.
+# torchvision comes without its CUDA; where it cannot be had, its tests are skipped by name.
+$(VENV)/torchvision-only/.mmviz: constraints.txt | $(VENV)/.mmviz-dev
+	-$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps --upgrade --target $(@D) torchvision num2words docopt && touch $@
 
 $(VENV)-benchmark/.mmviz: pyproject.toml constraints.txt benchmarks/requirements.txt | $(VENV)/bin/pip
 	$(VENV)/bin/python -m venv $(VENV)-benchmark

@@ -103,10 +103,30 @@ class Tiled(nn.Module):
         return output
 
 
-def test_pictures_of_a_batch_that_one_text_is_made_of_are_no_single_sample() -> None:
+def test_pictures_of_a_batch_that_one_text_is_made_of_are_stretches_of_one_sample() -> None:
     result = captured(Tiled(), drawn(2, 4, SIZE), drawn(1, 3, SIZE))
+    assert result.record().maps[0].windows == (0, 0, 0, 0, 1, 1, 1, 1)
+    tower, decoder = (result.view(number).full().mean(0, np.float64) for number in range(2))
+    assert tower.shape == (8, 8) and not tower[:4, 4:].any() and not tower[4:, :4].any()
+    expected = (np.eye(11) + decoder)[:, :8] / 2 @ (np.eye(8) + tower) / 2
+    rows = result.rollout(list(range(11)), queries="decoder", keys="tower")
+    np.testing.assert_allclose(rows, expected, atol=1e-6)
+
+
+class UnevenlyTiled(Tiled):
+    """The first of two texts is made of two pictures, the second of one."""
+
+    def forward(self, tiles: Tensor, words: Tensor) -> Tensor:
+        tiles = self.tower[0](tiles)
+        padded = torch.cat([tiles, torch.zeros_like(tiles[:1])]).reshape(2, -1, SIZE)
+        output: Tensor = self.decoder[0](torch.cat([padded, words], 1))
+        return output
+
+
+def test_pictures_of_a_batch_that_are_unequally_many_for_each_text_are_samples() -> None:
+    result = captured(UnevenlyTiled(), drawn(3, 4, SIZE), drawn(2, 3, SIZE))
     assert code_of(result, queries="decoder", keys="tower", batch=0) == "flow-samples"
-    assert result.rollout([0], queries="decoder").shape == (1, 11)
+    assert result.rollout([0], queries="decoder", batch=0).shape == (1, 11)
 
 
 class Perceiver(nn.Module):

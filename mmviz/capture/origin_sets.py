@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ class OriginSets:
         """The stream and the state of each range of origins."""
         self._means: list[tuple[int, ...]] = []
         self._numbers: dict[tuple[int, ...], int] = {}
+        self._members: dict[int, tuple[tuple[int, float], ...]] = {}
         self.losses: list[tuple[str, int]] = []
         """The function and the number of the stream of what cannot be followed."""
 
@@ -44,15 +45,24 @@ class OriginSets:
                 result[is_of_state] = origins[is_of_state] % _WIDTH + self.token(stream, state)
         return result
 
-    def members(self, origin: int) -> Iterator[tuple[int, float]]:
-        """Yields the tokens of an origin, and the share of each; nothing for what cannot be followed."""
+    def members(self, origin: int) -> Iterable[tuple[int, float]]:
+        """Returns the tokens of an origin, each once, with its share; nothing for what cannot be followed."""
         if origin >= _WIDTH:
-            yield origin, 1.0
-        elif origin > NONE:
+            return ((origin, 1.0),)
+        if origin <= NONE:
+            return ()
+        if origin not in self._members:
+            shares: dict[int, float] = {}
             parts = self._means[origin]
             for part in parts:
                 for member, share in self.members(part):
-                    yield member, share / len(parts)
+                    shares[member] = shares.get(member, 0.0) + share / len(parts)
+            self._members[origin] = tuple(shares.items())
+        return self._members[origin]
+
+    def parts(self, origin: int) -> tuple[int, ...]:
+        """Returns the origins that an origin is the mean of; none for a token and for what cannot be followed."""
+        return self._means[origin] if NONE < origin < _WIDTH else ()
 
     def lost(self, function: str, origins: Sequence[Tensor]) -> Tensor:
         """Returns the number for what ``function`` made of ``origins``; it stays that of the first loss."""

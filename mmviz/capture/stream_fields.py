@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmviz.capture.call_groups import Stream
 from mmviz.capture.flow_step import Step
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.stream_graph import StreamGraph
@@ -30,8 +31,15 @@ class StreamFields:
         self._sets = OriginSets()
         self._known: dict[int, Tensor] = {}
         """The origins of tokens, for steps that hold those of streams which were followed before."""
-        self._origins = TokenOrigins(self._sets, self._leaf, lambda query, origins: origins, follows_ids=True)
+        self._origins = TokenOrigins(self._sets, self._leaf, self._after_attention, follows_ids=True)
+        self._keys_by_query = {
+            id(call.queries_from.step): group.keys
+            for group in graph.groups for call in group.calls if call.queries_from is not None
+        }  # fmt: skip
         self._flat = {name: _distinct(fields) for name, fields in inputs.items()}
+        self._ends: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        self._read: set[int] = set()
+        """The ids of streams of which some tokens come from an input."""
 
     def fields(self, sample: int) -> dict[int, TokenFields]:
         """Returns the fields of one sample of each stream, by its ``id``."""
@@ -47,12 +55,29 @@ class StreamFields:
             else:
                 of_tokens = self._sets.merged(origins, -1).flatten()
             before = {id(step) for step in base.chain()}
-            self._known |= {step: of_tokens for step in stream.steps if step not in before}
+            if bool((of_tokens > NONE).any()):
+                self._read.add(id(stream))
+            later = self._later(stream, of_tokens)
+            self._known |= {step: later for step in stream.steps if step not in before}
             ordered = torch.full((stream.samples * stream.count,), NONE)
             ordered[places.flatten()] = of_tokens
             first = stream.count * (sample if stream.samples > 1 else 0)
             fields[id(stream)] = self._of_tokens(ordered[first : first + stream.count].tolist())
         return fields
+
+    def _later(self, stream: Stream, of_tokens: Tensor) -> Tensor:
+        """Returns the origins of the tokens of a stream after its attention."""
+        attended = {id(group.keys) for group in self._graph.groups if group.queries is stream}
+        return self._with_learned(of_tokens) if attended & self._read else of_tokens
+
+    def _after_attention(self, query: Step, origins: Tensor) -> Tensor:
+        """Returns the origins after an attention: tokens stay in their place."""
+        keys = self._keys_by_query.get(id(query))
+        return origins if keys is None or id(keys) not in self._read else self._with_learned(origins)
+
+    def _with_learned(self, origins: Tensor) -> Tensor:
+        """Returns the origins of tokens that attended to those of an input: what came from nowhere is learned."""
+        return torch.where(origins == NONE, self._sets.token(len(self._flat), 0), origins)
 
     def _leaf(self, step: Step) -> Tensor | None:
         """Returns the origins of an input, and of tokens that were followed before."""
@@ -69,17 +94,30 @@ class StreamFields:
         lost = next((origin for origin in origins if origin < NONE), None)
         if lost is not None:
             return TokenFields(len(origins), unfollowed=self._sets.loss(lost)[0])
-        low = np.full((2, len(origins)), np.inf, np.float32)
-        high = np.full((2, len(origins)), -np.inf, np.float32)
-        names = [*self._flat]
-        for place, origin in enumerate(origins):
-            members = [self._sets.place(member) for member, _ in self._sets.members(origin)]
-            for number in {source for source, _, _ in members}:
-                chosen = [member for source, _, member in members if source == number]
-                _, lows, highs = self._flat[names[number]]
-                low[:, place] = np.minimum(low[:, place], lows[:, chosen].min(1))
-                high[:, place] = np.maximum(high[:, place], highs[:, chosen].max(1))
-        return TokenFields(len(origins), low, high)
+        ends = [self._ends_of(origin) for origin in origins]
+        low, high = (np.stack([pair[side] for pair in ends], 1) for side in (0, 1))
+        is_learned = np.array([self._is_learned(origin) for origin in origins])
+        return TokenFields(len(origins), low, high, is_learned if is_learned.any() else None)
+
+    def _is_learned(self, origin: int) -> bool:
+        """Returns whether an origin is that of learned tokens alone."""
+        parts = self._sets.parts(origin)
+        if parts:
+            return all(map(self._is_learned, parts))
+        return origin > NONE and self._sets.place(origin)[0] == len(self._flat)
+
+    def _ends_of(self, origin: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Returns both ends of the smallest intervals that hold an origin, ``[axis]``; infinite for none."""
+        if origin not in self._ends:
+            parts = self._sets.parts(origin)
+            pairs = [self._ends_of(part) for part in parts]
+            pairs.append((np.full(2, np.inf, np.float32), np.full(2, -np.inf, np.float32)))
+            if origin > NONE and not parts and not self._is_learned(origin):
+                source, _, member = self._sets.place(origin)
+                _, lows, highs = [*self._flat.values()][source]
+                pairs.append((lows[:, member], highs[:, member]))
+            self._ends[origin] = np.min([pair[0] for pair in pairs], 0), np.max([pair[1] for pair in pairs], 0)
+        return self._ends[origin]
 
 
 def _distinct(fields: InputFields) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:

@@ -18,6 +18,7 @@ from mmviz.capture.flow_step import Step
 from mmviz.capture.module_tracker import ModuleRun, block_of
 from mmviz.capture.shared_tokens import are_copies, have_same_tokens, is_input, may_share_tokens, meet, places_added
 from mmviz.capture.stream_tiles import Tiles, batches_of, tiles_of
+from mmviz.capture.tiles_by_use import tiles_by_use
 from mmviz.capture.token_places import without_axis
 from mmviz.capture.token_replay import follows, keeps_order
 from mmviz.capture.token_sides import Positions, Side, key_side, query_side
@@ -122,6 +123,7 @@ class StreamGraph:
         batches = batches_of(calls[0].runs[0].inputs) if calls and calls[0].runs else set()
         for stream in list(self.streams):
             tiles = tiles_of(stream, self.streams, batches)
+            tiles = tiles or tiles_by_use(stream, self.streams, self.groups, batches)
             if tiles is None:
                 continue
             stream.samples, stream.count = tiles.samples, tiles.count

@@ -153,4 +153,4 @@ def beginning(groups: Sequence[CallGroup], stream: Stream) -> tuple[int, Step | 
         places = None if base is None else flat_numbers(base.shape[:-1], stream.samples, stream.count)
         if places is not None:
             return uses[0][0], base, places
-    return uses[0][0], None, None
+    return uses[0][0] if uses else len(groups), None, None  # a window or part may be no side of its own

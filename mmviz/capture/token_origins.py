@@ -77,7 +77,8 @@ class TokenOrigins:
     def _after(self, step: Step) -> Tensor | None:
         """Returns the origins after the function of a step."""
         parents = [parent for parent in step.parents() if self._known[id(parent)] is not None]
-        if not parents or step.func is None:
+        is_attention = name_of(step) == ATTENTION  # learned queries have no origins before it
+        if step.func is None or not (parents or is_attention):
             return None
         with torch._C.DisableTorchFunction(), torch.inference_mode(False), torch.no_grad():
             try:
@@ -89,9 +90,13 @@ class TokenOrigins:
         return origins
 
     def _computed(self, step: Step, parents: Sequence[Step]) -> Tensor | None:
-        name, first = name_of(step), self._of(parents[0])
+        name = name_of(step)
         if name == ATTENTION:
-            return self._after_attention(parents[0], first[..., :1]).expand(step.shape)
+            query: Step = step.args[0]  # its origins count, also where it has none and keys and values have some
+            of_query = self._of(query)
+            of_query = of_query if query.shape == step.shape else of_query[..., :1]
+            return self._after_attention(query, of_query).expand(step.shape)
+        first = self._of(parents[0])
         if name in PLACEMENTS and (len(parents) > 1 or parents[0] is not step.source):
             return self._written(name, step)
         if name in JOINS:

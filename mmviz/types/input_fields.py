@@ -33,6 +33,9 @@ class TokenFields:
     tokens that come from no part. None where that is not known."""
     high: NDArray[np.float32] | None = None
     """float32 ``[axis, token]``: the upper ends; minus infinite for such tokens."""
+    is_learned: NDArray[np.bool_] | None = None
+    """bool ``[token]``: whether a token is a learned vector that attended to tokens of the input, and so has no part of
+    its own. None where no token is."""
     unfollowed: str = ""
     """The function through which tokens could not be followed; "" for none."""
 

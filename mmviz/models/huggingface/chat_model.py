@@ -1,4 +1,4 @@
-"""A Hugging Face model that reads pictures, sounds and text in one prompt, and writes an answer."""
+"""A Hugging Face model that reads pictures, sounds and text in one prompt, and writes an answer after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmviz.models.huggingface.families import Family
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.prompt_tokens import chat_prompt, placeholder_ids, prompt_tokens, token_label
-from mmviz.models.protocol import CaptureTargets, Prepared
+from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
 from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
 
 NEW_TOKENS = 32
@@ -23,8 +23,11 @@ NEW_TOKENS = 32
 MAX_BATCH_TOKENS = 8_192
 """Tokens that run in one call of the model, all rows together, unless a single row has more."""
 ANY_OTHER = "any other text"
-_SEQUENCES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+_SEQUENCES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")
 """Inputs that have an entry for each token of the prompt."""
+_SEEN_PICTURES = "cross_attention_mask"
+"""The pictures that each token of the prompt sees, ``[sample, token, picture, tile]``: the answer sees those that the
+last one does."""
 
 
 class ChatModel:
@@ -88,10 +91,10 @@ class ChatModel:
             raise MmvizError("hf-long", count=len(tokens), answer=self.new_tokens, limit=limit)
         words = [Token(Modality.TEXT, token_label(self.tokenizer, token_id)) for token_id in self.answer]
         answers = (self._answer_label(), ANY_OTHER) if words else ()
-        writer = len(tokens) - 1 + (self.answer_part[0] if self.answer_part else 0)
         cuts = inputs.cut_notices(sample, self.family.title)
         return Prepared(
-            inputs, [*tokens, *words], (*notices, *cuts), answer_token=writer, sample=sample, answers=answers,
+            inputs, [*tokens, *words], (*notices, *cuts), answer_token=self._answer_token, sample=sample,
+            answers=answers,
             details={"prompt": prompt, "settings": {name: getattr(self, name) for name in self.settings}},
         )  # fmt: skip
 
@@ -207,6 +210,16 @@ class ChatModel:
         return " … ".join(text or label for text, label in zip(texts, labels, strict=True))
 
     @property
+    def _answer_token(self) -> AnswerToken:
+        """The token that writes the first word of the answer, or of its part, see `Prepared.answer_token`."""
+        return self._first_word - len(self.answer) - 1
+
+    @property
+    def _first_word(self) -> int:
+        """The first token of the answer that the logits are about, counted from 0."""
+        return self.answer_part[0] if self.answer_part else 0
+
+    @property
     def _longest(self) -> int:
         """Tokens that the language model can read; 0 where its config does not say."""
         config: Any = self.module.config
@@ -221,4 +234,7 @@ def _extended(inputs: Mapping[str, Any], answer: Tensor) -> dict[str, Any]:
         if name in inputs:
             tail = answer if name == "input_ids" else torch.full_like(answer, int(name == "attention_mask"))
             extended[name] = torch.cat([inputs[name], tail.to(inputs[name].dtype)], 1)
+    if _SEEN_PICTURES in inputs:
+        mask = inputs[_SEEN_PICTURES]
+        extended[_SEEN_PICTURES] = torch.cat([mask, mask[:, -1:].expand(-1, answer.shape[1], -1, -1)], 1)
     return extended

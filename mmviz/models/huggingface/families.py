@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["chat", "speech", "matching", "labels"]
+Task = Literal["chat", "speech", "encoded", "matching", "labels"]
 """How a model is asked.
 
 ``chat``: a prompt with pictures and sounds, which it continues. ``speech``: a sound, which it writes down.
+``encoded``: a prompt that an encoder reads, and which a decoder answers.
 ``matching``: two encoders without attention across modalities, whose outputs are compared. ``labels``: one of the
 labels in its config.
 """
@@ -68,6 +69,14 @@ FAMILIES = {
     "blip-2": Family(
         "BLIP-2", "chat", "Blip2ForConditionalGeneration", "Question: {text} Answer:", required=("image",)
     ),
+    "mllama": Family("Mllama", "chat", "MllamaForConditionalGeneration"),
+    "kosmos-2": Family(
+        "Kosmos-2", "chat", "Kosmos2ForConditionalGeneration", "Question: {text} Answer:", required=("image",)
+    ),
+    "florence2": Family(
+        "Florence-2", "encoded", "Florence2ForConditionalGeneration", "{text}", required=("image",)
+    ),
+    "blip": Family("BLIP", "encoded", "BlipForQuestionAnswering", "{text}", required=("image",)),
     "qwen2_audio": Family(
         "Qwen2-Audio", "chat", "Qwen2AudioForConditionalGeneration", "<|audio_bos|>{audio}<|audio_eos|>{text}",
         reads_image=False, reads_audio=True,

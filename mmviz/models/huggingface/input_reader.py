@@ -17,6 +17,7 @@ from mmviz.models.protocol import Prepared
 from mmviz.types import FieldsOf, InputFields, MmvizError, Notice, Sample, Token, as_tokens
 
 _EXTRACTORS = ("feature_extractor", "audio_processor")
+_PICTURES = ("pixel_values", "image_pixel_values")
 _SOUNDS = ("input_features", "input_values", "audio_input_features")
 SHORTEST_CUT = 0.05
 """Seconds that the end of a sound must lack to be noted; less is a part of a frame."""
@@ -38,6 +39,8 @@ class CheckpointInputs:
     """The places of sounds, by the name of the input."""
     rows: int = 1
     """How many variants of one sample the batch holds."""
+    encoded: int | None = None
+    """Number of tokens that an encoder reads, before those of its decoder; None where one sequence holds both."""
 
     def cut_notices(self, sample: Sample, title: str) -> tuple[Notice, ...]:
         """Returns a notice for a sound of which the model (``title``) reads the beginning only."""
@@ -100,13 +103,15 @@ class InputReader:
         return CheckpointInputs(inputs, answer, pictures=pictures, sounds=sounds)
 
     def _pixel_values(self, pixels: Any) -> Any:
-        return self.image_processor(images=[pixels], return_tensors="np")["pixel_values"]
+        batch = self.image_processor(images=[pixels], return_tensors="np")
+        return next(batch[name] for name in _PICTURES if name in batch)
 
     def _picture_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
-        if sample.image is None or "pixel_values" not in batch:
+        name = next((name for name in _PICTURES if name in batch), None)
+        if sample.image is None or name is None:
             return {}
         places = self._places(*sample.image.pixels.shape[:2])
-        return {"pixel_values": picture_fields(places, tuple(batch["pixel_values"].shape))}
+        return {name: picture_fields(places, tuple(batch[name].shape))}
 
     def _sound_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
         name = next((name for name in _SOUNDS if name in batch), None)
@@ -121,7 +126,7 @@ def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[To
     sample, given = prepared.sample, prepared.tensors
     assert sample is not None and not isinstance(prepared.streams, Mapping)
     return located_streams(
-        fields_of, given.pictures, given.sounds, sample.image, sample.audio, as_tokens(prepared.streams)
+        fields_of, given.pictures, given.sounds, sample.image, sample.audio, as_tokens(prepared.streams), given.encoded
     )  # fmt: skip
 
 

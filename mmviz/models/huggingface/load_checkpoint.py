@@ -14,6 +14,7 @@ from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderMod
 from mmviz.models.huggingface.families import FAMILIES, Family, Task
 from mmviz.models.huggingface.memory_need import Placement, bytes_needed, choose_placement, dtype_name
 from mmviz.models.huggingface.progress_bars import watched_weights
+from mmviz.models.huggingface.prompt_encoder_model import PromptEncoderModel
 from mmviz.models.huggingface.speech_model import SpeechModel
 from mmviz.models.huggingface.voxtral_processor import VoxtralCalls
 from mmviz.models.loading_watch import check_stop
@@ -22,7 +23,8 @@ from mmviz.models.protocol import Model
 from mmviz.types import Card, MmvizError
 
 _ADAPTERS: dict[Task, Callable[[Any, Any, Family, Card, str], Model]] = {
-    "chat": ChatModel, "speech": SpeechModel, "matching": DualEncoderModel, "labels": EncoderModel,
+    "chat": ChatModel, "speech": SpeechModel, "encoded": PromptEncoderModel, "matching": DualEncoderModel,
+    "labels": EncoderModel,
 }  # fmt: skip
 _PACKAGES = {"torchvision": "torchvision", "timm": "timm", "sentencepiece": "sentencepiece", "librosa": "librosa",
              "torchaudio": "torchaudio", "num2words": "num2words", "PIL": "pillow", "tiktoken": "tiktoken",

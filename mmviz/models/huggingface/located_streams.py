@@ -22,8 +22,6 @@ from mmviz.types import (
 )
 
 Array = NDArray[np.float64]
-TEXTS = ("input_ids", "decoder_input_ids")
-"""Inputs that hold the ids of prompt and answer."""
 NEIGHBOURS = 3
 """Moments on each side that tell where a moment lies."""
 SHORTEST = 1e-6
@@ -38,18 +36,26 @@ def picture_fields(places: PicturePlaces, shape: tuple[int, ...]) -> InputFields
 
 def located_streams(
     fields_of: FieldsOf, pictures: Mapping[str, InputFields], sounds: Mapping[str, InputFields],
-    image: ImageInput | None, audio: AudioInput | None, written: Sequence[Token],
+    image: ImageInput | None, audio: AudioInput | None, written: Sequence[Token], encoded: int | None = None,
 ) -> dict[str, list[Token]]:  # fmt: skip
     """Returns the tokens of every stream of a capture by its default name.
 
     ``pictures``, ``sounds``: their fields by the names under which the model takes them. ``written``: the tokens of
-    prompt and answer, without the places of pictures and sounds.
+    prompt and answer, without the places of pictures and sounds. ``encoded``: how many of them an encoder reads, where
+    a decoder reads the others.
     """
     image_fields, audio_fields = fields_of(pictures), fields_of(sounds)
-    text_fields = fields_of({name: _text_fields(len(written)) for name in TEXTS} if written else {})
+    ends = {"input_ids": (0, len(written) if encoded is None else encoded)}
+    ends |= {} if encoded is None else {"decoder_input_ids": (encoded, len(written))}
+    text_fields = fields_of({name: _text_fields(*pair) for name, pair in ends.items() if pair[0] < pair[1]})
     streams = {}
     for name, fields in image_fields.items():
         located = [Token(Modality.SPECIAL, str(k)) for k in range(fields.count)]
+        for modality, of_input in ((Modality.AUDIO, audio_fields[name]), (Modality.IMAGE, fields)):
+            for number, place in enumerate(
+                [] if of_input.is_learned is None else np.flatnonzero(of_input.is_learned).tolist()
+            ):
+                located[place] = Token(modality, f"query {number}")
         for place, token in [*_patches(fields, image), *_frames(audio_fields[name], audio)]:
             located[place] = token
         places, first, _ = _ends(text_fields[name])
@@ -61,9 +67,9 @@ def located_streams(
     return streams
 
 
-def _text_fields(count: int) -> InputFields:
-    """Returns the fields of the ids of a text: the numbers of its tokens."""
-    numbers = np.broadcast_to(np.arange(count, dtype=np.float32), (2, 1, count))
+def _text_fields(first: int, last: int) -> InputFields:
+    """Returns the fields of the ids of a text: the numbers of its tokens, from ``first`` to before ``last``."""
+    numbers = np.broadcast_to(np.arange(first, last, dtype=np.float32), (2, 1, last - first))
     return InputFields(numbers, numbers + 1)
 
 
@@ -83,9 +89,13 @@ def _unplaced(
 
 
 def _merged(token: Token, place: Token) -> Token:
-    """Returns a token of the prompt, or its place where it stands for a part of a picture or a sound."""
-    stands_for_input = token.modality in (Modality.IMAGE, Modality.AUDIO)
-    return place if stands_for_input and place.modality is token.modality else token
+    """Returns a token of the prompt, or its place where it stands for a part of a picture or a sound.
+
+    One that is looked up like a word, such as the mark before a picture, stands for no part.
+    """
+    if token.modality not in (Modality.IMAGE, Modality.AUDIO):
+        return token
+    return place if place.modality is token.modality else Token(Modality.SPECIAL, token.label)
 
 
 def _ends(fields: TokenFields) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:

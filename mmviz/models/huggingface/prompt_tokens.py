@@ -61,6 +61,10 @@ def placeholder_ids(processor: Any) -> dict[int, Modality]:
             value = getattr(processor, name, None)
             values = value if isinstance(value, list | tuple) else [value]
             ids.update({int(number): modality for number in values if number is not None})
+        if modality not in ids.values():  # some know the token alone
+            token = str(getattr(processor, f"{kind}_token", None) or "")
+            tokenizer = getattr(processor, "tokenizer", processor)
+            ids.update({tokenizer.convert_tokens_to_ids(token): modality} if token else {})
     return ids
 
 
@@ -72,7 +76,8 @@ def prompt_tokens(
 
     ``offsets``: the characters of each token in what was tokenized, or None where the tokenizer does not tell.
     """
-    start, end = _question_span(tokenizer, ids, offsets, prompt)
+    first_of_text = 0 if offsets is None else _first_of_last_text(offsets)
+    start, end = _question_span(tokenizer, ids[first_of_text:], offsets and offsets[first_of_text:], prompt)
     tokens = []
     for number, token_id in enumerate(ids):
         modality = placeholders.get(int(token_id))
@@ -80,7 +85,8 @@ def prompt_tokens(
         if modality is not None:
             tokens.append(Token(modality, label))
             continue
-        first, last = (int(edge) for edge in offsets[number]) if offsets is not None else (0, 0)
+        edges = (0, 0) if offsets is None or number < first_of_text else offsets[number]
+        first, last = (int(edge) for edge in edges)
         first, last = max(first, start), min(last, end)
         if first < last:
             chars = Chars(first - start, last - start)
@@ -93,6 +99,15 @@ def prompt_tokens(
 def token_label(tokenizer: Any, token_id: int) -> str:
     """Returns the text of one token; one without a text of its own is labelled ``#id``."""
     return str(tokenizer.decode([int(token_id)])) or f"#{token_id}"
+
+
+def _first_of_last_text(offsets: Sequence[tuple[int, int]]) -> int:
+    """Returns the first token of the last text, where a processor tokenizes several by themselves: each begins at 0."""
+    first, latest = 0, 0
+    for number, (start, end) in enumerate(offsets):
+        if start < end:
+            first, latest = (number if start < latest else first), start
+    return first
 
 
 def _question_span(

@@ -57,7 +57,11 @@ class SpeechModel(ChatModel):
         prefix = self._prefix or self._prefix_for(sample)
         inputs = self._reader.checked(sample, self._reader.process(sample), self.answer)
         labels = [token_label(self.tokenizer, token_id) for token_id in prefix]
-        return replace(inputs, prefix=prefix), [Token(Modality.SPECIAL, label) for label in labels], "".join(labels)
+        return (
+            replace(inputs, prefix=prefix, encoded=0),
+            [Token(Modality.SPECIAL, label) for label in labels],
+            "".join(labels),
+        )
 
     def _written(
         self, inputs: Mapping[str, Any], total: int, stop: Callable[[], bool], step: Callable[[int, int], None]

@@ -1,0 +1,268 @@
+"""Tiny random checkpoints of families that read pictures, saved with their real processors.
+
+Those of `WITHOUT_TORCHVISION` load as they are. The processors of the others import torchvision, see
+`torchvision_transforms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tiny_checkpoints  # first: it sets what transformers reads
+import transformers as hf
+from tiny_checkpoints import (
+    TILES,
+    TINY,
+    Pieces,
+    chat,
+    clip_pixels,
+    speech_encoder,
+    text_config,
+    tokenizer,
+    vision_config,
+)
+from tokenizers import processors
+
+ROPE: dict[str, Any] = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
+QWEN = {
+    "vision_start_token": "<|vision_start|>", "image_token": "<|image_pad|>", "video_token": "<|video_pad|>",
+    "vision_end_token": "<|vision_end|>",
+}  # fmt: skip
+QWEN_CHAT = chat("<|vision_start|><|image_pad|><|vision_end|>")
+OMNI = {
+    "vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>", "image_token": "<|IMAGE|>",
+    "video_token": "<|VIDEO|>", "audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>",
+    "audio_token": "<|AUDIO|>",
+}  # fmt: skip
+
+
+def named_tokenizer(names: Mapping[str, str], more: Sequence[str] = ()) -> tuple[Pieces, dict[str, int]]:
+    """Returns a tokenizer whose special tokens a processor knows by these names, and their ids by name."""
+    pieces = tokenizer([*names.values(), *more], names)
+    return pieces, {name: pieces.convert_tokens_to_ids(token) for name, token in names.items()}
+
+
+def ids_of(ids: Mapping[str, int]) -> dict[str, int]:
+    """Returns ids as configs name them, such as ``image_token_id``."""
+    return {f"{name}_id": number for name, number in ids.items()}
+
+
+def qwen_pixels(patch: int = 14) -> Any:
+    """Returns the processor of Qwen's pictures, which keeps their shape."""
+    area = (2 * patch) ** 2
+    return hf.Qwen2VLImageProcessor(min_pixels=area * 4, max_pixels=area * 32, patch_size=patch)
+
+
+def qwen2_vl() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer(QWEN)
+    processor = hf.Qwen2VLProcessor(qwen_pixels(), pieces, hf.Qwen2VLVideoProcessor(), QWEN_CHAT)
+    vision = {
+        "depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "mlp_ratio": 2, "patch_size": 14,
+        "spatial_merge_size": 2,
+    }  # fmt: skip
+    text = text_config(pieces, num_key_value_heads=2, rope_parameters=ROPE)
+    config = hf.Qwen2VLConfig(text_config=text, vision_config=vision, **ids_of(ids))
+    return hf.Qwen2VLForConditionalGeneration(config), processor
+
+
+def windowed_tower(**more: Any) -> dict[str, Any]:
+    """Returns the config of a tower whose first layer attends within windows."""
+    return {
+        "depth": 2, "hidden_size": 32, "out_hidden_size": 32, "num_heads": 4, "intermediate_size": 64, **more,
+    }  # fmt: skip
+
+
+def qwen2_5_vl() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer(QWEN)
+    processor = hf.Qwen2_5_VLProcessor(qwen_pixels(), pieces, hf.Qwen2VLVideoProcessor(), QWEN_CHAT)
+    text = text_config(pieces, num_key_value_heads=2, rope_parameters=ROPE)
+    vision = windowed_tower(patch_size=14, window_size=56, fullatt_block_indexes=[1])
+    config = hf.Qwen2_5_VLConfig(text_config=text, vision_config=vision, **ids_of(ids))
+    return hf.Qwen2_5_VLForConditionalGeneration(config), processor
+
+
+def qwen3_vl() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer(QWEN)
+    processor = hf.Qwen3VLProcessor(qwen_pixels(16), pieces, hf.Qwen3VLVideoProcessor(), QWEN_CHAT)
+    rope = ROPE | {"mrope_interleaved": True}
+    text = text_config(pieces, num_key_value_heads=2, head_dim=8, rope_parameters=rope)
+    vision = windowed_tower(patch_size=16, num_position_embeddings=16, deepstack_visual_indexes=[0])
+    config = hf.Qwen3VLConfig(text_config=text, vision_config=vision, **ids_of(ids))
+    return hf.Qwen3VLForConditionalGeneration(config), processor
+
+
+def qwen2_5_omni() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer(OMNI)
+    processor = hf.Qwen2_5OmniProcessor(
+        qwen_pixels(), hf.Qwen2VLVideoProcessor(), hf.WhisperFeatureExtractor(feature_size=16), pieces,
+        chat_template=chat("<|vision_bos|><|IMAGE|><|vision_eos|>", "<|audio_bos|><|AUDIO|><|audio_eos|>"),
+    )  # fmt: skip
+    numbers = {f"{kind}_token_{end}": ids[f"{kind}_token"] for kind in ("image", "video", "audio")
+               for end in ("id", "index")}  # fmt: skip
+    config = hf.Qwen2_5OmniThinkerConfig(
+        audio_config={**speech_encoder(), "n_window": 100, "output_dim": 32},
+        vision_config=windowed_tower(patch_size=14, window_size=56, fullatt_block_indexes=[1]),
+        text_config=text_config(pieces, num_key_value_heads=2, rope_parameters=ROPE), position_id_per_seconds=25,
+        vision_start_token_id=ids["vision_bos_token"], vision_end_token_id=ids["vision_eos_token"],
+        audio_start_token_id=ids["audio_bos_token"], audio_end_token_id=ids["audio_eos_token"], **numbers,
+    )  # fmt: skip
+    return hf.Qwen2_5OmniThinkerForConditionalGeneration(config), processor
+
+
+def llava_onevision() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer({"image_token": "<image>", "video_token": "<video>"})
+    processor = hf.LlavaOnevisionProcessor(
+        hf.LlavaOnevisionImageProcessor(size={"height": 32, "width": 32}, image_grid_pinpoints=TILES), pieces,
+        hf.LlavaOnevisionVideoProcessor(), num_image_tokens=16, vision_feature_select_strategy="full",
+        chat_template=chat("<image>"),
+    )  # fmt: skip
+    config = hf.LlavaOnevisionConfig(
+        text_config={"model_type": "qwen2", **text_config(pieces, num_key_value_heads=2)},
+        vision_config=vision_config("siglip_vision_model", vision_use_head=False), image_grid_pinpoints=TILES,
+        image_token_index=ids["image_token"], image_token_id=ids["image_token"],
+        vision_feature_select_strategy="full", vision_feature_layer=-1,
+    )  # fmt: skip
+    return hf.LlavaOnevisionForConditionalGeneration(config), processor
+
+
+def internvl() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer({
+        "start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
+        "video_token": "<video>",
+    })  # fmt: skip
+    processor = hf.InternVLProcessor(
+        hf.GotOcr2ImageProcessor(size={"height": 32, "width": 32}, crop_to_patches=True, max_patches=4), pieces,
+        hf.InternVLVideoProcessor(), image_seq_length=4, chat_template=chat("<IMG_CONTEXT>"),
+    )  # fmt: skip
+    config = hf.InternVLConfig(
+        text_config={"model_type": "qwen2", **text_config(pieces, num_key_value_heads=2)},
+        vision_config=vision_config("internvl_vision") | {"image_size": [32, 32], "patch_size": [8, 8]},
+        image_token_id=ids["context_image_token"], image_seq_length=4,
+    )  # fmt: skip
+    return hf.InternVLForConditionalGeneration(config), processor
+
+
+def smolvlm() -> tuple[Any, Any]:
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 4) for column in range(1, 4)]
+    names = {
+        "image_token": "<image>", "fake_image_token": "<fake_token_around_image>",
+        "global_image_token": "<global-img>",
+    }  # fmt: skip
+    pieces, ids = named_tokenizer(names, ["<end_of_utterance>", *tiles])
+    processor = hf.SmolVLMProcessor(
+        hf.SmolVLMImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 64}), pieces,
+        hf.SmolVLMVideoProcessor(), image_seq_len=16, chat_template=chat("<image>"),
+    )  # fmt: skip
+    config = hf.SmolVLMConfig(
+        text_config={"model_type": "llama", **text_config(pieces)}, vision_config=vision_config("smolvlm_vision", 64),
+        image_token_id=ids["image_token"], scale_factor=2,
+    )  # fmt: skip
+    return hf.SmolVLMForConditionalGeneration(config), processor
+
+
+def pixtral() -> tuple[Any, Any]:
+    pieces = tokenizer(["[IMG]", "[IMG_BREAK]", "[IMG_END]"])
+    image = pieces.convert_tokens_to_ids("[IMG]")
+    patch = {"height": 8, "width": 8}
+    processor = hf.PixtralProcessor(
+        hf.PixtralImageProcessor(size={"longest_edge": 64}, patch_size=patch), pieces, patch_size=8,
+        image_token="[IMG]", image_break_token="[IMG_BREAK]", image_end_token="[IMG_END]", chat_template=chat("[IMG]"),
+    )  # fmt: skip
+    config = hf.LlavaConfig(
+        text_config={"model_type": "mistral", **text_config(pieces, num_key_value_heads=2)},
+        vision_config=vision_config("pixtral", 64), image_token_index=image, image_token_id=image,
+        vision_feature_select_strategy="full", vision_feature_layer=-1,
+    )  # fmt: skip
+    return hf.LlavaForConditionalGeneration(config), processor
+
+
+def blip2() -> tuple[Any, Any]:
+    pieces = tokenizer(["<image>"])
+    image = pieces.convert_tokens_to_ids("<image>")
+    processor = hf.Blip2Processor(
+        hf.BlipImageProcessorPil(size={"height": 32, "width": 32}), pieces, num_query_tokens=4
+    )  # fmt: skip
+    queries = TINY | {"encoder_hidden_size": 32, "cross_attention_frequency": 1, "vocab_size": 100}
+    config = hf.Blip2Config(
+        vision_config={"image_size": 32, "patch_size": 8, **TINY}, qformer_config=queries,
+        text_config={"model_type": "opt", **text_config(pieces), "ffn_dim": 64, "word_embed_proj_dim": 32},
+        num_query_tokens=4, image_token_index=image, image_text_hidden_size=16,
+    )  # fmt: skip
+    return hf.Blip2ForConditionalGeneration(config), processor
+
+
+def mllama() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer({"image_token": "<|image|>"})
+    pixels = hf.MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=4)
+    processor = hf.MllamaProcessor(pixels, pieces, chat_template=chat("<|image|>"))
+    vision = vision_config("mllama_vision_model") | {
+        "attention_heads": 4, "num_global_layers": 1, "intermediate_layers_indices": [0], "vision_output_dim": 64,
+    }  # fmt: skip
+    text = text_config(pieces, num_key_value_heads=2, cross_attention_layers=[1]) | {"num_hidden_layers": 3}
+    config = hf.MllamaConfig(
+        text_config={"model_type": "mllama_text_model", **text}, vision_config=vision,
+        image_token_index=ids["image_token"],
+    )  # fmt: skip
+    return hf.MllamaForConditionalGeneration(config), processor
+
+
+def kosmos2() -> tuple[Any, Any]:
+    pieces = tokenizer(["<unk>", *[f"<picture_{k}>" for k in range(64)]])
+    pieces.unk_token = "<unk>"
+    processor = hf.Kosmos2Processor(clip_pixels(), pieces, num_patch_index_tokens=4)
+    text = {"vocab_size": len(pieces), "max_position_embeddings": 512, "embed_dim": 32, "layers": 2, "ffn_dim": 64,
+            "attention_heads": 4, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}  # fmt: skip
+    config = hf.Kosmos2Config(
+        text_config=text, vision_config=vision_config("kosmos_2_vision_model"), latent_query_num=64
+    )  # fmt: skip
+    return hf.Kosmos2ForConditionalGeneration(config), processor
+
+
+def florence2() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer({"image_token": "<image>"})
+    pixels = clip_pixels()
+    pixels.image_seq_length = 17
+    text = {
+        "model_type": "bart", "vocab_size": len(pieces), "d_model": 32, "encoder_layers": 2, "decoder_layers": 2,
+        "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64,
+        "max_position_embeddings": 256, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+        "decoder_start_token_id": 2, "forced_eos_token_id": None,
+    }  # fmt: skip
+    vision = {
+        "depths": [1, 1], "patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1],
+        "patch_prenorm": [False, True], "embed_dim": [16, 32], "num_heads": [2, 4], "num_groups": [2, 4],
+        "window_size": 4, "projection_dim": 32, "drop_path_rate": 0.0,
+    }  # fmt: skip
+    config = hf.Florence2Config(
+        text_config=text, vision_config={"model_type": "florence_vision", **vision}, image_token_id=ids["image_token"],
+    )  # fmt: skip
+    return hf.Florence2ForConditionalGeneration(config), hf.Florence2Processor(pixels, pieces)
+
+
+def blip() -> tuple[Any, Any]:
+    pieces = tokenizer([])
+    pieces.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    text = text_config(pieces, max_position_embeddings=128, sep_token_id=2, encoder_hidden_size=32)
+    vision = vision_config("blip_vision_model")
+    config = hf.BlipConfig(text_config=text, vision_config=vision, projection_dim=32, image_text_hidden_size=32)
+    pixels = hf.BlipImageProcessorPil(size={"height": 32, "width": 32})
+    return hf.BlipForQuestionAnswering(config), hf.BlipProcessor(pixels, pieces)
+
+
+WITHOUT_TORCHVISION = {build.__name__: build for build in (blip2, mllama, kosmos2, florence2, blip)}
+WITH_TORCHVISION = {
+    build.__name__: build
+    for build in (
+        qwen2_vl, qwen2_5_vl, qwen3_vl, qwen2_5_omni, llava_onevision, internvl, smolvlm, pixtral,
+    )
+}  # fmt: skip
+
+
+def save_checkpoint(name: str, folder: Path) -> Path:
+    """Saves a checkpoint as `tiny_checkpoints.save_checkpoint` does."""
+    tiny_checkpoints.BUILDS.update(WITHOUT_TORCHVISION | WITH_TORCHVISION)
+    return tiny_checkpoints.save_checkpoint(name, folder)

@@ -1,0 +1,236 @@
+"""What must hold for a checkpoint of any family that reads pictures: places, words, attention weights and answers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from test_huggingface_places import (
+    GREY,
+    HEIGHT,
+    QUESTION,
+    RATE,
+    SILENCE,
+    WIDTH,
+    answered,
+    block_of,
+    entering,
+    meets,
+    picture_stream,
+    sample_of,
+    streams_of,
+)
+
+from mmviz import Modality, PixelBox, Seconds, Token, make_sample
+from mmviz.backends.local import LocalBackend
+from mmviz.capture import capture
+from mmviz.explain import run_sample
+
+RESAMPLED = 8
+"""Pixels around a place from which resampling may bring something."""
+UNCHANGED = 1e-5
+TOWERS = ("vision", "visual", "image_encoder", "image_embed")
+OUTPUTS = ("o_proj", "out_proj", "attn.proj.", "attention.output", "projection_layer", "self_attn.projection")
+"""Parts of the names of the weights by which attention adds to what it reads."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A tiny checkpoint of a family."""
+
+    name: str
+    folder: str
+    model: Any
+
+
+def patches_at_their_places(checkpoint: Checkpoint) -> None:
+    """A white square changes the vectors of the patches whose place it meets, and no others."""
+    model = checkpoint.model
+    streams = streams_of(model, sample_of(model))
+    stream = picture_stream(streams)
+    tokens, block = streams[stream], block_of(model, sample_of(model), stream)
+    before = entering(model, sample_of(model), block)
+    assert len(before) == len(tokens)
+    patches = [k for k, token in enumerate(tokens) if token.modality is Modality.IMAGE]
+    assert all(isinstance(tokens[k].location, PixelBox) for k in patches) and len(patches) > 3
+    for number in (patches[0], patches[len(patches) // 2], patches[-1]):
+        square = _core(tokens[number])
+        change = np.abs(entering(model, sample_of(model, _with_square(square)), block) - before).max(1)
+        assert change[number] > UNCHANGED and meets(tokens[int(change.argmax())], square, 0)
+        for token, amount in zip(tokens, change, strict=True):
+            assert amount < UNCHANGED or meets(token, square, RESAMPLED), (token, amount)
+
+
+def language_tokens_at_their_places(checkpoint: Checkpoint) -> None:
+    """Without attention in the tower, a square changes the tokens of the language model that stand for its place."""
+    model = checkpoint.model
+    saved = {key: value.clone() for key, value in model.module.state_dict().items()}
+    silenced = [
+        parameter for key, parameter in model.module.named_parameters()
+        if any(tower in key for tower in TOWERS) and any(part in key for part in OUTPUTS)
+    ]  # fmt: skip
+    assert silenced
+    with torch.no_grad():
+        for parameter in silenced:
+            parameter.zero_()
+    try:
+        streams = streams_of(model, sample_of(model))
+        stream = picture_stream(streams, is_tower=False)
+        tokens, block = streams[stream], block_of(model, sample_of(model), stream)
+        before = entering(model, sample_of(model), block)
+        changed: set[int] = set()
+        for x in range(3, WIDTH - 6, 15):
+            for y in range(3, HEIGHT - 6, 15):
+                square = PixelBox(x, y, x + 6, y + 6)
+                change = np.abs(entering(model, sample_of(model, _with_square(square)), block) - before).max(1)
+                for k in np.flatnonzero(change > UNCHANGED):
+                    assert meets(tokens[k], square, RESAMPLED), (tokens[k], square)
+                    changed.add(int(k))
+        patches = {k for k, token in enumerate(tokens) if token.location and token.modality is Modality.IMAGE}
+        assert changed <= patches and len(changed) > 0.6 * len(patches), (len(changed), len(patches))
+    finally:
+        model.module.load_state_dict(saved)
+
+
+def words_at_their_places(checkpoint: Checkpoint) -> None:
+    """The question's tokens are its characters, and another letter changes only the tokens that hold it."""
+    model = checkpoint.model
+    streams = streams_of(model, sample_of(model))
+    stream = next(name for name, tokens in streams.items() if any(_is_word(token) for token in tokens))
+    tokens = streams[stream]
+    words = [token for token in tokens if _is_word(token)]
+    assert "".join(token.label for token in words) == QUESTION
+    assert all(token.label == QUESTION[token.location.start : token.location.end] for token in words)
+    block = block_of(model, sample_of(model), stream)
+    before = entering(model, sample_of(model), block)
+    place = QUESTION.index("t")
+    asked = QUESTION[:place] + "x" + QUESTION[place + 1 :]
+    given = sample_of(model)
+    other = make_sample(
+        image=GREY, text=asked, audio=(SILENCE, RATE) if given.audio is not None else None
+    )  # fmt: skip
+    change = np.abs(entering(model, other, block) - before).max(1)
+    expected = [k for k, token in enumerate(tokens) if _is_word(token) and token.location.start == place]
+    assert np.flatnonzero(change > UNCHANGED).tolist() == expected
+
+
+def moments_at_their_places(checkpoint: Checkpoint) -> None:
+    """A beep changes the moments that hold it most."""
+    model = checkpoint.model
+    wave = (np.random.default_rng(0).standard_normal(2 * RATE) / 50).astype(np.float32)
+    wave[1600:2400] += np.sin(np.arange(800) / 5).astype(np.float32) / 2  # the loudest, to which all is compared
+    given = sample_of(model, wave=wave)
+    streams = streams_of(model, given)
+    stream = next(name for name, tokens in streams.items() if any(isinstance(t.location, Seconds) for t in tokens))
+    block = block_of(model, given, stream)
+    before = entering(model, given, block)
+    for start in (0.42, 1.3):
+        beep = wave.copy()
+        beep[int(start * RATE) :][:480] += np.sin(np.arange(480) / 3).astype(np.float32) / 3
+        change = np.abs(entering(model, sample_of(model, wave=beep), block) - before).max(1)
+        strongest = streams[stream][int(change.argmax())].location
+        assert isinstance(strongest, Seconds) and strongest.start < start + 0.06 and strongest.end > start - 0.03
+
+
+def weights_of_eager_attention(checkpoint: Checkpoint) -> None:
+    """The maps of the default stack are the weights that transformers' own eager attention returns."""
+    model = answered(checkpoint.model)
+    prepared = model.prepare(sample_of(model))
+    with torch.no_grad(), capture(model.module) as result:
+        model(prepared.tensors)
+    record = result.record()
+    assert record.made_by["parity"] < 2e-6
+    maps = {attn_map.name: attn_map for attn_map in record.maps if attn_map.stack == record.default_stack}
+    eager, returned = copy.copy(model), {}
+    eager_class = getattr(transformers, model.family.model_class)
+    eager.module = eager_class.from_pretrained(checkpoint.folder, attn_implementation="eager").eval()
+    for name in maps:
+        module = eager.module.get_submodule(name)
+        module.register_forward_hook(lambda _, given, output, name=name: returned.update({name: output[1]}))
+    with torch.no_grad():
+        eager(prepared.tensors)
+    assert returned.keys() == maps.keys() and maps
+    for name, attn_map in maps.items():
+        np.testing.assert_allclose(attn_map.weights, returned[name][0], atol=2e-6)
+
+
+def answers_and_effects(checkpoint: Checkpoint) -> None:
+    """A run answers, the effects of modalities sum to that of all, and every map passes its check."""
+    model = checkpoint.model
+    run = run_sample(sample_of(model), model="m", backend=LocalBackend("cpu", {"m": model}))
+    effect = run.effect()
+    parts = [effect[name] for name in ("image", "text", "audio") if name in effect]
+    assert abs(sum(parts) - effect["total"]) < 1e-6 and any(parts) and run.record.answers[0].probability > 0
+    assert run.record.made_by["parity"] < 2e-6 and run.record.default_stack
+    assert not {notice.code for notice in run.record.notices} & {"own-row"}
+    assert run.attention(token=run.answer_query).sum() > 0.99
+
+
+def learned_queries_lead_to_patches(checkpoint: Checkpoint) -> None:
+    """Tokens of learned queries count as picture without a place, and rollout goes on through them to the patches."""
+    model = checkpoint.model
+    prepared = answered(model).prepare(sample_of(model))
+    with torch.no_grad(), capture(model.module) as result:
+        answered(model)(prepared.tensors)
+    streams = answered(model).located_tokens(prepared, result.fields)
+    tower, language = picture_stream(streams), next(name for name in streams if any(map(_is_word, streams[name])))
+    maps = result.record(streams).maps
+    resampler = next(
+        attn_map for attn_map in maps
+        if attn_map.keys != attn_map.queries and any(token.location for token in streams[attn_map.keys])
+    )  # fmt: skip
+    queries = [k for k, token in enumerate(streams[language]) if token.modality is Modality.IMAGE]
+    assert len(queries) == resampler.weights.shape[-2] > 1
+    assert all(streams[language][k].location is None for k in queries)
+    last = [len(streams[language]) - 1]
+    rows = result.rollout(last, queries=language, keys=tower)
+    patches = [k for k, token in enumerate(streams[tower]) if token.modality is Modality.IMAGE]
+    assert rows[0, patches].sum() > 0.001
+    if resampler.queries in streams:  # all of its tokens are queries
+        first_hop = result.rollout(last, queries=language, keys=language)[:, queries]
+        second_hop = result.rollout(list(range(len(queries))), queries=resampler.queries, keys=tower)
+        np.testing.assert_allclose(rows, first_hop @ second_hop, atol=1e-6)
+
+
+CHECKS = (patches_at_their_places, words_at_their_places, weights_of_eager_attention, answers_and_effects)
+LEARNED_QUERIES = ("blip2", "kosmos2")
+CROSS_ATTENTION = ("mllama", "blip")
+"""Families whose words attend to the tower itself, without tokens of the picture among them."""
+SOUNDS = ("qwen2_5_omni",)
+
+
+def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
+    """Returns the checks of a checkpoint by their names."""
+    checks = [*CHECKS]
+    if name not in CROSS_ATTENTION:
+        has_queries = name in LEARNED_QUERIES
+        checks.append(learned_queries_lead_to_patches if has_queries else language_tokens_at_their_places)
+    checks += [moments_at_their_places] if name in SOUNDS else []
+    return {check.__name__: check for check in checks}
+
+
+def _is_word(token: Token) -> bool:
+    return token.modality is Modality.TEXT and token.location is not None
+
+
+def _core(token: Token) -> PixelBox:
+    """Returns the middle half of a place, in whole pixels."""
+    box = token.location
+    assert isinstance(box, PixelBox)
+    edges = []
+    for first, last in ((box.x0, box.x1), (box.y0, box.y1)):
+        start = round(first + (last - first) / 4)
+        edges.append((start, max(round(last - (last - first) / 4), start + 2)))
+    return PixelBox(edges[0][0], edges[1][0], edges[0][1], edges[1][1])
+
+
+def _with_square(square: PixelBox) -> Any:
+    """Returns the grey picture with a white square."""
+    pixels = GREY.copy()
+    pixels[int(square.y0) : int(square.y1), int(square.x0) : int(square.x1)] = 255
+    return pixels

@@ -1,0 +1,63 @@
+"""Families of Hugging Face models that read pictures: places, words, attention weights and answers of each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torchvision_transforms
+from picture_checkpoints import WITH_TORCHVISION, WITHOUT_TORCHVISION, save_checkpoint
+from picture_family_checks import Checkpoint, checks_of
+from processes import ROOT
+
+from mmviz.models.model_factory import load
+
+PATIENCE = 220
+"""Seconds for the checks of all families whose processors need torchvision."""
+PROGRAM = Path(__file__).with_name("families_with_torchvision.py")
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    """Checkpoints by name, each loaded when it is first asked for."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    class Checkpoints(dict[str, Checkpoint]):
+        def __missing__(self, name: str) -> Checkpoint:
+            path = save_checkpoint(name, folder)
+            self[name] = Checkpoint(name, str(path), load(f"hf:{path}", "cpu"))
+            return self[name]
+
+    return Checkpoints()
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, str]:
+    """What came of each check of the families whose processors need torchvision."""
+    if not torchvision_transforms.is_installed():
+        pytest.skip(f"torchvision is not installed; type: {torchvision_transforms.INSTALL}")
+    finished = subprocess.run(
+        [sys.executable, str(PROGRAM)], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=PATIENCE,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    outcomes: dict[str, str] = json.loads(finished.stdout.splitlines()[-1])
+    return outcomes
+
+
+def cases(names: object) -> list[tuple[str, str]]:
+    return [(name, check) for name in names for check in checks_of(name)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "check"), cases(WITHOUT_TORCHVISION))
+def test_a_family(checkpoints: dict[str, Checkpoint], name: str, check: str) -> None:
+    checks_of(name)[check](checkpoints[name])
+
+
+@pytest.mark.parametrize(("name", "check"), cases(WITH_TORCHVISION))
+def test_a_family_whose_processor_needs_torchvision(outcomes: dict[str, str], name: str, check: str) -> None:
+    outcome = outcomes[f"{name}: {check}"]
+    assert not outcome, outcome
