@@ -76,12 +76,12 @@ def test_a_flow_in_progress_is_told_and_can_be_stopped(page: AppTest, monkeypatc
         return answer(backend, record_id, part)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(run.backend), "view", slowly)
-    before = view(page)
-    report_view(page, {**before, "map": "rollout"})
-    report_need(page, {"run": run.record.id, "names": ["map/rollout"]})
-    assert waits.wait(DEADLINE)
+    report_need(page, {"run": run.record.id, "names": ["map/rollout"]})  # it may come before the new view
+    assert waits.wait(DEADLINE) and selected(page).map_ref == run.map_ref
     job = now(page).flow_job
     assert isinstance(job, Job) and page.button(key="flow-stop") is not None
+    (bar,) = page.get("progress")
+    assert bar.proto.text.startswith(map_words(MapRef("rollout"))), "what is computed is named, not what is selected"
     report_need(page, {"run": run.record.id, "names": ["map/rollout"]})
     assert now(page).flow_job is job, "it is not computed twice"
     job.stop()

@@ -167,6 +167,8 @@ class State:
     """Whether ``requested_sections`` have been sent."""
     flow_job: Job[bool] | None = None
     """The computation of parts of a flow through a long run."""
+    flow_ref: MapRef | None = None
+    """The flow that ``flow_job`` computes."""
     flow_error: MmvizError | Message | str = ""
     """Why the last one failed; empty where it did not."""
 

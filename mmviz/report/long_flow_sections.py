@@ -53,11 +53,14 @@ class LongFlowSections:
 
     def is_flow(self, name: str) -> bool:
         """Returns whether a name stands for a part of a flow of this run."""
+        kind = name.partition("/")[0]
+        is_part = kind in ("map", "row", "window") and self._run.record.is_long
+        return is_part and self.flow_of(name).layer is None
+
+    def flow_of(self, name: str) -> MapRef:
+        """Returns the flow, or the map, that a part belongs to."""
         kind, _, rest = name.partition("/")
-        if kind not in ("map", "row", "window") or not self._run.record.is_long:
-            return False
-        text = rest if kind == "map" else rest.rsplit("/", 2)[0]
-        return parse_map_ref(self._run.record, text).layer is None
+        return parse_map_ref(self._run.record, rest if kind == "map" else rest.rsplit("/", 2)[0])
 
     def _sections(self, name: str) -> dict[str, Section]:
         kind, _, rest = name.partition("/")

@@ -32,7 +32,7 @@ def request_flows(state: State, names: Sequence[str]) -> list[str]:
     flows = state.viewer_data.long_flows
     missing = flows.missing(names)
     if missing and state.flow_job is None:
-        state.flow_error = ""
+        state.flow_error, state.flow_ref = "", flows.flow_of(missing[0])
         state.flow_job = Job(lambda progress, stop: _compute(flows, missing, progress, stop), visitor_left())
     if state.flow_job is not None and state.flow_job.wait(QUICK):
         _finish(state, state.flow_job)
@@ -67,9 +67,9 @@ def _compute(flows: LongFlowSections, names: Sequence[str], progress: Progress, 
 
 def _finish(state: State, job: Job[bool]) -> None:
     """Takes a job that has ended off the state. Where it has no result, the viewer goes back to a layer."""
-    assert state.viewer_data is not None and state.run is not None and state.selection is not None
+    assert state.viewer_data is not None and state.run is not None and state.flow_ref is not None
     state.flow_job = None
-    flows, ref = state.viewer_data.long_flows, state.selection.map_ref
+    flows, ref = state.viewer_data.long_flows, state.flow_ref
     problem = flows.problems.get(f"map/{ref}")
     if problem is not None:
         state.flow_error = problem
@@ -79,7 +79,7 @@ def _finish(state: State, job: Job[bool]) -> None:
         state.flow_error = Message("flow-stopped", {"method": map_words(ref)})
     if state.flow_error:
         state.requested_sections = ()
-        if ref.layer is None and not flows.get(f"map/{ref}"):
+        if not flows.get(f"map/{ref}"):
             session.set_method(state.run.map_ref)
 
 
@@ -88,11 +88,11 @@ def _progress() -> None:
     """Draws the progress of a flow and a button that stops it; draws the page anew once it has ended."""
     state = session.current_state()
     job = state.flow_job
-    if job is None or state.selection is None or job.wait(0):
-        if job is not None and state.selection is not None:
+    if job is None or state.flow_ref is None or job.wait(0):
+        if job is not None:
             _finish(state, job)
         st.rerun()
-    method = map_words(state.selection.map_ref)
+    method = map_words(state.flow_ref)
     with st.container(horizontal=True, vertical_alignment="center", key="flow-progress"):
         st.button(say("stop"), key="flow-stop", help=say("flow-stop-help"), on_click=job.stop)
         code = "flow-computing" if job.of else "flow-computing-elapsed"
