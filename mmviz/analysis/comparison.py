@@ -46,7 +46,7 @@ def pair_tokens(a_tokens: Sequence[Token], b_tokens: Sequence[Token]) -> Pairing
 
     - Patches: the same row and column, if both images have the same grid, whatever their size in pixels. Patches of
       different grids do not correspond.
-    - Audio tokens: those whose intervals overlap by more than half of their union, so that there is at most one.
+    - Audio tokens: those whose intervals overlap by more than half of their union: each token has at most one.
     - Words: by position if both texts have equally many; else the words that both texts have, in order, and between
       them by position.
     - Tokens without a location (special tokens, the token of a missing modality): those with the same label, by

@@ -20,7 +20,7 @@ def joint_rollout(record: AttentionRecord, streams: Streams) -> NDArray[np.float
     ``A`` the mean over heads and the rows of ``A`` summed; tokens that are made of those of other streams are the mean
     of these, by their shares. For one stream that is `mmviz.analysis.rollout.rollout`.
     Shapes: float64 ``[query, key]``. Over all streams of keys, as far as none is made of another, rows sum to 1.
-    Source: Abnar and Zuidema 2020, section 3, for all streams as one.
+    Source: Abnar and Zuidema 2020, section 3, for all streams as a single stream.
     Raises ``ValueError`` where ``record.links`` are not known.
     """
     if record.links is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -20,11 +21,12 @@ CHECKED_ROWS = 64
 """Rows of longer attention whose weights are checked against the module's output."""
 
 
-def checked_rows(queries: int) -> list[int]:
-    """Returns the rows of an output that are checked: all of a short one, evenly spaced ones of a long one."""
+@lru_cache
+def checked_rows(queries: int) -> tuple[int, ...]:
+    """Returns the rows of an output that are checked: all of a short output, evenly spaced rows of a long output."""
     if queries <= SHORT_SEQUENCE:
-        return list(range(queries))
-    return sorted({round(row * (queries - 1) / (CHECKED_ROWS - 1)) for row in range(CHECKED_ROWS)})
+        return tuple(range(queries))
+    return tuple(sorted({round(row * (queries - 1) / (CHECKED_ROWS - 1)) for row in range(CHECKED_ROWS)}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,7 @@ class AttentionCall:
         return str(tensor.dtype).removeprefix("torch.")
 
     def joined_heads(self) -> Tensor:
-        """Returns what the model passes on: the heads side by side, ablated ones 0, ``[batch, row, head * d_v]``."""
+        """Returns what the model passes on: the heads side by side, ablated heads 0, ``[batch, row, head * d_v]``."""
         heads = self.attn_output
         if self.ablated_heads is not None:
             heads = heads.masked_fill(self.ablated_heads[:, :, None, None], 0)

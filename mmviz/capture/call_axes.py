@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mmviz.capture.head_split import HeadSplit, split_of
 from mmviz.capture.module_tracker import ModuleRun
-from mmviz.capture.token_places import NEAREST, HeadSplit, Operand, split_of
+from mmviz.capture.token_places import NEAREST, Operand
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class CallAxes:
         return self._arranged(padded, HeadSplit((*sizes, (padded.shape[-2],)), (*is_head, (False,))))
 
     def of_mask(self, mask: Tensor) -> Tensor:
-        """Returns a mask that broadcasts to ``[*leading, query, key]`` as one that broadcasts to
+        """Arranges a mask that broadcasts to ``[*leading, query, key]`` so that it broadcasts to
         ``[row, head, query, key]``."""
         padded = _padded(mask, len(self.leading))
         if all(size == 1 for size in padded.shape[:-2]) and self._group == 1:
@@ -129,23 +130,25 @@ def arrange_axes(
 
 
 def _of_block(runs: Sequence[ModuleRun]) -> Sequence[ModuleRun]:
-    """Returns the innermost module of a numbered list and those in it; without one, the innermost module."""
+    """Returns the innermost module of a numbered list and those in it; without a list, the innermost module."""
     blocks = [place for place, run in enumerate(runs) if run.path.rpartition(".")[2].isdigit()]
     return runs[blocks[-1] if blocks else -1 :]
 
 
 def _by_features(leading: tuple[int, ...], queries: int, query: Operand | None) -> HeadSplit | None:
     """Returns the split that the features of queries tell; None where they tell none."""
-    if query is None or query.features is None or query.tokens is None:
+    if query is None or query.arrangement is None:
         return None
-    features = _padded(query.features[..., None], len(leading))[..., 0]
-    if features.dim() != len(leading) + 1 or features.shape[-1] != queries:
-        return None
-    split = split_of(features.expand(*leading, queries))
+    features, split = query.arrangement.feature, query.arrangement.split
+    if tuple(features.shape) != (*leading, queries):
+        features = _padded(features[..., None], len(leading))[..., 0]
+        if features.dim() != len(leading) + 1 or features.shape[-1] != queries:
+            return None
+        split = split_of(features.expand(*leading, queries))
     if split is not None and split.heads > 1:
         return split
     if split is not None and leading and len(query.leading) > 1 and leading[-1] > 1:
-        tokens = query.tokens.expand(*leading, queries)
+        tokens = query.arrangement.token.expand(*leading, queries)
         places = tokens % math.prod(query.leading[1:]) if len(query.leading) > 2 else tokens * 0
         is_alike = places == places[..., :1, :]
         if bool(is_alike.all()) and not bool((tokens == tokens[..., :1, :]).all()):  # other samples, not other heads
@@ -155,9 +158,9 @@ def _by_features(leading: tuple[int, ...], queries: int, query: Operand | None) 
 
 def _by_keys(leading: tuple[int, ...], queries: int, key: Operand | None) -> HeadSplit | None:
     """Returns the split that the features of keys tell, where these have all leading axes of the queries."""
-    if key is None or key.features is None or tuple(key.features.shape[:-1]) != leading:
+    if key is None or key.arrangement is None or tuple(key.arrangement.feature.shape[:-1]) != leading:
         return None
-    split = split_of(key.features)
+    split = key.arrangement.split
     if split is None or split.heads == 1 or any(split.is_head[-1]):
         return None
     return HeadSplit((*split.sizes[:-1], (queries,)), (*split.is_head[:-1], (False,)))
@@ -189,6 +192,6 @@ def _by_counts(
 
 
 def _padded(tensor: Tensor, leading: int) -> Tensor:
-    """Returns ``tensor`` with ``leading`` axes before the last two, new ones of length 1."""
+    """Returns ``tensor`` with ``leading`` axes before the last two, of which new axes have length 1."""
     missing = leading + 2 - tensor.dim()
     return tensor.reshape(*[1] * missing, *tensor.shape) if missing > 0 else tensor

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
+from mmviz.capture.fused_kernel_detector import FusedKernelDetector
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.result import CaptureResult
 from mmviz.capture.score_trace import ScoreTracer
-from mmviz.capture.uncaptured import FusedKernelDetector
 from mmviz.types import CaptureError
 
 
@@ -67,19 +67,18 @@ def capture(
     refuse_after_fork()
     tracker = ModuleTracker(model, only, exclude)
     ablation = AblationHooks(ablate)
-    recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None)
-    detector = None if expected else FusedKernelDetector(recorder, tracker)
-    tracker.record_thread = recorder.record_thread
+    detector = None if expected else FusedKernelDetector(tracker)
+    recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None, detector)
     with ExitStack() as stack:
         if detector or any(_is_compiled(module) for module in model.modules()):  # compiled functions cannot be told
             stack.enter_context(_uncompiled())
-        stack.enter_context(tracker.track())
+        stack.enter_context(tracker.track(recorder.record_thread))
         if detector:
             stack.enter_context(detector)
         stack.enter_context(recorder)
         yield CaptureResult(recorder, tracker, detector)
-    ablation.check(recorder.attention_calls)
-    modules = [attention.module for attention in recorder.attention_calls]
+    ablation.check(recorder.calls.attention_calls)
+    modules = [attention.module for attention in recorder.calls.attention_calls]
     if expected and modules != list(expected):
         raise CaptureError("capture-missing", expected=", ".join(expected), captured=", ".join(modules) or "nothing")
 

@@ -8,37 +8,58 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmviz.capture.flow_step import Step, attention, name_of, steps_in
+from mmviz.capture.flow_step import PLAIN, Step, attention, name_of, steps_in
 from mmviz.capture.function_tables import PLACEMENTS
 from mmviz.capture.token_source import begins_tokens, source_of
 
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""
 _EMBEDDINGS = {F.embedding, F.embedding_bag, torch.embedding}
-"""Functions whose tokens are those of the numbers that they look up."""
+_LOOKUPS = {"embedding", "embedding_bag", "__getitem__"}
+"""Functions whose tokens may be those of the numbers that they look up."""
+
+
+class _TensorRef(weakref.ref[Tensor]):
+    """A weak reference that knows the identity of its tensor."""
+
+    __slots__ = ("key",)
+
+    key: int
+
+    def __new__(cls, tensor: Tensor, callback: Callable[[Any], None]) -> _TensorRef:
+        ref = super().__new__(cls, tensor, callback)
+        ref.key = id(tensor)
+        return ref
 
 
 class DataFlow:
     """The steps of the tensors of a model that are alive."""
 
     def __init__(self, before: DataFlow | None = None) -> None:
-        self._steps: dict[int, tuple[weakref.ref[Tensor], Step]] = {}
+        self._steps: dict[int, tuple[_TensorRef, Step]] = {}
+        flow_ref = weakref.ref(self)  # so that the flow is gone as soon as nobody needs it
+
+        def forget(tensor_ref: _TensorRef) -> None:
+            flow = flow_ref()
+            if flow is not None:
+                flow._steps.pop(tensor_ref.key, None)
+
+        self._forget = forget
         self._before = before
         """The flow of tensors between the calls of the model."""
 
     def step(self, tensor: Tensor) -> Step:
-        """Returns the step of a tensor; one that is not known begins here."""
-        known = self._known(tensor)
-        if known is None:
-            known = self._add(tensor, Step(tuple(tensor.shape), is_parameter=_is_parameter(tensor)))
-        return known
+        """Returns the step of a tensor; an unknown tensor begins here."""
+        entry = self._steps.get(id(tensor))
+        if entry is not None and entry[0]() is tensor:
+            return entry[1]
+        return self._add(tensor, Step(tuple(tensor.shape), is_parameter=_is_parameter(tensor)))
 
     def knows(self, tensor: Tensor) -> bool:
         """Returns whether a tensor is a parameter, an input, or the result of a function that was observed."""
@@ -79,19 +100,22 @@ class DataFlow:
     def _observe(
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], result: Tensor, part: int | None
     ) -> None:  # fmt: skip
-        indexed = getattr(func, "__name__", "") in _INDEXING
-        traced_args = tuple([self._traced(arg, indexed and place > 0) for place, arg in enumerate(args)])
-        traced_kwargs = {name: self._traced(value, indexed) for name, value in kwargs.items()} if kwargs else None
+        name = getattr(func, "__name__", "")
+        indexed = name in _INDEXING
+        traced_args = tuple(
+            [arg if type(arg) in PLAIN else self._traced(arg, indexed and place > 0) for place, arg in enumerate(args)]
+        )
+        traced_kwargs = {key: self._traced(value, indexed) for key, value in kwargs.items()} if kwargs else None
         if part is not None:
             traced_kwargs = {**(traced_kwargs or {}), "part": part}
-        source = self._looked_up(func, args, kwargs)
+        source = self._looked_up(func, args, kwargs) if name in _LOOKUPS else None
         if source is None and not begins_tokens(func, traced_args, traced_kwargs):
             source = source_of(func, traced_args, traced_kwargs)
-        name = source.input_name if source else ""
+        input_name = source.input_name if source else ""
         if source is None:
-            name = next((step.input_name for step in steps_in(traced_args) if step.input_name), "")
-        step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, name)
-        if getattr(func, "__name__", "") in PLACEMENTS and _tells_tokens_apart(func, args, result):
+            input_name = next((step.input_name for step in steps_in(traced_args) if step.input_name), "")
+        step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, input_name)
+        if name in PLACEMENTS and _tells_tokens_apart(func, args, result):
             step.places = tuple([self._traced(arg, True) for arg in args])
         self._add(result, step)
         if func is Tensor.copy_:
@@ -128,7 +152,7 @@ class DataFlow:
                 return value
             return self.step(value)
         if type(value) in (list, tuple):
-            return tuple([self._traced(entry, keeps_indices) for entry in value])
+            return tuple([entry if type(entry) in PLAIN else self._traced(entry, keeps_indices) for entry in value])
         return value
 
     def _known(self, tensor: Tensor) -> Step | None:
@@ -142,12 +166,8 @@ class DataFlow:
         if entry is not None and entry[0]() is tensor:
             steps[key] = (entry[0], step)
         else:
-            steps[key] = (weakref.ref(tensor, partial(_forget, steps, key)), step)
+            steps[key] = (_TensorRef(tensor, self._forget), step)
         return step
-
-
-def _forget(steps: dict[int, tuple[weakref.ref[Tensor], Step]], key: int, _: weakref.ref[Tensor]) -> None:
-    steps.pop(key, None)
 
 
 def _tells_tokens_apart(func: Callable[..., Any], args: Sequence[Any], result: Tensor) -> bool:
@@ -158,4 +178,4 @@ def _tells_tokens_apart(func: Callable[..., Any], args: Sequence[Any], result: T
 
 
 def _is_parameter(tensor: Tensor) -> bool:
-    return isinstance(tensor, nn.Parameter)
+    return type(tensor) is not Tensor and isinstance(tensor, nn.Parameter)  # which is slow

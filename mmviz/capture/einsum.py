@@ -49,10 +49,10 @@ def parse_einsum(equation: object, *dims: int) -> Einsum | None:
     """Returns the axes of an einsum of two operands.
 
     ``dims`` are the numbers of axes of both operands, by which an ellipsis gets letters; as in torch, the axes of an
-    ellipsis are aligned at their last one. An equation without an output is given torch's own.
+    ellipsis are aligned at their last axis. An equation without an output is given torch's own.
 
     Returns None for anything that is not a plain product of two operands: an axis that occurs twice in one operand,
-    one that is summed over in a single operand, or an ellipsis of unknown length.
+    an axis that is summed over in a single operand, or an ellipsis of unknown length.
     """
     if not isinstance(equation, str):
         return None

@@ -45,7 +45,7 @@ def attention_tensors(call: AttentionCall, batch: int = 0) -> AttentionTensors:
 
 
 def _has_shape_of(trace: ScoreTrace, call: AttentionCall) -> bool:
-    """Returns whether the traced product has the shape of the weights that were made of it."""
+    """Returns whether the traced product has the shape of the weights that were computed from it."""
     product, (batch, heads, queries, keys) = trace.product, call.shape
     if product is None or trace.scores is None or trace.scores.numel() != batch * heads * queries * keys:
         return False

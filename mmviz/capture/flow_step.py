@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+import torch
+
 ATTENTION = "attention"
 """Name of the step of an attention's output, whose tokens are those of its queries."""
 
@@ -15,6 +17,8 @@ def attention(query: Any) -> Any:
     return query
 
 
+PLAIN = frozenset({int, float, bool, str, slice, type(None), type(...), torch.dtype, torch.device, torch.Size})
+"""Types of arguments that hold no tensors."""
 _serials = count()
 
 
@@ -33,6 +37,7 @@ class Step:
         "places",
         "serial",
         "shape",
+        "signature",
         "source",
     )
 
@@ -54,6 +59,8 @@ class Step:
         """Whether it is a parameter of the model, and whether its values are integers, such as ids of a vocabulary."""
         self.places: tuple[Any, ...] = ()
         """The arguments with indices and masks as tensors, where these tell at which places tokens are put."""
+        self.signature: tuple[object, ...] | None = None
+        """What `mmviz.capture.token_source.signature` returned for it; None before that was asked for."""
         self.serial = next(_serials)
         """Ascends in the order in which tensors were first seen."""
 
@@ -66,7 +73,7 @@ class Step:
 
     def parents(self) -> list[Step]:
         """Returns the steps among its arguments, those in lists as well."""
-        return [*steps_in(self.args), *steps_in((self.kwargs or {}).values())]
+        return steps_in(self.args) + steps_in(self.kwargs.values()) if self.kwargs else steps_in(self.args)
 
 
 def name_of(step: Step) -> str:
@@ -74,10 +81,12 @@ def name_of(step: Step) -> str:
     return str(getattr(step.func, "__name__", ""))
 
 
-def steps_in(values: Any) -> Iterator[Step]:
-    """Yields the steps in ``values``, those in tuples as well."""
+def steps_in(values: Any) -> list[Step]:
+    """Returns the steps in ``values``, those in tuples as well."""
+    steps: list[Step] = []
     for value in values:
-        if isinstance(value, Step):
-            yield value
+        if type(value) is Step:
+            steps.append(value)
         elif type(value) is tuple:
-            yield from steps_in(value)
+            steps += steps_in(value)
+    return steps

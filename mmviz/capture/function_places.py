@@ -71,7 +71,7 @@ def quietly() -> Iterator[None]:
 
 
 def along(path: Sequence[Step], places: Places) -> Places | None:
-    """Returns the places of the last step of a path, from those of its first one."""
+    """Returns the places of the last step of a path, from those of its first step."""
     for before, step in pairwise(path):
         moved = after(step, places, before)
         if moved is None or tuple(moved.token.shape) != step.shape:

@@ -40,7 +40,7 @@ POOLS = CONVOLUTIONS | {
     "mean", "sum", "amax", "amin", "max", "min", "interpolate", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
     "adaptive_avg_pool2d", "max_pool1d", "max_pool2d",
 }  # fmt: skip
-"""They make new tokens of several; of which ones, does not depend on the numbers."""
+"""They pool several tokens into a new token. Which tokens, does not depend on the numbers."""
 _NORMS = frozenset({"layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm"})
 SOFTMAXES = frozenset({"softmax", "softmin", "gumbel_softmax", "special_softmax", "log_softmax"})
 """They turn scores into weights that sum to 1, or into their logarithm."""

@@ -1,4 +1,4 @@
-"""Attention weights of one head, a tile of rows at a time: as the model made them, or recomputed from queries and keys.
+"""Attention weights of one head, a tile of rows at a time: as the model computed them, or anew from queries and keys.
 
 ``P[i, j] = exp(scale * q_i . k_j + mask - lse_i)``, with the row log-sum-exp ``lse`` of the fused kernel itself, or
 computed once where the kernel gave none.
@@ -54,7 +54,7 @@ class HeadWeights(Protocol):
 
 
 class StoredWeights:
-    """Weights ``[query, key]`` that the model made itself; of some ``keys`` only, unless None."""
+    """Weights ``[query, key]`` that the model computed itself; of some ``keys`` only, unless None."""
 
     def __init__(self, weights: Tensor, keys: slice | Tensor | None):
         self._weights, self._keys = weights, keys

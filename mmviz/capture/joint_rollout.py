@@ -1,9 +1,9 @@
 """Attention rollout through several streams, exact, without a matrix ``[token, token]``: some rows are carried.
 
-Formula: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, for all streams as one: in a
-map from queries ``s`` to keys ``q``, a token of ``s`` becomes half itself and half the mean of what it attends to,
-``1/2 own + 1/2 A`` with ``A`` the mean over heads, and rows are divided by their sum. For one stream that is
-``B = (A + I) / 2``. A token that is made of others, see `FlowLink`, is the mean of these.
+Formula: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, with all streams in one
+matrix: in a map from queries ``s`` to keys ``q``, a token of ``s`` becomes half itself and half the mean of what it
+attends to, ``1/2 own + 1/2 A`` with ``A`` the mean over heads, and rows are divided by their sum. For one stream that
+is ``B = (A + I) / 2``. A token that is made of others, see `FlowLink`, is the mean of these.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ every attention in turn, and where the tokens of a stream are made of those of o
 
 A *state* of a stream is named by the number of maps that had run: state 3 is what its tokens were before map 3. Towers
 may run side by side, and co-attention reads tokens as they were before the other side was updated, so that a map may
-read an earlier state than the current one.
+read an earlier state than the current state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Event = tuple[Literal["link", "map"], int]
 
 @dataclass(frozen=True, eq=False)
 class FlowMap:
-    """One map: tokens of a stream attend to tokens of the same or of another one."""
+    """One map: tokens of a stream attend to tokens of the same or of another stream."""
 
     layer: LazyAttention
     """Its weights, over the tokens that take part."""
@@ -48,14 +48,14 @@ class FlowMap:
 
 @dataclass(frozen=True, eq=False)
 class FlowLink:
-    """Tokens of a stream that are made of tokens of another one, before attention runs over them."""
+    """Tokens of a stream that are made of tokens of another stream, before attention runs over them."""
 
     stream: int
     """The number of the stream."""
     source: int
     """The number of the stream whose tokens it is made of."""
     source_state: int
-    """The state of the source's tokens; see `JointSystem`, which moves it to the last equal one."""
+    """The state of the source's tokens; see `JointSystem`, which moves it to the last equal state."""
     tokens: Tensor
     """int64 ``[entry]``: a token of the stream."""
     source_tokens: Tensor
@@ -76,7 +76,7 @@ class FlowLink:
 
 @dataclass(eq=False)
 class JointSystem:
-    """The streams, maps and links of one call. ``source_state`` of a link is one that its tokens were read at."""
+    """The streams, maps and links of one call. ``source_state`` of a link is a state that its tokens were read at."""
 
     counts: Sequence[int]
     """Number of tokens of each stream."""

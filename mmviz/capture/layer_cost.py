@@ -67,7 +67,7 @@ class LayerCosts:
     """The costs of one layer over several numbers of tokens."""
 
     sizes: tuple[LayerCost, ...]
-    """At least one, with ascending numbers of tokens."""
+    """At least one measurement, with ascending numbers of tokens."""
     left_out: tuple[int, ...]
     """Numbers of tokens that there was no time for."""
 
@@ -92,7 +92,7 @@ def measure_layer_costs(
     """Returns the costs of one layer of ``heads`` heads with d_k ``head_size`` over each number of ``tokens``.
 
     ``tokens`` ascend. Those up to `ALWAYS_MEASURED` are measured, and as many more as ``max_seconds`` allow: a size is
-    left out before it begins if it would take too long, estimated by the square of the tokens of the last one.
+    left out before it begins if it would take too long, estimated by the square of the tokens of the last measurement.
     ``progress`` is called with the number of sizes done and of all sizes, ``stop`` before each computation. Returns
     None where not even the first size was done.
 

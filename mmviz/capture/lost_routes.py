@@ -1,6 +1,6 @@
 """Finds tokens of other streams that enter a stream after attention has run over it, which no link tells.
 
-A vision tower may add features to the tokens of a language model layer by layer, and keys may be made anew for each
+A vision tower may add features to the tokens of a language model layer by layer, and keys may be computed anew for each
 layer. What such a stream attends to is known all the same, but a flow into the other stream would be incomplete.
 """
 

@@ -16,7 +16,7 @@ _NEAREST = 3
 
 
 def meaning_checks(result: CaptureResult, record: AttentionRecord, batches: Collection[int]) -> list[dict[str, Any]]:
-    """Returns what each map of ``record``, which ``result`` made, is said to show, as plain values.
+    """Returns what each map of ``record``, which ``result`` returned, is said to show, as plain values.
 
     ``module``, ``stack``, ``layer``; ``queries`` and ``keys``, the names of the streams, and ``tokens``, their numbers;
     ``heads`` of the map and ``own_heads``, the counts that the module or its configuration names (none where it names

@@ -38,7 +38,7 @@ class ModuleFilter:
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
-    """Returns whether a pattern matches a module or one that contains it."""
+    """Returns whether a pattern matches a module or a module around it."""
     names = path.split(".")
     parents = [".".join(names[: depth + 1]) for depth in range(len(names))]
     return any(fnmatchcase(parent, pattern) for parent in parents for pattern in patterns)

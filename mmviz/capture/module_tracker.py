@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -38,8 +39,12 @@ class ModuleRun:
     """How often the module had run before, in this call of the model."""
     inputs: tuple[Step, ...]
     """The tensors that went in, those in lists and tuples as well."""
-    head_counts: frozenset[int]
-    """Numbers of heads that the module or its configuration names; may be empty."""
+    module: nn.Module
+
+    @cached_property
+    def head_counts(self) -> frozenset[int]:
+        """Numbers of heads that the module or its configuration names; may be empty."""
+        return head_counts(self.module)
 
 
 @dataclass(eq=False)
@@ -54,8 +59,7 @@ class _Thread:
 class ModuleTracker:
     """The modules of ``model`` that run in this thread, and in threads that the model itself begins meanwhile.
 
-    ``only`` and ``exclude``: see `ModuleFilter`; without them every module is selected. ``record_thread`` gives what
-    must be entered in a thread of the model's own, so that its attention is recorded there.
+    ``only`` and ``exclude``: see `ModuleFilter`; without them every module is selected.
     """
 
     def __init__(self, model: nn.Module, only: str | Sequence[str] = (), exclude: str | Sequence[str] = ()) -> None:
@@ -71,7 +75,7 @@ class ModuleTracker:
         self._flow_between_calls = DataFlow()
         self.flow = DataFlow(self._flow_between_calls)
         """The tensors of the model, from its inputs on."""
-        self.record_thread: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._record_thread: Callable[[], AbstractContextManager[None]] = nullcontext
         self._filter = ModuleFilter(only, exclude, self.class_names)
         self._threads: dict[int, _Thread] = {}
         self._owner = threading.get_ident()
@@ -107,21 +111,27 @@ class ModuleTracker:
         return len(self.calls) - 1
 
     @contextmanager
-    def track(self) -> Iterator[None]:
-        """Tracks the model by hooks, which are removed when the context ends, also after an exception."""
+    def track(self, record_thread: Callable[[], AbstractContextManager[None]] = nullcontext) -> Iterator[None]:
+        """Tracks the model by hooks, which are removed when the context ends, also after an exception.
+
+        ``record_thread`` gives what must be entered in a thread of the model's own, so that its attention is recorded
+        there. It is let go of at the end: what records holds the tensors of the model, and this tracker.
+        """
         handles = []
         depth = _captures_here()
         _active.captures = depth + 1
+        self._record_thread = record_thread
         try:
             for name, part in self.model.named_modules():
                 if isinstance(part, torch.jit.ScriptModule):  # takes no hooks
                     continue
                 path = self._path(name)
-                handles.append(part.register_forward_pre_hook(self._pre_hook(path, part), with_kwargs=True))
+                handles.append(part.register_forward_pre_hook(self._pre_hook(path), with_kwargs=True))
                 handles.append(part.register_forward_hook(self._post_hook, always_call=True))
             yield
         finally:
             _active.captures = depth
+            self._record_thread = nullcontext
             for handle in handles:
                 handle.remove()
 
@@ -144,9 +154,7 @@ class ModuleTracker:
         """Returns the path of a module without the wrappers of ``torch.compile``."""
         return f"{name}.".replace(_COMPILED, "").rstrip(".") or self.model_name
 
-    def _pre_hook(self, path: str, part: nn.Module) -> Any:
-        counts = head_counts(part)
-
+    def _pre_hook(self, path: str) -> Any:
         def hook(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
             if is_backward():
                 return
@@ -159,7 +167,7 @@ class ModuleTracker:
             number = self._run_counts.get(path, 0)
             self._run_counts[path] = number + 1
             inputs = tuple(map(self.flow.step, _tensors((*args, *kwargs.values()))))
-            thread.runs.append(ModuleRun(path, number, inputs, counts))
+            thread.runs.append(ModuleRun(path, number, inputs, module))
 
         return hook
 
@@ -190,7 +198,7 @@ class ModuleTracker:
             return None
         thread = self._threads[ident] = _Thread(contexts=ExitStack())
         assert thread.contexts is not None
-        thread.contexts.enter_context(self.record_thread())
+        thread.contexts.enter_context(self._record_thread())
         return thread
 
     def _post_hook(self, *_: Any) -> None:
@@ -227,7 +235,10 @@ def head_counts(module: nn.Module) -> frozenset[int]:
     """Returns the numbers of heads that a module or its configuration names."""
     counts = set()
     for owner in (module, getattr(module, "config", None)):
-        for name in _HEAD_COUNTS:
+        names: Sequence[str] = _HEAD_COUNTS
+        if getattr(type(owner), "__getattr__", None) is nn.Module.__getattr__:  # slow, for tensors only
+            names = [name for name in names if name in vars(owner) or hasattr(type(owner), name)]
+        for name in names:
             count = getattr(owner, name, None)
             if type(count) is int and count > 0:
                 counts.add(count)

@@ -65,7 +65,7 @@ class OriginSets:
         return self._means[origin] if NONE < origin < _WIDTH else ()
 
     def lost(self, function: str, origins: Sequence[Tensor]) -> Tensor:
-        """Returns the number for what ``function`` made of ``origins``; it stays that of the first loss."""
+        """Returns the number of the result of ``function`` on ``origins``; it stays that of the first loss."""
         parts = [_distinct_columns(part).flatten() if part.dim() else part.reshape(1) for part in origins]
         numbers = torch.unique(torch.cat(parts)).tolist()
         lost = min([NONE, *numbers])
@@ -138,7 +138,7 @@ class OriginSets:
 
 
 def _distinct_columns(rows: Tensor) -> Tensor:
-    """Returns ``rows`` ``[..., column]`` without columns that repeat the one before them."""
+    """Returns ``rows`` ``[..., column]`` without columns that repeat the column before them."""
     if rows.shape[-1] < 2 or rows.stride(-1) == 0:
         return rows[..., :1]
     changes = (rows[..., 1:] != rows[..., :-1]).flatten(0, -2).any(0)

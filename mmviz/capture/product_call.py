@@ -81,7 +81,7 @@ class ProductCall(Generic[T]):
         lengths = (len(first.shape), len(second.shape))
         if min(lengths) < 2 or not (self.is_plain or self.name == "cdist"):
             return None
-        if self.name == "inner" and max(lengths) > 2:  # all axes of the one, then all of the other
+        if self.name == "inner" and max(lengths) > 2:  # all axes of the first, then all of the second
             return None
         of_queries: tuple[int, ...] = tuple(range(-lengths[0], -2))
         of_keys: tuple[int, ...] = tuple(range(-lengths[1], -2))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,25 +18,23 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.ablation_hooks import AblationHooks
-from mmviz.capture.attention_call import AttentionCall, checked_rows, with_projection
 from mmviz.capture.call_axes import CallAxes, arrange_axes
 from mmviz.capture.flex_weights import flex_weights
 from mmviz.capture.flow_step import name_of
 from mmviz.capture.function_tables import SOFTMAXES
+from mmviz.capture.fused_kernel_detector import FusedKernelDetector, may_hide_attention
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
 from mmviz.capture.nested_attention import padded_call
 from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
+from mmviz.capture.recorded_calls import Operands, RecordedCalls
 from mmviz.capture.route_names import EAGER, FLEX, GUMBEL, NESTED, SDPA, SDPA_LSE
-from mmviz.capture.score_trace import ScoreTrace, ScoreTracer, linear_call
+from mmviz.capture.score_trace import ScoreTracer
 from mmviz.capture.sdpa_with_lse import as_autocast_would, sdpa_weights, sdpa_with_lse
 from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUse
-from mmviz.capture.token_places import Operand, PlaceFinder
+from mmviz.capture.token_places import PlaceFinder
 from mmviz.capture.token_wise import is_token_wise
 from mmviz.capture.torch_modes import is_backward
-
-Operands = tuple[Operand | None, Operand | None]
-"""Where queries and keys come from; None where that is not known."""
 
 _SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 
@@ -46,33 +43,27 @@ class AttentionRecorder(TorchFunctionMode):
     """Records the attention that runs in this thread while it is entered.
 
     ``tracker`` tells in which module; ``replace`` maps the weights of eager attention to those that the model is to use
-    instead; ``ablation``: heads to ablate; ``score_tracer`` traces how scores are computed.
+    instead; ``ablation``: heads to ablate; ``score_tracer`` traces how scores are computed; ``detector`` is entered
+    around the recorder.
     """
 
     def __init__(
         self, tracker: ModuleTracker, replace: Callable[[Tensor], Tensor] | None = None,
         ablation: AblationHooks | None = None, score_tracer: ScoreTracer | None = None,
+        detector: FusedKernelDetector | None = None,
     ):  # fmt: skip
         super().__init__()
         self.tracker = tracker
         self.replace = replace
-        self.ablation = ablation or AblationHooks(())
         self.score_tracer = score_tracer
-        self.attention_calls: list[AttentionCall] = []
-        """All recorded attention, in order of execution."""
+        self.detector = detector
+        self.calls = RecordedCalls(tracker, ablation or AblationHooks(()), score_tracer)
+        """What was recorded."""
         self.softmax_tracker = SoftmaxTracker()
-        self.over_features: dict[str, None] = {}
-        """The paths of modules whose attention runs over features, not over tokens."""
         self.mixing_modules: dict[str, None] = {}
         """The paths of modules that ran a function which may mix tokens, in order of the first."""
-        self.is_in_fused_call = False
-        """Whether the recorder itself runs a fused kernel now."""
         self.recorded_kernels: set[tuple[str, str]] = set()
         """Module and operator of kernels that the model called by their own name, and that were recorded."""
-        self.function = ""
-        """The name of the function that the model runs now; "" while it runs none that a function mode sees."""
-        self._number = -1
-        """The number of the last attention within its call of the model."""
         self._places = PlaceFinder()
         self._num_heads = 0
         """Number of heads of the multi-head attention that runs now, else 0."""
@@ -80,48 +71,66 @@ class AttentionRecorder(TorchFunctionMode):
     @contextmanager
     def record_thread(self) -> Iterator[None]:
         """Records the attention of a thread that the model began, and adds it to that of this recorder at its end."""
-        recorder = AttentionRecorder(self.tracker, self.replace, self.ablation)
+        recorder = AttentionRecorder(self.tracker, self.replace, self.calls.ablation)
         recorder.softmax_tracker, recorder.mixing_modules = self.softmax_tracker, self.mixing_modules
-        recorder.recorded_kernels, recorder.over_features = self.recorded_kernels, self.over_features
+        recorder.recorded_kernels, recorder.calls.over_features = self.recorded_kernels, self.calls.over_features
         try:
             with recorder:
                 yield
         finally:
-            self.attention_calls += recorder.attention_calls
+            self.calls.attention_calls += recorder.calls.attention_calls
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if torch.compiler.is_compiling():
             return func(*args, **(kwargs or {}))
-        kwargs, tracker = kwargs or {}, self.tracker
-        if not tracker.is_running or is_backward():
-            result = func(*args, **kwargs)
+        detector = self.detector
+        if detector is None or not detector.pause():
+            return self._call(func, types, args, kwargs or {})
+        try:
+            return self._call(func, types, args, kwargs or {})
+        finally:
+            detector.resume()
+
+    def _call(self, func: Callable[..., Any], types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Runs a function that the model or its caller called, and records what it does to attention."""
+        tracker = self.tracker
+        runs = tracker.runs
+        if not runs or is_backward():
+            result = self._run(func, types, args, kwargs)
             tracker.observe_between_calls(func, args, kwargs, result)
             return result
-        if func is F.multi_head_attention_forward and tracker.is_selected:
+        module = runs[-1].path
+        is_selected = tracker.selects(module)
+        if func is F.multi_head_attention_forward and is_selected:
             return self._multi_head_attention(args, kwargs)
-        if func is F.scaled_dot_product_attention and tracker.is_selected:
+        if func is F.scaled_dot_product_attention and is_selected:
             return self._sdpa(dict(zip(_SDPA_PARAMETERS, args, strict=False)) | kwargs)
-        self.function = name = getattr(func, "__name__", "")
-        result = func(*args, **kwargs)
-        self.function = ""
+        result = self._run(func, types, args, kwargs)
+        name = getattr(func, "__name__", "")
         if func is F.linear and args and not tracker.flow.knows(args[0]):  # it comes from code that no mode sees
-            self.mixing_modules[tracker.module] = None
+            self.mixing_modules[module] = None
         tracker.flow.observe(func, args, kwargs, result)
         if not is_token_wise(name):
-            self.mixing_modules[tracker.module] = None
-            if (name in SOFTMAXES or name == "exp") and tracker.is_selected:
+            self.mixing_modules[module] = None
+            if (name in SOFTMAXES or name == "exp") and is_selected:
                 result = self._softmax(func, args, kwargs, result)
-            elif name in PRODUCTS and tracker.is_selected:
+            elif name in PRODUCTS and is_selected:
                 result = self._product(name, args, kwargs, result)
-            elif name == "flex_attention" and tracker.is_selected:
+            elif name == "flex_attention" and is_selected:
                 self._flex(args, result)
-        elif func is F.linear and self.attention_calls:
-            self._linear(args, kwargs, result)
+        elif func is F.linear and self.calls.attention_calls:
+            self.calls.add_projection(args, kwargs, result)
         if self.score_tracer:
             self.score_tracer.observe(func, args, kwargs, result)
         return result
+
+    def _run(self, func: Callable[..., Any], types: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Runs a function of the model, in which fused kernels are detected."""
+        if self.detector is None or not may_hide_attention(func, types):
+            return func(*args, **kwargs)
+        return self.detector.run(func, args, kwargs)
 
     def _softmax(
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], weights: Tensor
@@ -175,69 +184,6 @@ class AttentionRecorder(TorchFunctionMode):
     def _axes(self, leading: Sequence[int], queries: int, operands: Operands) -> CallAxes:
         return arrange_axes(self.tracker.runs, leading, queries, self._num_heads, *operands)
 
-    def _record(
-        self, route: str, output: Tensor, axes: CallAxes, operands: Operands, arrange: Callable[[Tensor], Tensor],
-        score_trace: ScoreTrace | None = None, added: Tensor | None = None, **tensors: Any,
-    ) -> bool:  # fmt: skip
-        """Adds an attention call. ``added`` is what ``output`` holds beside the attention, if anything.
-
-        Returns False where it runs over features, so that there is nothing to show."""
-        tracker = self.tracker
-        if any(operand is not None and operand.is_over_features for operand in operands):
-            self.over_features[tracker.module] = None
-            return False
-        if operands[0] is not None:
-            tracker.flow.observe_attention(operands[0].step, output)
-        arranged = arrange(output).detach()
-        rows = checked_rows(arranged.shape[2])
-        attn_output = arranged[:, :, rows]  # a copy, as the model may overwrite its own
-        if added is not None:
-            attn_output = attn_output.double() - arrange(added.expand_as(output)).detach()[:, :, rows].double()
-        if output.requires_grad:
-            tensors |= {"output": output, "arrange": arrange}
-        if self.score_tracer:
-            tensors["score_trace"] = self.score_tracer.finish(score_trace)
-        is_new_call = not self.attention_calls or self.attention_calls[-1].call != tracker.call
-        self._number = 0 if is_new_call else self._number + 1
-        self.attention_calls.append(
-            AttentionCall(
-                tracker.module, attn_output=attn_output, route=route, call=tracker.call, axes=axes,
-                runs=tuple(tracker.runs), queries_from=operands[0], keys_from=operands[1], **tensors,
-            )
-        )  # fmt: skip
-        return True
-
-    def _ablated(
-        self, attn_output: Tensor, axes: CallAxes, restore: Callable[[Tensor], Tensor] | None = None,
-        added: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
-        """Returns the output of the attention recorded last with 0 for its ablated heads, and so for their gradients.
-
-        ``restore`` brings ``[*leading, query, d_v]`` to the order of axes of ``attn_output``, where that is another.
-        """
-        attention = self.attention_calls[-1]
-        if not self.ablation.applies_to(self._number, attention.module):
-            return attn_output
-        mask = self.ablation.mask(self._number, attention.module, *attention.shape[:2]).to(attn_output.device)
-        self.attention_calls[-1] = replace(attention, ablated_heads=mask)
-        spread = axes.of_heads(mask)
-        spread = restore(spread) if restore else spread
-        ablated = attn_output.masked_fill(spread, 0) if added is None else torch.where(spread, added, attn_output)
-        self.tracker.flow.observe(Tensor.masked_fill, (attn_output,), {}, ablated)
-        return ablated
-
-    def _linear(self, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
-        """Adds a linear map to the attention recorded last, if it joins the heads of that."""
-        linear_input = args[0] if args else kwargs.get("input")
-        weight = args[1] if len(args) > 1 else kwargs.get("weight")
-        if not isinstance(linear_input, Tensor) or not isinstance(weight, Tensor):
-            return
-        projected = with_projection(self.attention_calls[-1], linear_input, weight)
-        if projected is not self.attention_calls[-1] and projected.score_trace:
-            # a copy of the output, as the model may add to it in place
-            projected.score_trace.out_proj = linear_call(args, kwargs, result.detach().clone())
-        self.attention_calls[-1] = projected
-
     def _weighted(self, use: WeightsUse, product: ProductCall[Tensor], result: Tensor) -> Tensor:
         """Records the product of weights and values; returns it, with 0 for ablated heads."""
         views, value = use.views, product.operands[1 - use.operand]
@@ -249,28 +195,24 @@ class AttentionRecorder(TorchFunctionMode):
         operands = self._operands_of(weights)
         leading = views.output(result).shape[:-2]
         axes = self._axes(leading, weights.shape[-2], operands)
-        is_recorded = self._record(
+        is_recorded = self.calls.add(
             GUMBEL if use.softmax.name == "gumbel_softmax" else EAGER, result, axes, operands,
             lambda output: axes.of_queries(views.output(output)), use.softmax.score_trace, product.added,
             weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=use.path.has_dropout,
             absorbed_by=use.path.absorbed_by,
         )  # fmt: skip
-        return self._ablated(result, axes, views.restore, product.added) if is_recorded else result
+        return self.calls.ablated(result, axes, views.restore, product.added) if is_recorded else result
 
     def _flex(self, args: Sequence[Any], result: tuple[Tensor, ...]) -> None:
         """Records a call of torch's flex attention operator, where its weights can be computed."""
         attn_output, lse = result[:2]
-        self.is_in_fused_call = True
-        try:
-            weights = flex_weights(args, lse)
-        finally:
-            self.is_in_fused_call = False
+        weights = flex_weights(args, lse)
         if weights is None:
             return
         operands = self._operands(args[0], args[1])
         axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
         self.recorded_kernels.add((self.tracker.module, "flex_attention"))
-        self._record(
+        self.calls.add(
             FLEX, attn_output, axes, operands, axes.of_queries,
             weights=axes.of_queries(weights.to(attn_output.dtype)), value=axes.of_keys(args[2]),
         )  # fmt: skip
@@ -282,16 +224,12 @@ class AttentionRecorder(TorchFunctionMode):
         kwargs = as_autocast_would(kwargs)
         if self.replace is not None:
             return self._replaced_sdpa(kwargs, self._operands(own_query, own_key))
-        self.is_in_fused_call = True
-        try:
-            attn_output, lse = sdpa_with_lse(kwargs)
-        finally:
-            self.is_in_fused_call = False
+        attn_output, lse = sdpa_with_lse(kwargs)
         query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
         mask, scale = kwargs.get("attn_mask"), kwargs.get("scale")
         operands = self._operands(own_query, own_key)
         axes = self._axes(attn_output.shape[:-2], query.shape[-2], operands)
-        is_recorded = self._record(
+        is_recorded = self.calls.add(
             SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries,
             query=axes.of_queries(query), key=axes.of_keys(key), value=axes.of_keys(value),
             mask=None if mask is None else axes.of_mask(mask), causal=kwargs.get("is_causal", False),
@@ -299,7 +237,7 @@ class AttentionRecorder(TorchFunctionMode):
             lse=None if lse is None else axes.of_queries(lse[..., None])[..., 0],
             has_dropout=bool(kwargs.get("dropout_p")),
         )  # fmt: skip
-        return self._ablated(attn_output, axes) if is_recorded else attn_output
+        return self.calls.ablated(attn_output, axes) if is_recorded else attn_output
 
     def _nested_sdpa(self, kwargs: dict[str, Any]) -> Tensor:
         """Records fused attention of nested tensors, padded."""
@@ -307,7 +245,7 @@ class AttentionRecorder(TorchFunctionMode):
         call = padded_call(kwargs, attn_output)
         output, query, scale = call.pop("output"), call["query"], kwargs.get("scale")
         axes = self._axes(output.shape[:-2], query.shape[-2], (None, None))
-        self._record(
+        self.calls.add(
             NESTED, output, axes, (None, None), axes.of_queries, causal=kwargs.get("is_causal", False),
             scale=query.shape[-1] ** -0.5 if scale is None else scale, has_dropout=bool(kwargs.get("dropout_p")),
             **call,
@@ -322,8 +260,8 @@ class AttentionRecorder(TorchFunctionMode):
         weights = weights.to(value.dtype)
         attn_output: Tensor = weights @ value
         axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
-        is_recorded = self._record(
+        is_recorded = self.calls.add(
             EAGER, attn_output, axes, operands, axes.of_queries, weights=axes.of_queries(weights),
             value=axes.of_keys(value),
         )  # fmt: skip
-        return self._ablated(attn_output, axes) if is_recorded else attn_output
+        return self.calls.ablated(attn_output, axes) if is_recorded else attn_output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,22 +16,19 @@ from mmviz.capture.call_flows import CallFlows
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
 from mmviz.capture.flow_step import Step
+from mmviz.capture.fused_kernel_detector import FusedKernelDetector
 from mmviz.capture.lazy_attention import LazyAttention
-from mmviz.capture.map_check import MapCheck
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.process_fork_check import refuse_after_fork
-from mmviz.capture.record_links import RecordLinks, record_links
+from mmviz.capture.record_maps import checked_maps, linked_maps
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_fields import StreamFields
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.stream_tiles import batches_of
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
 from mmviz.capture.torch_modes import plain_modes
-from mmviz.capture.uncaptured import FusedKernelDetector, uncaptured_notices
-from mmviz.types import AttentionMap, AttentionRecord, CaptureError, InputFields, Notice, PooledMap, TokenFields
-
-_OF_THE_CALLER = {"capture-tokens", "capture-batch", "capture-batch-choose", "capture-changed"}
-"""Errors that no other choice of maps would mend."""
+from mmviz.capture.uncaptured import uncaptured_notices
+from mmviz.types import AttentionRecord, CaptureError, InputFields, Notice, TokenFields
 
 
 class CaptureResult:
@@ -62,7 +58,7 @@ class CaptureResult:
     @property
     def all_attention_calls(self) -> tuple[AttentionCall, ...]:
         """The attention of all calls of the model, in order of execution; may be empty."""
-        return tuple(self._recorder.attention_calls)
+        return tuple(self._recorder.calls.attention_calls)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -127,29 +123,14 @@ class CaptureResult:
         if batch is not None and not 0 <= batch < samples:
             raise CaptureError("capture-batch", batch=batch, count=samples)
         notices = [*self.notices, *named.notices]
-        kept: dict[int, tuple[AttentionMap | PooledMap, MapCheck]] = {}
-        problems: list[CaptureError] = []
-        for number, call_map in enumerate(maps):
-            try:
-                if call_map.samples not in (1, samples):
-                    raise CaptureError("axes-samples", name=call_map.group.module)
-                names = named.pair(call_map.group)
-                if call_map.shape != tuple(len(named.tokens[name]) for name in names):
-                    raise CaptureError("axes-tokens", name=call_map.group.module)
-                kept[number] = call_map.check(names, named.tokens, batch)
-            except CaptureError as problem:
-                if problem.code in _OF_THE_CALLER:
-                    raise
-                problems.append(problem)
-                notices.append(Notice(problem.code, problem.parameters))
-        if not kept:
-            raise problems[0]
+        kept, left_out = checked_maps(maps, named, samples, batch)
+        notices += left_out
         attn_maps = [attn_map for attn_map, _ in kept.values()]
         used = {name for attn_map in attn_maps for name in (attn_map.queries, attn_map.keys)}
         notices += [notice for _, check in kept.values() for notice in check.notices]
         record_id = uuid.uuid4().hex
         self._recorded[record_id] = [maps[number] for number in kept]
-        attn_maps, linked = self._with_links(maps, graph, attn_maps, batch)
+        attn_maps, linked = linked_maps(maps, graph.streams, attn_maps, batch, samples)
         by_name = named.by_name([call_map.group for call_map in maps])
         self._stream_names[maps[0].call] = self._stream_names.get(maps[0].call, {}) | by_name
         calls = [maps[number].group.calls[0] for number in kept]
@@ -169,20 +150,6 @@ class CaptureResult:
             notices=(*notices, *linked.notices),
             links=linked.links,
         )
-
-    def _with_links(
-        self, maps: Sequence[CallMap], graph: StreamGraph, attn_maps: list[AttentionMap | PooledMap], batch: int | None
-    ) -> tuple[list[AttentionMap | PooledMap], RecordLinks]:
-        """Returns the maps of a record with the states that their keys are read in, and its links.
-
-        Nothing is known of a record that has several samples, or lacks a map.
-        """
-        if len(attn_maps) < len(maps) or (batch is None and self._samples(maps) > 1):
-            return attn_maps, RecordLinks(None, (None,) * len(maps))
-        names = [(attn_map.queries, attn_map.keys) for attn_map in attn_maps]
-        linked = record_links(maps, graph.streams, names, batch)
-        states = zip(attn_maps, linked.keys_states, strict=True)
-        return [replace(attn_map, keys_state=state) for attn_map, state in states], linked
 
     def view(self, ref: int | str, *, call: int | None = None, batch: int | None = None) -> LazyAttention:
         """Returns the weights of one attention call, of which any part can be computed.
@@ -211,7 +178,7 @@ class CaptureResult:
         return self._samples(self._maps(call)[0])
 
     def recorded_maps(self, record: AttentionRecord) -> list[CallMap]:
-        """Returns what the maps of ``record``, which this object made, were taken from, in their order."""
+        """Returns what the maps of ``record``, which this object returned, were taken from, in their order."""
         return self._recorded[record.id]
 
     @plain_modes()
@@ -228,7 +195,7 @@ class CaptureResult:
             tokens: Tokens of the queries (``"from"``), or of the keys (``"to"``).
             queries: The stream of the queries, by its name in `record`; by default that of the last map.
             keys: The stream of the keys, whose tokens are meant as they enter it; by default that of the queries, where
-                it attends to itself, else the one that it attends to last.
+                it attends to itself, else the stream that it attends to last.
             call, batch: The call of the model, and the sample of the batch.
 
         Raises ``CaptureError``: ``flow-name`` for a stream that the call does not have, ``view-tokens`` for a token,

@@ -16,7 +16,7 @@ from mmviz.capture.function_tables import CONVOLUTIONS, MIXES, RESIZES, SOFTMAXE
 from mmviz.capture.product_call import PRODUCTS, ProductCall, product_call
 
 Origin = Literal["", "product", "linear", "one output"]
-"""Where scores come from: a product of two activations, a linear map of several outputs or of a single one, or ""."""
+"""Where scores come from: a product of two activations, a linear map of several outputs or a single output, or ""."""
 
 MAX_STEPS = 200
 """Functions that are followed back from a tensor."""
@@ -37,7 +37,7 @@ def origin_of(scores: Step) -> Origin:
 
 
 def activation_of(weights: Step) -> str:
-    """Returns the function that made weights of scores, such as ``"sigmoid"``; "" where none or a softmax did."""
+    """Returns the function that turned scores into weights, such as ``"sigmoid"``; "" where none or a softmax did."""
     for step, activation in _ancestors(weights):
         if activation and _own_origin(step) == "product":
             return activation

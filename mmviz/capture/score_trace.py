@@ -96,7 +96,7 @@ class ScoreTracer:
         return ScoreTrace(product, scores.detach()) if product else ScoreTrace()
 
     def finish(self, trace: ScoreTrace | None) -> ScoreTrace:
-        """Returns the trace of an attention just recorded (a new one for None), with the linear maps so far."""
+        """Returns the trace of an attention just recorded (a new trace for None), with the linear maps so far."""
         trace = trace or ScoreTrace()
         trace.linear_calls, self._linear_calls = self._linear_calls, []
         return trace
@@ -117,7 +117,7 @@ def linear_call(args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) 
 
 
 def _product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Tensor) -> ScoreProduct | None:
-    """Returns the product of queries and keys that a function made, as far as its shapes tell; else None."""
+    """Returns the product of queries and keys that a function returned, as far as its shapes tell; else None."""
     product = product_call(name, args, kwargs, Tensor)
     factors = product.score_factors() if product else None
     if product is None or factors is None or not product.is_plain:

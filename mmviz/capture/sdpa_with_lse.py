@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ _COMPUTES_LSE = {
     "_scaled_dot_product_efficient_attention": 4,
     "_scaled_dot_product_cudnn_attention": 4,
 }
-"""Kernels that return the log-sum-exp second, and the place of the argument that asks for it, where there is one."""
+"""Kernels that return the log-sum-exp second, and the place of the argument that asks for it, if any."""
 
 
 class _KernelLse(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -70,7 +71,8 @@ def sdpa_with_lse(kwargs: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
     The log-sum-exp is ``[batch, head, query]``; None where the kernel that torch chooses does not return it.
     """
     device = kwargs["query"].device.type
-    with _KernelLse() as kernel, torch.autocast(device if is_autocast_available(device) else "cpu", enabled=False):
+    casts = is_autocast_available(device) and torch.is_autocast_enabled(device)
+    with torch.autocast(device, enabled=False) if casts else nullcontext(), _KernelLse() as kernel:
         attn_output = F.scaled_dot_product_attention(**kwargs)
     lse = kernel.lse
     if lse is None or attn_output.dim() != 4 or kwargs.get("dropout_p"):

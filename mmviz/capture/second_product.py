@@ -56,7 +56,7 @@ def _einsum_sum(einsum: Einsum, weights: Tensor) -> WeightedSum | None:
     grid = [sizes[axis] for axis in queries]
 
     def joined(tensor: Tensor) -> Tensor:
-        """Joins the axes of queries, before the last one; without any, a single query has a new one."""
+        """Joins the axes of queries, before the last axis; without any, a single query gets a new axis."""
         if len(queries) == 1:
             return tensor
         return torch.reshape(tensor, (*tensor.shape[: len(leading)], -1, tensor.shape[-1]))

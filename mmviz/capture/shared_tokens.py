@@ -27,7 +27,7 @@ _FAR = 4_000
 
 
 def have_same_tokens(query: Side, key: Side) -> bool:
-    """Returns whether queries and keys, each made of the tokens of a layer anew, are made of the same ones alike."""
+    """Returns whether queries and keys, each computed from tokens of a layer, come from the same tokens alike."""
     if query.base is None or key.base is None or query.base is key.base or not (query.is_plain and key.is_plain):
         return False
     if (query.samples, query.count) != (key.samples, key.count):
@@ -63,13 +63,13 @@ def places_added(key: Side, query: Side) -> tuple[bool, Positions | None]:
 
 def may_share_tokens(call: AttentionCall, query: Side, key: Side) -> bool:
     """Returns whether queries and keys may be the same tokens: they are as many, or not all of them are known to be
-    tokens of a layer or new ones that were made of such."""
+    tokens of a layer, or new tokens that were computed from such."""
     bases = [side.base for side in (query, key) if side.base is not None]
     return query.count == key.count or not all(_is_known(base, call) for base in bases)
 
 
 def _is_known(base: Step, call: AttentionCall) -> bool:
-    """Returns whether tokens are those of an input of a module, learned ones, or new ones made of such."""
+    """Returns whether tokens are those of an input of a module, learned tokens, or new tokens computed from such."""
     for step in islice(base.chain(), _NEAR):
         if is_input(step, call) or name_of(step) in POOLS or step.is_parameter:
             return True
@@ -97,7 +97,7 @@ def meet(call: AttentionCall) -> bool:
 
 
 def _computed_from(last: Step) -> set[Step]:
-    """Returns the steps that a tensor was computed from, the nearest ones."""
+    """Returns the steps that a tensor was computed from, as far as they are near."""
     known, level = {last}, [last]
     while level and len(known) < _NEAR:
         level = [parent for step in level for parent in step.parents() if parent not in known]

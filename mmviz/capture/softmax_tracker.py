@@ -37,7 +37,7 @@ class SoftmaxCall:
 
     @property
     def is_router(self) -> bool:
-        """Whether it is over the outputs of a linear map, as one that chooses experts is."""
+        """Whether it is over the outputs of a linear map, as a router of experts is."""
         return self.origin == "linear" and self.axis == len(self.shape) - 1
 
 
@@ -58,7 +58,7 @@ class SoftmaxTracker:
         self.softmaxes: list[SoftmaxCall] = []
         """All softmaxes, in order of execution."""
         self.unnormalized: dict[tuple[str, str], None] = {}
-        """Module and function of weights that were made of scores without a softmax, in order of the first."""
+        """Module and function of weights that were computed from scores without a softmax, in order of the first."""
         self._open: dict[Step, SoftmaxCall] = {}
 
     def add(self, softmax: SoftmaxCall, step: Step) -> None:
@@ -86,7 +86,7 @@ class SoftmaxTracker:
         return None
 
     def observe_unnormalized(self, module: str, operands: Sequence[Step]) -> None:
-        """Takes note of a product whose operand was made of scores by another function than a softmax."""
+        """Takes note of a product whose operand was computed from scores by another function than a softmax."""
         for step in operands:
             if activation := activation_of(step):
                 self.unnormalized[module, activation] = None

@@ -24,7 +24,7 @@ from mmviz.capture.token_replay import follows, keeps_order
 from mmviz.capture.token_sides import Positions, Side, key_side, query_side
 
 _FAR = 4_000
-"""Functions that are followed back from the tokens of a layer to those of an earlier one."""
+"""Functions that are followed back from the tokens of a layer to those of an earlier layer."""
 
 
 class StreamGraph:
@@ -69,7 +69,7 @@ class StreamGraph:
         self.streams = [stream for stream in self.streams if stream in used]
 
     def _stream(self, side: Side, call: AttentionCall, is_memory: bool) -> Stream:
-        """Returns the stream of one side of a call; a new one where no known one flows into it."""
+        """Returns the stream of one side of a call; a new stream where no known stream flows into it."""
         known = {
             step: stream for stream in self.streams for step in stream.steps
             if (stream.samples, stream.count) == (side.samples, side.count)

@@ -125,7 +125,7 @@ class StreamLinks:
                 return None
             stream = self._streams[other]
             numbers = flat_numbers(step.shape[:-1], part.samples, part.count)
-            if numbers is not None and part is not stream:  # the newest tokens among earlier ones
+            if numbers is not None and part is not stream:  # the newest tokens among earlier tokens
                 numbers = self._among_earlier(stream, numbers)
             if numbers is None:
                 return None

@@ -83,7 +83,7 @@ def state_of(updates: UpdatesOf, groups: Sequence[CallGroup], stream: object, st
 
 
 def key_states(groups: Sequence[CallGroup], updates: UpdatesOf) -> list[int]:
-    """Returns for each map the state of its keys, see `state_of`; of a stream that attends to itself the current one.
+    """Returns for each map the state of its keys, see `state_of`; of a stream that attends to itself the current state.
 
     Maps of one stream follow each other, also where the model adds up what they computed side by side.
     """

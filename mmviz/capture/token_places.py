@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from mmviz.capture.flow_step import Step
+from mmviz.capture.flow_step import PLAIN, Step
 from mmviz.capture.function_places import MAX_NUMBERS
+from mmviz.capture.head_split import HeadSplit, split_of
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.score_descent import path_from_product, product_of
 from mmviz.capture.token_replay import MAX_STEPS, follows, is_replayable, replay, replay_numbers
@@ -24,6 +26,25 @@ NEAREST = 3
 
 
 @dataclass(frozen=True, eq=False)
+class Arrangement:
+    """The vectors of queries or keys, as tokens of a layer."""
+
+    token: Tensor
+    """int64 ``[*leading, token]``: the flat number in the layer of each token."""
+    feature: Tensor
+    """int64, the same shape: the first feature of each vector, which differs from head to head."""
+    has_twins: bool = False
+    """Whether a token stands twice in a row."""
+    is_uneven: bool = False
+    """Whether some vectors stand there more often than others."""
+
+    @cached_property
+    def split(self) -> HeadSplit | None:
+        """How its axes hold the heads; layers that are arranged alike share it."""
+        return split_of(self.feature)
+
+
+@dataclass(frozen=True, eq=False)
 class Operand:
     """The queries or the keys of one attention call."""
 
@@ -32,15 +53,18 @@ class Operand:
     or keys themselves."""
     step: Step
     """The queries or keys as the model passed them."""
-    tokens: Tensor | None = None
-    """int64 ``[*leading, token]``: the flat number in ``base`` of each token; None where the functions between do more
-    than move tokens, or the input is too long to replay them."""
-    features: Tensor | None = None
-    """int64, the same shape: the first feature of each vector, which differs from head to head."""
+    arrangement: Arrangement | None = None
+    """Its vectors as tokens of ``base``; None where the functions between do more than move tokens, or the input is too
+    long to replay them."""
     base_axis: int = -1
     """The axis of ``base`` that holds features."""
     is_over_features: bool = False
     """Whether the vectors are features of all tokens, so that the attention is none over tokens."""
+
+    @property
+    def tokens(self) -> Tensor | None:
+        """See `Arrangement.token`."""
+        return self.arrangement.token if self.arrangement else None
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -55,20 +79,8 @@ def without_axis(shape: Sequence[int], axis: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-@dataclass(frozen=True, eq=False)
-class _Arrangement:
-    """The vectors of queries or keys, as tokens of a layer."""
-
-    token: Tensor
-    feature: Tensor
-    has_twins: bool
-    """Whether a token stands twice in a row."""
-    is_uneven: bool
-    """Whether some vectors stand there more often than others."""
-
-
 _OVER_FEATURES = "over features"
-_arrangements: dict[tuple[object, ...], _Arrangement | str | None] = {}
+_arrangements: dict[tuple[object, ...], Arrangement | str | None] = {}
 """What was replayed, by the shape of the tokens and by the functions with their plain arguments: these tell all."""
 
 
@@ -99,18 +111,19 @@ class PlaceFinder:
         sides = self.operands(runs, query.tensor, key.tensor, query.feature_axis, key.feature_axis)
         shape = path[0].shape
         if math.prod(shape) > MAX_NUMBERS:
-            return replace(sides[0], tokens=None, features=None), replace(sides[1], tokens=None, features=None)
+            return replace(sides[0], arrangement=None), replace(sides[1], arrangement=None)
         numbers = []
         for side, factor, axis in zip(sides, factors, (-1, -2), strict=True):
-            spread = [_spread(places, factor.order, axis, shape) for places in (side.tokens, side.features)]
-            numbers.append([part if part is None else replay_numbers(part, path) for part in spread])
-        of_queries = [part for part in numbers[0] if part is not None]
-        is_turned = any(_varies(part) for part in of_queries)  # keys are the first factor
+            known = (side.arrangement.token, side.arrangement.feature) if side.arrangement else ()
+            spread = [_spread(places, factor.order, axis, shape) for places in known]
+            replayed = [part if part is None else replay_numbers(part, path) for part in spread]
+            numbers.append([part for part in replayed if part is not None])
+        is_turned = any(_varies(part) for part in numbers[0])  # keys are the first factor
         axes = (-2, -1) if is_turned else (-1, -2)
         arranged = []
         for side, parts, axis in zip(sides, numbers, axes, strict=True):
-            tokens, features = (part if part is None else part.select(axis, 0) for part in parts)
-            arranged.append(replace(side, tokens=tokens, features=features))
+            arrangement = Arrangement(parts[0].select(axis, 0), parts[1].select(axis, 0)) if len(parts) == 2 else None
+            arranged.append(replace(side, arrangement=arrangement))
         return (arranged[1], arranged[0]) if is_turned else (arranged[0], arranged[1])
 
     def _operand(
@@ -128,7 +141,7 @@ class PlaceFinder:
             if operand is not None and not (operand.is_over_features and base is step):
                 return operand
         beginning = Operand(step, step)
-        for base in islice(step.chain(), MAX_STEPS):  # something else made new tokens: they begin after it
+        for base in islice(step.chain(), MAX_STEPS):  # another function returned new tokens, which begin after it
             operand = self._placed(runs, step, base, feature_axis, queries is None)
             beginning = beginning if operand is None or operand.is_over_features else operand
             if not follows(base):
@@ -149,15 +162,15 @@ class PlaceFinder:
             elif arrangement is not None:
                 if (is_query and arrangement.is_uneven) or _has_doubles(arrangement, runs):
                     return None
-                return Operand(base, step, arrangement.token, arrangement.feature, base_axis)
+                return Operand(base, step, arrangement, base_axis)
         return other
 
-    def _arrangement(self, last: Step, base: Step, feature_axis: int, base_axis: int) -> _Arrangement | str | None:
+    def _arrangement(self, last: Step, base: Step, feature_axis: int, base_axis: int) -> Arrangement | str | None:
         key: list[object] = [base.shape, feature_axis, base_axis]
         for step in islice(last.chain(), MAX_STEPS):
             if step is base:
                 break
-            if _has_tensor((step.args, tuple((step.kwargs or {}).items()))) or _joins_others(step):
+            if _has_tensor(step.args) or (step.kwargs and _has_tensor(step.kwargs.values())) or _joins_others(step):
                 return _arranged(last, base, feature_axis, base_axis)
             key.append(signature(step))
         signed = tuple(key)
@@ -168,7 +181,7 @@ class PlaceFinder:
         return _arrangements[signed]
 
 
-def _arranged(last: Step, base: Step, feature_axis: int, base_axis: int) -> _Arrangement | str | None:
+def _arranged(last: Step, base: Step, feature_axis: int, base_axis: int) -> Arrangement | str | None:
     """Returns the vectors of ``last`` along ``feature_axis`` as tokens of ``base``; None where they are none."""
     places = replay(last, base, base_axis)
     if places is None:
@@ -184,7 +197,7 @@ def _arranged(last: Step, base: Step, feature_axis: int, base_axis: int) -> _Arr
     has_twins = bool(((in_rows[..., 1:] == in_rows[..., :-1]) & (in_rows[..., 1:] >= 0)).any())
     vectors = (token * (int(feature.max()) + 1) + feature)[token >= 0]
     counts = torch.unique(vectors, return_counts=True)[1]
-    return _Arrangement(token, feature, has_twins, bool(len(counts) and counts.min() != counts.max()))
+    return Arrangement(token, feature, has_twins, bool(len(counts) and counts.min() != counts.max()))
 
 
 def _spread(numbers: Tensor | None, order: tuple[int, ...], missing: int, shape: tuple[int, ...]) -> Tensor | None:
@@ -206,8 +219,14 @@ def _varies(numbers: Tensor) -> bool:
     return numbers.stride(-1) != 0 and bool((numbers != numbers.narrow(-1, 0, 1)).any())
 
 
-def _has_tensor(value: object) -> bool:
-    return isinstance(value, Tensor) or (isinstance(value, tuple) and any(map(_has_tensor, value)))
+def _has_tensor(values: Iterable[object]) -> bool:
+    """Returns whether a tensor of indices is among ``values``, in tuples as well."""
+    for value in values:
+        if type(value) in PLAIN or type(value) is Step:
+            continue
+        if isinstance(value, Tensor) or (isinstance(value, tuple) and _has_tensor(value)):
+            return True
+    return False
 
 
 def _joins_others(step: Step) -> bool:
@@ -215,11 +234,11 @@ def _joins_others(step: Step) -> bool:
     return step.source is not None and step.source not in step.parents()
 
 
-def _has_doubles(arrangement: _Arrangement, runs: Sequence[ModuleRun]) -> bool:
+def _has_doubles(arrangement: Arrangement, runs: Sequence[ModuleRun]) -> bool:
     """Returns whether tokens stand twice in a row, but not once for each of as many heads as a module names."""
     if not arrangement.has_twins:
         return False
-    split = split_of(arrangement.feature)
+    split = arrangement.split
     named = {count for run in runs[-NEAREST:] for count in run.head_counts}
     return split is None or split.heads not in named or not any(split.is_head[-1])
 
@@ -227,7 +246,7 @@ def _has_doubles(arrangement: _Arrangement, runs: Sequence[ModuleRun]) -> bool:
 def _bases(runs: Sequence[ModuleRun], last: Step) -> Iterator[Step]:
     """Yields inputs of modules that ``last`` comes from, the most fitting first.
 
-    That is the input of the innermost module of a numbered list, a block; without one, that of the outermost module;
+    That is the input of the innermost module of a numbered list, a block; without a list, that of the outermost module;
     then those of the others.
     """
     chain = {id(step): step for step in islice(last.chain(), MAX_STEPS) if len(step.shape) > 1 and not step.is_integer}
@@ -238,50 +257,3 @@ def _bases(runs: Sequence[ModuleRun], last: Step) -> Iterator[Step]:
         if id(step) not in known:
             known.add(id(step))
             yield step
-
-
-@dataclass(frozen=True)
-class HeadSplit:
-    """How axes are cut, so that heads have axes of their own."""
-
-    sizes: tuple[tuple[int, ...], ...]
-    """The sizes that each axis is cut into."""
-    is_head: tuple[tuple[bool, ...], ...]
-    """Which of these are heads."""
-
-    @property
-    def heads(self) -> int:
-        """Number of heads."""
-        return math.prod(
-            size for sizes, flags in zip(self.sizes, self.is_head, strict=True)
-            for size, flag in zip(sizes, flags, strict=True) if flag
-        )  # fmt: skip
-
-
-def split_of(features: Tensor) -> HeadSplit | None:
-    """Returns how the axes of ``features`` ``[*leading, token]`` hold the heads: vectors of one head have the same.
-
-    Returns None where they do not follow the axes.
-    """
-    heads = len(set(features.flatten().tolist()))
-    sizes: list[tuple[int, ...]] = []
-    is_head: list[tuple[bool, ...]] = []
-    for axis, size in enumerate(features.shape):
-        line = features[tuple(slice(None) if k == axis else 0 for k in range(features.dim()))]
-        count = len(set(line.tolist()))
-        if count == 1:
-            sizes.append((size,))
-            is_head.append((False,))
-        elif count == size:
-            sizes.append((size,))
-            is_head.append((True,))
-        elif size % count == 0 and bool((line.view(count, -1) == line.view(count, -1)[:, :1]).all()):
-            sizes.append((count, size // count))
-            is_head.append((True, False))
-        elif size % count == 0 and bool((line.view(-1, count) == line.view(-1, count)[:1]).all()):
-            sizes.append((size // count, count))
-            is_head.append((False, True))
-        else:
-            return None
-    split = HeadSplit(tuple(sizes), tuple(is_head))
-    return split if split.heads == heads else None

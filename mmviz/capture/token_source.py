@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmviz.capture.flow_step import Step, steps_in
+from mmviz.capture.flow_step import PLAIN, Step, steps_in
 from mmviz.capture.function_tables import CONVOLUTIONS, JOINS, OF_FIRST
 
 _JOINING = JOINS | {
@@ -31,7 +31,7 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
 
     Parameters of the model come last, since a weight is no token; a token that is learned is.
     """
-    steps = list(steps_in(args))
+    steps = steps_in(args)
     if kwargs:
         steps += steps_in(kwargs.values())
     if not steps:
@@ -47,7 +47,7 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
         return steps[0] if steps[0].source or steps[0].func is None else args[2]  # new memory holds no tokens yet
     if name in _JOINING:
         if (place := _CONDITIONS.get(name)) is not None:
-            steps = list(steps_in((*args[:place], *args[place + 1 :]))) or steps
+            steps = steps_in((*args[:place], *args[place + 1 :])) or steps
         parts = [step for step in steps if math.prod(step.shape) > 1] or steps
         if len(parts) > 1 and name in JOINS:
             return parts[0] if _joins_features(name, args, kwargs) else common_step(parts)
@@ -78,22 +78,26 @@ def are_parallel(parts: Sequence[Step], functions: Collection[str]) -> bool:
 
 def signature(step: Step) -> tuple[object, ...]:
     """Returns what tells how a function moves tokens: itself, and its arguments with the shapes of tensors."""
-    return (step.func, step.shape, str(_plain((step.args, tuple((step.kwargs or {}).items())), step.source)))
+    if step.signature is None:
+        plain = _plain((step.args, tuple((step.kwargs or {}).items())), step.source)
+        step.signature = (step.func, step.shape, str(plain))
+    return step.signature
 
 
-def _plain(value: object, source: Step | None) -> object:
+def _plain(value: Any, source: Step | None) -> object:
     """Returns arguments with the shapes of tensors in their place, and which of them the tokens come from."""
-    if isinstance(value, Step):
+    kind = type(value)
+    if kind is Step:
         return (value.shape, value is source, value.is_parameter)
-    if isinstance(value, Tensor):  # indices
-        return id(value)
-    return tuple(_plain(entry, source) for entry in value) if isinstance(value, tuple) else value
+    if kind is tuple:
+        return tuple([entry if type(entry) in PLAIN else _plain(entry, source) for entry in value])
+    return id(value) if isinstance(value, Tensor) else value  # indices
 
 
 def _joins_features(name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> bool:
     """Returns whether tensors are joined along the last axis of the result."""
     axis = args[1] if len(args) > 1 else (kwargs or {}).get("dim", (kwargs or {}).get("axis", 0))
-    axes = len(next(steps_in(args[:1])).shape) + (name == "stack")
+    axes = len(steps_in(args[:1])[0].shape) + (name == "stack")
     return axis in (-1, axes - 1)
 
 

@@ -118,7 +118,7 @@ def _followed(path: Sequence[Step], axis: int) -> WeightPath:
 
 
 def axis_after(before: Step, step: Step, axis: int) -> int | None:
-    """Returns the place of axis ``axis`` of ``before`` in ``step``, which a function made of it; None for nowhere."""
+    """Returns the place of axis ``axis`` of ``before`` in ``step``, which was computed from it; None for nowhere."""
     name, shape = name_of(step), step.shape
     if name in FLAT:
         rest = math.prod(before.shape[axis + 1 :])

@@ -37,7 +37,7 @@ class MapRef:
     index: int = 0
     """Which map of the layer, in order of execution, where the layer has several."""
     stack: str = ""
-    """The stack of the layer, see `AttentionMap.stack`; "" for the default one, see `AttentionRecord.default_stack`."""
+    """The stack of the layer, see `AttentionMap.stack`; "" for the default, see `AttentionRecord.default_stack`."""
     keys: str = ""
     """Of a flow, the name of the stream of keys; "" for that of the last map of the default stack."""
 

@@ -1,4 +1,4 @@
-"""Attention maps, which are checked when they are made. Axes: ``[head, query, key]``."""
+"""Attention maps, which are checked when they are created. Axes: ``[head, query, key]``."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class AttentionMap(ShortRepr, ValueSemantics):
     """Precision that the model computed in, a key of `TOLERANCE`."""
     stack: str = ""
     """The run of layers that the map belongs to: the path of its repeated module without the layer's number, such as
-    ``vision_model.encoder.layers.self_attn``; "" where a model has a single one."""
+    ``vision_model.encoder.layers.self_attn``; "" where a model has a single stack."""
     call: int = 0
-    """The call of the model, from 0: a step of ``generate`` is one."""
+    """The call of the model, from 0: a step of ``generate`` is a call."""
     absorbed_by: str = ""
     """What takes a share of the rows, so that they may sum to less than 1: "sink" for a score that belongs to no token,
     "mask" for weights that the model itself sets to 0 after the softmax, "padding" for what fills a window up; "" where

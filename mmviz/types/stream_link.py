@@ -13,7 +13,7 @@ from mmviz.types.short_repr import ShortRepr, call_repr, short
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamLink(ShortRepr, ValueSemantics):
-    """Tokens of a stream that are made of tokens of another one before attention runs over them.
+    """Tokens of a stream that are made of tokens of another stream before attention runs over them.
 
     Patches of a vision tower, for example, that are merged and written among the words of a language model. A token has
     as many entries as tokens that it is made of. Raises ``ValueError`` where the arrays are not lists of one length.

@@ -49,7 +49,7 @@ class PixelBox:
 
 @dataclass(frozen=True)
 class Seconds:
-    """An interval of the original audio. Raises ``ValueError`` for an empty or negative one."""
+    """An interval of the original audio. Raises ``ValueError`` for an empty or negative interval."""
 
     start: float
     """Start in seconds, included."""
@@ -78,7 +78,7 @@ class SpectrogramPatch(Seconds):
 
 @dataclass(frozen=True)
 class Chars:
-    """A span of the original text, as in ``text[start:end]``. Raises ``ValueError`` for an empty or negative one."""
+    """A span of the original text, as in ``text[start:end]``. Raises ``ValueError`` for an empty or negative span."""
 
     start: int
     """Index of the first character."""

@@ -1,4 +1,4 @@
-"""The token that a model names as the one that answers, as a record keeps it."""
+"""The token that a model names as its answer token, as a record keeps it."""
 
 from __future__ import annotations
 

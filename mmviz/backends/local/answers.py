@@ -19,7 +19,7 @@ def log_probabilities(logits: Tensor) -> NDArray[np.float64]:
 
 
 def shown_answer(prepared: Prepared, logits: Tensor) -> int:
-    """Returns the index of the answer that a run is about: what the model wrote, else the most probable one."""
+    """Returns the index of the answer that a run is about: what the model wrote, else the most probable answer."""
     return 0 if prepared.answers else int(logits.argmax())
 
 
@@ -27,8 +27,8 @@ def kept_answers(log_p: NDArray[np.float64], sweep: NDArray[np.float64] | None, 
     """Returns the indices of the answers that a record keeps, the most probable first.
 
     ``log_p`` has the shape ``[answer]``, ``sweep`` ``[variant, answer]``. Kept are the ``top`` most probable answers
-    (None: all), and of each variant the most probable one and the one whose probability changes most, so that what is
-    read from the sweep is what all answers would show.
+    (None: all), and of each variant the most probable answer and the answer whose probability changes most, so that the
+    sweep reads as it would with all answers.
     """
     order = np.argsort(-log_p, kind="stable")
     if top is None or top >= len(order):

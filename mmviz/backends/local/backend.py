@@ -45,7 +45,7 @@ def best_device() -> str:
 
 
 def this_machine(spec: str | None = None) -> LocalBackend:
-    """Returns a backend with the models of the catalogue, and with the one that ``spec`` (``module:factory``) makes.
+    """Returns a backend with the models of the catalogue, and with the model of ``spec`` (``module:factory``).
 
     Raises ``MmvizError`` where the factory fails.
     """
@@ -145,7 +145,7 @@ class LocalBackend:
     def _run_in_memory(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request. Where the GPU has too little memory it is run again without relevance, then on the CPU.
 
-        Each attempt begins outside the ``except`` block, whose traceback would keep the tensors of the failed one.
+        Each attempt begins outside the ``except`` block, whose traceback would keep the tensors of the failed attempt.
         """
         for smaller in (request, replace(request, relevance=False)):
             try:

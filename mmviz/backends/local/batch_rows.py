@@ -17,7 +17,7 @@ def shown_row(prepared: Prepared, result: CaptureResult, logits: Tensor) -> int 
     """Returns the row that the record shows; None where no attention ran over several.
 
     It is that of the most probable answer, where ``prepared`` has tokens for as many rows as there are answers; else
-    the first one.
+    the first row.
     """
     if result.samples() == 1:
         return None

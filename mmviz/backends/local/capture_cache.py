@@ -54,7 +54,7 @@ class RetainedCaptures:
         self._lock = threading.Lock()
 
     def put(self, record_id: str, entry: Retained) -> None:
-        """Adds an entry as the newest. Older ones are dropped where the cache would be too large."""
+        """Adds an entry as the newest. Older entries are dropped where the cache would be too large."""
         with self._lock:
             self._entries[record_id] = (entry, entry.nbytes, self._clock())
             self._evict()

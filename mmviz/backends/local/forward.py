@@ -119,7 +119,7 @@ def _token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:
 def _of_each_call(
     function: Callable[[AttentionCall], T], result: CaptureResult, notices: list[Notice]
 ) -> tuple[T, ...]:
-    """Returns ``function`` of each attention call; nothing, and a notice with the reason, where it fails for one."""
+    """Returns ``function`` of each attention call; nothing, and a notice with the reason, where any fails."""
     try:
         return tuple(function(call) for call in result.attention_calls())
     except CaptureError as error:

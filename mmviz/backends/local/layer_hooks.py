@@ -11,7 +11,7 @@ from mmviz.backends.layer_progress import layer_listener
 
 
 def layer_paths(module: nn.Module) -> list[str]:
-    """Returns the paths of the layers: the members of every ``nn.ModuleList`` of two or more, the innermost ones."""
+    """Returns the paths of the layers: the members of the innermost ``nn.ModuleList`` of two or more."""
     lists = [path for path, part in module.named_modules() if isinstance(part, nn.ModuleList) and len(part) > 1]
     inner = [path for path in lists if not any(other.startswith(f"{path}.") for other in lists)]
     return [f"{path}.{number}" for path in inner for number in range(len(module.get_submodule(path)))]  # type: ignore[arg-type]
