@@ -52,6 +52,7 @@ def uploader(page: sync_api.Page, modality: str) -> sync_api.Locator:
 
 def drop(page: sync_api.Page, modality: str, file: Path) -> None:
     """Drags a file from the system onto an uploader and lets it go."""
+    uploader(page, modality).hover(trial=True)  # once it has stopped moving, and nothing covers it
     box = uploader(page, modality).bounding_box()
     assert box is not None
     session = page.context.new_cdp_session(page)
