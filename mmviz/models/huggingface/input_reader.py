@@ -42,7 +42,8 @@ class InputReader:
         self.processor, self.family, self.device = processor, family, device
         self.dtype = next(module.parameters()).dtype
         self.image_processor: Any = getattr(processor, "image_processor", processor)
-        self.extractor: Any = getattr(processor, "feature_extractor", processor)
+        audio_processor = getattr(processor, "audio_processor", processor)
+        self.extractor: Any = getattr(processor, "feature_extractor", audio_processor)
         self._places = cached_places(self._pixel_values)
 
     def readable(self, sample: Sample) -> tuple[Sample, tuple[Notice, ...]]:
