@@ -253,11 +253,79 @@ def blip() -> tuple[Any, Any]:
     return hf.BlipForQuestionAnswering(config), hf.BlipProcessor(pixels, pieces)
 
 
+def minicpmv4_6() -> tuple[Any, Any]:
+    names = {
+        "image_token": "<|image|>", "video_token": "<|video|>", "image_start_token": "<image>",
+        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
+    }  # fmt: skip
+    pieces, ids = named_tokenizer(names)
+    pixels = hf.MiniCPMV4_6ImageProcessor(patch_size=8, scale_resolution=64, max_slice_nums=4)
+    video = hf.MiniCPMV4_6VideoProcessor(patch_size=8, scale_resolution=64)
+    processor = hf.MiniCPMV4_6Processor(pixels, video, pieces, chat_template=chat("<|image|>"))
+    text = text_config(pieces, num_key_value_heads=2, head_dim=16) | {
+        "model_type": "qwen3_5_text", "layer_types": ["linear_attention", "full_attention"],
+        "linear_num_key_heads": 2, "linear_num_value_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+    }  # fmt: skip
+    config = hf.MiniCPMV4_6Config(
+        text_config=text, vision_config=vision_config("minicpmv4_6_vision", 64), insert_layer_id=0,
+        image_token_id=ids["image_token"], video_token_id=ids["video_token"],
+    )  # fmt: skip
+    return hf.MiniCPMV4_6ForConditionalGeneration(config), processor
+
+
+def gemma4() -> tuple[Any, Any]:
+    names = {
+        "image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "audio_token": "<|audio|>",
+        "boa_token": "<|audio>", "eoa_token": "<audio|>",
+    }  # fmt: skip
+    pieces, ids = named_tokenizer(names, ["<|video|>"])
+    processor = hf.Gemma4Processor(
+        hf.Gemma4AudioFeatureExtractor(), hf.Gemma4ImageProcessor(patch_size=8, max_soft_tokens=70), pieces,
+        hf.Gemma4VideoProcessor(), chat_template=chat("<|image|>", "<|audio|>"),
+    )  # fmt: skip
+    text = text_config(
+        pieces, num_key_value_heads=2, head_dim=8, global_head_dim=8, hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=len(pieces), layer_types=["sliding_attention", "full_attention"],
+    )  # fmt: skip
+    audio = {
+        "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "subsampling_conv_channels": [128, 4],
+        "output_proj_dims": 32,
+    }  # fmt: skip
+    vision = {**TINY, "num_key_value_heads": 4, "head_dim": 8, "patch_size": 8, "position_embedding_size": 64}
+    config = hf.Gemma4Config(
+        text_config=text, vision_config=vision, audio_config=audio, boi_token_id=ids["boi_token"],
+        eoi_token_id=ids["eoi_token"], boa_token_id=ids["boa_token"], eoa_token_index=ids["eoa_token"],
+        image_token_id=ids["image_token"], audio_token_id=ids["audio_token"],
+        video_token_id=pieces.convert_tokens_to_ids("<|video|>"),
+    )  # fmt: skip
+    return hf.Gemma4ForConditionalGeneration(config), processor
+
+
+def phi4_multimodal() -> tuple[Any, Any]:
+    pieces, ids = named_tokenizer({"image_token": "<|image|>", "audio_token": "<|audio|>"})
+    pixels = hf.Phi4MultimodalImageProcessor(size={"height": 448, "width": 448}, patch_size=14, dynamic_hd=4)
+    processor = hf.Phi4MultimodalProcessor(
+        pixels, hf.Phi4MultimodalFeatureExtractor(), pieces, chat_template=chat("<|image|>", "<|audio|>")
+    )  # fmt: skip
+    vision = {**TINY, "image_size": 448, "patch_size": 14, "crop_size": 448, "image_token_id": ids["image_token"]}
+    audio = {
+        "hidden_size": 32, "intermediate_size": 64, "num_blocks": 2, "num_attention_heads": 4,
+        "ext_pw_out_channel": 32, "depthwise_separable_out_channel": 32, "nemo_conv_channels": 8,
+        "audio_token_id": ids["audio_token"],
+    }  # fmt: skip
+    config = hf.Phi4MultimodalConfig(
+        **text_config(pieces, num_key_value_heads=2), vision_config=vision, audio_config=audio
+    )  # fmt: skip
+    return hf.Phi4MultimodalForCausalLM(config), processor
+
+
 WITHOUT_TORCHVISION = {build.__name__: build for build in (blip2, mllama, kosmos2, florence2, blip)}
 WITH_TORCHVISION = {
     build.__name__: build
     for build in (
-        qwen2_vl, qwen2_5_vl, qwen3_vl, qwen2_5_omni, llava_onevision, internvl, smolvlm, pixtral,
+        qwen2_vl, qwen2_5_vl, qwen3_vl, qwen2_5_omni, llava_onevision, internvl, smolvlm, pixtral, minicpmv4_6, gemma4,
+        phi4_multimodal,
     )
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from processes import ROOT
 
 from mmviz.models.model_factory import load
 
-PATIENCE = 220
+PATIENCE = 540
 """Seconds for the checks of all families whose processors need torchvision."""
 PROGRAM = Path(__file__).with_name("families_with_torchvision.py")
 
@@ -57,6 +57,7 @@ def test_a_family(checkpoints: dict[str, Checkpoint], name: str, check: str) -> 
     checks_of(name)[check](checkpoints[name])
 
 
+@pytest.mark.timeout(PATIENCE + 60)
 @pytest.mark.parametrize(("name", "check"), cases(WITH_TORCHVISION))
 def test_a_family_whose_processor_needs_torchvision(outcomes: dict[str, str], name: str, check: str) -> None:
     outcome = outcomes[f"{name}: {check}"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,11 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmviz.capture.flow_step import PLAIN, Step, attention, name_of, steps_in
-from mmviz.capture.function_tables import PLACEMENTS
+from mmviz.capture.function_tables import PLACEMENTS, PRODUCTS
 from mmviz.capture.token_source import begins_tokens, source_of
 
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
 """Functions whose tensors of indices tell where tokens go."""
+_PLACEMENT_ARGUMENTS = (
+    "dim", "condition", "mask", "indices", "index", "input", "values", "source", "src", "value", "other",
+)  # fmt: skip
+"""The arguments of functions that place tokens, in the order in which they are given without names."""
+_NEAR = 6
+"""Functions that a choice of tokens is followed back to where it was made."""
 _EMBEDDINGS = {F.embedding, F.embedding_bag, torch.embedding}
 _LOOKUPS = {"embedding", "embedding_bag", "__getitem__"}
 """Functions whose tokens may be those of the numbers that they look up."""
@@ -116,10 +123,18 @@ class DataFlow:
             input_name = next((step.input_name for step in steps_in(traced_args) if step.input_name), "")
         step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, input_name)
         if name in PLACEMENTS and _tells_tokens_apart(func, args, result):
-            step.places = tuple([self._traced(arg, True) for arg in args])
+            named = [kwargs[key] for key in _PLACEMENT_ARGUMENTS if key in kwargs]
+            step.places = tuple([self._traced(arg, True) for arg in (*args, *named)])
+        if name in PRODUCTS and self._chooses_tokens(traced_args):
+            step.places = (args[0] != 0,)
         self._add(result, step)
         if func is Tensor.copy_:
             self._observe_part(*traced_args[:2])
+
+    def _chooses_tokens(self, args: Sequence[Any]) -> bool:
+        """Returns whether the first factor of a product was made of numbers of tokens, so that its zeros leave out."""
+        is_pair = len(args) > 1 and isinstance(args[0], Step) and len(args[0].shape) > 1
+        return is_pair and any(name_of(step) == "one_hot" for step in islice(args[0].chain(), _NEAR))
 
     def _observe_part(self, part: Step, values: Any) -> None:
         """Takes note that ``values`` were copied into ``part``, where that is a slice of a tensor that is alive."""
@@ -153,6 +168,9 @@ class DataFlow:
             return self.step(value)
         if type(value) in (list, tuple):
             return tuple([entry if type(entry) in PLAIN else self._traced(entry, keeps_indices) for entry in value])
+        if type(value) is slice:  # its ends may be tensors, which the model may change later
+            ends = (value.start, value.stop, value.step)
+            return slice(*[int(end) if isinstance(end, Tensor) else end for end in ends])
         return value
 
     def _known(self, tensor: Tensor) -> Step | None:

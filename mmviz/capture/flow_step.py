@@ -17,7 +17,7 @@ def attention(query: Any) -> Any:
     return query
 
 
-PLAIN = frozenset({int, float, bool, str, slice, type(None), type(...), torch.dtype, torch.device, torch.Size})
+PLAIN = frozenset({int, float, bool, str, type(None), type(...), torch.dtype, torch.device, torch.Size})
 """Types of arguments that hold no tensors."""
 _serials = count()
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.capture.attention_call import AttentionCall, checked_rows
+from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall, checked_rows
 from mmviz.capture.head_weights import LARGE, RecomputedWeights, row_magnitude
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.types import AttentionMap, CaptureError, Notice, PooledMap, Token, check_rows
@@ -88,17 +88,22 @@ def check_pooled_map(
     return pooled, MapCheck(parity, _notices(attention, fully_masked, exact.queries))
 
 
-def call_parity(attention: AttentionCall, batch: int) -> float:
-    """Returns the parity of an attention call of any length, see `MapCheck`, at the rows `checked_rows`.
+def check_window(attention: AttentionCall, row: int) -> tuple[str, float]:
+    """Checks one row of a call, of a long one the rows `checked_rows` of its weights.
 
-    Raises as `check_short_map` does.
+    Returns what takes a share of the weights, "" for nothing, and the parity, see `MapCheck`. Raises as
+    `check_short_map` does.
     """
     check_shape(attention)
-    exact = LazyAttention(attention, batch)
-    rows = checked_rows(exact.queries)
-    weights = np.stack([exact.rows(rows, head) for head in range(exact.heads)])
+    exact = LazyAttention(attention, row)
+    if max(attention.shape[2:]) > SHORT_SEQUENCE:
+        rows = checked_rows(exact.queries)
+        weights = np.stack([exact.rows(rows, head) for head in range(exact.heads)])
+    else:
+        weights = exact.full()
     check_rows(attention.module, weights, attention.dtype, attention.absorbed_by)
-    return _parity(exact, weights)
+    is_absorbed = takes_share(weights.sum(-1, dtype=np.float64), attention.dtype)
+    return attention.absorbed_by if is_absorbed else "", _parity(exact, weights)
 
 
 def pooled_map(

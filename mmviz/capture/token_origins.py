@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmviz.capture.flow_step import ATTENTION, Step, name_of
 from mmviz.capture.function_places import MAX_NUMBERS
-from mmviz.capture.function_tables import JOINS, OF_FIRST, PLACEMENTS
+from mmviz.capture.function_tables import JOINS, OF_FIRST, PLACEMENTS, PRODUCTS
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.pooling_windows import interpolation_windows, pooling_windows
 from mmviz.capture.token_replay import replay_numbers
@@ -28,7 +28,6 @@ _ADDING = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__s
 _NORMS = {"layer_norm", "rms_norm", "native_layer_norm", "normalize"}
 _SUMS = {"mean", "sum", "amax", "amin", "max", "min", "norm", "var", "std", "logsumexp", "nanmean"}
 """Functions that take some axes together."""
-_PRODUCTS = {"matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "__rmatmul__"}
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "isin"}
 """Functions whose result tells something of tokens, and holds none."""
 _SHUFFLES = {"pixel_shuffle", "pixel_unshuffle", "channel_shuffle"}
@@ -109,7 +108,7 @@ class TokenOrigins:
             return self._of(step.parents()[-1]).expand(step.shape)
         if name == "linear":
             return self._sets.merged(first, -1, keeps=True).expand(step.shape) if parents == [step.args[0]] else None
-        if name in _PRODUCTS or name == "einsum":
+        if name in PRODUCTS or name == "einsum":
             return self._product(name, step, parents)
         if name == "embedding":
             return first[..., None].expand(step.shape) if parents == [step.args[0]] else None
@@ -133,7 +132,8 @@ class TokenOrigins:
         if name == "gather":
             return first.gather(step.args[1], step.args[2].to(first.device))
         if name in _ADDING:
-            return self._sets.combined([self._of(parent).expand(step.shape) for parent in parents])
+            parts = [self._of(parent).expand(step.shape) for parent in parents]
+            return self._sets.combined(self._kept(parts) if self._follows_ids else parts)
         if len(parents) == 1 and step.source is parents[0]:
             return replay_numbers(first, [parents[0], step])
         parts = [self._of(parent).expand(step.shape) for parent in parents]
@@ -143,6 +143,14 @@ class TokenOrigins:
         """Returns the known origins of a step, `NONE` everywhere where it has none."""
         origins = self._known[id(step)]
         return torch.full((), NONE).expand(step.shape) if origins is None else origins
+
+    def _kept(self, parts: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Returns the parts of a sum. What cannot be followed has the places of the tokens that it is added to."""
+        if len(parts) != 2:
+            return parts
+        first, second = parts
+        pairs = ((first, second), (second, first))
+        return [torch.where(part < NONE, other, part) if bool((other > NONE).any()) else part for part, other in pairs]
 
     def _equal_part(self, step: Step, origins: Tensor) -> Tensor | None:
         """Returns the origins of a part whose sizes are tensors, which are not kept; None unless they are equal."""
@@ -188,6 +196,10 @@ class TokenOrigins:
         """Returns the origins after a product of one tensor of tokens with something that is none."""
         if len(parents) > 1:
             return None
+        if step.places and step.args[1] is parents[0]:  # a matrix that chooses tokens
+            tokens = self._sets.merged(self._of(parents[0]), -1)[..., None, :]
+            chosen = torch.where(step.places[0].cpu(), tokens, torch.tensor(NONE))
+            return self._sets.merged(chosen, -1)[..., None].expand(step.shape)
         factors = [value for value in step.parents() if len(value.shape) > 1 or value is parents[0]]
         origins, is_first = self._of(parents[0]), factors[-2:][0] is parents[0]
         if name == "einsum":

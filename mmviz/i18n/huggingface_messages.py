@@ -43,6 +43,10 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-long": "The prompt has {count} tokens, and the answer may have {answer}; this model can read {limit}. "
     "Shorten the text, or give a smaller picture or a shorter sound.",
     "hf-sound-cut": "{model} reads the first {read} s of a sound; the rest of {seconds} s was left out.",
+    "hf-places-lost": "Where the tokens of {stream} lie is not known: they come through {function}, which cannot be "
+    "followed.",
+    "hf-places-order": "Where the tokens of {stream} lie is not known: they are arranged in a way that cannot be "
+    "followed.",
     "hf-unread": "{model} cannot read this modality, so it was left out: {modality}.",
     "hf-needs": "{model} needs this modality: {modality}. Add one and run again.",
     "gradients-large": "This model is too large for gradients here, so relevance was left out.",

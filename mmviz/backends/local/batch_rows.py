@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmviz.capture import CaptureResult
 from mmviz.models import Model, Prepared
-from mmviz.types import AttentionRecord, Notice, Token
+from mmviz.types import AttentionRecord, InputFields, Notice, Token, TokenFields
 
 Streams = Sequence[str | Token] | Mapping[str, Sequence[str | Token]]
 
@@ -33,10 +33,31 @@ def of_row(prepared: Prepared, row: int | None) -> Streams:
     return {**prepared.streams, **rows}
 
 
-def located_tokens(model: Model, prepared: Prepared, result: CaptureResult, row: int | None) -> Streams:
-    """Returns the token streams with the tokens of ``row``, or those that a model tells from the capture."""
+def located_tokens(
+    model: Model, prepared: Prepared, result: CaptureResult, row: int | None
+) -> tuple[Streams, tuple[Notice, ...]]:
+    """Returns the token streams with the tokens of ``row``, or those that a model tells from the capture.
+
+    A notice names each stream whose places the capture does not tell.
+    """
     locate = getattr(model, "located_tokens", None)
-    return of_row(prepared, row) if locate is None else locate(prepared, result.fields)
+    if locate is None:
+        return of_row(prepared, row), ()
+    lost: dict[str, str] = {}
+
+    def watched(inputs: Mapping[str, InputFields]) -> Mapping[str, TokenFields]:
+        fields = result.fields(inputs)
+        if inputs:
+            lost.update({name: field.unfollowed for name, field in fields.items() if field.low is None})
+        return fields
+
+    streams = locate(prepared, watched)
+    notices = [
+        Notice("hf-places-lost", {"stream": name, "function": function}) if function
+        else Notice("hf-places-order", {"stream": name})
+        for name, function in lost.items()
+    ]  # fmt: skip
+    return streams, tuple(notices)
 
 
 def row_notices(result: CaptureResult, record: AttentionRecord, row: int | None) -> list[Notice]:

@@ -68,13 +68,13 @@ def captured_run(
         logits, log_p = answer_logits(model, prepared.tensors)
     timer.end("model")
     row = shown_row(prepared, result, logits)
-    tokens = located_tokens(model, prepared, result, row)
+    tokens, lost_places = located_tokens(model, prepared, result, row)
     record = result.record(tokens, pairs=stream_pairs(model, request.pairs), batch=row)
     if record.is_long:
         for call in result.attention_calls():
             if call.score_trace:  # it is not needed any more, and is larger than what is kept
                 call.score_trace.release()
-    notices = [*prepared.notices, *record.notices, *row_notices(result, record, row)]
+    notices = [*prepared.notices, *lost_places, *record.notices, *row_notices(result, record, row)]
     logit = logits[shown_answer(prepared, logits)]
     norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
     steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()

@@ -39,7 +39,8 @@ def model_checks(model: Model, sample: Sample) -> dict[str, Any]:
     }  # fmt: skip
     try:
         row = shown_row(prepared, result, logits)
-        record = result.record(located_tokens(model, prepared, result, row), pairs=stream_pairs(model), batch=row)
+        tokens, _ = located_tokens(model, prepared, result, row)
+        record = result.record(tokens, pairs=stream_pairs(model), batch=row)
     except CaptureError as problem:
         return findings | {"refused": str(problem)}
     missing = left_out(result, record)

@@ -70,6 +70,12 @@ FAMILIES = {
         "BLIP-2", "chat", "Blip2ForConditionalGeneration", "Question: {text} Answer:", required=("image",)
     ),
     "mllama": Family("Mllama", "chat", "MllamaForConditionalGeneration"),
+    "minicpmv4_6": Family("MiniCPM-V 4.6", "chat", "MiniCPMV4_6ForConditionalGeneration"),
+    "gemma4": Family("Gemma 4", "chat", "Gemma4ForConditionalGeneration", reads_audio=True),
+    "phi4_multimodal": Family(
+        "Phi-4-multimodal", "chat", "Phi4MultimodalForCausalLM", "<|user|>{image}{audio}{text}<|end|><|assistant|>",
+        reads_audio=True,
+    ),
     "kosmos-2": Family(
         "Kosmos-2", "chat", "Kosmos2ForConditionalGeneration", "Question: {text} Answer:", required=("image",)
     ),

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_LARGEST_BEND = 0.03
+"""Share of a picture by which places may be off a straight line, as at the ends of what was resampled."""
 Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
 
@@ -52,6 +54,7 @@ def _picture_ends(share: Array, is_picture: NDArray[np.bool_], axis: int) -> tup
     """Returns both ends of each pixel of ``[..., channel, row, column]`` along columns (``axis`` 1) or rows (0).
 
     Within a tile the place is a straight line of the column or row, which is fitted, since a ramp has 256 steps only.
+    Where it is none, as in patches packed side by side, each pixel is where the ramp says.
     """
     rows, columns = share.shape[-2:]
     place = np.broadcast_to(np.arange(columns) if axis else np.arange(rows)[:, None], (rows, columns))
@@ -64,6 +67,9 @@ def _picture_ends(share: Array, is_picture: NDArray[np.bool_], axis: int) -> tup
         middle = (y > 0.02) & (y < 0.98) if ((y > 0.02) & (y < 0.98)).sum() > 2 * max(rows, columns) else y == y
         slope, start = np.polyfit(x[middle], y[middle], 1) if np.ptp(x[middle]) else (0.0, y.mean())
         low[tile], high[tile] = slope * (place - 0.5) + start, slope * (place + 0.5) + start
+        if np.abs(slope * x[middle] + start - y[middle]).max() > _LARGEST_BEND:
+            half = np.median(np.abs(np.diff(share[tile], axis=1 if axis else 0))) / 2
+            low[tile], high[tile] = share[tile] - half, share[tile] + half
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
