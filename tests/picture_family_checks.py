@@ -178,7 +178,9 @@ def weights_of_eager_attention(checkpoint: Checkpoint) -> None:
 def answers_and_effects(checkpoint: Checkpoint) -> None:
     """A run answers, the effects of modalities sum to that of all, and every map passes its check."""
     model = checkpoint.model
-    run = run_sample(sample_of(model), model="m", backend=LocalBackend("cpu", {"m": model}))
+    run = run_sample(sample_of(model), model="m", backend=LocalBackend("cpu", {"m": model}), relevance=True)
+    if run.record.relevance is not None:
+        assert np.isfinite(run.record.relevance).all() and run.record.relevance.any()
     effect = run.effect()
     parts = [effect[name] for name in ("image", "text", "audio") if name in effect]
     assert abs(sum(parts) - effect["total"]) < 1e-6 and any(parts) and run.record.answers[0].probability > 0

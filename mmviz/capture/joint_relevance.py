@@ -163,7 +163,8 @@ class JointRelevance:
                     columns.begin(number)
                 continue
             flow_map = system.maps[number]
-            for target in targets & self._made_of[flow_map.keys] - {flow_map.queries}:
+            attended = set() if flow_map.is_self else self._made_of[flow_map.keys] - {flow_map.queries}
+            for target in targets & attended:  # (6) and (7), for attention of a stream to itself, need none
                 own = all_columns[flow_map.queries].hat.get(flow_map.queries)
                 of_keys = all_columns[target].hat.get(flow_map.keys, flow_map.keys_state)
                 self._sums[number, target] = _Sums(own, of_keys)
