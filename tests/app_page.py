@@ -18,6 +18,7 @@ from mmviz.app import session_state as state
 from mmviz.app.selection import Selection
 from mmviz.experiments import faithfulness
 from mmviz.inputs.examples import load_gallery
+from mmviz.types import AttentionRecord
 from mmviz.viewer.binary_format import Section, decode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +78,13 @@ def now(page: AppTest) -> state.State:
     """Returns the visitor's state."""
     visitor_state: state.State = page.session_state[state.KEY]
     return visitor_state
+
+
+def record_of(page: AppTest) -> AttentionRecord:
+    """Returns the record of the run on the screen."""
+    shown = now(page).run
+    assert shown is not None
+    return shown.record
 
 
 def selected(page: AppTest) -> Selection:

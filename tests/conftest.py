@@ -107,6 +107,32 @@ def operator_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Returns the folder of a tiny checkpoint by its name, see `tiny_checkpoints`; each is saved once."""
+    from functools import cache
+
+    from tiny_checkpoints import save_checkpoint
+
+    parent = tmp_path_factory.mktemp("checkpoints")
+    return cache(lambda name: save_checkpoint(name, parent))
+
+
+@pytest.fixture(scope="session")
+def llava_spec(checkpoint: Callable[[str], Path]) -> str:
+    """A tiny LLaVA, as ``--model`` names it."""
+    return f"hf:{checkpoint('llava')}"
+
+
+@pytest.fixture(scope="session")
+def llava_backend(llava_spec: str) -> LocalBackend:
+    """A backend with the tiny LLaVA."""
+    from mmviz.backends.local import LocalBackend
+    from mmviz.models.model_factory import load
+
+    return LocalBackend("cpu", {llava_spec: load(llava_spec, "cpu")})
+
+
+@pytest.fixture(scope="session")
 def backend() -> LocalBackend:
     """The bundled models on the CPU."""
     from mmviz.backends.local import LocalBackend

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tiny_checkpoints  # first: it sets what transformers reads
-from app_page import AppTest, now, run, visit, word
+import tiny_checkpoints  # noqa: F401  # first: it sets what transformers reads
+from app_page import now, record_of, run, visit, word
 
 from mmviz.backends.local import LocalBackend
-from mmviz.types import AttentionRecord, MmvizError, Request, Sample
+from mmviz.types import MmvizError, Request, Sample
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_checkpoints.save_checkpoint("qwen2_audio", tmp_path_factory.mktemp("checkpoints"))
-
-
-def record_of(page: AppTest) -> AttentionRecord:
-    shown = now(page).run
-    assert shown is not None
-    return shown.record
+def folder(checkpoint: Callable[[str], Path]) -> Path:
+    return checkpoint("qwen2_audio")
 
 
 def test_the_prompt_is_shown_and_can_be_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
-import tiny_checkpoints  # first: it sets what transformers reads
-from app_page import AppTest, give, markup, notes, now, press, run, settled, visit, wav
+import tiny_checkpoints  # noqa: F401  # first: it sets what transformers reads
+from app_page import give, markup, notes, now, press, record_of, run, settled, visit, wav
 
 from mmviz.app import run_launcher
 from mmviz.app.jobs import Job
 from mmviz.i18n.page import say
 from mmviz.models.huggingface.chat_model import ChatModel
-from mmviz.types import AttentionRecord
 
 pytestmark = pytest.mark.slow
 PATIENCE = 20
@@ -23,14 +23,8 @@ PATIENCE = 20
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_checkpoints.save_checkpoint("qwen2_audio", tmp_path_factory.mktemp("checkpoints"))
-
-
-def record_of(page: AppTest) -> AttentionRecord:
-    shown = now(page).run
-    assert shown is not None
-    return shown.record
+def folder(checkpoint: Callable[[str], Path]) -> Path:
+    return checkpoint("qwen2_audio")
 
 
 def test_the_prior_is_measured_and_words_are_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

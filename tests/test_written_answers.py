@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,18 +33,18 @@ QUESTION = "What is this?"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_checkpoints.save_checkpoint("llava", tmp_path_factory.mktemp("checkpoints"))
+def folder(checkpoint: Callable[[str], Path]) -> Path:
+    return checkpoint("llava")
 
 
 @pytest.fixture(scope="module")
-def spec(folder: Path) -> str:
-    return f"hf:{folder}"
+def spec(llava_spec: str) -> str:
+    return llava_spec
 
 
 @pytest.fixture(scope="module")
-def backend(spec: str) -> LocalBackend:
-    return LocalBackend("cpu", {spec: load(spec, "cpu")})
+def backend(llava_backend: LocalBackend) -> LocalBackend:
+    return llava_backend
 
 
 @pytest.fixture(scope="module")
