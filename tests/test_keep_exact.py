@@ -30,6 +30,8 @@ from mmviz.io.npz import open_npz, pack_npz
 from mmviz.types import Columns, MapRef, MmvizError, ModalitySums, Rows, Sample, Zoom
 from mmviz.types.exact_attention import ExactAttention
 
+pytestmark = pytest.mark.slow
+
 TOKENS, HEADS, WIDTH = 640, 4, 8
 
 

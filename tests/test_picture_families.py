@@ -15,6 +15,8 @@ from processes import ROOT
 
 from mmviz.models.model_factory import load
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 540
 """Seconds for the checks of all families whose processors need torchvision."""
 PROGRAM = Path(__file__).with_name("families_with_torchvision.py")

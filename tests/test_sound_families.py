@@ -27,6 +27,8 @@ from mmviz.models.model_factory import load
 from mmviz.report.viewer_header import stream_header
 from mmviz.types import MmvizError, PooledMap, ReplaceInput, SpectrogramPatch
 
+pytestmark = pytest.mark.slow
+
 RATE, QUESTION = 16_000, "What is this?"
 NAMES = ("moonshine", "clap", "ast", "voxtral", "granite_speech", "qwen3_omni")
 BLUR = {"clap": 0.3, "qwen3_omni": 0.12}

@@ -22,6 +22,8 @@ from mmviz.models.model_factory import load
 from mmviz.training.fit.ctranslate2_tensors import read_ctranslate2
 from mmviz.types import MmvizError, Request, Rows
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 NOISE = (np.random.default_rng(0).standard_normal(RATE) / 9).astype(np.float32)
 
