@@ -65,8 +65,9 @@ def located_streams(
     for name, fields in image_fields.items():
         located = [Token(Modality.SPECIAL, str(k)) for k in range(fields.count)]
         for modality, of_input in ((Modality.AUDIO, audio_fields[name]), (Modality.IMAGE, fields)):
-            for number, place in enumerate([] if of_input.is_learned is None else np.flatnonzero(of_input.is_learned)):
-                located[place] = Token(modality, f"query {number}")
+            learned = [] if of_input.is_learned is None else np.flatnonzero(of_input.is_learned).tolist()
+            for number, query in enumerate(learned):
+                located[query] = Token(modality, f"query {number}")
         for place, token in [*_patches(fields, image), *_frames(audio_fields[name], audio)]:
             located[place] = token
         places, first, _ = _ends(text_fields[name])
