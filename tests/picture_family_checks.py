@@ -110,6 +110,9 @@ def language_tokens_at_their_places(checkpoint: Checkpoint) -> None:
                     changed.add(int(k))
         patches = {k for k, token in enumerate(tokens) if token.location and token.modality is Modality.IMAGE}
         assert changed <= patches and len(changed) > 0.6 * len(patches), (len(changed), len(patches))
+        boxes = [tokens[k].location for k in patches]
+        areas = [(box.x1 - box.x0) * (box.y1 - box.y0) for box in boxes if isinstance(box, PixelBox)]
+        assert checkpoint.name in WHOLE or np.median(areas) < WIDTH * HEIGHT / 4, "a place is a part of the picture"
     finally:
         model.module.load_state_dict(saved)
 
@@ -227,6 +230,8 @@ EAGER = {"gemma4": 5e-6}
 PLACES_NOT_KNOWN = {"florence2": ("blocks.0", "blocks.1")}
 """Streams that a notice says the places of cannot be followed: DaViT's windows lie between convolutions."""
 SOUNDS = ("qwen2_5_omni", "gemma4")
+WHOLE = ("florence2",)
+"""Families whose tokens all come from the whole picture: attention over channels mixes its patches."""
 LONG = ("phi4_multimodal",)
 """Families whose processor makes at least 2,048 patches; the one check goes from these to the language model."""
 

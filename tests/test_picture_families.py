@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def outcomes() -> dict[str, str]:
         pytest.skip(f"torchvision is not installed; type: {torchvision_transforms.INSTALL}")
     finished = subprocess.run(
         [sys.executable, str(PROGRAM)], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=PATIENCE,
+        timeout=PATIENCE, env=os.environ | {"PYTHONPATH": str(ROOT)},  # of this checkout, wherever mmviz is installed
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr[-3000:]
     outcomes: dict[str, str] = json.loads(finished.stdout.splitlines()[-1])
