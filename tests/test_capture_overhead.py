@@ -17,6 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import mmviz
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector, may_hide_attention
 
+pytestmark = pytest.mark.slow
+
 X = drawn(1, 2, 6, 4)
 
 

@@ -23,6 +23,8 @@ from mmviz.explain import Run, run_sample
 from mmviz.models.model_factory import load
 from mmviz.types import AudioInput, ImageInput
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT, RATE = 96, 64, 16_000
 GREY = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
 SILENCE = np.zeros(2 * RATE, np.float32)

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools.model_coverage.every_build import AREAS, TESTED, build_of
 from tools.model_coverage.judge_build import judge_build
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("family", TESTED)
 def test_what_is_recorded_of_a_family_is_right(family: str) -> None:
