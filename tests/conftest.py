@@ -118,9 +118,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
 
 @pytest.fixture(scope="session")
-def llava_spec(checkpoint: Callable[[str], Path]) -> str:
+def llava_folder(checkpoint: Callable[[str], Path]) -> Path:
+    """The folder of a tiny LLaVA."""
+    return checkpoint("llava")
+
+
+@pytest.fixture(scope="session")
+def llava_spec(llava_folder: Path) -> str:
     """A tiny LLaVA, as ``--model`` names it."""
-    return f"hf:{checkpoint('llava')}"
+    return f"hf:{llava_folder}"
+
+
+@pytest.fixture(scope="session")
+def qwen2_audio_folder(checkpoint: Callable[[str], Path]) -> Path:
+    """The folder of a tiny Qwen2-Audio."""
+    return checkpoint("qwen2_audio")
 
 
 @pytest.fixture(scope="session")

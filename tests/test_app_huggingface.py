@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,8 @@ from mmviz.types import MmvizError, Request, Sample
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def folder(checkpoint: Callable[[str], Path]) -> Path:
-    return checkpoint("qwen2_audio")
-
-
-def test_the_prompt_is_shown_and_can_be_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{folder}")
+def test_the_prompt_is_shown_and_can_be_changed(qwen2_audio_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{qwen2_audio_folder}")
     page = visit()
     first = record_of(page)
     assert first.made_by["prompt"].startswith("user: <|audio_bos|>") and len(first.made_by["answer"]) == 32
@@ -43,7 +37,7 @@ def test_the_prompt_is_shown_and_can_be_changed(folder: Path, monkeypatch: pytes
     assert record_of(page).made_by["answer"] == first.made_by["answer"]
 
 
-def test_a_visitor_cannot_name_a_checkpoint(folder: Path) -> None:
+def test_a_visitor_cannot_name_a_checkpoint(qwen2_audio_folder: Path) -> None:
     with pytest.raises(MmvizError) as refused:
-        LocalBackend("cpu").run([Request(f"hf:{folder}", Sample(text="hi"))])
+        LocalBackend("cpu").run([Request(f"hf:{qwen2_audio_folder}", Sample(text="hi"))])
     assert refused.value.code == "model-unknown"

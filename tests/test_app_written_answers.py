@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,8 @@ PATIENCE = 20
 """Seconds; far more than a word takes."""
 
 
-@pytest.fixture(scope="module")
-def folder(checkpoint: Callable[[str], Path]) -> Path:
-    return checkpoint("qwen2_audio")
-
-
-def test_the_prior_is_measured_and_words_are_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{folder}")
+def test_the_prior_is_measured_and_words_are_chosen(qwen2_audio_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{qwen2_audio_folder}")
     page = visit()
     give(page, "audio", "sound.wav", wav())
     press(run(page), "run")
@@ -55,8 +49,8 @@ def test_the_prior_is_measured_and_words_are_chosen(folder: Path, monkeypatch: p
     assert "answer_part" not in record_of(page).made_by, "another run is about the whole answer again"
 
 
-def test_a_stop_ends_the_writing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{folder}")
+def test_a_stop_ends_the_writing(qwen2_audio_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMVIZ_MODEL", f"hf:{qwen2_audio_folder}")
     page = visit()
     before = now(page).run
     generate, wait = ChatModel.generate, Job.wait

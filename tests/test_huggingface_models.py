@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,28 +31,13 @@ QUESTION = "What is this?"
 
 
 @pytest.fixture(scope="module")
-def folder(checkpoint: Callable[[str], Path]) -> Path:
-    return checkpoint("llava")
-
-
-@pytest.fixture(scope="module")
-def spec(llava_spec: str) -> str:
-    return llava_spec
-
-
-@pytest.fixture(scope="module")
-def backend(llava_backend: LocalBackend) -> LocalBackend:
-    return llava_backend
-
-
-@pytest.fixture(scope="module")
 def sample() -> Sample:
     return make_sample(image=PIXELS, text=QUESTION)
 
 
 @pytest.fixture(scope="module")
-def run(spec: str, backend: LocalBackend) -> mmviz.Run:
-    return mmviz.explain(image=PIXELS, text=QUESTION, model=spec, backend=backend)
+def run(llava_spec: str, llava_backend: LocalBackend) -> mmviz.Run:
+    return mmviz.explain(image=PIXELS, text=QUESTION, model=llava_spec, backend=llava_backend)
 
 
 def refusal(code: str, function: Any, *args: Any) -> str:
@@ -63,17 +47,17 @@ def refusal(code: str, function: Any, *args: Any) -> str:
     return str(refused.value)
 
 
-def inputs_of(folder: Path) -> tuple[Any, dict[str, Any]]:
+def inputs_of(llava_folder: Path) -> tuple[Any, dict[str, Any]]:
     """Returns the model as transformers loads it, and the inputs of the sample as its processor makes them."""
-    processor = transformers.AutoProcessor.from_pretrained(folder)
-    model = transformers.LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation="eager").eval()
+    processor = transformers.AutoProcessor.from_pretrained(llava_folder)
+    model = transformers.LlavaForConditionalGeneration.from_pretrained(llava_folder, attn_implementation="eager").eval()
     content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
     prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     return model, dict(processor(images=[PIXELS], text=[prompt], return_tensors="pt"))
 
 
-def test_the_answer_is_what_transformers_itself_writes(folder: Path, run: mmviz.Run) -> None:
-    model, inputs = inputs_of(folder)
+def test_the_answer_is_what_transformers_itself_writes(llava_folder: Path, run: mmviz.Run) -> None:
+    model, inputs = inputs_of(llava_folder)
     image = tiny_checkpoints.tokenizer(["<image>"]).convert_tokens_to_ids("<image>")
     written = model.generate(**inputs, max_new_tokens=32, do_sample=False, suppress_tokens=[image])
     assert run.record.made_by["answer"] == written[0, inputs["input_ids"].shape[1] :].tolist()
@@ -85,8 +69,8 @@ def test_the_answer_is_what_transformers_itself_writes(folder: Path, run: mmviz.
     assert [answer.index for answer in run.record.answers] == [0, 1], "the answer comes first, whatever its probability"
 
 
-def test_the_record_is_that_of_one_eager_pass_over_prompt_and_answer(folder: Path, run: mmviz.Run) -> None:
-    model, inputs = inputs_of(folder)
+def test_the_record_is_that_of_one_eager_pass_over_prompt_and_answer(llava_folder: Path, run: mmviz.Run) -> None:
+    model, inputs = inputs_of(llava_folder)
     ids = torch.cat([inputs["input_ids"], torch.tensor([run.record.made_by["answer"]])], 1)
     with torch.no_grad():
         output = model(input_ids=ids, pixel_values=inputs["pixel_values"], output_attentions=True)
@@ -104,63 +88,71 @@ def test_every_word_of_the_answer_is_a_query(run: mmviz.Run) -> None:
     assert run.attention(token=len(tokens) - 1).sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_effects_are_about_the_answer_that_was_written(spec: str, backend: LocalBackend, run: mmviz.Run) -> None:
+def test_effects_are_about_the_answer_that_was_written(
+    llava_spec: str, llava_backend: LocalBackend, run: mmviz.Run
+) -> None:
     effect = run.effect()
     whole = np.log(run.record.answers[0].probability)
     without = []
     for changes in ((DropModality(Modality.IMAGE),), (DropModality(Modality.IMAGE), DropModality(Modality.TEXT))):
         assert run.request is not None
-        request = Request(spec, run.sample, changes, answer=run.request.answer, maps=False)
-        (record,) = backend.run([request])
+        request = Request(llava_spec, run.sample, changes, answer=run.request.answer, maps=False)
+        (record,) = llava_backend.run([request])
         assert record.made_by["answer"] == run.record.made_by["answer"]
         without.append(np.log(record.answers[0].probability))
     assert effect["total"] == pytest.approx(whole - without[1], abs=1e-6)
     assert effect["image"] + effect["text"] == pytest.approx(effect["total"], abs=1e-6)
 
 
-def test_settings_change_the_prompt_and_the_length(spec: str, backend: LocalBackend, sample: Sample) -> None:
+def test_settings_change_the_prompt_and_the_length(
+    llava_spec: str, llava_backend: LocalBackend, sample: Sample
+) -> None:
     options = (("new_tokens", 3), ("system", "Be brief."))
-    (record,) = backend.run([Request(spec, sample, options=options)])
+    (record,) = llava_backend.run([Request(llava_spec, sample, options=options)])
     assert len(record.made_by["answer"]) == 3
     labels = "".join(token.label for token in record.streams["language_model"])
     assert labels.startswith("system: Be brief.")
     for wrong in ((("temperature", 1),), (("new_tokens", "3"),)):
-        text = refusal("options-name", backend.run, [Request(spec, sample, options=wrong)])
+        text = refusal("options-name", llava_backend.run, [Request(llava_spec, sample, options=wrong)])
         assert "new_tokens" in text
-    refusal("hf-template", backend.run, [Request(spec, sample, options=(("template", "{{ nothing( }}"),))])
-    refusal("options-model", backend.run, [Request("toy", Sample(text="left"), options=options)])
+    refusal("hf-template", llava_backend.run, [Request(llava_spec, sample, options=(("template", "{{ nothing( }}"),))])
+    refusal("options-model", llava_backend.run, [Request("toy", Sample(text="left"), options=options)])
 
 
-def test_writing_can_be_stopped_and_tells_how_far_it_is(spec: str, backend: LocalBackend, sample: Sample) -> None:
+def test_writing_can_be_stopped_and_tells_how_far_it_is(
+    llava_spec: str, llava_backend: LocalBackend, sample: Sample
+) -> None:
     from mmviz.backends.layer_progress import report_layers
 
     steps: list[tuple[int, int]] = []
-    model = load(spec, "cpu")
+    model = load(llava_spec, "cpu")
     with report_layers(lambda done, of: steps.append((done, of))):
         written = model.generate(model.prepare(sample), lambda: len(steps) > 4, lambda d, of: steps.append((d, of)))  # type: ignore[attr-defined]
     assert len(written) == 5 and steps[:5] == [(k, 32) for k in range(1, 6)]
-    assert backend.run([Request(spec, sample)], stop=lambda: True) == ()
+    assert llava_backend.run([Request(llava_spec, sample)], stop=lambda: True) == ()
 
 
-def test_a_request_with_answer_and_settings_crosses_the_wire(spec: str, sample: Sample) -> None:
-    request = Request(spec, sample, answer=(5, 6), options=(("new_tokens", 3), ("system", "x")))
+def test_a_request_with_answer_and_settings_crosses_the_wire(llava_spec: str, sample: Sample) -> None:
+    request = Request(llava_spec, sample, answer=(5, 6), options=(("new_tokens", 3), ("system", "x")))
     received = wire.request_from_bytes(wire.request_to_bytes(request))
     assert (received.answer, received.options) == (request.answer, request.options)
 
 
-def test_the_command_line_takes_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_takes_a_folder(
+    llava_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture = tmp_path / "picture.png"
     from PIL import Image
 
     Image.fromarray(PIXELS).save(picture)
     out = {kind: tmp_path / f"run.{kind}" for kind in ("json", "html", "npz")}
     files = [part for kind, path in out.items() for part in (f"--{kind}", str(path))]
-    arguments = ["explain", "--image", str(picture), "--text", QUESTION, "--model", f"hf:{folder}", *files]
+    arguments = ["explain", "--image", str(picture), "--text", QUESTION, "--model", f"hf:{llava_folder}", *files]
     assert main(arguments) == 0
     summary = json.loads(out["json"].read_text())
     assert summary["made_by"]["answer"] and summary["answer"]
     assert "data-mmviz" in out["html"].read_text() and mmviz.Run.load(out["npz"]).record.stacks
-    assert main(["doctor", "--model", f"hf:{folder}"]) == 0
+    assert main(["doctor", "--model", f"hf:{llava_folder}"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -177,10 +169,10 @@ def test_what_names_a_checkpoint() -> None:
     assert (parsed.name, parsed.revision, parsed.folder) == ("OWNER/some-model.v1", "refs/pr/3", None)
 
 
-def test_the_checkpoints_on_this_disk_are_listed(folder: Path, tmp_path: Path) -> None:
+def test_the_checkpoints_on_this_disk_are_listed(llava_folder: Path, tmp_path: Path) -> None:
     for name, changes in (("models--a--whole", {}), ("models--b--other", {"model_type": "mamba"})):
         snapshot = tmp_path / name / "snapshots" / ("1" * 40)
-        shutil.copytree(folder, snapshot)
+        shutil.copytree(llava_folder, snapshot)
         (tmp_path / name / "blobs").mkdir()
         (tmp_path / name / "refs").mkdir()
         (tmp_path / name / "refs" / "main").write_text("1" * 40)
@@ -198,10 +190,10 @@ def test_a_checkpoint_that_is_not_here_needs_the_network() -> None:
     assert "hf:FOLDER" in refusal("hf-offline", load, "hf:nobody/no-such-model", "cpu")
 
 
-def broken(folder: Path, tmp_path: Path, name: str) -> Path:
+def broken(llava_folder: Path, tmp_path: Path, name: str) -> Path:
     """Returns a copy of the checkpoint with one fault."""
     copy = tmp_path / name
-    shutil.copytree(folder, copy)
+    shutil.copytree(llava_folder, copy)
     weights = copy / "model.safetensors"
     if name == "cut":
         weights.write_bytes(weights.read_bytes()[:-100])
@@ -234,14 +226,16 @@ def broken(folder: Path, tmp_path: Path, name: str) -> Path:
     [("cut", "hf-damaged"), ("pickle", "hf-pickle"), ("empty", "hf-no-weights"), ("shard", "hf-shard"),
      ("config", "hf-no-config"), ("garbled", "hf-damaged"), ("family", "hf-family"), ("part", "hf-incomplete")],
 )  # fmt: skip
-def test_a_folder_that_is_no_whole_checkpoint_is_refused(folder: Path, tmp_path: Path, name: str, code: str) -> None:
-    text = refusal(code, load, f"hf:{broken(folder, tmp_path, name)}", "cpu")
+def test_a_folder_that_is_no_whole_checkpoint_is_refused(
+    llava_folder: Path, tmp_path: Path, name: str, code: str
+) -> None:
+    text = refusal(code, load, f"hf:{broken(llava_folder, tmp_path, name)}", "cpu")
     assert name in text and "Traceback" not in text
 
 
-def test_the_type_of_numbers_and_the_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = read_checkpoint(folder, "tiny")
-    module = load(f"hf:{folder}", "cpu").module
+def test_the_type_of_numbers_and_the_memory(llava_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = read_checkpoint(llava_folder, "tiny")
+    module = load(f"hf:{llava_folder}", "cpu").module
     assert files.parameters == sum(parameter.numel() for parameter in module.parameters())
     assert files.disk_bytes == pytest.approx(4 * files.parameters, rel=0.1)
     assert memory_need.choose_dtype(files, "cpu", "tiny") is torch.float32
@@ -253,17 +247,17 @@ def test_the_type_of_numbers_and_the_memory(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_a_large_model_runs_without_gradients(
-    spec: str, backend: LocalBackend, sample: Sample, monkeypatch: pytest.MonkeyPatch
+    llava_spec: str, llava_backend: LocalBackend, sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (record,) = backend.run([Request(spec, sample, relevance=True)])
+    (record,) = llava_backend.run([Request(llava_spec, sample, relevance=True)])
     assert record.relevance is not None and np.abs(record.relevance).max() > 0
     monkeypatch.setattr("mmviz.backends.local.gradients.MAX_PARAMETERS", 1000)
-    (record,) = backend.run([Request(spec, sample, relevance=True)])
+    (record,) = llava_backend.run([Request(llava_spec, sample, relevance=True)])
     assert record.relevance is None and "gradients-large" in [notice.code for notice in record.notices]
 
 
-def test_a_prompt_beyond_the_length_of_the_model_is_refused(spec: str, backend: LocalBackend) -> None:
-    text = refusal("hf-long", backend.run, [Request(spec, make_sample(text="word " * 900))])
+def test_a_prompt_beyond_the_length_of_the_model_is_refused(llava_spec: str, llava_backend: LocalBackend) -> None:
+    text = refusal("hf-long", llava_backend.run, [Request(llava_spec, make_sample(text="word " * 900))])
     assert "4096" in text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,23 +32,10 @@ QUESTION = "What is this?"
 
 
 @pytest.fixture(scope="module")
-def folder(checkpoint: Callable[[str], Path]) -> Path:
-    return checkpoint("llava")
-
-
-@pytest.fixture(scope="module")
-def spec(llava_spec: str) -> str:
-    return llava_spec
-
-
-@pytest.fixture(scope="module")
-def backend(llava_backend: LocalBackend) -> LocalBackend:
-    return llava_backend
-
-
-@pytest.fixture(scope="module")
-def run(spec: str, backend: LocalBackend) -> mmviz.Run:
-    return mmviz.explain(image=PIXELS, text=QUESTION, model=spec, backend=backend, options={"new_tokens": 6})
+def run(llava_spec: str, llava_backend: LocalBackend) -> mmviz.Run:
+    return mmviz.explain(
+        image=PIXELS, text=QUESTION, model=llava_spec, backend=llava_backend, options={"new_tokens": 6}
+    )
 
 
 def test_shares_worked_out_by_hand() -> None:
@@ -84,10 +70,10 @@ def test_the_shares_of_each_word_are_those_of_its_query_and_sum_to_1(run: mmviz.
     assert summary["shares"] == shares.shares.tolist() and len(summary["words"]) == 6
 
 
-def by_hand(folder: Path, answer: list[int], with_image: bool) -> np.ndarray:
+def by_hand(llava_folder: Path, answer: list[int], with_image: bool) -> np.ndarray:
     """Returns the log-probability of each token of an answer as transformers alone gives it, ``[token]``."""
-    processor = transformers.AutoProcessor.from_pretrained(folder)
-    model = transformers.LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation="eager").eval()
+    processor = transformers.AutoProcessor.from_pretrained(llava_folder)
+    model = transformers.LlavaForConditionalGeneration.from_pretrained(llava_folder, attn_implementation="eager").eval()
     content = [{"type": "image"}] * with_image + [{"type": "text", "text": QUESTION}]
     prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     pictures = {"images": [PIXELS]} if with_image else {}
@@ -101,22 +87,22 @@ def by_hand(folder: Path, answer: list[int], with_image: bool) -> np.ndarray:
 
 
 def test_the_prior_of_each_word_is_that_of_the_same_words_without_the_picture(
-    folder: Path, backend: LocalBackend, run: mmviz.Run
+    llava_folder: Path, llava_backend: LocalBackend, run: mmviz.Run
 ) -> None:
     steps: list[tuple[int, int]] = []
     assert run.request is not None
-    prior = measure_language_prior(backend, run.request, lambda *step: steps.append(step))
+    prior = measure_language_prior(llava_backend, run.request, lambda *step: steps.append(step))
     assert prior is not None and prior.removed == ((), (Modality.IMAGE,)) and steps == [(1, 2), (2, 2)]
     answer = run.record.made_by["answer"]
     assert list(prior.words) == [token.label for token in run.record.streams["language_model"][-6:]]
     for row, with_image in zip(prior.log_probabilities, (True, False), strict=True):
-        np.testing.assert_allclose(row, by_hand(folder, answer, with_image), rtol=1e-6)
+        np.testing.assert_allclose(row, by_hand(llava_folder, answer, with_image), rtol=1e-6)
     np.testing.assert_allclose(prior.evidence, prior.log_probabilities[0] - prior.log_probabilities[1])
     assert np.abs(prior.evidence).max() > 1e-3, "the picture matters for some word"
     summary = run.summary()["language_prior"]
     assert [row["without"] for row in summary["rows"]] == [[], ["image"]] and summary["required"] == []
     assert [row["log_probabilities"] for row in summary["rows"]] == prior.log_probabilities.tolist()
-    assert measure_language_prior(backend, run.request, stop=lambda: True) is None
+    assert measure_language_prior(llava_backend, run.request, stop=lambda: True) is None
 
 
 def test_what_a_model_cannot_do_without_is_named(tmp_path: Path) -> None:
@@ -156,44 +142,44 @@ def test_picture_and_sound_are_removed_alone_and_together() -> None:
 
 @pytest.mark.parametrize("part", [(2,), (0, 1), (1, 4)])
 def test_a_run_about_some_words_gives_their_log_probability(
-    folder: Path, backend: LocalBackend, run: mmviz.Run, part: tuple[int, ...]
+    llava_folder: Path, llava_backend: LocalBackend, run: mmviz.Run, part: tuple[int, ...]
 ) -> None:
     assert run.request is not None
     answer = run.record.made_by["answer"]
     request = replace(run.request, answer_part=part)
-    (record,) = backend.run([request])
-    with_image, without = (by_hand(folder, answer, is_there)[list(part)].sum() for is_there in (True, False))
+    (record,) = llava_backend.run([request])
+    with_image, without = (by_hand(llava_folder, answer, is_there)[list(part)].sum() for is_there in (True, False))
     assert np.log(record.answers[0].probability) == pytest.approx(with_image, rel=1e-6)
     assert record.made_by["answer_part"] == list(part)
     assert record.made_by["answer_token"][1] == run.answer_query + part[0], "the token before the first wrote it"
-    (swept,) = backend.run([replace(request, maps=False, sweep=((), (DropModality(Modality.IMAGE),)))])
+    (swept,) = llava_backend.run([replace(request, maps=False, sweep=((), (DropModality(Modality.IMAGE),)))])
     assert swept.sweep is not None
     np.testing.assert_allclose(swept.sweep[:, 0], [with_image, without], rtol=1e-6)
     assert run.about_words(part).record.answers == record.answers
 
 
-def test_effects_of_some_words_keep_the_answer_and_the_settings(backend: LocalBackend, run: mmviz.Run) -> None:
+def test_effects_of_some_words_keep_the_answer_and_the_settings(llava_backend: LocalBackend, run: mmviz.Run) -> None:
     assert run.request is not None
     request = replace(run.request, answer_part=(3,))
     for planned in (*effect_requests(request), *sweep_requests(request, [()], 8)):
         assert (planned.answer, planned.answer_part, planned.options) == (request.answer, (3,), request.options)
     for part in ((6,), (0, 9)):
         with pytest.raises(MmvizError) as refused:
-            backend.run([replace(request, answer_part=part)])
+            llava_backend.run([replace(request, answer_part=part)])
         assert refused.value.code == "answer-part" and "6 tokens" in str(refused.value)
     with pytest.raises(MmvizError) as refused:
-        backend.run([Request("toy", Sample(text="left"), answer_part=(0,))])
+        llava_backend.run([Request("toy", Sample(text="left"), answer_part=(0,))])
     assert refused.value.code == "answer-part-model"
 
 
 def test_variants_of_one_shape_run_in_one_call(
-    spec: str, backend: LocalBackend, run: mmviz.Run, monkeypatch: pytest.MonkeyPatch
+    llava_spec: str, llava_backend: LocalBackend, run: mmviz.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run.request is not None
     number = next(k for k, m in enumerate(run.record.maps) if m.stack == run.record.default_stack)
     heads = [(AblateHead(number, head),) for head in range(4)]
     sweep = (*heads, (ReplaceInput(Modality.IMAGE, "mean"),), (DropModality(Modality.IMAGE),))
-    model = backend._models[spec]
+    model = llava_backend._models[llava_spec]
     rows: list[int] = []
     forward = model.token_log_probabilities  # type: ignore[attr-defined]
 
@@ -204,9 +190,9 @@ def test_variants_of_one_shape_run_in_one_call(
 
     monkeypatch.setattr(type(model), "token_log_probabilities", counted)
     request = replace(run.request, maps=False)
-    (together,) = backend.run([replace(request, sweep=sweep)])
+    (together,) = llava_backend.run([replace(request, sweep=sweep)])
     assert rows == [1, 5, 1, 1], "the run, a batch, the row of it that is checked, and the row of another shape"
-    alone = [backend.run([replace(request, sweep=(variant,))])[0] for variant in sweep]
+    alone = [llava_backend.run([replace(request, sweep=(variant,))])[0] for variant in sweep]
     assert together.sweep is not None and together.answer_log_probabilities is not None
     expected = np.concatenate([record.answer_log_probabilities[1:] for record in alone])  # type: ignore[index]
     np.testing.assert_allclose(together.answer_log_probabilities[1:], expected, atol=2e-5)
@@ -226,9 +212,9 @@ def test_words_and_their_probabilities_survive_files_and_the_wire(run: mmviz.Run
 
 
 def test_the_command_line_is_about_chosen_words(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    llava_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["explain", "--text", QUESTION, "--model", f"hf:{folder}", "--words"]
+    arguments = ["explain", "--text", QUESTION, "--model", f"hf:{llava_folder}", "--words"]
     file = tmp_path / "run.json"
     assert main([*arguments, "3,2", "--json", str(file)]) == 0
     summary = json.loads(file.read_text())
