@@ -10,7 +10,7 @@ import numpy as np
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall
 from mmviz.capture.call_groups import CallGroup
 from mmviz.capture.lazy_attention import LazyAttention
-from mmviz.capture.map_check import MapCheck, check_pooled_map, check_short_map, check_window, pooled_map
+from mmviz.capture.map_check import MapCheck, check_call_row, check_pooled_map, check_short_map, pooled_map
 from mmviz.capture.stacks import stacks_of
 from mmviz.capture.stream_graph import StreamGraph
 from mmviz.capture.token_sides import Positions, Side
@@ -113,7 +113,7 @@ class CallMap:
         """Returns the map of attention within windows; each window is checked by itself."""
         first, windows = attentions[0], [window for attention in attentions for window in attention.windows]
         rows = dict.fromkeys((window.call, window.row) for window in windows)
-        checked = [check_window(call, row) for call, row in rows]
+        checked = [check_call_row(call, row) for call, row in rows]
         check = MapCheck(max(parity for _, parity in checked), ())
         absorbed_by = next((cause for cause, _ in checked if cause), "")
         absorbed_by = absorbed_by or ("padding" if any((window.keys < 0).any() for window in windows) else "")

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmviz.capture.flow_step import PLAIN, Step, attention, name_of, steps_in
-from mmviz.capture.function_tables import PLACEMENTS, PRODUCTS
+from mmviz.capture.function_tables import MATRIX_PRODUCTS, PLACEMENTS
 from mmviz.capture.token_source import begins_tokens, source_of
 
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
@@ -125,7 +125,7 @@ class DataFlow:
         if name in PLACEMENTS and _tells_tokens_apart(func, args, result):
             named = [kwargs[key] for key in _PLACEMENT_ARGUMENTS if key in kwargs]
             step.places = tuple([self._traced(arg, True) for arg in (*args, *named)])
-        if name in PRODUCTS and self._chooses_tokens(traced_args):
+        if name in MATRIX_PRODUCTS and self._chooses_tokens(traced_args):
             step.places = (args[0] != 0,)
         self._add(result, step)
         if func is Tensor.copy_:

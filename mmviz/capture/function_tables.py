@@ -19,7 +19,7 @@ SPREADS = frozenset({"expand", "expand_as", "broadcast_to", "repeat", "repeat_in
 """They repeat numbers."""
 JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
 """They join tensors along an axis."""
-PRODUCTS = frozenset({"matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "__rmatmul__"})
+MATRIX_PRODUCTS = frozenset({"matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "__rmatmul__"})
 """They multiply matrices."""
 PLACEMENTS = frozenset({
     "masked_scatter", "masked_scatter_", "index_put", "index_put_", "__setitem__", "scatter", "scatter_", "where",

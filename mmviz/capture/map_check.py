@@ -88,7 +88,7 @@ def check_pooled_map(
     return pooled, MapCheck(parity, _notices(attention, fully_masked, exact.queries))
 
 
-def check_window(attention: AttentionCall, row: int) -> tuple[str, float]:
+def check_call_row(attention: AttentionCall, row: int) -> tuple[str, float]:
     """Checks one row of a call, of a long one the rows `checked_rows` of its weights.
 
     Returns what takes a share of the weights, "" for nothing, and the parity, see `MapCheck`. Raises as

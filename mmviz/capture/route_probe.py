@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmviz.capture.attention_call import AttentionCall, checked_rows
 from mmviz.capture.context_manager import capture
 from mmviz.capture.lazy_attention import LazyAttention
-from mmviz.capture.map_check import PARITY, check_window
+from mmviz.capture.map_check import PARITY, check_call_row
 from mmviz.capture.masked_softmax import attention_weights
 from mmviz.types import TOLERANCE, CaptureError
 
@@ -88,7 +88,7 @@ def route_check(attention: AttentionCall, batch: int = 0) -> dict[str, Any]:
         weights = torch.stack([torch.from_numpy(exact.rows(rows, head)) for head in range(heads)])
         difference = float((weights.double() - eager_weights(attention, batch)[:, rows].cpu()).abs().max())
     try:
-        _, parity = check_window(attention, batch)
+        _, parity = check_call_row(attention, batch)
     except CaptureError as problem:
         return {"module": attention.module, "route": attention.route, "passed": False, "problem": str(problem)}
     passed = parity <= PARITY[attention.dtype] and (difference or 0.0) <= TOLERANCE[attention.dtype]

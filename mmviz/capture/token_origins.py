@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmviz.capture.flow_step import ATTENTION, Step, name_of
 from mmviz.capture.function_places import MAX_NUMBERS
-from mmviz.capture.function_tables import JOINS, OF_FIRST, PLACEMENTS, PRODUCTS
+from mmviz.capture.function_tables import JOINS, MATRIX_PRODUCTS, OF_FIRST, PLACEMENTS
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.pooling_windows import interpolation_windows, pooling_windows
 from mmviz.capture.token_replay import replay_numbers
@@ -108,7 +108,7 @@ class TokenOrigins:
             return self._of(step.parents()[-1]).expand(step.shape)
         if name == "linear":
             return self._sets.merged(first, -1, keeps=True).expand(step.shape) if parents == [step.args[0]] else None
-        if name in PRODUCTS or name == "einsum":
+        if name in MATRIX_PRODUCTS or name == "einsum":
             return self._product(name, step, parents)
         if name == "embedding":
             return first[..., None].expand(step.shape) if parents == [step.args[0]] else None
