@@ -78,6 +78,17 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
+def close_popover(page: Page, content: Locator) -> None:
+    """Presses Escape until ``content`` is hidden: a popover that is being drawn does not hear the first one."""
+
+    def is_closed() -> bool:
+        if content.is_visible():
+            page.keyboard.press("Escape")
+        return content.is_hidden()
+
+    until(page, is_closed)
+
+
 def example_button(page: Page, name: str) -> Locator:
     """Returns the gallery's button of an example: Streamlit makes two of a button with help."""
     return page.locator(f".st-key-example-{name} button:visible")

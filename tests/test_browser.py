@@ -18,6 +18,7 @@ from real_page import (  # noqa: E402
     IMAGE,
     PATIENCE,
     changed,
+    close_popover,
     drawn,
     empty_form,
     panel_text,
@@ -142,8 +143,7 @@ def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server
     )
     # the form knows of it once it has been sent
     sync_api.expect(page.locator(".st-key-image-line .source")).to_have_text(say("source-own"), timeout=PATIENCE)
-    page.keyboard.press("Escape")
-    sync_api.expect(page.get_by_test_id("stCameraInput")).to_be_hidden(timeout=PATIENCE)
+    close_popover(page, page.get_by_test_id("stCameraInput"))
     assert source(page, "image") == say("source-own") and source(page, "audio") == say("source-none")
     press(page, "Run")
     changed(page, IMAGE, before)
@@ -164,8 +164,7 @@ def test_a_recording_is_made_and_run(visit_to: Callable[..., sync_api.Page], ser
     device.get_by_role("button", name="Stop recording").click()
     page.wait_for_function("document.querySelector('.st-key-audio-line .source').innerText === 'yours'")
     settle(page)
-    page.keyboard.press("Escape")
-    sync_api.expect(device).to_be_hidden(timeout=PATIENCE)
+    close_popover(page, device)
     press(page, "Run")
     changed(page, AUDIO, before)
     seconds = re.findall(r"/ ([0-9.]+) s", page.locator(AUDIO).inner_text())

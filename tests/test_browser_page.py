@@ -13,6 +13,7 @@ from real_page import (  # noqa: E402
     PATIENCE,
     VIEWER,
     changed,
+    close_popover,
     drawn,
     empty_form,
     example_button,
@@ -185,8 +186,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> No
     press(page, "Compose")
     page.locator(".composed").wait_for()
     assert page.evaluate(TOO_WIDE) == [0, 0] and is_on_screen(page.locator(".composed"))
-    page.keyboard.press("Escape")
-    sync_api.expect(page.locator(".composed")).to_be_hidden(timeout=PATIENCE)
+    close_popover(page, page.locator(".composed"))
     empty_form(page)
     press(page, "Run")
     page.locator(".note.error").wait_for()
@@ -196,8 +196,7 @@ def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> No
         press(page, name)
         page.get_by_test_id(device).wait_for()
         assert page.evaluate(TOO_WIDE) == [0, 0] and is_on_screen(page.get_by_test_id(device))
-        page.keyboard.press("Escape")
-        sync_api.expect(page.get_by_test_id(device)).to_be_hidden(timeout=PATIENCE)
+        close_popover(page, page.get_by_test_id(device))
     page.get_by_role("textbox", name="Text").fill("w" * 300)
     press(page, "Run")
     until(page, lambda: "www" in panel_text(page))
