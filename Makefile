@@ -13,6 +13,8 @@ VENV ?= .venv
 PORT ?= 8501
 # One process more than there are cores, as tests of the page wait for the browser; four at most, for the memory.
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((cores < 3 ? cores + 1 : 4)))
+# Else each of some 200 processes of the tests would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile
 
 # python3 where it is 3.11, 3.12 or 3.13, else the first of those found by name.

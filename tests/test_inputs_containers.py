@@ -108,16 +108,16 @@ def test_a_click_stays_at_its_time(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
-    [muxed(np.zeros(61 * 8_000), 8_000, "ipod"), muxed(np.zeros(61 * RATE), RATE, "webm", "libopus")],
+    "make",
+    [lambda: muxed(np.zeros(61 * 8_000), 8_000, "ipod"), lambda: muxed(np.zeros(61 * RATE), RATE, "webm", "libopus")],
     ids=["m4a", "webm"],
 )
-def test_limits_are_checked_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_checked_before_decoding(make: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     def blocks(*args: object) -> None:
         raise AssertionError("decoded")
 
     monkeypatch.setattr(containers.Track, "blocks", blocks)
-    error = refusal(data)
+    error = refusal(make())
     assert error.code == "audio-long" and "61.0 s long" in str(error)
 
 
@@ -126,12 +126,12 @@ def without_edits(m4a: bytes) -> bytes:
 
 
 LONG = np.zeros(200 * RATE)
-WRONG_LENGTHS = {
-    "m4a": without_edits(m4a_with_length(muxed(LONG, RATE, "ipod"), 1.0)),
-    "webm": webm_with_length(muxed(LONG, RATE, "webm", "libopus"), 1.0),
-    "webm, browser": muxed(LONG, RATE, "webm", "libopus", live="1"),
-    "webm, video": muxed(LONG, RATE, "webm", "libopus", video="libvpx"),
-    "aac": muxed(LONG, RATE, "adts"),
+WRONG_LENGTHS: dict[str, Callable[[], bytes]] = {
+    "m4a": lambda: without_edits(m4a_with_length(muxed(LONG, RATE, "ipod"), 1.0)),
+    "webm": lambda: webm_with_length(muxed(LONG, RATE, "webm", "libopus"), 1.0),
+    "webm, browser": lambda: muxed(LONG, RATE, "webm", "libopus", live="1"),
+    "webm, video": lambda: muxed(LONG, RATE, "webm", "libopus", video="libvpx"),
+    "aac": lambda: muxed(LONG, RATE, "adts"),
 }
 
 
@@ -144,7 +144,7 @@ def test_decoding_stops_soon_after_the_longest_length(name: str, monkeypatch: py
         return decoded[-1]
 
     monkeypatch.setattr(containers, "_samples", samples)
-    assert refusal(WRONG_LENGTHS[name]).code in {"audio-longer", "audio-long"}
+    assert refusal(WRONG_LENGTHS[name]()).code in {"audio-longer", "audio-long"}
     assert sum(map(len, decoded)) <= 60.2 * RATE
 
 

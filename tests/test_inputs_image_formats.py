@@ -304,7 +304,7 @@ def test_the_sandbox_decodes_the_largest_photographs() -> None:
     photograph = Image.fromarray(scene()).resize((5_000, 5_000), Image.Resampling.NEAREST)
     decoder = Decoder()
     try:
-        for format, options in (("HEIF", {"quality": 50}), ("AVIF", {"speed": 10, "quality": 50}), ("TIFF", {})):
+        for format, options in (("HEIF", {"quality": 50}), ("TIFF", {})):  # AVIF takes less memory than HEIF
             data = encoded(photograph, format, **options)
             image = decoder.sample(data, None, None).image
             assert image is not None and (image.width, image.height) == (5_000, 5_000), format

@@ -59,7 +59,7 @@ def test_scenes_of_the_world_are_not_flagged(trio: BundledTrio) -> None:
 def test_held_out_art_on_unseen_grounds_is_not_flagged(trio: BundledTrio, ground: str) -> None:
     sprites = {word: [sprite] for word, sprite in load_sprites("fxemoji").items()}
     rng = np.random.default_rng(5)
-    scenes: list[object] = [other_scene(rng, sprites, [ground]) for _ in range(60)]
+    scenes: list[object] = [other_scene(rng, sprites, [ground]) for _ in range(40)]
     assert share(trio, "image", scenes) <= (0.1 if ground in ("bricks", "marble") else 0.05)
 
 

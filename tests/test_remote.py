@@ -66,7 +66,7 @@ FAULTS: dict[str, tuple[Respond, str, str, int]] = {
     "breaks off": (_send(http_response(RECORD)[:-50]), "backend-unreachable", "the connection broke", 3),
     "garbage": (_send(b"\0\1\2 what\r\n\r\n"), "backend-answer", "it is not HTTP", 1),
     "no npz": (_send(http_response(b"hello")), "backend-answer", "wire-unreadable", 1),
-    "a bomb": (_send(http_response(_bomb())), "backend-answer", "npz-large", 1),
+    "a bomb": (lambda connection: _send(http_response(_bomb()))(connection), "backend-answer", "npz-large", 1),
     "too long": (_send(http_response(b"x" * 65_000_000)), "backend-answer", "it is too long", 1),
     "a web page": (_send(http_response(b"<html>", mmviz_protocol="")), "backend-answer", "HTTP 200, not from mmviz", 1),
     "a redirect": (_send(http_response(b"", 302, location="http://127.0.0.1:1/")), "backend-answer",

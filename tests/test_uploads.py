@@ -1,4 +1,4 @@
-"""Seventy uploads, one after another, leave no memory behind."""
+"""Many uploads, one after another, leave no memory behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmviz.explain import run_sample
 from mmviz.inputs.sandbox import Decoder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the memory in use")
-UPLOADS, WARM_UP, MAX_LEAK = 70, 30, 0.4
+UPLOADS, WARM_UP, MAX_LEAK = 45, 20, 0.4
 """Number of uploads, number of the first that do not count, megabytes that each of the others may leave behind: less
 than its picture (1.4) or its sound (0.6) alone."""
 
