@@ -1,6 +1,6 @@
 # make app [PORT=8501]   install into .venv and open the page
 # make test              install into .venv and pass the tests
-# make test-coverage     the same, and prints how much of mmviz/ the tests run
+# make test-coverage     the same with those of training, benchmarks and memory, and prints how much of mmviz/ is run
 # make quick             the tests that need neither a browser nor much time, for the loop of work
 # make lint              ruff and mypy
 # make texts             the catalogues of translations, brought up to date with the texts and compiled
@@ -28,10 +28,11 @@ app: $(VENV)/.mmviz
 
 test: dev
 	@bash .ci/system-packages
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) $(COVERAGE)
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -m "not long"
 
-test-coverage: COVERAGE = --cov --cov-report=term
-test-coverage: test
+test-coverage: dev
+	@bash .ci/system-packages
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term
 
 quick: dev
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -q -m "not browser and not slow"

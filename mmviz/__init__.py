@@ -38,11 +38,13 @@ from mmviz.types import (
     MapRef,
     MmvizError,
     Modality,
+    PictureBox,
     PixelBox,
     Request,
     Sample,
     Seconds,
     Token,
+    VideoPatch,
 )
 
 if TYPE_CHECKING:
@@ -61,12 +63,14 @@ __all__ = [
     "MapRef",
     "MmvizError",
     "Modality",
+    "PictureBox",
     "PixelBox",
     "Request",
     "Run",
     "Sample",
     "Seconds",
     "Token",
+    "VideoPatch",
     "capture",
     "explain",
     "make_sample",

@@ -273,16 +273,18 @@ class Run:
 
 
 def explain(
-    image: Any = None, text: str | None = None, audio: Any = None, *, model: str = "trio",
+    image: Any = None, text: str | None = None, audio: Any = None, *, video: Any = None, model: str = "trio",
     backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
     options: Mapping[str, str | int] | None = None,
 ) -> Run:  # fmt: skip
     """Runs a fusion model on an image, a text and audio, any of which may be missing, and records its attention.
 
     Args:
-        image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``.
+        image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``; or a list of
+            them, for a model that takes several.
         text: the question or sentence.
-        audio: path, bytes or the pair ``(array, rate in Hz)``.
+        audio: path, bytes or the pair ``(array, rate in Hz)``; or a list of them.
+        video: path or bytes, whose frames take the place of an image.
         model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint.
         backend: where the model runs: a backend, or the URL of an ``mmviz serve`` (with the access token in the
             environment variable MMVIZ_TOKEN); this machine if None.
@@ -301,7 +303,9 @@ def explain(
         >>> run = mmviz.explain(image=array, text="Describe it.", model="hf:HuggingFaceTB/SmolVLM-256M-Instruct")
     """
     given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
-    return run_sample(make_sample(image=image, text=text, audio=audio), model=model, backend=backend, **given)
+    return run_sample(
+        make_sample(image=image, text=text, audio=audio, video=video), model=model, backend=backend, **given
+    )
 
 
 def run_sample(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from several_input_checks import checks_of_several
 from test_huggingface_places import (
     GREY,
     HEIGHT,
@@ -232,6 +233,11 @@ PLACES_NOT_KNOWN = {"florence2": ("blocks.0", "blocks.1")}
 SOUNDS = ("qwen2_5_omni", "gemma4")
 WHOLE = ("florence2",)
 """Families whose tokens all come from the whole picture: attention over channels mixes its patches."""
+SEVERAL = (
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "llava_onevision", "internvl", "smolvlm", "pixtral",
+    "minicpmv4_6", "gemma4", "mllama",
+)  # fmt: skip
+"""Families that take several pictures, or sounds, in one prompt."""
 LONG = ("phi4_multimodal",)
 """Families whose processor makes at least 2,048 patches; the one check goes from these to the language model."""
 
@@ -245,6 +251,7 @@ def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
         has_queries = name in LEARNED_QUERIES
         checks.append(learned_queries_lead_to_patches if has_queries else language_tokens_at_their_places)
     checks += [moments_at_their_places] if name in SOUNDS else []
+    checks += checks_of_several(name, SOUNDS) if name in SEVERAL else []
     return {check.__name__: check for check in checks}
 
 

@@ -28,6 +28,7 @@ print(json.dumps([same, rows, check_aims(made_up)]))
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_measures_and_checks_its_aims() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

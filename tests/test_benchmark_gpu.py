@@ -30,6 +30,7 @@ def tables(text: str) -> dict[str, list[dict[str, str]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_for_a_gpu_runs_on_the_cpu_and_says_so() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/gpu.py", "--device", "cpu", "--sizes", "520"], cwd=ROOT, capture_output=True,

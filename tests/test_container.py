@@ -17,7 +17,7 @@ from processes import ROOT
 
 pytest.importorskip("playwright.sync_api")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 RUNTIME = DOCKERFILE.rpartition("\nFROM ")[2]

@@ -125,7 +125,7 @@ def test_images_know_the_positions_of_their_drawing() -> None:
     assert np.array_equal(images.pixels, again.pixels) and np.array_equal(images.labels, again.labels)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_moves_attention_to_the_drawing() -> None:
     fitted = fit(Recipe(images=1200, held_out=200, epochs=4, rate=2e-3, seed=1))
     first, last = fitted.snapshots[0], fitted.snapshots[-1]

@@ -27,7 +27,7 @@ from mmviz.types import (
     Token,
 )  # fmt: skip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SEED, COUNT = 77, 8
 MEAN = MapRef("attention", 0)

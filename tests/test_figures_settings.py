@@ -106,6 +106,7 @@ def _settings() -> Iterator[None]:
     plt.close("all")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_figure_for_print_is_the_same_under_any_settings(name: str, expected: NDArray[np.uint8]) -> None:
     with warnings.catch_warnings():

@@ -220,6 +220,7 @@ def test_a_pool_is_encoded_once(pool: dict[str, Tensor], tmp_path: Path) -> None
     assert calls == [1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", COMPARED)
 def test_training_lowers_the_loss_and_keeps_the_encoders_frozen(
     kind: str, pool: dict[str, Tensor], tmp_path: Path

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hostile import HEADER_LIMITS, costs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_every_hostile_input_is_refused_or_accepted_as_data(tmp_path: Path) -> None:

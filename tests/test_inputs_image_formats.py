@@ -300,6 +300,7 @@ def test_the_sandbox_decodes_every_format(format: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_sandbox_decodes_the_largest_photographs() -> None:
     photograph = Image.fromarray(scene()).resize((5_000, 5_000), Image.Resampling.NEAREST)
     decoder = Decoder()

@@ -27,7 +27,7 @@ from mmviz.training.world.ood_detector_images import OTHER_GROUNDS, noise_image,
 from mmviz.training.world.speech_bank import HELD_OUT_VOICES, synthesise
 from mmviz.training.world.sprites import load_sprites
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 RATE = 16_000
 Wave = NDArray[np.float32]

@@ -93,6 +93,7 @@ def test_training_starts_from_weights_alone(world: World, tmp_path: Path) -> Non
     assert not torch.equal(fresh.state_dict()[name], loaded.state_dict()[name])
 
 
+@pytest.mark.long
 def test_snapshots_are_log_spaced(world: World, tmp_path: Path) -> None:
     wide = Stage(Recipe(scenes=64, questions=1, drop=0, many_words=0), 128, 1e-3, fuse=False)
     train(wide, world, tmp_path, 1, "cpu")
@@ -102,6 +103,7 @@ def test_snapshots_are_log_spaced(world: World, tmp_path: Path) -> None:
     assert [_snapshots_until(scenes) for scenes in (63, 64, 108, 109, 184, 185, 314, 315)] == [0, 1, 1, 2, 2, 3, 3, 4]
 
 
+@pytest.mark.long
 def test_it_learns(world: World, tmp_path: Path) -> None:
     session = TrainingSession(tiny(1_000), tmp_path, 1, "cpu", None)
     from mmviz.training.fit.data import BatchStream, ExampleEncoder

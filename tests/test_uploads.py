@@ -47,6 +47,7 @@ def _leaks() -> tuple[float, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_uploads_leave_no_memory_behind() -> None:
     code = "import sys; sys.path.insert(0, 'tests'); import test_uploads; print(*test_uploads._leaks())"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=500)

@@ -16,7 +16,7 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.jobs import Job
 from mmviz.app.model_loading import ModelLoading
-from mmviz.app.session_state import Draft, Source, State
+from mmviz.app.session_state import Draft, Source, State, VideoFile
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.layer_progress import report_layers
@@ -55,7 +55,9 @@ def start_run(state: State, draft: Draft) -> None:
             state.is_writing = is_writing
             progress(done, of)
 
-        sample = resources.decoder().sample(_read(draft.image), draft.text, _read(draft.audio))
+        video = draft.image.content if isinstance(draft.image, VideoFile) else None
+        image = None if isinstance(draft.image, VideoFile) else _read(draft.image)
+        sample = resources.decoder().sample(image, draft.text, _read(draft.audio), video)
         with watch_loading(loading.watch(progress, stop)):
             ready = backend.backend()
         progress(0, 0)
@@ -117,8 +119,8 @@ def _retry_backend(state: State) -> None:
     state.run_requested = True
 
 
-def _read(source: Source) -> bytes | None:
-    assert not isinstance(source, InputError)  # no run of it is started
+def _read(source: Source) -> bytes | tuple[bytes, ...] | None:
+    assert not isinstance(source, InputError | VideoFile)  # no run of an error is started
     return source.read_bytes() if isinstance(source, Path) else source
 
 

@@ -30,8 +30,17 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
     "shuffled": (ShuffleWeights(1),),
     "uniform": (UniformAttention(),),
 }
-Source = Path | bytes | InputError | None
-"""An input of the form; an error stands for a file that cannot be used."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """The content of a video that is given in the place of an image."""
+
+    content: bytes
+
+
+Source = Path | bytes | tuple[bytes, ...] | VideoFile | InputError | None
+"""An input of the form: a file, or several; an error stands for one that cannot be used."""
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
 Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
@@ -117,7 +126,7 @@ class State:
     """Counts the forms; the uploaders of each new form start empty."""
     latest_widget: dict[str, str] = field(default_factory=dict)
     """The key of the widget that last received an input, by modality."""
-    checked_uploads: dict[str, tuple[str, InputError | None]] = field(default_factory=dict)
+    checked_uploads: dict[str, dict[str, InputError | None]] = field(default_factory=dict)
     """Streamlit's id of the file that was checked last, and why that file cannot be used, by modality."""
     run_requested: bool = False
     """Whether the page is to start a run of the form."""

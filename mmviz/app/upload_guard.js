@@ -18,8 +18,8 @@
   // At the document and while the event is captured, which is before Streamlit's own listeners.
   const onFiles = (event, files) => {
     const uploader = uploaderOf(event);
-    const file = files?.[0];
-    if (!uploader || !file || file.size <= limit) return;
+    const file = [...(files ?? [])].find(({ size }) => size > limit);
+    if (!uploader || !file) return;
     event.stopImmediatePropagation();
     event.preventDefault();
     if (event.type === "drop") {

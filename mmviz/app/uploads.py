@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import resources
-from mmviz.app.session_state import State
+from mmviz.app.session_state import Source, State, VideoFile
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import InputError
@@ -42,27 +43,36 @@ def max_megabytes() -> int:
     return int(st.get_option("server.maxUploadSize"))
 
 
-def checked_upload(state: State, modality: str, file: UploadedFile) -> bytes | InputError:
-    """Returns the content of a file for ``image`` or ``audio``, or why it cannot be used.
+def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) -> Source:
+    """Returns the content of one or several files for ``image`` or ``audio``, or why the first of them cannot be used.
 
     A file is decoded for this once, however often the page is drawn.
     """
-    content = file.getvalue()
-    checked_id, error = state.checked_uploads.get(modality, ("", None))
-    if checked_id != file.file_id:
-        error = _find_error(modality, file.type, content)
-        state.checked_uploads[modality] = (file.file_id, error)
-    return content if error is None else error
+    known = state.checked_uploads.get(modality, {})
+    checked = {}
+    for file in files:
+        kind = "video" if modality == "image" and file.type.startswith("video/") else modality
+        is_known = file.file_id in known
+        checked[file.file_id] = known[file.file_id] if is_known else _find_error(kind, file.type, file.getvalue())
+    state.checked_uploads[modality] = checked
+    error = next(filter(None, checked.values()), None)
+    contents = tuple(file.getvalue() for file in files)
+    if error is not None:
+        return error
+    if modality == "image" and any(file.type.startswith("video/") for file in files):
+        return VideoFile(contents[0]) if len(files) == 1 else InputError("video-and-image")
+    return contents if len(contents) > 1 else contents[0]
 
 
-def _find_error(modality: str, media_type: str, content: bytes) -> InputError | None:
+def _find_error(kind: str, media_type: str, content: bytes) -> InputError | None:
     if media_type == STAND_IN and content.isdigit():
         size = int(content) / _MEGABYTE
         return InputError("upload-large", megabytes=size, limit=max_megabytes())
     try:
         resources.decoder().sample(
-            content if modality == "image" else None, None, content if modality == "audio" else None
-        )
+            content if kind == "image" else None, None, content if kind == "audio" else None,
+            content if kind == "video" else None,
+        )  # fmt: skip
     except InputError as error:
         return error
     return None

@@ -123,17 +123,23 @@ class StreamGraph:
         batches = batches_of(calls[0].runs[0].inputs) if calls and calls[0].runs else set()
         for stream in list(self.streams):
             tiles = tiles_of(stream, self.streams, batches)
-            tiles = tiles or tiles_by_use(stream, self.streams, self.groups, batches)
-            if tiles is None:
-                continue
-            stream.samples, stream.count = tiles.samples, tiles.count
-            for group in self.groups:
-                if group.queries is stream:
-                    group.queries, group.query_sides = tiles.stream or stream, _tiled(group.query_sides, tiles, group)
-                if group.keys is stream:
-                    group.keys, group.key_sides = tiles.stream or stream, _tiled(group.key_sides, tiles, group)
+            if tiles is not None:
+                self._arrange(stream, tiles)
+            if tiles is None or tiles.stream is None:  # what was cut from several pictures goes into one prompt
+                tiles = tiles_by_use(stream, self.streams, self.groups, batches)
+                if tiles is not None:
+                    self._arrange(stream, tiles)
         for group in self.groups:
             group.queries.is_repeated |= any(map(_repeats, group.query_sides, group.key_sides))
+
+    def _arrange(self, stream: Stream, tiles: Tiles) -> None:
+        """Makes the rows of a stream windows of the samples that ``tiles`` tells."""
+        stream.samples, stream.count = tiles.samples, tiles.count
+        for group in self.groups:
+            if group.queries is stream:
+                group.queries, group.query_sides = tiles.stream or stream, _tiled(group.query_sides, tiles, group)
+            if group.keys is stream:
+                group.keys, group.key_sides = tiles.stream or stream, _tiled(group.key_sides, tiles, group)
 
     def _place_among_earlier(self, group: CallGroup) -> None:
         """Counts the queries of a map among the tokens of earlier calls, where their stream goes on from these."""

@@ -75,7 +75,8 @@ class TokenOrigins:
 
     def _after(self, step: Step) -> Tensor | None:
         """Returns the origins after the function of a step."""
-        parents = [parent for parent in step.parents() if self._known[id(parent)] is not None]
+        numbers_of = step.args[:1] if name_of(step) in OF_FIRST else step.parents()
+        parents = [parent for parent in numbers_of if self._known.get(id(parent)) is not None]
         is_attention = name_of(step) == ATTENTION  # learned queries have no origins before it
         if step.func is None or not (parents or is_attention):
             return None
@@ -102,7 +103,7 @@ class TokenOrigins:
             return self._joined(name, step)
         if name == "pad_sequence":
             return self._padded(step)
-        if name in OF_FIRST and parents[0] is step.args[0]:
+        if name in OF_FIRST:
             return first.reshape(step.shape) if name in ("reshape_as", "view_as") else first.expand(step.shape)
         if name == "copy_":
             return self._of(step.parents()[-1]).expand(step.shape)

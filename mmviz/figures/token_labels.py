@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -11,22 +12,46 @@ from mmviz.figures.colour_scale import short
 from mmviz.i18n.figures import modality_name, tell
 from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.unicode_display import replace_invisible
-from mmviz.types import ABSENT, Chars, Modality, PixelBox, Seconds, SpectrogramPatch, Token
+from mmviz.types import (
+    ABSENT,
+    Chars,
+    Location,
+    Modality,
+    PictureBox,
+    PixelBox,
+    Seconds,
+    SpectrogramPatch,
+    Token,
+    VideoPatch,
+)
 
+_TOP, _LEFT = attrgetter("y0"), attrgetter("x0")
 _TRANSLATED = (ABSENT, "answer")
 MAX_NAMES = 2
 """So many tokens of a group are named; the others are counted."""
 
 
 def grid_positions(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
-    """Returns row and column, from 1, of every token with a box: the rank of its top and left edge among all boxes."""
-    boxes = {index: token.location for index, token in enumerate(tokens) if isinstance(token.location, PixelBox)}
-    rows = np.unique([box.y0 for box in boxes.values()])
-    columns = np.unique([box.x0 for box in boxes.values()])
-    return {
-        index: (int(np.searchsorted(rows, box.y0)) + 1, int(np.searchsorted(columns, box.x0)) + 1)
-        for index, box in boxes.items()
-    }
+    """Returns row and column, from 1, of every token with a box: the rank of its top and left edge among all boxes.
+
+    Of several pictures, and of the frames of a video, each has rows and columns of its own.
+    """
+    pictures: dict[float, dict[int, PixelBox]] = {}
+    for index, token in enumerate(tokens):
+        if isinstance(token.location, PixelBox):
+            pictures.setdefault(_picture_of(token.location), {})[index] = token.location
+    positions = {}
+    for boxes in pictures.values():
+        rows, columns = (np.unique([edge(box) for box in boxes.values()]) for edge in (_TOP, _LEFT))
+        for index, box in boxes.items():
+            row, column = np.searchsorted(rows, box.y0), np.searchsorted(columns, box.x0)
+            positions[index] = (int(row) + 1, int(column) + 1)
+    return positions
+
+
+def _picture_of(box: PixelBox) -> float:
+    """Returns what tells the picture of a box from others on its sheet."""
+    return box.picture if isinstance(box, PictureBox) else box.start if isinstance(box, VideoPatch) else 0
 
 
 def names(tokens: Sequence[Token]) -> list[str]:
@@ -35,7 +60,7 @@ def names(tokens: Sequence[Token]) -> list[str]:
     result = []
     for index, token in enumerate(tokens):
         if index in cells:
-            result.append(tell("patch", row=cells[index][0], column=cells[index][1]))
+            result.append(_patch_name(token.location, *cells[index], digits))
         elif isinstance(token.location, SpectrogramPatch):
             start, low = f"{token.location.start:.{digits}f}", round(token.location.low_hertz)
             result.append(tell("spectrogram-patch", start=start, hertz=low))
@@ -48,6 +73,16 @@ def names(tokens: Sequence[Token]) -> list[str]:
     return result
 
 
+def _patch_name(location: Location, row: int, column: int, digits: int) -> str:
+    """Returns the name of a patch: by row and column, and by its picture or frame where there are several."""
+    match location:
+        case PictureBox(picture=picture):
+            return tell("picture-patch", picture=picture, row=row, column=column)
+        case VideoPatch(start=start):
+            return tell("frame-patch", start=f"{start:.{digits}f}", row=row, column=column)
+    return tell("patch", row=row, column=column)
+
+
 def full_names(tokens: Sequence[Token]) -> list[str]:
     """Returns full names for a hover text: the token and, on a second line, its location in the original input."""
     cells, digits = grid_positions(tokens), _digits(tokens)
@@ -56,7 +91,10 @@ def full_names(tokens: Sequence[Token]) -> list[str]:
         match token.location:
             case PixelBox(x0, y0, x1, y1):
                 row, column = cells[index]
-                result.append(tell("place-patch", row=row, column=column, x0=x0, x1=x1, y0=y0, y1=y1))
+                place = tell("place-patch", row=row, column=column, x0=x0, x1=x1, y0=y0, y1=y1)
+                if type(token.location) is not PixelBox:
+                    place = join_sentences([_patch_name(token.location, row, column, digits), place])
+                result.append(place)
             case SpectrogramPatch(start, end, low, high):
                 seconds = {"start": f"{start:.{digits}f}", "end": f"{end:.{digits}f}"}
                 result.append(tell("place-spectrogram-patch", low=round(low), high=round(high), **seconds))

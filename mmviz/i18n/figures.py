@@ -26,6 +26,8 @@ FIGURES: dict[str, str] = {
     "name-special": "special",
     "patch": "patch {row},{column}",
     "moment": "{start} s",
+    "picture-patch": "picture {picture}, patch {row},{column}",
+    "frame-patch": "frame at {start} s, patch {row},{column}",
     "spectrogram-patch": "{start} s, {hertz} Hz",
     "missing": "{modality}: {token}",
     "place-patch": "patch in row {row}, column {column}\n(x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f} px)",

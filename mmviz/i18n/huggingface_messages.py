@@ -48,6 +48,10 @@ HUGGINGFACE_SENTENCES: dict[str, str] = {
     "hf-places-order": "Where the tokens of {stream} lie is not known: they are arranged in a way that cannot be "
     "followed.",
     "hf-unread": "{model} cannot read this modality, so it was left out: {modality}.",
+    "several-inputs": "{model} takes one input of this kind: {modality}. {count} were given. Give one, or choose a "
+    "model that takes several.",
+    "hf-sound-rows": "The feature extractor made {rows} pieces of {count} sounds, so their moments cannot be told "
+    "apart. Give one sound.",
     "hf-needs": "{model} needs this modality: {modality}. Add one and run again.",
     "gradients-large": "This model is too large for gradients here, so relevance was left out.",
     "answer-part": "The answer has {count} tokens; there is no token {number}. Choose others.",

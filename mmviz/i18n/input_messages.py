@@ -53,6 +53,17 @@ INPUT_SENTENCES: dict[str, str] = {
     "image-animated": "The image is animated. mmviz uses frame {frame} of {frames}.",
     "image-reduced": "The image is {width:,} x {height:,} pixels and was reduced to {kept_width:,} x {kept_height:,}. "
     "Positions still refer to the original.",
+    "image-sheet": "The {count} pictures are shown on one sheet of {width:,} x {height:,} pixels.",
+    "image-sheet-reduced": "The {count} pictures are shown on one sheet of {width:,} x {height:,} pixels, for which "
+    "they were reduced.",
+    "image-many": "There are {count} pictures; mmviz takes at most {limit}. Leave some out.",
+    "video-frames": "Of the video, {count} frames are used, one every {step:.2f} s.",
+    "video-none": "This file holds no video. Choose an MP4, MOV, MKV or WebM file, or an animated GIF, PNG or WebP.",
+    "video-long": "The video is longer than {limit:.0f} s. Choose a part of it.",
+    "video-damaged": "The video is damaged, or in a codec that mmviz does not read. Save it anew as MP4 (H.264).",
+    "video-source": "A video must be a path or bytes, not {kind}.",
+    "video-and-image": "A video takes the place of the image, so give either of them.",
+    "audio-joined": "The {count} sounds are shown one after another.",
     "audio-source": "Audio must be a path, bytes or a numpy array with its sample rate, not {kind}.",
     "audio-empty": "The audio file is empty. Choose another file.",
     "audio-format": "This file is in the {format} format, which mmviz does not read as audio. Save it as WAV, FLAC, "

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mmviz.types import InputError, Notice, Sample
+from mmviz.types import AudioInput, ImageInput, InputError, Notice, Sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,16 +25,21 @@ _MAX_NAME = 40
 
 
 def make_sample(
-    image: ImageSource | None = None,
+    image: ImageSource | list[ImageSource] | None = None,
     text: str | None = None,
-    audio: AudioSource | tuple[NDArray[Any], int] | None = None,
+    audio: AudioSource | tuple[NDArray[Any], int] | list[AudioSource | tuple[NDArray[Any], int]] | None = None,
+    video: str | Path | bytes | None = None,
 ) -> Sample:
     """Checks the inputs and returns them as one `Sample`, with the notices of image, text and audio in this order.
 
     Args:
-        image: path, bytes, Pillow image or array, see `mmviz.inputs.image.load_image`.
+        image: path, bytes, Pillow image or array, see `mmviz.inputs.image.load_image`; or a list of them, for a model
+            that takes several, which are put on one sheet.
         text: a string; an empty one counts as missing.
-        audio: path, bytes or the pair ``(array, rate in Hz)``, see `mmviz.inputs.audio.load_audio`.
+        audio: path, bytes or the pair ``(array, rate in Hz)``, see `mmviz.inputs.audio.load_audio`; or a list of them,
+            which are put one after another.
+        video: path or bytes, see `mmviz.inputs.video.load_video`; its frames stand in the place of an image, and its
+            sound is not read.
 
     Raises:
         InputError: there is no input at all, or one of them cannot be used.
@@ -47,29 +54,77 @@ def make_sample(
     """
     checked_image, checked_text, checked_audio = None, None, None
     notices: tuple[Notice, ...] = ()
-    if image is not None:
-        from mmviz.inputs.image import load_image
+    if video is not None:
+        from mmviz.inputs.video import load_video
 
-        checked_image, image_notices = load_image(image)
+        if image is not None:
+            raise InputError("video-and-image")
+        checked_image, video_notices = load_video(video)
+        notices += video_notices
+    if image is not None and not _is_empty(image):
+        checked_image, image_notices = _load_images(image)
         notices += image_notices
     if text is not None and text != "":
         from mmviz.inputs.text import load_text
 
         checked_text, text_notices = load_text(text)
         notices += text_notices
-    if audio is not None:
-        from mmviz.inputs.audio import load_audio
-
-        if isinstance(audio, tuple):
-            if len(audio) != 2:
-                raise InputError("audio-source", kind=f"a tuple of {len(audio)}")
-            checked_audio, audio_notices = load_audio(*audio)
-        else:
-            checked_audio, audio_notices = load_audio(audio)
+    if audio is not None and not _is_empty(audio):
+        checked_audio, audio_notices = _load_sounds(audio)
         notices += audio_notices
     if checked_image is None and checked_text is None and checked_audio is None:
         raise InputError("input-none")
     return Sample(checked_image, checked_text, checked_audio, notices)
+
+
+def _is_empty(source: object) -> bool:
+    return isinstance(source, list) and not source
+
+
+def _load_images(source: ImageSource | list[ImageSource]) -> tuple[ImageInput, tuple[Notice, ...]]:
+    """Returns an image, or several on one sheet, with their notices, each kind once."""
+    from mmviz.inputs.image import load_image
+
+    if not isinstance(source, list):
+        return load_image(source)
+    images = [load_image(picture) for picture in source]
+    if len(images) == 1:
+        return images[0]
+    from mmviz.inputs.several_inputs import join_pictures
+
+    sheet, joined = join_pictures([image for image, _ in images])
+    return sheet, (*_once(notices for _, notices in images), *joined)
+
+
+def _load_sounds(
+    source: AudioSource | tuple[NDArray[Any], int] | list[AudioSource | tuple[NDArray[Any], int]],
+) -> tuple[AudioInput, tuple[Notice, ...]]:
+    """Returns a sound, or several one after another, with their notices, each kind once."""
+    sounds = [_load_sound(sound) for sound in (source if isinstance(source, list) else [source])]
+    if len(sounds) == 1:
+        return sounds[0]
+    from mmviz.inputs.several_inputs import join_sounds
+
+    joined, notices = join_sounds([sound for sound, _ in sounds])
+    return joined, (*_once(own for _, own in sounds), *notices)
+
+
+def _load_sound(source: AudioSource | tuple[NDArray[Any], int]) -> tuple[AudioInput, tuple[Notice, ...]]:
+    from mmviz.inputs.audio import load_audio
+
+    if not isinstance(source, tuple):
+        return load_audio(source)
+    if len(source) != 2:
+        raise InputError("audio-source", kind=f"a tuple of {len(source)}")
+    return load_audio(*source)
+
+
+def _once(notices: Iterable[tuple[Notice, ...]]) -> tuple[Notice, ...]:
+    """Returns the first notice of each kind."""
+    kinds: dict[str, Notice] = {}
+    for notice in chain.from_iterable(notices):
+        kinds.setdefault(notice.code, notice)
+    return tuple(kinds.values())
 
 
 def open_source(source: str | Path | bytes) -> BinaryIO:

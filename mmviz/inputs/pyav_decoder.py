@@ -6,7 +6,7 @@ The encoder delay that a container declares is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NoReturn
 
@@ -183,14 +183,17 @@ def open_track(file: BinaryIO, kind: str) -> Iterator[Track]:
         read_seconds = {"WEBM": webm_seconds, "ASF": asf_seconds}.get(kind)
         header_seconds = None if read_seconds is None else read_seconds(file)
         file.seek(0)
-        options = {"codec_whitelist": ",".join(_CODECS)}  # no video decoder is opened, not even to probe
         try:
-            with av.open(
-                file, "r", format=DEMUXERS[kind], options=options, io_open=_refuse_file, **_METADATA_OPTIONS
-            ) as container:
+            with open_container(file, DEMUXERS[kind], _CODECS) as container:
                 yield Track(container, kind, header_seconds, has_known_length, whole)
         except FFmpegError as error:
             raise InputError("audio-damaged") from error
+
+
+def open_container(file: BinaryIO, demuxer: str, codecs: Sequence[str]) -> Any:
+    """Opens a file by one demuxer. No decoder but those in ``codecs`` is opened, not even to probe."""
+    options = {"codec_whitelist": ",".join(codecs)}
+    return av.open(file, "r", format=demuxer, options=options, io_open=_refuse_file, **_METADATA_OPTIONS)
 
 
 def _refuse_file(*args: object) -> NoReturn:

@@ -10,8 +10,9 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from mmviz.inputs import make_sample
 from mmviz.inputs.decoder_failure import CODES, log_decoder_failure, unexpected_errors
@@ -27,7 +28,9 @@ MEMORY = 3_000_000_000
 _MAX_REPLY = 64_000_000
 """Bytes of a reply, also once inflated."""
 _REPLY_LENGTHS = struct.Struct("<QQ")
-_REQUEST_LENGTHS = struct.Struct("<qqq")
+_PART = struct.Struct("<cQ")
+"""The kind of a part of a request, and its length; a request ends with a part of kind ``_END``."""
+_TEXT, _IMAGE, _AUDIO, _VIDEO, _END = b"t", b"i", b"a", b"v", b"."
 
 
 class Decoder:
@@ -43,13 +46,19 @@ class Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def sample(self, image: bytes | None, text: str | None, audio: bytes | None) -> Sample:
+    def sample(
+        self, image: bytes | Sequence[bytes] | None, text: str | None, audio: bytes | Sequence[bytes] | None,
+        video: bytes | None = None,
+    ) -> Sample:  # fmt: skip
         """Returns the sample as `mmviz.make_sample` does.
 
         Raises ``InputError`` as it does, and ``decode-late`` where decoding takes too long, ``decode-died`` where it
         ends the process, ``decode-memory`` where it needs too much memory.
         """
-        parts = [None if text is None else text.encode("utf-8", "surrogatepass"), image, audio]
+        parts = [] if text is None else [(_TEXT, text.encode("utf-8", "surrogatepass"))]
+        for kind, given in ((_IMAGE, image), (_AUDIO, audio), (_VIDEO, video)):
+            contents = [given] if isinstance(given, bytes) else given or []
+            parts += [(kind, content) for content in contents]
         with self._lock:
             worker = self._running_worker()
             assert worker.stdin is not None and worker.stdout is not None
@@ -63,9 +72,9 @@ class Decoder:
             timer.daemon = True
             timer.start()
             try:
-                worker.stdin.write(_REQUEST_LENGTHS.pack(*(-1 if part is None else len(part) for part in parts)))
-                for part in parts:
-                    worker.stdin.write(part or b"")
+                for kind, content in [*parts, (_END, b"")]:
+                    worker.stdin.write(_PART.pack(kind, len(content)))
+                    worker.stdin.write(content)
                 worker.stdin.flush()
                 error, data = _read_reply(worker.stdout)
             except (OSError, EOFError):
@@ -116,18 +125,14 @@ def _read_exactly(pipe: IO[bytes], count: int) -> bytes:
 
 def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Decodes one sample after another until the pipe of requests ends. Runs in the worker process."""
-    while True:
-        lengths = requests.read(_REQUEST_LENGTHS.size)
-        if len(lengths) < _REQUEST_LENGTHS.size:
-            return
-        text_bytes, image, audio = (
-            None if length < 0 else _read_exactly(requests, length) for length in _REQUEST_LENGTHS.unpack(lengths)
-        )  # fmt: skip
+    while (parts := _read_parts(requests)) is not None:
         error, data = b"", b""
         try:
-            text = None if text_bytes is None else text_bytes.decode("utf-8", "surrogatepass")
+            text = parts[_TEXT][0].decode("utf-8", "surrogatepass") if _TEXT in parts else None
+            video = parts[_VIDEO][0] if _VIDEO in parts else None
             with unexpected_errors():
-                header, arrays = sample_to_parts(make_sample(image, text, audio))
+                sample = make_sample(parts.get(_IMAGE), text, parts.get(_AUDIO), video)
+                header, arrays = sample_to_parts(sample)
                 data = pack_npz(header, arrays, 0)
         except MmvizError as problem:
             error = error_to_bytes(problem)
@@ -135,6 +140,17 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
             error = error_to_bytes(InputError("decode-memory"))
         replies.write(_REPLY_LENGTHS.pack(len(error), len(data)) + error + data)
         replies.flush()
+
+
+def _read_parts(requests: BinaryIO) -> dict[bytes, list[Any]] | None:
+    """Returns the contents of one request by kind; None where the pipe of requests ends."""
+    parts: dict[bytes, list[Any]] = {}
+    while len(head := requests.read(_PART.size)) == _PART.size:
+        kind, length = _PART.unpack(head)
+        if kind == _END:
+            return parts
+        parts.setdefault(kind, []).append(_read_exactly(requests, length))
+    return None
 
 
 def _limit_resources(memory: int) -> None:

@@ -9,9 +9,28 @@ from numpy.typing import NDArray
 
 from mmviz.io.npz import Arrays
 from mmviz.io.validation import check_sample
-from mmviz.types import AudioInput, Chars, ImageInput, Location, Notice, PixelBox, Sample, Seconds, SpectrogramPatch
+from mmviz.types import (
+    AudioInput,
+    Chars,
+    ImageInput,
+    Location,
+    Notice,
+    PictureBox,
+    PixelBox,
+    Sample,
+    Seconds,
+    SpectrogramPatch,
+    VideoPatch,
+)
 
-_LOCATION_TYPES = {"box": PixelBox, "spectrogram": SpectrogramPatch, "seconds": Seconds, "chars": Chars}
+_LOCATION_TYPES = {
+    "picture": PictureBox,
+    "video": VideoPatch,
+    "box": PixelBox,
+    "spectrogram": SpectrogramPatch,
+    "seconds": Seconds,
+    "chars": Chars,
+}
 """The types by their names in a file; a special kind of one stands before it."""
 
 
@@ -24,8 +43,8 @@ def sample_to_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[A
         arrays["audio"] = sample.audio.wave
     return {
         "text": sample.text,
-        "image": {"width": sample.image.width, "height": sample.image.height} if sample.image else None,
-        "audio": {"rate": sample.audio.rate, "seconds": sample.audio.seconds} if sample.audio else None,
+        "image": _image_header(sample.image) if sample.image else None,
+        "audio": _audio_header(sample.audio) if sample.audio else None,
         "sample_notices": [notice_to_list(notice) for notice in sample.notices],
     }, arrays
 
@@ -37,20 +56,45 @@ def sample_from_parts(header: Mapping[str, Any], arrays: Arrays) -> Sample:
     """
     image, audio = header["image"], header["audio"]
     sample = Sample(
-        image=ImageInput(arrays["image"], image["width"], image["height"]) if image else None,
+        image=ImageInput(arrays["image"], image["width"], image["height"], _boxes(image)) if image else None,
         text=header["text"],
-        audio=AudioInput(arrays["audio"], audio["rate"], audio["seconds"]) if audio else None,
+        audio=AudioInput(arrays["audio"], audio["rate"], audio["seconds"], _moments(audio)) if audio else None,
         notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
     )
     check_sample(sample)
     return sample
 
 
+def _image_header(image: ImageInput) -> dict[str, Any]:
+    parts = {"parts": [location_to_dict(part) for part in image.parts]} if image.parts else {}
+    return {"width": image.width, "height": image.height, **parts}
+
+
+def _audio_header(audio: AudioInput) -> dict[str, Any]:
+    parts = {"parts": [location_to_dict(part) for part in audio.parts]} if audio.parts else {}
+    return {"rate": audio.rate, "seconds": audio.seconds, **parts}
+
+
+def _boxes(image: Mapping[str, Any]) -> tuple[PixelBox, ...]:
+    parts = tuple(location_from_dict(part) for part in image.get("parts", ()))
+    if not all(isinstance(part, PixelBox) for part in parts):
+        raise TypeError("parts")
+    return parts  # type: ignore[return-value]
+
+
+def _moments(audio: Mapping[str, Any]) -> tuple[Seconds, ...]:
+    parts = tuple(location_from_dict(part) for part in audio.get("parts", ()))
+    if not all(type(part) is Seconds for part in parts):
+        raise TypeError("parts")
+    return parts  # type: ignore[return-value]
+
+
 def location_to_dict(location: Location) -> dict[str, list[float]]:
     """Returns a location as plain values.
 
-    It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"seconds": [start, end]}``, ``{"spectrogram": [start, end,
-    low_hertz, high_hertz]}``, ``{"chars": [start, end]}``, or ``{}`` for no location.
+    It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"picture": [x0, y0, x1, y1, number]}``,
+    ``{"video": [x0, y0, x1, y1, start, end]}``, ``{"seconds": [start, end]}``,
+    ``{"spectrogram": [start, end, low_hertz, high_hertz]}``, ``{"chars": [start, end]}``, or ``{}`` for no location.
     """
     for name, cls in _LOCATION_TYPES.items():
         if isinstance(location, cls):

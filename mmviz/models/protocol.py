@@ -54,7 +54,8 @@ class Model(Protocol):
     enter the layers (``"PATH:input"``: its input; a mapping names such a place for each stream), and
     ``baseline_tokens(prepared, tokens)``, which returns the same tokens without content (zeros where it is missing).
     Both serve integrated gradients. ``pairs`` names the streams of attention modules by glob patterns, ``required`` the
-    modalities that it cannot do without, and ``top`` limits the answers that a record keeps.
+    modalities that it cannot do without, ``top`` limits the answers that a record keeps, and ``takes_several`` is True
+    where a sample may hold several pictures or sounds (`ImageInput.parts`).
     """
 
     card: Card

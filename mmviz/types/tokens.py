@@ -48,6 +48,32 @@ class PixelBox:
 
 
 @dataclass(frozen=True)
+class PictureBox(PixelBox):
+    """A rectangle in the pixels of a sheet of several pictures. Raises ``ValueError`` for an empty rectangle."""
+
+    picture: int
+    """The number of its picture, from 1."""
+
+
+@dataclass(frozen=True)
+class VideoPatch(PixelBox):
+    """A rectangle in the pixels of a video's sheet of frames, and the moments for which its frame stands.
+
+    Raises ``ValueError`` for an empty rectangle, or an empty or negative interval.
+    """
+
+    start: float
+    """Start in seconds of the video, included."""
+    end: float
+    """End in seconds, excluded."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"the time interval is empty or negative: {self}")
+
+
+@dataclass(frozen=True)
 class Seconds:
     """An interval of the original audio. Raises ``ValueError`` for an empty or negative interval."""
 
@@ -92,7 +118,7 @@ class Chars:
 
 ABSENT = "absent"
 """Label of the token that stands in a missing modality's place."""
-Location = PixelBox | Seconds | SpectrogramPatch | Chars | None
+Location = PixelBox | PictureBox | VideoPatch | Seconds | SpectrogramPatch | Chars | None
 """Where a token lies in the original input; None for special tokens, and where it is not known."""
 _LOCATION_TYPES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
 

@@ -25,7 +25,7 @@ from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
 from mmviz.backends.local.interventions import intervene_for
 from mmviz.backends.local.model_checks import model_checks
-from mmviz.backends.local.prepare import changed_sample, prepare
+from mmviz.backends.local.prepare import changed_sample, check_parts, prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
@@ -208,6 +208,7 @@ class LocalBackend:
         torch.manual_seed(request.seed)
         timer = StageTimer()
         check_dropped(model, changes)
+        check_parts(model, request.sample)
         # an answer that is given was written for the sample without the changes
         asked = request.sample if request.answer else changed_sample(request.sample, changes, request.seed)
         model = answering(model, asked, request.answer, stop, request.answer_part)

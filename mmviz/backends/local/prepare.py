@@ -26,6 +26,13 @@ def changed_sample(sample: Sample, changes: Sequence[Change], seed: int) -> Samp
     )
 
 
+def check_parts(model: Model, sample: Sample) -> None:
+    """Raises ``MmvizError`` (``several-inputs``) where a model takes one picture or sound and there are several."""
+    for modality, given in (("image", sample.image), ("audio", sample.audio)):
+        if given is not None and given.parts and not getattr(model, "takes_several", False):
+            raise MmvizError("several-inputs", model=model.card.title, modality=modality, count=len(given.parts))
+
+
 def prepare(model: Model, sample: Sample, changes: Sequence[Change], seed: int) -> Prepared:
     """Returns ``sample`` under ``changes``, prepared for ``model``.
 

@@ -24,9 +24,17 @@ def add(commands: Any) -> None:
         description="Run a model on an image, a text and an audio clip, print its answer, and write its attention to "
         "files. Any of the three inputs may be left out.",
     )
-    parser.add_argument("--image", metavar="FILE", help=f"an image {_endings(IMAGE_SUFFIXES)}")
+    several = "; several times for a model that takes several"
+    parser.add_argument(
+        "--image", metavar="FILE", action="append", help=f"an image {_endings(IMAGE_SUFFIXES)}{several}"
+    )
+    parser.add_argument(
+        "--video", metavar="FILE", help="a video (MP4, MOV, MKV, WebM, WMV) or animated picture, in place of an image"
+    )
     parser.add_argument("--text", metavar="TEXT", help="the question")
-    parser.add_argument("--audio", metavar="FILE", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}")
+    parser.add_argument(
+        "--audio", metavar="FILE", action="append", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}{several}"
+    )
     add_model_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer the effects are about, from 1 (default: all)"
@@ -67,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
     words = [] if options.words is None else _word_numbers(options.words)
     run = explain(
-        image=options.image, text=options.text, audio=options.audio, model=options.model,
+        image=options.image, text=options.text, audio=options.audio, video=options.video, model=options.model,
         backend=backend_from(options), relevance=options.relevance,
     )  # fmt: skip
     if words:

@@ -43,7 +43,7 @@ class ChatModel:
 
     def __init__(self, module: nn.Module, processor: Any, family: Family, card: Card, device: str):
         self.module, self.processor, self.family, self.card = module, processor, family, card
-        self.required = family.required
+        self.required, self.takes_several = family.required, family.takes_several
         self.new_tokens, self.system = NEW_TOKENS, ""
         templates = (getattr(owner, "chat_template", None) for owner in (processor, self.tokenizer))
         self.template = str(next(filter(None, templates), ""))

@@ -39,6 +39,13 @@ class Family:
     """Whether its tokens are patches of a spectrogram, each of a band of frequencies."""
     has_plain_messages: bool = False
     """Whether its chat template takes a message as a text with placeholders, not as a list of parts."""
+    takes_one: bool = False
+    """Whether a chat takes one picture or sound at most."""
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether a prompt may hold several pictures or sounds."""
+        return self.task == "chat" and not self.takes_one
 
 
 def _speech(title: str, model_class: str) -> Family:
@@ -63,11 +70,14 @@ FAMILIES = {
     "internvl": Family("InternVL", "chat", "InternVLForConditionalGeneration"),
     "idefics3": Family("Idefics 3", "chat", "Idefics3ForConditionalGeneration"),
     "smolvlm": Family("SmolVLM", "chat", "SmolVLMForConditionalGeneration"),
-    "paligemma": Family("PaliGemma", "chat", "PaliGemmaForConditionalGeneration", "{image}{text}", required=("image",)),
+    "paligemma": Family(
+        "PaliGemma", "chat", "PaliGemmaForConditionalGeneration", "{image}{text}", required=("image",), takes_one=True
+    ),
     "gemma3": Family("Gemma 3", "chat", "Gemma3ForConditionalGeneration"),
     "pixtral": Family("Pixtral", "chat", "LlavaForConditionalGeneration"),
     "blip-2": Family(
-        "BLIP-2", "chat", "Blip2ForConditionalGeneration", "Question: {text} Answer:", required=("image",)
+        "BLIP-2", "chat", "Blip2ForConditionalGeneration", "Question: {text} Answer:", required=("image",),
+        takes_one=True,
     ),
     "mllama": Family("Mllama", "chat", "MllamaForConditionalGeneration"),
     "minicpmv4_6": Family("MiniCPM-V 4.6", "chat", "MiniCPMV4_6ForConditionalGeneration"),
@@ -77,7 +87,8 @@ FAMILIES = {
         reads_audio=True,
     ),
     "kosmos-2": Family(
-        "Kosmos-2", "chat", "Kosmos2ForConditionalGeneration", "Question: {text} Answer:", required=("image",)
+        "Kosmos-2", "chat", "Kosmos2ForConditionalGeneration", "Question: {text} Answer:", required=("image",),
+        takes_one=True,
     ),
     "florence2": Family(
         "Florence-2", "encoded", "Florence2ForConditionalGeneration", "{text}", required=("image",)
@@ -95,7 +106,7 @@ FAMILIES = {
     ),
     "granite_speech": Family(
         "Granite Speech", "chat", "GraniteSpeechForConditionalGeneration", "{audio}{text}", reads_image=False,
-        reads_audio=True, has_plain_messages=True,
+        reads_audio=True, has_plain_messages=True, takes_one=True,
     ),
     "voxtral": Family(
         "Voxtral", "chat", "VoxtralForConditionalGeneration", "<s>[INST]{audio}{text}[/INST]", reads_image=False,

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
 from mmviz.models.huggingface.located_streams import located_streams, picture_fields
 from mmviz.models.huggingface.picture_places import cached_places
-from mmviz.models.huggingface.sound_inputs import read_wave, sound_fields
+from mmviz.models.huggingface.sound_inputs import joined_sound_fields, read_waves, sound_fields
 from mmviz.models.protocol import Prepared
-from mmviz.types import FieldsOf, InputFields, MmvizError, Notice, Sample, Token, as_tokens
+from mmviz.types import FieldsOf, ImageInput, InputFields, MmvizError, Notice, Sample, Seconds, Token, as_tokens
 
 _EXTRACTORS = ("feature_extractor", "audio_processor")
 _PICTURES = ("pixel_values", "image_pixel_values")
@@ -46,10 +47,14 @@ class CheckpointInputs:
         """Returns a notice for a sound of which the model (``title``) reads the beginning only."""
         if sample.audio is None or not self.sounds:
             return ()
-        read = max(float(fields.high[0].max()) for fields in self.sounds.values())
-        if read > sample.audio.seconds - SHORTEST_CUT:
+        ends = np.concatenate([fields.high[0].ravel() for fields in self.sounds.values()])
+        parts = sample.audio.parts or (Seconds(0, sample.audio.seconds),)
+        # the last moment of each sound that is read; of one sound, frames may end beyond it
+        last = [ends[(ends <= part.end) | (not sample.audio.parts)].max(initial=part.start) for part in parts]
+        cut = sum(part.end - min(float(end), part.end) for part, end in zip(parts, last, strict=True))
+        if cut < SHORTEST_CUT * len(parts):
             return ()
-        seconds = {"read": f"{read:.1f}", "seconds": f"{sample.audio.seconds:.1f}"}
+        seconds = {"read": f"{sample.audio.seconds - cut:.1f}", "seconds": f"{sample.audio.seconds:.1f}"}
         return (Notice("hf-sound-cut", {"model": title, **seconds}),)
 
 
@@ -82,10 +87,11 @@ class InputReader:
         """Returns what the processor makes of pictures, sounds and ``given``. Raises ``MmvizError``."""
         media: dict[str, Any] = {"return_tensors": "pt", **given}
         if sample.image is not None:
-            media["images"] = [sample.image.pixels.copy()]  # processors want memory that they may write to
+            media["images"] = _pictures(sample.image)
         if sample.audio is not None:
             is_alone = self.extractor is self.processor
-            media["raw_speech" if is_alone else "audio"] = read_wave(self.extractor, sample.audio)
+            waves = read_waves(self.extractor, sample.audio)
+            media["raw_speech" if is_alone else "audio"] = waves if sample.audio.parts else waves[0]
             if is_alone:
                 media["sampling_rate"] = self.extractor.sampling_rate
         try:
@@ -102,23 +108,32 @@ class InputReader:
         pictures, sounds = self._picture_fields(sample, batch), self._sound_fields(sample, batch)
         return CheckpointInputs(inputs, answer, pictures=pictures, sounds=sounds)
 
-    def _pixel_values(self, pixels: Any) -> Any:
-        batch = self.image_processor(images=[pixels], return_tensors="np")
+    def _pixel_values(self, image: ImageInput) -> Any:
+        batch = self.image_processor(images=_pictures(image), return_tensors="np")
         return next(batch[name] for name in _PICTURES if name in batch)
 
     def _picture_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
         name = next((name for name in _PICTURES if name in batch), None)
         if sample.image is None or name is None:
             return {}
-        places = self._places(*sample.image.pixels.shape[:2])
+        places = self._places(sample.image)
         return {name: picture_fields(places, tuple(batch[name].shape))}
 
     def _sound_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
         name = next((name for name in _SOUNDS if name in batch), None)
         if sample.audio is None or name is None:
             return {}
-        samples = len(read_wave(self.extractor, sample.audio))
-        return {name: sound_fields(self.extractor, tuple(batch[name].shape), samples, self.family.has_bands)}
+        lengths = [len(wave) for wave in read_waves(self.extractor, sample.audio)]
+        shape = tuple(batch[name].shape)
+        if not sample.audio.parts:
+            return {name: sound_fields(self.extractor, shape, lengths[0], self.family.has_bands)}
+        return {name: joined_sound_fields(self.extractor, shape, lengths, sample.audio, self.family.has_bands)}
+
+
+def _pictures(image: ImageInput) -> list[Any]:
+    """Returns the pictures of one prompt as processors take them, in memory that they may write to."""
+    pictures = [pixels.copy() for pixels in image.pictures]
+    return [pictures] if image.parts else pictures
 
 
 def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:

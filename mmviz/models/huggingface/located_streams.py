@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,13 @@ from mmviz.types import (
     ImageInput,
     InputFields,
     Modality,
+    PictureBox,
     PixelBox,
     Seconds,
     SpectrogramPatch,
     Token,
     TokenFields,
+    VideoPatch,
 )
 
 Array = NDArray[np.float64]
@@ -114,19 +117,31 @@ def _patches(fields: TokenFields, image: ImageInput | None) -> list[tuple[int, T
         return []
     size = np.array([[image.width], [image.height]], np.float64)
     low, high = low * size, high * size
-    columns, rows = (np.unique(np.round((low[axis] + high[axis]) / 2), return_inverse=True)[1] for axis in (0, 1))
-    is_grid = (columns.max() + 1) * (rows.max() + 1) == len(numbers)
-    return [
-        (
-            int(number),
-            Token(
-                Modality.IMAGE,
-                f"patch {rows[k]}, {columns[k]}" if is_grid else f"patch {k}",
-                PixelBox(*map(float, (low[0, k], low[1, k], high[0, k], high[1, k]))),
-            ),
-        )
-        for k, number in enumerate(numbers)
-    ]
+    middles = (low + high) / 2
+    parts = np.zeros(len(numbers), np.intp)
+    for number, part in enumerate(image.parts):
+        x, y = middles
+        parts[(x >= part.x0) & (x < part.x1) & (y >= part.y0) & (y < part.y1)] = number
+    patches = []
+    for number in np.unique(parts):
+        inside = parts == number
+        columns, rows = (np.unique(np.round(axis), return_inverse=True)[1] for axis in middles[:, inside])
+        is_grid = (columns.max() + 1) * (rows.max() + 1) == len(columns)
+        box = image.parts[number] if image.parts else None
+        for k, place in enumerate(np.flatnonzero(inside).tolist()):
+            label = f"patch {rows[k]}, {columns[k]}" if is_grid else f"patch {k}"
+            edges = PixelBox(*map(float, (low[0, place], low[1, place], high[0, place], high[1, place])))
+            patches.append((int(numbers[place]), _patch(label, edges, box)))
+    return patches
+
+
+def _patch(label: str, edges: PixelBox, part: PixelBox | None) -> Token:
+    """Returns a patch of a picture, or of a part of a sheet."""
+    if isinstance(part, VideoPatch):
+        label = f"{part.start:.2f} s, {label}"
+    elif isinstance(part, PictureBox):
+        label = f"picture {part.picture}, {label}"
+    return Token(Modality.IMAGE, label, edges if part is None else replace(part, **vars(edges)))
 
 
 def _frames(fields: TokenFields, audio: AudioInput | None) -> list[tuple[int, Token]]:
@@ -134,7 +149,14 @@ def _frames(fields: TokenFields, audio: AudioInput | None) -> list[tuple[int, To
     numbers, low, high = _ends(fields)
     if audio is None or not len(numbers):
         return []
-    starts, ends = _cells(low[0], high[0], low[1])
+    starts, ends = low[0].copy(), high[0].copy()
+    edges = np.array([(part.start, part.end) for part in audio.parts]).reshape(-1, 2)
+    sounds = np.searchsorted(edges[:, 1], starts, side="right")
+    for sound in np.unique(sounds):  # what overlaps meets within a sound, not from one to the next
+        inside = sounds == sound
+        span = edges[sound] if sound < len(edges) else (-np.inf, np.inf)
+        cells = _cells(starts[inside], np.minimum(ends[inside], span[1]), low[1, inside])
+        starts[inside], ends[inside] = (np.clip(cell, *span) for cell in cells)
     lowest, highest = _bands(low[1], high[1])
     has_bands = len(np.unique(lowest)) > 1
     tokens = []

@@ -6,13 +6,15 @@ and white pictures of the same size tell how it scales each number, two ramps th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mmviz.types import ImageInput, PixelBox
 
 _LARGEST_BEND = 0.03
 """Share of a picture by which places may be off a straight line, as at the ends of what was resampled."""
@@ -30,8 +32,10 @@ class PicturePlaces:
     """float64 ``[2, *shape]``: right and bottom; minus infinite for such."""
 
 
-def picture_places(process: Callable[[Pixels], Array], height: int, width: int) -> PicturePlaces:
-    """Returns the places of what ``process`` makes of a picture of this size.
+def picture_places(
+    process: Callable[[Pixels], Array], height: int, width: int, parts: Sequence[PixelBox] = ()
+) -> PicturePlaces:
+    """Returns the places of what ``process`` makes of a picture of this size, or of the ``parts`` of a sheet.
 
     ``process(pixels)``: the processor's output for uint8 ``[height, width, 3]``, as an array of one shape for one size:
     pictures ``[..., channel, row, column]`` or patches ``[patch, feature]``.
@@ -39,15 +43,38 @@ def picture_places(process: Callable[[Pixels], Array], height: int, width: int) 
     black, white = (process(np.full((height, width, 3), value, np.uint8)) for value in (0, 255))
     spread = white - black
     is_picture = np.abs(spread) > 0.2 * np.abs(spread).max()
+    boxes = parts or [PixelBox(0, 0, width, height)]
+
+    def shares(lines: Callable[[int, int, int], Array]) -> Array:
+        """Returns what the processor makes of a sheet whose pictures hold shares of white, ``lines(number, y, x)``."""
+        sheet = np.zeros((height, width, 3), np.uint8)
+        for number, box in enumerate(boxes):
+            rows, columns = slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
+            sheet[rows, columns] = np.round(lines(number, rows.stop - rows.start, columns.stop - columns.start) * 255)
+        return np.where(is_picture, (process(sheet) - black) / np.where(is_picture, spread, 1), 0)
+
+    numbers = np.zeros(black.shape, np.intp)
+    if len(boxes) > 1:
+        last = len(boxes) - 1
+        numbers = np.round(shares(lambda number, y, x: np.full((y, x, 1), number / last)) * last).astype(np.intp)
+        numbers = numbers.clip(0, last)
     low, high = [], []
-    for axis, size in ((1, width), (0, height)):
-        line = np.round((np.arange(size) + 0.5) / size * 255).astype(np.uint8)
-        ramp = np.broadcast_to(line[None, :, None] if axis else line[:, None, None], (height, width, 3))
-        share = np.where(is_picture, (process(np.ascontiguousarray(ramp)) - black) / np.where(is_picture, spread, 1), 0)
-        ends = _picture_ends(share, is_picture, axis) if share.ndim > 3 else _patch_ends(share, is_picture)
-        low.append(np.where(is_picture, ends[0], np.inf))
-        high.append(np.where(is_picture, ends[1], -np.inf))
+    for axis, size, edges in (
+        (1, width, [(box.x0, box.x1) for box in boxes]), (0, height, [(box.y0, box.y1) for box in boxes]),
+    ):  # fmt: skip
+        share = shares(lambda _, y, x, axis=axis: _ramp(y, x, axis))  # type: ignore[misc]
+        ends = _picture_ends(share, is_picture, axis) if share.ndim > 3 else _patch_ends(share, is_picture, numbers)
+        starts, lengths = (np.array(values)[numbers] for values in zip(*((a, b - a) for a, b in edges), strict=True))
+        low.append(np.where(is_picture, (starts + ends[0] * lengths) / size, np.inf))
+        high.append(np.where(is_picture, (starts + ends[1] * lengths) / size, -np.inf))
     return PicturePlaces(np.stack(low), np.stack(high))
+
+
+def _ramp(height: int, width: int, axis: int) -> Array:
+    """Returns shares of white that grow to the right (``axis`` 1) or down (0), ``[height, width, 1]``."""
+    size = width if axis else height
+    line = (np.arange(size) + 0.5) / size
+    return np.broadcast_to(line[None, :, None] if axis else line[:, None, None], (height, width, 1))
 
 
 def _picture_ends(share: Array, is_picture: NDArray[np.bool_], axis: int) -> tuple[Array, Array]:
@@ -73,24 +100,31 @@ def _picture_ends(share: Array, is_picture: NDArray[np.bool_], axis: int) -> tup
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
-def _patch_ends(share: Array, is_picture: NDArray[np.bool_]) -> tuple[Array, Array]:
+def _patch_ends(share: Array, is_picture: NDArray[np.bool_], numbers: NDArray[np.intp]) -> tuple[Array, Array]:
     """Returns both ends of each patch of ``[..., patch, feature]``, the same for all of its numbers.
 
-    The numbers of a patch are spread evenly between its ends, so their deviation tells its width.
+    The numbers of a patch are spread evenly between its ends, so their deviation tells its width, which is the same for
+    all patches of a picture; ``numbers`` tells the picture.
     """
     counts = np.maximum(is_picture.sum(-1, keepdims=True), 1)
     centre = share.sum(-1, keepdims=True, where=is_picture) / counts
     variance = ((share - centre) ** 2).sum(-1, keepdims=True, where=is_picture) / counts
-    half = np.sqrt(3 * np.median(variance[is_picture.any(-1)])) if is_picture.any() else 0.0
+    half = np.zeros_like(variance)
+    for number in np.unique(numbers[is_picture]):
+        is_patch = (is_picture & (numbers == number)).any(-1)
+        half[is_patch] = np.sqrt(3 * np.median(variance[is_patch]))
     ends = np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
     return tuple(np.broadcast_to(end, share.shape) for end in ends)  # type: ignore[return-value]
 
 
-def cached_places(process: Callable[[Pixels], Any]) -> Callable[[int, int], PicturePlaces]:
-    """Returns `picture_places` of ``process`` by height and width, of which the latest few are kept."""
+def cached_places(process: Callable[[ImageInput], Any]) -> Callable[[ImageInput], PicturePlaces]:
+    """Returns `picture_places` of ``process`` by the size of an image and its parts, of which the latest are kept."""
 
     @lru_cache(maxsize=8)
-    def places(height: int, width: int) -> PicturePlaces:
-        return picture_places(lambda pixels: np.asarray(process(pixels), np.float64), height, width)
+    def places(height: int, width: int, parts: tuple[PixelBox, ...]) -> PicturePlaces:
+        def values(pixels: Pixels) -> Array:
+            return np.asarray(process(ImageInput(pixels, width, height, parts)), np.float64)
 
-    return places
+        return picture_places(values, height, width, parts)
+
+    return lambda image: places(*image.pixels.shape[:2], image.parts)

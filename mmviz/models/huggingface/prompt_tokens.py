@@ -29,13 +29,14 @@ def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = ""
     Raises ``MmvizError`` (``hf-template``) where it cannot be filled in.
     """
     question = sample.text or ""
-    image = str(getattr(processor, "image_token", "")) if sample.image else ""
-    audio = str(getattr(processor, "audio_token", "")) if sample.audio else ""
+    pictures, sounds = (0 if given is None else max(1, len(given.parts)) for given in (sample.image, sample.audio))
+    image = str(getattr(processor, "image_token", "")) * pictures
+    audio = str(getattr(processor, "audio_token", "")) * sounds
     if not template:
         plain = family.prompt or "{image}{audio}{text}"
         return Prompt(plain.format(image=image, audio=audio, text=question), question)
-    content = [{"type": "image"}] if sample.image else []
-    content += [{"type": "audio", "audio": ""}] if sample.audio else []
+    content = [{"type": "image"}] * pictures
+    content += [{"type": "audio", "audio": ""}] * sounds
     content += [{"type": "text", "text": question}] if question else []
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if system:

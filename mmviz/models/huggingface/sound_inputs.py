@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from mmviz.types import AudioInput, InputFields
+from mmviz.types import AudioInput, InputFields, MmvizError
 
 Array = NDArray[np.float64]
 FBANK_SECONDS = 0.01
@@ -17,14 +18,14 @@ _LOWEST_HERTZ = 20.0
 """Lower end of Kaldi's filter banks."""
 
 
-def read_wave(extractor: Any, audio: AudioInput) -> NDArray[np.float32]:
-    """Returns what of a sound an extractor reads, float32 ``[sample]`` at its own rate.
+def read_waves(extractor: Any, audio: AudioInput) -> list[NDArray[np.float32]]:
+    """Returns what of each sound an extractor reads, float32 ``[sample]`` at its own rate.
 
     An extractor that would draw a part of a longer sound at random (CLAP's) is given the beginning.
     """
-    rate = int(extractor.sampling_rate)
-    wave = audio.wave if rate == audio.rate else soxr.resample(audio.wave, audio.rate, rate)
-    return np.array(wave[: getattr(extractor, "nb_max_samples", None)], np.float32)
+    rate, longest = int(extractor.sampling_rate), getattr(extractor, "nb_max_samples", None)
+    waves = (wave if rate == audio.rate else soxr.resample(wave, audio.rate, rate) for wave in audio.sounds)
+    return [np.array(wave[:longest], np.float32) for wave in waves]
 
 
 def sound_fields(extractor: Any, shape: tuple[int, ...], samples: int, has_bands: bool) -> InputFields:
@@ -34,7 +35,7 @@ def sound_fields(extractor: Any, shape: tuple[int, ...], samples: int, has_bands
         extractor: The feature extractor.
         shape: The shape of its output: ``[row, sample]``, or ``[..., frame, band]`` or ``[..., band, frame]``. Several
             rows of frames are pieces of the sound, one after another.
-        samples: Length of what `read_wave` returned.
+        samples: Length of what `read_waves` returned.
         has_bands: Whether bands are told apart. Most models join all bands of a frame at once.
     """
     rate = int(extractor.sampling_rate)
@@ -56,6 +57,38 @@ def sound_fields(extractor: Any, shape: tuple[int, ...], samples: int, has_bands
     if is_last:
         return _fields(shape, times.reshape(2, *leading, -1, 1) + pieces, hertz.reshape(2, *leading, 1, -1))
     return _fields(shape, times.reshape(2, *leading, 1, -1) + pieces, hertz.reshape(2, *leading, -1, 1))
+
+
+def joined_sound_fields(
+    extractor: Any, shape: tuple[int, ...], lengths: Sequence[int], audio: AudioInput, has_bands: bool
+) -> InputFields:  # fmt: skip
+    """Returns `sound_fields` of several sounds, whose rows follow each other: what is beyond a sound is beyond all.
+
+    ``lengths``: samples of each, as `read_waves` returned them. Raises ``MmvizError`` (``hf-sound-rows``) where the
+    rows of the output do not tell the sounds apart.
+    """
+    rows = _rows_of_sounds(extractor, shape, lengths)
+    low: list[Array] = []
+    high: list[Array] = []
+    for part, length, count in zip(audio.parts, lengths, rows, strict=True):
+        fields = sound_fields(extractor, (count, *shape[1:]), length, has_bands)
+        seconds = part.end - part.start
+        is_beyond = fields.low[0] >= seconds
+        for ends, own in ((low, fields.low), (high, fields.high)):
+            inside = np.minimum(own[0], seconds) + part.start
+            ends.append(np.stack([np.where(is_beyond, own[0] + audio.seconds, inside), own[1]]))
+    return InputFields(*(np.concatenate(ends, 1).astype(np.float32) for ends in (low, high)))
+
+
+def _rows_of_sounds(extractor: Any, shape: tuple[int, ...], lengths: Sequence[int]) -> list[int]:
+    """Returns how many rows of an extractor's output each sound has: one, or as many as pieces that fill a row."""
+    if shape[0] == len(lengths):
+        return [1] * len(lengths)
+    piece = int(getattr(extractor, "n_samples", 0)) or max(lengths)
+    rows = [-(-length // piece) for length in lengths]
+    if sum(rows) != shape[0]:
+        raise MmvizError("hf-sound-rows", count=len(lengths), rows=shape[0])
+    return rows
 
 
 def _fields(shape: tuple[int, ...], times: Array, hertz: Array) -> InputFields:

@@ -9,8 +9,8 @@ from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
-from mmviz.app.session_state import Draft, Source, State
-from mmviz.app.uploads import checked_upload, guard_uploads
+from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.uploads import checked_uploads, guard_uploads
 from mmviz.i18n.page import say
 from mmviz.inputs.text import MAX_CHARS
 from mmviz.types import InputError
@@ -48,25 +48,29 @@ def _file_input(state: State, modality: str, use: str, bundled: Source) -> Sourc
     that cannot be used it is the error, which is drawn below the uploader.
     """
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
-    is_custom = isinstance(bundled, bytes) or any(st.session_state.get(key) is not None for key in (file_key, live_key))
+    is_custom = isinstance(bundled, bytes | tuple | VideoFile) or any(
+        st.session_state.get(key) not in (None, []) for key in (file_key, live_key)
+    )
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-line"):
         is_used = st.checkbox(say(f"use-{modality}"), key=use, help=say(f"use-{modality}-help"), width="content")
         origin = "source-own" if is_custom else "source-gallery" if bundled else "source-none"
         st.html(f"<div class='source'>{say(origin)}</div>", width="content")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-sources"):
-        file = st.file_uploader(
+        files = st.file_uploader(
             say(f"use-{modality}"), key=file_key, label_visibility="collapsed",
+            accept_multiple_files=state.config.spec is not None,  # of the bundled models none takes several
             on_change=session.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
             live = _live_input(modality, live_key)
     if not is_used:
         return None
-    last, other = (live, file) if state.latest_widget.get(modality) == live_key else (file, live)
-    source = other if last is None else last
-    if source is None:
+    given = files if isinstance(files, list) else [] if files is None else [files]
+    taken = [] if live is None else [live]
+    last, other = (taken, given) if state.latest_widget.get(modality) == live_key else (given, taken)
+    if not (last or other):
         return bundled
-    upload = checked_upload(state, modality, source)
+    upload = checked_uploads(state, modality, last or other)
     if isinstance(upload, InputError):
         widgets.note(str(upload), "refused")
     return upload
