@@ -198,10 +198,8 @@ class Run:
         return {**measured, "total": effect.total}
 
     def about_words(self, words: Sequence[int]) -> Run:
-        """Returns the run again, about the log-probability of some tokens of its answer, counted from 0.
-
-        Answers, `effect`, gradients and the token that answers are theirs. Raises ``MmvizError`` (``answer-part``).
-        """
+        """Returns the run again, about the log-probability of some tokens of its answer, counted from 0: so are answers,
+        `effect`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
         request = replace(self.rerun_request(), answer_part=tuple(words))
         return _run(request, self.backend or this_machine_backend())
 
@@ -280,10 +278,9 @@ def explain(
     """Runs a fusion model on an image, a text and audio, any of which may be missing, and records its attention.
 
     Args:
-        image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``; or a list of
-            them, for a model that takes several.
+        image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``.
         text: the question or sentence.
-        audio: path, bytes or the pair ``(array, rate in Hz)``; or a list of them.
+        audio: path, bytes or the pair ``(array, rate in Hz)``. Some models take lists of images and sounds.
         video: path or bytes, whose frames take the place of an image.
         model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint.
         backend: where the model runs: a backend, or the URL of an ``mmviz serve`` (with the access token in the
@@ -300,7 +297,7 @@ def explain(
         >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio=(wave, 16_000), relevance=True)
         >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
         >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
-        >>> run = mmviz.explain(image=array, text="Describe it.", model="hf:HuggingFaceTB/SmolVLM-256M-Instruct")
+        >>> run = mmviz.explain(image=[a, b], text="What differs?", model="hf:HuggingFaceTB/SmolVLM-256M-Instruct")
     """
     given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
     return run_sample(

@@ -59,10 +59,9 @@ def several_sounds_at_their_moments(checkpoint: Checkpoint) -> None:
     waves = [(rng.standard_normal(round(seconds * RATE)) / 50).astype(np.float32) for seconds in (1.2, 2.0)]
     for wave in waves:
         wave[1600:2400] += np.sin(np.arange(800) / 5).astype(np.float32) / 2  # the loudest, to which all is compared
-    image = GREY if model.family.reads_image else None
 
     def sample_with(second: NDArray[np.float32]) -> Sample:
-        return make_sample(image=image, text=QUESTION, audio=[(waves[0], RATE), (second, RATE)])
+        return make_sample(text=QUESTION, audio=[(waves[0], RATE), (second, RATE)])
 
     sample = sample_with(waves[1])
     streams = streams_of(model, sample)

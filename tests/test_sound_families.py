@@ -14,6 +14,7 @@ import pytest
 import tiny_sound_checkpoints  # first: it sets what transformers reads
 import torch
 from numpy.typing import NDArray
+from several_input_checks import several_sounds_at_their_moments
 from test_huggingface_places import block_of, entering, streams_of
 
 from mmviz import Modality, Run, Sample, Seconds, Token, make_sample
@@ -247,3 +248,8 @@ def test_places_that_are_interpolated_are_those_that_change_the_result(
     for result in range(results):
         changing = {place for place in range(size) if made_of[place, 0, result].any()}
         assert changing == {place for place in windows[0][result].tolist() if place >= 0}, (result, changing)
+
+
+@pytest.mark.parametrize("name", ["voxtral", "qwen3_omni"])
+def test_moments_of_several_sounds_lie_in_their_own(model_of: Any, name: str) -> None:
+    several_sounds_at_their_moments(SimpleNamespace(name=name, model=model_of(name)))  # type: ignore[arg-type]

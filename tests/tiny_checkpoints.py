@@ -187,6 +187,14 @@ def vit() -> tuple[Any, Any]:
     return hf.ViTForImageClassification(config), hf.ViTImageProcessorPil(size={"height": 32, "width": 32})
 
 
+def dinov2() -> tuple[Any, Any]:
+    config = hf.Dinov2Config(image_size=32, patch_size=8, mlp_ratio=2, **LABELS, **TINY)
+    size = {"height": 32, "width": 32}
+    return hf.Dinov2ForImageClassification(config), hf.BitImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size=size
+    )  # fmt: skip
+
+
 def ast() -> tuple[Any, Any]:
     sizes = {"max_length": 200, "num_mel_bins": 16}
     config = hf.ASTConfig(patch_size=16, frequency_stride=16, time_stride=10, **sizes, **LABELS, **TINY)
@@ -197,7 +205,7 @@ LABELS: dict[str, Any] = {"num_labels": 3, "id2label": {0: "cat", 1: "dog", 2: "
 BUILDS: dict[str, Build] = {
     build.__name__: build
     for build in (
-        llava, llava_next, idefics3, gemma3, paligemma, qwen2_audio, whisper, clip, vilt, vit, ast,
+        llava, llava_next, idefics3, gemma3, paligemma, qwen2_audio, whisper, clip, vilt, vit, dinov2, ast,
     )
 }  # fmt: skip
 """What builds each checkpoint, by its name. Their processors need no torchvision."""

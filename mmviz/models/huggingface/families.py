@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from mmviz.models.huggingface.voxtral_processor import VoxtralCalls
 
 Task = Literal["chat", "speech", "encoded", "matching", "labels"]
 """How a model is asked.
@@ -39,6 +42,8 @@ class Family:
     """Whether its tokens are patches of a spectrogram, each of a band of frequencies."""
     has_plain_messages: bool = False
     """Whether its chat template takes a message as a text with placeholders, not as a list of parts."""
+    processor_calls: Callable[[Any], Any] | None = None
+    """What makes its processor one that is called as those of other families; None where it is."""
     takes_one: bool = False
     """Whether a chat takes one picture or sound at most."""
 
@@ -110,7 +115,7 @@ FAMILIES = {
     ),
     "voxtral": Family(
         "Voxtral", "chat", "VoxtralForConditionalGeneration", "<s>[INST]{audio}{text}[/INST]", reads_image=False,
-        reads_audio=True,
+        reads_audio=True, processor_calls=VoxtralCalls,
     ),
     "moonshine": _speech("Moonshine", "MoonshineForConditionalGeneration"),
     "whisper": _speech("Whisper", "WhisperForConditionalGeneration"),
@@ -130,3 +135,11 @@ FAMILIES = {
     ),
 }  # fmt: skip
 """The families by ``model_type`` of their config."""
+
+
+def family_of(config: Mapping[str, Any]) -> Family | None:
+    """Returns the family of a checkpoint by its config; None where it is not supported."""
+    kind = str(config.get("model_type"))
+    if kind == "llava" and dict(config.get("vision_config") or {}).get("model_type") == "pixtral":
+        kind = "pixtral"  # whose config is that of LLaVA
+    return FAMILIES.get(kind)

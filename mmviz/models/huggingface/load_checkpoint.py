@@ -11,12 +11,11 @@ from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.huggingface.checkpoint_files import Report, fetch_checkpoint, gigabytes, read_checkpoint
 from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
-from mmviz.models.huggingface.families import FAMILIES, Family, Task
+from mmviz.models.huggingface.families import FAMILIES, Family, Task, family_of
 from mmviz.models.huggingface.memory_need import Placement, bytes_needed, choose_placement, dtype_name
 from mmviz.models.huggingface.progress_bars import watched_weights
 from mmviz.models.huggingface.prompt_encoder_model import PromptEncoderModel
 from mmviz.models.huggingface.speech_model import SpeechModel
-from mmviz.models.huggingface.voxtral_processor import VoxtralCalls
 from mmviz.models.loading_watch import check_stop
 from mmviz.models.module_weights import input_device, weights_digest
 from mmviz.models.protocol import Model
@@ -50,7 +49,7 @@ def load_checkpoint(spec: str, device: str, report: Report = lambda code, parame
     if find_spec("transformers") is None:
         raise MmvizError("hf-extra")
     files = read_checkpoint(fetch_checkpoint(checkpoint, report), checkpoint.name)
-    family = FAMILIES.get(str(files.config.get("model_type")))
+    family = family_of(files.config)
     if family is None:
         known = ", ".join(sorted({entry.title for entry in FAMILIES.values()}))
         raise MmvizError("hf-family", name=checkpoint.name, kind=files.config.get("model_type"), known=known)
@@ -96,8 +95,8 @@ def _loaded(folder: Path, family: Family, placement: Placement, name: str) -> tu
             name,
         )
     check_stop()
-    if family.title == "Voxtral":
-        processor = VoxtralCalls(processor)
+    if family.processor_calls is not None:
+        processor = family.processor_calls(processor)
     missing = sorted(info["missing_keys"])
     if missing or info.get("mismatched_keys"):
         keys = missing or [str(entry[0]) for entry in info["mismatched_keys"]]

@@ -44,27 +44,34 @@ class VoxtralCalls:
 
         return ImmutableSandboxedEnvironment().from_string(chat_template).render(messages=messages)
 
-    def __call__(self, text: Sequence[str], audio: NDArray[np.float32] | None = None, **_: Any) -> dict[str, Any]:
+    def __call__(
+        self, text: Sequence[str], audio: NDArray[np.float32] | list[Any] | None = None, **_: Any
+    ) -> dict[str, Any]:
         """Returns ``input_ids``, ``attention_mask``, ``offset_mapping`` ``[1, token(, 2)]`` and ``input_features``.
 
         Offsets count the characters of the prompt with one placeholder for each token of a sound.
         """
         prompt, inputs = text[0], {}
         if audio is not None:
-            rate = self.feature_extractor.sampling_rate
-            features = self.feature_extractor(
-                audio, sampling_rate=rate, truncation=False, padding=True, pad_to_multiple_of=CHUNK_SECONDS * rate,
-                return_tensors="pt",
-            )["input_features"]  # fmt: skip
-            frames = CHUNK_SECONDS * rate // self.feature_extractor.hop_length
-            inputs["input_features"] = torch.cat(features.split(frames, -1))
-            sound = "[BEGIN_AUDIO]" + self.audio_token * TOKENS * len(inputs["input_features"])
-            prompt = prompt.replace(self.audio_token, sound)
+            features = [self._pieces(wave) for wave in (audio if isinstance(audio, list) else [audio])]
+            inputs["input_features"] = torch.cat(features)
+            sounds = ["[BEGIN_AUDIO]" + self.audio_token * TOKENS * len(pieces) for pieces in features]
+            texts = prompt.split(self.audio_token)
+            prompt = texts[0] + "".join(map("".join, zip(sounds, texts[1:], strict=True)))
         ids, offsets = self._tokenized(prompt)
         return {
             "input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long),
             "offset_mapping": np.array([offsets]), **inputs,
         }  # fmt: skip
+
+    def _pieces(self, wave: NDArray[np.float32]) -> torch.Tensor:
+        """Returns the features of a sound, padded to whole pieces, ``[piece, mel, frame]``."""
+        rate = self.feature_extractor.sampling_rate
+        features: Any = self.feature_extractor(
+            wave, sampling_rate=rate, truncation=False, padding=True, pad_to_multiple_of=CHUNK_SECONDS * rate,
+            return_tensors="pt",
+        )["input_features"]  # fmt: skip
+        return torch.cat(features.split(CHUNK_SECONDS * rate // self.feature_extractor.hop_length, -1))
 
     def _tokenized(self, prompt: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Returns the ids of a prompt, and the characters of each."""
