@@ -198,7 +198,7 @@ class Run:
         return {**measured, "total": effect.total}
 
     def about_words(self, words: Sequence[int]) -> Run:
-        """Returns the run again, about the log-probability of some tokens of its answer, counted from 0: so are answers,
+        """Returns the run again, about the log-probability of some tokens of its answer, from 0: so are answers,
         `effect`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
         request = replace(self.rerun_request(), answer_part=tuple(words))
         return _run(request, self.backend or this_machine_backend())
