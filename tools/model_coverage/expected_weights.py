@@ -29,7 +29,7 @@ def expected_weights(
         blocks = [block for weights in runs for block in weights]
         return _packed(blocks, sample, shape)
     if stack.windows is not None:
-        return _from_windows(runs, stack.windows(layer), sample)
+        return _from_windows(runs, stack.windows(layer), (stack.key_windows or stack.windows)(layer), sample)
     weights = runs[layer] if len(runs) > 1 and layer < len(runs) else runs[0]
     return weights[sample] if len(weights) == BATCH else weights.reshape(BATCH, -1, *weights.shape[-2:])[sample]
 
@@ -71,16 +71,16 @@ def _packed(blocks: Sequence[NDArray[np.float32]], sample: int, shape: Sequence[
 
 
 def _from_windows(
-    runs: Sequence[NDArray[np.float32]], windows: NDArray[np.int64], sample: int
+    runs: Sequence[NDArray[np.float32]], windows: NDArray[np.int64], key_windows: NDArray[np.int64], sample: int
 ) -> NDArray[np.float32]:  # fmt: skip
-    """Returns the windows of a sample at their places in the stream."""
+    """Returns the windows of a sample at their places in the streams of queries and of keys."""
     if len(runs) == 1 and len(runs[0]) == 1:  # learned queries, which are the same in every sample
         blocks = np.broadcast_to(runs[0], (len(windows), *runs[0].shape[1:]))
     elif len(runs) == 1:  # the windows of a sample after one another in the axis of samples
         blocks = runs[0].reshape(BATCH, len(windows), *runs[0].shape[1:])[sample]
     else:
         blocks = np.stack([weights[sample] for weights in runs])
-    whole = np.zeros((blocks.shape[1], windows.size, windows.size), np.float32)
-    for block, places in zip(blocks, windows, strict=True):
-        whole[:, places[:, None], places[None, :]] = block
+    whole = np.zeros((blocks.shape[1], windows.size, key_windows.size), np.float32)
+    for block, places, keys in zip(blocks, windows, key_windows, strict=True):
+        whole[:, places[:, None], keys[None, :]] = block
     return whole

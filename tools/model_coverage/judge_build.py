@@ -278,7 +278,7 @@ class _CallCheck:
             outcome.compared += 1
             if not difference <= build.tolerance:
                 self._wrong(outcome, "weights differ from its own by more than the tolerance")
-        if stack.windows is not None and len(stack.windows(layer)) > 1:
+        if stack.windows is not None and stack.key_windows is None and len(stack.windows(layer)) > 1:
             groups = {frozenset(window.tolist()) for window in stack.windows(layer)}
             numbers = np.asarray(attn_map.windows)
             if {frozenset(np.flatnonzero(numbers == number).tolist()) for number in set(attn_map.windows)} != groups:

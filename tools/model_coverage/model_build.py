@@ -87,6 +87,8 @@ class ExpectedStack:
     """The stream of the keys; "" for the one of the queries."""
     windows: Windows | None = None
     """The windows within which attention runs; a layer in a single window sees the whole stream."""
+    key_windows: Windows | None = None
+    """The windows of the keys, where they are others than those of the queries."""
     part: int = 0
     """Which of the maps that its module computes one after another, of ``parts``."""
     parts: int = 1
