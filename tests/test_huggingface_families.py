@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmviz.models.huggingface.encoder_models import DualEncoderModel, EncoderModel
 from mmviz.types import MmvizError
+from tools.huggingface_families import every_means
 from tools.huggingface_families import judge_checkpoint as judging
 from tools.huggingface_families.every_checkpoint import every_build
 from tools.huggingface_families.families_table import COLUMNS, families_document
@@ -30,6 +31,7 @@ def test_all_checkpoints_of_the_tests_are_taken() -> None:
 
 def test_a_family_that_works_has_a_row_with_what_was_measured(clip: CheckpointOutcome) -> None:
     assert clip.is_right and clip.places == {"picture": "", "words": ""}
+    assert clip.means == {"CLI, HTML, .npz": "", "serve": "", "page": ""}
     assert clip.streams == {"vision_model": 17, "text_model": 13} and clip.maps == 4 and 0 < clip.parity < 2e-6
     document = families_document([clip])
     (row,) = [line for line in document.splitlines() if line.startswith("| CLIP")]
@@ -57,3 +59,15 @@ def test_a_checkpoint_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatc
     outcome = judge_checkpoint("clip")
     assert "pip install torchvision" in outcome.problem and not outcome.is_right
     assert "## Not run" in families_document([outcome]) and "0 of 1 checkpoints ran" in families_document([outcome])
+
+
+def test_a_way_of_running_that_fails_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(arguments: list[str]) -> int:
+        raise MmvizError("hf-extra")
+
+    monkeypatch.setattr(every_means, "main", refuse)
+    outcome = judge_checkpoint("clip")
+    assert (
+        not outcome.is_right and outcome.means["CLI, HTML, .npz"].startswith("MmvizError") and not outcome.means["page"]
+    )
+    assert "MmvizError" in families_document([outcome])

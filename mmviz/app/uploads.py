@@ -46,12 +46,12 @@ def max_megabytes() -> int:
 def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) -> Source:
     """Returns the content of one or several files for ``image`` or ``audio``, or why the first of them cannot be used.
 
-    A file is decoded for this once, however often the page is drawn.
+    A file is decoded for this once, however often the page is drawn. A video may take the place of an image, but not
+    for a bundled model, which takes one.
     """
     known = state.checked_uploads.get(modality, {})
-    checked = {}
-    for file in files:
-        kind = "video" if modality == "image" and file.type.startswith("video/") else modality
+    checked, kinds = {}, [_kind(state, modality, file) for file in files]
+    for file, kind in zip(files, kinds, strict=True):
         is_known = file.file_id in known
         checked[file.file_id] = known[file.file_id] if is_known else _find_error(kind, file.type, file.getvalue())
     state.checked_uploads[modality] = checked
@@ -59,9 +59,15 @@ def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) 
     contents = tuple(file.getvalue() for file in files)
     if error is not None:
         return error
-    if modality == "image" and any(file.type.startswith("video/") for file in files):
+    if "video" in kinds:
         return VideoFile(contents[0]) if len(files) == 1 else InputError("video-and-image")
     return contents if len(contents) > 1 else contents[0]
+
+
+def _kind(state: State, modality: str, file: UploadedFile) -> str:
+    """Returns what a file is read as: ``image``, ``audio`` or ``video``."""
+    is_video = modality == "image" and state.config.spec is not None and file.type.startswith("video/")
+    return "video" if is_video else modality
 
 
 def _find_error(kind: str, media_type: str, content: bytes) -> InputError | None:

@@ -1,6 +1,7 @@
 """``python -m tools.huggingface_families`` writes ``docs/huggingface.md``.
 
-With names of checkpoints it tries and prints those alone. It ends with 1 where a probe of the places disagrees.
+With names of checkpoints it tries and prints those alone. It ends with 1 where a probe of the places disagrees, or a
+way of running fails.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def main() -> int:
     for name in chosen.names or sorted(builds):
         outcome = judge_checkpoint(name)
         outcomes.append(outcome)
-        wrong = [f"{what}: {text}" for what, text in outcome.places.items() if text]
+        wrong = [f"{what}: {text}" for what, text in (outcome.places | outcome.means).items() if text]
         print(f"{name}: {outcome.problem or '; '.join(wrong) or 'right'}", flush=True)
     document = families_document(outcomes)
     if chosen.names:

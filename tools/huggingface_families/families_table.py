@@ -13,7 +13,8 @@ import mmviz
 from mmviz.models.huggingface.families import FAMILIES
 from tools.huggingface_families.judge_checkpoint import CheckpointOutcome
 
-COLUMNS = ("family", "class", "task", "reads", "streams (tokens)", "stacks", "places", "flows", "maps", "parity")
+COLUMNS = ("family", "class", "task", "reads", "streams (tokens)", "stacks", "places", "flows", "maps", "parity",
+           "runs by")  # fmt: skip
 
 
 def families_document(outcomes: Sequence[CheckpointOutcome]) -> str:
@@ -29,10 +30,13 @@ def families_document(outcomes: Sequence[CheckpointOutcome]) -> str:
         "by `hf:FOLDER`, runs it with everything that it reads, and probes its places: white squares in a picture, "
         "beeps in a sound and the characters of a question must change the tokens that are said to hold them. Parity "
         "is the largest relative difference, of all maps, between a map's weights times the values and the output of "
-        "its module. Answers have four tokens. A run with an attention of over 512 tokens holds no flows.", "",
+        "its module. It is also run by `mmviz explain`, which writes a summary, the viewer and a run file that is "
+        "opened again, by a service on this machine, whose record must be equal, and by the page. Answers have four "
+        "tokens. A run with an attention of over 512 tokens holds no flows.", "",
         f"Made on {datetime.date.today()} with Python {platform.python_version()}, torch {torch.__version__}, "
         f"transformers {transformers.__version__}, mmviz {mmviz.__version__}.", "",
-        f"- {len(ran)} of {len(outcomes)} checkpoints ran; every probe agreed in {len(ran) - len(wrong)}.",
+        f"- {len(ran)} of {len(outcomes)} checkpoints ran; every probe and every way of running "
+        f"agreed in {len(ran) - len(wrong)}.",
         f"- Attention was left out in {sum(bool(outcome.left_out) for outcome in ran)} of them.",
         f"- Supported, but without a checkpoint here: {', '.join(untried) or 'none'}.", "",
         f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS),
@@ -53,5 +57,6 @@ def _row(outcome: CheckpointOutcome) -> str:
         ", ".join(f"{name} ({count})" for name, count in outcome.streams.items()),
         ", ".join(f"`{stack}`" for stack in outcome.stacks), "; ".join(places), ", ".join(outcome.flows) or "–", maps,
         f"{outcome.parity:.1e}",
+        ", ".join(f"{name}: {wrong}" if wrong else name for name, wrong in outcome.means.items()),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"

@@ -17,6 +17,7 @@ from mmviz.explain import run_sample
 from mmviz.models.model_factory import load
 from mmviz.types import MmvizError, Modality, PixelBox, Seconds, Token
 from tools.huggingface_families.every_checkpoint import find_tests, save_checkpoint
+from tools.huggingface_families.every_means import Trial, tried_means
 
 NEW_TOKENS = 4
 """Tokens of the answers, which are few so that the table takes minutes."""
@@ -45,21 +46,29 @@ class CheckpointOutcome:
     """Number of attention calls that were left out, with the reason."""
     places: dict[str, str] = field(default_factory=dict)
     """For picture, sound and words that it reads: empty where the probe agreed, else what was wrong."""
+    means: dict[str, str] = field(default_factory=dict)
+    """For command line, service and page: empty where they showed it, else what was wrong."""
 
     @property
     def is_right(self) -> bool:
-        """Whether it ran, and every probe of its places agreed."""
-        return not self.problem and not any(self.places.values())
+        """Whether it ran by every means, and every probe of its places agreed."""
+        return not self.problem and not any(self.places.values()) and not any(self.means.values())
 
 
 def judge_checkpoint(name: str) -> CheckpointOutcome:
     """Returns what became of a checkpoint that is built, saved, loaded from its folder, run and probed."""
     find_tests()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            model = load(f"hf:{save_checkpoint(name, Path(folder))}", "cpu")
-    except MmvizError as problem:
-        return CheckpointOutcome(name, str(problem))
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = save_checkpoint(name, Path(folder))
+            model = load(f"hf:{path}", "cpu")
+        except MmvizError as problem:
+            return CheckpointOutcome(name, str(problem))
+        return _judged(name, path, model)
+
+
+def _judged(name: str, path: Path, model: Any) -> CheckpointOutcome:
+    """Returns what became of a checkpoint that was loaded from its folder."""
     backend = LocalBackend("cpu", {name: model})
     sample = _places_tests().sample_of(model)
     given = {"options": {"new_tokens": NEW_TOKENS}} if hasattr(model, "generate") else {}
@@ -72,7 +81,7 @@ def judge_checkpoint(name: str) -> CheckpointOutcome:
     return CheckpointOutcome(
         name, "", model.family, {stream: len(tokens) for stream, tokens in record.streams.items()},
         tuple(record.stacks), tuple(flows), len(record.maps), float(record.made_by.get("parity") or 0),
-        len(left_out), probed_places(model),
+        len(left_out), probed_places(model), tried_means(Trial(path, model, sample, NEW_TOKENS)),
     )  # fmt: skip
 
 

@@ -63,7 +63,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else functional.relu6(self.expand(x))
         y = self.project(functional.relu6(self.depthwise(y)))
-        return x + y if self.has_shortcut else y
+        result: Tensor = x + y if self.has_shortcut else y
+        return result
 
 
 class PictureEncoder(nn.Module):

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mmviz.models.huggingface.voxtral_processor import VoxtralCalls
-
 Task = Literal["chat", "speech", "encoded", "matching", "labels"]
 """How a model is asked.
 
@@ -57,6 +55,12 @@ def _speech(title: str, model_class: str) -> Family:
     return Family(
         title, "speech", model_class, reads_image=False, reads_audio=True, reads_text=False, required=("audio",)
     )
+
+
+def _voxtral_calls(processor: Any) -> Any:
+    from mmviz.models.huggingface.voxtral_processor import VoxtralCalls  # which needs torch; this table does not
+
+    return VoxtralCalls(processor)
 
 
 FAMILIES = {
@@ -115,7 +119,7 @@ FAMILIES = {
     ),
     "voxtral": Family(
         "Voxtral", "chat", "VoxtralForConditionalGeneration", "<s>[INST]{audio}{text}[/INST]", reads_image=False,
-        reads_audio=True, processor_calls=VoxtralCalls,
+        reads_audio=True, processor_calls=_voxtral_calls,
     ),
     "moonshine": _speech("Moonshine", "MoonshineForConditionalGeneration"),
     "whisper": _speech("Whisper", "WhisperForConditionalGeneration"),

@@ -121,14 +121,14 @@ def sound_weights(content: bytes) -> dict[str, Tensor]:
         weights |= {f"{layer}.attention.{name}.weight": part for name, part in projections}
         biases = tensors[f"{before}/self_attention/linear_0/bias"].chunk(3)
         weights |= {f"{layer}.attention.query.bias": biases[0], f"{layer}.attention.value.bias": biases[2]}
-        for name, path in (
+        for name, source in (
             ("attention.output", "self_attention/linear_1"), ("mlp.0", "ffn/linear_0"), ("mlp.2", "ffn/linear_1"),
         ):  # fmt: skip
             for part in ("weight", "bias"):
-                weights[f"{layer}.{name}.{part}"] = tensors[f"{before}/{path}/{part}"]
-        for name, path in (("norm_attention", "self_attention/layer_norm"), ("norm_mlp", "ffn/layer_norm")):
-            weights[f"{layer}.{name}.weight"] = tensors[f"{before}/{path}/gamma"]
-            weights[f"{layer}.{name}.bias"] = tensors[f"{before}/{path}/beta"]
+                weights[f"{layer}.{name}.{part}"] = tensors[f"{before}/{source}/{part}"]
+        for name, source in (("norm_attention", "self_attention/layer_norm"), ("norm_mlp", "ffn/layer_norm")):
+            weights[f"{layer}.{name}.weight"] = tensors[f"{before}/{source}/gamma"]
+            weights[f"{layer}.{name}.bias"] = tensors[f"{before}/{source}/beta"]
     return weights
 
 

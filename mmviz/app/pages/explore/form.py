@@ -66,8 +66,8 @@ def _file_input(state: State, modality: str, use: str, bundled: Source) -> Sourc
     if not is_used:
         return None
     given = files if isinstance(files, list) else [] if files is None else [files]
-    taken = [] if live is None else [live]
-    last, other = (taken, given) if state.latest_widget.get(modality) == live_key else (given, taken)
+    recorded = [] if live is None else [live]
+    last, other = (recorded, given) if state.latest_widget.get(modality) == live_key else (given, recorded)
     if not (last or other):
         return bundled
     upload = checked_uploads(state, modality, last or other)
