@@ -74,7 +74,7 @@ $(VENV)/.mmviz-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 # What processors of Hugging Face import beside transformers, where the tests that need it find it and no others do.
 # torchvision comes without its CUDA; where it cannot be had, its tests are skipped by name.
 $(VENV)/torchvision-only/.mmviz: constraints.txt | $(VENV)/.mmviz-dev
-	-$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps --upgrade --target $(@D) torchvision num2words docopt && touch $@
+	-$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt --no-deps --upgrade --target $(@D) torchvision timm num2words docopt && touch $@
 
 $(VENV)-benchmark/.mmviz: pyproject.toml constraints.txt benchmarks/requirements.txt | $(VENV)/bin/pip
 	$(VENV)/bin/python -m venv $(VENV)-benchmark

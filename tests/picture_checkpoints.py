@@ -320,6 +320,38 @@ def phi4_multimodal() -> tuple[Any, Any]:
     return hf.Phi4MultimodalForCausalLM(config), processor
 
 
+def gemma3n() -> tuple[Any, Any]:
+    """A tower of convolutions by timm; pictures and sounds have ids beyond those of the text."""
+    names = {
+        "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "boa_token": "<start_of_audio>",
+        "eoa_token": "<end_of_audio>", "image_token": "<image_soft_token>", "audio_token": "<audio_soft_token>",
+    }  # fmt: skip
+    pieces = tokenizer([*names.values()], names, are_last=True)
+    ids = {name: pieces.convert_tokens_to_ids(token) for name, token in names.items()}
+    processor = hf.Gemma3nProcessor(
+        hf.Gemma3nAudioFeatureExtractor(), hf.SiglipImageProcessor(size={"height": 128, "width": 128}), pieces,
+        chat_template=chat("<image_soft_token>", "<audio_soft_token>"), audio_seq_length=20, image_seq_length=16,
+    )  # fmt: skip
+    first = ids["image_token"]
+    text = text_config(
+        pieces, num_key_value_heads=2, head_dim=8, vocab_size_per_layer_input=first, hidden_size_per_layer_input=8,
+        layer_types=["sliding_attention", "full_attention"] * 2, num_kv_shared_layers=2, laurel_rank=4,
+        altup_num_inputs=2, activation_sparsity_pattern=[0.0] * 4,
+    ) | {"num_hidden_layers": 4}  # fmt: skip
+    vision = {"architecture": "test_efficientnet", "hidden_size": 256, "vocab_size": 1, "vocab_offset": first}
+    audio = {
+        "vocab_size": 1, "vocab_offset": first + 1, "hidden_size": 32, "conf_num_attention_heads": 4,
+        "conf_num_hidden_layers": 2, "sscp_conv_channel_size": [8, 4],
+    }  # fmt: skip
+    config = hf.Gemma3nConfig(
+        text_config=text, vision_config=vision, audio_config=audio, vision_soft_tokens_per_image=16,
+        audio_soft_tokens_per_image=20, **ids_of(ids),
+    )  # fmt: skip
+    return hf.Gemma3nForConditionalGeneration(config), processor
+
+
+WITH_TIMM = {gemma3n.__name__: gemma3n}
+"""Those whose towers are by timm, and whose processors need torchvision."""
 WITHOUT_TORCHVISION = {build.__name__: build for build in (blip2, mllama, kosmos2, florence2, blip)}
 WITH_TORCHVISION = {
     build.__name__: build
@@ -332,5 +364,5 @@ WITH_TORCHVISION = {
 
 def save_checkpoint(name: str, folder: Path) -> Path:
     """Saves a checkpoint as `tiny_checkpoints.save_checkpoint` does."""
-    tiny_checkpoints.BUILDS.update(WITHOUT_TORCHVISION | WITH_TORCHVISION)
+    tiny_checkpoints.BUILDS.update(WITHOUT_TORCHVISION | WITH_TORCHVISION | WITH_TIMM)
     return tiny_checkpoints.save_checkpoint(name, folder)

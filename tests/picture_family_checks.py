@@ -63,7 +63,10 @@ class Checkpoint:
             self._blocks[stream] = FIRST_BLOCKS[self.name, stream]
         if stream not in self._blocks:
             self._blocks[stream] = block_of(self.model, sample_of(self.model), stream)
-        return entering(self.model, sample or sample_of(self.model), self._blocks[stream])
+        vectors = entering(self.model, sample or sample_of(self.model), self._blocks[stream])
+        if self.name in STACKED and "language" in stream:  # copies of the tokens follow them
+            vectors = vectors[: len(vectors) // 2]
+        return vectors
 
     @cached_property
     def _blocks(self) -> dict[str, str]:
@@ -84,6 +87,22 @@ def patches_at_their_places(checkpoint: Checkpoint) -> None:
         assert change[number] > UNCHANGED and meets(tokens[int(change.argmax())], square, 0)
         for token, amount in zip(tokens, change, strict=True):
             assert amount < UNCHANGED or meets(token, square, RESAMPLED), (token, amount)
+
+
+def grid_at_its_places(checkpoint: Checkpoint) -> None:
+    """A white square changes most the token whose place holds it, where convolutions let all see something of it."""
+    model = checkpoint.model
+    stream = picture_stream(checkpoint.streams)
+    tokens, before = checkpoint.streams[stream], checkpoint.entering(stream)
+    patches = [k for k, token in enumerate(tokens) if token.modality is Modality.IMAGE]
+    assert len(patches) == 16 and all(isinstance(tokens[k].location, PixelBox) for k in patches)
+    assert len({tokens[k].location for k in patches}) == 16
+    held = 0
+    for number in patches:
+        square = _core(tokens[number])
+        change = np.abs(checkpoint.entering(stream, sample_of(model, _with_square(square))) - before).mean(1)
+        held += int(change.argmax()) == number
+    assert held >= 14, held
 
 
 def language_tokens_at_their_places(checkpoint: Checkpoint) -> None:
@@ -230,6 +249,10 @@ EAGER = {"gemma4": 5e-6}
 """By how much both ways of transformers to compute attention differ, where scores are not scaled down."""
 PLACES_NOT_KNOWN = {"florence2": ("blocks.0", "blocks.1")}
 """Streams that a notice says the places of cannot be followed: DaViT's windows lie between convolutions."""
+GRIDS = ("gemma3n",)
+"""Families whose towers are convolutions, which see most of the picture."""
+STACKED = ("gemma3n",)
+"""Families whose language model carries several vectors for each token (AltUp)."""
 SOUNDS = ("qwen2_5_omni", "gemma4")
 WHOLE = ("florence2",)
 """Families whose tokens all come from the whole picture: attention over channels mixes its patches."""
@@ -244,6 +267,9 @@ LONG = ("phi4_multimodal",)
 
 def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
     """Returns the checks of a checkpoint by their names."""
+    if name in GRIDS:
+        checks_of_grid = (grid_at_its_places, *CHECKS[1:], moments_at_their_places)
+        return {check.__name__: check for check in checks_of_grid}
     if name in LONG:
         return {language_tokens_at_their_places.__name__: language_tokens_at_their_places}
     checks = [*CHECKS]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torchvision_transforms
-from picture_checkpoints import WITH_TORCHVISION, WITHOUT_TORCHVISION, save_checkpoint
+from picture_checkpoints import WITH_TIMM, WITH_TORCHVISION, WITHOUT_TORCHVISION, save_checkpoint
 from picture_family_checks import Checkpoint, checks_of
 from processes import ROOT
 
@@ -61,7 +61,9 @@ def test_a_family(checkpoints: dict[str, Checkpoint], name: str, check: str) -> 
 
 
 @pytest.mark.timeout(PATIENCE + 60)
-@pytest.mark.parametrize(("name", "check"), cases(WITH_TORCHVISION))
+@pytest.mark.parametrize(("name", "check"), cases((*WITH_TORCHVISION, *WITH_TIMM)))
 def test_a_family_whose_processor_needs_torchvision(outcomes: dict[str, str], name: str, check: str) -> None:
+    if name in WITH_TIMM and f"{name}: {check}" not in outcomes:
+        pytest.skip(f"timm is not installed; type: {torchvision_transforms.INSTALL}")
     outcome = outcomes[f"{name}: {check}"]
     assert not outcome, outcome

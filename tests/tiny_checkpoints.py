@@ -24,9 +24,13 @@ Pieces = hf.PreTrainedTokenizerFast
 Build = Callable[[], tuple[Any, Any]]
 
 
-def tokenizer(special: Sequence[str], named: Mapping[str, str] | None = None) -> Pieces:
-    """Returns a tokenizer with ``special`` tokens, some of which a processor knows by name."""
-    words = ["<pad>", "<s>", "</s>", *special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+def tokenizer(special: Sequence[str], named: Mapping[str, str] | None = None, are_last: bool = False) -> Pieces:
+    """Returns a tokenizer with ``special`` tokens, some of which a processor knows by name.
+
+    ``are_last``: whether they have the highest ids.
+    """
+    parts = (special, sorted(pre_tokenizers.ByteLevel.alphabet()))
+    words = ["<pad>", "<s>", "</s>", *(word for part in (parts[::-1] if are_last else parts) for word in part)]
     pieces = Tokenizer(models.BPE({word: k for k, word in enumerate(words)}, []))
     pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     return Pieces(

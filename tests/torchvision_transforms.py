@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(sys.prefix) / "torchvision-only"
-PACKAGES = ("torchvision", "num2words", "docopt")
+PACKAGES = ("torchvision", "timm", "num2words", "docopt")
 INSTALL = f"{sys.executable} -m pip install -c constraints.txt --no-deps --target {FOLDER} {' '.join(PACKAGES)}"
 """What puts torchvision and the packages that processors ask for beside it into the folder."""
 _BOXES = ("nms", "qnms")

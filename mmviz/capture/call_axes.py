@@ -123,6 +123,7 @@ def arrange_axes(
     named = {heads} if heads else {count for run in runs[-NEAREST:] for count in run.head_counts}
     batches = {step.shape[0] for run in runs for step in run.inputs if len(step.shape) > 2}
     split = _by_features(leading, queries, query) or _by_keys(leading, queries, key)
+    split = split or _by_head_axis(leading, queries, named, query)
     if split is not None and split.heads == 1:  # a single head is known, which a module around the block cannot deny
         named = {count for run in _of_block(runs) for count in run.head_counts}
     split = split or _by_counts(leading, queries, named, batches, query)
@@ -164,6 +165,22 @@ def _by_keys(leading: tuple[int, ...], queries: int, key: Operand | None) -> Hea
     if split is None or split.heads == 1 or any(split.is_head[-1]):
         return None
     return HeadSplit((*split.sizes[:-1], (queries,)), (*split.is_head[:-1], (False,)))
+
+
+def _by_head_axis(
+    leading: tuple[int, ...], queries: int, named: set[int], query: Operand | None
+) -> HeadSplit | None:  # fmt: skip
+    """Returns the split of a single axis that joins samples or windows with heads, where the tokens that queries come
+    from have an axis of their own for the module's heads."""
+    if len(leading) != 1 or query is None or query.arrangement is None:
+        return None
+    if len(query.leading) < 3 or query.leading[-1] not in named:
+        return None
+    tokens = query.arrangement.token
+    if tuple(tokens.shape) != (*leading, queries) or bool((tokens < 0).any()):
+        return None
+    split = split_of(tokens % query.leading[-1])
+    return split if split is not None and split.heads == query.leading[-1] else None
 
 
 def _by_counts(

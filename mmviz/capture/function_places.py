@@ -16,6 +16,7 @@ from torch import Tensor
 from mmviz.capture.einsum import parse_einsum
 from mmviz.capture.flow_step import ATTENTION, Step, name_of
 from mmviz.capture.function_tables import CONVOLUTIONS, JOINS, MOVES
+from mmviz.capture.token_source import is_constant
 
 MAX_NUMBERS = 1 << 24
 """Largest tensor that is replayed; longer inputs are told by their shapes alone."""
@@ -213,6 +214,11 @@ def _after_einsum(step: Step, places: Places, before: Step) -> Places | None:
     return Places(token.permute(order).reshape(shape).expand(step.shape), feature.expand(step.shape))
 
 
+def _no_tokens(step: Step) -> Places:
+    """Returns the places of a tensor of one number that pads others."""
+    return Places(torch.full(step.shape, PADDING), torch.zeros(step.shape, dtype=torch.int64))
+
+
 def _joined(step: Step, places: Places, before: Step) -> Places | None:
     """Returns the places after parts were joined: along features, which hold the same tokens, or along tokens."""
     parts, kwargs = step.args[0], step.kwargs or {}
@@ -228,7 +234,10 @@ def _joined(step: Step, places: Places, before: Step) -> Places | None:
         if name_of(step) == "stack":
             return _mapped(places, lambda tensor: tensor.unsqueeze(-1).expand(step.shape))
         return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
-    of_parts = [along(steps_between(before, part), places) for part in parts if math.prod(part.shape)]
+    of_parts = [
+        _no_tokens(part) if is_constant(part) else along(steps_between(before, part), places)
+        for part in parts if math.prod(part.shape)
+    ]  # fmt: skip
     if any(part is None for part in of_parts):
         return None
     join = torch.stack if name_of(step) == "stack" else torch.cat

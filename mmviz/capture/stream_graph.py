@@ -6,7 +6,7 @@ moved, never because they are equally long.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -23,6 +23,8 @@ from mmviz.capture.token_places import without_axis
 from mmviz.capture.token_replay import follows, keeps_order
 from mmviz.capture.token_sides import Positions, Side, key_side, query_side
 
+_NEAR = 4
+"""Functions, such as a change of device, between keys of an earlier layer and their use."""
 _FAR = 4_000
 """Functions that are followed back from the tokens of a layer to those of an earlier layer."""
 
@@ -36,9 +38,13 @@ class StreamGraph:
         self.groups: list[CallGroup] = []
         self._grown: dict[int, dict[int, tuple[Stream, Positions]]] = {}
         """The streams that go on from those of earlier calls, and the places of the new tokens, by number of tokens."""
+        earlier: dict[int, tuple[str, Side]] = {}
+        """The module and the side of keys by the tensor that holds them, which later layers may take as their own."""
         for call in calls:
             query = query_side(call)
-            key = _by_rows(key_side(call), query)
+            key = _shared_keys(call, earlier) or _by_rows(key_side(call), query)
+            if call.keys_from is not None:
+                earlier.setdefault(id(call.keys_from.step), (call.module, key))
             if are_copies(query) and are_copies(key):  # learned tokens, which are the same in all samples
                 query, key = (
                     replace(side, samples=call.shape[0], positions=None, sample_of_row=None) for side in (query, key)
@@ -154,6 +160,18 @@ class StreamGraph:
             replace(side, count=count, positions=positions, sample_of_row=np.arange(samples))
             for side in group.query_sides
         )
+
+
+def _shared_keys(call: AttentionCall, earlier: Mapping[int, tuple[str, Side]]) -> Side | None:
+    """Returns the side of keys that another layer made; None where the layer makes its own."""
+    keys = call.keys_from
+    if keys is None:
+        return None
+    for step in islice(keys.step.chain(), _NEAR):
+        module, side = earlier.get(id(step), (call.module, None))
+        if module != call.module and step.shape == keys.step.shape:
+            return side
+    return None
 
 
 def _repeats(query: Side, key: Side) -> bool:

@@ -21,10 +21,12 @@ from mmviz.capture.function_tables import JOINS, MATRIX_PRODUCTS, OF_FIRST, PLAC
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.pooling_windows import interpolation_windows, pooling_windows
 from mmviz.capture.token_replay import replay_numbers
+from mmviz.capture.token_source import is_constant
 
 MAX_VISITED = 20_000
 """Functions that are followed back from the tokens of a stream."""
 _ADDING = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "__isub__"}
+_SCALING = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "div", "div_", "__truediv__", "true_divide"}
 _NORMS = {"layer_norm", "rms_norm", "native_layer_norm", "normalize"}
 _SUMS = {"mean", "sum", "amax", "amin", "max", "min", "norm", "var", "std", "logsumexp", "nanmean"}
 """Functions that take some axes together."""
@@ -57,7 +59,7 @@ class TokenOrigins:
             if id(step) in self._known:
                 open_steps.pop()
                 continue
-            is_dead = (step.is_integer and not self._follows_ids) or name_of(step) in _COMPARISONS
+            is_dead = (step.is_integer and not self._follows_ids) or name_of(step) in _COMPARISONS or is_constant(step)
             origins = None if is_dead else self._leaf(step)
             if origins is not None or is_dead or len(self._known) > MAX_VISITED:
                 self._set(step, origins)
@@ -86,6 +88,8 @@ class TokenOrigins:
             except (RuntimeError, IndexError, TypeError, ValueError):
                 origins = None
         if origins is None or tuple(origins.shape) != step.shape:
+            if not parents:  # an attention of queries that come from no input
+                return None
             return self._sets.lost(name_of(step), [self._of(parent) for parent in parents]).expand(step.shape)
         return origins
 
@@ -138,6 +142,8 @@ class TokenOrigins:
         if len(parents) == 1 and step.source is parents[0]:
             return replay_numbers(first, [parents[0], step])
         parts = [self._of(parent).expand(step.shape) for parent in parents]
+        if name in _SCALING and self._follows_ids:  # by statistics of many tokens, as normalisation does
+            parts = list(self._kept(parts))
         return parts[0] if all(torch.equal(part, parts[0]) for part in parts) else None
 
     def _of(self, step: Step) -> Tensor:
@@ -146,7 +152,7 @@ class TokenOrigins:
         return torch.full((), NONE).expand(step.shape) if origins is None else origins
 
     def _kept(self, parts: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Returns the parts of a sum. What cannot be followed has the places of the tokens that it is added to."""
+        """Returns the parts of a sum or product. What cannot be followed has the places of the tokens beside it."""
         if len(parts) != 2:
             return parts
         first, second = parts

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmviz.capture.flow_step import Step, name_of
 from mmviz.capture.function_places import FOLLOWED, MAX_NUMBERS, Places, along, quietly, steps_between
 from mmviz.capture.function_tables import CONVOLUTIONS, JOINS
+from mmviz.capture.token_source import is_constant
 
 MAX_STEPS = 200
 """Functions between the tokens of a layer and its attention that are replayed."""
@@ -93,5 +94,7 @@ def replay_numbers(numbers: Tensor, path: Sequence[Step]) -> Tensor | None:
 
 
 def _joins_tokens(step: Step) -> bool:
-    """Returns whether a step joins parts that all come from one tensor, along an axis of tokens."""
-    return name_of(step) in JOINS and step.source is not None and step.source not in step.parents()
+    """Returns whether a step joins parts that all come from one tensor, along an axis of tokens, or pads it."""
+    if name_of(step) not in JOINS or step.source is None:
+        return False
+    return step.source not in step.parents() or any(map(is_constant, step.parents()))

@@ -19,6 +19,7 @@ _JOINING = JOINS | {
 """Functions whose result has tokens of several arguments, unless they join along the last axis, that of features."""
 _NEAR = 32
 """Steps within which a tensor that is written into another was computed from it, so that no token is new."""
+_CONSTANTS = {"new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like"}
 _CONDITIONS = {
     "where": 0, "masked_scatter": 1, "masked_scatter_": 1, "__setitem__": 1, "index_put": 1, "index_put_": 1,
     "scatter": 2, "scatter_": 2,
@@ -50,6 +51,7 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
             steps = steps_in((*args[:place], *args[place + 1 :])) or steps
         parts = [step for step in steps if math.prod(step.shape) > 1] or steps
         if len(parts) > 1 and name in JOINS:
+            parts = [part for part in parts if not is_constant(part)] or parts  # padding holds no tokens
             return parts[0] if _joins_features(name, args, kwargs) else common_step(parts)
         if any(parts[0] not in islice(part.chain(), _NEAR) for part in parts[1:]):
             return None
@@ -57,6 +59,11 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
     if len(steps) == 1:
         return steps[0]
     return max(steps, key=lambda step: (not step.is_parameter, bool(step.input_name), math.prod(step.shape)))
+
+
+def is_constant(step: Step) -> bool:
+    """Returns whether a tensor was made of one number, such as zeros, and has the shape of another alone."""
+    return getattr(step.func, "__name__", "") in _CONSTANTS
 
 
 def common_step(parts: Sequence[Step]) -> Step | None:

@@ -42,6 +42,9 @@ class Family:
     """Whether its chat template takes a message as a text with placeholders, not as a list of parts."""
     processor_calls: Callable[[Any], Any] | None = None
     """What makes its processor one that is called as those of other families; None where it is."""
+    has_grid: bool = False
+    """Whether the tokens of a picture are a square grid, row by row, over all that its processor makes of it: where
+    convolutions see most of the picture, they do not tell the place of a token."""
     takes_one: bool = False
     """Whether a chat takes one picture or sound at most."""
 
@@ -90,6 +93,9 @@ FAMILIES = {
     ),
     "mllama": Family("Mllama", "chat", "MllamaForConditionalGeneration"),
     "minicpmv4_6": Family("MiniCPM-V 4.6", "chat", "MiniCPMV4_6ForConditionalGeneration"),
+    "gemma3n": Family(
+        "Gemma 3n", "chat", "Gemma3nForConditionalGeneration", reads_audio=True, has_grid=True
+    ),
     "gemma4": Family("Gemma 4", "chat", "Gemma4ForConditionalGeneration", reads_audio=True),
     "phi4_multimodal": Family(
         "Phi-4-multimodal", "chat", "Phi4MultimodalForCausalLM", "<|user|>{image}{audio}{text}<|end|><|assistant|>",

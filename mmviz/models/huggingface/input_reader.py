@@ -42,6 +42,8 @@ class CheckpointInputs:
     """How many variants of one sample the batch holds."""
     encoded: int | None = None
     """Number of tokens that an encoder reads, before those of its decoder; None where one sequence holds both."""
+    has_grid: bool = False
+    """See `Family.has_grid`."""
 
     def cut_notices(self, sample: Sample, title: str) -> tuple[Notice, ...]:
         """Returns a notice for a sound of which the model (``title``) reads the beginning only."""
@@ -106,7 +108,7 @@ class InputReader:
             for name, value in batch.items() if isinstance(value, Tensor) and name != "labels"
         }  # fmt: skip
         pictures, sounds = self._picture_fields(sample, batch), self._sound_fields(sample, batch)
-        return CheckpointInputs(inputs, answer, pictures=pictures, sounds=sounds)
+        return CheckpointInputs(inputs, answer, pictures=pictures, sounds=sounds, has_grid=self.family.has_grid)
 
     def _pixel_values(self, image: ImageInput) -> Any:
         batch = self.image_processor(images=_pictures(image), return_tensors="np")
@@ -141,7 +143,8 @@ def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[To
     sample, given = prepared.sample, prepared.tensors
     assert sample is not None and not isinstance(prepared.streams, Mapping)
     return located_streams(
-        fields_of, given.pictures, given.sounds, sample.image, sample.audio, as_tokens(prepared.streams), given.encoded
+        fields_of, given.pictures, given.sounds, sample.image, sample.audio, as_tokens(prepared.streams), given.encoded,
+        given.has_grid,
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,14 +42,15 @@ def picture_fields(places: PicturePlaces, shape: tuple[int, ...]) -> InputFields
 def located_streams(
     fields_of: FieldsOf, pictures: Mapping[str, InputFields], sounds: Mapping[str, InputFields],
     image: ImageInput | None, audio: AudioInput | None, written: Sequence[Token], encoded: int | None = None,
+    has_grid: bool = False,
 ) -> dict[str, list[Token]]:  # fmt: skip
     """Returns the tokens of every stream of a capture by its default name.
 
     ``pictures``, ``sounds``: their fields by the names under which the model takes them. ``written``: the tokens of
     prompt and answer, without the places of pictures and sounds. ``encoded``: how many of them an encoder reads, where
-    a decoder reads the others.
+    a decoder reads the others. ``has_grid``: whether those of a picture are a square grid over it.
     """
-    image_fields, audio_fields = fields_of(pictures), fields_of(sounds)
+    image_fields, audio_fields = fields_of({} if has_grid else pictures), fields_of(sounds)
     ends = {"input_ids": (0, len(written) if encoded is None else encoded)}
     ends |= {} if encoded is None else {"decoder_input_ids": (encoded, len(written))}
     text_fields = fields_of({name: _text_fields(*pair) for name, pair in ends.items() if pair[0] < pair[1]})
@@ -64,8 +67,13 @@ def located_streams(
         places, first, _ = _ends(text_fields[name])
         for place, number in zip(places, first[0].astype(int), strict=True):
             located[place] = _merged(written[number], located[place])
-        for place, token in _unplaced(places - first[0].astype(int), located, written):
+        shifts = places - first[0].astype(int)
+        for place, token in _unplaced(shifts, located, written):
             located[place] = token
+        if has_grid and len(shifts) and not np.ptp(shifts):
+            numbers = [number for number, token in enumerate(written) if token.modality is Modality.IMAGE]
+            for k, token in _patches(_grid_fields(pictures, len(numbers)), image):
+                located[numbers[k] + int(shifts[0])] = token
         streams[name] = located
     return streams
 
@@ -74,6 +82,23 @@ def _text_fields(first: int, last: int) -> InputFields:
     """Returns the fields of the ids of a text: the numbers of its tokens, from ``first`` to before ``last``."""
     numbers = np.broadcast_to(np.arange(first, last, dtype=np.float32), (2, 1, last - first))
     return InputFields(numbers, numbers + 1)
+
+
+def _grid_fields(pictures: Mapping[str, InputFields], count: int) -> TokenFields:
+    """Returns the fields of ``count`` tokens that are square grids, row by row, over each picture of a prompt."""
+    boxes = []
+    for fields in pictures.values():
+        for low, high in zip(fields.low.swapaxes(0, 1), fields.high.swapaxes(0, 1), strict=True):
+            side = math.isqrt(count // fields.low.shape[1])
+            rows, columns = (np.linspace(0, length, side + 1).round().astype(int) for length in low.shape[-2:])
+            for top, bottom in pairwise(rows):
+                for left, right in pairwise(columns):
+                    cell = (..., slice(top, bottom), slice(left, right))
+                    boxes.append((low[cell].min((1, 2, 3)), high[cell].max((1, 2, 3))))
+    if len(boxes) != count:
+        return TokenFields(count)
+    low_ends, high_ends = (np.stack(ends, 1) for ends in zip(*boxes, strict=True))
+    return TokenFields(count, low_ends, high_ends)
 
 
 def _unplaced(

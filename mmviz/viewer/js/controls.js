@@ -128,7 +128,9 @@ export class Controls {
     const parts = parseMapRef(header, frame.mapRef);
     const notes = parts ? mapNotes(header, say, parts.mapIndex, frame) : [];
     setText(this.notes, notes.join(" "));
-    this.notes.hidden = !notes.length;
+    // a line that came and went with the map would move the thumbnails from under the pointer
+    this.notes.hidden = !notes.length && !header.maps.some(({ absorbed_by: absorbed, windows }) => absorbed || windows);
+    this.notes.style.visibility = notes.length ? "visible" : "hidden";
   }
 
   paint(frame) {
