@@ -1,4 +1,4 @@
-"""What must hold where a prompt has several pictures or sounds: each token lies in its own one."""
+"""What must hold where a prompt has several pictures or sounds: each token lies in its own picture or sound."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def start_run(state: State, draft: Draft) -> None:
             state.is_writing = is_writing
             progress(done, of)
 
-        video = draft.image.content if isinstance(draft.image, VideoFile) else None
-        image = None if isinstance(draft.image, VideoFile) else _read(draft.image)
+        source = draft.image
+        image, video = (None, source.content) if isinstance(source, VideoFile) else (_read(source), None)
         sample = resources.decoder().sample(image, draft.text, _read(draft.audio), video)
         with watch_loading(loading.watch(progress, stop)):
             ready = backend.backend()

@@ -127,7 +127,7 @@ class State:
     latest_widget: dict[str, str] = field(default_factory=dict)
     """The key of the widget that last received an input, by modality."""
     checked_uploads: dict[str, dict[str, InputError | None]] = field(default_factory=dict)
-    """Streamlit's id of the file that was checked last, and why that file cannot be used, by modality."""
+    """Why each of the files that were checked last cannot be used, by modality and Streamlit's id of the file."""
     run_requested: bool = False
     """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None

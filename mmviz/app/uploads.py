@@ -56,9 +56,9 @@ def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) 
         checked[file.file_id] = known[file.file_id] if is_known else _find_error(kind, file.type, file.getvalue())
     state.checked_uploads[modality] = checked
     error = next(filter(None, checked.values()), None)
-    contents = tuple(file.getvalue() for file in files)
     if error is not None:
         return error
+    contents = tuple(file.getvalue() for file in files)
     if "video" in kinds:
         return VideoFile(contents[0]) if len(files) == 1 else InputError("video-and-image")
     return contents if len(contents) > 1 else contents[0]

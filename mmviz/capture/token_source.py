@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmviz.capture.flow_step import PLAIN, Step, steps_in
+from mmviz.capture.flow_step import PLAIN, Step, name_of, steps_in
 from mmviz.capture.function_tables import CONVOLUTIONS, JOINS, OF_FIRST
 
 _JOINING = JOINS | {
@@ -63,7 +63,7 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
 
 def is_constant(step: Step) -> bool:
     """Returns whether a tensor was made of one number, such as zeros, and has the shape of another alone."""
-    return getattr(step.func, "__name__", "") in _CONSTANTS
+    return name_of(step) in _CONSTANTS
 
 
 def common_step(parts: Sequence[Step]) -> Step | None:

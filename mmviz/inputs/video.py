@@ -54,8 +54,6 @@ def load_video(source: str | Path | bytes) -> tuple[ImageInput, tuple[Notice, ..
         raise InputError("video-damaged")
     starts = [start for _, start in chosen]
     moments = [Seconds(*pair) for pair in zip(starts, [*starts[1:], frames.end], strict=True)]
-    if len(chosen) == 1:
-        moments = [Seconds(0.0, frames.end)]
     pictures = [load_image(image)[0] for image, _ in chosen]
     sheet, notices = join_pictures(pictures, moments)
     step = frames.end / len(chosen)

@@ -10,12 +10,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
-"""Hz."""
+from mmviz.inputs.mel import HOP, SAMPLE_RATE
+
 N_FFT = 400
 """Samples of an analysis window."""
-HOP = 160
-"""Samples of a hop."""
 N_MELS = 80
 DYNAMIC_RANGE_DB = 80.0
 """Decibels kept below the loudest cell."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ from mmviz.types import (
     VideoPatch,
 )
 
+_Part = TypeVar("_Part", PixelBox, Seconds)
 _LOCATION_TYPES = {
     "picture": PictureBox,
     "video": VideoPatch,
@@ -36,15 +37,16 @@ _LOCATION_TYPES = {
 
 def sample_to_parts(sample: Sample) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Returns a sample as plain values and arrays."""
+    image, audio = sample.image, sample.audio
     arrays: dict[str, NDArray[Any]] = {}
-    if sample.image:
-        arrays["image"] = sample.image.pixels
-    if sample.audio:
-        arrays["audio"] = sample.audio.wave
+    if image:
+        arrays["image"] = image.pixels
+    if audio:
+        arrays["audio"] = audio.wave
     return {
         "text": sample.text,
-        "image": _image_header(sample.image) if sample.image else None,
-        "audio": _audio_header(sample.audio) if sample.audio else None,
+        "image": {"width": image.width, "height": image.height, **_parts_header(image.parts)} if image else None,
+        "audio": {"rate": audio.rate, "seconds": audio.seconds, **_parts_header(audio.parts)} if audio else None,
         "sample_notices": [notice_to_list(notice) for notice in sample.notices],
     }, arrays
 
@@ -56,37 +58,27 @@ def sample_from_parts(header: Mapping[str, Any], arrays: Arrays) -> Sample:
     """
     image, audio = header["image"], header["audio"]
     sample = Sample(
-        image=ImageInput(arrays["image"], image["width"], image["height"], _boxes(image)) if image else None,
+        image=ImageInput(arrays["image"], image["width"], image["height"], _parts(image, PixelBox)) if image else None,
         text=header["text"],
-        audio=AudioInput(arrays["audio"], audio["rate"], audio["seconds"], _moments(audio)) if audio else None,
+        audio=AudioInput(arrays["audio"], audio["rate"], audio["seconds"], _parts(audio, Seconds)) if audio else None,
         notices=tuple(Notice(code, values) for code, values in header["sample_notices"]),
     )
     check_sample(sample)
     return sample
 
 
-def _image_header(image: ImageInput) -> dict[str, Any]:
-    parts = {"parts": [location_to_dict(part) for part in image.parts]} if image.parts else {}
-    return {"width": image.width, "height": image.height, **parts}
+def _parts_header(parts: Sequence[Location]) -> dict[str, Any]:
+    """Returns the entry for several pictures or sounds; nothing where there is a single one."""
+    return {"parts": [location_to_dict(part) for part in parts]} if parts else {}
 
 
-def _audio_header(audio: AudioInput) -> dict[str, Any]:
-    parts = {"parts": [location_to_dict(part) for part in audio.parts]} if audio.parts else {}
-    return {"rate": audio.rate, "seconds": audio.seconds, **parts}
-
-
-def _boxes(image: Mapping[str, Any]) -> tuple[PixelBox, ...]:
-    parts = tuple(location_from_dict(part) for part in image.get("parts", ()))
-    if not all(isinstance(part, PixelBox) for part in parts):
+def _parts(header: Mapping[str, Any], kind: type[_Part]) -> tuple[_Part, ...]:
+    """Returns the parts in the header of a picture or a sound. Raises ``TypeError`` for locations of another kind."""
+    parts = [location_from_dict(part) for part in header.get("parts", ())]
+    checked = tuple(part for part in parts if isinstance(part, kind) and not isinstance(part, SpectrogramPatch))
+    if len(checked) < len(parts):
         raise TypeError("parts")
-    return parts  # type: ignore[return-value]
-
-
-def _moments(audio: Mapping[str, Any]) -> tuple[Seconds, ...]:
-    parts = tuple(location_from_dict(part) for part in audio.get("parts", ()))
-    if not all(type(part) is Seconds for part in parts):
-        raise TypeError("parts")
-    return parts  # type: ignore[return-value]
+    return checked
 
 
 def location_to_dict(location: Location) -> dict[str, list[float]]:

@@ -41,7 +41,7 @@ class Family:
     has_plain_messages: bool = False
     """Whether its chat template takes a message as a text with placeholders, not as a list of parts."""
     processor_calls: Callable[[Any], Any] | None = None
-    """What makes its processor one that is called as those of other families; None where it is."""
+    """Wraps its processor so that it is called as those of other families are; None where no wrapper is needed."""
     has_grid: bool = False
     """Whether the tokens of a picture are a square grid, row by row, over all that its processor makes of it: where
     convolutions see most of the picture, they do not tell the place of a token."""

@@ -142,10 +142,9 @@ def _patches(fields: TokenFields, image: ImageInput | None) -> list[tuple[int, T
         return []
     size = np.array([[image.width], [image.height]], np.float64)
     low, high = low * size, high * size
-    middles = (low + high) / 2
+    x, y = middles = (low + high) / 2
     parts = np.zeros(len(numbers), np.intp)
     for number, part in enumerate(image.parts):
-        x, y = middles
         parts[(x >= part.x0) & (x < part.x1) & (y >= part.y0) & (y < part.y1)] = number
     patches = []
     for number in np.unique(parts):
