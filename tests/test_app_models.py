@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints  # first: it sets what transformers reads
-from app_page import AppTest, markup, notes, now, press, run, visit, word
+from app_page import EXAMPLES, AppTest, address, markup, notes, now, press, run, visit, word
 
+from mmviz.app import model_links
 from mmviz.app.components.model_picker import model_labels
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.cli import main
@@ -43,10 +44,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def offer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest]]:
     """Returns a function that opens a page on which these models may be chosen."""
 
-    def open_page(*models: str) -> AppTest:
+    def open_page(*models: str, **params: str) -> AppTest:
         options = [part for model in models for part in ("--model", model)]
         monkeypatch.setattr(sys, "argv", ["run.py", *options])
-        return visit()
+        return visit(**params)
 
     RELEASE.clear()
     LOADING.clear()
@@ -110,9 +111,74 @@ def test_loading_shows_progress_and_can_be_stopped(offer: Callable[..., AppTest]
 
 
 @pytest.mark.slow
+def test_a_link_opens_the_model_that_was_picked(folders: Path, offer: Callable[..., AppTest]) -> None:
+    clip = f"hf:{folders / 'clip'}"
+    page = offer("trio", clip)
+    assert address(page)["model"] == "trio"
+    press(page, "model-1")
+    until_loaded(page)
+    copied = address(page)
+    assert copied["model"] == "clip" and str(folders) not in str(copied)
+    copied["query"] = "3"
+
+    other = until_loaded(offer("trio", clip, **copied))
+    shown = now(other).run
+    assert shown is not None and shown.record.made_by["model"] == clip and now(other).config.model == clip
+    assert now(other).selection.tokens == (3,) and address(other) == copied and not notes(other, "remark")
+
+    elsewhere = offer("late", "trio", **copied)
+    run(elsewhere)
+    (remark,) = notes(elsewhere, "remark")
+    assert "names the model “clip”, which this page does not offer. “late” is used instead." in remark
+    assert now(elsewhere).run.record.made_by["model"] == "late" and address(elsewhere)["model"] == "late"
+
+
+@pytest.mark.slow
+def test_a_link_to_a_model_that_cannot_be_loaded_shows_its_example_with_another(
+    folders: Path, offer: Callable[..., AppTest]
+) -> None:
+    damaged, example = f"hf:{folders / 'vit'}", EXAMPLES[3]
+    page = until_loaded(offer("trio", damaged, example=example.id, model="vit", query="2"))
+    (remark,) = notes(page, "remark")
+    assert "another is used" in remark and "is damaged" in remark and not notes(page, "error")
+    assert now(page).run_example == example and now(page).config.model == "trio"
+
+
+@pytest.mark.slow
+def test_the_example_of_a_link_waits_for_its_model_until_that_is_stopped(offer: Callable[..., AppTest]) -> None:
+    example = EXAMPLES[3]
+    page = offer("trio", f"{__name__}:make", example=example.id, model=f"{__name__}:make")
+    assert LOADING.wait(60)
+    run(page)
+    assert now(page).run is None and page.get("progress") and not now(page).run_requested
+    press(page, "model-stop")
+    run(page)
+    assert now(page).run_example == example and now(page).run.record.made_by["model"] == "trio"
+    assert not notes(page, "remark") and address(page)["model"] == "trio"
+    RELEASE.set()
+
+
+def test_models_of_one_name_have_links_of_their_own(tmp_path: Path) -> None:
+    specs = []
+    for part in ("a", "b"):
+        (tmp_path / part / "model").mkdir(parents=True)
+        specs.append(f"hf:{tmp_path / part / 'model'}")
+    config = OperatorConfig(models=("trio", *specs))
+    names = model_links.link_names(config)
+    assert names["trio"] == "trio" and len(set(names.values())) == 3 and "/" not in "".join(names.values())
+    assert all(model_links.linked_model(config, {"model": name}) == model for model, name in names.items())
+    fewer = OperatorConfig(models=(specs[1], "trio", specs[0]))
+    assert model_links.link_names(fewer) == names, "in whichever order they are offered"
+    assert model_links.linked_model(config, {"model": "model"}) is None
+    assert model_links.linked_model(config, {}) == "trio"
+    trained = OperatorConfig(models=("trio", str(tmp_path / "runs" / "mine")))
+    assert [*model_links.link_names(trained).values()] == ["trio", "mine"], "a folder that was trained has its name"
+
+
+@pytest.mark.slow
 def test_one_model_needs_no_choice(offer: Callable[..., AppTest]) -> None:
     page = offer("trio")
-    assert not choices(page) and now(page).run is not None
+    assert not choices(page) and now(page).run is not None and "model" not in address(page)
 
 
 def test_what_is_not_offered_cannot_be_chosen() -> None:

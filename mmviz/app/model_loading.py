@@ -46,17 +46,24 @@ class ModelLoading:
 
 def request_model(model: str) -> None:
     """Has another model loaded; one that is being loaded is given up."""
-    stop_loading()
-    session.current_state().model_requested = model
+    state = session.current_state()
+    _drop_loading(state)
+    state.model_requested, state.link_messages, state.link_params = model, (), {}
+
+
+def request_linked_model(state: State, model: str) -> None:
+    """Has the model loaded that a link names. What the link shows waits for it."""
+    _drop_loading(state)
+    state.model_requested, state.is_model_linked, state.run_requested = model, True, False
 
 
 def stop_loading() -> None:
-    """Gives up the loading in progress; the page keeps the model that it has."""
+    """Gives up the loading in progress; the page keeps the model that it has, and shows with it what waits."""
     state = session.current_state()
-    if state.model_job is not None:
-        state.model_job.stop()
-    state.model_job = state.model_loading = state.model_requested = None
-    state.error = ""
+    waits = state.is_model_linked
+    _drop_loading(state)
+    if waits:
+        _run_without(state)
 
 
 def start_loading(state: State) -> None:
@@ -82,16 +89,36 @@ def finish_loading(state: State) -> None:
     After an error, the page keeps the model that it has.
     """
     job, loading = state.model_job, state.model_loading
-    state.model_job = state.model_loading = None
+    waits, messages = state.is_model_linked, state.link_messages
+    state.model_job, state.model_loading, state.is_model_linked = None, None, False
     if job is None or loading is None or job.is_stopped:
         return
     if job.error is not None:
-        state.error = job.error if isinstance(job.error, MmvizError) else Message("model-unexpected")
+        why = job.error if isinstance(job.error, MmvizError) else Message("model-unexpected")
+        if waits:
+            _run_without(state, Message("link-model-error", {"why": why}))
+        else:
+            state.error = why
         return
     session.request_run()
+    state.link_messages = messages
     state.model, state.config = loading.model, state.config.with_model(loading.model)
     state.control, state.ablated_heads, state.stream_pairs, state.options = "trained", (), (), ()
     state.error = ""
+
+
+def _drop_loading(state: State) -> None:
+    if state.model_job is not None:
+        state.model_job.stop()
+    state.model_job = state.model_loading = state.model_requested = None
+    state.is_model_linked, state.error = False, ""
+
+
+def _run_without(state: State, *messages: Message) -> None:
+    """Requests a run of what a link shows on the model that the page has, and says why."""
+    messages = (*state.link_messages, *messages)
+    session.request_run()
+    state.link_messages, state.link_params = messages, {}
 
 
 def loading_status() -> None:

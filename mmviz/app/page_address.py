@@ -2,9 +2,9 @@
 
 ``example`` (id in the gallery), ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``map``
 (the text form of a `mmviz.types.MapRef`); ``style`` and ``scale`` where they differ from the default; ``page`` and
-``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls. The visitor's
-own inputs are never in the address: a run of them has ``run`` in place of ``example``, the random id under which the
-server keeps it for a while.
+``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls; ``model`` where
+visitors may choose among several, see `mmviz.app.model_links`. The visitor's own inputs are never in the address: a run
+of them has ``run`` in place of ``example``, the random id under which the server keeps it for a while.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
-from mmviz.app import run_links, visitor_language
+from mmviz.app import model_links, run_links, visitor_language
 from mmviz.app import session_state as session
+from mmviz.app.components.model_picker import model_title
+from mmviz.app.model_loading import request_linked_model
 from mmviz.app.selection import (
     Scale,
     Selection,
@@ -58,30 +60,40 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     example = next((example for example in examples if example.id == name), None)
     messages = (Message("link-example", {"example": name}),) if name is not None and example is None else ()
     run_id, params_of_run = params.get("run"), params
+    model = state.config.model
     state.page = pick(PAGES, params.get("page")) or "explore"
     state.section = pick(SECTIONS, params.get("section")) or state.section
     state.lesson = pick(LESSONS, params.get("lesson")) or state.lesson
     state.lesson_params = {
         name.removeprefix(_LESSON_PREFIX): value for name, value in params.items() if name.startswith(_LESSON_PREFIX)
     }
-    state.unknown_params = set()
+    state.unknown_params, state.link_messages = set(), ()
     state.lesson_serial += 1
     if state.lesson_params:  # a link to positions of controls is meant to show them
         state.answered_lessons.add(state.lesson)
-    if run_id is not None:
-        if (run_id and run_id == state.run_id) or run_links.open_run(state, run_id):
-            example, messages = None, ()
-        else:
+    is_open = run_id is not None and ((run_id and run_id == state.run_id) or run_links.open_run(state, run_id))
+    model: str | None = state.config.model
+    if is_open:
+        example, messages = None, ()
+    else:
+        model = model_links.linked_model(state.config, params)
+        if run_id is not None:
             example, messages, params_of_run = example or examples[0], (Message("link-run"),), {}
-    elif example is None and (state.address is None or state.run is None):
-        example = examples[0]
+        elif example is None and (state.address is None or state.run is None):
+            example = examples[0]
+        if model is None:  # what the link shows may be what no other model has
+            names = {"model": params[model_links.NAME], "current": model_title(state.config.model)}
+            messages, params_of_run = (*messages, Message("link-model", names)), {}
     state.link_params = params_of_run
+    waits = model is not None and model != state.config.model
     if example is not None and (example != state.run_example or state.run is None):
         session.choose_example(example)
-        state.link_messages = messages
-    elif state.run is not None:
-        state.link_messages = messages
+    elif state.run is not None and not waits:
         apply_link(state, state.run)
+    state.link_messages = (*messages, *state.link_messages)
+    if waits:
+        assert model is not None
+        request_linked_model(state, model)
     state.address, state.address_time = params, time.monotonic()
 
 
@@ -158,8 +170,9 @@ def forget_inputs() -> None:
     run_links.forget_runs(session.current_state())
     session.reset_state()
     state = session.current_state()
-    state.address, state.address_time = _page_params(state), time.monotonic()
-    st.query_params.from_dict(_language_params() | _page_params(state))
+    params = _page_params(state) | model_links.model_params(state.config)
+    state.address, state.address_time = params, time.monotonic()
+    st.query_params.from_dict(_language_params() | params)
 
 
 def page_url(state: State) -> str:
@@ -187,6 +200,7 @@ def _page_params(state: State) -> dict[str, str]:
 def _view_params(state: State, selection: Selection) -> dict[str, str]:
     return {
         **_page_params(state),
+        **({} if state.is_saved else model_links.model_params(state.config)),
         **({"example": state.run_example.id} if state.run_example else {}),
         **({"run": state.run_id} if run_links.is_kept(state) else {}),
         "query": write_group(selection.tokens),

@@ -88,7 +88,8 @@ def draw_app(config: OperatorConfig) -> None:
         widgets.note(say("nothing-yet"))
     else:
         PAGES[state.page](state.run, backend.backend, draft != state.run_draft)
-    backend.start()
+    if state.model_job is None:  # else the model that is being loaded has the processor for itself
+        backend.start()
 
 
 def _header(state: State) -> DeltaGenerator:

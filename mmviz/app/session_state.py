@@ -114,6 +114,8 @@ class State:
     """The loading in progress."""
     model_loading: ModelLoading | None = None
     """What ``model_job`` loads."""
+    is_model_linked: bool = False
+    """Whether a link named the model that is to be loaded, so that what it shows waits for it."""
     is_saved: bool = False
     """Whether ``run`` was read from a file."""
     saved_run_shown: bool = False
