@@ -72,28 +72,28 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     if state.lesson_params:  # a link to positions of controls is meant to show them
         state.answered_lessons.add(state.lesson)
     is_open = run_id is not None and ((run_id and run_id == state.run_id) or run_links.open_run(state, run_id))
-    model: str | None = state.config.model
+    linked: str | None = state.config.model
     if is_open:
         example, messages = None, ()
     else:
-        model = model_links.linked_model(state.config, params)
+        linked = model_links.linked_model(state.config, params)
         if run_id is not None:
             example, messages, params_of_run = example or examples[0], (Message("link-run"),), {}
         elif example is None and (state.address is None or state.run is None):
             example = examples[0]
-        if model is None:  # what the link shows may be what no other model has
+        if linked is None:  # what the link shows may be what no other model has
             names = {"model": params[model_links.NAME], "current": model_title(state.config.model)}
             messages, params_of_run = (*messages, Message("link-model", names)), {}
     state.link_params = params_of_run
-    waits = model is not None and model != state.config.model
+    waits = linked is not None and linked != state.config.model
     if example is not None and (example != state.run_example or state.run is None):
         session.choose_example(example)
     elif state.run is not None and not waits:
         apply_link(state, state.run)
     state.link_messages = (*messages, *state.link_messages)
     if waits:
-        assert model is not None
-        request_linked_model(state, model)
+        assert linked is not None
+        request_linked_model(state, linked)
     state.address, state.address_time = params, time.monotonic()
 
 
