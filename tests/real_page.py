@@ -24,13 +24,14 @@ IMAGE, AUDIO, TEXT = (f"[data-panel={name}]" for name in ("image", "audio", "tex
 
 
 @contextmanager
-def serving(script: Path) -> Iterator[str]:
-    """Yields the address of a Streamlit ``script`` that is served on a free port of this machine."""
+def serving(script: Path, *arguments: str) -> Iterator[str]:
+    """Yields the address of a Streamlit ``script`` that is served on a free port of this machine, with arguments."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port),
-        "--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none",
+        "--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none", "--",
+        *arguments,
     ]  # fmt: skip
     with running_server(command, f"{url}/_stcore/health"):
         yield url

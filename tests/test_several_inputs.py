@@ -23,7 +23,7 @@ from mmviz.backends import wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.explain import explain, run_sample
-from mmviz.figures.token_labels import full_names, names
+from mmviz.figures.token_labels import full_names, names, part_name
 from mmviz.inputs.sandbox import Decoder
 from mmviz.inputs.several_inputs import MAX_PICTURES
 from mmviz.models.huggingface.picture_places import picture_places
@@ -192,6 +192,7 @@ def test_patches_are_named_by_their_picture_or_moment() -> None:
     assert names(tokens) == [
         "picture 1, patch 1,1", "picture 1, patch 1,2", "picture 2, patch 1,1", "frame at 1.50 s, patch 1,1",
     ]  # fmt: skip
+    assert [part_name(token.location) for token in tokens] == ["1", "1", "2", "1.50 s"]  # type: ignore[arg-type]
     assert "picture 2" in full_names(tokens)[2] and "x 30 to 40" in full_names(tokens)[2]
 
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from mmviz.backends import Backend, Progress, Stop
 from mmviz.i18n.language import current_language, use_language
-from mmviz.types import MmvizError
+from mmviz.types import Card, MmvizError
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -102,18 +102,20 @@ class StreamingJob(Job[T]):
 class WarmBackend:
     """A backend that is created and run once in the background, so that the first visitor's run is a fast one.
 
-    ``create`` returns the backend; ``run_once`` makes a run on it.
+    ``create`` returns the backend; ``run_once`` makes a run of ``model`` on it.
     """
 
+    card: Card | None
+    """The card of the model; None before it is known."""
     is_warm: bool
     """Whether the first run has finished."""
 
-    def __init__(self, create: Callable[[], Backend], run_once: Callable[[Backend], object]):
-        self._create, self._run_once = create, run_once
+    def __init__(self, create: Callable[[], Backend], run_once: Callable[[Backend], object], model: str = ""):
+        self._create, self._run_once, self._model = create, run_once, model
         self._backend: Backend | None = None
         self._lock, self._start_lock = threading.Lock(), threading.Lock()  # to create it may take minutes
         self._is_started = False
-        self.is_warm = False
+        self.is_warm, self.card = False, None
 
     def backend(self) -> Backend:
         """Returns the backend; creates it where that has not happened yet."""
@@ -137,7 +139,9 @@ class WarmBackend:
 
     def _warm_up(self) -> None:
         try:
-            self._run_once(self.backend())
+            backend = self.backend()
+            self.card = next((card for card in backend.models() if card.id == self._model), None)
+            self._run_once(backend)
             # Streamlit collects garbage after each drawing of a page. With torch loaded that takes 0.3 to 0.9 s, in
             # which no other thread runs, so what is loaded by now is no longer searched.
             gc.collect()

@@ -60,7 +60,6 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     example = next((example for example in examples if example.id == name), None)
     messages = (Message("link-example", {"example": name}),) if name is not None and example is None else ()
     run_id, params_of_run = params.get("run"), params
-    model = state.config.model
     state.page = pick(PAGES, params.get("page")) or "explore"
     state.section = pick(SECTIONS, params.get("section")) or state.section
     state.lesson = pick(LESSONS, params.get("lesson")) or state.lesson

@@ -24,7 +24,7 @@ def warm_backend(config: OperatorConfig) -> WarmBackend:
     def run_once(backend: Backend) -> Run:
         return run_sample(load_gallery()[0].sample(), model=config.model, backend=backend, relevance=True)
 
-    return WarmBackend(config.backend, run_once)
+    return WarmBackend(config.backend, run_once, config.model)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,8 +1,9 @@
 // Gives Streamlit a small stand-in for a file that is too large, so that the page can refuse it in its own words.
 // The stand-in has the file's name, the type `standIn`, and the file's size in bytes as its content.
 (({ limit, standIn, accept }) => {
-  if (window.mmvizUploadGuard) return;
-  window.mmvizUploadGuard = true;
+  const isGuarded = window.mmvizSuggested !== undefined;
+  window.mmvizSuggested = accept; // another model may take other files
+  if (isGuarded) return;
   const UPLOADER = "[data-testid=stFileUploader]";
   const INPUT = "[data-testid=stFileUploaderDropzoneInput]";
   const uploaderOf = (event) => event.target.closest?.(UPLOADER);
@@ -36,8 +37,9 @@
   // Streamlit would refuse other endings by itself if it had this list; in the file chooser it is a suggestion.
   const suggest = (event) => {
     const uploader = uploaderOf(event);
-    const modality = Object.keys(accept).find((name) => uploader?.closest(`.st-key-${name}-sources`));
-    if (modality) uploader.querySelector(INPUT).accept = accept[modality];
+    const suggested = window.mmvizSuggested;
+    const modality = Object.keys(suggested).find((name) => uploader?.closest(`.st-key-${name}-sources`));
+    if (modality) uploader.querySelector(INPUT).accept = suggested[modality];
   };
   document.addEventListener("pointerdown", suggest, true);
   document.addEventListener("keydown", suggest, true);

@@ -11,30 +11,36 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import resources
+from mmviz.app.components.model_picker import model_title
+from mmviz.app.model_inputs import model_inputs
 from mmviz.app.session_state import Source, State, VideoFile
-from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import InputError
 
 STAND_IN = "application/x-mmviz-too-large"
 """Media type of what the browser sends in place of a file that is too large: its size in bytes, as digits."""
 _MEGABYTE = 1_048_576
-_ACCEPT = {
-    "image": ",".join(("image/*", *sorted(IMAGE_SUFFIXES))),
-    "audio": ",".join(("audio/*", "video/*", *sorted(AUDIO_SUFFIXES))),
-}
-"""What the file chooser suggests, by modality; any file may be chosen or dropped."""
 
 
-def guard_uploads() -> None:
-    """Puts the script into the page that keeps back files above the size that the server takes."""
-    st.html(_guard_script(max_megabytes()), unsafe_allow_javascript=True)
+def guard_uploads(takes_video: bool) -> None:
+    """Puts the script into the page that keeps back files above the size that the server takes.
+
+    It also has the file chooser suggest what the page reads; any file may be chosen or dropped. Videos are suggested
+    for sounds, and for pictures where the model in use takes one (``takes_video``).
+    """
+    st.html(_guard_script(max_megabytes(), takes_video), unsafe_allow_javascript=True)
 
 
-@lru_cache(maxsize=1)
-def _guard_script(megabytes: int) -> str:
+@lru_cache(maxsize=2)
+def _guard_script(megabytes: int, takes_video: bool) -> str:
     guard = Path(__file__).with_name("upload_guard.js").read_text(encoding="utf-8").strip()
-    options = json.dumps({"limit": megabytes * _MEGABYTE, "standIn": STAND_IN, "accept": _ACCEPT})
+    videos = ("video/*", *sorted(VIDEO_SUFFIXES)) if takes_video else ()
+    accept = {
+        "image": ",".join(("image/*", *sorted(IMAGE_SUFFIXES), *videos)),
+        "audio": ",".join(("audio/*", "video/*", *sorted(AUDIO_SUFFIXES))),
+    }
+    options = json.dumps({"limit": megabytes * _MEGABYTE, "standIn": STAND_IN, "accept": accept})
     return f"<script>{guard}({options})</script>"
 
 
@@ -46,11 +52,13 @@ def max_megabytes() -> int:
 def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) -> Source:
     """Returns the content of one or several files for ``image`` or ``audio``, or why the first of them cannot be used.
 
-    A file is decoded for this once, however often the page is drawn. A video may take the place of an image, but not
-    for a bundled model, which takes one.
+    A file is decoded for this once, however often the page is drawn. A video may take the place of an image, unless it
+    is known that the model in use takes none.
     """
     known = state.checked_uploads.get(modality, {})
-    checked, kinds = {}, [_kind(state, modality, file) for file in files]
+    checked, kinds = {}, [_kind(modality, file) for file in files]
+    if "video" in kinds and model_inputs(state.config).video is False:
+        return InputError("video-model", model=model_title(state.config.model))
     for file, kind in zip(files, kinds, strict=True):
         is_known = file.file_id in known
         checked[file.file_id] = known[file.file_id] if is_known else _find_error(kind, file.type, file.getvalue())
@@ -64,10 +72,9 @@ def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) 
     return contents if len(contents) > 1 else contents[0]
 
 
-def _kind(state: State, modality: str, file: UploadedFile) -> str:
+def _kind(modality: str, file: UploadedFile) -> str:
     """Returns what a file is read as: ``image``, ``audio`` or ``video``."""
-    is_video = modality == "image" and state.config.spec is not None and file.type.startswith("video/")
-    return "video" if is_video else modality
+    return "video" if modality == "image" and file.type.startswith("video/") else modality
 
 
 def _find_error(kind: str, media_type: str, content: bytes) -> InputError | None:

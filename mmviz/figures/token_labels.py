@@ -83,6 +83,16 @@ def _patch_name(location: Location, row: int, column: int, digits: int) -> str:
     return tell("patch", row=row, column=column)
 
 
+def part_name(part: PixelBox) -> str:
+    """Returns what tells a picture from others on its sheet: its number, or the second at which a frame is seen."""
+    match part:
+        case VideoPatch(start=start):
+            return tell("moment", start=f"{start:.2f}")
+        case PictureBox(picture=picture):
+            return str(picture)
+    return ""
+
+
 def full_names(tokens: Sequence[Token]) -> list[str]:
     """Returns full names for a hover text: the token and, on a second line, its location in the original input."""
     cells, digits = grid_positions(tokens), _digits(tokens)

@@ -62,6 +62,7 @@ INPUT_SENTENCES: dict[str, str] = {
     "video-long": "The video is longer than {limit:.0f} s. Choose a part of it.",
     "video-damaged": "The video is damaged, or in a codec that mmviz does not read. Save it anew as MP4 (H.264).",
     "video-source": "A video must be a path or bytes, not {kind}.",
+    "video-model": "{model} takes no video. Choose a picture.",
     "video-and-image": "A video takes the place of the image, so give either of them.",
     "audio-joined": "The {count} sounds are shown one after another.",
     "audio-source": "Audio must be a path, bytes or a numpy array with its sample rate, not {kind}.",

@@ -49,8 +49,12 @@ LABELS: dict[str, str] = {
     "AVIF, WebP, TIFF, BMP or GIF, up to 25 megapixels.",
     "use-audio-help": "Untick to run without the sound; the model is told that it is missing. WAV, AIFF, FLAC, "
     "OGG, MP3, M4A, AAC, AMR, WMA, WebM or the sound of a video, 0.1 to 60 seconds.",
+    "use-several": "This model takes several.",
+    "use-video-help": "This model takes several pictures, or a video of up to 60 seconds (MP4, MOV, MKV, WebM, WMV), "
+    "of which it sees some frames.",
     "source-gallery": "from the gallery",
     "source-own": "yours",
+    "source-own-several": "yours, {count} files",
     "source-none": "none",
     "drop": "or drop a file here",
     "drop-failed": "Not uploaded. Try again.",

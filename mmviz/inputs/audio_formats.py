@@ -13,6 +13,8 @@ AUDIO_SUFFIXES = frozenset(
     | {".mka", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".amr", ".awb", ".wma", ".wmv", ".asf"}
 )
 """Endings of the files that `mmviz.inputs.audio.load_audio` reads, videos included; their bytes decide."""
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".3gp", ".3gpp", ".3g2", ".webm", ".mkv", ".wmv", ".asf"})
+"""Endings of the videos that `mmviz.inputs.video.load_video` reads."""
 
 _MAGIC = {
     b"fLaC": "FLAC",

@@ -9,14 +9,14 @@ from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
 from mmviz.figures.audio import mel_ticks
 from mmviz.figures.text_splitting import split_at_tokens
-from mmviz.figures.token_labels import full_names, names
+from mmviz.figures.token_labels import full_names, names, part_name
 from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import viewer_words
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
 from mmviz.report.pooled_map_requests import bin_edges_of
 from mmviz.report.steps_sections import steps_header
-from mmviz.types import AttentionRecord, AudioInput, Sample, Token
+from mmviz.types import AttentionRecord, AudioInput, ImageInput, Sample, Token
 from mmviz.viewer.thumbnails import thumbnail_edges
 
 MAX_ANSWERS = 5
@@ -38,7 +38,7 @@ def run_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
         "maps": [map_header(record, number) for number in range(len(record.maps))],
         "steps": steps_header(record),
         "timeline": None,
-        "image": {"width": image.width, "height": image.height} if image else None,
+        "image": image_header(image) if image else None,
         "audio": audio_header(audio) if audio else None,
         "text_pieces": {stream: [list(piece) for piece in parts] for stream, parts in text_pieces.items() if parts},
         "answers": [[replace_invisible(answer.label), float(answer.probability)] for answer in answers],
@@ -75,9 +75,22 @@ def map_header(record: AttentionRecord, number: int) -> dict[str, Any]:
     }
 
 
-def audio_header(audio: AudioInput) -> dict[str, Any]:
-    """Returns length and rate of the audio, the hop of its spectrogram, and its ticks as ``[hertz, mel band]``."""
+def image_header(image: ImageInput) -> dict[str, Any]:
+    """Returns the size of the image in pixels, and of several pictures on it the ``box`` and the ``name`` of each."""
     return {
+        "width": image.width,
+        "height": image.height,
+        "parts": [{"box": [part.x0, part.y0, part.x1, part.y1], "name": part_name(part)} for part in image.parts],
+    }
+
+
+def audio_header(audio: AudioInput) -> dict[str, Any]:
+    """Returns length and rate of the audio, the hop of its spectrogram, and its ticks as ``[hertz, mel band]``.
+
+    ``parts``: start and end in seconds of each of several sounds.
+    """
+    return {
+        "parts": [[part.start, part.end] for part in audio.parts],
         "seconds": float(audio.seconds),
         "rate": audio.rate,
         "hop_seconds": HOP / SAMPLE_RATE,

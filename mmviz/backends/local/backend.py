@@ -80,7 +80,10 @@ class LocalBackend:
         raise MmvizError("backend-pickle")
 
     def models(self) -> tuple[Card, ...]:
-        """Returns the cards of the models, each with the id under which it is requested."""
+        """Returns the cards of the models, each with the id under which it is requested.
+
+        ``details`` have ``takes_several`` where a model takes several pictures or sounds.
+        """
         refuse_after_fork()
         return tuple(replace(self._card(name), id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
 
@@ -166,7 +169,11 @@ class LocalBackend:
 
     def _card(self, name: str) -> Card:
         """Returns the card of a model. The compared fusions, which few users run, are not loaded for it."""
-        return kind_card(name) if name in COMPARED and name not in self._models else self._model(name).card
+        if name in COMPARED and name not in self._models:
+            return kind_card(name)
+        model = self._model(name)
+        several = {"takes_several": True} if getattr(model, "takes_several", False) else {}
+        return replace(model.card, details={**model.card.details, **several})
 
     def _model(self, name: str) -> Model:
         if name not in self._models:

@@ -96,7 +96,7 @@ def read_checkpoint(folder: Path, name: str) -> CheckpointFiles:
     """
     from safetensors import SafetensorError, safe_open
 
-    config = _read_json(folder / "config.json", name)
+    config = read_config(folder, name)
     family = FAMILIES.get(str(config.get("model_type")))
     part = family.part if family else ""
     files = _weight_files(folder)
@@ -119,6 +119,11 @@ def read_checkpoint(folder: Path, name: str) -> CheckpointFiles:
     size = sum(path.stat().st_size for path in files)
     dtype = max(counts, key=lambda kind: counts[kind], default="F32")
     return CheckpointFiles(folder, config, tuple(files), size, sum(counts.values()), dtype)
+
+
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    """Returns what ``config.json`` holds. Raises ``MmvizError`` (``hf-no-config``, ``hf-damaged``)."""
+    return _read_json(folder / "config.json", name)
 
 
 def gigabytes(count: int) -> str:

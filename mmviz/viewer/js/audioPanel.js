@@ -139,6 +139,7 @@ export class AudioPanel {
         context.globalAlpha = 1;
       }
     }
+    this.divideParts(colours);
     const chosen = this.layers.find(({ name }) => name === frame.chosenStream);
     for (const { token, span } of chosen?.spans ?? []) {
       if (frame.tokens.includes(token)) this.outline(span, []);
@@ -202,6 +203,23 @@ export class AudioPanel {
     canvas.getContext("2d").putImageData(image, 0, 0);
     const width = hops * this.viewer.header.audio.hop_seconds * this.perSecond;
     context.drawImage(canvas, LEFT, top, width, MEL);
+  }
+
+  /** Numbers each of several sounds, and draws a line where one ends and the next begins. */
+  divideParts(colours) {
+    const { context } = this;
+    context.font = `600 11px ${colours.font}`;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    (this.viewer.header.audio?.parts ?? []).forEach(([start], k) => {
+      const left = snapped(this.x(start));
+      context.fillStyle = colours.text;
+      context.fillText(k + 1, left + 4, 7);
+      if (!k) return;
+      context.fillRect(left, 0, 1, WAVE);
+      context.fillStyle = "#fff"; // on the spectrogram, which is dark in every theme
+      context.fillRect(left, WAVE + GAP, 1, STRIP + GAP + MEL);
+    });
   }
 
   /** Draws the frame that marks a span. */

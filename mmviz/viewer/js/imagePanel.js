@@ -6,6 +6,7 @@ import { makeTokenGrid } from "./rovingTabindex.js";
 
 const MAX_OUTLINED = 3; // patches
 const MAX_IMAGE_HEIGHT = 430; // CSS pixels
+const NAME_HEIGHT = 16; // CSS pixels of the name of a picture on a sheet
 
 /** The panel `image`: the decoded image, or grey where the run has none, under the amounts of its patches. */
 export class ImagePanel {
@@ -29,6 +30,7 @@ export class ImagePanel {
       .map((name) => ({ name, boxes: boxesOf(header.streams[name]) }))
       .filter((layer) => layer.boxes.length);
     this.size = header.image ?? extent(this.layers);
+    this.parts = header.image?.parts ?? []; // of several pictures, or frames of a video, on one sheet
     const heading = make("h3", { text: say("image") });
     if (!this.layers.length) {
       this.element.replaceChildren(heading, make("p", { class: "empty", text: say("image-none") }));
@@ -82,6 +84,7 @@ export class ImagePanel {
     const isHeat = frame.style === "heat" || frame.isDifference;
     this.base ??= this.drawBases();
     context.globalAlpha = 1;
+    context.clearRect(0, 0, width, height);
     context.drawImage(isHeat ? this.base.grey : this.base.colour, 0, 0, width, height);
     const [scaleX, scaleY] = [width / this.size.width, height / this.size.height];
     if (layer && frame.amounts) {
@@ -101,6 +104,7 @@ export class ImagePanel {
       const outlined = frame.isDifference ? [] : this.strongestPatches(layer, frame);
       for (const { box } of outlined) this.outline(box, "#000", "#fff", 1.5);
     }
+    this.nameParts();
     const chosen = this.layers.find(({ name }) => name === frame.chosenStream);
     for (const { token, box } of chosen?.boxes ?? []) {
       if (frame.tokens.includes(token)) this.ring(box, []);
@@ -126,6 +130,17 @@ export class ImagePanel {
     const { width, height } = this.canvas;
     const [colour, grey] = [make("canvas", { width, height }), make("canvas", { width, height })];
     const context = colour.getContext("2d", { willReadFrequently: true });
+    if (this.parts.length) {
+      // what lies between pictures is no part of any
+      const [scaleX, scaleY] = [width / this.size.width, height / this.size.height];
+      context.beginPath();
+      for (const { box } of this.parts) {
+        const [left, right] = [box[0], box[2]].map((x) => Math.round(x * scaleX));
+        const [top, bottom] = [box[1], box[3]].map((y) => Math.round(y * scaleY));
+        context.rect(left, top, right - left, bottom - top);
+      }
+      context.clip();
+    }
     context.fillStyle = "#888";
     context.fillRect(0, 0, colour.width, colour.height);
     if (this.bitmap) {
@@ -139,6 +154,23 @@ export class ImagePanel {
     }
     grey.getContext("2d").putImageData(image, 0, 0);
     return { colour, grey };
+  }
+
+  /** Writes the name of each picture of a sheet into its corner, where there is room. */
+  nameParts() {
+    const { context } = this;
+    context.font = `600 11px ${this.viewer.colours.font}`;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    for (const { box, name } of this.parts) {
+      const [left, top, width, height] = this.rectangle(box);
+      const room = context.measureText(name).width + 8;
+      if (room > width || height < 2 * NAME_HEIGHT) continue;
+      context.fillStyle = "rgba(0,0,0,0.65)";
+      context.fillRect(left, top, room, NAME_HEIGHT);
+      context.fillStyle = "#fff";
+      context.fillText(name, left + 4, top + NAME_HEIGHT / 2 + 0.5);
+    }
   }
 
   /** Draws a rectangle of two colours inside the edge of a patch. */

@@ -9,8 +9,10 @@ from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
+from mmviz.app.model_inputs import ModelInputs, model_inputs
 from mmviz.app.session_state import Draft, Source, State, VideoFile
 from mmviz.app.uploads import checked_uploads, guard_uploads
+from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.inputs.text import MAX_CHARS
 from mmviz.types import InputError
@@ -22,10 +24,11 @@ def input_form(state: State) -> Draft:
         state.resend_form = False
         for key in (session.QUESTION, session.USE_IMAGE, session.USE_AUDIO):
             st.session_state[key] = st.session_state[key]
-    guard_uploads()
+    taken = model_inputs(state.config)
+    guard_uploads(bool(taken.video))
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
     with left:
-        image = _file_input(state, "image", session.USE_IMAGE, state.form_start.image)
+        image = _file_input(state, taken, "image", session.USE_IMAGE, state.form_start.image)
     with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
@@ -34,31 +37,32 @@ def input_form(state: State) -> Draft:
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
     with right:
-        audio = _file_input(state, "audio", session.USE_AUDIO, state.form_start.audio)
+        audio = _file_input(state, taken, "audio", session.USE_AUDIO, state.form_start.audio)
     with end:
         label, hint = say("run"), say("run-help")
         st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
     return Draft(image, text or "", audio)
 
 
-def _file_input(state: State, modality: str, use: str, bundled: Source) -> Source:
+def _file_input(state: State, taken: ModelInputs, modality: str, use: str, bundled: Source) -> Source:
     """Draws a checkbox, an uploader, and a camera or microphone, and returns the input that a run is to use.
 
     That is the file, photo or recording that was added last, else the example's file; None where unchecked. Of a file
     that cannot be used it is the error, which is drawn below the uploader.
     """
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
-    is_custom = isinstance(bundled, bytes | tuple | VideoFile) or any(
-        st.session_state.get(key) not in (None, []) for key in (file_key, live_key)
-    )
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-line"):
-        is_used = st.checkbox(say(f"use-{modality}"), key=use, help=say(f"use-{modality}-help"), width="content")
-        origin = "source-own" if is_custom else "source-gallery" if bundled else "source-none"
-        st.html(f"<div class='source'>{say(origin)}</div>", width="content")
+        hint = say(f"use-{modality}-help")
+        if taken.several:
+            hint = join_sentences(
+                [hint, say("use-video-help" if modality == "image" and taken.video else "use-several")]
+            )
+        is_used = st.checkbox(say(f"use-{modality}"), key=use, help=hint, width="content")
+        st.html(f"<div class='source'>{_origin(bundled, file_key, live_key)}</div>", width="content")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-sources"):
         files = st.file_uploader(
             say(f"use-{modality}"), key=file_key, label_visibility="collapsed",
-            accept_multiple_files=state.config.spec is not None,  # of the bundled models none takes several
+            accept_multiple_files=taken.several is not False,
             on_change=session.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
@@ -74,6 +78,17 @@ def _file_input(state: State, modality: str, use: str, bundled: Source) -> Sourc
     if isinstance(upload, InputError):
         widgets.note(str(upload), "refused")
     return upload
+
+
+def _origin(bundled: Source, file_key: str, live_key: str) -> str:
+    """Returns whose input stands in the form; of several files of the visitor's, which hardly fit a line, how many."""
+    given = [st.session_state.get(key) for key in (file_key, live_key)]
+    count = max((len(files) for files in given if isinstance(files, list)), default=0)
+    if count > 1:
+        return say("source-own-several", count=count)
+    if isinstance(bundled, bytes | tuple | VideoFile) or any(files not in (None, []) for files in given):
+        return say("source-own")
+    return say("source-gallery" if bundled else "source-none")
 
 
 def _live_input(modality: str, key: str) -> UploadedFile | None:
