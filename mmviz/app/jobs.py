@@ -102,7 +102,7 @@ class StreamingJob(Job[T]):
 class WarmBackend:
     """A backend that is created and run once in the background, so that the first visitor's run is a fast one.
 
-    ``create`` returns the backend; ``run_once`` makes a run of ``model`` on it.
+    ``create`` returns the backend; ``run_once`` makes a run of ``model``, the id of one of its models, on it.
     """
 
     card: Card | None
@@ -140,7 +140,8 @@ class WarmBackend:
     def _warm_up(self) -> None:
         try:
             backend = self.backend()
-            self.card = next((card for card in backend.models() if card.id == self._model), None)
+            if self._model:
+                self.card = next((card for card in backend.models() if card.id == self._model), None)
             self._run_once(backend)
             # Streamlit collects garbage after each drawing of a page. With torch loaded that takes 0.3 to 0.9 s, in
             # which no other thread runs, so what is loaded by now is no longer searched.
