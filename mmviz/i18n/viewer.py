@@ -85,6 +85,11 @@ WORDS: dict[str, str] = {
     # panels
     "roving-label": "{name}, {count} tokens: arrow keys, Home and End move between them, Return pins",
     "more-special": "and {count} more, in the matrix",
+    "folded": "{count} × {name}",
+    "folded-numbers": "{count} tokens, {first} to {last}",
+    "folded-padding": "{count} padding tokens",
+    "folded-help": "Tokens that are alike, shown as one. The amount is their mean. A click chooses all of them.",
+    "folded-number": "Choose one of these tokens by its number, {first} to {last}",
     "image": "Picture",
     "image-none": "No picture was given.",
     "image-light": "Brightness: amount of attention. Outline: the strongest. Ring: pinned.",

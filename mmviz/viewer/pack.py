@@ -16,8 +16,8 @@ from mmviz.i18n.language import TAGS, current_language
 ORDER = (
     "formatSchema.js", "binaryFormat.js", "quantization.js", "numberFormat.js", "mapRef.js", "layerStacks.js",
     "mapNotes.js", "pooledMap.js",
-    "attentionRows.js", "answerShares.js", "viewState.js", "drawnAmounts.js", "labels.js", "colours.js", "dom.js",
-    "theme.js", "tooltip.js", "announcer.js", "tokenPointer.js", "rovingTabindex.js", "imagePanel.js",
+    "attentionRows.js", "answerShares.js", "viewState.js", "drawnAmounts.js", "foldedTokens.js", "tokenPointer.js",
+    "labels.js", "colours.js", "dom.js", "theme.js", "tooltip.js", "announcer.js", "rovingTabindex.js", "imagePanel.js",
     "textPanel.js", "answerSharesPanel.js", "audioPlayer.js", "spectrogramPlaces.js", "audioPanel.js",
     "modalityBars.js", "modalityMatrixPanel.js", "overviewPanel.js", "matrixPointer.js", "matrixPanel.js",
     "attentionSteps.js", "heatStrips.js", "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js",

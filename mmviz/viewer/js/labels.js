@@ -1,8 +1,10 @@
 // Maps, tokens and amounts in words. `say(code, values)` returns a sentence in the viewer's language.
 import { strongest, weight } from "./attentionRows.js";
+import { foldName, meanAmount } from "./foldedTokens.js";
 import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
 import { stacksOf } from "./layerStacks.js";
 import { signedTwoDigits, threeDigits, twoDigits } from "./numberFormat.js";
+import { targetTokens } from "./tokenPointer.js";
 
 const MAX_NAMED = 3; // tokens of a group that are named, and strongest tokens that are listed
 
@@ -48,6 +50,13 @@ function nameTokens(header, say, stream, tokens) {
   return say("mean-over", { tokens: group });
 }
 
+/** Returns the "name" or "full_name" of a {stream, token}; of several that are shown as one, what they are called. */
+export function nameOf(header, say, target, kind) {
+  const stream = header.streams[target.stream];
+  if (!("last" in target)) return stream[kind][target.token];
+  return foldName(say, stream.name, targetTokens(target), header.language);
+}
+
 /** Returns the readout of a frame: the exact amount of the token under the pointer once tokens are pinned, else the strongest tokens. */
 export function describeFrame(header, say, frame, isPinned) {
   const { pointed, amounts } = frame;
@@ -56,10 +65,10 @@ export function describeFrame(header, say, frame, isPinned) {
   if (pointed && isPinned && pointed.stream === frame.litStream) {
     const sentence = say("readout-pointed", {
       title,
-      token: names[pointed.token],
-      amount: formatAmount(frame, amounts[pointed.token]),
+      token: nameOf(header, say, pointed, "name"),
+      amount: formatAmount(frame, meanAmount(amounts, targetTokens(pointed))),
     });
-    const reverse = reverseWeight(frame, pointed.token);
+    const reverse = "last" in pointed ? null : reverseWeight(frame, pointed.token);
     return reverse === null ? sentence : sentence + say("reverse-weight", { amount: threeDigits(reverse) });
   }
   const most = strongest(amounts, MAX_NAMED).map((k) => `“${names[k]}” ${formatAmount(frame, amounts[k])}`);

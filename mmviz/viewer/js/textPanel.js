@@ -3,11 +3,18 @@ import { answerWords } from "./answerShares.js";
 import { AMOUNTS, colourIndex, DIFFERENCES } from "./colours.js";
 import { signedTwoDigits, twoDigits } from "./numberFormat.js";
 import { make, setText } from "./dom.js";
+import { foldName, foldRuns, meanAmount } from "./foldedTokens.js";
 import { nextInLines, useRovingTabindex } from "./rovingTabindex.js";
 import { listenToPointer, tokensBetween } from "./tokenPointer.js";
 
 const MAX_SPECIAL = 400; // chips of tokens without a location; all of them are in the matrix
 const MAX_NUMBERED = 200; // with more chips, amounts are read by pointing
+
+/** Returns the {stream, token} that a button stands for, with the `last` token where it stands for several. */
+export function targetOf({ dataset }) {
+  const target = { stream: dataset.stream, token: Number(dataset.token) };
+  return dataset.last === undefined ? target : { ...target, last: Number(dataset.last) };
+}
 
 /**
  * The panel `text`: a row of chips for the special tokens of each stream, one for each stream that has text, one for the
@@ -47,10 +54,13 @@ export class TextPanel {
       if (!special.length) continue;
       const row = make("div", { class: "chips special", "data-stream": name });
       row.append(make("span", { class: "between", text: say("special") }));
-      for (const token of special.slice(0, MAX_SPECIAL)) {
-        row.append(this.makeChip(name, token, header.streams[name].name[token]));
+      const names = header.streams[name].name;
+      const runs = foldRuns(special, names);
+      for (const run of runs.slice(0, MAX_SPECIAL)) {
+        if (run.length === 1) row.append(this.makeChip(name, run[0], names[run[0]]));
+        else row.append(...this.makeFold(name, run));
       }
-      const hidden = special.length - MAX_SPECIAL;
+      const hidden = runs.slice(MAX_SPECIAL).flat().length;
       if (hidden > 0) row.append(make("span", { class: "between", text: say("more-special", { count: hidden }) }));
       rows.unshift(row);
     }
@@ -86,8 +96,28 @@ export class TextPanel {
       word,
       amount,
     );
-    this.chips.push({ stream, token, button, word, amount });
+    this.chips.push({ stream, token, tokens: [token], button, word, amount });
     return button;
+  }
+
+  /** Returns one chip for a run of tokens, which chooses all of them, and a field that chooses one by its number. */
+  makeFold(stream, run) {
+    const { header, say } = this.viewer;
+    const [first, last] = [run[0], run.at(-1)];
+    const text = foldName(say, header.streams[stream].name, run, header.language);
+    const button = this.makeChip(stream, first, text);
+    button.dataset.last = last;
+    button.setAttribute("aria-label", text);
+    button.title = say("folded-help");
+    Object.assign(this.chips.at(-1), { tokens: run });
+    const label = say("folded-number", { first, last });
+    const field = make("input", {
+      type: "number", class: "number", min: first, max: last, placeholder: `${first}–${last}`, title: label, "aria-label": label,
+    }); // prettier-ignore
+    field.addEventListener("change", () => {
+      if (field.value !== "" && field.checkValidity()) this.viewer.click(stream, [Number(field.value)]);
+    });
+    return [button, field];
   }
 
   resize() {}
@@ -97,30 +127,31 @@ export class TextPanel {
     const format = frame.isDifference ? signedTwoDigits : twoDigits;
     const isNumbered = this.chips.length <= MAX_NUMBERED;
     for (const chip of this.chips) {
-      const { stream, token, button, word, amount } = chip;
+      const { stream, tokens, button, word, amount } = chip;
       const isLit = stream === frame.litStream && frame.amounts;
-      const index = isLit ? colourIndex(frame.amounts[token], frame.largest, frame.isDifference) : -1;
+      const value = isLit ? meanAmount(frame.amounts, tokens) : 0;
+      const index = isLit ? colourIndex(value, frame.largest, frame.isDifference) : -1;
       if (chip.index !== index || chip.table !== table) {
         word.style.background = isLit ? table.css[index] : "";
         word.style.color = isLit ? table.ink[index] : "";
         Object.assign(chip, { index, table });
       }
-      if (isNumbered) setText(amount, isLit ? format(frame.amounts[token]) : " ");
+      if (isNumbered) setText(amount, isLit ? format(value) : " ");
       const isChosenStream = stream === frame.chosenStream;
-      const pinned = isChosenStream && frame.tokens.includes(token);
-      const compared = isChosenStream && frame.versus.includes(token);
+      const pinned = isChosenStream && tokens.some((token) => frame.tokens.includes(token));
+      const compared = isChosenStream && tokens.some((token) => frame.versus.includes(token));
       const mark = pinned ? "first" : compared ? "second" : "";
       if (button.dataset.pin !== mark) button.dataset.pin = mark;
-      const isPlaying = frame.playingWords.some((playing) => playing.token === token && playing.stream === stream);
+      const isPlaying = frame.playingWords.some((playing) => playing.token === tokens[0] && playing.stream === stream);
       if (chip.isPlaying !== isPlaying) button.classList.toggle("playing", (chip.isPlaying = isPlaying));
-      const isPointed = frame.pointed?.stream === stream && frame.pointed.token === token;
+      const isPointed = frame.pointed?.stream === stream && frame.pointed.token === tokens[0];
       if (chip.isPointed !== isPointed) button.classList.toggle("pointed", (chip.isPointed = isPointed));
     }
   }
 
   /** Returns the tokens that a drag from one chip to another covers. */
   between(first, last) {
-    const present = new Set(this.chips.filter(({ stream }) => stream === first.stream).map(({ token }) => token));
+    const present = new Set(this.chips.filter(({ stream }) => stream === first.stream).flatMap(({ tokens }) => tokens));
     return tokensBetween(first, last).filter((token) => present.has(token));
   }
 }
@@ -156,5 +187,5 @@ function chipAt(event) {
   const root = event.currentTarget?.getRootNode?.() ?? document;
   const under = root.elementFromPoint(event.clientX, event.clientY);
   const chip = under?.closest?.("[data-token]");
-  return chip ? { stream: chip.dataset.stream, token: Number(chip.dataset.token) } : null;
+  return chip ? targetOf(chip) : null;
 }

@@ -3,7 +3,8 @@
 const CLICK_SLACK = 5; // CSS pixels that the pointer may move during a click
 
 /**
- * Listens to the pointer on `area`. `find(x, y, event)` returns the {stream, token} at a position, or null;
+ * Listens to the pointer on `area`. `find(x, y, event)` returns the {stream, token} at a position, or null, with a
+ * `last` token where several are shown as one;
  * `between(first, last)` returns the tokens that a drag covers, or a click with Shift after another click. Calls
  * `on.hover(target, event)` (null for none), `on.drag(stream, tokens)` and `on.click(stream, tokens, how)`, see `howChosen`.
  */
@@ -40,7 +41,7 @@ export function listenToPointer(area, find, between, on) {
       const { target } = start;
       const how = howChosen(event);
       const isRange = how === "all" && last?.stream === target.stream;
-      on.click(target.stream, dragged ?? (isRange ? between(last, target) : [target.token]), how);
+      on.click(target.stream, dragged ?? (isRange ? between(last, target) : targetTokens(target)), how);
       if (!isRange) last = target;
     }
     start = dragged = null;
@@ -63,8 +64,14 @@ export function howChosen(event) {
   return event.ctrlKey || event.metaKey ? "more" : "pin";
 }
 
-/** Returns every token of a stream from one to another, in order. */
+/** Returns the tokens of a {stream, token, last}, which are several where it has a `last` one. */
+export function targetTokens(target) {
+  return tokensBetween(target, target);
+}
+
+/** Returns every token of a stream from one target to another, in order. */
 export function tokensBetween(first, last) {
-  const [low, high] = [Math.min(first.token, last.token), Math.max(first.token, last.token)];
+  const low = Math.min(first.token, last.token);
+  const high = Math.max(first.last ?? first.token, last.last ?? last.token);
   return Array.from({ length: high - low + 1 }, (_, k) => low + k);
 }

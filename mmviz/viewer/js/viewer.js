@@ -11,7 +11,8 @@ import { make } from "./dom.js";
 import { currentView, makeFrame } from "./drawnAmounts.js";
 import { ImagePanel } from "./imagePanel.js";
 import { listenToKeys } from "./keyboard.js";
-import { describeFrame, describeMap, describeSelection, formatAmount } from "./labels.js";
+import { meanAmount } from "./foldedTokens.js";
+import { describeFrame, describeMap, describeSelection, formatAmount, nameOf } from "./labels.js";
 import { MatrixPanel } from "./matrixPanel.js";
 import { ModalityBarsPanel } from "./modalityBars.js";
 import { ModalityMatrixPanel } from "./modalityMatrixPanel.js";
@@ -19,9 +20,9 @@ import { writeSmallAmounts } from "./numberFormat.js";
 import { OverviewPanel } from "./overviewPanel.js";
 import { layOutPanels } from "./panelLayout.js";
 import { SectionFetcher } from "./sectionFetcher.js";
-import { TextPanel } from "./textPanel.js";
+import { targetOf, TextPanel } from "./textPanel.js";
 import { readColours } from "./theme.js";
-import { howChosen, tokensBetween } from "./tokenPointer.js";
+import { howChosen, tokensBetween, targetTokens } from "./tokenPointer.js";
 import { Tooltip } from "./tooltip.js";
 import { TrainingTimeline } from "./trainingTimeline.js";
 import { answerTokens, chosenStream, litStream, pin, pinMore, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
@@ -190,7 +191,7 @@ export class Viewer {
     if (!target && !this.hovered && !this.pointed) return;
     this.pointed = target;
     const isChoice = target && !this.pinned && this.isShown(target.stream);
-    this.hovered = isChoice ? { stream: target.stream, tokens: [target.token] } : null;
+    this.hovered = isChoice ? { stream: target.stream, tokens: targetTokens(target) } : null;
     this.showTooltip(target, event);
     this.repaint();
   }
@@ -280,14 +281,14 @@ export class Viewer {
     if (!target || !event || event.pointerType === "touch") return this.tooltip.hide();
     const frame = this.makeFrame();
     const hasAmount = this.pinned && frame.amounts && target.stream === frame.litStream;
-    const amount = hasAmount ? `\n${formatAmount(frame, frame.amounts[target.token])}` : "";
-    this.tooltip.show(this.header.streams[target.stream].full_name[target.token] + amount, event);
+    const amount = hasAmount ? `\n${formatAmount(frame, meanAmount(frame.amounts, targetTokens(target)))}` : "";
+    this.tooltip.show(nameOf(this.header, this.say, target, "full_name") + amount, event);
   }
 
   focus(event) {
     const button = event.target.closest?.("[data-token]");
     if (!button?.matches(":focus-visible")) return;
-    const target = { stream: button.dataset.stream, token: Number(button.dataset.token) };
+    const target = targetOf(button);
     this.hover(target);
     this.announcer.announceToken(target);
   }
@@ -296,11 +297,11 @@ export class Viewer {
   press(event) {
     const button = event.target.closest?.("[data-token]");
     if (!button || event.detail !== 0) return;
-    const [stream, token] = [button.dataset.stream, Number(button.dataset.token)];
+    const target = targetOf(button);
     const how = howChosen(event);
-    const isRange = how === "all" && this.pressed?.stream === stream;
-    this.click(stream, isRange ? tokensBetween(this.pressed, { token }) : [token], how);
-    if (!isRange) this.pressed = { stream, token };
+    const isRange = how === "all" && this.pressed?.stream === target.stream;
+    this.click(target.stream, isRange ? tokensBetween(this.pressed, target) : targetTokens(target), how);
+    if (!isRange) this.pressed = target;
   }
 
   /** Removes the viewer and everything that would keep it alive: listeners, observers, timers and animation frames. */
