@@ -40,6 +40,7 @@ from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
+    from mmviz.experiments.language_prior import LanguagePrior
 
 
 @dataclass(frozen=True, repr=False)
@@ -232,11 +233,11 @@ class Run:
 
         return run_png(self, map_ref, token, direction, scale_max)
 
-    def to_html(self) -> str:
-        """Returns the linked viewer of this run as one HTML document that opens from disk and needs no network."""
+    def to_html(self, prior: LanguagePrior | None = None) -> str:
+        """Returns the linked viewer as one HTML document that needs no network, with ``prior`` where it is measured."""
         from mmviz.report import ViewerData
 
-        return ViewerData(self).to_html()
+        return ViewerData(self).to_html(prior)
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: `to_html` in a frame."""

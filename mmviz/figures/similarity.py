@@ -16,15 +16,19 @@ from mmviz.i18n.figures import tell
 from mmviz.types import Seconds, Token
 
 
-def similarity_legend_html(largest: float, dark: bool) -> str:
-    """Returns a bar of the colours from ``-largest`` to ``largest``, with its unit."""
+def similarity_legend_html(largest: float, dark: bool, ink: str = "") -> str:
+    """Returns a bar of the colours from ``-largest`` to ``largest``, with its unit.
+
+    ``ink``: the CSS colour of the text, by default that of the theme.
+    """
     colours = theme(dark)
     unit, most = tell("unit-similarity"), short(largest)
     label = html.escape(tell("similarity-label", unit=unit, most=most))
     return (
         f"<div role='img' aria-label='{label}' style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;"
-        f"color:{colours.text};font:12px {FONT};font-variant-numeric:tabular-nums'><span>{html.escape(unit)}</span>"
-        f"<span>−{most}</span><span style='width:120px;height:10px;border:1px solid {colours.line};"
+        f"color:{ink or colours.text};font:12px {FONT};font-variant-numeric:tabular-nums'>"
+        f"<span>{html.escape(unit)}</span><span>−{most}</span>"
+        f"<span style='width:120px;height:10px;border:1px solid {colours.line};"
         f"background:linear-gradient(to right,{','.join(diverging(dark))})'></span><span>{most}</span></div>"
     )
 

@@ -14,6 +14,7 @@ from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import map_words, streams_of
 from mmviz.analysis.map_weights import attention_row
 from mmviz.analysis.record_views import pooled_row_of
+from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.audio import lit_mel
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, range_text, short, text_colour
 from mmviz.figures.image import data_uri, downscaled, spotlight
@@ -26,6 +27,7 @@ from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.report.map_notes import map_notes
+from mmviz.report.model_sections import prior_section, similarity_section
 from mmviz.report.pooled_map_requests import is_pooled
 from mmviz.report.run_protocol import Run
 from mmviz.report.viewer_header import MAX_ANSWERS
@@ -68,15 +70,16 @@ class DocumentContent:
     """What stands below the viewer."""
 
 
-def document_content(run: Run, ref: MapRef, query: int) -> DocumentContent:
-    """Returns the content of the document of ``run`` in the current language.
+def document_content(run: Run, ref: MapRef, query: int, prior: LanguagePrior | None = None) -> DocumentContent:
+    """Returns the content of the document of ``run`` in the current language, with its language prior where measured.
 
     The still shows what the map ``ref`` gives from the token ``query`` to all keys, as the viewer does at first.
     """
     title = _title(run.record)
     return DocumentContent(
         title=title, above=_above(run, title), still=_still(run, ref, query),
-        below=f'<p class="provenance">{html.escape(about("disclaimer"))}</p>',
+        below=prior_section(prior) + similarity_section(run)
+        + f'<p class="provenance">{html.escape(about("disclaimer"))}</p>',
     )  # fmt: skip
 
 

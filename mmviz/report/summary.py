@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from mmviz.analysis.map_refs import streams_of
-from mmviz.experiments.language_prior import measure_language_prior
+from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.io.sample_parts import location_to_dict
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
 
-def run_summary(run: AnalysedRun) -> dict[str, Any]:
-    """Returns the summary of `mmviz.Run.summary`."""
+def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[str, Any]:
+    """Returns the summary of `mmviz.Run.summary`. ``prior``: its language prior, where it was measured already."""
     tokens = run.tokens
     by_modality = {
         modality: [k for k, token in enumerate(tokens) if token.modality is modality and token.location is not None]
@@ -53,7 +53,7 @@ def run_summary(run: AnalysedRun) -> dict[str, Any]:
         },
         "answer_shares": _answer_shares(run),
         "effect": effect,
-        "language_prior": _language_prior(run),
+        "language_prior": _plain_prior(prior or measured_prior(run)),
         "notices": [str(notice) for notice in (*run.sample.notices, *run.record.notices)],
         "made_by": dict(run.record.made_by),
     }
@@ -78,14 +78,18 @@ def _answer_shares(run: AnalysedRun) -> dict[str, Any] | None:
     }
 
 
-def _language_prior(run: AnalysedRun) -> dict[str, Any] | None:
-    """Returns the `measure_language_prior` of a written answer as plain values; None where it cannot be measured."""
+def measured_prior(run: AnalysedRun) -> LanguagePrior | None:
+    """Returns the `measure_language_prior` of a written answer; None where it cannot be measured."""
     if run.backend is None or not run.record.made_by.get("answer"):
         return None
     try:
-        prior = measure_language_prior(run.backend, run.rerun_request())
+        return measure_language_prior(run.backend, run.rerun_request())
     except MmvizError:
-        prior = None
+        return None
+
+
+def _plain_prior(prior: LanguagePrior | None) -> dict[str, Any] | None:
+    """Returns a language prior as plain values."""
     if prior is None:
         return None
     return {

@@ -14,6 +14,7 @@ from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import default_map_ref, flows, map_refs, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import weights as map_weights
 from mmviz.analysis.modality_matrix import modality_members
+from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.image import downscaled, jpeg
 from mmviz.i18n.language import Language, current_language
 from mmviz.inputs.mel import log_mel
@@ -113,18 +114,21 @@ class ViewerData:
                     sections |= self._answer_rows(parse_map_ref(self.record, rest.rsplit("/", 2)[0]))
         return encode({"run": self.record.id, "serial": serial, "source": self.source}, sections)
 
-    def to_html(self) -> str:
-        """Returns the viewer with this run inside: one document that needs no network."""
-        return html(self.to_bytes(), **vars(self._content()))
+    def to_html(self, prior: LanguagePrior | None = None) -> str:
+        """Returns the viewer with this run inside: one document that needs no network.
+
+        ``prior``: the language prior of its answer, to stand below the viewer.
+        """
+        return html(self.to_bytes(), **vars(self._content(prior)))
 
     def to_frame(self) -> str:
         """Returns `to_html` as a frame for a notebook, with its still where the notebook takes frames away."""
         content = self._content()
         return frame(html(self.to_bytes(), **vars(content)), content.above + content.still)
 
-    def _content(self) -> DocumentContent:
+    def _content(self, prior: LanguagePrior | None = None) -> DocumentContent:
         view = self.initial_view
-        return document_content(self.run, MapRef.parse(view["map"]), view["tokens"][0])
+        return document_content(self.run, MapRef.parse(view["map"]), view["tokens"][0], prior)
 
     def _exact_weights(self, kind: str, rest: str) -> dict[str, Section]:
         """Returns a row, a column or a window of a map; nothing where the backend no longer keeps the run."""

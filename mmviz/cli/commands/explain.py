@@ -64,6 +64,7 @@ def _endings(suffixes: Iterable[str]) -> str:
 def _run(options: argparse.Namespace) -> int:
     from mmviz.explain import explain
     from mmviz.report.exact_size import size_per_token, size_text
+    from mmviz.report.summary import measured_prior, run_summary
 
     for option in ("json", "npz", "png", "html"):
         path = getattr(options, option)
@@ -80,7 +81,8 @@ def _run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if words:
         run = run.about_words(words)
-    summary = run.summary()
+    prior = measured_prior(run)  # once for both
+    summary = run_summary(run, prior)
     if options.json == "-":
         print(json.dumps(summary, indent=1))
     else:
@@ -96,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.png:
         write_file(options.png, run.png())
     if options.html:
-        write_file(options.html, run.to_html().encode())
+        write_file(options.html, run.to_html(prior).encode())
     return 0
 
 

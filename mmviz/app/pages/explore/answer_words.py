@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Callable
 
 import streamlit as st
 
 from mmviz.app import run_changes
 from mmviz.app.components import widgets
-from mmviz.app.components.widgets import bar
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.session_state import State
 from mmviz.backends import Backend
 from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.explain import Run
-from mmviz.figures.colour_scale import short
-from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
-from mmviz.types import AttentionRecord, MmvizError, Modality
+from mmviz.report.model_sections import prior_table
+from mmviz.types import AttentionRecord, MmvizError
 
 PRIOR = "prior"
 """The name of the experiment, and of its button."""
@@ -42,6 +38,12 @@ def answer_words(state: State, run: Run, backend: Callable[[], Backend], is_outd
         _words_choice(run.record, is_outdated)
 
 
+def measured_prior(state: State, run: Run) -> LanguagePrior | None:
+    """Returns the language prior of ``run`` where the page has measured it."""
+    job = state.experiments.get((run.record.id, PRIOR))
+    return None if job is None else job.result
+
+
 def _language_prior(runner: ExperimentRunner) -> None:
     widgets.heading(say("prior"), say("prior-help"))
     widgets.note(say("prior-help"))
@@ -57,38 +59,11 @@ def _language_prior(runner: ExperimentRunner) -> None:
     if prior is None:
         return
     if len(prior.removed) > 1:
-        st.html(prior_html(prior))
+        st.html(prior_table(prior))
     for modality in prior.required:
         widgets.note(say("prior-required", modality=say(f"the-{modality}")), "remark")
     if len(prior.removed) == 1 and not prior.required:
         widgets.note(say("prior-nothing"), "remark")
-
-
-def prior_html(prior: LanguagePrior) -> str:
-    """Returns a table with a column for each word: its probability in each row, then what the inputs add, in nats."""
-    heads = "".join(f"<th scope='col'>{html.escape(replace_invisible(word)) or '&nbsp;'}</th>" for word in prior.words)
-    rows = ""
-    for removed, log_p in zip(prior.removed, prior.log_probabilities, strict=True):
-        cells = "".join(
-            f"<td title='{html.escape(say('prior-cell', nats=value))}'>{short(probability)}{bar(probability)}</td>"
-            for value, probability in ((float(value), math.exp(min(0.0, value))) for value in log_p)
-        )
-        rows += f"<tr><th scope='row'>{html.escape(_row_name(removed))}</th>{cells}</tr>"
-    cells = "".join(f"<td>{value:+.2f}</td>" for value in prior.evidence)
-    name = say("prior-evidence")
-    rows += f"<tr class='sum'><th scope='row' title='{html.escape(say('prior-evidence-help'))}'>"
-    rows += f"{html.escape(name)}</th>{cells}</tr>"
-    caption = html.escape(say("prior-caption"))
-    return (
-        f"<div class='words-scroll'><table class='facts words'><caption>{caption}</caption>"
-        f"<tr><td></td>{heads}</tr>{rows}</table></div>"
-    )
-
-
-def _row_name(removed: tuple[Modality, ...]) -> str:
-    if not removed:
-        return say("prior-everything")
-    return say("prior-without", modalities=join_list(say(f"the-{modality}") for modality in removed))
 
 
 def _words_choice(record: AttentionRecord, is_outdated: bool) -> None:

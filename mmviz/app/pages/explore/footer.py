@@ -12,6 +12,7 @@ from mmviz.app import page_address, run_changes, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
+from mmviz.app.pages.explore.answer_words import measured_prior
 from mmviz.app.selection_view import SelectionView
 from mmviz.explain import Run
 from mmviz.figures.token_matrix import token_matrix
@@ -70,6 +71,7 @@ def control_buttons() -> None:
 def downloads(view: SelectionView) -> dict[str, Download]:
     """Returns the files that the page offers, by the key of their button."""
     run, language = view.run, current_language()
+    prior = measured_prior(session.current_state(), run)
 
     def in_language(create: Callable[[], bytes]) -> Callable[[], bytes]:
         def create_in_language() -> bytes:
@@ -86,7 +88,7 @@ def downloads(view: SelectionView) -> dict[str, Download]:
         return run.png(selection.map_ref, selection.tokens, selection.direction, view.scale_max)
 
     return {
-        "save-page": Download(in_language(lambda: run.to_html().encode()), "mmviz-page.html", "text/html"),
+        "save-page": Download(in_language(lambda: run.to_html(prior).encode()), "mmviz-page.html", "text/html"),
         "save-run": Download(run.to_bytes, "mmviz-run.npz", "application/octet-stream"),
         **_exact_download(run),
         "save-summary": Download(in_language(summary), "mmviz-summary.json", "application/json"),

@@ -6,25 +6,22 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
 from mmviz.analysis.token_similarity import token_similarity
 from mmviz.app.components import widgets
 from mmviz.explain import Run
-from mmviz.figures.difference import signed, signed_image
+from mmviz.figures.difference import signed_image
 from mmviz.figures.image import data_uri, downscaled
 from mmviz.figures.similarity import similarity_legend_html, similarity_strip_html
 from mmviz.figures.token_labels import names
-from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
-from mmviz.types import ImageInput, Modality, PixelBox, Seconds, Token
+from mmviz.report.model_sections import largest_similarity, located_places, located_words, strongest_places
+from mmviz.types import ImageInput, Token
 
 SIDE = 480
 """Pixels of the longer side of the picture."""
-STRONGEST = 3
-"""Patches that are named."""
 
 
 def similarity_section(run: Run) -> None:
@@ -32,16 +29,13 @@ def similarity_section(run: Run) -> None:
     similarity = token_similarity(run.record)
     if similarity is None:
         return
-    patches = [k for k, token in enumerate(similarity.places) if isinstance(token.location, PixelBox | Seconds)]
+    patches = located_places(similarity)
     if not patches:
         return
     widgets.heading(say("similarity"))
     widgets.note(say("similarity-about"))
-    words = [
-        k for k, token in enumerate(similarity.words) if token.modality is Modality.TEXT and token.location is not None
-    ]
-    labels = names(similarity.words)
-    choices: list[int | None] = [None, *words]
+    labels, tokens = names(similarity.words), [similarity.places[k] for k in patches]
+    choices: list[int | None] = [None, *located_words(similarity)]
     left, right = st.columns([1, 1], gap="medium")
     with right:
         word: int | None = st.selectbox(
@@ -49,15 +43,10 @@ def similarity_section(run: Run) -> None:
             format_func=lambda k: say("similarity-text") if k is None else f"“{labels[k]}”",
         )  # fmt: skip
         values = similarity.text if word is None else similarity.values[:, word]
-        largest = float(np.abs(similarity.values[patches][:, words]).max(initial=0.0))
-        largest = max(largest, float(np.abs(similarity.text[patches]).max()), 1e-3)
-        order = sorted(patches, key=lambda k: -values[k])[:STRONGEST]
-        place_names = names(similarity.places)
+        largest = largest_similarity(similarity)
         st.html(similarity_legend_html(largest, widgets.is_dark()))
-        items = join_list(f"{place_names[k]} {signed(float(values[k]))}" for k in order)
-        widgets.note(say("similarity-most", places=items))
+        widgets.note(say("similarity-most", places=strongest_places(tokens, values[patches])))
     with left:
-        tokens = [similarity.places[k] for k in patches]
         st.html(_inputs_html(run.sample.image, tokens, values[patches], largest))
 
 
