@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmviz.backends import Stop
 from mmviz.backends.local.interventions import HeadIndices, WeightsHook, ablated_heads, intervene, weights_hook
@@ -22,6 +23,9 @@ ROWS = 32
 """Variants in one call of the model."""
 TOLERANCE = 1e-3
 """How far a log-probability in a batch may lie from that of a run by itself, for a custom model to run in batches."""
+_BATCHES: WeakKeyDictionary[nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDictionary()
+"""Whether rows in a batch have what each has alone, for modules that choose their batches themselves: by whether rows are
+padded, whether heads are ablated, and whether all weights are the model's own. It is tried once for each."""
 Row = tuple[Prepared, HeadIndices]
 """One variant: the prepared sample, and the heads to ablate."""
 
@@ -86,6 +90,11 @@ def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: 
     if tensors is None:
         return None
     is_custom = not hasattr(model, "vary")  # then its results in a batch must be compared
+    is_padded = bool(getattr(tensors, "lengths", ()))
+    kind = (is_padded, any(heads for _, heads in rows), hook is None)
+    known = _BATCHES.setdefault(model.module, {}) if hasattr(model, "batches") else {}
+    if known.get(kind) is False:
+        return None
     try:
         with intervene(model, [heads for _, heads in rows], hook):
             block = _batch_log_probabilities(model, tensors, len(rows))
@@ -93,10 +102,20 @@ def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: 
         if is_custom or (isinstance(error, CaptureError) and error.code == "head-batch"):
             return None
         raise
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:
+        if not hasattr(model, "batches"):
+            raise
+        known[kind] = False  # some modules take no batch, and raise what they like; a row by itself tells what is wrong
+        return None
     if block is None:
         return None
-    if is_custom and not torch.allclose(block[-1], _run_row(model, rows[-1], hook, seed), atol=TOLERANCE):
-        return None
+    if is_custom and kind not in known:
+        number = 0 if is_padded else -1  # the one that is padded most
+        known[kind] = torch.allclose(block[number], _run_row(model, rows[number], hook, seed), atol=TOLERANCE)
+        if not known[kind]:
+            return None
     return block
 
 

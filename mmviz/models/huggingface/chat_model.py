@@ -13,6 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
+from mmviz.models.huggingface.input_batches import (
+    answer_positions,
+    batches_of,
+    extended_inputs,
+    joined_inputs,
+    longest_padding,
+)
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
 from mmviz.models.huggingface.prompt_tokens import chat_prompt, placeholder_ids, prompt_tokens, token_label
 from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
@@ -20,14 +27,7 @@ from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
 
 NEW_TOKENS = 32
 """Tokens that an answer may have."""
-MAX_BATCH_TOKENS = 8_192
-"""Tokens that run in one call of the model, all rows together, unless a single row has more."""
 ANY_OTHER = "any other text"
-_SEQUENCES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")
-"""Inputs that have an entry for each token of the prompt."""
-_SEEN_PICTURES = "cross_attention_mask"
-"""The pictures that each token of the prompt sees, ``[sample, token, picture, tile]``: the answer sees those that the
-last one does."""
 
 
 class ChatModel:
@@ -40,6 +40,8 @@ class ChatModel:
     capture_targets: CaptureTargets | None = None
     settings: tuple[str, ...] = ("new_tokens", "system", "template")
     """The settings that it has."""
+    pads_prompts = True
+    """Whether prompts of different lengths run in one batch: what follows a prompt changes nothing before it."""
 
     def __init__(self, module: nn.Module, processor: Any, family: Family, card: Card, device: str):
         self.module, self.processor, self.family, self.card = module, processor, family, card
@@ -123,22 +125,12 @@ class ChatModel:
         return binary_logits((log_p[list(self.answer_part)] if self.answer_part else log_p).sum())
 
     def batches(self, rows: Sequence[Prepared]) -> list[list[int]]:
-        """See `SupportsVariants.batches`: rows whose inputs have equal shapes run at once, so that none is padded."""
-        by_shape: dict[tuple[tuple[str, torch.Size], ...], list[int]] = {}
-        for number, row in enumerate(rows):
-            shapes = tuple((name, value.shape) for name, value in row.tensors.inputs.items())
-            by_shape.setdefault(shapes, []).append(number)
-        batches = []
-        for numbers in by_shape.values():
-            at_once = max(1, MAX_BATCH_TOKENS // len(rows[numbers[0]].streams))
-            batches += [numbers[first : first + at_once] for first in range(0, len(numbers), at_once)]
-        return batches
+        """See `SupportsVariants.batches`, and `mmviz.models.huggingface.input_batches`."""
+        return batches_of(rows, self.pads_prompts)
 
     def join(self, rows: Sequence[Prepared]) -> CheckpointInputs:
-        """Returns the inputs of rows of equal shapes as one batch."""
-        first: CheckpointInputs = rows[0].tensors
-        inputs = {name: torch.cat([row.tensors.inputs[name] for row in rows]) for name in first.inputs}
-        return replace(first, inputs=inputs, rows=len(rows))
+        """Returns the inputs of rows of one batch, shorter prompts padded behind."""
+        return joined_inputs(rows, int(self.tokenizer.pad_token_id or 0))
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
         """See `SupportsGeneration.located_tokens`."""
@@ -191,9 +183,10 @@ class ChatModel:
     def _logits(self, tensors: CheckpointInputs, answer: Tensor) -> Tensor:
         """Returns the logits of each token of the answer, ``[1, token, vocabulary]``."""
         parameters = inspect.signature(self.module.forward).parameters
-        kept = {"logits_to_keep": answer.shape[1] + 1} if "logits_to_keep" in parameters else {}
-        logits: Tensor = self.module(**_extended(tensors.inputs, answer), **kept, use_cache=False).logits
-        return logits[:, -answer.shape[1] - 1 : -1]
+        last = answer.shape[1] + 1 + longest_padding(tensors)
+        kept = {"logits_to_keep": last} if "logits_to_keep" in parameters else {}
+        logits: Tensor = self.module(**extended_inputs(tensors, answer), **kept, use_cache=False).logits
+        return answer_positions(tensors, logits, answer.shape[1])
 
     def _answer_label(self) -> str:
         """Returns the answer as text, or its part: words beside each other as one piece, an ellipsis between pieces."""
@@ -225,16 +218,3 @@ class ChatModel:
         config: Any = self.module.config
         text = config.get_text_config(decoder=True)
         return int(getattr(text, "max_position_embeddings", 0) or getattr(text, "max_target_positions", 0) or 0)
-
-
-def _extended(inputs: Mapping[str, Any], answer: Tensor) -> dict[str, Any]:
-    """Returns the inputs of prompt and answer as one sequence: ones in the mask, zeros in types of tokens."""
-    extended = dict(inputs)
-    for name in _SEQUENCES:
-        if name in inputs:
-            tail = answer if name == "input_ids" else torch.full_like(answer, int(name == "attention_mask"))
-            extended[name] = torch.cat([inputs[name], tail.to(inputs[name].dtype)], 1)
-    if _SEEN_PICTURES in inputs:
-        mask = inputs[_SEEN_PICTURES]
-        extended[_SEEN_PICTURES] = torch.cat([mask, mask[:, -1:].expand(-1, answer.shape[1], -1, -1)], 1)
-    return extended

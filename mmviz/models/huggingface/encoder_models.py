@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
+from mmviz.models.huggingface.input_batches import batches_of, joined_inputs
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, located_tokens
 from mmviz.models.huggingface.prompt_tokens import Prompt, prompt_tokens
 from mmviz.models.huggingface.token_similarity import token_similarity
@@ -58,7 +60,19 @@ class EncoderModel:
 
     def __call__(self, tensors: CheckpointInputs) -> Tensor:
         """Returns logits ``[answer]``."""
-        logits: Tensor = self.module(**tensors.inputs).logits[0]
+        return self.batch(tensors, 1)[0]
+
+    def batches(self, rows: Sequence[Prepared]) -> list[list[int]]:
+        """See `SupportsVariants.batches`: rows whose inputs have equal shapes run together."""
+        return batches_of(rows, pads_prompts=False)
+
+    def join(self, rows: Sequence[Prepared]) -> CheckpointInputs:
+        """Returns the inputs of rows of equal shapes as one batch."""
+        return joined_inputs(rows, 0)
+
+    def batch(self, tensors: CheckpointInputs, rows: int) -> Tensor:
+        """Returns logits ``[row, answer]``."""
+        logits: Tensor = self.module(**tensors.inputs).logits
         return logits
 
     def located_tokens(self, prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
@@ -69,11 +83,11 @@ class EncoderModel:
 class DualEncoderModel(EncoderModel):
     """One checkpoint of two encoders without attention across modalities; its answer is how well a text fits."""
 
-    def __call__(self, tensors: CheckpointInputs) -> Tensor:
-        """Returns the logits ``[fits, does not fit]``."""
+    def batch(self, tensors: CheckpointInputs, rows: int) -> Tensor:
+        """Returns the logits ``[row, fits or does not fit]``, of each row's own text."""
         output = self.module(**tensors.inputs)
-        fits = (output.logits_per_audio if self.family.reads_audio else output.logits_per_image)[0, 0]
-        return torch.stack([fits, torch.zeros_like(fits)])
+        fits = (output.logits_per_audio if self.family.reads_audio else output.logits_per_image).diagonal()
+        return torch.stack([fits, torch.zeros_like(fits)], 1)
 
     def prepare(self, sample: Sample) -> Prepared:
         """See `EncoderModel.prepare`. A notice says where the model has no scale for a text alone."""

@@ -40,6 +40,8 @@ class CheckpointInputs:
     """The places of sounds, by the name of the input."""
     rows: int = 1
     """How many variants of one sample the batch holds."""
+    lengths: tuple[int, ...] = ()
+    """Tokens of the prompt of each row of a batch, behind which it is padded; empty where all are equally long."""
     encoded: int | None = None
     """Number of tokens that an encoder reads, before those of its decoder; None where one sequence holds both."""
     has_grid: bool = False

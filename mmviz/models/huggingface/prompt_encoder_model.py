@@ -21,6 +21,8 @@ OWN_DECODER = "text_decoder"
 class PromptEncoderModel(ChatModel):
     """One checkpoint of a model whose encoder reads the prompt, and whose decoder attends to it and answers."""
 
+    pads_prompts = False
+
     def _prompt(self, sample: Sample) -> tuple[CheckpointInputs, list[Token], str]:
         inputs, tokens, text = super()._prompt(sample)
         return replace(inputs, encoded=len(tokens)), [*tokens, self._start_token], text

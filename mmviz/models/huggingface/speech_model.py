@@ -29,6 +29,7 @@ class SpeechModel(ChatModel):
     """
 
     settings = ("new_tokens",)
+    pads_prompts = False
 
     def __init__(self, module: nn.Module, processor: Any, family: Family, card: Card, device: str):
         super().__init__(module, processor, family, card, device)
