@@ -29,7 +29,7 @@ PIXELS = RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8)
 WAVE = (RNG.standard_normal(20_000) * 0.1).astype(np.float32)
 TEXT = "What is this, and what is heard?"
 SAVE: dict[str, Callable[[str, Path], Path]] = {
-    **dict.fromkeys(("clip", "siglip2"), tiny_dual_checkpoints.save_dual_checkpoint), 
+    **dict.fromkeys(("clip", "siglip2"), tiny_dual_checkpoints.save_dual_checkpoint),
     "clap": tiny_sound_checkpoints.save_sound_checkpoint,
 }  # fmt: skip
 

@@ -69,7 +69,7 @@ class FallbackBackend:
 
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         try:
-            return self.remote.run([request])[0]
+            return next(iter(self.remote.run([request], stop=stop)), None)
         except MmvizError as error:
             if error.code not in UNAVAILABLE:
                 raise

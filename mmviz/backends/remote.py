@@ -26,6 +26,8 @@ DEADLINE = 30.0
 """Seconds for one run or view, retries included."""
 CONNECT_TIMEOUT = 5.0
 """Seconds to open a connection."""
+STOP_STEP = 0.1
+"""Seconds from one look at whether a run is to be stopped to the next."""
 RETRIES = 2
 FAILURES = 3
 """The number of failed calls in a row that opens the circuit breaker."""
@@ -72,8 +74,11 @@ class RemoteBackend:
     def run(
         self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
     ) -> tuple[AttentionRecord, ...]:
-        """See `Backend.run`. ``made_by`` holds the backend's host and the time spent on the network."""
-        return run_each(requests, self._run, progress, stop)
+        """See `Backend.run`. ``made_by`` holds the backend's host and the time spent on the network.
+
+        A run in progress also ends where ``stop`` returns True: the connection is closed, which the server notices.
+        """
+        return run_each(requests, lambda request: self._run(request, stop), progress, stop)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have."""
@@ -85,21 +90,29 @@ class RemoteBackend:
         """Closes the circuit breaker, so that the next call is sent whatever happened before."""
         self._breaker.note(True)
 
-    def _run(self, request: Request) -> AttentionRecord:
+    def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         body, start = wire.request_to_bytes(request), time.perf_counter()
-        record = self._call("POST", "/v1/runs", body, wire.record_from_bytes)
+        try:
+            record = self._call("POST", "/v1/runs", body, wire.record_from_bytes, stop)
+        except _Stopped:
+            return None
         milliseconds = dict(record.made_by.get("milliseconds", {}))
         elapsed = (time.perf_counter() - start) * 1e3
         milliseconds["network"] = round(max(0.0, elapsed - sum(float(stage) for stage in milliseconds.values())), 2)
         return replace(record, made_by={**record.made_by, "backend": self.host, "milliseconds": milliseconds})
 
-    def _call(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
-        """Sends one call, with up to `RETRIES` retries. A run changes nothing there, so it may be sent again."""
+    def _call(
+        self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], stop: Stop = never_stop
+    ) -> T:
+        """Sends one call, with up to `RETRIES` retries. A run changes nothing there, so it may be sent again.
+
+        Raises ``_Stopped`` where ``stop`` ended it.
+        """
         self._breaker.check(self.host)
         end = time.monotonic() + self._deadline
         for attempt in range(RETRIES + 1):
             try:
-                result = self._send_once(method, path, body, read, end)
+                result = self._send_once(method, path, body, read, end, stop)
             except MmvizError as error:
                 delay = random.uniform(0.5, 1.5) * 0.2 * 2**attempt
                 is_last = attempt == RETRIES or time.monotonic() + delay > end
@@ -112,24 +125,18 @@ class RemoteBackend:
                 return result
         raise AssertionError  # the last attempt returns or raises
 
-    def _send_once(self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], end: float) -> T:
+    def _send_once(
+        self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], end: float, stop: Stop
+    ) -> T:
         connection = http.client.HTTPConnection(self._name, self._port)
-        is_late = threading.Event()
-
-        def cut() -> None:  # wakes the reader even where the server sends a byte now and then
-            is_late.set()
-            if connection.sock is not None:
-                _shut_down(connection.sock)
-
-        timer = threading.Timer(max(0.0, end - time.monotonic()), cut)
-        timer.daemon = True
-        timer.start()
+        watch = _Watch(connection, end, stop)
         try:
             self._connect(connection, end)
             response = self._send(connection, method, path, body)
             data = _read_body(response)
         except (OSError, http.client.HTTPException) as problem:
-            if is_late.is_set() or time.monotonic() >= end:
+            watch.check()
+            if watch.is_late or time.monotonic() >= end:
                 raise MmvizError("backend-late", host=self.host, seconds=self._deadline) from None
             if isinstance(problem, http.client.HTTPException) and not isinstance(
                 problem, http.client.RemoteDisconnected | http.client.IncompleteRead
@@ -137,9 +144,10 @@ class RemoteBackend:
                 raise MmvizError("backend-answer", host=self.host, why="it is not HTTP") from None
             raise MmvizError("backend-unreachable", host=self.host, why=_reason(problem)) from None
         finally:
-            timer.cancel()
+            watch.finish()
             connection.close()
-        if is_late.is_set():
+        watch.check()
+        if watch.is_late:
             raise MmvizError("backend-late", host=self.host, seconds=self._deadline)
         return self._parse(response, data, read)
 
@@ -183,6 +191,43 @@ class RemoteBackend:
         except MmvizError as problem:
             raise MmvizError("backend-answer", host=self.host, why=problem.code) from None
         raise error
+
+
+class _Stopped(Exception):
+    """Whoever waited for a call asked for its end."""
+
+
+class _Watch:
+    """Cuts a connection at the ``end`` of its time, and where ``stop`` returns True.
+
+    That wakes the reader even where the server sends a byte now and then.
+    """
+
+    def __init__(self, connection: http.client.HTTPConnection, end: float, stop: Stop):
+        self._connection, self._end, self._stop = connection, end, stop
+        self._finished = threading.Event()
+        self.is_late, self._is_stopped = False, False
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def check(self) -> None:
+        """Raises ``_Stopped`` where the call was stopped."""
+        if self._is_stopped:
+            raise _Stopped
+
+    def finish(self) -> None:
+        """Ends the watch: the call is over."""
+        self._finished.set()
+
+    def _run(self) -> None:
+        step = None if self._stop is never_stop else STOP_STEP
+        while not self.is_late and not self._is_stopped:
+            left = max(0.0, self._end - time.monotonic())
+            if self._finished.wait(left if step is None else min(left, step)):
+                return
+            self._is_stopped = self._stop()
+            self.is_late = time.monotonic() >= self._end
+        if self._connection.sock is not None:
+            _shut_down(self._connection.sock)
 
 
 class CircuitBreaker:

@@ -32,6 +32,8 @@ from mmviz.types import MmvizError
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _NPZ, _JSON = "application/x-npz", "application/json"
+_CLOSED = 499
+"""The status that is counted for a client that closed its connection, which nobody reads."""
 _PUBLIC_PATHS = ("/live", "/ready")
 """Paths that a supervisor may read without a token."""
 _STATUS = {
@@ -112,7 +114,10 @@ class Service:
         return Response(wire.cards_to_bytes(cards), media_type=_JSON)
 
     async def run(self, request: HttpRequest) -> Response:
-        """Responds with the record of one run. A full queue is reported before the upload is read."""
+        """Responds with the record of one run. A full queue is reported before the upload is read.
+
+        A client that closes its connection ends its run: one that waits at once, one in progress as `Backend.run` does.
+        """
         if not self._model_ids:
             raise MmvizError("backend-stopping", host="")
         if self._waiting >= self._limits.queue:
@@ -126,13 +131,17 @@ class Service:
             future = self._run_pool.submit(_contain, lambda: self._run(body, start, is_abandoned.is_set))
             loop = asyncio.get_running_loop()
             future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave_queue))
-            record = await self._within_limit(asyncio.wrap_future(future))
+            record = await self._within_limit(_unless_disconnected(request, future))
+            if record is None:
+                return Response(status_code=_CLOSED)
             self._run_seconds.observe(time.perf_counter() - start)
             return Response(record, media_type=_NPZ)
         finally:
             is_abandoned.set()
             if future is None:
                 self._leave_queue()
+            else:
+                future.cancel()  # one that waits leaves the queue at once
 
     def _run(self, body: bytes, start: float, stop: Callable[[], bool]) -> bytes:
         """Returns the encoded record; nothing where ``stop`` ended the run. ``start``: when the request had arrived."""
@@ -274,6 +283,24 @@ async def _read_body(request: HttpRequest, limits: Limits) -> bytes:
     except TimeoutError:
         raise MmvizError("wire-slow", seconds=limits.upload_seconds) from None
     return b"".join(parts)
+
+
+async def _unless_disconnected(request: HttpRequest, future: Future[T]) -> T | None:
+    """Returns the result of ``future``; None where the client of ``request`` closes its connection before."""
+    result = asyncio.wrap_future(future)
+    closing = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((result, closing), return_when=asyncio.FIRST_COMPLETED)
+        return result.result() if result.done() else None
+    finally:
+        closing.cancel()
+        result.cancel()  # nothing where it is there already
+
+
+async def _disconnected(request: HttpRequest) -> None:
+    """Returns once the client has closed its connection; its body has been read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _error_response(error: MmvizError) -> Response:

@@ -24,8 +24,8 @@ ROWS = 32
 TOLERANCE = 1e-3
 """How far a log-probability in a batch may lie from that of a run by itself, for a custom model to run in batches."""
 _BATCHES: WeakKeyDictionary[nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDictionary()
-"""Whether rows in a batch have what each has alone, for modules that choose their batches themselves: by whether rows are
-padded, whether heads are ablated, and whether all weights are the model's own. It is tried once for each."""
+"""Whether rows in a batch have what each has alone, for modules that choose their batches themselves: by whether rows
+are padded, whether heads are ablated, and whether attention is the model's own. It is tried once for each."""
 Row = tuple[Prepared, HeadIndices]
 """One variant: the prepared sample, and the heads to ablate."""
 

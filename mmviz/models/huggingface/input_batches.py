@@ -1,7 +1,7 @@
 """Variants of one sample in a batch: which run together, and how shorter prompts are padded.
 
-In a model that writes its answer, no token attends to those behind it. So a prompt that is padded behind the answer, where
-the attention mask is 0, gives the same log-probabilities as alone.
+In a model that writes its answer, no token attends to those behind it. So a prompt that is padded behind the answer,
+where the attention mask is 0, gives the same log-probabilities as alone.
 """
 
 from __future__ import annotations
