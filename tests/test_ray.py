@@ -105,6 +105,9 @@ def test_views_of_a_long_record_come_from_the_replica_that_keeps_it(remote: Remo
     for _ in range(6):  # whichever replica the router would choose
         row = remote.view(record.id, Rows(MapRef("attention", 0, 0), (3,)))
         assert row.shape == (1, 750) and row.sum() == pytest.approx(1, abs=1e-5)
+    exact = remote.exact(record.id)
+    assert exact.nbytes == remote.exact_nbytes(record.id) > 0 and "exact_nbytes" not in record.made_by
+    exact.check_fit(record)
     with pytest.raises(MmvizError) as error:
         remote.view("0" * 32, Rows(MapRef("attention", 0, 0), (3,)))
     assert error.value.code == "view-gone"

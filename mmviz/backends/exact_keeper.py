@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +17,9 @@ from mmviz.io.run_file import check_exact_size, from_file
 from mmviz.types import AttentionRecord, MmvizError, PooledMap, Rows, Sample, View
 from mmviz.types.exact_attention import ExactAttention
 
+_SIZE = "exact_nbytes"
+"""The entry of ``made_by`` that holds the size on its way from one machine to another."""
+_MAX_SIZES = 1_000
 Keep = Literal["overview", "exact"]
 """What a file keeps of a run too long to hold all its weights: means and sums, or also queries, keys and log-sum-exp,
 and gradients where it has relevance."""
@@ -44,8 +50,59 @@ def exact_nbytes(record: AttentionRecord, backend: Backend | None) -> int:
 
 
 def kept_tensors(record: AttentionRecord, backend: Backend | None, keep: Keep) -> ExactAttention | None:
-    """Returns what a file keeps beside the record; None for nothing. Raises ``MmvizError`` as `exact_nbytes` does."""
-    return _keeper(backend).exact(record.id) if keep == "exact" and record.is_long else None
+    """Returns what a file keeps beside the record; None for nothing.
+
+    Raises ``MmvizError`` as `exact_nbytes` does, and ``wire-unreadable`` where another machine sent what does not fit.
+    """
+    if keep != "exact" or not record.is_long:
+        return None
+    exact = _keeper(backend).exact(record.id)
+    try:
+        exact.check_fit(record)
+    except (ValueError, TypeError, LookupError) as problem:
+        raise MmvizError("wire-unreadable") from problem
+    return exact
+
+
+class ExactSizes:
+    """How large the tensors behind the latest long records are, as the machine that keeps them tells with each."""
+
+    def __init__(self) -> None:
+        self._sizes: OrderedDict[str, int | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def taken(self, record: AttentionRecord) -> AttentionRecord:
+        """Returns a record that has arrived, without the size, which is remembered."""
+        if not record.is_long:
+            return record
+        made_by = dict(record.made_by)
+        size = made_by.pop(_SIZE, None)
+        with self._lock:
+            self._sizes[record.id] = size if isinstance(size, int) and size >= 0 else None
+            while len(self._sizes) > _MAX_SIZES:
+                self._sizes.popitem(last=False)
+        return replace(record, made_by=made_by)
+
+    def of(self, record_id: str) -> int:
+        """Returns the size in bytes. Raises ``MmvizError``: ``view-gone``, ``keep-elsewhere`` where none was told."""
+        with self._lock:
+            if record_id not in self._sizes:
+                raise MmvizError("view-gone")
+            size = self._sizes[record_id]
+        if size is None:
+            raise MmvizError("keep-elsewhere")
+        return size
+
+
+def with_exact_size(record: AttentionRecord, backend: Backend) -> AttentionRecord:
+    """Returns a long record with the size of the tensors behind it, for `ExactSizes` on another machine."""
+    if not record.is_long or not isinstance(backend, KeepsExact):
+        return record
+    try:
+        size = backend.exact_nbytes(record.id)
+    except MmvizError:
+        return record
+    return replace(record, made_by={**record.made_by, _SIZE: size})
 
 
 def read_run(path: Path) -> tuple[Sample, AttentionRecord, Backend | None]:

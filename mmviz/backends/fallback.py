@@ -53,8 +53,7 @@ class FallbackBackend:
         return (self._local_backend() if record_id in self._local_ids else self.remote).view(record_id, view)
 
     def exact(self, record_id: str) -> ExactAttention:
-        """See `mmviz.backends.KeepsExact`. Raises ``MmvizError`` (``keep-elsewhere``) for a record of the remote
-        backend."""
+        """See `mmviz.backends.KeepsExact`. The backend that made the record answers."""
         return self._keeper(record_id).exact(record_id)
 
     def exact_nbytes(self, record_id: str) -> int:
@@ -62,6 +61,7 @@ class FallbackBackend:
         return self._keeper(record_id).exact_nbytes(record_id)
 
     def _keeper(self, record_id: str) -> KeepsExact:
+        """Raises ``MmvizError`` (``keep-elsewhere``) where that backend hands out no tensors."""
         backend = self._local_backend() if record_id in self._local_ids else self.remote
         if not isinstance(backend, KeepsExact):
             raise MmvizError("keep-elsewhere")

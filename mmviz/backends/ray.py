@@ -11,7 +11,7 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each, wire
+from mmviz.backends.exact_keeper import ExactSizes, with_exact_size
 from mmviz.backends.local.backend import this_machine
 from mmviz.io.error_codec import error_from_bytes, error_to_bytes
+from mmviz.io.exact_arrays import exact_from_bytes, exact_to_bytes
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
+from mmviz.types.exact_attention import ExactAttention
 
 APP = "mmviz"
 RETRIES = 2
@@ -63,6 +66,10 @@ class Replica:
         """Returns whether the record is kept here, and the array of the view or the error."""
         return await asyncio.to_thread(self._view, record_id, view)
 
+    async def exact(self, record_id: str) -> tuple[bool, bytes]:
+        """Returns whether the record is kept here, and the tensors behind it or the error."""
+        return await asyncio.to_thread(self._exact, record_id)
+
     async def models(self) -> bytes:
         """Returns the cards of the models."""
         return wire.cards_to_bytes(self._backend.models())
@@ -73,12 +80,19 @@ class Replica:
             (record,) = self._backend.run([wire.request_from_bytes(data)])
         except MmvizError as error:
             return False, error_to_bytes(error), None
+        record = with_exact_size(record, self._backend)
         record = replace(record, made_by={**record.made_by, "replica": self._name})
         return True, wire.record_to_bytes(record), record.id if record.is_long else None
 
     def _view(self, record_id: str, view: bytes) -> tuple[bool, bytes]:
         try:
             return True, wire.array_to_bytes(self._backend.view(record_id, wire.view_from_bytes(view)))
+        except MmvizError as error:
+            return False, error_to_bytes(error)
+
+    def _exact(self, record_id: str) -> tuple[bool, bytes]:
+        try:
+            return True, exact_to_bytes(self._backend.exact(record_id))
         except MmvizError as error:
             return False, error_to_bytes(error)
 
@@ -89,6 +103,7 @@ class RayBackend:
     def __init__(self, handle: Any):
         self._handle = handle
         self._cards: tuple[Card, ...] | None = None
+        self._sizes = ExactSizes()
 
     def models(self) -> tuple[Card, ...]:
         """Returns the cards of the models of the replicas."""
@@ -105,11 +120,24 @@ class RayBackend:
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """See `Backend.view`. Raises ``MmvizError`` (``view-gone``) where the replica that made the record died."""
         data = wire.view_to_bytes(view)
+        return wire.array_from_bytes(self._of_keeper(record_id, lambda keeper: keeper.view.remote(record_id, data)))
+
+    def exact(self, record_id: str) -> ExactAttention:
+        """See `mmviz.backends.KeepsExact`. Raises as `view` does."""
+        data = self._of_keeper(record_id, lambda keeper: keeper.exact.remote(record_id))
+        return exact_from_bytes(data, "backend-failed")
+
+    def exact_nbytes(self, record_id: str) -> int:
+        """See `mmviz.backends.KeepsExact`. The replica tells the size with the record."""
+        return self._sizes.of(record_id)
+
+    def _of_keeper(self, record_id: str, call: Callable[[Any], Any]) -> bytes:
+        """Returns what the replica that keeps a record answers to ``call``."""
         keeper = self._handle.options(multiplexed_model_id=record_id)
         for delay in (_ROUTING_DELAY, 2 * _ROUTING_DELAY, 3 * _ROUTING_DELAY, 0.0):
-            succeeded, result = keeper.view.remote(record_id, data).result(timeout_s=DEADLINE)
+            succeeded, result = call(keeper).result(timeout_s=DEADLINE)
             if succeeded:
-                return wire.array_from_bytes(result)
+                return bytes(result)
             error = error_from_bytes(result, "backend-failed")
             if error.code != "view-gone":
                 raise error
@@ -120,7 +148,7 @@ class RayBackend:
         succeeded, data = self._send(wire.request_to_bytes(request))
         if not succeeded:
             raise error_from_bytes(data, "backend-failed")
-        return wire.record_from_bytes(data)
+        return self._sizes.taken(wire.record_from_bytes(data))
 
     def _send(self, data: bytes) -> tuple[bool, bytes]:
         from ray.exceptions import RayActorError

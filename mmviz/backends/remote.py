@@ -18,12 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import LOOPBACK, Progress, Stop, ignore_progress, never_stop, run_each, wire
+from mmviz.backends.exact_keeper import ExactSizes
 from mmviz.io.error_codec import error_from_bytes
+from mmviz.io.exact_arrays import exact_from_bytes
+from mmviz.io.npz import LARGEST
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, View
+from mmviz.types.exact_attention import ExactAttention
 
 T = TypeVar("T")
-DEADLINE = 30.0
-"""Seconds for one run or view, retries included."""
+DEADLINE, LARGE_DEADLINE = 30.0, 300.0
+"""Seconds for one run or view, and for the tensors behind a record, retries included."""
 CONNECT_TIMEOUT = 5.0
 """Seconds to open a connection."""
 STOP_STEP = 0.1
@@ -65,7 +69,7 @@ class RemoteBackend:
         self._context = None if is_plain else ssl.create_default_context()
         self.host = parts.netloc
         self._token, self._deadline = token, deadline
-        self._breaker = CircuitBreaker()
+        self._breaker, self._sizes = CircuitBreaker(), ExactSizes()
 
     def models(self) -> tuple[Card, ...]:
         """Returns the cards of the models that the server was started with."""
@@ -86,6 +90,16 @@ class RemoteBackend:
             raise MmvizError("view-gone")
         return self._call("POST", f"/v1/runs/{record_id}/views", wire.view_to_bytes(view), wire.array_from_bytes)
 
+    def exact(self, record_id: str) -> ExactAttention:
+        """See `mmviz.backends.KeepsExact`."""
+        self.exact_nbytes(record_id)
+        path = f"/v1/runs/{record_id}/exact"
+        return self._call("GET", path, None, lambda data: exact_from_bytes(data, "wire-unreadable"), largest=LARGEST)
+
+    def exact_nbytes(self, record_id: str) -> int:
+        """See `mmviz.backends.KeepsExact`. The server tells the size with the record."""
+        return self._sizes.of(record_id)
+
     def reset(self) -> None:
         """Closes the circuit breaker, so that the next call is sent whatever happened before."""
         self._breaker.note(True)
@@ -96,23 +110,26 @@ class RemoteBackend:
             record = self._call("POST", "/v1/runs", body, wire.record_from_bytes, stop)
         except _Stopped:
             return None
+        record = self._sizes.taken(record)
         milliseconds = dict(record.made_by.get("milliseconds", {}))
         elapsed = (time.perf_counter() - start) * 1e3
         milliseconds["network"] = round(max(0.0, elapsed - sum(float(stage) for stage in milliseconds.values())), 2)
         return replace(record, made_by={**record.made_by, "backend": self.host, "milliseconds": milliseconds})
 
     def _call(
-        self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], stop: Stop = never_stop
-    ) -> T:
+        self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], stop: Stop = never_stop,
+        largest: int = wire.MAX_INFLATED,
+    ) -> T:  # fmt: skip
         """Sends one call, with up to `RETRIES` retries. A run changes nothing there, so it may be sent again.
 
-        Raises ``_Stopped`` where ``stop`` ended it.
+        ``largest``: bytes that the response may have; more of them have more time. Raises ``_Stopped`` where ``stop``
+        ended it.
         """
         self._breaker.check(self.host)
-        end = time.monotonic() + self._deadline
+        end = time.monotonic() + (self._deadline if largest == wire.MAX_INFLATED else LARGE_DEADLINE)
         for attempt in range(RETRIES + 1):
             try:
-                result = self._send_once(method, path, body, read, end, stop)
+                result = self._send_once(method, path, body, read, end, stop, largest)
             except MmvizError as error:
                 delay = random.uniform(0.5, 1.5) * 0.2 * 2**attempt
                 is_last = attempt == RETRIES or time.monotonic() + delay > end
@@ -126,14 +143,15 @@ class RemoteBackend:
         raise AssertionError  # the last attempt returns or raises
 
     def _send_once(
-        self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], end: float, stop: Stop
-    ) -> T:
+        self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], end: float, stop: Stop,
+        largest: int,
+    ) -> T:  # fmt: skip
         connection = http.client.HTTPConnection(self._name, self._port)
         watch = _Watch(connection, end, stop)
         try:
             self._connect(connection, end)
             response = self._send(connection, method, path, body)
-            data = _read_body(response)
+            data = _read_body(response, largest)
         except (OSError, http.client.HTTPException) as problem:
             watch.check()
             if watch.is_late or time.monotonic() >= end:
@@ -254,12 +272,12 @@ class CircuitBreaker:
             self._open_until = self._clock() + REST if self._failures >= FAILURES else 0.0
 
 
-def _read_body(response: http.client.HTTPResponse) -> bytes | None:
-    """Returns the body, or None where it is longer than any that may be inflated."""
+def _read_body(response: http.client.HTTPResponse, largest: int) -> bytes | None:
+    """Returns the body, or None where it is longer than any that may be inflated, ``largest`` bytes."""
     parts, size = [], 0
     while part := response.read(_CHUNK):
         size += len(part)
-        if size > wire.MAX_INFLATED:
+        if size > largest:
             return None
         parts.append(part)
     if response.length:

@@ -25,8 +25,10 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 import mmviz
-from mmviz.backends import LOOPBACK, Backend, wire
+from mmviz.backends import LOOPBACK, Backend, KeepsExact, wire
+from mmviz.backends.exact_keeper import with_exact_size
 from mmviz.io.error_codec import error_to_bytes
+from mmviz.io.exact_arrays import exact_to_bytes
 from mmviz.types import MmvizError
 
 T = TypeVar("T")
@@ -152,9 +154,10 @@ class Service:
         records = self._backend.run([request], stop=stop)
         if not records:
             return b""
-        made_by = dict(records[0].made_by)
+        record = with_exact_size(records[0], self._backend)
+        made_by = dict(record.made_by)
         made_by["milliseconds"] = {"queue": round(queue, 2), **made_by.get("milliseconds", {})}
-        return wire.record_to_bytes(replace(records[0], made_by=made_by))
+        return wire.record_to_bytes(replace(record, made_by=made_by))
 
     async def view(self, request: HttpRequest) -> Response:
         """Responds with a part of a record that is kept here."""
@@ -162,6 +165,14 @@ class Service:
         record_id = request.path_params["record_id"]
         array = await self._in_thread(self._view_pool, lambda: self._backend.view(record_id, view))
         return Response(wire.array_to_bytes(array), media_type=_NPZ)
+
+    async def exact(self, request: HttpRequest) -> Response:
+        """Responds with the tensors behind a long record that is kept here."""
+        backend, record_id = self._backend, request.path_params["record_id"]
+        if not isinstance(backend, KeepsExact):
+            raise MmvizError("keep-elsewhere")
+        data = await self._in_thread(self._view_pool, lambda: exact_to_bytes(backend.exact(record_id)))
+        return Response(data, media_type=_NPZ)
 
     def _leave_queue(self) -> None:
         self._waiting -= 1
@@ -245,6 +256,7 @@ def make_app(
         Route("/v1/models", service.models),
         Route("/v1/runs", service.run, methods=["POST"]),
         Route("/v1/runs/{record_id}/views", service.view, methods=["POST"]),
+        Route("/v1/runs/{record_id}/exact", service.exact),
     ]
 
     async def handle_error(_: HttpRequest, error: Exception) -> Response:

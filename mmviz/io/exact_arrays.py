@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
-from mmviz.io.npz import LARGEST, Arrays
+from mmviz.io.npz import LARGEST, Arrays, open_npz, pack_npz
 from mmviz.types import AttentionRecord
 from mmviz.types.exact_attention import ARRAYS, ExactAttention, ExactCall, ExactMask
 
@@ -34,8 +35,22 @@ def exact_to_parts(exact: ExactAttention) -> tuple[dict[str, Any], dict[str, NDA
     return {"maps": maps, "masks": [list(mask.shape) for mask in masks]}, arrays
 
 
-def exact_from_parts(header: Mapping[str, Any], arrays: Arrays, record: AttentionRecord) -> ExactAttention:
-    """Returns the tensors that `exact_to_parts` took apart, which fit the maps of ``record``.
+def exact_to_bytes(exact: ExactAttention) -> bytes:
+    """Returns the tensors alone as the bytes of one ``.npz`` file, not deflated."""
+    header, arrays = exact_to_parts(exact)
+    return pack_npz(header, arrays, 0, arrays)
+
+
+def exact_from_bytes(data: bytes, code: str) -> ExactAttention:
+    """Returns the tensors that `exact_to_bytes` wrote. Raises ``MmvizError`` (``code``, ``npz-large``)."""
+    with open_npz(io.BytesIO(data), code) as (header, arrays):
+        return exact_from_parts(header, arrays)
+
+
+def exact_from_parts(
+    header: Mapping[str, Any], arrays: Arrays, record: AttentionRecord | None = None
+) -> ExactAttention:  # fmt: skip
+    """Returns the tensors that `exact_to_parts` took apart, which fit the maps of ``record``, where that is given.
 
     Raises ``ValueError``, ``TypeError`` or ``LookupError`` where they do not, and for masks that would take more than
     `LARGEST` bytes.
@@ -51,7 +66,8 @@ def exact_from_parts(header: Mapping[str, Any], arrays: Arrays, record: Attentio
         for m, calls in enumerate(header["maps"])
     )
     exact = ExactAttention(maps)
-    exact.check_fit(record)
+    if record is not None:
+        exact.check_fit(record)
     return exact
 
 
