@@ -297,7 +297,7 @@ async def _read_body(request: HttpRequest, limits: Limits) -> bytes:
     return b"".join(parts)
 
 
-async def _unless_disconnected(request: HttpRequest, future: Future[T]) -> T | None:
+async def _unless_disconnected(request: HttpRequest, future: Future[bytes]) -> bytes | None:
     """Returns the result of ``future``; None where the client of ``request`` closes its connection before."""
     result = asyncio.wrap_future(future)
     closing = asyncio.ensure_future(_disconnected(request))

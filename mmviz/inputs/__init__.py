@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -62,7 +62,7 @@ def make_sample(
         checked_image, video_notices = load_video(video)
         notices += video_notices
     if image is not None and not _is_empty(image):
-        checked_image, image_notices = _load_images(image)
+        checked_image, image_notices = _load_all(image, _load_image, "join_pictures")
         notices += image_notices
     if text is not None and text != "":
         from mmviz.inputs.text import load_text
@@ -70,7 +70,7 @@ def make_sample(
         checked_text, text_notices = load_text(text)
         notices += text_notices
     if audio is not None and not _is_empty(audio):
-        checked_audio, audio_notices = _load_sounds(audio)
+        checked_audio, audio_notices = _load_all(audio, _load_sound, "join_sounds")
         notices += audio_notices
     if checked_image is None and checked_text is None and checked_audio is None:
         raise InputError("input-none")
@@ -81,32 +81,10 @@ def _is_empty(source: object) -> bool:
     return isinstance(source, list) and not source
 
 
-def _load_images(source: ImageSource | list[ImageSource]) -> tuple[ImageInput, tuple[Notice, ...]]:
-    """Returns an image, or several on one sheet, with their notices, each kind once."""
+def _load_image(source: ImageSource) -> tuple[ImageInput, tuple[Notice, ...]]:
     from mmviz.inputs.image import load_image
 
-    if not isinstance(source, list):
-        return load_image(source)
-    images = [load_image(picture) for picture in source]
-    if len(images) == 1:
-        return images[0]
-    from mmviz.inputs.several_inputs import join_pictures
-
-    sheet, joined = join_pictures([image for image, _ in images])
-    return sheet, (*_once(notices for _, notices in images), *joined)
-
-
-def _load_sounds(
-    source: AudioSource | tuple[NDArray[Any], int] | list[AudioSource | tuple[NDArray[Any], int]],
-) -> tuple[AudioInput, tuple[Notice, ...]]:
-    """Returns a sound, or several one after another, with their notices, each kind once."""
-    sounds = [_load_sound(sound) for sound in (source if isinstance(source, list) else [source])]
-    if len(sounds) == 1:
-        return sounds[0]
-    from mmviz.inputs.several_inputs import join_sounds
-
-    joined, notices = join_sounds([sound for sound, _ in sounds])
-    return joined, (*_once(own for _, own in sounds), *notices)
+    return load_image(source)
 
 
 def _load_sound(source: AudioSource | tuple[NDArray[Any], int]) -> tuple[AudioInput, tuple[Notice, ...]]:
@@ -117,6 +95,20 @@ def _load_sound(source: AudioSource | tuple[NDArray[Any], int]) -> tuple[AudioIn
     if len(source) != 2:
         raise InputError("audio-source", kind=f"a tuple of {len(source)}")
     return load_audio(*source)
+
+
+def _load_all(source: Any, load: Callable[[Any], Any], join: str) -> tuple[Any, tuple[Notice, ...]]:
+    """Returns what ``load`` makes of a source, or of a list of them what joins them, with their notices.
+
+    ``join``: the name of a function of `mmviz.inputs.several_inputs`. Each kind of notice comes once.
+    """
+    loaded = [load(part) for part in (source if isinstance(source, list) else [source])]
+    if len(loaded) == 1:
+        return loaded[0]  # type: ignore[no-any-return]
+    from mmviz.inputs import several_inputs
+
+    joined, notices = getattr(several_inputs, join)([part for part, _ in loaded])
+    return joined, (*_once(own for _, own in loaded), *notices)
 
 
 def _once(notices: Iterable[tuple[Notice, ...]]) -> tuple[Notice, ...]:

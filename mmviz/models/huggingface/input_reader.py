@@ -20,6 +20,8 @@ from mmviz.types import FieldsOf, ImageInput, InputFields, MmvizError, Notice, S
 _EXTRACTORS = ("feature_extractor", "audio_processor")
 _PICTURES = ("pixel_values", "image_pixel_values")
 _SOUNDS = ("input_features", "input_values", "audio_input_features")
+_LENGTHS = "wave_lengths"
+"""What `InputReader.process` adds to a batch."""
 SHORTEST_CUT = 0.05
 """Seconds that the end of a sound must lack to be noted; less is a part of a frame."""
 
@@ -88,18 +90,23 @@ class InputReader:
         return sample, tuple(notices)
 
     def process(self, sample: Sample, **given: Any) -> dict[str, Any]:
-        """Returns what the processor makes of pictures, sounds and ``given``. Raises ``MmvizError``."""
+        """Returns what the processor makes of pictures, sounds and ``given``. Raises ``MmvizError``.
+
+        The samples of each sound that it was given are an entry beside its own.
+        """
         media: dict[str, Any] = {"return_tensors": "pt", **given}
+        lengths: dict[str, Any] = {}
         if sample.image is not None:
             media["images"] = _pictures(sample.image)
         if sample.audio is not None:
             is_alone = self.extractor is self.processor
             waves = read_waves(self.extractor, sample.audio)
+            lengths = {_LENGTHS: [len(wave) for wave in waves]}
             media["raw_speech" if is_alone else "audio"] = waves if sample.audio.parts else waves[0]
             if is_alone:
                 media["sampling_rate"] = self.extractor.sampling_rate
         try:
-            return dict(self.processor(**media))
+            return dict(self.processor(**media)) | lengths
         except Exception as problem:  # processors raise what they like
             raise MmvizError("hf-processor", why=f"{type(problem).__name__}: {problem}"[:200]) from problem
 
@@ -127,8 +134,7 @@ class InputReader:
         name = next((name for name in _SOUNDS if name in batch), None)
         if sample.audio is None or name is None:
             return {}
-        lengths = [len(wave) for wave in read_waves(self.extractor, sample.audio)]
-        shape = tuple(batch[name].shape)
+        lengths, shape = batch[_LENGTHS], tuple(batch[name].shape)
         if not sample.audio.parts:
             return {name: sound_fields(self.extractor, shape, lengths[0], self.family.has_bands)}
         return {name: joined_sound_fields(self.extractor, shape, lengths, sample.audio, self.family.has_bands)}
