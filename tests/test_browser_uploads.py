@@ -118,7 +118,7 @@ def test_files_of_phones_and_without_an_ending_are_taken(
 @pytest.mark.parametrize(
     ("modality", "refused"),
     [
-        ("image", [(choose, "drawing.svg", "SVG"), (drop, "video.mkv", "Matroska"), (choose, "huge.tif", "57 MB")]),
+        ("image", [(choose, "drawing.svg", "SVG"), (drop, "video.mkv", "no video"), (choose, "huge.tif", "57 MB")]),
         ("audio", [(drop, "long.wav", "57 MB"), (choose, "drawing.svg", "")]),
     ],
 )

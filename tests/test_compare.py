@@ -21,17 +21,14 @@ from mmviz.analysis.comparison import (
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.figures.colour_scale import contrast, text_colour
 from mmviz.figures.difference import (
-    diverging,
     lit_text_html,
-    signed,
-    signed_image,
     signed_legend_html,
     signed_matrix,
     signed_modalities,
-    signed_rgb,
     signed_strip_html,
     signed_text_html,
 )
+from mmviz.figures.signed_colours import diverging, signed, signed_image, signed_rgb
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.types import ABSENT, Chars, Modality, Seconds, Token
 

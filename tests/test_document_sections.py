@@ -18,7 +18,7 @@ from mmviz.cli import main
 from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.explain import explain
 from mmviz.figures.colour_scale import short
-from mmviz.figures.difference import signed
+from mmviz.figures.signed_colours import signed
 from mmviz.figures.token_labels import names
 from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say
@@ -35,8 +35,8 @@ PRIOR = LanguagePrior(
 def section(document: str, name: str) -> str:
     """Returns a section of a document by its heading, as text with its tags."""
     document = html.unescape(re.sub(r"&#(\d+);", lambda match: chr(int(match[1])), document))
-    (found,) = (part for part in re.findall(r"<section class='beside'>.*?</section>", document, re.S) if name in part)
-    return str(found)
+    (section,) = (part for part in re.findall(r"<section class='beside'>.*?</section>", document, re.S) if name in part)
+    return str(section)
 
 
 def test_the_prior_of_an_answer_is_a_table_of_its_words() -> None:

@@ -35,7 +35,8 @@ import catalogues  # noqa: E402
 
 DOMAINS = ("mmviz", "learn")
 SAME = {
-    "mmviz", "+", "−", "A − B", "A − B {amount}", "A − B, {unit}", "B: {what}", "= {count} × {each}", ", ",
+    "mmviz", "+", "−", "A − B", "A − B {amount}", "A − B, {unit}", "B: {what}", "= {count} × {each}",
+    "{count} × {name}", ", ",
     "log p({answer})", "nats", "softmax(QKᵀ/√d)", "{modality}: {token}", "{title} “{token}”: {amount}",
     "{word}: {means}", "{unit}, {range}", "{place}: {amount}", "{origin}. {changed}",
     "{answer} {probability:.1%}", "Softmax",

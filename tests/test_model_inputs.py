@@ -19,12 +19,14 @@ UNKNOWN, ONE, SEVERAL = ModelInputs(None, None), ModelInputs(False, False), Mode
 
 
 @pytest.mark.parametrize(
-    ("family", "taken"),
+    ("family", "accepted"),
     [("llava", SEVERAL), ("qwen2_audio", ModelInputs(True, False)), ("paligemma", ONE), ("vit", ONE), ("whisper", ONE)],
 )
-def test_a_checkpoint_on_the_disk_says_it_before_it_is_loaded(tmp_path: Path, family: str, taken: ModelInputs) -> None:
+def test_a_checkpoint_on_the_disk_says_it_before_it_is_loaded(
+    tmp_path: Path, family: str, accepted: ModelInputs
+) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
-    assert model_inputs(OperatorConfig(f"hf:{tmp_path}")) == taken
+    assert model_inputs(OperatorConfig(f"hf:{tmp_path}")) == accepted
 
 
 def test_bundled_models_take_one_and_what_is_not_on_the_disk_is_unknown(tmp_path: Path) -> None:

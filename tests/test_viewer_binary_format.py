@@ -43,7 +43,7 @@ HEADER: dict[str, Any] = {
     "flows": {"rollout": ["all", "all"]},
     "map_refs": ["0:0", "0:mean", "rollout"],
     "image": None,
-    "audio": {"seconds": 0.5, "rate": 16_000, "hop_seconds": 0.01, "ticks": [[500, 10.5]]},
+    "audio": {"seconds": 0.5, "rate": 16_000, "hop_seconds": 0.01, "ticks": [[500, 10.5]], "parts": []},
     "text_pieces": {"all": [["cat", 0], [" ", None]]},
     "answers": [["cat", 0.5]],
     "answer_count": 1,

@@ -71,7 +71,7 @@ class ExactSizes:
         self._sizes: OrderedDict[str, int | None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def taken(self, record: AttentionRecord) -> AttentionRecord:
+    def without_size(self, record: AttentionRecord) -> AttentionRecord:
         """Returns a record that has arrived, without the size, which is remembered."""
         if not record.is_long:
             return record

@@ -148,7 +148,7 @@ class RayBackend:
         succeeded, data = self._send(wire.request_to_bytes(request))
         if not succeeded:
             raise error_from_bytes(data, "backend-failed")
-        return self._sizes.taken(wire.record_from_bytes(data))
+        return self._sizes.without_size(wire.record_from_bytes(data))
 
     def _send(self, data: bytes) -> tuple[bool, bytes]:
         from ray.exceptions import RayActorError

@@ -110,7 +110,7 @@ class RemoteBackend:
             record = self._call("POST", "/v1/runs", body, wire.record_from_bytes, stop)
         except _Stopped:
             return None
-        record = self._sizes.taken(record)
+        record = self._sizes.without_size(record)
         milliseconds = dict(record.made_by.get("milliseconds", {}))
         elapsed = (time.perf_counter() - start) * 1e3
         milliseconds["network"] = round(max(0.0, elapsed - sum(float(stage) for stage in milliseconds.values())), 2)

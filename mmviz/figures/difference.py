@@ -15,84 +15,16 @@ from numpy.typing import NDArray
 
 from mmviz.figures.colour_scale import exact, hex_colour, short, text_colour
 from mmviz.figures.heat_strip import strip_cells
-from mmviz.figures.image import Pixels, Size
+from mmviz.figures.signed_colours import diverging, signed, signed_rgb
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.theme import FONT, LEGEND_SPACE, colour_axis, layout, legend_bar, theme
 from mmviz.figures.token_labels import full_names
 from mmviz.figures.token_matrix import colour_note, hover_template, token_matrix
 from mmviz.i18n.figures import modality_name, tell
-from mmviz.types import Modality, PixelBox, Token
+from mmviz.types import Modality, Token
 
-_MORE_IN_B = {False: "7f47c7 9d76dc bda3ee ded0fc", True: "c9acff 9680be 665881 3a3248"}
-_MORE_IN_A = {False: "f2d1bb dca57f c37a43 a84f00", True: "49301b 845429 c27b3a ffa44e"}
 _BOTTOM = LEGEND_SPACE + 58
 """Pixels at the bottom of a figure for the names of the columns, the title of their axis and the legend."""
-_IMAGE_SHARE = {False: 0.3, True: 0.2}
-"""Weight of the grey image under the colours, on a light (False) and a dark page (True)."""
-
-
-def diverging(dark: bool) -> list[str]:
-    """Returns nine evenly spaced colours from -m to m; the middle one is that of the page.
-
-    Even steps of lightness in OKLab (Ottosson 2020) from the page to purple (hue 300) and to orange (hue 56 to 60),
-    the two hues of ColorBrewer's PuOr, which colour-blind readers can tell apart.
-    """
-    below, above = (f"{side[dark]}".split() for side in (_MORE_IN_B, _MORE_IN_A))
-    return [f"#{stop}" for stop in below] + [theme(dark).ground] + [f"#{stop}" for stop in above]
-
-
-def signed_rgb(values: NDArray[Any], largest: float, dark: bool) -> NDArray[np.uint8]:
-    """Returns the colours of ``values`` (any shape) on a scale from ``-largest`` to ``largest``, with an axis for RGB.
-
-    Colours are linear between the nine of `diverging`; values beyond the scale have the last one. Raises ``ValueError``
-    if the scale is empty.
-    """
-    if not (np.isfinite(largest) and largest > 0):
-        raise ValueError(f"the scale (-{largest} to {largest}) must not be empty")
-    stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in diverging(dark)], np.float64)
-    fractions = np.clip(np.asarray(values, np.float64) / largest, -1, 1)
-    channels = [np.interp(fractions, np.linspace(-1, 1, len(stops)), stops[:, channel]) for channel in range(3)]
-    return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
-
-
-def signed(amount: float) -> str:
-    """Returns the number with two significant digits and its sign: +0.031, −0.20; "≈0" below 0.0001, "0" for 0."""
-    if amount == 0:
-        return "0"
-    if abs(amount) < 0.0001:
-        return "≈0"
-    return ("+" if amount > 0 else "−") + short(abs(amount))
-
-
-def signed_image(
-    image: Pixels, tokens: Sequence[Token], values: NDArray[Any], largest: float, dark: bool = False,
-    size: Size | None = None,
-) -> Pixels:  # fmt: skip
-    """Returns the image, pale and grey, under the colours of ``values`` ``[token]``. Patches with NaN are hatched.
-
-    Formula, a channel: ``colour * (0.7 + 0.3 * grey)`` on a light page, ``1 - (1 - colour) * (1 - 0.2 * grey)`` on a
-    dark one. Shapes as in `mmviz.figures.image.spotlight`.
-    """
-    height, width = image.shape[:2]
-    full_width, full_height = (width, height) if size is None else size
-    hatching = (np.add.outer(np.arange(height), np.arange(width)) // max(2, width // 60)) % 3 == 0
-    colours = np.broadcast_to(signed_rgb(np.zeros(()), largest, dark), image.shape).astype(np.float64)
-    colours[hatching] = _rgb(theme(dark).line)
-    for token, value in zip(tokens, values, strict=True):
-        if isinstance(token.location, PixelBox) and np.isfinite(value):
-            box = token.location
-            rows, columns = (
-                slice(round(first * pixels / full), round(last * pixels / full))
-                for first, last, pixels, full in (
-                    (box.y0, box.y1, height, full_height),
-                    (box.x0, box.x1, width, full_width),
-                )
-            )
-            colours[rows, columns] = signed_rgb(np.asarray(value), largest, dark)
-    grey = (image @ np.array([0.299, 0.587, 0.114]) / 255)[..., None]
-    share = _IMAGE_SHARE[dark]
-    shaded = 255 - (255 - colours) * (1 - share * grey) if dark else colours * (1 - share + share * grey)
-    return np.asarray(np.round(shaded), np.uint8)
 
 
 def signed_strip_html(
@@ -256,7 +188,3 @@ def _exact_text(value: float) -> str:
     if not np.isfinite(value):
         return tell("minus-none")
     return tell("minus-amount", amount=f"{value:+.6g}".replace("-", "−"))
-
-
-def _rgb(colour: str) -> list[int]:
-    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mmviz.figures.colour_scale import short
-from mmviz.figures.difference import diverging, signed, signed_rgb
+from mmviz.figures.signed_colours import diverging, signed, signed_rgb
 from mmviz.figures.theme import FONT, theme
 from mmviz.figures.token_labels import full_names
 from mmviz.i18n.figures import tell

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mmviz.analysis.token_similarity import TokenSimilarity, token_similarity
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.colour_scale import short
-from mmviz.figures.difference import signed, signed_image
 from mmviz.figures.image import data_uri, downscaled
+from mmviz.figures.signed_colours import signed, signed_image
 from mmviz.figures.similarity import similarity_legend_html, similarity_strip_html
 from mmviz.figures.token_labels import names
 from mmviz.i18n.language import join_list

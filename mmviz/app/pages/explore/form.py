@@ -24,11 +24,11 @@ def input_form(state: State) -> Draft:
         state.resend_form = False
         for key in (session.QUESTION, session.USE_IMAGE, session.USE_AUDIO):
             st.session_state[key] = st.session_state[key]
-    taken = model_inputs(state.config)
-    guard_uploads(bool(taken.video))
+    accepted = model_inputs(state.config)
+    guard_uploads(bool(accepted.video))
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
     with left:
-        image = _file_input(state, taken, "image", session.USE_IMAGE, state.form_start.image)
+        image = _file_input(state, accepted, "image", session.USE_IMAGE, state.form_start.image)
     with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
@@ -37,14 +37,14 @@ def input_form(state: State) -> Draft:
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
     with right:
-        audio = _file_input(state, taken, "audio", session.USE_AUDIO, state.form_start.audio)
+        audio = _file_input(state, accepted, "audio", session.USE_AUDIO, state.form_start.audio)
     with end:
         label, hint = say("run"), say("run-help")
         st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
     return Draft(image, text or "", audio)
 
 
-def _file_input(state: State, taken: ModelInputs, modality: str, use: str, bundled: Source) -> Source:
+def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, bundled: Source) -> Source:
     """Draws a checkbox, an uploader, and a camera or microphone, and returns the input that a run is to use.
 
     That is the file, photo or recording that was added last, else the example's file; None where unchecked. Of a file
@@ -53,16 +53,16 @@ def _file_input(state: State, taken: ModelInputs, modality: str, use: str, bundl
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-line"):
         hint = say(f"use-{modality}-help")
-        if taken.several:
+        if accepted.several:
             hint = join_sentences(
-                [hint, say("use-video-help" if modality == "image" and taken.video else "use-several")]
+                [hint, say("use-video-help" if modality == "image" and accepted.video else "use-several")]
             )
         is_used = st.checkbox(say(f"use-{modality}"), key=use, help=hint, width="content")
         st.html(f"<div class='source'>{_origin(bundled, file_key, live_key)}</div>", width="content")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-sources"):
         files = st.file_uploader(
             say(f"use-{modality}"), key=file_key, label_visibility="collapsed",
-            accept_multiple_files=taken.several is not False,
+            accept_multiple_files=accepted.several is not False,
             on_change=session.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):

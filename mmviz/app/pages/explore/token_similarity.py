@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mmviz.analysis.token_similarity import token_similarity
 from mmviz.app.components import widgets
 from mmviz.explain import Run
-from mmviz.figures.difference import signed_image
 from mmviz.figures.image import data_uri, downscaled
+from mmviz.figures.signed_colours import signed_image
 from mmviz.figures.similarity import similarity_legend_html, similarity_strip_html
 from mmviz.figures.token_labels import names
 from mmviz.i18n.page import say
