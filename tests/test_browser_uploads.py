@@ -105,6 +105,7 @@ def test_files_of_phones_and_without_an_ending_are_taken(
     for give, name in ((drop, "phone.heic"), (choose, "noending"), (drop, "wrong.txt")):
         give(page, "image", files / name)
         is_taken(page, "image", name)
+        settle(page)  # what is dropped while the page is drawn again is lost
     for give, name in ((choose, "video.mkv"), (drop, "recording")):
         give(page, "audio", files / name)
         is_taken(page, "audio", name)
