@@ -69,7 +69,9 @@ def test_a_video_is_offered_and_shown_where_the_model_takes_one(
     assert "image/*" in endings and not endings & {"video/*", ".mp4"} and not is_multiple
     empty_form(page)
     give(page, video)
-    sync_api.expect(page.locator(".note.refused")).to_have_text("vit takes no video. Choose a picture.")
+    sync_api.expect(page.locator(".note.refused")).to_have_text(
+        "vit takes no video. Choose a picture.", timeout=PATIENCE
+    )
 
     page.get_by_role("button", name="Model: vit").click()
     page.locator(".st-key-model-1 button").click()
@@ -84,7 +86,7 @@ def test_a_video_is_offered_and_shown_where_the_model_takes_one(
     before = drawn(page, IMAGE)
     press(page, "Run")
     changed(page, IMAGE, before)
-    sync_api.expect(page.locator(".note.notice")).to_contain_text("Of the video, 8 frames are used")
+    sync_api.expect(page.locator(".note.notice")).to_contain_text("Of the video, 8 frames are used", timeout=PATIENCE)
     names = page.locator(f"{IMAGE} [data-token]").evaluate_all("all => all.map(one => one.ariaLabel)")
     assert any(name.startswith("frame at 0.88 s") for name in names)
     opacity = page.locator(f"{IMAGE} canvas").first.evaluate(
@@ -97,5 +99,9 @@ def test_a_video_is_offered_and_shown_where_the_model_takes_one(
     )
     assert opacity == [255, 0], "the last frame of the first line, and what lies beside the last of all"
     page.locator(".st-key-image-sources input").set_input_files([video, video])
-    sync_api.expect(page.locator(".st-key-image-line .source")).to_have_text(say("source-own-several", count=3))
-    sync_api.expect(page.locator(".note.refused")).to_contain_text("A video takes the place of the image")
+    sync_api.expect(page.locator(".st-key-image-line .source")).to_have_text(
+        say("source-own-several", count=3), timeout=PATIENCE
+    )
+    sync_api.expect(page.locator(".note.refused")).to_contain_text(
+        "A video takes the place of the image", timeout=PATIENCE
+    )
