@@ -60,6 +60,11 @@ class SlowBackend:
         self.release = threading.Event()
         self.started = 0
 
+    def wait(self, stop: Callable[[], bool]) -> bool:
+        """Waits until ``release`` is set. Returns whether the run goes on then."""
+        self.release.wait(20)
+        return True
+
     def models(self) -> tuple[Card, ...]:
         return (Card("slow", "Slow", "Waits.", True, ("yes",), "0" * 64),)
 
@@ -69,7 +74,8 @@ class SlowBackend:
         if stop():
             return ()
         self.started += 1
-        self.release.wait(20)
+        if not self.wait(stop):
+            return ()
         return tuple(text_record(request.sample.text or "") for request in requests)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:

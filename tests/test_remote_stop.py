@@ -5,14 +5,14 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import tiny_checkpoints  # first: it sets what transformers reads
 from processes import wait_until
-from serving import SlowBackend, running_service, text_record
+from serving import SlowBackend, running_service
 
 from mmviz.app.jobs import Job
 from mmviz.backends.fallback import FallbackBackend
@@ -22,7 +22,7 @@ from mmviz.backends.server import Limits
 from mmviz.explain import Run, run_sample
 from mmviz.models.huggingface.chat_model import ChatModel
 from mmviz.models.model_factory import load
-from mmviz.types import AttentionRecord, MmvizError, Request, Sample
+from mmviz.types import MmvizError, Request, Sample
 
 pytestmark = pytest.mark.slow
 QUICKLY = 5.0
@@ -37,17 +37,12 @@ class Patient(SlowBackend):
         super().__init__()
         self.stopped = 0
 
-    def run(
-        self, requests: Sequence[Request], progress: Any = None, stop: Callable[[], bool] = lambda: False
-    ) -> tuple[AttentionRecord, ...]:
-        if stop():
-            return ()
-        self.started += 1
+    def wait(self, stop: Callable[[], bool]) -> bool:
         while not self.release.wait(0.02):
             if stop():
                 self.stopped += 1
-                return ()
-        return tuple(text_record(request.sample.text or "") for request in requests)
+                return False
+        return True
 
 
 @pytest.fixture(scope="module")

@@ -64,11 +64,13 @@ class Replica:
 
     async def view(self, record_id: str, view: bytes) -> tuple[bool, bytes]:
         """Returns whether the record is kept here, and the array of the view or the error."""
-        return await asyncio.to_thread(self._view, record_id, view)
+        return await asyncio.to_thread(
+            _outcome, lambda: wire.array_to_bytes(self._backend.view(record_id, wire.view_from_bytes(view)))
+        )
 
     async def exact(self, record_id: str) -> tuple[bool, bytes]:
         """Returns whether the record is kept here, and the tensors behind it or the error."""
-        return await asyncio.to_thread(self._exact, record_id)
+        return await asyncio.to_thread(_outcome, lambda: exact_to_bytes(self._backend.exact(record_id)))
 
     async def models(self) -> bytes:
         """Returns the cards of the models."""
@@ -84,17 +86,13 @@ class Replica:
         record = replace(record, made_by={**record.made_by, "replica": self._name})
         return True, wire.record_to_bytes(record), record.id if record.is_long else None
 
-    def _view(self, record_id: str, view: bytes) -> tuple[bool, bytes]:
-        try:
-            return True, wire.array_to_bytes(self._backend.view(record_id, wire.view_from_bytes(view)))
-        except MmvizError as error:
-            return False, error_to_bytes(error)
 
-    def _exact(self, record_id: str) -> tuple[bool, bytes]:
-        try:
-            return True, exact_to_bytes(self._backend.exact(record_id))
-        except MmvizError as error:
-            return False, error_to_bytes(error)
+def _outcome(compute: Callable[[], bytes]) -> tuple[bool, bytes]:
+    """Returns True and what ``compute`` returns, or False and the error that it raises."""
+    try:
+        return True, compute()
+    except MmvizError as error:
+        return False, error_to_bytes(error)
 
 
 class RayBackend:

@@ -39,3 +39,8 @@ def strip_cells(
         for k, token in enumerate(tokens)
         if token.modality is modality and token.location is not None
     )
+
+
+def bar(share: float) -> str:
+    """Returns the HTML of a bar from 0 to 1."""
+    return f"<div class='bar'><i style='width:{share:.1%}'></i></div>"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmviz.analysis.token_similarity import TokenSimilarity, token_similarity
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.colour_scale import short
+from mmviz.figures.heat_strip import bar
 from mmviz.figures.image import data_uri, downscaled
 from mmviz.figures.signed_colours import signed, signed_image
 from mmviz.figures.similarity import similarity_legend_html, similarity_strip_html
@@ -47,8 +48,7 @@ def prior_table(prior: LanguagePrior) -> str:
     rows = ""
     for removed, log_p in zip(prior.removed, prior.log_probabilities, strict=True):
         cells = "".join(
-            f"<td title='{html.escape(say('prior-cell', nats=value))}'>{short(probability)}"
-            f"<div class='bar'><i style='width:{probability:.1%}'></i></div></td>"
+            f"<td title='{html.escape(say('prior-cell', nats=value))}'>{short(probability)}{bar(probability)}</td>"
             for value, probability in ((float(value), math.exp(min(0.0, value))) for value in log_p)
         )
         rows += f"<tr><th scope='row'>{html.escape(_row_name(removed))}</th>{cells}</tr>"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from mmviz.figures.heat_strip import bar
 from mmviz.figures.theme import MODALITY_COLOURS
 from mmviz.i18n.page import say
 from mmviz.types import Answer, AttentionRecord, Modality, UniformAttention
@@ -70,11 +71,6 @@ def top_answers(answers: Sequence[Answer]) -> None:
     cells = "".join(f"<td>{answer.probability:.1%}{bar(answer.probability)}</td>" for answer in answers[:TOP])
     caption = say("top-five", shown=min(TOP, len(answers)), of=len(answers))
     st.html(f"<table class='top'><caption>{html.escape(caption)}</caption><tr>{heads}</tr><tr>{cells}</tr></table>")
-
-
-def bar(share: float) -> str:
-    """Returns the HTML of a bar from 0 to 1."""
-    return f"<div class='bar'><i style='width:{share:.1%}'></i></div>"
 
 
 def chip(modality: Modality) -> str:

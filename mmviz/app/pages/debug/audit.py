@@ -9,11 +9,12 @@ from typing import Any
 import streamlit as st
 
 from mmviz.app.components import widgets
-from mmviz.app.components.widgets import bar, chip
+from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.backends import Progress, Stop
 from mmviz.experiments.audit import evaluate_examples
 from mmviz.experiments.removal_changes import Baseline
+from mmviz.figures.heat_strip import bar
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_list, translated
 from mmviz.i18n.page import say

@@ -10,11 +10,12 @@ import streamlit as st
 from mmviz.analysis.attention_vs_effect import disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.app.components import widgets
-from mmviz.app.components.widgets import bar, chip
+from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.pages.debug.perturb import perturb
 from mmviz.experiments.modality_shapley import Effect, coalitions, measure_modality_effect
 from mmviz.experiments.removal_changes import present_modalities
+from mmviz.figures.heat_strip import bar
 from mmviz.i18n.page import say
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.comparison import Pairing, difference, expand_to_a, pair_tokens, symmetric_limit
 from mmviz.analysis.modality_matrix import modality_matrix
-from mmviz.app.components.widgets import bar, chip
+from mmviz.app.components.widgets import chip
 from mmviz.app.selection_view import SelectionView
 from mmviz.figures.colour_scale import short
 from mmviz.figures.difference import lit_text_html, signed_legend_html, signed_strip_html, signed_text_html
-from mmviz.figures.heat_strip import strip_html
+from mmviz.figures.heat_strip import bar, strip_html
 from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.signed_colours import signed, signed_image
 from mmviz.figures.token_labels import group_name, names
