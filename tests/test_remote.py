@@ -89,6 +89,17 @@ def test_each_fault_has_its_error(fault: str) -> None:
         assert reason in (error.value.parameters.get("why", ""), error.value.parameters.get("version", ""))
 
 
+def test_a_late_answer_names_the_time_that_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmviz.backends.remote.LARGE_DEADLINE", 0.6)
+    with faulty_server(_hang) as (url, _):
+        remote = RemoteBackend(url, deadline=0.3)
+        monkeypatch.setattr(remote, "exact_nbytes", lambda record_id: 1)
+        for ask, seconds in ((remote.models, 0.3), (lambda: remote.exact("a"), 0.6)):
+            with pytest.raises(MmvizError) as error:
+                ask()
+            assert (error.value.code, error.value.parameters["seconds"]) == ("backend-late", seconds)
+
+
 def test_a_host_that_is_down_and_one_that_does_not_exist_differ() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

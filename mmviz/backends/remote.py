@@ -93,8 +93,10 @@ class RemoteBackend:
     def exact(self, record_id: str) -> ExactAttention:
         """See `mmviz.backends.KeepsExact`."""
         self.exact_nbytes(record_id)
-        path = f"/v1/runs/{record_id}/exact"
-        return self._call("GET", path, None, lambda data: exact_from_bytes(data, "wire-unreadable"), largest=LARGEST)
+        return self._call(
+            "GET", f"/v1/runs/{record_id}/exact", None, lambda data: exact_from_bytes(data, "wire-unreadable"),
+            largest=LARGEST, seconds=LARGE_DEADLINE,
+        )  # fmt: skip
 
     def exact_nbytes(self, record_id: str) -> int:
         """See `mmviz.backends.KeepsExact`. The server tells the size with the record."""
@@ -118,18 +120,19 @@ class RemoteBackend:
 
     def _call(
         self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], stop: Stop = never_stop,
-        largest: int = wire.MAX_INFLATED,
+        largest: int = wire.MAX_INFLATED, seconds: float | None = None,
     ) -> T:  # fmt: skip
         """Sends one call, with up to `RETRIES` retries. A run changes nothing there, so it may be sent again.
 
-        ``largest``: bytes that the response may have; more of them have more time. Raises ``_Stopped`` where ``stop``
-        ended it.
+        ``largest``: bytes that the response may have; ``seconds`` that all may take, retries included (None: the
+        deadline of the backend). Raises ``_Stopped`` where ``stop`` ended it.
         """
         self._breaker.check(self.host)
-        end = time.monotonic() + (self._deadline if largest == wire.MAX_INFLATED else LARGE_DEADLINE)
+        seconds = self._deadline if seconds is None else seconds
+        end = time.monotonic() + seconds
         for attempt in range(RETRIES + 1):
             try:
-                result = self._send_once(method, path, body, read, end, stop, largest)
+                result = self._send_once(method, path, body, read, end, stop, largest, seconds)
             except MmvizError as error:
                 delay = random.uniform(0.5, 1.5) * 0.2 * 2**attempt
                 is_last = attempt == RETRIES or time.monotonic() + delay > end
@@ -144,7 +147,7 @@ class RemoteBackend:
 
     def _send_once(
         self, method: str, path: str, body: bytes | None, read: Callable[[bytes], T], end: float, stop: Stop,
-        largest: int,
+        largest: int, seconds: float,
     ) -> T:  # fmt: skip
         connection = http.client.HTTPConnection(self._name, self._port)
         watch = _Watch(connection, end, stop)
@@ -155,7 +158,7 @@ class RemoteBackend:
         except (OSError, http.client.HTTPException) as problem:
             watch.check()
             if watch.is_late or time.monotonic() >= end:
-                raise MmvizError("backend-late", host=self.host, seconds=self._deadline) from None
+                raise MmvizError("backend-late", host=self.host, seconds=seconds) from None
             if isinstance(problem, http.client.HTTPException) and not isinstance(
                 problem, http.client.RemoteDisconnected | http.client.IncompleteRead
             ):
@@ -166,7 +169,7 @@ class RemoteBackend:
             connection.close()
         watch.check()
         if watch.is_late:
-            raise MmvizError("backend-late", host=self.host, seconds=self._deadline)
+            raise MmvizError("backend-late", host=self.host, seconds=seconds)
         return self._parse(response, data, read)
 
     def _connect(self, connection: http.client.HTTPConnection, end: float) -> None:
