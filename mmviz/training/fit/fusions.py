@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.cards import COMPARED, REDUCED
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.fusion_model import FROZEN, build_network
 from mmviz.models.fusion_networks import init_as_identity
 from mmviz.models.trio_model import BundledTrio
-from mmviz.models.trio_network import FRAMES, PATCHES, Trio, TrioInput
+from mmviz.models.trio_network import FRAMES, Trio, TrioInput
 from mmviz.training.fit.data import Batch, ExampleEncoder
 from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
 from mmviz.training.fit.losses import TokenLabels, fusion_losses
