@@ -198,7 +198,7 @@ def _shared(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[Tensor, list[Token]]:
-    """Returns pixels as the encoder reads them, float32 ``[3, 384, 384]``, and the patches in pixels of the original."""
+    """Returns pixels as the encoder reads them, float32 ``[3, 384, 384]``; patches in pixels of the original."""
     if image is None:
         return torch.zeros(3, SIDE, SIDE), []
     if image.width != image.height:
