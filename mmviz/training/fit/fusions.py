@@ -116,7 +116,8 @@ def train_kind(
 def export(runs: Path, folder: Path) -> None:
     """Writes ``KIND.safetensors``, without the frozen modules, and ``card.json`` into ``folder``.
 
-    Large matrices are int8, see `mmviz.models.int8_weights`. Exports the kinds that ``runs`` holds. Figures measured before are dropped.
+    Large matrices are int8, see `mmviz.models.int8_weights`. Exports the kinds that ``runs`` holds. Figures measured
+    before are dropped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "card.json"
