@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from mmviz.assets_path import assets_dir
 from mmviz.models.question_templates import known_words
 
-CELL = 96  # pixels, side of an atlas cell
+CELL = 144  # pixels, side of an atlas cell
 ALPHA_FLOOR = 8  # alpha (0..255) above which a pixel counts as drawn
 
 INK = ("fluent-emoji-high-contrast", "emojione-monotone", "noto-emoji")
@@ -31,7 +31,7 @@ def styles(held_out: bool = False) -> tuple[str, ...]:
 
 
 def load_sprites(style: str) -> dict[str, npt.NDArray[np.uint8]]:
-    """Returns the sprites of a style by word: uint8 ``[96, 96, 4]``, RGB with straight alpha.
+    """Returns the sprites of a style by word: uint8 ``[144, 144, 4]``, RGB with straight alpha.
 
     Raises ``KeyError`` for an unknown style.
     """
@@ -50,7 +50,7 @@ def load_sprites(style: str) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def load_line_drawings(style: str) -> dict[str, npt.NDArray[np.uint8]]:
-    """Returns the drawings of an ink style by word: uint8 ``[96, 96, 2]``, the amounts of ink and of paper.
+    """Returns the drawings of an ink style by word: uint8 ``[144, 144, 2]``, the amounts of ink and of paper.
 
     Paper is the area that the ink encloses.
     """
