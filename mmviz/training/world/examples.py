@@ -54,8 +54,13 @@ class World:
         is_named = not is_independent and rng.random() < 0.5
         spoken = str(rng.choice(names if is_named else self.questions.words))
         scene = compose(rng, names, self.sprites, strength=strength)
-        voice = str(rng.choice(self.bank.voices))
-        sound = compose_sound(rng, spoken, lambda text: self.bank.clip(voice, text), busy, strength)
+        voice, other = self.bank.choose_voice(rng), self.bank.choose_voice(rng)
+        rest = [word for word in self.questions.words if word != spoken]
+
+        def say_another() -> NDArray[np.float32]:
+            return self.bank.clip(other, str(rng.choice(rest)))
+
+        sound = compose_sound(rng, spoken, lambda text: self.bank.clip(voice, text), busy, strength, say_another)
         possible = [family for family in FAMILIES if self.questions.applies(family, scene.things, spoken)]
         chosen = [
             family
