@@ -49,8 +49,13 @@ class World:
 
     def sound(self, rng: np.random.Generator, word: str, busy: bool | None = None, strength: float = 1.0) -> Sound:
         """Returns a sound in which ``word`` is spoken by any voice; see `compose_sound`."""
-        voice = str(rng.choice(self.bank.voices))
-        return compose_sound(rng, word, lambda text: self.bank.clip(voice, text), busy, strength)
+        voice, other = self.bank.choose_voice(rng), self.bank.choose_voice(rng)
+        rest = [other_word for other_word in self.questions.words if other_word != word]
+
+        def say_another() -> NDArray[np.float32]:
+            return self.bank.clip(other, str(rng.choice(rest)))
+
+        return compose_sound(rng, word, lambda text: self.bank.clip(voice, text), busy, strength, say_another)
 
     def example(
         self, rng: np.random.Generator, families: Sequence[str], count: int | None = None, strength: float = 1.0,
