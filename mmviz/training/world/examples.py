@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmviz.models.question_templates import FAMILIES
 from mmviz.training.world.compose_sound import Sound, compose_sound
+from mmviz.training.world.grounds import Photographs, load_photographs
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator
 from mmviz.training.world.scenes import Scene, compose
 from mmviz.training.world.speech_bank import SpeechBank
@@ -26,10 +27,14 @@ class TrainingExample:
 
 
 class World:
-    """Generates examples. ``styles`` are art sets, ``bank`` holds the voices."""
+    """Generates examples. ``styles`` are art sets, ``bank`` holds the voices, ``photographs`` are further grounds.
 
-    def __init__(self, styles: Sequence[str], bank: SpeechBank):
+    Without ``photographs`` the grounds are those for training.
+    """
+
+    def __init__(self, styles: Sequence[str], bank: SpeechBank, photographs: Photographs | None = None):
         self.bank = bank
+        self.photographs = tuple(load_photographs().values()) if photographs is None else tuple(photographs)
         drawings: dict[str, list[NDArray[np.uint8]]] = {}
         for style in styles:
             by_word = load_line_drawings(style) if style in INK else load_sprites(style)
@@ -53,7 +58,7 @@ class World:
         is_independent = bool(families) and all(family in INDEPENDENT_SPEECH for family in families)
         is_named = not is_independent and rng.random() < 0.5
         spoken = str(rng.choice(names if is_named else self.questions.words))
-        scene = compose(rng, names, self.sprites, strength=strength)
+        scene = compose(rng, names, self.sprites, strength=strength, photographs=self.photographs)
         voice = str(rng.choice(self.bank.voices))
         sound = compose_sound(rng, spoken, lambda text: self.bank.clip(voice, text), busy, strength)
         possible = [family for family in FAMILIES if self.questions.applies(family, scene.things, spoken)]

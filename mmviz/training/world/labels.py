@@ -1,7 +1,7 @@
 """The truth of an example as arrays: a label for every patch, frame and text token, and what the answer rests on.
 
 The encoders and the fusion are trained on these labels beside the answers; none is a loss on attention. ``-1`` in an
-integer label means "unknown". Axes: P patches (100), F frames (50), T text tokens.
+integer label means "unknown". Axes: P patches (`PATCHES` squared), F frames (50), T text tokens.
 """
 
 from __future__ import annotations
@@ -26,15 +26,22 @@ _MIN_COVER, _MAX_GROUND_COVER = 0.2, 0.04
 
 def patch_things(example: TrainingExample) -> NDArray[np.int64]:
     """Returns the index of the thing that each patch shows, ``[P]``; -1 ground, -2 undecided."""
-    side = example.scene.cover.shape[0] // PATCHES
-    cells = example.scene.cover.reshape(PATCHES, side, PATCHES, side).swapaxes(1, 2).reshape(PATCHES**2, -1)
-    share = np.stack([(cells == k).mean(1) for k in range(1, len(example.scene.things) + 1)])
-    best, cover = share.argmax(0), share.max(0)
-    thing_index = np.where(cover >= _MIN_COVER, best, np.where(cover > _MAX_GROUND_COVER, -2, -1))
+    cover = example.scene.cover
+    shares = (_patch_means(cover == k) for k in range(1, len(example.scene.things) + 1))
+    share = np.stack([means.ravel() for means in shares])
+    best, most = share.argmax(0), share.max(0)
+    thing_index = np.where(most >= _MIN_COVER, best, np.where(most > _MAX_GROUND_COVER, -2, -1))
     for k in range(len(share)):
         if not (thing_index == k).any():
             thing_index[share[k].argmax()] = k
     return thing_index.astype(np.int64)
+
+
+def _patch_means(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Returns the share of each patch that ``mask`` ``[side, side]`` covers, ``[PATCHES, PATCHES]``."""
+    edges = np.round(np.linspace(0, len(mask), PATCHES + 1)).astype(int)
+    sums = np.add.reduceat(np.add.reduceat(mask, edges[:-1], axis=0, dtype=np.int32), edges[:-1], axis=1)
+    return np.asarray(sums / np.outer(np.diff(edges), np.diff(edges)))
 
 
 def audio_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arrays:
@@ -50,7 +57,7 @@ def audio_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arr
 
 
 def image_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arrays:
-    """Returns ``image`` ``[160, 160, 3]``, ``patch_word`` and ``patch_centre`` ``[P]``, ``patch_offset`` ``[P, 2]``.
+    """Returns ``image`` ``[side, side, 3]``, ``patch_word`` and ``patch_centre`` ``[P]``, ``patch_offset`` ``[P, 2]``.
 
     An offset leads from the patch to the centre of its thing, in sides of the image; a centre patch contains it.
     """
