@@ -73,7 +73,7 @@ def photographic_ground(rng: np.random.Generator, side: int, photographs: Photog
     elif kind < 0.55:
         view = view * rng.uniform(0.75, 1.2, 3).astype(np.float32)
     shift, gain = rng.normal(0, 12), rng.uniform(0.7, 1.15)
-    return np.clip((view - 128) * np.float32(gain) + np.float32(128 + shift), 0, 255)
+    return np.asarray(np.clip((view - 128) * np.float32(gain) + np.float32(128 + shift), 0, 255), np.float32)
 
 
 def _view(rng: np.random.Generator, side: int, photographs: Photographs) -> NDArray[np.float32]:
