@@ -105,9 +105,10 @@ def picture_chunk(world: World, rng: np.random.Generator, count: int) -> Chunk:
     """Returns the features of ``count`` scenes of one to five things; see `Chunk`."""
     encoders = _encoders()
     index = {word: k for k, word in enumerate(world.questions.words)}
+    (moves,) = rng.spawn(1)
     scenes = [world.scene(rng) for _ in range(count)]
     features = torch.cat([
-        encoders.picture(normalised(torch.from_numpy(scene.pixels).permute(2, 0, 1))[None]) for scene in scenes
+        encoders.picture(normalised(torch.tensor(scene.pixels)).permute(2, 0, 1)[None]) for scene in scenes
     ])  # fmt: skip
     shown = np.stack([patch_things(scene) for scene in scenes])
     words, boxes = np.full((count, MAX_THINGS), -1, np.int16), np.zeros((count, MAX_THINGS, 4), np.float32)
@@ -117,7 +118,7 @@ def picture_chunk(world: World, rng: np.random.Generator, count: int) -> Chunk:
         words[k, : len(scene.things)] = [index[thing.word] for thing in scene.things]
         boxes[k, : len(scene.things)] = [thing.box for thing in scene.things]
         classes = [by_word.get(thing.word, []) for thing in scene.things]
-        features[k] = as_photographs(rng, features[k], torch.from_numpy(shown[k]), classes, directions)
+        features[k] = as_photographs(moves, features[k], torch.from_numpy(shown[k]), classes, directions)
     probabilities = torch.cat([encoders.words(row[None]) for row in features])
     return {
         "features": features.half(), "words": probabilities.half(), "patch_things": torch.from_numpy(shown).char(),
