@@ -31,17 +31,12 @@ class TrainingExample:
 class World:
     """Generates examples. ``styles`` are art sets, ``bank`` holds the voices, ``photographs`` are further grounds.
 
-<<<<<<< HEAD
-    def __init__(self, styles: Sequence[str], bank: SpeechBank):
-        self.bank, self.art = bank, tuple(styles)
-=======
     Without ``photographs`` the grounds are those for training.
     """
 
     def __init__(self, styles: Sequence[str], bank: SpeechBank, photographs: Photographs | None = None):
-        self.bank = bank
+        self.bank, self.art = bank, tuple(styles)
         self.photographs = tuple(load_photographs().values()) if photographs is None else tuple(photographs)
->>>>>>> wpictures
         drawings: dict[str, list[NDArray[np.uint8]]] = {}
         for style in styles:
             by_word = load_line_drawings(style) if style in INK else load_sprites(style)
@@ -55,7 +50,7 @@ class World:
         """Returns an image of ``count`` things (None: one to five)."""
         count = count or int(rng.integers(1, MAX_THINGS + 1))
         names = [str(word) for word in rng.choice(self.words, count, replace=False)]
-        return compose(rng, names, self.sprites, strength=strength)
+        return compose(rng, names, self.sprites, strength=strength, photographs=self.photographs)
 
     def sound(self, rng: np.random.Generator, word: str, busy: bool | None = None, strength: float = 1.0) -> Sound:
         """Returns a sound in which ``word`` is spoken by any voice; see `compose_sound`."""
@@ -81,26 +76,6 @@ class World:
         is_independent = bool(families) and all(family in INDEPENDENT_SPEECH for family in families)
         is_named = not is_independent and rng.random() < 0.5
         spoken = str(rng.choice(names if is_named else self.questions.words))
-<<<<<<< HEAD
-        scene = compose(rng, names, self.sprites, strength=strength)
+        scene = compose(rng, names, self.sprites, strength=strength, photographs=self.photographs)
         sound = self.sound(rng, spoken, busy, strength)
         return TrainingExample(scene, sound, self.questions.several(rng, families, scene.things, spoken))
-=======
-        scene = compose(rng, names, self.sprites, strength=strength, photographs=self.photographs)
-        voice = str(rng.choice(self.bank.voices))
-        sound = compose_sound(rng, spoken, lambda text: self.bank.clip(voice, text), busy, strength)
-        possible = [family for family in FAMILIES if self.questions.applies(family, scene.things, spoken)]
-        chosen = [
-            family
-            if family in possible
-            else str(
-                rng.choice(
-                    [other for other in possible if (other in INDEPENDENT_SPEECH) == (family in INDEPENDENT_SPEECH)]
-                )
-            )
-            for family in families
-        ]
-        return TrainingExample(
-            scene, sound, tuple(self.questions.generate(rng, family, scene.things, spoken) for family in chosen)
-        )
->>>>>>> wpictures

@@ -1,11 +1,7 @@
 """The truth of an example as arrays: a label for every patch, frame and text token, and what the answer rests on.
 
 The encoders and the fusion are trained on these labels beside the answers; none is a loss on attention. ``-1`` in an
-<<<<<<< HEAD
-integer label means "unknown". Axes: P patches (144), F frames (50), T text tokens.
-=======
 integer label means "unknown". Axes: P patches (`PATCHES` squared), F frames (50), T text tokens.
->>>>>>> wpictures
 """
 
 from __future__ import annotations
@@ -30,30 +26,17 @@ _MIN_COVER, _MAX_GROUND_COVER = 0.2, 0.04
 
 def patch_things(scene: Scene) -> NDArray[np.int64]:
     """Returns the index of the thing that each patch shows, ``[P]``; -1 ground, -2 undecided."""
-<<<<<<< HEAD
-    side = scene.cover.shape[0] // PATCHES
-    cells = scene.cover.reshape(PATCHES, side, PATCHES, side).swapaxes(1, 2).reshape(PATCHES**2, -1)
-    share = np.stack([(cells == k).mean(1) for k in range(1, len(scene.things) + 1)])
-    best, cover = share.argmax(0), share.max(0)
-    thing_index = np.where(cover >= _MIN_COVER, best, np.where(cover > _MAX_GROUND_COVER, -2, -1))
-=======
-    cover = example.scene.cover
-    shares = (_patch_means(cover == k) for k in range(1, len(example.scene.things) + 1))
+    cover = scene.cover
+    shares = (_patch_means(cover == k) for k in range(1, len(scene.things) + 1))
     share = np.stack([means.ravel() for means in shares])
     best, most = share.argmax(0), share.max(0)
     thing_index = np.where(most >= _MIN_COVER, best, np.where(most > _MAX_GROUND_COVER, -2, -1))
->>>>>>> wpictures
     for k in range(len(share)):
         if not (thing_index == k).any():
             thing_index[share[k].argmax()] = k
     return thing_index.astype(np.int64)
 
 
-<<<<<<< HEAD
-def frame_labels(word: str, start: float, end: float, frames: int, word_index: Mapping[str, int]) -> Arrays:
-    """Returns ``frame_word`` ``[F]`` and ``frame_spoken`` bool ``[F]`` of a word spoken from ``start`` to ``end``, in
-    seconds, in a sound of ``frames`` frames."""
-=======
 def _patch_means(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Returns the share of each patch that ``mask`` ``[side, side]`` covers, ``[PATCHES, PATCHES]``."""
     edges = np.round(np.linspace(0, len(mask), PATCHES + 1)).astype(int)
@@ -61,11 +44,9 @@ def _patch_means(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(sums / np.outer(np.diff(edges), np.diff(edges)))
 
 
-def audio_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arrays:
-    """Returns ``mel`` ``[64, 400]``, number of ``frames``, ``frame_word`` ``[F]``, ``frame_spoken`` bool ``[F]``."""
-    mel, sounding = padded_log_mel(example.sound.wave, FRAMES * HOPS_PER_FRAME)
-    frames = -(-sounding // HOPS_PER_FRAME)
->>>>>>> wpictures
+def frame_labels(word: str, start: float, end: float, frames: int, word_index: Mapping[str, int]) -> Arrays:
+    """Returns ``frame_word`` ``[F]`` and ``frame_spoken`` bool ``[F]`` of a word spoken from ``start`` to ``end``, in
+    seconds, in a sound of ``frames`` frames."""
     middle = (np.arange(FRAMES) + 0.5) * SECONDS_PER_FRAME
     spoken = (middle >= start) & (middle <= end)
     near = (middle >= start - SECONDS_PER_FRAME) & (middle <= end + SECONDS_PER_FRAME)
@@ -74,13 +55,8 @@ def audio_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arr
     return {"frames": np.array(frames), "frame_word": labels, "frame_spoken": spoken}
 
 
-<<<<<<< HEAD
 def patch_labels(things: Sequence[Thing], thing_index: NDArray[np.int64], word_index: Mapping[str, int]) -> Arrays:
     """Returns ``patch_word`` and ``patch_centre`` ``[P]``, ``patch_offset`` ``[P, 2]``, ``patch_thing`` ``[P]``.
-=======
-def image_arrays(example: TrainingExample, word_index: Mapping[str, int]) -> Arrays:
-    """Returns ``image`` ``[side, side, 3]``, ``patch_word`` and ``patch_centre`` ``[P]``, ``patch_offset`` ``[P, 2]``.
->>>>>>> wpictures
 
     ``thing_index``: see `patch_things`. An offset leads from the patch to the centre of its thing, in sides of the
     image; a centre patch contains it.
