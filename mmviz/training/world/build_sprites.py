@@ -183,9 +183,9 @@ def _licenses(meta: dict[str, dict[str, Any]]) -> str:
     parts = [
         "# Licences of the sprites\n\n"
         "The atlases in this folder show drawings of the sets below, taken from the named npm and Debian\n"
-        "packages. In every set the same was changed: the\n"
-        f"drawings of the chosen words were rendered, cropped to what is drawn, scaled to {CELL} pixels,\n"
-        "and packed into one WebP picture. None of the authors endorses this project.\n"
+        "packages. In every set the same was changed: the drawings of the chosen words were rendered,\n"
+        f"cropped to what is drawn, scaled to {CELL} pixels, and packed into one WebP picture. "
+        "None of the authors endorses this project.\n"
     ]
     for style, entry in meta.items():
         kind = style.rstrip("-0123456789") if style not in _SETS else style

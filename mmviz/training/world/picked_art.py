@@ -16,8 +16,8 @@ from mmviz.assets_path import assets_dir
 
 _ABOUT = {
     "openclipart-svg": {
-        "version": "0.18", "license": "CC0-1.0", "author": "Open Clip Art Library",
-        "license_url": "https://creativecommons.org/publicdomain/zero/1.0/", "url": "https://openclipart.org",
+        "version": "0.18", "license": "CC-PDDC", "author": "Open Clip Art Library",
+        "license_url": "https://creativecommons.org/licenses/publicdomain/", "url": "https://openclipart.org",
     },
     "sweethome3d-furniture": {
         "version": "1.8", "license": "CC-BY-3.0", "author": "Scopia, Kator Legaz, Blend Swap",
