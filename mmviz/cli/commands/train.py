@@ -89,13 +89,12 @@ def _trio(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
     from mmviz.training.fit.train import make_stage, train
     from mmviz.training.world.examples import World
-    from mmviz.training.world.speech_bank import default_cache, open_or_build
-    from mmviz.training.world.sprites import concepts, styles
+    from mmviz.training.world.sprites import styles
 
     device = best_device() if options.device == "auto" else options.device
     stages = ("encoders", "whole") if options.stage == "all" else (options.stage,)
     start: Path | None = options.weights
-    world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
+    world = World(styles(), _voices())
     for stage, scenes in zip(("encoders", "whole"), options.scenes, strict=True):
         if stage not in stages:
             continue
@@ -116,11 +115,10 @@ def _fusion(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
     from mmviz.training.fit.fusions import SCENES, train_kind
     from mmviz.training.world.examples import World
-    from mmviz.training.world.speech_bank import default_cache, open_or_build
-    from mmviz.training.world.sprites import concepts, styles
+    from mmviz.training.world.sprites import styles
 
     device = best_device() if options.device == "auto" else options.device
-    world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
+    world = World(styles(), _voices())
     print(sentence("training", stage=options.model, folder=options.out, device=device))
     with progress_bar(2 * SCENES) as bar:
 
@@ -162,6 +160,20 @@ def _conv_attention(options: argparse.Namespace) -> int:
     print(sentence("training-accuracy", learned=learned, held_out=after.accuracy))
     print(sentence("training-attention", before=before.on_drawing, after=after.on_drawing, area=fitted.area))
     return 0
+
+
+def _voices() -> Any:
+    """Returns the bank of the training voices, built if it is not there; says which engines are missing."""
+    from mmviz.training.world.speech_bank import default_cache, open_or_build
+    from mmviz.training.world.sprites import concepts
+    from mmviz.training.world.synthesisers import install_command
+
+    bank = open_or_build(default_cache(), "train", concepts(), _print_progress)
+    if bank.missing_engines:
+        commands = "; ".join(dict.fromkeys(map(install_command, bank.missing_engines)))
+        missing = ", ".join(bank.missing_engines)
+        print(sentence("speech-engines", voices=len(bank.voices), missing=missing, commands=commands), file=sys.stderr)
+    return bank
 
 
 def _print_progress(done: int, of: int) -> None:

@@ -6,6 +6,7 @@ Each function keeps the length of a sound, float32 ``[sample]`` at 16 kHz, and w
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
@@ -104,11 +105,11 @@ def through_codec(rng: np.random.Generator, wave: Wave, name: str | None = None)
     decoder_name, rate, least, most, late = CODECS[name]
     peak = max(1e-9, float(np.abs(wave).max()))
     narrow = wave if rate == SAMPLE_RATE else soxr.resample(wave, SAMPLE_RATE, rate)
-    encoder = AudioCodecContext.create(name, "w")
+    encoder = cast(AudioCodecContext, AudioCodecContext.create(name, "w"))
     encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", "s16"
     encoder.bit_rate = int(rng.integers(least, most + 1))
     encoder.time_base = Fraction(1, rate)
-    decoder = AudioCodecContext.create(decoder_name, "r")
+    decoder = cast(AudioCodecContext, AudioCodecContext.create(decoder_name, "r"))
     decoder.sample_rate, decoder.layout = rate, "mono"
     encoder.open()
     decoder.extradata = encoder.extradata
