@@ -258,6 +258,7 @@ SENTENCES: dict[str, str] = {
     "speech-engine": "{engine} is not installed here, or its voice is not. Type: {command}",
     "speech-changed": "{file} is not the file that was tried with mmviz. Install the version that mmviz[voices] names.",
     "speech-engines": "Voices: {voices}. Left out, as they are not installed: {missing}. To install: {commands}",
+    "features": "Features of {count:,} {kind}, kept in {folder}. Running the command again resumes.",
     "training": "Training stage {stage} on {device}. Everything is written to {folder}; running the command again "
     "resumes.",
     "training-small": "Training {model} from scratch, into {folder}. Ctrl-C stops and keeps the weights trained so "

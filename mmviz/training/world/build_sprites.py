@@ -97,9 +97,7 @@ def build_sprites(node_modules: Path, out: Path) -> None:
             meta[style] |= {"license": spdx, "license_url": url}
         points = json.loads((renderings / "points.json").read_text(encoding="utf-8"))
         meta[_FONT] = _draw_font(node_modules / "@fontsource" / _FONT, points, renderings / _FONT)
-        meta[_RENDERINGS] = _read_renderings(
-            node_modules / "@lobehub" / _RENDERINGS, points, renderings / _RENDERINGS
-        )
+        meta[_RENDERINGS] = _read_renderings(node_modules / "@lobehub" / _RENDERINGS, points, renderings / _RENDERINGS)
         for style, entry in meta.items():
             atlas = _pack([renderings / style / f"{word}.png" for word in entry["words"]])
             atlas.save(out / f"{style}.webp", quality=80, alpha_quality=80, method=6, exact=False)

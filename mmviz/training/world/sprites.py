@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image
+from scipy.ndimage import binary_fill_holes
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.question_templates import known_words
@@ -56,11 +57,9 @@ def load_line_drawings(style: str) -> dict[str, npt.NDArray[np.uint8]]:
     """
     drawings = {}
     for word, sprite in load_sprites(style).items():
-        ink = Image.fromarray(sprite[..., 3])
-        wide = ImageOps.expand(ink.point(lambda a: 255 if a > 100 else 0), 1, 0)
-        ImageDraw.floodfill(wide, (0, 0), 128)  # 128: outside, reached from the corner
-        paper = wide.crop((1, 1, CELL + 1, CELL + 1)).point(lambda a: 0 if a == 128 else 255)
-        drawings[word] = np.stack([sprite[..., 3], np.maximum(np.asarray(paper), sprite[..., 3])], axis=-1)
+        ink = sprite[..., 3]
+        paper = binary_fill_holes(ink > 100).astype(np.uint8) * 255
+        drawings[word] = np.stack([ink, np.maximum(paper, ink)], axis=-1)
     return drawings
 
 
