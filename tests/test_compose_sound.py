@@ -102,7 +102,11 @@ def test_clicks_come_before_the_word(word: Wave) -> None:
 
 
 def test_a_room_rings_after_the_word_alone(word: Wave) -> None:
+    last = np.roll(word, len(word) - END)
     for seed in range(8):
+        assert np.abs(effects.in_room(np.random.default_rng(seed), last)[:START]).max() < 1e-4, (
+            "it rings into the start"
+        )
         heard = effects.in_room(np.random.default_rng(seed), word)
         assert np.abs(heard[:START]).max() < 1e-4, "nothing sounds before its cause"
         assert np.abs(heard[END : END + 1_600]).max() > 1e-3
@@ -149,7 +153,7 @@ def test_noise_leaves_the_word_to_be_heard(monkeypatch: pytest.MonkeyPatch) -> N
         rest = np.delete(sound.wave, np.r_[inside])
         if len(rest) > 2_000:
             ratios.append(20 * np.log10(effects.rms(sound.wave[inside]) / effects.rms(rest)))
-    assert len(ratios) > 300 and np.mean(np.array(ratios) < 5) < 0.1 and min(ratios) > 0
+    assert len(ratios) > 300 and np.mean(np.array(ratios) < 8) < 0.12 and min(ratios) > 2
 
 
 def test_a_second_voice_is_quieter_than_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
