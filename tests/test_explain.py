@@ -165,7 +165,7 @@ def test_a_file_that_is_no_image_is_one_line(tmp_path: Path, capsys: pytest.Capt
 def test_a_missing_synthesiser_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("mmviz.training.world.espeak.find_library", lambda name: None)
     monkeypatch.setenv("MMVIZ_CACHE", str(tmp_path))
     assert main(["evaluate", "--count", "1"]) == 2
     printed = capsys.readouterr().err

@@ -24,8 +24,9 @@ from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import World
 from mmviz.training.world.ood_detector_audio import coloured_noise, other_sound
 from mmviz.training.world.ood_detector_images import OTHER_GROUNDS, noise_image, other_scene
-from mmviz.training.world.speech_bank import HELD_OUT_VOICES, synthesise
 from mmviz.training.world.sprites import load_sprites
+from mmviz.training.world.synthesisers import synthesise
+from mmviz.training.world.voices import HELD_OUT_VOICES
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

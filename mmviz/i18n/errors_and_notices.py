@@ -254,7 +254,10 @@ SENTENCES: dict[str, str] = {
     "extra-missing": "{command} needs more than the base install. Type: pip install 'mmviz[{extra}]'",
     "speech-missing": "The training speech is made with espeak-ng, which is not installed. On Debian or Ubuntu: "
     "apt-get install espeak-ng.",
-    "speech-silent": "espeak-ng has no usable voice. Install its data (espeak-ng-data) and try again.",
+    "speech-silent": "No voice says all words. Install espeak-ng with its data (espeak-ng-data) and try again.",
+    "speech-engine": "{engine} is not installed here, or its voice is not. Type: {command}",
+    "speech-changed": "{file} is not the file that was tried with mmviz. Install the version that mmviz[voices] names.",
+    "speech-engines": "Voices: {voices}. Left out, as they are not installed: {missing}. To install: {commands}",
     "features": "Features of {count:,} {kind}, kept in {folder}. Running the command again resumes.",
     "training": "Training stage {stage} on {device}. Everything is written to {folder}; running the command again "
     "resumes.",

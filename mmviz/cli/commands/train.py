@@ -99,10 +99,10 @@ def _features(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """Returns the chunks of features of pictures and of sounds, computed where they are missing."""
     from mmviz.training.fit.feature_store import Kind, build, store_folder
     from mmviz.training.world.examples import World
-    from mmviz.training.world.speech_bank import default_cache, open_or_build
-    from mmviz.training.world.sprites import concepts, styles
+    from mmviz.training.world.speech_bank import default_cache
+    from mmviz.training.world.sprites import styles
 
-    world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
+    world = World(styles(), _voices())
     chunks: list[list[Path]] = []
     counts: tuple[tuple[Kind, int], ...] = (("pictures", options.pictures), ("sounds", options.sounds))
     for kind, count in counts:
@@ -186,6 +186,20 @@ def _conv_attention(options: argparse.Namespace) -> int:
     print(sentence("training-accuracy", learned=learned, held_out=after.accuracy))
     print(sentence("training-attention", before=before.on_drawing, after=after.on_drawing, area=fitted.area))
     return 0
+
+
+def _voices() -> Any:
+    """Returns the bank of the training voices, built if it is not there; says which engines are missing."""
+    from mmviz.training.world.speech_bank import default_cache, open_or_build
+    from mmviz.training.world.sprites import concepts
+    from mmviz.training.world.synthesisers import install_command
+
+    bank = open_or_build(default_cache(), "train", concepts(), _print_progress)
+    if bank.missing_engines:
+        commands = "; ".join(dict.fromkeys(map(install_command, bank.missing_engines)))
+        missing = ", ".join(bank.missing_engines)
+        print(sentence("speech-engines", voices=len(bank.voices), missing=missing, commands=commands), file=sys.stderr)
+    return bank
 
 
 def _print_progress(done: int, of: int) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.training.world.sound_effects import (
-    Wave,
+    Wave as Wave,
+)
+from mmviz.training.world.sound_effects import (
     beneath,
     by_telephone,
     clipped,

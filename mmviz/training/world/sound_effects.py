@@ -6,6 +6,7 @@ Each function keeps the length of a sound, float32 ``[sample]`` at 16 kHz, and w
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
@@ -104,15 +105,11 @@ def through_codec(rng: np.random.Generator, wave: Wave, name: str | None = None)
     decoder_name, rate, least, most, late = CODECS[name]
     peak = max(1e-9, float(np.abs(wave).max()))
     narrow = wave if rate == SAMPLE_RATE else soxr.resample(wave, SAMPLE_RATE, rate)
-    encoder = AudioCodecContext.create(name, "w")
+    encoder = cast(AudioCodecContext, AudioCodecContext.create(name, "w"))
     encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", "s16"
     encoder.bit_rate = int(rng.integers(least, most + 1))
     encoder.time_base = Fraction(1, rate)
-    decoder = AudioCodecContext.create(decoder_name, "r")
-    decoder.sample_rate, decoder.layout = rate, "mono"
-    encoder.open()
-    decoder.extradata = encoder.extradata
-    size = encoder.frame_size or rate // 50
+    size = rate // 50
     whole = np.pad(np.round(narrow / peak * 20_000).astype(np.int16), (0, -len(narrow) % size + 2 * size))
     packets = []
     for start in range(0, len(whole), size):
@@ -120,6 +117,8 @@ def through_codec(rng: np.random.Generator, wave: Wave, name: str | None = None)
         frame.sample_rate, frame.pts = rate, start
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
+    decoder = cast(AudioCodecContext, AudioCodecContext.create(decoder_name, "r"))
+    decoder.sample_rate, decoder.layout, decoder.extradata = rate, "mono", encoder.extradata
     parts = [frame.to_ndarray().ravel() for packet in packets for frame in decoder.decode(packet)]
     samples = np.concatenate(parts)
     scale = peak / 20_000 * (1 if samples.dtype == np.int16 else 32_768)

