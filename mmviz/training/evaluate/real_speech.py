@@ -38,10 +38,14 @@ def telephone(rng: np.random.Generator, wave: NDArray[np.float32]) -> NDArray[np
     frequency = np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE)
     spectrum[(frequency < LOW) | (frequency > HIGH)] = 0
     band = np.fft.irfft(spectrum, len(wave))
-    line = soxr.resample(band, SAMPLE_RATE, LINE_RATE)
+    line = np.asarray(soxr.resample(band, SAMPLE_RATE, LINE_RATE), np.float64)
     line = line + rng.standard_normal(len(line)) * line.std() * 10 ** (LINE_NOISE / 20)
     line = line * 0.5 / max(1e-6, float(np.abs(line).max()))
-    code = np.round(np.sign(line) * np.log1p(_MU * np.abs(line)) / np.log1p(_MU) * 127) / 127
-    line = np.sign(code) * np.expm1(np.abs(code) * np.log1p(_MU)) / _MU
-    carried = np.asarray(soxr.resample(line, LINE_RATE, SAMPLE_RATE), np.float32)[: len(wave)]
+    carried = np.asarray(soxr.resample(mu_law(line), LINE_RATE, SAMPLE_RATE), np.float32)[: len(wave)]
     return np.pad(carried, (0, len(wave) - len(carried)))
+
+
+def mu_law(wave: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns a wave within -1 .. 1 coded in 8 bits and decoded by the mu-law, with 127 steps on either side of 0."""
+    code = np.round(np.sign(wave) * np.log1p(_MU * np.abs(wave)) / np.log1p(_MU) * 127) / 127
+    return np.asarray(np.sign(code) * np.expm1(np.abs(code) * np.log1p(_MU)) / _MU, np.float64)

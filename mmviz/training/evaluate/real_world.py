@@ -26,7 +26,7 @@ from mmviz.training.evaluate.real_folders import (
 )
 from mmviz.types import ImageInput, Request, Sample
 
-FIRST = 5
+AMONG_FIRST = 5
 """Answers among which the right one is looked for, the most probable first."""
 DOCUMENT = Path("docs") / "real-world.md"
 Tick = Callable[[str], None]
@@ -61,7 +61,7 @@ class _Tally:
 
     def add(self, truth: str, answers: Sequence[str]) -> None:
         self.truths[truth] += 1
-        self.among_first += truth in answers[:FIRST]
+        self.among_first += truth in answers[:AMONG_FIRST]
         if answers[0] == truth:
             self.first[truth] += 1
         else:
@@ -174,7 +174,7 @@ def document(real: Mapping[str, Any]) -> str:
         for word in next(iter(views.values()))["words"]:
             rows = [row["words"][word] for row in views.values()]
             wrong = sum((Counter(row["wrong"]) for row in rows), Counter())
-            instead = ", ".join(f"{answer} {times}" for answer, times in wrong.most_common(FIRST))
+            instead = ", ".join(f"{answer} {times}" for answer, times in wrong.most_common(AMONG_FIRST))
             cells = " | ".join(f"{row['first']} of {row['count']}" for row in rows)
             parts.append(f"| {word} | {cells} | {instead} |")
         parts.append("")
