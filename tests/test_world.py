@@ -10,6 +10,7 @@ from made_up_tokens import Voices
 from PIL import Image
 
 from mmviz.models.question_templates import FAMILIES, RELATIONS
+from mmviz.models.trio_network import PATCHES
 from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, _families_of_scene
 from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import TrainingExample, World
@@ -38,7 +39,7 @@ def square(word: str, x: float, y: float, half: float = 0.05) -> Thing:
 
 def test_the_held_out_art_is_held_out() -> None:
     assert styles(held_out=True) == ("fxemoji",) and "fxemoji" not in styles()
-    assert len(concepts()) == 148 and set(load_sprites("noto")) == set(concepts())
+    assert len(concepts()) == 190 and set(load_sprites("noto")) == set(concepts())
 
 
 def test_boxes_hold_the_drawing_and_nothing_else() -> None:
@@ -46,19 +47,19 @@ def test_boxes_hold_the_drawing_and_nothing_else() -> None:
     red[..., 0], red[..., 3] = 255, 255
     for seed in range(20):
         scene = compose(np.random.default_rng(seed), ["cat"], {"cat": [red]}, strength=0.0)
-        x0, y0, x1, y1 = (round(edge * 160) for edge in scene.things[0].box)
-        inside = np.zeros((160, 160), bool)
+        x0, y0, x1, y1 = (round(edge * 384) for edge in scene.things[0].box)
+        inside = np.zeros((384, 384), bool)
         inside[y0:y1, x0:x1] = True
         assert (scene.pixels[inside] == (255, 0, 0)).all(-1).mean() > 0.95
         assert (scene.cover[inside] == 1).mean() > 0.95 and (scene.cover[~inside] == 0).all()
-        assert 0.14 <= max(x1 - x0, y1 - y0) / 160 <= 0.46
+        assert 0.14 <= max(x1 - x0, y1 - y0) / 384 <= 0.46
 
 
 def test_a_line_drawing_has_paper_where_its_ink_encloses_it() -> None:
     drawing = load_line_drawings("noto-emoji")["egg"]
     ink, paper = drawing[..., 0], drawing[..., 1]
     assert (paper >= ink).all() and (paper > 200).sum() > 1.5 * (ink > 200).sum()
-    assert paper[48, 48] == 255 and ink[48, 48] < 50 and paper[0, 0] == 0
+    assert paper[72, 72] == 255 and ink[72, 72] < 50 and paper[0, 0] == 0
 
 
 def test_ink_and_paper_have_colours_of_their_own() -> None:
@@ -99,12 +100,11 @@ def test_a_dot_is_found_within_one_patch(encoder: ExampleEncoder) -> None:
         arrays = image_arrays(TrainingExample(scene, sound, ()), encoder.word_index)
         (centre,) = np.flatnonzero(arrays["patch_centre"])
         x, y = scene.things[0].centre
-        assert abs((centre % 10 + 0.5) / 10 - x) <= 0.0501 and abs((centre // 10 + 0.5) / 10 - y) <= 0.0501
+        middle = (np.array([centre % PATCHES, centre // PATCHES]) + 0.5) / PATCHES
+        assert np.abs(middle - (x, y)).max() <= 0.501 / PATCHES
         assert arrays["patch_word"][centre] == encoder.word_index["cat"]
-        assert np.abs(arrays["patch_offset"][centre]).max() <= 0.0501
-        assert np.allclose(
-            arrays["patch_offset"][centre] + ((centre % 10 + 0.5) / 10, (centre // 10 + 0.5) / 10), (x, y)
-        )
+        assert np.abs(arrays["patch_offset"][centre]).max() <= 0.501 / PATCHES
+        assert np.allclose(arrays["patch_offset"][centre] + middle, (x, y))
 
 
 def test_the_word_sounds_in_its_interval() -> None:
@@ -251,10 +251,10 @@ def test_no_word_breaks_the_tokenizer() -> None:
 
 def test_scenes_keep_their_truth(world: World) -> None:
     scene: Scene = world.example(np.random.default_rng(2), [], count=5).scene
-    assert len({thing.word for thing in scene.things}) == 5 and scene.pixels.shape == (160, 160, 3)
+    assert len({thing.word for thing in scene.things}) == 5 and scene.pixels.shape == (384, 384, 3)
     for number, thing in enumerate(scene.things, start=1):
         rows, columns = np.nonzero(scene.cover == number)
-        assert thing.box[0] == columns.min() / 160 and thing.box[3] == (rows.max() + 1) / 160
+        assert thing.box[0] == columns.min() / 384 and thing.box[3] == (rows.max() + 1) / 384
 
 
 def test_what_is_spoken_says_nothing_of_a_picture_that_is_asked_for_alone(world: World) -> None:

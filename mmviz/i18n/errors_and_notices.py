@@ -255,6 +255,7 @@ SENTENCES: dict[str, str] = {
     "speech-missing": "The training speech is made with espeak-ng, which is not installed. On Debian or Ubuntu: "
     "apt-get install espeak-ng.",
     "speech-silent": "espeak-ng has no usable voice. Install its data (espeak-ng-data) and try again.",
+    "features": "Features of {count:,} {kind}, kept in {folder}. Running the command again resumes.",
     "training": "Training stage {stage} on {device}. Everything is written to {folder}; running the command again "
     "resumes.",
     "training-small": "Training {model} from scratch, into {folder}. Ctrl-C stops and keeps the weights trained so "

@@ -1,4 +1,4 @@
-"""The compared fusion kinds as models of mmviz: inputs and encoders of the bundled `trio`, weights of their own."""
+"""The compared fusion kinds as models of mmviz: inputs, encoders and projections of the bundled `trio`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from mmviz.models.fusion_networks import (
     FusionNetwork,
     attention_modules,
 )
+from mmviz.models.int8_weights import unpacked
 from mmviz.models.protocol import CaptureTargets, Prepared
 from mmviz.models.trio_model import STREAM, BundledTrio
 from mmviz.models.trio_network import Trio, TrioInput
 from mmviz.types import MmvizError, Modality, Sample, Token, as_tokens
 
-FROZEN = ("image_encoder", "audio_encoder", "token_embedding")
+FROZEN = ("encoders", "image_projection", "audio_projection", "token_embedding")
 """Modules that every kind takes from `trio` and does not train."""
 
 
@@ -43,9 +44,9 @@ class FusionModel:
         data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
         module, _ = build_network(kind, self._trio.module)
         try:
-            state = {name: tensor.float() for name, tensor in load(data).items()}
+            state = unpacked(load(data))
             missing, unknown = module.load_state_dict(state, strict=False)
-        except (SafetensorError, RuntimeError, ValueError) as problem:
+        except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:
             raise MmvizError("weights-unreadable", name=f"{kind}.safetensors") from problem
         if unknown or any(not any(f"{part}." in name for part in FROZEN) for name in missing):
             raise MmvizError("weights-unreadable", name=f"{kind}.safetensors")

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.cards import COMPARED
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.trio_network import (
     FRAMES,
-    PATCHES,
     Attention,
     Block,
     Trio,

@@ -16,21 +16,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmviz.assets_path import assets_dir
-from mmviz.inputs.mel import padded_log_mel
+from mmviz.inputs.whisper_mel import N_MELS, whisper_log_mel
 from mmviz.models.cards import trio_card
+from mmviz.models.encoders.frozen_encoders import load_encoders
+from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
 from mmviz.models.nfc_spans import nfc_with_spans
-from mmviz.models.out_of_distribution import audio_notices, image_notices, question_notices
+from mmviz.models.out_of_distribution import question_notices
 from mmviz.models.protocol import CaptureTargets, Prepared
 from mmviz.models.trio_network import (
     FRAMES,
     HOPS_PER_FRAME,
-    IMAGE_SIDE,
     MAX_TEXT_TOKENS,
-    PATCHES,
     SECONDS_PER_FRAME,
     Trio,
-    TrioConfig,
     TrioInput,
+    sounding_frames,
+    trio_config,
 )
 from mmviz.types import (
     ABSENT,
@@ -71,13 +72,13 @@ class BundledTrio:
         vocabulary = self.tokenizer.get_vocab()
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
-        config = TrioConfig(len(vocabulary), tuple(vocabulary[answer] for answer in self.card.answers))
-        module = Trio(config)
+        config = trio_config(vocabulary, self.card.answers)
+        module = Trio(config, encoders=load_encoders())
         try:
-            state = load(data)
-            module.load_state_dict(
-                {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-            )
+            state = {name.removeprefix("model."): tensor for name, tensor in load(data).items() if "model." in name}
+            missing, unknown = module.load_state_dict(state, strict=False)
+            if unknown or any(not name.startswith("encoders.") for name in missing):
+                raise LookupError
         except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
@@ -98,10 +99,8 @@ class BundledTrio:
         pixels, patches = _patches(sample.image, notices)
         has_text, has_image, has_audio = bool(text_tokens), bool(patches), bool(frames)
         notices += question_notices(sample.text) if sample.text is not None else []
-        notices += audio_notices(mel, HOPS_PER_FRAME * len(frames)) if has_audio else []
-        notices += image_notices(pixels) if has_image else []
         tensors = TrioInput(
-            image=torch.from_numpy(pixels)[None], mel=torch.from_numpy(mel)[None],
+            image=pixels[None], mel=torch.from_numpy(mel)[None],
             frames=torch.tensor([max(1, len(frames))]), text=torch.tensor([ids or [0]]),
             text_lengths=torch.tensor([max(1, len(ids))]), has_image=torch.tensor([has_image]),
             has_audio=torch.tensor([has_audio]), has_text=torch.tensor([has_text]),
@@ -149,7 +148,7 @@ class BundledTrio:
         return Prepared(replace(tensors, hidden=hidden_mask), {STREAM: tuple(tokens)}, prepared.notices)
 
     def _hidden_mask(self, tensors: TrioInput) -> Tensor:
-        """Returns which tokens are masked out, bool ``[1, T + 100 + 50]``."""
+        """Returns which tokens are masked out, bool ``[1, T + 144 + 50]``."""
         size = tensors.text.shape[1] + PATCHES**2 + FRAMES
         return torch.zeros(1, size, dtype=torch.bool, device=self.device) if tensors.hidden is None else tensors.hidden
 
@@ -198,14 +197,14 @@ def _shared(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if all(part is parts[0] for part in parts) else torch.cat(list(parts))
 
 
-def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
-    """Returns pixels, float32 ``[3, 160, 160]``, -1 .. 1, and the patches, row by row, in pixels of the original."""
+def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[Tensor, list[Token]]:
+    """Returns pixels as the encoder reads them, float32 ``[3, 384, 384]``; patches in pixels of the original."""
     if image is None:
-        return np.zeros((3, IMAGE_SIDE, IMAGE_SIDE), np.float32), []
+        return torch.zeros(3, SIDE, SIDE), []
     if image.width != image.height:
         notices.append(Notice("image-squeezed", {"width": image.width, "height": image.height}))
-    resized = Image.fromarray(image.pixels).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(resized, np.float32).transpose(2, 0, 1) / 127.5 - 1
+    resized = Image.fromarray(image.pixels).resize((SIDE, SIDE), Image.Resampling.BOX)
+    pixels = normalised(torch.from_numpy(np.array(resized))).permute(2, 0, 1).contiguous()
     columns, rows = (np.linspace(0, length, PATCHES + 1) for length in (image.width, image.height))
     tokens = [
         Token(
@@ -215,18 +214,17 @@ def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarra
         for row in range(PATCHES)
         for column in range(PATCHES)
     ]  # fmt: skip
-    return np.ascontiguousarray(pixels), tokens
+    return pixels, tokens
 
 
 def _frames(audio: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
-    """Returns the log-mel spectrogram of the first 4 s, float32 ``[64, 400]``, and its frames of 80 ms."""
+    """Returns the log-mel spectrogram of the first 4 s, float32 ``[80, 400]``, and its frames of 80 ms."""
     hops = FRAMES * HOPS_PER_FRAME
     if audio is None:
-        return np.full((64, hops), -1, np.float32), []
+        return np.zeros((N_MELS, hops), np.float32), []
     if audio.seconds > SECONDS:
         notices.append(Notice("audio-cut", {"seconds": audio.seconds, "limit": SECONDS}))
-    mel, sounding = padded_log_mel(audio.wave, hops)
-    count = -(-sounding // HOPS_PER_FRAME)
+    mel, count = whisper_log_mel(audio.wave, hops), sounding_frames(len(audio.wave))
     ends = [min((k + 1) * SECONDS_PER_FRAME, max(audio.seconds, k * SECONDS_PER_FRAME + 1e-3)) for k in range(count)]
     tokens = [
         Token(Modality.AUDIO, f"{k * SECONDS_PER_FRAME:.2f} s", Seconds(k * SECONDS_PER_FRAME, end))

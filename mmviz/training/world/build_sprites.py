@@ -20,7 +20,7 @@ from mmviz.assets_path import assets_dir
 from mmviz.training.world.sprites import CELL, fit
 
 COLUMNS = 13
-RENDER = 192  # pixels, side of the first rendering
+RENDER = 288  # pixels, side of the first rendering
 HELD_OUT = frozenset({"fxemoji"})  # styles kept for evaluation
 
 _SETS = {
@@ -35,8 +35,10 @@ _SETS = {
     "fluent-emoji-high-contrast": "Fluent Emoji, high contrast",
     "emojione-monotone": "EmojiOne 2.3, one colour",
     "noto-emoji": "Noto Emoji, the font of line drawings",
+    "fluent-emoji-3d": "Fluent Emoji, three-dimensional renderings",
 }
 _FONT = "noto-emoji"
+_RENDERINGS = "fluent-emoji-3d"
 _NOTICES = {
     "noto": "Copyright Google Inc. Licensed under the Apache License, Version 2.0.",
     "noto-v1": "Copyright Google Inc. Licensed under the Apache License, Version 2.0.",
@@ -53,6 +55,7 @@ _NOTICES = {
     "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), code under the Apache License, "
     "Version 2.0; changed as told above.",
     "fluent-emoji-high-contrast": "Copyright (c) Microsoft Corporation. Licensed under the MIT License.",
+    "fluent-emoji-3d": "Copyright (c) Microsoft Corporation. Licensed under the MIT License.",
     "emojione-monotone": "Emoji artwork by EmojiOne (version 2.3), licensed under CC BY 4.0 "
     "(https://creativecommons.org/licenses/by/4.0/); changed as told above.",
     "noto-emoji": "Copyright 2013, 2022 Google Inc. Licensed under the SIL Open Font License, Version 1.1 "
@@ -94,9 +97,10 @@ def build_sprites(node_modules: Path, out: Path) -> None:
             meta[style] |= {"license": spdx, "license_url": url}
         points = json.loads((renderings / "points.json").read_text(encoding="utf-8"))
         meta[_FONT] = _draw_font(node_modules / "@fontsource" / _FONT, points, renderings / _FONT)
+        meta[_RENDERINGS] = _read_renderings(node_modules / "@lobehub" / _RENDERINGS, points, renderings / _RENDERINGS)
         for style, entry in meta.items():
             atlas = _pack([renderings / style / f"{word}.png" for word in entry["words"]])
-            atlas.save(out / f"{style}.webp", quality=92, alpha_quality=88, method=6, exact=False)
+            atlas.save(out / f"{style}.webp", quality=80, alpha_quality=80, method=6, exact=False)
     fields = ("package", "version", "license", "author", "url")
     index = {
         "cell": CELL,
@@ -133,6 +137,25 @@ def _draw_font(package: Path, points: dict[str, list[str]], out: Path) -> dict[s
         "package": about["name"], "version": about["version"], "license": about["license"],
         "license_url": "https://openfontlicense.org", "author": "Google Inc",
         "url": "https://github.com/googlefonts/noto-emoji", "words": words,
+    }  # fmt: skip
+
+
+def _read_renderings(package: Path, points: dict[str, list[str]], out: Path) -> dict[str, Any]:
+    """Copies the three-dimensional rendering of each word, named by its code points; returns the set's metadata."""
+    files = {file.stem.replace("-fe0f", ""): file for file in sorted(package.glob("assets/*.webp"))}
+    out.mkdir()
+    words = []
+    for word, codes in points.items():
+        file = next((files[code] for code in codes if code in files), None)
+        if file is not None:
+            with Image.open(file) as image:
+                image.convert("RGBA").save(out / f"{word}.png")
+            words.append(word)
+    about = json.loads((package / "package.json").read_text(encoding="utf-8"))
+    return {
+        "package": about["name"], "version": about["version"], "license": about["license"],
+        "license_url": "https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE",
+        "author": "Microsoft Corporation", "url": "https://github.com/microsoft/fluentui-emoji", "words": words,
     }  # fmt: skip
 
 
