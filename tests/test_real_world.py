@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from audio_files import encoded
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmviz.backends import ignore_progress, never_stop
+from mmviz.backends import ignore_progress, local, never_stop
 from mmviz.cli import main
 from mmviz.cli.commands import evaluate as command
 from mmviz.i18n.errors_and_notices import sentence
@@ -107,6 +108,7 @@ def test_names_begin_below_the_innermost_folder_called_stamps(stamps: Path, tmp_
 def test_a_photograph_has_grain_and_a_known_word(tmp_path: Path) -> None:
     root = tmp_path / "stamps"
     add_stamp(root, "food/cartoon/pizza", "A pizza.", grain())
+    add_stamp(root, "roadsigns/bicycle", "A bicycle.", grain())
     add_stamp(root, "things/star", "A star.", flat())
     add_stamp(root, "things/wheel", "A wheel.", grain(39, 30))
     add_stamp(root, "things/fire", "A fire.", grain())
@@ -130,8 +132,8 @@ def test_a_photograph_has_grain_and_a_known_word(tmp_path: Path) -> None:
         ("Three mice.", "mouse"), ("The full moon.", "moon"), ("A Magellanic penguin, from the south.", "penguin"),
         ("A wheel! It turns a bicycle.", "wheel"), ("A pair of small scissors.", "scissors"),
         ("Our moon as a crescent.", "moon"), ("A lion on a chair.", "lion"),
-        ("A sea lion.", None), ("A computer mouse.", None), ("An apple tree.", "tree"), ("A cup of apples.", None),
-        ("An egg cup.", None), ("A candy cane is a traditional cookie.", None), ("", None), ("A pineapplefish.", None),
+        ("A sea lion.", None), ("A computer mouse.", None), ("An apple tree.", "tree"), ("A wreath of apples.", None),
+        ("An egg timer.", None), ("A candy cane is a traditional cookie.", None), ("", None), ("A pinefish.", None),
         ("Remember to flush the old green bed.", None),
     ],
 )  # fmt: skip
@@ -209,16 +211,9 @@ def test_a_phone_like_picture_is_blurred_noisy_and_tinted(pictures: dict[str, li
     assert all(0.7 < ratio < 1.4 and abs(ratio - 1) > 0.005 for ratio in ratios)
 
 
-def test_the_stand_ins_for_grounds_fall_off_as_photographs_do() -> None:
-    for ground in real_photographs.held_out_grounds():
-        power = np.abs(np.fft.rfft2(ground.astype(float).mean(2))) ** 2
-        low, high = power[0, 4:8].mean(), power[0, 64:128].mean()
-        assert min(ground.shape[:2]) >= real_photographs.SIDE and low > 30 * high
-
-
 def tones(*pitches: float) -> NDArray[np.float32]:
     return (
-        np.sum([np.sin(2 * np.pi * pitch * np.arange(16_000) / 16_000) for pitch in pitches], 0).astype(np.float32) / 8
+        np.sum([np.sin(2 * np.pi * pitch * np.arange(13_550) / 13_550) for pitch in pitches], 0).astype(np.float32) / 8
     )
 
 
@@ -227,9 +222,9 @@ def level(wave: NDArray[np.float32], pitch: int) -> float:
 
 
 def test_a_telephone_carries_its_band_alone() -> None:
-    carried = real_speech.telephone(np.random.default_rng(1), tones(100, 1_000, 6_000))
-    assert carried.shape == (16_000,) and carried.dtype == np.float32 and 0.4 < np.abs(carried).max() < 0.6
-    assert level(carried, 100) < 0.02 * level(carried, 1_000) and level(carried, 6_000) < 0.02 * level(carried, 1_000)
+    carried = real_speech.telephone(np.random.default_rng(1), tones(100, 1_000, 3_550))
+    assert carried.shape == (13_550,) and carried.dtype == np.float32 and 0.4 < np.abs(carried).max() < 0.6
+    assert level(carried, 100) < 0.02 * level(carried, 1_000) and level(carried, 3_550) < 0.02 * level(carried, 1_000)
     others = np.delete(np.abs(np.fft.rfft(carried))[400:3_300], 600)
     noise = np.sqrt((others**2).sum()) / level(carried, 1_000)
     assert 0.5 < 20 * np.log10(noise) / real_speech.LINE_NOISE < 1.3
@@ -277,7 +272,7 @@ def measured() -> dict[str, object]:
 
     moon = np.full((50, 50, 4), 255, np.uint8)
     things = tuple(Photograph(f"things/{word}", word, moon) for word in ("moon", "moon", "duck"))
-    wave = AudioInput(tones(500), 16_000, 1.0)
+    wave = AudioInput(tones(500), 13_550, 1.0)
     recordings = tuple(Recording(word, word, wave) for word in ("cow", "fox"))
     world = real_world.RealWorld(things, (np.zeros((400, 400, 3), np.uint8),), recordings)
     ticks: list[str] = []
@@ -337,6 +332,8 @@ def test_the_command_adds_the_real_world_to_its_tables(
         worlds.append(world)
         return {"speech": {}}
 
+    cards = [SimpleNamespace(id="trio", details={"map_ref": "rollout"})]
+    monkeypatch.setattr(local, "LocalBackend", lambda: SimpleNamespace(models=lambda: cards))
     monkeypatch.setattr(command, "_check_map", lambda *_: None)
     monkeypatch.setattr(measure_model, "measure", lambda *_: {"count": 1})
     monkeypatch.setattr(measure_model, "markdown", str)

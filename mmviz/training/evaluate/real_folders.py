@@ -31,6 +31,8 @@ neighbouring pixels are equal, save for one of the moon, whose dark side is blac
 MIN_SIDE = 40
 """Pixels of the longer side; stamps below are icons."""
 
+_NO_PHOTOGRAPHS = frozenset(("cartoon", "roadsigns"))
+"""Folders of drawings, and of signs, whose captions say what they mean."""
 _DRAWN = frozenset(("seasonal/easter/butterfly",))
 """Drawings of the measured half that have grain."""
 _QUANTITIES = ("pair", "couple", "bunch", "string", "head", "quarter", "half", "piece", "slice", "group", "flock")
@@ -93,7 +95,7 @@ def photographs(folder: Path) -> tuple[Photograph, ...]:
         with Image.open(picture) as image:
             pixels = np.array(image.convert("RGBA"), dtype=np.uint8)
         has_vectors = path.with_name(path.name + ".svg").exists()
-        is_drawn = has_vectors or "cartoon" in name.split("/") or name in _DRAWN
+        is_drawn = has_vectors or not _NO_PHOTOGRAPHS.isdisjoint(name.split("/")) or name in _DRAWN
         if not is_drawn and max(pixels.shape[:2]) >= MIN_SIDE and equal_neighbours(pixels) <= MAX_EQUAL_NEIGHBOURS:
             result.append(Photograph(name, word, pixels))
     if not result:

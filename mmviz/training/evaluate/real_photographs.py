@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mmviz.assets_path import assets_dir
 from mmviz.training.evaluate.real_folders import Photograph
 from mmviz.training.world.sprites import fit
 
@@ -33,18 +32,6 @@ VIEWS = {
 BLUR, NOISE, JPEG_QUALITY, WHITE_BALANCE = 1.2, 8.0, 40, 0.15
 """A phone-like picture: pixels of a Gaussian blur, standard deviation of noise (of 255), quality of JPEG, and the
 largest change of red against blue."""
-
-
-def held_out_grounds() -> tuple[Pixels, ...]:
-    """Returns the photographs for grounds that nothing was trained on, ``[height, width, 3]`` each.
-
-    Those of the assets; where the assets have none, stand-ins with the spectrum of natural images.
-    """
-    folder = assets_dir() / "grounds" / "held_out"
-    files = sorted(path for path in folder.glob("*") if path.suffix in (".jpg", ".png", ".webp"))
-    if not files:
-        return tuple(_natural_noise(np.random.default_rng(seed)) for seed in range(DRAWS))
-    return tuple(np.asarray(Image.open(path).convert("RGB"), np.uint8) for path in files)
 
 
 def views(photograph: Photograph, grounds: Sequence[Pixels]) -> Iterator[tuple[str, Pixels]]:
@@ -99,18 +86,3 @@ def phone_like(rng: np.random.Generator, picture: Pixels) -> Pixels:
     file = io.BytesIO()
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=JPEG_QUALITY)
     return np.asarray(Image.open(file).convert("RGB"), np.uint8)
-
-
-def _natural_noise(rng: np.random.Generator) -> Pixels:
-    """Returns an image of random phases whose amplitude falls as 1/f, as that of photographs: ``[480, 480, 3]``.
-
-    Field 1987. Channels share most of their values, as in photographs.
-    """
-    side = 480
-    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
-    frequency[0, 0] = np.inf
-    shared, *channels = (
-        np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) / frequency, (side, side)) for _ in range(4)
-    )
-    pixels = np.stack([shared + 0.4 * channel for channel in channels], axis=-1)
-    return np.asarray((128 + 45 * pixels / pixels.std()).clip(0, 255), np.uint8)

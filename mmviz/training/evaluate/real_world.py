@@ -24,6 +24,7 @@ from mmviz.training.evaluate.real_folders import (
     spoken_captions,
     spoken_names,
 )
+from mmviz.training.world.grounds import load_photographs
 from mmviz.types import ImageInput, Request, Sample
 
 AMONG_FIRST = 5
@@ -89,7 +90,7 @@ def read(stamps: Path | None, speech: Path | None) -> RealWorld:
     Raises ``MmvizError`` as `photographs` and `spoken_names` do.
     """
     recordings = (spoken_captions(stamps) if stamps else ()) + (spoken_names(speech) if speech else ())
-    grounds = real_photographs.held_out_grounds() if stamps else ()
+    grounds = tuple(load_photographs(held_out=True).values()) if stamps else ()
     return RealWorld(photographs(stamps) if stamps else (), grounds, recordings)
 
 
@@ -146,12 +147,13 @@ and `python -m mmviz.training.evaluate.real_world` writes this page from the mod
 
 - **Photographs** are things cut out of photographs, from Debian's package `tuxpaint-stamps-default` (GPL-2; nothing of
   it is part of mmviz), unpacked into FOLDER: those whose caption's head noun is a word of the model. A stamp counts as
-  a photograph if it has grain, no vector form and no place among the cartoons. The question is "What is it?", without
-  a sound. Each photograph is shown {real_photographs.DRAWS} times in each view, anywhere in the picture, on one colour
-  or on part of a photograph. Its longer side takes {real_photographs.LARGE:.0%} of the picture's, or
-  {real_photographs.SMALL:.0%} (small). A phone-like picture is blurred (Gaussian of {real_photographs.BLUR} pixels of
-  {real_photographs.SIDE}) and noisy ({real_photographs.NOISE:.0f} of 255); red against blue is off by up to
-  {real_photographs.WHITE_BALANCE:.0%}; and it was saved as JPEG of quality {real_photographs.JPEG_QUALITY}.
+  a photograph if it has grain, no vector form and no place among cartoons and road signs. The question is "What is
+  it?", without a sound. Each photograph is shown {real_photographs.DRAWS} times in each view, anywhere in the picture,
+  on one colour or on part of a photograph that was held out of training. Its longer side takes
+  {real_photographs.LARGE:.0%} of the picture's, or {real_photographs.SMALL:.0%} (small). A phone-like picture is
+  blurred (Gaussian of {real_photographs.BLUR} pixels of {real_photographs.SIDE}) and noisy
+  ({real_photographs.NOISE:.0f} of 255); red against blue is off by up to {real_photographs.WHITE_BALANCE:.0%}; and it was saved as JPEG of quality
+  {real_photographs.JPEG_QUALITY}.
 - **Words spoken by people** are English captions of these stamps that hold one word of the model, and the English
   sounds of such words in Debian's package `ktuberling-data`. The question is "What was said?", without a picture.
   Telephone-like is {real_speech.LOW:.0f} to {real_speech.HIGH:.0f} Hz, with noise at {real_speech.LINE_NOISE:.0f} dB,
