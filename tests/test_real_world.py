@@ -213,7 +213,7 @@ def test_a_phone_like_picture_is_blurred_noisy_and_tinted(pictures: dict[str, li
 
 def tones(*pitches: float) -> NDArray[np.float32]:
     return (
-        np.sum([np.sin(2 * np.pi * pitch * np.arange(13_550) / 13_550) for pitch in pitches], 0).astype(np.float32) / 8
+        np.sum([np.sin(2 * np.pi * pitch * np.arange(16_000) / 16_000) for pitch in pitches], 0).astype(np.float32) / 8
     )
 
 
@@ -223,7 +223,7 @@ def level(wave: NDArray[np.float32], pitch: int) -> float:
 
 def test_a_telephone_carries_its_band_alone() -> None:
     carried = real_speech.telephone(np.random.default_rng(1), tones(100, 1_000, 3_550))
-    assert carried.shape == (13_550,) and carried.dtype == np.float32 and 0.4 < np.abs(carried).max() < 0.6
+    assert carried.shape == (16_000,) and carried.dtype == np.float32 and 0.4 < np.abs(carried).max() < 0.6
     assert level(carried, 100) < 0.02 * level(carried, 1_000) and level(carried, 3_550) < 0.02 * level(carried, 1_000)
     others = np.delete(np.abs(np.fft.rfft(carried))[400:3_300], 600)
     noise = np.sqrt((others**2).sum()) / level(carried, 1_000)
@@ -272,7 +272,7 @@ def measured() -> dict[str, object]:
 
     moon = np.full((50, 50, 4), 255, np.uint8)
     things = tuple(Photograph(f"things/{word}", word, moon) for word in ("moon", "moon", "duck"))
-    wave = AudioInput(tones(500), 13_550, 1.0)
+    wave = AudioInput(tones(500), 16_000, 1.0)
     recordings = tuple(Recording(word, word, wave) for word in ("cow", "fox"))
     world = real_world.RealWorld(things, (np.zeros((400, 400, 3), np.uint8),), recordings)
     ticks: list[str] = []

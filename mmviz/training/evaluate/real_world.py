@@ -150,10 +150,10 @@ and `python -m mmviz.training.evaluate.real_world` writes this page from the mod
   a photograph if it has grain, no vector form and no place among cartoons and road signs. The question is "What is
   it?", without a sound. Each photograph is shown {real_photographs.DRAWS} times in each view, anywhere in the picture,
   on one colour or on part of a photograph that was held out of training. Its longer side takes
-  {real_photographs.LARGE:.0%} of the picture's, or {real_photographs.SMALL:.0%} (small). A phone-like picture is
-  blurred (Gaussian of {real_photographs.BLUR} pixels of {real_photographs.SIDE}) and noisy
-  ({real_photographs.NOISE:.0f} of 255); red against blue is off by up to {real_photographs.WHITE_BALANCE:.0%}; and it was saved as JPEG of quality
-  {real_photographs.JPEG_QUALITY}.
+  {real_photographs.LARGE:.0%} of the picture's, or {real_photographs.SMALL:.0%} (small).
+- A **phone-like** picture is blurred (Gaussian of {real_photographs.BLUR} pixels of {real_photographs.SIDE}) and noisy
+  ({real_photographs.NOISE:.0f} of 255); red against blue is off by up to {real_photographs.WHITE_BALANCE:.0%}; and it
+  was saved as JPEG of quality {real_photographs.JPEG_QUALITY}.
 - **Words spoken by people** are English captions of these stamps that hold one word of the model, and the English
   sounds of such words in Debian's package `ktuberling-data`. The question is "What was said?", without a picture.
   Telephone-like is {real_speech.LOW:.0f} to {real_speech.HIGH:.0f} Hz, with noise at {real_speech.LINE_NOISE:.0f} dB,
