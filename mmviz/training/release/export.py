@@ -52,7 +52,10 @@ CARD: dict[str, Any] = {
         "rel (60 each). On trios of the new kind these weights went from 0.88 to 0.96 (name), 0.90 to 0.94 (mask), and "
         "the picture in heard from 0.82 to 0.88 (50 each), with as many right answers as before (0.911, 440 trios).",
     ],
-    "licences": "Weights: MIT. Drawings: Apache-2.0, MIT, CC-BY-4.0, OFL-1.1, see assets/sprites/LICENSES.md.",
+    "licences": (
+        "Weights: MIT. Frozen encoders: EfficientNet-Lite0 (Apache-2.0) and Whisper tiny.en (MIT), see "
+        "assets/encoders/LICENSES.md. Drawings: Apache-2.0, MIT, CC-BY-4.0, OFL-1.1, see assets/sprites/LICENSES.md."
+    ),
     "losses": [
         "the answer (cross-entropy over 160 answers)",
         "encoders: the word that a patch shows, that a frame speaks; offset of a patch to the middle of its thing; "
