@@ -173,6 +173,9 @@ def _check_made_by(made_by: Any) -> None:
     for milliseconds in dict(made_by.get("milliseconds", {})).values():
         _check_number(milliseconds, 0, 1e12)
     _check_number(made_by.get("parity") or 0.0, 0, 1e12)
+    if made_by.get("receptive_field"):
+        for part in ("patch", "around"):
+            _check_number(made_by["receptive_field"][part], 0, 1)
     for change in list(made_by.get("changes", ())):
         _check_string(change)
     for name in ("answer", "answer_part"):

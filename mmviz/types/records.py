@@ -56,7 +56,8 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     """Answers, most probable first; empty for a model without answers."""
     made_by: Mapping[str, Any]
     """How the record was made: model, digest of the weights, device, dtype, seed, versions, milliseconds of each stage,
-    and how each map was captured (``routes``) with its largest difference from the module's output (``parity``)."""
+    how each map was captured (``routes``) with its largest difference from the module's output (``parity``), and which
+    shares of what a patch token sees lie in the ``patch`` and ``around`` it (``receptive_field``), where known."""
     notices: tuple[Notice, ...] = ()
     """What the user should know, such as an input that was cut to the model's limits."""
     relevance: NDArray[np.float32] | None = None

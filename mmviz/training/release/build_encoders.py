@@ -64,7 +64,8 @@ class Package:
 _STORED = "large matrices stored as int8 with a scale for each row, all else in half precision"
 PICTURE = Package(
     title="EfficientNet-Lite0, trained on ImageNet", tensors="picture.*, classifier.*",
-    authors="The TensorFlow authors", source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite", licence="Apache-2.0",
+    authors="The TensorFlow authors", licence="Apache-2.0",
+    source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
     notice="Copyright 2020 The TensorFlow Authors. Copyright (c) 2020, ML Illustrated. Licensed under the Apache "
     "License, Version 2.0.",
     changes=f"batch normalisation made part of the convolutions before it; {_STORED}",

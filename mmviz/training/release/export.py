@@ -96,8 +96,13 @@ def export(weights: Path, folder: Path, map_ref: str) -> None:
 
 def add_measured(folder: Path, measured: dict[str, Any]) -> None:
     """Adds the figures of ``mmviz evaluate`` to the card in ``folder``."""
+    add_to_card(folder, "measured", measured)
+
+
+def add_to_card(folder: Path, name: str, figures: dict[str, Any]) -> None:
+    """Writes an entry of the card in ``folder``."""
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    _write(folder, {**card, "measured": measured})
+    _write(folder, {**card, name: figures})
 
 
 def _write(folder: Path, card: dict[str, Any]) -> None:
