@@ -312,10 +312,7 @@ def run_sample(
     pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
     answer: tuple[int, ...] = (), answer_part: tuple[int, ...] = (), stop: Stop = never_stop,
 ) -> Run:  # fmt: skip
-    """Runs a model on a checked sample with these fields of `Request`, its towers recorded, since the run is shown.
-
-    Raises as `explain` and `_run` do.
-    """
+    """Runs a model on a checked sample with these fields of `Request`, and towers. Raises as `explain` and `_run`."""
     settings = tuple((options or {}).items())
     request = Request(
         model, sample, changes, seed, relevance, steps=steps, towers=True, pairs=pairs, answer=answer,

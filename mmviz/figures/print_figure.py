@@ -119,13 +119,13 @@ def _draw_image(
     if image is None or not any(isinstance(token.location, PixelBox) for token in tokens):
         _missing(figure, _MARGIN, 0.8, Modality.IMAGE, tokens, values)
         return
-    axes = figure.add_axes((_MARGIN, 0.32, 0.4, 0.51))
+    axes = figure.add_axes((_MARGIN, 0.345, 0.4, 0.485) if note else (_MARGIN, 0.32, 0.4, 0.51))
     size = size or (image.shape[1], image.shape[0])
     axes.imshow(spotlight(downscaled(image), tokens, values, scale_max, size), extent=(0, size[0], size[1], 0))
     axes.set_anchor("NW")
     axes.set_axis_off()
     lines = "\n".join(wrap_text(note, _NOTE_WIDTH))
-    _write(figure, _MARGIN, 0.313, lines, size=9, color=LIGHT.muted, va="top")
+    _write(figure, _MARGIN, 0.337, lines, size=9, color=LIGHT.muted, va="top")
 
 
 def _draw_text(
@@ -169,6 +169,8 @@ def _draw_audio(
     tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
 ) -> None:  # fmt: skip
     _write(figure, _MIDDLE, 0.535, tell("paper-audio"), size=14, weight="bold")
+    from librosa.display import specshow  # not before a figure has a sound: it takes a second to import
+
     spans = [(index, token.location) for index, token in enumerate(tokens) if isinstance(token.location, Seconds)]
     if wave is None or mel is None or not spans:
         _missing(figure, _MIDDLE, 0.49, Modality.AUDIO, tokens, values)
@@ -184,8 +186,8 @@ def _draw_audio(
     top.set(xlim=(0, end), ylim=(-1.6, 1.05), xticks=[], yticks=[])
     bottom = figure.add_axes((left, 0.235, width, 0.16))
     lit = lit_mel(mel, hop_seconds, tokens, values, scale_max)
-    extent = (0, mel.shape[1] * hop_seconds, 0, mel.shape[0])
-    bottom.imshow(lit, cmap="gray", vmin=0, vmax=255, aspect="auto", origin="lower", extent=extent)
+    bands, hops = (np.arange(count + 1) for count in mel.shape)
+    specshow(lit, x_coords=hops * hop_seconds, y_coords=bands, x_axis="s", ax=bottom, cmap="gray", vmin=0, vmax=255)
     hertz = mel_ticks(mel.shape[0], rate)
     bottom.set(xlim=(0, end), ylim=(0, mel.shape[0]))
     bottom.set_xlabel(tell("paper-time"), family=families())

@@ -45,9 +45,7 @@ def receptive_field(encode: Callable[[Tensor], Tensor], pictures: Sequence[Tenso
             token = tokens[row * PATCHES + column]
             direction = torch.randn(len(token), generator=generator).to(token)
             (gradient,) = torch.autograd.grad(token @ direction, pixels, retain_graph=True)
-            energy = (
-                gradient[0].double().square().sum(0).unflatten(0, (PATCHES, STRIDE)).unflatten(2, (PATCHES, STRIDE))
-            )
+            energy = gradient[0].double().square().sum(0).reshape(PATCHES, STRIDE, PATCHES, STRIDE)
             by_patch = energy.sum((1, 3)) / energy.sum()
             around = by_patch[row - 1 : row + 2, column - 1 : column + 2]
             shares.append((float(by_patch[row, column]), float(around.sum())))
