@@ -312,11 +312,11 @@ def run_sample(
     pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
     answer: tuple[int, ...] = (), answer_part: tuple[int, ...] = (), stop: Stop = never_stop,
 ) -> Run:  # fmt: skip
-    """Runs a model on a checked sample with these fields of `Request`. Raises as `explain` and `_run` do."""
+    """Runs a model on a checked sample with these fields of `Request`, and towers. Raises as `explain` and `_run`."""
     settings = tuple((options or {}).items())
     request = Request(
-        model, sample, changes, seed, relevance, steps=steps, pairs=pairs, answer=answer, answer_part=answer_part,
-        options=settings,
+        model, sample, changes, seed, relevance, steps=steps, towers=True, pairs=pairs, answer=answer,
+        answer_part=answer_part, options=settings,
     )  # fmt: skip
     return _run(request, chosen_backend(backend, model), stop)
 

@@ -46,7 +46,7 @@ def attributions(record: AttentionRecord, head: MapRef | None = None) -> dict[st
             amounts[str(flow)] = attention_row(record, flow, query, "from", record.relevance, streams)
     if streams[1] in record.integrated_of:
         amounts["integrated"] = record.integrated_of[streams[1]].astype(np.float64)
-    elif record.integrated is not None and record.maps[-1].keys == streams[1]:
+    elif record.integrated is not None and record.integrated.shape == (len(record.streams[streams[1]]),):
         amounts["integrated"] = record.integrated.astype(np.float64)
     return amounts
 

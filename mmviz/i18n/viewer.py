@@ -93,6 +93,8 @@ WORDS: dict[str, str] = {
     "image": "Picture",
     "image-none": "No picture was given.",
     "image-light": "Brightness: amount of attention. Outline: the strongest. Ring: pinned.",
+    "image-sees": "A patch token sees more than its patch: of its sensitivity to pixels (squared gradient), {patch} % "
+    "lies in the patch, {around} % in it and the eight around it.",
     "text": "Words",
     "text-none": "No text was given.",
     "special": "special tokens",

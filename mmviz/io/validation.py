@@ -118,7 +118,7 @@ def check_index(value: Any, count: int) -> int:
 def _check_extras(record: AttentionRecord) -> None:
     shapes = [(len(record.streams[attn_map.queries]), len(record.streams[attn_map.keys])) for attn_map in record.maps]
     expected: dict[str, list[tuple[int, ...]]] = {
-        "relevance": [*shapes], "integrated": [shape[1:] for shape in shapes[-1:]],
+        "relevance": [*shapes], "integrated": [shape[1:] for shape in shapes],
     }  # fmt: skip
     for name, possible in expected.items():
         array = getattr(record, name)
@@ -173,6 +173,9 @@ def _check_made_by(made_by: Any) -> None:
     for milliseconds in dict(made_by.get("milliseconds", {})).values():
         _check_number(milliseconds, 0, 1e12)
     _check_number(made_by.get("parity") or 0.0, 0, 1e12)
+    if made_by.get("receptive_field"):
+        for part in ("patch", "around"):
+            _check_number(made_by["receptive_field"][part], 0, 1)
     for change in list(made_by.get("changes", ())):
         _check_string(change)
     for name in ("answer", "answer_part"):

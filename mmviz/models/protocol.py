@@ -45,6 +45,8 @@ class Prepared:
     they are those of the card."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else a record is to tell of how the model was asked, as plain values."""
+    towers: Mapping[str, Sequence[Token]] = field(default_factory=dict)
+    """Tokens of the streams of the model's towers; empty where these have no input, and nothing of them is shown."""
 
 
 class Model(Protocol):
@@ -55,7 +57,9 @@ class Model(Protocol):
     ``baseline_tokens(prepared, tokens)``, which returns the same tokens without content (zeros where it is missing).
     Both serve integrated gradients. ``pairs`` names the streams of attention modules by glob patterns, ``required`` the
     modalities that it cannot do without, ``top`` limits the answers that a record keeps, and ``takes_several`` is True
-    where a sample may hold several pictures or sounds (`ImageInput.parts`).
+    where a sample may hold several pictures or sounds (`ImageInput.parts`). ``towers`` are `CaptureTargets` of
+    attention that a run records only where `Request.towers` asks for it, between the streams of `Prepared.towers`; a
+    model that has them has ``capture_targets``, too.
     """
 
     card: Card

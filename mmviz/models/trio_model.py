@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmviz.assets_path import assets_dir
+from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.inputs.whisper_mel import N_MELS, whisper_log_mel
 from mmviz.models.cards import trio_card
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
+from mmviz.models.encoders.sound_encoder import LAYERS, POSITIONS
 from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import question_notices
 from mmviz.models.protocol import CaptureTargets, Prepared
@@ -49,9 +51,13 @@ from mmviz.types import (
     as_tokens,
 )
 
-STREAM = "tokens"
+STREAM, SOUND_STREAM = "tokens", "sound encoder"
 SECONDS = FRAMES * SECONDS_PER_FRAME
 """Seconds of audio that the model reads."""
+SECONDS_PER_MOMENT = SECONDS / POSITIONS
+"""Seconds of a token of the sound encoder."""
+PADDING = "padding"
+"""Label of tokens of the sound encoder after the end of the sound, where it hears silence."""
 _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 """Modalities in the order of the sequence."""
 _MASK = re.compile(r"\[mask\]", re.IGNORECASE)
@@ -83,8 +89,8 @@ class BundledTrio:
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
-        paths = tuple(f"blocks.{layer}.attention" for layer in range(config.layers))
-        self.capture_targets: CaptureTargets | None = CaptureTargets(paths, ((STREAM, STREAM),) * len(paths))
+        self.capture_targets: CaptureTargets | None = _targets("blocks", config.layers, STREAM)
+        self.towers: CaptureTargets | None = _targets("encoders.sound.layers", LAYERS, SOUND_STREAM)
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Returns logits ``[answer]``."""
@@ -114,7 +120,8 @@ class BundledTrio:
             *(patches or [Token(Modality.IMAGE, ABSENT)]),
             *(frames or [Token(Modality.AUDIO, ABSENT)]),
         )
-        return Prepared(tensors, {STREAM: tokens}, tuple(notices))
+        towers = {} if sample.audio is None else {SOUND_STREAM: sound_tokens(sample.audio)}
+        return Prepared(tensors, {STREAM: tokens}, tuple(notices), towers=towers)
 
     def baseline_tokens(self, prepared: Prepared, tokens: Tensor) -> Tensor:
         """Returns ``tokens`` ``[1, token, width]``, each replaced by the learned absent token of its modality."""
@@ -145,7 +152,11 @@ class BundledTrio:
             positions = (~part[0]).nonzero()[:, 0].tolist()  # of these tokens in the row, in order
             part[0, [position for position, k in zip(positions, indices, strict=False) if k in removed]] = True
             tokens += [stream[k] for k in indices if k not in removed] or [Token(modality, ABSENT)]
-        return Prepared(replace(tensors, hidden=hidden_mask), {STREAM: tuple(tokens)}, prepared.notices)
+        is_heard = any(token.modality is Modality.AUDIO and token.location is not None for token in tokens)
+        return Prepared(
+            replace(tensors, hidden=hidden_mask), {STREAM: tuple(tokens)}, prepared.notices,
+            towers=prepared.towers if is_heard else {},
+        )  # fmt: skip
 
     def _hidden_mask(self, tensors: TrioInput) -> Tensor:
         """Returns which tokens are masked out, bool ``[1, T + 144 + 50]``."""
@@ -187,6 +198,12 @@ class BundledTrio:
         return encoded.ids[:MAX_TEXT_TOKENS], tokens[:MAX_TEXT_TOKENS]
 
 
+def _targets(layers: str, count: int, stream: str) -> CaptureTargets:
+    """Returns the self-attention of the layers in a list of modules."""
+    paths = tuple(f"{layers}.{layer}.attention" for layer in range(count))
+    return CaptureTargets(paths, ((stream, stream),) * count)
+
+
 def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
     assert isinstance(prepared.streams, Mapping)
     return as_tokens(prepared.streams[STREAM])
@@ -225,9 +242,20 @@ def _frames(audio: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray
     if audio.seconds > SECONDS:
         notices.append(Notice("audio-cut", {"seconds": audio.seconds, "limit": SECONDS}))
     mel, count = whisper_log_mel(audio.wave, hops), sounding_frames(len(audio.wave))
-    ends = [min((k + 1) * SECONDS_PER_FRAME, max(audio.seconds, k * SECONDS_PER_FRAME + 1e-3)) for k in range(count)]
-    tokens = [
-        Token(Modality.AUDIO, f"{k * SECONDS_PER_FRAME:.2f} s", Seconds(k * SECONDS_PER_FRAME, end))
-        for k, end in enumerate(ends)
-    ]
-    return mel, tokens
+    return mel, _moments(audio, count, SECONDS_PER_FRAME)
+
+
+def sound_tokens(audio: AudioInput) -> tuple[Token, ...]:
+    """Returns the tokens of the sound encoder: moments of 20 ms, and padding from the end of the sound up to 4 s.
+
+    The encoder attends to the silence there as to any other moment.
+    """
+    samples = round(SECONDS_PER_MOMENT * SAMPLE_RATE)
+    moments = _moments(audio, min(POSITIONS, max(1, -(-len(audio.wave) // samples))), SECONDS_PER_MOMENT)
+    return (*moments, *[Token(Modality.SPECIAL, PADDING)] * (POSITIONS - len(moments)))
+
+
+def _moments(audio: AudioInput, count: int, seconds: float) -> list[Token]:
+    """Returns the first moments of a sound, each so many ``seconds`` long, the last one as long as the sound lasts."""
+    ends = [min((k + 1) * seconds, max(audio.seconds, k * seconds + 1e-3)) for k in range(count)]
+    return [Token(Modality.AUDIO, f"{k * seconds:.2f} s", Seconds(k * seconds, end)) for k, end in enumerate(ends)]

@@ -15,6 +15,7 @@ from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.viewer import about
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.report.map_notes import map_notes
+from mmviz.report.patch_note import patch_note
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import MapRef
 
@@ -48,6 +49,7 @@ def _draw(
     caption = sentence("figure-caption", model=made_by["model"], device=device) if is_known else about("disclaimer")
     return png(
         image=image.pixels if image else None,
+        image_note=patch_note(run.record),
         size=(image.width, image.height) if image else None,
         text=run.sample.text,
         wave=audio.wave if audio else None,

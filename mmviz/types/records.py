@@ -50,12 +50,14 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     streams: Mapping[str, tuple[Token, ...]]
     """The token sequences that attention runs over, by name."""
     maps: tuple[AttentionMap | PooledMap, ...]
-    """Attention maps in order of execution; empty where only answers were requested."""
+    """Attention maps in order of execution, those of towers (`Request.towers`) last; empty where only answers were
+    requested."""
     answers: tuple[Answer, ...]
     """Answers, most probable first; empty for a model without answers."""
     made_by: Mapping[str, Any]
     """How the record was made: model, digest of the weights, device, dtype, seed, versions, milliseconds of each stage,
-    and how each map was captured (``routes``) with its largest difference from the module's output (``parity``)."""
+    how each map was captured (``routes``) with its largest difference from the module's output (``parity``), and which
+    shares of what a patch token sees lie in the ``patch`` and ``around`` it (``receptive_field``), where known."""
     notices: tuple[Notice, ...] = ()
     """What the user should know, such as an input that was cut to the model's limits."""
     relevance: NDArray[np.float32] | None = None
@@ -63,7 +65,7 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     norms: tuple[NDArray[np.float32], ...] = ()
     """float32 ``[query, key]`` for each map: value-weighted attention (`mmviz.capture.value_norms`), if requested."""
     integrated: NDArray[np.float32] | None = None
-    """float32 ``[key]``: integrated gradients for the keys of the last map, if requested."""
+    """float32 ``[key]``: integrated gradients for the keys of the last map of the default stack, if requested."""
     steps: tuple[AttentionTensors, ...] = ()
     """From which each map can be computed again (`mmviz.capture.extract_attention_tensors`), if requested."""
     sweep: NDArray[np.float64] | None = None

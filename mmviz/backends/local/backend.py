@@ -277,6 +277,7 @@ class LocalBackend:
             "weights": model.card.weights_digest,
             "trained": model.card.trained and not is_shuffled,
             "map_ref": model.card.details.get("map_ref") if request.maps else None,
+            **({"receptive_field": field} if (field := model.card.details.get("receptive_field")) else {}),
             "changes": [str(change) for change in changes],
             "device": self.device,
             "device_name": _device_name(self.device),

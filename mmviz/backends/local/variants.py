@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmviz.backends import Stop
-from mmviz.backends.local.interventions import HeadIndices, WeightsHook, ablated_heads, intervene, weights_hook
+from mmviz.backends.local.interventions import (
+    HeadIndices,
+    WeightsHook,
+    ablated_heads,
+    intervene,
+    split_heads,
+    weights_hook,
+)
 from mmviz.backends.local.prepare import prepare_variants
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.models import Model, Prepared
@@ -64,7 +71,7 @@ def _log_probabilities(
 ) -> Tensor | None:  # fmt: skip
     """Returns log-probabilities ``[row, answer]`` in as few calls as the model can; None where ``stop`` ended it."""
     prepared = [row for row, _ in rows]
-    batches = model.batches(prepared) if hasattr(model, "batches") else [list(range(len(rows)))]
+    batches = model.batches(prepared) if hasattr(model, "batches") else _batches(model, rows)
     by_row: dict[int, Tensor] = {}
     with torch.no_grad():
         for numbers in batches:
@@ -80,6 +87,15 @@ def _log_probabilities(
                     return None
                 by_row[number] = _run_row(model, rows[number], hook, seed)
     return torch.stack([by_row[number] for number in range(len(rows))])
+
+
+def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
+    """Returns the numbers of the rows of one call, then of those that run alone: a tower may read one input for all
+    rows, so that a head of it cannot be ablated for some of them."""
+    _, of_towers = split_heads(model, [heads for _, heads in rows])
+    alone = [number for number, heads in enumerate(of_towers) if heads]
+    together = [number for number in range(len(rows)) if number not in alone]
+    return [*([together] if together else []), *([number] for number in alone)]
 
 
 def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int) -> Tensor | None:

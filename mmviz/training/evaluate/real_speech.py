@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.resample import resample
 from mmviz.training.evaluate.real_folders import Recording
 from mmviz.types import AudioInput
 
@@ -38,10 +38,10 @@ def telephone(rng: np.random.Generator, wave: NDArray[np.float32]) -> NDArray[np
     frequency = np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE)
     spectrum[(frequency < LOW) | (frequency > HIGH)] = 0
     band = np.fft.irfft(spectrum, len(wave))
-    line = np.asarray(soxr.resample(band, SAMPLE_RATE, LINE_RATE), np.float64)
+    line = resample(band, SAMPLE_RATE, LINE_RATE).astype(np.float64)
     line = line + rng.standard_normal(len(line)) * line.std() * 10 ** (LINE_NOISE / 20)
     line = line * 0.5 / max(1e-6, float(np.abs(line).max()))
-    carried = np.asarray(soxr.resample(mu_law(line), LINE_RATE, SAMPLE_RATE), np.float32)[: len(wave)]
+    carried = resample(mu_law(line), LINE_RATE, SAMPLE_RATE)[: len(wave)]
     return np.pad(carried, (0, len(wave) - len(carried)))
 
 

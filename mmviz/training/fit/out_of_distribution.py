@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from mmviz.inputs.mel import SAMPLE_RATE, padded_log_mel
+from mmviz.inputs.resample import resample
 from mmviz.models.out_of_distribution import (
     MAX_DEVIATION,
     Floats,
@@ -219,7 +219,7 @@ def _further_voices(folder: Path | None) -> dict[str, tuple[list[Clip], tuple[st
 
 def _clip(path: Path) -> Wave:
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(samples.mean(1), rate, SAMPLE_RATE), np.float32)
+    return resample(samples.mean(1), rate, SAMPLE_RATE)
 
 
 def _flagged_images(images: Iterable[Pixels]) -> Iterator[bool]:

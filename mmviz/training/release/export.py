@@ -52,7 +52,11 @@ CARD: dict[str, Any] = {
         "rel (60 each). On trios of the new kind these weights went from 0.88 to 0.96 (name), 0.90 to 0.94 (mask), and "
         "the picture in heard from 0.82 to 0.88 (50 each), with as many right answers as before (0.911, 440 trios).",
     ],
-    "licences": "Weights: MIT. Drawings: Apache-2.0, MIT, CC-BY-4.0, OFL-1.1, see assets/sprites/LICENSES.md.",
+    "licences": (
+        "Weights: MIT. Frozen encoders: EfficientNet-Lite0 (Apache-2.0) and Whisper tiny.en (MIT), see "
+        "assets/encoders/LICENSES.md. Drawings and photographs it saw: see assets/sprites/LICENSES.md and "
+        "assets/grounds/LICENSES.md."
+    ),
     "losses": [
         "the answer (cross-entropy over 160 answers)",
         "encoders: the word that a patch shows, that a frame speaks; offset of a patch to the middle of its thing; "
@@ -98,7 +102,13 @@ def add_measured(folder: Path, measured: dict[str, Any]) -> None:
     """
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     kept = {name: figures for name, figures in card.get("measured", {}).items() if name == "real"}
-    _write(folder, {**card, "measured": {**kept, **measured}})
+    add_to_card(folder, "measured", {**kept, **measured})
+
+
+def add_to_card(folder: Path, name: str, figures: dict[str, Any]) -> None:
+    """Writes an entry of the card in ``folder``."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    _write(folder, {**card, name: figures})
 
 
 def _write(folder: Path, card: dict[str, Any]) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.resample import resample
 from mmviz.training.world.compose_sound import Clip, Wave
 from mmviz.training.world.speech_bank import CARRIERS
 
@@ -53,7 +53,7 @@ def audio_parts(rng: np.random.Generator, path: Path, parts: int) -> Iterator[Wa
         samples, rate = soundfile.read(
             path, int(seconds * about.samplerate), start, dtype="float32", always_2d=True
         )  # fmt: skip
-        wave = np.asarray(soxr.resample(samples.mean(1), rate, SAMPLE_RATE), np.float32)
+        wave = resample(samples.mean(1), rate, SAMPLE_RATE)
         if len(wave) > SAMPLE_RATE // 10 and float(np.abs(wave).max()) > 0.01:
             yield wave
 

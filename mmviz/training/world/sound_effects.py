@@ -10,12 +10,12 @@ from typing import cast
 
 import av
 import numpy as np
-import soxr
 from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.resample import resample
 
 Wave = NDArray[np.float32]
 
@@ -104,7 +104,7 @@ def through_codec(rng: np.random.Generator, wave: Wave, name: str | None = None)
     name = name or names[int(rng.integers(len(names)))]
     decoder_name, rate, least, most, late = CODECS[name]
     peak = max(1e-9, float(np.abs(wave).max()))
-    narrow = wave if rate == SAMPLE_RATE else soxr.resample(wave, SAMPLE_RATE, rate)
+    narrow = wave if rate == SAMPLE_RATE else resample(wave, SAMPLE_RATE, rate)
     encoder = cast(AudioCodecContext, AudioCodecContext.create(name, "w"))
     encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", "s16"
     encoder.bit_rate = int(rng.integers(least, most + 1))
@@ -124,7 +124,7 @@ def through_codec(rng: np.random.Generator, wave: Wave, name: str | None = None)
     scale = peak / 20_000 * (1 if samples.dtype == np.int16 else 32_768)
     heard = samples.astype(np.float32) * np.float32(scale)
     if decoder.sample_rate != SAMPLE_RATE:
-        heard = soxr.resample(heard, decoder.sample_rate, SAMPLE_RATE)
+        heard = resample(heard, decoder.sample_rate, SAMPLE_RATE)
     shift = late * SAMPLE_RATE // rate
     heard = heard[shift : shift + len(wave)]
     return np.pad(heard, (0, len(wave) - len(heard))).astype(np.float32)

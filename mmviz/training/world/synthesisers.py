@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
 
 from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.resample import resample
 from mmviz.training.world import espeak, neural_voices
 from mmviz.training.world.cache_folder import default_cache
 from mmviz.training.world.voices import NATURAL_RATE, Engine, Voice
@@ -100,7 +100,7 @@ def _clip(pcm: Audio, rate: int, engine: Engine) -> Audio:
     """Returns ``[sample]`` at 16 kHz without the silence at both ends, of which 10 ms stay, with a peak of 0.5."""
     if pcm.size == 0 or float(np.abs(pcm).max()) < 0.005:
         return np.zeros(0, dtype=np.float32)
-    audio = np.asarray(soxr.resample(pcm, rate, SAMPLE_RATE), dtype=np.float32)
+    audio = resample(pcm, rate, SAMPLE_RATE)
     level = np.abs(audio)
     peak = float(level.max())
     loud = np.flatnonzero(level > _QUIET[engine] * peak)

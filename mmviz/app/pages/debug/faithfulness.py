@@ -36,7 +36,7 @@ def faithfulness_section(runner: ExperimentRunner) -> None:
     if runner.run.record.is_long:
         widgets.note(say("methods-long"))
         return
-    request = replace(runner.request, relevance=True, norms=True, integrated=True)
+    request = replace(runner.request, relevance=True, norms=True, integrated=True, towers=False)
     records = runner.measure(("methods",), lambda _, stop: runner.backend().run([request], stop=stop))
     effects = measure_heads(runner)
     if not records or effects is None:

@@ -64,7 +64,7 @@ def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
             sample = swap_input(sample, examples[choice].sample(), modality)
     removed = [modality for modality, choice in changed.items() if choice == REMOVE]
     changes = (*runner.request.changes, *modality_removal(removed, baseline))
-    request = replace(runner.request, sample=sample, changes=changes, relevance=False)
+    request = replace(runner.request, sample=sample, changes=changes, relevance=False, towers=False)
     after = _measure_run(runner, ("perturb", baseline, *sorted(changed.items())), request)
     if after is not None:
         before = runner.run.record
@@ -97,10 +97,10 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
     if replacement == REMOVE:
         sample = runner.run.sample
         changes = (*runner.request.changes, *token_removal(tokens, chosen, baseline))
-        request = replace(runner.request, changes=changes, relevance=False)
+        request = replace(runner.request, changes=changes, relevance=False, towers=False)
     else:
         sample = _swap_tokens(runner.run.sample, examples[replacement].sample(), tokens, chosen)
-        request = replace(runner.request, sample=sample, relevance=False)
+        request = replace(runner.request, sample=sample, relevance=False, towers=False)
     after = _measure_run(runner, ("perturb-tokens", baseline, replacement, *chosen), request)
     if after is not None:
         widgets.note(say("perturb-tokens-without", tokens=group_name([labels[k] for k in chosen])))
