@@ -26,6 +26,7 @@ from mmviz.i18n.language import join_sentences
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.report.answer_maps import answer_maps_section
 from mmviz.report.map_notes import map_notes
 from mmviz.report.model_sections import prior_section, similarity_section
 from mmviz.report.pooled_map_requests import is_pooled
@@ -63,7 +64,7 @@ class DocumentContent:
     title: str
     """The title as plain text."""
     above: str
-    """What stands above the viewer: title, banners, other answers, provenance and notices."""
+    """What stands above the viewer: title, banners, other answers, provenance, notices, and the two maps."""
     still: str
     """What the viewer takes the place of."""
     below: str
@@ -77,7 +78,7 @@ def document_content(run: Run, ref: MapRef, query: int, prior: LanguagePrior | N
     """
     title = _title(run.record)
     return DocumentContent(
-        title=title, above=_above(run, title), still=_still(run, ref, query),
+        title=title, above=_above(run, title) + answer_maps_section(run), still=_still(run, ref, query),
         below=prior_section(prior) + similarity_section(run)
         + f'<p class="provenance">{html.escape(about("disclaimer"))}</p>',
     )  # fmt: skip

@@ -12,7 +12,6 @@ from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import last_keys
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.explore.method_cards import attention_html
 from mmviz.backends import Stop
 from mmviz.experiments.removal_changes import (
     Baseline,
@@ -22,6 +21,7 @@ from mmviz.experiments.removal_changes import (
     token_removal,
 )
 from mmviz.explain import Run
+from mmviz.figures.method_card import method_card_html
 from mmviz.figures.token_labels import group_name, names
 from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
@@ -171,4 +171,4 @@ def _attention_card(title: str, sample: Sample, record: AttentionRecord, runner:
     scale_max = max(located, default=0.0) or 1.0
     has_patches = any(isinstance(token.location, PixelBox) for token in tokens)
     shown = sample if has_patches else replace(sample, image=None)
-    st.html(attention_html(title, shown, tokens, amounts, scale_max))
+    st.html(method_card_html(title, shown, tokens, amounts, scale_max, widgets.is_dark()))
