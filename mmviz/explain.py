@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.answer_maps import AnswerMap, depends_on, reads_from
+from mmviz.analysis.answer_maps import AnswerMap, depends_on, reads_from, reads_from_ref
 from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.map_refs import default_map_ref, streams_of
@@ -162,7 +162,8 @@ class Run:
 
     def reads_from(self) -> AnswerMap:
         """Returns what the token that answers attends to in the last stack in which modalities meet."""
-        return reads_from(self.record, self.attention if self.is_exact else self.pooled_attention)
+        row = self.attention if self.is_exact else self.pooled_attention
+        return reads_from(self.record, row(*reads_from_ref(self.record)))
 
     def depends_on(self) -> AnswerMap:
         """Returns what the answer depends on, by the method that the model's card says is most faithful, else by

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,19 +55,41 @@ def method_words(method: str) -> str:
         return method
 
 
-def reads_from(record: AttentionRecord, row: Callable[[MapRef], NDArray[np.float64]]) -> AnswerMap:
-    """Returns the attention of the last stack in which modalities meet, from the token that answers.
+def reads_from_ref(record: AttentionRecord) -> tuple[MapRef, int]:
+    """Returns the map that shows what the answer token reads from, and the index of that token among its queries.
 
-    It is the mean over heads of the last map of that stack, or the map of it that the model's card chose. ``row``
-    returns the weights ``[key]`` of a map from the token that answers.
+    It is of the last stack in which modalities meet: the map of it that the model's card names, else the mean over
+    heads of its last map.
     """
     ref = record.map_ref(last_map(record))
     chosen = record.made_by.get("map_ref")
     if chosen and MapRef.parse(chosen).method == "attention":
         other = parse_map_ref(record, chosen)
         ref = other if record.maps[record.map_number(other)].stack == record.default_stack else ref
-    streams = streams_of(record, ref)
-    return AnswerMap("reads_from", str(ref), streams, answer_token(record, streams[0]), row(ref))
+    return ref, answer_token(record, streams_of(record, ref)[0])
+
+
+def reads_from(record: AttentionRecord, row: NDArray[np.float64]) -> AnswerMap:
+    """Returns what the answer token reads from; ``row`` ``[key]`` are the weights that `reads_from_ref` names."""
+    ref, query = reads_from_ref(record)
+    return AnswerMap("reads_from", str(ref), streams_of(record, ref), query, row)
+
+
+def method_row(record: AttentionRecord, method: str) -> tuple[Streams, NDArray[np.float64]]:
+    """Returns the streams of a method of `AnswerMap`, and its amounts ``[key]`` for the token that answers.
+
+    Raises ``LookupError`` where the record does not hold them, ``CaptureError`` (``map-long``) for a long record.
+    """
+    if method not in ATTRIBUTIONS:
+        ref = parse_map_ref(record, method)
+        streams = streams_of(record, ref)
+        query = answer_token(record, streams[0])
+        return streams, attention_row(record, ref, query, "from", record.relevance, streams)
+    last = record.maps[last_map(record)]
+    amounts = value_weighted(record) if method == "value" else integrated_gradients(record)
+    if amounts is None:
+        raise LookupError("the record has no integrated gradients")
+    return (last.queries, last.keys), amounts
 
 
 def depends_on_method(record: AttentionRecord) -> str:
@@ -89,16 +110,7 @@ def depends_on(record: AttentionRecord) -> AnswerMap:
     if record.is_long:
         raise MmvizError("depends-on-long", method=method_words(method))
     try:
-        if method in ATTRIBUTIONS:
-            last = record.maps[last_map(record)]
-            streams = last.queries, last.keys
-            amounts = value_weighted(record) if method == "value" else integrated_gradients(record)
-            if amounts is None:
-                raise LookupError(method)
-        else:
-            ref = parse_map_ref(record, method)
-            streams = streams_of(record, ref)
-            amounts = attention_row(record, ref, answer_token(record, streams[0]), "from", record.relevance, streams)
+        streams, amounts = method_row(record, method)
     except LookupError as problem:
         is_large = any(notice.code == "gradients-large" for notice in record.notices)
         code = "depends-on-uniform" if record.has_change(UniformAttention) else "depends-on-not-recorded"

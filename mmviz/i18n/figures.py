@@ -47,10 +47,10 @@ FIGURES: dict[str, str] = {
     "answer-map-from": "From {token} to every token: {method}.",
     "reads-from-help": "What the answer token attends to in the last layers in which picture, words and sound meet. "
     "Attention is routing, not the reason.",
-    "depends-on-help": "What the answer depends on, by the method that told best which tokens the answer needs, on "
-    "examples of its own (deletion and insertion).",
-    "depends-on-default-help": "What the answer depends on, by gradient relevance: for this model it was not measured "
-    "which method tells best.",
+    "depends-on-help": "What the answer depends on, by the method whose tokens mattered most when they were removed "
+    "and inserted (deletion and insertion), on examples kept for that choice.",
+    "depends-on-default-help": "What the answer depends on, by gradient relevance, the default: no method was measured "
+    "for this model.",
     "depends-on-signed": "Only amounts for the answer are drawn; those against it reach {least}.",
     # A minus B
     "minus": "A − B",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mmviz.types import Card, Request, UniformAttention
 
-_FIELDS = {"relevance": "relevance", "value": "norms", "integrated": "integrated"}
+FIELDS = {"relevance": "relevance", "value": "norms", "integrated": "integrated"}
 """The field of `Request` that each method needs, by the name that `mmviz.analysis.attributions` gives it."""
 
 
@@ -16,7 +16,12 @@ def with_chosen_method(request: Request, card: Card) -> Request:
     A request without maps and one under uniform attention, which has no gradients, stay as they are.
     """
     is_uniform = any(isinstance(change, UniformAttention) for change in request.changes)
-    field = _FIELDS.get(card.details.get("depends_on", ""))
-    if not request.depends_on or not request.maps or is_uniform or field is None:
+    field = FIELDS.get(card.details.get("depends_on", ""))
+    if not request.depends_on or not request.maps or is_uniform:
         return request
-    return replace(request, **{field: True})
+    return replace(
+        request,
+        relevance=request.relevance or field == "relevance",
+        norms=request.norms or field == "norms",
+        integrated=request.integrated or field == "integrated",
+    )

@@ -44,7 +44,7 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     page_address.write_address(state, view.selection)
     with st.container():
         results(run, is_outdated)
-    answer_maps(run)
+    answer_maps(state, run)
     viewer(state, run)
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]
     if remarks:
