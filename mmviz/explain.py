@@ -223,7 +223,8 @@ class Run:
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
         scale_max: float | None = None,
     ) -> bytes:  # fmt: skip
-        """Returns a 1600 x 900 PNG of the inputs under `attention`, whose first three parameters it shares.
+        """Returns a PNG of the inputs, 1600 pixels wide: under `reads_from`, and below it under `depends_on` where the
+        run holds it; or under `attention`, 900 high, where any of its three parameters or ``scale_max`` is given.
 
         The colour scale goes from 0 to ``scale_max``, or to the largest value if None.
         """

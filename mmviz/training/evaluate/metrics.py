@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +190,7 @@ def pointing_hits(
         yield "audio", _in_time(frame, case), _time_share(case)
 
 
-def fields_of(methods: Sequence[str]) -> dict[str, bool]:
+def fields_of(methods: Sequence[str]) -> dict[str, Any]:
     """Returns the fields of a `Request` that records what ``methods`` need."""
     return {FIELDS[method]: True for method in methods if method in FIELDS}
 
