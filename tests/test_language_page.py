@@ -248,7 +248,7 @@ def test_chinese_text_passes_through_every_view(chinese_run: mmviz.Run) -> None:
             header, _ = decode(ViewerData(chinese_run).to_bytes())
             assert "".join(piece for piece, _ in header["text_pieces"]["tokens"]) == QUESTION
             assert len(chinese_run.to_html()) > 10_000
-            assert Image.open(io.BytesIO(chinese_run.png())).size == (1600, 900)
+            assert Image.open(io.BytesIO(chinese_run.png())).size[0] == 1600
             matrix = token_matrix(np.eye(len(chinese_run.tokens)), chinese_run.tokens, chinese_run.tokens, QUESTION, 1)
             assert QUESTION[:5] in matrix.layout.title.text
 

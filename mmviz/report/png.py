@@ -54,7 +54,7 @@ def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> bytes:
         extra = [*of_map, *filter(None, [shown.signed_note]), *notes]
         figures.append(
             _draw(
-                run, title=sentence("figure-named", name=map_title(answer_map.kind), title=_title(run)),
+                run, title=f"{map_title(answer_map.kind)} · {_title(run)}",
                 tokens=shown.keys, selected_from=shown.queries, amounts=answer_map.amounts, scale_max=shown.scale_max,
                 unit=answer_map.unit, method=shown.method, direction="from", token=query, notes=extra,
             )
