@@ -373,4 +373,4 @@ def test_a_chinese_figure_is_in_english_where_there_is_no_font(
     with use_language("zh"):
         assert fonts.drawable_language() == "en"
         chinese_run.png()
-    assert written[0].startswith("Answer: ") and written[1].endswith(FIGURES["paper-english"])
+    assert written[0].startswith("Reads from · Answer: ") and written[1].endswith(FIGURES["paper-english"])

@@ -37,4 +37,4 @@ def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | 
     if not card or card.weights_digest != made_by.get("weights") or (not request and made_by.get("changes")):
         raise MmvizError("effect-model", model=model)
     pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
-    return request or Request(card.id, sample, seed=made_by.get("seed", 0), pairs=pairs)
+    return request or Request(card.id, sample, seed=made_by.get("seed", 0), depends_on=True, pairs=pairs)

@@ -19,11 +19,11 @@ from mmviz.analysis.answer_maps import (
     reads_from_ref,
 )
 from mmviz.figures.colour_scale import short
-from mmviz.figures.method_card import method_card_html
 from mmviz.figures.token_labels import names
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell
 from mmviz.i18n.language import join_sentences, use_language
+from mmviz.report.method_card import method_card_html
 from mmviz.report.pooled_map_requests import row_from
 from mmviz.report.run_protocol import Run
 from mmviz.types import INPUT_MODALITIES, MmvizError, Token

@@ -60,7 +60,9 @@ class DocumentContent:
     title: str
     """The title as plain text."""
     above: str
-    """What stands above the viewer: title, banners, other answers, provenance, notices, and the two maps."""
+    """What stands above the viewer: title, banners, other answers, provenance and notices."""
+    maps: str
+    """The two maps of the first view, which stand between that and the viewer."""
     still: str
     """What the viewer takes the place of."""
     below: str
@@ -74,7 +76,7 @@ def document_content(run: Run, ref: MapRef, query: int, prior: LanguagePrior | N
     """
     title = _title(run.record)
     return DocumentContent(
-        title=title, above=_above(run, title) + maps_section(run), still=_still(run, ref, query),
+        title=title, above=_above(run, title), maps=maps_section(run), still=_still(run, ref, query),
         below=prior_section(prior) + similarity_section(run)
         + f'<p class="provenance">{html.escape(about("disclaimer"))}</p>',
     )  # fmt: skip

@@ -24,10 +24,10 @@ from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves, measure_f
 from mmviz.experiments.head_ablation import HeadEffect
 from mmviz.figures.colour_scale import short
 from mmviz.figures.faithfulness_curves import curve_figure
-from mmviz.figures.method_card import method_card_html
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
+from mmviz.report.method_card import method_card_html
 from mmviz.types import AttentionRecord, MapRef
 
 

@@ -21,12 +21,12 @@ from mmviz.experiments.removal_changes import (
     token_removal,
 )
 from mmviz.explain import Run
-from mmviz.figures.method_card import method_card_html
 from mmviz.figures.token_labels import group_name, names
 from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.baseline import swap_input
 from mmviz.inputs.examples import Example, load_gallery
+from mmviz.report.method_card import method_card_html
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, PixelBox, Request, Sample, Token
 
 KEEP, REMOVE = "keep", "remove"
