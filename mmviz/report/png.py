@@ -44,7 +44,7 @@ def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> bytes:
     other."""
     figures = []
     first, second = (shown_map(run, kind) for kind in KINDS)
-    notes = [*notes, str(second)] if isinstance(second, MmvizError) else notes
+    notes = [str(second), *notes] if isinstance(second, MmvizError) else notes
     for shown in (first, second):
         if isinstance(shown, MmvizError):
             continue

@@ -124,7 +124,7 @@ class ViewerData:
     def to_frame(self) -> str:
         """Returns `to_html` as a frame for a notebook, with its still where the notebook takes frames away."""
         content = self._content()
-        return frame(html(self.to_bytes(), **vars(content)), content.above + content.still + content.maps)
+        return frame(html(self.to_bytes(), **vars(content)), content.above + content.still)
 
     def _content(self, prior: LanguagePrior | None = None) -> DocumentContent:
         view = self.initial_view

@@ -106,8 +106,8 @@ def html(data: bytes, *, title: str, above: str, maps: str, still: str, below: s
     """Returns a standalone document with the viewer and a container (``data``), in the current language.
 
     It needs no network, and its content security policy allows none. It is in ASCII, so that a server may name any
-    charset that contains ASCII. ``above``, ``maps``, ``still`` and ``below`` are HTML that is there without scripts; the viewer
-    takes the place of ``still``. ``title`` is plain text.
+    charset that contains ASCII. The four parts from ``above`` to ``below`` are HTML that is there without
+    scripts; the viewer takes the place of ``still``. ``title`` is plain text.
     """
     script = f"\n{javascript()}\nstandalone(document);\n"
     document = _DOCUMENT.format(
