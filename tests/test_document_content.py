@@ -164,7 +164,8 @@ def test_text_of_people_and_models_stays_text() -> None:
     assert set(re.findall(r"<(\w+)", whole)) == {"header", "h1", "h2", "p", "span"}
     assert not re.search(r"<[^>]*(onerror|src)", whole) and whole.count("</section>") == 0
     assert set(re.findall(r"<(\w+)", shown.maps)) == {"section", "div", "b", "i", "span"}
-    assert not re.search(r"<[^>]*(onerror|src)", shown.maps) and shown.maps.count("</section>") == 1
+    unquoted = re.sub(r"'[^']*'", "", shown.maps)
+    assert not re.search(r"<[^>]*(onerror|src)", unquoted) and shown.maps.count("</section>") == 1
     assert HOSTILE in text_of(shown.still) and HOSTILE in text_of(shown.above)
 
 
