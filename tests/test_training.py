@@ -26,7 +26,7 @@ from mmviz.training.fit.train import (
     make_stage,
     train,
 )
-from mmviz.training.release.export import add_measured, export
+from mmviz.training.release.export import add_choice, add_measured, export
 from mmviz.training.world.examples import World
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
@@ -146,10 +146,13 @@ def test_the_learning_rate_warms_up_and_comes_down() -> None:
 
 def test_what_is_shipped_is_what_was_trained(store: Store, tmp_path: Path) -> None:
     train(tiny(2), *store, tmp_path, 1, "cpu")
-    export(tmp_path / "weights.safetensors", tmp_path / "trio", "5:mean")
+    export(tmp_path / "weights.safetensors", tmp_path / "trio")
+    choice = {"map_ref": "5:mean", "depends_on": "relevance", "scores": {"relevance": {"image": {"name": 0.3}}}}
+    add_choice(tmp_path / "trio", choice)
     add_measured(tmp_path / "trio", {"count": 3})
     card = json.loads((tmp_path / "trio" / "card.json").read_text())
-    assert card["map_ref"] == "5:mean" and card["scenes"] == 2 and card["measured"] == {"count": 3}
+    assert card["map_ref"] == "5:mean" and card["depends_on"] == "relevance" and card["faithfulness"] == choice
+    assert card["scenes"] == 2 and card["measured"] == {"count": 3}
     assert len(card["answers"]) == len(concepts()) + 12
     model = BundledTrio("cpu", (tmp_path / "trio" / "weights.safetensors").read_bytes())
     trained = TrainedTrio()

@@ -23,7 +23,7 @@ def untrained_trio() -> BundledTrio:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         weights = Path(folder) / "weights.safetensors"
         save_file({name: tensor.contiguous() for name, tensor in TrainedTrio().state_dict().items()}, weights)
-        export(weights, Path(folder) / "trio", "rollout")
+        export(weights, Path(folder) / "trio")
         for module in (cards, trio_model):
             patch.setattr(module, "assets_dir", lambda: Path(folder))
         return BundledTrio("cpu")

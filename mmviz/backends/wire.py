@@ -60,7 +60,7 @@ _MAX_CHANGES = 10_000
 _MAX_PAIRS = 1_000
 _MAX_ANSWER = 10_000
 _MAX_OPTIONS = 100
-_OPTIONS = ("relevance", "maps", "norms", "integrated", "steps", "towers")
+_OPTIONS = ("relevance", "maps", "norms", "integrated", "depends_on", "steps", "towers")
 """Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
 

@@ -17,6 +17,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
+from PIL import Image
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
 from mmviz.figures.colour_scale import (
@@ -108,6 +109,14 @@ def png(
     _write(figure, _MIDDLE, 0.075, "\n".join(warning + lines), size=12, color=LIGHT.muted, va="center")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
+
+
+def above_each_other(figures: Sequence[bytes]) -> bytes:
+    """Returns PNGs of one width as one, the first on top."""
+    parts = [np.asarray(Image.open(io.BytesIO(figure)).convert("RGB")) for figure in figures]
+    buffer = io.BytesIO()
+    Image.fromarray(np.vstack(parts)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -223,6 +223,11 @@ SENTENCES: dict[str, str] = {
     "replay-stale": "The recorded run was made with other weights than those of the model {model} here, so it is not "
     "shown. Run the model, or record again: python -m mmviz.training.release.record_gallery.",
     "file-unwritable": "The file {name} could not be written: {why}. Choose another place and try again.",
+    "depends-on-long": "In a run this long, {method} is computed when you choose it in the viewer, so it is not shown "
+    "beside the attention.",
+    "depends-on-uniform": "Under uniform attention there are no gradients, so {method} is not shown.",
+    "depends-on-not-recorded": "This run does not hold {method}: it was not requested (relevance=True or --relevance), "
+    "or the model does not allow it.",
     # figures and commands
     "map-mean": "layer {layer}, mean of heads",
     "map-head": "layer {layer}, head {head}",
@@ -231,6 +236,8 @@ SENTENCES: dict[str, str] = {
     "method-pooled": "{method}, means over neighbouring tokens",
     "map-rollout": "rollout, product of (A + I) / 2 over all layers",
     "map-relevance": "gradient relevance for the answer",
+    "map-value": "value-weighted attention of the last layer",
+    "map-integrated": "integrated gradients of the answer",
     "map-to": "{map}, to {stream}",
     "figure-title-written": "Answer: {answer} (log-probability {total:.1f} nats, {count} tokens)",
     "figure-title": "Answer: {answer} ({probability:.0%})",

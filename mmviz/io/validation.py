@@ -10,7 +10,9 @@ import numpy as np
 
 from mmviz.types import AttentionMap, AttentionRecord, Chars, Notice, PixelBox, PooledMap, Sample, Seconds, Token
 
-_STRINGS = ("model", "title", "device", "device_name", "backend", "map_ref", "dtype", "weights", "replica")
+_STRINGS = (
+    "model", "title", "device", "device_name", "backend", "map_ref", "depends_on", "dtype", "weights", "replica",
+)  # fmt: skip
 """Entries of ``made_by`` that are strings."""
 _MAX_CHARS = 100_000
 """Characters of one string; a text has at most 10,000, and a title far fewer."""

@@ -7,6 +7,7 @@ from typing import Any
 from mmviz.analysis.map_refs import streams_of
 from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.io.sample_parts import location_to_dict
+from mmviz.report.answer_maps import plain_map
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
@@ -44,6 +45,8 @@ def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[st
             "streams": {"queries": queries, "keys": keys},
             **{str(modality): [float(attention[k]) for k in indices] for modality, indices in by_modality.items()},
         },
+        "reads_from": plain_map(run, "reads_from"),
+        "depends_on": plain_map(run, "depends_on"),
         "modality_matrix": {
             "queries": [str(modality) for modality in matrix.queries],
             "keys": [str(modality) for modality in matrix.keys],

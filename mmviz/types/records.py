@@ -124,6 +124,11 @@ class AttentionRecord(ShortRepr, ValueSemantics):
         """Whether the input was too long for at least one map to hold all its weights."""
         return any(isinstance(attn_map, PooledMap) for attn_map in self.maps)
 
+    def holds(self, ref: MapRef) -> bool:
+        """Returns whether the maps hold all weights that ``ref``, a map or a flow, needs. Raises ``LookupError``."""
+        maps = self.maps if ref.layer is None else (self.maps[self.map_number(ref)],)
+        return not any(isinstance(attn_map, PooledMap) for attn_map in maps)
+
     @property
     def batch(self) -> int | None:
         """Number of samples that the maps hold; None where they are of one sample without a batch axis."""

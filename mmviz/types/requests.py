@@ -106,6 +106,8 @@ class Request(ShortRepr):
     """Also record value-weighted attention: the norm of what each key contributes to each query."""
     integrated: bool = False
     """Also record integrated gradients of the winning answer."""
+    depends_on: bool = False
+    """Also record what is needed by the method that the model's card says shows what an answer depends on."""
     steps: bool = False
     """Also record the vectors from which each attention can be computed again."""
     towers: bool = False

@@ -20,6 +20,7 @@ from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
 from mmviz.backends.layer_progress import layer_listener
 from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities, shown_answer
 from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
+from mmviz.backends.local.chosen_method import with_chosen_method
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
@@ -150,7 +151,7 @@ class LocalBackend:
 
         Each attempt begins outside the ``except`` block, whose traceback would keep the tensors of the failed attempt.
         """
-        for smaller in (request, replace(request, relevance=False)):
+        for smaller in (request, replace(request, relevance=False, depends_on=False)):
             try:
                 record = self._run(smaller, stop)
             except torch.OutOfMemoryError:
@@ -212,6 +213,7 @@ class LocalBackend:
         """Returns the record of one request; None where ``stop`` ended its sweep."""
         changes = request.changes
         model = with_options(self._model_for(request, ()), request)
+        request = with_chosen_method(request, model.card)
         torch.manual_seed(request.seed)
         timer = StageTimer()
         check_dropped(model, changes)
@@ -277,6 +279,7 @@ class LocalBackend:
             "weights": model.card.weights_digest,
             "trained": model.card.trained and not is_shuffled,
             "map_ref": model.card.details.get("map_ref") if request.maps else None,
+            "depends_on": model.card.details.get("depends_on") if request.maps else None,
             **({"receptive_field": field} if (field := model.card.details.get("receptive_field")) else {}),
             "changes": [str(change) for change in changes],
             "device": self.device,

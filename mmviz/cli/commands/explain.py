@@ -126,4 +126,7 @@ def _print_answer(summary: dict[str, Any]) -> None:
     for row in prior["rows"] if prior else ():
         without = " and ".join(row["without"])
         print(f"log-probability{f' without {without}' if without else ''}: {sum(row['log_probabilities']):.2f} nats")
+    for kind in ("reads_from", "depends_on"):
+        shown = summary[kind]
+        print(f"{shown['title'].lower()}: {shown.get('reason') or shown['about']}")
     print(f"computed on {summary['made_by']['device_name']}; attention: {summary['attention']['method']}")

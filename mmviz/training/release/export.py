@@ -1,6 +1,6 @@
 """Exports trained weights, tokenizer and card into the assets.
 
-``python -m mmviz.training.release.export WEIGHTS MAP``, where MAP is the default map, such as ``rollout``.
+``python -m mmviz.training.release.export WEIGHTS``; ``mmviz evaluate --choose --card`` then chooses the maps.
 """
 
 from __future__ import annotations
@@ -76,23 +76,28 @@ CARD: dict[str, Any] = {
 }
 
 
-def export(weights: Path, folder: Path, map_ref: str) -> None:
+def export(weights: Path, folder: Path) -> None:
     """Writes ``weights.safetensors`` (half precision), ``tokenizer.json`` and ``card.json`` into ``folder``.
 
-    ``map_ref``: text form of the `mmviz.types.MapRef` that the page shows first, chosen on a seed of its own. Figures
-    measured on other weights are dropped.
+    Figures measured on other weights are dropped, and so are the maps that were chosen by them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file(load_file(weights), folder / "weights.safetensors")
     build_tokenizer(concepts()).save(str(folder / "tokenizer.json"))
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     details = {
-        "map_ref": map_ref,
         "scenes": trained_scenes(weights),
         "sha256": digest,
         "answers": list(answers(concepts())),
     }
     _write(folder, {**CARD, **details})
+
+
+def add_choice(folder: Path, choice: dict[str, Any]) -> None:
+    """Writes the maps that ``mmviz evaluate --choose`` chose into the card in ``folder``, with their ranking."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    chosen = {name: choice[name] for name in ("map_ref", "depends_on")}
+    _write(folder, {**card, **chosen, "faithfulness": choice})
 
 
 def add_measured(folder: Path, measured: dict[str, Any]) -> None:
@@ -116,8 +121,8 @@ def _write(folder: Path, card: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Exports weights with the map that ``mmviz evaluate --choose`` ranks first."""
-    export(Path(arguments[0]), assets_dir() / "trio", arguments[1])
+    """Exports weights into the assets."""
+    export(Path(arguments[0]), assets_dir() / "trio")
 
 
 if __name__ == "__main__":
