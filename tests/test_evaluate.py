@@ -10,6 +10,7 @@ import pytest
 from made_up_tokens import Voices
 
 from mmviz.backends import ignore_progress, never_stop
+from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, STRIDE
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.training.evaluate import choose_maps, measure_model
 from mmviz.training.evaluate.metrics import Case, accuracy, cases, pointing, targets
@@ -57,8 +58,8 @@ class KnownBackend:
         sample = request.sample
         case = self.cases[sample.text, sample.image.pixels.tobytes()]  # type: ignore[union-attr]
         patches = [
-            Token(Modality.IMAGE, "patch", PixelBox(x * 16, y * 16, x * 16 + 16, y * 16 + 16))
-            for y in range(10) for x in range(10)
+            Token(Modality.IMAGE, "patch", PixelBox(x * STRIDE, y * STRIDE, x * STRIDE + STRIDE, y * STRIDE + STRIDE))
+            for y in range(PATCHES) for x in range(PATCHES)
         ]  # fmt: skip
         frames = [
             Token(Modality.AUDIO, "frame", Seconds(k * 0.08, k * 0.08 + 0.08))
@@ -75,7 +76,7 @@ class KnownBackend:
 
 def attend_to_truth(case: Case, token: Token) -> float:
     if isinstance(token.location, PixelBox):
-        x, y = (token.location.x0 + 8) / 160, (token.location.y0 + 8) / 160
+        x, y = (token.location.x0 + STRIDE / 2) / SIDE, (token.location.y0 + STRIDE / 2) / SIDE
         return float(any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in targets(case)[0]))
     assert isinstance(token.location, Seconds)
     return float(case.example.sound.start <= token.location.start + 0.04 <= case.example.sound.end)
@@ -83,8 +84,8 @@ def attend_to_truth(case: Case, token: Token) -> float:
 
 def attend_elsewhere(case: Case, token: Token) -> float:
     if isinstance(token.location, PixelBox):
-        x, y = token.location.x0 + 8, token.location.y0 + 8
-        boxes = [[edge * 160 for edge in box] for box in targets(case)[0]]
+        x, y = token.location.x0 + STRIDE / 2, token.location.y0 + STRIDE / 2
+        boxes = [[edge * SIDE for edge in box] for box in targets(case)[0]]
         return min((max(b[0] - x, x - b[2], b[1] - y, y - b[3], 0) for b in boxes), default=0.0)
     middle = token.location.start + 0.04  # type: ignore[union-attr]
     return max(case.example.sound.start - middle, middle - case.example.sound.end, 0)
@@ -126,7 +127,7 @@ def attend_to_anchor(case: Case, token: Token) -> float:
     others = [box for box in targets(case)[0] if box not in answered] or answered
     if not isinstance(token.location, PixelBox):
         return 0
-    x, y = (token.location.x0 + 8) / 160, (token.location.y0 + 8) / 160
+    x, y = (token.location.x0 + STRIDE / 2) / SIDE, (token.location.y0 + STRIDE / 2) / SIDE
     return float(any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in others))
 
 

@@ -19,7 +19,8 @@ from mmviz.backends.backend_choice import rebuilt_request
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.models.encoders.sound_encoder import HEADS, LAYERS, POSITIONS
-from mmviz.models.trio_model import PADDING, SOUND_STREAM, STREAM, sound_tokens
+from mmviz.models.trio_model import PADDING, SOUND_STREAM, sound_tokens
+from mmviz.models.trio_network import STREAM
 from mmviz.types import (
     AblateHead,
     AttentionMap,
