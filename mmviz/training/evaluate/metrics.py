@@ -7,8 +7,9 @@ in a region if its centre does, with a tolerance of one token (a patch, a frame)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from mmviz.analysis.answer_maps import method_row
 from mmviz.backends import Backend
 from mmviz.backends.local.chosen_method import FIELDS
-from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.experiments.modality_shapley import effect_requests, read_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.models.trio_network import SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample, World
@@ -40,6 +41,8 @@ OWN_SCENES = {"name": 1, "mask": 2}
 """Families whose pointing is measured in scenes of their own, with one and two things."""
 UNNEEDED_SHARE = 0.15
 """Largest share of the effect for a modality that the question does not need."""
+TOGETHER = 16
+"""Examples whose requests are sent at once."""
 SLOW_METHODS = ("value", "integrated")
 """Norms of the last layer and integrated gradients, which are measured on fewer examples."""
 POINTING = ("answered", "image", "audio")
@@ -126,6 +129,15 @@ def cases(world: World, seed: int, family: str, count: int, busy: bool) -> Itera
         yield Case(example, example.questions[0], sample)
 
 
+def runs(
+    backend: Backend, examples: Iterable[Case], request_of: Callable[[Case], Request]
+) -> Iterator[tuple[Case, AttentionRecord]]:  # fmt: skip
+    """Yields each example with the record of its request. `TOGETHER` are sent at once, to share calls of the model."""
+    waiting = iter(examples)
+    while some := list(islice(waiting, TOGETHER)):
+        yield from zip(some, backend.run([request_of(case) for case in some]), strict=True)
+
+
 def accuracy(
     backend: Backend, model: str, world: World, seed: int, count: int, families: Sequence[str] = FAMILIES,
     changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
@@ -134,8 +146,8 @@ def accuracy(
     by_family: dict[str, tuple[Score, float]] = {}
     for family in families:
         score, truths = Score(), Counter[str]()
-        for case in cases(world, seed, family, count, busy=False):
-            (record,) = backend.run([Request(model, case.sample, changes, maps=False)])
+        examples = cases(world, seed, family, count, busy=False)
+        for case, record in runs(backend, examples, lambda case: Request(model, case.sample, changes, maps=False)):
             score.add(record.answers[0].label == case.question.answer, 0.0)
             truths[case.question.answer] += 1
             tick()
@@ -153,10 +165,13 @@ def pointing(
     every head, rollout, relevance). The entry ``loudest frame`` is a baseline without a model.
     """
     fields = fields_of(methods or ("relevance",))
+
+    def request_of(case: Case) -> Request:
+        return Request(model, case.sample, changes, **fields)
+
     table: dict[str, Pointing] = {"loudest frame": Pointing()}
     for family in FAMILIES:
-        for case in cases(world, seed, family, count, busy=True):
-            (record,) = backend.run([Request(model, case.sample, changes, **fields)])
+        for case, record in runs(backend, cases(world, seed, family, count, busy=True), request_of):
             tokens = record.streams[record.maps[-1].keys]
             if rests_on_speech(case):
                 table["loudest frame"].audio.setdefault(family, Score()).add(*_loudest(case))
@@ -207,10 +222,9 @@ def effects(
         (needed,) = NEEDS[family]
         unneeded = Modality.AUDIO if needed == Modality.IMAGE else Modality.IMAGE
         shares = []
-        for case in cases(world, seed, family, count, busy=False):
-            effect = measure_modality_effect(backend, Request(model, case.sample))
-            assert effect is not None
-            shares.append(effect.shares)
+        examples = cases(world, seed, family, count, busy=False)
+        for case, record in runs(backend, examples, lambda case: effect_requests(Request(model, case.sample))[0]):
+            shares.append(read_effect(case.sample, [record]).shares)
             tick()
         hits = sum(share[unneeded] == min(share.values()) and share[unneeded] < UNNEEDED_SHARE for share in shares)
         means = {str(modality): float(np.mean([share[modality] for share in shares])) for modality in shares[0]}
