@@ -347,7 +347,8 @@ def test_padding_is_taken_out_of_maps_streams_and_links() -> None:
     link = StreamLink("x", "y", 0, np.array([0, 1, 2]), np.array([2, 1, 0]), np.array([1.0, 0.5, 0.25], np.float32))
     maps = (AttentionMap("m", 0, "x", "x", weights), AttentionMap("n", 0, "x", "y", weights))
     record = AttentionRecord(
-        "r", {"x": tokens, "y": tokens}, maps, (), {}, relevance=np.arange(9, dtype=np.float32).reshape(3, 3), links=(link,),
+        "r", {"x": tokens, "y": tokens}, maps, (), {}, links=(link,),
+        relevance=np.arange(9, dtype=np.float32).reshape(3, 3),
     )  # fmt: skip
     own = without_padding(record, {"x": [0, 2]})
     assert [token.label for token in own.streams["x"]] == ["a", "c"] and own.streams["y"] == record.streams["y"]
