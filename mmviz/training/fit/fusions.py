@@ -96,7 +96,7 @@ class TrainedFusion(nn.Module):
 
 def budget(scenes: int = SCENES) -> Stage:
     """Returns the stage that trains every kind."""
-    whole = make_stage("whole", scenes, rate=RATE)
+    whole = make_stage("tokens", scenes, rate=RATE)
     return replace(whole, recipe=replace(whole.recipe, scenes=SCENES_PER_STEP))
 
 
