@@ -10,13 +10,15 @@ import shutil
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from mmviz.models.encoders.picture_encoder import PATCHES
-from mmviz.models.trio_network import FRAMES, Attention, Trio
+from mmviz.models.trio_network import FRAMES, Attention, Block
 from mmviz.training.fit.data import Batch
 
+PATCHES_KEPT, FRAMES_KEPT = 72, 34
+"""Half of the patches and two thirds of the frames."""
 _OF_PATCHES = ("patch_spoken", "patch_named", "patch_candidate", "patch_evidence")
 _OF_FRAMES = ("frame_image", "frame_position", "frame_evidence")
 _THING_FIRST = 0.6
@@ -52,17 +54,16 @@ def _rows(tensor: Tensor, index: Tensor) -> Tensor:
     return tensor.gather(1, index if tensor.dim() == 2 else index[..., None].expand(-1, -1, tensor.shape[2]))
 
 
-def quicken(model: Trio, compiled: bool) -> None:
+def quicken(model: nn.Module, compiled: bool) -> None:
     """Lets the layers of ``model`` compute the same by PyTorch's fused attention.
 
     ``compiled``: by `torch.compile`, too, where g++ is installed; compiling takes about half a minute.
     """
-    for block in model.blocks:
-        attention = block.get_submodule("attention")
-        assert isinstance(attention, Attention)
-        attention.forward = partial(_fused_attention, attention)  # type: ignore[method-assign]
-        if compiled and shutil.which("g++"):
-            block.forward = torch.compile(block.forward, dynamic=True)
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.forward = partial(_fused_attention, module)  # type: ignore[method-assign]
+        elif isinstance(module, Block) and compiled and shutil.which("g++"):
+            module.forward = torch.compile(module.forward, dynamic=True)  # type: ignore[method-assign]
 
 
 def _fused_attention(

@@ -24,7 +24,7 @@ from mmviz.training.fit.data import Batch, ExampleEncoder, Recipe, loader
 from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import TokenLabels, encoder_losses, fusion_losses
 from mmviz.training.fit.pairs import PairStream
-from mmviz.training.fit.quick_layers import kept_tokens, quicken
+from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens, quicken
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 from mmviz.types import MmvizError
@@ -61,7 +61,7 @@ def make_stage(name: str, scenes: int, drop: float = 0.15, rate: float | None = 
     mix = tuple(weights.get(family, 1.0) for family in FAMILIES)
     recipe = Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix)
     if name == "whole":
-        return Stage(replace(recipe, patches=72, frames=34), scenes, rate or 1e-3, fuse=True)
+        return Stage(replace(recipe, patches=PATCHES_KEPT, frames=FRAMES_KEPT), scenes, rate or 1e-3, fuse=True)
     return Stage(recipe, scenes, rate or 2e-4, fuse=True)
 
 
