@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up_tokens import Voices
-from safetensors.torch import save_file
+from feature_chunks import FeatureStore
 
 from mmviz.models.trio_model import BundledTrio
 from mmviz.training.fit.data import ExampleEncoder, Recipe
-from mmviz.training.fit.feature_store import open_chunks, picture_chunk, sound_chunk
+from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import label_loss
 from mmviz.training.fit.pairs import PairStream
 from mmviz.training.fit.train import (
@@ -27,36 +26,22 @@ from mmviz.training.fit.train import (
     train,
 )
 from mmviz.training.release.export import add_choice, add_measured, export
-from mmviz.training.world.examples import World
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
 
 pytestmark = pytest.mark.slow
 
 
-Store = tuple[list[Path], list[Path]]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Returns the chunks of six pictures and of twelve sounds."""
-    world = World(("noto",), Voices())  # type: ignore[arg-type]
-    folder = tmp_path_factory.mktemp("features")
-    save_file(picture_chunk(world, np.random.default_rng(1), 6), folder / "pictures.safetensors")
-    save_file(sound_chunk(world, np.random.default_rng(2), 12), folder / "sounds.safetensors")
-    return [folder / "pictures.safetensors"], [folder / "sounds.safetensors"]
-
-
 def tiny(scenes: int, fuse: bool = True) -> Stage:
     return Stage(Recipe(scenes=2, questions=2, drop=0.2, many_words=0.2), scenes, 1e-3, fuse)
 
 
-def test_training_resumes_where_it_stopped(store: Store, tmp_path: Path) -> None:
-    train(tiny(4), *store, tmp_path, 1, "cpu", report_every=1)
+def test_training_resumes_where_it_stopped(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(4), *feature_store, tmp_path, 1, "cpu", report_every=1)
     reported: list[tuple[int, int]] = []
     train(
         tiny(10),
-        *store,
+        *feature_store,
         tmp_path,
         1,
         "cpu",
@@ -69,24 +54,32 @@ def test_training_resumes_where_it_stopped(store: Store, tmp_path: Path) -> None
     assert json.loads((tmp_path / "weights.json").read_text())["scenes"] == 10
 
 
-def test_stopped_by_hand_it_loses_nothing(store: Store, tmp_path: Path) -> None:
+def test_stopped_by_hand_it_loses_nothing(feature_store: FeatureStore, tmp_path: Path) -> None:
     def stop(done: int, of: int, losses: dict[str, float]) -> None:
         if done == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(100), *store, tmp_path, 1, "cpu", progress=stop, report_every=1)
+        train(tiny(100), *feature_store, tmp_path, 1, "cpu", progress=stop, report_every=1)
     assert TrainingSession(tiny(100), tmp_path, 1, "cpu", None).scenes == 6
 
 
-def test_the_last_steps_are_reported_too(store: Store, tmp_path: Path) -> None:
+def test_the_last_steps_are_reported_too(feature_store: FeatureStore, tmp_path: Path) -> None:
     reported: list[int] = []
-    train(tiny(10), *store, tmp_path, 1, "cpu", progress=lambda done, of, losses: reported.append(done), report_every=3)
+    train(
+        tiny(10),
+        *feature_store,
+        tmp_path,
+        1,
+        "cpu",
+        progress=lambda done, of, losses: reported.append(done),
+        report_every=3,
+    )
     assert reported == [6, 10]
 
 
-def test_a_checkpoint_holds_everything(store: Store, tmp_path: Path) -> None:
-    train(tiny(4), *store, tmp_path, 1, "cpu")
+def test_a_checkpoint_holds_everything(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(4), *feature_store, tmp_path, 1, "cpu")
     first, second = (TrainingSession(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))
     assert first.scenes == second.scenes == 4
     for name, tensor in first.trained.state_dict().items():
@@ -94,8 +87,8 @@ def test_a_checkpoint_holds_everything(store: Store, tmp_path: Path) -> None:
     assert first.optimizer.state_dict()["state"].keys() == second.optimizer.state_dict()["state"].keys() != set()
 
 
-def test_training_starts_from_weights_alone(store: Store, tmp_path: Path) -> None:
-    train(tiny(4), *store, tmp_path / "first", 1, "cpu")
+def test_training_starts_from_weights_alone(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(4), *feature_store, tmp_path / "first", 1, "cpu")
     weights = tmp_path / "first" / "weights.safetensors"
     session = TrainingSession(tiny(4), tmp_path / "second", 9, "cpu", weights)
     assert (session.scenes, session.before) == (0, 4)
@@ -106,9 +99,9 @@ def test_training_starts_from_weights_alone(store: Store, tmp_path: Path) -> Non
     assert not torch.equal(fresh.state_dict()[name], loaded.state_dict()[name])
 
 
-def test_snapshots_are_log_spaced(store: Store, tmp_path: Path) -> None:
+def test_snapshots_are_log_spaced(feature_store: FeatureStore, tmp_path: Path) -> None:
     wide = Stage(Recipe(scenes=64, questions=0, drop=0, many_words=0), 128, 1e-3, fuse=False)
-    many = [store[0] * 11, store[1]]  # a batch has 64 pictures
+    many = [feature_store[0] * 11, feature_store[1]]  # a batch has 64 pictures
     train(wide, *many, tmp_path, 1, "cpu")
     assert [path.stem for path in sorted((tmp_path / "snapshots").glob("*.safetensors"))] == [
         "00000064", "00000128",
@@ -116,10 +109,10 @@ def test_snapshots_are_log_spaced(store: Store, tmp_path: Path) -> None:
     assert [_snapshots_until(scenes) for scenes in (63, 64, 108, 109, 184, 185, 314, 315)] == [0, 1, 1, 2, 2, 3, 3, 4]
 
 
-def test_it_learns(store: Store, tmp_path: Path) -> None:
+def test_it_learns(feature_store: FeatureStore, tmp_path: Path) -> None:
     session = TrainingSession(tiny(1_000), tmp_path, 1, "cpu", None)
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    stream = PairStream(open_chunks(store[0]), open_chunks(store[1]), encoder, session.stage.recipe, 0)
+    stream = PairStream(open_chunks(feature_store[0]), open_chunks(feature_store[1]), encoder, session.stage.recipe, 0)
     batch = next(iter(stream))
     session.scenes = 100  # past the warm-up
     losses = [session.step(batch, torch.tensor(encoder.rows)) for _ in range(25)]
@@ -144,8 +137,8 @@ def test_the_learning_rate_warms_up_and_comes_down() -> None:
     assert rates[5] == pytest.approx(stage.rate / 2) and rates[6] == pytest.approx(0.02 * stage.rate)
 
 
-def test_what_is_shipped_is_what_was_trained(store: Store, tmp_path: Path) -> None:
-    train(tiny(2), *store, tmp_path, 1, "cpu")
+def test_what_is_shipped_is_what_was_trained(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(2), *feature_store, tmp_path, 1, "cpu")
     export(tmp_path / "weights.safetensors", tmp_path / "trio")
     choice = {"map_ref": "5:mean", "depends_on": "relevance", "scores": {"relevance": {"image": {"name": 0.3}}}}
     add_choice(tmp_path / "trio", choice)

@@ -17,7 +17,7 @@ MODELS = ("trio", *KINDS, "conv-attention")
 _TRIO_OPTIONS = ("stage", "pairs", "rate", "weights", "device", "pictures", "sounds")
 _FUSION_OPTIONS = ("weights", "device", "pictures", "sounds")
 """Options for trio, and those of them for the fusions as well."""
-STAGES = ("projections", "whole")
+STAGES = ("projections", "whole", "tokens")
 
 
 def add(commands: Any) -> None:
@@ -38,11 +38,11 @@ def add(commands: Any) -> None:
         "--stage", choices=(*STAGES, "all"), default="all", help="stage of trio to train (default: all)"
     )
     parser.add_argument(
-        "--pairs", type=int, nargs=2, default=(40_000, 60_000), metavar=("PROJECTIONS", "WHOLE"),
-        help="pairs of a picture and a sound in each stage of trio (default: 40000 60000)",
+        "--pairs", type=int, nargs=3, default=(36_000, 80_000, 8_000), metavar=("PROJECTIONS", "WHOLE", "TOKENS"),
+        help="pairs of a picture and a sound in each stage of trio (default: 36000 80000 8000)",
     )  # fmt: skip
     parser.add_argument(
-        "--pictures", type=int, default=20_000, help="pictures whose features are kept on disk (default: 20000)"
+        "--pictures", type=int, default=16_000, help="pictures whose features are kept on disk (default: 16000)"
     )
     parser.add_argument(
         "--sounds", type=int, default=12_000, help="sounds whose features are kept on disk (default: 12000)"

@@ -13,7 +13,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.question_templates import FAMILIES
+from mmviz.models.trio_network import FRAMES
 from mmviz.training.world.labels import Arrays, question_arrays
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question
 from mmviz.training.world.scenes import Thing
@@ -38,6 +40,10 @@ class Recipe:
     """Share of questions replaced by a plain list of words, each to be located in image and sound."""
     weights: tuple[float, ...] = (1.0,) * len(FAMILIES)
     """Relative frequency of the families."""
+    patches: int = PATCHES**2
+    """Patches of a picture that the fusion is given, those of things rather than ground: fewer train quicker."""
+    frames: int = FRAMES
+    """Frames of a sound that the fusion is given."""
 
 
 class ExampleEncoder:

@@ -18,17 +18,18 @@ from torch import Tensor, nn
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.cards import COMPARED, REDUCED
-from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.fusion_model import FROZEN, build_network
 from mmviz.models.fusion_networks import init_as_identity
 from mmviz.models.int8_weights import packed
 from mmviz.models.trio_model import BundledTrio
-from mmviz.models.trio_network import FRAMES, Trio
+from mmviz.models.trio_network import Trio
 from mmviz.training.fit.data import Batch, ExampleEncoder, loader
 from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import TokenLabels, fusion_losses
 from mmviz.training.fit.pairs import PairStream
+from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens, quicken
 from mmviz.training.fit.train import (
+    COMPILED_FROM,
     Progress,
     Stage,
     TrainingSession,
@@ -81,7 +82,7 @@ class TrainedFusion(nn.Module):
         return self
 
     def losses(self, batch: Batch, rows: Tensor, fuse: bool) -> dict[str, Tensor]:
-        """Returns the losses of a batch of features by name; ``rows`` and ``fuse`` are unused."""
+        """Returns the losses of a batch of features by name; ``fuse`` is unused."""
         (trio,), model = self.trio, self.model
         repeats = len(batch["text"]) // len(batch["frames"])
         with torch.no_grad():
@@ -89,14 +90,15 @@ class TrainedFusion(nn.Module):
             frames = trio.project_audio(batch["frame_features"].float())
         patches, frames = (part.repeat_interleave(repeats, 0) for part in (tokens, frames))
         x, valid_mask = trio.sequence(question_input(batch), patches, frames)
-        sizes = [batch["text"].shape[1], PATCHES**2, FRAMES]
+        x, valid_mask, batch = kept_tokens(x, valid_mask, batch, PATCHES_KEPT, FRAMES_KEPT, len(rows) - 1)
+        sizes = [batch["text"].shape[1], PATCHES_KEPT, FRAMES_KEPT]
         output = model.fuse(x, valid_mask) if isinstance(model, Trio) else model.fuse(x, valid_mask, sizes)
         return fusion_losses(self.labels, output, batch, self.labelled_layers)
 
 
 def budget(scenes: int = SCENES) -> Stage:
     """Returns the stage that trains every kind."""
-    whole = make_stage("whole", scenes, rate=RATE)
+    whole = make_stage("tokens", scenes, rate=RATE)
     return replace(whole, recipe=replace(whole.recipe, scenes=SCENES_PER_STEP))
 
 
@@ -110,7 +112,8 @@ def train_kind(
     session = TrainingSession(stage, run, seed, device, start, lambda: TrainedFusion(kind))
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
     stream = PairStream(open_chunks(pictures), open_chunks(sounds), encoder, stage.recipe, seed * 1000 + session.steps)
-    run_session(session, loader(stream), torch.zeros(0), progress)
+    quicken(session.trained, compiled=scenes >= COMPILED_FROM)
+    run_session(session, loader(stream), torch.tensor(encoder.rows, device=device), progress)
 
 
 def export(runs: Path, folder: Path) -> None:

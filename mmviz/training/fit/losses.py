@@ -67,10 +67,13 @@ def fusion_losses(
     labels: TokenLabels, output: TrioOutput, batch: Batch,
     labelled_layers: tuple[int, int, int] = (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER),
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Returns the losses of the fusion by name: the answer, and token labels read after ``labelled_layers``."""
+    """Returns the losses of the fusion by name: the answer, and token labels read after ``labelled_layers``.
+
+    The labels of patches and frames in ``batch`` are those of the tokens in ``output``, see `kept_tokens`.
+    """
     length = batch["text"].shape[1]
-    text, patches = slice(1, 1 + length), slice(1 + length, 1 + length + PATCHES**2)
-    frames = slice(1 + length + PATCHES**2, None)
+    first_frame = 1 + length + batch["patch_named"].shape[1]
+    text, patches, frames = slice(1, 1 + length), slice(1 + length, first_frame), slice(first_frame, None)
     match, relation, evidence = (output.states[k - 1] for k in labelled_layers)
     word, frame, patch = labels.word(match[:, text]), labels.frame(match[:, frames]), labels.patch(match[:, patches])
     answered = batch["answer"] >= 0

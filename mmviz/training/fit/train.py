@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,21 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.question_templates import FAMILIES
-from mmviz.models.trio_network import Trio, TrioInput, trio_config
+from mmviz.models.trio_network import FRAMES, Trio, TrioInput, trio_config
 from mmviz.training.fit.data import Batch, ExampleEncoder, Recipe, loader
 from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import TokenLabels, encoder_losses, fusion_losses
 from mmviz.training.fit.pairs import PairStream
+from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens, quicken
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 from mmviz.types import MmvizError
 
 AVERAGE_DECAY = 0.998
+COMPILED_FROM = 2_000
+"""Pairs of a stage from which compiling the layers is worth its time."""
 SNAPSHOTS_FROM, SNAPSHOT_RATIO = 64, 1.7
 """Snapshots are kept at log-spaced numbers of pairs of a stage: 64, 109, 185, ..."""
 
@@ -46,14 +50,19 @@ class Stage:
 
 
 def make_stage(name: str, scenes: int, drop: float = 0.15, rate: float | None = None) -> Stage:
-    """Returns a stage by the name that the card gives it, ``projections`` or ``whole``; ``rate`` None: its default."""
+    """Returns a stage by the name that the card gives it; ``rate`` None: its default.
+
+    ``projections``; ``whole``: all but the encoders, with half of the patches and two thirds of the frames; ``tokens``:
+    the same with all of them, which ends the training.
+    """
     if name == "projections":
         return Stage(Recipe(scenes=64, questions=0, drop=0.0, many_words=0.0), scenes, rate or 2e-3, fuse=False)
     weights = {"rel": 2.0, "relheard": 2.0, "count": 1.5, "caption": 1.5, "name": 1.5, "mask": 2.0}
     mix = tuple(weights.get(family, 1.0) for family in FAMILIES)
-    return Stage(
-        Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix), scenes, rate or 1e-3, fuse=True
-    )
+    recipe = Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix)
+    if name == "whole":
+        return Stage(replace(recipe, patches=PATCHES_KEPT, frames=FRAMES_KEPT), scenes, rate or 1e-3, fuse=True)
+    return Stage(recipe, scenes, rate or 2e-4, fuse=True)
 
 
 def new_trio(encoders: FrozenEncoders | None = None) -> Trio:
@@ -64,10 +73,14 @@ def new_trio(encoders: FrozenEncoders | None = None) -> Trio:
 
 
 class TrainedTrio(nn.Module):
-    """The model, without its frozen encoders, and its linear readers of token labels, trained together."""
+    """The model, without its frozen encoders, and its linear readers of token labels, trained together.
 
-    def __init__(self) -> None:
+    ``patches``, ``frames``: how many of a picture and of a sound the fusion is given, see `kept_tokens`.
+    """
+
+    def __init__(self, patches: int = PATCHES**2, frames: int = FRAMES) -> None:
         super().__init__()
+        self.patches, self.frames = patches, frames
         self.model = new_trio()
         self.labels = TokenLabels(self.model.config.width)
 
@@ -81,8 +94,9 @@ class TrainedTrio(nn.Module):
             x, valid_mask = self.model.sequence(
                 question_input(batch), patches.repeat_interleave(repeats, 0), frames.repeat_interleave(repeats, 0)
             )
-            output = self.model.fuse(x, valid_mask)
-            losses.update(fusion_losses(self.labels, output, batch))
+            if (self.patches, self.frames) != (PATCHES**2, FRAMES):
+                x, valid_mask, batch = kept_tokens(x, valid_mask, batch, self.patches, self.frames, len(rows) - 1)
+            losses.update(fusion_losses(self.labels, self.model.fuse(x, valid_mask), batch))
         return losses
 
 
@@ -197,7 +211,10 @@ def train(
     Writes ``checkpoint.pt`` (everything needed to resume), ``weights.safetensors`` (running average of the weights),
     ``log.jsonl`` (mean losses every ``report_every`` steps) and ``snapshots/``.
     """
-    session = TrainingSession(stage, run, seed, device, start)
+    session = TrainingSession(
+        stage, run, seed, device, start, lambda: TrainedTrio(stage.recipe.patches, stage.recipe.frames)
+    )
+    quicken(session.trained.model, compiled=stage.fuse and stage.scenes >= COMPILED_FROM)
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
     rows = torch.tensor(encoder.rows, device=device)
     stream = PairStream(open_chunks(pictures), open_chunks(sounds), encoder, stage.recipe, seed * 1000 + session.steps)
