@@ -213,7 +213,7 @@ def test_a_photograph_with_a_voice_leaves_nothing_to_draw(tones: None) -> None:
 def test_nothing_is_written_where_an_example_is_refused(tones: None, tmp_path: Path) -> None:
     backend: Any = PaperBackend("dog")
     with pytest.raises(Refusal, match="other: "):
-        build(ART, tmp_path, backend, (PLACE, replace(PLACE, id="other", truth="owl")))
+        build(ART, tmp_path, backend, (PLACE, replace(PLACE, id="other", truth="owl")), attempts=60)
     assert not list(tmp_path.iterdir())
 
 

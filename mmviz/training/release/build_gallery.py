@@ -97,16 +97,19 @@ def _count(problems: dict[str, tuple[int, str]], claim: str, figure: str) -> Non
     problems[claim] = (problems.get(claim, (0, ""))[0] + 1, figure)
 
 
-def build(art: Art, folder: Path, backend: Backend, items: Sequence[GalleryItem] = GALLERY) -> None:
+def build(
+    art: Art, folder: Path, backend: Backend, items: Sequence[GalleryItem] = GALLERY, attempts: int = ATTEMPTS
+) -> None:  # fmt: skip
     """Fills ``folder`` with the gallery: images, sounds, ``gallery.json`` and the recorded runs.
 
-    Nothing is written unless every example bears out its claims. Raises ``Refusal`` with all that do not.
+    Nothing is written unless every example bears out its claims in one of ``attempts`` candidates. Raises ``Refusal``
+    with all that do not.
     """
     chosen: dict[str, Chosen] = {}
     refusals = []
     for item in items:
         try:
-            chosen[item.id] = choose(item, art, folder, backend)
+            chosen[item.id] = choose(item, art, folder, backend, attempts)
             print(f"{item.id}: {'; '.join(chosen[item.id].figures)}", flush=True)
         except Refusal as refusal:
             refusals.append(str(refusal))
