@@ -37,7 +37,7 @@ Chunk = dict[str, Tensor]
 Sounds: ``features`` float16 ``[n, 50, 384]``, ``frames`` int16 ``[n]``, ``word`` int16 ``[n]``, ``interval`` float32
 ``[n, 2]`` in seconds."""
 PER_CHUNK = {"pictures": 100, "sounds": 100}
-_FORMAT = 1
+_FORMAT = 2
 
 
 def store_folder(cache: Path, kind: Kind, world: World, seed: int) -> Path:

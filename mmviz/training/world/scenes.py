@@ -145,6 +145,10 @@ def _recoloured(
     return np.clip((mixed - 128 * level) * contrast + (128 + brightness) * level, 0, alpha).astype(np.float32)
 
 
+LARGEST = {1: 0.85, 2: 0.6, 3: 0.45, 4: 0.38, 5: 0.34}
+"""The longest side of a thing, in sides of the image, by the number of things: a photograph of one is full of it."""
+
+
 def compose(
     rng: np.random.Generator, words: Sequence[str], sprites: Sprites, side: int = 384, strength: float = 1.0,
     photographs: Photographs = (),
@@ -152,14 +156,14 @@ def compose(
     """Draws ``words`` at random positions with little overlap.
 
     ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished image; some grounds
-    are taken from ``photographs``. Sizes are 15-45 % of the side. Raises ``KeyError`` for a word without a drawing.
+    are taken from ``photographs``. Sizes are 15 % of the side to `LARGEST`. Raises ``KeyError`` for a word without a drawing.
     """
     canvas = ground(rng, side, photographs)
     has_shadows = rng.random() < 0.45 * strength
     light = rng.uniform(-0.05, 0.05, 2)
     cover = np.zeros((side, side), dtype=np.uint8)
     boxes: list[tuple[int, int, int, int]] = []
-    largest = {1: 0.45, 2: 0.45, 3: 0.42, 4: 0.38, 5: 0.34}[len(words)]
+    largest = LARGEST[len(words)]
     for number, word in enumerate(words, start=1):
         drawing = _choose_drawing(rng, sprites[word])
         share = rng.uniform(0.16, largest)
