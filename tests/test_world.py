@@ -20,7 +20,7 @@ from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import TrainingExample, World
 from mmviz.training.world.labels import frame_labels, patch_labels, patch_things
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator, is_related, related
-from mmviz.training.world.scenes import Scene, Thing, compose, inked, warped_drawing
+from mmviz.training.world.scenes import LARGEST, Scene, Thing, compose, inked, warped_drawing
 from mmviz.training.world.sprites import concepts, load_line_drawings, load_sprites, styles
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 
@@ -56,7 +56,7 @@ def test_boxes_hold_the_drawing_and_nothing_else() -> None:
         inside[y0:y1, x0:x1] = True
         assert (scene.pixels[inside] == (255, 0, 0)).all(-1).mean() > 0.95
         assert (scene.cover[inside] == 1).mean() > 0.95 and (scene.cover[~inside] == 0).all()
-        assert 0.14 <= max(x1 - x0, y1 - y0) / 384 <= 0.46
+        assert 0.14 <= max(x1 - x0, y1 - y0) / 384 <= LARGEST[1] + 0.01
 
 
 def test_a_line_drawing_has_paper_where_its_ink_encloses_it() -> None:
