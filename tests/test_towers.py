@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from untrained_trio import untrained_trio
 
 import mmviz
@@ -18,7 +19,9 @@ from mmviz.backends import wire
 from mmviz.backends.backend_choice import rebuilt_request
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.sweep_requests import answers_only
+from mmviz.models import fusion_model
 from mmviz.models.encoders.sound_encoder import HEADS, LAYERS, POSITIONS
+from mmviz.models.fusion_networks import FUSION_KINDS
 from mmviz.models.trio_model import PADDING, SOUND_STREAM, sound_tokens
 from mmviz.models.trio_network import STREAM
 from mmviz.types import (
@@ -89,6 +92,24 @@ def test_all_else_of_a_run_is_the_same_without_them(trio: LocalBackend, sample: 
     np.testing.assert_array_equal(*rollouts)
     assert len(with_towers.norms) == len(with_towers.steps) == len(with_towers.maps) == FUSION_LAYERS + LAYERS
     assert (without.made_by.get("towers"), with_towers.made_by["towers"]) == (None, [TOWER])
+
+
+@pytest.mark.parametrize("kind", FUSION_KINDS)
+def test_the_compared_fusions_have_the_tower_beside_their_own_stacks(
+    kind: str, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fusion_model, "BundledTrio", lambda _: untrained_trio())
+    torch.manual_seed(1)
+    network, _ = fusion_model.build_network(kind, untrained_trio().module)
+    own = {
+        name: tensor.clone() for name, tensor in network.state_dict().items()
+        if not any(f"{part}." in name for part in fusion_model.FROZEN)
+    }  # fmt: skip
+    backend = LocalBackend("cpu", {kind: fusion_model.FusionModel("cpu", kind, save(own))})
+    with_towers, without = (backend.run([Request(kind, sample, towers=towers)])[0] for towers in (True, False))
+    assert with_towers.stacks == (*without.stacks, f"trio.{TOWER}")
+    assert with_towers.default_stack == without.default_stack
+    assert len(with_towers.maps) == len(without.maps) + LAYERS
 
 
 def test_a_token_is_20_ms_of_the_sound_and_silence_after_it_is_padding(sample: Sample) -> None:

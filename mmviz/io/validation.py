@@ -178,8 +178,8 @@ def _check_made_by(made_by: Any) -> None:
     if made_by.get("receptive_field"):
         for part in ("patch", "around"):
             _check_number(made_by["receptive_field"][part], 0, 1)
-    for change in list(made_by.get("changes", ())):
-        _check_string(change)
+    for text in (*list(made_by.get("changes", ())), *list(made_by.get("towers", ()))):
+        _check_string(text)
     for name in ("answer", "answer_part"):
         if not isinstance(made_by.get(name, []), list | tuple):
             raise TypeError(name)

@@ -23,7 +23,7 @@ from mmviz.models.fusion_networks import (
 )
 from mmviz.models.int8_weights import unpacked
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
-from mmviz.models.trio_model import BundledTrio
+from mmviz.models.trio_model import BundledTrio, sound_targets
 from mmviz.models.trio_network import STREAM, Trio, TrioInput
 from mmviz.types import MmvizError, Modality, Sample, Token, as_tokens
 
@@ -62,6 +62,7 @@ class FusionModel:
         self.capture_targets: CaptureTargets | None = CaptureTargets(
             tuple(path for path, _, _ in attention), tuple((queries, keys) for _, queries, keys in attention)
         )
+        self.towers: CaptureTargets | None = sound_targets("encoders" if kind == REDUCED else "trio.encoders")
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Returns logits ``[answer]``."""
@@ -80,7 +81,7 @@ class FusionModel:
         """
         if hidden and self.kind != REDUCED:
             raise MmvizError("hide-model", model=self.kind)
-        whole = Prepared(prepared.tensors, {STREAM: self._as_sequence(prepared)}, prepared.notices)
+        whole = replace(prepared, streams={STREAM: self._as_sequence(prepared)})
         return self._as_streams(self._trio.vary(whole, dropped, hidden))
 
     def join(self, rows: Sequence[Prepared]) -> TrioInput:
@@ -105,7 +106,7 @@ class FusionModel:
         shared = [Token(Modality.SPECIAL, f"shared {k + 1}") for k in range(BOTTLENECK_TOKENS)]
         shared = shared if self.kind == "bottleneck" else []
         streams = {name: (answer, *shared, *(token for token in tokens if token.modality == name)) for name in STREAMS}
-        return Prepared(prepared.tensors, streams, prepared.notices)
+        return replace(prepared, streams=streams)
 
     def _as_sequence(self, prepared: Prepared) -> tuple[Token, ...]:
         """Returns the tokens of all streams as the one sequence of `trio`."""

@@ -91,8 +91,8 @@ class BundledTrio:
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
-        self.capture_targets: CaptureTargets | None = _targets("blocks", config.layers, STREAM)
-        self.towers: CaptureTargets | None = _targets("encoders.sound.layers", LAYERS, SOUND_STREAM)
+        self.capture_targets: CaptureTargets | None = attention_targets("blocks", config.layers, STREAM)
+        self.towers: CaptureTargets | None = sound_targets("encoders")
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Returns logits ``[answer]``."""
@@ -206,7 +206,12 @@ class BundledTrio:
         return encoded.ids[:MAX_TEXT_TOKENS], tokens[:MAX_TEXT_TOKENS]
 
 
-def _targets(layers: str, count: int, stream: str) -> CaptureTargets:
+def sound_targets(encoders: str) -> CaptureTargets:
+    """Returns the self-attention of the sound encoder, in the module with this path."""
+    return attention_targets(f"{encoders}.sound.layers", LAYERS, SOUND_STREAM)
+
+
+def attention_targets(layers: str, count: int, stream: str) -> CaptureTargets:
     """Returns the self-attention of the layers in a list of modules."""
     paths = tuple(f"{layers}.{layer}.attention" for layer in range(count))
     return CaptureTargets(paths, ((stream, stream),) * count)

@@ -147,10 +147,12 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     def default_stack(self) -> str:
         """The last stack in which modalities meet: whose queries and keys have two of image, text and audio.
 
-        Where they meet in none, the last stack; "" for a record without maps.
+        Where they meet in none, the last stack that is no tower's; "" for a record without maps.
         """
         meeting = [m.stack for m in self.maps if len(self._modalities(m)) > 1]
-        return meeting[-1] if meeting else self.maps[-1].stack if self.maps else ""
+        towers = self.made_by.get("towers") or ()
+        own = [m.stack for m in self.maps if m.stack not in towers]
+        return [*self.stacks[-1:], *own, *meeting][-1] if self.maps else ""
 
     @property
     def flow_streams(self) -> tuple[str, str]:
