@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from records import plain
 from torch import Tensor
 from torch.nn import functional
@@ -66,7 +68,9 @@ def run_with(field: object) -> Run:
 
 def test_the_sentence_stands_beside_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
-    monkeypatch.setattr(png, "png", lambda **given: notes.append(given["image_note"]) or b"")
+    dot = BytesIO()
+    Image.new("RGB", (1, 1)).save(dot, "PNG")
+    monkeypatch.setattr(png, "png", lambda **given: notes.append(given["image_note"]) or dot.getvalue())
     for field, expected in ((FIELD, ("47 %", "89 %")), (None, ())):
         run = run_with(field)
         header, _ = decode(ViewerData(run).to_bytes())
