@@ -59,9 +59,9 @@ def samples() -> list[Sample]:
         )
         for k in range(3)
     ]  # fmt: skip
-    one, two, three = whole
-    without = [replace(two, audio=None), replace(three, image=None), replace(two, text=None)]
-    return [*whole, *without, replace(one, image=None, audio=None)]
+    first, second, third = whole
+    without = [replace(second, audio=None), replace(third, image=None), replace(second, text=None)]
+    return [*whole, *without, replace(first, image=None, audio=None)]
 
 
 def assert_equal(record: AttentionRecord, alone: AttentionRecord) -> None:
@@ -158,7 +158,7 @@ def test_variants_of_several_samples_share_calls(backend: LocalBackend) -> None:
         Request("trio", sample, maps=False, sweep=subsets[: 1 + k]) for k, sample in enumerate(samples()[:4])
     ]  # fmt: skip
     calls: list[int] = []
-    module = backend._model("trio").module
+    module = backend._models["trio"].module
     handle = module.register_forward_hook(lambda _, __, output: calls.append(len(output.logits)))
     try:
         records = backend.run(requests)
@@ -203,7 +203,7 @@ def test_a_sample_that_fails_does_not_fail_the_others(backend: LocalBackend) -> 
 
 def test_a_call_that_fails_is_made_for_each_sample_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     own = LocalBackend("cpu")
-    model = own._model("trio")
+    model = own._models["trio"]
     for problem in (RuntimeError("no batches"), torch.OutOfMemoryError("too many"), SystemExit(3)):
 
         def fail(tensors: Any, rows: int, problem: BaseException = problem) -> None:

@@ -107,9 +107,9 @@ def test_a_room_rings_after_the_word_alone(word: Wave) -> None:
         assert np.abs(effects.in_room(np.random.default_rng(seed), last)[:START]).max() < 1e-4, (
             "it rings into the start"
         )
-        heard = effects.in_room(np.random.default_rng(seed), word)
-        assert np.abs(heard[:START]).max() < 1e-4, "nothing sounds before its cause"
-        assert np.abs(heard[END : END + 1_600]).max() > 1e-3
+        echoed = effects.in_room(np.random.default_rng(seed), word)
+        assert np.abs(echoed[:START]).max() < 1e-4, "nothing sounds before its cause"
+        assert np.abs(echoed[END : END + 1_600]).max() > 1e-3
 
 
 def sounds(count: int, strength: float = 1.0, **options: object) -> list[compose_module.Sound]:
@@ -175,19 +175,19 @@ def test_a_second_voice_is_quieter_than_the_word(monkeypatch: pytest.MonkeyPatch
 
 def test_a_sound_comes_from_its_seed_and_fits_in_four_seconds() -> None:
     first, second = sounds(30), sounds(30)
-    for one, other in zip(first, second, strict=True):
-        assert (one.wave == other.wave).all() and (one.start, one.end) == (other.start, other.end)
-        assert 0 <= one.start < one.end <= len(one.wave) / SAMPLE_RATE <= 4
-        assert np.isfinite(one.wave).all() and 0.02 < np.abs(one.wave).max() <= 1.0001
+    for sound, other in zip(first, second, strict=True):
+        assert (sound.wave == other.wave).all() and (sound.start, sound.end) == (other.start, other.end)
+        assert 0 <= sound.start < sound.end <= len(sound.wave) / SAMPLE_RATE <= 4
+        assert np.isfinite(sound.wave).all() and 0.02 < np.abs(sound.wave).max() <= 1.0001
 
 
 def test_without_strength_a_word_is_left_as_it_is() -> None:
     clip = Voices().clip("tone", "cat")
     sound = compose_sound(np.random.default_rng(3), "cat", lambda text: clip, busy=False, strength=0.0)
     start = round(sound.start * SAMPLE_RATE)
-    heard = sound.wave[start : start + len(clip)]
+    spoken = sound.wave[start : start + len(clip)]
     assert (
-        np.corrcoef(heard, clip)[0, 1] > 0.9999
+        np.corrcoef(spoken, clip)[0, 1] > 0.9999
         and np.abs(np.delete(sound.wave, np.r_[start : start + len(clip)])).max() < 1e-6
     )
 

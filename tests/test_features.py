@@ -95,10 +95,10 @@ def test_a_moved_thing_is_what_the_classifier_says_and_nothing_else_moves() -> N
 
 def test_building_stops_and_resumes_at_a_chunk(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(feature_store.PER_CHUNK, "sounds", 2)
-    seen: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
     def stop(done: int, of: int) -> None:
-        seen.append((done, of))
+        calls.append((done, of))
         if done == 2:
             raise KeyboardInterrupt
 
@@ -106,7 +106,7 @@ def test_building_stops_and_resumes_at_a_chunk(world: World, tmp_path: Path, mon
         build(tmp_path, "sounds", world, 6, 1, workers=1, progress=stop)
     first = (tmp_path / "00000.safetensors").stat().st_mtime_ns
     paths = build(tmp_path, "sounds", world, 6, 1, workers=1)
-    assert seen[0] == (0, 6) and len(paths) == 3 and paths[0].stat().st_mtime_ns == first
+    assert calls[0] == (0, 6) and len(paths) == 3 and paths[0].stat().st_mtime_ns == first
     again = build(tmp_path / "again", "sounds", world, 6, 1, workers=1)
     for path, other in zip(paths, again, strict=True):
         assert path.read_bytes() == other.read_bytes(), "a chunk depends on seed and number alone"

@@ -14,7 +14,7 @@ GROUND, TEXT, PICTURES, QUESTIONS = 7, 5, 3, 2
 ALL_PATCHES = PATCHES**2
 
 
-def numbered() -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+def indexed_tokens() -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
     """Returns tokens whose one number is their place, a mask in which 20 frames sound, and labels equal to places."""
     rows, tokens = PICTURES * QUESTIONS, 1 + TEXT + ALL_PATCHES + FRAMES
     x = torch.arange(tokens).float().repeat(rows, 1)[..., None]
@@ -29,7 +29,7 @@ def numbered() -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
 
 
 def test_kept_tokens_keep_their_labels() -> None:
-    x, valid_mask, batch = numbered()
+    x, valid_mask, batch = indexed_tokens()
     kept, mask, labels = kept_tokens(x, valid_mask, batch, 72, 24, GROUND)
     assert kept.shape == (PICTURES * QUESTIONS, 1 + TEXT + 72 + 24, 1)
     assert torch.equal(kept[0, : 1 + TEXT, 0], torch.arange(1.0 + TEXT))
@@ -48,7 +48,7 @@ def test_kept_tokens_keep_their_labels() -> None:
 
 def test_patches_of_things_are_kept_rather_than_ground() -> None:
     torch.manual_seed(1)
-    x, valid_mask, batch = numbered()
+    x, valid_mask, batch = indexed_tokens()
     kept = torch.cat([kept_tokens(x, valid_mask, batch, 72, 24, GROUND)[0] for _ in range(20)])
     places = kept[:, 1 + TEXT : -24, 0] - 1 - TEXT
     things = ((places >= 40) & (places < 60)).sum(1).float().mean() / 20

@@ -15,7 +15,7 @@ import pytest
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.training.world import espeak, neural_voices, speech_bank, synthesisers
 from mmviz.training.world.speech_bank import SHARES, SpeechBank, open_bank, open_or_build
-from mmviz.training.world.synthesisers import Audio, install_command, is_installed, speak, synthesise
+from mmviz.training.world.synthesisers import Audio, install_command, is_installed, synthesise, synthesise_all
 from mmviz.training.world.voices import HELD_OUT_VOICES, TRAIN_VOICES, Engine, Voice
 from mmviz.types import MmvizError
 
@@ -48,7 +48,7 @@ def tone(text: str, voice: str) -> Audio:
 @pytest.fixture
 def synthesiser(monkeypatch: pytest.MonkeyPatch) -> Synthesiser:
     fake = Synthesiser()
-    monkeypatch.setattr(speech_bank, "speak", fake)
+    monkeypatch.setattr(speech_bank, "synthesise_all", fake)
     monkeypatch.setattr(speech_bank, "is_installed", lambda engine: True)
     return fake
 
@@ -86,7 +86,7 @@ def test_festival_speaks_with_kurts_voice_alone() -> None:
     words = [voice for voice in TRAIN_VOICES if voice.engine == "festival"]
     lengths = {}
     for voice in words:
-        word, carrier = speak(["elephant", "look, a"], voice)
+        word, carrier = synthesise_all(["elephant", "look, a"], voice)
         check_word(word)
         lengths[voice.name] = word.size
         assert 0.15 < carrier.size / SAMPLE_RATE < 0.7
@@ -98,7 +98,9 @@ def test_neural_voices_speak(name: str) -> None:
     voice = BY_NAME[name]
     if not is_installed(voice.engine):
         pytest.skip(f"{voice.engine} is not installed")
-    word, slow = speak(["elephant"], voice) + speak(["elephant"], replace(voice, rate=voice.rate // 2))
+    word, slow = synthesise_all(["elephant"], voice) + synthesise_all(
+        ["elephant"], replace(voice, rate=voice.rate // 2)
+    )
     check_word(word)
     assert slow.size > 1.3 * word.size
 
@@ -225,7 +227,7 @@ def test_a_silent_voice_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         asked.append(voice.name)
         return [np.zeros(0 if voice is voices[0] and text == "dog" else 4_000, np.float32) + 0.1 for text in texts]
 
-    monkeypatch.setattr(speech_bank, "speak", say)
+    monkeypatch.setattr(speech_bank, "synthesise_all", say)
     monkeypatch.setattr(speech_bank, "is_installed", lambda engine: True)
     assert SpeechBank.build(tmp_path, voices, ["cat", "dog"]).voices == [voices[1].name]
     assert asked == [voice.name for voice in voices]

@@ -54,7 +54,7 @@ def _outcome(backend: Backend, request: Request, stop: Stop) -> Outcome:
 class _Job:
     request: Request
     stop: Stop
-    arrived: float
+    arrival_time: float
     """By `time.perf_counter`."""
     future: Future[AttentionRecord | None] = field(default_factory=Future)
 
@@ -65,7 +65,7 @@ class _Job:
         elif outcome is None:
             self.future.set_result(None)
         else:
-            waited = round((started - self.arrived) * 1e3, 2)
+            waited = round((started - self.arrival_time) * 1e3, 2)
             milliseconds = {"queue": waited, **outcome.made_by.get("milliseconds", {})}
             self.future.set_result(replace(outcome, made_by={**outcome.made_by, "milliseconds": milliseconds}))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmviz.i18n.viewer import viewer_words
+from mmviz.i18n.viewer import about
 from mmviz.types import AttentionRecord
 
 
@@ -11,7 +11,5 @@ def patch_note(record: AttentionRecord) -> str:
     shares = record.made_by.get("receptive_field")
     if not shares:
         return ""
-    note = viewer_words()["image-sees"]
-    for name in ("patch", "around"):
-        note = note.replace(f"{{{name}}}", str(round(100 * shares[name])))
-    return note
+    percents = {name: round(100 * shares[name]) for name in ("patch", "around")}
+    return about("patch-sees", **percents)

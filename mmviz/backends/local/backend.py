@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import logging
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,21 +24,19 @@ from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
 from mmviz.backends.local.interventions import intervene_for
+from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import device_name, machine
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import changed_sample, prepare
 from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of
 from mmviz.backends.local.shared_call import run_together
-from mmviz.backends.local.shuffled_weights import shuffle_parameters
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
 from mmviz.capture.process_fork_check import refuse_after_fork
-from mmviz.capture.torch_modes import plain_modes
-from mmviz.models import CATALOGUE, Model, load_model
-from mmviz.models.cards import COMPARED, kind_card
+from mmviz.models import CATALOGUE, Model
 from mmviz.models.model_factory import load
 from mmviz.models.user_code_errors import user_error
-from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, ShuffleWeights, View
+from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, View
 from mmviz.types.exact_attention import ExactAttention
 
 _log = logging.getLogger(__name__)
@@ -75,9 +72,7 @@ class LocalBackend:
         if self.device != "cpu":  # the parity checks need full float32
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self._cpu: LocalBackend | None = None
-        self._models: dict[str, Model] = dict(models or {})
-        self._custom = frozenset(self._models)
-        self._shuffled_models: dict[tuple[str, int], Model] = {}
+        self._models = LoadedModels(models or {}, self.device)
         self._cache = RetainedCaptures()
         self._lock = threading.Lock()
         self._most_samples = SAMPLES
@@ -92,7 +87,7 @@ class LocalBackend:
         ``details`` have ``takes_several`` where a model takes several pictures or sounds.
         """
         refuse_after_fork()
-        return tuple(replace(self._card(name), id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
+        return self._models.cards()
 
     def run(
         self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
@@ -125,10 +120,11 @@ class LocalBackend:
         """See `mmviz.backends.SharesCalls`."""
         with suppress(Exception):  # a model that cannot be loaded is refused when it is to run
             refuse_after_fork()
-            if request.model not in self._models:
-                with self._lock:
-                    self._model(request.model)
-            return call_settings(self._models[request.model], request)
+            if self._models.is_loaded(request.model):  # without waiting for a run to end
+                return call_settings(self._models[request.model], request)
+            with self._lock:
+                model = self._models[request.model]
+            return call_settings(model, request)
         return None
 
     def outcomes(
@@ -158,10 +154,10 @@ class LocalBackend:
         running = {number: request for number, request in enumerate(requests) if not stops[number]()}
         if len(running) < 2:
             return {}
-        with self._lock, self._modes(requests[0].model):
+        with self._lock, self._models.modes(requests[0].model):
             try:
                 return run_together(
-                    lambda changes: self._model_for(requests[0], changes), running,
+                    lambda changes: self._models.for_request(requests[0], changes), running,
                     lambda: all(stops[number]() for number in running), self._made_by,
                 )  # fmt: skip
             except KeyboardInterrupt:
@@ -180,8 +176,8 @@ class LocalBackend:
     def model_checks(self, name: str, sample: Sample) -> dict[str, Any]:
         """Runs model ``name`` once, and returns what `mmviz.backends.local.model_checks.model_checks` finds."""
         refuse_after_fork()
-        with self._lock, self._modes(name):
-            return model_checks(self._model(name), sample)
+        with self._lock, self._models.modes(name):
+            return model_checks(self._models[name], sample)
 
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         """See `Backend.view`. Raises ``CaptureError`` for a part that the record does not have.
@@ -212,7 +208,7 @@ class LocalBackend:
     def _run_alone(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Runs one request while no other runs. A model that ends the interpreter is reported as an error."""
         refuse_after_fork()
-        with self._lock, self._modes(request.model):
+        with self._lock, self._models.modes(request.model):
             try:
                 return self._run_in_memory(request, stop)
             except (Exception, KeyboardInterrupt):
@@ -233,7 +229,7 @@ class LocalBackend:
             else:
                 return record if record is None or smaller is request else _with_notice(record, "memory-smaller")
             self._cache.clear()
-            self._shuffled_models.clear()
+            self._models.drop_shuffled()
             gc.collect()
             torch.cuda.empty_cache()
         if request.model not in CATALOGUE:
@@ -242,43 +238,10 @@ class LocalBackend:
         records = self._cpu.run([request], stop=stop)
         return _with_notice(records[0], "memory-cpu") if records else None
 
-    def _card(self, name: str) -> Card:
-        """Returns the card of a model. The compared fusions, which few users run, are not loaded for it."""
-        if name in COMPARED and name not in self._models:
-            return kind_card(name)
-        model = self._model(name)
-        several = {"takes_several": True} if getattr(model, "takes_several", False) else {}
-        return replace(model.card, details={**model.card.details, **several})
-
-    def _model(self, name: str) -> Model:
-        if name not in self._models:
-            with plain_modes():
-                self._models[name] = load_model(name, self.device)
-        return self._models[name]
-
-    @contextmanager
-    def _modes(self, name: str) -> Iterator[None]:
-        """Enables gradients for a run of model ``name``, and sets the modes that it does not share with the caller."""
-        with torch.inference_mode(False) if name in self._custom else plain_modes(), torch.enable_grad():
-            yield
-
-    def _shuffled_model(self, name: str, seed: int) -> Model:
-        if (name, seed) not in self._shuffled_models:
-            model = copy.copy(self._model(name))
-            model.module = copy.deepcopy(model.module)
-            shuffle_parameters(model.module, seed)
-            self._shuffled_models = {(name, seed): model}
-        return self._shuffled_models[name, seed]
-
-    def _model_for(self, request: Request, changes: Sequence[Change]) -> Model:
-        """Returns the requested model, its weights shuffled where a change asks for it."""
-        seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, ShuffleWeights)]
-        return self._shuffled_model(request.model, seeds[-1]) if seeds else self._model(request.model)
-
     def _answering_like(self, model: Model, request: Request, changes: Sequence[Change], asked: Sample) -> Model:
         """Returns the model for the changes of a variant, with the answer that ``model`` wrote for ``asked``."""
         answer = getattr(model, "answer", ())
-        variant = self._model_for(request, changes)
+        variant = self._models.for_request(request, changes)
         if not answer:
             return variant
         return answering(with_options(variant, request), asked, answer, part=request.answer_part)
@@ -286,7 +249,7 @@ class LocalBackend:
     def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
         """Returns the record of one request; None where ``stop`` ended its sweep."""
         changes = request.changes
-        model = with_options(self._model_for(request, ()), request)
+        model = with_options(self._models.for_request(request, ()), request)
         request = with_chosen_method(request, model.card)
         torch.manual_seed(request.seed)
         timer = StageTimer()

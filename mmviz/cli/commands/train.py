@@ -97,14 +97,14 @@ def _run(options: argparse.Namespace, defaults: dict[str, Any]) -> int:
 
 def _features(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """Returns the chunks of features of pictures and of sounds, computed where they are missing."""
-    from mmviz.training.fit.feature_store import Kind, build, store_folder
+    from mmviz.training.fit.feature_store import FeatureKind, build, store_folder
     from mmviz.training.world.examples import World
     from mmviz.training.world.speech_bank import default_cache
     from mmviz.training.world.sprites import styles
 
     world = World(styles(), _voices())
     chunks: list[list[Path]] = []
-    counts: tuple[tuple[Kind, int], ...] = (("pictures", options.pictures), ("sounds", options.sounds))
+    counts: tuple[tuple[FeatureKind, int], ...] = (("pictures", options.pictures), ("sounds", options.sounds))
     for kind, count in counts:
         folder = store_folder(default_cache(), kind, world, options.seed)
         print(sentence("features", kind=kind, count=count, folder=folder))

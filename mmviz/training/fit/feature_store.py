@@ -30,7 +30,7 @@ from mmviz.training.fit.photograph_features import as_photographs, class_directi
 from mmviz.training.world.examples import MAX_THINGS, World
 from mmviz.training.world.labels import patch_things
 
-Kind = Literal["pictures", "sounds"]
+FeatureKind = Literal["pictures", "sounds"]
 Chunk = dict[str, Tensor]
 """Pictures: ``features`` float16 ``[n, 144, 768]``, ``words`` float16 ``[n, 144, word]`` (`FrozenEncoders.words`),
 ``patch_things`` int8 ``[n, 144]``, ``thing_words`` int16 ``[n, 5]`` (-1: none), ``boxes`` float32 ``[n, 5, 4]``.
@@ -40,7 +40,7 @@ PER_CHUNK = {"pictures": 100, "sounds": 100}
 _FORMAT = 2
 
 
-def store_folder(cache: Path, kind: Kind, world: World, seed: int) -> Path:
+def store_folder(cache: Path, kind: FeatureKind, world: World, seed: int) -> Path:
     """Returns the folder for these features: its name tells encoders, world and seed apart."""
     about = json.loads((assets_dir() / "encoders" / "encoders.json").read_text("utf-8"))
     content = [_FORMAT, about["sha256"], world.words, seed]
@@ -49,7 +49,7 @@ def store_folder(cache: Path, kind: Kind, world: World, seed: int) -> Path:
 
 
 def build(
-    folder: Path, kind: Kind, world: World, count: int, seed: int, workers: int = 2,
+    folder: Path, kind: FeatureKind, world: World, count: int, seed: int, workers: int = 2,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Path]:  # fmt: skip
     """Computes the chunks of ``count`` pictures or sounds that ``folder`` lacks, and returns the paths of all.
@@ -79,10 +79,10 @@ def open_chunks(paths: list[Path]) -> list[Chunk]:
     return [load_file(path) for path in paths]
 
 
-_task: tuple[World, Kind, int] | None = None
+_task: tuple[World, FeatureKind, int] | None = None
 
 
-def _begin(world: World, kind: Kind, seed: int) -> None:
+def _begin(world: World, kind: FeatureKind, seed: int) -> None:
     global _task  # of a worker process
     torch.set_num_threads(1)
     _task = (world, kind, seed)

@@ -63,7 +63,7 @@ def is_installed() -> bool:
     return find_library("espeak-ng") is not None
 
 
-def speak(text: str, accent: str, variant: str, rate: int, pitch: int) -> npt.NDArray[np.float32]:
+def synthesise(text: str, accent: str, variant: str, rate: int, pitch: int) -> npt.NDArray[np.float32]:
     """Returns ``text`` spoken: ``[sample]`` at 22,050 Hz, empty for an unknown voice.
 
     The noise in a voice goes on from call to call, so that a text spoken twice differs a little. Raises ``MmvizError``:
@@ -86,7 +86,7 @@ def speak(text: str, accent: str, variant: str, rate: int, pitch: int) -> npt.ND
 def phonemes(text: str, accent: str) -> str:
     """Returns ``text`` in the International Phonetic Alphabet, as espeak-ng writes it; its clauses end in ",".
 
-    Raises as `speak`, and ``speech-silent`` for an unknown accent.
+    Raises as `synthesise`, and ``speech-silent`` for an unknown accent.
     """
     weak_a = re.fullmatch(r"(.*?),?\s*\ba", text)  # as above
     clauses = []

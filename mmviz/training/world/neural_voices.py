@@ -115,7 +115,7 @@ def kokoro_phonemes(text: str, accent: str) -> str:
     return spoken
 
 
-def speak(text: str, voice: Voice) -> tuple[npt.NDArray[np.float32], int]:
+def synthesise(text: str, voice: Voice) -> tuple[npt.NDArray[np.float32], int]:
     """Returns ``text`` spoken by Piper or Kokoro, ``[sample]``, and the samples per second.
 
     Raises ``MmvizError``: ``speech-changed`` for weights of another content than what was tried, ``speech-missing``

@@ -74,8 +74,8 @@ class QuestionGenerator:
         possible = [family for family in FAMILIES if self.applies(family, things, spoken)]
         chosen = []
         for family in families:
-            alike = [other for other in possible if (other in INDEPENDENT_SPEECH) == (family in INDEPENDENT_SPEECH)]
-            chosen.append(family if family in possible else str(rng.choice(alike)))
+            same_kind = [other for other in possible if (other in INDEPENDENT_SPEECH) == (family in INDEPENDENT_SPEECH)]
+            chosen.append(family if family in possible else str(rng.choice(same_kind)))
         return tuple(self.generate(rng, family, things, spoken) for family in chosen)
 
     def generate(self, rng: np.random.Generator, family: str, things: Sequence[Thing], spoken: str) -> Question:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.training.world.cache_folder import default_cache as default_cache
-from mmviz.training.world.synthesisers import Audio, is_installed, speak
+from mmviz.training.world.synthesisers import Audio, is_installed, synthesise_all
 from mmviz.training.world.voices import VOICES, Engine, Split, Voice
 from mmviz.types import MmvizError
 
@@ -64,7 +64,7 @@ class _SpokenVoice:
 
     def add(self, texts: Sequence[str]) -> None:
         """Speaks ``texts`` and appends them. A process that is killed meanwhile leaves what was there before."""
-        spoken = speak(texts, self.voice)
+        spoken = synthesise_all(texts, self.voice)
         self.is_usable = all(MIN_SECONDS <= clip.size / SAMPLE_RATE <= MAX_SECONDS for clip in spoken)
         before = [np.load(self._samples_file)] if self.index else []
         end = sum(len(samples) for samples in before)
@@ -87,15 +87,15 @@ class SpeechBank:
     """All clips of some voices."""
 
     def __init__(self, spoken: Sequence[_SpokenVoice], texts: Sequence[str], missing: Sequence[Engine] = ()):
-        self._spoken = {one.voice.name: one for one in spoken}
+        self._spoken = {clips.voice.name: clips for clips in spoken}
         self.texts = list(texts)
         self.missing_engines = tuple(missing)
         """Engines of wanted voices that are neither installed here nor in the bank."""
-        content = [_FORMAT, [asdict(one.voice) for one in spoken], self.texts]
+        content = [_FORMAT, [asdict(clips.voice) for clips in spoken], self.texts]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         self._by_engine: dict[Engine, list[str]] = {}
-        for one in spoken:
-            self._by_engine.setdefault(one.voice.engine, []).append(one.voice.name)
+        for clips in spoken:
+            self._by_engine.setdefault(clips.voice.engine, []).append(clips.voice.name)
         shares = np.array([SHARES[engine] for engine in self._by_engine])
         self._shares = shares / shares.sum()
 
@@ -129,10 +129,10 @@ class SpeechBank:
         Raises ``MmvizError`` (``speech-silent``) where there is none.
         """
         spoken = [_SpokenVoice(path, voice) for voice in voices]
-        there = [one for one in spoken if one.is_usable and one.index.keys() >= set(texts)]
+        there = [clips for clips in spoken if clips.is_usable and clips.index.keys() >= set(texts)]
         if not there:
             raise MmvizError("speech-silent")
-        engines = {one.voice.engine for one in there}
+        engines = {clips.voice.engine for clips in there}
         wanted = dict.fromkeys(voice.engine for voice in voices)
         missing = [engine for engine in wanted if engine not in engines and not is_installed(engine)]
         return cls(there, texts, missing)
@@ -152,13 +152,13 @@ class SpeechBank:
         be spoken, ``speech-silent`` where none is usable.
         """
         spoken = [_SpokenVoice(path, voice) for voice in voices]
-        lacking = {one.voice.name: [text for text in texts if text not in one.index] for one in spoken}
+        lacking = {clips.voice.name: [text for text in texts if text not in clips.index] for clips in spoken}
         installed = {engine: is_installed(engine) for engine in {voice.engine for voice in voices}}
         if not any(installed.values()) and all(lacking.values()):
             raise MmvizError("speech-missing")
-        for number, one in enumerate(spoken, start=1):
-            if one.is_usable and lacking[one.voice.name] and installed[one.voice.engine]:
-                one.add(lacking[one.voice.name])
+        for number, clips in enumerate(spoken, start=1):
+            if clips.is_usable and lacking[clips.voice.name] and installed[clips.voice.engine]:
+                clips.add(lacking[clips.voice.name])
             if progress is not None:
                 progress(number * len(texts), len(spoken) * len(texts))
         return cls.open(path, voices, texts)

@@ -53,11 +53,11 @@ def install_command(engine: Engine) -> str:
 
 
 def synthesise(text: str, voice: Voice) -> Audio:
-    """Returns ``text`` spoken, as `speak` does."""
-    return speak([text], voice)[0]
+    """Returns ``text`` spoken, as `synthesise_all` does."""
+    return synthesise_all([text], voice)[0]
 
 
-def speak(texts: Sequence[str], voice: Voice) -> list[Audio]:
+def synthesise_all(texts: Sequence[str], voice: Voice) -> list[Audio]:
     """Returns each text spoken: float32 ``[sample]`` at 16 kHz, trimmed, with a peak of 0.5.
 
     Empty where the engine does not know the voice or returns silence. Raises ``MmvizError``: ``speech-missing`` without
@@ -68,10 +68,12 @@ def speak(texts: Sequence[str], voice: Voice) -> list[Audio]:
     if voice.engine == "festival":
         return [_clip(pcm, rate, voice.engine) for pcm, rate in _festival(texts, voice)]
     if voice.engine == "espeak-ng":
-        spoken = (espeak.speak(text, voice.accent, voice.speaker, voice.rate, voice.pitch) for text in texts)
+        spoken = (espeak.synthesise(text, voice.accent, voice.speaker, voice.rate, voice.pitch) for text in texts)
         return [_clip(pcm, espeak.SAMPLE_RATE, voice.engine) for pcm in spoken]
     with ThreadPoolExecutor(_WORKERS) as pool:
-        return [_clip(*part, voice.engine) for part in pool.map(lambda text: neural_voices.speak(text, voice), texts)]
+        return [
+            _clip(*part, voice.engine) for part in pool.map(lambda text: neural_voices.synthesise(text, voice), texts)
+        ]
 
 
 def _festival(texts: Sequence[str], voice: Voice) -> list[tuple[Audio, int]]:
