@@ -34,6 +34,18 @@ def add(commands: Any) -> None:
         "--choose", action="store_true", help="rank all maps and methods instead, on other seeds than the tables"
     )
     parser.add_argument("--fusions", action="store_true", help="compare the kinds of fusion instead")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        metavar="FOLDER",
+        help="measure on photographs and on spoken words as well: Debian's tuxpaint-stamps-default, unpacked",
+    )
+    parser.add_argument(
+        "--speech",
+        type=Path,
+        metavar="FOLDER",
+        help="measure on more spoken words as well: Debian's ktuberling-data, unpacked",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON as well")
     parser.add_argument("--card", action="store_true", help="write the figures into the model's card in the assets")
     parser.set_defaults(run=_run)
@@ -47,8 +59,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.fusions:
         return _fusions(options)
     from mmviz.backends.local import LocalBackend
+    from mmviz.training.evaluate import real_world
     from mmviz.training.evaluate.measure_model import count_runs, markdown, measure, rank_maps
 
+    world = real_world.read(options.real, options.speech)
     backend = LocalBackend()
     (card,) = (card for card in backend.models() if card.id == "trio")
     map_ref = options.map_ref or card.details["map_ref"]
@@ -59,6 +73,9 @@ def _run(options: argparse.Namespace) -> int:
                 bar.write(f"{map_ref:12} image {image:.2f}  audio {audio:.2f}")
             return 0
         result = measure(backend, "trio", map_ref, options.count, tick)
+    if options.real or options.speech:
+        with _progress(world.count_runs()) as (_, tick):
+            result["real"] = real_world.measure(backend, "trio", world, tick)
     _print_tables(markdown(result), result, options)
     if options.card:
         from mmviz.assets_path import assets_dir

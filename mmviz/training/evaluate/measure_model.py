@@ -13,6 +13,7 @@ from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.training.evaluate.metrics import OWN_SCENES, SLOW_METHODS, Pointing, accuracy, cases, effects, pointing
+from mmviz.training.evaluate.real_world import tables as real_tables
 from mmviz.training.world.examples import World
 from mmviz.training.world.speech_bank import default_cache, open_or_build
 from mmviz.training.world.sprites import concepts, styles
@@ -192,6 +193,8 @@ def markdown(result: dict[str, Any]) -> str:
     for family, row in result["effect"].items():
         shares = " | ".join(f"{row['shares'][modality]:.2f}" for modality in modalities)
         lines.append(f"| {family} | {row['unneeded']} | {row['rate']:.2f} | {shares} |")
+    if "real" in result:
+        lines += ["", real_tables(result["real"])]
     return "\n".join(lines)
 
 

@@ -92,9 +92,13 @@ def export(weights: Path, folder: Path, map_ref: str) -> None:
 
 
 def add_measured(folder: Path, measured: dict[str, Any]) -> None:
-    """Adds the figures of ``mmviz evaluate`` to the card in ``folder``."""
+    """Adds the figures of ``mmviz evaluate`` to the card in ``folder``.
+
+    Where the real world was not measured, its figures in the card stay: they are of the same weights.
+    """
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    _write(folder, {**card, "measured": measured})
+    kept = {name: figures for name, figures in card.get("measured", {}).items() if name == "real"}
+    _write(folder, {**card, "measured": {**kept, **measured}})
 
 
 def _write(folder: Path, card: dict[str, Any]) -> None:
