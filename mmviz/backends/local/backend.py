@@ -33,6 +33,7 @@ from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
+from mmviz.models.confidence import unsure_notices
 from mmviz.models.model_factory import load
 from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, ShuffleWeights, View
@@ -227,6 +228,8 @@ class LocalBackend:
         if request.relevance and not takes_gradients(model):
             request = replace(request, relevance=False)
             prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
+        if hasattr(model, "doubts"):
+            prepared = replace(prepared, notices=(*prepared.notices, *model.doubts(asked)))
         timer.end("prepare")
         if request.maps:
             record, retained, logits = captured_run(model, prepared, request, timer)
@@ -272,6 +275,8 @@ class LocalBackend:
         answers = answers_at(kept, log_p, prepared.answers or model.card.answers)
         record = replace(record, answers=answers, sweep=None if table is None else table[:, kept])
         is_shuffled = any(isinstance(change, ShuffleWeights) for change in changes)
+        if (temperature := getattr(model, "temperature", None)) is not None and not is_shuffled:
+            record = replace(record, notices=(*record.notices, *unsure_notices(answers, temperature)))
         return replace(record, made_by={
             "model": model.card.id,
             "weights": model.card.weights_digest,
