@@ -10,6 +10,7 @@ import pytest
 import torch
 from app_page import FULL
 from made_up_tokens import Voices
+from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
 from torch import Tensor
 
 from mmviz.assets_path import assets_dir
@@ -30,7 +31,6 @@ from mmviz.models.trio_network import FRAMES, PATCHES, Trio, TrioConfig
 from mmviz.training.evaluate.compare_fusions import ALL, _best_maps, is_cross_modal, markdown
 from mmviz.training.evaluate.metrics import Score
 from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, model_input
-from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
 from mmviz.training.fit.fusions import TrainedFusion, budget, export
 from mmviz.training.fit.train import TrainingSession, run_session
 from mmviz.training.world.examples import World

@@ -12,6 +12,8 @@ import numpy as np
 from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
 from mmviz.models.question_templates import FAMILIES, NEEDS
+from mmviz.training.evaluate.calibration import Calibration
+from mmviz.training.evaluate.calibration import tables as calibration_tables
 from mmviz.training.evaluate.metrics import OWN_SCENES, SLOW_METHODS, Pointing, accuracy, cases, effects, pointing
 from mmviz.training.evaluate.real_world import tables as real_tables
 from mmviz.training.world.examples import World
@@ -56,11 +58,17 @@ def measure(backend: Backend, model: str, map_ref: str, count: int, tick: Tick) 
     """Returns all figures that ``mmviz evaluate`` prints, as plain values."""
     by_name = worlds()
     result: dict[str, Any] = {"seed": SEED, "count": count, "map_ref": map_ref, "machine": machine(), "accuracy": {}}
+    details = next((card.details for card in backend.models() if card.id == model), {})
+    temperature = float(details.get("confidence", {}).get("temperature", 1.0))
+    calibrations = {name: Calibration(temperature) for name in by_name}
     for name, world in by_name.items():
-        by_family = accuracy(backend, model, world, SEED, count, tick=lambda name=name: tick(name))  # type: ignore[misc]
+        by_family = accuracy(
+            backend, model, world, SEED, count, tick=lambda name=name: tick(name), each=calibrations[name].add  # type: ignore[misc]
+        )  # fmt: skip
         result["accuracy"][name] = {
             family: {"accuracy": score.rate, "majority": majority} for family, (score, majority) in by_family.items()
         }
+    result["calibration"] = {name: calibration.figures() for name, calibration in calibrations.items()}
     table = pointing(backend, model, by_name["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
     single_heads = (ref for ref in table if ":" in ref and not ref.endswith(":mean"))
     best = max(single_heads, key=lambda ref: min(_rates(table[ref])))
@@ -167,6 +175,7 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {family} | {first[family]['majority']:.2f} | {values} |")
     means = " | ".join(f"**{np.mean([row['accuracy'] for row in group.values()]):.2f}**" for group in groups.values())
     lines += [f"| **all** | {np.mean([row['majority'] for row in first.values()]):.2f} | {means} |", ""]
+    lines += [*calibration_tables(result.get("calibration", {})), ""]
     lines += ["| method | image | audio | name, one thing | mask, two things |", "|---|---|---|---|---|"]
     for map_ref, row in result["pointing"].items():
         chosen = " (chosen)" if map_ref == result["map_ref"] else ""
