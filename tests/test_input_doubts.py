@@ -74,7 +74,7 @@ def rows(rng: np.random.Generator, at: float, count: int) -> tuple[np.ndarray, n
 def test_a_fit_flags_the_chosen_share_of_the_held_out_world(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(2)
     inside, held_out, outside = (rows(rng, at, 400) for at in (0, 0, 3))
-    fitted = fit_detector("pictures", picture_space(inside[1]), [inside], [outside], [held_out])
+    fitted = fit_detector("pictures", picture_space(inside[1]), [inside], [outside], [(held_out, FLAGGED)])
     flagged = [np.mean([fitted.score(*row) > 0 for row in zip(*group, strict=True)]) for group in (held_out, outside)]
     assert flagged[0] == pytest.approx(FLAGGED, abs=0.005) and flagged[1] > 0.95
     assert "400 of the world" in capsys.readouterr().out
