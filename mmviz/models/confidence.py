@@ -63,4 +63,4 @@ def fitted_temperature(logits: NDArray[np.floating], truths: NDArray[np.integer]
 def _cross_entropy(logits: NDArray[np.floating], truths: NDArray[np.integer]) -> NDArray[np.floating]:
     highest = logits.max(1)
     total: NDArray[np.floating] = np.log(np.exp(logits - highest[:, None]).sum(1)) + highest
-    return total - logits[np.arange(len(truths)), truths]
+    return np.asarray(total - logits[np.arange(len(truths)), truths])

@@ -43,7 +43,7 @@ class FeatureSpace:
         """Returns how far ``features`` ``[feature]`` are from the nearest centre and from the mean, as log: ``[2]``."""
         at = self.axes @ (features - self.mean)
         nearest_centre = ((self.centres - at) ** 2).mean(1).min()
-        return np.log(np.array([nearest_centre, (at**2).mean()], np.float32) + _EPSILON)
+        return np.asarray(np.log(np.array([nearest_centre, (at**2).mean()]) + _EPSILON), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

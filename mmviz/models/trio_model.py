@@ -74,6 +74,7 @@ class BundledTrio:
         folder = assets_dir() / "trio"
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         vocabulary = self.tokenizer.get_vocab()
+        self._unknown = vocabulary[UNKNOWN]
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
         config = trio_config(vocabulary, self.card.answers)
@@ -195,7 +196,7 @@ class BundledTrio:
             return [], []
         normal, spans = nfc_with_spans(text)  # the same word must not depend on how a keyboard writes its accents
         encoded = self.tokenizer.encode(_MASK.sub("[MASK]", normal))  # case is free, there as well
-        words = whole_words(encoded, normal, self.tokenizer.token_to_id(UNKNOWN))
+        words = whole_words(encoded, normal, self._unknown)
         if len(words) > MAX_TEXT_TOKENS:
             notices.append(Notice("text-cut", {"limit": MAX_TEXT_TOKENS}))
         words = words[:MAX_TEXT_TOKENS]

@@ -59,7 +59,7 @@ class EvidenceReader:
         tokens = self._trio.project_image(features[None], seen[None])[0]
         logits = self._trio.score(tokens, self._rows, self._trio.logit_scale[0])
         named = torch.softmax(logits, -1)
-        near = functional.avg_pool2d(named.T.unflatten(1, (PATCHES, PATCHES))[None], 3, 1, 1)[0].flatten(1).T
+        near = functional.avg_pool2d(named.T.reshape(1, -1, PATCHES, PATCHES), 3, 1, 1)[0].flatten(1).T
         both = near[:, self._of_word] * seen[:, self._of_class]
         words = torch.sort(named[:, :-1].sum(0), descending=True).values
         statistics = [
@@ -80,7 +80,7 @@ class EvidenceReader:
         The mean of the logits of patches is what the classifier says of all of them: its last layer is linear.
         """
         is_word = self._shares.sum(-1)
-        grid = answers.T.unflatten(1, (PATCHES, PATCHES))[None]
+        grid = answers.T.reshape(1, -1, PATCHES, PATCHES)
         views = [functional.avg_pool2d(grid, size, 1)[0].flatten(1).T for size in _WINDOWS]
         found = []
         for view in [*views, answers[strong].mean(0, keepdim=True)]:

@@ -159,8 +159,8 @@ def _plots() -> Iterator[Pixels]:
         else:
             axes.imshow(rng.random((9, 9)))
         axes.set_title("Measured")
-        canvas.draw()
-        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        canvas.draw()  # type: ignore[no-untyped-call]
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
 def _texts() -> Iterator[Pixels]:
@@ -197,7 +197,7 @@ def chords(rng: np.random.Generator) -> Wave:
         ]
         bars.append(np.minimum(time / 0.02, 1) * np.exp(-2 * time) * np.sum(tones, axis=0))
     wave = np.concatenate(bars) + 0.01 * rng.standard_normal(4 * RATE)
-    return (wave / np.abs(wave).max() * rng.uniform(0.05, 1)).astype(np.float32)
+    return np.asarray(wave / np.abs(wave).max() * rng.uniform(0.05, 1), np.float32)
 
 
 def drums(rng: np.random.Generator) -> Wave:
@@ -207,13 +207,13 @@ def drums(rng: np.random.Generator) -> Wave:
     for k, start in enumerate(range(0, 4 * RATE - len(time), step)):
         hit = np.sin(2 * np.pi * 70 * time) if k % 2 else 0.4 * rng.standard_normal(len(time))
         wave[start : start + len(time)] += hit * np.exp(-30 * time)
-    return (0.5 * wave / np.abs(wave).max()).astype(np.float32)
+    return np.asarray(0.5 * wave / np.abs(wave).max(), np.float32)
 
 
 def noise(rng: np.random.Generator) -> Wave:
     """Returns white, pink or brown noise of any length up to 4 s, at any loudness."""
     wave = coloured_noise(rng, int(rng.uniform(0.3, 4) * RATE), float(rng.integers(3)))
-    return (wave / np.abs(wave).max() * 10 ** -rng.uniform(0, 2)).astype(np.float32)
+    return np.asarray(wave / np.abs(wave).max() * 10 ** -rng.uniform(0, 2), np.float32)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

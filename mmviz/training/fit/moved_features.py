@@ -34,7 +34,7 @@ def moved_to_classes(
     chosen = rng.integers(len(pictures), size=_SAMPLED)
     directions = class_directions(encoders.classifier, pictures[chosen, :, :LAST].float().flatten(0, 1))
     for _ in range(count):
-        picture = pictures[int(rng.integers(len(pictures)))].float().unflatten(0, (PATCHES, PATCHES)).clone()
+        picture = pictures[int(rng.integers(len(pictures)))].float().reshape(PATCHES, PATCHES, -1).clone()
         height, width = (int(side) for side in rng.integers(*_SIDES, 2))
         y, x = (int(rng.integers(PATCHES + 1 - side)) for side in (height, width))
         direction = directions[classes[int(rng.integers(len(classes)))]]

@@ -55,18 +55,18 @@ from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
 
 SEED = 61_000
-HIDDEN_UNITS, EPOCHS = 24, 40
-FLAGGED, FLAGGED_MOVED = 0.03, 0.1
+HIDDEN_UNITS, EPOCHS = 32, 60
+FLAGGED, FLAGGED_MOVED = 0.04, 0.1
 """Largest share that a detector flags of the world's held-out part, and of pictures with features moved to a known
 word: some of these are moved too little to show anything. Photographs of known things must stay below 0.05."""
-AXES = 24
+AXES = 32
 FITTED, HELD_OUT = 1_600, 600
 """Pictures, and sounds, of the world."""
 MOVED = 600
 """Pictures with features moved to classes of words, and as many to other classes."""
 _SHRINKAGE = 0.2
-BATCHES = 40
-"""Batches of questions, 128 each, that calibrate answers."""
+BATCHES = 16
+"""Batches of questions, 64 each, that calibrate answers."""
 Rows = tuple[Floats, Floats]
 """Statistics ``[n, statistic]`` and features ``[n, feature]``."""
 
@@ -101,7 +101,7 @@ def sounds(reader: EvidenceReader, chunk: Chunk) -> Rows:
 def some_rows(paths: Sequence[Path], count: int) -> Chunk:
     """Returns about ``count`` rows, evenly from all chunks."""
     each = -(-count // len(paths))
-    chunks = [{name: tensor[:each] for name, tensor in load_file(path).items()} for path in paths]
+    chunks = [{name: tensor[:each].clone() for name, tensor in load_file(path).items()} for path in paths]
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
@@ -156,7 +156,7 @@ def fit_detector(
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.2)
     for _ in range(EPOCHS):
         order = torch.randperm(len(x))
-        for rows in order.split(256):
+        for rows in torch.split(order, 256):  # type: ignore[no-untyped-call]
             noisy = x[rows] + 0.1 * torch.randn(len(rows), x.shape[1])
             loss = nn.functional.binary_cross_entropy_with_logits(network(noisy)[:, 0], y[rows], weight[rows])
             optimiser.zero_grad()
@@ -170,8 +170,8 @@ def fit_detector(
         threshold = max(quantiles)
         flagged = float((network(x)[y > 0, 0] > threshold).float().mean())
     print(f"{name}: {int((y == 0).sum())} of the world; {int(y.sum())} others, {flagged:.3f} flagged", flush=True)
-    arrays = (part.detach().numpy() for part in (inner.weight, inner.bias, outer.weight[0]))
-    return Detector(space, mean, scale, *arrays, outer_bias=outer.bias.item() - threshold)
+    weights, biases, outer_weights = (part.detach().numpy() for part in (inner.weight, inner.bias, outer.weight[0]))
+    return Detector(space, mean, scale, weights, biases, outer_weights, outer.bias.item() - threshold)
 
 
 def _inputs(space: FeatureSpace, rows: Rows) -> Floats:
@@ -180,7 +180,7 @@ def _inputs(space: FeatureSpace, rows: Rows) -> Floats:
 
 
 def _standardised(inputs: Floats, mean: Floats, scale: Floats) -> Floats:
-    return np.clip((inputs - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION)
+    return np.asarray(np.clip((inputs - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION), np.float32)
 
 
 def fit_pictures(
@@ -209,13 +209,16 @@ def fit_sounds(reader: EvidenceReader, encoders: FrozenEncoders, folder: Path, u
     """Fits the detector of sounds, as `fit_pictures`."""
     fitted, held_out = split_paths(folder)
     chunk = some_rows(fitted, 2 * FITTED)
-    inside = sounds(reader, chunk)
+    evidence = sounds(reader, chunk)
     bank = open_bank(default_cache(), "train", concepts())
     outside = [
         sounds(reader, kept(unknown, name, lambda make=make: sound_features(encoders, make())))  # type: ignore[misc]
         for name, make in sound_groups(bank).items()
     ]
-    space = sound_space(inside[1], chunk["word"].numpy())
+    # the centres of words from one half, so that distances of the other are those of what is new
+    half = np.arange(len(chunk["word"])) % 2 == 0
+    space = sound_space(evidence[1][half], chunk["word"].numpy()[half])
+    inside = (evidence[0][~half], evidence[1][~half])
     return fit_detector("sounds", space, [inside], outside, [(sounds(reader, some_rows(held_out, HELD_OUT)), FLAGGED)])
 
 
@@ -226,9 +229,9 @@ def fit_confidence(trio: Trio, picture_folder: Path, sound_folder: Path) -> dict
     other questions than the temperature is fitted to.
     """
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    chunks = [[load_file(path) for path in split_paths(folder)[1]] for folder in (picture_folder, sound_folder)]
-    recipe = Recipe(scenes=16, questions=8, drop=0.0, many_words=0.0)
-    batches = iter(PairStream(*chunks, encoder, recipe, SEED))
+    shown, heard = ([load_file(path) for path in split_paths(folder)[1]] for folder in (picture_folder, sound_folder))
+    recipe = Recipe(scenes=8, questions=8, drop=0.0, many_words=0.0)
+    batches = iter(PairStream(shown, heard, encoder, recipe, SEED))
     logits, truths = [], []
     with torch.inference_mode():
         for _ in range(BATCHES):

@@ -24,7 +24,7 @@ def other_ground(rng: np.random.Generator, side: int, kind: str) -> Pixels:
     else:
         mix = _pattern(rng, side, kind)[..., None]
     mix = np.clip(mix, 0, 1)
-    return np.clip(first * (1 - mix) + second * mix, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(first * (1 - mix) + second * mix, 0, 255), np.uint8)
 
 
 def _pattern(rng: np.random.Generator, side: int, kind: str) -> NDArray[np.floating]:
