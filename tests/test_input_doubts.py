@@ -121,10 +121,16 @@ def test_short_and_silent_sounds_have_evidence_too(reader: EvidenceReader, trio:
 
 
 def test_notices_come_once_and_only_for_the_weights_of_the_fit(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
-    vocabulary, calls = build_tokenizer(concepts()).get_vocab(), []
+    vocabulary = build_tokenizer(concepts()).get_vocab()
+    calls: list[str] = []
     monkeypatch.setattr(input_doubts, "stored", lambda: {"weights": "these"})
     monkeypatch.setattr(input_doubts, "detector", lambda kind: kind)
-    monkeypatch.setattr(input_doubts, "score", lambda kind, evidence: calls.append(kind) or (kind == "audio") - 0.5)
+
+    def scored(kind: str, evidence: object) -> float:
+        calls.append(kind)
+        return (kind == "audio") - 0.5
+
+    monkeypatch.setattr(input_doubts, "score", scored)
     image, mel = torch.zeros(3, 384, 384), torch.zeros(80, 400)
     doubts = InputDoubts(trio, vocabulary, "these")
     assert [notice.code for notice in doubts.notices(image, mel, 20)] == ["audio-out-of-distribution"]
@@ -141,11 +147,11 @@ def test_notices_come_once_and_only_for_the_weights_of_the_fit(trio: Trio, monke
 ])  # fmt: skip
 def test_an_unknown_word_is_one_token(text: str, labels: list[str]) -> None:
     tokenizer = build_tokenizer(concepts())
-    unknown = tokenizer.token_to_id("[UNK]")
+    vocabulary = tokenizer.get_vocab()
+    unknown = vocabulary["[UNK]"]
     words = whole_words(tokenizer.encode(text), text, unknown)
     assert [label for _, label, _ in words] == labels
     assert [text[slice(*span)].casefold() for *_, span in words] == [label.casefold() for label in labels]
-    vocabulary = tokenizer.get_vocab()
     assert [number for number, *_ in words] == [vocabulary.get(label, unknown) for label in labels]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ from mmviz.training.world.sprites import styles
 from mmviz.training.world.synthesisers import synthesise
 from mmviz.training.world.unknown_words import MEASURED_WORDS
 from mmviz.training.world.voices import HELD_OUT_VOICES
-from mmviz.types import Request
+from mmviz.types import Request, as_tokens
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -116,7 +116,9 @@ def test_a_question_is_flagged_with_one_that_can_be_asked(trio: BundledTrio) -> 
     (notice,) = prepared.notices
     assert notice.code == "question-word" and notice.parameters["word"] == "helicopterz"
     assert "helicopterz" in str(notice) and "Is there a helicopter in the picture?" in str(notice)
-    assert "helicopterz" in [token.label for token in prepared.streams["tokens"]], "whole, not in pieces"
+    assert isinstance(prepared.streams, Mapping)
+    tokens = as_tokens(prepared.streams["tokens"])
+    assert "helicopterz" in [token.label for token in tokens], "whole, not in pieces"
 
 
 def test_a_run_says_what_it_does_not_know_and_a_missing_input_is_not_flagged(trio: BundledTrio) -> None:

@@ -156,7 +156,7 @@ def fit_detector(
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.2)
     for _ in range(EPOCHS):
         order = torch.randperm(len(x))
-        for rows in torch.split(order, 256):  # type: ignore[no-untyped-call]
+        for rows in torch.split(order, 256):
             noisy = x[rows] + 0.1 * torch.randn(len(rows), x.shape[1])
             loss = nn.functional.binary_cross_entropy_with_logits(network(noisy)[:, 0], y[rows], weight[rows])
             optimiser.zero_grad()
@@ -164,8 +164,8 @@ def fit_detector(
             optimiser.step()
     with torch.no_grad():
         quantiles = []
-        for rows, largest in held_out:
-            scores = network(torch.from_numpy(_standardised(_inputs(space, rows), mean, scale)))[:, 0]
+        for group, largest in held_out:
+            scores = network(torch.from_numpy(_standardised(_inputs(space, group), mean, scale)))[:, 0]
             quantiles.append(float(np.quantile(scores.numpy(), 1 - largest)))
         threshold = max(quantiles)
         flagged = float((network(x)[y > 0, 0] > threshold).float().mean())
