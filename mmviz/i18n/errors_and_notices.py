@@ -23,10 +23,13 @@ SENTENCES: dict[str, str] = {
     "text-cut": "The question is longer than the {limit} tokens that this model reads. The rest was left out.",
     "audio-cut": "The audio is {seconds:.1f} s long. This model uses only the first {limit:.0f} s.",
     "image-squeezed": "The image is {width} x {height}. This model squeezes it into a square.",
-    "image-out-of-distribution": "This image is unlike the drawn scenes that this model was trained on, so its answer "
-    "means little. Try an example from the gallery, or a model made for such images.",
-    "audio-out-of-distribution": "This audio is unlike the single spoken words that this model was trained on, so its "
-    "answer means little. Give one spoken word from its list, or try an example from the gallery.",
+    "image-out-of-distribution": "In this image the model finds nothing that it clearly knows, so its answer means "
+    "little. Show one to five things from its list of words, large and in good light, or try an example from the "
+    "gallery.",
+    "audio-out-of-distribution": "In this audio the model hears no word that it clearly knows, so its answer means "
+    "little. Speak one English word from its list, close to the microphone, or try an example from the gallery.",
+    "answer-unsure": "The model is not sure. Its likeliest answers are {first} ({first_probability:.0%}), {second} "
+    "({second_probability:.0%}) and {third} ({third_probability:.0%}).",
     "question-out-of-distribution": "This question matches none of the wordings that this model was trained on, so "
     "its answer means little. Try for example: {example}",
     "question-word": "The word {word} is not among the {count} words that this model knows, so its answer means "
@@ -240,6 +243,7 @@ SENTENCES: dict[str, str] = {
     "map-integrated": "integrated gradients of the answer",
     "map-to": "{map}, to {stream}",
     "figure-title-written": "Answer: {answer} (log-probability {total:.1f} nats, {count} tokens)",
+    "figure-title-unsure": "Not sure: {answers}",
     "figure-title": "Answer: {answer} ({probability:.0%})",
     "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows how information is routed, not why the "

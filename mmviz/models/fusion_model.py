@@ -25,7 +25,7 @@ from mmviz.models.int8_weights import unpacked
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
 from mmviz.models.trio_model import BundledTrio, sound_targets
 from mmviz.models.trio_network import STREAM, Trio, TrioInput
-from mmviz.types import MmvizError, Modality, Sample, Token, as_tokens
+from mmviz.types import MmvizError, Modality, Notice, Sample, Token, as_tokens
 
 FROZEN = ("encoders", "image_projection", "audio_projection", "token_embedding")
 """Modules that every kind takes from `trio` and does not train."""
@@ -73,6 +73,10 @@ class FusionModel:
         """Returns one row of input, as `trio` reads it, and its tokens: one stream per modality, each led by its
         answer token."""
         return self._as_streams(self._trio.prepare(sample))
+
+    def doubts(self, sample: Sample) -> tuple[Notice, ...]:
+        """Returns the notices of `trio`, with which it shares encoders and projections."""
+        return self._trio.doubts(sample)
 
     def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
         """Returns ``prepared`` without some modalities.

@@ -87,6 +87,17 @@ class Model(Protocol):
         ...
 
 
+class SupportsDoubts(Model, Protocol):
+    """A model that knows what it does not know. Both members are optional."""
+
+    temperature: float | None
+    """By which the logits are divided so that probabilities are calibrated; None where that is not known."""
+
+    def doubts(self, sample: Sample) -> Sequence[Notice]:
+        """Returns notices of inputs for which the model's answer means little."""
+        ...
+
+
 class SupportsGeneration(Model, Protocol):
     """A model that writes its answer, a token at a time."""
 

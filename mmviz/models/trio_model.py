@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,8 +23,9 @@ from mmviz.models.cards import trio_card
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
 from mmviz.models.encoders.sound_encoder import LAYERS, POSITIONS
+from mmviz.models.input_doubts import InputDoubts
 from mmviz.models.nfc_spans import nfc_with_spans
-from mmviz.models.out_of_distribution import question_notices
+from mmviz.models.out_of_distribution import question_notices, stored
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
 from mmviz.models.trio_network import (
     FRAMES,
@@ -61,6 +63,8 @@ PADDING = "padding"
 """Label of tokens of the sound encoder after the end of the sound, where it hears silence."""
 _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 """Modalities in the order of the sequence."""
+UNKNOWN = "[UNK]"
+"""Token of a word that the model does not know."""
 _MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
@@ -78,6 +82,7 @@ class BundledTrio:
         folder = assets_dir() / "trio"
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         vocabulary = self.tokenizer.get_vocab()
+        self._unknown = vocabulary[UNKNOWN]
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
         config = trio_config(vocabulary, self.card.answers)
@@ -91,6 +96,10 @@ class BundledTrio:
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
+        self._input_doubts = InputDoubts(module, vocabulary, self.card.weights_digest)
+        self.temperature: float | None = None
+        if self._input_doubts.is_fitted:
+            self.temperature = float(stored()["confidence"]["temperature"])
         self.capture_targets: CaptureTargets | None = attention_targets("blocks", config.layers, STREAM)
         self.towers: CaptureTargets | None = sound_targets("encoders")
 
@@ -124,6 +133,15 @@ class BundledTrio:
         )
         towers = {} if sample.audio is None else {SOUND_STREAM: sound_tokens(sample.audio)}
         return Prepared(tensors, {STREAM: tokens}, tuple(notices), towers=towers)
+
+    def doubts(self, sample: Sample) -> tuple[Notice, ...]:
+        """Returns notices of a picture and a sound out of the world of this model.
+
+        A run asks for them once, of its own inputs: each that was not seen before costs a pass of its encoder.
+        """
+        image = None if sample.image is None else _patches(sample.image, [])[0]
+        mel, frames = _frames(sample.audio, [])
+        return self._input_doubts.notices(image, torch.from_numpy(mel) if frames else None, len(frames))
 
     def baseline_tokens(self, prepared: Prepared, tokens: Tensor) -> Tensor:
         """Returns ``tokens`` ``[1, token, width]``, each replaced by the learned absent token of its modality."""
@@ -197,13 +215,29 @@ class BundledTrio:
             return [], []
         normal, spans = nfc_with_spans(text)  # the same word must not depend on how a keyboard writes its accents
         encoded = self.tokenizer.encode(_MASK.sub("[MASK]", normal))  # case is free, there as well
-        if len(encoded.ids) > MAX_TEXT_TOKENS:
+        words = whole_words(encoded, normal, self._unknown)
+        if len(words) > MAX_TEXT_TOKENS:
             notices.append(Notice("text-cut", {"limit": MAX_TEXT_TOKENS}))
+        words = words[:MAX_TEXT_TOKENS]
         tokens = [
-            Token(Modality.TEXT, label, Chars(spans[start][0], spans[end - 1][1]))
-            for label, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
+            Token(Modality.TEXT, label, Chars(spans[start][0], spans[end - 1][1])) for _, label, (start, end) in words
         ]
-        return encoded.ids[:MAX_TEXT_TOKENS], tokens[:MAX_TEXT_TOKENS]
+        return [number for number, _, _ in words], tokens
+
+
+def whole_words(encoded: Encoding, text: str, unknown: int) -> list[tuple[int, str, tuple[int, int]]]:
+    """Returns id, label and characters of each word of an encoded ``text``; one in several pieces is one unknown word.
+
+    Its pieces mean nothing to the model, which never met them.
+    """
+    pieces = zip(encoded.ids, encoded.tokens, encoded.offsets, encoded.word_ids, strict=True)
+    words: list[tuple[int, str, tuple[int, int]]] = []
+    for _, group in groupby(pieces, lambda piece: piece[3] if piece[3] is not None else piece[2]):  # [MASK] has no word
+        ids, labels, offsets, _ = zip(*group, strict=True)
+        span = (offsets[0][0], offsets[-1][1])
+        is_known = len(ids) == 1 and ids[0] != unknown
+        words.append((ids[0], labels[0], span) if is_known else (unknown, text[slice(*span)], span))
+    return words
 
 
 def sound_targets(encoders: str) -> CaptureTargets:

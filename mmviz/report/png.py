@@ -9,11 +9,12 @@ from mmviz.analysis.answer_maps import ATTRIBUTIONS, KINDS
 from mmviz.analysis.answer_token import token_or_answer
 from mmviz.analysis.map_refs import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
+from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.figures.fonts import drawable_language
 from mmviz.figures.print_figure import above_each_other, png
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell, unit_name
-from mmviz.i18n.language import current_language, join_sentences, use_language
+from mmviz.i18n.language import current_language, join_list, join_sentences, use_language
 from mmviz.i18n.viewer import about
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.report.answer_maps import map_title, shown_map
@@ -103,5 +104,9 @@ def _draw(run: AnalysedRun, *, notes: Sequence[str], **shown: Any) -> bytes:
 def _title(run: AnalysedRun) -> str:
     if not run.record.answers:
         return sentence("figure-no-answers")
+    unsure = unsure_answers(run.record)
+    if unsure:
+        named = join_list(f"{answer.label} {answer.probability:.0%}" for answer in unsure)
+        return sentence("figure-title-unsure", answers=named)
     best = run.record.answers[0]
     return sentence("figure-title", answer=best.label, probability=best.probability)

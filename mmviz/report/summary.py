@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.io.sample_parts import location_to_dict
 from mmviz.report.answer_maps import plain_map
@@ -30,6 +31,9 @@ def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[st
         effect = None
     return {
         "answer": run.record.answers[0].label if run.record.answers else None,
+        "not_sure": [
+            {"label": answer.label, "probability": answer.probability} for answer in unsure_answers(run.record)
+        ],
         "probabilities": {answer.label: answer.probability for answer in run.record.answers},
         "tokens": {
             "image": [location_to_dict(tokens[k].location) for k in by_modality[Modality.IMAGE]],

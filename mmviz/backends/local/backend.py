@@ -28,7 +28,7 @@ from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import device_name, machine
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import changed_sample, prepare
-from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of
+from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of, with_doubts
 from mmviz.backends.local.shared_call import run_together
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
@@ -265,6 +265,7 @@ class LocalBackend:
         if request.relevance and not takes_gradients(model):
             request = replace(request, relevance=False)
             prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
+        prepared = with_doubts(prepared, model, asked)
         timer.end("prepare")
         if request.maps:
             record, retained, logits = captured_run(model, prepared, request, timer)

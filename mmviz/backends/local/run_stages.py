@@ -14,10 +14,11 @@ from torch import Tensor
 
 import mmviz
 from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities
-from mmviz.backends.local.prepare import check_parts, prepare
+from mmviz.backends.local.prepare import changed_sample, check_parts, prepare
 from mmviz.backends.local.required_modalities import check_dropped, without_required
 from mmviz.models import Model, Prepared
-from mmviz.types import AttentionRecord, Change, Request, ShuffleWeights
+from mmviz.models.confidence import unsure_notices
+from mmviz.types import AttentionRecord, Change, Request, Sample, ShuffleWeights
 
 
 def checked_request(model: Model, request: Request) -> None:
@@ -30,7 +31,15 @@ def prepared_sample(model: Model, request: Request) -> Prepared:
     """Returns the sample of a request under its changes, as in a run by itself. Raises as `prepare` does."""
     checked_request(model, request)
     torch.manual_seed(request.seed)
-    return prepare(model, request.sample, request.changes, request.seed)
+    prepared = prepare(model, request.sample, request.changes, request.seed)
+    return with_doubts(prepared, model, changed_sample(request.sample, request.changes, request.seed))
+
+
+def with_doubts(prepared: Prepared, model: Model, sample: Sample) -> Prepared:
+    """Returns ``prepared`` with the notices of a model that tells what of ``sample`` is out of its world."""
+    if not hasattr(model, "doubts"):
+        return prepared
+    return replace(prepared, notices=(*prepared.notices, *model.doubts(sample)))
 
 
 def variants_of(model: Model, request: Request) -> tuple[list[tuple[Change, ...]], dict[str, Any]]:
@@ -55,6 +64,8 @@ def finished_record(
     answers = answers_at(kept, log_p, prepared.answers or model.card.answers)
     record = replace(record, answers=answers, sweep=None if table is None else table[:, kept])
     is_shuffled = any(isinstance(change, ShuffleWeights) for change in request.changes)
+    if (temperature := getattr(model, "temperature", None)) is not None and not is_shuffled:
+        record = replace(record, notices=(*record.notices, *unsure_notices(answers, temperature)))
     return replace(record, made_by={
         "model": model.card.id,
         "weights": model.card.weights_digest,

@@ -12,6 +12,8 @@ import numpy as np
 from mmviz.analysis.answer_maps import method_row
 from mmviz.backends import Backend
 from mmviz.models.question_templates import FAMILIES, NEEDS
+from mmviz.training.evaluate.calibration import Calibration
+from mmviz.training.evaluate.calibration import tables as calibration_tables
 from mmviz.training.evaluate.metrics import (
     OWN_SCENES,
     POINTING,
@@ -59,11 +61,17 @@ def measure(backend: Backend, model: str, map_ref: str, depends_on: str, count: 
         "seed": SEED, "count": count, "map_ref": map_ref, "depends_on": depends_on, "machine": machine(),
         "accuracy": {},
     }  # fmt: skip
+    details = next((card.details for card in backend.models() if card.id == model), {})
+    temperature = float(details.get("confidence", {}).get("temperature", 1.0))
+    calibrations = {name: Calibration(temperature) for name in by_name}
     for name, world in by_name.items():
-        by_family = accuracy(backend, model, world, SEED, count, tick=lambda name=name: tick(name))  # type: ignore[misc]
+        by_family = accuracy(
+            backend, model, world, SEED, count, tick=lambda name=name: tick(name), each=calibrations[name].add  # type: ignore[misc]
+        )  # fmt: skip
         result["accuracy"][name] = {
             family: {"accuracy": score.rate, "majority": majority} for family, (score, majority) in by_family.items()
         }
+    result["calibration"] = {name: calibration.figures() for name, calibration in calibrations.items()}
     table = pointing(backend, model, by_name["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
     single_heads = (ref for ref in table if ":" in ref and not ref.endswith(":mean"))
     best = max(single_heads, key=lambda ref: min(_rates(table[ref])))
@@ -165,6 +173,7 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {family} | {first[family]['majority']:.2f} | {values} |")
     means = " | ".join(f"**{np.mean([row['accuracy'] for row in group.values()]):.2f}**" for group in groups.values())
     lines += [f"| **all** | {np.mean([row['majority'] for row in first.values()]):.2f} | {means} |", ""]
+    lines += [*calibration_tables(result.get("calibration", {})), ""]
     lines += ["| method | object answered | all objects of the question | audio | name, one thing | mask, two things |",
               "|---|---|---|---|---|---|"]  # fmt: skip
     for method, row in result["pointing"].items():

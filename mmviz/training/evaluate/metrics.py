@@ -141,8 +141,12 @@ def runs(
 def accuracy(
     backend: Backend, model: str, world: World, seed: int, count: int, families: Sequence[str] = FAMILIES,
     changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
+    each: Callable[[AttentionRecord, str], None] = lambda record, truth: None,
 ) -> dict[str, tuple[Score, float]]:  # fmt: skip
-    """Returns accuracy by family: the score, and the majority baseline, the share of the commonest true answer."""
+    """Returns accuracy by family: the score, and the majority baseline, the share of the commonest true answer.
+
+    ``each`` is called with every record and its right answer.
+    """
     by_family: dict[str, tuple[Score, float]] = {}
     for family in families:
         score, truths = Score(), Counter[str]()
@@ -150,6 +154,7 @@ def accuracy(
         for case, record in runs(backend, examples, lambda case: Request(model, case.sample, changes, maps=False)):
             score.add(record.answers[0].label == case.question.answer, 0.0)
             truths[case.question.answer] += 1
+            each(record, case.question.answer)
             tick()
         by_family[family] = (score, truths.most_common(1)[0][1] / count)
     return by_family

@@ -88,19 +88,26 @@ def photographs(folder: Path) -> tuple[Photograph, ...]:
     several, ``stamps-photographs`` where no photograph is of a known word.
     """
     result = []
-    for name, caption, path in _stamps(folder):
-        word, picture = pictured_word(caption), path.with_name(path.name + ".png")
-        if word is None or not picture.is_file():
-            continue
-        with Image.open(picture) as image:
-            pixels = np.array(image.convert("RGBA"), dtype=np.uint8)
-        has_vectors = path.with_name(path.name + ".svg").exists()
-        is_drawn = has_vectors or not _NO_PHOTOGRAPHS.isdisjoint(name.split("/")) or name in _DRAWN
-        if not is_drawn and max(pixels.shape[:2]) >= MIN_SIDE and equal_neighbours(pixels) <= MAX_EQUAL_NEIGHBOURS:
-            result.append(Photograph(name, word, pixels))
+    for name, caption, path in measured_stamps(folder):
+        word = pictured_word(caption)
+        if word is not None and (stamp := photograph(name, word, path)):
+            result.append(stamp)
     if not result:
         raise MmvizError("stamps-photographs", folder=str(folder))
     return tuple(result)
+
+
+def photograph(name: str, word: str, path: Path) -> Photograph | None:
+    """Returns the stamp at ``path``, without ending, where it is a photograph; None for a drawing or an icon."""
+    picture = path.with_name(path.name + ".png")
+    has_vectors = path.with_name(path.name + ".svg").exists()
+    is_drawn = has_vectors or not _NO_PHOTOGRAPHS.isdisjoint(name.split("/")) or name in _DRAWN
+    if is_drawn or not picture.is_file():
+        return None
+    with Image.open(picture) as image:
+        pixels = np.array(image.convert("RGBA"), dtype=np.uint8)
+    has_grain = max(pixels.shape[:2]) >= MIN_SIDE and equal_neighbours(pixels) <= MAX_EQUAL_NEIGHBOURS
+    return Photograph(name, word, pixels) if has_grain else None
 
 
 def spoken_captions(folder: Path) -> tuple[Recording, ...]:
@@ -108,7 +115,9 @@ def spoken_captions(folder: Path) -> tuple[Recording, ...]:
 
     ``folder`` is ``stamps``, or one above it. Raises ``MmvizError`` (``stamps-folder``) and ``InputError``.
     """
-    sounds = ((name, caption, path.with_name(path.name + "_desc.ogg")) for name, caption, path in _stamps(folder))
+    sounds = (
+        (name, caption, path.with_name(path.name + "_desc.ogg")) for name, caption, path in measured_stamps(folder)
+    )
     return tuple(_recordings(sounds))
 
 
@@ -140,7 +149,7 @@ def _recordings(sounds: Iterable[tuple[str, str, Path]]) -> Iterator[Recording]:
             yield Recording(name, word, load_audio(path)[0])
 
 
-def _stamps(folder: Path) -> Iterator[tuple[str, str, Path]]:
+def measured_stamps(folder: Path) -> Iterator[tuple[str, str, Path]]:
     """Yields name, English caption, and path without ending of every stamp of the measured half, ordered by name."""
     top = folder.resolve()
     named = [path for path in (top, *top.rglob(STAMPS)) if path.name == STAMPS and path.is_dir()]
@@ -179,6 +188,11 @@ def spoken_word(text: str) -> str | None:
     """Returns the known word in a spoken text, singular or plural; None where there is none, or more than one."""
     words = {_forms()[word] for word in re.findall(r"[^\W_]+", text.casefold()) if word in _forms()}
     return words.pop() if len(words) == 1 else None
+
+
+def is_known(word: str) -> bool:
+    """Returns whether ``word``, in lower case, is a known word, singular or plural."""
+    return word in _forms()
 
 
 @cache
