@@ -156,7 +156,8 @@ def compose(
     """Draws ``words`` at random positions with little overlap.
 
     ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished image; some grounds
-    are taken from ``photographs``. Sizes are 15 % of the side to `LARGEST`. Raises ``KeyError`` for a word without a drawing.
+    are taken from ``photographs``. Sizes are 15 % of the side to `LARGEST`.
+    Raises ``KeyError`` for a word without a drawing.
     """
     canvas = ground(rng, side, photographs)
     has_shadows = rng.random() < 0.45 * strength
