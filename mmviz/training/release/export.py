@@ -22,7 +22,7 @@ from mmviz.training.world.tokenizer import answers, build_tokenizer
 TRAINING = (
     "By `mmviz train` on two CPU cores, about an hour and a half: features of the frozen encoders are computed once; "
     "the projections into the common space on 36,032 pairs of a picture and a sound, then all but the encoders on "
-    "60,000 pairs of four questions each, on half of the patches and two thirds of the frames, then on 6,400 pairs "
+    "60,000 pairs of four questions each, on half of the patches and two thirds of the frames, then on 34,400 pairs "
     "with all of them. The fusion and the vectors of 148 words start from those of the former trio. The weights are a "
     "running average along the way."
 )
@@ -33,11 +33,11 @@ CARD: dict[str, Any] = {
         "and questions about them, it knows 190 words and 11 kinds of question, on photographs and voices as well."
     ),
     "data": (
-        "16,000 scenes of one to five drawings in 19 styles (emoji in colour, as lines and in three dimensions, clip "
+        "19,600 scenes of one to five drawings in 19 styles (emoji in colour, as lines and in three dimensions, clip "
         "art, rendered models; fxemoji held out), warped, recoloured, posterised and outlined, with shadows, uneven "
         "light and JPEG, on plain, gradient, textured and 27 photographic grounds (10 more held out); a third of the "
         "things that have ImageNet classes are moved along the directions of these classes in the encoder's features. "
-        "7,000 sounds of one word, alone or in a phrase, by 180 voices of espeak-ng, Festival, Piper and Kokoro (5 "
+        "16,000 sounds of one word, alone or in a phrase, by 180 voices of espeak-ng, Festival, Piper and Kokoro (5 "
         "held out), in rooms, by telephone, with hum, noise, music or a second voice. Questions in 11 families with "
         "balanced answers pair them. Each modality is dropped in 15 % of the questions. No photograph of a thing and "
         "no person's voice."
