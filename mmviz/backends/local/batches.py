@@ -45,9 +45,9 @@ from mmviz.types import (
 
 SAMPLES = 16
 """Samples in one call at most."""
-_FEWEST, _MANY = 4, 48
-"""Tokens of a stream from which a CPU multiplies matrices of any length in the same order, measured with torch's MKL.
-Below ``_MANY`` the order depends on the length, below ``_FEWEST`` on the number of rows."""
+_FEWEST, _MANY, _MOST = 4, 48, 192
+"""Tokens of a stream. From ``_MANY`` to ``_MOST`` a CPU multiplies matrices of any length in the same order, measured
+with torch's MKL; outside, the order depends on the length, and below ``_FEWEST`` on the number of rows."""
 
 
 def call_settings(model: Model, request: Request) -> Hashable | None:
@@ -75,8 +75,8 @@ def calls_of(model: Any, prepared: Mapping[int, Prepared]) -> list[list[int]]:
     """Returns the numbers of the samples that run together, for each call of several; others run by themselves.
 
     Attention over more than `SHORT_SEQUENCE` tokens is not kept in full, so that no padding can be taken out of it. On
-    a CPU, short streams of a call are equally long, so that they are rounded as they are alone: attention with large
-    scores would show the last bit of a state in the sixth digit of a weight.
+    a CPU, short and long streams of a call are equally long, so that they are rounded as they are alone: attention with
+    large scores would show the last bit of a state in the sixth digit of a weight.
     """
     groups: dict[Hashable, list[int]] = {}
     for number, row in prepared.items():
@@ -86,8 +86,8 @@ def calls_of(model: Any, prepared: Mapping[int, Prepared]) -> list[list[int]]:
         is_cpu = torch.device(model.device).type == "cpu"
         if is_cpu and min(lengths.values(), default=_FEWEST) < _FEWEST:
             continue
-        short = tuple((name, min(length, _MANY)) for name, length in lengths.items()) if is_cpu else ()
-        groups.setdefault(short, []).append(number)
+        rounded = ((name, _MANY if _MANY <= length <= _MOST else length) for name, length in lengths.items())
+        groups.setdefault(tuple(rounded) if is_cpu else (), []).append(number)
     calls: list[list[int]] = []
     for numbers in groups.values():
         if model.join([prepared[number] for number in numbers]) is not None:
