@@ -52,7 +52,7 @@ def backend() -> LocalBackend:
 
 def new_network(kind: str) -> FusionNetwork:
     torch.manual_seed(0)
-    return FusionNetwork(TrioConfig(40, (1, 2, 3), layers=4, mlp_ratio=2), kind).eval()
+    return FusionNetwork(TrioConfig(40, (1, 2, 3), (), layers=4, mlp_ratio=2), kind).eval()
 
 
 def tokens() -> tuple[Tensor, Tensor]:

@@ -332,9 +332,8 @@ def test_the_command_adds_the_real_world_to_its_tables(
         worlds.append(world)
         return {"speech": {}}
 
-    cards = [SimpleNamespace(id="trio", details={"map_ref": "rollout"})]
-    monkeypatch.setattr(local, "LocalBackend", lambda: SimpleNamespace(models=lambda: cards))
-    monkeypatch.setattr(command, "_check_map", lambda *_: None)
+    monkeypatch.setattr(local, "LocalBackend", SimpleNamespace)
+    monkeypatch.setattr(command, "_first_maps", lambda *_: ("5:mean", "rollout"))
     monkeypatch.setattr(measure_model, "measure", lambda *_: {"count": 1})
     monkeypatch.setattr(measure_model, "markdown", str)
     monkeypatch.setattr(real_world, "measure", measure)

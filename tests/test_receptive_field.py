@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from records import plain
 from torch import Tensor
 from torch.nn import functional
@@ -66,12 +68,16 @@ def run_with(field: object) -> Run:
 
 def test_the_sentence_stands_beside_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
-    monkeypatch.setattr(png, "png", lambda **given: notes.append(given["image_note"]) or b"")
+    drawn = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(drawn, "PNG")
+    monkeypatch.setattr(png, "png", lambda **given: notes.append(given["image_note"]) or drawn.getvalue())
     for field, expected in ((FIELD, ("47 %", "89 %")), (None, ())):
         run = run_with(field)
         header, _ = decode(ViewerData(run).to_bytes())
+        notes.clear()
         png.run_png(run, None, None, "from", None)
-        assert header["image"]["note"] == notes[-1] and bool(notes[-1]) == bool(expected)
+        assert notes == [header["image"]["note"]] * 2, "beside both maps of the first view"
+        assert bool(notes[-1]) == bool(expected)
         assert all(part in notes[-1] for part in expected)
     with use_language("zh"):
         header, _ = decode(ViewerData(run_with(FIELD)).to_bytes())
