@@ -52,7 +52,7 @@ def backend() -> LocalBackend:
 
 def new_network(kind: str) -> FusionNetwork:
     torch.manual_seed(0)
-    return FusionNetwork(TrioConfig(40, (1, 2, 3), layers=4, mlp_ratio=2), kind).eval()
+    return FusionNetwork(TrioConfig(40, (1, 2, 3), (), layers=4, mlp_ratio=2), kind).eval()
 
 
 def tokens() -> tuple[Tensor, Tensor]:
@@ -102,10 +102,10 @@ def test_the_answer_depends_on_all_three_modalities(kind: str) -> None:
 def test_padding_has_no_effect(kind: str) -> None:
     model, (x, valid_mask) = new_network(kind), tokens()
     valid_mask = valid_mask.clone()
-    valid_mask[:, 150:] = False
+    valid_mask[:, 194:] = False  # the last six frames
     with torch.no_grad():
         padded = model.fuse(x, valid_mask, SIZES).logits
-        shorter = model.fuse(x[:, :150], valid_mask[:, :150], [5, 100, 44]).logits
+        shorter = model.fuse(x[:, :194], valid_mask[:, :194], [5, PATCHES**2, 44]).logits
     torch.testing.assert_close(padded, shorter, atol=1e-5, rtol=0)
 
 

@@ -74,8 +74,10 @@ def test_the_sentence_stands_beside_the_picture(monkeypatch: pytest.MonkeyPatch)
     for field, expected in ((FIELD, ("47 %", "89 %")), (None, ())):
         run = run_with(field)
         header, _ = decode(ViewerData(run).to_bytes())
+        notes.clear()
         png.run_png(run, None, None, "from", None)
-        assert header["image"]["note"] == notes[-1] and bool(notes[-1]) == bool(expected)
+        assert notes == [header["image"]["note"]] * 2, "beside both maps of the first view"
+        assert bool(notes[-1]) == bool(expected)
         assert all(part in notes[-1] for part in expected)
     with use_language("zh"):
         header, _ = decode(ViewerData(run_with(FIELD)).to_bytes())

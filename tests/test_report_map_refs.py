@@ -129,7 +129,7 @@ def test_beyond_the_limit_means_come_first_and_what_was_requested_always() -> No
     view = viewer_data.initial_view | {"map": "3:2"}
     data = viewer_data.to_bytes(view, 1, ["2:1", "3:2", "2:1"])
     _, sections = decode(data)
-    assert sent_maps(sections) == ["5:mean", "3:2", "2:1", "0:mean", "1:mean", "2:mean", "3:mean"]
+    assert sent_maps(sections) == ["5:mean", "3:2", "2:1", "0:mean", "1:mean", "2:mean", "3:mean", "4:mean", "rollout"]
     assert len(data) <= MAX_BYTES
     weights, _ = quantization.encode(run.record.maps[2].weights[1])
     assert np.array_equal(sections["codes/2:1"].values, weights)

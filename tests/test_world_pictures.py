@@ -10,8 +10,6 @@ import pytest
 from mmviz.assets_path import assets_dir
 from mmviz.models.trio_network import PATCHES
 from mmviz.training.world.camera import cast_shadow, photographed
-from mmviz.training.world.compose_sound import compose_sound
-from mmviz.training.world.examples import TrainingExample
 from mmviz.training.world.grounds import ground, load_photographs
 from mmviz.training.world.imagenet_words import imagenet_words
 from mmviz.training.world.labels import patch_things
@@ -89,8 +87,7 @@ def test_patches_show_what_covers_them(side: int) -> None:
         cover[y : y + side // 3, x : x + side // 4] = number
     things = (Thing("cat", (0, 0, 1, 1)), Thing("dog", (0, 0, 1, 1)))
     scene = Scene(np.zeros((side, side, 3), np.uint8), cover, things)
-    sound = compose_sound(rng, "cat", lambda text: np.ones(4_000, np.float32))
-    thing_index = patch_things(TrainingExample(scene, sound, ())).reshape(PATCHES, PATCHES)
+    thing_index = patch_things(scene).reshape(PATCHES, PATCHES)
     edges = [round(k * side / PATCHES) for k in range(PATCHES + 1)]
     for row in range(PATCHES):
         for column in range(PATCHES):

@@ -114,19 +114,18 @@ def _measured(
 
     All are requested at once, so that they share calls of the model.
     """
-    samples: dict[str, Sample | MmvizError] = {}
+    samples: list[Sample | MmvizError] = []
     for example in examples:
         try:
-            samples[example.id] = example.sample()
+            samples.append(example.sample())
         except MmvizError as error:
-            samples[example.id] = error
+            samples.append(error)
     requests = [
         replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
-        for sample in samples.values() if isinstance(sample, Sample)
+        for sample in samples if isinstance(sample, Sample)
     ]  # fmt: skip
     records = outcomes(backend, requests, [stop] * len(requests))
-    for example in examples:
-        sample = samples[example.id]
+    for example, sample in zip(examples, samples, strict=True):
         if isinstance(sample, MmvizError):
             yield example, None if stop() else sample
             continue

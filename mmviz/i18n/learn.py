@@ -46,7 +46,7 @@ LEARN: dict[str, str] = {
     "vectors of the same width, in one common space.",
     "learn-tokens-of-image": "picture: one token per patch, from a convolutional encoder",
     "learn-tokens-of-text": "words: one token per word piece, from an embedding table",
-    "learn-tokens-of-audio": "sound: one token per 80 ms of log-mel frames, from a convolutional encoder",
+    "learn-tokens-of-audio": "sound: one token per 80 ms of log-mel frames, from a transformer encoder",
     "learn-tokens-of-special": "special: the model's own tokens, such as the answer token",
     "learn-tokens-token": "Compare all tokens with",
     "learn-tokens-token-help": "Choose a word, a patch or a moment. The bars show how similar each token is to it.",
