@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -56,13 +57,13 @@ from mmviz.training.world.tokenizer import build_tokenizer
 
 SEED = 61_000
 HIDDEN_UNITS, EPOCHS = 32, 60
-FLAGGED, FLAGGED_MOVED = 0.04, 0.1
+FLAGGED, FLAGGED_MOVED = 0.04, 0.05
 """Largest share that a detector flags of the world's held-out part, and of pictures with features moved to a known
 word: some of these are moved too little to show anything. Photographs of known things must stay below 0.05."""
 AXES = 32
-FITTED, HELD_OUT = 1_600, 600
+FITTED, HELD_OUT = 1_200, 500
 """Pictures, and sounds, of the world."""
-MOVED = 600
+MOVED = 500
 """Pictures with features moved to classes of words, and as many to other classes."""
 _SHRINKAGE = 0.2
 BATCHES = 16
@@ -101,8 +102,13 @@ def sounds(reader: EvidenceReader, chunk: Chunk) -> Rows:
 def some_rows(paths: Sequence[Path], count: int) -> Chunk:
     """Returns about ``count`` rows, evenly from all chunks."""
     each = -(-count // len(paths))
-    chunks = [{name: tensor[:each].clone() for name, tensor in load_file(path).items()} for path in paths]
+    chunks = [_first_rows(path, each) for path in paths]
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def _first_rows(path: Path, count: int) -> Chunk:
+    with safe_open(path, "pt") as chunk:
+        return {name: chunk.get_slice(name)[:count] for name in chunk.keys()}  # noqa: SIM118
 
 
 def split_paths(folder: Path) -> tuple[list[Path], list[Path]]:
