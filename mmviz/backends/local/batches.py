@@ -45,7 +45,7 @@ from mmviz.types import (
 
 SAMPLES = 16
 """Samples in one call at most."""
-_FEWEST, _MANY, _MOST = 4, 48, 192
+_FEWEST, _MANY, _MOST = 12, 48, 192
 """Tokens of a stream. From ``_MANY`` to ``_MOST`` a CPU multiplies matrices of any length in the same order, measured
 with torch's MKL; outside, the order depends on the length, and below ``_FEWEST`` on the number of rows."""
 

@@ -22,7 +22,7 @@ from mmviz.training.world.tokenizer import answers, build_tokenizer
 TRAINING = (
     "By `mmviz train` on two CPU cores, about an hour and a half: features of the frozen encoders are computed once; "
     "the projections into the common space on 36,032 pairs of a picture and a sound, then all but the encoders on "
-    "60,000 pairs of four questions each, on half of the patches and two thirds of the frames, then on 34,400 pairs "
+    "60,000 pairs of four questions each, on half of the patches and two thirds of the frames, then on 52,400 pairs "
     "with all of them. The fusion and the vectors of 148 words start from those of the former trio. The weights are a "
     "running average along the way."
 )
