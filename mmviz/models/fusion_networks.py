@@ -31,6 +31,7 @@ from mmviz.models.trio_network import (
     TrioOutput,
     key_padding_mask,
     padding_last,
+    row_by_row,
 )
 
 FUSION_KINDS = COMPARED[1:]
@@ -149,11 +150,15 @@ class FusionNetwork(nn.Module):
         states = self.fusion(streams, attn_masks)
         answers = torch.stack([states[-1][name][:, 0] for name in STREAMS], 1)
         joined = [torch.cat([state["text"], state["image"][:, 1:], state["audio"][:, 1:]], 1) for state in states]
-        logits = self.trio.answer_logits(answers.mean(1) + self.join_head(answers.flatten(1)))
+        logits = self._joined_logits(answers) if self.training else row_by_row(self._joined_logits, answers)
         if isinstance(self.fusion, Bottleneck):
             shared = answer_mask.expand(-1, len(self.fusion.bottleneck_tokens))
             valid_masks = {name: torch.cat([shared, mask], 1) for name, mask in valid_masks.items()}
         return TrioOutput(logits, joined, valid_masks)
+
+    def _joined_logits(self, answers: Tensor) -> Tensor:
+        """Returns logits ``[B, answer]`` for the final states ``[B, 3, D]`` of the answer tokens."""
+        return self.trio.answer_logits(answers.mean(1) + self.join_head(answers.flatten(1)))
 
 
 def pairs() -> list[tuple[str, str]]:

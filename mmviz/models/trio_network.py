@@ -236,7 +236,8 @@ class Trio(nn.Module):
         for block in self.blocks:
             x = block(x, attn_mask)
             states.append(x)
-        return TrioOutput(self.answer_logits(x[:, 0]), states, {STREAM: valid_mask})
+        logits = self.answer_logits(x[:, 0]) if self.training else row_by_row(self.answer_logits, x[:, 0])
+        return TrioOutput(logits, states, {STREAM: valid_mask})
 
     def answer_logits(self, x: Tensor) -> Tensor:
         """Returns logits ``[B, answer]`` for states ``x`` ``[B, D]`` of the answer token."""
@@ -284,7 +285,7 @@ def sounding_frames(samples: int) -> int:
 
 def row_by_row(encode: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Returns ``encode(inputs)``. On a CPU the rows are encoded one by one: there, convolutions of a batch are no
-    faster, and round a row otherwise than alone."""
+    faster, and they and products with few rows round a row otherwise than alone."""
     if inputs.device.type != "cpu" or len(inputs) == 1:
         return encode(inputs)
     return torch.cat([encode(row[None]) for row in inputs])
