@@ -357,7 +357,7 @@ def test_scores_other_than_scaled_products_have_no_steps_and_a_notice_says_so(mo
 
 def test_replaced_weights_are_no_softmax_of_scores(sample: Sample) -> None:
     record = LocalBackend("cpu").run([Request("trio", sample, (UniformAttention(),), steps=True)])[0]
-    assert record.steps == () and [notice.code for notice in record.notices] == ["steps-parity"]
+    assert record.steps == () and "steps-parity" in [notice.code for notice in record.notices]
 
 
 def test_long_inputs_and_captures_without_steps_raise() -> None:

@@ -43,12 +43,12 @@ class InputDoubts:
         """
         if not self.is_fitted:
             return ()
-        found = []
+        notices = []
         if image is not None and self._score("image", image, lambda: self._picture(image)) > 0:
-            found.append(Notice("image-out-of-distribution"))
+            notices.append(Notice("image-out-of-distribution"))
         if mel is not None and self._score("audio", mel, lambda: self._sound(mel, frames)) > 0:
-            found.append(Notice("audio-out-of-distribution"))
-        return tuple(found)
+            notices.append(Notice("audio-out-of-distribution"))
+        return tuple(notices)
 
     def _score(self, kind: str, content: Tensor, evidence: Callable[[], Evidence]) -> float:
         key = hashlib.sha256(kind.encode() + content.cpu().numpy().tobytes()).digest()

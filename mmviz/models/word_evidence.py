@@ -55,20 +55,20 @@ class EvidenceReader:
         features = features.float()
         answers = self._classifier(features[:, :LAST])
         classes = torch.softmax(answers, -1)
-        seen = classes @ self._shares
-        tokens = self._trio.project_image(features[None], seen[None])[0]
+        classified = classes @ self._shares
+        tokens = self._trio.project_image(features[None], classified[None])[0]
         logits = self._trio.score(tokens, self._rows, self._trio.logit_scale[0])
         named = torch.softmax(logits, -1)
         near = functional.avg_pool2d(named.T.reshape(1, -1, PATCHES, PATCHES), 3, 1, 1)[0].flatten(1).T
-        both = near[:, self._of_word] * seen[:, self._of_class]
+        both = near[:, self._of_word] * classified[:, self._of_class]
         words = torch.sort(named[:, :-1].sum(0), descending=True).values
         statistics = [
-            *_strongest(seen.sum(-1)), *_strongest(seen.amax(-1)), *_strongest(classes.amax(-1)),
+            *_strongest(classified.sum(-1)), *_strongest(classified.amax(-1)), *_strongest(classes.amax(-1)),
             *_strongest((classes - classes * self._shares.sum(-1)).amax(-1)),
             *_strongest(named[:, :-1].amax(-1)), *_strongest(near[:, :-1].amax(-1)), *_strongest(both.amax(-1)),
             *_strongest(torch.logsumexp(logits[:, :-1], -1) / 10), *_strongest(logits[:, :-1].amax(-1) / 10),
             named[:, -1].mean(), named[:, -1].amin(), *torch.log(words[:3] + _EPSILON) / 3,
-            *torch.log(seen.sum(0).sort(descending=True).values[:2] + _EPSILON) / 3,
+            *torch.log(classified.sum(0).sort(descending=True).values[:2] + _EPSILON) / 3,
         ]  # fmt: skip
         statistics += self._classified(answers, torch.topk(1 - named[:, -1], _TOP[-1]).indices)
         pooled = torch.cat([features.mean(0), features.std(0)])
@@ -82,13 +82,13 @@ class EvidenceReader:
         is_word = self._shares.sum(-1)
         grid = answers.T.reshape(1, -1, PATCHES, PATCHES)
         views = [functional.avg_pool2d(grid, size, 1)[0].flatten(1).T for size in _WINDOWS]
-        found = []
+        statistics = []
         for view in [*views, answers[strong].mean(0, keepdim=True)]:
             shares = torch.softmax(view, -1)
             words, others = shares * is_word, shares * (1 - is_word)
             clearest = shares.amax(-1).argmax()
-            found += [words.amax(), others.amax(), words.sum(-1).amax(), words[clearest].sum(), shares.amax()]
-        return found
+            statistics += [words.amax(), others.amax(), words.sum(-1).amax(), words[clearest].sum(), shares.amax()]
+        return statistics
 
     @torch.no_grad()
     def sound(self, features: Tensor, sounding: int) -> Evidence:

@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             chunk = kept(folder, file, lambda make=make: sound_features(encoders, make()))  # type: ignore[misc]
             evidence = map(reader.sound, chunk["features"], chunk["frames"].tolist())
-        flags = [score(detector(kind), one) > 0 for one in evidence]
+        flags = [score(detector(kind), item) > 0 for item in evidence]
         print(f"| {name} | {'yes' if is_own else 'no'} | {np.mean(flags):.3f} | {len(flags)} |", flush=True)
 
 

@@ -84,7 +84,7 @@ def stacked(evidence: Iterator[Evidence]) -> Rows:
     """Returns the statistics and features of several inputs."""
     read = list(evidence)
     return tuple(  # type: ignore[return-value]
-        torch.stack([getattr(one, name) for one in read]).numpy() for name in ("statistics", "features")
+        torch.stack([getattr(item, name) for item in read]).numpy() for name in ("statistics", "features")
     )
 
 
@@ -235,9 +235,11 @@ def fit_confidence(trio: Trio, picture_folder: Path, sound_folder: Path) -> dict
     other questions than the temperature is fitted to.
     """
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    shown, heard = ([load_file(path) for path in split_paths(folder)[1]] for folder in (picture_folder, sound_folder))
+    picture_chunks, sound_chunks = (
+        [load_file(path) for path in split_paths(folder)[1]] for folder in (picture_folder, sound_folder)
+    )
     recipe = Recipe(scenes=8, questions=8, drop=0.0, many_words=0.0)
-    batches = iter(PairStream(shown, heard, encoder, recipe, SEED))
+    batches = iter(PairStream(picture_chunks, sound_chunks, encoder, recipe, SEED))
     logits, truths = [], []
     with torch.inference_mode():
         for _ in range(BATCHES):
