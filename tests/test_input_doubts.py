@@ -11,13 +11,13 @@ import torch
 from mmviz.models import input_doubts
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.input_doubts import InputDoubts
-from mmviz.models.out_of_distribution import Detector, FeatureSpace, packed, unpacked
+from mmviz.models.out_of_distribution import Detector, FeatureSpace, Network, packed, unpacked
 from mmviz.models.trio_model import whole_words
 from mmviz.models.trio_network import Trio
 from mmviz.models.word_evidence import EvidenceReader
 from mmviz.training.fit.data import ExampleEncoder
 from mmviz.training.fit.moved_features import moved_to_classes
-from mmviz.training.fit.out_of_distribution import FLAGGED, fit_detector, picture_space, sound_space
+from mmviz.training.fit.out_of_distribution import FLAGGED, fit_network, picture_space, sound_space
 from mmviz.training.fit.train import new_trio
 from mmviz.training.fit.unknown_inputs import picture_features, sound_features
 from mmviz.training.world.ood_detector_images import OTHER_GROUNDS, other_ground
@@ -44,13 +44,16 @@ def by_hand(outer_bias: float) -> Detector:
     space = FeatureSpace(np.zeros(1, np.float32), np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32))
     inner = np.eye(2, 4, dtype=np.float32)
     zeros, ones = np.zeros(4, np.float32), np.ones(4, np.float32)
-    return Detector(space, zeros, ones, inner, zeros[:2], inner[0, :2] - inner[1, :2], outer_bias)
+    network = Network(zeros, ones, inner, zeros[:2], inner[0, :2] - inner[1, :2], outer_bias)
+    return Detector(space, (network,))
 
 
 def test_the_score_by_hand() -> None:
     feature = np.ones(1, np.float32)
     assert by_hand(0.5).score(np.array([2, 1], np.float32), feature) == 1.5
     assert by_hand(0.5).score(np.array([100, -3], np.float32), feature) == 6.5, "clipped at six standard deviations"
+    both = Detector(by_hand(0).space, (*by_hand(-9).networks, *by_hand(0.5).networks))
+    assert both.score(np.array([2, 1], np.float32), feature) == 1.5, "the higher of two"
 
 
 def test_distances_are_those_from_the_nearest_centre() -> None:
@@ -63,8 +66,10 @@ def test_distances_are_those_from_the_nearest_centre() -> None:
 def test_what_is_written_is_read_in_half_precision() -> None:
     fitted = by_hand(0.25)
     read = unpacked(json.loads(json.dumps(packed(fitted))))
-    assert np.array_equal(read.inner, fitted.inner) and np.array_equal(read.space.centres, fitted.space.centres)
-    assert read.outer_bias == 0.25
+    assert np.array_equal(read.networks[0].inner, fitted.networks[0].inner) and np.array_equal(
+        read.space.centres, fitted.space.centres
+    )
+    assert read.networks[0].outer_bias == 0.25
 
 
 def rows(rng: np.random.Generator, at: float, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +79,8 @@ def rows(rng: np.random.Generator, at: float, count: int) -> tuple[np.ndarray, n
 def test_a_fit_flags_the_chosen_share_of_the_held_out_world(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(2)
     inside, held_out, outside = (rows(rng, at, 400) for at in (0, 0, 3))
-    fitted = fit_detector("pictures", picture_space(inside[1]), [inside], [outside], [(held_out, FLAGGED)])
+    space = picture_space(inside[1])
+    fitted = Detector(space, (fit_network("pictures", space, [inside], [outside], [(held_out, FLAGGED)]),))
     flagged = [np.mean([fitted.score(*row) > 0 for row in zip(*group, strict=True)]) for group in (held_out, outside)]
     assert flagged[0] == pytest.approx(FLAGGED, abs=0.005) and flagged[1] > 0.95
     assert "400 of the world" in capsys.readouterr().out

@@ -47,10 +47,9 @@ class FeatureSpace:
 
 
 @dataclass(frozen=True, eq=False)
-class Detector:
-    """A network with one hidden layer over standardised statistics. A score above 0 is out of distribution."""
+class Network:
+    """A network with one hidden layer over standardised inputs."""
 
-    space: FeatureSpace
     mean: Floats
     """``[input]``."""
     scale: Floats
@@ -63,11 +62,26 @@ class Detector:
     """``[unit]``."""
     outer_bias: float
 
-    def score(self, statistics: Floats, features: Floats) -> float:
-        """Returns how far an input with this evidence, ``[statistic]`` and ``[feature]``, is from the world."""
-        inputs = np.concatenate([statistics, self.space.distances(features)])
+    def score(self, inputs: Floats) -> float:
+        """Returns the score of ``inputs`` ``[input]``."""
         deviations = np.clip((inputs - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION)
         return float(self.outer @ np.maximum(self.inner @ deviations + self.inner_bias, 0) + self.outer_bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """Networks, each for one kind of what is out of the world."""
+
+    space: FeatureSpace
+    networks: tuple[Network, ...]
+
+    def score(self, statistics: Floats, features: Floats) -> float:
+        """Returns how far an input with this evidence, ``[statistic]`` and ``[feature]``, is from the world.
+
+        The highest score of the networks; above 0 it is out of distribution.
+        """
+        inputs = np.concatenate([statistics, self.space.distances(features)])
+        return max(network.score(inputs) for network in self.networks)
 
 
 def detectors_path() -> Path:
@@ -89,16 +103,24 @@ def detector(kind: str) -> Detector:
 
 def packed(fitted: Detector) -> dict[str, Any]:
     """Returns a detector as plain values; matrices in half precision, as base64."""
-    arrays = {name: _encoded(value) for name, value in vars(fitted).items() if isinstance(value, np.ndarray)}
     space = {name: _encoded(value) for name, value in vars(fitted.space).items()}
-    return {"space": space, **arrays, "outer_bias": round(fitted.outer_bias, 4)}
+    networks = [
+        {name: _encoded(value) if isinstance(value, np.ndarray) else value for name, value in vars(network).items()}
+        for network in fitted.networks
+    ]
+    return {"space": space, "networks": networks}
 
 
 def unpacked(content: Mapping[str, Any]) -> Detector:
     """Returns the detector of `packed`."""
-    arrays = {name: _decoded(value) for name, value in content.items() if name not in ("space", "outer_bias")}
     space = FeatureSpace(**{name: _decoded(value) for name, value in content["space"].items()})
-    return Detector(space, outer_bias=float(content["outer_bias"]), **arrays)
+    networks = []
+    for network in content["networks"]:
+        values: dict[str, Any] = {
+            name: _decoded(value) if isinstance(value, dict) else value for name, value in network.items()
+        }
+        networks.append(Network(**values))
+    return Detector(space, tuple(networks))
 
 
 def _encoded(array: NDArray[np.floating]) -> dict[str, Any]:

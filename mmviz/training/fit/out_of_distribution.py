@@ -34,6 +34,7 @@ from mmviz.models.out_of_distribution import (
     Detector,
     FeatureSpace,
     Floats,
+    Network,
     detectors_path,
     packed,
 )
@@ -57,9 +58,12 @@ from mmviz.training.world.tokenizer import build_tokenizer
 
 SEED = 61_000
 HIDDEN_UNITS, EPOCHS = 32, 60
-FLAGGED, FLAGGED_MOVED = 0.04, 0.05
-"""Largest share that a detector flags of the world's held-out part, and of pictures with features moved to a known
-word: some of these are moved too little to show anything. Photographs of known things must stay below 0.05."""
+FLAGGED = 0.02
+"""Largest share of the world's held-out part that a network flags."""
+FLAGGED_MOVED = {"nothing": 0.05, "other things": 0.01}
+"""Largest share of pictures with features moved to a known word that the network for pictures of nothing, and that for
+pictures of other things, flags: some are moved too little to show anything, but the nearer photographs of other things
+are to those of known ones, the more of these would be flagged."""
 AXES = 32
 FITTED, HELD_OUT = 1_200, 500
 """Pictures, and sounds, of the world."""
@@ -140,11 +144,11 @@ def sound_space(features: Floats, words: NDArray[np.integer]) -> FeatureSpace:
     return FeatureSpace(mean, axes, ((centres - mean) @ axes.T).astype(np.float32))
 
 
-def fit_detector(
+def fit_network(
     name: str, space: FeatureSpace, inside: Sequence[Rows], outside: Sequence[Rows],
     held_out: Sequence[tuple[Rows, float]],
-) -> Detector:  # fmt: skip
-    """Returns a detector for two classes of equal weight, groups within a class too.
+) -> Network:  # fmt: skip
+    """Returns a network for two classes of equal weight, groups within a class too.
 
     ``held_out``: groups of the world, each with the largest share of it that may be flagged.
     """
@@ -177,7 +181,7 @@ def fit_detector(
         flagged = float((network(x)[y > 0, 0] > threshold).float().mean())
     print(f"{name}: {int((y == 0).sum())} of the world; {int(y.sum())} others, {flagged:.3f} flagged", flush=True)
     weights, biases, outer_weights = (part.detach().numpy() for part in (inner.weight, inner.bias, outer.weight[0]))
-    return Detector(space, mean, scale, weights, biases, outer_weights, outer.bias.item() - threshold)
+    return Network(mean, scale, weights, biases, outer_weights, outer.bias.item() - threshold)
 
 
 def _inputs(space: FeatureSpace, rows: Rows) -> Floats:
@@ -204,11 +208,18 @@ def fit_pictures(
         stacked(map(reader.picture, moved_to_classes(encoders, bases, MOVED, is_word, SEED)))
         for is_word in (True, False)
     )
-    outside = [*(pictures(reader, chunk) for chunk in groups.values()), other_photographs]
+    other = {name: pictures(reader, chunk) for name, chunk in groups.items()}
+    outside = {
+        "nothing": [other["grounds"], other["noise"]], "other things": [other["things"], other_photographs]
+    }  # fmt: skip
     half = len(photographs[0]) // 2
     first, second = ((photographs[0][half], photographs[1][half]) for half in (slice(half), slice(half, None)))
-    held = [(pictures(reader, some_rows(held_out, HELD_OUT)), FLAGGED), (second, FLAGGED_MOVED)]
-    return fit_detector("pictures", picture_space(inside[1]), [inside, first], outside, held)
+    held, space = pictures(reader, some_rows(held_out, HELD_OUT)), picture_space(inside[1])
+    networks = [
+        fit_network(name, space, [inside, first], rows, [(held, FLAGGED), (second, FLAGGED_MOVED[name])])
+        for name, rows in outside.items()
+    ]
+    return Detector(space, tuple(networks))
 
 
 def fit_sounds(reader: EvidenceReader, encoders: FrozenEncoders, folder: Path, unknown: Path) -> Detector:
@@ -225,7 +236,8 @@ def fit_sounds(reader: EvidenceReader, encoders: FrozenEncoders, folder: Path, u
     half = np.arange(len(chunk["word"])) % 2 == 0
     space = sound_space(evidence[1][half], chunk["word"].numpy()[half])
     inside = (evidence[0][~half], evidence[1][~half])
-    return fit_detector("sounds", space, [inside], outside, [(sounds(reader, some_rows(held_out, HELD_OUT)), FLAGGED)])
+    held = [(sounds(reader, some_rows(held_out, HELD_OUT)), FLAGGED)]
+    return Detector(space, (fit_network("sounds", space, [inside], outside, held),))
 
 
 def fit_confidence(trio: Trio, picture_folder: Path, sound_folder: Path) -> dict[str, float]:
