@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache
+from itertools import chain
 from string import Formatter
 
 from mmviz.assets_path import assets_dir
@@ -115,7 +116,7 @@ def unknown_word(text: str) -> str | None:
 def nearest(text: str) -> str:
     """Returns the question most similar to ``text`` that fits a template, about the words that ``text`` names."""
     plain = _plain(text)[:_MAX_COMPARED]
-    long = (word for word in re.findall(_WORD, plain) if len(word) > 2)
+    long = (word for word in re.findall(_WORD, plain) if len(word) > 2 and word not in _function_words())
     named = list(dict.fromkeys(close for word in long for close in get_close_matches(word, known_words(), 1, 0.8)))
     words = [*named, *(word for word in ("cat", "dog") if word not in named)]
     relation = next((relation for relation in RELATIONS if relation in plain), RELATIONS[0])
@@ -130,6 +131,12 @@ def nearest(text: str) -> str:
         if max(similarities) > _MIN_SIMILARITY
         else compose("there", words[0])
     )
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    """Returns the words of the templates, some of which are spelt almost as a known word is: "what" and "hat"."""
+    return frozenset(re.findall(_WORD, " ".join(chain(*TEMPLATES.values()))))
 
 
 def _plain(text: str) -> str:
