@@ -80,9 +80,9 @@ def test_a_fit_flags_the_chosen_share_of_the_held_out_world(capsys: pytest.Captu
     rng = np.random.default_rng(2)
     inside, held_out, outside = (rows(rng, at, 400) for at in (0, 0, 3))
     space = picture_space(inside[1])
-    fitted = Detector(space, (fit_network("pictures", space, [inside], [outside], [(held_out, FLAGGED)]),))
+    fitted = Detector(space, (fit_network("pictures", space, [inside], [outside], [(held_out, FLAGGED["sounds"])]),))
     flagged = [np.mean([fitted.score(*row) > 0 for row in zip(*group, strict=True)]) for group in (held_out, outside)]
-    assert flagged[0] == pytest.approx(FLAGGED, abs=0.005) and flagged[1] > 0.95
+    assert flagged[0] == pytest.approx(FLAGGED["sounds"], abs=0.005) and flagged[1] > 0.95
     assert "400 of the world" in capsys.readouterr().out
 
 

@@ -58,7 +58,7 @@ from mmviz.training.world.tokenizer import build_tokenizer
 
 SEED = 61_000
 HIDDEN_UNITS, EPOCHS = 32, 60
-FLAGGED = 0.02
+FLAGGED = {"pictures": 0.02, "sounds": 0.025}
 """Largest share of the world's held-out part that a network flags."""
 FLAGGED_MOVED = {"nothing": 0.05, "other things": 0.01}
 """Largest share of pictures with features moved to a known word that the network for pictures of nothing, and that for
@@ -216,7 +216,7 @@ def fit_pictures(
     first, second = ((photographs[0][half], photographs[1][half]) for half in (slice(half), slice(half, None)))
     held, space = pictures(reader, some_rows(held_out, HELD_OUT)), picture_space(inside[1])
     networks = [
-        fit_network(name, space, [inside, first], rows, [(held, FLAGGED), (second, FLAGGED_MOVED[name])])
+        fit_network(name, space, [inside, first], rows, [(held, FLAGGED["pictures"]), (second, FLAGGED_MOVED[name])])
         for name, rows in outside.items()
     ]
     return Detector(space, tuple(networks))
@@ -236,7 +236,7 @@ def fit_sounds(reader: EvidenceReader, encoders: FrozenEncoders, folder: Path, u
     half = np.arange(len(chunk["word"])) % 2 == 0
     space = sound_space(evidence[1][half], chunk["word"].numpy()[half])
     inside = (evidence[0][~half], evidence[1][~half])
-    held = [(sounds(reader, some_rows(held_out, HELD_OUT)), FLAGGED)]
+    held = [(sounds(reader, some_rows(held_out, HELD_OUT)), FLAGGED["sounds"])]
     return Detector(space, (fit_network("sounds", space, [inside], outside, held),))
 
 
