@@ -115,18 +115,25 @@ class Attention(nn.Module):
         Without ``context`` this is self-attention. ``attn_mask`` ``[B, 1, 1, M]`` is added to the scores: 0 for valid
         keys, -inf for padding.
         """
-        batch, tokens, width = x.shape
-        memory = x if context is None else context
-        query, key, value = (
-            projection(source).view(batch, source.shape[1], self.heads, -1).transpose(1, 2)
-            for projection, source in ((self.query, x), (self.key, memory), (self.value, memory))
-        )
-        scores = (query / math.sqrt(width // self.heads)) @ key.transpose(-2, -1)
+        query, key, value = self.project(x, context)
+        scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1)
         if attn_mask is not None:
             scores = scores + attn_mask.to(scores.dtype)
         weights = torch.softmax(scores, dim=-1)
-        attn_output = weights @ value
-        output: Tensor = self.output(attn_output.transpose(1, 2).reshape(batch, tokens, width))
+        return self.join_heads(weights @ value)
+
+    def project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns queries ``[B, H, N, D / H]``, keys and values ``[B, H, M, D / H]``."""
+        memory = x if context is None else context
+        query, key, value = (
+            projection(source).view(*source.shape[:2], self.heads, -1).transpose(1, 2)
+            for projection, source in ((self.query, x), (self.key, memory), (self.value, memory))
+        )
+        return query, key, value
+
+    def join_heads(self, attn_output: Tensor) -> Tensor:
+        """Returns the output ``[B, N, D]`` for ``attn_output`` ``[B, H, N, D / H]``."""
+        output: Tensor = self.output(attn_output.transpose(1, 2).flatten(2))
         return output
 
 

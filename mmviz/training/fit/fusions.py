@@ -24,23 +24,18 @@ from mmviz.models.fusion_networks import init_as_identity
 from mmviz.models.int8_weights import packed
 from mmviz.models.trio_model import BundledTrio
 from mmviz.models.trio_network import FRAMES, Trio
-from mmviz.training.fit.data import Batch, ExampleEncoder, loader
-from mmviz.training.fit.feature_store import open_chunks
+from mmviz.training.fit.data import Batch
 from mmviz.training.fit.losses import TokenLabels, fusion_losses
-from mmviz.training.fit.pairs import PairStream
-from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens, quicken
+from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens
 from mmviz.training.fit.train import (
-    COMPILED_FROM,
     Progress,
     Stage,
     TrainingSession,
     make_stage,
     question_input,
-    run_session,
+    run_on_features,
     trained_scenes,
 )
-from mmviz.training.world.sprites import concepts
-from mmviz.training.world.tokenizer import build_tokenizer
 
 SCENES, SCENES_PER_STEP, RATE = 6_000, 4, 1e-3
 """The budget of every kind: scenes, with four questions each; scenes per step; the highest learning rate."""
@@ -114,10 +109,7 @@ def train_kind(
     features. ``start``: weights to start from (None: random)."""
     stage = budget(scenes)
     session = TrainingSession(stage, run, seed, device, start, lambda: TrainedFusion(kind))
-    encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    stream = PairStream(open_chunks(pictures), open_chunks(sounds), encoder, stage.recipe, seed * 1000 + session.steps)
-    quicken(session.trained, compiled=scenes >= COMPILED_FROM)
-    run_session(session, loader(stream), torch.tensor(encoder.rows, device=device), progress)
+    run_on_features(session, pictures, sounds, seed, progress)
 
 
 def export(runs: Path, folder: Path) -> None:

@@ -69,13 +69,6 @@ def quicken(model: nn.Module, compiled: bool) -> None:
 def _fused_attention(
     attention: Attention, x: Tensor, attn_mask: Tensor | None, context: Tensor | None = None
 ) -> Tensor:
-    batch, tokens, width = x.shape
-    memory = x if context is None else context
-    query, key, value = (
-        projection(source).view(batch, source.shape[1], attention.heads, -1).transpose(1, 2)
-        for projection, source in ((attention.query, x), (attention.key, memory), (attention.value, memory))
-    )
+    query, key, value = attention.project(x, context)
     mask = None if attn_mask is None else attn_mask.to(query.dtype)
-    joined = functional.scaled_dot_product_attention(query, key, value, mask)
-    output: Tensor = attention.output(joined.transpose(1, 2).reshape(batch, tokens, width))
-    return output
+    return attention.join_heads(functional.scaled_dot_product_attention(query, key, value, mask))

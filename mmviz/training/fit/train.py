@@ -214,9 +214,18 @@ def train(
     session = TrainingSession(
         stage, run, seed, device, start, lambda: TrainedTrio(stage.recipe.patches, stage.recipe.frames)
     )
-    quicken(session.trained.model, compiled=stage.fuse and stage.scenes >= COMPILED_FROM)
+    run_on_features(session, pictures, sounds, seed, progress, report_every, checkpoint_seconds)
+
+
+def run_on_features(
+    session: TrainingSession, pictures: list[Path], sounds: list[Path], seed: int,
+    progress: Progress = lambda done, of, losses: None, report_every: int = 50, checkpoint_seconds: float = 300.0,
+) -> None:  # fmt: skip
+    """Trains a session to its end on chunks of features, paired in an order that ``seed`` decides."""
+    stage = session.stage
+    quicken(session.trained, compiled=stage.fuse and stage.scenes >= COMPILED_FROM)
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    rows = torch.tensor(encoder.rows, device=device)
+    rows = torch.tensor(encoder.rows, device=session.device)
     stream = PairStream(open_chunks(pictures), open_chunks(sounds), encoder, stage.recipe, seed * 1000 + session.steps)
     run_session(session, loader(stream), rows, progress, report_every, checkpoint_seconds)
 
