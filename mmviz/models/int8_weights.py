@@ -22,7 +22,7 @@ def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in state.items():
         if not tensor.is_floating_point():
             tensors[name] = tensor.contiguous()
-        elif tensor.dim() < 2 or tensor[0].numel() < _MIN_COLUMNS or tensor.numel() < _MIN_NUMBERS:
+        elif tensor.dim() < 2 or tensor.numel() < _MIN_NUMBERS or tensor[0].numel() < _MIN_COLUMNS:
             tensors[name] = tensor.half().contiguous()
         else:
             rows = tensor.float().flatten(1)
