@@ -282,9 +282,11 @@ def save_weights(trained: nn.Module, path: Path, scenes: int) -> None:
 
 
 def trained_scenes(weights: Path) -> int:
-    """Returns the number of scenes that weights were trained on, from the file beside them; 0 without one."""
-    info = weights.with_suffix(".json")
-    return int(json.loads(info.read_text("utf-8"))["scenes"]) if info.exists() else 0
+    """Returns the number of scenes that weights were trained on, from the file or the card beside them; 0 without."""
+    for info in (weights.with_suffix(".json"), weights.with_name("card.json")):
+        if info.exists():
+            return int(json.loads(info.read_text("utf-8")).get("scenes", 0))
+    return 0
 
 
 def load_weights(trained: nn.Module, path: Path) -> Sequence[str]:
