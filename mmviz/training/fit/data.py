@@ -44,6 +44,8 @@ class Recipe:
     """Patches of a picture that the fusion is given, those of things rather than ground: fewer train quicker."""
     frames: int = FRAMES
     """Frames of a sound that the fusion is given."""
+    photographs: float = 0.0
+    """Share of the pictures that the classifier sees as photographs, see `photograph_features`."""
 
 
 class ExampleEncoder:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from mmviz.models.encoders.frozen_encoders import classified_words
 from mmviz.training.fit.data import Batch, ExampleEncoder, Recipe, families_of_scene, joined_arrays, many_words
 from mmviz.training.fit.feature_store import Chunk, rows
+from mmviz.training.fit.photograph_features import classified_as_photograph
 from mmviz.training.world.labels import Arrays, frame_labels, patch_labels
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, QuestionGenerator
 from mmviz.training.world.scenes import Thing
@@ -24,6 +27,7 @@ class PairStream(IterableDataset[Batch]):
         self.encoder, self.recipe, self.seed = encoder, recipe, seed
         self.words = encoder.concepts
         self.questions = QuestionGenerator(self.words)
+        self.columns = {word: column for column, word in enumerate(classified_words())}
         self.by_word: dict[int, list[int]] = {}
         for number, (chunk, row) in enumerate(self.sounds):
             self.by_word.setdefault(int(chunk["word"][row]), []).append(number)
@@ -54,6 +58,13 @@ class PairStream(IterableDataset[Batch]):
             start, end = (float(second) for second in sound["interval"][sound_row])
             thing_index = chunk["patch_things"][row].numpy().astype(np.int64)
             arrays = patch_labels(things, thing_index, self.encoder.word_index)
+            picture, said = chunk["features"][row], chunk["words"][row]
+            if rng.random() < recipe.photographs:
+                columns = [self.columns.get(thing.word) for thing in things]
+                picture, said, untold = classified_as_photograph(
+                    rng, picture, said, thing_index, columns, self._others(rng)
+                )
+                arrays["patch_word"][untold] = -1
             arrays |= frame_labels(spoken, start, end, int(sound["frames"][sound_row]), self.encoder.word_index)
             for question in self.questions.several(rng, families, things, spoken):
                 if rng.random() < recipe.many_words:
@@ -61,14 +72,20 @@ class PairStream(IterableDataset[Batch]):
                 has = tuple(bool(rng.random() >= recipe.drop) for _ in range(3))
                 questions.append(self.encoder.question(things, spoken, question, arrays, (has[0], has[1], has[2])))
             pairs.append({name: array for name, array in arrays.items() if name not in ("patch_thing", "frame_spoken")})
-            features.append(chunk["features"][row])
-            words.append(chunk["words"][row])
+            features.append(picture)
+            words.append(said)
             frames.append(sound["features"][sound_row])
         batch = joined_arrays(pairs, questions)
         return batch | {
             "patch_features": torch.stack(features), "patch_words": torch.stack(words),
             "frame_features": torch.stack(frames),
         }  # fmt: skip
+
+    def _others(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Returns the features of the ground and of the things of a random picture."""
+        chunk, row = self.pictures[int(rng.integers(len(self.pictures)))]
+        features, shown = chunk["features"][row], chunk["patch_things"][row]
+        return features[shown == -1], features[shown >= 0]
 
     def _sound(self, rng: np.random.Generator, things: tuple[Thing, ...], families: list[str]) -> int:
         """Returns the number of a sound: half the time its word names a thing, unless the families forbid it."""

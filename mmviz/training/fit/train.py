@@ -30,6 +30,8 @@ from mmviz.training.world.tokenizer import answers, build_tokenizer
 from mmviz.types import MmvizError
 
 AVERAGE_DECAY = 0.998
+PHOTOGRAPHS = 0.5
+"""Share of the pictures that the classifier sees as photographs."""
 COMPILED_FROM = 2_000
 """Pairs of a stage from which compiling the layers is worth its time."""
 SNAPSHOTS_FROM, SNAPSHOT_RATIO = 64, 1.7
@@ -56,10 +58,15 @@ def make_stage(name: str, scenes: int, drop: float = 0.15, rate: float | None = 
     the same with all of them, which ends the training.
     """
     if name == "projections":
-        return Stage(Recipe(scenes=64, questions=0, drop=0.0, many_words=0.0), scenes, rate or 2e-3, fuse=False)
+        return Stage(
+            Recipe(scenes=64, questions=0, drop=0.0, many_words=0.0, photographs=PHOTOGRAPHS),
+            scenes,
+            rate or 2e-3,
+            fuse=False,
+        )
     weights = {"rel": 2.0, "relheard": 2.0, "count": 1.5, "caption": 1.5, "name": 1.5, "mask": 2.0}
     mix = tuple(weights.get(family, 1.0) for family in FAMILIES)
-    recipe = Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix)
+    recipe = Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix, photographs=PHOTOGRAPHS)
     if name == "whole":
         return Stage(replace(recipe, patches=PATCHES_KEPT, frames=FRAMES_KEPT), scenes, rate or 1e-3, fuse=True)
     return Stage(recipe, scenes, rate or 2e-4, fuse=True)
