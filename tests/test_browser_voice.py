@@ -27,18 +27,18 @@ def microphone(tmp_path: Path) -> Path:
     with wave.open(str(GALLERY / "voices" / "star.wav")) as voice:
         rate, word = voice.getframerate(), voice.readframes(voice.getnframes())
     silence = bytes(2 * int(rate * QUIET))
-    with wave.open(str(tmp_path / "heard.wav"), "wb") as file:
+    with wave.open(str(tmp_path / "microphone.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(silence + word + 3 * silence)
-    return tmp_path / "heard.wav"
+    return tmp_path / "microphone.wav"
 
 
 def test_a_photograph_is_named_and_a_spoken_word_understood(chromium: str, server: str, microphone: Path) -> None:
     with sync_api.sync_playwright() as playwright:
-        heard = f"--use-file-for-fake-audio-capture={microphone}%noloop"
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*LAUNCH, heard])
+        recording = f"--use-file-for-fake-audio-capture={microphone}%noloop"
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*LAUNCH, recording])
         page = browser.new_context(permissions=["microphone"]).new_page()
         page.set_default_timeout(PATIENCE)
         page.goto(server)
