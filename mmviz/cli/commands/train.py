@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
         "--pictures", type=int, default=16_000, help="pictures whose features are kept on disk (default: 16000)"
     )
     parser.add_argument(
-        "--sounds", type=int, default=12_000, help="sounds whose features are kept on disk (default: 12000)"
+        "--sounds", type=int, default=24_000, help="sounds whose features are kept on disk (default: 24000)"
     )
     parser.add_argument("--rate", type=float, help="peak learning rate (default: that of the stage)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
