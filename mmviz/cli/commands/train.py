@@ -38,8 +38,8 @@ def add(commands: Any) -> None:
         "--stage", choices=(*STAGES, "all"), default="all", help="stage of trio to train (default: all)"
     )
     parser.add_argument(
-        "--pairs", type=int, nargs=3, default=(36_000, 80_000, 8_000), metavar=("PROJECTIONS", "WHOLE", "TOKENS"),
-        help="pairs of a picture and a sound in each stage of trio (default: 36000 80000 8000)",
+        "--pairs", type=int, nargs=3, default=(36_000, 60_000, 84_000), metavar=("PROJECTIONS", "WHOLE", "TOKENS"),
+        help="pairs of a picture and a sound in each stage of trio (default: 36000 60000 84000)",
     )  # fmt: skip
     parser.add_argument(
         "--pictures", type=int, default=16_000, help="pictures whose features are kept on disk (default: 16000)"

@@ -20,7 +20,7 @@ from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 
 TRAINING = (
-    "By `mmviz train` on two CPU cores, about two hours: features of the frozen encoders are computed once; the "
+    "By `mmviz train` on two CPU cores, about three hours: features of the frozen encoders are computed once; the "
     "projections into the common space on 36,032 pairs of a picture and a sound, then all but the encoders on 60,000 "
     "pairs of four questions each, on half of the patches and two thirds of the frames, then on 84,400 pairs with all "
     "of them, in the last 32,000 of which the classifier sees half of the pictures as photographs. The fusion and the "
