@@ -37,7 +37,7 @@ from mmviz.training.fit.train import (
     trained_scenes,
 )
 
-SCENES, SCENES_PER_STEP, RATE = 6_000, 4, 1e-3
+SCENES, SCENES_PER_STEP, RATE = 7_500, 4, 1e-3
 """The budget of every kind: scenes, with four questions each; scenes per step; the highest learning rate."""
 _WHOLE_SHARE = 0.35
 """Share of the steps that are given all patches and frames, without which the kinds miscount on all of them."""
