@@ -45,7 +45,7 @@ def test_a_photograph_is_named_and_a_spoken_word_understood(chromium: str, serve
         page.locator(f"{VIEWER}[data-ready=true]").wait_for()
         settle(page)
         empty_form(page)
-        photograph = GALLERY / "photographs" / "cat.webp"
+        photograph = GALLERY / "photographs" / "owl.webp"
         page.locator(".st-key-image-sources [data-testid=stFileUploaderDropzoneInput]").set_input_files(photograph)
         sync_api.expect(page.locator(".st-key-image-line .source")).to_have_text(say("source-own"), timeout=PATIENCE)
         press(page, "Record")
@@ -57,7 +57,7 @@ def test_a_photograph_is_named_and_a_spoken_word_understood(chromium: str, serve
         sync_api.expect(page.locator(".st-key-audio-line .source")).to_have_text(say("source-own"), timeout=PATIENCE)
         settle(page)
         close_popover(page, device)
-        for question, answer in (("What was said?", "star"), ("What is in the picture?", "cat")):
+        for question, answer in (("What was said?", "star"), ("What is in the picture?", "owl")):
             page.get_by_role("textbox", name="Text").fill(question)
             press(page, "Run")
             sync_api.expect(page.locator(".answer .word")).to_have_text(answer, timeout=PATIENCE)

@@ -204,8 +204,8 @@ def test_a_word_that_the_world_lacks_is_refused(tones: None) -> None:
 
 
 def test_a_photograph_with_a_voice_leaves_nothing_to_draw(tones: None) -> None:
-    backend, item = PaperBackend("cat"), next(item for item in GALLERY if item.id == "photo-owl")
-    with pytest.raises(Refusal, match=r"photo-owl: none of 1 candidates.*the answer is cat"):
+    backend, item = PaperBackend("cat"), next(item for item in GALLERY if item.id == "photo-hammer")
+    with pytest.raises(Refusal, match=r"photo-hammer: none of 1 candidates.*the answer is cat"):
         chosen(item, backend)
     assert len(backend.samples) == 1
 

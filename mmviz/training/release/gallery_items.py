@@ -92,7 +92,7 @@ GALLERY = (
         Speech("wolf"), "", (Answers(), Needs(IMAGE), Needs(AUDIO)),
     ),
     GalleryItem(
-        "name", "What is in the picture?", _photograph("cat", 0.02, 0.0, 0.88, 1.0), Speech("umbrella"), "cat",
+        "name", "What is in the picture?", _photograph("owl", 0.53, 0.2, 0.8, 0.95), Speech("umbrella"), "owl",
         (Answers(), Needs(IMAGE), Idle(AUDIO)),
     ),
     GalleryItem(
@@ -112,7 +112,7 @@ GALLERY = (
         Voice("voices/bee.wav", "bee", 0.09, 0.64), "none", (Answers(),),
     ),
     GalleryItem(
-        "photo-owl", "Which one differs: owl", _photograph("owl", 0.53, 0.2, 0.8, 0.95),
+        "photo-hammer", "Which one differs: hammer", _photograph("hammer", 0.02, 0.06, 1.0, 0.95),
         Voice("voices/star.wav", "star", 0.04, 0.74), "audio", (Answers(), Needs(AUDIO)),
     ),
     GalleryItem(
@@ -123,12 +123,8 @@ GALLERY = (
         Voice("voices/star-again.wav", "star", 0.1, 0.76), "", (Answers(), Needs(IMAGE), Needs(AUDIO)),
     ),
     GalleryItem(
-        "voice-key", "What was said?", _photograph("hammer", 0.02, 0.06, 1.0, 0.95),
+        "voice-key", "What was said?", _photograph("cup", 0.28, 0.04, 0.71, 0.78),
         Voice("voices/key.wav", "key", 1.06, 1.42), "key", (Answers(), Needs(AUDIO), Idle(IMAGE)),
-    ),
-    GalleryItem(
-        "photo-rocket", "Is there a rocket in the picture?", _photograph("rocket", 0.45, 0.29, 0.54, 0.96),
-        Speech("moon"), "yes", (Answers(), Needs(IMAGE), Idle(AUDIO)),
     ),
     GalleryItem(
         "there", "Is there a car in the picture?", Drawing(("tent", "book", "shark", "car")), None, "yes",
