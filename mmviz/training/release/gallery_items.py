@@ -113,7 +113,7 @@ GALLERY = (
     ),
     GalleryItem(
         "photo-hammer", "Which one differs: hammer", _photograph("hammer", 0.02, 0.06, 1.0, 0.95),
-        Voice("voices/star.wav", "star", 0.04, 0.74), "audio", (Answers(), Needs(AUDIO)),
+        Voice("voices/star.wav", "star", 0.04, 0.74), "audio", (Answers(),),
     ),
     GalleryItem(
         "mismatch", "Which one differs: whale", Drawing(("snail",)), Speech("snail"), "text", (Answers(),),
@@ -123,8 +123,8 @@ GALLERY = (
         Voice("voices/star-again.wav", "star", 0.1, 0.76), "", (Answers(), Needs(IMAGE), Needs(AUDIO)),
     ),
     GalleryItem(
-        "voice-key", "What was said?", _photograph("cup", 0.28, 0.04, 0.71, 0.78),
-        Voice("voices/key.wav", "key", 1.06, 1.42), "key", (Answers(), Needs(AUDIO), Idle(IMAGE)),
+        "voice-word", "What was said?", _photograph("cup", 0.28, 0.04, 0.71, 0.78),
+        Voice("voices/star.wav", "star", 0.04, 0.74), "star", (Answers(), Needs(AUDIO), Idle(IMAGE)),
     ),
     GalleryItem(
         "there", "Is there a car in the picture?", Drawing(("tent", "book", "shark", "car")), None, "yes",
