@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from PIL import Image
 from several_input_checks import checks_of_several
 from test_huggingface_places import (
     GREY,
@@ -29,7 +31,7 @@ from test_huggingface_places import (
     streams_of,
 )
 
-from mmviz import Modality, PixelBox, Sample, Seconds, Token, make_sample
+from mmviz import Modality, PixelBox, Sample, Seconds, Token, VideoPatch, make_sample
 from mmviz.backends.local import LocalBackend
 from mmviz.capture import capture
 from mmviz.explain import run_sample
@@ -241,6 +243,62 @@ def learned_queries_lead_to_patches(checkpoint: Checkpoint) -> None:
         np.testing.assert_allclose(rows, first_hop @ second_hop, atol=1e-6)
 
 
+def frames_at_their_moments(checkpoint: Checkpoint) -> None:
+    """A white square in one frame of a video changes the tubes that hold its place and moment, and no others."""
+    model, frames = checkpoint.model, [GREY[:48, :72].copy() for _ in range(FRAMES)]
+    for number, frame in enumerate(frames):
+        frame[0, 0] = number  # else Pillow writes them as one
+    before = _video(frames)
+    prompt = model.prepare(before).details["prompt"]
+    assert prompt.count(model.processor.video_token) == 1, "the frames go to the processor of videos"
+    sheet = before.image
+    assert sheet is not None
+    saved = {key: value.clone() for key, value in model.module.state_dict().items()}
+    with torch.no_grad():
+        for key, parameter in model.module.named_parameters():
+            if any(tower in key for tower in TOWERS) and any(part in key for part in OUTPUTS):
+                parameter.zero_()
+    try:
+        streams = streams_of(model, before)
+        for is_tower in (True, False):
+            stream = picture_stream(streams, is_tower)
+            tokens = streams[stream]
+            tubes = [token.location for token in tokens if isinstance(token.location, VideoPatch)]
+            moments = sorted({(tube.start, tube.end) for tube in tubes})
+            joined = FRAMES // len(moments)
+            assert joined == JOINED_FRAMES.get(checkpoint.name, 1)
+            assert moments == [(k * joined / 2, (k + 1) * joined / 2) for k in range(len(moments))]
+            assert all(len(tube.boxes) == joined for tube in tubes)
+            block = block_of(model, before, stream)
+            block = FIRST_BLOCKS.get((checkpoint.name, stream), block)
+            vectors = entering(model, before, block)
+            assert len(vectors) == len(tokens)
+            for number, (x, y) in ((0, (5, 7)), (1, (48, 30)), (FRAMES - 1, (30, 20))):
+                lit = [frame.copy() for frame in frames]
+                lit[number][y : y + 10, x : x + 10] = 255
+                cell = sheet.parts[number]
+                square = PixelBox(cell.x0 + x, cell.y0 + y, cell.x0 + x + 10, cell.y0 + y + 10)
+                change = np.abs(entering(model, _video(lit), block) - vectors).max(1)
+                changed = [tokens[k] for k in np.flatnonzero(change > UNCHANGED)]
+                assert changed, (stream, number)
+                for token in changed:
+                    location = token.location
+                    assert isinstance(location, VideoPatch), (stream, token)
+                    assert location.start <= number / 2 < location.end, (stream, number, token)
+                    places = [Token(Modality.IMAGE, "", box) for box in location.boxes]
+                    assert any(meets(place, square, RESAMPLED) for place in places), (stream, number, token)
+    finally:
+        model.module.load_state_dict(saved)
+
+
+def _video(frames: list[NDArray[np.uint8]]) -> Sample:
+    """Returns a sample with a video of half a second a frame."""
+    file = io.BytesIO()
+    pictures = [Image.fromarray(frame) for frame in frames]
+    pictures[0].save(file, "WEBP", save_all=True, append_images=pictures[1:], duration=500, lossless=True)
+    return make_sample(video=file.getvalue(), text=QUESTION)
+
+
 CHECKS = (patches_at_their_places, words_at_their_places, weights_of_eager_attention, answers_and_effects)
 LEARNED_QUERIES = ("blip2", "kosmos2")
 CROSS_ATTENTION = ("mllama", "blip")
@@ -261,6 +319,15 @@ SEVERAL = (
     "minicpmv4_6", "gemma4", "mllama",
 )  # fmt: skip
 """Families that take several pictures, or sounds, in one prompt."""
+FRAMES = 4
+"""Frames of a video."""
+VIDEOS = (
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "llava_onevision", "internvl", "smolvlm", "minicpmv4_6",
+    "gemma4",
+)  # fmt: skip
+"""Families that have a processor of videos."""
+JOINED_FRAMES = {"qwen2_vl": 2, "qwen2_5_vl": 2, "qwen3_vl": 2, "qwen2_5_omni": 2}
+"""Frames that one patch joins, where it joins several."""
 LONG = ("phi4_multimodal",)
 """Families whose processor makes at least 2,048 patches; the one check goes from these to the language model."""
 
@@ -277,6 +344,7 @@ def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
         has_queries = name in LEARNED_QUERIES
         checks.append(learned_queries_lead_to_patches if has_queries else language_tokens_at_their_places)
     checks += [moments_at_their_places] if name in SOUNDS else []
+    checks += [frames_at_their_moments] if name in VIDEOS else []
     checks += checks_of_several(name, SOUNDS) if name in SEVERAL else []
     return {check.__name__: check for check in checks}
 

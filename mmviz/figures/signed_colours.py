@@ -70,8 +70,9 @@ def signed_image(
     colours = np.broadcast_to(signed_rgb(np.zeros(()), largest, dark), image.shape).astype(np.float64)
     colours[hatching] = _rgb(theme(dark).line)
     for token, value in zip(tokens, values, strict=True):
-        if isinstance(token.location, PixelBox) and np.isfinite(value):
-            box = token.location
+        if not isinstance(token.location, PixelBox) or not np.isfinite(value):
+            continue
+        for box in token.location.boxes:
             rows, columns = (
                 slice(round(first * pixels / full), round(last * pixels / full))
                 for first, last, pixels, full in (

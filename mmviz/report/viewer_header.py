@@ -16,7 +16,7 @@ from mmviz.i18n.viewer import viewer_words
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
 from mmviz.report.pooled_map_requests import bin_edges_of
 from mmviz.report.steps_sections import steps_header
-from mmviz.types import AttentionRecord, AudioInput, ImageInput, Sample, Token
+from mmviz.types import AttentionRecord, AudioInput, ImageInput, Sample, Token, location_numbers
 from mmviz.viewer.thumbnails import thumbnail_edges
 
 MAX_ANSWERS = 5
@@ -54,7 +54,7 @@ def stream_header(tokens: Sequence[Token]) -> dict[str, list[Any]]:
         "modality": [str(token.modality) for token in tokens],
         "name": names(tokens),
         "full_name": full_names(tokens),
-        "location": [None if token.location is None else [*vars(token.location).values()] for token in tokens],
+        "location": [location_numbers(token.location) or None for token in tokens],
     }
 
 
