@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.answer_maps import AnswerMap, depends_on, reads_from, reads_from_ref
 from mmviz.analysis.answer_shares import AnswerShares
 from mmviz.analysis.answer_token import answer_query, token_or_answer
 from mmviz.analysis.map_refs import default_map_ref, streams_of
@@ -24,18 +25,7 @@ from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs import make_sample
 from mmviz.io.run_file import to_bytes
-from mmviz.types import (
-    AttentionRecord,
-    CaptureError,
-    Change,
-    MapRef,
-    MmvizError,
-    PooledMap,
-    Request,
-    Sample,
-    Token,
-    View,
-)
+from mmviz.types import AttentionRecord, CaptureError, Change, MapRef, MmvizError, Request, Sample, Token, View
 from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
@@ -102,10 +92,7 @@ class Run:
         The backend computes those of a map that does not hold all its weights. Raises ``MmvizError`` (``view-gone``)
         where it no longer keeps the run.
         """
-        maps = self.record.maps
-        if view.map.layer is not None:
-            maps = (self.record.maps[self.record.map_number(view.map)],)
-        if not any(isinstance(attn_map, PooledMap) for attn_map in maps):
+        if self.record.holds(view.map):
             return view_of(self.record, view)
         if self.backend is None:
             raise MmvizError("view-gone")
@@ -173,6 +160,16 @@ class Run:
         """
         return modality_matrix_of(self.record, map_ref or self.map_ref)
 
+    def reads_from(self) -> AnswerMap:
+        """Returns what the token that answers attends to in the last stack in which modalities meet."""
+        row = self.attention if self.is_exact else self.pooled_attention
+        return reads_from(self.record, row(*reads_from_ref(self.record)))
+
+    def depends_on(self) -> AnswerMap:
+        """Returns what the answer depends on, by the method that the model's card says is most faithful, else by
+        gradient relevance. Raises ``MmvizError`` where the run does not hold it, see `depends_on`."""
+        return depends_on(self.record)
+
     def answer_shares(self, map_ref: MapRef | None = None) -> AnswerShares | None:
         """Returns where attention went while each word of an answer was written, see `answer_shares_of`."""
         return answer_shares_of(self.record, map_ref or self.map_ref, self.view)
@@ -214,8 +211,9 @@ class Run:
         """Returns the run as plain values, for JSON.
 
         Keys: ``answer`` (None without one), ``probabilities``, ``tokens`` with their locations, ``attention`` of the
-        answer token, ``modality_matrix``, ``answer_shares`` and ``language_prior`` of a written answer, ``effect``,
-        ``notices``, ``made_by``. What cannot be measured is None.
+        answer token, ``reads_from`` and ``depends_on`` (or the ``reason`` why not), ``modality_matrix``,
+        ``answer_shares`` and ``language_prior`` of a written answer, ``effect``, ``notices``, ``made_by``. What cannot
+        be measured is None.
         """
         from mmviz.report.summary import run_summary
 
@@ -225,7 +223,8 @@ class Run:
         self, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None, direction: Direction = "from",
         scale_max: float | None = None,
     ) -> bytes:  # fmt: skip
-        """Returns a 1600 x 900 PNG of the inputs under `attention`, whose first three parameters it shares.
+        """Returns a PNG of the inputs, 1600 pixels wide: under `reads_from`, and below it under `depends_on` where the
+        run holds it; or under `attention`, 900 high, where any of its three parameters or ``scale_max`` is given.
 
         The colour scale goes from 0 to ``scale_max``, or to the largest value if None.
         """
@@ -312,11 +311,11 @@ def run_sample(
     pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
     answer: tuple[int, ...] = (), answer_part: tuple[int, ...] = (), stop: Stop = never_stop,
 ) -> Run:  # fmt: skip
-    """Runs a model on a checked sample with these fields of `Request`. Raises as `explain` and `_run` do."""
+    """Runs a model on a checked sample with these fields of `Request`, and towers. Raises as `explain` and `_run`."""
     settings = tuple((options or {}).items())
     request = Request(
-        model, sample, changes, seed, relevance, steps=steps, pairs=pairs, answer=answer, answer_part=answer_part,
-        options=settings,
+        model, sample, changes, seed, relevance, steps=steps, towers=True, pairs=pairs, answer=answer,
+        answer_part=answer_part, options=settings, depends_on=True,
     )  # fmt: skip
     return _run(request, chosen_backend(backend, model), stop)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from feature_chunks import FeatureStore
     from playwright.sync_api import Browser, Page
     from streamlit.testing.v1 import AppTest
     from viewer_page import Show
@@ -223,3 +224,11 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
 
     with showing(browser, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def feature_store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """Returns the chunks of six pictures and of twelve sounds, as training reads them."""
+    from feature_chunks import write_chunks
+
+    return write_chunks(tmp_path_factory.mktemp("features"))

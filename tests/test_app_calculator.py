@@ -38,7 +38,7 @@ def start(layer: int, head: int, token: int) -> Selection:
     return Selection((token,), (), "from", MapRef("attention", layer, head), "spotlight", "view")
 
 
-def test_all_steps_are_sent_once_and_a_selection_sends_nothing() -> None:
+def test_all_steps_of_the_fusion_are_sent_once_and_a_selection_sends_nothing() -> None:
     page = mounted(start=start(2, 1, 0))
     header, sections = payload(page)
     assert header["run"] == step_runs.trio_run().record.id and header["view"]["map"] == "2:1"
@@ -46,11 +46,12 @@ def test_all_steps_are_sent_once_and_a_selection_sends_nothing() -> None:
     (element,) = page.get("bidi_component")
     before = element.proto.bytes
     report_view(page, view(page, map="4:3", tokens=[5]))
-    assert page.session_state["selection"] == start(4, 3, 5)
+    selected = replace(start(4, 3, 5), map_ref=step_runs.trio_run().record.map_ref(4, 3))
+    assert page.session_state["selection"] == selected
     (element,) = page.get("bidi_component")
     assert element.proto.bytes == before, "a selection in the browser sends nothing"
     report_view(page, view(page, map="99:0"))
-    assert page.session_state["selection"] == start(4, 3, 5), "an unknown map is ignored"
+    assert page.session_state["selection"] == selected, "an unknown map is ignored"
 
 
 def test_another_start_or_run_replaces_what_the_viewer_shows() -> None:

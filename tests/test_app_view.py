@@ -13,11 +13,14 @@ from app_page import EXAMPLES, markup, now, payload, press, report_view, selecte
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from mmviz.analysis.answer_maps import depends_on_method, method_words
 from mmviz.analysis.map_refs import map_words
 from mmviz.app.pages.explore import footer
 from mmviz.app.selection import Selection
 from mmviz.app.selection_view import SelectionView
 from mmviz.figures.token_labels import names
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.figures import tell
 from mmviz.i18n.page import say
 from mmviz.io.run_file import from_bytes
 from mmviz.types import MapRef
@@ -54,6 +57,34 @@ def test_every_method_is_drawn_and_named(opened: AppTest) -> None:
         assert say("matrix", method=map_words(MapRef.parse(text))) in title
         assert ("± " in body) == text.endswith(":mean"), "the spread over heads belongs to their mean"
     assert len(figures) == 7
+
+
+def answer_maps(page: AppTest) -> list[str]:
+    """Returns the HTML of the two maps of the first view."""
+    return [html.unescape(e.proto.body) for e in page.html if "class='method-card answer-map'" in e.proto.body]
+
+
+def test_the_first_view_shows_what_the_answer_reads_from_and_what_it_depends_on(opened: AppTest) -> None:
+    reads, depends = answer_maps(opened)
+    run = now(opened).run
+    assert run is not None
+    assert f"<b>{tell('reads-from')}</b>" in reads and f"<b>{tell('depends-on')}</b>" in depends
+    for shown, answer_map in ((reads, run.reads_from()), (depends, run.depends_on())):
+        words = tell("answer-map-from", token="answer", method=method_words(answer_map.method))
+        assert words in shown and f"<span>{answer_map.unit}</span>" in shown and "data:image" in shown
+    assert answer_maps(show_map(opened, "2:1")) == [reads, depends], "they stay whatever is selected"
+    body = markup(opened)
+    assert body.index("class='answer'") < body.index("answer-map")
+
+
+def test_a_run_without_gradients_says_why_the_second_map_is_missing(opened: AppTest) -> None:
+    press(opened, "control-uniform")
+    reads, depends = answer_maps(opened)
+    assert tell("reads-from") in reads and "data:image" in reads
+    run = now(opened).run
+    assert run is not None
+    method = method_words(depends_on_method(run.record))
+    assert sentence("depends-on-uniform", method=method) in depends and "data:image" not in depends
 
 
 def test_token_and_direction_change_the_cards(opened: AppTest) -> None:

@@ -173,6 +173,8 @@ class StubBackend:
         self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
     ) -> tuple[AttentionRecord, ...]:
         (request,) = requests
+        if stop():
+            return ()
         self.requests.append(request)
         if request.sample.text == "refuse":
             raise MmvizError("model-needs-text", model="stub")

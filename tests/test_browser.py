@@ -149,7 +149,7 @@ def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server
     changed(page, IMAGE, before)
     assert f"The image is {width} x {height}" in page.locator(".note.notice").inner_text()
     assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.error").count() == 0
-    assert page.locator(f"{IMAGE} [data-token]").count() >= 100, "its patches can be reached"
+    assert page.locator(f"{IMAGE} [data-token]").count() >= 144, "its patches can be reached"
 
 
 def test_a_recording_is_made_and_run(visit_to: Callable[..., sync_api.Page], server: str) -> None:

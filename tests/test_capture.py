@@ -12,10 +12,13 @@ from checked_map import attention_map
 from torch import nn
 
 from mmviz.capture import AttentionCall, capture, relevance
+from mmviz.models.encoders.frozen_encoders import classified_words, load_encoders
+from mmviz.models.encoders.picture_encoder import PATCHES, SIDE
 from mmviz.models.toy import PaperModel
 from mmviz.models.trio_network import Trio, TrioConfig, TrioInput
 from mmviz.types import CaptureError
 
+FUSION = "blocks.*"
 LAYERS = tuple(f"blocks.{layer}.attention" for layer in range(6))
 DEADLINE = 60.0
 """Seconds for a thread to finish."""
@@ -24,15 +27,16 @@ DEADLINE = 60.0
 @pytest.fixture(scope="module")
 def trio() -> Trio:
     torch.manual_seed(0)
-    return Trio(TrioConfig(40, tuple(range(4, 30)))).eval()
+    classified = tuple(range(len(classified_words())))
+    return Trio(TrioConfig(len(classified), tuple(range(4, 30)), classified), encoders=load_encoders()).eval()
 
 
 def trio_input(rows: int = 1, text: int = 5) -> TrioInput:
     generator = torch.Generator().manual_seed(3)
     yes = torch.ones(rows, dtype=torch.bool)
     return TrioInput(
-        image=torch.randn(rows, 3, 160, 160, generator=generator),
-        mel=torch.randn(rows, 64, 400, generator=generator),
+        image=torch.randn(rows, 3, SIDE, SIDE, generator=generator),
+        mel=torch.randn(rows, 80, 400, generator=generator),
         frames=torch.full((rows,), 12),
         text=torch.randint(4, 30, (rows, text), generator=generator),
         text_lengths=torch.full((rows,), text),
@@ -47,7 +51,7 @@ def test_maps_equal_a_softmax_written_independently(trio: Trio) -> None:
     handles = [
         block.attention.register_forward_pre_hook(lambda module, args: inputs.append(args)) for block in trio.blocks
     ]
-    with torch.no_grad(), capture(trio, expected=LAYERS) as result:
+    with torch.no_grad(), capture(trio, only=FUSION, expected=LAYERS) as result:
         trio(trio_input())
     for handle in handles:
         handle.remove()
@@ -69,11 +73,13 @@ def test_maps_equal_a_softmax_written_independently(trio: Trio) -> None:
 def test_nothing_attends_to_padding_and_rows_still_sum_to_one(trio: Trio) -> None:
     batch = trio_input(rows=2)
     batch.has_image[0] = False
-    with torch.no_grad(), capture(trio, expected=LAYERS) as result:
+    with torch.no_grad(), capture(trio, only=FUSION, expected=LAYERS) as result:
         trio(batch)
     without_image, with_image = result.all_attention_calls[0].weights
-    image = slice(1 + 5 + 1, 1 + 5 + 100)  # all but the first image token, which is the absent token
-    assert float(without_image[:, :, image].abs().max()) == 0.0 and float(with_image[:, :, image].min()) > 0
+    valid = 1 + 5 + 1 + 12  # answer, text, absent token and frames; behind them stands padding
+    assert without_image.shape[-1] == with_image.shape[-1] == 1 + 5 + PATCHES**2 + 12
+    assert float(without_image[:, :, valid:].abs().max()) == 0.0 and float(without_image[:, :, :valid].min()) > 0
+    assert float(with_image.min()) > 0
     assert torch.allclose(without_image.sum(-1), torch.ones(()), atol=1e-5)
 
 
@@ -89,7 +95,7 @@ def test_a_sample_has_the_same_answer_alone_and_beside_a_longer_one(trio: Trio) 
 def test_capture_leaves_the_output_unchanged_to_the_bit(trio: Trio) -> None:
     with torch.no_grad():
         before = trio(trio_input()).logits
-        with capture(trio, expected=LAYERS):
+        with capture(trio, only=FUSION, expected=LAYERS):
             captured = trio(trio_input()).logits
         after = trio(trio_input()).logits
     assert torch.equal(before, captured) and torch.equal(before, after)
@@ -104,12 +110,12 @@ def test_nothing_stays_behind_after_a_crash(trio: Trio) -> None:
         raise RuntimeError("in the middle")
 
     handle = trio.blocks[3].register_forward_pre_hook(crash)
-    with pytest.raises(RuntimeError, match="in the middle"), capture(trio, expected=LAYERS):
+    with pytest.raises(RuntimeError, match="in the middle"), capture(trio, only=FUSION, expected=LAYERS):
         trio(trio_input())
     handle.remove()
     assert count_hooks(trio) == 0
     assert torch.overrides._get_current_function_mode_stack() == []
-    with torch.no_grad(), capture(trio, expected=LAYERS) as result:
+    with torch.no_grad(), capture(trio, only=FUSION, expected=LAYERS) as result:
         trio(trio_input())
     assert [call.module for call in result.all_attention_calls] == list(LAYERS)
 
@@ -119,7 +125,7 @@ def test_two_threads_do_not_mix(trio: Trio) -> None:
     barrier = threading.Barrier(2, timeout=DEADLINE)
 
     def run(text: int) -> None:
-        with torch.no_grad(), capture(trio) as result:
+        with torch.no_grad(), capture(trio, only=FUSION) as result:
             barrier.wait()
             for _ in range(3):
                 trio(trio_input(text=text))
@@ -132,7 +138,7 @@ def test_two_threads_do_not_mix(trio: Trio) -> None:
         thread.start()
     for thread in threads:
         thread.join(DEADLINE)
-    assert sizes == {3: {1 + 3 + 100 + 12}, 9: {1 + 9 + 100 + 12}}
+    assert sizes == {3: {1 + 3 + 144 + 12}, 9: {1 + 9 + 144 + 12}}
     assert count_hooks(trio) == 0
 
 
@@ -151,7 +157,7 @@ def test_missing_attention_is_an_error_that_names_the_modules_that_attended(trio
     with (
         pytest.raises(CaptureError) as error,
         torch.no_grad(),
-        capture(trio, expected=(*LAYERS, "blocks.6.attention")),
+        capture(trio, only=FUSION, expected=(*LAYERS, "blocks.6.attention")),
     ):
         trio(trio_input())
     assert "blocks.6.attention" in str(error.value) and "blocks.5.attention" in str(error.value)

@@ -53,10 +53,15 @@ def projected(steps: AttentionTensors, attn_output: NDArray[np.float64]) -> NDAr
 
 
 def check_steps(steps: AttentionTensors, weights: Tensor, attn_output: Tensor, output: Tensor | None = None) -> None:
-    """Checks that the steps give these numbers, to 1e-5, and hold them as the model's own."""
-    for values, expected in zip(recomputed(steps), (weights, attn_output), strict=True):
-        assert np.abs(values - expected.detach().numpy()).max() < 1e-5
-    assert np.abs(steps.attn_output - attn_output.detach().numpy()).max() < 1e-5
+    """Checks that the steps give these numbers, to 1e-5, and hold them as the model's own.
+
+    For vectors that is relative to the largest value, since float32 rounds relative to size.
+    """
+    computed_weights, computed_output = recomputed(steps)
+    assert np.abs(computed_weights - weights.detach().numpy()).max() < 1e-5
+    limit = 1e-5 * max(1.0, float(np.abs(steps.value).max()))
+    for values in (computed_output, steps.attn_output):
+        assert np.abs(values - attn_output.detach().numpy()).max() < limit
     if output is not None:
         for values in (projected(steps, recomputed(steps)[1]), steps.output):
             assert np.abs(values - output.detach().numpy()).max() < 1e-5
@@ -352,7 +357,7 @@ def test_scores_other_than_scaled_products_have_no_steps_and_a_notice_says_so(mo
 
 def test_replaced_weights_are_no_softmax_of_scores(sample: Sample) -> None:
     record = LocalBackend("cpu").run([Request("trio", sample, (UniformAttention(),), steps=True)])[0]
-    assert record.steps == () and [notice.code for notice in record.notices] == ["steps-parity"]
+    assert record.steps == () and "steps-parity" in [notice.code for notice in record.notices]
 
 
 def test_long_inputs_and_captures_without_steps_raise() -> None:

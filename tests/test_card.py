@@ -41,10 +41,17 @@ def test_most_answers_are_right(world: str, least: float) -> None:
     assert sum(row["accuracy"] for row in rows) / len(rows) >= least
 
 
+def test_what_the_answer_depends_on_is_shown_by_the_most_faithful_method() -> None:
+    choice = CARD["faithfulness"]
+    assert (choice["map_ref"], choice["depends_on"]) == (CARD["map_ref"], CARD["depends_on"])
+    assert choice["seed"] != CARD["measured"]["seed"] and next(iter(choice["scores"])) == CARD["depends_on"]
+
+
 def test_the_chosen_method_points_at_the_truth() -> None:
     measured = CARD["measured"]
-    assert measured["map_ref"] == CARD["map_ref"] and measured["count"] >= 200
-    chosen, control = measured["pointing"][CARD["map_ref"]], measured["shuffled"]
+    assert measured["map_ref"] == CARD["map_ref"] and measured["depends_on"] == CARD["depends_on"]
+    assert measured["count"] >= 200
+    chosen, control = measured["pointing"][CARD["depends_on"]], measured["shuffled"]
     assert chosen["image"] >= 0.8 and chosen["audio"] >= 0.8 and chosen["audio"] > measured["loudest frame"]["audio"]
     assert control["image"] <= 2 * chosen["image chance"] and control["audio"] <= 2 * chosen["audio chance"]
     assert control["spearman"] < 0.25

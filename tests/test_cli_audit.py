@@ -47,22 +47,26 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    count = len(EXAMPLES)
     out = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv")}
     assert main(["audit", "--json", str(out["json"]), "--csv", str(out["csv"])]) == 0
     printed, progress = capsys.readouterr()
-    assert progress.endswith(f"\r{sentence('audit-progress', done=12, of=12)}\n") and progress.count("\n") == 1
+    assert progress.endswith(f"\r{sentence('audit-progress', done=count, of=count)}\n") and progress.count("\n") == 1
     document = json.loads(out["json"].read_text())
     rows = document["rows"]
     assert [row["name"] for row in rows] == [example.id for example in EXAMPLES] and not document["skipped"]
-    assert document["with_truth"] == 12 and document["correct"] == sum(row["correct"] for row in rows)
-    assert f"12 of 12 examples evaluated. {document['correct']} of 12 answers are correct." in printed.splitlines()[0]
+    assert document["with_truth"] == count and document["correct"] == sum(row["correct"] for row in rows)
+    assert (
+        f"{count} of {count} examples evaluated. {document['correct']} of {count} answers are correct."
+        in printed.splitlines()[0]
+    )
     for modality, name in (("image", "picture"), ("text", "text"), ("audio", "sound")):
         entries = [row[modality] for row in rows if row[modality]]
         flag_counts = {flag: sum(entry[flag] for entry in entries) for flag in ("decides", "ignored", "overruled")}
         means = {share: sum(entry[share] for entry in entries) / len(entries) for share in ("effect", "attention")}
         assert document["modalities"][modality] == pytest.approx({"present": len(entries), **flag_counts, **means})
-        counts = [(len(entries), 12), *((count, len(entries)) for count in flag_counts.values())]
-        cells = [f"{count} ({100 * count / of:.0f} %)" for count, of in counts]
+        counts = [(len(entries), count), *((flagged, len(entries)) for flagged in flag_counts.values())]
+        cells = [f"{flagged} ({100 * flagged / of:.0f} %)" for flagged, of in counts]
         cells += [f"{mean:.2f}" for mean in means.values()]
         (line,) = (line for line in printed.splitlines() if line.startswith(f"{name} "))
         assert line.split(None, 1)[1].replace("  ", " ").split() == " ".join(cells).split()

@@ -226,7 +226,7 @@ def test_the_command_trains_it(
 
 def test_the_command_refuses_options_of_trio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out")
-    for option in (["--rate", "0.1"], ["--stage", "whole"], ["--scenes", "3", "4"], ["--device", "cpu"]):
+    for option in (["--rate", "0.1"], ["--stage", "whole"], ["--pairs", "3", "4", "5"], ["--device", "cpu"]):
         assert main(["train", "--model", "conv-attention", "--out", out, *option]) == 2
         assert f"{option[0]} is an option of trio only" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -150,7 +150,7 @@ def test_the_lazy_view_needs_less_memory_than_all_weights_from_about_600_tokens_
 
 def test_all_maps_of_a_model_take_four_bytes_a_weight() -> None:
     assert cost_extrapolation.map_bytes(150_000) == 4 * 6 * 4 * 22_500_000_000 == 2_160_000_000_000
-    config = TrioConfig(1, ())
+    config = TrioConfig(1, (), ())
     assert (config.layers, config.heads, config.width // config.heads) == (
         cost_extrapolation.LAYERS, cost_extrapolation.HEADS, cost_extrapolation.SIZE
     )  # fmt: skip

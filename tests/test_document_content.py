@@ -163,6 +163,9 @@ def test_text_of_people_and_models_stays_text() -> None:
     whole = shown.above + shown.still + shown.below
     assert set(re.findall(r"<(\w+)", whole)) == {"header", "h1", "h2", "p", "span"}
     assert not re.search(r"<[^>]*(onerror|src)", whole) and whole.count("</section>") == 0
+    assert set(re.findall(r"<(\w+)", shown.maps)) == {"section", "div", "b", "i", "span"}
+    unquoted = re.sub(r"'[^']*'", "", shown.maps)
+    assert not re.search(r"<[^>]*(onerror|src)", unquoted) and shown.maps.count("</section>") == 1
     assert HOSTILE in text_of(shown.still) and HOSTILE in text_of(shown.above)
 
 

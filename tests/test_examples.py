@@ -50,7 +50,7 @@ def refused(folder: Path | str) -> MmvizError:
 
 def test_the_gallery_has_expected_answers_and_complete_samples() -> None:
     gallery = load_gallery()
-    assert len(gallery) == 12 and len({example.id for example in gallery}) == 12
+    assert len(gallery) >= 12 and len({example.id for example in gallery}) == len(gallery)
     for example in gallery:
         sample = example.sample()
         assert (

@@ -49,8 +49,8 @@ def test_every_kind_of_source_gives_the_same_answer(files: dict[str, str]) -> No
 def test_the_summary_has_tokens_attention_and_modality_matrix(files: dict[str, str]) -> None:
     summary = mmviz.explain(text="What is it?", **files).summary()
     assert summary["answer"] == max(summary["probabilities"], key=summary["probabilities"].get)
-    assert len(summary["tokens"]["image"]) == len(summary["attention"]["image"]) == 100
-    assert summary["tokens"]["image"][-1]["box"] == pytest.approx([180, 110.7, 200, 123])
+    assert len(summary["tokens"]["image"]) == len(summary["attention"]["image"]) == 144
+    assert summary["tokens"]["image"][-1]["box"] == pytest.approx([200 * 11 / 12, 123 * 11 / 12, 200, 123])
     assert [token["label"] for token in summary["tokens"]["text"]] == ["what", "is", "it", "?"]
     assert summary["tokens"]["text"][2]["chars"] == [8, 10]
     assert summary["tokens"]["audio"][-1]["seconds"] == pytest.approx([0.96, 1.0])
@@ -66,7 +66,7 @@ def test_the_summary_has_tokens_attention_and_modality_matrix(files: dict[str, s
 def test_a_missing_modality_has_no_tokens_in_the_summary(files: dict[str, str]) -> None:
     summary = mmviz.explain(image=files["image"], text="what is it").summary()
     assert summary["tokens"]["audio"] == summary["attention"]["audio"] == []
-    assert len(summary["attention"]["image"]) == 100 and "audio" in summary["modality_matrix"]["keys"]
+    assert len(summary["attention"]["image"]) == 144 and "audio" in summary["modality_matrix"]["keys"]
 
 
 def test_attention_is_that_of_the_map_that_a_reference_names() -> None:
@@ -85,13 +85,17 @@ def test_attention_is_that_of_the_map_that_a_reference_names() -> None:
         run.attention(MapRef("attention", 99))
 
 
-def test_runs_compare_by_value_and_a_loaded_run_has_no_backend(tmp_path: Path) -> None:
-    run = mmviz.explain(text="is there a dog")
+@pytest.mark.parametrize("with_sound", [False, True])
+def test_runs_compare_by_value_and_a_loaded_run_has_no_backend(
+    files: dict[str, str], tmp_path: Path, with_sound: bool
+) -> None:
+    run = mmviz.explain(text="is there a dog", audio=files["audio"] if with_sound else None)
     run.save(tmp_path / "run.npz")
     loaded = mmviz.Run.load(tmp_path / "run.npz")
     assert loaded == replace(run, backend=None, request=None) != run
     assert pickle.loads(pickle.dumps(loaded)) == loaded and hash(loaded) == hash(mmviz.Run.load(tmp_path / "run.npz"))
-    assert loaded.rerun_request() == run.request
+    assert run.request is not None and bool(run.record.made_by.get("towers")) == with_sound
+    assert loaded.rerun_request() == replace(run.request, towers=with_sound), "without sound there is no tower"
 
 
 def test_a_run_refuses_a_record_that_cannot_be_shown() -> None:
@@ -165,7 +169,7 @@ def test_a_file_that_is_no_image_is_one_line(tmp_path: Path, capsys: pytest.Capt
 def test_a_missing_synthesiser_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("mmviz.training.world.espeak.find_library", lambda name: None)
     monkeypatch.setenv("MMVIZ_CACHE", str(tmp_path))
     assert main(["evaluate", "--count", "1"]) == 2
     printed = capsys.readouterr().err

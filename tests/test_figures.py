@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import librosa.display
 import numpy as np
 import pytest
 from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE, patches
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mmviz.figures.audio import lit_mel
 from mmviz.figures.colour_scale import cividis, contrast, hex_colour, range_text, short, text_colour
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
@@ -244,6 +247,24 @@ def test_every_legend_has_the_unit_of_its_method(monkeypatch: pytest.MonkeyPatch
         assert f">{unit}, 0 to 0.20." in figure.layout.title.text
         assert f"{unit}: %{{z:.6g}}" in figure.data[0].hovertemplate
         assert any(text.startswith(f"{unit}, 0 to ") for text in texts_of_page(monkeypatch, unit=unit))
+
+
+def test_a_figure_for_print_has_its_spectrogram_by_librosa(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each hop fills its 10 ms and each band its height, as bright as `lit_mel` says."""
+    meshes: list[QuadMesh] = []
+
+    def record_mesh(*given: Any, **settings: Any) -> QuadMesh:
+        meshes.append(original(*given, **settings))
+        return meshes[-1]
+
+    original = librosa.display.specshow
+    monkeypatch.setattr(librosa.display, "specshow", record_mesh)
+    page()
+    (mesh,) = meshes
+    corners = mesh.get_coordinates()
+    np.testing.assert_allclose(corners[0, :, 0], np.arange(MEL.shape[1] + 1) * 0.01)
+    np.testing.assert_array_equal(corners[:, 0, 1], np.arange(MEL.shape[0] + 1))
+    np.testing.assert_array_equal(mesh.get_array(), lit_mel(MEL, 0.01, TOKENS, AMOUNTS, 0.1))
 
 
 def test_a_figure_for_print_says_which_inputs_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from app_page import FULL
-from made_up_tokens import Voices
+from feature_chunks import FeatureStore
 from torch import Tensor
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import train as command
 from mmviz.models.cards import COMPARED, REDUCED
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.fusion_model import FROZEN, FusionModel, build_network
 from mmviz.models.fusion_networks import (
     BOTTLENECK_TOKENS,
@@ -26,14 +27,14 @@ from mmviz.models.fusion_networks import (
     pairs,
 )
 from mmviz.models.trio_model import BundledTrio
-from mmviz.models.trio_network import FRAMES, PATCHES, Trio, TrioConfig
+from mmviz.models.trio_network import FRAMES, TrioConfig
 from mmviz.training.evaluate.compare_fusions import ALL, _best_maps, is_cross_modal, markdown
 from mmviz.training.evaluate.metrics import Score
-from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, model_input
-from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
+from mmviz.training.fit.data import ExampleEncoder, Recipe
+from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.fusions import TrainedFusion, budget, export
+from mmviz.training.fit.pairs import PairStream
 from mmviz.training.fit.train import TrainingSession, run_session
-from mmviz.training.world.examples import World
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
 from mmviz.types import DropModality, DropTokens, MmvizError, Modality, Request
@@ -41,7 +42,7 @@ from mmviz.types import DropModality, DropTokens, MmvizError, Modality, Request
 pytestmark = pytest.mark.slow
 
 SIZES = [5, PATCHES**2, FRAMES]
-PART = {"text": slice(1, 6), "image": slice(6, 106), "audio": slice(106, 156)}
+PART = {"text": slice(1, 6), "image": slice(6, 150), "audio": slice(150, 200)}
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +52,12 @@ def backend() -> LocalBackend:
 
 def new_network(kind: str) -> FusionNetwork:
     torch.manual_seed(0)
-    return FusionNetwork(TrioConfig(40, (1, 2, 3), layers=4, mlp_ratio=2), kind).eval()
+    return FusionNetwork(TrioConfig(40, (1, 2, 3), (), layers=4, mlp_ratio=2), kind).eval()
 
 
 def tokens() -> tuple[Tensor, Tensor]:
     torch.manual_seed(1)
-    return torch.randn(1, 156, 192), torch.ones(1, 156, dtype=torch.bool)
+    return torch.randn(1, 200, 192), torch.ones(1, 200, dtype=torch.bool)
 
 
 def depends(kind: str, of: str, on: str, layer: int) -> bool:
@@ -101,10 +102,10 @@ def test_the_answer_depends_on_all_three_modalities(kind: str) -> None:
 def test_padding_has_no_effect(kind: str) -> None:
     model, (x, valid_mask) = new_network(kind), tokens()
     valid_mask = valid_mask.clone()
-    valid_mask[:, 150:] = False
+    valid_mask[:, 194:] = False  # the last six frames
     with torch.no_grad():
         padded = model.fuse(x, valid_mask, SIZES).logits
-        shorter = model.fuse(x[:, :150], valid_mask[:, :150], [5, 100, 44]).logits
+        shorter = model.fuse(x[:, :194], valid_mask[:, :194], [5, PATCHES**2, 44]).logits
     torch.testing.assert_close(padded, shorter, atol=1e-5, rtol=0)
 
 
@@ -119,7 +120,7 @@ def test_maps_come_from_the_modules_and_streams_of_the_kind(backend: LocalBacken
         for name in STREAMS:
             labels = [token.modality for token in record.streams[name]]
             extra = BOTTLENECK_TOKENS if kind == "bottleneck" else 0
-            assert labels[0] is Modality.SPECIAL and labels[1] == name
+            assert labels[: 1 + extra] == [Modality.SPECIAL] * (1 + extra) and labels[1 + extra] == name
             assert labels.count(Modality.SPECIAL) == 1 + extra
     is_cross = {attn_map.queries != attn_map.keys for attn_map in record.maps}
     assert is_cross == ({True, False} if kind == "crossmodal" else {False})
@@ -172,64 +173,25 @@ def test_all_weights_together_are_small_enough() -> None:
     assert sum(path.stat().st_size for path in assets_dir().rglob("*.safetensors")) <= 40_000_000
 
 
-@pytest.fixture(scope="module")
-def pool() -> dict[str, Tensor]:
-    world, model = World(("noto",), Voices()), BundledTrio("cpu").module  # type: ignore[arg-type]
-    assert isinstance(model, Trio)
-    return encode(world, _encoder(), model, RECIPE, 8, 5, workers=0)
-
-
-RECIPE = Recipe(scenes=4, questions=2, drop=0.2, many_words=0.2)
-
-
 def _encoder() -> ExampleEncoder:
     return ExampleEncoder(build_tokenizer(concepts()), concepts())
 
 
-def test_the_pool_holds_the_output_of_the_encoders(pool: dict[str, Tensor]) -> None:
-    batch = BatchStream(World(("noto",), Voices()), _encoder(), RECIPE, 5).batch(np.random.default_rng([5, 0]))  # type: ignore[arg-type]
-    image, mel, _ = model_input(batch)
-    model = BundledTrio("cpu").module
-    assert isinstance(model, Trio)
-    with torch.no_grad():
-        torch.testing.assert_close(pool["patch_tokens"][:4].float(), model.encode_image(image), atol=2e-3, rtol=2e-3)
-        torch.testing.assert_close(pool["frame_tokens"][:4].float(), model.encode_audio(mel), atol=2e-3, rtol=2e-3)
-    first = next(batches(pool, 4, 0))
-    for name in ("text", "answer", "has_audio", "patch_evidence", "word_position"):
-        assert torch.equal(first[name], batch[name]), name
-
-
-def test_batches_repeat_the_pool(pool: dict[str, Tensor]) -> None:
-    stream = batches(pool, 4, 6)
-    first = next(stream)
-    assert torch.equal(first["patch_tokens"], pool["patch_tokens"][[6, 7, 0, 1]])
-    assert torch.equal(first["answer"], pool["answer"][[12, 13, 14, 15, 0, 1, 2, 3]].long())
-    assert torch.equal(next(stream)["patch_tokens"], pool["patch_tokens"][[2, 3, 4, 5]])
-
-
-def test_a_pool_is_encoded_once(pool: dict[str, Tensor], tmp_path: Path) -> None:
-    calls = []
-
-    def make() -> dict[str, Tensor]:
-        calls.append(1)
-        return pool
-
-    for _ in range(2):
-        stored = open_or_encode(tmp_path / "deep" / "pool.safetensors", make)
-        assert all(torch.equal(stored[name], pool[name]) for name in pool)
-    assert calls == [1]
+def pair_stream(store: FeatureStore) -> PairStream:
+    recipe = Recipe(scenes=4, questions=2, drop=0.2, many_words=0.2)
+    return PairStream(open_chunks(store[0]), open_chunks(store[1]), _encoder(), recipe, 5)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", COMPARED)
 def test_training_lowers_the_loss_and_keeps_the_encoders_frozen(
-    kind: str, pool: dict[str, Tensor], tmp_path: Path
+    kind: str, feature_store: FeatureStore, tmp_path: Path
 ) -> None:
     session = TrainingSession(budget(1_000), tmp_path, 1, "cpu", None, lambda: TrainedFusion(kind))
     session.scenes = 100  # past the warm-up
     before = {name: tensor.clone() for name, tensor in session.trained.state_dict().items() if _is_frozen(name)}
-    batch = next(batches(pool, 4, 0))
-    losses = [session.step(batch, torch.zeros(0)) for _ in range(12)]
+    batch, rows = next(iter(pair_stream(feature_store))), torch.tensor(_encoder().rows)
+    losses = [session.step(batch, rows) for _ in range(12)]
     assert losses[-1]["answer"] < 0.5 * losses[0]["answer"]
     for name, tensor in before.items():
         assert torch.equal(tensor, session.trained.state_dict()[name]), name
@@ -240,10 +202,10 @@ def _is_frozen(name: str) -> bool:
     return any(f".{part}." in name for part in FROZEN) and not is_running
 
 
-def test_exported_weights_are_the_running_average(pool: dict[str, Tensor], tmp_path: Path) -> None:
+def test_exported_weights_are_the_running_average(feature_store: FeatureStore, tmp_path: Path) -> None:
     stage = replace(budget(8), scenes=8)
     session = TrainingSession(stage, tmp_path / "late", 1, "cpu", None, lambda: TrainedFusion("late"))
-    run_session(session, batches(pool, 4, 0), torch.zeros(0))
+    run_session(session, iter(pair_stream(feature_store)), torch.tensor(_encoder().rows))
     export(tmp_path, tmp_path / "fusions")
     exported = (tmp_path / "fusions" / "late.safetensors").read_bytes()
     model = FusionModel("cpu", "late", exported)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mmviz.cli import main
 from mmviz.cli.commands.models import preset_lines
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.models.huggingface import memory_need as memory
@@ -19,7 +20,7 @@ from mmviz.models.huggingface.checkpoint_spec import parse_checkpoint
 from mmviz.models.huggingface.disk_checkpoints import DiskCheckpoint
 from mmviz.models.huggingface.families import FAMILIES
 from mmviz.models.huggingface.presets import PRESETS, Preset, preset_of
-from mmviz.types import MmvizError
+from mmviz.types import Card, MmvizError
 
 ITEM_BYTES = {"F32": 4, "BF16": 2}
 SMOL = preset_of("smolvlm-256m")
@@ -149,3 +150,15 @@ def test_a_spread_model_answers_like_one_on_a_single_device(tmp_path: Path, monk
     backend = LocalBackend("cpu", {"whole": whole, "spread": spread})
     first, second = backend.run([Request(name, Sample(text="hello")) for name in ("whole", "spread")])
     assert first.made_by["answer"] == second.made_by["answer"] and len(first.maps) == len(second.maps) == 2
+
+
+def test_the_command_lists_the_models_with_their_licences_and_that_of_the_lesson(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = Card("trio", "trio", "A model.", True, ("yes",), "d1935cafe", {"licences": "Encoders: Apache-2.0."})
+    monkeypatch.setattr("mmviz.backends.local.LocalBackend.models", lambda self: (card,))
+    monkeypatch.setattr("mmviz.models.huggingface.disk_checkpoints.disk_checkpoints", lambda: [])
+    assert main(["models"]) == 0
+    first, licences, lesson = capsys.readouterr().out.splitlines()[:3]
+    assert first.startswith("trio") and licences == "  Encoders: Apache-2.0."
+    assert lesson.startswith("conv-attention ") and "mmviz train --model conv-attention" in lesson

@@ -164,7 +164,7 @@ def test_importing_mmviz_is_light() -> None:
 
 BASE_SESSION = """
 import sys
-extras = ["streamlit", "plotly", "starlette", "uvicorn", "prometheus_client", "tqdm", "ray", "scipy", "transformers"]
+extras = ["streamlit", "plotly", "starlette", "uvicorn", "prometheus_client", "tqdm", "ray", "transformers"]
 for name in extras:
     sys.modules[name] = None
 import numpy as np

@@ -17,7 +17,7 @@ from scipy.spatial.distance import jensenshannon
 from mmviz.app import page_address
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.learn import _sheet
-from mmviz.app.pages.learn.course import COURSE, OPTIONS
+from mmviz.app.pages.learn.course import COURSE
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.session_state import LESSONS
 from mmviz.backends.local import LocalBackend
@@ -251,5 +251,5 @@ def test_every_lesson_has_all_its_texts() -> None:
     for name in LESSONS:
         for code in ("short", "title", "question", "because", "notice", "misleads", "do"):
             assert f"learn-{name}-{code}" in LABELS
-        assert all(f"learn-{name}-option-{option}" in LABELS for option in OPTIONS)
-        assert COURSE[name].correct in OPTIONS
+        assert all(f"learn-{name}-option-{option}" in LABELS for option in COURSE[name].options)
+        assert COURSE[name].correct in COURSE[name].options

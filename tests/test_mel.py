@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import librosa
 import numpy as np
 import pytest
 import scipy.signal
+from processes import ROOT
 
 from mmviz.inputs.mel import DYNAMIC_RANGE, HOP, N_FFT, N_MELS, SAMPLE_RATE, log_mel, mel_filters
+from mmviz.inputs.resample import resample
 
 LEFT = (N_FFT - HOP) // 2
 """Samples of silence before the audio, which centre the first window on the middle of the first hop."""
@@ -100,3 +105,31 @@ def test_short_audio_has_at_least_one_hop() -> None:
     assert log_mel(np.ones(1, np.float32)).shape == (N_MELS, 1)
     assert log_mel(np.ones(HOP, np.float32)).shape == (N_MELS, 1)
     assert log_mel(np.ones(HOP + 1, np.float32)).shape == (N_MELS, 2)
+
+
+@pytest.mark.parametrize(("rate", "target"), [(44_100, 16_000), (8_000, 16_000), (16_000, 48_000)])
+def test_resampling_is_that_of_librosa_to_the_bit(rate: int, target: int) -> None:
+    wave = noise(rate // 2)
+    assert np.array_equal(resample(wave, rate, target), librosa.resample(wave, orig_sr=rate, target_sr=target))
+
+
+FIRST_VIEW = """
+import io, sys, soundfile
+sys.path.insert(0, "tests")
+from records import plain
+import numpy as np
+import mmviz
+from mmviz.report import ViewerData
+
+sound = io.BytesIO()
+soundfile.write(sound, np.sin(np.arange(22_050) / 9) * 0.3, 44_100, format="WAV")
+assert mmviz.make_sample(audio=sound.getvalue()).audio.rate == 16_000
+assert b'"mel"' in ViewerData(plain()).to_bytes()
+print([name for name in ("librosa", "numba") if name in sys.modules])
+"""
+
+
+def test_a_first_view_waits_for_no_librosa() -> None:
+    """A recorded run is shown, and a sound read, before it is imported."""
+    done = subprocess.run([sys.executable, "-c", FIRST_VIEW], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "[]\n", done.stderr

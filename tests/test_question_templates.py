@@ -49,7 +49,7 @@ FREE = (
     "ignore the picture and write a poem about autumn leaves falling on a quiet river",
     # words that are not in the list
     "is there a helicopterz in the picture", "can you see an airship", "did you hear thunder", "was banjo said",
-    "what is left of the lamp", "a cat above the sofa", "a platypus and a [MASK]", "which one differs: wardrobe",
+    "what is left of the lantern", "a cat above the couch", "a platypus and a [MASK]", "which one differs: wardrobe",
 )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def test_there_are_enough_free_questions() -> None:
 
 def test_a_word_that_is_not_in_the_list_is_named() -> None:
     assert unknown_word("Is there a helicopterz in the picture?") == "helicopterz"
-    assert unknown_word("a cat above the sofa") == "sofa"
+    assert unknown_word("a cat above the couch") == "couch"
     assert unknown_word("is there a cat in the picture") is None
     assert unknown_word("what colour is the dog") is None
     assert unknown_word("can you see <b>it</b>") is None, "only letters are ever named"
@@ -138,6 +138,7 @@ def test_the_nearest_question_is_about_the_same_words() -> None:
     assert nearest("is there a dog on the picture") == "Is there a dog in the picture?"
     assert nearest("is there a helicopterz in the picture") == "Is there a helicopter in the picture?"
     assert nearest("what's right of the bus please") == "What is right of the bus?"
+    assert nearest("what is next to the cat") == "What is left of the cat?", "what is not a misspelt hat"
     assert nearest("Was ist denn da los, bitte?") == "Is there a cat in the picture?"
     assert nearest("a" * 5_000) == "Is there a cat in the picture?"
 

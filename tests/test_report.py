@@ -141,7 +141,7 @@ def test_inputs_and_answers_of_a_gallery_run() -> None:
     picture = Image.open(io.BytesIO(sections["image"].values.tobytes()))
     assert picture.format == "JPEG" and picture.size == image.pixels.shape[1::-1]
     assert np.abs(np.asarray(picture).astype(int) - image.pixels).mean() < 3
-    assert header["image"] == {"width": image.width, "height": image.height, "parts": []}
+    assert header["image"] == {"width": image.width, "height": image.height, "parts": [], "note": ""}
     assert np.abs(sections["wave"].values / 32_767 - audio.wave).max() <= 0.5 / 32_767 + 1e-6
     assert np.abs(sections["mel"].values / 255 * 2 - 1 - log_mel(audio.wave)).max() <= 1 / 255 + 1e-6
     assert header["audio"]["seconds"] == audio.seconds and header["audio"]["rate"] == audio.rate
@@ -158,7 +158,7 @@ def test_a_large_image_is_sent_downscaled_with_its_own_size() -> None:
     image = replace(run.sample.image, pixels=np.zeros((1500, 2000, 3), np.uint8), width=4000, height=3000)
     header, sections = decode(ViewerData(Run(replace(run.sample, image=image), run.record)).to_bytes())
     assert Image.open(io.BytesIO(sections["image"].values.tobytes())).size == (1024, 768)
-    assert header["image"] == {"width": 4000, "height": 3000, "parts": []}
+    assert header["image"] == {"width": 4000, "height": 3000, "parts": [], "note": ""}
 
 
 def test_missing_inputs_are_null() -> None:

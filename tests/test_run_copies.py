@@ -112,9 +112,9 @@ def test_a_repr_tells_what_there_is_and_prints_no_array(run: mmviz.Run, long_run
         "pooled map": (long_run.record.maps[0], ["heads=", f"keys={len(long_run.tokens)}"]),
         "steps": (record.steps[0], ["heads=4", f"keys={len(run.tokens)}", "to_query"]),
         "request": (run.request, ["'trio'", "130 x 90", "relevance=True"]),
-        "tokens": (run.tokens, [f"{len(run.tokens)} tokens", "image=100"]),
-        "streams": (record.streams, ["image=100"]),
-        "card": (LocalBackend("cpu").models()[0], ["'trio'", "160 in all"]),
+        "tokens": (run.tokens, [f"{len(run.tokens)} tokens", "image=144"]),
+        "streams": (record.streams, ["image=144"]),
+        "card": (LocalBackend("cpu").models()[0], ["'trio'", "202 in all"]),
     }
     for name, (value, expected) in texts.items():
         text = repr(value)

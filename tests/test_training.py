@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up_tokens import Voices
+from feature_chunks import FeatureStore
 
 from mmviz.models.trio_model import BundledTrio
-from mmviz.training.fit.data import Recipe
+from mmviz.training.fit.data import ExampleEncoder, Recipe
+from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import label_loss
+from mmviz.training.fit.pairs import PairStream
 from mmviz.training.fit.train import (
     Stage,
     TrainedTrio,
@@ -23,27 +25,23 @@ from mmviz.training.fit.train import (
     make_stage,
     train,
 )
-from mmviz.training.release.export import add_measured, export
-from mmviz.training.world.examples import World
+from mmviz.training.release.export import add_choice, add_measured, export
+from mmviz.training.world.sprites import concepts
+from mmviz.training.world.tokenizer import build_tokenizer
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def world() -> World:
-    return World(("noto",), Voices())  # type: ignore[arg-type]
 
 
 def tiny(scenes: int, fuse: bool = True) -> Stage:
     return Stage(Recipe(scenes=2, questions=2, drop=0.2, many_words=0.2), scenes, 1e-3, fuse)
 
 
-def test_training_resumes_where_it_stopped(world: World, tmp_path: Path) -> None:
-    train(tiny(4), world, tmp_path, 1, "cpu", report_every=1)
+def test_training_resumes_where_it_stopped(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(4), *feature_store, tmp_path, 1, "cpu", report_every=1)
     reported: list[tuple[int, int]] = []
     train(
         tiny(10),
-        world,
+        *feature_store,
         tmp_path,
         1,
         "cpu",
@@ -56,24 +54,32 @@ def test_training_resumes_where_it_stopped(world: World, tmp_path: Path) -> None
     assert json.loads((tmp_path / "weights.json").read_text())["scenes"] == 10
 
 
-def test_stopped_by_hand_it_loses_nothing(world: World, tmp_path: Path) -> None:
+def test_stopped_by_hand_it_loses_nothing(feature_store: FeatureStore, tmp_path: Path) -> None:
     def stop(done: int, of: int, losses: dict[str, float]) -> None:
         if done == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(100), world, tmp_path, 1, "cpu", progress=stop, report_every=1)
+        train(tiny(100), *feature_store, tmp_path, 1, "cpu", progress=stop, report_every=1)
     assert TrainingSession(tiny(100), tmp_path, 1, "cpu", None).scenes == 6
 
 
-def test_the_last_steps_are_reported_too(world: World, tmp_path: Path) -> None:
+def test_the_last_steps_are_reported_too(feature_store: FeatureStore, tmp_path: Path) -> None:
     reported: list[int] = []
-    train(tiny(10), world, tmp_path, 1, "cpu", progress=lambda done, of, losses: reported.append(done), report_every=3)
+    train(
+        tiny(10),
+        *feature_store,
+        tmp_path,
+        1,
+        "cpu",
+        progress=lambda done, of, losses: reported.append(done),
+        report_every=3,
+    )
     assert reported == [6, 10]
 
 
-def test_a_checkpoint_holds_everything(world: World, tmp_path: Path) -> None:
-    train(tiny(4), world, tmp_path, 1, "cpu")
+def test_a_checkpoint_holds_everything(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(4), *feature_store, tmp_path, 1, "cpu")
     first, second = (TrainingSession(tiny(8), tmp_path, seed, "cpu", None) for seed in (1, 2))
     assert first.scenes == second.scenes == 4
     for name, tensor in first.trained.state_dict().items():
@@ -81,8 +87,8 @@ def test_a_checkpoint_holds_everything(world: World, tmp_path: Path) -> None:
     assert first.optimizer.state_dict()["state"].keys() == second.optimizer.state_dict()["state"].keys() != set()
 
 
-def test_training_starts_from_weights_alone(world: World, tmp_path: Path) -> None:
-    train(tiny(4), world, tmp_path / "first", 1, "cpu")
+def test_training_starts_from_weights_alone(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(4), *feature_store, tmp_path / "first", 1, "cpu")
     weights = tmp_path / "first" / "weights.safetensors"
     session = TrainingSession(tiny(4), tmp_path / "second", 9, "cpu", weights)
     assert (session.scenes, session.before) == (0, 4)
@@ -93,25 +99,21 @@ def test_training_starts_from_weights_alone(world: World, tmp_path: Path) -> Non
     assert not torch.equal(fresh.state_dict()[name], loaded.state_dict()[name])
 
 
-@pytest.mark.long
-def test_snapshots_are_log_spaced(world: World, tmp_path: Path) -> None:
-    wide = Stage(Recipe(scenes=64, questions=1, drop=0, many_words=0), 128, 1e-3, fuse=False)
-    train(wide, world, tmp_path, 1, "cpu")
+def test_snapshots_are_log_spaced(feature_store: FeatureStore, tmp_path: Path) -> None:
+    wide = Stage(Recipe(scenes=64, questions=0, drop=0, many_words=0), 128, 1e-3, fuse=False)
+    many = [feature_store[0] * 11, feature_store[1]]  # a batch has 64 pictures
+    train(wide, *many, tmp_path, 1, "cpu")
     assert [path.stem for path in sorted((tmp_path / "snapshots").glob("*.safetensors"))] == [
         "00000064", "00000128",
     ]  # fmt: skip
     assert [_snapshots_until(scenes) for scenes in (63, 64, 108, 109, 184, 185, 314, 315)] == [0, 1, 1, 2, 2, 3, 3, 4]
 
 
-@pytest.mark.long
-def test_it_learns(world: World, tmp_path: Path) -> None:
+def test_it_learns(feature_store: FeatureStore, tmp_path: Path) -> None:
     session = TrainingSession(tiny(1_000), tmp_path, 1, "cpu", None)
-    from mmviz.training.fit.data import BatchStream, ExampleEncoder
-    from mmviz.training.world.sprites import concepts
-    from mmviz.training.world.tokenizer import build_tokenizer
-
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    batch = BatchStream(world, encoder, session.stage.recipe, 0).batch(np.random.default_rng(0))
+    stream = PairStream(open_chunks(feature_store[0]), open_chunks(feature_store[1]), encoder, session.stage.recipe, 0)
+    batch = next(iter(stream))
     session.scenes = 100  # past the warm-up
     losses = [session.step(batch, torch.tensor(encoder.rows)) for _ in range(25)]
     for name in ("answer", "patch word", "frame word"):
@@ -135,15 +137,18 @@ def test_the_learning_rate_warms_up_and_comes_down() -> None:
     assert rates[5] == pytest.approx(stage.rate / 2) and rates[6] == pytest.approx(0.02 * stage.rate)
 
 
-def test_what_is_shipped_is_what_was_trained(world: World, tmp_path: Path) -> None:
-    train(tiny(2), world, tmp_path, 1, "cpu")
-    export(tmp_path / "weights.safetensors", tmp_path / "trio", "5:mean")
+def test_what_is_shipped_is_what_was_trained(feature_store: FeatureStore, tmp_path: Path) -> None:
+    train(tiny(2), *feature_store, tmp_path, 1, "cpu")
+    export(tmp_path / "weights.safetensors", tmp_path / "trio")
+    choice = {"map_ref": "5:mean", "depends_on": "relevance", "scores": {"relevance": {"image": {"name": 0.3}}}}
+    add_choice(tmp_path / "trio", choice)
     add_measured(tmp_path / "trio", {"count": 3})
     card = json.loads((tmp_path / "trio" / "card.json").read_text())
-    assert card["map_ref"] == "5:mean" and card["scenes"] == 2 and card["measured"] == {"count": 3}
-    assert len(card["answers"]) == 160
+    assert card["map_ref"] == "5:mean" and card["depends_on"] == "relevance" and card["faithfulness"] == choice
+    assert card["scenes"] == 2 and card["measured"] == {"count": 3}
+    assert len(card["answers"]) == len(concepts()) + 12
     model = BundledTrio("cpu", (tmp_path / "trio" / "weights.safetensors").read_bytes())
     trained = TrainedTrio()
     load_weights(trained, tmp_path / "weights.safetensors")
-    for name, tensor in model.module.state_dict().items():
-        assert torch.equal(tensor, trained.model.state_dict()[name]), name
+    for name, tensor in trained.model.state_dict().items():
+        assert torch.equal(tensor, model.module.state_dict()[name]), name

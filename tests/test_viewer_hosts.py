@@ -223,7 +223,7 @@ def test_a_saved_page_opens_once(page: sync_api.Page, tmp_path: Path) -> None:
     for generation in range(3):
         page.goto(path.as_uri())
         expect_viewer(page, page)
-        assert page.locator("main#mmviz > *").count() == 4 and page.locator("style, script").count() == 3
+        assert page.locator("main#mmviz > *").count() == 5 and page.locator("style, script").count() == 3
         path = tmp_path / f"saved{generation}.html"
         path.write_text(page.evaluate(SAVED), encoding="utf-8")
     assert not errors

@@ -132,7 +132,7 @@ def test_description_js_is_generated_from_the_description() -> None:
 def test_a_document_stands_alone() -> None:
     data = ViewerData(plain()).to_bytes()
     title = "</title><script>alert(1)</script> & “x”"
-    parts = {"above": "<h1>Título</h1>", "still": "<p>静态 😀</p>", "below": "<p>…</p>"}
+    parts = {"above": "<h1>Título</h1>", "maps": "<b>Ó</b>", "still": "<p>静态 😀</p>", "below": "<p>…</p>"}
     document = pack.html(data, title=title, **parts)
     assert document.isascii()
     assert [text for _, text in sorted(Document(document).texts.items()) if text in ("Título", "静态 😀", "…")] == [

@@ -6,16 +6,21 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from feature_chunks import FeatureStore
 from made_up_tokens import Voices
 from PIL import Image
 
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.question_templates import FAMILIES, RELATIONS
-from mmviz.training.fit.data import BatchStream, ExampleEncoder, Recipe, _families_of_scene
+from mmviz.models.trio_network import sounding_frames
+from mmviz.training.fit.data import ExampleEncoder, Recipe, families_of_scene
+from mmviz.training.fit.feature_store import open_chunks
+from mmviz.training.fit.pairs import PairStream
 from mmviz.training.world.compose_sound import compose_sound
 from mmviz.training.world.examples import TrainingExample, World
-from mmviz.training.world.labels import audio_arrays, image_arrays, patch_things
+from mmviz.training.world.labels import frame_labels, patch_labels, patch_things
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator, is_related, related
-from mmviz.training.world.scenes import Scene, Thing, compose, inked, warped_drawing
+from mmviz.training.world.scenes import LARGEST, Scene, Thing, compose, inked, warped_drawing
 from mmviz.training.world.sprites import concepts, load_line_drawings, load_sprites, styles
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 
@@ -38,7 +43,7 @@ def square(word: str, x: float, y: float, half: float = 0.05) -> Thing:
 
 def test_the_held_out_art_is_held_out() -> None:
     assert styles(held_out=True) == ("fxemoji",) and "fxemoji" not in styles()
-    assert len(concepts()) == 148 and set(load_sprites("noto")) == set(concepts())
+    assert len(concepts()) == 190 and set(load_sprites("noto")) == set(concepts())
 
 
 def test_boxes_hold_the_drawing_and_nothing_else() -> None:
@@ -46,19 +51,19 @@ def test_boxes_hold_the_drawing_and_nothing_else() -> None:
     red[..., 0], red[..., 3] = 255, 255
     for seed in range(20):
         scene = compose(np.random.default_rng(seed), ["cat"], {"cat": [red]}, strength=0.0)
-        x0, y0, x1, y1 = (round(edge * 160) for edge in scene.things[0].box)
-        inside = np.zeros((160, 160), bool)
+        x0, y0, x1, y1 = (round(edge * 384) for edge in scene.things[0].box)
+        inside = np.zeros((384, 384), bool)
         inside[y0:y1, x0:x1] = True
         assert (scene.pixels[inside] == (255, 0, 0)).all(-1).mean() > 0.95
         assert (scene.cover[inside] == 1).mean() > 0.95 and (scene.cover[~inside] == 0).all()
-        assert 0.14 <= max(x1 - x0, y1 - y0) / 160 <= 0.46
+        assert 0.14 <= max(x1 - x0, y1 - y0) / 384 <= LARGEST[1] + 0.01
 
 
 def test_a_line_drawing_has_paper_where_its_ink_encloses_it() -> None:
     drawing = load_line_drawings("noto-emoji")["egg"]
     ink, paper = drawing[..., 0], drawing[..., 1]
     assert (paper >= ink).all() and (paper > 200).sum() > 1.5 * (ink > 200).sum()
-    assert paper[48, 48] == 255 and ink[48, 48] < 50 and paper[0, 0] == 0
+    assert paper[72, 72] == 255 and ink[72, 72] < 50 and paper[0, 0] == 0
 
 
 def test_ink_and_paper_have_colours_of_their_own() -> None:
@@ -95,16 +100,14 @@ def test_a_dot_is_found_within_one_patch(encoder: ExampleEncoder) -> None:
     dot = np.full((96, 96, 4), 255, np.uint8)
     for seed in range(20):
         scene = compose(np.random.default_rng(seed), ["cat"], {"cat": [dot]}, strength=0.0)
-        sound = compose_sound(np.random.default_rng(seed), "cat", lambda text: np.ones(4_000, np.float32))
-        arrays = image_arrays(TrainingExample(scene, sound, ()), encoder.word_index)
+        arrays = patch_labels(scene.things, patch_things(scene), encoder.word_index)
         (centre,) = np.flatnonzero(arrays["patch_centre"])
         x, y = scene.things[0].centre
-        assert abs((centre % 10 + 0.5) / 10 - x) <= 0.0501 and abs((centre // 10 + 0.5) / 10 - y) <= 0.0501
+        middle = (np.array([centre % PATCHES, centre // PATCHES]) + 0.5) / PATCHES
+        assert np.abs(middle - (x, y)).max() <= 0.501 / PATCHES
         assert arrays["patch_word"][centre] == encoder.word_index["cat"]
-        assert np.abs(arrays["patch_offset"][centre]).max() <= 0.0501
-        assert np.allclose(
-            arrays["patch_offset"][centre] + ((centre % 10 + 0.5) / 10, (centre // 10 + 0.5) / 10), (x, y)
-        )
+        assert np.abs(arrays["patch_offset"][centre]).max() <= 0.501 / PATCHES
+        assert np.allclose(arrays["patch_offset"][centre] + middle, (x, y))
 
 
 def test_the_word_sounds_in_its_interval() -> None:
@@ -119,11 +122,13 @@ def test_the_word_sounds_in_its_interval() -> None:
 
 def test_frames_are_labelled_where_the_word_sounds(world: World, encoder: ExampleEncoder) -> None:
     example = world.example(np.random.default_rng(4), ["heard"], busy=True)
-    arrays = audio_arrays(example, encoder.word_index)
-    said = np.flatnonzero(arrays["frame_word"] == encoder.word_index[example.sound.word])
+    sound = example.sound
+    arrays = frame_labels(sound.word, sound.start, sound.end, sounding_frames(len(sound.wave)), encoder.word_index)
+    said = np.flatnonzero(arrays["frame_word"] == encoder.word_index[sound.word])
     assert len(said) >= 3
-    assert example.sound.start <= (said[0] + 0.5) * 0.08 and (said[-1] + 0.5) * 0.08 <= example.sound.end
-    assert arrays["mel"].shape == (64, 400) and arrays["frames"] == -(-len(example.sound.wave) // 1280)
+    assert sound.start <= (said[0] + 0.5) * 0.08 and (said[-1] + 0.5) * 0.08 <= sound.end
+    assert arrays["frames"] == -(-len(sound.wave) // 1280)
+    assert (arrays["frame_word"][arrays["frames"] :] == -1).all()
 
 
 @pytest.mark.parametrize(
@@ -220,23 +225,26 @@ def test_evidence_lies_on_what_the_answer_rests_on(world: World, encoder: Exampl
     rng = np.random.default_rng(11)
     for _ in range(40):
         example = world.example(rng, ["there", "relheard"])
-        scene = encoder.scene(example)
-        owner = patch_things(example)
+        things, sound, owner = example.scene.things, example.sound, patch_things(example.scene)
+        frames = sounding_frames(len(sound.wave))
+        scene = patch_labels(things, owner, encoder.word_index)
+        scene |= frame_labels(sound.word, sound.start, sound.end, frames, encoder.word_index)
         for question in example.questions:
-            arrays = encoder.question(example, question, scene, (True, True, True))
+            arrays = encoder.question(things, sound.word, question, scene, (True, True, True))
             marked = set(owner[arrays["patch_evidence"] == 1].tolist())
             assert marked == set(question.things)
             assert (arrays["frame_evidence"] == 1).any() == question.sound
-            dropped = encoder.question(example, question, scene, (False, True, True))
+            dropped = encoder.question(things, sound.word, question, scene, (False, True, True))
             assert (dropped["patch_evidence"] == -1).all() and dropped["answer"] == arrays["answer"]
 
 
-def test_a_batch_depends_on_its_seed_alone(world: World, encoder: ExampleEncoder) -> None:
-    stream = BatchStream(world, encoder, Recipe(scenes=2, questions=3, drop=0.2, many_words=0.3), seed=5)
-    first, again, other = (stream.batch(np.random.default_rng(seed)) for seed in (1, 1, 2))
+def test_a_batch_depends_on_its_seed_alone(feature_store: FeatureStore, encoder: ExampleEncoder) -> None:
+    recipe = Recipe(scenes=2, questions=3, drop=0.2, many_words=0.3)
+    stream = PairStream(open_chunks(feature_store[0]), open_chunks(feature_store[1]), encoder, recipe, seed=5)
+    first, again, other = (stream.batch(np.random.default_rng(seed), [1, 4]) for seed in (1, 1, 2))
     assert all(bool((first[name] == again[name]).all()) for name in first)
-    assert not bool((first["image"] == other["image"]).all())
-    assert len(first["image"]) == 2 and len(first["text"]) == 6
+    assert first["text"].shape != other["text"].shape or not bool((first["text"] == other["text"]).all())
+    assert len(first["patch_features"]) == 2 and len(first["text"]) == 6
     assert int(first["text_lengths"].max()) == first["text"].shape[1]
 
 
@@ -251,10 +259,10 @@ def test_no_word_breaks_the_tokenizer() -> None:
 
 def test_scenes_keep_their_truth(world: World) -> None:
     scene: Scene = world.example(np.random.default_rng(2), [], count=5).scene
-    assert len({thing.word for thing in scene.things}) == 5 and scene.pixels.shape == (160, 160, 3)
+    assert len({thing.word for thing in scene.things}) == 5 and scene.pixels.shape == (384, 384, 3)
     for number, thing in enumerate(scene.things, start=1):
         rows, columns = np.nonzero(scene.cover == number)
-        assert thing.box[0] == columns.min() / 160 and thing.box[3] == (rows.max() + 1) / 160
+        assert thing.box[0] == columns.min() / 384 and thing.box[3] == (rows.max() + 1) / 384
 
 
 def test_what_is_spoken_says_nothing_of_a_picture_that_is_asked_for_alone(world: World) -> None:
@@ -273,7 +281,7 @@ def test_what_is_spoken_says_nothing_of_a_picture_that_is_asked_for_alone(world:
 def test_questions_of_one_scene_are_all_apart_or_none(world: World, encoder: ExampleEncoder) -> None:
     rng = np.random.default_rng(13)
     odds = np.arange(1.0, len(FAMILIES) + 1) / sum(range(1, len(FAMILIES) + 1))
-    drawn = [_families_of_scene(rng, 4, odds) for _ in range(4000)]
+    drawn = [families_of_scene(rng, 4, odds) for _ in range(4000)]
     assert all(len({family in INDEPENDENT_SPEECH for family in families}) == 1 for families in drawn)
     counted = Counter(family for families in drawn for family in families)
     for family, share in zip(FAMILIES, odds, strict=True):

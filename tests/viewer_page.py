@@ -116,9 +116,13 @@ class ViewerPage:
 
     def position(self, token: int, stream: str = "all") -> tuple[float, float]:
         """Scrolls a token into view, and returns the middle of it on the screen."""
-        button = self.token(token, stream)
-        button.evaluate("button => button.scrollIntoView({ block: 'center', behavior: 'instant' })")
-        box = button.bounding_box()
+        scroll = "button => button.scrollIntoView({ block: 'center', behavior: 'instant' })"
+        self.token(token, stream).evaluate(scroll)
+        return self.middle(token, stream)
+
+    def middle(self, token: int, stream: str = "all") -> tuple[float, float]:
+        """Returns the middle of a token on the screen, where the page is scrolled to."""
+        box = self.token(token, stream).bounding_box()
         assert box is not None
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -129,8 +133,9 @@ class ViewerPage:
         self.page.mouse.click(*self.position(token, stream))
 
     def drag(self, first: int, last: int) -> None:
-        start, end = self.position(first), self.position(last)
-        assert start != end and self.position(first) == start, "both are in view at once"
+        start, end = self.position(first), self.middle(last)
+        size = self.page.viewport_size
+        assert size and start != end and 0 < end[1] < size["height"], "both are in view at once"
         self.page.mouse.move(*start)
         self.page.mouse.down()
         self.page.mouse.move(*end, steps=5)

@@ -26,14 +26,17 @@ def templates() -> dict[str, dict[str, list[str]]]:
     from mmviz.i18n.audit import AUDIT
     from mmviz.i18n.errors_and_notices import SENTENCES
     from mmviz.i18n.figures import FIGURES
+    from mmviz.i18n.gallery import ABOUT as GALLERY_ABOUT
+    from mmviz.i18n.gallery import TITLES
     from mmviz.i18n.learn import LEARN
     from mmviz.i18n.page import LABELS
     from mmviz.i18n.viewer import ABOUT, WORDS
-    from mmviz.inputs.examples import load_gallery
 
     page = {code: text for code, text in LABELS.items() if code not in LEARN}
     gallery = {
-        f"{example.id} {name}": getattr(example, name) for example in load_gallery() for name in ("title", "about")
+        f"{example} {name}": text
+        for name, texts in (("title", TITLES), ("about", GALLERY_ABOUT))
+        for example, text in texts.items()
     }
     parts = {
         "sentence": SENTENCES, "page": page, "viewer": WORDS, "about": ABOUT, "health": AUDIT, "figure": FIGURES,

@@ -39,16 +39,31 @@ def attributions(record: AttentionRecord, head: MapRef | None = None) -> dict[st
     }
     query = answer_token(record, streams[0])
     if record.norms:
-        row = record.norms[last][query].astype(np.float64)
-        amounts["value"] = row / (row.sum() or 1.0)
+        amounts["value"] = value_weighted(record)
     for flow, between in flows(record).items():
         if between == streams:
             amounts[str(flow)] = attention_row(record, flow, query, "from", record.relevance, streams)
-    if streams[1] in record.integrated_of:
-        amounts["integrated"] = record.integrated_of[streams[1]].astype(np.float64)
-    elif record.integrated is not None and record.maps[-1].keys == streams[1]:
-        amounts["integrated"] = record.integrated.astype(np.float64)
-    return amounts
+    integrated = integrated_gradients(record)
+    return amounts if integrated is None else amounts | {"integrated": integrated}
+
+
+def value_weighted(record: AttentionRecord) -> NDArray[np.float64]:
+    """Returns the value-weighted attention of the answer token in the `last_map`, ``[key]``, scaled to sum to 1.
+
+    Raises ``LookupError`` where the record holds no norms.
+    """
+    last = last_map(record)
+    row = record.norms[last][answer_token(record, record.maps[last].queries)].astype(np.float64)
+    return np.asarray(row / (row.sum() or 1.0))
+
+
+def integrated_gradients(record: AttentionRecord) -> NDArray[np.float64] | None:
+    """Returns the integrated gradients of the keys of the `last_map`, ``[key]``; None where the record has none."""
+    keys = record.maps[last_map(record)].keys
+    if keys in record.integrated_of:
+        return record.integrated_of[keys].astype(np.float64)
+    is_same = record.integrated is not None and record.integrated.shape == (len(record.streams[keys]),)
+    return record.integrated.astype(np.float64) if record.integrated is not None and is_same else None
 
 
 def modality_shares(record: AttentionRecord, map_ref: MapRef) -> dict[Modality, float]:

@@ -24,6 +24,7 @@ from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.pages.debug import debug_page
 from mmviz.app.pages.explore.form import input_form
 from mmviz.app.pages.explore.gallery import form_source, gallery, gallery_style, mark_source, misanswered
+from mmviz.app.pages.explore.input_doubts import input_doubts
 from mmviz.app.pages.explore.page import explore_page
 from mmviz.app.pages.learn import learn
 from mmviz.app.run_launcher import fallback_note, start_run, wait_for_run
@@ -68,6 +69,7 @@ def draw_app(config: OperatorConfig) -> None:
     with st.expander(say("learn-inputs"), key="learn-inputs") if state.page == "learn" else st.container():
         gallery(examples, saved)
         draft = input_form(state)
+        input_doubts(state, draft)
     source = form_source(state, draft)
     mark_source(source)
     page_keyboard(state.page, source)

@@ -168,6 +168,9 @@ class State:
     """The selection that the viewer was last sent."""
     viewer_data: ViewerData | None = None
     """``run`` in the form that the viewer shows."""
+    answer_maps: dict[tuple[str, str, bool, Language], str] = field(default_factory=dict)
+    """The maps of the first view as HTML, by the id of the run, the kind of map, whether the page is dark, and the
+    language."""
     payload: bytes = b""
     """The bytes that the viewer was last sent."""
     payload_key: tuple[str, int, Selection, Language] | None = None
@@ -294,7 +297,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state.flow_job, state.flow_error = None, ""
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
-    state.viewer_data = ViewerData(run)
+    state.viewer_data, state.answer_maps = ViewerData(run), {}
     set_selection(initial_selection(state.selection, run))
 
 

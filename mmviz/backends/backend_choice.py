@@ -37,4 +37,9 @@ def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | 
     if not card or card.weights_digest != made_by.get("weights") or (not request and made_by.get("changes")):
         raise MmvizError("effect-model", model=model)
     pairs = tuple((pattern, queries, keys) for pattern, queries, keys in made_by.get("pairs", ()))
-    return request or Request(card.id, sample, seed=made_by.get("seed", 0), pairs=pairs)
+    if request:
+        return request
+    has_towers = bool(made_by.get("towers"))
+    return Request(
+        card.id, sample, seed=made_by.get("seed", 0), depends_on=True, pairs=pairs, towers=has_towers
+    )  # fmt: skip

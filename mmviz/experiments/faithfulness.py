@@ -14,7 +14,7 @@ from mmviz.analysis.map_refs import last_keys
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
 from mmviz.experiments.sweep_requests import sweep_requests
-from mmviz.types import AttentionRecord, Request, Token
+from mmviz.types import AttentionRecord, Modality, Request, Token
 
 STEPS = 10
 """The curves have this many steps of equally many tokens."""
@@ -88,15 +88,19 @@ class FaithfulnessCurves:
 
 
 def curve_requests(
-    request: Request, tokens: Sequence[Token], amounts: Mapping[str, NDArray[Any]], baseline: Baseline = "learned"
-) -> tuple[Request, ...]:
+    request: Request, tokens: Sequence[Token], amounts: Mapping[str, NDArray[Any]], baseline: Baseline = "learned",
+    modality: Modality | None = None,
+) -> tuple[Request, ...]:  # fmt: skip
     """Returns the requests that `read_curves` needs the records of: deletion, insertion and `ORDERS` random orders.
 
-    ``amounts`` maps the name of each method to its amounts ``[token]``, for all of ``tokens``.
+    ``amounts`` maps the name of each method to its amounts ``[token]``, for all of ``tokens``. Removed are tokens of
+    all modalities, or of one ``modality`` while the others stay.
     Source: Petsiuk, Das and Saenko 2018, RISE, section 4.2 (deletion and insertion); the random orders and the scaling
     are ours.
     """
-    variants = [token_removal(tokens, removed, baseline) for removed in _removed_tokens(tokens, amounts, request.seed)]
+    removable = [k for k in removable_tokens(tokens) if modality in (None, tokens[k].modality)]
+    all_removed = _removed_tokens(np.array(removable, np.int64), amounts, request.seed)
+    variants = [token_removal(tokens, removed, baseline) for removed in all_removed]
     return sweep_requests(request, variants, CHUNK)
 
 
@@ -108,6 +112,7 @@ def measure_faithfulness(
     baseline: Baseline = "learned",
     progress: Progress = ignore_progress,
     stop: Stop = never_stop,
+    modality: Modality | None = None,
 ) -> dict[str, FaithfulnessCurves] | None:
     """Runs `curve_requests` and returns the curves of each method, or None if it was stopped.
 
@@ -115,7 +120,7 @@ def measure_faithfulness(
     `mmviz.analysis.attributions.attributions`.
     """
     tokens = last_keys(record)
-    requests = curve_requests(request, tokens, amounts, baseline)
+    requests = curve_requests(request, tokens, amounts, baseline, modality)
     records = backend.run(requests, progress, stop)
     return read_curves(amounts, records) if len(records) == len(requests) else None
 
@@ -144,10 +149,11 @@ def read_curves(methods: Iterable[str], records: Sequence[AttentionRecord]) -> d
     }
 
 
-def _removed_tokens(tokens: Sequence[Token], amounts: Mapping[str, NDArray[Any]], seed: int) -> Iterator[list[int]]:
+def _removed_tokens(
+    removable: NDArray[Any], amounts: Mapping[str, NDArray[Any]], seed: int
+) -> Iterator[list[int]]:  # fmt: skip
     """Yields the tokens that each variant removes: all of them; then random orders; then deletion and insertion of each
     method."""
-    removable = np.array(removable_tokens(tokens))
     counts = [round(len(removable) * step / STEPS) for step in range(1, STEPS)]
     yield removable.tolist()
     rng = np.random.default_rng(seed)

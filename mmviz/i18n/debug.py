@@ -130,8 +130,6 @@ DEBUG: dict[str, str] = {
     "method-name-rollout": "rollout",
     "method-name-relevance": "gradient relevance",
     "method-name-integrated": "integrated gradients",
-    "unit-value": "share of the norms",
-    "unit-integrated": "nats",
     "formula-head": "softmax(QKᵀ/√d)",
     "formula-mean": "mean over heads of softmax(QKᵀ/√d); here the heads differ by ± {spread}",
     "formula-value": "‖Σₕ aₕ Wₕ vₕ‖, as a share of its row (Kobayashi et al. 2020)",

@@ -23,10 +23,13 @@ SENTENCES: dict[str, str] = {
     "text-cut": "The question is longer than the {limit} tokens that this model reads. The rest was left out.",
     "audio-cut": "The audio is {seconds:.1f} s long. This model uses only the first {limit:.0f} s.",
     "image-squeezed": "The image is {width} x {height}. This model squeezes it into a square.",
-    "image-out-of-distribution": "This image is unlike the drawn scenes that this model was trained on, so its answer "
-    "means little. Try an example from the gallery, or a model made for such images.",
-    "audio-out-of-distribution": "This audio is unlike the single spoken words that this model was trained on, so its "
-    "answer means little. Give one spoken word from its list, or try an example from the gallery.",
+    "image-out-of-distribution": "In this image the model finds nothing that it clearly knows, so its answer means "
+    "little. Show one to five things from its list of words, large and in good light, or try an example from the "
+    "gallery.",
+    "audio-out-of-distribution": "In this audio the model hears no word that it clearly knows, so its answer means "
+    "little. Speak one English word from its list, close to the microphone, or try an example from the gallery.",
+    "answer-unsure": "The model is not sure. Its likeliest answers are {first} ({first_probability:.0%}), {second} "
+    "({second_probability:.0%}) and {third} ({third_probability:.0%}).",
     "question-out-of-distribution": "This question matches none of the wordings that this model was trained on, so "
     "its answer means little. Try for example: {example}",
     "question-word": "The word {word} is not among the {count} words that this model knows, so its answer means "
@@ -223,6 +226,11 @@ SENTENCES: dict[str, str] = {
     "replay-stale": "The recorded run was made with other weights than those of the model {model} here, so it is not "
     "shown. Run the model, or record again: python -m mmviz.training.release.record_gallery.",
     "file-unwritable": "The file {name} could not be written: {why}. Choose another place and try again.",
+    "depends-on-long": "In a run this long, {method} is computed when you choose it in the viewer, so it is not shown "
+    "beside the attention.",
+    "depends-on-uniform": "Under uniform attention there are no gradients, so {method} is not shown.",
+    "depends-on-not-recorded": "This run does not hold {method}: it was not requested (relevance=True or --relevance), "
+    "or the model does not allow it.",
     # figures and commands
     "map-mean": "layer {layer}, mean of heads",
     "map-head": "layer {layer}, head {head}",
@@ -231,8 +239,11 @@ SENTENCES: dict[str, str] = {
     "method-pooled": "{method}, means over neighbouring tokens",
     "map-rollout": "rollout, product of (A + I) / 2 over all layers",
     "map-relevance": "gradient relevance for the answer",
+    "map-value": "value-weighted attention of the last layer",
+    "map-integrated": "integrated gradients of the answer",
     "map-to": "{map}, to {stream}",
     "figure-title-written": "Answer: {answer} (log-probability {total:.1f} nats, {count} tokens)",
+    "figure-title-unsure": "Not sure: {answers}",
     "figure-title": "Answer: {answer} ({probability:.0%})",
     "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows how information is routed, not why the "
@@ -254,7 +265,11 @@ SENTENCES: dict[str, str] = {
     "extra-missing": "{command} needs more than the base install. Type: pip install 'mmviz[{extra}]'",
     "speech-missing": "The training speech is made with espeak-ng, which is not installed. On Debian or Ubuntu: "
     "apt-get install espeak-ng.",
-    "speech-silent": "espeak-ng has no usable voice. Install its data (espeak-ng-data) and try again.",
+    "speech-silent": "No voice says all words. Install espeak-ng with its data (espeak-ng-data) and try again.",
+    "speech-engine": "{engine} is not installed here, or its voice is not. Type: {command}",
+    "speech-changed": "{file} is not the file that was tried with mmviz. Install the version that mmviz[voices] names.",
+    "speech-engines": "Voices: {voices}. Left out, as they are not installed: {missing}. To install: {commands}",
+    "features": "Features of {count:,} {kind}, kept in {folder}. Running the command again resumes.",
     "training": "Training stage {stage} on {device}. Everything is written to {folder}; running the command again "
     "resumes.",
     "training-small": "Training {model} from scratch, into {folder}. Ctrl-C stops and keeps the weights trained so "

@@ -8,6 +8,8 @@ FIGURES: dict[str, str] = {
     "unit": "attention weight",
     "unit-rollout": "rollout",
     "unit-relevance": "gradient relevance",
+    "unit-value": "share of the norms",
+    "unit-integrated": "nats",
     "unit-similarity": "cosine similarity",
     "similarity-label": "{unit}, −{most} to +{most}",
     "range": "0 to {most}",
@@ -39,6 +41,17 @@ FIGURES: dict[str, str] = {
     "token-answer": "answer",
     "together": "{count} tokens: {names}",
     "stand-in": "One token, “{token}”, stands in its place and has {amount}.",
+    # the two maps of the first view
+    "reads-from": "Reads from",
+    "depends-on": "Depends on",
+    "answer-map-from": "From {token} to every token: {method}.",
+    "reads-from-help": "What the answer token attends to in the last layers in which picture, words and sound meet. "
+    "Attention is routing, not the reason.",
+    "depends-on-help": "What the answer depends on, by the method whose tokens mattered most when they were removed "
+    "and inserted (deletion and insertion), on examples kept for that choice.",
+    "depends-on-default-help": "What the answer depends on, by gradient relevance, the default: no method was measured "
+    "for this model.",
+    "depends-on-signed": "Only amounts for the answer are drawn; those against it reach {least}.",
     # A minus B
     "minus": "A − B",
     "minus-unit": "A − B, {unit}",
@@ -79,7 +92,8 @@ def tell(code: str, **parameters: object) -> str:
 
 
 def unit_name(method: str) -> str:
-    """Returns the unit of the values that a method (``attention``, ``rollout`` or ``relevance``) gives."""
+    """Returns the unit of the values that a method gives: ``attention``, ``rollout``, ``relevance``, or one of
+    `mmviz.analysis.attributions`, ``value`` or ``integrated``."""
     return tell("unit" if method == "attention" else f"unit-{method}")
 
 

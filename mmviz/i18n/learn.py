@@ -14,6 +14,7 @@ LEARN: dict[str, str] = {
     "learn-inputs-heading": "These lessons use:",
     "learn-inputs-answer": "The model answers: {answer}",
     "learn-task": "Task: {task}",
+    "learn-example": "Open the example that shows it best",
     "learn-right": "Correct.",
     "learn-wrong": "Not quite. The correct answer: “{option}”.",
     "learn-notice": "What to notice",
@@ -45,7 +46,7 @@ LEARN: dict[str, str] = {
     "vectors of the same width, in one common space.",
     "learn-tokens-of-image": "picture: one token per patch, from a convolutional encoder",
     "learn-tokens-of-text": "words: one token per word piece, from an embedding table",
-    "learn-tokens-of-audio": "sound: one token per 80 ms of log-mel frames, from a convolutional encoder",
+    "learn-tokens-of-audio": "sound: one token per 80 ms of log-mel frames, from a transformer encoder",
     "learn-tokens-of-special": "special: the model's own tokens, such as the answer token",
     "learn-tokens-token": "Compare all tokens with",
     "learn-tokens-token-help": "Choose a word, a patch or a moment. The bars show how similar each token is to it.",
@@ -57,8 +58,8 @@ LEARN: dict[str, str] = {
     "learn-tokens-width": "Width of each token",
     "learn-tokens-nearest": "“{token}” is most similar to “{other}”",
     "learn-tokens-notice": "Where the text names a thing in the picture (“Is there a car?”, “a banana and a [MASK]”), "
-    "choose its word: the patches that show the thing stand out, at about 0.25 where the others are near 0, although "
-    "they come from another encoder. That is what a common space means. Where the text names nothing, choose a patch.",
+    "choose its word: the patches that show the thing are more similar to it than those of the ground, although they "
+    "come from another encoder. That is what a common space means. Where the text names nothing, choose a patch.",
     "learn-tokens-misleads": "A token also encodes its position and its modality, so tokens of one modality are "
     "similar for that reason alone. And similar does not yet mean attended to: that takes queries and keys.",
     "learn-tokens-do": "Choose each word of the text in turn. Write down the most similar token, and whether it is of "
@@ -222,12 +223,13 @@ LEARN: dict[str, str] = {
     "learn-fusion-short": "Fusion",
     "learn-fusion-title": "Four kinds of fusion, on the same examples",
     "learn-fusion-question": "A question needs picture and sound together: a word is spoken; what is to the left of "
-    "that thing? Three architectures: which must fail?",
+    "that thing? Four architectures: which must fail?",
     "learn-fusion-option-a": "One sequence of all tokens",
     "learn-fusion-option-b": "Pairs of modalities that attend to each other",
-    "learn-fusion-option-c": "Each modality alone, combined at the end",
+    "learn-fusion-option-c": "A few shared tokens between the modalities",
+    "learn-fusion-option-d": "Each modality alone, combined at the end",
     "learn-fusion-because": "This is late fusion: it combines what each modality has computed alone. Nothing can tell "
-    "the image encoder which thing to look for. The lesson compares it with three others.",
+    "the image encoder which thing to look for. The other three can; the lesson compares all four.",
     "learn-fusion-kind": "Kind of fusion",
     "learn-fusion-kind-help": "All four have the same encoders and the same answer head, and were trained on the same "
     "questions.",
@@ -244,6 +246,9 @@ LEARN: dict[str, str] = {
     "learn-fusion-caption": "Accuracy by kind of question ({count} examples each)",
     "learn-fusion-family": "question",
     "learn-fusion-needs": "needs",
+    "learn-fusion-this": "this example",
+    "learn-fusion-right": "right",
+    "learn-fusion-wrong": "wrong",
     "learn-fusion-example-name": "What is this?",
     "learn-fusion-example-heard": "What do you hear?",
     "learn-fusion-example-there": "Is there a cat?",
@@ -264,8 +269,8 @@ LEARN: dict[str, str] = {
     "learn-fusion-misleads": "These are small models with a small training budget, often wrong where trio is right: "
     "longer training or another size may change the order of the first three. It will not change that late fusion "
     "cannot look for what another modality names.",
-    "learn-fusion-do": "Choose each kind of fusion in turn. Write down its answer to this example, and its accuracy "
-    "where picture and sound must be combined.",
+    "learn-fusion-do": "Which kinds answer this example rightly? Choose each in turn, and write down its answer and "
+    "its accuracy where picture and sound must be combined.",
     # 10 limits
     "learn-limits-short": "Limits",
     "learn-limits-title": "What attention does not tell",

@@ -61,9 +61,8 @@ TRAINING: dict[str, str] = {
     "learn-training-example": "Example",
     "learn-training-example-help": "The two examples of the gallery whose attention was recorded during the training "
     "of the bundled model.",
-    "learn-training-bundled-intro": "Eighteen checkpoints of the training of trio, on one example: first its encoders "
-    "alone (up to 37,312 scenes), then the whole model. The checkpoints from 46,272 to 50,688 scenes come from a "
-    "repetition with the same seed and data.",
+    "learn-training-bundled-intro": "Checkpoints of the training of trio, on one example: first its projections alone, "
+    "which bring what the frozen encoders give into the common space, then all but the encoders.",
     "learn-training-none": "The recorded training does not match the installed bundled model, so it is not shown.",
     "learn-training-first": "Probability of “{answer}”, first checkpoint",
     "learn-training-last": "Probability of “{answer}”, last checkpoint",
@@ -72,8 +71,7 @@ TRAINING: dict[str, str] = {
     "accuracy follows. Often a single position is enough to recognise the thing.",
     "learn-training-misleads": "A bright position stands for more than its own pixels: through the convolutions, each "
     "position covers 10 × 10 of them. Nor does concentrated attention make an answer correct: see the wrong ones. In "
-    "the bundled model only the encoders are trained up to 37,312 scenes; until then its attention is that of random "
-    "weights.",
+    "the bundled model only the projections are trained at first; meanwhile its layers stay as they started.",
     "learn-training-do": "Train the model. Write down accuracy and attention on the drawing before and after. At which "
     "epoch does attention rise most, and at which does accuracy? Then open the bundled model: between which two "
     "checkpoints does its answer become correct?",

@@ -112,6 +112,7 @@ LABELS: dict[str, str] = {
     "no-answer": "none",
     "saved-run": "{model}, saved run: computed earlier on {device}",
     "answer": "answer",
+    "not-sure": "not sure: {answers}?",
     "wrong": "The model gets this one wrong: it answers {answer}, the correct answer is {truth}.",
     "right": "The answer is correct.",
     "truth-unknown": "The correct answer is not known.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 PRESET_SENTENCES: dict[str, str] = {
+    "models-lesson": "A small convolution with one attention, which the lesson of the page Learn trains in about a "
+    "minute, as mmviz train --model conv-attention does. It names ten drawn things; --model does not take it.",
     "models-disk": "Checkpoints of Hugging Face on this disk:",
     "models-presets": "Checkpoints to begin with; --model hf:NAME downloads one that is not on this disk:",
     "preset-size": "{family}, {millions:,.0f} million weights, {size} to download. Licence: {licence}.",

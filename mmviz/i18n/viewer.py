@@ -1,6 +1,6 @@
 """Texts of the viewer, by code: ``WORDS`` for its JavaScript, which fills in the ``{names}``, and ``ABOUT`` for Python.
 
-``ABOUT`` holds what the standalone document shows around the viewer, and in its place where scripts are blocked.
+``ABOUT`` holds what Python puts beside the views, and in their place where scripts are blocked.
 """
 
 from __future__ import annotations
@@ -299,6 +299,8 @@ ABOUT: dict[str, str] = {
     "uniform": "Control: uniform attention. Every token attends to all tokens equally, whatever the model computed.",
     "recorded": "A recorded run, shown without running the model.",
     "other-answers": "Next: {answers}",
+    "patch-sees": "A patch token sees more than its patch: of its sensitivity to pixels (squared gradient), {patch} % "
+    "lies in the patch, {around} % in it and the eight around it.",
     "disclaimer": "Attention shows how information is routed between tokens, not what decided the answer.",
     # the still that stands there without scripts
     "still": "This is a still of the viewer. The viewer itself needs scripts. If it does not take the place of the "

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs import open_source
@@ -26,6 +25,7 @@ from mmviz.inputs.frame_search import find_frames
 from mmviz.inputs.joined_files import joined_files
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.inputs.mpeg_frames import count_frames
+from mmviz.inputs.resample import resample
 from mmviz.inputs.silent_stderr import silent_stderr
 from mmviz.inputs.unfinished_audio import AudioView, with_lengths
 from mmviz.types import AudioInput, InputError, Notice
@@ -279,7 +279,7 @@ def _to_input(mix: Mix, rate: int, notices: list[Notice]) -> AudioInput:
     if mix.clipped >= _CLIPPED_FRACTION:
         notices.append(Notice("audio-clipped", {"share": mix.clipped}))
     if rate != SAMPLE_RATE:
-        wave = np.asarray(soxr.resample(wave, rate, SAMPLE_RATE, quality="HQ"), dtype=np.float32)
+        wave = resample(wave, rate, SAMPLE_RATE)
         notices.append(Notice("audio-resampled", {"rate": rate, "kept": SAMPLE_RATE}))
     peak = float(np.abs(wave).max())
     if peak > 1:

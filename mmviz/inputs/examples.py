@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.assets_path import assets_dir
+from mmviz.i18n.gallery import ABOUT, TITLES
 from mmviz.i18n.unicode_display import one_line
 from mmviz.inputs import make_sample, short_name
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
@@ -72,18 +73,21 @@ def load_gallery() -> tuple[Example, ...]:
 
 
 def read_gallery(folder: Path) -> tuple[Example, ...]:
-    """Returns the examples of a gallery made by mmviz, as its ``gallery.json`` lists them."""
+    """Returns the examples of a gallery made by mmviz, as its ``gallery.json`` lists them.
+
+    Titles and sentences are those of `mmviz.i18n.gallery`.
+    """
     return tuple(
         Example(
             id=entry["id"],
-            title=entry["title"],
+            title=TITLES.get(entry["id"], ""),
             family=entry["family"],
             question=entry["question"],
             image=folder / entry["image"] if entry["image"] else None,
             audio=folder / entry["audio"] if entry["audio"] else None,
             truth=entry["truth"],
             needs=tuple(entry["needs"]),
-            about=entry["about"],
+            about=ABOUT.get(entry["id"], ""),
         )
         for entry in json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
     )

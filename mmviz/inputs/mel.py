@@ -1,4 +1,4 @@
-"""The log-mel spectrogram that training, model and figures share.
+"""The log-mel spectrogram of pictures of sounds, and of what tells foreign sounds; see `whisper_mel` for the model's.
 
 Axes: ``[mel, hop]``. A hop is 10 ms. The analysis window (32 ms) is centred on the middle of its hop, so hop ``t``
 describes the audio from ``t * 10 ms`` to ``(t + 1) * 10 ms``.

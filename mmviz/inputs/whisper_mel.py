@@ -1,4 +1,4 @@
-"""The log-mel spectrogram that Whisper was trained on, by librosa; training, model and figures share it.
+"""The log-mel spectrogram that Whisper was trained on, by librosa; training and model share it.
 
 Axes: ``[mel, hop]``. A hop is 10 ms, a window 25 ms around the beginning of its hop.
 """

@@ -139,13 +139,12 @@ def _read_run(header: dict[str, Any], arrays: Arrays) -> tuple[Sample, Attention
     if header["format"] != FORMAT:
         raise MmvizError("run-format", format=header["format"], known=FORMAT)
     maps = [_read_map(k, fields, arrays) for k, fields in enumerate(header["maps"])]
-    norms = [arrays[f"norms{k}"] for k in range(len(maps)) if f"norms{k}" in arrays]
     extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
     steps = [_read_steps(k, fields, arrays) for k, fields in enumerate(header.get("steps", ()))]
     extras |= {name: {stream: arrays[f"{name}{k}"] for k, stream in enumerate(header[name])} for name in _BY_STREAM}
     extras["links"] = _read_links(header, arrays)
     extras["relevance_on_request"] = header["relevance_on_request"] is True
-    record = replace(_record(header, maps), norms=tuple(norms), steps=tuple(steps), **extras)
+    record = replace(_record(header, maps), norms=_read_norms(arrays, len(maps)), steps=tuple(steps), **extras)
     check_record(record)
     return sample_from_parts(header, arrays), record
 
@@ -154,8 +153,8 @@ def to_recording(record: AttentionRecord) -> bytes:
     """Returns the record as the bytes of a recording, which are the same for the same record.
 
     The largest weight of each row is exact; the others are rounded to multiples of ``STEP``. Relevance, which is never
-    negative, is kept to 1 / 131,070 of the largest value of its row. Norms, integrated gradients, steps, sweep and
-    links are left out, and what else there is for each stream.
+    negative, is kept to 1 / 131,070 of the largest value of its row. Norms and integrated gradients are exact. Steps,
+    sweep and links are left out, and what else there is for each stream.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for k, attn_map in enumerate(record.maps):
@@ -166,6 +165,8 @@ def to_recording(record: AttentionRecord) -> bytes:
         largest = record.relevance.max(-1)
         shares = record.relevance.astype(np.float64) / np.where(largest > 0, largest, 1)[:, None]
         arrays["relevance"], arrays["relevance-largest"] = _byte_planes(np.rint(shares * _MAX_CODE)), largest
+    arrays |= {"integrated": record.integrated} if record.integrated is not None else {}
+    arrays |= {f"norms{k}": norms for k, norms in enumerate(record.norms)}
     plain = replace(record, maps=tuple(replace(attn_map, keys_state=None) for attn_map in record.maps))
     return pack_npz({"format": RECORDING} | _header(plain), arrays)
 
@@ -189,7 +190,8 @@ def from_recording(path: Path) -> AttentionRecord:
         if "relevance" in arrays:
             largest = arrays["relevance-largest"][:, None]
             relevance = (_codes(arrays["relevance"]) / _MAX_CODE * largest).astype(np.float32)
-        record = replace(_record(header, maps), relevance=relevance)
+        norms = _read_norms(arrays, len(maps))
+        record = replace(_record(header, maps), relevance=relevance, norms=norms, integrated=arrays.get("integrated"))
         check_record(record)
         return record
 
@@ -198,6 +200,11 @@ def read_made_by(path: Path) -> dict[str, Any]:
     """Returns ``made_by`` of the record in a file without reading its arrays. Raises as `from_recording` does."""
     with open_npz(path) as (header, _):
         return dict(header["made_by"])
+
+
+def _read_norms(arrays: Arrays, count: int) -> tuple[NDArray[np.float32], ...]:
+    """Returns the norms of ``count`` maps; nothing where they were not kept."""
+    return tuple(arrays[f"norms{k}"] for k in range(count) if f"norms{k}" in arrays)
 
 
 def _quantize(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

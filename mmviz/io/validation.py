@@ -21,7 +21,9 @@ from mmviz.types import (
     location_numbers,
 )
 
-_STRINGS = ("model", "title", "device", "device_name", "backend", "map_ref", "dtype", "weights", "replica")
+_STRINGS = (
+    "model", "title", "device", "device_name", "backend", "map_ref", "depends_on", "dtype", "weights", "replica",
+)  # fmt: skip
 """Entries of ``made_by`` that are strings."""
 _MAX_CHARS = 100_000
 """Characters of one string; a text has at most 10,000, and a title far fewer."""
@@ -129,7 +131,7 @@ def check_index(value: Any, count: int) -> int:
 def _check_extras(record: AttentionRecord) -> None:
     shapes = [(len(record.streams[attn_map.queries]), len(record.streams[attn_map.keys])) for attn_map in record.maps]
     expected: dict[str, list[tuple[int, ...]]] = {
-        "relevance": [*shapes], "integrated": [shape[1:] for shape in shapes[-1:]],
+        "relevance": [*shapes], "integrated": [shape[1:] for shape in shapes],
     }  # fmt: skip
     for name, possible in expected.items():
         array = getattr(record, name)
@@ -184,8 +186,11 @@ def _check_made_by(made_by: Any) -> None:
     for milliseconds in dict(made_by.get("milliseconds", {})).values():
         _check_number(milliseconds, 0, 1e12)
     _check_number(made_by.get("parity") or 0.0, 0, 1e12)
-    for change in list(made_by.get("changes", ())):
-        _check_string(change)
+    if made_by.get("receptive_field"):
+        for part in ("patch", "around"):
+            _check_number(made_by["receptive_field"][part], 0, 1)
+    for text in (*list(made_by.get("changes", ())), *list(made_by.get("towers", ()))):
+        _check_string(text)
     for name in ("answer", "answer_part"):
         if not isinstance(made_by.get(name, []), list | tuple):
             raise TypeError(name)

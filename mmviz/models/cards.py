@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from mmviz.assets_path import assets_dir
+from mmviz.models.out_of_distribution import stored
 from mmviz.types import Card
 
 REDUCED = "trio-reduced"
@@ -39,7 +40,10 @@ def trio_card(weights: bytes | None = None) -> Card:
     folder = assets_dir() / "trio"
     details = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if stored().get("weights") == digest:
+        details["confidence"] = stored()["confidence"]
     return Card(
         id="trio", title="trio", description=details["about"], trained=True, answers=tuple(details["answers"]),
-        weights_digest=hashlib.sha256(data).hexdigest(), details=details,
+        weights_digest=digest, details=details,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The compared fusion kinds as models of mmviz: inputs and encoders of the bundled `trio`, weights of their own."""
+"""The compared fusion kinds as models of mmviz: inputs, encoders and projections of the bundled `trio`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from mmviz.models.fusion_networks import (
     FusionNetwork,
     attention_modules,
 )
-from mmviz.models.protocol import CaptureTargets, Prepared
-from mmviz.models.trio_model import STREAM, BundledTrio
-from mmviz.models.trio_network import Trio, TrioInput
-from mmviz.types import MmvizError, Modality, Sample, Token, as_tokens
+from mmviz.models.int8_weights import unpacked
+from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
+from mmviz.models.trio_model import BundledTrio, sound_targets
+from mmviz.models.trio_network import STREAM, Trio, TrioInput
+from mmviz.types import MmvizError, Modality, Notice, Sample, Token, as_tokens
 
-FROZEN = ("image_encoder", "audio_encoder", "token_embedding")
+FROZEN = ("encoders", "image_projection", "audio_projection", "token_embedding")
 """Modules that every kind takes from `trio` and does not train."""
 
 
@@ -37,15 +38,17 @@ class FusionModel:
     (``weights-unreadable``) for weights of another model, or damaged ones.
     """
 
+    takes_batches = True
+
     def __init__(self, device: str, kind: str, weights: bytes | None = None):
         self.kind, self.device = kind, device
         self._trio = BundledTrio(device)
         data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
         module, _ = build_network(kind, self._trio.module)
         try:
-            state = {name: tensor.float() for name, tensor in load(data).items()}
+            state = unpacked(load(data))
             missing, unknown = module.load_state_dict(state, strict=False)
-        except (SafetensorError, RuntimeError, ValueError) as problem:
+        except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:
             raise MmvizError("weights-unreadable", name=f"{kind}.safetensors") from problem
         if unknown or any(not any(f"{part}." in name for part in FROZEN) for name in missing):
             raise MmvizError("weights-unreadable", name=f"{kind}.safetensors")
@@ -59,6 +62,7 @@ class FusionModel:
         self.capture_targets: CaptureTargets | None = CaptureTargets(
             tuple(path for path, _, _ in attention), tuple((queries, keys) for _, queries, keys in attention)
         )
+        self.towers: CaptureTargets | None = sound_targets("encoders" if kind == REDUCED else "trio.encoders")
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Returns logits ``[answer]``."""
@@ -70,6 +74,10 @@ class FusionModel:
         answer token."""
         return self._as_streams(self._trio.prepare(sample))
 
+    def doubts(self, sample: Sample) -> tuple[Notice, ...]:
+        """Returns the notices of `trio`, with which it shares encoders and projections."""
+        return self._trio.doubts(sample)
+
     def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
         """Returns ``prepared`` without some modalities.
 
@@ -77,7 +85,7 @@ class FusionModel:
         """
         if hidden and self.kind != REDUCED:
             raise MmvizError("hide-model", model=self.kind)
-        whole = Prepared(prepared.tensors, {STREAM: self._as_sequence(prepared)}, prepared.notices)
+        whole = replace(prepared, streams={STREAM: self._as_sequence(prepared)})
         return self._as_streams(self._trio.vary(whole, dropped, hidden))
 
     def join(self, rows: Sequence[Prepared]) -> TrioInput:
@@ -86,8 +94,12 @@ class FusionModel:
 
     def batch(self, tensors: TrioInput, rows: int) -> Tensor:
         """Returns logits ``[row, answer]``."""
-        output: Tensor = self.module(tensors).logits
-        return output
+        return self.batch_output(tensors, rows).logits
+
+    def batch_output(self, tensors: TrioInput, rows: int) -> BatchOutput:
+        """Returns the logits of every row, and which tokens of a batch are its own."""
+        output = self.module(tensors)
+        return BatchOutput(output.logits, output.valid_masks)
 
     def _as_streams(self, prepared: Prepared) -> Prepared:
         """Returns ``prepared`` with the sequence of `trio` split into one stream per modality."""
@@ -97,8 +109,8 @@ class FusionModel:
         answer, *tokens = as_tokens(prepared.streams[STREAM])
         shared = [Token(Modality.SPECIAL, f"shared {k + 1}") for k in range(BOTTLENECK_TOKENS)]
         shared = shared if self.kind == "bottleneck" else []
-        streams = {name: (answer, *(token for token in tokens if token.modality == name), *shared) for name in STREAMS}
-        return Prepared(prepared.tensors, streams, prepared.notices)
+        streams = {name: (answer, *shared, *(token for token in tokens if token.modality == name)) for name in STREAMS}
+        return replace(prepared, streams=streams)
 
     def _as_sequence(self, prepared: Prepared) -> tuple[Token, ...]:
         """Returns the tokens of all streams as the one sequence of `trio`."""

@@ -45,6 +45,19 @@ class Prepared:
     they are those of the card."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else a record is to tell of how the model was asked, as plain values."""
+    towers: Mapping[str, Sequence[Token]] = field(default_factory=dict)
+    """Tokens of the streams of the model's towers; empty where these have no input, and nothing of them is shown."""
+
+
+@dataclass(frozen=True)
+class BatchOutput:
+    """What one call of a model with several samples returns."""
+
+    logits: torch.Tensor
+    """``[row, answer]``."""
+    own_tokens: Mapping[str, torch.Tensor]
+    """By stream, as in `Prepared.streams`: which tokens of the batch are a row's own, in their order, and which are
+    padding or masked out, bool ``[row, token]``. A stream that is missing has no padding."""
 
 
 class Model(Protocol):
@@ -55,7 +68,9 @@ class Model(Protocol):
     ``baseline_tokens(prepared, tokens)``, which returns the same tokens without content (zeros where it is missing).
     Both serve integrated gradients. ``pairs`` names the streams of attention modules by glob patterns, ``required`` the
     modalities that it cannot do without, ``top`` limits the answers that a record keeps, and ``takes_several`` is True
-    where a sample may hold several pictures or sounds (`ImageInput.parts`).
+    where a sample may hold several pictures or sounds (`ImageInput.parts`). ``towers`` are `CaptureTargets` of
+    attention that a run records only where `Request.towers` asks for it, between the streams of `Prepared.towers`; a
+    model that has them has ``capture_targets``, too.
     """
 
     card: Card
@@ -69,6 +84,17 @@ class Model(Protocol):
 
     def __call__(self, tensors: Any) -> torch.Tensor:
         """Returns logits ``[answer]``, in the order of ``card.answers``."""
+        ...
+
+
+class SupportsDoubts(Model, Protocol):
+    """A model that knows what it does not know. Both members are optional."""
+
+    temperature: float | None
+    """By which the logits are divided so that probabilities are calibrated; None where that is not known."""
+
+    def doubts(self, sample: Sample) -> Sequence[Notice]:
+        """Returns notices of inputs for which the model's answer means little."""
         ...
 
 
@@ -145,4 +171,18 @@ class SupportsVariants(Model, Protocol):
 
     def batch(self, tensors: Any, rows: int) -> torch.Tensor | None:
         """Returns logits ``[row, answer]``; None where the model does not return one row per sample."""
+        ...
+
+
+class SupportsBatches(SupportsVariants, Protocol):
+    """A model that runs several samples in one call, each as it would run alone, to rounding.
+
+    No row depends on another, and no token of a row on what the row is padded with. Where ``takes_batches`` is False, a
+    sample runs by itself, though its variants may still share a call.
+    """
+
+    takes_batches: bool
+
+    def batch_output(self, tensors: Any, rows: int) -> BatchOutput:
+        """Returns the logits of a batch, and the tokens of its rows."""
         ...

@@ -115,8 +115,8 @@ def unknown_word(text: str) -> str | None:
 def nearest(text: str) -> str:
     """Returns the question most similar to ``text`` that fits a template, about the words that ``text`` names."""
     plain = _plain(text)[:_MAX_COMPARED]
-    long = (word for word in re.findall(_WORD, plain) if len(word) > 2)
-    named = list(dict.fromkeys(close for word in long for close in get_close_matches(word, known_words(), 1, 0.8)))
+    possible = (word for word in re.findall(_WORD, plain) if len(word) > 2 and word not in _words_of_templates())
+    named = list(dict.fromkeys(close for word in possible for close in get_close_matches(word, known_words(), 1, 0.8)))
     words = [*named, *(word for word in ("cat", "dog") if word not in named)]
     relation = next((relation for relation in RELATIONS if relation in plain), RELATIONS[0])
     questions = [
@@ -142,6 +142,13 @@ def _matches(text: str) -> list[tuple[str, Mapping[str, str]]]:
     plain = _plain(text)
     matches = ((family, pattern.fullmatch(plain)) for family, pattern in _patterns())
     return [(family, match.groupdict()) for family, match in matches if match]
+
+
+@cache
+def _words_of_templates() -> frozenset[str]:
+    """Returns the words of the templates themselves, none of which is a misspelt thing: "what" is no hat."""
+    texts = (re.sub(r"\{\w+\}", "", template) for templates in TEMPLATES.values() for template in templates)
+    return frozenset(re.findall(_WORD, " ".join((*texts, *RELATIONS)).casefold()))
 
 
 @cache

@@ -5,32 +5,38 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
 from mmviz.assets_path import assets_dir
-from mmviz.inputs.mel import padded_log_mel
+from mmviz.inputs.mel import SAMPLE_RATE
+from mmviz.inputs.whisper_mel import N_MELS, whisper_log_mel
 from mmviz.models.cards import trio_card
+from mmviz.models.encoders.frozen_encoders import load_encoders
+from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
+from mmviz.models.encoders.sound_encoder import LAYERS, POSITIONS
+from mmviz.models.input_doubts import InputDoubts
 from mmviz.models.nfc_spans import nfc_with_spans
-from mmviz.models.out_of_distribution import audio_notices, image_notices, question_notices
-from mmviz.models.protocol import CaptureTargets, Prepared
+from mmviz.models.out_of_distribution import question_notices, stored
+from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
 from mmviz.models.trio_network import (
     FRAMES,
     HOPS_PER_FRAME,
-    IMAGE_SIDE,
     MAX_TEXT_TOKENS,
-    PATCHES,
     SECONDS_PER_FRAME,
+    STREAM,
     Trio,
-    TrioConfig,
     TrioInput,
+    sounding_frames,
+    trio_config,
 )
 from mmviz.types import (
     ABSENT,
@@ -48,11 +54,17 @@ from mmviz.types import (
     as_tokens,
 )
 
-STREAM = "tokens"
+SOUND_STREAM = "sound encoder"
 SECONDS = FRAMES * SECONDS_PER_FRAME
 """Seconds of audio that the model reads."""
+SECONDS_PER_MOMENT = SECONDS / POSITIONS
+"""Seconds of a token of the sound encoder."""
+PADDING = "padding"
+"""Label of tokens of the sound encoder after the end of the sound, where it hears silence."""
 _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 """Modalities in the order of the sequence."""
+UNKNOWN = "[UNK]"
+"""Token of a word that the model does not know."""
 _MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
@@ -64,26 +76,32 @@ class BundledTrio:
 
     embedding = "fusion_input"
     """Path of the module whose output are the tokens that enter the layers."""
+    takes_batches = True
 
     def __init__(self, device: str, weights: bytes | None = None):
         folder = assets_dir() / "trio"
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         vocabulary = self.tokenizer.get_vocab()
+        self._unknown = vocabulary[UNKNOWN]
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
-        config = TrioConfig(len(vocabulary), tuple(vocabulary[answer] for answer in self.card.answers))
-        module = Trio(config)
+        config = trio_config(vocabulary, self.card.answers)
+        module = Trio(config, encoders=load_encoders())
         try:
-            state = load(data)
-            module.load_state_dict(
-                {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-            )
+            state = {name.removeprefix("model."): tensor for name, tensor in load(data).items() if "model." in name}
+            missing, unknown = module.load_state_dict(state, strict=False)
+            if unknown or any(not name.startswith("encoders.") for name in missing):
+                raise LookupError
         except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:
             raise MmvizError("weights-unreadable", name="weights.safetensors") from problem
         self.module: torch.nn.Module = module.to(device=device, dtype=torch.float32).eval()
         self.device = device
-        paths = tuple(f"blocks.{layer}.attention" for layer in range(config.layers))
-        self.capture_targets: CaptureTargets | None = CaptureTargets(paths, ((STREAM, STREAM),) * len(paths))
+        self._input_doubts = InputDoubts(module, vocabulary, self.card.weights_digest)
+        self.temperature: float | None = None
+        if self._input_doubts.is_fitted:
+            self.temperature = float(stored()["confidence"]["temperature"])
+        self.capture_targets: CaptureTargets | None = attention_targets("blocks", config.layers, STREAM)
+        self.towers: CaptureTargets | None = sound_targets("encoders")
 
     def __call__(self, tensors: TrioInput) -> Tensor:
         """Returns logits ``[answer]``."""
@@ -98,10 +116,8 @@ class BundledTrio:
         pixels, patches = _patches(sample.image, notices)
         has_text, has_image, has_audio = bool(text_tokens), bool(patches), bool(frames)
         notices += question_notices(sample.text) if sample.text is not None else []
-        notices += audio_notices(mel, HOPS_PER_FRAME * len(frames)) if has_audio else []
-        notices += image_notices(pixels) if has_image else []
         tensors = TrioInput(
-            image=torch.from_numpy(pixels)[None], mel=torch.from_numpy(mel)[None],
+            image=pixels[None], mel=torch.from_numpy(mel)[None],
             frames=torch.tensor([max(1, len(frames))]), text=torch.tensor([ids or [0]]),
             text_lengths=torch.tensor([max(1, len(ids))]), has_image=torch.tensor([has_image]),
             has_audio=torch.tensor([has_audio]), has_text=torch.tensor([has_text]),
@@ -115,7 +131,17 @@ class BundledTrio:
             *(patches or [Token(Modality.IMAGE, ABSENT)]),
             *(frames or [Token(Modality.AUDIO, ABSENT)]),
         )
-        return Prepared(tensors, {STREAM: tokens}, tuple(notices))
+        towers = {} if sample.audio is None else {SOUND_STREAM: sound_tokens(sample.audio)}
+        return Prepared(tensors, {STREAM: tokens}, tuple(notices), towers=towers)
+
+    def doubts(self, sample: Sample) -> tuple[Notice, ...]:
+        """Returns notices of a picture and a sound out of the world of this model.
+
+        A run asks for them once, of its own inputs: each that was not seen before costs a pass of its encoder.
+        """
+        image = None if sample.image is None else _patches(sample.image, [])[0]
+        mel, frames = _frames(sample.audio, [])
+        return self._input_doubts.notices(image, torch.from_numpy(mel) if frames else None, len(frames))
 
     def baseline_tokens(self, prepared: Prepared, tokens: Tensor) -> Tensor:
         """Returns ``tokens`` ``[1, token, width]``, each replaced by the learned absent token of its modality."""
@@ -146,23 +172,29 @@ class BundledTrio:
             positions = (~part[0]).nonzero()[:, 0].tolist()  # of these tokens in the row, in order
             part[0, [position for position, k in zip(positions, indices, strict=False) if k in removed]] = True
             tokens += [stream[k] for k in indices if k not in removed] or [Token(modality, ABSENT)]
-        return Prepared(replace(tensors, hidden=hidden_mask), {STREAM: tuple(tokens)}, prepared.notices)
+        is_heard = any(token.modality is Modality.AUDIO and token.location is not None for token in tokens)
+        return Prepared(
+            replace(tensors, hidden=hidden_mask), {STREAM: tuple(tokens)}, prepared.notices,
+            towers=prepared.towers if is_heard else {},
+        )  # fmt: skip
 
     def _hidden_mask(self, tensors: TrioInput) -> Tensor:
-        """Returns which tokens are masked out, bool ``[1, T + 100 + 50]``."""
+        """Returns which tokens are masked out, bool ``[1, T + 144 + 50]``."""
         size = tensors.text.shape[1] + PATCHES**2 + FRAMES
         return torch.zeros(1, size, dtype=torch.bool, device=self.device) if tensors.hidden is None else tensors.hidden
 
     def join(self, rows: Sequence[Prepared]) -> TrioInput:
-        """Returns a batch of ``rows``. An image or sound that all rows share is there, and encoded, once."""
+        """Returns a batch of ``rows``. An image or sound that several rows share is there, and encoded, once."""
         inputs: list[TrioInput] = [row.tensors for row in rows]
         longest = max(row.text.shape[1] for row in inputs)
         hidden = []
         for row in inputs:
             text, rest = torch.split(self._hidden_mask(row), [row.text.shape[1], PATCHES**2 + FRAMES], dim=1)
             hidden.append(torch.cat([functional.pad(text, (0, longest - text.shape[1])), rest], dim=1))
+        image, image_rows = _each_once([row.image for row in inputs])
+        mel, mel_rows = _each_once([row.mel for row in inputs])
         return TrioInput(
-            image=_shared([row.image for row in inputs]), mel=_shared([row.mel for row in inputs]),
+            image=image, mel=mel, image_rows=image_rows, mel_rows=mel_rows,
             text=torch.cat([functional.pad(row.text, (0, longest - row.text.shape[1])) for row in inputs]),
             hidden=torch.cat(hidden),
             **{name: torch.cat([getattr(row, name) for row in inputs])
@@ -171,21 +203,52 @@ class BundledTrio:
 
     def batch(self, tensors: TrioInput, rows: int) -> Tensor:
         """Returns logits ``[row, answer]``."""
-        output: Tensor = self.module(tensors).logits
-        return output
+        return self.batch_output(tensors, rows).logits
+
+    def batch_output(self, tensors: TrioInput, rows: int) -> BatchOutput:
+        """Returns the logits of every row, and which tokens of a batch are its own."""
+        output = self.module(tensors)
+        return BatchOutput(output.logits, output.valid_masks)
 
     def _tokenize(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:
             return [], []
         normal, spans = nfc_with_spans(text)  # the same word must not depend on how a keyboard writes its accents
         encoded = self.tokenizer.encode(_MASK.sub("[MASK]", normal))  # case is free, there as well
-        if len(encoded.ids) > MAX_TEXT_TOKENS:
+        words = whole_words(encoded, normal, self._unknown)
+        if len(words) > MAX_TEXT_TOKENS:
             notices.append(Notice("text-cut", {"limit": MAX_TEXT_TOKENS}))
+        words = words[:MAX_TEXT_TOKENS]
         tokens = [
-            Token(Modality.TEXT, label, Chars(spans[start][0], spans[end - 1][1]))
-            for label, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
+            Token(Modality.TEXT, label, Chars(spans[start][0], spans[end - 1][1])) for _, label, (start, end) in words
         ]
-        return encoded.ids[:MAX_TEXT_TOKENS], tokens[:MAX_TEXT_TOKENS]
+        return [number for number, _, _ in words], tokens
+
+
+def whole_words(encoded: Encoding, text: str, unknown: int) -> list[tuple[int, str, tuple[int, int]]]:
+    """Returns id, label and characters of each word of an encoded ``text``; one in several pieces is one unknown word.
+
+    Its pieces mean nothing to the model, which never met them.
+    """
+    pieces = zip(encoded.ids, encoded.tokens, encoded.offsets, encoded.word_ids, strict=True)
+    words: list[tuple[int, str, tuple[int, int]]] = []
+    for _, group in groupby(pieces, lambda piece: piece[3] if piece[3] is not None else piece[2]):  # [MASK] has no word
+        ids, labels, offsets, _ = zip(*group, strict=True)
+        span = (offsets[0][0], offsets[-1][1])
+        is_known = len(ids) == 1 and ids[0] != unknown
+        words.append((ids[0], labels[0], span) if is_known else (unknown, text[slice(*span)], span))
+    return words
+
+
+def sound_targets(encoders: str) -> CaptureTargets:
+    """Returns the self-attention of the sound encoder, in the module with this path."""
+    return attention_targets(f"{encoders}.sound.layers", LAYERS, SOUND_STREAM)
+
+
+def attention_targets(layers: str, count: int, stream: str) -> CaptureTargets:
+    """Returns the self-attention of the layers in a list of modules."""
+    paths = tuple(f"{layers}.{layer}.attention" for layer in range(count))
+    return CaptureTargets(paths, ((stream, stream),) * count)
 
 
 def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
@@ -193,19 +256,26 @@ def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
     return as_tokens(prepared.streams[STREAM])
 
 
-def _shared(parts: Sequence[Tensor]) -> Tensor:
-    """Returns one row where all rows are the same tensor, else all of them."""
-    return parts[0] if all(part is parts[0] for part in parts) else torch.cat(list(parts))
+def _each_once(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Returns the different ones of ``parts``, one row each, and the row that each part has become.
+
+    There are no numbers of rows where all parts are one tensor, or each is another.
+    """
+    different = list({id(part): part for part in parts}.values())
+    if len(different) in (1, len(parts)):
+        return torch.cat(different), None
+    places = {id(part): row for row, part in enumerate(different)}
+    return torch.cat(different), torch.tensor([places[id(part)] for part in parts], device=parts[0].device)
 
 
-def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
-    """Returns pixels, float32 ``[3, 160, 160]``, -1 .. 1, and the patches, row by row, in pixels of the original."""
+def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[Tensor, list[Token]]:
+    """Returns pixels as the encoder reads them, float32 ``[3, 384, 384]``; patches in pixels of the original."""
     if image is None:
-        return np.zeros((3, IMAGE_SIDE, IMAGE_SIDE), np.float32), []
+        return torch.zeros(3, SIDE, SIDE), []
     if image.width != image.height:
         notices.append(Notice("image-squeezed", {"width": image.width, "height": image.height}))
-    resized = Image.fromarray(image.pixels).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(resized, np.float32).transpose(2, 0, 1) / 127.5 - 1
+    resized = Image.fromarray(image.pixels).resize((SIDE, SIDE), Image.Resampling.BOX)
+    pixels = normalised(torch.from_numpy(np.array(resized))).permute(2, 0, 1).contiguous()
     columns, rows = (np.linspace(0, length, PATCHES + 1) for length in (image.width, image.height))
     tokens = [
         Token(
@@ -215,21 +285,31 @@ def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarra
         for row in range(PATCHES)
         for column in range(PATCHES)
     ]  # fmt: skip
-    return np.ascontiguousarray(pixels), tokens
+    return pixels, tokens
 
 
 def _frames(audio: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
-    """Returns the log-mel spectrogram of the first 4 s, float32 ``[64, 400]``, and its frames of 80 ms."""
+    """Returns the log-mel spectrogram of the first 4 s, float32 ``[80, 400]``, and its frames of 80 ms."""
     hops = FRAMES * HOPS_PER_FRAME
     if audio is None:
-        return np.full((64, hops), -1, np.float32), []
+        return np.zeros((N_MELS, hops), np.float32), []
     if audio.seconds > SECONDS:
         notices.append(Notice("audio-cut", {"seconds": audio.seconds, "limit": SECONDS}))
-    mel, sounding = padded_log_mel(audio.wave, hops)
-    count = -(-sounding // HOPS_PER_FRAME)
-    ends = [min((k + 1) * SECONDS_PER_FRAME, max(audio.seconds, k * SECONDS_PER_FRAME + 1e-3)) for k in range(count)]
-    tokens = [
-        Token(Modality.AUDIO, f"{k * SECONDS_PER_FRAME:.2f} s", Seconds(k * SECONDS_PER_FRAME, end))
-        for k, end in enumerate(ends)
-    ]
-    return mel, tokens
+    mel, count = whisper_log_mel(audio.wave, hops), sounding_frames(len(audio.wave))
+    return mel, _moments(audio, count, SECONDS_PER_FRAME)
+
+
+def sound_tokens(audio: AudioInput) -> tuple[Token, ...]:
+    """Returns the tokens of the sound encoder: moments of 20 ms, and padding from the end of the sound up to 4 s.
+
+    The encoder attends to the silence there as to any other moment.
+    """
+    samples = round(SECONDS_PER_MOMENT * SAMPLE_RATE)
+    moments = _moments(audio, min(POSITIONS, max(1, -(-len(audio.wave) // samples))), SECONDS_PER_MOMENT)
+    return (*moments, *[Token(Modality.SPECIAL, PADDING)] * (POSITIONS - len(moments)))
+
+
+def _moments(audio: AudioInput, count: int, seconds: float) -> list[Token]:
+    """Returns the first moments of a sound, each so many ``seconds`` long, the last one as long as the sound lasts."""
+    ends = [min((k + 1) * seconds, max(audio.seconds, k * seconds + 1e-3)) for k in range(count)]
+    return [Token(Modality.AUDIO, f"{k * seconds:.2f} s", Seconds(k * seconds, end)) for k, end in enumerate(ends)]

@@ -1,5 +1,6 @@
-"""The bundled fusion model `trio`: three encoders into one common space, then a transformer over all tokens.
+"""The bundled fusion model `trio`: three modalities into one common space, then a transformer over all tokens.
 
+Pictures and sounds are read by frozen encoders; what is trained are projections into the common space and the fusion.
 Sequence: ``[answer] [text tokens] [image patches] [audio frames]``; a missing modality is one learned "absent" token.
 One table of token vectors is the common space itself: text enters through it, patches and frames are named against it,
 and the answer is scored against it. Axes: B batch, N tokens, T text tokens, H heads, D width.
@@ -8,20 +9,23 @@ and the answer is scored against it. Axes: B batch, N tokens, T text tokens, H h
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mmviz.inputs.mel import HOP, SAMPLE_RATE
+from mmviz.models.encoders.frozen_encoders import FrozenEncoders, classified_words
+from mmviz.models.encoders.picture_encoder import PATCHES
+from mmviz.models.encoders.sound_encoder import POSITIONS
+from mmviz.models.trio_projections import POOLED, FrameProjection, PatchProjection, pooled_frames
 
-PATCHES = 10
-"""Patches along one side of the image."""
-IMAGE_SIDE = 160
-"""Pixels along one side of the image that the model reads."""
-FRAMES = 50
+STREAM = "tokens"
+"""The stream of all tokens, over which attention runs."""
+FRAMES = POSITIONS // POOLED
 """Audio frames that the model reads."""
-HOPS_PER_FRAME = 8
+HOPS_PER_FRAME = 2 * POOLED
 """Hops of the spectrogram in one frame."""
 SECONDS_PER_FRAME = HOPS_PER_FRAME * HOP / SAMPLE_RATE
 MAX_TEXT_TOKENS = 24
@@ -35,6 +39,8 @@ class TrioConfig:
     """Text tokens in the table of token vectors."""
     answers: tuple[int, ...]
     """Rows of that table that can be answered."""
+    classified: tuple[int, ...]
+    """Rows of that table for the words that the picture encoder's classifier knows."""
     width: int = 192
     heads: int = 4
     layers: int = 6
@@ -42,14 +48,20 @@ class TrioConfig:
     """Hidden units of an MLP, in multiples of the width."""
 
 
+def trio_config(vocabulary: Mapping[str, int], answers: Sequence[str]) -> TrioConfig:
+    """Returns the sizes of the bundled `trio` for the ids of its text tokens and its answers."""
+    rows, classified = ([vocabulary[word] for word in words] for words in (answers, classified_words()))
+    return TrioConfig(len(vocabulary), tuple(rows), tuple(classified))
+
+
 @dataclass
 class TrioInput:
     """A batch. A modality can be absent in a row; its tokens then give way to one absent token."""
 
     image: Tensor
-    """Float ``[B, 3, 160, 160]``, -1 .. 1; a single row is shared by all rows."""
+    """Float ``[B, 3, 384, 384]``, see `picture_encoder.normalised`; a single row is shared by all rows."""
     mel: Tensor
-    """Log-mel spectrogram, float ``[B, 64, 400]``; a single row is shared by all rows."""
+    """Log-mel spectrogram, float ``[B, 80, 400]``, see `whisper_log_mel`; a single row is shared by all rows."""
     frames: Tensor
     """Frames that sound, int ``[B]``."""
     text: Tensor
@@ -63,7 +75,11 @@ class TrioInput:
     has_text: Tensor
     """Bool ``[B]``."""
     hidden: Tensor | None = None
-    """Tokens that are masked out, bool ``[B, T + 100 + 50]``."""
+    """Tokens that are masked out, bool ``[B, T + 144 + 50]``."""
+    image_rows: Tensor | None = None
+    """Which row of ``image`` each row has, int ``[B]``; None where all have the only one, or each its own."""
+    mel_rows: Tensor | None = None
+    """Which row of ``mel`` each row has, int ``[B]``, as ``image_rows``."""
 
 
 @dataclass
@@ -74,80 +90,8 @@ class TrioOutput:
     """``[B, answer]``."""
     states: list[Tensor]
     """Token states after every layer, each ``[B, N, D]``."""
-
-
-class Residual2d(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut (He et al. 2016)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.body(x))
-
-
-class Residual1d(nn.Module):
-    """Two dilated convolutions over time beside a shortcut."""
-
-    def __init__(self, channels: int, dilation: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
-            nn.BatchNorm1d(channels), nn.ReLU(),
-            nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
-            nn.BatchNorm1d(channels),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.body(x))
-
-
-def _strided_conv2d(in_channels: int, out_channels: int, kernel: int, stride: int | tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels), nn.ReLU(),
-    )  # fmt: skip
-
-
-class ImageEncoder(nn.Module):
-    """Convolutional patch stem: ``[B, 3, 160, 160]`` -> 10 x 10 patch tokens ``[B, 100, D]``, row by row."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            _strided_conv2d(3, 48, 7, 4), Residual2d(48),
-            _strided_conv2d(48, 96, 3, 2), Residual2d(96), Residual2d(96),
-            _strided_conv2d(96, width, 3, 2), Residual2d(width), Residual2d(width),
-        )  # fmt: skip
-        self.project = nn.Linear(width, width)
-
-    def forward(self, image: Tensor) -> Tensor:
-        features = self.body(image.contiguous(memory_format=torch.channels_last))
-        tokens: Tensor = self.project(features.flatten(2).transpose(1, 2))
-        return tokens
-
-
-class AudioEncoder(nn.Module):
-    """Log-mel stem: ``[B, 64, 400]`` -> 50 frame tokens of 80 ms ``[B, 50, D]``."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.stem = nn.Sequential(_strided_conv2d(1, 32, 3, 2), _strided_conv2d(32, 64, 3, 2))
-        self.flatten = nn.Sequential(nn.Conv2d(64, width, (16, 1), bias=False), nn.BatchNorm2d(width), nn.ReLU())
-        self.body = nn.Sequential(
-            nn.Conv1d(width, width, 3, 2, padding=1, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
-            Residual1d(width, 1), Residual1d(width, 2), Residual1d(width, 4),
-        )  # fmt: skip
-        self.project = nn.Linear(width, width)
-
-    def forward(self, mel: Tensor) -> Tensor:
-        features = self.flatten(self.stem(mel[:, None])).squeeze(2)
-        tokens: Tensor = self.project(self.body(features).transpose(1, 2))
-        return tokens
+    valid_masks: dict[str, Tensor]
+    """By stream of tokens that attention runs over: which tokens of each row are no padding, bool ``[B, n]``."""
 
 
 class Attention(nn.Module):
@@ -171,18 +115,25 @@ class Attention(nn.Module):
         Without ``context`` this is self-attention. ``attn_mask`` ``[B, 1, 1, M]`` is added to the scores: 0 for valid
         keys, -inf for padding.
         """
-        batch, tokens, width = x.shape
-        memory = x if context is None else context
-        query, key, value = (
-            projection(source).view(batch, source.shape[1], self.heads, -1).transpose(1, 2)
-            for projection, source in ((self.query, x), (self.key, memory), (self.value, memory))
-        )
-        scores = (query / math.sqrt(width // self.heads)) @ key.transpose(-2, -1)
+        query, key, value = self.project(x, context)
+        scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1)
         if attn_mask is not None:
             scores = scores + attn_mask.to(scores.dtype)
         weights = torch.softmax(scores, dim=-1)
-        attn_output = weights @ value
-        output: Tensor = self.output(attn_output.transpose(1, 2).reshape(batch, tokens, width))
+        return self.join_heads(weights @ value)
+
+    def project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns queries ``[B, H, N, D / H]``, keys and values ``[B, H, M, D / H]``."""
+        memory = x if context is None else context
+        query, key, value = (
+            projection(source).view(*source.shape[:2], self.heads, -1).transpose(1, 2)
+            for projection, source in ((self.query, x), (self.key, memory), (self.value, memory))
+        )
+        return query, key, value
+
+    def join_heads(self, attn_output: Tensor) -> Tensor:
+        """Returns the output ``[B, N, D]`` for ``attn_output`` ``[B, H, N, D / H]``."""
+        output: Tensor = self.output(attn_output.transpose(1, 2).flatten(2))
         return output
 
 
@@ -208,14 +159,16 @@ class Trio(nn.Module):
 
     patch_features: Tensor
     answer_ids: Tensor
+    classified_ids: Tensor
 
-    def __init__(self, config: TrioConfig, tied_layers: int = 3):
+    def __init__(self, config: TrioConfig, tied_layers: int = 3, encoders: FrozenEncoders | None = None):
         super().__init__()
         width = config.width
         self.config = config
         self.token_embedding = nn.Embedding(config.vocabulary, width)
-        self.image_encoder = ImageEncoder(width)
-        self.audio_encoder = AudioEncoder(width)
+        self.encoders = encoders
+        self.image_projection = PatchProjection(width)
+        self.audio_projection = FrameProjection(width)
         self.common_norm = nn.LayerNorm(width, elementwise_affine=False)
         self.patch_position = nn.Linear(_patch_features().shape[1], width)
         self.frame_position = nn.Parameter(torch.randn(FRAMES, width) * 0.3)
@@ -233,15 +186,39 @@ class Trio(nn.Module):
         self.logit_scale = nn.Parameter(torch.ones(3))
         self.register_buffer("patch_features", _patch_features(), persistent=False)
         self.register_buffer("answer_ids", torch.tensor(config.answers), persistent=False)
+        self.register_buffer("classified_ids", torch.tensor(config.classified), persistent=False)
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """Returns patch tokens in the common space, ``[B, 100, D]``."""
-        tokens: Tensor = self.common_norm(self.image_encoder(image))
-        return tokens
+        """Returns patch tokens in the common space, ``[B, 144, D]``."""
+        return self.project_image(*self.image_features(image))
 
     def encode_audio(self, mel: Tensor) -> Tensor:
         """Returns frame tokens in the common space, ``[B, 50, D]``."""
-        tokens: Tensor = self.common_norm(self.audio_encoder(mel))
+        return self.project_audio(self.audio_features(mel))
+
+    def image_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what the frozen encoder gives: features ``[B, 144, 768]`` and `FrozenEncoders.words`."""
+        features: Tensor = self._frozen.picture(image)
+        return features, self._frozen.words(features)
+
+    def audio_features(self, mel: Tensor) -> Tensor:
+        """Returns what the frozen encoder gives, a row for each frame, ``[B, 50, 384]``."""
+        return pooled_frames(self._frozen.sound(mel))
+
+    @property
+    def _frozen(self) -> FrozenEncoders:
+        assert self.encoders is not None, "made without encoders, to be trained on their features"
+        return self.encoders
+
+    def project_image(self, features: Tensor, words: Tensor) -> Tensor:
+        """Returns patch tokens ``[B, 144, D]`` for `image_features`."""
+        vectors = words @ self.token_embedding(self.classified_ids)
+        tokens: Tensor = self.common_norm(self.image_projection(features, vectors))
+        return tokens
+
+    def project_audio(self, features: Tensor) -> Tensor:
+        """Returns frame tokens ``[B, 50, D]`` for `audio_features`."""
+        tokens: Tensor = self.common_norm(self.audio_projection(features))
         return tokens
 
     def score(self, x: Tensor, ids: Tensor, logit_scale: Tensor) -> Tensor:
@@ -250,10 +227,13 @@ class Trio(nn.Module):
         return x @ table.transpose(0, 1) * (logit_scale / math.sqrt(self.config.width))
 
     def forward(self, batch: TrioInput) -> TrioOutput:
-        """Returns the answers. Tokens that are padding in every row are left out."""
-        x, valid_mask = self.sequence(batch, self.encode_image(batch.image), self.encode_audio(batch.mel))
-        used = valid_mask.any(0)
-        return self.fuse(x[:, used], valid_mask[:, used])
+        """Returns the answers. Padding is left out, or stands behind all other tokens of its row."""
+        return self.fuse(*padding_last(*self.encoded(batch)))
+
+    def encoded(self, batch: TrioInput) -> tuple[Tensor, Tensor]:
+        """Returns `sequence` of the encoded inputs, in which each row has the numbers that it has alone."""
+        patches, frames = row_by_row(self.encode_image, batch.image), row_by_row(self.encode_audio, batch.mel)
+        return self.sequence(batch, patches, frames)
 
     def fuse(self, x: Tensor, valid_mask: Tensor) -> TrioOutput:
         """Fuses tokens ``x`` ``[B, N, D]``; ``valid_mask`` ``[B, N]`` is False for padding."""
@@ -263,19 +243,20 @@ class Trio(nn.Module):
         for block in self.blocks:
             x = block(x, attn_mask)
             states.append(x)
-        return TrioOutput(self.answer_logits(x[:, 0]), states)
+        logits = self.answer_logits(x[:, 0]) if self.training else row_by_row(self.answer_logits, x[:, 0])
+        return TrioOutput(logits, states, {STREAM: valid_mask})
 
     def answer_logits(self, x: Tensor) -> Tensor:
         """Returns logits ``[B, answer]`` for states ``x`` ``[B, D]`` of the answer token."""
         return self.score(self.answer_head(self.final_norm(x)), self.answer_ids, self.logit_scale[2])
 
     def sequence(self, batch: TrioInput, patches: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns all tokens ``[B, 1 + T + 100 + 50, D]``, and which of them are valid (not padding)."""
+        """Returns all tokens ``[B, 1 + T + 144 + 50, D]``, and which of them are valid (not padding)."""
         text = self.token_embedding(batch.text) + self.text_position[: batch.text.shape[1]] + self.modality_embedding[0]
         image = patches + self.patch_position(self.patch_features) + self.modality_embedding[1]
         audio = frames + self.frame_position + self.modality_embedding[2]
         rows, length = batch.text.shape
-        image, audio = (tokens.expand(rows, -1, -1) for tokens in (image, audio))
+        image, audio = _of_rows(image, batch.image_rows, rows), _of_rows(audio, batch.mel_rows, rows)
         all_patches = torch.ones(rows, PATCHES**2, dtype=torch.bool, device=image.device)
         masks = [_length_mask(batch.text_lengths, length), all_patches, _length_mask(batch.frames, FRAMES)]
         if batch.hidden is not None:
@@ -304,10 +285,42 @@ class Trio(nn.Module):
         return torch.cat([lead, tokens[:, 1:]], dim=1), torch.where(has[:, None], valid_mask, first_only)
 
 
+def sounding_frames(samples: int) -> int:
+    """Returns how many frames hold something of a sound of ``samples`` samples at 16 kHz, at least 1."""
+    return min(FRAMES, max(1, -(-samples // (HOPS_PER_FRAME * HOP))))
+
+
+def row_by_row(encode: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Returns ``encode(inputs)``. On a CPU the rows are encoded one by one: there, convolutions of a batch are no
+    faster, and they and products with few rows round a row otherwise than alone."""
+    if inputs.device.type != "cpu" or len(inputs) == 1:
+        return encode(inputs)
+    return torch.cat([encode(row[None]) for row in inputs])
+
+
+def padding_last(x: Tensor, valid_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the valid tokens of each row of ``x`` ``[B, N, D]`` in their order, and padding behind the shorter rows.
+
+    Zeros at the end change no sum, so that a row of a batch has, on a CPU to the last bit, the numbers that it has
+    alone. ``valid_mask`` ``[B, N]`` is returned for the same tokens.
+    """
+    used = valid_mask.any(0)
+    x, valid_mask = x[:, used], valid_mask[:, used]
+    if bool(valid_mask.all()):
+        return x, valid_mask
+    order = (~valid_mask).to(torch.int8).argsort(dim=1, stable=True)[:, : int(valid_mask.sum(1).max())]
+    return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), valid_mask.gather(1, order)
+
+
 def key_padding_mask(valid_mask: Tensor, x: Tensor) -> Tensor:
     """Returns ``[B, 1, 1, N]`` in the dtype of ``x``: 0 for valid keys, -inf for padding; ``valid_mask`` ``[B, N]``."""
     zeros = torch.zeros_like(valid_mask, dtype=x.dtype)[:, None, None]
     return zeros.masked_fill(~valid_mask[:, None, None], -torch.inf)
+
+
+def _of_rows(tokens: Tensor, numbers: Tensor | None, rows: int) -> Tensor:
+    """Returns the tokens ``[B, n, D]`` of every row, each from the row of ``tokens`` that ``numbers`` ``[B]`` names."""
+    return tokens.expand(rows, -1, -1) if numbers is None else tokens[numbers]
 
 
 def _length_mask(lengths: Tensor, size: int) -> Tensor:
@@ -315,7 +328,7 @@ def _length_mask(lengths: Tensor, size: int) -> Tensor:
 
 
 def _patch_features() -> Tensor:
-    """Returns smooth features of each patch's centre, ``[100, 22]``: x and y from -1 to 1, their sines and cosines."""
+    """Returns smooth features of each patch's centre, ``[144, 22]``: x and y from -1 to 1, their sines and cosines."""
     line = (torch.arange(PATCHES) + 0.5) / PATCHES * 2 - 1
     y, x = (axis.flatten() for axis in torch.meshgrid(line, line, indexing="ij"))
     waves = [wave(axis * math.pi * k / 2) for k in range(1, 6) for axis in (x, y) for wave in (torch.sin, torch.cos)]

@@ -12,8 +12,6 @@ from PIL import Image
 
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import map_words, streams_of
-from mmviz.analysis.map_weights import attention_row
-from mmviz.analysis.record_views import pooled_row_of
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.audio import lit_mel
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, range_text, short, text_colour
@@ -26,9 +24,10 @@ from mmviz.i18n.language import join_sentences
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.report.answer_maps import maps_section
 from mmviz.report.map_notes import map_notes
 from mmviz.report.model_sections import prior_section, similarity_section
-from mmviz.report.pooled_map_requests import is_pooled
+from mmviz.report.pooled_map_requests import row_from
 from mmviz.report.run_protocol import Run
 from mmviz.report.viewer_header import MAX_ANSWERS
 from mmviz.types import (
@@ -36,10 +35,8 @@ from mmviz.types import (
     AudioInput,
     ImageInput,
     MapRef,
-    MmvizError,
     Modality,
     PixelBox,
-    Rows,
     Seconds,
     Token,
     UniformAttention,
@@ -64,6 +61,8 @@ class DocumentContent:
     """The title as plain text."""
     above: str
     """What stands above the viewer: title, banners, other answers, provenance and notices."""
+    maps: str
+    """The two maps of the first view, which stand between that and the viewer."""
     still: str
     """What the viewer takes the place of."""
     below: str
@@ -77,7 +76,7 @@ def document_content(run: Run, ref: MapRef, query: int, prior: LanguagePrior | N
     """
     title = _title(run.record)
     return DocumentContent(
-        title=title, above=_above(run, title), still=_still(run, ref, query),
+        title=title, above=_above(run, title), maps=maps_section(run), still=_still(run, ref, query),
         below=prior_section(prior) + similarity_section(run)
         + f'<p class="provenance">{html.escape(about("disclaimer"))}</p>',
     )  # fmt: skip
@@ -129,7 +128,7 @@ def _above(run: Run, title: str) -> str:
 def _still(run: Run, ref: MapRef, query: int) -> str:
     sample, words = run.sample, viewer_words()
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, ref))
-    amounts, is_exact = _amounts(run, ref, query)
+    amounts, is_exact = row_from(run, ref, query)
     scale_max = float(amounts.max(initial=0)) or 1.0
     method = map_words(ref) if is_exact else sentence("method-pooled", method=map_words(ref))
     labels = names(keys)
@@ -151,17 +150,6 @@ def _still(run: Run, ref: MapRef, query: int) -> str:
     about_map = "".join(f"<p>{html.escape(text)}</p>" for text in map_notes(run.record, ref, query, "from"))
     bar = f'<span class="scale" style="background:linear-gradient(to right,{",".join(CIVIDIS)})"></span>'
     return f"{note}<p>{html.escape(view)}</p>{about_map}{sections}<p>{bar} {html.escape(scale)}</p>"
-
-
-def _amounts(run: Run, ref: MapRef, query: int) -> tuple[NDArray[np.float64], bool]:
-    """Returns the amounts from ``query`` to all keys ``[key]``, and whether they are exact or means over bins."""
-    record = run.record
-    if not is_pooled(record, ref):
-        return attention_row(record, ref, query, "from", record.relevance), True
-    try:
-        return np.asarray(run.view(Rows(ref, (query,)))[0], np.float64), True
-    except MmvizError:  # the backend no longer keeps the run
-        return pooled_row_of(record, ref, query, "from"), False
 
 
 def _image_html(image: ImageInput, keys: Sequence[Token], amounts: NDArray[np.float64], scale_max: float) -> str:

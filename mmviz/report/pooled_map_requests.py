@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmviz.analysis.map_refs import parse_map_ref, streams_of
-from mmviz.types import AttentionMap, AttentionRecord, Columns, MapRef, PooledMap, Rows, Zoom
+from mmviz.analysis.map_weights import attention_row
+from mmviz.analysis.record_views import pooled_row_of
+from mmviz.report.run_protocol import Run
+from mmviz.types import AttentionMap, AttentionRecord, Columns, MapRef, MmvizError, PooledMap, Rows, Zoom
 from mmviz.viewer.binary_format import description
 
 
@@ -72,3 +78,14 @@ def bin_edges_of(attn_map: AttentionMap | PooledMap) -> dict[str, list[int]] | N
     if not isinstance(attn_map, PooledMap):
         return None
     return {"queries": list(attn_map.query_edges), "keys": list(attn_map.key_edges)}
+
+
+def row_from(run: Run, ref: MapRef, query: int) -> tuple[NDArray[np.float64], bool]:
+    """Returns the amounts from ``query`` to all keys ``[key]``, and whether they are exact or means over bins."""
+    record = run.record
+    if not is_pooled(record, ref):
+        return attention_row(record, ref, query, "from", record.relevance), True
+    try:
+        return np.asarray(run.view(Rows(ref, (query,)))[0], np.float64), True
+    except MmvizError:  # the backend no longer keeps the run
+        return pooled_row_of(record, ref, query, "from"), False

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mmviz.analysis.map_refs import streams_of
+from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.language_prior import LanguagePrior, measure_language_prior
 from mmviz.io.sample_parts import location_to_dict
+from mmviz.report.answer_maps import plain_map
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
@@ -29,6 +31,9 @@ def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[st
         effect = None
     return {
         "answer": run.record.answers[0].label if run.record.answers else None,
+        "not_sure": [
+            {"label": answer.label, "probability": answer.probability} for answer in unsure_answers(run.record)
+        ],
         "probabilities": {answer.label: answer.probability for answer in run.record.answers},
         "tokens": {
             "image": [location_to_dict(tokens[k].location) for k in by_modality[Modality.IMAGE]],
@@ -44,6 +49,8 @@ def run_summary(run: AnalysedRun, prior: LanguagePrior | None = None) -> dict[st
             "streams": {"queries": queries, "keys": keys},
             **{str(modality): [float(attention[k]) for k in indices] for modality, indices in by_modality.items()},
         },
+        "reads_from": plain_map(run, "reads_from"),
+        "depends_on": plain_map(run, "depends_on"),
         "modality_matrix": {
             "queries": [str(modality) for modality in matrix.queries],
             "keys": [str(modality) for modality in matrix.keys],

@@ -30,7 +30,7 @@ from mmviz.viewer.pack import frame, html
 from mmviz.viewer.quantization import encode as quantize
 from mmviz.viewer.thumbnails import pooled_thumbnails, thumbnails
 
-MAX_BYTES = 16_000_000
+MAX_BYTES = 20_000_000
 """Size of a container in bytes, unless the maps that it must hold take more."""
 MAX_ROWS = 16
 """Exact rows of the chosen tokens that are sent along for a map without all its weights."""

@@ -14,6 +14,7 @@ from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import viewer_words
 from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
+from mmviz.report.patch_note import patch_note
 from mmviz.report.pooled_map_requests import bin_edges_of
 from mmviz.report.steps_sections import steps_header
 from mmviz.types import AttentionRecord, AudioInput, ImageInput, Sample, Token, location_numbers
@@ -38,7 +39,7 @@ def run_header(sample: Sample, record: AttentionRecord) -> dict[str, Any]:
         "maps": [map_header(record, number) for number in range(len(record.maps))],
         "steps": steps_header(record),
         "timeline": None,
-        "image": image_header(image) if image else None,
+        "image": {**image_header(image), "note": patch_note(record)} if image else None,
         "audio": audio_header(audio) if audio else None,
         "text_pieces": {stream: [list(piece) for piece in parts] for stream, parts in text_pieces.items() if parts},
         "answers": [[replace_invisible(answer.label), float(answer.probability)] for answer in answers],

@@ -50,12 +50,14 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     streams: Mapping[str, tuple[Token, ...]]
     """The token sequences that attention runs over, by name."""
     maps: tuple[AttentionMap | PooledMap, ...]
-    """Attention maps in order of execution; empty where only answers were requested."""
+    """Attention maps in order of execution, those of towers (`Request.towers`) last; empty where only answers were
+    requested."""
     answers: tuple[Answer, ...]
     """Answers, most probable first; empty for a model without answers."""
     made_by: Mapping[str, Any]
     """How the record was made: model, digest of the weights, device, dtype, seed, versions, milliseconds of each stage,
-    and how each map was captured (``routes``) with its largest difference from the module's output (``parity``)."""
+    how each map was captured (``routes``) with its largest difference from the module's output (``parity``), and which
+    shares of what a patch token sees lie in the ``patch`` and ``around`` it (``receptive_field``), where known."""
     notices: tuple[Notice, ...] = ()
     """What the user should know, such as an input that was cut to the model's limits."""
     relevance: NDArray[np.float32] | None = None
@@ -63,7 +65,7 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     norms: tuple[NDArray[np.float32], ...] = ()
     """float32 ``[query, key]`` for each map: value-weighted attention (`mmviz.capture.value_norms`), if requested."""
     integrated: NDArray[np.float32] | None = None
-    """float32 ``[key]``: integrated gradients for the keys of the last map, if requested."""
+    """float32 ``[key]``: integrated gradients for the keys of the last map of the default stack, if requested."""
     steps: tuple[AttentionTensors, ...] = ()
     """From which each map can be computed again (`mmviz.capture.extract_attention_tensors`), if requested."""
     sweep: NDArray[np.float64] | None = None
@@ -122,6 +124,11 @@ class AttentionRecord(ShortRepr, ValueSemantics):
         """Whether the input was too long for at least one map to hold all its weights."""
         return any(isinstance(attn_map, PooledMap) for attn_map in self.maps)
 
+    def holds(self, ref: MapRef) -> bool:
+        """Returns whether the maps hold all weights that ``ref``, a map or a flow, needs. Raises ``LookupError``."""
+        maps = self.maps if ref.layer is None else (self.maps[self.map_number(ref)],)
+        return not any(isinstance(attn_map, PooledMap) for attn_map in maps)
+
     @property
     def batch(self) -> int | None:
         """Number of samples that the maps hold; None where they are of one sample without a batch axis."""
@@ -140,10 +147,12 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     def default_stack(self) -> str:
         """The last stack in which modalities meet: whose queries and keys have two of image, text and audio.
 
-        Where they meet in none, the last stack; "" for a record without maps.
+        Where they meet in none, the last stack that is no tower's; "" for a record without maps.
         """
         meeting = [m.stack for m in self.maps if len(self._modalities(m)) > 1]
-        return meeting[-1] if meeting else self.maps[-1].stack if self.maps else ""
+        towers = self.made_by.get("towers") or ()
+        own = [m.stack for m in self.maps if m.stack not in towers]
+        return [*self.stacks[-1:], *own, *meeting][-1] if self.maps else ""
 
     @property
     def flow_streams(self) -> tuple[str, str]:

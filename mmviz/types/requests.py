@@ -31,7 +31,10 @@ class ShuffleWeights:
 
 @dataclass(frozen=True)
 class UniformAttention:
-    """A change: every query attends to every key equally (a control)."""
+    """A change: every query attends to every key equally (a control).
+
+    Towers that a model can leave out (`Request.towers`) stay as they are: what they attend to is how an input is read.
+    """
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class AblateHead:
     """A change: sets the output of one attention head to 0."""
 
     map: int
-    """Index of the head's attention map, in order of execution, from 0."""
+    """Index of the head's attention map, as in `AttentionRecord.maps`, from 0."""
     head: int
     """Index of the head, from 0."""
 
@@ -103,8 +106,14 @@ class Request(ShortRepr):
     """Also record value-weighted attention: the norm of what each key contributes to each query."""
     integrated: bool = False
     """Also record integrated gradients of the winning answer."""
+    depends_on: bool = False
+    """Also record what is needed by the method that the model's card says shows what an answer depends on."""
     steps: bool = False
     """Also record the vectors from which each attention can be computed again."""
+    towers: bool = False
+    """Also record the attention within the model's towers, each a stack of its own, where the model has towers that it
+    can leave out. A recording answers without them. Maps of towers follow all others, so a map has one number whether
+    they are there or not."""
     sweep: tuple[tuple[Change, ...], ...] = ()
     """Further variants of which only the answers are recorded, each with its own changes in addition to ``changes``.
     A backend runs as many of them in one batch as it can."""

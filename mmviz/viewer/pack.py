@@ -39,6 +39,7 @@ style-src 'unsafe-inline'; img-src blob: data:; media-src blob: data:">
 <body>
 <main id="mmviz">
 {above}
+{maps}
 <section class="mmviz-still">{still}</section>
 <div id="mmviz-viewer"></div>
 {below}
@@ -101,19 +102,19 @@ def component_js() -> str:
     return f"{javascript()}\nexport default streamlitComponent;\n"
 
 
-def html(data: bytes, *, title: str, above: str, still: str, below: str) -> str:
+def html(data: bytes, *, title: str, above: str, maps: str, still: str, below: str) -> str:
     """Returns a standalone document with the viewer and a container (``data``), in the current language.
 
     It needs no network, and its content security policy allows none. It is in ASCII, so that a server may name any
-    charset that contains ASCII. ``above``, ``still`` and ``below`` are HTML that is there without scripts; the viewer
-    takes the place of ``still``. ``title`` is plain text.
+    charset that contains ASCII. The four parts from ``above`` to ``below`` are HTML that is there without
+    scripts; the viewer takes the place of ``still``. ``title`` is plain text.
     """
     script = f"\n{javascript()}\nstandalone(document);\n"
     document = _DOCUMENT.format(
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         language=TAGS[current_language()],
         title=markup.escape(title),
-        above=above, still=still, below=below,
+        above=above, maps=maps, still=still, below=below,
         css=css(),
         data=base64.b64encode(zlib.compress(data, 9)).decode(),
         script=script,

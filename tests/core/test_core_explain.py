@@ -21,7 +21,9 @@ def run() -> mmviz.Run:
 
 def test_the_answer_comes_with_attention_whose_rows_sum_to_1(run: mmviz.Run) -> None:
     assert run.record.answers[0].probability > 0.1
-    assert len(run.record.maps) == 6
+    fusion, tower = run.record.stacks
+    assert [attn_map.stack for attn_map in run.record.maps] == [fusion] * 6 + [tower] * 4
+    assert (fusion, tower) == ("blocks.attention", "encoders.sound.layers.attention") and len(run.tokens) > 150
     for attn_map in run.record.maps:
         assert np.abs(attn_map.weights.sum(axis=-1) - 1).max() < 1e-4
     assert run.record.relevance is not None and run.attention().sum() == pytest.approx(1, abs=1e-4)

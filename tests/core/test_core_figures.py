@@ -24,7 +24,7 @@ def run() -> Run:
 @pytest.mark.slow
 def test_the_figure_for_print_is_a_full_picture(run: Run) -> None:
     figure = Image.open(io.BytesIO(run.png())).convert("RGB")
-    assert figure.size == (1600, 900)
+    assert figure.size == (1600, 1800)
     assert len(np.unique(np.asarray(figure).reshape(-1, 3), axis=0)) > 500
 
 

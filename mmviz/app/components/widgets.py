@@ -55,11 +55,11 @@ def heading(text: str, help: str = "") -> None:
     st.html(f"<div class='heading' title='{html.escape(help)}'>{html.escape(text)}</div>")
 
 
-def answer(answers: Sequence[Answer], verdict: str, verdict_kind: str, origin: str, origin_help: str) -> None:
-    """Draws the likeliest answer in large type, whether it is correct, and where it was computed."""
+def answer(word: str, verdict: str, verdict_kind: str, origin: str, origin_help: str) -> None:
+    """Draws the answer in large type, whether it is correct, and where it was computed."""
     st.html(
         f"<div class='answer'><span class='caption'>{say('answer')}</span>"
-        f"<span class='word'>{html.escape(answers[0].label if answers else say('no-answer'))}</span>"
+        f"<span class='word'>{html.escape(word)}</span>"
         f"<span class='{verdict_kind}'>{html.escape(verdict)}</span>"
         f"<span class='caption' title='{html.escape(origin_help)}'>{html.escape(origin)}</span></div>"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,18 +18,25 @@ from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.batch_rows import located_tokens, row_notices, shown_row
 from mmviz.backends.local.gradients import relevances
-from mmviz.backends.local.interventions import ablated_heads, capture_options, intervene_for, weights_hook
+from mmviz.backends.local.interventions import (
+    ablated_heads,
+    capture_options,
+    intervene_for,
+    split_heads,
+    tower_options,
+    towers_of,
+    weights_hook,
+)
 from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.stream_pairs import stream_pairs
+from mmviz.backends.local.tower_maps import of_each_call, with_towers
 from mmviz.backends.local.written_answer import answer_logits
-from mmviz.capture import AttentionCall, CaptureResult, capture
+from mmviz.capture import capture
 from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
-from mmviz.types import AttentionRecord, CaptureError, Change, Notice, Request, Token, as_tokens
-
-T = TypeVar("T")
+from mmviz.types import AttentionRecord, Change, Request, Token, as_tokens
 
 
 class StageTimer:
@@ -37,6 +45,12 @@ class StageTimer:
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
         self._last = time.perf_counter()
+
+    def copy(self) -> StageTimer:
+        """Returns a timer with the stages so far, whose next stage begins now."""
+        timer = StageTimer()
+        timer.milliseconds = dict(self.milliseconds)
+        return timer
 
     def end(self, stage: str) -> None:
         """Notes the milliseconds since the stage before this one ended."""
@@ -51,20 +65,25 @@ def captured_run(
     """Returns the record of one call of ``model`` with its attention, what views are answered from, and the logits
     ``[answer]``.
 
-    The record has no answers, and ``made_by`` holds ``dtype``, ``routes``, ``parity`` and
-    `recorded_answer_token` only. Raises ``CaptureError``, and as `recorded_answer_token` does.
+    The record has no answers, and ``made_by`` holds ``dtype``, ``routes``, ``parity``, `recorded_answer_token` and
+    the stacks of ``towers`` only. Raises ``CaptureError``, and as `recorded_answer_token` does.
     """
-    with (
-        torch.set_grad_enabled(request.relevance),
-        reported_layers(model.module),
-        capture(
-            model.module,
-            replace=weights_hook(request.changes),
-            ablate=[ablated_heads(request.changes)],
-            steps=request.steps,
-            **capture_options(model),
-        ) as result,
-    ):
+    heads, of_towers = split_heads(model, [ablated_heads(request.changes)])
+    targets = towers_of(model)
+    shown = targets if request.towers and prepared.towers else None
+    with ExitStack() as contexts:
+        contexts.enter_context(torch.set_grad_enabled(request.relevance))
+        contexts.enter_context(reported_layers(model.module))
+        towers = None
+        if targets is not None and (shown or any(of_towers)):
+            options = {"ablate": of_towers, "steps": request.steps, **tower_options(targets)}
+            towers = contexts.enter_context(capture(model.module, **options))
+        result = contexts.enter_context(
+            capture(
+                model.module, replace=weights_hook(request.changes), ablate=heads, steps=request.steps,
+                **capture_options(model),
+            )
+        )  # fmt: skip
         logits, log_p = answer_logits(model, prepared.tensors)
     timer.end("model")
     row = shown_row(prepared, result, logits)
@@ -76,17 +95,16 @@ def captured_run(
                 call.score_trace.release()
     notices = [*prepared.notices, *lost_places, *record.notices, *row_notices(result, record, row)]
     logit = logits[shown_answer(prepared, logits)]
-    norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
-    steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()
+    norms = of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
+    steps = of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
         record, notices=tuple(notices), norms=norms, steps=steps, answer_log_probabilities=_as_row(log_p),
         **(relevances(result, logit, record, row) if request.relevance else {}),
-        made_by={
-            **{name: record.made_by[name] for name in ("dtype", "routes", "parity")},
-            **recorded_answer_token(record, prepared.answer_token),
-        },
+        made_by={**kept_made_by(record), **recorded_answer_token(record, prepared.answer_token)},
     )  # fmt: skip
     retained = RetainedCapture(result, record, batch=row, logit=logit if record.relevance_on_request else None)
+    if shown is not None and towers is not None and not record.is_long:
+        record = with_towers(record, towers, shown, prepared)
     timer.end("capture")
     return record, retained, logits
 
@@ -98,12 +116,20 @@ def plain_run(
     with torch.no_grad(), reported_layers(model.module), intervene_for(model, changes):
         logits, log_p = answer_logits(model, prepared.tensors)
     timer.end("model")
-    record = AttentionRecord(
-        uuid.uuid4().hex, _token_streams(prepared), (), (), {"routes": [], "parity": None}, prepared.notices,
-        answer_log_probabilities=_as_row(log_p),
-    )  # fmt: skip
+    record = replace(record_without_maps(prepared), answer_log_probabilities=_as_row(log_p))
     timer.end("capture")
     return record, logits
+
+
+def record_without_maps(prepared: Prepared) -> AttentionRecord:
+    """Returns a record of the tokens of a sample, without maps and answers."""
+    made_by: dict[str, Any] = {"routes": [], "parity": None}
+    return AttentionRecord(uuid.uuid4().hex, token_streams(prepared), (), (), made_by, prepared.notices)
+
+
+def kept_made_by(record: AttentionRecord) -> dict[str, Any]:
+    """Returns what the backend keeps of how a capture was made."""
+    return {name: record.made_by[name] for name in ("dtype", "routes", "parity")}
 
 
 def _as_row(log_p: Tensor | None) -> NDArray[np.float64] | None:
@@ -111,17 +137,7 @@ def _as_row(log_p: Tensor | None) -> NDArray[np.float64] | None:
     return None if log_p is None else log_p.detach()[None].cpu().numpy()
 
 
-def _token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:
+def token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:
+    """Returns the tokens of a sample by stream."""
     streams = prepared.streams if isinstance(prepared.streams, Mapping) else {"tokens": prepared.streams}
     return {name: as_tokens(tokens) for name, tokens in streams.items()}
-
-
-def _of_each_call(
-    function: Callable[[AttentionCall], T], result: CaptureResult, notices: list[Notice]
-) -> tuple[T, ...]:
-    """Returns ``function`` of each attention call; nothing, and a notice with the reason, where any fails."""
-    try:
-        return tuple(function(call) for call in result.attention_calls())
-    except CaptureError as error:
-        notices.append(Notice(error.code, error.parameters))
-        return ()

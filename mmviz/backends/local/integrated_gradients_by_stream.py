@@ -40,7 +40,7 @@ def integrated_of_streams(
         except CaptureError as error:
             details[stream] = {"refused": error.code, **error.parameters}
             notices.append(Notice(error.code, error.parameters))
-    keys = record.maps[-1].keys if record.maps else ""
+    keys = record.flow_streams[1] if record.maps else ""
     made_by: dict[str, Any] = {"integrated_of": details}
     if keys in details:
         made_by["integrated"] = details[keys]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmviz.backends import Stop
-from mmviz.backends.local.interventions import HeadIndices, WeightsHook, ablated_heads, intervene, weights_hook
+from mmviz.backends.local.interventions import (
+    HeadIndices,
+    WeightsHook,
+    ablated_heads,
+    intervene,
+    split_heads,
+    weights_hook,
+)
 from mmviz.backends.local.prepare import prepare_variants
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.models import Model, Prepared
@@ -39,18 +46,39 @@ def sweep(
     Of an answer that the model wrote, those of its tokens follow, ``[variant, answer + token]``. ``model_for`` returns
     the model for the changes of a variant, which may shuffle its weights. Raises ``MmvizError``.
     """
+    tables = sweeps(model_for, [(sample, variants)], seed, stop)
+    return None if tables is None else tables[0]
+
+
+def sweeps(
+    model_for: Callable[[Sequence[Change]], Model],
+    samples: Sequence[tuple[Sample, Sequence[tuple[Change, ...]]]],
+    seed: int,
+    stop: Stop,
+) -> list[NDArray[np.float64]] | None:
+    """Returns `sweep` of each sample with its own variants; variants of several samples share calls of the model."""
     blocks: list[Tensor] = []
-    for _, group in groupby(variants, _batch_key):
+    variants = [(number, changes) for number, (_, own) in enumerate(samples) for changes in own]
+    for _, group in groupby(variants, lambda variant: _batch_key(variant[1])):
         members = list(group)
-        model, hook = model_for(members[0]), weights_hook(members[0])
-        prepared = prepare_variants(model, sample, members, seed)
+        model, hook = model_for(members[0][1]), weights_hook(members[0][1])
+        prepared = _prepared(model, samples, members, seed)
         for start in range(0, len(members), ROWS):
-            rows = [(next(prepared), ablated_heads(changes)) for changes in members[start : start + ROWS]]
+            rows = [(next(prepared), ablated_heads(changes)) for _, changes in members[start : start + ROWS]]
             block = _log_probabilities(model, rows, hook, seed, stop)
             if block is None:
                 return None
             blocks.append(block)
-    return torch.cat(blocks).cpu().numpy()
+    table = torch.cat(blocks).cpu().numpy()
+    return np.split(table, np.cumsum([len(own) for _, own in samples])[:-1])
+
+
+def _prepared(
+    model: Model, samples: Sequence[tuple[Sample, Any]], variants: Sequence[tuple[int, tuple[Change, ...]]], seed: int
+) -> Iterator[Prepared]:
+    """Yields each variant, given as the number of its sample and its changes, prepared for ``model``."""
+    for number, group in groupby(variants, lambda variant: variant[0]):
+        yield from prepare_variants(model, samples[number][0], [changes for _, changes in group], seed)
 
 
 def _batch_key(changes: Sequence[Change]) -> tuple[Any, ...]:
@@ -64,7 +92,7 @@ def _log_probabilities(
 ) -> Tensor | None:  # fmt: skip
     """Returns log-probabilities ``[row, answer]`` in as few calls as the model can; None where ``stop`` ended it."""
     prepared = [row for row, _ in rows]
-    batches = model.batches(prepared) if hasattr(model, "batches") else [list(range(len(rows)))]
+    batches = model.batches(prepared) if hasattr(model, "batches") else _batches(model, rows)
     by_row: dict[int, Tensor] = {}
     with torch.no_grad():
         for numbers in batches:
@@ -80,6 +108,15 @@ def _log_probabilities(
                     return None
                 by_row[number] = _run_row(model, rows[number], hook, seed)
     return torch.stack([by_row[number] for number in range(len(rows))])
+
+
+def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
+    """Returns the numbers of the rows of one call, then of those that run alone: a tower may read one input for all
+    rows, so that a head of it cannot be ablated for some of them."""
+    _, of_towers = split_heads(model, [heads for _, heads in rows])
+    alone = [number for number, heads in enumerate(of_towers) if heads]
+    together = [number for number in range(len(rows)) if number not in alone]
+    return [*([together] if together else []), *([number] for number in alone)]
 
 
 def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int) -> Tensor | None:

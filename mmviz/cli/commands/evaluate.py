@@ -28,12 +28,27 @@ def add(commands: Any) -> None:
         "--map",
         dest="map_ref",
         metavar="MAP",
-        help="map or method that points, such as 5:mean, 5:2 or rollout (default: the one that the model's card names)",
+        help="map of what the answer token reads from, such as 5:mean or 5:2 (default: that of the model's card)",
     )
     parser.add_argument(
-        "--choose", action="store_true", help="rank all maps and methods instead, on other seeds than the tables"
+        "--choose",
+        action="store_true",
+        help="rank maps and methods by their faithfulness instead, on other seeds than the tables; with --card, put "
+        "the ranking and the maps of the first view into the model's card (about 5 s an example)",
     )
     parser.add_argument("--fusions", action="store_true", help="compare the kinds of fusion instead")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        metavar="FOLDER",
+        help="measure on photographs and on spoken words as well: Debian's tuxpaint-stamps-default, unpacked",
+    )
+    parser.add_argument(
+        "--speech",
+        type=Path,
+        metavar="FOLDER",
+        help="measure on more spoken words as well: Debian's ktuberling-data, unpacked",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON as well")
     parser.add_argument("--card", action="store_true", help="write the figures into the model's card in the assets")
     parser.set_defaults(run=_run)
@@ -46,19 +61,20 @@ def _run(options: argparse.Namespace) -> int:
         check_file(str(options.json))
     if options.fusions:
         return _fusions(options)
+    if options.choose:
+        return _choose(options)
     from mmviz.backends.local import LocalBackend
-    from mmviz.training.evaluate.measure_model import count_runs, markdown, measure, rank_maps
+    from mmviz.training.evaluate import real_world
+    from mmviz.training.evaluate.measure_model import count_runs, markdown, measure
 
+    world = real_world.read(options.real, options.speech)
     backend = LocalBackend()
-    (card,) = (card for card in backend.models() if card.id == "trio")
-    map_ref = options.map_ref or card.details["map_ref"]
-    _check_map(map_ref, backend)
-    with _progress(count_runs(options.count, options.choose)) as (bar, tick):
-        if options.choose:
-            for map_ref, image, audio in rank_maps(backend, "trio", options.count, tick):
-                bar.write(f"{map_ref:12} image {image:.2f}  audio {audio:.2f}")
-            return 0
-        result = measure(backend, "trio", map_ref, options.count, tick)
+    map_ref, depends_on = _first_maps(options.map_ref, backend)
+    with _progress(count_runs(options.count)) as (_, tick):
+        result = measure(backend, "trio", map_ref, depends_on, options.count, tick)
+    if options.real or options.speech:
+        with _progress(world.count_runs()) as (_, tick):
+            result["real"] = real_world.measure(backend, "trio", world, tick)
     _print_tables(markdown(result), result, options)
     if options.card:
         from mmviz.assets_path import assets_dir
@@ -68,20 +84,42 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_map(text: str, backend: Backend) -> None:
-    """Raises ``MmvizError`` (``map-unknown``) for a map or method that no run of trio has."""
+def _first_maps(text: str | None, backend: Backend) -> tuple[str, str]:
+    """Returns the methods of the two maps of the first view of trio, the first as ``text`` where it is given.
+
+    Raises ``MmvizError`` (``map-unknown``) for a map that no run of trio has.
+    """
+    from mmviz.analysis.answer_maps import depends_on_method
+    from mmviz.explain import Run
     from mmviz.inputs.examples import load_gallery
     from mmviz.types import MapRef, MmvizError, Request
 
-    (record,) = backend.run([Request("trio", load_gallery()[0].sample())])
+    sample = load_gallery()[0].sample()
+    (record,) = backend.run([Request("trio", sample)])
     try:
-        map_ref = MapRef.parse(text)
-        if map_ref.method == "attention":
-            record.map_number(map_ref)
+        map_ref = text or Run(sample, record).reads_from().method
+        record.map_number(MapRef.parse(map_ref))
     except (LookupError, ValueError):
-        means = (str(record.map_ref(number)) for number in range(len(record.maps)))
-        known = ", ".join([*means, "rollout", "relevance"])
+        known = ", ".join(str(record.map_ref(number)) for number in range(len(record.maps)))
         raise MmvizError("map-unknown", map_ref=text, known=known) from None
+    return map_ref, depends_on_method(record)
+
+
+def _choose(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import LocalBackend
+    from mmviz.training.evaluate.choose_maps import choose, count_runs, markdown
+    from mmviz.training.evaluate.measure_model import fewer
+
+    count = fewer(options.count)
+    with _progress(count_runs(count)) as (_, tick):
+        choice = choose(LocalBackend(), "trio", count, tick)
+    _print_tables(markdown(choice), choice, options)
+    if options.card:
+        from mmviz.assets_path import assets_dir
+        from mmviz.training.release.export import add_choice
+
+        add_choice(assets_dir() / "trio", choice)
+    return 0
 
 
 def _fusions(options: argparse.Namespace) -> int:

@@ -118,7 +118,8 @@ def _print_answer(summary: dict[str, Any]) -> None:
     if summary["made_by"].get("answer"):
         print(f"answer: {summary['answer']}")
     else:
-        print("answer: " + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
+        doubt = "not sure: " if summary["not_sure"] else ""
+        print(f"answer: {doubt}" + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
     if shares:
         means = np.mean(shares["shares"], axis=0)
         named = ", ".join(f"{group} {mean:.2f}" for group, mean in zip(shares["groups"], means, strict=True))
@@ -126,4 +127,7 @@ def _print_answer(summary: dict[str, Any]) -> None:
     for row in prior["rows"] if prior else ():
         without = " and ".join(row["without"])
         print(f"log-probability{f' without {without}' if without else ''}: {sum(row['log_probabilities']):.2f} nats")
+    for kind in ("reads_from", "depends_on"):
+        shown = summary[kind]
+        print(f"{shown['title'].lower()}: {shown.get('reason') or shown['about']}")
     print(f"computed on {summary['made_by']['device_name']}; attention: {summary['attention']['method']}")

@@ -1,4 +1,4 @@
-"""``mmviz models``: the models of the catalogue, the checkpoints of Hugging Face on this disk, and presets."""
+"""``mmviz models``: the models of the catalogue and of the lesson, checkpoints of Hugging Face, and presets."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ def _run(options: argparse.Namespace) -> int:
     backend = LocalBackend()
     for card in backend.models():
         print(f"{card.id:8} {card.description} (weights {card.weights_digest[:12]})")
+        if card.details.get("licences"):
+            print(f"  {card.details['licences']}")
+    print(f"conv-attention {sentence('models-lesson')}")
     from mmviz.models.huggingface.checkpoint_files import gigabytes
     from mmviz.models.huggingface.disk_checkpoints import disk_checkpoints
 

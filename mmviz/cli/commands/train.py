@@ -14,8 +14,10 @@ from mmviz.types import MmvizError
 KINDS = ("trio-reduced", "crossmodal", "bottleneck", "late")
 """The same as `mmviz.models.cards.COMPARED`, written out so that the command line loads quickly."""
 MODELS = ("trio", *KINDS, "conv-attention")
-_TRIO_OPTIONS = ("stage", "scenes", "rate", "weights", "device")
-"""Options for trio only; ``device`` for the fusions as well."""
+_TRIO_OPTIONS = ("stage", "pairs", "rate", "weights", "device", "pictures", "sounds")
+_FUSION_OPTIONS = ("weights", "device", "pictures", "sounds")
+"""Options for trio, and those of them for the fusions as well."""
+STAGES = ("projections", "whole", "tokens")
 
 
 def add(commands: Any) -> None:
@@ -33,12 +35,18 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write to (default: runs/MODEL)")
     parser.add_argument(
-        "--stage", choices=("encoders", "whole", "all"), default="all", help="stage of trio to train (default: all)"
+        "--stage", choices=(*STAGES, "all"), default="all", help="stage of trio to train (default: all)"
     )
     parser.add_argument(
-        "--scenes", type=int, nargs=2, default=(46_208, 92_000), metavar=("ENCODERS", "WHOLE"),
-        help="scenes in each stage of trio (default: 46208 92000)",
+        "--pairs", type=int, nargs=3, default=(36_000, 80_000, 8_000), metavar=("PROJECTIONS", "WHOLE", "TOKENS"),
+        help="pairs of a picture and a sound in each stage of trio (default: 36000 80000 8000)",
     )  # fmt: skip
+    parser.add_argument(
+        "--pictures", type=int, default=16_000, help="pictures whose features are kept on disk (default: 16000)"
+    )
+    parser.add_argument(
+        "--sounds", type=int, default=12_000, help="sounds whose features are kept on disk (default: 12000)"
+    )
     parser.add_argument("--rate", type=float, help="peak learning rate (default: that of the stage)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="start from these weights (safetensors)")
     parser.add_argument("--seed", type=int, default=1, help="random seed (default: 1)")
@@ -52,10 +60,12 @@ def _check(options: argparse.Namespace) -> None:
 
     Raises ``MmvizError``: ``option-number``, ``file-missing``, ``file-unwritable``, ``device-unknown``.
     """
-    stages = ("encoders", "whole") if options.stage == "all" else (options.stage,)
-    used = [scenes for stage, scenes in zip(("encoders", "whole"), options.scenes, strict=True) if stage in stages]
-    check_number("--scenes", min(used), 1)
-    check_number("--scenes", min(options.scenes), 0)
+    stages = STAGES if options.stage == "all" else (options.stage,)
+    used = [pairs for stage, pairs in zip(STAGES, options.pairs, strict=True) if stage in stages]
+    check_number("--pairs", min(used), 1)
+    check_number("--pairs", min(options.pairs), 0)
+    check_number("--pictures", options.pictures, 1)
+    check_number("--sounds", options.sounds, 1)
     check_number("--seed", options.seed, 0)
     if options.rate is not None:
         check_number("--rate", options.rate, sys.float_info.min)
@@ -78,36 +88,56 @@ def _run(options: argparse.Namespace, defaults: dict[str, Any]) -> int:
     unusable = [
         name
         for name in _TRIO_OPTIONS
-        if getattr(options, name) != defaults[name] and not (is_fusion and name == "device")
+        if getattr(options, name) != defaults[name] and not (is_fusion and name in _FUSION_OPTIONS)
     ]
     if unusable:
         raise MmvizError("train-option", option=unusable[0], model=options.model)
     return _fusion(options) if is_fusion else _conv_attention(options)
 
 
+def _features(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Returns the chunks of features of pictures and of sounds, computed where they are missing."""
+    from mmviz.training.fit.feature_store import FeatureKind, build, store_folder
+    from mmviz.training.world.examples import World
+    from mmviz.training.world.speech_bank import default_cache
+    from mmviz.training.world.sprites import styles
+
+    world = World(styles(), _voices())
+    chunks: list[list[Path]] = []
+    counts: tuple[tuple[FeatureKind, int], ...] = (("pictures", options.pictures), ("sounds", options.sounds))
+    for kind, count in counts:
+        folder = store_folder(default_cache(), kind, world, options.seed)
+        print(sentence("features", kind=kind, count=count, folder=folder))
+        with progress_bar(count) as bar:
+
+            def show_progress(done: int, of: int, bar: Any = bar) -> None:
+                bar.n = done
+                bar.refresh()
+
+            chunks.append(build(folder, kind, world, count, options.seed, progress=show_progress))
+    return chunks[0], chunks[1]
+
+
 def _trio(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
     from mmviz.training.fit.train import make_stage, train
-    from mmviz.training.world.examples import World
-    from mmviz.training.world.speech_bank import default_cache, open_or_build
-    from mmviz.training.world.sprites import concepts, styles
 
     device = best_device() if options.device == "auto" else options.device
-    stages = ("encoders", "whole") if options.stage == "all" else (options.stage,)
+    stages = STAGES if options.stage == "all" else (options.stage,)
     start: Path | None = options.weights
-    world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
-    for stage, scenes in zip(("encoders", "whole"), options.scenes, strict=True):
+    pictures, sounds = _features(options)
+    for stage, pairs in zip(STAGES, options.pairs, strict=True):
         if stage not in stages:
             continue
         print(sentence("training", stage=stage, folder=options.out / stage, device=device))
-        with progress_bar(scenes) as bar:
+        with progress_bar(pairs) as bar:
 
             def show_progress(done: int, of: int, losses: dict[str, float], bar: Any = bar) -> None:
                 bar.n = done
                 bar.set_postfix(losses)
 
-            settings = make_stage(stage, scenes, rate=options.rate)
-            train(settings, world, options.out / stage, options.seed, device, start, show_progress)
+            settings = make_stage(stage, pairs, rate=options.rate)
+            train(settings, pictures, sounds, options.out / stage, options.seed, device, start, show_progress)
         start = options.out / stage / "weights.safetensors"
     return 0
 
@@ -115,26 +145,20 @@ def _trio(options: argparse.Namespace) -> int:
 def _fusion(options: argparse.Namespace) -> int:
     from mmviz.backends.local.backend import best_device
     from mmviz.training.fit.fusions import SCENES, train_kind
-    from mmviz.training.world.examples import World
-    from mmviz.training.world.speech_bank import default_cache, open_or_build
-    from mmviz.training.world.sprites import concepts, styles
 
     device = best_device() if options.device == "auto" else options.device
-    world = World(styles(), open_or_build(default_cache(), "train", concepts(), _print_progress))
+    pictures, sounds = _features(options)
     print(sentence("training", stage=options.model, folder=options.out, device=device))
-    with progress_bar(2 * SCENES) as bar:
+    with progress_bar(SCENES) as bar:
 
         def show_progress(done: int, of: int, losses: dict[str, float]) -> None:
-            bar.n = done + of  # encoding the scenes is the first half
+            bar.n = done
             bar.set_postfix(losses)
 
-        def show_encoding(done: int, of: int) -> None:
-            bar.n = done
-            bar.refresh()
-
         train_kind(
-            options.model, world, options.out, options.seed, device, progress=show_progress, encoding=show_encoding
-        )
+            options.model, pictures, sounds, options.out, options.seed, device, start=options.weights,
+            progress=show_progress,
+        )  # fmt: skip
     return 0
 
 
@@ -162,6 +186,20 @@ def _conv_attention(options: argparse.Namespace) -> int:
     print(sentence("training-accuracy", learned=learned, held_out=after.accuracy))
     print(sentence("training-attention", before=before.on_drawing, after=after.on_drawing, area=fitted.area))
     return 0
+
+
+def _voices() -> Any:
+    """Returns the bank of the training voices, built if it is not there; says which engines are missing."""
+    from mmviz.training.world.speech_bank import default_cache, open_or_build
+    from mmviz.training.world.sprites import concepts
+    from mmviz.training.world.synthesisers import install_command
+
+    bank = open_or_build(default_cache(), "train", concepts(), _print_progress)
+    if bank.missing_engines:
+        commands = "; ".join(dict.fromkeys(map(install_command, bank.missing_engines)))
+        missing = ", ".join(bank.missing_engines)
+        print(sentence("speech-engines", voices=len(bank.voices), missing=missing, commands=commands), file=sys.stderr)
+    return bank
 
 
 def _print_progress(done: int, of: int) -> None:

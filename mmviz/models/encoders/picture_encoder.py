@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an encoder of pictures: a token for each of 10 x 10 patches.
+"""EfficientNet-Lite0 as an encoder of pictures: a token for each of 12 x 12 patches, and what its classifier says.
 
 Source: Tan and Le 2019, "EfficientNet"; the Lite variants of the TPU repository leave out squeeze-and-excitation and
 have ReLU6. Batch normalisation is part of the convolutions before it.
@@ -13,13 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE = 320
-"""Pixels along one side of a picture."""
+PATCHES = 12
+"""Patches along one side of a picture."""
 STRIDE = 32
 """Pixels along one side of a patch."""
-FEATURES = 1280
+SIDE = PATCHES * STRIDE
+"""Pixels along one side of a picture."""
+LAST, FIFTH = 320, 4 * 112
+"""Features of a patch from the last stage, and from the four cells of the fifth stage that it covers."""
+FEATURES = LAST + FIFTH
 """Features of a patch."""
-_STEM = 32
+CLASSES = 1000
+"""Classes of ImageNet."""
+_STEM, _HEAD, _FIFTH_STAGE_END = 32, 1280, 11
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,10 @@ class InvertedResidual(nn.Module):
 
 
 class PictureEncoder(nn.Module):
-    """``[B, 3, 320, 320]``, see `normalised`, to the features of 10 x 10 patches ``[B, 100, 1280]``, row by row.
+    """``[B, 3, 384, 384]``, see `normalised`, to the features of 12 x 12 patches ``[B, 144, 768]``, row by row.
 
-    What a patch sees is far wider than the patch: its features depend on most of the picture, and most on the patch.
+    The first `LAST` features are those of the last stage, the others those of the fifth stage, whose cells have half
+    the side. What a patch sees is far wider than the patch: its features depend most on the patch and its neighbours.
     """
 
     def __init__(self) -> None:
@@ -83,14 +90,28 @@ class PictureEncoder(nn.Module):
                 blocks.append(InvertedResidual(channels, stage.channels, stage.kernel, stride, stage.expansion))
                 channels = stage.channels
         self.blocks = nn.ModuleList(blocks)
-        self.head = nn.Conv2d(channels, FEATURES, 1)
 
     def forward(self, picture: Tensor) -> Tensor:
         x = functional.relu6(self.stem(picture.contiguous(memory_format=torch.channels_last)))
-        for block in self.blocks:
+        for block in self.blocks[:_FIFTH_STAGE_END]:
             x = block(x)
-        features: Tensor = functional.relu6(self.head(x))
-        return features.flatten(2).transpose(1, 2)
+        fifth = functional.pixel_unshuffle(x, 2)
+        for block in self.blocks[_FIFTH_STAGE_END:]:
+            x = block(x)
+        return torch.cat([x, fifth], 1).flatten(2).transpose(1, 2)
+
+
+class PhotographClassifier(nn.Module):
+    """The classifier of EfficientNet-Lite0, at each patch by itself: ``[..., 320]`` to logits ``[..., 1000]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(LAST, _HEAD)
+        self.output = nn.Linear(_HEAD, CLASSES)
+
+    def forward(self, last: Tensor) -> Tensor:
+        logits: Tensor = self.output(functional.relu6(self.head(last)))
+        return logits
 
 
 def normalised(pixels: Tensor) -> Tensor:

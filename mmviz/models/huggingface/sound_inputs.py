@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
+from mmviz.inputs.resample import resample
 from mmviz.types import AudioInput, InputFields, MmvizError
 
 Array = NDArray[np.float64]
@@ -24,7 +24,7 @@ def read_waves(extractor: Any, audio: AudioInput) -> list[NDArray[np.float32]]:
     An extractor that would draw a part of a longer sound at random (CLAP's) is given the beginning.
     """
     rate, longest = int(extractor.sampling_rate), getattr(extractor, "nb_max_samples", None)
-    waves = (wave if rate == audio.rate else soxr.resample(wave, audio.rate, rate) for wave in audio.sounds)
+    waves = (wave if rate == audio.rate else resample(wave, audio.rate, rate) for wave in audio.sounds)
     return [np.array(wave[:longest], np.float32) for wave in waves]
 
 

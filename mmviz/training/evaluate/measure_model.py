@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from mmviz.analysis.map_weights import attention_row
+from mmviz.analysis.answer_maps import method_row
 from mmviz.backends import Backend
 from mmviz.models.question_templates import FAMILIES, NEEDS
-from mmviz.training.evaluate.metrics import OWN_SCENES, SLOW_METHODS, Pointing, accuracy, cases, effects, pointing
+from mmviz.training.evaluate.calibration import Calibration
+from mmviz.training.evaluate.calibration import tables as calibration_tables
+from mmviz.training.evaluate.metrics import (
+    OWN_SCENES,
+    POINTING,
+    SLOW_METHODS,
+    Pointing,
+    accuracy,
+    cases,
+    effects,
+    fields_of,
+    pointing,
+)
+from mmviz.training.evaluate.real_world import tables as real_tables
 from mmviz.training.world.examples import World
 from mmviz.training.world.speech_bank import default_cache, open_or_build
 from mmviz.training.world.sprites import concepts, styles
-from mmviz.types import MapRef, Request, ShuffleWeights
+from mmviz.types import Request, ShuffleWeights
 
 SEED, CHOOSING_SEED = 20_000, 30_000
 SHUFFLES = (7, 8, 9)
@@ -37,29 +50,28 @@ def worlds() -> dict[str, World]:
     }
 
 
-def rank_maps(backend: Backend, model: str, count: int, tick: Tick) -> list[tuple[str, float, float]]:
-    """Returns maps with their pointing to image and audio, best first by the lower of the two.
+def measure(backend: Backend, model: str, map_ref: str, depends_on: str, count: int, tick: Tick) -> dict[str, Any]:
+    """Returns all figures that ``mmviz evaluate`` prints, as plain values.
 
-    The examples have a seed of their own, so that the choice does not see those of the tables.
+    ``map_ref`` and ``depends_on``: the methods of the two maps of the first view; the second is what pointing is judged
+    by.
     """
-    table = pointing(backend, model, worlds()["unseen scenes"], CHOOSING_SEED, count, tick=lambda: tick("choosing"))
-    rows = [
-        (map_ref, scores.total("image").rate, scores.total("audio").rate)
-        for map_ref, scores in table.items()
-        if map_ref != "loudest frame"
-    ]
-    return sorted(rows, key=lambda row: -min(row[1:]))
-
-
-def measure(backend: Backend, model: str, map_ref: str, count: int, tick: Tick) -> dict[str, Any]:
-    """Returns all figures that ``mmviz evaluate`` prints, as plain values."""
     by_name = worlds()
-    result: dict[str, Any] = {"seed": SEED, "count": count, "map_ref": map_ref, "machine": machine(), "accuracy": {}}
+    result: dict[str, Any] = {
+        "seed": SEED, "count": count, "map_ref": map_ref, "depends_on": depends_on, "machine": machine(),
+        "accuracy": {},
+    }  # fmt: skip
+    details = next((card.details for card in backend.models() if card.id == model), {})
+    temperature = float(details.get("confidence", {}).get("temperature", 1.0))
+    calibrations = {name: Calibration(temperature) for name in by_name}
     for name, world in by_name.items():
-        by_family = accuracy(backend, model, world, SEED, count, tick=lambda name=name: tick(name))  # type: ignore[misc]
+        by_family = accuracy(
+            backend, model, world, SEED, count, tick=lambda name=name: tick(name), each=calibrations[name].add  # type: ignore[misc]
+        )  # fmt: skip
         result["accuracy"][name] = {
             family: {"accuracy": score.rate, "majority": majority} for family, (score, majority) in by_family.items()
         }
+    result["calibration"] = {name: calibration.figures() for name, calibration in calibrations.items()}
     table = pointing(backend, model, by_name["unseen scenes"], SEED, count, tick=lambda: tick("pointing"))
     single_heads = (ref for ref in table if ":" in ref and not ref.endswith(":mean"))
     best = max(single_heads, key=lambda ref: min(_rates(table[ref])))
@@ -69,24 +81,24 @@ def measure(backend: Backend, model: str, map_ref: str, count: int, tick: Tick) 
         by_name["unseen scenes"],
         SEED,
         fewer(count),
-        use_slow_methods=True,
+        SLOW_METHODS,
         tick=lambda: tick("slow methods"),
     )
     means = [ref for ref in table if ref.endswith(":mean")]
-    shown = list(dict.fromkeys([map_ref, *means, best, "rollout", "relevance", *SLOW_METHODS]))
+    shown = list(dict.fromkeys([map_ref, depends_on, *means, best, "rollout", "relevance", *SLOW_METHODS]))
     result["pointing"] = {method: _plain(table[method]) for method in shown}
     result["loudest frame"] = {"audio": table["loudest frame"].total("audio").rate}
     shuffled = (ShuffleWeights(SHUFFLES[0]),)
     control = pointing(
-        backend, model, by_name["unseen scenes"], SEED, fewer(count), [MapRef.parse(map_ref)], shuffled,
+        backend, model, by_name["unseen scenes"], SEED, fewer(count), [depends_on], shuffled,
         tick=lambda: tick("shuffled weights"),
     )  # fmt: skip
     scores = effects(backend, model, by_name["unseen scenes"], SEED, count, tick=lambda: tick("effect"))
     result["effect"] = {family: vars(score) for family, score in scores.items()}
     result["milliseconds"] = milliseconds(backend, model, by_name["unseen scenes"])
     result["shuffled"] = {
-        **_plain(control[map_ref]),
-        "spearman": _shuffle_similarity(backend, model, by_name["unseen scenes"], map_ref),
+        **_plain(control[depends_on]),
+        "spearman": _shuffle_similarity(backend, model, by_name["unseen scenes"], depends_on),
     }
     return result
 
@@ -108,18 +120,15 @@ def _rates(scores: Pointing) -> tuple[float, float]:
 
 
 def _plain(pointing_scores: Pointing) -> dict[str, Any]:
-    families = {
-        modality: {family: score.rate for family, score in scores.items()}
-        for modality, scores in (("image", pointing_scores.image), ("audio", pointing_scores.audio))
-    }
-    image, audio = pointing_scores.total("image"), pointing_scores.total("audio")
-    return {
-        "image": image.rate, "image chance": image.chance_rate,
-        "audio": audio.rate, "audio chance": audio.chance_rate, "families": families,
-    }  # fmt: skip
+    plain: dict[str, Any] = {"families": {}}
+    for target in POINTING:
+        score = pointing_scores.total(target)
+        plain |= {target: score.rate, f"{target} chance": score.chance_rate}
+        plain["families"][target] = {family: each.rate for family, each in getattr(pointing_scores, target).items()}
+    return plain
 
 
-def _shuffle_similarity(backend: Backend, model: str, world: World, map_ref: str) -> float:
+def _shuffle_similarity(backend: Backend, model: str, world: World, method: str) -> float:
     """Returns the mean absolute Spearman correlation between maps of trained weights and of three shuffles.
 
     Over the patches of questions about the image and the frames of questions about the sound (Adebayo et al. 2018).
@@ -130,15 +139,13 @@ def _shuffle_similarity(backend: Backend, model: str, world: World, map_ref: str
     for seed, family in product(SHUFFLES, ("there", "heard")):
         for case in cases(world, SEED, family, 20, busy=True):
             records = [
-                backend.run([Request(model, case.sample, changes, relevance=map_ref == "relevance")])[0]
+                backend.run([Request(model, case.sample, changes, **fields_of([method]))])[0]
                 for changes in ((), (ShuffleWeights(seed),))
             ]
             modality = "image" if family == "there" else "audio"
             tokens = records[0].streams[records[0].maps[-1].keys]
             kept = [k for k, token in enumerate(tokens) if token.modality == modality and token.location is not None]
-            maps = [
-                attention_row(record, MapRef.parse(map_ref), 0, "from", record.relevance)[kept] for record in records
-            ]
+            maps = [method_row(record, method)[1][kept] for record in records]
             correlations.append(abs(float(spearmanr(*maps).statistic)))
     return float(np.mean(correlations))
 
@@ -166,38 +173,54 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {family} | {first[family]['majority']:.2f} | {values} |")
     means = " | ".join(f"**{np.mean([row['accuracy'] for row in group.values()]):.2f}**" for group in groups.values())
     lines += [f"| **all** | {np.mean([row['majority'] for row in first.values()]):.2f} | {means} |", ""]
-    lines += ["| method | image | audio | name, one thing | mask, two things |", "|---|---|---|---|---|"]
-    for map_ref, row in result["pointing"].items():
-        chosen = " (chosen)" if map_ref == result["map_ref"] else ""
+    lines += [*calibration_tables(result.get("calibration", {})), ""]
+    lines += ["| method | object answered | all objects of the question | audio | name, one thing | mask, two things |",
+              "|---|---|---|---|---|---|"]  # fmt: skip
+    for method, row in result["pointing"].items():
         own = " | ".join(f"{row['families']['image'].get(family, float('nan')):.2f}" for family in OWN_SCENES)
-        lines.append(f"| {map_ref}{chosen} | {row['image']:.2f} | {row['audio']:.2f} | {own} |")
-    row, control = result["pointing"][result["map_ref"]], result["shuffled"]
-    lines.append(f"| chance | {row['image chance']:.2f} | {row['audio chance']:.2f} | | |")
-    lines.append(f"| loudest frame | | {result['loudest frame']['audio']:.2f} | | |")
-    lines.append(f"| {result['map_ref']}, shuffled weights | {control['image']:.2f} | {control['audio']:.2f} | | |")
+        lines.append(f"| {named(method, result)} | {_cells(row)} | {own} |")
+    row, control = result["pointing"][result["depends_on"]], result["shuffled"]
+    lines.append(f"| chance | {_cells({target: row[f'{target} chance'] for target in POINTING})} | | |")
+    lines.append(f"| loudest frame | | | {result['loudest frame']['audio']:.2f} | | |")
+    lines.append(f"| {result['depends_on']}, shuffled weights | {_cells(control)} | | |")
     times = result["milliseconds"]
     before, after = (f"{times[stage]:.0f} ms" for stage in ("prepare", "capture"))
     lines += ["", f"One call of the model takes {times['model']:.0f} ms while attention is captured; reading the "
               f"inputs takes {before} before it, checking the maps {after} after it (medians of {TIMED})."]  # fmt: skip
     similarity = f"|Spearman| = {control['spearman']:.2f} (mean over three shuffles)"
     lines += ["", f"Maps of shuffled weights resemble the trained ones by {similarity}.", ""]
-    families = [f for f in FAMILIES if f in row["families"]["image"] or f in row["families"]["audio"]]
-    lines += ["| pointing by family (" + result["map_ref"] + ") | image | audio |", "|---|---|---|"]
-    for family in families:
-        cells = (row["families"][modality].get(family) for modality in ("image", "audio"))
-        lines.append(f"| {family} | " + " | ".join("" if cell is None else f"{cell:.2f}" for cell in cells) + " |")
+    for method in dict.fromkeys((result["depends_on"], result["map_ref"])):
+        families = result["pointing"][method]["families"]
+        lines += [f"| pointing by family: {named(method, result)} | object answered | all objects | audio |",
+                  "|---|---|---|---|"]  # fmt: skip
+        for family in (f for f in FAMILIES if any(f in families[target] for target in POINTING)):
+            cells = (families[target].get(family) for target in POINTING)
+            lines.append(f"| {family} | " + " | ".join("" if cell is None else f"{cell:.2f}" for cell in cells) + " |")
+        lines.append("")
+    lines.pop()
     lines += ["", "| effect by family | not needed | it has the smallest share, below 0.15 | image | text | audio |",
               "|---|---|---|---|---|---|"]  # fmt: skip
     modalities = ("image", "text", "audio")
     for family, row in result["effect"].items():
         shares = " | ".join(f"{row['shares'][modality]:.2f}" for modality in modalities)
         lines.append(f"| {family} | {row['unneeded']} | {row['rate']:.2f} | {shares} |")
+    if "real" in result:
+        lines += ["", real_tables(result["real"])]
     return "\n".join(lines)
 
 
-def count_runs(count: int, choose: bool) -> int:
+def named(method: str, result: Mapping[str, Any]) -> str:
+    """Returns a method with the maps of the first view that ``result`` shows by it, ``map_ref`` and ``depends_on``."""
+    roles = {"reads from": result["map_ref"], "depends on": result["depends_on"]}
+    names = ", ".join(role for role, chosen in roles.items() if chosen == method)
+    return f"{method} ({names})" if names else method
+
+
+def _cells(row: Mapping[str, float]) -> str:
+    return " | ".join(f"{row[target]:.2f}" for target in POINTING)
+
+
+def count_runs(count: int) -> int:
     """Returns how many runs are made, for a progress bar."""
-    if choose:
-        return count * len(FAMILIES)
     single = sum(len(needed) == 1 for needed in NEEDS.values())
     return (count * 4 + 2 * fewer(count)) * len(FAMILIES) + count * single

@@ -7,16 +7,18 @@ in a region if its centre does, with a tolerance of one token (a patch, a frame)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.analysis.attributions import attributions
-from mmviz.analysis.map_weights import attention_row
+from mmviz.analysis.answer_maps import method_row
 from mmviz.backends import Backend
-from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.backends.local.chosen_method import FIELDS
+from mmviz.experiments.modality_shapley import effect_requests, read_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.models.trio_network import SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample, World
@@ -39,8 +41,12 @@ OWN_SCENES = {"name": 1, "mask": 2}
 """Families whose pointing is measured in scenes of their own, with one and two things."""
 UNNEEDED_SHARE = 0.15
 """Largest share of the effect for a modality that the question does not need."""
+TOGETHER = 16
+"""Examples whose requests are sent at once."""
 SLOW_METHODS = ("value", "integrated")
 """Norms of the last layer and integrated gradients, which are measured on fewer examples."""
+POINTING = ("answered", "image", "audio")
+"""Pointing in the image to the object answered and to all objects of the question, and in the audio to the word."""
 SPEECH_FAMILIES = ("heard", "said", "seen", "relheard")
 
 
@@ -90,13 +96,15 @@ class EffectScore:
 class Pointing:
     """Pointing of one method, by family."""
 
+    answered: dict[str, Score] = field(default_factory=dict)
     image: dict[str, Score] = field(default_factory=dict)
     audio: dict[str, Score] = field(default_factory=dict)
 
-    def total(self, modality: str) -> Score:
-        """Returns the score over all families, for the image only those in scenes of three or more things."""
-        scores = self.image if modality == "image" else self.audio
-        kept = [score for family, score in scores.items() if modality == "audio" or family not in OWN_SCENES]
+    def total(self, target: str) -> Score:
+        """Returns the score of one of `POINTING` over all families, in the image only those in scenes of three or more
+        things."""
+        scores: dict[str, Score] = getattr(self, target)
+        kept = [score for family, score in scores.items() if target == "audio" or family not in OWN_SCENES]
         return Score(sum(s.hits for s in kept), sum(s.trials for s in kept), sum(s.chance for s in kept))
 
 
@@ -121,48 +129,61 @@ def cases(world: World, seed: int, family: str, count: int, busy: bool) -> Itera
         yield Case(example, example.questions[0], sample)
 
 
+def runs(
+    backend: Backend, examples: Iterable[Case], request_of: Callable[[Case], Request]
+) -> Iterator[tuple[Case, AttentionRecord]]:  # fmt: skip
+    """Yields each example with the record of its request. `TOGETHER` are sent at once, to share calls of the model."""
+    waiting = iter(examples)
+    while some := list(islice(waiting, TOGETHER)):
+        yield from zip(some, backend.run([request_of(case) for case in some]), strict=True)
+
+
 def accuracy(
     backend: Backend, model: str, world: World, seed: int, count: int, families: Sequence[str] = FAMILIES,
     changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
+    each: Callable[[AttentionRecord, str], None] = lambda record, truth: None,
 ) -> dict[str, tuple[Score, float]]:  # fmt: skip
-    """Returns accuracy by family: the score, and the majority baseline, the share of the commonest true answer."""
+    """Returns accuracy by family: the score, and the majority baseline, the share of the commonest true answer.
+
+    ``each`` is called with every record and its right answer.
+    """
     by_family: dict[str, tuple[Score, float]] = {}
     for family in families:
         score, truths = Score(), Counter[str]()
-        for case in cases(world, seed, family, count, busy=False):
-            (record,) = backend.run([Request(model, case.sample, changes, maps=False)])
+        examples = cases(world, seed, family, count, busy=False)
+        for case, record in runs(backend, examples, lambda case: Request(model, case.sample, changes, maps=False)):
             score.add(record.answers[0].label == case.question.answer, 0.0)
             truths[case.question.answer] += 1
+            each(record, case.question.answer)
             tick()
         by_family[family] = (score, truths.most_common(1)[0][1] / count)
     return by_family
 
 
 def pointing(
-    backend: Backend, model: str, world: World, seed: int, count: int, map_refs: Sequence[MapRef] | None = None,
-    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None, use_slow_methods: bool = False,
+    backend: Backend, model: str, world: World, seed: int, count: int, methods: Sequence[str] | None = None,
+    changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Pointing]:  # fmt: skip
     """Returns pointing from the answer token, by method and family.
 
-    ``map_refs``: the maps to measure (None: the mean over heads of every layer, every head, rollout, relevance).
-    ``use_slow_methods``: measure `SLOW_METHODS` instead. The entry ``loudest frame`` is a baseline without a model.
+    ``methods``: those of `mmviz.analysis.answer_maps.AnswerMap` to measure (None: the mean over heads of every layer,
+    every head, rollout, relevance). The entry ``loudest frame`` is a baseline without a model.
     """
+    fields = fields_of(methods or ("relevance",))
+
+    def request_of(case: Case) -> Request:
+        return Request(model, case.sample, changes, **fields)
+
     table: dict[str, Pointing] = {"loudest frame": Pointing()}
     for family in FAMILIES:
-        for case in cases(world, seed, family, count, busy=True):
-            request = Request(
-                model, case.sample, changes, relevance=not use_slow_methods, norms=use_slow_methods,
-                integrated=use_slow_methods,
-            )  # fmt: skip
-            (record,) = backend.run([request])
+        for case, record in runs(backend, cases(world, seed, family, count, busy=True), request_of):
             tokens = record.streams[record.maps[-1].keys]
             if rests_on_speech(case):
                 table["loudest frame"].audio.setdefault(family, Score()).add(*_loudest(case))
-            for method, amounts in _amounts(record, map_refs, use_slow_methods).items():
+            for method in methods or map(str, all_map_refs(record)):
                 entry = table.setdefault(method, Pointing())
-                for modality, hit, chance in pointing_hits(case, tokens, amounts):
-                    scores = entry.image if modality == "image" else entry.audio
-                    scores.setdefault(family, Score()).add(hit, chance)
+                for target, hit, chance in pointing_hits(case, tokens, method_row(record, method)[1]):
+                    getattr(entry, target).setdefault(family, Score()).add(hit, chance)
             tick()
     return table
 
@@ -170,17 +191,18 @@ def pointing(
 def pointing_hits(
     case: Case, tokens: Sequence[Token], amounts: NDArray[np.float64]
 ) -> Iterator[tuple[str, bool, float]]:  # fmt: skip
-    """Yields for image and audio whether the token with the largest amount is a hit, and the chance of that.
+    """Yields for each of `POINTING` whether the token with the largest amount is a hit, and the chance of that.
 
     A modality that the question does not rest on, or that has no tokens, is left out.
     """
-    boxes, other_things = targets(case)
     patches = [k for k, token in enumerate(tokens) if isinstance(token.location, PixelBox)]
-    if boxes and patches:
-        best = tokens[patches[int(np.argmax(amounts[patches]))]].location
-        assert isinstance(best, PixelBox)
-        side = case.example.scene.pixels.shape[0]
-        yield "image", any(_in_box(best, box, side) for box in boxes), len(boxes) / (len(boxes) + other_things)
+    for target in ("answered", "image"):
+        boxes, other_things = targets(case, only_answered=target == "answered")
+        if boxes and patches:
+            best = tokens[patches[int(np.argmax(amounts[patches]))]].location
+            assert isinstance(best, PixelBox)
+            side = case.example.scene.pixels.shape[0]
+            yield target, any(_in_box(best, box, side) for box in boxes), len(boxes) / (len(boxes) + other_things)
     frames = [k for k, token in enumerate(tokens) if isinstance(token.location, Seconds)]
     if rests_on_speech(case) and frames:
         frame = tokens[frames[int(np.argmax(amounts[frames]))]].location
@@ -188,17 +210,9 @@ def pointing_hits(
         yield "audio", _in_time(frame, case), _time_share(case)
 
 
-def _amounts(
-    record: AttentionRecord, map_refs: Sequence[MapRef] | None, use_slow_methods: bool
-) -> dict[str, NDArray[np.float64]]:
-    """Returns amounts from the answer token to every token, by method."""
-    if use_slow_methods:
-        by_method = attributions(record)
-        return {method: by_method[method] for method in SLOW_METHODS}
-    return {
-        str(map_ref): attention_row(record, map_ref, 0, "from", record.relevance)
-        for map_ref in map_refs or all_map_refs(record)
-    }
+def fields_of(methods: Sequence[str]) -> dict[str, Any]:
+    """Returns the fields of a `Request` that records what ``methods`` need."""
+    return {FIELDS[method]: True for method in methods if method in FIELDS}
 
 
 def effects(
@@ -213,10 +227,9 @@ def effects(
         (needed,) = NEEDS[family]
         unneeded = Modality.AUDIO if needed == Modality.IMAGE else Modality.IMAGE
         shares = []
-        for case in cases(world, seed, family, count, busy=False):
-            effect = measure_modality_effect(backend, Request(model, case.sample))
-            assert effect is not None
-            shares.append(effect.shares)
+        examples = cases(world, seed, family, count, busy=False)
+        for case, record in runs(backend, examples, lambda case: effect_requests(Request(model, case.sample))[0]):
+            shares.append(read_effect(case.sample, [record]).shares)
             tick()
         hits = sum(share[unneeded] == min(share.values()) and share[unneeded] < UNNEEDED_SHARE for share in shares)
         means = {str(modality): float(np.mean([share[modality] for share in shares])) for modality in shares[0]}
@@ -231,10 +244,11 @@ def all_map_refs(record: AttentionRecord) -> list[MapRef]:
     return [*map(record.map_ref, numbers), *heads, MapRef("rollout"), MapRef("relevance")]
 
 
-def targets(case: Case) -> tuple[list[tuple[float, float, float, float]], int]:
+def targets(case: Case, only_answered: bool = False) -> tuple[list[tuple[float, float, float, float]], int]:
     """Returns the boxes in which the patch with the most attention is a hit, and the number of other things.
 
-    There are no boxes where the question does not rest on things in the image.
+    They are of all things of the question: those that the answer rests on, and in a relation the one that it starts
+    from, but with ``only_answered``. There are no boxes where the question does not rest on things in the image.
     """
     question, things = case.question, case.example.scene.things
     rests_on_image = {
@@ -244,6 +258,8 @@ def targets(case: Case) -> tuple[list[tuple[float, float, float, float]], int]:
     if not rests_on_image.get(question.family):
         return [], 0
     chosen = list(question.things)
+    if only_answered:
+        return [things[k].box for k in chosen], len(things) - len(chosen)
     if question.family == "rel":
         chosen += [k for k, thing in enumerate(things) if thing.word in question.words]
     if question.family == "relheard":

@@ -1,4 +1,4 @@
-"""Training of the compared fusion kinds: the same encoded examples, losses and number of questions for each.
+"""Training of the compared fusion kinds: the same features, losses and number of questions for each.
 
 ``python -m mmviz.training.fit.fusions RUNS`` exports the trained weights into the assets.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,29 @@ from torch import Tensor, nn
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.cards import COMPARED, REDUCED
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.fusion_model import FROZEN, build_network
 from mmviz.models.fusion_networks import init_as_identity
+from mmviz.models.int8_weights import packed
 from mmviz.models.trio_model import BundledTrio
-from mmviz.models.trio_network import FRAMES, PATCHES, Trio, TrioInput
-from mmviz.training.fit.data import Batch, ExampleEncoder
-from mmviz.training.fit.feature_cache import batches, encode, open_or_encode
+from mmviz.models.trio_network import FRAMES, Trio
+from mmviz.training.fit.data import Batch
 from mmviz.training.fit.losses import TokenLabels, fusion_losses
-from mmviz.training.fit.train import Progress, Stage, TrainingSession, make_stage, run_session, trained_scenes
-from mmviz.training.world.examples import World
-from mmviz.training.world.sprites import concepts
-from mmviz.training.world.tokenizer import build_tokenizer
+from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens
+from mmviz.training.fit.train import (
+    Progress,
+    Stage,
+    TrainingSession,
+    make_stage,
+    question_input,
+    run_on_features,
+    trained_scenes,
+)
 
-SCENES, SCENES_PER_STEP, RATE = 12_000, 4, 1e-3
+SCENES, SCENES_PER_STEP, RATE = 6_000, 4, 1e-3
 """The budget of every kind: scenes, with four questions each; scenes per step; the highest learning rate."""
-_POOL_SEED = 7_000
+_WHOLE_SHARE = 0.35
+"""Share of the steps that are given all patches and frames, without which the kinds miscount on all of them."""
 _LABELLED_LAYERS = (2, 3, 3)
 ABOUT = {
     REDUCED: "One sequence of all tokens: every token attends to every token, as in trio, with four layers instead of "
@@ -52,7 +60,7 @@ MAP_REFS = {
 
 
 class TrainedFusion(nn.Module):
-    """A fusion kind with its linear readers of token labels. The encoders of `trio` are shared and frozen."""
+    """A fusion kind with its linear readers of token labels. What it takes from `trio` is shared and frozen."""
 
     def __init__(self, kind: str):
         super().__init__()
@@ -64,55 +72,51 @@ class TrainedFusion(nn.Module):
         self.trio = [trio]  # in a list, so that its parameters are not registered twice
         self.labels = TokenLabels(trio.config.width)
 
+    def train(self, mode: bool = True) -> TrainedFusion:
+        """Sets training mode, in which what is frozen stays in evaluation mode: no dropout in its projections."""
+        super().train(mode)
+        for name in FROZEN:
+            self.trio[0].get_submodule(name).eval()
+        return self
+
     def losses(self, batch: Batch, rows: Tensor, fuse: bool) -> dict[str, Tensor]:
-        """Returns the losses of a batch of encoded examples by name; ``rows`` and ``fuse`` are unused."""
+        """Returns the losses of a batch of features by name; ``fuse`` is unused."""
         (trio,), model = self.trio, self.model
         repeats = len(batch["text"]) // len(batch["frames"])
-        patches, frames = (
-            batch[name].float().repeat_interleave(repeats, 0) for name in ("patch_tokens", "frame_tokens")
-        )
-        questions = TrioInput(
-            image=patches, mel=frames, frames=batch["frames"].repeat_interleave(repeats), text=batch["text"],
-            text_lengths=batch["text_lengths"], has_image=batch["has_image"], has_audio=batch["has_audio"],
-            has_text=batch["has_text"],
-        )  # fmt: skip
-        x, valid_mask = trio.sequence(questions, patches, frames)
-        sizes = [batch["text"].shape[1], PATCHES**2, FRAMES]
+        with torch.no_grad():
+            tokens = trio.project_image(batch["patch_features"].float(), batch["patch_words"].float())
+            frames = trio.project_audio(batch["frame_features"].float())
+        patches, frames = (part.repeat_interleave(repeats, 0) for part in (tokens, frames))
+        x, valid_mask = trio.sequence(question_input(batch), patches, frames)
+        kept = (PATCHES**2, FRAMES) if torch.rand(()) < _WHOLE_SHARE else (PATCHES_KEPT, FRAMES_KEPT)
+        x, valid_mask, batch = kept_tokens(x, valid_mask, batch, *kept, len(rows) - 1)
+        sizes = [batch["text"].shape[1], *kept]
         output = model.fuse(x, valid_mask) if isinstance(model, Trio) else model.fuse(x, valid_mask, sizes)
         return fusion_losses(self.labels, output, batch, self.labelled_layers)
 
 
 def budget(scenes: int = SCENES) -> Stage:
     """Returns the stage that trains every kind."""
-    whole = make_stage("whole", scenes, rate=RATE)
+    whole = make_stage("tokens", scenes, rate=RATE)
     return replace(whole, recipe=replace(whole.recipe, scenes=SCENES_PER_STEP))
 
 
 def train_kind(
-    kind: str, world: World, run: Path, seed: int, device: str, scenes: int = SCENES,
-    progress: Progress = lambda done, of, losses: None, encoding: Callable[[int, int], None] = lambda done, of: None,
+    kind: str, pictures: list[Path], sounds: list[Path], run: Path, seed: int, device: str, scenes: int = SCENES,
+    start: Path | None = None, progress: Progress = lambda done, of, losses: None,
 ) -> None:  # fmt: skip
-    """Trains one kind in the folder ``run``, or resumes it (see `mmviz.training.fit.train.train`).
-
-    The encoded examples are kept beside ``run`` for the other kinds; ``encoding(done, of)`` reports their progress.
-    """
+    """Trains one kind in the folder ``run``, or resumes it (see `mmviz.training.fit.train.train`), on chunks of
+    features. ``start``: weights to start from (None: random)."""
     stage = budget(scenes)
-    model = BundledTrio("cpu").module
-    assert isinstance(model, Trio)
-    encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-
-    def make() -> Batch:
-        return encode(world, encoder, model, stage.recipe, scenes, _POOL_SEED, encoding)
-
-    pool = open_or_encode(run.parent / f"features-{scenes}.safetensors", make)
-    session = TrainingSession(stage, run, seed, device, None, lambda: TrainedFusion(kind))
-    run_session(session, batches(pool, SCENES_PER_STEP, session.steps * SCENES_PER_STEP), torch.zeros(0), progress)
+    session = TrainingSession(stage, run, seed, device, start, lambda: TrainedFusion(kind))
+    run_on_features(session, pictures, sounds, seed, progress)
 
 
 def export(runs: Path, folder: Path) -> None:
-    """Writes ``KIND.safetensors`` (half precision, without the frozen modules) and ``card.json`` into ``folder``.
+    """Writes ``KIND.safetensors``, without the frozen modules, and ``card.json`` into ``folder``.
 
-    Exports the kinds that ``runs`` holds. Figures measured before are dropped.
+    Large matrices are int8, see `mmviz.models.int8_weights`. Exports the kinds that ``runs`` holds. Figures measured
+    before are dropped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "card.json"
@@ -127,7 +131,7 @@ def export(runs: Path, folder: Path) -> None:
             for name, tensor in load_file(weights).items()
             if name.startswith("model.") and not any(f".{part}." in name for part in FROZEN)
         }
-        save_file(trained, folder / f"{kind}.safetensors")
+        save_file(packed(trained), folder / f"{kind}.safetensors")
         card["kinds"][kind] = {
             "about": ABOUT[kind], "map_ref": MAP_REFS[kind], "scenes": trained_scenes(weights),
             "parameters": sum(tensor.numel() for tensor in trained.values()),

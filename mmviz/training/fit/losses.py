@@ -2,7 +2,7 @@
 
 The labels, in the order in which a question can be solved:
 
-- encoders: the word that each patch shows and each frame speaks; the offset of a patch to the centre of its thing;
+- projections: the word that each patch shows and each frame speaks; the offset of a patch to the centre of its thing;
 - after layer 2: whether a word of the text is in the image, in the sound, and where; whether the spoken word is in the
   image, and where; whether the thing of a patch is named, or spoken;
 - after layer 4: whether the thing of a patch stands in the relation of the question;
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmviz.models.trio_network import PATCHES, Trio, TrioOutput
+from mmviz.models.encoders.picture_encoder import PATCHES
+from mmviz.models.trio_network import Trio, TrioOutput
 from mmviz.training.fit.data import Batch
 
 MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER = 2, 4, 5
@@ -38,9 +39,9 @@ class TokenLabels(nn.Module):
 def encoder_losses(
     model: Trio, labels: TokenLabels, rows: Tensor, patches: Tensor, frames: Tensor, batch: Batch
 ) -> dict[str, Tensor]:
-    """Returns the losses of the encoders by name.
+    """Returns the losses of the projections by name.
 
-    ``patches`` ``[B, 100, D]``, ``frames`` ``[B, 50, D]``; ``rows``: rows of the table of token vectors.
+    ``patches`` ``[B, 144, D]``, ``frames`` ``[B, 50, D]``; ``rows``: rows of the table of token vectors.
     """
     named = model.score(patches, rows, model.logit_scale[0]).float()
     spoken = model.score(frames, rows, model.logit_scale[1]).float()
@@ -66,10 +67,13 @@ def fusion_losses(
     labels: TokenLabels, output: TrioOutput, batch: Batch,
     labelled_layers: tuple[int, int, int] = (MATCH_LAYER, RELATION_LAYER, EVIDENCE_LAYER),
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Returns the losses of the fusion by name: the answer, and token labels read after ``labelled_layers``."""
+    """Returns the losses of the fusion by name: the answer, and token labels read after ``labelled_layers``.
+
+    The labels of patches and frames in ``batch`` are those of the tokens in ``output``, see `kept_tokens`.
+    """
     length = batch["text"].shape[1]
-    text, patches = slice(1, 1 + length), slice(1 + length, 1 + length + PATCHES**2)
-    frames = slice(1 + length + PATCHES**2, None)
+    first_frame = 1 + length + batch["patch_named"].shape[1]
+    text, patches, frames = slice(1, 1 + length), slice(1 + length, first_frame), slice(first_frame, None)
     match, relation, evidence = (output.states[k - 1] for k in labelled_layers)
     word, frame, patch = labels.word(match[:, text]), labels.frame(match[:, frames]), labels.patch(match[:, patches])
     answered = batch["answer"] >= 0

@@ -1,251 +1,314 @@
-"""Fits and measures the out-of-distribution detectors of `trio`.
+"""Fits what `trio` says of inputs that it does not know, and how sure it is of an answer.
 
-    python -m mmviz.training.fit.out_of_distribution fit --photos FOLDER --music FOLDER
-    python -m mmviz.training.fit.out_of_distribution measure --photos FOLDER --music FOLDER
+    python -m mmviz.training.fit.out_of_distribution --things FOLDER
 
-Both take ``--noises FOLDER`` and ``--voices FOLDER`` as well. ``fit`` writes ``assets/trio/out_of_distribution.json``;
-``measure`` prints the share of flagged inputs by kind. The folders hold your photos, music and recorded noises, other
-ones for measuring than for fitting; ``--voices`` has a folder for each voice of another synthesiser, with one file per
-word or carrier, named by it. The world is drawn and spoken as for training (``espeak-ng``). The detectors do not depend
-on the weights of the model, so new weights need no new fit.
+writes ``assets/trio/out_of_distribution.json`` for the weights in ``assets/trio`` (or ``--weights FILE``, which are to
+be exported there): detectors of pictures and sounds out of the world, and the temperature that calibrates answers. New
+weights need a new fit. The world comes as the features that `trio` was trained on (`mmviz.training.fit.feature_store`),
+whose last tenth calibrates; what is out of it is made by `mmviz.training.fit.unknown_inputs` and kept on disk.
+``--things`` holds drawings of things that no word names, cut out of their ground, such as those of
+``@lobehub/fluent-emoji-3d`` without the ones that the world has. `mmviz.training.fit.measure_doubts` measures.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor, nn
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import nn
 
-from mmviz.inputs.mel import SAMPLE_RATE, padded_log_mel
+from mmviz.assets_path import assets_dir
+from mmviz.models.confidence import confidence, expected_calibration_error, fitted_temperature
+from mmviz.models.encoders.frozen_encoders import FrozenEncoders, load_encoders
 from mmviz.models.out_of_distribution import (
     MAX_DEVIATION,
+    Detector,
+    FeatureSpace,
     Floats,
-    audio_features,
-    audio_notices,
+    Network,
     detectors_path,
-    image_features,
-    image_notices,
+    packed,
 )
-from mmviz.models.trio_network import FRAMES, HOPS_PER_FRAME, IMAGE_SIDE
-from mmviz.training.world.compose_sound import Clip, Wave, compose_sound
-from mmviz.training.world.examples import World
-from mmviz.training.world.ood_detector_audio import audio_parts, noise_sound, other_sound, through_speaker
-from mmviz.training.world.ood_detector_images import (
-    FIT_GROUNDS,
-    OTHER_GROUNDS,
-    Pixels,
-    noise_image,
-    other_scene,
-    photo_parts,
+from mmviz.models.trio_network import Trio
+from mmviz.models.word_evidence import Evidence, EvidenceReader
+from mmviz.training.fit.data import ExampleEncoder, Recipe
+from mmviz.training.fit.feature_store import Chunk
+from mmviz.training.fit.moved_features import moved_to_classes
+from mmviz.training.fit.pairs import PairStream
+from mmviz.training.fit.train import TrainedTrio, load_weights, question_input
+from mmviz.training.fit.unknown_inputs import (
+    kept,
+    picture_features,
+    picture_groups,
+    sound_features,
+    sound_groups,
 )
-from mmviz.training.world.speech_bank import CARRIERS, SpeechBank, default_cache, open_or_build
-from mmviz.training.world.sprites import concepts, load_sprites, styles
+from mmviz.training.world.speech_bank import default_cache, open_bank
+from mmviz.training.world.sprites import concepts
+from mmviz.training.world.tokenizer import build_tokenizer
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-AUDIO_SUFFIXES = (".ogg", ".oga", ".wav", ".mp3", ".flac")
-HIDDEN_UNITS = 24
-MISS_RATE = {"image": 0.02, "audio": 0.01}
-"""Share of the out-of-distribution inputs of the fit that may pass; the rest of the gap is a margin for the world."""
-SEED = 60_000
-
-
-def files(folder: Path | None, suffixes: Sequence[str]) -> list[Path]:
-    """Returns the files below ``folder`` with these suffixes, in a fixed order; none without a folder."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes) if folder else []
-
-
-def model_pixels(pixels: Pixels) -> Floats:
-    """Returns an image ``[height, width, 3]`` as the model reads it: ``[3, 160, 160]``, -1 .. 1."""
-    resized = Image.fromarray(pixels).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BOX)
-    return np.asarray(resized, np.float32).transpose(2, 0, 1) / 127.5 - 1
-
-
-def model_mel(wave: Wave) -> tuple[Floats, int]:
-    """Returns a sound as the model reads it, log-mel ``[64, 400]``, and the number of hops in its sounding frames."""
-    mel, sounding = padded_log_mel(wave, FRAMES * HOPS_PER_FRAME)
-    return mel, -(-sounding // HOPS_PER_FRAME) * HOPS_PER_FRAME
+SEED = 61_000
+HIDDEN_UNITS, EPOCHS = 32, 60
+FLAGGED = {"pictures": 0.02, "sounds": 0.025}
+"""Largest share of the world's held-out part that a network flags."""
+FLAGGED_MOVED = {"nothing": 0.05, "other things": 0.01}
+"""Largest share of pictures with features moved to a known word that the network for pictures of nothing, and that for
+pictures of other things, flags: some are moved too little to show anything, but the nearer photographs of other things
+are to those of known ones, the more of these would be flagged."""
+AXES = 32
+FITTED, HELD_OUT = 1_200, 500
+"""Pictures, and sounds, of the world."""
+MOVED = 500
+"""Pictures with features moved to classes of words, and as many to other classes."""
+_SHRINKAGE = 0.2
+BATCHES = 16
+"""Batches of questions, 64 each, that calibrate answers."""
+Rows = tuple[Floats, Floats]
+"""Statistics ``[n, statistic]`` and features ``[n, feature]``."""
 
 
-def speakers(bank: SpeechBank) -> list[Clip]:
-    """Returns the voices of a bank, as functions from a text to its clip."""
-    return [lambda text, voice=voice: bank.clip(voice, text) for voice in bank.voices]  # type: ignore[misc]
+def reader_of(weights: Path, encoders: FrozenEncoders) -> tuple[Trio, EvidenceReader]:
+    """Returns the trained model and a reader of evidence. Raises ``MmvizError`` (``weights-unreadable``)."""
+    trained = TrainedTrio()
+    load_weights(trained, weights)
+    rows = ExampleEncoder(build_tokenizer(concepts()), concepts()).rows
+    return trained.eval().model, EvidenceReader(trained.model, torch.tensor(rows), encoders)
 
 
-def fit(options: argparse.Namespace, rng: np.random.Generator) -> None:
-    """Fits both detectors and writes them. Prints the number of inputs of each kind."""
-    bank = open_or_build(default_cache(), "train", concepts())
-    world = World(styles(), bank)
-    art = [load_sprites(style) for style in styles()]
-    sprites = {word: [drawings[word] for drawings in art if word in drawings] for word in concepts()}
-    photos, music, noises = _folders(options)
-    scenes = (
-        world.example(rng, []).scene.pixels if k % 2 else other_scene(rng, sprites, FIT_GROUNDS) for k in range(5_000)
+def stacked(evidence: Iterator[Evidence]) -> Rows:
+    """Returns the statistics and features of several inputs."""
+    read = list(evidence)
+    return tuple(  # type: ignore[return-value]
+        torch.stack([getattr(item, name) for item in read]).numpy() for name in ("statistics", "features")
     )
-    parts = [part for path in photos for part in photo_parts(rng, path, 9)]
-    noise_images = (noise_image(rng) for _ in range(len(parts) // 4))
-    image_groups = [_stack(map(_image_features, group)) for group in (scenes, parts, noise_images)]
-    voices = [(speakers(bank), concepts()), *_further_voices(options.voices).values()]
-    chosen = rng.choice(len(voices), 9_000, p=_voice_odds(len(voices)))
-    spoken = (_spoken(rng, voices[k][0], voices[k][1], bool(rng.integers(2))) for k in chosen)
-    music_parts = (part for path in music for part in audio_parts(rng, path, max(1, 3_000 // len(music))))
-    recorded = (part for path in noises for part in audio_parts(rng, path, 2))
-    noise_sounds = chain(recorded, (noise_sound(rng) for _ in range(2_500)))
-    audio_groups = [
-        _stack(_audio_features(through_speaker(rng, wave) if rng.random() < 0.4 else wave) for wave in group)
-        for group in (spoken, music_parts, noise_sounds)
-    ]
-    detectors = {"image": _fit_detector("image", *image_groups), "audio": _fit_detector("audio", *audio_groups)}
-    detectors_path().write_text(json.dumps(detectors) + "\n", encoding="utf-8")
 
 
-def _voice_odds(groups: int) -> list[float]:
-    """Returns two thirds for the voices that the model trains on, the rest in equal parts for further voices."""
-    return [2 / 3, *[1 / 3 / (groups - 1)] * (groups - 1)] if groups > 1 else [1.0]
+def pictures(reader: EvidenceReader, chunk: Chunk) -> Rows:
+    """Returns the evidence in all pictures of a chunk."""
+    return stacked(reader.picture(features) for features in chunk["features"])
 
 
-def _folders(options: argparse.Namespace) -> tuple[list[Path], list[Path], list[Path]]:
-    paths = (
-        files(options.photos, IMAGE_SUFFIXES),
-        files(options.music, AUDIO_SUFFIXES),
-        files(options.noises, AUDIO_SUFFIXES),
-    )
-    if not paths[0] or not paths[1]:
-        raise SystemExit(
-            f"The folders hold {len(paths[0])} images and {len(paths[1])} sounds. Name folders that hold some of both."
-        )
-    return paths
+def sounds(reader: EvidenceReader, chunk: Chunk) -> Rows:
+    """Returns the evidence in all sounds of a chunk."""
+    rows = zip(chunk["features"], chunk["frames"].tolist(), strict=True)
+    return stacked(reader.sound(features, frames) for features, frames in rows)
 
 
-def _spoken(rng: np.random.Generator, voices: Sequence[Clip], words: Sequence[str], plain: bool) -> Wave:
-    clip, word = voices[int(rng.integers(len(voices)))], str(rng.choice(words))
-    return other_sound(rng, word, clip) if plain else compose_sound(rng, word, clip).wave
+def some_rows(paths: Sequence[Path], count: int) -> Chunk:
+    """Returns about ``count`` rows, evenly from all chunks."""
+    each = -(-count // len(paths))
+    chunks = [_first_rows(path, each) for path in paths]
+    return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def _image_features(pixels: Pixels) -> Floats:
-    return image_features((model_pixels(pixels) + 1) * 127.5)
+def _first_rows(path: Path, count: int) -> Chunk:
+    with safe_open(path, "pt") as chunk:
+        return {name: chunk.get_slice(name)[:count] for name in chunk.keys()}  # noqa: SIM118
 
 
-def _audio_features(wave: Wave) -> Floats:
-    mel, hops = model_mel(wave)
-    return audio_features(mel[:, :hops])
+def split_paths(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the chunks to fit to, and the last tenth."""
+    paths = sorted(folder.glob("*.safetensors"))
+    held_out = max(1, len(paths) // 10)
+    return paths[:-held_out], paths[-held_out:]
 
 
-def _stack(features: Iterable[Floats]) -> Floats:
-    return np.stack(list(features))
+def picture_space(features: Floats) -> FeatureSpace:
+    """Returns the main directions of pooled features ``[n, feature]``, one centre."""
+    mean, scale = features.mean(0), features.std(0) + 1e-3
+    _, spread, rows = np.linalg.svd((features - mean) / scale, full_matrices=False)
+    axes = rows[:AXES] / (spread[:AXES, None] / np.sqrt(len(features))) / scale
+    return FeatureSpace(mean, axes.astype(np.float32), np.zeros((1, AXES), np.float32))
 
 
-def _fit_detector(kind: str, inside: Floats, *outside: Floats) -> dict[str, object]:
-    """Returns a detector for two classes of equal weight; it lets the share ``MISS_RATE[kind]`` of ``outside`` pass."""
+def sound_space(features: Floats, words: NDArray[np.integer]) -> FeatureSpace:
+    """Returns the directions that tell words apart (linear discriminants), and the centre of each word."""
+    from scipy.linalg import eigh
+
+    mean = features.mean(0)
+    spoken = np.unique(words)
+    centres = np.stack([features[words == word].mean(0) for word in spoken])
+    rest = features - centres[np.searchsorted(spoken, words)]
+    within = rest.T @ rest / len(rest)
+    within = (1 - _SHRINKAGE) * within + _SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
+    axes = eigh(np.cov(centres.T), within)[1][:, ::-1][:, :AXES].T.astype(np.float32)
+    return FeatureSpace(mean, axes, ((centres - mean) @ axes.T).astype(np.float32))
+
+
+def fit_network(
+    name: str, space: FeatureSpace, inside: Sequence[Rows], outside: Sequence[Rows],
+    held_out: Sequence[tuple[Rows, float]],
+) -> Network:  # fmt: skip
+    """Returns a network for two classes of equal weight, groups within a class too.
+
+    ``held_out``: groups of the world, each with the largest share of it that may be flagged.
+    """
     torch.manual_seed(SEED)
-    inputs = np.concatenate([inside, *outside])
+    groups = [_inputs(space, rows) for rows in (*inside, *outside)]
+    inputs = np.concatenate(groups)
     mean, scale = inputs.mean(0), inputs.std(0) + 1e-3
-    x = torch.from_numpy(np.clip((inputs - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION))
-    y = (torch.arange(len(x)) >= len(inside)).float()
-    weight = torch.where(y > 0, len(inside) / float(y.sum()), 1.0)
+    x = torch.from_numpy(_standardised(inputs, mean, scale))
+    y = torch.cat([torch.full((len(rows),), float(k >= len(inside))) for k, rows in enumerate(groups)])
+    share = [len(inside) if k < len(inside) else len(outside) for k in range(len(groups))]
+    weight = torch.cat([torch.full((len(rows),), 1 / len(rows) / share[k]) for k, rows in enumerate(groups)])
+    weight = weight / weight.mean()
     inner, outer = nn.Linear(x.shape[1], HIDDEN_UNITS), nn.Linear(HIDDEN_UNITS, 1)
     network = nn.Sequential(inner, nn.ReLU(), outer)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.2)
-    for _ in range(40):
+    for _ in range(EPOCHS):
         order = torch.randperm(len(x))
-        for start in range(0, len(x), 256):
-            rows = order[start : start + 256]
+        for rows in torch.split(order, 256):
             noisy = x[rows] + 0.1 * torch.randn(len(rows), x.shape[1])
             loss = nn.functional.binary_cross_entropy_with_logits(network(noisy)[:, 0], y[rows], weight[rows])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-    scores = network(x)[:, 0].detach()
-    threshold = float(np.quantile(scores[y > 0].numpy(), MISS_RATE[kind]))
-    flagged = float((scores[y == 0] > threshold).float().mean())
-    print(f"{kind}: {len(inside)} of the world, {flagged:.4f} flagged; {int(y.sum())} others, {MISS_RATE[kind]} missed")
-    return {
-        "mean": _rounded(mean), "scale": _rounded(scale), "inner": _rounded(inner.weight),
-        "inner_bias": _rounded(inner.bias),
-        "outer": _rounded(outer.weight[0]), "outer_bias": round(outer.bias.item() - threshold, 4),
+    with torch.no_grad():
+        quantiles = []
+        for group, largest in held_out:
+            scores = network(torch.from_numpy(_standardised(_inputs(space, group), mean, scale)))[:, 0]
+            quantiles.append(float(np.quantile(scores.numpy(), 1 - largest)))
+        threshold = max(quantiles)
+        flagged = float((network(x)[y > 0, 0] > threshold).float().mean())
+    print(f"{name}: {int((y == 0).sum())} of the world; {int(y.sum())} others, {flagged:.3f} flagged", flush=True)
+    weights, biases, outer_weights = (part.detach().numpy() for part in (inner.weight, inner.bias, outer.weight[0]))
+    return Network(mean, scale, weights, biases, outer_weights, outer.bias.item() - threshold)
+
+
+def _inputs(space: FeatureSpace, rows: Rows) -> Floats:
+    distances = np.stack([space.distances(features) for features in rows[1]])
+    return np.concatenate([rows[0], distances], 1)
+
+
+def _standardised(inputs: Floats, mean: Floats, scale: Floats) -> Floats:
+    return np.asarray(np.clip((inputs - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION), np.float32)
+
+
+def fit_pictures(
+    reader: EvidenceReader, encoders: FrozenEncoders, folder: Path, unknown: Path, things: Path
+) -> Detector:
+    """Fits the detector of pictures; ``folder`` holds the chunks of the world, ``unknown`` what is out of it."""
+    fitted, held_out = split_paths(folder)
+    inside = pictures(reader, some_rows(fitted, FITTED))
+    groups = {
+        name: kept(unknown, name, lambda make=make: picture_features(encoders, make()))  # type: ignore[misc]
+        for name, make in picture_groups(things).items()
+    }
+    bases = torch.cat([groups["things"]["features"], groups["grounds"]["features"]])
+    photographs, other_photographs = (
+        stacked(map(reader.picture, moved_to_classes(encoders, bases, MOVED, is_word, SEED)))
+        for is_word in (True, False)
+    )
+    other = {name: pictures(reader, chunk) for name, chunk in groups.items()}
+    outside = {
+        "nothing": [other["grounds"], other["noise"]], "other things": [other["things"], other_photographs]
     }  # fmt: skip
+    half = len(photographs[0]) // 2
+    first, second = ((photographs[0][half], photographs[1][half]) for half in (slice(half), slice(half, None)))
+    held, space = pictures(reader, some_rows(held_out, HELD_OUT)), picture_space(inside[1])
+    networks = [
+        fit_network(name, space, [inside, first], rows, [(held, FLAGGED["pictures"]), (second, FLAGGED_MOVED[name])])
+        for name, rows in outside.items()
+    ]
+    return Detector(space, tuple(networks))
 
 
-def _rounded(values: Tensor | NDArray[np.floating]) -> list[object]:
-    array = values.detach().numpy() if isinstance(values, Tensor) else values
-    rounded: list[object] = np.round(array.astype(float), 4).tolist()
-    return rounded
+def fit_sounds(reader: EvidenceReader, encoders: FrozenEncoders, folder: Path, unknown: Path) -> Detector:
+    """Fits the detector of sounds, as `fit_pictures`."""
+    fitted, held_out = split_paths(folder)
+    chunk = some_rows(fitted, 2 * FITTED)
+    evidence = sounds(reader, chunk)
+    bank = open_bank(default_cache(), "train", concepts())
+    outside = [
+        sounds(reader, kept(unknown, name, lambda make=make: sound_features(encoders, make())))  # type: ignore[misc]
+        for name, make in sound_groups(bank).items()
+    ]
+    # the centres of words from one half, so that distances of the other are those of what is new
+    half = np.arange(len(chunk["word"])) % 2 == 0
+    space = sound_space(evidence[1][half], chunk["word"].numpy()[half])
+    inside = (evidence[0][~half], evidence[1][~half])
+    held = [(sounds(reader, some_rows(held_out, HELD_OUT)), FLAGGED["sounds"])]
+    return Detector(space, (fit_network("sounds", space, [inside], outside, held),))
 
 
-def measure(options: argparse.Namespace, rng: np.random.Generator) -> None:
-    """Prints the share of flagged inputs, by kind."""
-    train, held_out = (open_or_build(default_cache(), split, concepts()) for split in ("train", "held_out"))
-    (art,) = styles(held_out=True)
-    sprites = {word: [sprite] for word, sprite in load_sprites(art).items()}
-    photos, music, noises = _folders(options)
-    print("| input | flagged | of |\n|---|---|---|")
-    for name, world in (("trained art", World(styles(), train)), (f"held-out art, {art}", World([art], train))):
-        _row(f"scenes: {name}", _flagged_images(world.example(rng, []).scene.pixels for _ in range(500)))
-    for ground in OTHER_GROUNDS:
-        scenes = (other_scene(rng, sprites, [ground]) for _ in range(200))
-        _row(f"scenes: held-out art drawn in another way, {ground}", _flagged_images(scenes))
-    voices = {"trained voices": (speakers(train), concepts()), "held-out voices": (speakers(held_out), concepts())}
-    voices |= _further_voices(options.voices)
-    for name, (clips, words) in voices.items():
-        for variant, plain in (("", False), (", mixed in another way", True)):
-            _row(f"speech: {name}{variant}", _flagged_audio(_spoken(rng, clips, words, plain) for _ in range(300)))
-    _row("photos", _flagged_images(next(photo_parts(rng, path, 0)) for path in photos))
-    parts = (part for path in photos for part in list(photo_parts(rng, path, 3))[1:])
-    _row("parts of photos, some grey or coarse", _flagged_images(parts))
-    _row("pictures of noise and of writing", _flagged_images(noise_image(rng) for _ in range(300)))
-    _row("music", _flagged_audio(part for path in music for part in audio_parts(rng, path, 4)))
-    if noises:
-        _row("recorded noises", _flagged_audio(part for path in noises for part in audio_parts(rng, path, 1)))
-    _row("noise, tones and tunes made by rule", _flagged_audio(noise_sound(rng) for _ in range(500)))
+def fit_confidence(trio: Trio, picture_folder: Path, sound_folder: Path) -> dict[str, float]:
+    """Returns the temperature of the answers, and the calibration error without it and with it.
+
+    Of questions about held-out pictures and sounds of the training world, all families alike; the error is measured on
+    other questions than the temperature is fitted to.
+    """
+    encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
+    picture_chunks, sound_chunks = (
+        [load_file(path) for path in split_paths(folder)[1]] for folder in (picture_folder, sound_folder)
+    )
+    recipe = Recipe(scenes=8, questions=8, drop=0.0, many_words=0.0)
+    batches = iter(PairStream(picture_chunks, sound_chunks, encoder, recipe, SEED))
+    logits, truths = [], []
+    with torch.inference_mode():
+        for _ in range(BATCHES):
+            batch = next(batches)
+            patches = trio.project_image(batch["patch_features"].float(), batch["patch_words"].float())
+            frames = trio.project_audio(batch["frame_features"].float())
+            repeats = len(batch["text"]) // len(patches)
+            x, valid_mask = trio.sequence(
+                question_input(batch), patches.repeat_interleave(repeats, 0), frames.repeat_interleave(repeats, 0)
+            )
+            answered = batch["answer"] >= 0
+            logits.append(trio.fuse(x, valid_mask).logits[answered].double().numpy())
+            truths.append(batch["answer"][answered].numpy())
+    half = BATCHES // 2
+    temperature = fitted_temperature(np.concatenate(logits[:half]), np.concatenate(truths[:half]))
+    rest, right = np.concatenate(logits[half:]), np.concatenate(truths[half:])
+    probabilities = np.exp(rest - rest.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    is_right = rest.argmax(1) == right
+    errors = {
+        name: expected_calibration_error(np.array([confidence(row, by) for row in probabilities]), is_right)
+        for name, by in (("ece_uncalibrated", 1.0), ("ece", temperature))
+    }
+    return {"temperature": temperature, **errors, "questions": len(right), "right": float(is_right.mean())}
 
 
-def _further_voices(folder: Path | None) -> dict[str, tuple[list[Clip], tuple[str, ...]]]:
-    """Returns each voice of ``--voices`` as a list of one, with the words that it speaks."""
-    voices: dict[str, tuple[list[Clip], tuple[str, ...]]] = {}
-    for voice in sorted(folder.iterdir()) if folder else []:
-        clips = {path.stem: _clip(path) for path in files(voice, AUDIO_SUFFIXES)}
-        voices[voice.name] = ([clips.__getitem__], tuple(word for word in clips if word not in CARRIERS))
-    return voices
-
-
-def _clip(path: Path) -> Wave:
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(samples.mean(1), rate, SAMPLE_RATE), np.float32)
-
-
-def _flagged_images(images: Iterable[Pixels]) -> Iterator[bool]:
-    return (bool(image_notices(model_pixels(image))) for image in images)
-
-
-def _flagged_audio(waves: Iterable[Wave]) -> Iterator[bool]:
-    return (bool(audio_notices(*model_mel(wave))) for wave in waves)
-
-
-def _row(name: str, flagged: Iterator[bool]) -> None:
-    flags = list(flagged)
-    print(f"| {name} | {np.mean(flags):.3f} | {len(flags)} |", flush=True)
+def weights_digest(weights: Path) -> str:
+    """Returns the SHA-256 of the weights as `mmviz.training.release.export` writes them."""
+    return hashlib.sha256(save(load_file(weights))).hexdigest()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fits the detectors, or measures them."""
+    """Fits detectors and temperature, and writes them."""
     parser = argparse.ArgumentParser(prog="python -m mmviz.training.fit.out_of_distribution")
-    parser.add_argument("action", choices=("fit", "measure"))
-    for name in ("photos", "music"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    for name in ("noises", "voices"):
-        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--weights", type=Path, default=assets_dir() / "trio" / "weights.safetensors")
+    parser.add_argument("--things", type=Path, required=True, help="drawings of things that no word names")
+    for kind in ("pictures", "sounds"):
+        parser.add_argument(f"--{kind}", type=Path, help="folder of features of the world (default: the fullest)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    (fit if options.action == "fit" else measure)(options, np.random.default_rng([SEED, options.action == "measure"]))
+    folders = [getattr(options, kind) or fullest(kind) for kind in ("pictures", "sounds")]
+    encoders, unknown = load_encoders(), default_cache() / "unknown"
+    trio, reader = reader_of(options.weights, encoders)
+    content: dict[str, Any] = {"weights": weights_digest(options.weights)}
+    content["confidence"] = {name: round(value, 4) for name, value in fit_confidence(trio, *folders).items()}
+    print(content["confidence"], flush=True)
+    content["audio"] = packed(fit_sounds(reader, encoders, folders[1], unknown))
+    content["image"] = packed(fit_pictures(reader, encoders, folders[0], unknown, options.things))
+    detectors_path().write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def fullest(kind: str) -> Path:
+    """Returns the folder of features with the most chunks. Raises ``SystemExit`` where there is none."""
+    folders = list((default_cache() / "features").glob(f"{kind}-*"))
+    if not folders:
+        raise SystemExit(f"There are no features of {kind}. mmviz train computes them.")
+    return max(folders, key=lambda folder: len(list(folder.glob("*.safetensors"))))
 
 
 if __name__ == "__main__":

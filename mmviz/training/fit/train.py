@@ -1,4 +1,4 @@
-"""Training of `trio`: first the encoders on token labels, then the whole model on questions."""
+"""Training of `trio` on the features of its frozen encoders: the projections on token labels, then all on questions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,24 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from mmviz.models.encoders.frozen_encoders import FrozenEncoders
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.question_templates import FAMILIES
-from mmviz.models.trio_network import Trio, TrioConfig
-from mmviz.training.fit.data import Batch, BatchStream, ExampleEncoder, Recipe, loader, model_input
+from mmviz.models.trio_network import FRAMES, Trio, TrioInput, trio_config
+from mmviz.training.fit.data import Batch, ExampleEncoder, Recipe, loader
+from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import TokenLabels, encoder_losses, fusion_losses
-from mmviz.training.world.examples import World
+from mmviz.training.fit.pairs import PairStream
+from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens, quicken
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import answers, build_tokenizer
 from mmviz.types import MmvizError
 
 AVERAGE_DECAY = 0.998
+COMPILED_FROM = 2_000
+"""Pairs of a stage from which compiling the layers is worth its time."""
 SNAPSHOTS_FROM, SNAPSHOT_RATIO = 64, 1.7
-"""Snapshots are kept at log-spaced numbers of scenes of a stage: 64, 109, 185, ..."""
+"""Snapshots are kept at log-spaced numbers of pairs of a stage: 64, 109, 185, ..."""
 
 
 @dataclass(frozen=True)
@@ -40,44 +46,68 @@ class Stage:
     rate: float
     """The highest learning rate."""
     fuse: bool
-    """Whether the fusion is trained too, or the encoders alone."""
+    """Whether the fusion is trained too, or the projections alone."""
 
 
 def make_stage(name: str, scenes: int, drop: float = 0.15, rate: float | None = None) -> Stage:
-    """Returns a stage by the name that the card gives it, ``encoders`` or ``whole``; ``rate`` None: its default."""
-    if name == "encoders":
-        return Stage(Recipe(scenes=32, questions=1, drop=0.0, many_words=0.0), scenes, rate or 2e-3, fuse=False)
+    """Returns a stage by the name that the card gives it; ``rate`` None: its default.
+
+    ``projections``; ``whole``: all but the encoders, with half of the patches and two thirds of the frames; ``tokens``:
+    the same with all of them, which ends the training.
+    """
+    if name == "projections":
+        return Stage(Recipe(scenes=64, questions=0, drop=0.0, many_words=0.0), scenes, rate or 2e-3, fuse=False)
     weights = {"rel": 2.0, "relheard": 2.0, "count": 1.5, "caption": 1.5, "name": 1.5, "mask": 2.0}
     mix = tuple(weights.get(family, 1.0) for family in FAMILIES)
-    return Stage(
-        Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix), scenes, rate or 1e-3, fuse=True
-    )
+    recipe = Recipe(scenes=16, questions=4, drop=drop, many_words=0.15, weights=mix)
+    if name == "whole":
+        return Stage(replace(recipe, patches=PATCHES_KEPT, frames=FRAMES_KEPT), scenes, rate or 1e-3, fuse=True)
+    return Stage(recipe, scenes, rate or 2e-4, fuse=True)
+
+
+def new_trio(encoders: FrozenEncoders | None = None) -> Trio:
+    """Returns a `trio` with random weights, on ``encoders`` or on their features alone."""
+    words = concepts()
+    vocabulary = build_tokenizer(words).get_vocab()
+    return Trio(trio_config(vocabulary, answers(words)), encoders=encoders)
 
 
 class TrainedTrio(nn.Module):
-    """The model and its linear readers of token labels, trained together."""
+    """The model, without its frozen encoders, and its linear readers of token labels, trained together.
 
-    def __init__(self) -> None:
+    ``patches``, ``frames``: how many of a picture and of a sound the fusion is given, see `kept_tokens`.
+    """
+
+    def __init__(self, patches: int = PATCHES**2, frames: int = FRAMES) -> None:
         super().__init__()
-        words = concepts()
-        vocabulary = build_tokenizer(words).get_vocab()
-        self.config = TrioConfig(len(vocabulary), tuple(vocabulary[answer] for answer in answers(words)))
-        self.model = Trio(self.config)
-        self.labels = TokenLabels(self.config.width)
+        self.patches, self.frames = patches, frames
+        self.model = new_trio()
+        self.labels = TokenLabels(self.model.config.width)
 
     def losses(self, batch: Batch, rows: Tensor, fuse: bool) -> dict[str, Tensor]:
         """Returns the losses of a batch by name."""
-        image, mel, questions = model_input(batch)
-        patches, frames = self.model.encode_image(image), self.model.encode_audio(mel)
+        patches = self.model.project_image(batch["patch_features"].float(), batch["patch_words"].float())
+        frames = self.model.project_audio(batch["frame_features"].float())
         losses = encoder_losses(self.model, self.labels, rows, patches, frames, batch)
         if fuse:
-            repeats = len(questions.text) // len(image)
+            repeats = len(batch["text"]) // len(patches)
             x, valid_mask = self.model.sequence(
-                questions, patches.repeat_interleave(repeats, 0), frames.repeat_interleave(repeats, 0)
+                question_input(batch), patches.repeat_interleave(repeats, 0), frames.repeat_interleave(repeats, 0)
             )
-            output = self.model.fuse(x, valid_mask)
-            losses.update(fusion_losses(self.labels, output, batch))
+            if (self.patches, self.frames) != (PATCHES**2, FRAMES):
+                x, valid_mask, batch = kept_tokens(x, valid_mask, batch, self.patches, self.frames, len(rows) - 1)
+            losses.update(fusion_losses(self.labels, self.model.fuse(x, valid_mask), batch))
         return losses
+
+
+def question_input(batch: Batch) -> TrioInput:
+    """Returns the questions of a batch as `Trio.sequence` reads them; image and sound come as tokens beside it."""
+    repeats = len(batch["text"]) // len(batch["frames"])
+    return TrioInput(
+        image=batch["patch_features"], mel=batch["frame_features"],
+        frames=batch["frames"].repeat_interleave(repeats), text=batch["text"], text_lengths=batch["text_lengths"],
+        has_image=batch["has_image"], has_audio=batch["has_audio"], has_text=batch["has_text"],
+    )  # fmt: skip
 
 
 def learning_rate(stage: Stage, scenes: int) -> float:
@@ -125,7 +155,6 @@ class TrainingSession:
         if start:
             load_weights(self.trained, start)
             self.before = trained_scenes(start)
-        self.trained.model.to(memory_format=torch.channels_last)
         decay = get_ema_multi_avg_fn(AVERAGE_DECAY)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.trained, multi_avg_fn=decay, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
@@ -173,19 +202,32 @@ class TrainingSession:
 
 
 def train(
-    stage: Stage, world: World, run: Path, seed: int, device: str, start: Path | None = None,
-    progress: Progress = lambda done, of, losses: None, report_every: int = 50, checkpoint_seconds: float = 300.0,
+    stage: Stage, pictures: list[Path], sounds: list[Path], run: Path, seed: int, device: str,
+    start: Path | None = None, progress: Progress = lambda done, of, losses: None, report_every: int = 50,
+    checkpoint_seconds: float = 300.0,
 ) -> None:  # fmt: skip
-    """Trains one stage in the folder ``run``, or resumes it (see `TrainingSession`).
+    """Trains one stage in the folder ``run``, or resumes it (see `TrainingSession`), on chunks of features.
 
     Writes ``checkpoint.pt`` (everything needed to resume), ``weights.safetensors`` (running average of the weights),
     ``log.jsonl`` (mean losses every ``report_every`` steps) and ``snapshots/``.
     """
-    session = TrainingSession(stage, run, seed, device, start)
+    session = TrainingSession(
+        stage, run, seed, device, start, lambda: TrainedTrio(stage.recipe.patches, stage.recipe.frames)
+    )
+    run_on_features(session, pictures, sounds, seed, progress, report_every, checkpoint_seconds)
+
+
+def run_on_features(
+    session: TrainingSession, pictures: list[Path], sounds: list[Path], seed: int,
+    progress: Progress = lambda done, of, losses: None, report_every: int = 50, checkpoint_seconds: float = 300.0,
+) -> None:  # fmt: skip
+    """Trains a session to its end on chunks of features, paired in an order that ``seed`` decides."""
+    stage = session.stage
+    quicken(session.trained, compiled=stage.fuse and stage.scenes >= COMPILED_FROM)
     encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    rows = torch.tensor(encoder.rows, device=device)
-    batches = loader(BatchStream(world, encoder, stage.recipe, seed * 1000 + session.steps), 1 if stage.fuse else 2)
-    run_session(session, batches, rows, progress, report_every, checkpoint_seconds)
+    rows = torch.tensor(encoder.rows, device=session.device)
+    stream = PairStream(open_chunks(pictures), open_chunks(sounds), encoder, stage.recipe, seed * 1000 + session.steps)
+    run_session(session, loader(stream), rows, progress, report_every, checkpoint_seconds)
 
 
 def run_session(

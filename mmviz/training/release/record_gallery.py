@@ -21,7 +21,7 @@ def gallery_samples(folder: Path) -> dict[str, Sample]:
 
 
 def record_gallery(folder: Path, backend: Backend) -> None:
-    """Runs every example of the gallery in ``folder``, with relevance, into ``folder/runs/ID.npz``.
+    """Runs every example of the gallery in ``folder``, with what its first view needs, into ``folder/runs/ID.npz``.
 
     Other recordings in the folder are deleted.
     """
@@ -32,7 +32,7 @@ def record_gallery(folder: Path, backend: Backend) -> None:
         if path.stem not in samples:
             path.unlink()
     for name, sample in samples.items():
-        (record,) = backend.run([Request("trio", sample, relevance=True)])
+        (record,) = backend.run([Request("trio", sample, relevance=True, depends_on=True)])
         (runs / f"{name}.npz").write_bytes(recording_bytes(name, sample, record))
 
 

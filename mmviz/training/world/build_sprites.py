@@ -1,8 +1,9 @@
 """Builds the atlases of sprites from emoji packages.
 
 An atlas is a WebP image of square RGBA cells in rows of `COLUMNS`, one cell for each word of its style, in the order of
-the word list. Build all with ``python -m mmviz.training.world.build_sprites NODE_MODULES`` (needs Node.js, the
-``@iconify-json`` emoji packages, ``@fontsource/noto-emoji`` and ``@resvg/resvg-js``).
+the word list. Build all with ``python -m mmviz.training.world.build_sprites NODE_MODULES PACKAGES`` (needs Node.js, the
+``@iconify-json`` emoji packages, ``@fontsource/noto-emoji``, ``@lobehub/fluent-emoji-3d`` and ``@resvg/resvg-js``; and
+a folder with the Debian packages ``openclipart-svg`` and ``sweethome3d-furniture``, each unpacked under its name).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from mmviz.assets_path import assets_dir
+from mmviz.training.world.picked_art import draw_picked
 from mmviz.training.world.sprites import CELL, fit
 
 COLUMNS = 13
-RENDER = 192  # pixels, side of the first rendering
+RENDER = 288  # pixels, side of the first rendering
 HELD_OUT = frozenset({"fxemoji"})  # styles kept for evaluation
 
 _SETS = {
@@ -35,8 +37,12 @@ _SETS = {
     "fluent-emoji-high-contrast": "Fluent Emoji, high contrast",
     "emojione-monotone": "EmojiOne 2.3, one colour",
     "noto-emoji": "Noto Emoji, the font of line drawings",
+    "fluent-emoji-3d": "Fluent Emoji, three-dimensional renderings",
+    "openclipart": "Open Clip Art Library",
+    "sweethome3d": "Models of furniture and household things for Sweet Home 3D",
 }
 _FONT = "noto-emoji"
+_RENDERINGS = "fluent-emoji-3d"
 _NOTICES = {
     "noto": "Copyright Google Inc. Licensed under the Apache License, Version 2.0.",
     "noto-v1": "Copyright Google Inc. Licensed under the Apache License, Version 2.0.",
@@ -53,6 +59,10 @@ _NOTICES = {
     "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), code under the Apache License, "
     "Version 2.0; changed as told above.",
     "fluent-emoji-high-contrast": "Copyright (c) Microsoft Corporation. Licensed under the MIT License.",
+    "fluent-emoji-3d": "Copyright (c) Microsoft Corporation. Licensed under the MIT License.",
+    "openclipart": "Dedicated to the public domain by their authors; who drew which stands in `picked.tsv`.",
+    "sweethome3d": "Models by the authors named for each in `picked.tsv`, licensed under CC BY 3.0 "
+    "(https://creativecommons.org/licenses/by/3.0/), some under CC0 as told there; changed as told above.",
     "emojione-monotone": "Emoji artwork by EmojiOne (version 2.3), licensed under CC BY 4.0 "
     "(https://creativecommons.org/licenses/by/4.0/); changed as told above.",
     "noto-emoji": "Copyright 2013, 2022 Google Inc. Licensed under the SIL Open Font License, Version 1.1 "
@@ -78,7 +88,7 @@ OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWA
 """
 
 
-def build_sprites(node_modules: Path, out: Path) -> None:
+def build_sprites(node_modules: Path, packages: Path, out: Path) -> None:
     """Renders all words in all styles; writes atlases, ``index.json`` and ``LICENSES.md`` to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -94,9 +104,11 @@ def build_sprites(node_modules: Path, out: Path) -> None:
             meta[style] |= {"license": spdx, "license_url": url}
         points = json.loads((renderings / "points.json").read_text(encoding="utf-8"))
         meta[_FONT] = _draw_font(node_modules / "@fontsource" / _FONT, points, renderings / _FONT)
+        meta[_RENDERINGS] = _read_renderings(node_modules / "@lobehub" / _RENDERINGS, points, renderings / _RENDERINGS)
+        meta |= draw_picked(node_modules, packages, renderings, RENDER)
         for style, entry in meta.items():
             atlas = _pack([renderings / style / f"{word}.png" for word in entry["words"]])
-            atlas.save(out / f"{style}.webp", quality=92, alpha_quality=88, method=6, exact=False)
+            atlas.save(out / f"{style}.webp", quality=80, alpha_quality=80, method=6, exact=False)
     fields = ("package", "version", "license", "author", "url")
     index = {
         "cell": CELL,
@@ -136,6 +148,25 @@ def _draw_font(package: Path, points: dict[str, list[str]], out: Path) -> dict[s
     }  # fmt: skip
 
 
+def _read_renderings(package: Path, points: dict[str, list[str]], out: Path) -> dict[str, Any]:
+    """Copies the three-dimensional rendering of each word, named by its code points; returns the set's metadata."""
+    files = {file.stem.replace("-fe0f", ""): file for file in sorted(package.glob("assets/*.webp"))}
+    out.mkdir()
+    words = []
+    for word, codes in points.items():
+        file = next((files[code] for code in codes if code in files), None)
+        if file is not None:
+            with Image.open(file) as image:
+                image.convert("RGBA").save(out / f"{word}.png")
+            words.append(word)
+    about = json.loads((package / "package.json").read_text(encoding="utf-8"))
+    return {
+        "package": about["name"], "version": about["version"], "license": about["license"],
+        "license_url": "https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE",
+        "author": "Microsoft Corporation", "url": "https://github.com/microsoft/fluentui-emoji", "words": words,
+    }  # fmt: skip
+
+
 def _pack(files: list[Path]) -> Image.Image:
     """Returns an atlas of the given images, CELL x CELL pixels each, COLUMNS per row."""
     rows = -(-len(files) // COLUMNS)
@@ -151,18 +182,19 @@ def _licenses(meta: dict[str, dict[str, Any]]) -> str:
     """Returns the text of LICENSES.md."""
     parts = [
         "# Licences of the sprites\n\n"
-        "The atlases in this folder show emoji of the sets below, taken from the named npm\n"
-        "packages of the Iconify and Fontsource projects. In every set the same was changed: the\n"
-        f"drawings of the chosen words were rendered, cropped to what is drawn, scaled to {CELL} pixels,\n"
-        "and packed into one WebP picture. None of the authors endorses this project.\n"
+        "The atlases in this folder show drawings of the sets below, taken from the named npm and Debian\n"
+        "packages. In every set the same was changed: the drawings of the chosen words were rendered,\n"
+        f"cropped to what is drawn, scaled to {CELL} pixels, and packed into one WebP picture. "
+        "None of the authors endorses this project.\n"
     ]
     for style, entry in meta.items():
-        notice = _NOTICES[style]
+        kind = style.rstrip("-0123456789") if style not in _SETS else style
+        notice = _NOTICES[kind]
         parts.append(
-            f"## {_SETS[style]} (`{style}.webp`)\n\n"
+            f"## {_SETS[kind]} (`{style}.webp`)\n\n"
             f"- Author: {entry['author']}\n"
             f"- Licence: {entry['license']} (<{entry['license_url']}>)\n"
-            f"- Source: <{entry['url']}>, by npm package `{entry['package']}` "
+            f"- Source: <{entry['url']}>, by package `{entry['package']}` "
             f"{entry['version']}\n"
             f"- Words: {len(entry['words'])}\n"
             "- Changes: rendered, cropped, scaled, packed into an atlas\n"
@@ -179,7 +211,9 @@ def main() -> None:
     """Rebuilds the sprites from a node_modules folder."""
     parser = argparse.ArgumentParser(description="Rebuild the sprite atlases.")
     parser.add_argument("node_modules", type=Path, help="folder with @iconify-json and @resvg")
-    build_sprites(parser.parse_args().node_modules.resolve(), assets_dir() / "sprites")
+    parser.add_argument("packages", type=Path, help="folder of the unpacked Debian packages")
+    args = parser.parse_args()
+    build_sprites(args.node_modules.resolve(), args.packages.resolve(), assets_dir() / "sprites")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.models.question_templates import FAMILIES
 from mmviz.training.world.compose_sound import Sound, compose_sound
+from mmviz.training.world.grounds import Photographs, load_photographs
 from mmviz.training.world.questions import INDEPENDENT_SPEECH, Question, QuestionGenerator
 from mmviz.training.world.scenes import Scene, compose
 from mmviz.training.world.speech_bank import SpeechBank
 from mmviz.training.world.sprites import INK, concepts, load_line_drawings, load_sprites
+
+MAX_THINGS = 5
+"""Things in an image."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,14 @@ class TrainingExample:
 
 
 class World:
-    """Generates examples. ``styles`` are art sets, ``bank`` holds the voices."""
+    """Generates examples. ``styles`` are art sets, ``bank`` holds the voices, ``photographs`` are further grounds.
 
-    def __init__(self, styles: Sequence[str], bank: SpeechBank):
-        self.bank = bank
+    Without ``photographs`` the grounds are those for training.
+    """
+
+    def __init__(self, styles: Sequence[str], bank: SpeechBank, photographs: Photographs | None = None):
+        self.bank, self.art = bank, tuple(styles)
+        self.photographs = tuple(load_photographs().values()) if photographs is None else tuple(photographs)
         drawings: dict[str, list[NDArray[np.uint8]]] = {}
         for style in styles:
             by_word = load_line_drawings(style) if style in INK else load_sprites(style)
@@ -38,6 +45,22 @@ class World:
         self.sprites: Mapping[str, list[NDArray[np.uint8]]] = drawings
         self.words = tuple(word for word in concepts() if word in drawings)
         self.questions = QuestionGenerator(concepts())
+
+    def scene(self, rng: np.random.Generator, count: int | None = None, strength: float = 1.0) -> Scene:
+        """Returns an image of ``count`` things (None: one to five)."""
+        count = count or int(rng.integers(1, MAX_THINGS + 1))
+        names = [str(word) for word in rng.choice(self.words, count, replace=False)]
+        return compose(rng, names, self.sprites, strength=strength, photographs=self.photographs)
+
+    def sound(self, rng: np.random.Generator, word: str, busy: bool | None = None, strength: float = 1.0) -> Sound:
+        """Returns a sound in which ``word`` is spoken by any voice; see `compose_sound`."""
+        voice, other = self.bank.choose_voice(rng), self.bank.choose_voice(rng)
+        rest = [other_word for other_word in self.questions.words if other_word != word]
+
+        def say_another() -> NDArray[np.float32]:
+            return self.bank.clip(other, str(rng.choice(rest)))
+
+        return compose_sound(rng, word, lambda text: self.bank.clip(voice, text), busy, strength, say_another)
 
     def example(
         self, rng: np.random.Generator, families: Sequence[str], count: int | None = None, strength: float = 1.0,
@@ -48,25 +71,11 @@ class World:
         A family that does not apply to this image is replaced by another, in `INDEPENDENT_SPEECH` if it is itself.
         Where all are in `INDEPENDENT_SPEECH`, the spoken word is drawn independently of the image.
         """
-        count = count or int(rng.integers(1, 6))
+        count = count or int(rng.integers(1, MAX_THINGS + 1))
         names = [str(word) for word in rng.choice(self.words, count, replace=False)]
         is_independent = bool(families) and all(family in INDEPENDENT_SPEECH for family in families)
         is_named = not is_independent and rng.random() < 0.5
         spoken = str(rng.choice(names if is_named else self.questions.words))
-        scene = compose(rng, names, self.sprites, strength=strength)
-        voice = str(rng.choice(self.bank.voices))
-        sound = compose_sound(rng, spoken, lambda text: self.bank.clip(voice, text), busy, strength)
-        possible = [family for family in FAMILIES if self.questions.applies(family, scene.things, spoken)]
-        chosen = [
-            family
-            if family in possible
-            else str(
-                rng.choice(
-                    [other for other in possible if (other in INDEPENDENT_SPEECH) == (family in INDEPENDENT_SPEECH)]
-                )
-            )
-            for family in families
-        ]
-        return TrainingExample(
-            scene, sound, tuple(self.questions.generate(rng, family, scene.things, spoken) for family in chosen)
-        )
+        scene = compose(rng, names, self.sprites, strength=strength, photographs=self.photographs)
+        sound = self.sound(rng, spoken, busy, strength)
+        return TrainingExample(scene, sound, self.questions.several(rng, families, scene.things, spoken))

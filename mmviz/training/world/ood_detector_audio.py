@@ -1,61 +1,12 @@
-"""Sounds for the out-of-distribution detector: the world spoken in other ways, music and noise."""
+"""Sounds without speech for the out-of-distribution detector: noise, tones, tunes and beats, made by rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from mmviz.inputs.mel import SAMPLE_RATE
-from mmviz.training.world.compose_sound import Clip, Wave
-from mmviz.training.world.speech_bank import CARRIERS
-
-
-def other_sound(rng: np.random.Generator, word: str, clip: Clip) -> Wave:
-    """Returns a sound of the world made by a second, simpler procedure, with noises of other kinds."""
-    spoken = clip(word)
-    if rng.random() < 0.5:
-        pause = np.zeros(int(rng.uniform(0, 0.15) * SAMPLE_RATE), np.float32)
-        spoken = np.concatenate([clip(str(rng.choice(CARRIERS))), pause, spoken])
-    length = min(4 * SAMPLE_RATE, int(max(len(spoken) + 200, rng.uniform(0.3, 4) * SAMPLE_RATE)))
-    spoken = spoken[:length]
-    wave = np.zeros(length)
-    start = int(rng.integers(0, length - len(spoken) + 1))
-    wave[start : start + len(spoken)] = spoken
-    level = float(spoken.std()) * 10 ** (-rng.uniform(6, 45) / 20)
-    kind = rng.integers(6)
-    noise = _hum(rng, length) if kind == 0 else coloured_noise(rng, length, rng.uniform(-1, 2.2))
-    return _at_random_level(rng, wave if kind == 1 else wave + level * noise / noise.std())
-
-
-def through_speaker(rng: np.random.Generator, wave: Wave) -> Wave:
-    """Returns a sound as through a telephone or a small loudspeaker: low-pass, tilted, at another speed."""
-    speed = rng.uniform(0.85, 1.2) if rng.random() < 0.5 else 1.0
-    wave = np.interp(np.arange(int(len(wave) / speed)) * speed, np.arange(len(wave)), wave).astype(np.float32)
-    spectrum = np.fft.rfft(wave)
-    hertz = np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE)
-    decibel = np.interp(hertz, np.linspace(0, 8000, 6), rng.normal(0, 5, 6))
-    if rng.random() < 0.5:
-        decibel = decibel - np.maximum(hertz - rng.uniform(3200, 7500), 0) * 0.1
-    return np.fft.irfft(spectrum * 10 ** (np.maximum(decibel, -90) / 20), len(wave)).astype(np.float32)
-
-
-def audio_parts(rng: np.random.Generator, path: Path, parts: int) -> Iterator[Wave]:
-    """Yields ``parts`` clips of 1 to 4 s from random positions of a sound file, mono at 16 kHz, without silent ones."""
-    about = soundfile.info(path)
-    for _ in range(parts):
-        seconds = rng.uniform(1, 4) if rng.random() < 0.4 else 4.0
-        start = int(rng.uniform(0, max(0.0, about.duration - seconds)) * about.samplerate)
-        samples, rate = soundfile.read(
-            path, int(seconds * about.samplerate), start, dtype="float32", always_2d=True
-        )  # fmt: skip
-        wave = np.asarray(soxr.resample(samples.mean(1), rate, SAMPLE_RATE), np.float32)
-        if len(wave) > SAMPLE_RATE // 10 and float(np.abs(wave).max()) > 0.01:
-            yield wave
+from mmviz.training.world.compose_sound import Wave
 
 
 def noise_sound(rng: np.random.Generator) -> Wave:

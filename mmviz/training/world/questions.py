@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmviz.models.question_templates import RELATIONS, TEMPLATES
+from mmviz.models.question_templates import FAMILIES, RELATIONS, TEMPLATES
 from mmviz.training.world.scenes import Thing
 
 BUSY_SCENES = ("there", "seen", "count", "rel", "relheard", "caption")
@@ -63,6 +63,20 @@ class QuestionGenerator:
             "relheard": count >= 2 and spoken in names,
         }  # fmt: skip
         return limits.get(family, True)
+
+    def several(
+        self, rng: np.random.Generator, families: Sequence[str], things: Sequence[Thing], spoken: str
+    ) -> tuple[Question, ...]:
+        """Returns a question of each of ``families``.
+
+        A family that does not apply is replaced by another, in `INDEPENDENT_SPEECH` if it is itself.
+        """
+        possible = [family for family in FAMILIES if self.applies(family, things, spoken)]
+        chosen = []
+        for family in families:
+            same_kind = [other for other in possible if (other in INDEPENDENT_SPEECH) == (family in INDEPENDENT_SPEECH)]
+            chosen.append(family if family in possible else str(rng.choice(same_kind)))
+        return tuple(self.generate(rng, family, things, spoken) for family in chosen)
 
     def generate(self, rng: np.random.Generator, family: str, things: Sequence[Thing], spoken: str) -> Question:
         """Returns a question of ``family`` about ``things`` in the image and the word ``spoken`` in the sound."""

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from mmviz.training.world.camera import cast_shadow, photographed
+from mmviz.training.world.grounds import Photographs, ground
+
 Sprites = Mapping[str, Sequence[NDArray[np.uint8]]]
 """Word -> its drawings, each uint8 ``[side, side, 4]``, straight alpha, or ``[side, side, 2]``, ink and paper."""
 
@@ -35,42 +38,6 @@ class Scene:
     cover: NDArray[np.uint8]
     """``[side, side]``: 0 ground, k the k-th thing, counted from 1."""
     things: tuple[Thing, ...]
-
-
-def ground(rng: np.random.Generator, side: int) -> NDArray[np.float32]:
-    """Returns a plain, gradient or textured ground, float32 ``[side, side, 3]``, 0 .. 255."""
-    first, second = (_ground_colour(rng) for _ in range(2))
-    kind = rng.integers(4)
-    if kind == 0:
-        return np.broadcast_to(first, (side, side, 3)).astype(np.float32)
-    if kind == 1:
-        angle = rng.uniform(0, 2 * np.pi)
-        y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
-        mix = np.clip((x * np.cos(angle) + y * np.sin(angle)) + 0.5, 0, 1)[..., None]
-        return np.asarray(first * (1 - mix) + second * mix, np.float32)
-    cells = int(rng.choice([3, 5, 9, 18, 36]))
-    coarse = rng.random((cells, cells)).astype(np.float32)
-    if kind == 3:
-        coarse = (
-            np.add.outer(np.arange(cells), np.arange(cells)) % 2
-            if rng.random() < 0.5
-            else np.tile(np.arange(cells) % 2, (cells, 1))
-        ).astype(np.float32)
-    hard = kind == 3 and rng.random() < 0.3
-    smooth = Image.Resampling.NEAREST if hard else Image.Resampling.BICUBIC
-    image = Image.fromarray(coarse).resize((side, side), smooth)
-    if kind == 3 and rng.random() < 0.4:
-        wide = round(1.5 * side)
-        image = image.resize((wide, wide)).rotate(float(rng.uniform(0, 90)), Image.Resampling.BILINEAR)
-        image = image.crop(((wide - side) // 2,) * 2 + ((wide + side) // 2,) * 2)
-    mix = np.clip(np.asarray(image), 0, 1)[..., None] * rng.uniform(0.2, 1.0)
-    return np.asarray(first * (1 - mix) + second * mix, np.float32)
-
-
-def _ground_colour(rng: np.random.Generator) -> NDArray[np.float32]:
-    if rng.random() < 0.35:
-        return np.full(3, rng.uniform(200, 255), dtype=np.float32)
-    return rng.uniform(20, 255, 3).astype(np.float32)
 
 
 def _varied(rng: np.random.Generator, drawing: NDArray[np.uint8], pixels: int, strength: float) -> NDArray[np.float32]:
@@ -142,9 +109,10 @@ def warped_drawing(rng: np.random.Generator, image: Image.Image) -> Image.Image:
 
 def _outlined(rng: np.random.Generator, array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the colour of a drawing with a line around it and, half the time, along its edges of colour."""
-    alpha = Image.fromarray(array[..., 3].astype(np.uint8))
-    width = 3 if rng.random() < 0.6 else 5
-    line = (array[..., 3] - np.asarray(alpha.filter(ImageFilter.MinFilter(width)), np.float32)) / 255
+    inner = Image.fromarray(array[..., 3].astype(np.uint8))
+    for _ in range(max(1, round(max(inner.size) * rng.uniform(0.01, 0.035)))):
+        inner = inner.filter(ImageFilter.MinFilter(3))
+    line = (array[..., 3] - np.asarray(inner, np.float32)) / 255
     if rng.random() < 0.5:
         changes = (np.diff(array[..., :3], axis=axis, prepend=0) for axis in (0, 1))
         steps = sum(np.abs(change).sum(2) for change in changes)
@@ -177,18 +145,26 @@ def _recoloured(
     return np.clip((mixed - 128 * level) * contrast + (128 + brightness) * level, 0, alpha).astype(np.float32)
 
 
+LARGEST = {1: 0.85, 2: 0.6, 3: 0.45, 4: 0.38, 5: 0.34}
+"""The longest side of a thing, in sides of the image, by the number of things: a photograph of one is full of it."""
+
+
 def compose(
-    rng: np.random.Generator, words: Sequence[str], sprites: Sprites, side: int = 160, strength: float = 1.0
-) -> Scene:
+    rng: np.random.Generator, words: Sequence[str], sprites: Sprites, side: int = 384, strength: float = 1.0,
+    photographs: Photographs = (),
+) -> Scene:  # fmt: skip
     """Draws ``words`` at random positions with little overlap.
 
-    ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished image.
-    Sizes are 15-45 % of the side.  Raises ``KeyError`` for a word without a drawing.
+    ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished image; some grounds
+    are taken from ``photographs``. Sizes are 15 % of the side to `LARGEST`.
+    Raises ``KeyError`` for a word without a drawing.
     """
-    canvas = ground(rng, side)
+    canvas = ground(rng, side, photographs)
+    has_shadows = rng.random() < 0.45 * strength
+    light = rng.uniform(-0.05, 0.05, 2)
     cover = np.zeros((side, side), dtype=np.uint8)
     boxes: list[tuple[int, int, int, int]] = []
-    largest = {1: 0.45, 2: 0.45, 3: 0.42, 4: 0.38, 5: 0.34}[len(words)]
+    largest = LARGEST[len(words)]
     for number, word in enumerate(words, start=1):
         drawing = _choose_drawing(rng, sprites[word])
         share = rng.uniform(0.16, largest)
@@ -203,12 +179,15 @@ def compose(
         height, width = piece.shape[:2]
         x, y = x + (pixels - width) // 2, y + (pixels - height) // 2
         region = (slice(y, y + height), slice(x, x + width))
+        if has_shadows:
+            cast_shadow(rng, canvas, piece[..., 3], (x, y), light)
         canvas[region] = canvas[region] * (1 - piece[..., 3:] / 255) + piece[..., :3]
         cover[region][piece[..., 3] > 100] = number
         boxes.append((x, y, x + width, y + height))
-    pixels_out = _with_camera_effects(rng, canvas, strength)
     return Scene(
-        pixels_out, cover, tuple(Thing(word, _bounding_box(cover == k)) for k, word in enumerate(words, start=1))
+        photographed(rng, canvas, strength),
+        cover,
+        tuple(Thing(word, _bounding_box(cover == k)) for k, word in enumerate(words, start=1)),
     )
 
 
@@ -234,15 +213,3 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     if len(rows) == 0:
         return (0.0, 0.0, 0.0, 0.0)
     return columns[0] / side, rows[0] / side, (columns[-1] + 1) / side, (rows[-1] + 1) / side
-
-
-def _with_camera_effects(rng: np.random.Generator, canvas: NDArray[np.float32], strength: float) -> NDArray[np.uint8]:
-    if rng.random() < 0.3 * strength:
-        canvas = canvas * rng.uniform(0.8, 1.2) + rng.uniform(-15, 15)
-    if rng.random() < 0.25 * strength:
-        canvas = canvas + rng.normal(0, rng.uniform(2, 12), canvas.shape).astype(np.float32)
-    pixels = np.clip(canvas, 0, 255).astype(np.uint8)
-    if rng.random() < 0.15 * strength:
-        blur = ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9)) * canvas.shape[0] / 160)
-        pixels = np.asarray(Image.fromarray(pixels).filter(blur))
-    return pixels

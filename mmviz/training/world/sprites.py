@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image
+from scipy.ndimage import binary_fill_holes
 
 from mmviz.assets_path import assets_dir
 from mmviz.models.question_templates import known_words
 
-CELL = 96  # pixels, side of an atlas cell
+CELL = 144  # pixels, side of an atlas cell
 ALPHA_FLOOR = 8  # alpha (0..255) above which a pixel counts as drawn
 
 INK = ("fluent-emoji-high-contrast", "emojione-monotone", "noto-emoji")
@@ -31,7 +32,7 @@ def styles(held_out: bool = False) -> tuple[str, ...]:
 
 
 def load_sprites(style: str) -> dict[str, npt.NDArray[np.uint8]]:
-    """Returns the sprites of a style by word: uint8 ``[96, 96, 4]``, RGB with straight alpha.
+    """Returns the sprites of a style by word: uint8 ``[144, 144, 4]``, RGB with straight alpha.
 
     Raises ``KeyError`` for an unknown style.
     """
@@ -50,17 +51,15 @@ def load_sprites(style: str) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def load_line_drawings(style: str) -> dict[str, npt.NDArray[np.uint8]]:
-    """Returns the drawings of an ink style by word: uint8 ``[96, 96, 2]``, the amounts of ink and of paper.
+    """Returns the drawings of an ink style by word: uint8 ``[144, 144, 2]``, the amounts of ink and of paper.
 
     Paper is the area that the ink encloses.
     """
     drawings = {}
     for word, sprite in load_sprites(style).items():
-        ink = Image.fromarray(sprite[..., 3])
-        wide = ImageOps.expand(ink.point(lambda a: 255 if a > 100 else 0), 1, 0)
-        ImageDraw.floodfill(wide, (0, 0), 128)  # 128: outside, reached from the corner
-        paper = wide.crop((1, 1, CELL + 1, CELL + 1)).point(lambda a: 0 if a == 128 else 255)
-        drawings[word] = np.stack([sprite[..., 3], np.maximum(np.asarray(paper), sprite[..., 3])], axis=-1)
+        ink = sprite[..., 3]
+        paper = binary_fill_holes(ink > 100).astype(np.uint8) * 255
+        drawings[word] = np.stack([ink, np.maximum(paper, ink)], axis=-1)
     return drawings
 
 

@@ -38,7 +38,7 @@ export const FORMAT_SCHEMA = {
     "source": {"enum": ["whole", "kept", "overview"]},
     "flows": {"*": ["text", "text"]},
     "map_refs": ["text"],
-    "image": {"nullable": {"width": "integer", "height": "integer", "parts": [{"box": ["number", "number", "number", "number"], "name": "text"}]}},
+    "image": {"nullable": {"width": "integer", "height": "integer", "parts": [{"box": ["number", "number", "number", "number"], "name": "text"}], "note": "text"}},
     "audio": {"nullable": {"seconds": "number", "rate": "integer", "hop_seconds": "number", "ticks": [["number", "number"]], "parts": [["number", "number"]]}},
     "text_pieces": {"*": [["text", {"nullable": "integer"}]]},
     "answers": [["text", "number"]],

@@ -50,7 +50,8 @@ export class ImagePanel {
     });
     this.stage.replaceChildren(this.canvas, ...grids);
     this.note = make("p", { class: "note", text: say("image-light") });
-    this.element.replaceChildren(heading, this.stage, this.note);
+    const sees = header.image?.note ? [make("p", { class: "note", "data-part": "sees", text: header.image.note })] : [];
+    this.element.replaceChildren(heading, this.stage, this.note, ...sees);
     for (const layer of this.layers) layer.cells = disjointCells(layer.boxes);
     this.base = null;
   }

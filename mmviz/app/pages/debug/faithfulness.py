@@ -20,7 +20,6 @@ from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.pages.debug.heads import measure_heads
 from mmviz.app.pages.explore.footer import control_buttons
-from mmviz.app.pages.explore.method_cards import attention_html
 from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves, measure_faithfulness
 from mmviz.experiments.head_ablation import HeadEffect
 from mmviz.figures.colour_scale import short
@@ -28,6 +27,7 @@ from mmviz.figures.faithfulness_curves import curve_figure
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
+from mmviz.report.method_card import method_card_html
 from mmviz.types import AttentionRecord, MapRef
 
 
@@ -36,7 +36,7 @@ def faithfulness_section(runner: ExperimentRunner) -> None:
     if runner.run.record.is_long:
         widgets.note(say("methods-long"))
         return
-    request = replace(runner.request, relevance=True, norms=True, integrated=True)
+    request = replace(runner.request, relevance=True, norms=True, integrated=True, towers=False)
     records = runner.measure(("methods",), lambda _, stop: runner.backend().run([request], stop=stop))
     effects = measure_heads(runner)
     if not records or effects is None:
@@ -108,9 +108,7 @@ def _method_name(method: str) -> str:
 
 def _unit(method: str) -> str:
     """Returns the unit of the amounts of a method of `attributions`."""
-    if ":" in method:
-        return unit_name("attention")
-    return say(f"unit-{method}") if method in ("value", "integrated") else unit_name(method)
+    return unit_name("attention" if ":" in method else method)
 
 
 def _formula(record: AttentionRecord, method: str) -> str:
@@ -144,7 +142,7 @@ def _card(
         test = f"<div class='test' title='{html.escape(hint)}'><b>{html.escape(score)}</b> {html.escape(verdict)}</div>"
     details = f"<div class='formula'>{html.escape(_formula(record, method))}</div>{test}"
     name, unit = _method_name(method), _unit(method)
-    st.html(attention_html(name, runner.run.sample, tokens, shown, scale_max, details, unit))
+    st.html(method_card_html(name, runner.run.sample, tokens, shown, scale_max, widgets.is_dark(), details, unit))
 
 
 def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCurves]) -> None:

@@ -12,7 +12,6 @@ from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import last_keys
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.explore.method_cards import attention_html
 from mmviz.backends import Stop
 from mmviz.experiments.removal_changes import (
     Baseline,
@@ -27,6 +26,7 @@ from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.baseline import swap_input
 from mmviz.inputs.examples import Example, load_gallery
+from mmviz.report.method_card import method_card_html
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, PixelBox, Request, Sample, Token
 
 KEEP, REMOVE = "keep", "remove"
@@ -64,7 +64,7 @@ def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
             sample = swap_input(sample, examples[choice].sample(), modality)
     removed = [modality for modality, choice in changed.items() if choice == REMOVE]
     changes = (*runner.request.changes, *modality_removal(removed, baseline))
-    request = replace(runner.request, sample=sample, changes=changes, relevance=False)
+    request = replace(runner.request, sample=sample, changes=changes, relevance=False, depends_on=False, towers=False)
     after = _measure_run(runner, ("perturb", baseline, *sorted(changed.items())), request)
     if after is not None:
         before = runner.run.record
@@ -97,10 +97,10 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
     if replacement == REMOVE:
         sample = runner.run.sample
         changes = (*runner.request.changes, *token_removal(tokens, chosen, baseline))
-        request = replace(runner.request, changes=changes, relevance=False)
+        request = replace(runner.request, changes=changes, relevance=False, depends_on=False, towers=False)
     else:
         sample = _swap_tokens(runner.run.sample, examples[replacement].sample(), tokens, chosen)
-        request = replace(runner.request, sample=sample, relevance=False)
+        request = replace(runner.request, sample=sample, relevance=False, depends_on=False, towers=False)
     after = _measure_run(runner, ("perturb-tokens", baseline, replacement, *chosen), request)
     if after is not None:
         widgets.note(say("perturb-tokens-without", tokens=group_name([labels[k] for k in chosen])))
@@ -171,4 +171,4 @@ def _attention_card(title: str, sample: Sample, record: AttentionRecord, runner:
     scale_max = max(located, default=0.0) or 1.0
     has_patches = any(isinstance(token.location, PixelBox) for token in tokens)
     shown = sample if has_patches else replace(sample, image=None)
-    st.html(attention_html(title, shown, tokens, amounts, scale_max))
+    st.html(method_card_html(title, shown, tokens, amounts, scale_max, widgets.is_dark()))

@@ -9,6 +9,7 @@ import streamlit as st
 
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import map_words
+from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.backends.fallback import CODE
@@ -22,6 +23,7 @@ OUT_OF_DISTRIBUTION = (
     "audio-out-of-distribution",
     "question-out-of-distribution",
     "question-word",
+    "answer-unsure",
 )
 """Notices that put the answer itself in doubt, and so stand alone."""
 
@@ -39,7 +41,7 @@ def results(run: Run, is_outdated: bool) -> None:
         origin, details = _origin(record.made_by, state.is_saved)
         if is_outdated:
             origin = say("origin-changed", origin=origin, changed=say("changed"))
-        widgets.answer(record.answers, verdict, kind, origin, details)
+        widgets.answer(_shown_answer(record), verdict, kind, origin, details)
     with second:
         written = written_text(record)
         if written:
@@ -64,6 +66,13 @@ def written_text(record: AttentionRecord) -> str:
     count = len(part) or len(record.made_by["answer"])
     text = say("written-about" if part else "written-whole", total=log_p, count=count, mean=log_p / count)
     return join_sentences([text, say("written-help")])
+
+
+def _shown_answer(record: AttentionRecord) -> str:
+    """Returns the likeliest answer; that the model is not sure, and its likeliest answers; or that there is none."""
+    if unsure := unsure_answers(record):
+        return say("not-sure", answers=join_list(answer.label for answer in unsure))
+    return record.answers[0].label if record.answers else say("no-answer")
 
 
 def _verdict(answers: tuple[Answer, ...]) -> tuple[str, str]:

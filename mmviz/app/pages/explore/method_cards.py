@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from mmviz.analysis.map_refs import flows, has_map, map_words, streams_of
 from mmviz.app.components import widgets
 from mmviz.app.selection_view import SelectionView
 from mmviz.app.session_state import set_method
-from mmviz.figures.heat_strip import strip_html
-from mmviz.figures.image import data_uri, downscaled, spotlight
-from mmviz.figures.legend import amount_legend_html
-from mmviz.figures.token_labels import names
 from mmviz.i18n.figures import unit_name
-from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
-from mmviz.types import MapRef, Modality, PixelBox, Sample, Token
-
-SIDE = 240
-"""Longer side of the small images in pixels, twice that on the page."""
+from mmviz.report.method_card import method_card_html
+from mmviz.types import MapRef
 
 
 def method_cards(view: SelectionView) -> None:
@@ -80,35 +68,13 @@ def _card(view: SelectionView, map_ref: MapRef) -> None:
     shown = SelectionView(view.run, replace(view.selection, map_ref=map_ref, scale="view"))
     tokens = view.other_tokens
     unit = unit_name(map_ref.method)
-    st.html(attention_html(shown.method_text, view.run.sample, tokens, shown.amounts, shown.scale_max, unit=unit))
+    st.html(
+        method_card_html(
+            shown.method_text, view.run.sample, tokens, shown.amounts, shown.scale_max, widgets.is_dark(), unit=unit
+        )
+    )
     is_selected = map_ref == view.selection.map_ref
     st.button(
         say("method-shown" if is_selected else "method-show"), key=f"show-{map_ref.method}", disabled=is_selected,
         type="tertiary", on_click=set_method, args=(map_ref,),
     )  # fmt: skip
-
-
-def attention_html(
-    title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
-    details: str = "", unit: str = "",
-) -> str:  # fmt: skip
-    """Returns small figures of ``amounts`` ``[token]``: spotlight on the image, strips for text and audio, a legend.
-
-    ``details`` is HTML below the title. ``unit`` is that of the amounts, by default an attention weight.
-    """
-    image = sample.image
-    parts = [f"<b>{html.escape(title)}</b>{details}"]
-    if image is not None and any(isinstance(token.location, PixelBox) for token in tokens):
-        lit = spotlight(downscaled(image.pixels, SIDE), tokens, amounts, scale_max, (image.width, image.height))
-        parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
-    strips = [
-        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(tokens, amounts, scale_max, modality)}"
-        for modality in (Modality.TEXT, Modality.AUDIO)
-        if any(token.modality is modality and token.location is not None for token in tokens)
-    ]
-    labels = names(tokens)
-    strongest = join_list(f"“{labels[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
-    strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
-    parts.append(f"<div class='method-card-side'>{''.join(strips)}</div>")
-    legend = amount_legend_html(scale_max, widgets.is_dark(), unit)
-    return f"<div class='method-card'>{''.join(parts)}{legend}</div>"

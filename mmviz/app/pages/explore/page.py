@@ -11,6 +11,7 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.viewer import viewer
 from mmviz.app.pages.explore.answer_and_notices import results
+from mmviz.app.pages.explore.answer_maps import answer_maps
 from mmviz.app.pages.explore.answer_words import answer_words
 from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.method_cards import method_cards
@@ -43,6 +44,7 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     page_address.write_address(state, view.selection)
     with st.container():
         results(run, is_outdated)
+    answer_maps(state, run)
     viewer(state, run)
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]
     if remarks:

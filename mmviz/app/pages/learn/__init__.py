@@ -11,7 +11,7 @@ from mmviz.app import page_address
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.learn.course import COURSE, OPTIONS
+from mmviz.app.pages.learn.course import COURSE
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.session_state import LESSONS, State
 from mmviz.backends import Backend
@@ -19,6 +19,7 @@ from mmviz.explain import Run
 from mmviz.figures.image import data_uri, downscaled
 from mmviz.i18n.language import current_language, join_sentences
 from mmviz.i18n.page import say
+from mmviz.inputs.examples import load_gallery
 from mmviz.report.lesson_sheet import lesson_sheet
 from mmviz.types import MmvizError
 
@@ -49,6 +50,7 @@ def learn(run: Run, backend: Callable[[], Backend]) -> None:
             context = None
         with right:
             _inputs(run)
+            _example(state)
             _remarks(state, context)
     page_address.write_address(state, state.selection)
 
@@ -71,8 +73,8 @@ def _question(state: State) -> None:
     key = f"learn-answer-{lesson}"
     with st.container(horizontal=True, vertical_alignment="center", key="learn-answers", gap="small"):
         chosen = st.pills(
-            say("learn-answer"), OPTIONS, format_func=lambda k: say(f"learn-{lesson}-option-{k}"), key=key,
-            label_visibility="collapsed", on_change=_answer, args=(lesson,),
+            say("learn-answer"), COURSE[lesson].options, key=key, label_visibility="collapsed", on_change=_answer,
+            args=(lesson,), format_func=lambda k: say(f"learn-{lesson}-option-{k}"),
         )  # fmt: skip
         if lesson not in state.answered_lessons:
             st.button(say("learn-show"), key="learn-show", on_click=_answer, args=(lesson,), type="tertiary")
@@ -91,6 +93,17 @@ def _inputs(run: Run) -> None:
     text = "".join(f"<div>{html.escape(line)}</div>" for line in lines if line)
     thumbnail = "" if image is None else f"<img alt='' src='{data_uri(downscaled(image.pixels, _THUMBNAIL_SIDE))}'>"
     st.html(f"<div class='lesson-inputs'>{thumbnail}<div>{text}</div></div>")
+
+
+def _example(state: State) -> None:
+    """A button that opens the example on which the lesson shows what it says, where that is not the current one."""
+    name = COURSE[state.lesson].example
+    example = next((example for example in load_gallery() if example.id == name), None)
+    if example is not None and example != state.run_example:
+        st.button(
+            say("learn-example"), key="learn-example", help=widgets.as_label(example.question), type="tertiary",
+            on_click=session.choose_example, args=(example,),
+        )  # fmt: skip
 
 
 def _answer(lesson: session.LessonId) -> None:
@@ -134,6 +147,6 @@ def _sheet(context: LessonContext) -> Callable[[], bytes]:
         "learn-sheet-run", model=record.made_by.get("model"), weights=str(record.made_by.get("weights"))[:12],
         text=sample.text or "", answer=record.answers[0].label if record.answers else "",
     )  # fmt: skip
-    options = [say(f"learn-{lesson}-option-{k}") for k in OPTIONS]
+    options = [say(f"learn-{lesson}-option-{k}") for k in COURSE[lesson].options]
     address, language = page_address.page_url(context.runner.state), current_language()
     return lambda: lesson_sheet(texts, options, context.numbers, sample, address, language)

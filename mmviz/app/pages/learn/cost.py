@@ -31,9 +31,9 @@ if TYPE_CHECKING:  # imports torch, which the measuring thread does
     from mmviz.capture.layer_cost import Implementation, LayerCosts
 
 PATCH_SIDE = 16
-"""Pixels along a patch, as in the bundled model."""
+"""Pixels along a patch, as in most vision transformers."""
 PATCHES = 100
-"""Patches of a video frame, as many as the bundled model has for its image."""
+"""Patches of a video frame: 160 x 160 pixels in such patches."""
 TOKENS_PER_SECOND = 12.5
 """Audio tokens per second, as in the bundled model."""
 FRAMES_PER_SECOND = 25

@@ -1,4 +1,4 @@
-"""The course: how each lesson is drawn, and the correct answer to its question."""
+"""The course: how each lesson is drawn, the correct answer to its question, and the example that shows it best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmviz.app.pages.learn.training import training
 from mmviz.app.session_state import LessonId
 
 OPTIONS = ("a", "b", "c")
-"""The answers to choose from, under every question."""
+"""The answers to choose from, under most questions."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,22 @@ class Lesson:
     draw: Callable[[LessonContext], None]
     """Draws its controls and numbers."""
     correct: str
-    """The correct answer to its question, one of `OPTIONS`."""
+    """The correct answer to its question, one of ``options``."""
+    example: str
+    """The id of the gallery example on which it shows what it says; the build of the gallery measures that."""
+    options: tuple[str, ...] = OPTIONS
+    """The answers to choose from, under its question."""
 
 
 COURSE: Mapping[LessonId, Lesson] = {
-    "tokens": Lesson(tokens, "b"),
-    "scores": Lesson(scores, "c"),
-    "softmax": Lesson(softmax, "a"),
-    "output": Lesson(output, "b"),
-    "heads": Lesson(heads, "c"),
-    "cross-modal": Lesson(cross_modal, "b"),
-    "fusion": Lesson(fusion, "c"),
-    "training": Lesson(training, "b"),
-    "cost": Lesson(cost, "c"),
-    "limits": Lesson(limits, "c"),
+    "tokens": Lesson(tokens, "b", "mask"),
+    "scores": Lesson(scores, "c", "seen"),
+    "softmax": Lesson(softmax, "a", "caption"),
+    "output": Lesson(output, "b", "count"),
+    "heads": Lesson(heads, "c", "mismatch"),
+    "cross-modal": Lesson(cross_modal, "b", "spoken-place"),
+    "fusion": Lesson(fusion, "d", "spoken-place", (*OPTIONS, "d")),
+    "training": Lesson(training, "b", "spoken-place"),
+    "cost": Lesson(cost, "c", "spoken-place"),
+    "limits": Lesson(limits, "c", "heard"),
 }

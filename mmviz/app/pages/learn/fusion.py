@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,18 +12,19 @@ import streamlit as st
 from mmviz.app.components import widgets
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.i18n.page import say
+from mmviz.inputs.examples import Example
 from mmviz.models.cards import COMPARED, fusions_card
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.types import AttentionRecord
 
 
 def fusion(context: LessonContext) -> None:
-    """The answer of a model with the chosen kind of fusion, and its accuracy beside the other kinds."""
+    """The answers of all kinds of fusion, right and wrong marked, and the accuracy of one beside the others."""
     kind = context.choice("kind", COMPARED, COMPARED[0], lambda kind: say(f"learn-fusion-kind-{kind}"))
     widgets.note(say(f"learn-fusion-attends-{kind}"))
-    record = context.runner.measure(("kind", kind), lambda *_: _run(context, kind))
-    if record is not None:
-        best = record.answers[0]
+    records = context.runner.measure(("kinds",), lambda *_: _run_all(context))
+    if records is not None:
+        best = records[COMPARED.index(kind)].answers[0]
         text = say("learn-fusion-answers", answer=best.label, probability=best.probability)
         st.html(f"<div class='answer'><span class='word'>{html.escape(text)}</span></div>")
     figures = fusions_card()["measured"]
@@ -35,32 +36,52 @@ def fusion(context: LessonContext) -> None:
         context.number("cross-modal", f"{chosen['cross-modal']:.2f}")
     with third:
         context.number("time", f"{chosen['time']:.2f}")
-    st.html(_table(figures, kind))
+    answers = None if records is None else [record.answers[0].label for record in records]
+    st.html(_table(figures, kind, answers, context.runner.state.run_example))
 
 
-def _run(context: LessonContext, kind: str) -> AttentionRecord:
-    request = replace(context.runner.request, model=kind, changes=(), relevance=False, maps=False)
-    (record,) = context.runner.backend().run([request])
-    return record
+def _run_all(context: LessonContext) -> Sequence[AttentionRecord]:
+    """The runs of all kinds of fusion, in the order of `COMPARED`."""
+    request = replace(context.runner.request, changes=(), relevance=False, maps=False)
+    return context.runner.backend().run([replace(request, model=kind) for kind in COMPARED])
 
 
-def _table(figures: Mapping[str, Any], chosen: str) -> str:
-    """Accuracy by kind of question, a column for each kind of fusion."""
+def _table(
+    figures: Mapping[str, Any], chosen: str, answers: Sequence[str] | None, example: Example | None
+) -> str:  # fmt: skip
+    """Answers to ``example`` and accuracy by kind of question, a column for each kind of fusion."""
     kinds = "".join(f"<th scope='col'{_frame(kind, chosen)}>{html.escape(kind)}</th>" for kind in COMPARED)
     rows = ""
+    if answers is not None:
+        cells = "".join(
+            f"<td{_frame(kind, chosen)}>{_marked(answer, example)}</td>"
+            for kind, answer in zip(COMPARED, answers, strict=True)
+        )
+        heading = html.escape(say("learn-fusion-this"))
+        needs = ", ".join(say(f"name-{modality}") for modality in ("text", *example.needs)) if example else ""
+        rows += f"<tr class='answers'><th scope='row'>{heading}</th><td>{html.escape(needs)}</td>{cells}</tr>"
     for family in FAMILIES:
         needs = ", ".join(say(f"name-{modality}") for modality in ("text", *NEEDS[family]))
         cells = ""
         for kind in COMPARED:
             rate = figures["kinds"][kind]["accuracy"][family]
             cells += f"<td{_frame(kind, chosen)}>{rate:.2f}</td>"
-        example = html.escape(say(f"learn-fusion-example-{family}"))
-        rows += f"<tr><th scope='row'>{example}</th><td>{html.escape(needs)}</td>{cells}</tr>"
+        question = html.escape(say(f"learn-fusion-example-{family}"))
+        rows += f"<tr><th scope='row'>{question}</th><td>{html.escape(needs)}</td>{cells}</tr>"
     caption = html.escape(say("learn-fusion-caption", count=figures["count"]))
     columns = "".join(
         f"<th scope='col'>{html.escape(say(f'learn-fusion-{code}'))}</th>" for code in ("family", "needs")
     )
     return f"<table class='facts wide'><caption>{caption}</caption><tr>{columns}{kinds}</tr>{rows}</table>"
+
+
+def _marked(answer: str, example: Example | None) -> str:
+    """An answer behind a mark of right or wrong; without one where the expected answer is not known."""
+    is_right = None if example is None else example.is_right(answer)
+    if is_right is None:
+        return html.escape(answer)
+    mark, name = ("✓", say("learn-fusion-right")) if is_right else ("✗", say("learn-fusion-wrong"))
+    return f"<span class='mark' role='img' aria-label='{html.escape(name)}'>{mark}</span> {html.escape(answer)}"
 
 
 def _frame(kind: str, chosen: str) -> str:

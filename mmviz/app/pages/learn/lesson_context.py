@@ -11,6 +11,7 @@ import streamlit as st
 from mmviz.app.components import widgets
 from mmviz.app.components.stack_select import stack_select
 from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.session_state import LessonId
 from mmviz.explain import Run
 from mmviz.figures.token_labels import names
 from mmviz.i18n.page import say
@@ -25,8 +26,7 @@ class LessonContext:
     Every control is named within its lesson; its value is kept in the address as ``at-NAME``.
     """
 
-    lesson: str
-    """Id of the lesson, one of `mmviz.app.session_state.LESSONS`."""
+    lesson: LessonId
     runner: ExperimentRunner
     """The current run, and the experiments on it."""
     numbers: list[tuple[str, str]] = field(default_factory=list)

@@ -50,6 +50,6 @@ def limits(context: LessonContext) -> None:
 def _run_with_uniform_attention(context: LessonContext) -> AttentionRecord:
     request = context.runner.request
     (record,) = context.runner.backend().run(
-        [replace(request, changes=(*request.changes, UniformAttention()), relevance=False)]
+        [replace(request, changes=(*request.changes, UniformAttention()), relevance=False, towers=False)]
     )
     return record

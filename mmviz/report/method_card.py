@@ -1,0 +1,48 @@
+"""Small figures of one amount per token as HTML, so that several methods fit side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.figures.heat_strip import strip_html
+from mmviz.figures.image import data_uri, downscaled, spotlight
+from mmviz.figures.legend import amount_legend_html
+from mmviz.figures.token_labels import names
+from mmviz.i18n.language import join_list
+from mmviz.i18n.page import say
+from mmviz.types import Modality, PixelBox, Sample, Token
+
+SIDE = 240
+"""Longer side of the image in pixels, twice that on the page."""
+
+
+def method_card_html(
+    title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
+    dark: bool, details: str = "", unit: str = "",
+) -> str:  # fmt: skip
+    """Returns small figures of ``amounts`` ``[token]``: spotlight on the image, strips for text and audio, a legend.
+
+    ``dark``: whether the page is. ``details`` is HTML below the title. ``unit`` is that of the amounts, by default an
+    attention weight.
+    """
+    image = sample.image
+    parts = [f"<b>{html.escape(title)}</b>{details}"]
+    if image is not None and any(isinstance(token.location, PixelBox) for token in tokens):
+        lit = spotlight(downscaled(image.pixels, SIDE), tokens, amounts, scale_max, (image.width, image.height))
+        parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
+    strips = [
+        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(tokens, amounts, scale_max, modality)}"
+        for modality in (Modality.TEXT, Modality.AUDIO)
+        if any(token.modality is modality and token.location is not None for token in tokens)
+    ]
+    labels = names(tokens)
+    strongest = join_list(f"“{labels[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
+    strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
+    parts.append(f"<div class='method-card-side'>{''.join(strips)}</div>")
+    legend = amount_legend_html(scale_max, dark, unit)
+    return f"<div class='method-card'>{''.join(parts)}{legend}</div>"
