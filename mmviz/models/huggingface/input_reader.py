@@ -141,7 +141,8 @@ class InputReader:
         return next(batch[name] for name in _PICTURES if name in batch)
 
     def _video_values(self, image: ImageInput) -> Any:
-        batch = self.processor.video_processor(**_video(image), return_tensors="pt")
+        # by the whole processor, which tells that of videos to which size it scales
+        batch = self.process(Sample(image=image), has_video=True, text=[self.processor.video_token])
         return next(batch[name] for name in _PICTURES if name in batch)
 
     def _picture_fields(self, sample: Sample, batch: Mapping[str, Any], has_video: bool) -> dict[str, InputFields]:
@@ -177,7 +178,10 @@ def _video(image: ImageInput) -> dict[str, Any]:
         "total_num_frames": total, "fps": float(_CLOCK), "duration": parts[-1].end,
         "frames_indices": [min(round(part.start * _CLOCK), total - 1) for part in parts],
     }  # fmt: skip
-    return {"videos": [np.stack(image.pictures)], "video_metadata": [metadata], "do_sample_frames": False}
+    return {
+        "videos": [np.stack(image.pictures)], "video_metadata": [metadata], "do_sample_frames": False,
+        "fps": len(parts) / parts[-1].end,  # some place frames in time by this, whatever the metadata say
+    }  # fmt: skip
 
 
 def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:

@@ -174,11 +174,12 @@ export class ImagePanel {
     }
   }
 
-  /** Draws a rectangle of two colours inside the edge of a patch. */
+  /** Outlines a patch, in every frame that it is in. */
   outlineToken(layer, token, lineWidth) {
     for (const patch of layer.boxes) if (patch.token === token) this.outline(patch.box, "#000", "#fff", lineWidth);
   }
 
+  /** Draws a rectangle of two colours inside the edge of a patch. */
   outline(box, outer, inner, lineWidth) {
     const { context } = this;
     const [left, top, width, height] = this.rectangle(box);
@@ -236,7 +237,7 @@ export class ImagePanel {
       Math.max(start[2], end[2]),
       Math.max(start[3], end[3]),
     ];
-    return layer.boxes.filter(({ box }) => intersect(box, around)).map(({ token }) => token);
+    return [...new Set(layer.boxes.filter(({ box }) => intersect(box, around)).map(({ token }) => token))];
   }
 }
 
