@@ -251,6 +251,9 @@ def frames_at_their_moments(checkpoint: Checkpoint) -> None:
     before = _video(frames)
     prompt = model.prepare(before).details["prompt"]
     assert prompt.count(model.processor.video_token) == 1, "the frames go to the processor of videos"
+    inputs = model.prepare(before).tensors.inputs
+    for seconds in (inputs[name] for name in SECONDS_OF_TUBES if name in inputs):
+        assert float(seconds) == JOINED_FRAMES[checkpoint.name] * STEP, "positions in time are those of the video"
     sheet = before.image
     assert sheet is not None
     saved = {key: value.clone() for key, value in model.module.state_dict().items()}
@@ -267,10 +270,9 @@ def frames_at_their_moments(checkpoint: Checkpoint) -> None:
             moments = sorted({(tube.start, tube.end) for tube in tubes})
             joined = FRAMES // len(moments)
             assert joined == JOINED_FRAMES.get(checkpoint.name, 1)
-            assert moments == [(k * joined / 2, (k + 1) * joined / 2) for k in range(len(moments))]
+            assert moments == [(k * joined * STEP, (k + 1) * joined * STEP) for k in range(len(moments))]
             assert all(len(tube.boxes) == joined for tube in tubes)
-            block = block_of(model, before, stream)
-            block = FIRST_BLOCKS.get((checkpoint.name, stream), block)
+            block = FIRST_BLOCKS.get((checkpoint.name, stream)) or block_of(model, before, stream)
             vectors = entering(model, before, block)
             assert len(vectors) == len(tokens)
             for number, (x, y) in ((0, (5, 7)), (1, (48, 30)), (FRAMES - 1, (30, 20))):
@@ -284,7 +286,7 @@ def frames_at_their_moments(checkpoint: Checkpoint) -> None:
                 for token in changed:
                     location = token.location
                     assert isinstance(location, VideoPatch), (stream, token)
-                    assert location.start <= number / 2 < location.end, (stream, number, token)
+                    assert location.start <= number * STEP < location.end, (stream, number, token)
                     places = [Token(Modality.IMAGE, "", box) for box in location.boxes]
                     assert any(meets(place, square, RESAMPLED) for place in places), (stream, number, token)
     finally:
@@ -292,11 +294,32 @@ def frames_at_their_moments(checkpoint: Checkpoint) -> None:
 
 
 def _video(frames: list[NDArray[np.uint8]]) -> Sample:
-    """Returns a sample with a video of half a second a frame."""
+    """Returns a sample with a video of `STEP` a frame."""
     file = io.BytesIO()
     pictures = [Image.fromarray(frame) for frame in frames]
-    pictures[0].save(file, "WEBP", save_all=True, append_images=pictures[1:], duration=500, lossless=True)
+    pictures[0].save(file, "WEBP", save_all=True, append_images=pictures[1:], duration=int(STEP * 1_000), lossless=True)
     return make_sample(video=file.getvalue(), text=QUESTION)
+
+
+def rollout_goes_on_into_the_sound(checkpoint: Checkpoint) -> None:
+    """What the rollout of an answer gives to the tokens of a sound goes on to moments in its tower, to no later ones."""
+    model = answered(checkpoint.model)
+    prepared = model.prepare(sample_of(model))
+    with torch.no_grad(), capture(model.module) as result:
+        model(prepared.tensors)
+    record = result.record(model.located_tokens(prepared, result.fields))
+    language = picture_stream(checkpoint.streams, is_tower=False)
+    tower = next(attn_map.queries for attn_map in record.maps if "audio" in attn_map.name)
+    places = [k for k, token in enumerate(record.streams[language]) if isinstance(token.location, Seconds)]
+    last, rows = len(record.streams[language]) - 1, result.rollout([*places], queries=language, keys=tower)
+    in_tower = result.rollout([last], queries=language, keys=tower).sum()
+    assert in_tower > 0
+    np.testing.assert_allclose(in_tower, result.rollout([last], queries=language)[0, places].sum(), rtol=1e-4)
+    starts = [token.location.start for token in record.streams[tower]]  # type: ignore[union-attr]
+    for place, row in zip(places, rows, strict=True):
+        moment = record.streams[language][place].location
+        assert isinstance(moment, Seconds) and row.any()
+        assert all(start < moment.end for start in np.array(starts)[row > 0]), (moment, row)
 
 
 CHECKS = (patches_at_their_places, words_at_their_places, weights_of_eager_attention, answers_and_effects)
@@ -319,13 +342,15 @@ SEVERAL = (
     "minicpmv4_6", "gemma4", "mllama",
 )  # fmt: skip
 """Families that take several pictures, or sounds, in one prompt."""
-FRAMES = 4
-"""Frames of a video."""
+FRAMES, STEP = 4, 0.25
+"""Frames of a video, and the seconds from one to the next: other ones than processors take for granted."""
 VIDEOS = (
     "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "llava_onevision", "internvl", "smolvlm", "minicpmv4_6",
     "gemma4",
 )  # fmt: skip
 """Families that have a processor of videos."""
+SECONDS_OF_TUBES = ("second_per_grid_ts", "video_second_per_grid")
+"""Inputs that say how many seconds lie between tubes."""
 JOINED_FRAMES = {"qwen2_vl": 2, "qwen2_5_vl": 2, "qwen3_vl": 2, "qwen2_5_omni": 2}
 """Frames that one patch joins, where it joins several."""
 LONG = ("phi4_multimodal",)
@@ -335,7 +360,7 @@ LONG = ("phi4_multimodal",)
 def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
     """Returns the checks of a checkpoint by their names."""
     if name in GRIDS:
-        checks_of_grid = (grid_at_its_places, *CHECKS[1:], moments_at_their_places)
+        checks_of_grid = (grid_at_its_places, *CHECKS[1:], moments_at_their_places, rollout_goes_on_into_the_sound)
         return {check.__name__: check for check in checks_of_grid}
     if name in LONG:
         return {language_tokens_at_their_places.__name__: language_tokens_at_their_places}

@@ -200,9 +200,9 @@ class TokenOrigins:
         return torch.nn.utils.rnn.pad_sequence(parts, **options)
 
     def _product(self, name: str, step: Step, parents: Sequence[Step]) -> Tensor | None:
-        """Returns the origins after a product of a tensor of tokens, with something that is none or is of the same token.
+        """Returns the origins after a product of a tensor of tokens with something that is none, or of the same tokens.
 
-        The latter is as in mixtures of the vectors of a token whose coefficients come from the token itself.
+        Vectors of a token may be mixed by coefficients that come from the token itself.
         """
         if len(parents) > 1:
             if name == "einsum" or list(parents) != step.parents() or min(len(part.shape) for part in parents) < 2:

@@ -62,8 +62,8 @@ class Operand:
     is_over_features: bool = False
     """Whether the vectors are features of all tokens, so that the attention is none over tokens."""
     order: Tensor | None = None
-    """int64 ``[*leading, query]``, as the weights are arranged: the flat number in ``step`` of the first feature of each
-    query; None where weights and queries are arranged alike, and where that is not known."""
+    """int64 ``[*leading, query]``, as the weights are arranged: the flat number of each query's first feature in
+    ``step``; None where weights and queries are arranged alike, and where that is not known."""
 
     @property
     def tokens(self) -> Tensor | None:
