@@ -302,7 +302,7 @@ def _video(frames: list[NDArray[np.uint8]]) -> Sample:
 
 
 def rollout_goes_on_into_the_sound(checkpoint: Checkpoint) -> None:
-    """What the rollout of an answer gives to the tokens of a sound goes on to moments in its tower, to no later ones."""
+    """What the rollout of an answer gives to the tokens of a sound goes on to moments of its tower, none later."""
     model = answered(checkpoint.model)
     prepared = model.prepare(sample_of(model))
     with torch.no_grad(), capture(model.module) as result:
