@@ -122,7 +122,7 @@ class StreamFields:
 
 
 def _distinct(fields: InputFields) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:
-    """Returns a number for each place of an input, the same where parts along an axis have the same ends, and their ends.
+    """Returns a number for each place of an input, one for slices along an axis whose ends are the same, and the ends.
 
     The numbers have the shape of the input; the ends are ``[axis, number]``.
     """
