@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmviz import ImageInput, Modality, Sample, Token, VideoPatch
+from mmviz import Modality, Sample, Token, VideoPatch
 from mmviz.figures.image import spotlight
 from mmviz.figures.signed_colours import signed_image
 from mmviz.inputs.baseline import replace_input, swap_input
 from mmviz.io.sample_parts import location_from_dict, location_to_dict
 from mmviz.report.viewer_header import stream_header
-from mmviz.types import ReplaceInput
+from mmviz.types import ImageInput, ReplaceInput
 
 TUBE = VideoPatch(0, 0, 10, 8, 0.5, 1.5, (20, 0))
 """Of two frames, side by side on a sheet of 40 x 20 pixels."""
@@ -64,9 +64,11 @@ def test_signed_amounts_colour_each_frame_of_a_tube() -> None:
 
 
 def test_removing_a_tube_changes_all_of_its_frames_and_nothing_else() -> None:
-    changed = replace_input(sample(), ReplaceInput(Modality.IMAGE, (TUBE,), "black")).image
+    pixels = GREY.copy()
+    pixels[10:] = 100  # so that the mean is another colour
+    changed = replace_input(sample(pixels), ReplaceInput(Modality.IMAGE, "mean", (TUBE,))).image
     assert changed is not None
-    assert ((changed.pixels != GREY).any(-1) == inside()).all()
+    assert ((changed.pixels != pixels).any(-1) == inside()).all()
     swapped = swap_input(sample(), sample(np.zeros_like(GREY)), Modality.IMAGE, (TUBE,)).image
     assert swapped is not None
     assert ((swapped.pixels == 0).all(-1) == inside()).all()
