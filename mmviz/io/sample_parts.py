@@ -101,7 +101,7 @@ def location_from_dict(fields: Mapping[str, Any]) -> Location:
     if name is None:
         return None
     numbers, cls = fields[name], _LOCATION_TYPES[name]
-    return VideoPatch(*numbers[:6], tuple(numbers[6:])) if cls is VideoPatch else cls(*numbers)
+    return VideoPatch(*numbers[:6], later=tuple(numbers[6:])) if name == "video" else cls(*numbers)
 
 
 def notice_to_list(notice: Notice) -> list[Any]:
