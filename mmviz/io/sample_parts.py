@@ -100,8 +100,10 @@ def location_from_dict(fields: Mapping[str, Any]) -> Location:
     name = next(filter(fields.__contains__, _LOCATION_TYPES), None)
     if name is None:
         return None
-    numbers, cls = fields[name], _LOCATION_TYPES[name]
-    return VideoPatch(*numbers[:6], later=tuple(numbers[6:])) if name == "video" else cls(*numbers)
+    if name == "video":
+        x0, y0, x1, y1, start, end, *later = fields[name]
+        return VideoPatch(x0, y0, x1, y1, start, end, tuple(later))
+    return _LOCATION_TYPES[name](*fields[name])
 
 
 def notice_to_list(notice: Notice) -> list[Any]:
