@@ -103,7 +103,8 @@ def location_from_dict(fields: Mapping[str, Any]) -> Location:
     if name == "video":
         x0, y0, x1, y1, start, end, *later = fields[name]
         return VideoPatch(x0, y0, x1, y1, start, end, tuple(later))
-    return _LOCATION_TYPES[name](*fields[name])
+    location: Location = _LOCATION_TYPES[name](*fields[name])
+    return location
 
 
 def notice_to_list(notice: Notice) -> list[Any]:
