@@ -30,7 +30,7 @@ QWEN = {
     "vision_start_token": "<|vision_start|>", "image_token": "<|image_pad|>", "video_token": "<|video_pad|>",
     "vision_end_token": "<|vision_end|>",
 }  # fmt: skip
-QWEN_CHAT = chat("<|vision_start|><|image_pad|><|vision_end|>")
+QWEN_CHAT = chat("<|vision_start|><|image_pad|><|vision_end|>", video="<|vision_start|><|video_pad|><|vision_end|>")
 OMNI = {
     "vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>", "image_token": "<|IMAGE|>",
     "video_token": "<|VIDEO|>", "audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>",
@@ -55,9 +55,14 @@ def qwen_pixels(patch: int = 14) -> Any:
     return hf.Qwen2VLImageProcessor(min_pixels=area * 4, max_pixels=area * 32, patch_size=patch)
 
 
+def qwen_frames() -> Any:
+    """Returns the processor of Qwen's videos, which joins two frames."""
+    return hf.Qwen2VLVideoProcessor(min_pixels=28 * 28 * 4, max_pixels=28 * 28 * 32)
+
+
 def qwen2_vl() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer(QWEN)
-    processor = hf.Qwen2VLProcessor(qwen_pixels(), pieces, hf.Qwen2VLVideoProcessor(), QWEN_CHAT)
+    processor = hf.Qwen2VLProcessor(qwen_pixels(), pieces, qwen_frames(), QWEN_CHAT)
     vision = {
         "depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "mlp_ratio": 2, "patch_size": 14,
         "spatial_merge_size": 2,
@@ -76,7 +81,7 @@ def windowed_tower(**more: Any) -> dict[str, Any]:
 
 def qwen2_5_vl() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer(QWEN)
-    processor = hf.Qwen2_5_VLProcessor(qwen_pixels(), pieces, hf.Qwen2VLVideoProcessor(), QWEN_CHAT)
+    processor = hf.Qwen2_5_VLProcessor(qwen_pixels(), pieces, qwen_frames(), QWEN_CHAT)
     text = text_config(pieces, num_key_value_heads=2, rope_parameters=ROPE)
     vision = windowed_tower(patch_size=14, window_size=56, fullatt_block_indexes=[1])
     config = hf.Qwen2_5_VLConfig(text_config=text, vision_config=vision, **ids_of(ids))
@@ -85,7 +90,12 @@ def qwen2_5_vl() -> tuple[Any, Any]:
 
 def qwen3_vl() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer(QWEN)
-    processor = hf.Qwen3VLProcessor(qwen_pixels(16), pieces, hf.Qwen3VLVideoProcessor(), QWEN_CHAT)
+    processor = hf.Qwen3VLProcessor(
+        qwen_pixels(16),
+        pieces,
+        hf.Qwen3VLVideoProcessor(size={"shortest_edge": 4096, "longest_edge": 131_072}),
+        QWEN_CHAT,
+    )
     rope = ROPE | {"mrope_interleaved": True}
     text = text_config(pieces, num_key_value_heads=2, head_dim=8, rope_parameters=rope)
     vision = windowed_tower(patch_size=16, num_position_embeddings=16, deepstack_visual_indexes=[0])
@@ -96,8 +106,11 @@ def qwen3_vl() -> tuple[Any, Any]:
 def qwen2_5_omni() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer(OMNI)
     processor = hf.Qwen2_5OmniProcessor(
-        qwen_pixels(), hf.Qwen2VLVideoProcessor(), hf.WhisperFeatureExtractor(feature_size=16), pieces,
-        chat_template=chat("<|vision_bos|><|IMAGE|><|vision_eos|>", "<|audio_bos|><|AUDIO|><|audio_eos|>"),
+        qwen_pixels(), qwen_frames(), hf.WhisperFeatureExtractor(feature_size=16), pieces,
+        chat_template=chat(
+            "<|vision_bos|><|IMAGE|><|vision_eos|>", "<|audio_bos|><|AUDIO|><|audio_eos|>",
+            "<|vision_bos|><|VIDEO|><|vision_eos|>",
+        ),
     )  # fmt: skip
     numbers = {f"{kind}_token_{end}": ids[f"{kind}_token"] for kind in ("image", "video", "audio")
                for end in ("id", "index")}  # fmt: skip
@@ -115,13 +128,14 @@ def llava_onevision() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer({"image_token": "<image>", "video_token": "<video>"})
     processor = hf.LlavaOnevisionProcessor(
         hf.LlavaOnevisionImageProcessor(size={"height": 32, "width": 32}, image_grid_pinpoints=TILES), pieces,
-        hf.LlavaOnevisionVideoProcessor(), num_image_tokens=16, vision_feature_select_strategy="full",
-        chat_template=chat("<image>"),
+        hf.LlavaOnevisionVideoProcessor(size={"height": 32, "width": 32}), num_image_tokens=16,
+        vision_feature_select_strategy="full", chat_template=chat("<image>", video="<video>"),
     )  # fmt: skip
     config = hf.LlavaOnevisionConfig(
         text_config={"model_type": "qwen2", **text_config(pieces, num_key_value_heads=2)},
         vision_config=vision_config("siglip_vision_model", vision_use_head=False), image_grid_pinpoints=TILES,
         image_token_index=ids["image_token"], image_token_id=ids["image_token"],
+        video_token_index=ids["video_token"], video_token_id=ids["video_token"],
         vision_feature_select_strategy="full", vision_feature_layer=-1,
     )  # fmt: skip
     return hf.LlavaOnevisionForConditionalGeneration(config), processor
@@ -134,7 +148,8 @@ def internvl() -> tuple[Any, Any]:
     })  # fmt: skip
     processor = hf.InternVLProcessor(
         hf.GotOcr2ImageProcessor(size={"height": 32, "width": 32}, crop_to_patches=True, max_patches=4), pieces,
-        hf.InternVLVideoProcessor(), image_seq_length=4, chat_template=chat("<IMG_CONTEXT>"),
+        hf.InternVLVideoProcessor(size={"height": 32, "width": 32}), image_seq_length=4,
+        chat_template=chat("<IMG_CONTEXT>", video="<video>"),
     )  # fmt: skip
     config = hf.InternVLConfig(
         text_config={"model_type": "qwen2", **text_config(pieces, num_key_value_heads=2)},
@@ -153,7 +168,8 @@ def smolvlm() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer(names, ["<end_of_utterance>", *tiles])
     processor = hf.SmolVLMProcessor(
         hf.SmolVLMImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 64}), pieces,
-        hf.SmolVLMVideoProcessor(), image_seq_len=16, chat_template=chat("<image>"),
+        hf.SmolVLMVideoProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 64}), image_seq_len=16,
+        chat_template=chat("<image>", video="<video>"),
     )  # fmt: skip
     config = hf.SmolVLMConfig(
         text_config={"model_type": "llama", **text_config(pieces)}, vision_config=vision_config("smolvlm_vision", 64),
@@ -262,7 +278,9 @@ def minicpmv4_6() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer(names)
     pixels = hf.MiniCPMV4_6ImageProcessor(patch_size=8, scale_resolution=64, max_slice_nums=4)
     video = hf.MiniCPMV4_6VideoProcessor(patch_size=8, scale_resolution=64)
-    processor = hf.MiniCPMV4_6Processor(pixels, video, pieces, chat_template=chat("<|image|>"))
+    processor = hf.MiniCPMV4_6Processor(
+        pixels, video, pieces, chat_template=chat("<|image|>", video="<|video|>")
+    )  # fmt: skip
     text = text_config(pieces, num_key_value_heads=2, head_dim=16) | {
         "model_type": "qwen3_5_text", "layer_types": ["linear_attention", "full_attention"],
         "linear_num_key_heads": 2, "linear_num_value_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
@@ -282,7 +300,8 @@ def gemma4() -> tuple[Any, Any]:
     pieces, ids = named_tokenizer(names, ["<|video|>"])
     processor = hf.Gemma4Processor(
         hf.Gemma4AudioFeatureExtractor(), hf.Gemma4ImageProcessor(patch_size=8, max_soft_tokens=70), pieces,
-        hf.Gemma4VideoProcessor(), chat_template=chat("<|image|>", "<|audio|>"),
+        hf.Gemma4VideoProcessor(patch_size=8, max_soft_tokens=70),
+        chat_template=chat("<|image|>", "<|audio|>", "<|video|>"),
     )  # fmt: skip
     text = text_config(
         pieces, num_key_value_heads=2, head_dim=8, global_head_dim=8, hidden_size_per_layer_input=8,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from PIL import Image
 from several_input_checks import checks_of_several
 from test_huggingface_places import (
     GREY,
@@ -29,7 +31,7 @@ from test_huggingface_places import (
     streams_of,
 )
 
-from mmviz import Modality, PixelBox, Sample, Seconds, Token, make_sample
+from mmviz import Modality, PixelBox, Sample, Seconds, Token, VideoPatch, make_sample
 from mmviz.backends.local import LocalBackend
 from mmviz.capture import capture
 from mmviz.explain import run_sample
@@ -241,6 +243,85 @@ def learned_queries_lead_to_patches(checkpoint: Checkpoint) -> None:
         np.testing.assert_allclose(rows, first_hop @ second_hop, atol=1e-6)
 
 
+def frames_at_their_moments(checkpoint: Checkpoint) -> None:
+    """A white square in one frame of a video changes the tubes that hold its place and moment, and no others."""
+    model, frames = checkpoint.model, [GREY[:48, :72].copy() for _ in range(FRAMES)]
+    for number, frame in enumerate(frames):
+        frame[0, 0] = number  # else Pillow writes them as one
+    before = _video(frames)
+    prompt = model.prepare(before).details["prompt"]
+    assert prompt.count(model.processor.video_token) == 1, "the frames go to the processor of videos"
+    inputs = model.prepare(before).tensors.inputs
+    for seconds in (inputs[name] for name in SECONDS_OF_TUBES if name in inputs):
+        assert float(seconds) == JOINED_FRAMES[checkpoint.name] * STEP, "positions in time are those of the video"
+    sheet = before.image
+    assert sheet is not None
+    saved = {key: value.clone() for key, value in model.module.state_dict().items()}
+    with torch.no_grad():
+        for key, parameter in model.module.named_parameters():
+            if any(tower in key for tower in TOWERS) and any(part in key for part in OUTPUTS):
+                parameter.zero_()
+    try:
+        streams = streams_of(model, before)
+        for is_tower in (True, False):
+            stream = picture_stream(streams, is_tower)
+            tokens = streams[stream]
+            tubes = [token.location for token in tokens if isinstance(token.location, VideoPatch)]
+            moments = sorted({(tube.start, tube.end) for tube in tubes})
+            joined = FRAMES // len(moments)
+            assert joined == JOINED_FRAMES.get(checkpoint.name, 1)
+            assert moments == [(k * joined * STEP, (k + 1) * joined * STEP) for k in range(len(moments))]
+            assert all(len(tube.boxes) == joined for tube in tubes)
+            block = FIRST_BLOCKS.get((checkpoint.name, stream)) or block_of(model, before, stream)
+            vectors = entering(model, before, block)
+            assert len(vectors) == len(tokens)
+            for number, (x, y) in ((0, (5, 7)), (1, (48, 30)), (FRAMES - 1, (30, 20))):
+                lit = [frame.copy() for frame in frames]
+                lit[number][y : y + 10, x : x + 10] = 255
+                cell = sheet.parts[number]
+                square = PixelBox(cell.x0 + x, cell.y0 + y, cell.x0 + x + 10, cell.y0 + y + 10)
+                change = np.abs(entering(model, _video(lit), block) - vectors).max(1)
+                changed = [tokens[k] for k in np.flatnonzero(change > UNCHANGED)]
+                assert changed, (stream, number)
+                for token in changed:
+                    location = token.location
+                    assert isinstance(location, VideoPatch), (stream, token)
+                    assert location.start <= number * STEP < location.end, (stream, number, token)
+                    places = [Token(Modality.IMAGE, "", box) for box in location.boxes]
+                    assert any(meets(place, square, RESAMPLED) for place in places), (stream, number, token)
+    finally:
+        model.module.load_state_dict(saved)
+
+
+def _video(frames: list[NDArray[np.uint8]]) -> Sample:
+    """Returns a sample with a video of `STEP` a frame."""
+    file = io.BytesIO()
+    pictures = [Image.fromarray(frame) for frame in frames]
+    pictures[0].save(file, "WEBP", save_all=True, append_images=pictures[1:], duration=int(STEP * 1_000), lossless=True)
+    return make_sample(video=file.getvalue(), text=QUESTION)
+
+
+def rollout_goes_on_into_the_sound(checkpoint: Checkpoint) -> None:
+    """What the rollout of an answer gives to the tokens of a sound goes on to moments of its tower, none later."""
+    model = answered(checkpoint.model)
+    prepared = model.prepare(sample_of(model))
+    with torch.no_grad(), capture(model.module) as result:
+        model(prepared.tensors)
+    record = result.record(model.located_tokens(prepared, result.fields))
+    language = picture_stream(checkpoint.streams, is_tower=False)
+    tower = next(attn_map.queries for attn_map in record.maps if "audio" in attn_map.name)
+    places = [k for k, token in enumerate(record.streams[language]) if isinstance(token.location, Seconds)]
+    last, rows = len(record.streams[language]) - 1, result.rollout([*places], queries=language, keys=tower)
+    in_tower = result.rollout([last], queries=language, keys=tower).sum()
+    assert in_tower > 0
+    np.testing.assert_allclose(in_tower, result.rollout([last], queries=language)[0, places].sum(), rtol=1e-4)
+    starts = [token.location.start for token in record.streams[tower]]  # type: ignore[union-attr]
+    for place, row in zip(places, rows, strict=True):
+        moment = record.streams[language][place].location
+        assert isinstance(moment, Seconds) and row.any()
+        assert all(start < moment.end for start in np.array(starts)[row > 0]), (moment, row)
+
+
 CHECKS = (patches_at_their_places, words_at_their_places, weights_of_eager_attention, answers_and_effects)
 LEARNED_QUERIES = ("blip2", "kosmos2")
 CROSS_ATTENTION = ("mllama", "blip")
@@ -261,6 +342,17 @@ SEVERAL = (
     "minicpmv4_6", "gemma4", "mllama",
 )  # fmt: skip
 """Families that take several pictures, or sounds, in one prompt."""
+FRAMES, STEP = 4, 0.25
+"""Frames of a video, and the seconds from one to the next: other ones than processors take for granted."""
+VIDEOS = (
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "llava_onevision", "internvl", "smolvlm", "minicpmv4_6",
+    "gemma4",
+)  # fmt: skip
+"""Families that have a processor of videos."""
+SECONDS_OF_TUBES = ("second_per_grid_ts", "video_second_per_grid")
+"""Inputs that say how many seconds lie between tubes."""
+JOINED_FRAMES = {"qwen2_vl": 2, "qwen2_5_vl": 2, "qwen3_vl": 2, "qwen2_5_omni": 2}
+"""Frames that one patch joins, where it joins several."""
 LONG = ("phi4_multimodal",)
 """Families whose processor makes at least 2,048 patches; the one check goes from these to the language model."""
 
@@ -268,7 +360,7 @@ LONG = ("phi4_multimodal",)
 def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
     """Returns the checks of a checkpoint by their names."""
     if name in GRIDS:
-        checks_of_grid = (grid_at_its_places, *CHECKS[1:], moments_at_their_places)
+        checks_of_grid = (grid_at_its_places, *CHECKS[1:], moments_at_their_places, rollout_goes_on_into_the_sound)
         return {check.__name__: check for check in checks_of_grid}
     if name in LONG:
         return {language_tokens_at_their_places.__name__: language_tokens_at_their_places}
@@ -277,6 +369,7 @@ def checks_of(name: str) -> dict[str, Callable[[Checkpoint], None]]:
         has_queries = name in LEARNED_QUERIES
         checks.append(learned_queries_lead_to_patches if has_queries else language_tokens_at_their_places)
     checks += [moments_at_their_places] if name in SOUNDS else []
+    checks += [frames_at_their_moments] if name in VIDEOS else []
     checks += checks_of_several(name, SOUNDS) if name in SEVERAL else []
     return {check.__name__: check for check in checks}
 

@@ -24,6 +24,7 @@ from real_page import (  # noqa: E402
     viewer_state,
 )
 
+from mmviz.app.session_state import PAGES  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 
@@ -56,6 +57,12 @@ CONTRAST = """element => {
 }"""
 TOO_WIDE = """['html', '[data-testid=stMain]']
     .map(name => document.querySelector(name)).map(e => e.scrollWidth - e.clientWidth)"""
+
+GAP_AT_THE_RIGHT = """() => {
+    const head = document.querySelector('.st-key-page-head'), style = getComputedStyle(head);
+    const end = head.getBoundingClientRect().right - parseFloat(style.paddingRight);
+    return end - document.querySelector('.st-key-languages').getBoundingClientRect().right;
+}"""
 
 
 def is_on_screen(part: sync_api.Locator) -> bool:
@@ -177,6 +184,19 @@ def test_the_links_for_the_keyboard_lead_through_the_folded_form_of_a_lesson(vis
     page.get_by_role("button", name=say("skip-to-lesson")).focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.tagName") == "H2"
+
+
+@pytest.mark.parametrize("width", [1440, 1280])
+def test_the_language_switch_ends_the_head_of_each_page_at_the_right(visit_to: Visit, server: str, width: int) -> None:
+    page = visit_to(server, width=width)
+    gaps = {}
+    for name in PAGES:
+        page.locator(f".st-key-page-{name} button").first.click()  # one more is drawn for touch screens
+        label = f"document.querySelector('.st-key-page-{name} p')"
+        page.wait_for_function(f"getComputedStyle({label}).fontWeight === '700'")
+        settle(page)
+        gaps[name] = page.evaluate(GAP_AT_THE_RIGHT)
+    assert max(map(abs, gaps.values())) < 2, gaps
 
 
 def test_a_phone_needs_no_sideways_scrolling(visit_to: Visit, server: str) -> None:

@@ -10,12 +10,15 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
 from audio_files import encoded, muxed, tone  # noqa: E402
-from real_page import PATIENCE, empty_form, press, settle, until  # noqa: E402
+from real_page import PATIENCE, empty_form, press, serving, settle, until  # noqa: E402
 
+from mmviz.app.server_setup import app_options  # noqa: E402
 from mmviz.i18n.input_messages import INPUT_SENTENCES  # noqa: E402
 from mmviz.i18n.language import use_language  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
@@ -105,7 +108,6 @@ def test_files_of_phones_and_without_an_ending_are_taken(
     for give, name in ((drop, "phone.heic"), (choose, "noending"), (drop, "wrong.txt")):
         give(page, "image", files / name)
         is_taken(page, "image", name)
-        settle(page)  # what is dropped while the page is drawn again is lost
     for give, name in ((choose, "video.mkv"), (drop, "recording")):
         give(page, "audio", files / name)
         is_taken(page, "audio", name)
@@ -156,6 +158,35 @@ def test_a_refused_file_is_refused_in_words_and_no_run_answers_without_it(
     press(page, "Run")
     error.wait_for(state="detached", timeout=PATIENCE)
     sync_api.expect(page.locator(".answer")).to_contain_text("computed on", timeout=PATIENCE)
+
+
+def test_a_file_that_is_dropped_while_the_page_is_drawn_again_is_taken(
+    visit_to: Callable[..., sync_api.Page], chromium: str, files: Path
+) -> None:
+    with serving(Path(__file__).with_name("interrupted_app.py")) as address:
+        page = visit_to(address)
+        empty_form(page)
+        for give, name in ((drop, "phone.heic"), (choose, "noending")):
+            give(page, "image", files / name)
+            is_taken(page, "image", name)
+
+
+def test_addresses_of_uploads_outlast_the_messages_of_a_drawing() -> None:
+    app_options()
+    for options, expected in (
+        ({"retain_lifecycle_msgs": True}, ["new_session", "file_urls_response"]),
+        ({"retain_lifecycle_msgs": True, "fragment_ids_this_run": ["a"]}, ["new_session", "file_urls_response"]),
+        ({}, []),
+    ):
+        queue = ForwardMsgQueue()
+        for name in ("new_session", "file_urls_response", "delta"):
+            message = ForwardMsg()
+            getattr(message, name).SetInParent()
+            if name == "delta":
+                message.delta.fragment_id = "a"
+            queue.enqueue(message)
+        queue.clear(**options)
+        assert [message.WhichOneof("type") for message in queue.flush()] == expected
 
 
 def test_a_refused_file_gives_way_to_the_next_one(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from co_attention import SIZE, Attention, Layer, Pass, dense_rollout, layer_weights, normalized, weighted
+from co_attention import HEADS, SIZE, Attention, Layer, Pass, dense_rollout, layer_weights, normalized, weighted
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -57,8 +57,16 @@ def merged(x: Tensor, reader: Reader) -> Tensor:
     return F.gelu(reader.merger(squares))
 
 
+def mixed(x: Tensor, reader: Reader) -> Tensor:
+    """Two vectors of each token, mixed by coefficients that come from the token itself, as Gemma 3n's AltUp does."""
+    x = x[:, 3:7]
+    vectors = torch.stack([x, F.gelu(reader.merger(x))], -1)
+    return torch.matmul(vectors, reader.norm(x)[..., :4].unflatten(-1, (2, 2)))[..., 0]
+
+
 PROJECTIONS: dict[str, tuple[Project, int]] = {
     "linear": (lambda x, reader: F.gelu(reader.merger(x[:, :4])), SIZE),
+    "mixed": (mixed, SIZE),
     "merged": (merged, 4 * SIZE),
     "pixel unshuffle": (lambda x, reader: reader.merger(F.pixel_unshuffle(grid(x), 2).flatten(2).mT), 4 * SIZE),
     "average pool": (lambda x, reader: reader.merger(F.avg_pool2d(grid(x), 2).flatten(2).mT), SIZE),
@@ -164,6 +172,35 @@ def check_links(result: Any, reader: Reader) -> None:
         assert 0 < expected.sum() < expected.size
         expected /= np.maximum(expected.sum(1, keepdims=True), 1)
         np.testing.assert_allclose(shares(result, sample, 1, 0), expected, atol=1e-6)
+
+
+class BlockAttention(Attention):
+    """Attention within blocks of tokens, as Gemma 3n's to sounds: heads stand before blocks in the queries, not in the
+    weights."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.blocks = blocks
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        query, key, value = (
+            part.unflatten(-1, (HEADS, -1)).transpose(1, 2).unflatten(2, (self.blocks, -1))
+            for part in (self.query(x) * 3, *self.memory(memory).chunk(2, -1))
+        )
+        weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)
+        joined = [part.permute(0, 2, 1, 3, 4).flatten(0, 2) for part in (weights, value)]
+        mixed = torch.bmm(*joined).unflatten(0, (len(x), self.blocks, HEADS)).transpose(2, 3)
+        output: Tensor = self.output(mixed.flatten(3).flatten(1, 2))
+        return output
+
+
+@pytest.mark.parametrize("blocks", [HEADS, 4])
+def test_tokens_are_followed_through_attention_whose_queries_are_arranged_in_blocks(blocks: int) -> None:
+    reader = Reader(merged, PLACES["cat"], PROJECTIONS["merged"][1])
+    for layer in reader.tower:
+        layer.attention = BlockAttention(blocks)
+    result, _ = run(reader)
+    check_links(result, reader)
 
 
 @pytest.mark.parametrize("skipped", [0, 1])

@@ -17,7 +17,8 @@ TINY: dict[str, Any] = {
 TILES = [[32, 64], [64, 32], [64, 64]]
 CHAT = (
     "{% for message in messages %}{{ message.role }}: {% for part in message.content %}"
-    "{% if part.type == 'image' %}IMAGE{% elif part.type == 'audio' %}AUDIO{% else %}{{ part.text }}{% endif %}"
+    "{% if part.type == 'image' %}IMAGE{% elif part.type == 'audio' %}AUDIO"
+    "{% elif part.type == 'video' %}VIDEO{% else %}{{ part.text }}{% endif %}"
     "{% endfor %} {% endfor %}assistant:"
 )
 Pieces = hf.PreTrainedTokenizerFast
@@ -39,9 +40,9 @@ def tokenizer(special: Sequence[str], named: Mapping[str, str] | None = None, ar
     )  # fmt: skip
 
 
-def chat(image: str = "", audio: str = "") -> str:
+def chat(image: str = "", audio: str = "", video: str = "") -> str:
     """Returns a chat template with these placeholders."""
-    return CHAT.replace("IMAGE", image).replace("AUDIO", audio)
+    return CHAT.replace("IMAGE", image).replace("AUDIO", audio).replace("VIDEO", video)
 
 
 def text_config(pieces: Pieces, **more: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from mmviz.types import (
     UniformAttention,
     View,
     Zoom,
+    location_numbers,
 )
 
 PROTOCOL = 6
@@ -238,7 +239,7 @@ def _decode_pairs(values: Any) -> tuple[tuple[str, str, str], ...]:
 
 def _decode_location(value: Any) -> PixelBox | Seconds | Chars:
     location = location_from_dict(value)
-    if location is None or not all(math.isfinite(edge) for edge in vars(location).values()):
+    if location is None or not all(math.isfinite(edge) for edge in location_numbers(location)):
         raise ValueError
     return location
 

@@ -99,9 +99,14 @@ class DataFlow:
         elif getattr(func, "__name__", "") == "__setitem__" and isinstance(args[0], Tensor):
             self._observe(func, args, kwargs, args[0], None)
 
-    def observe_attention(self, query: Step, output: Tensor) -> None:
-        """Takes note of the output of an attention, whose tokens are those of ``query``."""
+    def observe_attention(self, query: Step, output: Tensor, order: Tensor | None = None) -> None:
+        """Takes note of the output of an attention, whose tokens are those of ``query``.
+
+        ``order``: the flat number in ``query`` of a feature of each of its vectors, in the axes of the output, the last
+        of them 1; None where they are as in ``query``.
+        """
         step = Step(tuple(output.shape), attention, (query,), None, query, query.input_name)
+        step.places = () if order is None else (order,)
         self._add(output, step)
 
     def _observe(

@@ -90,7 +90,7 @@ def after(step: Step, places: Places, before: Step) -> Places | None:
     if name in MOVES and step.func is not None:
         return _moved(step, places, torch.Tensor.reshape if name == "view" else step.func)
     if name == ATTENTION:
-        return _mapped(places, lambda tensor: tensor[..., :1].expand(step.shape))
+        return _mapped(places, lambda tensor: of_queries(step, tensor))
     if name in _LOOKUPS:
         if step.shape[:-1] != tuple(places.token.shape):
             return None
@@ -115,6 +115,12 @@ def after(step: Step, places: Places, before: Step) -> Places | None:
     if name in _ELEMENTWISE:
         return _mapped(places, lambda tensor: tensor.expand(step.shape))
     return None
+
+
+def of_queries(step: Step, numbers: Tensor) -> Tensor:
+    """Returns what ``numbers``, in the shape of its queries, are for the output ``step`` of an attention."""
+    first = numbers.flatten()[step.places[0]] if step.places else numbers[..., :1]
+    return first.expand(step.shape)
 
 
 def _mapped(places: Places, function: Callable[[Tensor], Tensor]) -> Places | None:

@@ -34,17 +34,18 @@ class RecordedCalls:
 
     def add(
         self, route: str, output: Tensor, axes: CallAxes, operands: Operands, arrange: Callable[[Tensor], Tensor],
-        score_trace: ScoreTrace | None = None, added: Tensor | None = None, **tensors: Any,
+        score_trace: ScoreTrace | None = None, added: Tensor | None = None, order: Tensor | None = None, **tensors: Any,
     ) -> bool:  # fmt: skip
         """Adds an attention call. ``added`` is what ``output`` holds beside the attention, if anything.
 
+        ``order``: see `mmviz.capture.data_flow.DataFlow.observe_attention`.
         Returns False where it runs over features, so that there is nothing to show."""
         tracker = self.tracker
         if any(operand is not None and operand.is_over_features for operand in operands):
             self.over_features[tracker.module] = None
             return False
         if operands[0] is not None:
-            tracker.flow.observe_attention(operands[0].step, output)
+            tracker.flow.observe_attention(operands[0].step, output, order)
         arranged = arrange(output).detach()
         rows = checked_rows(arranged.shape[2])
         attn_output = arranged[:, :, rows]  # a copy, as the model may overwrite its own

@@ -195,9 +195,11 @@ class AttentionRecorder(TorchFunctionMode):
         operands = self._operands_of(weights)
         leading = views.output(result).shape[:-2]
         axes = self._axes(leading, weights.shape[-2], operands)
+        order = operands[0].order if operands[0] else None
         is_recorded = self.calls.add(
             GUMBEL if use.softmax.name == "gumbel_softmax" else EAGER, result, axes, operands,
             lambda output: axes.of_queries(views.output(output)), use.softmax.score_trace, product.added,
+            None if order is None else views.restore(order[..., None]),
             weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=use.path.has_dropout,
             absorbed_by=use.path.absorbed_by,
         )  # fmt: skip

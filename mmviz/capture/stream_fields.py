@@ -37,6 +37,7 @@ class StreamFields:
             for group in graph.groups for call in group.calls if call.queries_from is not None
         }  # fmt: skip
         self._flat = {name: _distinct(fields) for name, fields in inputs.items()}
+        self._axes = next((len(fields.low) for fields in inputs.values()), 2)
         self._ends: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         self._read: set[int] = set()
         """The ids of streams of which some tokens come from an input."""
@@ -111,7 +112,7 @@ class StreamFields:
         if origin not in self._ends:
             parts = self._sets.parts(origin)
             pairs = [self._ends_of(part) for part in parts]
-            pairs.append((np.full(2, np.inf, np.float32), np.full(2, -np.inf, np.float32)))
+            pairs.append((np.full(self._axes, np.inf, np.float32), np.full(self._axes, -np.inf, np.float32)))
             if origin > NONE and not parts and not self._is_learned(origin):
                 source, _, member = self._sets.place(origin)
                 _, lows, highs = [*self._flat.values()][source]
@@ -121,14 +122,23 @@ class StreamFields:
 
 
 def _distinct(fields: InputFields) -> tuple[Tensor, NDArray[np.float32], NDArray[np.float32]]:
-    """Returns a number for each place of an input, the same along axes on which nothing changes, and their ends.
+    """Returns a number for each place of an input, one for slices along an axis whose ends are the same, and the ends.
 
     The numbers have the shape of the input; the ends are ``[axis, number]``.
     """
     low, high = fields.low, fields.high
-    shape = low.shape[1:]
+    shape, places = low.shape[1:], []
     for axis in range(1, low.ndim):
         if all((np.take(part, [0], axis) == part).all() for part in (low, high)):
-            low, high = np.take(low, [0], axis), np.take(high, [0], axis)
-    numbers = torch.arange(low[0].size).reshape(low.shape[1:]).expand(shape)
-    return numbers, low.reshape(2, -1), high.reshape(2, -1)
+            numbers = [0] * low.shape[axis]
+        else:  # of the features of a patch of a video, say, as many differ as it has frames
+            known: dict[bytes, int] = {}
+            slices = zip(np.moveaxis(low, axis, 0), np.moveaxis(high, axis, 0), strict=True)
+            numbers = [known.setdefault(a.tobytes() + b.tobytes(), len(known)) for a, b in slices]
+        firsts = [numbers.index(number) for number in range(max(numbers, default=-1) + 1)]
+        low, high = np.take(low, firsts, axis), np.take(high, firsts, axis)
+        places.append(torch.tensor(numbers, dtype=torch.int64))
+    flat = torch.arange(low[0].size).reshape(low.shape[1:])
+    for axis, place in enumerate(places):
+        flat = flat.index_select(axis, place) if flat.shape[axis] > 1 else flat
+    return flat.expand(shape), low.reshape(len(low), -1), high.reshape(len(high), -1)

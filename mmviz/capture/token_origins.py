@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmviz.capture.flow_step import ATTENTION, Step, name_of
-from mmviz.capture.function_places import MAX_NUMBERS
+from mmviz.capture.function_places import MAX_NUMBERS, of_queries
 from mmviz.capture.function_tables import JOINS, MATRIX_PRODUCTS, OF_FIRST, PLACEMENTS
 from mmviz.capture.origin_sets import NONE, OriginSets
 from mmviz.capture.pooling_windows import interpolation_windows, pooling_windows
@@ -98,8 +98,8 @@ class TokenOrigins:
         if name == ATTENTION:
             query: Step = step.args[0]  # its origins count, also where it has none and keys and values have some
             of_query = self._of(query)
-            of_query = of_query if query.shape == step.shape else of_query[..., :1]
-            return self._after_attention(query, of_query).expand(step.shape)
+            is_alike = query.shape == step.shape and not step.places
+            return self._after_attention(query, of_query if is_alike else of_queries(step, of_query))
         first = self._of(parents[0])
         if name in PLACEMENTS and (len(parents) > 1 or parents[0] is not step.source):
             return self._written(name, step)
@@ -200,9 +200,19 @@ class TokenOrigins:
         return torch.nn.utils.rnn.pad_sequence(parts, **options)
 
     def _product(self, name: str, step: Step, parents: Sequence[Step]) -> Tensor | None:
-        """Returns the origins after a product of one tensor of tokens with something that is none."""
+        """Returns the origins after a product of a tensor of tokens with something that is none, or of the same tokens.
+
+        Vectors of a token may be mixed by coefficients that come from the token itself.
+        """
         if len(parents) > 1:
-            return None
+            if name == "einsum" or list(parents) != step.parents() or min(len(part.shape) for part in parents) < 2:
+                return None
+            both = [
+                self._sets.merged(self._of(part), axis, keeps=True)
+                for part, axis in zip(parents, (-1, -2), strict=True)
+            ]
+            first, second = (part.expand(step.shape) for part in both)
+            return first if torch.equal(first, second) else None
         if step.places and step.args[1] is parents[0]:  # a matrix that chooses tokens
             tokens = self._sets.merged(self._of(parents[0]), -1)[..., None, :]
             chosen = torch.where(step.places[0].cpu(), tokens, torch.tensor(NONE))

@@ -11,8 +11,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from mmviz.capture.flow_step import PLAIN, Step
+from mmviz.capture.flow_step import PLAIN, Step, name_of
 from mmviz.capture.function_places import MAX_NUMBERS
+from mmviz.capture.function_tables import FLAT, TURNS
 from mmviz.capture.head_split import HeadSplit, split_of
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.score_descent import path_from_product, product_of
@@ -60,6 +61,9 @@ class Operand:
     """The axis of ``base`` that holds features."""
     is_over_features: bool = False
     """Whether the vectors are features of all tokens, so that the attention is none over tokens."""
+    order: Tensor | None = None
+    """int64 ``[*leading, query]``, as the weights are arranged: the flat number of each query's first feature in
+    ``step``; None where weights and queries are arranged alike, and where that is not known."""
 
     @property
     def tokens(self) -> Tensor | None:
@@ -124,7 +128,15 @@ class PlaceFinder:
         for side, parts, axis in zip(sides, numbers, axes, strict=True):
             arrangement = Arrangement(parts[0].select(axis, 0), parts[1].select(axis, 0)) if len(parts) == 2 else None
             arranged.append(replace(side, arrangement=arrangement))
-        return (arranged[1], arranged[0]) if is_turned else (arranged[0], arranged[1])
+        queries, keys = arranged[::-1] if is_turned else arranged
+        if any(name_of(step) in FLAT or name_of(step) in TURNS for step in path[1:]):
+            number, missing = (1, -2) if is_turned else (0, -1)
+            factor, count = factors[number], math.prod(queries.step.shape)
+            first = torch.arange(count, device="cpu").reshape(queries.step.shape).select(factor.feature_axis, 0)
+            spread_first = _spread(first, factor.order, missing, shape)
+            order = None if spread_first is None else replay_numbers(spread_first, path)
+            queries = replace(queries, order=None if order is None else order.select(-1, 0))
+        return queries, keys
 
     def _operand(
         self, runs: Sequence[ModuleRun], step: Step, feature_axis: int, queries: Operand | None = None

@@ -38,7 +38,8 @@ def spotlight(
     pixel_brightness = brightness(_amount_map(image, tokens, values, size), scale_max)
     result = np.round(image * pixel_brightness[:, :, None]).astype(np.uint8)
     for index in strongest(tokens, values, scale_max):
-        _outline(result, _pixels(tokens[index], image, size))
+        for area in _areas(tokens[index], image, size):
+            _outline(result, area)
     return result
 
 
@@ -60,15 +61,18 @@ def _patches(tokens: Sequence[Token]) -> list[int]:
     return [index for index, token in enumerate(tokens) if isinstance(token.location, PixelBox)]
 
 
-def _pixels(token: Token, image: Pixels, size: Size | None) -> tuple[slice, slice]:
-    """Returns the rows and columns of ``image`` whose pixel centres lie in the token's box."""
-    box = token.location
-    assert isinstance(box, PixelBox)  # callers pass patches
+def _areas(token: Token, image: Pixels, size: Size | None) -> list[tuple[slice, slice]]:
+    """Returns the rows and columns of ``image`` whose pixel centres lie in each of the token's boxes."""
+    location = token.location
+    assert isinstance(location, PixelBox)  # callers pass patches
     width, height = size or (image.shape[1], image.shape[0])
     x_scale, y_scale = image.shape[1] / width, image.shape[0] / height
-    edges = (box.x0 * x_scale, box.x1 * x_scale, box.y0 * y_scale, box.y1 * y_scale)
-    left, right, top, bottom = (max(0, math.ceil(edge - 0.5)) for edge in edges)
-    return slice(top, bottom), slice(left, right)
+    areas = []
+    for box in location.boxes:
+        edges = (box.x0 * x_scale, box.x1 * x_scale, box.y0 * y_scale, box.y1 * y_scale)
+        left, right, top, bottom = (max(0, math.ceil(edge - 0.5)) for edge in edges)
+        areas.append((slice(top, bottom), slice(left, right)))
+    return areas
 
 
 def _amount_map(
@@ -77,8 +81,8 @@ def _amount_map(
     """Returns the amount of every pixel, ``[height, width]``: the largest if boxes overlap, 0 outside all boxes."""
     amount_map = np.zeros(image.shape[:2])
     for index in _patches(tokens):
-        cells = amount_map[_pixels(tokens[index], image, size)]
-        np.maximum(cells, amounts[index], out=cells)
+        for area in _areas(tokens[index], image, size):
+            np.maximum(amount_map[area], amounts[index], out=amount_map[area])
     return amount_map
 
 

@@ -40,7 +40,7 @@ def signed_rgb(values: NDArray[Any], largest: float, dark: bool) -> NDArray[np.u
     """
     if not (np.isfinite(largest) and largest > 0):
         raise ValueError(f"the scale (-{largest} to {largest}) must not be empty")
-    stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in diverging(dark)], np.float64)
+    stops = np.array([_rgb(stop) for stop in diverging(dark)], np.float64)
     fractions = np.clip(np.asarray(values, np.float64) / largest, -1, 1)
     channels = [np.interp(fractions, np.linspace(-1, 1, len(stops)), stops[:, channel]) for channel in range(3)]
     return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
@@ -70,8 +70,9 @@ def signed_image(
     colours = np.broadcast_to(signed_rgb(np.zeros(()), largest, dark), image.shape).astype(np.float64)
     colours[hatching] = _rgb(theme(dark).line)
     for token, value in zip(tokens, values, strict=True):
-        if isinstance(token.location, PixelBox) and np.isfinite(value):
-            box = token.location
+        if not isinstance(token.location, PixelBox) or not np.isfinite(value):
+            continue
+        for box in token.location.boxes:
             rows, columns = (
                 slice(round(first * pixels / full), round(last * pixels / full))
                 for first, last, pixels, full in (

@@ -39,7 +39,7 @@ def replace_input(sample: Sample, change: ReplaceInput, seed: int = 0) -> Sample
     A missing modality stays missing, and a text of which nothing is left becomes missing. ``seed``: of the noise.
     """
     if change.modality is Modality.IMAGE and sample.image is not None:
-        boxes = [location for location in change.locations if isinstance(location, PixelBox)]
+        boxes = _boxes_of(change.locations)
         return replace(sample, image=_replace_image(sample.image, boxes, change.baseline, seed))
     if change.modality is Modality.AUDIO and sample.audio is not None:
         intervals = [location for location in change.locations if isinstance(location, Seconds)]
@@ -65,7 +65,7 @@ def swap_input(
             return replace(sample, image=other_image)
         height, width = image.pixels.shape[:2]
         resized = np.asarray(Image.fromarray(other_image.pixels).resize((width, height), Image.Resampling.BOX))
-        mask = _box_mask(image, [location for location in locations if isinstance(location, PixelBox)])
+        mask = _box_mask(image, _boxes_of(locations))
         return replace(sample, image=replace(image, pixels=np.where(mask[..., None], resized, image.pixels)))
     if modality is Modality.AUDIO:
         audio, other_audio = sample.audio, other.audio
@@ -84,6 +84,11 @@ def swap_input(
         for k, word in enumerate(re.finditer(r"\S+", sample.text))
     ]
     return replace(sample, text=" ".join(word for word in words if word) or None)
+
+
+def _boxes_of(locations: Sequence[PixelBox | Seconds | Chars]) -> list[PixelBox]:
+    """Returns the rectangles of all locations in an image, those of a tube in each of its frames."""
+    return [box for location in locations if isinstance(location, PixelBox) for box in location.boxes]
 
 
 def _box_mask(image: ImageInput, boxes: Sequence[PixelBox]) -> NDArray[np.bool_]:

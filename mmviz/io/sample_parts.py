@@ -21,6 +21,7 @@ from mmviz.types import (
     Seconds,
     SpectrogramPatch,
     VideoPatch,
+    location_numbers,
 )
 
 _Part = TypeVar("_Part", PixelBox, Seconds)
@@ -85,18 +86,25 @@ def location_to_dict(location: Location) -> dict[str, list[float]]:
     """Returns a location as plain values.
 
     It is ``{"box": [x0, y0, x1, y1]}`` in pixels, ``{"picture": [x0, y0, x1, y1, number]}``,
-    ``{"video": [x0, y0, x1, y1, start, end]}``, ``{"seconds": [start, end]}``,
+    ``{"video": [x0, y0, x1, y1, start, end, *later]}``, ``{"seconds": [start, end]}``,
     ``{"spectrogram": [start, end, low_hertz, high_hertz]}``, ``{"chars": [start, end]}``, or ``{}`` for no location.
     """
     for name, cls in _LOCATION_TYPES.items():
         if isinstance(location, cls):
-            return {name: list(vars(location).values())}
+            return {name: location_numbers(location)}
     return {}
 
 
 def location_from_dict(fields: Mapping[str, Any]) -> Location:
     """Returns the location that `location_to_dict` wrote; other fields may stand beside it."""
-    return next((cls(*fields[name]) for name, cls in _LOCATION_TYPES.items() if name in fields), None)
+    name = next(filter(fields.__contains__, _LOCATION_TYPES), None)
+    if name is None:
+        return None
+    if name == "video":
+        x0, y0, x1, y1, start, end, *later = fields[name]
+        return VideoPatch(x0, y0, x1, y1, start, end, tuple(later))
+    location: Location = _LOCATION_TYPES[name](*fields[name])
+    return location
 
 
 def notice_to_list(notice: Notice) -> list[Any]:

@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from mmviz.types import AttentionMap, AttentionRecord, Chars, Notice, PixelBox, PooledMap, Sample, Seconds, Token
+from mmviz.types import (
+    AttentionMap,
+    AttentionRecord,
+    Chars,
+    Notice,
+    PixelBox,
+    PooledMap,
+    Sample,
+    Seconds,
+    Token,
+    location_numbers,
+)
 
 _STRINGS = (
     "model", "title", "device", "device_name", "backend", "map_ref", "depends_on", "dtype", "weights", "replica",
@@ -158,7 +169,7 @@ def _check_token(token: Token) -> None:
         check_index(token.location.end, _MAX_CHARS)
         check_index(token.location.start, _MAX_CHARS)
     elif isinstance(token.location, PixelBox | Seconds):
-        for edge in vars(token.location).values():
+        for edge in location_numbers(token.location):
             _check_number(edge, -_MAX_SIDE, _MAX_SIDE)
 
 

@@ -17,7 +17,7 @@ from mmviz.inputs.mel import HOP, N_MELS, SAMPLE_RATE
 from mmviz.report.patch_note import patch_note
 from mmviz.report.pooled_map_requests import bin_edges_of
 from mmviz.report.steps_sections import steps_header
-from mmviz.types import AttentionRecord, AudioInput, ImageInput, Sample, Token
+from mmviz.types import AttentionRecord, AudioInput, ImageInput, Sample, Token, location_numbers
 from mmviz.viewer.thumbnails import thumbnail_edges
 
 MAX_ANSWERS = 5
@@ -55,7 +55,7 @@ def stream_header(tokens: Sequence[Token]) -> dict[str, list[Any]]:
         "modality": [str(token.modality) for token in tokens],
         "name": names(tokens),
         "full_name": full_names(tokens),
-        "location": [None if token.location is None else [*vars(token.location).values()] for token in tokens],
+        "location": [location_numbers(token.location) or None for token in tokens],
     }
 
 

@@ -47,6 +47,7 @@ from mmviz.types.tokens import (
     as_tokens,
     index_tokens,
     is_unlocated_word,
+    location_numbers,
 )
 
 __all__ = [
@@ -103,5 +104,6 @@ __all__ = [
     "index_tokens",
     "is_batch",
     "is_unlocated_word",
+    "location_numbers",
     "read_only",
 ]

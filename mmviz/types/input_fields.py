@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 class InputFields:
     """The part of a picture, a sound or a text that each number of an input of a model comes from.
 
-    A part is an interval on each of two axes, such as x and y, or seconds and shares of the frequency axis.
+    A part is an interval on each axis, such as x, y and the number of a frame, or seconds and hertz. All inputs whose
+    parts are asked for together have the same axes.
     """
 
     low: NDArray[np.float32]

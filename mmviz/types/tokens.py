@@ -46,6 +46,11 @@ class PixelBox:
         if not (self.x0 < self.x1 and self.y0 < self.y1):
             raise ValueError(f"the box is empty: {self}")
 
+    @property
+    def boxes(self) -> tuple[PixelBox, ...]:
+        """All rectangles of the place: this one, and for a tube of a video those in the later frames."""
+        return (self,)
+
 
 @dataclass(frozen=True)
 class PictureBox(PixelBox):
@@ -59,18 +64,31 @@ class PictureBox(PixelBox):
 class VideoPatch(PixelBox):
     """A rectangle in the pixels of a video's sheet of frames, and the moments for which its frame stands.
 
-    Raises ``ValueError`` for an empty rectangle, or an empty or negative interval.
+    A tube has the same rectangle in several frames. Raises ``ValueError`` for an empty rectangle, an empty or negative
+    interval, or an odd number of ``later`` edges.
     """
 
     start: float
     """Start in seconds of the video, included."""
     end: float
     """End in seconds, excluded."""
+    later: tuple[float, ...] = ()
+    """Left and top edge of the rectangle in each later frame of a tube: x0, y0, x0, y0, ..."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "later", tuple(self.later))
         if not 0 <= self.start < self.end:
             raise ValueError(f"the time interval is empty or negative: {self}")
+        if len(self.later) % 2:
+            raise ValueError(f"a later frame lacks an edge: {self}")
+
+    @property
+    def boxes(self) -> tuple[PixelBox, ...]:
+        """The rectangles in all frames, this one first."""
+        width, height = self.x1 - self.x0, self.y1 - self.y0
+        corners = zip(self.later[::2], self.later[1::2], strict=True)
+        return (self, *(PixelBox(x, y, x + width, y + height) for x, y in corners))
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,7 @@ ABSENT = "absent"
 """Label of the token that stands in a missing modality's place."""
 Location = PixelBox | PictureBox | VideoPatch | Seconds | SpectrogramPatch | Chars | None
 """Where a token lies in the original input; None for special tokens, and where it is not known."""
+
 _LOCATION_TYPES = {Modality.IMAGE: PixelBox, Modality.AUDIO: Seconds, Modality.TEXT: Chars}
 
 
@@ -168,6 +187,14 @@ def as_tokens(tokens: Sequence[str | Token]) -> tuple[Token, ...]:
         if not isinstance(token, str | Token):
             raise CaptureError("capture-token-kind", kind=type(token).__name__)
     return tuple(token if isinstance(token, Token) else Token(Modality.TEXT, token) for token in tokens)
+
+
+def location_numbers(location: Location) -> list[float]:
+    """Returns the numbers of a location in the order of its fields; [] for None."""
+    numbers: list[float] = []
+    for value in () if location is None else vars(location).values():
+        numbers += value if isinstance(value, tuple) else [value]
+    return numbers
 
 
 def index_tokens(count: int) -> tuple[Token, ...]:

@@ -139,12 +139,12 @@ class ChatModel:
         """Returns the inputs of a sample, the tokens of its prompt, and the prompt with a placeholder for each file."""
         prompt = chat_prompt(self.processor, self.family, sample, self.system, self.template)
         fast = {"return_offsets_mapping": True} if getattr(self.tokenizer, "is_fast", False) else {}
-        batch = self._reader.process(sample, text=[prompt.text], **fast)
+        batch = self._reader.process(sample, prompt.has_video, text=[prompt.text], **fast)
         offsets = batch.pop("offset_mapping", None)
         pairs = None if offsets is None else np.asarray(offsets)[0].tolist()
         ids = batch["input_ids"][0].tolist()
         tokens = prompt_tokens(self.tokenizer, ids, pairs, prompt, self._placeholders)
-        return self._reader.checked(sample, batch, self.answer), tokens, prompt.text
+        return self._reader.checked(sample, batch, self.answer, prompt.has_video), tokens, prompt.text
 
     def _written(
         self, inputs: Mapping[str, Any], total: int, stop: Callable[[], bool], step: Callable[[int, int], None]

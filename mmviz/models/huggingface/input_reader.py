@@ -11,17 +11,30 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.models.huggingface.families import Family
-from mmviz.models.huggingface.located_streams import located_streams, picture_fields
+from mmviz.models.huggingface.located_streams import located_streams, picture_fields, video_fields
 from mmviz.models.huggingface.picture_places import cached_places
 from mmviz.models.huggingface.sound_inputs import joined_sound_fields, read_waves, sound_fields
 from mmviz.models.protocol import Prepared
-from mmviz.types import FieldsOf, ImageInput, InputFields, MmvizError, Notice, Sample, Seconds, Token, as_tokens
+from mmviz.types import (
+    FieldsOf,
+    ImageInput,
+    InputFields,
+    MmvizError,
+    Notice,
+    Sample,
+    Seconds,
+    Token,
+    VideoPatch,
+    as_tokens,
+)
 
 _EXTRACTORS = ("feature_extractor", "audio_processor")
-_PICTURES = ("pixel_values", "image_pixel_values")
+_PICTURES = ("pixel_values", "image_pixel_values", "pixel_values_videos")
 _SOUNDS = ("input_features", "input_values", "audio_input_features")
 _LENGTHS = "wave_lengths"
 """What `InputReader.process` adds to a batch."""
+_CLOCK = 1_000
+"""Frames in a second of the video that processors are told of, so that those that are used begin where they do."""
 SHORTEST_CUT = 0.05
 """Seconds that the end of a sound must lack to be noted; less is a part of a frame."""
 
@@ -75,6 +88,7 @@ class InputReader:
             (getattr(processor, name) for name in _EXTRACTORS if getattr(processor, name, None) is not None), processor
         )
         self._places = cached_places(self._pixel_values)
+        self._video_places = cached_places(self._video_values)
 
     def readable(self, sample: Sample) -> tuple[Sample, tuple[Notice, ...]]:
         """Returns what of a sample the family reads, and a notice for what it does not."""
@@ -89,15 +103,16 @@ class InputReader:
                 raise MmvizError("hf-needs", model=self.family.title, modality=modality)
         return sample, tuple(notices)
 
-    def process(self, sample: Sample, **given: Any) -> dict[str, Any]:
+    def process(self, sample: Sample, has_video: bool = False, **given: Any) -> dict[str, Any]:
         """Returns what the processor makes of pictures, sounds and ``given``. Raises ``MmvizError``.
 
-        The samples of each sound that it was given are an entry beside its own.
+        ``has_video``: whether pictures are one video. The samples of each sound that it was given are an entry beside
+        its own.
         """
         media: dict[str, Any] = {"return_tensors": "pt", **given}
         lengths: dict[str, Any] = {}
         if sample.image is not None:
-            media["images"] = _pictures(sample.image)
+            media |= _video(sample.image) if has_video else {"images": _pictures(sample.image)}
         if sample.audio is not None:
             is_alone = self.extractor is self.processor
             waves = read_waves(self.extractor, sample.audio)
@@ -110,25 +125,34 @@ class InputReader:
         except Exception as problem:  # processors raise what they like
             raise MmvizError("hf-processor", why=f"{type(problem).__name__}: {problem}"[:200]) from problem
 
-    def checked(self, sample: Sample, batch: Mapping[str, Any], answer: tuple[int, ...] = ()) -> CheckpointInputs:
+    def checked(
+        self, sample: Sample, batch: Mapping[str, Any], answer: tuple[int, ...] = (), has_video: bool = False
+    ) -> CheckpointInputs:
         """Returns what the processor made, on the model's device, with the places of pictures and sounds."""
         inputs = {
             name: value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
             for name, value in batch.items() if isinstance(value, Tensor) and name != "labels"
         }  # fmt: skip
-        pictures, sounds = self._picture_fields(sample, batch), self._sound_fields(sample, batch)
+        pictures, sounds = self._picture_fields(sample, batch, has_video), self._sound_fields(sample, batch)
         return CheckpointInputs(inputs, answer, pictures=pictures, sounds=sounds, has_grid=self.family.has_grid)
 
     def _pixel_values(self, image: ImageInput) -> Any:
         batch = self.image_processor(images=_pictures(image), return_tensors="np")
         return next(batch[name] for name in _PICTURES if name in batch)
 
-    def _picture_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
+    def _video_values(self, image: ImageInput) -> Any:
+        # by the whole processor, which tells that of videos to which size it scales
+        batch = self.process(Sample(image=image), has_video=True, text=[self.processor.video_token])
+        return next(batch[name] for name in _PICTURES if name in batch)
+
+    def _picture_fields(self, sample: Sample, batch: Mapping[str, Any], has_video: bool) -> dict[str, InputFields]:
         name = next((name for name in _PICTURES if name in batch), None)
         if sample.image is None or name is None:
             return {}
-        places = self._places(sample.image)
-        return {name: picture_fields(places, tuple(batch[name].shape))}
+        shape = tuple(batch[name].shape)
+        if has_video:
+            return {name: video_fields(self._video_places(sample.image), shape, sample.image)}
+        return {name: picture_fields(self._places(sample.image), shape)}
 
     def _sound_fields(self, sample: Sample, batch: Mapping[str, Any]) -> dict[str, InputFields]:
         name = next((name for name in _SOUNDS if name in batch), None)
@@ -144,6 +168,20 @@ def _pictures(image: ImageInput) -> list[Any]:
     """Returns the pictures of one prompt as processors take them, in memory that they may write to."""
     pictures = [pixels.copy() for pixels in image.pictures]
     return [pictures] if image.parts else pictures
+
+
+def _video(image: ImageInput) -> dict[str, Any]:
+    """Returns the frames of a video as processors take them, with the moments at which they begin in milliseconds."""
+    parts = [part for part in image.parts if isinstance(part, VideoPatch)]
+    total = round(parts[-1].end * _CLOCK)
+    metadata = {
+        "total_num_frames": total, "fps": float(_CLOCK), "duration": parts[-1].end,
+        "frames_indices": [min(round(part.start * _CLOCK), total - 1) for part in parts],
+    }  # fmt: skip
+    return {
+        "videos": [np.stack(image.pictures)], "video_metadata": [metadata], "do_sample_frames": False,
+        "fps": len(parts) / parts[-1].end,  # some place frames in time by this, whatever the metadata say
+    }  # fmt: skip
 
 
 def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:

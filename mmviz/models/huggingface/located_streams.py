@@ -39,6 +39,29 @@ def picture_fields(places: PicturePlaces, shape: tuple[int, ...]) -> InputFields
     return InputFields(low, high)
 
 
+def video_fields(places: PicturePlaces, shape: tuple[int, ...], image: ImageInput) -> InputFields:
+    """Returns the places of the frames of a video: x and y as shares of a frame, and the number of the frame.
+
+    ``places``: those of the ``image``, its sheet of frames.
+    """
+    size = np.array([[image.width], [image.height]], np.float64)
+    corners, ends = (np.array([edges(part) for part in image.parts]).T for edges in (_corner, _end))
+    first, lengths = (edges[:, places.numbers.ravel()] for edges in (corners, ends - corners))
+    low, high = ((edges.reshape(2, -1) * size - first) / lengths for edges in (places.low, places.high))
+    is_frame, numbers = np.isfinite(low[0]), places.numbers.ravel()
+    low = np.stack([*low, np.where(is_frame, numbers, np.inf)])
+    high = np.stack([*high, np.where(is_frame, numbers + 1, -np.inf)])
+    return InputFields(*(edges.astype(np.float32).reshape(3, *shape) for edges in (low, high)))
+
+
+def _corner(part: PixelBox) -> tuple[float, float]:
+    return part.x0, part.y0
+
+
+def _end(part: PixelBox) -> tuple[float, float]:
+    return part.x1, part.y1
+
+
 def located_streams(
     fields_of: FieldsOf, pictures: Mapping[str, InputFields], sounds: Mapping[str, InputFields],
     image: ImageInput | None, audio: AudioInput | None, written: Sequence[Token], encoded: int | None = None,
@@ -140,32 +163,51 @@ def _patches(fields: TokenFields, image: ImageInput | None) -> list[tuple[int, T
     numbers, low, high = _ends(fields)
     if image is None or not len(numbers):
         return []
-    size = np.array([[image.width], [image.height]], np.float64)
-    low, high = low * size, high * size
-    x, y = middles = (low + high) / 2
-    parts = np.zeros(len(numbers), np.intp)
-    for number, part in enumerate(image.parts):
-        parts[(x >= part.x0) & (x < part.x1) & (y >= part.y0) & (y < part.y1)] = number
+    if len(low) == 3:
+        frames = [image.parts[round(first) : round(last)] for first, last in zip(low[2], high[2], strict=True)]
+        parts = np.round(low[2]).astype(np.intp)
+        corners, ends = (np.array([edges(frame[0]) for frame in frames]).T for edges in (_corner, _end))
+        low, high = (corners + edges[:2] * (ends - corners) for edges in (low, high))
+    else:
+        size = np.array([[image.width], [image.height]], np.float64)
+        low, high = low * size, high * size
+        x, y = (low + high) / 2
+        parts = np.zeros(len(numbers), np.intp)
+        for number, part in enumerate(image.parts):
+            parts[(x >= part.x0) & (x < part.x1) & (y >= part.y0) & (y < part.y1)] = number
+        frames = [image.parts[number : number + 1] for number in parts]
+    middles = (low + high) / 2
     patches = []
     for number in np.unique(parts):
         inside = parts == number
         columns, rows = (np.unique(np.round(axis), return_inverse=True)[1] for axis in middles[:, inside])
         is_grid = (columns.max() + 1) * (rows.max() + 1) == len(columns)
-        box = image.parts[number] if image.parts else None
         for k, place in enumerate(np.flatnonzero(inside).tolist()):
             label = f"patch {rows[k]}, {columns[k]}" if is_grid else f"patch {k}"
             edges = PixelBox(*map(float, (low[0, place], low[1, place], high[0, place], high[1, place])))
-            patches.append((int(numbers[place]), _patch(label, edges, box)))
+            patches.append((int(numbers[place]), _patch(label, edges, frames[place])))
     return patches
 
 
-def _patch(label: str, edges: PixelBox, part: PixelBox | None) -> Token:
-    """Returns a patch of a picture, or of a part of a sheet."""
+def _patch(label: str, edges: PixelBox, parts: Sequence[PixelBox]) -> Token:
+    """Returns a patch of a picture, or of one of the ``parts`` of a sheet: of the first, and as a tube of the others.
+
+    ``edges``: in the first part.
+    """
+    if not parts:
+        return Token(Modality.IMAGE, label, edges)
+    part = parts[0]
     if isinstance(part, VideoPatch):
-        label = f"{part.start:.2f} s, {label}"
-    elif isinstance(part, PictureBox):
-        label = f"picture {part.picture}, {label}"
-    return Token(Modality.IMAGE, label, edges if part is None else replace(part, **vars(edges)))
+        left, top = edges.x0 - part.x0, edges.y0 - part.y0
+        later = tuple(edge for frame in parts[1:] for edge in (frame.x0 + left, frame.y0 + top))
+        end = next(frame.end for frame in parts[::-1] if isinstance(frame, VideoPatch))
+        return Token(
+            Modality.IMAGE,
+            f"{part.start:.2f} s, {label}",
+            VideoPatch(**vars(edges), start=part.start, end=end, later=later),
+        )
+    label = f"picture {part.picture}, {label}" if isinstance(part, PictureBox) else label
+    return Token(Modality.IMAGE, label, replace(part, **vars(edges)))
 
 
 def _frames(fields: TokenFields, audio: AudioInput | None) -> list[tuple[int, Token]]:

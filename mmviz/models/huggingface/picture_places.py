@@ -30,6 +30,8 @@ class PicturePlaces:
     """float64 ``[2, *shape]``: left and top; infinite for numbers that no pixel has a part in, such as padding."""
     high: Array
     """float64 ``[2, *shape]``: right and bottom; minus infinite for such."""
+    numbers: NDArray[np.intp]
+    """intp ``[*shape]``: the number of its picture on a sheet, from 0."""
 
 
 def picture_places(
@@ -67,7 +69,7 @@ def picture_places(
         starts, lengths = (np.array(values)[numbers] for values in zip(*((a, b - a) for a, b in edges), strict=True))
         low.append(np.where(is_picture, (starts + ends[0] * lengths) / size, np.inf))
         high.append(np.where(is_picture, (starts + ends[1] * lengths) / size, -np.inf))
-    return PicturePlaces(np.stack(low), np.stack(high))
+    return PicturePlaces(np.stack(low), np.stack(high), numbers)
 
 
 def _ramp(height: int, width: int, axis: int) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmviz.models.huggingface.families import Family
-from mmviz.types import Chars, MmvizError, Modality, Sample, Token
+from mmviz.types import Chars, MmvizError, Modality, Sample, Token, VideoPatch
 
 _LONGEST_END = 12
 """Characters that a processor may put after a prompt."""
@@ -21,21 +21,41 @@ class Prompt:
     """The whole prompt, with one placeholder for each picture and sound."""
     question: str
     """The part of it that the user wrote."""
+    has_video: bool = False
+    """Whether the frames of a video are one video in it, for the processor of videos, and not pictures."""
 
 
 def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = "", template: str = "") -> Prompt:
     """Returns the prompt for what is in ``sample``: by a chat template in Jinja, or by the family's plain prompt.
 
-    Raises ``MmvizError`` (``hf-template``) where it cannot be filled in.
+    The frames of a video are pictures where the processor has none for videos, or the template no place for one. Raises
+    ``MmvizError`` (``hf-template``) where it cannot be filled in.
     """
+    if is_video(sample) and getattr(processor, "video_processor", None) is not None:
+        prompt = _prompt(processor, family, sample, system, template, has_video=True)
+        if prompt.text.count(str(getattr(processor, "video_token", ""))) == 1:
+            return prompt
+    return _prompt(processor, family, sample, system, template)
+
+
+def is_video(sample: Sample) -> bool:
+    """Returns whether the picture of a sample is a video: a sheet of its frames."""
+    parts = sample.image.parts if sample.image is not None else ()
+    return bool(parts) and all(isinstance(part, VideoPatch) for part in parts)
+
+
+def _prompt(
+    processor: Any, family: Family, sample: Sample, system: str, template: str, has_video: bool = False
+) -> Prompt:  # fmt: skip
     question = sample.text or ""
     pictures, sounds = (0 if given is None else max(1, len(given.parts)) for given in (sample.image, sample.audio))
-    image = str(getattr(processor, "image_token", "")) * pictures
+    kind, pictures = ("video", 1) if has_video else ("image", pictures)
+    image = str(getattr(processor, f"{kind}_token", "")) * pictures
     audio = str(getattr(processor, "audio_token", "")) * sounds
     if not template:
         plain = family.prompt or "{image}{audio}{text}"
-        return Prompt(plain.format(image=image, audio=audio, text=question), question)
-    content = [{"type": "image"}] * pictures
+        return Prompt(plain.format(image=image, audio=audio, text=question), question, has_video)
+    content = [{"type": kind}] * pictures
     content += [{"type": "audio", "audio": ""}] * sounds
     content += [{"type": "text", "text": question}] if question else []
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
@@ -51,7 +71,7 @@ def chat_prompt(processor: Any, family: Family, sample: Sample, system: str = ""
         )
     except Exception as problem:  # Jinja and the template itself raise what they like
         raise MmvizError("hf-template", why=f"{type(problem).__name__}: {problem}"[:200]) from problem
-    return Prompt(str(text), question)
+    return Prompt(str(text), question, has_video)
 
 
 def placeholder_ids(processor: Any) -> dict[int, Modality]:

@@ -38,9 +38,10 @@ export class ImagePanel {
     }
     const grids = this.layers.map((layer) => {
       const name = this.layers.length > 1 ? `${say("image")}, ${layer.name}` : say("image");
-      const { element, buttons } = makeTokenGrid(this.viewer, layer.name, layer.boxes, name);
+      const places = layer.boxes.filter(({ isLater }) => !isLater);
+      const { element, buttons } = makeTokenGrid(this.viewer, layer.name, places, name);
       buttons.forEach((button, k) => {
-        const { box } = layer.boxes[k];
+        const { box } = places[k];
         const [x0, x1] = [box[0], box[2]].map((x) => (100 * x) / this.size.width);
         const [y0, y1] = [box[1], box[3]].map((y) => (100 * y) / this.size.height);
         button.style.cssText = `left:${x0}%;top:${y0}%;width:${x1 - x0}%;height:${y1 - y0}%`;
@@ -103,7 +104,7 @@ export class ImagePanel {
       }
       context.globalAlpha = 1;
       const outlined = frame.isDifference ? [] : this.strongestPatches(layer, frame);
-      for (const { box } of outlined) this.outline(box, "#000", "#fff", 1.5);
+      for (const { token } of outlined) this.outlineToken(layer, token, 1.5);
     }
     this.nameParts();
     const chosen = this.layers.find(({ name }) => name === frame.chosenStream);
@@ -112,15 +113,14 @@ export class ImagePanel {
       else if (frame.versus.includes(token)) this.ring(box, [4, 3]);
     }
     const pointed = this.layers.find(({ name }) => name === frame.pointed?.stream);
-    const pointedPatch = pointed?.boxes.find(({ token }) => token === frame.pointed.token);
-    if (pointedPatch) this.outline(pointedPatch.box, "#000", "#fff", 2.5);
+    if (pointed) this.outlineToken(pointed, frame.pointed.token, 2.5);
     this.note.hidden = !layer || isHeat || !frame.amounts;
   }
 
   /** Returns at most three patches whose amount is at least half of the scale; none of those that tie for the last place. */
   strongestPatches(layer, frame) {
     const amount = ({ token }) => frame.amounts[token];
-    const strong = layer.boxes.filter((patch) => amount(patch) >= frame.largest / 2);
+    const strong = layer.boxes.filter((patch) => !patch.isLater && amount(patch) >= frame.largest / 2);
     strong.sort((a, b) => amount(b) - amount(a));
     if (strong.length <= MAX_OUTLINED) return strong;
     return strong.slice(0, MAX_OUTLINED).filter((patch) => amount(patch) > amount(strong[MAX_OUTLINED]));
@@ -172,6 +172,11 @@ export class ImagePanel {
       context.fillStyle = "#fff";
       context.fillText(name, left + 4, top + NAME_HEIGHT / 2 + 0.5);
     }
+  }
+
+  /** Outlines a patch, in every frame that it is in. */
+  outlineToken(layer, token, lineWidth) {
+    for (const patch of layer.boxes) if (patch.token === token) this.outline(patch.box, "#000", "#fff", lineWidth);
   }
 
   /** Draws a rectangle of two colours inside the edge of a patch. */
@@ -232,7 +237,7 @@ export class ImagePanel {
       Math.max(start[2], end[2]),
       Math.max(start[3], end[3]),
     ];
-    return layer.boxes.filter(({ box }) => intersect(box, around)).map(({ token }) => token);
+    return [...new Set(layer.boxes.filter(({ box }) => intersect(box, around)).map(({ token }) => token))];
   }
 }
 
@@ -244,11 +249,21 @@ function intersect(a, b) {
   return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 }
 
-/** Returns {token, box} of every patch of a stream; a box is [x0, y0, x1, y1] in pixels of the image. */
-function boxesOf(stream) {
-  return stream.location.flatMap((box, token) =>
-    stream.modality[token] === "image" && box ? [{ token, box }] : [],
-  );
+/**
+ * Returns {token, box} of every patch of a stream; a box is [x0, y0, x1, y1] in pixels of the image. A tube of a video
+ * has one more in each later frame, marked `isLater`: behind its moments, its location has their left and top edges.
+ */
+export function boxesOf(stream) {
+  return stream.location.flatMap((location, token) => {
+    if (stream.modality[token] !== "image" || !location) return [];
+    const [x0, y0, x1, y1, , , ...later] = location;
+    const boxes = [{ token, box: [x0, y0, x1, y1] }];
+    for (let at = 0; at + 1 < later.length; at += 2) {
+      const [left, top] = later.slice(at, at + 2);
+      boxes.push({ token, box: [left, top, left + x1 - x0, top + y1 - y0], isLater: true });
+    }
+    return boxes;
+  });
 }
 
 /** Returns the size of an image that is missing, from the boxes on it. */
