@@ -52,7 +52,7 @@ def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord])
     return file.getvalue()
 
 
-def choose_snapshots(folders: Sequence[Path], count: int = 20) -> list[Path]:
+def choose_snapshots(folders: Sequence[Path], count: int = 8) -> list[Path]:
     """Returns about ``count`` snapshots, equally many of each stage in ``folders``; they are log-spaced already."""
     chosen: list[Path] = []
     for folder in folders:
