@@ -19,6 +19,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from mmviz.models.batch_rows import key_padding_mask, padding_last, row_by_row
 from mmviz.models.cards import COMPARED
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.trio_network import (
@@ -29,9 +30,6 @@ from mmviz.models.trio_network import (
     TrioConfig,
     TrioInput,
     TrioOutput,
-    key_padding_mask,
-    padding_last,
-    row_by_row,
 )
 
 FUSION_KINDS = COMPARED[1:]

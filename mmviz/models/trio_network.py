@@ -9,13 +9,14 @@ and the answer is scored against it. Axes: B batch, N tokens, T text tokens, H h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mmviz.inputs.mel import HOP, SAMPLE_RATE
+from mmviz.models.batch_rows import key_padding_mask, length_mask, of_rows, padding_last, row_by_row
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders, classified_words
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.encoders.sound_encoder import POSITIONS
@@ -256,9 +257,9 @@ class Trio(nn.Module):
         image = patches + self.patch_position(self.patch_features) + self.modality_embedding[1]
         audio = frames + self.frame_position + self.modality_embedding[2]
         rows, length = batch.text.shape
-        image, audio = _of_rows(image, batch.image_rows, rows), _of_rows(audio, batch.mel_rows, rows)
+        image, audio = of_rows(image, batch.image_rows, rows), of_rows(audio, batch.mel_rows, rows)
         all_patches = torch.ones(rows, PATCHES**2, dtype=torch.bool, device=image.device)
-        masks = [_length_mask(batch.text_lengths, length), all_patches, _length_mask(batch.frames, FRAMES)]
+        masks = [length_mask(batch.text_lengths, length), all_patches, length_mask(batch.frames, FRAMES)]
         if batch.hidden is not None:
             hidden = torch.split(batch.hidden, [length, PATCHES**2, FRAMES], dim=1)
             masks = [mask & ~part for mask, part in zip(masks, hidden, strict=True)]
@@ -288,43 +289,6 @@ class Trio(nn.Module):
 def sounding_frames(samples: int) -> int:
     """Returns how many frames hold something of a sound of ``samples`` samples at 16 kHz, at least 1."""
     return min(FRAMES, max(1, -(-samples // (HOPS_PER_FRAME * HOP))))
-
-
-def row_by_row(encode: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Returns ``encode(inputs)``. On a CPU the rows are encoded one by one: there, convolutions of a batch are no
-    faster, and they and products with few rows round a row otherwise than alone."""
-    if inputs.device.type != "cpu" or len(inputs) == 1:
-        return encode(inputs)
-    return torch.cat([encode(row[None]) for row in inputs])
-
-
-def padding_last(x: Tensor, valid_mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the valid tokens of each row of ``x`` ``[B, N, D]`` in their order, and padding behind the shorter rows.
-
-    Zeros at the end change no sum, so that a row of a batch has, on a CPU to the last bit, the numbers that it has
-    alone. ``valid_mask`` ``[B, N]`` is returned for the same tokens.
-    """
-    used = valid_mask.any(0)
-    x, valid_mask = x[:, used], valid_mask[:, used]
-    if bool(valid_mask.all()):
-        return x, valid_mask
-    order = (~valid_mask).to(torch.int8).argsort(dim=1, stable=True)[:, : int(valid_mask.sum(1).max())]
-    return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), valid_mask.gather(1, order)
-
-
-def key_padding_mask(valid_mask: Tensor, x: Tensor) -> Tensor:
-    """Returns ``[B, 1, 1, N]`` in the dtype of ``x``: 0 for valid keys, -inf for padding; ``valid_mask`` ``[B, N]``."""
-    zeros = torch.zeros_like(valid_mask, dtype=x.dtype)[:, None, None]
-    return zeros.masked_fill(~valid_mask[:, None, None], -torch.inf)
-
-
-def _of_rows(tokens: Tensor, numbers: Tensor | None, rows: int) -> Tensor:
-    """Returns the tokens ``[B, n, D]`` of every row, each from the row of ``tokens`` that ``numbers`` ``[B]`` names."""
-    return tokens.expand(rows, -1, -1) if numbers is None else tokens[numbers]
-
-
-def _length_mask(lengths: Tensor, size: int) -> Tensor:
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def _patch_features() -> Tensor:
