@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -147,7 +148,8 @@ def test_inputs_and_answers_of_a_gallery_run() -> None:
     assert header["audio"]["seconds"] == audio.seconds and header["audio"]["rate"] == audio.rate
     assert [hertz for hertz, _ in header["audio"]["ticks"]] == [500, 1000, 2000, 4000]
     assert "".join(text for text, _ in header["text_pieces"]["tokens"]) == run.sample.text
-    assert header["initial_view"]["map"] == run.record.made_by["map_ref"] == "rollout"
+    card = json.loads((assets_dir() / "trio" / "card.json").read_text("utf-8"))
+    assert header["initial_view"]["map"] == run.record.made_by["map_ref"] == card["map_ref"]
     assert header["initial_view"]["tokens"] == [run.answer_query]
     assert header["answers"] == [[answer.label, answer.probability] for answer in run.record.answers[:5]]
     assert header["answer_count"] == len(run.record.answers)
