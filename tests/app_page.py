@@ -70,8 +70,9 @@ def notes(page: AppTest, kind: str) -> list[str]:
 
 
 def word(page: AppTest) -> str:
-    """Returns the answer in large type."""
-    return markup(page).split("<span class='word'>")[1].split("</span>")[0]
+    """Returns the answer in large type, the likeliest of the three of an unsure model."""
+    shown = markup(page).split("<span class='word'>")[1].split("</span>")[0]
+    return shown.removeprefix("not sure: ").split(",")[0]
 
 
 def now(page: AppTest) -> state.State:

@@ -17,6 +17,7 @@ from mmviz.app.pages.debug.compare import is_same_run
 from mmviz.explain import Run
 from mmviz.figures.colour_scale import hex_colour
 from mmviz.i18n.page import say
+from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.types import AblateHead, MapRef, ShuffleWeights, UniformAttention
 
 pytestmark = pytest.mark.slow
@@ -137,7 +138,7 @@ def test_token_method_and_direction_are_the_same_for_both(page: AppTest) -> None
     page, b = compared(page, f"example/{OTHER.id}")
     a = now(page).run
     before = cards(page)
-    token = next(k for k, other in enumerate(a.tokens) if other.modality == "image") + 33
+    token = next(k for k, other in enumerate(a.tokens) if other.modality == "image") + 3 * PATCHES + 3
     choose(page, "token", token)
     after = cards(page)
     assert all(old != new for old, new in zip(before, after, strict=True))

@@ -13,7 +13,7 @@ from app_page import EXAMPLES, markup, now, payload, press, report_view, selecte
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from mmviz.analysis.answer_maps import depends_on_method, method_words
+from mmviz.analysis.answer_maps import depends_on, depends_on_method, method_words
 from mmviz.analysis.map_refs import map_words
 from mmviz.app.pages.explore import footer
 from mmviz.app.selection import Selection
@@ -23,7 +23,7 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell
 from mmviz.i18n.page import say
 from mmviz.io.run_file import from_bytes
-from mmviz.types import MapRef
+from mmviz.types import MapRef, MmvizError
 
 pytestmark = pytest.mark.slow
 
@@ -79,12 +79,17 @@ def test_the_first_view_shows_what_the_answer_reads_from_and_what_it_depends_on(
 
 def test_a_run_without_gradients_says_why_the_second_map_is_missing(opened: AppTest) -> None:
     press(opened, "control-uniform")
-    reads, depends = answer_maps(opened)
-    assert tell("reads-from") in reads and "data:image" in reads
     run = now(opened).run
     assert run is not None
-    method = method_words(depends_on_method(run.record))
-    assert sentence("depends-on-uniform", method=method) in depends and "data:image" not in depends
+    record = replace(run.record, made_by={**run.record.made_by, "depends_on": "relevance"})
+    with pytest.raises(MmvizError) as problem:
+        depends_on(record)
+    method = method_words(depends_on_method(record))
+    assert str(problem.value) == sentence("depends-on-uniform", method=method)
+    reads, depends = answer_maps(opened)
+    assert all(tell(name) in shown for name, shown in (("reads-from", reads), ("depends-on", depends)))
+    needs_gradients = depends_on_method(run.record) != "rollout"
+    assert "data:image" in reads and ("data:image" in depends) != needs_gradients
 
 
 def test_token_and_direction_change_the_cards(opened: AppTest) -> None:

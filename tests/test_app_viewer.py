@@ -45,14 +45,20 @@ def report(run: Run, /, **changes: object) -> dict[str, object]:
     return {**default, "run": run.record.id, "serial": SERIAL, **changes}
 
 
+def ref_in(run: Run, layer: int, head: int | None = None) -> MapRef:
+    """Returns the reference to a head, or to the mean, of a layer in which modalities meet, as the run writes it."""
+    return run.record.map_ref(run.record.map_number(MapRef("attention", layer, head)), head)
+
+
 def test_a_view_is_written_and_read_back(first_run: Run) -> None:
-    selection = Selection((3, 5), (0, 1), "to", MapRef("attention", 1, 2), "heat", "map")
+    selection = Selection((3, 5), (0, 1), "to", ref_in(first_run, 1, 2), "heat", "map")
     written = view_of(selection, first_run)
     assert written == {
-        "tokens": [3, 5], "versus": [0, 1], "direction": "to", "map": "1:2", "style": "heat", "scale": "map",
+        "tokens": [3, 5], "versus": [0, 1], "direction": "to", "map": str(selection.map_ref), "style": "heat",
+        "scale": "map",
     }  # fmt: skip
     assert read_view(json.loads(json.dumps(report(first_run, **written))), first_run, SERIAL) == selection
-    for map_ref in (MapRef("attention", 0), MapRef("rollout"), MapRef("relevance")):
+    for map_ref in (ref_in(first_run, 0), MapRef("rollout"), MapRef("relevance")):
         other = replace(selection, map_ref=map_ref)
         assert read_view(report(first_run, **view_of(other, first_run)), first_run, SERIAL) == other
     assert read_view(report(first_run, tokens=[9, 2, 9]), first_run, SERIAL).tokens == (2, 9), "in order, each once"
@@ -92,7 +98,7 @@ def test_a_new_run_keeps_the_selection_as_far_as_it_has_it(first_run: Run) -> No
     query = first_run.answer_query
     default = Selection((query,), (), "from", first_run.map_ref, "spotlight", "view")
     assert initial_selection(None, first_run) == default
-    before = Selection((9,), (8,), "to", MapRef("attention", 2, 1), "heat", "map")
+    before = Selection((9,), (8,), "to", ref_in(first_run, 2, 1), "heat", "map")
     assert initial_selection(before, first_run) == replace(before, tokens=(query,), versus=())
     bare = Run(first_run.sample, replace(first_run.record, relevance=None, maps=first_run.record.maps[:2]))
     for map_ref in (MapRef("relevance"), MapRef("attention", 2, 1), MapRef("attention", 5), MapRef("attention", 1, 99)):
@@ -135,7 +141,8 @@ def test_the_page_moves_the_viewer(opened: AppTest) -> None:
     report_view(opened, view(opened, tokens=[9]))
     assert selected(opened).tokens == (9,)
     press(opened, "back")
-    assert payload(opened)[0]["serial"] == serial + 2 and payload(opened)[0]["view"]["map"] == "rollout"
+    assert payload(opened)[0]["serial"] == serial + 2
+    assert payload(opened)[0]["view"]["map"] == str(now(opened).run.map_ref)
 
 
 def test_another_run_has_viewer_data_of_its_own(opened: AppTest) -> None:
@@ -165,7 +172,7 @@ def test_maps_that_were_not_sent_are_sent_on_request(opened: AppTest, monkeypatc
     monkeypatch.setattr("mmviz.report.viewer_data.MAX_BYTES", 1)
     press(opened, f"example-{EXAMPLES[2].id}")
     record = now(opened).run.record
-    assert "codes/rollout" in payload(opened)[1] and "codes/0:1" not in payload(opened)[1]
+    assert f"codes/{now(opened).run.map_ref}" in payload(opened)[1] and "codes/0:1" not in payload(opened)[1]
     whole = view(opened)
     report_need(opened, {"run": record.id, "names": ["map/0:1"]})
     header, sections = payload(opened)
@@ -180,7 +187,9 @@ def test_maps_that_were_not_sent_are_sent_on_request(opened: AppTest, monkeypatc
         report_need(opened, value)
     assert now(opened).requested_sections == ("map/0:1", "map/0:2")
     report_need(opened, {"run": None, "names": []})
-    assert "streams" in payload(opened)[0] and "codes/rollout" in payload(opened)[1], "a new viewer gets everything"
+    assert "streams" in payload(opened)[0] and f"codes/{now(opened).run.map_ref}" in payload(opened)[1], (
+        "a new viewer gets everything"
+    )
     report_view(opened, {**whole, "map": "0:3"})
     assert "codes/0:3" in payload(opened)[1], "a viewer that is mounted anew gets the selected map"
 

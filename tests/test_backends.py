@@ -20,6 +20,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.remote import RemoteBackend
 from mmviz.backends.replay import ReplayBackend, recording_bytes
 from mmviz.inputs import make_sample
+from mmviz.models.encoders.picture_encoder import PATCHES, STRIDE
 from mmviz.models.toy import Toy
 from mmviz.models.trio_model import BundledTrio
 from mmviz.types import (
@@ -187,7 +188,7 @@ def test_every_token_has_its_location_in_the_input(record: AttentionRecord) -> N
     assert "Is there a dog in the picture?"[dog.start : dog.end] == "dog"
     boxes = [token.location for token in by_modality[Modality.IMAGE]]
     assert (boxes[0].x0, boxes[0].y0, boxes[-1].x1, boxes[-1].y1) == (0, 0, 130, 90)
-    assert boxes[1].x0 == pytest.approx(13) and boxes[10].y0 == pytest.approx(9)
+    assert boxes[1].x0 == pytest.approx(130 / PATCHES) and boxes[PATCHES].y0 == pytest.approx(90 / PATCHES)
     assert by_modality[Modality.AUDIO][0].location.start == 0 and by_modality[Modality.AUDIO][
         -1
     ].location.end == pytest.approx(1.25)
@@ -285,10 +286,11 @@ def test_a_dot_in_the_image_is_in_the_patch_at_its_location(width: int, height: 
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = 255
     prepared = BundledTrio("cpu").prepare(make_sample(image=pixels, text="what is it"))
-    brightness = prepared.tensors.image[0].mean(0).reshape(10, 16, 10, 16).mean((1, 3)).flatten()
+    pixels_by_patch = prepared.tensors.image[0].mean(0).reshape(PATCHES, STRIDE, PATCHES, STRIDE)
+    brightness = pixels_by_patch.mean((1, 3)).flatten()
     patches = [token.location for token in prepared.streams["tokens"] if isinstance(token.location, PixelBox)]
     box = patches[int(brightness.argmax())]
-    patch_width, patch_height = width / 10, height / 10
+    patch_width, patch_height = width / PATCHES, height / PATCHES
     assert box.x0 - patch_width <= x <= box.x1 + patch_width and box.y0 - patch_height <= y <= box.y1 + patch_height
     assert abs((box.x0 + box.x1) / 2 - x) <= patch_width and abs((box.y0 + box.y1) / 2 - y) <= patch_height
 
