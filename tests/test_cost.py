@@ -24,7 +24,7 @@ from mmviz.figures.theme import DARK, LIGHT
 from mmviz.i18n.learn_cost import COST
 from mmviz.i18n.page import say
 from mmviz.models.trio_model import SECONDS
-from mmviz.models.trio_network import FRAMES, PATCHES, TrioConfig
+from mmviz.models.trio_network import FRAMES, TrioConfig
 
 pytestmark = pytest.mark.slow
 
@@ -180,7 +180,7 @@ def test_more_tokens_are_estimated_by_their_square_or_linearly() -> None:
 def test_familiar_inputs_have_as_many_tokens_as_they_say() -> None:
     assert lesson.INPUTS[150_000] == ("video", 60) and lesson.INPUTS[45_000] == ("sound", 3_600)
     assert lesson.INPUTS[4_096] == ("picture", 1_024) and lesson.INPUTS[256] == ("picture", 256)
-    assert PATCHES**2 == lesson.PATCHES and PATCHES * lesson.PATCH_SIDE == 160
+    assert lesson.PATCHES * lesson.PATCH_SIDE**2 == 160**2
     assert pytest.approx(lesson.TOKENS_PER_SECOND) == FRAMES / SECONDS
 
 

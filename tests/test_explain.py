@@ -138,7 +138,7 @@ def test_the_command_writes_json_npz_and_png(
     assert saved.summary() == summary | {"effect": None}
     assert saved.effect() == pytest.approx(summary["effect"], abs=1e-6)
     with Image.open(out["png"]) as image:
-        assert image.size == (1600, 900)
+        assert image.size == (1600, 1800), "the two maps of the first view"
         colours = len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0))
     assert colours > 50
 

@@ -55,7 +55,7 @@ SHOWN = ("label", "help", "body", "options", "placeholder", "alt", "caption", "t
 
 def english_words(text: str) -> set[str]:
     """Returns the English words of a text that are neither names nor words of the model or its questions."""
-    model = {*known_words(), "yes", "no", "nothing", "text", "picture", "sound", "image"}
+    model = {*known_words(), "yes", "no", "nothing", "none", "text", "picture", "sound", "image", "audio"}
     questions = " ".join([*(example.question for example in load_gallery()), *sum(TEMPLATES.values(), ()), *CATALOGUE])
     known = {word.lower() for word in (*NAMES, *model, *re.findall(r"[A-Za-z]+", questions))}
     return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in known}
@@ -367,8 +367,10 @@ def test_a_chinese_figure_is_in_english_where_there_is_no_font(
     no_chinese_font: None, chinese_run: mmviz.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
+    page = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(page, "PNG")
     monkeypatch.setattr(
-        "mmviz.report.png.png", lambda **parts: written.extend([parts["title"], parts["caption"]]) or b""
+        "mmviz.report.png.png", lambda **parts: written.extend([parts["title"], parts["caption"]]) or page.getvalue()
     )
     with use_language("zh"):
         assert fonts.drawable_language() == "en"

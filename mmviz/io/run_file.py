@@ -46,7 +46,7 @@ RECORDING = "recording-2"
 """Value of ``format`` in the header of a run and of a recording."""
 _OPTIONAL = ("stack", "call", "absorbed_by", "windows")
 """Fields of a map that its header has where they are not those of a plain model."""
-STEP = 1e-4
+STEP = 5e-5
 """Quantization step of the weights in a recording, which is also their largest error."""
 _MAX_REST = 100_000_000
 """Bytes that are left for the inputs, the header, which has every token, and the names of the arrays."""

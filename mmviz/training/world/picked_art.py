@@ -52,6 +52,6 @@ def draw_picked(node_modules: Path, packages: Path, out: Path, size: int) -> dic
                 png.write_bytes(archive.read(icon))
     script = Path(__file__).with_name("render_picked.mjs")
     subprocess.run(
-        ["node", str(script), str(node_modules), str(size)], input="\n".join(clip_art), text=True, check=True
+        ["node", str(script), str(node_modules), str(size)], input="\n".join(clip_art), encoding="utf-8", check=True
     )
     return meta
