@@ -28,6 +28,8 @@ from mmviz.training.world.sprites import load_sprites
 
 WORDS = ("apple", "banana", "bicycle", "cactus", "cat", "frog", "guitar", "house", "key", "umbrella")
 STYLES = ("noto", "fluent-emoji-flat", "twemoji", "emojione")
+LARGEST = 0.45
+"""The longest side of a drawing, in sides of the image."""
 STRENGTH = 0.3
 """How much drawings and images vary, see `mmviz.training.world.scenes.compose`."""
 _CELL = 48  # pixels of a drawing before it is placed in an image
@@ -187,7 +189,7 @@ def draw_images(rng: np.random.Generator, count: int) -> LabelledImages:
     """Returns images of one drawing each, of a random word, on a ground."""
     drawings = _drawings()
     labels = rng.integers(len(WORDS), size=count)
-    scenes = [compose(rng, [WORDS[label]], drawings, SIDE, STRENGTH) for label in labels]
+    scenes = [compose(rng, [WORDS[label]], drawings, SIDE, STRENGTH, largest=LARGEST) for label in labels]
     pixel = SIDE // GRID
     covered = [scene.cover.reshape(GRID, pixel, GRID, pixel).any(axis=(1, 3)) for scene in scenes]
     return LabelledImages(np.stack([scene.pixels for scene in scenes]), np.stack(covered), labels)

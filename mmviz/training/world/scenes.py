@@ -151,12 +151,12 @@ LARGEST = {1: 0.85, 2: 0.6, 3: 0.45, 4: 0.38, 5: 0.34}
 
 def compose(
     rng: np.random.Generator, words: Sequence[str], sprites: Sprites, side: int = 384, strength: float = 1.0,
-    photographs: Photographs = (),
+    photographs: Photographs = (), largest: float | None = None,
 ) -> Scene:  # fmt: skip
     """Draws ``words`` at random positions with little overlap.
 
     ``side`` is in pixels; ``strength`` 0..1 scales the variation of drawings and of the finished image; some grounds
-    are taken from ``photographs``. Sizes are 15 % of the side to `LARGEST`.
+    are taken from ``photographs``. Sizes are 15 % of the side to ``largest``, that of `LARGEST` for None.
     Raises ``KeyError`` for a word without a drawing.
     """
     canvas = ground(rng, side, photographs)
@@ -164,7 +164,7 @@ def compose(
     light = rng.uniform(-0.05, 0.05, 2)
     cover = np.zeros((side, side), dtype=np.uint8)
     boxes: list[tuple[int, int, int, int]] = []
-    largest = LARGEST[len(words)]
+    largest = largest or LARGEST[len(words)]
     for number, word in enumerate(words, start=1):
         drawing = _choose_drawing(rng, sprites[word])
         share = rng.uniform(0.16, largest)
