@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import tokenize
 import zipfile
 import zlib
@@ -24,22 +25,24 @@ _DIRECTORY = 1_000_000
 _END = 22
 """Size of the record at the end of a zip file, in bytes."""
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
-           MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)  # fmt: skip
+           MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)  # fmt: skip
 
 
 def pack_npz(
-    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], level: int = 6, stored: Collection[str] = ()
-) -> bytes:
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], level: int = 6, stored: Collection[str] = (),
+    method: int = zipfile.ZIP_DEFLATED,
+) -> bytes:  # fmt: skip
     """Returns the bytes of the file, which are the same for the same values.
 
     ``level``: of deflate, from 0 (none) over 1 (fast) to 9 (small). Arrays whose names are ``stored`` are not deflated.
+    ``method``: that of `zipfile` for the others; ``ZIP_LZMA`` is slower and smaller.
     """
     header_bytes = np.frombuffer(json.dumps(header).encode(), np.uint8)
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+    with zipfile.ZipFile(file, "w", method, compresslevel=level) as archive:
         for name, array in {"header": header_bytes, **arrays}.items():
             member = zipfile.ZipInfo(f"{name}.npy")  # without a date
-            member.compress_type = zipfile.ZIP_STORED if name in stored else zipfile.ZIP_DEFLATED
+            member.compress_type = zipfile.ZIP_STORED if name in stored else method
             with archive.open(member, "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
     return file.getvalue()

@@ -8,6 +8,7 @@ recorded runs are recordings.
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,7 @@ def to_recording(record: AttentionRecord) -> bytes:
     arrays |= {"integrated": record.integrated} if record.integrated is not None else {}
     arrays |= {f"norms{k}": norms for k, norms in enumerate(record.norms)}
     plain = replace(record, maps=tuple(replace(attn_map, keys_state=None) for attn_map in record.maps))
-    return pack_npz({"format": RECORDING} | _header(plain), arrays)
+    return pack_npz({"format": RECORDING} | _header(plain), arrays, method=zipfile.ZIP_LZMA)  # they are in the tree
 
 
 def from_recording(path: Path) -> AttentionRecord:

@@ -7,9 +7,8 @@ precision with 7 bits), and the probabilities of the five answers that are most 
 
 from __future__ import annotations
 
-import io
-import json
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
+from mmviz.io.npz import pack_npz
 from mmviz.models.trio_model import BundledTrio
 from mmviz.training.release.record_gallery import gallery_samples
 from mmviz.types import AttentionRecord, Request, Sample
@@ -44,12 +44,8 @@ def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord])
         "labels": [token.label for token in records[-1].streams[records[-1].maps[-1].keys]],
     }  # fmt: skip
     weights = np.stack([[attn_map.weights.mean(0) for attn_map in record.maps] for record in records])
-    file = io.BytesIO()
-    np.savez_compressed(
-        file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), weights=rounded(weights),
-        probabilities=np.array(probabilities, np.float32),
-    )  # fmt: skip
-    return file.getvalue()
+    arrays = {"weights": rounded(weights), "probabilities": np.array(probabilities, np.float32)}
+    return pack_npz(header, arrays, method=zipfile.ZIP_LZMA)
 
 
 def choose_snapshots(folders: Sequence[Path], count: int = 8) -> list[Path]:
