@@ -35,11 +35,12 @@ def microphone(tmp_path: Path) -> Path:
     return tmp_path / "microphone.wav"
 
 
-def test_a_photograph_is_named_and_a_spoken_word_understood(chromium: str, server: str, microphone: Path) -> None:
-    with sync_api.sync_playwright() as playwright:
-        recording = f"--use-file-for-fake-audio-capture={microphone}%noloop"
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*LAUNCH, recording])
-        page = browser.new_context(permissions=["microphone"]).new_page()
+def test_a_photograph_is_named_and_a_spoken_word_understood(
+    browser: sync_api.Browser, chromium: str, server: str, microphone: Path
+) -> None:
+    recording = f"--use-file-for-fake-audio-capture={microphone}%noloop"
+    with browser.browser_type.launch(executable_path=chromium, args=[*LAUNCH, recording]) as hearing:
+        page = hearing.new_context(permissions=["microphone"]).new_page()
         page.set_default_timeout(PATIENCE)
         page.goto(server)
         page.locator(f"{VIEWER}[data-ready=true]").wait_for()
@@ -62,4 +63,3 @@ def test_a_photograph_is_named_and_a_spoken_word_understood(chromium: str, serve
             press(page, "Run")
             sync_api.expect(page.locator(".answer .word")).to_have_text(answer, timeout=PATIENCE)
         assert page.locator(".note.error").count() == 0
-        browser.close()

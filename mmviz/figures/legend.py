@@ -9,10 +9,11 @@ from mmviz.figures.theme import FONT, theme
 from mmviz.i18n.figures import tell
 
 
-def amount_legend_html(scale_max: float, dark: bool, unit: str = "", open_end: bool = False) -> str:
+def amount_legend_html(scale_max: float, dark: bool, unit: str = "", open_end: bool = False, ink: str = "") -> str:
     """Returns a bar of the colours of amounts with its range, 0 to ``scale_max``, and its unit.
 
     ``unit`` is an attention weight by default. ``open_end`` says that larger amounts have the last colour.
+    ``ink``: the CSS colour of the text, by default that of the theme.
     """
     colours = theme(dark)
     most, unit = html.escape(short(scale_max)), html.escape(unit or tell("unit"))
@@ -20,7 +21,7 @@ def amount_legend_html(scale_max: float, dark: bool, unit: str = "", open_end: b
     name = tell("unit-range", unit=unit, range=range)
     return (
         f"<div role='img' aria-label='{name}' "
-        f"style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;color:{colours.text};"
+        f"style='display:inline-flex;align-items:center;gap:8px;flex-wrap:wrap;color:{ink or colours.text};"
         f"font:12px {FONT};font-variant-numeric:tabular-nums'>"
         f"<span>{unit}</span><span>0</span>"
         f"<span style='width:120px;height:10px;border:1px solid {colours.line};"

@@ -80,8 +80,11 @@ def map_help(run: Run, kind: AnswerMapKind) -> str:
     return tell("depends-on-default-help" if is_default else f"{kind.replace('_', '-')}-help")
 
 
-def map_card(run: Run, kind: AnswerMapKind, dark: bool) -> str:
-    """Returns a map with its title, token, direction, method and unit as HTML, or its title and why it is not there."""
+def map_card(run: Run, kind: AnswerMapKind, dark: bool, ink: str = "") -> str:
+    """Returns a map with its title, token, direction, method and unit as HTML, or its title and why it is not there.
+
+    ``ink``: the CSS colour of the legend, by default that of the theme.
+    """
     shown, title = shown_map(run, kind), map_title(kind)
     if isinstance(shown, MmvizError):
         note = html.escape(str(shown))
@@ -90,13 +93,14 @@ def map_card(run: Run, kind: AnswerMapKind, dark: bool) -> str:
     text, about = join_sentences(filter(None, (view, shown.signed_note))), map_help(run, kind)
     details = "".join(f"<div class='formula'>{html.escape(line)}</div>" for line in (text, about))
     amounts = np.maximum(shown.map.amounts, 0)
-    card = method_card_html(title, run.sample, shown.keys, amounts, shown.scale_max, dark, details, shown.map.unit)
+    card = method_card_html(title, run.sample, shown.keys, amounts, shown.scale_max, dark, details, shown.map.unit, ink)
     return card.replace("class='method-card'", "class='method-card answer-map'", 1)
 
 
 def maps_section(run: Run) -> str:
     """Returns both maps side by side, for a document."""
-    return f"<section class='answer-maps'>{''.join(map_card(run, kind, dark=False) for kind in KINDS)}</section>"
+    cards = "".join(map_card(run, kind, dark=False, ink="inherit") for kind in KINDS)
+    return f"<section class='answer-maps'>{cards}</section>"
 
 
 def plain_map(run: Run, kind: AnswerMapKind) -> dict[str, Any]:

@@ -23,12 +23,12 @@ SIDE = 240
 
 def method_card_html(
     title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
-    dark: bool, details: str = "", unit: str = "",
+    dark: bool, details: str = "", unit: str = "", ink: str = "",
 ) -> str:  # fmt: skip
     """Returns small figures of ``amounts`` ``[token]``: spotlight on the image, strips for text and audio, a legend.
 
     ``dark``: whether the page is. ``details`` is HTML below the title. ``unit`` is that of the amounts, by default an
-    attention weight.
+    attention weight. ``ink``: see `amount_legend_html`.
     """
     image = sample.image
     parts = [f"<b>{html.escape(title)}</b>{details}"]
@@ -44,5 +44,5 @@ def method_card_html(
     strongest = join_list(f"“{labels[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
     strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
     parts.append(f"<div class='method-card-side'>{''.join(strips)}</div>")
-    legend = amount_legend_html(scale_max, dark, unit)
+    legend = amount_legend_html(scale_max, dark, unit, ink=ink)
     return f"<div class='method-card'>{''.join(parts)}{legend}</div>"
