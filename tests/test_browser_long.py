@@ -45,6 +45,7 @@ def test_exact_rows_arrive_and_the_matrix_zooms_to_weights(visit_to: Visit, chro
         viewer = ViewerPage(page, page)
         viewer.shows(tokens=[0], map="2:mean")
         viewer.says("readout", three_digits(largest_weight(0)))
+        viewer.panel("image").scroll_into_view_if_needed()
         box = viewer.panel("image").locator(".stage").bounding_box()
         assert box is not None and viewer.panel("image").locator("[data-token]").count() == 0
         painted = viewer.root.get_attribute("data-painted") or ""
