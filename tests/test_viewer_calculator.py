@@ -28,7 +28,7 @@ from mmviz.analysis.attention_steps import (  # noqa: E402
     weighted_values,
 )
 from mmviz.explain import Run  # noqa: E402
-from mmviz.types import Modality  # noqa: E402
+from mmviz.types import MapRef, Modality  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -115,12 +115,15 @@ def test_the_calculator_follows_the_viewer_and_matches_the_model(show: Show) -> 
     run = step_runs.trio_run()
     viewer = show(run)
     calculator = Calculator(viewer)
-    calculator.expect_target(5, 0, 0)
-    assert "first head of the last" in calculator.part("calc-notes").inner_text(), "the viewer begins with rollout"
+    first = MapRef.parse(str(run.map_ref))
+    assert first.layer is not None and first.head is None
+    calculator.expect_target(first.layer, 0, 0)
+    assert "first head" in calculator.part("calc-notes").inner_text(), "the viewer begins with a mean over heads"
     assert len(calculator.verdict) == 3 and 0 <= max(calculator.verdict) < 1e-5
     differences = calculator.panel.locator(".difference:not(:empty)").all_inner_texts()
     assert len(differences) == 4 and all(float(text.rpartition(" ")[2]) < 1e-5 for text in differences)
-    viewer.thumbnail("2:3").click()
+    record = run.record
+    viewer.thumbnail(str(record.map_ref(record.map_number(MapRef("attention", 2)), 3))).click()
     viewer.leave()
     calculator.expect_target(2, 3, 0)
     expect(calculator.part("calc-notes")).to_have_text("")
@@ -139,7 +142,7 @@ def test_the_calculator_follows_the_viewer_and_matches_the_model(show: Show) -> 
     calculator.choose("calc-head", 2)
     calculator.choose("calc-query", 9)
     calculator.expect_target(4, 2, 9)
-    viewer.shows(map="4:2", tokens=[9])
+    viewer.shows(map=str(record.map_ref(record.map_number(MapRef("attention", 4)), 2)), tokens=[9])
     viewer.part("direction").locator("[data-value=to]").click()
     expect(calculator.part("calc-notes")).to_contain_text("the first chosen token is the query here", timeout=PATIENCE)
     assert max(calculator.verdict) < 1e-5

@@ -65,9 +65,9 @@ def test_a_gallery_run_opens_from_disk_and_its_numbers_are_the_records(show: Sho
     run = recorded()
     assert len(run.to_html().encode()) <= SIX_MB
     viewer = show(run, viewport={"width": 1440, "height": 900})
-    rollout = weights(run.record, run.map_ref, None)
-    viewer.shows(map="rollout", tokens=[run.answer_query])
-    viewer.expect_chips(rollout[run.answer_query])
+    first_map = weights(run.record, run.map_ref, None)
+    viewer.shows(map=str(run.map_ref), tokens=[run.answer_query])
+    viewer.expect_chips(first_map[run.answer_query])
     answers = run.record.answers
     title = viewer.page.locator("h1").inner_text()
     assert answers[0].label in title and f"{answers[0].probability:.0%}".rstrip("%") in title
@@ -76,7 +76,7 @@ def test_a_gallery_run_opens_from_disk_and_its_numbers_are_the_records(show: Sho
     viewer.click(run.answer_query, "tokens")
     for token in range(0, len(run.tokens), 17):
         viewer.point(token, "tokens")
-        viewer.says("readout", f": {three_digits(rollout[run.answer_query, token])}")
+        viewer.says("readout", f": {three_digits(first_map[run.answer_query, token])}")
     viewer.thumbnail("2:1").click()
     viewer.shows(map="2:1")
     head = amounts(run, "2:1")
@@ -227,9 +227,9 @@ def test_maps_between_two_streams_set_the_direction(show: Show) -> None:
 def test_a_map_beyond_16_mb_is_reported_as_missing_from_the_file(show: Show) -> None:
     run = long()
     viewer = show(run)
-    viewer.panel("overview").locator("[data-map='0:0']").click()
-    viewer.says("waiting", say("not-here", method=say("cell-head", layer=1, head=1)))
-    viewer.shows(map="0:0")
+    viewer.panel("overview").locator("[data-map='5:0']").click()
+    viewer.says("waiting", say("not-here", method=say("cell-head", layer=6, head=1)))
+    viewer.shows(map="5:0")
     assert set(viewer.chips().values()) == {" "}, "no amounts of another map"
     viewer.thumbnail("0:mean").click()
     expect(viewer.part("waiting")).to_be_hidden(timeout=PATIENCE)
