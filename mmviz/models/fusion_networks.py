@@ -139,14 +139,16 @@ class FusionNetwork(nn.Module):
         answer, *tokens = torch.split(x, [1, *sizes], 1)
         answer_mask, *masks = torch.split(valid_mask, [1, *sizes], 1)
         streams = {name: torch.cat([answer, part], 1) for name, part in zip(STREAMS, tokens, strict=True)}
-        attn_masks = {
-            name: key_padding_mask(torch.cat([answer_mask, mask], 1), x)
-            for name, mask in zip(STREAMS, masks, strict=True)
-        }
+        valid_masks = {name: torch.cat([answer_mask, mask], 1) for name, mask in zip(STREAMS, masks, strict=True)}
+        attn_masks = {name: key_padding_mask(mask, x) for name, mask in valid_masks.items()}
         states = self.fusion(streams, attn_masks)
         answers = torch.stack([states[-1][name][:, 0] for name in STREAMS], 1)
         joined = [torch.cat([state["text"], state["image"][:, 1:], state["audio"][:, 1:]], 1) for state in states]
-        return TrioOutput(self.trio.answer_logits(answers.mean(1) + self.join_head(answers.flatten(1))), joined)
+        logits = self.trio.answer_logits(answers.mean(1) + self.join_head(answers.flatten(1)))
+        if isinstance(self.fusion, Bottleneck):
+            shared = answer_mask.expand(-1, len(self.fusion.bottleneck_tokens))
+            valid_masks = {name: torch.cat([mask, shared], 1) for name, mask in valid_masks.items()}
+        return TrioOutput(logits, joined, valid_masks)
 
 
 def pairs() -> list[tuple[str, str]]:

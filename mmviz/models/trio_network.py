@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from mmviz.inputs.mel import HOP, SAMPLE_RATE
 
+STREAM = "tokens"
+"""The stream of all tokens, over which attention runs."""
 PATCHES = 10
 """Patches along one side of the image."""
 IMAGE_SIDE = 160
@@ -64,6 +66,10 @@ class TrioInput:
     """Bool ``[B]``."""
     hidden: Tensor | None = None
     """Tokens that are masked out, bool ``[B, T + 100 + 50]``."""
+    image_rows: Tensor | None = None
+    """Which row of ``image`` each row has, int ``[B]``; None where all have the only one, or each its own."""
+    mel_rows: Tensor | None = None
+    """Which row of ``mel`` each row has, int ``[B]``, as ``image_rows``."""
 
 
 @dataclass
@@ -74,6 +80,8 @@ class TrioOutput:
     """``[B, answer]``."""
     states: list[Tensor]
     """Token states after every layer, each ``[B, N, D]``."""
+    valid_masks: dict[str, Tensor]
+    """By stream of tokens that attention runs over: which tokens of each row are no padding, bool ``[B, n]``."""
 
 
 class Residual2d(nn.Module):
@@ -263,7 +271,7 @@ class Trio(nn.Module):
         for block in self.blocks:
             x = block(x, attn_mask)
             states.append(x)
-        return TrioOutput(self.answer_logits(x[:, 0]), states)
+        return TrioOutput(self.answer_logits(x[:, 0]), states, {STREAM: valid_mask})
 
     def answer_logits(self, x: Tensor) -> Tensor:
         """Returns logits ``[B, answer]`` for states ``x`` ``[B, D]`` of the answer token."""
@@ -275,7 +283,7 @@ class Trio(nn.Module):
         image = patches + self.patch_position(self.patch_features) + self.modality_embedding[1]
         audio = frames + self.frame_position + self.modality_embedding[2]
         rows, length = batch.text.shape
-        image, audio = (tokens.expand(rows, -1, -1) for tokens in (image, audio))
+        image, audio = _of_rows(image, batch.image_rows, rows), _of_rows(audio, batch.mel_rows, rows)
         all_patches = torch.ones(rows, PATCHES**2, dtype=torch.bool, device=image.device)
         masks = [_length_mask(batch.text_lengths, length), all_patches, _length_mask(batch.frames, FRAMES)]
         if batch.hidden is not None:
@@ -308,6 +316,11 @@ def key_padding_mask(valid_mask: Tensor, x: Tensor) -> Tensor:
     """Returns ``[B, 1, 1, N]`` in the dtype of ``x``: 0 for valid keys, -inf for padding; ``valid_mask`` ``[B, N]``."""
     zeros = torch.zeros_like(valid_mask, dtype=x.dtype)[:, None, None]
     return zeros.masked_fill(~valid_mask[:, None, None], -torch.inf)
+
+
+def _of_rows(tokens: Tensor, numbers: Tensor | None, rows: int) -> Tensor:
+    """Returns the tokens ``[B, n, D]`` of every row, each from the row of ``tokens`` that ``numbers`` ``[B]`` names."""
+    return tokens.expand(rows, -1, -1) if numbers is None else tokens[numbers]
 
 
 def _length_mask(lengths: Tensor, size: int) -> Tensor:
