@@ -103,7 +103,7 @@ class FusionModel:
         answer, *tokens = as_tokens(prepared.streams[STREAM])
         shared = [Token(Modality.SPECIAL, f"shared {k + 1}") for k in range(BOTTLENECK_TOKENS)]
         shared = shared if self.kind == "bottleneck" else []
-        streams = {name: (answer, *(token for token in tokens if token.modality == name), *shared) for name in STREAMS}
+        streams = {name: (answer, *shared, *(token for token in tokens if token.modality == name)) for name in STREAMS}
         return Prepared(prepared.tensors, streams, prepared.notices)
 
     def _as_sequence(self, prepared: Prepared) -> tuple[Token, ...]:

@@ -8,6 +8,7 @@ and the answer is scored against it. Axes: B batch, N tokens, T text tokens, H h
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -258,10 +259,13 @@ class Trio(nn.Module):
         return x @ table.transpose(0, 1) * (logit_scale / math.sqrt(self.config.width))
 
     def forward(self, batch: TrioInput) -> TrioOutput:
-        """Returns the answers. Tokens that are padding in every row are left out."""
-        x, valid_mask = self.sequence(batch, self.encode_image(batch.image), self.encode_audio(batch.mel))
-        used = valid_mask.any(0)
-        return self.fuse(x[:, used], valid_mask[:, used])
+        """Returns the answers. Padding is left out, or stands behind all other tokens of its row."""
+        return self.fuse(*padding_last(*self.encoded(batch)))
+
+    def encoded(self, batch: TrioInput) -> tuple[Tensor, Tensor]:
+        """Returns `sequence` of the encoded inputs, in which each row has the numbers that it has alone."""
+        patches, frames = row_by_row(self.encode_image, batch.image), row_by_row(self.encode_audio, batch.mel)
+        return self.sequence(batch, patches, frames)
 
     def fuse(self, x: Tensor, valid_mask: Tensor) -> TrioOutput:
         """Fuses tokens ``x`` ``[B, N, D]``; ``valid_mask`` ``[B, N]`` is False for padding."""
@@ -310,6 +314,28 @@ class Trio(nn.Module):
         first_only = torch.zeros_like(valid_mask)
         first_only[:, 0] = True
         return torch.cat([lead, tokens[:, 1:]], dim=1), torch.where(has[:, None], valid_mask, first_only)
+
+
+def row_by_row(encode: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Returns ``encode(inputs)``. On a CPU the rows are encoded after one another: there, convolutions of a batch are no
+    faster, and round a row otherwise than alone."""
+    if inputs.device.type != "cpu" or len(inputs) == 1:
+        return encode(inputs)
+    return torch.cat([encode(row[None]) for row in inputs])
+
+
+def padding_last(x: Tensor, valid_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the valid tokens of each row of ``x`` ``[B, N, D]`` in their order, and padding behind the shorter rows.
+
+    Zeros at the end change no sum, so that a row of a batch has, on a CPU to the last bit, the numbers that it has
+    alone. ``valid_mask`` ``[B, N]`` is returned for the same tokens.
+    """
+    used = valid_mask.any(0)
+    x, valid_mask = x[:, used], valid_mask[:, used]
+    if bool(valid_mask.all()):
+        return x, valid_mask
+    order = (~valid_mask).to(torch.int8).argsort(dim=1, stable=True)[:, : int(valid_mask.sum(1).max())]
+    return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), valid_mask.gather(1, order)
 
 
 def key_padding_mask(valid_mask: Tensor, x: Tensor) -> Tensor:

@@ -42,6 +42,9 @@ from mmviz.types import (
 
 SAMPLES = 16
 """Samples in one call at most."""
+_FEWEST, _MANY = 4, 24
+"""Tokens of a stream from which a CPU multiplies matrices of any length in the same order. Below ``_MANY`` the order
+depends on the length, below ``_FEWEST`` on the number of rows."""
 
 
 def call_settings(model: Model, request: Request) -> Hashable | None:
@@ -63,20 +66,30 @@ def call_settings(model: Model, request: Request) -> Hashable | None:
 def calls_of(model: Any, prepared: Mapping[int, Prepared]) -> list[list[int]]:
     """Returns the numbers of the samples that run together, for each call of several; others run by themselves.
 
-    Attention over more than `SHORT_SEQUENCE` tokens is not kept in full, so that no padding can be taken out of it.
+    Attention over more than `SHORT_SEQUENCE` tokens is not kept in full, so that no padding can be taken out of it. On
+    a CPU, short streams of a call are equally long, so that they are rounded as they are alone: attention with large
+    scores would show the last bit of a state in the sixth digit of a weight.
     """
-    short = {
-        number: row for number, row in prepared.items()
-        if max(map(len, token_streams(row).values()), default=0) <= SHORT_SEQUENCE
-    }  # fmt: skip
-    if len(short) < 2:
-        return []
-    if model.join(list(short.values())) is not None:
-        return [list(short)]
-    by_shape: dict[Hashable, list[int]] = {}
-    for number, row in short.items():
-        by_shape.setdefault(shapes(row.tensors), []).append(number)
-    return [numbers for numbers in by_shape.values() if len(numbers) > 1]
+    groups: dict[Hashable, list[int]] = {}
+    for number, row in prepared.items():
+        lengths = {name: len(tokens) for name, tokens in token_streams(row).items()}
+        if max(lengths.values(), default=0) > SHORT_SEQUENCE:
+            continue
+        is_cpu = torch.device(model.device).type == "cpu"
+        if is_cpu and min(lengths.values(), default=_FEWEST) < _FEWEST:
+            continue
+        short = tuple((name, min(length, _MANY)) for name, length in lengths.items()) if is_cpu else ()
+        groups.setdefault(short, []).append(number)
+    calls: list[list[int]] = []
+    for numbers in groups.values():
+        if model.join([prepared[number] for number in numbers]) is not None:
+            calls.append(numbers)
+            continue
+        by_shape: dict[Hashable, list[int]] = {}
+        for number in numbers:
+            by_shape.setdefault(shapes(prepared[number].tensors), []).append(number)
+        calls += by_shape.values()
+    return [numbers for numbers in calls if len(numbers) > 1]
 
 
 def run_batch(
