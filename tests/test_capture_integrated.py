@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz.backends.local import LocalBackend
-from mmviz.backends.local.backend import shuffle_parameters
+from mmviz.backends.local.shuffled_weights import shuffle_parameters
 from mmviz.capture.integrated_gradients import STEPS, TokenAttributions, integrated_gradients, tokens_entering
 from mmviz.inputs.examples import load_gallery
 from mmviz.models.custom import CustomModel

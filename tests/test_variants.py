@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.variants import ROWS
 from mmviz.models.custom import CustomModel
-from mmviz.models.trio_model import STREAM, BundledTrio
+from mmviz.models.trio_model import BundledTrio
+from mmviz.models.trio_network import STREAM
 from mmviz.types import (
     AblateHead,
     AttentionRecord,

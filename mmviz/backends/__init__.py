@@ -5,10 +5,21 @@ from mmviz.backends.protocol import (
     Backend,
     KeepsExact,
     Progress,
+    SharesCalls,
     Stop,
     ignore_progress,
     never_stop,
     run_each,
 )
 
-__all__ = ["LOOPBACK", "Backend", "KeepsExact", "Progress", "Stop", "ignore_progress", "never_stop", "run_each"]
+__all__ = [
+    "LOOPBACK",
+    "Backend",
+    "KeepsExact",
+    "Progress",
+    "SharesCalls",
+    "Stop",
+    "ignore_progress",
+    "never_stop",
+    "run_each",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,9 +14,16 @@ from mmviz.types.exact_attention import ExactAttention
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Host names of this machine that no other machine can reach."""
 Progress = Callable[[int, int], None]
-"""Receives the number of requests that are done, and their total."""
+"""Receives the number of requests that are done, and their total.
+
+Requests that share a call of a model end together: it is called for each of them once their call has ended.
+"""
 Stop = Callable[[], bool]
-"""Returns whether to stop. It is called before each request; True ends the batch."""
+"""Returns whether to stop. It is called before each request; True ends the batch.
+
+Of requests that share a call of a model, it is called before the call, and before each record is handed out; what the
+call made of the rest is dropped.
+"""
 
 
 def ignore_progress(done: int, total: int) -> None:
@@ -65,6 +72,30 @@ class Backend(Protocol):
         """Returns a part of the attention of a record that is too long to hold all its weights.
 
         The record must come from this backend. Raises ``MmvizError`` (``view-gone``) where it is no longer kept.
+        """
+        ...
+
+
+@runtime_checkable
+class SharesCalls(Protocol):
+    """A backend that runs several requests in one call of a model, each as it would run alone, to rounding."""
+
+    @property
+    def most_samples(self) -> int:
+        """Requests in one call at most."""
+        ...
+
+    def call_settings(self, request: Request) -> Hashable | None:
+        """Returns what requests must have in common to share a call; None for one that runs by itself."""
+        ...
+
+    def outcomes(
+        self, requests: Sequence[Request], stops: Sequence[Stop]
+    ) -> Iterator[AttentionRecord | Exception | None]:
+        """Yields for each request, in order, its record, the error that it alone raises, or None where it was stopped.
+
+        ``requests`` have the same settings, and are no more than ``most_samples``. One that fails does not fail the
+        others. ``stops``: one for each request; a call in progress ends early only where all of them return True.
         """
         ...
 

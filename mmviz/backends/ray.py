@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each, wire
+from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each, run_queue, wire
 from mmviz.backends.exact_keeper import ExactSizes, with_exact_size
 from mmviz.backends.local.backend import this_machine
 from mmviz.io.error_codec import error_from_bytes, error_to_bytes
@@ -52,7 +52,7 @@ class Replica:
 
     async def run(self, requests: list[bytes]) -> list[tuple[bool, bytes]]:
         """Returns for each request whether it succeeded, and its record or its error, in order."""
-        results = await asyncio.to_thread(lambda: [self._run(request) for request in requests])
+        results = await asyncio.to_thread(self._run, requests)
         for _, _, record_id in results:
             if record_id is not None:
                 await self.keep(record_id)
@@ -76,15 +76,33 @@ class Replica:
         """Returns the cards of the models."""
         return wire.cards_to_bytes(self._backend.models())
 
-    def _run(self, data: bytes) -> tuple[bool, bytes, str | None]:
-        """Returns as `run` does, with the record's id where views of it may be wanted."""
-        try:
-            (record,) = self._backend.run([wire.request_from_bytes(data)])
-        except MmvizError as error:
-            return False, error_to_bytes(error), None
-        record = with_exact_size(record, self._backend)
+    def _run(self, data: Sequence[bytes]) -> list[tuple[bool, bytes, str | None]]:
+        """Returns as `run` does, with the ids of records of which views may be wanted.
+
+        Requests that can share a call of a model do.
+        """
+        requests = [_parsed(request) for request in data]
+        runnable = [request for request in requests if isinstance(request, Request)]
+        outcomes = run_queue.outcomes(self._backend, runnable, [never_stop] * len(runnable))
+        return [self._result(next(outcomes) if isinstance(request, Request) else request) for request in requests]
+
+    def _result(self, outcome: run_queue.Outcome) -> tuple[bool, bytes, str | None]:
+        """Returns what is sent of one request. Raises what is no ``MmvizError``."""
+        if isinstance(outcome, MmvizError):
+            return False, error_to_bytes(outcome), None
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert outcome is not None  # nothing stops a run here
+        record = with_exact_size(outcome, self._backend)
         record = replace(record, made_by={**record.made_by, "replica": self._name})
         return True, wire.record_to_bytes(record), record.id if record.is_long else None
+
+
+def _parsed(data: bytes) -> Request | MmvizError:
+    try:
+        return wire.request_from_bytes(data)
+    except MmvizError as error:
+        return error
 
 
 def _outcome(compute: Callable[[], bytes]) -> tuple[bool, bytes]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -27,9 +27,10 @@ from starlette.types import Message, Receive, Scope, Send
 import mmviz
 from mmviz.backends import LOOPBACK, Backend, KeepsExact, wire
 from mmviz.backends.exact_keeper import with_exact_size
+from mmviz.backends.run_queue import RunQueue
 from mmviz.io.error_codec import error_to_bytes
 from mmviz.io.exact_arrays import exact_to_bytes
-from mmviz.types import MmvizError
+from mmviz.types import AttentionRecord, MmvizError, Request
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class Service:
 
     def __init__(self, backend: Backend, limits: Limits):
         self._backend, self._limits = backend, limits
-        self._run_pool = ThreadPoolExecutor(limits.workers, "mmviz-run")
+        self._queue = RunQueue(backend, limits.workers)
+        self._codec_pool = ThreadPoolExecutor(2, "mmviz-codec")  # the workers only run, so that a GPU need not wait
         self._view_pool = ThreadPoolExecutor(2, "mmviz-view")
         self._waiting = 0
         self._model_ids: frozenset[str] = frozenset()
@@ -84,7 +86,8 @@ class Service:
         threading.Thread(target=self._load, daemon=True).start()
         yield
         self._model_ids = frozenset()
-        self._run_pool.shutdown(wait=True, cancel_futures=True)
+        self._queue.close()
+        self._codec_pool.shutdown(wait=True, cancel_futures=True)
         self._view_pool.shutdown(wait=True, cancel_futures=True)
 
     def _load(self) -> None:
@@ -125,19 +128,21 @@ class Service:
         if self._waiting >= self._limits.queue:
             raise MmvizError("backend-busy", host="", count=self._waiting)
         self._waiting += 1
-        future: Future[bytes] | None = None
+        future: Future[AttentionRecord | None] | None = None
         is_abandoned = threading.Event()  # set once no client waits for the result
         try:
             body = await _read_body(request, self._limits)
             start = time.perf_counter()
-            future = self._run_pool.submit(_contain, lambda: self._run(body, start, is_abandoned.is_set))
+            run_request = await self._in_thread(self._codec_pool, lambda: self._request(body))
+            future = self._queue.submit(run_request, is_abandoned.is_set)
             loop = asyncio.get_running_loop()
             future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave_queue))
             record = await self._within_limit(_unless_disconnected(request, future))
             if record is None:
                 return Response(status_code=_CLOSED)
+            data = await self._in_thread(self._codec_pool, lambda: self._encoded(record))
             self._run_seconds.observe(time.perf_counter() - start)
-            return Response(record, media_type=_NPZ)
+            return Response(data, media_type=_NPZ)
         finally:
             is_abandoned.set()
             if future is None:
@@ -145,19 +150,15 @@ class Service:
             else:
                 future.cancel()  # one that waits leaves the queue at once
 
-    def _run(self, body: bytes, start: float, stop: Callable[[], bool]) -> bytes:
-        """Returns the encoded record; nothing where ``stop`` ended the run. ``start``: when the request had arrived."""
+    def _request(self, body: bytes) -> Request:
+        """Returns the request that was sent. Raises ``MmvizError`` as `wire.request_from_bytes`, ``model-unknown``."""
         request = wire.request_from_bytes(body)
         if request.model not in self._model_ids:
             raise MmvizError("model-unknown", model=request.model, known=", ".join(sorted(self._model_ids)))
-        queue = (time.perf_counter() - start) * 1e3
-        records = self._backend.run([request], stop=stop)
-        if not records:
-            return b""
-        record = with_exact_size(records[0], self._backend)
-        made_by = dict(record.made_by)
-        made_by["milliseconds"] = {"queue": round(queue, 2), **made_by.get("milliseconds", {})}
-        return wire.record_to_bytes(replace(record, made_by=made_by))
+        return request
+
+    def _encoded(self, record: AttentionRecord) -> bytes:
+        return wire.record_to_bytes(with_exact_size(record, self._backend))
 
     async def view(self, request: HttpRequest) -> Response:
         """Responds with a part of a record that is kept here."""
@@ -297,7 +298,9 @@ async def _read_body(request: HttpRequest, limits: Limits) -> bytes:
     return b"".join(parts)
 
 
-async def _unless_disconnected(request: HttpRequest, future: Future[bytes]) -> bytes | None:
+async def _unless_disconnected(
+    request: HttpRequest, future: Future[AttentionRecord | None]
+) -> AttentionRecord | None:  # fmt: skip
     """Returns the result of ``future``; None where the client of ``request`` closes its connection before."""
     result = asyncio.wrap_future(future)
     closing = asyncio.ensure_future(_disconnected(request))

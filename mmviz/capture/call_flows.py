@@ -80,9 +80,12 @@ class CallFlows:
         start = one_hot(range(queries.count) if tokens is None else tokens, queries.count)
         return self._relevance(logit).rows(start, *ends).numpy()
 
-    def relevance_to_all(self, logit: Tensor, queries: Stream) -> list[tuple[Stream, NDArray[np.float32]]]:
+    def relevance_to_all(
+        self, logit: Tensor | OutputGradients, queries: Stream
+    ) -> list[tuple[Stream, NDArray[np.float32]]]:  # fmt: skip
         """Returns the relevance ``[query, key]`` of each stream that a flow leads to, for all queries.
 
+        ``logit``: or its gradients, where several samples share them.
         Raises ``CaptureError`` (``relevance-graph``) where no gradients reach any attention.
         """
         joint, results = self._relevance(logit), []
@@ -92,7 +95,9 @@ class CallFlows:
                 results.append((keys, joint.rows(start, *self._ends(queries, keys)).numpy()))
         return results
 
-    def _relevance(self, logit: Tensor) -> JointRelevance:
+    def _relevance(self, logit: Tensor | OutputGradients) -> JointRelevance:
+        if isinstance(logit, OutputGradients):
+            return JointRelevance(self.system, logit)
         calls = [call for call_map in self._maps for call in call_map.group.calls]
         return JointRelevance(self.system, OutputGradients(logit, calls))
 

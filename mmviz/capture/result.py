@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.call_flows import CallFlows
+from mmviz.capture.call_flows import CallFlows, OutputGradients
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
 from mmviz.capture.flow_step import Step
@@ -221,10 +221,16 @@ class CaptureResult:
 
     @plain_modes()
     def relevance_to_all(
-        self, logit: Tensor, *, queries: str | None = None, call: int | None = None, batch: int | None = None
+        self,
+        logit: Tensor | OutputGradients,
+        *,
+        queries: str | None = None,
+        call: int | None = None,
+        batch: int | None = None,
     ) -> dict[str, NDArray[np.float32]]:
         """Returns `relevance` ``[query, key]`` of all queries for every stream that a flow leads to, by its name.
 
+        ``logit``: or its gradients, which may be those of the logits of all samples, added up.
         Raises ``CaptureError`` as `relevance` does; streams that cannot be followed are left out.
         """
         flows, (first, _) = self._flows(queries, None, call, batch)

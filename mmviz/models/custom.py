@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmviz.models.module_weights import input_device, is_spread, weights_digest
 from mmviz.models.nested_inputs import concatenated, to_device
-from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
+from mmviz.models.protocol import AnswerToken, BatchOutput, CaptureTargets, Prepared
 from mmviz.models.token_rows import split_rows
 from mmviz.models.user_code_errors import description, user_code
 from mmviz.models.vocabulary_answers import answer_labels
@@ -51,6 +51,8 @@ class CustomModel:
             patches are written over the embedded words need the latter. A mapping from the names of streams to places
             gives integrated gradients for the tokens of each, such as ``{"image": "vision.blocks.0:input"}`` for the
             patches that enter a tower; there packed pictures may also stand as ``[token, width]``.
+        batches: Whether samples may share a call: their inputs are joined along the first axis where all shapes are
+            equal, the module returns a row of logits for each, and no row depends on another.
 
     A module whose weights are spread over several devices is not moved; its inputs go to the device of the first
     parameter. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
@@ -65,7 +67,7 @@ class CustomModel:
         top: int = TOP, answer_token: AnswerToken | Callable[[Tokens], AnswerToken] = None,
         streams: Mapping[str, str] | None = None, pairs: Mapping[str, tuple[str, str]] | None = None,
         required: Sequence[str] = (), only: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
-        embedding: str | Mapping[str, str] | None = None,
+        embedding: str | Mapping[str, str] | None = None, batches: bool = False,
     ):  # fmt: skip
         if not isinstance(module, nn.Module):
             raise MmvizError("own-module", kind=type(module).__name__)
@@ -76,6 +78,7 @@ class CustomModel:
         )  # fmt: skip
         self.top, self.answer_token = top, answer_token
         self.only, self.exclude = only, exclude
+        self.takes_batches = batches
         self.pairs = {pattern: (stream, stream) for pattern, stream in (streams or {}).items()} | dict(pairs or {})
         for option, patterns in (("streams", streams or {}), ("pairs", pairs or {})):
             _check_patterns(module, option, patterns)
@@ -133,6 +136,13 @@ class CustomModel:
         if logits.shape[:1] != (rows,) or logits.numel() != rows * answers or logits.shape[-1] != answers:
             return None
         return logits.reshape(rows, answers)
+
+    def batch_output(self, tensors: Any, rows: int) -> BatchOutput:
+        """Returns the logits of a batch, which has no padding. Raises ``MmvizError`` (``own-logits``)."""
+        logits = self.batch(tensors, rows)
+        if logits is None:
+            raise MmvizError("own-logits", shape=[rows], answers=len(self.card.answers))
+        return BatchOutput(logits, {})
 
     def _logits_of(self, tensors: Any) -> Tensor:
         with user_code("the model"):

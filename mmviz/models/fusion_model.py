@@ -21,9 +21,9 @@ from mmviz.models.fusion_networks import (
     FusionNetwork,
     attention_modules,
 )
-from mmviz.models.protocol import CaptureTargets, Prepared
-from mmviz.models.trio_model import STREAM, BundledTrio
-from mmviz.models.trio_network import Trio, TrioInput
+from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
+from mmviz.models.trio_model import BundledTrio
+from mmviz.models.trio_network import STREAM, Trio, TrioInput
 from mmviz.types import MmvizError, Modality, Sample, Token, as_tokens
 
 FROZEN = ("image_encoder", "audio_encoder", "token_embedding")
@@ -36,6 +36,8 @@ class FusionModel:
     ``weights``: the bytes of a safetensors file (None: the weights in ``assets/fusions``). Raises ``MmvizError``
     (``weights-unreadable``) for weights of another model, or damaged ones.
     """
+
+    takes_batches = True
 
     def __init__(self, device: str, kind: str, weights: bytes | None = None):
         self.kind, self.device = kind, device
@@ -86,8 +88,12 @@ class FusionModel:
 
     def batch(self, tensors: TrioInput, rows: int) -> Tensor:
         """Returns logits ``[row, answer]``."""
-        output: Tensor = self.module(tensors).logits
-        return output
+        return self.batch_output(tensors, rows).logits
+
+    def batch_output(self, tensors: TrioInput, rows: int) -> BatchOutput:
+        """Returns the logits of every row, and which tokens of a batch are its own."""
+        output = self.module(tensors)
+        return BatchOutput(output.logits, output.valid_masks)
 
     def _as_streams(self, prepared: Prepared) -> Prepared:
         """Returns ``prepared`` with the sequence of `trio` split into one stream per modality."""
@@ -97,7 +103,7 @@ class FusionModel:
         answer, *tokens = as_tokens(prepared.streams[STREAM])
         shared = [Token(Modality.SPECIAL, f"shared {k + 1}") for k in range(BOTTLENECK_TOKENS)]
         shared = shared if self.kind == "bottleneck" else []
-        streams = {name: (answer, *(token for token in tokens if token.modality == name), *shared) for name in STREAMS}
+        streams = {name: (answer, *shared, *(token for token in tokens if token.modality == name)) for name in STREAMS}
         return Prepared(prepared.tensors, streams, prepared.notices)
 
     def _as_sequence(self, prepared: Prepared) -> tuple[Token, ...]:

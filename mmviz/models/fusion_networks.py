@@ -30,6 +30,7 @@ from mmviz.models.trio_network import (
     TrioInput,
     TrioOutput,
     key_padding_mask,
+    padding_last,
 )
 
 FUSION_KINDS = COMPARED[1:]
@@ -67,8 +68,12 @@ class Bottleneck(nn.Module):
             for name in _EXECUTION_ORDER:
                 tokens = x[name]
                 block = self.blocks[name][layer]  # type: ignore[index]
-                output = block(torch.cat([tokens, shared], 1), torch.cat([attn_masks[name], shared_mask], -1))
-                streams[name], update = torch.split(output, [tokens.shape[1], len(self.bottleneck_tokens)], 1)
+                # behind the answer token, so that padding stays last
+                answer, inputs = tokens[:, :1], tokens[:, 1:]
+                attn_mask = torch.cat([shared_mask, attn_masks[name]], -1)
+                output = block(torch.cat([answer, shared, inputs], 1), attn_mask)
+                answer, update, inputs = torch.split(output, [1, shared.shape[1], inputs.shape[1]], 1)
+                streams[name] = torch.cat([answer, inputs], 1)
                 updates.append(update)
             x, shared = streams, torch.stack(updates).mean(0)
             states.append(x)
@@ -122,12 +127,12 @@ class FusionNetwork(nn.Module):
         )
 
     def forward(self, batch: TrioInput) -> TrioOutput:
-        """Returns the answers. Tokens that are padding in every row are left out."""
-        trio = self.trio
-        x, valid_mask = trio.sequence(batch, trio.encode_image(batch.image), trio.encode_audio(batch.mel))
-        used = valid_mask.any(0)
-        sizes = [int(part.sum()) for part in torch.split(used[1:], [batch.text.shape[1], PATCHES**2, FRAMES])]
-        return self.fuse(x[:, used], valid_mask[:, used], sizes)
+        """Returns the answers. Padding is left out, or stands behind all other tokens of its row and modality."""
+        x, valid_mask = self.trio.encoded(batch)
+        sizes = [1, batch.text.shape[1], PATCHES**2, FRAMES]
+        parts = zip(torch.split(x, sizes, 1), torch.split(valid_mask, sizes, 1), strict=True)
+        tokens, masks = zip(*(padding_last(*part) for part in parts), strict=True)
+        return self.fuse(torch.cat(tokens, 1), torch.cat(masks, 1), [mask.shape[1] for mask in masks[1:]])
 
     def fuse(self, x: Tensor, valid_mask: Tensor, sizes: list[int]) -> TrioOutput:
         """Fuses tokens ``x`` ``[B, 1 + sum(sizes), D]`` in the order of `Trio.sequence`.
@@ -139,14 +144,16 @@ class FusionNetwork(nn.Module):
         answer, *tokens = torch.split(x, [1, *sizes], 1)
         answer_mask, *masks = torch.split(valid_mask, [1, *sizes], 1)
         streams = {name: torch.cat([answer, part], 1) for name, part in zip(STREAMS, tokens, strict=True)}
-        attn_masks = {
-            name: key_padding_mask(torch.cat([answer_mask, mask], 1), x)
-            for name, mask in zip(STREAMS, masks, strict=True)
-        }
+        valid_masks = {name: torch.cat([answer_mask, mask], 1) for name, mask in zip(STREAMS, masks, strict=True)}
+        attn_masks = {name: key_padding_mask(mask, x) for name, mask in valid_masks.items()}
         states = self.fusion(streams, attn_masks)
         answers = torch.stack([states[-1][name][:, 0] for name in STREAMS], 1)
         joined = [torch.cat([state["text"], state["image"][:, 1:], state["audio"][:, 1:]], 1) for state in states]
-        return TrioOutput(self.trio.answer_logits(answers.mean(1) + self.join_head(answers.flatten(1))), joined)
+        logits = self.trio.answer_logits(answers.mean(1) + self.join_head(answers.flatten(1)))
+        if isinstance(self.fusion, Bottleneck):
+            shared = answer_mask.expand(-1, len(self.fusion.bottleneck_tokens))
+            valid_masks = {name: torch.cat([shared, mask], 1) for name, mask in valid_masks.items()}
+        return TrioOutput(logits, joined, valid_masks)
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -157,7 +164,7 @@ def pairs() -> list[tuple[str, str]]:
 def attention_modules(kind: str, layers: int = LAYERS) -> list[tuple[str, str, str]]:
     """Returns module path, query stream and key stream of every attention of a kind, in order of execution.
 
-    A stream of ``bottleneck`` is its own tokens and those that all streams share.
+    A stream of ``bottleneck`` is its answer token, the tokens that all streams share, and its own.
     """
     if kind == "crossmodal":
         cross = [

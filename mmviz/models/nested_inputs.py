@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,3 +34,12 @@ def concatenated(parts: Sequence[Any]) -> Any:
         return dict(zip(names, joined, strict=True)) if isinstance(first, Mapping) else tuple(joined)
     plain = (str, int, float, bool)  # other types may define == in their own way
     return first if all(part is first or (isinstance(part, plain) and part == first) for part in parts) else None
+
+
+def shapes(inputs: Any) -> Hashable:
+    """Returns the shapes of all tensors, which are equal for inputs that `concatenated` can join."""
+    if isinstance(inputs, Mapping):
+        return tuple((name, shapes(value)) for name, value in inputs.items())
+    if isinstance(inputs, tuple):
+        return tuple(map(shapes, inputs))
+    return tuple(inputs.shape) if isinstance(inputs, Tensor) else None

@@ -47,6 +47,17 @@ class Prepared:
     """What else a record is to tell of how the model was asked, as plain values."""
 
 
+@dataclass(frozen=True)
+class BatchOutput:
+    """What one call of a model with several samples returns."""
+
+    logits: torch.Tensor
+    """``[row, answer]``."""
+    own_tokens: Mapping[str, torch.Tensor]
+    """By stream, as in `Prepared.streams`: which tokens of the batch are a row's own, in their order, and which are
+    padding or masked out, bool ``[row, token]``. A stream that is missing has no padding."""
+
+
 class Model(Protocol):
     """What mmviz needs of a model.
 
@@ -145,4 +156,18 @@ class SupportsVariants(Model, Protocol):
 
     def batch(self, tensors: Any, rows: int) -> torch.Tensor | None:
         """Returns logits ``[row, answer]``; None where the model does not return one row per sample."""
+        ...
+
+
+class SupportsBatches(SupportsVariants, Protocol):
+    """A model that runs several samples in one call, each as it would run alone, to rounding.
+
+    No row depends on another, and no token of a row on what the row is padded with. Where ``takes_batches`` is False, a
+    sample runs by itself, though its variants may still share a call.
+    """
+
+    takes_batches: bool
+
+    def batch_output(self, tensors: Any, rows: int) -> BatchOutput:
+        """Returns the logits of a batch, and the tokens of its rows."""
         ...

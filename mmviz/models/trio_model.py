@@ -20,7 +20,7 @@ from mmviz.inputs.mel import padded_log_mel
 from mmviz.models.cards import trio_card
 from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import audio_notices, image_notices, question_notices
-from mmviz.models.protocol import CaptureTargets, Prepared
+from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
 from mmviz.models.trio_network import (
     FRAMES,
     HOPS_PER_FRAME,
@@ -28,6 +28,7 @@ from mmviz.models.trio_network import (
     MAX_TEXT_TOKENS,
     PATCHES,
     SECONDS_PER_FRAME,
+    STREAM,
     Trio,
     TrioConfig,
     TrioInput,
@@ -48,7 +49,6 @@ from mmviz.types import (
     as_tokens,
 )
 
-STREAM = "tokens"
 SECONDS = FRAMES * SECONDS_PER_FRAME
 """Seconds of audio that the model reads."""
 _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
@@ -64,6 +64,7 @@ class BundledTrio:
 
     embedding = "fusion_input"
     """Path of the module whose output are the tokens that enter the layers."""
+    takes_batches = True
 
     def __init__(self, device: str, weights: bytes | None = None):
         folder = assets_dir() / "trio"
@@ -154,15 +155,17 @@ class BundledTrio:
         return torch.zeros(1, size, dtype=torch.bool, device=self.device) if tensors.hidden is None else tensors.hidden
 
     def join(self, rows: Sequence[Prepared]) -> TrioInput:
-        """Returns a batch of ``rows``. An image or sound that all rows share is there, and encoded, once."""
+        """Returns a batch of ``rows``. An image or sound that several rows share is there, and encoded, once."""
         inputs: list[TrioInput] = [row.tensors for row in rows]
         longest = max(row.text.shape[1] for row in inputs)
         hidden = []
         for row in inputs:
             text, rest = torch.split(self._hidden_mask(row), [row.text.shape[1], PATCHES**2 + FRAMES], dim=1)
             hidden.append(torch.cat([functional.pad(text, (0, longest - text.shape[1])), rest], dim=1))
+        image, image_rows = _each_once([row.image for row in inputs])
+        mel, mel_rows = _each_once([row.mel for row in inputs])
         return TrioInput(
-            image=_shared([row.image for row in inputs]), mel=_shared([row.mel for row in inputs]),
+            image=image, mel=mel, image_rows=image_rows, mel_rows=mel_rows,
             text=torch.cat([functional.pad(row.text, (0, longest - row.text.shape[1])) for row in inputs]),
             hidden=torch.cat(hidden),
             **{name: torch.cat([getattr(row, name) for row in inputs])
@@ -171,8 +174,12 @@ class BundledTrio:
 
     def batch(self, tensors: TrioInput, rows: int) -> Tensor:
         """Returns logits ``[row, answer]``."""
-        output: Tensor = self.module(tensors).logits
-        return output
+        return self.batch_output(tensors, rows).logits
+
+    def batch_output(self, tensors: TrioInput, rows: int) -> BatchOutput:
+        """Returns the logits of every row, and which tokens of a batch are its own."""
+        output = self.module(tensors)
+        return BatchOutput(output.logits, output.valid_masks)
 
     def _tokenize(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:
@@ -193,9 +200,16 @@ def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
     return as_tokens(prepared.streams[STREAM])
 
 
-def _shared(parts: Sequence[Tensor]) -> Tensor:
-    """Returns one row where all rows are the same tensor, else all of them."""
-    return parts[0] if all(part is parts[0] for part in parts) else torch.cat(list(parts))
+def _each_once(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Returns the different ones of ``parts``, one row each, and the row that each part has become.
+
+    There are no numbers of rows where all parts are one tensor, or each is another.
+    """
+    different = list({id(part): part for part in parts}.values())
+    if len(different) in (1, len(parts)):
+        return torch.cat(different), None
+    places = {id(part): row for row, part in enumerate(different)}
+    return torch.cat(different), torch.tensor([places[id(part)] for part in parts], device=parts[0].device)
 
 
 def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:

@@ -8,6 +8,7 @@ and the answer is scored against it. Axes: B batch, N tokens, T text tokens, H h
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from mmviz.inputs.mel import HOP, SAMPLE_RATE
 
+STREAM = "tokens"
+"""The stream of all tokens, over which attention runs."""
 PATCHES = 10
 """Patches along one side of the image."""
 IMAGE_SIDE = 160
@@ -64,6 +67,10 @@ class TrioInput:
     """Bool ``[B]``."""
     hidden: Tensor | None = None
     """Tokens that are masked out, bool ``[B, T + 100 + 50]``."""
+    image_rows: Tensor | None = None
+    """Which row of ``image`` each row has, int ``[B]``; None where all have the only one, or each its own."""
+    mel_rows: Tensor | None = None
+    """Which row of ``mel`` each row has, int ``[B]``, as ``image_rows``."""
 
 
 @dataclass
@@ -74,6 +81,8 @@ class TrioOutput:
     """``[B, answer]``."""
     states: list[Tensor]
     """Token states after every layer, each ``[B, N, D]``."""
+    valid_masks: dict[str, Tensor]
+    """By stream of tokens that attention runs over: which tokens of each row are no padding, bool ``[B, n]``."""
 
 
 class Residual2d(nn.Module):
@@ -250,10 +259,13 @@ class Trio(nn.Module):
         return x @ table.transpose(0, 1) * (logit_scale / math.sqrt(self.config.width))
 
     def forward(self, batch: TrioInput) -> TrioOutput:
-        """Returns the answers. Tokens that are padding in every row are left out."""
-        x, valid_mask = self.sequence(batch, self.encode_image(batch.image), self.encode_audio(batch.mel))
-        used = valid_mask.any(0)
-        return self.fuse(x[:, used], valid_mask[:, used])
+        """Returns the answers. Padding is left out, or stands behind all other tokens of its row."""
+        return self.fuse(*padding_last(*self.encoded(batch)))
+
+    def encoded(self, batch: TrioInput) -> tuple[Tensor, Tensor]:
+        """Returns `sequence` of the encoded inputs, in which each row has the numbers that it has alone."""
+        patches, frames = row_by_row(self.encode_image, batch.image), row_by_row(self.encode_audio, batch.mel)
+        return self.sequence(batch, patches, frames)
 
     def fuse(self, x: Tensor, valid_mask: Tensor) -> TrioOutput:
         """Fuses tokens ``x`` ``[B, N, D]``; ``valid_mask`` ``[B, N]`` is False for padding."""
@@ -263,7 +275,7 @@ class Trio(nn.Module):
         for block in self.blocks:
             x = block(x, attn_mask)
             states.append(x)
-        return TrioOutput(self.answer_logits(x[:, 0]), states)
+        return TrioOutput(self.answer_logits(x[:, 0]), states, {STREAM: valid_mask})
 
     def answer_logits(self, x: Tensor) -> Tensor:
         """Returns logits ``[B, answer]`` for states ``x`` ``[B, D]`` of the answer token."""
@@ -275,7 +287,7 @@ class Trio(nn.Module):
         image = patches + self.patch_position(self.patch_features) + self.modality_embedding[1]
         audio = frames + self.frame_position + self.modality_embedding[2]
         rows, length = batch.text.shape
-        image, audio = (tokens.expand(rows, -1, -1) for tokens in (image, audio))
+        image, audio = _of_rows(image, batch.image_rows, rows), _of_rows(audio, batch.mel_rows, rows)
         all_patches = torch.ones(rows, PATCHES**2, dtype=torch.bool, device=image.device)
         masks = [_length_mask(batch.text_lengths, length), all_patches, _length_mask(batch.frames, FRAMES)]
         if batch.hidden is not None:
@@ -304,10 +316,37 @@ class Trio(nn.Module):
         return torch.cat([lead, tokens[:, 1:]], dim=1), torch.where(has[:, None], valid_mask, first_only)
 
 
+def row_by_row(encode: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Returns ``encode(inputs)``. On a CPU the rows are encoded one by one: there, convolutions of a batch are no
+    faster, and round a row otherwise than alone."""
+    if inputs.device.type != "cpu" or len(inputs) == 1:
+        return encode(inputs)
+    return torch.cat([encode(row[None]) for row in inputs])
+
+
+def padding_last(x: Tensor, valid_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the valid tokens of each row of ``x`` ``[B, N, D]`` in their order, and padding behind the shorter rows.
+
+    Zeros at the end change no sum, so that a row of a batch has, on a CPU to the last bit, the numbers that it has
+    alone. ``valid_mask`` ``[B, N]`` is returned for the same tokens.
+    """
+    used = valid_mask.any(0)
+    x, valid_mask = x[:, used], valid_mask[:, used]
+    if bool(valid_mask.all()):
+        return x, valid_mask
+    order = (~valid_mask).to(torch.int8).argsort(dim=1, stable=True)[:, : int(valid_mask.sum(1).max())]
+    return x.gather(1, order[..., None].expand(-1, -1, x.shape[2])), valid_mask.gather(1, order)
+
+
 def key_padding_mask(valid_mask: Tensor, x: Tensor) -> Tensor:
     """Returns ``[B, 1, 1, N]`` in the dtype of ``x``: 0 for valid keys, -inf for padding; ``valid_mask`` ``[B, N]``."""
     zeros = torch.zeros_like(valid_mask, dtype=x.dtype)[:, None, None]
     return zeros.masked_fill(~valid_mask[:, None, None], -torch.inf)
+
+
+def _of_rows(tokens: Tensor, numbers: Tensor | None, rows: int) -> Tensor:
+    """Returns the tokens ``[B, n, D]`` of every row, each from the row of ``tokens`` that ``numbers`` ``[B]`` names."""
+    return tokens.expand(rows, -1, -1) if numbers is None else tokens[numbers]
 
 
 def _length_mask(lengths: Tensor, size: int) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import gc
-import platform
+import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,18 +15,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import mmviz
-from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
+from mmviz.backends import Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.layer_progress import layer_listener
-from mmviz.backends.local.answers import answers_at, kept_answers, log_probabilities, shown_answer
+from mmviz.backends.local.answers import shown_answer
+from mmviz.backends.local.batches import SAMPLES, call_settings
 from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
 from mmviz.backends.local.interventions import intervene_for
+from mmviz.backends.local.machine import device_name, machine
 from mmviz.backends.local.model_checks import model_checks
-from mmviz.backends.local.prepare import changed_sample, check_parts, prepare
-from mmviz.backends.local.required_modalities import check_dropped, without_required
+from mmviz.backends.local.prepare import changed_sample, prepare
+from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of
+from mmviz.backends.local.shared_call import run_together
+from mmviz.backends.local.shuffled_weights import shuffle_parameters
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
 from mmviz.capture.process_fork_check import refuse_after_fork
@@ -37,6 +40,8 @@ from mmviz.models.model_factory import load
 from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, ShuffleWeights, View
 from mmviz.types.exact_attention import ExactAttention
+
+_log = logging.getLogger(__name__)
 
 
 def best_device() -> str:
@@ -74,6 +79,7 @@ class LocalBackend:
         self._shuffled_models: dict[tuple[str, int], Model] = {}
         self._cache = RetainedCaptures()
         self._lock = threading.Lock()
+        self._most_samples = SAMPLES
 
     def __reduce__(self) -> str:
         """Raises ``MmvizError`` (``backend-pickle``): locks and the captures of this process cannot leave it."""
@@ -90,17 +96,85 @@ class LocalBackend:
     def run(
         self, requests: Sequence[Request], progress: Progress = ignore_progress, stop: Stop = never_stop
     ) -> tuple[AttentionRecord, ...]:
-        """See `Backend.run`. A sweep also ends between two of its batches where ``stop`` returns True."""
-        return run_each(requests, lambda request: self._run_alone(request, stop), progress, stop)
+        """See `Backend.run`. A sweep also ends between two of its batches where ``stop`` returns True.
+
+        Requests that follow each other and can share a call of the model do, at most `SAMPLES` of them. They end
+        together, so that ``progress`` and ``stop`` are called for all of them once their call has ended.
+        """
+        records: list[AttentionRecord] = []
+        while len(records) < len(requests):
+            members = self._next_members(requests[len(records) :])
+            if len(members) > 1 and stop():
+                break
+            for outcome in self.outcomes(members, [stop] * len(members)):
+                if isinstance(outcome, Exception):
+                    raise outcome
+                if outcome is None:
+                    return tuple(records)
+                records.append(outcome)
+                progress(len(records), len(requests))
+        return tuple(records)
+
+    @property
+    def most_samples(self) -> int:
+        """See `mmviz.backends.SharesCalls`. Half as many after a call for which the GPU had too little memory."""
+        return self._most_samples
+
+    def call_settings(self, request: Request) -> Hashable | None:
+        """See `mmviz.backends.SharesCalls`."""
+        with suppress(Exception):  # a model that cannot be loaded is refused when it is to run
+            refuse_after_fork()
+            if request.model not in self._models:
+                with self._lock:
+                    self._model(request.model)
+            return call_settings(self._models[request.model], request)
+        return None
+
+    def outcomes(
+        self, requests: Sequence[Request], stops: Sequence[Stop]
+    ) -> Iterator[AttentionRecord | Exception | None]:
+        """See `mmviz.backends.SharesCalls`. Where the call fails, each request runs by itself."""
+        shared = self._shared_call(requests, stops) if len(requests) > 1 else {}
+        for number, (request, stop) in enumerate(zip(requests, stops, strict=True)):
+            try:
+                yield None if stop() else shared.get(number) or self._run_alone(request, stop)
+            except Exception as problem:
+                yield problem
+
+    def _next_members(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Returns the first of ``requests``, and those right behind it that can share its call."""
+        settings = self.call_settings(requests[0]) if len(requests) > 1 else None
+        if settings is None:
+            return requests[:1]
+        count = 1
+        while count < min(self._most_samples, len(requests)) and self.call_settings(requests[count]) == settings:
+            count += 1
+        return requests[:count]
+
+    def _shared_call(self, requests: Sequence[Request], stops: Sequence[Stop]) -> dict[int, AttentionRecord]:
+        """Returns the records of the requests that could share a call, by number, while no other runs."""
+        refuse_after_fork()
+        running = {number: request for number, request in enumerate(requests) if not stops[number]()}
+        if len(running) < 2:
+            return {}
+        with self._lock, self._modes(requests[0].model):
+            try:
+                return run_together(
+                    lambda changes: self._model_for(requests[0], changes), running,
+                    lambda: all(stops[number]() for number in running), self._made_by,
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                raise
+            except torch.OutOfMemoryError:
+                self._most_samples = max(1, len(running) // 2)
+            except BaseException as problem:  # each then runs by itself, which tells whose it is
+                _log.info("a shared call failed: %s", type(problem).__name__)
+        return {}
 
     def machine(self) -> dict[str, Any]:
         """Returns the machine's ``name`` and ``system``, torch's ``devices`` and ``threads``, and the ``device`` of
         runs."""
-        gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-        return {
-            "name": _device_name(self.device), "system": platform.platform(), "devices": ["cpu", *gpus],
-            "device": self.device, "threads": torch.get_num_threads(),
-        }  # fmt: skip
+        return machine(self.device)
 
     def model_checks(self, name: str, sample: Sample) -> dict[str, Any]:
         """Runs model ``name`` once, and returns what `mmviz.backends.local.model_checks.model_checks` finds."""
@@ -214,8 +288,7 @@ class LocalBackend:
         model = with_options(self._model_for(request, ()), request)
         torch.manual_seed(request.seed)
         timer = StageTimer()
-        check_dropped(model, changes)
-        check_parts(model, request.sample)
+        checked_request(model, request)
         # an answer that is given was written for the sample without the changes
         asked = request.sample if request.answer else changed_sample(request.sample, changes, request.seed)
         model = answering(model, asked, request.answer, stop, request.answer_part)
@@ -238,7 +311,6 @@ class LocalBackend:
         if request.maps and hasattr(model, "similarity"):
             with torch.no_grad(), intervene_for(model, changes):
                 made_by["similarity"] = model.similarity(prepared.tensors)
-        log_p = log_probabilities(logits)
         if request.integrated:
             answer = shown_answer(prepared, logits)
             if isinstance(getattr(model, "embedding", None), Mapping):
@@ -251,9 +323,8 @@ class LocalBackend:
             timer.end("gradients")
         table = None
         if request.sweep:
-            swept, left_in = without_required(model, request.sweep)
-            made_by |= {"left_in": [str(modality) for modality in left_in]} if left_in else {}
-            variants = [(*changes, *variant) for variant in swept]
+            variants, left_in = variants_of(model, request)
+            made_by |= left_in
             table = sweep(
                 lambda some: self._answering_like(model, request, some, asked),
                 request.sample,
@@ -264,42 +335,17 @@ class LocalBackend:
             if table is None:
                 return None
             if record.answer_log_probabilities is not None:
-                table, of_tokens = np.split(table, [len(log_p)], 1)
+                table, of_tokens = np.split(table, [len(logits)], 1)
                 of_tokens = np.concatenate([record.answer_log_probabilities, of_tokens])
                 record = replace(record, answer_log_probabilities=of_tokens)
             timer.end("sweep")
-        kept = list(range(len(log_p))) if prepared.answers else kept_answers(log_p, table, getattr(model, "top", None))
-        answers = answers_at(kept, log_p, prepared.answers or model.card.answers)
-        record = replace(record, answers=answers, sweep=None if table is None else table[:, kept])
-        is_shuffled = any(isinstance(change, ShuffleWeights) for change in changes)
-        return replace(record, made_by={
-            "model": model.card.id,
-            "weights": model.card.weights_digest,
-            "trained": model.card.trained and not is_shuffled,
-            "map_ref": model.card.details.get("map_ref") if request.maps else None,
-            "changes": [str(change) for change in changes],
-            "device": self.device,
-            "device_name": _device_name(self.device),
-            "dtype": "float32",
-            "seed": request.seed,
-            **prepared.details,
-            **({"answer": list(model.answer)} if hasattr(model, "answer") else {}),
-            **({"answer_part": list(part)} if (part := getattr(model, "answer_part", ())) else {}),
-            **({"options": list(map(list, request.options))} if request.options else {}),
-            **({"pairs": list(map(list, request.pairs))} if request.pairs else {}),
-            "versions": {"mmviz": mmviz.__version__, "torch": torch.__version__, "python": platform.python_version()},
-            "milliseconds": timer.milliseconds,
-            **made_by,
-        })  # fmt: skip
+        return finished_record(record, model, request, prepared, logits, table, self._made_by(timer) | made_by)
 
-
-def shuffle_parameters(module: torch.nn.Module, seed: int) -> None:
-    """Permutes the entries of every parameter in place, so that nothing learned is left (Adebayo et al. 2018)."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            order = torch.randperm(parameter.numel(), generator=generator, device="cpu").to(parameter.device)
-            parameter.copy_(parameter.flatten()[order].view_as(parameter))
+    def _made_by(self, timer: StageTimer) -> dict[str, Any]:
+        """Returns what a record tells of this machine, and the times of its run."""
+        return {
+            "device": self.device, "device_name": device_name(self.device), "milliseconds": timer.milliseconds,
+        }  # fmt: skip
 
 
 def _refusal_notice(details: Mapping[str, Any]) -> tuple[Notice, ...]:
@@ -309,10 +355,3 @@ def _refusal_notice(details: Mapping[str, Any]) -> tuple[Notice, ...]:
 
 def _with_notice(record: AttentionRecord, code: str) -> AttentionRecord:
     return replace(record, notices=(*record.notices, Notice(code)))
-
-
-def _device_name(device: str) -> str:
-    if device.startswith("cuda"):
-        return str(torch.cuda.get_device_name(device))
-    threads = torch.get_num_threads()
-    return f"{platform.machine()} CPU, {threads} thread" + ("s" if threads != 1 else "")

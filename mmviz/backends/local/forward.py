@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,12 @@ class StageTimer:
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
         self._last = time.perf_counter()
+
+    def copy(self) -> StageTimer:
+        """Returns a timer with the stages so far, whose next stage begins now."""
+        timer = StageTimer()
+        timer.milliseconds = dict(self.milliseconds)
+        return timer
 
     def end(self, stage: str) -> None:
         """Notes the milliseconds since the stage before this one ended."""
@@ -76,15 +82,12 @@ def captured_run(
                 call.score_trace.release()
     notices = [*prepared.notices, *lost_places, *record.notices, *row_notices(result, record, row)]
     logit = logits[shown_answer(prepared, logits)]
-    norms = _of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
-    steps = _of_each_call(attention_tensors, result, notices) if request.steps else ()
+    norms = of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
+    steps = of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
         record, notices=tuple(notices), norms=norms, steps=steps, answer_log_probabilities=_as_row(log_p),
         **(relevances(result, logit, record, row) if request.relevance else {}),
-        made_by={
-            **{name: record.made_by[name] for name in ("dtype", "routes", "parity")},
-            **recorded_answer_token(record, prepared.answer_token),
-        },
+        made_by={**kept_made_by(record), **recorded_answer_token(record, prepared.answer_token)},
     )  # fmt: skip
     retained = RetainedCapture(result, record, batch=row, logit=logit if record.relevance_on_request else None)
     timer.end("capture")
@@ -98,12 +101,20 @@ def plain_run(
     with torch.no_grad(), reported_layers(model.module), intervene_for(model, changes):
         logits, log_p = answer_logits(model, prepared.tensors)
     timer.end("model")
-    record = AttentionRecord(
-        uuid.uuid4().hex, _token_streams(prepared), (), (), {"routes": [], "parity": None}, prepared.notices,
-        answer_log_probabilities=_as_row(log_p),
-    )  # fmt: skip
+    record = replace(record_without_maps(prepared), answer_log_probabilities=_as_row(log_p))
     timer.end("capture")
     return record, logits
+
+
+def record_without_maps(prepared: Prepared) -> AttentionRecord:
+    """Returns a record of the tokens of a sample, without maps and answers."""
+    made_by: dict[str, Any] = {"routes": [], "parity": None}
+    return AttentionRecord(uuid.uuid4().hex, token_streams(prepared), (), (), made_by, prepared.notices)
+
+
+def kept_made_by(record: AttentionRecord) -> dict[str, Any]:
+    """Returns what the backend keeps of how a capture was made."""
+    return {name: record.made_by[name] for name in ("dtype", "routes", "parity")}
 
 
 def _as_row(log_p: Tensor | None) -> NDArray[np.float64] | None:
@@ -111,14 +122,13 @@ def _as_row(log_p: Tensor | None) -> NDArray[np.float64] | None:
     return None if log_p is None else log_p.detach()[None].cpu().numpy()
 
 
-def _token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:
+def token_streams(prepared: Prepared) -> dict[str, tuple[Token, ...]]:
+    """Returns the tokens of a sample by stream."""
     streams = prepared.streams if isinstance(prepared.streams, Mapping) else {"tokens": prepared.streams}
     return {name: as_tokens(tokens) for name, tokens in streams.items()}
 
 
-def _of_each_call(
-    function: Callable[[AttentionCall], T], result: CaptureResult, notices: list[Notice]
-) -> tuple[T, ...]:
+def of_each_call(function: Callable[[AttentionCall], T], result: CaptureResult, notices: list[Notice]) -> tuple[T, ...]:
     """Returns ``function`` of each attention call; nothing, and a notice with the reason, where any fails."""
     try:
         return tuple(function(call) for call in result.attention_calls())

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmviz.backends.local.interventions import intervene_for
 from mmviz.backends.local.overwritten_tokens import check_overwritten
 from mmviz.capture import CaptureResult
+from mmviz.capture.call_flows import OutputGradients
 from mmviz.capture.integrated_gradients import STEPS, integrated_gradients, tokens_entering
 from mmviz.models import Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Change
@@ -26,8 +27,13 @@ def takes_gradients(model: Model) -> bool:
     return int(model.card.details.get("parameters", 0)) <= MAX_PARAMETERS
 
 
-def relevances(result: CaptureResult, logit: Tensor, record: AttentionRecord, row: int | None) -> dict[str, Any]:
+def relevances(
+    result: CaptureResult, logit: Tensor | OutputGradients, record: AttentionRecord, row: int | None
+) -> dict[str, Any]:  # fmt: skip
     """Returns gradient relevance for the answer that has this ``logit`` as fields of the record, of one ``row``.
+
+    Of several rows that share a call, ``logit`` may be the gradients of all their logits, each of which depends on its
+    row alone.
 
     The fields are those of `AttentionRecord`: ``relevance``, between the streams of the last map of the default stack,
     and ``relevance_to`` other streams; or ``relevance_on_request`` where the record is too long for them. Nothing where
@@ -37,7 +43,8 @@ def relevances(result: CaptureResult, logit: Tensor, record: AttentionRecord, ro
     if last is None:
         return {}
     if record.is_long:
-        has_gradients = logit.requires_grad and any(call.output is not None for call in result.attention_calls())
+        reaches = any(call.output is not None for call in result.attention_calls())
+        has_gradients = reaches and (isinstance(logit, OutputGradients) or logit.requires_grad)
         return {"relevance_on_request": has_gradients}
     try:
         to_all = result.relevance_to_all(logit, queries=last.queries, batch=row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -39,18 +39,39 @@ def sweep(
     Of an answer that the model wrote, those of its tokens follow, ``[variant, answer + token]``. ``model_for`` returns
     the model for the changes of a variant, which may shuffle its weights. Raises ``MmvizError``.
     """
+    tables = sweeps(model_for, [(sample, variants)], seed, stop)
+    return None if tables is None else tables[0]
+
+
+def sweeps(
+    model_for: Callable[[Sequence[Change]], Model],
+    samples: Sequence[tuple[Sample, Sequence[tuple[Change, ...]]]],
+    seed: int,
+    stop: Stop,
+) -> list[NDArray[np.float64]] | None:
+    """Returns `sweep` of each sample with its own variants; variants of several samples share calls of the model."""
     blocks: list[Tensor] = []
-    for _, group in groupby(variants, _batch_key):
+    variants = [(number, changes) for number, (_, own) in enumerate(samples) for changes in own]
+    for _, group in groupby(variants, lambda variant: _batch_key(variant[1])):
         members = list(group)
-        model, hook = model_for(members[0]), weights_hook(members[0])
-        prepared = prepare_variants(model, sample, members, seed)
+        model, hook = model_for(members[0][1]), weights_hook(members[0][1])
+        prepared = _prepared(model, samples, members, seed)
         for start in range(0, len(members), ROWS):
-            rows = [(next(prepared), ablated_heads(changes)) for changes in members[start : start + ROWS]]
+            rows = [(next(prepared), ablated_heads(changes)) for _, changes in members[start : start + ROWS]]
             block = _log_probabilities(model, rows, hook, seed, stop)
             if block is None:
                 return None
             blocks.append(block)
-    return torch.cat(blocks).cpu().numpy()
+    table = torch.cat(blocks).cpu().numpy()
+    return np.split(table, np.cumsum([len(own) for _, own in samples])[:-1])
+
+
+def _prepared(
+    model: Model, samples: Sequence[tuple[Sample, Any]], variants: Sequence[tuple[int, tuple[Change, ...]]], seed: int
+) -> Iterator[Prepared]:
+    """Yields each variant, given as the number of its sample and its changes, prepared for ``model``."""
+    for number, group in groupby(variants, lambda variant: variant[0]):
+        yield from prepare_variants(model, samples[number][0], [changes for _, changes in group], seed)
 
 
 def _batch_key(changes: Sequence[Change]) -> tuple[Any, ...]:

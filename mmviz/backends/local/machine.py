@@ -1,0 +1,26 @@
+"""The machine that models run on, as records and ``mmviz doctor`` name it."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Returns the machine's ``name`` and ``system``, torch's ``devices`` and ``threads``, and the ``device`` of
+    runs."""
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return {
+        "name": device_name(device), "system": platform.platform(), "devices": ["cpu", *gpus],
+        "device": device, "threads": torch.get_num_threads(),
+    }  # fmt: skip
+
+
+def device_name(device: str) -> str:
+    """Returns the name of the GPU, or of the processor with the number of threads."""
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread" + ("s" if threads != 1 else "")
