@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
@@ -12,13 +12,16 @@ from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
+from mmviz.backends.run_queue import outcomes
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs.examples import Example
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, Request
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, Request, Sample
 
 SURE = 0.5
 """The model is sure of an answer with at least this probability."""
+_TOGETHER = 16
+"""Examples that are requested at once."""
 OFTEN = 1 / 3
 """What is true of at least this fraction of the examples is a finding."""
 
@@ -92,32 +95,52 @@ def evaluate_examples(
     """
     assessments: list[Assessment] = []
     skipped: list[tuple[str, MmvizError]] = []
-    for done, example in enumerate(examples, 1):
-        try:
-            assessment = None if stop() else _measure_example(backend, model, example, baseline, stop)
-        except MmvizError as error:
-            skipped.append((example.id, error))
-        else:
-            if assessment is None:
-                break
-            assessments.append(assessment)
-        progress(done, len(examples))
+    for first in range(0, len(examples), _TOGETHER):
+        for example, outcome in _measured(backend, model, examples[first : first + _TOGETHER], baseline, stop):
+            if outcome is None:
+                return assessments, skipped
+            if isinstance(outcome, MmvizError):
+                skipped.append((example.id, outcome))
+            else:
+                assessments.append(outcome)
+            progress(len(assessments) + len(skipped), len(examples))
     return assessments, skipped
 
 
-def _measure_example(
-    backend: Backend, model: str, example: Example, baseline: Baseline, stop: Stop
-) -> Assessment | None:
-    """Returns the assessment of one example, or None if ``stop`` ended it."""
-    sample = example.sample()
-    (request,) = effect_requests(Request(model, sample), baseline)
-    records = backend.run([replace(request, maps=True)], stop=stop)
-    if not records:
-        return None
-    (record,) = records
-    effect = read_effect(sample, records)
+def _measured(
+    backend: Backend, model: str, examples: Sequence[Example], baseline: Baseline, stop: Stop
+) -> Iterator[tuple[Example, Assessment | MmvizError | None]]:
+    """Yields each example with its assessment, the error that it is skipped for, or None where ``stop`` ended it.
+
+    All are requested at once, so that they share calls of the model.
+    """
+    samples: dict[str, Sample | MmvizError] = {}
+    for example in examples:
+        try:
+            samples[example.id] = example.sample()
+        except MmvizError as error:
+            samples[example.id] = error
+    requests = [
+        replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
+        for sample in samples.values() if isinstance(sample, Sample)
+    ]  # fmt: skip
+    records = outcomes(backend, requests, [stop] * len(requests))
+    for example in examples:
+        sample = samples[example.id]
+        if isinstance(sample, MmvizError):
+            yield example, None if stop() else sample
+            continue
+        record = next(records)
+        if isinstance(record, Exception) and not isinstance(record, MmvizError):
+            raise record
+        yield example, _assessment(example, sample, record) if isinstance(record, AttentionRecord) else record
+
+
+def _assessment(example: Example, sample: Sample, record: AttentionRecord) -> Assessment | MmvizError:
+    """Returns the assessment of an example, or the error that it is skipped for."""
+    effect = read_effect(sample, [record])
     if not all(map(math.isfinite, effect.values.values())):
-        raise MmvizError("effect-infinite")
+        return MmvizError("effect-infinite")
     can_be_correct = any(example.is_right(answer.label) for answer in record.answers)
     is_correct = example.is_right(effect.answer) if can_be_correct else None
     return Assessment(example.id, effect, _attention(record), is_correct)

@@ -7,7 +7,8 @@ examples of another seed, mean over its heads, for image and audio each.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import tee
 from statistics import median
 from typing import Any
 
@@ -18,7 +19,7 @@ from mmviz.backends import Backend
 from mmviz.models.cards import COMPARED
 from mmviz.models.question_templates import FAMILIES, NEEDS, slots
 from mmviz.training.evaluate.measure_model import CHOOSING_SEED, SEED, Tick, fewer, machine, worlds
-from mmviz.training.evaluate.metrics import Case, Score, cases, pointing_hits
+from mmviz.training.evaluate.metrics import Case, Score, cases, pointing_hits, runs
 from mmviz.training.world.examples import World
 from mmviz.types import AttentionRecord, Modality, Request
 
@@ -35,8 +36,8 @@ def compare(backend: Backend, count: int, tick: Tick) -> dict[str, Any]:
     accuracy: dict[str, dict[str, float]] = {kind: {} for kind in ALL}
     for family in FAMILIES:
         hits = dict.fromkeys(ALL, 0)
-        for case in cases(world, SEED, family, count, busy=False):
-            for kind, record in _runs(backend, case, maps=False):
+        for case, records in _runs(backend, cases(world, SEED, family, count, busy=False), maps=False):
+            for kind, record in records.items():
                 hits[kind] += record.answers[0].label == case.question.answer
             tick("answers")
         for kind in ALL:
@@ -80,18 +81,24 @@ def is_cross_modal(family: str) -> bool:
     return bool(slots(family)) or len(NEEDS[family]) > 1
 
 
-def _runs(backend: Backend, case: Case, maps: bool) -> Iterator[tuple[str, AttentionRecord]]:
-    for kind in ALL:
-        (record,) = backend.run([Request(kind, case.sample, maps=maps)])
-        yield kind, record
+def _runs(
+    backend: Backend, examples: Iterable[Case], maps: bool
+) -> Iterator[tuple[Case, dict[str, AttentionRecord]]]:  # fmt: skip
+    """Yields each example with the records of all kinds."""
+    by_kind = [
+        runs(backend, of_kind, lambda case, kind=kind: Request(kind, case.sample, maps=maps))  # type: ignore[misc]
+        for kind, of_kind in zip(ALL, tee(examples, len(ALL)), strict=True)
+    ]
+    for parts in zip(*by_kind, strict=True):
+        yield parts[0][0], {kind: record for kind, (_, record) in zip(ALL, parts, strict=True)}
 
 
 def _pointing(backend: Backend, world: World, seed: int, count: int, tick: Tick) -> PointingScores:
     """Returns pointing of every map with an answer token among its queries, over all families in busy scenes."""
     scores: PointingScores = defaultdict(Score)
     for family in FAMILIES:
-        for case in cases(world, seed, family, count, busy=True):
-            for kind, record in _runs(backend, case, maps=True):
+        for case, records in _runs(backend, cases(world, seed, family, count, busy=True), maps=True):
+            for kind, record in records.items():
                 for number, amounts in _answer_rows(record):
                     tokens = record.streams[record.maps[number].keys]
                     for modality, hit, chance in pointing_hits(case, tokens, amounts):
@@ -122,7 +129,8 @@ def _milliseconds(backend: Backend, world: World) -> dict[str, float]:
     case = next(cases(world, SEED, "relheard", 1, busy=True))
     times: dict[str, list[float]] = {kind: [] for kind in ALL}
     for _ in range(ROUNDS + 2):
-        for kind, record in _runs(backend, case, maps=False):
+        for kind in ALL:
+            (record,) = backend.run([Request(kind, case.sample, maps=False)])
             times[kind].append(record.made_by["milliseconds"]["model"])
     return {kind: median(milliseconds[2:]) for kind, milliseconds in times.items()}
 

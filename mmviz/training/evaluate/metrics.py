@@ -7,8 +7,9 @@ in a region if its centre does, with a tolerance of one token (a patch, a frame)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from mmviz.analysis.attributions import attributions
 from mmviz.analysis.map_weights import attention_row
 from mmviz.backends import Backend
-from mmviz.experiments.modality_shapley import measure_modality_effect
+from mmviz.experiments.modality_shapley import effect_requests, read_effect
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.models.trio_network import SECONDS_PER_FRAME
 from mmviz.training.world.examples import TrainingExample, World
@@ -39,6 +40,8 @@ OWN_SCENES = {"name": 1, "mask": 2}
 """Families whose pointing is measured in scenes of their own, with one and two things."""
 UNNEEDED_SHARE = 0.15
 """Largest share of the effect for a modality that the question does not need."""
+TOGETHER = 16
+"""Examples whose requests are sent at once."""
 SLOW_METHODS = ("value", "integrated")
 """Norms of the last layer and integrated gradients, which are measured on fewer examples."""
 SPEECH_FAMILIES = ("heard", "said", "seen", "relheard")
@@ -121,6 +124,15 @@ def cases(world: World, seed: int, family: str, count: int, busy: bool) -> Itera
         yield Case(example, example.questions[0], sample)
 
 
+def runs(
+    backend: Backend, examples: Iterable[Case], request_of: Callable[[Case], Request]
+) -> Iterator[tuple[Case, AttentionRecord]]:  # fmt: skip
+    """Yields each example with the record of its request. `TOGETHER` are sent at once, to share calls of the model."""
+    waiting = iter(examples)
+    while some := list(islice(waiting, TOGETHER)):
+        yield from zip(some, backend.run([request_of(case) for case in some]), strict=True)
+
+
 def accuracy(
     backend: Backend, model: str, world: World, seed: int, count: int, families: Sequence[str] = FAMILIES,
     changes: tuple[Change, ...] = (), tick: Callable[[], None] = lambda: None,
@@ -129,8 +141,8 @@ def accuracy(
     by_family: dict[str, tuple[Score, float]] = {}
     for family in families:
         score, truths = Score(), Counter[str]()
-        for case in cases(world, seed, family, count, busy=False):
-            (record,) = backend.run([Request(model, case.sample, changes, maps=False)])
+        examples = cases(world, seed, family, count, busy=False)
+        for case, record in runs(backend, examples, lambda case: Request(model, case.sample, changes, maps=False)):
             score.add(record.answers[0].label == case.question.answer, 0.0)
             truths[case.question.answer] += 1
             tick()
@@ -147,14 +159,16 @@ def pointing(
     ``map_refs``: the maps to measure (None: the mean over heads of every layer, every head, rollout, relevance).
     ``use_slow_methods``: measure `SLOW_METHODS` instead. The entry ``loudest frame`` is a baseline without a model.
     """
+
+    def request_of(case: Case) -> Request:
+        return Request(
+            model, case.sample, changes, relevance=not use_slow_methods, norms=use_slow_methods,
+            integrated=use_slow_methods,
+        )  # fmt: skip
+
     table: dict[str, Pointing] = {"loudest frame": Pointing()}
     for family in FAMILIES:
-        for case in cases(world, seed, family, count, busy=True):
-            request = Request(
-                model, case.sample, changes, relevance=not use_slow_methods, norms=use_slow_methods,
-                integrated=use_slow_methods,
-            )  # fmt: skip
-            (record,) = backend.run([request])
+        for case, record in runs(backend, cases(world, seed, family, count, busy=True), request_of):
             tokens = record.streams[record.maps[-1].keys]
             if rests_on_speech(case):
                 table["loudest frame"].audio.setdefault(family, Score()).add(*_loudest(case))
@@ -213,10 +227,9 @@ def effects(
         (needed,) = NEEDS[family]
         unneeded = Modality.AUDIO if needed == Modality.IMAGE else Modality.IMAGE
         shares = []
-        for case in cases(world, seed, family, count, busy=False):
-            effect = measure_modality_effect(backend, Request(model, case.sample))
-            assert effect is not None
-            shares.append(effect.shares)
+        examples = cases(world, seed, family, count, busy=False)
+        for case, record in runs(backend, examples, lambda case: effect_requests(Request(model, case.sample))[0]):
+            shares.append(read_effect(case.sample, [record]).shares)
             tick()
         hits = sum(share[unneeded] == min(share.values()) and share[unneeded] < UNNEEDED_SHARE for share in shares)
         means = {str(modality): float(np.mean([share[modality] for share in shares])) for modality in shares[0]}
