@@ -42,3 +42,15 @@ def test_the_benchmark_measures_and_checks_its_aims() -> None:
         2.0,
     )
     assert verdict_of["one row (ms)"] == ("not measured", None)
+
+
+@pytest.mark.slow
+def test_the_serving_benchmark_prints_runs_a_second_by_samples_in_a_call() -> None:
+    command = [sys.executable, "benchmarks/serving.py", "--batches", "1", "2", "--turns", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]
+    assert rows[0] == ["asked for", "samples in a call", "runs / s", "ratio to 1", "shared"] and len(rows) == 2 + 4 * 2
+    for _, size, rate, ratio, shared in rows[2:]:
+        assert float(rate) > 0 and shared == ("0 of 1" if size == "1" else "2 of 2")
+        assert ratio == "1.00" if size == "1" else float(ratio) > 0

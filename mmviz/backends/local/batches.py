@@ -42,9 +42,9 @@ from mmviz.types import (
 
 SAMPLES = 16
 """Samples in one call at most."""
-_FEWEST, _MANY = 4, 24
-"""Tokens of a stream from which a CPU multiplies matrices of any length in the same order. Below ``_MANY`` the order
-depends on the length, below ``_FEWEST`` on the number of rows."""
+_FEWEST, _MANY = 4, 48
+"""Tokens of a stream from which a CPU multiplies matrices of any length in the same order, measured with torch's MKL.
+Below ``_MANY`` the order depends on the length, below ``_FEWEST`` on the number of rows."""
 
 
 def call_settings(model: Model, request: Request) -> Hashable | None:
