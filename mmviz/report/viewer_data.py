@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
-from mmviz.analysis.map_refs import default_map_ref, flows, map_refs, parse_map_ref, streams_of
+from mmviz.analysis.map_refs import default_map_ref, flows, last_map, map_refs, parse_map_ref, streams_of
 from mmviz.analysis.map_weights import weights as map_weights
 from mmviz.analysis.modality_matrix import modality_members
 from mmviz.experiments.language_prior import LanguagePrior
@@ -171,10 +171,11 @@ class ViewerData:
         return {f"row/{ref}/from/{query}": Section(*quantize(row)) for query, row in pairs}
 
     def _steps(self, ref: MapRef) -> dict[int, dict[str, Section]]:
-        """Returns the steps of all maps by number, those of the map that ``ref`` names first; for a flow, the last."""
-        count = len(self.record.steps)
-        first = self.record.map_number(ref) if ref.method == "attention" else count - 1
-        return {k: steps_sections(self.record, k) for k in sorted(range(count), key=lambda k: k != first)}
+        """Returns the steps of all maps by number, those of the map that ``ref`` names first; for a flow, those of the
+        `last_map`, as the viewer shows them."""
+        first = self.record.map_number(ref) if ref.method == "attention" else last_map(self.record)
+        numbers = sorted(range(len(self.record.steps)), key=lambda k: k != first)
+        return {k: steps_sections(self.record, k) for k in numbers}
 
     def _fitting_maps(self, header: Mapping[str, Any], required: Sequence[MapRef], reserved: int) -> list[MapRef]:
         """Returns the required maps, and of the others as many as fit into `MAX_BYTES` less ``reserved`` bytes."""
