@@ -1,0 +1,106 @@
+"""Blocks pairs of queries and keys in the attention of one thread, and in the softmax of a model's own attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.blocked_pairs import BlockedPairs, block_scores
+from mmviz.capture.call_axes import CallAxes
+from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.softmax_tracker import SoftmaxCall
+from mmviz.types import CaptureError
+
+_GIVEN_SCORES = ("input", "logits")
+"""Names under which a softmax takes its scores."""
+
+
+class AttentionPlaces:
+    """Counts the attention of each module within a call of the model, and tells what is blocked in each."""
+
+    def __init__(self, tracker: ModuleTracker, block: Mapping[AttentionPlace, BlockedPairs]):
+        self.block = block
+        self._tracker = tracker
+        self._call = -1
+        self._counts: dict[str, int] = {}
+
+    def next(self) -> AttentionPlace:
+        """Returns the place of the attention that runs now."""
+        if self._tracker.call != self._call:
+            self._call, self._counts = self._tracker.call, {}
+        module = self._tracker.module
+        number = self._counts.get(module, 0)
+        self._counts[module] = number + 1
+        return module, number
+
+    def blocked_in(self, place: AttentionPlace, axes: CallAxes, keys: int) -> Tensor | None:
+        """Returns the pairs that are blocked in a fused kernel, which broadcast to ``[*leading, query, key]``.
+
+        Raises ``CaptureError`` (``cut-shape``).
+        """
+        blocked = self.block.get(place)
+        if blocked is None:
+            return None
+        return axes.of_pairs(blocked.for_call(*axes.counts, keys, place[0]))
+
+
+def changed_weights(
+    softmax: SoftmaxCall, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], weights: Tensor,
+    blocked: BlockedPairs | None, replace: Callable[[Tensor], Tensor] | None,
+) -> Tensor:  # fmt: skip
+    """Returns the weights that the model is to use in place of those of its ``softmax``, ``func(*args, **kwargs)``.
+
+    ``replace`` maps weights with keys last to others. What is blocked is noted in ``softmax``. Raises ``CaptureError``:
+    ``cut-shape``, and ``cut-kernel`` for a softmax that draws at random.
+    """
+    axis, emptied = softmax.axis, None
+    assert axis is not None
+    if blocked is not None:
+        if softmax.name == "gumbel_softmax":
+            raise CaptureError("cut-kernel", name=softmax.module)
+        named = next((name for name in _GIVEN_SCORES if name in kwargs), "input")
+        scores: Tensor = args[0] if args else kwargs[named]
+        pairs = _in_scores(blocked, softmax)
+        signed = -scores if softmax.name == "softmin" else scores
+        cut, emptied = block_scores(signed, pairs, axis)
+        softmax.blocked, softmax.has_emptied = blocked, emptied is not None
+        if softmax.score_trace is not None and softmax.score_trace.scores is not None:
+            softmax.score_trace.scores = signed.detach().masked_fill(pairs, -torch.inf)
+        if softmax.name == "softmin":
+            cut = -cut
+        if softmax.name == "exp":  # of a log-softmax, whose shift changes nothing
+            weights = torch.softmax(cut, axis)
+        else:
+            weights = func(cut, *args[1:], **kwargs) if args else func(**kwargs | {named: cut})
+    if replace is not None:
+        weights = replace(weights.movedim(axis, -1)).movedim(-1, axis)
+    return weights if emptied is None else weights.masked_fill(emptied, 0)
+
+
+def emptied_queries(softmax: SoftmaxCall, weights: Tensor) -> Tensor | None:
+    """Returns `AttentionCall.emptied` for the weights ``[row, head, query, key]`` of a softmax."""
+    if softmax.blocked is None:
+        return None
+    if not softmax.has_emptied:
+        return torch.zeros(1, weights.shape[-2], dtype=torch.bool, device=weights.device)
+    is_blocked = softmax.blocked.pairs.any(-1).to(weights.device)
+    return (weights.detach() == 0).all(-1).all(1) & is_blocked
+
+
+def _in_scores(blocked: BlockedPairs, softmax: SoftmaxCall) -> Tensor:
+    """Returns the pairs as they stand in the scores. Raises ``CaptureError`` (``cut-shape``)."""
+    if blocked.spread is not None:
+        spread = blocked.spread(blocked.pairs[:, None])
+        shape = tuple(softmax.shape)
+        if spread.dim() <= len(shape) and np.broadcast_shapes(spread.shape, shape) == shape:
+            return spread
+    elif len(softmax.shape) == 4 and softmax.axis == 3:
+        return blocked.for_call(softmax.shape[0], *softmax.shape[2:], softmax.module)
+    raise CaptureError(
+        "cut-shape", name=softmax.module, shape=list(softmax.shape), expected=list(blocked.pairs.shape)
+    )  # fmt: skip
