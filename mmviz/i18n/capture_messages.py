@@ -19,6 +19,7 @@ CAPTURE_SENTENCES: dict[str, str] = {
     "{expected} was expected.",
     "cut-kernel": "The route cannot be cut in {name}: the weights of this kind of attention cannot be masked.",
     "cut-scores": "The route cannot be cut in {name}: its weights cannot be followed back to their softmax.",
+    "cut-unknown": "No route is cut in {name}, since it is not known which tokens attend there.",
     "cut-rows": "The cut leaves {count} of {of} queries nothing to attend to, in {maps} attention maps: their rows are "
     "0.",
     "streams-guessed": "The tokens {name!r} fit several streams of the same length. By their order they were taken for "
