@@ -23,7 +23,7 @@ def answer_tokens(record: AttentionRecord) -> dict[str, tuple[int, ...]]:
         words = list(record.made_by.get("answer_part") or range(len(record.made_by.get("answer", ())) or 1))
         return {name: tuple(int(index) + word - words[0] for word in words)}
     first = answer_token(record, name)
-    token, tokens = record.streams[name][first], {name: (first,)}
+    token, tokens = record.streams[name][first], dict[str, tuple[int, ...]]({name: (first,)})
     if token.modality is Modality.SPECIAL:
         others = {attn_map.queries for attn_map in record.maps} - {name}
         tokens |= {other: (0,) for other in sorted(others) if record.streams[other][:1] == (token,)}

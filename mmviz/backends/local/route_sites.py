@@ -119,7 +119,9 @@ def _answers_of(model: Any, prepared: Prepared, record: AttentionRecord) -> Mapp
 def _leading_tokens(streams: Streams) -> dict[str, tuple[int, ...]]:
     """Returns the answer tokens of a model with targets: the special token that leads each stream, else the first."""
     leading = {name: tokens[0] for name, tokens in streams.items()}
-    special = {name: (0,) for name, token in leading.items() if token.modality is Modality.SPECIAL}
+    special: dict[str, tuple[int, ...]] = {
+        name: (0,) for name, token in leading.items() if token.modality is Modality.SPECIAL
+    }
     return special or {next(iter(streams)): (0,)}
 
 

@@ -127,7 +127,7 @@ def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
     rows, so that it cannot be changed for some of them."""
     _, of_towers = split_heads(model, [row.heads for row in rows])
     alone = [
-        number for number, row in enumerate(rows) if any(of_towers[number : number + 1]) or cuts_towers(model, row.cuts)
+        number for number, row in enumerate(rows) if (of_towers and of_towers[number]) or cuts_towers(model, row.cuts)
     ]
     together = [number for number in range(len(rows)) if number not in alone]
     return [*([together] if together else []), *([number] for number in alone)]
