@@ -50,13 +50,15 @@ class AttentionPlaces:
 
 
 def changed_weights(
-    softmax: SoftmaxCall, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], weights: Tensor,
+    softmax: SoftmaxCall, args: Sequence[Any], kwargs: Mapping[str, Any], weights: Tensor,
     blocked: BlockedPairs | None, replace: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:  # fmt: skip
-    """Returns the weights that the model is to use in place of those of its ``softmax``, ``func(*args, **kwargs)``.
+    """Returns the weights that the model is to use in place of those of its ``softmax``, called with ``args`` and
+    ``kwargs``; they may be the same, overwritten.
 
-    ``replace`` maps weights with keys last to others. What is blocked is noted in ``softmax``. Raises ``CaptureError``:
-    ``cut-shape``, and ``cut-kernel`` for a softmax that draws at random.
+    Those of a log-softmax, whose shift changes nothing, are softmaxes of its result. ``replace`` maps weights with keys
+    last to others. What is blocked is noted in ``softmax``. Raises ``CaptureError``: ``cut-shape``, and ``cut-kernel``
+    for a softmax that draws at random.
     """
     axis, emptied = softmax.axis, None
     assert axis is not None
@@ -65,21 +67,33 @@ def changed_weights(
             raise CaptureError("cut-kernel", name=softmax.module)
         named = next((name for name in _GIVEN_SCORES if name in kwargs), "input")
         scores: Tensor = args[0] if args else kwargs[named]
-        pairs = _in_scores(blocked, softmax)
-        signed = -scores if softmax.name == "softmin" else scores
-        cut, emptied = block_scores(signed, pairs, axis)
-        softmax.blocked, softmax.has_emptied = blocked, emptied is not None
+        scores = -scores if softmax.name == "softmin" else scores
+        pairs = _in_scores(blocked, softmax).to(scores.device)
+        softmax.blocked = blocked
         if softmax.score_trace is not None and softmax.score_trace.scores is not None:
-            softmax.score_trace.scores = signed.detach().masked_fill(pairs, -torch.inf)
-        if softmax.name == "softmin":
-            cut = -cut
-        if softmax.name == "exp":  # of a log-softmax, whose shift changes nothing
-            weights = torch.softmax(cut, axis)
+            softmax.score_trace.scores = scores.detach().masked_fill(pairs, -torch.inf)
+        if axis == 3 and pairs.dim() == 4 and pairs.shape[1] == 1 and not weights.requires_grad:
+            softmax.has_emptied = _block_rows_(weights, scores, pairs[:, 0])
         else:
-            weights = func(cut, *args[1:], **kwargs) if args else func(**kwargs | {named: cut})
+            cut, emptied = block_scores(scores, pairs, axis)
+            softmax.has_emptied = emptied is not None
+            weights = torch.softmax(cut, axis, dtype=weights.dtype)
     if replace is not None:
         weights = replace(weights.movedim(axis, -1)).movedim(-1, axis)
+        if softmax.has_emptied and emptied is None:  # which were set to 0 above
+            weights = weights.nan_to_num(0.0)
     return weights if emptied is None else weights.masked_fill(emptied, 0)
+
+
+def _block_rows_(weights: Tensor, scores: Tensor, pairs: Tensor) -> bool:
+    """Computes again the rows of ``weights`` ``[row, head, query, key]`` in which ``pairs`` ``[row or 1, query, key]``
+    are blocked. Returns whether any of them has nothing left."""
+    pairs = pairs.expand(weights.shape[0], *pairs.shape[1:])
+    rows, queries = pairs.any(-1).nonzero(as_tuple=True)
+    cut, emptied = block_scores(scores[rows, :, queries], pairs[rows, queries][:, None])
+    changed = torch.softmax(cut, -1, dtype=weights.dtype)
+    weights[rows, :, queries] = changed if emptied is None else changed.masked_fill(emptied, 0)
+    return emptied is not None
 
 
 def emptied_queries(softmax: SoftmaxCall, weights: Tensor) -> Tensor | None:

@@ -154,7 +154,7 @@ class AttentionRecorder(TorchFunctionMode):
         if softmax.is_attention and softmax.axis is not None:
             softmax.place = self.places.next()
             blocked = self.places.block.get(softmax.place)
-            changed = changed_weights(softmax, func, args, kwargs, weights, blocked, self.replace)
+            changed = changed_weights(softmax, args, kwargs, weights, blocked, self.replace)
             if changed is not weights:
                 weights = changed
                 self.tracker.flow.observe(func, args, kwargs, weights)

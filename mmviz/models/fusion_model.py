@@ -22,6 +22,7 @@ from mmviz.models.fusion_networks import (
     attention_modules,
 )
 from mmviz.models.int8_weights import unpacked
+from mmviz.models.joining_rows import joining_rows
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
 from mmviz.models.trio_model import BundledTrio, sound_targets
 from mmviz.models.trio_network import STREAM, Trio, TrioInput
@@ -100,6 +101,13 @@ class FusionModel:
         """Returns the logits of every row, and which tokens of a batch are its own."""
         output = self.module(tensors)
         return BatchOutput(output.logits, output.valid_masks)
+
+    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor | None:
+        """See `SupportsVariants.batch_from`; None for models of several streams."""
+        if self.kind != REDUCED:
+            return None
+        with joining_rows(self.module.get_submodule("blocks"), layers):  # type: ignore[arg-type]
+            return self.batch(tensors, 1 + len(layers))
 
     def _as_streams(self, prepared: Prepared) -> Prepared:
         """Returns ``prepared`` with the sequence of `trio` split into one stream per modality."""

@@ -24,6 +24,7 @@ from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
 from mmviz.models.encoders.sound_encoder import LAYERS, POSITIONS
 from mmviz.models.input_doubts import InputDoubts
+from mmviz.models.joining_rows import joining_rows
 from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import question_notices, stored
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
@@ -209,6 +210,11 @@ class BundledTrio:
         """Returns the logits of every row, and which tokens of a batch are its own."""
         output = self.module(tensors)
         return BatchOutput(output.logits, output.valid_masks)
+
+    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor | None:
+        """See `SupportsVariants.batch_from`."""
+        with joining_rows(self.module.get_submodule("blocks"), layers):  # type: ignore[arg-type]
+            return self.batch(tensors, 1 + len(layers))
 
     def _tokenize(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:

@@ -13,7 +13,7 @@ from mmviz.backends.local.capture_options import towers_of
 from mmviz.backends.local.route_sites import RouteSites, known_sites, tried_sites
 from mmviz.capture import AttentionCall
 from mmviz.capture.attention_call import AttentionPlace
-from mmviz.capture.attention_sites import AttentionSite, SiteRow
+from mmviz.capture.attention_sites import AttentionSite
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.stacks import stacks_of
 from mmviz.models import Model, Prepared
@@ -143,6 +143,12 @@ def _check(cut: CutRoute, sites: RouteSites, model: str) -> None:
 
 def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts], is_tower: bool) -> BlockedPairs | None:
     """Returns the pairs that are blocked in one attention; None where there is none."""
+    here = [[cut for cut in row if _is_cut(cut, site, is_tower)] for row in cuts]
+    if not any(here):
+        return None
+    shared = site.samples == 1 and len(sites.streams) > 1
+    if shared and len(cuts) > 1:  # all samples share it, so that it cannot be cut for some alone
+        raise CaptureError("cut-shape", name=site.place[0], shape=[1], expected=[len(cuts)])
     pairs = np.zeros(site.shape, np.bool_)
     known: dict[tuple[TokenGroup, int, str], Mask] = {}
 
@@ -153,14 +159,11 @@ def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts],
         return known[key]
 
     for row in site.rows:
-        for sample in _samples_of(site, row, len(cuts), len(sites.streams)):
-            for cut in cuts[sample if len(cuts) > 1 else 0]:
-                is_here = site.stack == cut.stack if cut.stack else not is_tower
-                if not is_here or (cut.layers is not None and site.layer not in cut.layers):
-                    continue
-                queries = members(cut.queries, sample, site.queries)[row.queries] & (row.queries >= 0)
-                keys = members(cut.keys, sample, site.keys)[row.keys] & (row.keys >= 0)
-                pairs[row.row] |= queries[:, None] & keys
+        sample = 0 if shared else row.sample
+        for cut in here[sample if len(cuts) > 1 else 0]:
+            queries = members(cut.queries, sample, site.queries)[row.queries] & (row.queries >= 0)
+            keys = members(cut.keys, sample, site.keys)[row.keys] & (row.keys >= 0)
+            pairs[row.row] |= queries[:, None] & keys
     if not pairs.any():
         return None
     if isinstance(site.spread, CaptureError):
@@ -169,16 +172,10 @@ def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts],
     return BlockedPairs(torch.from_numpy(first if (pairs == first).all() else pairs), site.spread)
 
 
-def _samples_of(site: AttentionSite, row: SiteRow, cuts: int, samples: int) -> tuple[int, ...]:
-    """Returns the samples whose cuts hold in a row.
-
-    Raises ``CaptureError`` (``cut-shape``) where all samples share it, so that it cannot be cut for some alone.
-    """
-    if site.samples == 1 and samples > 1:
-        if cuts > 1:
-            raise CaptureError("cut-shape", name=site.place[0], shape=[1], expected=[samples])
-        return (0,)
-    return (row.sample,)
+def _is_cut(cut: CutRoute, site: AttentionSite, is_tower: bool) -> bool:
+    """Returns whether a cut is in the stack and the layer of a site."""
+    is_of_stack = site.stack == cut.stack if cut.stack else not is_tower
+    return is_of_stack and (cut.layers is None or site.layer in cut.layers)
 
 
 def _members(group: TokenGroup, sites: RouteSites, sample: int, stream: str) -> Mask:

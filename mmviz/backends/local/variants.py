@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmviz.backends import Stop
 from mmviz.backends.local.capture_options import HeadIndices, split_heads
 from mmviz.backends.local.interventions import WeightsHook, ablated_heads, intervene, weights_hook
+from mmviz.backends.local.joined_variants import joined_variants
 from mmviz.backends.local.prepare import prepare_variants
 from mmviz.backends.local.route_cuts import Cuts, RouteFinder, blocked_routes, cut_routes, cuts_towers
 from mmviz.backends.local.written_answer import answer_logits
@@ -24,6 +25,8 @@ from mmviz.types import CaptureError, Change, MmvizError, Sample, ShuffleWeights
 
 ROWS = 32
 """Variants in one call of the model."""
+JOINING_ROWS = 64
+"""The same where variants join on the way through the layers."""
 TOLERANCE = 1e-3
 """How far a log-probability in a batch may lie from that of a run by itself, for a custom model to run in batches."""
 _BATCHES: WeakKeyDictionary[nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDictionary()
@@ -72,10 +75,12 @@ def sweeps(
         members = list(group)
         model, hook = model_for(members[0][1]), weights_hook(members[0][1])
         prepared = _prepared(model, samples, members, seed)
-        for start in range(0, len(members), ROWS):
+        are_cuts = hasattr(model, "batch_from") and all(cut_routes(changes) for _, changes in members)
+        count = JOINING_ROWS if are_cuts else ROWS
+        for start in range(0, len(members), count):
             rows = [
                 Row(next(prepared), ablated_heads(changes), cut_routes(changes))
-                for _, changes in members[start : start + ROWS]
+                for _, changes in members[start : start + count]
             ]
             block = _log_probabilities(model, rows, hook, seed, stop, finder)
             if block is None:
@@ -123,14 +128,19 @@ def _log_probabilities(
 
 
 def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
-    """Returns the numbers of the rows of one call, then of those that run alone: a tower may read one input for all
-    rows, so that it cannot be changed for some of them."""
+    """Returns the numbers of the rows of each call. Those run alone that change a tower, which may read one input for
+    all rows; together those that cut routes of one prepared sample, see `joined_variants`."""
     _, of_towers = split_heads(model, [row.heads for row in rows])
     alone = [
         number for number, row in enumerate(rows) if (of_towers and of_towers[number]) or cuts_towers(model, row.cuts)
     ]
-    together = [number for number in range(len(rows)) if number not in alone]
-    return [*([together] if together else []), *([number] for number in alone)]
+    joining: dict[int, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.cuts and not row.heads and number not in alone and hasattr(model, "batch_from"):
+            joining.setdefault(id(row.prepared), []).append(number)
+    apart = {*alone, *(number for numbers in joining.values() for number in numbers)}
+    together = [number for number in range(len(rows)) if number not in apart]
+    return [*([together] if together else []), *joining.values(), *([number] for number in alone)]
 
 
 def _run_batch(
@@ -140,6 +150,11 @@ def _run_batch(
     if not hasattr(model, "join"):
         return None
     prepared = [row.prepared for row in rows]
+    are_cuts = hook is None and all(row.cuts and not row.heads for row in rows)
+    if are_cuts and hasattr(model, "batch_from") and all(row is prepared[0] for row in prepared):
+        logits = joined_variants(model, prepared[0], [row.cuts for row in rows], finder)
+        if logits is not None:
+            return logits.double().log_softmax(-1)
     tensors = model.join(prepared)
     if tensors is None:
         return None
