@@ -43,6 +43,7 @@ class FusionModel:
 
     def __init__(self, device: str, kind: str, weights: bytes | None = None):
         self.kind, self.device = kind, device
+        self.joins_rows = kind == REDUCED  # the others have several streams
         self._trio = BundledTrio(device)
         data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
         module, _ = build_network(kind, self._trio.module)
@@ -102,10 +103,8 @@ class FusionModel:
         output = self.module(tensors)
         return BatchOutput(output.logits, output.valid_masks)
 
-    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor | None:
-        """See `SupportsVariants.batch_from`; None for models of several streams."""
-        if self.kind != REDUCED:
-            return None
+    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor:
+        """See `SupportsVariants.batch_from`."""
         with joining_rows(self.module.get_submodule("blocks"), layers):  # type: ignore[arg-type]
             return self.batch(tensors, 1 + len(layers))
 

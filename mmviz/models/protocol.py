@@ -173,10 +173,12 @@ class SupportsVariants(Model, Protocol):
         """Returns logits ``[row, answer]``; None where the model does not return one row per sample."""
         ...
 
-    def batch_from(self, tensors: Any, layers: Sequence[int]) -> torch.Tensor | None:
+    joins_rows: bool
+    """Whether it has `batch_from`."""
+
+    def batch_from(self, tensors: Any, layers: Sequence[int]) -> torch.Tensor:
         """Returns logits ``[1 + row, answer]`` of one prepared row and of copies of it, each of which joins the batch
-        before one of ``layers``, in ascending order: the attention of ``capture_targets``, from 0. None where the
-        model cannot do so."""
+        before one of ``layers``, in ascending order: the attention of ``capture_targets``, from 0."""
         ...
 
 

@@ -77,7 +77,7 @@ class BundledTrio:
 
     embedding = "fusion_input"
     """Path of the module whose output are the tokens that enter the layers."""
-    takes_batches = True
+    takes_batches = joins_rows = True
 
     def __init__(self, device: str, weights: bytes | None = None):
         folder = assets_dir() / "trio"
@@ -211,7 +211,7 @@ class BundledTrio:
         output = self.module(tensors)
         return BatchOutput(output.logits, output.valid_masks)
 
-    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor | None:
+    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor:
         """See `SupportsVariants.batch_from`."""
         with joining_rows(self.module.get_submodule("blocks"), layers):  # type: ignore[arg-type]
             return self.batch(tensors, 1 + len(layers))

@@ -14,8 +14,8 @@ from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.models import Prepared
 
 
-def joined_variants(model: Any, prepared: Prepared, cuts: Sequence[Cuts], finder: RouteFinder) -> Tensor | None:
-    """Returns logits ``[row, answer]`` of ``prepared`` under each of ``cuts``; None where ``model`` cannot do so.
+def joined_variants(model: Any, prepared: Prepared, cuts: Sequence[Cuts], finder: RouteFinder) -> Tensor:
+    """Returns logits ``[row, answer]`` of ``prepared`` under each of ``cuts``, see `SupportsVariants.batch_from`.
 
     A row of the call has no cut, and stands for all whose cuts block nothing. Raises as `blocked_routes` does.
     """
@@ -32,9 +32,7 @@ def joined_variants(model: Any, prepared: Prepared, cuts: Sequence[Cuts], finder
         for place, pairs in routes.block.items()
     }
     with intervene(model, [()], None, BlockedRoutes(routes.sites, block, {})):
-        joined: Tensor | None = model.batch_from(prepared.tensors, [first[row] for row in joining])
-    if joined is None:
-        return None
+        joined: Tensor = model.batch_from(prepared.tensors, [first[row] for row in joining])
     numbers = [joining.index(row) + 1 if row in joining else 0 for row in range(rows)]
     return joined[numbers]
 

@@ -75,7 +75,7 @@ def sweeps(
         members = list(group)
         model, hook = model_for(members[0][1]), weights_hook(members[0][1])
         prepared = _prepared(model, samples, members, seed)
-        are_cuts = hasattr(model, "batch_from") and all(cut_routes(changes) for _, changes in members)
+        are_cuts = getattr(model, "joins_rows", False) and all(cut_routes(changes) for _, changes in members)
         count = JOINING_ROWS if are_cuts else ROWS
         for start in range(0, len(members), count):
             rows = [
@@ -136,7 +136,7 @@ def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
     ]
     joining: dict[int, list[int]] = {}
     for number, row in enumerate(rows):
-        if row.cuts and not row.heads and number not in alone and hasattr(model, "batch_from"):
+        if row.cuts and not row.heads and number not in alone and getattr(model, "joins_rows", False):
             joining.setdefault(id(row.prepared), []).append(number)
     apart = {*alone, *(number for numbers in joining.values() for number in numbers)}
     together = [number for number in range(len(rows)) if number not in apart]
@@ -151,10 +151,8 @@ def _run_batch(
         return None
     prepared = [row.prepared for row in rows]
     are_cuts = hook is None and all(row.cuts and not row.heads for row in rows)
-    if are_cuts and hasattr(model, "batch_from") and all(row is prepared[0] for row in prepared):
-        logits = joined_variants(model, prepared[0], [row.cuts for row in rows], finder)
-        if logits is not None:
-            return logits.double().log_softmax(-1)
+    if are_cuts and getattr(model, "joins_rows", False) and all(row is prepared[0] for row in prepared):
+        return joined_variants(model, prepared[0], [row.cuts for row in rows], finder).double().log_softmax(-1)
     tensors = model.join(prepared)
     if tensors is None:
         return None
