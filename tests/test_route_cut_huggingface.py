@@ -151,11 +151,11 @@ def test_every_cut_is_minus_infinity(kind: str, implementation: str, checkpoint:
     cuts = [_named(cut, plain) for cut in CUTS[kind]]
     sweep = tuple((cut,) for cut in (*cuts, CutRoute(TEXT, IMAGE, layers=())))
     swept = backend.run([Request(NAME, sample, maps=False, answer=written, sweep=sweep)])[0]
-    changes = []
+    tensors, changes = answered.prepare(sample).tensors, []
     for number, cut in enumerate(cuts):
         blocked = blocked_by_hand(plain, cut)
         with minus_infinity(model.module, blocked):
-            logits, log_p = answer_logits(answered, answered.prepare(sample).tensors)
+            logits, log_p = answer_logits(answered, tensors)
         expected = (logits.double().log_softmax(-1) if log_p is None else log_p).numpy()
         record = backend.run([Request(NAME, sample, (cut,), answer=written)])[0]
         np.testing.assert_allclose(answers_of(record), expected, atol=LIMIT, err_msg=str(cut))

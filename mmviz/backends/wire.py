@@ -18,12 +18,15 @@ from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.io.sample_parts import location_from_dict, location_to_dict, sample_from_parts, sample_to_parts
 from mmviz.io.validation import check_index
 from mmviz.types import (
+    ANSWER,
     AblateHead,
     AttentionRecord,
     Card,
     Change,
     Chars,
+    ChosenTokens,
     Columns,
+    CutRoute,
     DropModality,
     DropTokens,
     InputBaseline,
@@ -38,6 +41,7 @@ from mmviz.types import (
     Sample,
     Seconds,
     ShuffleWeights,
+    TokenGroup,
     UniformAttention,
     View,
     Zoom,
@@ -184,6 +188,10 @@ def _encode_change(change: Change) -> dict[str, Any]:
         fields = {"modality": str(change.modality), "baseline": change.baseline, "locations": locations}
     elif isinstance(change, AblateHead):
         fields = {"map": change.map, "head": change.head}
+    elif isinstance(change, CutRoute):
+        layers = None if change.layers is None else list(change.layers)
+        groups = {name: _encode_group(getattr(change, name)) for name in ("queries", "keys")}
+        fields = {**groups, "stack": change.stack, "layers": layers}
     elif isinstance(change, ShuffleWeights):
         fields = {"seed": change.seed}
     else:
@@ -210,11 +218,29 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
         return ReplaceInput(Modality(fields["modality"]), fields["baseline"], locations)
     if kind == "AblateHead":
         return AblateHead(check_index(fields["map"], _MAX_TOKENS), check_index(fields["head"], _MAX_TOKENS))
+    if kind == "CutRoute":
+        layers = None if fields["layers"] is None else _decode_indices(fields["layers"])
+        if not isinstance(fields["stack"], str) or len(fields["stack"]) > _MAX_NAME:
+            raise ValueError
+        return CutRoute(_decode_group(fields["queries"]), _decode_group(fields["keys"]), fields["stack"], layers)
     if kind == "ShuffleWeights":
         return ShuffleWeights(check_index(fields["seed"], _MAX_SEED))
     if kind == "UniformAttention":
         return UniformAttention()
     raise ValueError(kind)
+
+
+def _encode_group(group: TokenGroup) -> str | dict[str, Any]:
+    """Returns a modality or the answer as text, chosen tokens as their indices and stream."""
+    return {"tokens": list(group.tokens), "stream": group.stream} if isinstance(group, ChosenTokens) else str(group)
+
+
+def _decode_group(value: Any) -> TokenGroup:
+    if isinstance(value, str):
+        return ANSWER if value == ANSWER else Modality(value)
+    if not isinstance(value["stream"], str) or len(value["stream"]) > _MAX_NAME:
+        raise ValueError
+    return ChosenTokens(_decode_indices(value["tokens"]), value["stream"])
 
 
 def _list_of(values: Any, most: int) -> list[Any]:
