@@ -33,6 +33,11 @@ class CallAxes:
         return self.split.heads
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the leading axes are those of rows and heads."""
+        return len(self.leading) == 2 and self._group == 1 and self.split.is_head[:2] == ((False,), (True,))
+
+    @property
     def counts(self) -> tuple[int, int]:
         """Numbers of rows and queries."""
         sizes, rows, _, tokens = _cut(self.split)
@@ -70,7 +75,7 @@ class CallAxes:
         padded = _padded(mask, len(self.leading))
         if all(size == 1 for size in padded.shape[:-2]) and self._group == 1:
             return padded.reshape(1, 1, *padded.shape[-2:])
-        if len(self.leading) == 2 and self._group == 1 and self.split.is_head[:2] == ((False,), (True,)):
+        if self.is_plain:
             return padded
         queries = math.prod(self.split.sizes[-1])
         return self._arranged(padded.expand(*self.leading, queries, padded.shape[-1]), self.split)
@@ -88,7 +93,7 @@ class CallAxes:
     def of_pairs(self, pairs: Tensor) -> Tensor:
         """Returns ``pairs`` ``[row or 1, 1, query, key]``, the same for every head, so that they broadcast to
         ``[*leading, query, key]``."""
-        if len(self.leading) == 2 and self._group == 1 and self.split.is_head[:2] == ((False,), (True,)):
+        if self.is_plain:
             return pairs
         sizes, rows, heads, tokens = _cut(self.split)
         order = [*rows, *heads, *tokens]

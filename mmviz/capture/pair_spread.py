@@ -19,15 +19,15 @@ from mmviz.types import CaptureError
 def spread_of(call: AttentionCall) -> Spread | None:
     """Returns what brings pairs ``[row or 1, 1, query, key]`` to the order of axes of the scores of an attention.
 
-    None for a kernel. Raises ``CaptureError`` (``cut-scores``) where the weights cannot be followed from their softmax
-    to the product that uses them.
+    None for a kernel, and where they have that order. Raises ``CaptureError`` (``cut-scores``) where the weights cannot
+    be followed from their softmax to the product that uses them.
     """
     use, axes = call.weights_use, call.axes
     if use is None or axes is None:
         return None
     steps, shape = use.path.steps, use.path.softmax.shape
     if use.views.keeps_weights and steps[-1].shape == shape and all(map(_keeps_order, steps[1:])):
-        return axes.of_pairs
+        return None if axes.is_plain else axes.of_pairs
     index = None
     if math.prod(shape) <= MAX_NUMBERS:
         with quietly():

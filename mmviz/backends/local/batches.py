@@ -19,7 +19,7 @@ from mmviz.backends.local.gradients import relevances, takes_gradients
 from mmviz.backends.local.interventions import ablated_heads, intervene_for, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.padding import padded, without_padding
-from mmviz.backends.local.route_cuts import BlockedRoutes, blocked_routes, cut_routes, cuts_towers
+from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes, cuts_towers
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.backends.local.tower_maps import of_each_call
 from mmviz.capture import CaptureResult, capture
@@ -108,7 +108,7 @@ def run_batch(
     """
     tensors, request = model.join(rows), requests[0]
     cuts = [cut_routes(member.changes) for member in requests]
-    routes = blocked_routes(model, rows, cuts, lambda: model.batch_output(tensors, len(rows)))
+    routes = blocked_routes(model, rows, cuts, RouteFinder(request.pairs))
     if not request.maps:
         with (
             torch.no_grad(), reported_layers(model.module), intervene_for(model, request.changes, routes) as captures,

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mmviz.backends.local.capture_options import HeadIndices, capture_options, split_heads, tower_options, towers_of
 from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes
-from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import CaptureResult, capture
 from mmviz.models import Model, Prepared
 from mmviz.types import AblateHead, Change, Request, UniformAttention
@@ -67,7 +66,4 @@ def intervene_for(
 def routes_of(model: Model, prepared: Prepared, request: Request) -> BlockedRoutes | None:
     """Returns what the changes of a request cut in one call of ``model``; None for nothing. Raises as `blocked_routes`
     does."""
-    finder = RouteFinder(request.pairs)
-    return blocked_routes(
-        model, [prepared], [cut_routes(request.changes)], lambda: answer_logits(model, prepared.tensors), finder
-    )  # fmt: skip
+    return blocked_routes(model, [prepared], [cut_routes(request.changes)], RouteFinder(request.pairs))

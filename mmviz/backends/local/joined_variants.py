@@ -20,7 +20,7 @@ def joined_variants(model: Any, prepared: Prepared, cuts: Sequence[Cuts], finder
     A row of the call has no cut, and stands for all whose cuts block nothing. Raises as `blocked_routes` does.
     """
     rows = len(cuts)
-    routes = blocked_routes(model, [prepared] * rows, cuts, lambda: None, finder)
+    routes = blocked_routes(model, [prepared] * rows, cuts, finder)
     if routes is None:
         logits: Tensor = model(prepared.tensors)
         return logits.expand(rows, -1)

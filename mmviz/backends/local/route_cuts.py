@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmviz.backends.local.capture_options import towers_of
-from mmviz.backends.local.route_sites import RouteSites, known_sites, tried_sites
+from mmviz.backends.local.route_sites import RouteSites, known_sites, repeated, tried_sites
 from mmviz.capture import AttentionCall
 from mmviz.capture.attention_call import AttentionPlace
 from mmviz.capture.attention_sites import AttentionSite
@@ -53,18 +53,16 @@ class BlockedRoutes:
 
 
 class RouteFinder:
-    """Finds the attention of models, and keeps that of the last sample and number of rows."""
+    """Finds the attention of models, and keeps that of the last sample."""
 
     def __init__(self, pairs: Sequence[tuple[str, str, str]] = ()):
         self.pairs = pairs
-        self._last: tuple[object, Prepared, int, bool, RouteSites] | None = None
+        self._last: tuple[object, Prepared, bool, RouteSites] | None = None
 
-    def sites(
-        self, model: Model, rows: Sequence[Prepared], run: Callable[[], object], with_answers: bool
-    ) -> RouteSites:  # fmt: skip
-        """Returns the attention of ``rows``, which ``run`` runs in one call.
+    def sites(self, model: Model, rows: Sequence[Prepared], with_answers: bool) -> RouteSites:
+        """Returns the attention of ``rows`` in one call of ``model``.
 
-        Raises ``CaptureError`` (``cut-shape``) where they are other samples and the model has no `CaptureTargets`, so
+        Raises ``CaptureError`` (``cut-shape``) where they are several samples and the model has no `CaptureTargets`, so
         that each must run by itself.
         """
         if model.capture_targets is not None:
@@ -72,14 +70,16 @@ class RouteFinder:
         prepared, name = rows[0], type(model.module).__name__
         if any(row is not prepared for row in rows):
             raise CaptureError("cut-shape", name=name, shape=[1], expected=[len(rows)])
-        if self._last is None or not (
-            self._last[0] is model.module and self._last[1] is prepared and self._last[2] == len(rows)
-            and self._last[3] >= with_answers
-        ):  # fmt: skip
+        last = self._last
+        if last is None or not (last[0] is model.module and last[1] is prepared and last[2] >= with_answers):
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # the run itself draws as without
-                sites = tried_sites(model, rows, run, self.pairs, with_answers)
-            self._last = model.module, prepared, len(rows), with_answers, sites
-        return self._last[4]
+                sites = tried_sites(model, prepared, self.pairs, with_answers)
+            last = self._last = model.module, prepared, with_answers, sites
+        if len(rows) == 1:
+            return last[3]
+        if len(last[3].streams) > 1:  # each row is several samples
+            raise CaptureError("cut-shape", name=name, shape=[len(last[3].streams)], expected=[len(rows)])
+        return repeated(last[3], len(rows))
 
 
 def cut_routes(changes: Sequence[Change]) -> Cuts:
@@ -97,10 +97,9 @@ def cuts_towers(model: Model, cuts: Cuts) -> bool:
 
 
 def blocked_routes(
-    model: Model, rows: Sequence[Prepared], cuts: Sequence[Cuts], run: Callable[[], object],
-    finder: RouteFinder | None = None,
-) -> BlockedRoutes | None:  # fmt: skip
-    """Returns what ``cuts`` block in each of ``rows``, which ``run`` runs in one call; None where that is nothing.
+    model: Model, rows: Sequence[Prepared], cuts: Sequence[Cuts], finder: RouteFinder
+) -> BlockedRoutes | None:
+    """Returns what ``cuts`` block in each of ``rows`` of one call; None where that is nothing.
 
     Raises ``MmvizError``: ``cut-stack``, ``cut-layer``, ``cut-stream`` and ``cut-token`` for what the model does not
     have, ``cut-scores`` for attention in which no pairs can be blocked; ``cut-shape`` where rows must run alone.
@@ -108,7 +107,7 @@ def blocked_routes(
     if not any(cuts):
         return None
     groups = [group for row in cuts for cut in row for group in (cut.queries, cut.keys)]
-    sites = (finder or RouteFinder()).sites(model, rows, run, ANSWER in groups)
+    sites = finder.sites(model, rows, ANSWER in groups)
     for cut in {cut for row in cuts for cut in row}:
         _check(cut, sites, type(model.module).__name__)
     in_model, in_towers = (
@@ -147,8 +146,6 @@ def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts],
     if not any(here):
         return None
     shared = site.samples == 1 and len(sites.streams) > 1
-    if shared and len(cuts) > 1:  # all samples share it, so that it cannot be cut for some alone
-        raise CaptureError("cut-shape", name=site.place[0], shape=[1], expected=[len(cuts)])
     pairs = np.zeros(site.shape, np.bool_)
     known: dict[tuple[TokenGroup, int, str], Mask] = {}
 
@@ -160,12 +157,15 @@ def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts],
 
     for row in site.rows:
         sample = 0 if shared else row.sample
-        for cut in here[sample if len(cuts) > 1 else 0]:
+        own = {cut for cuts_of_row in here for cut in cuts_of_row} if shared else here[sample if len(cuts) > 1 else 0]
+        for cut in own:
             queries = members(cut.queries, sample, site.queries)[row.queries] & (row.queries >= 0)
             keys = members(cut.keys, sample, site.keys)[row.keys] & (row.keys >= 0)
             pairs[row.row] |= queries[:, None] & keys
     if not pairs.any():
         return None
+    if shared and len(cuts) > 1:  # all samples share it, so that it cannot be cut for some alone
+        raise CaptureError("cut-shape", name=site.place[0], shape=[1], expected=[len(cuts)])
     if isinstance(site.spread, CaptureError):
         raise site.spread
     first = pairs[:1]

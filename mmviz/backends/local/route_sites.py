@@ -6,7 +6,7 @@ told by the flow of data through the whole of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.batch_rows import located_tokens
 from mmviz.backends.local.capture_options import capture_options, towers_of
 from mmviz.backends.local.stream_pairs import stream_pairs
+from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import capture
 from mmviz.capture.attention_sites import AttentionSite, SiteRow
 from mmviz.capture.stacks import stacks_of
@@ -76,26 +77,22 @@ def known_sites(model: Model, rows: Sequence[Prepared]) -> RouteSites:
 
 
 def tried_sites(
-    model: Model, rows: Sequence[Prepared], run: Callable[[], object], pairs: Sequence[tuple[str, str, str]] = (),
-    with_answers: bool = False,
-) -> RouteSites:  # fmt: skip
-    """Returns the attention of any model, of which ``run`` runs the ``rows``, all of one prepared sample, in one call.
+    model: Model, prepared: Prepared, pairs: Sequence[tuple[str, str, str]] = (), with_answers: bool = False
+) -> RouteSites:
+    """Returns the attention of any model, which runs once for that.
 
     ``pairs``: as in `mmviz.types.Request`. Without ``with_answers`` it has no answer tokens. Raises ``CaptureError``
-    (``cut-shape``) where the rows are not its samples.
+    where the tokens of no attention are known.
     """
-    prepared, named = rows[0], stream_pairs(model, pairs)
+    named = stream_pairs(model, pairs)
     with torch.no_grad(), capture(model.module, **capture_options(model)) as result:
-        run()
+        answer_logits(model, prepared.tensors)
     samples = result.samples()
-    if len(rows) > 1 and samples != len(rows):
-        raise CaptureError("cut-shape", name=type(model.module).__name__, shape=[samples], expected=[len(rows)])
-    shown = range(samples) if len(rows) == 1 else range(1)  # equal rows have equal tokens
     sites: list[AttentionSite] = []
     streams: list[Streams] = []
     answers: list[Mapping[str, tuple[int, ...]]] = []
     problems: list[CaptureError] = []
-    for row in shown:
+    for row in range(samples):
         batch = row if samples > 1 else None
         tokens, _ = located_tokens(model, prepared, result, batch)
         sites, own, problems = result.sites(tokens, named)
@@ -104,8 +101,23 @@ def tried_sites(
             answers.append(_answers_of(model, prepared, result.record(tokens, pairs=named, batch=batch)))
     if not sites:
         raise problems[0]
-    times = 1 if len(rows) == 1 else samples
-    return RouteSites(tuple(sites), tuple(streams) * times, tuple(answers) * times, unknown=tuple(problems))
+    return RouteSites(tuple(sites), tuple(streams), tuple(answers), unknown=tuple(problems))
+
+
+def repeated(sites: RouteSites, rows: int) -> RouteSites:
+    """Returns the attention of ``rows`` equal rows in one call, each of which is a sample.
+
+    Where a row is no row of an attention call, as in a tower that packs pictures, no pairs can be blocked.
+    """
+    several = []
+    for site in sites.sites:
+        if site.shape[0] == len(site.rows) == site.samples == 1 and site.spread is None:
+            own = tuple(SiteRow(row, row, site.rows[0].queries, site.rows[0].keys) for row in range(rows))
+            several.append(replace(site, samples=rows, shape=(rows, *site.shape[1:]), rows=own))
+        else:
+            problem = CaptureError("cut-shape", name=site.place[0], shape=list(site.shape), expected=[rows])
+            several.append(replace(site, spread=problem))
+    return replace(sites, sites=tuple(several), streams=sites.streams * rows, answers=sites.answers * rows)
 
 
 def _answers_of(model: Any, prepared: Prepared, record: AttentionRecord) -> Mapping[str, tuple[int, ...]]:

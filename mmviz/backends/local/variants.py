@@ -163,13 +163,9 @@ def _run_batch(
     if known.get(kind) is False:
         return None
     try:
-
-        def run() -> Tensor | None:
-            return _batch_log_probabilities(model, tensors, len(rows))
-
-        routes = blocked_routes(model, prepared, [row.cuts for row in rows], run, finder)
+        routes = blocked_routes(model, prepared, [row.cuts for row in rows], finder)
         with intervene(model, [row.heads for row in rows], hook, routes):
-            block = run()
+            block = _batch_log_probabilities(model, tensors, len(rows))
     except MmvizError as error:
         if is_custom or (isinstance(error, CaptureError) and error.code in ("head-batch", "cut-shape")):
             return None
@@ -184,7 +180,8 @@ def _run_batch(
     if block is None:
         return None
     if is_custom and kind not in known:
-        number = 0 if is_padded else -1  # the one that is padded most
+        changed = [number for number, row in enumerate(rows) if row.cuts or row.heads]
+        number = 0 if is_padded else (changed or [-1])[-1]  # the one that is padded most, or one that is changed
         known[kind] = torch.allclose(block[number], _run_row(model, rows[number], hook, seed, finder), atol=TOLERANCE)
         if not known[kind]:
             return None
@@ -192,13 +189,10 @@ def _run_batch(
 
 
 def _run_row(model: Model, row: Row, hook: WeightsHook | None, seed: int, finder: RouteFinder) -> Tensor:
+    routes = blocked_routes(model, [row.prepared], [row.cuts], finder)
     torch.manual_seed(seed)  # as in a run by itself
-
-    def run() -> Tensor:
+    with intervene(model, [row.heads], hook, routes):
         return _with_tokens(*answer_logits(model, row.prepared.tensors))
-
-    with intervene(model, [row.heads], hook, blocked_routes(model, [row.prepared], [row.cuts], run, finder)):
-        return run()
 
 
 def _batch_log_probabilities(model: Any, tensors: Any, rows: int) -> Tensor | None:
