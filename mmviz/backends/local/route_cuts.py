@@ -108,8 +108,9 @@ def blocked_routes(
         return None
     groups = [group for row in cuts for cut in row for group in (cut.queries, cut.keys)]
     sites = finder.sites(model, rows, ANSWER in groups)
-    for cut in {cut for row in cuts for cut in row}:
-        _check(cut, sites, type(model.module).__name__)
+    for number, row in enumerate(cuts):
+        for cut in row:
+            _check(cut, sites, number if len(cuts) > 1 else 0, type(model.module).__name__)
     in_model, in_towers = (
         {site.place: pairs for site in some if (pairs := _blocked_pairs(site, sites, cuts, is_tower)) is not None}
         for some, is_tower in ((sites.sites, False), (sites.towers, True))
@@ -119,9 +120,9 @@ def blocked_routes(
     return BlockedRoutes(sites, in_model, in_towers) if in_model or in_towers else None
 
 
-def _check(cut: CutRoute, sites: RouteSites, model: str) -> None:
-    """Raises ``MmvizError`` for a stack, a layer or a token that no sample has."""
-    stacks = sites.stacks
+def _check(cut: CutRoute, sites: RouteSites, sample: int, model: str) -> None:
+    """Raises ``MmvizError`` for a stack, a layer or a token that a sample does not have."""
+    stacks, streams = sites.stacks, sites.streams[sample]
     if cut.stack and cut.stack not in stacks:
         raise MmvizError("cut-stack", name=cut.stack, known=", ".join(stacks))
     count = stacks[cut.stack] if cut.stack else max(stacks.values())
@@ -131,13 +132,12 @@ def _check(cut: CutRoute, sites: RouteSites, model: str) -> None:
     for group in (cut.queries, cut.keys):
         if not isinstance(group, ChosenTokens):
             continue
-        for sample, streams in enumerate(sites.streams):
-            name = group.stream or sites.default_stream(sample)
-            if name not in streams:
-                raise MmvizError("cut-stream", name=name, known=", ".join(streams))
-            wrong = [token for token in group.tokens if not 0 <= token < len(streams[name])]
-            if wrong and len(sites.streams) == 1:
-                raise MmvizError("cut-token", token=wrong[0], name=name, count=len(streams[name]))
+        name = group.stream or sites.default_stream(sample)
+        if name not in streams:
+            raise MmvizError("cut-stream", name=name, known=", ".join(streams))
+        for token in group.tokens:
+            if not 0 <= token < len(streams[name]):
+                raise MmvizError("cut-token", token=token, name=name, count=len(streams[name]))
 
 
 def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts], is_tower: bool) -> BlockedPairs | None:
