@@ -59,7 +59,7 @@ class Routed(nn.Module):
         return torch.stack([x[:, 0, 4], torch.zeros_like(x[:, 0, 4])], 1)
 
 
-def prepare(sample: Sample) -> tuple[Tensor, list[Token]]:
+def prepare(sample: Sample) -> tuple[Tensor, dict[str, list[Token]]]:
     """Returns one special token, three patches whose value is 1, two words and four moments."""
     rows, tokens = [], []
     for kind, count in COUNTS.items():
@@ -67,11 +67,12 @@ def prepare(sample: Sample) -> tuple[Tensor, list[Token]]:
             rows.append([float(kind == other) for other in KINDS] + [float(kind == "image")])
             place = {"image": PixelBox(k, 0, k + 1, 1), "text": Chars(k, k + 1), "audio": Seconds(k, k + 1)}.get(kind)
             tokens.append(Token(Modality(kind), f"{kind} {k}", place))
-    return torch.tensor([rows]), tokens
+    return torch.tensor([rows]), {"tokens": tokens}
 
 
 def routed(implementation: str = "fused", batches: bool = True) -> mmviz.CustomModel:
     """Returns the model as one of one's own."""
     return mmviz.CustomModel(
-        Routed(implementation), prepare, ["seen", "unseen"], name="routed", batches=batches, answer_token=0
+        Routed(implementation), prepare, ["seen", "unseen"], name="routed", batches=batches, answer_token=0,
+        pairs={"layers.*": ("tokens", "tokens")},
     )  # fmt: skip
