@@ -55,8 +55,8 @@ def route_attention(
             sums, rest = weights[:, :, columns].sum(-1), weights[:, :, ~columns].sum(-1)
         elif keys in MODALITIES:
             by_modality = attn_map.row_modality_sums[:, rows].astype(np.float64)
-            sums = by_modality[:, :, MODALITIES.index(keys)]  # type: ignore[arg-type]
-            rest = np.delete(by_modality, MODALITIES.index(keys), -1).sum(-1)  # type: ignore[arg-type]
+            sums = by_modality[:, :, MODALITIES.index(keys)]
+            rest = np.delete(by_modality, MODALITIES.index(keys), -1).sum(-1)
         else:
             continue
         shares.append(float(sums.mean()))

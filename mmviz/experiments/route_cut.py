@@ -177,7 +177,8 @@ def read_routes(record: AttentionRecord, cells: Sequence[RouteCell], records: Se
     """Returns the effects that the records of `route_requests` show. There may be fewer records than requests.
 
     Formula: ``log p(answer | route cut) - log p(answer)``; the answer is the most probable one without a cut.
-    Sources: Geva et al. 2023, "Dissecting Recall of Factual Associations", section 4 (attention knockout).
+    Source: Geva et al. 2023, "Dissecting Recall of Factual Associations in Auto-Regressive Language Models" (attention
+    knockout).
     """
     effects = []
     rows = [(swept, row) for swept in records if swept.sweep is not None for row in swept.sweep]
@@ -210,5 +211,5 @@ def ways_out(modality: Modality) -> tuple[CutRoute, ...]:
 
     No token of another modality, no special token and not the answer then reads from it.
     """
-    others = (*(other for other in MODALITIES if other is not modality), ANSWER)
+    others: tuple[TokenGroup, ...] = (*(other for other in MODALITIES if other is not modality), ANSWER)
     return tuple(CutRoute(queries, modality) for queries in others)
