@@ -194,8 +194,8 @@ def test_nine_routes_in_six_layers_take_the_time_of_ten_runs(backend: LocalBacke
             times.append(time.process_time() - start)
         return min(times)
 
-    one = seconds(lambda: backend.run([replace(request, maps=False)]))
-    assert seconds(lambda: measure_routes(backend, request, record, cells)) < MOST_RUNS * one
+    of_run = seconds(lambda: backend.run([replace(request, maps=False)]))
+    assert seconds(lambda: measure_routes(backend, request, record, cells)) < MOST_RUNS * of_run
 
 
 def test_interactions_of_games_worked_out_by_hand() -> None:

@@ -157,7 +157,7 @@ def shapley_interactions(values: Mapping[Coalition, float]) -> dict[frozenset[Mo
                 continue
             size = len(kept) - len(required)
             weight = math.factorial(size) * math.factorial(count - size - 2) / math.factorial(count - 1)
-            one, other = kept | {first}, kept | {second}
-            total += weight * (values[one | other] - values[one] - values[other] + values[kept])
+            both = values[kept | {first, second}]
+            total += weight * (both - values[kept | {first}] - values[kept | {second}] + values[kept])
         index[frozenset({first, second})] = total
     return index

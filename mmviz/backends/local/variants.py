@@ -138,8 +138,8 @@ def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
     for number, row in enumerate(rows):
         if row.cuts and not row.heads and number not in alone and getattr(model, "joins_rows", False):
             joining.setdefault(id(row.prepared), []).append(number)
-    apart = {*alone, *(number for numbers in joining.values() for number in numbers)}
-    together = [number for number in range(len(rows)) if number not in apart]
+    others = {*alone, *(number for numbers in joining.values() for number in numbers)}
+    together = [number for number in range(len(rows)) if number not in others]
     return [*([together] if together else []), *joining.values(), *([number] for number in alone)]
 
 
