@@ -28,6 +28,8 @@ def scores_of(routes: tuple[tuple[str, str], ...]) -> Tensor:
 class Attend(nn.Module):
     """Adds to the value of each token the mean value of the tokens that it attends to."""
 
+    scores: Tensor
+
     def __init__(self, routes: tuple[tuple[str, str], ...], implementation: str):
         super().__init__()
         self.register_buffer("scores", scores_of(routes))
@@ -65,8 +67,10 @@ def prepare(sample: Sample) -> tuple[Tensor, dict[str, list[Token]]]:
     for kind, count in COUNTS.items():
         for k in range(count):
             rows.append([float(kind == other) for other in KINDS] + [float(kind == "image")])
-            place = {"image": PixelBox(k, 0, k + 1, 1), "text": Chars(k, k + 1), "audio": Seconds(k, k + 1)}.get(kind)
-            tokens.append(Token(Modality(kind), f"{kind} {k}", place))
+            places: dict[str, PixelBox | Chars | Seconds] = {
+                "image": PixelBox(k, 0, k + 1, 1), "text": Chars(k, k + 1), "audio": Seconds(k, k + 1),
+            }  # fmt: skip
+            tokens.append(Token(Modality(kind), f"{kind} {k}", places.get(kind)))
     return torch.tensor([rows]), {"tokens": tokens}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,8 @@ SECOND = 1
 
 
 def scores_of(query: Tensor, key: Tensor) -> Tensor:
-    return query @ key.transpose(-2, -1) / SIZE**0.5
+    scores: Tensor = query @ key.transpose(-2, -1) / SIZE**0.5
+    return scores
 
 
 def log_softmax(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -58,7 +58,8 @@ def sink(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def transposed(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Keys before queries, and values first."""
     weights = (key @ query.transpose(-2, -1) / SIZE**0.5).softmax(-2)
-    return (value.transpose(-2, -1) @ weights).transpose(-2, -1)
+    output: Tensor = (value.transpose(-2, -1) @ weights).transpose(-2, -1)
+    return output
 
 
 def large_mask(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ def flex(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return output
 
 
-MASKED = {large_mask: [5, 6], fused_mask: [5, 6], fused_bool: [5, 6]}
+MASKED: dict[Attend, list[int]] = {large_mask: [5, 6], fused_mask: [5, 6], fused_bool: [5, 6]}
 """Keys that an implementation masks itself."""
 ATTENDS: list[Attend] = [
     ablation.fused, ablation.wide_values, ablation.eager, ablation.flat, ablation.einsum, ablation.swapped_einsum,
@@ -95,8 +96,9 @@ ATTENDS: list[Attend] = [
 
 def by_hand(model: nn.Module, x: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor]:
     """Returns the output of two layers of attention, and the weights ``[row, head, query, key]`` of the second."""
-    for number, layer in enumerate(model):  # type: ignore[arg-type]
-        attend: Callable[..., Tensor] = layer.attend
+    for number, layer in enumerate(model.children()):
+        assert isinstance(layer, ablation.Layer)
+        attend = layer.attend
         query, key, value = (
             projection(x).unflatten(-1, (-1, SIZE)).transpose(1, 2)
             for projection in (layer.query, layer.key, layer.value)

@@ -26,6 +26,7 @@ from mmviz.models.fusion_model import FROZEN, FusionModel, build_network
 from mmviz.models.trio_model import BundledTrio
 from mmviz.models.trio_network import Attention
 from mmviz.types import (
+    ANSWER,
     AblateHead,
     AttentionRecord,
     ChosenTokens,
@@ -37,6 +38,7 @@ from mmviz.types import (
     Request,
     Sample,
     ShuffleWeights,
+    TokenGroup,
     UniformAttention,
 )
 
@@ -208,14 +210,14 @@ def by_index(record: AttentionRecord, row: Sequence[float] | NDArray[np.float64]
     """Returns the log-probabilities of a run or of a variant, by the index of the answer."""
     values = np.log([answer.probability for answer in record.answers]) if row is None else np.asarray(row)
     ordered = np.empty(len(values))
-    ordered[[answer.index for answer in record.answers]] = values
+    ordered[[int(answer.index or 0) for answer in record.answers]] = values
     return ordered
 
 
 def cuts_for(record: AttentionRecord) -> list[CutRoute]:
     """Returns cuts of every kind of group, in all layers, in one and in one stack."""
     last = record.stacks[-1]
-    groups = (IMAGE, TEXT, AUDIO, "answer")
+    groups: tuple[TokenGroup, ...] = (IMAGE, TEXT, AUDIO, ANSWER)
     cuts = [CutRoute(queries, keys) for queries in groups for keys in (IMAGE, TEXT, AUDIO, SPECIAL)]
     cuts += [CutRoute(queries, keys, layers=(1,)) for queries in groups for keys in (IMAGE, TEXT, AUDIO)]
     stream = record.flow_streams[0]
@@ -256,6 +258,7 @@ def test_cutting_nothing_is_equal_to_the_bit(fusions: LocalBackend, kind: str) -
         for cut in nothing if sample.audio else [*nothing, CutRoute(TEXT, ChosenTokens(()))]:
             same = fusions.run([Request(name, sample, (cut,), relevance=True)])[0]
             assert same.answers == plain.answers and same.notices == plain.notices
+            assert same.relevance is not None and plain.relevance is not None
             assert np.array_equal(same.relevance, plain.relevance)
             for attn_map, other in zip(same.maps, plain.maps, strict=True):
                 assert np.array_equal(attn_map.weights, other.weights)

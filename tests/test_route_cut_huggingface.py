@@ -93,9 +93,10 @@ def blocked_by_hand(record: AttentionRecord, cut: CutRoute) -> Blocked:
 def t5() -> mmviz.CustomModel:
     """An encoder that reads the words, and a decoder that answers with one token of a prefix of three."""
     torch.manual_seed(0)
-    module = T5ForConditionalGeneration(T5Config(
-        d_model=32, d_kv=8, d_ff=64, num_layers=3, num_heads=4, vocab_size=40, decoder_start_token_id=0,
-    )).eval()  # fmt: skip
+    options: dict[str, Any] = {"decoder_start_token_id": 0}
+    module = T5ForConditionalGeneration(
+        T5Config(d_model=32, d_kv=8, d_ff=64, num_layers=3, num_heads=4, vocab_size=40, **options)
+    )
 
     def prepare(sample: Sample) -> tuple[dict[str, Tensor], dict[str, list[Token]]]:
         words = (sample.text or "").split()

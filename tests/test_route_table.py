@@ -46,6 +46,7 @@ from mmviz.types import (
     Request,
     Sample,
     Token,
+    TokenGroup,
 )
 
 IMAGE, TEXT, AUDIO, SPECIAL = Modality
@@ -77,8 +78,11 @@ def test_the_table_of_a_planted_model_is_the_one_on_paper(table: RouteTable) -> 
     others = {kind: count for kind, count in COUNTS.items() if kind != "text"}
     more = 2 * COUNTS["image"] / sum(others.values())  # the answer reads what is left, the patches twice
     instead = -math.log(1 + math.exp(-more)) - math.log(table.probability)
-    expected = {(FIRST, TEXT, IMAGE): lost, (SECOND, "answer", TEXT): instead}
-    expected |= {(ALL, *key[1:]): effect for key, effect in expected.items()}
+    expected: dict[tuple[LayerWindow, TokenGroup, TokenGroup], float] = {
+        (FIRST, TEXT, IMAGE): lost,
+        (SECOND, "answer", TEXT): instead,
+    }
+    expected |= {(ALL, queries, keys): effect for (_, queries, keys), effect in expected.items()}
     for effect in table.effects:
         cell = effect.cell
         wanted = expected.get((cell.window, cell.queries, cell.keys), 0.0)
@@ -142,9 +146,9 @@ def test_attention_of_a_route_is_summed_over_its_keys_and_told_where_nothing_els
     record = made_up()
     attention = route_attention(record, [0, 1], TEXT, IMAGE)
     assert attention is not None and attention.share == pytest.approx((1 + 2 / 6) / 2)
-    assert (attention.uniform, attention.only) == (pytest.approx(2 / 6), 2)  # one word, in two maps
+    assert attention.uniform == pytest.approx(2 / 6) and attention.only == 2  # one word, in two maps
     chosen = route_attention(record, [0], ChosenTokens((3,), "all"), ChosenTokens((1,), "all"))
-    assert chosen is not None and (chosen.share, chosen.only) == (pytest.approx(0.5), 0)
+    assert chosen is not None and chosen.share == pytest.approx(0.5) and chosen.only == 0
     assert route_attention(record, [8], TEXT, IMAGE) is None
     into = route_attention(record, [0], "answer", AUDIO)
     assert into is not None and into.share == pytest.approx(1 / 6)
