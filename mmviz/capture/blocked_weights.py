@@ -38,15 +38,17 @@ class AttentionPlaces:
         self._counts[module] = number + 1
         return module, number
 
-    def blocked_in(self, place: AttentionPlace, axes: CallAxes, keys: int) -> Tensor | None:
+    def blocked_in(self, place: AttentionPlace, axes: CallAxes, key: Tensor) -> Tensor | None:
         """Returns the pairs that are blocked in a fused kernel, which broadcast to ``[*leading, query, key]``.
+
+        ``key``: its keys ``[..., key, d]``.
 
         Raises ``CaptureError`` (``cut-shape``).
         """
         blocked = self.block.get(place)
         if blocked is None:
             return None
-        return axes.of_pairs(blocked.for_call(*axes.counts, keys, place[0]))
+        return axes.of_pairs(blocked.for_call(*axes.counts, key.shape[-2], place[0]).to(key.device))
 
 
 def changed_weights(

@@ -224,7 +224,7 @@ class AttentionRecorder(TorchFunctionMode):
         place = self.places.next()
         operands = self._operands(args[0], args[1])
         axes = self._axes(result[0].shape[:-2], args[0].shape[-2], operands)
-        blocked = self.places.blocked_in(place, axes, args[1].shape[-2])
+        blocked = self.places.blocked_in(place, axes, args[1])
         if blocked is not None:
             result = blocked_flex(args, result, blocked, place[0])
             self.tracker.flow.observe(func, args, kwargs, result)
@@ -247,7 +247,7 @@ class AttentionRecorder(TorchFunctionMode):
         kwargs = as_autocast_would(kwargs)
         operands = self._operands(own_query, own_key)
         axes = self._axes(leading_axes(kwargs), kwargs["query"].shape[-2], operands)
-        kernel = kernel_call(kwargs, self.places.blocked_in(place, axes, kwargs["key"].shape[-2]))
+        kernel = kernel_call(kwargs, self.places.blocked_in(place, axes, kwargs["key"]))
         if self.replace is not None:
             return self._replaced_sdpa(kernel, axes, operands, place)
         attn_output, lse = sdpa_with_lse(kernel.kwargs)
