@@ -48,7 +48,7 @@ from mmviz.types import (
     location_numbers,
 )
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
 """The HTTP header of requests and responses that holds the version of the protocol."""
@@ -65,7 +65,7 @@ _MAX_CHANGES = 10_000
 _MAX_PAIRS = 1_000
 _MAX_ANSWER = 10_000
 _MAX_OPTIONS = 100
-_OPTIONS = ("relevance", "maps", "norms", "integrated", "depends_on", "steps", "towers")
+_OPTIONS = ("relevance", "maps", "norms", "integrated", "depends_on", "steps", "towers", "lens")
 """Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from mmviz.models.fusion_networks import (
 )
 from mmviz.models.int8_weights import unpacked
 from mmviz.models.joining_rows import joining_rows
+from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
 from mmviz.models.trio_model import BundledTrio, sound_targets
 from mmviz.models.trio_network import STREAM, Trio, TrioInput
@@ -79,6 +81,17 @@ class FusionModel:
     def doubts(self, sample: Sample) -> tuple[Notice, ...]:
         """Returns the notices of `trio`, with which it shares encoders and projections."""
         return self._trio.doubts(sample)
+
+    def lens_readout(self, tensors: TrioInput) -> LensReadout:
+        """Returns the layers and the readout of ``trio-reduced``.
+
+        Raises ``MmvizError`` (``lens-joined``) for the other kinds, whose answer no single token gives.
+        """
+        if self.kind != REDUCED:
+            raise MmvizError("lens-joined", model=self.kind, count=len(STREAMS))
+        model = copy.copy(self._trio)
+        model.module, model.card = self.module, self.card
+        return model.lens_readout(tensors)
 
     def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
         """Returns ``prepared`` without some modalities.

@@ -11,6 +11,8 @@ from mmviz.types import Card, FieldsOf, Modality, Notice, Sample, Token
 if TYPE_CHECKING:
     import torch
 
+    from mmviz.models.lens_readout import LensReadout
+
 AnswerToken = int | tuple[str, int] | None
 """The token that answers: its index in the stream of the queries, or its stream and index; None where mmviz chooses."""
 
@@ -136,6 +138,14 @@ class SupportsGeneration(Model, Protocol):
 
         ``fields_of``: tells by the capture from which part of an input each token comes.
         """
+        ...
+
+
+class SupportsLens(Model, Protocol):
+    """A model whose hidden states can be read as answers after each layer."""
+
+    def lens_readout(self, tensors: Any) -> LensReadout:
+        """Returns how, for one sample. Raises ``MmvizError`` where that is not known."""
         ...
 
 

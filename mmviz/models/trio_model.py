@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
 from mmviz.models.encoders.sound_encoder import LAYERS, POSITIONS
 from mmviz.models.input_doubts import InputDoubts
 from mmviz.models.joining_rows import joining_rows
+from mmviz.models.lens_readout import LensReadout
 from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import question_notices, stored
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
@@ -143,6 +145,12 @@ class BundledTrio:
         image = None if sample.image is None else _patches(sample.image, [])[0]
         mel, frames = _frames(sample.audio, [])
         return self._input_doubts.notices(image, torch.from_numpy(mel) if frames else None, len(frames))
+
+    def lens_readout(self, tensors: TrioInput) -> LensReadout:
+        """Returns the layers, and the final norm and answer head that read the answer token."""
+        network: Any = self.module  # whose weights may be shuffled
+        layers = tuple(f"blocks.{layer}" for layer in range(len(network.blocks)))
+        return LensReadout(layers, network.answer_logits, ("final_norm", "answer_head"), self.card.answers.__getitem__)
 
     def baseline_tokens(self, prepared: Prepared, tokens: Tensor) -> Tensor:
         """Returns ``tokens`` ``[1, token, width]``, each replaced by the learned absent token of its modality."""

@@ -161,6 +161,8 @@ class Request(ShortRepr):
     """Also record the attention within the model's towers, each a stack of its own, where the model has towers that it
     can leave out. A recording answers without them. Maps of towers follow all others, so a map has one number whether
     they are there or not."""
+    lens: bool = False
+    """Also record what each token would answer after each layer (`mmviz.experiments.lens`)."""
     sweep: tuple[tuple[Change, ...], ...] = ()
     """Further variants of which only the answers are recorded, each with its own changes in addition to ``changes``.
     A backend runs as many of them in one batch as it can."""

@@ -24,6 +24,7 @@ from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
 from mmviz.backends.local.interventions import intervene_for, routes_of
+from mmviz.backends.local.lens_pass import token_lens
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import device_name, machine
 from mmviz.backends.local.model_checks import model_checks
@@ -287,6 +288,9 @@ class LocalBackend:
                 made_by["integrated"] = details
                 record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
             timer.end("gradients")
+        if request.lens:
+            record = replace(record, lens=token_lens(model, prepared, record, logits, changes))
+            timer.end("lens")
         table = None
         if request.sweep:
             variants, left_in = variants_of(model, request)

@@ -49,13 +49,15 @@ def call_settings(model: Model, request: Request) -> Hashable | None:
     """Returns what requests of ``model`` must have in common to share a call; None for one that runs by itself.
 
     Those run by themselves that ask for integrated gradients, which are calls of many rows of one sample, or for the
-    tensors behind each attention, and those of a model that writes its answer. So do those that record or change the
+    tensors behind each attention or a lens, and those of a model that writes its answer. So do those that record or change the
     attention of towers, which may read one input for several rows, or each row in a call of its own. Routes may be cut
     in some of them alone, in a model with `CaptureTargets`; in any other the tokens of other samples are not told.
     """
     request = with_chosen_method(request, model.card)
     takes_batches = getattr(model, "takes_batches", False) and not hasattr(model, "generate")
-    is_plain = not (request.integrated or request.steps or request.answer or request.answer_part or request.options)
+    is_plain = not (
+        request.integrated or request.steps or request.lens or request.answer or request.answer_part or request.options
+    )
     if not takes_batches or not is_plain or (request.relevance and not takes_gradients(model)):
         return None
     _, of_towers = split_heads(model, [ablated_heads(request.changes)])
