@@ -7,12 +7,14 @@ import errno
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
+from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
@@ -23,6 +25,33 @@ MODEL_HELP = (
     "a model of `mmviz models`; hf:OWNER/NAME[@REVISION], hf:FOLDER or hf:PRESET for a checkpoint of Hugging Face; "
     "MODULE:FACTORY for a custom model; or a folder that `mmviz train` wrote"
 )
+
+
+def add_input_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options for an image, a video, a text and a sound."""
+    several = "; several times for a model that takes several"
+    command.add_argument(
+        "--image", metavar="FILE", action="append", help=f"an image {_endings(IMAGE_SUFFIXES)}{several}"
+    )
+    command.add_argument(
+        "--video", metavar="FILE", help="a video (MP4, MOV, MKV, WebM, WMV) or animated picture, in place of an image"
+    )
+    command.add_argument("--text", metavar="TEXT", help="the question")
+    command.add_argument(
+        "--audio", metavar="FILE", action="append", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}{several}"
+    )
+
+
+def _endings(suffixes: Iterable[str]) -> str:
+    return f"({', '.join(sorted(suffix[1:] for suffix in suffixes))}); its bytes decide, not its name"
+
+
+def word_numbers(text: str | None) -> list[int]:
+    """Returns the numbers of words, from 0; none for None. Raises ``MmvizError`` (``option-words``)."""
+    parts = [] if text is None else text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise MmvizError("option-words", value=text)
+    return [int(part) - 1 for part in parts]
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
 from mmviz.i18n.huggingface_messages import HUGGINGFACE_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
+from mmviz.i18n.lens_messages import LENS_SENTENCES
 from mmviz.i18n.preset_messages import PRESET_SENTENCES
 from mmviz.i18n.server_messages import SERVER_SENTENCES
 
@@ -17,6 +18,7 @@ SENTENCES: dict[str, str] = {
     **CUSTOM_MODEL_SENTENCES,
     **HUGGINGFACE_SENTENCES,
     **INPUT_SENTENCES,
+    **LENS_SENTENCES,
     **PRESET_SENTENCES,
     **SERVER_SENTENCES,
     # models

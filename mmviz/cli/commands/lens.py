@@ -1,0 +1,97 @@
+"""``mmviz lens``: what each token of a model would answer after each layer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shlex
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mmviz.cli.options import (
+    add_input_options,
+    add_model_options,
+    backend_from,
+    check_file,
+    stop_on_interrupt,
+    word_numbers,
+    write_file,
+)
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.experiments.lens import Lens
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "lens",
+        help="see an answer form: what each token would answer after each layer",
+        description="Run a model on an image, a text and an audio clip, read the hidden states of all tokens after "
+        "each layer through the model's own final norm and head (the logit lens), and print how the answer forms.",
+    )
+    add_input_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--words", metavar="N,N", help="which words of a written answer it is about, from 1; the first of them counts"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the whole lens as JSON (- for standard output)")
+    parser.add_argument("--csv", metavar="FILE", help="write one row for each layer and token as CSV")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mmviz.backends.backend_choice import chosen_backend
+    from mmviz.experiments.lens import lens_requests, read_lens
+    from mmviz.inputs import make_sample
+    from mmviz.report.lens_table import to_csv, to_plain
+    from mmviz.types import Request
+
+    for option in ("json", "csv"):
+        path = getattr(options, option)
+        if path == "" or (path == "-" and option != "json"):
+            raise MmvizError("option-file", option=f"--{option}")
+        if path not in (None, "-"):
+            check_file(path)
+    words = tuple(word_numbers(options.words))
+    sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
+    backend = chosen_backend(backend_from(options), options.model)
+    request = replace(Request(options.model, sample), answer_part=words)
+    with stop_on_interrupt() as stop:
+        records = backend.run(lens_requests(request), stop=stop)
+    lens = read_lens(records)
+    if lens is None:
+        raise KeyboardInterrupt
+    notices = [*map(str, sample.notices), *map(str, records[0].notices)]
+    command = shlex.join(["mmviz", *sys.argv[1:]])
+    document = json.dumps(
+        {"command": command, "model": options.model, "notices": notices, **to_plain(lens)}, indent=1, allow_nan=False
+    )
+    if options.json and options.json != "-":
+        write_file(options.json, f"{document}\n".encode())
+    if options.csv:
+        write_file(options.csv, to_csv(lens).encode())
+    print(document if options.json == "-" else "\n".join([*notices, to_text(lens)]))
+    return 0
+
+
+def to_text(lens: Lens) -> str:
+    """Returns as text how the answer of the token that answers forms, a line for each layer, and where that misleads."""
+    from mmviz.i18n.unicode_display import one_line
+    from mmviz.report.lens_table import about, misleads
+
+    answer = one_line(lens.reading.answer)
+    named = ("lens-column-layer", "lens-column-best", "lens-column-probability")
+    ranked = ("lens-column-rank", "lens-column-log-probability")
+    rows = [[*map(sentence, named), *(sentence(code, answer=answer) for code in ranked)]]
+    for step in lens.forming():
+        best, log_p = step.answers[0]
+        layer = sentence("lens-input") if step.module.endswith(":input") else str(step.layer)
+        rows.append([layer, one_line(best), f"{math.exp(log_p):.2f}", str(step.rank), f"{step.log_probability:.2f}"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*map(one_line, about(lens)), "", *lines, "", *misleads(lens)])
