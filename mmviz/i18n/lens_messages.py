@@ -12,10 +12,10 @@ LENS_SENTENCES: dict[str, str] = {
     "{answer}.",
     "lens-misleads-early": "Early layers may hold an answer in directions that the head does not read. An answer that "
     "seems to be missing there may be in the layer all the same (Belrose et al. 2023, the tuned lens).",
-    "lens-misleads-tokens": "Training made only the token that answers give an answer. What another token would "
-    "answer shows how near its state is to one, not what it does.",
-    "lens-misleads-written": "A word is read as the token that the model would write after it. Patches and moments "
-    "were not trained to write anything: what is read there shows which words are near.",
+    "lens-misleads-tokens": "The model uses its head for the token that answers alone. What another token would "
+    "answer shows how near its state is to an answer, not what the token does.",
+    "lens-misleads-written": "A word is read as the token that the model would write after it. Nothing is "
+    "written after patches and moments: what is read there shows which words are near.",
     "lens-column-layer": "layer",
     "lens-column-best": "most probable",
     "lens-column-probability": "probability",

@@ -136,14 +136,14 @@ def _layers(module: nn.Module, calls: Sequence[_Call]) -> list[str]:
     lists = {
         path: _members(module, path) for path, part in module.named_modules()
         if isinstance(part, _LISTS) and len({type(member) for member in part}) == 1
+        and (isinstance(part, nn.ModuleList) or any(part[0].children()))  # a row of linear maps is no row of layers
     }  # fmt: skip
     complete = {path: members for path, members in lists.items() if all(member in ran for member in members)}
     outer = [
         members for path, members in complete.items()
         if not any(path.startswith(f"{member}.") for others in complete.values() for member in others)
     ]  # fmt: skip
-    deep = [members for members in outer if any(module.get_submodule(members[0]).children())]
-    return max(deep, key=lambda members: ran[members[-1]], default=[])
+    return max(outer, key=lambda members: ran[members[-1]], default=[])
 
 
 def _members(module: nn.Module, path: str) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shlex
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +65,8 @@ def _run(options: argparse.Namespace) -> int:
     if lens is None:
         raise KeyboardInterrupt
     notices = [*map(str, sample.notices), *map(str, records[0].notices)]
-    command = shlex.join(["mmviz", *sys.argv[1:]])
-    document = json.dumps(
-        {"command": command, "model": options.model, "notices": notices, **to_plain(lens)}, indent=1, allow_nan=False
-    )
+    made_by = {"command": options.command_line, "model": options.model, "notices": notices}
+    document = json.dumps(made_by | to_plain(lens), indent=1, allow_nan=False)
     if options.json and options.json != "-":
         write_file(options.json, f"{document}\n".encode())
     if options.csv:
@@ -91,7 +87,8 @@ def to_text(lens: Lens) -> str:
     for step in lens.forming():
         best, log_p = step.answers[0]
         layer = sentence("lens-input") if step.module.endswith(":input") else str(step.layer)
-        rows.append([layer, one_line(best), f"{math.exp(log_p):.2f}", str(step.rank), f"{step.log_probability:.2f}"])
+        log_p_answer = f"{round(step.log_probability, 2) + 0.0:.2f}"  # never -0.00
+        rows.append([layer, one_line(best), f"{math.exp(log_p):.2f}", str(step.rank), log_p_answer])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([*map(one_line, about(lens)), "", *lines, "", *misleads(lens)])
