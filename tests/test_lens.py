@@ -239,4 +239,6 @@ def test_the_command_prints_how_the_answer_forms_and_writes_the_grid(
     assert len(list(csv.DictReader(Path(out["csv"]).open()))) == len(document["lens"])
     assert main([*words[:3], "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["lens"] == document["lens"]
-    assert main(["lens", "--text", "a", "--csv", "-"]) == 2 and "--csv needs the name of a file" in capsys.readouterr().err
+    assert (
+        main(["lens", "--text", "a", "--csv", "-"]) == 2 and "--csv needs the name of a file" in capsys.readouterr().err
+    )

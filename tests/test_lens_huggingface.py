@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import tiny_checkpoints  # noqa: F401  # first: it sets what transformers reads
 import torch
+import transformers as hf
 
 from mmviz import Modality, Sample, make_sample
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.lens import Lens, lens_requests, read_lens
 from mmviz.models.huggingface.input_batches import extended_inputs
+from mmviz.models.huggingface.language_readout import language_readout
+from mmviz.models.lens_readout import first_tensor
 from mmviz.models.model_factory import load
 from mmviz.report.lens_table import misleads
 from mmviz.types import AttentionRecord, Request
@@ -85,14 +88,29 @@ def test_the_decoder_of_a_speech_model_is_read(checkpoint: Callable[[str], Path]
     assert len(lens.tokens) == len(record.streams["decoder"]) and lens.reading.parity <= 1e-6
 
 
-def test_bounded_logits_are_bounded_in_the_lens(checkpoint: Callable[[str], Path]) -> None:
-    model: Any = load(f"hf:{checkpoint('gemma3')}", "cpu")
-    plain, _ = lens_of(model, PICTURE)
-    model.module.config.get_text_config().final_logit_softcapping = 0.05
-    bounded, _ = lens_of(model, PICTURE)
-    assert bounded.reading.parity <= 1e-6
-    spread = [np.ptp(lens.reading.top_log_probabilities) for lens in (plain, bounded)]
-    assert spread[1] < 0.1 < spread[0]
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [("Gemma2", "final_logit_softcapping", 0.05), ("Granite", "logits_scaling", 8.0), ("Cohere", "logit_scale", 0.1)],
+)
+def test_logits_that_are_bounded_or_scaled_are_so_in_the_lens(kind: str, setting: str, value: float) -> None:
+    config = getattr(hf, f"{kind}Config")(
+        vocab_size=20, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, head_dim=8,
+        intermediate_size=32, pad_token_id=0, bos_token_id=1, eos_token_id=2, **{setting: value},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    module = getattr(hf, f"{kind}ForCausalLM")(config).eval()
+    ids, last = torch.tensor([[3, 4, 5]]), []
+    with torch.no_grad():
+        module.lm_head.weight.normal_(0, 1)
+        readout = language_readout(module, lambda: module(ids), str)
+        assert readout.layers == ("model.layers.0", "model.layers.1")
+        layer = module.get_submodule(readout.layers[-1])
+        handle = layer.register_forward_hook(lambda _, __, output: last.append(first_tensor(output)))
+        logits = module(ids).logits
+        handle.remove()
+        unscaled = module.lm_head(module.model.norm(last[0]))
+        torch.testing.assert_close(readout.read(last[0]), logits, atol=1e-6, rtol=0)
+    assert not torch.allclose(unscaled, logits, atol=0.1)
 
 
 @pytest.mark.slow

@@ -76,12 +76,11 @@ class _Call:
 
 def found_readout(
     module: nn.Module, run: Callable[[], Any], answers: int, label: Callable[[int], str],
-    named: LensModules = LensModules(), scale: Read | None = None,
+    named: LensModules = LensModules(),
 ) -> LensReadout:  # fmt: skip
     """Returns the readout of ``module``, with what ``named`` leaves open found in one call of ``run``.
 
-    ``answers``: number of logits. ``scale``: what the model does to the logits of its head. Raises ``MmvizError``
-    (``lens-found``) for what cannot be found.
+    ``answers``: number of logits. Raises ``MmvizError`` (``lens-found``) for what cannot be found.
     """
     calls = _calls(module, run)
     head = named.head
@@ -101,7 +100,7 @@ def found_readout(
     def read(states: Tensor) -> Tensor:
         for part in parts:
             states = part(states)
-        return states if scale is None else scale(states)
+        return states
 
     return LensReadout(layers, read, (*([norm] if norm is not None else []), head), label)
 

@@ -48,10 +48,11 @@ with torch's MKL; outside, the order depends on the length, and below ``_FEWEST`
 def call_settings(model: Model, request: Request) -> Hashable | None:
     """Returns what requests of ``model`` must have in common to share a call; None for one that runs by itself.
 
-    Those run by themselves that ask for integrated gradients, which are calls of many rows of one sample, or for the
-    tensors behind each attention or a lens, and those of a model that writes its answer. So do those that record or change the
-    attention of towers, which may read one input for several rows, or each row in a call of its own. Routes may be cut
-    in some of them alone, in a model with `CaptureTargets`; in any other the tokens of other samples are not told.
+    Those run by themselves that ask for integrated gradients, which are calls of many rows of one sample, for the
+    tensors behind each attention or for a lens, and those of a model that writes its answer. So do those that record or
+    change the attention of towers, which may read one input for several rows, or each row in a call of its own. Routes
+    may be cut in some of them alone, in a model with `CaptureTargets`; in any other the tokens of other samples are not
+    told.
     """
     request = with_chosen_method(request, model.card)
     takes_batches = getattr(model, "takes_batches", False) and not hasattr(model, "generate")

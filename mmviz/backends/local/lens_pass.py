@@ -98,7 +98,9 @@ def _read_layers(
     def note(path: str, states: Tensor | None) -> None:
         rows = _rows(states, tokens)
         if rows is None:
-            raise MmvizError("lens-tokens", layer=path, shape=[] if states is None else list(states.shape), count=tokens)
+            raise MmvizError(
+                "lens-tokens", layer=path, shape=[] if states is None else list(states.shape), count=tokens
+            )
         paths.append(path)
         readings.append(_reading(readout, rows, answer))
         last[:] = [rows]

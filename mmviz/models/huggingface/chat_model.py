@@ -21,8 +21,9 @@ from mmviz.models.huggingface.input_batches import (
     longest_padding,
 )
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
+from mmviz.models.huggingface.language_readout import language_readout
 from mmviz.models.huggingface.prompt_tokens import chat_prompt, placeholder_ids, prompt_tokens, token_label
-from mmviz.models.lens_readout import LensModules, LensReadout, found_readout
+from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
 from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
 
@@ -128,27 +129,10 @@ class ChatModel:
     def lens_readout(self, tensors: CheckpointInputs) -> LensReadout:
         """Returns the layers of the language model, its final norm and head, and the first token of the answer that
         the run is about. Raises ``MmvizError`` (``lens-found``)."""
-        module: Any = self.module
-        head = module.get_output_embeddings()
-        path = next((name for name, part in module.named_modules() if part is head and head is not None), None)
-        readout = found_readout(
-            module, lambda: self.token_log_probabilities(tensors), self._vocabulary,
-            lambda index: token_label(self.tokenizer, index), LensModules(head=path), self._scaled,
-        )  # fmt: skip
+        readout = language_readout(
+            self.module, lambda: self.token_log_probabilities(tensors), lambda index: token_label(self.tokenizer, index)
+        )
         return replace(readout, answer=self.answer[self._first_word], word=self._first_word)
-
-    def _scaled(self, logits: Tensor) -> Tensor:
-        """Returns the logits of the head as the model scales or bounds them, by the config of its language model."""
-        config: Any = self.module.config
-        text = config.get_text_config(decoder=True)
-        logits = logits * (getattr(text, "logit_scale", None) or 1) / (getattr(text, "logits_scaling", None) or 1)
-        cap = getattr(text, "final_logit_softcapping", None)
-        return logits if cap is None else cap * torch.tanh(logits / cap)
-
-    @property
-    def _vocabulary(self) -> int:
-        config: Any = self.module.config
-        return int(config.get_text_config(decoder=True).vocab_size)
 
     def batches(self, rows: Sequence[Prepared]) -> list[list[int]]:
         """See `SupportsVariants.batches`, and `mmviz.models.huggingface.input_batches`."""
