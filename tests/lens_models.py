@@ -43,7 +43,8 @@ class UnitNorm(nn.Module):
     """Divides what a token holds by its length."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x / x[..., :CONTENT].norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        unit: Tensor = x / x[..., :CONTENT].norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        return unit
 
 
 class Forming(nn.Module):

@@ -99,7 +99,7 @@ def test_logits_that_are_bounded_or_scaled_are_so_in_the_lens(kind: str, setting
     )  # fmt: skip
     torch.manual_seed(0)
     module = getattr(hf, f"{kind}ForCausalLM")(config).eval()
-    ids, last = torch.tensor([[3, 4, 5]]), []
+    ids, last = torch.tensor([[3, 4, 5]]), list[Any]()
     with torch.no_grad():
         module.lm_head.weight.normal_(0, 1)
         readout = language_readout(module, lambda: module(ids), str)
@@ -119,6 +119,6 @@ def test_the_lens_of_trained_whisper_ends_with_its_words(tmp_path: Path) -> None
 
     wave, rate, _ = whisper_tiny_en.speech("0890")
     model = load(f"hf:{whisper_tiny_en.save_whisper(tmp_path)}", "cpu")
-    lens, record = lens_of(model, make_sample(audio=(wave, rate)))
+    lens, _ = lens_of(model, make_sample(audio=(wave, rate)))
     assert lens.reading.parity <= 2e-5 and lens.reading.answers == 51_864
     assert lens.forming()[-1].answers[0][0] == lens.reading.answer

@@ -58,7 +58,7 @@ class LensModules:
         for option, path in (("lens_layers", self.layers), ("lens_norm", self.norm), ("lens_head", self.head)):
             if path is None or callable(path):
                 continue
-            is_list = path in parts and isinstance(parts[path], _LISTS) and len(parts[path]) > 0  # type: ignore[arg-type]
+            is_list = path in parts and isinstance(parts[path], _LISTS) and len(parts[path]) > 0
             if path not in parts or (option == "lens_layers" and not is_list):
                 paths = [name for name, part in parts.items() if option != "lens_layers" or isinstance(part, _LISTS)]
                 near = difflib.get_close_matches(str(path), filter(None, paths), 5, cutoff=0)

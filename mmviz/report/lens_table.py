@@ -40,7 +40,9 @@ def to_csv(lens: Lens) -> str:
     names = [name for name in table[0] if name != "top"]
     best = range(1, len(table[0]["top"]) + 1)
     header = [*names, *(name for rank in best for name in (f"top_{rank}", f"top_{rank}_log_probability"))]
-    return csv_text(header, ([*(row[name] for name in names), *sum(row["top"], [])] for row in table))
+    return csv_text(
+        header, ([*(row[name] for name in names), *(value for pair in row["top"] for value in pair)] for row in table)
+    )
 
 
 def to_plain(lens: Lens) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def token_lens(
     answers, indices = np.unique(top.cpu().numpy(), return_inverse=True)
     return TokenLens(
         stream=stream, layers=layers, through=readout.through,
-        labels=tuple(readout.label(int(index)) for index in answers), top=indices.reshape(top.shape),
+        labels=tuple(readout.label(int(index)) for index in answers), top=indices.reshape(top.shape).astype(np.int32),
         top_log_probabilities=_stacked([reading.top_log_p for reading in readings]), answer=readout.label(answer),
         answer_ranks=_stacked([reading.ranks for reading in readings]),
         answer_log_probabilities=_stacked([reading.log_p for reading in readings]), answer_token=token,
@@ -175,7 +175,7 @@ def _answering_token(
 
     if named is None:
         size = max(1, _NUMBERS // len(expected))
-        named = int(torch.cat([gaps(rows) for rows in states.split(size)]).argmin())
+        named = int(torch.cat([gaps(rows) for rows in torch.split(states, size)]).argmin())
     alone = states[named : named + 1]
     return named, float(gaps(alone)[0]), _reading(readout, alone, answer)
 
