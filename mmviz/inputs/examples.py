@@ -17,6 +17,7 @@ from mmviz.i18n.unicode_display import one_line
 from mmviz.inputs import make_sample, short_name
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
+from mmviz.inputs.places import MAX_BYTES, Place, check_inside, places_from_bytes, read_places
 from mmviz.inputs.text import decode_text, read_text_file
 from mmviz.inputs.unread_files import is_media, unread_reason
 from mmviz.types import InputError, MmvizError, Sample
@@ -26,7 +27,7 @@ MAX_EXAMPLES = 1_000
 LISTING = "examples.json"
 MAX_LISTING_BYTES = 50_000_000
 """A thousand texts of the greatest length, and some room."""
-TEXT_SUFFIX, ANSWER_SUFFIX = ".txt", ".answer.txt"
+TEXT_SUFFIX, ANSWER_SUFFIX, PLACES_SUFFIX = ".txt", ".answer.txt", ".places.json"
 _MAX_NAME = 255
 
 
@@ -52,6 +53,8 @@ class Example:
     """Modalities without which it cannot be answered (bundled examples only)."""
     about: str = ""
     """A sentence on what to look for (bundled examples only)."""
+    places: tuple[Place, ...] = ()
+    """Where in the image, or when in the audio, what it asks for is, if that is known."""
     error: MmvizError | None = None
     """Why it cannot be used, where that is known before its files are read."""
 
@@ -59,7 +62,9 @@ class Example:
         """Returns the checked inputs. Raises ``InputError`` for a file that cannot be used, and `error`."""
         if self.error is not None:
             raise self.error
-        return make_sample(image=self.image, text=self.question, audio=self.audio)
+        sample = make_sample(image=self.image, text=self.question, audio=self.audio)
+        check_inside(self.places, sample, self.id)
+        return sample
 
     def is_right(self, answer: str) -> bool | None:
         """Returns whether ``answer`` is the expected one, whatever its case; None where that is not known."""
@@ -97,10 +102,11 @@ def load_examples(path: str | Path) -> tuple[Example, ...]:
     """Returns the examples of a folder, at most `MAX_EXAMPLES`.
 
     If the folder has an ``examples.json``, it lists them: a list of objects with the keys ``id``, ``image``, ``audio``,
-    ``text`` (or ``question``) and ``truth``. All values are strings, all are optional as long as there is one input,
-    and file names are relative to the folder. Otherwise files of the same name are one example: ``cat1.png``,
-    ``cat1.wav`` and ``cat1.txt`` are its inputs, and ``cat1.answer.txt`` holds the expected answer. Texts are UTF-8, or
-    UTF-16 with a byte order mark.
+    ``text`` (or ``question``), ``truth`` and ``places``. All values are strings, but places, which are as `read_places`
+    takes them; all are optional as long as there is one input, and file names are relative to the folder. Otherwise
+    files of the same name are one example: ``cat1.png``, ``cat1.wav`` and ``cat1.txt`` are its inputs,
+    ``cat1.answer.txt`` holds the expected answer and ``cat1.places.json`` the places. Texts are UTF-8, or UTF-16 with a
+    byte order mark.
 
     Images and audio are not read yet; `Example.sample` reads them. It also raises what is wrong with one example alone,
     such as two images of one name, a text in another encoding, or a name outside the folder. Without an
@@ -160,7 +166,8 @@ def _listed_examples(folder: Path) -> list[Example]:
 def _listed_example(folder: Path, name: str, entry: Mapping[str, Any], number: int) -> Example:
     fields = {key: _string(entry, key, number) for key in ("image", "audio", "text", "question", "truth")}
     image, audio = (_path_inside(folder, file, name) if file else None for file in (fields["image"], fields["audio"]))
-    return _example(name, image, audio, fields["text"] or fields["question"] or "", fields["truth"])
+    places = read_places(entry.get("places"), name)
+    return _example(name, image, audio, fields["text"] or fields["question"] or "", fields["truth"], places)
 
 
 def _unusable(name: str, names: set[str], number: int, error: MmvizError) -> Example:
@@ -234,7 +241,18 @@ def _example_of_files(folder: Path, name: str, files: Mapping[str, Sequence[str]
         read_text_file(path, printable_name(path.name)) if path else ""
         for path in (_only(paths, TEXT_SUFFIX), _only(paths, ANSWER_SUFFIX))
     )
-    return _example(name, _only(paths, "image"), _only(paths, "audio"), question, truth)
+    file = _only(paths, PLACES_SUFFIX)
+    places = places_from_bytes(_beginning(file), name) if file else ()
+    return _example(name, _only(paths, "image"), _only(paths, "audio"), question, truth, places)
+
+
+def _beginning(path: Path) -> bytes:
+    """Returns a file of places, or a byte more than such a file may have. Raises ``InputError``."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError:
+        raise InputError("file-unreadable", name=printable_name(path.name)) from None
 
 
 def _only(paths: Mapping[str, Sequence[Path]], role: str) -> Path | None:
@@ -249,8 +267,9 @@ def _composed(name: str) -> str:
 def _role(name: str) -> tuple[str, str]:
     """Returns what a file is to its example, by the suffix of its name ("" for nothing), and the example's name."""
     lower, stem = name.lower(), Path(name).stem
-    if lower.endswith(ANSWER_SUFFIX):
-        return ANSWER_SUFFIX, name[: -len(ANSWER_SUFFIX)]
+    for ending in (ANSWER_SUFFIX, PLACES_SUFFIX):
+        if lower.endswith(ending):
+            return ending, name[: -len(ending)]
     suffix = Path(lower).suffix
     if suffix == TEXT_SUFFIX:
         return TEXT_SUFFIX, stem
@@ -263,10 +282,12 @@ def _natural_key(name: str) -> list[tuple[str, int]]:
     return [(word, int(number or 0)) for word, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)]
 
 
-def _example(name: str, image: Path | None, audio: Path | None, question: str, truth: str | None) -> Example:
+def _example(
+    name: str, image: Path | None, audio: Path | None, question: str, truth: str | None, places: tuple[Place, ...]
+) -> Example:
     if image is None and audio is None and not question:
         raise MmvizError("examples-nothing", name=name)
-    return Example(name, question, image, audio, (truth or "").strip() or None, title=name)
+    return Example(name, question, image, audio, (truth or "").strip() or None, title=name, places=places)
 
 
 def _path_inside(folder: Path, name: str, example: str) -> Path:

@@ -13,6 +13,7 @@ from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.unicode_display import one_line
+from mmviz.report import pointing_table
 from mmviz.report.csv_table import csv_text
 from mmviz.types import INPUT_MODALITIES, MmvizError
 
@@ -95,6 +96,7 @@ def to_json(audit: Audit) -> str:
         "thresholds": {"ignored": SMALL_SHARE, "overruled": SURE},
         "modalities": modalities,
         "findings": sentences(audit),
+        **({"pointing": pointing_table.to_plain(audit.assessments)} if has_places(audit) else {}),
         "rows": rows(audit),
         "skipped": [{"name": name, "reason": str(error)} for name, error in audit.skipped],
     }
@@ -114,6 +116,11 @@ def to_csv(audit: Audit) -> str:
         table.append([*values, None])
     table += [[name, *[None] * (3 + len(names)), str(error)] for name, error in audit.skipped]
     return csv_text(["name", "answer", "probability", "correct", *names, "skipped"], table)
+
+
+def has_places(audit: Audit) -> bool:
+    """Returns whether any example that was evaluated has places that heads could point to."""
+    return any(assessment.hits for assessment in audit.assessments)
 
 
 def correct_answers(audit: Audit) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def to_text(lens: Lens) -> str:
-    """Returns as text how the answer forms at the token that answers, a line for each layer, and where that misleads."""
+    """Returns as text how the answer forms, a line for each layer, and where that misleads."""
     from mmviz.i18n.unicode_display import one_line
     from mmviz.report.lens_table import about, misleads
 
