@@ -19,7 +19,7 @@ from mmviz.types import AttentionMap, AttentionRecord, Location, Modality, Pixel
 CHOSEN = 5
 """Heads of each modality that are chosen, and then judged."""
 LEVEL = 0.05
-"""A chosen head points where chance would do as well as it, on the half that judges, with a probability of at most this,
+"""A chosen head points where chance would do as well, on the half that judges, with a probability of at most this,
 divided by the number of heads that are judged (Bonferroni)."""
 HeadKey = tuple[str, int, int]
 """Module path, call and head, which are the same in every example."""
@@ -52,7 +52,7 @@ class PointingHead:
     """Hits among ``held_out_of`` examples of the half that judges."""
     held_out_of: int
     chance: float
-    """Mean share of tokens that lie in the places, over the half that judges; over the other where that is empty."""
+    """Mean share of tokens that lie in the places, over both halves."""
     p_value: float
     """Probability that heads which point anywhere have at least as many hits in the half that judges."""
     is_chosen: bool = False
@@ -153,10 +153,10 @@ def _judged(modality: Modality, examples: Sequence[PlaceHits]) -> list[PointingH
 def _counted(modality: Modality, key: HeadKey, ref: str, examples: Sequence[PlaceHits]) -> PointingHead:
     halves = [[example.hits[key] for example in examples[start::2] if key in example.hits] for start in (0, 1)]
     counts = [sum(is_hit for is_hit, _ in half) for half in halves]
-    chances = tuple(chance for _, chance in halves[1])
+    chances = [tuple(chance for _, chance in half) for half in halves]
     return PointingHead(
         ref, key[0], modality, counts[0], len(halves[0]), counts[1], len(halves[1]),
-        chance=fmean(chances or [chance for _, chance in halves[0]]), p_value=_tail(chances)[counts[1]],
+        chance=fmean(chances[0] + chances[1]), p_value=_tail(chances[1])[counts[1]],
     )  # fmt: skip
 
 

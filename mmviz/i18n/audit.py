@@ -63,8 +63,10 @@ AUDIT: dict[str, str] = {
     "examples that did not choose it, by chance in {chance:.0%} of them.",
     "find-pointing-none": "No head points to {place} more often than chance, in the half of the examples that judges.",
     "find-pointing-few": "Too few examples judge whether a head points to {place}: {of}. Give places for more of them.",
-    "pointing-means": "A head points where its largest weight from the answer token to the tokens of the picture or the "
-    "sound lies in a place that was given; p is the probability of so many hits by chance.",
+    "find-pointing-unmeasured": "No head is judged: in the examples with places, no attention map holds all its weights "
+    "from an answer token to tokens inside and outside the places.",
+    "pointing-means": "A head points where its largest weight from the answer token to the tokens of the picture or "
+    "the sound lies in a place that was given; p is the probability of so many hits by chance.",
     "find-nothing": "No findings: no modality is ignored or overruled in a third of its examples, and attention and "
     "effect agree.",
 }

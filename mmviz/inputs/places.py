@@ -75,16 +75,14 @@ def _places(value: Any, key: str, example: str) -> list[Place]:
     for row in rows:
         is_row = isinstance(row, list) and len(row) == count and all(map(_is_number, row))
         try:
-            places.append(kind(*map(float, row)) if is_row else _refuse())
-        except ValueError:
-            shown = json.dumps(row)[:80]
-            why = f"{shown} of {key} is not {edges}, in this order and not empty"
-            raise MmvizError("examples-places", example=example, why=why) from None
+            place = kind(*map(float, row)) if is_row else None
+        except ValueError:  # it is empty, or begins before 0 s
+            place = None
+        if place is None:
+            why = f"{json.dumps(row)[:80]} of {key} is not {edges}, in this order and not empty"
+            raise MmvizError("examples-places", example=example, why=why)
+        places.append(place)
     return places
-
-
-def _refuse() -> Place:
-    raise ValueError
 
 
 def _is_number(value: Any) -> bool:

@@ -24,11 +24,11 @@ def heads_of(assessments: Sequence[Assessment]) -> list[PointingHead]:
 
 def to_plain(assessments: Sequence[Assessment]) -> dict[str, Any]:
     """Returns plain values for JSON: ``heads``, a row of `PointingHead` each, the thresholds, and sentences."""
-    heads = heads_of(assessments)
+    heads, examples = heads_of(assessments), sum(bool(assessment.hits) for assessment in assessments)
     return {
-        "examples": sum(bool(assessment.hits) for assessment in assessments),
+        "examples": examples,
         "thresholds": {"chosen": CHOSEN, "level": LEVEL},
-        "findings": sentences(heads),
+        "findings": sentences(heads) if examples else [],
         "heads": [asdict(head) | {"modality": str(head.modality)} for head in heads],
     }
 
@@ -55,8 +55,8 @@ def table(heads: Sequence[PointingHead]) -> list[tuple[str, list[str]]]:
 
 def sentences(heads: Sequence[PointingHead]) -> list[str]:
     """Returns a sentence for each modality that has places: which heads point there, that none does, or that the
-    examples are too few to tell."""
-    lines = []
+    examples are too few to tell. Without any head, one that says why."""
+    lines = [] if heads else [audit_words("find-pointing-unmeasured")]
     for modality in dict.fromkeys(head.modality for head in heads):
         own = [head for head in heads if head.modality is modality]
         pointing = [head for head in own if head.points]
