@@ -58,15 +58,15 @@ AUDIT: dict[str, str] = {
     "chosen-half": "chosen by",
     "held-out-half": "judged by",
     "chance": "chance",
-    "by-chance": "p",
+    "by-chance": "p-value",
     "find-pointing": "Heads that point to {place}: {heads}. The largest weight of {best} lies there in {hits} of {of} "
     "examples that did not choose it, by chance in {chance:.0%} of them.",
     "find-pointing-none": "No head points to {place} more often than chance, in the half of the examples that judges.",
     "find-pointing-few": "Too few examples judge whether a head points to {place}: {of}. Give places for more of them.",
-    "find-pointing-unmeasured": "No head is judged: in the examples with places, no attention map holds all its weights "
-    "from an answer token to tokens inside and outside the places.",
+    "find-pointing-unmeasured": "No head is judged: in the examples with places, no attention map holds all its "
+    "weights from an answer token to tokens inside and outside the places.",
     "pointing-means": "A head points where its largest weight from the answer token to the tokens of the picture or "
-    "the sound lies in a place that was given; p is the probability of so many hits by chance.",
+    "the sound lies in a place that was given; the p-value is the probability of so many hits by chance.",
     "find-nothing": "No findings: no modality is ignored or overruled in a third of its examples, and attention and "
     "effect agree.",
 }

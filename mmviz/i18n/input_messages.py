@@ -140,7 +140,7 @@ INPUT_SENTENCES: dict[str, str] = {
     "examples-outside": "The example {example} names {file}, which is outside its folder. Move the file into the "
     "folder.",
     "examples-places": "The places of the example {example} cannot be used: {why}. Write boxes in pixels and seconds "
-    'of sound, such as {{"image": [[10, 20, 60, 80]], "audio": [[0.4, 0.9]]}}.',
+    "of sound, such as {form}.",
     "text-file-encoding": "The text in {name} is neither UTF-8 nor UTF-16 with a byte order mark (byte {place:,}). It "
     "may be Latin-1 or another old encoding. Save it as UTF-8.",
     "text-file-long": "The text in {name} has more than {limit:,} characters. Shorten it.",

@@ -15,6 +15,7 @@ Place = PixelBox | Seconds
 MAX_PLACES = 100
 """Places of one modality of an example."""
 MAX_BYTES = 100_000
+_FORM = '{"image": [[10, 20, 60, 80]], "audio": [[0.4, 0.9]]}'
 _KINDS: dict[str, tuple[type[PixelBox] | type[Seconds], int, str]] = {
     "image": (PixelBox, 4, "left, top, right and bottom"),
     "audio": (Seconds, 2, "start and end"),
@@ -30,7 +31,7 @@ def read_places(value: Any, example: str) -> tuple[Place, ...]:
     if value is None:
         return ()
     if not isinstance(value, dict) or not value or not set(value) <= set(_KINDS):
-        raise MmvizError("examples-places", example=example, why="it is no object with image or audio, or both")
+        raise _unusable(example, "it is no object with image or audio, or both")
     return tuple(place for key in _KINDS if key in value for place in _places(value[key], key, example))
 
 
@@ -44,7 +45,7 @@ def places_from_bytes(data: bytes, example: str) -> tuple[Place, ...]:
             why = "the file is neither UTF-8 nor UTF-16 with a byte order mark"
         except (ValueError, RecursionError):
             why = "the file is not JSON"
-    raise MmvizError("examples-places", example=example, why=why)
+    raise _unusable(example, why)
 
 
 def check_inside(places: Sequence[Place], sample: Sample, example: str) -> None:
@@ -63,14 +64,14 @@ def check_inside(places: Sequence[Place], sample: Sample, example: str) -> None:
             edges = (place.start, place.end)
         if not is_inside:
             shown = ", ".join(f"{edge:g}" for edge in edges)
-            raise MmvizError("examples-places", example=example, why=f"[{shown}] lies outside, the example has {size}")
+            raise _unusable(example, f"[{shown}] lies outside, the example has {size}")
 
 
 def _places(value: Any, key: str, example: str) -> list[Place]:
     kind, count, edges = _KINDS[key]
     rows = [value] if isinstance(value, list) and value and not isinstance(value[0], list) else value
     if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_PLACES:
-        raise MmvizError("examples-places", example=example, why=f"{key} is no list of 1 to {MAX_PLACES} places")
+        raise _unusable(example, f"{key} is no list of 1 to {MAX_PLACES} places")
     places: list[Place] = []
     for row in rows:
         is_row = isinstance(row, list) and len(row) == count and all(map(_is_number, row))
@@ -80,10 +81,14 @@ def _places(value: Any, key: str, example: str) -> list[Place]:
             place = None
         if place is None:
             why = f"{json.dumps(row)[:80]} of {key} is not {edges}, in this order and not empty"
-            raise MmvizError("examples-places", example=example, why=why)
+            raise _unusable(example, why)
         places.append(place)
     return places
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _unusable(example: str, why: str) -> MmvizError:
+    return MmvizError("examples-places", example=example, why=why, form=_FORM)

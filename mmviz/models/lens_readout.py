@@ -86,10 +86,10 @@ def found_readout(
     head = named.head
     if head is None:
         heads = [call.path for call in calls if call.width == answers and _is_projection(call.module)]
-        (head,) = _known(heads[-1:], "head", "lens_head")
+        (head,) = _known(heads[-1:], "lens_head")
     before = calls if callable(head) else calls[: _first(calls, head)]
     members = _layers(module, before) if named.layers is None else _members(module, named.layers)
-    layers = tuple(_known(members, "layers", "lens_layers"))
+    layers = tuple(_known(members, "lens_layers"))
     if callable(head):
         return LensReadout(layers, head, (getattr(head, "__name__", type(head).__name__),), label)
     last = max((k for k, call in enumerate(before) if call.path in layers), default=0)
@@ -158,8 +158,8 @@ def _first(calls: Sequence[_Call], path: str) -> int:
     return next((k for k, call in enumerate(calls) if call.path == path), len(calls))
 
 
-def _known(paths: Sequence[str], what: str, option: str) -> Sequence[str]:
+def _known(paths: Sequence[str], option: str) -> Sequence[str]:
     """Returns what was found. Raises ``MmvizError`` (``lens-found``) where that is nothing."""
     if not paths:
-        raise MmvizError("lens-found", what=what, option=option)
+        raise MmvizError("lens-found", option=option)
     return paths
