@@ -24,7 +24,7 @@ from mmviz.experiments.pointing_heads import CHOSEN, PlaceHits, PointingHead, li
 from mmviz.i18n.audit import audit_words
 from mmviz.inputs.examples import load_examples
 from mmviz.report import pointing_table
-from mmviz.types import AttentionRecord, MmvizError, Modality, PixelBox, Seconds
+from mmviz.types import AttentionMap, AttentionRecord, MmvizError, Modality, PixelBox, Seconds
 
 IMAGE, AUDIO = Modality.IMAGE, Modality.AUDIO
 PIXELS, RATE = 80, 16_000
@@ -131,12 +131,14 @@ def test_a_head_hits_where_its_largest_weight_is_in_a_place() -> None:
     patches = [k for k, token in enumerate(tokens) if token.modality is IMAGE]
     at, other = patches[7], patches[2]
     shown: AttentionRecord = record({"all": tokens}, [("all", "all", 0, 2)])
-    weights = np.zeros_like(shown.maps[0].weights)
+    (attn_map,) = shown.maps
+    assert isinstance(attn_map, AttentionMap)
+    weights = np.zeros_like(attn_map.weights)
     weights[:, :, 0] = 1
     weights[0, 0], weights[1, 0] = 0, 0
     weights[0, 0, [at, other, 0]] = 0.4, 0.1, 0.5
     weights[1, 0, [at, other]] = 0.5
-    shown = replace(shown, maps=(replace(shown.maps[0], weights=weights),))
+    shown = replace(shown, maps=(replace(attn_map, weights=weights),))
     place = tokens[at].location
     assert isinstance(place, PixelBox)
     (found,) = place_hits(shown, [place])

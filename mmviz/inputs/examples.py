@@ -241,8 +241,8 @@ def _example_of_files(folder: Path, name: str, files: Mapping[str, Sequence[str]
         read_text_file(path, printable_name(path.name)) if path else ""
         for path in (_only(paths, TEXT_SUFFIX), _only(paths, ANSWER_SUFFIX))
     )
-    file = _only(paths, PLACES_SUFFIX)
-    places = places_from_bytes(_beginning(file), name) if file else ()
+    path = _only(paths, PLACES_SUFFIX)
+    places = places_from_bytes(_beginning(path), name) if path else ()
     return _example(name, _only(paths, "image"), _only(paths, "audio"), question, truth, places)
 
 

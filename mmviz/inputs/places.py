@@ -56,12 +56,12 @@ def check_inside(places: Sequence[Place], sample: Sample, example: str) -> None:
             is_inside = image is not None and place.x0 < image.width and place.y0 < image.height
             is_inside = is_inside and place.x1 > 0 and place.y1 > 0
             size = "no picture" if image is None else f"a picture of {image.width} x {image.height} pixels"
-            edges = (place.x0, place.y0, place.x1, place.y1)
+            edges = [place.x0, place.y0, place.x1, place.y1]
         else:
             audio = sample.audio
             is_inside = audio is not None and place.start < audio.seconds
             size = "no sound" if audio is None else f"a sound of {audio.seconds:.2f} s"
-            edges = (place.start, place.end)
+            edges = [place.start, place.end]
         if not is_inside:
             shown = ", ".join(f"{edge:g}" for edge in edges)
             raise _unusable(example, f"[{shown}] lies outside, the example has {size}")
