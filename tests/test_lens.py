@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from dataclasses import replace
@@ -16,13 +17,23 @@ import torch
 from lens_models import ANSWERS, COPIES_AT, SCALE, SOURCE, forming, usual
 
 import mmviz
-from mmviz.backends import wire
+from mmviz.backends import replay, wire
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.experiments.lens import Lens, lens_requests, measure_lens, read_lens
+from mmviz.io.npz import pack_npz
 from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.report.lens_table import misleads, rows, to_csv, to_plain
-from mmviz.types import AttentionRecord, CaptureError, MmvizError, Request, Sample, ShuffleWeights, UniformAttention
+from mmviz.types import (
+    AblateHead,
+    AttentionRecord,
+    CaptureError,
+    MmvizError,
+    Request,
+    Sample,
+    ShuffleWeights,
+    UniformAttention,
+)
 
 SAMPLE = Sample(text="x")
 EXACT = 1e-6
@@ -73,6 +84,14 @@ def test_a_model_with_uniform_attention_forms_no_dog() -> None:
     assert lens.reading.answer == "cat" and lens.formed_at == 0
     expected = on_paper(torch.tensor([[0.8, 0.2, 0.2, 0.2]]))[0]
     assert lens.reading.answer_log_probabilities[-1, 0] == pytest.approx(expected[0], abs=EXACT)
+
+
+def test_a_lens_of_an_ablated_head_is_that_of_the_run_without_it() -> None:
+    lens = lens_of(forming(), changes=(AblateHead(COPIES_AT - 1, 0),))
+    assert [step.answers[0][0] for step in lens.forming()] == ["cat"] * 4 and lens.reading.answer == "cat"
+    kept = lens_of(forming(), changes=(AblateHead(0, 0),))
+    assert [step.answers[0][0] for step in kept.forming()] == ["cat", "cat", "dog", "dog"]
+    assert lens_of(usual(), changes=(AblateHead(1, 0),)).reading.parity <= EXACT
 
 
 def test_layers_norm_and_head_of_a_usual_module_are_found_and_give_its_answer() -> None:
@@ -128,6 +147,16 @@ def test_a_lens_of_shuffled_weights_is_that_of_the_shuffled_model() -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "code"),
+    [(lambda states: states @ torch.ones(3, 4), "own-raised"), (lambda states: states[0], "own-output")],
+)
+def test_a_readout_that_fails_is_told_in_a_sentence(head: Any, code: str) -> None:
+    with pytest.raises(MmvizError) as error:
+        lens_of(usual(lens_head=head))
+    assert error.value.code == code
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"lens_layers": "encoder.layer"}, ("lens_layers='encoder.layer'", "encoder.layers")),
@@ -171,6 +200,15 @@ def test_a_lens_survives_files_and_the_wire_and_fits_its_stream() -> None:
     with pytest.raises(CaptureError) as error:
         replace(record, streams={name: tokens[:-1] for name, tokens in record.streams.items()}, maps=())
     assert error.value.code == "lens-shape"
+    data = wire.record_to_bytes(record)
+    with np.load(io.BytesIO(data)) as file:
+        parts = {name: file[name] for name in file.files}
+    header = json.loads(parts.pop("header").tobytes())
+    for field, value in (("answer_token", 99), ("labels", []), ("layers", "ab"), ("parity", None), ("answers", True)):
+        damaged = {**header, "lens": {**header["lens"], field: value}}
+        with pytest.raises(MmvizError) as refused:
+            wire.record_from_bytes(pack_npz(damaged, parts))
+        assert refused.value.code == "wire-unreadable"
     for damage in ({"answer_token": 6}, {"labels": ("cat",)}, {"layers": ("a",)}, {"answers": 1}):
         with pytest.raises(ValueError):
             replace(record.lens, **damage)
@@ -211,6 +249,11 @@ def test_the_lens_of_the_bundled_models_is_that_of_their_states(kind: str, sampl
             best = [model.card.answers[int(k)] for k in log_p.argmax(1)]
             assert [lens.answers_of(layer, token)[0][0] for token in range(len(lens.tokens))] == best
     assert "for the token that answers alone" in misleads(lens)[1]
+
+
+def test_a_recorded_run_does_not_answer_for_a_lens() -> None:
+    request = Request("trio", SAMPLE)
+    assert replay._needs_a_model(lens_requests(request)[0]) and not replay._needs_a_model(request)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmviz.models.user_code_errors import description, user_code
 from mmviz.types import MmvizError
 
 Read = Callable[[Tensor], Tensor]
@@ -91,7 +92,8 @@ def found_readout(
     members = _layers(module, before) if named.layers is None else _members(module, named.layers)
     layers = tuple(_known(members, "lens_layers"))
     if callable(head):
-        return LensReadout(layers, head, (getattr(head, "__name__", type(head).__name__),), label)
+        name = str(getattr(head, "__name__", type(head).__name__))
+        return LensReadout(layers, _checked(head), (name,), label)
     last = max((k for k, call in enumerate(before) if call.path in layers), default=0)
     norms = [call.path for call in before[last + 1 :] if "norm" in type(call.module).__name__.lower()]
     norm = named.norm if named.norm is not None else (norms[-1] if norms else None)
@@ -102,7 +104,20 @@ def found_readout(
             states = part(states)
         return states
 
-    return LensReadout(layers, read, (*([norm] if norm is not None else []), head), label)
+    return LensReadout(layers, _checked(read), (*([norm] if norm is not None else []), head), label)
+
+
+def _checked(read: Read) -> Read:
+    """Returns ``read`` with what fails in it as an ``MmvizError``: ``own-raised``, ``own-output``."""
+
+    def checked(states: Tensor) -> Tensor:
+        with user_code("the lens"):
+            logits = read(states)
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(states):
+            raise MmvizError("own-output", kind=description(logits))
+        return logits
+
+    return checked
 
 
 def _calls(module: nn.Module, run: Callable[[], Any]) -> list[_Call]:

@@ -53,11 +53,13 @@ def token_lens(
     lens_readout: Any = getattr(model, "lens_readout", None)
     if lens_readout is None:
         raise MmvizError("lens-model", model=model.card.id)
-    with torch.no_grad(), intervene_for(model, changes):
+    with torch.no_grad():
         readout: LensReadout = lens_readout(prepared.tensors)
         answer = shown_answer(prepared, logits) if readout.answer is None else readout.answer
         stream = _stream_of(record, readout.layers)
-        layers, readings, last = _read_layers(model, prepared, readout, answer, len(record.streams[stream]))
+        tokens = len(record.streams[stream])
+        with intervene_for(model, changes):  # around this call alone: heads are told apart by the order of calls
+            layers, readings, last = _read_layers(model, prepared, readout, answer, tokens)
         expected = _expected(record, logits, readout)
         token, parity, alone = _answering_token(readout, last, expected, answer, _named_token(record, stream))
     if not parity <= PARITY:
@@ -170,7 +172,7 @@ def _answering_token(
         if readout.answer is not None:
             return (log_p[:, answer] - expected).abs()
         if log_p.shape[-1] != len(expected):
-            return torch.full((len(rows),), float("inf"))
+            return log_p.new_full((len(rows),), float("inf"))
         return (log_p - expected).abs().amax(1)
 
     if named is None:
