@@ -108,9 +108,9 @@ def test_logits_that_are_bounded_or_scaled_are_so_in_the_lens(kind: str, setting
         handle = layer.register_forward_hook(lambda _, __, output: last.append(first_tensor(output)))
         logits = module(ids).logits
         handle.remove()
-        unscaled = module.lm_head(module.model.norm(last[0]))
-        torch.testing.assert_close(readout.read(last[0]), logits, atol=1e-6, rtol=0)
-    assert not torch.allclose(unscaled, logits, atol=0.1)
+        unscaled = module.lm_head(module.model.norm(last[0][0]))
+        torch.testing.assert_close(readout.read(last[0][0]), logits[0], atol=1e-6, rtol=0)
+    assert not torch.allclose(unscaled, logits[0], atol=0.1)
 
 
 @pytest.mark.slow
