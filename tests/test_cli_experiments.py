@@ -1,4 +1,4 @@
-"""``mmviz effect``, ``heads``, ``routes``, ``methods`` and ``compare`` on the bundled model: output, files, refusals."""
+"""The commands effect, heads, routes, methods and compare on the bundled model: output, files, refusals."""
 
 from __future__ import annotations
 
