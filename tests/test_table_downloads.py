@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,10 +53,7 @@ def test_every_table_has_its_files_and_a_command_that_the_parser_takes(
 
 
 def test_files_have_the_names_that_the_visitor_gave() -> None:
-    page = visit(page="debug", section="effect", example="own")
     page = visit()
-    page.button("own").click() if "own" in [button.key for button in page.button] else None
-    run(page)
     give(page, "image", "my cat.png", image_bytes())
     give(page, "audio", "-voice.wav", wav())
     run(page)
@@ -110,16 +105,3 @@ def test_a_changed_run_says_what_its_command_leaves_out() -> None:
     now(page).run_requested = True
     page = settled(run(page))
     assert say("table-changes", changes="ShuffleWeights(seed=1)") in markup(page)
-
-
-def test_downloads_hold_the_table(tmp_path: Path) -> None:
-    from mmviz.report.effect_table import effect_table
-
-    page = settled(visit(page="debug", section="effect"))
-    state = now(page)
-    assert state.run is not None
-    (effect,) = (job.result for key, job in state.experiments.items() if key[1] == "effect")
-    table = effect_table(state.run.rerun_request(), state.run.record, effect, None, state.run.map_ref, "learned", "x")
-    assert {row["modality"]: row["nats"] for row in json.loads(table.to_json())["effect"]} == {
-        str(modality): value for modality, value in effect.phi.items()
-    }

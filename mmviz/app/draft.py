@@ -39,3 +39,7 @@ class Draft:
             example.question,
             example.audio,
         )
+
+
+EMPTY = Draft(None, "", None)
+"""A form without any input."""

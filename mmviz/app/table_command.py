@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmviz.app.draft import Draft, Source, VideoFile
+from mmviz.app.draft import EMPTY, Source, VideoFile
 from mmviz.app.operator_config import BUNDLED
 from mmviz.app.session_state import State
 from mmviz.types import Request
@@ -21,7 +21,7 @@ def table_command(state: State, request: Request, command: str, **options: str) 
     Files have the names that the visitor gave them, or those of the example. ``options`` are further ones, by their
     names without dashes (``other_text`` for ``--other-text``).
     """
-    draft, sample = state.run_draft or Draft(None, "", None), request.sample
+    draft, sample = state.run_draft or EMPTY, request.sample
     words = ["mmviz", command]
     if sample.image is not None:
         kind = "video" if isinstance(draft.image, VideoFile) else "image"
