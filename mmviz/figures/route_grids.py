@@ -15,6 +15,8 @@ from mmviz.figures.theme import LEGEND_SPACE, layout, legend_bar, plain, theme
 
 Mark = Literal["solid", "dot"]
 """The frame of a cell that stands out."""
+_FRAME: dict[Mark, float] = {"solid": 2.5, "dot": 1.5}
+"""Widths of the frames in pixels."""
 _CELL = 30
 _BOTTOM = LEGEND_SPACE + 38
 """Pixels at the bottom of a figure for the names of the columns, the title of their axis and the legend."""
@@ -22,13 +24,15 @@ _BOTTOM = LEGEND_SPACE + 38
 
 def effect_grid(
     effects: NDArray[np.float64], routes: Sequence[str], windows: Sequence[str], texts: dict[str, str],
-    hover: Sequence[Sequence[str]], marks: Sequence[tuple[int, int, Mark]] = (), dark: bool = False,
+    hover: Sequence[Sequence[str]], breaks: Sequence[int] = (), marks: Sequence[tuple[int, int, Mark]] = (),
+    dark: bool = False,
 ) -> go.Figure:  # fmt: skip
     """Returns a figure of ``effects`` ``[route, window]``, NaN where there is none, on a scale centred at 0.
 
     The scale runs from ``-m`` to ``m``, where m is the largest absolute effect. ``texts`` are those of ``title``,
-    ``note``, ``unit`` and ``axis``; ``hover`` those of the cells. ``marks``: row, column and frame of cells to frame.
-    The ``customdata`` of the point over each cell is ``[route, window]``.
+    ``note``, ``unit`` and ``axis``; ``hover`` those of the cells. ``breaks``: rows that begin another group, set apart
+    by a line. ``marks``: row, column and frame of the cells to frame. The ``customdata`` of the point over each cell is
+    ``[route, window]``.
     """
     limit = float(np.nanmax(np.abs(effects), initial=0)) or 1.0
     colours = theme(dark)
@@ -41,18 +45,18 @@ def effect_grid(
         row, column = (int(index) for index in cell)
         labels[row, column] = signed_label(float(effects[row, column]))
         inks[row, column] = colours.ground if abs(effects[row, column]) > 0.55 * limit else colours.text
-    figure = _grid(heat, labels, inks, routes, windows, texts, hover, dark)
+    figure = _grid(heat, labels, inks, routes, windows, texts, hover, breaks, dark)
     for row, column, frame in marks:
         figure.add_shape(
             type="rect", x0=column - 0.44, x1=column + 0.44, y0=row - 0.4, y1=row + 0.4,
-            line={"color": colours.text, "width": 2.5, "dash": frame},
+            line={"color": colours.text if frame == "solid" else colours.muted, "width": _FRAME[frame], "dash": frame},
         )  # fmt: skip
     return figure
 
 
 def share_grid(
     shares: NDArray[np.float64], routes: Sequence[str], windows: Sequence[str], texts: dict[str, str],
-    hover: Sequence[Sequence[str]], dark: bool = False,
+    hover: Sequence[Sequence[str]], breaks: Sequence[int] = (), dark: bool = False,
 ) -> go.Figure:  # fmt: skip
     """Returns a figure of ``shares`` ``[route, window]``, NaN where there is none, from 0 to the largest.
 
@@ -67,7 +71,7 @@ def share_grid(
         share = float(shares[row, column])
         labels[row, column] = f"{share:.2f}"
         inks[row, column] = text_colour(hex_colour(share, limit))
-    return _grid(_heat(shares, 0, limit, scale, bar), labels, inks, routes, windows, texts, hover, dark)
+    return _grid(_heat(shares, 0, limit, scale, bar), labels, inks, routes, windows, texts, hover, breaks, dark)
 
 
 def signed_label(effect: float) -> str:
@@ -88,7 +92,8 @@ def _heat(
 
 def _grid(
     heat: go.Heatmap, labels: dict[tuple[int, int], str], inks: dict[tuple[int, int], str], routes: Sequence[str],
-    windows: Sequence[str], texts: dict[str, str], hover: Sequence[Sequence[str]], dark: bool,
+    windows: Sequence[str], texts: dict[str, str], hover: Sequence[Sequence[str]],
+    breaks: Sequence[int], dark: bool,
 ) -> go.Figure:  # fmt: skip
     """Returns the grid with a number in each cell. A transparent point lies over each, since only points are clicked.
 
@@ -119,6 +124,16 @@ def _grid(
         tickvals=list(range(len(routes))), ticktext=[plain(name) for name in routes],
         range=[len(routes) - 0.5, -0.5], **axis,
     )  # fmt: skip
+    line = {"color": theme(dark).muted, "width": 1.5}
     if len(windows) > 1:
-        figure.add_vline(x=len(windows) - 1.5, line={"color": theme(dark).muted, "width": 1.5})
+        figure.add_vline(x=len(windows) - 1.5, line=line)
+    for row in breaks:
+        figure.add_hline(y=row - 0.5, line=line)
     return figure
+
+
+def align(*figures: go.Figure) -> None:
+    """Gives figures that stand side by side the same space above, so that their rows are at one height."""
+    top = max(figure.layout.margin.t for figure in figures)
+    for figure in figures:
+        figure.update_layout(height=figure.layout.height + top - figure.layout.margin.t, margin={"t": top})

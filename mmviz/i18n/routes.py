@@ -52,18 +52,18 @@ ROUTES: dict[str, str] = {
     "routes-table": "Every route in every window of layers",
     "routes-table-help": "Each route is cut alone, in each window of layers alone and in all layers. The change of the "
     "answer's log-probability stands beside the attention that the route has.",
-    "routes-estimate": "{cells} cuts, each a variant of this run: {seconds} at most, and far less where many share a batch.",
-    "routes-estimate-unknown": "{cells} cuts, each a variant of this run.",
+    "routes-estimate": "{cells} cuts, each a variant of this run: {seconds} at most, and far less where many share a "
+    "batch. Click a cell of the table to cut it above.",
+    "routes-estimate-unknown": "{cells} cuts, each a variant of this run. Click a cell of the table to cut it above.",
     "routes-seconds": "{seconds:.0f} s",
     "routes-minutes": "{minutes:.0f} min",
     "routes-measure": "Measure the table",
     "routes-stopped": "Cut before the measurement was stopped: {done} of {of}.",
     "routes-effects": "Effect of cutting each route",
-    "routes-effects-note": "Rows: the first attends to the second. Below 0, the answer needs the route. Click a cell "
-    "to cut it above.",
+    "routes-effects-note": "Query to key: the first attends to the second. Below 0, the answer needs the route.",
     "routes-effects-unit": "change of log p({answer}), nats",
     "routes-shares": "Attention of each route",
-    "routes-shares-note": "The same routes without a cut: share of attention, mean over queries, heads and layers.",
+    "routes-shares-note": "The same routes without a cut. Mean over queries, heads and layers; 1 is all of it.",
     "routes-shares-unit": "share of attention",
     "routes-axis": "layer",
     "routes-axis-all": "all",
@@ -72,10 +72,10 @@ ROUTES: dict[str, str] = {
     "routes-legend": "Framed cells: attention and effect disagree. Solid frame: less than {little:.2f} of the "
     "attention, yet a change of at least {large} nats. Dotted frame: at least {much:.2f} of the attention, yet a "
     "change below {small} nats. The thresholds are ours.",
-    "routes-strongest": "The answer “{answer}” depends most on {route}, {layers}: {effect} nats without it.",
+    "routes-strongest": "The answer “{answer}” depends most on the route {route}, {layers}: {effect} nats without it.",
     "routes-no-effect": "No single route changes log p({answer}) by {large} nats or more: the answer has other ways.",
     "routes-agree": "Attention and effect agree here: no cell passes the thresholds.",
-    "routes-unused": "{route}, {layers}: {share:.2f} of the attention, but no effect ({effect} nats).",
+    "routes-unused": "{route}, {layers}: {share:.2f} of the attention, but hardly any effect ({effect} nats).",
     "routes-unattended": "{route}, {layers}: only {share} of the attention, but a large effect ({effect} nats).",
     "routes-more": "{count} more are framed in the table.",
     # interactions
@@ -84,7 +84,7 @@ ROUTES: dict[str, str] = {
     "of the modalities as the section Effect.",
     "interactions-about": "Above 0: together they raise log p({answer}) by more than each alone, so one is of use "
     "with the other. Below 0: by less, so one tells what the other tells.",
-    "interactions-pair": "{first} and {second}",
+    "interactions-pair": "{first} with {second}",
     "interactions-unit": "nats",
     "interactions-none": "There are fewer than two modalities that this model can do without, so there is no pair.",
 }  # fmt: skip

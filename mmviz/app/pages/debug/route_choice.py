@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import streamlit as st
 
@@ -12,6 +13,8 @@ from mmviz.i18n.page import say
 from mmviz.i18n.viewer import viewer_words
 from mmviz.types import AttentionRecord, CutRoute
 
+EVERYWHERE: Final = LayerWindow()
+
 
 @dataclass(frozen=True)
 class RouteChoice:
@@ -19,7 +22,7 @@ class RouteChoice:
 
     routes: tuple[Route, ...] = ()
     """In the order of the clicks."""
-    start: LayerWindow = LayerWindow()
+    start: LayerWindow = EVERYWHERE
     """The layers that the boxes show at first; the visitor may have moved them since."""
     serial: int = 0
     """Counts the settings of ``start``; each has boxes of its own."""

@@ -115,7 +115,8 @@ def verdict(cut: CutRun) -> str:
 
 def cut_maps(runner: ExperimentRunner, cut: CutRun) -> None:
     """Draws the answer token's map before and after side by side, on one scale."""
-    map_ref = method_select(runner, cut.run, "routes-map")
+    with st.columns([1, 2])[0]:
+        map_ref = method_select(runner, cut.run, "routes-map")
     if map_ref is None:
         widgets.note(say("compare-no-method"), "remark")
         return

@@ -25,9 +25,7 @@ KEYS: tuple[TokenGroup, ...] = (*INPUT_MODALITIES, Modality.SPECIAL)
 SWITCHES: tuple[Route, ...] = tuple((queries, keys) for queries in QUERIES for keys in KEYS)
 
 
-def route_matrix(
-    record: AttentionRecord, cells: Sequence[RouteCell], choice: RouteChoice, window: LayerWindow
-) -> None:
+def route_matrix(record: AttentionRecord, cells: Sequence[RouteCell], choice: RouteChoice, window: LayerWindow) -> None:
     """Draws the switches of ``cells``, those of `SWITCHES` in ``window`` that ``record`` has."""
     shares = {(cell.queries, cell.keys): cell.attention for cell in cells}
     keys = [group for group in KEYS if any(route[1] == group for route in shares)]
@@ -64,9 +62,7 @@ def _switch(record: AttentionRecord, route: Route, attention: RouteAttention | N
     )  # fmt: skip
 
 
-def _style(
-    shares: Mapping[Route, RouteAttention], choice: RouteChoice, scale_max: float, columns: int
-) -> str:
+def _style(shares: Mapping[Route, RouteAttention], choice: RouteChoice, scale_max: float, columns: int) -> str:
     """Returns CSS: the number of columns, and the ground of each switch, hatched where its route is cut."""
     rules = [f".st-key-routes-matrix{{--columns:{columns}}}"]
     for route, attention in shares.items():

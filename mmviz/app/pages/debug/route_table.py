@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ from mmviz.experiments.route_cut import (
     route_cells,
 )
 from mmviz.figures.colour_scale import short
-from mmviz.figures.route_grids import Mark, effect_grid, share_grid, signed_label
+from mmviz.figures.route_grids import Mark, align, effect_grid, share_grid, signed_label
 from mmviz.i18n.page import say
 from mmviz.i18n.viewer import viewer_words
 from mmviz.types import AttentionRecord
@@ -183,21 +184,28 @@ def _figures(record: AttentionRecord, table: RouteTable, grid: Grid, has_stacks:
         for place, effect in grid.effects.items() if effect.disagreement is not None
     ]  # fmt: skip
     names = [route_text(route) for route in grid.routes], [axis_text(window) for window in grid.windows]
+    breaks = [row for row in range(1, rows) if grid.routes[row][0] != grid.routes[row - 1][0]]
     dark = widgets.is_dark()
-    for column, kind in zip(st.columns(2, gap="medium"), ("effects", "shares"), strict=True):
-        texts = {
+    texts = {
+        kind: {
             "title": say(f"routes-{kind}"), "note": say(f"routes-{kind}-note"), "axis": say("routes-axis"),
             "unit": say(f"routes-{kind}-unit", answer=table.answer),
-        }  # fmt: skip
-        figure = (
-            effect_grid(grid.values("effect"), *names, texts, hover, marks, dark) if kind == "effects"
-            else share_grid(grid.values("share"), *names, texts, hover, dark)
-        )  # fmt: skip
-        key = f"routes-{kind}-{list(cut_stacks(record)).index(grid.windows[0].stack) if grid.windows[0].stack else 0}"
+        }
+        for kind in ("effects", "shares")
+    }  # fmt: skip
+    figures = {
+        "effects": effect_grid(grid.values("effect"), *names, texts["effects"], hover, breaks, marks, dark),
+        "shares": share_grid(grid.values("share"), *names, texts["shares"], hover, breaks, dark),
+    }
+    align(*figures.values())
+    stacks = list(cut_stacks(record))
+    number = stacks.index(grid.windows[0].stack) if grid.windows[0].stack in stacks else 0
+    for column, (kind, figure) in zip(st.columns(2, gap="medium"), figures.items(), strict=True):
+        key = f"routes-{kind}-{number}"
         with column:
             st.plotly_chart(
-                figure, theme=None, config=widgets.PLOTLY_CONFIG, key=key, selection_mode="points", alt=texts["title"],
-                on_select=lambda key=key: _choose(record, grid, key),
+                figure, theme=None, config=widgets.PLOTLY_CONFIG, key=key, selection_mode="points",
+                alt=texts[kind]["title"], on_select=partial(_choose, record, grid, key),
             )  # fmt: skip
     widgets.note(
         say("routes-legend", little=LITTLE_ATTENTION, large=LARGE_EFFECT, much=MUCH_ATTENTION, small=NO_EFFECT)

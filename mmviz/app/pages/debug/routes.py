@@ -11,12 +11,19 @@ from mmviz.app import run_changes
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.debug.route_choice import current_choice, cut_stacks, cuts, restore_routes, window_select
+from mmviz.app.pages.debug.route_choice import (
+    EVERYWHERE,
+    current_choice,
+    cut_stacks,
+    cuts,
+    restore_routes,
+    window_select,
+)
 from mmviz.app.pages.debug.route_effect import cut_answer, cut_maps
 from mmviz.app.pages.debug.route_matrix import SWITCHES, route_matrix
 from mmviz.app.pages.debug.route_table import route_table
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
-from mmviz.experiments.route_cut import LayerWindow, route_cells
+from mmviz.experiments.route_cut import route_cells
 from mmviz.figures.colour_scale import short
 from mmviz.figures.signed_colours import signed
 from mmviz.i18n.page import say
@@ -38,7 +45,7 @@ def routes_section(runner: ExperimentRunner) -> None:
         )  # fmt: skip
         if cells is None:
             return
-        if not cells and window == LayerWindow():
+        if not cells and window == EVERYWHERE:
             widgets.note(say("routes-unknown"), "remark")
             return
         route_matrix(record, cells, choice, window)
@@ -85,12 +92,10 @@ def interactions_html(effect: Effect) -> str:
         if amount is None:
             continue
         name = say("interactions-pair", first=chip(first), second=chip(second))
-        side = "above" if amount > 0 else "below"
-        rows += (
-            f"<tr><th scope='row'>{name}</th><td class='amount'>{signed(amount)}</td>"
-            f"<td><div class='signed-bar'><i class='{side}' style='width:{abs(amount) / largest / 2:.1%}'></i></div></td>"
-            "</tr>"
-        )
-    ends = f"<span>−{short(largest)}</span><span>0</span><span>+{short(largest)} {html.escape(say('interactions-unit'))}</span>"
+        side, width = "above" if amount > 0 else "below", f"{abs(amount) / largest / 2:.1%}"
+        signed_bar = f"<div class='signed-bar'><i class='{side}' style='width:{width}'></i></div>"
+        rows += f"<tr><th scope='row'>{name}</th><td>{signed(amount)}</td><td>{signed_bar}</td></tr>"
+    unit = html.escape(say("interactions-unit"))
+    ends = f"<span>−{short(largest)}</span><span>0</span><span>+{short(largest)} {unit}</span>"
     axis = f"<tr><td></td><td></td><td><div class='signed-axis'>{ends}</div></td></tr>"
     return f"<table class='facts interactions'>{rows}{axis}</table>"
