@@ -12,7 +12,8 @@ import pytest
 from app_page import FULL, give, image_bytes, markup, now, run, settled, short_curves, visit, wav
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app.session_state import Draft, State, VideoFile
+from mmviz.app.draft import Draft, VideoFile
+from mmviz.app.session_state import State
 from mmviz.app.table_command import table_command
 from mmviz.cli import _parser
 from mmviz.i18n.page import say

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
+from mmviz.app.draft import Draft
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -30,17 +30,6 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
     "shuffled": (ShuffleWeights(1),),
     "uniform": (UniformAttention(),),
 }
-
-
-@dataclass(frozen=True)
-class VideoFile:
-    """The content of a video that is given in the place of an image."""
-
-    content: bytes
-
-
-Source = Path | bytes | tuple[bytes, ...] | VideoFile | InputError | None
-"""An input of the form: a file, or several; an error stands for one that cannot be used."""
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
 Section = Literal["effect", "routes", "heads", "faithfulness", "compare", "audit"]
@@ -49,27 +38,6 @@ LessonId = Literal[
     "tokens", "scores", "softmax", "output", "heads", "cross-modal", "fusion", "training", "cost", "limits"
 ]
 LESSONS: tuple[LessonId, ...] = get_args(LessonId)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """The contents of the form: the inputs of the next run."""
-
-    image: Source
-    text: str
-    audio: Source
-    image_names: tuple[str, ...] = field(default=(), compare=False)
-    """The names of the visitor's files for the image, as their browser gave them."""
-    audio_names: tuple[str, ...] = field(default=(), compare=False)
-    """The names of those for the audio."""
-
-    def is_of(self, example: Example | None) -> bool:
-        """Returns whether this is ``example`` unchanged, so that its expected answer holds."""
-        return example is not None and (self.image, self.text, self.audio) == (
-            example.image,
-            example.question,
-            example.audio,
-        )
 
 
 @dataclass

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.operator_config import BUNDLED
-from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.types import Request
 
 UNNAMED = {"image": "picture.png", "video": "video.mp4", "audio": "sound.wav"}

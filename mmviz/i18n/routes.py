@@ -11,11 +11,7 @@ ROUTES: dict[str, str] = {
     # names
     "name-answer": "answer token",
     "route": "{queries} to {keys}",
-    "route-layer": "layer {layer}",
-    "route-layers": "layers {first} to {last}",
-    "route-chosen-layers": "layers {layers}",
-    "route-all-layers": "all layers",
-    "route-in": "{route}, {layers}",
+    "route-in": "{routes} ({layers})",
     # the matrix
     "routes-matrix": "Click a cell to cut that route",
     "routes-matrix-help": "A cut route adds minus infinity to the attention scores of these queries for these keys, "
@@ -28,8 +24,8 @@ ROUTES: dict[str, str] = {
     "routes-cell-cut": "cut: from {queries} to {keys}",
     "routes-cell-help": "From {queries} to {keys}: {share} of the attention; uniform attention would give {uniform}.",
     "routes-cell-missing": "No attention of this model runs from {queries} to {keys} there.",
-    "routes-layers": "Layers in which routes are cut",
-    "routes-layers-help": "Routes are cut in these layers alone, and the shares are those of these layers.",
+    "routes-slider": "Layers in which routes are cut",
+    "routes-slider-help": "Routes are cut in these layers alone, and the shares are those of these layers.",
     "routes-stack-all": "all stacks",
     "routes-restore": "Cut nothing",
     "routes-run": "Run the form with these cuts",
@@ -52,11 +48,9 @@ ROUTES: dict[str, str] = {
     "routes-table": "Every route in every window of layers",
     "routes-table-help": "Each route is cut alone, in each window of layers alone and in all layers. The change of the "
     "answer's log-probability stands beside the attention that the route has.",
-    "routes-estimate": "{cells} cuts, each a variant of this run: {seconds} at most, and far less where many share a "
+    "routes-estimate": "{cells} cuts, each a variant of this run: {most} at most, and far less where many share a "
     "batch. Click a cell of the table to cut it above.",
     "routes-estimate-unknown": "{cells} cuts, each a variant of this run. Click a cell of the table to cut it above.",
-    "routes-seconds": "{seconds:.0f} s",
-    "routes-minutes": "{minutes:.0f} min",
     "routes-measure": "Measure the table",
     "routes-stopped": "Cut before the measurement was stopped: {done} of {of}.",
     "routes-effects": "Effect of cutting each route",
@@ -72,11 +66,7 @@ ROUTES: dict[str, str] = {
     "routes-legend": "Framed cells: attention and effect disagree. Solid frame: less than {little:.2f} of the "
     "attention, yet a change of at least {large} nats. Dotted frame: at least {much:.2f} of the attention, yet a "
     "change below {small} nats. The thresholds are ours.",
-    "routes-strongest": "The answer “{answer}” depends most on the route {route}, {layers}: {effect} nats without it.",
-    "routes-no-effect": "No single route changes log p({answer}) by {large} nats or more: the answer has other ways.",
     "routes-agree": "Attention and effect agree here: no cell passes the thresholds.",
-    "routes-unused": "{route}, {layers}: {share:.2f} of the attention, but hardly any effect ({effect} nats).",
-    "routes-unattended": "{route}, {layers}: only {share} of the attention, but a large effect ({effect} nats).",
     "routes-more": "{count} more are framed in the table.",
     # interactions
     "interactions": "Do two modalities act together?",

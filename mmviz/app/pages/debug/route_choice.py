@@ -92,8 +92,8 @@ def window_select(record: AttentionRecord, choice: RouteChoice) -> LayerWindow:
         return LayerWindow(stack)
     chosen = start.layers if start.layers and stack == start.stack else tuple(layers)
     first, last = st.select_slider(
-        say("routes-layers"), layers, value=(chosen[0], chosen[-1]), format_func=lambda layer: str(layer + 1),
-        key=f"routes-layers-{key}-{stack}", help=say("routes-layers-help"), persist_state="session",
+        say("routes-slider"), layers, value=(chosen[0], chosen[-1]), format_func=lambda layer: str(layer + 1),
+        key=f"routes-layers-{key}-{stack}", help=say("routes-slider-help"), persist_state="session",
     )  # fmt: skip
     window = tuple(layer for layer in layers if first <= layer <= last)
     return LayerWindow(stack, None if len(window) == len(layers) else window)

@@ -77,7 +77,7 @@ def cut_answer(runner: ExperimentRunner, cuts: tuple[CutRoute, ...]) -> CutRun |
     after = cut.run.record
     st.html(answers_html((cut.answer,), after.answers[:1]))
     st.html(f"<p class='verdict'>{html.escape(verdict(cut))}</p>")
-    widgets.note(say("routes-cut", routes=cuts_text(cuts)))
+    widgets.note(say("routes-cut", routes=cuts_text(runner.run.record, cuts)))
     notices = [str(notice) for notice in after.notices if notice.code.startswith("cut-")]
     if notices:
         widgets.note(join_sentences(notices), "notice")

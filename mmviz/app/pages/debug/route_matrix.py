@@ -9,13 +9,14 @@ import streamlit as st
 
 from mmviz.analysis.route_attention import RouteAttention
 from mmviz.app.components import widgets
-from mmviz.app.components.route_names import group_text, layers_text
+from mmviz.app.components.route_names import group_text
 from mmviz.app.components.widgets import BUTTON, chip
 from mmviz.app.pages.debug.route_choice import RouteChoice, toggle_route
 from mmviz.experiments.route_cut import LayerWindow, Route, RouteCell
 from mmviz.figures.colour_scale import hex_colour, short, text_colour
 from mmviz.figures.legend import amount_legend_html
 from mmviz.i18n.page import say
+from mmviz.report.routes_table import window_words
 from mmviz.types import ANSWER, INPUT_MODALITIES, AttentionRecord, Modality, TokenGroup
 
 QUERIES: tuple[TokenGroup, ...] = (*INPUT_MODALITIES, ANSWER)
@@ -44,7 +45,7 @@ def route_matrix(record: AttentionRecord, cells: Sequence[RouteCell], choice: Ro
                 for key in keys:
                     _switch(record, (query, key), shares.get((query, key)), (query, key) in choice.routes)
     st.html(amount_legend_html(scale_max, widgets.is_dark(), say("routes-unit")))
-    widgets.note(say("routes-direction", layers=layers_text(window)))
+    widgets.note(say("routes-direction", layers=window_words(record, window)))
 
 
 def _switch(record: AttentionRecord, route: Route, attention: RouteAttention | None, is_cut: bool) -> None:

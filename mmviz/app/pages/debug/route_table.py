@@ -12,10 +12,12 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mmviz.app.components import widgets
-from mmviz.app.components.route_names import layers_text, route_text
+from mmviz.app.components.route_names import route_text
 from mmviz.app.components.stack_select import stack_text
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.route_choice import choose_cell, cut_stacks
+from mmviz.app.table_command import table_command
 from mmviz.experiments.route_cut import (
     LARGE_EFFECT,
     LITTLE_ATTENTION,
@@ -24,7 +26,6 @@ from mmviz.experiments.route_cut import (
     ROUTES,
     LayerWindow,
     Route,
-    RouteCell,
     RouteEffect,
     RouteTable,
     measure_routes,
@@ -34,13 +35,13 @@ from mmviz.experiments.route_cut import (
 from mmviz.figures.colour_scale import short
 from mmviz.figures.route_grids import Mark, align, effect_grid, share_grid, signed_label
 from mmviz.i18n.page import say
+from mmviz.i18n.tables import duration_words
 from mmviz.i18n.viewer import viewer_words
+from mmviz.report.routes_table import route_words, routes_sentences, routes_table, window_words
 from mmviz.types import AttentionRecord
 
 AT_ONCE = 60.0
 """Seconds: a table that takes no longer is measured without being asked for."""
-MAX_NAMED = 5
-"""Disagreements that are named, largest first."""
 FRAMES: dict[str, Mark] = {"unattended": "solid", "unused": "dot"}
 
 
@@ -62,45 +63,49 @@ class Grid:
         return values
 
 
-def route_table(runner: ExperimentRunner) -> RouteTable | None:
-    """Draws the table with its estimate, measures it where that is quick or asked for, and returns it."""
+def route_table_section(runner: ExperimentRunner) -> None:
+    """Draws the table with its estimate; measures it where that is quick or asked for."""
     record = runner.run.record
     widgets.heading(say("routes-table"), say("routes-table-help"))
     cells = runner.measure(("routes-cells",), lambda *_: route_cells(record))
     if cells is None:
-        return None
+        return
     seconds = most_seconds(record, cells)
     widgets.note(estimate_text(len(cells), seconds))
     key = f"routes-measure-{record.id}"
-    if (seconds is None or seconds > AT_ONCE) and not st.session_state.get(f"{key}-pressed"):
+    if seconds is not None and seconds > AT_ONCE and not st.session_state.get(f"{key}-pressed"):
         st.button(say("routes-measure"), key=key, on_click=st.session_state.update, args=({f"{key}-pressed": True},))
-        return None
+        return
     table = runner.measure(
         ("routes",),
         lambda progress, stop: measure_routes(runner.backend(), runner.request, record, cells, progress, stop),
+        seconds,
     )
     if table is None or not table.effects:
-        return None
+        return
     if len(table.effects) < table.planned:
         widgets.note(say("routes-stopped", done=len(table.effects), of=table.planned))
-    has_stacks = len(cut_stacks(record)) > 1
-    widgets.note(summary(table, has_stacks), "remark")
+    strongest, *disagreements = routes_sentences(record, table)
+    widgets.note(strongest, "remark")
     grid = table_grid(table, _stack(record))
     if grid.effects:
-        _figures(record, table, grid, has_stacks)
-    named = disagreement_texts(table, has_stacks)
-    items = "".join(f"<li>{html.escape(text)}</li>" for text in named)
-    st.html(f"<ul class='route-list'>{items}</ul>" if table.disagreements else f"<p class='note'>{named[0]}</p>")
-    return table
+        _figures(record, table, grid)
+    if disagreements:
+        items = "".join(f"<li>{html.escape(text)}</li>" for text in disagreements)
+        st.html(f"<ul class='route-list'>{items}</ul>")
+        if more := len(table.disagreements) - len(disagreements):
+            widgets.note(say("routes-more", count=more))
+    else:
+        widgets.note(say("routes-agree"))
+    command = table_command(runner.state, runner.request, "routes")
+    table_downloads(routes_table(runner.request, record, table, command))
 
 
 def estimate_text(cells: int, seconds: float | None) -> str:
     """Returns how many cuts the table needs, and how long they take at most."""
     if seconds is None:
         return say("routes-estimate-unknown", cells=cells)
-    code = "minutes" if seconds >= 90 else "seconds"
-    time = say(f"routes-{code}", seconds=max(1.0, seconds), minutes=seconds / 60)
-    return say("routes-estimate", cells=cells, seconds=time)
+    return say("routes-estimate", cells=cells, most=duration_words(seconds))
 
 
 def table_grid(table: RouteTable, stack: str) -> Grid:
@@ -118,46 +123,6 @@ def table_grid(table: RouteTable, stack: str) -> Grid:
     return Grid(routes, tuple(windows), effects)
 
 
-def summary(table: RouteTable, has_stacks: bool) -> str:
-    """Returns a sentence on the cell whose cut changes the answer most."""
-    strongest = min(table.effects, key=lambda effect: effect.effect)
-    if strongest.effect > -LARGE_EFFECT:
-        return say("routes-no-effect", answer=table.answer, large=LARGE_EFFECT)
-    return say("routes-strongest", answer=table.answer, **_names(strongest, has_stacks))
-
-
-def disagreement_texts(table: RouteTable, has_stacks: bool) -> list[str]:
-    """Returns a sentence for each of the largest disagreements of attention and effect, or that there is none."""
-    if not table.disagreements:
-        return [say("routes-agree")]
-
-    def size(effect: RouteEffect) -> float:
-        return abs(effect.effect) if effect.disagreement == "unattended" else effect.cell.attention.share
-
-    texts = []
-    for kind in ("unattended", "unused"):
-        alike = [effect for effect in table.disagreements if effect.disagreement == kind]
-        for effect in sorted(alike, key=size, reverse=True)[:MAX_NAMED]:
-            share = effect.cell.attention.share
-            texts.append(
-                say(f"routes-{kind}", share=share if kind == "unused" else short(share), **_names(effect, has_stacks))
-            )
-    rest = len(table.disagreements) - len(texts)
-    return [*texts, say("routes-more", count=rest)] if rest else texts
-
-
-def _names(effect: RouteEffect, has_stacks: bool) -> dict[str, str]:
-    cell = effect.cell
-    return {
-        "route": route_text((cell.queries, cell.keys)), "layers": _layers_text(cell, has_stacks),
-        "effect": signed_label(effect.effect),
-    }  # fmt: skip
-
-
-def _layers_text(cell: RouteCell, has_stacks: bool) -> str:
-    return layers_text(cell.window if has_stacks else LayerWindow("", cell.window.layers))
-
-
 def _stack(record: AttentionRecord) -> str:
     """Draws a box with the stacks whose layers the table shows, where there are several; returns the one chosen."""
     stacks = list(cut_stacks(record))
@@ -172,11 +137,11 @@ def _stack(record: AttentionRecord) -> str:
     return choice
 
 
-def _figures(record: AttentionRecord, table: RouteTable, grid: Grid, has_stacks: bool) -> None:
+def _figures(record: AttentionRecord, table: RouteTable, grid: Grid) -> None:
     """Draws effects and shares side by side; a click on a cell of either cuts it above."""
     rows, columns = len(grid.routes), len(grid.windows)
     hover = [
-        [_hover(table, grid.effects.get((row, column)), has_stacks) for column in range(columns)]
+        [_hover(record, table, grid.effects.get((row, column))) for column in range(columns)]
         for row in range(rows)
     ]  # fmt: skip
     marks = [
@@ -228,13 +193,14 @@ def axis_text(window: LayerWindow) -> str:
     return str(first) if first == last else f"{first}–{last}"
 
 
-def _hover(table: RouteTable, effect: RouteEffect | None, has_stacks: bool) -> str:
+def _hover(record: AttentionRecord, table: RouteTable, effect: RouteEffect | None) -> str:
     """Returns what is told of a cell, as HTML for Plotly; empty for a cell that is not there."""
     if effect is None:
         return ""
     attention = effect.cell.attention
-    names = {code: html.escape(text) for code, text in _names(effect, has_stacks).items()}
     return say(
-        "routes-hover", **names, answer=html.escape(table.answer), share=short(attention.share),
-        uniform=short(attention.uniform), other=html.escape(effect.answer), probability=effect.probability,
+        "routes-hover", route=html.escape(route_words(effect.cell)),
+        layers=html.escape(window_words(record, effect.cell.window)), effect=signed_label(effect.effect),
+        answer=html.escape(table.answer), share=short(attention.share), uniform=short(attention.uniform),
+        other=html.escape(effect.answer), probability=effect.probability,
     )  # fmt: skip

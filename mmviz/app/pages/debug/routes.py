@@ -21,7 +21,7 @@ from mmviz.app.pages.debug.route_choice import (
 )
 from mmviz.app.pages.debug.route_effect import cut_answer, cut_maps
 from mmviz.app.pages.debug.route_matrix import SWITCHES, route_matrix
-from mmviz.app.pages.debug.route_table import route_table
+from mmviz.app.pages.debug.route_table import route_table_section
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
 from mmviz.experiments.route_cut import route_cells
 from mmviz.figures.colour_scale import short
@@ -64,7 +64,7 @@ def routes_section(runner: ExperimentRunner) -> None:
         cut_maps(runner, cut)
     if cut is None and changes:  # one sentence on why it cannot be cut is enough
         return
-    route_table(runner)
+    route_table_section(runner)
     _interactions(runner)
 
 

@@ -66,7 +66,9 @@ def _cut_routes_banner(run: Run) -> None:
     """Says which routes are cut in the run, with a button that restores those which the visitor cut."""
     cuts = [change for change in run.request.changes if isinstance(change, CutRoute)] if run.request else []
     routes = (
-        cuts_text(cuts) if cuts else join_list(text for text in run.record.made_by["changes"] if "CutRoute" in text)
+        cuts_text(run.record, cuts)
+        if cuts
+        else join_list(text for text in run.record.made_by["changes"] if "CutRoute" in text)
     )
     with st.container(horizontal=True, vertical_alignment="center", key="routes-cut-in-run"):
         widgets.note(say("routes-cut-in-run", routes=routes), "banner")

@@ -9,8 +9,9 @@ from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.model_inputs import ModelInputs, model_inputs
-from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.app.uploads import checked_uploads, guard_uploads
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
