@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from mmviz.inputs.examples import Example
 from mmviz.types import InputError
@@ -39,3 +40,7 @@ class Draft:
             example.question,
             example.audio,
         )
+
+
+NO_INPUTS: Final = Draft(None, "", None)
+"""An empty form."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
-from mmviz.app.draft import Draft
+from mmviz.app.draft import NO_INPUTS, Draft
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -96,7 +96,7 @@ class State:
     """Whether the saved run that the operator named has been shown once."""
     example: Example | None = None
     """The example whose files stand in the form; None for the visitor's own inputs."""
-    form_start: Draft = Draft(None, "", None)
+    form_start: Draft = NO_INPUTS
     """What the form began with; its files stand until the visitor adds others."""
     form_number: int = 0
     """Counts the forms; the uploaders of each new form start empty."""
@@ -108,7 +108,7 @@ class State:
     """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None
     """The run in progress."""
-    job_draft: Draft = Draft(None, "", None)
+    job_draft: Draft = NO_INPUTS
     """The form's contents that ``job`` runs."""
     job_loading: ModelLoading | None = None
     """The loading of the model that ``job`` begins with, where it is not loaded yet."""
@@ -172,7 +172,7 @@ def current_state() -> State:
 def choose_example(example: Example | None) -> None:
     """Puts an example into the form and requests its run; None empties the form."""
     state = current_state()
-    fill_form(Draft(example.image, example.question, example.audio) if example else Draft(None, "", None), example)
+    fill_form(Draft(example.image, example.question, example.audio) if example else NO_INPUTS, example)
     if example is None:  # what is added to an empty form is used
         st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
     state.run_requested = example is not None
@@ -212,7 +212,7 @@ def show_saved_run(run: Run) -> None:
     """Shows a run that was read from a file, with an empty form."""
     state = current_state()
     choose_example(None)
-    show_run(run, Draft(None, "", None))
+    show_run(run, NO_INPUTS)
     state.is_saved = state.saved_run_shown = True
 
 
