@@ -80,6 +80,11 @@ def signed_label(effect: float) -> str:
     return "0" if label[1:] == "0.00" else label
 
 
+def _width(text: str) -> float:
+    """Returns about how many pixels a name needs; Chinese characters are twice as wide."""
+    return sum(12.5 if ord(letter) > 0x2E7F else 6.2 for letter in text)
+
+
 def _heat(
     values: NDArray[np.float64], least: float, most: float, scale: list[list[Any]], bar: dict[str, Any]
 ) -> go.Heatmap:
@@ -111,7 +116,7 @@ def _grid(
     )  # fmt: skip
     figure.update_layout(
         layout(texts["title"], texts["note"], dark, height=_CELL * len(routes) + _BOTTOM),
-        margin={"l": 8 + 6.6 * max(map(len, routes), default=0), "r": 8, "b": _BOTTOM, "autoexpand": False},
+        margin={"l": 8 + max(map(_width, routes), default=0), "r": 8, "b": _BOTTOM, "autoexpand": False},
         clickmode="event+select",
         dragmode=False,
     )

@@ -9,7 +9,7 @@ ROUTES: dict[str, str] = {
     "routes-restore-run": "Restore these routes",
     "routes-restore-run-help": "Run the form again with every route in place.",
     # names
-    "name-answer": "answer token",
+    "name-answer": "answer",
     "route": "{queries} to {keys}",
     "route-in": "{routes} ({layers})",
     # the matrix
@@ -17,7 +17,8 @@ ROUTES: dict[str, str] = {
     "routes-matrix-help": "A cut route adds minus infinity to the attention scores of these queries for these keys, "
     "before the softmax: no token of the row can attend to a token of the column. What is left grows in turn.",
     "routes-direction": "The row attends to the column. Each number is the share of its attention that a query token "
-    "of the row gives to all key tokens of the column, as a mean over queries, heads and {layers}.",
+    "of the row gives to all key tokens of the column, as a mean over queries, heads and {layers}. Answer: the token "
+    "that the answer is read from.",
     "routes-unit": "share of attention",
     "routes-corner": "query ↓ key →",
     "routes-cell": "from {queries} to {keys}",
