@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from mmviz.figures.colour_scale import CIVIDIS
+from mmviz.figures.colour_scale import CIVIDIS, contrast
 from mmviz.figures.head_grid import effect_colours
-from mmviz.figures.route_grids import align, effect_grid, share_grid, signed_label
+from mmviz.figures.route_grids import align, effect_colour, effect_grid, share_grid, signed_label
 from mmviz.figures.theme import theme
 
 ROUTES, WINDOWS = ["words to picture", "words to words", "answer to picture"], ["1", "2", "all"]
@@ -36,6 +36,10 @@ def test_the_scale_of_effects_is_centred_at_no_effect(dark: bool) -> None:
     assert [colour for _, colour in heat.colorscale] == [below, theme(dark).ground, above]
     assert [where for where, _ in heat.colorscale] == [0, 0.5, 1]
     assert list(heat.colorbar.tickvals) == [-4, 0, 4] and list(heat.colorbar.ticktext) == ["−4.0", "0", "+4.0"]
+    _, points = effects(dark).data
+    grounds = [effect_colour(effect, 4, dark) for effect in EFFECTS[np.isfinite(EFFECTS)]]
+    assert grounds[2] == theme(dark).ground and grounds[-1] == below and effect_colour(4, 4, dark) == above
+    assert all(contrast(*pair) >= 4.5 for pair in zip(points.textfont.color, grounds, strict=True))
     assert "<" not in heat.colorbar.title.text and "$" not in heat.colorbar.title.text
 
 
