@@ -43,6 +43,8 @@ class Attend(nn.Module):
         elif self.implementation == "einsum":
             weights = torch.einsum("bhqd,bhkd->bqkh", query, key).softmax(2)
             read = torch.einsum("bqkh,bhkd->bhqd", weights, value)
+        elif self.implementation == "gumbel":
+            read = F.gumbel_softmax(query @ key.transpose(-2, -1), dim=-1) @ value
         else:
             read = (query @ key.transpose(-2, -1)).softmax(-1) @ value
         return torch.cat([x[..., :4], x[..., 4:] + read[:, 0]], -1)
@@ -80,3 +82,8 @@ def routed(implementation: str = "fused", batches: bool = True) -> mmviz.CustomM
         Routed(implementation), prepare, ["seen", "unseen"], name="routed", batches=batches, answer_token=0,
         pairs={"layers.*": ("tokens", "tokens")},
     )  # fmt: skip
+
+
+def uncuttable() -> mmviz.CustomModel:
+    """Returns the model with attention whose weights cannot be masked."""
+    return routed("gumbel", batches=False)

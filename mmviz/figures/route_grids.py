@@ -44,7 +44,7 @@ def effect_grid(
     for cell in zip(*np.nonzero(np.isfinite(effects)), strict=True):
         row, column = (int(index) for index in cell)
         labels[row, column] = signed_label(float(effects[row, column]))
-        inks[row, column] = colours.ground if abs(effects[row, column]) > 0.55 * limit else colours.text
+        inks[row, column] = text_colour(effect_colour(float(effects[row, column]), limit, dark))
     figure = _grid(heat, labels, inks, routes, windows, texts, hover, breaks, dark)
     for row, column, frame in marks:
         figure.add_shape(
@@ -72,6 +72,14 @@ def share_grid(
         labels[row, column] = f"{share:.2f}"
         inks[row, column] = text_colour(hex_colour(share, limit))
     return _grid(_heat(shares, 0, limit, scale, bar), labels, inks, routes, windows, texts, hover, breaks, dark)
+
+
+def effect_colour(effect: float, limit: float, dark: bool) -> str:
+    """Returns the colour of an effect on the scale from ``-limit`` to ``limit``, ``#rrggbb``, as Plotly draws it."""
+    end = effect_colours(dark)[int(effect > 0)]
+    share = min(1.0, abs(effect) / limit)
+    channels = ((int(theme(dark).ground[k : k + 2], 16), int(end[k : k + 2], 16)) for k in (1, 3, 5))
+    return "#" + bytes(round(ground + share * (last - ground)) for ground, last in channels).hex()
 
 
 def signed_label(effect: float) -> str:
