@@ -43,7 +43,7 @@ Source = Path | bytes | tuple[bytes, ...] | VideoFile | InputError | None
 """An input of the form: a file, or several; an error stands for one that cannot be used."""
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
-Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
+Section = Literal["effect", "heads", "lens", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 LessonId = Literal[
     "tokens", "scores", "softmax", "output", "heads", "cross-modal", "fusion", "training", "cost", "limits"
