@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import re
 from html import unescape
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmviz.experiments.lens import Lens
 from mmviz.figures.colour_scale import hex_colour
@@ -59,8 +62,14 @@ def lens() -> Lens:
     probabilities = np.full((3, len(TOKENS), 4), 0.25)
     probabilities[:, 0] = [[0.6, 0.1, 0.2, 0.1], [0.3, 0.25, 0.25, 0.2], [0.1, 0.7, 0.1, 0.1]]
     probabilities[:, 3] = [0.0625, 0.8125, 0.0625, 0.0625]
+    probabilities[2, 4] = [0.01, 0.97, 0.01, 0.01]
     probabilities[1, 6] = [0.2, 0.5, 0.2, 0.1]
     return lens_of(probabilities)
+
+
+def pixels(uri: str) -> np.ndarray:
+    """The pixels of a data URI."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
 
 
 def titles(markup: str) -> list[str]:
@@ -118,10 +127,14 @@ def test_patches_are_as_bright_in_every_layer_as_their_probability(lens: Lens) -
     assert markup.count("<figure") == 3 and markup.count("data-token='3'") == 3 == markup.count("data-token='4'")
     assert "left:50.00%;top:0.00%;width:50.00%;height:100.00%" in markup
     assert re.findall(r"first in (\d of \d)", markup) == ["2 of 2"] * 3, "the second patch ties for the first place"
+    assert [title.split("rank")[1] for title in titles(markup) if "column 2" in title] == [
+        " 1, 25.0%", " 1, 25.0%", " 1, 97.0%",
+    ]  # fmt: skip
     first = next(title for title in titles(markup) if "row 1, column 1" in title)
     assert "<dog> 81.2%, cat 6.2%" in first and "“<dog>”: rank 1, 81.2%" in first
-    images = re.findall(r"src='([^']*)'", markup)
-    assert len(set(images)) == 1, "the same probabilities are the same light, in every layer"
+    light = np.array([[pixels(uri)[10, x].mean() for x in (5, 15)] for uri in re.findall(r"src='([^']*)'", markup)])
+    nats = np.log(4 * np.array([[0.8125, 0.25], [0.8125, 0.25], [0.8125, 0.97]]))
+    np.testing.assert_allclose(light, 200 * (0.25 + 0.75 * nats / math.log(4)), atol=3)
 
 
 def test_words_have_their_most_probable_answer_on_the_colour_of_the_final_one(lens: Lens) -> None:

@@ -1,0 +1,56 @@
+"""The section Lens in a real browser: what is drawn is what the library reads, and a patch tells what it would answer."""
+
+from __future__ import annotations
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+from real_page import PATIENCE, settle  # noqa: E402
+
+from mmviz.backends.local import LocalBackend  # noqa: E402
+from mmviz.experiments.lens import measure_lens  # noqa: E402
+from mmviz.i18n.page import say  # noqa: E402
+from mmviz.inputs.examples import load_gallery  # noqa: E402
+from mmviz.report.lens_grid import LensGrid  # noqa: E402
+from mmviz.types import Request  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+FIRST = load_gallery()[0]
+
+
+def test_an_answer_forms_on_the_screen_and_patches_tell_theirs(browser: sync_api.Browser, server: str) -> None:
+    lens = measure_lens(LocalBackend("cpu"), Request("trio", FIRST.sample()))
+    assert lens is not None
+    grid = LensGrid.of(lens)
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(f"{server}/?page=debug&section=effect")
+    page.get_by_role("button", name=say("section-lens"), exact=True).click(timeout=PATIENCE)
+    page.locator(".st-key-lens-moments .heatmaplayer image").wait_for(timeout=PATIENCE)
+    settle(page)
+    assert "section=lens" in page.url
+    ranks = page.locator(".st-key-lens-forming .textpoint").all_inner_texts()
+    assert ranks == [str(step.rank) for step in lens.forming()]
+    heights = page.locator(".st-key-lens-forming .scatterlayer .trace:last-child .points path").evaluate_all(
+        "all => all.map((point) => point.getBoundingClientRect().y)"
+    )
+    assert heights[-1] == min(heights), "the first rank is on top"
+
+    patch = max(grid.patches, key=lambda token: grid.amounts[-1, token])
+    cell = page.locator(f".lens-pictures figure:last-child [data-token='{patch}']")
+    cell.scroll_into_view_if_needed()
+    cell.hover()
+    assert cell.get_attribute("title") == grid.hover(6, patch)
+    box, token = cell.bounding_box(), lens.tokens[patch].location
+    picture = page.locator(".lens-pictures figure:last-child img").bounding_box()
+    assert box is not None and picture is not None
+    image = FIRST.sample().image
+    assert (box["x"] - picture["x"]) / picture["width"] == pytest.approx(token.x0 / image.width, abs=0.02)
+    assert (box["y"] - picture["y"]) / picture["height"] == pytest.approx(token.y0 / image.height, abs=0.02)
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+    words = page.locator(".words-scroll:has(.lens-words)")
+    assert words.evaluate("box => box.scrollWidth > box.clientWidth"), "a long row of words is scrolled in its own box"
+    page.close()
