@@ -1,4 +1,4 @@
-"""The section Lens in a real browser: what is drawn is what the library reads, and a patch tells what it would answer."""
+"""The section Lens in a real browser: it draws what the library reads, and a patch tells what it would answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from real_page import PATIENCE, settle  # noqa: E402
 
 from mmviz.backends.local import LocalBackend  # noqa: E402
 from mmviz.experiments.lens import measure_lens  # noqa: E402
-from mmviz.i18n.page import say  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.report.lens_grid import LensGrid  # noqa: E402
 from mmviz.types import Request  # noqa: E402
@@ -25,17 +24,16 @@ def test_an_answer_forms_on_the_screen_and_patches_tell_theirs(browser: sync_api
     assert lens is not None
     grid = LensGrid.of(lens)
     page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(f"{server}/?page=debug&section=effect")
-    page.get_by_role("button", name=say("section-lens"), exact=True).click(timeout=PATIENCE)
-    page.locator(".st-key-lens-moments .heatmaplayer image").wait_for(timeout=PATIENCE)
+    page.goto(f"{server}/?page=debug&section=lens")
+    page.locator(".st-key-lens-moments .js-plotly-plot").wait_for(timeout=PATIENCE)
     settle(page)
-    assert "section=lens" in page.url
-    ranks = page.locator(".st-key-lens-forming .textpoint").all_inner_texts()
-    assert ranks == [str(step.rank) for step in lens.forming()]
-    heights = page.locator(".st-key-lens-forming .scatterlayer .trace:last-child .points path").evaluate_all(
-        "all => all.map((point) => point.getBoundingClientRect().y)"
-    )
-    assert heights[-1] == min(heights), "the first rank is on top"
+    labels = page.locator(".st-key-lens-forming .textpoint")
+    ranks = [step.rank for step in lens.forming()]
+    assert labels.all_text_contents() == [str(rank) for rank in ranks]
+    heights = labels.evaluate_all("all => all.map((label) => label.getBoundingClientRect().y)")
+    by_rank = [height for _, height in sorted(zip(ranks, heights, strict=True))]
+    assert by_rank == sorted(heights), "the first rank is on top"
+    assert page.locator(".st-key-lens-moments .heatmaplayer image").count() == 1
 
     patch = max(grid.patches, key=lambda token: grid.amounts[-1, token])
     cell = page.locator(f".lens-pictures figure:last-child [data-token='{patch}']")
