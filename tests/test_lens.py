@@ -23,7 +23,7 @@ from mmviz.cli import main
 from mmviz.experiments.lens import Lens, lens_requests, measure_lens, read_lens
 from mmviz.io.npz import pack_npz
 from mmviz.io.run_file import from_bytes, to_bytes
-from mmviz.report.lens_table import misleads, rows, to_csv, to_plain
+from mmviz.report.lens_table import layer_names, lens_table, misleads, rows
 from mmviz.types import (
     AblateHead,
     AttentionRecord,
@@ -214,18 +214,34 @@ def test_a_lens_survives_files_and_the_wire_and_fits_its_stream() -> None:
             replace(record.lens, **damage)
 
 
-def test_rows_csv_and_plain_values_hold_the_whole_grid() -> None:
+def test_rows_csv_and_json_hold_the_whole_grid() -> None:
     lens = lens_of(forming())
-    table = rows(lens)
-    assert len(table) == 4 * 5 and [row["layer"] for row in table[::5]] == [0, 1, 2, 3]
-    assert [row["is_answer_token"] for row in table[:5]] == [True, False, False, False, False]
-    assert table[-1]["top"][0] == ["cat", pytest.approx(lens.forming(4)[-1].answers[0][1])]
-    lines = list(csv.DictReader(to_csv(lens).splitlines()))
+    grid = rows(lens)
+    assert len(grid) == 4 * 5 and [row["layer"] for row in grid[::5]] == [0, 1, 2, 3]
+    assert [row["is_answer_token"] for row in grid[:5]] == [True, False, False, False, False]
+    best = lens.forming(4)[-1].answers[0]
+    assert (grid[-1]["top_1"], grid[-1]["top_1_log_probability"]) == best and best[0] == "cat"
+    table = lens_table(Request("m", SAMPLE), record_of(forming()), lens, "mmviz lens --text x")
+    lines = list(csv.DictReader(table.to_csv().splitlines()))
     assert len(lines) == 20 and lines[2]["label"] == "token 2" and lines[2]["top_1"] == "dog"
-    assert [float(line["answer_log_probability"]) for line in lines] == [row["answer_log_probability"] for row in table]
-    plain = json.loads(json.dumps(to_plain(lens)))
-    assert plain["lens"] == table and plain["formed_at"] == COPIES_AT and "From layer 2 of 3 on" in plain["about"][1]
-    assert len(plain["misleads"]) == 2 and "Belrose et al. 2023" in plain["misleads"][0]
+    assert [float(line["answer_log_probability"]) for line in lines] == [row["answer_log_probability"] for row in grid]
+    document = json.loads(table.to_json())
+    assert document["lens"] == grid and document["command"] == "mmviz lens --text x"
+    assert document["followed"] == document["answer"] == "dog" and document["formed_at"] == COPIES_AT
+    assert "From layer 2 of 3 on" in document["about"][1]
+    assert len(document["misleads"]) == 2 and "Belrose et al. 2023" in document["misleads"][0]
+
+
+def test_a_lens_without_what_enters_counts_its_layers_from_one() -> None:
+    lens = lens_of(forming())
+    cut = {
+        name: getattr(lens.reading, name)[1:]
+        for name in ("layers", "top", "top_log_probabilities", "answer_ranks", "answer_log_probabilities")
+    }
+    rest = replace(lens, reading=replace(lens.reading, **cut))
+    assert layer_names(lens) == ["input", "1", "2", "3"] and layer_names(rest) == ["1", "2", "3"]
+    assert [step.layer for step in rest.forming()] == [1, 2, 3] and rest.formed_at == lens.formed_at == COPIES_AT
+    assert [row["layer"] for row in rows(rest)] == [row["layer"] for row in rows(lens)[5:]]
 
 
 @pytest.mark.slow
@@ -277,8 +293,8 @@ def test_the_command_prints_how_the_answer_forms_and_writes_the_grid(
     table = printed.split("\n\n")[1].splitlines()
     assert len(table) == 1 + len(of_answer) == 8 and f"rank of {document['answer']}" in table[0]
     for line, row in zip(table[1:], of_answer, strict=True):
-        assert row["top"][0][0] in line and f"  {row['answer_rank']} " in line
-    assert of_answer[-1]["answer_rank"] == 1 and of_answer[-1]["top"][0][0] == document["answer"]
+        assert row["top_1"] in line and f"  {row['answer_rank']} " in line
+    assert of_answer[-1]["answer_rank"] == 1 and of_answer[-1]["top_1"] == document["answer"]
     assert len(list(csv.DictReader(Path(out["csv"]).read_text().splitlines()))) == len(document["lens"])
     assert main([*words[:3], "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["lens"] == document["lens"]

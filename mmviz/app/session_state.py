@@ -34,7 +34,7 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
 
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
-Section = Literal["effect", "routes", "heads", "faithfulness", "compare", "audit"]
+Section = Literal["effect", "routes", "heads", "lens", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 LessonId = Literal[
     "tokens", "scores", "softmax", "output", "heads", "cross-modal", "fusion", "training", "cost", "limits"

@@ -44,11 +44,17 @@ class Lens:
     is_written: bool = False
     """Whether the model writes its answer, so that each word is read as the token that comes after it."""
 
-    def answers_of(self, layer: int, token: int) -> tuple[tuple[str, float], ...]:
-        """Returns the most probable answers of a token after a layer, best first, with their log-probabilities."""
+    @property
+    def layer_numbers(self) -> range:
+        """The number of layers that had run before each row: from 0, or from 1 where what enters was not read."""
+        start = 0 if self.reading.layers[0].endswith(":input") else 1
+        return range(start, start + len(self.reading.layers))
+
+    def answers_of(self, row: int, token: int) -> tuple[tuple[str, float], ...]:
+        """Returns the most probable answers of a token in a row, best first, with their log-probabilities in nats."""
         reading = self.reading
-        labels = (reading.labels[index] for index in reading.top[layer, token])
-        return tuple(zip(labels, reading.top_log_probabilities[layer, token].tolist(), strict=True))
+        labels = (reading.labels[index] for index in reading.top[row, token])
+        return tuple(zip(labels, reading.top_log_probabilities[row, token].tolist(), strict=True))
 
     def forming(self, token: int | None = None) -> list[LayerAnswer]:
         """Returns what ``token`` would answer after each layer; that of the token that answers for None."""
@@ -56,10 +62,10 @@ class Lens:
         token = reading.answer_token if token is None else token
         return [
             LayerAnswer(
-                layer, module, self.answers_of(layer, token), int(reading.answer_ranks[layer, token]),
-                float(reading.answer_log_probabilities[layer, token]),
+                layer, module, self.answers_of(row, token), int(reading.answer_ranks[row, token]),
+                float(reading.answer_log_probabilities[row, token]),
             )
-            for layer, module in enumerate(reading.layers)
+            for row, (layer, module) in enumerate(zip(self.layer_numbers, reading.layers, strict=True))
         ]  # fmt: skip
 
     @property
@@ -71,7 +77,7 @@ class Lens:
         ranks = self.reading.answer_ranks[:, self.reading.answer_token]
         others = np.flatnonzero(ranks != 1)
         first = int(others[-1]) + 1 if len(others) else 0
-        return first if first < len(ranks) else None
+        return self.layer_numbers[first] if first < len(ranks) else None
 
 
 def lens_requests(request: Request) -> tuple[Request, ...]:

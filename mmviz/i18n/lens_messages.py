@@ -11,7 +11,8 @@ LENS_SENTENCES: dict[str, str] = {
     "lens-unformed": "After the last layer, the most probable answer of the token that answers is {best}, not "
     "{answer}.",
     "lens-misleads-early": "Early layers may hold an answer in directions that the head does not read. An answer that "
-    "seems to be missing there may be in the layer all the same (Belrose et al. 2023, the tuned lens).",
+    "seems to be missing there may be in the layer all the same (Belrose et al. 2023, the tuned lens, "
+    "arXiv:2303.08112).",
     "lens-misleads-tokens": "The model uses its head for the token that answers alone. What another token would "
     "answer shows how near its state is to an answer, not what the token does.",
     "lens-misleads-written": "A word is read as the token that the model would write after it. Nothing is "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mmviz.i18n.debug import DEBUG
 from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
+from mmviz.i18n.lens_page import LENS_PAGE
 from mmviz.i18n.routes import ROUTES
 from mmviz.i18n.tables import TABLES
 
@@ -261,7 +262,7 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | LEARN | ROUTES | TABLES  # fmt: skip
+} | DEBUG | LEARN | LENS_PAGE | ROUTES | TABLES  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:

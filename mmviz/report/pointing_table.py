@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,7 @@ from mmviz.experiments.pointing_heads import CHOSEN, LEVEL, PointingHead, pointi
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_list
 from mmviz.report.csv_table import csv_text
+from mmviz.report.experiment_table import ExperimentTable
 from mmviz.types import Modality
 
 COLUMNS = ("head", "chosen-half", "held-out-half", "chance", "by-chance")
@@ -37,6 +39,15 @@ def to_csv(assessments: Sequence[Assessment]) -> str:
     """Returns one line for each head and modality."""
     names = [name for name in PointingHead.__dataclass_fields__]
     return csv_text(names, ([getattr(head, name) for name in names] for head in heads_of(assessments)))
+
+
+def experiment_table(assessments: Sequence[Assessment], model: str) -> ExperimentTable:
+    """Returns the rows of `to_plain`, named ``heads``, with its other values as facts."""
+    document = to_plain(assessments)
+    heads = document.pop("heads")
+    command = "mmviz audit FOLDER" if model == "trio" else shlex.join(["mmviz", "audit", "FOLDER", "--model", model])
+    columns = tuple(PointingHead.__dataclass_fields__)
+    return ExperimentTable("heads", columns, heads, {"model": model} | document, f"{command} --heads-csv heads.csv")
 
 
 def table(heads: Sequence[PointingHead]) -> list[tuple[str, list[str]]]:

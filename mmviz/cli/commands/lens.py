@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -46,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     from mmviz.backends.backend_choice import chosen_backend
     from mmviz.experiments.lens import lens_requests, read_lens
     from mmviz.inputs import make_sample
-    from mmviz.report.lens_table import to_csv, to_plain
+    from mmviz.report.lens_table import lens_table
     from mmviz.types import Request
 
     for option in ("json", "csv"):
@@ -64,29 +63,27 @@ def _run(options: argparse.Namespace) -> int:
     lens = read_lens(records)
     if lens is None:
         raise KeyboardInterrupt
-    notices = [*map(str, sample.notices), *map(str, records[0].notices)]
-    made_by = {"command": options.command_line, "model": options.model, "notices": notices}
-    document = json.dumps(made_by | to_plain(lens), indent=1, allow_nan=False)
+    table = lens_table(request, records[0], lens, options.command_line)
     if options.json and options.json != "-":
-        write_file(options.json, f"{document}\n".encode())
+        write_file(options.json, table.to_json().encode())
     if options.csv:
-        write_file(options.csv, to_csv(lens).encode())
-    print(document if options.json == "-" else "\n".join([*notices, to_text(lens)]))
+        write_file(options.csv, table.to_csv().encode())
+    text = "\n".join([*table.facts["notices"], to_text(lens)])
+    print(table.to_json().rstrip() if options.json == "-" else text)
     return 0
 
 
 def to_text(lens: Lens) -> str:
     """Returns as text how the answer forms, a line for each layer, and where that misleads."""
     from mmviz.i18n.unicode_display import one_line
-    from mmviz.report.lens_table import about, misleads
+    from mmviz.report.lens_table import about, layer_names, misleads
 
     answer = one_line(lens.reading.answer)
     named = ("lens-column-layer", "lens-column-best", "lens-column-probability")
     ranked = ("lens-column-rank", "lens-column-log-probability")
     rows = [[*map(sentence, named), *(sentence(code, answer=answer) for code in ranked)]]
-    for step in lens.forming():
+    for layer, step in zip(layer_names(lens), lens.forming(), strict=True):
         best, log_p = step.answers[0]
-        layer = sentence("lens-input") if step.module.endswith(":input") else str(step.layer)
         log_p_answer = f"{round(step.log_probability, 2) + 0.0:.2f}"  # never -0.00
         rows.append([layer, one_line(best), f"{math.exp(log_p):.2f}", str(step.rank), log_p_answer])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

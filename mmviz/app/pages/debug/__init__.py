@@ -14,6 +14,7 @@ from mmviz.app.pages.debug.audit import audit_section
 from mmviz.app.pages.debug.compare import compare_section
 from mmviz.app.pages.debug.faithfulness import faithfulness_section
 from mmviz.app.pages.debug.heads import heads_section
+from mmviz.app.pages.debug.lens import lens_section
 from mmviz.app.pages.debug.modality_effect import effect_section
 from mmviz.app.pages.debug.routes import routes_section
 from mmviz.app.pages.explore.answer_and_notices import results
@@ -27,6 +28,7 @@ SECTIONS: dict[Section, Callable[[ExperimentRunner], None]] = {
     "effect": effect_section,
     "routes": routes_section,
     "heads": heads_section,
+    "lens": lens_section,
     "faithfulness": faithfulness_section,
     "compare": compare_section,
     "audit": audit_section,

@@ -11,6 +11,7 @@ import streamlit as st
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
+from mmviz.app.pages.debug.pointing import pointing_heads_part
 from mmviz.backends import Progress, Stop
 from mmviz.experiments.audit import evaluate_examples
 from mmviz.experiments.removal_changes import Baseline
@@ -51,6 +52,7 @@ def audit_section(runner: ExperimentRunner) -> None:
         for sentence in sentences(audit):
             widgets.note(sentence, "remark")
         _skipped_notes(audit)
+        pointing_heads_part(audit.assessments, audit.model)
     with right:
         widgets.note(say("audit-gallery"))
         if runner.request.changes:
