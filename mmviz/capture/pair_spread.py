@@ -17,7 +17,7 @@ from mmviz.types import CaptureError
 
 
 def spread_of(call: AttentionCall) -> Spread | None:
-    """Returns what brings pairs ``[row or 1, head or 1, query, key]`` to the order of axes of the scores of an attention.
+    """Returns what brings pairs ``[row or 1, head or 1, query, key]`` to the order of axes of an attention's scores.
 
     None for a kernel, and where they have that order. Raises ``CaptureError`` (``cut-scores``) where the weights cannot
     be followed from their softmax to the product that uses them.

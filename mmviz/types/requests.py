@@ -107,7 +107,8 @@ class CutRoute:
 
     It is as if these scores were minus infinity before the softmax: a weight is not removed after it, so what is left
     of a row still sums to 1. A query that is left with nothing to attend to has weights of 0, so that its attention
-    adds nothing; every pair of a head cut is that head ablated. Raises ``MmvizError`` (``cut-group``) for an unknown group.
+    adds nothing: to cut all that a head attends to is to ablate it. Raises ``MmvizError`` (``cut-group``) for an
+    unknown group.
     """
 
     queries: TokenGroup

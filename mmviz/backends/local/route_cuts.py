@@ -101,8 +101,9 @@ def blocked_routes(
 ) -> BlockedRoutes | None:
     """Returns what ``cuts`` block in each of ``rows`` of one call; None where that is nothing.
 
-    Raises ``MmvizError``: ``cut-stack``, ``cut-layer``, ``cut-head``, ``cut-stream`` and ``cut-token`` for what the model does not
-    have, ``cut-scores`` for attention in which no pairs can be blocked; ``cut-shape`` where rows must run alone.
+    Raises ``MmvizError``: ``cut-stack``, ``cut-layer``, ``cut-head``, ``cut-stream`` and ``cut-token`` for what the
+    model does not have, ``cut-scores`` for attention in which no pairs can be blocked; ``cut-shape`` where rows must
+    run alone.
     """
     if not any(cuts):
         return None

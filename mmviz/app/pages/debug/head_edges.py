@@ -1,0 +1,136 @@
+"""The edges of a head: which pairs carry its effect, and the viewer opened on the token that carries the most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from mmviz.app import session_state as session
+from mmviz.app.components import widgets
+from mmviz.app.components.table_downloads import table_downloads
+from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.selection import answer_selection, with_map
+from mmviz.app.table_command import table_command
+from mmviz.experiments.head_edges import HeadEdge, HeadEdges, measure_head_edges
+from mmviz.explain import Run
+from mmviz.figures.token_labels import group_name, names
+from mmviz.i18n.language import join_sentences
+from mmviz.i18n.page import Message, say
+from mmviz.report.edge_table import edge_table
+from mmviz.types import AttentionRecord
+
+
+def choose_head(number: int, head: int) -> None:
+    """Shows the edges of a head, given as map and head, and opens the viewer on it once they are measured."""
+    state = session.current_state()
+    state.edge_head, state.is_edge_opening = (number, head), True
+
+
+def edges_panel(runner: ExperimentRunner, head_name: str) -> None:
+    """Draws the edges of the head that was chosen, called ``head_name``, or opens the viewer on it."""
+    state, record = runner.state, runner.run.record
+    assert state.edge_head is not None
+    number, head = state.edge_head
+    edges = runner.measure(
+        ("edges", number, head),
+        lambda progress, stop: measure_head_edges(
+            runner.backend(), runner.request, record, number, head, progress, stop
+        ),
+    )
+    if edges is None:
+        return
+    if state.is_edge_opening and edges.is_complete:
+        open_head(runner.run, edges, None, head_name)
+    state.is_edge_opening = False
+    widgets.heading(say("edges-title", head=head_name), say("edges-help"))
+    widgets.note(verdict(record, edges), "remark")
+    shown = edges.together or edges.edges[:1]
+    if shown:
+        _table(runner.run, edges, shown, head_name)
+    if st.button(say("edges-open"), key="edges-open", help=say("edges-open-help")):
+        open_head(runner.run, edges, None, head_name)
+    if shown:
+        command = table_command(state, runner.request, "heads", edges=str(record.map_ref(number, head)))
+        table_downloads(edge_table(edges, runner.request, record, command))
+
+
+def verdict(record: AttentionRecord, edges: HeadEdges) -> str:
+    """Returns sentences on how much of the head's effect its edges carry."""
+    facts: dict[str, Any] = {"answer": record.answers[0].label, "effect": edges.effect}
+    if not edges.is_complete:
+        return say("edges-stopped")
+    if edges.is_idle:
+        return say("edges-idle", **facts)
+    if edges.carrying:
+        code = "edges-one" if len(edges.carrying) == 1 else "edges-few"
+        return say(code, count=len(edges.carrying), together=edges.carrying[-1].together, **facts)
+    text = say("edges-weak", **facts)
+    if edges.together:
+        text = say("edges-spread", count=len(edges.together), together=edges.together[-1].together, **facts)
+    if edges.query is None:
+        return text
+    name = names(record.streams[record.maps[edges.map].queries])[edges.query]
+    share = edges.share(edges.queries[0].effect)
+    return join_sentences([text, say("edges-query", query=name, share=share)])
+
+
+def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None, head_name: str) -> None:
+    """Opens the viewer on a head: on the query of ``edge``, by default the one that carries the most, else the answer.
+
+    What is selected is what the query attends to; the page says what was measured of it.
+    """
+    state, record = session.current_state(), run.record
+    assert state.selection is not None
+    map_ref = record.map_ref(edges.map, edges.head)
+    selection = with_map(state.selection, run, map_ref, "from")
+    edge = edge or (edges.carrying[0] if edges.carrying else None)
+    query = edge.query if edge else edges.query
+    tokens = answer_selection(run, map_ref, "from") if query is None else (query,)
+    selection = replace(selection, tokens=tokens, versus=())
+    session.set_selection(selection)
+    state.opened_head = (selection, _reason(record, edges, edge, head_name))
+    state.is_edge_opening = False
+    session.open_page("explore")
+    st.rerun()
+
+
+def _reason(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge | None, head_name: str) -> Message:
+    """Returns what was measured of the head and of the query that the viewer opens on."""
+    attn_map = record.maps[edges.map]
+    queries, keys = names(record.streams[attn_map.queries]), names(record.streams[attn_map.keys])
+    facts: dict[str, Any] = {
+        "head": head_name[:1].upper() + head_name[1:], "answer": record.answers[0].label, "effect": edges.effect,
+    }  # fmt: skip
+    if edge is not None:
+        key = group_name([keys[key] for key in edge.keys])
+        return Message("edges-opened", {**facts, "query": queries[edge.query], "key": key, "edge": edge.effect})
+    if edges.query is None:
+        return Message("edges-opened-idle" if edges.is_idle else "edges-opened-spread", facts)
+    return Message(
+        "edges-opened-query", {**facts, "query": queries[edges.query], "row": edges.queries[0].effect}
+    )  # fmt: skip
+
+
+def _table(run: Run, edges: HeadEdges, shown: tuple[HeadEdge, ...], head_name: str) -> None:
+    """Draws a row for each edge; a click opens the viewer on its query."""
+    attn_map = run.record.maps[edges.map]
+    queries, keys = names(run.record.streams[attn_map.queries]), names(run.record.streams[attn_map.keys])
+    rows = [
+        {
+            say("edges-column-query"): queries[edge.query],
+            say("edges-column-keys"): group_name([keys[key] for key in edge.keys]),
+            say("edges-column-weight"): edge.weight,
+            say("edges-column-effect"): edge.effect,
+            say("edges-column-together"): edge.together,
+        }
+        for edge in shown
+    ]
+    columns = {
+        say(f"edges-column-{code}"): st.column_config.NumberColumn(format="%.2f", help=say(f"edges-help-{code}"))
+        for code in ("weight", "effect", "together")
+    }
+    row = widgets.clicked_row(rows, columns, f"edges-table-{edges.map}-{edges.head}")
+    if row is not None:
+        open_head(run, edges, shown[row], head_name)
