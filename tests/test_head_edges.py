@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edged_model import ANSWER_TOKEN, OFFSET, PATCHES, WORD, edged
+from edged_model import ANSWER_TOKEN, MARK, MARKING, OFFSET, PATCHES, READ, TOKENS, WORD, edged
 from test_route_cut import by_index, minus_infinity, questions
 
 from mmviz.analysis.neighbours import neighbours
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.head_ablation import DEAD, measure_head_ablation
-from mmviz.experiments.head_edges import CARRIED, FEW, HeadEdges, measure_head_edges, pair_cut
+from mmviz.experiments.head_edges import CARRIED, FEW, HeadEdges, edge_cut, measure_head_edges
 from mmviz.inputs import make_sample
 from mmviz.report.edge_table import edge_table
 from mmviz.types import (
@@ -33,7 +33,6 @@ from mmviz.types import (
 
 pytestmark = pytest.mark.slow
 
-READ = 2 + 0.5 + 0.75 + 0.4
 LIMIT = 2e-6
 
 
@@ -62,10 +61,10 @@ def test_the_one_pair_that_carries_a_head_is_the_one_on_paper(
     edges, expected = edges_of(planted, number, 0), effect_of(READ - 2)
     assert edges.effect == pytest.approx(expected, abs=1e-5)
     (edge,) = edges.carrying
-    assert (edge.query, edge.keys, edges.query) == (query, (key,), query)
+    assert (edge.queries, edge.keys) == ((query,), (key,)) and edges.strongest is edge
     assert edge.weight == pytest.approx(1, abs=1e-5)
     assert (edge.effect, edge.together) == (pytest.approx(expected, abs=1e-5), pytest.approx(expected, abs=1e-5))
-    assert edges.queries[0].query == query and edges.queries[0].effect == pytest.approx(expected, abs=1e-5)
+    assert edges.queries[0].queries == (query,) and edges.queries[0].effect == pytest.approx(expected, abs=1e-5)
     assert all(abs(row.effect) < 1e-5 for row in edges.queries[1:]) and len(edges.queries) == 10
 
 
@@ -74,7 +73,8 @@ def test_of_a_spread_effect_nothing_is_claimed_but_its_query(
 ) -> None:
     edges = edges_of(planted, 1, 1)
     assert edges.effect == pytest.approx(effect_of(READ - 0.5), abs=1e-5)
-    assert edges.carrying == () and edges.query == ANSWER_TOKEN
+    assert edges.carrying == () and edges.strongest is edges.queries[0]
+    assert edges.queries[0].queries == (ANSWER_TOKEN,) and edges.queries[0].keys == tuple(range(TOKENS))
     assert edges.queries[0].effect == pytest.approx(edges.effect, abs=1e-5)
     assert len(edges.together) == FEW, "those of the largest weights"
     assert all(edge.effect == pytest.approx(0, abs=1e-5) for edge in edges.edges), "what is left has the same value"
@@ -86,7 +86,7 @@ def test_neighbours_that_stand_in_for_each_other_carry_it_together(
 ) -> None:
     edges = edges_of(planted, 2, 0)
     (edge,) = edges.carrying
-    assert (edge.query, edge.keys) == (ANSWER_TOKEN, PATCHES) and edge.weight == pytest.approx(1, abs=1e-5)
+    assert (edge.queries, edge.keys) == ((ANSWER_TOKEN,), PATCHES) and edge.weight == pytest.approx(1, abs=1e-5)
     assert edge.effect == pytest.approx(effect_of(READ - 0.75), abs=1e-5)
 
 
@@ -95,14 +95,27 @@ def test_pairs_apart_that_stand_in_for_each_other_carry_it_together(
 ) -> None:
     edges = edges_of(planted, 2, 1)
     assert edges.effect == pytest.approx(effect_of(READ - 0.4), abs=1e-5)
-    assert {(edge.query, edge.keys) for edge in edges.carrying} == {(ANSWER_TOKEN, (WORD,)), (ANSWER_TOKEN, (7,))}
+    assert {(*edge.queries, *edge.keys) for edge in edges.carrying} == {(ANSWER_TOKEN, WORD), (ANSWER_TOKEN, 7)}
     assert [edge.effect for edge in edges.carrying] == pytest.approx([0, 0], abs=1e-5)
     assert edges.carrying[-1].together == pytest.approx(edges.effect, abs=1e-5)
 
 
+def test_a_key_that_any_of_many_queries_can_read_carries_it_for_all(
+    planted: tuple[LocalBackend, Request, AttentionRecord],
+) -> None:
+    edges, expected = edges_of(planted, 3, 0), effect_of(READ - MARK)
+    assert edges.effect == pytest.approx(expected, abs=1e-5)
+    assert all(row.effect == pytest.approx(0, abs=1e-5) for row in edges.queries), "one of the others is marked as well"
+    (edge,) = edges.carrying
+    assert (edge.queries, edge.keys) == (tuple(range(TOKENS)), (MARKING,)) and edge.weight == pytest.approx(0.9)
+    assert edge.effect == pytest.approx(expected, abs=1e-5)
+    row = edge_table(edges, planted[1], planted[2], "").rows[0]
+    assert (row["query"], row["query_token"], row["keys"]) == (None, None, [MARKING])
+
+
 def test_of_an_idle_head_nothing_is_masked(planted: tuple[LocalBackend, Request, AttentionRecord]) -> None:
     edges = edges_of(planted, 0, 1)
-    assert edges.is_idle and abs(edges.effect) < 1e-5 and edges.query is None
+    assert edges.is_idle and abs(edges.effect) < 1e-5 and edges.strongest is None
     assert edges.queries == edges.edges == edges.carrying == ()
 
 
@@ -178,12 +191,12 @@ def test_the_edges_of_a_bundled_model_are_what_minus_infinity_gives(
     for count, edge in enumerate(edges.together, 1):
         pairs = np.zeros((attn_map.heads, *attn_map.shape), np.bool_)
         for masked in edges.edges[:count]:
-            pairs[needed.head, masked.query, list(masked.keys)] = True
+            pairs[needed.head][np.ix_(masked.queries, masked.keys)] = True
         with minus_infinity(record, {needed.map: pairs}):
             logits = model(model.prepare(request.sample).tensors).double().log_softmax(-1)
         assert edge.together == pytest.approx(float(logits[answer]) - before, abs=LIMIT)
-        weights = attn_map.weights[needed.head, edge.query, list(edge.keys)]
-        assert edge.weight == pytest.approx(float(weights.sum()), abs=1e-6)
+        weights = attn_map.weights[needed.head][np.ix_(edge.queries, edge.keys)]
+        assert edge.weight == pytest.approx(float(weights.sum(-1).mean()), abs=1e-6)
     if edges.carrying:
         *fewer, share = (edges.share(edge.together or 0.0) for edge in edges.carrying)
         assert share >= CARRIED and all(smaller < CARRIED for smaller in fewer)
@@ -198,7 +211,7 @@ def test_every_pair_of_a_head_masked_is_the_head_ablated(
         attn_map = record.maps[number]
         assert isinstance(attn_map, AttentionMap)
         queries, keys = (range(count) for count in attn_map.shape)
-        sweep += [(pair_cut(attn_map, head, queries, keys),), (AblateHead(number, head),)]
+        sweep += [(edge_cut(attn_map, head, queries, keys),), (AblateHead(number, head),)]
     swept = backend.run([replace(request, maps=False, sweep=tuple(sweep))])[0]
     assert swept.sweep is not None
     for masked, ablated in zip(swept.sweep[::2], swept.sweep[1::2], strict=True):

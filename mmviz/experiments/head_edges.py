@@ -1,10 +1,11 @@
 """From a head to its edge: the pairs of a query and a key that carry the effect of one head, found by masking them.
 
-First every query of the head is masked alone, which is the head ablated at that query. Then the pairs of the queries
-that matter are masked, those of the largest weights, each alone and, where it is a patch, a word or a moment among
-others, together with its neighbours. Last they are masked together, one more each time: the strongest pairs; where
-these do not carry the effect, the strongest groups; then the pairs of the largest weights, which may stand in for each
-other. What is left of a row attends to the other keys, so that effects of several pairs need not add up.
+First each query of the head is masked alone, which is the head ablated at that query, and each key alone for all
+queries. Then the pairs of the queries that matter are masked, those of the largest weights, each alone and together
+with the keys beside it. Last they are masked together, one more each time: the strongest pairs; where these do not
+carry the effect, the strongest groups; then the pairs of the largest weights, which may stand in for each other; then
+the strongest keys for all queries, as where many tokens read one word. What is left of a row attends to the other keys,
+so that effects of several edges need not add up.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ CHUNK = 64
 """Variants in the sweep of one request at most."""
 MASK_SIZE = 1 << 28
 """Pairs of all heads in the masks of one request at most."""
-QUERIES = 256
+QUERIES = 128
 """Queries that are masked: those of the answer, then those of the largest weights."""
-PAIRS = 48
-"""Pairs that are masked alone: those of the largest weight times effect of their query."""
+KEYS = 48
+"""Keys that are masked for all queries: those that get the most attention."""
+PAIRS = 32
+"""Pairs that are masked: those of the largest weight times effect of their query."""
 GROUPS = 16
-"""Groups of neighbouring keys that are masked."""
+"""Pairs that are masked with the keys beside theirs."""
 FEW = 8
 """Edges that are masked together at most."""
 CARRIED = 0.5
@@ -50,27 +53,20 @@ CARRIED = 0.5
 SMALL = 0.05
 """Share of the head's effect below which a query or an edge counts as nothing."""
 
-
-@dataclass(frozen=True)
-class QueryEffect:
-    """What changes if one query of a head attends to nothing, that is, the head is ablated there alone."""
-
-    query: int
-    """Index of the token in the stream of the map's queries."""
-    effect: float
-    """Change of the answer's log-probability, in nats. Below 0 if the answer needs it."""
+Sides = tuple[tuple[int, ...], tuple[int, ...]]
+"""The queries and the keys of an edge."""
 
 
 @dataclass(frozen=True)
 class HeadEdge:
-    """A query of a head, and the key or the neighbouring keys that it is not to attend to."""
+    """Queries of a head, and the keys that they are not to attend to."""
 
-    query: int
-    """Index of the token in the stream of the map's queries."""
+    queries: tuple[int, ...]
+    """Indices of the tokens in the stream of the map's queries, ascending: one, or all."""
     keys: tuple[int, ...]
-    """Indices of the tokens in the stream of its keys, ascending."""
+    """Indices of the tokens in the stream of its keys, ascending: one, some beside each other, or all."""
     weight: float
-    """What the query's weights on these keys sum to, from 0 to 1."""
+    """What a query's weights on these keys sum to, from 0 to 1; mean over the queries."""
     effect: float
     """Change of the answer's log-probability if this alone is masked, in nats. Below 0 if the answer needs it."""
     together: float | None = None
@@ -87,10 +83,10 @@ class HeadEdges:
     """Number of the head within its map, from 0."""
     effect: float
     """Change of the answer's log-probability if the head is ablated, in nats."""
-    queries: tuple[QueryEffect, ...] = ()
-    """Those that were masked, those that carry most of the effect first."""
+    queries: tuple[HeadEdge, ...] = ()
+    """Single queries with all their keys, those that carry most of the effect first."""
     edges: tuple[HeadEdge, ...] = ()
-    """Those that were masked, in the order in which the first of them were masked together."""
+    """The edges that were masked, in the order in which the first of them were masked together."""
     is_complete: bool = True
     """False where the experiment was stopped."""
 
@@ -109,31 +105,25 @@ class HeadEdges:
         return ()
 
     @property
-    def query(self) -> int | None:
-        """The query that carries the most: of the first edge, or of the strongest query where no edges carry the
-        effect. None where no query carries anything."""
-        if self.carrying:
-            return self.carrying[0].query
-        strongest = self.queries[0] if self.queries else None
-        return strongest.query if strongest and self.share(strongest.effect) >= SMALL else None
-
-    @property
     def together(self) -> tuple[HeadEdge, ...]:
         """The edges that were masked together: the first few."""
         return tuple(edge for edge in self.edges if edge.together is not None)
+
+    @property
+    def strongest(self) -> HeadEdge | None:
+        """The first edge that carries the effect; where none does, the query that carries the most, with all its keys;
+        None where that is less than `SMALL`."""
+        if self.carrying:
+            return self.carrying[0]
+        return next((row for row in self.queries[:1] if self.share(row.effect) >= SMALL), None)
 
     def share(self, effect: float) -> float:
         """Returns ``effect`` as a share of that of the head, which may lie below 0 or above 1."""
         return effect / self.effect if self.effect else 0.0
 
-    def by_effect(self) -> HeadEdges:
-        """Returns these edges, those that carry most of the effect first."""
-        return replace(self, edges=tuple(sorted(self.edges, key=lambda edge: -self.share(edge.effect))))
-
-    def with_together(self, effects: Sequence[float]) -> HeadEdges:
-        """Returns these edges, of which the first one, the first two and so on have ``effects`` together."""
-        first = (replace(edge, together=effect) for edge, effect in zip(self.edges, effects, strict=False))
-        return replace(self, edges=(*first, *self.edges[len(effects) :]))
+    def by_effect(self, edges: Sequence[HeadEdge]) -> tuple[HeadEdge, ...]:
+        """Returns ``edges``, those that carry most of the effect first."""
+        return tuple(sorted(edges, key=lambda edge: -self.share(edge.effect)))
 
 
 def measure_head_edges(
@@ -157,60 +147,54 @@ def measure_head_edges(
     attn_map = record.maps[number]
     if not isinstance(attn_map, AttentionMap):
         raise MmvizError("edges-long")
-    queries, keys = _first_queries(record, attn_map, head), range(attn_map.shape[1])
     chunk = max(1, min(CHUNK, MASK_SIZE // (attn_map.heads * math.prod(attn_map.shape))))
-    stages = list(accumulate((math.ceil(n / chunk) for n in (1, len(queries), PAIRS + GROUPS, 3 * FEW)), initial=0))
+    rows, columns = _rows(record, attn_map, head), _columns(attn_map, head)
+    most = (1, len(rows) + len(columns), PAIRS + GROUPS, 4 * FEW)
+    stages = list(accumulate((math.ceil(count / chunk) for count in most), initial=0))
 
     def effects(stage: int, variants: Sequence[tuple[Change, ...]]) -> list[float]:
         """Returns the effect of each variant, of fewer after a stop."""
         requests = sweep_requests(request, variants, chunk)
         return _effects(backend.run(requests, lambda done, _: progress(stages[stage] + done, stages[-1]), stop))
 
+    def masked(stage: int, sides: Sequence[Sides]) -> tuple[HeadEdge, ...]:
+        """Returns the edges of these sides, each masked alone; fewer after a stop."""
+        values = effects(stage, [(edge_cut(attn_map, head, *own),) for own in sides])
+        return tuple(HeadEdge(*own, _weight(attn_map, head, *own), e) for own, e in zip(sides, values, strict=False))
+
     ablated = effects(0, [(AblateHead(number, head),)])
     result = HeadEdges(number, head, sum(ablated), is_complete=bool(ablated))
     if result.is_idle:
         return result
 
-    values = effects(1, [(pair_cut(attn_map, head, [query], keys),) for query in queries])
-    rows = sorted(map(QueryEffect, queries, values), key=lambda row: -result.share(row.effect))
-    result = replace(result, queries=tuple(rows), is_complete=len(values) == len(queries))
-    if not result.is_complete:
-        return result
+    edges = masked(1, [*rows, *columns])
+    result = replace(result, queries=result.by_effect(edges[: len(rows)]))
+    by_column = result.by_effect(edges[len(rows) :])
+    if len(edges) < len(rows) + len(columns):
+        return replace(result, edges=by_column, is_complete=False)
 
     pairs = _pairs(result, attn_map)
     groups = _groups(pairs, record.streams[attn_map.keys])
-    values = effects(2, [(pair_cut(attn_map, head, [query], own),) for query, own in (*pairs, *groups)])
-    edges = [
-        HeadEdge(query, own, float(attn_map.weights[head, query, list(own)].sum(dtype=float)), effect)
-        for (query, own), effect in zip((*pairs, *groups), values, strict=False)
-    ]
-    by_weight = replace(result, edges=tuple(edges[: len(pairs)]))
-    orders = [by_weight.by_effect(), replace(result, edges=tuple(edges[len(pairs) :])).by_effect(), by_weight]
-    if len(values) < len(pairs) + len(groups):
-        return replace(orders[0], is_complete=False)
+    edges = masked(2, [*pairs, *groups])
+    by_weight = edges[: len(pairs)]
+    if len(edges) < len(pairs) + len(groups):
+        return replace(result, edges=result.by_effect(by_weight), is_complete=False)
 
-    sets = [
-        (order, count)
-        for order, edges in enumerate(orders)
-        for count in range(1, len(edges.edges[:FEW]) + 1)
-        if edges is by_weight or edges.share(edges.edges[count - 1].effect) >= SMALL
+    orders = (result.by_effect(by_weight), result.by_effect(edges[len(pairs) :]), by_weight, by_column)
+    counts = [sum(order is by_weight or result.share(edge.effect) >= SMALL for edge in order[:FEW]) for order in orders]
+    sets = [order[:count] for order, most in zip(orders, counts, strict=True) for count in range(1, most + 1)]
+    values = effects(3, [tuple(edge_cut(attn_map, head, e.queries, e.keys) for e in own) for own in sets])
+    ends = list(accumulate(counts, initial=0))
+    measured = [
+        replace(result, edges=_with_together(order, values[start:end]), is_complete=len(values) == len(sets))
+        for order, start, end in zip(orders, ends, ends[1:], strict=False)
     ]
-    values = effects(
-        3,
-        [
-            tuple(pair_cut(attn_map, head, [edge.query], edge.keys) for edge in orders[order].edges[:count])
-            for order, count in sets
-        ],
-    )
-    orders = [
-        edges.with_together([value for (own, _), value in zip(sets, values, strict=False) if own == order])
-        for order, edges in enumerate(orders)
-    ]
-    chosen = next((edges for edges in orders if edges.carrying), orders[0] if orders[0].together else orders[2])
-    return replace(chosen, is_complete=len(values) == len(sets))
+    carrying = [some for some in measured if some.carrying]
+    strong = [some for some in measured if some.together]
+    return (*carrying, *strong, measured[0])[0]
 
 
-def pair_cut(attn_map: AttentionMap, head: int, queries: Sequence[int], keys: Sequence[int]) -> CutRoute:
+def edge_cut(attn_map: AttentionMap, head: int, queries: Sequence[int], keys: Sequence[int]) -> CutRoute:
     """Returns the change that keeps ``queries`` of one head from attending to ``keys``."""
     return CutRoute(
         ChosenTokens(tuple(queries), attn_map.queries), ChosenTokens(tuple(keys), attn_map.keys), attn_map.stack,
@@ -227,28 +211,45 @@ def _effects(records: Sequence[AttentionRecord]) -> list[float]:
     ]  # fmt: skip
 
 
-def _first_queries(record: AttentionRecord, attn_map: AttentionMap, head: int) -> list[int]:
+def _weight(attn_map: AttentionMap, head: int, queries: Sequence[int], keys: Sequence[int]) -> float:
+    return float(attn_map.weights[head][np.ix_(queries, keys)].sum(-1, dtype=np.float64).mean())
+
+
+def _with_together(edges: Sequence[HeadEdge], effects: Sequence[float]) -> tuple[HeadEdge, ...]:
+    """Returns ``edges``, of which the first one, the first two and so on have ``effects`` together."""
+    first = (replace(edge, together=effect) for edge, effect in zip(edges, effects, strict=False))
+    return (*first, *edges[len(effects) :])
+
+
+def _rows(record: AttentionRecord, attn_map: AttentionMap, head: int) -> list[Sides]:
     """Returns at most `QUERIES` queries that attend to anything: those of the answer first, then by largest weight."""
-    largest = attn_map.weights[head].max(-1)
+    largest, keys = attn_map.weights[head].max(-1), tuple(range(attn_map.shape[1]))
     answer = answer_tokens(record).get(attn_map.queries, ())
     order = sorted(np.flatnonzero(largest).tolist(), key=lambda query: (query not in answer, -largest[query]))
-    return order[:QUERIES]
+    return [((query,), keys) for query in order[:QUERIES]]
 
 
-def _pairs(result: HeadEdges, attn_map: AttentionMap) -> list[tuple[int, tuple[int, ...]]]:
+def _columns(attn_map: AttentionMap, head: int) -> list[Sides]:
+    """Returns the `KEYS` that get the most attention, each with all queries; none where there is a single query."""
+    total, queries = attn_map.weights[head].sum(0), tuple(range(attn_map.shape[0]))
+    order = np.argsort(-total, kind="stable")[: KEYS if len(queries) > 1 else 0]
+    return [(queries, (int(key),)) for key in order if total[key] > 0]
+
+
+def _pairs(result: HeadEdges, attn_map: AttentionMap) -> list[Sides]:
     """Returns the `PAIRS` of a query and a key with the largest weight times effect of the query."""
-    scores = {
-        (row.query, (int(key),)): result.share(row.effect) * float(weights[key])
-        for row in result.queries if result.share(row.effect) >= SMALL
-        for weights in (attn_map.weights[result.head, row.query],)
-        for key in np.flatnonzero(weights)
-    }  # fmt: skip
+    scores: dict[Sides, float] = {}
+    for row in result.queries:
+        weights = attn_map.weights[result.head, row.queries[0]]
+        if result.share(row.effect) > 0:
+            scores |= {
+                (row.queries, (int(key),)): result.share(row.effect) * float(weights[key])
+                for key in np.argsort(-weights, kind="stable")[:PAIRS] if weights[key] > 0
+            }  # fmt: skip
     return sorted(scores, key=lambda pair: -scores[pair])[:PAIRS]
 
 
-def _groups(
-    pairs: Sequence[tuple[int, tuple[int, ...]]], keys: Sequence[Token]
-) -> list[tuple[int, tuple[int, ...]]]:  # fmt: skip
-    """Returns the keys of ``pairs`` with their neighbours, `GROUPS` at most."""
+def _groups(pairs: Sequence[Sides], keys: Sequence[Token]) -> list[Sides]:
+    """Returns ``pairs`` with the keys beside theirs, `GROUPS` at most."""
     groups = dict.fromkeys((query, tuple(sorted((key, *neighbours(keys, key))))) for query, (key,) in pairs)
     return [(query, own) for query, own in groups if len(own) > 1][:GROUPS]

@@ -69,67 +69,71 @@ def verdict(record: AttentionRecord, edges: HeadEdges) -> str:
     text = say("edges-weak", **facts)
     if edges.together:
         text = say("edges-spread", count=len(edges.together), together=edges.together[-1].together, **facts)
-    if edges.query is None:
+    row = edges.strongest
+    if row is None:
         return text
-    name = names(record.streams[record.maps[edges.map].queries])[edges.query]
-    share = edges.share(edges.queries[0].effect)
-    return join_sentences([text, say("edges-query", query=name, share=share)])
+    name = names(record.streams[record.maps[edges.map].queries])[row.queries[0]]
+    return join_sentences([text, say("edges-query", query=name, share=edges.share(row.effect))])
 
 
 def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None, head_name: str) -> None:
-    """Opens the viewer on a head: on the query of ``edge``, by default the one that carries the most, else the answer.
+    """Opens the viewer on a head, and says what was measured.
 
-    What is selected is what the query attends to; the page says what was measured of it.
+    ``edge``: the one to open on, by default the strongest; the answer token where there is none. A single query is
+    opened on what it attends to; the key that every query attends to, on what attends to it.
     """
     state, record = session.current_state(), run.record
     assert state.selection is not None
-    map_ref = record.map_ref(edges.map, edges.head)
-    selection = with_map(state.selection, run, map_ref, "from")
-    edge = edge or (edges.carrying[0] if edges.carrying else None)
-    query = edge.query if edge else edges.query
-    tokens = answer_selection(run, map_ref, "from") if query is None else (query,)
+    map_ref, edge = record.map_ref(edges.map, edges.head), edge or edges.strongest
+    is_of_key = edge is not None and len(edge.queries) > 1
+    selection = with_map(state.selection, run, map_ref, "to" if is_of_key else "from")
+    tokens = answer_selection(run, map_ref, "from")
+    if edge is not None:
+        tokens = edge.keys if is_of_key else edge.queries
     selection = replace(selection, tokens=tokens, versus=())
     session.set_selection(selection)
-    state.opened_head = (selection, _reason(record, edges, edge, head_name))
-    state.is_edge_opening = False
+    state.opened_head, state.is_edge_opening = (selection, _reason(record, edges, edge, head_name)), False
     session.open_page("explore")
     st.rerun()
 
 
 def _reason(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge | None, head_name: str) -> Message:
-    """Returns what was measured of the head and of the query that the viewer opens on."""
-    attn_map = record.maps[edges.map]
-    queries, keys = names(record.streams[attn_map.queries]), names(record.streams[attn_map.keys])
+    """Returns what was measured of the head and of the edge that the viewer opens on."""
     facts: dict[str, Any] = {
         "head": head_name[:1].upper() + head_name[1:], "answer": record.answers[0].label, "effect": edges.effect,
     }  # fmt: skip
-    if edge is not None:
-        key = group_name([keys[key] for key in edge.keys])
-        return Message("edges-opened", {**facts, "query": queries[edge.query], "key": key, "edge": edge.effect})
-    if edges.query is None:
+    if edge is None:
         return Message("edges-opened-idle" if edges.is_idle else "edges-opened-spread", facts)
-    return Message(
-        "edges-opened-query", {**facts, "query": queries[edges.query], "row": edges.queries[0].effect}
-    )  # fmt: skip
+    query, key = edge_names(record, edges, edge)
+    code = "edges-opened-key" if len(edge.queries) > 1 else "edges-opened"
+    if edge in edges.queries:
+        code = "edges-opened-query"
+    return Message(code, {**facts, "query": query, "key": key, "edge": edge.effect})
+
+
+def edge_names(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge) -> tuple[str, str]:
+    """Returns the names of the query and of the keys of an edge."""
+    attn_map = record.maps[edges.map]
+    queries, keys = names(record.streams[attn_map.queries]), names(record.streams[attn_map.keys])
+    query = queries[edge.queries[0]] if len(edge.queries) == 1 else say("edges-every")
+    return query, group_name([keys[key] for key in edge.keys])
 
 
 def _table(run: Run, edges: HeadEdges, shown: tuple[HeadEdge, ...], head_name: str) -> None:
-    """Draws a row for each edge; a click opens the viewer on its query."""
-    attn_map = run.record.maps[edges.map]
-    queries, keys = names(run.record.streams[attn_map.queries]), names(run.record.streams[attn_map.keys])
+    """Draws a row for each edge; a click opens the viewer on it."""
+    codes = ("query", "keys", "weight", "effect", "together")
     rows = [
         {
-            say("edges-column-query"): queries[edge.query],
-            say("edges-column-keys"): group_name([keys[key] for key in edge.keys]),
-            say("edges-column-weight"): edge.weight,
-            say("edges-column-effect"): edge.effect,
-            say("edges-column-together"): edge.together,
+            say(f"edges-column-{code}"): value
+            for code, value in zip(
+                codes, (*edge_names(run.record, edges, edge), edge.weight, edge.effect, edge.together), strict=True
+            )
         }
         for edge in shown
     ]
     columns = {
         say(f"edges-column-{code}"): st.column_config.NumberColumn(format="%.2f", help=say(f"edges-help-{code}"))
-        for code in ("weight", "effect", "together")
+        for code in codes[2:]
     }
     row = widgets.clicked_row(rows, columns, f"edges-table-{edges.map}-{edges.head}")
     if row is not None:
