@@ -51,7 +51,10 @@ FEW = 8
 CARRIED = 0.5
 """Share of the head's effect that its edges must carry together, for it to be said that they carry it."""
 SMALL = 0.05
-"""Share of the head's effect below which a query or an edge counts as nothing."""
+"""Share of the head's effect that a query must carry to be named where no edges carry the effect."""
+SLIGHT = 0.003
+"""Share of the head's effect that an edge must carry alone to be masked with others for its effect: little, since
+several can stand in for each other."""
 
 Sides = tuple[tuple[int, ...], tuple[int, ...]]
 """The queries and the keys of an edge."""
@@ -181,7 +184,9 @@ def measure_head_edges(
         return replace(result, edges=result.by_effect(by_weight), is_complete=False)
 
     orders = (result.by_effect(by_weight), result.by_effect(edges[len(pairs) :]), by_weight, by_column)
-    counts = [sum(order is by_weight or result.share(edge.effect) >= SMALL for edge in order[:FEW]) for order in orders]
+    counts = [
+        sum(order is by_weight or result.share(edge.effect) >= SLIGHT for edge in order[:FEW]) for order in orders
+    ]
     sets = [order[:count] for order, most in zip(orders, counts, strict=True) for count in range(1, most + 1)]
     values = effects(3, [tuple(edge_cut(attn_map, head, e.queries, e.keys) for e in own) for own in sets])
     ends = list(accumulate(counts, initial=0))
