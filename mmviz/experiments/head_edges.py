@@ -50,8 +50,6 @@ FEW = 8
 """Edges that are masked together at most."""
 CARRIED = 0.5
 """Share of the head's effect that its edges must carry together, for it to be said that they carry it."""
-SMALL = 0.05
-"""Share of the head's effect that a query must carry to be named where no edges carry the effect."""
 SLIGHT = 0.003
 """Share of the head's effect that an edge must carry alone to be masked with others for its effect: little, since
 several can stand in for each other."""
@@ -88,6 +86,8 @@ class HeadEdges:
     """Change of the answer's log-probability if the head is ablated, in nats."""
     queries: tuple[HeadEdge, ...] = ()
     """Single queries with all their keys, those that carry most of the effect first."""
+    keys: tuple[HeadEdge, ...] = ()
+    """Single keys with all their queries, those that carry most of the effect first."""
     edges: tuple[HeadEdge, ...] = ()
     """The edges that were masked, in the order in which the first of them were masked together."""
     is_complete: bool = True
@@ -114,11 +114,12 @@ class HeadEdges:
 
     @property
     def strongest(self) -> HeadEdge | None:
-        """The first edge that carries the effect; where none does, the query that carries the most, with all its keys;
-        None where that is less than `SMALL`."""
+        """The first edge that carries the effect; where none does, the query or key that carries the most of it, with
+        all that it attends to or that attends to it; None where that is no more than an idle head, see `DEAD`."""
         if self.carrying:
             return self.carrying[0]
-        return next((row for row in self.queries[:1] if self.share(row.effect) >= SMALL), None)
+        strongest = self.by_effect([*self.queries[:1], *self.keys[:1]])[:1]
+        return next((edge for edge in strongest if edge.effect * self.effect > 0 and abs(edge.effect) >= DEAD), None)
 
     def share(self, effect: float) -> float:
         """Returns ``effect`` as a share of that of the head, which may lie below 0 or above 1."""
@@ -171,8 +172,8 @@ def measure_head_edges(
         return result
 
     edges = masked(1, [*rows, *columns])
-    result = replace(result, queries=result.by_effect(edges[: len(rows)]))
     by_column = result.by_effect(edges[len(rows) :])
+    result = replace(result, queries=result.by_effect(edges[: len(rows)]), keys=by_column)
     if len(edges) < len(rows) + len(columns):
         return replace(result, edges=by_column, is_complete=False)
 

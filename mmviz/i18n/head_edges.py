@@ -15,8 +15,11 @@ HEAD_EDGES: dict[str, str] = {
     "edges-spread": "No few edges carry the effect of this head: without the {count} strongest log p({answer}) "
     "changes by {together:+.2f} nats, without the whole head by {effect:+.2f}.",
     "edges-weak": "No few edges carry the effect of this head: without it log p({answer}) changes by {effect:+.2f} "
-    "nats, and no single query has a twentieth of that.",
-    "edges-query": "The query {query} carries {share:.0%} of the effect, over all that it attends to.",
+    "nats, without what any single token attends to by less than 0.01.",
+    "edges-query": "Of single tokens, {token} matters most as a query: without all that it attends to, by "
+    "{change:+.2f}.",
+    "edges-key": "Of single tokens, {token} matters most as a key: without the attention of every token to it, by "
+    "{change:+.2f}.",
     "edges-idle": "This head does nothing for this answer: without it log p({answer}) changes by {effect:+.3f} nats.",
     "edges-stopped": "The measurement was stopped before the edges of this head were known.",
     "edges-open": "Open in the viewer",
@@ -25,8 +28,11 @@ HEAD_EDGES: dict[str, str] = {
     "nats, without the whole head by {effect:+.2f}.",
     "edges-opened-key": "{head}, opened on {key}: without the attention of every token to it log p({answer}) changes "
     "by {edge:+.2f} nats, without the whole head by {effect:+.2f}.",
-    "edges-opened-query": "{head}, opened on {query}: without all that it attends to log p({answer}) changes by "
-    "{edge:+.2f} nats, without the whole head by {effect:+.2f}. No few keys carry it.",
+    "edges-opened-key-most": "{head}, opened on {key}, its strongest single token: without the attention of every "
+    "token to it log p({answer}) changes by {edge:+.2f} nats, without the whole head by {effect:+.2f}, which no few edges "
+    "carry.",
+    "edges-opened-query": "{head}, opened on {query}, its strongest single token: without all that it attends to "
+    "log p({answer}) changes by {edge:+.2f} nats, without the whole head by {effect:+.2f}, which no few edges carry.",
     "edges-opened-spread": "{head}, opened on the answer token: without the head log p({answer}) changes by "
     "{effect:+.2f} nats, and no single query carries that.",
     "edges-opened-idle": "{head}, opened on the answer token. It does nothing for this answer: without it "

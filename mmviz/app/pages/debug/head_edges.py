@@ -69,11 +69,12 @@ def verdict(record: AttentionRecord, edges: HeadEdges) -> str:
     text = say("edges-weak", **facts)
     if edges.together:
         text = say("edges-spread", count=len(edges.together), together=edges.together[-1].together, **facts)
-    row = edges.strongest
-    if row is None:
+    edge = edges.strongest
+    if edge is None:
         return text
-    name = names(record.streams[record.maps[edges.map].queries])[row.queries[0]]
-    return join_sentences([text, say("edges-query", query=name, share=edges.share(row.effect))])
+    query, key = edge_names(record, edges, edge)
+    name, code = (query, "edges-query") if edge in edges.queries else (key, "edges-key")
+    return join_sentences([text, say(code, token=name, change=edge.effect)])
 
 
 def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None, head_name: str) -> None:
@@ -108,6 +109,8 @@ def _reason(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge | None, he
     code = "edges-opened-key" if len(edge.queries) > 1 else "edges-opened"
     if edge in edges.queries:
         code = "edges-opened-query"
+    elif code == "edges-opened-key" and not edges.carrying:
+        code = "edges-opened-key-most"
     return Message(code, {**facts, "query": query, "key": key, "edge": edge.effect})
 
 
