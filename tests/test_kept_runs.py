@@ -12,8 +12,8 @@ import pytest
 from processes import wait_until
 from records import plain
 
+from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import MAX_BYTES, KeptRun, KeptRuns
-from mmviz.app.session_state import Draft
 
 IMAGE_BYTES = 1_000_000
 

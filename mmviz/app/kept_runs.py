@@ -8,7 +8,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from mmviz.app.session_state import Control, Draft
+from mmviz.app.draft import Draft
+from mmviz.app.session_state import Control
 from mmviz.explain import Run
 from mmviz.inputs.examples import Example
 from mmviz.types import AblateHead

@@ -14,9 +14,10 @@ from streamlit.delta_generator import DeltaGenerator
 from mmviz.app import page_address, resources, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.jobs import Job
 from mmviz.app.model_loading import ModelLoading
-from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.layer_progress import report_layers

@@ -11,8 +11,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import resources
 from mmviz.app import session_state as session
+from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import KeptRun
-from mmviz.app.session_state import Draft, State
+from mmviz.app.session_state import State
 from mmviz.explain import Run
 
 COOKIE = "mmviz-visitor"

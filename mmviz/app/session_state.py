@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
+from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -32,15 +32,6 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class VideoFile:
-    """The content of a video that is given in the place of an image."""
-
-    content: bytes
-
-
-Source = Path | bytes | tuple[bytes, ...] | VideoFile | InputError | None
-"""An input of the form: a file, or several; an error stands for one that cannot be used."""
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
 Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
@@ -49,27 +40,6 @@ LessonId = Literal[
     "tokens", "scores", "softmax", "output", "heads", "cross-modal", "fusion", "training", "cost", "limits"
 ]
 LESSONS: tuple[LessonId, ...] = get_args(LessonId)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """The contents of the form: the inputs of the next run."""
-
-    image: Source
-    text: str
-    audio: Source
-    image_names: tuple[str, ...] = field(default=(), compare=False)
-    """The names of the visitor's files for the image, as their browser gave them."""
-    audio_names: tuple[str, ...] = field(default=(), compare=False)
-    """The names of those for the audio."""
-
-    def is_of(self, example: Example | None) -> bool:
-        """Returns whether this is ``example`` unchanged, so that its expected answer holds."""
-        return example is not None and (self.image, self.text, self.audio) == (
-            example.image,
-            example.question,
-            example.audio,
-        )
 
 
 @dataclass
@@ -132,7 +102,7 @@ class State:
     """Whether the saved run that the operator named has been shown once."""
     example: Example | None = None
     """The example whose files stand in the form; None for the visitor's own inputs."""
-    form_start: Draft = Draft(None, "", None)
+    form_start: Draft = EMPTY
     """What the form began with; its files stand until the visitor adds others."""
     form_number: int = 0
     """Counts the forms; the uploaders of each new form start empty."""
@@ -144,7 +114,7 @@ class State:
     """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None
     """The run in progress."""
-    job_draft: Draft = Draft(None, "", None)
+    job_draft: Draft = EMPTY
     """The form's contents that ``job`` runs."""
     job_loading: ModelLoading | None = None
     """The loading of the model that ``job`` begins with, where it is not loaded yet."""
@@ -208,7 +178,7 @@ def current_state() -> State:
 def choose_example(example: Example | None) -> None:
     """Puts an example into the form and requests its run; None empties the form."""
     state = current_state()
-    fill_form(Draft(example.image, example.question, example.audio) if example else Draft(None, "", None), example)
+    fill_form(Draft(example.image, example.question, example.audio) if example else EMPTY, example)
     if example is None:  # what is added to an empty form is used
         st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
     state.run_requested = example is not None
@@ -249,7 +219,7 @@ def show_saved_run(run: Run) -> None:
     """Shows a run that was read from a file, with an empty form."""
     state = current_state()
     choose_example(None)
-    show_run(run, Draft(None, "", None))
+    show_run(run, EMPTY)
     state.is_saved = state.saved_run_shown = True
 
 

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmviz.app.draft import EMPTY, Source, VideoFile
 from mmviz.app.operator_config import BUNDLED
-from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.types import Request
 
 UNNAMED = {"image": "picture.png", "video": "video.mp4", "audio": "sound.wav"}
@@ -20,7 +21,7 @@ def table_command(state: State, request: Request, command: str, **options: str) 
     Files have the names that the visitor gave them, or those of the example. ``options`` are further ones, by their
     names without dashes (``other_text`` for ``--other-text``).
     """
-    draft, sample = state.run_draft or Draft(None, "", None), request.sample
+    draft, sample = state.run_draft or EMPTY, request.sample
     words = ["mmviz", command]
     if sample.image is not None:
         kind = "video" if isinstance(draft.image, VideoFile) else "image"

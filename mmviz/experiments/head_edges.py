@@ -153,8 +153,7 @@ def measure_head_edges(
         raise MmvizError("edges-long")
     chunk = max(1, min(CHUNK, MASK_SIZE // (attn_map.heads * math.prod(attn_map.shape))))
     rows, columns = _rows(record, attn_map, head), _columns(attn_map, head)
-    most = (1, len(rows) + len(columns), PAIRS + GROUPS, 4 * FEW)
-    stages = list(accumulate((math.ceil(count / chunk) for count in most), initial=0))
+    stages = list(accumulate((math.ceil(count / chunk) for count in _planned(len(rows), len(columns))), initial=0))
 
     def effects(stage: int, variants: Sequence[tuple[Change, ...]]) -> list[float]:
         """Returns the effect of each variant, of fewer after a stop."""
@@ -198,6 +197,17 @@ def measure_head_edges(
     carrying = [some for some in measured if some.carrying]
     strong = [some for some in measured if some.together]
     return (*carrying, *strong, measured[0])[0]
+
+
+def most_variants(record: AttentionRecord, number: int) -> int:
+    """Returns how many variants of the run `measure_head_edges` makes at most for a head of map ``number``."""
+    queries, keys = record.maps[number].shape
+    return sum(_planned(min(queries, QUERIES), min(keys, KEYS)))
+
+
+def _planned(queries: int, keys: int) -> tuple[int, int, int, int]:
+    """Returns the numbers of variants of each stage at most: the head, single tokens, pairs and groups, and sets."""
+    return 1, queries + keys, PAIRS + GROUPS, 4 * FEW
 
 
 def edge_cut(attn_map: AttentionMap, head: int, queries: Sequence[int], keys: Sequence[int]) -> CutRoute:

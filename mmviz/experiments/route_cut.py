@@ -15,6 +15,7 @@ import numpy as np
 
 from mmviz.analysis.route_attention import RouteAttention, route_attention
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
+from mmviz.experiments import time_estimates
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import ANSWER, INPUT_MODALITIES, MODALITIES, AttentionRecord, CutRoute, Modality, Request, TokenGroup
 
@@ -198,12 +199,8 @@ def read_routes(record: AttentionRecord, cells: Sequence[RouteCell], records: Se
 
 
 def most_seconds(record: AttentionRecord, cells: Sequence[RouteCell]) -> float | None:
-    """Returns how long `measure_routes` takes at most, in seconds: as if each cell were a run by itself.
-
-    None where ``record`` does not tell how long its model ran. Where cuts share calls it is far less.
-    """
-    milliseconds = record.made_by.get("milliseconds", {}).get("model")
-    return None if milliseconds is None else len(cells) * float(milliseconds) / 1e3
+    """Returns how long `measure_routes` takes at most, see `mmviz.experiments.time_estimates.most_seconds`."""
+    return time_estimates.most_seconds(record, len(cells))
 
 
 def ways_out(modality: Modality) -> tuple[CutRoute, ...]:

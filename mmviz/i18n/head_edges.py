@@ -15,7 +15,7 @@ HEAD_EDGES: dict[str, str] = {
     "edges-spread": "No few edges carry the effect of this head: without the {count} strongest log p({answer}) "
     "changes by {together:+.2f} nats, without the whole head by {effect:+.2f}.",
     "edges-weak": "No few edges carry the effect of this head: without it log p({answer}) changes by {effect:+.2f} "
-    "nats, without what any single token attends to by less than 0.01.",
+    "nats.",
     "edges-query": "Of single tokens, {token} matters most as a query: without all that it attends to, by "
     "{change:+.2f}.",
     "edges-key": "Of single tokens, {token} matters most as a key: without the attention of every token to it, by "
@@ -29,8 +29,8 @@ HEAD_EDGES: dict[str, str] = {
     "edges-opened-key": "{head}, opened on {key}: without the attention of every token to it log p({answer}) changes "
     "by {edge:+.2f} nats, without the whole head by {effect:+.2f}.",
     "edges-opened-key-most": "{head}, opened on {key}, its strongest single token: without the attention of every "
-    "token to it log p({answer}) changes by {edge:+.2f} nats, without the whole head by {effect:+.2f}, which no few edges "
-    "carry.",
+    "token to it log p({answer}) changes by {edge:+.2f} nats, without the whole head by {effect:+.2f}, which no few "
+    "edges carry.",
     "edges-opened-query": "{head}, opened on {query}, its strongest single token: without all that it attends to "
     "log p({answer}) changes by {edge:+.2f} nats, without the whole head by {effect:+.2f}, which no few edges carry.",
     "edges-opened-spread": "{head}, opened on the answer token: without the head log p({answer}) changes by "

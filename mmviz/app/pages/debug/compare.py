@@ -14,12 +14,14 @@ from mmviz.analysis.map_refs import has_map, map_refs, map_words, parse_map_ref,
 from mmviz.analysis.map_weights import Direction
 from mmviz.app.components import widgets
 from mmviz.app.components.stack_select import stack_select
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import QUICK, ExperimentRunner
 from mmviz.app.jobs import Job
 from mmviz.app.pages.debug.side_by_side import card_html, difference_html, unit_of, verdict
 from mmviz.app.selection import Selection
 from mmviz.app.selection_view import SelectionView
 from mmviz.app.session_state import CONTROLS, Control
+from mmviz.app.table_command import table_command
 from mmviz.backends import Stop
 from mmviz.backends.replay import sample_digest
 from mmviz.explain import Run
@@ -29,6 +31,7 @@ from mmviz.figures.token_labels import names
 from mmviz.i18n.language import join_list, join_sentences, translated
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import load_gallery
+from mmviz.report.comparison_table import comparison_table
 from mmviz.types import Change, MapRef, MmvizError, Request, ShuffleWeights, UniformAttention
 
 
@@ -67,8 +70,25 @@ def compare_section(runner: ExperimentRunner) -> None:
             widgets.note(say("compare-same"), "remark")
         else:
             _difference(a, b, partner is not None)
+        if partner is not None:
+            command = _command(runner, option, a)
+            table_downloads(comparison_table(a, b, (runner.request, other.request or runner.request), command))
     except MmvizError as error:  # a flow through a run too long for it, or one that is no longer kept
         widgets.note(str(error), "remark")
+
+
+def _command(runner: ExperimentRunner, option: str, a: SelectionView) -> str:
+    """Returns the command that compares the same two runs in the same view."""
+    kind, _, name = option.partition("/")
+    options = {"other": name} if kind == "model" else {"other_control": kind}
+    if kind == "example":
+        example = next(example for example in load_gallery() if example.id == name)
+        parts = {"other_image": example.image, "other_audio": example.audio}
+        options = {part: path.name if path else "" for part, path in parts.items()}
+        options["other_text"] = example.question
+    selection = a.selection
+    view = {"method": str(selection.map_ref), "direction": selection.direction, "token": str(selection.tokens[0])}
+    return table_command(runner.state, runner.request, "compare", **options, **view)
 
 
 # what A is compared with

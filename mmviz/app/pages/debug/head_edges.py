@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
@@ -15,10 +14,9 @@ from mmviz.app.selection import answer_selection, with_map
 from mmviz.app.table_command import table_command
 from mmviz.experiments.head_edges import HeadEdge, HeadEdges, measure_head_edges
 from mmviz.explain import Run
-from mmviz.figures.token_labels import group_name, names
-from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import Message, say
-from mmviz.report.edge_table import edge_table
+from mmviz.report.edge_table import edge_names, edge_table, edges_summary
+from mmviz.report.heads_table import head_name
 from mmviz.types import AttentionRecord
 
 
@@ -28,8 +26,8 @@ def choose_head(number: int, head: int) -> None:
     state.edge_head, state.is_edge_opening = (number, head), True
 
 
-def edges_panel(runner: ExperimentRunner, head_name: str) -> None:
-    """Draws the edges of the head that was chosen, called ``head_name``, or opens the viewer on it."""
+def edges_panel(runner: ExperimentRunner) -> None:
+    """Draws the edges of the head that was chosen, or opens the viewer on it."""
     state, record = runner.state, runner.run.record
     assert state.edge_head is not None
     number, head = state.edge_head
@@ -42,42 +40,21 @@ def edges_panel(runner: ExperimentRunner, head_name: str) -> None:
     if edges is None:
         return
     if state.is_edge_opening and edges.is_complete:
-        open_head(runner.run, edges, None, head_name)
+        open_head(runner.run, edges)
     state.is_edge_opening = False
-    widgets.heading(say("edges-title", head=head_name), say("edges-help"))
-    widgets.note(verdict(record, edges), "remark")
+    widgets.heading(say("edges-title", head=head_name(record, number, head)), say("edges-help"))
+    widgets.note(edges_summary(record, edges), "remark")
     shown = edges.together or edges.edges[:1]
     if shown:
-        _table(runner.run, edges, shown, head_name)
+        _table(runner.run, edges, shown)
     if st.button(say("edges-open"), key="edges-open", help=say("edges-open-help")):
-        open_head(runner.run, edges, None, head_name)
+        open_head(runner.run, edges)
     if shown:
         command = table_command(state, runner.request, "heads", edges=str(record.map_ref(number, head)))
         table_downloads(edge_table(edges, runner.request, record, command))
 
 
-def verdict(record: AttentionRecord, edges: HeadEdges) -> str:
-    """Returns sentences on how much of the head's effect its edges carry."""
-    facts: dict[str, Any] = {"answer": record.answers[0].label, "effect": edges.effect}
-    if not edges.is_complete:
-        return say("edges-stopped")
-    if edges.is_idle:
-        return say("edges-idle", **facts)
-    if edges.carrying:
-        code = "edges-one" if len(edges.carrying) == 1 else "edges-few"
-        return say(code, count=len(edges.carrying), together=edges.carrying[-1].together, **facts)
-    text = say("edges-weak", **facts)
-    if edges.together:
-        text = say("edges-spread", count=len(edges.together), together=edges.together[-1].together, **facts)
-    edge = edges.strongest
-    if edge is None:
-        return text
-    query, key = edge_names(record, edges, edge)
-    name, code = (query, "edges-query") if edge in edges.queries else (key, "edges-key")
-    return join_sentences([text, say(code, token=name, change=edge.effect)])
-
-
-def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None, head_name: str) -> None:
+def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None = None) -> None:
     """Opens the viewer on a head, and says what was measured.
 
     ``edge``: the one to open on, by default the strongest; the answer token where there is none. A single query is
@@ -93,16 +70,15 @@ def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None, head_name: str)
         tokens = edge.keys if is_of_key else edge.queries
     selection = replace(selection, tokens=tokens, versus=())
     session.set_selection(selection)
-    state.opened_head, state.is_edge_opening = (selection, _reason(record, edges, edge, head_name)), False
+    state.opened_head, state.is_edge_opening = (selection, _reason(record, edges, edge)), False
     session.open_page("explore")
     st.rerun()
 
 
-def _reason(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge | None, head_name: str) -> Message:
+def _reason(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge | None) -> Message:
     """Returns what was measured of the head and of the edge that the viewer opens on."""
-    facts: dict[str, Any] = {
-        "head": head_name[:1].upper() + head_name[1:], "answer": record.answers[0].label, "effect": edges.effect,
-    }  # fmt: skip
+    name = head_name(record, edges.map, edges.head)
+    facts = {"head": name[:1].upper() + name[1:], "answer": record.answers[0].label, "effect": edges.effect}
     if edge is None:
         return Message("edges-opened-idle" if edges.is_idle else "edges-opened-spread", facts)
     query, key = edge_names(record, edges, edge)
@@ -114,15 +90,7 @@ def _reason(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge | None, he
     return Message(code, {**facts, "query": query, "key": key, "edge": edge.effect})
 
 
-def edge_names(record: AttentionRecord, edges: HeadEdges, edge: HeadEdge) -> tuple[str, str]:
-    """Returns the names of the query and of the keys of an edge."""
-    attn_map = record.maps[edges.map]
-    queries, keys = names(record.streams[attn_map.queries]), names(record.streams[attn_map.keys])
-    query = queries[edge.queries[0]] if len(edge.queries) == 1 else say("edges-every")
-    return query, group_name([keys[key] for key in edge.keys])
-
-
-def _table(run: Run, edges: HeadEdges, shown: tuple[HeadEdge, ...], head_name: str) -> None:
+def _table(run: Run, edges: HeadEdges, shown: tuple[HeadEdge, ...]) -> None:
     """Draws a row for each edge; a click opens the viewer on it."""
     codes = ("query", "keys", "weight", "effect", "together")
     rows = [
@@ -140,4 +108,4 @@ def _table(run: Run, edges: HeadEdges, shown: tuple[HeadEdge, ...], head_name: s
     }
     row = widgets.clicked_row(rows, columns, f"edges-table-{edges.map}-{edges.head}")
     if row is not None:
-        open_head(run, edges, shown[row], head_name)
+        open_head(run, edges, shown[row])

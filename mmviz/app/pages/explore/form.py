@@ -9,8 +9,9 @@ from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.model_inputs import ModelInputs, model_inputs
-from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.app.uploads import checked_uploads, guard_uploads
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
@@ -32,9 +33,7 @@ def input_form(state: State) -> Draft:
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
     with left:
         start = state.form_start
-        image, image_names = _file_input(
-            state, accepted, "image", session.USE_IMAGE, (start.image, start.image_names)
-        )
+        image, image_names = _file_input(state, accepted, "image", session.USE_IMAGE, (start.image, start.image_names))
     with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
@@ -43,9 +42,7 @@ def input_form(state: State) -> Draft:
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
     with right:
-        audio, audio_names = _file_input(
-            state, accepted, "audio", session.USE_AUDIO, (start.audio, start.audio_names)
-        )
+        audio, audio_names = _file_input(state, accepted, "audio", session.USE_AUDIO, (start.audio, start.audio_names))
     with end:
         label, hint = say("run"), say("run-help")
         st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
