@@ -27,6 +27,8 @@ import mmviz
 from mmviz import Modality, Sample, Token, make_sample
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.written_answer import answer_logits, answering
+from mmviz.experiments import head_edges
+from mmviz.experiments.head_ablation import measure_head_ablation
 from mmviz.models.model_factory import load
 from mmviz.types import AttentionRecord, ChosenTokens, CutRoute, Request
 from mmviz.types.answer_tokens import answer_tokens
@@ -194,6 +196,32 @@ def test_cutting_nothing_changes_nothing(kind: str, cut: CutRoute, checkpoint: C
     assert same.answers == plain.answers and same.notices == plain.notices
     for attn_map, other in zip(same.maps, plain.maps, strict=True):
         assert np.array_equal(attn_map.weights, other.weights)
+
+
+@pytest.mark.parametrize("kind", ["t5", "llava"])
+def test_the_edges_of_a_head_are_masked_as_by_hand(
+    kind: str, checkpoint: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_edges, "DEAD", 0.0)  # random weights move the answer by little
+    model = MODELS[kind](checkpoint)
+    backend, sample = LocalBackend("cpu", {NAME: model}), sample_for(kind)
+    plain = backend.run([Request(NAME, sample)])[0]
+    written = tuple(plain.made_by.get("answer", ()))
+    request = Request(NAME, sample, answer=written)
+    effects = measure_head_ablation(backend, request, plain)
+    needed = max(effects, key=lambda effect: abs(effect.effect))
+    edges = head_edges.measure_head_edges(backend, request, plain, needed.map, needed.head)
+    assert edges.effect == pytest.approx(needed.effect, abs=LIMIT) and edges.together
+    attn_map = plain.maps[needed.map]
+    pairs = np.zeros((attn_map.heads, *attn_map.shape), np.bool_)
+    for edge in edges.together:
+        pairs[needed.head][np.ix_(edge.queries, edge.keys)] = True
+    answered = answering(model, sample, written) if written else model
+    with minus_infinity(model.module, {attn_map.name: [pairs]}):
+        logits, log_p = answer_logits(answered, answered.prepare(sample).tensors)
+    answer = plain.answers[0]
+    after = float(logits.double().log_softmax(-1)[answer.index] if log_p is None else log_p.sum())
+    assert edges.together[-1].together == pytest.approx(after - math.log(answer.probability), abs=2 * LIMIT)
 
 
 def answers_of(record: AttentionRecord, variant: int | None = None) -> NDArray[np.float64]:
