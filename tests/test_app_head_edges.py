@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 from app_page import click, markup, notes, now, run, selected, settled
 from test_app_debug import FIRST, debug, press
@@ -25,7 +27,7 @@ def test_a_click_on_a_head_opens_the_viewer_on_the_token_that_carries_it() -> No
     strongest = edges.strongest
 
     page = debug("heads")
-    assert say("edges-hint") in markup(page)
+    assert html.escape(say("edges-hint")) in markup(page)
     point = {"customdata": [needed.map, needed.head]}
     page = settled(click(page, page.get("plotly_chart")[0], points=[point]))
     assert now(page).page == "explore" and page.get("bidi_component")
@@ -41,7 +43,7 @@ def test_a_click_on_a_head_opens_the_viewer_on_the_token_that_carries_it() -> No
     page = press(page, "page-debug")
     assert now(page).page == "debug", "what was clicked does not open once more"
     body = markup(page)
-    assert say("edges-hint") not in body
+    assert html.escape(say("edges-hint")) not in body
     assert say("edges-title", head=f"layer {needed.map + 1}, head {needed.head + 1}") in body
     table, heads = page.dataframe
     assert len(table.value) == len(edges.together) and len(heads.value) == len(effects)
