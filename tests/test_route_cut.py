@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -245,8 +246,8 @@ def test_every_cut_of_a_bundled_model_is_minus_infinity(fusions: LocalBackend, k
     plain = fusions.run([Request(name, sample)])[0]
     model = fusions._models[name]
     sites = known_sites(model, [model.prepare(sample)])
-    told = [(site.place[0], site.stack, site.layer, site.queries, site.keys, site.shape[1:]) for site in sites.sites]
-    assert told == [(m.name, m.stack, m.layer, m.queries, m.keys, m.shape) for m in plain.maps]
+    told = [(s.place[0], s.stack, s.layer, s.queries, s.keys, s.heads, s.shape[1:]) for s in sites.sites]
+    assert told == [(m.name, m.stack, m.layer, m.queries, m.keys, m.heads, m.shape) for m in plain.maps]
     cuts = cuts_for(plain)
     swept = fusions.run([Request(name, sample, maps=False, sweep=tuple((cut,) for cut in cuts))])[0]
     assert swept.sweep is not None
@@ -339,6 +340,10 @@ def test_a_tower_is_cut_where_it_is_named(fusions: LocalBackend) -> None:
         assert np.array_equal(everywhere.maps[number].weights, plain.maps[number].weights)
         pairs = inside.maps[number].weights[:, sounding][:, :, sounding]
         assert (pairs.max() == 0) == (inside.maps[number].layer == 1)
+    in_head = fusions.run([Request("trio", sample, (replace(cut, heads=(4,)),), towers=True)])[0]
+    for number in tower_maps:
+        largest = in_head.maps[number].weights[:, sounding][:, :, sounding].max((1, 2))
+        assert [head for head in range(6) if not largest[head]] == ([4] if in_head.maps[number].layer == 1 else [])
 
 
 def test_a_cut_comes_over_a_server_as_it_is(fusions: LocalBackend) -> None:

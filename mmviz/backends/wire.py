@@ -224,8 +224,8 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
         )
         if not isinstance(fields["stack"], str) or len(fields["stack"]) > _MAX_NAME:
             raise ValueError
-        groups = (_decode_group(fields[name]) for name in ("queries", "keys"))
-        return CutRoute(*groups, fields["stack"], layers, heads)
+        queries, keys = _decode_group(fields["queries"]), _decode_group(fields["keys"])
+        return CutRoute(queries, keys, fields["stack"], layers, heads)
     if kind == "ShuffleWeights":
         return ShuffleWeights(check_index(fields["seed"], _MAX_SEED))
     if kind == "UniformAttention":

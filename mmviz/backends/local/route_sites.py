@@ -158,6 +158,6 @@ def _of_targets(model: Model, targets: CaptureTargets, streams: Sequence[Streams
             SiteRow(sample, sample, places[queries, sample], places[keys, sample]) for sample in range(len(streams))
         )
         shape = (len(streams), counts[queries], counts[keys])
-        heads = max(own_head_counts(model.module, module), default=1)
+        heads = max(own_head_counts(model.module, module))
         sites.append(AttentionSite((module, 0), stack, layer, queries, keys, len(streams), shape, heads, rows))
     return tuple(sites)
