@@ -95,8 +95,8 @@ def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 @pytest.mark.parametrize("attend", [F.scaled_dot_product_attention, by_hand])
 def test_pairs_are_blocked_as_on_a_cpu(attend: Callable[..., Tensor]) -> None:
     model, inputs = Attend(attend), tensors(torch.float32)
-    pairs = torch.rand(1, 700, 700, generator=torch.Generator().manual_seed(1)) < 0.3
-    pairs[0, 5] = True
+    pairs = torch.rand(1, 1, 700, 700, generator=torch.Generator().manual_seed(1)) < 0.3
+    pairs[0, :, 5] = True
     with torch.no_grad(), mmviz.capture(model) as result:
         model(*inputs)
     block = {result.all_attention_calls[0].place: BlockedPairs(pairs)}

@@ -4,8 +4,9 @@ over a server, and refused in one sentence."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,7 @@ def test_a_cut_stands_beside_other_changes() -> None:
         (CutRoute(TEXT, IMAGE, "encoder"), "cut-stack", "There are: layers."),
         (CutRoute(TEXT, IMAGE, layers=(0, 2)), "cut-layer", "no layer 2"),
         (CutRoute(TEXT, IMAGE, "layers", (7,)), "cut-layer", "It has 2 layers"),
+        (CutRoute(TEXT, IMAGE, "layers", (0,), (0, 1)), "cut-head", "There is no head 1 in layers"),
         (CutRoute(ChosenTokens((0,), "sound"), IMAGE), "cut-stream", "There are: tokens."),
         (CutRoute(TEXT, ChosenTokens((10,))), "cut-token", "It has 10 tokens"),
         (CutRoute(TEXT, ChosenTokens((-1,))), "cut-token", "no token -1"),
@@ -180,10 +182,8 @@ def id_of(kind: str) -> str:
     return kind if kind == "trio" else f"own-{kind}"
 
 
-@contextmanager
-def minus_infinity(record: AttentionRecord, cut: CutRoute) -> Iterator[None]:
-    """Lets every attention of the fusions run by hand, with minus infinity at the pairs that ``cut`` names."""
-    maps = iter(record.maps)
+def pairs_of(record: AttentionRecord, cut: CutRoute) -> dict[int, NDArray[np.bool_]]:
+    """Returns the pairs ``[head, query, key]`` that ``cut`` names, by the number of the map."""
 
     def members(group: Any, stream: str) -> NDArray[np.bool_]:
         tokens = record.streams[stream]
@@ -191,14 +191,28 @@ def minus_infinity(record: AttentionRecord, cut: CutRoute) -> Iterator[None]:
             return np.isin(np.arange(len(tokens)), group.tokens) & (stream == group.stream)
         return np.array([token.label == "answer" if group == "answer" else token.modality is group for token in tokens])
 
+    pairs = {}
+    for number, attn_map in enumerate(record.maps):
+        if cut.stack in ("", attn_map.stack) and (cut.layers is None or attn_map.layer in cut.layers):
+            heads = np.isin(np.arange(attn_map.heads), range(attn_map.heads) if cut.heads is None else cut.heads)
+            own = np.outer(members(cut.queries, attn_map.queries), members(cut.keys, attn_map.keys))
+            pairs[number] = heads[:, None, None] & own
+    return pairs
+
+
+@contextmanager
+def minus_infinity(record: AttentionRecord, pairs: Mapping[int, NDArray[np.bool_]]) -> Iterator[None]:
+    """Lets every attention of the fusions run by hand, with minus infinity at ``pairs`` ``[head, query, key]`` by the
+    number of the map."""
+    numbers = iter(range(len(record.maps)))
+
     def forward(self: Attention, x: Tensor, attn_mask: Tensor | None, context: Tensor | None = None) -> Tensor:
         query, key, value = self.project(x, context)
         scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1)
         scores = scores if attn_mask is None else scores + attn_mask
-        attn_map = next(maps)
-        if cut.stack in ("", attn_map.stack) and (cut.layers is None or attn_map.layer in cut.layers):
-            pairs = np.outer(members(cut.queries, attn_map.queries), members(cut.keys, attn_map.keys))
-            scores = scores.masked_fill(torch.from_numpy(pairs), -math.inf)
+        number = next(numbers)
+        if number in pairs:
+            scores = scores.masked_fill(torch.from_numpy(pairs[number]), -math.inf)
         return self.join_heads(torch.nan_to_num(scores.softmax(-1), 0.0) @ value)
 
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
@@ -215,12 +229,14 @@ def by_index(record: AttentionRecord, row: Sequence[float] | NDArray[np.float64]
 
 
 def cuts_for(record: AttentionRecord) -> list[CutRoute]:
-    """Returns cuts of every kind of group, in all layers, in one and in one stack."""
+    """Returns cuts of every kind of group, in all layers, in one and in one stack, and in some heads."""
     last = record.stacks[-1]
     groups: tuple[TokenGroup, ...] = (IMAGE, TEXT, AUDIO, ANSWER)
     cuts = [CutRoute(queries, keys) for queries in groups for keys in (IMAGE, TEXT, AUDIO, SPECIAL)]
     cuts += [CutRoute(queries, keys, layers=(1,)) for queries in groups for keys in (IMAGE, TEXT, AUDIO)]
     stream = record.flow_streams[0]
+    cuts += [CutRoute("answer", keys, last, (record.maps[-1].layer,), (0,)) for keys in (IMAGE, TEXT, SPECIAL)]
+    cuts += [CutRoute("answer", SPECIAL, heads=(1, 3)), CutRoute(ChosenTokens((0, 1), stream), TEXT, last, None, (2,))]
     return [*cuts, CutRoute("answer", SPECIAL, last, (0, 1)), CutRoute(ChosenTokens((1, 2), stream), AUDIO)]
 
 
@@ -230,14 +246,14 @@ def test_every_cut_of_a_bundled_model_is_minus_infinity(fusions: LocalBackend, k
     plain = fusions.run([Request(name, sample)])[0]
     model = fusions._models[name]
     sites = known_sites(model, [model.prepare(sample)])
-    told = [(site.place[0], site.stack, site.layer, site.queries, site.keys, site.shape[1:]) for site in sites.sites]
-    assert told == [(m.name, m.stack, m.layer, m.queries, m.keys, m.shape) for m in plain.maps]
+    told = [(s.place[0], s.stack, s.layer, s.queries, s.keys, s.heads, s.shape[1:]) for s in sites.sites]
+    assert told == [(m.name, m.stack, m.layer, m.queries, m.keys, m.heads, m.shape) for m in plain.maps]
     cuts = cuts_for(plain)
     swept = fusions.run([Request(name, sample, maps=False, sweep=tuple((cut,) for cut in cuts))])[0]
     assert swept.sweep is not None
     changes = []
     for cut, row in zip(cuts, swept.sweep, strict=True):
-        with minus_infinity(plain, cut):
+        with minus_infinity(plain, pairs_of(plain, cut)):
             expected = model(model.prepare(sample).tensors).double().log_softmax(-1).numpy()
         np.testing.assert_allclose(by_index(swept, row), expected, atol=LIMIT, err_msg=str(cut))
         changes.append(np.abs(expected - by_index(plain)).max())
@@ -253,7 +269,10 @@ def test_every_cut_of_a_bundled_model_is_minus_infinity(fusions: LocalBackend, k
 def test_cutting_nothing_is_equal_to_the_bit(fusions: LocalBackend, kind: str) -> None:
     name = id_of(kind)
     for sample in questions()[:3:2]:  # the second has no sound: nothing to cut
-        nothing = [CutRoute(TEXT, IMAGE, layers=()), CutRoute(ChosenTokens(()), IMAGE)]
+        nothing = [
+            CutRoute(TEXT, IMAGE, layers=()), CutRoute(TEXT, IMAGE, heads=()),
+            CutRoute(ChosenTokens(()), IMAGE, heads=(1,)),
+        ]  # fmt: skip
         plain = fusions.run([Request(name, sample, relevance=True)])[0]
         for cut in nothing if sample.audio else [*nothing, CutRoute(TEXT, ChosenTokens(()))]:
             same = fusions.run([Request(name, sample, (cut,), relevance=True)])[0]
@@ -281,9 +300,12 @@ def test_rows_of_a_call_carry_cuts_of_their_own(fusions: LocalBackend) -> None:
     samples = questions()
     changes = [
         (CutRoute("answer", IMAGE),), (), (CutRoute(IMAGE, IMAGE, layers=(0, 5)), CutRoute("answer", TEXT)),
-        (CutRoute(ChosenTokens((1,)), AUDIO, layers=(2,)), DropModality(TEXT)),
+        (CutRoute(ChosenTokens((1,)), AUDIO, layers=(2,), heads=(1,)), DropModality(TEXT)),
     ]  # fmt: skip
-    sweep = ((), (CutRoute("answer", AUDIO, layers=(5,)),), (CutRoute(TEXT, TEXT), DropTokens((2,))))
+    sweep = (
+        (), (CutRoute("answer", AUDIO, layers=(5,)),), (CutRoute(TEXT, TEXT), DropTokens((2,))),
+        (CutRoute("answer", TEXT, layers=(3, 4), heads=(0, 2)), CutRoute(TEXT, IMAGE, layers=(3,))),
+    )  # fmt: skip
     for maps in (True, False):
         requests = [
             Request("trio", sample, own, maps=maps, relevance=maps, sweep=sweep)
@@ -318,13 +340,18 @@ def test_a_tower_is_cut_where_it_is_named(fusions: LocalBackend) -> None:
         assert np.array_equal(everywhere.maps[number].weights, plain.maps[number].weights)
         pairs = inside.maps[number].weights[:, sounding][:, :, sounding]
         assert (pairs.max() == 0) == (inside.maps[number].layer == 1)
+    in_head = fusions.run([Request("trio", sample, (replace(cut, heads=(4,)),), towers=True)])[0]
+    for number in tower_maps:
+        largest = in_head.maps[number].weights[:, sounding][:, :, sounding].max((1, 2))
+        assert [head for head in range(6) if not largest[head]] == ([4] if in_head.maps[number].layer == 1 else [])
 
 
 def test_a_cut_comes_over_a_server_as_it_is(fusions: LocalBackend) -> None:
     sample = questions()[0]
     cuts = (
         CutRoute(TEXT, IMAGE, layers=(2, 3)), CutRoute("answer", ChosenTokens((5, 6), "tokens"), "blocks.attention"),
-        CutRoute(ChosenTokens(()), SPECIAL),
+        CutRoute(ChosenTokens(()), SPECIAL), CutRoute("answer", IMAGE, layers=(4,), heads=(2,)),
+        CutRoute(TEXT, IMAGE, heads=()),
     )  # fmt: skip
     request = Request("trio", sample, cuts, sweep=((CutRoute("answer", AUDIO),), cuts[:1]))
     back = wire.request_from_bytes(wire.request_to_bytes(request))
@@ -338,7 +365,9 @@ def test_a_cut_comes_over_a_server_as_it_is(fusions: LocalBackend) -> None:
         assert [str(notice) for notice in far.notices] == [str(notice) for notice in near.notices]
         with pytest.raises(MmvizError, match="no stack 'towers'"):
             remote.run([Request("trio", sample, (CutRoute(TEXT, IMAGE, "towers"),))])
-    for field, value in (("queries", "video"), ("layers", [-1]), ("layers", ["0"]), ("stack", 3)):
-        broken = {"kind": "CutRoute", "queries": "text", "keys": "image", "stack": "", "layers": None, field: value}
+    whole = {"kind": "CutRoute", "queries": "text", "keys": "image", "stack": "", "layers": None, "heads": None}
+    assert wire._decode_change(whole) == CutRoute(TEXT, IMAGE)
+    for field, value in (("queries", "video"), ("layers", [-1]), ("heads", ["0"]), ("heads", 1), ("stack", 3)):
+        broken = {**whole, field: value}
         with pytest.raises((ValueError, MmvizError)):
             wire._decode_change(broken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import hf_factories
@@ -26,6 +27,8 @@ import mmviz
 from mmviz import Modality, Sample, Token, make_sample
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.written_answer import answer_logits, answering
+from mmviz.experiments import head_edges
+from mmviz.experiments.head_ablation import measure_head_ablation
 from mmviz.models.model_factory import load
 from mmviz.types import AttentionRecord, ChosenTokens, CutRoute, Request
 from mmviz.types.answer_tokens import answer_tokens
@@ -84,7 +87,9 @@ def blocked_by_hand(record: AttentionRecord, cut: CutRoute) -> Blocked:
     for attn_map in record.maps:
         if cut.stack not in ("", attn_map.stack) or (cut.layers is not None and attn_map.layer not in cut.layers):
             continue
+        heads = np.isin(np.arange(attn_map.heads), range(attn_map.heads) if cut.heads is None else cut.heads)
         pairs = np.outer(members(cut.queries, attn_map.queries), members(cut.keys, attn_map.keys))
+        pairs = heads[:, None, None] & pairs
         if pairs.any():
             blocked.setdefault(attn_map.name, []).append(pairs)
     return blocked
@@ -129,13 +134,24 @@ CUTS: dict[str, list[CutRoute]] = {
         CutRoute(TEXT, IMAGE), CutRoute("answer", AUDIO), CutRoute("answer", TEXT, layers=(1, 2)),
         CutRoute(ChosenTokens((2,), "decoder"), ChosenTokens((1, 3), "encoder")), CutRoute(SPECIAL, SPECIAL),
         CutRoute(TEXT, TEXT, "decoder.block.layer.1.EncDecAttention", (0,)),
+        CutRoute("answer", TEXT, heads=(0, 2)), CutRoute(TEXT, IMAGE, "encoder", (1,), (3,)),
     ],
-    "whisper": [CutRoute(TEXT, AUDIO), CutRoute("answer", AUDIO, layers=(1,)), CutRoute(AUDIO, AUDIO, layers=(0,))],
-    "omni": [CutRoute(TEXT, IMAGE), CutRoute(TEXT, AUDIO, layers=(0,)), CutRoute("answer", TEXT)],
-    "qwen3-omni": [CutRoute(TEXT, AUDIO, "language"), CutRoute("answer", TEXT, "language", (1,))],
+    "whisper": [
+        CutRoute(TEXT, AUDIO), CutRoute("answer", AUDIO, layers=(1,)), CutRoute(AUDIO, AUDIO, layers=(0,)),
+        CutRoute("answer", AUDIO, heads=(1,)),
+    ],
+    "omni": [
+        CutRoute(TEXT, IMAGE), CutRoute(TEXT, AUDIO, layers=(0,)), CutRoute("answer", TEXT),
+        CutRoute(TEXT, AUDIO, heads=(1,)),
+    ],
+    "qwen3-omni": [
+        CutRoute(TEXT, AUDIO, "language"), CutRoute("answer", TEXT, "language", (1,)),
+        CutRoute("answer", TEXT, "language", (0,), (2,)),
+    ],
     "llava": [
         CutRoute(TEXT, IMAGE, "language"), CutRoute("answer", IMAGE, "language", (0,)),
         CutRoute(IMAGE, IMAGE, "vision", (0,)), CutRoute(TEXT, TEXT), CutRoute("answer", SPECIAL),
+        CutRoute("answer", IMAGE, "language", (1,), (1,)),
     ],
 }  # fmt: skip
 
@@ -163,7 +179,7 @@ def test_every_cut_is_minus_infinity(kind: str, implementation: str, checkpoint:
         np.testing.assert_allclose(answers_of(swept, number), expected, atol=LIMIT, err_msg=str(cut))
         for attn_map in record.maps:
             for pairs in blocked.get(attn_map.name, ()):
-                assert not attn_map.weights[:, pairs].any(), "the map holds the weights after the cut"
+                assert not attn_map.weights[pairs].any(), "the map holds the weights after the cut"
         assert record.made_by["parity"] < 1e-4
         changes.append(np.abs(expected - answers_of(plain)).max())
     assert min(changes) > 1e-5, "every cut changes something"
@@ -171,13 +187,41 @@ def test_every_cut_is_minus_infinity(kind: str, implementation: str, checkpoint:
 
 
 @pytest.mark.parametrize("kind", ["t5", "llava"])
-@pytest.mark.parametrize("cut", [CutRoute(TEXT, IMAGE, layers=()), CutRoute(ChosenTokens(()), TEXT)])
+@pytest.mark.parametrize(
+    "cut", [CutRoute(TEXT, IMAGE, layers=()), CutRoute(TEXT, TEXT, heads=()), CutRoute(ChosenTokens(()), TEXT)]
+)
 def test_cutting_nothing_changes_nothing(kind: str, cut: CutRoute, checkpoint: Callable[[str], Any]) -> None:
     backend, sample = LocalBackend("cpu", {NAME: MODELS[kind](checkpoint)}), sample_for(kind)
     plain, same = (backend.run([Request(NAME, sample, changes)])[0] for changes in ((), (cut,)))
     assert same.answers == plain.answers and same.notices == plain.notices
     for attn_map, other in zip(same.maps, plain.maps, strict=True):
         assert np.array_equal(attn_map.weights, other.weights)
+
+
+@pytest.mark.parametrize("kind", ["t5", "llava"])
+def test_the_edges_of_a_head_are_masked_as_by_hand(
+    kind: str, checkpoint: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_edges, "DEAD", 0.0)  # random weights move the answer by little
+    model = MODELS[kind](checkpoint)
+    backend, sample = LocalBackend("cpu", {NAME: model}), sample_for(kind)
+    plain = backend.run([Request(NAME, sample)])[0]
+    written = tuple(plain.made_by.get("answer", ()))
+    request = Request(NAME, sample, answer=written)
+    effects = measure_head_ablation(backend, request, plain)
+    needed = max(effects, key=lambda effect: abs(effect.effect))
+    edges = head_edges.measure_head_edges(backend, request, plain, needed.map, needed.head)
+    assert edges.effect == pytest.approx(needed.effect, abs=LIMIT) and edges.together
+    attn_map = plain.maps[needed.map]
+    pairs = np.zeros((attn_map.heads, *attn_map.shape), np.bool_)
+    for edge in edges.together:
+        pairs[needed.head][np.ix_(edge.queries, edge.keys)] = True
+    answered = answering(model, sample, written) if written else model
+    with minus_infinity(model.module, {attn_map.name: [pairs]}):
+        logits, log_p = answer_logits(answered, answered.prepare(sample).tensors)
+    answer = plain.answers[0]
+    after = float(logits.double().log_softmax(-1)[answer.index] if log_p is None else log_p.sum())
+    assert edges.together[-1].together == pytest.approx(after - math.log(answer.probability), abs=2 * LIMIT)
 
 
 def answers_of(record: AttentionRecord, variant: int | None = None) -> NDArray[np.float64]:
@@ -204,4 +248,4 @@ def sample_for(kind: str) -> Sample:
 def _named(cut: CutRoute, record: AttentionRecord) -> CutRoute:
     """Returns a cut whose stack, given by a part of its name, has its whole name."""
     stack = next((stack for stack in record.stacks if cut.stack and cut.stack in stack), cut.stack)
-    return CutRoute(cut.queries, cut.keys, stack, cut.layers)
+    return replace(cut, stack=stack)

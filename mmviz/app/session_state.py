@@ -64,6 +64,12 @@ class State:
     """Whether the run in progress writes its answer, so that ``job`` counts words, not layers."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
+    edge_head: tuple[int, int] | None = None
+    """The head, as map and head of ``run``, whose edges the page Debug shows; None before one is chosen."""
+    is_edge_opening: bool = False
+    """Whether the viewer is to open on that head once its edges are measured."""
+    opened_head: tuple[Selection, Message] | None = None
+    """What was selected when the viewer opened on a head, and why: the page says it as long as it is selected."""
     resend_form: bool = False
     """Whether the page must send the values of the form's widgets to the browser once more."""
 
@@ -273,6 +279,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
     state.viewer_data, state.answer_maps = ViewerData(run), {}
+    state.edge_head, state.is_edge_opening, state.opened_head = None, False, None
     set_selection(initial_selection(state.selection, run))
 
 

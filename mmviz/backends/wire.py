@@ -189,9 +189,9 @@ def _encode_change(change: Change) -> dict[str, Any]:
     elif isinstance(change, AblateHead):
         fields = {"map": change.map, "head": change.head}
     elif isinstance(change, CutRoute):
-        layers = None if change.layers is None else list(change.layers)
+        layers, heads = (None if chosen is None else list(chosen) for chosen in (change.layers, change.heads))
         groups = {name: _encode_group(getattr(change, name)) for name in ("queries", "keys")}
-        fields = {**groups, "stack": change.stack, "layers": layers}
+        fields = {**groups, "stack": change.stack, "layers": layers, "heads": heads}
     elif isinstance(change, ShuffleWeights):
         fields = {"seed": change.seed}
     else:
@@ -219,10 +219,13 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
     if kind == "AblateHead":
         return AblateHead(check_index(fields["map"], _MAX_TOKENS), check_index(fields["head"], _MAX_TOKENS))
     if kind == "CutRoute":
-        layers = None if fields["layers"] is None else _decode_indices(fields["layers"])
+        layers, heads = (
+            None if fields[name] is None else _decode_indices(fields[name]) for name in ("layers", "heads")
+        )
         if not isinstance(fields["stack"], str) or len(fields["stack"]) > _MAX_NAME:
             raise ValueError
-        return CutRoute(_decode_group(fields["queries"]), _decode_group(fields["keys"]), fields["stack"], layers)
+        queries, keys = _decode_group(fields["queries"]), _decode_group(fields["keys"])
+        return CutRoute(queries, keys, fields["stack"], layers, heads)
     if kind == "ShuffleWeights":
         return ShuffleWeights(check_index(fields["seed"], _MAX_SEED))
     if kind == "UniformAttention":

@@ -77,8 +77,8 @@ class AttentionCall:
     weights_use: WeightsUse | None = None
     """How the model came from a softmax to the weights, where it computed them itself."""
     emptied: Tensor | None = None
-    """Queries that blocked pairs leave with nothing to attend to, bool ``[batch, query]``; None where nothing is
-    blocked, see `mmviz.capture.blocked_pairs`."""
+    """Queries that blocked pairs leave with nothing to attend to in any head, bool ``[batch, query]``; None where
+    nothing is blocked, see `mmviz.capture.blocked_pairs`."""
     axes: CallAxes | None = None
     """How the axes of the model's own tensors were told apart."""
     runs: tuple[ModuleRun, ...] = ()

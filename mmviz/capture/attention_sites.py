@@ -41,6 +41,8 @@ class AttentionSite:
     """Number of samples; 1 also where all samples share its tokens."""
     shape: tuple[int, int, int]
     """Numbers of rows, queries and keys."""
+    heads: int
+    """Number of heads."""
     rows: tuple[SiteRow, ...]
     spread: Spread | CaptureError | None = None
     """See `mmviz.capture.blocked_pairs.BlockedPairs`; an error where no pairs can be blocked."""
@@ -64,11 +66,11 @@ def sites_of(maps: Sequence[CallMap], named: NamedStreams) -> tuple[list[Attenti
                 SiteRow(window.row, sample, window.queries, window.keys)
                 for sample, window in windows if window.call is call
             ]  # fmt: skip
-            batch, _, *sizes = call.shape
+            batch, heads, *sizes = call.shape
             sites.append(
                 AttentionSite(
                     call.place, call_map.stack, call_map.layer, queries, keys, call_map.samples,
-                    (batch, sizes[0], sizes[1]), tuple(rows), _spread(call),
+                    (batch, sizes[0], sizes[1]), heads, tuple(rows), _spread(call),
                 )
             )  # fmt: skip
     return sites, problems

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmviz.types import CaptureError
 
 Spread = Callable[[Tensor], Tensor]
-"""Brings pairs ``[row or 1, 1, query, key]`` to axes that broadcast to those of the scores."""
+"""Brings pairs ``[row or 1, head or 1, query, key]`` to axes that broadcast to those of the scores."""
 _MASKED = 5_000.0
 """How far below the largest of its row a score lies that the model masks: it adds -1e4 or less."""
 _LOW = -1_000.0
@@ -27,16 +27,17 @@ class BlockedPairs:
     """The pairs of one attention that are blocked."""
 
     pairs: Tensor
-    """Bool ``[row or 1, query, key]``, for every head; True is blocked."""
+    """Bool ``[row or 1, head or 1, query, key]``; True is blocked."""
     spread: Spread | None = None
     """Where the pairs stand in eager scores; None for scores ``[row, head, query, key]``. Kernels need none."""
 
-    def for_call(self, rows: int, queries: int, keys: int, module: str) -> Tensor:
-        """Returns the pairs ``[row or 1, 1, query, key]``. Raises ``CaptureError`` (``cut-shape``) where they are
-        those of an attention of another shape."""
-        if self.pairs.shape[0] not in (1, rows) or tuple(self.pairs.shape[1:]) != (queries, keys):
-            raise CaptureError("cut-shape", name=module, shape=[rows, queries, keys], expected=list(self.pairs.shape))
-        return self.pairs[:, None]
+    def for_call(self, shape: tuple[int, int, int, int], module: str) -> Tensor:
+        """Returns the pairs for an attention with these numbers of rows, heads, queries and keys. Raises
+        ``CaptureError`` (``cut-shape``) where they are those of an attention of another shape."""
+        own = tuple(self.pairs.shape)
+        if own[0] not in (1, shape[0]) or own[1] not in (1, shape[1]) or own[2:] != shape[2:]:
+            raise CaptureError("cut-shape", name=module, shape=list(shape), expected=list(own))
+        return self.pairs
 
 
 def block_scores(scores: Tensor, blocked: Tensor, axis: int = -1) -> tuple[Tensor, Tensor | None]:

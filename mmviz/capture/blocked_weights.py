@@ -48,7 +48,9 @@ class AttentionPlaces:
         blocked = self.block.get(place)
         if blocked is None:
             return None
-        return axes.of_pairs(blocked.for_call(*axes.counts, key.shape[-2], place[0]).to(key.device))
+        rows, queries = axes.counts
+        pairs = blocked.for_call((rows, axes.heads, queries, key.shape[-2]), place[0])
+        return axes.of_pairs(pairs.to(key.device))
 
 
 def changed_weights(
@@ -74,8 +76,8 @@ def changed_weights(
         softmax.blocked = blocked
         if softmax.score_trace is not None and softmax.score_trace.scores is not None:
             softmax.score_trace.scores = scores.detach().masked_fill(pairs, -torch.inf)
-        if axis == 3 and pairs.dim() == 4 and pairs.shape[1] == 1 and not weights.requires_grad:
-            softmax.has_emptied = _block_rows_(weights, scores, pairs[:, 0])
+        if axis == 3 and pairs.dim() == 4 and not weights.requires_grad:
+            softmax.has_emptied = _block_rows_(weights, scores, pairs)
         else:
             cut, emptied = block_scores(scores, pairs, axis)
             softmax.has_emptied = emptied is not None
@@ -88,13 +90,13 @@ def changed_weights(
 
 
 def _block_rows_(weights: Tensor, scores: Tensor, pairs: Tensor) -> bool:
-    """Computes again the rows of ``weights`` ``[row, head, query, key]`` in which ``pairs`` ``[row or 1, query, key]``
+    """Computes again the rows of ``weights`` ``[row, head, query, key]`` in which ``pairs``, which broadcast to them,
     are blocked. Returns whether any of them has nothing left."""
-    pairs = pairs.expand(weights.shape[0], *pairs.shape[1:])
-    rows, queries = pairs.any(-1).nonzero(as_tuple=True)
-    cut, emptied = block_scores(scores[rows, :, queries], pairs[rows, queries][:, None])
+    pairs = pairs.expand(weights.shape)
+    rows = pairs.any(-1).nonzero(as_tuple=True)
+    cut, emptied = block_scores(scores[rows], pairs[rows])
     changed = torch.softmax(cut, -1, dtype=weights.dtype)
-    weights[rows, :, queries] = changed if emptied is None else changed.masked_fill(emptied, 0)
+    weights[rows] = changed if emptied is None else changed.masked_fill(emptied, 0)
     return emptied is not None
 
 
@@ -105,18 +107,19 @@ def emptied_queries(softmax: SoftmaxCall, weights: Tensor) -> Tensor | None:
     if not softmax.has_emptied:
         return torch.zeros(1, weights.shape[-2], dtype=torch.bool, device=weights.device)
     is_blocked = softmax.blocked.pairs.any(-1).to(weights.device)
-    return (weights.detach() == 0).all(-1).all(1) & is_blocked
+    return ((weights.detach() == 0).all(-1) & is_blocked).any(1)
 
 
 def _in_scores(blocked: BlockedPairs, softmax: SoftmaxCall) -> Tensor:
     """Returns the pairs as they stand in the scores. Raises ``CaptureError`` (``cut-shape``)."""
     if blocked.spread is not None:
-        spread = blocked.spread(blocked.pairs[:, None])
+        spread = blocked.spread(blocked.pairs)
         shape = tuple(softmax.shape)
         if spread.dim() <= len(shape) and np.broadcast_shapes(spread.shape, shape) == shape:
             return spread
     elif len(softmax.shape) == 4 and softmax.axis == 3:
-        return blocked.for_call(softmax.shape[0], *softmax.shape[2:], softmax.module)
+        rows, heads, queries, keys = softmax.shape
+        return blocked.for_call((rows, heads, queries, keys), softmax.module)
     raise CaptureError(
         "cut-shape", name=softmax.module, shape=list(softmax.shape), expected=list(blocked.pairs.shape)
     )  # fmt: skip

@@ -91,7 +91,7 @@ class CallAxes:
         return spread.permute([order.index(axis) for axis in range(len(order))]).reshape(*self.leading, -1, 1)
 
     def of_pairs(self, pairs: Tensor) -> Tensor:
-        """Returns ``pairs`` ``[row or 1, 1, query, key]``, the same for every head, so that they broadcast to
+        """Returns ``pairs`` ``[row or 1, head or 1, query, key]`` so that they broadcast to
         ``[*leading, query, key]``."""
         if self.is_plain:
             return pairs

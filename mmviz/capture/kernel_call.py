@@ -43,7 +43,7 @@ class KernelCall:
             return None
         if self.emptied is None:
             return torch.zeros(1, self.mask.shape[-2], dtype=torch.bool, device=self.mask.device)
-        return axes.of_queries(self.emptied).all(1)[..., 0]
+        return axes.of_queries(self.emptied).any(1)[..., 0]
 
 
 def kernel_call(kwargs: dict[str, Any], blocked: Tensor | None) -> KernelCall:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
-from mmviz.capture.blocked_pairs import Spread
+from mmviz.capture.blocked_pairs import BlockedPairs, Spread
 from mmviz.capture.flow_step import Step, name_of
 from mmviz.capture.function_places import MAX_NUMBERS, Places, along, quietly
 from mmviz.capture.function_tables import FLAT, JOINS, MOVES
@@ -17,7 +17,7 @@ from mmviz.types import CaptureError
 
 
 def spread_of(call: AttentionCall) -> Spread | None:
-    """Returns what brings pairs ``[row or 1, 1, query, key]`` to the order of axes of the scores of an attention.
+    """Returns what brings pairs ``[row or 1, head or 1, query, key]`` to the order of axes of an attention's scores.
 
     None for a kernel, and where they have that order. Raises ``CaptureError`` (``cut-scores``) where the weights cannot
     be followed from their softmax to the product that uses them.
@@ -57,12 +57,9 @@ class _Scattered:
     module: str
 
     def __call__(self, pairs: Tensor) -> Tensor:
-        """Returns ``pairs`` ``[row or 1, 1, query, key]`` in the shape of the scores."""
-        rows, _, *size = self.index.shape
-        if pairs.shape[0] not in (1, rows) or list(pairs.shape[2:]) != size:
-            raise CaptureError(
-                "cut-shape", name=self.module, shape=[rows, *size], expected=[len(pairs), *pairs.shape[2:]]
-            )
+        """Returns ``pairs`` ``[row or 1, head or 1, query, key]`` in the shape of the scores."""
+        rows, heads, queries, keys = self.index.shape
+        pairs = BlockedPairs(pairs).for_call((rows, heads, queries, keys), self.module)
         blocked = torch.zeros(math.prod(self.shape), dtype=torch.bool)
         blocked[self.index[pairs.cpu().expand(self.index.shape) & (self.index >= 0)]] = True
         return blocked.view(self.shape).to(pairs.device)

@@ -235,7 +235,7 @@ class AttentionRecorder(TorchFunctionMode):
         arranged = axes.of_queries(weights.to(result[0].dtype))
         self.calls.add(
             FLEX, result[0], axes, operands, axes.of_queries, weights=arranged, value=axes.of_keys(args[2]),
-            place=place, emptied=None if blocked is None else (arranged == 0).all(-1).all(1),
+            place=place, emptied=None if blocked is None else (arranged == 0).all(-1).any(1),
         )  # fmt: skip
         return result
 

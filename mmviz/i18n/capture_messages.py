@@ -12,11 +12,14 @@ CAPTURE_SENTENCES: dict[str, str] = {
     "cut-group": "There is no group of tokens called {name!r}. A route runs between: {known}, or chosen tokens.",
     "cut-stack": "There is no stack {name!r} whose routes could be cut. There are: {known}.",
     "cut-layer": "There is no layer {layer} in {name} (layers count from 0). It has {count} layers.",
+    "cut-head": "There is no head {head} in {name} (heads count from 0). It has {count} heads.",
     "cut-stream": "There is no stream {name!r} with tokens to choose. There are: {known}.",
     "cut-token": "There is no token {token} in {name}. It has {count} tokens, counted from 0.",
+    "edges-long": "This run is too long to keep all attention weights, so which pairs of a head carry its effect is "
+    "not measured. Run a shorter input.",
     "cut-missing": "A route was to be cut in {name}, but no attention ran there.",
-    "cut-shape": "The route cannot be cut in {name}: its attention is of shape {shape} (rows, queries, keys), but "
-    "{expected} was expected.",
+    "cut-shape": "The route cannot be cut in {name}: its attention is of shape {shape} (rows, heads, queries, keys), "
+    "but {expected} was expected.",
     "cut-kernel": "The route cannot be cut in {name}: the weights of this kind of attention cannot be masked.",
     "cut-scores": "The route cannot be cut in {name}: its weights cannot be followed back to their softmax.",
     "cut-unknown": "No route is cut in {name}, since it is not known which tokens attend there.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmviz.i18n.debug import DEBUG
+from mmviz.i18n.head_edges import HEAD_EDGES
 from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
 from mmviz.i18n.lens_page import LENS_PAGE
@@ -262,7 +263,7 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | LEARN | LENS_PAGE | ROUTES | TABLES  # fmt: skip
+} | DEBUG | HEAD_EDGES | LEARN | LENS_PAGE | ROUTES | TABLES  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:

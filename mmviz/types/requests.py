@@ -105,8 +105,10 @@ TokenGroup = Modality | Literal["answer"] | ChosenTokens
 class CutRoute:
     """A change: no query of one group attends to a key of another; what they attend to beside these grows in turn.
 
-    It is as if these scores were minus infinity before the softmax. A query that is left with nothing to attend to
-    has weights of 0, so that its attention adds nothing. Raises ``MmvizError`` (``cut-group``) for an unknown group.
+    It is as if these scores were minus infinity before the softmax: a weight is not removed after it, so what is left
+    of a row still sums to 1. A query that is left with nothing to attend to has weights of 0, so that its attention
+    adds nothing: to cut all that a head attends to is to ablate it. Raises ``MmvizError`` (``cut-group``) for an
+    unknown group.
     """
 
     queries: TokenGroup
@@ -117,6 +119,8 @@ class CutRoute:
     """The stack as in `AttentionMap.stack`; "" for all but those of towers, see `Request.towers`."""
     layers: tuple[int, ...] | None = None
     """The layers within each of these stacks, from 0; None for all. Without any, nothing is cut."""
+    heads: tuple[int, ...] | None = None
+    """The heads in each of these layers, from 0; None for all. Without any, nothing is cut."""
 
     def __post_init__(self) -> None:
         for name in ("queries", "keys"):
@@ -126,8 +130,9 @@ class CutRoute:
             if group not in MODALITIES:
                 raise MmvizError("cut-group", name=str(group), known=", ".join((*MODALITIES, ANSWER)))
             object.__setattr__(self, name, Modality(group))
-        if self.layers is not None:
-            object.__setattr__(self, "layers", tuple(self.layers))
+        for name in ("layers", "heads"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 Change = DropModality | DropTokens | ReplaceInput | AblateHead | CutRoute | ShuffleWeights | UniformAttention

@@ -43,14 +43,14 @@ def _first_layers(routes: BlockedRoutes, order: Sequence[tuple[str, int]], rows:
     for layer in reversed(range(len(order))):
         pairs = routes.block.get(order[layer])
         if pairs is not None:
-            for row in pairs.pairs.expand(rows, -1, -1).any((1, 2)).nonzero()[:, 0].tolist():
+            for row in pairs.pairs.expand(rows, -1, -1, -1).any((1, 2, 3)).nonzero()[:, 0].tolist():
                 first[row] = layer
     return first
 
 
 def _of_rows(pairs: BlockedPairs, rows: Sequence[int]) -> Tensor:
-    """Returns the pairs of ``rows`` behind a row without any, ``[1 + row, query, key]``."""
+    """Returns the pairs of ``rows`` behind a row without any, ``[1 + row, head or 1, query, key]``."""
     nothing = torch.zeros(1, *pairs.pairs.shape[1:], dtype=torch.bool)
     if len(pairs.pairs) == 1:
-        return torch.cat([nothing, pairs.pairs.expand(len(rows), -1, -1)])
+        return torch.cat([nothing, pairs.pairs.expand(len(rows), -1, -1, -1)])
     return torch.cat([nothing, pairs.pairs[list(rows)]])

@@ -101,8 +101,9 @@ def blocked_routes(
 ) -> BlockedRoutes | None:
     """Returns what ``cuts`` block in each of ``rows`` of one call; None where that is nothing.
 
-    Raises ``MmvizError``: ``cut-stack``, ``cut-layer``, ``cut-stream`` and ``cut-token`` for what the model does not
-    have, ``cut-scores`` for attention in which no pairs can be blocked; ``cut-shape`` where rows must run alone.
+    Raises ``MmvizError``: ``cut-stack``, ``cut-layer``, ``cut-head``, ``cut-stream`` and ``cut-token`` for what the
+    model does not have, ``cut-scores`` for attention in which no pairs can be blocked; ``cut-shape`` where rows must
+    run alone.
     """
     if not any(cuts):
         return None
@@ -121,7 +122,7 @@ def blocked_routes(
 
 
 def _check(cut: CutRoute, sites: RouteSites, sample: int, model: str) -> None:
-    """Raises ``MmvizError`` for a stack, a layer or a token that a sample does not have."""
+    """Raises ``MmvizError`` for a stack, a layer, a head or a token that a sample does not have."""
     stacks, streams = sites.stacks, sites.streams[sample]
     if cut.stack and cut.stack not in stacks:
         raise MmvizError("cut-stack", name=cut.stack, known=", ".join(stacks))
@@ -129,6 +130,10 @@ def _check(cut: CutRoute, sites: RouteSites, sample: int, model: str) -> None:
     for layer in cut.layers or ():
         if not 0 <= layer < count:
             raise MmvizError("cut-layer", layer=layer, name=cut.stack or model, count=count)
+    heads = max(site.heads for site in (*sites.sites, *sites.towers) if cut.stack in ("", site.stack))
+    for head in cut.heads or ():
+        if not 0 <= head < heads:
+            raise MmvizError("cut-head", head=head, name=cut.stack or model, count=heads)
     for group in (cut.queries, cut.keys):
         if not isinstance(group, ChosenTokens):
             continue
@@ -146,7 +151,8 @@ def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts],
     if not any(here):
         return None
     shared = site.samples == 1 and len(sites.streams) > 1
-    pairs = np.zeros(site.shape, np.bool_)
+    is_by_head = any(cut.heads is not None for row in here for cut in row)
+    pairs = np.zeros((site.shape[0], site.heads if is_by_head else 1, *site.shape[1:]), np.bool_)
     known: dict[tuple[TokenGroup, int, str], Mask] = {}
 
     def members(group: TokenGroup, sample: int, stream: str) -> Mask:
@@ -161,7 +167,8 @@ def _blocked_pairs(site: AttentionSite, sites: RouteSites, cuts: Sequence[Cuts],
         for cut in own:
             queries = members(cut.queries, sample, site.queries)[row.queries] & (row.queries >= 0)
             keys = members(cut.keys, sample, site.keys)[row.keys] & (row.keys >= 0)
-            pairs[row.row] |= queries[:, None] & keys
+            heads = slice(None) if cut.heads is None else [head for head in cut.heads if head < site.heads]
+            pairs[row.row, heads] |= queries[:, None] & keys
     if not pairs.any():
         return None
     if shared and len(cuts) > 1:  # all samples share it, so that it cannot be cut for some alone

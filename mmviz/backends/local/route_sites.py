@@ -20,6 +20,7 @@ from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.capture import capture
 from mmviz.capture.attention_sites import AttentionSite, SiteRow
+from mmviz.capture.meaning_check import own_head_counts
 from mmviz.capture.stacks import stacks_of
 from mmviz.models import CaptureTargets, Model, Prepared
 from mmviz.types import AttentionRecord, CaptureError, Modality, Token, as_tokens
@@ -69,10 +70,10 @@ def known_sites(model: Model, rows: Sequence[Prepared]) -> RouteSites:
     towers = towers_of(model)
     of_towers = {name: as_tokens(tokens) for name, tokens in rows[0].towers.items()}
     return RouteSites(
-        _of_targets(model.capture_targets, streams),
+        _of_targets(model, model.capture_targets, streams),
         tuple({**own, **of_towers} for own in streams) if of_towers else streams,
         tuple(_leading_tokens(own) for own in streams),
-        _of_targets(towers, [of_towers]) if towers is not None and of_towers else (),
+        _of_targets(model, towers, [of_towers]) if towers is not None and of_towers else (),
     )
 
 
@@ -142,7 +143,7 @@ def _streams_of(row: Prepared) -> Streams:
     return {name: as_tokens(tokens) for name, tokens in streams.items()}
 
 
-def _of_targets(targets: CaptureTargets, streams: Sequence[Streams]) -> tuple[AttentionSite, ...]:
+def _of_targets(model: Model, targets: CaptureTargets, streams: Sequence[Streams]) -> tuple[AttentionSite, ...]:
     """Returns a site for each module, with a row for each sample, in order and padded behind."""
     sites = []
     stacks = stacks_of(targets.modules, targets.pairs, range(len(targets.modules)))
@@ -157,5 +158,6 @@ def _of_targets(targets: CaptureTargets, streams: Sequence[Streams]) -> tuple[At
             SiteRow(sample, sample, places[queries, sample], places[keys, sample]) for sample in range(len(streams))
         )
         shape = (len(streams), counts[queries], counts[keys])
-        sites.append(AttentionSite((module, 0), stack, layer, queries, keys, len(streams), shape, rows))
+        heads = max(own_head_counts(model.module, module))
+        sites.append(AttentionSite((module, 0), stack, layer, queries, keys, len(streams), shape, heads, rows))
     return tuple(sites)

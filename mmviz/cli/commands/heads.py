@@ -13,6 +13,7 @@ from mmviz.cli.experiment_command import (
     run_experiment,
     signed_text,
 )
+from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop
@@ -24,7 +25,7 @@ MOST_PRINTED = 20
 
 def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
-    add_experiment(
+    parser = add_experiment(
         commands,
         "heads",
         _run,
@@ -33,10 +34,47 @@ def add(commands: Any) -> None:
         "print how the answer's log-probability changes, and what the head attends to. Ctrl-C stops and prints the "
         "heads that were ablated until then. Files count layers and heads from 0, the printed table from 1.",
     )
+    parser.add_argument(
+        "--edges",
+        metavar="REF",
+        help="mask the queries and keys of one head instead, such as 5:2 (layer and head from 0), and print those that "
+        "carry its effect",
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
-    return run_experiment(options, lambda run, stop: _measure(options, run, stop))
+    measure = _measure_edges if options.edges else _measure
+    return run_experiment(options, lambda run, stop: measure(options, run, stop))
+
+
+def _measure_edges(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.analysis.head_profiles import all_heads
+    from mmviz.analysis.map_refs import parse_map_ref
+    from mmviz.experiments.head_edges import measure_head_edges, most_variants
+    from mmviz.i18n.page import say
+    from mmviz.report.edge_table import edge_names, edge_table
+    from mmviz.report.heads_table import head_name
+
+    record = run.record
+    try:
+        ref = parse_map_ref(record, options.edges)
+    except LookupError:
+        ref = None
+    if ref is None or ref.head is None:
+        known = ", ".join(str(record.map_ref(*head)) for head in all_heads(record))
+        raise MmvizError("map-unknown", map_ref=options.edges, known=known)
+    assert run.backend is not None
+    number, request = record.map_number(ref), run.rerun_request()
+    progress = ProgressLine(record, most_variants(record, number))
+    edges = measure_head_edges(run.backend, request, record, number, ref.head, progress, stop)
+    if not edges.queries and not edges.is_complete:
+        return None
+    rows = [[say(f"edges-column-{column}") for column in ("query", "keys", "weight", "effect", "together")]]
+    for edge in edges.together:
+        numbers = (f"{edge.weight:.2f}", signed_text(edge.effect), signed_text(edge.together or 0.0))
+        rows.append([*edge_names(record, edges, edge), *numbers])
+    printed = [Printed(rows, say("edges-title", head=head_name(record, number, ref.head)))] if rows[1:] else []
+    return Measured(edge_table(edges, request, record, options.command_line), printed)
 
 
 def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:

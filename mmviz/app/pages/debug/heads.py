@@ -11,11 +11,11 @@ import streamlit as st
 from mmviz.analysis.head_profiles import HeadProfile, all_heads, head_profiles
 from mmviz.analysis.similarity import redundant_heads
 from mmviz.app import run_changes
-from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.stack_select import stack_select
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.pages.debug.head_edges import choose_head, edges_panel
 from mmviz.app.table_command import table_command
 from mmviz.experiments.head_ablation import HeadEffect, measure_head_ablation
 from mmviz.experiments.time_estimates import most_seconds
@@ -55,6 +55,10 @@ def heads_section(runner: ExperimentRunner) -> None:
         widgets.note(heads_summary(record, effects), "remark")
         if len(effects) < len(heads):
             widgets.note(say("heads-stopped", done=len(effects), of=len(heads)))
+        if runner.state.edge_head is None:
+            widgets.note(say("edges-hint"))
+        else:
+            edges_panel(runner)
         _ablation_controls(runner, heads)
     profiles = None
     if record.is_long:
@@ -78,7 +82,8 @@ def measure_heads(runner: ExperimentRunner) -> list[HeadEffect] | None:
 
 
 def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
-    """Draws the effects by map and head, of one stack; a click opens the head in the viewer."""
+    """Draws the effects by map and head, of one stack; a click measures the edges of a head, and opens it in the
+    viewer."""
     stack = stack_select(record, f"heads-stack-{record.id}")
     key = GRID if stack == record.default_stack else f"{GRID}-{record.stacks.index(stack)}"
     numbers = [number for number, attn_map in enumerate(record.maps) if attn_map.stack == stack]
@@ -98,9 +103,7 @@ def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
     if points and points != st.session_state.get(f"{key}-points"):
         st.session_state[f"{key}-points"] = points  # the point is still selected when the visitor comes back
         row, head = (int(value) for value in points[0]["customdata"])
-        session.set_method(record.map_ref(numbers[row], head))
-        session.open_page("explore")
-        st.rerun()
+        choose_head(numbers[row], head)
 
 
 def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]]) -> None:
@@ -137,12 +140,10 @@ def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Se
 
 
 def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Sequence[HeadProfile] | None) -> None:
-    """Draws a row for each head, those that the answer needs most first."""
+    """Draws a row for each head, those that the answer needs most first; a click does as one in the grid."""
     profile_of = {(profile.map, profile.head): profile for profile in profiles or ()}
-    rows = [
-        _row(record, effect, profile_of.get((effect.map, effect.head)))
-        for effect in sorted(effects, key=lambda effect: effect.effect)
-    ]
+    ordered = sorted(effects, key=lambda effect: effect.effect)
+    rows = [_row(record, effect, profile_of.get((effect.map, effect.head))) for effect in ordered]
     columns = {
         say(f"heads-column-{code}"): st.column_config.NumberColumn(format="%.3f", help=say(f"heads-help-{code}"))
         for code in ("effect", "probability", "entropy", "distance")
@@ -152,8 +153,11 @@ def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Seq
         for modality in Modality
     }
     widgets.heading(say("heads-table"), say("heads-labels-help"))
-    st.dataframe(rows, hide_index=True, column_config=columns, key="heads-table")
+    row = widgets.clicked_row(rows, columns, "heads-table")
     widgets.note(say("heads-labels-help"))
+    if row is not None:
+        choose_head(ordered[row].map, ordered[row].head)
+        st.rerun()
 
 
 def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | None) -> dict[str, Any]:
