@@ -58,7 +58,9 @@ def prepare(_: Sample) -> tuple[Tensor, list[Token]]:
     """Returns as many tokens as a run of trio has."""
     kinds = [kind for kind, count in TOKENS.items() for _ in range(count)]
     rng = torch.Generator().manual_seed(1)
-    return torch.randn(1, len(kinds), WIDTH, generator=rng), [Token(kind, f"{kind} {k}") for k, kind in enumerate(kinds)]
+    return torch.randn(1, len(kinds), WIDTH, generator=rng), [
+        Token(kind, f"{kind} {k}") for k, kind in enumerate(kinds)
+    ]
 
 
 def main() -> None:
