@@ -38,6 +38,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--fusions", action="store_true", help="compare the kinds of fusion instead")
     parser.add_argument(
+        "--routes",
+        action="store_true",
+        help="cut every way out of each modality instead, and measure which ones an answer needs; with --card, put the "
+        "table into the model's card (about half a second an example)",
+    )
+    parser.add_argument(
         "--real",
         type=Path,
         metavar="FOLDER",
@@ -63,6 +69,8 @@ def _run(options: argparse.Namespace) -> int:
         return _fusions(options)
     if options.choose:
         return _choose(options)
+    if options.routes:
+        return _routes(options)
     from mmviz.backends.local import LocalBackend
     from mmviz.training.evaluate import real_world
     from mmviz.training.evaluate.measure_model import count_runs, markdown, measure
@@ -133,6 +141,21 @@ def _fusions(options: argparse.Namespace) -> int:
         from mmviz.training.fit.fusions import add_measured
 
         add_measured(result)
+    return 0
+
+
+def _routes(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import LocalBackend
+    from mmviz.training.evaluate.route_effects import count_runs, markdown, measure
+
+    with _progress(count_runs(options.count)) as (_, tick):
+        result = measure(LocalBackend(), "trio", options.count, tick)
+    _print_tables(markdown(result), result, options)
+    if options.card:
+        from mmviz.assets_path import assets_dir
+        from mmviz.training.release.export import add_to_card
+
+        add_to_card(assets_dir() / "trio", "routes", result)
     return 0
 
 
