@@ -1,4 +1,4 @@
-"""The command line: ``mmviz app | explain | lens | audit | serve | train | evaluate | doctor | models``."""
+"""The command line: ``mmviz app | explain | lens | audit | average | serve | train | evaluate | doctor | models``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from mmviz.cli.commands import app, audit, doctor, evaluate, explain, lens, models, serve, train
+from mmviz.cli.commands import app, audit, average, doctor, evaluate, explain, lens, models, serve, train
 from mmviz.cli.standard_streams import CLOSED_PIPE, ClosedPipe, checked_output, prepare_streams
 from mmviz.types import MmvizError
 
@@ -51,6 +51,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="mmviz COMMAND --help describes a command and its options.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (app, explain, lens, audit, serve, train, evaluate, doctor, models):
+    for command in (app, explain, lens, audit, average, serve, train, evaluate, doctor, models):
         command.add(commands)
     return parser
