@@ -20,7 +20,7 @@ IMAGE_BYTES = 1_000_000
 
 def kept(visitor: str = "a", image_bytes: int = IMAGE_BYTES) -> KeptRun:
     """Returns a run with a file of this size."""
-    return KeptRun(plain(), Draft(bytes(image_bytes), "what is it?", None), None, "trained", (), visitor)
+    return KeptRun(plain(), Draft(bytes(image_bytes), "what is it?", None), None, "trained", (), (), visitor)
 
 
 def test_a_run_is_found_by_its_id_alone() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mmviz.app.session_state import Control, Draft
 from mmviz.explain import Run
 from mmviz.inputs.examples import Example
-from mmviz.types import AblateHead
+from mmviz.types import AblateHead, CutRoute
 
 MAX_RUNS = 64
 """The number of runs of all visitors."""
@@ -36,6 +36,7 @@ class KeptRun:
     """The example that stood in the form; some of its files may be part of ``draft``."""
     control: Control
     ablated_heads: tuple[AblateHead, ...]
+    cut_routes: tuple[CutRoute, ...]
     visitor: str
     """Random id of the browser that made it."""
 

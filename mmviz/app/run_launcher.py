@@ -36,14 +36,14 @@ def start_run(state: State, draft: Draft) -> None:
             state.error = Message(code, {"why": source})
             return
     is_unchanged = state.example is not None and draft.is_of(state.example)
-    if state.config.spec is None and is_unchanged and state.control == "trained" and not state.ablated_heads:
+    changes = (*session.CONTROLS[state.control], *state.ablated_heads, *state.cut_routes)
+    if state.config.spec is None and is_unchanged and not changes:
         assert state.example is not None
         recorded = resources.recorded_run(state.example.id)
         if recorded is not None:
             _show(state, recorded, draft)
             return
     backend, model = resources.warm_backend(state.config), state.config.model
-    changes = (*session.CONTROLS[state.control], *state.ablated_heads)
     relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
     (answer, answer_part), state.written = state.written, ((), ())
     loading = ModelLoading(model)

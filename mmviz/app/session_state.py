@@ -17,7 +17,7 @@ from mmviz.i18n.language import Language
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 from mmviz.report import ViewerData
-from mmviz.types import AblateHead, Change, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
+from mmviz.types import AblateHead, Change, CutRoute, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
 
 if TYPE_CHECKING:
     from mmviz.app.model_loading import ModelLoading
@@ -43,7 +43,7 @@ Source = Path | bytes | tuple[bytes, ...] | VideoFile | InputError | None
 """An input of the form: a file, or several; an error stands for one that cannot be used."""
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
-Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
+Section = Literal["effect", "routes", "heads", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 LessonId = Literal[
     "tokens", "scores", "softmax", "output", "heads", "cross-modal", "fusion", "training", "cost", "limits"
@@ -78,6 +78,8 @@ class State:
     """The section of the page Debug that is open."""
     ablated_heads: tuple[AblateHead, ...] = ()
     """Heads to ablate in the runs to come."""
+    cut_routes: tuple[CutRoute, ...] = ()
+    """Routes to cut in the runs to come."""
     stream_pairs: tuple[tuple[str, str, str], ...] = ()
     """The names of streams under which runs are made, as in `Request.pairs`."""
     options: tuple[tuple[str, str | int], ...] = ()
@@ -214,8 +216,7 @@ def fill_form(draft: Draft, example: Example | None) -> None:
     state.checked_uploads = {}
     state.run_requested = False
     state.link_messages = ()
-    state.control = "trained"
-    state.ablated_heads = ()
+    state.control, state.ablated_heads, state.cut_routes = "trained", (), ()
     st.session_state[QUESTION] = draft.text
     st.session_state[USE_IMAGE] = draft.image is not None
     st.session_state[USE_AUDIO] = draft.audio is not None

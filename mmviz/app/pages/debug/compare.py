@@ -50,7 +50,7 @@ def compare_section(runner: ExperimentRunner) -> None:
             persist_state="session",
         )  # fmt: skip
     with third:
-        map_ref = _method_select(runner, other)
+        map_ref = method_select(runner, other, "compare")
     if map_ref is None:
         widgets.note(say("compare-no-method"), "remark")
         return
@@ -146,8 +146,11 @@ def is_same_run(a: Run, b: Run) -> bool:
 # method and token, the same for both
 
 
-def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
-    """Draws a box with the maps and methods that both runs have; at first that of the viewer, else the model's."""
+def method_select(runner: ExperimentRunner, other: Run, key: str) -> MapRef | None:
+    """Draws a box with the maps and methods that both runs have; at first that of the viewer, else the model's.
+
+    ``key`` is that of the section, since each has a box of its own. Returns None where they have none in common.
+    """
     shared = [map_ref for map_ref in map_refs(runner.run.record) if has_map(other.record, map_ref)]
     if not shared:
         return None
@@ -156,7 +159,7 @@ def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
     defaults = [map_ref for map_ref in (selection and selection.map_ref, runner.run.map_ref) if map_ref in shared]
     if len(record.stacks) > 1:
         stacks = [record.maps[record.map_number(ref)].stack for ref in defaults if ref.layer is not None]
-        stack = stack_select(record, f"compare-stack-{record.id}", record.stacks.index(stacks[0]) if stacks else None)
+        stack = stack_select(record, f"{key}-stack-{record.id}", record.stacks.index(stacks[0]) if stacks else None)
         shared = [ref for ref in shared if ref.layer is None or ref.stack == stack]
         defaults = [ref for ref in defaults if ref in shared]
         if not shared:
@@ -166,7 +169,7 @@ def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
     labels = {str(map_ref): text for map_ref, text in zip(shared, texts, strict=True)}
     choice: str = st.selectbox(
         say("compare-method"), list(labels), index=shared.index(defaults[0]) if defaults else 0,
-        key="compare-method", format_func=lambda text: labels[text], help=say("compare-method-help"),
+        key=f"{key}-method", format_func=lambda text: labels[text], help=say("compare-method-help"),
         persist_state="session",
     )  # fmt: skip
     return parse_map_ref(record, choice)
