@@ -58,6 +58,10 @@ class Draft:
     image: Source
     text: str
     audio: Source
+    image_names: tuple[str, ...] = field(default=(), compare=False)
+    """The names of the visitor's files for the image, as their browser gave them."""
+    audio_names: tuple[str, ...] = field(default=(), compare=False)
+    """The names of those for the audio."""
 
     def is_of(self, example: Example | None) -> bool:
         """Returns whether this is ``example`` unchanged, so that its expected answer holds."""

@@ -9,6 +9,7 @@ from mmviz.i18n.debug import DEBUG
 from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
 from mmviz.i18n.routes import ROUTES
+from mmviz.i18n.tables import TABLES
 
 LABELS: dict[str, str] = {
     # head
@@ -260,7 +261,7 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | LEARN | ROUTES  # fmt: skip
+} | DEBUG | TABLES | LEARN | ROUTES  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:
