@@ -153,7 +153,9 @@ def _measurement(run: _Run, routes: RouteTable | MmvizError | None) -> ExampleMe
         answer="" if answer is None else answer.label,
         probability=None if answer is None else answer.probability,
         is_correct=example.is_right(answer.label) if answer is not None and can_be_correct else None,
-        maps=comparable_maps(record, present_modalities(sample), None if sample.audio is None else sample.audio.seconds),
+        maps=comparable_maps(
+            record, present_modalities(sample), None if sample.audio is None else sample.audio.seconds
+        ),
         routes=routes if isinstance(routes, RouteTable) else None,
         routes_error=routes if isinstance(routes, MmvizError) else None,
     )

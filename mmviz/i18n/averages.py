@@ -29,9 +29,9 @@ AVERAGE_SENTENCES: dict[str, str] = {
     "average-column-after": "after",
     "average-column-change": "change",
     "average-column-where": "where",
-    "average-about": "Effect: the change of the answer's log-probability where the queries left of the arrow do not attend "
-    "to the keys right of it, in all layers; mean over the examples, ± their standard deviation. Attention: the share of "
-    "these queries' attention that those keys have.",
+    "average-about": "Effect: the change of the answer's log-probability where the queries left of the arrow do not "
+    "attend to the keys right of it, in all layers; mean over the examples, ± their standard deviation. Attention: the "
+    "share of these queries' attention that those keys have.",
     "average-quiet": "No route changes the answer's log-probability by {least} nats or more.",
     "average-left-out": "Left out:",
     "average-answers": "The routes are not measured: the model has no answers.",
@@ -69,8 +69,8 @@ AVERAGE_SENTENCES: dict[str, str] = {
     "average-upload-help": "Files of the same name are one example: cat1.png, cat1.wav and cat1.txt are its inputs, "
     "cat1.answer.txt the expected answer, cat1.places.json the places that heads are to point to. Or an examples.csv "
     "with the columns id, image, audio, text, truth and places, or an examples.json.",
-    "average-upload-empty": "Add a .zip file of a folder, or several files. They stay in memory while this page is open; "
-    "nothing is written to disk.",
+    "average-upload-empty": "Add a .zip file of a folder, or several files. They stay in memory while this page is "
+    "open; nothing is written to disk.",
     "average-upload-none": "Choose a folder. Its files stay in memory while this page is open; nothing is written to "
     "disk.",
     "average-uploaded": "{count} examples of your own, {unusable} of them unusable.",
@@ -78,38 +78,39 @@ AVERAGE_SENTENCES: dict[str, str] = {
     "average-title": "Means by question and answer",
     "average-note": "Each example is run once, and once more for each route that is cut. Only what corresponds is "
     "averaged: modalities, patches of the same grid, tenths of the sound.",
-    "average-start": "Measure",
-    "average-start-help": "Measures attention and routes of all {count} examples.",
+    "average-start": "Measure {count} examples",
     "average-by": "Group by",
     "average-by-help": "What the examples of a group have in common.",
     "average-by-question": "Question",
     "average-by-answer": "Answer",
-    "average-by-all": "All together",
+    "average-by-all": "Nothing",
     "average-group": "Group",
-    "average-routes-title": "Effect of each route, mean of {count} examples",
-    "average-routes-note": "Rows: layers in which a route is cut. Columns: queries → keys. Blue: the answer needs the "
-    "route.",
+    "average-stack": "Layers of",
+    "average-none": "No example could be measured.",
+    "average-routes-title": "Mean effect of cutting each route",
+    "average-routes-note": "{count}. Rows: the first attends to the second. Below 0, the answer needs the route.",
     "average-routes-unit": "change of the answer's log-probability, nats",
-    "average-routes-hover": "{route}, {row}: {mean} ± {spread} nats, {count} examples; attention {attention}, uniform "
-    "{uniform}",
-    "average-maps-title": "Attention by modality, mean of {count} examples",
-    "average-maps-note": "Rows: layers, mean over heads. Columns: queries → keys. Each row of queries sums to 1.",
+    "average-routes-hover": "{route}, {layers}<br>{mean} ± {spread} nats, {count} examples<br>share of attention: "
+    "{attention} (uniform: {uniform})<br>another answer without it: {changed} of {count}",
+    "average-maps-title": "Mean attention by modality",
+    "average-maps-note": "{count}. Rows: the first attends to the second. Mean over queries, heads and examples.",
     "average-maps-unit": "share of the queries' attention",
-    "average-maps-hover": "{route}, {row}: {mean} ± {spread} over heads, {count} examples; {ratio} times uniform",
-    "average-picture-title": "Picture: attention from the answer, mean of {count} examples",
-    "average-sound-title": "Sound: attention from the answer, mean of {count} examples",
-    "average-picture-note": "{layer}, mean over heads. Rows and columns of patches.",
-    "average-sound-note": "{layer}, mean over heads. Tenths of the sound's length.",
-    "average-places-unit": "attention weight from the answer token",
-    "average-places-hover": "{place}: {mean} ± {spread} over examples, ± {heads} over heads; {count} examples",
+    "average-maps-hover": "{route}, {layers}<br>{mean}, ± {spread} over heads, {count} examples<br>{ratio} times "
+    "uniform attention",
+    "average-axis": "layer",
+    "average-picture-title": "Picture: what the answer token attends to",
+    "average-sound-title": "Sound: what the answer token attends to",
+    "average-picture-note": "Layer {layer}, {count}, mean over heads. Each cell is a patch.",
+    "average-sound-note": "Layer {layer}, {count}, mean over heads. Each cell is a tenth of the sound.",
+    "average-places-unit": "attention weight",
+    "average-places-hover": "{place}<br>{mean} ± {spread} over examples, ± {heads} over heads<br>{count} examples",
     "average-patch": "row {row}, column {column}",
-    "average-part": "{start}–{end} %",
-    "average-layer": "Layer",
-    "average-layer-name": "layer {layer}",
-    "average-download-csv": "{table} (.csv)",
-    "average-download-json": "All (.json)",
-    "average-table-routes": "Routes",
-    "average-table-maps": "Maps",
-    "average-table-places": "Places",
-    "average-table-answers": "Answers",
+    "average-part": "{start} to {end} % of the sound",
+    "average-sound-axis": "% of the sound",
+    "average-layer": "Layer of the places",
+    "average-download": "Table",
+    "average-download-routes": "Routes",
+    "average-download-maps": "Attention",
+    "average-download-places": "Places",
+    "average-download-answers": "Answers",
 }

@@ -106,7 +106,9 @@ class FilesInMemory:
 
 
 def beginning(file: Source, count: int, name: str) -> bytes:
-    """Returns the first ``count`` bytes of a file. Raises ``InputError`` (``file-unreadable``), which calls it ``name``.
+    """Returns the first ``count`` bytes of a file, which errors call ``name``.
+
+    Raises ``InputError`` (``file-unreadable``).
     """
     if isinstance(file, bytes):
         return file[:count]

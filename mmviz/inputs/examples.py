@@ -249,7 +249,7 @@ def _examples_by_name(files: ExampleFiles) -> list[Example]:
 
 def _example_of_files(files: ExampleFiles, name: str, parts: Mapping[str, Sequence[str]]) -> Example:
     """Returns the example of these files, by what they are to it. Raises ``MmvizError`` where they cannot be used."""
-    sources = {role: [files.file(file, name) for file in sorted(group)][0] for role, group in parts.items()}
+    sources = {role: next(files.file(file, name) for file in sorted(group)) for role, group in parts.items()}
     for group in parts.values():
         if len(group) > 1:
             file, other = (printable_name(file) for file in sorted(group)[:2])

@@ -74,7 +74,9 @@ def comparison_lines(comparison: CheckpointComparison, before: str, after: str) 
     known = [answer for answer in answers if None not in (answer.before_correct, answer.after_correct)]
     if known:
         correct = (sum(bool(getattr(answer, side)) for answer in known) for side in ("before_correct", "after_correct"))
-        lines.append(sentence("compare-correct", known=len(known), **dict(zip(("before", "after"), correct, strict=True))))
+        lines.append(
+            sentence("compare-correct", known=len(known), **dict(zip(("before", "after"), correct, strict=True)))
+        )
     lines += _changed_answers(changed)
     header = [sentence(f"average-column-{column}") for column in ("where", "before", "after", "change", "spread")]
     several = len({route.window.stack for route in comparison.routes} - {""}) > 1

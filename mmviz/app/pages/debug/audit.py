@@ -1,27 +1,32 @@
-"""The section Audit: over the gallery's examples, how often each modality decides, is ignored, or is overruled."""
+"""The section Audit: over the gallery or examples of one's own, how often each modality decides or is ignored."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from mmviz.app.components import widgets
+from mmviz.app.components.example_source import example_source
 from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
+from mmviz.app.pages.debug.averages import averages_section
 from mmviz.backends import Progress, Stop
 from mmviz.experiments.audit import evaluate_examples
+from mmviz.experiments.pointing_heads import PointingHead
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.figures.heat_strip import bar
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_list, translated
 from mmviz.i18n.page import say
-from mmviz.inputs.examples import load_gallery
+from mmviz.inputs.examples import Example, load_gallery
+from mmviz.report import pointing_table
 from mmviz.report.audit_report import (
     COLUMNS,
     Audit,
+    has_places,
     meanings,
     reasons,
     rows,
@@ -37,12 +42,17 @@ FLAGS = ("decides", "ignored", "overruled")
 
 
 def audit_section(runner: ExperimentRunner) -> None:
-    """Draws the table, the findings, the meaning of the columns, and the examples behind them."""
+    """Draws the choice of examples, the table, the findings, the meaning of the columns, the examples behind them, the
+    heads that point, and the means by question and answer."""
+    source = example_source(runner.state, load_gallery())
+    if source is None:
+        return
     left, right = st.columns([1.5, 1], gap="large")
     with left:
         baseline = baseline_select("audit-baseline")
         audit = runner.measure(
-            ("audit", baseline), lambda progress, stop: audit_gallery(runner, baseline, progress, stop)
+            ("audit", baseline, *source.key),
+            lambda progress, stop: audit_examples(runner, source.examples, baseline, progress, stop),
         )
         if audit is None:
             return
@@ -52,20 +62,27 @@ def audit_section(runner: ExperimentRunner) -> None:
             widgets.note(sentence, "remark")
         _skipped_notes(audit)
     with right:
-        widgets.note(say("audit-gallery"))
+        if source.kind == "gallery":
+            widgets.note(say("audit-gallery"))
         if runner.request.changes:
             widgets.note(say("audit-unchanged"))
         for column, meaning in meanings().items():
             widgets.note(say("audit-means", word=audit_words(column), means=meaning))
         _download_buttons(audit)
-    if audit.assessments:
-        with st.expander(say("audit-examples"), key="audit-examples"):
-            st.html(examples_html(audit))
+    if not audit.assessments:
+        return
+    if has_places(audit):
+        _pointing(audit)
+    with st.expander(say("audit-examples"), key="audit-examples"):
+        st.html(examples_html(audit))
+    averages_section(runner, source)
 
 
-def audit_gallery(runner: ExperimentRunner, baseline: Baseline, progress: Progress, stop: Stop) -> Audit:
-    """Returns the audit of the run's model over the gallery; after a stop, of the examples done so far."""
-    examples, model, backend = load_gallery(), runner.request.model, runner.backend()
+def audit_examples(
+    runner: ExperimentRunner, examples: Sequence[Example], baseline: Baseline, progress: Progress, stop: Stop
+) -> Audit:
+    """Returns the audit of the run's model over ``examples``; after a stop, of those done so far."""
+    model, backend = runner.request.model, runner.backend()
     is_trained = all(card.trained for card in backend.models() if card.id == model)
     assessments, skipped = evaluate_examples(backend, model, examples, baseline, progress, stop)
     return Audit(model, baseline, len(examples), assessments, skipped, is_trained)
@@ -109,6 +126,31 @@ def _modality_cell(values: Mapping[str, Any] | None) -> str:
     numbers = ", ".join("–" if values[name] is None else f"{values[name]:.2f}" for name in ("effect", "attention"))
     flags = join_list(audit_words(flag) for flag in FLAGS if values[flag])
     return f"{numbers} <span class='flags'>{html.escape(flags)}</span>"
+
+
+def pointing_html(heads: Sequence[PointingHead]) -> str:
+    """Returns a table with a row for each head that was chosen and judged."""
+    columns = "".join(f"<th scope='col'>{html.escape(audit_words(column))}</th>" for column in pointing_table.COLUMNS)
+    body = ""
+    for name, cells in pointing_table.table(heads):
+        body += f"<tr><th scope='row'>{chip(Modality(name))}</th>"
+        body += "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+    caption = html.escape(audit_words("pointing"))
+    return f"<table class='facts audit'><caption>{caption}</caption><tr><td></td>{columns}</tr>{body}</table>"
+
+
+def _pointing(audit: Audit) -> None:
+    """Draws which heads point to the places that the examples give, and the download of all heads."""
+    heads = pointing_table.heads_of(audit.assessments)
+    if pointing_table.table(heads):
+        st.html(pointing_html(heads))
+    for sentence in pointing_table.sentences(heads):
+        widgets.note(sentence, "remark")
+    widgets.note(audit_words("pointing-means"))
+    st.download_button(
+        say("audit-heads-csv"), pointing_table.to_csv(audit.assessments).encode(), "mmviz-audit-heads.csv", "text/csv",
+        key="audit-heads-csv", help=say("audit-heads-csv-help"), on_click="ignore",
+    )  # fmt: skip
 
 
 def _bar(share: float | None) -> str:
