@@ -180,10 +180,10 @@ def _left_out(
         known = {other.name for other in theirs}
         alone = [own.name for own in mine if own.name not in known]
         if alone:
-            yield Notice("compare-examples", {"model": name, "names": _listed(alone), "count": len(alone)})
+            yield Notice("checkpoints-examples", {"model": name, "names": _listed(alone), "count": len(alone)})
     other_answers = [own.name for own, other in pairs if own.answer != other.answer and own.routes and other.routes]
     if other_answers:
-        yield Notice("compare-answers", {"names": _listed(other_answers), "count": len(other_answers)})
+        yield Notice("checkpoints-answers", {"names": _listed(other_answers), "count": len(other_answers)})
     sides = [
         ({attn_map.place: len(attn_map.sums) for pair in pairs for attn_map in pair[side].maps},
          {key[0] for pair in pairs for key in routes_of(pair[side])})
@@ -192,14 +192,14 @@ def _left_out(
     for (maps, windows), (other_maps, other_windows), name in ((*sides, names[0]), (*sides[::-1], names[1])):
         modules = list(dict.fromkeys(place.module for place in maps if place not in other_maps))
         if modules:
-            yield Notice("compare-maps", {"model": name, "modules": _listed(modules), "count": len(modules)})
+            yield Notice("checkpoints-maps", {"model": name, "modules": _listed(modules), "count": len(modules)})
         alone = [_window_name(window) for window in windows - other_windows]
         if alone:
-            yield Notice("compare-windows", {"model": name, "windows": _listed(sorted(alone)), "count": len(alone)})
+            yield Notice("checkpoints-windows", {"model": name, "windows": _listed(sorted(alone)), "count": len(alone)})
     for place, heads in sides[0][0].items():
         if sides[1][0].get(place, heads) != heads:
             numbers = {"heads": heads, "other_heads": sides[1][0][place], "model": names[0], "other": names[1]}
-            yield Notice("compare-heads", {"module": place.module, **numbers})
+            yield Notice("checkpoints-heads", {"module": place.module, **numbers})
 
 
 def _window_name(window: LayerWindow) -> str:
