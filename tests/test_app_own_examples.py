@@ -76,6 +76,7 @@ def test_own_examples_are_audited_in_memory(kind: str, monkeypatch: pytest.Monke
     page.segmented_control("example-source-kind").set_value("gallery")
     run(page)
     assert now(page).own_examples is None, "they are not kept longer than they are of use"
+    assert not any(len(key) > 3 for key in now(page).experiments)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +90,15 @@ def test_own_examples_are_audited_in_memory(kind: str, monkeypatch: pytest.Monke
         ([("big.zip", b"999999999", STAND_IN)], "upload-large", "954"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_one_sentence(files: list[File], code: str, words: str) -> None:
+def test_what_cannot_be_used_is_told_in_one_sentence(
+    files: list[File], code: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(section, "load_gallery", lambda: TWO)
     page = with_files(files)
     (error,) = notes(page, "error")
     assert words in error and error.count("<div") == 1, code
-    assert "<table class='facts audit'" not in markup(page) and not now(page).experiments
+    assert "<table class='facts audit'" not in markup(page)
+    assert not any(len(key) > 3 for key in now(page).experiments), "nothing is measured"
     page.file_uploader("example-files").set_value(None)
     run(page)
     assert not notes(page, "error") and sentence("average-upload-empty") in markup(page)
@@ -101,6 +106,7 @@ def test_what_cannot_be_used_is_told_in_one_sentence(files: list[File], code: st
 
 def test_a_table_of_examples_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     table = b"id,image,text,truth\nx,a.png,What is in the picture?,owl\ny,gone.png,who?,cat\n"
+    monkeypatch.setattr(section, "load_gallery", lambda: TWO)
     page = with_files([("examples.csv", table, "text/csv"), ("a.png", image_bytes(width=64), "image/png")])
     assert sentence("average-uploaded", count=2, unusable=1) in markup(page)
     audit = finished(page, "audit")

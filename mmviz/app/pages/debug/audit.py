@@ -38,6 +38,8 @@ from mmviz.report.audit_report import (
 )
 from mmviz.types import INPUT_MODALITIES, Modality
 
+_OF_EXAMPLES = {"audit": 2, "averages": 1}
+"""The experiments on examples, and how many parts their names have before the ids of the files."""
 FLAGS = ("decides", "ignored", "overruled")
 
 
@@ -45,6 +47,7 @@ def audit_section(runner: ExperimentRunner) -> None:
     """Draws the choice of examples, the table, the findings, the meaning of the columns, the examples behind them, the
     heads that point, and the means by question and answer."""
     source = example_source(runner.state, load_gallery())
+    _drop_other_examples(runner, () if source is None else source.key)
     if source is None:
         return
     left, right = st.columns([1.5, 1], gap="large")
@@ -76,6 +79,18 @@ def audit_section(runner: ExperimentRunner) -> None:
     with st.expander(say("audit-examples"), key="audit-examples"):
         st.html(examples_html(audit))
     averages_section(runner, source)
+
+
+def _drop_other_examples(runner: ExperimentRunner, key: tuple[str, ...]) -> None:
+    """Ends what is measured of other examples than those with this key, and forgets files that are no longer there.
+
+    What is finished of the gallery is kept.
+    """
+    experiments = runner.state.experiments
+    for name in [name for name in experiments if len(name) > 1 and name[1] in _OF_EXAMPLES]:
+        files = name[1 + _OF_EXAMPLES[str(name[1])] :]
+        if files != key and (files or not experiments[name].wait(0)):
+            experiments.pop(name).stop()
 
 
 def audit_examples(
