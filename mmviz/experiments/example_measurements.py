@@ -79,16 +79,13 @@ def _measured(
     backend: Backend, model: str, examples: Sequence[Example], with_routes: bool, stop: Stop
 ) -> Iterator[tuple[Example, ExampleMeasurement | MmvizError | None]]:
     """Yields each example with its measurement, the error that it is skipped for, or None where ``stop`` ended it."""
-    runs = list(_runs(backend, model, examples, with_routes, stop))
-    requests = [request for run in runs if isinstance(run, _Run) for request in run.requests]
-    records = outcomes(backend, requests, [stop] * len(requests))
-    for example, run in zip(examples, runs, strict=False):
+    for example, run in zip(examples, list(_runs(backend, model, examples, with_routes, stop)), strict=True):
         if not isinstance(run, _Run):
             yield example, run
             continue
         routes: RouteTable | MmvizError | None = None
-        if with_routes:
-            routes = _routes(run, [next(records) for _ in run.requests])
+        if with_routes:  # an example by itself: its cuts fill calls of the model, and progress is told more often
+            routes = _routes(run, list(outcomes(backend, run.requests, [stop] * len(run.requests))))
             if routes is None:
                 yield example, None
                 return
