@@ -50,6 +50,11 @@ def max_megabytes() -> int:
     return int(st.get_option("server.maxUploadSize"))
 
 
+def stand_in_megabytes(content: bytes) -> float:
+    """Returns the size of the file that a stand-in with this content stands for, in megabytes of 1,048,576 bytes."""
+    return int(content) / _MEGABYTE if content.isdigit() else 0.0
+
+
 def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) -> Source:
     """Returns the content of one or several files for ``image`` or ``audio``, or why the first of them cannot be used.
 
@@ -80,8 +85,7 @@ def _kind(modality: str, file: UploadedFile) -> str:
 
 def _find_error(kind: str, media_type: str, content: bytes) -> InputError | None:
     if media_type == STAND_IN and content.isdigit():
-        size = int(content) / _MEGABYTE
-        return InputError("upload-large", megabytes=size, limit=max_megabytes())
+        return InputError("upload-large", megabytes=stand_in_megabytes(content), limit=max_megabytes())
     try:
         resources.decoder().sample(
             content if kind == "image" else None, None, content if kind == "audio" else None,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from mmviz.cli.commands import (
     app,
     audit,
+    average,
     compare,
     doctor,
     effect,
@@ -67,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        app, explain, effect, heads, routes, methods, compare, lens, audit, serve, train, evaluate, doctor, models,
+        app, explain, effect, heads, routes, methods, compare, lens, audit, average, serve, train, evaluate, doctor,
+        models,
     ):  # fmt: skip
         command.add(commands)
     return parser

@@ -105,21 +105,36 @@ def require_extra(command: str, extra: str, *modules: str) -> None:
         raise MmvizError("extra-missing", extra=extra, command=command)
 
 
-def backend_from(options: argparse.Namespace) -> Backend | None:
+def backend_from(options: argparse.Namespace, model: str | None = None) -> Backend | None:
     """Returns the backend that the options name: a remote one, or this machine with a custom model.
 
-    None stands for a model of the catalogue on this machine. Raises ``MmvizError`` (``option-needs``) for a token file
-    without a backend.
+    ``model``: by default that of the options. None stands for a model of the catalogue on this machine. Raises
+    ``MmvizError`` (``option-needs``) for a token file without a backend.
     """
     if not options.backend:
         if options.token_file:
             raise MmvizError("option-needs", option="--token-file", needed="--backend")
-        return custom_backend(options.model)
+        return custom_backend(model or options.model)
     from mmviz.backends.remote import RemoteBackend
     from mmviz.cli.token_file import read_token
 
     token = read_token(options.token_file) if options.token_file else os.environ.get("MMVIZ_TOKEN")
     return RemoteBackend(options.backend, token)
+
+
+def backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:
+    """Returns the backend, and whether the model is trained. Raises ``MmvizError`` (``model-unknown``).
+
+    Without this check every single example would be skipped for an unknown model. None stands for this machine.
+    """
+    if backend is None:
+        from mmviz.backends.local import LocalBackend
+
+        backend = LocalBackend()
+    trained = {card.id: card.trained for card in backend.models()}
+    if model not in trained:
+        raise MmvizError("model-unknown", model=model, known=", ".join(trained))
+    return backend, trained[model]
 
 
 def custom_backend(model: str) -> LocalBackend | None:

@@ -164,8 +164,8 @@ DEBUG: dict[str, str] = {
     "experiment-again": "Measure again",
     "experiment-unexpected": "The measurement failed with an unexpected error, which is not your input's fault.",
     # audit
-    "audit-gallery": "These are the examples of the gallery, chosen for illustration and not drawn at random. To audit "
-    "your own examples, run mmviz audit FOLDER.",
+    "audit-gallery": "These are the examples of the gallery, chosen for illustration and not drawn at random. Add your "
+    "own examples above, or run mmviz audit FOLDER.",
     "audit-unchanged": "This audits the model without the changes of the run above.",
     "audit-means": "{word}: {means}",
     "audit-left-out": "Left out ({count}): {names}. {why}",

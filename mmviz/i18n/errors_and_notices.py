@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmviz.i18n.averages import AVERAGE_SENTENCES
 from mmviz.i18n.capture_messages import CAPTURE_SENTENCES
 from mmviz.i18n.command_messages import COMMAND_SENTENCES
 from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
@@ -14,6 +15,7 @@ from mmviz.i18n.server_messages import SERVER_SENTENCES
 from mmviz.i18n.tables import TABLE_SENTENCES
 
 SENTENCES: dict[str, str] = {
+    **AVERAGE_SENTENCES,
     **CAPTURE_SENTENCES,
     **COMMAND_SENTENCES,
     **CUSTOM_MODEL_SENTENCES,

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from mmviz.cli.options import add_model_options, backend_from, check_file, stop_on_interrupt, write_file
+from mmviz.cli.options import add_model_options, backend_from, backend_with, check_file, stop_on_interrupt, write_file
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
-    from mmviz.backends import Backend
     from mmviz.report.audit_report import Audit
 
 MAX_NAMES = 10
@@ -60,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         if path not in (None, "-"):
             check_file(path)
     examples = load_examples(options.folder) if options.folder else load_gallery()
-    backend, is_trained = _backend_with(backend_from(options), options.model)
+    backend, is_trained = backend_with(backend_from(options), options.model)
     with stop_on_interrupt() as stop:
         assessments, skipped = evaluate_examples(
             backend, options.model, examples, options.baseline, _print_progress, stop
@@ -81,21 +79,6 @@ def _run(options: argparse.Namespace) -> int:
     finally:  # the table is printed even where a file cannot be written
         print(to_json(audit) if options.json == "-" else to_text(audit) + "\n", end="")
     return 0 if assessments else 2
-
-
-def _backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:
-    """Returns the backend, and whether the model is trained. Raises ``MmvizError`` (``model-unknown``).
-
-    Without this check every single example would be skipped for an unknown model. None stands for this machine.
-    """
-    if backend is None:
-        from mmviz.backends.local import LocalBackend
-
-        backend = LocalBackend()
-    trained = {card.id: card.trained for card in backend.models()}
-    if model not in trained:
-        raise MmvizError("model-unknown", model=model, known=", ".join(trained))
-    return backend, trained[model]
 
 
 def _print_progress(done: int, of: int) -> None:
