@@ -6,11 +6,16 @@ import csv
 import io
 import json
 import sys
+from threading import Event
 
 import pytest
 
+from mmviz.app.experiment_runner import progress_text
+from mmviz.app.jobs import Job
+from mmviz.backends import Progress, Stop
 from mmviz.experiments.time_estimates import most_seconds, seconds_left
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.page import say
 from mmviz.i18n.tables import duration_words
 from mmviz.report.experiment_table import ExperimentTable
 from mmviz.types import AttentionRecord, MmvizError
@@ -77,6 +82,26 @@ def test_an_experiment_takes_at_most_one_run_of_the_model_for_each_variant() -> 
     assert most_seconds(record(), 8) is None
     recorded = record(milliseconds={"model": 250.0}, recorded={"sample": "x"})
     assert most_seconds(recorded, 8) is None, "another machine is no measure of this one"
+
+
+def test_the_page_tells_the_time_left_by_what_is_done_else_the_most_it_takes() -> None:
+    gate, reported, stopped = Event(), Event(), Event()
+
+    def work(progress: Progress, _: Stop) -> None:
+        assert gate.wait(60)
+        progress(1, 4)
+        reported.set()
+        assert stopped.wait(60)
+
+    job = Job(work)
+    assert progress_text(job, 600.0) == say("experiment-most", seconds=0, most="10 min")
+    assert progress_text(job, None) == say("experiment-elapsed", seconds=0)
+    gate.set()
+    assert reported.wait(60)
+    text = progress_text(job, 600.0)
+    assert "1 of 4 batches" in text and "left" in text and "10 min" not in text
+    stopped.set()
+    assert job.wait(60)
 
 
 @pytest.mark.parametrize(

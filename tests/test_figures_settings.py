@@ -79,7 +79,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "signed-modalities": lambda: signed_modalities(MATRIX, MATRIX, SIDES, SIDES, "x", 1.0),
     "heads": lambda: head_grid(MATRIX, ["0", "1"], "x", "x", "x"),
     "bars": lambda: key_bars(PATCHES[:2], MATRIX[0], "x", {Modality.IMAGE: "x"}),
-    "curve": lambda: curve_figure(MATRIX[0], [MATRIX[0], MATRIX[0], MATRIX[1]], TEXTS),
+    "curve": lambda: curve_figure(MATRIX[0], [MATRIX[0], MATRIX[0], MATRIX[1]], TEXTS, (0.0, 1.0)),
     "training": lambda: training_figure([(0, 1)], [(0, 1)], 3, 2, TEXTS, at=1),
     "growth": lambda: growth_figure([Series("x", [1, 2], [3, 4], (8, 9))], 2, "s", TEXTS),
 }

@@ -140,7 +140,8 @@ def read_curves(methods: Iterable[str], records: Sequence[AttentionRecord]) -> d
 
     Formula: ``(p_k - p_none) / (p_all - p_none)`` with p the probability of the answer for all tokens.
     """
-    swept = np.concatenate([np.exp(record.sweep[:, 0]) for record in records if record.sweep is not None] or [[]])
+    rows = [np.exp(record.sweep[:, 0]) for record in records if record.sweep is not None]
+    swept = np.concatenate(rows) if rows else np.zeros(0)
     inner = STEPS - 1
     names = list(methods)[: max(0, len(swept) - variant_count(0)) // (2 * inner)]
     if not names:

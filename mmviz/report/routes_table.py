@@ -27,8 +27,8 @@ def routes_table(request: Request, record: AttentionRecord, table: RouteTable, c
     """Returns a row for each route in each window of layers that was cut, in the order of cells; named ``routes``.
 
     A row holds ``queries`` and ``keys`` (groups of tokens); ``stack`` ("": all but those of towers) and ``layers``
-    (from 0; None: all), the ``modules`` cut there and the streams between which they run; ``attention``, the share of
-    the route without a cut, ``uniform``, what it would have if all keys got the same, and ``only``, the number of
+    (from 0; None: all), the ``modules`` cut there and the streams that they run between; ``attention``, the share that
+    the route has without a cut, ``uniform``, what it would have if all keys got the same, and ``only``, the number of
     queries that a cut leaves nothing; ``effect``, the change of the answer's log-probability in nats;
     ``other_answer`` and ``other_probability``, the most probable answer with the cut, and whether that is another
     (``changed``); ``disagreement`` ("unused", "unattended" or None, see `RouteEffect.disagreement`). The facts hold how
