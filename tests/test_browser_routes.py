@@ -35,17 +35,15 @@ def test_a_cut_cell_shows_the_probability_that_python_computes(browser: sync_api
     backend = LocalBackend("cpu")
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(f"{server}/?page=debug&section=routes")
-    switch = page.locator(".st-key-routes-cell-answer-image button:visible")
-    switch.wait_for(timeout=PATIENCE)
+    grid = page.locator(".st-key-routes-effects-0")
+    grid.wait_for(state="attached", timeout=3 * PATIENCE)  # what is drawn anew while something is measured loses clicks
     settle(page)
-    switch.click()
+    page.locator(".st-key-routes-cell-answer-image button:visible").click()
     until(page, lambda: len(shown(page)) == 2)
     assert shown(page)[1] == expected(backend, CutRoute("answer", Modality.IMAGE)) != shown(page)[0]
     named = page.get_by_role("button", name=re.compile("cut: from answer to picture"))
     assert named.first.is_visible(), "its name says that it is cut"
 
-    grid = page.locator(".st-key-routes-effects-0")
-    grid.wait_for(state="attached", timeout=PATIENCE)
     grid.scroll_into_view_if_needed()
     grid.locator(".js-plotly-plot").wait_for(timeout=PATIENCE)
     point = grid.locator(".scatterlayer .points path").nth(7 + 3)  # picture to words, layer 4
