@@ -70,7 +70,7 @@ def test_the_way_through_the_words_carries_what_the_direct_route_does_not(
 
 def test_attention_that_nothing_is_taken_from_is_marked(backend: LocalBackend, record: AttentionRecord) -> None:
     ((layer, head), (queries, keys)), window = next(iter(DECOY.items())), LayerWindow("layers", (3,))
-    assert layer == 3 and record.maps[layer].weights[head, 0, 2:5].sum() == pytest.approx(1)  # type: ignore[union-attr]
+    assert layer == 3 and record.maps[layer].weights[head, 0, 2:5].sum() == pytest.approx(1)
     table = measure_routes(backend, REQUEST, record, route_cells(record, [window]))
     assert _unused(table) == {(ANSWER, Modality(keys))} and queries == ANSWER
 
