@@ -37,7 +37,9 @@ def window_name(window: LayerWindow, has_stacks: bool) -> str:
         return sentence("checkpoints-all-layers")
     first, last = window.layers[0] + 1, window.layers[-1] + 1
     layers = str(first) if first == last else f"{first}–{last}"
-    return sentence("checkpoints-stack-layers" if has_stacks else "checkpoints-layers", layers=layers, stack=window.stack)
+    return sentence(
+        "checkpoints-stack-layers" if has_stacks else "checkpoints-layers", layers=layers, stack=window.stack
+    )
 
 
 def averages_lines(averages: Averages) -> list[str]:
