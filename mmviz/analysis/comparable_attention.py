@@ -99,7 +99,7 @@ def _modality_matrices(
     """Returns the sums and the ratios of every head, ``[head, 4, 4]``, NaN where a modality has no tokens."""
     queries, keys = record.streams[attn_map.queries], record.streams[attn_map.keys]
     if isinstance(attn_map, PooledMap):
-        row_sums = attn_map.row_modality_sums
+        row_sums = attn_map.row_modality_sums.astype(np.float64)
     else:
         row_sums = attn_map.weights.astype(np.float64) @ modality_members(keys, MODALITIES).T
     sums, ratio = np.full((2, attn_map.heads, 4, 4), np.nan)
