@@ -73,14 +73,18 @@ def group_words(group: TokenGroup) -> str:
 
 def window_words(record: AttentionRecord, window: LayerWindow) -> str:
     """Returns what people call a window of layers; they count from 1. The stack is named where there are several."""
-    if window.layers is None:
-        words = say("routes-all-layers")
-    elif len(window.layers) == 1:
-        words = say("heads-layer", layer=window.layers[0] + 1)
-    else:
-        words = say("routes-layers", first=min(window.layers) + 1, last=max(window.layers) + 1)
+    words = layers_words(window.layers)
     has_several = window.stack and len(record.stacks) > 1
     return sentence("map-of-stack", stack=window.stack, map=words) if has_several else words
+
+
+def layers_words(layers: Sequence[int] | None) -> str:
+    """Returns what people call layers of a stack; they count from 1. None: all."""
+    if layers is None:
+        return say("routes-all-layers")
+    if len(layers) == 1:
+        return say("heads-layer", layer=layers[0] + 1)
+    return say("routes-layers", first=min(layers) + 1, last=max(layers) + 1)
 
 
 def _disagreement(record: AttentionRecord, kind: str, effect: RouteEffect) -> str:

@@ -13,7 +13,7 @@ import streamlit as st
 from mmviz.analysis.comparable_attention import SOUND_PARTS, MapPlace
 from mmviz.app.components import widgets
 from mmviz.app.components.example_source import ExampleSource
-from mmviz.app.components.route_names import layers_text, route_text
+from mmviz.app.components.route_names import route_text
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.debug.route_table import axis_text
@@ -26,6 +26,7 @@ from mmviz.figures.route_grids import effect_grid, share_grid, signed_label
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.report.average_tables import TABLES, average_tables
 from mmviz.report.average_text import group_name
+from mmviz.report.routes_table import layers_words
 from mmviz.types import MODALITIES, Modality, TokenGroup
 
 
@@ -126,7 +127,7 @@ def _routes_figure(routes: Sequence[MeanRoute], count: str) -> None:
         effects[row, column] = route.effect.mean
         hover[row][column] = sentence(
             "average-routes-hover", route=html.escape(route_text(rows[row])),
-            layers=html.escape(layers_text(LayerWindow("", route.window.layers))),
+            layers=html.escape(layers_words(route.window.layers)),
             mean=signed_label(route.effect.mean), spread=_spread(route.effect), count=route.effect.count,
             attention=short(route.attention.mean), uniform=short(route.uniform), changed=route.changed,
         )  # fmt: skip
@@ -153,7 +154,7 @@ def _maps_figure(cells: Sequence[MeanAttention], count: str) -> None:
         queries, keys = pair
         hover[row][column] = sentence(
             "average-maps-hover", route=html.escape(_pair_text(queries, keys)),
-            layers=html.escape(layers_text(LayerWindow("", None if place is None else (place.layer,)))),
+            layers=html.escape(layers_words(None if place is None else (place.layer,))),
             mean=short(float(means.mean())), spread=short(float(means.std())), count=own[0].attention.count,
             ratio=short(float(np.mean([cell.ratio.mean for cell in own]))),
         )  # fmt: skip
@@ -168,7 +169,7 @@ def _places_figures(all_places: Sequence[MeanPlaces], count: str) -> None:
     maps = list(dict.fromkeys(places.place for places in all_places))
     place: MapPlace = st.selectbox(
         sentence("average-layer"), maps, index=len(maps) - 1, key="averages-layer",
-        format_func=lambda place: layers_text(LayerWindow("", (place.layer,))),
+        format_func=lambda place: layers_words((place.layer,)),
     )  # fmt: skip
     for column, modality in zip(st.columns(2, gap="medium"), (Modality.IMAGE, Modality.AUDIO), strict=True):
         places = next((own for own in all_places if own.place == place and own.modality is modality), None)
