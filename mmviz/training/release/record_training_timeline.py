@@ -49,7 +49,7 @@ def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord])
         "labels": [token.label for token in records[-1].streams[records[-1].maps[-1].keys]],
     }  # fmt: skip
     weights = np.stack([[attn_map.weights.mean(0) for attn_map in record.maps] for record in records])
-    arrays = {**split(weights), "probabilities": np.array(probabilities, np.float32)}
+    arrays: dict[str, NDArray[Any]] = {**split(weights), "probabilities": np.array(probabilities, np.float32)}
     return pack_npz(header, arrays, method=zipfile.ZIP_LZMA)
 
 

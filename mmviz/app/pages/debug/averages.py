@@ -160,7 +160,7 @@ def _maps_figure(cells: Sequence[MeanAttention], count: str) -> None:
         )  # fmt: skip
     texts = _texts("maps", count=count)
     layers = [axis_text(LayerWindow("", None if place is None else (place.layer,))) for place in columns]
-    figure = share_grid(shares, [_pair_text(*pair) for pair in rows], layers, texts, hover, widgets.is_dark())
+    figure = share_grid(shares, [_pair_text(*pair) for pair in rows], layers, texts, hover, dark=widgets.is_dark())
     st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key="averages-maps", alt=texts["title"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import streamlit as st
@@ -84,7 +85,7 @@ def _command(runner: ExperimentRunner, option: str, a: SelectionView) -> str:
     if kind == "example":
         example = next(example for example in load_gallery() if example.id == name)
         parts = {"other_image": example.image, "other_audio": example.audio}
-        options = {part: path.name if path else "" for part, path in parts.items()}
+        options = {part: path.name if isinstance(path, Path) else "" for part, path in parts.items()}
         options["other_text"] = example.question
     selection = a.selection
     view = {"method": str(selection.map_ref), "direction": selection.direction, "token": str(selection.tokens[0])}
