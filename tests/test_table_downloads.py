@@ -73,11 +73,11 @@ def options_of(draft: Draft, request: Request, **further: str) -> Any:
 
 
 def test_the_command_names_model_words_baseline_and_several_files() -> None:
-    sample = make_sample(image=image_bytes(), text="-5 degrees?")
+    sample = make_sample(image=image_bytes(), text="--really?")
     request = Request("hf:owner/name", sample, answer=(1, 2, 3), answer_part=(0, 2))
-    draft = Draft((b"1", b"2"), "-5 degrees?", None, ("a.png", "b.png"))
+    draft = Draft((b"1", b"2"), "--really?", None, ("a.png", "b.png"))
     options = options_of(draft, request, baseline="mean", subsets_csv="subsets.csv")
-    assert (options.image, options.text, options.audio) == (["a.png", "b.png"], "-5 degrees?", None)
+    assert (options.image, options.text, options.audio) == (["a.png", "b.png"], "--really?", None)
     assert (options.model, options.words, options.baseline) == ("hf:owner/name", "1,3", "mean")
     assert options.subsets_csv == "subsets.csv" and options.video is None
 
