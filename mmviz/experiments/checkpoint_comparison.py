@@ -151,8 +151,8 @@ def _attention_changes(group: str, pairs: Sequence[_Pair]) -> Iterator[Attention
                     both = [(first, second) for first, second in values if first == first and second == second]
                     change = mean_of(second - first for first, second in both)
                     if change is not None:
-                        means = [sum(side) / len(both) for side in zip(*both, strict=True)]
-                        yield AttentionChange(group, place, head, queries, keys, *map(float, means), change)
+                        before, after = (float(sum(side) / len(both)) for side in zip(*both, strict=True))
+                        yield AttentionChange(group, place, head, queries, keys, before, after, change)
 
 
 def _route_changes(group: str, pairs: Sequence[_Pair]) -> Iterator[RouteChange]:
@@ -184,21 +184,22 @@ def _left_out(
     other_answers = [own.name for own, other in pairs if own.answer != other.answer and own.routes and other.routes]
     if other_answers:
         yield Notice("checkpoints-answers", {"names": _listed(other_answers), "count": len(other_answers)})
-    sides = [
-        ({attn_map.place: len(attn_map.sums) for pair in pairs for attn_map in pair[side].maps},
-         {key[0] for pair in pairs for key in routes_of(pair[side])})
-        for side in (0, 1)
-    ]  # fmt: skip
-    for (maps, windows), (other_maps, other_windows), name in ((*sides, names[0]), (*sides[::-1], names[1])):
+    heads_at = [
+        {attn_map.place: len(attn_map.sums) for pair in pairs for attn_map in pair[side].maps} for side in (0, 1)
+    ]
+    windows_of = [{key[0] for pair in pairs for key in routes_of(pair[side])} for side in (0, 1)]
+    for side, name in enumerate(names):
+        maps, other_maps = heads_at[side], heads_at[1 - side]
+        windows, other_windows = windows_of[side], windows_of[1 - side]
         modules = list(dict.fromkeys(place.module for place in maps if place not in other_maps))
         if modules:
             yield Notice("checkpoints-maps", {"model": name, "modules": _listed(modules), "count": len(modules)})
         alone = [_window_name(window) for window in windows - other_windows]
         if alone:
             yield Notice("checkpoints-windows", {"model": name, "windows": _listed(sorted(alone)), "count": len(alone)})
-    for place, heads in sides[0][0].items():
-        if sides[1][0].get(place, heads) != heads:
-            numbers = {"heads": heads, "other_heads": sides[1][0][place], "model": names[0], "other": names[1]}
+    for place, heads in heads_at[0].items():
+        if heads_at[1].get(place, heads) != heads:
+            numbers = {"heads": heads, "other_heads": heads_at[1][place], "model": names[0], "other": names[1]}
             yield Notice("checkpoints-heads", {"module": place.module, **numbers})
 
 

@@ -155,8 +155,8 @@ def _place_rows(places: MeanPlaces) -> list[dict[str, Any]]:
             "row": at[0] if is_picture else None, "column": at[1] if is_picture else None,
             "start": None if is_picture else at[0] / SOUND_PARTS,
             "end": None if is_picture else (at[0] + 1) / SOUND_PARTS,
-            "attention": float(mean), "attention_spread": _known(places.spread[at]),
-            "over_heads": _known(places.over_heads[at]), "examples": int(places.count[at]),
+            "attention": float(mean), "attention_spread": _known(float(places.spread[at])),
+            "over_heads": _known(float(places.over_heads[at])), "examples": int(places.count[at]),
         }
         for at, mean in np.ndenumerate(places.mean) if not np.isnan(mean)
     ]  # fmt: skip
