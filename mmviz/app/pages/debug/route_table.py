@@ -63,26 +63,29 @@ class Grid:
         return values
 
 
-def route_table_section(runner: ExperimentRunner) -> None:
-    """Draws the table with its estimate; measures it where that is quick or asked for."""
+def route_table_section(runner: ExperimentRunner) -> bool:
+    """Draws the table with its estimate; measures it where that is quick or asked for.
+
+    Returns whether it is measured, or waits to be asked for.
+    """
     record = runner.run.record
     widgets.heading(say("routes-table"), say("routes-table-help"))
     cells = runner.measure(("routes-cells",), lambda *_: route_cells(record))
     if cells is None:
-        return
+        return False
     seconds = most_seconds(record, cells)
     widgets.note(estimate_text(len(cells), seconds))
     key = f"routes-measure-{record.id}"
     if seconds is not None and seconds > AT_ONCE and not st.session_state.get(f"{key}-pressed"):
         st.button(say("routes-measure"), key=key, on_click=st.session_state.update, args=({f"{key}-pressed": True},))
-        return
+        return True
     table = runner.measure(
         ("routes",),
         lambda progress, stop: measure_routes(runner.backend(), runner.request, record, cells, progress, stop),
         seconds,
     )
     if table is None or not table.effects:
-        return
+        return False
     if len(table.effects) < table.planned:
         widgets.note(say("routes-stopped", done=len(table.effects), of=table.planned))
     strongest, *disagreements = routes_sentences(record, table)
@@ -99,6 +102,7 @@ def route_table_section(runner: ExperimentRunner) -> None:
         widgets.note(say("routes-agree"))
     command = table_command(runner.state, runner.request, "routes")
     table_downloads(routes_table(runner.request, record, table, command))
+    return True
 
 
 def estimate_text(cells: int, seconds: float | None) -> str:

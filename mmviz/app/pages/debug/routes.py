@@ -64,8 +64,8 @@ def routes_section(runner: ExperimentRunner) -> None:
         cut_maps(runner, cut)
     if cut is None and changes:  # one sentence on why it cannot be cut is enough
         return
-    route_table_section(runner)
-    _interactions(runner)
+    if route_table_section(runner):  # one measurement at a time: each drawing of its progress takes time from it
+        _interactions(runner)
 
 
 def _interactions(runner: ExperimentRunner) -> None:
