@@ -195,8 +195,9 @@ def measure_head_edges(
         for order, start, end in zip(orders, ends, ends[1:], strict=False)
     ]
     carrying = [some for some in measured if some.carrying]
-    strong = [some for some in measured if some.together]
-    return (*carrying, *strong, measured[0])[0]
+    several = [some for some in measured if some.together]
+    several.sort(key=lambda some: -result.share(some.together[-1].together or 0.0))
+    return (*carrying, *several, measured[0])[0]
 
 
 def most_variants(record: AttentionRecord, number: int) -> int:

@@ -44,9 +44,9 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     page_address.write_address(state, view.selection)
     with st.container():
         results(run, is_outdated)
-    answer_maps(state, run)
     if state.opened_head is not None and state.opened_head[0] == state.selection:
         widgets.note(str(state.opened_head[1]), "remark")
+    answer_maps(state, run)
     viewer(state, run)
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]
     if remarks:
