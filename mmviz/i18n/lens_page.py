@@ -17,7 +17,7 @@ LENS_PAGE: dict[str, str] = {
     "lens-table-caption": "The answer token after each layer",
     "lens-grid": "What every other token would answer",
     "lens-grid-help": "Each token is read as if it were the one that answers. The brighter, the more probable {answer} "
-    "would be; the three brightest patches are framed. Point at a token for its most probable answers.",
+    "would be; the brightest patches, three at most, are framed. Point at a token for its most probable answers.",
     "lens-legend": "probability of {answer}, logarithmic, one scale for all layers:",
     "lens-chance": "1 in {answers:,} or less",
     "lens-patches": "Patches of the picture",
