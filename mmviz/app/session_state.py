@@ -95,7 +95,7 @@ class State:
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
     own_examples: tuple[tuple[str, ...], tuple[Example, ...] | MmvizError] | None = None
-    """The visitor's own examples for the section Health, or why they cannot be used, after Streamlit's ids of their
+    """The visitor's own examples for the section Audit, or why they cannot be used, after Streamlit's ids of their
     files; in memory only."""
     resend_form: bool = False
     """Whether the page must send the values of the form's widgets to the browser once more."""
