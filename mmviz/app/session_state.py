@@ -71,7 +71,7 @@ class State:
     opened_head: tuple[Selection, Message] | None = None
     """What was selected when the viewer opened on a head, and why: the page says it as long as it is selected."""
     own_examples: tuple[tuple[str, ...], tuple[Example, ...] | MmvizError] | None = None
-    """The visitor's own examples for the section Health, or why they cannot be used, after Streamlit's ids of their
+    """The visitor's own examples for the section Audit, or why they cannot be used, after Streamlit's ids of their
     files; in memory only."""
     resend_form: bool = False
     """Whether the page must send the values of the form's widgets to the browser once more."""

@@ -200,8 +200,9 @@ def _places_figures(all_places: Sequence[MeanPlaces], count: str) -> None:
         figure = places_grid(amounts, texts, hover, names, widgets.is_dark())
         with column:
             st.plotly_chart(
-                figure, theme=None, config=widgets.PLOTLY_CONFIG, key=f"averages-{kind}", alt=texts["title"]
-            )
+                figure, theme=None, config=widgets.PLOTLY_CONFIG, key=f"averages-{kind}", alt=texts["title"],
+                width="content" if kind == "picture" else "stretch",
+            )  # fmt: skip
 
 
 def _downloads(
