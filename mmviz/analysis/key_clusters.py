@@ -1,0 +1,165 @@
+"""Clusters of key tokens that a route reads most: neighbouring patches, consecutive moments, the pieces of a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.analysis.route_attention import group_members
+from mmviz.types import (
+    AttentionMap,
+    AttentionRecord,
+    Chars,
+    ChosenTokens,
+    Modality,
+    PictureBox,
+    PixelBox,
+    PooledMap,
+    Seconds,
+    Token,
+    TokenGroup,
+    VideoPatch,
+)
+
+GROWTH = 0.5
+"""A neighbour joins a cluster from this part of the amount of its strongest token on."""
+GAP = 0.01
+"""Space between two neighbours at most, in sides of a patch or in lengths of a moment."""
+
+
+@dataclass(frozen=True)
+class KeyCluster:
+    """Neighbouring keys."""
+
+    keys: ChosenTokens
+    """The tokens, the strongest first."""
+    amount: float
+    """What a query of the route reads from the strongest of them: root mean square over queries, mean over heads, in the
+    layer where it is largest."""
+
+
+def key_amounts(record: AttentionRecord, queries: TokenGroup, keys: Modality) -> dict[str, NDArray[np.float64]]:
+    """Returns how much each token is read by the route from ``queries`` to ``keys``, by stream, float64 ``[token]``.
+
+    Formula: the largest over the layers of ``mean over heads of sqrt(mean over queries of w^2)``; squares keep what a
+    few queries attend to much apart from what all attend to a little. 0 for tokens that are not of ``keys``, or without
+    a location. Towers are left out. Raises ``LookupError`` for a record without maps.
+    """
+    amounts: dict[str, NDArray[np.float64]] = {}
+    for attn_map in record.maps:
+        if attn_map.stack in record.made_by.get("towers", ()):
+            continue
+        tokens = record.streams[attn_map.keys]
+        rows = group_members(record, queries, attn_map.queries)
+        columns = np.array([token.modality is keys and token.location is not None for token in tokens], np.bool_)
+        if rows.any() and columns.any():
+            read = np.sqrt((_rows_of(attn_map, rows) ** 2).mean(1)).mean(0) * columns
+            amounts[attn_map.keys] = np.maximum(read, amounts.get(attn_map.keys, 0.0))
+    return amounts
+
+
+def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, most: int) -> list[KeyCluster]:
+    """Returns at most ``most`` clusters of keys that the route from ``queries`` to ``keys`` reads most, best first.
+
+    Each grows from the token with the largest amount that no cluster has yet, over its neighbours with at least
+    `GROWTH` of that; of text it is the word alone. Raises ``LookupError`` for a record without maps.
+    """
+    by_stream = key_amounts(record, queries, keys)
+    clusters = [cluster for stream, some in by_stream.items() for cluster in _clusters(record, stream, some, most)]
+    return sorted(clusters, key=lambda cluster: -cluster.amount)[:most]
+
+
+def query_clusters(record: AttentionRecord, queries: TokenGroup, keys: TokenGroup, most: int) -> list[ChosenTokens]:
+    """Returns at most ``most`` clusters of the queries that attend to ``keys`` most, best first.
+
+    They are of the modality ``queries``; none of any other group, which is not looked into. Raises ``LookupError`` for a
+    record without maps.
+    """
+    if not isinstance(queries, Modality):
+        return []
+    amounts: dict[str, NDArray[np.float64]] = {}
+    for attn_map in record.maps:
+        columns = group_members(record, keys, attn_map.keys)
+        tokens = record.streams[attn_map.queries]
+        rows = np.array([token.modality is queries and token.location is not None for token in tokens], np.bool_)
+        if rows.any() and columns.any() and attn_map.stack not in record.made_by.get("towers", ()):
+            read = _rows_of(attn_map, np.ones(len(tokens), np.bool_))[:, :, columns].sum(2).mean(0) * rows
+            amounts[attn_map.queries] = np.maximum(read, amounts.get(attn_map.queries, 0.0))
+    clusters = [cluster for stream, some in amounts.items() for cluster in _clusters(record, stream, some, most)]
+    return [cluster.keys for cluster in sorted(clusters, key=lambda cluster: -cluster.amount)[:most]]
+
+
+def cluster_overlap(first: TokenGroup, second: TokenGroup) -> float:
+    """Returns the tokens that two clusters of one stream share, over those of both; 0 for other groups."""
+    if not isinstance(first, ChosenTokens) or not isinstance(second, ChosenTokens) or first.stream != second.stream:
+        return 0.0
+    one, other = set(first.tokens), set(second.tokens)
+    return len(one & other) / len(one | other)
+
+
+def are_neighbours(first: Token, second: Token) -> bool:
+    """Returns whether two tokens touch: patches with a common edge or corner in one picture, moments that follow each
+    other, pieces of one word."""
+    one, other = first.location, second.location
+    if isinstance(one, PixelBox) and isinstance(other, PixelBox):
+        return _picture(one) == _picture(other) and all(
+            low <= high + GAP * max(high - start, end - low)
+            for (start, high), (low, end) in (
+                *_sides((one.x0, one.x1), (other.x0, other.x1)), *_sides((one.y0, one.y1), (other.y0, other.y1))
+            )
+        )  # fmt: skip
+    if isinstance(one, Seconds) and isinstance(other, Seconds):
+        return all(
+            low <= high + GAP * (high - start)
+            for (start, high), (low, _) in _sides((one.start, one.end), (other.start, other.end))
+        )
+    return isinstance(one, Chars) and isinstance(other, Chars) and (one.end == other.start or other.end == one.start)
+
+
+def _clusters(record: AttentionRecord, stream: str, amounts: NDArray[np.float64], most: int) -> list[KeyCluster]:
+    tokens, left, clusters = record.streams[stream], amounts.copy(), []
+    for _ in range(most):
+        seed = int(left.argmax())
+        if left[seed] <= 0:
+            break
+        cluster = _grown(tokens, left, seed)
+        clusters.append(KeyCluster(ChosenTokens(tuple(cluster), stream), float(left[seed])))
+        left[cluster] = 0
+    return clusters
+
+
+def _sides(one: tuple[float, float], other: tuple[float, float]) -> tuple[tuple[tuple[float, float], ...], ...]:
+    return (one, other), (other, one)
+
+
+def _picture(box: PixelBox) -> tuple[object, ...]:
+    """Returns which picture or frame a box lies in."""
+    if isinstance(box, PictureBox):
+        return ("picture", box.picture)
+    return ("frame", box.start, box.end) if isinstance(box, VideoPatch) else ()
+
+
+def _grown(tokens: Sequence[Token], amounts: NDArray[np.float64], seed: int) -> list[int]:
+    """Returns the tokens of the cluster that grows from ``seed``, the strongest first."""
+    share = 0.0 if tokens[seed].modality is Modality.TEXT else GROWTH  # the pieces of a word belong together
+    allowed = [k for k in np.flatnonzero(amounts > 0) if amounts[k] >= share * amounts[seed] and k != seed]
+    cluster, waiting = [seed], [seed]
+    while waiting:
+        last = waiting.pop()
+        joined = [int(k) for k in allowed if are_neighbours(tokens[last], tokens[k])]
+        allowed = [k for k in allowed if k not in joined]
+        cluster += joined
+        waiting += joined
+    return sorted(cluster, key=lambda k: -amounts[k])
+
+
+def _rows_of(attn_map: AttentionMap | PooledMap, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Returns the weights of some queries, ``[head, query, key]``; those of their bins where a map holds no others."""
+    if isinstance(attn_map, AttentionMap):
+        return attn_map.weights[:, rows].astype(np.float64)
+    counts = np.diff(attn_map.query_edges), np.diff(attn_map.key_edges)
+    query_bins = np.repeat(np.arange(len(counts[0])), counts[0])[rows]
+    return np.repeat(attn_map.overview[:, query_bins], counts[1], axis=2).astype(np.float64)
