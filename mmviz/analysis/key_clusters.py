@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +23,12 @@ from mmviz.types import (
     VideoPatch,
 )
 
-GROWTH = 0.5
-"""A neighbour joins a cluster from this part of the amount of its strongest token on."""
+GROWTH = (0.5, 0.3)
+"""A neighbour joins a cluster from this part of the amount of its strongest token on: a small and a large one."""
+LARGEST = 0.4
+"""A cluster with a larger part of the patches, or of the moments, tells no place."""
 GAP = 0.01
 """Space between two neighbours at most, in sides of a patch or in lengths of a moment."""
-
-
-@dataclass(frozen=True)
-class KeyCluster:
-    """Neighbouring keys."""
-
-    keys: ChosenTokens
-    """The tokens, the strongest first."""
-    amount: float
-    """What a query of the route reads from the strongest of them: root mean square over queries, mean over heads, in the
-    layer where it is largest."""
 
 
 def key_amounts(record: AttentionRecord, queries: TokenGroup, keys: Modality) -> dict[str, NDArray[np.float64]]:
@@ -61,35 +51,45 @@ def key_amounts(record: AttentionRecord, queries: TokenGroup, keys: Modality) ->
     return amounts
 
 
-def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, most: int) -> list[KeyCluster]:
-    """Returns at most ``most`` clusters of keys that the route from ``queries`` to ``keys`` reads most, best first.
+def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, most: int) -> list[ChosenTokens]:
+    """Returns clusters of keys that the route from ``queries`` to ``keys`` reads most, around at most ``most`` tokens.
 
-    Each grows from the token with the largest amount that no cluster has yet, over its neighbours with at least
-    `GROWTH` of that; of text it is the word alone. Raises ``LookupError`` for a record without maps.
+    They grow from the tokens with the largest amounts that no cluster has yet, over neighbours with at least a part
+    (`GROWTH`) of that; of text it is the word alone. The best are first, of one token the smallest. Those that queries of
+    the same modality read in themselves are left in. Raises ``LookupError`` for a record without maps.
     """
-    by_stream = key_amounts(record, queries, keys)
-    clusters = [cluster for stream, some in by_stream.items() for cluster in _clusters(record, stream, some, most)]
-    return sorted(clusters, key=lambda cluster: -cluster.amount)[:most]
+    clusters: list[tuple[float, ChosenTokens]] = []
+    for stream, amounts in key_amounts(record, queries, keys).items():
+        tokens, left = record.streams[stream], amounts.copy()
+        largest = int((amounts > 0).sum()) * LARGEST if keys is not Modality.TEXT else len(tokens)
+        for _ in range(most):
+            seed = int(left.argmax())
+            if left[seed] <= 0:
+                break
+            grown = [_grown(tokens, left, seed, share) for share in (GROWTH if keys is not Modality.TEXT else (0.0,))]
+            different = [some for k, some in enumerate(grown) if len(some) <= largest and some not in grown[:k]]
+            clusters += [(float(left[seed]), ChosenTokens(tuple(some), stream)) for some in different]
+            left[grown[0]] = 0
+    order = sorted(range(len(clusters)), key=lambda k: -clusters[k][0])
+    return [clusters[k][1] for k in order]
 
 
-def query_clusters(record: AttentionRecord, queries: TokenGroup, keys: TokenGroup, most: int) -> list[ChosenTokens]:
-    """Returns at most ``most`` clusters of the queries that attend to ``keys`` most, best first.
-
-    They are of the modality ``queries``; none of any other group, which is not looked into. Raises ``LookupError`` for a
-    record without maps.
-    """
-    if not isinstance(queries, Modality):
-        return []
-    amounts: dict[str, NDArray[np.float64]] = {}
-    for attn_map in record.maps:
-        columns = group_members(record, keys, attn_map.keys)
-        tokens = record.streams[attn_map.queries]
-        rows = np.array([token.modality is queries and token.location is not None for token in tokens], np.bool_)
-        if rows.any() and columns.any() and attn_map.stack not in record.made_by.get("towers", ()):
-            read = _rows_of(attn_map, np.ones(len(tokens), np.bool_))[:, :, columns].sum(2).mean(0) * rows
-            amounts[attn_map.queries] = np.maximum(read, amounts.get(attn_map.queries, 0.0))
-    clusters = [cluster for stream, some in amounts.items() for cluster in _clusters(record, stream, some, most)]
-    return [cluster.keys for cluster in sorted(clusters, key=lambda cluster: -cluster.amount)[:most]]
+def nearest_queries(
+    record: AttentionRecord, places: Sequence[ChosenTokens], keys: TokenGroup, most: int
+) -> list[ChosenTokens]:
+    """Returns at most ``most`` of ``places``, those that attend to ``keys`` most, by the mean of their tokens, in the
+    layer where that is largest. Raises ``LookupError`` for a record without maps."""
+    amounts = []
+    for place in places:
+        read = [0.0]
+        for attn_map in record.maps:
+            rows = group_members(record, place, attn_map.queries)
+            columns = group_members(record, keys, attn_map.keys)
+            if rows.any() and columns.any() and attn_map.stack not in record.made_by.get("towers", ()):
+                read.append(float(_rows_of(attn_map, rows)[:, :, columns].sum(2).mean()))
+        amounts.append(max(read))
+    order = sorted((k for k in range(len(places)) if amounts[k] > 0), key=lambda k: -amounts[k])
+    return [places[k] for k in order[:most]]
 
 
 def cluster_overlap(first: TokenGroup, second: TokenGroup) -> float:
@@ -119,18 +119,6 @@ def are_neighbours(first: Token, second: Token) -> bool:
     return isinstance(one, Chars) and isinstance(other, Chars) and (one.end == other.start or other.end == one.start)
 
 
-def _clusters(record: AttentionRecord, stream: str, amounts: NDArray[np.float64], most: int) -> list[KeyCluster]:
-    tokens, left, clusters = record.streams[stream], amounts.copy(), []
-    for _ in range(most):
-        seed = int(left.argmax())
-        if left[seed] <= 0:
-            break
-        cluster = _grown(tokens, left, seed)
-        clusters.append(KeyCluster(ChosenTokens(tuple(cluster), stream), float(left[seed])))
-        left[cluster] = 0
-    return clusters
-
-
 def _sides(one: tuple[float, float], other: tuple[float, float]) -> tuple[tuple[tuple[float, float], ...], ...]:
     return (one, other), (other, one)
 
@@ -142,14 +130,14 @@ def _picture(box: PixelBox) -> tuple[object, ...]:
     return ("frame", box.start, box.end) if isinstance(box, VideoPatch) else ()
 
 
-def _grown(tokens: Sequence[Token], amounts: NDArray[np.float64], seed: int) -> list[int]:
-    """Returns the tokens of the cluster that grows from ``seed``, the strongest first."""
-    share = 0.0 if tokens[seed].modality is Modality.TEXT else GROWTH  # the pieces of a word belong together
-    allowed = [k for k in np.flatnonzero(amounts > 0) if amounts[k] >= share * amounts[seed] and k != seed]
+def _grown(tokens: Sequence[Token], amounts: NDArray[np.float64], seed: int, share: float) -> list[int]:
+    """Returns the tokens of the cluster that grows from ``seed`` over those with ``share`` of its amount, the strongest
+    first."""
+    allowed = [int(k) for k in np.flatnonzero(amounts > 0) if amounts[k] >= share * amounts[seed] and k != seed]
     cluster, waiting = [seed], [seed]
     while waiting:
         last = waiting.pop()
-        joined = [int(k) for k in allowed if are_neighbours(tokens[last], tokens[k])]
+        joined = [k for k in allowed if are_neighbours(tokens[last], tokens[k])]
         allowed = [k for k in allowed if k not in joined]
         cluster += joined
         waiting += joined

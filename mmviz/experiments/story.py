@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, query_clusters
+from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, nearest_queries
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.route_cut import CHUNK, LayerWindow, route_cells, route_windows, ways_out
 from mmviz.experiments.sweep_requests import sweep_requests
@@ -31,10 +31,14 @@ from mmviz.types import (
 LEAST = 0.1
 """A step is told only if its cut takes at least this from the answer's log-probability, in nats."""
 MOST_STEPS = 5
-CANDIDATES = {Modality.IMAGE: 4, Modality.TEXT: 3, Modality.AUDIO: 1}
-"""Clusters of keys that are tried for each route into a modality."""
-MOST_CANDIDATES = 18
+SMALL = 0.1
+"""A route is not looked into if its effect is less than this part of the largest, and a step not told."""
+CANDIDATES = {Modality.IMAGE: 3, Modality.TEXT: 3, Modality.AUDIO: 1}
+"""Keys from which clusters grow that are tried, for each route into a modality."""
+MOST_CANDIDATES = 30
 """Clusters that are tried in all."""
+READERS = 3
+"""Clusters of queries that are tried for each step."""
 MAIN = 0.25
 """Some keys stand for a route if their cut takes at least this part of what the cut of the whole route takes."""
 KEPT = 0.6
@@ -182,7 +186,7 @@ def measure_story(
         tried = cutter.measure(_keys_of(record, routes)) if routes else []
         chosen = _chosen_routes(routes, tried)
         if chosen:
-            steps = chosen if stop() else _narrowed(cutter, record, chosen)
+            steps = chosen if stop() else _narrowed(cutter, record, chosen, tried)
         else:
             others = _ways_out(cutter, record)
     except _Stopped:
@@ -201,7 +205,9 @@ def _routes(record: AttentionRecord) -> list[_Candidate]:
 
 def _needed(candidates: Sequence[_Candidate]) -> list[_Candidate]:
     """Returns the candidates that the answer needs, the largest effect first."""
-    return sorted((c for c in candidates if c.effect <= -LEAST), key=lambda c: c.effect)
+    largest = min((candidate.effect for candidate in candidates), default=0.0)
+    needed = (candidate for candidate in candidates if candidate.effect <= min(-LEAST, SMALL * largest))
+    return sorted(needed, key=lambda candidate: candidate.effect)
 
 
 def _keys_of(record: AttentionRecord, routes: Sequence[_Candidate]) -> list[_Candidate]:
@@ -209,7 +215,7 @@ def _keys_of(record: AttentionRecord, routes: Sequence[_Candidate]) -> list[_Can
     by_route = []
     for route in routes:
         clusters = key_clusters(record, route.queries, route.modality, CANDIDATES[route.modality])
-        by_route.append([replace(route, keys=cluster.keys) for cluster in clusters])
+        by_route.append([replace(route, keys=cluster) for cluster in clusters])
     ranks = range(max(map(len, by_route), default=0))
     in_turn = [tried[rank] for rank in ranks for tried in by_route if rank < len(tried)]
     return in_turn[:MOST_CANDIDATES]
@@ -223,10 +229,11 @@ def _chosen_routes(routes: Sequence[_Candidate], tried: Sequence[_Candidate]) ->
     """
     whole = {(route.queries, route.modality): route.effect for route in routes}
     parts: list[_Candidate] = []
-    for part in sorted(_needed(tried), key=lambda c: c.effect):
-        enough = part.effect <= MAIN * whole[part.queries, part.modality]
-        if enough and not any(cluster_overlap(part.keys, other.keys) > 0.3 for other in parts):
-            parts.append(part)
+    for part in _needed(tried):
+        if part.effect <= MAIN * whole[part.queries, part.modality]:
+            small = _smallest(part, tried)
+            if not any(cluster_overlap(small.keys, other.keys) > 0.3 for other in parts):
+                parts.append(small)
     known = {part.modality for part in parts}
     rest = [route for route in routes if route.modality not in known]
     by_modality: dict[Modality, list[_Candidate]] = {}
@@ -236,14 +243,43 @@ def _chosen_routes(routes: Sequence[_Candidate], tried: Sequence[_Candidate]) ->
             own.append(candidate)
     ranks = range(max(map(len, by_modality.values()), default=0))
     in_turn = [own[rank] for rank in ranks for own in by_modality.values() if rank < len(own)]
-    return in_turn[:MOST_STEPS]
+    return [candidate for candidate in in_turn if candidate in _needed(in_turn)][:MOST_STEPS]
 
 
-def _narrowed(cutter: _Cutter, record: AttentionRecord, steps: Sequence[_Candidate]) -> list[_Candidate]:
+def _smallest(part: _Candidate, tried: Sequence[_Candidate]) -> _Candidate:
+    """Returns the fewest of the keys of ``part`` that were tried and still take `KEPT` of what all of them take."""
+    assert isinstance(part.keys, ChosenTokens)
+    within = [
+        other for other in tried
+        if isinstance(other.keys, ChosenTokens) and other.queries == part.queries
+        and other.keys.stream == part.keys.stream and set(other.keys.tokens) <= set(part.keys.tokens)
+        and other.effect <= min(KEPT * part.effect, -LEAST)
+    ]  # fmt: skip
+    return min(within, key=lambda other: len(other.keys.tokens))  # type: ignore[union-attr]
+
+
+def _places(record: AttentionRecord, tried: Sequence[_Candidate], group: TokenGroup) -> list[ChosenTokens]:
+    """Returns the clusters of the modality ``group`` that were tried as keys, each once; none of any other group."""
+    if not isinstance(group, Modality):
+        return []
+    own = [candidate.keys for candidate in tried if candidate.modality is group]
+    places: list[ChosenTokens] = []
+    for place in own:
+        if isinstance(place, ChosenTokens) and not any(cluster_overlap(place, other) > 0.7 for other in places):
+            places.append(place)
+    return places
+
+
+def _narrowed(
+    cutter: _Cutter, record: AttentionRecord, steps: Sequence[_Candidate], all_tried: Sequence[_Candidate]
+) -> list[_Candidate]:
     """Returns ``steps`` with the fewest queries and layers that still take `KEPT` of the effect, each by its own cut."""
     windows = route_windows(record)[:-1]
     fewer = [
-        [replace(step, queries=queries) for queries in query_clusters(record, step.queries, step.keys, 2)]
+        [
+            replace(step, queries=queries)
+            for queries in nearest_queries(record, _places(record, all_tried, step.queries), step.keys, READERS)
+        ]
         for step in steps
     ]
     later = [[replace(step, windows=_joined(windows[first:])) for first in range(1, len(windows))] for step in steps]

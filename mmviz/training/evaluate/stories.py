@@ -3,7 +3,8 @@
 A story agrees if its steps read what the answer rests on: a moment of the spoken word, a patch of each thing that the
 question starts from or ends at. It is sound if nothing is told whose cut alone takes less than 0.1 nat, and every patch
 and moment that it names lies in a thing, or in the word, that the question is about, with a tolerance of one token. A
-step that reads a whole modality names none.
+step that reads a whole modality names none; it counts as reading the thing where the picture has only one, and where
+all things are counted.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def agrees(case: Case, record: AttentionRecord, story: Story) -> bool:
     whole = {step.keys for step in story.steps if isinstance(step.keys, Modality)}
     for indices in places_needed(case):
         at_place = any(_share(case, part, indices) >= HALF for part in parts if _is_picture(part))
-        if not at_place and not (case.question.family == "count" and Modality.IMAGE in whole):
+        is_all = case.question.family == "count" or len(case.example.scene.things) == 1
+        if not at_place and not (is_all and Modality.IMAGE in whole):  # the picture is what the question is about
             return False
     if not rests_on_speech(case):
         return bool(story.steps)
