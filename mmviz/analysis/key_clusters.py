@@ -55,8 +55,8 @@ def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, m
     """Returns clusters of keys that the route from ``queries`` to ``keys`` reads most, around at most ``most`` tokens.
 
     They grow from the tokens with the largest amounts that no cluster has yet, over neighbours with at least a part
-    (`GROWTH`) of that; of text it is the word alone. The best are first, of one token the smallest. Those that queries of
-    the same modality read in themselves are left in. Raises ``LookupError`` for a record without maps.
+    (`GROWTH`) of that; of text it is the word alone. The best are first, of one token the smallest. Raises
+    ``LookupError`` for a record without maps.
     """
     clusters: list[tuple[float, ChosenTokens]] = []
     for stream, amounts in key_amounts(record, queries, keys).items():

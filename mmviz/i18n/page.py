@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mmviz.i18n.debug import DEBUG
 from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
+from mmviz.i18n.story import STORY
 
 LABELS: dict[str, str] = {
     # head
@@ -259,7 +260,7 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | LEARN  # fmt: skip
+} | STORY | DEBUG | LEARN  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:

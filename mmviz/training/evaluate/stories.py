@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mmviz.backends import Backend
-from mmviz.experiments.story import LEAST, Step, Story, measure_story
+from mmviz.experiments.story import Story, measure_story
+from mmviz.experiments.story_search import LEAST, Step
 from mmviz.models.question_templates import FAMILIES
 from mmviz.training.evaluate.metrics import SPEECH_FAMILIES, Case, cases, is_in_box, is_in_word, rests_on_speech
 from mmviz.training.world.examples import World
@@ -98,9 +99,9 @@ def astray(case: Case, record: AttentionRecord, step: Step) -> Iterator[Token]:
     for token in (*step.key_tokens(record), *step.query_tokens(record)):
         if isinstance(token.location, PixelBox) and not _is_at(case, token, about):
             yield token
-        elif isinstance(token.location, Seconds):
-            if case.question.family not in SPEECH_FAMILIES + ("odd",) or not is_in_word(token.location, case):
-                yield token
+        is_spoken = case.question.family in (*SPEECH_FAMILIES, "odd")
+        if isinstance(token.location, Seconds) and not (is_spoken and is_in_word(token.location, case)):
+            yield token
 
 
 def judge(backend: Backend, model: str, world: World, seed: int, count: int) -> dict[str, FamilyStories]:
@@ -127,7 +128,12 @@ def judged(backend: Backend, model: str, trios: Iterator[Case]) -> FamilyStories
 
 def markdown(by_family: dict[str, FamilyStories], seed: int) -> str:
     """Returns the table of the shares by family."""
-    lines = [f"Seed {seed}.", "", "| family | trios answered rightly | agree | sound | told | steps |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"Seed {seed}.",
+        "",
+        "| family | trios answered rightly | agree | sound | told | steps |",
+        "|---|---|---|---|---|---|",
+    ]
     every = [*by_family.items(), ("**all**", _total(list(by_family.values())))]
     for family, stories in every:
         shares = (getattr(stories, name) / max(1, stories.trios) for name in ("agreeing", "sound", "told"))
