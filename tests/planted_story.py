@@ -1,4 +1,4 @@
-"""Models of one's own in which the token that carries the answer, who reads it and in which layer are known on paper."""
+"""Models of one's own in which what carries the answer, who reads it and in which layer are known on paper."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Read(nn.Module):
 
 
 class Planted(nn.Module):
-    """Tokens ``[batch, token, name and value]`` to two logits: what the answer token has of the value, at most 1, and 0."""
+    """Tokens ``[batch, token, name and value]`` to two logits: what the answer token has of the value, up to 1; and 0."""
 
     def __init__(self, layers: Sequence[Reads]):
         super().__init__()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from planted_story import ANSWER_AT, COUNT, MOMENT, PATCH, WORD, planted
 
-from mmviz.analysis.key_clusters import are_neighbours, key_clusters
+from mmviz.analysis.key_clusters import are_neighbours
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.story import Story, measure_story
 from mmviz.experiments.story_search import LEAST, MOST_STEPS
@@ -18,7 +18,18 @@ from mmviz.explain import Run
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.report.story_cards import step_card, step_sentence, story_verdict
-from mmviz.types import ANSWER, AttentionRecord, Chars, ChosenTokens, Modality, PixelBox, Request, Sample, Seconds, Token
+from mmviz.types import (
+    ANSWER,
+    AttentionRecord,
+    Chars,
+    ChosenTokens,
+    Modality,
+    PixelBox,
+    Request,
+    Sample,
+    Seconds,
+    Token,
+)
 
 IMAGE, TEXT, AUDIO, _ = Modality
 MOST_RUNS = 20
@@ -84,7 +95,7 @@ def test_copies_by_several_routes_are_told_as_no_single_one() -> None:
 def test_a_route_that_no_part_carries_is_told_as_a_whole() -> None:
     patches = range(PATCH, PATCH + 9)
     story, record = story_of([{WORD: PATCH + 3}, {ANSWER_AT: WORD}], list(patches))
-    assert (story.steps[0].queries, story.steps[0].keys) == (ChosenTokens((WORD,), "tokens"), IMAGE)
+    assert (story.steps[0].keys, story.steps[0].key_tokens(record)) == (IMAGE, ())
     assert "no single place alone" in step_sentence(record, story.steps[0])
 
 
@@ -138,7 +149,9 @@ def test_the_story_of_a_spoken_relation_names_the_word_and_the_neighbour(
     run = Run(spoken_place, record)
     for number, step in enumerate(story.steps, start=1):
         card = step_card(run, step, number)
-        assert "nats" in card and ("<img" in card or "data-token" in card or "story-word" in card or "story-thing" in card)
+        assert "nats" in card and (
+            "<img" in card or "data-token" in card or "story-word" in card or "story-thing" in card
+        )
         cut = backend.run([replace(request, maps=False, changes=step.cuts)])[0]
         after = next(answer.probability for answer in cut.answers if answer.label == story.answer)
         assert step.effect == pytest.approx(math.log(after) - math.log(story.probability), abs=2e-3)

@@ -23,7 +23,7 @@ from mmviz.types import (
     VideoPatch,
 )
 
-GROWTH = (0.5, 0.3)
+GROWTH = (0.5, 0.2)
 """A neighbour joins a cluster from this part of the amount of its strongest token on: a small and a large one."""
 LARGEST = 0.4
 """A cluster with a larger part of the patches, or of the moments, tells no place."""
@@ -69,7 +69,7 @@ def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, m
             grown = [_grown(tokens, left, seed, share) for share in (GROWTH if keys is not Modality.TEXT else (0.0,))]
             different = [some for k, some in enumerate(grown) if len(some) <= largest and some not in grown[:k]]
             clusters += [(float(left[seed]), ChosenTokens(tuple(some), stream)) for some in different]
-            left[grown[0]] = 0
+            left[grown[-1] if len(grown[-1]) <= largest else grown[0]] = 0
     order = sorted(range(len(clusters)), key=lambda k: -clusters[k][0])
     return [clusters[k][1] for k in order]
 

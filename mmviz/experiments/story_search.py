@@ -28,16 +28,20 @@ LEAST = 0.1
 MOST_STEPS = 5
 SMALL = 0.1
 """A route is not looked into if its effect is less than this part of the largest, and a step not told."""
-CANDIDATES = {Modality.IMAGE: 3, Modality.TEXT: 3, Modality.AUDIO: 1}
+CANDIDATES = {Modality.IMAGE: 4, Modality.TEXT: 3, Modality.AUDIO: 1}
 """Keys from which clusters grow that are tried, for each route into a modality."""
-MOST_CANDIDATES = 30
+MOST_CANDIDATES = 32
 """Clusters that are tried in all."""
-READERS = 3
+READERS = 2
 """Clusters of queries that are tried for each step."""
 MAIN = 0.25
 """Some keys stand for a route if their cut takes at least this part of what the cut of the whole route takes."""
 KEPT = 0.6
 """Fewer queries or layers stand for all if their cut still takes this part."""
+KEPT_TOGETHER = 0.35
+"""And this part where fewer queries, keys and layers come together."""
+CORE = 4
+"""A cluster of so many keys is tried with fewer."""
 STAGES = 4
 """Rounds of cuts, each in as few calls of the model as possible."""
 
@@ -195,38 +199,52 @@ def _places(record: AttentionRecord, tried: Sequence[Step], group: TokenGroup) -
 
 
 def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all_tried: Sequence[Step]) -> list[Step]:
-    """Returns ``steps`` with the fewest queries and layers that still take `KEPT` of the effect, each cut as it is."""
+    """Returns ``steps`` with the fewest queries, keys and layers that still take much of the effect, each cut as it is.
+
+    Fewer of each take `KEPT` of the effect alone; together they take `LEAST` and `KEPT_TOGETHER` of it.
+    """
     windows = route_windows(record)[:-1]
-    fewer = [
-        [
-            replace(step, queries=queries)
-            for queries in nearest_queries(record, _places(record, all_tried, step.queries), step.keys, READERS)
-        ]
+    tried = [
+        (
+            [replace(step, queries=queries) for queries in _readers(record, all_tried, step)],
+            [replace(step, keys=keys) for keys in _cores(step.keys)],
+            [replace(step, windows=_joined(windows[first:])) for first in range(1, len(windows))],
+        )
         for step in steps
     ]
-    later = [[replace(step, windows=_joined(windows[first:])) for first in range(1, len(windows))] for step in steps]
-    sizes = [(len(some), len(others)) for some, others in zip(fewer, later, strict=True)]
-    measured = iter(cutter.measure([c for pair in zip(fewer, later, strict=True) for part in pair for c in part]))
-    tried: list[list[Step]] = []
-    starts = []
-    for step, (queries, layers) in zip(steps, sizes, strict=True):
-        own = [next(measured) for _ in range(queries)]
-        suffixes = [step, *(next(measured) for _ in range(layers))]
-        start = max(k for k, suffix in enumerate(suffixes) if suffix.effect <= KEPT * step.effect)
-        starts.append(start)
-        best = min(own, key=lambda c: c.effect, default=step)
-        narrow = best if best.effect <= min(KEPT * step.effect, -LEAST) else step
-        ends = range(start + 1, len(windows) + 1)
-        tried.append([replace(narrow, windows=_joined(windows[start:end])) for end in ends])
-        if narrow is not step:  # the layers were found for all queries
-            tried[-1] += [replace(step, windows=_joined(windows[start:end])) for end in (ends[-1],)]
-    confirmed = iter(cutter.measure([c for some in tried for c in some]))
+    measured = iter(cutter.measure([each for parts in tried for part in parts for each in part]))
+    ends: list[list[Step]] = []
+    for step, parts in zip(steps, tried, strict=True):
+        readers, cores, later = ([next(measured) for _ in part] for part in parts)
+        needed_part = min(KEPT * step.effect, -LEAST)
+        reader = min(readers, key=lambda each: each.effect, default=step)
+        queries = reader.queries if reader.effect <= needed_part else step.queries
+        keys = next((core.keys for core in cores if core.effect <= needed_part), step.keys)
+        start = max((k + 1 for k, each in enumerate(later) if each.effect <= needed_part), default=0)
+        layers = [_joined(windows[start:end]) for end in range(start + 1, len(windows) + 1)]
+        small = replace(step, queries=queries, keys=keys)
+        ends.append([replace(small, windows=some) for some in layers])
+        if small != step:  # where they do not hold together
+            ends[-1].append(replace(step, windows=layers[-1]))
+    confirmed = iter(cutter.measure([each for some in ends for each in some]))
     result = []
-    for step, some in zip(steps, tried, strict=True):
+    for step, some in zip(steps, ends, strict=True):
         own = [next(confirmed) for _ in some]
-        enough = [c for c in own if c.effect <= min(KEPT**2 * step.effect, -LEAST)]
-        result.append(enough[0] if enough else step)
+        result.append(next((c for c in own if c.effect <= min(KEPT_TOGETHER * step.effect, -LEAST)), step))
     return result
+
+
+def _readers(record: AttentionRecord, tried: Sequence[Step], step: Step) -> list[ChosenTokens]:
+    """Returns the places that may read the keys of a step in the name of its queries."""
+    return nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
+
+
+def _cores(keys: TokenGroup) -> list[ChosenTokens]:
+    """Returns the strongest quarter and half of chosen keys, fewest first; none of a small cluster."""
+    if not isinstance(keys, ChosenTokens) or len(keys.tokens) < CORE:
+        return []
+    count = len(keys.tokens)
+    return [replace(keys, tokens=keys.tokens[:size]) for size in dict.fromkeys((-(-count // 4), -(-count // 2)))]
 
 
 def _joined(windows: Sequence[LayerWindow]) -> tuple[LayerWindow, ...]:
