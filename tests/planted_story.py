@@ -44,7 +44,7 @@ class Read(nn.Module):
 
 
 class Planted(nn.Module):
-    """Tokens ``[batch, token, name and value]`` to two logits: what the answer token has of the value, up to 1; and 0."""
+    """Tokens ``[batch, token, name and value]`` to two logits: the value of the answer token, at most 1, and 0."""
 
     def __init__(self, layers: Sequence[Reads]):
         super().__init__()

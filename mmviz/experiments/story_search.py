@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, nearest_queries
 from mmviz.backends import Backend, Progress, Stop
@@ -139,21 +140,35 @@ def needed(candidates: Sequence[Step]) -> list[Step]:
 
 
 def keys_of(record: AttentionRecord, routes: Sequence[Step]) -> list[Step]:
-    """Returns candidates for the keys that carry each of ``routes``, those of the largest effects first."""
+    """Returns candidates for the keys that carry each of ``routes``, those of the largest effects first.
+
+    They are what all queries of a route read most, and what those read that the answer token itself reads most.
+    """
     by_route = []
     for route in routes:
-        clusters = key_clusters(record, route.queries, route.modality, CANDIDATES[route.modality])
-        by_route.append([replace(route, keys=cluster) for cluster in clusters])
+        most = CANDIDATES[route.modality]
+        clusters = key_clusters(record, route.queries, route.modality, most)
+        for place in _answered(record, route.queries):
+            others = key_clusters(record, place, route.modality, most)
+            others = [keys for keys in others if cluster_overlap(keys, place) == 0]
+            clusters = [keys for pair in zip_longest(clusters, others) for keys in pair if keys is not None]
+        by_route.append([replace(route, keys=keys) for keys in dict.fromkeys(clusters)])
     ranks = range(max(map(len, by_route), default=0))
     in_turn = [tried[rank] for rank in ranks for tried in by_route if rank < len(tried)]
     return in_turn[:MOST_CANDIDATES]
+
+
+def _answered(record: AttentionRecord, queries: TokenGroup) -> list[ChosenTokens]:
+    """Returns the tokens of the modality ``queries`` that the answer token reads most; none of any other group."""
+    return key_clusters(record, ANSWER, queries, 1)[:1] if isinstance(queries, Modality) else []
 
 
 def chosen_routes(routes: Sequence[Step], tried: Sequence[Step]) -> list[Step]:
     """Returns at most `MOST_STEPS` of what was cut: some keys where they carry enough of a route, else the whole.
 
     What was read once is told once, by those queries that need it most. A whole modality is told only where no part of
-    it is. Modalities take turns, each with its largest effects first.
+    it is. What the answer token itself reads most comes first; then modalities take turns, each with its largest
+    effects first.
     """
     whole = {(route.queries, route.modality): route.effect for route in routes}
     parts: list[Step] = []
@@ -165,7 +180,8 @@ def chosen_routes(routes: Sequence[Step], tried: Sequence[Step]) -> list[Step]:
     known = {part.modality for part in parts}
     rest = [route for route in routes if route.modality not in known]
     by_modality: dict[Modality, list[Step]] = {}
-    for candidate in sorted((*parts, *rest), key=lambda c: c.effect):
+    into_answer = min((part for part in parts if part.queries == ANSWER), key=lambda c: c.effect, default=None)
+    for candidate in sorted((*parts, *rest), key=lambda c: (c is not into_answer, c.effect)):
         own = by_modality.setdefault(candidate.modality, [])
         if not (own and isinstance(candidate.keys, Modality)):  # one step tells of a whole modality
             own.append(candidate)
