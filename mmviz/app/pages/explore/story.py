@@ -44,7 +44,9 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
         name = (STORY, word)
         place = st.empty()
         if (run.record.id, *name) not in state.experiments:
-            if is_outdated or not place.button(say("story-trace"), key=STORY, help=say("story-trace-help")):
+            if is_outdated or not place.button(
+                say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary"
+            ):
                 return
             place.empty()
         widgets.heading(say("story"), say("story-help"))
