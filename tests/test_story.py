@@ -118,6 +118,7 @@ def test_clusters_are_of_neighbours() -> None:
     assert are_neighbours(moments[1], moments[0]) and not are_neighbours(moments[1], moments[2])
     pieces = [Token(TEXT, "a", Chars(0, 2)), Token(TEXT, "b", Chars(2, 4)), Token(TEXT, "c", Chars(5, 6))]
     assert are_neighbours(pieces[0], pieces[1]) and not are_neighbours(pieces[1], pieces[2])
+    assert not are_neighbours(pieces[1], Token(TEXT, "?", Chars(4, 5))), "a mark is no part of the word before it"
     assert not are_neighbours(pieces[0], moments[0])
 
 

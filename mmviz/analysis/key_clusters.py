@@ -116,7 +116,9 @@ def are_neighbours(first: Token, second: Token) -> bool:
             low <= high + GAP * (high - start)
             for (start, high), (low, _) in _sides((one.start, one.end), (other.start, other.end))
         )
-    return isinstance(one, Chars) and isinstance(other, Chars) and (one.end == other.start or other.end == one.start)
+    is_word = all(any(character.isalnum() for character in token.label) for token in (first, second))
+    is_text = isinstance(one, Chars) and isinstance(other, Chars)
+    return is_text and is_word and (one.end == other.start or other.end == one.start)  # type: ignore[union-attr]
 
 
 def _sides(one: tuple[float, float], other: tuple[float, float]) -> tuple[tuple[tuple[float, float], ...], ...]:
