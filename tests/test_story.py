@@ -106,7 +106,9 @@ def test_a_stop_keeps_what_was_confirmed() -> None:
     told: list[tuple[int, int]] = []
     first = measure_story(backend, request, record, stop=lambda: True)
     assert first.steps == () and not first.is_complete and story_verdict(first)
-    after_two = measure_story(backend, request, record, lambda *at: told.append(at), stop=lambda: len(told) >= 2)
+    after_two = measure_story(
+        backend, request, record, lambda *at: told.append(at), stop=lambda: len(told) >= 3
+    )  # 0, 1 and 2 of 4
     assert not after_two.is_complete and len(after_two.steps) == 2
     assert all(step.windows[0].layers is None and step.effect <= -LEAST for step in after_two.steps)
 

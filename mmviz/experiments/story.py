@@ -61,6 +61,7 @@ def measure_story(
     (attention knockout); the search for what carries a route is ours.
     """
     cutter = Cutter(backend, request, progress, stop)
+    progress(0, STAGES)
     first = record.answers[0]
     steps: Sequence[Step] = ()
     others: tuple[tuple[Modality, float], ...] = ()

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, nearest_queries
 from mmviz.backends import Backend, Progress, Stop
-from mmviz.experiments.route_cut import CHUNK, LayerWindow, route_cells, route_windows
+from mmviz.experiments.route_cut import CHUNK, LayerWindow, Route, route_cells, route_windows
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import (
     ANSWER,
@@ -127,7 +127,7 @@ class Cutter:
 
 def routes_of(record: AttentionRecord) -> list[Step]:
     """Returns the routes of a record between modalities, and into the answer, cut in all layers."""
-    groups = [(queries, keys) for queries in (ANSWER, *INPUT_MODALITIES) for keys in INPUT_MODALITIES]
+    groups: list[Route] = [(queries, keys) for queries in (ANSWER, *INPUT_MODALITIES) for keys in INPUT_MODALITIES]
     cells = route_cells(record, [LayerWindow()], groups)
     return [Step(cell.queries, cell.keys, Modality(cell.keys)) for cell in cells if isinstance(cell.keys, Modality)]
 
