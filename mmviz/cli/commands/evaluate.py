@@ -38,6 +38,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--fusions", action="store_true", help="compare the kinds of fusion instead")
     parser.add_argument(
+        "--stories",
+        action="store_true",
+        help="measure instead whether the stories of answers agree with the logic of the questions",
+    )
+    parser.add_argument(
         "--real",
         type=Path,
         metavar="FOLDER",
@@ -63,6 +68,8 @@ def _run(options: argparse.Namespace) -> int:
         return _fusions(options)
     if options.choose:
         return _choose(options)
+    if options.stories:
+        return _stories(options)
     from mmviz.backends.local import LocalBackend
     from mmviz.training.evaluate import real_world
     from mmviz.training.evaluate.measure_model import count_runs, markdown, measure
@@ -133,6 +140,22 @@ def _fusions(options: argparse.Namespace) -> int:
         from mmviz.training.fit.fusions import add_measured
 
         add_measured(result)
+    return 0
+
+
+def _stories(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from mmviz.backends.local import LocalBackend
+    from mmviz.models.question_templates import FAMILIES
+    from mmviz.training.evaluate.measure_model import worlds
+    from mmviz.training.evaluate.stories import SEED, judge, markdown
+
+    world = worlds()["unseen scenes"]
+    with _progress(options.count * len(FAMILIES)) as (_, tick):
+        by_family = judge(LocalBackend(), "trio", world, SEED, options.count, tick)
+    figures = {family: asdict(stories) for family, stories in by_family.items()}
+    _print_tables(markdown(by_family, SEED), {"seed": SEED, "stories": figures}, options)
     return 0
 
 

@@ -9,7 +9,7 @@ all things are counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +41,19 @@ class FamilyStories:
     """Stories with at least one step."""
     steps: list[int] = field(default_factory=list)
     """The number of steps of each story."""
+
+    def add(self, backend: Backend, model: str, case: Case) -> None:
+        """Judges the story of one trio, where ``model`` answers it rightly."""
+        request = Request(model, case.sample)
+        (record,) = backend.run([request])
+        if record.answers[0].label != case.question.answer:
+            return
+        story = measure_story(backend, request, record)
+        self.trios += 1
+        self.agreeing += agrees(case, record, story)
+        self.sound += is_sound(case, record, story)
+        self.told += bool(story.steps)
+        self.steps.append(len(story.steps))
 
 
 def places_needed(case: Case) -> list[tuple[int, ...]]:
@@ -104,26 +117,19 @@ def astray(case: Case, record: AttentionRecord, step: Step) -> Iterator[Token]:
             yield token
 
 
-def judge(backend: Backend, model: str, world: World, seed: int, count: int) -> dict[str, FamilyStories]:
-    """Returns the stories of ``count`` trios of each family, by family, of those that the model answers rightly."""
-    return {family: judged(backend, model, cases(world, seed, family, count, busy=True)) for family in FAMILIES}
+def judge(
+    backend: Backend, model: str, world: World, seed: int, count: int, tick: Callable[[str], None] = lambda family: None
+) -> dict[str, FamilyStories]:
+    """Returns the judged stories of ``count`` trios of each family, by family, of those that are answered rightly.
 
-
-def judged(backend: Backend, model: str, trios: Iterator[Case]) -> FamilyStories:
-    """Returns the judged stories of ``trios``."""
-    result = FamilyStories()
-    for case in trios:
-        request = Request(model, case.sample)
-        (record,) = backend.run([request])
-        if record.answers[0].label != case.question.answer:
-            continue
-        story = measure_story(backend, request, record)
-        result.trios += 1
-        result.agreeing += agrees(case, record, story)
-        result.sound += is_sound(case, record, story)
-        result.told += bool(story.steps)
-        result.steps.append(len(story.steps))
-    return result
+    ``tick`` is called after each trio with its family.
+    """
+    by_family = {family: FamilyStories() for family in FAMILIES}
+    for family, stories in by_family.items():
+        for case in cases(world, seed, family, count, busy=True):
+            stories.add(backend, model, case)
+            tick(family)
+    return by_family
 
 
 def markdown(by_family: dict[str, FamilyStories], seed: int) -> str:
