@@ -44,6 +44,11 @@ def add(commands: Any) -> None:
         "table into the model's card (about half a second an example)",
     )
     parser.add_argument(
+        "--stories",
+        action="store_true",
+        help="measure instead whether the stories of answers agree with the logic of the questions",
+    )
+    parser.add_argument(
         "--real",
         type=Path,
         metavar="FOLDER",
@@ -71,6 +76,8 @@ def _run(options: argparse.Namespace) -> int:
         return _choose(options)
     if options.routes:
         return _routes(options)
+    if options.stories:
+        return _stories(options)
     from mmviz.backends.local import LocalBackend
     from mmviz.training.evaluate import real_world
     from mmviz.training.evaluate.measure_model import count_runs, markdown, measure
@@ -156,6 +163,22 @@ def _routes(options: argparse.Namespace) -> int:
         from mmviz.training.release.export import add_to_card
 
         add_to_card(assets_dir() / "trio", "routes", result)
+    return 0
+
+
+def _stories(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from mmviz.backends.local import LocalBackend
+    from mmviz.models.question_templates import FAMILIES
+    from mmviz.training.evaluate.measure_model import worlds
+    from mmviz.training.evaluate.stories import SEED, judge, markdown
+
+    world = worlds()["unseen scenes"]
+    with _progress(options.count * len(FAMILIES)) as (_, tick):
+        by_family = judge(LocalBackend(), "trio", world, SEED, options.count, tick)
+    figures = {family: asdict(stories) for family, stories in by_family.items()}
+    _print_tables(markdown(by_family, SEED), {"seed": SEED, "stories": figures}, options)
     return 0
 
 
