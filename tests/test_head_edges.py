@@ -11,6 +11,7 @@ from edged_model import ANSWER_TOKEN, MARK, MARKING, OFFSET, PATCHES, READ, TOKE
 from test_route_cut import by_index, minus_infinity, questions
 
 from mmviz.analysis.neighbours import neighbours
+from mmviz.backends import Stop
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.head_ablation import DEAD, measure_head_ablation
 from mmviz.experiments.head_edges import CARRIED, FEW, HeadEdges, edge_cut, measure_head_edges
@@ -20,6 +21,7 @@ from mmviz.types import (
     AblateHead,
     AttentionMap,
     AttentionRecord,
+    Change,
     Chars,
     MmvizError,
     Modality,
@@ -63,7 +65,7 @@ def test_the_one_pair_that_carries_a_head_is_the_one_on_paper(
     (edge,) = edges.carrying
     assert (edge.queries, edge.keys) == ((query,), (key,)) and edges.strongest is edge
     assert edge.weight == pytest.approx(1, abs=1e-5)
-    assert (edge.effect, edge.together) == (pytest.approx(expected, abs=1e-5), pytest.approx(expected, abs=1e-5))
+    assert [edge.effect, edge.together] == pytest.approx([expected, expected], abs=1e-5)
     assert edges.queries[0].queries == (query,) and edges.queries[0].effect == pytest.approx(expected, abs=1e-5)
     assert all(abs(row.effect) < 1e-5 for row in edges.queries[1:]) and len(edges.queries) == 10
 
@@ -119,14 +121,19 @@ def test_of_an_idle_head_nothing_is_masked(planted: tuple[LocalBackend, Request,
     assert edges.queries == edges.edges == edges.carrying == ()
 
 
+def stops_after(calls: int) -> Stop:
+    """Returns a function that lets an experiment go on so many times."""
+    left = iter(range(calls))
+    return lambda: next(left, None) is None
+
+
 def test_what_was_masked_before_a_stop_is_told(planted: tuple[LocalBackend, Request, AttentionRecord]) -> None:
     told: list[tuple[int, int]] = []
     whole = measure_head_edges(*planted, 1, 0, progress=lambda *at: told.append(at))
     assert told == sorted(told) and told[-1][1] == told[0][1] >= told[-1][0] > 0
     parts = []
     for calls in range(40):
-        left = iter(range(calls))
-        parts.append(measure_head_edges(*planted, 1, 0, stop=lambda left=left: next(left, None) is None))
+        parts.append(measure_head_edges(*planted, 1, 0, stop=stops_after(calls)))
         if parts[-1].is_complete:
             break
     assert parts[-1] == whole and not any(part.is_complete for part in parts[:-1])
@@ -206,7 +213,7 @@ def test_every_pair_of_a_head_masked_is_the_head_ablated(
     bundled: tuple[LocalBackend, Request, AttentionRecord],
 ) -> None:
     backend, request, record = bundled
-    sweep = []
+    sweep: list[tuple[Change, ...]] = []
     for number, head in ((0, 0), (2, 3), (len(record.maps) - 1, 1)):
         attn_map = record.maps[number]
         assert isinstance(attn_map, AttentionMap)
