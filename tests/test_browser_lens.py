@@ -12,7 +12,7 @@ from mmviz.backends.local import LocalBackend  # noqa: E402
 from mmviz.experiments.lens import measure_lens  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.report.lens_grid import LensGrid  # noqa: E402
-from mmviz.types import Request  # noqa: E402
+from mmviz.types import PixelBox, Request  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -40,12 +40,11 @@ def test_an_answer_forms_on_the_screen_and_patches_tell_theirs(browser: sync_api
     cell.scroll_into_view_if_needed()
     cell.hover()
     assert cell.get_attribute("title") == grid.hover(6, patch)
-    box, token = cell.bounding_box(), lens.tokens[patch].location
+    box, place, image = cell.bounding_box(), lens.tokens[patch].location, FIRST.sample().image
     picture = page.locator(".lens-pictures figure:last-child img").bounding_box()
-    assert box is not None and picture is not None
-    image = FIRST.sample().image
-    assert (box["x"] - picture["x"]) / picture["width"] == pytest.approx(token.x0 / image.width, abs=0.02)
-    assert (box["y"] - picture["y"]) / picture["height"] == pytest.approx(token.y0 / image.height, abs=0.02)
+    assert box is not None and picture is not None and image is not None and isinstance(place, PixelBox)
+    assert (box["x"] - picture["x"]) / picture["width"] == pytest.approx(place.x0 / image.width, abs=0.02)
+    assert (box["y"] - picture["y"]) / picture["height"] == pytest.approx(place.y0 / image.height, abs=0.02)
 
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")

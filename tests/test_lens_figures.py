@@ -45,7 +45,7 @@ IMAGE = ImageInput(np.full((20, 20, 3), 200, np.uint8), 20, 20)
 
 def lens_of(probabilities: np.ndarray, with_input: bool = True) -> Lens:
     """A lens whose tokens have these ``probabilities`` ``[row, token, answer]``; the answer is the second of them."""
-    order = np.argsort(-probabilities, axis=-1, kind="stable")[..., :2]
+    order = np.argsort(-probabilities, axis=-1, kind="stable")[..., :2].astype(np.int32)
     followed = probabilities[..., 1]
     reading = TokenLens(
         stream="tokens", layers=("l.0:input", *(f"l.{k}" for k in range(len(probabilities) - 1))), through=("head",),
