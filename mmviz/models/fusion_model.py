@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import lzma
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,8 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from mmviz.assets_path import assets_dir
-from mmviz.models.cards import REDUCED, kind_card
+from mmviz.models.cards import REDUCED, kind_card, kind_file
 from mmviz.models.fusion_networks import (
     BOTTLENECK_TOKENS,
     LAYERS,
@@ -37,7 +37,7 @@ FROZEN = ("encoders", "image_projection", "audio_projection", "token_embedding")
 class FusionModel:
     """A kind of `mmviz.models.fusion_networks`, or `trio` in the same size.
 
-    ``weights``: the bytes of a safetensors file (None: the weights in ``assets/fusions``). Raises ``MmvizError``
+    ``weights``: the bytes of a file as `kind_file` (None: that in the assets). Raises ``MmvizError``
     (``weights-unreadable``) for weights of another model, or damaged ones.
     """
 
@@ -47,15 +47,15 @@ class FusionModel:
         self.kind, self.device = kind, device
         self.joins_rows = kind == REDUCED  # the others have several streams
         self._trio = BundledTrio(device)
-        data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
+        data = weights if weights is not None else kind_file(kind).read_bytes()
         module, _ = build_network(kind, self._trio.module)
         try:
-            state = unpacked(load(data))
+            state = unpacked(load(lzma.decompress(data)))
             missing, unknown = module.load_state_dict(state, strict=False)
-        except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:
-            raise MmvizError("weights-unreadable", name=f"{kind}.safetensors") from problem
+        except (SafetensorError, lzma.LZMAError, EOFError, RuntimeError, ValueError, LookupError) as problem:
+            raise MmvizError("weights-unreadable", name=kind_file(kind).name) from problem
         if unknown or any(not any(f"{part}." in name for part in FROZEN) for name in missing):
-            raise MmvizError("weights-unreadable", name=f"{kind}.safetensors")
+            raise MmvizError("weights-unreadable", name=kind_file(kind).name)
         self.module: nn.Module = module.to(device).eval()
         self.card = kind_card(kind, data)
         attention = (
