@@ -18,7 +18,16 @@ from mmviz.inputs import make_sample
 from mmviz.models.question_templates import FAMILIES, NEEDS
 from mmviz.training.evaluate import route_effects
 from mmviz.training.evaluate.metrics import cases
-from mmviz.training.evaluate.route_effects import drops_by_family, markdown, measure, read_drops, score, totals
+from mmviz.training.evaluate.route_effects import (
+    EVEN,
+    balanced_share,
+    drops_by_family,
+    markdown,
+    measure,
+    read_drops,
+    score,
+    totals,
+)
 from mmviz.training.world.examples import World
 from mmviz.types import INPUT_MODALITIES, Answer, AttentionRecord, Card, Modality, Request, ShuffleWeights
 
@@ -47,6 +56,8 @@ def test_shares_worked_out_by_hand() -> None:
     assert of_seen.moved_rate == 0.5
     nothing = score("rel", [dict.fromkeys(INPUT_MODALITIES, 0.0)])
     assert nothing.needed_share == pytest.approx(2 / 3) and nothing.idle_rate == 0
+    scores = {"rel": {**vars(of_rel), "needed_share": 0.9}, "name": {**vars(of_rel), "needed_share": 0.7}}
+    assert balanced_share({**scores, "heard": {**vars(of_heard), "needed_share": 0.2}, "seen": vars(of_seen)}) == 0.5
     rates = totals({"rel": vars(of_rel), "seen": vars(score("seen", trios[:1]))})
     assert rates["needed_rate"] == pytest.approx((0.75 * 4 + 1) / 5) and rates["idle_rate"] == 0.5
 
@@ -123,11 +134,13 @@ def test_a_model_that_needs_what_is_needed_scores_one_and_shuffled_weights_are_e
         control = result["shuffled"][family]
         assert control["trios"] == 3 * route_effects.fewest(COUNT)
         assert control["needed_share"] == pytest.approx(len(row["needed"]) / 3)
+    assert balanced_share(result["shuffled"]) == pytest.approx(EVEN)
     table = markdown(result)
     assert f"{COUNT} trios a family, seed {SEED}" in table and "voices of tone" in table
     assert "| heard | image | 4 | 1.00 | 1.00 | 1.00 | 1.00 | 0.10 | 2.00 | 2.00 | 0.98 | 0.67 | 0.67 |" in table
     assert "| seen | – | 4 | 1.00 | – | – | 1.00 | 2.00 | 2.00 | 2.00 | 1.00 | 1.00 | 1.00 |" in table
-    assert "| **all** | | 40 | **1.00** | **1.00** | **1.00** | **1.00** |" in table and "| rel |" not in table
+    assert "| **all** | | 40 | **1.00** | **1.00** | **1.00** | **1.00** |  |  |  | 0.98 | 0.67 | 0.67 |" in table
+    assert "| rel |" not in table
 
 
 def test_the_drop_of_an_answer_that_a_cut_makes_more_probable_is_below_0(world: World) -> None:
