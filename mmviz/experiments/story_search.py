@@ -127,7 +127,8 @@ class Cutter:
 
 def routes_of(record: AttentionRecord) -> list[Step]:
     """Returns the routes of a record between modalities, and into the answer, cut in all layers."""
-    groups: list[Route] = [(queries, keys) for queries in (ANSWER, *INPUT_MODALITIES) for keys in INPUT_MODALITIES]
+    readers: tuple[TokenGroup, ...] = (ANSWER, *INPUT_MODALITIES)
+    groups: list[Route] = [(queries, keys) for queries in readers for keys in INPUT_MODALITIES]
     cells = route_cells(record, [LayerWindow()], groups)
     return [Step(cell.queries, cell.keys, Modality(cell.keys)) for cell in cells if isinstance(cell.keys, Modality)]
 
