@@ -1,8 +1,9 @@
 """Cost of the table of routes, in forward passes: ``python benchmarks/routes.py``.
 
 Each table takes turns with forward passes of its model, so that both meet the same load; the figures are medians. A
-pass is the bare call of the model: no inputs are read, and nothing is recorded. The custom model is six layers of
-``torch.nn.TransformerEncoderLayer``; the Hugging Face model is a LLaVA of random weights that writes three words.
+pass is the bare call of the model: no inputs are read, and nothing is recorded. "One by one" is a run of its own for
+each cut, as many times that of one of them. The custom model is six layers of
+``torch.nn.TransformerEncoderLayer``; the Hugging Face model is a LLaVA of random weights that writes its answer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,7 @@ def main() -> None:
         }  # fmt: skip
         rows = [_row(name, model, sample, turns) for name, (model, sample) in models.items()]
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}; medians of {turns}\n")
-    print("| model | routes x windows of layers | cuts | a pass (ms) | cost in passes | cost / one by one |")
+    print("| model | routes x windows of layers | cuts | a pass (ms) | table, in passes | one by one, in passes |")
     print("|---|---|---|---|---|---|\n" + "\n".join(rows))
 
 
@@ -92,17 +94,17 @@ def _row(name: str, model: Any, sample: Sample, turns: int) -> str:
     routes = {(cell.queries, cell.keys) for cell in cells}
     answered = answering(model, sample, request.answer) if request.answer else model
     tensors = answered.prepare(sample).tensors
+    alone = replace(request, changes=(cells[len(cells) // 2].cut,), maps=False)
+    times: list[tuple[float, float, float]] = []
     with torch.no_grad():
-        ratios, passes = [], []
-        for turn in range(turns + 1):
-            passes.append(_seconds(lambda: [answered(tensors) for _ in range(PASSES)]) / PASSES)
-            ratios.append(_seconds(lambda: measure_routes(backend, request, record, cells)) / passes[-1])
-            if not turn:  # the first is a warm-up
-                ratios, passes = [], []
-    cost = statistics.median(ratios)
+        for _ in range(turns + 1):
+            of_pass = _seconds(lambda: [answered(tensors) for _ in range(PASSES)]) / PASSES
+            of_table = _seconds(lambda: measure_routes(backend, request, record, cells))
+            times.append((of_pass, of_table / of_pass, len(cells) * _seconds(lambda: backend.run([alone])) / of_pass))
+    of_pass, of_table, one_by_one = map(statistics.median, zip(*times[1:], strict=True))  # the first is a warm-up
     return (
-        f"| {name} | {len(routes)} x {len(windows)} | {len(cells)} | {1e3 * statistics.median(passes):.1f} "
-        f"| {cost:.1f} | {cost / len(cells):.2f} |"
+        f"| {name} | {len(routes)} x {len(windows)} | {len(cells)} | {1e3 * of_pass:.1f} | {of_table:.1f} "
+        f"| {one_by_one:.0f} |"
     )
 
 
