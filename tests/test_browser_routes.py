@@ -51,7 +51,7 @@ def test_a_cut_cell_shows_the_probability_that_python_computes(browser: sync_api
     cut = CutRoute(Modality.IMAGE, Modality.TEXT, layers=(3,))
     until(page, lambda: shown(page)[1:] == [expected(backend, cut)])
     settle(page)
-    assert page.get_by_text("the picture reading the text (layer 4)").first.is_visible()
+    assert page.get_by_text("the picture reading the text, in layer 4").first.is_visible()
     slider = page.locator("[class*='st-key-routes-layers-']").inner_text()
     assert re.findall(r"\d", slider) == ["4", "4", "1", "6"], "both thumbs stand at that layer, of 1 to 6"
     page.close()

@@ -11,7 +11,7 @@ ROUTES: dict[str, str] = {
     # names
     "name-answer": "answer",
     "route": "{queries} to {keys}",
-    "route-in": "{routes} ({layers})",
+    "route-in": "{routes}, in {layers}",
     # the matrix
     "routes-matrix": "Click a cell to cut that route",
     "routes-matrix-help": "A cut route adds minus infinity to the attention scores of these queries for these keys, "
