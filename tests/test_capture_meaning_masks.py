@@ -59,7 +59,7 @@ def test_fused_attention_of_five_axes_is_captured() -> None:
     for window, weights in enumerate(weights_by_hand(x, x).swapaxes(0, 1)):
         places = slice(6 * window, 6 * window + 6)
         expected[:, :, places, places] = weights
-    np.testing.assert_allclose(captured_weights(x, x), expected, atol=2e-6)
+    np.testing.assert_allclose(captured_weights(x, x), expected, atol=5e-6)  # the fused kernels of some CPUs give 3e-6
 
 
 def test_learned_queries_attend_to_every_window() -> None:
