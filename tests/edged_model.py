@@ -93,7 +93,7 @@ class Edged(nn.Module):
         return torch.stack([x[:, ANSWER_TOKEN, STATE], torch.full_like(x[:, 0, 0], OFFSET)], 1)
 
 
-def numbered(sample: Sample) -> tuple[Tensor, dict[str, list[Token]]]:
+def tokens_of(sample: Sample) -> tuple[Tensor, dict[str, list[Token]]]:
     """Returns the tokens of the routed model, each with its own number as its features."""
     return torch.cat([torch.eye(TOKENS), torch.zeros(TOKENS, 2)], -1)[None], prepare(sample)[1]
 
@@ -101,6 +101,6 @@ def numbered(sample: Sample) -> tuple[Tensor, dict[str, list[Token]]]:
 def edged(implementation: str = "fused") -> mmviz.CustomModel:
     """Returns the model as one of one's own."""
     return mmviz.CustomModel(
-        Edged(implementation), numbered, ["seen", "unseen"], name="edged", batches=True, answer_token=0,
+        Edged(implementation), tokens_of, ["seen", "unseen"], name="edged", batches=True, answer_token=0,
         pairs={"layers.*": ("tokens", "tokens")},
     )  # fmt: skip

@@ -157,9 +157,9 @@ def test_files_in_memory_are_the_examples_that_they_are_on_disk(tmp_path: Path, 
         (folder / name).write_bytes(content)
     on_disk, in_memory = load_examples(folder), load_uploaded(files, "folder", make_sample)
     assert summary(on_disk) == summary(in_memory) and len(on_disk) > 1
-    for one, other in zip(on_disk, in_memory, strict=True):
-        if one.error is None:
-            assert one.sample().text == other.sample().text and isinstance(other.image, bytes | None)
+    for example, other in zip(on_disk, in_memory, strict=True):
+        if example.error is None:
+            assert example.sample().text == other.sample().text and isinstance(other.image, bytes | None)
     assert image_bytes() not in str(in_memory).encode() and "IHDR" not in repr(in_memory), "no content in a log"
 
 

@@ -155,10 +155,10 @@ def test_means_spreads_and_counts_are_those_on_paper() -> None:
     assert (image.mean, image.spread, image.count) == (pytest.approx(0.5), pytest.approx(0.2 / math.sqrt(2)), 2)
     assert (audio.mean, audio.count) == (pytest.approx(1.6 / 3), 3)
     assert audio.spread == pytest.approx(float(np.std([0.6, 0.4, 0.6], ddof=1)))
-    picture, heard = averages.places
+    picture, sound = averages.places
     assert picture.mean.tolist() == [pytest.approx([0.15, 0.35])] and picture.count.tolist() == [[2, 2]]
     assert picture.spread[0].tolist() == pytest.approx([0.1 / math.sqrt(2), 0.3 / math.sqrt(2)])
-    assert heard.mean.tolist() == pytest.approx([(0.06 + 0.04 + 0.06) / 3] * 10) and (heard.count == 3).all()
+    assert sound.mean.tolist() == pytest.approx([(0.06 + 0.04 + 0.06) / 3] * 10) and (sound.count == 3).all()
     alone = average(members[2:])
     assert alone.maps[0].attention.spread is None and np.isnan(alone.places[0].spread).all()
 

@@ -16,7 +16,7 @@ from mmviz.backends import Progress, Stop
 from mmviz.experiments.time_estimates import most_seconds, seconds_left
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
-from mmviz.i18n.tables import duration_words
+from mmviz.report.duration_words import duration_words
 from mmviz.report.experiment_table import ExperimentTable
 from mmviz.types import AttentionRecord, MmvizError
 

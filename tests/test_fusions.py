@@ -164,8 +164,8 @@ def test_encoders_are_those_of_trio(kind: str) -> None:
 
 
 def test_weights_of_another_kind_are_refused() -> None:
-    data = kind_file("late").read_bytes()
-    for wrong in (data[:1000], lzma.decompress(data), lzma.compress(lzma.decompress(data)[:1000]), data):
+    data = lzma.decompress(kind_file("late").read_bytes())
+    for wrong in (data[:1000], data):
         with pytest.raises(MmvizError) as refusal:
             FusionModel("cpu", "crossmodal", wrong)
         assert refusal.value.code == "weights-unreadable"
@@ -209,7 +209,7 @@ def test_exported_weights_are_the_running_average(feature_store: FeatureStore, t
     session = TrainingSession(stage, tmp_path / "late", 1, "cpu", None, lambda: TrainedFusion("late"))
     run_session(session, iter(pair_stream(feature_store)), torch.tensor(_encoder().rows))
     export(tmp_path, tmp_path / "fusions")
-    exported = (tmp_path / "fusions" / kind_file("late").name).read_bytes()
+    exported = lzma.decompress((tmp_path / "fusions" / kind_file("late").name).read_bytes())
     model = FusionModel("cpu", "late", exported)
     average = unpacked(packed({k: v.half() for k, v in session.average.module.model.state_dict().items()}))
     for name, tensor in model.module.state_dict().items():

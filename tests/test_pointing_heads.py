@@ -105,8 +105,8 @@ def test_halves_and_probabilities_are_those_worked_out_by_hand() -> None:
     (both,) = pointing_heads(hits((True, 0.5), (True, 0.5), (True, 0.5), (True, 0.25)))
     assert (both.chosen_hits, both.chosen_of, both.held_out_hits, both.held_out_of) == (2, 2, 2, 2)
     assert both.p_value == pytest.approx(1 / 8) and both.is_chosen and not both.points
-    (one,) = pointing_heads(hits((True, 0.5), (False, 0.5), (True, 0.5), (True, 0.25)))
-    assert one.p_value == pytest.approx(5 / 8)
+    (unlucky,) = pointing_heads(hits((True, 0.5), (False, 0.5), (True, 0.5), (True, 0.25)))
+    assert unlucky.p_value == pytest.approx(5 / 8)
     (lucky,) = pointing_heads(hits((True, 0.1), (False, 0.1), (True, 0.1), (False, 0.1)))
     assert lucky.is_chosen and lucky.p_value == 1 and not lucky.points
     (never,) = pointing_heads(hits((False, 0.1), (True, 0.1), (False, 0.1), (True, 0.1)))
@@ -141,9 +141,9 @@ def test_a_head_hits_where_its_largest_weight_is_in_a_place() -> None:
     shown = replace(shown, maps=(replace(attn_map, weights=weights),))
     place = tokens[at].location
     assert isinstance(place, PixelBox)
-    (found,) = place_hits(shown, [place])
-    assert [hit for hit, _ in found.hits.values()] == [True, False], "the answer token itself does not count"
-    assert {chance for _, chance in found.hits.values()} == {1 / 15}
+    (hit_of,) = place_hits(shown, [place])
+    assert [hit for hit, _ in hit_of.hits.values()] == [True, False], "the answer token itself does not count"
+    assert {chance for _, chance in hit_of.hits.values()} == {1 / 15}
     whole = PixelBox(-1, -1, 10_000, 10_000)
     assert not place_hits(shown, [whole])[0].hits, "everything lies in it"
     (audio,) = place_hits(shown, [Seconds(0, 0.1)])

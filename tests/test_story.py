@@ -49,16 +49,16 @@ def story_of(layers: list[dict[int, int]], sources: list[int]) -> tuple[Story, A
 
 
 def test_a_planted_chain_is_told_with_its_tokens_and_layers() -> None:
-    heard, place, word = MOMENT + 2, PATCH + 4, WORD + 1
-    layers: list[dict[int, int]] = [{place: heard}, {}, {word: place}, {ANSWER_AT: word}]
-    story, record = story_of(layers, [heard])
+    moment, place, word = MOMENT + 2, PATCH + 4, WORD + 1
+    layers: list[dict[int, int]] = [{place: moment}, {}, {word: place}, {ANSWER_AT: word}]
+    story, record = story_of(layers, [moment])
     assert story.answer == "seen" and story.is_complete and story.ways_out == ()
     told = [(step.queries, step.keys, [window.layers for window in step.windows]) for step in story.steps]
 
     def at(token: int) -> ChosenTokens:
         return ChosenTokens((token,), "tokens")
 
-    assert told == [(at(place), at(heard), [(0,)]), (at(word), at(place), [(2,)]), (ANSWER, at(word), [(3,)])]
+    assert told == [(at(place), at(moment), [(0,)]), (at(word), at(place), [(2,)]), (ANSWER, at(word), [(3,)])]
     # a token that may not read what it read reads all others alike, but itself: of these, two have the value in the end
     left = [0.0, 1 / (COUNT - 2), 2 / (COUNT - 2)]
     for step, value in zip(story.steps, left, strict=True):

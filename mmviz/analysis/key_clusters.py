@@ -96,33 +96,33 @@ def cluster_overlap(first: TokenGroup, second: TokenGroup) -> float:
     """Returns the tokens that two clusters of one stream share, over those of both; 0 for other groups."""
     if not isinstance(first, ChosenTokens) or not isinstance(second, ChosenTokens) or first.stream != second.stream:
         return 0.0
-    one, other = set(first.tokens), set(second.tokens)
-    return len(one & other) / len(one | other)
+    own, other = set(first.tokens), set(second.tokens)
+    return len(own & other) / len(own | other)
 
 
 def are_neighbours(first: Token, second: Token) -> bool:
-    """Returns whether two tokens touch: patches with a common edge or corner in one picture, moments that follow each
-    other, pieces of one word."""
-    one, other = first.location, second.location
-    if isinstance(one, PixelBox) and isinstance(other, PixelBox):
-        return _picture(one) == _picture(other) and all(
+    """Returns whether two tokens touch: patches with a common edge or corner in the same picture, moments that follow
+    each other, pieces of the same word."""
+    own, other = first.location, second.location
+    if isinstance(own, PixelBox) and isinstance(other, PixelBox):
+        return _picture(own) == _picture(other) and all(
             low <= high + GAP * max(high - start, end - low)
             for (start, high), (low, end) in (
-                *_sides((one.x0, one.x1), (other.x0, other.x1)), *_sides((one.y0, one.y1), (other.y0, other.y1))
+                *_sides((own.x0, own.x1), (other.x0, other.x1)), *_sides((own.y0, own.y1), (other.y0, other.y1))
             )
         )  # fmt: skip
-    if isinstance(one, Seconds) and isinstance(other, Seconds):
+    if isinstance(own, Seconds) and isinstance(other, Seconds):
         return all(
             low <= high + GAP * (high - start)
-            for (start, high), (low, _) in _sides((one.start, one.end), (other.start, other.end))
+            for (start, high), (low, _) in _sides((own.start, own.end), (other.start, other.end))
         )
     is_word = all(any(character.isalnum() for character in token.label) for token in (first, second))
-    is_text = isinstance(one, Chars) and isinstance(other, Chars)
-    return is_text and is_word and (one.end == other.start or other.end == one.start)  # type: ignore[union-attr]
+    is_text = isinstance(own, Chars) and isinstance(other, Chars)
+    return is_text and is_word and (own.end == other.start or other.end == own.start)  # type: ignore[union-attr]
 
 
-def _sides(one: tuple[float, float], other: tuple[float, float]) -> tuple[tuple[tuple[float, float], ...], ...]:
-    return (one, other), (other, one)
+def _sides(own: tuple[float, float], other: tuple[float, float]) -> tuple[tuple[tuple[float, float], ...], ...]:
+    return (own, other), (other, own)
 
 
 def _picture(box: PixelBox) -> tuple[object, ...]:

@@ -28,9 +28,10 @@ def _touch(box: PixelBox, other: Token) -> bool:
     if not isinstance(place, PixelBox) or _picture(place) != _picture(box):
         return False
     return any(
-        max(one.x0, two.x0) - min(one.x1, two.x1) <= _GAP and max(one.y0, two.y0) - min(one.y1, two.y1) <= _GAP
-        for one in box.boxes
-        for two in place.boxes
+        max(first.x0, second.x0) - min(first.x1, second.x1) <= _GAP
+        and max(first.y0, second.y0) - min(first.y1, second.y1) <= _GAP
+        for first in box.boxes
+        for second in place.boxes
     )
 
 

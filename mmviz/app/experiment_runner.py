@@ -20,7 +20,7 @@ from mmviz.experiments.removal_changes import Baseline
 from mmviz.experiments.time_estimates import seconds_left
 from mmviz.explain import Run
 from mmviz.i18n.page import say
-from mmviz.i18n.tables import duration_words
+from mmviz.report.duration_words import duration_words
 from mmviz.types import MmvizError, Request
 
 T = TypeVar("T")

@@ -140,7 +140,7 @@ class ProgressLine:
     def __init__(self, record: AttentionRecord, variants: int):
         """Says first how long ``variants`` of the run of ``record`` take at most, where that is known."""
         from mmviz.experiments.time_estimates import most_seconds
-        from mmviz.i18n.tables import duration_words
+        from mmviz.report.duration_words import duration_words
 
         self._started = time.monotonic()
         most = most_seconds(record, variants)
@@ -151,7 +151,7 @@ class ProgressLine:
     def __call__(self, done: int, of: int) -> None:
         """Prints the progress over the line that was printed before."""
         from mmviz.experiments.time_estimates import seconds_left
-        from mmviz.i18n.tables import duration_words
+        from mmviz.report.duration_words import duration_words
 
         seconds = time.monotonic() - self._started
         left = seconds_left(done, of, seconds)

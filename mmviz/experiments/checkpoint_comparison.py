@@ -147,7 +147,7 @@ def _attention_changes(group: str, pairs: Sequence[_Pair]) -> Iterator[Attention
         for head in range(heads):
             for row, queries in enumerate(MODALITIES):
                 for column, keys in enumerate(MODALITIES):
-                    values = [(one.sums[head, row, column], two.sums[head, row, column]) for one, two in maps]
+                    values = [(own.sums[head, row, column], other.sums[head, row, column]) for own, other in maps]
                     both = [(first, second) for first, second in values if first == first and second == second]
                     change = mean_of(second - first for first, second in both)
                     if change is not None:

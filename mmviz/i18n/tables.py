@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mmviz.i18n.language import translate
-
 TABLES: dict[str, str] = {
     # downloads on the page
     "table-csv": "Table (.csv)",
@@ -78,10 +76,3 @@ TABLE_SENTENCES: dict[str, str] = {
     "compare-token-alone": "{token} has no counterpart in B. Choose another token with --token.",
     "compare-token-range": "--token {token} is not possible. Give a number from 0 to {most}.",
 }
-
-
-def duration_words(seconds: float) -> str:
-    """Returns about how long that is: whole seconds, or minutes from 90 seconds on."""
-    if seconds < 90:
-        return translate(TABLES, "seconds", count=max(1, round(seconds)))
-    return translate(TABLES, "minutes", count=round(seconds / 60))

@@ -31,7 +31,7 @@ def fusions_card() -> dict[str, Any]:
 def kind_card(kind: str, weights: bytes | None = None) -> Card:
     """Returns the card of one of the `COMPARED`, on the encoders of `trio`.
 
-    ``weights``: the bytes of a file as `kind_file` (None: that in the assets).
+    ``weights``: the bytes of a safetensors file (None: `kind_file`).
     """
     trio, details = trio_card(), fusions_card()["kinds"][kind]
     data = weights if weights is not None else kind_file(kind).read_bytes()

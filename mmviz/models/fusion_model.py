@@ -37,7 +37,7 @@ FROZEN = ("encoders", "image_projection", "audio_projection", "token_embedding")
 class FusionModel:
     """A kind of `mmviz.models.fusion_networks`, or `trio` in the same size.
 
-    ``weights``: the bytes of a file as `kind_file` (None: that in the assets). Raises ``MmvizError``
+    ``weights``: the bytes of a safetensors file (None: the weights in ``assets/fusions``). Raises ``MmvizError``
     (``weights-unreadable``) for weights of another model, or damaged ones.
     """
 
@@ -47,17 +47,17 @@ class FusionModel:
         self.kind, self.device = kind, device
         self.joins_rows = kind == REDUCED  # the others have several streams
         self._trio = BundledTrio(device)
-        data = weights if weights is not None else kind_file(kind).read_bytes()
         module, _ = build_network(kind, self._trio.module)
         try:
-            state = unpacked(load(lzma.decompress(data)))
+            data = weights if weights is not None else lzma.decompress(kind_file(kind).read_bytes())
+            state = unpacked(load(data))
             missing, unknown = module.load_state_dict(state, strict=False)
         except (SafetensorError, lzma.LZMAError, EOFError, RuntimeError, ValueError, LookupError) as problem:
             raise MmvizError("weights-unreadable", name=kind_file(kind).name) from problem
         if unknown or any(not any(f"{part}." in name for part in FROZEN) for name in missing):
             raise MmvizError("weights-unreadable", name=kind_file(kind).name)
         self.module: nn.Module = module.to(device).eval()
-        self.card = kind_card(kind, data)
+        self.card = kind_card(kind, weights)
         attention = (
             attention_modules(kind)
             if isinstance(module, FusionNetwork)

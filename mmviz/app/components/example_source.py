@@ -18,15 +18,15 @@ from mmviz.inputs.example_archive import files_of
 from mmviz.inputs.examples import Example, load_gallery, load_uploaded
 from mmviz.types import InputError, MmvizError
 
-Kind = Literal["gallery", "files", "folder"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+SourceKind = Literal["gallery", "files", "folder"]
+KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
 
 
 @dataclass(frozen=True)
 class ExampleSource:
     """Examples, and what tells them from others."""
 
-    kind: Kind
+    kind: SourceKind
     """Whose they are: of the gallery, or the visitor's own, as files or as a folder."""
     examples: tuple[Example, ...]
     key: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ def example_source(state: State, gallery: Sequence[Example] | None = None) -> Ex
     the gallery.
     """
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="example-source"):
-        kind: Kind = st.segmented_control(
+        kind: SourceKind = st.segmented_control(
             sentence("average-source"), KINDS, default="gallery", required=True, key="example-source-kind",
             format_func=lambda kind: sentence(f"average-source-{kind}"), help=sentence("average-source-help"),
             persist_state="session",

@@ -128,8 +128,8 @@ def _other_sample(options: argparse.Namespace, sample: Sample) -> Sample | None:
     new = {name: value for name, value in given.items() if value}
     if not new and all(value is None for value in kept.values()):
         return make_sample()  # refuses a run without any input
-    made = make_sample(**new) if new else replace(sample, image=None, text=None, audio=None, notices=())
-    return replace(made, **kept)
+    changed = make_sample(**new) if new else replace(sample, image=None, text=None, audio=None, notices=())
+    return replace(changed, **kept)
 
 
 def _method(text: str | None, run: Run, other: Run) -> MapRef:

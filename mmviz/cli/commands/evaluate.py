@@ -172,11 +172,11 @@ def _stories(options: argparse.Namespace) -> int:
     from mmviz.backends.local import LocalBackend
     from mmviz.models.question_templates import FAMILIES
     from mmviz.training.evaluate.measure_model import worlds
-    from mmviz.training.evaluate.stories import SEED, judge, markdown
+    from mmviz.training.evaluate.stories import SEED, judge_stories, markdown
 
     world = worlds()["unseen scenes"]
     with _progress(options.count * len(FAMILIES)) as (_, tick):
-        by_family = judge(LocalBackend(), "trio", world, SEED, options.count, tick)
+        by_family = judge_stories(LocalBackend(), "trio", world, SEED, options.count, tick)
     figures = {family: asdict(stories) for family, stories in by_family.items()}
     _print_tables(markdown(by_family, SEED), {"seed": SEED, "stories": figures}, options)
     return 0

@@ -117,7 +117,7 @@ def astray(case: Case, record: AttentionRecord, step: Step) -> Iterator[Token]:
             yield token
 
 
-def judge(
+def judge_stories(
     backend: Backend, model: str, world: World, seed: int, count: int, tick: Callable[[str], None] = lambda family: None
 ) -> dict[str, FamilyStories]:
     """Returns the judged stories of ``count`` trios of each family, by family, of those that are answered rightly.

@@ -35,8 +35,8 @@ from mmviz.experiments.route_cut import (
 from mmviz.figures.colour_scale import short
 from mmviz.figures.route_grids import Mark, align, effect_grid, share_grid, signed_label
 from mmviz.i18n.page import say
-from mmviz.i18n.tables import duration_words
 from mmviz.i18n.viewer import viewer_words
+from mmviz.report.duration_words import duration_words
 from mmviz.report.routes_table import route_words, routes_sentences, routes_table, window_words
 from mmviz.types import AttentionRecord
 
