@@ -97,8 +97,8 @@ def test_what_takes_less_than_a_tenth_of_a_nat_is_not_told() -> None:
     request = Request("planted", make_sample(text="word0 word1 word2"))
     record = backend.run([request])[0]
     story = measure_story(backend, request, record)
-    taken = math.log(2) - math.log1p(math.exp(-0.16))
-    assert 0.05 < taken < LEAST and story.steps == () and story.ways_out == () and story.is_complete
+    shares = math.log(2) - math.log1p(math.exp(-0.16))
+    assert 0.05 < shares < LEAST and story.steps == () and story.ways_out == () and story.is_complete
 
 
 def test_a_route_that_no_part_carries_is_told_as_a_whole() -> None:
