@@ -8,15 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny_checkpoints  # noqa: F401  # first: it sets what transformers reads
 from planted_story import ANSWER_AT, COUNT, MOMENT, PATCH, WORD, planted
 
 from mmviz.analysis.key_clusters import are_neighbours
 from mmviz.backends.local import LocalBackend
-from mmviz.experiments.story import Story, measure_story
+from mmviz.experiments.story import Story, about_word, measure_story
 from mmviz.experiments.story_search import LEAST, MOST_STEPS
 from mmviz.explain import Run
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import load_gallery
+from mmviz.models.model_factory import load
 from mmviz.report.story_cards import step_card, step_sentence, story_verdict
 from mmviz.types import (
     ANSWER,
@@ -88,7 +90,8 @@ def test_copies_by_several_routes_are_told_as_no_single_one() -> None:
     assert story_verdict(copies).startswith("No single route carries it: ")
     both_ways, _ = story_of([{ANSWER_AT: PATCH}, {WORD: PATCH}, {ANSWER_AT: WORD}], [PATCH])
     assert both_ways.steps == ()
-    assert both_ways.ways_out == ((IMAGE, pytest.approx(lost(0), abs=1e-4)),)
+    ((modality, effect),) = both_ways.ways_out
+    assert modality is IMAGE and effect == pytest.approx(lost(0), abs=1e-4)
     assert "but the answer needs the picture" in story_verdict(both_ways)
 
 
@@ -162,11 +165,8 @@ def test_the_story_of_a_spoken_relation_names_the_word_and_the_neighbour(
 
 @pytest.mark.slow
 def test_the_story_of_a_word_of_a_written_answer(qwen2_audio_folder: Path) -> None:
-    from mmviz.experiments.story import about_word
-
-    model = f"hf:{qwen2_audio_folder}"
-    backend = LocalBackend("cpu")
-    request = Request(model, make_sample(text="What was said?"), options=(("new_tokens", 3),))
+    backend = LocalBackend("cpu", {"chat": load(f"hf:{qwen2_audio_folder}", "cpu")})
+    request = Request("chat", make_sample(text="What was said?"), options=(("new_tokens", 3),))
     record = backend.run([request])[0]
     words = len(record.made_by["answer"])
     for word in range(words):

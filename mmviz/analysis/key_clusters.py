@@ -27,6 +27,8 @@ GROWTH = (0.5, 0.2)
 """A neighbour joins a cluster from this part of the amount of its strongest token on: a small and a large one."""
 LARGEST = 0.4
 """A cluster with a larger part of the patches, or of the moments, tells no place."""
+FEW = 0.25
+"""And so one of queries."""
 GAP = 0.01
 """Space between two neighbours at most, in sides of a patch or in lengths of a moment."""
 
@@ -90,6 +92,28 @@ def nearest_queries(
         amounts.append(max(read))
     order = sorted((k for k in range(len(places)) if amounts[k] > 0), key=lambda k: -amounts[k])
     return [places[k] for k in order[:most]]
+
+
+def query_cluster(record: AttentionRecord, queries: Modality, keys: TokenGroup) -> list[ChosenTokens]:
+    """Returns the neighbours around the one of ``queries`` that attends to ``keys`` most, in the layer where that is
+    largest, which do so at least half as much; none where they are too many to tell a place. Raises ``LookupError`` for
+    a record without maps."""
+    best: tuple[float, str, NDArray[np.float64]] | None = None
+    for attn_map in record.maps:
+        tokens = record.streams[attn_map.queries]
+        rows = np.array([token.modality is queries and token.location is not None for token in tokens], np.bool_)
+        columns = group_members(record, keys, attn_map.keys)
+        if rows.any() and columns.any() and attn_map.stack not in record.made_by.get("towers", ()):
+            read = _rows_of(attn_map, np.ones(len(tokens), np.bool_))[:, :, columns].sum(2).mean(0) * rows
+            if best is None or read.max() > best[0]:
+                best = float(read.max()), attn_map.queries, read
+    if best is None or not best[0]:
+        return []
+    _, stream, read = best
+    tokens = record.streams[stream]
+    cluster = _grown(tokens, read, int(read.argmax()), GROWTH[0] if queries is not Modality.TEXT else 0.0)
+    count = sum(token.modality is queries for token in tokens)
+    return [ChosenTokens(tuple(cluster), stream)] if len(cluster) <= FEW * count else []
 
 
 def cluster_overlap(first: TokenGroup, second: TokenGroup) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, nearest_queries
+from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, nearest_queries, query_cluster
 from mmviz.backends import Backend, Progress, Stop
 from mmviz.experiments.route_cut import CHUNK, LayerWindow, Route, route_cells, route_windows
 from mmviz.experiments.sweep_requests import sweep_requests
@@ -31,7 +31,7 @@ SMALL = 0.1
 """A route is not looked into if its effect is less than this part of the largest, and a step not told."""
 CANDIDATES = {Modality.IMAGE: 4, Modality.TEXT: 3, Modality.AUDIO: 1}
 """Keys from which clusters grow that are tried, for each route into a modality."""
-MOST_CANDIDATES = 32
+MOST_CANDIDATES = 28
 """Clusters that are tried in all."""
 READERS = 2
 """Clusters of queries that are tried for each step."""
@@ -127,7 +127,8 @@ class Cutter:
 
 def routes_of(record: AttentionRecord) -> list[Step]:
     """Returns the routes of a record between modalities, and into the answer, cut in all layers."""
-    groups: list[Route] = [(queries, keys) for queries in (ANSWER, *INPUT_MODALITIES) for keys in INPUT_MODALITIES]
+    readers: tuple[TokenGroup, ...] = (ANSWER, *INPUT_MODALITIES)
+    groups: list[Route] = [(queries, keys) for queries in readers for keys in INPUT_MODALITIES]
     cells = route_cells(record, [LayerWindow()], groups)
     return [Step(cell.queries, cell.keys, Modality(cell.keys)) for cell in cells if isinstance(cell.keys, Modality)]
 
@@ -209,8 +210,8 @@ def _places(record: AttentionRecord, tried: Sequence[Step], group: TokenGroup) -
     own = [candidate.keys for candidate in tried if candidate.modality is group]
     places: list[ChosenTokens] = []
     for place in own:
-        if isinstance(place, ChosenTokens) and not any(cluster_overlap(place, other) > 0.7 for other in places):
-            places.append(place)
+        if isinstance(place, ChosenTokens) and not any(cluster_overlap(place, other) > 0 for other in places):
+            places.append(place)  # the small ones are first
     return places
 
 
@@ -233,8 +234,8 @@ def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all
     for step, parts in zip(steps, tried, strict=True):
         readers, cores, later = ([next(measured) for _ in part] for part in parts)
         needed_part = min(KEPT * step.effect, -LEAST)
-        reader = min(readers, key=lambda each: each.effect, default=step)
-        queries = reader.queries if reader.effect <= needed_part else step.queries
+        enough = [each.queries for each in readers if each.effect <= needed_part]
+        queries = min(enough, key=_count, default=step.queries)
         keys = next((core.keys for core in cores if core.effect <= needed_part), step.keys)
         start = max((k + 1 for k, each in enumerate(later) if each.effect <= needed_part), default=0)
         layers = [_joined(windows[start:end]) for end in range(start + 1, len(windows) + 1)]
@@ -252,15 +253,25 @@ def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all
 
 def _readers(record: AttentionRecord, tried: Sequence[Step], step: Step) -> list[ChosenTokens]:
     """Returns the places that may read the keys of a step in the name of its queries."""
-    return nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
+    if not isinstance(step.queries, Modality):
+        return []
+    places = nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
+    return list(dict.fromkeys((*places, *query_cluster(record, step.queries, step.keys))))
+
+
+def _count(group: TokenGroup) -> int:
+    return len(group.tokens) if isinstance(group, ChosenTokens) else 0
 
 
 def _cores(keys: TokenGroup) -> list[ChosenTokens]:
-    """Returns the strongest quarter and half of chosen keys, fewest first; none of a small cluster."""
+    """Returns the strongest quarters of chosen keys, fewest first; none of a small cluster."""
     if not isinstance(keys, ChosenTokens) or len(keys.tokens) < CORE:
         return []
     count = len(keys.tokens)
-    return [replace(keys, tokens=keys.tokens[:size]) for size in dict.fromkeys((-(-count // 4), -(-count // 2)))]
+    return [
+        replace(keys, tokens=keys.tokens[:size])
+        for size in dict.fromkeys((-(-count // 4), -(-count // 2), -(-3 * count // 4)))
+    ]
 
 
 def _joined(windows: Sequence[LayerWindow]) -> tuple[LayerWindow, ...]:
