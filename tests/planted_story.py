@@ -57,8 +57,8 @@ class Planted(nn.Module):
         return torch.stack([known, torch.zeros_like(known)], 1)
 
 
-def planted(layers: Sequence[Reads], sources: Sequence[int]) -> mmviz.CustomModel:
-    """Returns a model whose tokens ``sources`` have the value 1, all others 0, with what each layer reads."""
+def planted(layers: Sequence[Reads], sources: Sequence[int], amount: float = 1.0) -> mmviz.CustomModel:
+    """Returns a model whose tokens ``sources`` have the value ``amount``, all others 0, with what each layer reads."""
 
     def prepare(sample: Sample) -> tuple[Tensor, dict[str, list[Token]]]:
         tokens = [Token(Modality.SPECIAL, "answer")]
@@ -69,7 +69,7 @@ def planted(layers: Sequence[Reads], sources: Sequence[int]) -> mmviz.CustomMode
         tokens += [Token(Modality.TEXT, f"word{k}", Chars(6 * k, 6 * k + 5)) for k in range(WORDS)]
         tokens += [Token(Modality.AUDIO, f"{k} s", Seconds(k, k + 1)) for k in range(MOMENTS)]
         value = torch.zeros(COUNT, 1)
-        value[list(sources)] = 1
+        value[list(sources)] = amount
         return torch.cat([torch.eye(COUNT), value], -1)[None], {"tokens": tokens}
 
     return mmviz.CustomModel(

@@ -95,6 +95,15 @@ def test_copies_by_several_routes_are_told_as_no_single_one() -> None:
     assert "but the answer needs the picture" in story_verdict(both_ways)
 
 
+def test_what_takes_less_than_a_tenth_of_a_nat_is_not_told() -> None:
+    backend = LocalBackend("cpu", {"planted": planted([{ANSWER_AT: PATCH}], [PATCH], 0.04)})
+    request = Request("planted", make_sample(text="word0 word1 word2"))
+    record = backend.run([request])[0]
+    story = measure_story(backend, request, record)
+    taken = math.log(2) - math.log1p(math.exp(-0.16))
+    assert 0.05 < taken < LEAST and story.steps == () and story.ways_out == () and story.is_complete
+
+
 def test_a_route_that_no_part_carries_is_told_as_a_whole() -> None:
     patches = range(PATCH, PATCH + 9)
     story, record = story_of([{WORD: PATCH + 3}, {ANSWER_AT: WORD}], list(patches))
