@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from processes import wait_until
+from same_notices import assert_same_notices
 from serving import SlowBackend, running_service
 from torch import Tensor, nn
 
@@ -69,9 +70,7 @@ def samples() -> list[Sample]:
 def assert_equal(record: AttentionRecord, alone: AttentionRecord, limit: float = LIMIT) -> None:
     """Checks a record against that of a run by itself: weights and relevance to ``limit``, other numbers to `LIMIT`."""
     assert record.streams == alone.streams
-    for notice, other_notice in zip(record.notices, alone.notices, strict=True):
-        assert notice.code == other_notice.code
-        assert dict(notice.parameters) == pytest.approx(dict(other_notice.parameters), abs=LIMIT)
+    assert_same_notices(record, alone, LIMIT)
     assert [answer.index for answer in record.answers[:1]] == [answer.index for answer in alone.answers[:1]]
     for attn_map, other in zip(record.maps, alone.maps, strict=True):
         assert_close(attn_map.weights, other.weights, limit)

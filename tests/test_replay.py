@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from same_notices import assert_same_notices
 
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
@@ -62,9 +63,7 @@ def test_a_recording_equals_a_run_with_the_shipped_weights(path: Path) -> None:
     same = ("model", "weights", "trained", "map_ref", "changes", "dtype", "seed")
     assert {name: shown.made_by[name] for name in same} == {name: now.made_by[name] for name in same}
     assert shown.streams == now.streams
-    for notice, other_notice in zip(shown.notices, now.notices, strict=True):
-        assert notice.code == other_notice.code
-        assert dict(notice.parameters) == pytest.approx(dict(other_notice.parameters), abs=TOLERANCE)
+    assert_same_notices(shown, now, TOLERANCE)
     for attn_map, other in zip(shown.maps, now.maps, strict=True):
         names = ("name", "layer", "queries", "keys")
         assert [getattr(attn_map, name) for name in names] == [getattr(other, name) for name in names]
