@@ -124,6 +124,13 @@ def report_need(page: AppTest, value: object) -> AppTest:
     return _run_with(page, states)
 
 
+def click(page: AppTest, element: Any, **selection: object) -> AppTest:
+    """Selects something in a figure (``points``) or a table (``cells``), as a click in the browser does."""
+    states = page._tree.get_widget_states()
+    states.widgets.add(id=element.proto.id, string_value=json.dumps({"selection": selection}))
+    return _run_with(page, states)
+
+
 def _run_with(page: AppTest, states: Any) -> AppTest:
     page._run(states)
     assert not page.exception, page.exception

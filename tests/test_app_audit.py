@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from app_page import EXAMPLES, markup, notes, now, press, run, visit
+from planted_pointing import POINTS_TO_IMAGE
 from streamlit.testing.v1 import AppTest
+from test_pointing_heads import write_folder
 
 from mmviz.app.pages.debug import audit as section
 from mmviz.experiments.audit import Assessment
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.page import say
+from mmviz.inputs.examples import load_examples
 from mmviz.report.audit_report import Audit, meanings, rows, sentences, summary, table
+from mmviz.report.pointing_table import heads_of
+from mmviz.report.pointing_table import sentences as pointing_sentences
+from mmviz.report.pointing_table import table as pointing_rows
 from mmviz.types import Modality
 
 ADDRESS = {"page": "debug", "section": "audit"}
@@ -100,6 +108,26 @@ def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
     run(page)
     audit = measured(page, "mean")
     assert audit.baseline == "mean" and not audit.is_stopped and summary(audit) in markup(page)
+
+
+def test_heads_that_point_stand_below_where_the_examples_have_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = load_examples(write_folder(tmp_path / "examples", 16))
+    monkeypatch.setattr(section, "load_gallery", lambda: examples)
+    monkeypatch.setenv("MMVIZ_MODEL", "planted_pointing:make")
+    page = visit(**ADDRESS)
+    assert "facts audit pointing" not in markup(page)
+    audit = measured(page)
+    heads = heads_of(audit.assessments)
+    body = markup(page).split("facts audit pointing")[1].split("</table>")[0]
+    rows_of_page = [re.findall(r"<td>([^<]*)</td>", row) for row in body.split("<tr>")[2:]]
+    assert rows_of_page == [cells for _, cells in pointing_rows(heads)] and len(rows_of_page) == 2
+    assert POINTS_TO_IMAGE in rows_of_page[0] and "8 / 8" in rows_of_page[0]
+    assert all(text in "".join(notes(page, "remark")) for text in pointing_sentences(heads))
+    assert [key for button in page.download_button if (key := str(button.key)).startswith("heads-")] == [
+        "heads-csv", "heads-json",
+    ]  # fmt: skip
 
 
 SOURCE = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import replace
@@ -71,6 +72,9 @@ def test_an_input_removed_or_replaced_changes_the_answer_as_a_run_without_it() -
     assert removed.answers[0].label in verdict(page)
     assert percents(verdict(page))[-1] == pytest.approx(100 * removed.answers[0].probability, abs=0.051)
     assert markup(page).count("class='method-card'") == 2, "before and after"
+    cards = [element.proto.body for element in page.html if "class='method-card'" in element.proto.body]
+    legends = [re.findall(r"<div role='img' aria-label='([^']*)'", card)[-1] for card in cards]
+    assert len(legends) == 2 and len(set(legends)) == 1, "before and after have one scale"
     other = next(example for example in EXAMPLES if example.audio and example is not FIRST)
     page = choose(page, "perturb-audio", other.id)
     (swapped,) = LocalBackend("cpu").run([Request("trio", replace(FIRST.sample(), audio=other.sample().audio))])
@@ -116,6 +120,8 @@ def test_six_methods_stand_side_by_side_each_with_its_test(monkeypatch: pytest.M
     for formula in ("softmax(QK", "Kobayashi", "Abnar", "Chefer", "Sundararajan"):
         assert formula in body
     assert notes(page, "remark") and len(page.get("plotly_chart")) == 2
+    axes = [json.loads(chart.proto.spec)["layout"]["yaxis"]["range"] for chart in page.get("plotly_chart")]
+    assert axes[0] == axes[1], "deletion and insertion have one scale"
     page = press(page, "control-shuffled")
     assert now(page).run.record.made_by["trained"] is False and now(page).page == "debug"
     assert markup(page).count("class='method-card'") == 6

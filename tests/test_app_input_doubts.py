@@ -11,9 +11,10 @@ import pytest
 
 from mmviz.app import resources
 from mmviz.app.components import widgets
+from mmviz.app.draft import Draft
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.pages.explore import input_doubts as page
-from mmviz.app.session_state import Draft, State
+from mmviz.app.session_state import State
 from mmviz.types import InputError, Notice
 
 

@@ -54,3 +54,17 @@ def test_the_serving_benchmark_prints_runs_a_second_by_samples_in_a_call() -> No
     for _, size, rate, ratio, shared in rows[2:]:
         assert float(rate) > 0 and shared == ("0 of 1" if size == "1" else "2 of 2")
         assert ratio == "1.00" if size == "1" else float(ratio) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_benchmark_of_routes_prints_their_cost_in_passes() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/routes.py", "--turns", "1"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if line[:1] == "|"]
+    assert [row[:3] for row in rows[2:]] == [
+        ["trio", "9 x 6", "54"], ["custom", "9 x 6", "54"], ["LLaVA, tiny", "4 x 4", "10"],
+    ]  # fmt: skip
+    assert all(float(figure) > 0 for row in rows[2:] for figure in row[3:])

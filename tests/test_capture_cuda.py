@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mmviz
+from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.recorder import SDPA, SDPA_LSE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: torch sees none here")
@@ -83,3 +86,25 @@ def test_relevance_and_rollout_run_where_the_model_ran() -> None:
     expected = (gradient * weights).clamp(min=0).mean(1)[0].detach().numpy()
     assert np.abs(result.relevance(logit, [0, 9]) - expected[[0, 9]]).max() < 1e-4 * expected.max()
     assert result.rollout([5]).sum() == pytest.approx(1, abs=1e-5)
+
+
+def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return (query @ key.mT / 8).softmax(-1) @ value
+
+
+@pytest.mark.parametrize("attend", [F.scaled_dot_product_attention, by_hand])
+def test_pairs_are_blocked_as_on_a_cpu(attend: Callable[..., Tensor]) -> None:
+    model, inputs = Attend(attend), tensors(torch.float32)
+    pairs = torch.rand(1, 1, 700, 700, generator=torch.Generator().manual_seed(1)) < 0.3
+    pairs[0, :, 5] = True
+    with torch.no_grad(), mmviz.capture(model) as result:
+        model(*inputs)
+    block = {result.all_attention_calls[0].place: BlockedPairs(pairs)}
+    records: list[mmviz.AttentionRecord] = []
+    outputs: list[Tensor] = []
+    for device in ("cuda", "cpu"):
+        with torch.no_grad(), mmviz.capture(model, block=block) as result:
+            outputs.append(model(*(part.to(device) for part in inputs)).cpu())
+        records.append(result.record())
+    torch.testing.assert_close(outputs[0], outputs[1], atol=2e-6, rtol=0)
+    assert not outputs[0][:, :, 5].any() and records[0].made_by["parity"] < 1e-4

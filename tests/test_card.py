@@ -13,6 +13,8 @@ from mmviz.models.question_templates import FAMILIES
 from mmviz.training.evaluate.compare_fusions import ALL, is_cross_modal
 from mmviz.training.evaluate.compare_fusions import markdown as fusions_markdown
 from mmviz.training.evaluate.measure_model import markdown
+from mmviz.training.evaluate.route_effects import EVEN, balanced_share, totals
+from mmviz.training.evaluate.route_effects import markdown as routes_markdown
 from mmviz.training.fit.fusions import SCENES
 
 FUSIONS = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
@@ -62,6 +64,21 @@ def test_a_modality_that_is_not_needed_has_the_smallest_effect() -> None:
     assert {row["unneeded"] for row in rows.values()} == {"image", "audio"} and len(rows) == 8
     assert all(row["rate"] >= 0.85 for row in rows.values()), rows
     assert sum(row["rate"] for row in rows.values()) / len(rows) >= 0.9
+
+
+def test_the_readme_prints_the_routes_that_an_answer_needs() -> None:
+    assert routes_markdown(CARD["routes"]) in README
+    assert CARD["routes"]["families"].keys() == CARD["routes"]["shuffled"].keys() == set(FAMILIES)
+    assert CARD["routes"]["seed"] == CARD["measured"]["seed"]
+
+
+def test_answers_come_by_the_routes_that_their_questions_need() -> None:
+    families = CARD["routes"]["families"]
+    for family, row in families.items():
+        assert row["needed_rate"] >= 0.9 and (row["idle_rate"] is None or row["idle_rate"] >= 0.9), family
+    assert totals(families)["beside_text_rate"] >= 0.9
+    assert balanced_share(families) >= 0.95
+    assert balanced_share(CARD["routes"]["shuffled"]) <= EVEN, "shuffled weights are no better than an even share"
 
 
 def test_the_readme_prints_the_figures_of_the_fusion_kinds() -> None:

@@ -178,6 +178,7 @@ def test_training_checks_its_options_first(
         (["--map", "99:mean"], "99:mean is no map"),
         (["--count", "0"], "--count 0 is not possible"),
         (["--count", "-5", "--fusions"], "--count -5 is not possible"),
+        (["--routes", "--json", "nowhere/at/all.json"], "no such folder"),
         (["--json", "nowhere/at/all.json"], "no such folder"),
     ],
 )

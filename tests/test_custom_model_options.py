@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 import mmviz
 from mmviz import Chars, Modality, Request, Token
-from mmviz.app.pages.debug.modality_effect import effect_html, verdicts
+from mmviz.app.pages.debug.modality_effect import effect_html, subsets_html
 from mmviz.backends.layer_progress import report_layers
 from mmviz.experiments.audit import Assessment, modality_use
 from mmviz.experiments.modality_shapley import effect_requests, measure_modality_effect, read_effect
+from mmviz.report.effect_table import effect_sentences
 from mmviz.types import DropModality, MmvizError, ReplaceInput, Sample
 
 IMAGE, TEXT, AUDIO = Modality.IMAGE, Modality.TEXT, Modality.AUDIO
@@ -181,9 +182,12 @@ def test_a_required_modality_is_named_and_not_called_unused() -> None:
     backend = mmviz.LocalBackend("cpu", {"own": by_modality(required="image")})
     effect = measure_modality_effect(backend, Request("own", WHOLE))
     assert effect is not None
-    (sentence, agrees) = verdicts(effect, {IMAGE: 0.98, TEXT: 0.02, AUDIO: 0.0} | {AUDIO: effect.shares[AUDIO]})[:2]
+    (sentence, agrees) = effect_sentences(
+        effect, {IMAGE: 0.98, TEXT: 0.02, AUDIO: 0.0} | {AUDIO: effect.shares[AUDIO]}
+    )[:2]
     assert "cannot run without the picture" in sentence and "picture" not in agrees
     assert effect_html(effect, None).count("<td>–</td>") == 5  # three of attention, share and effect of the image
+    assert subsets_html(effect).count("<td class='mark'>") == 3 * len(effect.values), "those that were measured"
     (use,) = (row for row in modality_use([Assessment("a", effect, None)]) if row.modality is IMAGE)
     assert use.present == use.ignored == 0 and use.effect is None
 

@@ -22,7 +22,14 @@ from mmviz.analysis.head_profiles import all_heads, head_profiles
 from mmviz.analysis.map_refs import last_map
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
-from mmviz.experiments.faithfulness import STEPS, FaithfulnessCurves, curve_requests, measure_faithfulness
+from mmviz.experiments.faithfulness import (
+    STEPS,
+    FaithfulnessCurves,
+    curve_requests,
+    measure_faithfulness,
+    read_curves,
+    variant_count,
+)
 from mmviz.experiments.head_ablation import measure_head_ablation
 from mmviz.experiments.modality_shapley import (
     effect_requests,
@@ -387,6 +394,24 @@ def test_six_methods_on_the_bundled_model_and_their_faithfulness() -> None:
     best = max(curves.values(), key=lambda curve: curve.score)
     assert best.verdict in ("yes", "half") and best.score > 0.1
     assert measure_faithfulness(backend, request, record, amounts, stop=lambda: True) is None
+
+
+def test_a_stop_keeps_the_methods_whose_curves_are_whole() -> None:
+    weights = np.r_[0, np.arange(6) ** 3.0]
+    record, request = _record(np.eye(7)), Request("paper", WHOLE)
+    amounts = {"true": weights, "false": -weights, "other": weights[::-1]}
+    backend: Any = AdditiveBackend(weights / weights.sum())
+    requests = curve_requests(request, record.streams["t"], amounts)
+    records, whole = backend.run(requests), measure_faithfulness(backend, request, record, amounts)
+    assert whole is not None and sum(len(request.sweep) for request in requests) == variant_count(3)
+    measured = [list(read_curves(amounts, records[:count])) for count in range(len(records) + 1)]
+    counts = [sum(len(request.sweep) for request in requests[:count]) for count in range(len(records) + 1)]
+    assert measured == [
+        [name for k, name in enumerate(amounts) if count >= variant_count(k + 1)] for count in counts
+    ] and measured[-1] == list(amounts) and measured[0] == measured[1] == []  # fmt: skip
+    assert any(0 < len(names) < 3 for names in measured), "one of the stops is between two methods"
+    partial = read_curves(amounts, records[:2])
+    assert all(np.array_equal(partial[name].deletion, whole[name].deletion) for name in partial)
 
 
 def test_modality_shares_are_those_of_the_answer_token() -> None:

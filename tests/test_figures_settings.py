@@ -24,6 +24,7 @@ from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 from PIL import Image
 from records import plain
+from test_lens_figures import lens_of
 
 from mmviz.explain import Run
 from mmviz.figures.difference import signed_matrix, signed_modalities
@@ -31,7 +32,11 @@ from mmviz.figures.faithfulness_curves import curve_figure
 from mmviz.figures.fonts import missing_characters
 from mmviz.figures.head_grid import head_grid
 from mmviz.figures.key_bars import key_bars
+from mmviz.figures.lens_forming import forming_figure
+from mmviz.figures.lens_sound import sound_figure
 from mmviz.figures.loglog import Series, growth_figure
+from mmviz.figures.places_grid import places_grid
+from mmviz.figures.route_grids import effect_grid, share_grid
 from mmviz.figures.theme import layout
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.figures.training_curves import training_figure
@@ -65,6 +70,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 DRAW = """
 import hashlib, sys
 from records import plain
+from test_lens_figures import lens_of
 print(hashlib.sha256(plain().png()).hexdigest())
 loaded = {name for name in sys.modules if name.startswith("matplotlib.backends.backend_")}
 assert loaded == {"matplotlib.backends.backend_agg"}, "drawing loaded the caller's backend"
@@ -72,15 +78,23 @@ assert loaded == {"matplotlib.backends.backend_agg"}, "drawing loaded the caller
 """Prints the digest of a figure in a process of its own."""
 MATRIX = np.array([[0.1, 0.9], [0.4, 0.6]])
 SIDES = (Modality.IMAGE, Modality.TEXT)
-TEXTS = dict.fromkeys(("title", "note", "x", "y", "curve", "band", "train", "held-out", "measured", "estimated"), "x")
+TEXTS = dict.fromkeys(
+    "title note x y curve band train held-out measured estimated unit axis rank best answer".split(), "x"
+)
+HOVERS = [["x", "y"], ["x", "y"]]
 FIGURES: dict[str, Callable[[], go.Figure]] = {
     "matrix": lambda: token_matrix(MATRIX, PATCHES[:2], FRAMES[:2], "x", 1.0),
     "signed-matrix": lambda: signed_matrix(MATRIX, PATCHES[:2], FRAMES[:2], "x", 1.0),
     "signed-modalities": lambda: signed_modalities(MATRIX, MATRIX, SIDES, SIDES, "x", 1.0),
     "heads": lambda: head_grid(MATRIX, ["0", "1"], "x", "x", "x"),
     "bars": lambda: key_bars(PATCHES[:2], MATRIX[0], "x", {Modality.IMAGE: "x"}),
-    "curve": lambda: curve_figure(MATRIX[0], [MATRIX[0], MATRIX[0], MATRIX[1]], TEXTS),
+    "curve": lambda: curve_figure(MATRIX[0], [MATRIX[0], MATRIX[0], MATRIX[1]], TEXTS, (0.0, 1.0)),
     "training": lambda: training_figure([(0, 1)], [(0, 1)], 3, 2, TEXTS, at=1),
+    "route-effects": lambda: effect_grid(MATRIX, ["x", "y"], ["1", "2"], TEXTS, HOVERS),
+    "route-shares": lambda: share_grid(MATRIX, ["x", "y"], ["1", "2"], TEXTS, HOVERS),
+    "places": lambda: places_grid(MATRIX, TEXTS, HOVERS),
+    "lens-forming": lambda: forming_figure(lens_of(np.full((2, 7, 4), 0.25)).reading, 0, ["0", "1"], TEXTS),
+    "lens-sound": lambda: sound_figure(FRAMES[:2], MATRIX, 1.0, HOVERS, ["0", "1"], TEXTS),
     "growth": lambda: growth_figure([Series("x", [1, 2], [3, 4], (8, 9))], 2, "s", TEXTS),
 }
 """Every figure of Plotly."""

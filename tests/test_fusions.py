@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.cli import train as command
-from mmviz.models.cards import COMPARED, REDUCED
+from mmviz.models.cards import COMPARED, REDUCED, kind_file
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.fusion_model import FROZEN, FusionModel, build_network
 from mmviz.models.fusion_networks import (
@@ -163,7 +164,7 @@ def test_encoders_are_those_of_trio(kind: str) -> None:
 
 
 def test_weights_of_another_kind_are_refused() -> None:
-    data = (assets_dir() / "fusions" / "late.safetensors").read_bytes()
+    data = lzma.decompress(kind_file("late").read_bytes())
     for wrong in (data[:1000], data):
         with pytest.raises(MmvizError) as refusal:
             FusionModel("cpu", "crossmodal", wrong)
@@ -171,7 +172,7 @@ def test_weights_of_another_kind_are_refused() -> None:
 
 
 def test_all_weights_together_are_small_enough() -> None:
-    assert sum(path.stat().st_size for path in assets_dir().rglob("*.safetensors")) <= 40_000_000
+    assert sum(path.stat().st_size for path in assets_dir().rglob("*.safetensors*")) <= 40_000_000
 
 
 def _encoder() -> ExampleEncoder:
@@ -208,7 +209,7 @@ def test_exported_weights_are_the_running_average(feature_store: FeatureStore, t
     session = TrainingSession(stage, tmp_path / "late", 1, "cpu", None, lambda: TrainedFusion("late"))
     run_session(session, iter(pair_stream(feature_store)), torch.tensor(_encoder().rows))
     export(tmp_path, tmp_path / "fusions")
-    exported = (tmp_path / "fusions" / "late.safetensors").read_bytes()
+    exported = lzma.decompress((tmp_path / "fusions" / kind_file("late").name).read_bytes())
     model = FusionModel("cpu", "late", exported)
     average = unpacked(packed({k: v.half() for k, v in session.average.module.model.state_dict().items()}))
     for name, tensor in model.module.state_dict().items():

@@ -12,15 +12,15 @@ import pytest
 from processes import wait_until
 from records import plain
 
+from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import MAX_BYTES, KeptRun, KeptRuns
-from mmviz.app.session_state import Draft
 
 IMAGE_BYTES = 1_000_000
 
 
 def kept(visitor: str = "a", image_bytes: int = IMAGE_BYTES) -> KeptRun:
     """Returns a run with a file of this size."""
-    return KeptRun(plain(), Draft(bytes(image_bytes), "what is it?", None), None, "trained", (), visitor)
+    return KeptRun(plain(), Draft(bytes(image_bytes), "what is it?", None), None, "trained", (), (), visitor)
 
 
 def test_a_run_is_found_by_its_id_alone() -> None:

@@ -30,6 +30,7 @@ from streamlit.testing.v1 import AppTest
 from mmviz.app import resources
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
+from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
 from mmviz.i18n.page import say
 
@@ -163,7 +164,7 @@ def test_a_visitor_can_make_the_server_forget(opened: AppTest, kept_runs: KeptRu
     second = address(opened)
     assert len(kept_runs) == 2 and say("run-link") in markup(opened)
     press(opened, "forget")
-    assert len(kept_runs) == 0 and now(opened).run is None and now(opened).form_start == state.Draft(None, "", None)
+    assert len(kept_runs) == 0 and now(opened).run is None and now(opened).form_start == Draft(None, "", None)
     assert opened.text_input(state.QUESTION).value == "" and address(opened) == {}
     assert "secret" not in markup(opened) and say("nothing-yet") in markup(opened)
     for link in (first, second):

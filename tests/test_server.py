@@ -112,9 +112,9 @@ def test_an_upload_that_does_not_arrive_is_given_up() -> None:
 
 REQUEST: dict[str, Any] = {
     "protocol": wire.PROTOCOL, "model": "trio", "changes": [], "seed": 0, "relevance": False, "maps": True,
-    "norms": False, "integrated": False, "depends_on": False, "steps": False, "towers": False, "sweep": [], "pairs": [],
-    "answer": [],
-    "answer_part": [], "options": [], "text": "hi", "image": None, "audio": None,
+    "norms": False, "integrated": False, "depends_on": False, "steps": False, "towers": False, "lens": False,
+    "sweep": [], "pairs": [], "answer": [], "answer_part": [],
+    "options": [], "text": "hi", "image": None, "audio": None,
     "sample_notices": [],
 }  # fmt: skip
 """The header of a good request."""

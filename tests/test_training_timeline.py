@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmviz.analysis.training_timeline_file import unpack
-from mmviz.training.release.record_training_timeline import choose_snapshots, pack, rounded
+from mmviz.analysis.training_timeline_file import joined, unpack
+from mmviz.training.release.record_training_timeline import choose_snapshots, pack, split
 from mmviz.types import Answer, AttentionMap, AttentionRecord, Modality, Token
 
 
@@ -38,8 +38,8 @@ def test_what_comes_back_is_what_was_recorded() -> None:
 
 def test_rounding_keeps_about_three_digits() -> None:
     values = np.geomspace(1e-3, 1, 500)
-    assert np.abs(rounded(values).astype(np.float64) / values - 1).max() <= 2.0**-8 + 2.0**-11
-    assert rounded(np.array([0.0, 1.0])).tolist() == [0, 1]
+    assert np.abs(joined(**split(values)).astype(np.float64) / values - 1).max() <= 2.0**-8 + 2.0**-11
+    assert joined(**split(np.array([0.0, 1.0]))).tolist() == [0, 1]
 
 
 def test_moments_come_from_every_stage(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from mmviz.types import (
     Seconds,
     StreamLink,
     Token,
+    TokenLens,
     ValueSemantics,
     index_tokens,
     read_only,
@@ -84,7 +85,16 @@ def record() -> AttentionRecord:
         links=(link(),),
         relevance_to={"memory": weights()[0, :, :2]},
         integrated_of={"memory": weights()[0, 0, :2]},
+        lens=lens(),
     )
+
+
+def lens() -> TokenLens:
+    top, log_p = np.array([[[0, 1], [1, 0], [0, 1]]] * 2, np.int32), np.log(np.full((2, 3, 2), 0.5))
+    return TokenLens(
+        "text", ("blocks:input", "blocks"), ("norm", "head"), ("yes", "no"), top, log_p, "yes", top[..., 0] + 1,
+        log_p[..., 0], 1, 2, 1e-7,
+    )  # fmt: skip
 
 
 def exact_call() -> ExactCall:
@@ -110,6 +120,7 @@ NOUNS: dict[str, Callable[[], Any]] = {
     "exact call": exact_call,
     "exact attention": lambda: ExactAttention(((exact_call(),),)),
     "link": link,
+    "lens": lens,
     "card": lambda: Card("id", "title", "description", True, ("yes", "no"), "digest", {"seconds": 4}),
     "request": lambda: Request("trio", Sample(image()), (ReplaceInput(Modality.IMAGE, "blur"), AblateHead(0, 1))),
     "token": lambda: Token(Modality.IMAGE, "patch", PixelBox(0, 0, 1, 1)),
@@ -149,7 +160,7 @@ def test_every_array_field_of_a_noun_is_among_those_tested() -> None:
     assert {kind for kind in ValueSemantics.__subclasses__()} <= nouns
     full = record()
     values = [getattr(full, field.name) for field in fields(full) if field.type != "bool"]
-    assert all(value is not None and len(value) for value in values)
+    assert all(value is not None and (is_noun(value) or len(value)) for value in values)
 
 
 @pytest.mark.parametrize(

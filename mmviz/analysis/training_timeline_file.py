@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MANTISSA_BITS = 7
+"""Of the ten bits of a half-precision mantissa, those that a file keeps."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingTimeline:
@@ -35,7 +38,7 @@ def unpack(data: bytes) -> TrainingTimeline:
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         header = json.loads(arrays["header"].tobytes())
-        weights = arrays["weights"].astype(np.float32)
+        weights = joined(arrays["exponents"], arrays["mantissas"])
         return TrainingTimeline(
             sample=header["sample"],
             scenes=tuple(header["scenes"]),
@@ -44,3 +47,9 @@ def unpack(data: bytes) -> TrainingTimeline:
             answers=tuple(header["answers"]),
             probabilities=arrays["probabilities"],
         )
+
+
+def joined(exponents: NDArray[np.uint8], mantissas: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Returns the weights that `mmviz.training.release.record_training_timeline.split` took apart."""
+    bits = exponents.astype(np.uint16) << MANTISSA_BITS | mantissas
+    return (bits << (10 - MANTISSA_BITS)).view(np.float16).astype(np.float32)

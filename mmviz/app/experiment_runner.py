@@ -17,8 +17,10 @@ from mmviz.app.jobs import Job
 from mmviz.app.session_state import State
 from mmviz.backends import Backend, Progress, Stop
 from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.time_estimates import seconds_left
 from mmviz.explain import Run
 from mmviz.i18n.page import say
+from mmviz.report.duration_words import duration_words
 from mmviz.types import MmvizError, Request
 
 T = TypeVar("T")
@@ -40,10 +42,13 @@ class ExperimentRunner:
     backend: Callable[[], Backend]
     """Returns the backend on which variants of ``run`` are made."""
 
-    def measure(self, name: tuple[object, ...], work: Callable[[Progress, Stop], T]) -> T | None:
+    def measure(
+        self, name: tuple[object, ...], work: Callable[[Progress, Stop], T], most_seconds: float | None = None
+    ) -> T | None:
         """Returns the result of ``work``, which is called once for each ``name``.
 
-        Returns None while it is in progress, and after an error or a stop without a result; the page then says so.
+        ``most_seconds`` is how long it takes at most, where that is known. Returns None while it is in progress, and
+        after an error or a stop without a result; the page then says so.
         """
         key = (self.run.record.id, *name)
         experiments = self.state.experiments
@@ -51,7 +56,7 @@ class ExperimentRunner:
             experiments[key] = Job(work, visitor_left())
         job: Job[T] = experiments[key]
         if not job.wait(QUICK):
-            _progress(key)
+            _progress(key, most_seconds)
             return None
         if job.error is not None:
             is_known = isinstance(job.error, MmvizError)
@@ -102,8 +107,9 @@ def _discard(experiments: dict[tuple[object, ...], Job[Any]], key: tuple[object,
 
 
 @st.fragment(run_every=0.4)
-def _progress(key: tuple[object, ...]) -> None:
-    """Draws the progress of an experiment and a button that stops it; draws the page anew once it has finished."""
+def _progress(key: tuple[object, ...], most_seconds: float | None = None) -> None:
+    """Draws the progress of an experiment, how long it still takes, and a button that stops it; draws the page anew
+    once it has finished."""
     state = session.current_state()
     job = state.experiments.get(key)
     if job is None or job.wait(0):
@@ -114,5 +120,16 @@ def _progress(key: tuple[object, ...]) -> None:
         label, hint = say("stop"), say("experiment-stop-help")
         st.button(label, key=f"experiment-stop-{widget_key}", help=hint, on_click=job.stop)
         share = job.done / job.of if job.of else 0.0
-        code = "experiment" if job.of else "experiment-elapsed"
-        st.progress(share, say(code, done=job.done, of=job.of, seconds=job.seconds))
+        st.progress(share, progress_text(job, most_seconds))
+
+
+def progress_text(job: Job[Any], most_seconds: float | None) -> str:
+    """Returns how far a job is, and how much longer it takes: by what is done, else at most ``most_seconds``."""
+    left = seconds_left(job.done, job.of, job.seconds_to_done)
+    if left is not None:
+        left = max(left - (job.seconds - job.seconds_to_done), 0.0)  # part of it has passed since the last report
+        return say("experiment-left", done=job.done, of=job.of, seconds=job.seconds, left=duration_words(left))
+    if most_seconds is not None and most_seconds > job.seconds:
+        return say("experiment-most", seconds=job.seconds, most=duration_words(most_seconds))
+    code = "experiment" if job.of else "experiment-elapsed"
+    return say(code, done=job.done, of=job.of, seconds=job.seconds)

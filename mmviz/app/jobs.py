@@ -32,11 +32,13 @@ class Job(Generic[T]):
     """Finished steps, as ``work`` reported them."""
     of: int
     """Steps in all; 0 where ``work`` reports no progress."""
+    seconds_to_done: float
+    """Seconds from the start to the latest report; 0 before the first."""
 
     def __init__(self, work: Callable[[Progress, Stop], T], is_abandoned: Stop = lambda: False):
         self.result = None
         self.error = None
-        self.done, self.of = 0, 0
+        self.done, self.of, self.seconds_to_done = 0, 0, 0.0
         self._started = time.monotonic()
         self._work, self._is_abandoned, self._language = work, is_abandoned, current_language()
         self._finished, self._stopped = threading.Event(), threading.Event()
@@ -61,7 +63,7 @@ class Job(Generic[T]):
         return time.monotonic() - self._started
 
     def _report_progress(self, done: int, of: int) -> None:
-        self.done, self.of = done, of
+        self.done, self.of, self.seconds_to_done = done, of, self.seconds
 
     def _must_stop(self) -> bool:
         if self._is_abandoned():

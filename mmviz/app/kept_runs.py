@@ -8,10 +8,11 @@ import threading
 import time
 from dataclasses import dataclass
 
-from mmviz.app.session_state import Control, Draft
+from mmviz.app.draft import Draft
+from mmviz.app.session_state import Control
 from mmviz.explain import Run
 from mmviz.inputs.examples import Example
-from mmviz.types import AblateHead
+from mmviz.types import AblateHead, CutRoute
 
 MAX_RUNS = 64
 """The number of runs of all visitors."""
@@ -36,6 +37,7 @@ class KeptRun:
     """The example that stood in the form; some of its files may be part of ``draft``."""
     control: Control
     ablated_heads: tuple[AblateHead, ...]
+    cut_routes: tuple[CutRoute, ...]
     visitor: str
     """Random id of the browser that made it."""
 

@@ -103,7 +103,8 @@ def finish_loading(state: State) -> None:
     session.request_run()
     state.link_messages = messages
     state.model, state.config = loading.model, state.config.with_model(loading.model)
-    state.control, state.ablated_heads, state.stream_pairs, state.options = "trained", (), (), ()
+    state.control, state.ablated_heads, state.cut_routes = "trained", (), ()
+    state.stream_pairs, state.options = (), ()
     state.error = ""
 
 

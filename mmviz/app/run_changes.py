@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmviz.app.session_state import Control, current_state, request_run
-from mmviz.types import AblateHead
+from mmviz.types import AblateHead, CutRoute
 
 
 def set_control(control: Control) -> None:
@@ -15,6 +15,12 @@ def set_control(control: Control) -> None:
 def ablate_heads(heads: tuple[AblateHead, ...]) -> None:
     """Runs the form again with these heads ablated; an empty tuple ablates none."""
     current_state().ablated_heads = heads
+    request_run()
+
+
+def cut_routes(cuts: tuple[CutRoute, ...]) -> None:
+    """Runs the form again with these routes cut; an empty tuple cuts none."""
+    current_state().cut_routes = cuts
     request_run()
 
 

@@ -14,9 +14,10 @@ from streamlit.delta_generator import DeltaGenerator
 from mmviz.app import page_address, resources, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.jobs import Job
 from mmviz.app.model_loading import ModelLoading
-from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.layer_progress import report_layers
@@ -36,14 +37,14 @@ def start_run(state: State, draft: Draft) -> None:
             state.error = Message(code, {"why": source})
             return
     is_unchanged = state.example is not None and draft.is_of(state.example)
-    if state.config.spec is None and is_unchanged and state.control == "trained" and not state.ablated_heads:
+    changes = (*session.CONTROLS[state.control], *state.ablated_heads, *state.cut_routes)
+    if state.config.spec is None and is_unchanged and not changes:
         assert state.example is not None
         recorded = resources.recorded_run(state.example.id)
         if recorded is not None:
             _show(state, recorded, draft)
             return
     backend, model = resources.warm_backend(state.config), state.config.model
-    changes = (*session.CONTROLS[state.control], *state.ablated_heads)
     relevance = state.control != "uniform"  # uniform attention has no gradient, which relevance needs
     (answer, answer_part), state.written = state.written, ((), ())
     loading = ModelLoading(model)

@@ -11,8 +11,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import resources
 from mmviz.app import session_state as session
+from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import KeptRun
-from mmviz.app.session_state import Draft, State
+from mmviz.app.session_state import State
 from mmviz.explain import Run
 
 COOKIE = "mmviz-visitor"
@@ -27,7 +28,8 @@ def keep_run(state: State, run: Run, draft: Draft) -> None:
     if state.run_example is not None:
         return
     state.visitor = _visitor(state) or secrets.token_urlsafe(_ID_BYTES)
-    kept = KeptRun(run, draft, state.example, state.control, state.ablated_heads, state.visitor)
+    changes = state.control, state.ablated_heads, state.cut_routes
+    kept = KeptRun(run, draft, state.example, *changes, state.visitor)
     state.run_id = resources.kept_runs().add(kept)
 
 
@@ -42,7 +44,7 @@ def open_run(state: State, run_id: str) -> bool:
     if kept is None:
         return False
     session.fill_form(kept.draft, kept.example)
-    state.control, state.ablated_heads = kept.control, kept.ablated_heads
+    state.control, state.ablated_heads, state.cut_routes = kept.control, kept.ablated_heads, kept.cut_routes
     request = kept.run.request
     if request is not None and request.model in state.config.models:
         state.model, state.config = request.model, state.config.with_model(request.model)

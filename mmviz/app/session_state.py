@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
+from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -17,7 +17,7 @@ from mmviz.i18n.language import Language
 from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 from mmviz.report import ViewerData
-from mmviz.types import AblateHead, Change, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
+from mmviz.types import AblateHead, Change, CutRoute, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
 
 if TYPE_CHECKING:
     from mmviz.app.model_loading import ModelLoading
@@ -32,40 +32,14 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class VideoFile:
-    """The content of a video that is given in the place of an image."""
-
-    content: bytes
-
-
-Source = Path | bytes | tuple[bytes, ...] | VideoFile | InputError | None
-"""An input of the form: a file, or several; an error stands for one that cannot be used."""
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
-Section = Literal["effect", "heads", "faithfulness", "compare", "audit"]
+Section = Literal["effect", "routes", "heads", "lens", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 LessonId = Literal[
     "tokens", "scores", "softmax", "output", "heads", "cross-modal", "fusion", "training", "cost", "limits"
 ]
 LESSONS: tuple[LessonId, ...] = get_args(LessonId)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """The contents of the form: the inputs of the next run."""
-
-    image: Source
-    text: str
-    audio: Source
-
-    def is_of(self, example: Example | None) -> bool:
-        """Returns whether this is ``example`` unchanged, so that its expected answer holds."""
-        return example is not None and (self.image, self.text, self.audio) == (
-            example.image,
-            example.question,
-            example.audio,
-        )
 
 
 @dataclass
@@ -78,6 +52,8 @@ class State:
     """The section of the page Debug that is open."""
     ablated_heads: tuple[AblateHead, ...] = ()
     """Heads to ablate in the runs to come."""
+    cut_routes: tuple[CutRoute, ...] = ()
+    """Routes to cut in the runs to come."""
     stream_pairs: tuple[tuple[str, str, str], ...] = ()
     """The names of streams under which runs are made, as in `Request.pairs`."""
     options: tuple[tuple[str, str | int], ...] = ()
@@ -88,6 +64,15 @@ class State:
     """Whether the run in progress writes its answer, so that ``job`` counts words, not layers."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
+    edge_head: tuple[int, int] | None = None
+    """The head, as map and head of ``run``, whose edges the page Debug shows; None before one is chosen."""
+    is_edge_opening: bool = False
+    """Whether the viewer is to open on that head once its edges are measured."""
+    opened_head: tuple[Selection, Message] | None = None
+    """What was selected when the viewer opened on a head, and why: the page says it as long as it is selected."""
+    own_examples: tuple[tuple[str, ...], tuple[Example, ...] | MmvizError] | None = None
+    """The visitor's own examples for the section Audit, or why they cannot be used, after Streamlit's ids of their
+    files; in memory only."""
     resend_form: bool = False
     """Whether the page must send the values of the form's widgets to the browser once more."""
 
@@ -122,7 +107,7 @@ class State:
     """Whether the saved run that the operator named has been shown once."""
     example: Example | None = None
     """The example whose files stand in the form; None for the visitor's own inputs."""
-    form_start: Draft = Draft(None, "", None)
+    form_start: Draft = EMPTY
     """What the form began with; its files stand until the visitor adds others."""
     form_number: int = 0
     """Counts the forms; the uploaders of each new form start empty."""
@@ -134,7 +119,7 @@ class State:
     """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None
     """The run in progress."""
-    job_draft: Draft = Draft(None, "", None)
+    job_draft: Draft = EMPTY
     """The form's contents that ``job`` runs."""
     job_loading: ModelLoading | None = None
     """The loading of the model that ``job`` begins with, where it is not loaded yet."""
@@ -198,7 +183,7 @@ def current_state() -> State:
 def choose_example(example: Example | None) -> None:
     """Puts an example into the form and requests its run; None empties the form."""
     state = current_state()
-    fill_form(Draft(example.image, example.question, example.audio) if example else Draft(None, "", None), example)
+    fill_form(Draft(example.image, example.question, example.audio) if example else EMPTY, example)
     if example is None:  # what is added to an empty form is used
         st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
     state.run_requested = example is not None
@@ -214,8 +199,7 @@ def fill_form(draft: Draft, example: Example | None) -> None:
     state.checked_uploads = {}
     state.run_requested = False
     state.link_messages = ()
-    state.control = "trained"
-    state.ablated_heads = ()
+    state.control, state.ablated_heads, state.cut_routes = "trained", (), ()
     st.session_state[QUESTION] = draft.text
     st.session_state[USE_IMAGE] = draft.image is not None
     st.session_state[USE_AUDIO] = draft.audio is not None
@@ -239,7 +223,7 @@ def show_saved_run(run: Run) -> None:
     """Shows a run that was read from a file, with an empty form."""
     state = current_state()
     choose_example(None)
-    show_run(run, Draft(None, "", None))
+    show_run(run, EMPTY)
     state.is_saved = state.saved_run_shown = True
 
 
@@ -298,6 +282,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
     state.viewer_data, state.answer_maps = ViewerData(run), {}
+    state.edge_head, state.is_edge_opening, state.opened_head = None, False, None
     set_selection(initial_selection(state.selection, run))
 
 

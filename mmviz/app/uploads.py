@@ -12,8 +12,9 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mmviz.app import resources
 from mmviz.app.components.model_picker import model_title
+from mmviz.app.draft import Source, VideoFile
 from mmviz.app.model_inputs import model_inputs
-from mmviz.app.session_state import Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import InputError
@@ -49,6 +50,11 @@ def max_megabytes() -> int:
     return int(st.get_option("server.maxUploadSize"))
 
 
+def stand_in_megabytes(content: bytes) -> float:
+    """Returns the size of the file that a stand-in with this content stands for, in megabytes of 1,048,576 bytes."""
+    return int(content) / _MEGABYTE if content.isdigit() else 0.0
+
+
 def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) -> Source:
     """Returns the content of one or several files for ``image`` or ``audio``, or why the first of them cannot be used.
 
@@ -79,8 +85,7 @@ def _kind(modality: str, file: UploadedFile) -> str:
 
 def _find_error(kind: str, media_type: str, content: bytes) -> InputError | None:
     if media_type == STAND_IN and content.isdigit():
-        size = int(content) / _MEGABYTE
-        return InputError("upload-large", megabytes=size, limit=max_megabytes())
+        return InputError("upload-large", megabytes=stand_in_megabytes(content), limit=max_megabytes())
     try:
         resources.decoder().sample(
             content if kind == "image" else None, None, content if kind == "audio" else None,

@@ -84,7 +84,9 @@ class ReplayBackend:
 
 def _needs_a_model(request: Request) -> bool:
     """Returns whether the request wants something that recordings do not hold."""
-    return bool(request.norms or request.integrated or request.steps or request.sweep or not request.maps)
+    return bool(
+        request.norms or request.integrated or request.steps or request.lens or request.sweep or not request.maps
+    )
 
 
 def recording_bytes(name: str, sample: Sample, record: AttentionRecord) -> bytes:

@@ -18,12 +18,15 @@ from mmviz.io.run_file import from_bytes, to_bytes
 from mmviz.io.sample_parts import location_from_dict, location_to_dict, sample_from_parts, sample_to_parts
 from mmviz.io.validation import check_index
 from mmviz.types import (
+    ANSWER,
     AblateHead,
     AttentionRecord,
     Card,
     Change,
     Chars,
+    ChosenTokens,
     Columns,
+    CutRoute,
     DropModality,
     DropTokens,
     InputBaseline,
@@ -38,13 +41,14 @@ from mmviz.types import (
     Sample,
     Seconds,
     ShuffleWeights,
+    TokenGroup,
     UniformAttention,
     View,
     Zoom,
     location_numbers,
 )
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
 """The HTTP header of requests and responses that holds the version of the protocol."""
@@ -61,7 +65,7 @@ _MAX_CHANGES = 10_000
 _MAX_PAIRS = 1_000
 _MAX_ANSWER = 10_000
 _MAX_OPTIONS = 100
-_OPTIONS = ("relevance", "maps", "norms", "integrated", "depends_on", "steps", "towers")
+_OPTIONS = ("relevance", "maps", "norms", "integrated", "depends_on", "steps", "towers", "lens")
 """Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
 
@@ -184,6 +188,10 @@ def _encode_change(change: Change) -> dict[str, Any]:
         fields = {"modality": str(change.modality), "baseline": change.baseline, "locations": locations}
     elif isinstance(change, AblateHead):
         fields = {"map": change.map, "head": change.head}
+    elif isinstance(change, CutRoute):
+        layers, heads = (None if chosen is None else list(chosen) for chosen in (change.layers, change.heads))
+        groups = {name: _encode_group(getattr(change, name)) for name in ("queries", "keys")}
+        fields = {**groups, "stack": change.stack, "layers": layers, "heads": heads}
     elif isinstance(change, ShuffleWeights):
         fields = {"seed": change.seed}
     else:
@@ -210,11 +218,32 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
         return ReplaceInput(Modality(fields["modality"]), fields["baseline"], locations)
     if kind == "AblateHead":
         return AblateHead(check_index(fields["map"], _MAX_TOKENS), check_index(fields["head"], _MAX_TOKENS))
+    if kind == "CutRoute":
+        layers, heads = (
+            None if fields[name] is None else _decode_indices(fields[name]) for name in ("layers", "heads")
+        )
+        if not isinstance(fields["stack"], str) or len(fields["stack"]) > _MAX_NAME:
+            raise ValueError
+        queries, keys = _decode_group(fields["queries"]), _decode_group(fields["keys"])
+        return CutRoute(queries, keys, fields["stack"], layers, heads)
     if kind == "ShuffleWeights":
         return ShuffleWeights(check_index(fields["seed"], _MAX_SEED))
     if kind == "UniformAttention":
         return UniformAttention()
     raise ValueError(kind)
+
+
+def _encode_group(group: TokenGroup) -> str | dict[str, Any]:
+    """Returns a modality or the answer as text, chosen tokens as their indices and stream."""
+    return {"tokens": list(group.tokens), "stream": group.stream} if isinstance(group, ChosenTokens) else str(group)
+
+
+def _decode_group(value: Any) -> TokenGroup:
+    if isinstance(value, str):
+        return ANSWER if value == ANSWER else Modality(value)
+    if not isinstance(value["stream"], str) or len(value["stream"]) > _MAX_NAME:
+        raise ValueError
+    return ChosenTokens(_decode_indices(value["tokens"]), value["stream"])
 
 
 def _list_of(values: Any, most: int) -> list[Any]:

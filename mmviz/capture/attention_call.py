@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +16,11 @@ from mmviz.capture.score_trace import ScoreTrace
 from mmviz.capture.token_places import Operand
 from mmviz.types import CaptureError
 
+if TYPE_CHECKING:
+    from mmviz.capture.softmax_tracker import WeightsUse
+
+AttentionPlace = tuple[str, int]
+"""An attention within a call of the model: the path of its module, and how often the module had attended before."""
 SHORT_SEQUENCE = 512
 """Attention of up to this many tokens is kept in full."""
 CHECKED_ROWS = 64
@@ -66,6 +72,13 @@ class AttentionCall:
     """How the attention was captured, see `mmviz.capture.recorder`."""
     call: int = 0
     """The number of the model call that it belongs to."""
+    place: AttentionPlace = ("", 0)
+    """Which attention of that call it is."""
+    weights_use: WeightsUse | None = None
+    """How the model came from a softmax to the weights, where it computed them itself."""
+    emptied: Tensor | None = None
+    """Queries that blocked pairs leave with nothing to attend to in any head, bool ``[batch, query]``; None where
+    nothing is blocked, see `mmviz.capture.blocked_pairs`."""
     axes: CallAxes | None = None
     """How the axes of the model's own tensors were told apart."""
     runs: tuple[ModuleRun, ...] = ()

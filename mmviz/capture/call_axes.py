@@ -33,6 +33,17 @@ class CallAxes:
         return self.split.heads
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the leading axes are those of rows and heads."""
+        return len(self.leading) == 2 and self._group == 1 and self.split.is_head[:2] == ((False,), (True,))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Numbers of rows and queries."""
+        sizes, rows, _, tokens = _cut(self.split)
+        return math.prod(sizes[axis] for axis in rows), math.prod(sizes[axis] for axis in tokens)
+
+    @property
     def _group(self) -> int:
         """Number of heads that stand in the axis of the queries."""
         last = zip(self.split.sizes[-1], self.split.is_head[-1], strict=True)
@@ -64,7 +75,7 @@ class CallAxes:
         padded = _padded(mask, len(self.leading))
         if all(size == 1 for size in padded.shape[:-2]) and self._group == 1:
             return padded.reshape(1, 1, *padded.shape[-2:])
-        if len(self.leading) == 2 and self._group == 1 and self.split.is_head[:2] == ((False,), (True,)):
+        if self.is_plain:
             return padded
         queries = math.prod(self.split.sizes[-1])
         return self._arranged(padded.expand(*self.leading, queries, padded.shape[-1]), self.split)
@@ -78,6 +89,19 @@ class CallAxes:
         if self._group > 1:  # some of the heads stand in the axis of queries, which is then of its full length
             spread = spread.expand([sizes[axis] for axis in order])
         return spread.permute([order.index(axis) for axis in range(len(order))]).reshape(*self.leading, -1, 1)
+
+    def of_pairs(self, pairs: Tensor) -> Tensor:
+        """Returns ``pairs`` ``[row or 1, head or 1, query, key]`` so that they broadcast to
+        ``[*leading, query, key]``."""
+        if self.is_plain:
+            return pairs
+        sizes, rows, heads, tokens = _cut(self.split)
+        order = [*rows, *heads, *tokens]
+        counts = [math.prod(sizes[axis] for axis in axes) for axes in (rows, heads)]
+        spread = pairs.expand(*counts, *pairs.shape[2:])
+        spread = spread.reshape(*(sizes[axis] for axis in order), pairs.shape[-1])
+        turned = spread.permute(*(order.index(axis) for axis in range(len(order))), len(order))
+        return turned.reshape(*self.leading, -1, pairs.shape[-1])
 
     def _arranged(self, tensor: Tensor, split: HeadSplit) -> Tensor:
         """Returns ``[*leading, token, d]`` as ``[row, head, token, d]``."""

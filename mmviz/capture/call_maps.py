@@ -82,7 +82,7 @@ class CallMap:
             raise CaptureError("capture-batch", batch=sample, count=self.samples)
         if self._has_rows_in_order:
             return LazyAttention(self.group.calls[0], sample)
-        return WindowedAttention(self._windows(sample), *self.shape)
+        return WindowedAttention(self.windows(sample), *self.shape)
 
     def check(
         self, names: tuple[str, str], streams: Mapping[str, Sequence[Token]], sample: int | None
@@ -131,7 +131,8 @@ class CallMap:
         )  # fmt: skip
         return attn_map, check
 
-    def _windows(self, sample: int) -> list[Window]:
+    def windows(self, sample: int) -> list[Window]:
+        """Returns the rows of attention calls that hold tokens of a sample."""
         windows = []
         for call, query, key in zip(self.group.calls, self.group.query_sides, self.group.key_sides, strict=True):
             samples = _sample_of_row(call, query, key)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
+from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.process_fork_check import refuse_after_fork
@@ -23,7 +26,8 @@ from mmviz.types import CaptureError
 def capture(
     model: nn.Module, *, only: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
     ablate: Sequence[Sequence[HeadRef]] = (), replace: Callable[[Tensor], Tensor] | None = None,
-    steps: bool = False, expected: Sequence[str] = (),
+    block: Mapping[AttentionPlace, BlockedPairs] = MappingProxyType({}), steps: bool = False,
+    expected: Sequence[str] = (),
 ) -> Iterator[CaptureResult]:  # fmt: skip
     """Captures the attention of ``model`` while the context lasts.
 
@@ -37,13 +41,15 @@ def capture(
         model: Any torch module.
         only: Glob patterns (`fnmatch`) on module paths. Only modules that match, and the modules in them, take
             part; by default all do. Attention in other modules is neither recorded nor checked nor named as
-            uncaptured, and neither ``ablate`` nor ``replace`` changes it.
+            uncaptured, and neither ``ablate``, ``replace`` nor ``block`` changes it.
         exclude: Glob patterns of modules that take no part, such as ``"*.router"``.
         ablate: Heads whose output is set to 0: one list for every sample of the batch, or a single list for all.
             A head is ``(attention, head)``, both from 0, or ``(module path, head)``. Attention is numbered in order of
             execution within each call of the model, so that a head is ablated in every call (in every step of
             ``generate``). The map of an ablated head stays what the model computed.
         replace: Maps the attention weights ``[..., head, query, key]`` of each module to those that it uses instead.
+        block: Pairs of queries and keys that may not attend, by the attention within each call of the model, see
+            `mmviz.capture.blocked_pairs`. Its map is that of the weights that are left.
         steps: Whether to keep what `mmviz.capture.extract_attention_tensors` needs: queries, keys and linear maps, also
             of eager attention.
         expected: Module paths that must run attention, each exactly once and in this order.
@@ -52,7 +58,8 @@ def capture(
         CaptureError: ``capture-kind`` or ``capture-script`` for what is no module, or a TorchScript module;
             ``capture-pattern`` for a pattern that matches no module; ``head-batch`` where ``ablate`` has lists for
             another number of samples; at the end ``head-missing`` or ``head-module`` where a head to ablate never
-            ran, and ``capture-missing`` where other modules attended than ``expected``.
+            ran, ``capture-missing`` where other modules attended than ``expected``, and ``cut-missing`` where an
+            attention of ``block`` never ran; ``cut-shape`` and ``cut-kernel`` where pairs cannot be blocked.
 
     Examples::
 
@@ -68,7 +75,7 @@ def capture(
     tracker = ModuleTracker(model, only, exclude)
     ablation = AblationHooks(ablate)
     detector = None if expected else FusedKernelDetector(tracker)
-    recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None, detector)
+    recorder = AttentionRecorder(tracker, replace, ablation, ScoreTracer() if steps else None, detector, block)
     with ExitStack() as stack:
         if detector or any(_is_compiled(module) for module in model.modules()):  # compiled functions cannot be told
             stack.enter_context(_uncompiled())
@@ -78,6 +85,8 @@ def capture(
         stack.enter_context(recorder)
         yield CaptureResult(recorder, tracker, detector)
     ablation.check(recorder.calls.attention_calls)
+    for place in block.keys() - {attention.place for attention in recorder.calls.attention_calls}:
+        raise CaptureError("cut-missing", name=place[0])
     modules = [attention.module for attention in recorder.calls.attention_calls]
     if expected and modules != list(expected):
         raise CaptureError("capture-missing", expected=", ".join(expected), captured=", ".join(modules) or "nothing")

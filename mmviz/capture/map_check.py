@@ -193,4 +193,6 @@ def takes_share(sums: NDArray[np.float64], dtype: str) -> bool:
 def _notices(attention: AttentionCall, fully_masked: int, queries: int) -> tuple[Notice, ...]:
     if not fully_masked:
         return ()
+    if attention.emptied is not None and bool(attention.emptied.any()):
+        return ()  # by what was blocked, which whoever blocked it tells
     return (Notice("fully-masked", {"name": attention.module, "count": fully_masked, "of": queries}),)

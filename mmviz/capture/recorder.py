@@ -8,7 +8,7 @@ feeds a matrix product, whatever lies between. Flex attention is computed once m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,11 +18,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.ablation_hooks import AblationHooks
+from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.blocked_pairs import BlockedPairs
+from mmviz.capture.blocked_weights import AttentionPlaces, changed_weights, emptied_queries
 from mmviz.capture.call_axes import CallAxes, arrange_axes
-from mmviz.capture.flex_weights import flex_weights
+from mmviz.capture.flex_weights import blocked_flex, flex_weights
 from mmviz.capture.flow_step import name_of
 from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector, may_hide_attention
+from mmviz.capture.kernel_call import KernelCall, kernel_call, leading_axes
 from mmviz.capture.module_tracker import ModuleTracker
 from mmviz.capture.multi_head_attention import multi_head_attention
 from mmviz.capture.nested_attention import padded_call
@@ -35,6 +39,7 @@ from mmviz.capture.softmax_tracker import SoftmaxCall, SoftmaxTracker, WeightsUs
 from mmviz.capture.token_places import PlaceFinder
 from mmviz.capture.token_wise import is_token_wise
 from mmviz.capture.torch_modes import is_backward
+from mmviz.types import CaptureError
 
 _SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 
@@ -44,15 +49,16 @@ class AttentionRecorder(TorchFunctionMode):
 
     ``tracker`` tells in which module; ``replace`` maps the weights of eager attention to those that the model is to use
     instead; ``ablation``: heads to ablate; ``score_tracer`` traces how scores are computed; ``detector`` is entered
-    around the recorder.
+    around the recorder; ``block``: pairs that may not attend.
     """
 
     def __init__(
         self, tracker: ModuleTracker, replace: Callable[[Tensor], Tensor] | None = None,
         ablation: AblationHooks | None = None, score_tracer: ScoreTracer | None = None,
-        detector: FusedKernelDetector | None = None,
+        detector: FusedKernelDetector | None = None, block: Mapping[AttentionPlace, BlockedPairs] | None = None,
     ):  # fmt: skip
         super().__init__()
+        self.places = AttentionPlaces(tracker, block or {})
         self.tracker = tracker
         self.replace = replace
         self.score_tracer = score_tracer
@@ -64,14 +70,14 @@ class AttentionRecorder(TorchFunctionMode):
         """The paths of modules that ran a function which may mix tokens, in order of the first."""
         self.recorded_kernels: set[tuple[str, str]] = set()
         """Module and operator of kernels that the model called by their own name, and that were recorded."""
-        self._places = PlaceFinder()
+        self._token_places = PlaceFinder()
         self._num_heads = 0
         """Number of heads of the multi-head attention that runs now, else 0."""
 
     @contextmanager
     def record_thread(self) -> Iterator[None]:
         """Records the attention of a thread that the model began, and adds it to that of this recorder at its end."""
-        recorder = AttentionRecorder(self.tracker, self.replace, self.calls.ablation)
+        recorder = AttentionRecorder(self.tracker, self.replace, self.calls.ablation, block=self.places.block)
         recorder.softmax_tracker, recorder.mixing_modules = self.softmax_tracker, self.mixing_modules
         recorder.recorded_kernels, recorder.calls.over_features = self.recorded_kernels, self.calls.over_features
         try:
@@ -119,7 +125,7 @@ class AttentionRecorder(TorchFunctionMode):
             elif name in PRODUCTS and is_selected:
                 result = self._product(name, args, kwargs, result)
             elif name == "flex_attention" and is_selected:
-                self._flex(args, result)
+                result = self._flex(func, args, kwargs, result)
         elif func is F.linear and self.calls.attention_calls:
             self.calls.add_projection(args, kwargs, result)
         if self.score_tracer:
@@ -145,10 +151,14 @@ class AttentionRecorder(TorchFunctionMode):
         scores = args[0] if args else kwargs.get("input", kwargs.get("logits"))
         trace = self.score_tracer.trace(scores) if self.score_tracer else None
         softmax = SoftmaxCall(self.tracker.module, step, trace)
-        if self.replace is not None and softmax.is_attention and softmax.axis is not None:
-            weights = self.replace(weights.movedim(softmax.axis, -1)).movedim(-1, softmax.axis)
-            self.tracker.flow.observe(func, args, kwargs, weights)
-            step = self.tracker.flow.step(weights)
+        if softmax.is_attention and softmax.axis is not None:
+            softmax.place = self.places.next()
+            blocked = self.places.block.get(softmax.place)
+            changed = changed_weights(softmax, args, kwargs, weights, blocked, self.replace)
+            if changed is not weights:
+                weights = changed
+                self.tracker.flow.observe(func, args, kwargs, weights)
+                step = self.tracker.flow.step(weights)
         self.softmax_tracker.add(softmax, step)
         return weights
 
@@ -175,11 +185,11 @@ class AttentionRecorder(TorchFunctionMode):
     def _operands(self, query: Tensor, key: Tensor) -> Operands:
         """Returns where the queries and keys come from that the model gave to a fused kernel."""
         flow, runs = self.tracker.flow, self.tracker.runs
-        return self._places.operands(runs, flow.step(query), flow.step(key))
+        return self._token_places.operands(runs, flow.step(query), flow.step(key))
 
     def _operands_of(self, weights: Tensor) -> Operands:
         """Returns where the queries and keys come from that gave ``weights``; None where that is not known."""
-        return self._places.of_weights(self.tracker.runs, self.tracker.flow.step(weights)) or (None, None)
+        return self._token_places.of_weights(self.tracker.runs, self.tracker.flow.step(weights)) or (None, None)
 
     def _axes(self, leading: Sequence[int], queries: int, operands: Operands) -> CallAxes:
         return arrange_axes(self.tracker.runs, leading, queries, self._num_heads, *operands)
@@ -201,48 +211,64 @@ class AttentionRecorder(TorchFunctionMode):
             lambda output: axes.of_queries(views.output(output)), use.softmax.score_trace, product.added,
             None if order is None else views.restore(order[..., None]),
             weights=axes.of_queries(weights), value=axes.of_keys(values), has_dropout=use.path.has_dropout,
-            absorbed_by=use.path.absorbed_by,
+            absorbed_by=use.path.absorbed_by, place=use.softmax.place, weights_use=use,
+            emptied=emptied_queries(use.softmax, axes.of_queries(weights)),
         )  # fmt: skip
         return self.calls.ablated(result, axes, views.restore, product.added) if is_recorded else result
 
-    def _flex(self, args: Sequence[Any], result: tuple[Tensor, ...]) -> None:
-        """Records a call of torch's flex attention operator, where its weights can be computed."""
-        attn_output, lse = result[:2]
-        weights = flex_weights(args, lse)
-        if weights is None:
-            return
+    def _flex(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], result: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        """Records a call of torch's flex attention operator, where its weights can be computed; returns its result,
+        without the pairs that are blocked."""
+        place = self.places.next()
         operands = self._operands(args[0], args[1])
-        axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
+        axes = self._axes(result[0].shape[:-2], args[0].shape[-2], operands)
+        blocked = self.places.blocked_in(place, axes, args[1])
+        if blocked is not None:
+            result = blocked_flex(args, result, blocked, place[0])
+            self.tracker.flow.observe(func, args, kwargs, result)
+        weights = flex_weights(args, result[1], blocked)
+        if weights is None:
+            return result
         self.recorded_kernels.add((self.tracker.module, "flex_attention"))
+        arranged = axes.of_queries(weights.to(result[0].dtype))
         self.calls.add(
-            FLEX, attn_output, axes, operands, axes.of_queries,
-            weights=axes.of_queries(weights.to(attn_output.dtype)), value=axes.of_keys(args[2]),
+            FLEX, result[0], axes, operands, axes.of_queries, weights=arranged, value=axes.of_keys(args[2]),
+            place=place, emptied=None if blocked is None else (arranged == 0).all(-1).any(1),
         )  # fmt: skip
+        return result
 
     def _sdpa(self, kwargs: dict[str, Any]) -> Tensor:
         own_query, own_key = kwargs["query"], kwargs["key"]  # before a cast
+        place = self.places.next()
         if kwargs["query"].is_nested:
-            return self._nested_sdpa(kwargs)
+            return self._nested_sdpa(kwargs, place)
         kwargs = as_autocast_would(kwargs)
-        if self.replace is not None:
-            return self._replaced_sdpa(kwargs, self._operands(own_query, own_key))
-        attn_output, lse = sdpa_with_lse(kwargs)
-        query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
-        mask, scale = kwargs.get("attn_mask"), kwargs.get("scale")
         operands = self._operands(own_query, own_key)
-        axes = self._axes(attn_output.shape[:-2], query.shape[-2], operands)
+        axes = self._axes(leading_axes(kwargs), kwargs["query"].shape[-2], operands)
+        kernel = kernel_call(kwargs, self.places.blocked_in(place, axes, kwargs["key"]))
+        if self.replace is not None:
+            return self._replaced_sdpa(kernel, axes, operands, place)
+        attn_output, lse = sdpa_with_lse(kernel.kwargs)
+        attn_output, lse = kernel.without_emptied(attn_output, lse)
+        query, key, value = kwargs["query"], kwargs["key"], kwargs["value"]
+        scale = kwargs.get("scale")
         is_recorded = self.calls.add(
-            SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries,
+            SDPA if lse is None else SDPA_LSE, attn_output, axes, operands, axes.of_queries, place=place,
             query=axes.of_queries(query), key=axes.of_keys(key), value=axes.of_keys(value),
-            mask=None if mask is None else axes.of_mask(mask), causal=kwargs.get("is_causal", False),
+            mask=None if kernel.mask is None else axes.of_mask(kernel.mask), causal=kernel.causal,
+            emptied=kernel.emptied_queries(axes),
             scale=query.shape[-1] ** -0.5 if scale is None else scale,
             lse=None if lse is None else axes.of_queries(lse[..., None])[..., 0],
             has_dropout=bool(kwargs.get("dropout_p")),
         )  # fmt: skip
         return self.calls.ablated(attn_output, axes) if is_recorded else attn_output
 
-    def _nested_sdpa(self, kwargs: dict[str, Any]) -> Tensor:
-        """Records fused attention of nested tensors, padded."""
+    def _nested_sdpa(self, kwargs: dict[str, Any], place: AttentionPlace) -> Tensor:
+        """Records fused attention of nested tensors, padded. Its pairs cannot be blocked."""
+        if place in self.places.block:
+            raise CaptureError("cut-kernel", name=place[0])
         attn_output = F.scaled_dot_product_attention(**kwargs)
         call = padded_call(kwargs, attn_output)
         output, query, scale = call.pop("output"), call["query"], kwargs.get("scale")
@@ -250,20 +276,23 @@ class AttentionRecorder(TorchFunctionMode):
         self.calls.add(
             NESTED, output, axes, (None, None), axes.of_queries, causal=kwargs.get("is_causal", False),
             scale=query.shape[-1] ** -0.5 if scale is None else scale, has_dropout=bool(kwargs.get("dropout_p")),
-            **call,
+            place=place, **call,
         )  # fmt: skip
         return attn_output
 
-    def _replaced_sdpa(self, kwargs: dict[str, Any], operands: Operands) -> Tensor:
+    def _replaced_sdpa(
+        self, kernel: KernelCall, axes: CallAxes, operands: Operands, place: AttentionPlace
+    ) -> Tensor:  # fmt: skip
         """Computes the attention of a fused kernel with replaced weights, which needs all of them."""
         assert self.replace is not None
-        weights = self.replace(sdpa_weights(kwargs))
-        value = kwargs["value"].repeat_interleave(weights.shape[-3] // kwargs["value"].shape[-3], -3)
+        weights = self.replace(sdpa_weights(kernel.kwargs))
+        weights, _ = kernel.without_emptied(weights)
+        value = kernel.kwargs["value"]
+        value = value.repeat_interleave(weights.shape[-3] // value.shape[-3], -3)
         weights = weights.to(value.dtype)
         attn_output: Tensor = weights @ value
-        axes = self._axes(attn_output.shape[:-2], weights.shape[-2], operands)
         is_recorded = self.calls.add(
             EAGER, attn_output, axes, operands, axes.of_queries, weights=axes.of_queries(weights),
-            value=axes.of_keys(value),
+            value=axes.of_keys(value), place=place, emptied=kernel.emptied_queries(axes),
         )  # fmt: skip
         return self.calls.ablated(attn_output, axes) if is_recorded else attn_output

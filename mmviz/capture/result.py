@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.attention_sites import AttentionSite, sites_of
 from mmviz.capture.call_flows import CallFlows, OutputGradients
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
@@ -28,7 +29,7 @@ from mmviz.capture.stream_tiles import batches_of
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import uncaptured_notices
-from mmviz.types import AttentionRecord, CaptureError, InputFields, Notice, TokenFields
+from mmviz.types import AttentionRecord, CaptureError, InputFields, Notice, Token, TokenFields
 
 
 class CaptureResult:
@@ -172,6 +173,16 @@ class CaptureResult:
         """
         fields = StreamFields(self._maps(call)[1], inputs).fields(sample=0)
         return {name: fields[id(stream)] for name, stream in self._names(call).items() if id(stream) in fields}
+
+    def sites(
+        self, tokens: StreamTokens = None, pairs: StreamPairs = None, call: int | None = None
+    ) -> tuple[list[AttentionSite], dict[str, tuple[Token, ...]], list[CaptureError]]:  # fmt: skip
+        """Returns the attention calls of one call of the model, the tokens of their streams, and why the tokens of
+        other attention calls are not known. ``tokens`` and ``pairs``: as in `record`."""
+        maps, graph = self._maps(call)
+        named = NamedStreams([call_map.group for call_map in maps], graph.streams, tokens, pairs)
+        sites, problems = sites_of(maps, named)
+        return sites, named.tokens, problems
 
     def samples(self, call: int | None = None) -> int:
         """Returns the number of samples that the attention of one call of the model ran over."""

@@ -27,6 +27,11 @@ class WeightedSum:
     restore: View
     """Brings ``[*leading, query or 1, d_v or 1]`` to the axes of the output."""
 
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the weights have the order of axes that ``weights`` brings them to."""
+        return self.weights is _same
+
 
 def weighted_sum(product: ProductCall[Tensor], operand: int) -> WeightedSum | None:
     """Returns the views of a product whose ``operand`` 0 or 1 are attention weights; None for other products."""

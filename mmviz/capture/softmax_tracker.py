@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.flow_step import Step, name_of
 from mmviz.capture.product_call import ProductCall
 from mmviz.capture.score_descent import Origin, activation_of, origin_of
@@ -29,6 +31,12 @@ class SoftmaxCall:
         """Whether its attention was recorded."""
         self.feeds_product = False
         """Whether a product used its output."""
+        self.place: AttentionPlace = (module, 0)
+        """Which attention it is, where it is one."""
+        self.blocked: BlockedPairs | None = None
+        """Pairs that were blocked in it."""
+        self.has_emptied = False
+        """Whether that left any query nothing to attend to."""
 
     @property
     def is_attention(self) -> bool:

@@ -33,14 +33,19 @@ _SUMS = {"sum", "nansum"}
 class WeightPath:
     """How the weights of a softmax came to a product."""
 
-    softmax: Step
-    """The result of the softmax."""
+    steps: tuple[Step, ...]
+    """The result of the softmax, and those of the functions after it, up to the product's operand."""
     axis: int | None
     """The axis of the product's operand over which they were normalised; None where that cannot be told."""
     absorbed_by: str
     """What may have taken a share of the rows: "sink" for entries that were cut off, "mask" for others; else ""."""
     has_dropout: bool
     """Whether weights were dropped at random."""
+
+    @property
+    def softmax(self) -> Step:
+        """The result of the softmax."""
+        return self.steps[0]
 
 
 def weight_path(operand: Step) -> WeightPath | None:
@@ -114,7 +119,7 @@ def _followed(path: Sequence[Step], axis: int) -> WeightPath:
         if name in _MASKS:
             absorbed_by = absorbed_by or "mask"
         place = moved
-    return WeightPath(path[0], place, absorbed_by, has_dropout)
+    return WeightPath(tuple(path), place, absorbed_by, has_dropout)
 
 
 def axis_after(before: Step, step: Step, axis: int) -> int | None:

@@ -1,12 +1,29 @@
-"""The command line: ``mmviz app | explain | audit | serve | train | evaluate | doctor | models``."""
+"""The command line, ``mmviz COMMAND``: one file for each command in `mmviz.cli.commands`."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
-from mmviz.cli.commands import app, audit, doctor, evaluate, explain, models, serve, train
+from mmviz.cli.commands import (
+    app,
+    audit,
+    average,
+    compare,
+    doctor,
+    effect,
+    evaluate,
+    explain,
+    heads,
+    lens,
+    methods,
+    models,
+    routes,
+    serve,
+    train,
+)
 from mmviz.cli.standard_streams import CLOSED_PIPE, ClosedPipe, checked_output, prepare_streams
 from mmviz.types import MmvizError
 
@@ -29,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    options.command_line = shlex.join(["mmviz", *arguments])  # what a table names as the way to make it again
     try:
         exit_code: int = options.run(options)
     except MmvizError as error:
@@ -48,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="mmviz COMMAND --help describes a command and its options.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (app, explain, audit, serve, train, evaluate, doctor, models):
+    for command in (
+        app, explain, effect, heads, routes, methods, compare, lens, audit, average, serve, train, evaluate, doctor,
+        models,
+    ):  # fmt: skip
         command.add(commands)
     return parser

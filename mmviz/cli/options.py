@@ -7,12 +7,14 @@ import errno
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
+from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
@@ -23,6 +25,33 @@ MODEL_HELP = (
     "a model of `mmviz models`; hf:OWNER/NAME[@REVISION], hf:FOLDER or hf:PRESET for a checkpoint of Hugging Face; "
     "MODULE:FACTORY for a custom model; or a folder that `mmviz train` wrote"
 )
+
+
+def add_input_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options for an image, a video, a text and a sound."""
+    several = "; several times for a model that takes several"
+    command.add_argument(
+        "--image", metavar="FILE", action="append", help=f"an image {_endings(IMAGE_SUFFIXES)}{several}"
+    )
+    command.add_argument(
+        "--video", metavar="FILE", help="a video (MP4, MOV, MKV, WebM, WMV) or animated picture, in place of an image"
+    )
+    command.add_argument("--text", metavar="TEXT", help="the question")
+    command.add_argument(
+        "--audio", metavar="FILE", action="append", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}{several}"
+    )
+
+
+def _endings(suffixes: Iterable[str]) -> str:
+    return f"({', '.join(sorted(suffix[1:] for suffix in suffixes))}); its bytes decide, not its name"
+
+
+def word_numbers(text: str | None) -> list[int]:
+    """Returns the numbers of words, from 0; none for None. Raises ``MmvizError`` (``option-words``)."""
+    parts = [] if text is None else text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise MmvizError("option-words", value=text)
+    return [int(part) - 1 for part in parts]
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -76,21 +105,36 @@ def require_extra(command: str, extra: str, *modules: str) -> None:
         raise MmvizError("extra-missing", extra=extra, command=command)
 
 
-def backend_from(options: argparse.Namespace) -> Backend | None:
+def backend_from(options: argparse.Namespace, model: str | None = None) -> Backend | None:
     """Returns the backend that the options name: a remote one, or this machine with a custom model.
 
-    None stands for a model of the catalogue on this machine. Raises ``MmvizError`` (``option-needs``) for a token file
-    without a backend.
+    ``model``: by default that of the options. None stands for a model of the catalogue on this machine. Raises
+    ``MmvizError`` (``option-needs``) for a token file without a backend.
     """
     if not options.backend:
         if options.token_file:
             raise MmvizError("option-needs", option="--token-file", needed="--backend")
-        return custom_backend(options.model)
+        return custom_backend(model or options.model)
     from mmviz.backends.remote import RemoteBackend
     from mmviz.cli.token_file import read_token
 
     token = read_token(options.token_file) if options.token_file else os.environ.get("MMVIZ_TOKEN")
     return RemoteBackend(options.backend, token)
+
+
+def backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:
+    """Returns the backend, and whether the model is trained. Raises ``MmvizError`` (``model-unknown``).
+
+    Without this check every single example would be skipped for an unknown model. None stands for this machine.
+    """
+    if backend is None:
+        from mmviz.backends.local import LocalBackend
+
+        backend = LocalBackend()
+    trained = {card.id: card.trained for card in backend.models()}
+    if model not in trained:
+        raise MmvizError("model-unknown", model=model, known=", ".join(trained))
+    return backend, trained[model]
 
 
 def custom_backend(model: str) -> LocalBackend | None:

@@ -14,6 +14,7 @@ from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.run_queue import outcomes
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
+from mmviz.experiments.pointing_heads import PlaceHits, place_hits
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.inputs.examples import Example
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, Request, Sample
@@ -36,6 +37,8 @@ class Assessment:
     """Shares of the answer token's attention. None if the record lacks the method chosen for the model."""
     is_correct: bool | None = None
     """Whether the answer is correct. None if the expected answer is not known or is not one of the model's answers."""
+    hits: tuple[PlaceHits, ...] = ()
+    """The heads that point to the places of the example; empty where it has none."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _assessment(example: Example, sample: Sample, record: AttentionRecord) -> As
         return MmvizError("effect-infinite")
     can_be_correct = any(example.is_right(answer.label) for answer in record.answers)
     is_correct = example.is_right(effect.answer) if can_be_correct else None
-    return Assessment(example.id, effect, _attention(record), is_correct)
+    return Assessment(example.id, effect, _attention(record), is_correct, place_hits(record, example.places))
 
 
 def _attention(record: AttentionRecord) -> dict[Modality, float] | None:

@@ -104,6 +104,11 @@ def curve_requests(
     return sweep_requests(request, variants, CHUNK)
 
 
+def variant_count(methods: int) -> int:
+    """Returns how often the model runs to measure the curves of this many methods."""
+    return 1 + (STEPS - 1) * (ORDERS + 2 * methods)
+
+
 def measure_faithfulness(
     backend: Backend,
     request: Request,
@@ -114,7 +119,10 @@ def measure_faithfulness(
     stop: Stop = never_stop,
     modality: Modality | None = None,
 ) -> dict[str, FaithfulnessCurves] | None:
-    """Runs `curve_requests` and returns the curves of each method, or None if it was stopped.
+    """Runs `curve_requests` and returns the curves of each method.
+
+    If it was stopped, they are those of the methods that were measured until then, the first ones; None if there are
+    none.
 
     ``record`` is that of ``request``. ``amounts`` are of the key tokens of its last map, as of
     `mmviz.analysis.attributions.attributions`.
@@ -122,20 +130,25 @@ def measure_faithfulness(
     tokens = last_keys(record)
     requests = curve_requests(request, tokens, amounts, baseline, modality)
     records = backend.run(requests, progress, stop)
-    return read_curves(amounts, records) if len(records) == len(requests) else None
+    return read_curves(amounts, records) or None
 
 
 def read_curves(methods: Iterable[str], records: Sequence[AttentionRecord]) -> dict[str, FaithfulnessCurves]:
     """Returns the curves of each method that the records of `curve_requests` show; ``methods`` in the same order.
 
+    There may be fewer records than requests; then methods that they do not show whole are left out.
+
     Formula: ``(p_k - p_none) / (p_all - p_none)`` with p the probability of the answer for all tokens.
     """
-    names = list(methods)
-    swept = np.concatenate([np.exp(record.sweep[:, 0]) for record in records if record.sweep is not None])
+    rows = [np.exp(record.sweep[:, 0]) for record in records if record.sweep is not None]
+    swept = np.concatenate(rows) if rows else np.zeros(0)
+    inner = STEPS - 1
+    names = list(methods)[: max(0, len(swept) - variant_count(0)) // (2 * inner)]
+    if not names:
+        return {}
     p_all, p_none = records[0].answers[0].probability, float(swept[0])
     is_flat = abs(p_all - p_none) < FLAT
-    inner = STEPS - 1
-    probabilities = swept[1:].reshape(-1, inner)
+    probabilities = swept[1 : variant_count(len(names))].reshape(-1, inner)
     curves = np.zeros_like(probabilities) if is_flat else (probabilities - p_none) / (p_all - p_none)
 
     def with_ends(curve: NDArray[np.float64], first: float, last: float) -> NDArray[np.float64]:

@@ -55,6 +55,11 @@ class Effect:
         return self.values[self.everything] - self.values[self.required]
 
     @property
+    def interactions(self) -> dict[frozenset[Modality], float]:
+        """The Shapley interaction index of each pair of modalities, in nats, see `shapley_interactions`."""
+        return shapley_interactions(self.values)
+
+    @property
     def shares(self) -> dict[Modality, float]:
         """``|phi| / sum of |phi|`` of each modality. All shares are 0 if no modality has an effect."""
         total = sum(abs(value) for value in self.phi.values())
@@ -130,3 +135,29 @@ def shapley(values: Mapping[Coalition, float]) -> dict[Modality, float]:
             weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
             phi[modality] += weight * (values[kept | {modality}] - values[kept])
     return phi
+
+
+def shapley_interactions(values: Mapping[Coalition, float]) -> dict[frozenset[Modality], float]:
+    """Returns the pairwise Shapley interaction index, for a game given by its value for every coalition.
+
+    Formula: ``I_ij = sum over S without i, j of |S|! (n - |S| - 2)! / (n - 1)! (v(S + i + j) - v(S + i) - v(S + j) +
+    v(S))`` with n modalities. Above 0 where two modalities together do more than each alone (the one is of use with the
+    other), below 0 where each does what the other does (they tell the same). Pairs are of modalities in some and not in
+    all coalitions; with fewer than two of these there is none.
+    Source: Grabisch and Roubens 1999, "An axiomatic approach to the concept of interaction".
+    """
+    required = min(values, key=len)
+    players = sorted(max(values, key=len) - required, key=INPUT_MODALITIES.index)
+    count = len(players)
+    index = {}
+    for first, second in combinations(players, 2):
+        total = 0.0
+        for kept in values:
+            if first in kept or second in kept:
+                continue
+            size = len(kept) - len(required)
+            weight = math.factorial(size) * math.factorial(count - size - 2) / math.factorial(count - 1)
+            both = values[kept | {first, second}]
+            total += weight * (both - values[kept | {first}] - values[kept | {second}] + values[kept])
+        index[frozenset({first, second})] = total
+    return index

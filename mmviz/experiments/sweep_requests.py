@@ -12,7 +12,7 @@ def answers_only(request: Request, sweep: Sequence[tuple[Change, ...]] = ()) -> 
     """Returns ``request`` for its answers alone, with the variants of ``sweep``: the model runs as it did before."""
     return replace(
         request, relevance=False, maps=False, norms=False, integrated=False, depends_on=False, steps=False,
-        towers=False,
+        towers=False, lens=False,
         sweep=tuple(sweep),
     )  # fmt: skip
 

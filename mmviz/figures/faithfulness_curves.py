@@ -16,12 +16,14 @@ CURVE_COLOUR_DARK = "#e29ad8"
 
 
 def curve_figure(
-    curve: NDArray[Any], band: Sequence[NDArray[Any]], texts: Mapping[str, str], dark: bool = False
+    curve: NDArray[Any], band: Sequence[NDArray[Any]], texts: Mapping[str, str], limits: tuple[float, float],
+    dark: bool = False,
 ) -> go.Figure:  # fmt: skip
     """Returns a figure of one deletion or insertion curve over the fraction of tokens, from 0 to 1.
 
     ``curve`` is ``[step]``; ``band`` holds minimum, mean and maximum of the random orders, ``[step]`` each.
-    ``texts`` are those of ``title``, ``note``, ``x`` and ``y`` (axes), ``curve`` and ``band`` (legend).
+    ``texts`` are those of ``title``, ``note``, ``x`` and ``y`` (axes), ``curve`` and ``band`` (legend). ``limits`` are
+    the least and the largest value that the axis holds, the same for figures that stand side by side.
     """
     colours = theme(dark)
     fractions = [k / (len(curve) - 1) for k in range(len(curve))]
@@ -45,5 +47,7 @@ def curve_figure(
     )
     axis = {"gridcolor": colours.line, "zeroline": False, "fixedrange": True}
     figure.update_xaxes(title={"text": plain(texts["x"]), "standoff": 4}, tickformat=".0%", range=[0, 1], **axis)
-    figure.update_yaxes(title={"text": plain(texts["y"])}, **axis)
+    margin = 0.06 * (limits[1] - limits[0])
+    span = [limits[0] - margin, limits[1] + margin]
+    figure.update_yaxes(title={"text": plain(texts["y"])}, range=span, **axis)
     return figure

@@ -20,6 +20,11 @@ _MAX_LABELLED = 16
 """Up to so many heads a map, the numbers are written into the cells."""
 
 
+def effect_colours(dark: bool) -> tuple[str, str]:
+    """Returns the ends of the scale of effects, `NEEDED` and `AGAINST`, for a dark or a light page."""
+    return (_NEEDED_DARK, _AGAINST_DARK) if dark else (NEEDED, AGAINST)
+
+
 def head_grid(
     effects: NDArray[np.float64], layers: Sequence[str], title: str, note: str, unit: str, dark: bool = False
 ) -> go.Figure:
@@ -32,7 +37,7 @@ def head_grid(
     heads = effects.shape[1]
     cells = [(row, head) for row in range(len(effects)) for head in range(heads) if np.isfinite(effects[row, head])]
     colours = theme(dark)
-    ends = (_NEEDED_DARK, _AGAINST_DARK) if dark else (NEEDED, AGAINST)
+    ends = effect_colours(dark)
     figure = go.Figure(
         go.Heatmap(
             z=effects, x=list(range(heads)), y=list(range(len(effects))), zmin=-limit, zmax=limit, xgap=2, ygap=2,

@@ -50,6 +50,23 @@ AUDIT: dict[str, str] = {
     "find-unused": "{modality} gets {attention:.2f} of the attention but has hardly any effect ({effect:.2f}).",
     "find-unattended": "{modality} gets hardly any attention ({attention:.2f}), yet the answer depends on it "
     "({effect:.2f} of the effect).",
+    # heads that point
+    "place-image": "the places in the picture",
+    "place-audio": "the places in the sound",
+    "pointing": "Heads that point, chosen by half of the examples with places and judged by the other half:",
+    "head": "head",
+    "chosen-half": "chosen by",
+    "held-out-half": "judged by",
+    "chance": "chance",
+    "by-chance": "p-value",
+    "find-pointing": "Heads that point to {place}: {heads}. The largest weight of {best} lies there in {hits} of {of} "
+    "examples that did not choose it, by chance in {chance:.0%} of them.",
+    "find-pointing-none": "No head points to {place} more often than chance, in the half of the examples that judges.",
+    "find-pointing-few": "Too few examples judge whether a head points to {place}: {of}. Give places for more of them.",
+    "find-pointing-unmeasured": "No head is judged: in the examples with places, no attention map holds all its "
+    "weights from an answer token to tokens inside and outside the places.",
+    "pointing-means": "A head points where its largest weight from the answer token to the tokens of the picture or "
+    "the sound lies in a place that was given; the p-value is the probability of so many hits by chance.",
     "find-nothing": "No findings: no modality is ignored or overruled in a third of its examples, and attention and "
     "effect agree.",
 }

@@ -164,8 +164,8 @@ DEBUG: dict[str, str] = {
     "experiment-again": "Measure again",
     "experiment-unexpected": "The measurement failed with an unexpected error, which is not your input's fault.",
     # audit
-    "audit-gallery": "These are the examples of the gallery, chosen for illustration and not drawn at random. To audit "
-    "your own examples, run mmviz audit FOLDER.",
+    "audit-gallery": "These are the examples of the gallery, chosen for illustration and not drawn at random. Add your "
+    "own examples above, or run mmviz audit FOLDER.",
     "audit-unchanged": "This audits the model without the changes of the run above.",
     "audit-means": "{word}: {means}",
     "audit-left-out": "Left out ({count}): {names}. {why}",
@@ -221,8 +221,8 @@ DEBUG: dict[str, str] = {
     "compare-minus": "A minus B",
     "compare-minus-help": "The amount in A minus the amount in B, token by token. Orange: more in A. Purple: more in "
     "B. Background: the same in both. Drawn on the inputs of A.",
-    "compare-stays": "The answer is “{a}” in both ({p:.0%} in A, {q:.0%} in B).",
-    "compare-changes": "The answer is “{a}” in A ({p:.0%}) and “{b}” in B ({q:.0%}).",
+    "compare-stays": "The answer is “{a}” in both ({p:.1%} in A, {q:.1%} in B).",
+    "compare-changes": "The answer is “{a}” in A ({p:.1%}) and “{b}” in B ({q:.1%}).",
     "compare-from-more": "In A, more goes to {modality} than in B ({a} against {b}).",
     "compare-from-less": "In A, less goes to {modality} than in B ({a} against {b}).",
     "compare-to-more": "In A, more comes from {modality} than in B (mean per token: {a} against {b}).",

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from mmviz.i18n.averages import AVERAGE_SENTENCES
 from mmviz.i18n.capture_messages import CAPTURE_SENTENCES
 from mmviz.i18n.command_messages import COMMAND_SENTENCES
 from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
 from mmviz.i18n.huggingface_messages import HUGGINGFACE_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
+from mmviz.i18n.lens_messages import LENS_SENTENCES
 from mmviz.i18n.preset_messages import PRESET_SENTENCES
 from mmviz.i18n.server_messages import SERVER_SENTENCES
+from mmviz.i18n.tables import TABLE_SENTENCES
 
 SENTENCES: dict[str, str] = {
+    **AVERAGE_SENTENCES,
     **CAPTURE_SENTENCES,
     **COMMAND_SENTENCES,
     **CUSTOM_MODEL_SENTENCES,
     **HUGGINGFACE_SENTENCES,
     **INPUT_SENTENCES,
+    **LENS_SENTENCES,
     **PRESET_SENTENCES,
     **SERVER_SENTENCES,
+    **TABLE_SENTENCES,
     # models
     "text-cut": "The question is longer than the {limit} tokens that this model reads. The rest was left out.",
     "audio-cut": "The audio is {seconds:.1f} s long. This model uses only the first {limit:.0f} s.",
@@ -263,6 +269,7 @@ SENTENCES: dict[str, str] = {
     "batch of the inputs. Name its streams, or leave modules out: mmviz.CustomModel(..., streams=..., exclude=...).",
     "doctor-ill": "Some maps are beyond tolerance or were refused. Do not trust those maps.",
     "extra-missing": "{command} needs more than the base install. Type: pip install 'mmviz[{extra}]'",
+    "frame-pandas": "A data frame needs pandas, which is not installed. Type: pip install pandas",
     "speech-missing": "The training speech is made with espeak-ng, which is not installed. On Debian or Ubuntu: "
     "apt-get install espeak-ng.",
     "speech-silent": "No voice says all words. Install espeak-ng with its data (espeak-ng-data) and try again.",

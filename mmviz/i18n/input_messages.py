@@ -122,6 +122,18 @@ INPUT_SENTENCES: dict[str, str] = {
     "examples-empty": "The folder {name} contains no examples: neither an examples.json that lists them, nor images, "
     "audio and texts such as cat1.png, cat1.wav and cat1.txt. Put them there and try again.",
     "examples-list": "The file examples.json is not a list of examples ({why}). Correct it and try again.",
+    "examples-csv": "The file examples.csv is not a table of examples ({why}). Correct it and try again.",
+    "examples-row": "Example {number} of examples.csv has {cells} cells, but its first line names {columns} columns. "
+    "Put a text with commas in quotation marks.",
+    "archive-unreadable": "This .zip file cannot be unpacked: {why}. Pack the folder again, as an ordinary .zip file "
+    "without a password.",
+    "archive-name": "The .zip file has an entry {name}, which leads out of its folder. Pack the folder again.",
+    "archive-twice": "Two of the files are called {name}. Give each its own name.",
+    "archive-many": "These are {count:,} files. mmviz takes at most {limit:,} at once. Split them into several "
+    "folders.",
+    "archive-large": "Unpacked, these files have more than {megabytes:,.0f} MB, the most that mmviz takes at once. "
+    "Split them into several folders.",
+    "archive-mixed": "A .zip file was added together with other files. Add one .zip file, or the files of one folder.",
     "examples-entry": "In examples.json, {key} of example {number} is of type {kind}, not a string. Put it in "
     "quotation marks.",
     "examples-nothing": "The example {name} has no image, text or audio. Give it at least one, or delete it.",
@@ -139,6 +151,8 @@ INPUT_SENTENCES: dict[str, str] = {
     "examples-file": "The example {example} names a file {file} that is not in its folder. Check the name.",
     "examples-outside": "The example {example} names {file}, which is outside its folder. Move the file into the "
     "folder.",
+    "examples-places": "The places of the example {example} cannot be used: {why}. Write boxes in pixels and seconds "
+    "of sound, such as {form}.",
     "text-file-encoding": "The text in {name} is neither UTF-8 nor UTF-16 with a byte order mark (byte {place:,}). It "
     "may be Latin-1 or another old encoding. Save it as UTF-8.",
     "text-file-long": "The text in {name} has more than {limit:,} characters. Shorten it.",

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmviz.i18n.debug import DEBUG
+from mmviz.i18n.head_edges import HEAD_EDGES
 from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
+from mmviz.i18n.lens_page import LENS_PAGE
+from mmviz.i18n.routes import ROUTES
+from mmviz.i18n.story import STORY
+from mmviz.i18n.tables import TABLES
 
 LABELS: dict[str, str] = {
     # head
@@ -259,7 +264,7 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | LEARN  # fmt: skip
+} | DEBUG | HEAD_EDGES | LEARN | LENS_PAGE | ROUTES | STORY | TABLES  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.gallery import ABOUT, TITLES
-from mmviz.i18n.unicode_display import one_line
 from mmviz.inputs import make_sample, short_name
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
+from mmviz.inputs.example_files import (
+    ExampleFiles,
+    FilesInMemory,
+    FilesOnDisk,
+    Source,
+    beginning,
+    composed,
+    printable_name,
+)
+from mmviz.inputs.examples_listing import LISTINGS, entries_of, listing_error
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
-from mmviz.inputs.text import decode_text, read_text_file
-from mmviz.inputs.unread_files import is_media, unread_reason
+from mmviz.inputs.places import MAX_BYTES, Place, check_inside, places_from_bytes, read_places
+from mmviz.inputs.text import read_text_file
+from mmviz.inputs.unread_files import is_media
 from mmviz.types import InputError, MmvizError, Sample
 
 MAX_EXAMPLES = 1_000
 """Examples in one folder."""
-LISTING = "examples.json"
 MAX_LISTING_BYTES = 50_000_000
 """A thousand texts of the greatest length, and some room."""
-TEXT_SUFFIX, ANSWER_SUFFIX = ".txt", ".answer.txt"
-_MAX_NAME = 255
+TEXT_SUFFIX, ANSWER_SUFFIX, PLACES_SUFFIX = ".txt", ".answer.txt", ".places.json"
+ReadSample = Callable[[Any, str | None, Any], Sample]
+"""Makes a sample of the files of an image and an audio, and of a text, as `make_sample` does."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,10 @@ class Example:
     """Name of the example, unique in its folder."""
     question: str = ""
     """The text input; empty where it is missing."""
-    image: Path | None = None
-    """Path of the image."""
-    audio: Path | None = None
-    """Path of the audio."""
+    image: Source | None = field(default=None, repr=False)
+    """Path or content of the image."""
+    audio: Source | None = field(default=None, repr=False)
+    """Path or content of the audio."""
     truth: str | None = None
     """The expected answer, if it is known."""
     title: str = ""
@@ -52,14 +61,20 @@ class Example:
     """Modalities without which it cannot be answered (bundled examples only)."""
     about: str = ""
     """A sentence on what to look for (bundled examples only)."""
+    places: tuple[Place, ...] = ()
+    """Where in the image, or when in the audio, what it asks for is, if that is known."""
     error: MmvizError | None = None
     """Why it cannot be used, where that is known before its files are read."""
+    read: ReadSample = make_sample
+    """What reads its files: this process, or a sandbox for those of a stranger."""
 
     def sample(self) -> Sample:
         """Returns the checked inputs. Raises ``InputError`` for a file that cannot be used, and `error`."""
         if self.error is not None:
             raise self.error
-        return make_sample(image=self.image, text=self.question, audio=self.audio)
+        sample = self.read(self.image, self.question or None, self.audio)
+        check_inside(self.places, sample, self.id)
+        return sample
 
     def is_right(self, answer: str) -> bool | None:
         """Returns whether ``answer`` is the expected one, whatever its case; None where that is not known."""
@@ -97,59 +112,66 @@ def load_examples(path: str | Path) -> tuple[Example, ...]:
     """Returns the examples of a folder, at most `MAX_EXAMPLES`.
 
     If the folder has an ``examples.json``, it lists them: a list of objects with the keys ``id``, ``image``, ``audio``,
-    ``text`` (or ``question``) and ``truth``. All values are strings, all are optional as long as there is one input,
-    and file names are relative to the folder. Otherwise files of the same name are one example: ``cat1.png``,
-    ``cat1.wav`` and ``cat1.txt`` are its inputs, and ``cat1.answer.txt`` holds the expected answer. Texts are UTF-8, or
-    UTF-16 with a byte order mark.
+    ``text`` (or ``question``), ``truth`` and ``places``. All values are strings, but places, which are as `read_places`
+    takes them; all are optional as long as there is one input, and file names are relative to the folder. An
+    ``examples.csv`` lists them as well, with these keys as columns and places in JSON. Otherwise files of the same name
+    are one example: ``cat1.png``, ``cat1.wav`` and ``cat1.txt`` are its inputs, ``cat1.answer.txt`` holds the expected
+    answer and ``cat1.places.json`` the places. Texts are UTF-8, or UTF-16 with a byte order mark.
 
     Images and audio are not read yet; `Example.sample` reads them. It also raises what is wrong with one example alone,
-    such as two images of one name, a text in another encoding, or a name outside the folder. Without an
-    ``examples.json``, what is part of no example is one by itself, whose `Example.error` says why; names that begin
-    with a dot are not looked at. Raises ``MmvizError`` for what is wrong with the folder or the listing as a whole.
+    such as two images of one name, a text in another encoding, or a name outside the folder. Without a listing, what is
+    part of no example is one by itself, whose `Example.error` says why; names that begin with a dot are not looked at.
+    Raises ``MmvizError`` for what is wrong with the folder or the listing as a whole.
     """
     folder, name = Path(path), short_name(path)
     try:
         if not folder.is_dir():
             raise MmvizError("examples-folder", name=name)
-        folder = folder.resolve()
-        has_listing = (folder / LISTING).is_file()
-        examples = _listed_examples(folder) if has_listing else _examples_by_name(folder)
+        return _examples(FilesOnDisk(folder.resolve()), name)
     except (OSError, ValueError):  # no permission, or a null character in the path
         raise MmvizError("examples-folder", name=name) from None
+
+
+def load_uploaded(files: Mapping[str, bytes], name: str, read: ReadSample) -> tuple[Example, ...]:
+    """Returns the examples of a folder in memory, as `load_examples` does; nothing is written to disk.
+
+    ``files``: the contents by their paths within the folder, as `mmviz.inputs.example_archive` returns them; ``name``
+    is what errors call it; ``read`` reads the images and sounds once they are needed.
+    """
+    return tuple(replace(example, read=read) for example in _examples(FilesInMemory(files), name))
+
+
+def _examples(files: ExampleFiles, folder: str) -> tuple[Example, ...]:
+    listing = next((listing for listing in LISTINGS if files.has(listing)), None)
+    examples = _examples_by_name(files) if listing is None else _listed_examples(files, listing)
     if not examples:
-        raise MmvizError("examples-empty", name=name)
+        raise MmvizError("examples-empty", name=folder)
     return tuple(examples)
 
 
-def _listed_examples(folder: Path) -> list[Example]:
-    """Returns the examples that ``examples.json`` lists."""
-    listing = folder / LISTING
-    if listing.stat().st_size > MAX_LISTING_BYTES:
-        raise MmvizError("examples-list", why=f"it has more than {MAX_LISTING_BYTES / 1e6:.0f} MB")
+def _listed_examples(files: ExampleFiles, listing: str) -> list[Example]:
+    """Returns the examples that a file of this name lists."""
     try:
-        entries = json.loads(decode_text(listing.read_bytes()))
-    except OSError:
-        raise MmvizError("examples-list", why="it cannot be opened") from None
-    except UnicodeDecodeError:
-        raise MmvizError("examples-list", why="it is neither UTF-8 nor UTF-16 with a byte order mark") from None
-    except json.JSONDecodeError as error:
-        raise MmvizError("examples-list", why=f"line {error.lineno}, column {error.colno}") from None
-    except (ValueError, RecursionError):
-        raise MmvizError("examples-list", why="a number or the nesting in it is out of bounds") from None
-    if not isinstance(entries, list) or (entries and not any(isinstance(entry, dict) for entry in entries)):
-        raise MmvizError("examples-list", why="a list of objects in braces is expected")
+        data = beginning(files.file(listing, listing), MAX_LISTING_BYTES + 1, listing)
+    except MmvizError:
+        raise listing_error(listing, "it cannot be opened") from None
+    if len(data) > MAX_LISTING_BYTES:
+        raise listing_error(listing, f"it has more than {MAX_LISTING_BYTES / 1e6:.0f} MB")
+    entries = entries_of(listing, data)
     _check_count(len(entries))
     examples: list[Example] = []
     names: set[str] = set()
     for number, entry in enumerate(entries, 1):
         name = str(number)
         try:
+            if isinstance(entry, MmvizError):
+                raise entry
             if not isinstance(entry, dict):
                 raise MmvizError("examples-object", number=number, kind=type(entry).__name__)
             name = printable_name(_string(entry, "id", number) or name)
             if name in names:
                 raise MmvizError("examples-twice", name=name)
-            example = _listed_example(folder, name, entry, number)
+            example = _listed_example(files, name, entry, number)
         except MmvizError as error:
             example = _unusable(name, names, number, error)
         names.add(example.id)
@@ -157,10 +179,12 @@ def _listed_examples(folder: Path) -> list[Example]:
     return examples
 
 
-def _listed_example(folder: Path, name: str, entry: Mapping[str, Any], number: int) -> Example:
+def _listed_example(files: ExampleFiles, name: str, entry: Mapping[str, Any], number: int) -> Example:
     fields = {key: _string(entry, key, number) for key in ("image", "audio", "text", "question", "truth")}
-    image, audio = (_path_inside(folder, file, name) if file else None for file in (fields["image"], fields["audio"]))
-    return _example(name, image, audio, fields["text"] or fields["question"] or "", fields["truth"])
+    image, audio = (files.file(file, name) if file else None for file in (fields["image"], fields["audio"]))
+    given = entry.get("places")
+    places = places_from_bytes(given.encode(), name) if isinstance(given, str) else read_places(given, name)
+    return _example(name, image, audio, fields["text"] or fields["question"] or "", fields["truth"], places)
 
 
 def _unusable(name: str, names: set[str], number: int, error: MmvizError) -> Example:
@@ -176,81 +200,77 @@ def _string(entry: Mapping[str, Any], key: str, number: int) -> str | None:
     return value
 
 
-def _examples_by_name(folder: Path) -> list[Example]:
+def _examples_by_name(files: ExampleFiles) -> list[Example]:
     """Returns the examples whose files share a name, in natural order of their names.
 
-    Names count as the same in every Unicode form: a Mac may write the accent of an é as a character of its own.
+    Names count as the same in every Unicode form.
     """
-    files: dict[str, dict[str, list[str]]] = {}
-    unread: list[Path] = []
-    for path in folder.iterdir():
-        role, stem = _role(path.name)
-        if path.name.startswith("."):
+    by_stem: dict[str, dict[str, list[str]]] = {}
+    unread: list[str] = []
+    for file in files.names():
+        role, stem = _role(file)
+        if file.startswith("."):
             continue
-        if role and path.is_file():
-            files.setdefault(_composed(stem), {}).setdefault(role, []).append(path.name)
+        if role and files.has(file):
+            by_stem.setdefault(composed(stem), {}).setdefault(role, []).append(file)
         else:
-            unread.append(path)
-    if not files and not any(is_media(path.name) for path in unread):
+            unread.append(file)
+    if not by_stem and not any(map(is_media, unread)):
         return []
-    _check_count(len(files))
-    missing: dict[str, Path] = {}
+    _check_count(len(by_stem))
+    missing: dict[str, str] = {}
     """Parts that cannot be used, by example. Without them an example would not be what its files say."""
-    alone: list[Path] = []
-    for path in unread:
-        role, stem = _role(path.name)
-        if _composed(stem) in files and (role or is_media(path.name)):
-            missing[_composed(stem)] = path
+    alone: list[str] = []
+    for file in unread:
+        role, stem = _role(file)
+        if composed(stem) in by_stem and (role or is_media(file)):
+            missing[composed(stem)] = file
         else:
-            alone.append(path)
+            alone.append(file)
     examples: list[Example] = []
     names: set[str] = set()
-    for number, (stem, files_by_role) in enumerate(sorted(files.items(), key=lambda item: _natural_key(item[0])), 1):
+    for number, (stem, parts) in enumerate(sorted(by_stem.items(), key=lambda item: _natural_key(item[0])), 1):
         name = printable_name(stem)
         try:
             if name in names:  # two names that differ only in invisible characters
                 raise MmvizError("examples-twice", name=name)
             if stem in missing:
-                raise InputError("examples-part", file=printable_name(missing[stem].name))
-            example = _example_of_files(folder, name, files_by_role)
+                raise InputError("examples-part", file=printable_name(missing[stem]))
+            example = _example_of_files(files, name, parts)
         except MmvizError as error:
             example = _unusable(name, names, number, error)
         names.add(example.id)
         examples.append(example)
-    for path in sorted(alone, key=lambda path: _natural_key(path.name)):
-        examples.append(_unusable(printable_name(path.name), names, len(examples) + 1, unread_reason(path)))
+    for file in sorted(alone, key=_natural_key):
+        examples.append(_unusable(printable_name(file), names, len(examples) + 1, files.unread_reason(file)))
         names.add(examples[-1].id)
     return examples
 
 
-def _example_of_files(folder: Path, name: str, files: Mapping[str, Sequence[str]]) -> Example:
+def _example_of_files(files: ExampleFiles, name: str, parts: Mapping[str, Sequence[str]]) -> Example:
     """Returns the example of these files, by what they are to it. Raises ``MmvizError`` where they cannot be used."""
-    paths = {role: [_path_inside(folder, file, name) for file in sorted(group)] for role, group in files.items()}
-    for group in files.values():
+    sources = {role: next(files.file(file, name) for file in sorted(group)) for role, group in parts.items()}
+    for group in parts.values():
         if len(group) > 1:
             file, other = (printable_name(file) for file in sorted(group)[:2])
             raise InputError("examples-same", file=file, other=other)
     question, truth = (
-        read_text_file(path, printable_name(path.name)) if path else ""
-        for path in (_only(paths, TEXT_SUFFIX), _only(paths, ANSWER_SUFFIX))
+        read_text_file(sources[role], printable_name(parts[role][0])) if role in sources else ""
+        for role in (TEXT_SUFFIX, ANSWER_SUFFIX)
     )
-    return _example(name, _only(paths, "image"), _only(paths, "audio"), question, truth)
-
-
-def _only(paths: Mapping[str, Sequence[Path]], role: str) -> Path | None:
-    return next(iter(paths.get(role, ())), None)
-
-
-def _composed(name: str) -> str:
-    """Returns ``name`` in Unicode's form NFC."""
-    return unicodedata.normalize("NFC", name)
+    places: tuple[Place, ...] = ()
+    if PLACES_SUFFIX in sources:
+        data = beginning(sources[PLACES_SUFFIX], MAX_BYTES + 1, printable_name(parts[PLACES_SUFFIX][0]))
+        places = places_from_bytes(data, name)
+    return _example(name, sources.get("image"), sources.get("audio"), question, truth, places)
 
 
 def _role(name: str) -> tuple[str, str]:
     """Returns what a file is to its example, by the suffix of its name ("" for nothing), and the example's name."""
     lower, stem = name.lower(), Path(name).stem
-    if lower.endswith(ANSWER_SUFFIX):
-        return ANSWER_SUFFIX, name[: -len(ANSWER_SUFFIX)]
+    for ending in (ANSWER_SUFFIX, PLACES_SUFFIX):
+        if lower.endswith(ending):
+            return ending, name[: -len(ending)]
     suffix = Path(lower).suffix
     if suffix == TEXT_SUFFIX:
         return TEXT_SUFFIX, stem
@@ -263,38 +283,14 @@ def _natural_key(name: str) -> list[tuple[str, int]]:
     return [(word, int(number or 0)) for word, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)]
 
 
-def _example(name: str, image: Path | None, audio: Path | None, question: str, truth: str | None) -> Example:
+def _example(
+    name: str, image: Source | None, audio: Source | None, question: str, truth: str | None, places: tuple[Place, ...]
+) -> Example:
     if image is None and audio is None and not question:
         raise MmvizError("examples-nothing", name=name)
-    return Example(name, question, image, audio, (truth or "").strip() or None, title=name)
-
-
-def _path_inside(folder: Path, name: str, example: str) -> Path:
-    """Returns the path of a file in ``folder``, which is resolved.
-
-    Raises ``MmvizError`` where there is no such file, or it lies outside the folder once links are followed.
-    """
-    try:
-        path = (folder / name).resolve()
-        if not path.exists() and path.parent.is_relative_to(folder) and path.parent.is_dir():
-            same = (file for file in path.parent.iterdir() if _composed(file.name) == _composed(path.name))
-            path = next((file.resolve() for file in same), path)  # the name in another Unicode form
-        is_inside, is_file = path.is_relative_to(folder), path.is_file()
-    except (OSError, ValueError, RuntimeError):  # too long a name, a null character, a loop of links
-        is_inside, is_file = True, False
-    if not is_inside:
-        raise MmvizError("examples-outside", example=example, file=printable_name(name))
-    if not is_file:
-        raise MmvizError("examples-file", example=example, file=printable_name(name))
-    return path
+    return Example(name, question, image, audio, (truth or "").strip() or None, title=name, places=places)
 
 
 def _check_count(count: int) -> None:
     if count > MAX_EXAMPLES:
         raise MmvizError("examples-many", count=count, limit=MAX_EXAMPLES)
-
-
-def printable_name(name: str) -> str:
-    """Returns ``name`` on one line, without invisible characters, at most 255 characters long."""
-    printable = one_line(name) or "(no name)"
-    return printable if len(printable) <= _MAX_NAME else printable[: _MAX_NAME - 1] + "…"

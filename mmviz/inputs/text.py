@@ -6,6 +6,7 @@ import codecs
 from pathlib import Path
 
 from mmviz.i18n.unicode_display import count_invisible
+from mmviz.inputs.example_files import beginning
 from mmviz.types import InputError, Notice
 
 MAX_CHARS = 10_000
@@ -37,18 +38,16 @@ def load_text(text: str) -> tuple[str, tuple[Notice, ...]]:
     return text, (Notice("text-invisible", {"count": count}),) if count else ()
 
 
-def read_text_file(path: Path, name: str) -> str:
+def read_text_file(source: Path | bytes, name: str) -> str:
     """Returns the text in a file of UTF-8, or of UTF-16 with a byte order mark, without the white space around it.
+
+    ``source``: its path or its content.
 
     Raises ``InputError``, which calls the file ``name``: ``file-unreadable``, ``text-file-long`` above 10,000
     characters, ``text-file-encoding`` for any other encoding.
     """
     limit = 4 * MAX_CHARS + 4
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError:
-        raise InputError("file-unreadable", name=name) from None
+    data = beginning(source, limit + 1, name)
     if len(data) > limit:
         raise InputError("text-file-long", name=name, limit=MAX_CHARS)
     try:

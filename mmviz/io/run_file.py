@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.io.exact_arrays import exact_from_parts, exact_to_parts
+from mmviz.io.lens_arrays import lens_from_parts, lens_to_parts
 from mmviz.io.npz import LARGEST, Arrays, open_npz, pack_npz
 from mmviz.io.sample_parts import (
     location_from_dict,
@@ -86,6 +87,8 @@ def to_bytes(
     for k, link in enumerate(record.links or ()):
         arrays |= {f"link{k}-{name}": getattr(link, name) for name in _LINK}
     header, sample_arrays = sample_to_parts(sample)
+    header["lens"], lens_arrays = lens_to_parts(record.lens)
+    arrays |= lens_arrays
     header["steps"] = [{"scale": steps.scale, "ablated_heads": steps.ablated_heads} for steps in record.steps]
     header |= {name: list(getattr(record, name)) for name in _BY_STREAM}
     header["relevance_on_request"] = record.relevance_on_request
@@ -143,6 +146,7 @@ def _read_run(header: dict[str, Any], arrays: Arrays) -> tuple[Sample, Attention
     extras: dict[str, Any] = {name: arrays.get(name) for name in _EXTRAS}
     steps = [_read_steps(k, fields, arrays) for k, fields in enumerate(header.get("steps", ()))]
     extras |= {name: {stream: arrays[f"{name}{k}"] for k, stream in enumerate(header[name])} for name in _BY_STREAM}
+    extras["lens"] = lens_from_parts(header.get("lens"), arrays)
     extras["links"] = _read_links(header, arrays)
     extras["relevance_on_request"] = header["relevance_on_request"] is True
     record = replace(_record(header, maps), norms=_read_norms(arrays, len(maps)), steps=tuple(steps), **extras)
@@ -155,7 +159,7 @@ def to_recording(record: AttentionRecord) -> bytes:
 
     The largest weight of each row is exact; the others are rounded to multiples of ``STEP``. Relevance, which is never
     negative, is kept to 1 / 131,070 of the largest value of its row. Norms and integrated gradients are exact. Steps,
-    sweep and links are left out, and what else there is for each stream.
+    sweep, links and lens are left out, and what else there is for each stream.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for k, attn_map in enumerate(record.maps):

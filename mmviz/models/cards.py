@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from mmviz.assets_path import assets_dir
@@ -13,7 +14,12 @@ from mmviz.types import Card
 REDUCED = "trio-reduced"
 """The single sequence of `trio`, in the size and with the training budget of the other kinds."""
 COMPARED = (REDUCED, "crossmodal", "bottleneck", "late")
-"""Ids of the compared fusion kinds; their weights are ``assets/fusions/ID.safetensors``."""
+"""Ids of the compared fusion kinds."""
+
+
+def kind_file(kind: str) -> Path:
+    """Returns the file with the weights of one of the `COMPARED`: safetensors in an ``.xz``, a seventh smaller."""
+    return assets_dir() / "fusions" / f"{kind}.safetensors.xz"
 
 
 def fusions_card() -> dict[str, Any]:
@@ -25,10 +31,10 @@ def fusions_card() -> dict[str, Any]:
 def kind_card(kind: str, weights: bytes | None = None) -> Card:
     """Returns the card of one of the `COMPARED`, on the encoders of `trio`.
 
-    ``weights``: the bytes of a safetensors file (None: the file in the assets).
+    ``weights``: the bytes of a safetensors file (None: `kind_file`).
     """
     trio, details = trio_card(), fusions_card()["kinds"][kind]
-    data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
+    data = weights if weights is not None else kind_file(kind).read_bytes()
     return Card(
         id=kind, title=kind, description=details["about"], trained=True, answers=trio.answers,
         weights_digest=hashlib.sha256(data + trio.weights_digest.encode()).hexdigest(), details=details,

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmviz.models.lens_readout import LensModules, LensReadout, Read, found_readout
 from mmviz.models.module_weights import input_device, is_spread, weights_digest
 from mmviz.models.nested_inputs import concatenated, to_device
 from mmviz.models.protocol import AnswerToken, BatchOutput, CaptureTargets, Prepared
@@ -51,12 +52,16 @@ class CustomModel:
             patches are written over the embedded words need the latter. A mapping from the names of streams to places
             gives integrated gradients for the tokens of each, such as ``{"image": "vision.blocks.0:input"}`` for the
             patches that enter a tower; there packed pictures may also stand as ``[token, width]``.
+        lens_layers, lens_norm, lens_head: The paths of the list of layers, of the final norm and of the head, through
+            which a lens reads the tokens after each layer (`mmviz.experiments.lens`). ``lens_head`` may be a function
+            of hidden states ``[token, width]`` that returns logits ``[token, answer]``, in place of norm and head. By
+            default all three are found; a lens that does not end with the model's answer is refused.
         batches: Whether samples may share a call: their inputs are joined along the first axis where all shapes are
             equal, the module returns a row of logits for each, and no row depends on another.
 
     A module whose weights are spread over several devices is not moved; its inputs go to the device of the first
     parameter. Raises ``MmvizError``: ``own-module``, ``own-answers``, ``own-embedding``, ``own-place``,
-    ``own-pattern``, ``own-required-name``.
+    ``own-pattern``, ``own-required-name``, ``lens-path``.
     """
 
     capture_targets: CaptureTargets | None = None
@@ -67,7 +72,8 @@ class CustomModel:
         top: int = TOP, answer_token: AnswerToken | Callable[[Tokens], AnswerToken] = None,
         streams: Mapping[str, str] | None = None, pairs: Mapping[str, tuple[str, str]] | None = None,
         required: Sequence[str] = (), only: str | Sequence[str] = (), exclude: str | Sequence[str] = (),
-        embedding: str | Mapping[str, str] | None = None, batches: bool = False,
+        embedding: str | Mapping[str, str] | None = None, batches: bool = False, lens_layers: str | None = None,
+        lens_norm: str | None = None, lens_head: str | Read | None = None,
     ):  # fmt: skip
         if not isinstance(module, nn.Module):
             raise MmvizError("own-module", kind=type(module).__name__)
@@ -76,6 +82,8 @@ class CustomModel:
             {stream: _checked_place(module, place) for stream, place in embedding.items()}
             if isinstance(embedding, Mapping) else _checked_place(module, embedding)
         )  # fmt: skip
+        self.lens_modules = LensModules(lens_layers, lens_norm, lens_head)
+        self.lens_modules.check(module)
         self.top, self.answer_token = top, answer_token
         self.only, self.exclude = only, exclude
         self.takes_batches = batches
@@ -125,6 +133,16 @@ class CustomModel:
         if logits.shape != (len(self.card.answers),):
             raise MmvizError("own-logits", shape=list(logits.shape), answers=len(self.card.answers))
         return logits
+
+    def lens_readout(self, tensors: Any) -> LensReadout:
+        """Returns how hidden states become answers, as it is named or found in one call of the module.
+
+        Raises ``MmvizError`` (``lens-found``).
+        """
+        answers = self.card.answers
+        return found_readout(
+            self.module, lambda: self._logits_of(tensors), len(answers), answers.__getitem__, self.lens_modules
+        )
 
     def join(self, rows: Sequence[Prepared]) -> Any:
         """Returns the inputs of all rows as one batch; None where their shapes differ."""

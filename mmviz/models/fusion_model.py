@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import lzma
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,8 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from mmviz.assets_path import assets_dir
-from mmviz.models.cards import REDUCED, kind_card
+from mmviz.models.cards import REDUCED, kind_card, kind_file
 from mmviz.models.fusion_networks import (
     BOTTLENECK_TOKENS,
     LAYERS,
@@ -22,6 +23,8 @@ from mmviz.models.fusion_networks import (
     attention_modules,
 )
 from mmviz.models.int8_weights import unpacked
+from mmviz.models.joining_rows import joining_rows
+from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
 from mmviz.models.trio_model import BundledTrio, sound_targets
 from mmviz.models.trio_network import STREAM, Trio, TrioInput
@@ -42,18 +45,19 @@ class FusionModel:
 
     def __init__(self, device: str, kind: str, weights: bytes | None = None):
         self.kind, self.device = kind, device
+        self.joins_rows = kind == REDUCED  # the others have several streams
         self._trio = BundledTrio(device)
-        data = weights if weights is not None else (assets_dir() / "fusions" / f"{kind}.safetensors").read_bytes()
         module, _ = build_network(kind, self._trio.module)
         try:
+            data = weights if weights is not None else lzma.decompress(kind_file(kind).read_bytes())
             state = unpacked(load(data))
             missing, unknown = module.load_state_dict(state, strict=False)
-        except (SafetensorError, RuntimeError, ValueError, LookupError) as problem:
-            raise MmvizError("weights-unreadable", name=f"{kind}.safetensors") from problem
+        except (SafetensorError, lzma.LZMAError, EOFError, RuntimeError, ValueError, LookupError) as problem:
+            raise MmvizError("weights-unreadable", name=kind_file(kind).name) from problem
         if unknown or any(not any(f"{part}." in name for part in FROZEN) for name in missing):
-            raise MmvizError("weights-unreadable", name=f"{kind}.safetensors")
+            raise MmvizError("weights-unreadable", name=kind_file(kind).name)
         self.module: nn.Module = module.to(device).eval()
-        self.card = kind_card(kind, data)
+        self.card = kind_card(kind, weights)
         attention = (
             attention_modules(kind)
             if isinstance(module, FusionNetwork)
@@ -78,6 +82,17 @@ class FusionModel:
         """Returns the notices of `trio`, with which it shares encoders and projections."""
         return self._trio.doubts(sample)
 
+    def lens_readout(self, tensors: TrioInput) -> LensReadout:
+        """Returns the layers and the readout of ``trio-reduced``.
+
+        Raises ``MmvizError`` (``lens-joined``) for the other kinds, whose answer no single token gives.
+        """
+        if self.kind != REDUCED:
+            raise MmvizError("lens-joined", model=self.kind, count=len(STREAMS))
+        model = copy.copy(self._trio)
+        model.module, model.card = self.module, self.card
+        return model.lens_readout(tensors)
+
     def vary(self, prepared: Prepared, dropped: frozenset[Modality], hidden: Sequence[int]) -> Prepared:
         """Returns ``prepared`` without some modalities.
 
@@ -100,6 +115,11 @@ class FusionModel:
         """Returns the logits of every row, and which tokens of a batch are its own."""
         output = self.module(tensors)
         return BatchOutput(output.logits, output.valid_masks)
+
+    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor:
+        """See `SupportsVariants.batch_from`."""
+        with joining_rows(self.module.get_submodule("blocks"), layers):  # type: ignore[arg-type]
+            return self.batch(tensors, 1 + len(layers))
 
     def _as_streams(self, prepared: Prepared) -> Prepared:
         """Returns ``prepared`` with the sequence of `trio` split into one stream per modality."""

@@ -11,6 +11,8 @@ from mmviz.types import Card, FieldsOf, Modality, Notice, Sample, Token
 if TYPE_CHECKING:
     import torch
 
+    from mmviz.models.lens_readout import LensReadout
+
 AnswerToken = int | tuple[str, int] | None
 """The token that answers: its index in the stream of the queries, or its stream and index; None where mmviz chooses."""
 
@@ -139,6 +141,14 @@ class SupportsGeneration(Model, Protocol):
         ...
 
 
+class SupportsLens(Model, Protocol):
+    """A model whose hidden states can be read as answers after each layer."""
+
+    def lens_readout(self, tensors: Any) -> LensReadout:
+        """Returns how, for one sample. Raises ``MmvizError`` where that is not known."""
+        ...
+
+
 class SupportsSimilarity(Model, Protocol):
     """A model of two encoders without attention across modalities."""
 
@@ -171,6 +181,14 @@ class SupportsVariants(Model, Protocol):
 
     def batch(self, tensors: Any, rows: int) -> torch.Tensor | None:
         """Returns logits ``[row, answer]``; None where the model does not return one row per sample."""
+        ...
+
+    joins_rows: bool
+    """Whether it has `batch_from`."""
+
+    def batch_from(self, tensors: Any, layers: Sequence[int]) -> torch.Tensor:
+        """Returns logits ``[1 + row, answer]`` of one prepared row and of copies of it, each of which joins the batch
+        before one of ``layers``, in ascending order: the attention of ``capture_targets``, from 0."""
         ...
 
 

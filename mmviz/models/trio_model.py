@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
 from mmviz.models.encoders.sound_encoder import LAYERS, POSITIONS
 from mmviz.models.input_doubts import InputDoubts
+from mmviz.models.joining_rows import joining_rows
+from mmviz.models.lens_readout import LensReadout
 from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import question_notices, stored
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
@@ -76,7 +79,7 @@ class BundledTrio:
 
     embedding = "fusion_input"
     """Path of the module whose output are the tokens that enter the layers."""
-    takes_batches = True
+    takes_batches = joins_rows = True
 
     def __init__(self, device: str, weights: bytes | None = None):
         folder = assets_dir() / "trio"
@@ -142,6 +145,12 @@ class BundledTrio:
         image = None if sample.image is None else _patches(sample.image, [])[0]
         mel, frames = _frames(sample.audio, [])
         return self._input_doubts.notices(image, torch.from_numpy(mel) if frames else None, len(frames))
+
+    def lens_readout(self, tensors: TrioInput) -> LensReadout:
+        """Returns the layers, and the final norm and answer head that read the answer token."""
+        network: Any = self.module  # whose weights may be shuffled
+        layers = tuple(f"blocks.{layer}" for layer in range(len(network.blocks)))
+        return LensReadout(layers, network.answer_logits, ("final_norm", "answer_head"), self.card.answers.__getitem__)
 
     def baseline_tokens(self, prepared: Prepared, tokens: Tensor) -> Tensor:
         """Returns ``tokens`` ``[1, token, width]``, each replaced by the learned absent token of its modality."""
@@ -209,6 +218,11 @@ class BundledTrio:
         """Returns the logits of every row, and which tokens of a batch are its own."""
         output = self.module(tensors)
         return BatchOutput(output.logits, output.valid_masks)
+
+    def batch_from(self, tensors: TrioInput, layers: Sequence[int]) -> Tensor:
+        """See `SupportsVariants.batch_from`."""
+        with joining_rows(self.module.get_submodule("blocks"), layers):  # type: ignore[arg-type]
+            return self.batch(tensors, 1 + len(layers))
 
     def _tokenize(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
         if text is None:

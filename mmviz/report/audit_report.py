@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +13,8 @@ from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.unicode_display import one_line
+from mmviz.report import pointing_table
+from mmviz.report.csv_table import csv_text
 from mmviz.types import INPUT_MODALITIES, MmvizError
 
 REMARKABLE_ATTENTION = 0.25
@@ -22,8 +22,6 @@ REMARKABLE_ATTENTION = 0.25
 COLUMNS = ("present", "decides", "ignored", "overruled", "effect", "attention")
 """The columns of `table`."""
 _MODALITY_FIELDS = ("phi", "effect", "attention", "decides", "ignored", "overruled")
-_FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r\n")
-"""Spreadsheets take a cell that begins with one of these for a formula."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,7 @@ def to_json(audit: Audit) -> str:
         "thresholds": {"ignored": SMALL_SHARE, "overruled": SURE},
         "modalities": modalities,
         "findings": sentences(audit),
+        **({"pointing": pointing_table.to_plain(audit.assessments)} if has_places(audit) else {}),
         "rows": rows(audit),
         "skipped": [{"name": name, "reason": str(error)} for name, error in audit.skipped],
     }
@@ -109,29 +108,19 @@ def to_csv(audit: Audit) -> str:
 
     Text that came with the examples never becomes a formula of a spreadsheet.
     """
-    file = io.StringIO()
-    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     names = [f"{modality}_{field}" for modality in INPUT_MODALITIES for field in _MODALITY_FIELDS]
-    writer.writerow(["name", "answer", "probability", "correct", *names, "skipped"])
+    table: list[list[object]] = []
     for row in rows(audit):
         values = [row[name] for name in ("name", "answer", "probability", "correct")]
         values += [(row[str(modality)] or {}).get(field) for modality in INPUT_MODALITIES for field in _MODALITY_FIELDS]
-        writer.writerow([*map(_cell, values), ""])
-    for name, error in audit.skipped:
-        writer.writerow([_cell(name), *[""] * (3 + len(names)), _cell(str(error))])
-    return file.getvalue()
+        table.append([*values, None])
+    table += [[name, *[None] * (3 + len(names)), str(error)] for name, error in audit.skipped]
+    return csv_text(["name", "answer", "probability", "correct", *names, "skipped"], table)
 
 
-def _cell(value: object) -> str | float:
-    """Returns a number as it is, and text so that no spreadsheet takes it for a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return value
-    text = str(value).encode("utf-8", "replace").decode()
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) or text.lstrip().startswith(_FORMULA_STARTS) else text
+def has_places(audit: Audit) -> bool:
+    """Returns whether any example that was evaluated has places that heads could point to."""
+    return any(assessment.hits for assessment in audit.assessments)
 
 
 def correct_answers(audit: Audit) -> tuple[int, int]:

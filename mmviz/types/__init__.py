@@ -13,19 +13,24 @@ from mmviz.types.attention_tensors import AttentionTensors
 from mmviz.types.errors import CaptureError, InputError, MmvizError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only
 from mmviz.types.input_fields import FieldsOf, InputFields, TokenFields
+from mmviz.types.lens import TokenLens
 from mmviz.types.map_ref import MapRef, Method
 from mmviz.types.maps import TOLERANCE, AttentionMap, PooledMap, check_rows
 from mmviz.types.records import Answer, AttentionRecord, Columns, ModalitySums, Rows, View, Zoom, is_batch
 from mmviz.types.requests import (
+    ANSWER,
     AblateHead,
     Card,
     Change,
+    ChosenTokens,
+    CutRoute,
     DropModality,
     DropTokens,
     InputBaseline,
     ReplaceInput,
     Request,
     ShuffleWeights,
+    TokenGroup,
     UniformAttention,
 )
 from mmviz.types.samples import AudioInput, ImageInput, Sample
@@ -52,6 +57,7 @@ from mmviz.types.tokens import (
 
 __all__ = [
     "ABSENT",
+    "ANSWER",
     "INPUT_MODALITIES",
     "MODALITIES",
     "TOLERANCE",
@@ -65,7 +71,9 @@ __all__ = [
     "Card",
     "Change",
     "Chars",
+    "ChosenTokens",
     "Columns",
+    "CutRoute",
     "DropModality",
     "DropTokens",
     "FieldsOf",
@@ -93,6 +101,8 @@ __all__ = [
     "StreamLink",
     "Token",
     "TokenFields",
+    "TokenGroup",
+    "TokenLens",
     "TokenSequence",
     "UniformAttention",
     "ValueSemantics",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmviz.types.attention_tensors import AttentionTensors
 from mmviz.types.errors import CaptureError, Notice
 from mmviz.types.frozen import ValueSemantics, read_only, read_only_mapping
+from mmviz.types.lens import TokenLens
 from mmviz.types.map_ref import MapRef
 from mmviz.types.maps import AttentionMap, PooledMap
 from mmviz.types.short_repr import ShortRepr, call_repr, short
@@ -42,7 +43,8 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     """Everything that one run recorded, in numpy arrays and plain values.
 
     All arrays and mappings are read-only. Raises ``CaptureError``: ``map-tokens`` where a map does not fit its token
-    streams, ``steps-shape`` where the steps do not fit the maps; ``KeyError`` where a map names an unknown stream.
+    streams, ``steps-shape`` where the steps do not fit the maps, ``lens-shape`` where the lens does not fit its stream;
+    ``KeyError`` where a map names an unknown stream.
     """
 
     id: str
@@ -86,6 +88,8 @@ class AttentionRecord(ShortRepr, ValueSemantics):
     its layers, if requested and the model names the places."""
     relevance_on_request: bool = False
     """Whether the backend that keeps a run too long for ``relevance`` computes any part of it when it is viewed."""
+    lens: TokenLens | None = None
+    """What each token would answer after each layer, if requested."""
 
     def __post_init__(self) -> None:
         streams = MappingProxyType({name: TokenSequence(tokens) for name, tokens in self.streams.items()})
@@ -104,6 +108,8 @@ class AttentionRecord(ShortRepr, ValueSemantics):
             expected = (len(self.streams[attn_map.queries]), len(self.streams[attn_map.keys]))
             if attn_map.shape != expected:
                 raise CaptureError("map-tokens", name=attn_map.name, shape=attn_map.shape, expected=expected)
+        if self.lens is not None and self.lens.top.shape[1] != len(self.streams[self.lens.stream]):
+            raise CaptureError("lens-shape", count=self.lens.top.shape[1], expected=len(self.streams[self.lens.stream]))
         if self.steps and [(s.heads, s.shape) for s in self.steps] != [(m.heads, m.shape) for m in self.maps]:
             raise CaptureError("steps-shape", part="steps")
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from mmviz.types.errors import MmvizError
 from mmviz.types.frozen import ValueSemantics, read_only_mapping
 from mmviz.types.samples import Sample
 from mmviz.types.short_repr import ShortRepr
-from mmviz.types.tokens import Chars, Modality, PixelBox, Seconds, Token
+from mmviz.types.tokens import MODALITIES, Chars, Modality, PixelBox, Seconds, Token
+
+ANSWER: Final = "answer"
+"""The group of the tokens that the answer is read from, see `TokenGroup`."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,55 @@ class AblateHead:
     """Index of the head, from 0."""
 
 
-Change = DropModality | DropTokens | ReplaceInput | AblateHead | ShuffleWeights | UniformAttention
+@dataclass(frozen=True)
+class ChosenTokens:
+    """Single tokens of one stream."""
+
+    tokens: tuple[int, ...]
+    """Indices in the order of the record, among the tokens that the other changes of a run leave."""
+    stream: str = ""
+    """Name of the stream as in `AttentionRecord.streams`; "" for the queries of the last map of the default stack."""
+
+
+TokenGroup = Modality | Literal["answer"] | ChosenTokens
+"""Tokens of a modality (special tokens are one), those that the answer is read from, or chosen ones."""
+
+
+@dataclass(frozen=True)
+class CutRoute:
+    """A change: no query of one group attends to a key of another; what they attend to beside these grows in turn.
+
+    It is as if these scores were minus infinity before the softmax: a weight is not removed after it, so what is left
+    of a row still sums to 1. A query that is left with nothing to attend to has weights of 0, so that its attention
+    adds nothing: to cut all that a head attends to is to ablate it. Raises ``MmvizError`` (``cut-group``) for an
+    unknown group.
+    """
+
+    queries: TokenGroup
+    """The tokens that attend, such as ``Modality.TEXT`` or ``"answer"``."""
+    keys: TokenGroup
+    """The tokens that they are not to attend to."""
+    stack: str = ""
+    """The stack as in `AttentionMap.stack`; "" for all but those of towers, see `Request.towers`."""
+    layers: tuple[int, ...] | None = None
+    """The layers within each of these stacks, from 0; None for all. Without any, nothing is cut."""
+    heads: tuple[int, ...] | None = None
+    """The heads in each of these layers, from 0; None for all. Without any, nothing is cut."""
+
+    def __post_init__(self) -> None:
+        for name in ("queries", "keys"):
+            group = getattr(self, name)
+            if isinstance(group, ChosenTokens) or group == ANSWER:
+                continue
+            if group not in MODALITIES:
+                raise MmvizError("cut-group", name=str(group), known=", ".join((*MODALITIES, ANSWER)))
+            object.__setattr__(self, name, Modality(group))
+        for name in ("layers", "heads"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+
+
+Change = DropModality | DropTokens | ReplaceInput | AblateHead | CutRoute | ShuffleWeights | UniformAttention
 """A change to the input or to the model."""
 
 
@@ -114,6 +166,8 @@ class Request(ShortRepr):
     """Also record the attention within the model's towers, each a stack of its own, where the model has towers that it
     can leave out. A recording answers without them. Maps of towers follow all others, so a map has one number whether
     they are there or not."""
+    lens: bool = False
+    """Also record what each token would answer after each layer (`mmviz.experiments.lens`)."""
     sweep: tuple[tuple[Change, ...], ...] = ()
     """Further variants of which only the answers are recorded, each with its own changes in addition to ``changes``.
     A backend runs as many of them in one batch as it can."""

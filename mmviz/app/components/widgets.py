@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -40,6 +41,18 @@ def note(text: str, kind: str = "plain") -> None:
     """Draws one sentence; ``kind`` is plain, remark, notice, error, refused, banner or out-of-distribution."""
     role = "alert" if kind in ("error", "refused", "banner") else "note"
     st.html(f"<div class='note {kind}' role='{role}'>{html.escape(text)}</div>")
+
+
+def clicked_row(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], key: str) -> int | None:
+    """Draws a table with this configuration of its columns; returns the number of a row when a cell of it is clicked,
+    None otherwise."""
+    event: Any = st.dataframe(
+        rows, hide_index=True, column_config=columns, key=key, on_select="rerun", selection_mode="single-cell"
+    )
+    cells, before = event["selection"]["cells"], f"{key}-cells"
+    is_new = cells != st.session_state.get(before)
+    st.session_state[before] = cells  # the cell is still selected when the visitor comes back
+    return int(cells[0][0]) if cells and is_new else None
 
 
 def weight_banners(record: AttentionRecord) -> None:

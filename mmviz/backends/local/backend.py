@@ -23,7 +23,8 @@ from mmviz.backends.local.chosen_method import with_chosen_method
 from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
 from mmviz.backends.local.gradients import integrated_rows, takes_gradients
 from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
-from mmviz.backends.local.interventions import intervene_for
+from mmviz.backends.local.interventions import intervene_for, routes_of
+from mmviz.backends.local.lens_pass import token_lens
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import device_name, machine
 from mmviz.backends.local.model_checks import model_checks
@@ -272,21 +273,24 @@ class LocalBackend:
             if record.is_long:
                 self._cache.put(record.id, retained)
         else:
-            record, logits = plain_run(model, prepared, changes, timer)
+            record, logits = plain_run(model, prepared, request, timer)
         made_by: dict[str, Any] = dict(record.made_by)
         if request.maps and hasattr(model, "similarity"):
-            with torch.no_grad(), intervene_for(model, changes):
+            with torch.no_grad(), intervene_for(model, changes, routes_of(model, prepared, request)):
                 made_by["similarity"] = model.similarity(prepared.tensors)
         if request.integrated:
             answer = shown_answer(prepared, logits)
             if isinstance(getattr(model, "embedding", None), Mapping):
-                parts, details = integrated_of_streams(model, prepared, record, answer, changes)
+                parts, details = integrated_of_streams(model, prepared, record, answer, request)
                 record, made_by = replace(record, **parts), made_by | details
             else:
-                attributions, details = integrated_rows(model, prepared, answer, changes)
+                attributions, details = integrated_rows(model, prepared, answer, request)
                 made_by["integrated"] = details
                 record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
             timer.end("gradients")
+        if request.lens:
+            record = replace(record, lens=token_lens(model, prepared, record, logits, changes))
+            timer.end("lens")
         table = None
         if request.sweep:
             variants, left_in = variants_of(model, request)
@@ -297,6 +301,7 @@ class LocalBackend:
                 variants,
                 request.seed,
                 stop,
+                request.pairs,
             )
             if table is None:
                 return None

@@ -12,19 +12,14 @@ from torch import Tensor
 
 from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.answers import shown_answer
+from mmviz.backends.local.capture_options import capture_options, split_heads, towers_of
 from mmviz.backends.local.chosen_method import with_chosen_method
 from mmviz.backends.local.forward import StageTimer, kept_made_by, record_without_maps, token_streams
 from mmviz.backends.local.gradients import relevances, takes_gradients
-from mmviz.backends.local.interventions import (
-    ablated_heads,
-    capture_options,
-    intervene_for,
-    split_heads,
-    towers_of,
-    weights_hook,
-)
+from mmviz.backends.local.interventions import ablated_heads, intervene_for, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.padding import padded, without_padding
+from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes, cuts_towers
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.backends.local.tower_maps import of_each_call
 from mmviz.capture import CaptureResult, capture
@@ -53,17 +48,23 @@ with torch's MKL; outside, the order depends on the length, and below ``_FEWEST`
 def call_settings(model: Model, request: Request) -> Hashable | None:
     """Returns what requests of ``model`` must have in common to share a call; None for one that runs by itself.
 
-    Those run by themselves that ask for integrated gradients, which are calls of many rows of one sample, or for the
-    tensors behind each attention, and those of a model that writes its answer. So do those that record or change the
-    attention of towers, which may read one input for several rows, or each row in a call of its own.
+    Those run by themselves that ask for integrated gradients, which are calls of many rows of one sample, for the
+    tensors behind each attention or for a lens, and those of a model that writes its answer. So do those that record or
+    change the attention of towers, which may read one input for several rows, or each row in a call of its own. Routes
+    may be cut in some of them alone, in a model with `CaptureTargets`; in any other the tokens of other samples are not
+    told.
     """
     request = with_chosen_method(request, model.card)
     takes_batches = getattr(model, "takes_batches", False) and not hasattr(model, "generate")
-    is_plain = not (request.integrated or request.steps or request.answer or request.answer_part or request.options)
+    is_plain = not (
+        request.integrated or request.steps or request.lens or request.answer or request.answer_part or request.options
+    )
     if not takes_batches or not is_plain or (request.relevance and not takes_gradients(model)):
         return None
     _, of_towers = split_heads(model, [ablated_heads(request.changes)])
     if any(of_towers) or (request.towers and request.maps and towers_of(model) is not None):
+        return None
+    if (cuts := cut_routes(request.changes)) and (model.capture_targets is None or cuts_towers(model, cuts)):
         return None
     in_model = [
         change for change in request.changes if isinstance(change, AblateHead | ShuffleWeights | UniformAttention)
@@ -101,19 +102,28 @@ def calls_of(model: Any, prepared: Mapping[int, Prepared]) -> list[list[int]]:
 
 
 def run_batch(
-    model: Any, rows: Sequence[Prepared], request: Request, timer: StageTimer
+    model: Any, rows: Sequence[Prepared], requests: Sequence[Request], timer: StageTimer
 ) -> list[tuple[AttentionRecord, Tensor]]:  # fmt: skip
     """Returns for each sample its record, as `captured_run` or `plain_run` does, and its logits ``[answer]``.
 
-    ``request``: one of those that share the call. Raises ``CaptureError`` (``axes-samples``) where the model did not
-    run a row for each sample.
+    ``requests``: those that share the call, which differ in their samples and the routes that they cut alone. Raises
+    ``CaptureError`` (``axes-samples``) where the model did not run a row for each sample.
     """
-    tensors = model.join(rows)
+    tensors, request = model.join(rows), requests[0]
+    cuts = [cut_routes(member.changes) for member in requests]
+    routes = blocked_routes(model, rows, cuts, RouteFinder(request.pairs))
     if not request.maps:
-        with torch.no_grad(), reported_layers(model.module), intervene_for(model, request.changes):
+        with (
+            torch.no_grad(), reported_layers(model.module), intervene_for(model, request.changes, routes) as captures,
+        ):  # fmt: skip
             output = model.batch_output(tensors, len(rows))
         timer.end("model")
-        return [(record_without_maps(row), logits) for row, logits in zip(rows, output.logits, strict=True)]
+        calls = [call for result in captures for call in result.all_attention_calls]
+        records = [record_without_maps(row) for row in rows]
+        for number, own in enumerate(cuts):
+            told = routes.notices(calls, number) if routes is not None and own else ()
+            records[number] = replace(records[number], notices=(*records[number].notices, *told))
+        return list(zip(records, output.logits, strict=True))
     with (
         torch.set_grad_enabled(request.relevance),
         reported_layers(model.module),
@@ -121,6 +131,7 @@ def run_batch(
             model.module,
             replace=weights_hook(request.changes),
             ablate=[ablated_heads(request.changes)],
+            block=routes.block if routes else {},
             **capture_options(model),
         ) as result,
     ):
@@ -129,7 +140,10 @@ def run_batch(
     if result.samples() != len(rows):
         raise CaptureError("axes-samples", name=type(model.module).__name__)
     gradients = _gradients(rows, output, result) if request.relevance else None
-    records = [_record(model, rows, number, output, result, request, gradients) for number in range(len(rows))]
+    records = [
+        _record(model, rows, number, output, result, request, gradients, routes if cuts[number] else None)
+        for number in range(len(rows))
+    ]
     timer.end("capture")
     return list(zip(records, output.logits, strict=True))
 
@@ -144,7 +158,7 @@ def _gradients(rows: Sequence[Prepared], output: BatchOutput, result: CaptureRes
 
 def _record(
     model: Model, rows: Sequence[Prepared], number: int, output: BatchOutput, result: CaptureResult, request: Request,
-    gradients: OutputGradients | None,
+    gradients: OutputGradients | None, routes: BlockedRoutes | None,
 ) -> AttentionRecord:  # fmt: skip
     """Returns the record of one row, without its padding."""
     prepared = rows[number]
@@ -152,6 +166,7 @@ def _record(
     sizes = {name: mask.shape[1] for name, mask in output.own_tokens.items()}
     record = result.record(padded(prepared.streams, own, sizes), pairs=stream_pairs(model, request.pairs), batch=number)
     notices = [*prepared.notices, *record.notices]
+    notices += routes.notices(result.all_attention_calls, number) if routes else ()
     norms = of_each_call(lambda call: value_norms(call, number), result, notices) if request.norms else ()
     relevance = relevances(result, gradients, record, number) if gradients is not None else {}
     record = replace(record, notices=tuple(notices), norms=norms, **relevance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -17,16 +17,9 @@ from torch import Tensor
 from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.batch_rows import located_tokens, row_notices, shown_row
+from mmviz.backends.local.capture_options import capture_options, split_heads, tower_options, towers_of
 from mmviz.backends.local.gradients import relevances
-from mmviz.backends.local.interventions import (
-    ablated_heads,
-    capture_options,
-    intervene_for,
-    split_heads,
-    tower_options,
-    towers_of,
-    weights_hook,
-)
+from mmviz.backends.local.interventions import ablated_heads, intervene_for, routes_of, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.backends.local.tower_maps import of_each_call, with_towers
@@ -36,7 +29,7 @@ from mmviz.capture.extract_attention_tensors import attention_tensors
 from mmviz.capture.retained_capture import RetainedCapture
 from mmviz.capture.value_norms import value_norms
 from mmviz.models import Model, Prepared
-from mmviz.types import AttentionRecord, Change, Request, Token, as_tokens
+from mmviz.types import AttentionRecord, Request, Token, as_tokens
 
 
 class StageTimer:
@@ -71,16 +64,18 @@ def captured_run(
     heads, of_towers = split_heads(model, [ablated_heads(request.changes)])
     targets = towers_of(model)
     shown = targets if request.towers and prepared.towers else None
+    routes = routes_of(model, prepared, request)
+    block, in_towers = (routes.block, routes.in_towers) if routes else ({}, {})
     with ExitStack() as contexts:
         contexts.enter_context(torch.set_grad_enabled(request.relevance))
         contexts.enter_context(reported_layers(model.module))
         towers = None
-        if targets is not None and (shown or any(of_towers)):
-            options = {"ablate": of_towers, "steps": request.steps, **tower_options(targets)}
+        if targets is not None and (shown or any(of_towers) or in_towers):
+            options = {"ablate": of_towers, "block": in_towers, "steps": request.steps, **tower_options(targets)}
             towers = contexts.enter_context(capture(model.module, **options))
         result = contexts.enter_context(
             capture(
-                model.module, replace=weights_hook(request.changes), ablate=heads, steps=request.steps,
+                model.module, replace=weights_hook(request.changes), ablate=heads, block=block, steps=request.steps,
                 **capture_options(model),
             )
         )  # fmt: skip
@@ -94,6 +89,9 @@ def captured_run(
             if call.score_trace:  # it is not needed any more, and is larger than what is kept
                 call.score_trace.release()
     notices = [*prepared.notices, *lost_places, *record.notices, *row_notices(result, record, row)]
+    if routes is not None:
+        in_tower = towers.all_attention_calls if towers is not None and in_towers else ()
+        notices += routes.notices((*result.all_attention_calls, *in_tower), row or 0)
     logit = logits[shown_answer(prepared, logits)]
     norms = of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
     steps = of_each_call(attention_tensors, result, notices) if request.steps else ()
@@ -109,14 +107,18 @@ def captured_run(
     return record, retained, logits
 
 
-def plain_run(
-    model: Model, prepared: Prepared, changes: Sequence[Change], timer: StageTimer
-) -> tuple[AttentionRecord, Tensor]:
+def plain_run(model: Model, prepared: Prepared, request: Request, timer: StageTimer) -> tuple[AttentionRecord, Tensor]:
     """Returns the record of one call of ``model`` without maps and answers, and the logits ``[answer]``."""
-    with torch.no_grad(), reported_layers(model.module), intervene_for(model, changes):
+    routes = routes_of(model, prepared, request)
+    with (
+        torch.no_grad(), reported_layers(model.module), intervene_for(model, request.changes, routes) as captures,
+    ):  # fmt: skip
         logits, log_p = answer_logits(model, prepared.tensors)
     timer.end("model")
     record = replace(record_without_maps(prepared), answer_log_probabilities=_as_row(log_p))
+    if routes is not None:
+        calls = [call for result in captures for call in result.all_attention_calls]
+        record = replace(record, notices=(*record.notices, *routes.notices(calls)))
     timer.end("capture")
     return record, logits
 

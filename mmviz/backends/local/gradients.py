@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmviz.backends.local.interventions import intervene_for
+from mmviz.backends.local.interventions import intervene_for, routes_of
 from mmviz.backends.local.overwritten_tokens import check_overwritten
 from mmviz.capture import CaptureResult
 from mmviz.capture.call_flows import OutputGradients
 from mmviz.capture.integrated_gradients import STEPS, integrated_gradients, tokens_entering
 from mmviz.models import Model, Prepared
-from mmviz.types import AttentionRecord, CaptureError, Change
+from mmviz.types import AttentionRecord, CaptureError, Request
 
 MAX_PARAMETERS = 1_000_000_000
 """Weights of a model beyond which no gradients are computed: they need several times the memory of a run."""
@@ -57,17 +56,20 @@ def relevances(
 
 
 def integrated_rows(
-    model: Model, prepared: Prepared, answer: int, changes: Sequence[Change]
+    model: Model, prepared: Prepared, answer: int, request: Request
 ) -> tuple[NDArray[np.float32] | None, dict[str, Any]]:
-    """Returns integrated gradients ``[token]`` of ``answer`` under ``changes``, and how they were computed.
+    """Returns integrated gradients ``[token]`` of ``answer`` under the changes of ``request``, and how they were
+    computed.
 
     Where they cannot be computed it returns None, and the error under ``refused`` with its parameters.
     """
     path, join = getattr(model, "embedding", None), getattr(model, "join", None)
     if path is None:
         return None, {"refused": "integrated-model", "model": model.card.id}
+    changes = request.changes
     try:
-        with intervene_for(model, changes):
+        routes = routes_of(model, prepared, request)
+        with intervene_for(model, changes, routes):
             tokens = tokens_entering(model.module, path, lambda: model(prepared.tensors))
         if model.capture_targets is None:
             check_overwritten(model, prepared, path, tokens)
@@ -76,7 +78,7 @@ def integrated_rows(
         takes_batches = join is not None and hasattr(model, "vary")
 
         def run(rows: int) -> Tensor:
-            with intervene_for(model, changes):
+            with intervene_for(model, changes, routes):
                 if not takes_batches:
                     return model(prepared.tensors)[None]
                 logits: Tensor = model.batch(join([prepared] * rows), rows)  # type: ignore[attr-defined,misc]

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmviz.backends.local.interventions import capture_options, intervene_for
+from mmviz.backends.local.capture_options import capture_options
+from mmviz.backends.local.interventions import intervene_for, routes_of
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.capture import capture
 from mmviz.capture.entering_order import entering_order
 from mmviz.capture.flow_step import Step
 from mmviz.capture.integrated_gradients import integrated_gradients, replaced, tokens_entering
 from mmviz.models import Model, Prepared
-from mmviz.types import AttentionRecord, CaptureError, Change, Notice
+from mmviz.types import AttentionRecord, CaptureError, Notice, Request
 
 _LISTED = 3
 """Tokens that the error names."""
 
 
 def integrated_of_streams(
-    model: Model, prepared: Prepared, record: AttentionRecord, answer: int, changes: Sequence[Change]
+    model: Model, prepared: Prepared, record: AttentionRecord, answer: int, request: Request
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns integrated gradients of ``answer`` as fields of the record, and entries of its ``made_by``.
 
@@ -32,11 +34,16 @@ def integrated_of_streams(
     """
     places: Mapping[str, str] = model.embedding  # type: ignore[attr-defined]
     amounts, details, notices = {}, {}, list(record.notices)
+    routes = routes_of(model, prepared, request)
+
+    def intervene() -> AbstractContextManager[Any]:
+        return intervene_for(model, request.changes, routes)
+
     for stream, place in places.items():
         try:
             if stream not in record.streams:
                 raise CaptureError("integrated-stream", stream=stream, known=", ".join(record.streams))
-            amounts[stream], details[stream] = _of_stream(model, prepared, record, stream, place, answer, changes)
+            amounts[stream], details[stream] = _of_stream(model, prepared, record, stream, place, answer, intervene)
         except CaptureError as error:
             details[stream] = {"refused": error.code, **error.parameters}
             notices.append(Notice(error.code, error.parameters))
@@ -49,11 +56,11 @@ def integrated_of_streams(
 
 def _of_stream(
     model: Model, prepared: Prepared, record: AttentionRecord, stream: str, place: str, answer: int,
-    changes: Sequence[Change],
+    intervene: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
     """Returns the amounts ``[token]`` of one stream in its order, and how they were computed."""
     count = len(record.streams[stream])
-    with intervene_for(model, changes):
+    with intervene():
         tokens = tokens_entering(model.module, place, lambda: model(prepared.tensors), count)
     order = _order(model, prepared, record, stream, place, count)
     missing = [token for token, number in enumerate(order) if number is None]
@@ -64,7 +71,7 @@ def _of_stream(
         )
 
     def run(_: int) -> Tensor:
-        with intervene_for(model, changes):
+        with intervene():
             return model(prepared.tensors)[None]
 
     baseline = torch.zeros_like(tokens)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mmviz.backends.local.batch_rows import input_batches, located_tokens, shown_row
-from mmviz.backends.local.interventions import capture_options
+from mmviz.backends.local.capture_options import capture_options
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.backends.local.written_answer import answering
 from mmviz.capture import CaptureResult, capture

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmviz.backends.local.interventions import capture_options
+from mmviz.backends.local.capture_options import capture_options
 from mmviz.capture import AttentionCall, capture
 from mmviz.capture.integrated_gradients import replaced
 from mmviz.capture.lazy_attention import LazyAttention

@@ -40,7 +40,7 @@ def run_together(
     for numbers in calls_of(model, prepared):
         call_timer = timer.copy()
         members, rows = [requests[number] for number in numbers], [prepared[number] for number in numbers]
-        runs = run_batch(model, rows, members[0], call_timer)
+        runs = run_batch(model, rows, members, call_timer)
         tables = _sweeps(model, model_for, members, stop)
         if tables is None:
             return {}
@@ -61,13 +61,13 @@ def _sweeps(
     seed, tables = requests[0].seed, []
     samples = [(request.sample, variants) for request, (variants, _) in zip(requests, plans, strict=True) if variants]
     if hasattr(model, "vary"):
-        shared = sweeps(model_for, samples, seed, stop) if samples else []
+        shared = sweeps(model_for, samples, seed, stop, requests[0].pairs) if samples else []
         if shared is None:
             return None
         tables = shared
     else:  # variants of samples that have other shapes would not fit into one call
         for sample, variants in samples:
-            table = sweep(model_for, sample, variants, seed, stop)
+            table = sweep(model_for, sample, variants, seed, stop, requests[0].pairs)
             if table is None:
                 return None
             tables.append(table)

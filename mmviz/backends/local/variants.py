@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,40 +14,49 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmviz.backends import Stop
-from mmviz.backends.local.interventions import (
-    HeadIndices,
-    WeightsHook,
-    ablated_heads,
-    intervene,
-    split_heads,
-    weights_hook,
-)
+from mmviz.backends.local.capture_options import HeadIndices, split_heads
+from mmviz.backends.local.interventions import WeightsHook, ablated_heads, intervene, weights_hook
+from mmviz.backends.local.joined_variants import joined_variants
 from mmviz.backends.local.prepare import prepare_variants
+from mmviz.backends.local.route_cuts import Cuts, RouteFinder, blocked_routes, cut_routes, cuts_towers
 from mmviz.backends.local.written_answer import answer_logits
 from mmviz.models import Model, Prepared
 from mmviz.types import CaptureError, Change, MmvizError, Sample, ShuffleWeights, UniformAttention
 
 ROWS = 32
 """Variants in one call of the model."""
+JOINING_ROWS = 64
+"""The same where variants join on the way through the layers."""
 TOLERANCE = 1e-3
 """How far a log-probability in a batch may lie from that of a run by itself, for a custom model to run in batches."""
 _BATCHES: WeakKeyDictionary[nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDictionary()
 """Whether rows in a batch have what each has alone, for modules that choose their batches themselves: by whether rows
-are padded, whether heads are ablated, and whether attention is the model's own. It is tried once for each."""
-Row = tuple[Prepared, HeadIndices]
-"""One variant: the prepared sample, and the heads to ablate."""
+are padded, whether heads are ablated, whether routes are cut, and whether attention is the model's own. It is tried
+once for each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One variant."""
+
+    prepared: Prepared
+    heads: HeadIndices
+    """The heads to ablate."""
+    cuts: Cuts
+    """The routes to cut."""
 
 
 def sweep(
     model_for: Callable[[Sequence[Change]], Model], sample: Sample, variants: Sequence[tuple[Change, ...]], seed: int,
-    stop: Stop,
+    stop: Stop, pairs: Sequence[tuple[str, str, str]] = (),
 ) -> NDArray[np.float64] | None:  # fmt: skip
     """Returns log-probabilities ``[variant, answer]``, answers in the order of the card; None where ``stop`` ended it.
 
     Of an answer that the model wrote, those of its tokens follow, ``[variant, answer + token]``. ``model_for`` returns
-    the model for the changes of a variant, which may shuffle its weights. Raises ``MmvizError``.
+    the model for the changes of a variant, which may shuffle its weights. ``pairs``: as in `mmviz.types.Request`.
+    Raises ``MmvizError``.
     """
-    tables = sweeps(model_for, [(sample, variants)], seed, stop)
+    tables = sweeps(model_for, [(sample, variants)], seed, stop, pairs)
     return None if tables is None else tables[0]
 
 
@@ -55,17 +65,24 @@ def sweeps(
     samples: Sequence[tuple[Sample, Sequence[tuple[Change, ...]]]],
     seed: int,
     stop: Stop,
+    pairs: Sequence[tuple[str, str, str]] = (),
 ) -> list[NDArray[np.float64]] | None:
     """Returns `sweep` of each sample with its own variants; variants of several samples share calls of the model."""
     blocks: list[Tensor] = []
+    finder = RouteFinder(pairs)
     variants = [(number, changes) for number, (_, own) in enumerate(samples) for changes in own]
     for _, group in groupby(variants, lambda variant: _batch_key(variant[1])):
         members = list(group)
         model, hook = model_for(members[0][1]), weights_hook(members[0][1])
         prepared = _prepared(model, samples, members, seed)
-        for start in range(0, len(members), ROWS):
-            rows = [(next(prepared), ablated_heads(changes)) for _, changes in members[start : start + ROWS]]
-            block = _log_probabilities(model, rows, hook, seed, stop)
+        are_cuts = getattr(model, "joins_rows", False) and all(cut_routes(changes) for _, changes in members)
+        count = JOINING_ROWS if are_cuts else ROWS
+        for start in range(0, len(members), count):
+            rows = [
+                Row(next(prepared), ablated_heads(changes), cut_routes(changes))
+                for _, changes in members[start : start + count]
+            ]
+            block = _log_probabilities(model, rows, hook, seed, stop, finder)
             if block is None:
                 return None
             blocks.append(block)
@@ -88,10 +105,10 @@ def _batch_key(changes: Sequence[Change]) -> tuple[Any, ...]:
 
 
 def _log_probabilities(
-    model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int, stop: Stop
+    model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int, stop: Stop, finder: RouteFinder
 ) -> Tensor | None:  # fmt: skip
     """Returns log-probabilities ``[row, answer]`` in as few calls as the model can; None where ``stop`` ended it."""
-    prepared = [row for row, _ in rows]
+    prepared = [row.prepared for row in rows]
     batches = model.batches(prepared) if hasattr(model, "batches") else _batches(model, rows)
     by_row: dict[int, Tensor] = {}
     with torch.no_grad():
@@ -99,44 +116,58 @@ def _log_probabilities(
             if stop():
                 return None
             members = [rows[number] for number in numbers]
-            block = _run_batch(model, members, hook, seed) if len(members) > 1 else None
+            block = _run_batch(model, members, hook, seed, finder) if len(members) > 1 else None
             if block is not None:
                 by_row |= dict(zip(numbers, block, strict=True))
                 continue
             for number in numbers:
                 if number != numbers[0] and stop():
                     return None
-                by_row[number] = _run_row(model, rows[number], hook, seed)
+                by_row[number] = _run_row(model, rows[number], hook, seed, finder)
     return torch.stack([by_row[number] for number in range(len(rows))])
 
 
 def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
-    """Returns the numbers of the rows of one call, then of those that run alone: a tower may read one input for all
-    rows, so that a head of it cannot be ablated for some of them."""
-    _, of_towers = split_heads(model, [heads for _, heads in rows])
-    alone = [number for number, heads in enumerate(of_towers) if heads]
-    together = [number for number in range(len(rows)) if number not in alone]
-    return [*([together] if together else []), *([number] for number in alone)]
+    """Returns the numbers of the rows of each call. Those run alone that change a tower, which may read one input for
+    all rows; together those that cut routes of one prepared sample, see `joined_variants`."""
+    _, of_towers = split_heads(model, [row.heads for row in rows])
+    alone = [
+        number for number, row in enumerate(rows) if (of_towers and of_towers[number]) or cuts_towers(model, row.cuts)
+    ]
+    joining: dict[int, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.cuts and not row.heads and number not in alone and getattr(model, "joins_rows", False):
+            joining.setdefault(id(row.prepared), []).append(number)
+    others = {*alone, *(number for numbers in joining.values() for number in numbers)}
+    together = [number for number in range(len(rows)) if number not in others]
+    return [*([together] if together else []), *joining.values(), *([number] for number in alone)]
 
 
-def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int) -> Tensor | None:
+def _run_batch(
+    model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: int, finder: RouteFinder
+) -> Tensor | None:
     """Returns log-probabilities ``[row, answer]`` from one call; None where the model cannot run these rows at once."""
     if not hasattr(model, "join"):
         return None
-    tensors = model.join([prepared for prepared, _ in rows])
+    prepared = [row.prepared for row in rows]
+    are_cuts = hook is None and all(row.cuts and not row.heads for row in rows)
+    if are_cuts and getattr(model, "joins_rows", False) and all(row is prepared[0] for row in prepared):
+        return joined_variants(model, prepared[0], [row.cuts for row in rows], finder).double().log_softmax(-1)
+    tensors = model.join(prepared)
     if tensors is None:
         return None
     is_custom = not hasattr(model, "vary")  # then its results in a batch must be compared
     is_padded = bool(getattr(tensors, "lengths", ()))
-    kind = (is_padded, any(heads for _, heads in rows), hook is None)
+    kind = (is_padded, any(row.heads for row in rows), any(row.cuts for row in rows), hook is None)
     known = _BATCHES.setdefault(model.module, {}) if hasattr(model, "batches") else {}
     if known.get(kind) is False:
         return None
     try:
-        with intervene(model, [heads for _, heads in rows], hook):
+        routes = blocked_routes(model, prepared, [row.cuts for row in rows], finder)
+        with intervene(model, [row.heads for row in rows], hook, routes):
             block = _batch_log_probabilities(model, tensors, len(rows))
     except MmvizError as error:
-        if is_custom or (isinstance(error, CaptureError) and error.code == "head-batch"):
+        if is_custom or (isinstance(error, CaptureError) and error.code in ("head-batch", "cut-shape")):
             return None
         raise
     except torch.OutOfMemoryError:
@@ -149,18 +180,19 @@ def _run_batch(model: Any, rows: Sequence[Row], hook: WeightsHook | None, seed: 
     if block is None:
         return None
     if is_custom and kind not in known:
-        number = 0 if is_padded else -1  # the one that is padded most
-        known[kind] = torch.allclose(block[number], _run_row(model, rows[number], hook, seed), atol=TOLERANCE)
+        changed = [number for number, row in enumerate(rows) if row.cuts or row.heads]
+        number = 0 if is_padded else (changed or [-1])[-1]  # the one that is padded most, or one that is changed
+        known[kind] = torch.allclose(block[number], _run_row(model, rows[number], hook, seed, finder), atol=TOLERANCE)
         if not known[kind]:
             return None
     return block
 
 
-def _run_row(model: Model, row: Row, hook: WeightsHook | None, seed: int) -> Tensor:
-    prepared, heads = row
+def _run_row(model: Model, row: Row, hook: WeightsHook | None, seed: int, finder: RouteFinder) -> Tensor:
+    routes = blocked_routes(model, [row.prepared], [row.cuts], finder)
     torch.manual_seed(seed)  # as in a run by itself
-    with intervene(model, [heads], hook):
-        return _with_tokens(*answer_logits(model, prepared.tensors))
+    with intervene(model, [row.heads], hook, routes):
+        return _with_tokens(*answer_logits(model, row.prepared.tensors))
 
 
 def _batch_log_probabilities(model: Any, tensors: Any, rows: int) -> Tensor | None:

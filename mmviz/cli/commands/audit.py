@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from mmviz.cli.options import add_model_options, backend_from, check_file, stop_on_interrupt, write_file
+from mmviz.cli.options import add_model_options, backend_from, backend_with, check_file, stop_on_interrupt, write_file
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
-    from mmviz.backends import Backend
     from mmviz.report.audit_report import Audit
 
 MAX_NAMES = 10
@@ -40,6 +39,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="write the whole audit as JSON (- for standard output)")
     parser.add_argument("--csv", metavar="FILE", help="write one row for each example as CSV")
+    parser.add_argument(
+        "--heads-csv",
+        metavar="FILE",
+        help="write one row for each attention head as CSV: how often it points to the places that examples give",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -47,13 +51,14 @@ def _run(options: argparse.Namespace) -> int:
     """Returns exit code 0 where at least one example was evaluated, else 2."""
     from mmviz.experiments.audit import evaluate_examples
     from mmviz.inputs.examples import load_examples, load_gallery
+    from mmviz.report import pointing_table
     from mmviz.report.audit_report import Audit, to_csv, to_json
 
-    for path in (options.json, options.csv):
+    for path in (options.json, options.csv, options.heads_csv):
         if path not in (None, "-"):
             check_file(path)
     examples = load_examples(options.folder) if options.folder else load_gallery()
-    backend, is_trained = _backend_with(backend_from(options), options.model)
+    backend, is_trained = backend_with(backend_from(options), options.model)
     with stop_on_interrupt() as stop:
         assessments, skipped = evaluate_examples(
             backend, options.model, examples, options.baseline, _print_progress, stop
@@ -69,24 +74,11 @@ def _run(options: argparse.Namespace) -> int:
             write_file(options.json, to_json(audit).encode())
         if options.csv:
             write_file(options.csv, to_csv(audit).encode())
+        if options.heads_csv:
+            write_file(options.heads_csv, pointing_table.to_csv(assessments).encode())
     finally:  # the table is printed even where a file cannot be written
         print(to_json(audit) if options.json == "-" else to_text(audit) + "\n", end="")
     return 0 if assessments else 2
-
-
-def _backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:
-    """Returns the backend, and whether the model is trained. Raises ``MmvizError`` (``model-unknown``).
-
-    Without this check every single example would be skipped for an unknown model. None stands for this machine.
-    """
-    if backend is None:
-        from mmviz.backends.local import LocalBackend
-
-        backend = LocalBackend()
-    trained = {card.id: card.trained for card in backend.models()}
-    if model not in trained:
-        raise MmvizError("model-unknown", model=model, known=", ".join(trained))
-    return backend, trained[model]
 
 
 def _print_progress(done: int, of: int) -> None:
@@ -97,21 +89,44 @@ def _print_progress(done: int, of: int) -> None:
 def to_text(audit: Audit) -> str:
     """Returns the audit as text: counts, table, findings, the meaning of the columns, and the skipped examples."""
     from mmviz.i18n.audit import audit_words
-    from mmviz.report.audit_report import COLUMNS, meanings, reasons, sentences, summary, table
+    from mmviz.report.audit_report import COLUMNS, has_places, meanings, reasons, sentences, summary, table
 
     names = {name: audit_words(f"the-{name}").removeprefix("the ") for name, _ in table(audit)}
     rows = [["", *map(audit_words, COLUMNS)]]
     rows += [[names[name], *(text for text, _ in cells)] for name, cells in table(audit)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [summary(audit)]
     if audit.assessments:
         lines.append("")
-        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines += _aligned(rows)
         lines += ["", *sentences(audit), ""]
         lines += [f"{audit_words(column)}: {meaning}" for column, meaning in meanings().items()]
+    if has_places(audit):
+        lines += ["", *pointing_lines(audit)]
     if audit.skipped:
         lines += ["", audit_words("left-out", count=len(audit.skipped), of=audit.examples)]
     for reason, skipped in reasons(audit).items():
         more = [audit_words("left-out-more", count=len(skipped) - MAX_NAMES)] if len(skipped) > MAX_NAMES else []
         lines.append(f"{', '.join([*skipped[:MAX_NAMES], *more])}: {reason}")
     return "\n".join(lines)
+
+
+def pointing_lines(audit: Audit) -> list[str]:
+    """Returns as text which heads point to the places that examples give."""
+    from mmviz.i18n.audit import audit_words
+    from mmviz.report.pointing_table import COLUMNS, heads_of, sentences, table
+
+    heads = heads_of(audit.assessments)
+    names = {name: audit_words(f"the-{name}").removeprefix("the ") for name, _ in table(heads)}
+    rows = [["", *map(audit_words, COLUMNS)], *([names[name], *cells] for name, cells in table(heads))]
+    return [
+        audit_words("pointing"),
+        *(_aligned(rows) if names else []),
+        *sentences(heads),
+        audit_words("pointing-means"),
+    ]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the rows of a table as lines whose columns stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

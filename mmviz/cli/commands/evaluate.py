@@ -38,6 +38,17 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--fusions", action="store_true", help="compare the kinds of fusion instead")
     parser.add_argument(
+        "--routes",
+        action="store_true",
+        help="cut every way out of each modality instead, and measure which ones an answer needs; with --card, put the "
+        "table into the model's card (about half a second an example)",
+    )
+    parser.add_argument(
+        "--stories",
+        action="store_true",
+        help="measure instead whether the stories of answers agree with the logic of the questions",
+    )
+    parser.add_argument(
         "--real",
         type=Path,
         metavar="FOLDER",
@@ -63,6 +74,10 @@ def _run(options: argparse.Namespace) -> int:
         return _fusions(options)
     if options.choose:
         return _choose(options)
+    if options.routes:
+        return _routes(options)
+    if options.stories:
+        return _stories(options)
     from mmviz.backends.local import LocalBackend
     from mmviz.training.evaluate import real_world
     from mmviz.training.evaluate.measure_model import count_runs, markdown, measure
@@ -133,6 +148,37 @@ def _fusions(options: argparse.Namespace) -> int:
         from mmviz.training.fit.fusions import add_measured
 
         add_measured(result)
+    return 0
+
+
+def _routes(options: argparse.Namespace) -> int:
+    from mmviz.backends.local import LocalBackend
+    from mmviz.training.evaluate.route_effects import count_runs, markdown, measure
+
+    with _progress(count_runs(options.count)) as (_, tick):
+        result = measure(LocalBackend(), "trio", options.count, tick)
+    _print_tables(markdown(result), result, options)
+    if options.card:
+        from mmviz.assets_path import assets_dir
+        from mmviz.training.release.export import add_to_card
+
+        add_to_card(assets_dir() / "trio", "routes", result)
+    return 0
+
+
+def _stories(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from mmviz.backends.local import LocalBackend
+    from mmviz.models.question_templates import FAMILIES
+    from mmviz.training.evaluate.measure_model import worlds
+    from mmviz.training.evaluate.stories import SEED, judge_stories, markdown
+
+    world = worlds()["unseen scenes"]
+    with _progress(options.count * len(FAMILIES)) as (_, tick):
+        by_family = judge_stories(LocalBackend(), "trio", world, SEED, options.count, tick)
+    figures = {family: asdict(stories) for family, stories in by_family.items()}
+    _print_tables(markdown(by_family, SEED), {"seed": SEED, "stories": figures}, options)
     return 0
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from mmviz.cli.options import add_model_options, backend_from, check_file, write_file
+from mmviz.cli.options import add_input_options, add_model_options, backend_from, check_file, word_numbers, write_file
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
-from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import MmvizError
 
 
@@ -24,17 +21,7 @@ def add(commands: Any) -> None:
         description="Run a model on an image, a text and an audio clip, print its answer, and write its attention to "
         "files. Any of the three inputs may be left out.",
     )
-    several = "; several times for a model that takes several"
-    parser.add_argument(
-        "--image", metavar="FILE", action="append", help=f"an image {_endings(IMAGE_SUFFIXES)}{several}"
-    )
-    parser.add_argument(
-        "--video", metavar="FILE", help="a video (MP4, MOV, MKV, WebM, WMV) or animated picture, in place of an image"
-    )
-    parser.add_argument("--text", metavar="TEXT", help="the question")
-    parser.add_argument(
-        "--audio", metavar="FILE", action="append", help=f"a sound or a video {_endings(AUDIO_SUFFIXES)}{several}"
-    )
+    add_input_options(parser)
     add_model_options(parser)
     parser.add_argument(
         "--words", metavar="N,N", help="which words of a written answer the effects are about, from 1 (default: all)"
@@ -57,10 +44,6 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def _endings(suffixes: Iterable[str]) -> str:
-    return f"({', '.join(sorted(suffix[1:] for suffix in suffixes))}); its bytes decide, not its name"
-
-
 def _run(options: argparse.Namespace) -> int:
     from mmviz.explain import explain
     from mmviz.report.exact_size import size_per_token, size_text
@@ -74,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
             check_file(path)
     if options.keep == "exact" and not options.npz:
         raise MmvizError("option-needs", option="--keep exact", needed="--npz")
-    words = [] if options.words is None else _word_numbers(options.words)
+    words = word_numbers(options.words)
     run = explain(
         image=options.image, text=options.text, audio=options.audio, video=options.video, model=options.model,
         backend=backend_from(options), relevance=options.relevance,
@@ -100,14 +83,6 @@ def _run(options: argparse.Namespace) -> int:
     if options.html:
         write_file(options.html, run.to_html(prior).encode())
     return 0
-
-
-def _word_numbers(text: str) -> list[int]:
-    """Returns the numbers of words, from 0. Raises ``MmvizError`` (``option-words``)."""
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise MmvizError("option-words", value=text)
-    return [int(part) - 1 for part in parts]
 
 
 def _print_answer(summary: dict[str, Any]) -> None:

@@ -21,12 +21,13 @@ class SelfAttention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.heads = HEADS
         self.query, self.value, self.output = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
         self.key = nn.Linear(WIDTH, WIDTH, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (
-            projection(x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
         )
         attended = functional.scaled_dot_product_attention(query, key, value)

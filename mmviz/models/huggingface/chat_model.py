@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from mmviz.models.huggingface.input_batches import (
     longest_padding,
 )
 from mmviz.models.huggingface.input_reader import CheckpointInputs, InputReader, binary_logits, located_tokens
+from mmviz.models.huggingface.language_readout import language_readout
 from mmviz.models.huggingface.prompt_tokens import chat_prompt, placeholder_ids, prompt_tokens, token_label
+from mmviz.models.lens_readout import LensReadout
 from mmviz.models.protocol import AnswerToken, CaptureTargets, Prepared
 from mmviz.types import Card, FieldsOf, MmvizError, Modality, Sample, Token
 
@@ -122,6 +125,14 @@ class ChatModel:
     def answer_logits(self, log_p: Tensor) -> Tensor:
         """See `SupportsGeneration.answer_logits`."""
         return binary_logits((log_p[list(self.answer_part)] if self.answer_part else log_p).sum())
+
+    def lens_readout(self, tensors: CheckpointInputs) -> LensReadout:
+        """Returns the layers of the language model, its final norm and head, and the first token of the answer that
+        the run is about. Raises ``MmvizError`` (``lens-found``)."""
+        readout = language_readout(
+            self.module, lambda: self.token_log_probabilities(tensors), lambda index: token_label(self.tokenizer, index)
+        )
+        return replace(readout, answer=self.answer[self._first_word], word=self._first_word)
 
     def batches(self, rows: Sequence[Prepared]) -> list[list[int]]:
         """See `SupportsVariants.batches`, and `mmviz.models.huggingface.input_batches`."""

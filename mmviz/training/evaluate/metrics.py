@@ -202,12 +202,12 @@ def pointing_hits(
             best = tokens[patches[int(np.argmax(amounts[patches]))]].location
             assert isinstance(best, PixelBox)
             side = case.example.scene.pixels.shape[0]
-            yield target, any(_in_box(best, box, side) for box in boxes), len(boxes) / (len(boxes) + other_things)
+            yield target, any(is_in_box(best, box, side) for box in boxes), len(boxes) / (len(boxes) + other_things)
     frames = [k for k, token in enumerate(tokens) if isinstance(token.location, Seconds)]
     if rests_on_speech(case) and frames:
         frame = tokens[frames[int(np.argmax(amounts[frames]))]].location
         assert isinstance(frame, Seconds)
-        yield "audio", _in_time(frame, case), _time_share(case)
+        yield "audio", is_in_word(frame, case), _time_share(case)
 
 
 def fields_of(methods: Sequence[str]) -> dict[str, Any]:
@@ -273,14 +273,16 @@ def rests_on_speech(case: Case) -> bool:
     return family in SPEECH_FAMILIES and not (family == "said" and case.question.answer == "no")
 
 
-def _in_box(patch: PixelBox, box: tuple[float, float, float, float], side: int) -> bool:
+def is_in_box(patch: PixelBox, box: tuple[float, float, float, float], side: int) -> bool:
+    """Returns whether a patch lies in a box, given as parts of the ``side``, with a tolerance of one patch."""
     width, height = patch.x1 - patch.x0, patch.y1 - patch.y0
     x, y = (patch.x0 + patch.x1) / 2, (patch.y0 + patch.y1) / 2
     x0, y0, x1, y1 = (edge * side for edge in box)
     return x0 - width <= x <= x1 + width and y0 - height <= y <= y1 + height
 
 
-def _in_time(frame: Seconds, case: Case) -> bool:
+def is_in_word(frame: Seconds, case: Case) -> bool:
+    """Returns whether a moment lies in the spoken word, with a tolerance of one frame."""
     middle = (frame.start + frame.end) / 2
     return case.example.sound.start - SECONDS_PER_FRAME <= middle <= case.example.sound.end + SECONDS_PER_FRAME
 
@@ -295,4 +297,4 @@ def _loudest(case: Case) -> tuple[bool, float]:
     size = int(SECONDS_PER_FRAME * 16_000)
     energy = [float((wave[start : start + size] ** 2).sum()) for start in range(0, len(wave), size)]
     start = int(np.argmax(energy)) * SECONDS_PER_FRAME
-    return _in_time(Seconds(start, start + SECONDS_PER_FRAME), case), _time_share(case)
+    return is_in_word(Seconds(start, start + SECONDS_PER_FRAME), case), _time_share(case)

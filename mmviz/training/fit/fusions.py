@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mmviz.assets_path import assets_dir
-from mmviz.models.cards import COMPARED, REDUCED
+from mmviz.models.cards import COMPARED, REDUCED, kind_file
 from mmviz.models.encoders.picture_encoder import PATCHES
 from mmviz.models.fusion_model import FROZEN, build_network
 from mmviz.models.fusion_networks import init_as_identity
@@ -113,7 +114,7 @@ def train_kind(
 
 
 def export(runs: Path, folder: Path) -> None:
-    """Writes ``KIND.safetensors``, without the frozen modules, and ``card.json`` into ``folder``.
+    """Writes ``KIND.safetensors.xz``, without the frozen modules, and ``card.json`` into ``folder``.
 
     Large matrices are int8, see `mmviz.models.int8_weights`. Exports the kinds that ``runs`` holds. Figures measured
     before are dropped.
@@ -131,7 +132,7 @@ def export(runs: Path, folder: Path) -> None:
             for name, tensor in load_file(weights).items()
             if name.startswith("model.") and not any(f".{part}." in name for part in FROZEN)
         }
-        save_file(packed(trained), folder / f"{kind}.safetensors")
+        (folder / kind_file(kind).name).write_bytes(lzma.compress(save(packed(trained))))
         card["kinds"][kind] = {
             "about": ABOUT[kind], "map_ref": MAP_REFS[kind], "scenes": trained_scenes(weights),
             "parameters": sum(tensor.numel() for tensor in trained.values()),

@@ -1,7 +1,8 @@
 """Attention during training: records of two fixed examples at log-spaced snapshots, small enough to distribute.
 
 A file holds the mean over heads of every layer, ``[step, layer, query, key]``, rounded to about three digits (half
-precision with 7 bits), and the probabilities of the five answers that are most probable at the end of training.
+precision with 7 bits of the mantissa, which stand apart from the exponents, so that both deflate well), and the
+probabilities of the five answers that are most probable at the end of training.
 `mmviz.analysis.training_timeline_file` reads it.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.analysis.training_timeline_file import MANTISSA_BITS
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.io.npz import pack_npz
@@ -23,16 +25,19 @@ from mmviz.models.trio_model import BundledTrio
 from mmviz.training.release.record_gallery import gallery_samples
 from mmviz.types import AttentionRecord, Request, Sample
 
-MANTISSA_BITS = 7
 EXAMPLES = ("spoken-place", "said")
 """The gallery examples that are recorded."""
 
 
-def rounded(weights: NDArray[Any]) -> NDArray[np.float16]:
-    """Returns half precision with all but ``MANTISSA_BITS`` bits of the mantissa at 0, so that it deflates well."""
+def split(weights: NDArray[Any]) -> dict[str, NDArray[np.uint8]]:
+    """Returns the exponents of weights in half precision, and the upper ``MANTISSA_BITS`` bits of their mantissas."""
     bits = np.ascontiguousarray(weights, np.float16).view(np.uint16)
     drop = 10 - MANTISSA_BITS
-    return ((bits + (1 << (drop - 1))) >> drop << drop).astype(np.uint16).view(np.float16)
+    kept = (bits + (1 << (drop - 1))) >> drop
+    return {
+        "exponents": (kept >> MANTISSA_BITS).astype(np.uint8),
+        "mantissas": (kept & ((1 << MANTISSA_BITS) - 1)).astype(np.uint8),
+    }
 
 
 def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord]) -> bytes:
@@ -44,9 +49,7 @@ def pack(sample: str, scenes: Sequence[int], records: Sequence[AttentionRecord])
         "labels": [token.label for token in records[-1].streams[records[-1].maps[-1].keys]],
     }  # fmt: skip
     weights = np.stack([[attn_map.weights.mean(0) for attn_map in record.maps] for record in records])
-    arrays: dict[str, NDArray[Any]] = {
-        "weights": rounded(weights), "probabilities": np.array(probabilities, np.float32),
-    }  # fmt: skip
+    arrays: dict[str, NDArray[Any]] = {**split(weights), "probabilities": np.array(probabilities, np.float32)}
     return pack_npz(header, arrays, method=zipfile.ZIP_LZMA)
 
 

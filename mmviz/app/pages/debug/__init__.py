@@ -14,7 +14,9 @@ from mmviz.app.pages.debug.audit import audit_section
 from mmviz.app.pages.debug.compare import compare_section
 from mmviz.app.pages.debug.faithfulness import faithfulness_section
 from mmviz.app.pages.debug.heads import heads_section
+from mmviz.app.pages.debug.lens import lens_section
 from mmviz.app.pages.debug.modality_effect import effect_section
+from mmviz.app.pages.debug.routes import routes_section
 from mmviz.app.pages.explore.answer_and_notices import results
 from mmviz.app.session_state import Section
 from mmviz.backends import Backend
@@ -24,7 +26,9 @@ from mmviz.types import MmvizError
 
 SECTIONS: dict[Section, Callable[[ExperimentRunner], None]] = {
     "effect": effect_section,
+    "routes": routes_section,
     "heads": heads_section,
+    "lens": lens_section,
     "faithfulness": faithfulness_section,
     "compare": compare_section,
     "audit": audit_section,

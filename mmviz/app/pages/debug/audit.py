@@ -1,16 +1,19 @@
-"""The section Audit: over the gallery's examples, how often each modality decides, is ignored, or is overruled."""
+"""The section Audit: over the gallery or examples of one's own, how often each modality decides or is ignored."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from mmviz.app.components import widgets
+from mmviz.app.components.example_source import example_source
 from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
+from mmviz.app.pages.debug.averages import averages_section
+from mmviz.app.pages.debug.pointing import pointing_heads_part
 from mmviz.backends import Progress, Stop
 from mmviz.experiments.audit import evaluate_examples
 from mmviz.experiments.removal_changes import Baseline
@@ -18,7 +21,7 @@ from mmviz.figures.heat_strip import bar
 from mmviz.i18n.audit import audit_words
 from mmviz.i18n.language import join_list, translated
 from mmviz.i18n.page import say
-from mmviz.inputs.examples import load_gallery
+from mmviz.inputs.examples import Example, load_gallery
 from mmviz.report.audit_report import (
     COLUMNS,
     Audit,
@@ -33,16 +36,24 @@ from mmviz.report.audit_report import (
 )
 from mmviz.types import INPUT_MODALITIES, Modality
 
+_OF_EXAMPLES = {"audit": 2, "averages": 1}
+"""The experiments on examples, and how many parts their names have before the ids of the files."""
 FLAGS = ("decides", "ignored", "overruled")
 
 
 def audit_section(runner: ExperimentRunner) -> None:
-    """Draws the table, the findings, the meaning of the columns, and the examples behind them."""
+    """Draws the choice of examples, the table, the findings, the meaning of the columns, the heads that
+    point, the examples behind them, and the means by question and answer."""
+    source = example_source(runner.state, load_gallery())
+    _drop_other_examples(runner, () if source is None else source.key)
+    if source is None:
+        return
     left, right = st.columns([1.5, 1], gap="large")
     with left:
         baseline = baseline_select("audit-baseline")
         audit = runner.measure(
-            ("audit", baseline), lambda progress, stop: audit_gallery(runner, baseline, progress, stop)
+            ("audit", baseline, *source.key),
+            lambda progress, stop: audit_examples(runner, source.examples, baseline, progress, stop),
         )
         if audit is None:
             return
@@ -51,21 +62,39 @@ def audit_section(runner: ExperimentRunner) -> None:
         for sentence in sentences(audit):
             widgets.note(sentence, "remark")
         _skipped_notes(audit)
+        pointing_heads_part(audit.assessments, audit.model)
     with right:
-        widgets.note(say("audit-gallery"))
+        if source.kind == "gallery":
+            widgets.note(say("audit-gallery"))
         if runner.request.changes:
             widgets.note(say("audit-unchanged"))
         for column, meaning in meanings().items():
             widgets.note(say("audit-means", word=audit_words(column), means=meaning))
         _download_buttons(audit)
-    if audit.assessments:
-        with st.expander(say("audit-examples"), key="audit-examples"):
-            st.html(examples_html(audit))
+    if not audit.assessments:
+        return
+    with st.expander(say("audit-examples"), key="audit-examples"):
+        st.html(examples_html(audit))
+    averages_section(runner, source)
 
 
-def audit_gallery(runner: ExperimentRunner, baseline: Baseline, progress: Progress, stop: Stop) -> Audit:
-    """Returns the audit of the run's model over the gallery; after a stop, of the examples done so far."""
-    examples, model, backend = load_gallery(), runner.request.model, runner.backend()
+def _drop_other_examples(runner: ExperimentRunner, key: tuple[str, ...]) -> None:
+    """Ends what is measured of other examples than those with this key, and forgets files that are no longer there.
+
+    What is finished of the gallery is kept.
+    """
+    experiments = runner.state.experiments
+    for name in [name for name in experiments if len(name) > 1 and name[1] in _OF_EXAMPLES]:
+        files = name[1 + _OF_EXAMPLES[str(name[1])] :]
+        if files != key and (files or not experiments[name].wait(0)):
+            experiments.pop(name).stop()
+
+
+def audit_examples(
+    runner: ExperimentRunner, examples: Sequence[Example], baseline: Baseline, progress: Progress, stop: Stop
+) -> Audit:
+    """Returns the audit of the run's model over ``examples``; after a stop, of those done so far."""
+    model, backend = runner.request.model, runner.backend()
     is_trained = all(card.trained for card in backend.models() if card.id == model)
     assessments, skipped = evaluate_examples(backend, model, examples, baseline, progress, stop)
     return Audit(model, baseline, len(examples), assessments, skipped, is_trained)

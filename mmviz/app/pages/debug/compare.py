@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import streamlit as st
@@ -14,12 +15,14 @@ from mmviz.analysis.map_refs import has_map, map_refs, map_words, parse_map_ref,
 from mmviz.analysis.map_weights import Direction
 from mmviz.app.components import widgets
 from mmviz.app.components.stack_select import stack_select
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import QUICK, ExperimentRunner
 from mmviz.app.jobs import Job
 from mmviz.app.pages.debug.side_by_side import card_html, difference_html, unit_of, verdict
 from mmviz.app.selection import Selection
 from mmviz.app.selection_view import SelectionView
 from mmviz.app.session_state import CONTROLS, Control
+from mmviz.app.table_command import table_command
 from mmviz.backends import Stop
 from mmviz.backends.replay import sample_digest
 from mmviz.explain import Run
@@ -29,6 +32,7 @@ from mmviz.figures.token_labels import names
 from mmviz.i18n.language import join_list, join_sentences, translated
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import load_gallery
+from mmviz.report.comparison_table import comparison_table
 from mmviz.types import Change, MapRef, MmvizError, Request, ShuffleWeights, UniformAttention
 
 
@@ -50,7 +54,7 @@ def compare_section(runner: ExperimentRunner) -> None:
             persist_state="session",
         )  # fmt: skip
     with third:
-        map_ref = _method_select(runner, other)
+        map_ref = method_select(runner, other, "compare")
     if map_ref is None:
         widgets.note(say("compare-no-method"), "remark")
         return
@@ -67,8 +71,25 @@ def compare_section(runner: ExperimentRunner) -> None:
             widgets.note(say("compare-same"), "remark")
         else:
             _difference(a, b, partner is not None)
+        if partner is not None:
+            command = _command(runner, option, a)
+            table_downloads(comparison_table(a, b, (runner.request, other.request or runner.request), command))
     except MmvizError as error:  # a flow through a run too long for it, or one that is no longer kept
         widgets.note(str(error), "remark")
+
+
+def _command(runner: ExperimentRunner, option: str, a: SelectionView) -> str:
+    """Returns the command that compares the same two runs in the same view."""
+    kind, _, name = option.partition("/")
+    options = {"other": name} if kind == "model" else {"other_control": kind}
+    if kind == "example":
+        example = next(example for example in load_gallery() if example.id == name)
+        parts = {"other_image": example.image, "other_audio": example.audio}
+        options = {part: path.name if isinstance(path, Path) else "" for part, path in parts.items()}
+        options["other_text"] = example.question
+    selection = a.selection
+    view = {"method": str(selection.map_ref), "direction": selection.direction, "token": str(selection.tokens[0])}
+    return table_command(runner.state, runner.request, "compare", **options, **view)
 
 
 # what A is compared with
@@ -146,8 +167,11 @@ def is_same_run(a: Run, b: Run) -> bool:
 # method and token, the same for both
 
 
-def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
-    """Draws a box with the maps and methods that both runs have; at first that of the viewer, else the model's."""
+def method_select(runner: ExperimentRunner, other: Run, key: str) -> MapRef | None:
+    """Draws a box with the maps and methods that both runs have; at first that of the viewer, else the model's.
+
+    ``key`` is that of the section, since each has a box of its own. Returns None where they have none in common.
+    """
     shared = [map_ref for map_ref in map_refs(runner.run.record) if has_map(other.record, map_ref)]
     if not shared:
         return None
@@ -156,7 +180,7 @@ def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
     defaults = [map_ref for map_ref in (selection and selection.map_ref, runner.run.map_ref) if map_ref in shared]
     if len(record.stacks) > 1:
         stacks = [record.maps[record.map_number(ref)].stack for ref in defaults if ref.layer is not None]
-        stack = stack_select(record, f"compare-stack-{record.id}", record.stacks.index(stacks[0]) if stacks else None)
+        stack = stack_select(record, f"{key}-stack-{record.id}", record.stacks.index(stacks[0]) if stacks else None)
         shared = [ref for ref in shared if ref.layer is None or ref.stack == stack]
         defaults = [ref for ref in defaults if ref in shared]
         if not shared:
@@ -166,7 +190,7 @@ def _method_select(runner: ExperimentRunner, other: Run) -> MapRef | None:
     labels = {str(map_ref): text for map_ref, text in zip(shared, texts, strict=True)}
     choice: str = st.selectbox(
         say("compare-method"), list(labels), index=shared.index(defaults[0]) if defaults else 0,
-        key="compare-method", format_func=lambda text: labels[text], help=say("compare-method-help"),
+        key=f"{key}-method", format_func=lambda text: labels[text], help=say("compare-method-help"),
         persist_state="session",
     )  # fmt: skip
     return parse_map_ref(record, choice)

@@ -17,17 +17,25 @@ from mmviz.analysis.head_profiles import all_heads
 from mmviz.analysis.map_refs import last_keys, last_map, map_words
 from mmviz.analysis.map_weights import spread
 from mmviz.app.components import widgets
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.pages.debug.heads import measure_heads
 from mmviz.app.pages.explore.footer import control_buttons
-from mmviz.experiments.faithfulness import ORDERS, FaithfulnessCurves, measure_faithfulness
+from mmviz.app.table_command import table_command
+from mmviz.experiments.faithfulness import (
+    ORDERS,
+    FaithfulnessCurves,
+    measure_faithfulness,
+    variant_count,
+)
 from mmviz.experiments.head_ablation import HeadEffect
+from mmviz.experiments.time_estimates import most_seconds
 from mmviz.figures.colour_scale import short
 from mmviz.figures.faithfulness_curves import curve_figure
-from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
 from mmviz.report.method_card import method_card_html
+from mmviz.report.methods_table import best_method, method_name, methods_table
 from mmviz.types import AttentionRecord, MapRef
 
 
@@ -58,28 +66,22 @@ def faithfulness_section(runner: ExperimentRunner) -> None:
         lambda progress, stop: measure_faithfulness(
             runner.backend(), runner.request, record, amounts, baseline, progress, stop
         ),
+        most_seconds(runner.run.record, variant_count(len(amounts))),
     )
     if curves is not None:
-        widgets.note(_best_method(curves), "remark")
+        widgets.note(best_method(curves), "remark")
     columns = st.columns(3, gap="medium") + st.columns(3, gap="medium")
     for method, column in zip(amounts, columns, strict=False):
         key = f"faithfulness-{method.replace(':', '-').replace('.', '-')}"
         with column, st.container(border=True, key=key):
-            _card(runner, record, method, amounts[method], curves[method] if curves else None)
+            _card(runner, record, method, amounts[method], curves.get(method) if curves else None)
     for notice in record.notices:
         if notice.code.startswith(("norms", "integrated")):
             widgets.note(say("faithfulness-left-out", why=str(notice)))
     if curves is not None:
         _curve_figures(runner, curves)
-
-
-def _best_method(curves: Mapping[str, FaithfulnessCurves]) -> str:
-    """Returns a sentence on the method with the highest score."""
-    best = max(curves, key=lambda method: curves[method].score)
-    verdict = say(f"faithfulness-{curves[best].verdict}")
-    if curves[best].verdict == "flat":
-        return verdict
-    return say("faithfulness-best", method=_method_name(best), score=curves[best].score, verdict=verdict)
+        command = table_command(runner.state, runner.request, "methods", baseline=baseline, head=str(head))
+        table_downloads(methods_table(runner.request, record, curves, baseline, command))
 
 
 def _head_select(record: AttentionRecord, effects: list[HeadEffect]) -> MapRef:
@@ -93,17 +95,6 @@ def _head_select(record: AttentionRecord, effects: list[HeadEffect]) -> MapRef:
         format_func=map_words, key=f"faithfulness-head-{record.id}", help=say("faithfulness-head-help"),
     )  # fmt: skip
     return choice
-
-
-def _method_name(method: str) -> str:
-    """Returns the name for people of a method of `attributions`."""
-    if ":" not in method:
-        return say(f"method-name-{method}")
-    map_ref = MapRef.parse(method)
-    if map_ref.head is None:
-        return say("method-name-mean")
-    name = say("faithfulness-raw", layer=(map_ref.layer or 0) + 1, head=map_ref.head + 1)
-    return sentence("map-of-stack", stack=map_ref.stack, map=name) if map_ref.stack else name
 
 
 def _unit(method: str) -> str:
@@ -141,7 +132,7 @@ def _card(
         verdict = say(f"faithfulness-{curves.verdict}")
         test = f"<div class='test' title='{html.escape(hint)}'><b>{html.escape(score)}</b> {html.escape(verdict)}</div>"
     details = f"<div class='formula'>{html.escape(_formula(record, method))}</div>{test}"
-    name, unit = _method_name(method), _unit(method)
+    name, unit = method_name(method), _unit(method)
     st.html(method_card_html(name, runner.run.sample, tokens, shown, scale_max, widgets.is_dark(), details, unit))
 
 
@@ -149,10 +140,12 @@ def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCu
     """Draws deletion and insertion of one method, beside the random orders."""
     methods = list(curves)
     choice: str = st.selectbox(
-        say("faithfulness-show"), methods, format_func=_method_name, key="faithfulness-show", width=340,
+        say("faithfulness-show"), methods, format_func=method_name, key="faithfulness-show", width=340,
         index=max(range(len(methods)), key=lambda k: curves[methods[k]].score),
     )  # fmt: skip
     chosen, answer = curves[choice], runner.run.record.answers[0].label
+    shown = np.concatenate([chosen.deletion, chosen.insertion, *chosen.band(), [0.0, 1.0]])
+    limits = float(shown.min()), float(shown.max())  # one scale for the two
     for kind, column in zip(("deletion", "insertion"), st.columns(2, gap="medium"), strict=True):
         curve = chosen.deletion if kind == "deletion" else chosen.insertion
         texts = {
@@ -160,9 +153,9 @@ def _curve_figures(runner: ExperimentRunner, curves: Mapping[str, FaithfulnessCu
             "note": say("faithfulness-probability", answer=answer),
             "x": say("faithfulness-axis", done=say(f"faithfulness-axis-{kind}")),
             "y": f"p({answer})",
-            "curve": _method_name(choice),
+            "curve": method_name(choice),
             "band": say("faithfulness-random"),
         }
         with column:
-            figure = curve_figure(curve, chosen.band(kind == "insertion"), texts, widgets.is_dark())
+            figure = curve_figure(curve, chosen.band(kind == "insertion"), texts, limits, widgets.is_dark())
             st.plotly_chart(figure, theme=None, config=widgets.PLOTLY_CONFIG, key=f"faithfulness-{kind}")

@@ -11,17 +11,27 @@ import streamlit as st
 from mmviz.analysis.head_profiles import HeadProfile, all_heads, head_profiles
 from mmviz.analysis.similarity import redundant_heads
 from mmviz.app import run_changes
-from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.stack_select import stack_select
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.experiments.head_ablation import DEAD, HeadEffect, measure_head_ablation
+from mmviz.app.pages.debug.head_edges import choose_head, edges_panel
+from mmviz.app.table_command import table_command
+from mmviz.experiments.head_ablation import HeadEffect, measure_head_ablation
+from mmviz.experiments.time_estimates import most_seconds
 from mmviz.figures.colour_scale import short
 from mmviz.figures.head_grid import head_grid
 from mmviz.figures.token_labels import names
-from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
+from mmviz.report.heads_table import (
+    answer_probability,
+    head_name,
+    heads_summary,
+    heads_table,
+    layer_in_stack,
+    layer_name,
+)
 from mmviz.types import AblateHead, AttentionRecord, Modality
 
 MAX_COMPARED = 128
@@ -42,9 +52,13 @@ def heads_section(runner: ExperimentRunner) -> None:
     with left:
         _grid(record, effects)
     with right:
-        widgets.note(summary(record, effects), "remark")
+        widgets.note(heads_summary(record, effects), "remark")
         if len(effects) < len(heads):
             widgets.note(say("heads-stopped", done=len(effects), of=len(heads)))
+        if runner.state.edge_head is None:
+            widgets.note(say("edges-hint"))
+        else:
+            edges_panel(runner)
         _ablation_controls(runner, heads)
     profiles = None
     if record.is_long:
@@ -53,6 +67,8 @@ def heads_section(runner: ExperimentRunner) -> None:
         profiles = runner.measure(("profiles",), lambda *_: head_profiles(record))
         _redundant_note(runner, record, heads)
     _table(record, effects, profiles)
+    command = table_command(runner.state, runner.request, "heads")
+    table_downloads(heads_table(runner.request, record, effects, profiles, command))
 
 
 def measure_heads(runner: ExperimentRunner) -> list[HeadEffect] | None:
@@ -61,24 +77,13 @@ def measure_heads(runner: ExperimentRunner) -> list[HeadEffect] | None:
     return runner.measure(
         ("heads",),
         lambda progress, stop: measure_head_ablation(runner.backend(), runner.request, record, progress, stop),
+        most_seconds(record, len(all_heads(record))),
     )
 
 
-def summary(record: AttentionRecord, effects: Sequence[HeadEffect]) -> str:
-    """Returns a sentence on how many heads move the answer, and which moves it most."""
-    answer = record.answers[0].label
-    needed = [effect for effect in effects if abs(effect.effect) > DEAD]
-    if not needed:
-        return say("heads-summary-none", answer=answer)
-    strongest = max(needed, key=lambda effect: abs(effect.effect))
-    return say(
-        "heads-summary", of=len(effects), needed=len(needed), answer=answer, effect=strongest.effect,
-        strongest=_head_name(record, strongest.map, strongest.head), dead=sum(effect.is_dead for effect in effects),
-    )  # fmt: skip
-
-
 def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
-    """Draws the effects by map and head, of one stack; a click opens the head in the viewer."""
+    """Draws the effects by map and head, of one stack; a click measures the edges of a head, and opens it in the
+    viewer."""
     stack = stack_select(record, f"heads-stack-{record.id}")
     key = GRID if stack == record.default_stack else f"{GRID}-{record.stacks.index(stack)}"
     numbers = [number for number, attn_map in enumerate(record.maps) if attn_map.stack == stack]
@@ -88,7 +93,7 @@ def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
             values[numbers.index(effect.map), effect.head] = effect.effect
     answer = record.answers[0].label
     figure = head_grid(
-        values, [_layer_in_stack(record, number) for number in numbers], say("heads-title"),
+        values, [layer_in_stack(record, number) for number in numbers], say("heads-title"),
         say("heads-note", answer=answer), say("heads-unit", answer=answer), widgets.is_dark(),
     )  # fmt: skip
     event: Any = st.plotly_chart(
@@ -98,9 +103,7 @@ def _grid(record: AttentionRecord, effects: Sequence[HeadEffect]) -> None:
     if points and points != st.session_state.get(f"{key}-points"):
         st.session_state[f"{key}-points"] = points  # the point is still selected when the visitor comes back
         row, head = (int(value) for value in points[0]["customdata"])
-        session.set_method(record.map_ref(numbers[row], head))
-        session.open_page("explore")
-        st.rerun()
+        choose_head(numbers[row], head)
 
 
 def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]]) -> None:
@@ -108,7 +111,7 @@ def _ablation_controls(runner: ExperimentRunner, heads: Sequence[tuple[int, int]
     record, ablated = runner.run.record, runner.state.ablated_heads
     default = [(change.map, change.head) for change in ablated if (change.map, change.head) in heads]
     chosen = st.multiselect(
-        say("heads-ablate-choose"), heads, default=default, format_func=lambda head: _head_name(record, *head),
+        say("heads-ablate-choose"), heads, default=default, format_func=lambda head: head_name(record, *head),
         key=f"heads-ablate-{record.id}", help=say("heads-ablate-help"), placeholder=say("heads-ablate-none"),
     )  # fmt: skip
     changes = tuple(AblateHead(number, head) for number, head in chosen)
@@ -130,19 +133,17 @@ def _redundant_note(runner: ExperimentRunner, record: AttentionRecord, heads: Se
     if pairs is None:
         return
     text = "; ".join(
-        say("heads-pair", head=_head_name(record, *first), other=_head_name(record, *second), distance=distance)
+        say("heads-pair", head=head_name(record, *first), other=head_name(record, *second), distance=distance)
         for first, second, distance in pairs[:MAX_PAIRS]
     )
     widgets.note(say("heads-redundant", pairs=text) if pairs else say("heads-none-redundant"))
 
 
 def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Sequence[HeadProfile] | None) -> None:
-    """Draws a row for each head, those that the answer needs most first."""
+    """Draws a row for each head, those that the answer needs most first; a click does as one in the grid."""
     profile_of = {(profile.map, profile.head): profile for profile in profiles or ()}
-    rows = [
-        _row(record, effect, profile_of.get((effect.map, effect.head)))
-        for effect in sorted(effects, key=lambda effect: effect.effect)
-    ]
+    ordered = sorted(effects, key=lambda effect: effect.effect)
+    rows = [_row(record, effect, profile_of.get((effect.map, effect.head))) for effect in ordered]
     columns = {
         say(f"heads-column-{code}"): st.column_config.NumberColumn(format="%.3f", help=say(f"heads-help-{code}"))
         for code in ("effect", "probability", "entropy", "distance")
@@ -152,8 +153,11 @@ def _table(record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Seq
         for modality in Modality
     }
     widgets.heading(say("heads-table"), say("heads-labels-help"))
-    st.dataframe(rows, hide_index=True, column_config=columns, key="heads-table")
+    row = widgets.clicked_row(rows, columns, "heads-table")
     widgets.note(say("heads-labels-help"))
+    if row is not None:
+        choose_head(ordered[row].map, ordered[row].head)
+        st.rerun()
 
 
 def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | None) -> dict[str, Any]:
@@ -167,30 +171,11 @@ def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | Non
         profile_cells = {say("heads-column-entropy"): profile.entropy, say("heads-column-distance"): profile.distance}
         profile_cells |= {say(f"name-{modality}"): share for modality, share in profile.modality_sums.items()}
     return {
-        say("heads-column-layer"): _layer_name(record, effect.map),
+        say("heads-column-layer"): layer_name(record, effect.map),
         say("heads-column-head"): effect.head + 1,
         say("heads-column-effect"): effect.effect,
-        say("heads-column-probability"): record.answers[0].probability * float(np.exp(effect.effect)),
+        say("heads-column-probability"): answer_probability(record, effect),
         say("heads-column-answer"): f"{effect.answer} {effect.probability:.1%}",
         **profile_cells,
         say("heads-column-labels"): join_list(labels),
     }
-
-
-def _layer_name(record: AttentionRecord, number: int) -> str:
-    """Returns the layer of a map, with its stack where the record has several."""
-    layer = _layer_in_stack(record, number)
-    return sentence("map-of-stack", stack=record.maps[number].stack, map=layer) if len(record.stacks) > 1 else layer
-
-
-def _layer_in_stack(record: AttentionRecord, number: int) -> str:
-    """Returns the layer of a map, with the streams it runs between where they differ."""
-    attn_map = record.maps[number]
-    layer = say("heads-layer", layer=attn_map.layer + 1)
-    if attn_map.queries == attn_map.keys:
-        return layer
-    return say("heads-streams", layer=layer, queries=attn_map.queries, keys=attn_map.keys)
-
-
-def _head_name(record: AttentionRecord, number: int, head: int) -> str:
-    return say("heads-head", layer=_layer_name(record, number), head=head + 1)

@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import streamlit as st
 
-from mmviz.analysis.attention_vs_effect import disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.app.components import widgets
+from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
 from mmviz.app.pages.debug.perturb import perturb
-from mmviz.experiments.modality_shapley import Effect, coalitions, measure_modality_effect
+from mmviz.app.table_command import table_command
+from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
 from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.time_estimates import most_seconds
 from mmviz.figures.heat_strip import bar
 from mmviz.i18n.page import say
+from mmviz.report.effect_table import (
+    effect_sentences,
+    effect_table,
+    interaction_sentences,
+    measured_subsets,
+    subsets_table,
+)
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
 
 def effect_section(runner: ExperimentRunner) -> None:
     """Draws attention and effect of each modality, the answers to all subsets, and the inputs to perturb."""
     left, right = st.columns([1.25, 1], gap="large")
+    run, request = runner.run, runner.request
     with left:
         baseline = baseline_select("effect-baseline")
         effect = runner.measure(
             ("effect", baseline),
-            lambda progress, stop: measure_modality_effect(runner.backend(), runner.request, baseline, progress, stop),
+            lambda progress, stop: measure_modality_effect(runner.backend(), request, baseline, progress, stop),
+            most_seconds(run.record, 2 ** len(present_modalities(run.sample))),
         )
         if effect is not None:
             attention = _attention_shares(runner)
             st.html(effect_html(effect, attention))
-            for text in verdicts(effect, attention):
+            for text in (*effect_sentences(effect, attention), *interaction_sentences(effect)):
                 widgets.note(text, "remark")
+            command = table_command(runner.state, request, "effect", baseline=baseline)
+            table_downloads(effect_table(request, run.record, effect, attention, run.map_ref, baseline, command))
     if effect is not None:
         with right:
-            st.html(subsets_html(effect, present_modalities(runner.run.sample)))
+            st.html(subsets_html(effect))
+            command = table_command(runner.state, request, "effect", baseline=baseline, subsets_csv="subsets.csv")
+            table_downloads(subsets_table(request, run.record, effect, baseline, command))
     perturb(runner, baseline)
 
 
@@ -69,32 +84,12 @@ def effect_html(effect: Effect, attention: Mapping[Modality, float] | None) -> s
     )
 
 
-def verdicts(effect: Effect, attention: Mapping[Modality, float] | None) -> list[str]:
-    """Returns a sentence for each disagreement of attention and effect, or one that says that they agree.
-
-    A modality that the model requires is named, and not compared.
-    """
-    required = [say("effect-required", modality=say(f"the-{modality}")) for modality in sorted(effect.required)]
-    if attention is None:
-        return [*required, say("effect-no-attention")]
-    sentences = []
-    for case in disagreements(_measured(attention, effect), _measured(effect.shares, effect)):
-        modalities = {"modality": say(f"the-{case.modality}"), "other": say(f"the-{case.other}") if case.other else ""}
-        text = say(f"effect-{case.kind}", **modalities, attention=case.attention, effect=case.effect)
-        sentences.append(text[0].upper() + text[1:])
-    return [*required, *(sentences or [say("effect-agrees")])]
-
-
-def _measured(shares: Mapping[Modality, float], effect: Effect) -> dict[Modality, float]:
-    """Returns the shares, those of modalities whose effect is not measured as 0, so that they are not compared."""
-    return {modality: 0.0 if modality in effect.required else share for modality, share in shares.items()}
-
-
-def subsets_html(effect: Effect, modalities: Sequence[Modality]) -> str:
-    """Returns a table with the likeliest answer to every subset of the modalities that the sample has."""
+def subsets_html(effect: Effect) -> str:
+    """Returns a table with the likeliest answer to every subset of the sample's modalities that was measured."""
+    modalities = [modality for modality in INPUT_MODALITIES if modality in effect.everything]
     heads = "".join(f"<th scope='col'>{chip(modality)}</th>" for modality in modalities)
     rows = ""
-    for subset in reversed(coalitions(modalities)):
+    for subset in measured_subsets(effect):
         label, probability = effect.answers[subset]
         marks = "".join(f"<td class='mark'>{'●' if modality in subset else '–'}</td>" for modality in modalities)
         other = "" if label == effect.answer else " class='other'"

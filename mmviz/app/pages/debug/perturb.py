@@ -69,8 +69,8 @@ def _perturb_modalities(runner: ExperimentRunner, baseline: Baseline) -> None:
     if after is not None:
         before = runner.run.record
         st.html(_before_after_html(before, after, runner.run))
-        for record, shown, title in ((before, runner.run.sample, "before"), (after, sample, "after")):
-            _attention_card(say(f"perturb-{title}"), shown, record, runner)
+        shown = ((before, runner.run.sample, "before"), (after, sample, "after"))
+        _attention_cards([(say(f"perturb-{title}"), inputs, record) for record, inputs, title in shown], runner)
 
 
 def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
@@ -105,7 +105,7 @@ def _perturb_tokens(runner: ExperimentRunner, baseline: Baseline) -> None:
     if after is not None:
         widgets.note(say("perturb-tokens-without", tokens=group_name([labels[k] for k in chosen])))
         st.html(_before_after_html(record, after, runner.run))
-        _attention_card(say("perturb-after"), sample, after, runner)
+        _attention_cards([(say("perturb-after"), sample, after)], runner)
 
 
 def _swap_label(example: Example) -> str:
@@ -159,16 +159,26 @@ def _attention_shares(record: AttentionRecord, run: Run) -> Mapping[Modality, fl
         return None
 
 
-def _attention_card(title: str, sample: Sample, record: AttentionRecord, runner: ExperimentRunner) -> None:
-    """Draws the answer token's attention on the inputs; nothing for a run too long to hold its weights."""
-    if record.is_long:
-        return
+def _attention_cards(cards: Sequence[tuple[str, Sample, AttentionRecord]], runner: ExperimentRunner) -> None:
+    """Draws the answer token's attention on the inputs of each run, all on one scale.
+
+    Left out are runs too long to hold their weights.
+    """
     map_ref = runner.run.map_ref if runner.run.map_ref.method != "relevance" else None
-    run = Run(sample, replace(record, made_by={**record.made_by, "map_ref": str(map_ref) if map_ref else None}))
-    amounts = run.attention(map_ref)
-    tokens = run.tokens
-    located = [float(amount) for token, amount in zip(tokens, amounts, strict=True) if token.location is not None]
+    made_by = {"map_ref": str(map_ref) if map_ref else None}
+    shown = [
+        (title, Run(sample, replace(record, made_by={**record.made_by, **made_by})))
+        for title, sample, record in cards if not record.is_long
+    ]  # fmt: skip
+    amounts = [run.attention(map_ref) for _, run in shown]
+    located = [
+        float(amount)
+        for (_, run), row in zip(shown, amounts, strict=True)
+        for token, amount in zip(run.tokens, row, strict=True)
+        if token.location is not None
+    ]
     scale_max = max(located, default=0.0) or 1.0
-    has_patches = any(isinstance(token.location, PixelBox) for token in tokens)
-    shown = sample if has_patches else replace(sample, image=None)
-    st.html(method_card_html(title, shown, tokens, amounts, scale_max, widgets.is_dark()))
+    for (title, run), row in zip(shown, amounts, strict=True):
+        has_patches = any(isinstance(token.location, PixelBox) for token in run.tokens)
+        inputs = run.sample if has_patches else replace(run.sample, image=None)
+        st.html(method_card_html(title, inputs, run.tokens, row, scale_max, widgets.is_dark()))

@@ -6,10 +6,8 @@ import html
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmviz.analysis.comparison import Pairing, difference, expand_to_a, pair_tokens, symmetric_limit
-from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.app.components.widgets import chip
 from mmviz.app.selection_view import SelectionView
 from mmviz.figures.colour_scale import short
@@ -22,15 +20,13 @@ from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
+from mmviz.report.comparison_table import comparison_sentences, modality_amounts, name_in_both
 from mmviz.types import MODALITIES, Answer, Modality, PixelBox, Seconds, Token, is_unlocated_word
 
 SIDE = 480
 """Longer side of the images in pixels, about twice that on the page."""
 MAX_ANSWERS = 3
 """Answers of each run that are shown."""
-NEARLY = 0.005
-"""Shares of a modality that differ by less than this count as nearly equal. For attention *to* a token, the limit is
-ten times this part of the larger mean."""
 
 
 def unit_of(view: SelectionView) -> str:
@@ -84,7 +80,7 @@ def difference_html(a: SelectionView, b: SelectionView, dark: bool) -> str:
         text_part = words
     if _has_location(tokens, Seconds):
         audio_part = signed_strip_html(tokens, values, limit, Modality.AUDIO, dark) + _time_axis_html(tokens)
-    subtitle = say(f"compare-{a.selection.direction}", token=_name_in_both(a.name, b.name), method=a.method_text)
+    subtitle = say(f"compare-{a.selection.direction}", token=name_in_both(a.name, b.name), method=a.method_text)
     unpaired = "".join(f"<div class='small'>{html.escape(text)}</div>" for text in _unpaired_texts(a, b, pairing))
     below = f"<div class='compare-legend'>{signed_legend_html(limit, dark, unit)}</div>{unpaired}"
     parts = _inputs_html(image_part, text_part, audio_part, below)
@@ -95,45 +91,7 @@ def difference_html(a: SelectionView, b: SelectionView, dark: bool) -> str:
 
 def verdict(a: SelectionView, b: SelectionView) -> str:
     """Returns sentences, as HTML, on the answer, on the modalities that differ most, and on the token that does."""
-    sentences = []
-    first, second = (view.run.record.answers[:1] for view in (a, b))
-    if first and second:
-        code = "compare-stays" if first[0].label == second[0].label else "compare-changes"
-        answers = {"a": first[0].label, "b": second[0].label, "p": first[0].probability, "q": second[0].probability}
-        sentences.append(say(code, **answers))
-    sentences += _modality_sentences(a, b) or [say("compare-nearly")]
-    pairing = pair_tokens(a.other_tokens, b.other_tokens)
-    values = difference(a.amounts, b.amounts, pairing)
-    if len(values):
-        largest = int(np.abs(values).argmax())
-        labels = (names(view.other_tokens) for view in (a, b))
-        name_a, name_b = (f"“{label[k]}”" for label, k in zip(labels, pairing.pairs[largest], strict=True))
-        sentences.append(
-            say("compare-most", token=_name_in_both(name_a, name_b), amount=signed(float(values[largest])))
-        )
-    return html.escape(join_sentences(sentences))
-
-
-def _modality_sentences(a: SelectionView, b: SelectionView) -> list[str]:
-    """Returns a sentence on the modality that gains most in A, and one on that which loses most."""
-    of_a, of_b = _modality_amounts(a), _modality_amounts(b)
-    changes = {m: of_a[m][0] - of_b[m][0] for m in MODALITIES if m in of_a and m in of_b}
-    if not changes:
-        return []
-    direction = a.selection.direction
-    sentences = []
-    for kind, sign, modality in (
-        ("more", 1, max(changes, key=lambda m: changes[m])),
-        ("less", -1, min(changes, key=lambda m: changes[m])),
-    ):
-        amounts = of_a[modality][0], of_b[modality][0]
-        least = NEARLY if direction == "from" else 10 * NEARLY * max(amounts)
-        if sign * changes[modality] >= least:
-            shown = {"a": short(amounts[0]), "b": short(amounts[1])}
-            sentences.append(
-                say(f"compare-{direction}-{kind}", modality=say(f"the-{modality}"), **shown)
-            )  # fmt: skip
-    return sentences
+    return html.escape(join_sentences(comparison_sentences(a, b)))
 
 
 def _answers_html(answers: Sequence[Answer]) -> str:
@@ -167,11 +125,6 @@ def _time_axis_html(tokens: Sequence[Token]) -> str:
     return f"<div class='compare-clock'><span>{spans[0].start:.2f} s</span><span>{spans[-1].end:.2f} s</span></div>"
 
 
-def _name_in_both(name_a: str, name_b: str) -> str:
-    """Returns the name of a token of A, with the name of its partner in B where that differs."""
-    return name_a if name_a == name_b else say("compare-both", a=name_a, b=name_b)
-
-
 def _other_words(a: SelectionView, b: SelectionView, pairing: Pairing) -> dict[int, str]:
     """Returns the words of B that differ from their partners, by the index of the token of A."""
     labels = {k: (a.other_tokens[k].label, b.other_tokens[other].label) for k, other in pairing.pairs}
@@ -196,26 +149,9 @@ def _unpaired_texts(a: SelectionView, b: SelectionView, pairing: Pairing) -> lis
     return texts
 
 
-def _modality_amounts(view: SelectionView) -> dict[Modality, tuple[float, float, int]]:
-    """Returns for each modality: its sum, its mean per token, and its number of tokens.
-
-    For attention *to* the selected token the sum is the mean as well, since what different queries give is not one
-    whole.
-    """
-    (token,) = view.selection.tokens
-    is_from = view.selection.direction == "from"
-    weights: NDArray[np.float64] = view.amounts[None] if is_from else view.amounts[:, None]
-    sides = (view.selectable_tokens[token : token + 1], view.other_tokens)
-    matrix = modality_matrix(weights, *(sides if is_from else sides[::-1]))
-    if is_from:
-        return dict(zip(matrix.keys, zip(matrix.sums[0], matrix.per_token[0], matrix.counts, strict=True), strict=True))
-    means = matrix.sums[:, 0]
-    return dict(zip(matrix.queries, zip(means, means, matrix.query_counts, strict=True), strict=True))
-
-
 def _table_html(a: SelectionView, b: SelectionView) -> str:
     """Returns a table with a row for each modality: A, B and the difference, in sum and per token."""
-    sides = [_modality_amounts(view) for view in (a, b)]
+    sides = [modality_amounts(view) for view in (a, b)]
     is_from = a.selection.direction == "from"
     rows = ""
     for modality in (modality for modality in MODALITIES if any(modality in side for side in sides)):
@@ -231,6 +167,6 @@ def _table_html(a: SelectionView, b: SelectionView) -> str:
         minus = signed(sides[0][modality][0] - sides[1][modality][0]) if is_in_both else "–"
         rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}<td><b>{minus}</b></td></tr>"
     heads = "".join(f"<th scope='col'>{title}</th>" for title in ("A", "B", "A − B"))
-    token = _name_in_both(a.name, b.name)
+    token = name_in_both(a.name, b.name)
     caption = html.escape(say(f"compare-table-{a.selection.direction}", token=token, unit=unit_of(a)))
     return f"<table class='facts'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>"

@@ -10,13 +10,15 @@ import streamlit as st
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import map_words
 from mmviz.analysis.unsure_answers import unsure_answers
+from mmviz.app import run_changes
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.components.route_names import cuts_text
 from mmviz.backends.fallback import CODE
 from mmviz.explain import Run
 from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.page import say
-from mmviz.types import AblateHead, Answer, AttentionRecord
+from mmviz.types import AblateHead, Answer, AttentionRecord, CutRoute
 
 OUT_OF_DISTRIBUTION = (
     "image-out-of-distribution",
@@ -35,6 +37,8 @@ def results(run: Run, is_outdated: bool) -> None:
     if record.has_change(AblateHead):
         heads = join_list(map_words(record.map_ref(ablated.map, ablated.head)) for ablated in state.ablated_heads)
         widgets.note(say("heads-ablated", heads=heads), "banner")
+    if record.has_change(CutRoute):
+        _cut_routes_banner(run)
     first, second, third = st.columns([1.2, 1.3, 1], gap="medium")
     with first:
         verdict, kind = _verdict(record.answers)
@@ -56,6 +60,21 @@ def results(run: Run, is_outdated: bool) -> None:
             widgets.note(str(notice), "out-of-distribution")
         if rest:
             widgets.note(join_sentences(rest), "notice")
+
+
+def _cut_routes_banner(run: Run) -> None:
+    """Says which routes are cut in the run, with a button that restores those which the visitor cut."""
+    cuts = [change for change in run.request.changes if isinstance(change, CutRoute)] if run.request else []
+    routes = (
+        cuts_text(run.record, cuts)
+        if cuts
+        else join_list(text for text in run.record.made_by["changes"] if "CutRoute" in text)
+    )
+    with st.container(horizontal=True, vertical_alignment="center", key="routes-cut-in-run"):
+        widgets.note(say("routes-cut-in-run", routes=routes), "banner")
+        if session.current_state().cut_routes:
+            label, hint = say("routes-restore-run"), say("routes-restore-run-help")
+            st.button(label, key="routes-restore-run", help=hint, on_click=run_changes.cut_routes, args=((),))
 
 
 def written_text(record: AttentionRecord) -> str:

@@ -9,13 +9,17 @@ from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.model_inputs import ModelInputs, model_inputs
-from mmviz.app.session_state import Draft, Source, State, VideoFile
+from mmviz.app.session_state import State
 from mmviz.app.uploads import checked_uploads, guard_uploads
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.inputs.text import MAX_CHARS
 from mmviz.types import InputError
+
+_NamedSource = tuple[Source, tuple[str, ...]]
+"""An input of the form, with the names of the files that it came from where they are the visitor's."""
 
 
 def input_form(state: State) -> Draft:
@@ -28,7 +32,8 @@ def input_form(state: State) -> Draft:
     guard_uploads(bool(accepted.video))
     left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
     with left:
-        image = _file_input(state, accepted, "image", session.USE_IMAGE, state.form_start.image)
+        start = state.form_start
+        image, image_names = _file_input(state, accepted, "image", session.USE_IMAGE, (start.image, start.image_names))
     with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
@@ -37,19 +42,21 @@ def input_form(state: State) -> Draft:
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
     with right:
-        audio = _file_input(state, accepted, "audio", session.USE_AUDIO, state.form_start.audio)
+        audio, audio_names = _file_input(state, accepted, "audio", session.USE_AUDIO, (start.audio, start.audio_names))
     with end:
         label, hint = say("run"), say("run-help")
         st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
-    return Draft(image, text or "", audio)
+    return Draft(image, text or "", audio, image_names, audio_names)
 
 
-def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, bundled: Source) -> Source:
-    """Draws a checkbox, an uploader, and a camera or microphone, and returns the input that a run is to use.
+def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, first: _NamedSource) -> _NamedSource:
+    """Draws a checkbox, an uploader, and a camera or microphone, and returns the input that a run is to use, with the
+    names of its files.
 
-    That is the file, photo or recording that was added last, else the example's file; None where unchecked. Of a file
-    that cannot be used it is the error, which is drawn below the uploader.
+    That is the file, photo or recording that was added last, else ``first``, what the form began with; None where
+    unchecked. Of a file that cannot be used it is the error, which is drawn below the uploader.
     """
+    bundled, _ = first
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{modality}-line"):
         hint = say(f"use-{modality}-help")
@@ -68,16 +75,16 @@ def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, bu
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
             live = _live_input(modality, live_key)
     if not is_used:
-        return None
+        return None, ()
     given = files if isinstance(files, list) else [] if files is None else [files]
     recorded = [] if live is None else [live]
     last, other = (recorded, given) if state.latest_widget.get(modality) == live_key else (given, recorded)
     if not (last or other):
-        return bundled
+        return first
     upload = checked_uploads(state, modality, last or other)
     if isinstance(upload, InputError):
         widgets.note(str(upload), "refused")
-    return upload
+    return upload, tuple(file.name for file in last or other)
 
 
 def _origin(bundled: Source, file_key: str, live_key: str) -> str:

@@ -17,7 +17,8 @@ from mmviz.app import resources
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import BUTTON
-from mmviz.app.session_state import Draft, State
+from mmviz.app.draft import Draft
+from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.figures.theme import MODALITY_COLOURS, theme
 from mmviz.i18n.language import translated

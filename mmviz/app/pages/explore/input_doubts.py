@@ -8,8 +8,9 @@ import streamlit as st
 
 from mmviz.app import resources
 from mmviz.app.components import widgets
+from mmviz.app.draft import Draft, Source
 from mmviz.app.operator_config import OperatorConfig
-from mmviz.app.session_state import Draft, Source, State
+from mmviz.app.session_state import State
 from mmviz.types import MmvizError, Notice, Request
 
 CODES = ("image-out-of-distribution", "audio-out-of-distribution")

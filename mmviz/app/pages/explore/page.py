@@ -16,6 +16,7 @@ from mmviz.app.pages.explore.answer_words import answer_words
 from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.method_cards import method_cards
 from mmviz.app.pages.explore.prompt_settings import prompt_settings
+from mmviz.app.pages.explore.story import story_strip
 from mmviz.app.pages.explore.stream_names import stream_names
 from mmviz.app.pages.explore.token_similarity import similarity_section
 from mmviz.app.selection_view import SelectionView
@@ -44,6 +45,9 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     page_address.write_address(state, view.selection)
     with st.container():
         results(run, is_outdated)
+    if state.opened_head is not None and state.opened_head[0] == state.selection:
+        widgets.note(str(state.opened_head[1]), "remark")
+    story_strip(state, run, backend, is_outdated)
     answer_maps(state, run)
     viewer(state, run)
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]

@@ -1,0 +1,155 @@
+"""Clusters of key tokens that a route reads most: neighbouring patches, consecutive moments, the pieces of a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmviz.analysis.route_attention import group_members
+from mmviz.types import (
+    AttentionMap,
+    AttentionRecord,
+    Chars,
+    ChosenTokens,
+    Modality,
+    PictureBox,
+    PixelBox,
+    PooledMap,
+    Seconds,
+    Token,
+    TokenGroup,
+    VideoPatch,
+)
+
+GROWTH = (0.5, 0.2)
+"""A neighbour joins a cluster from this part of the amount of its strongest token on: a small and a large one."""
+LARGEST = 0.4
+"""A cluster with a larger part of the patches, or of the moments, tells no place."""
+GAP = 0.01
+"""Space between two neighbours at most, in sides of a patch or in lengths of a moment."""
+
+
+def key_amounts(record: AttentionRecord, queries: TokenGroup, keys: Modality) -> dict[str, NDArray[np.float64]]:
+    """Returns how much each token is read by the route from ``queries`` to ``keys``, by stream, float64 ``[token]``.
+
+    Formula: the largest over the layers of ``mean over heads of sqrt(mean over queries of w^2)``; squares keep what a
+    few queries attend to much apart from what all attend to a little. 0 for tokens that are not of ``keys``, or without
+    a location. Towers are left out. Raises ``LookupError`` for a record without maps.
+    """
+    amounts: dict[str, NDArray[np.float64]] = {}
+    for attn_map in record.maps:
+        if attn_map.stack in record.made_by.get("towers", ()):
+            continue
+        tokens = record.streams[attn_map.keys]
+        rows = group_members(record, queries, attn_map.queries)
+        columns = np.array([token.modality is keys and token.location is not None for token in tokens], np.bool_)
+        if rows.any() and columns.any():
+            read = np.sqrt((_rows_of(attn_map, rows) ** 2).mean(1)).mean(0) * columns
+            amounts[attn_map.keys] = np.maximum(read, amounts.get(attn_map.keys, 0.0))
+    return amounts
+
+
+def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, most: int) -> list[ChosenTokens]:
+    """Returns clusters of keys that the route from ``queries`` to ``keys`` reads most, around at most ``most`` tokens.
+
+    They grow from the tokens with the largest amounts that no cluster has yet, over neighbours with at least a part
+    (`GROWTH`) of that; of text it is the word alone. The best are first, of one token the smallest. Raises
+    ``LookupError`` for a record without maps.
+    """
+    clusters: list[tuple[float, ChosenTokens]] = []
+    for stream, amounts in key_amounts(record, queries, keys).items():
+        tokens, left = record.streams[stream], amounts.copy()
+        largest = int((amounts > 0).sum()) * LARGEST if keys is not Modality.TEXT else len(tokens)
+        for _ in range(most):
+            seed = int(left.argmax())
+            if left[seed] <= 0:
+                break
+            grown = [_grown(tokens, left, seed, share) for share in (GROWTH if keys is not Modality.TEXT else (0.0,))]
+            different = [some for k, some in enumerate(grown) if len(some) <= largest and some not in grown[:k]]
+            clusters += [(float(left[seed]), ChosenTokens(tuple(some), stream)) for some in different]
+            left[grown[-1] if len(grown[-1]) <= largest else grown[0]] = 0
+    order = sorted(range(len(clusters)), key=lambda k: -clusters[k][0])
+    return [clusters[k][1] for k in order]
+
+
+def nearest_queries(
+    record: AttentionRecord, places: Sequence[ChosenTokens], keys: TokenGroup, most: int
+) -> list[ChosenTokens]:
+    """Returns at most ``most`` of ``places``, those that attend to ``keys`` most, by the mean of their tokens, in the
+    layer where that is largest. Raises ``LookupError`` for a record without maps."""
+    amounts = []
+    for place in places:
+        read = [0.0]
+        for attn_map in record.maps:
+            rows = group_members(record, place, attn_map.queries)
+            columns = group_members(record, keys, attn_map.keys)
+            if rows.any() and columns.any() and attn_map.stack not in record.made_by.get("towers", ()):
+                read.append(float(_rows_of(attn_map, rows)[:, :, columns].sum(2).mean()))
+        amounts.append(max(read))
+    order = sorted((k for k in range(len(places)) if amounts[k] > 0), key=lambda k: -amounts[k])
+    return [places[k] for k in order[:most]]
+
+
+def cluster_overlap(first: TokenGroup, second: TokenGroup) -> float:
+    """Returns the tokens that two clusters of one stream share, over those of both; 0 for other groups."""
+    if not isinstance(first, ChosenTokens) or not isinstance(second, ChosenTokens) or first.stream != second.stream:
+        return 0.0
+    own, other = set(first.tokens), set(second.tokens)
+    return len(own & other) / len(own | other)
+
+
+def are_neighbours(first: Token, second: Token) -> bool:
+    """Returns whether two tokens touch: patches with a common edge or corner in the same picture, moments that follow
+    each other, pieces of the same word."""
+    own, other = first.location, second.location
+    if isinstance(own, PixelBox) and isinstance(other, PixelBox):
+        return _picture(own) == _picture(other) and all(
+            low <= high + GAP * max(high - start, end - low)
+            for (start, high), (low, end) in (
+                *_sides((own.x0, own.x1), (other.x0, other.x1)), *_sides((own.y0, own.y1), (other.y0, other.y1))
+            )
+        )  # fmt: skip
+    if isinstance(own, Seconds) and isinstance(other, Seconds):
+        return all(
+            low <= high + GAP * (high - start)
+            for (start, high), (low, _) in _sides((own.start, own.end), (other.start, other.end))
+        )
+    is_word = all(any(character.isalnum() for character in token.label) for token in (first, second))
+    is_text = isinstance(own, Chars) and isinstance(other, Chars)
+    return is_text and is_word and (own.end == other.start or other.end == own.start)  # type: ignore[union-attr]
+
+
+def _sides(own: tuple[float, float], other: tuple[float, float]) -> tuple[tuple[tuple[float, float], ...], ...]:
+    return (own, other), (other, own)
+
+
+def _picture(box: PixelBox) -> tuple[object, ...]:
+    """Returns which picture or frame a box lies in."""
+    if isinstance(box, PictureBox):
+        return ("picture", box.picture)
+    return ("frame", box.start, box.end) if isinstance(box, VideoPatch) else ()
+
+
+def _grown(tokens: Sequence[Token], amounts: NDArray[np.float64], seed: int, share: float) -> list[int]:
+    """Returns the tokens of the cluster that grows from ``seed`` over those with ``share`` of its amount, the strongest
+    first."""
+    allowed = [int(k) for k in np.flatnonzero(amounts > 0) if amounts[k] >= share * amounts[seed] and k != seed]
+    cluster, waiting = [seed], [seed]
+    while waiting:
+        last = waiting.pop()
+        joined = [k for k in allowed if are_neighbours(tokens[last], tokens[k])]
+        allowed = [k for k in allowed if k not in joined]
+        cluster += joined
+        waiting += joined
+    return sorted(cluster, key=lambda k: -amounts[k])
+
+
+def _rows_of(attn_map: AttentionMap | PooledMap, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Returns the weights of some queries, ``[head, query, key]``; those of their bins where a map holds no others."""
+    if isinstance(attn_map, AttentionMap):
+        return attn_map.weights[:, rows].astype(np.float64)
+    counts = np.diff(attn_map.query_edges), np.diff(attn_map.key_edges)
+    query_bins = np.repeat(np.arange(len(counts[0])), counts[0])[rows]
+    return np.repeat(attn_map.overview[:, query_bins], counts[1], axis=2).astype(np.float64)

@@ -1,0 +1,119 @@
+"""The strip of cards that tells the story of an answer, and the way from each card into the viewer.
+
+It is traced on request: the first view never waits for it, and a recorded run of the gallery stays one until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from mmviz.analysis.route_attention import group_members
+from mmviz.app import session_state as session
+from mmviz.app.components import widgets
+from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.pages.explore.answer_words import words_of
+from mmviz.app.selection import Selection
+from mmviz.app.session_state import State
+from mmviz.backends import Backend
+from mmviz.experiments.story import Story, about_word, measure_story
+from mmviz.experiments.story_search import Step
+from mmviz.explain import Run
+from mmviz.i18n.page import say
+from mmviz.report.story_cards import step_card, story_verdict
+from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError
+
+STORY = "story"
+"""The name of the experiment, and of its button."""
+
+
+def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
+    """Draws the story of the answer once it is asked for; of a written answer that of a chosen word.
+
+    Nothing for a run without answers, and for one that this page cannot make again.
+    """
+    if not run.record.answers or state.is_saved:
+        return
+    try:
+        runner = ExperimentRunner(state, run, run.rerun_request(), backend)
+    except MmvizError:
+        return
+    with st.container(key="story-strip"):
+        word = _word(run.record)
+        name = (STORY, word)
+        place = st.empty()
+        if (run.record.id, *name) not in state.experiments:
+            if is_outdated or not place.button(
+                say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary"
+            ):
+                return
+            place.empty()
+        widgets.heading(say("story"), say("story-help"))
+        request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
+        story = runner.measure(
+            name, lambda progress, stop: measure_story(runner.backend(), request, record, progress, stop)
+        )
+        if story is not None:
+            _cards(run, record, story)
+
+
+def _word(record: AttentionRecord) -> int | None:
+    """Draws a box for the word of a written answer; None for an answer that is not written, or a chosen part of it."""
+    if not record.made_by.get("answer") or record.made_by.get("answer_part"):
+        return None
+    words = words_of(record)
+    choice: int = st.selectbox(
+        say("story-word"), range(len(words)), key=f"story-word-{record.id}",
+        format_func=lambda number: f"{number + 1}: {words[number]}",
+    )  # fmt: skip
+    return choice
+
+
+def _cards(run: Run, record: AttentionRecord, story: Story) -> None:
+    verdict = story_verdict(story)
+    if verdict:
+        widgets.note(verdict, "remark")
+    if not story.steps:
+        return
+    with st.container(horizontal=True, gap="small", key="story-cards"):
+        for number, step in enumerate(story.steps, start=1):
+            with st.container(border=True, key=f"story-card-{number}"):
+                st.html(step_card(run, step, number))
+                st.button(
+                    say("story-show"), key=f"story-show-{number}", help=say("story-show-help"), type="tertiary",
+                    on_click=show_step, args=(record, step),
+                )  # fmt: skip
+
+
+def show_step(record: AttentionRecord, step: Step) -> None:
+    """Opens the viewer on a step: on the layer where its queries attend to its keys most, with its tokens selected.
+
+    Selected are the queries where they are the answer token or chosen ones; of a whole modality, the keys.
+    """
+    state = session.current_state()
+    best, place = -1.0, None
+    for number, attn_map in enumerate(record.maps):
+        is_inside = any(
+            (not window.stack or window.stack == attn_map.stack)
+            and (not window.layers or attn_map.layer in window.layers)
+            for window in step.windows
+        )
+        rows = group_members(record, step.queries, attn_map.queries)
+        columns = group_members(record, step.keys, attn_map.keys)
+        if not is_inside or not rows.any() or not columns.any():
+            continue
+        share = (
+            float(attn_map.weights[:, rows][:, :, columns].sum(2).mean()) if isinstance(attn_map, AttentionMap) else 0.0
+        )
+        if share > best:
+            best, place = share, (number, rows, columns)
+    if place is None or state.selection is None:
+        return
+    number, rows, columns = place
+    is_from = step.queries == ANSWER or bool(step.query_tokens(record))
+    tokens = tuple(int(k) for k in (rows if is_from else columns).nonzero()[0])
+    before = state.selection
+    session.set_selection(
+        Selection(tokens, (), "from" if is_from else "to", record.map_ref(number), before.style, before.scale)
+    )

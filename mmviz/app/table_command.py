@@ -1,0 +1,52 @@
+"""The command that makes a table of the page again on the visitor's own machine. No Streamlit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmviz.app.draft import EMPTY, Source, VideoFile
+from mmviz.app.operator_config import BUNDLED
+from mmviz.app.session_state import State
+from mmviz.types import Request
+
+UNNAMED = {"image": "picture.png", "video": "video.mp4", "audio": "sound.wav"}
+"""What stands for a file whose name is not known: that of a photo, a recording, or a run from a file."""
+
+
+def table_command(state: State, request: Request, command: str, **options: str) -> str:
+    """Returns ``mmviz COMMAND`` for the inputs of the run on the screen, whose request is ``request``.
+
+    Files have the names that the visitor gave them, or those of the example. ``options`` are further ones, by their
+    names without dashes (``other_text`` for ``--other-text``).
+    """
+    draft, sample = state.run_draft or EMPTY, request.sample
+    words = ["mmviz", command]
+    if sample.image is not None:
+        kind = "video" if isinstance(draft.image, VideoFile) else "image"
+        words += _options(kind, _names(draft.image, draft.image_names, kind))
+    words += _options("text", [sample.text] if sample.text else [])
+    if sample.audio is not None:
+        words += _options("audio", _names(draft.audio, draft.audio_names, "audio"))
+    words += _options("model", [request.model] if request.model != BUNDLED else [])
+    words += _options("words", [",".join(str(k + 1) for k in request.answer_part)] if request.answer_part else [])
+    for name, value in options.items():
+        words += _options(name.replace("_", "-"), [value])
+    return shlex.join(words)
+
+
+def _names(source: Source, names: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    """Returns the names of the files of an input, or those that stand for them."""
+    if isinstance(source, Path):
+        return (source.name,)
+    count = len(source) if isinstance(source, tuple) else 1
+    return names if len(names) == count else (UNNAMED[kind],) * count
+
+
+def _options(name: str, values: Iterable[str]) -> list[str]:
+    """Returns an option once for each value. A value that looks like an option itself is joined to its name."""
+    return [
+        word for value in values
+        for word in ([f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value])
+    ]  # fmt: skip

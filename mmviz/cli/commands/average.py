@@ -1,0 +1,170 @@
+"""``mmviz average``: mean attention and mean effects of routes over a folder, and two checkpoints compared on it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from mmviz.cli.options import (
+    MODEL_HELP,
+    add_model_options,
+    backend_from,
+    backend_with,
+    check_file,
+    stop_on_interrupt,
+    write_file,
+)
+from mmviz.experiments.example_averages import By, average
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.report.average_tables import COMPARED_TABLES, TABLES, average_tables, comparison_tables, to_json
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.backends import Backend
+    from mmviz.experiments.example_measurements import ExampleMeasurement
+    from mmviz.report.experiment_table import ExperimentTable
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "average",
+        help="mean attention and mean effects of routes over many examples, or what two checkpoints do differently",
+        description="Run a model on every example, and once more for each route that is cut, and print the mean "
+        "effect of each route by question or answer. With --other, run two checkpoints on the same examples and print "
+        "what changed. Ctrl-C stops and prints what was measured so far.",
+    )
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help="folder of examples (default: the gallery that comes with mmviz)"
+    )
+    add_model_options(parser)
+    parser.add_argument("--other", metavar="MODEL", help=f"compare with this model: {MODEL_HELP}")
+    parser.add_argument(
+        "--by",
+        choices=get_args(By),
+        help="what the examples of a group have in common: their question (default), the model's answer, or nothing "
+        "(default with --other)",
+    )
+    parser.add_argument(
+        "--table",
+        choices=TABLES,
+        default="routes",
+        help="which table --csv writes: effects of routes (default), attention between modalities by head, attention "
+        "from the answer to patches and moments, or the answers. Routes are measured for it, and for --json, only",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all tables as JSON (- for standard output)")
+    parser.add_argument("--csv", metavar="FILE", help="write the table that --table names as CSV")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Returns exit code 0 where at least one example was measured (in both models, if there are two), else 2."""
+    from mmviz.inputs.examples import load_examples, load_gallery
+
+    _check(options)
+    examples = load_examples(options.folder) if options.folder else load_gallery()
+    models = [options.model, *([options.other] if options.other else [])]
+    backends = [backend_with(backend_from(options, model), model) for model in models]
+    measured, skipped, done = _measured(options, examples, models, [backend for backend, _ in backends])
+    if not done:
+        raise KeyboardInterrupt
+    facts = {
+        "model": options.model, **({"other": options.other} if options.other else {}),
+        "trained": all(trained for _, trained in backends), "examples": len(examples),
+        "measured": min(map(len, measured)), "stopped": done < len(models) * len(examples),
+        "skipped": [{"name": name, "reason": str(error)} for name, error in skipped.items()],
+    }  # fmt: skip
+    tables, lines = _result(options, measured, facts)
+    try:
+        if options.json and options.json != "-":
+            write_file(options.json, to_json(tables).encode())
+        if options.csv:
+            write_file(options.csv, tables[options.table].to_csv().encode())
+    finally:  # the result is printed even where a file cannot be written
+        text = "\n".join([*_summary(facts), *lines, *_skipped_lines(skipped)]) + "\n"
+        print(to_json(tables) if options.json == "-" else text, end="")
+    return 0 if facts["measured"] else 2
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuses what cannot be done before anything runs. Raises ``MmvizError``."""
+    if options.other == options.model:
+        raise MmvizError("average-same-model", model=options.model)
+    if options.other and options.table not in COMPARED_TABLES:
+        raise MmvizError("average-table", table=options.table, known=", ".join(COMPARED_TABLES))
+    for option in ("json", "csv"):
+        path = getattr(options, option)
+        if path == "" or (path == "-" and option != "json"):
+            raise MmvizError("option-file", option=f"--{option}")
+        if path not in (None, "-"):
+            check_file(path)
+
+
+def _measured(
+    options: argparse.Namespace, examples: Sequence[Any], models: Sequence[str], backends: Sequence[Backend]
+) -> tuple[list[list[ExampleMeasurement]], dict[str, MmvizError], int]:
+    """Returns the measurements of each model, the examples that were skipped, and how many runs are done."""
+    from mmviz.experiments.example_measurements import measure_examples
+
+    with_routes = bool(options.json) or options.table == "routes"
+    measured: list[list[ExampleMeasurement]] = []
+    skipped: dict[str, MmvizError] = {}
+    done = 0
+    report = _progress_printer(len(models) * len(examples))
+    with stop_on_interrupt() as stop:
+        for model, backend in zip(models, backends, strict=True):
+            before = done
+            own, errors = measure_examples(
+                backend, model, examples, with_routes, lambda count, _: report(before + count), stop  # noqa: B023
+            )  # fmt: skip
+            measured.append(own)
+            skipped |= {name: error for name, error in errors if name not in skipped}
+            done += len(own) + len(errors)
+    if done < len(models) * len(examples):
+        print(file=sys.stderr)
+    return measured, skipped, done
+
+
+def _progress_printer(of: int) -> Callable[[int], None]:
+    """Returns a function that prints how many of ``of`` runs are done, and about how long the rest takes."""
+    started = time.monotonic()
+
+    def report(done: int) -> None:
+        seconds = (time.monotonic() - started) / done * (of - done)
+        code, end = ("average-remaining", "") if done < of else ("average-progress", "\n")
+        text = sentence(code, done=done, of=of, seconds=seconds)
+        print(f"\r{text}\x1b[K" if sys.stderr.isatty() else f"\r{text}", end=end, file=sys.stderr, flush=True)
+
+    return report
+
+
+def _result(
+    options: argparse.Namespace, measured: Sequence[Sequence[ExampleMeasurement]], facts: Mapping[str, Any]
+) -> tuple[dict[str, ExperimentTable], list[str]]:
+    """Returns the tables, and the result as lines of text."""
+    from mmviz.experiments.checkpoint_comparison import compare_checkpoints
+    from mmviz.report.average_text import averages_lines, comparison_lines
+
+    if not options.other:
+        averages = average(measured[0], options.by or "question")
+        return average_tables(averages, measured[0], facts, options.command_line), averages_lines(averages)
+    models = (options.model, options.other)
+    comparison = compare_checkpoints(measured[0], measured[1], models, options.by or "all")
+    return comparison_tables(comparison, facts, options.command_line), comparison_lines(comparison, *models)
+
+
+def _summary(facts: Mapping[str, Any]) -> list[str]:
+    code = "average-summary-stopped" if facts["stopped"] else "average-summary"
+    models = ", ".join(facts[name] for name in ("model", "other") if name in facts)
+    lines = [sentence(code, model=models, measured=facts["measured"], of=facts["examples"])]
+    return lines if facts["trained"] else [*lines, sentence("average-untrained")]
+
+
+def _skipped_lines(skipped: Mapping[str, MmvizError]) -> list[str]:
+    from mmviz.i18n.unicode_display import one_line
+
+    lines = [f"{name}: {one_line(str(error))}" for name, error in skipped.items()]
+    return ["", sentence("average-left-out"), *lines] if lines else []

@@ -1,0 +1,184 @@
+"""``mmviz compare``: two runs under one method, and how they differ: two models, two inputs, or a control."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mmviz.cli.experiment_command import Measured, Printed, add_experiment, run_experiment
+from mmviz.cli.options import backend_from
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.app.selection_view import SelectionView
+    from mmviz.backends import Stop
+    from mmviz.explain import Run
+    from mmviz.report.experiment_table import ExperimentTable
+    from mmviz.types import Change, MapRef, Sample
+
+Control = Literal["trained", "shuffled", "uniform"]
+MOST_PRINTED = 12
+"""Tokens that are printed, those that differ most; the files hold all."""
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = add_experiment(
+        commands,
+        "compare",
+        _run,
+        help="compare two models, or two inputs, under one method",
+        description="Run a model on an image, a text and an audio clip (A), then another model, or the same on other "
+        "inputs or with its weights shuffled (B), and print what the answer token attends to in A, in B, and the "
+        "difference. What is not given for B is as in A.",
+    )
+    parser.add_argument("--other", metavar="MODEL", help="the model of B")
+    parser.add_argument("--other-image", metavar="FILE", help="the image of B; '' for none")
+    parser.add_argument("--other-text", metavar="TEXT", help="the question of B; '' for none")
+    parser.add_argument("--other-audio", metavar="FILE", help="the sound of B; '' for none")
+    parser.add_argument(
+        "--other-control", choices=get_args(Control), help="B with shuffled weights, or with uniform attention"
+    )
+    parser.add_argument(
+        "--method",
+        metavar="REF",
+        help="what both are compared by: a map such as 5:mean or 5:2 (layer and head from 0), rollout or relevance "
+        "(default: that of the model)",
+    )
+    parser.add_argument(
+        "--direction", choices=("from", "to"), default="from", help="what the token attends to, or what attends to it"
+    )
+    parser.add_argument("--token", type=int, metavar="N", help="the token of A, from 0 (default: the one that answers)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    others = (options.other, options.other_image, options.other_text, options.other_audio, options.other_control)
+    if all(other is None for other in others):
+        raise MmvizError("compare-none")
+    return run_experiment(
+        options,
+        lambda run, stop: _measure(options, run, stop),
+        relevance=bool(options.method) and options.method.endswith("relevance"),
+    )
+
+
+def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.analysis.comparison import pair_tokens
+    from mmviz.app.selection import Selection, answer_selection, token_count
+    from mmviz.app.selection_view import SelectionView
+    from mmviz.report.comparison_table import comparison_table
+
+    started = time.monotonic()
+    other = _other_run(options, run, stop)
+    if other is None:
+        return None
+    print(sentence("measure-done", done=2, of=2, seconds=time.monotonic() - started), file=sys.stderr)
+    map_ref = _method(options.method, run, other)
+    count = token_count(run, map_ref, options.direction)
+    if options.token is not None and not 0 <= options.token < count:
+        raise MmvizError("compare-token-range", token=options.token, most=count - 1)
+    tokens = answer_selection(run, map_ref, options.direction) if options.token is None else (options.token,)
+    selection = Selection(tokens, (), options.direction, map_ref, "spotlight", "view")
+    a, b = SelectionView(run, selection), SelectionView(other, selection)
+    partner = pair_tokens(a.selectable_tokens, b.selectable_tokens).partner(tokens[0])
+    if partner is None:
+        raise MmvizError("compare-token-alone", token=a.name)
+    b = SelectionView(other, replace(selection, tokens=(partner,)))
+    table = comparison_table(a, b, (run.rerun_request(), other.rerun_request()), options.command_line)
+    return Measured(table, [_by_modality(a, b), _largest(a, table)])
+
+
+def _other_run(options: argparse.Namespace, run: Run, stop: Stop) -> Run | None:
+    """Returns B; None after a stop."""
+    from mmviz.backends.backend_choice import chosen_backend
+    from mmviz.explain import Run
+    from mmviz.types import ShuffleWeights, UniformAttention
+
+    changes: dict[Control | None, tuple[Change, ...]] = {
+        "shuffled": (ShuffleWeights(1),), "uniform": (UniformAttention(),)
+    }  # fmt: skip
+    request, backend = run.rerun_request(), run.backend
+    if options.other:
+        chosen = argparse.Namespace(**{**vars(options), "model": options.other})
+        backend = chosen_backend(backend_from(chosen), options.other)
+        request = replace(request, model=options.other, pairs=(), answer=(), answer_part=())
+    sample = _other_sample(options, run.sample)
+    if sample is not None:
+        request = replace(request, sample=sample, answer=(), answer_part=())
+    request = replace(request, changes=changes.get(options.other_control, ()))
+    if options.other_control == "uniform":  # uniform attention has no gradient
+        request = replace(request, relevance=False, depends_on=False)
+    assert backend is not None
+    records = backend.run([request], stop=stop)
+    return Run(request.sample, records[0], backend, request) if records else None
+
+
+def _other_sample(options: argparse.Namespace, sample: Sample) -> Sample | None:
+    """Returns the inputs of B; None where they are those of A. Raises ``InputError`` for inputs that cannot be used."""
+    from mmviz.inputs import make_sample
+
+    given = {"image": options.other_image, "text": options.other_text, "audio": options.other_audio}
+    if all(value is None for value in given.values()):
+        return None
+    kept = {name: getattr(sample, name) for name, value in given.items() if value is None}
+    new = {name: value for name, value in given.items() if value}
+    if not new and all(value is None for value in kept.values()):
+        return make_sample()  # refuses a run without any input
+    changed = make_sample(**new) if new else replace(sample, image=None, text=None, audio=None, notices=())
+    return replace(changed, **kept)
+
+
+def _method(text: str | None, run: Run, other: Run) -> MapRef:
+    """Returns the method that both runs have. Raises ``MmvizError`` (``map-unknown``)."""
+    from mmviz.analysis.map_refs import has_map, map_refs, parse_map_ref
+
+    shared = [ref for ref in map_refs(run.record) if has_map(other.record, ref)]
+    if text is None and run.map_ref in shared:
+        return run.map_ref
+    try:
+        ref = parse_map_ref(run.record, text) if text else shared[-1] if shared else None
+    except LookupError:
+        ref = None
+    if ref not in shared or ref is None:
+        raise MmvizError("map-unknown", map_ref=text, known=", ".join(map(str, shared)))
+    return ref
+
+
+def _by_modality(a: SelectionView, b: SelectionView) -> Printed:
+    from mmviz.figures.colour_scale import short
+    from mmviz.figures.signed_colours import signed
+    from mmviz.i18n.page import say
+    from mmviz.report.comparison_table import modality_amounts
+    from mmviz.types import MODALITIES
+
+    sides = modality_amounts(a), modality_amounts(b)
+    rows = [["", "A", "B", "A − B"]]
+    for modality in MODALITIES:
+        cells = [float(side[modality][0]) if modality in side else None for side in sides]
+        if cells == [None, None]:
+            continue
+        minus = "–" if None in cells else signed(cells[0] - cells[1])  # type: ignore[operator]
+        rows.append([say(f"name-{modality}"), *("–" if cell is None else short(cell) for cell in cells), minus])
+    return Printed(rows, say("compare-modalities-title"))
+
+
+def _largest(a: SelectionView, table: ExperimentTable) -> Printed:
+    """Returns the tokens that both have, those that differ most first."""
+    from mmviz.figures.colour_scale import short
+    from mmviz.figures.signed_colours import signed
+    from mmviz.i18n.page import say
+
+    paired = sorted(
+        (row for row in table.rows if row["a_minus_b"] is not None), key=lambda row: -abs(row["a_minus_b"])
+    )  # fmt: skip
+    rows = [[say("compare-column-token"), "A", "B", "A − B"]]
+    for row in paired[:MOST_PRINTED]:
+        same = row["label"] == row["label_b"]
+        label = row["label"] if same else say("compare-both", a=row["label"], b=row["label_b"])
+        rows.append([label, short(row["a"]), short(row["b"]), signed(row["a_minus_b"])])
+    words = {"method": a.method_text, "token": a.name, "shown": len(rows) - 1, "of": len(paired)}
+    return Printed(rows, say(f"compare-title-{a.selection.direction}", **words))

@@ -1,0 +1,98 @@
+"""``mmviz effect``: what an answer depends on, measured by leaving out each set of modalities."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from mmviz.cli.experiment_command import (
+    Measured,
+    Printed,
+    ProgressLine,
+    add_baseline,
+    add_experiment,
+    run_experiment,
+    signed_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmviz.backends import Stop
+    from mmviz.experiments.modality_shapley import Effect
+    from mmviz.explain import Run
+    from mmviz.types import Modality
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = add_experiment(
+        commands,
+        "effect",
+        _run,
+        help="measure what an answer depends on: image, text and audio",
+        description="Run a model on every subset of the image, the text and the audio clip, and print what each of "
+        "them does for the answer (its exact Shapley value, in nats), beside the attention that it gets.",
+    )
+    add_baseline(parser, "a modality that is left out")
+    parser.add_argument("--subsets-csv", metavar="FILE", help="write the answer to each subset of the inputs as CSV")
+
+
+def _run(options: argparse.Namespace) -> int:
+    return run_experiment(options, lambda run, stop: _measure(options, run, stop), ["subsets_csv"])
+
+
+def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.analysis.attributions import modality_shares
+    from mmviz.experiments.modality_shapley import measure_modality_effect
+    from mmviz.experiments.removal_changes import present_modalities
+    from mmviz.report.effect_table import effect_table, subsets_table
+    from mmviz.types import MmvizError
+
+    request, baseline = run.rerun_request(), options.baseline
+    progress = ProgressLine(run.record, 2 ** len(present_modalities(run.sample)))
+    assert run.backend is not None
+    effect = measure_modality_effect(run.backend, request, baseline, progress, stop)
+    if effect is None:
+        return None
+    try:
+        attention = modality_shares(run.record, run.map_ref)
+    except (LookupError, ValueError, MmvizError):  # the run is too long for its method
+        attention = None
+    table = effect_table(request, run.record, effect, attention, run.map_ref, baseline, options.command_line)
+    subsets = subsets_table(request, run.record, effect, baseline, options.command_line)
+    printed = [Printed(_effect_rows(effect, attention)), _subsets(effect)]
+    return Measured(table, printed, further_files=[(options.subsets_csv, subsets)])
+
+
+def _effect_rows(effect: Effect, attention: Mapping[Modality, float] | None) -> list[list[str]]:
+    from mmviz.i18n.page import say
+    from mmviz.types import INPUT_MODALITIES
+
+    rows = [["", *(say(f"effect-{code}") for code in ("attention", "share", "phi"))]]
+    for modality in INPUT_MODALITIES:
+        if modality not in effect.everything:
+            continue
+        is_measured = modality not in effect.required
+        rows.append([
+            say(f"name-{modality}"),
+            "–" if attention is None else f"{attention[modality]:.2f}",
+            f"{effect.shares[modality]:.2f}" if is_measured else "–",
+            signed_text(effect.phi[modality]) if is_measured else "–",
+        ])  # fmt: skip
+    return [*rows, [say("effect-total"), "", "", signed_text(effect.total)]]
+
+
+def _subsets(effect: Effect) -> Printed:
+    from mmviz.i18n.page import say
+    from mmviz.report.effect_table import measured_subsets
+    from mmviz.types import INPUT_MODALITIES
+
+    present = [modality for modality in INPUT_MODALITIES if modality in effect.everything]
+    value = say("subsets-value", answer=effect.answer)
+    rows = [[*(say(f"name-{modality}") for modality in present), say("subsets-answer"), value]]
+    for subset in measured_subsets(effect):
+        answer, probability = effect.answers[subset]
+        marks = ["●" if modality in subset else "–" for modality in present]
+        rows.append([*marks, f"{answer} {probability:.1%}", f"{effect.values[subset]:.2f}"])
+    return Printed(rows, say("subsets-caption"))

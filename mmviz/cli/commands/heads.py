@@ -1,0 +1,112 @@
+"""``mmviz heads``: what each attention head does for an answer, measured by ablating it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from mmviz.cli.experiment_command import (
+    Measured,
+    Printed,
+    ProgressLine,
+    add_experiment,
+    run_experiment,
+    signed_text,
+)
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.backends import Stop
+    from mmviz.explain import Run
+
+MOST_PRINTED = 20
+"""Heads that are printed, those that the answer needs most; the files hold all."""
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = add_experiment(
+        commands,
+        "heads",
+        _run,
+        help="measure what each attention head does for an answer",
+        description="Run a model on an image, a text and an audio clip with each attention head ablated alone, and "
+        "print how the answer's log-probability changes, and what the head attends to. Ctrl-C stops and prints the "
+        "heads that were ablated until then. Files count layers and heads from 0, the printed table from 1.",
+    )
+    parser.add_argument(
+        "--edges",
+        metavar="REF",
+        help="mask the queries and keys of one head instead, such as 5:2 (layer and head from 0), and print those that "
+        "carry its effect",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    measure = _measure_edges if options.edges else _measure
+    return run_experiment(options, lambda run, stop: measure(options, run, stop))
+
+
+def _measure_edges(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.analysis.head_profiles import all_heads
+    from mmviz.analysis.map_refs import parse_map_ref
+    from mmviz.experiments.head_edges import measure_head_edges, most_variants
+    from mmviz.i18n.page import say
+    from mmviz.report.edge_table import edge_names, edge_table
+    from mmviz.report.heads_table import head_name
+
+    record = run.record
+    try:
+        ref = parse_map_ref(record, options.edges)
+    except LookupError:
+        ref = None
+    if ref is None or ref.head is None:
+        known = ", ".join(str(record.map_ref(*head)) for head in all_heads(record))
+        raise MmvizError("map-unknown", map_ref=options.edges, known=known)
+    assert run.backend is not None
+    number, request = record.map_number(ref), run.rerun_request()
+    progress = ProgressLine(record, most_variants(record, number))
+    edges = measure_head_edges(run.backend, request, record, number, ref.head, progress, stop)
+    if not edges.queries and not edges.is_complete:
+        return None
+    rows = [[say(f"edges-column-{column}") for column in ("query", "keys", "weight", "effect", "together")]]
+    for edge in edges.together:
+        numbers = (f"{edge.weight:.2f}", signed_text(edge.effect), signed_text(edge.together or 0.0))
+        rows.append([*edge_names(record, edges, edge), *numbers])
+    printed = [Printed(rows, say("edges-title", head=head_name(record, number, ref.head)))] if rows[1:] else []
+    return Measured(edge_table(edges, request, record, options.command_line), printed)
+
+
+def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.analysis.head_profiles import all_heads, head_profiles
+    from mmviz.experiments.head_ablation import measure_head_ablation
+    from mmviz.report.heads_table import heads_table
+
+    request, record = run.rerun_request(), run.record
+    planned = len(all_heads(record))
+    assert run.backend is not None
+    effects = measure_head_ablation(run.backend, request, record, ProgressLine(record, planned), stop)
+    if not effects:
+        return None
+    profiles = None if record.is_long else head_profiles(record)
+    table = heads_table(request, record, effects, profiles, options.command_line)
+    done = (len(effects), planned) if len(effects) < planned else None
+    return Measured(table, [_printed(run, effects)], done)
+
+
+def _printed(run: Run, effects: Any) -> Printed:
+    from mmviz.i18n.page import say
+    from mmviz.report.heads_table import answer_probability, layer_name
+
+    columns = ("layer", "head", "effect", "probability", "answer", "labels")
+    rows = [[say(f"heads-column-{column}") for column in columns]]
+    for effect in sorted(effects, key=lambda effect: effect.effect)[:MOST_PRINTED]:
+        rows.append([
+            layer_name(run.record, effect.map), str(effect.head + 1), signed_text(effect.effect),
+            f"{answer_probability(run.record, effect):.1%}", f"{effect.answer} {effect.probability:.1%}",
+            say("heads-no-effect") if effect.is_dead else "",
+        ])  # fmt: skip
+    title = say("heads-title")
+    if len(effects) > MOST_PRINTED:
+        title = say("heads-printed", title=title, shown=MOST_PRINTED, of=len(effects))
+    return Printed(rows, title)

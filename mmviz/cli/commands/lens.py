@@ -1,0 +1,91 @@
+"""``mmviz lens``: what each token of a model would answer after each layer."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mmviz.cli.options import (
+    add_input_options,
+    add_model_options,
+    backend_from,
+    check_file,
+    stop_on_interrupt,
+    word_numbers,
+    write_file,
+)
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.experiments.lens import Lens
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "lens",
+        help="see an answer form: what each token would answer after each layer",
+        description="Run a model on an image, a text and an audio clip, read the hidden states of all tokens after "
+        "each layer through the model's own final norm and head (the logit lens), and print how the answer forms.",
+    )
+    add_input_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--words", metavar="N,N", help="which words of a written answer it is about, from 1; the first of them counts"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the whole lens as JSON (- for standard output)")
+    parser.add_argument("--csv", metavar="FILE", help="write one row for each layer and token as CSV")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mmviz.backends.backend_choice import chosen_backend
+    from mmviz.experiments.lens import lens_requests, read_lens
+    from mmviz.inputs import make_sample
+    from mmviz.report.lens_table import lens_table
+    from mmviz.types import Request
+
+    for option in ("json", "csv"):
+        path = getattr(options, option)
+        if path == "" or (path == "-" and option != "json"):
+            raise MmvizError("option-file", option=f"--{option}")
+        if path not in (None, "-"):
+            check_file(path)
+    words = tuple(word_numbers(options.words))
+    sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
+    backend = chosen_backend(backend_from(options), options.model)
+    request = replace(Request(options.model, sample), answer_part=words)
+    with stop_on_interrupt() as stop:
+        records = backend.run(lens_requests(request), stop=stop)
+    lens = read_lens(records)
+    if lens is None:
+        raise KeyboardInterrupt
+    table = lens_table(request, records[0], lens, options.command_line)
+    if options.json and options.json != "-":
+        write_file(options.json, table.to_json().encode())
+    if options.csv:
+        write_file(options.csv, table.to_csv().encode())
+    text = "\n".join([*table.facts["notices"], to_text(lens)])
+    print(table.to_json().rstrip() if options.json == "-" else text)
+    return 0
+
+
+def to_text(lens: Lens) -> str:
+    """Returns as text how the answer forms, a line for each layer, and where that misleads."""
+    from mmviz.i18n.unicode_display import one_line
+    from mmviz.report.lens_table import about, layer_names, misleads
+
+    answer = one_line(lens.reading.answer)
+    named = ("lens-column-layer", "lens-column-best", "lens-column-probability")
+    ranked = ("lens-column-rank", "lens-column-log-probability")
+    rows = [[*map(sentence, named), *(sentence(code, answer=answer) for code in ranked)]]
+    for layer, step in zip(layer_names(lens), lens.forming(), strict=True):
+        best, log_p = step.answers[0]
+        log_p_answer = f"{round(step.log_probability, 2) + 0.0:.2f}"  # never -0.00
+        rows.append([layer, one_line(best), f"{math.exp(log_p):.2f}", str(step.rank), log_p_answer])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*map(one_line, about(lens)), "", *lines, "", *misleads(lens)])

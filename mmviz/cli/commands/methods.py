@@ -1,0 +1,103 @@
+"""``mmviz methods``: whether the tokens that each method marks matter for an answer, measured by removing them."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mmviz.cli.experiment_command import (
+    Measured,
+    Printed,
+    ProgressLine,
+    add_baseline,
+    add_experiment,
+    run_experiment,
+    signed_text,
+)
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmviz.backends import Stop
+    from mmviz.experiments.faithfulness import FaithfulnessCurves
+    from mmviz.explain import Run
+    from mmviz.types import AttentionRecord, MapRef
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = add_experiment(
+        commands,
+        "methods",
+        _run,
+        help="measure whether the tokens that each method marks matter for an answer",
+        description="Run a model on an image, a text and an audio clip, remove and add the tokens that each method "
+        "marks most (deletion and insertion), and print how much better than random orders the method is.",
+    )
+    add_baseline(parser, "tokens that are removed")
+    parser.add_argument(
+        "--head",
+        metavar="REF",
+        help="the single head that is one of the methods, such as 5:2 (layer and head from 0); by default the first "
+        "of the last layer",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    return run_experiment(options, lambda run, stop: _measure(options, run, stop))
+
+
+def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.analysis.attributions import attributions
+    from mmviz.experiments.faithfulness import measure_faithfulness, variant_count
+    from mmviz.i18n.page import say
+    from mmviz.report.methods_table import methods_table
+
+    request, backend = run.rerun_request(), run.backend
+    if run.record.is_long:
+        raise MmvizError("methods-run-long")
+    assert backend is not None
+    recording = replace(request, relevance=True, norms=True, integrated=True, towers=False)
+    records = backend.run([recording], stop=stop)
+    if not records:
+        return None
+    record = records[0]
+    amounts = attributions(record, _head(record, options.head))
+    progress = ProgressLine(run.record, variant_count(len(amounts)))
+    curves = measure_faithfulness(backend, request, record, amounts, options.baseline, progress, stop)
+    if curves is None:
+        return None
+    table = methods_table(request, record, curves, options.baseline, options.command_line)
+    done = (len(curves), len(amounts)) if len(curves) < len(amounts) else None
+    return Measured(table, [Printed(_rows(curves), say("methods-title"))], done)
+
+
+def _head(record: AttentionRecord, text: str | None) -> MapRef | None:
+    """Returns the head that ``--head`` names. Raises ``MmvizError`` (``map-unknown``)."""
+    from mmviz.analysis.head_profiles import all_heads
+    from mmviz.analysis.map_refs import last_map, parse_map_ref
+
+    if text is None:
+        return None
+    keys = record.maps[last_map(record)].keys
+    heads = [record.map_ref(*head) for head in all_heads(record) if record.maps[head[0]].keys == keys]
+    try:
+        ref = parse_map_ref(record, text)
+    except LookupError:
+        ref = None
+    if ref not in heads:
+        raise MmvizError("map-unknown", map_ref=text, known=", ".join(map(str, heads)))
+    return ref
+
+
+def _rows(curves: Mapping[str, FaithfulnessCurves]) -> list[list[str]]:
+    from mmviz.i18n.page import say
+    from mmviz.report.methods_table import method_name
+
+    rows = [[say(f"methods-column-{column}") for column in ("method", "score", "deletion", "insertion", "random")]]
+    for method, curve in curves.items():
+        areas = [f"{curve.areas[kind]:.2f}" for kind in ("deletion", "insertion", "random")]
+        rows.append([method_name(method), signed_text(curve.score), *areas])
+    return rows

@@ -1,0 +1,82 @@
+"""``mmviz routes``: which route between modalities carries an answer, measured by cutting it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from mmviz.cli.experiment_command import (
+    Measured,
+    Printed,
+    ProgressLine,
+    add_experiment,
+    run_experiment,
+    signed_text,
+)
+from mmviz.cli.options import check_number
+
+if TYPE_CHECKING:
+    from mmviz.backends import Stop
+    from mmviz.experiments.route_cut import RouteTable
+    from mmviz.explain import Run
+
+WINDOWS = 6
+"""Windows of layers by default, those of the page."""
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = add_experiment(
+        commands,
+        "routes",
+        _run,
+        help="measure which route between modalities carries an answer",
+        description="Run a model on an image, a text and an audio clip, cut each route (what one modality, or the "
+        "answer token, reads from another) in each window of layers, and print how the answer's log-probability "
+        "changes beside the attention that the route has. Ctrl-C stops and prints the routes that were cut until "
+        "then. Files count layers from 0, the printed table from 1.",
+    )
+    parser.add_argument(
+        "--windows",
+        type=int,
+        default=WINDOWS,
+        metavar="N",
+        help=f"windows that the layers of a stack are cut in, at most (default: {WINDOWS}); all layers together are "
+        "always one more",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    check_number("--windows", options.windows, 1)
+    return run_experiment(options, lambda run, stop: _measure(options, run, stop))
+
+
+def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
+    from mmviz.experiments.route_cut import measure_routes, route_cells, route_windows
+    from mmviz.report.routes_table import routes_table
+
+    request, record = run.rerun_request(), run.record
+    cells = route_cells(record, route_windows(record, options.windows))
+    assert run.backend is not None
+    measured = measure_routes(run.backend, request, record, cells, ProgressLine(record, len(cells)), stop)
+    if not measured.effects and cells:
+        return None
+    table = routes_table(request, record, measured, options.command_line)
+    done = (len(measured.effects), measured.planned) if len(measured.effects) < measured.planned else None
+    return Measured(table, [_printed(run, measured)], done)
+
+
+def _printed(run: Run, measured: RouteTable) -> Printed:
+    from mmviz.i18n.page import say
+    from mmviz.report.routes_table import route_words, window_words
+
+    columns = ("route", "layers", "attention", "uniform", "effect", "answer", "note")
+    rows = [[say(f"routes-column-{column}") for column in columns]]
+    for effect in measured.effects:
+        share = effect.cell.attention
+        rows.append([
+            route_words(effect.cell), window_words(run.record, effect.cell.window), f"{share.share:.2f}",
+            f"{share.uniform:.2f}", signed_text(effect.effect), f"{effect.answer} {effect.probability:.1%}",
+            say(f"routes-note-{effect.disagreement}") if effect.disagreement else "",
+        ])  # fmt: skip
+    return Printed(rows, say("routes-title"))

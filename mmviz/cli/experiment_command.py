@@ -1,0 +1,198 @@
+"""What the commands of experiments share: options, the run, progress with an estimate, files, and a printed table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from mmviz.cli.options import (
+    add_input_options,
+    add_model_options,
+    backend_from,
+    check_file,
+    stop_on_interrupt,
+    word_numbers,
+    write_file,
+)
+from mmviz.experiments.removal_changes import Baseline
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.backends import Stop
+    from mmviz.explain import Run
+    from mmviz.report.experiment_table import ExperimentTable
+    from mmviz.types import AttentionRecord
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A table as text."""
+
+    rows: Sequence[Sequence[str]]
+    """The rows, of equally many cells; the first is the header."""
+    title: str = ""
+    """What stands above it."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an experiment measured."""
+
+    table: ExperimentTable
+    """All of it: what ``--json`` and ``--csv`` write. Its fact ``verdict`` is printed."""
+    printed: Sequence[Printed]
+    """What is printed of it."""
+    done: tuple[int, int] | None = None
+    """Where it was stopped: how much is measured, and of how much; None where it is whole."""
+    further_files: Sequence[tuple[str | None, ExperimentTable]] = ()
+    """The path of a further CSV file and what it holds; None where it is not asked for."""
+
+
+def add_experiment(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], help: str, description: str
+) -> argparse.ArgumentParser:
+    """Adds the command of an experiment with the options that all of them have, and returns its parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=description)
+    add_input_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the whole table as JSON (- for standard output)")
+    parser.add_argument("--csv", metavar="FILE", help="write the rows as CSV")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_baseline(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds the option for what stands in the place of ``what`` is removed."""
+    parser.add_argument(
+        "--baseline",
+        choices=get_args(Baseline),
+        default="learned",
+        help=f"what stands in place of {what}: the model's own learned way to be without it (default), the mean, a "
+        "blur, or noise",
+    )
+
+
+def run_experiment(
+    options: argparse.Namespace, measure: Callable[[Run, Stop], Measured | None], further: Sequence[str] = (),
+    relevance: bool = False,
+) -> int:  # fmt: skip
+    """Makes the run that the options ask for, measures it, writes the files, prints the table, and returns 0.
+
+    ``measure`` returns None where it was stopped without a result. ``further`` names further options for CSV files;
+    ``relevance`` is as in `mmviz.types.Request`.
+    Raises ``KeyboardInterrupt`` after a stop without a result; ``MmvizError`` for a file that cannot be written, after
+    the table is printed.
+    """
+    _check_files(options, ("json", "csv", *further))
+    with stop_on_interrupt() as stop:
+        measured = measure(_make_run(options, stop, relevance), stop)
+    if measured is None:
+        raise KeyboardInterrupt
+    table = measured.table
+    try:
+        if options.json and options.json != "-":
+            write_file(options.json, table.to_json().encode())
+        for path, rows in ((options.csv, table), *measured.further_files):
+            if path:
+                write_file(path, rows.to_csv().encode())
+    finally:  # what was measured is printed even where a file cannot be written
+        if measured.done:
+            print(sentence("measure-stopped", done=measured.done[0], of=measured.done[1]), file=sys.stderr)
+        print(table.to_json() if options.json == "-" else _to_text(measured), end="")
+    return 0
+
+
+def _make_run(options: argparse.Namespace, stop: Stop, relevance: bool) -> Run:
+    """Returns the run of the inputs and the model that the options name, about the words that they name.
+
+    Raises ``KeyboardInterrupt`` where it was stopped.
+    """
+    from mmviz.explain import run_sample
+    from mmviz.inputs import make_sample
+
+    words = word_numbers(options.words)
+    sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
+    try:
+        run = run_sample(sample, model=options.model, backend=backend_from(options), relevance=relevance, stop=stop)
+    except MmvizError as error:
+        if error.code == "run-stopped":
+            raise KeyboardInterrupt from None
+        raise
+    return run.about_words(words) if words else run
+
+
+def signed_text(value: float) -> str:
+    """Returns a number with two decimals and its sign, never -0.00."""
+    return f"{round(value, 2) + 0.0:+.2f}"
+
+
+class ProgressLine:
+    """Prints to standard error how far an experiment is, and how much longer it takes; a `mmviz.backends.Progress`."""
+
+    def __init__(self, record: AttentionRecord, variants: int):
+        """Says first how long ``variants`` of the run of ``record`` take at most, where that is known."""
+        from mmviz.experiments.time_estimates import most_seconds
+        from mmviz.report.duration_words import duration_words
+
+        self._started = time.monotonic()
+        most = most_seconds(record, variants)
+        if most is not None:
+            text = sentence("measure-most", variants=variants, most=duration_words(most))
+            print(text, file=sys.stderr, flush=True)
+
+    def __call__(self, done: int, of: int) -> None:
+        """Prints the progress over the line that was printed before."""
+        from mmviz.experiments.time_estimates import seconds_left
+        from mmviz.report.duration_words import duration_words
+
+        seconds = time.monotonic() - self._started
+        left = seconds_left(done, of, seconds)
+        is_done = done == of or left is None
+        text = (
+            sentence("measure-done", done=done, of=of, seconds=seconds)
+            if is_done
+            else sentence("measure-progress", done=done, of=of, left=duration_words(left or 0.0))
+        )
+        print(f"\r{text:<60}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the rows of a table as lines whose columns stand below each other; invisible characters are shown."""
+    from mmviz.i18n.unicode_display import one_line
+
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+
+
+def _to_text(measured: Measured) -> str:
+    """Returns notices, the answer, the tables, the verdict, and the command that makes the table again."""
+    from mmviz.i18n.unicode_display import one_line
+
+    facts = measured.table.facts
+    lines = [one_line(notice) for notice in facts["notices"]]
+    if facts["answer"] is not None:
+        words = {"answer": one_line(facts["answer"]), "probability": facts["probability"]}
+        lines.append(sentence("measure-answer", **words))
+    for printed in measured.printed:
+        lines += ["", *([one_line(printed.title)] if printed.title else []), *_aligned(printed.rows)]
+    lines += ["", *map(one_line, facts["verdict"])]
+    return "\n".join([*lines, "", sentence("measure-again", command=measured.table.command)]) + "\n"
+
+
+def _check_files(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuses an output file before the work is done. Raises ``MmvizError`` (``option-file``, ``file-unwritable``)."""
+    for name in names:
+        path = getattr(options, name)
+        if path == "" or (path == "-" and name != "json"):
+            raise MmvizError("option-file", option=f"--{name.replace('_', '-')}")
+        if path not in (None, "-"):
+            check_file(path)

@@ -1,0 +1,279 @@
+"""The search for the routes that carry an answer: what is read, by which tokens and in which layers, by cutting it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, nearest_queries
+from mmviz.backends import Backend, Progress, Stop
+from mmviz.experiments.route_cut import CHUNK, LayerWindow, Route, route_cells, route_windows
+from mmviz.experiments.sweep_requests import sweep_requests
+from mmviz.types import (
+    ANSWER,
+    INPUT_MODALITIES,
+    AttentionRecord,
+    Change,
+    ChosenTokens,
+    CutRoute,
+    Modality,
+    Request,
+    Token,
+    TokenGroup,
+)
+
+LEAST = 0.1
+"""A step is told only if its cut takes at least this from the answer's log-probability, in nats."""
+MOST_STEPS = 5
+SMALL = 0.1
+"""A route is not looked into if its effect is less than this part of the largest, and a step not told."""
+CANDIDATES = {Modality.IMAGE: 4, Modality.TEXT: 3, Modality.AUDIO: 1}
+"""Keys from which clusters grow that are tried, for each route into a modality."""
+MOST_CANDIDATES = 32
+"""Clusters that are tried in all."""
+READERS = 2
+"""Clusters of queries that are tried for each step."""
+MAIN = 0.25
+"""Some keys stand for a route if their cut takes at least this part of what the cut of the whole route takes."""
+KEPT = 0.6
+"""Fewer queries or layers stand for all if their cut still takes this part."""
+KEPT_TOGETHER = 0.35
+"""And this part where fewer queries, keys and layers come together."""
+CORE = 4
+"""A cluster of so many keys is tried with fewer."""
+STAGES = 4
+"""Rounds of cuts, each in as few calls of the model as possible."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A route, or a part of it, and what its cut takes from the answer."""
+
+    queries: TokenGroup
+    """The tokens that attend: a group, or chosen ones."""
+    keys: TokenGroup
+    """The tokens that they attend to; a modality where no part of it carries the route alone."""
+    modality: Modality
+    """That of the keys."""
+    windows: tuple[LayerWindow, ...] = (LayerWindow(),)
+    """The layers of the cut, consecutive ones of each stack."""
+    effect: float = 0.0
+    """Change of the answer's log-probability if exactly this is cut, in nats; 0 before it was."""
+    answer: str = ""
+    """The most probable answer without it."""
+    probability: float = 0.0
+    """Probability of that answer."""
+    is_changed: bool = False
+    """Whether that is another answer."""
+
+    @property
+    def cuts(self) -> tuple[CutRoute, ...]:
+        """The changes that cut it, as they were measured."""
+        return tuple(CutRoute(self.queries, self.keys, window.stack, window.layers) for window in self.windows)
+
+    def key_tokens(self, record: AttentionRecord) -> tuple[Token, ...]:
+        """Returns the chosen keys; none where they are a whole modality."""
+        return _chosen(record, self.keys)
+
+    def query_tokens(self, record: AttentionRecord) -> tuple[Token, ...]:
+        """Returns the chosen queries; none where they are a group."""
+        return _chosen(record, self.queries)
+
+
+class Stopped(Exception):
+    """The visitor has stopped the experiment."""
+
+
+@dataclass
+class Cutter:
+    """Cuts candidates in as few calls of the model as possible, and counts the stages."""
+
+    backend: Backend
+    request: Request
+    progress: Progress
+    stop: Stop
+    stage: int = 0
+
+    def measure(self, candidates: Sequence[Step]) -> list[Step]:
+        """Returns the candidates with their effects. Raises `Stopped`."""
+        return [
+            replace(candidate, effect=effect, answer=answer, probability=probability, is_changed=is_changed)
+            for candidate, (effect, answer, probability, is_changed) in zip(
+                candidates, self.effects([candidate.cuts for candidate in candidates]), strict=True
+            )
+        ]
+
+    def effects(self, sweep: Sequence[tuple[Change, ...]]) -> list[tuple[float, str, float, bool]]:
+        """Returns the change of the answer's log-probability of each variant, the answer without it, its probability,
+        and whether it is another. Raises `Stopped`."""
+        requests = sweep_requests(self.request, sweep, CHUNK)
+        records = self.backend.run(requests, stop=self.stop)
+        if len(records) < len(requests):
+            raise Stopped
+        self.stage += 1
+        self.progress(min(self.stage, STAGES), STAGES)
+        effects = []
+        for record in records:
+            assert record.sweep is not None
+            before = math.log(max(record.answers[0].probability, 1e-300))
+            for row in record.sweep:
+                best = int(row.argmax())
+                label, probability = record.answers[best].label, math.exp(float(row[best]))
+                effects.append((float(row[0]) - before, label, probability, bool(row[best] > row[0])))
+        return effects
+
+
+def routes_of(record: AttentionRecord) -> list[Step]:
+    """Returns the routes of a record between modalities, and into the answer, cut in all layers."""
+    readers: tuple[TokenGroup, ...] = (ANSWER, *INPUT_MODALITIES)
+    groups: list[Route] = [(queries, keys) for queries in readers for keys in INPUT_MODALITIES]
+    cells = route_cells(record, [LayerWindow()], groups)
+    return [Step(cell.queries, cell.keys, Modality(cell.keys)) for cell in cells if isinstance(cell.keys, Modality)]
+
+
+def needed(candidates: Sequence[Step]) -> list[Step]:
+    """Returns the candidates that the answer needs, the largest effect first."""
+    largest = min((candidate.effect for candidate in candidates), default=0.0)
+    needed = (candidate for candidate in candidates if candidate.effect <= min(-LEAST, SMALL * largest))
+    return sorted(needed, key=lambda candidate: candidate.effect)
+
+
+def keys_of(record: AttentionRecord, routes: Sequence[Step]) -> list[Step]:
+    """Returns candidates for the keys that carry each of ``routes``, those of the largest effects first.
+
+    They are what all queries of a route read most, and what those read that the answer token itself reads most.
+    """
+    by_route = []
+    for route in routes:
+        most = CANDIDATES[route.modality]
+        clusters = key_clusters(record, route.queries, route.modality, most)
+        for place in _answered(record, route.queries):
+            others = key_clusters(record, place, route.modality, most)
+            others = [keys for keys in others if cluster_overlap(keys, place) == 0]
+            clusters = [keys for pair in zip_longest(clusters, others) for keys in pair if keys is not None]
+        by_route.append([replace(route, keys=keys) for keys in dict.fromkeys(clusters)])
+    ranks = range(max(map(len, by_route), default=0))
+    in_turn = [tried[rank] for rank in ranks for tried in by_route if rank < len(tried)]
+    return in_turn[:MOST_CANDIDATES]
+
+
+def _answered(record: AttentionRecord, queries: TokenGroup) -> list[ChosenTokens]:
+    """Returns the tokens of the modality ``queries`` that the answer token reads most; none of any other group."""
+    return key_clusters(record, ANSWER, queries, 1)[:1] if isinstance(queries, Modality) else []
+
+
+def chosen_routes(routes: Sequence[Step], tried: Sequence[Step]) -> list[Step]:
+    """Returns at most `MOST_STEPS` of what was cut: some keys where they carry enough of a route, else the whole.
+
+    What was read once is told once, by those queries that need it most. A whole modality is told only where no part of
+    it is. What the answer token itself reads most comes first; then modalities take turns, each with its largest
+    effects first.
+    """
+    whole = {(route.queries, route.modality): route.effect for route in routes}
+    parts: list[Step] = []
+    for part in needed(tried):
+        if part.effect <= MAIN * whole[part.queries, part.modality]:
+            small = _smallest(part, tried)
+            if not any(cluster_overlap(small.keys, other.keys) > 0.3 for other in parts):
+                parts.append(small)
+    known = {part.modality for part in parts}
+    rest = [route for route in routes if route.modality not in known]
+    by_modality: dict[Modality, list[Step]] = {}
+    into_answer = min((part for part in parts if part.queries == ANSWER), key=lambda c: c.effect, default=None)
+    for candidate in sorted((*parts, *rest), key=lambda c: (c is not into_answer, c.effect)):
+        own = by_modality.setdefault(candidate.modality, [])
+        if not (own and isinstance(candidate.keys, Modality)):  # one step tells of a whole modality
+            own.append(candidate)
+    ranks = range(max(map(len, by_modality.values()), default=0))
+    in_turn = [own[rank] for rank in ranks for own in by_modality.values() if rank < len(own)]
+    return [candidate for candidate in in_turn if candidate in needed(in_turn)][:MOST_STEPS]
+
+
+def _smallest(part: Step, tried: Sequence[Step]) -> Step:
+    """Returns the fewest of the keys of ``part`` that were tried and still take `KEPT` of what all of them take."""
+    assert isinstance(part.keys, ChosenTokens)
+    within = [
+        other for other in tried
+        if isinstance(other.keys, ChosenTokens) and other.queries == part.queries
+        and other.keys.stream == part.keys.stream and set(other.keys.tokens) <= set(part.keys.tokens)
+        and other.effect <= min(KEPT * part.effect, -LEAST)
+    ]  # fmt: skip
+    return min(within, key=lambda other: len(other.keys.tokens))  # type: ignore[union-attr]
+
+
+def _places(record: AttentionRecord, tried: Sequence[Step], group: TokenGroup) -> list[ChosenTokens]:
+    """Returns the clusters of the modality ``group`` that were tried as keys, each once; none of any other group."""
+    if not isinstance(group, Modality):
+        return []
+    own = [candidate.keys for candidate in tried if candidate.modality is group]
+    places: list[ChosenTokens] = []
+    for place in own:
+        if isinstance(place, ChosenTokens) and not any(cluster_overlap(place, other) > 0.7 for other in places):
+            places.append(place)
+    return places
+
+
+def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all_tried: Sequence[Step]) -> list[Step]:
+    """Returns ``steps`` with the fewest queries, keys and layers that still take much of the effect, each cut as it is.
+
+    Fewer of each take `KEPT` of the effect alone; together they take `LEAST` and `KEPT_TOGETHER` of it.
+    """
+    windows = route_windows(record)[:-1]
+    tried = [
+        (
+            [replace(step, queries=queries) for queries in _readers(record, all_tried, step)],
+            [replace(step, keys=keys) for keys in _cores(step.keys)],
+            [replace(step, windows=_joined(windows[first:])) for first in range(1, len(windows))],
+        )
+        for step in steps
+    ]
+    measured = iter(cutter.measure([each for parts in tried for part in parts for each in part]))
+    ends: list[list[Step]] = []
+    for step, parts in zip(steps, tried, strict=True):
+        readers, cores, later = ([next(measured) for _ in part] for part in parts)
+        needed_part = min(KEPT * step.effect, -LEAST)
+        reader = min(readers, key=lambda each: each.effect, default=step)
+        queries = reader.queries if reader.effect <= needed_part else step.queries
+        keys = next((core.keys for core in cores if core.effect <= needed_part), step.keys)
+        start = max((k + 1 for k, each in enumerate(later) if each.effect <= needed_part), default=0)
+        layers = [_joined(windows[start:end]) for end in range(start + 1, len(windows) + 1)]
+        small = replace(step, queries=queries, keys=keys)
+        ends.append([replace(small, windows=some) for some in layers])
+        if small != step:  # where they do not hold together
+            ends[-1].append(replace(step, windows=layers[-1]))
+    confirmed = iter(cutter.measure([each for some in ends for each in some]))
+    result = []
+    for step, some in zip(steps, ends, strict=True):
+        own = [next(confirmed) for _ in some]
+        result.append(next((c for c in own if c.effect <= min(KEPT_TOGETHER * step.effect, -LEAST)), step))
+    return result
+
+
+def _readers(record: AttentionRecord, tried: Sequence[Step], step: Step) -> list[ChosenTokens]:
+    """Returns the places that may read the keys of a step in the name of its queries."""
+    return nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
+
+
+def _cores(keys: TokenGroup) -> list[ChosenTokens]:
+    """Returns the strongest quarter and half of chosen keys, fewest first; none of a small cluster."""
+    if not isinstance(keys, ChosenTokens) or len(keys.tokens) < CORE:
+        return []
+    count = len(keys.tokens)
+    return [replace(keys, tokens=keys.tokens[:size]) for size in dict.fromkeys((-(-count // 4), -(-count // 2)))]
+
+
+def _joined(windows: Sequence[LayerWindow]) -> tuple[LayerWindow, ...]:
+    """Returns one window for each stack of ``windows``."""
+    layers: dict[str, tuple[int, ...]] = {}
+    for window in windows:
+        layers[window.stack] = (*layers.get(window.stack, ()), *(window.layers or ()))
+    return tuple(LayerWindow(stack, numbers) for stack, numbers in layers.items())
+
+
+def _chosen(record: AttentionRecord, group: TokenGroup) -> tuple[Token, ...]:
+    if not isinstance(group, ChosenTokens):
+        return ()
+    tokens = record.streams[group.stream or record.flow_streams[0]]
+    return tuple(tokens[k] for k in group.tokens)

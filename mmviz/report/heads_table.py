@@ -1,0 +1,110 @@
+"""What each head does for an answer, as a table and in words: what ``mmviz heads`` and the section Heads show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmviz.analysis.head_profiles import HeadProfile, all_heads
+from mmviz.experiments.head_ablation import DEAD, HeadEffect
+from mmviz.figures.token_labels import names
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.page import say
+from mmviz.report.experiment_table import ExperimentTable
+from mmviz.report.map_place import PLACE_COLUMNS, map_place
+from mmviz.report.run_facts import run_facts
+from mmviz.types import MODALITIES, AttentionRecord, Request
+
+_EFFECT_COLUMNS = ("effect", "answer_probability", "other_answer", "other_probability", "largest_change", "no_effect")
+_PROFILE_COLUMNS = ("entropy", "distance", *(f"attention_{modality}" for modality in MODALITIES), "sinks", "registers")
+
+
+def heads_table(
+    request: Request, record: AttentionRecord, effects: Sequence[HeadEffect], profiles: Sequence[HeadProfile] | None,
+    command: str,
+) -> ExperimentTable:  # fmt: skip
+    """Returns a row for each head that was ablated, those that the answer needs most first, named ``heads``.
+
+    A row holds ``map`` (the head as `MapRef` writes it), the columns of `mmviz.report.map_place` (layers and heads from
+    0), ``effect`` (change of the answer's log-probability in nats), ``answer_probability`` (that of the run's answer
+    without the head), ``other_answer`` and ``other_probability`` (the most probable answer without it), the
+    ``largest_change`` of any probability, ``no_effect``; and what the head attends to where ``profiles`` are given, see
+    `mmviz.analysis.head_profiles.HeadProfile`, ``attention_image`` and so on being sums of the answer token's weights.
+    ``sinks`` and ``registers`` name key tokens. The facts hold how many heads were ``planned``, and the ``verdict``.
+    """
+    profile_of = {(profile.map, profile.head): profile for profile in profiles or ()}
+    rows = [
+        _row(record, effect, profile_of.get((effect.map, effect.head)))
+        for effect in sorted(effects, key=lambda effect: effect.effect)
+    ]
+    columns = ("map", *PLACE_COLUMNS, *_EFFECT_COLUMNS, *(_PROFILE_COLUMNS if profiles else ()))
+    facts = {
+        **run_facts(request, record),
+        "planned": len(all_heads(record)),
+        "verdict": [heads_summary(record, effects)] if effects else [],
+    }
+    return ExperimentTable("heads", columns, rows, facts, command)
+
+
+def heads_summary(record: AttentionRecord, effects: Sequence[HeadEffect]) -> str:
+    """Returns a sentence on how many heads move the answer, and which moves it most."""
+    answer = record.answers[0].label
+    needed = [effect for effect in effects if abs(effect.effect) > DEAD]
+    if not needed:
+        return say("heads-summary-none", answer=answer)
+    strongest = max(needed, key=lambda effect: abs(effect.effect))
+    return say(
+        "heads-summary", of=len(effects), needed=len(needed), answer=answer, effect=strongest.effect,
+        strongest=head_name(record, strongest.map, strongest.head), dead=sum(effect.is_dead for effect in effects),
+    )  # fmt: skip
+
+
+def head_name(record: AttentionRecord, number: int, head: int) -> str:
+    """Returns what people call a head; they count layers and heads from 1."""
+    return say("heads-head", layer=layer_name(record, number), head=head + 1)
+
+
+def layer_name(record: AttentionRecord, number: int) -> str:
+    """Returns the layer of a map, from 1, with its stack where the record has several."""
+    layer = layer_in_stack(record, number)
+    return sentence("map-of-stack", stack=record.maps[number].stack, map=layer) if len(record.stacks) > 1 else layer
+
+
+def layer_in_stack(record: AttentionRecord, number: int) -> str:
+    """Returns the layer of a map, from 1, with the streams it runs between where they differ."""
+    attn_map = record.maps[number]
+    layer = say("heads-layer", layer=attn_map.layer + 1)
+    if attn_map.queries == attn_map.keys:
+        return layer
+    return say("heads-streams", layer=layer, queries=attn_map.queries, keys=attn_map.keys)
+
+
+def answer_probability(record: AttentionRecord, effect: HeadEffect) -> float:
+    """Returns the probability of the run's answer when the head is ablated."""
+    return record.answers[0].probability * float(np.exp(effect.effect))
+
+
+def _row(record: AttentionRecord, effect: HeadEffect, profile: HeadProfile | None) -> dict[str, Any]:
+    row = {
+        "map": str(record.map_ref(effect.map, effect.head)),
+        **map_place(record, effect.map, effect.head),
+        "effect": effect.effect,
+        "answer_probability": answer_probability(record, effect),
+        "other_answer": effect.answer,
+        "other_probability": effect.probability,
+        "largest_change": effect.largest_change,
+        "no_effect": effect.is_dead,
+    }
+    if profile is None:
+        return row | dict.fromkeys(_PROFILE_COLUMNS)
+    labels = names(record.streams[record.maps[effect.map].keys])
+    return {
+        **row,
+        "entropy": profile.entropy,
+        "distance": profile.distance,
+        **{f"attention_{modality}": profile.modality_sums.get(modality) for modality in MODALITIES},
+        "sinks": [labels[key] for key, _ in profile.sinks],
+        "registers": [labels[key] for key in profile.registers],
+    }

@@ -1,0 +1,26 @@
+"""What every table of an experiment says of the run that it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmviz.types import AttentionRecord, Request
+
+
+def run_facts(request: Request, record: AttentionRecord) -> dict[str, Any]:
+    """Returns plain values for `ExperimentTable.facts`, of the run ``record`` of ``request``.
+
+    ``model``; ``answer`` and its ``probability`` (None for both without one); ``part``, which tokens of the answer it
+    is about, from 0 (empty: all); ``changes`` and ``options`` of the request as text (empty: the model as it is);
+    ``notices`` on the inputs and the run.
+    """
+    best = record.answers[0] if record.answers else None
+    return {
+        "model": request.model,
+        "answer": best.label if best else None,
+        "probability": best.probability if best else None,
+        "part": list(request.answer_part),
+        "changes": [str(change) for change in request.changes],
+        "options": [f"{name}={value}" for name, value in request.options],
+        "notices": [str(notice) for notice in (*request.sample.notices, *record.notices)],
+    }

@@ -1,0 +1,121 @@
+"""The steps of a story as sentences, and as small cards in HTML: what is read, by whom, where, and its size."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmviz.experiments.route_cut import LayerWindow
+from mmviz.experiments.story import Story
+from mmviz.experiments.story_search import LEAST, Step
+from mmviz.figures.heat_strip import strip_html
+from mmviz.figures.image import data_uri, downscaled, spotlight
+from mmviz.i18n.language import join_list, join_sentences
+from mmviz.i18n.page import say
+from mmviz.i18n.unicode_display import replace_invisible
+from mmviz.report.run_protocol import Run
+from mmviz.types import ANSWER, AttentionRecord, Chars, ChosenTokens, Modality, PixelBox, Seconds, Token
+
+SIDE = 200
+"""Longer side of the picture on a card, in pixels."""
+WORDS = 4
+"""So many words are named; a card of more says the first ones."""
+
+
+def step_sentence(record: AttentionRecord, step: Step) -> str:
+    """Returns a step as a sentence: the layers, which tokens read which, and the answer without it."""
+    queries, is_one = _readers(record, step)
+    tokens = step.key_tokens(record)
+    number = "one" if is_one else "many"
+    kind = "reads" if tokens else "all"
+    parts = {"queries": queries, "words": _words(tokens), "moments": _moments(tokens)}
+    reads = say(f"story-{kind}-{step.modality}-{number}", **parts)
+    first = say("story-step", layers=_layers(record, step), reads=reads)
+    without = "story-without" if step.is_changed else "story-without-same"
+    return join_sentences([first, say(without, answer=replace_invisible(step.answer))])
+
+
+def story_verdict(story: Story) -> str:
+    """Returns a sentence on a story without steps, or on one that was stopped; "" for any other."""
+    if not story.is_complete:
+        return say("story-stopped")
+    if story.steps:
+        return ""
+    if not story.ways_out:
+        return say("story-none", least=LEAST)
+    modalities = join_list(say(f"the-{modality}") for modality, _ in story.ways_out)
+    effects = join_list(say("story-effect", size=-effect) for _, effect in story.ways_out)
+    return say("story-none-ways", modalities=modalities, effects=effects)
+
+
+def step_card(run: Run, step: Step, number: int) -> str:
+    """Returns a step as HTML: its picture, its sentence, and its size in nats."""
+    size = say("story-effect", size=-step.effect)
+    return (
+        f"<div class='story-card'><div class='story-thing'>{_thing(run, step)}</div>"
+        f"<p><b>{number}</b> {html.escape(step_sentence(run.record, step))}</p>"
+        f"<span class='story-size'>{html.escape(size)}</span></div>"
+    )
+
+
+def _thing(run: Run, step: Step) -> str:
+    """Returns what is read: the picture with its place bright, the words, or the moments of the sound."""
+    record = run.record
+    keys, queries = step.key_tokens(record), step.query_tokens(record)
+    picture = next((part for part in (keys, queries) if part and isinstance(part[0].location, PixelBox)), ())
+    parts = []
+    if step.modality is Modality.TEXT and keys:
+        parts.append(f"<span class='story-word'>{html.escape(_words(keys))}</span>")
+    if step.modality is Modality.AUDIO and isinstance(step.keys, ChosenTokens):
+        tokens = record.streams[step.keys.stream or record.flow_streams[0]]
+        amounts = np.isin(np.arange(len(tokens)), step.keys.tokens).astype(np.float64)
+        parts.append(strip_html(tokens, amounts, 1.0, Modality.AUDIO))
+    image = run.sample.image
+    if image is not None and (picture or (step.modality is Modality.IMAGE and not keys)):
+        shown, size = downscaled(image.pixels, SIDE), (image.width, image.height)
+        lit = spotlight(shown, picture, np.full(len(picture), 0.999), 1.0, size) if picture else shown
+        parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('story-picture-alt'))}'>")
+    return "".join(parts)
+
+
+def _readers(record: AttentionRecord, step: Step) -> tuple[str, bool]:
+    """Returns the queries of a step in words, and whether they are one token."""
+    if step.queries == ANSWER:
+        return say("story-answer"), True
+    tokens = step.query_tokens(record)
+    if not tokens:
+        return say(f"story-group-{step.queries}"), False
+    if isinstance(tokens[0].location, PixelBox):
+        return say("story-some-image"), False
+    if isinstance(tokens[0].location, Seconds):
+        return say("story-some-audio", moments=_moments(tokens)), False
+    return _words(tokens), True
+
+
+def _words(tokens: Sequence[Token]) -> str:
+    """Returns the first of the words of ``tokens`` in quotes, in the order of the text."""
+    located = [(token.location.start, token.label) for token in tokens if isinstance(token.location, Chars)]
+    return join_list(f"“{replace_invisible(label.strip())}”" for _, label in sorted(located)[:WORDS])
+
+
+def _moments(tokens: Sequence[Token]) -> str:
+    """Returns from when to when moments last."""
+    places = [token.location for token in tokens if isinstance(token.location, Seconds)]
+    if not places:
+        return ""
+    return f"{min(place.start for place in places):.1f}–{max(place.end for place in places):.1f} s"
+
+
+def _layers(record: AttentionRecord, step: Step) -> str:
+    """Returns the layers of a step in words, counted from 1, with their stack where the record has several."""
+    return join_list(_window(record, window) for window in step.windows)
+
+
+def _window(record: AttentionRecord, window: LayerWindow) -> str:
+    if not window.layers:
+        return say("story-layers-all")
+    first, last = min(window.layers) + 1, max(window.layers) + 1
+    words = say("story-layer" if first == last else "story-layers", first=first, last=last)
+    return say("story-layer-of", layers=words, stack=window.stack) if len(record.stacks) > 1 else words

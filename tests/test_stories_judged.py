@@ -1,0 +1,99 @@
+"""How stories are judged on the world: which places a question is about, and what is told off them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmviz.experiments.story import Story
+from mmviz.experiments.story_search import Step
+from mmviz.training.evaluate.metrics import Case
+from mmviz.training.evaluate.stories import FamilyStories, agrees, is_sound, markdown, things_about
+from mmviz.training.world.compose_sound import Sound
+from mmviz.training.world.examples import TrainingExample
+from mmviz.training.world.questions import Question
+from mmviz.training.world.scenes import Scene, Thing
+from mmviz.types import (
+    ANSWER,
+    Answer,
+    AttentionMap,
+    AttentionRecord,
+    ChosenTokens,
+    Modality,
+    PixelBox,
+    Sample,
+    Seconds,
+    Token,
+)
+
+SIDE, PATCHES = 120, 12
+THINGS = (
+    Thing("wolf", (0.0, 0.0, 0.25, 0.25)),
+    Thing("rabbit", (0.5, 0.0, 0.75, 0.25)),
+    Thing("sun", (0.5, 0.75, 0.75, 1.0)),
+)
+QUESTION = Question("relheard", "what is right of the spoken thing", "rabbit", (1,), True, (1,))
+
+
+@pytest.fixture
+def case() -> Case:
+    scene = Scene(np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE), np.uint8), THINGS)
+    sound = Sound(np.zeros(32_000, np.float32), "wolf", 0.8, 1.2, False)
+    return Case(TrainingExample(scene, sound, (QUESTION,)), QUESTION, Sample(text="x"))
+
+
+@pytest.fixture
+def record() -> AttentionRecord:
+    size = SIDE / PATCHES
+    patches = [
+        Token(Modality.IMAGE, "", PixelBox(x * size, y * size, (x + 1) * size, (y + 1) * size))
+        for y in range(PATCHES)
+        for x in range(PATCHES)
+    ]
+    moments = [Token(Modality.AUDIO, "", Seconds(k / 10, (k + 1) / 10)) for k in range(20)]
+    tokens = (Token(Modality.SPECIAL, "answer"), *patches, *moments)
+    weights = np.full((1, len(tokens), len(tokens)), 1 / len(tokens), np.float32)
+    attn_map = AttentionMap("layers.0", 0, "tokens", "tokens", weights, stack="layers")
+    return AttentionRecord("id", {"tokens": tokens}, (attn_map,), (Answer("rabbit", 0.9),), {})
+
+
+def patch(x: int, y: int) -> int:
+    return 1 + y * PATCHES + x
+
+
+def step(*tokens: int, modality: Modality = Modality.IMAGE, effect: float = -1.0) -> Step:
+    return Step(ANSWER, ChosenTokens(tokens, "tokens"), modality, effect=effect)
+
+
+WORD = step(1 + PATCHES**2 + 9, modality=Modality.AUDIO)
+WOLF, RABBIT, SUN = step(patch(1, 1)), step(patch(7, 1)), step(patch(7, 10))
+
+
+def test_a_story_agrees_with_the_word_its_place_and_the_neighbour(case: Case, record: AttentionRecord) -> None:
+    assert agrees(case, record, Story("rabbit", 0.9, (WORD, WOLF, RABBIT)))
+    for missing in (WORD, WOLF, RABBIT):
+        steps = tuple(some for some in (WORD, WOLF, RABBIT) if some is not missing)
+        assert not agrees(case, record, Story("rabbit", 0.9, steps))
+    whole = replace(WOLF, keys=Modality.IMAGE)
+    assert not agrees(case, record, Story("rabbit", 0.9, (WORD, whole)))
+
+
+def test_what_lies_off_the_question_is_not_sound(case: Case, record: AttentionRecord) -> None:
+    assert things_about(case) == (1, 0)
+    assert is_sound(case, record, Story("rabbit", 0.9, (WORD, WOLF, RABBIT)))
+    assert is_sound(case, record, Story("rabbit", 0.9, (step(patch(3, 0)),))), "a patch beside the box"
+    assert not is_sound(case, record, Story("rabbit", 0.9, (step(patch(4, 5)),)))
+    assert not is_sound(case, record, Story("rabbit", 0.9, (SUN,))), "another thing"
+    assert not is_sound(case, record, Story("rabbit", 0.9, (replace(WOLF, effect=-0.09),)))
+    early = step(1 + PATCHES**2, modality=Modality.AUDIO)
+    assert not is_sound(case, record, Story("rabbit", 0.9, (early,)))
+    counted = replace(case, question=Question("count", "how many things are there", "3", (0, 1, 2)))
+    assert is_sound(counted, record, Story("3", 0.9, (SUN, WOLF)))
+    assert not is_sound(counted, record, Story("3", 0.9, (WORD,))), "the sound is not counted"
+
+
+def test_the_table_has_the_shares_of_the_trios_answered_rightly() -> None:
+    table = markdown({"name": FamilyStories(4, 3, 4, 4, [2, 2, 3, 3]), "heard": FamilyStories()}, 202)
+    assert "| name | 4 | 0.75 | 1.00 | 1.00 | 2.5 |" in table and "| **all** | 4 | 0.75 |" in table
