@@ -1,6 +1,6 @@
 # make app [PORT=8501]   install into .venv and open the page
 # make test              install into .venv and pass the tests
-# make test-coverage     the same with those of training, benchmarks and memory, and prints how much of mmviz/ is run
+# make test-coverage     the same with those of training, benchmarks, memory and Ray, and prints how much of mmviz/ is run
 # make quick             the tests that need neither a browser nor much time, for the loop of work
 # make lint              ruff and mypy
 # make texts             the catalogues of translations, brought up to date with the texts and compiled

@@ -22,7 +22,7 @@ from mmviz.models import CATALOGUE
 from mmviz.types import InputError, MapRef, MmvizError, Request, Rows, Sample
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
 ]
 SPEC = "slow_model:make"

@@ -17,6 +17,7 @@ from mmviz.experiments.story_search import LEAST, MOST_STEPS
 from mmviz.explain import Run
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import load_gallery
+from mmviz.models.model_factory import load
 from mmviz.report.story_cards import step_card, step_sentence, story_verdict
 from mmviz.types import (
     ANSWER,
@@ -174,7 +175,7 @@ def test_the_story_of_a_word_of_a_written_answer(qwen2_audio_folder: Path) -> No
     from mmviz.experiments.story import about_word
 
     model = f"hf:{qwen2_audio_folder}"
-    backend = LocalBackend("cpu")
+    backend = LocalBackend("cpu", {model: load(model, "cpu")})
     request = Request(model, make_sample(text="What was said?"), options=(("new_tokens", 3),))
     record = backend.run([request])[0]
     words = len(record.made_by["answer"])

@@ -145,8 +145,8 @@ class WarmBackend:
             if self._model:
                 self.card = next((card for card in backend.models() if card.id == self._model), None)
             self._run_once(backend)
-            # Streamlit collects garbage after each drawing of a page. With torch loaded that takes 0.3 to 0.9 s, in
-            # which no other thread runs, so what is loaded by now is no longer searched.
+            # With torch loaded, collecting garbage takes 0.3 to 0.9 s, in which no other thread runs, so what is loaded
+            # by now is no longer searched.
             gc.collect()
             gc.freeze()
             self.is_warm = True

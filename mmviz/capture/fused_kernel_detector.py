@@ -15,10 +15,10 @@ from torch._C import (
     _pop_torch_dispatch_stack,
     _push_on_torch_dispatch_stack,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmviz.capture.function_tables import SOFTMAXES
 from mmviz.capture.module_tracker import ModuleTracker
+from mmviz.capture.quick_dispatch_mode import QuickDispatchMode
 from mmviz.capture.torch_modes import is_backward
 
 _KERNEL_NAME = re.compile(r"attention|_attn|multi_?head|transformer_encoder_layer|flash_fwd|flash_attn", re.IGNORECASE)
@@ -30,19 +30,12 @@ _MODULES = {"torch.nn.functional", "torch.functional", "torch._tensor"}
 _PLAIN_TENSORS = frozenset({Tensor, nn.Parameter})
 
 
-class FusedKernelDetector(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class FusedKernelDetector(QuickDispatchMode):
     """Detects fused attention operators that run in this thread while it is not paused.
 
     A dispatch mode makes every operator several times as slow to call. So the recorder pauses it while it runs what the
     model called and works itself, unless attention may hide in that, see `may_hide_attention`.
     """
-
-    supports_higher_order_operators = True
-
-    @classmethod
-    def is_infra_mode(cls) -> bool:
-        """Returns True: otherwise torch refuses to compile inside the model, which flex attention does."""
-        return True
 
     def __init__(self, tracker: ModuleTracker):
         super().__init__()  # type: ignore[no-untyped-call]

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.amp import is_autocast_available
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmviz.capture.masked_softmax import attention_weights
+from mmviz.capture.quick_dispatch_mode import QuickDispatchMode
 
 _COMPUTES_LSE = {
     "_scaled_dot_product_flash_attention_for_cpu": None,
@@ -23,15 +23,8 @@ _COMPUTES_LSE = {
 """Kernels that return the log-sum-exp second, and the place of the argument that asks for it, if any."""
 
 
-class _KernelLse(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _KernelLse(QuickDispatchMode):
     """Keeps the log-sum-exp that a kernel returns beside its output, below autograd: the model's graph is its own."""
-
-    supports_higher_order_operators = True
-
-    @classmethod
-    def is_infra_mode(cls) -> bool:
-        """Returns True: otherwise torch refuses to compile inside the model."""
-        return True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
