@@ -29,7 +29,10 @@ def explain(
         text: the question or sentence.
         audio: path, bytes or the pair ``(array, rate in Hz)``. Some models take lists of images and sounds.
         video: path or bytes, whose frames take the place of an image.
-        model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint.
+        model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint;
+            ``module:factory`` for a custom model, whose code is run; or a folder that ``mmviz train`` wrote. It is made
+            once and kept; for one that has changed since, give its name, and the backend
+            ``mmviz.LocalBackend(models={name: factory()})``.
         backend: where the model runs: a backend, or the URL of an ``mmviz serve`` (with the access token in the
             environment variable MMVIZ_TOKEN); this machine if None.
         seed: seed for everything random.
@@ -37,7 +40,8 @@ def explain(
         steps: also record the vectors behind every attention weight, for the calculator of the viewer.
         options: ``new_tokens`` (at most), ``system`` (prompt), ``template``, for a model that writes its answer.
 
-    Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model or a backend that fails.
+    Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model, a factory or a backend
+    that fails.
 
     Examples::
 
