@@ -20,9 +20,10 @@ from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
 from mmviz.backends.backend_choice import rebuilt_request, this_machine_backend
 from mmviz.backends.exact_keeper import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
-from mmviz.backends.protocol import Stop, never_stop
+from mmviz.backends.protocol import Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
+from mmviz.experiments.story import Story, measure_story
 from mmviz.io.run_file import to_bytes
 from mmviz.types import AttentionRecord, CaptureError, MapRef, MmvizError, Request, Sample, Token, View
 from mmviz.types.short_repr import call_repr
@@ -194,9 +195,28 @@ class Run:
         measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
         return {**measured, "total": effect.total}
 
+    def story(
+        self, progress: Progress = ignore_progress, stop: Stop = never_stop, backend: Backend | None = None
+    ) -> Story:
+        """Returns the two to five routes that carry the answer, each confirmed by its own cut, see `measure_story`.
+
+        Of a written answer it is about all words, or those of `about_words`. ``progress`` is told of stages; after a
+        stop the story holds what was confirmed until then. Raises as `effect`, and ``MmvizError`` where the model's
+        attention cannot be cut, or it has no answers (``story-no-answer``).
+
+        Example::
+
+            >>> for step in run.story().steps:  # who reads what, its effect in nats, and the answer without it
+            ...     print(step.queries, step.modality, f"{step.effect:.1f}", step.answer)
+            image audio -3.7 nothing
+            answer image -3.2 nothing
+        """
+        request = self.rerun_request()
+        return measure_story(backend or self.backend or this_machine_backend(), request, self.record, progress, stop)
+
     def about_words(self, words: Sequence[int]) -> Run:
         """Returns the run again, about the log-probability of some tokens of its answer, from 0: so are answers,
-        `effect`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
+        `effect`, `story`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
         request = replace(self.rerun_request(), answer_part=tuple(words))
         return run_request(request, self.backend or this_machine_backend())
 
