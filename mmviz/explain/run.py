@@ -1,9 +1,9 @@
-"""The main functions of the library: inputs in, a run out."""
+"""A run: one sample through one model, and what it shows, measures and saves."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,14 @@ from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
-from mmviz.backends.backend_choice import chosen_backend, rebuilt_request, this_machine_backend
+from mmviz.backends.backend_choice import rebuilt_request, this_machine_backend
 from mmviz.backends.exact_keeper import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
-from mmviz.backends.protocol import Stop, never_stop
+from mmviz.backends.protocol import Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
-from mmviz.inputs import make_sample
+from mmviz.experiments.story import Story, measure_story
 from mmviz.io.run_file import to_bytes
-from mmviz.types import AttentionRecord, CaptureError, Change, MapRef, MmvizError, Request, Sample, Token, View
+from mmviz.types import AttentionRecord, CaptureError, MapRef, MmvizError, Request, Sample, Token, View
 from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
@@ -195,11 +195,30 @@ class Run:
         measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
         return {**measured, "total": effect.total}
 
+    def story(
+        self, progress: Progress = ignore_progress, stop: Stop = never_stop, backend: Backend | None = None
+    ) -> Story:
+        """Returns the two to five routes that carry the answer, each confirmed by its own cut, see `measure_story`.
+
+        Of a written answer it is about all words, or those of `about_words`. ``progress`` is told of stages; after a
+        stop the story holds what was confirmed until then. Raises as `effect`, and ``MmvizError`` where the model's
+        attention cannot be cut, or it has no answers (``story-no-answer``).
+
+        Example::
+
+            >>> for step in run.story().steps:  # who reads what, its effect in nats, and the answer without it
+            ...     print(step.queries, step.modality, f"{step.effect:.1f}", step.answer)
+            image audio -3.7 nothing
+            answer image -3.2 nothing
+        """
+        request = self.rerun_request()
+        return measure_story(backend or self.backend or this_machine_backend(), request, self.record, progress, stop)
+
     def about_words(self, words: Sequence[int]) -> Run:
         """Returns the run again, about the log-probability of some tokens of its answer, from 0: so are answers,
-        `effect`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
+        `effect`, `story`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
         request = replace(self.rerun_request(), answer_part=tuple(words))
-        return _run(request, self.backend or this_machine_backend())
+        return run_request(request, self.backend or this_machine_backend())
 
     def rerun_request(self) -> Request:
         """Returns the request that makes this run again, see `rebuilt_request` for a run from a file."""
@@ -270,57 +289,7 @@ class Run:
         return cls(*read_run(Path(path)))
 
 
-def explain(
-    image: Any = None, text: str | None = None, audio: Any = None, *, video: Any = None, model: str = "trio",
-    backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
-    options: Mapping[str, str | int] | None = None,
-) -> Run:  # fmt: skip
-    """Runs a fusion model on an image, a text and audio, any of which may be missing, and records its attention.
-
-    Args:
-        image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``.
-        text: the question or sentence.
-        audio: path, bytes or the pair ``(array, rate in Hz)``. Some models take lists of images and sounds.
-        video: path or bytes, whose frames take the place of an image.
-        model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint.
-        backend: where the model runs: a backend, or the URL of an ``mmviz serve`` (with the access token in the
-            environment variable MMVIZ_TOKEN); this machine if None.
-        seed: seed for everything random.
-        relevance: also record gradient relevance for the winning answer, which needs a backward pass.
-        steps: also record the vectors behind every attention weight, for the calculator of the viewer.
-        options: ``new_tokens`` (at most), ``system`` (prompt), ``template``, for a model that writes its answer.
-
-    Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model or a backend that fails.
-
-    Examples::
-
-        >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio=(wave, 16_000), relevance=True)
-        >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
-        >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
-        >>> run = mmviz.explain(image=[a, b], text="What differs?", model="hf:HuggingFaceTB/SmolVLM-256M-Instruct")
-    """
-    given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
-    return run_sample(
-        make_sample(image=image, text=text, audio=audio, video=video), model=model, backend=backend, **given
-    )
-
-
-def run_sample(
-    sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
-    changes: tuple[Change, ...] = (), relevance: bool = False, steps: bool = False,
-    pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
-    answer: tuple[int, ...] = (), answer_part: tuple[int, ...] = (), stop: Stop = never_stop,
-) -> Run:  # fmt: skip
-    """Runs a model on a checked sample with these fields of `Request`, and towers. Raises as `explain` and `_run`."""
-    settings = tuple((options or {}).items())
-    request = Request(
-        model, sample, changes, seed, relevance, steps=steps, towers=True, pairs=pairs, answer=answer,
-        answer_part=answer_part, options=settings, depends_on=True,
-    )  # fmt: skip
-    return _run(request, chosen_backend(backend, model), stop)
-
-
-def _run(request: Request, backend: Backend, stop: Stop = never_stop) -> Run:
+def run_request(request: Request, backend: Backend, stop: Stop = never_stop) -> Run:
     """Returns the run of a request, with the answer that the model wrote. Raises ``MmvizError`` (``run-stopped``)."""
     records = backend.run([request], stop=stop)
     if not records:
