@@ -31,6 +31,7 @@ from mmviz.types.short_repr import call_repr
 if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.experiments.language_prior import LanguagePrior
+    from mmviz.figures.print_figure import FigureFormat
 
 
 @dataclass(frozen=True, repr=False)
@@ -245,17 +246,28 @@ class Run:
         """Returns a PNG of the inputs, 1600 pixels wide: under `reads_from`, and below it under `depends_on` where the
         run holds it; or under `attention`, 900 high, where any of its three parameters or ``scale_max`` is given.
 
-        The colour scale goes from 0 to ``scale_max``, or to the largest value if None.
+        The colour scale goes from 0 to ``scale_max``, or to the largest value if None. `figure` has it as PDF or SVG.
         """
-        from mmviz.report.png import run_png
+        return self.figure("png", map_ref, token, direction, scale_max)
 
-        return run_png(self, map_ref, token, direction, scale_max)
+    def figure(
+        self, file_format: FigureFormat, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None,
+        direction: Direction = "from", scale_max: float | None = None,
+    ) -> bytes:  # fmt: skip
+        """Returns the figure of `png` in a format: ``png``, or ``pdf`` or ``svg``, in which text and bars are
+        vectors, for print. The same run gives the same bytes."""
+        from mmviz.report.printed_run import run_figure
 
-    def to_html(self, prior: LanguagePrior | None = None) -> str:
-        """Returns the linked viewer as one HTML document that needs no network, with ``prior`` where it is measured."""
+        return run_figure(self, file_format, map_ref, token, direction, scale_max)
+
+    def to_html(self, prior: LanguagePrior | None = None, view: Mapping[str, Any] | None = None) -> str:
+        """Returns the linked viewer as one HTML document that needs no network, with ``prior`` where it is measured.
+
+        ``view``: what it opens with, as ``viewer/format_schema.json`` has it; the map of `map_ref` if None.
+        """
         from mmviz.report import ViewerData
 
-        return ViewerData(self).to_html(prior)
+        return ViewerData(self).to_html(prior, view)
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: `to_html` in a frame."""
