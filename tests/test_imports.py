@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "viewer": "types",
     "report": "types io inputs viewer analysis experiments figures",
     "explain": "types inputs backends",
-    "explain.run": "types io backends analysis experiments report",
+    "explain.run": "types io backends analysis experiments figures report",
     "training": "types io inputs models backends analysis experiments assets_path",
     "app": EVERYTHING,
     "cli": EVERYTHING,
