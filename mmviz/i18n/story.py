@@ -6,6 +6,7 @@ STORY: dict[str, str] = {
     "story": "The story of this answer",
     "story-help": "The routes that carry the answer, in the order of the layers. Each was confirmed by cutting exactly "
     "what its card shows, and nothing else: the number is what the answer's log-probability loses by that.",
+    "story-recorded": "It was measured beforehand, on this recorded run and with the same weights.",
     "story-trace": "Trace the answer",
     "story-trace-help": "Cuts routes between picture, words and sound, then the places that they read, and keeps "
     "what the answer needs. The model runs on about a hundred variants, in a few calls where it can.",

@@ -1,6 +1,7 @@
 """The strip of cards that tells the story of an answer, and the way from each card into the viewer.
 
-It is traced on request: the first view never waits for it, and a recorded run of the gallery stays one until then.
+A recorded run of the gallery has its story, which stands there at once. Of any other run it is traced on request, so
+that the first view never waits for it.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from collections.abc import Callable
 import streamlit as st
 
 from mmviz.analysis.route_attention import group_members
+from mmviz.app import resources
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.answer_words import words_of
 from mmviz.app.selection import Selection
 from mmviz.app.session_state import State
-from mmviz.backends import Backend
+from mmviz.backends import Backend, Progress, Stop
 from mmviz.experiments.story import Story, about_word, measure_story
 from mmviz.experiments.story_search import Step
 from mmviz.explain import Run
+from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.report.story_cards import step_card, story_verdict
 from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError
@@ -29,11 +32,18 @@ STORY = "story"
 
 
 def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
-    """Draws the story of the answer once it is asked for; of a written answer that of a chosen word.
+    """Draws the recorded story of the answer, else the one that is traced once it is asked for; of a written answer
+    that of a chosen word.
 
     Nothing for a run without answers, and for one that this page cannot make again.
     """
     if not run.record.answers or state.is_saved:
+        return
+    recorded = resources.recorded_story(run.record)
+    if recorded is not None:
+        with st.container(key="story-strip"):
+            widgets.heading(say("story"), join_sentences([say("story-help"), say("story-recorded")]))
+            _cards(run, run.record, recorded)
         return
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
@@ -42,18 +52,20 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
     with st.container(key="story-strip"):
         word = _word(run.record)
         name = (STORY, word)
-        place = st.empty()
-        if (run.record.id, *name) not in state.experiments:
-            if is_outdated or not place.button(
-                say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary"
-            ):
-                return
-            place.empty()
-        widgets.heading(say("story"), say("story-help"))
         request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
-        story = runner.measure(
-            name, lambda progress, stop: measure_story(runner.backend(), request, record, progress, stop)
-        )
+
+        def trace(progress: Progress, stop: Stop) -> Story:
+            return measure_story(runner.backend(), request, record, progress, stop)
+
+        if not runner.is_started(name):
+            if not is_outdated:
+                st.button(
+                    say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary",
+                    on_click=runner.start, args=(name, trace),
+                )  # fmt: skip
+            return
+        widgets.heading(say("story"), say("story-help"))
+        story = runner.measure(name, trace)
         if story is not None:
             _cards(run, record, story)
 
@@ -114,6 +126,6 @@ def show_step(record: AttentionRecord, step: Step) -> None:
     is_from = step.queries == ANSWER or bool(step.query_tokens(record))
     tokens = tuple(int(k) for k in (rows if is_from else columns).nonzero()[0])
     before = state.selection
-    session.set_selection(
+    session.show_in_viewer(
         Selection(tokens, (), "from" if is_from else "to", record.map_ref(number), before.style, before.scale)
     )
