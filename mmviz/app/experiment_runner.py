@@ -42,15 +42,6 @@ class ExperimentRunner:
     backend: Callable[[], Backend]
     """Returns the backend on which variants of ``run`` are made."""
 
-    def is_started(self, name: tuple[object, ...]) -> bool:
-        """Returns whether the experiment of this name is in progress or finished."""
-        return (self.run.record.id, *name) in self.state.experiments
-
-    def start(self, name: tuple[object, ...], work: Callable[[Progress, Stop], object]) -> None:
-        """Starts ``work`` in the background, unless the experiment of this name is started."""
-        if not self.is_started(name):
-            self.state.experiments[self.run.record.id, *name] = Job(work, visitor_left())
-
     def measure(
         self, name: tuple[object, ...], work: Callable[[Progress, Stop], T], most_seconds: float | None = None
     ) -> T | None:
@@ -59,8 +50,10 @@ class ExperimentRunner:
         ``most_seconds`` is how long it takes at most, where that is known. Returns None while it is in progress, and
         after an error or a stop without a result; the page then says so.
         """
-        self.start(name, work)
-        key, experiments = (self.run.record.id, *name), self.state.experiments
+        key = (self.run.record.id, *name)
+        experiments = self.state.experiments
+        if key not in experiments:
+            experiments[key] = Job(work, visitor_left())
         job: Job[T] = experiments[key]
         if not job.wait(QUICK):
             _progress(key, most_seconds)

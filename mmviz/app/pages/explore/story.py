@@ -18,7 +18,7 @@ from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.answer_words import words_of
 from mmviz.app.selection import Selection
 from mmviz.app.session_state import State
-from mmviz.backends import Backend, Progress, Stop
+from mmviz.backends import Backend
 from mmviz.experiments.story import Story, about_word, measure_story
 from mmviz.experiments.story_search import Step
 from mmviz.explain import Run
@@ -52,20 +52,18 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
     with st.container(key="story-strip"):
         word = _word(run.record)
         name = (STORY, word)
-        request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
-
-        def trace(progress: Progress, stop: Stop) -> Story:
-            return measure_story(runner.backend(), request, record, progress, stop)
-
-        if not runner.is_started(name):
-            if not is_outdated:
-                st.button(
-                    say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary",
-                    on_click=runner.start, args=(name, trace),
-                )  # fmt: skip
-            return
+        place = st.empty()
+        if (run.record.id, *name) not in state.experiments:
+            if is_outdated or not place.button(
+                say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary"
+            ):
+                return
+            place.empty()
         widgets.heading(say("story"), say("story-help"))
-        story = runner.measure(name, trace)
+        request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
+        story = runner.measure(
+            name, lambda progress, stop: measure_story(runner.backend(), request, record, progress, stop)
+        )
         if story is not None:
             _cards(run, record, story)
 
