@@ -1,44 +1,87 @@
-"""The story of an answer on the first view, without a browser: traced on request, and opened in the viewer."""
+"""The story of an answer on the first view, without a browser: recorded or traced, and opened in the viewer."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from app_page import EXAMPLES, markup, now, press, selected, settled, visit
+from app_page import EXAMPLES, markup, now, press, record_of, run, selected, settled, visit
+from streamlit.testing.v1 import AppTest
 
+from mmviz.app import resources
+from mmviz.app import session_state as state
+from mmviz.experiments.story import Story
 from mmviz.i18n.page import say
-
-pytestmark = pytest.mark.slow
+from mmviz.types import ANSWER, CutRoute, Modality
 
 CARD = r"<div class='story-card'>.*?<span class='story-size'>.*?</span></div>"
 SPOKEN = next(example for example in EXAMPLES if example.id == "spoken-place")
 
 
-def test_the_story_is_traced_on_request_and_each_step_opens_in_the_viewer() -> None:
-    page = visit(example=SPOKEN.id)
-    assert now(page).experiments == {} and "class='story-card'" not in markup(page), (
-        "the first view does not wait for it"
-    )
-    settled(press(page, "story"))
-    (job,) = now(page).experiments.values()
-    story = job.result
-    assert story is not None and 2 <= len(story.steps) <= 5
-    cards = re.findall(CARD, markup(page), re.DOTALL)
-    assert len(cards) == len(story.steps)
+def cards_of(page: AppTest) -> list[str]:
+    return re.findall(CARD, markup(page), re.DOTALL)
+
+
+def assert_told(page: AppTest, story: Story) -> None:
+    """Checks that the page shows the steps of ``story``, and that one of them opens in the viewer."""
+    cards = cards_of(page)
+    assert 2 <= len(story.steps) <= 5 and len(cards) == len(story.steps)
     for card, step in zip(cards, story.steps, strict=True):
         assert say("story-effect", size=-step.effect) in card
     assert any("<img" in card for card in cards) and any("data-token" in card for card in cards)
-    number = next(k for k, step in enumerate(story.steps, start=1) if step.queries == "answer")
+    number = next(k for k, step in enumerate(story.steps, start=1) if step.queries == ANSWER)
     serial = now(page).serial
     press(page, f"story-show-{number}")
     layers = story.steps[number - 1].windows[0].layers
     assert selected(page).direction == "from" and selected(page).tokens == (0,)
-    assert selected(page).map_ref.layer in layers and now(page).serial > serial
+    assert layers and selected(page).map_ref.layer in layers
+    assert now(page).serial == now(page).scroll_serial > serial, "the page scrolls to the viewer"
+    assert f"mmvizScrollToViewer({now(page).serial})" in markup(page)
+
+
+def test_a_recorded_run_has_its_story_on_the_first_view() -> None:
+    page = visit(example=SPOKEN.id)
+    story = resources.recorded_story(record_of(page))
+    assert story is not None and now(page).experiments == {} and now(page).job is None, "nothing is computed"
+    assert not any(button.key == "story" for button in page.button)
+    assert "mmvizScrollToViewer" not in markup(page), "the page opens at its top"
+    assert_told(page, story)
+    assert now(page).experiments == {}
+    other = next(example for example in EXAMPLES if example.id == "there")
+    press(page, f"example-{other.id}")
+    told = resources.recorded_story(record_of(page))
+    assert told is not None and told != story and len(cards_of(page)) == len(told.steps)
+    assert now(page).experiments == {} and "mmvizScrollToViewer" not in markup(page)
+
+
+@pytest.mark.slow
+def test_a_changed_run_never_shows_the_story_of_the_recorded_one() -> None:
+    page = visit(example=SPOKEN.id)
+    assert cards_of(page)
+    now(page).cut_routes, now(page).run_requested = (CutRoute(Modality.IMAGE, Modality.AUDIO),), True
+    run(page)
+    assert record_of(page).has_change(CutRoute) and not cards_of(page)
+    assert page.button("story").label == say("story-trace")
+    now(page).cut_routes, now(page).run_requested = (), True
+    run(page)
+    assert cards_of(page), "restored, the recorded run is shown again"
+
+
+@pytest.mark.slow
+def test_the_story_of_ones_own_input_is_traced_on_request() -> None:
+    page = visit(example=SPOKEN.id)
+    page.text_input(state.QUESTION).set_value(SPOKEN.question.lower())
+    press(page, "run")
+    assert "recorded" not in record_of(page).made_by and not cards_of(page) and now(page).experiments == {}
+    press(page, "story")
+    assert not any(button.key == "story" for button in page.button), "no second click while it is traced"
+    settled(page)
+    (job,) = now(page).experiments.values()
+    assert job.result is not None and not any(button.key == "story" for button in page.button)
+    assert_told(page, job.result)
 
 
 def test_the_story_is_told_in_chinese() -> None:
-    page = settled(press(visit(example=SPOKEN.id, lang="zh"), "story"))
-    cards = re.findall(CARD, markup(page), re.DOTALL)
+    cards = cards_of(visit(example=SPOKEN.id, lang="zh"))
     assert cards and all(re.search("[\u4e00-\u9fff]", card) for card in cards)
     assert not any(re.search("Layer|Without|reads", card) for card in cards)

@@ -17,6 +17,7 @@ from same_notices import assert_same_notices
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import ReplayBackend, recording_bytes, sample_digest
+from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.inputs.examples import load_gallery
 from mmviz.io.run_file import read_made_by
 from mmviz.models.cards import trio_card
@@ -192,3 +193,4 @@ def test_recording_the_gallery_replaces_the_recordings(tmp_path: Path) -> None:
     assert read_made_by(tmp_path / "runs" / "said.npz")["recorded"]["name"] == "said"
     (record,) = ReplayBackend(tmp_path / "runs").run([Request("trio", EXAMPLES["said"].sample(), relevance=True)])
     assert record.made_by["device"] == "cpu" and record.relevance is not None
+    assert story_of_record(read_stories(tmp_path / "stories.json"), record) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -11,10 +12,12 @@ from mmviz.app.kept_runs import KeptRuns
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
+from mmviz.experiments.story import Story
+from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.explain import Run, run_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.sandbox import Decoder
-from mmviz.types import MmvizError
+from mmviz.types import AttentionRecord, MmvizError
 
 
 @st.cache_resource(show_spinner=False)
@@ -61,3 +64,17 @@ def recorded_run(example_id: str) -> Run | None:
         return run_sample(example.sample(), backend=replay_backend(), relevance=True)
     except MmvizError:
         return None
+
+
+def recorded_story(record: AttentionRecord) -> Story | None:
+    """Returns the story of a recorded run of the gallery, measured when it was recorded; None for any other run."""
+    return story_of_record(_recorded_stories(), record)
+
+
+@st.cache_resource(show_spinner=False)
+def _recorded_stories() -> Mapping[str, Story]:
+    """Returns the stories of the recorded runs, by the id of their record; none where their file cannot be read."""
+    try:
+        return read_stories(assets_dir() / "gallery" / "stories.json")
+    except MmvizError:
+        return {}

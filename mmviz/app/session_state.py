@@ -149,6 +149,8 @@ class State:
     """What is selected in ``run``; there is one with every run."""
     serial: int = 0
     """How often the page, not the viewer, set the selection."""
+    scroll_serial: int = 0
+    """The `serial` of a selection for which the page scrolls to the viewer, once."""
     sent_selection: Selection | None = None
     """The selection that the viewer was last sent."""
     viewer_data: ViewerData | None = None
@@ -291,6 +293,13 @@ def set_selection(selection: Selection) -> None:
     state = current_state()
     state.selection = state.sent_selection = selection
     state.serial += 1
+
+
+def show_in_viewer(selection: Selection) -> None:
+    """Selects something else from the page's side, and scrolls the page Explore to the viewer that shows it."""
+    set_selection(selection)
+    state = current_state()
+    state.scroll_serial = state.serial
 
 
 def set_method(map_ref: MapRef) -> None:

@@ -190,7 +190,7 @@ def _encode_change(change: Change) -> dict[str, Any]:
         fields = {"map": change.map, "head": change.head}
     elif isinstance(change, CutRoute):
         layers, heads = (None if chosen is None else list(chosen) for chosen in (change.layers, change.heads))
-        groups = {name: _encode_group(getattr(change, name)) for name in ("queries", "keys")}
+        groups = {name: encode_group(getattr(change, name)) for name in ("queries", "keys")}
         fields = {**groups, "stack": change.stack, "layers": layers, "heads": heads}
     elif isinstance(change, ShuffleWeights):
         fields = {"seed": change.seed}
@@ -224,7 +224,7 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
         )
         if not isinstance(fields["stack"], str) or len(fields["stack"]) > _MAX_NAME:
             raise ValueError
-        queries, keys = _decode_group(fields["queries"]), _decode_group(fields["keys"])
+        queries, keys = decode_group(fields["queries"]), decode_group(fields["keys"])
         return CutRoute(queries, keys, fields["stack"], layers, heads)
     if kind == "ShuffleWeights":
         return ShuffleWeights(check_index(fields["seed"], _MAX_SEED))
@@ -233,12 +233,13 @@ def _decode_change(fields: Mapping[str, Any]) -> Change:
     raise ValueError(kind)
 
 
-def _encode_group(group: TokenGroup) -> str | dict[str, Any]:
+def encode_group(group: TokenGroup) -> str | dict[str, Any]:
     """Returns a modality or the answer as text, chosen tokens as their indices and stream."""
     return {"tokens": list(group.tokens), "stream": group.stream} if isinstance(group, ChosenTokens) else str(group)
 
 
-def _decode_group(value: Any) -> TokenGroup:
+def decode_group(value: Any) -> TokenGroup:
+    """Returns what `encode_group` encoded. Raises ``ValueError``, ``TypeError`` or ``LookupError``."""
     if isinstance(value, str):
         return ANSWER if value == ANSWER else Modality(value)
     if not isinstance(value["stream"], str) or len(value["stream"]) > _MAX_NAME:

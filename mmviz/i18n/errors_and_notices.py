@@ -181,6 +181,7 @@ SENTENCES: dict[str, str] = {
     "map-rows": "The attention of {name} does not sum to 1 for every query (off by {worst:.1e}), so it is not shown.",
     "map-tokens": "The attention of {name} has the shape {shape}, but its streams have {expected} tokens.",
     "run-unreadable": "This file is not a run saved by mmviz, or it is damaged. Save the run again.",
+    "stories-unreadable": "The file {name} with the stories of recorded runs is missing or damaged. Record them again.",
     "run-format": "This run was saved in format {format}, but this version of mmviz reads format {known}.",
     "run-map-ref": "The run names the map {map_ref}, which it does not contain. Make the run again.",
     "run-recording": "This file is a recorded run without its inputs and cannot be opened by itself. Give its folder "

@@ -6,6 +6,7 @@ STORY: dict[str, str] = {
     "story": "The story of this answer",
     "story-help": "The routes that carry the answer, in the order of the layers. Each was confirmed by cutting exactly "
     "what its card shows, and nothing else: the number is what the answer's log-probability loses by that.",
+    "story-recorded": "It was measured beforehand, on this recorded run and with the same weights.",
     "story-trace": "Trace the answer",
     "story-trace-help": "Cuts routes between picture, words and sound, then the places that they read, and keeps "
     "what the answer needs. The model runs on about a hundred variants, in a few calls where it can.",
@@ -37,8 +38,8 @@ STORY: dict[str, str] = {
     "story-all-audio-one": "{queries} hears the sound, no single moment alone",
     "story-all-audio-many": "{queries} hear the sound, no single moment alone",
     "story-step": "{layers}: {reads}.",
-    "story-without": "Without it: {answer}.",
-    "story-without-same": "Without it {answer} is less probable, and still the answer.",
+    "story-without": "Without it: “{answer}”.",
+    "story-without-same": "Without it “{answer}” is less probable, and still the answer.",
     "story-effect": "−{size:.1f} nats",
     "story-show": "Show in the viewer",
     "story-show-help": "Opens the layer of this step below, with its tokens selected.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,8 @@ from mmviz.types import ANSWER, AttentionRecord, Chars, ChosenTokens, Modality, 
 
 SIDE = 200
 """Longer side of the picture on a card, in pixels."""
+MOMENTS = re.compile(r"[\d.]+–[\d.]+ s")
+"""From when to when moments last, as a sentence says it; a card keeps it on one line."""
 WORDS = 4
 """So many words, or patches, are named; a step of more says the first ones."""
 
@@ -60,9 +63,10 @@ def story_verdict(story: Story) -> str:
 def step_card(run: Run, step: Step, number: int) -> str:
     """Returns a step as HTML: its picture, its sentence, and its size in nats."""
     size = say("story-effect", size=-step.effect)
+    sentence = MOMENTS.sub(r"<span class='moments'>\g<0></span>", html.escape(step_sentence(run.record, step)))
     return (
         f"<div class='story-card'><div class='story-thing'>{_thing(run, step)}</div>"
-        f"<p><b>{number}</b> {html.escape(step_sentence(run.record, step))}</p>"
+        f"<p><b>{number}</b> {sentence}</p>"
         f"<span class='story-size'>{html.escape(size)}</span></div>"
     )
 
@@ -127,7 +131,7 @@ def _moments(tokens: Sequence[Token]) -> str:
 
 
 def _layers(record: AttentionRecord, step: Step) -> str:
-    """Returns the layers of a step in words, counted from 1, with their stack where the record has several."""
+    """Returns the layers of a step in words, counted from 1, with their stack where several are cut."""
     return join_list(_window(record, window) for window in step.windows)
 
 
@@ -136,4 +140,5 @@ def _window(record: AttentionRecord, window: LayerWindow) -> str:
         return say("story-layers-all")
     first, last = min(window.layers) + 1, max(window.layers) + 1
     words = say("story-layer" if first == last else "story-layers", first=first, last=last)
-    return say("story-layer-of", layers=words, stack=window.stack) if len(record.stacks) > 1 else words
+    has_several = len(set(record.stacks) - set(record.made_by.get("towers") or ())) > 1  # no route of a tower is cut
+    return say("story-layer-of", layers=words, stack=window.stack) if has_several else words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from mmviz.analysis.map_refs import parse_map_ref
@@ -16,6 +18,9 @@ from mmviz.report.steps_sections import parse_map_number
 from mmviz.viewer import pack
 
 KEY = "viewer"
+PLACE = "viewer-place"
+"""Key of the container with the viewer, and with what the page says of its selection."""
+SCROLL_SCRIPT = Path(__file__).with_name("scroll_to_viewer.js")
 MAX_SECTIONS = 8
 """The number of latest requests that are answered again, as a new request may overtake the answer to the one before."""
 component = st.components.v2.component("mmviz_viewer", css=pack.css(), js=pack.component_js())
@@ -39,6 +44,13 @@ def viewer(state: State, run: Run) -> None:
         state.sections_sent = len(ready) == len(state.requested_sections)
     component(key=KEY, data=state.payload, height="content", on_view_change=_update_view, on_need_change=_update_need)
     flow_progress(state)
+
+
+def scroll_to_viewer(state: State) -> None:
+    """Scrolls the page to the viewer, once for each selection that `session.show_in_viewer` made."""
+    if state.scroll_serial == state.serial:
+        script = f"{SCROLL_SCRIPT.read_text(encoding='utf-8')}mmvizScrollToViewer({state.serial});"
+        st.html(f"<style></style><script>{script}</script>", unsafe_allow_javascript=True)
 
 
 def static_viewer(key: str, data: bytes) -> None:

@@ -12,6 +12,7 @@ from mmviz.backends import Backend
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import recording_bytes
 from mmviz.inputs.examples import read_gallery
+from mmviz.training.release.record_stories import record_stories
 from mmviz.types import Request, Sample
 
 
@@ -23,7 +24,7 @@ def gallery_samples(folder: Path) -> dict[str, Sample]:
 def record_gallery(folder: Path, backend: Backend) -> None:
     """Runs every example of the gallery in ``folder``, with what its first view needs, into ``folder/runs/ID.npz``.
 
-    Other recordings in the folder are deleted.
+    Other recordings in the folder are deleted. The stories of the recorded answers follow, see `record_stories`.
     """
     runs = folder / "runs"
     runs.mkdir(exist_ok=True)
@@ -34,6 +35,7 @@ def record_gallery(folder: Path, backend: Backend) -> None:
     for name, sample in samples.items():
         (record,) = backend.run([Request("trio", sample, relevance=True, depends_on=True)])
         (runs / f"{name}.npz").write_bytes(recording_bytes(name, sample, record))
+    record_stories(folder, backend)
 
 
 def main() -> None:

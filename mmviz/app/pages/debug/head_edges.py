@@ -69,7 +69,7 @@ def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None = None) -> None:
     if edge is not None:
         tokens = edge.keys if is_of_key else edge.queries
     selection = replace(selection, tokens=tokens, versus=())
-    session.set_selection(selection)
+    session.show_in_viewer(selection)
     state.opened_head, state.is_edge_opening = (selection, _reason(record, edges, edge)), False
     session.open_page("explore")
     st.rerun()

@@ -9,7 +9,7 @@ import streamlit as st
 from mmviz.app import page_address
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
-from mmviz.app.components.viewer import viewer
+from mmviz.app.components.viewer import PLACE, scroll_to_viewer, viewer
 from mmviz.app.pages.explore.answer_and_notices import results
 from mmviz.app.pages.explore.answer_maps import answer_maps
 from mmviz.app.pages.explore.answer_words import answer_words
@@ -45,11 +45,14 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     page_address.write_address(state, view.selection)
     with st.container():
         results(run, is_outdated)
-    if state.opened_head is not None and state.opened_head[0] == state.selection:
-        widgets.note(str(state.opened_head[1]), "remark")
     story_strip(state, run, backend, is_outdated)
     answer_maps(state, run)
-    viewer(state, run)
+    with st.container(key=PLACE):
+        with st.container():
+            if state.opened_head is not None and state.opened_head[0] == state.selection:
+                widgets.note(str(state.opened_head[1]), "remark")
+        viewer(state, run)
+    scroll_to_viewer(state)
     remarks = [text for text in (view.spread_text, view.sinks_text) if text]
     if remarks:
         widgets.note(join_sentences(remarks))

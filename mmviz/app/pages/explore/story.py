@@ -1,6 +1,7 @@
 """The strip of cards that tells the story of an answer, and the way from each card into the viewer.
 
-It is traced on request: the first view never waits for it, and a recorded run of the gallery stays one until then.
+A recorded run of the gallery has its story, which stands there at once. Of any other run it is traced on request, so
+that the first view never waits for it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from mmviz.analysis.route_attention import group_members
+from mmviz.app import resources
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -21,6 +23,7 @@ from mmviz.experiments.story import Story, about_word, measure_story
 from mmviz.experiments.story_search import Step, most_cuts
 from mmviz.experiments.time_estimates import most_seconds
 from mmviz.explain import Run
+from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.report.story_cards import step_card, story_verdict
 from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError
@@ -30,11 +33,18 @@ STORY = "story"
 
 
 def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
-    """Draws the story of the answer once it is asked for; of a written answer that of a chosen word.
+    """Draws the recorded story of the answer, else the one that is traced once it is asked for; of a written answer
+    that of a chosen word.
 
     Nothing for a run without answers, and for one that this page cannot make again.
     """
     if not run.record.answers or state.is_saved:
+        return
+    recorded = resources.recorded_story(run.record)
+    if recorded is not None:
+        with st.container(key="story-strip"):
+            widgets.heading(say("story"), join_sentences([say("story-help"), say("story-recorded")]))
+            _cards(run, run.record, recorded)
         return
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
@@ -117,6 +127,6 @@ def show_step(record: AttentionRecord, step: Step) -> None:
     is_from = step.queries == ANSWER or bool(step.query_tokens(record))
     tokens = tuple(int(k) for k in (rows if is_from else columns).nonzero()[0])
     before = state.selection
-    session.set_selection(
+    session.show_in_viewer(
         Selection(tokens, (), "from" if is_from else "to", record.map_ref(number), before.style, before.scale)
     )

@@ -1,0 +1,68 @@
+"""The story of an answer in a real browser: on the first view, traced once, and a step opened in the viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+from real_page import PATIENCE, example_button, press, settle, until, viewer_state  # noqa: E402
+
+from mmviz.i18n.page import say  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+PLACE = ".st-key-viewer-place"
+
+
+def top_of(page: sync_api.Page, part: str) -> float:
+    """Returns the distance of a part of the page from the top of the screen in pixels."""
+    box = page.locator(part).bounding_box()
+    assert box is not None
+    return float(box["y"])
+
+
+def test_the_story_is_on_the_first_view_and_a_step_scrolls_to_the_viewer(
+    visit_to: Callable[..., sync_api.Page], server: str
+) -> None:
+    page = visit_to(server + "/?example=spoken-place", 1280, 720)
+    cards = page.locator(".story-card")
+    assert cards.count() >= 2 and top_of(page, ".st-key-story-cards") < 500 < 720 < top_of(page, PLACE)
+    assert page.locator(".st-key-story").count() == 0, "nothing is to be traced"
+
+    last = cards.count()
+    page.locator(f".st-key-story-show-{last} button:visible").click()
+    until(page, lambda: 0 <= top_of(page, PLACE) < 100)
+    settle(page)
+    shown = viewer_state(page)
+    assert shown["map"].endswith(":mean") and shown["tokens"] == "0"
+    small_map = page.locator("[data-panel=overview] [data-map='2:1']")
+    box = small_map.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.move(box["x"] + 9, box["y"] + 9)
+    until(page, lambda: viewer_state(page)["map"] == "2:1")  # the mouse points at it once it has moved
+    example_button(page, "there").click()
+    page.wait_for_url("**example=there&*")
+    settle(page)
+    assert not 0 <= top_of(page, PLACE) < 100, "another run does not scroll there"
+
+
+def test_the_answer_is_traced_by_one_click(visit_to: Callable[..., sync_api.Page], server: str) -> None:
+    page = visit_to(server + "/?example=spoken-place")
+    assert page.locator(".story-card").count() >= 2
+    field = page.get_by_role("textbox", name="Text")
+    field.fill("What is left of the spoken thing?")
+    field.press("Enter")
+    button, progress = page.locator(".st-key-story"), page.locator("[class*=st-key-experiment-progress-story]")
+    button.wait_for(timeout=PATIENCE)
+    assert page.locator(".story-card").count() == 0, "this is another run"
+    settle(page)
+    press(page, say("story-trace"))
+    progress.wait_for(timeout=PATIENCE)
+    assert button.is_hidden(), "while it is traced there is no second click"
+    assert progress.is_visible()
+    press(page, say("stop"))
+    page.get_by_text(say("story-stopped")).wait_for(timeout=PATIENCE)
