@@ -42,16 +42,17 @@ class Run:
     Raises ``MmvizError``: ``run-no-maps`` without attention maps, ``run-map-ref`` for a default map that is not there,
     ``run-batch`` for several samples (see `AttentionRecord.sample`).
 
-    Examples::
-
-        >>> run = mmviz.explain(image="cat.jpg", text="What is this?")
-        >>> run.record.answers[0]
-        Answer(label='cat', probability=0.93)
-        >>> run.tokens[run.attention().argmax()].label  # what the answer token attends to most
-        'patch 4,6'
-        >>> run.effect()  # what the answer depends on, in nats
-        {'image': 2.1, 'text': 0.4, 'audio': 0.0, 'total': 2.5}
-        >>> run.save("run.npz")  # and mmviz.Run.load("run.npz")
+    Examples:
+        >>> run = mmviz.explain(image="picture.png", text="What is right of the spoken thing?", audio="voice.wav")
+        >>> run.record.answers[0].label
+        'fire'
+        >>> run.modality_matrix().sums.shape  # attention between image, text, audio and special tokens
+        (4, 4)
+        >>> {name: round(nats) for name, nats in run.effect().items()}  # what the answer depends on
+        {'image': 3, 'text': 2, 'audio': 2, 'total': 6}
+        >>> run.save("run.npz")
+        >>> mmviz.Run.load("run.npz").record.answers[0].label
+        'fire'
     """
 
     sample: Sample
@@ -126,9 +127,13 @@ class Run:
         Raises ``LookupError`` where the record has no such map, head or flow; ``MmvizError`` (``view-gone``) where a
         long run is no longer kept.
 
-        Example::
-
-            >>> run.attention(MapRef("attention", 3, stack="vision.layers"), token=range(1, 101))  # mean of 100 patches
+        Examples:
+            >>> run.attention().shape  # from the token that answers to all of 176
+            (176,)
+            >>> head = mmviz.MapRef("attention", 1, head=2)
+            >>> patches = [index for index, token in enumerate(run.tokens) if token.modality == "image"]
+            >>> bool(abs(run.attention(head, patches).sum() - 1) < 1e-5)  # their mean is a row, too
+            True
         """
         ref = map_ref or self.map_ref
         selected = token_or_answer(self.record, ref, token, direction)
@@ -292,12 +297,19 @@ def explain(
 
     Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model or a backend that fails.
 
-    Examples::
+    Models of Hugging Face may take several: ``mmviz.explain(image=[a, b], text="What differs?", model="hf:...")``.
 
-        >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio=(wave, 16_000), relevance=True)
-        >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
-        >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
-        >>> run = mmviz.explain(image=[a, b], text="What differs?", model="hf:HuggingFaceTB/SmolVLM-256M-Instruct")
+    Examples:
+        >>> run = mmviz.explain(
+        ...     image="picture.png", text="What is right of the spoken thing?", audio="voice.wav", relevance=True
+        ... )
+        >>> run.summary()["answer"]
+        'fire'
+        >>> relevance = run.attention(mmviz.MapRef("relevance"))  # gradient relevance, [token]
+        >>> str(run.tokens[relevance.argmax()].modality)
+        'image'
+        >>> run.to_html().startswith("<!doctype html>")  # the linked viewer, in one file
+        True
     """
     given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
     return run_sample(
