@@ -76,3 +76,18 @@ def planted(layers: Sequence[Reads], sources: Sequence[int], amount: float = 1.0
         Planted(layers), prepare, ["seen", "unseen"], name="planted", batches=True, answer_token=ANSWER_AT,
         pairs={"layers.*": ("tokens", "tokens")},
     )  # fmt: skip
+
+
+CHAIN = (MOMENT + 2, PATCH + 4, WORD + 1)
+"""The moment that a patch reads, the word that reads the patch, and that the answer reads: layers 0, 2 and 3."""
+
+
+def chain() -> mmviz.CustomModel:
+    """Returns a model in which each of three routes carries the answer, for ``--model planted_story:chain``."""
+    moment, place, word = CHAIN
+    return planted([{place: moment}, {}, {word: place}, {ANSWER_AT: word}], [moment])
+
+
+def copies() -> mmviz.CustomModel:
+    """Returns a model whose answer two routes carry alike, so that it needs neither."""
+    return planted([{ANSWER_AT: PATCH}, {ANSWER_AT: MOMENT}], [PATCH, MOMENT])

@@ -142,6 +142,15 @@ def test_the_png_of_a_run_has_both_maps_and_that_of_a_selection_one() -> None:
     assert (both[:900] != both[900:]).any()
 
 
+def test_figures_for_print_are_vectors_and_have_the_same_bytes_each_time() -> None:
+    for file_format, start, rasters in (("pdf", b"%PDF-", b"/Subtype /Image"), ("svg", b"<?xml", b"<image")):
+        first, again = (plain().figure(file_format) for _ in range(2))
+        assert first == again and first.startswith(start)
+        both, one = (data.count(rasters) for data in (first, plain().figure(file_format, MapRef("relevance"))))
+        assert 0 < one < 8 and both == 2 * one, "pictures, spectrograms and legends alone"
+    assert b"/CIDFontType2" in plain().figure("pdf"), "TrueType, not outlines"
+
+
 def test_a_long_run_reads_from_its_overview_and_says_so() -> None:
     shown = plain_map(pooled(), "reads_from")
     assert shown["about"].endswith("means over neighbouring tokens") and "reason" in plain_map(pooled(), "depends_on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from test_pointing_heads import write_folder
 
 from mmviz.app.pages.debug import audit as section
+from mmviz.cli import _parser
 from mmviz.experiments.audit import Assessment
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.i18n.audit import audit_words
@@ -79,7 +81,14 @@ def test_the_table_its_terms_and_the_examples(two_examples: None, monkeypatch: p
         assert f"<th scope='row'>{example.title}</th><td>{row['answer']}</td><td>{verdict}</td>" in lines
     assert "<td>–</td>" in lines, "one of them has no image"
     labels = [element.proto.label for element in page.get("download_button")]
-    assert labels == [say("audit-csv"), say("audit-json")]
+    assert labels == [say("audit-csv"), say("audit-json")] * 2, "below the table, and below that of the examples"
+    program, *words = shlex.split(page.code[0].value)
+    options = _parser().parse_args(words)
+    assert program == "mmviz" and page.code[0].value.startswith("mmviz audit") and options.folder is None
+    assert (options.model, options.baseline, options.csv) == (audit.model, audit.baseline, None)
+    assert [block.value for block in page.code] == [
+        page.code[0].value, f"{page.code[0].value} --csv audit.csv"
+    ] and expander.code[0].value == page.code[1].value  # fmt: skip
 
 
 def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
@@ -108,6 +117,7 @@ def test_a_stop_keeps_the_examples_done_and_another_baseline_is_measured_anew(
     run(page)
     audit = measured(page, "mean")
     assert audit.baseline == "mean" and not audit.is_stopped and summary(audit) in markup(page)
+    assert page.code[0].value == "mmviz audit --baseline mean"
 
 
 def test_heads_that_point_stand_below_where_the_examples_have_places(

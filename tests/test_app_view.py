@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
+import re
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 from mmviz.analysis.answer_maps import depends_on, depends_on_method, method_words
 from mmviz.analysis.map_refs import map_words
 from mmviz.app.pages.explore import footer
-from mmviz.app.selection import Selection
+from mmviz.app.selection import Selection, view_of
 from mmviz.app.selection_view import SelectionView
 from mmviz.figures.token_labels import names
 from mmviz.i18n.errors_and_notices import sentence
@@ -24,6 +27,7 @@ from mmviz.i18n.figures import tell
 from mmviz.i18n.page import say
 from mmviz.io.run_file import from_bytes
 from mmviz.types import MapRef, MmvizError
+from mmviz.viewer.binary_format import decode
 
 pytestmark = pytest.mark.slow
 
@@ -192,6 +196,16 @@ def test_downloads_can_be_read_again(opened: AppTest) -> None:
     assert from_bytes(contents["save-run"])[1].answers == page_run.record.answers
     assert json.loads(contents["save-summary"])["answer"] == page_run.record.answers[0].label
     page = contents["save-page"].decode()
-    assert page.startswith("<!doctype html>") and "mmviz-data" in page
+    assert page.startswith("<!doctype html>")
+    packed = re.search(r'id="mmviz-data">([^<]+)<', page)
+    assert packed is not None
+    header, _ = decode(zlib.decompress(base64.b64decode(packed.group(1))))
+    assert header["view"] == view_of(selection, page_run), "it opens on what is on screen"
+    assert page_run.sample.text in html.unescape(page.split("<h1>")[0])
+    assert contents["save-pdf"].startswith(b"%PDF-") and b"<svg" in contents["save-svg"][:500]
+    words = "-".join(re.findall(r"\w+", page_run.sample.text.lower()))
+    assert {file.name for file in files.values()} == {
+        f"mmviz-{words}.{kind}" for kind in "html npz json png pdf svg".split()
+    }
     with Image.open(io.BytesIO(contents["save-figure"])) as figure:
         assert figure.size == (1600, 900)

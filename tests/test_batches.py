@@ -108,7 +108,7 @@ def shared(record: AttentionRecord) -> int:
 
 
 @pytest.mark.parametrize("model", CATALOGUE)
-@pytest.mark.parametrize("maps", [True, False])
+@pytest.mark.parametrize("maps", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_each_sample_of_a_batch_has_the_record_of_a_run_by_itself(
     backend: LocalBackend, model: str, maps: bool
 ) -> None:

@@ -188,7 +188,7 @@ def test_evaluation_checks_its_options_first(
     assert words in refusal(capsys, "evaluate", *arguments)
 
 
-@pytest.mark.parametrize("option", ["--json", "--npz", "--png", "--html"])
+@pytest.mark.parametrize("option", ["--json", "--npz", "--png", "--pdf", "--svg", "--html"])
 def test_files_that_cannot_be_written_are_refused_before_the_run(
     option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import mmviz
 from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.i18n.language import use_language
 from mmviz.models.confidence import confidence, expected_calibration_error, fitted_temperature, unsure_notices
-from mmviz.report.png import _title
+from mmviz.report.printed_run import _title
 from mmviz.report.summary import run_summary
 from mmviz.training.evaluate.calibration import Calibration, tables
 from mmviz.types import Answer, AttentionRecord, Sample

@@ -1,4 +1,4 @@
-"""README and docs: no dead link, every page in the navigation, pictures small, and what no page may hold."""
+"""README and docs: no dead link, every page in the navigation, and pictures small."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ PICTURES = 600_000
 README_BYTES = 8_000
 FRONT = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = (*FRONT, *sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md")))
-FORBIDDEN = re.compile(r"/root/|/home/\w|/tmp/|/work/|127\.0\.0\.1:\d+/simple|pypi\.org/simple|index-url")
-"""Paths of one machine, and addresses of registries."""
 
 
 @cache
@@ -70,8 +68,3 @@ def test_every_page_and_picture_is_used() -> None:
 def test_the_front_is_small() -> None:
     assert (ROOT / "README.md").stat().st_size <= README_BYTES
     assert sum(path.stat().st_size for path in (DOCS / "pictures").iterdir()) <= PICTURES
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_no_page_names_a_path_of_one_machine(page: str) -> None:
-    assert FORBIDDEN.findall((ROOT / page).read_text(encoding="utf-8")) == []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import pickle
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ import soundfile
 from PIL import Image
 
 import mmviz
+from mmviz.backends.backend_choice import custom_spec
+from mmviz.backends.local import LocalBackend
 from mmviz.cli import main
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import CaptureError, MapRef, MmvizError, Rows
@@ -180,3 +185,85 @@ def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert main(["evaluate"]) == 2
     assert "mmviz[train]" in capsys.readouterr().err
+
+
+SMALL_MODEL = """
+import torch
+from torch import nn
+import mmviz
+
+made = 0
+
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.word, self.answer = nn.Embedding(100, 8), nn.Linear(8, 2)
+
+    def forward(self, ids):
+        return self.answer(self.layer(self.word(ids))[:, 0])
+
+def prepare(sample):
+    words = sample.text.split()
+    return torch.tensor([[len(word) for word in words]]), [mmviz.Token(mmviz.Modality.TEXT, word) for word in words]
+
+def make():
+    global made
+    made += 1
+    return mmviz.CustomModel(Reader(), prepare, answers=["short", "long"], trained=False)
+
+def broken():
+    raise ValueError("no weights here")
+"""
+
+
+@pytest.fixture
+def small_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module with factories of custom models, on the path of this process."""
+    (tmp_path / "small_model_by_name.py").write_text(SMALL_MODEL, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("small_model_by_name")
+    del sys.modules["small_model_by_name"]
+
+
+def test_a_custom_model_is_named_as_in_the_command(small_model: ModuleType, tmp_path: Path) -> None:
+    spec = f"{small_model.__name__}:make"
+    run = mmviz.explain(text="a bb ccc", model=spec)
+    assert run.rerun_request().model == spec
+    assert [token.label for token in run.tokens] == ["a", "bb", "ccc"]
+    own = mmviz.explain(text="a bb ccc", model="own", backend=LocalBackend(models={"own": small_model.make()}))
+    assert run.record.answers == own.record.answers and np.array_equal(run.attention(), own.attention())
+    before = small_model.made
+    assert mmviz.explain(text="a bb", model=spec).record.answers and small_model.made == before, "it is kept"
+    run.save(tmp_path / "run.npz")
+    for later in (mmviz.Run.load(tmp_path / "run.npz"), replace(run, backend=None)):
+        with pytest.raises(MmvizError) as refused:
+            later.story()
+        assert refused.value.code == "effect-model" and small_model.made == before, "what a file names runs no code"
+
+
+@pytest.mark.parametrize(
+    "spec", [":make", "small_model_by_name:", "no such:make", "nowhere_at_all:make", "small_model_by_name:mak",
+             "small_model_by_name:made", "small_model_by_name:broken", "nobody"],
+)  # fmt: skip
+def test_a_custom_model_that_cannot_be_made_is_refused_as_by_the_command(
+    small_model: ModuleType, spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(MmvizError) as refused:
+        mmviz.explain(text="a bb ccc", model=spec)
+    assert main(["explain", "--text", "a bb ccc", "--model", spec]) == 2
+    assert capsys.readouterr().err == f"mmviz: {refused.value}\n"
+
+
+def test_a_folder_is_a_custom_model_and_a_name_of_the_catalogue_never_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("trio", "weights"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert [custom_spec(name) for name in ("trio", "weights", "nobody")] == [None, "weights", None]
+    assert custom_spec("hf:owner/name") == "hf:owner/name" and custom_spec("module:make") == "module:make"
+    with pytest.raises(MmvizError) as refused:
+        mmviz.explain(text="hi", model="weights")
+    assert str(refused.value) == sentence("weights-missing", folder="weights")

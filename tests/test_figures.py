@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from made_up_tokens import ANSWER, FRAMES, MEL, PATCHES, PIXELS, RATE, WAVE, patches
 from matplotlib.collections import QuadMesh
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from PIL import Image
 
 from mmviz.figures.audio import lit_mel
 from mmviz.figures.colour_scale import cividis, contrast, hex_colour, range_text, short, text_colour
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.legend import amount_legend_html
-from mmviz.figures.print_figure import png
+from mmviz.figures.print_figure import PrintedMap, print_figure
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS
 from mmviz.figures.token_labels import full_names, group_name, names
@@ -209,7 +209,7 @@ def page(**changes: Any) -> Image.Image:
         "direction": "from",
         "token": 0,
     }
-    return Image.open(io.BytesIO(png(**(settings | changes))))
+    return Image.open(io.BytesIO(print_figure([PrintedMap(**(settings | changes))])))
 
 
 def test_a_figure_for_print_has_its_size() -> None:
@@ -223,12 +223,12 @@ def texts_of_page(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[str]:
     """All texts that are drawn on a page."""
     texts: list[str] = []
 
-    def record_text(self: Figure, x: float, y: float, text: str, **style: Any) -> Any:
+    def record_text(self: FigureBase, x: float, y: float, text: str, **style: Any) -> Any:
         texts.append(text)
         return original(self, x, y, text, **style)
 
-    original = Figure.text
-    monkeypatch.setattr(Figure, "text", record_text)
+    original = FigureBase.text
+    monkeypatch.setattr(FigureBase, "text", record_text)
     page(**changes)
     return texts
 

@@ -322,11 +322,12 @@ def page_of_paper(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
     written: list[str] = []
     real = Text.set_text
     monkeypatch.setattr(Text, "set_text", lambda self, words: (written.append(str(words)), real(self, words))[1])
-    print_figure.png(
+    shown = print_figure.PrintedMap(
         image=PIXELS, text=text, wave=WAVE, rate=RATE, mel=MEL, hop_seconds=0.01, tokens=tokens,
         amounts=np.full(len(tokens), 1 / len(tokens)), scale_max=0.1, answers=[Answer("cat", 0.9)], title="t",
         caption="c", method="w", direction="from", token=0,
     )  # fmt: skip
+    print_figure.print_figure([shown])
     return written
 
 
@@ -367,11 +368,12 @@ def test_a_chinese_figure_is_in_english_where_there_is_no_font(
     no_chinese_font: None, chinese_run: mmviz.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    page = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(page, "PNG")
-    monkeypatch.setattr(
-        "mmviz.report.png.png", lambda **parts: written.extend([parts["title"], parts["caption"]]) or page.getvalue()
-    )
+
+    def note_words(maps: list[print_figure.PrintedMap], file_format: str) -> bytes:
+        written.extend([maps[0].title, maps[0].caption])
+        return b""
+
+    monkeypatch.setattr("mmviz.report.printed_run.print_figure", note_words)
     with use_language("zh"):
         assert fonts.drawable_language() == "en"
         chinese_run.png()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from records import plain
 from torch import Tensor
 from torch.nn import functional
@@ -17,9 +15,10 @@ from torch.nn import functional
 import mmviz
 from mmviz.backends import wire
 from mmviz.explain import Run
+from mmviz.figures.print_figure import PrintedMap
 from mmviz.i18n.language import use_language
 from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, STRIDE
-from mmviz.report import ViewerData, png
+from mmviz.report import ViewerData, printed_run
 from mmviz.training.evaluate import receptive_field as command
 from mmviz.training.evaluate.receptive_field import PER_PICTURE, receptive_field
 from mmviz.types import AttentionRecord, MmvizError
@@ -68,14 +67,17 @@ def run_with(field: object) -> Run:
 
 def test_the_sentence_stands_beside_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
-    dot = BytesIO()
-    Image.new("RGB", (1, 1)).save(dot, "PNG")
-    monkeypatch.setattr(png, "png", lambda **given: notes.append(given["image_note"]) or dot.getvalue())
+
+    def note_notes(maps: list[PrintedMap], file_format: str) -> bytes:
+        notes.extend(shown.image_note for shown in maps)
+        return b""
+
+    monkeypatch.setattr(printed_run, "print_figure", note_notes)
     for field, expected in ((FIELD, ("47 %", "89 %")), (None, ())):
         run = run_with(field)
         header, _ = decode(ViewerData(run).to_bytes())
         notes.clear()
-        png.run_png(run, None, None, "from", None)
+        printed_run.run_figure(run, "png", None, None, "from", None)
         assert notes == [header["image"]["note"]] * 2, "beside both maps of the first view"
         assert bool(notes[-1]) == bool(expected)
         assert all(part in notes[-1] for part in expected)

@@ -240,7 +240,9 @@ def cuts_for(record: AttentionRecord) -> list[CutRoute]:
     return [*cuts, CutRoute("answer", SPECIAL, last, (0, 1)), CutRoute(ChosenTokens((1, 2), stream), AUDIO)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["trio", *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS if kind != "trio")]
+)
 def test_every_cut_of_a_bundled_model_is_minus_infinity(fusions: LocalBackend, kind: str) -> None:
     sample, name = questions()[0], id_of(kind)
     plain = fusions.run([Request(name, sample)])[0]

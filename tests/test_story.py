@@ -14,7 +14,7 @@ from mmviz.analysis.key_clusters import are_neighbours
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.story import Story, measure_story
 from mmviz.experiments.story_search import LEAST, MOST_STEPS
-from mmviz.explain import Run
+from mmviz.explain import Run, run_sample
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.models.model_factory import load
@@ -186,3 +186,9 @@ def test_the_story_of_a_word_of_a_written_answer(qwen2_audio_folder: Path) -> No
         assert list(again.made_by["answer_token"]) == list(about.made_by["answer_token"])
         story = measure_story(backend, asked, about)
         assert story.is_complete and all(step.effect <= -LEAST for step in story.steps)
+    run = run_sample(request.sample, model=model, backend=backend, options={"new_tokens": 3}).about_words([words - 1])
+    own = run.story()
+    assert [(step.queries, step.keys, step.windows) for step in own.steps] == [
+        (step.queries, step.keys, step.windows) for step in story.steps
+    ], "a run about a word tells the story of that word"
+    assert [step.effect for step in own.steps] == pytest.approx([step.effect for step in story.steps], abs=1e-5)

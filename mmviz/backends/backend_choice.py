@@ -10,20 +10,36 @@ from mmviz.types import AttentionRecord, MmvizError, Request, Sample
 
 
 @lru_cache(maxsize=2)
-def this_machine_backend(checkpoint: str | None = None) -> Backend:
-    """Returns the backend of this machine, with the checkpoint of Hugging Face that is named."""
+def this_machine_backend(spec: str | None = None) -> Backend:
+    """Returns the backend of this machine, with the custom model or checkpoint ``spec``, see `custom_spec`.
+
+    It is kept, so that the model is made once. Raises ``MmvizError`` where it cannot be made.
+    """
     from mmviz.backends.local.backend import this_machine
 
-    return this_machine(checkpoint)
+    return this_machine(spec)
+
+
+def custom_spec(model: str) -> str | None:
+    """Returns ``model`` where it names a model to be made: ``module:factory``, a folder of weights, or a checkpoint of
+    Hugging Face. None for an id of the catalogue, and for what can only be one."""
+    from mmviz.models import CATALOGUE
+
+    if model in CATALOGUE:
+        return None
+    from mmviz.models.model_factory import is_custom
+
+    return model if is_custom(model) else None
 
 
 def chosen_backend(backend: Backend | str | None, model: str) -> Backend:
-    """Returns ``backend``, that at its URL (with the access token in MMVIZ_TOKEN), or this machine for None."""
+    """Returns ``backend``, that at its URL (with the access token in MMVIZ_TOKEN), or for None this machine, with the
+    model that ``model`` names. Raises ``MmvizError`` where it cannot be made."""
     if isinstance(backend, str):
         from mmviz.backends.remote import RemoteBackend
 
         return RemoteBackend(backend, os.environ.get("MMVIZ_TOKEN"))
-    return backend or this_machine_backend(model if model.startswith("hf:") else None)
+    return backend or this_machine_backend(custom_spec(model))
 
 
 def rebuilt_request(record: AttentionRecord, sample: Sample, request: Request | None) -> Request:

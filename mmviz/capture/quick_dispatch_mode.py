@@ -20,7 +20,7 @@ class QuickDispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     supports_higher_order_operators = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
         if "__torch_dispatch__" in cls.__dict__:
             cls.__torch_dispatch__ = _uncompiled(cls.__dict__["__torch_dispatch__"])  # type: ignore[method-assign]
 

@@ -22,6 +22,7 @@ from mmviz.cli.commands import (
     models,
     routes,
     serve,
+    story,
     train,
 )
 from mmviz.cli.standard_streams import CLOSED_PIPE, ClosedPipe, checked_output, prepare_streams
@@ -68,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        app, explain, effect, heads, routes, methods, compare, lens, audit, average, serve, train, evaluate, doctor,
-        models,
+        app, explain, effect, heads, routes, story, methods, compare, lens, audit, average, serve, train, evaluate,
+        doctor, models,
     ):  # fmt: skip
         command.add(commands)
     return parser

@@ -94,6 +94,8 @@ def run_experiment(
     _check_files(options, ("json", "csv", *further))
     with stop_on_interrupt() as stop:
         measured = measure(_make_run(options, stop, relevance), stop)
+    if stop():
+        print(file=sys.stderr)  # ends the line of progress
     if measured is None:
         raise KeyboardInterrupt
     table = measured.table

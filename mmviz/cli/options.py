@@ -139,14 +139,14 @@ def backend_with(backend: Backend | None, model: str) -> tuple[Backend, bool]:
 
 def custom_backend(model: str) -> LocalBackend | None:
     """Returns a backend with the custom model that ``model`` names; None for a model of the catalogue."""
-    from mmviz.models import CATALOGUE
+    from mmviz.backends.backend_choice import custom_spec
 
-    if model in CATALOGUE:
+    spec = custom_spec(model)
+    if spec is None:
         return None
     from mmviz.backends.local.backend import this_machine
-    from mmviz.models.model_factory import is_custom
 
-    return this_machine(model) if is_custom(model) else None
+    return this_machine(spec)
 
 
 def write_file(path: str, data: bytes) -> None:

@@ -24,7 +24,7 @@ from mmviz.experiments.story_search import (
     needed,
     routes_of,
 )
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, Request
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, Request
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,13 @@ def measure_story(
 
     ``progress`` is told of stages, of which there are four at most. If it was stopped, the story holds what was
     confirmed until then. Of an answer that the model wrote, it is about the words of `Request.answer_part`, or the
-    whole. Raises ``MmvizError`` where the model's attention cannot be cut.
+    whole. Raises ``MmvizError`` where the model's attention cannot be cut, or it has no answers (``story-no-answer``).
 
     Sources: Geva et al. 2023, "Dissecting Recall of Factual Associations in Auto-Regressive Language Models"
     (attention knockout); the search for what carries a route is ours.
     """
+    if not record.answers:
+        raise MmvizError("story-no-answer", model=request.model)
     cutter = Cutter(backend, request, progress, stop)
     progress(0, STAGES)
     first = record.answers[0]
@@ -78,7 +80,8 @@ def measure_story(
     except Stopped:
         is_complete = False
     told = [step for step in steps if step.effect <= -LEAST]
-    progress(STAGES, STAGES)
+    if is_complete and cutter.stage < STAGES:
+        progress(STAGES, STAGES)
     return Story(first.label, first.probability, tuple(sorted(told, key=_order(record))), others, is_complete)
 
 

@@ -43,6 +43,8 @@ KEPT_TOGETHER = 0.35
 """And this part where fewer queries, keys and layers come together."""
 CORE = 4
 """A cluster of so many keys is tried with fewer."""
+CORES = 2
+"""Smaller ones that are tried in its place, at most."""
 STAGES = 4
 """Rounds of cuts, each in as few calls of the model as possible."""
 
@@ -123,6 +125,13 @@ class Cutter:
                 label, probability = record.answers[best].label, math.exp(float(row[best]))
                 effects.append((float(row[0]) - before, label, probability, bool(row[best] > row[0])))
         return effects
+
+
+def most_cuts(record: AttentionRecord) -> int:
+    """Returns how many variants of the run of ``record`` a story needs at most."""
+    windows = len(route_windows(record)) - 1
+    narrowing = READERS + CORES + (windows - 1) + (windows + 1)  # the last: ends of the layers, and all that is known
+    return len(routes_of(record)) + MOST_CANDIDATES + MOST_STEPS * narrowing
 
 
 def routes_of(record: AttentionRecord) -> list[Step]:

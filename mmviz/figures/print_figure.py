@@ -1,9 +1,10 @@
-"""A figure for print: image, text, audio and answers on one scale, as a PNG of 1600 x 900 pixels."""
+"""A figure for print: image, text, audio and answers on one scale, as PNG, SVG or PDF."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from mmviz.figures.matplotlib_settings import default_settings
@@ -11,13 +12,13 @@ from mmviz.figures.matplotlib_settings import default_settings
 # isort: split
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
 from numpy.typing import NDArray
-from PIL import Image
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
 from mmviz.figures.colour_scale import (
@@ -38,7 +39,11 @@ from mmviz.i18n.figures import tell
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.types import Answer, Chars, Modality, PixelBox, Seconds, Token
 
+FigureFormat = Literal["png", "svg", "pdf"]
+_UNDATED: dict[FigureFormat, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata by which the bytes would differ from day to day."""
 _INCHES = (16.0, 9.0)
+"""Of a map."""
 _DPI = 100
 _MARGIN = 0.035
 _MIDDLE = 0.47
@@ -51,77 +56,86 @@ _MAX_NAMED = 4
 """So many missing characters are listed by their code points."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PrintedMap:
+    """A map with the inputs and answers beside it. An input that is None is stated to be missing."""
+
+    image: Pixels | None
+    """uint8 ``[height, width, 3]``."""
+    text: str | None
+    wave: NDArray[Any] | None
+    """``[sample]``."""
+    rate: int
+    """Samples per second of ``wave``."""
+    mel: NDArray[Any] | None
+    """As in `mmviz.figures.audio.lit_mel`, with ``hop_seconds``."""
+    hop_seconds: float
+    tokens: Sequence[Token]
+    amounts: NDArray[Any]
+    """Of each of ``tokens``, ``[token]``."""
+    scale_max: float
+    """Colours go from 0 to this."""
+    answers: Sequence[Answer]
+    title: str
+    caption: str
+    method: str
+    """The map in words, such as "layer 6, mean over 4 heads"."""
+    direction: Literal["from", "to"]
+    """``from``: the amounts are the row of ``token``, or the mean over a group; ``to``: its column."""
+    token: int | Sequence[int]
+    """Counts in ``selected_from``."""
+    selected_from: Sequence[Token] | None = None
+    """``tokens`` if None."""
+    size: Size | None = None
+    """Size of the original of ``image``, as in `mmviz.figures.image.spotlight`."""
+    unit: str = ""
+    """Unit of the amounts; attention weights if empty."""
+    image_note: str = ""
+    """Stands below the picture."""
+
+
 @default_settings()
-def png(
-    *,
-    image: Pixels | None,
-    text: str | None,
-    wave: NDArray[Any] | None,
-    rate: int,
-    mel: NDArray[Any] | None,
-    hop_seconds: float,
-    tokens: Sequence[Token],
-    amounts: NDArray[Any],
-    scale_max: float,
-    answers: Sequence[Answer],
-    title: str,
-    caption: str,
-    method: str,
-    direction: Literal["from", "to"],
-    token: int | Sequence[int],
-    selected_from: Sequence[Token] | None = None,
-    size: Size | None = None,
-    unit: str = "",
-    image_note: str = "",
-) -> bytes:
-    """Returns the figure as a PNG. Colours go from 0 to ``scale_max``. Long texts are cut with an ellipsis.
+def print_figure(maps: Sequence[PrintedMap], file_format: FigureFormat = "png") -> bytes:
+    """Returns maps one above the other as a file: a PNG of 1600 x 900 pixels a map, or SVG or PDF of 16 x 9 inches.
 
-    It neither depends on the caller's Matplotlib settings nor changes them, and pyplot does not know it.
-
-    - ``image`` uint8 ``[height, width, 3]`` and ``size`` of the original as in `mmviz.figures.image.spotlight`;
-      ``image_note`` stands below it.
-    - ``wave`` ``[sample]`` at ``rate`` (Hz); ``mel`` and ``hop_seconds`` as in `mmviz.figures.audio.lit_mel`.
-    - ``tokens`` and their ``amounts`` ``[token]``, in the ``unit``, by default attention weights.
-    - ``method`` in words, such as "layer 6, mean over 4 heads"; ``direction`` is ``from`` if the amounts are the row of
-      ``token`` (or the mean over a group), ``to`` if they are its column. ``token`` counts in ``selected_from``, by
-      default in ``tokens``.
-
-    An input that is None is stated to be missing.
+    In SVG and PDF, text, lines and bars are vectors, and the characters of a PDF are embedded as TrueType. The same
+    maps give the same bytes. Long texts are cut with an ellipsis. It neither depends on the caller's Matplotlib
+    settings nor changes them, and pyplot does not know it.
     """
-    values = checked_amounts(tokens, amounts, scale_max)
-    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=(_INCHES[0], _INCHES[1] * len(maps)), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    selected = [(selected_from or tokens)[k] for k in ([token] if isinstance(token, int) else token)]
+    for part, shown in zip(figure.subfigures(len(maps), 1, squeeze=False)[:, 0], maps, strict=True):
+        _draw(part, shown)
+    buffer = io.BytesIO()
+    with rc_context({"pdf.fonttype": 42, "svg.hashsalt": "mmviz"}):
+        figure.savefig(buffer, format=file_format, dpi=_DPI, metadata=_UNDATED.get(file_format))
+    return buffer.getvalue()
+
+
+def _draw(figure: SubFigure, shown: PrintedMap) -> None:
+    tokens, scale_max = shown.tokens, shown.scale_max
+    values = checked_amounts(tokens, shown.amounts, scale_max)
+    numbers = [shown.token] if isinstance(shown.token, int) else shown.token
+    selected = [(shown.selected_from or tokens)[k] for k in numbers]
     name = group_name([clipped(token_label(item, control_pictures=False), 24) for item in selected])
-    subtitle = tell(f"paper-{direction}", token=name, method=method, direction=tell("direction"))
-    _write(figure, _MARGIN, 0.945, clipped(title, 84), size=22, weight="bold")
+    subtitle = tell(f"paper-{shown.direction}", token=name, method=shown.method, direction=tell("direction"))
+    _write(figure, _MARGIN, 0.945, clipped(shown.title, 84), size=22, weight="bold")
     _write(figure, _MARGIN, 0.9, clipped(subtitle, 140), size=14)
-    _draw_image(figure, image, tokens, values, scale_max, size, image_note)
-    _draw_text(figure, text, tokens, values, scale_max)
-    _draw_audio(figure, wave, rate, mel, hop_seconds, tokens, values, scale_max)
-    _draw_answers(figure, answers)
-    _draw_legend(figure, scale_max, values, unit or tell("unit"))
-    boxes = missing_characters("".join([caption, *(part.get_text() for part in figure.findobj(Text))]))
+    _draw_image(figure, shown.image, tokens, values, scale_max, shown.size, shown.image_note)
+    _draw_text(figure, shown.text, tokens, values, scale_max)
+    _draw_audio(figure, shown.wave, shown.rate, shown.mel, shown.hop_seconds, tokens, values, scale_max)
+    _draw_answers(figure, shown.answers)
+    _draw_legend(figure, scale_max, values, shown.unit or tell("unit"))
+    boxes = missing_characters("".join([shown.caption, *(part.get_text() for part in figure.findobj(Text))]))
     warning = wrap_text(_missing_font_text(boxes), _CAPTION_WIDTH) if boxes else []
-    lines, max_lines = wrap_text(caption, _CAPTION_WIDTH), 2 if boxes else 3
+    lines, max_lines = wrap_text(shown.caption, _CAPTION_WIDTH), 2 if boxes else 3
     if len(lines) > max_lines:
         lines = [*lines[: max_lines - 1], clipped(" ".join(lines[max_lines - 1 :]), _CAPTION_WIDTH)]
     _write(figure, _MIDDLE, 0.075, "\n".join(warning + lines), size=12, color=LIGHT.muted, va="center")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
-
-
-def above_each_other(figures: Sequence[bytes]) -> bytes:
-    """Returns PNGs of one width as one, the first on top."""
-    parts = [np.asarray(Image.open(io.BytesIO(figure)).convert("RGB")) for figure in figures]
-    buffer = io.BytesIO()
-    Image.fromarray(np.vstack(parts)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _draw_image(
-    figure: Figure, image: Pixels | None, tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
+    figure: SubFigure, image: Pixels | None, tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
     size: Size | None, note: str,
 ) -> None:  # fmt: skip
     _write(figure, _MARGIN, 0.845, tell("paper-image"), size=14, weight="bold")
@@ -138,7 +152,7 @@ def _draw_image(
 
 
 def _draw_text(
-    figure: Figure, text: str | None, tokens: Sequence[Token], values: NDArray[Any],
+    figure: SubFigure, text: str | None, tokens: Sequence[Token], values: NDArray[Any],
     scale_max: float,
 ) -> None:  # fmt: skip
     _write(figure, _MIDDLE, 0.845, tell("paper-text"), size=14, weight="bold")
@@ -174,7 +188,7 @@ def _draw_text(
 
 
 def _draw_audio(
-    figure: Figure, wave: NDArray[Any] | None, rate: int, mel: NDArray[Any] | None, hop_seconds: float,
+    figure: SubFigure, wave: NDArray[Any] | None, rate: int, mel: NDArray[Any] | None, hop_seconds: float,
     tokens: Sequence[Token], values: NDArray[Any], scale_max: float,
 ) -> None:  # fmt: skip
     _write(figure, _MIDDLE, 0.535, tell("paper-audio"), size=14, weight="bold")
@@ -206,7 +220,7 @@ def _draw_audio(
         _style_axes(axes)
 
 
-def _draw_answers(figure: Figure, answers: Sequence[Answer]) -> None:
+def _draw_answers(figure: SubFigure, answers: Sequence[Answer]) -> None:
     _write(figure, _MARGIN, 0.265, tell("paper-answers"), size=14, weight="bold")
     top = sorted(answers, key=lambda answer: -answer.probability)[:5]
     axes = figure.add_axes((_MARGIN + 0.13, 0.04, 0.22, 0.205))
@@ -219,7 +233,7 @@ def _draw_answers(figure: Figure, answers: Sequence[Answer]) -> None:
         axes.text(answer.probability + 0.02, row, f"{answer.probability:.2f}", ha="left", **style)
 
 
-def _draw_legend(figure: Figure, scale_max: float, values: NDArray[Any], unit: str) -> None:
+def _draw_legend(figure: SubFigure, scale_max: float, values: NDArray[Any], unit: str) -> None:
     steps = np.linspace(0, 1, 256)
     for left, name, colours in (
         (_MIDDLE, tell("paper-colour"), cividis(steps) / 255),
@@ -241,7 +255,7 @@ def _style_axes(axes: Axes) -> None:
 
 
 def _missing(
-    figure: Figure, x: float, y: float, modality: Modality, tokens: Sequence[Token], values: NDArray[Any]
+    figure: SubFigure, x: float, y: float, modality: Modality, tokens: Sequence[Token], values: NDArray[Any]
 ) -> None:
     sentence = clipped(stand_in(modality, tokens, list(values)), 70)
     _write(figure, x, y, f"{tell(f'paper-no-{modality}')} {sentence}", size=12, color=LIGHT.muted)
@@ -253,7 +267,7 @@ def _missing_font_text(characters: str) -> str:
     return tell("paper-no-font", letters=codes + (" …" if len(characters) > _MAX_NAMED else ""))
 
 
-def _write(figure: Figure, x: float, y: float, text: str, **style: Any) -> Text:
+def _write(figure: SubFigure, x: float, y: float, text: str, **style: Any) -> Text:
     """Draws ``text`` as it is: dollar signs start no formula."""
     settings: dict[str, Any] = {"color": LIGHT.text, "family": families(), "parse_math": False}
     return figure.text(x, y, text, **(settings | style))

@@ -239,7 +239,8 @@ LABELS: dict[str, str] = {
     "does not depend on where attention goes.",
     "save": "Save and export",
     "save-page": "Page (.html)",
-    "save-page-help": "The viewer with picture, sound and attention maps in one file that opens offline.",
+    "save-page-help": "The viewer as it is on screen, with picture, sound and attention maps, in one file that opens "
+    "offline.",
     "save-run": "Run (.npz)",
     "save-run-help": "Inputs, tokens, answers and all attention maps. Open it again with mmviz.Run.load.",
     "save-exact": "Run, exact (.npz, {size} more)",
@@ -248,7 +249,11 @@ LABELS: dict[str, str] = {
     "save-summary": "Summary (.json)",
     "save-summary-help": "Answer, probabilities, tokens with their positions, and attention of the answer token.",
     "save-figure": "Figure (.png)",
-    "save-figure-help": "The inputs lit by attention, for print.",
+    "save-figure-help": "The inputs lit by the attention on screen.",
+    "save-pdf": "Figure (.pdf)",
+    "save-pdf-help": "The same figure for print: text, lines and bars are vectors.",
+    "save-svg": "Figure (.svg)",
+    "save-svg-help": "The same figure for a drawing program.",
     "private": "What you send stays in this server's memory and is never written to disk: your latest runs (up to "
     "{runs}) until {minutes} minutes after they were last shown, all else until you close the page.",
     "run-link": "The address of this page is a link to this run. As long as the run is kept, anyone with the link sees "

@@ -23,6 +23,9 @@ STORY: dict[str, str] = {
     "story-some-audio": "the moments at {moments}",
     "story-reads-image-one": "{queries} sees this place",
     "story-reads-image-many": "{queries} see this place",
+    "story-sees-one": "{queries} sees {patches}",
+    "story-sees-many": "{queries} see {patches}",
+    "story-patches-more": "{patches} and {count} more",
     "story-reads-text-one": "{queries} reads {words}",
     "story-reads-text-many": "{queries} read {words}",
     "story-reads-audio-one": "{queries} hears {moments}",
@@ -42,6 +45,12 @@ STORY: dict[str, str] = {
     "story-none": "No single route carries it: cutting any one of them takes less than {least} nats from the answer.",
     "story-none-ways": "No single route carries it, but the answer needs {modalities}: it loses {effects} if nothing "
     "may read from there.",
+    "story-carried-one": "One route carries “{answer}”: cut alone, it takes {size:.1f} nats from its log-probability.",
+    "story-carried": "{count} routes carry “{answer}”: cut alone, each takes {least:.1f} to {most:.1f} nats from its "
+    "log-probability.",
     "story-stopped": "Stopped: more steps may be missing.",
+    "story-column-step": "step",
+    "story-column-effect": "answer loses",
+    "story-column-sentence": "what was cut",
     "story-picture-alt": "The picture, bright where the step reads it",
 }

@@ -122,7 +122,9 @@ def _above(run: Run, title: str) -> str:
         *(("notice", notice) for notice in notices),
     ]
     paragraphs = "".join(f'<p class="{name}">{html.escape(line)}</p>' for name, line in lines)
-    return f'<header class="about"><h1>{html.escape(title)}</h1>{paragraphs}</header>'
+    text = run.sample.text
+    question = f'<p class="question">{html.escape(replace_invisible(text))}</p>' if text else ""
+    return f'<header class="about">{question}<h1>{html.escape(title)}</h1>{paragraphs}</header>'
 
 
 def _still(run: Run, ref: MapRef, query: int) -> str:

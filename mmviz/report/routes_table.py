@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from mmviz.analysis.route_attention import group_members
 from mmviz.experiments.route_cut import LayerWindow, RouteCell, RouteEffect, RouteTable
@@ -13,6 +13,7 @@ from mmviz.report.experiment_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
 from mmviz.types import AttentionRecord, ChosenTokens, Request, TokenGroup
 
+T = TypeVar("T")
 COLUMNS = (
     "queries", "keys", "stack", "layers", "modules", "query_streams", "key_streams", "attention", "uniform", "only",
     "effect", "other_answer", "other_probability", "changed", "disagreement",
@@ -97,15 +98,15 @@ def _disagreement(record: AttentionRecord, kind: str, effect: RouteEffect) -> st
 
 def _row(record: AttentionRecord, effect: RouteEffect) -> dict[str, Any]:
     cell = effect.cell
-    maps = [record.maps[number] for number in _maps_with(record, cell)]
+    maps = [record.maps[number] for number in maps_with(record, cell.window, cell.queries, cell.keys)]
     return {
         "queries": group_text(cell.queries),
         "keys": group_text(cell.keys),
         "stack": cell.window.stack,
         "layers": None if cell.window.layers is None else list(cell.window.layers),
-        "modules": _unique([attn_map.name for attn_map in maps]),
-        "query_streams": _unique([attn_map.queries for attn_map in maps]),
-        "key_streams": _unique([attn_map.keys for attn_map in maps]),
+        "modules": unique([attn_map.name for attn_map in maps]),
+        "query_streams": unique([attn_map.queries for attn_map in maps]),
+        "key_streams": unique([attn_map.keys for attn_map in maps]),
         "attention": cell.attention.share,
         "uniform": cell.attention.uniform,
         "only": cell.attention.only,
@@ -124,17 +125,18 @@ def group_text(group: TokenGroup) -> str:
     return str(group)
 
 
-def _maps_with(record: AttentionRecord, cell: RouteCell) -> list[int]:
-    """Returns the maps of the window that have the route."""
-    towers, window = record.made_by.get("towers", ()), cell.window
+def maps_with(record: AttentionRecord, window: LayerWindow, queries: TokenGroup, keys: TokenGroup) -> list[int]:
+    """Returns the maps of a window in which tokens of ``queries`` may attend to those of ``keys``."""
+    towers = record.made_by.get("towers", ())
     return [
         number for number, attn_map in enumerate(record.maps)
         if (attn_map.stack == window.stack if window.stack else attn_map.stack not in towers)
         and (window.layers is None or attn_map.layer in window.layers)
-        and group_members(record, cell.queries, attn_map.queries).any()
-        and group_members(record, cell.keys, attn_map.keys).any()
+        and group_members(record, queries, attn_map.queries).any()
+        and group_members(record, keys, attn_map.keys).any()
     ]  # fmt: skip
 
 
-def _unique(values: Sequence[str]) -> list[str]:
+def unique(values: Sequence[T]) -> list[T]:
+    """Returns each of ``values`` once, in their order."""
     return list(dict.fromkeys(values))

@@ -12,26 +12,33 @@ from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import LEAST, Step
 from mmviz.figures.heat_strip import strip_html
 from mmviz.figures.image import data_uri, downscaled, spotlight
+from mmviz.figures.token_labels import names
 from mmviz.i18n.language import join_list, join_sentences
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.report.run_protocol import Run
-from mmviz.types import ANSWER, AttentionRecord, Chars, ChosenTokens, Modality, PixelBox, Seconds, Token
+from mmviz.types import ANSWER, AttentionRecord, Chars, ChosenTokens, Modality, PixelBox, Seconds, Token, TokenGroup
 
 SIDE = 200
 """Longer side of the picture on a card, in pixels."""
 WORDS = 4
-"""So many words are named; a card of more says the first ones."""
+"""So many words, or patches, are named; a step of more says the first ones."""
 
 
-def step_sentence(record: AttentionRecord, step: Step) -> str:
-    """Returns a step as a sentence: the layers, which tokens read which, and the answer without it."""
-    queries, is_one = _readers(record, step)
+def step_sentence(record: AttentionRecord, step: Step, names_patches: bool = False) -> str:
+    """Returns a step as a sentence: the layers, which tokens read which, and the answer without it.
+
+    ``names_patches``: for where no picture beside it shows them.
+    """
+    queries, is_one = _readers(record, step, names_patches)
     tokens = step.key_tokens(record)
     number = "one" if is_one else "many"
     kind = "reads" if tokens else "all"
     parts = {"queries": queries, "words": _words(tokens), "moments": _moments(tokens)}
-    reads = say(f"story-{kind}-{step.modality}-{number}", **parts)
+    if names_patches and step.modality is Modality.IMAGE and tokens:
+        reads = say(f"story-sees-{number}", queries=queries, patches=_patches(record, step.keys))
+    else:
+        reads = say(f"story-{kind}-{step.modality}-{number}", **parts)
     first = say("story-step", layers=_layers(record, step), reads=reads)
     without = "story-without" if step.is_changed else "story-without-same"
     return join_sentences([first, say(without, answer=replace_invisible(step.answer))])
@@ -80,7 +87,7 @@ def _thing(run: Run, step: Step) -> str:
     return "".join(parts)
 
 
-def _readers(record: AttentionRecord, step: Step) -> tuple[str, bool]:
+def _readers(record: AttentionRecord, step: Step, names_patches: bool) -> tuple[str, bool]:
     """Returns the queries of a step in words, and whether they are one token."""
     if step.queries == ANSWER:
         return say("story-answer"), True
@@ -88,6 +95,8 @@ def _readers(record: AttentionRecord, step: Step) -> tuple[str, bool]:
     if not tokens:
         return say(f"story-group-{step.queries}"), False
     if isinstance(tokens[0].location, PixelBox):
+        if names_patches:
+            return _patches(record, step.queries), len(tokens) == 1
         return say("story-some-image"), False
     if isinstance(tokens[0].location, Seconds):
         return say("story-some-audio", moments=_moments(tokens)), False
@@ -98,6 +107,15 @@ def _words(tokens: Sequence[Token]) -> str:
     """Returns the first of the words of ``tokens`` in quotes, in the order of the text."""
     located = [(token.location.start, token.label) for token in tokens if isinstance(token.location, Chars)]
     return join_list(f"“{replace_invisible(label.strip())}”" for _, label in sorted(located)[:WORDS])
+
+
+def _patches(record: AttentionRecord, group: TokenGroup) -> str:
+    """Returns the names of the first of some patches, those that are read most, and how many more there are."""
+    assert isinstance(group, ChosenTokens)
+    known = names(record.streams[group.stream or record.flow_streams[0]])
+    named = join_list(known[k] for k in group.tokens[:WORDS])
+    more = len(group.tokens) - WORDS
+    return say("story-patches-more", patches=named, count=more) if more > 0 else named
 
 
 def _moments(tokens: Sequence[Token]) -> str:

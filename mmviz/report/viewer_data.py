@@ -114,20 +114,22 @@ class ViewerData:
                     sections |= self._answer_rows(parse_map_ref(self.record, rest.rsplit("/", 2)[0]))
         return encode({"run": self.record.id, "serial": serial, "source": self.source}, sections)
 
-    def to_html(self, prior: LanguagePrior | None = None) -> str:
+    def to_html(self, prior: LanguagePrior | None = None, view: Mapping[str, Any] | None = None) -> str:
         """Returns the viewer with this run inside: one document that needs no network.
 
-        ``prior``: the language prior of its answer, to stand below the viewer.
+        ``prior``: the language prior of its answer, to stand below the viewer. ``view``: what it opens with; the
+        initial view if None.
         """
-        return html(self.to_bytes(), **vars(self._content(prior)))
+        return html(self.to_bytes(view), **vars(self._content(prior, view)))
 
     def to_frame(self) -> str:
         """Returns `to_html` as a frame for a notebook, with its still where the notebook takes frames away."""
         content = self._content()
         return frame(html(self.to_bytes(), **vars(content)), content.above + content.still)
 
-    def _content(self, prior: LanguagePrior | None = None) -> DocumentContent:
-        view = self.initial_view
+    def _content(self, prior: LanguagePrior | None = None, view: Mapping[str, Any] | None = None) -> DocumentContent:
+        if view is None or view["direction"] == "to":  # the still shows what one token attends to
+            view = self.initial_view
         return document_content(self.run, MapRef.parse(view["map"]), view["tokens"][0], prior)
 
     def _exact_weights(self, kind: str, rest: str) -> dict[str, Section]:

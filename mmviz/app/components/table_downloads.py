@@ -16,18 +16,26 @@ def table_downloads(table: ExperimentTable) -> None:
     Where the run had changes or settings that no command has (the facts ``changes`` and ``options``), a note says that
     the command leaves them out. The keys of the buttons begin with the table's name.
     """
-    with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{table.name}-downloads"):
-        for kind, text, mime_type in (
-            ("csv", table.to_csv(), "text/csv"),
-            ("json", table.to_json(), "application/json"),
-        ):
-            st.download_button(
-                say(f"table-{kind}"), text.encode(), f"mmviz-{table.name}.{kind}", mime_type, type="tertiary",
-                key=f"{table.name}-{kind}", help=say(f"table-{kind}-help"), on_click="ignore",
-            )  # fmt: skip
-    with st.container(key=f"{table.name}-again", gap=None):
-        widgets.note(say("table-again"))
-        st.code(table.command, language=None, wrap_lines=True)
+    downloads(table.name, table.to_csv(), table.to_json(), table.command)
     for fact in ("changes", "options"):
         if table.facts.get(fact):
             widgets.note(say(f"table-{fact}", **{fact: join_list(map(str, table.facts[fact]))}))
+
+
+def downloads(name: str, csv: str, json: str, command: str, texts: str = "table", key: str | None = None) -> None:
+    """Draws buttons for the files ``mmviz-NAME.csv`` and ``.json`` with these contents, and the command that makes them
+    again.
+
+    ``texts``: what the codes of their labels begin with; ``key``: what the keys of the buttons begin with, where
+    that is not ``name``.
+    """
+    key = key or name
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{key}-downloads"):
+        for kind, content, mime_type in (("csv", csv, "text/csv"), ("json", json, "application/json")):
+            st.download_button(
+                say(f"{texts}-{kind}"), content.encode(), f"mmviz-{name}.{kind}", mime_type, type="tertiary",
+                key=f"{key}-{kind}", help=say(f"{texts}-{kind}-help"), on_click="ignore",
+            )  # fmt: skip
+    with st.container(key=f"{key}-again", gap=None):
+        widgets.note(say("table-again"))
+        st.code(command, language=None, wrap_lines=True)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmviz.cli.options import add_input_options, add_model_options, backend_from, check_file, word_numbers, write_file
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.figures.print_figure import FigureFormat
+
+FIGURES: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
 
 
 def add(commands: Any) -> None:
@@ -40,6 +45,8 @@ def add(commands: Any) -> None:
         "--relevance", action="store_true", help="also record gradient relevance, which needs a backward pass"
     )
     parser.add_argument("--png", metavar="FILE", help="write one figure of the attention on the inputs")
+    parser.add_argument("--pdf", metavar="FILE", help="write that figure as PDF, for print")
+    parser.add_argument("--svg", metavar="FILE", help="write that figure as SVG")
     parser.add_argument("--html", metavar="FILE", help="write the interactive viewer as one HTML file")
     parser.set_defaults(run=_run)
 
@@ -49,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     from mmviz.report.exact_size import size_per_token, size_text
     from mmviz.report.summary import measured_prior, run_summary
 
-    for option in ("json", "npz", "png", "html"):
+    for option in ("json", "npz", *FIGURES, "html"):
         path = getattr(options, option)
         if path == "" or (path == "-" and option != "json"):
             raise MmvizError("option-file", option=f"--{option}")
@@ -78,8 +85,9 @@ def _run(options: argparse.Namespace) -> int:
             sizes = {"size": size_text(nbytes), "token": size_per_token(run.record, nbytes)}
             print(sentence("keep-size" if nbytes else "keep-short", **sizes), flush=True)
         write_file(options.npz, run.to_bytes(options.keep))
-    if options.png:
-        write_file(options.png, run.png())
+    for file_format in FIGURES:
+        if path := getattr(options, file_format):
+            write_file(path, run.figure(file_format))
     if options.html:
         write_file(options.html, run.to_html(prior).encode())
     return 0

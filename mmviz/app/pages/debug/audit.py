@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import html
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from mmviz.app.components import widgets
-from mmviz.app.components.example_source import example_source
+from mmviz.app.components.example_source import ExampleSource, example_source
+from mmviz.app.components.table_downloads import downloads
 from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner, baseline_select
+from mmviz.app.operator_config import BUNDLED
 from mmviz.app.pages.debug.averages import averages_section
 from mmviz.app.pages.debug.pointing import pointing_heads_part
 from mmviz.backends import Progress, Stop
@@ -42,8 +45,8 @@ FLAGS = ("decides", "ignored", "overruled")
 
 
 def audit_section(runner: ExperimentRunner) -> None:
-    """Draws the choice of examples, the table, the findings, the meaning of the columns, the heads that
-    point, the examples behind them, and the means by question and answer."""
+    """Draws the choice of examples, the table with its files and command, the findings, the meaning of the columns, the
+    heads that point, the examples behind them, and the means by question and answer."""
     source = example_source(runner.state, load_gallery())
     _drop_other_examples(runner, () if source is None else source.key)
     if source is None:
@@ -62,6 +65,8 @@ def audit_section(runner: ExperimentRunner) -> None:
         for sentence in sentences(audit):
             widgets.note(sentence, "remark")
         _skipped_notes(audit)
+        files = to_csv(audit), to_json(audit)
+        downloads("audit", *files, audit_command(audit, source), "audit")
         pointing_heads_part(audit.assessments, audit.model)
     with right:
         if source.kind == "gallery":
@@ -70,11 +75,12 @@ def audit_section(runner: ExperimentRunner) -> None:
             widgets.note(say("audit-unchanged"))
         for column, meaning in meanings().items():
             widgets.note(say("audit-means", word=audit_words(column), means=meaning))
-        _download_buttons(audit)
     if not audit.assessments:
         return
     with st.expander(say("audit-examples"), key="audit-examples"):
         st.html(examples_html(audit))
+        command = f"{audit_command(audit, source)} --csv audit.csv"
+        downloads("audit", *files, command, "audit", "audit-examples")
     averages_section(runner, source)
 
 
@@ -153,11 +159,8 @@ def _skipped_notes(audit: Audit) -> None:
         widgets.note(say("audit-left-out", count=len(names), names=join_list(names), why=reason), "error")
 
 
-def _download_buttons(audit: Audit) -> None:
-    with st.container(horizontal=True, gap="small"):
-        for code, write, name, mime_type in (
-            ("audit-csv", to_csv, "mmviz-audit.csv", "text/csv"),
-            ("audit-json", to_json, "mmviz-audit.json", "application/json"),
-        ):
-            data, hint = write(audit).encode(), say(f"{code}-help")
-            st.download_button(say(code), data, name, mime_type, key=code, help=hint, on_click="ignore")
+def audit_command(audit: Audit, source: ExampleSource) -> str:
+    """Returns the command that makes the audit again; FOLDER stands for the visitor's own files."""
+    folder = [] if source.kind == "gallery" else ["FOLDER"]
+    model = [] if audit.model == BUNDLED else ["--model", audit.model]
+    return shlex.join(["mmviz", "audit", *folder, *model, "--baseline", audit.baseline])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -13,8 +14,10 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
 from mmviz.app.pages.explore.answer_words import measured_prior
+from mmviz.app.selection import view_of
 from mmviz.app.selection_view import SelectionView
 from mmviz.explain import Run
+from mmviz.figures.print_figure import FigureFormat
 from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
@@ -22,6 +25,9 @@ from mmviz.i18n.page import say
 from mmviz.report.exact_size import size_per_token, size_text
 from mmviz.types import MmvizError
 
+FIGURE_TYPES: dict[FigureFormat, str] = {"png": "image/png", "pdf": "application/pdf", "svg": "image/svg+xml"}
+NAME_LENGTH = 60
+"""Characters of the name of a file, at most."""
 WEIGHTS = "weights"
 """The key of the expander that holds the token matrix."""
 
@@ -83,20 +89,36 @@ def downloads(view: SelectionView) -> dict[str, Download]:
     def summary() -> bytes:
         return json.dumps(run.summary(), indent=1, ensure_ascii=False).encode()
 
-    def figure() -> bytes:
-        selection = view.selection
-        return run.png(selection.map_ref, selection.tokens, selection.direction, view.scale_max)
+    def page() -> bytes:
+        return run.to_html(prior, view_of(view.selection, run)).encode()
 
+    def figure(file_format: FigureFormat) -> Download:
+        def create() -> bytes:
+            selection = view.selection
+            return run.figure(file_format, selection.map_ref, selection.tokens, selection.direction, view.scale_max)
+
+        return Download(in_language(create), f"{name}.{file_format}", FIGURE_TYPES[file_format])
+
+    name = _file_name(run)
     return {
-        "save-page": Download(in_language(lambda: run.to_html(prior).encode()), "mmviz-page.html", "text/html"),
-        "save-run": Download(run.to_bytes, "mmviz-run.npz", "application/octet-stream"),
-        **_exact_download(run),
-        "save-summary": Download(in_language(summary), "mmviz-summary.json", "application/json"),
-        "save-figure": Download(in_language(figure), "mmviz-figure.png", "image/png"),
+        "save-page": Download(in_language(page), f"{name}.html", "text/html"),
+        "save-run": Download(run.to_bytes, f"{name}.npz", "application/octet-stream"),
+        **_exact_download(run, name),
+        "save-summary": Download(in_language(summary), f"{name}.json", "application/json"),
+        "save-figure": figure("png"),
+        "save-pdf": figure("pdf"),
+        "save-svg": figure("svg"),
     }
 
 
-def _exact_download(run: Run) -> dict[str, Download]:
+def _file_name(run: Run) -> str:
+    """Returns what files of a run are called, without their endings: by its question, else by its answer."""
+    answers = run.record.answers
+    words = run.sample.text or (answers[0].label if answers else "")
+    return "-".join(["mmviz", *re.findall(r"\w+", words.lower())])[:NAME_LENGTH]
+
+
+def _exact_download(run: Run, name: str) -> dict[str, Download]:
     """Returns the file of a long run with the tensors behind it, where it can be had."""
     try:
         is_offered = run.exact_nbytes() > 0
@@ -104,7 +126,7 @@ def _exact_download(run: Run) -> dict[str, Download]:
         is_offered = False
     if not is_offered:
         return {}
-    return {"save-exact": Download(lambda: run.to_bytes("exact"), "mmviz-run-exact.npz", "application/octet-stream")}
+    return {"save-exact": Download(lambda: run.to_bytes("exact"), f"{name}-exact.npz", "application/octet-stream")}
 
 
 def _download_buttons(view: SelectionView) -> None:

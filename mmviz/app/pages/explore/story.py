@@ -18,7 +18,8 @@ from mmviz.app.selection import Selection
 from mmviz.app.session_state import State
 from mmviz.backends import Backend
 from mmviz.experiments.story import Story, about_word, measure_story
-from mmviz.experiments.story_search import Step
+from mmviz.experiments.story_search import Step, most_cuts
+from mmviz.experiments.time_estimates import most_seconds
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.report.story_cards import step_card, story_verdict
@@ -52,7 +53,9 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
         widgets.heading(say("story"), say("story-help"))
         request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
         story = runner.measure(
-            name, lambda progress, stop: measure_story(runner.backend(), request, record, progress, stop)
+            name,
+            lambda progress, stop: measure_story(runner.backend(), request, record, progress, stop),
+            most_seconds(record, most_cuts(record)),
         )
         if story is not None:
             _cards(run, record, story)

@@ -1,4 +1,4 @@
-"""The main functions of the library: inputs in, a run out."""
+"""A run: one sample through one model, and what it shows, measures and saves."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from mmviz.analysis.map_refs import default_map_ref, streams_of
 from mmviz.analysis.map_weights import Direction, attention_row
 from mmviz.analysis.modality_matrix import ModalityMatrix
 from mmviz.analysis.record_views import answer_shares_of, modality_matrix_of, pooled_row_of, tokens_view, view_of
-from mmviz.backends.backend_choice import chosen_backend, rebuilt_request, this_machine_backend
+from mmviz.backends.backend_choice import rebuilt_request, this_machine_backend
 from mmviz.backends.exact_keeper import Keep, can_view_exact, exact_nbytes, kept_tensors, read_run
-from mmviz.backends.protocol import Stop, never_stop
+from mmviz.backends.protocol import Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
-from mmviz.inputs import make_sample
+from mmviz.experiments.story import Story, measure_story
 from mmviz.io.run_file import to_bytes
-from mmviz.types import AttentionRecord, CaptureError, Change, MapRef, MmvizError, Request, Sample, Token, View
+from mmviz.types import AttentionRecord, CaptureError, MapRef, MmvizError, Request, Sample, Token, View
 from mmviz.types.short_repr import call_repr
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.experiments.language_prior import LanguagePrior
+    from mmviz.figures.print_figure import FigureFormat
 
 
 @dataclass(frozen=True, repr=False)
@@ -193,11 +194,28 @@ class Run:
         measured = {str(m): value for m, value in effect.phi.items() if m not in effect.required}
         return {**measured, "total": effect.total}
 
+    def story(
+        self, progress: Progress = ignore_progress, stop: Stop = never_stop, backend: Backend | None = None
+    ) -> Story:
+        """Returns the two to five routes that carry the answer, each confirmed by its own cut, see `measure_story`.
+
+        Of a written answer it is about all words, or those of `about_words`. ``progress`` is told of stages; after a
+        stop the story holds what was confirmed until then. Raises as `effect`, and ``MmvizError`` where the model's
+        attention cannot be cut, or it has no answers (``story-no-answer``).
+
+        Examples:
+            >>> last = run.story().steps[-1]  # who reads what, its effect in nats, and the answer without it
+            >>> str(last.queries), str(last.modality), round(last.effect), last.answer
+            ('answer', 'image', -3, 'nothing')
+        """
+        request = self.rerun_request()
+        return measure_story(backend or self.backend or this_machine_backend(), request, self.record, progress, stop)
+
     def about_words(self, words: Sequence[int]) -> Run:
         """Returns the run again, about the log-probability of some tokens of its answer, from 0: so are answers,
-        `effect`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
+        `effect`, `story`, gradients and the token that answers. Raises ``MmvizError`` (``answer-part``)."""
         request = replace(self.rerun_request(), answer_part=tuple(words))
-        return _run(request, self.backend or this_machine_backend())
+        return run_request(request, self.backend or this_machine_backend())
 
     def rerun_request(self) -> Request:
         """Returns the request that makes this run again, see `rebuilt_request` for a run from a file."""
@@ -224,17 +242,28 @@ class Run:
         """Returns a PNG of the inputs, 1600 pixels wide: under `reads_from`, and below it under `depends_on` where the
         run holds it; or under `attention`, 900 high, where any of its three parameters or ``scale_max`` is given.
 
-        The colour scale goes from 0 to ``scale_max``, or to the largest value if None.
+        The colour scale goes from 0 to ``scale_max``, or to the largest value if None. `figure` has it as PDF or SVG.
         """
-        from mmviz.report.png import run_png
+        return self.figure("png", map_ref, token, direction, scale_max)
 
-        return run_png(self, map_ref, token, direction, scale_max)
+    def figure(
+        self, file_format: FigureFormat, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None,
+        direction: Direction = "from", scale_max: float | None = None,
+    ) -> bytes:  # fmt: skip
+        """Returns the figure of `png` in a format: ``png``, or ``pdf`` or ``svg``, in which text and bars are
+        vectors, for print. The same run gives the same bytes."""
+        from mmviz.report.printed_run import run_figure
 
-    def to_html(self, prior: LanguagePrior | None = None) -> str:
-        """Returns the linked viewer as one HTML document that needs no network, with ``prior`` where it is measured."""
+        return run_figure(self, file_format, map_ref, token, direction, scale_max)
+
+    def to_html(self, prior: LanguagePrior | None = None, view: Mapping[str, Any] | None = None) -> str:
+        """Returns the linked viewer as one HTML document that needs no network, with ``prior`` where it is measured.
+
+        ``view``: what it opens with, as ``viewer/format_schema.json`` has it; the map of `map_ref` if None.
+        """
         from mmviz.report import ViewerData
 
-        return ViewerData(self).to_html(prior)
+        return ViewerData(self).to_html(prior, view)
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows: `to_html` in a frame."""
@@ -268,58 +297,7 @@ class Run:
         return cls(*read_run(Path(path)))
 
 
-def explain(
-    image: Any = None, text: str | None = None, audio: Any = None, *, video: Any = None, model: str = "trio",
-    backend: Backend | str | None = None, seed: int = 0, relevance: bool = False, steps: bool = False,
-    options: Mapping[str, str | int] | None = None,
-) -> Run:  # fmt: skip
-    """Runs a fusion model on an image, a text and audio, any of which may be missing, and records its attention.
-
-    Args:
-        image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``.
-        text: the question or sentence.
-        audio: path, bytes or the pair ``(array, rate in Hz)``. Models of Hugging Face may take lists of both.
-        video: path or bytes, whose frames take the place of an image.
-        model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint.
-        backend: where the model runs: a backend, or the URL of an ``mmviz serve`` (with the access token in the
-            environment variable MMVIZ_TOKEN); this machine if None.
-        seed: seed for everything random.
-        relevance: also record gradient relevance for the winning answer, which needs a backward pass.
-        steps: also record the vectors behind every attention weight, for the calculator of the viewer.
-        options: ``new_tokens`` (at most), ``system`` (prompt), ``template``, for a model that writes its answer.
-
-    Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model or a backend that fails.
-
-    Examples:
-        >>> run = mmviz.explain("picture.png", "What is right of the spoken thing?", "voice.wav", relevance=True)
-        >>> run.summary()["answer"]
-        'fire'
-        >>> relevance = run.attention(mmviz.MapRef("relevance"))  # gradient relevance, [token]
-        >>> str(run.tokens[relevance.argmax()].modality)
-        'image'
-    """
-    given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
-    return run_sample(
-        make_sample(image=image, text=text, audio=audio, video=video), model=model, backend=backend, **given
-    )
-
-
-def run_sample(
-    sample: Sample, *, model: str = "trio", backend: Backend | str | None = None, seed: int = 0,
-    changes: tuple[Change, ...] = (), relevance: bool = False, steps: bool = False,
-    pairs: tuple[tuple[str, str, str], ...] = (), options: Mapping[str, str | int] | None = None,
-    answer: tuple[int, ...] = (), answer_part: tuple[int, ...] = (), stop: Stop = never_stop,
-) -> Run:  # fmt: skip
-    """Runs a model on a checked sample with these fields of `Request`, and towers. Raises as `explain` and `_run`."""
-    settings = tuple((options or {}).items())
-    request = Request(
-        model, sample, changes, seed, relevance, steps=steps, towers=True, pairs=pairs, answer=answer,
-        answer_part=answer_part, options=settings, depends_on=True,
-    )  # fmt: skip
-    return _run(request, chosen_backend(backend, model), stop)
-
-
-def _run(request: Request, backend: Backend, stop: Stop = never_stop) -> Run:
+def run_request(request: Request, backend: Backend, stop: Stop = never_stop) -> Run:
     """Returns the run of a request, with the answer that the model wrote. Raises ``MmvizError`` (``run-stopped``)."""
     records = backend.run([request], stop=stop)
     if not records:

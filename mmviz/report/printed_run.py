@@ -1,4 +1,4 @@
-"""Draws a run as one PNG: attention on the inputs, with the answers."""
+"""Draws a run as one figure for print: attention on the inputs, with the answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmviz.analysis.map_refs import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
 from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.figures.fonts import drawable_language
-from mmviz.figures.print_figure import above_each_other, png
+from mmviz.figures.print_figure import FigureFormat, PrintedMap, print_figure
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell, unit_name
 from mmviz.i18n.language import current_language, join_list, join_sentences, use_language
@@ -24,26 +24,28 @@ from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import MapRef, MmvizError
 
 
-def run_png(
+def run_figure(
     run: AnalysedRun,
+    file_format: FigureFormat,
     map_ref: MapRef | None,
     token: int | Sequence[int] | None,
     direction: Direction,
     scale_max: float | None,
 ) -> bytes:
-    """Returns the PNG of `mmviz.Run.png`; in English, with a note, where no font has the language's characters."""
+    """Returns `mmviz.Run.figure`; in English, with a note, where no font has the characters of the language."""
     language = drawable_language()
     is_other = language != current_language()
     with use_language(language):
         notes = [tell("paper-english")] if is_other else []
         if (map_ref, token, direction, scale_max) == (None, None, "from", None):
-            return _both_maps(run, notes)
-        return _selected(run, map_ref or run.map_ref, token, direction, scale_max, notes)
+            maps = _both_maps(run, notes)
+        else:
+            maps = [_selected(run, map_ref or run.map_ref, token, direction, scale_max, notes)]
+        return print_figure(maps, file_format)
 
 
-def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> bytes:
-    """Returns the two maps of the first view, one above the other; the first alone, with the reason, without the
-    other."""
+def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> list[PrintedMap]:
+    """Returns the two maps of the first view; the first alone, with the reason, without the other."""
     figures = []
     first, second = (shown_map(run, kind) for kind in KINDS)
     notes = [str(second), *notes] if isinstance(second, MmvizError) else notes
@@ -61,13 +63,13 @@ def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> bytes:
                 unit=answer_map.unit, method=shown.method, direction="from", token=query, notes=extra,
             )
         )  # fmt: skip
-    return figures[0] if len(figures) == 1 else above_each_other(figures)
+    return figures
 
 
 def _selected(
     run: AnalysedRun, map_ref: MapRef, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None,
     notes: Sequence[str],
-) -> bytes:  # fmt: skip
+) -> PrintedMap:  # fmt: skip
     method, selected = map_words(map_ref), token_or_answer(run.record, map_ref, token, direction)
     amounts = (run.attention if run.is_exact else run.pooled_attention)(map_ref, token, direction)
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, map_ref))
@@ -80,13 +82,13 @@ def _selected(
     )  # fmt: skip
 
 
-def _draw(run: AnalysedRun, *, notes: Sequence[str], **shown: Any) -> bytes:
-    """Returns the figure of the inputs and answers of a run; ``shown`` is what `png` takes of a map."""
+def _draw(run: AnalysedRun, *, notes: Sequence[str], **shown: Any) -> PrintedMap:
+    """Returns a map beside the inputs and answers of a run; ``shown`` is what `PrintedMap` has of the map."""
     image, audio, made_by = run.sample.image, run.sample.audio, run.record.made_by
     device = made_by.get("device_name", made_by.get("device"))
     is_known = "model" in made_by and device is not None  # not for attention that was computed elsewhere
     caption = sentence("figure-caption", model=made_by["model"], device=device) if is_known else about("disclaimer")
-    return png(
+    return PrintedMap(
         image=image.pixels if image else None,
         image_note=patch_note(run.record),
         size=(image.width, image.height) if image else None,
