@@ -19,8 +19,9 @@ import mmviz
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.FAIL_FAST
 MODULES = (
     "mmviz", "mmviz.explain", "mmviz.explain.run", "mmviz.inputs", "mmviz.io.from_arrays",
-    "mmviz.capture.context_manager", "mmviz.types.map_ref", "mmviz.types.requests", "mmviz.analysis.modality_matrix", "mmviz.analysis.rollout",
-    "mmviz.experiments.modality_shapley", "mmviz.experiments.lens", "mmviz.training.evaluate.real_folders",
+    "mmviz.capture.context_manager", "mmviz.types.map_ref", "mmviz.types.requests", "mmviz.analysis.modality_matrix",
+    "mmviz.analysis.rollout", "mmviz.experiments.modality_shapley", "mmviz.experiments.lens",
+    "mmviz.training.evaluate.real_folders",
 )  # fmt: skip
 """Modules whose docstrings have examples: all that have any, as a test holds."""
 LEAST = {"explain", "Run", "Run.attention", "make_sample", "record", "capture", "MapRef", "CutRoute"}
