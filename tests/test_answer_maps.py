@@ -146,8 +146,10 @@ def test_figures_for_print_are_vectors_and_have_the_same_bytes_each_time() -> No
     for file_format, start, rasters in (("pdf", b"%PDF-", b"/Subtype /Image"), ("svg", b"<?xml", b"<image")):
         first, again = (plain().figure(file_format) for _ in range(2))
         assert first == again and first.startswith(start)
-        both, one = (data.count(rasters) for data in (first, plain().figure(file_format, MapRef("relevance"))))
-        assert 0 < one < 8 and both == 2 * one, "pictures, spectrograms and legends alone"
+        of_both, of_selected = (
+            data.count(rasters) for data in (first, plain().figure(file_format, MapRef("relevance")))
+        )
+        assert 0 < of_selected < 8 and of_both == 2 * of_selected, "pictures, spectrograms and legends alone"
     assert b"/CIDFontType2" in plain().figure("pdf"), "TrueType, not outlines"
 
 

@@ -192,7 +192,7 @@ import torch
 from torch import nn
 import mmviz
 
-made = 0
+calls = 0
 
 class Reader(nn.Module):
     def __init__(self):
@@ -209,8 +209,8 @@ def prepare(sample):
     return torch.tensor([[len(word) for word in words]]), [mmviz.Token(mmviz.Modality.TEXT, word) for word in words]
 
 def make():
-    global made
-    made += 1
+    global calls
+    calls += 1
     return mmviz.CustomModel(Reader(), prepare, answers=["short", "long"], trained=False)
 
 def broken():
@@ -234,18 +234,18 @@ def test_a_custom_model_is_named_as_in_the_command(small_model: ModuleType, tmp_
     assert [token.label for token in run.tokens] == ["a", "bb", "ccc"]
     own = mmviz.explain(text="a bb ccc", model="own", backend=LocalBackend(models={"own": small_model.make()}))
     assert run.record.answers == own.record.answers and np.array_equal(run.attention(), own.attention())
-    before = small_model.made
-    assert mmviz.explain(text="a bb", model=spec).record.answers and small_model.made == before, "it is kept"
+    before = small_model.calls
+    assert mmviz.explain(text="a bb", model=spec).record.answers and small_model.calls == before, "it is kept"
     run.save(tmp_path / "run.npz")
     for later in (mmviz.Run.load(tmp_path / "run.npz"), replace(run, backend=None)):
         with pytest.raises(MmvizError) as refused:
             later.story()
-        assert refused.value.code == "effect-model" and small_model.made == before, "what a file names runs no code"
+        assert refused.value.code == "effect-model" and small_model.calls == before, "what a file names runs no code"
 
 
 @pytest.mark.parametrize(
     "spec", [":make", "small_model_by_name:", "no such:make", "nowhere_at_all:make", "small_model_by_name:mak",
-             "small_model_by_name:made", "small_model_by_name:broken", "nobody"],
+             "small_model_by_name:calls", "small_model_by_name:broken", "nobody"],
 )  # fmt: skip
 def test_a_custom_model_that_cannot_be_made_is_refused_as_by_the_command(
     small_model: ModuleType, spec: str, capsys: pytest.CaptureFixture[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
@@ -12,7 +12,7 @@ from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.backends.run_queue import outcomes
+from mmviz.experiments.example_runs import ExampleRun, Outcomes, example_runs, measured_in_groups
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
 from mmviz.experiments.pointing_heads import PlaceHits, place_hits
 from mmviz.experiments.removal_changes import Baseline
@@ -21,8 +21,6 @@ from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality,
 
 SURE = 0.5
 """The model is sure of an answer with at least this probability."""
-_TOGETHER = 16
-"""Examples that are requested at once."""
 OFTEN = 1 / 3
 """What is true of at least this fraction of the examples is a finding."""
 
@@ -96,46 +94,15 @@ def evaluate_examples(
     Returns the assessments, and the examples that were skipped, each as its id and the error. ``progress`` counts both.
     If ``stop`` ends it early, there are fewer of both together than examples.
     """
-    assessments: list[Assessment] = []
-    skipped: list[tuple[str, MmvizError]] = []
-    for first in range(0, len(examples), _TOGETHER):
-        for example, outcome in _measured(backend, model, examples[first : first + _TOGETHER], baseline, stop):
-            if outcome is None:
-                return assessments, skipped
-            if isinstance(outcome, MmvizError):
-                skipped.append((example.id, outcome))
-            else:
-                assessments.append(outcome)
-            progress(len(assessments) + len(skipped), len(examples))
-    return assessments, skipped
 
+    def measured(members: Sequence[Example]) -> Outcomes[Assessment]:
+        for example, run in example_runs(backend, members, request_of, stop):
+            yield example, _assessment(example, run.sample, run.record) if isinstance(run, ExampleRun) else run
 
-def _measured(
-    backend: Backend, model: str, examples: Sequence[Example], baseline: Baseline, stop: Stop
-) -> Iterator[tuple[Example, Assessment | MmvizError | None]]:
-    """Yields each example with its assessment, the error that it is skipped for, or None where ``stop`` ended it.
+    def request_of(sample: Sample) -> Request:
+        return replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
 
-    All are requested at once, so that they share calls of the model.
-    """
-    samples: list[Sample | MmvizError] = []
-    for example in examples:
-        try:
-            samples.append(example.sample())
-        except MmvizError as error:
-            samples.append(error)
-    requests = [
-        replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
-        for sample in samples if isinstance(sample, Sample)
-    ]  # fmt: skip
-    records = outcomes(backend, requests, [stop] * len(requests))
-    for example, sample in zip(examples, samples, strict=True):
-        if isinstance(sample, MmvizError):
-            yield example, None if stop() else sample
-            continue
-        record = next(records)
-        if isinstance(record, Exception) and not isinstance(record, MmvizError):
-            raise record
-        yield example, _assessment(example, sample, record) if isinstance(record, AttentionRecord) else record
+    return measured_in_groups(examples, measured, progress)
 
 
 def _assessment(example: Example, sample: Sample, record: AttentionRecord) -> Assessment | MmvizError:

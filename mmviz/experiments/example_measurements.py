@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmviz.analysis.comparable_attention import ComparableMap, comparable_maps
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.backends.run_queue import Outcome, outcomes
+from mmviz.backends.run_queue import outcomes
+from mmviz.experiments.example_runs import ExampleRun, Outcomes, example_runs, measured_in_groups
 from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.route_cut import RouteCell, RouteTable, read_routes, route_cells, route_requests
 from mmviz.inputs.examples import Example
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Request, Sample
-
-_TOGETHER = 16
-"""Examples that are requested at once, so that they share calls of the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +36,6 @@ class ExampleMeasurement:
     """Why the routes could not be measured."""
 
 
-@dataclass(frozen=True)
-class _Run:
-    example: Example
-    record: AttentionRecord
-    sample: Sample
-    cells: tuple[RouteCell, ...]
-    requests: tuple[Request, ...]
-
-
 def measure_examples(
     backend: Backend,
     model: str,
@@ -60,62 +49,22 @@ def measure_examples(
     Returns the measurements, and the examples that were skipped, each as its id and the error. ``progress`` counts
     both. If ``stop`` ends it early, there are fewer of both together than examples.
     """
-    measurements: list[ExampleMeasurement] = []
-    skipped: list[tuple[str, MmvizError]] = []
-    for first in range(0, len(examples), _TOGETHER):
-        members = examples[first : first + _TOGETHER]
-        for example, outcome in _measured(backend, model, members, with_routes, stop):
-            if outcome is None:
-                return measurements, skipped
-            if isinstance(outcome, MmvizError):
-                skipped.append((example.id, outcome))
-            else:
-                measurements.append(outcome)
-            progress(len(measurements) + len(skipped), len(examples))
-    return measurements, skipped
 
+    def measured(members: Sequence[Example]) -> Outcomes[ExampleMeasurement]:
+        runs = list(example_runs(backend, members, lambda sample: Request(model, sample), stop))
+        for example, run in runs:
+            if not isinstance(run, ExampleRun):
+                yield example, run
+                continue
+            routes: RouteTable | MmvizError | None = None
+            if with_routes:  # an example by itself: its cuts fill calls of the model, and progress is told more often
+                routes = _routes(backend, run, stop)
+                if routes is None:
+                    yield example, None
+                    return
+            yield example, _measurement(example, run, routes)
 
-def _measured(
-    backend: Backend, model: str, examples: Sequence[Example], with_routes: bool, stop: Stop
-) -> Iterator[tuple[Example, ExampleMeasurement | MmvizError | None]]:
-    """Yields each example with its measurement, the error that it is skipped for, or None where ``stop`` ended it."""
-    for example, run in zip(examples, list(_runs(backend, model, examples, with_routes, stop)), strict=True):
-        if not isinstance(run, _Run):
-            yield example, run
-            continue
-        routes: RouteTable | MmvizError | None = None
-        if with_routes:  # an example by itself: its cuts fill calls of the model, and progress is told more often
-            routes = _routes(run, list(outcomes(backend, run.requests, [stop] * len(run.requests))))
-            if routes is None:
-                yield example, None
-                return
-        yield example, _measurement(run, routes)
-
-
-def _runs(
-    backend: Backend, model: str, examples: Sequence[Example], with_routes: bool, stop: Stop
-) -> Iterator[_Run | MmvizError | None]:
-    """Yields for each example its run, the error that it is skipped for, or None where ``stop`` ended it."""
-    samples: list[Sample | MmvizError] = []
-    for example in examples:
-        try:
-            samples.append(example.sample())
-        except MmvizError as error:
-            samples.append(error)
-    requests = [Request(model, sample) for sample in samples if isinstance(sample, Sample)]
-    pairs = zip(requests, outcomes(backend, requests, [stop] * len(requests)), strict=True)
-    for example, sample in zip(examples, samples, strict=True):
-        if isinstance(sample, MmvizError):
-            yield None if stop() else sample
-            continue
-        request, record = next(pairs)
-        if isinstance(record, Exception) and not isinstance(record, MmvizError):
-            raise record
-        if not isinstance(record, AttentionRecord):
-            yield record
-            continue
-        cells = _own_cells(record, sample) if with_routes and record.answers else ()
-        yield _Run(example, record, sample, cells, route_requests(request, cells))
+    return measured_in_groups(examples, measured, progress)
 
 
 def _own_cells(record: AttentionRecord, sample: Sample) -> tuple[RouteCell, ...]:
@@ -124,8 +73,11 @@ def _own_cells(record: AttentionRecord, sample: Sample) -> tuple[RouteCell, ...]
     return tuple(cell for cell in route_cells(record) if not {cell.queries, cell.keys} & absent)
 
 
-def _routes(run: _Run, records: Sequence[Outcome]) -> RouteTable | MmvizError | None:
+def _routes(backend: Backend, run: ExampleRun, stop: Stop) -> RouteTable | MmvizError | None:
     """Returns the table of routes, the error of the first cut that failed, or None where it was stopped."""
+    cells = _own_cells(run.record, run.sample) if run.record.answers else ()
+    requests = route_requests(run.request, cells)
+    records = list(outcomes(backend, requests, [stop] * len(requests)))
     for record in records:
         if isinstance(record, Exception) and not isinstance(record, MmvizError):
             raise record
@@ -136,11 +88,11 @@ def _routes(run: _Run, records: Sequence[Outcome]) -> RouteTable | MmvizError | 
         return None
     if not run.record.answers:
         return MmvizError("average-answers")
-    return read_routes(run.record, run.cells, [record for record in records if isinstance(record, AttentionRecord)])
+    return read_routes(run.record, cells, [record for record in records if isinstance(record, AttentionRecord)])
 
 
-def _measurement(run: _Run, routes: RouteTable | MmvizError | None) -> ExampleMeasurement:
-    example, record, sample = run.example, run.record, run.sample
+def _measurement(example: Example, run: ExampleRun, routes: RouteTable | MmvizError | None) -> ExampleMeasurement:
+    record, sample = run.record, run.sample
     answer = record.answers[0] if record.answers else None
     can_be_correct = answer is not None and any(example.is_right(other.label) for other in record.answers)
     return ExampleMeasurement(
