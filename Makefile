@@ -3,6 +3,7 @@
 # make test-coverage     the same with those of training, benchmarks, memory and Ray, and prints how much of mmviz/ is run
 # make quick             the tests that need neither a browser nor much time, for the loop of work
 # make lint              ruff and mypy
+# make docs              the pages of docs/ as a site in site/, built strictly
 # make texts             the catalogues of translations, brought up to date with the texts and compiled
 # make versions          tries the bounds of pyproject.toml: oldest and newest packages, each Python; not part of the tests
 # make coverage          what capture records of over 95 model families: docs/coverage.md; not part of the tests
@@ -21,7 +22,7 @@ PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test test-coverage quick lint texts versions coverage huggingface benchmark dev clean
+.PHONY: app test test-coverage quick lint docs texts versions coverage huggingface benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -41,6 +42,9 @@ lint: dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy mmviz
+
+docs: $(VENV)/.mmviz-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
 
 texts: dev
 	$(VENV)/bin/python tools/catalogues.py
@@ -70,6 +74,10 @@ $(VENV)/.mmviz: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/.mmviz-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.mmviz
+
+$(VENV)/.mmviz-docs: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
 
 # What processors of Hugging Face import beside transformers, where the tests that need it find it and no others do.
 # torchvision comes without its CUDA; where it cannot be had, its tests are skipped by name.

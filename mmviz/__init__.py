@@ -4,19 +4,27 @@
 weights that were computed elsewhere. Each leads to an `AttentionRecord`; together with its inputs it is a `Run`, which
 shows itself as the linked viewer.
 
-Examples::
+Examples:
+    A bundled model, and the attention weights from the token that answers to every token:
 
-    >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio="meow.wav")  # a bundled model
-    >>> run.attention()  # attention weights from the answer token to every token
+    >>> run = mmviz.explain(image="picture.png", text="What is right of the spoken thing?", audio="voice.wav")
+    >>> weights = run.attention()
 
-    >>> with torch.no_grad(), mmviz.capture(model) as result:  # any torch module
-    ...     model(**inputs)
-    >>> run = mmviz.Run(mmviz.make_sample(text="a red ball"), result.record())
+    Any torch module:
 
-    >>> record = mmviz.record(output.attentions, tokens=words)  # from Hugging Face, JAX or numpy
+    >>> model = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(32, 4, batch_first=True), 2).eval()
+    >>> with torch.no_grad(), mmviz.capture(model) as result:
+    ...     states = model(torch.randn(1, 3, 32))
+    >>> run = mmviz.Run(mmviz.make_sample(text="a red ball"), result.record(["a", "red", "ball"]))
+
+    Weights from Hugging Face, JAX or numpy:
+
+    >>> record = mmviz.record([np.full((4, 3, 3), 1 / 3)], tokens=["a", "red", "ball"])
     >>> run = mmviz.Run(mmviz.make_sample(text="a red ball"), record)
 
-    >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer, in one file
+    The linked viewer, in one file:
+
+    >>> characters = Path("run.html").write_text(run.to_html(), "utf-8")
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The card and the README hold the measured figures of the bundled weights."""
+"""The card and the documents hold the measured figures of the bundled weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from mmviz.training.fit.fusions import SCENES
 
 FUSIONS = json.loads((assets_dir() / "fusions" / "card.json").read_text(encoding="utf-8"))
 CARD = json.loads((assets_dir() / "trio" / "card.json").read_text(encoding="utf-8"))
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+MODEL_CARD = (DOCS / "model-card.md").read_text(encoding="utf-8")
+FUSION_KINDS = (DOCS / "fusion-kinds.md").read_text(encoding="utf-8")
 
 
 def test_the_card_is_of_these_weights() -> None:
@@ -27,8 +29,8 @@ def test_the_card_is_of_these_weights() -> None:
     assert hashlib.sha256(weights).hexdigest() == CARD["sha256"] and len(weights) <= 16 * 2**20
 
 
-def test_the_readme_prints_the_figures_of_the_card() -> None:
-    assert markdown(CARD["measured"]) in README
+def test_the_model_card_prints_the_figures_of_the_card() -> None:
+    assert markdown(CARD["measured"]) in MODEL_CARD
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -66,8 +68,8 @@ def test_a_modality_that_is_not_needed_has_the_smallest_effect() -> None:
     assert sum(row["rate"] for row in rows.values()) / len(rows) >= 0.9
 
 
-def test_the_readme_prints_the_routes_that_an_answer_needs() -> None:
-    assert routes_markdown(CARD["routes"]) in README
+def test_the_model_card_prints_the_routes_that_an_answer_needs() -> None:
+    assert routes_markdown(CARD["routes"]) in MODEL_CARD
     assert CARD["routes"]["families"].keys() == CARD["routes"]["shuffled"].keys() == set(FAMILIES)
     assert CARD["routes"]["seed"] == CARD["measured"]["seed"]
 
@@ -81,8 +83,8 @@ def test_answers_come_by_the_routes_that_their_questions_need() -> None:
     assert balanced_share(CARD["routes"]["shuffled"]) <= EVEN, "shuffled weights are no better than an even share"
 
 
-def test_the_readme_prints_the_figures_of_the_fusion_kinds() -> None:
-    assert fusions_markdown(FUSIONS["measured"]) in README
+def test_the_documents_print_the_figures_of_the_fusion_kinds() -> None:
+    assert fusions_markdown(FUSIONS["measured"]) in FUSION_KINDS
     assert set(FUSIONS["measured"]["kinds"]) == set(ALL) and FUSIONS["measured"]["count"] >= 50
 
 

@@ -1,4 +1,4 @@
-"""Models of one's own: the README's example, in the command line and in the page, and a sentence for each mistake."""
+"""Models of one's own: the documented example, by command and in the page, and a sentence for each mistake."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working directory, with the README's example as ``my_model``."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    (example,) = (block for block in blocks if "mmviz.CustomModel(" in block)
+    """The working directory, with the first example of docs/custom-models.md as ``my_model``."""
+    guide = (ROOT / "docs" / "custom-models.md").read_text(encoding="utf-8")
+    example = next(iter(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)))
     (tmp_path / "my_model.py").write_text(example, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)

@@ -181,9 +181,9 @@ def test_a_run_that_is_no_longer_kept_loses_its_link(opened: AppTest, kept_runs:
     assert now(opened).run.sample.text == "secret words", "what is on the screen stays"
 
 
-def test_the_page_and_the_readme_say_how_long_runs_are_kept(opened: AppTest) -> None:
+def test_the_page_and_its_guide_say_how_long_runs_are_kept(opened: AppTest) -> None:
     sentence = say("private", runs=MAX_RUNS_OF_VISITOR, minutes=round(MAX_AGE / 60))
     assert html.escape(sentence) in markup(opened) and "8" in sentence and "60 minutes" in sentence
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "how-to" / "page.md").read_text(encoding="utf-8")
     numbers = f"{MAX_RUNS_OF_VISITOR} runs of a visitor, {MAX_RUNS} of all, {MAX_BYTES // 10**6:,} MB"
-    assert numbers in readme and f"{round(MAX_AGE / 60)} minutes" in readme
+    assert numbers in guide and f"{round(MAX_AGE / 60)} minutes" in guide

@@ -47,6 +47,12 @@ def modality_matrix(
     Shapes: the result is at most 4 x 4, in the order of `mmviz.types.MODALITIES`.
     Source: the sums as in Cao et al. 2020, "Behind the Scene" (modality importance); the rest is division.
     Raises ``ValueError`` if the tokens do not fit the weights.
+
+    Examples:
+        >>> words, patches = [mmviz.Token("text", "ball")], [mmviz.Token("image", f"patch {k}") for k in range(3)]
+        >>> matrix = modality_matrix(np.array([[0.4, 0.2, 0.2, 0.2]]), words, words + patches)
+        >>> matrix.sums.round(2), matrix.ratio.round(2)  # more than half to the picture, less than its share of tokens
+        (array([[0.6, 0.4]]), array([[0.8, 1.6]]))
     """
     if weights.shape != (len(query_tokens), len(key_tokens)) or 0 in weights.shape:
         raise ValueError(

@@ -18,6 +18,12 @@ def rollout(maps: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     ``[query, key]``, and its rows sum to 1.
     Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3.
     Raises ``ValueError`` without maps, and where queries and keys are not the same tokens.
+
+    Examples:
+        >>> first_to_second = np.array([[[0.0, 1.0], [0.0, 1.0]]])  # [head, query, key]: both tokens read the second
+        >>> rollout([first_to_second, first_to_second])
+        array([[0.25, 0.75],
+               [0.  , 1.  ]])
     """
     if len(maps) == 0:
         raise ValueError("rollout needs the attention of at least one layer")

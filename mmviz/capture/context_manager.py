@@ -61,11 +61,15 @@ def capture(
             ran, ``capture-missing`` where other modules attended than ``expected``, and ``cut-missing`` where an
             attention of ``block`` never ran; ``cut-shape`` and ``cut-kernel`` where pairs cannot be blocked.
 
-    Examples::
-
-        with torch.no_grad(), mmviz.capture(model) as result:
-            model(**inputs)
-        record = result.record()
+    Examples:
+        >>> layer = torch.nn.TransformerEncoderLayer(32, 4, batch_first=True)
+        >>> model = torch.nn.TransformerEncoder(layer, 2).eval()
+        >>> with torch.no_grad(), mmviz.capture(model) as result:
+        ...     states = model(torch.randn(1, 3, 32))
+        >>> for attn_map in result.record(tokens=["a", "red", "ball"]).maps:
+        ...     print(attn_map.name, attn_map.weights.shape)  # [head, query, key]
+        layers.0.self_attn (4, 3, 3)
+        layers.1.self_attn (4, 3, 3)
     """
     if not isinstance(model, nn.Module):
         raise CaptureError("capture-kind", kind=type(model).__name__)

@@ -207,7 +207,8 @@ class CaptureResult:
             queries: The stream of the queries, by its name in `record`; by default that of the last map.
             keys: The stream of the keys, whose tokens are meant as they enter it; by default that of the queries, where
                 it attends to itself, else the stream that it attends to last.
-            call, batch: The call of the model, and the sample of the batch.
+            call: The call of the model.
+            batch: The sample of the batch.
 
         Raises ``CaptureError``: ``flow-name`` for a stream that the call does not have, ``view-tokens`` for a token,
         ``flow-route``, ``flow-lost``, ``flow-cache`` and ``flow-samples`` where nothing can be followed from the

@@ -100,11 +100,10 @@ def measure_lens(
     Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; where it misleads, Belrose et al. 2023,
     "Eliciting Latent Predictions from Transformers with the Tuned Lens", section 2.
 
-    Example::
-
-        >>> lens = measure_lens(backend, Request("trio", sample))
-        >>> [(step.layer, step.answers[0][0], step.rank) for step in lens.forming()]
-        [(0, 'yes', 29), (1, 'yes', 31), (2, 'six', 12), (3, 'dog', 2), (4, 'cat', 1), (5, 'cat', 1), (6, 'cat', 1)]
+    Examples:
+        >>> lens = measure_lens(run.backend, run.request)
+        >>> [step.answers[0][0] for step in lens.forming()]  # the input, and after each of six layers
+        ['yes', 'nothing', 'nothing', 'nothing', 'nothing', 'nothing', 'fire']
     """
     return read_lens(backend.run(lens_requests(request), progress, stop))
 

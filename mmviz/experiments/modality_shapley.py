@@ -124,6 +124,12 @@ def shapley(values: Mapping[Coalition, float]) -> dict[Modality, float]:
     to ``v(all) - v(none)``. A modality that is in no coalition has 0. One that is in all of them is no player of the
     game, n counts the others, and it has 0.
     Sources: Shapley 1953; as a measure of how much each modality is used: Parcalabescu and Frank 2023, MM-SHAP.
+
+    Examples:
+        >>> image, audio = mmviz.Modality.IMAGE, mmviz.Modality.AUDIO
+        >>> game = {frozenset(): 0.0, frozenset({image}): 1.0, frozenset({audio}): 0.0, frozenset({image, audio}): 3.0}
+        >>> {str(modality): value for modality, value in shapley(game).items()}
+        {'image': 2.0, 'text': 0.0, 'audio': 1.0}
     """
     present, required = max(values, key=len), min(values, key=len)
     phi = dict.fromkeys(INPUT_MODALITIES, 0.0)

@@ -27,7 +27,7 @@ def explain(
     Args:
         image: path, bytes, Pillow image or array, uint8 or float 0 .. 1, ``[height, width, channel]``.
         text: the question or sentence.
-        audio: path, bytes or the pair ``(array, rate in Hz)``. Some models take lists of images and sounds.
+        audio: path, bytes or the pair ``(array, rate in Hz)``. Models of Hugging Face may take lists of both.
         video: path or bytes, whose frames take the place of an image.
         model: id of the model, as ``mmviz models`` lists them; ``hf:OWNER/NAME`` or ``hf:FOLDER`` for a checkpoint;
             ``module:factory`` for a custom model, whose code is run; or a folder that ``mmviz train`` wrote. It is made
@@ -43,12 +43,13 @@ def explain(
     Raises ``InputError`` for an input that cannot be used, ``MmvizError`` for an unknown model, a factory or a backend
     that fails.
 
-    Examples::
-
-        >>> run = mmviz.explain(image="cat.jpg", text="What is this?", audio=(wave, 16_000), relevance=True)
-        >>> run.attention(mmviz.MapRef("relevance"))  # gradient relevance of every token, [token]
-        >>> Path("run.html").write_text(run.to_html(), "utf-8")  # the linked viewer in one file
-        >>> run = mmviz.explain(image=[a, b], text="What differs?", model="hf:HuggingFaceTB/SmolVLM-256M-Instruct")
+    Examples:
+        >>> run = mmviz.explain("picture.png", "What is right of the spoken thing?", "voice.wav", relevance=True)
+        >>> run.summary()["answer"]
+        'fire'
+        >>> relevance = run.attention(mmviz.MapRef("relevance"))  # gradient relevance, [token]
+        >>> str(run.tokens[relevance.argmax()].modality)
+        'image'
     """
     given: dict[str, Any] = {"seed": seed, "relevance": relevance, "steps": steps, "options": options}
     return run_sample(

@@ -43,15 +43,12 @@ class Run:
     Raises ``MmvizError``: ``run-no-maps`` without attention maps, ``run-map-ref`` for a default map that is not there,
     ``run-batch`` for several samples (see `AttentionRecord.sample`).
 
-    Examples::
-
-        >>> run = mmviz.explain(image="cat.jpg", text="What is this?")
-        >>> run.record.answers[0]
-        Answer(label='cat', probability=0.93)
-        >>> run.tokens[run.attention().argmax()].label  # what the answer token attends to most
-        'patch 4,6'
-        >>> run.effect()  # what the answer depends on, in nats
-        {'image': 2.1, 'text': 0.4, 'audio': 0.0, 'total': 2.5}
+    Examples:
+        >>> run = mmviz.explain(image="picture.png", text="What is right of the spoken thing?", audio="voice.wav")
+        >>> run.record.answers[0].label
+        'fire'
+        >>> {name: round(nats) for name, nats in run.effect().items()}  # what the answer depends on
+        {'image': 3, 'text': 2, 'audio': 2, 'total': 6}
         >>> run.save("run.npz")  # and mmviz.Run.load("run.npz")
     """
 
@@ -127,9 +124,10 @@ class Run:
         Raises ``LookupError`` where the record has no such map, head or flow; ``MmvizError`` (``view-gone``) where a
         long run is no longer kept.
 
-        Example::
-
-            >>> run.attention(MapRef("attention", 3, stack="vision.layers"), token=range(1, 101))  # mean of 100 patches
+        Examples:
+            >>> head = mmviz.MapRef("attention", 1, head=2)
+            >>> run.attention(head, token=range(9, 153)).shape  # mean of 144 patches, to all of 176 tokens
+            (176,)
         """
         ref = map_ref or self.map_ref
         selected = token_or_answer(self.record, ref, token, direction)
@@ -205,12 +203,10 @@ class Run:
         stop the story holds what was confirmed until then. Raises as `effect`, and ``MmvizError`` where the model's
         attention cannot be cut, or it has no answers (``story-no-answer``).
 
-        Example::
-
-            >>> for step in run.story().steps:  # who reads what, its effect in nats, and the answer without it
-            ...     print(step.queries, step.modality, f"{step.effect:.1f}", step.answer)
-            image audio -3.7 nothing
-            answer image -3.2 nothing
+        Examples:
+            >>> last = run.story().steps[-1]  # who reads what, its effect in nats, and the answer without it
+            >>> str(last.queries), str(last.modality), round(last.effect), last.answer
+            ('answer', 'image', -3, 'nothing')
         """
         request = self.rerun_request()
         return measure_story(backend or self.backend or this_machine_backend(), request, self.record, progress, stop)

@@ -44,13 +44,12 @@ def make_sample(
     Raises:
         InputError: there is no input at all, or one of them cannot be used.
 
-    Examples::
-
-        >>> sample = mmviz.make_sample(image="cat.jpg", text="What is this?")
+    Examples:
+        >>> sample = mmviz.make_sample(image="picture.png", text="What is this?")
         >>> sample.image.pixels.shape
-        (1080, 1920, 3)
-        >>> [str(notice) for notice in sample.notices]
-        []
+        (480, 480, 3)
+        >>> sample.notices  # nothing was cut, resampled or converted
+        ()
     """
     checked_image, checked_text, checked_audio = None, None, None
     notices: tuple[Notice, ...] = ()

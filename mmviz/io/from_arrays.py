@@ -40,19 +40,17 @@ def record(
             ``arrays-names``, ``arrays-sizes``, ``arrays-stream`` and ``arrays-tokens`` for what does not fit together,
             ``map-dtype``, ``map-rows`` and ``map-negative`` as `AttentionMap` does.
 
-    Examples::
-
-        >>> import numpy as np
+    Examples:
         >>> weights = np.full((2, 3, 3), 1 / 3)  # [head, query, key]
         >>> record = mmviz.record([weights], tokens=["a", "red", "ball"])
         >>> record.maps[0].heads
         2
-
-        >>> output = model(**inputs, output_attentions=True)  # a Hugging Face encoder-decoder
+        >>> cross = np.full((2, 1, 3), 1 / 3)  # as of an encoder-decoder: one decoder token, three encoder tokens
         >>> record = mmviz.record(
-        ...     {"encoder": output.encoder_attentions, ("decoder", "encoder"): output.cross_attentions},
-        ...     tokens={"encoder": words},
+        ...     {"encoder": [weights], ("decoder", "encoder"): [cross]}, tokens={"encoder": ["a", "red", "ball"]}
         ... )
+        >>> [attn_map.name for attn_map in record.maps]
+        ['encoder to encoder, layer 0', 'decoder to encoder, layer 0']
     """
     groups = attentions if isinstance(attentions, Mapping) else {_STREAM: attentions}
     maps: list[AttentionMap] = []

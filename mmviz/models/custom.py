@@ -52,10 +52,11 @@ class CustomModel:
             patches are written over the embedded words need the latter. A mapping from the names of streams to places
             gives integrated gradients for the tokens of each, such as ``{"image": "vision.blocks.0:input"}`` for the
             patches that enter a tower; there packed pictures may also stand as ``[token, width]``.
-        lens_layers, lens_norm, lens_head: The paths of the list of layers, of the final norm and of the head, through
-            which a lens reads the tokens after each layer (`mmviz.experiments.lens`). ``lens_head`` may be a function
-            of hidden states ``[token, width]`` that returns logits ``[token, answer]``, in place of norm and head. By
-            default all three are found; a lens that does not end with the model's answer is refused.
+        lens_layers: The path of the list of layers after which a lens reads the tokens (`mmviz.experiments.lens`). It
+            is found by default, and so are norm and head; a lens that does not end with the model's answer is refused.
+        lens_norm: The path of the final norm through which it reads them.
+        lens_head: The path of the head; or a function of hidden states ``[token, width]`` that returns logits
+            ``[token, answer]``, in place of norm and head.
         batches: Whether samples may share a call: their inputs are joined along the first axis where all shapes are
             equal, the module returns a row of logits for each, and no row depends on another.
 

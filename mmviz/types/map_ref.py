@@ -26,6 +26,12 @@ class MapRef:
 
     Raises ``ValueError`` where raw attention has no layer or a stream of keys, a flow has a layer or a stack, or a
     number is negative or beyond 9 digits; ``TypeError`` for a number that is no integer.
+
+    Examples:
+        >>> str(mmviz.MapRef("attention", 5, head=2))
+        '5:2'
+        >>> mmviz.MapRef.parse("vision.layers.attn/5:mean").stack
+        'vision.layers.attn'
     """
 
     method: Method

@@ -109,6 +109,14 @@ class CutRoute:
     of a row still sums to 1. A query that is left with nothing to attend to has weights of 0, so that its attention
     adds nothing: to cut all that a head attends to is to ablate it. Raises ``MmvizError`` (``cut-group``) for an
     unknown group.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> from mmviz.types import CutRoute
+        >>> cut = CutRoute("answer", "image")  # in no layer does the token that answers read the picture
+        >>> (record,) = run.backend.run([replace(run.request, changes=(cut,))])
+        >>> record.answers[0].label, run.record.answers[0].label
+        ('nothing', 'fire')
     """
 
     queries: TokenGroup

@@ -1,4 +1,4 @@
-"""``python -m tools.model_coverage`` writes ``docs/coverage.md`` and its summary in the README.
+"""``python -m tools.model_coverage`` writes ``docs/coverage.md`` and its summary in ``docs/explanation/capture.md``.
 
 With names of families it tries and prints those alone.
 It ends with 1 where a map, a label or an axis is silently wrong, or a build could not be judged.
@@ -18,9 +18,9 @@ from tools.model_coverage.judge_build import BuildOutcome, judge_build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = ROOT / "docs" / "coverage.md"
-README = ROOT / "README.md"
+EXPLANATION = ROOT / "docs" / "explanation" / "capture.md"
 BEGIN, END = "<!-- coverage: begin -->\n", "<!-- coverage: end -->\n"
-"""Between them stands the summary in the README."""
+"""Between them stands the summary in the explanation."""
 
 
 def main() -> int:
@@ -56,10 +56,10 @@ def main() -> int:
     print(f"not judged: {', '.join(not_judged) or 'none'}")
     if not chosen.families and chosen.area is None:
         DOCUMENT.write_text(coverage_document(outcomes), encoding="utf-8")
-        before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+        before, _, rest = EXPLANATION.read_text(encoding="utf-8").partition(BEGIN)
         lines = "".join(f"- {line}\n" for line in summary(everything))
-        README.write_text(f"{before}{BEGIN}{lines}{END}{rest.partition(END)[2]}", encoding="utf-8")
-        print(f"written: {DOCUMENT}, and the summary in {README}")
+        EXPLANATION.write_text(f"{before}{BEGIN}{lines}{END}{rest.partition(END)[2]}", encoding="utf-8")
+        print(f"written: {DOCUMENT}, and the summary in {EXPLANATION}")
     return int(bool(not_judged) or any(outcome.all_wrong for outcome in everything))
 
 

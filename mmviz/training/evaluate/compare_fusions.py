@@ -140,7 +140,7 @@ def _mean(by_family: Mapping[str, float], include: Callable[[str], bool]) -> flo
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """Returns the table as the README has it."""
+    """Returns the table as docs/fusion-kinds.md has it."""
     kinds: Mapping[str, Any] = result["kinds"]
     lines = [
         f"{result['count']} examples a family (pointing: {result['pointing count']}), seed {result['seed']}, "

@@ -161,7 +161,7 @@ def machine() -> str:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Returns the tables as the README has them."""
+    """Returns the tables as docs/model-card.md has them."""
     groups = result["accuracy"]
     lines = [
         f"{result['count']} examples a family, seed {result['seed']}, {result['machine']}.", "",

@@ -161,7 +161,7 @@ def balanced_share(scores: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """Returns the table as the README has it."""
+    """Returns the table as docs/model-card.md has it."""
     lines = [
         f"{result['count']} trios a family, seed {result['seed']}, {result['machine']}, voices of "
         f"{' and '.join(result['voices'])}; shuffled weights: {result['shuffled count']} a family, seeds "

@@ -76,7 +76,7 @@ CARD: dict[str, Any] = {
     ],
     "limits": [
         "It answers every input, also those it cannot know. Most pictures, sounds and questions unlike its world are "
-        "flagged; the README has the table.",
+        "flagged; docs/model-card.md has the table.",
         "It sees pictures at 384 x 384 pixels, in 12 x 12 patches, and reads 4 seconds of sound and 24 word pieces of "
         "text. A patch token sees far more of the picture than its patch.",
         "English words. Of 190 words, 132 have a class of ImageNet; the others it has seen drawn alone.",
