@@ -37,8 +37,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: str) -> list[str]:
-    found = re.findall(r"\]\(([^)\s]+)\)", prose(page))
-    return [link for link in found if not re.match(r"https?:|mailto:", link)]
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    return [link for link in targets if not re.match(r"https?:|mailto:", link)]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -60,8 +60,8 @@ def test_an_example_runs(test: doctest.DocTest, example_names: dict[str, Any]) -
 
 
 def test_the_main_functions_have_examples() -> None:
-    found = {test.name.removeprefix(name).removeprefix(".") for name in MODULES for test in examples_of(name)}
-    assert found >= LEAST
+    documented = {test.name.removeprefix(name).removeprefix(".") for name in MODULES for test in examples_of(name)}
+    assert documented >= LEAST
 
 
 def test_no_example_is_forgotten() -> None:
