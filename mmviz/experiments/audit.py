@@ -12,7 +12,7 @@ from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.backends.run_queue import outcomes
+from mmviz.experiments.example_records import TOGETHER, ExampleRecord, example_records
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
 from mmviz.experiments.pointing_heads import PlaceHits, place_hits
 from mmviz.experiments.removal_changes import Baseline
@@ -21,8 +21,6 @@ from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality,
 
 SURE = 0.5
 """The model is sure of an answer with at least this probability."""
-_TOGETHER = 16
-"""Examples that are requested at once."""
 OFTEN = 1 / 3
 """What is true of at least this fraction of the examples is a finding."""
 
@@ -98,8 +96,8 @@ def evaluate_examples(
     """
     assessments: list[Assessment] = []
     skipped: list[tuple[str, MmvizError]] = []
-    for first in range(0, len(examples), _TOGETHER):
-        for example, outcome in _measured(backend, model, examples[first : first + _TOGETHER], baseline, stop):
+    for first in range(0, len(examples), TOGETHER):
+        for example, outcome in _measured(backend, model, examples[first : first + TOGETHER], baseline, stop):
             if outcome is None:
                 return assessments, skipped
             if isinstance(outcome, MmvizError):
@@ -117,25 +115,13 @@ def _measured(
 
     All are requested at once, so that they share calls of the model.
     """
-    samples: list[Sample | MmvizError] = []
-    for example in examples:
-        try:
-            samples.append(example.sample())
-        except MmvizError as error:
-            samples.append(error)
-    requests = [
-        replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
-        for sample in samples if isinstance(sample, Sample)
-    ]  # fmt: skip
-    records = outcomes(backend, requests, [stop] * len(requests))
-    for example, sample in zip(examples, samples, strict=True):
-        if isinstance(sample, MmvizError):
-            yield example, None if stop() else sample
-            continue
-        record = next(records)
-        if isinstance(record, Exception) and not isinstance(record, MmvizError):
-            raise record
-        yield example, _assessment(example, sample, record) if isinstance(record, AttentionRecord) else record
+
+    def request_of(sample: Sample) -> Request:
+        return replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
+
+    for example, run in example_records(backend, examples, request_of, stop):
+        is_run = isinstance(run, ExampleRecord)
+        yield example, _assessment(example, run.request.sample, run.record) if is_run else run
 
 
 def _assessment(example: Example, sample: Sample, record: AttentionRecord) -> Assessment | MmvizError:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from mmviz.analysis.comparable_attention import ComparableMap, comparable_maps
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.run_queue import Outcome, outcomes
+from mmviz.experiments.example_records import TOGETHER, ExampleRecord, example_records
 from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.route_cut import RouteCell, RouteTable, read_routes, route_cells, route_requests
 from mmviz.inputs.examples import Example
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Request, Sample
-
-_TOGETHER = 16
-"""Examples that are requested at once, so that they share calls of the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +60,8 @@ def measure_examples(
     """
     measurements: list[ExampleMeasurement] = []
     skipped: list[tuple[str, MmvizError]] = []
-    for first in range(0, len(examples), _TOGETHER):
-        members = examples[first : first + _TOGETHER]
+    for first in range(0, len(examples), TOGETHER):
+        members = examples[first : first + TOGETHER]
         for example, outcome in _measured(backend, model, members, with_routes, stop):
             if outcome is None:
                 return measurements, skipped
@@ -96,26 +94,13 @@ def _runs(
     backend: Backend, model: str, examples: Sequence[Example], with_routes: bool, stop: Stop
 ) -> Iterator[_Run | MmvizError | None]:
     """Yields for each example its run, the error that it is skipped for, or None where ``stop`` ended it."""
-    samples: list[Sample | MmvizError] = []
-    for example in examples:
-        try:
-            samples.append(example.sample())
-        except MmvizError as error:
-            samples.append(error)
-    requests = [Request(model, sample) for sample in samples if isinstance(sample, Sample)]
-    pairs = zip(requests, outcomes(backend, requests, [stop] * len(requests)), strict=True)
-    for example, sample in zip(examples, samples, strict=True):
-        if isinstance(sample, MmvizError):
-            yield None if stop() else sample
+    for example, run in example_records(backend, examples, lambda sample: Request(model, sample), stop):
+        if not isinstance(run, ExampleRecord):
+            yield run
             continue
-        request, record = next(pairs)
-        if isinstance(record, Exception) and not isinstance(record, MmvizError):
-            raise record
-        if not isinstance(record, AttentionRecord):
-            yield record
-            continue
+        record, sample = run.record, run.request.sample
         cells = _own_cells(record, sample) if with_routes and record.answers else ()
-        yield _Run(example, record, sample, cells, route_requests(request, cells))
+        yield _Run(example, record, sample, cells, route_requests(run.request, cells))
 
 
 def _own_cells(record: AttentionRecord, sample: Sample) -> tuple[RouteCell, ...]:
