@@ -391,6 +391,6 @@ def test_a_table_by_its_own_path_lists_examples_beside_it(folder: Path) -> None:
         assert (first.id, first.question, first.image) == ("first", "who?", (folder / "cat.png").resolve())
         assert second.id == "2" and third.error is not None and third.error.code == "examples-file"
     table.write_text("x,y\n1,2\n")
-    with pytest.raises(MmvizError, match="List.CSV"):
+    with pytest.raises(MmvizError, match=r"List\.CSV"):
         load_examples(table)
     assert refused(folder / "nowhere.csv").code == "file-missing"
