@@ -20,6 +20,7 @@ from mmviz.cli.commands import (
     lens,
     methods,
     models,
+    report,
     routes,
     serve,
     train,
@@ -68,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        app, explain, effect, heads, routes, methods, compare, lens, audit, average, serve, train, evaluate, doctor,
-        models,
+        app, explain, effect, heads, routes, methods, compare, lens, report, audit, average, serve, train, evaluate,
+        doctor, models,
     ):  # fmt: skip
         command.add(commands)
     return parser
