@@ -126,7 +126,8 @@ class _Pages:
         self._y -= _SIZE
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        cells = [[clipped(cell, _MAX_CELL) for cell in row] for row in rows]
+        most = int(_characters(_SMALLEST) / len(rows[0])) - _GAP
+        cells = [[clipped(cell, min(most, _MAX_CELL)) for cell in row] for row in rows]
         widths = [max(map(display_width, column)) + _GAP for column in zip(*cells, strict=True)]
         size = min(_SIZE, max(_SMALLEST, (_WIDTH - 2 * _MARGIN) / (sum(widths) * _CHARACTER)))
         for number, row in enumerate(cells):

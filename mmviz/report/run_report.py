@@ -14,7 +14,7 @@ from mmviz.experiments.route_cut import ROUTES, RouteTable, measure_routes, rout
 from mmviz.i18n.page import say
 from mmviz.report.effect_table import effect_sentences, interaction_sentences
 from mmviz.report.methods_table import best_method, method_name
-from mmviz.report.routes_table import group_words, routes_sentences, window_words
+from mmviz.report.routes_table import group_words, layers_words, routes_sentences, window_words
 from mmviz.report.run_protocol import AnalysedRun
 from mmviz.types import INPUT_MODALITIES, Card, MmvizError
 
@@ -102,7 +102,7 @@ def measure_report(run: AnalysedRun, command: str, progress: ProgressOf, stop: C
             tables.append(replace(measure(run, progress, stop), title=say(title)))
         except MmvizError as error:
             tables.append(ReportTable(say(title), sentences=[say("report-not-measured", why=error)]))
-    model = run.record.made_by.get("model")
+    model = run.rerun_request().model
     card = next((card for card in run.backend.models() if card.id == model), None)
     return RunReport(run, tables, card, command)
 
@@ -151,7 +151,9 @@ def _route_rows(run: AnalysedRun, table: RouteTable) -> list[list[str]]:
     """Returns a row for each route and a column for each window of layers, that of all layers first."""
     windows = list(dict.fromkeys(effect.cell.window for effect in table.effects))
     windows.sort(key=lambda window: window.layers is not None)
-    rows = [[say("routes-column-route"), *(window_words(run.record, window) for window in windows)]]
+    stacks = {window.stack for window in windows if window.layers is not None}
+    names = [window_words(run.record, window) if len(stacks) > 1 else layers_words(window.layers) for window in windows]
+    rows = [[say("routes-column-route"), *names]]
     for route in ROUTES:
         effects = [table.at(window, route) for window in windows]
         if any(effect is not None for effect in effects):

@@ -49,7 +49,7 @@ img {{ max-width: 100%; }}
 .banner {{ border: 2px solid #a33; padding: 6px 10px; font-weight: 600; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ border-bottom: 1px solid #ccc; padding: 3px 12px 3px 0; text-align: left; overflow-wrap: normal; }}
+th, td {{ border-bottom: 1px solid #ccc; padding: 3px 12px 3px 0; text-align: left; white-space: nowrap; }}
 th {{ font-weight: 600; }}
 dl {{ display: grid; grid-template-columns: minmax(110px, max-content) 1fr; gap: 3px 16px; margin: 6px 0; }}
 dt {{ font-weight: 600; }}
