@@ -15,7 +15,8 @@ from app_page import image_bytes, wav
 
 from mmviz.cli import main
 from mmviz.cli.commands import report as report_command
-from mmviz.figures.report_pdf import Heading, Paragraph, Picture, Table, pages_pdf
+from mmviz.cli.experiment_command import ProgressLine
+from mmviz.figures.report_pdf import Block, Heading, Paragraph, Picture, Table, pages_pdf
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
 
@@ -111,7 +112,7 @@ def test_what_cannot_be_measured_is_said(inputs: list[str]) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
 def test_ctrl_c_writes_what_was_measured(inputs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted(report_command.ProgressLine):
+    class Interrupted(ProgressLine):
         def __call__(self, done: int, of: int) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -140,8 +141,9 @@ def test_a_wrong_argument_is_one_line(
 
 
 def test_pages_break_where_they_are_full() -> None:
-    short = [Heading("Title", is_title=True), Paragraph("$x_1$ and text"), Table([["a", "b"], ["1", "2"]])]
+    short: list[Block] = [Heading("Title", is_title=True), Paragraph("$x_1$ and text"), Table([["a", "b"], ["1", "2"]])]
     assert pages_pdf(short).count(b"/Type /Page ") == 1
-    assert pages_pdf([*short, *[Heading("Next"), Paragraph("word " * 400)] * 3]).count(b"/Type /Page ") == 2
+    long: list[Block] = [Heading("Next"), Paragraph("word " * 400)]
+    assert pages_pdf([*short, *long, *long, *long]).count(b"/Type /Page ") == 2
     rows = [["number", "text"], *([str(number), "text"] for number in range(150))]
     assert pages_pdf([Picture(image_bytes()), Table(rows), Table([["wide " * 30] * 12])]).count(b"/Type /Page ") == 4

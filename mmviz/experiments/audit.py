@@ -120,8 +120,10 @@ def _measured(
         return replace(effect_requests(Request(model, sample), baseline)[0], maps=True)
 
     for example, run in example_records(backend, examples, request_of, stop):
-        is_run = isinstance(run, ExampleRecord)
-        yield example, _assessment(example, run.request.sample, run.record) if is_run else run
+        if isinstance(run, ExampleRecord):
+            yield example, _assessment(example, run.request.sample, run.record)
+        else:
+            yield example, run
 
 
 def _assessment(example: Example, sample: Sample, record: AttentionRecord) -> Assessment | MmvizError:
