@@ -21,6 +21,7 @@ from mmviz.types import INPUT_MODALITIES, Card, MmvizError
 ProgressOf = Callable[[int], Callable[[int, int], None]]
 """Takes the number of variants of an experiment, and returns what is told of its progress."""
 _COMPUTED_BY = ("model", "weights", "device_name", "dtype", "seed")
+"""What a report names of how a run was made, beside the versions."""
 _BESIDE_TEXT = ("about", "answers", "sha256")
 """Details of a card that its other fields have, or that are too long for a page."""
 
@@ -64,10 +65,8 @@ class RunReport:
     def versions(self) -> list[tuple[str, str]]:
         """What the run was computed by; nothing that differs between two runs of the same."""
         made_by = self.run.record.made_by
-        named = [
-            (name, made_by[name]) for name in ("model", "weights", "device_name", "dtype", "seed") if name in made_by
-        ]
-        return [(name, str(value)) for name, value in (*named, *dict(made_by.get("versions", {})).items())]
+        named = {name: made_by[name] for name in _COMPUTED_BY if name in made_by}
+        return [(name, str(value)) for name, value in {**named, **made_by.get("versions", {})}.items()]
 
     @property
     def card_lines(self) -> list[tuple[str, str]]:
