@@ -379,3 +379,18 @@ def test_a_file_of_every_image_suffix_is_part_of_its_example(folder: Path, suffi
     (folder / f"cat{suffix}").write_bytes(image_bytes(format))
     (example,) = load_examples(folder)
     assert example.sample().image is not None
+
+
+def test_a_table_by_its_own_path_lists_examples_beside_it(folder: Path) -> None:
+    table = folder / "List.CSV"
+    table.write_text("name;image;text\nfirst;cat.png;who?\n;cat.png;\nthird;nowhere.png;\n")
+    link = folder.parent / "link.csv"
+    link.symlink_to(table)
+    for path in (table, link):
+        first, second, third = load_examples(path)
+        assert (first.id, first.question, first.image) == ("first", "who?", (folder / "cat.png").resolve())
+        assert second.id == "2" and third.error is not None and third.error.code == "examples-file"
+    table.write_text("x,y\n1,2\n")
+    with pytest.raises(MmvizError, match=r"List\.CSV"):
+        load_examples(table)
+    assert refused(folder / "nowhere.csv").code == "file-missing"

@@ -93,7 +93,7 @@ def run_experiment(
     """
     _check_files(options, ("json", "csv", *further))
     with stop_on_interrupt() as stop:
-        measured = measure(_make_run(options, stop, relevance), stop)
+        measured = measure(make_run(options, stop, relevance), stop)
     if stop():
         print(file=sys.stderr)  # ends the line of progress
     if measured is None:
@@ -112,7 +112,7 @@ def run_experiment(
     return 0
 
 
-def _make_run(options: argparse.Namespace, stop: Stop, relevance: bool) -> Run:
+def make_run(options: argparse.Namespace, stop: Stop, relevance: bool = False) -> Run:
     """Returns the run of the inputs and the model that the options name, about the words that they name.
 
     Raises ``KeyboardInterrupt`` where it was stopped.

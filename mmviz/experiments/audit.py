@@ -12,7 +12,7 @@ from mmviz.analysis.attention_vs_effect import SMALL_SHARE, disagreements
 from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
-from mmviz.experiments.example_runs import ExampleRun, Outcomes, example_runs, measured_in_groups
+from mmviz.experiments.example_records import ExampleRecord, Outcomes, example_records, measured_in_groups
 from mmviz.experiments.modality_shapley import Effect, effect_requests, read_effect
 from mmviz.experiments.pointing_heads import PlaceHits, place_hits
 from mmviz.experiments.removal_changes import Baseline
@@ -96,8 +96,11 @@ def evaluate_examples(
     """
 
     def measured(members: Sequence[Example]) -> Outcomes[Assessment]:
-        for example, run in example_runs(backend, members, request_of, stop):
-            yield example, _assessment(example, run.sample, run.record) if isinstance(run, ExampleRun) else run
+        for example, run in example_records(backend, members, request_of, stop):
+            yield (
+                example,
+                _assessment(example, run.request.sample, run.record) if isinstance(run, ExampleRecord) else run,
+            )
 
     def request_of(sample: Sample) -> Request:
         return replace(effect_requests(Request(model, sample), baseline)[0], maps=True)

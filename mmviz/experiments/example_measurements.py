@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mmviz.analysis.comparable_attention import ComparableMap, comparable_maps
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.run_queue import outcomes
-from mmviz.experiments.example_runs import ExampleRun, Outcomes, example_runs, measured_in_groups
+from mmviz.experiments.example_records import ExampleRecord, Outcomes, example_records, measured_in_groups
 from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.route_cut import RouteCell, RouteTable, read_routes, route_cells, route_requests
 from mmviz.inputs.examples import Example
@@ -51,9 +51,9 @@ def measure_examples(
     """
 
     def measured(members: Sequence[Example]) -> Outcomes[ExampleMeasurement]:
-        runs = list(example_runs(backend, members, lambda sample: Request(model, sample), stop))
+        runs = list(example_records(backend, members, lambda sample: Request(model, sample), stop))
         for example, run in runs:
-            if not isinstance(run, ExampleRun):
+            if not isinstance(run, ExampleRecord):
                 yield example, run
                 continue
             routes: RouteTable | MmvizError | None = None
@@ -73,9 +73,9 @@ def _own_cells(record: AttentionRecord, sample: Sample) -> tuple[RouteCell, ...]
     return tuple(cell for cell in route_cells(record) if not {cell.queries, cell.keys} & absent)
 
 
-def _routes(backend: Backend, run: ExampleRun, stop: Stop) -> RouteTable | MmvizError | None:
+def _routes(backend: Backend, run: ExampleRecord, stop: Stop) -> RouteTable | MmvizError | None:
     """Returns the table of routes, the error of the first cut that failed, or None where it was stopped."""
-    cells = _own_cells(run.record, run.sample) if run.record.answers else ()
+    cells = _own_cells(run.record, run.request.sample) if run.record.answers else ()
     requests = route_requests(run.request, cells)
     records = list(outcomes(backend, requests, [stop] * len(requests)))
     for record in records:
@@ -91,8 +91,8 @@ def _routes(backend: Backend, run: ExampleRun, stop: Stop) -> RouteTable | Mmviz
     return read_routes(run.record, cells, [record for record in records if isinstance(record, AttentionRecord)])
 
 
-def _measurement(example: Example, run: ExampleRun, routes: RouteTable | MmvizError | None) -> ExampleMeasurement:
-    record, sample = run.record, run.sample
+def _measurement(example: Example, run: ExampleRecord, routes: RouteTable | MmvizError | None) -> ExampleMeasurement:
+    record, sample = run.record, run.request.sample
     answer = record.answers[0] if record.answers else None
     can_be_correct = answer is not None and any(example.is_right(other.label) for other in record.answers)
     return ExampleMeasurement(

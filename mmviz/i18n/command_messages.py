@@ -28,6 +28,10 @@ COMMAND_SENTENCES: dict[str, str] = {
     "least FEWEST.",
     "ray-address": "There is no Ray cluster at {address} that admits this process. Check that it is running, and that "
     "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH gives its token.",
+    # reports
+    "report-out": "Say where the report goes: --out report.html, --pdf report.pdf, or both.",
+    "report-stopped": "The command was stopped before.",
+    "report-written": "The report is in {names}.",
     # options
     "option-needs": "{option} has no effect without {needed}. Add {needed}, or leave {option} out.",
     "option-file": "{option} needs the name of a file; only --json takes - for standard output.",

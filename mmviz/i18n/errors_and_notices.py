@@ -6,6 +6,7 @@ from mmviz.i18n.averages import AVERAGE_SENTENCES
 from mmviz.i18n.capture_messages import CAPTURE_SENTENCES
 from mmviz.i18n.command_messages import COMMAND_SENTENCES
 from mmviz.i18n.custom_model_messages import CUSTOM_MODEL_SENTENCES
+from mmviz.i18n.explain_folder import EXPLAIN_FOLDER_SENTENCES
 from mmviz.i18n.huggingface_messages import HUGGINGFACE_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
@@ -19,6 +20,7 @@ SENTENCES: dict[str, str] = {
     **CAPTURE_SENTENCES,
     **COMMAND_SENTENCES,
     **CUSTOM_MODEL_SENTENCES,
+    **EXPLAIN_FOLDER_SENTENCES,
     **HUGGINGFACE_SENTENCES,
     **INPUT_SENTENCES,
     **LENS_SENTENCES,

@@ -122,8 +122,8 @@ INPUT_SENTENCES: dict[str, str] = {
     "examples-empty": "The folder {name} contains no examples: neither an examples.json that lists them, nor images, "
     "audio and texts such as cat1.png, cat1.wav and cat1.txt. Put them there and try again.",
     "examples-list": "The file examples.json is not a list of examples ({why}). Correct it and try again.",
-    "examples-csv": "The file examples.csv is not a table of examples ({why}). Correct it and try again.",
-    "examples-row": "Example {number} of examples.csv has {cells} cells, but its first line names {columns} columns. "
+    "examples-csv": "The file {name} is not a table of examples ({why}). Correct it and try again.",
+    "examples-row": "Example {number} of {name} has {cells} cells, but its first line names {columns} columns. "
     "Put a text with commas in quotation marks.",
     "archive-unreadable": "This .zip file cannot be unpacked: {why}. Pack the folder again, as an ordinary .zip file "
     "without a password.",

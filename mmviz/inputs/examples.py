@@ -109,25 +109,30 @@ def read_gallery(folder: Path) -> tuple[Example, ...]:
 
 
 def load_examples(path: str | Path) -> tuple[Example, ...]:
-    """Returns the examples of a folder, at most `MAX_EXAMPLES`.
+    """Returns the examples of a folder, or those that a CSV file lists, at most `MAX_EXAMPLES`.
 
     If the folder has an ``examples.json``, it lists them: a list of objects with the keys ``id``, ``image``, ``audio``,
     ``text`` (or ``question``), ``truth`` and ``places``. All values are strings, but places, which are as `read_places`
     takes them; all are optional as long as there is one input, and file names are relative to the folder. An
-    ``examples.csv`` lists them as well, with these keys as columns and places in JSON. Otherwise files of the same name
-    are one example: ``cat1.png``, ``cat1.wav`` and ``cat1.txt`` are its inputs, ``cat1.answer.txt`` holds the expected
-    answer and ``cat1.places.json`` the places. Texts are UTF-8, or UTF-16 with a byte order mark.
+    ``examples.csv`` lists them as well, with these keys as columns (``name`` stands for ``id``) and places in JSON, and
+    so does a CSV file of any name, by its own path. Otherwise files of the same name are one example: ``cat1.png``,
+    ``cat1.wav`` and ``cat1.txt`` are its inputs, ``cat1.answer.txt`` holds the expected answer and ``cat1.places.json``
+    the places. Texts are UTF-8, or UTF-16 with a byte order mark.
 
     Images and audio are not read yet; `Example.sample` reads them. It also raises what is wrong with one example alone,
-    such as two images of one name, a text in another encoding, or a name outside the folder. Without a listing, what is
-    part of no example is one by itself, whose `Example.error` says why; names that begin with a dot are not looked at.
-    Raises ``MmvizError`` for what is wrong with the folder or the listing as a whole.
+    such as two images of one name or a name outside the folder. Without a listing, what is part of no example is one by
+    itself, whose `Example.error` says why; names that begin with a dot are not looked at. Raises ``MmvizError`` for
+    what is wrong with the folder or the listing as a whole.
     """
-    folder, name = Path(path), short_name(path)
+    folder, name, listing = Path(path), short_name(path), None
     try:
+        if folder.suffix.lower() == ".csv" and not folder.is_dir():
+            if not folder.is_file():
+                raise InputError("file-missing", name=name)
+            folder, listing = folder.resolve().parent, folder.resolve().name
         if not folder.is_dir():
             raise MmvizError("examples-folder", name=name)
-        return _examples(FilesOnDisk(folder.resolve()), name)
+        return _examples(FilesOnDisk(folder.resolve()), name, listing)
     except (OSError, ValueError):  # no permission, or a null character in the path
         raise MmvizError("examples-folder", name=name) from None
 
@@ -141,8 +146,8 @@ def load_uploaded(files: Mapping[str, bytes], name: str, read: ReadSample) -> tu
     return tuple(replace(example, read=read) for example in _examples(FilesInMemory(files), name))
 
 
-def _examples(files: ExampleFiles, folder: str) -> tuple[Example, ...]:
-    listing = next((listing for listing in LISTINGS if files.has(listing)), None)
+def _examples(files: ExampleFiles, folder: str, listing: str | None = None) -> tuple[Example, ...]:
+    listing = listing or next((listing for listing in LISTINGS if files.has(listing)), None)
     examples = _examples_by_name(files) if listing is None else _listed_examples(files, listing)
     if not examples:
         raise MmvizError("examples-empty", name=folder)
@@ -168,7 +173,7 @@ def _listed_examples(files: ExampleFiles, listing: str) -> list[Example]:
                 raise entry
             if not isinstance(entry, dict):
                 raise MmvizError("examples-object", number=number, kind=type(entry).__name__)
-            name = printable_name(_string(entry, "id", number) or name)
+            name = printable_name(_string(entry, "id", number) or _string(entry, "name", number) or name)
             if name in names:
                 raise MmvizError("examples-twice", name=name)
             example = _listed_example(files, name, entry, number)

@@ -1,4 +1,4 @@
-"""The list of the examples of a folder, as ``examples.json`` or ``examples.csv`` writes it."""
+"""The list of the examples of a folder, as ``examples.json``, ``examples.csv`` or another CSV file writes it."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mmviz.inputs import short_name
 from mmviz.inputs.text import decode_text
 from mmviz.types import MmvizError
 
 JSON_LISTING, CSV_LISTING = "examples.json", "examples.csv"
 LISTINGS = (JSON_LISTING, CSV_LISTING)
 """The first that a folder has counts."""
-COLUMNS = ("id", "image", "audio", "text", "question", "truth", "places")
+COLUMNS = ("id", "name", "image", "audio", "text", "question", "truth", "places")
 """The keys of an example."""
 _DELIMITERS = ",;\t"
 _ENCODING = "it is neither UTF-8 nor UTF-16 with a byte order mark"
 
 
 def entries_of(listing: str, data: bytes) -> list[Any]:
-    """Returns the entries of a listing of this name, one for each example: what JSON has there, or a row's cells.
+    """Returns the entries of a listing of this name, one for each example: what JSON has there, or a row's cells. What
+    has another name than `JSON_LISTING` is CSV.
 
     An error stands in the place of a row that is none. Raises ``MmvizError`` (``examples-list``, ``examples-csv``) for
     what is no list at all.
     """
-    return _json_entries(data) if listing == JSON_LISTING else _csv_entries(data)
+    return _json_entries(data) if listing == JSON_LISTING else _csv_entries(listing, data)
 
 
 def listing_error(listing: str, why: str) -> MmvizError:
     """Returns the error of a listing that cannot be used."""
-    return MmvizError("examples-list" if listing == JSON_LISTING else "examples-csv", why=why)
+    if listing == JSON_LISTING:
+        return MmvizError("examples-list", why=why)
+    return MmvizError("examples-csv", name=short_name(listing), why=why)
 
 
 def _json_entries(data: bytes) -> list[Any]:
@@ -48,7 +52,7 @@ def _json_entries(data: bytes) -> list[Any]:
     return entries
 
 
-def _csv_entries(data: bytes) -> list[Any]:
+def _csv_entries(listing: str, data: bytes) -> list[Any]:
     """Returns the rows of a table whose first line names its columns, some of `COLUMNS`, in any order.
 
     Commas, semicolons or tabs stand between cells. Other columns are passed over, and so are empty lines.
@@ -56,18 +60,18 @@ def _csv_entries(data: bytes) -> list[Any]:
     try:
         text = decode_text(data)
     except UnicodeDecodeError:
-        raise listing_error(CSV_LISTING, _ENCODING) from None
+        raise listing_error(listing, _ENCODING) from None
     try:
         rows = max((_rows(text, delimiter) for delimiter in _DELIMITERS), key=lambda rows: len(_known(rows)))
     except csv.Error as error:
-        raise listing_error(CSV_LISTING, str(error)) from None
+        raise listing_error(listing, str(error)) from None
     if not _known(rows):
-        raise listing_error(CSV_LISTING, f"its first line has none of the columns {', '.join(COLUMNS)}")
+        raise listing_error(listing, f"its first line has none of the columns {', '.join(COLUMNS)}")
     header = [cell.strip().casefold() for cell in rows[0]]
     twice = next((name for name in COLUMNS if header.count(name) > 1), None)
     if twice is not None:
-        raise listing_error(CSV_LISTING, f"its first line names the column {twice} twice")
-    return [_row(header, row, number) for number, row in enumerate(rows[1:], 1)]
+        raise listing_error(listing, f"its first line names the column {twice} twice")
+    return [_row(listing, header, row, number) for number, row in enumerate(rows[1:], 1)]
 
 
 def _rows(text: str, delimiter: str) -> list[list[str]]:
@@ -78,9 +82,9 @@ def _known(rows: list[list[str]]) -> set[str]:
     return set(COLUMNS) & {cell.strip().casefold() for cell in (rows or [[]])[0]}
 
 
-def _row(header: list[str], row: list[str], number: int) -> Mapping[str, str] | MmvizError:
+def _row(listing: str, header: list[str], row: list[str], number: int) -> Mapping[str, str] | MmvizError:
     """Returns the cells of a row that are not empty, by column, or the error of a row with too many cells."""
     if any(map(str.strip, row[len(header) :])):
-        return MmvizError("examples-row", number=number, cells=len(row), columns=len(header))
+        return MmvizError("examples-row", name=short_name(listing), number=number, cells=len(row), columns=len(header))
     cells = zip(header, map(str.strip, row), strict=False)
     return {name: cell for name, cell in cells if name in COLUMNS and cell}

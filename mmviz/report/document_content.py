@@ -74,7 +74,7 @@ def document_content(run: Run, ref: MapRef, query: int, prior: LanguagePrior | N
 
     The still shows what the map ``ref`` gives from the token ``query`` to all keys, as the viewer does at first.
     """
-    title = _title(run.record)
+    title = document_title(run.record)
     return DocumentContent(
         title=title, above=_above(run, title), maps=maps_section(run), still=_still(run, ref, query),
         below=prior_section(prior) + similarity_section(run)
@@ -82,7 +82,8 @@ def document_content(run: Run, ref: MapRef, query: int, prior: LanguagePrior | N
     )  # fmt: skip
 
 
-def _title(record: AttentionRecord) -> str:
+def document_title(record: AttentionRecord) -> str:
+    """Returns the answer and its probability, as the title of a document."""
     if not record.answers:
         return about("no-answers")
     best, log_p = record.answers[0], written_log_probability(record)

@@ -1,4 +1,4 @@
-"""``mmviz explain``: one run of a model, and the files that show it."""
+"""``mmviz explain``: one run of a model, or one of each example of a folder, and the files that show it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,25 @@ def add(commands: Any) -> None:
     """Adds the command to the parser of ``mmviz``."""
     parser = commands.add_parser(
         "explain",
-        help="run a model on an image, a text and an audio clip",
+        help="run a model on an image, a text and an audio clip, or on each example of a folder",
         description="Run a model on an image, a text and an audio clip, print its answer, and write its attention to "
-        "files. Any of the three inputs may be left out.",
+        "files. Any of the three inputs may be left out. With FOLDER_OR_CSV, do so for each example in it: --out says "
+        "where the files go. The same command again goes on where it was stopped, and computes only what is new or "
+        "was changed.",
+    )
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        metavar="FOLDER_OR_CSV",
+        help="folder of examples (cat1.png, cat1.wav and cat1.txt are one), or a CSV file with the columns image, "
+        "text, audio and name, whose files lie beside it or in folders there",
+    )
+    parser.add_argument("--out", metavar="DIR", help="with FOLDER_OR_CSV: the folder that the files are written to")
+    parser.add_argument(
+        "--formats",
+        metavar="F,F",
+        help="with FOLDER_OR_CSV: which files are written for each example, some of html, json, npz and png, each as "
+        "the option of this name (default: html,json)",
     )
     add_input_options(parser)
     add_model_options(parser)
@@ -52,10 +68,16 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from mmviz.cli.explain_folder import explain_folder
     from mmviz.explain import explain
     from mmviz.report.exact_size import size_per_token, size_text
     from mmviz.report.summary import measured_prior, run_summary
 
+    if options.folder is not None:
+        return explain_folder(options)
+    for option in ("out", "formats"):
+        if getattr(options, option) is not None:
+            raise MmvizError("option-needs", option=f"--{option}", needed="FOLDER_OR_CSV")
     for option in ("json", "npz", *FIGURES, "html"):
         path = getattr(options, option)
         if path == "" or (path == "-" and option != "json"):

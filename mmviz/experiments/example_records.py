@@ -1,4 +1,4 @@
-"""Many examples, run in groups that share calls of the model; what cannot be run is skipped with its reason."""
+"""Many examples, each run by itself: its record, or why it is skipped."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from mmviz.inputs.examples import Example
 from mmviz.types import AttentionRecord, MmvizError, Request, Sample
 
 TOGETHER = 16
-"""Examples that are requested at once."""
+"""Examples that are requested at once, so that they share calls of the model."""
 T = TypeVar("T")
 Outcomes = Iterator[tuple[Example, T | MmvizError | None]]
 """Each example with what was measured, the error that it is skipped for, or None where it was stopped."""
 
 
 @dataclass(frozen=True, eq=False)
-class ExampleRun:
-    """An example that ran."""
+class ExampleRecord:
+    """The run of one example."""
 
-    sample: Sample
     request: Request
     record: AttentionRecord
 
@@ -48,23 +47,27 @@ def measured_in_groups(
     return measured, skipped
 
 
-def example_runs(
+def example_records(
     backend: Backend, examples: Sequence[Example], request_of: Callable[[Sample], Request], stop: Stop
-) -> Outcomes[ExampleRun]:
-    """Yields each example with its run. All are requested at once, so that they share calls of the model."""
-    samples: list[Sample | MmvizError] = []
+) -> Outcomes[ExampleRecord]:
+    """Yields each example with its run, the error that it is skipped for, or None where ``stop`` ended it.
+
+    All are read and requested at once. What does not share a call of the model runs when it is its turn. An error of
+    another kind than ``MmvizError`` is raised.
+    """
+    requests: list[Request | MmvizError] = []
     for example in examples:
         try:
-            samples.append(example.sample())
+            requests.append(request_of(example.sample()))
         except MmvizError as error:
-            samples.append(error)
-    requests = [request_of(sample) for sample in samples if isinstance(sample, Sample)]
-    pairs = zip(requests, outcomes(backend, requests, [stop] * len(requests)), strict=True)
-    for example, sample in zip(examples, samples, strict=True):
-        if isinstance(sample, MmvizError):
-            yield example, None if stop() else sample
+            requests.append(error)
+    usable = [request for request in requests if isinstance(request, Request)]
+    results = outcomes(backend, usable, [stop] * len(usable))
+    for example, request in zip(examples, requests, strict=True):
+        if isinstance(request, MmvizError):
+            yield example, None if stop() else request
             continue
-        request, record = next(pairs)
+        record = next(results)
         if isinstance(record, Exception) and not isinstance(record, MmvizError):
             raise record
-        yield example, ExampleRun(sample, request, record) if isinstance(record, AttentionRecord) else record
+        yield example, ExampleRecord(request, record) if isinstance(record, AttentionRecord) else record

@@ -1,0 +1,63 @@
+"""``mmviz report``: a run and what is measured of it, as one HTML document and one PDF."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmviz.cli.experiment_command import ProgressLine, make_run
+from mmviz.cli.options import add_input_options, add_model_options, check_file, stop_on_interrupt, write_file
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.types import MmvizError
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "report",
+        help="write a report on one answer: attention, effects, routes, faithfulness, the model's card",
+        description="Run a model on an image, a text and an audio clip, measure what its answer depends on, which "
+        "routes carry it and which methods find the tokens that matter, and write all of it to one HTML file that "
+        "needs no network, and to a PDF. The same command writes the same bytes. Ctrl-C writes what was measured "
+        "until then.",
+    )
+    add_input_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--words", metavar="N,N", help="which words of a written answer it is about, from 1 (default: all)"
+    )
+    parser.add_argument("--out", metavar="FILE", help="write the report as HTML")
+    parser.add_argument("--pdf", metavar="FILE", help="write the report as PDF")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mmviz.report.run_report import measure_report
+    from mmviz.report.run_report_html import report_html
+
+    if options.out is None and options.pdf is None:
+        raise MmvizError("report-out")
+    for option in ("out", "pdf"):
+        path = getattr(options, option)
+        if path in ("", "-"):
+            raise MmvizError("option-file", option=f"--{option}")
+        if path is not None:
+            check_file(path)
+    with stop_on_interrupt() as stop:
+        run = make_run(options, stop)
+        report = measure_report(
+            run, options.command_line, lambda variants: ProgressLine(run.record, variants), stop
+        )  # fmt: skip
+    if stop():
+        print(file=sys.stderr)
+    if options.out:
+        write_file(options.out, report_html(report))
+    if options.pdf:
+        from mmviz.report.run_report_pdf import report_pdf
+
+        write_file(options.pdf, report_pdf(report, run))
+    names = " and ".join(str(Path(path)) for path in (options.out, options.pdf) if path)
+    print(sentence("report-written", names=names))
+    return 0
