@@ -19,7 +19,9 @@ class ExampleRecord:
     """The run of one example."""
 
     request: Request
+    """What was requested, with the checked inputs."""
     record: AttentionRecord
+    """What was recorded."""
 
 
 def example_records(
