@@ -23,7 +23,9 @@ class ExampleRecord:
     """The run of one example."""
 
     request: Request
+    """What was requested, with the checked inputs."""
     record: AttentionRecord
+    """What was recorded."""
 
 
 def measured_in_groups(

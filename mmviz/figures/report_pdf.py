@@ -37,7 +37,9 @@ class Heading:
     """A line in bold."""
 
     text: str
+    """The line; it is wrapped where it is longer than the page is wide."""
     is_title: bool = False
+    """That of the document, which is larger."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Paragraph:
     """Text that is wrapped."""
 
     text: str
+    """The text, without line ends."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,15 @@ class Picture:
     """A PNG as wide as the page, or as high as fits."""
 
     png: bytes
+    """The file."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of equally many cells; the first is the header."""
+    """Rows of cells below each other."""
 
     rows: Sequence[Sequence[str]]
+    """Equally many cells in each; the first row is the header."""
 
 
 Block = Heading | Paragraph | Picture | Table

@@ -31,6 +31,7 @@ class ReportTable:
     """What one experiment measured, as text."""
 
     title: str
+    """Its name for people."""
     rows: Sequence[Sequence[str]] = ()
     """Rows of equally many cells; the first is the header. Empty where it could not be measured."""
     about: str = ""
@@ -44,6 +45,7 @@ class RunReport:
     """A run, and what was measured of it."""
 
     run: AnalysedRun
+    """The run that it is about."""
     tables: Sequence[ReportTable]
     """Effect by modality, routes, faithfulness."""
     card: Card | None

@@ -27,7 +27,10 @@ def add(commands: Any) -> None:
         "decides the answer, is ignored, or is overruled. Ctrl-C stops and prints what was evaluated so far.",
     )
     parser.add_argument(
-        "folder", nargs="?", metavar="FOLDER", help="folder of examples (default: the gallery that comes with mmviz)"
+        "folder",
+        nargs="?",
+        metavar="FOLDER_OR_CSV",
+        help="folder of examples, or a CSV file that lists them (default: the gallery that comes with mmviz)",
     )
     add_model_options(parser)
     parser.add_argument(

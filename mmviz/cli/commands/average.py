@@ -38,7 +38,10 @@ def add(commands: Any) -> None:
         "what changed. Ctrl-C stops and prints what was measured so far.",
     )
     parser.add_argument(
-        "folder", nargs="?", metavar="FOLDER", help="folder of examples (default: the gallery that comes with mmviz)"
+        "folder",
+        nargs="?",
+        metavar="FOLDER_OR_CSV",
+        help="folder of examples, or a CSV file that lists them (default: the gallery that comes with mmviz)",
     )
     add_model_options(parser)
     parser.add_argument("--other", metavar="MODEL", help=f"compare with this model: {MODEL_HELP}")
