@@ -167,7 +167,8 @@ def test_what_is_finished_is_not_computed_again(folder: Path, capsys: pytest.Cap
     )
     assert changed(lambda: None, model=ALONE) == everything, "another model"
     assert changed(lambda: None, "--formats", "npz", model=ALONE) == {"a.npz", "b.npz", "c.npz"}
-    assert index()[0]["files"] == "a.html; a.json; a.npz", "made of the same, they stay"
+    assert changed(lambda: None, "--formats", "pdf", model=ALONE) == {"a.pdf", "b.pdf", "c.pdf"}
+    assert index()[0]["files"] == "a.html; a.json; a.npz; a.pdf", "made of the same, they stay"
     assert changed(lambda: (folder / "a.txt").write_text(TEXT), "--formats", "html", model=ALONE) == {"a.html"}
     assert not Path("out/a.npz").exists() and index()[0]["files"] == "a.html", "made of another text, they go"
     assert changed(lambda: (folder / "a.png").write_text("Dear all"), model=ALONE) == set()
@@ -255,7 +256,7 @@ def test_names_of_files() -> None:
         (["trios", "--out", ""], sentence("explain-out")),
         (["trios", "--out", "out", "--json", "x.json"], sentence("explain-single", option="--json")),
         (["trios", "--out", "out", "--text", "x"], sentence("explain-single", option="--text")),
-        (["trios", "--out", "out", "--formats", "html,pdf"], sentence("explain-formats", value="html,pdf")),
+        (["trios", "--out", "out", "--formats", "html,gif"], sentence("explain-formats", value="html,gif")),
         (["trios", "--out", "out", "--formats", ""], sentence("explain-formats", value="")),
         (["trios", "--out", "out", "--keep", "exact"], "--formats npz"),
         (["trios", "--out", "out", "--words", "x"], "--words"),

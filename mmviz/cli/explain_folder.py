@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.options import backend_from, backend_with, check_folder, stop_on_interrupt, word_numbers
+from mmviz.cli.options import FIGURES, backend_from, backend_with, check_folder, stop_on_interrupt, word_numbers
 from mmviz.cli.output_folder import FORMATS, INDEX, OutputFolder
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.unicode_display import one_line
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mmviz.inputs.example_files import Source
     from mmviz.inputs.examples import Example
 
-_SINGLE = ("image", "video", "text", "audio", "json", "npz", "png", "html")
+_SINGLE = ("image", "video", "text", "audio", "json", "npz", *FIGURES, "html")
 """The options that are about one example."""
 _ENDING = frozenset(
     {"file-unwritable", "backend-unreachable", "backend-busy", "backend-stopping", "backend-token", "backend-version"}
@@ -194,8 +194,11 @@ def _contents(run: Run, formats: Sequence[str], keep: Any) -> Iterator[tuple[str
             yield format, json.dumps(run_summary(run, prior), indent=1).encode()
         elif format == "html":
             yield format, run.to_html(prior).encode()
-        else:
-            yield format, run.to_bytes(keep) if format == "npz" else run.png()
+        elif format == "npz":
+            yield format, run.to_bytes(keep)
+    for file_format in FIGURES:
+        if file_format in formats:
+            yield file_format, run.figure(file_format)
 
 
 class _Progress:

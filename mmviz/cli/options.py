@@ -20,7 +20,10 @@ from mmviz.types import MmvizError
 if TYPE_CHECKING:
     from mmviz.backends import Backend
     from mmviz.backends.local import LocalBackend
+    from mmviz.figures.print_figure import FigureFormat
 
+FIGURES: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
+"""Options that write the figure of a run, each called as its format."""
 MODEL_HELP = (
     "a model of `mmviz models`; hf:OWNER/NAME[@REVISION], hf:FOLDER or hf:PRESET for a checkpoint of Hugging Face; "
     "MODULE:FACTORY for a custom model; or a folder that `mmviz train` wrote"

@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mmviz.cli.options import FIGURES
 from mmviz.i18n.unicode_display import one_line
 from mmviz.report.csv_table import csv_text
 from mmviz.types import MmvizError
 
-FORMATS = ("html", "json", "npz", "png")
+FORMATS = ("html", "json", "npz", *FIGURES)
 """The kinds of files of a run, each the ending of their names."""
 INDEX = "index.csv"
 """Name of the table of all runs."""

@@ -8,8 +8,8 @@ EXPLAIN_FOLDER_SENTENCES: dict[str, str] = {
     "explain-out": "FOLDER_OR_CSV needs --out, the folder that the results are written to.",
     "explain-out-inside": "The examples lie in the folder of --out, {name}, or around it, so that results would be "
     "read as examples, or written over them. Choose another folder.",
-    "explain-formats": "--formats {value!r} is not possible. Write some of html, json, npz and png, with commas "
-    "between them.",
+    "explain-formats": "--formats {value!r} is not possible. Write some of html, json, npz, png, pdf and svg, with "
+    "commas between them.",
     "explain-finished": "{done} of {of} examples are finished and have not changed since.",
     "explain-progress": "Explaining examples: {done} of {of}",
     "explain-remaining": "Explaining examples: {done} of {of}, about {left} left",

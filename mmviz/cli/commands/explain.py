@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from mmviz.cli.options import add_input_options, add_model_options, backend_from, check_file, word_numbers, write_file
+from mmviz.cli.options import (
+    FIGURES,
+    add_input_options,
+    add_model_options,
+    backend_from,
+    check_file,
+    word_numbers,
+    write_file,
+)
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
-
-if TYPE_CHECKING:
-    from mmviz.figures.print_figure import FigureFormat
-
-FIGURES: tuple[FigureFormat, ...] = ("png", "pdf", "svg")
 
 
 def add(commands: Any) -> None:
@@ -39,8 +42,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--formats",
         metavar="F,F",
-        help="with FOLDER_OR_CSV: which files are written for each example, some of html, json, npz and png, each as "
-        "the option of this name (default: html,json)",
+        help="with FOLDER_OR_CSV: which files are written for each example, some of html, json, npz, png, pdf and "
+        "svg, each as the option of this name (default: html,json)",
     )
     add_input_options(parser)
     add_model_options(parser)
