@@ -23,6 +23,7 @@ from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.types import MmvizError
+from mmviz.types.best_answer import best_answer
 
 SECTIONS: dict[Section, Callable[[ExperimentRunner], None]] = {
     "effect": effect_section,
@@ -34,6 +35,8 @@ SECTIONS: dict[Section, Callable[[ExperimentRunner], None]] = {
     "audit": audit_section,
 }
 """The function that draws each section."""
+_OF_ATTENTION: tuple[Section, ...] = ("compare", "audit")
+"""The sections that say something of a model without answers too."""
 
 
 @st.fragment
@@ -58,6 +61,8 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
     widgets.mark_current(f"section-{state.section}")
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
+        if state.section not in _OF_ATTENTION:
+            best_answer(run.record)
     except MmvizError as error:
         widgets.note(str(error), "error")
         return
