@@ -49,7 +49,6 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
     if state.run_requested:  # by a button in this fragment; the whole page makes the run
         st.rerun()
     assert state.selection is not None  # there is one with every run
-    page_address.write_address(state, state.selection)
     results(run, is_outdated)
     with st.container(horizontal=True, key="sections", gap="small"):
         for section in SECTIONS:
@@ -65,5 +64,6 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
             best_answer(run.record)
     except MmvizError as error:
         widgets.note(str(error), "error")
-        return
-    SECTIONS[state.section](runner)
+    else:
+        SECTIONS[state.section](runner)
+    page_address.write_address(state, state.selection)  # what is cut in a section is known only now
