@@ -12,7 +12,7 @@ from app_page import EXAMPLES, ROOT, markup, notes, now, record_of, run, settled
 from routed_model import COUNTS
 from streamlit.testing.v1 import AppTest
 
-from mmviz.app.pages.debug import route_choice
+from mmviz.app import chosen_routes
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.route_cut import LayerWindow, measure_routes
@@ -132,7 +132,7 @@ def test_the_bundled_model_without_a_route_answers_as_the_library_says() -> None
     assert all(f"<td>{signed(value)}</td>" in markup(page) for value in effect.interactions.values())
 
     chosen = next(effect.cell for effect in table.effects if effect.is_changed and effect.cell.window.layers)
-    page.session_state[f"routes-choice-{record_of(page).id}"] = route_choice.RouteChoice(
+    page.session_state[f"routes-choice-{record_of(page).id}"] = chosen_routes.RouteChoice(
         ((chosen.queries, chosen.keys),), LayerWindow("", chosen.window.layers), 1
     )
     page = settled(run(page))

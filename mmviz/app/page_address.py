@@ -3,24 +3,26 @@
 ``example`` (id in the gallery), ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``map``
 (the text form of a `mmviz.types.MapRef`); ``style`` and ``scale`` where they differ from the default; ``page`` and
 ``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls; ``model`` where
-visitors may choose among several, see `mmviz.app.model_links`. The visitor's own inputs are never in the address: a run
-of them has ``run`` in place of ``example``, the random id under which the server keeps it for a while.
+visitors may choose among several, see `mmviz.app.model_links`; ``cut``, the routes that are cut in the run of an
+example, and ``routes``, those that the section Routes cuts beside, see `mmviz.app.route_links`. The visitor's own
+inputs are never in the address: a run of them has ``run`` in place of ``example``, the random id under which the server
+keeps it for a while.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, get_args
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
-from mmviz.app import model_links, run_links, visitor_language
+from mmviz.app import chosen_routes, model_links, route_links, run_links, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
+from mmviz.app.index_text import read_group, write_group
 from mmviz.app.model_loading import request_linked_model
 from mmviz.app.selection import (
     Scale,
@@ -38,11 +40,9 @@ from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 
 _CHOICES = {"direction": get_args(Direction), "style": get_args(Style), "scale": get_args(Scale)}
-_NAMES = ("query", "versus", "direction", "map", "style", "scale")
+_NAMES = ("query", "versus", "direction", "map", "style", "scale", route_links.IN_RUN, route_links.IN_SECTION)
 """Parameters that belong to a run, in the order in which messages name them."""
 _LESSON_PREFIX = "at-"
-_MAX_CHARS = 10
-"""The longest form of a token in the address."""
 
 
 def address_params() -> dict[str, str]:
@@ -84,9 +84,12 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
             names = {"model": params[model_links.NAME], "current": model_title(state.config.model)}
             messages, params_of_run = (*messages, Message("link-model", names)), {}
     state.link_params = params_of_run
+    linked_cuts = route_links.linked_cuts(params_of_run)
     waits = linked is not None and linked != state.config.model
-    if example is not None and (example != state.run_example or state.run is None):
+    is_other = state.run is None or example != state.run_example or linked_cuts != route_links.run_cuts(state.run)
+    if example is not None and is_other:
         session.choose_example(example)
+        state.cut_routes = linked_cuts
     elif state.run is not None and not waits:
         apply_link(state, state.run)
     state.link_messages = (*messages, *state.link_messages)
@@ -101,6 +104,7 @@ def apply_link(state: State, run: Run) -> None:
     params, state.link_params = state.link_params, {}
     selection, unknown = read_selection(params, run, state.selection)
     session.set_selection(selection)
+    unknown |= _open_routes(params, run, (state.page, state.section) == ("debug", "routes"))
     if unknown:
         names = ", ".join(name for name in _NAMES if name in unknown)
         state.link_messages = (*state.link_messages, Message("link-unknown", {"names": names}))
@@ -131,29 +135,16 @@ def read_selection(params: Mapping[str, str], run: Run, before: Selection | None
     return selection, {name for name, value in values.items() if value is None}
 
 
-def read_group(text: str, count: int) -> tuple[int, ...] | None:
-    """Returns the ascending indices below ``count`` that a text such as ``3-5.9`` names; None for any other text."""
-    indices: list[int] = []
-    if len(text) > _MAX_CHARS * count:
-        return None
-    for part in text.split("."):
-        ends = [_read_number(end) for end in part.split("-")]
-        first, last = ends[0], ends[-1]
-        if first is None or last is None or len(ends) > 2 or last >= count or (len(ends) == 2 and first >= last):
-            return None
-        indices += range(first, last + 1)
-    return tuple(indices) if all(index < after for index, after in pairwise(indices)) else None
-
-
-def write_group(tokens: Sequence[int]) -> str:
-    """Returns ascending indices as text, such as ``3-5.9``."""
-    runs: list[list[int]] = []
-    for token in tokens:
-        if runs and token == runs[-1][-1] + 1:
-            runs[-1].append(token)
-        else:
-            runs.append([token])
-    return ".".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+def _open_routes(params: Mapping[str, str], run: Run, is_section: bool) -> set[str]:
+    """Cuts in the section Routes what the link cuts there, where that ``is_section``. Returns the names of parameters
+    whose routes the run does not have."""
+    unknown = set()
+    if route_links.read_cuts(params.get(route_links.IN_RUN, "")) is None:
+        unknown.add(route_links.IN_RUN)
+    cuts = route_links.read_cuts(params.get(route_links.IN_SECTION, ""))
+    if is_section and (cuts is None or not chosen_routes.choose_linked(run.record, cuts)):
+        unknown.add(route_links.IN_SECTION)
+    return unknown
 
 
 def write_address(state: State, selection: Selection) -> None:
@@ -202,6 +193,7 @@ def _view_params(state: State, selection: Selection) -> dict[str, str]:
         **({} if state.is_saved else model_links.model_params(state.config)),
         **({"example": state.run_example.id} if state.run_example else {}),
         **({"run": state.run_id} if run_links.is_kept(state) else {}),
+        **route_links.route_params(state),
         "query": write_group(selection.tokens),
         **({"versus": write_group(selection.versus)} if selection.versus else {}),
         "direction": selection.direction,
@@ -209,7 +201,3 @@ def _view_params(state: State, selection: Selection) -> dict[str, str]:
         **({"style": selection.style} if selection.style != "spotlight" else {}),
         **({"scale": selection.scale} if selection.scale != "view" else {}),
     }
-
-
-def _read_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None

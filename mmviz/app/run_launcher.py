@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import page_address, resources, run_links
+from mmviz.app import page_address, resources, route_links, run_links
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.draft import Draft, Source, VideoFile
@@ -87,8 +87,18 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
         _show(state, job.result, state.job_draft)  # the form may have changed since
     elif isinstance(job.error, MmvizError):
         state.error = job.error
+        if job.error.code.startswith("cut-") and route_links.linked_cuts(state.link_params):
+            _run_without_cuts(state, job.error)
     else:
         state.error = Message("unexpected")
+
+
+def _run_without_cuts(state: State, error: MmvizError) -> None:
+    """Makes the run of a link again without the cuts that its model cannot make, and says why."""
+    state.link_params = {name: text for name, text in state.link_params.items() if name != route_links.IN_RUN}
+    state.link_messages = (*state.link_messages, Message("link-cuts", {"why": error}))
+    state.cut_routes, state.run_requested, state.error = (), True, ""
+    st.rerun()
 
 
 def _progress_text(state: State, job: Job[Run]) -> str:

@@ -54,6 +54,8 @@ class State:
     """Heads to ablate in the runs to come."""
     cut_routes: tuple[CutRoute, ...] = ()
     """Routes to cut in the runs to come."""
+    route_cuts: tuple[CutRoute, ...] = ()
+    """What the section Routes cuts of ``run``, beside what is cut in it."""
     stream_pairs: tuple[tuple[str, str, str], ...] = ()
     """The names of streams under which runs are made, as in `Request.pairs`."""
     options: tuple[tuple[str, str | int], ...] = ()
@@ -284,6 +286,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
     state.viewer_data, state.answer_maps = ViewerData(run), {}
+    state.route_cuts = ()
     state.edge_head, state.is_edge_opening, state.opened_head = None, False, None
     set_selection(initial_selection(state.selection, run))
 

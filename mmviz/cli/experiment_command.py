@@ -21,6 +21,7 @@ from mmviz.cli.options import (
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
+from mmviz.types.best_answer import best_answer
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop
@@ -82,18 +83,21 @@ def add_baseline(parser: argparse.ArgumentParser, what: str) -> None:
 
 def run_experiment(
     options: argparse.Namespace, measure: Callable[[Run, Stop], Measured | None], further: Sequence[str] = (),
-    relevance: bool = False,
+    relevance: bool = False, of_answer: bool = True,
 ) -> int:  # fmt: skip
     """Makes the run that the options ask for, measures it, writes the files, prints the table, and returns 0.
 
     ``measure`` returns None where it was stopped without a result. ``further`` names further options for CSV files;
-    ``relevance`` is as in `mmviz.types.Request`.
-    Raises ``KeyboardInterrupt`` after a stop without a result; ``MmvizError`` for a file that cannot be written, after
-    the table is printed.
+    ``relevance`` is as in `mmviz.types.Request`; ``of_answer``: it measures an answer, not attention alone.
+    Raises ``KeyboardInterrupt`` after a stop without a result; ``MmvizError`` for a model without the answer that it
+    measures (``answer-none``), and for a file that cannot be written, after the table is printed.
     """
     _check_files(options, ("json", "csv", *further))
     with stop_on_interrupt() as stop:
-        measured = measure(make_run(options, stop, relevance), stop)
+        run = make_run(options, stop, relevance)
+        if of_answer:
+            best_answer(run.record)
+        measured = measure(run, stop)
     if stop():
         print(file=sys.stderr)  # ends the line of progress
     if measured is None:

@@ -110,7 +110,10 @@ def evaluate_examples(
 
 def _assessment(example: Example, sample: Sample, record: AttentionRecord) -> Assessment | MmvizError:
     """Returns the assessment of an example, or the error that it is skipped for."""
-    effect = read_effect(sample, [record])
+    try:
+        effect = read_effect(sample, [record])
+    except MmvizError as error:
+        return error
     if not all(map(math.isfinite, effect.values.values())):
         return MmvizError("effect-infinite")
     can_be_correct = any(example.is_right(answer.label) for answer in record.answers)

@@ -15,6 +15,7 @@ from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, removable_tokens, token_removal
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import AttentionRecord, Modality, Request, Token
+from mmviz.types.best_answer import best_answer
 
 STEPS = 10
 """The curves have this many steps of equally many tokens."""
@@ -125,8 +126,9 @@ def measure_faithfulness(
     none.
 
     ``record`` is that of ``request``. ``amounts`` are of the key tokens of its last map, as of
-    `mmviz.analysis.attributions.attributions`.
+    `mmviz.analysis.attributions.attributions`. Raises ``MmvizError`` (``answer-none``) for a model without answers.
     """
+    best_answer(record)
     tokens = last_keys(record)
     requests = curve_requests(request, tokens, amounts, baseline, modality)
     records = backend.run(requests, progress, stop)

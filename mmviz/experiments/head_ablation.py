@@ -12,6 +12,7 @@ from mmviz.analysis.head_profiles import all_heads
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import AblateHead, AttentionRecord, Request
+from mmviz.types.best_answer import best_answer
 
 CHUNK = 32
 """Heads in the sweep of one request: enough for a batch, few enough to stop between two."""
@@ -62,8 +63,10 @@ def measure_head_ablation(
 ) -> list[HeadEffect]:
     """Ablates each head of ``record``, the record of ``request``, and returns the effects in the order of `all_heads`.
 
-    If it was stopped, the list holds the heads that were ablated until then.
+    If it was stopped, the list holds the heads that were ablated until then. Raises ``MmvizError`` (``answer-none``)
+    for a model without answers.
     """
+    best_answer(record)
     heads = all_heads(record)
     requests = head_requests(request, heads)
     return read_heads(heads, backend.run(requests, progress, stop))

@@ -33,6 +33,7 @@ from mmviz.types import (
     Token,
 )
 from mmviz.types.answer_tokens import answer_tokens
+from mmviz.types.best_answer import best_answer
 
 CHUNK = 64
 """Variants in the sweep of one request at most."""
@@ -146,8 +147,9 @@ def measure_head_edges(
 
     Source of masking single connections: Geva et al. 2023, "Dissecting Recall of Factual Associations in
     Auto-Regressive Language Models" (attention knockout). Raises ``MmvizError``: ``edges-long`` for a map without all
-    its weights, and where the model's attention cannot be cut.
+    its weights; ``answer-none`` for a model without answers; and where the model's attention cannot be cut.
     """
+    best_answer(record)
     attn_map = record.maps[number]
     if not isinstance(attn_map, AttentionMap):
         raise MmvizError("edges-long")

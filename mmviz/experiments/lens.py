@@ -93,9 +93,9 @@ def measure_lens(
     Formula: ``log_softmax(head(norm(h)))`` for the hidden state h of every token after every layer. Of a model that
     writes its answer, the answer that is followed is the first token of it, or of `Request.answer_part`.
 
-    Raises ``MmvizError``: ``lens-model``, ``lens-joined`` for a model without a lens; ``lens-found``, ``lens-stream``,
-    ``lens-tokens`` where its layers, norm and head must be named; ``lens-parity`` where what is read after the last
-    layer is not the answer of the model.
+    Raises ``MmvizError``: ``answer-none`` for a model without answers; ``lens-model``, ``lens-joined`` for one without
+    a lens; ``lens-found``, ``lens-stream``, ``lens-tokens`` where its layers, norm and head must be named;
+    ``lens-parity`` where what is read after the last layer is not the answer of the model.
 
     Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; where it misleads, Belrose et al. 2023,
     "Eliciting Latent Predictions from Transformers with the Tuned Lens", section 2.

@@ -11,6 +11,7 @@ from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.removal_changes import Baseline, modality_removal, present_modalities
 from mmviz.experiments.sweep_requests import answers_only
 from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, Request, Sample
+from mmviz.types.best_answer import best_answer
 
 Coalition = frozenset[Modality]
 """A subset of the modalities of a sample: those that are kept."""
@@ -92,7 +93,7 @@ def measure_modality_effect(
     """Runs `effect_requests` for the sample of ``request`` and returns the effect, or None if it was stopped.
 
     A modality that the model is known to require is left in, and the others are measured beside it. Raises
-    ``MmvizError`` if the model fails without a modality.
+    ``MmvizError`` if the model fails without a modality, or has no answers (``answer-none``).
     """
     requests = effect_requests(request, baseline)
     records = backend.run(requests, progress, stop)
@@ -104,8 +105,11 @@ def read_effect(sample: Sample, records: Sequence[AttentionRecord]) -> Effect:
 
     The answer is the most probable one for the whole sample. Its probability is compared in all coalitions. Those that
     lack a modality which the backend left in (``made_by["left_in"]``) are not told apart from those that have it.
+
+    Raises ``MmvizError`` (``answer-none``) for a model without answers.
     """
     (record,) = records
+    answer = best_answer(record).label
     assert record.sweep is not None
     left_in = {Modality(name) for name in record.made_by.get("left_in", ())}
     subsets = coalitions(present_modalities(sample))
@@ -114,7 +118,7 @@ def read_effect(sample: Sample, records: Sequence[AttentionRecord]) -> Effect:
     answers = {kept: (record.answers[best[kept]].label, math.exp(float(row[best[kept]]))) for kept, row in rows.items()}
     values = {kept: float(row[0]) for kept, row in rows.items()}
     changed = frozenset(kept for kept, row in rows.items() if row[best[kept]] > row[0])
-    return Effect(record.answers[0].label, values, answers, shapley(values), changed)
+    return Effect(answer, values, answers, shapley(values), changed)
 
 
 def shapley(values: Mapping[Coalition, float]) -> dict[Modality, float]:

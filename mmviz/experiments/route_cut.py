@@ -18,6 +18,7 @@ from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments import time_estimates
 from mmviz.experiments.sweep_requests import sweep_requests
 from mmviz.types import ANSWER, INPUT_MODALITIES, MODALITIES, AttentionRecord, CutRoute, Modality, Request, TokenGroup
+from mmviz.types.best_answer import best_answer
 
 CHUNK = 54
 """Cuts in the sweep of one request: nine routes in six layers."""
@@ -168,8 +169,9 @@ def measure_routes(
     """Cuts each of ``cells``, by default `route_cells` of ``record``, which is that of ``request``.
 
     ``progress`` is told of requests. If it was stopped, the table holds the cells that were cut until then. Raises
-    ``MmvizError`` where the model's attention cannot be cut.
+    ``MmvizError`` where the model's attention cannot be cut, or it has no answers (``answer-none``).
     """
+    best_answer(record)
     cells = route_cells(record) if cells is None else cells
     return read_routes(record, cells, backend.run(route_requests(request, cells), progress, stop))
 
@@ -194,7 +196,7 @@ def read_routes(record: AttentionRecord, cells: Sequence[RouteCell], records: Se
                 is_changed=bool(row[best] > row[0]),
             )
         )
-    first = record.answers[0]
+    first = best_answer(record)
     return RouteTable(first.label, first.probability, tuple(effects), len(cells))
 
 

@@ -24,7 +24,8 @@ from mmviz.experiments.story_search import (
     needed,
     routes_of,
 )
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, Request
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, Request
+from mmviz.types.best_answer import best_answer
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,14 @@ def measure_story(
 
     ``progress`` is told of stages, of which there are four at most. If it was stopped, the story holds what was
     confirmed until then. Of an answer that the model wrote, it is about the words of `Request.answer_part`, or the
-    whole. Raises ``MmvizError`` where the model's attention cannot be cut, or it has no answers (``story-no-answer``).
+    whole. Raises ``MmvizError`` where the model's attention cannot be cut, or it has no answers (``answer-none``).
 
     Sources: Geva et al. 2023, "Dissecting Recall of Factual Associations in Auto-Regressive Language Models"
     (attention knockout); the search for what carries a route is ours.
     """
-    if not record.answers:
-        raise MmvizError("story-no-answer", model=request.model)
+    first = best_answer(record)
     cutter = Cutter(backend, request, progress, stop)
     progress(0, STAGES)
-    first = record.answers[0]
     steps: Sequence[Step] = ()
     others: tuple[tuple[Modality, float], ...] = ()
     is_complete = True

@@ -201,7 +201,7 @@ class Run:
 
         Of a written answer it is about all words, or those of `about_words`. ``progress`` is told of stages; after a
         stop the story holds what was confirmed until then. Raises as `effect`, and ``MmvizError`` where the model's
-        attention cannot be cut, or it has no answers (``story-no-answer``).
+        attention cannot be cut, or it has no answers (``answer-none``).
 
         Examples:
             >>> last = run.story().steps[-1]  # who reads what, its effect in nats, and the answer without it

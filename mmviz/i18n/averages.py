@@ -22,6 +22,7 @@ AVERAGE_SENTENCES: dict[str, str] = {
     "average-column-after": "after",
     "average-column-change": "change",
     "average-column-where": "where",
+    "average-column-example": "example",
     "average-about": "Effect: the change of the answer's log-probability where these queries do not attend to these "
     "keys, in all layers; mean over the examples, ± their standard deviation. Attention: the share of these queries' "
     "attention that the keys have.",
@@ -103,4 +104,12 @@ AVERAGE_SENTENCES: dict[str, str] = {
     "average-download-maps": "Attention",
     "average-download-places": "Places",
     "average-download-answers": "Answers",
+    "checkpoints-title": "Compare with another model",
+    "checkpoints-note": "The other model runs on the same examples. Only what corresponds is compared: the answers, "
+    "the attention of the same heads, and the routes of the examples that both models answer alike.",
+    "checkpoints-other": "Other model",
+    "checkpoints-start": "Compare on {count} examples",
+    "checkpoints-answers-title": "Examples with another answer:",
+    "checkpoints-unchanged": "Nothing of this kind can be compared, or nothing changed.",
+    "checkpoints-largest": "The largest {shown} of {of}. The downloads hold all.",
 }

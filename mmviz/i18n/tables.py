@@ -70,8 +70,8 @@ TABLE_SENTENCES: dict[str, str] = {
     "measure-stopped": "Stopped. Below is what was measured until then: {done} of {of}.",
     "measure-answer": "answer: {answer} ({probability:.1%})",
     "measure-again": "The same by command: {command}",
-    "story-no-answer": "{model} gives no answer to this input, so there is no story of one. Choose a model that has "
-    "answers, or writes them.",
+    "answer-none": "{model} gives no answer to this input, and this measures what an answer depends on. Choose a model "
+    "that has answers, or writes them.",
     "methods-run-long": "This run is too long for methods that need all its weights. Give a shorter input.",
     "compare-none": "Name what to compare with: --other, --other-image, --other-text, --other-audio or "
     "--other-control.",

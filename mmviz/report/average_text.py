@@ -71,16 +71,40 @@ def comparison_lines(comparison: CheckpointComparison, before: str, after: str) 
     answers = comparison.answers
     if not answers:
         return [sentence("checkpoints-none"), *_left_out(comparison)]
-    changed = [answer for answer in answers if answer.is_changed]
-    lines = [sentence("checkpoints-summary", before=before, after=after, of=len(answers), changed=len(changed))]
+    lines = [*comparison_summary(comparison, before, after), *_changed_answers(answers)]
+    for name in ("routes", "maps"):
+        rows = changes_table(comparison, name)
+        lines += ["", sentence(f"checkpoints-{name}-title"), *aligned(rows)] if rows else []
+    return [*lines, *_left_out(comparison)]
+
+
+def comparison_summary(comparison: CheckpointComparison, before: str, after: str) -> list[str]:
+    """Returns how many answers changed, and how many are correct in both models where that is known."""
+    answers = comparison.answers
+    changed = sum(answer.is_changed for answer in answers)
+    lines = [sentence("checkpoints-summary", before=before, after=after, of=len(answers), changed=changed)]
     known = [answer for answer in answers if None not in (answer.before_correct, answer.after_correct)]
     if known:
         correct = (sum(bool(getattr(answer, side)) for answer in known) for side in ("before_correct", "after_correct"))
         lines.append(
             sentence("checkpoints-correct", known=len(known), **dict(zip(("before", "after"), correct, strict=True)))
         )
-    lines += _changed_answers(changed)
-    header = _header("where", "before", "after", "change", "±")
+    return lines
+
+
+def changes_table(comparison: CheckpointComparison, name: str) -> list[list[str]]:
+    """Returns the largest changes of one of `COMPARED_TABLES` as rows of text, the header first; nothing without any.
+
+    Of ``answers`` they are those of the examples whose answer changed.
+    """
+    if name == "answers":
+        changed = [answer for answer in comparison.answers if answer.is_changed][:MOST_CHANGES]
+        rows = [
+            [answer.name, _with_probability(answer.before, answer.before_probability),
+             _with_probability(answer.after, answer.after_probability)]
+            for answer in changed
+        ]  # fmt: skip
+        return [_header("example", "before", "after"), *rows] if rows else []
     several = len({route.window.stack for route in comparison.routes} - {""}) > 1
     routes = [
         [_in_group(comparison.by, route.group, _route_in_window(route, several)),
@@ -92,9 +116,8 @@ def comparison_lines(comparison: CheckpointComparison, before: str, after: str) 
          f"{cell.before:.2f}", f"{cell.after:.2f}", *_amounts(cell.change)]
         for cell in comparison.maps[:MOST_CHANGES]
     ]  # fmt: skip
-    for title, rows in (("checkpoints-routes-title", routes), ("checkpoints-maps-title", maps)):
-        lines += ["", sentence(title), *aligned([header, *rows])] if rows else []
-    return [*lines, *_left_out(comparison)]
+    rows = routes if name == "routes" else maps
+    return [_header("where", "before", "after", "change", "±"), *rows] if rows else []
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -124,7 +147,8 @@ def _in_group(by: By, group: str, text: str) -> str:
     return text if by == "all" else f"{group_name(by, group)}: {text}"
 
 
-def _changed_answers(changed: Sequence[AnswerChange]) -> Iterator[str]:
+def _changed_answers(answers: Sequence[AnswerChange]) -> Iterator[str]:
+    changed = [answer for answer in answers if answer.is_changed]
     for answer in changed[:MOST_CHANGES]:
         before = _with_probability(answer.before, answer.before_probability)
         yield f"{answer.name}: {before} → {_with_probability(answer.after, answer.after_probability)}"

@@ -19,7 +19,10 @@ def log_probabilities(logits: Tensor) -> NDArray[np.float64]:
 
 
 def shown_answer(prepared: Prepared, logits: Tensor) -> int:
-    """Returns the index of the answer that a run is about: what the model wrote, else the most probable answer."""
+    """Returns the index of the answer that a run is about: what the model wrote, else the most probable answer.
+
+    ``logits`` are of at least one answer.
+    """
     return 0 if prepared.answers else int(logits.argmax())
 
 

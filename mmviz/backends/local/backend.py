@@ -278,7 +278,7 @@ class LocalBackend:
         if request.maps and hasattr(model, "similarity"):
             with torch.no_grad(), intervene_for(model, changes, routes_of(model, prepared, request)):
                 made_by["similarity"] = model.similarity(prepared.tensors)
-        if request.integrated:
+        if request.integrated and logits.numel():
             answer = shown_answer(prepared, logits)
             if isinstance(getattr(model, "embedding", None), Mapping):
                 parts, details = integrated_of_streams(model, prepared, record, answer, request)

@@ -139,7 +139,8 @@ def run_batch(
     timer.end("model")
     if result.samples() != len(rows):
         raise CaptureError("axes-samples", name=type(model.module).__name__)
-    gradients = _gradients(rows, output, result) if request.relevance else None
+    has_answers = bool(output.logits[0].numel())
+    gradients = _gradients(rows, output, result) if request.relevance and has_answers else None
     records = [
         _record(model, rows, number, output, result, request, gradients, routes if cuts[number] else None)
         for number in range(len(rows))

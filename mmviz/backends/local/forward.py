@@ -92,12 +92,12 @@ def captured_run(
     if routes is not None:
         in_tower = towers.all_attention_calls if towers is not None and in_towers else ()
         notices += routes.notices((*result.all_attention_calls, *in_tower), row or 0)
-    logit = logits[shown_answer(prepared, logits)]
+    logit = logits[shown_answer(prepared, logits)] if logits.numel() else None
     norms = of_each_call(value_norms, result, notices) if request.norms and not record.is_long else ()
     steps = of_each_call(attention_tensors, result, notices) if request.steps else ()
     record = replace(
         record, notices=tuple(notices), norms=norms, steps=steps, answer_log_probabilities=_as_row(log_p),
-        **(relevances(result, logit, record, row) if request.relevance else {}),
+        **(relevances(result, logit, record, row) if request.relevance and logit is not None else {}),
         made_by={**kept_made_by(record), **recorded_answer_token(record, prepared.answer_token)},
     )  # fmt: skip
     retained = RetainedCapture(result, record, batch=row, logit=logit if record.relevance_on_request else None)

@@ -46,10 +46,13 @@ def token_lens(
 ) -> TokenLens:
     """Returns the lens of a run of ``model`` that returned ``logits`` ``[answer]``; ``record`` is the run's.
 
-    Raises ``MmvizError``: ``lens-model`` for a model without a lens, ``lens-stream`` and ``lens-tokens`` where layers
-    run over other tokens than the record's, ``lens-parity`` where the last layer does not give the answer of the model
-    at any token, ``lens-found`` as `mmviz.models.lens_readout.found_readout`.
+    Raises ``MmvizError``: ``answer-none`` for a model without answers, ``lens-model`` for one without a lens,
+    ``lens-stream`` and ``lens-tokens`` where layers run over other tokens than the record's, ``lens-parity`` where the
+    last layer does not give the answer of the model at any token, ``lens-found`` as
+    `mmviz.models.lens_readout.found_readout`.
     """
+    if not logits.numel():
+        raise MmvizError("answer-none", model=model.card.id)
     lens_readout: Any = getattr(model, "lens_readout", None)
     if lens_readout is None:
         raise MmvizError("lens-model", model=model.card.id)

@@ -63,6 +63,7 @@ def _run(options: argparse.Namespace) -> int:
         options,
         lambda run, stop: _measure(options, run, stop),
         relevance=bool(options.method) and options.method.endswith("relevance"),
+        of_answer=False,
     )
 
 

@@ -23,6 +23,7 @@ from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.i18n.page import say
 from mmviz.types import MmvizError
+from mmviz.types.best_answer import best_answer
 
 SECTIONS: dict[Section, Callable[[ExperimentRunner], None]] = {
     "effect": effect_section,
@@ -34,6 +35,8 @@ SECTIONS: dict[Section, Callable[[ExperimentRunner], None]] = {
     "audit": audit_section,
 }
 """The function that draws each section."""
+_OF_ATTENTION: tuple[Section, ...] = ("compare", "audit")
+"""The sections that say something of a model without answers too."""
 
 
 @st.fragment
@@ -46,7 +49,6 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
     if state.run_requested:  # by a button in this fragment; the whole page makes the run
         st.rerun()
     assert state.selection is not None  # there is one with every run
-    page_address.write_address(state, state.selection)
     results(run, is_outdated)
     with st.container(horizontal=True, key="sections", gap="small"):
         for section in SECTIONS:
@@ -58,7 +60,10 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
     widgets.mark_current(f"section-{state.section}")
     try:
         runner = ExperimentRunner(state, run, run.rerun_request(), backend)
+        if state.section not in _OF_ATTENTION:
+            best_answer(run.record)
     except MmvizError as error:
         widgets.note(str(error), "error")
-        return
-    SECTIONS[state.section](runner)
+    else:
+        SECTIONS[state.section](runner)
+    page_address.write_address(state, state.selection)  # what is cut in a section is known only now

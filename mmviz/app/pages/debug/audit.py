@@ -39,7 +39,7 @@ from mmviz.report.audit_report import (
 )
 from mmviz.types import INPUT_MODALITIES, Modality
 
-_OF_EXAMPLES = {"audit": 2, "averages": 1}
+_OF_EXAMPLES = {"audit": 2, "averages": 1, "checkpoints": 2}
 """The experiments on examples, and how many parts their names have before the ids of the files."""
 FLAGS = ("decides", "ignored", "overruled")
 

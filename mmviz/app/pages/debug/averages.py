@@ -16,6 +16,7 @@ from mmviz.app.components.example_source import ExampleSource
 from mmviz.app.components.route_names import route_text
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
+from mmviz.app.pages.debug.checkpoints import checkpoints_part
 from mmviz.app.pages.debug.route_table import axis_text
 from mmviz.experiments.example_averages import Averages, By, Mean, MeanAttention, MeanPlaces, MeanRoute, average
 from mmviz.experiments.example_measurements import ExampleMeasurement, measure_examples
@@ -70,7 +71,9 @@ def averages_section(runner: ExperimentRunner, source: ExampleSource) -> None:
             "model": runner.request.model, "examples": len(source.examples), "measured": len(measurements),
             "skipped": [{"name": name, "reason": str(error)} for name, error in skipped],
         }  # fmt: skip
-        _downloads(averages, measurements, facts, _command(runner, source, by))
+        command = _command(runner, source, by)
+        _downloads(averages, measurements, facts, command)
+        checkpoints_part(runner, source, measurements, by, command)
 
 
 def _group_select(averages: Averages) -> str:

@@ -8,22 +8,16 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from mmviz.analysis.route_attention import RouteAttention
+from mmviz.app.chosen_routes import KEYS, QUERIES, RouteChoice, toggle_route
 from mmviz.app.components import widgets
 from mmviz.app.components.route_names import group_text
 from mmviz.app.components.widgets import BUTTON, chip
-from mmviz.app.pages.debug.route_choice import RouteChoice, toggle_route
 from mmviz.experiments.route_cut import LayerWindow, Route, RouteCell
 from mmviz.figures.colour_scale import hex_colour, short, text_colour
 from mmviz.figures.legend import amount_legend_html
 from mmviz.i18n.page import say
 from mmviz.report.routes_table import window_words
-from mmviz.types import ANSWER, INPUT_MODALITIES, AttentionRecord, Modality, TokenGroup
-
-QUERIES: tuple[TokenGroup, ...] = (*INPUT_MODALITIES, ANSWER)
-"""The groups of the rows."""
-KEYS: tuple[TokenGroup, ...] = (*INPUT_MODALITIES, Modality.SPECIAL)
-"""The groups of the columns: those of every key, so that a row has the whole attention of its queries."""
-SWITCHES: tuple[Route, ...] = tuple((queries, keys) for queries in QUERIES for keys in KEYS)
+from mmviz.types import AttentionRecord, Modality, TokenGroup
 
 
 def route_matrix(record: AttentionRecord, cells: Sequence[RouteCell], choice: RouteChoice, window: LayerWindow) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from mmviz.app.chosen_routes import choose_cell, cut_stacks
 from mmviz.app.components import widgets
 from mmviz.app.components.route_names import route_text
 from mmviz.app.components.stack_select import stack_text
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.debug.route_choice import choose_cell, cut_stacks
 from mmviz.app.table_command import table_command
 from mmviz.experiments.route_cut import (
     LARGE_EFFECT,

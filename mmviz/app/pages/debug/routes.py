@@ -8,20 +8,15 @@ from itertools import combinations
 import streamlit as st
 
 from mmviz.app import run_changes
+from mmviz.app.chosen_routes import EVERYWHERE, SWITCHES, current_choice, cut_stacks, cuts, restore_routes
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import chip
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.debug.route_choice import (
-    EVERYWHERE,
-    current_choice,
-    cut_stacks,
-    cuts,
-    restore_routes,
-    window_select,
-)
+from mmviz.app.pages.debug.route_choice import window_select
 from mmviz.app.pages.debug.route_effect import cut_answer, cut_maps
-from mmviz.app.pages.debug.route_matrix import SWITCHES, route_matrix
+from mmviz.app.pages.debug.route_matrix import route_matrix
 from mmviz.app.pages.debug.route_table import route_table_section
+from mmviz.app.pages.debug.selected_tokens import selected_tokens_cut
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
 from mmviz.experiments.route_cut import route_cells
 from mmviz.figures.colour_scale import short
@@ -40,6 +35,7 @@ def routes_section(runner: ExperimentRunner) -> None:
     left, right = st.columns([1.1, 1], gap="large")
     with left:
         window = window_select(record, choice)
+        changes = runner.state.route_cuts = cuts(choice, window)
         cells = runner.measure(
             ("routes-attention", window), lambda *_: route_cells(record, [window], SWITCHES)
         )  # fmt: skip
@@ -49,7 +45,7 @@ def routes_section(runner: ExperimentRunner) -> None:
             widgets.note(say("routes-unknown"), "remark")
             return
         route_matrix(record, cells, choice, window)
-    changes = cuts(choice, window)
+        selected_tokens_cut(runner, choice, window)
     with right:
         cut = cut_answer(runner, changes)
         if changes:
