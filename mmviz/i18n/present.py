@@ -25,7 +25,7 @@ PRESENT: dict[str, str] = {
     "talk-moments": "These moments: {start:.1f}–{end:.1f} s",
     "talk-keys": "Keys: Right, Space or Page Down goes on, Left or Page Up goes back. Home and End, F for full screen, "
     "N for these notes, Esc closes them.",
-    "talk-place": "{number} / {count}",
+    "talk-slides": "Slides",
     "talk-previous": "Previous slide",
     "talk-next": "Next slide",
     "talk-notes": "Notes",
@@ -35,6 +35,6 @@ PRESENT: dict[str, str] = {
 PRESENT_SENTENCES: dict[str, str] = {
     "talk-unreadable": "This file is not a talk saved by mmviz, or it is damaged. Save the talk again.",
     "talk-format": "This talk was saved in format {format}, but this version of mmviz reads format {known}.",
-    "talk-printed": "{count} slides about “{answer}”, {size}: open {name} in a browser.",
+    "talk-printed": "{name}: {count} slides, {size}: {title}",
 }
 """Errors, and what the command prints."""

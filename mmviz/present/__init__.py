@@ -9,6 +9,6 @@ Example::
 """
 
 from mmviz.present.default_slides import make_talk
-from mmviz.present.talk import Lit, Slide, Talk
+from mmviz.present.talk import Lit, Slide, Talk, load_first_run
 
-__all__ = ["Lit", "Slide", "Talk", "make_talk"]
+__all__ = ["Lit", "Slide", "Talk", "load_first_run", "make_talk"]

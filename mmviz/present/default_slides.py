@@ -74,7 +74,7 @@ def _answer_slide(run: Run) -> Slide:
     if {"model", "device_name"} <= made_by.keys():
         lines.append(sentence("figure-caption", model=made_by["model"], device=made_by["device_name"]))
     recorded = about("recorded") if made_by.get("recorded") else ""
-    return Slide("answer", _answer_text(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE,))
+    return Slide("answer", _answer_text(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE, Modality.TEXT))
 
 
 def _answer_text(record: AttentionRecord) -> str:

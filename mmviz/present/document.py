@@ -32,7 +32,7 @@ style-src 'unsafe-inline'; img-src data:; media-src data:">
 <main>
 {slides}
 </main>
-<nav class="bar" aria-label="{title}" hidden>
+<nav class="bar" aria-label="{slides_name}" hidden>
 <button type="button" data-go="-1" aria-label="{previous}" title="{previous}">&#8592;</button>
 <span id="place" role="status">{place}</span>
 <button type="button" data-go="1" aria-label="{next}" title="{next}">&#8594;</button>
@@ -54,8 +54,9 @@ def talk_html(talk: Talk) -> str:
         title=html.escape(talk.title),
         css=_style(),
         slides="\n".join(slide_html(talk, number) for number in range(len(talk.slides))),
-        place=html.escape(say("talk-place", number=1, count=len(talk.slides))),
+        place=f"1 / {len(talk.slides)}",
         script=script,
+        slides_name=html.escape(say("talk-slides")),
         **{name: html.escape(say(f"talk-{name}")) for name in ("previous", "next", "notes", "full")},
     )
     return document.encode("ascii", "xmlcharrefreplace").decode()

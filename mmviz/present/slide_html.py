@@ -48,18 +48,20 @@ def slide_html(talk: Talk, number: int) -> str:
         things.append(_answers(talk, slide))
     pictures = [thing for thing in things if thing.startswith("<figure class='picture'")]
     others = [thing for thing in things if thing and thing not in pictures]
-    columns = [f"<div class='side'>{''.join(part)}</div>" for part in (pictures, others) if part]
-    body = f"<div class='things of{len(columns)}'>{''.join(columns)}</div>" if columns else ""
     size = f"<p class='size'>{html.escape(slide.size)}</p>" if slide.size else ""
     caption = f"<p class='caption'>{html.escape(slide.caption)}</p>" if slide.caption else ""
+    below = [f"<div class='below'>{size}{caption}{_legend(lit)}</div>"]
+    if slide.kind == "step" and pictures:  # there is room beside the picture
+        others, below = [*others, *below], []
+    columns = [f"<div class='side'>{''.join(part)}</div>" for part in (pictures, others) if part]
+    body = f"<div class='things of{len(columns)}'>{''.join(columns)}</div>" if columns else ""
     notes = f"<aside class='notes'><p>{html.escape(slide.notes)}</p></aside>" if slide.notes else ""
-    place = html.escape(say("talk-place", number=number + 1, count=len(talk.slides)))
+    place = f"{number + 1} / {len(talk.slides)}"
     return (
         f"<section class='slide {slide.kind.replace('_', '-')}' id='slide-{number + 1}' tabindex='-1' "
         f"aria-labelledby='title-{number + 1}'>"
         f"<h2 id='title-{number + 1}'>{html.escape(slide.title)}</h2>{_banners(talk, slide)}{body}"
-        f"<div class='below'>{size}{caption}{_legend(lit, slide)}</div>"
-        f"<p class='place'>{place}</p>{notes}</section>"
+        f"{''.join(below)}<p class='place'>{place}</p>{notes}</section>"
     )
 
 
@@ -135,8 +137,8 @@ def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: boo
     if places:
         start, end = min(place.start for place in places), max(place.end for place in places)
         caption = say("talk-moments", start=start, end=end)
-        heard = audio.wave[round(start * audio.rate) : round(end * audio.rate)]
-        source = f" src='{_wav(heard, audio.rate)}'"
+        part = audio.wave[round(start * audio.rate) : round(end * audio.rate)]
+        source = f" src='{_wav(part, audio.rate)}'"
     else:
         caption = name
         source = f" data-sound='{slide.run}'" + (f" src='{_wav(audio.wave, audio.rate)}'" if is_first else "")
@@ -177,7 +179,7 @@ def _answers(talk: Talk, slide: Slide) -> str:
     return f"<ol class='answers'>{rows}</ol>"
 
 
-def _legend(lit: LitInputs | None, slide: Slide) -> str:
+def _legend(lit: LitInputs | None) -> str:
     """Returns what brightness and colours mean, with unit and range."""
     if lit is None:
         return ""

@@ -26,7 +26,7 @@ function show(number) {
   }
 }
 
-function speak(open) {
+function showNotes(open) {
   root.classList.toggle("speaking", open);
   notesButton.setAttribute("aria-pressed", String(open));
 }
@@ -48,14 +48,14 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   if (step !== undefined) show(at + step);
   else if (key === "f") fullScreen();
-  else if (key === "n") speak(!root.classList.contains("speaking"));
-  else if (key === "escape") speak(false);
+  else if (key === "n") showNotes(!root.classList.contains("speaking"));
+  else if (key === "escape") showNotes(false);
   else return;
   event.preventDefault();
 });
 back.addEventListener("click", () => show(at - 1));
 on.addEventListener("click", () => show(at + 1));
-notesButton.addEventListener("click", () => speak(!root.classList.contains("speaking")));
+notesButton.addEventListener("click", () => showNotes(!root.classList.contains("speaking")));
 document.getElementById("full").addEventListener("click", fullScreen);
 
 let start = null;

@@ -13,7 +13,7 @@ from mmviz.analysis.map_weights import Direction
 from mmviz.explain.run import Run
 from mmviz.i18n.language import LANGUAGES, Language, use_language
 from mmviz.io.run_file import to_bytes
-from mmviz.io.talk_file import pack_talk, read_talk
+from mmviz.io.talk_file import is_talk, pack_talk, read_talk
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
 SlideKind = Literal["inputs", "answer", "reads_from", "depends_on", "selection", "step", "text"]
@@ -138,6 +138,16 @@ class Talk:
             code = "file-missing" if isinstance(problem, FileNotFoundError) else "file-unreadable"
             raise MmvizError(code, name=Path(path).name) from problem
         return cls.from_bytes(data)
+
+
+def load_first_run(path: str | Path) -> Run:
+    """Returns the run of a run file, or the first one of a talk. Raises as `Run.load` and `Talk.load` do."""
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(64)
+    except OSError:
+        start = b""  # `Run.load` says what is wrong
+    return Talk.load(path).runs[0] if is_talk(start) else Run.load(path)
 
 
 def _check_slide(slide: Slide, run: Run) -> None:
