@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from records import plain
 
-from mmviz.explain import Run
 from mmviz.experiments.route_cut import LayerWindow
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
+from mmviz.explain import Run
 from mmviz.types import ANSWER, ChosenTokens, Modality
 
 FIRST_PATCH, FIRST_WORD, FIRST_MOMENT = 1, 16, 22

@@ -7,6 +7,7 @@ import re
 import pytest
 from app_page import EXAMPLES, markup, now, press, selected, settled, visit
 
+from mmviz.app.pages.explore.story import traced_story
 from mmviz.i18n.page import say
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,8 @@ def test_the_story_is_traced_on_request_and_each_step_opens_in_the_viewer() -> N
     for card, step in zip(cards, story.steps, strict=True):
         assert say("story-effect", size=-step.effect) in card
     assert any("<img" in card for card in cards) and any("data-token" in card for card in cards)
+    run = now(page).run
+    assert run is not None and traced_story(now(page), run.record) is story, "a talk has it"
     number = next(k for k, step in enumerate(story.steps, start=1) if step.queries == "answer")
     serial = now(page).serial
     press(page, f"story-show-{number}")

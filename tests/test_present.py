@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from made_up_talk import FIRST_MOMENT, FIRST_PATCH, FIRST_WORD, recorded_run, story
 from made_up_tokens import WAVE
+from numpy.typing import NDArray
 from records import TEXT, towers
 
 from mmviz.cli import main
@@ -81,6 +82,7 @@ def test_what_is_on_screen_is_a_slide_unless_it_is_there_already() -> None:
     slide = make_talk(run, view=view).slides[-1]
     assert (slide.kind, slide.map, slide.tokens, slide.direction) == ("selection", "relevance", (FIRST_WORD,), "to")
     lit = lit_inputs(run, slide)
+    assert slide.caption.startswith("Strongest: “")
     assert lit is not None and np.array_equal(lit.amounts, run.attention(MapRef("relevance"), FIRST_WORD, "to"))
     same = {"tokens": [run.answer_query], "direction": "from", "map": str(run.map_ref)}
     assert [slide.kind for slide in make_talk(run, view=same).slides] == KINDS
@@ -106,17 +108,21 @@ def test_the_picture_has_the_light_and_the_words_the_colours_of_the_map(talk: Ta
     assert f"<span>{short(largest)}</span>" in shown and "attention weight" in shown, "unit and range"
 
 
+def samples_of(audio: str) -> NDArray[np.float64]:
+    """Returns the samples of an audio element, -1 .. 1."""
+    data = base64.b64decode(audio.split("base64,")[1].split("'")[0])
+    with wave.open(io.BytesIO(data)) as wav:
+        assert (wav.getframerate(), wav.getsampwidth(), wav.getnchannels()) == (16_000, 2, 1)
+        return np.frombuffer(wav.readframes(wav.getnframes()), "<i2") / 32_767
+
+
 def test_the_sound_is_in_the_document_once_and_a_step_plays_its_moments(document: str) -> None:
     sounds = {number: re.findall(r"<audio [^>]*>", section(document, number)) for number in range(1, 8)}
     assert [len(sounds[number]) for number in range(1, 8)] == [1, 0, 1, 1, 1, 0, 0]
-    whole, moments = (
-        wave.open(io.BytesIO(base64.b64decode(sounds[number][0].split("base64,")[1].split("'")[0]))) for number in (1, 5)
-    )
-    assert (whole.getnframes(), whole.getframerate(), whole.getsampwidth()) == (len(WAVE), 16_000, 2)
-    assert np.abs(np.frombuffer(whole.readframes(8000), "<i2") / 32_767 - WAVE).max() < 1e-4
+    whole, moments = (samples_of(sounds[number][0]) for number in (1, 5))
+    assert len(whole) == len(WAVE) and np.abs(whole - WAVE).max() < 1e-4
     step = 8000 / 6
-    samples = np.frombuffer(moments.readframes(8000), "<i2") / 32_767
-    assert np.abs(samples - WAVE[round(2 * step) : round(4 * step)]).max() < 1e-4
+    assert np.abs(moments - WAVE[round(2 * step) : round(4 * step)]).max() < 1e-4
     assert all("src" not in sounds[number][0] and "data-sound='0'" in sounds[number][0] for number in (3, 4))
 
 
@@ -187,7 +193,9 @@ def repacked(data: bytes, method: int = zipfile.ZIP_STORED, **members: bytes) ->
         contents = {name: archive.read(name) for name in archive.namelist()}
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
-        for name, content in (contents | {name.replace("_", "."): content for name, content in members.items()}).items():
+        for name, content in (
+            contents | {name.replace("_", "."): content for name, content in members.items()}
+        ).items():
             archive.writestr(name, content)
     return file.getvalue()
 
@@ -238,4 +246,6 @@ def test_the_command_writes_a_talk_and_a_file_that_reopens(tmp_path: Path, capsy
     assert (tmp_path / "talk.html").read_text("ascii") == told.to_html()
     assert f"talk.html: {len(told.slides)} slides" in capsys.readouterr().out
     assert main(["present", str(tmp_path / "talk.html"), "--out", str(tmp_path / "x.html")]) == 2
+    assert main(["present", str(tmp_path / "talk.mmviz"), "--text", "x", "--out", str(tmp_path / "x.html")]) == 2
+    assert "its own inputs" in capsys.readouterr().err and not (tmp_path / "x.html").exists()
     assert main(["present", "--text", "x", "--out", str(tmp_path / "no" / "x.html")]) == 2

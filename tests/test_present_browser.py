@@ -169,9 +169,12 @@ def test_light_is_drawn_and_motion_can_be_refused(opened: Open) -> None:
     with Image.open(io.BytesIO(page.locator("#slide-3 .picture img").screenshot())) as shot:
         pixels = np.asarray(shot.convert("L"), np.float64)
     assert pixels.std() > 10, "the picture is there, not a placeholder"
-    assert opened("#3", reduced_motion="no-preference").evaluate(
-        "getComputedStyle(document.querySelector('.now')).animationName"
-    ) == "appear"
+    assert (
+        opened("#3", reduced_motion="no-preference").evaluate(
+            "getComputedStyle(document.querySelector('.now')).animationName"
+        )
+        == "appear"
+    )
 
 
 @pytest.mark.slow

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 PRESENT: dict[str, str] = {
     "save-talk": "Present (.html)",
-    "save-talk-help": "A talk about what is on screen, one idea a slide, with sound and speaker notes, in one file that "
-    "opens offline. A traced story is in it.",
+    "save-talk-help": "A talk about what is on screen, one idea a slide, with sound and speaker notes, in one file "
+    "that opens offline. A traced story is in it.",
     "talk-inputs": "What the model is given",
     "talk-reads-from": "What the answer token reads",
     "talk-depends-on": "What the answer depends on",
     "talk-selection-from": "What {token} attends to",
     "talk-selection-to": "What attends to {token}",
     "talk-strongest": "Strongest: {tokens}.",
-    "talk-method": "Method: {method}.",
     "talk-without-map": "No slide shows “{title}”: {reason}",
     "talk-step-notes": "Confirmed by a cut: if exactly this may not be read, and all else may, the answer's "
     "log-probability loses {size:.1f} nats.",
@@ -35,6 +34,7 @@ PRESENT: dict[str, str] = {
 PRESENT_SENTENCES: dict[str, str] = {
     "talk-unreadable": "This file is not a talk saved by mmviz, or it is damaged. Save the talk again.",
     "talk-format": "This talk was saved in format {format}, but this version of mmviz reads format {known}.",
+    "talk-inputs-twice": "A saved talk has its own inputs. Leave out {option}, or the talk.",
     "talk-printed": "{name}: {count} slides, {size}: {title}",
 }
 """Errors, and what the command prints."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmviz.analysis.answer_maps import KINDS, AnswerMapKind
 from mmviz.analysis.answer_shares import written_log_probability
-from mmviz.analysis.map_refs import map_words, parse_map_ref, streams_of
+from mmviz.analysis.map_refs import parse_map_ref, streams_of
 from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
@@ -21,11 +23,12 @@ from mmviz.i18n.language import current_language, join_list, join_sentences
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about
+from mmviz.present.lit_inputs import lit_inputs
 from mmviz.present.talk import Lit, Slide, Talk
 from mmviz.report.answer_maps import ShownMap, map_help, map_title, shown_map
 from mmviz.report.map_notes import map_notes
 from mmviz.report.story_cards import step_reads, step_without, story_verdict
-from mmviz.types import AttentionRecord, ChosenTokens, MmvizError, Modality
+from mmviz.types import AttentionRecord, ChosenTokens, MmvizError, Modality, Token
 
 STRONGEST = 3
 """So many tokens are named below a map."""
@@ -56,7 +59,7 @@ def make_talk(
             slides.append(Slide("text", say("story"), verdict))
     first = slides[0]
     notes = join_sentences([first.notes, *missing, say("talk-keys")]).strip()
-    slides[0] = Slide(first.kind, first.title, first.caption, notes)
+    slides[0] = replace(first, notes=notes)
     name = title or replace_invisible(run.sample.text or "") or _answer_text(run.record)
     return Talk(name, (run,), tuple(slides), current_language())
 
@@ -74,7 +77,9 @@ def _answer_slide(run: Run) -> Slide:
     if {"model", "device_name"} <= made_by.keys():
         lines.append(sentence("figure-caption", model=made_by["model"], device=made_by["device_name"]))
     recorded = about("recorded") if made_by.get("recorded") else ""
-    return Slide("answer", _answer_text(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE, Modality.TEXT))
+    return Slide(
+        "answer", _answer_text(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE, Modality.TEXT)
+    )
 
 
 def _answer_text(record: AttentionRecord) -> str:
@@ -92,14 +97,11 @@ def _answer_text(record: AttentionRecord) -> str:
 
 
 def _map_slide(run: Run, kind: AnswerMapKind, shown: ShownMap) -> Slide:
-    labels = names(shown.keys)
-    order = np.argsort(-shown.map.amounts, kind="stable")[:STRONGEST]
-    strongest = say("talk-strongest", tokens=join_list(f"“{labels[k]}”" for k in order))
     view = tell("answer-map-from", token=names(shown.queries)[shown.map.query], method=shown.method)
     return Slide(
         kind,
         say(f"talk-{kind.replace('_', '-')}"),
-        join_sentences(filter(None, [strongest, shown.signed_note])),
+        join_sentences(filter(None, [_strongest(shown.keys, shown.map.amounts), shown.signed_note])),
         join_sentences([view, map_help(run, kind), about("disclaimer")]),
     )
 
@@ -114,10 +116,19 @@ def _selection_slide(run: Run, view: Mapping[str, Any]) -> Slide | None:
     labels = names(run.record.streams[stream])
     name = group_name([labels[token] for token in tokens])
     notes = [*map_notes(run.record, ref, tokens, direction), about("disclaimer")]
-    return Slide(
-        "selection", say(f"talk-selection-{direction}", token=name), say("talk-method", method=map_words(ref)), join_sentences(notes),
-        map=str(ref), direction=direction, tokens=tokens,
+    slide = Slide(
+        "selection", say(f"talk-selection-{direction}", token=name), notes=join_sentences(notes), map=str(ref),
+        direction=direction, tokens=tokens,
     )  # fmt: skip
+    lit = lit_inputs(run, slide)
+    return slide if lit is None else replace(slide, caption=_strongest(lit.tokens, lit.amounts))
+
+
+def _strongest(tokens: Sequence[Token], amounts: NDArray[np.float64]) -> str:
+    """Returns a sentence with the names of the tokens that have the largest amounts."""
+    labels = names(tokens)
+    order = np.argsort(-amounts, kind="stable")[:STRONGEST]
+    return say("talk-strongest", tokens=join_list(f"“{labels[k]}”" for k in order))
 
 
 def _step_slide(record: AttentionRecord, step: Step) -> Slide:

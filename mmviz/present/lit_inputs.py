@@ -13,7 +13,7 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
 from mmviz.present.talk import Slide
 from mmviz.report.answer_maps import shown_map
-from mmviz.types import Modality, MmvizError, Token
+from mmviz.types import MmvizError, Modality, Token
 
 
 @dataclass(frozen=True, eq=False)

@@ -195,4 +195,5 @@ def _legend(lit: LitInputs | None) -> str:
         f"<i style='background:linear-gradient(to right,{colours})'></i><span>{short(lit.scale_max)}</span></span>"
         for code, colours in filter(None, bars)
     )
-    return f"<p class='legend'><span>{html.escape(lit.unit)} ({html.escape(lit.method)})</span>{scales}</p>"
+    what = lit.method if lit.method.startswith(lit.unit) else f"{lit.unit} ({lit.method})"
+    return f"<p class='legend'><span>{html.escape(what)}</span>{scales}</p>"

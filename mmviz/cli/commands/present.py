@@ -54,6 +54,9 @@ def _run(options: argparse.Namespace) -> int:
     if not options.out or options.out == "-":
         raise MmvizError("option-file", option="--out")
     check_file(options.out)
+    for name in ("image", "video", "text", "audio", "title", "story"):
+        if options.talk_file and getattr(options, name):
+            raise MmvizError("talk-inputs-twice", option=f"--{name}")
     with stop_on_interrupt() as stop:
         talk = Talk.load(options.talk_file) if options.talk_file else _make(options, stop)
     is_bundle = Path(options.out).suffix.lower() == ".mmviz"
