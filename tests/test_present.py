@@ -9,6 +9,7 @@ import json
 import re
 import wave
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -57,7 +58,8 @@ class Elements(HTMLParser):
 
 def section(document: str, number: int) -> str:
     """Returns the HTML of a slide, from 1."""
-    return re.findall(r"<section.*?</section>", document, re.DOTALL)[number - 1]
+    sections: list[str] = re.findall(r"<section.*?</section>", document, re.DOTALL)
+    return sections[number - 1]
 
 
 def test_a_run_has_its_slides_and_a_story_one_for_each_step(talk: Talk) -> None:
@@ -187,15 +189,17 @@ def test_a_slide_of_what_is_not_there_is_refused(talk: Talk) -> None:
         Talk("", (run,), ())
 
 
-def repacked(data: bytes, method: int = zipfile.ZIP_STORED, **members: bytes) -> bytes:
-    """Returns a talk with other members in the place of its own, or after them."""
+def members_of(data: bytes) -> dict[str, bytes]:
+    """Returns the members of a talk by name."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        contents = {name: archive.read(name) for name in archive.namelist()}
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def repacked(data: bytes, members: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    """Returns a talk with other members in the place of its own, or after them."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
-        for name, content in (
-            contents | {name.replace("_", "."): content for name, content in members.items()}
-        ).items():
+        for name, content in {**members_of(data), **members}.items():
             archive.writestr(name, content)
     return file.getvalue()
 
@@ -208,20 +212,22 @@ def refusal(data: bytes, **options: int) -> str:
 
 def test_a_damaged_or_hostile_talk_is_refused(talk: Talk) -> None:
     data = talk.to_bytes()
-    header = json.loads(zipfile.ZipFile(io.BytesIO(data)).read("talk.json"))
-    assert Talk.from_bytes(repacked(data)).slides == talk.slides
+    header, run = json.loads(members_of(data)["talk.json"]), members_of(data)["run0.npz"]
+    assert Talk.from_bytes(repacked(data, {"run1.npz": run})).slides == talk.slides
     assert refusal(data[: len(data) // 2]) == refusal(b"") == refusal(b"PK") == "talk-unreadable"
-    assert refusal(repacked(data, zipfile.ZIP_DEFLATED)) == "talk-unreadable", "packed twice, it could be a bomb"
-    assert refusal(repacked(data, **{"../evil": b"x"})) == "talk-unreadable"
-    assert refusal(repacked(data, run0_npz=b"no run")) == "talk-unreadable"
-    assert refusal(repacked(data, talk_json=b"[]")) == "talk-unreadable"
+    assert refusal(repacked(data, {}, zipfile.ZIP_DEFLATED)) == "talk-unreadable", "packed twice, it could be a bomb"
+    for name in ("../run1.npz", "run2.npz", "run1.py"):
+        assert refusal(repacked(data, {name: run})) == "talk-unreadable"
+    assert refusal(repacked(data, {"run0.npz": b"no run"})) == "talk-unreadable"
+    assert refusal(repacked(data, {"talk.json": b"[]"})) == "talk-unreadable"
     assert refusal(data, largest=1000) == "npz-large", "before it is inflated"
-    for change in ({"format": "talk-99"}, {"slides": []}, {"slides": [{}]}, {"language": "xx"}, {"title": 3}):
-        code = refusal(repacked(data, talk_json=json.dumps(header | change).encode()))
-        assert code == ("talk-format" if "format" in change else "talk-unreadable")
-    for slide in ({"run": 7}, {"run": True}, {"tokens": [-1]}, {"kind": "x"}, {"title": "x" * 30_000}):
-        changed = header | {"slides": [header["slides"][0] | slide]}
-        assert refusal(repacked(data, talk_json=json.dumps(changed).encode())) == "talk-unreadable"
+    changes: list[dict[str, object]] = [{"slides": []}, {"slides": [{}]}, {"language": "xx"}, {"title": 3}]
+    slides = [{"run": 7}, {"run": True}, {"tokens": [-1]}, {"kind": "x"}, {"title": "x" * 30_000}]
+    changes += [{"slides": [header["slides"][0] | slide]} for slide in slides]
+    for change in changes:
+        assert refusal(repacked(data, {"talk.json": json.dumps(header | change).encode()})) == "talk-unreadable"
+    other = json.dumps(header | {"format": "talk-99"}).encode()
+    assert refusal(repacked(data, {"talk.json": other})) == "talk-format"
     with pytest.raises(ValueError, match="at most"):
         pack_talk({}, [b""] * (MAX_RUNS + 1))
 

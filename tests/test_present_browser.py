@@ -38,10 +38,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def opened(browser: Browser, path: Path) -> Iterator[Open]:
     """Opens the talk without a network; at the end nothing was requested, and no console holds an error."""
-    contexts, requests, errors = [], [], []
+    contexts, requests = [], []
+    errors: list[str] = []
 
-    def open_talk(fragment: str = "", **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": SCREEN, "offline": True} | options)
+    def open_talk(fragment: str = "", viewport: Any = SCREEN, **options: Any) -> Page:
+        context = browser.new_context(viewport=viewport, offline=True, **options)
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: requests.append(request.url))
