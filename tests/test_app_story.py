@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from mmviz.app import resources
 from mmviz.app import session_state as state
+from mmviz.app.pages.explore.story import told_story
 from mmviz.experiments.story import Story
 from mmviz.i18n.page import say
 from mmviz.types import ANSWER, CutRoute, Modality
@@ -29,6 +30,8 @@ def assert_told(page: AppTest, story: Story) -> None:
     for card, step in zip(cards, story.steps, strict=True):
         assert say("story-effect", size=-step.effect) in card
     assert any("<img" in card for card in cards) and any("data-token" in card for card in cards)
+    shown = now(page).run
+    assert shown is not None and told_story(now(page), shown.record) is story, "a talk has it"
     number = next(k for k, step in enumerate(story.steps, start=1) if step.queries == ANSWER)
     serial = now(page).serial
     press(page, f"story-show-{number}")

@@ -20,8 +20,8 @@ PACKAGE = ROOT / "mmviz"
 LONGEST = 330
 
 EVERYTHING = (
-    "types io inputs models capture backends analysis experiments figures viewer report explain assets_path training "
-    "app"
+    "types io inputs models capture backends analysis experiments figures viewer report explain present assets_path "
+    "training app"
 )  # fmt: skip
 EVERYONE = "i18n"
 """What every part may import; it imports nothing of mmviz."""
@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "report": "types io inputs viewer analysis experiments figures",
     "explain": "types inputs backends",
     "explain.run": "types io backends analysis experiments figures report",
+    "present": "types io inputs analysis experiments figures viewer report explain",
     "training": "types io inputs models backends analysis experiments assets_path",
     "app": EVERYTHING,
     "cli": EVERYTHING,

@@ -17,6 +17,7 @@ from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.explain import Run, run_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.sandbox import Decoder
+from mmviz.present import load_first_run
 from mmviz.types import AttentionRecord, MmvizError
 
 
@@ -39,7 +40,7 @@ def decoder() -> Decoder:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def saved_run(path: Path) -> Run:
     """Returns the saved run that the operator named; the command line has checked that it can be read."""
-    return Run.load(path)
+    return load_first_run(path)
 
 
 @st.cache_resource(show_spinner=False)

@@ -20,6 +20,7 @@ from mmviz.cli.commands import (
     lens,
     methods,
     models,
+    present,
     report,
     routes,
     serve,
@@ -70,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        app, explain, effect, heads, routes, story, methods, compare, lens, report, audit, average, serve, train,
-        evaluate, doctor, models,
+        app, explain, present, report, effect, heads, routes, story, methods, compare, lens, audit, average, serve,
+        train, evaluate, doctor, models,
     ):  # fmt: skip
         command.add(commands)
     return parser

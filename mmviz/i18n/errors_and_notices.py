@@ -11,6 +11,7 @@ from mmviz.i18n.huggingface_messages import HUGGINGFACE_SENTENCES
 from mmviz.i18n.input_messages import INPUT_SENTENCES
 from mmviz.i18n.language import translate
 from mmviz.i18n.lens_messages import LENS_SENTENCES
+from mmviz.i18n.present import PRESENT_SENTENCES
 from mmviz.i18n.preset_messages import PRESET_SENTENCES
 from mmviz.i18n.server_messages import SERVER_SENTENCES
 from mmviz.i18n.tables import TABLE_SENTENCES
@@ -24,6 +25,7 @@ SENTENCES: dict[str, str] = {
     **HUGGINGFACE_SENTENCES,
     **INPUT_SENTENCES,
     **LENS_SENTENCES,
+    **PRESENT_SENTENCES,
     **PRESET_SENTENCES,
     **SERVER_SENTENCES,
     **TABLE_SENTENCES,

@@ -24,7 +24,7 @@ _DIRECTORY = 1_000_000
 """Largest size of the zip directory in bytes, since each entry costs memory before it is read."""
 _END = 22
 """Size of the record at the end of a zip file, in bytes."""
-_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
            MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def open_npz(
     """
     try:
         with open(source, "rb") if isinstance(source, Path) else source as file:
-            _check_directory(file)
+            check_directory(file)
             with zipfile.ZipFile(file) as archive:
                 size = sum(member.file_size for member in archive.infolist())
                 if size > largest:
@@ -69,7 +69,7 @@ def open_npz(
                 if not isinstance(header, dict):
                     raise ValueError
                 yield header, arrays
-    except _DAMAGE as problem:
+    except DAMAGE as problem:
         raise MmvizError(code) from problem
 
 
@@ -107,7 +107,7 @@ class Arrays:
         return self[name] if f"{name}.npy" in self._names else None
 
 
-def _check_directory(file: BinaryIO) -> None:
+def check_directory(file: BinaryIO) -> None:
     """Raises ``ValueError`` where the file does not end as an ``.npz`` does, or its zip directory is too large."""
     file.seek(-_END, io.SEEK_END)
     end = file.read(_END)

@@ -33,6 +33,11 @@ def step_sentence(record: AttentionRecord, step: Step, names_patches: bool = Fal
 
     ``names_patches``: for where no picture beside it shows them.
     """
+    return join_sentences([step_reads(record, step, names_patches), step_without(step)])
+
+
+def step_reads(record: AttentionRecord, step: Step, names_patches: bool = False) -> str:
+    """Returns the first half of `step_sentence`: the layers, and which tokens read which."""
     queries, is_one = _readers(record, step, names_patches)
     tokens = step.key_tokens(record)
     number = "one" if is_one else "many"
@@ -42,9 +47,13 @@ def step_sentence(record: AttentionRecord, step: Step, names_patches: bool = Fal
         reads = say(f"story-sees-{number}", queries=queries, patches=_patches(record, step.keys))
     else:
         reads = say(f"story-{kind}-{step.modality}-{number}", **parts)
-    first = say("story-step", layers=_layers(record, step), reads=reads)
+    return say("story-step", layers=_layers(record, step), reads=reads)
+
+
+def step_without(step: Step) -> str:
+    """Returns the second half of `step_sentence`: the answer without the step."""
     without = "story-without" if step.is_changed else "story-without-same"
-    return join_sentences([first, say(without, answer=replace_invisible(step.answer))])
+    return say(without, answer=replace_invisible(step.answer))
 
 
 def story_verdict(story: Story) -> str:

@@ -31,7 +31,9 @@ def add(commands: Any) -> None:
         "the answer depends on, and teaches attention. Only this machine can reach it unless --host is given. "
         "Ctrl-C ends it.",
     )
-    parser.add_argument("run_file", nargs="?", metavar="RUN.npz", help="a saved run, to be shown first")
+    parser.add_argument(
+        "run_file", nargs="?", metavar="FILE", help="a saved run (.npz), or a talk (.mmviz) whose first run is shown"
+    )
     parser.add_argument(
         "--model",
         action="append",
@@ -98,9 +100,9 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
     """Returns the arguments of the page's script. What cannot be used is refused here, not on the page."""
     arguments = []
     if options.run_file:
-        from mmviz.explain import Run
+        from mmviz.present import load_first_run
 
-        Run.load(options.run_file)
+        load_first_run(options.run_file)
         arguments += ["--run", str(Path(options.run_file).resolve())]
     for model in _models(options):
         arguments += ["--model", model]

@@ -14,6 +14,7 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.kept_runs import MAX_AGE, MAX_RUNS_OF_VISITOR
 from mmviz.app.pages.explore.answer_words import measured_prior
+from mmviz.app.pages.explore.story import told_story
 from mmviz.app.selection import view_of
 from mmviz.app.selection_view import SelectionView
 from mmviz.explain import Run
@@ -22,6 +23,7 @@ from mmviz.figures.token_matrix import token_matrix
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.page import say
+from mmviz.present import make_talk
 from mmviz.report.exact_size import size_per_token, size_text
 from mmviz.types import MmvizError
 
@@ -77,7 +79,8 @@ def control_buttons() -> None:
 def downloads(view: SelectionView) -> dict[str, Download]:
     """Returns the files that the page offers, by the key of their button."""
     run, language = view.run, current_language()
-    prior = measured_prior(session.current_state(), run)
+    state = session.current_state()
+    prior, story = measured_prior(state, run), told_story(state, run.record)
 
     def in_language(create: Callable[[], bytes]) -> Callable[[], bytes]:
         def create_in_language() -> bytes:
@@ -92,6 +95,9 @@ def downloads(view: SelectionView) -> dict[str, Download]:
     def page() -> bytes:
         return run.to_html(prior, view_of(view.selection, run)).encode()
 
+    def talk() -> bytes:
+        return make_talk(run, story, view_of(view.selection, run)).to_html().encode()
+
     def figure(file_format: FigureFormat) -> Download:
         def create() -> bytes:
             selection = view.selection
@@ -101,6 +107,7 @@ def downloads(view: SelectionView) -> dict[str, Download]:
 
     name = _file_name(run)
     return {
+        "save-talk": Download(in_language(talk), f"{name}-talk.html", "text/html"),
         "save-page": Download(in_language(page), f"{name}.html", "text/html"),
         "save-run": Download(run.to_bytes, f"{name}.npz", "application/octet-stream"),
         **_exact_download(run, name),

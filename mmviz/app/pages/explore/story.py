@@ -71,6 +71,16 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
             _cards(run, record, story)
 
 
+def told_story(state: State, record: AttentionRecord) -> Story | None:
+    """Returns the story of a record that the page shows: recorded, or traced, of a written answer for a word."""
+    recorded = resources.recorded_story(record)
+    if recorded is not None:
+        return recorded
+    word = st.session_state.get(f"story-word-{record.id}")
+    job = state.experiments.get((record.id, STORY, word))
+    return None if job is None else job.result
+
+
 def _word(record: AttentionRecord) -> int | None:
     """Draws a box for the word of a written answer; None for an answer that is not written, or a chosen part of it."""
     if not record.made_by.get("answer") or record.made_by.get("answer_part"):

@@ -1,0 +1,97 @@
+"""``mmviz present``: a talk about one run, as one HTML file, or as a ``.mmviz`` file that reopens."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmviz.cli.options import (
+    add_input_options,
+    add_model_options,
+    backend_from,
+    check_file,
+    stop_on_interrupt,
+    write_file,
+)
+from mmviz.i18n.errors_and_notices import sentence
+from mmviz.types import MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.backends import Stop
+    from mmviz.experiments.story import Story
+    from mmviz.explain import Run
+    from mmviz.present import Talk
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser of ``mmviz``."""
+    parser = commands.add_parser(
+        "present",
+        help="make a talk about a run, in one HTML file",
+        description="Run a model on an image, a text and an audio clip, and make a talk of it, one idea a slide: the "
+        "inputs, the answer, what it reads and what it depends on. The HTML file needs no network; Right and Left, or "
+        "a clicker, turn its slides, F is full screen, N shows the speaker notes.",
+    )
+    parser.add_argument(
+        "talk_file", nargs="?", metavar="TALK.mmviz", help="a saved talk, to be shown in place of a new one"
+    )
+    add_input_options(parser)
+    add_model_options(parser)
+    parser.add_argument("--title", default="", help="the title (default: the question)")
+    parser.add_argument(
+        "--story", action="store_true", help="search for the steps that carry the answer too, each a slide"
+    )
+    parser.add_argument("--out", metavar="FILE", required=True, help="write the talk: .html, or .mmviz to reopen it")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mmviz.present import Talk
+    from mmviz.report.exact_size import size_text
+
+    if not options.out or options.out == "-":
+        raise MmvizError("option-file", option="--out")
+    check_file(options.out)
+    for name in ("image", "video", "text", "audio", "title", "story"):
+        if options.talk_file and getattr(options, name):
+            raise MmvizError("talk-inputs-twice", option=f"--{name}")
+    with stop_on_interrupt() as stop:
+        talk = Talk.load(options.talk_file) if options.talk_file else _make(options, stop)
+    is_bundle = Path(options.out).suffix.lower() == ".mmviz"
+    data = talk.to_bytes() if is_bundle else talk.to_html().encode()
+    write_file(options.out, data)
+    count, name = len(talk.slides), Path(options.out).name
+    print(sentence("talk-printed", count=count, title=talk.title, size=size_text(len(data)), name=name))
+    return 0
+
+
+def _make(options: argparse.Namespace, stop: Stop) -> Talk:
+    """Returns the talk of the inputs and the model that the options name.
+
+    Raises ``KeyboardInterrupt`` where it was stopped before there was a run.
+    """
+    from mmviz.explain import run_sample
+    from mmviz.inputs import make_sample
+    from mmviz.present import make_talk
+
+    sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
+    try:
+        run = run_sample(sample, model=options.model, backend=backend_from(options), relevance=True, stop=stop)
+    except MmvizError as error:
+        if error.code == "run-stopped":
+            raise KeyboardInterrupt from None
+        raise
+    return make_talk(run, _story(run, stop) if options.story else None, title=options.title)
+
+
+def _story(run: Run, stop: Stop) -> Story:
+    """Returns the story of the answer; what was confirmed until then where it was stopped."""
+    from mmviz.cli.experiment_command import ProgressLine
+    from mmviz.experiments.story_search import most_cuts
+
+    story = run.story(ProgressLine(run.record, most_cuts(run.record)), stop)
+    if stop():
+        print(file=sys.stderr)  # ends the line of progress
+    return story

@@ -1,0 +1,40 @@
+"""The texts of talks, by code, in English."""
+
+from __future__ import annotations
+
+PRESENT: dict[str, str] = {
+    "save-talk": "Present (.html)",
+    "save-talk-help": "A talk about what is on screen, one idea a slide, with sound and speaker notes, in one file "
+    "that opens offline. A traced story is in it.",
+    "talk-inputs": "What the model is given",
+    "talk-reads-from": "What the answer token reads",
+    "talk-depends-on": "What the answer depends on",
+    "talk-selection-from": "What {token} attends to",
+    "talk-selection-to": "What attends to {token}",
+    "talk-strongest": "Strongest: {tokens}.",
+    "talk-without-map": "No slide shows “{title}”: {reason}",
+    "talk-step-notes": "Confirmed by a cut: if exactly this may not be read, and all else may, the answer's "
+    "log-probability loses {size:.1f} nats.",
+    "talk-step-size": "{size} for the answer without it",
+    "talk-bright": "Bright: the tokens of this route.",
+    "talk-legend-light": "Picture and sound: brightness",
+    "talk-legend-colour": "Words: colour",
+    "talk-picture": "The picture",
+    "talk-spectrogram": "The sound as a spectrogram, {seconds:.1f} s",
+    "talk-moments": "These moments: {start:.1f}–{end:.1f} s",
+    "talk-keys": "Keys: Right, Space or Page Down goes on, Left or Page Up goes back. Home and End, F for full screen, "
+    "N for these notes, Esc closes them.",
+    "talk-slides": "Slides",
+    "talk-previous": "Previous slide",
+    "talk-next": "Next slide",
+    "talk-notes": "Notes",
+    "talk-full": "Full screen",
+}
+"""Texts of the button, and of the slides."""
+PRESENT_SENTENCES: dict[str, str] = {
+    "talk-unreadable": "This file is not a talk saved by mmviz, or it is damaged. Save the talk again.",
+    "talk-format": "This talk was saved in format {format}, but this version of mmviz reads format {known}.",
+    "talk-inputs-twice": "A saved talk has its own inputs. Leave out {option}, or the talk.",
+    "talk-printed": "{name}: {count} slides, {size}: {title}",
+}
+"""Errors, and what the command prints."""

@@ -1,0 +1,14 @@
+"""Talks: slides made from runs, saved as one HTML file that needs no network, or as a ``.mmviz`` file.
+
+Example::
+
+    >>> run = mmviz.explain(image="cat.jpg", text="What is this?", relevance=True)
+    >>> talk = make_talk(run, run.story())
+    >>> Path("talk.html").write_text(talk.to_html(), "utf-8")
+    >>> talk.save("talk.mmviz")  # and Talk.load("talk.mmviz")
+"""
+
+from mmviz.present.default_slides import make_talk
+from mmviz.present.talk import Lit, Slide, Talk, load_first_run
+
+__all__ = ["Lit", "Slide", "Talk", "load_first_run", "make_talk"]

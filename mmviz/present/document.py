@@ -1,0 +1,79 @@
+"""Joins the slides of a talk, their style and their script into one HTML document."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS, Theme
+from mmviz.i18n.language import TAGS, current_language
+from mmviz.i18n.page import say
+from mmviz.present.slide_html import slide_html
+from mmviz.viewer.pack import escape_non_ascii
+
+if TYPE_CHECKING:
+    from mmviz.present.talk import Talk
+
+_DOCUMENT = """<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'sha256-{digest}'; \
+style-src 'unsafe-inline'; img-src data:; media-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{css}</style>
+</head>
+<body>
+<h1>{title}</h1>
+<main>
+{slides}
+</main>
+<nav class="bar" aria-label="{slides_name}" hidden>
+<button type="button" data-go="-1" aria-label="{previous}" title="{previous}">&#8592;</button>
+<span id="place" role="status">{place}</span>
+<button type="button" data-go="1" aria-label="{next}" title="{next}">&#8594;</button>
+<button type="button" id="notes" aria-pressed="false" title="N">{notes}</button>
+<button type="button" id="full" title="F">{full}</button>
+</nav>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def talk_html(talk: Talk) -> str:
+    """Returns `Talk.to_html` in the current language."""
+    script = f"\n{escape_non_ascii(_read('talk.js'))}"
+    document = _DOCUMENT.format(
+        language=TAGS[current_language()],
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        title=html.escape(talk.title),
+        css=_style(),
+        slides="\n".join(slide_html(talk, number) for number in range(len(talk.slides))),
+        place=f"1 / {len(talk.slides)}",
+        script=script,
+        slides_name=html.escape(say("talk-slides")),
+        **{name: html.escape(say(f"talk-{name}")) for name in ("previous", "next", "notes", "full")},
+    )
+    return document.encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _style() -> str:
+    """Returns the style sheet, with the colours of the page and of the modalities."""
+    modalities = "".join(f"--{modality}:{colour};" for modality, colour in MODALITY_COLOURS.items())
+    return (
+        f":root{{color-scheme:light dark;{modalities}{_variables(LIGHT)}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}\n{_read('talk.css')}"
+    )
+
+
+def _variables(theme: Theme) -> str:
+    return f"--ground:{theme.ground};--text:{theme.text};--muted:{theme.muted};--line:{theme.line};"
+
+
+def _read(name: str) -> str:
+    return files("mmviz.present").joinpath(name).read_text("utf-8")

@@ -1,0 +1,199 @@
+"""One slide as HTML: its heading, the inputs with its light, the legend, the caption and the notes."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import wave
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmviz.figures.audio import lit_mel
+from mmviz.figures.colour_scale import CIVIDIS, hex_colour, short, text_colour
+from mmviz.figures.image import data_uri, downscaled, spotlight
+from mmviz.figures.text_splitting import split_at_tokens
+from mmviz.i18n.page import say
+from mmviz.i18n.unicode_display import replace_invisible
+from mmviz.i18n.viewer import about, viewer_words
+from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
+from mmviz.present.lit_inputs import LitInputs, lit_inputs
+from mmviz.present.talk import Slide, Talk
+from mmviz.types import AudioInput, ImageInput, Modality, Seconds, Token, UniformAttention
+
+SIDE = 1024
+"""Longer side of a picture, in pixels."""
+SPECTROGRAM_SIZE = (1024, 192)
+"""Width and height of a spectrogram, in pixels."""
+MAX_ANSWERS = 5
+MAX_COLOURED = 400
+"""So many words have the colours of their amounts; a long text goes on without."""
+LONG_TEXT = 280
+"""A text of more characters has a box of its own that scrolls."""
+_WHOLE_SOUND = Token(Modality.AUDIO, "", Seconds(0, float("inf")))
+
+
+def slide_html(talk: Talk, number: int) -> str:
+    """Returns slide ``number`` of a talk, from 0, in the current language. All of its texts are escaped.
+
+    Raises ``MmvizError`` where the run does not hold its map.
+    """
+    slide = talk.slides[number]
+    run = talk.runs[slide.run]
+    lit = lit_inputs(run, slide)
+    things = [_thing(talk, number, modality, lit) for modality in _modalities(talk, slide)]
+    if slide.kind == "answer":
+        things.append(_answers(talk, slide))
+    pictures = [thing for thing in things if thing.startswith("<figure class='picture'")]
+    others = [thing for thing in things if thing and thing not in pictures]
+    size = f"<p class='size'>{html.escape(slide.size)}</p>" if slide.size else ""
+    caption = f"<p class='caption'>{html.escape(slide.caption)}</p>" if slide.caption else ""
+    below = [f"<div class='below'>{size}{caption}{_legend(lit)}</div>"]
+    if slide.kind == "step" and pictures:  # there is room beside the picture
+        others, below = [*others, *below], []
+    columns = [f"<div class='side'>{''.join(part)}</div>" for part in (pictures, others) if part]
+    body = f"<div class='things of{len(columns)}'>{''.join(columns)}</div>" if columns else ""
+    notes = f"<aside class='notes'><p>{html.escape(slide.notes)}</p></aside>" if slide.notes else ""
+    place = f"{number + 1} / {len(talk.slides)}"
+    return (
+        f"<section class='slide {slide.kind.replace('_', '-')}' id='slide-{number + 1}' tabindex='-1' "
+        f"aria-labelledby='title-{number + 1}'>"
+        f"<h2 id='title-{number + 1}'>{html.escape(slide.title)}</h2>{_banners(talk, slide)}{body}"
+        f"{''.join(below)}<p class='place'>{place}</p>{notes}</section>"
+    )
+
+
+def _modalities(talk: Talk, slide: Slide) -> list[Modality]:
+    """Returns the inputs that a slide shows: those that its run has."""
+    sample = talk.runs[slide.run].sample
+    there = {Modality.IMAGE: sample.image, Modality.TEXT: sample.text, Modality.AUDIO: sample.audio}
+    return [] if slide.kind == "text" else [modality for modality in slide.modalities if there.get(modality)]
+
+
+def _banners(talk: Talk, slide: Slide) -> str:
+    """Returns what must stand beside every map of a run that has learned nothing, or whose attention is a control."""
+    record = talk.runs[slide.run].record
+    banners = {"untrained": record.made_by.get("trained") is False, "uniform": record.has_change(UniformAttention)}
+    return "".join(f"<p class='banner'>{html.escape(about(code))}</p>" for code, holds in banners.items() if holds)
+
+
+def _thing(talk: Talk, number: int, modality: Modality, lit: LitInputs | None) -> str:
+    """Returns an input of a slide, with its light where it has any."""
+    slide = talk.slides[number]
+    sample = talk.runs[slide.run].sample
+    shown = lit if lit is not None and lit.has(modality) else None
+    if modality is Modality.IMAGE and sample.image is not None:
+        return _picture(sample.image, shown)
+    if modality is Modality.TEXT and sample.text is not None:
+        return _words(sample.text, shown)
+    if modality is Modality.AUDIO and sample.audio is not None:
+        same = (other for other, each in enumerate(talk.slides) if each.run == slide.run)
+        is_first = not any(Modality.AUDIO in _modalities(talk, talk.slides[other]) for other in same if other < number)
+        return _sound(sample.audio, shown, slide, is_first)
+    return ""
+
+
+def _picture(image: ImageInput, lit: LitInputs | None) -> str:
+    pixels, name = downscaled(image.pixels, SIDE), say("talk-picture")
+    if lit is not None:
+        pixels = spotlight(pixels, lit.tokens, lit.amounts, lit.scale_max, (image.width, image.height))
+        name = say("picture-alt")
+    return f"<figure class='picture'><img src='{data_uri(pixels)}' alt='{html.escape(name)}'></figure>"
+
+
+def _words(text: str, lit: LitInputs | None) -> str:
+    """Returns the text, each word on the colour of its amount."""
+    pieces = split_at_tokens(text, lit.tokens) if lit is not None else []
+    parts = []
+    for place, (piece, token) in enumerate(pieces):
+        word = html.escape(piece)
+        amount = float(lit.amounts[token]) if lit is not None and token is not None else 0.0
+        is_coloured = token is not None and place < MAX_COLOURED
+        if lit is not None and is_coloured and (lit.is_amount or amount):
+            ground = hex_colour(amount, lit.scale_max)
+            title = f" title='{short(amount)}'" if lit.is_amount else ""
+            word = f"<span style='background:{ground};color:{text_colour(ground)}'{title}>{word}</span>"
+        parts.append(word)
+    kind = " long' tabindex='0" if len(text) > LONG_TEXT else ""
+    name = html.escape(viewer_words()[Modality.TEXT])
+    content = "".join(parts) or html.escape(replace_invisible(text))
+    return f"<div class='words{kind}' role='group' aria-label='{name}'><p>{content}</p></div>"
+
+
+def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: bool) -> str:
+    """Returns the spectrogram and its player: of the moments of a step alone, else of the whole sound.
+
+    The sound of a run is in the document once (``is_first``); the script gives it to the other slides.
+    """
+    tokens, amounts, scale_max = (_WHOLE_SOUND,), np.array([1.0]), 1.0
+    if lit is not None:
+        tokens, amounts, scale_max = lit.tokens, lit.amounts, lit.scale_max  # type: ignore[assignment]
+    mel = lit_mel(log_mel(audio.wave), HOP / SAMPLE_RATE, tokens, amounts, scale_max)[::-1]
+    grey = np.asarray(Image.fromarray(np.ascontiguousarray(mel)).resize(SPECTROGRAM_SIZE).convert("RGB"))
+    name = say("talk-spectrogram", seconds=audio.seconds)
+    places = [] if lit is None or lit.is_amount else _moments(lit)
+    if places:
+        start, end = min(place.start for place in places), max(place.end for place in places)
+        caption = say("talk-moments", start=start, end=end)
+        part = audio.wave[round(start * audio.rate) : round(end * audio.rate)]
+        source = f" src='{_wav(part, audio.rate)}'"
+    else:
+        caption = name
+        source = f" data-sound='{slide.run}'" + (f" src='{_wav(audio.wave, audio.rate)}'" if is_first else "")
+    return (
+        f"<figure class='sound'><img src='{data_uri(grey)}' alt='{html.escape(name)}'>"
+        f"<figcaption>{html.escape(caption)}</figcaption>"
+        f"<audio controls preload='metadata' aria-label='{html.escape(caption)}'{source}></audio></figure>"
+    )
+
+
+def _moments(lit: LitInputs) -> list[Seconds]:
+    """Returns when the bright tokens of a step are heard."""
+    places = [token.location for token, amount in zip(lit.tokens, lit.amounts, strict=True) if amount]
+    return [place for place in places if isinstance(place, Seconds)]
+
+
+def _wav(samples: NDArray[np.float32], rate: int) -> str:
+    """Returns mono audio as a WAV data URI, 16 bits a sample."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(rate)
+        wav.writeframes(np.rint(np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes())
+    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _answers(talk: Talk, slide: Slide) -> str:
+    """Returns the most probable answers with bars; nothing of an answer that the model wrote."""
+    record = talk.runs[slide.run].record
+    if record.made_by.get("answer") or not record.answers:
+        return ""
+    rows = "".join(
+        f"<li><span>{html.escape(replace_invisible(answer.label))}</span><b>{100 * answer.probability:.1f} %</b>"
+        f"<i style='width:{max(0.5, 100 * answer.probability):.1f}%'></i></li>"
+        for answer in record.answers[:MAX_ANSWERS]
+    )
+    return f"<ol class='answers'>{rows}</ol>"
+
+
+def _legend(lit: LitInputs | None) -> str:
+    """Returns what brightness and colours mean, with unit and range."""
+    if lit is None:
+        return ""
+    if not lit.is_amount:
+        return f"<p class='legend'>{html.escape(say('talk-bright'))}</p>"
+    light = lit.has(Modality.IMAGE) or lit.has(Modality.AUDIO)
+    bars = [
+        ("talk-legend-light", "#404040,#ffffff") if light else None,
+        ("talk-legend-colour", ",".join(CIVIDIS)) if lit.has(Modality.TEXT) else None,
+    ]
+    scales = "".join(
+        f"<span class='scale'>{html.escape(say(code))} <span>0</span>"
+        f"<i style='background:linear-gradient(to right,{colours})'></i><span>{short(lit.scale_max)}</span></span>"
+        for code, colours in filter(None, bars)
+    )
+    what = lit.method if lit.method.startswith(lit.unit) else f"{lit.unit} ({lit.method})"
+    return f"<p class='legend'><span>{html.escape(what)}</span>{scales}</p>"
