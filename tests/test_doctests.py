@@ -21,7 +21,7 @@ MODULES = (
     "mmviz", "mmviz.explain", "mmviz.explain.run", "mmviz.inputs", "mmviz.io.from_arrays",
     "mmviz.capture.context_manager", "mmviz.types.map_ref", "mmviz.types.requests", "mmviz.analysis.modality_matrix",
     "mmviz.analysis.rollout", "mmviz.experiments.modality_shapley", "mmviz.experiments.lens",
-    "mmviz.training.evaluate.real_folders",
+    "mmviz.present", "mmviz.present.talk", "mmviz.training.evaluate.real_folders",
 )  # fmt: skip
 """Modules whose docstrings have examples: all that have any, as a test holds."""
 LEAST = {"explain", "Run", "Run.attention", "make_sample", "record", "capture", "MapRef", "CutRoute"}

@@ -70,7 +70,7 @@ def test_a_run_has_its_slides_and_a_story_one_for_each_step(talk: Talk) -> None:
     assert hears.lit == (Lit("all", (FIRST_MOMENT + 2, FIRST_MOMENT + 3)), Lit("all", (FIRST_PATCH + 6,)))
     assert hears.modalities == (Modality.IMAGE, Modality.AUDIO) and reads.modalities == (Modality.TEXT,)
     assert sees.modalities == (Modality.IMAGE,) and not sees.lit, "no place of the picture is claimed"
-    assert "“cat”" in reads.title and reads.size.startswith("−1.0 nats") and reads.caption == "Without it: dog."
+    assert "“cat”" in reads.title and reads.size.startswith("−1.0 nats") and reads.caption == "Without it: “dog”."
 
 
 def test_a_story_without_steps_says_so() -> None:

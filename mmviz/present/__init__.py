@@ -2,9 +2,9 @@
 
 Example::
 
-    >>> run = mmviz.explain(image="cat.jpg", text="What is this?", relevance=True)
-    >>> talk = make_talk(run, run.story())
-    >>> Path("talk.html").write_text(talk.to_html(), "utf-8")
+    >>> from mmviz.present import make_talk
+    >>> talk = make_talk(run)  # with the steps of a story: make_talk(run, run.story())
+    >>> size = Path("talk.html").write_text(talk.to_html(), "utf-8")
     >>> talk.save("talk.mmviz")  # and Talk.load("talk.mmviz")
 """
 

@@ -70,6 +70,9 @@ class Talk:
 
     Example::
 
+        >>> from dataclasses import replace
+        >>> from mmviz.present import make_talk
+        >>> talk = make_talk(run)
         >>> first, *others = talk.slides
         >>> talk = replace(talk, slides=(replace(first, caption="My own words."), *others))
     """
