@@ -8,8 +8,9 @@ from typing import Final
 
 import streamlit as st
 
-from mmviz.experiments.route_cut import LayerWindow, Route, RouteCell, route_cells
-from mmviz.types import ANSWER, INPUT_MODALITIES, AttentionRecord, CutRoute, Modality, TokenGroup
+from mmviz.analysis.route_attention import group_members
+from mmviz.experiments.route_cut import LayerWindow, Route, RouteCell
+from mmviz.types import ANSWER, INPUT_MODALITIES, AttentionRecord, ChosenTokens, CutRoute, Modality, TokenGroup
 
 EVERYWHERE: Final = LayerWindow()
 QUERIES: tuple[TokenGroup, ...] = (*INPUT_MODALITIES, ANSWER)
@@ -62,14 +63,15 @@ def choose_cell(record: AttentionRecord, cell: RouteCell) -> None:
 def choose_linked(record: AttentionRecord, linked: Sequence[CutRoute]) -> bool:
     """Cuts what a link cuts, and nothing else. Returns False where that cannot be chosen here, and then cuts nothing.
 
-    A browser may send anything: only routes of `SWITCHES` that the run has, in layers that the boxes can show.
+    A browser may send anything: only routes of `SWITCHES`, or of chosen tokens, that the run has, in layers that the
+    boxes can show.
     """
     windows = {LayerWindow(cut.stack, cut.layers) for cut in linked}
     routes = tuple((cut.queries, cut.keys) for cut in linked)
     window = _shown_window(record, windows.pop()) if len(windows) == 1 else None
     if (
-        window is None or any(cut.heads is not None for cut in linked) or not set(routes) <= set(SWITCHES)
-        or len(route_cells(record, [window], routes)) < len(routes)
+        window is None or any(cut.heads is not None for cut in linked)
+        or not all(_is_offered(record, route) and has_route(record, window, route) for route in routes)
     ):  # fmt: skip
         restore_routes(record)
         return not linked
@@ -77,6 +79,27 @@ def choose_linked(record: AttentionRecord, linked: Sequence[CutRoute]) -> bool:
         tuple(dict.fromkeys(routes)), window, current_choice(record).serial + 1
     )  # fmt: skip
     return True
+
+
+def has_route(record: AttentionRecord, window: LayerWindow, route: Route) -> bool:
+    """Returns whether queries and keys of a route meet in any attention of a window."""
+    towers = record.made_by.get("towers", ())
+    return any(
+        group_members(record, route[0], attn_map.queries).any() and group_members(record, route[1], attn_map.keys).any()
+        for attn_map in record.maps
+        if (attn_map.stack == window.stack if window.stack else attn_map.stack not in towers)
+        and (window.layers is None or attn_map.layer in window.layers)
+    )
+
+
+def _is_offered(record: AttentionRecord, route: Route) -> bool:
+    """Returns whether the section offers a route: of `SWITCHES`, or between chosen tokens of ``record`` and others."""
+    chosen = [group for group in route if isinstance(group, ChosenTokens)]
+    is_known = all(
+        group.stream in record.streams and max(group.tokens) < len(record.streams[group.stream]) for group in chosen
+    )
+    sides = zip(route, (QUERIES, KEYS), strict=True)
+    return is_known and all(group in chosen or group in offered for group, offered in sides)
 
 
 def _shown_window(record: AttentionRecord, window: LayerWindow) -> LayerWindow | None:

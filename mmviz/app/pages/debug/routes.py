@@ -16,6 +16,7 @@ from mmviz.app.pages.debug.route_choice import window_select
 from mmviz.app.pages.debug.route_effect import cut_answer, cut_maps
 from mmviz.app.pages.debug.route_matrix import route_matrix
 from mmviz.app.pages.debug.route_table import route_table_section
+from mmviz.app.pages.debug.selected_tokens import selected_tokens_cut
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
 from mmviz.experiments.route_cut import route_cells
 from mmviz.figures.colour_scale import short
@@ -44,6 +45,7 @@ def routes_section(runner: ExperimentRunner) -> None:
             widgets.note(say("routes-unknown"), "remark")
             return
         route_matrix(record, cells, choice, window)
+        selected_tokens_cut(runner, choice, window)
     with right:
         cut = cut_answer(runner, changes)
         if changes:
