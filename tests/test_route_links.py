@@ -180,8 +180,7 @@ def test_back_and_forward_follow_the_cuts(monkeypatch: pytest.MonkeyPatch) -> No
 
 NOT_THERE = (
     "nonsense", "text:image::0-5", "text:image:nowhere", "text:image::::", "99@tokens:text", "1.99@tokens:text",
-    "1@nowhere:text",
-    "text:image:::7",
+    "1@nowhere:text", "text:image:::7",
 )  # fmt: skip
 
 
