@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "explain": "types inputs backends",
     "explain.run": "types io backends analysis experiments figures report",
     "present": "types io inputs analysis experiments figures viewer report explain",
+    "notebook": "types viewer analysis report explain app.selection",
     "training": "types io inputs models backends analysis experiments assets_path",
     "app": EVERYTHING,
     "cli": EVERYTHING,
@@ -56,6 +57,7 @@ ONLY_IN = {
     "streamlit": "app",
     "torch": "models capture training backends.local",
     "ray": "backends.ray",
+    "anywidget": "notebook",
 }
 
 
@@ -167,6 +169,7 @@ def test_importing_mmviz_is_light() -> None:
 BASE_SESSION = """
 import sys
 extras = ["streamlit", "plotly", "starlette", "uvicorn", "prometheus_client", "tqdm", "ray", "transformers"]
+extras += ["anywidget"]
 for name in extras:
     sys.modules[name] = None
 import numpy as np

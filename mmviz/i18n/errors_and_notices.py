@@ -188,6 +188,8 @@ SENTENCES: dict[str, str] = {
     "stories-unreadable": "The file {name} with the stories of recorded runs is missing or damaged. Record them again.",
     "run-format": "This run was saved in format {format}, but this version of mmviz reads format {known}.",
     "run-map-ref": "The run names the map {map_ref}, which it does not contain. Make the run again.",
+    "widget-selection": "This run has no such selection. Give indices of its tokens, a map such as {map_ref}, "
+    "direction from or to, style spotlight or heat, scale view or map.",
     "run-recording": "This file is a recorded run without its inputs and cannot be opened by itself. Give its folder "
     "to ReplayBackend, or run the inputs again.",
     "npz-large": "This file would take {size:,.0f} MB in memory. mmviz reads at most {limit:,.0f} MB.",

@@ -1,4 +1,4 @@
-"""Joins the JavaScript of the viewer into one script, for the Streamlit component and for standalone documents."""
+"""Joins the JavaScript of the viewer into one script: for Streamlit, for notebooks and for standalone documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDER = (
     "modalityBars.js", "modalityMatrixPanel.js", "overviewPanel.js", "matrixPointer.js", "matrixPanel.js",
     "attentionSteps.js", "heatStrips.js", "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js",
     "trainingTimeline.js", "keyboard.js", "sectionFetcher.js", "panelLayout.js", "viewer.js", "standalone.js",
-    "streamlitComponent.js",
+    "streamlitComponent.js", "notebookWidget.js",
 )  # fmt: skip
 """The modules in the order in which they are joined, each after those that it imports."""
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w-]+\.js";\n', re.MULTILINE)
@@ -100,6 +100,11 @@ def css() -> str:
 def component_js() -> str:
     """Returns the module that Streamlit mounts."""
     return f"{javascript()}\nexport default streamlitComponent;\n"
+
+
+def widget_js() -> str:
+    """Returns the module that anywidget loads."""
+    return f"{javascript()}\nexport default {{ render: notebookWidget }};\n"
 
 
 def html(data: bytes, *, title: str, above: str, maps: str, still: str, below: str) -> str:

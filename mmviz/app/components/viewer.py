@@ -6,23 +6,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from mmviz.analysis.map_refs import parse_map_ref
 from mmviz.app import session_state as session
 from mmviz.app.components.long_flows import flow_progress, request_flows
 from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.i18n.language import current_language
-from mmviz.report.pooled_map_requests import requested_view
-from mmviz.report.steps_sections import parse_map_number
+from mmviz.report.requested_sections import MAX_SECTIONS, has_section
 from mmviz.viewer import pack
 
 KEY = "viewer"
 PLACE = "viewer-place"
 """Key of the container with the viewer, and with what the page says of its selection."""
 SCROLL_SCRIPT = Path(__file__).with_name("scroll_to_viewer.js")
-MAX_SECTIONS = 8
-"""The number of latest requests that are answered again, as a new request may overtake the answer to the one before."""
 component = st.components.v2.component("mmviz_viewer", css=pack.css(), js=pack.component_js())
 
 
@@ -81,22 +77,6 @@ def _update_need() -> None:
     if not isinstance(names, list) or len(names) > MAX_SECTIONS:
         return
     if all(has_section(name, state.run) for name in names):
+        # the latest are answered again, as a new request may overtake the answer to the one before
         state.requested_sections = tuple(dict.fromkeys((*state.requested_sections, *names)))[-MAX_SECTIONS:]
         state.sections_sent = False
-
-
-def has_section(name: object, run: Run) -> bool:
-    """Returns whether ``run`` has the section that a viewer requests by ``name``; a browser may send anything."""
-    if not isinstance(name, str):
-        return False
-    kind, _, rest = name.partition("/")
-    try:
-        if kind == "map":
-            parse_map_ref(run.record, rest)
-        elif kind == "steps":
-            return parse_map_number(rest) < len(run.record.steps)
-        else:
-            requested_view(run.record, kind, rest)
-    except LookupError:
-        return False
-    return True

@@ -96,8 +96,7 @@ export class Viewer {
     }
     if (isOtherRun || this.serial !== this.header.serial) {
       this.serial = this.header.serial;
-      this.view = this.header.view ?? this.header.initial_view;
-      this.pinned = this.view.versus.length > 0 || !sameTokens(this.view.tokens, this.startTokens());
+      this.showView(this.header.view ?? this.header.initial_view);
     }
     if (isOtherRun) {
       for (const part of [this.controls, this.timeline, ...Object.values(this.panels)]) part.build(this.streams);
@@ -107,6 +106,14 @@ export class Viewer {
       this.decodeImage(data);
     }
     this.recolour();
+  }
+
+  /** Shows a view that the host has chosen, without reporting it. */
+  showView(view) {
+    this.view = view;
+    this.pinned = view.versus.length > 0 || !sameTokens(view.tokens, this.startTokens());
+    this.hovered = null;
+    this.repaint();
   }
 
   /** Decodes the image of a run. Marks the viewer as ready once it has been drawn. */

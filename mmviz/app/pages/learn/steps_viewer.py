@@ -7,11 +7,12 @@ from functools import partial
 
 import streamlit as st
 
-from mmviz.app.components.viewer import MAX_SECTIONS, component, has_section
+from mmviz.app.components.viewer import component
 from mmviz.app.selection import Selection, read_view, view_of
 from mmviz.explain import Run
 from mmviz.i18n.language import Language, current_language
 from mmviz.report import ViewerData
+from mmviz.report.requested_sections import MAX_SECTIONS, has_section
 
 
 @dataclass
