@@ -31,7 +31,7 @@ def test_the_story_is_traced_on_request_and_each_step_opens_in_the_viewer() -> N
         assert say("story-effect", size=-step.effect) in card
     assert any("<img" in card for card in cards) and any("data-token" in card for card in cards)
     run = now(page).run
-    assert run is not None and traced_story(now(page), run.record) is story, "a talk has it"
+    assert run is not None and traced_story(now(page), run.record) == story, "a talk has it"
     number = next(k for k, step in enumerate(story.steps, start=1) if step.queries == "answer")
     serial = now(page).serial
     press(page, f"story-show-{number}")
