@@ -31,7 +31,7 @@ def assert_told(page: AppTest, story: Story) -> None:
         assert say("story-effect", size=-step.effect) in card
     assert any("<img" in card for card in cards) and any("data-token" in card for card in cards)
     shown = now(page).run
-    assert shown is not None and told_story(now(page), shown.record) is story, "a talk has it"
+    assert shown is not None and told_story(now(page), shown.record) == story, "a talk has it"
     number = next(k for k, step in enumerate(story.steps, start=1) if step.queries == ANSWER)
     serial = now(page).serial
     press(page, f"story-show-{number}")

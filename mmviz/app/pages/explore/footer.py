@@ -105,7 +105,8 @@ def downloads(view: SelectionView) -> dict[str, Download]:
 
         return Download(in_language(create), f"{name}.{file_format}", FIGURE_TYPES[file_format])
 
-    name = _file_name(run)
+    answers = run.record.answers
+    name = file_stem(run.sample.text or (answers[0].label if answers else ""))
     return {
         "save-talk": Download(in_language(talk), f"{name}-talk.html", "text/html"),
         "save-page": Download(in_language(page), f"{name}.html", "text/html"),
@@ -118,11 +119,9 @@ def downloads(view: SelectionView) -> dict[str, Download]:
     }
 
 
-def _file_name(run: Run) -> str:
-    """Returns what files of a run are called, without their endings: by its question, else by its answer."""
-    answers = run.record.answers
-    words = run.sample.text or (answers[0].label if answers else "")
-    return "-".join(["mmviz", *re.findall(r"\w+", words.lower())])[:NAME_LENGTH]
+def file_stem(text: str) -> str:
+    """Returns what files of a run are called, without their endings, by its question or its answer."""
+    return "-".join(["mmviz", *re.findall(r"\w+", text.lower())])[:NAME_LENGTH]
 
 
 def _exact_download(run: Run, name: str) -> dict[str, Download]:
