@@ -113,6 +113,7 @@ def test_requests_that_make_no_sense_are_not_answered(widget: ViewerWidget, monk
     assert message == {"sections": ["map/0:0"]} and "codes/0:0" in decode(buffers[0])[1]
 
 
+@pytest.mark.slow
 def test_a_long_run_sends_exact_rows_and_flows_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("anywidget", reason="anywidget, the extra notebook, is not installed")
     import mmviz.notebook

@@ -21,12 +21,6 @@ def viewer(run: Run, selection: Mapping[str, Any] | None = None) -> ViewerWidget
     ``selection``: what it opens with, or parts of it; the answer token in the map of `Run.map_ref` if None.
     Raises ``MmvizError`` (``extra-missing``) without anywidget, and ``TraitError`` for a selection that is not in
     ``run``.
-
-    Examples:
-        >>> widget = mmviz.notebook.viewer(run)  # the last line of a cell shows it
-        >>> widget.selection = {"tokens": [12], "map": "1:2"}
-        >>> widget.selection["direction"]
-        'from'
     """
     if find_spec("anywidget") is None:
         raise MmvizError("extra-missing", command="mmviz.notebook.viewer", extra="notebook")
