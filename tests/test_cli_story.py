@@ -189,4 +189,4 @@ def test_a_run_without_answers_has_no_story(run: mmviz.Run) -> None:
     nameless = replace(run.record, answers=())
     with pytest.raises(MmvizError) as refused:
         measure_story(run.backend, Request("chain", run.sample), nameless)
-    assert str(refused.value) == sentence("answer-none", model="chain")
+    assert str(refused.value) == sentence("answer-none", model=run.record.made_by["model"])
