@@ -165,4 +165,6 @@ def test_a_dark_notebook_has_a_dark_viewer(notebooks: Notebooks) -> None:
     for style, expected in shown.items():
         root = notebooks.show(grey_run(), style).viewer.root
         assert root.evaluate(colours) == expected
+        accent = root.evaluate("root => getComputedStyle(root).getPropertyValue('--accent').trim()")
+        assert accent == ("#9fb3dd" if style == dark else "#34466b")
         assert ("dark" in (root.get_attribute("class") or "").split()) is (style == dark)
