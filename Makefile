@@ -36,7 +36,7 @@ test-coverage: dev
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) --cov --cov-report=term
 
 quick: dev
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -q -m "not browser and not slow"
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -q -m "not browser and not slow and not long"
 
 lint: dev
 	$(VENV)/bin/ruff check .

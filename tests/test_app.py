@@ -204,7 +204,7 @@ def test_labels_are_markdown_safe() -> None:
 
 
 def test_every_text_is_used_and_none_is_missing() -> None:
-    folders = (ROOT / "mmviz" / name for name in ("app", "cli", "report"))
+    folders = (ROOT / "mmviz" / name for name in ("app", "cli", "present", "report"))
     sources = "".join(path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py"))
     codes = set(re.findall(r"""say\(\s*["']([a-z_-]+)["']""", sources))
     starts = tuple(re.findall(r"""say\(\s*f["']([a-z-]+-)\{""", sources))

@@ -107,7 +107,9 @@ def shared(record: AttentionRecord) -> int:
     return int(record.made_by.get("batch_size", 1))
 
 
-@pytest.mark.parametrize("model", CATALOGUE)
+@pytest.mark.parametrize(
+    "model", ["trio", "toy", *(pytest.param(m, marks=pytest.mark.long) for m in CATALOGUE if m not in ("trio", "toy"))]
+)
 @pytest.mark.parametrize("maps", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_each_sample_of_a_batch_has_the_record_of_a_run_by_itself(
     backend: LocalBackend, model: str, maps: bool

@@ -21,6 +21,8 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say
 
+pytestmark = pytest.mark.long
+
 TOKEN = "the-token-of-this-class"
 LAYER = "#mmviz-refusal"
 

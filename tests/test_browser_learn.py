@@ -79,7 +79,11 @@ def lesson_is_usable(page: sync_api.Page, name: str) -> None:
     assert not page.locator("[data-testid=stException]").count()
 
 
-@pytest.mark.parametrize(("language", "names"), [("en", LESSONS), ("zh", ("scores",))], indirect=["language"])
+@pytest.mark.parametrize(
+    ("language", "names"),
+    [pytest.param("en", LESSONS, marks=pytest.mark.long), ("zh", ("scores",))],
+    indirect=["language"],
+)
 def test_the_course_from_the_question_of_a_lesson_to_the_next_lesson(
     browser: sync_api.Browser, server: str, language: Language, names: tuple[str, ...]
 ) -> None:

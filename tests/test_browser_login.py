@@ -17,6 +17,8 @@ from real_page import PATIENCE, VIEWER, settle
 
 from mmviz.i18n.page import say
 
+pytestmark = pytest.mark.long
+
 TOKEN = "the-token-of-this-class"
 
 

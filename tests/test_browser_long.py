@@ -21,7 +21,7 @@ from mmviz.explain import run_sample  # noqa: E402
 if TYPE_CHECKING:
     from test_browser_view import Visit
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 SCRIPT = """
 import sys
 sys.path[:0] = {folders!r}

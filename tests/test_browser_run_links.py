@@ -164,6 +164,7 @@ def test_forgetting_ends_the_link_for_all_and_also_after_a_reload(
     assert "example=" in page.url, "the first example, as for a new visitor"
 
 
+@pytest.mark.long
 def test_a_link_that_is_too_old_says_so(visit_to: Visit, tmp_path: Path) -> None:
     script = tmp_path / "short.py"
     script.write_text(SHORT_SCRIPT.format(root=str(ROOT)))

@@ -18,7 +18,7 @@ from real_page import IMAGE, PATIENCE, changed, drawn, empty_form, press, servin
 
 from mmviz.i18n.page import say  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 WIDTH, HEIGHT = 64, 36
 """Eight frames of this shape fill two lines of three, and a third one but for its last place."""
 

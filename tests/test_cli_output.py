@@ -13,7 +13,7 @@ import pytest
 from mmviz.cli import main
 from mmviz.cli.standard_streams import CLOSED_PIPE
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 CLI = [sys.executable, "-m", "mmviz.cli"]
 MODEL = """

@@ -30,9 +30,9 @@ TEXT = "word0 word1 word2"
 COMMAND = ["story", "--text", TEXT, "--model", "planted_story:chain"]
 MOMENT, PATCH, WORD = CHAIN
 SENTENCES = [
-    "Layer 1: patch 2,2 hears 2.0–3.0 s. Without it seen is less probable, and still the answer.",
-    "Layer 3: “word1” sees patch 2,2. Without it seen is less probable, and still the answer.",
-    "Layer 4: the answer token reads “word1”. Without it seen is less probable, and still the answer.",
+    "Layer 1: patch 2,2 hears 2.0–3.0 s. Without it “seen” is less probable, and still the answer.",
+    "Layer 3: “word1” sees patch 2,2. Without it “seen” is less probable, and still the answer.",
+    "Layer 4: the answer token reads “word1”. Without it “seen” is less probable, and still the answer.",
 ]
 
 

@@ -25,7 +25,7 @@ from mmviz.models.conv_attention import ConvAttention
 from mmviz.training.fit import conv_attention
 from mmviz.training.fit.conv_attention import WORDS, Recipe, TrainingRun, draw_images, fit, save, to_tensor
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TINY = Recipe(images=64, held_out=40, epochs=2)
 ROOT = Path(__file__).resolve().parent.parent

@@ -71,7 +71,8 @@ def test_the_lines_above_the_viewer() -> None:
     (others,) = paragraphs(content(run).above, "other-answers")
     assert others.count("%") == 4, "five answers in all"
     bare = content(one_token())
-    assert bare.title == ABOUT["no-answers"] and "<p" not in bare.above
+    assert bare.title == ABOUT["no-answers"] and bare.above.count("<p") == 1
+    assert paragraphs(bare.above, "question") == ["cat"]
 
 
 def test_the_still_shows_the_amounts_of_the_record() -> None:

@@ -12,7 +12,7 @@ from processes import ROOT
 from mmviz.i18n.errors_and_notices import sentence
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
 ]
 

@@ -60,6 +60,7 @@ def test_a_family(checkpoints: dict[str, Checkpoint], name: str, check: str) -> 
     checks_of(name)[check](checkpoints[name])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(PATIENCE + 60)
 @pytest.mark.parametrize(("name", "check"), cases((*WITH_TORCHVISION, *WITH_TIMM)))
 def test_a_family_whose_processor_needs_torchvision(outcomes: dict[str, str], name: str, check: str) -> None:

@@ -29,7 +29,7 @@ from mmviz.training.release.export import add_choice, add_measured, export
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def tiny(scenes: int, fuse: bool = True) -> Stage:

@@ -24,7 +24,7 @@ from mmviz.explain import Run  # noqa: E402
 from mmviz.i18n.viewer import about  # noqa: E402
 from mmviz.types import Answer, AudioInput, ImageInput, Notice, Sample  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 expect = sync_api.expect
 QUESTION = "¿qué está bajo el 猫 — 😀 or “naïve”?"
