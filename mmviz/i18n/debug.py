@@ -177,6 +177,11 @@ DEBUG: dict[str, str] = {
     "audit-wrong": "wrong",
     "audit-unknown": "not known",
     "audit-shares": "effect, attention",
+    "audit-csv": "Examples (.csv)",
+    "audit-csv-help": "One row per example: answer, effect in nats, shares of effect and attention, and the flags of "
+    "each modality.",
+    "audit-json": "Full audit (.json)",
+    "audit-json-help": "The table, the findings, all examples, and those left out with the reason.",
     # compare
     "compare-with": "Compare this run (A) with",
     "compare-with-help": "B is run now, shown by the same method as A and subtracted from it. Another input shows what "
