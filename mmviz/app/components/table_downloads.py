@@ -22,19 +22,23 @@ def table_downloads(table: ExperimentTable) -> None:
             widgets.note(say(f"table-{fact}", **{fact: join_list(map(str, table.facts[fact]))}))
 
 
-def downloads(name: str, csv: str, json: str, command: str, texts: str = "table", key: str | None = None) -> None:
+def downloads(
+    name: str, csv: str, json: str, command: str, labels: tuple[str, str] = ("table-csv", "table-json"),
+    key: str | None = None,
+) -> None:  # fmt: skip
     """Draws buttons for the files ``mmviz-NAME.csv`` and ``.json`` with these contents, and the command that makes them
     again.
 
-    ``texts``: what the codes of their labels begin with; ``key``: what the keys of the buttons begin with, where
-    that is not ``name``.
+    ``labels``: the codes of their labels; ``key``: what the keys of the buttons begin with, where that is not
+    ``name``.
     """
     key = key or name
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"{key}-downloads"):
-        for kind, content, mime_type in (("csv", csv, "text/csv"), ("json", json, "application/json")):
+        files = (("csv", csv, "text/csv"), ("json", json, "application/json"))
+        for label, (kind, content, mime_type) in zip(labels, files, strict=True):
             st.download_button(
-                say(f"{texts}-{kind}"), content.encode(), f"mmviz-{name}.{kind}", mime_type, type="tertiary",
-                key=f"{key}-{kind}", help=say(f"{texts}-{kind}-help"), on_click="ignore",
+                say(label), content.encode(), f"mmviz-{name}.{kind}", mime_type, type="tertiary",
+                key=f"{key}-{kind}", help=say(f"{label}-help"), on_click="ignore",
             )  # fmt: skip
     with st.container(key=f"{key}-again", gap=None):
         widgets.note(say("table-again"))

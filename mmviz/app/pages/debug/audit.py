@@ -41,6 +41,8 @@ from mmviz.types import INPUT_MODALITIES, Modality
 
 _OF_EXAMPLES = {"audit": 2, "averages": 1, "checkpoints": 2}
 """The experiments on examples, and how many parts their names have before the ids of the files."""
+LABELS = ("audit-csv", "audit-json")
+"""The codes of the labels of its files."""
 FLAGS = ("decides", "ignored", "overruled")
 
 
@@ -66,7 +68,7 @@ def audit_section(runner: ExperimentRunner) -> None:
             widgets.note(sentence, "remark")
         _skipped_notes(audit)
         files = to_csv(audit), to_json(audit)
-        downloads("audit", *files, audit_command(audit, source), "audit")
+        downloads("audit", *files, audit_command(audit, source), LABELS)
         pointing_heads_part(audit.assessments, audit.model)
     with right:
         if source.kind == "gallery":
@@ -80,7 +82,7 @@ def audit_section(runner: ExperimentRunner) -> None:
     with st.expander(say("audit-examples"), key="audit-examples"):
         st.html(examples_html(audit))
         command = f"{audit_command(audit, source)} --csv audit.csv"
-        downloads("audit", *files, command, "audit", "audit-examples")
+        downloads("audit", *files, command, LABELS, "audit-examples")
     averages_section(runner, source)
 
 
