@@ -8,8 +8,8 @@ from typing import Final
 
 import streamlit as st
 
-from mmviz.analysis.route_attention import group_members
 from mmviz.experiments.route_cut import LayerWindow, Route, RouteCell
+from mmviz.report.routes_table import maps_with
 from mmviz.types import ANSWER, INPUT_MODALITIES, AttentionRecord, ChosenTokens, CutRoute, Modality, TokenGroup
 
 EVERYWHERE: Final = LayerWindow()
@@ -83,13 +83,7 @@ def choose_linked(record: AttentionRecord, linked: Sequence[CutRoute]) -> bool:
 
 def has_route(record: AttentionRecord, window: LayerWindow, route: Route) -> bool:
     """Returns whether queries and keys of a route meet in any attention of a window."""
-    towers = record.made_by.get("towers", ())
-    return any(
-        group_members(record, route[0], attn_map.queries).any() and group_members(record, route[1], attn_map.keys).any()
-        for attn_map in record.maps
-        if (attn_map.stack == window.stack if window.stack else attn_map.stack not in towers)
-        and (window.layers is None or attn_map.layer in window.layers)
-    )
+    return bool(maps_with(record, window, *route))
 
 
 def _is_offered(record: AttentionRecord, route: Route) -> bool:

@@ -117,22 +117,27 @@ def run_experiment(
 
 
 def make_run(options: argparse.Namespace, stop: Stop, relevance: bool = False) -> Run:
-    """Returns the run of the inputs and the model that the options name, about the words that they name.
+    """Returns `run_of_inputs`, about the words that the options name."""
+    words = word_numbers(options.words)
+    run = run_of_inputs(options, stop, relevance)
+    return run.about_words(words) if words else run
+
+
+def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = False) -> Run:
+    """Returns the run of the inputs and the model that the options name.
 
     Raises ``KeyboardInterrupt`` where it was stopped.
     """
     from mmviz.explain import run_sample
     from mmviz.inputs import make_sample
 
-    words = word_numbers(options.words)
     sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
     try:
-        run = run_sample(sample, model=options.model, backend=backend_from(options), relevance=relevance, stop=stop)
+        return run_sample(sample, model=options.model, backend=backend_from(options), relevance=relevance, stop=stop)
     except MmvizError as error:
         if error.code == "run-stopped":
             raise KeyboardInterrupt from None
         raise
-    return run.about_words(words) if words else run
 
 
 def signed_text(value: float) -> str:

@@ -7,8 +7,9 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,16 +190,14 @@ def _contents(run: Run, formats: Sequence[str], keep: Any) -> Iterator[tuple[str
     from mmviz.report.summary import measured_prior, run_summary
 
     prior = measured_prior(run) if {"json", "html"} & set(formats) else None
+    contents: dict[str, Callable[[], bytes]] = {
+        "html": lambda: run.to_html(prior).encode(),
+        "json": lambda: json.dumps(run_summary(run, prior), indent=1).encode(),
+        "npz": lambda: run.to_bytes(keep),
+        **{figure: partial(run.figure, figure) for figure in FIGURES},
+    }
     for format in formats:
-        if format == "json":
-            yield format, json.dumps(run_summary(run, prior), indent=1).encode()
-        elif format == "html":
-            yield format, run.to_html(prior).encode()
-        elif format == "npz":
-            yield format, run.to_bytes(keep)
-    for file_format in FIGURES:
-        if file_format in formats:
-            yield file_format, run.figure(file_format)
+        yield format, contents[format]()
 
 
 class _Progress:

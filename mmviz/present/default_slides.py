@@ -26,6 +26,7 @@ from mmviz.i18n.viewer import about
 from mmviz.present.lit_inputs import lit_inputs
 from mmviz.present.talk import Lit, Slide, Talk
 from mmviz.report.answer_maps import ShownMap, map_help, map_title, shown_map
+from mmviz.report.document_content import document_title
 from mmviz.report.map_notes import map_notes
 from mmviz.report.story_cards import step_reads, step_without, story_verdict
 from mmviz.types import AttentionRecord, ChosenTokens, MmvizError, Modality, Token
@@ -83,17 +84,11 @@ def _answer_slide(run: Run) -> Slide:
 
 
 def _answer_text(record: AttentionRecord) -> str:
-    if not record.answers:
-        return about("no-answers")
-    best, log_p = record.answers[0], written_log_probability(record)
-    answer = replace_invisible(best.label)
-    if log_p is not None:
-        count = len(record.made_by.get("answer_part") or record.made_by["answer"])
-        return sentence("figure-title-written", answer=answer, total=log_p, count=count)
-    if unsure := unsure_answers(record):
-        likeliest = join_list(f"{replace_invisible(other.label)} {other.probability:.0%}" for other in unsure)
-        return sentence("figure-title-unsure", answers=likeliest)
-    return sentence("figure-title", answer=answer, probability=best.probability)
+    unsure = unsure_answers(record) if written_log_probability(record) is None else ()
+    if not unsure:
+        return document_title(record)
+    likeliest = join_list(f"{replace_invisible(other.label)} {other.probability:.0%}" for other in unsure)
+    return sentence("figure-title-unsure", answers=likeliest)
 
 
 def _map_slide(run: Run, kind: AnswerMapKind, shown: ShownMap) -> Slide:

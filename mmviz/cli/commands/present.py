@@ -7,14 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.options import (
-    add_input_options,
-    add_model_options,
-    backend_from,
-    check_file,
-    stop_on_interrupt,
-    write_file,
-)
+from mmviz.cli.experiment_command import ProgressLine, run_of_inputs
+from mmviz.cli.options import add_input_options, add_model_options, check_file, stop_on_interrupt, write_file
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -72,23 +66,14 @@ def _make(options: argparse.Namespace, stop: Stop) -> Talk:
 
     Raises ``KeyboardInterrupt`` where it was stopped before there was a run.
     """
-    from mmviz.explain import run_sample
-    from mmviz.inputs import make_sample
     from mmviz.present import make_talk
 
-    sample = make_sample(image=options.image, text=options.text, audio=options.audio, video=options.video)
-    try:
-        run = run_sample(sample, model=options.model, backend=backend_from(options), relevance=True, stop=stop)
-    except MmvizError as error:
-        if error.code == "run-stopped":
-            raise KeyboardInterrupt from None
-        raise
+    run = run_of_inputs(options, stop, relevance=True)
     return make_talk(run, _story(run, stop) if options.story else None, title=options.title)
 
 
 def _story(run: Run, stop: Stop) -> Story:
     """Returns the story of the answer; what was confirmed until then where it was stopped."""
-    from mmviz.cli.experiment_command import ProgressLine
     from mmviz.experiments.story_search import most_cuts
 
     story = run.story(ProgressLine(run.record, most_cuts(run.record)), stop)
