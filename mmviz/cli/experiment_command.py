@@ -140,11 +140,6 @@ def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = Fal
         raise
 
 
-def signed_text(value: float) -> str:
-    """Returns a number with two decimals and its sign, never -0.00."""
-    return f"{round(value, 2) + 0.0:+.2f}"
-
-
 class ProgressLine:
     """Prints to standard error how far an experiment is, and how much longer it takes; a `mmviz.backends.Progress`."""
 

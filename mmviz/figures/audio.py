@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import wave as wav
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,6 +48,18 @@ def lit_mel(
             hop_amounts[is_inside] = np.maximum(hop_amounts[is_inside], amount)
     grey = _SILENCE_GREY + (1 - _SILENCE_GREY) * np.clip((mel + 1) / 2, 0, 1)
     return np.round(255 * grey * brightness(hop_amounts, scale_max)).astype(np.uint8)
+
+
+def wav_data_uri(samples: NDArray[Any], rate: int) -> str:
+    """Returns mono audio as a data URI of a WAV with 16 bits a sample; ``samples`` from -32,767 to 32,767, cut to whole
+    numbers."""
+    file = io.BytesIO()
+    with wav.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(samples.astype("<i2").tobytes())
+    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def mel_ticks(bands: int, rate: int) -> dict[int, float]:

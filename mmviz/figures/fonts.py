@@ -20,6 +20,8 @@ _OTHER_SCRIPTS = (
     "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Noto Sans CJK JP", "Arial Unicode MS",
     "Noto Sans", "Noto Sans Arabic",
 )  # fmt: skip
+_MAX_NAMED = 4
+"""So many missing characters are listed by their code points."""
 
 
 @lru_cache(maxsize=1)
@@ -35,6 +37,12 @@ def missing_characters(text: str) -> str:
     fonts = [get_font(findfont(FontProperties(family=name))) for name in families()]
     characters = dict.fromkeys(character for character in text if character.isprintable() and not character.isspace())
     return "".join(c for c in characters if not any(font.get_char_index(ord(c)) for font in fonts))
+
+
+def missing_font_text(characters: str) -> str:
+    """Returns a sentence on the characters for which boxes are drawn, by their code points."""
+    codes = ", ".join(f"U+{ord(character):04X}" for character in characters[:_MAX_NAMED])
+    return tell("paper-no-font", letters=codes + (" …" if len(characters) > _MAX_NAMED else ""))
 
 
 def drawable_language() -> Language:

@@ -30,7 +30,7 @@ from mmviz.figures.colour_scale import (
     short,
     text_colour,
 )
-from mmviz.figures.fonts import families, missing_characters
+from mmviz.figures.fonts import families, missing_characters, missing_font_text
 from mmviz.figures.image import Pixels, Size, downscaled, spotlight
 from mmviz.figures.text_wrapping import clipped, wrap_text
 from mmviz.figures.theme import LIGHT
@@ -52,8 +52,6 @@ _CAPTION_WIDTH = 92
 """Characters in a line of the caption."""
 _NOTE_WIDTH = 100
 """Characters in a line below the picture."""
-_MAX_NAMED = 4
-"""So many missing characters are listed by their code points."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -127,7 +125,7 @@ def _draw(figure: SubFigure, shown: PrintedMap) -> None:
     _draw_answers(figure, shown.answers)
     _draw_legend(figure, scale_max, values, shown.unit or tell("unit"))
     boxes = missing_characters("".join([shown.caption, *(part.get_text() for part in figure.findobj(Text))]))
-    warning = wrap_text(_missing_font_text(boxes), _CAPTION_WIDTH) if boxes else []
+    warning = wrap_text(missing_font_text(boxes), _CAPTION_WIDTH) if boxes else []
     lines, max_lines = wrap_text(shown.caption, _CAPTION_WIDTH), 2 if boxes else 3
     if len(lines) > max_lines:
         lines = [*lines[: max_lines - 1], clipped(" ".join(lines[max_lines - 1 :]), _CAPTION_WIDTH)]
@@ -259,12 +257,6 @@ def _missing(
 ) -> None:
     sentence = clipped(stand_in(modality, tokens, list(values)), 70)
     _write(figure, x, y, f"{tell(f'paper-no-{modality}')} {sentence}", size=12, color=LIGHT.muted)
-
-
-def _missing_font_text(characters: str) -> str:
-    """Returns a sentence on the characters for which boxes are drawn, by their code points."""
-    codes = ", ".join(f"U+{ord(character):04X}" for character in characters[:_MAX_NAMED])
-    return tell("paper-no-font", letters=codes + (" …" if len(characters) > _MAX_NAMED else ""))
 
 
 def _write(figure: SubFigure, x: float, y: float, text: str, **style: Any) -> Text:

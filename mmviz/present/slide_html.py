@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import wave
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmviz.figures.audio import lit_mel
+from mmviz.figures.audio import lit_mel, wav_data_uri
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, short, text_colour
 from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.text_splitting import split_at_tokens
@@ -156,14 +153,7 @@ def _moments(lit: LitInputs) -> list[Seconds]:
 
 
 def _wav(samples: NDArray[np.float32], rate: int) -> str:
-    """Returns mono audio as a WAV data URI, 16 bits a sample."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(rate)
-        wav.writeframes(np.rint(np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes())
-    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
+    return wav_data_uri(np.rint(np.clip(samples, -1, 1) * 32_767), rate)
 
 
 def _answers(talk: Talk, slide: Slide) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from mmviz.analysis.attention_vs_effect import disagreements
 from mmviz.experiments.modality_shapley import Effect, coalitions
 from mmviz.experiments.removal_changes import Baseline
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.report.experiment_table import ExperimentTable
 from mmviz.report.run_facts import run_facts
@@ -50,6 +51,22 @@ def effect_table(
         "subsets": _subset_rows(effect),
     }
     return ExperimentTable("effect", ("modality", "attention", "effect", "nats", "required"), rows, facts, command)
+
+
+def effect_rows(effect: Effect, attention: Mapping[Modality, float] | None) -> list[list[str]]:
+    """Returns share of attention, share of the effect and Shapley value of each modality as text, the header first."""
+    rows = [["", *(say(f"effect-{code}") for code in ("attention", "share", "phi"))]]
+    for modality in INPUT_MODALITIES:
+        if modality not in effect.everything:
+            continue
+        is_measured = modality not in effect.required
+        rows.append([
+            say(f"name-{modality}"),
+            "–" if attention is None else f"{attention[modality]:.2f}",
+            f"{effect.shares[modality]:.2f}" if is_measured else "–",
+            signed_text(effect.phi[modality]) if is_measured else "–",
+        ])  # fmt: skip
+    return [*rows, [say("effect-total"), "", "", signed_text(effect.total)]]
 
 
 def subsets_table(

@@ -9,6 +9,7 @@ from mmviz.analysis.map_refs import last_map
 from mmviz.experiments.faithfulness import FaithfulnessCurves
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.report.experiment_table import ExperimentTable
 from mmviz.report.map_place import PLACE_COLUMNS, map_place, ref_place
@@ -77,3 +78,12 @@ def _row(record: AttentionRecord, method: str, curves: FaithfulnessCurves) -> di
         "insertion": curves.insertion.tolist(),
         "random": curves.band()[1].tolist(),
     }
+
+
+def methods_rows(curves: Mapping[str, FaithfulnessCurves]) -> list[list[str]]:
+    """Returns the score and the areas of each method as text, the header first."""
+    rows = [[say(f"methods-column-{column}") for column in ("method", "score", "deletion", "insertion", "random")]]
+    for method, curve in curves.items():
+        areas = [f"{curve.areas[kind]:.2f}" for kind in ("deletion", "insertion", "random")]
+        rows.append([method_name(method), signed_text(curve.score), *areas])
+    return rows

@@ -11,12 +11,13 @@ from mmviz.experiments.faithfulness import measure_faithfulness, variant_count
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.route_cut import ROUTES, RouteTable, measure_routes, route_cells
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
-from mmviz.report.effect_table import effect_sentences, interaction_sentences
-from mmviz.report.methods_table import best_method, method_name
+from mmviz.report.effect_table import effect_rows, effect_sentences, interaction_sentences
+from mmviz.report.methods_table import best_method, methods_rows
 from mmviz.report.routes_table import group_words, layers_words, routes_sentences, window_words
 from mmviz.report.run_protocol import AnalysedRun
-from mmviz.types import INPUT_MODALITIES, Card, MmvizError
+from mmviz.types import Card, MmvizError
 
 ProgressOf = Callable[[int], Callable[[int, int], None]]
 """Takes the number of variants of an experiment, and returns what is told of its progress."""
@@ -122,18 +123,8 @@ def _effect(run: AnalysedRun, progress: ProgressOf, stop: Callable[[], bool]) ->
         attention = modality_shares(run.record, run.map_ref)
     except (LookupError, ValueError, MmvizError):  # the run is too long for its method
         attention = None
-    rows = [["", *(say(f"effect-{code}") for code in ("attention", "share", "phi"))]]
-    for modality in INPUT_MODALITIES:
-        if modality in effect.everything:
-            is_measured = modality not in effect.required
-            rows.append([
-                say(f"name-{modality}"), "–" if attention is None else f"{attention[modality]:.2f}",
-                f"{effect.shares[modality]:.2f}" if is_measured else "–",
-                _signed(effect.phi[modality]) if is_measured else "–",
-            ])  # fmt: skip
-    rows.append([say("effect-total"), "", "", _signed(effect.total)])
     sentences = [*effect_sentences(effect, attention), *interaction_sentences(effect)]
-    return ReportTable("", rows, say("effect-phi-help"), sentences)
+    return ReportTable("", effect_rows(effect, attention), say("effect-phi-help"), sentences)
 
 
 def _routes(run: AnalysedRun, progress: ProgressOf, stop: Callable[[], bool]) -> ReportTable:
@@ -159,7 +150,7 @@ def _route_rows(run: AnalysedRun, table: RouteTable) -> list[list[str]]:
         effects = [table.at(window, route) for window in windows]
         if any(effect is not None for effect in effects):
             cells = [
-                "" if effect is None else f"{_signed(effect.effect)} ({effect.cell.attention.share:.2f})"
+                "" if effect is None else f"{signed_text(effect.effect)} ({effect.cell.attention.share:.2f})"
                 for effect in effects
             ]
             rows.append([say("routes-route", queries=group_words(route[0]), keys=group_words(route[1])), *cells])
@@ -179,19 +170,10 @@ def _methods(run: AnalysedRun, progress: ProgressOf, stop: Callable[[], bool]) -
     curves = measure_faithfulness(run.backend, request, records[0], amounts, progress=of, stop=stop)
     if curves is None:
         raise _stopped()
-    rows = [[say(f"methods-column-{column}") for column in ("method", "score", "deletion", "insertion", "random")]]
-    for method, curve in curves.items():
-        areas = [f"{curve.areas[kind]:.2f}" for kind in ("deletion", "insertion", "random")]
-        rows.append([method_name(method), _signed(curve.score), *areas])
     sentences = [best_method(curves)]
     if len(curves) < len(amounts):
         sentences.append(say("report-not-measured", why=_stopped()))
-    return ReportTable("", rows, say("report-methods-cell"), sentences)
-
-
-def _signed(value: float) -> str:
-    """Returns a number with two decimals and its sign, never -0.00."""
-    return f"{round(value, 2) + 0.0:+.2f}"
+    return ReportTable("", methods_rows(curves), say("report-methods-cell"), sentences)
 
 
 def _line(value: Any) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import wave
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mmviz.figures.audio import lit_mel
+from mmviz.figures.audio import lit_mel, wav_data_uri
 from mmviz.figures.image import data_uri, downscaled
 from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.page import say
@@ -129,20 +126,9 @@ def _sound(audio: AudioInput) -> str:
     alt = html.escape(about("still-audio-plain", seconds=f"{audio.seconds:.1f}"))
     return (
         f'<div><img src="{data_uri(pixels)}" width="{width}" height="{height}" alt="{alt}"></div>'
-        f'<audio controls src="data:audio/wav;base64,{base64.b64encode(_wav(audio)).decode()}"></audio>'
+        f'<audio controls src="{wav_data_uri(np.clip(audio.wave, -1, 1) * 32_767, audio.rate)}"></audio>'
         f"<p class='quiet'>{html.escape(say('report-sound', seconds=audio.seconds))}</p>"
     )
-
-
-def _wav(audio: AudioInput) -> bytes:
-    """Returns the sound as a WAV file of 16 bits."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(audio.rate)
-        file.writeframes((np.clip(audio.wave, -1, 1) * 32_767).astype("<i2").tobytes())
-    return buffer.getvalue()
 
 
 def _table(table: ReportTable) -> str:

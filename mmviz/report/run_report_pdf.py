@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from mmviz.figures.fonts import drawable_language, missing_characters
+from mmviz.figures.fonts import drawable_language, missing_characters, missing_font_text
 from mmviz.figures.report_pdf import Block, Heading, Paragraph, Picture, Table, pages_pdf
-from mmviz.i18n.figures import tell
 from mmviz.i18n.language import join_list, use_language
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import one_line
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.report.document_content import document_title
 from mmviz.report.run_report import RunReport
-
-_MAX_NAMED = 4
-"""So many characters that no font has are listed."""
 
 
 class _Drawable(Protocol):
@@ -71,6 +67,4 @@ def _drawable(text: str) -> str:
     """Returns text in one line, and names the characters for which boxes are drawn."""
     line = one_line(text)
     boxes = missing_characters(line)
-    codes = ", ".join(f"U+{ord(character):04X}" for character in boxes[:_MAX_NAMED])
-    note = tell("paper-no-font", letters=codes + (" …" if len(boxes) > _MAX_NAMED else ""))
-    return f"{line} ({note})" if boxes else line
+    return f"{line} ({missing_font_text(boxes)})" if boxes else line

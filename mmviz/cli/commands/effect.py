@@ -12,16 +12,12 @@ from mmviz.cli.experiment_command import (
     add_baseline,
     add_experiment,
     run_experiment,
-    signed_text,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mmviz.backends import Stop
     from mmviz.experiments.modality_shapley import Effect
     from mmviz.explain import Run
-    from mmviz.types import Modality
 
 
 def add(commands: Any) -> None:
@@ -46,7 +42,7 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
     from mmviz.analysis.attributions import modality_shares
     from mmviz.experiments.modality_shapley import measure_modality_effect
     from mmviz.experiments.removal_changes import present_modalities
-    from mmviz.report.effect_table import effect_table, subsets_table
+    from mmviz.report.effect_table import effect_rows, effect_table, subsets_table
     from mmviz.types import MmvizError
 
     request, baseline = run.rerun_request(), options.baseline
@@ -61,26 +57,8 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
         attention = None
     table = effect_table(request, run.record, effect, attention, run.map_ref, baseline, options.command_line)
     subsets = subsets_table(request, run.record, effect, baseline, options.command_line)
-    printed = [Printed(_effect_rows(effect, attention)), _subsets(effect)]
+    printed = [Printed(effect_rows(effect, attention)), _subsets(effect)]
     return Measured(table, printed, further_files=[(options.subsets_csv, subsets)])
-
-
-def _effect_rows(effect: Effect, attention: Mapping[Modality, float] | None) -> list[list[str]]:
-    from mmviz.i18n.page import say
-    from mmviz.types import INPUT_MODALITIES
-
-    rows = [["", *(say(f"effect-{code}") for code in ("attention", "share", "phi"))]]
-    for modality in INPUT_MODALITIES:
-        if modality not in effect.everything:
-            continue
-        is_measured = modality not in effect.required
-        rows.append([
-            say(f"name-{modality}"),
-            "–" if attention is None else f"{attention[modality]:.2f}",
-            f"{effect.shares[modality]:.2f}" if is_measured else "–",
-            signed_text(effect.phi[modality]) if is_measured else "–",
-        ])  # fmt: skip
-    return [*rows, [say("effect-total"), "", "", signed_text(effect.total)]]
 
 
 def _subsets(effect: Effect) -> Printed:

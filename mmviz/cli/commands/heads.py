@@ -11,8 +11,8 @@ from mmviz.cli.experiment_command import (
     ProgressLine,
     add_experiment,
     run_experiment,
-    signed_text,
 )
+from mmviz.i18n.numbers import signed_text
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:

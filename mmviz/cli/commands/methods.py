@@ -13,15 +13,11 @@ from mmviz.cli.experiment_command import (
     add_baseline,
     add_experiment,
     run_experiment,
-    signed_text,
 )
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mmviz.backends import Stop
-    from mmviz.experiments.faithfulness import FaithfulnessCurves
     from mmviz.explain import Run
     from mmviz.types import AttentionRecord, MapRef
 
@@ -53,7 +49,7 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
     from mmviz.analysis.attributions import attributions
     from mmviz.experiments.faithfulness import measure_faithfulness, variant_count
     from mmviz.i18n.page import say
-    from mmviz.report.methods_table import methods_table
+    from mmviz.report.methods_table import methods_rows, methods_table
 
     request, backend = run.rerun_request(), run.backend
     if run.record.is_long:
@@ -71,7 +67,7 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
         return None
     table = methods_table(request, record, curves, options.baseline, options.command_line)
     done = (len(curves), len(amounts)) if len(curves) < len(amounts) else None
-    return Measured(table, [Printed(_rows(curves), say("methods-title"))], done)
+    return Measured(table, [Printed(methods_rows(curves), say("methods-title"))], done)
 
 
 def _head(record: AttentionRecord, text: str | None) -> MapRef | None:
@@ -90,14 +86,3 @@ def _head(record: AttentionRecord, text: str | None) -> MapRef | None:
     if ref not in heads:
         raise MmvizError("map-unknown", map_ref=text, known=", ".join(map(str, heads)))
     return ref
-
-
-def _rows(curves: Mapping[str, FaithfulnessCurves]) -> list[list[str]]:
-    from mmviz.i18n.page import say
-    from mmviz.report.methods_table import method_name
-
-    rows = [[say(f"methods-column-{column}") for column in ("method", "score", "deletion", "insertion", "random")]]
-    for method, curve in curves.items():
-        areas = [f"{curve.areas[kind]:.2f}" for kind in ("deletion", "insertion", "random")]
-        rows.append([method_name(method), signed_text(curve.score), *areas])
-    return rows

@@ -11,9 +11,9 @@ from mmviz.cli.experiment_command import (
     ProgressLine,
     add_experiment,
     run_experiment,
-    signed_text,
 )
 from mmviz.cli.options import check_number
+from mmviz.i18n.numbers import signed_text
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop
