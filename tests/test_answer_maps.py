@@ -18,7 +18,7 @@ from mmviz.analysis.answer_maps import ATTRIBUTIONS, depends_on, method_words, r
 from mmviz.backends.local.chosen_method import with_chosen_method
 from mmviz.explain import Run
 from mmviz.i18n.language import use_language
-from mmviz.io.run_file import from_recording, to_recording
+from mmviz.io.recording_file import from_recording, to_recording
 from mmviz.report.answer_maps import plain_map
 from mmviz.types import CaptureError, Card, MapRef, MmvizError, Notice, PooledMap, Request, UniformAttention
 from mmviz.types.token_bins import bin_means

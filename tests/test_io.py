@@ -12,7 +12,7 @@ import pytest
 
 import mmviz
 from mmviz.explain import Run
-from mmviz.io.run_file import STEP, from_recording, read_made_by, to_recording
+from mmviz.io.recording_file import STEP, from_recording, read_made_by, to_recording
 from mmviz.types import Answer, AttentionMap, AttentionRecord, MmvizError, Modality, Token
 
 

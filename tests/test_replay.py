@@ -19,7 +19,7 @@ from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import ReplayBackend, recording_bytes, sample_digest
 from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.inputs.examples import load_gallery
-from mmviz.io.run_file import read_made_by
+from mmviz.io.recording_file import read_made_by
 from mmviz.models.cards import trio_card
 from mmviz.training.release.record_gallery import record_gallery
 from mmviz.types import (

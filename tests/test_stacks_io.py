@@ -13,7 +13,8 @@ from records import READS, SEES, towers
 
 from mmviz.backends import wire
 from mmviz.explain import Run
-from mmviz.io.run_file import STEP, from_bytes, from_recording, to_recording
+from mmviz.io.recording_file import STEP, from_recording, to_recording
+from mmviz.io.run_file import from_bytes
 from mmviz.types import AttentionRecord, MapRef, MmvizError, PooledMap, Request, Rows, Sample, Zoom
 
 FIELDS = ("name", "layer", "queries", "keys", "dtype", "stack", "call", "absorbed_by", "windows")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop, run_each
-from mmviz.io.run_file import from_recording, read_made_by, to_recording
+from mmviz.io.recording_file import from_recording, read_made_by, to_recording
 from mmviz.models import CATALOGUE
 from mmviz.models.cards import trio_card
 from mmviz.types import AttentionRecord, Card, MmvizError, Request, Sample, View

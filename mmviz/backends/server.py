@@ -6,7 +6,6 @@ No route takes a path, an address or code, and nothing that a client sends is lo
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
 import threading
@@ -22,13 +21,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
 
 import mmviz
 from mmviz.backends import LOOPBACK, Backend, KeepsExact, wire
 from mmviz.backends.exact_keeper import with_exact_size
+from mmviz.backends.request_body import read_body, unless_disconnected
+from mmviz.backends.request_guard import Guard, error_response
 from mmviz.backends.run_queue import RunQueue
-from mmviz.io.error_codec import error_to_bytes
 from mmviz.io.exact_arrays import exact_to_bytes
 from mmviz.types import AttentionRecord, MmvizError, Request
 
@@ -37,14 +36,6 @@ _log = logging.getLogger(__name__)
 _NPZ, _JSON = "application/x-npz", "application/json"
 _CLOSED = 499
 """The status that is counted for a client that closed its connection, which nobody reads."""
-_PUBLIC_PATHS = ("/live", "/ready")
-"""Paths that a supervisor may read without a token."""
-_STATUS = {
-    "wire-large": 413, "npz-large": 413, "wire-slow": 408, "wire-refused": 403, "backend-token": 401, "view-gone": 410,
-    "backend-busy": 429, "backend-stopping": 503, "backend-late": 504, "backend-failed": 500, "model-unknown": 404,
-    "backend-version": 400,
-}  # fmt: skip
-"""HTTP status by error code. Any other code is 422: the request was understood and cannot be carried out."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +122,13 @@ class Service:
         future: Future[AttentionRecord | None] | None = None
         is_abandoned = threading.Event()  # set once no client waits for the result
         try:
-            body = await _read_body(request, self._limits)
+            body = await self._body(request)
             start = time.perf_counter()
             run_request = await self._in_thread(self._codec_pool, lambda: self._request(body))
             future = self._queue.submit(run_request, is_abandoned.is_set)
             loop = asyncio.get_running_loop()
             future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave_queue))
-            record = await self._within_limit(_unless_disconnected(request, future))
+            record = await self._within_limit(unless_disconnected(request, future))
             if record is None:
                 return Response(status_code=_CLOSED)
             data = await self._in_thread(self._codec_pool, lambda: self._encoded(record))
@@ -162,7 +153,7 @@ class Service:
 
     async def view(self, request: HttpRequest) -> Response:
         """Responds with a part of a record that is kept here."""
-        view = wire.view_from_bytes(await _read_body(request, self._limits))
+        view = wire.view_from_bytes(await self._body(request))
         record_id = request.path_params["record_id"]
         array = await self._in_thread(self._view_pool, lambda: self._backend.view(record_id, view))
         return Response(wire.array_to_bytes(array), media_type=_NPZ)
@@ -174,6 +165,9 @@ class Service:
             raise MmvizError("keep-elsewhere")
         data = await self._in_thread(self._view_pool, lambda: exact_to_bytes(backend.exact(record_id)))
         return Response(data, media_type=_NPZ)
+
+    async def _body(self, request: HttpRequest) -> bytes:
+        return await read_body(request, self._limits.upload, self._limits.upload_seconds)
 
     def _leave_queue(self) -> None:
         self._waiting -= 1
@@ -187,57 +181,6 @@ class Service:
             return await asyncio.wait_for(asyncio.shield(future), self._limits.seconds)
         except TimeoutError:
             raise MmvizError("backend-late", host="", seconds=self._limits.seconds) from None
-
-
-class Guard:
-    """Checks every request before the routes see it, and turns every failure into an error without its message.
-
-    A request is refused for its Host or Origin header, its token, or another version of the protocol.
-    """
-
-    def __init__(self, app: Starlette, service: Service, token: str | None, hosts: frozenset[str] | None):
-        self._app, self._service, self._token, self._hosts = app, service, token, hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, has_started = 500, False
-
-        async def send_counted(message: Message) -> None:
-            nonlocal status, has_started
-            if message["type"] == "http.response.start":
-                status, has_started = message["status"], True
-                message["headers"] = [*message["headers"], (wire.HEADER.encode(), str(wire.PROTOCOL).encode())]
-            await send(message)
-
-        try:
-            self._check(HttpRequest(scope))
-            await self._app(scope, receive, send_counted)
-        except MmvizError as error:
-            await _error_response(error)(scope, receive, send_counted)
-        except Exception as problem:  # its message may hold what was sent
-            _log.error("a request failed: %s", type(problem).__name__)
-            if not has_started:
-                await _error_response(MmvizError("backend-failed", host=""))(scope, receive, send_counted)
-        route = getattr(scope.get("endpoint"), "__name__", "other")  # one of the routes, never the requested path
-        self._service.responses.labels(route, status).inc()
-
-    def _check(self, request: HttpRequest) -> None:
-        host = request.headers.get("host", "").lower()
-        name = host[1:].partition("]")[0] if host.startswith("[") and "]" in host else host.partition(":")[0]
-        if self._hosts is not None and name not in self._hosts:
-            raise MmvizError("wire-refused", why="the Host header names another")
-        if "origin" in request.headers:
-            raise MmvizError("wire-refused", why="web pages may not call it")
-        if request.url.path in _PUBLIC_PATHS:
-            return
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._token is not None and not hmac.compare_digest(token.encode(), self._token.encode()):
-            raise MmvizError("backend-token", host="")
-        version = request.headers.get(wire.HEADER, str(wire.PROTOCOL))
-        if version != str(wire.PROTOCOL):
-            raise MmvizError("backend-version", host="", version=wire.PROTOCOL, known=version[:20])
 
 
 def make_app(
@@ -262,10 +205,10 @@ def make_app(
 
     async def handle_error(_: HttpRequest, error: Exception) -> Response:
         assert isinstance(error, MmvizError)
-        return _error_response(error)
+        return error_response(error)
 
     app = Starlette(routes=routes, lifespan=service.lifespan, exception_handlers={MmvizError: handle_error})
-    return Guard(app, service, token, hosts)
+    return Guard(app, service.responses, token, hosts)
 
 
 def _contain(work: Callable[[], T]) -> T:
@@ -277,51 +220,6 @@ def _contain(work: Callable[[], T]) -> T:
     except BaseException as problem:
         _log.error("a request failed: %s", type(problem).__name__)
         raise MmvizError("backend-failed", host="") from None
-
-
-async def _read_body(request: HttpRequest, limits: Limits) -> bytes:
-    """Returns the body. Raises ``MmvizError``: ``wire-large``, from the header alone where possible; ``wire-slow``."""
-    too_large = MmvizError("wire-large", limit=limits.upload / 1e6)
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > limits.upload:
-        raise too_large
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(limits.upload_seconds):
-            async for part in request.stream():
-                size += len(part)
-                if size > limits.upload:
-                    raise too_large
-                parts.append(part)
-    except TimeoutError:
-        raise MmvizError("wire-slow", seconds=limits.upload_seconds) from None
-    return b"".join(parts)
-
-
-async def _unless_disconnected(
-    request: HttpRequest, future: Future[AttentionRecord | None]
-) -> AttentionRecord | None:  # fmt: skip
-    """Returns the result of ``future``; None where the client of ``request`` closes its connection before."""
-    result = asyncio.wrap_future(future)
-    closing = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait((result, closing), return_when=asyncio.FIRST_COMPLETED)
-        return result.result() if result.done() else None
-    finally:
-        closing.cancel()
-        result.cancel()  # nothing where it is there already
-
-
-async def _disconnected(request: HttpRequest) -> None:
-    """Returns once the client has closed its connection; its body has been read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _error_response(error: MmvizError) -> Response:
-    status = _STATUS.get(error.code, 422)
-    headers = {"retry-after": "1"} if status in (429, 503) else {}
-    return Response(error_to_bytes(error), status, headers, _JSON)
 
 
 def _json(value: object, status: int = 200) -> Response:
