@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from mmviz.app.allowed_hosts import VisitorAddresses, url
 from mmviz.app.connection_guard import ConnectionGuard
+from mmviz.app.static_assets import StaticAssets
 from mmviz.app.upload_addresses import keep_upload_addresses
 
 
@@ -29,7 +30,10 @@ def app_options() -> dict[str, Any]:
     return {
         "script_path": Path(__file__).with_name("streamlit_script.py"),
         "lifespan": _open_browser,
-        "middleware": [Middleware(ConnectionGuard, addresses=VisitorAddresses.from_environment())],
+        "middleware": [
+            Middleware(ConnectionGuard, addresses=VisitorAddresses.from_environment()),
+            Middleware(StaticAssets),
+        ],
     }
 
 
