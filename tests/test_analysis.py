@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mmviz.analysis import map_weights
 from mmviz.analysis.map_weights import attention_row, spread, weights
 from mmviz.analysis.modality_matrix import modality_matrix
 from mmviz.analysis.rollout import rollout
@@ -229,3 +233,17 @@ def test_a_sink_is_attended_to_by_all_queries() -> None:
     single_query = np.full((20, 20), 1 / 20)
     single_query[0] = np.eye(20)[7]
     assert sinks(single_query.mean(0)) == []
+
+
+def test_rollout_is_kept_as_long_as_its_record_and_belongs_to_no_other(record: AttentionRecord) -> None:
+    rollout_ref = MapRef.parse("rollout")
+    matrix = weights(record, rollout_ref)
+    assert weights(record, rollout_ref) is matrix and not matrix.flags.writeable
+    same_numbers = replace(record, id="another")
+    assert weights(same_numbers, rollout_ref) is not matrix
+    np.testing.assert_array_equal(weights(same_numbers, rollout_ref), matrix)
+    key = id(same_numbers)
+    assert key in map_weights._rollouts
+    del same_numbers
+    gc.collect()
+    assert key not in map_weights._rollouts

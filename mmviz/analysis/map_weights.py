@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from mmviz.types import AttentionMap, AttentionRecord, MapRef, PooledMap
 
 Direction = Literal["from", "to"]
 """``from`` a query to all keys (a row), or ``to`` a key from all queries (a column)."""
+_rollouts: dict[int, dict[Streams | None, NDArray[np.float64]]] = {}
+"""Rollouts by the ``id`` of a record that is alive, and the streams between which they run."""
 
 
 def weights(
@@ -38,10 +41,7 @@ def weights(
             return np.asarray(record.relevance_to[ref.keys], np.float64)
         return _checked_relevance(record, relevance, streams)
     if ref.method == "rollout":
-        ends = streams or rollout_streams(record, ref.keys)
-        if record.links is not None and ends is not None:
-            return joint_rollout(record, ends)
-        return rollout([attn_map.weights for attn_map in _self_attention(record, ends)])
+        return _kept_rollout(record, streams or rollout_streams(record, ref.keys))
     attn_map = record.maps[record.map_number(ref)]
     if ref.head is None:
         return np.asarray(attn_map.weights.mean(axis=0, dtype=np.float64))
@@ -117,6 +117,22 @@ def rollout_streams(record: AttentionRecord, keys: str = "") -> Streams | None:
         return (queries, keys) if keys in reachable_streams(record, queries) else None
     attended = {attn_map.keys for attn_map in record.maps if attn_map.queries == queries}
     return (queries, keys) if {*of_default} == {(queries, keys)} and attended == {queries} == {keys} else None
+
+
+def _kept_rollout(record: AttentionRecord, ends: Streams | None) -> NDArray[np.float64]:
+    """Returns rollout between two streams, read-only. It is kept as long as ``record``, of which a page draws many."""
+    kept = _rollouts.get(id(record))
+    if kept is None:
+        kept = _rollouts[id(record)] = {}
+        weakref.finalize(record, _rollouts.pop, id(record), None)
+    if ends not in kept:
+        if record.links is not None and ends is not None:
+            matrix = joint_rollout(record, ends)
+        else:
+            matrix = rollout([attn_map.weights for attn_map in _self_attention(record, ends)])
+        matrix.setflags(write=False)
+        kept[ends] = matrix
+    return kept[ends]
 
 
 def _self_attention(record: AttentionRecord, streams: Streams | None) -> list[AttentionMap | PooledMap]:
