@@ -60,14 +60,16 @@ def key_bars(
     )  # fmt: skip
     low, high = min(0.0, float(np.min(heights))), max(0.0, float(np.max(heights)))
     space = (high - low or 1.0) * 0.05
-    limits = [low - space * (low < 0), high + space]
-    amounts = {"gridcolor": colours.line, "zerolinecolor": colours.muted, "fixedrange": True, "range": limits,
+    named_low = min(0.0, *(float(heights[k]) for k in rows))
+    amounts = {"gridcolor": colours.line, "zerolinecolor": colours.muted, "fixedrange": True,
                "tickfont": {"size": size}}  # fmt: skip
     figure.update_layout(
         xaxis={"domain": [0, 0.42], "showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": True,
                "range": [-1, len(tokens)]},
-        yaxis={"title": {"text": plain(texts["axis"])}, "nticks": 5, **amounts},
-        xaxis2={"domain": [_NAMED, 1], "anchor": "y2", "showticklabels": False, **amounts},
+        yaxis={"title": {"text": plain(texts["axis"])}, "nticks": 5,
+               "range": [low - space * (low < 0), high + space], **amounts},
+        xaxis2={"domain": [_NAMED, 1], "anchor": "y2", "showticklabels": False, "range": [named_low, high + space],
+                **amounts},
         yaxis2={"anchor": "x2", "tickvals": list(range(len(rows))), "ticktext": [labels[k] for k in rows],
                 "tickfont": {"size": size}, "showgrid": False, "zeroline": False, "fixedrange": True,
                 "range": [len(rows) - 0.5, -0.5]},
@@ -91,7 +93,8 @@ def named_tokens(values: NDArray[np.float64], selected: int | None = None) -> li
 
 def _add_bars(
     figure: go.Figure, places: Sequence[int], indices: Sequence[int], values: NDArray[np.float64],
-    labels: Sequence[str], modality: Modality, name: str, selected: int | None, outline: str, size: int, named: bool = False,
+    labels: Sequence[str], modality: Modality, name: str, selected: int | None, outline: str, size: int,
+    named: bool = False,
 ) -> None:  # fmt: skip
     """Adds the bars of one modality: upright in the row of all tokens, or level beside their names."""
     if not places:
@@ -100,8 +103,8 @@ def _add_bars(
     axes: dict[str, Any] = {"x": list(places), "y": amounts, "width": 0.9}
     if named:
         axes = {"y": list(places), "x": amounts, "xaxis": "x2", "yaxis": "y2", "orientation": "h", "width": 0.8,
-                "text": [short(float(amount)) for amount in amounts], "textposition": "outside", "textfont": {"size": size},
-                "cliponaxis": False}  # fmt: skip
+                "text": [short(float(amount)) for amount in amounts], "textposition": "outside",
+                "textfont": {"size": size}, "constraintext": "none", "cliponaxis": False}  # fmt: skip
     widths = [1.5 if k == selected else 0.0 for k in indices]
     figure.add_bar(
         **axes, name=name, showlegend=not named, customdata=[labels[k] for k in indices],

@@ -28,7 +28,8 @@ LEARN_SLIDES: dict[str, str] = {
     "learn-output-query": "Query token",
     "learn-output-query-help": "The token that attends, and receives the output.",
     "learn-output-key": "Key token",
-    "learn-output-key-help": "The token that is attended to. At first the one with the largest weight, the query token left out.",
+    "learn-output-key-help": "The token that is attended to. At first the one with the largest weight beside the query "
+    "token itself.",
     "path-query": "1 Query of “{query}”",
     "path-key": "2 Key of “{key}”",
     "path-score": "3 Score: “{query}” with “{key}”",

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.attention_path import PATH_STEPS, AttentionPath
 from mmviz.figures.attention_path import attention_path_svg
-from mmviz.figures.colour_scale import short
 from mmviz.i18n.page import say
 from mmviz.types import Modality
 
@@ -48,9 +47,9 @@ def path_texts(path: AttentionPath, query: str, labels: Sequence[str]) -> tuple[
     """Returns heading and numbers of each step, with the tokens that they belong to, and all in one sentence."""
     strongest = int(path.weights.argmax())
     names = {"query": _short_name(query), "key": _short_name(labels[path.key_index])}
-    numbers = {"score": short(path.score), "scale": short(path.scale), "scaled": short(path.scaled),
-               "weight": short(path.weight), "strongest": _short_name(labels[strongest]),
-               "largest": short(float(path.weights[strongest]))}  # fmt: skip
+    numbers = {"score": _number(path.score), "scale": _number(path.scale), "scaled": _number(path.scaled),
+               "weight": _number(path.weight), "strongest": _short_name(labels[strongest]),
+               "largest": _number(float(path.weights[strongest]))}  # fmt: skip
     score_code = "path-score-mask" if path.is_masked else "path-score-numbers"
     texts = {
         "query": (say("path-query", **names), say("path-vector", size=len(path.query), numbers=_written(path.query))),
@@ -71,7 +70,12 @@ def path_texts(path: AttentionPath, query: str, labels: Sequence[str]) -> tuple[
 
 def _written(vector: NDArray[np.float64]) -> str:
     """Returns the first numbers of a vector."""
-    return "  ".join(f"{number:.2f}".replace("-", "−") for number in vector[:_NUMBERS])
+    return "  ".join(_number(float(number)) for number in vector[:_NUMBERS])
+
+
+def _number(amount: float) -> str:
+    """Returns an amount with three decimals, so that its steps can be checked by hand."""
+    return f"{amount:.3f}".replace("-", "−").replace("inf", "∞")
 
 
 def _short_name(name: str) -> str:

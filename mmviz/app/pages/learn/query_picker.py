@@ -60,7 +60,9 @@ def query_choice(context: LessonContext, number: int) -> int:
 
 
 def pick_query(context: LessonContext) -> PickedQuery | None:
-    """Select boxes for stack, layer, head and query, and a place for one more, at first the answer token in the first head of the second layer.
+    """Select boxes for stack, layer, head and query, and a place for one more control.
+
+    At first the answer token in the first head of the second layer.
 
     None as long as the run with its steps is not available (`LessonContext.run_with_steps`).
     """
