@@ -20,8 +20,8 @@ TRAINING: dict[str, str] = {
     "learn-training-part-bundled": "The bundled model, during its training",
     # train one now
     "learn-training-intro": "A small model starts from random weights and learns ten words from 4,000 pictures of one "
-    "drawing each: 10 epochs, batches of 32, optimizer Adam, loss categorical cross-entropy on the word. No loss is "
-    "put on attention. {time} The model is deleted when you close the page.",
+    "drawing each: 10 epochs, batches of 32, optimizer Adam, loss categorical cross-entropy on the logits of the ten "
+    "words. No loss is put on attention. {time} The model is deleted when you close the page.",
     "learn-training-unmeasured": "How long that takes on the machine that serves this page is measured while it runs.",
     "learn-training-took": "The last training on the machine that serves this page took {time}.",
     "learn-training-flow-picture": "picture, 40 × 40",
