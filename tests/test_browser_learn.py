@@ -13,7 +13,8 @@ sync_api = pytest.importorskip("playwright.sync_api")
 from real_page import PATIENCE, VIEWER, settle, until  # noqa: E402
 
 from mmviz.app.pages.learn.course import COURSE  # noqa: E402
-from mmviz.app.session_state import LESSONS  # noqa: E402
+from mmviz.app.pages.learn.presentation import slides_of  # noqa: E402
+from mmviz.app.session_state import LESSONS, LessonId  # noqa: E402
 from mmviz.i18n.language import LANGUAGES, Language, use_language  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
@@ -100,6 +101,104 @@ def test_the_course_from_the_question_of_a_lesson_to_the_next_lesson(
     page.close()
 
 
+SMALL_TEXT = """() => {
+    const walker = document.createTreeWalker(document.querySelector(".st-key-slide"), NodeFilter.SHOW_TEXT), small = [];
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
+        const isSeen = element.checkVisibility({ visibilityProperty: true }) && !element.closest("style, script");
+        if (text && isSeen && parseFloat(getComputedStyle(element).fontSize) < 20) small.push(text);
+    }
+    return small;
+}"""
+"""Texts of a slide that are smaller than 20 px."""
+LOWEST = """() => Math.max(...[...document.querySelectorAll(".st-key-slide *")]
+    .filter((element) => !element.children.length && element.checkVisibility({ visibilityProperty: true }))
+    .map((element) => element.getBoundingClientRect().bottom))"""
+
+
+@pytest.mark.parametrize(
+    ("language", "lessons"),
+    [pytest.param("en", LESSONS, marks=pytest.mark.long), ("zh", ("scores", "softmax", "output"))],
+    indirect=["language"],
+)
+def test_every_slide_fits_a_projector_and_a_clicker_turns_it(
+    browser: sync_api.Browser, server: str, language: Language, lessons: tuple[LessonId, ...]
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server}/?page=learn&lesson={lessons[0]}&present=1&example={FULL.id}&lang={language}")
+    page.locator(".st-key-slide-turn").wait_for()
+    for lesson in lessons:
+        for slide, name in enumerate(slides_of(lesson), start=1):
+            until(page, lambda lesson=lesson, slide=slide: f"lesson={lesson}&present={slide}" in page.url)
+            settle(page)
+            until(page, lambda: page.locator("[class*=st-key-experiment-progress]").count() == 0)
+            settle(page)
+            top = page.locator(".st-key-slide-turn").bounding_box()["y"]
+            main = page.locator("[data-testid=stMain]")
+            until(page, lambda top=top: page.evaluate(LOWEST) <= top)  # a figure is higher while it is drawn
+            assert main.evaluate("main => [main.scrollWidth, main.scrollHeight]") == [1280, 720], (lesson, name)
+            assert not page.evaluate(SMALL_TEXT), (lesson, name)
+            if name in COURSE["output"].parts and lesson == "output":
+                assert page.locator(".path").get_attribute("data-step") == str(COURSE["output"].parts.index(name) + 1)
+            page.keyboard.press("PageDown")
+    assert not page.locator("[data-testid=stException]").count()
+    page.keyboard.press("Home")
+    until(page, lambda: "present=1&" in page.url or page.url.endswith("present=1"))
+    settle(page)
+    page.keyboard.press("Escape")
+    page.locator(".st-key-lessons").wait_for()
+    assert "present=" not in page.url
+    page.close()
+
+
+def test_the_path_plays_pauses_and_stands_still_with_reduced_motion(browser: sync_api.Browser, server: str) -> None:
+    for motion in ("no-preference", "reduce"):
+        context = browser.new_context(viewport={"width": 1280, "height": 720}, reduced_motion=motion)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{server}/?page=learn&lesson=output&example={FULL.id}&at-open=1")
+        path = page.locator(".path")
+        path.wait_for()
+        if motion == "reduce":
+            assert path.get_attribute("data-step") == str(len(COURSE["output"].parts))
+            assert path.get_attribute("data-playing") == "false"
+            path.locator("[data-button=back]").click()
+            assert not path.evaluate("path => path.getAnimations({ subtree: true }).length")
+            assert path.locator(".stage.ahead").count() == 1
+        else:
+            until(page, lambda path=path: path.get_attribute("data-step") == "2")
+            assert path.evaluate("path => path.getAnimations({ subtree: true }).length")
+            path.locator("[data-button=play]").click()
+            assert path.get_attribute("data-playing") == "false"
+            for _ in COURSE["output"].parts:
+                path.locator("[data-button=on]").click()
+            assert path.locator(".stage.ahead").count() == 0
+        context.close()
+
+
+def test_a_term_is_explained_on_hover_and_focus_within_the_window(browser: sync_api.Browser, server: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server}/?page=learn&lesson=scores&example={FULL.id}")
+    terms = page.locator(".lesson .term")
+    terms.first.wait_for()
+    for index in range(terms.count()):
+        term, definition = terms.nth(index), terms.nth(index).locator(".definition")
+        assert definition.is_hidden()
+        term.hover()
+        definition.wait_for()
+        box = definition.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+        page.keyboard.press("Escape")
+        definition.wait_for(state="hidden")
+        page.mouse.move(0, 0)
+        term.focus()
+        definition.wait_for()
+        term.blur()
+    page.close()
+
+
 def test_a_lesson_fits_on_one_screen(browser: sync_api.Browser, server: str) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(PATIENCE)
@@ -130,7 +229,7 @@ def test_a_link_opens_a_lesson_with_its_controls(browser: sync_api.Browser, serv
     other.close()
 
 
-def test_the_sheet_is_one_printed_page(browser: sync_api.Browser, server: str, language: Language) -> None:
+def test_the_sheet_is_two_printed_pages(browser: sync_api.Browser, server: str, language: Language) -> None:
     page = visit(browser, server, f"page=learn&lesson=scores&example={FULL.id}&lang={language}&at-layer=1")
     shown_numbers = final_numbers(page)
     with page.expect_download() as download:
@@ -140,7 +239,7 @@ def test_the_sheet_is_one_printed_page(browser: sync_api.Browser, server: str, l
     sheet = browser.new_page()
     sheet.set_content(document)
     pdf = sheet.pdf(format="A4", prefer_css_page_size=True)
-    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 2
     sheet.close()
     page.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,14 +15,22 @@ import torch
 from app_page import FULL, AppTest, address, markup, notes, now, press, run, settled, visit
 from scipy.spatial.distance import jensenshannon
 
+from mmviz.analysis.attention_path import attention_path
 from mmviz.app import page_address
+from mmviz.app.components.attention_path import path_texts
+from mmviz.app.components.glossary_text import glossary_html
 from mmviz.app.experiment_runner import ExperimentRunner
-from mmviz.app.pages.learn import _sheet
 from mmviz.app.pages.learn.course import COURSE
 from mmviz.app.pages.learn.lesson_context import LessonContext
+from mmviz.app.pages.learn.presentation import slides_of
+from mmviz.app.pages.learn.sheet import sheet
 from mmviz.app.session_state import LESSONS
 from mmviz.backends.local import LocalBackend
 from mmviz.explain import Run, run_sample
+from mmviz.figures.key_bars import STRONGEST, key_bars
+from mmviz.figures.token_labels import names
+from mmviz.i18n.glossary import GLOSSARY
+from mmviz.i18n.language import LANGUAGES, Language, translated, use_language
 from mmviz.i18n.page import LABELS, say
 from mmviz.models.cards import fusions_card
 from mmviz.models.trio_model import BundledTrio
@@ -39,6 +48,11 @@ def lesson(name: str, **controls: str) -> AppTest:
     """Returns the lesson with its controls set, once its experiments have finished."""
     params = {f"at-{key}": value for key, value in controls.items()}
     return ready(visit(page="learn", lesson=name, example=FULL.id, **params))
+
+
+def without_terms(text: str) -> str:
+    """Returns HTML without the definitions of terms, and without the marks of the terms themselves."""
+    return re.sub(r"<span class='term'[^>]*>([^<]*)<span class='definition'.*?</span></span>", r"\1", text)
 
 
 def ready(page: AppTest) -> AppTest:
@@ -193,13 +207,13 @@ def test_limits(gallery_run: Run) -> None:
 
 def test_a_question_comes_before_the_lesson() -> None:
     page = visit(page="learn", lesson="scores", example=FULL.id)
-    assert say("learn-scores-question") in markup(page)
+    assert say("learn-scores-question") in without_terms(markup(page))
     assert not page.metric and say("learn-notice") not in markup(page)
     page.button_group(key="learn-answer-scores").set_value("b")
     ready(run(page))
     assert any(
         say("learn-wrong", option=say("learn-scores-option-c")) in note and say("learn-scores-because") in note
-        for note in notes(page, "remark")
+        for note in map(without_terms, notes(page, "remark"))
     )
     assert page.metric and say("learn-notice") in markup(page)
     page.button_group(key="learn-answer-scores").set_value(COURSE["scores"].correct)
@@ -237,15 +251,103 @@ def test_an_unknown_value_in_the_address_gets_a_note_and_the_default(name: str, 
     assert page.metric
 
 
-def test_the_sheet_has_the_numbers_of_the_lesson(gallery_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_sheet_has_room_to_write_and_its_solution_on_page_two(
+    gallery_run: Run, monkeypatch: pytest.MonkeyPatch, language: Language
+) -> None:
     runner = SimpleNamespace(run=gallery_run, state=None)
     context = LessonContext("scores", cast(ExperimentRunner, runner), [("Largest <weight>", "0.332")])
     monkeypatch.setattr(page_address, "page_url", lambda _: "http://host/?page=learn")
-    page = _sheet(context)().decode("ascii")
-    assert "Largest &lt;weight&gt;" in page and "0.332" in page and "http://host/?page=learn" in page
-    for code in ("title", "question", "do", "notice", "misleads", "option-a", "option-c"):
-        assert say(f"learn-scores-{code}") in html.unescape(page)
-    assert "<script" not in page and "@page" in page and "data:image" in page
+    with use_language(language):
+        document = sheet(context)
+        assert document == sheet(context), "the same address as long as it shows the same"
+        text = {code: say(f"learn-scores-{code}") for code in ("title", "question", "do", "because", "notice")}
+        correct = say("learn-sheet-correct", letter="c", option=say("learn-scores-option-c"))
+    whole = html.unescape(document.decode("ascii"))
+    assert f'<html lang="{language}">' in whole and "<script" not in whole
+    first, second = whole.split('<section class="solution">')
+    assert "break-before: page" in first and "data:image" in first and "class='line'" in first
+    assert all(text[code] in first for code in ("title", "question", "do")) and "Largest <weight>" in first
+    assert not any(part in first for part in ("0.332", text["because"], text["notice"], correct))
+    assert all(
+        part in second for part in ("0.332", text["because"], text["notice"], correct, "http://host/?page=learn")
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_terms_carry_their_definition_once_and_as_whole_words(language: Language) -> None:
+    with use_language(language):
+        definition = html.escape(say("glossary-query"))
+        question = glossary_html(say("learn-scores-question"))
+        assert question.count(definition) == 1 and without_terms(question) == html.escape(say("learn-scores-question"))
+        assert "aria-describedby='glossary-query-" in question and "tabindex='0'" in question
+        texts = " ".join(translated(text) for code, text in LABELS.items() if code.startswith("learn-"))
+        unused = [code for code in GLOSSARY if "-forms" not in code and f"'{code}-" not in glossary_html(texts)]
+        assert not unused, "defined, but in no text"
+    assert glossary_html("monkey <b> valued") == "monkey &lt;b&gt; valued"
+
+
+def test_the_path_of_one_attention_has_the_numbers_of_the_model() -> None:
+    model = BundledTrio("cpu")
+    captured: dict[str, torch.Tensor] = {}
+    attention = model.module.get_submodule("blocks.2.attention")
+    hooks = [
+        attention.get_submodule(name).register_forward_hook(
+            lambda _, args, output, name=name: captured.update({name: output[0].view(-1, 4, 48).transpose(0, 1)})
+        )
+        for name in ("query", "key", "value")
+    ]
+    with torch.no_grad():
+        model(model.prepare(FULL.sample()).tensors)
+    for hook in hooks:
+        hook.remove()
+    head, query, key = 1, 0, 5
+    q, keys, values = (captured[name][head].double().numpy() for name in ("query", "key", "value"))
+    weights = np.exp(keys @ q[query] / 48**0.5)
+    weights /= weights.sum()
+    request = replace(run_sample(FULL.sample(), backend=LocalBackend("cpu")).rerun_request(), steps=True)
+    (record,) = LocalBackend("cpu").run([request])
+    path = attention_path(record.steps[2], head, query, key)
+    assert path.score == pytest.approx(q[query] @ keys[key], abs=1e-4) == path.products.sum()
+    assert path.scaled == pytest.approx(path.score / 48**0.5)
+    np.testing.assert_allclose(path.weights, weights, atol=1e-6)
+    np.testing.assert_allclose(path.contribution, weights[key] * values[key], atol=1e-6)
+    np.testing.assert_allclose(path.output, weights @ values, atol=1e-5)
+    labels = names(record.streams[record.maps[2].keys])
+    texts, _ = path_texts(path, labels[query], labels)
+    assert f"{q[query] @ keys[key]:.3f}".replace("-", "−") in texts["score"][1] and labels[key] in texts["score"][0]
+    assert f"{weights[key]:.3f}" in texts["weight"][1] and labels[query] in texts["output"][0]
+
+
+def test_bars_stand_in_one_order_of_modalities_and_name_their_tokens(gallery_run: Run) -> None:
+    tokens, values = gallery_run.tokens, np.linspace(-1, 1, len(gallery_run.tokens)) ** 3
+    chosen = int(values.argmin())
+    texts = {"axis": "weight", "all": "all", "strongest": "largest"}
+    figure = key_bars(tokens, values, texts, {modality: str(modality) for modality in Modality}, selected=chosen)
+    upright = [(place, trace.name) for trace in figure.data if trace.orientation != "h" for place in trace.x]
+    order = [list(Modality).index(Modality(name)) for _, name in sorted(upright)]
+    assert order == sorted(order) and len(order) == len(tokens)
+    rows = [names(tokens)[k] for k in np.argsort(-values)[: STRONGEST - 1]] + [names(tokens)[chosen]]
+    assert list(figure.layout.yaxis2.ticktext) == rows
+    named = {trace.customdata[k]: trace.x[k] for trace in figure.data if trace.orientation == "h"
+             for k in range(len(trace.x))}  # fmt: skip
+    assert named == {name: values[names(tokens).index(name)] for name in rows}
+
+
+def test_a_presentation_shows_one_slide_and_its_link_opens_it() -> None:
+    page = ready(visit(page="learn", lesson="scores", example=FULL.id, present="1"))
+    assert say("learn-scores-option-b") in markup(page) and not page.metric
+    assert "class='correct'" not in markup(page)
+    page = ready(press(page, "slide-next"))
+    assert "class='correct'" in markup(page) and address(page)["present"] == "2"
+    page = ready(press(page, "slide-last"))
+    assert say("learn-misleads") in markup(page) and address(page)["present"] == str(len(slides_of("scores")))
+    page = ready(press(page, "slide-next"))
+    assert address(page)["lesson"] == "softmax" and address(page)["present"] == "1"
+    page = ready(press(page, "slide-previous"))
+    assert address(page)["lesson"] == "scores" and say("learn-misleads") in markup(page)
+    page = ready(press(page, "slide-leave"))
+    assert "present" not in address(page) and page.metric
 
 
 def test_every_lesson_has_all_its_texts() -> None:

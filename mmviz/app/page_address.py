@@ -2,11 +2,11 @@
 
 ``example`` (id in the gallery), ``query`` and ``versus`` (tokens by index, such as ``3-5.9``), ``direction``, ``map``
 (the text form of a `mmviz.types.MapRef`); ``style`` and ``scale`` where they differ from the default; ``page`` and
-``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls; ``model`` where
-visitors may choose among several, see `mmviz.app.model_links`; ``cut``, the routes that are cut in the run of an
-example, and ``routes``, those that the section Routes cuts beside, see `mmviz.app.route_links`. The visitor's own
-inputs are never in the address: a run of them has ``run`` in place of ``example``, the random id under which the server
-keeps it for a while.
+``section`` or ``lesson`` on every page but the first; in a lesson ``at-NAME`` for each of its controls, and
+``present``, the number of the slide in its presentation; ``model`` where visitors may choose among several, see
+`mmviz.app.model_links`; ``cut``, the routes that are cut in the run of an example, and ``routes``, those that the
+section Routes cuts beside, see `mmviz.app.route_links`. The visitor's own inputs are never in the address: a run of
+them has ``run`` in place of ``example``, the random id under which the server keeps it for a while.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _CHOICES = {"direction": get_args(Direction), "style": get_args(Style), "scale":
 _NAMES = ("query", "versus", "direction", "map", "style", "scale", route_links.IN_RUN, route_links.IN_SECTION)
 """Parameters that belong to a run, in the order in which messages name them."""
 _LESSON_PREFIX = "at-"
+_SLIDE = "present"
 
 
 def address_params() -> dict[str, str]:
@@ -66,6 +67,8 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     state.lesson_params = {
         name.removeprefix(_LESSON_PREFIX): value for name, value in params.items() if name.startswith(_LESSON_PREFIX)
     }
+    slide = params.get(_SLIDE)
+    state.slide = None if slide is None else int(slide) if slide.isdecimal() and len(slide) < 4 else 1
     state.unknown_params, state.link_messages = set(), ()
     state.lesson_serial += 1
     if state.lesson_params:  # a link to positions of controls is meant to show them
@@ -183,7 +186,8 @@ def _page_params(state: State) -> dict[str, str]:
         return {"page": state.page, "section": state.section}
     if state.page == "learn":
         controls = {f"{_LESSON_PREFIX}{name}": value for name, value in state.lesson_params.items()}
-        return {"page": state.page, "lesson": state.lesson, **controls}
+        slide = {} if state.slide is None else {_SLIDE: str(state.slide)}
+        return {"page": state.page, "lesson": state.lesson, **slide, **controls}
     return {}
 
 

@@ -88,6 +88,8 @@ class State:
     """Names of the lesson's controls for which the address has a value that does not exist."""
     lesson_serial: int = 0
     """How often the page, not the visitor, set the lesson's controls."""
+    slide: int | None = None
+    """The slide of the open lesson that is shown, from 1; None outside the presentation."""
     training_job: StreamingJob[Any] | None = None
     """The training of the small model of the page Learn, in progress or finished."""
 
@@ -217,7 +219,8 @@ def reset_state() -> None:
     choose_example(None)
     st.session_state[KEY] = State(
         page=state.page, section=state.section, lesson=state.lesson, answered_lessons=state.answered_lessons,
-        lesson_params=state.lesson_params, lesson_serial=state.lesson_serial, training_job=state.training_job,
+        lesson_params=state.lesson_params, lesson_serial=state.lesson_serial, slide=state.slide,
+        training_job=state.training_job,
         config=state.config, model=state.model, saved_run_shown=state.saved_run_shown, form_number=state.form_number,
         serial=state.serial, visitor=state.visitor,
     )  # fmt: skip
@@ -272,6 +275,14 @@ def open_lesson(lesson: LessonId) -> None:
     state = current_state()
     state.lesson, state.lesson_params, state.unknown_params = lesson, {}, set()
     state.lesson_serial += 1
+
+
+def open_slide(lesson: LessonId, slide: int | None) -> None:
+    """Shows a slide of a lesson, counted from 1; None leaves the presentation."""
+    state = current_state()
+    if lesson != state.lesson:
+        open_lesson(lesson)
+    state.slide = slide
 
 
 def show_run(run: Run, draft: Draft) -> None:

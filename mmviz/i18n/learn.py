@@ -1,8 +1,10 @@
-"""Texts of the page Learn, by code, in English; those of two lessons come from their own files."""
+"""Texts of the page Learn, by code, in English. Two lessons, the slides and the glossary have files of their own."""
 
 from __future__ import annotations
 
+from mmviz.i18n.glossary import GLOSSARY
 from mmviz.i18n.learn_cost import COST
+from mmviz.i18n.learn_slides import LEARN_SLIDES
 from mmviz.i18n.learn_training import TRAINING
 
 LEARN: dict[str, str] = {
@@ -25,13 +27,6 @@ LEARN: dict[str, str] = {
     "lesson.",
     "learn-no-steps": "The queries, keys and values of this model are not available. Choose the bundled model for this "
     "lesson.",
-    "learn-sheet": "Worksheet",
-    "learn-sheet-help": "One page to print: the question, the task, the current numbers, and room for notes.",
-    "learn-sheet-numbers": "Numbers of this run",
-    "learn-sheet-notes": "Notes",
-    "learn-sheet-before": "Before you start",
-    "learn-sheet-do": "Task",
-    "learn-sheet-run": "Model {model}, weights {weights}. Text: “{text}”. Answer: {answer}.",
     "learn-previous": "← Previous",
     "learn-next": "Next →",
     # 1 tokens
@@ -86,6 +81,9 @@ LEARN: dict[str, str] = {
     "learn-scores-power": "Divide by dₖ to the power of",
     "learn-scores-power-help": "0.50 is the square root, as in the formula. 0 means no scaling.",
     "learn-scores-terms": "q · k = {shown}, and the other {count} terms {rest}",
+    "learn-scores-before": "Scores: the dot product of the query with every key",
+    "learn-scores-before-note": "One bar per key. The chosen key is framed.",
+    "learn-scores-before-axis": "q · k",
     "learn-scores-after": "Attention weights: the softmax of the scaled scores",
     "learn-scores-after-note": "One bar per key; they sum to 1. The chosen key is framed.",
     "learn-scores-after-axis": "weight",
@@ -213,7 +211,7 @@ LEARN: dict[str, str] = {
     "learn-cross-modal-moment": "strongest moment",
     "learn-cross-modal-weight": "its weight",
     "learn-cross-modal-rising": "Steps from word to word that do not go back in time",
-    "learn-cross-modal-notice": "Go through the layers: where does cross-modal attention exceed its value under "
+    "learn-cross-modal-notice": "Go through the layers: where does cross-modal attention exceed that of "
     "uniform attention?",
     "learn-cross-modal-misleads": "A modality with many tokens gets a large sum even under uniform attention: compare "
     "each number with the last row before you say that the text attends to the picture.",
@@ -296,4 +294,4 @@ LEARN: dict[str, str] = {
     "without a modality are themselves unusual, and of two modalities with the same information each can seem not to "
     "be needed.",
     "learn-limits-do": "Remove each modality in turn. Does the order of the effects match the order of attention?",
-} | COST | TRAINING  # fmt: skip
+} | COST | GLOSSARY | LEARN_SLIDES | TRAINING  # fmt: skip

@@ -20,9 +20,10 @@ TRAINING: dict[str, str] = {
     "learn-training-part-bundled": "The bundled model, during its training",
     # train one now
     "learn-training-intro": "A small model starts from random weights and learns ten words from 4,000 pictures of one "
-    "drawing each: 10 epochs, batches of 32, optimizer Adam, loss categorical cross-entropy on the word. No loss is "
-    "put on attention. It takes about a minute on the machine that serves this page, and the model is deleted when you "
-    "close the page.",
+    "drawing each: 10 epochs, batches of 32, optimizer Adam, loss categorical cross-entropy on the logits of the ten "
+    "words. No loss is put on attention. {time} The model is deleted when you close the page.",
+    "learn-training-unmeasured": "How long that takes on the machine that serves this page is measured while it runs.",
+    "learn-training-took": "The last training on the machine that serves this page took {time}.",
     "learn-training-flow-picture": "picture, 40 × 40",
     "learn-training-flow-first": "Conv 32, 3 × 3, ReLU",
     "learn-training-flow-second": "Conv 64, 3 × 3, ReLU",
@@ -34,7 +35,7 @@ TRAINING: dict[str, str] = {
     "learn-training-again": "Train again",
     "learn-training-stop-help": "Stop training. What the model has learned so far is kept and shown.",
     "learn-training-preparing": "Getting ready: {seconds:.0f} s",
-    "learn-training-progress": "Epoch {epoch} of {epochs}: {done:,} of {of:,} pictures, {seconds:.0f} s",
+    "learn-training-progress": "Epoch {epoch} of {epochs}: {done:,} of {of:,} pictures, {seconds:.0f} s, {left} left",
     "learn-training-finished": "Trained for {epochs} epochs of {pictures:,} pictures, in {seconds:.0f} s.",
     "learn-training-stopped": "You stopped after {epochs:.1f} epochs. This is what the model had learned by then.",
     "learn-training-nothing": "You stopped before the model had learned anything.",

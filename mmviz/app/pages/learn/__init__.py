@@ -10,17 +10,20 @@ import streamlit as st
 from mmviz.app import page_address
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.components.glossary_text import glossary_html, glossary_note
+from mmviz.app.components.lesson_keys import lesson_keys
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.learn.course import COURSE
 from mmviz.app.pages.learn.lesson_context import LessonContext
+from mmviz.app.pages.learn.presentation import presentation
+from mmviz.app.pages.learn.sheet import sheet
 from mmviz.app.session_state import LESSONS, State
 from mmviz.backends import Backend
 from mmviz.explain import Run
 from mmviz.figures.image import data_uri, downscaled
-from mmviz.i18n.language import current_language, join_sentences
+from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import load_gallery
-from mmviz.report.lesson_sheet import lesson_sheet
 from mmviz.types import MmvizError
 
 _THUMBNAIL_SIDE = 160
@@ -35,6 +38,11 @@ def learn(run: Run, backend: Callable[[], Backend]) -> None:
         st.rerun()
     assert state.selection is not None  # every run has a selection
     lesson = state.lesson
+    lesson_keys()
+    if state.slide is not None:
+        presentation(state, run, backend)
+        page_address.write_address(state, state.selection)
+        return
     _tabs(state)
     _question(state)
     if lesson in state.answered_lessons:
@@ -42,7 +50,7 @@ def learn(run: Run, backend: Callable[[], Backend]) -> None:
         try:
             context = LessonContext(lesson, ExperimentRunner(state, run, run.rerun_request(), backend))
             with left:
-                widgets.note(say("learn-task", task=say(f"learn-{lesson}-do")))
+                glossary_note(say("learn-task", task=say(f"learn-{lesson}-do")))
                 COURSE[lesson].draw(context)
         except MmvizError as error:
             with left:
@@ -62,6 +70,10 @@ def _tabs(state: State) -> None:
                 f"{number} {say(f'learn-{lesson}-short')}", key=f"lesson-{lesson}", type="tertiary",
                 help=say(f"learn-{lesson}-title"), on_click=session.open_lesson, args=(lesson,),
             )  # fmt: skip
+        st.button(
+            say("learn-present"), key="learn-present", help=say("learn-present-help"),
+            on_click=session.open_slide, args=(state.lesson, 1),
+        )  # fmt: skip
     widgets.mark_current(f"lesson-{state.lesson}")
 
 
@@ -69,7 +81,7 @@ def _question(state: State) -> None:
     """The question of the lesson, to answer before the lesson opens."""
     lesson = state.lesson
     title, question = say(f"learn-{lesson}-title"), say(f"learn-{lesson}-question")
-    st.html(f"<div class='lesson'><h2>{html.escape(title)}</h2><p>{html.escape(question)}</p></div>")
+    st.html(f"<div class='lesson'><h2>{html.escape(title)}</h2><p>{glossary_html(question)}</p></div>")
     key = f"learn-answer-{lesson}"
     with st.container(horizontal=True, vertical_alignment="center", key="learn-answers", gap="small"):
         chosen = st.pills(
@@ -82,7 +94,7 @@ def _question(state: State) -> None:
         correct = COURSE[lesson].correct
         option = say(f"learn-{lesson}-option-{correct}")
         verdict = say("learn-right" if chosen == correct else "learn-wrong", option=option)
-        widgets.note(join_sentences([verdict, say(f"learn-{lesson}-because")]), "remark")
+        glossary_note(join_sentences([verdict, say(f"learn-{lesson}-because")]), "remark")
 
 
 def _inputs(run: Run) -> None:
@@ -116,13 +128,13 @@ def _remarks(state: State, context: LessonContext | None) -> None:
     for code in ("notice", "misleads"):
         st.html(
             f"<div class='aside {code}'><b>{html.escape(say(f'learn-{code}'))}</b>"
-            f"<p>{html.escape(say(f'learn-{lesson}-{code}'))}</p></div>"
+            f"<p>{glossary_html(say(f'learn-{lesson}-{code}'))}</p></div>"
         )
     for name in sorted(state.unknown_params):
         widgets.note(say("learn-unknown-param", name=name), "remark")
     if context:
         st.download_button(
-            say("learn-sheet"), _sheet(context), f"mmviz-{lesson}.html", "text/html", help=say("learn-sheet-help"),
+            say("learn-sheet"), sheet(context), f"mmviz-{lesson}.html", "text/html", help=say("learn-sheet-help"),
             on_click="ignore", key="learn-sheet",
         )  # fmt: skip
     index = LESSONS.index(lesson)
@@ -134,19 +146,3 @@ def _remarks(state: State, context: LessonContext | None) -> None:
                     say(f"learn-{code}"), key=f"learn-{code}", help=say(f"learn-{neighbour}-title"),
                     on_click=session.open_lesson, args=(neighbour,),
                 )  # fmt: skip
-
-
-def _sheet(context: LessonContext) -> Callable[[], bytes]:
-    """A function that renders the sheet to print with the numbers that the lesson shows now."""
-    lesson, record, sample = context.lesson, context.run.record, context.run.sample
-    texts = {code: say(f"learn-{lesson}-{code}") for code in ("title", "question", "do", "notice", "misleads")}
-    headings = {"before": "sheet-before", "do_title": "sheet-do", "numbers_title": "sheet-numbers",
-                "notice_title": "notice", "misleads_title": "misleads", "notes_title": "sheet-notes"}  # fmt: skip
-    texts |= {name: say(f"learn-{code}") for name, code in headings.items()}
-    texts["run"] = say(
-        "learn-sheet-run", model=record.made_by.get("model"), weights=str(record.made_by.get("weights"))[:12],
-        text=sample.text or "", answer=record.answers[0].label if record.answers else "",
-    )  # fmt: skip
-    options = [say(f"learn-{lesson}-option-{k}") for k in COURSE[lesson].options]
-    address, language = page_address.page_url(context.runner.state), current_language()
-    return lambda: lesson_sheet(texts, options, context.numbers, sample, address, language)

@@ -24,6 +24,7 @@ from mmviz.analysis.cost_extrapolation import (
 from mmviz.app.components import widgets
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.backends import Progress, Stop
+from mmviz.figures.large_type import enlarge
 from mmviz.figures.loglog import Series, Unit, format_quantity, growth_figure
 from mmviz.i18n.page import say
 
@@ -57,18 +58,22 @@ def cost(context: LessonContext) -> None:
     """Time and memory of attention by the number of tokens, with a slider over it."""
     run_tokens = max(max(attn_map.shape) for attn_map in context.run.record.maps)
     tokens = context.slider("tokens", sorted({run_tokens, *SIZES, *INPUTS}), run_tokens, lambda count: f"{count:,}")
-    st.html(f"<div class='sum'>{html.escape(_input_text(tokens, run_tokens))}</div>")
-    first, *others = st.columns(4)
-    with first:
-        context.number("maps", format_quantity(map_bytes(tokens), "B"), maps=LAYERS * HEADS)
+    with context.in_part("numbers"):
+        st.html(f"<div class='sum'>{html.escape(_input_text(tokens, run_tokens))}</div>")
+        columns = st.columns(2) + st.columns(2) if context.is_large else st.columns(4)
+        first, *others = columns
+        with first:
+            context.number("maps", format_quantity(map_bytes(tokens), "B"), maps=LAYERS * HEADS)
     costs = context.runner.measure(("cost",), _measure)
     if costs is not None:
         for column, (code, value, unit) in zip(others, _quantities(costs, tokens), strict=True):
             with column:
                 how = say("learn-cost-measured" if tokens in costs.tokens else "learn-cost-estimated")
                 context.number(code, format_quantity(value, unit) if math.isfinite(value) else "–", how=how)
-        _figures(costs, tokens)
-        _measurements(context, costs)
+        with context.in_part("figures"):
+            _figures(costs, tokens, context.is_large)
+        with context.in_part("measured"):
+            _measurements(context, costs)
 
 
 def seconds(costs: LayerCosts, implementation: Implementation, tokens: int) -> float:
@@ -103,21 +108,23 @@ def _input_text(tokens: int, run_tokens: int) -> str:
     return f"{say(f'learn-cost-is-{kind}', **params)} {pairs}"
 
 
-def _figures(costs: LayerCosts, tokens: int) -> None:
+def _figures(costs: LayerCosts, tokens: int, is_large: bool) -> None:
     """Time and memory of one layer, side by side."""
     times = [_series(costs, name, tokens, costs.seconds(name), seconds) for name in IMPLEMENTATIONS]
     memory = [_series(costs, name, tokens, costs.bytes(name), retained_bytes) for name in IMPLEMENTATIONS]
     left, right = st.columns(2, gap="medium")
     with left:
-        _figure("seconds", "s", tokens, times)
+        _figure("seconds", "s", tokens, times, is_large)
     with right:
-        _figure("bytes", "B", tokens, memory)
+        _figure("bytes", "B", tokens, memory, is_large)
 
 
-def _figure(code: str, unit: Unit, tokens: int, series: Sequence[Series]) -> None:
+def _figure(code: str, unit: Unit, tokens: int, series: Sequence[Series], is_large: bool) -> None:
     texts = {"title": say(f"learn-cost-{code}"), "note": say(f"learn-cost-{code}-note")}
     texts |= {how: say(f"learn-cost-{how}") for how in ("measured", "estimated")}
     figure = growth_figure(series, tokens, unit, texts, widgets.is_dark())
+    if is_large:
+        enlarge(figure)
     st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-cost-{code}")
 
 
@@ -136,7 +143,7 @@ def _series(
 def _measurements(context: LessonContext, costs: LayerCosts) -> None:
     """The measurements in numbers, how they were made, and a button to measure again."""
     last = costs.sizes[-1]
-    columns = st.columns(4)
+    columns = st.columns(2) + st.columns(2) if context.is_large else st.columns(4)
     for column, implementation in zip(columns, IMPLEMENTATIONS[:2], strict=False):
         if len(costs.sizes) > 1:
             half = costs.sizes[-2]

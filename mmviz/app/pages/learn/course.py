@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mmviz.analysis.attention_path import PATH_STEPS
 from mmviz.app.pages.learn.cost import cost
 from mmviz.app.pages.learn.cross_modal import cross_modal
 from mmviz.app.pages.learn.fusion import fusion
@@ -32,19 +33,21 @@ class Lesson:
     """The correct answer to its question, one of ``options``."""
     example: str
     """The id of the gallery example on which it shows what it says; the build of the gallery measures that."""
+    parts: tuple[str, ...]
+    """The parts that it draws, in order: the slides of its presentation, between its question and the remarks."""
     options: tuple[str, ...] = OPTIONS
     """The answers to choose from, under its question."""
 
 
 COURSE: Mapping[LessonId, Lesson] = {
-    "tokens": Lesson(tokens, "b", "mask"),
-    "scores": Lesson(scores, "c", "seen"),
-    "softmax": Lesson(softmax, "a", "caption"),
-    "output": Lesson(output, "b", "count"),
-    "heads": Lesson(heads, "c", "mismatch"),
-    "cross-modal": Lesson(cross_modal, "b", "spoken-place"),
-    "fusion": Lesson(fusion, "d", "spoken-place", (*OPTIONS, "d")),
-    "training": Lesson(training, "b", "spoken-place"),
-    "cost": Lesson(cost, "c", "spoken-place"),
-    "limits": Lesson(limits, "c", "heard"),
+    "tokens": Lesson(tokens, "b", "mask", ("counts", "near")),
+    "scores": Lesson(scores, "c", "seen", ("terms", "weights")),
+    "softmax": Lesson(softmax, "a", "caption", ("weights", "sums")),
+    "output": Lesson(output, "b", "count", PATH_STEPS),
+    "heads": Lesson(heads, "c", "mismatch", ("table", "images")),
+    "cross-modal": Lesson(cross_modal, "b", "spoken-place", ("layer", "moments")),
+    "fusion": Lesson(fusion, "d", "spoken-place", ("answers", "accuracy"), (*OPTIONS, "d")),
+    "training": Lesson(training, "b", "spoken-place", ("images", "curves")),
+    "cost": Lesson(cost, "c", "spoken-place", ("numbers", "figures", "measured")),
+    "limits": Lesson(limits, "c", "heard", ("effect",)),
 }

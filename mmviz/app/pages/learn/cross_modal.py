@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from mmviz.analysis.modality_matrix import ModalityMatrix, cross_modal_share, modality_matrix
-from mmviz.app.components import widgets
+from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.components.widgets import chip
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import is_long, share_cells
@@ -19,8 +19,10 @@ from mmviz.types import Modality
 
 def cross_modal(context: LessonContext) -> None:
     """Attention between modalities in one layer; of a model that writes down speech, also when its words are heard."""
-    _layer(context)
-    words_and_moments(context)
+    with context.in_part("layer"):
+        _layer(context)
+    with context.in_part("moments"):
+        words_and_moments(context)
 
 
 def _layer(context: LessonContext) -> None:
@@ -31,7 +33,7 @@ def _layer(context: LessonContext) -> None:
     attention_map = record.maps[context.map_choice("map")]
     queries, keys = record.streams[attention_map.queries], record.streams[attention_map.keys]
     code = "self" if attention_map.queries == attention_map.keys else "cross"
-    widgets.note(say(f"learn-cross-modal-{code}", name=attention_map.layer + 1, queries=len(queries), count=len(keys)))
+    glossary_note(say(f"learn-cross-modal-{code}", name=attention_map.layer + 1, queries=len(queries), count=len(keys)))
     matrix = modality_matrix(attention_map.weights.mean(0, dtype=np.float64), queries, keys)
     st.html(_table(matrix))
     share, uniform_share = cross_modal_share(matrix)

@@ -9,26 +9,45 @@ from typing import Any
 
 import streamlit as st
 
-from mmviz.app.components import widgets
+from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.pages.learn.lesson_context import LessonContext
+from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
 from mmviz.models.cards import COMPARED, fusions_card
 from mmviz.models.question_templates import FAMILIES, NEEDS
-from mmviz.types import AttentionRecord
+from mmviz.types import MODALITIES, AttentionRecord
 
 
 def fusion(context: LessonContext) -> None:
     """The answers of all kinds of fusion, right and wrong marked, and the accuracy of one beside the others."""
-    kind = context.choice("kind", COMPARED, COMPARED[0], lambda kind: say(f"learn-fusion-kind-{kind}"))
-    widgets.note(say(f"learn-fusion-attends-{kind}"))
+    answers_part = context.in_part("answers")
+    with answers_part:
+        kind = _chosen_kind(context)
     records = context.runner.measure(("kinds",), lambda *_: _run_all(context))
-    if records is not None:
-        best = records[COMPARED.index(kind)].answers[0]
-        text = say("learn-fusion-answers", answer=best.label, probability=best.probability)
-        st.html(f"<div class='answer'><span class='word'>{html.escape(text)}</span></div>")
     figures = fusions_card()["measured"]
-    chosen = figures["kinds"][kind]
+    answers = None if records is None else [record.answers[0].label for record in records]
+    example = context.runner.state.run_example
+    with answers_part:
+        if records is not None:
+            best = records[COMPARED.index(kind)].answers[0]
+            text = say("learn-fusion-answers", answer=best.label, probability=best.probability)
+            st.html(f"<div class='answer'><span class='word'>{html.escape(text)}</span></div>")
+        _numbers(context, figures["kinds"][kind])
+        if context.is_large and answers is not None:
+            st.html(_table(figures, kind, answers, example, ()))
+    with context.in_part("accuracy"):
+        st.html(_table(figures, kind, None if context.is_large else answers, example))
+
+
+def _chosen_kind(context: LessonContext) -> str:
+    kind = context.choice("kind", COMPARED, COMPARED[0], lambda kind: say(f"learn-fusion-kind-{kind}"))
+    glossary_note(say(f"learn-fusion-attends-{kind}"))
+    return kind
+
+
+def _numbers(context: LessonContext, chosen: Mapping[str, Any]) -> None:
+    """The accuracy and the time of one kind of fusion."""
     first, second, third = st.columns(3)
     with first:
         context.number("single-modality", f"{chosen['single modality']:.2f}")
@@ -36,8 +55,6 @@ def fusion(context: LessonContext) -> None:
         context.number("cross-modal", f"{chosen['cross-modal']:.2f}")
     with third:
         context.number("time", f"{chosen['time']:.2f}")
-    answers = None if records is None else [record.answers[0].label for record in records]
-    st.html(_table(figures, kind, answers, context.runner.state.run_example))
 
 
 def _run_all(context: LessonContext) -> Sequence[AttentionRecord]:
@@ -47,7 +64,8 @@ def _run_all(context: LessonContext) -> Sequence[AttentionRecord]:
 
 
 def _table(
-    figures: Mapping[str, Any], chosen: str, answers: Sequence[str] | None, example: Example | None
+    figures: Mapping[str, Any], chosen: str, answers: Sequence[str] | None, example: Example | None,
+    families: Sequence[str] = FAMILIES,
 ) -> str:  # fmt: skip
     """Answers to ``example`` and accuracy by kind of question, a column for each kind of fusion."""
     kinds = "".join(f"<th scope='col'{_frame(kind, chosen)}>{html.escape(kind)}</th>" for kind in COMPARED)
@@ -58,21 +76,26 @@ def _table(
             for kind, answer in zip(COMPARED, answers, strict=True)
         )
         heading = html.escape(say("learn-fusion-this"))
-        needs = ", ".join(say(f"name-{modality}") for modality in ("text", *example.needs)) if example else ""
+        needs = _needs(example.needs) if example else ""
         rows += f"<tr class='answers'><th scope='row'>{heading}</th><td>{html.escape(needs)}</td>{cells}</tr>"
-    for family in FAMILIES:
-        needs = ", ".join(say(f"name-{modality}") for modality in ("text", *NEEDS[family]))
+    for family in families:
+        needs = _needs(NEEDS[family])
         cells = ""
         for kind in COMPARED:
             rate = figures["kinds"][kind]["accuracy"][family]
             cells += f"<td{_frame(kind, chosen)}>{rate:.2f}</td>"
         question = html.escape(say(f"learn-fusion-example-{family}"))
         rows += f"<tr><th scope='row'>{question}</th><td>{html.escape(needs)}</td>{cells}</tr>"
-    caption = html.escape(say("learn-fusion-caption", count=figures["count"]))
+    caption = html.escape(say("learn-fusion-caption", count=figures["count"])) if families else ""
     columns = "".join(
         f"<th scope='col'>{html.escape(say(f'learn-fusion-{code}'))}</th>" for code in ("family", "needs")
     )
     return f"<table class='facts wide'><caption>{caption}</caption><tr>{columns}{kinds}</tr>{rows}</table>"
+
+
+def _needs(needs: Sequence[str]) -> str:
+    """The names of the modalities that a question needs; each needs its text."""
+    return join_list(say(f"name-{modality}") for modality in MODALITIES if modality in ("text", *needs))
 
 
 def _marked(answer: str, example: Example | None) -> str:

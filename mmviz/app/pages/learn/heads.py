@@ -42,13 +42,16 @@ def heads(context: LessonContext) -> None:
     names = [str(k + 1) for k in range(attention_map.heads)] + [say("learn-heads-mean")]
     caption = say("learn-heads-caption", layer=attention_map.layer + 1, token=queries[query])
     matrices = [modality_matrix(row[None], [record.streams[attention_map.queries][query]], keys) for row in rows]
-    st.html(_table(rows, matrices, names, labels, caption))
-    _images(context, keys, rows, names)
+    with context.in_part("table"):
+        st.html(_table(rows, matrices, names, labels, caption))
+        numbers = st.container()
+    with context.in_part("images"):
+        _images(context, keys, rows, names)
     heads_of = range(attention_map.heads)
     pairs = [(js_distance(weights[a], weights[b]), a, b) for a, b in combinations(heads_of, 2)]
     if pairs:
         for column, code, (distance, a, b) in zip(
-            st.columns(2), ("unlike", "like"), (max(pairs), min(pairs)), strict=True
+            numbers.columns(2), ("unlike", "like"), (max(pairs), min(pairs)), strict=True
         ):
             with column:
                 context.number(code, f"{distance:.3f}", first=a + 1, second=b + 1)

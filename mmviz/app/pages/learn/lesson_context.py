@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app.components import widgets
 from mmviz.app.components.stack_select import stack_select
@@ -17,6 +18,8 @@ from mmviz.figures.token_labels import names
 from mmviz.i18n.page import say
 
 T = TypeVar("T")
+PART = "learn-part"
+"""Begins the keys of the containers of the parts of a lesson."""
 
 
 @dataclass
@@ -31,12 +34,24 @@ class LessonContext:
     """The current run, and the experiments on it."""
     numbers: list[tuple[str, str]] = field(default_factory=list)
     """Label and value of every number shown so far, for the sheet to print."""
+    part: str | None = None
+    """The part that is shown in large type, in a presentation; None on the page, which shows all parts."""
     _suffix: str = ""
     """Ends the names of controls that depend on the stack, where it is not the default one."""
 
     @property
     def run(self) -> Run:
         return self.runner.run
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the lesson is drawn in large type."""
+        return self.part is not None
+
+    def in_part(self, name: str, control: str = "") -> DeltaGenerator:
+        """Returns a container for what is shown on one slide of the presentation alone: the part ``name`` of the
+        lesson, or a ``control`` of it that stands elsewhere."""
+        return st.container(key=f"{PART}-{name}{control and '-'}{control}")
 
     def slider(self, name: str, options: Sequence[T], default: T, to_text: Callable[[T], str] = str) -> T:
         """A slider over ``options``, which are written with ``to_text`` on the page and in the address."""

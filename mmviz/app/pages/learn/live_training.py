@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +12,18 @@ from numpy.typing import NDArray
 
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
+from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.experiment_runner import QUICK, visitor_left
 from mmviz.app.jobs import StreamingJob
 from mmviz.app.pages.learn.lesson_context import LessonContext
+from mmviz.experiments.time_estimates import seconds_left
 from mmviz.figures.colour_scale import short
 from mmviz.figures.image import data_uri, spotlight
+from mmviz.figures.large_type import enlarge
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.training_curves import training_figure
 from mmviz.i18n.page import say
+from mmviz.report.duration_words import duration_words
 from mmviz.types import Modality, PixelBox, Token
 
 if TYPE_CHECKING:
@@ -28,6 +33,8 @@ ATTENTION_SCALE = 0.25
 """End of the scale of attention: uniform attention is 0.01, and a few positions get nearly all of it in the end."""
 ZOOM = 5
 """Page pixels for one image pixel."""
+_last_seconds: deque[float] = deque(maxlen=1)
+"""How long the last complete training of this process took, in seconds."""
 FLOW = ("picture", "first", "pool", "second", "pool", "tokens", "attention", "words")
 """The stages of the model in order, by the last part of their text's key."""
 
@@ -36,12 +43,15 @@ def live_training(context: LessonContext) -> None:
     """A button that starts training; progress and curves during training; afterwards every epoch to look at."""
     job = context.runner.state.training_job
     if job is None:
-        widgets.note(say("learn-training-intro"))
+        last = _last_seconds[-1] if _last_seconds else None
+        code = "unmeasured" if last is None else "took"
+        time = say(f"learn-training-{code}", **({} if last is None else {"time": duration_words(last)}))
+        glossary_note(say("learn-training-intro", time=time))
         stages = "<i>→</i>".join(f"<span>{html.escape(say(f'learn-training-flow-{stage}'))}</span>" for stage in FLOW)
         st.html(f"<div class='flow'>{stages}</div>")
         st.button(say("learn-training-start"), key="learn-start", type="primary", on_click=_start)
     elif not job.wait(QUICK):
-        _progress()
+        _progress(context)
     elif job.result is None:
         text = say("learn-training-failed" if job.error else "learn-training-nothing")
         _finished(text, "error" if job.error else "remark")
@@ -59,11 +69,14 @@ def _start() -> None:
 def _fit(*watchers: Any) -> TrainingRun:
     from mmviz.training.fit.conv_attention import fit  # imports torch: not in the thread that draws the page
 
-    return fit(None, *watchers)
+    run = fit(None, *watchers)
+    if run.is_complete:
+        _last_seconds.append(run.seconds)
+    return run
 
 
 @st.fragment(run_every=1.0)
-def _progress() -> None:
+def _progress(context: LessonContext) -> None:
     """Progress, a button to stop, and the training run so far."""
     state = session.current_state()
     job = state.training_job
@@ -78,13 +91,15 @@ def _progress() -> None:
         else:
             recipe = partial.recipe
             epoch = min(recipe.epochs, job.done // recipe.images + 1)
+            left = seconds_left(job.done, job.of, partial.seconds)
             text = say(
                 "learn-training-progress", epoch=epoch, epochs=recipe.epochs, done=job.done,
                 of=recipe.epochs * recipe.images, seconds=job.seconds,
+                left="–" if left is None else duration_words(left),
             )  # fmt: skip
             st.progress(job.done / max(job.of, 1), text)
     if partial is not None:
-        _images_and_curves(partial, partial.snapshots[-1])
+        _images_and_curves(context, partial, partial.snapshots[-1])
 
 
 def _finished(text: str, kind: str = "plain") -> None:
@@ -106,7 +121,7 @@ def _training_run(context: LessonContext, run: TrainingRun) -> None:
     if len(run.snapshots) > 1:
         with left:
             epoch = context.slider("epoch", [snapshot.epoch for snapshot in run.snapshots], epoch, _epoch_text)
-    _images_and_curves(run, next(snapshot for snapshot in run.snapshots if snapshot.epoch == epoch), epoch)
+    _images_and_curves(context, run, next(snapshot for snapshot in run.snapshots if snapshot.epoch == epoch), epoch)
     numbers = {
         "right": last.accuracy, "on-before": before.on_drawing, "on-after": last.on_drawing, "area": run.area,
     }  # fmt: skip
@@ -119,9 +134,14 @@ def _epoch_text(epoch: float) -> str:
     return f"{epoch:.1f}".removesuffix(".0")
 
 
-def _images_and_curves(run: TrainingRun, snapshot: Snapshot, marked_epoch: float | None = None) -> None:
+def _images_and_curves(
+    context: LessonContext, run: TrainingRun, snapshot: Snapshot, marked_epoch: float | None = None
+) -> None:  # fmt: skip
     """Held-out images before training and at ``snapshot``, and the curves with a mark at an epoch."""
     left, right = st.columns([1.15, 1], gap="medium")
+    if context.is_large:  # each on a slide of its own
+        left, right = context.in_part("images"), context.in_part("curves")
+        right = right.container(horizontal=True)
     with left:
         st.html(_images_html(run, snapshot))
     curves = {
@@ -136,6 +156,8 @@ def _images_and_curves(run: TrainingRun, snapshot: Snapshot, marked_epoch: float
             titled = {**texts, "title": say(f"learn-training-{name}")}
             epochs = run.recipe.epochs
             figure = training_figure(train, held_out, epochs, top, titled, widgets.is_dark(), marked_epoch)
+            if context.is_large:
+                enlarge(figure)
             st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"training-{name}")
 
 

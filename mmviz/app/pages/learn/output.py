@@ -1,4 +1,4 @@
-"""Lesson 4: every step from queries and keys to the output, in the viewer, on the vectors of the model."""
+"""Lesson 4: every step from queries and keys to the output: one path in pictures, and all of it in the viewer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import streamlit as st
 
-from mmviz.analysis.attention_steps import largest_difference
+from mmviz.analysis.attention_path import attention_path
+from mmviz.analysis.attention_steps import attention_weights, largest_difference
 from mmviz.analysis.map_refs import last_map
 from mmviz.app.components import widgets
+from mmviz.app.components.attention_path import animated_path
+from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.pages.learn.lesson_context import LessonContext
+from mmviz.app.pages.learn.query_picker import pick_query
 from mmviz.app.pages.learn.steps_viewer import calculator
 from mmviz.app.selection import Selection, with_map
 from mmviz.explain import Run
@@ -17,18 +21,39 @@ from mmviz.i18n.page import say
 
 
 def output(context: LessonContext) -> None:
-    """The calculator, and the largest difference between its steps and the outputs of the model."""
+    """The path through one key, and on the page the calculator and the largest difference from the model's outputs."""
+    picked = pick_query(context)
+    if picked is None:
+        return
+    steps, head, query = picked.steps, picked.head, picked.query
+    weights = attention_weights(steps, head, query)
+    if picked.labels[query : query + 1] == [picked.query_label]:  # another token than itself shows more
+        weights[query] = -1
+    with picked.place:
+        key = context.choice("key", range(len(picked.keys)), int(weights.argmax()), lambda k: picked.labels[k])
+    if not context.is_large:
+        widgets.heading(say("learn-path-heading"))
+    modalities = [token.modality for token in picked.keys]
+    widget_key = "learn-path-slide" if context.is_large else "learn-path"
+    path = attention_path(steps, head, query, key)
+    animated_path(path, picked.query_label, picked.labels, modalities, context.part, widget_key)
+    if not context.is_large:
+        _calculator(context)
+
+
+def _calculator(context: LessonContext) -> None:
+    """The viewer with the calculator, which is higher than a slide."""
     state, run = context.runner.state, context.run_with_steps()
     if run is None:
         return
     difference = context.runner.measure(("difference",), lambda *_: largest_difference(run.record))
     if difference is None:
         return
-    widgets.note(say("learn-output-below"))
+    context.number("difference", f"{difference:.1e}")
+    glossary_note(say("learn-output-below"))
     key = f"learn-output-start-{run.record.id}-{state.lesson_serial}"
     start: Selection | None = st.session_state.setdefault(key, _start(run, state.selection))
     state.selection = calculator(run, "learn-calculator", start) or state.selection
-    context.number("difference", f"{difference:.1e}")
 
 
 def _start(run: Run, selection: Selection | None) -> Selection | None:

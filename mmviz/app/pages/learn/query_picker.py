@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.attention_steps import scores
 from mmviz.app.components import widgets
+from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.figures.colour_scale import hex_colour, text_colour
-from mmviz.figures.key_bars import key_bars
+from mmviz.figures.key_bars import STRONGEST, key_bars
 from mmviz.i18n.page import say
-from mmviz.types import AttentionTensors, Token
+from mmviz.types import MODALITIES, AttentionTensors, Token
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class PickedQuery:
     """The key tokens of the layer."""
     labels: Sequence[str]
     """Display names of ``keys``."""
+    query_label: str
+    """Display name of the query token."""
+    place: DeltaGenerator
+    """The place for one more control, beside those that picked the query."""
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -54,12 +60,14 @@ def query_choice(context: LessonContext, number: int) -> int:
 
 
 def pick_query(context: LessonContext) -> PickedQuery | None:
-    """Select boxes for stack, layer, head and query, at first the answer token in the first head of the second layer.
+    """Select boxes for stack, layer, head and query, and a place for one more control.
+
+    At first the answer token in the first head of the second layer.
 
     None as long as the run with its steps is not available (`LessonContext.run_with_steps`).
     """
     maps = context.run.record.maps
-    first, second, third = st.columns([1, 1, 1.6], gap="small")
+    first, second, third, place = st.columns([1, 1, 1.6, 1.6], gap="small")
     with first:
         layer = context.map_choice("layer", DEFAULT_LAYER)
     with second:
@@ -70,7 +78,8 @@ def pick_query(context: LessonContext) -> PickedQuery | None:
     if run is None:
         return None
     key_names = context.token_names(maps[layer].keys)
-    return PickedQuery(run.record.steps[layer], head, query, keys_of(context, layer), key_names)
+    query_name = context.token_names(maps[layer].queries)[query]
+    return PickedQuery(run.record.steps[layer], head, query, keys_of(context, layer), key_names, query_name, place)
 
 
 def is_long(context: LessonContext) -> bool:
@@ -100,7 +109,11 @@ def bars(
     """Bars of ``values`` over ``tokens``, with the texts ``CODE``, ``CODE-note`` and ``CODE-axis`` of the lesson."""
     title, note, axis = (say(f"learn-{context.lesson}-{code}{part}") for part in ("", "-note", "-axis"))
     widgets.heading(title)
-    widgets.note(note)
-    modality_names = {token.modality: say(f"name-{token.modality}") for token in tokens}  # in the order of the bars
-    figure = key_bars(tokens, values, axis, modality_names, widgets.is_dark(), selected)
+    if not context.is_large:
+        glossary_note(note)
+    present = {token.modality for token in tokens}
+    modality_names = {modality: say(f"name-{modality}") for modality in MODALITIES if modality in present}
+    texts = {"axis": axis, "all": say("learn-bars-all", count=len(tokens)),
+             "strongest": say("learn-bars-strongest", count=min(STRONGEST, len(tokens)))}  # fmt: skip
+    figure = key_bars(tokens, values, texts, modality_names, widgets.is_dark(), selected, context.is_large)
     st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"learn-{context.lesson}-{code}")

@@ -26,25 +26,27 @@ def scores(context: LessonContext) -> None:
         return
     steps, keys, dot_products = picked.steps, picked.keys, picked.scores
     d_k = steps.query.shape[-1]
-    left, right = st.columns(2, gap="medium")
-    with left:
+    with picked.place, context.in_part("terms", "key"):
         key = context.choice("key", range(len(keys)), int(dot_products.argmax()), lambda k: picked.labels[k])
-    with right:
-        power = context.slider("power", POWERS, 0.5, lambda p: f"{p:.2f}")
-    terms = steps.query[picked.head, picked.query].astype(float) * steps.key[picked.head, key].astype(float)
-    st.html(f"<div class='sum'>{html.escape(_sum_text(terms))} = <b>{dot_products[key]:.3f}</b></div>")
-    scaled = dot_products / d_k**power
-    weights = softmax_weights(scaled)
-    bars(context, keys, weights, "after", key)
-    first, second, third, fourth = st.columns(4)
-    with first:
+    with context.in_part("terms"):
+        terms = steps.query[picked.head, picked.query].astype(float) * steps.key[picked.head, key].astype(float)
+        st.html(f"<div class='sum'>{html.escape(_sum_text(terms))} = <b>{dot_products[key]:.3f}</b></div>")
+        if context.is_large:  # on the page the weights stand below
+            bars(context, keys, dot_products, "before", key)
         context.number("depth", f"{d_k}, √{d_k} = {d_k**0.5:.2f}")
-    with second:
-        context.number("spread", f"{dot_products.std():.2f} → {scaled.std():.2f}")
-    with third:
-        context.number("largest", f"{weights.max():.3f}")
-    with fourth:
-        context.number("effective", f"{effective_number_of_keys(weights):.1f}", of=len(keys))
+    with picked.place, context.in_part("weights", "power"):
+        power = context.slider("power", POWERS, 0.5, lambda p: f"{p:.2f}")
+    with context.in_part("weights"):
+        scaled = dot_products / d_k**power
+        weights = softmax_weights(scaled)
+        bars(context, keys, weights, "after", key)
+        first, second, third = st.columns(3)
+        with first:
+            context.number("spread", f"{dot_products.std():.2f} → {scaled.std():.2f}")
+        with second:
+            context.number("largest", f"{weights.max():.3f}")
+        with third:
+            context.number("effective", f"{effective_number_of_keys(weights):.1f}", of=len(keys))
 
 
 def _sum_text(terms: NDArray[np.float64]) -> str:

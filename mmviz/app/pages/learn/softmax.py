@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import streamlit as st
 
 from mmviz.analysis.attention_steps import mask_row, scale_scores, softmax_weights
 from mmviz.analysis.similarity import effective_number_of_keys
@@ -23,11 +22,9 @@ def softmax(context: LessonContext) -> None:
         return
     steps, keys = picked.steps, picked.keys
     present = [modality for modality in Modality if any(token.modality is modality for token in keys)]
-    left, right = st.columns(2, gap="medium")
-    with left:
+    with picked.place:
         temperature = context.slider("temperature", TEMPERATURES, 1.0, lambda t: f"{t:g}")
-    with right:
-        masked = context.several("masked", present, lambda modality: say(f"name-{modality}"))
+    masked = context.several("masked", present, lambda modality: say(f"name-{modality}"))
     scaled = scale_scores(steps, picked.scores)
     is_masked = np.array([token.modality in masked for token in keys])
     if is_masked.all():
@@ -36,8 +33,9 @@ def softmax(context: LessonContext) -> None:
     model_mask = mask_row(steps, picked.head, picked.query)
     mask = np.where(is_masked, -np.inf, 0.0 if model_mask is None else model_mask)
     weights = softmax_weights(scaled, temperature, mask)
-    bars(context, keys, weights, "weights")
-    columns = st.columns(2 + len(present))
+    with context.in_part("weights"):
+        bars(context, keys, weights, "weights")
+    columns = context.in_part("sums").columns(2 + len(present))
     with columns[0]:
         context.number("effective", f"{effective_number_of_keys(weights):.1f}", of=len(keys))
     with columns[1]:

@@ -21,25 +21,28 @@ def tokens(context: LessonContext) -> None:
     record = context.run.record
     number = next(k for k, attn_map in enumerate(record.maps) if attn_map.stack == record.default_stack)
     stream = keys_of(context, number)
-    counts = Counter(token.modality for token in stream)
-    st.html(_counts_html(counts))
+    counts_part, near_part = context.in_part("counts"), context.in_part("near")
+    with counts_part:
+        st.html(_counts_html(Counter(token.modality for token in stream)))
     run = context.run_with_steps()
     if run is None:
         return
     steps = run.record.steps
+    with counts_part:
+        first, second = st.columns(2)
+        with first:
+            context.number("count", str(len(stream)))
+        with second:
+            context.number("width", str(width(steps[number])))
     labels = context.token_names(record.maps[number].keys)
     text_tokens = [k for k, token in enumerate(stream) if token.modality is Modality.TEXT]
-    chosen = context.choice("token", range(len(stream)), text_tokens[-1] if text_tokens else 0, lambda k: labels[k])
+    with near_part:
+        chosen = context.choice("token", range(len(stream)), text_tokens[-1] if text_tokens else 0, lambda k: labels[k])
     similarity = cosine_similarity(steps[number], chosen)
-    bars(context, stream, similarity, "near", chosen)
-    first, second, third = st.columns(3)
-    with first:
-        context.number("count", str(len(stream)))
-    with second:
-        context.number("width", str(width(steps[number])))
     others = np.where(np.arange(len(stream)) == chosen, -np.inf, similarity)
     nearest = int(others.argmax())
-    with third:
+    with near_part:
+        bars(context, stream, similarity, "near", chosen)
         context.number("nearest", f"{similarity[nearest]:.2f}", token=labels[chosen], other=labels[nearest])
 
 

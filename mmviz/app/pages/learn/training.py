@@ -8,6 +8,7 @@ import streamlit as st
 
 from mmviz.analysis.training_timeline_file import unpack
 from mmviz.app.components import widgets
+from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.components.viewer import static_viewer
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.live_training import live_training
@@ -27,7 +28,10 @@ EXAMPLES = ("spoken-place", "said")
 
 def training(context: LessonContext) -> None:
     """A small model trained now, or the bundled one."""
-    if context.switch("part", PARTS, PARTS[0], lambda part: say(f"learn-training-part-{part}")) == "live":
+    if context.is_large:  # the viewer of the bundled model is higher than a slide
+        live_training(context)
+        glossary_note(say("learn-slide-bundled"))
+    elif context.switch("part", PARTS, PARTS[0], lambda part: say(f"learn-training-part-{part}")) == "live":
         live_training(context)
     else:
         _bundled(context)
