@@ -22,7 +22,7 @@ PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test test-coverage quick lint docs texts versions coverage huggingface benchmark dev clean
+.PHONY: app test test-coverage quick lint docs texts versions coverage huggingface notebooks benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
@@ -54,6 +54,9 @@ versions: dev
 
 coverage: dev
 	$(VENV)/bin/python -m tools.model_coverage
+
+notebooks: dev
+	$(VENV)/bin/python -m tools.notebooks
 
 huggingface: dev
 	$(VENV)/bin/python -m tools.huggingface_families

@@ -191,3 +191,72 @@ def test_no_slide_has_a_serious_violation(opened: Open, scheme: str, screen: dic
         serious = [v for v in results["violations"] if v["impact"] in ("serious", "critical")]
         assert not [(v["id"], [node["html"][:200] for node in v["nodes"][:3]]) for v in serious], number
         page.keyboard.press("ArrowRight")
+
+
+def presenter_of(page: Page) -> Page:
+    """Opens the presenter's window and waits until it shows what the audience sees."""
+    place = page.locator("#place").inner_text()
+    with page.expect_popup() as popup:
+        page.keyboard.press("p")
+    window: Page = popup.value
+    window.set_viewport_size(SCREEN)
+    expect(window.locator("#place")).to_have_text(place)
+    return window
+
+
+def test_the_presenters_window_and_the_slides_move_each_other(opened: Open) -> None:
+    page = opened("#2")
+    window = presenter_of(page)
+    assert window.evaluate("[...document.querySelectorAll('.slide:not([hidden])')].filter(s => s.checkVisibility())"
+                           ".map((slide) => slide.id)") == ["slide-2", "slide-3"]  # fmt: skip
+    window.keyboard.press("PageDown")
+    expect_slide(page, 3)
+    page.keyboard.press("End")
+    expect(window.locator("#place")).to_have_text(f"{COUNT} / {COUNT}")
+    expect(window.get_by_text("This is the last slide.")).to_be_visible()
+    window.keyboard.press("Home")
+    expect_slide(page, 1)
+    expect(window.get_by_role("region", name="Notes")).to_contain_text("P opens the presenter's window")
+    window.reload()
+    expect(window.locator("#place")).to_have_text(f"1 / {COUNT}")
+    page.keyboard.press("PageDown")
+    expect(window.locator("#place")).to_have_text(f"2 / {COUNT}")
+    page.reload()
+    expect(window.locator("#elapsed")).not_to_have_text("0:00")  # within a second it has found the slides again
+    page.keyboard.press("PageDown")
+    expect(window.locator("#place")).to_have_text(f"3 / {COUNT}")
+    page.close()
+    window.keyboard.press("PageDown")
+    expect(window.locator("#place")).to_have_text(f"4 / {COUNT}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_presenters_window_is_large_and_holds_all(opened: Open, scheme: str) -> None:
+    page = opened("#2", color_scheme=scheme)
+    window = presenter_of(page)
+    assert window.evaluate(OVERFLOW) == [0, 0]
+    assert float(window.evaluate(SMALLEST)) >= 20
+    boxes = window.evaluate(
+        "[...document.querySelectorAll('.stage, .slide.now, .slide.coming')].map((part) => {"
+        "const {left, top, right, bottom} = part.getBoundingClientRect(); return [left, top, right, bottom]; })"
+    )
+    slides, stages = boxes[:2], boxes[2:]
+    for (left, top, right, bottom), stage in zip(slides, stages, strict=True):
+        assert stage[0] - 1 <= left and stage[1] - 1 <= top and right <= stage[2] + 1 and bottom <= stage[3] + 1
+    clock, restart = window.locator("#elapsed"), window.get_by_role("button", name="Start again")
+    expect(clock).to_have_text("0:02")
+    restart.click()
+    expect(clock).to_have_text("0:00")
+
+
+def test_the_sound_is_played_from_both_windows(opened: Open) -> None:
+    page = opened("#3")
+    page.wait_for_function("document.querySelector('#slide-3 audio').readyState >= 1")
+    page.locator("#slide-3 audio").evaluate("sound => { sound.loop = true; sound.muted = true; }")
+    playing = "!document.querySelector('#slide-3 audio').paused"
+    window = presenter_of(page)
+    window.keyboard.press("s")
+    page.wait_for_function(playing)
+    assert not window.evaluate(playing), "the room hears it once"
+    page.keyboard.press("s")
+    page.wait_for_function(f"!({playing})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,7 @@ from app_page import (
 )  # fmt: skip
 from streamlit.testing.v1 import AppTest
 
+from mmviz.app import past_runs as past
 from mmviz.app import resources
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
@@ -187,3 +189,56 @@ def test_the_page_and_its_guide_say_how_long_runs_are_kept(opened: AppTest) -> N
     guide = (ROOT / "docs" / "how-to" / "page.md").read_text(encoding="utf-8")
     numbers = f"{MAX_RUNS_OF_VISITOR} runs of a visitor, {MAX_RUNS} of all, {MAX_BYTES // 10**6:,} MB"
     assert numbers in guide and f"{round(MAX_AGE / 60)} minutes" in guide
+
+
+def past_runs(page: AppTest) -> list[str]:
+    """Returns the lines of the history, newest first."""
+    return [re.sub(r"\\(.)", r"\1", button.label) for button in page.button if str(button.key).startswith("history-")]
+
+
+def test_the_history_leads_back_to_inputs_run_and_view(opened: AppTest) -> None:
+    press(opened, f"example-{FULL.id}")
+    press(opened, "control-uniform")
+    report_view(opened, view(opened, tokens=[3, 4], direction="to"))
+    uniform = now(opened).run, selected(opened)
+    own_run(opened)
+    report_view(opened, view(opened, tokens=[11], map="1:2", style="heat"))
+    own, own_view, link = now(opened).run, selected(opened), address(opened)
+    press(opened, f"example-{EXAMPLES[1].id}")
+    lines = past_runs(opened)
+    assert len(lines) == 4
+    shown = [EXAMPLES[1].question, "secret words", FULL.question, EXAMPLES[0].question]
+    assert all(question in line for question, line in zip(shown, lines, strict=True))
+    assert say("control-uniform") in lines[2] and own.record.answers[0].label in lines[1]
+    assert re.match(r"\d\d:\d\d ", lines[0]) and opened.button("history-0").disabled, "it is on the screen"
+    press(opened, "history-1")
+    assert now(opened).run is own and selected(opened) == own_view and address(opened) == link
+    assert opened.text_input(state.QUESTION).value == "secret words" and say("changed") not in markup(opened)
+    assert "secret words" in past_runs(opened)[0], "shown last, it is first"
+    press(opened, "history-2")
+    again = now(opened)
+    assert again.control == "uniform" and again.run.record.answers == uniform[0].record.answers
+    assert selected(opened) == uniform[1] and opened.text_input(state.QUESTION).value == FULL.question
+    assert say("uniform") in markup(opened) and len(past_runs(opened)) == 4, "made again, it is not listed twice"
+
+
+def test_a_run_of_the_history_that_is_no_longer_kept_says_so_once(opened: AppTest, kept_runs: KeptRuns) -> None:
+    own_run(opened)
+    press(opened, f"example-{FULL.id}")
+    kept_runs.forget("", now(opened).visitor)
+    shown = now(opened).run
+    press(opened, "history-1")
+    assert html.escape(say("history-gone")) in "".join(notes(opened, "remark"))
+    assert now(opened).run is shown and not any("secret" in line for line in past_runs(opened))
+    report_view(opened, view(opened, tokens=[5]))
+    assert html.escape(say("history-gone")) not in markup(opened)
+
+
+def test_the_history_is_bounded_and_forgotten_with_the_inputs(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "MAX_PAST_RUNS", 2)
+    own_run(opened)
+    press(opened, f"example-{EXAMPLES[1].id}")
+    assert len(past_runs(opened)) == 2 and "secret words" in past_runs(opened)[1]
+    press(opened, "history-1")
+    press(opened, "forget")
+    assert now(opened).past_runs == []

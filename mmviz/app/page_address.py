@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
-from mmviz.app import chosen_routes, model_links, route_links, run_links, visitor_language
+from mmviz.app import chosen_routes, model_links, past_runs, route_links, run_links, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.index_text import read_group, write_group
@@ -151,8 +151,9 @@ def _open_routes(params: Mapping[str, str], run: Run, is_section: bool) -> set[s
 
 
 def write_address(state: State, selection: Selection) -> None:
-    """Writes the view into the address. A language that the visitor chose stays in it."""
+    """Writes the view into the address, and remembers it. A language that the visitor chose stays in the address."""
     params = _view_params(state, selection)
+    past_runs.remember_run(state, params)
     if params != state.address:
         st.query_params.from_dict(_language_params() | params)
         state.address, state.address_time = params, time.monotonic()

@@ -11,7 +11,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import resources
 from mmviz.app import session_state as session
-from mmviz.app.draft import Draft
+from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.kept_runs import KeptRun
 from mmviz.app.session_state import State
 from mmviz.explain import Run
@@ -25,12 +25,23 @@ _ID_CHARS = 22
 
 def keep_run(state: State, run: Run, draft: Draft) -> None:
     """Keeps the ``run`` on the screen, made from ``draft``, where its inputs are not those of an example."""
-    if state.run_example is not None:
-        return
+    if state.run_example is None:
+        state.run_id = _keep(state, run, draft)
+
+
+def keep_shown_run(state: State) -> str:
+    """Keeps the run on the screen, also that of an example, for a talk. Returns its id; "" for one that is too large.
+
+    It gets no link of its own by this.
+    """
+    assert state.run is not None
+    return state.run_id if is_kept(state) else _keep(state, state.run, state.run_draft or EMPTY)
+
+
+def _keep(state: State, run: Run, draft: Draft) -> str:
     state.visitor = _visitor(state) or secrets.token_urlsafe(_ID_BYTES)
     changes = state.control, state.ablated_heads, state.cut_routes
-    kept = KeptRun(run, draft, state.example, *changes, state.visitor)
-    state.run_id = resources.kept_runs().add(kept)
+    return resources.kept_runs().add(KeptRun(run, draft, state.example, *changes, state.visitor))
 
 
 def is_kept(state: State) -> bool:

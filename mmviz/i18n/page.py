@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from mmviz.i18n.debug import DEBUG
 from mmviz.i18n.head_edges import HEAD_EDGES
+from mmviz.i18n.history import HISTORY
 from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
 from mmviz.i18n.lens_page import LENS_PAGE
+from mmviz.i18n.own_talk import OWN_TALK
 from mmviz.i18n.present import PRESENT
 from mmviz.i18n.report import REPORT
 from mmviz.i18n.routes import ROUTES
@@ -272,7 +274,7 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | HEAD_EDGES | LEARN | LENS_PAGE | PRESENT | REPORT | ROUTES | STORY | TABLES  # fmt: skip
+} | DEBUG | HEAD_EDGES | HISTORY | LEARN | LENS_PAGE | OWN_TALK | PRESENT | REPORT | ROUTES | STORY | TABLES  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:

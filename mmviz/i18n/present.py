@@ -23,12 +23,19 @@ PRESENT: dict[str, str] = {
     "talk-spectrogram": "The sound as a spectrogram, {seconds:.1f} s",
     "talk-moments": "These moments: {start:.1f}–{end:.1f} s",
     "talk-keys": "Keys: Right, Space or Page Down goes on, Left or Page Up goes back. Home and End, F for full screen, "
-    "N for these notes, Esc closes them.",
+    "N for these notes, Esc closes them. P opens the presenter's window, S plays the sound or stops it.",
     "talk-slides": "Slides",
     "talk-previous": "Previous slide",
     "talk-next": "Next slide",
     "talk-notes": "Notes",
     "talk-full": "Full screen",
+    "talk-presenter": "Presenter",
+    "talk-elapsed": "Time since the start",
+    "talk-restart": "Start again",
+    "talk-now": "On the screen",
+    "talk-coming": "Next",
+    "talk-last": "This is the last slide.",
+    "talk-silent": "This slide has no notes.",
 }
 """Texts of the button, and of the slides."""
 PRESENT_SENTENCES: dict[str, str] = {

@@ -37,12 +37,26 @@ style-src 'unsafe-inline'; img-src data:; media-src data:">
 <span id="place" role="status">{place}</span>
 <button type="button" data-go="1" aria-label="{next}" title="{next}">&#8594;</button>
 <button type="button" id="notes" aria-pressed="false" title="N">{notes}</button>
+<button type="button" id="presenting" title="P">{presenter}</button>
 <button type="button" id="full" title="F">{full}</button>
 </nav>
+<aside class="presenter" aria-label="{presenter}" hidden>
+<p class="clock"><b id="elapsed" role="timer" aria-label="{elapsed}" title="{elapsed}">0:00</b>
+<button type="button" id="restart">{restart}</button><span id="time"></span></p>
+<p class="label">{now}</p>
+<p class="label">{coming}</p>
+<div class="stage"></div>
+<div class="stage"><p class="label">{last}</p></div>
+<div class="speech" tabindex="0" role="region" aria-label="{notes}" data-none="{silent}"></div>
+</aside>
 <script>{script}</script>
 </body>
 </html>
 """
+_WORDS = (
+    "previous", "next", "notes", "full", "presenter", "elapsed", "restart", "now", "coming", "last", "silent",
+)  # fmt: skip
+"""Names of texts around the slides."""
 
 
 def talk_html(talk: Talk) -> str:
@@ -57,7 +71,7 @@ def talk_html(talk: Talk) -> str:
         place=f"1 / {len(talk.slides)}",
         script=script,
         slides_name=html.escape(say("talk-slides")),
-        **{name: html.escape(say(f"talk-{name}")) for name in ("previous", "next", "notes", "full")},
+        **{name: html.escape(say(f"talk-{name}")) for name in _WORDS},
     )
     return document.encode("ascii", "xmlcharrefreplace").decode()
 

@@ -96,7 +96,8 @@ class Talk:
     def to_html(self) -> str:
         """Returns the talk as one HTML document in ASCII that needs no network; the same talk gives the same text.
 
-        Keys: Right, Space and Page Down go on, Left and Page Up back, Home, End; F for full screen, N for notes.
+        Keys: Right, Space and Page Down go on, Left and Page Up back, Home, End; F for full screen, N for notes, P for
+        a second window with notes, the next slide and a clock, S for the sound.
         Without scripts all slides stand below each other; in print each has a page.
         """
         from mmviz.present.document import talk_html

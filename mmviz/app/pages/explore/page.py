@@ -14,10 +14,12 @@ from mmviz.app.pages.explore.answer_and_notices import results
 from mmviz.app.pages.explore.answer_maps import answer_maps
 from mmviz.app.pages.explore.answer_words import answer_words
 from mmviz.app.pages.explore.footer import footer
+from mmviz.app.pages.explore.history import history
 from mmviz.app.pages.explore.method_cards import method_cards
 from mmviz.app.pages.explore.prompt_settings import prompt_settings
 from mmviz.app.pages.explore.story import story_strip
 from mmviz.app.pages.explore.stream_names import stream_names
+from mmviz.app.pages.explore.talk import talk_editor
 from mmviz.app.pages.explore.token_similarity import similarity_section
 from mmviz.app.selection_view import SelectionView
 from mmviz.backends import Backend
@@ -62,4 +64,6 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     prompt_settings(run.record, state.is_saved)
     if state.config.spec is not None and not state.is_saved:
         stream_names(run.record)
+    history(state)
+    talk_editor(state, view)
     footer(view)

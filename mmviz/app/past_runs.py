@@ -1,0 +1,67 @@
+"""The runs of a session, those shown last first, each with all that it takes to show it again. No Streamlit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mmviz.analysis.unsure_answers import unsure_answers
+from mmviz.inputs.examples import Example
+from mmviz.types import AblateHead, CutRoute
+
+if TYPE_CHECKING:
+    from mmviz.app.session_state import Control, State
+
+MAX_PAST_RUNS = 20
+"""The number of runs that a session remembers. The runs themselves are not held here."""
+VIEW = ("query", "versus", "direction", "map", "style", "scale")
+"""The parameters of an address that name what is selected in a run."""
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run that was on the screen. It is made or opened again; its arrays are not held."""
+
+    record_id: str
+    question: str
+    answers: tuple[str, ...]
+    """The most probable answer; several where the model is not sure; none where it has no answers."""
+    model: str
+    example: Example | None
+    """The example whose unchanged inputs it had; None for others."""
+    run_id: str
+    """The id under which a run of other inputs is kept for a while; empty where it is not."""
+    control: Control
+    ablated_heads: tuple[AblateHead, ...]
+    cut_routes: tuple[CutRoute, ...]
+    stream_pairs: tuple[tuple[str, str, str], ...]
+    options: tuple[tuple[str, str | int], ...]
+    view: Mapping[str, str]
+    """What was selected last, as parameters of an address."""
+    time: float = field(default_factory=time.time)
+    """When it came onto the screen, in seconds since 1970."""
+
+
+def remember_run(state: State, params: Mapping[str, str]) -> None:
+    """Puts the run on the screen before the past runs, or updates its view; ``params`` are those of the address.
+
+    A run from a file is left out: its file opens it.
+    """
+    run = state.run
+    if run is None or state.is_saved:
+        return
+    view = {name: params[name] for name in VIEW if name in params}
+    if state.past_runs and state.past_runs[0].record_id == run.record.id:
+        state.past_runs[0] = replace(state.past_runs[0], view=view)
+        return
+    unsure = unsure_answers(run.record)
+    best = tuple(answer.label for answer in (unsure or run.record.answers[:1]))
+    changes = state.control, state.ablated_heads, state.cut_routes
+    past = PastRun(
+        run.record.id, run.sample.text or "", best, state.config.model, state.run_example, state.run_id, *changes,
+        state.stream_pairs, state.options, view,
+    )  # fmt: skip
+    others = [other for other in state.past_runs if other.record_id != run.record.id]
+    state.past_runs[:] = [past, *others][:MAX_PAST_RUNS]

@@ -1,0 +1,110 @@
+"""The talk that a visitor puts together: slides of several runs, in an order and with texts of their own. No Streamlit.
+
+The runs are not held here but named, so that they are bounded as the runs that the server keeps are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from mmviz.explain import Run
+from mmviz.i18n.language import Language
+from mmviz.present import Slide, Talk
+
+MAX_SLIDES = 60
+MAX_RUNS = 8
+"""The number of runs of a talk, which is not more than the server keeps of a visitor."""
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """Names the run of a slide."""
+
+    record_id: str
+    example_id: str
+    """The example whose recorded run it is; empty for any other run."""
+    run_id: str
+    """The id under which any other run is kept."""
+
+
+@dataclass(frozen=True)
+class DraftSlide:
+    """A slide, and the run that it shows."""
+
+    number: int
+    """Tells it from the others, wherever it stands."""
+    slide: Slide
+    run: RunRef
+
+
+@dataclass
+class TalkDraft:
+    """The slides of a talk in their order."""
+
+    slides: list[DraftSlide] = field(default_factory=list)
+    title: str = ""
+    chosen: int = 0
+    """The number of the slide whose texts are edited."""
+    opened: int = 0
+    """How often the talk was opened in a window of its own."""
+    is_opening: bool = False
+    """Whether its document is to be sent to that window."""
+    _latest: int = 0
+
+    @property
+    def runs(self) -> list[RunRef]:
+        """The runs of the slides, each once."""
+        return list(dict.fromkeys(each.run for each in self.slides))
+
+    def ref_of(self, record_id: str) -> RunRef | None:
+        """Returns the name that a run already has in this talk."""
+        return next((run for run in self.runs if run.record_id == record_id), None)
+
+    def add(self, slides: Sequence[Slide], run: RunRef) -> int:
+        """Adds slides of a run behind the chosen one, or at the end. Returns how many there was room for."""
+        if run not in self.runs and len(self.runs) >= MAX_RUNS:
+            return 0
+        room = slides[: MAX_SLIDES - len(self.slides)]
+        place = next((k + 1 for k, each in enumerate(self.slides) if each.number == self.chosen), len(self.slides))
+        added = [DraftSlide(self._latest + 1 + k, slide, run) for k, slide in enumerate(room)]
+        self._latest += len(added)
+        self.slides[place:place] = added
+        if added:
+            self.chosen = added[-1].number
+        return len(added)
+
+    def move(self, number: int, step: int) -> None:
+        """Moves a slide ``step`` places towards the end (below 0: the beginning), as far as it goes."""
+        place = self._place(number)
+        slide = self.slides.pop(place)
+        self.slides.insert(min(len(self.slides), max(0, place + step)), slide)
+        self.chosen = number
+
+    def remove(self, number: int) -> None:
+        """Removes a slide, and chooses one beside it."""
+        place = self._place(number)
+        del self.slides[place]
+        if self.chosen == number and self.slides:
+            self.chosen = self.slides[min(place, len(self.slides) - 1)].number
+
+    def edit(self, number: int, **texts: str) -> None:
+        """Sets texts of a slide: ``title``, ``caption``, ``notes``."""
+        place = self._place(number)
+        each = self.slides[place]
+        self.slides[place] = replace(each, slide=replace(each.slide, **texts))  # type: ignore[arg-type]
+
+    def chosen_slide(self) -> DraftSlide | None:
+        """Returns the slide whose texts are edited."""
+        return next((each for each in self.slides if each.number == self.chosen), None)
+
+    def talk(self, run_of: Callable[[RunRef], Run | None], language: Language) -> Talk | None:
+        """Returns the talk, without the slides of runs that are gone; None where none is left."""
+        runs = {ref: run for ref in self.runs if (run := run_of(ref)) is not None}
+        places = {ref: place for place, ref in enumerate(runs)}
+        slides = [replace(each.slide, run=places[each.run]) for each in self.slides if each.run in places]
+        title = self.title or next((run.sample.text for run in runs.values() if run.sample.text), "") or "mmviz"
+        return Talk(title, tuple(runs.values()), tuple(slides), language) if slides else None
+
+    def _place(self, number: int) -> int:
+        return next(place for place, each in enumerate(self.slides) if each.number == number)
