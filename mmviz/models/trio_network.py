@@ -199,12 +199,11 @@ class Trio(nn.Module):
 
     def image_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Returns what the frozen encoder gives: features ``[B, 144, 768]`` and `FrozenEncoders.words`."""
-        features: Tensor = self._frozen.picture(image)
-        return features, self._frozen.words(features)
+        return self._frozen.encode_picture(image)
 
     def audio_features(self, mel: Tensor) -> Tensor:
         """Returns what the frozen encoder gives, a row for each frame, ``[B, 50, 384]``."""
-        return pooled_frames(self._frozen.sound(mel))
+        return pooled_frames(self._frozen.encode_sound(mel))
 
     @property
     def _frozen(self) -> FrozenEncoders:

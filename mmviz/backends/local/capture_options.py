@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from mmviz.capture import CaptureResult, capture
 from mmviz.models import CaptureTargets, Model
+from mmviz.models.encoders.encoder_cache import encoded_anew
 
 HeadIndices = tuple[tuple[int, int], ...]
 """Heads as (map, head): the position of the map as in `AttentionRecord.maps`, and the head, both from 0."""
@@ -42,6 +45,14 @@ def capture_options(model: Model) -> dict[str, Any]:
     return {"only": getattr(model, "only", ()), "exclude": getattr(model, "exclude", ())}
 
 
-def tower_options(towers: CaptureTargets) -> dict[str, Any]:
-    """Returns the options of `capture` for the towers of a model, and nothing else of it."""
-    return {"expected": towers.modules, "only": towers.modules}
+@contextmanager
+def tower_capture(model: Model, towers: CaptureTargets, **options: Any) -> Iterator[CaptureResult]:
+    """Captures the towers of a model and nothing else of it; the encoders in which they lie run anew.
+
+    ``options``: those of `capture` beside the modules.
+    """
+    modules = [model.module.get_submodule(path) for path in towers.modules]
+    with encoded_anew(modules), capture(
+        model.module, expected=towers.modules, only=towers.modules, **options
+    ) as result:  # fmt: skip
+        yield result

@@ -17,10 +17,11 @@ from torch import Tensor
 from mmviz.backends.local.answer_tokens import recorded_answer_token
 from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.batch_rows import located_tokens, row_notices, shown_row
-from mmviz.backends.local.capture_options import capture_options, split_heads, tower_options, towers_of
+from mmviz.backends.local.capture_options import capture_options, split_heads, tower_capture, towers_of
 from mmviz.backends.local.gradients import relevances
 from mmviz.backends.local.interventions import ablated_heads, intervene_for, routes_of, weights_hook
 from mmviz.backends.local.layer_hooks import reported_layers
+from mmviz.backends.local.remembered_sites import remember_run
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.backends.local.tower_maps import of_each_call, with_towers
 from mmviz.backends.local.written_answer import answer_logits
@@ -71,8 +72,9 @@ def captured_run(
         contexts.enter_context(reported_layers(model.module))
         towers = None
         if targets is not None and (shown or any(of_towers) or in_towers):
-            options = {"ablate": of_towers, "block": in_towers, "steps": request.steps, **tower_options(targets)}
-            towers = contexts.enter_context(capture(model.module, **options))
+            towers = contexts.enter_context(
+                tower_capture(model, targets, ablate=of_towers, block=in_towers, steps=request.steps)
+            )
         result = contexts.enter_context(
             capture(
                 model.module, replace=weights_hook(request.changes), ablate=heads, block=block, steps=request.steps,
@@ -100,6 +102,8 @@ def captured_run(
         **(relevances(result, logit, record, row) if request.relevance and logit is not None else {}),
         made_by={**kept_made_by(record), **recorded_answer_token(record, prepared.answer_token)},
     )  # fmt: skip
+    if not request.changes:
+        remember_run(model, prepared, request.pairs, result, tokens, record)
     retained = RetainedCapture(result, record, batch=row, logit=logit if record.relevance_on_request else None)
     if shown is not None and towers is not None and not record.is_long:
         record = with_towers(record, towers, shown, prepared)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from torch import Tensor
 
-from mmviz.backends.local.capture_options import HeadIndices, capture_options, split_heads, tower_options, towers_of
+from mmviz.backends.local.capture_options import HeadIndices, capture_options, split_heads, tower_capture, towers_of
 from mmviz.backends.local.route_cuts import BlockedRoutes, RouteFinder, blocked_routes, cut_routes
 from mmviz.capture import CaptureResult, capture
 from mmviz.models import Model, Prepared
@@ -48,8 +48,7 @@ def intervene(
     towers = towers_of(model)
     with ExitStack() as contexts:
         if towers is not None and (any(of_towers) or in_towers):
-            options = {"ablate": of_towers, "block": in_towers, **tower_options(towers)}
-            captures.append(contexts.enter_context(capture(model.module, **options)))
+            captures.append(contexts.enter_context(tower_capture(model, towers, ablate=of_towers, block=in_towers)))
         if hook is not None or any(heads) or block:
             options = {"replace": hook, "ablate": heads, "block": block, **capture_options(model)}
             captures.append(contexts.enter_context(capture(model.module, **options)))

@@ -13,6 +13,7 @@ from mmviz.backends.local.shuffled_weights import shuffle_parameters
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.models import CATALOGUE, Model, load_model
 from mmviz.models.cards import COMPARED, kind_card
+from mmviz.models.encoders.encoder_cache import kept_encodings
 from mmviz.types import Card, Change, Request, ShuffleWeights
 
 
@@ -55,8 +56,12 @@ class LoadedModels:
 
     @contextmanager
     def modes(self, name: str) -> Iterator[None]:
-        """Enables gradients for a run of model ``name``, and sets the modes that it does not share with the caller."""
-        with torch.inference_mode(False) if name in self._custom else plain_modes(), torch.enable_grad():
+        """Enables gradients for a run of model ``name``, and sets the modes that it does not share with the caller.
+
+        Frozen encoders may give what they gave for the same input before.
+        """
+        modes = torch.inference_mode(False) if name in self._custom else plain_modes()
+        with modes, torch.enable_grad(), kept_encodings():
             yield
 
     def _card(self, name: str) -> Card:

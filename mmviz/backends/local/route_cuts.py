@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmviz.backends.local.capture_options import towers_of
+from mmviz.backends.local.remembered_sites import remember, remembered
 from mmviz.backends.local.route_sites import RouteSites, known_sites, repeated, tried_sites
 from mmviz.capture import AttentionCall
 from mmviz.capture.attention_call import AttentionPlace
@@ -72,8 +73,12 @@ class RouteFinder:
             raise CaptureError("cut-shape", name=name, shape=[1], expected=[len(rows)])
         last = self._last
         if last is None or not (last[0] is model.module and last[1] is prepared and last[2] >= with_answers):
-            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # the run itself draws as without
-                sites = tried_sites(model, prepared, self.pairs, with_answers)
+            sites = remembered(model, prepared, self.pairs)
+            if sites is None:
+                with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # the run itself draws as without
+                    sites = tried_sites(model, prepared, self.pairs, with_answers)
+                if with_answers:
+                    remember(model, prepared, self.pairs, sites)
             last = self._last = model.module, prepared, with_answers, sites
         if len(rows) == 1:
             return last[3]

@@ -99,7 +99,7 @@ def tried_sites(
         sites, own, problems = result.sites(tokens, named)
         streams.append(own)
         if with_answers:
-            answers.append(_answers_of(model, prepared, result.record(tokens, pairs=named, batch=batch)))
+            answers.append(written_answer_tokens(model, prepared, result.record(tokens, pairs=named, batch=batch)))
     if not sites:
         raise problems[0]
     return RouteSites(tuple(sites), tuple(streams), tuple(answers), unknown=tuple(problems))
@@ -121,7 +121,7 @@ def repeated(sites: RouteSites, rows: int) -> RouteSites:
     return replace(sites, sites=tuple(several), streams=sites.streams * rows, answers=sites.answers * rows)
 
 
-def _answers_of(model: Any, prepared: Prepared, record: AttentionRecord) -> Mapping[str, tuple[int, ...]]:
+def written_answer_tokens(model: Any, prepared: Prepared, record: AttentionRecord) -> Mapping[str, tuple[int, ...]]:
     """Returns the answer tokens of a record that is not finished yet."""
     written = {name: list(getattr(model, name, ())) for name in ("answer", "answer_part")}
     return answer_tokens(

@@ -11,6 +11,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from mmviz.assets_path import assets_dir
+from mmviz.models.encoders.encoder_cache import EncoderCache
 from mmviz.models.encoders.picture_encoder import CLASSES, LAST, PhotographClassifier, PictureEncoder
 from mmviz.models.encoders.sound_encoder import SoundEncoder
 from mmviz.models.int8_weights import unpacked
@@ -31,6 +32,25 @@ class FrozenEncoders(nn.Module):
         shares = torch.tensor([[word == name for name in classified_words()] for word in classes], dtype=torch.float32)
         self.register_buffer("class_shares", shares, persistent=False)
         self.requires_grad_(False)
+        self._cache = EncoderCache()
+
+    def encode_picture(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the features of the patches ``[B, 144, 768]`` of pictures ``[B, 3, 384, 384]``, and their `words`.
+
+        Those of the last pictures are kept, see `encoder_cache`; so are those of the last sounds.
+        """
+
+        def encode(rows: Tensor) -> tuple[Tensor, Tensor]:
+            features: Tensor = self.picture(rows)
+            return features, self.words(features)
+
+        features, words = self._cache.encoded("picture", (self.picture, self.classifier), encode, picture)
+        return features, words
+
+    def encode_sound(self, mel: Tensor) -> Tensor:
+        """Returns the tokens ``[B, 200, 384]`` of spectrograms ``[B, 80, 400]``."""
+        (tokens,) = self._cache.encoded("sound", (self.sound,), lambda rows: (self.sound(rows),), mel)
+        return tokens
 
     def words(self, patches: Tensor) -> Tensor:
         """Returns the probability of each of `classified_words` at each patch, ``[..., word]``.

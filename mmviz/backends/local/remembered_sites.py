@@ -1,0 +1,88 @@
+"""Keeps which tokens the attention of a model ran between, so that cutting routes of a sample need not run it for that.
+
+A run that records attention knows it already. Of each model that of its last inputs is kept, told by their content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmviz.backends.local.route_sites import RouteSites, written_answer_tokens
+from mmviz.backends.local.stream_pairs import stream_pairs
+from mmviz.capture import CaptureResult
+from mmviz.models import Model, Prepared
+from mmviz.types import AttentionRecord, CaptureError
+
+INPUTS = 2
+"""Inputs of each model whose sites are kept."""
+Pairs = Sequence[tuple[str, str, str]]
+_SITES: WeakKeyDictionary[nn.Module, OrderedDict[bytes, RouteSites]] = WeakKeyDictionary()
+
+
+def remember_run(
+    model: Model, prepared: Prepared, pairs: Pairs, result: CaptureResult, tokens: Any, record: AttentionRecord
+) -> None:
+    """Keeps the sites of a run of one sample without changes, whose streams have ``tokens`` and whose finished record
+    is ``record``. Of several samples, and of long ones, nothing is kept."""
+    if model.capture_targets is not None or record.is_long or result.samples() != 1:
+        return
+    with suppress(CaptureError):
+        sites, streams, problems = result.sites(tokens, stream_pairs(model, pairs))
+        answers = written_answer_tokens(model, prepared, record)
+        if sites:
+            remember(model, prepared, pairs, RouteSites(tuple(sites), (streams,), (answers,), unknown=tuple(problems)))
+
+
+def remember(model: Model, prepared: Prepared, pairs: Pairs, sites: RouteSites) -> None:
+    """Keeps the sites of a sample, with the tokens of its answer. Nothing of inputs whose content cannot be told."""
+    key = _key(model, prepared, pairs)
+    if key is not None:
+        kept = _SITES.setdefault(model.module, OrderedDict())
+        kept[key] = sites
+        kept.move_to_end(key)
+        while len(kept) > INPUTS:
+            kept.popitem(last=False)
+
+
+def remembered(model: Model, prepared: Prepared, pairs: Pairs) -> RouteSites | None:
+    """Returns the sites that are kept of such a sample; None where there are none."""
+    kept = _SITES.get(model.module)
+    key = _key(model, prepared, pairs) if kept else None
+    return kept.get(key) if kept and key is not None else None
+
+
+def _key(model: Model, prepared: Prepared, pairs: Pairs) -> bytes | None:
+    """Returns a digest of what the tokens of the attention depend on; None where that cannot be told."""
+    digest = hashlib.sha256()
+    weights = [(tensor.data_ptr(), tensor._version) for tensor in model.module.parameters() if not tensor.is_inference()]
+    named = [stream_pairs(model, pairs), prepared.answer_token, *(getattr(model, n, ()) for n in ("answer", "answer_part"))]
+    digest.update(repr((weights, named, prepared.streams, prepared.rows)).encode())
+    return digest.digest() if _add(digest, prepared.tensors) else None
+
+
+def _add(digest: Any, inputs: Any) -> bool:
+    """Adds the content of inputs to a digest; returns whether all of it could be told."""
+    if isinstance(inputs, Tensor):
+        inputs = inputs.detach().cpu()
+        inputs = inputs.float().numpy() if inputs.dtype is torch.bfloat16 else inputs.numpy()
+    if isinstance(inputs, np.ndarray):
+        digest.update(f"{inputs.dtype} {inputs.shape} ".encode() + inputs.tobytes())
+        return inputs.dtype != object
+    if is_dataclass(inputs):
+        inputs = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+    if isinstance(inputs, Mapping):
+        return all(_add(digest, part) for item in inputs.items() for part in item)
+    digest.update(f"{type(inputs).__name__} {len(inputs) if isinstance(inputs, list | tuple) else inputs!r} ".encode())
+    if isinstance(inputs, list | tuple):
+        return all(_add(digest, part) for part in inputs)
+    return inputs is None or isinstance(inputs, str | int | float | bool)
