@@ -14,7 +14,7 @@ from viewer_page import GREY, Show, ViewerPage, amounts, grey_run, number, say, 
 
 from mmviz.analysis.modality_matrix import modality_matrix  # noqa: E402
 from mmviz.explain import Run  # noqa: E402
-from mmviz.figures.colour_scale import brightness, cividis, short  # noqa: E402
+from mmviz.figures.colour_scale import cividis, short  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -75,12 +75,17 @@ def test_brightness_and_heat_show_the_amounts(viewer: ViewerPage) -> None:
     largest = amount[1:].max()  # of the tokens with a location
     patches, audio_tokens = range(1, 16), range(22, len(amount))
     for token in patches:
-        expected = GREY * brightness(amount[token], largest)
+        dimmed = 0.45 * GREY + 0.55 * 50  # of an amount of 0 in the light style
+        expected = dimmed + (GREY - dimmed) * min(1, amount[token] / largest)
         assert viewer.pixel("image", token, (0.3, 0.3)) == pytest.approx([expected] * 3, abs=2)
     for token in audio_tokens:
-        strip = viewer.pixel("audio", token, (0.5, 72 / 178))
+        strip = viewer.pixel("audio", token, (0.5, 72 / 288))
         assert strip == pytest.approx(cividis(np.array(amount[token] / largest)).astype(int), abs=3)
     assert viewer.part("legend").inner_text().split()[:2] == ["0", short(float(largest))]
+    unit = say("unit-attention")
+    viewer.says("legend", say("attention-rows-1", unit=unit))
+    note = viewer.panel("image").locator(".note")
+    expect(note).to_have_text(say("image-light", unit=unit, largest=short(float(largest))))
     viewer.part("style").get_by_role("button", name="heat").click()
     expect(viewer.panel("image").locator(".note")).to_be_hidden()
     for token in patches:
@@ -175,7 +180,7 @@ def test_a_second_pin_shows_the_difference_and_a_third_click_moves_it(viewer: Vi
     drawn = viewer.all_drawn()
     assert drawn["image"] != alone["image"] and drawn["audio"] != alone["audio"]
     for token in (int(np.argmax(difference[22:])) + 22, int(np.argmin(difference[22:])) + 22):
-        red, _, blue = viewer.pixel("audio", token, (0.5, 72 / 178))
+        red, _, blue = viewer.pixel("audio", token, (0.5, 72 / 288))
         assert (red > blue) == (difference[token] > 0), "orange above, purple below"
     viewer.point(SECOND)
     sign = "+" if difference[SECOND] > 0 else "−"

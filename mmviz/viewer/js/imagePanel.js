@@ -1,5 +1,5 @@
 // The image with its patches: amounts as light, or as heat.
-import { AMOUNTS, colourIndex, DIFFERENCES, HEAT, shareOfScale } from "./colours.js";
+import { AMOUNTS, colourIndex, DIFFERENCES, DIMMED_GROUND, HEAT, shareOfScale } from "./colours.js";
 import { fitCanvas, make, onScreen, setText, snapped } from "./dom.js";
 import { twoDigits } from "./numberFormat.js";
 import { nameOfUnit } from "./units.js";
@@ -137,12 +137,12 @@ export class ImagePanel {
     setText(this.note, say("image-light", { unit: nameOfUnit(say, frame.mapRef), largest: twoDigits(frame.largest) }));
   }
 
-  /** Darkens what is drawn, in grey, down to the light that an amount of 0 keeps. */
+  /** Dims what is drawn, in grey, down to the light that an amount of 0 keeps, towards a dark grey. */
   dim() {
     const { context } = this;
     context.globalAlpha = 1 - this.viewer.colours.lightFloor;
     context.globalCompositeOperation = "source-atop"; // what lies between pictures stays empty
-    context.fillStyle = "#000";
+    context.fillStyle = `rgb(${DIMMED_GROUND},${DIMMED_GROUND},${DIMMED_GROUND})`;
     context.fillRect(0, 0, this.width, this.height);
     context.globalCompositeOperation = "source-over";
     context.globalAlpha = 1;
