@@ -74,7 +74,6 @@ WORDS: dict[str, str] = {
     "readout-strongest": "{title} Strongest: {most}",
     "same-map": "Nearly the same for every token (correlation {value}).",
     "tooltip-amount": "{title} {unit}: {amount}",
-    "tooltip-strongest": "Its own strongest: {most}",
     "tooltip-same": "Its own map is nearly that one (correlation {value}).",
     # training timeline
     "timeline": "Training timeline",
@@ -144,7 +143,7 @@ WORDS: dict[str, str] = {
     "overview": "Layers and heads",
     "overview-help": "Each small map is one head: rows are queries, columns are keys. The last column is the mean "
     "over the layer's heads, which hides how they differ. Arrow keys move between maps.",
-    "overview-note": "Each map has its own scale, 0 to its largest cell.",
+    "overview-note": "Own scale for each map, 0 to its largest.",
     "mean-short": "mean",
     "cell-mean": "layer {layer}, mean of heads",
     "cell-head": "layer {layer}, head {head}",

@@ -70,14 +70,9 @@ export function describeFrame(header, say, frame, isPinned) {
     const reverse = "last" in pointed ? null : reverseWeight(frame, pointed.token);
     return reverse === null ? sentence : sentence + say("reverse-weight", { amount: threeDigits(reverse) });
   }
-  return say("readout-strongest", { title, most: strongestAmounts(header, say, frame) });
-}
-
-/** Returns the names and amounts of the strongest tokens of a frame. */
-export function strongestAmounts(header, say, frame) {
   const names = header.streams[frame.litStream].name;
-  const most = strongest(frame.amounts, MAX_NAMED).map((k) => `“${names[k]}” ${formatAmount(frame, frame.amounts[k])}`);
-  return most.join(say("comma"));
+  const most = strongest(amounts, MAX_NAMED).map((k) => `“${names[k]}” ${formatAmount(frame, amounts[k])}`);
+  return say("readout-strongest", { title, most: most.join(say("comma")) });
 }
 
 /** Returns three digits of a weight; two of a difference or a mean over tokens, which are computed from rounded weights. */

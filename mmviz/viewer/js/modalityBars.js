@@ -61,7 +61,8 @@ export class ModalityBarsPanel {
     const { modality } = this.viewer.header.streams[frame.litStream];
     const totals = modalityTotals(frame.attnMap, frame.tokens, frame.direction, modality);
     if (frame.isDifference) subtract(totals, modalityTotals(frame.attnMap, frame.versus, frame.direction, modality));
-    const most = frame.isDifference ? Math.max(...totals.sums.map(Math.abs)) || 1 : Math.max(1, ...totals.sums);
+    const isShare = !frame.isDifference && !isRelevance;
+    const most = Math.max(isShare ? 1 : 0, ...totals.sums.map(Math.abs)) || 1;
     const format = frame.isDifference ? signedTwoDigits : twoDigits;
     for (const { index, bar, cells } of this.rows) {
       bar.style.transform = `scaleX(${Math.abs(totals.sums[index]) / most})`;

@@ -2,7 +2,7 @@
 import { make, setText } from "./dom.js";
 import { makeFrame } from "./drawnAmounts.js";
 import { meanAmount } from "./foldedTokens.js";
-import { describeSelection, formatAmount, nameOf, strongestAmounts } from "./labels.js";
+import { describeSelection, formatAmount, nameOf } from "./labels.js";
 import { roundedDown } from "./numberFormat.js";
 import { correlation, NEARLY_SAME } from "./sameness.js";
 import { targetTokens } from "./tokenPointer.js";
@@ -42,7 +42,7 @@ export class Tooltip {
 
 /**
  * Returns the lines about the token that is pointed at: its name, its amount in `rest`, the frame without what the
- * pointer is on, and, where the pointer chooses it, the strongest of its own map (`frame`), or that the two are alike.
+ * pointer is on, and, where the pointer chooses it, whether its own map (`frame`) is nearly that one.
  */
 function describePointed(header, say, rest, frame, target) {
   const lines = [nameOf(header, say, target, "full_name")];
@@ -51,17 +51,14 @@ function describePointed(header, say, rest, frame, target) {
     const unit = nameOfUnit(say, rest.mapRef);
     lines.push(say("tooltip-amount", { title, unit, amount: formatAmount(rest, meanAmount(rest.amounts, targetTokens(target))) }));
   }
-  const isOwn = frame.amounts && frame.tokens !== rest.tokens;
-  if (isOwn) lines.push(say("tooltip-strongest", { most: strongestAmounts(header, say, frame) }));
-  const alike = isOwn ? alikeness(frame, rest) : null;
-  if (alike !== null && alike >= NEARLY_SAME) {
-    lines.push(say("tooltip-same", { title: describeSelection(header, say, rest), value: roundedDown(alike) }));
-  }
+  const alike = alikeness(frame, rest);
+  if (alike !== null && alike >= NEARLY_SAME) lines.push(say("tooltip-same", { value: roundedDown(alike) }));
   return lines.join("\n");
 }
 
-/** Returns the correlation of the amounts of two frames of one map; null where they are of different tokens. */
+/** Returns the correlation of the amounts of two frames; null where they are one, or amounts of different things. */
 function alikeness(frame, rest) {
-  if (!rest.amounts || rest.isDifference || rest.attnMap !== frame.attnMap || rest.litStream !== frame.litStream) return null;
+  if (!rest.amounts || !frame.amounts || rest.isDifference || frame.tokens === rest.tokens) return null;
+  if (rest.attnMap !== frame.attnMap || rest.litStream !== frame.litStream) return null;
   return correlation(frame.amounts, rest.amounts);
 }

@@ -1,6 +1,6 @@
 // How large the viewer is, and what follows from it.
 
-const [NARROW, MIDDLING] = [640, 1060]; // CSS pixels: below these, one column, and two
+const [NARROW, MIDDLING] = [640, 1140]; // CSS pixels: below these, one column, and two
 const WIDTH_OF_SCALE_1 = 1400; // CSS pixels; in a wider viewer, text and pictures grow with it
 const MAX_SCALE = 1.6;
 const WIDE = 1.25; // width of a wide picture, relative to its height
