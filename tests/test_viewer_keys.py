@@ -131,6 +131,22 @@ def test_arrows_move_through_patches_words_and_moments_and_each_panel_is_one_tab
     walk(viewer, [("Shift+Tab", 2)])
 
 
+def test_the_viewer_costs_few_tab_stops(show: Show) -> None:
+    viewer = show(run())
+    stops = viewer.root.evaluate(
+        """root => [...root.querySelectorAll("button, input, select, [tabindex]")]
+          .filter((element) => element.tabIndex >= 0 && !element.disabled && element.checkVisibility({ visibilityProperty: true }))
+          .filter((element) => !element.closest(".calculator")).length"""
+    )
+    assert stops <= 24
+    keyboard, cells = viewer.page.keyboard, viewer.panel("modality-matrix").locator(".cell:visible")
+    cells.first.focus()
+    for key, at in (("ArrowRight", 1), ("ArrowDown", 5), ("End", 7), ("ArrowRight", 7), ("Control+Home", 0)):
+        keyboard.press(key)
+        expect(cells.nth(at)).to_be_focused()
+    viewer.shows(map="1:mean")  # arrows in the grid leave layers and heads alone
+
+
 def test_return_and_space_pin_what_has_the_focus(show: Show) -> None:
     viewer = show(run())
     keyboard = viewer.page.keyboard

@@ -3,6 +3,7 @@ import { allCheckpoints, countModalities, MODALITIES, normalizedMatrix } from ".
 import { AMOUNTS, colourIndex, DIFFERENCES, MODALITY_COLOURS } from "./colours.js";
 import { twoDigits } from "./numberFormat.js";
 import { make, makeSwitch, press, setText } from "./dom.js";
+import { nextInGrid, useRovingTabindex } from "./rovingTabindex.js";
 import { nameOfUnit, unitOf } from "./units.js";
 
 const MEASURES = ["sums", "per-token", "ratio"];
@@ -76,6 +77,10 @@ export class ModalityMatrixPanel {
     for (let row = this.rows.length; row < most; row++) {
       grid.append(make("tr", { class: "empty-row" }, make("td", {}, make("button", { class: "cell", text: "0" }))));
     }
+    const buttons = this.rows.flatMap(({ cells }) => cells.map(({ button }) => button));
+    const columns = presentIn(keys).length;
+    const boxes = buttons.map((_, k) => [k % columns, Math.floor(k / columns), (k % columns) + 1, Math.floor(k / columns) + 1]);
+    useRovingTabindex(grid, buttons, (at, key, isWhole) => nextInGrid(boxes, at, key, isWhole));
     this.note = make("p", { class: "note" });
     const heading = make("h3", { text: say("modality-matrix"), title: say("modality-matrix-help") });
     this.element.replaceChildren(make("div", { class: "line" }, heading, this.switch), grid, this.note);
