@@ -93,7 +93,7 @@ def test_the_still_shows_the_amounts_of_the_record() -> None:
     assert picture.shape == lit.shape and np.abs(picture - lit).mean() < 8, "the picture is noise, and a JPEG"
     centres = (np.arange(6) + 0.5) / 6 * spectrogram.shape[1]  # of the six moments; the tone in it is at full grey
     shades = spectrogram.max(axis=(0, 2))[centres.astype(int)]
-    assert shades == pytest.approx(255 * (0.25 + 0.75 * amounts[-6:] / scale_max), abs=16)
+    assert shades == pytest.approx(255 * (0.4 + 0.6 * amounts[-6:] / scale_max), abs=16)
     strongest = np.argsort(-amounts, kind="stable")[:5]
     labels = names(run.tokens)
     listed = ", ".join(f"“{labels[k]}” {short(float(amounts[k]))}" for k in strongest)

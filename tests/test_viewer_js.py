@@ -57,17 +57,22 @@ def expected_content(run: Run, data: bytes) -> dict[str, Any]:
         queries, keys = (run.record.streams[stream] for stream in streams)
         measures = modality_matrix(values, queries, keys)
         rows, columns = ([MODALITIES.index(kind) for kind in kinds] for kinds in (measures.queries, measures.keys))
+        is_relevance = ref.endswith("relevance")
+        row_sums = np.zeros((4, 1))
+        row_sums[rows, 0] = measures.sums.sum(axis=1)
         matrix = {}
         for measure, part in (("sums", measures.sums), ("per-token", measures.per_token), ("ratio", measures.ratio)):
             full = np.zeros((4, 4))
             full[np.ix_(rows, columns)] = part
+            if measure == "ratio" and is_relevance:
+                full /= np.where(row_sums > 0, row_sums, 1)
             matrix[measure] = full.ravel().tolist()
         content["maps"][ref] = {
             "values": values.ravel().tolist(),
             "streams": list(streams),
             "matrix": matrix,
             "views": [
-                expected_view(values, group, direction, keys if direction == "from" else queries)
+                expected_view(values, group, direction, keys if direction == "from" else queries, is_relevance)
                 for direction, count in (("from", len(queries)), ("to", len(keys)))
                 for group in ([0], [count - 1], sorted({0, count // 2, count - 1}))
             ],
@@ -76,16 +81,20 @@ def expected_content(run: Run, data: bytes) -> dict[str, Any]:
 
 
 def expected_view(
-    values: np.ndarray[Any, Any], group: list[int], direction: str, lit: tuple[Token, ...]
+    values: np.ndarray[Any, Any], group: list[int], direction: str, lit: tuple[Token, ...], is_relevance: bool
 ) -> dict[str, Any]:
-    """Returns the mean attention of a group of tokens over the tokens ``lit``, and its sums by modality."""
+    """Returns the mean attention of a group of tokens over the tokens ``lit``, and its sums by modality.
+
+    Uniform attention gives each key the weight 1 / keys, in both directions; relevance has only its own mean.
+    """
     amounts = (values[group] if direction == "from" else values[:, group].T).mean(axis=0)
     members = [[token.modality is kind for token in lit] for kind in MODALITIES]
     sums = [float(amounts[mask].sum()) for mask in members]
     per_token = [total / max(1, sum(mask)) for total, mask in zip(sums, members, strict=True)]
+    usual = amounts.mean() if is_relevance else 1 / values.shape[1]
     return {
         "tokens": group, "direction": direction, "amounts": amounts.tolist(), "sums": sums, "perToken": per_token,
-        "ratio": [mean * len(lit) for mean in per_token],
+        "ratio": [mean / usual for mean in per_token],
     }  # fmt: skip
 
 

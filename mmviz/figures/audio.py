@@ -38,7 +38,7 @@ def lit_mel(
     """Returns the spectrogram in grey, with amounts as brightness, uint8 ``[mel, hop]``, the lowest band first.
 
     Formula: grey is ``0.2 + 0.8 * (mel + 1) / 2`` (``mel`` in -1 .. 1), times the brightness of the frame,
-    ``0.25 + 0.75 * min(1, amount / scale_max)``. Hops outside all frames have the amount 0.
+    ``0.4 + 0.6 * min(1, amount / scale_max)``. Hops outside all frames have the amount 0.
     """
     hop_amounts = np.zeros(mel.shape[1])
     centres = (np.arange(mel.shape[1]) + 0.5) * hop_seconds

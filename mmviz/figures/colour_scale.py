@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmviz.i18n.figures import tell
 from mmviz.types import Token
 
-MIN_BRIGHTNESS = 0.25
+MIN_BRIGHTNESS = 0.4
 """Brightness of a location with the amount 0."""
 
 _STOPS = "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838".split()

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 from mmviz.i18n.language import translate, translated
+from mmviz.i18n.viewer_calculator import CALCULATOR
+from mmviz.i18n.viewer_touch import TOUCH
+from mmviz.i18n.viewer_units import UNITS
 
 WORDS: dict[str, str] = {
     "viewer": "Attention between picture, words and sound",
@@ -42,16 +45,14 @@ WORDS: dict[str, str] = {
     "style": "Show as",
     "style-spotlight": "light",
     "style-heat": "heat",
-    "style-help": "Light: the less attention, the dimmer. Heat: the colours of the scale.",
+    "style-help": "Light: the less, the dimmer and the greyer. Heat: the colours of the scale.",
     "scale": "Scale up to",
     "scale-view": "this view",
     "scale-map": "whole map",
     "scale-help": "The scale runs from 0 to the largest value of this view or of the whole map. Use the whole map to "
     "compare tokens, and this view to see more detail.",
-    "unit-attention": "attention weight",
-    "unit-rollout": "rollout",
-    "unit-relevance": "gradient relevance",
-    "unit-difference": "first minus second",
+    "compare": "Compare",
+    "compare-help": "The next tap adds a second token, and the difference of the two is shown.",
     "unpin": "Unpin",
     "unpin-help": "Remove the second pin, then the first. Key: Escape",
     "fetching": "Fetching {method} …",
@@ -71,7 +72,9 @@ WORDS: dict[str, str] = {
     "readout-pointed": "{title} “{token}”: {amount}",
     "reverse-weight": " (reverse: {amount})",
     "readout-strongest": "{title} Strongest: {most}",
-    "weight": "“{from}” attends to “{to}”: {amount}",
+    "same-map": "Nearly the same for every token (correlation {value}).",
+    "tooltip-amount": "{title} {unit}: {amount}",
+    "tooltip-same": "Its own map is nearly that one (correlation {value}).",
     # training timeline
     "timeline": "Training timeline",
     "timeline-after": "after {scenes} scenes",
@@ -92,7 +95,8 @@ WORDS: dict[str, str] = {
     "folded-number": "Choose one of these tokens by its number, {first} to {last}",
     "image": "Picture",
     "image-none": "No picture was given.",
-    "image-light": "Brightness: amount of attention. Outline: the strongest. Ring: pinned.",
+    "image-light": "Brightness and colour: {unit}, grey at 0, in full colour from {largest}. Outline: the strongest. "
+    "Ring: pinned.",
     "text": "Words",
     "text-none": "No text was given.",
     "special": "special tokens",
@@ -103,6 +107,8 @@ WORDS: dict[str, str] = {
     "answer-shares": "Attention while each word was written",
     "answer-shares-help": "A word is written from the token before it, the query. Lines: the share of its attention "
     "that goes to each group of keys (sum of the weights, 0 to 1).",
+    "answer-shares-help-rollout": "A word is written from the token before it, the query. Lines: the share of its "
+    "rollout, of paths through all layers, that goes to each group of keys (sum, 0 to 1).",
     "answer-shares-word": "“{word}”, written from “{query}”: {list}",
     "answer-shares-point": "Point at a word to read its shares.",
     "group-prompt": "words of the prompt",
@@ -134,13 +140,10 @@ WORDS: dict[str, str] = {
     "count-sums": "sum",
     "count-per-token": "per token",
     "count-ratio": "× uniform",
-    "cell": "{from} attends to {to}: {amount}",
-    "scale-cells": "Colour: attention, 0 to {largest}.",
-    "scale-ratio": "Colour: purple below uniform attention, orange above; 1/8 to 8 on a log2 scale.",
     "overview": "Layers and heads",
     "overview-help": "Each small map is one head: rows are queries, columns are keys. The last column is the mean "
     "over the layer's heads, which hides how they differ. Arrow keys move between maps.",
-    "overview-note": "Rows: layers. Each map has its own colour scale, from 0 to its largest cell.",
+    "overview-note": "Own scale for each map, 0 to its largest.",
     "mean-short": "mean",
     "cell-mean": "layer {layer}, mean of heads",
     "cell-head": "layer {layer}, head {head}",
@@ -149,8 +152,8 @@ WORDS: dict[str, str] = {
     "matrix": "Token by token",
     "matrix-of": "Token by token: {method}",
     "matrix-keys": "Token-by-token matrix: plus and minus zoom, 0 shows all, Shift and arrows move",
-    "matrix-note": "Rows are queries, columns are keys. Colour: 0 to {largest}. Drag a box to zoom; zoomed in, the "
-    "cells show their values.",
+    "matrix-note": "Rows are queries, columns are keys. Colour: {unit}, 0 to {largest}.",
+    "matrix-zoom": "Drag a box to zoom; zoomed in, the cells show their values.",
     "weight-mean": "around “{from}” and “{to}”: {amount} (mean over {queries} x {keys} tokens)",
     "matrix-means": "Each pixel is a mean over its tokens. Zoom in for exact weights.",
     "matrix-means-only": "Each pixel is a mean over its tokens. Exact weights are not kept for this run.",
@@ -175,122 +178,9 @@ WORDS: dict[str, str] = {
     "arrows, Home and End move between patches, words and moments, and Return pins. D switches the direction, Escape "
     "unpins.",
     "help-6": "Numbers are exact to the digits shown. For groups and differences the last digit may be off by one.",
-    # attention calculator
-    "calculator": "Attention calculator",
-    "calculator-help": "The attention of one head for one query, computed here step by step from the model's own "
-    "vectors (scaled dot-product attention, Vaswani et al. 2017, section 3.2). It follows the selection above. Change "
-    "a score, a mask or the temperature, and the weights and the output follow.",
-    "calc-map": "Layer",
-    "calc-head": "Head",
-    "calc-query": "Query token",
-    "calc-key": "Key token",
-    "calc-flow": "Rollout and gradient relevance combine all layers, so this shows the first head of the last layer.",
-    "calc-mean": "A mean over heads is not a single computation, so this shows the layer's first head.",
-    "calc-direction-to": "A computation starts from a query, so the first chosen token is the query here.",
-    "calc-several": "Several tokens are chosen; the first is the query here.",
-    "calc-fetching": "Fetching the vectors …",
-    "calc-not-here": "The file does not contain the vectors of this layer, which were too large. Choose another layer.",
-    "calc-edits": "Edit",
-    "calc-temperature": "Temperature",
-    "calc-temperature-help": "Scores are divided by the temperature before the softmax. Below 1 the weights become "
-    "sharper, above 1 more uniform.",
-    "calc-scale-root": "divide by √{size} (× {scale})",
-    "calc-scale": "multiply by {scale}",
-    "calc-mask": "Mask",
-    "calc-mask-help": "A masked key is excluded: minus infinity is added to its score.",
-    "calc-mask-key": "mask this key",
-    "calc-mask-key-help": "Mask or unmask the chosen key",
-    "calc-score": "Score of “{token}”",
-    "calc-less": "−",
-    "calc-less-help": "Lower the score by 0.5",
-    "calc-more": "+",
-    "calc-more-help": "Raise the score by 0.5",
-    "calc-reset": "Reset",
-    "calc-reset-help": "Undo all edits",
-    "calc-parity": "Matches the model. Largest differences: {weights} for the weights, {attn_output} for this head's "
-    "vector, {output} for the output.",
-    "calc-parity-head": "Matches the model. Largest differences: {weights} for the weights, {attn_output} for this "
-    "head's vector. The output projection was not recorded.",
-    "calc-edited": "Edited, so this is not what the model computed: the output moved by {moved} (its length was "
-    "{length}).",
-    "calc-edited-head": "Edited, so this is not what the model computed: this head's vector moved by {moved} (its "
-    "length was {length}).",
-    "calc-difference": "Largest difference from the model: {difference}",
-    "calc-moved": "Edited: moved by {moved} (length {length})",
-    "calc-shifted": "Edited: {moved} of the attention moved to other keys",
-    "calc-signed": "Colour of numbers:",
-    "calc-vectors": "From tokens to queries, keys and values",
-    "calc-vectors-formula": "q = W_q x + b_q     k = W_k x + b_k     v = W_v x + b_v",
-    "calc-vectors-help": "Three linear maps turn each token's state x into three vectors: a query (matched against "
-    "keys), a key (matched against queries) and a value (passed on).",
-    "calc-vectors-live": "q of “{query}”, k and v of “{key}”. Each entry of a vector is a row of W times x, plus a "
-    "bias.",
-    "calc-map-query": "q = W_q x + b_q",
-    "calc-map-key": "k = W_k x + b_k",
-    "calc-map-value": "v = W_v x + b_v",
-    "calc-number-x": "x",
-    "calc-ranges": "Colours: x ± {x}, W ± {w}, {symbol} ± {y}",
-    "calc-scores": "Scores: query times key",
-    "calc-scores-formula": "score = q · k = q₁k₁ + q₂k₂ + … ({size} terms)",
-    "calc-scores-help": "The better a key aligns with the query, the larger their dot product. Click a key, or choose "
-    "it with the arrow keys.",
-    "calc-scores-live": "“{token}”: {terms} + … = {score}",
-    "calc-score-set": "You set it to {score}.",
-    "calc-keys": "Keys as columns, the query on the left",
-    "calc-raw-bars": "Score of each key",
-    "calc-key-score": "“{token}”: score {score}",
-    "calc-term-by-term": "“{query}” times “{key}”, term by term",
-    "calc-q": "q",
-    "calc-k": "k",
-    "calc-products": "q × k",
-    "calc-scaled": "Scale and mask",
-    "calc-scaled-formula": "s = score × {scale} + mask",
-    "calc-scaled-formula-root": "s = score / √{size} + mask",
-    "calc-scaled-help": "Scaling keeps long vectors from making the softmax too sharp. A mask of minus infinity "
-    "excludes a key.",
-    "calc-scaled-live": "“{token}”: {score} × {scale} + {mask} = {logit}",
-    "calc-masked": "{count} of {of} keys are masked.",
-    "calc-logit-bars": "Scaled and masked score of each key",
-    "calc-key-logit": "“{token}”: {score}",
-    "calc-softmax": "Softmax: from scores to weights",
-    "calc-softmax-formula": "weight = exp(s / T) / Σ exp(s / T)",
-    "calc-softmax-help": "Each score becomes a positive weight, and the weights of a query sum to 1. T is the "
-    "temperature.",
-    "calc-softmax-live": "“{token}”: exp({logit} / {temperature} − {top}) = {part}; sum over all keys {sum}; {part} / "
-    "{sum} = {weight}. The maximum {top} is subtracted from each s / T first, which does not change the weights.",
-    "calc-all-masked": "The query is fully masked, so all its weights are 0.",
-    "calc-weight-bars": "Weight of each key",
-    "calc-table": "Largest weights",
-    "calc-sums": "By modality",
-    "calc-column-key": "key",
-    "calc-column-raw": "score",
-    "calc-column-logit": "s",
-    "calc-column-exp": "exp",
-    "calc-column-weight": "weight",
-    "calc-column-model": "model",
-    "calc-column-modality": "modality",
-    "calc-column-keys": "keys",
-    "calc-attn-output": "Weighted sum of the values",
-    "calc-attn-output-formula": "o = Σ weight × v",
-    "calc-attn-output-help": "Each key passes on its value, scaled by its weight. The sum is this head's output for "
-    "the query.",
-    "calc-attn-output-live": "o = {terms} + … Its length is {length}.",
-    "calc-part": "Contribution of a key",
-    "calc-number-part": "weight × v",
-    "calc-number-own": "{name} of the model",
-    "calc-o": "o, computed",
-    "calc-o-model": "o of the model",
-    "calc-concatenated": "Concatenated heads, then the output projection",
-    "calc-concatenated-formula": "output = W_o [o of heads 1 … {heads}] + b_o",
-    "calc-concatenated-help": "The vectors of all heads are concatenated (framed: this head's) and go through one "
-    "linear map. The edits above change this head only; the others stay as they are.",
-    "calc-concatenated-live": "This head's contribution to the output has length {part}, the whole output {length}.",
-    "calc-ablated": "This head is ablated: it contributes nothing to the output, whose length is {length}.",
-    "calc-projection": "Concatenated heads above W_o, the output on its right",
-    "calc-number-output": "output",
-    "calc-ranges-output": "Colours: o ± {x}, W ± {w}, output ± {y}",
-    "calc-output": "output, computed",
-    "calc-output-model": "output of the model",
+    **UNITS,
+    **TOUCH,
+    **CALCULATOR,
 }
 
 ABOUT: dict[str, str] = {

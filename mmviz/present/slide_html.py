@@ -177,7 +177,7 @@ def _legend(lit: LitInputs | None) -> str:
         return f"<p class='legend'>{html.escape(say('talk-bright'))}</p>"
     light = lit.has(Modality.IMAGE) or lit.has(Modality.AUDIO)
     bars = [
-        ("talk-legend-light", "#404040,#ffffff") if light else None,
+        ("talk-legend-light", "#666666,#ffffff") if light else None,
         ("talk-legend-colour", ",".join(CIVIDIS)) if lit.has(Modality.TEXT) else None,
     ]
     scales = "".join(

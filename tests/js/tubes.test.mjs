@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { boxesOf } from "../../mmviz/viewer/js/imagePanel.js";
+import { boxesOf } from "../../mmviz/viewer/js/patchPlaces.js";
 
 test("a tube has one box in each frame, and a patch one", () => {
   const stream = {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { describeHead } from "../../mmviz/viewer/js/labels.js";
 import { flowMethod, flowsOf, formatMapRef, isFlow, parseMapRef, streamsOf } from "../../mmviz/viewer/js/mapRef.js"; // prettier-ignore
 import {
-  chosenStream, fromFragment, litStream, neighbourMap, overviewCell, pin, pinMore, toFragment, unpin, viewForStream, withMap,
+  choose, chosenStream, fromFragment, litStream, neighbourMap, overviewCell, pin, pinMore, toFragment, unpin, viewForStream, withMap,
   withOtherDirection,
 } from "../../mmviz/viewer/js/viewState.js"; // prettier-ignore
 
@@ -126,4 +126,14 @@ test("a flow names the stream that it ends at, and a stack may be called as a fl
   const say = (code, values) => code + (values ? JSON.stringify(values) : "");
   assert.equal(describeHead(joined, say, "image/rollout"), 'method-to{"method":"method-rollout","stream":"image"}');
   assert.equal(describeHead(joined, say, "a:b/c/relevance"), "method-relevance", "the only one of its method");
+});
+
+test("a tap chooses its token alone, a second one on it unpins, and only a comparing one adds it", () => {
+  const pinned = { ...view, tokens: [3] };
+  const chosen = (state, tokens) => choose(header, { view: pinned, pinned: true, isComparing: false, ...state }, "all", tokens, "tap", [0]);
+  assert.deepEqual(chosen({}, [4]), { view: { ...view, tokens: [4] }, pinned: true });
+  assert.deepEqual(chosen({}, [3]), { view, pinned: false });
+  assert.deepEqual(chosen({ pinned: false }, [3]), { view: pinned, pinned: true });
+  assert.deepEqual(chosen({ isComparing: true }, [4]), { view: { ...pinned, versus: [4] }, pinned: true });
+  assert.deepEqual(chosen({ view: { ...pinned, versus: [4] } }, [3]), { view: pinned, pinned: true }, "out of a difference");
 });

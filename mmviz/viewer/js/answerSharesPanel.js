@@ -2,16 +2,18 @@
 import { answerShares, hasWords } from "./answerShares.js";
 import { MODALITY_COLOURS } from "./colours.js";
 import { make, setText } from "./dom.js";
-import { flowMethod } from "./mapRef.js";
+import { flowMethod, isFlow } from "./mapRef.js";
 import { twoDigits } from "./numberFormat.js";
+import { makeSvg, makeText } from "./svg.js";
 import { listenToPointer, tokensBetween } from "./tokenPointer.js";
 
 const LINES_HEIGHT = 110; // CSS pixels of the part with the lines
-const LINES_LEFT = 28; // of the numbers at the left
+const LINES_LEFT = 32; // of the numbers at the left
 const LINES_TOP = 6;
 const NARROWEST_STEP = 13; // from word to word; with more words the chart scrolls
 const WIDEST_STEP = 90;
 const UPRIGHT_STEP = 62; // words that far apart are written upright
+const FONT = 13; // CSS pixels
 const MAX_LETTERS = 9; // of a word that are written
 const GROUP_DASHES = { answer: "5 3", special: "1 3" };
 
@@ -23,12 +25,13 @@ export class AnswerSharesPanel {
     this.chart = makeSvg("svg", { role: "img" });
     this.scroller = make("div", { class: "scroller" }, this.chart);
     this.legend = make("p", { class: "groups" });
+    this.help = make("p", { class: "note" });
     this.readout = make("p", { class: "note", "data-part": "answer-shares-readout" });
     this.element = make(
       "section",
       { class: "panel", "data-panel": "answer-shares", "aria-label": say("answer-shares"), hidden: true },
       make("h3", { text: say("answer-shares") }),
-      make("p", { class: "note", text: say("answer-shares-help") }),
+      this.help,
       this.scroller,
       this.legend,
       this.readout,
@@ -72,21 +75,23 @@ export class AnswerSharesPanel {
     const names = header.streams[attnMap.queryStream].name;
     const labels = words.map((word) => shortened(names[word]));
     const isWide = this.step > UPRIGHT_STEP;
-    this.height = LINES_TOP + LINES_HEIGHT + 20 + (isWide ? 0 : 6 * Math.max(...labels.map((label) => [...label].length)));
+    this.height = LINES_TOP + LINES_HEIGHT + 20 + (isWide ? 0 : 7 * Math.max(...labels.map((label) => [...label].length)));
     this.chart.setAttribute("height", this.height);
-    this.chart.setAttribute("aria-label", `${say("answer-shares")}. ${say("answer-shares-help")}`);
+    const help = say(isFlow(attnMap.mapRef) ? "answer-shares-help-rollout" : "answer-shares-help");
+    setText(this.help, help);
+    this.chart.setAttribute("aria-label", `${say("answer-shares")}. ${help}`);
     const parts = [];
     for (const share of [0, 0.5, 1]) {
       const y = this.y(share);
       parts.push(makeSvg("line", { x1: LINES_LEFT, x2: width, y1: y, y2: y, stroke: colours.muted, "stroke-opacity": 0.35 }));
-      parts.push(makeText(LINES_LEFT - 6, y + 4, String(share), { "text-anchor": "end", fill: colours.muted }));
+      parts.push(makeText(LINES_LEFT - 6, y + 4, String(share), { "text-anchor": "end", fill: colours.muted, "font-size": FONT }));
     }
     this.band = makeSvg("g", {});
     parts.push(this.band);
     labels.forEach((label, k) => {
       const [x, y] = [this.x(k), LINES_TOP + LINES_HEIGHT + 8];
       const place = isWide ? { "text-anchor": "middle" } : { transform: `rotate(60 ${x} ${y})` };
-      parts.push(makeText(isWide ? x : x - 2, isWide ? y + 8 : y + 4, label, { ...place, fill: colours.text }));
+      parts.push(makeText(isWide ? x : x - 2, isWide ? y + 8 : y + 4, label, { ...place, fill: colours.text, "font-size": FONT }));
     });
     for (const group of groups) {
       const stroke = colourOf(group);
@@ -161,19 +166,4 @@ function shortened(word) {
 
 function colourOf(group) {
   return MODALITY_COLOURS[group === "answer" ? "text" : group];
-}
-
-let svgNamespace = null; // as the browser has it: a document that needs no network holds no address
-
-function makeSvg(name, attributes) {
-  svgNamespace ??= new DOMParser().parseFromString("<svg></svg>", "text/html").body.firstChild.namespaceURI;
-  const element = document.createElementNS(svgNamespace, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  return element;
-}
-
-function makeText(x, y, text, attributes) {
-  const element = makeSvg("text", { x, y, "font-size": 11, ...attributes });
-  element.textContent = text;
-  return element;
 }

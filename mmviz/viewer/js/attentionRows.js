@@ -1,6 +1,6 @@
 // Rows, columns and sums of attention maps: typed arrays in, typed arrays out. No DOM.
 import { dequantizationTable } from "./quantization.js";
-import { parseSectionName, streamsOf } from "./mapRef.js";
+import { flowMethod, parseSectionName, streamsOf } from "./mapRef.js";
 import { PooledMap } from "./pooledMap.js";
 
 export const MODALITIES = ["image", "text", "audio", "special"];
@@ -138,8 +138,9 @@ function largestWeight(attnMap, isDrawn, direction) {
 
 /**
  * Returns the mean attention of these tokens by modality, each an array [modality]: `sums`, `perToken` (divided by the
- * number of tokens), `ratio` (per token, relative to uniform attention) and `counts` of tokens. `modalities` [token]
- * are those of the stream on the other side.
+ * number of tokens), `ratio` and `counts` of tokens. The ratio is `perToken` relative to uniform attention, where each
+ * weight is 1 / keys; of relevance, whose rows sum to anything, relative to its own mean over all tokens. `modalities`
+ * [token] are those of the stream on the other side.
  */
 export function modalityTotals(attnMap, tokens, direction, modalities) {
   const sections = direction === "from" ? attnMap.from : attnMap.to;
@@ -147,7 +148,10 @@ export function modalityTotals(attnMap, tokens, direction, modalities) {
   const sums = [0, 0, 0, 0];
   for (const token of tokens) for (let m = 0; m < 4; m++) sums[m] += sections[token * 4 + m] / tokens.length;
   const perToken = sums.map((sum, m) => (counts[m] ? sum / counts[m] : 0));
-  return { sums, perToken, ratio: perToken.map((mean) => mean * modalities.length), counts };
+  const total = sums.reduce((all, sum) => all + sum, 0);
+  const isRelevance = flowMethod(attnMap.mapRef) === "relevance";
+  const usual = isRelevance ? total / modalities.length || 1 : 1 / attnMap.keys;
+  return { sums, perToken, ratio: perToken.map((mean) => mean / usual), counts };
 }
 
 /** Returns the number of tokens of each modality, in the order of `MODALITIES`. */
@@ -156,15 +160,22 @@ export function countModalities(modalities) {
 }
 
 /**
- * Returns the modality matrix, [query modality, key modality] flattened, as "sums", "per-token" or "ratio";
- * `keyCounts` [modality] is the number of keys of each modality.
+ * Returns the modality matrix, [query modality, key modality] flattened, as "sums", "per-token" or "ratio" (relative to
+ * uniform attention; of relevance, to the mean of the row); `keyCounts` [modality] is the number of keys of each modality.
  */
 export function normalizedMatrix(attnMap, measure, keyCounts) {
   const total = keyCounts.reduce((sum, count) => sum + count, 0);
+  const isRelevance = flowMethod(attnMap.mapRef) === "relevance";
+  const rowTotal = (at) => {
+    if (!isRelevance) return 1;
+    const first = at - (at % 4);
+    return attnMap.matrix.subarray(first, first + 4).reduce((all, sum) => all + sum, 0) || 1;
+  };
   return Float64Array.from(attnMap.matrix, (sum, at) => {
     const count = keyCounts[at % 4];
     if (measure === "sums" || !count) return sum;
-    return (sum / count) * (measure === "ratio" ? total : 1);
+    if (measure === "per-token") return sum / count;
+    return (sum / count) * (total / rowTotal(at));
   });
 }
 

@@ -2,7 +2,9 @@
 
 const CIVIDIS = "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838".split(" ");
 const PURPLE_ORANGE = "2d004b 542788 8073ac b2abd2 f7f7f7 fdb863 e08214 b35806 7f3b08".split(" ");
-export const DIMMEST = 0.25; // light that is left where the amount is 0
+export const DIMMED_GROUND = 50; // the grey, of 255, that the rest of a dimmed picture is made of: dark ones do not go black
+/** Light that is left where the amount is 0, in a dark and in a light style: a picture must stay visible on its ground. */
+export const LIGHT_FLOOR = { dark: 0.35, light: 0.45 };
 export const HEAT = 0.6; // opacity of heat over an input
 export const STEPS = 255;
 
@@ -55,7 +57,12 @@ export function colourIndex(amount, largest, isDifference) {
   return Math.round(STEPS * Math.min(1, Math.max(0, share)));
 }
 
-/** Returns the opacity of the black veil over an input: the light that is left rises linearly with `amount`, from 0.25 to 1. */
-export function veil(amount, largest) {
-  return 1 - (DIMMEST + (1 - DIMMEST) * Math.min(1, Math.max(0, amount / largest)));
+/** Returns where an amount lies on a scale from 0 to `largest`, from 0 to 1. */
+export function shareOfScale(amount, largest) {
+  return Math.min(1, Math.max(0, amount / largest));
+}
+
+/** Returns the opacity of the black veil over an input: the light that is left rises linearly with `amount`, from `floor` to 1. */
+export function veil(amount, largest, floor) {
+  return 1 - (floor + (1 - floor) * shareOfScale(amount, largest));
 }

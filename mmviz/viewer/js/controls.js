@@ -1,11 +1,13 @@
 // The row above the panels: direction, method, style, scale, legend and readout.
 import { AMOUNTS, DIFFERENCES } from "./colours.js";
-import { twoDigits } from "./numberFormat.js";
+import { roundedDown, twoDigits } from "./numberFormat.js";
 import { flowMethod, flowsOf, isFlow, parseMapRef } from "./mapRef.js";
 import { describeHead } from "./labels.js";
 import { mapNotes } from "./mapNotes.js";
 import { describeStack, lastMapOf, stackOf, stacksOf } from "./layerStacks.js";
-import { make, makeSwitch, press, setText } from "./dom.js";
+import { make, makeButton, makeSwitch, press, setText } from "./dom.js";
+import { NEARLY_SAME, sameness } from "./sameness.js";
+import { describeUnit } from "./units.js";
 
 /** The controls of a viewer. */
 export class Controls {
@@ -25,6 +27,8 @@ export class Controls {
     this.unpin.addEventListener("click", () => viewer.unpin());
     this.notes = make("p", { class: "note", "data-part": "map-notes", hidden: true });
     this.readout = make("p", { class: "readout", "data-part": "readout" });
+    this.same = make("p", { class: "note same", "data-part": "same" });
+    this.compare = makeButton(say, "compare", () => viewer.toggleComparing());
     this.announcement = make("p", { class: "announcement", role: "status", "data-part": "announcement" });
     this.waiting = make("p", { class: "waiting", role: "status", "data-part": "waiting", hidden: true });
     this.low = make("span");
@@ -67,7 +71,7 @@ export class Controls {
     this.methodName = make("span", { class: "name", "data-part": "method-name" });
     this.element.replaceChildren(
       make("div", { class: "line" }, this.direction, this.method, this.flowKeys?.element, this.stack?.element, this.methodName, this.style, this.scale, this.legend),
-      make("div", { class: "line" }, this.readout, this.waiting, this.unpin),
+      make("div", { class: "line" }, this.readout, this.same, this.waiting, this.compare, this.unpin),
       this.notes,
       this.announcement,
     );
@@ -124,7 +128,8 @@ export class Controls {
       this.stack.element.hidden = isFlow(frame.mapRef);
       this.stack.box.value = stacksOf(header).indexOf(stackOf(header, frame.mapRef));
     }
-    setText(this.methodName, describeHead(header, say, frame.mapRef));
+    const isNamed = flow && flowsOf(header, flow).length < 2; // by the switch beside it
+    setText(this.methodName, isNamed ? "" : describeHead(header, say, frame.mapRef));
     const parts = parseMapRef(header, frame.mapRef);
     const notes = parts ? mapNotes(header, say, parts.mapIndex, frame) : [];
     setText(this.notes, notes.join(" "));
@@ -143,13 +148,16 @@ export class Controls {
     this.scale.hidden = Boolean(frame.attnMap?.isPooled); // the largest weight is not known without all of them
     this.paintMap(frame);
     this.unpin.style.visibility = this.viewer.pinned ? "" : "hidden";
+    this.compare.hidden = !this.viewer.isTouch || !this.viewer.pinned;
+    this.compare.setAttribute("aria-pressed", String(this.viewer.isComparing));
     setText(this.readout, frame.attnMap ? this.viewer.describeFrame(frame) : "");
+    const alike = frame.attnMap && !frame.isDifference ? sameness(frame.attnMap, frame.direction) : null;
+    setText(this.same, alike !== null && alike >= NEARLY_SAME ? say("same-map", { value: roundedDown(alike) }) : "");
     if (!frame.amounts) return;
     const { largest, isDifference } = frame;
     setText(this.low, isDifference ? "−" + twoDigits(largest) : "0");
     setText(this.high, (isDifference ? "+" : "") + twoDigits(largest) + (frame.isBeyond ? "+" : ""));
-    const unit = isDifference ? "difference" : (flowMethod(frame.mapRef) ?? "attention");
-    setText(this.unit, say("unit-" + unit));
+    setText(this.unit, describeUnit(say, frame));
     const { gradient } = isDifference ? DIFFERENCES : AMOUNTS;
     if (this.gradient !== gradient) this.bar.style.background = this.gradient = gradient;
   }

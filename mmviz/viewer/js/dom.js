@@ -70,3 +70,9 @@ export function snapped(value) {
   const ratio = window.devicePixelRatio || 1;
   return Math.round(value * ratio) / ratio;
 }
+
+/** Returns the box on the screen of [left, top, width, height] within an element. */
+export function onScreen(element, [left, top, width, height]) {
+  const box = element.getBoundingClientRect();
+  return { left: box.left + left, top: box.top + top, width, height };
+}

@@ -1,12 +1,16 @@
 // The image with its patches: amounts as light, or as heat.
-import { AMOUNTS, colourIndex, DIFFERENCES, HEAT, veil } from "./colours.js";
-import { fitCanvas, make, snapped } from "./dom.js";
+import { AMOUNTS, colourIndex, DIFFERENCES, DIMMED_GROUND, HEAT, shareOfScale } from "./colours.js";
+import { fitCanvas, make, onScreen, setText, snapped } from "./dom.js";
+import { twoDigits } from "./numberFormat.js";
+import { nameOfUnit } from "./units.js";
+import { boxesOf, contains, disjointCells, extent, intersect } from "./patchPlaces.js";
 import { listenToPointer } from "./tokenPointer.js";
 import { makeTokenGrid } from "./rovingTabindex.js";
 
 const MAX_OUTLINED = 3; // patches
-const MAX_IMAGE_HEIGHT = 430; // CSS pixels
-const NAME_HEIGHT = 16; // CSS pixels of the name of a picture on a sheet
+const MAX_HEIGHT_OF_IMAGE = 430; // CSS pixels
+const MAX_HEIGHT_ON_PHONE = 640;
+const NAME_HEIGHT = 18; // CSS pixels of the name of a picture on a sheet
 
 /** The panel `image`: the decoded image, or grey where the run has none, under the amounts of its patches. */
 export class ImagePanel {
@@ -49,7 +53,7 @@ export class ImagePanel {
       return element;
     });
     this.stage.replaceChildren(this.canvas, ...grids);
-    this.note = make("p", { class: "note", text: say("image-light") });
+    this.note = make("p", { class: "note" });
     const sees = header.image?.note ? [make("p", { class: "note", "data-part": "sees", text: header.image.note })] : [];
     this.element.replaceChildren(heading, this.stage, this.note, ...sees);
     for (const layer of this.layers) layer.cells = disjointCells(layer.boxes);
@@ -63,6 +67,14 @@ export class ImagePanel {
     this.base = null;
   }
 
+  /** Decodes a JPEG (bytes, or null) and shows it, unless it comes too late: `isCurrent()` is false. Returns whether. */
+  async decode(bytes, isCurrent) {
+    const bitmap = bytes && (await createImageBitmap(new Blob([bytes], { type: "image/jpeg" })));
+    if (!isCurrent()) bitmap?.close();
+    else this.setBitmap(bitmap);
+    return isCurrent();
+  }
+
   destroy() {
     this.setBitmap(null);
   }
@@ -71,7 +83,8 @@ export class ImagePanel {
     if (!this.layers?.length) return;
     const { width, height } = this.size;
     const room = this.element.clientWidth;
-    this.height = Math.min((room * height) / width, MAX_IMAGE_HEIGHT);
+    const most = this.viewer.isNarrow ? MAX_HEIGHT_ON_PHONE : MAX_HEIGHT_OF_IMAGE * this.viewer.scale;
+    this.height = Math.min((room * height) / width, most);
     this.width = Math.min(room, (this.height * width) / height);
     this.stage.style.width = `${this.width}px`;
     this.stage.style.height = `${this.height}px`;
@@ -87,20 +100,24 @@ export class ImagePanel {
     this.base ??= this.drawBases();
     context.globalAlpha = 1;
     context.clearRect(0, 0, width, height);
-    context.drawImage(isHeat ? this.base.grey : this.base.colour, 0, 0, width, height);
+    const isLit = Boolean(layer && frame.amounts);
+    context.drawImage(isHeat || isLit ? this.base.grey : this.base.colour, 0, 0, width, height);
+    if (isLit && !isHeat) this.dim();
     const [scaleX, scaleY] = [width / this.size.width, height / this.size.height];
-    if (layer && frame.amounts) {
-      context.globalAlpha = isHeat ? HEAT : 1;
+    if (isLit) {
       for (const { x0, y0, x1, y1, tokens } of layer.cells) {
         let amount = 0;
         for (const token of tokens)
           if (Math.abs(frame.amounts[token]) > Math.abs(amount)) amount = frame.amounts[token];
-        const table = frame.isDifference ? DIFFERENCES : AMOUNTS;
-        if (isHeat) context.fillStyle = table.css[colourIndex(amount, frame.largest, frame.isDifference)];
-        else context.fillStyle = `rgba(0,0,0,${veil(amount, frame.largest)})`;
         // rounded to the device pixel, or the seams between patches show
         const [left, top] = [snapped(x0 * scaleX), snapped(y0 * scaleY)];
-        context.fillRect(left, top, snapped(x1 * scaleX) - left, snapped(y1 * scaleY) - top);
+        const area = [left, top, snapped(x1 * scaleX) - left, snapped(y1 * scaleY) - top];
+        context.globalAlpha = isHeat ? HEAT : shareOfScale(amount, frame.largest);
+        if (isHeat) {
+          const table = frame.isDifference ? DIFFERENCES : AMOUNTS;
+          context.fillStyle = table.css[colourIndex(amount, frame.largest, frame.isDifference)];
+          context.fillRect(...area);
+        } else if (context.globalAlpha) this.drawInColour(...area);
       }
       context.globalAlpha = 1;
       const outlined = frame.isDifference ? [] : this.strongestPatches(layer, frame);
@@ -114,7 +131,29 @@ export class ImagePanel {
     }
     const pointed = this.layers.find(({ name }) => name === frame.pointed?.stream);
     if (pointed) this.outlineToken(pointed, frame.pointed.token, 2.5);
-    this.note.hidden = !layer || isHeat || !frame.amounts;
+    this.note.hidden = !isLit || isHeat;
+    if (this.note.hidden) return;
+    const { say } = this.viewer;
+    setText(this.note, say("image-light", { unit: nameOfUnit(say, frame.mapRef), largest: twoDigits(frame.largest) }));
+  }
+
+  /** Dims what is drawn, in grey, down to the light that an amount of 0 keeps, towards a dark grey. */
+  dim() {
+    const { context } = this;
+    context.globalAlpha = 1 - this.viewer.colours.lightFloor;
+    context.globalCompositeOperation = "source-atop"; // what lies between pictures stays empty
+    context.fillStyle = `rgb(${DIMMED_GROUND},${DIMMED_GROUND},${DIMMED_GROUND})`;
+    context.fillRect(0, 0, this.width, this.height);
+    context.globalCompositeOperation = "source-over";
+    context.globalAlpha = 1;
+  }
+
+  /** Draws a part of the picture in colour, as opaque as the context is. */
+  drawInColour(left, top, width, height) {
+    if (width <= 0 || height <= 0) return;
+    const { colour } = this.base;
+    const [scaleX, scaleY] = [colour.width / this.width, colour.height / this.height];
+    this.context.drawImage(colour, left * scaleX, top * scaleY, width * scaleX, height * scaleY, left, top, width, height);
   }
 
   /** Returns at most three patches whose amount is at least half of the scale; none of those that tie for the last place. */
@@ -160,7 +199,7 @@ export class ImagePanel {
   /** Writes the name of each picture of a sheet into its corner, where there is room. */
   nameParts() {
     const { context } = this;
-    context.font = `600 11px ${this.viewer.colours.font}`;
+    context.font = `600 13px ${this.viewer.colours.font}`;
     context.textAlign = "left";
     context.textBaseline = "middle";
     for (const { box, name } of this.parts) {
@@ -217,6 +256,12 @@ export class ImagePanel {
     return [x0 * scaleX, y0 * scaleY, (x1 - x0) * scaleX, (y1 - y0) * scaleY];
   }
 
+  /** Returns the box of a token on the screen; null where it is no patch. */
+  placeOf(stream, token) {
+    const patch = this.layers.find(({ name }) => name === stream)?.boxes.find((box) => box.token === token);
+    return patch ? onScreen(this.stage, this.rectangle(patch.box)) : null;
+  }
+
   /** Returns the {stream, token} at a position in CSS pixels; null beside all patches. */
   tokenAt(x, y) {
     const [imageX, imageY] = [(x / this.width) * this.size.width, (y / this.height) * this.size.height];
@@ -239,54 +284,4 @@ export class ImagePanel {
     ];
     return [...new Set(layer.boxes.filter(({ box }) => intersect(box, around)).map(({ token }) => token))];
   }
-}
-
-function contains([x0, y0, x1, y1], x, y) {
-  return x >= x0 && x < x1 && y >= y0 && y < y1;
-}
-
-function intersect(a, b) {
-  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
-}
-
-/**
- * Returns {token, box} of every patch of a stream; a box is [x0, y0, x1, y1] in pixels of the image. A tube of a video
- * has one more in each later frame, marked `isLater`: behind its moments, its location has their left and top edges.
- */
-export function boxesOf(stream) {
-  return stream.location.flatMap((location, token) => {
-    if (stream.modality[token] !== "image" || !location) return [];
-    const [x0, y0, x1, y1, , , ...later] = location;
-    const boxes = [{ token, box: [x0, y0, x1, y1] }];
-    for (let at = 0; at + 1 < later.length; at += 2) {
-      const [left, top] = later.slice(at, at + 2);
-      boxes.push({ token, box: [left, top, left + x1 - x0, top + y1 - y0], isLater: true });
-    }
-    return boxes;
-  });
-}
-
-/** Returns the size of an image that is missing, from the boxes on it. */
-function extent(layers) {
-  const boxes = layers.flatMap((layer) => layer.boxes.map(({ box }) => box));
-  return { width: Math.max(1, ...boxes.map((box) => box[2])), height: Math.max(1, ...boxes.map((box) => box[3])) };
-}
-
-/** Returns rectangles that do not overlap, each with the `tokens` that cover it: where patches overlap, the largest amount is drawn. */
-function disjointCells(boxes) {
-  const areDisjoint = boxes.every(({ box }, at) =>
-    boxes.slice(at + 1, at + 40).every((other) => !intersect(box, other.box)),
-  );
-  if (areDisjoint) return boxes.map(({ token, box: [x0, y0, x1, y1] }) => ({ x0, y0, x1, y1, tokens: [token] }));
-  const edges = (at) => [...new Set(boxes.flatMap(({ box }) => [box[at], box[at + 2]]))].sort((a, b) => a - b);
-  const [xEdges, yEdges] = [edges(0), edges(1)];
-  const cells = [];
-  for (let row = 0; row + 1 < yEdges.length; row++) {
-    for (let column = 0; column + 1 < xEdges.length; column++) {
-      const [x0, x1, y0, y1] = [xEdges[column], xEdges[column + 1], yEdges[row], yEdges[row + 1]];
-      const tokens = boxes.filter(({ box }) => intersect(box, [x0, y0, x1, y1])).map(({ token }) => token);
-      if (tokens.length) cells.push({ x0, y0, x1, y1, tokens });
-    }
-  }
-  return cells;
 }

@@ -60,7 +60,6 @@ export function nameOf(header, say, target, kind) {
 /** Returns the readout of a frame: the exact amount of the token under the pointer once tokens are pinned, else the strongest tokens. */
 export function describeFrame(header, say, frame, isPinned) {
   const { pointed, amounts } = frame;
-  const names = header.streams[frame.litStream].name;
   const title = describeSelection(header, say, frame);
   if (pointed && isPinned && pointed.stream === frame.litStream) {
     const sentence = say("readout-pointed", {
@@ -71,6 +70,7 @@ export function describeFrame(header, say, frame, isPinned) {
     const reverse = "last" in pointed ? null : reverseWeight(frame, pointed.token);
     return reverse === null ? sentence : sentence + say("reverse-weight", { amount: threeDigits(reverse) });
   }
+  const names = header.streams[frame.litStream].name;
   const most = strongest(amounts, MAX_NAMED).map((k) => `“${names[k]}” ${formatAmount(frame, amounts[k])}`);
   return say("readout-strongest", { title, most: most.join(say("comma")) });
 }

@@ -1,10 +1,12 @@
 // Pointing at the cells of the matrix: hover, click, dragging a box to zoom into, wheel and keys.
+import { listenToFingers } from "./matrixTouch.js";
 
 export const MIN_CELLS = 4; // cells along a side at the closest zoom
 const DRAG_SLACK = 6; // CSS pixels that the pointer may move during a click
 
 /** Makes `panel`, a matrix panel, follow pointer, wheel and keys. */
 export function listenToCells(panel) {
+  const haveFingersMoved = listenToFingers(panel);
   const local = (event) => {
     const box = panel.stage.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
@@ -13,7 +15,7 @@ export function listenToCells(panel) {
     panel.viewer.view.direction === "from" ? [panel.attnMap.queryStream, cell.q] : [panel.attnMap.keyStream, cell.k];
   panel.stage.addEventListener("pointerdown", (event) => {
     const cell = panel.cellAt(event);
-    if (!cell || event.button !== 0 || event.pointerType === "touch") return;
+    if (!cell || event.button !== 0 || event.pointerType === "touch") return; // a finger: matrixTouch.js
     const [x, y] = local(event);
     panel.box = { x0: x, y0: y, x1: x, y1: y, cell };
   });
@@ -35,7 +37,7 @@ export function listenToCells(panel) {
     const { box } = panel;
     panel.box = null;
     const cell = panel.cellAt(event);
-    if (!cell) return;
+    if (!cell || (event.pointerType === "touch" && haveFingersMoved())) return;
     if (box && Math.hypot(box.x1 - box.x0, box.y1 - box.y0) > DRAG_SLACK) {
       const [q, k] = [Math.min(box.cell.q, cell.q), Math.min(box.cell.k, cell.k)];
       const size = (first, last, total) => Math.max(Math.min(MIN_CELLS, total), Math.abs(first - last) + 1);
@@ -43,7 +45,7 @@ export function listenToCells(panel) {
       return;
     }
     const [stream, token] = tokenOf(cell);
-    panel.viewer.click(stream, [token]);
+    panel.viewer.click(stream, [token], event.pointerType === "touch" ? "tap" : "pin");
   });
   panel.stage.addEventListener("dblclick", () => panel.showAll());
   panel.stage.addEventListener(

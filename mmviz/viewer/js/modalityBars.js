@@ -3,6 +3,7 @@ import { MODALITIES, countModalities, modalityTotals } from "./attentionRows.js"
 import { MODALITY_COLOURS } from "./colours.js";
 import { signedTwoDigits, twoDigits } from "./numberFormat.js";
 import { make, setText } from "./dom.js";
+import { nameOfUnit, unitOf } from "./units.js";
 
 /** The panel `modality-bars`: a row for each modality of the stream that lights up. */
 export class ModalityBarsPanel {
@@ -29,7 +30,9 @@ export class ModalityBarsPanel {
     const columns = ["sum", "per-token", "ratio"].map((code) =>
       make("th", { scope: "col", text: say("modality-" + code), title: say(`modality-${code}-help`) }),
     );
-    this.caption = make("caption");
+    this.selection = make("span");
+    this.unit = make("span", { class: "unit" });
+    this.caption = make("caption", {}, this.selection, " ", this.unit);
     this.rows = MODALITIES.flatMap((modality, index) => {
       const count = counts[index];
       if (!count) return [];
@@ -40,6 +43,7 @@ export class ModalityBarsPanel {
       const row = make("tr", {}, name, make("td", { class: "bar" }, bar), ...cells);
       return [{ index, bar, cells, row }];
     });
+    this.ratioHeading = columns[2];
     const top = make("tr", {}, make("td"), make("td"), ...columns);
     this.element.replaceChildren(make("table", {}, this.caption, top, ...this.rows.map(({ row }) => row)));
     this.stream = stream;
@@ -47,12 +51,18 @@ export class ModalityBarsPanel {
 
   paint(frame) {
     if (this.stream !== frame.litStream) this.buildRows(frame.litStream);
-    setText(this.caption, this.viewer.describeSelection(frame));
+    setText(this.selection, this.viewer.describeSelection(frame));
     if (!frame.attnMap) return;
+    const { say } = this.viewer;
+    const isRelevance = unitOf(frame.mapRef) === "relevance";
+    setText(this.unit, say(frame.direction === "from" ? "sums-of-row" : "sums-of-column", { unit: nameOfUnit(say, frame.mapRef) }));
+    setText(this.ratioHeading, say(isRelevance ? "modality-ratio-mean" : "modality-ratio"));
+    this.ratioHeading.title = say(isRelevance ? "modality-ratio-mean-help" : "modality-ratio-help");
     const { modality } = this.viewer.header.streams[frame.litStream];
     const totals = modalityTotals(frame.attnMap, frame.tokens, frame.direction, modality);
     if (frame.isDifference) subtract(totals, modalityTotals(frame.attnMap, frame.versus, frame.direction, modality));
-    const most = frame.isDifference ? Math.max(...totals.sums.map(Math.abs)) || 1 : Math.max(1, ...totals.sums);
+    const isShare = !frame.isDifference && !isRelevance;
+    const most = Math.max(isShare ? 1 : 0, ...totals.sums.map(Math.abs)) || 1;
     const format = frame.isDifference ? signedTwoDigits : twoDigits;
     for (const { index, bar, cells } of this.rows) {
       bar.style.transform = `scaleX(${Math.abs(totals.sums[index]) / most})`;

@@ -3,6 +3,8 @@ import { allCheckpoints, countModalities, MODALITIES, normalizedMatrix } from ".
 import { AMOUNTS, colourIndex, DIFFERENCES, MODALITY_COLOURS } from "./colours.js";
 import { twoDigits } from "./numberFormat.js";
 import { make, makeSwitch, press, setText } from "./dom.js";
+import { nextInGrid, useRovingTabindex } from "./rovingTabindex.js";
+import { nameOfUnit, unitOf } from "./units.js";
 
 const MEASURES = ["sums", "per-token", "ratio"];
 const MAX_RATIO = 8; // where the log scale of ratios to uniform attention ends
@@ -31,10 +33,12 @@ export class ModalityMatrixPanel {
     const [queries, keys] = [attnMap.queryStream, attnMap.keyStream].map((name) => header.streams[name].modality);
     this.keyCounts = countModalities(keys);
     const presentIn = (modalities) => MODALITIES.filter((modality) => modalities.includes(modality));
+    this.unit = unitOf(attnMap.mapRef);
+    const codeOf = (measure) => (measure === "ratio" && this.unit === "relevance" ? "ratio-mean" : measure);
     const options = MEASURES.map((measure) => [
       measure,
-      say("count-" + measure),
-      say(`modality-${measure === "sums" ? "sum" : measure}-help`),
+      say("count-" + codeOf(measure)),
+      say(`modality-${measure === "sums" ? "sum" : codeOf(measure)}-help`),
     ]);
     this.switch = makeSwitch(say("counted"), options, (measure) => {
       this.measure = measure;
@@ -61,7 +65,7 @@ export class ModalityMatrixPanel {
         button.addEventListener("pointerleave", () => this.viewer.hover(null));
         button.addEventListener("focus", () => button.matches(":focus-visible") && this.viewer.drag(...group()));
         button.addEventListener("blur", () => this.viewer.hover(null));
-        button.addEventListener("click", () => this.viewer.click(...group()));
+        button.addEventListener("click", (event) => this.viewer.click(...group(), event.pointerType === "touch" ? "tap" : "pin"));
         row.append(make("td", {}, button));
         return { keyModality, button, names: [say("modality-" + queryModality), say("modality-" + keyModality)] };
       });
@@ -73,6 +77,10 @@ export class ModalityMatrixPanel {
     for (let row = this.rows.length; row < most; row++) {
       grid.append(make("tr", { class: "empty-row" }, make("td", {}, make("button", { class: "cell", text: "0" }))));
     }
+    const buttons = this.rows.flatMap(({ cells }) => cells.map(({ button }) => button));
+    const columns = presentIn(keys).length;
+    const boxes = buttons.map((_, k) => [k % columns, Math.floor(k / columns), (k % columns) + 1, Math.floor(k / columns) + 1]);
+    useRovingTabindex(grid, buttons, (at, key, isWhole) => nextInGrid(boxes, at, key, isWhole));
     this.note = make("p", { class: "note" });
     const heading = make("h3", { text: say("modality-matrix"), title: say("modality-matrix-help") });
     this.element.replaceChildren(make("div", { class: "line" }, heading, this.switch), grid, this.note);
@@ -81,7 +89,9 @@ export class ModalityMatrixPanel {
   paint({ attnMap }) {
     if (!attnMap || this.attnMap === attnMap) return;
     const isSameLayout =
-      this.attnMap?.queryStream === attnMap.queryStream && this.attnMap.keyStream === attnMap.keyStream;
+      this.attnMap?.queryStream === attnMap.queryStream &&
+      this.attnMap.keyStream === attnMap.keyStream &&
+      this.unit === unitOf(attnMap.mapRef);
     if (!isSameLayout) this.buildCells(attnMap);
     this.attnMap = attnMap;
     const { say } = this.viewer;
@@ -90,7 +100,8 @@ export class ModalityMatrixPanel {
     const all = allCheckpoints(attnMap).flatMap((checkpoint) => [
       ...normalizedMatrix(checkpoint, this.measure, this.keyCounts),
     ]);
-    const most = this.measure === "sums" ? 1 : Math.max(...all) || 1;
+    const isShare = this.measure === "sums" && this.unit !== "relevance"; // rows of relevance sum to anything
+    const most = isShare ? 1 : Math.max(...all) || 1;
     for (const { queryModality, cells } of this.rows) {
       for (const { keyModality, button, names } of cells) {
         const value = values[MODALITIES.indexOf(queryModality) * 4 + MODALITIES.indexOf(keyModality)];
@@ -101,10 +112,11 @@ export class ModalityMatrixPanel {
         setText(button, twoDigits(value));
         button.style.background = table.css[index];
         button.style.color = table.ink[index];
-        button.setAttribute("aria-label", say("cell", { from: names[0], to: names[1], amount: twoDigits(value) }));
+        button.setAttribute("aria-label", say("cell-" + this.unit, { from: names[0], to: names[1], amount: twoDigits(value) }));
       }
     }
-    setText(this.note, isRatio ? say("scale-ratio") : say("scale-cells", { largest: twoDigits(most) }));
+    const scale = say("scale-cells", { unit: nameOfUnit(say, attnMap.mapRef), largest: twoDigits(most) });
+    setText(this.note, isRatio ? say(this.unit === "relevance" ? "scale-ratio-mean" : "scale-ratio") : scale);
   }
 }
 

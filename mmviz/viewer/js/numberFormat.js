@@ -29,6 +29,16 @@ export function signedTwoDigits(amount) {
   return (amount < 0 ? "−" : "+") + twoDigits(Math.abs(amount));
 }
 
+/** Returns a share, 0 to 1, in percent with one decimal, as every probability is written. */
+export function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Returns two decimals of a number from -1 to 1, rounded towards 0: 1.00 stands for nothing less. */
+export function roundedDown(value) {
+  return (Math.trunc(100 * value + Math.sign(value) * 1e-9) / 100).toFixed(2);
+}
+
 /** Returns a number with at most `digits` significant digits; very small and very large ones as 1.2e-7. */
 export function formatNumber(value, digits = 4) {
   if (value === 0) return "0";

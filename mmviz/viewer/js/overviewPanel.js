@@ -8,8 +8,8 @@ import { overviewColumns } from "./viewState.js";
 import { fitCanvas, make } from "./dom.js";
 
 const ROW_LABEL = 26; // CSS pixels
-const COLUMN_LABEL = 15;
-const HEADING = 36; // above the layers of a stack, where there are several
+const COLUMN_LABEL = 17;
+const HEADING = 42; // above the layers of a stack, where there are several
 const GAP_WIDE = 3;
 const GAP_NARROW = 1; // between very small thumbnails
 const MEAN_GAP = 6;
@@ -84,17 +84,21 @@ export class OverviewPanel {
   }
 
   resize() {
+    const { scale } = this.viewer;
+    const [rowLabel, columnLabel] = [ROW_LABEL * scale, COLUMN_LABEL * scale];
     // the last column's label is wider than the column
-    const room = this.element.clientWidth - ROW_LABEL - MEAN_GAP - ROW_LABEL / 2;
-    const pitch = Math.max(MIN_SIDE + GAP_NARROW, Math.min(MAX_SIDE + GAP_WIDE, Math.floor(room / this.columnCount)));
+    const room = this.element.clientWidth - rowLabel - MEAN_GAP - rowLabel / 2;
+    const widest = MAX_SIDE * scale + GAP_WIDE;
+    const pitch = Math.floor(Math.max(MIN_SIDE + GAP_NARROW, Math.min(widest, room / this.columnCount)));
     this.gap = pitch < SMALL_SIDE + GAP_WIDE ? GAP_NARROW : GAP_WIDE;
     this.side = pitch - this.gap;
-    this.width = ROW_LABEL + this.columnCount * pitch + MEAN_GAP + ROW_LABEL / 2;
-    this.height = COLUMN_LABEL;
+    this.rowLabel = rowLabel;
+    this.width = rowLabel + this.columnCount * pitch + MEAN_GAP + rowLabel / 2;
+    this.height = columnLabel;
     for (const row of this.rows) {
       if (row.heading) {
         row.heading.style.cssText = `top:${this.height}px;width:${this.element.clientWidth}px`;
-        this.height += HEADING;
+        this.height += HEADING * scale;
       }
       row.y = this.height;
       this.height += pitch;
@@ -104,7 +108,7 @@ export class OverviewPanel {
     for (const cell of this.cells) {
       // the means stand in one column at the edge
       const column = cell.isMean ? this.columnCount - 1 : cell.column;
-      cell.x = ROW_LABEL + column * pitch + (cell.isMean ? MEAN_GAP : 0);
+      cell.x = rowLabel + column * pitch + (cell.isMean ? MEAN_GAP : 0);
       cell.y = this.rows[cell.row].y;
       cell.button.style.cssText = `left:${cell.x}px;top:${cell.y}px;width:${this.side}px;height:${this.side}px`;
     }
@@ -145,21 +149,22 @@ export class OverviewPanel {
   drawLabels(context, colours) {
     const { header, say } = this.viewer;
     context.fillStyle = colours.muted;
-    context.font = `11px ${colours.font}`;
+    context.font = `${13 * this.viewer.scale}px ${colours.font}`;
     context.textBaseline = "middle";
     context.textAlign = "right";
-    const everyRow = Math.ceil(13 / (this.side + this.gap));
+    const { scale } = this.viewer;
+    const everyRow = Math.ceil((14 * scale) / (this.side + this.gap));
     for (const cell of this.cells) {
       if (cell.column === 0 && this.rows[cell.row].rank % everyRow === 0)
-        context.fillText(header.maps[cell.mapIndex].layer + 1, ROW_LABEL - 6, cell.y + this.side / 2);
+        context.fillText(header.maps[cell.mapIndex].layer + 1, this.rowLabel - 6, cell.y + this.side / 2);
     }
     context.textAlign = "center";
-    const everyColumn = Math.ceil(16 / (this.side + this.gap));
+    const everyColumn = Math.ceil((18 * scale) / (this.side + this.gap));
     const widest = this.maps.findIndex((map) => map.columns.length === this.columnCount);
     for (const cell of this.cells.filter(({ mapIndex }) => mapIndex === widest)) {
       const label = cell.isMean ? say("mean-short") : cell.column + 1;
       if (cell.isMean || cell.column % everyColumn === 0)
-        context.fillText(label, cell.x + this.side / 2, COLUMN_LABEL - 8);
+        context.fillText(label, cell.x + this.side / 2, COLUMN_LABEL * scale - 9);
     }
   }
 

@@ -1,5 +1,5 @@
 // The steps of one attention in a list: each with its formula, its numbers, and the difference from the model's own.
-import { MODALITIES, strongest } from "./attentionRows.js";
+import { strongest } from "./attentionRows.js";
 import {
   differences,
   headContribution,
@@ -9,36 +9,18 @@ import {
   maxDifference,
   norm,
   productTerms,
-  sumByModality,
   vector,
 } from "./attentionSteps.js";
 import { make, setText } from "./dom.js";
-import { HeatStrip, KeyFigure, largestMagnitude, LinearMapFigure, RangeLegend } from "./heatStrips.js";
+import { bracketed, Step } from "./calculationStep.js";
+import { HeatStrip, LinearMapFigure } from "./heatStrips.js";
+import { KeyFigure } from "./keyFigure.js";
 import { formatNumber } from "./numberFormat.js";
+import { fillKeyTable, fillModalityTable, MAX_KEYS } from "./stepTables.js";
+import { largestMagnitude, RangeLegend } from "./vectorColours.js";
 
-const MAX_KEYS = 5; // keys that are listed by name
 const MAX_TERMS = 3; // terms that are written out
 const [INPUT_MATRIX, OUTPUT_MATRIX] = [96, 144]; // heights in CSS pixels
-
-/** One step: title, formula and explanation, and its figures beside them. */
-class Step {
-  constructor(viewer, code, formula) {
-    this.numbers = make("p", { class: "numbers-line" });
-    this.difference = make("p", { class: "difference", "data-part": code + "-difference" });
-    this.reading = make("output", { class: "reading" });
-    this.figures = make("div", { class: "figures" });
-    const { say } = viewer;
-    const title = make("h4", { text: say(code) });
-    const formulaLine = make("p", { class: "formula", text: formula });
-    const help = make("p", { class: "note", text: say(code + "-help") });
-    const text = make("div", { class: "explanation" }, title, formulaLine, help, this.numbers, this.difference);
-    this.element = make("li", { "data-step": code }, text, make("div", {}, this.figures, this.reading));
-  }
-
-  add(...parts) {
-    this.figures.append(...parts.map((part) => part.element ?? part));
-  }
-}
 
 /** The steps of the head and query that `calculator` computes. */
 export class StepsPanel {
@@ -187,7 +169,7 @@ export class StepsPanel {
     const { say } = this.viewer;
     const describe = (other) => {
       const [from, to, amount] = [this.nameOf(query, true), this.nameOf(other), formatNumber(computed.weights[other])];
-      return say("weight", { from, to, amount });
+      return say("weight-attention", { from, to, amount });
     };
     const isMasked = (other) => computed.logits[other] === -Infinity;
     const before = isEdited ? unedited.weights : null;
@@ -206,35 +188,8 @@ export class StepsPanel {
         : say("calc-difference", { difference: formatNumber(weights, 2) }),
     );
     const modelWeights = vector(steps.weights, head, query);
-    this.paintKeyTable(key, computed, modelWeights);
-    this.paintModalityTable(modalities, computed, modelWeights);
-  }
-
-  /** Lists the keys with the largest weights, and the chosen one. */
-  paintKeyTable(key, computed, modelWeights) {
-    const { say } = this.viewer;
-    const top = strongest(computed.weights, MAX_KEYS);
-    const rows = (top.includes(key) ? top : [...top, key]).map((other) => {
-      const numbers = [computed.raw, computed.logits, computed.exps, computed.weights, modelWeights];
-      return [this.nameOf(other), ...numbers.map((values) => formatNumber(values[other]))];
-    });
-    const columns = ["calc-column-key", "calc-column-raw", "calc-column-logit", "calc-column-exp", "calc-column-weight"];
-    const headings = [...columns, "calc-column-model"].map((code) => say(code));
-    fillTable(this.keyTable, say("calc-table"), headings, rows);
-  }
-
-  /** Lists the sums over the keys of each modality. */
-  paintModalityTable(modalities, computed, modelWeights) {
-    const { say } = this.viewer;
-    const sums = [computed.exps, computed.weights, modelWeights].map((values) => sumByModality(modalities, values));
-    const rows = MODALITIES.flatMap((modality, index) => {
-      const count = modalities.filter((other) => other === modality).length;
-      const numbers = sums.map((values) => formatNumber(values[index]));
-      return count ? [[say("modality-" + modality), count, ...numbers]] : [];
-    });
-    const columns = ["calc-column-modality", "calc-column-keys", "calc-column-exp", "calc-column-weight"];
-    const headings = [...columns, "calc-column-model"].map((code) => say(code));
-    fillTable(this.modalityTable, say("calc-sums"), headings, rows);
+    fillKeyTable(this.keyTable, say, (other) => this.nameOf(other), key, computed, modelWeights);
+    fillModalityTable(this.modalityTable, say, modalities, computed, modelWeights);
   }
 
   paintAttnOutput({ steps, head, query, computed, unedited, isEdited }) {
@@ -302,20 +257,4 @@ export class StepsPanel {
   nameOf(token, isQuery = false) {
     return this.calculator.nameOf(token, isQuery);
   }
-}
-
-/** Returns a number as a factor: in brackets where it is negative. */
-function bracketed(value, digits = 3) {
-  return value < 0 ? `(${formatNumber(value, digits)})` : formatNumber(value, digits);
-}
-
-/** Fills a table; the first column holds the headings of the rows. */
-function fillTable(table, caption, headings, rows) {
-  const line = ([first, ...rest]) =>
-    make("tr", {}, make("th", { scope: "row", text: first }), ...rest.map((text) => make("td", { text })));
-  table.replaceChildren(
-    make("caption", { text: caption }),
-    make("tr", {}, ...headings.map((text) => make("th", { scope: "col", text }))),
-    ...rows.map(line),
-  );
 }

@@ -149,6 +149,14 @@ export class TextPanel {
     }
   }
 
+  /** Returns the box of a word on the screen; null where it has no chip, or is scrolled out of sight. */
+  placeOf(stream, token) {
+    const chip = this.chips.find((each) => each.stream === stream && each.tokens.includes(token));
+    if (!chip) return null;
+    const [box, { top, bottom }] = [chip.word.getBoundingClientRect(), this.rows.getBoundingClientRect()];
+    return box.bottom > top && box.top < bottom ? box : null;
+  }
+
   /** Returns the tokens that a drag from one chip to another covers. */
   between(first, last) {
     const present = new Set(this.chips.filter(({ stream }) => stream === first.stream).flatMap(({ tokens }) => tokens));

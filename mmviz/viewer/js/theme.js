@@ -1,5 +1,5 @@
 // The colours of the page that the viewer stands on.
-import { contrast } from "./colours.js";
+import { contrast, LIGHT_FLOOR } from "./colours.js";
 
 /** Returns the colours to draw with on canvases. Marks `root` as dark where its background is. */
 export function readColours(root) {
@@ -10,7 +10,8 @@ export function readColours(root) {
       .slice(0, 3)
       .map(Number),
   );
-  root.classList.toggle("dark", contrast(background, [0, 0, 0]) < contrast(background, [255, 255, 255]));
+  const isDark = contrast(background, [0, 0, 0]) < contrast(background, [255, 255, 255]);
+  root.classList.toggle("dark", isDark);
   const read = (name) => style.getPropertyValue(name).trim();
   return {
     text: `rgb(${text})`,
@@ -18,5 +19,6 @@ export function readColours(root) {
     muted: read("--muted"),
     accent: read("--accent"),
     font: style.fontFamily,
+    lightFloor: isDark ? LIGHT_FLOOR.dark : LIGHT_FLOOR.light,
   };
 }

@@ -1,6 +1,8 @@
 // Pointing at the tokens of a panel by mouse, pen or finger: hover, click, and dragging over several.
 
 const CLICK_SLACK = 5; // CSS pixels that the pointer may move during a click
+const TAP_SLACK = 10; // and a finger
+const LONG_PRESS = 500; // milliseconds
 
 /**
  * Listens to the pointer on `area`. `find(x, y, event)` returns the {stream, token} at a position, or null, with a
@@ -12,6 +14,7 @@ export function listenToPointer(area, find, between, on) {
   let start = null;
   let dragged = null;
   let last = null;
+  let timer = null; // of a finger that stays
   const targetOf = (event) => {
     const box = area.getBoundingClientRect();
     return find(event.clientX - box.left, event.clientY - box.top, event);
@@ -22,11 +25,20 @@ export function listenToPointer(area, find, between, on) {
     if (!target) return;
     start = { target, x: event.clientX, y: event.clientY };
     dragged = null;
+    clearTimeout(timer);
+    if (event.pointerType !== "touch") return;
+    timer = setTimeout(() => {
+      start = null; // the finger that is lifted chooses nothing more
+      on.click(target.stream, targetTokens(target), "pin");
+    }, LONG_PRESS);
   });
+  area.addEventListener("contextmenu", (event) => event.pointerType === "touch" && event.preventDefault());
   area.addEventListener("pointermove", (event) => {
     const target = targetOf(event);
-    const isFar = start && Math.hypot(event.clientX - start.x, event.clientY - start.y) > CLICK_SLACK;
+    const slack = event.pointerType === "touch" ? TAP_SLACK : CLICK_SLACK;
+    const isFar = start && Math.hypot(event.clientX - start.x, event.clientY - start.y) > slack;
     if (isFar && event.buttons & 1) {
+      clearTimeout(timer);
       if (!dragged && event.pointerType !== "touch") area.setPointerCapture(event.pointerId);
       if (target && target.stream === start.target.stream) {
         dragged = between(start.target, target);
@@ -37,6 +49,7 @@ export function listenToPointer(area, find, between, on) {
     on.hover(target, event);
   });
   area.addEventListener("pointerup", (event) => {
+    clearTimeout(timer);
     if (start) {
       const { target } = start;
       const how = howChosen(event);
@@ -47,6 +60,7 @@ export function listenToPointer(area, find, between, on) {
     start = dragged = null;
   });
   area.addEventListener("pointercancel", () => {
+    clearTimeout(timer);
     start = dragged = null;
     on.hover(null);
   });
@@ -57,9 +71,10 @@ export function listenToPointer(area, find, between, on) {
 
 /**
  * Returns how a click chooses tokens: "all" with Shift (all from the one before to this one), "more" with Ctrl or Cmd
- * (together with those chosen before, or no longer), else "pin" (see `pin` in viewState.js).
+ * (together with those chosen before, or no longer), "tap" with a finger (these alone), else "pin" (see viewState.js).
  */
 export function howChosen(event) {
+  if (event.pointerType === "touch") return "tap";
   if (event.shiftKey) return "all";
   return event.ctrlKey || event.metaKey ? "more" : "pin";
 }

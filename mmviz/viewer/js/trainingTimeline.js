@@ -1,5 +1,6 @@
 // A slider over the checkpoints of training: the attention and the answers that were recorded at each.
 import { make, setText } from "./dom.js";
+import { percent } from "./numberFormat.js";
 
 const PLAY_INTERVAL = 700; // milliseconds that each checkpoint stays while the training is played
 
@@ -71,7 +72,7 @@ export class TrainingTimeline {
     this.slider.setAttribute("aria-valuetext", text);
     probabilities[checkpoint].forEach((probability, k) => {
       this.bars[k].bar.style.transform = `scaleX(${probability})`;
-      setText(this.bars[k].number, `${(100 * probability).toFixed(1)} %`);
+      setText(this.bars[k].number, percent(probability));
     });
     root.dataset.checkpoint = checkpoint;
   }

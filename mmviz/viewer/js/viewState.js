@@ -56,6 +56,23 @@ export function pin(view, tokens, isPinned, startTokens) {
 }
 
 /**
+ * Returns the view after `tokens` of `stream` were chosen, and whether anything is `pinned`. `state` has the `view`,
+ * whether anything is `pinned`, and whether a tap `isComparing`; `how` as `howChosen` in tokenPointer.js returns it.
+ */
+export function choose(header, state, stream, tokens, how, startTokens) {
+  const view = viewForStream(header, state.view, stream);
+  const isPinned = state.pinned && view === state.view;
+  if (how === "tap" && !state.isComparing) return pinOnly(view, tokens, isPinned, startTokens);
+  return (how === "more" ? pinMore : pin)(view, tokens, isPinned && how !== "all", startTokens);
+}
+
+/** Returns the view after a tap on `tokens`, which are then the only ones; a tap on what is pinned unpins it. */
+export function pinOnly(view, tokens, isPinned, startTokens) {
+  if (isPinned && sameTokens(view.tokens, tokens) && !view.versus.length) return unpin(view, startTokens);
+  return { view: { ...view, tokens, versus: [] }, pinned: true };
+}
+
+/**
  * Returns the view after tokens were chosen together with those that are pinned, or taken out of these where all of them
  * are, and whether anything is `pinned`.
  */

@@ -1,31 +1,24 @@
 // The linked viewer of one run: a token that is pointed at in one panel lights up the tokens of all panels.
 import { playingWords } from "./answerShares.js";
-import { AnswerSharesPanel } from "./answerSharesPanel.js";
 import { Announcer } from "./announcer.js";
 import { AttentionMaps } from "./attentionRows.js";
 import { StepsStore } from "./attentionSteps.js";
-import { AudioPanel } from "./audioPanel.js";
-import { CalculatorPanel } from "./calculator.js";
 import { Controls } from "./controls.js";
 import { make } from "./dom.js";
 import { currentView, makeFrame } from "./drawnAmounts.js";
-import { ImagePanel } from "./imagePanel.js";
 import { listenToKeys } from "./keyboard.js";
-import { meanAmount } from "./foldedTokens.js";
-import { describeFrame, describeMap, describeSelection, formatAmount, nameOf } from "./labels.js";
-import { MatrixPanel } from "./matrixPanel.js";
-import { ModalityBarsPanel } from "./modalityBars.js";
-import { ModalityMatrixPanel } from "./modalityMatrixPanel.js";
+import { describeFrame, describeMap, describeSelection } from "./labels.js";
 import { writeSmallAmounts } from "./numberFormat.js";
-import { OverviewPanel } from "./overviewPanel.js";
-import { layOutPanels } from "./panelLayout.js";
+import { layOutPanels, makePanels, placeModalityBars } from "./panelLayout.js";
 import { SectionFetcher } from "./sectionFetcher.js";
-import { targetOf, TextPanel } from "./textPanel.js";
 import { readColours } from "./theme.js";
-import { howChosen, tokensBetween, targetTokens } from "./tokenPointer.js";
+import { listenToTokenButtons } from "./tokenButtons.js";
+import { targetTokens } from "./tokenPointer.js";
+import { TokenLinks } from "./tokenLinks.js";
 import { Tooltip } from "./tooltip.js";
 import { TrainingTimeline } from "./trainingTimeline.js";
-import { answerTokens, chosenStream, litStream, pin, pinMore, sameTokens, unpin, viewForStream, withMap, withOtherDirection } from "./viewState.js";
+import { fitToWidth } from "./viewerSize.js";
+import { answerTokens, choose, chosenStream, litStream, sameTokens, unpin, withMap, withOtherDirection } from "./viewState.js";
 
 /**
  * A viewer in the element `host`, of a decoded container `data`. Calls `on.view(view)` when the view changes, and
@@ -40,6 +33,9 @@ export class Viewer {
     this.steps = new StepsStore();
     this.fetcher = new SectionFetcher(this);
     this.header = data.header;
+    this.isTouch = matchMedia("(pointer: coarse)").matches;
+    this.isComparing = false; // whether the next tap adds a token to compare with
+    this.scale = 1;
     this.root = make("div", { class: "mmviz", "data-mmviz": "viewer", role: "group", lang: this.header.language });
     this.say = this.say.bind(this);
     this.root.setAttribute("aria-label", this.say("viewer"));
@@ -47,25 +43,14 @@ export class Viewer {
     this.controls = new Controls(this);
     this.announcer = new Announcer(this, this.controls.announcement);
     this.timeline = new TrainingTimeline(this);
-    this.panels = {
-      image: new ImagePanel(this),
-      text: new TextPanel(this),
-      answerShares: new AnswerSharesPanel(this),
-      audio: new AudioPanel(this),
-      modalityBars: new ModalityBarsPanel(this),
-      modalityMatrix: new ModalityMatrixPanel(this),
-      overview: new OverviewPanel(this),
-      matrix: new MatrixPanel(this),
-      calculator: new CalculatorPanel(this),
-    };
-    this.tooltip = new Tooltip(this.root);
-    this.root.append(this.controls.element, this.timeline.element, ...layOutPanels(this), this.tooltip.element);
+    this.panels = makePanels(this);
+    this.tooltip = new Tooltip(this);
+    this.links = new TokenLinks(this.panels);
+    this.root.append(this.controls.element, this.timeline.element, ...layOutPanels(this), this.links.element, this.tooltip.element);
     this.painted = 0;
     this.isDestroyed = false;
     this.stopListeningToKeys = listenToKeys(this);
-    this.root.addEventListener("focusin", (event) => this.focus(event));
-    this.root.addEventListener("focusout", () => this.hover(null));
-    this.root.addEventListener("click", (event) => this.press(event));
+    listenToTokenButtons(this);
     this.root.addEventListener("transitionend", (event) => event.target === this.root && this.recolour());
     this.resizeObserver = new ResizeObserver(() => this.resize());
     this.resizeObserver.observe(this.root);
@@ -99,6 +84,7 @@ export class Viewer {
       this.showView(this.header.view ?? this.header.initial_view);
     }
     if (isOtherRun) {
+      placeModalityBars(this);
       for (const part of [this.controls, this.timeline, ...Object.values(this.panels)]) part.build(this.streams);
       this.root.dataset.run = this.header.run;
       this.root.dataset.ready = "false";
@@ -118,19 +104,19 @@ export class Viewer {
 
   /** Decodes the image of a run. Marks the viewer as ready once it has been drawn. */
   async decodeImage(data) {
-    const bytes = data.section("image");
-    const bitmap = bytes && (await createImageBitmap(new Blob([bytes], { type: "image/jpeg" })));
-    if (this.isDestroyed || this.header.run !== data.header.run) return bitmap?.close(); // it came too late
-    this.panels.image.setBitmap(bitmap);
+    const isCurrent = () => !this.isDestroyed && this.header.run === data.header.run;
+    if (!(await this.panels.image.decode(data.section("image"), isCurrent))) return;
     this.resize();
     this.readyFrame = requestAnimationFrame(() => {
       this.readyFrame = requestAnimationFrame(() => (this.root.dataset.ready = "true"));
     });
   }
 
-  /** Returns the sentence of a code with its {names} filled in. Throws where the header has none. */
+  /** Returns the sentence of a code, for a touch screen its own, with its {names} filled in. Throws where there is none. */
   say(code, values = {}) {
-    const template = this.header.texts[code];
+    const { texts } = this.header;
+    if (this.isTouch && `${code}-touch` in texts) return this.say(code + "-touch", values);
+    const template = texts[code];
     if (template === undefined) throw new Error(`no text for ${code}`);
     return template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   }
@@ -150,9 +136,7 @@ export class Viewer {
   }
 
   resize() {
-    const { width } = this.root.getBoundingClientRect();
-    this.root.classList.toggle("narrow", width < 640);
-    this.root.classList.toggle("middling", width >= 640 && width < 1060);
+    Object.assign(this, fitToWidth(this.root));
     for (const panel of Object.values(this.panels)) panel.resize();
     this.repaint();
   }
@@ -167,7 +151,13 @@ export class Viewer {
   }
 
   makeFrame() {
-    return makeFrame(this.header, this.attnMaps, this.scaleEnds, this);
+    return makeFrame(this.header, this.attnMaps, this.scaleEnds, this.state);
+  }
+
+  /** What the pointer and the view make of a frame. */
+  get state() {
+    const { view, hovered, previewed, pointed, playingWords } = this;
+    return { view, hovered, previewed, pointed, playingWords };
   }
 
   paint() {
@@ -176,6 +166,7 @@ export class Viewer {
     this.fetcher.paint(frame);
     this.controls.paint(frame);
     for (const panel of Object.values(this.panels)) panel.paint(frame);
+    this.links.paint(frame, this.isNarrow || this.previewed ? null : this.hovered);
     const { dataset } = this.root;
     dataset.map = frame.mapRef;
     dataset.tokens = frame.tokens.join(",");
@@ -199,7 +190,7 @@ export class Viewer {
     this.pointed = target;
     const isChoice = target && !this.pinned && this.isShown(target.stream);
     this.hovered = isChoice ? { stream: target.stream, tokens: targetTokens(target) } : null;
-    this.showTooltip(target, event);
+    this.tooltip.describe(target, event);
     this.repaint();
   }
 
@@ -207,21 +198,17 @@ export class Viewer {
   drag(stream, tokens) {
     if (!this.isShown(stream)) return;
     this.hovered = { stream, tokens };
-    this.showTooltip(null);
+    this.tooltip.hide();
     this.repaint();
   }
 
   /** Pins tokens, or unpins them; `how` as `howChosen` returns it. */
   click(stream, tokens, how = "pin") {
     if (!this.isShown(stream)) return;
-    const view = viewForStream(this.header, this.view, stream);
-    const isPinned = this.pinned && view === this.view;
-    const change = how === "more" ? pinMore : pin;
-    const next = change(view, tokens, isPinned && how !== "all", this.startTokens());
+    const next = choose(this.header, this, stream, tokens, how, this.startTokens());
+    this.isComparing = false;
     this.hovered = null;
-    this.pinned = next.pinned;
-    this.setView(next.view);
-    this.announcer.announceView();
+    this.change(next.view, next.pinned);
   }
 
   /** Points at the {stream, token} that the audio plays; with reduced motion it is marked, and the view stays. */
@@ -242,19 +229,28 @@ export class Viewer {
 
   chooseMap(mapRef) {
     this.previewed = null;
-    this.setView(withMap(this.header, this.view, mapRef));
-    this.announcer.announceView();
+    this.change(withMap(this.header, this.view, mapRef));
   }
 
   toggleDirection() {
-    this.setView(withOtherDirection(this.header, this.view));
-    this.announcer.announceView();
+    this.change(withOtherDirection(this.header, this.view));
+  }
+
+  /** Makes the next tap add a token to compare with, or no longer. */
+  toggleComparing() {
+    this.isComparing = !this.isComparing;
+    this.repaint();
   }
 
   unpin() {
     const next = unpin(this.view, this.startTokens());
-    this.pinned = next.pinned;
-    this.setView(next.view);
+    this.change(next.view, next.pinned);
+  }
+
+  /** Shows another view from now on, reports it, and says it to screen readers. */
+  change(view, pinned = this.pinned) {
+    this.pinned = pinned;
+    this.setView(view);
     this.announcer.announceView();
   }
 
@@ -281,34 +277,6 @@ export class Viewer {
 
   describeFrame(frame) {
     return describeFrame(this.header, this.say, frame, this.pinned);
-  }
-
-  /** Shows where a token lies beside the pointer, and its amount while tokens are pinned. */
-  showTooltip(target, event) {
-    if (!target || !event || event.pointerType === "touch") return this.tooltip.hide();
-    const frame = this.makeFrame();
-    const hasAmount = this.pinned && frame.amounts && target.stream === frame.litStream;
-    const amount = hasAmount ? `\n${formatAmount(frame, meanAmount(frame.amounts, targetTokens(target)))}` : "";
-    this.tooltip.show(nameOf(this.header, this.say, target, "full_name") + amount, event);
-  }
-
-  focus(event) {
-    const button = event.target.closest?.("[data-token]");
-    if (!button?.matches(":focus-visible")) return;
-    const target = targetOf(button);
-    this.hover(target);
-    this.announcer.announceToken(target);
-  }
-
-  /** Handles Enter and space on the button of a token; a click of the mouse is handled where its pointer goes down. */
-  press(event) {
-    const button = event.target.closest?.("[data-token]");
-    if (!button || event.detail !== 0) return;
-    const target = targetOf(button);
-    const how = howChosen(event);
-    const isRange = how === "all" && this.pressed?.stream === target.stream;
-    this.click(target.stream, isRange ? tokensBetween(this.pressed, target) : targetTokens(target), how);
-    if (!isRange) this.pressed = target;
   }
 
   /** Removes the viewer and everything that would keep it alive: listeners, observers, timers and animation frames. */
