@@ -12,6 +12,8 @@ from mmviz.app.kept_runs import KeptRuns
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
+from mmviz.experiments.effect_file import effect_of_record, read_effects
+from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.explain import Run, run_sample
@@ -77,5 +79,19 @@ def _recorded_stories() -> Mapping[str, Story]:
     """Returns the stories of the recorded runs, by the id of their record; none where their file cannot be read."""
     try:
         return read_stories(assets_dir() / "gallery" / "stories.json")
+    except MmvizError:
+        return {}
+
+
+def recorded_effect(record: AttentionRecord) -> Effect | None:
+    """Returns the effect of each modality on the answer of a recorded run of the gallery; None for any other run."""
+    return effect_of_record(_recorded_effects(), record)
+
+
+@st.cache_resource(show_spinner=False)
+def _recorded_effects() -> Mapping[str, Effect]:
+    """Returns the effects of the recorded runs, by the id of their record; none where their file cannot be read."""
+    try:
+        return read_effects(assets_dir() / "gallery" / "effects.json")
     except MmvizError:
         return {}

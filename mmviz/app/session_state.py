@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
-from mmviz.app.draft import EMPTY, Draft
+from mmviz.app.draft import EMPTY, Draft, Source
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -34,6 +34,8 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
 
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
+Panel = Literal["", "examples", "own"]
+PANELS: tuple[Panel, ...] = ("examples", "own")
 Section = Literal["effect", "routes", "heads", "lens", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 LessonId = Literal[
@@ -117,6 +119,10 @@ class State:
     """The key of the widget that last received an input, by modality."""
     checked_uploads: dict[str, dict[str, InputError | None]] = field(default_factory=dict)
     """Why each of the files that were checked last cannot be used, by modality and Streamlit's id of the file."""
+    open_panel: Panel = ""
+    """What of the form is unfolded below its bar: the gallery, or one's own inputs; "" for nothing."""
+    input_signs: dict[str, tuple[Source, str]] = field(default_factory=dict)
+    """The visitor's last input and its small sign as a data URI, by modality; in memory only."""
     run_requested: bool = False
     """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None
@@ -190,6 +196,7 @@ def choose_example(example: Example | None) -> None:
     fill_form(Draft(example.image, example.question, example.audio) if example else EMPTY, example)
     if example is None:  # what is added to an empty form is used
         st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
+    state.open_panel = "" if example else "own"
     state.run_requested = example is not None
 
 
@@ -235,7 +242,7 @@ def request_run() -> None:
     """Requests a run of the form's contents."""
     state = current_state()
     _drop_job(state)
-    state.run_requested = True
+    state.run_requested, state.open_panel = True, ""
     state.link_messages = ()
 
 
@@ -248,13 +255,19 @@ def submit_text(text: str) -> None:
 def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
-    state.error = ""
+    state.error, state.open_panel = "", "own"
     use = USE_IMAGE if modality == "image" else USE_AUDIO
     if st.session_state[widget] is not None:
         state.latest_widget[modality] = widget
         st.session_state[use] = True
     elif state.latest_widget.get(modality) == widget:
         del state.latest_widget[modality]
+
+
+def toggle_panel(panel: Panel) -> None:
+    """Unfolds a part of the form, or folds it away."""
+    state = current_state()
+    state.open_panel = "" if state.open_panel == panel else panel
 
 
 def open_page(page: Page) -> None:

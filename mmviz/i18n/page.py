@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmviz.i18n.debug import DEBUG
+from mmviz.i18n.first_screen import FIRST_SCREEN
 from mmviz.i18n.head_edges import HEAD_EDGES
 from mmviz.i18n.language import translate
 from mmviz.i18n.learn import LEARN
@@ -45,8 +46,8 @@ LABELS: dict[str, str] = {
     "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
     "saved-help": "The run opened from a file.",
-    "own": "Your own",
-    "own-help": "Empty the form for your own picture, question and sound. Each of them is optional.",
+    "own": "Empty the form",
+    "own-help": "Takes out picture, question and sound, for your own. Each of them is optional.",
     "gallery-wrong": "The model gets {wrong} of these {of} wrong (marked with a red dot).",
     "gallery-right": "The model gets all of these {of} right.",
     # inputs
@@ -73,7 +74,6 @@ LABELS: dict[str, str] = {
     "frame-apply": "Press Enter to apply",
     "frame-submit": "Press Enter to submit",
     "question": "Text",
-    "question-help": "A question, or any text. Leave it empty to run without a text.",
     "question-empty": "no text",
     "run": "Run",
     "run-help": "Run the model on these inputs. Keys: Return in the text field, Ctrl and Return anywhere.",
@@ -136,7 +136,6 @@ LABELS: dict[str, str] = {
     "login-wrong": "This is not the access token of this page. Check it and try again.",
     "recorded": "{model}, recorded run: computed earlier on {device} in {milliseconds:.0f} ms",
     "changed": "The form has changed since this run. Press Run to update.",
-    "origin-changed": "{origin}. {changed}",
     "computed-help": "{name}. Reading the inputs took {prepare:.0f} ms, the model {forward:.0f} ms, capturing "
     "attention {capture:.0f} ms. Attention times values reproduces the model's own output to within {parity:.0e}.",
     "untrained": "These weights are untrained or shuffled. What you see is chance, not something learned.",
@@ -272,7 +271,7 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | HEAD_EDGES | LEARN | LENS_PAGE | PRESENT | REPORT | ROUTES | STORY | TABLES  # fmt: skip
+} | DEBUG | FIRST_SCREEN | HEAD_EDGES | LEARN | LENS_PAGE | PRESENT | REPORT | ROUTES | STORY | TABLES  # fmt: skip
 
 
 def say(code: str, **parameters: object) -> str:

@@ -20,8 +20,8 @@ def page_keyboard(page: Page, card: str) -> None:
     texts = {
         "gallery": say("gallery"),
         "links": [
-            [".st-key-question input", say("skip-to-question")],
             [_TARGETS[page], say("skip-to-lesson" if page == "learn" else "skip-to-answer")],
+            [".st-key-question input", say("skip-to-question")],
         ],
     }
     options = json.dumps({"card": card, **texts}).replace("<", "\\u003c")
