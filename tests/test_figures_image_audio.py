@@ -29,7 +29,7 @@ def only(index: int, tokens: list[Token], amount: float = 1.0) -> np.ndarray:
 # image
 
 
-def test_spotlight_keeps_the_patch_and_darkens_the_rest() -> None:
+def test_spotlight_keeps_the_patch_and_dims_the_rest() -> None:
     result = spotlight(PIXELS, PATCHES, only(7, PATCHES), 1.0)
     # patch 7 is row 1, column 2: x 120.4 .. 180.6, y 62.33 .. 124.67; its outline is two lines of one pixel
     assert np.array_equal(result[64:123, 122:179], PIXELS[64:123, 122:179])
@@ -37,15 +37,23 @@ def test_spotlight_keeps_the_patch_and_darkens_the_rest() -> None:
     assert (result[63, 121:180] == 255).all()
     outside = np.ones(PIXELS.shape[:2], bool)
     outside[62:125, 120:181] = False
-    assert np.array_equal(result[outside], np.round(PIXELS[outside] * 0.25).astype(np.uint8))
+    grey = 0.299 * PIXELS[..., 0] + 0.587 * PIXELS[..., 1] + 0.114 * PIXELS[..., 2]
+    assert np.abs(result - (0.4 * grey + 30)[..., None])[outside].max() <= 0.5 + 1e-9
     assert result.dtype == np.uint8
 
 
-def test_brightness_is_linear_in_the_amount() -> None:
+def test_light_is_linear_in_the_amount() -> None:
     grey = np.full((10, 20, 3), 200, np.uint8)
     result = spotlight(grey, patches(20, 10, 1, 2), np.array([0.1, 0.0]), 0.4)
-    assert result[5, 5].tolist() == [round(200 * (0.25 + 0.75 / 4))] * 3
-    assert result[5, 15].tolist() == [50] * 3
+    assert result[5, 5].tolist() == [round(110 + (200 - 110) / 4)] * 3
+    assert result[5, 15].tolist() == [110] * 3, "0.4 of its light and 0.6 of the grey 50"
+
+
+def test_a_dark_image_stays_visible_without_its_amounts() -> None:
+    dark = np.zeros((10, 20, 3), np.uint8)
+    dark[2:8, 4:9] = 60  # a thing on black
+    result = spotlight(dark, patches(20, 10, 1, 2), np.zeros(2), 1.0).astype(int)
+    assert result.min() == 30 and result[5, 6, 0] - result[0, 0, 0] == 24
 
 
 def test_boxes_are_in_pixels_of_the_original_image() -> None:

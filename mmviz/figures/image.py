@@ -1,4 +1,4 @@
-"""The image under attention: amounts are brightness."""
+"""The image under attention: amounts are light and colour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmviz.figures.colour_scale import brightness, checked_amounts
+from mmviz.figures.colour_scale import checked_amounts, fraction
 from mmviz.types import PixelBox, Token
 
 Pixels = NDArray[np.uint8]
@@ -20,6 +20,12 @@ Size = tuple[int, int]
 """Width and height of the original image in pixels. The boxes of tokens are in these pixels."""
 MAX_OUTLINED = 3
 """So many patches are outlined at most."""
+DIMMED_LIGHT = 0.4
+"""The part of an image's light that is left where the amount is 0, without its colours."""
+DIMMED_GROUND = 50
+"""The grey, of 255, that the rest is made of, so that dark images do not go black."""
+_LUMA = np.array([0.299, 0.587, 0.114])
+"""ITU-R BT.601."""
 EMBEDDED_SIDE = 720
 """Largest side of an image that is embedded in a page, in pixels."""
 
@@ -27,16 +33,19 @@ EMBEDDED_SIDE = 720
 def spotlight(
     image: Pixels, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, size: Size | None = None
 ) -> Pixels:
-    """Returns the image with the amounts as brightness.
+    """Returns the image with the amounts as light and colour.
 
-    Formula: colour values times ``0.25 + 0.75 * min(1, amount / scale_max)``; pixels outside all patches have the
-    amount 0. The patches of `strongest` are outlined, white within dark.
+    Formula: ``low + (pixel - low) * min(1, amount / scale_max)`` for each colour value, where ``low`` is the dimmed
+    pixel, ``DIMMED_LIGHT * grey + (1 - DIMMED_LIGHT) * DIMMED_GROUND``. So an amount of 0 is grey and dim, but never
+    black, and ``scale_max`` is the image itself. Pixels outside all patches have the amount 0. The patches of
+    `strongest` are outlined, white within dark.
     Shapes: ``image`` uint8 ``[height, width, 3]``, which may be smaller than the original ``size`` (default: the same);
     ``amounts`` ``[token]``; the result as ``image``.
     """
     values = checked_amounts(tokens, amounts, scale_max)
-    pixel_brightness = brightness(_amount_map(image, tokens, values, size), scale_max)
-    result = np.round(image * pixel_brightness[:, :, None]).astype(np.uint8)
+    light = fraction(_amount_map(image, tokens, values, size), scale_max)[:, :, None]
+    low = DIMMED_LIGHT * (image @ _LUMA)[:, :, None] + (1 - DIMMED_LIGHT) * DIMMED_GROUND
+    result = np.round(low + (image - low) * light).astype(np.uint8)
     for index in strongest(tokens, values, scale_max):
         for area in _areas(tokens[index], image, size):
             _outline(result, area)

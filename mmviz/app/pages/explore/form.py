@@ -70,7 +70,8 @@ def fold_form(state: State) -> None:
     """Shows what is unfolded of the form: one's own inputs where there is no run to look at yet."""
     panel = state.open_panel or ("own" if state.run is None else "")
     if panel:
-        st.html(f"<style>.st-key-page-inputs .st-key-panel-{panel}{{display:flex}}</style>")
+        wrapper = f"[data-testid=stLayoutWrapper]:has(> .st-key-panel-{panel})"
+        st.html(f"<style>.st-key-page-inputs {wrapper}{{display:flex}}</style>")
         widgets.mark_current(f"panel-{panel}-toggle")
 
 
