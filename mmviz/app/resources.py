@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from mmviz.app.jobs import WarmBackend
-from mmviz.app.kept_runs import KeptRuns
+from mmviz.app.kept_runs import KeptRun, KeptRuns
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
@@ -21,6 +22,9 @@ from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.sandbox import Decoder
 from mmviz.present import load_first_run
 from mmviz.types import AttentionRecord, MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.app.kept_inputs import KeptInputs
 
 
 @st.cache_resource(show_spinner=False)
@@ -46,8 +50,14 @@ def saved_run(path: Path) -> Run:
 
 
 @st.cache_resource(show_spinner=False)
-def kept_runs() -> KeptRuns:
+def kept_runs() -> KeptRuns[KeptRun]:
     """Returns the runs of visitors' own inputs that are kept for a reload and for links."""
+    return KeptRuns()
+
+
+@st.cache_resource(show_spinner=False)
+def kept_inputs() -> KeptRuns[KeptInputs]:
+    """Returns the visitors' own inputs that were not run yet, which are kept for a reload."""
     return KeptRuns()
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import page_address, resources, run_links, visitor_language
+from mmviz.app import kept_inputs, page_address, resources, run_links, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.model_picker import model_picker, model_title
@@ -78,10 +78,11 @@ def draw_app(config: OperatorConfig) -> None:
         start_run(state, draft)
     if state.job:
         wait_for_run(state, state.job, st.empty() if state.run is None else corner)
-    fold_form(state)
+    fold_form(state, draft)
     with st.container():  # keeps the place of what follows, so that Streamlit does not mount the viewer anew
         _messages(state)
         fallback_note(state)
+    kept_inputs.keep_inputs(state, draft)
     run_links.remember_visitor(state)
     backend = resources.warm_backend(state.config)
     if state.run is None:

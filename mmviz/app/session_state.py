@@ -138,9 +138,11 @@ class State:
     run_draft: Draft | None = None
     """The form's contents that ``run`` was made from."""
     visitor: str = ""
-    """Random id of the visitor's browser; empty before the first run of inputs of their own."""
+    """Random id of the visitor's browser; empty before the first inputs of their own."""
     run_id: str = ""
     """The random id under which ``run`` is kept for its link; empty where it is not."""
+    inputs_id: str = ""
+    """The random id under which the inputs in the form are kept for a reload; empty where they are not."""
     control: Control = "trained"
     """The control under which runs are made."""
     error: MmvizError | Message | str = ""

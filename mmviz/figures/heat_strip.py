@@ -25,9 +25,7 @@ def strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
     return f"<div style='display:flex;height:14px;border-radius:3px;overflow:hidden'>{cells}</div>"
 
 
-def labelled_strip_html(
-    tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, modality: Modality
-) -> str:
+def labelled_strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, modality: Modality) -> str:
     """Returns `strip_html` with the labels of its tokens: words each on its colour, sounds above their seconds."""
     if modality is not Modality.TEXT:
         places = [token.location for token in tokens if token.modality is modality]

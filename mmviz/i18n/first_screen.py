@@ -7,8 +7,8 @@ FIRST_SCREEN: dict[str, str] = {
     "panel-examples": "Examples",
     "panel-examples-help": "Pictures, questions and sounds to try, and which of them the model gets wrong.",
     "panel-own": "Your own",
-    "panel-own-help": "Give a picture and a sound of your own: files, camera, microphone. Files may be dropped anywhere "
-    "on the page.",
+    "panel-own-help": "Give a picture and a sound of your own: files, camera, microphone. A file that is dragged "
+    "over the page unfolds this too.",
     "sign-no-image": "no picture",
     "sign-no-audio": "no sound",
     "sign-some-image": "picture",
@@ -20,8 +20,8 @@ FIRST_SCREEN: dict[str, str] = {
     "notices-many": "{count} notices",
     # effect beside attention
     "effect-beside": "Effect beside attention",
-    "effect-beside-help": "Attention is routing. The effect is measured: each input is removed alone (the model is told "
-    "that it is missing) and the change of the answer's log-probability is taken, in nats. −0.7 nats halve the "
+    "effect-beside-help": "Attention is routing. The effect is measured: each input is removed alone (the model is "
+    "told that it is missing) and the change of the answer's log-probability is taken, in nats. −0.7 nats halve the "
     "probability, −2.3 leave a tenth. The effects of several inputs need not add up.",
     "effect-beside-attention": "attention of the answer token: {method}; share, 0 to 100 %",
     "effect-beside-effect": "effect on “{answer}” if removed: nats, 0 to {most}",

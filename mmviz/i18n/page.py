@@ -257,7 +257,8 @@ LABELS: dict[str, str] = {
     "save-svg": "Figure (.svg)",
     "save-svg-help": "The same figure for a drawing program.",
     "private": "What you send stays in this server's memory and is never written to disk: your latest runs (up to "
-    "{runs}) until {minutes} minutes after they were last shown, all else until you close the page.",
+    "{runs}) and the inputs in the form until {minutes} minutes after they were last shown, all else until you close "
+    "the page.",
     "run-link": "The address of this page is a link to this run. As long as the run is kept, anyone with the link sees "
     "the inputs.",
     "run-link-none": "This server does not keep this run, so it has no link, and a reload loses it.",

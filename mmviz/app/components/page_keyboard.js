@@ -91,6 +91,16 @@ window.mmvizKeyboard ??= (() => {
   };
   for (const name of ["dragover", "dragleave", "drop", "dragend"]) document.addEventListener(name, drag, true);
 
+  /** Takes the buttons of the page and the language that are open, which do nothing, out of the order of the tabs. */
+  const applyCurrent = () => {
+    for (const button of document.querySelectorAll(":is([class*=st-key-page-], [class*=st-key-language-]) > * button")) {
+      const isCurrent = options.current.some((key) => button.closest(`.st-key-${key}`));
+      if (button.getAttribute("aria-current") === `${isCurrent}`) continue;
+      button.setAttribute("aria-current", `${isCurrent}`);
+      button.tabIndex = isCurrent ? -1 : 0;
+    }
+  };
+
   /** Says of the buttons that unfold parts of the form whether they are unfolded. */
   const applyExpanded = () => {
     for (const button of document.querySelectorAll("[class*=st-key-panel-][class*=-toggle] button")) {
@@ -108,6 +118,7 @@ window.mmvizKeyboard ??= (() => {
       isDue = false;
       applyTabStop();
       applyExpanded();
+      applyCurrent();
     });
   }).observe(document.body, { childList: true, subtree: true });
 
@@ -116,5 +127,7 @@ window.mmvizKeyboard ??= (() => {
     options = next;
     writeLinks();
     applyTabStop();
+    applyExpanded();
+    applyCurrent();
   };
 })();

@@ -1,4 +1,4 @@
-"""The row of the first screen: what the answer token reads from, what the answer depends on, effect beside attention."""
+"""The row of the first screen: what the answer token reads from, what the answer depends on, and a card beside them."""
 
 from __future__ import annotations
 

@@ -35,12 +35,13 @@ def effect_card_html(run: Run, effect: Effect | MmvizError | None, can_measure: 
     most = max((abs(loss) for loss in losses.values()), default=0.0)
     rows = ""
     for modality in present_modalities(run.sample):
-        attention = "" if shares is None else _bar("attention", shares[modality], f"{shares[modality]:.1%}")
-        rows += f"<div class='effect-row'><b>{chip(modality)}</b><div>{attention}{_effect(measured, losses, modality, most)}</div></div>"
-    title, about = html.escape(say("effect-beside")), html.escape(say("effect-beside-help"))
+        bars = "" if shares is None else _bar("attention", shares[modality], f"{shares[modality]:.1%}")
+        bars += _effect(measured, losses, modality, most)
+        rows += f"<div class='effect-row'><b>{chip(modality)}</b><div>{bars}</div></div>"
     legend = ""
     if shares is not None:
-        legend = _legend("attention", say("effect-beside-attention", method=method_words(str(reads_from_ref(run.record)[0]))))
+        method = method_words(str(reads_from_ref(run.record)[0]))
+        legend = _legend("attention", say("effect-beside-attention", method=method))
     if measured is not None:
         legend += _legend("effect", say("effect-beside-effect", answer=measured.answer, most=_nats(-most)))
     elif isinstance(effect, MmvizError):
@@ -48,10 +49,9 @@ def effect_card_html(run: Run, effect: Effect | MmvizError | None, can_measure: 
     else:
         code = "effect-beside-none" if can_measure else "effect-beside-not-held"
         legend += f"<p>{html.escape(say(code, button=say('story-trace')))}</p>"
-    return (
-        f"<div class='effect-card'><b>{title}</b> <span class='help' role='img' aria-label='{about}' title='{about}'>?</span>"
-        f"{rows}<div class='effect-legend'>{legend}</div></div>"
-    )
+    title, about = html.escape(say("effect-beside")), html.escape(say("effect-beside-help"))
+    mark = f"<span class='help' role='img' aria-label='{about}' title='{about}'>?</span>"
+    return f"<div class='effect-card'><b>{title}</b>{mark}{rows}<div class='effect-legend'>{legend}</div></div>"
 
 
 def removal_effects(effect: Effect) -> dict[Modality, float]:
@@ -60,9 +60,7 @@ def removal_effects(effect: Effect) -> dict[Modality, float]:
     Below 0 where the answer loses. A modality that the model requires is left out.
     """
     whole = effect.everything
-    return {
-        modality: effect.values[whole - {modality}] - effect.values[whole] for modality in whole - effect.required
-    }
+    return {modality: effect.values[whole - {modality}] - effect.values[whole] for modality in whole - effect.required}
 
 
 def _effect(effect: Effect | None, losses: dict[Modality, float], modality: Modality, most: float) -> str:

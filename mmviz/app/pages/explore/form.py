@@ -12,9 +12,9 @@ from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.draft import Draft, Source, VideoFile
+from mmviz.app.input_signs import input_sign
 from mmviz.app.model_inputs import ModelInputs, model_inputs
 from mmviz.app.pages.explore.gallery import gallery
-from mmviz.app.pages.explore.input_signs import input_sign
 from mmviz.app.session_state import State
 from mmviz.app.uploads import checked_uploads, guard_uploads
 from mmviz.explain import Run
@@ -58,17 +58,15 @@ def input_form(state: State, examples: Sequence[Example], wrong: Sequence[Exampl
         gallery(examples, saved)
     with st.container(key="panel-own"):
         draft = _own_inputs(state, text or "")
-    for source in (draft.image, draft.audio):
-        if isinstance(source, InputError):
-            widgets.note(str(source), "refused")
     picture.html(input_sign(state, draft, "image"), width="content")
     sound.html(input_sign(state, draft, "audio"), width="content")
     return draft
 
 
-def fold_form(state: State) -> None:
-    """Shows what is unfolded of the form: one's own inputs where there is no run to look at yet."""
-    panel = state.open_panel or ("own" if state.run is None else "")
+def fold_form(state: State, draft: Draft) -> None:
+    """Shows what is unfolded of the form: one's own inputs where there is no run to look at yet, or a refused file."""
+    is_refused = isinstance(draft.image, InputError) or isinstance(draft.audio, InputError)
+    panel = "own" if is_refused else state.open_panel or ("own" if state.run is None else "")
     if panel:
         wrapper = f"[data-testid=stLayoutWrapper]:has(> .st-key-panel-{panel})"
         st.html(f"<style>.st-key-page-inputs {wrapper}{{display:flex}}</style>")
@@ -97,7 +95,7 @@ def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, fi
     names of its files.
 
     That is the file, photo or recording that was added last, else ``first``, what the form began with; None where
-    unchecked. Of a file that cannot be used it is the error.
+    unchecked. Of a file that cannot be used it is the error, which is drawn below the uploader.
     """
     bundled, _ = first
     file_key, live_key = f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}"
@@ -125,6 +123,8 @@ def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, fi
     if not (last or other):
         return first
     upload = checked_uploads(state, modality, last or other)
+    if isinstance(upload, InputError):
+        widgets.note(str(upload), "refused")
     return upload, tuple(file.name for file in last or other)
 
 

@@ -15,7 +15,7 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import BUTTON
 from mmviz.app.draft import Draft
-from mmviz.app.pages.explore.input_signs import draw_waveform, webp_uri
+from mmviz.app.input_signs import draw_waveform, webp_uri
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.figures.theme import theme

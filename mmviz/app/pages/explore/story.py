@@ -43,9 +43,7 @@ class Trace:
     story: Story | None
 
 
-def measure_trace(
-    backend: Backend, request: Request, record: AttentionRecord, progress: Progress, stop: Stop
-) -> Trace:
+def measure_trace(backend: Backend, request: Request, record: AttentionRecord, progress: Progress, stop: Stop) -> Trace:
     """Measures the effect of each modality, then the story. Raises ``MmvizError`` as `measure_story` does."""
     effect: Effect | MmvizError | None
     try:

@@ -37,7 +37,8 @@ def input_sign(state: State, draft: Draft, modality: Part) -> str:
     uri = "" if source is None or isinstance(source, InputError) else _sign(state, draft, modality, source)
     if uri:
         return f"<img class='input-sign {modality}' src='{uri}' alt='{title}' title='{title}'>"
-    code = f"sign-refused-{modality}" if isinstance(source, InputError) else f"sign-{'no' if source is None else 'some'}-{modality}"
+    kind = "refused" if isinstance(source, InputError) else "no" if source is None else "some"
+    code = f"sign-{kind}-{modality}"
     return f"<span class='input-sign none' title='{title}'>{html.escape(say(code))}</span>"
 
 
@@ -54,7 +55,7 @@ def _sign(state: State, draft: Draft, modality: Part, source: Source) -> str:
         return _sign_of_example(state.example, modality)
     known, uri = state.input_signs.get(modality, (None, ""))
     if known != source:
-        uri = _sign_of_sample(_sample(state, draft, modality, source), modality)
+        uri = sign_of_sample(_sample(state, draft, modality, source), modality)
         state.input_signs[modality] = source, uri
     return uri
 
@@ -76,10 +77,11 @@ def _sample(state: State, draft: Draft, modality: Part, source: Source) -> Sampl
 
 @lru_cache(maxsize=128)
 def _sign_of_example(example: Example, modality: Part) -> str:
-    return _sign_of_sample(example.sample(), modality)
+    return sign_of_sample(example.sample(), modality)
 
 
-def _sign_of_sample(sample: Sample | None, modality: Part) -> str:
+def sign_of_sample(sample: Sample | None, modality: str) -> str:
+    """Returns the sign of the image or the audio of a sample as a data URI; "" where it has none."""
     if sample is None:
         return ""
     if modality == "image":
