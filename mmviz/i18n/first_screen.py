@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 FIRST_SCREEN: dict[str, str] = {
+    # before the page is there
+    "loading-page": "The page is being loaded.",
+    "loading-recorded": "The page is being loaded. Until then, this is its recorded run.",
     # the bar of inputs
     "panel-examples": "Examples",
     "panel-examples-help": "Pictures, questions and sounds to try, and which of them the model gets wrong.",
