@@ -37,9 +37,9 @@ def input_sign(state: State, draft: Draft, modality: Part) -> str:
     uri = "" if source is None or isinstance(source, InputError) else _sign(state, draft, modality, source)
     if uri:
         return f"<img class='input-sign {modality}' src='{uri}' alt='{title}' title='{title}'>"
-    kind = "refused" if isinstance(source, InputError) else "no" if source is None else "some"
-    code = f"sign-{kind}-{modality}"
-    return f"<span class='input-sign none' title='{title}'>{html.escape(say(code))}</span>"
+    text = say(f"sign-refused-{modality}") if isinstance(source, InputError) else say(f"sign-some-{modality}")
+    text = say(f"sign-no-{modality}") if source is None else text
+    return f"<span class='input-sign none' title='{title}'>{html.escape(text)}</span>"
 
 
 def _origin(state: State, source: Source, modality: Part) -> str:

@@ -244,7 +244,7 @@ def request_run() -> None:
     """Requests a run of the form's contents."""
     state = current_state()
     _drop_job(state)
-    state.run_requested, state.open_panel = True, ""
+    state.run_requested = True
     state.link_messages = ()
 
 
@@ -300,6 +300,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state.flow_job, state.flow_error = None, ""
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
+    state.open_panel = ""
     state.viewer_data, state.answer_maps = ViewerData(run), {}
     state.route_cuts = ()
     state.edge_head, state.is_edge_opening, state.opened_head = None, False, None

@@ -68,14 +68,14 @@ def heading(text: str, help: str = "") -> None:
     st.html(f"<div class='heading' title='{html.escape(help)}'>{html.escape(text)}</div>")
 
 
-def folded_notes(texts: Sequence[str], kind: str) -> None:
-    """Draws several sentences as one line with their number, which unfolds; ``kind`` as in `note`."""
-    first, *others = map(html.escape, texts)
-    count = say("notices-many", count=len(texts)) if others else say("notices-one")
+def folded_notices(doubts: Sequence[str], notices: Sequence[str]) -> None:
+    """Draws notices as one line with their number, which unfolds; first the ``doubts``, which concern the answer."""
+    first, *others = map(html.escape, (*doubts, *notices))
+    count = say("notices-many", count=len(others) + 1) if others else say("notices-one")
     rest = "".join(f"<li>{text}</li>" for text in others)
     st.html(
-        f"<details class='note {kind}'><summary><b>{html.escape(count)}</b><span>{first}</span></summary>"
-        f"{f'<ul>{rest}</ul>' if rest else ''}</details>"
+        f"<details class='note notice' role='note'{' data-doubts' if doubts else ''}><summary>"
+        f"<b>{html.escape(count)}</b><span>{first}</span></summary>{f'<ul>{rest}</ul>' if rest else ''}</details>"
     )
 
 

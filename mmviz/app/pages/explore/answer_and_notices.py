@@ -58,11 +58,10 @@ def results(run: Run, is_outdated: bool) -> None:
 def _notices(run: Run) -> None:
     """Draws the notices in one line that unfolds: first those that put the answer itself in doubt."""
     notices = [notice for notice in (*run.sample.notices, *run.record.notices) if notice.code != CODE]
-    doubts = [notice for notice in notices if notice.code in OUT_OF_DISTRIBUTION]
-    rest = [notice for notice in notices if notice not in doubts]
+    doubts = [str(notice) for notice in notices if notice.code in OUT_OF_DISTRIBUTION]
+    rest = [str(notice) for notice in notices if notice.code not in OUT_OF_DISTRIBUTION]
     if notices:
-        texts = [str(notice) for notice in (*doubts, *rest)]
-        widgets.folded_notes(texts, "out-of-distribution" if doubts else "notice")
+        widgets.folded_notices(doubts, rest)
 
 
 def _cut_routes_banner(run: Run) -> None:

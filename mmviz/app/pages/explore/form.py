@@ -78,7 +78,7 @@ def _own_inputs(state: State, text: str) -> Draft:
     accepted = model_inputs(state.config)
     guard_uploads(bool(accepted.video))
     start = state.form_start
-    left, right, end = st.columns([3, 3, 2], vertical_alignment="bottom")
+    left, right, end = st.columns([3, 3, 2])
     with left:
         image, image_names = _file_input(state, accepted, "image", session.USE_IMAGE, (start.image, start.image_names))
     with right:
