@@ -101,6 +101,27 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit_to: Visit, 
     assert "example=" not in page.url and "computed on" in page.locator(".answer").inner_text()
 
 
+def test_a_recorded_run_stands_there_until_the_page_does(browser: sync_api.Browser, server: str) -> None:
+    page = browser.new_context(locale="en").new_page()
+    try:
+        page.route("**/static/js/*", lambda route: route.abort())
+        page.goto(server + "/?example=name")
+        placeholder = page.locator("#mmviz-placeholder")
+        assert placeholder.get_by_role("status").inner_text() == say("loading-recorded")
+        example = next(example for example in load_gallery() if example.id == "name")
+        assert example.question in placeholder.inner_text() and str(example.truth) in placeholder.inner_text()
+        image = placeholder.locator("img")
+        assert image.evaluate("image => image.naturalWidth") == 200 and len(image.get_attribute("src") or "") < 20_000
+        page.goto(server + "/?page=learn")
+        assert placeholder.get_by_role("status").inner_text() == say("loading-page") and image.count() == 0
+        page.unroute_all()
+        page.goto(server)
+        placeholder.wait_for(state="detached", timeout=PATIENCE)
+        assert page.locator("h1").is_visible()
+    finally:
+        page.context.close()
+
+
 def tabs_to(page: sync_api.Page, place: str, most: int = 60) -> int:
     """Presses Tab until the focus is in ``place``, and returns how often."""
     for count in range(1, most + 1):
