@@ -90,14 +90,24 @@ def close_popover(page: Page, content: Locator) -> None:
     until(page, is_closed)
 
 
+def unfold(page: Page, panel: str) -> None:
+    """Unfolds a part of the form, ``examples`` or ``own``, where it is folded away."""
+    if page.locator(f".st-key-panel-{panel}").is_hidden():
+        page.locator(f".st-key-panel-{panel}-toggle button:visible").click()
+        page.locator(f".st-key-panel-{panel}").wait_for()
+        settle(page)
+
+
 def example_button(page: Page, name: str) -> Locator:
-    """Returns the gallery's button of an example: Streamlit makes two of a button with help."""
+    """Unfolds the gallery, and returns the button of an example: Streamlit makes two of a button with help."""
+    unfold(page, "examples")
     return page.locator(f".st-key-example-{name} button:visible")
 
 
 def empty_form(page: Page) -> None:
-    """Empties the form, and waits until it is empty."""
-    press(page, "Your own")
+    """Unfolds the form and empties it, and waits until it is empty."""
+    unfold(page, "own")
+    press(page, "Empty the form")
     page.wait_for_function("document.querySelector('.st-key-question input').value === ''")
     settle(page)
 

@@ -172,7 +172,7 @@ def test_markup_in_an_error_message_stays_text(opened: AppTest) -> None:
     assert "&lt;img src=x" in markup(run(opened)) and "<img src=x" not in markup(opened)
 
 
-def test_a_notice_that_an_input_is_out_of_distribution_stands_alone(
+def test_notices_are_one_line_with_their_number_doubts_of_the_answer_first(
     opened: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = ("image-out-of-distribution", "audio-out-of-distribution", "question-out-of-distribution")
@@ -184,10 +184,15 @@ def test_a_notice_that_an_input_is_out_of_distribution_stands_alone(
     monkeypatch.setattr(run_launcher, "run_sample", lambda *_, **__: unusual)
     opened.text_input(state.QUESTION).set_value("anything")
     press(opened, "run")
-    bodies = notes(opened, "out-of-distribution")
-    assert len(bodies) == 3 and all(f">{code} &lt;b&gt;it is" in body for code, body in zip(codes, bodies, strict=True))
-    (rest,) = notes(opened, "notice")
-    assert SENTENCES["image-alpha"] in rest and SENTENCES["audio-silent"] in rest and "out-of-distribution" not in rest
+    (body,) = notes(opened, "notice")
+    assert body.startswith("<details") and say("notices-many", count=5) in body.split("</summary>")[0]
+    texts = [
+        *(f"{code} &lt;b&gt;it is&lt;/b&gt;." for code in codes),
+        SENTENCES["image-alpha"],
+        SENTENCES["audio-silent"],
+    ]
+    places = [body.index(f">{text}<") for text in texts]
+    assert places == sorted(places) and places[0] < body.index("</summary>") < places[1]
 
 
 def test_untrained_weights_carry_a_banner(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,13 @@ import pytest
 from app_page import EXAMPLES, markup, now, press, record_of, run, selected, settled, visit
 from streamlit.testing.v1 import AppTest
 
+from mmviz.analysis.answer_maps import reads_from_ref
+from mmviz.analysis.attributions import modality_shares
 from mmviz.app import resources
 from mmviz.app import session_state as state
+from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects
 from mmviz.app.pages.explore.story import told_story
+from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.story import Story
 from mmviz.i18n.page import say
 from mmviz.types import ANSWER, CutRoute, Modality
@@ -57,6 +61,21 @@ def test_a_recorded_run_has_its_story_on_the_first_view() -> None:
     assert now(page).experiments == {} and "mmvizScrollToViewer" not in markup(page)
 
 
+def test_the_effect_of_each_input_stands_beside_its_attention() -> None:
+    page = visit(example=SPOKEN.id)
+    effect = resources.recorded_effect(record_of(page))
+    assert effect is not None and now(page).experiments == {}, "nothing is computed"
+    (card,) = [element.proto.body for element in page.html if "class='effect-card'" in element.proto.body]
+    shares = modality_shares(record_of(page), reads_from_ref(record_of(page))[0])
+    rows = card.split("class='effect-row'")[1:]
+    for modality, row in zip((Modality.IMAGE, Modality.TEXT, Modality.AUDIO), rows, strict=True):
+        loss = removal_effects(effect)[modality]
+        whole = effect.everything
+        assert loss == effect.values[whole - {modality}] - effect.values[whole] < 0
+        assert f"{shares[modality]:.1%}" in row and f"−{-loss:.1f} nats" in row
+    assert "0 to 100 %" in card and f"nats, 0 to −{max(-loss for loss in removal_effects(effect).values()):.1f}" in card
+
+
 @pytest.mark.slow
 def test_a_changed_run_never_shows_the_story_of_the_recorded_one() -> None:
     page = visit(example=SPOKEN.id)
@@ -64,6 +83,7 @@ def test_a_changed_run_never_shows_the_story_of_the_recorded_one() -> None:
     now(page).cut_routes, now(page).run_requested = (CutRoute(Modality.IMAGE, Modality.AUDIO),), True
     run(page)
     assert record_of(page).has_change(CutRoute) and not cards_of(page)
+    assert say("effect-beside-none", button=say("story-trace")) in markup(page), "nor the recorded effect"
     assert page.button("story").label == say("story-trace")
     now(page).cut_routes, now(page).run_requested = (), True
     run(page)
@@ -81,7 +101,9 @@ def test_the_story_of_ones_own_input_is_traced_on_request() -> None:
     settled(page)
     (job,) = now(page).experiments.values()
     assert job.result is not None and not any(button.key == "story" for button in page.button)
-    assert_told(page, job.result)
+    effect = job.result.effect
+    assert isinstance(effect, Effect) and effect_card_html(now(page).run, effect, True) in markup(page)
+    assert_told(page, job.result.story)
 
 
 def test_the_story_is_told_in_chinese() -> None:

@@ -78,7 +78,7 @@ def test_uploads_are_run_and_the_figures_follow_the_pinned_token(
     image, audio = changed(page, IMAGE, gallery_image), changed(page, AUDIO, gallery_audio)
     assert page.locator(".answer .word").inner_text().strip()
     assert "computed on" in page.locator(".answer").inner_text()
-    assert "44,100 Hz" in page.locator(".note.notice").inner_text()
+    assert "44,100 Hz" in (page.locator(".note.notice").text_content() or "")
     before = panel_text(page)
     assert "dog" in before
 
@@ -112,12 +112,12 @@ def test_a_gif_and_recordings_of_phones_and_browsers_run(
     submit(page, "what was said?")
     changed(page, IMAGE, before_image)
     phone = changed(page, AUDIO, before_audio)
-    notice = page.locator(".note.notice").inner_text()
+    notice = page.locator(".note.notice").text_content() or ""
     assert "of 3" in notice and "90 x 60" in notice and "44,100 Hz" in notice
     upload(page, tmp_path / "browser.webm")
     press(page, "Run")
     changed(page, AUDIO, phone)
-    assert "48,000 Hz" in page.locator(".note.notice").inner_text()
+    assert "48,000 Hz" in (page.locator(".note.notice").text_content() or "")
     assert page.locator(".note.error").count() == 0
 
 
@@ -147,7 +147,7 @@ def test_a_photo_is_taken_and_run(visit_to: Callable[..., sync_api.Page], server
     assert source(page, "image") == say("source-own") and source(page, "audio") == say("source-none")
     press(page, "Run")
     changed(page, IMAGE, before)
-    assert f"The image is {width} x {height}" in page.locator(".note.notice").inner_text()
+    assert f"The image is {width} x {height}" in (page.locator(".note.notice").text_content() or "")
     assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.error").count() == 0
     assert page.locator(f"{IMAGE} [data-token]").count() >= 144, "its patches can be reached"
 
@@ -169,7 +169,7 @@ def test_a_recording_is_made_and_run(visit_to: Callable[..., sync_api.Page], ser
     changed(page, AUDIO, before)
     seconds = re.findall(r"/ ([0-9.]+) s", page.locator(AUDIO).inner_text())
     assert len(seconds) == 1 and 1.0 < float(seconds[0]) < 30, "the waveform is as long as the recording"
-    assert not any("silen" in notice for notice in page.locator(".note.notice").all_inner_texts()), (
+    assert not any("silen" in notice for notice in page.locator(".note.notice").all_text_contents()), (
         "the microphone beeps"
     )
     assert page.locator(".answer .unknown").count() == 1 and page.locator(".note.error").count() == 0

@@ -13,7 +13,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import Browser, Page, expect
 from processes import ROOT, Server, free_port, running_server, wait_until
-from real_page import PATIENCE, VIEWER, settle
+from real_page import PATIENCE, VIEWER, settle, unfold
 from reverse_proxy import nginx_default, nginx_documented, nginx_upgrading, reverse_proxy
 
 from mmviz.app.refusal_message import NGINX
@@ -135,6 +135,7 @@ def test_over_plain_http_a_sentence_stands_in_for_camera_and_microphone(
         visitor.goto(f"http://lab.example:{proxy}")
         _enter(visitor)
         assert not visitor.evaluate("isSecureContext")
+        unfold(visitor, "own")
         for modality in ("image", "audio"):
             visitor.locator(f".st-key-{modality}-popover button:visible").click()
             visitor.get_by_text(say(f"{modality}-live-insecure")).wait_for()

@@ -13,7 +13,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import Browser
 from processes import free_port, running_server
-from real_page import PATIENCE, VIEWER, settle
+from real_page import PATIENCE, VIEWER, settle, unfold
 
 from mmviz.i18n.page import say
 
@@ -60,6 +60,7 @@ def test_over_https_the_page_opens_for_the_token_and_the_microphone_can_be_used(
             settle(page)
             assert page.evaluate("isSecureContext")
             assert page.evaluate("navigator.mediaDevices.getUserMedia({audio: true}).then(media => media.active)")
+            unfold(page, "own")
             page.locator(".st-key-audio-popover button:visible").click()
             page.locator("[data-testid=stAudioInput]:visible").wait_for()
             assert page.get_by_text(say("audio-live-insecure")).count() == 0

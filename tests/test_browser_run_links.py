@@ -131,6 +131,28 @@ def test_a_reload_and_a_link_in_another_browser_keep_inputs_run_and_view(
     assert panel_text(page).split() and page.locator(".answer .word").inner_text() == before["answer"]
 
 
+def test_a_reload_keeps_inputs_that_were_not_run_and_no_other_browser_opens_them(
+    visit_to: Visit, server: str, files: tuple[Path, Path]
+) -> None:
+    page = visit_to(server)
+    add_inputs(page, files)
+    until(page, lambda: "inputs=" in page.url)
+    settle(page)
+    page.reload()
+    page.locator(f"{VIEWER}[data-ready=true]").wait_for()
+    settle(page)
+    sources = [page.locator(f".st-key-{name}-line .source").text_content() for name in ("image", "audio")]
+    assert sources == [say("source-own")] * 2 and page.locator(".input-sign.image, .input-sign.audio").count() == 2
+    assert say("changed") in page.locator(".answer").inner_text()
+    other = visit_to(page.url)
+    assert "inputs=" not in other.url and say("changed") not in other.locator(".answer").inner_text()
+    assert other.locator(".st-key-image-line .source").text_content() == say("source-gallery")
+    press(page, "Run")
+    until(page, lambda: bool(run_id(page.url)))
+    settle(page)
+    assert "inputs=" not in page.url
+
+
 def test_forgetting_ends_the_link_for_all_and_also_after_a_reload(
     visit_to: Visit, server: str, files: tuple[Path, Path]
 ) -> None:

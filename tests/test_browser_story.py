@@ -29,7 +29,14 @@ def test_the_story_is_on_the_first_view_and_a_step_scrolls_to_the_viewer(
 ) -> None:
     page = visit_to(server + "/?example=spoken-place", 1280, 720)
     cards = page.locator(".story-card")
-    assert cards.count() >= 2 and top_of(page, ".st-key-story-cards") < 500 < 720 < top_of(page, PLACE)
+    parts = (".st-key-input-bar", ".answer .word", ".st-key-reads-from", ".st-key-depends-on", ".st-key-effect-beside")
+    for part in (*parts, ".st-key-story-strip"):
+        box = page.locator(part).bounding_box()
+        assert box is not None and 0 <= box["y"] < box["y"] + box["height"] <= 720, part
+    for kind in ("reads-from", "depends-on"):
+        box = page.locator(f".st-key-{kind} img").bounding_box()
+        assert box is not None and min(box["width"], box["height"]) >= 200
+    assert cards.count() >= 2 and page.locator(".effect-bar.effect").count() >= 3
     assert page.locator(".st-key-story").count() == 0, "nothing is to be traced"
 
     last = cards.count()

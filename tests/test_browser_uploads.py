@@ -16,7 +16,7 @@ from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 sync_api = pytest.importorskip("playwright.sync_api")
 
 from audio_files import encoded, muxed, tone  # noqa: E402
-from real_page import PATIENCE, empty_form, press, serving, settle, until  # noqa: E402
+from real_page import PATIENCE, empty_form, press, serving, settle, unfold, until  # noqa: E402
 
 from mmviz.app.server_setup import app_options  # noqa: E402
 from mmviz.i18n.input_messages import INPUT_SENTENCES  # noqa: E402
@@ -55,6 +55,7 @@ def uploader(page: sync_api.Page, modality: str) -> sync_api.Locator:
 
 def drop(page: sync_api.Page, modality: str, file: Path) -> None:
     """Drags a file from the system onto an uploader and lets it go."""
+    unfold(page, "own")
     uploader(page, modality).hover(trial=True)  # once it has stopped moving, and nothing covers it
     box = uploader(page, modality).bounding_box()
     assert box is not None
@@ -98,6 +99,7 @@ def test_files_of_phones_and_without_an_ending_are_taken(
     visit_to: Callable[..., sync_api.Page], server: str, files: Path
 ) -> None:
     page = visit_to(server)
+    unfold(page, "own")
     for modality, endings in (("image", IMAGE_SUFFIXES), ("audio", AUDIO_SUFFIXES)):
         with page.expect_file_chooser() as chooser:
             uploader(page, modality).locator("button").first.click()

@@ -12,7 +12,8 @@ import pytest
 from processes import wait_until
 from records import plain
 
-from mmviz.app.draft import Draft
+from mmviz.app.draft import Draft, VideoFile
+from mmviz.app.kept_inputs import KeptInputs
 from mmviz.app.kept_runs import MAX_BYTES, KeptRun, KeptRuns
 
 IMAGE_BYTES = 1_000_000
@@ -109,3 +110,15 @@ def test_threads_may_add_show_and_delete_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, "abcd"))
     assert len(runs) == 0
+
+
+def test_inputs_are_kept_in_the_place_of_those_before() -> None:
+    store: KeptRuns[KeptInputs] = KeptRuns()
+    first = KeptInputs(Draft(b"abc", "é", (b"de", b"f")), None, "me")
+    assert first.nbytes == 3 + 2 + 3
+    name = store.add(first)
+    second = KeptInputs(Draft(VideoFile(b"abcd"), "", None), None, "me")
+    assert store.add(second, name) == name and store.get(name) is second and len(store) == 1
+    assert store.nbytes == 4
+    store.forget("", "me")
+    assert store.get(name) is None

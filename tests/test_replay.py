@@ -17,6 +17,7 @@ from same_notices import assert_same_notices
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import ReplayBackend, recording_bytes, sample_digest
+from mmviz.experiments.effect_file import effect_of_record, read_effects
 from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.inputs.examples import load_gallery
 from mmviz.io.recording_file import read_made_by
@@ -194,3 +195,4 @@ def test_recording_the_gallery_replaces_the_recordings(tmp_path: Path) -> None:
     (record,) = ReplayBackend(tmp_path / "runs").run([Request("trio", EXAMPLES["said"].sample(), relevance=True)])
     assert record.made_by["device"] == "cpu" and record.relevance is not None
     assert story_of_record(read_stories(tmp_path / "stories.json"), record) is not None
+    assert effect_of_record(read_effects(tmp_path / "effects.json"), record) is not None

@@ -23,6 +23,14 @@
     if (!isAnswered && response?.headers.has("x-mmviz-refusal")) show(await response.text());
   };
 
+  // The placeholder gives way to the page once that is drawn, see loading_page.py.
+  const drawing = new MutationObserver(() => {
+    if (!document.querySelector("[data-testid=stMain] :is(h1, input, .note)")) return;
+    document.getElementById("mmviz-placeholder")?.remove();
+    drawing.disconnect();
+  });
+  drawing.observe(document, { childList: true, subtree: true });
+
   let isAnswered = false;
   const ask = (triesLeft) => {
     const socket = new WebSocket(address.href.replace(/^http/, "ws"));

@@ -7,6 +7,7 @@ the decision and shows it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from mmviz.app.allowed_hosts import Refusal, VisitorAddresses, netloc
+from mmviz.app.loading_page import loading_html
 from mmviz.app.refusal_message import refusal_html
 from mmviz.i18n.errors_and_notices import sentence
-from mmviz.i18n.language import LANGUAGES, preferred_language, use_language
+from mmviz.i18n.language import LANGUAGES, Language, preferred_language, use_language
+from mmviz.inputs.examples import load_gallery
 
 STREAM = "/_stcore/stream"
 """Streamlit's WebSocket. The script asks at the same path, as a proxy may treat it apart from all others."""
@@ -87,11 +90,27 @@ class ConnectionGuard:
 
 
 def _message(refusal: Refusal, question: Mapping[str, str], headers: Headers) -> str:
-    """Returns what the page shows, in the language that its address names, else the browser's."""
+    """Returns what the page shows where a connection is refused."""
+    with use_language(_language(question, headers)):
+        return refusal_html(refusal)
+
+
+def _placeholder(scope: Scope) -> bytes:
+    """Returns what the page shows until Streamlit draws it: the recorded run that its address opens, if it is one."""
+    question = QueryParams(scope["query_string"])
+    is_example = "run" not in question and question.get("page", "explore") == "explore"
+    known = {example.id for example in load_gallery()}
+    name = question.get("example", "")
+    return loading_html(
+        _language(question, Headers(scope=scope)), (name if name in known else "") if is_example else None
+    )
+
+
+def _language(question: Mapping[str, str], headers: Headers) -> Language:
+    """Returns the language that the address of a page names, else the browser's."""
     accepted = [part.partition(";")[0] for part in headers.get("accept-language", "").split(",")]
     named = next((tag for tag in LANGUAGES if tag == question.get("lang")), None)
-    with use_language(named or preferred_language(accepted) or "en"):
-        return refusal_html(refusal)
+    return named or preferred_language(accepted) or "en"
 
 
 def _renamed(scope: Scope, origin: str | None) -> Scope:
@@ -117,7 +136,7 @@ def _is_page(scope: Scope) -> bool:
 
 
 async def _send_page(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends Streamlit's page with the script in its head."""
+    """Sends Streamlit's page with the script in its head, and with a placeholder in its body."""
     headers = MutableHeaders(raw=list(scope["headers"]))
     for name in _CONDITIONS:
         del headers[name]
@@ -132,6 +151,9 @@ async def _send_page(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
         if message.get("more_body"):
             return
         content = bytes(body).replace(b"</head>", _TAG + b"</head>", 1)
+        if b"</body>" in content:
+            placeholder = await asyncio.to_thread(_placeholder, scope)
+            content = content.replace(b"</body>", placeholder + b"</body>", 1)
         answer = MutableHeaders(raw=list(start["headers"]))
         for name in ("etag", "last-modified"):  # of the file without the script
             del answer[name]

@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from mmviz.app.draft import Draft
 from mmviz.app.session_state import Control
@@ -49,8 +50,19 @@ class KeptRun:
         return len(rest) + sum(array.raw().nbytes for array in arrays)
 
 
-class KeptRuns:
-    """Keeps the latest runs under random ids. It is safe to use from several threads.
+class _Kept(Protocol):
+    @property
+    def visitor(self) -> str: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Kept)
+
+
+class KeptRuns(Generic[T]):
+    """Keeps the latest runs, or other things of visitors, under random ids. It is safe to use from several threads.
 
     Beyond ``max_runs``, ``max_runs_of_visitor`` or ``max_bytes`` those shown the longest ago are dropped. A run that
     was not shown for ``max_age`` seconds is dropped, whether anyone visits the page or not.
@@ -65,7 +77,7 @@ class KeptRuns:
     ):
         self._max_runs, self._max_runs_of_visitor = max_runs, max_runs_of_visitor
         self._max_bytes, self._max_age = max_bytes, max_age
-        self._runs: dict[str, tuple[KeptRun, int, float]] = {}  # with its size and its last use, the oldest use first
+        self._runs: dict[str, tuple[T, int, float]] = {}  # with its size and its last use, the oldest use first
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
@@ -78,13 +90,15 @@ class KeptRuns:
         with self._lock:
             return self._total()
 
-    def add(self, kept: KeptRun) -> str:
-        """Keeps a run and returns its id; returns "" for a run that alone is larger than all may be."""
+    def add(self, kept: T, run_id: str = "") -> str:
+        """Keeps a run and returns its id, in the place of the run ``run_id`` where there is one; returns "" for a run
+        that alone is larger than all may be."""
         size = kept.nbytes
         if size > self._max_bytes:
             return ""
-        run_id = secrets.token_urlsafe(_ID_BYTES)
+        run_id = run_id or secrets.token_urlsafe(_ID_BYTES)
         with self._lock:
+            self._runs.pop(run_id, None)
             self._runs[run_id] = (kept, size, time.monotonic())
             own = [name for name, (other, _, _) in self._runs.items() if other.visitor == kept.visitor]
             for name in own[: -self._max_runs_of_visitor]:
@@ -94,7 +108,7 @@ class KeptRuns:
         self._drop_expired()
         return run_id
 
-    def get(self, run_id: str) -> KeptRun | None:
+    def get(self, run_id: str) -> T | None:
         """Returns a run, whose time begins anew; None where it is not kept, or no longer."""
         self._drop_expired()
         with self._lock:

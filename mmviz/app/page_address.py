@@ -6,7 +6,8 @@
 ``present``, the number of the slide in its presentation; ``model`` where visitors may choose among several, see
 `mmviz.app.model_links`; ``cut``, the routes that are cut in the run of an example, and ``routes``, those that the
 section Routes cuts beside, see `mmviz.app.route_links`. The visitor's own inputs are never in the address: a run of
-them has ``run`` in place of ``example``, the random id under which the server keeps it for a while.
+them has ``run`` in place of ``example``, the random id under which the server keeps it for a while; inputs that were
+not run yet have ``inputs``, which the same browser alone can open, see `mmviz.app.kept_inputs`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
-from mmviz.app import chosen_routes, model_links, past_runs, route_links, run_links, visitor_language
+from mmviz.app import (
+    chosen_routes,
+    kept_inputs,
+    model_links,
+    past_runs,
+    resources,
+    route_links,
+    run_links,
+    visitor_language,
+)
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.index_text import read_group, write_group
@@ -95,11 +105,26 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
         state.cut_routes = linked_cuts
     elif state.run is not None and not waits:
         apply_link(state, state.run)
+    _open_inputs(state, params.get(kept_inputs.NAME, ""))
     state.link_messages = (*messages, *state.link_messages)
     if waits:
         assert linked is not None
         request_linked_model(state, linked)
     state.address, state.address_time = params, time.monotonic()
+
+
+def _open_inputs(state: State, inputs_id: str) -> None:
+    """Puts inputs that were not run yet back into the form, above the run that stood there; after a reload alone."""
+    if state.address is not None or not inputs_id:
+        return
+    shown = state.example if state.run_requested and state.config.spec is None else None
+    draft = state.form_start
+    if shown is not None and (run := resources.recorded_run(shown.id)) is not None and not state.cut_routes:
+        if not kept_inputs.is_of_visitor(state, inputs_id):
+            return
+        session.show_run(run, draft)
+        apply_link(state, run)
+    kept_inputs.open_inputs(state, inputs_id)
 
 
 def apply_link(state: State, run: Run) -> None:
@@ -173,7 +198,9 @@ def page_url(state: State) -> str:
     """Returns the full address of the view, to be printed; empty where the page's own address is not known."""
     assert state.selection is not None
     url = urlsplit(st.context.url or "")
-    query = urlencode(_language_params() | _view_params(state, state.selection))
+    params = _view_params(state, state.selection)
+    params.pop(kept_inputs.NAME, None)  # nobody else can open them
+    query = urlencode(_language_params() | params)
     return f"{url.scheme}://{url.netloc}{url.path}?{query}" if url.netloc else ""
 
 
@@ -198,6 +225,7 @@ def _view_params(state: State, selection: Selection) -> dict[str, str]:
         **({} if state.is_saved else model_links.model_params(state.config)),
         **({"example": state.run_example.id} if state.run_example else {}),
         **({"run": state.run_id} if run_links.is_kept(state) else {}),
+        **({kept_inputs.NAME: state.inputs_id} if state.inputs_id else {}),
         **route_links.route_params(state),
         "query": write_group(selection.tokens),
         **({"versus": write_group(selection.versus)} if selection.versus else {}),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from mmviz.app.jobs import WarmBackend
-from mmviz.app.kept_runs import KeptRuns
+from mmviz.app.kept_runs import KeptRun, KeptRuns
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
+from mmviz.experiments.effect_file import effect_of_record, read_effects
+from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.explain import Run, run_sample
@@ -19,6 +22,9 @@ from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.sandbox import Decoder
 from mmviz.present import load_first_run
 from mmviz.types import AttentionRecord, MmvizError
+
+if TYPE_CHECKING:
+    from mmviz.app.kept_inputs import KeptInputs
 
 
 @st.cache_resource(show_spinner=False)
@@ -44,8 +50,14 @@ def saved_run(path: Path) -> Run:
 
 
 @st.cache_resource(show_spinner=False)
-def kept_runs() -> KeptRuns:
+def kept_runs() -> KeptRuns[KeptRun]:
     """Returns the runs of visitors' own inputs that are kept for a reload and for links."""
+    return KeptRuns()
+
+
+@st.cache_resource(show_spinner=False)
+def kept_inputs() -> KeptRuns[KeptInputs]:
+    """Returns the visitors' own inputs that were not run yet, which are kept for a reload."""
     return KeptRuns()
 
 
@@ -77,5 +89,19 @@ def _recorded_stories() -> Mapping[str, Story]:
     """Returns the stories of the recorded runs, by the id of their record; none where their file cannot be read."""
     try:
         return read_stories(assets_dir() / "gallery" / "stories.json")
+    except MmvizError:
+        return {}
+
+
+def recorded_effect(record: AttentionRecord) -> Effect | None:
+    """Returns the effect of each modality on the answer of a recorded run of the gallery; None for any other run."""
+    return effect_of_record(_recorded_effects(), record)
+
+
+@st.cache_resource(show_spinner=False)
+def _recorded_effects() -> Mapping[str, Effect]:
+    """Returns the effects of the recorded runs, by the id of their record; none where their file cannot be read."""
+    try:
+        return read_effects(assets_dir() / "gallery" / "effects.json")
     except MmvizError:
         return {}

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import page_address, resources, run_links, visitor_language
+from mmviz.app import kept_inputs, page_address, resources, run_links, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.model_picker import model_picker, model_title
@@ -22,8 +22,8 @@ from mmviz.app.login import is_admitted
 from mmviz.app.model_loading import loading_status, start_loading
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.pages.debug import debug_page
-from mmviz.app.pages.explore.form import input_form
-from mmviz.app.pages.explore.gallery import form_source, gallery, gallery_style, mark_source, misanswered
+from mmviz.app.pages.explore.form import fold_form, input_form
+from mmviz.app.pages.explore.gallery import form_source, gallery_style, mark_source, misanswered
 from mmviz.app.pages.explore.input_doubts import input_doubts
 from mmviz.app.pages.explore.page import explore_page
 from mmviz.app.pages.learn import learn
@@ -66,9 +66,9 @@ def draw_app(config: OperatorConfig) -> None:
     with st.container(key="model-progress-place"):  # there in every drawing, so that nothing below moves
         if state.model_job is not None:
             loading_status()
-    with st.expander(say("learn-inputs"), key="learn-inputs") if state.page == "learn" else st.container():
-        gallery(examples, saved)
-        draft = input_form(state)
+    folded = st.expander(say("learn-inputs"), key="learn-inputs") if state.page == "learn" else st.container()
+    with folded, st.container(key="page-inputs"):
+        draft = input_form(state, examples, wrong, saved)
         input_doubts(state, draft)
     source = form_source(state, draft)
     mark_source(source)
@@ -78,24 +78,25 @@ def draw_app(config: OperatorConfig) -> None:
         start_run(state, draft)
     if state.job:
         wait_for_run(state, state.job, st.empty() if state.run is None else corner)
-    if wrong is not None and state.page != "learn":  # the page Learn folds the gallery away
-        with corner:
-            widgets.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(examples)))
+    fold_form(state, draft)
     with st.container():  # keeps the place of what follows, so that Streamlit does not mount the viewer anew
         _messages(state)
         fallback_note(state)
+    kept_inputs.keep_inputs(state, draft)
     run_links.remember_visitor(state)
     backend = resources.warm_backend(state.config)
     if state.run is None:
         widgets.note(say("nothing-yet"))
     else:
-        PAGES[state.page](state.run, backend.backend, draft != state.run_draft)
+        is_outdated = draft != state.run_draft
+        with st.container(key="of-old-run" if is_outdated and state.page != "learn" else "of-run"):
+            PAGES[state.page](state.run, backend.backend, is_outdated)
     if state.model_job is None:  # else the model that is being loaded has the processor for itself
         backend.start()
 
 
 def _header(state: State) -> DeltaGenerator:
-    """Draws title, pages and languages. Returns the place for the progress of a run and the gallery's score."""
+    """Draws title, pages and languages. Returns the place for the progress of a run."""
     config = state.config
     tagline = say("tagline") if config.spec is None else say("tagline-own", model=model_title(config.spec))
     if config.url:

@@ -39,9 +39,14 @@ def keep_shown_run(state: State) -> str:
 
 
 def _keep(state: State, run: Run, draft: Draft) -> str:
-    state.visitor = _visitor(state) or secrets.token_urlsafe(_ID_BYTES)
+    name_visitor(state)
     changes = state.control, state.ablated_heads, state.cut_routes
     return resources.kept_runs().add(KeptRun(run, draft, state.example, *changes, state.visitor))
+
+
+def name_visitor(state: State) -> None:
+    """Gives a visitor an id where they have none."""
+    state.visitor = visitor(state) or secrets.token_urlsafe(_ID_BYTES)
 
 
 def is_kept(state: State) -> bool:
@@ -66,21 +71,22 @@ def open_run(state: State, run_id: str) -> bool:
 
 
 def forget_runs(state: State) -> None:
-    """Deletes the visitor's runs and the one on the screen from what is kept, and the files that were uploaded."""
-    resources.kept_runs().forget(state.run_id, _visitor(state))
+    """Deletes the visitor's runs and inputs and the run on the screen from what is kept, and the uploaded files."""
+    resources.kept_runs().forget(state.run_id, visitor(state))
+    resources.kept_inputs().forget(state.inputs_id, visitor(state))
     context = get_script_run_ctx()
     if context is not None and runtime.exists():  # else Streamlit keeps them until the page is closed
         runtime.get_instance().uploaded_file_mgr.remove_session_files(context.session_id)
 
 
 def remember_visitor(state: State) -> None:
-    """Gives the id of a visitor with runs of their own to the browser, which drops it when it is closed."""
+    """Gives the id of a visitor with inputs of their own to the browser, which drops it when it is closed."""
     if state.visitor:
         cookie = json.dumps(f"{COOKIE}={state.visitor}; path=/; samesite=lax")
         st.html(f"<style></style><script>document.cookie = {cookie}</script>", unsafe_allow_javascript=True)
 
 
-def _visitor(state: State) -> str:
-    """Returns the visitor's id; empty before the first run of inputs of their own."""
+def visitor(state: State) -> str:
+    """Returns the visitor's id; empty before the first inputs of their own."""
     cookie = st.context.cookies.get(COOKIE, "")
     return state.visitor or (cookie if len(cookie) == _ID_CHARS else "")

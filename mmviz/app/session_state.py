@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
-from mmviz.app.draft import EMPTY, Draft
+from mmviz.app.draft import EMPTY, Draft, Source
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
@@ -36,6 +36,8 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
 
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
+Panel = Literal["", "examples", "own"]
+PANELS: tuple[Panel, ...] = ("examples", "own")
 Section = Literal["effect", "routes", "heads", "lens", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 LessonId = Literal[
@@ -121,6 +123,10 @@ class State:
     """The key of the widget that last received an input, by modality."""
     checked_uploads: dict[str, dict[str, InputError | None]] = field(default_factory=dict)
     """Why each of the files that were checked last cannot be used, by modality and Streamlit's id of the file."""
+    open_panel: Panel = ""
+    """What of the form is unfolded below its bar: the gallery, or one's own inputs; "" for nothing."""
+    input_signs: dict[str, tuple[Source, str]] = field(default_factory=dict)
+    """The visitor's last input and its small sign as a data URI, by modality; in memory only."""
     run_requested: bool = False
     """Whether the page is to start a run of the form."""
     job: Job[Run] | None = None
@@ -136,9 +142,11 @@ class State:
     run_draft: Draft | None = None
     """The form's contents that ``run`` was made from."""
     visitor: str = ""
-    """Random id of the visitor's browser; empty before the first run of inputs of their own."""
+    """Random id of the visitor's browser; empty before the first inputs of their own."""
     run_id: str = ""
     """The random id under which ``run`` is kept for its link; empty where it is not."""
+    inputs_id: str = ""
+    """The random id under which the inputs in the form are kept for a reload; empty where they are not."""
     control: Control = "trained"
     """The control under which runs are made."""
     past_runs: list[PastRun] = field(default_factory=list)
@@ -198,6 +206,7 @@ def choose_example(example: Example | None) -> None:
     fill_form(Draft(example.image, example.question, example.audio) if example else EMPTY, example)
     if example is None:  # what is added to an empty form is used
         st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
+    state.open_panel = "" if example else "own"
     state.run_requested = example is not None
 
 
@@ -257,13 +266,19 @@ def submit_text(text: str) -> None:
 def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
-    state.error = ""
+    state.error, state.open_panel = "", "own"
     use = USE_IMAGE if modality == "image" else USE_AUDIO
     if st.session_state[widget] is not None:
         state.latest_widget[modality] = widget
         st.session_state[use] = True
     elif state.latest_widget.get(modality) == widget:
         del state.latest_widget[modality]
+
+
+def toggle_panel(panel: Panel) -> None:
+    """Unfolds a part of the form, or folds it away."""
+    state = current_state()
+    state.open_panel = "" if state.open_panel == panel else panel
 
 
 def open_page(page: Page) -> None:
@@ -302,6 +317,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state.flow_job, state.flow_error = None, ""
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
+    state.open_panel = ""
     state.viewer_data, state.answer_maps = ViewerData(run), {}
     state.route_cuts = ()
     state.edge_head, state.is_edge_opening, state.opened_head = None, False, None

@@ -13,11 +13,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mmviz.app import resources
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.draft import Source, VideoFile
+from mmviz.app.input_signs import sign_of_sample
 from mmviz.app.model_inputs import model_inputs
 from mmviz.app.session_state import State
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES
-from mmviz.types import InputError
+from mmviz.types import InputError, Sample
 
 STAND_IN = "application/x-mmviz-too-large"
 """Media type of what the browser sends in place of a file that is too large: its size in bytes, as digits."""
@@ -62,20 +63,31 @@ def checked_uploads(state: State, modality: str, files: Sequence[UploadedFile]) 
     is known that the model in use takes none.
     """
     known = state.checked_uploads.get(modality, {})
-    checked, kinds = {}, [_kind(modality, file) for file in files]
+    checked: dict[str, InputError | None] = {}
+    samples, kinds = [], [_kind(modality, file) for file in files]
     if "video" in kinds and model_inputs(state.config).video is False:
         return InputError("video-model", model=model_title(state.config.model))
     for file, kind in zip(files, kinds, strict=True):
-        is_known = file.file_id in known
-        checked[file.file_id] = known[file.file_id] if is_known else _find_error(kind, file.type, file.getvalue())
+        if file.file_id in known:
+            checked[file.file_id] = known[file.file_id]
+            continue
+        result = _decode(kind, file.type, file.getvalue())
+        if isinstance(result, InputError):
+            checked[file.file_id] = result
+        else:
+            checked[file.file_id] = None
+            samples.append(result)
     state.checked_uploads[modality] = checked
     error = next(filter(None, checked.values()), None)
     if error is not None:
         return error
     contents = tuple(file.getvalue() for file in files)
+    source: Source = contents if len(contents) > 1 else contents[0]
     if "video" in kinds:
-        return VideoFile(contents[0]) if len(files) == 1 else InputError("video-and-image")
-    return contents if len(contents) > 1 else contents[0]
+        source = VideoFile(contents[0]) if len(files) == 1 else InputError("video-and-image")
+    if samples:
+        state.input_signs[modality] = source, sign_of_sample(samples[0], modality)
+    return source
 
 
 def _kind(modality: str, file: UploadedFile) -> str:
@@ -83,14 +95,14 @@ def _kind(modality: str, file: UploadedFile) -> str:
     return "video" if modality == "image" and file.type.startswith("video/") else modality
 
 
-def _find_error(kind: str, media_type: str, content: bytes) -> InputError | None:
+def _decode(kind: str, media_type: str, content: bytes) -> Sample | InputError:
+    """Returns what a file holds, or why it cannot be used."""
     if media_type == STAND_IN and content.isdigit():
         return InputError("upload-large", megabytes=stand_in_megabytes(content), limit=max_megabytes())
     try:
-        resources.decoder().sample(
+        return resources.decoder().sample(
             content if kind == "image" else None, None, content if kind == "audio" else None,
             content if kind == "video" else None,
         )  # fmt: skip
     except InputError as error:
         return error
-    return None

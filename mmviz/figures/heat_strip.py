@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmviz.figures.colour_scale import checked_amounts, exact, hex_colour
-from mmviz.figures.token_labels import full_names
+from mmviz.figures.colour_scale import checked_amounts, exact, hex_colour, text_colour
+from mmviz.figures.token_labels import full_names, token_label
 from mmviz.i18n.figures import tell
-from mmviz.types import Modality, Token
+from mmviz.types import Modality, Seconds, Token
 
 
 def strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, modality: Modality) -> str:
@@ -23,6 +23,28 @@ def strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
     values = checked_amounts(tokens, amounts, scale_max)
     cells = strip_cells(tokens, modality, lambda k: exact(values[k]), lambda k: hex_colour(values[k], scale_max))
     return f"<div style='display:flex;height:14px;border-radius:3px;overflow:hidden'>{cells}</div>"
+
+
+def labelled_strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float, modality: Modality) -> str:
+    """Returns `strip_html` with the labels of its tokens: words each on its colour, sounds above their seconds."""
+    if modality is not Modality.TEXT:
+        places = [token.location for token in tokens if token.modality is modality]
+        ends = [place.end for place in places if isinstance(place, Seconds)]
+        axis = f"<span>0 s</span><span>{max(ends):.1f} s</span>" if ends else ""
+        strip = strip_html(tokens, amounts, scale_max, modality)
+        return f"{strip}<div style='display:flex;justify-content:space-between;font-size:11px'>{axis}</div>"
+    values = checked_amounts(tokens, amounts, scale_max)
+    titles = full_names(tokens)
+    words = ""
+    for k, token in enumerate(tokens):
+        if token.modality is modality and token.location is not None:
+            ground = hex_colour(values[k], scale_max)
+            title = html.escape(tell("token-amount", place=titles[k], amount=exact(values[k])))
+            words += (
+                f"<i data-token='{k}' title='{title}' style='font-style:normal;padding:0 4px;border-radius:3px;"
+                f"background:{ground};color:{text_colour(ground)}'>{html.escape(token_label(token))}</i>"
+            )
+    return f"<div style='display:flex;flex-wrap:wrap;gap:2px;line-height:1.35'>{words}</div>"
 
 
 def strip_cells(

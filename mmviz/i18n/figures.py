@@ -51,6 +51,7 @@ FIGURES: dict[str, str] = {
     "and inserted (deletion and insertion), on examples kept for that choice.",
     "depends-on-default-help": "What the answer depends on, by gradient relevance, the default: no method was measured "
     "for this model.",
+    "light-help": "On the picture the amount is light: grey and dim at 0, in full colour at the end of the scale.",
     "depends-on-signed": "Only amounts for the answer are drawn; those against it reach {least}.",
     # A minus B
     "minus": "A − B",

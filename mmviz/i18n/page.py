@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmviz.i18n.debug import DEBUG
+from mmviz.i18n.first_screen import FIRST_SCREEN
 from mmviz.i18n.head_edges import HEAD_EDGES
 from mmviz.i18n.history import HISTORY
 from mmviz.i18n.language import translate
@@ -47,8 +48,8 @@ LABELS: dict[str, str] = {
     "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
     "saved-help": "The run opened from a file.",
-    "own": "Your own",
-    "own-help": "Empty the form for your own picture, question and sound. Each of them is optional.",
+    "own": "Empty the form",
+    "own-help": "Takes out picture, question and sound, for your own. Each of them is optional.",
     "gallery-wrong": "The model gets {wrong} of these {of} wrong (marked with a red dot).",
     "gallery-right": "The model gets all of these {of} right.",
     # inputs
@@ -75,7 +76,6 @@ LABELS: dict[str, str] = {
     "frame-apply": "Press Enter to apply",
     "frame-submit": "Press Enter to submit",
     "question": "Text",
-    "question-help": "A question, or any text. Leave it empty to run without a text.",
     "question-empty": "no text",
     "run": "Run",
     "run-help": "Run the model on these inputs. Keys: Return in the text field, Ctrl and Return anywhere.",
@@ -138,7 +138,6 @@ LABELS: dict[str, str] = {
     "login-wrong": "This is not the access token of this page. Check it and try again.",
     "recorded": "{model}, recorded run: computed earlier on {device} in {milliseconds:.0f} ms",
     "changed": "The form has changed since this run. Press Run to update.",
-    "origin-changed": "{origin}. {changed}",
     "computed-help": "{name}. Reading the inputs took {prepare:.0f} ms, the model {forward:.0f} ms, capturing "
     "attention {capture:.0f} ms. Attention times values reproduces the model's own output to within {parity:.0e}.",
     "untrained": "These weights are untrained or shuffled. What you see is chance, not something learned.",
@@ -260,7 +259,8 @@ LABELS: dict[str, str] = {
     "save-svg": "Figure (.svg)",
     "save-svg-help": "The same figure for a drawing program.",
     "private": "What you send stays in this server's memory and is never written to disk: your latest runs (up to "
-    "{runs}) until {minutes} minutes after they were last shown, all else until you close the page.",
+    "{runs}) and the inputs in the form until {minutes} minutes after they were last shown, all else until you close "
+    "the page.",
     "run-link": "The address of this page is a link to this run. As long as the run is kept, anyone with the link sees "
     "the inputs.",
     "run-link-none": "This server does not keep this run, so it has no link, and a reload loses it.",
@@ -274,7 +274,9 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | HEAD_EDGES | HISTORY | LEARN | LENS_PAGE | OWN_TALK | PRESENT | REPORT | ROUTES | STORY | TABLES  # fmt: skip
+}  # fmt: skip
+LABELS |= DEBUG | FIRST_SCREEN | HEAD_EDGES | HISTORY | LEARN | LENS_PAGE | OWN_TALK | PRESENT | REPORT | ROUTES
+LABELS |= STORY | TABLES
 
 
 def say(code: str, **parameters: object) -> str:

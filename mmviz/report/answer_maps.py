@@ -80,10 +80,11 @@ def map_help(run: Run, kind: AnswerMapKind) -> str:
     return tell("depends-on-default-help" if is_default else f"{kind.replace('_', '-')}-help")
 
 
-def map_card(run: Run, kind: AnswerMapKind, dark: bool, ink: str = "") -> str:
+def map_card(run: Run, kind: AnswerMapKind, dark: bool, ink: str = "", is_compact: bool = False) -> str:
     """Returns a map with its title, token, direction, method and unit as HTML, or its title and why it is not there.
 
-    ``ink``: the CSS colour of the legend, by default that of the theme.
+    ``ink``: the CSS colour of the legend, by default that of the theme. ``is_compact``: with the explanation behind a
+    question mark.
     """
     shown, title = shown_map(run, kind), map_title(kind)
     if isinstance(shown, MmvizError):
@@ -91,9 +92,16 @@ def map_card(run: Run, kind: AnswerMapKind, dark: bool, ink: str = "") -> str:
         return f"<div class='method-card answer-map'><b>{html.escape(title)}</b><div class='formula'>{note}</div></div>"
     view = tell("answer-map-from", token=names(shown.queries)[shown.map.query], method=shown.method)
     text, about = join_sentences(filter(None, (view, shown.signed_note))), map_help(run, kind)
-    details = "".join(f"<div class='formula'>{html.escape(line)}</div>" for line in (text, about))
+    about = join_sentences((about, tell("light-help")))
+    lines = (text,) if is_compact else (text, about)
+    details = "".join(f"<div class='formula'>{html.escape(line)}</div>" for line in lines)
+    if is_compact:
+        about = html.escape(about)
+        details = f"<span class='help' role='img' aria-label='{about}' title='{about}'>?</span>{details}"
     amounts = np.maximum(shown.map.amounts, 0)
-    card = method_card_html(title, run.sample, shown.keys, amounts, shown.scale_max, dark, details, shown.map.unit, ink)
+    card = method_card_html(
+        title, run.sample, shown.keys, amounts, shown.scale_max, dark, details, shown.map.unit, ink, has_labels=True
+    )
     return card.replace("class='method-card'", "class='method-card answer-map'", 1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmviz.figures.heat_strip import strip_html
+from mmviz.figures.heat_strip import labelled_strip_html, strip_html
 from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.legend import amount_legend_html
 from mmviz.figures.token_labels import names
@@ -23,20 +23,22 @@ SIDE = 240
 
 def method_card_html(
     title: str, sample: Sample, tokens: Sequence[Token], amounts: NDArray[Any], scale_max: float,
-    dark: bool, details: str = "", unit: str = "", ink: str = "",
+    dark: bool, details: str = "", unit: str = "", ink: str = "", has_labels: bool = False,
 ) -> str:  # fmt: skip
     """Returns small figures of ``amounts`` ``[token]``: spotlight on the image, strips for text and audio, a legend.
 
     ``dark``: whether the page is. ``details`` is HTML below the title. ``unit`` is that of the amounts, by default an
-    attention weight. ``ink``: see `amount_legend_html`.
+    attention weight. ``ink``: see `amount_legend_html`. ``has_labels``: the words themselves and the seconds stand on
+    the strips.
     """
     image = sample.image
     parts = [f"<b>{html.escape(title)}</b>{details}"]
     if image is not None and any(isinstance(token.location, PixelBox) for token in tokens):
         lit = spotlight(downscaled(image.pixels, SIDE), tokens, amounts, scale_max, (image.width, image.height))
         parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
+    strip = labelled_strip_html if has_labels else strip_html
     strips = [
-        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip_html(tokens, amounts, scale_max, modality)}"
+        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip(tokens, amounts, scale_max, modality)}"
         for modality in (Modality.TEXT, Modality.AUDIO)
         if any(token.modality is modality and token.location is not None for token in tokens)
     ]

@@ -83,6 +83,33 @@ window.mmvizKeyboard ??= (() => {
     else if (!hasControl && event.key in STEPS && cardOf(event.target)) moveInGallery(event);
   });
 
+  // A file that is dragged over the page unfolds the form, so that it can be dropped there.
+  const drag = (event) => {
+    const hasFiles = [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const isOver = event.type === "dragover" || (event.type === "dragleave" && event.relatedTarget !== null);
+    document.body.classList.toggle("mmviz-dragging", hasFiles && isOver);
+  };
+  for (const name of ["dragover", "dragleave", "drop", "dragend"]) document.addEventListener(name, drag, true);
+
+  /** Takes the buttons of the page and the language that are open, which do nothing, out of the order of the tabs. */
+  const applyCurrent = () => {
+    for (const button of document.querySelectorAll(":is([class*=st-key-page-], [class*=st-key-language-]) > * button")) {
+      const isCurrent = options.current.some((key) => button.closest(`.st-key-${key}`));
+      if (button.getAttribute("aria-current") === `${isCurrent}`) continue;
+      button.setAttribute("aria-current", `${isCurrent}`);
+      button.tabIndex = isCurrent ? -1 : 0;
+    }
+  };
+
+  /** Says of the buttons that unfold parts of the form whether they are unfolded. */
+  const applyExpanded = () => {
+    for (const button of document.querySelectorAll("[class*=st-key-panel-][class*=-toggle] button")) {
+      const [name] = button.closest("[class*=-toggle]").className.match(/st-key-panel-[a-z]+(?=-toggle)/);
+      const isOpen = document.querySelector(`.${name}`)?.checkVisibility() ?? false;
+      if (button.getAttribute("aria-expanded") !== `${isOpen}`) button.setAttribute("aria-expanded", `${isOpen}`);
+    }
+  };
+
   let isDue = false;
   new MutationObserver(() => {
     if (isDue) return;
@@ -90,6 +117,8 @@ window.mmvizKeyboard ??= (() => {
     requestAnimationFrame(() => {
       isDue = false;
       applyTabStop();
+      applyExpanded();
+      applyCurrent();
     });
   }).observe(document.body, { childList: true, subtree: true });
 
@@ -98,5 +127,7 @@ window.mmvizKeyboard ??= (() => {
     options = next;
     writeLinks();
     applyTabStop();
+    applyExpanded();
+    applyCurrent();
   };
 })();

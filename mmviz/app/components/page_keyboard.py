@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app.session_state import Page
+from mmviz.i18n.language import current_language
 from mmviz.i18n.page import say
 
 SCRIPT = Path(__file__).with_name("page_keyboard.js")
@@ -17,11 +18,13 @@ _TARGETS = {"explore": ".answer", "debug": ".answer", "learn": ".lesson h2"}
 
 def page_keyboard(page: Page, card: str) -> None:
     """Sends the keys to the browser; ``card`` is the key of the gallery's button that the form's contents come from."""
+    current = [f"page-{page}", f"language-{current_language()}"]
     texts = {
+        "current": current,
         "gallery": say("gallery"),
         "links": [
-            [".st-key-question input", say("skip-to-question")],
             [_TARGETS[page], say("skip-to-lesson" if page == "learn" else "skip-to-answer")],
+            [".st-key-question input", say("skip-to-question")],
         ],
     }
     options = json.dumps({"card": card, **texts}).replace("<", "\\u003c")

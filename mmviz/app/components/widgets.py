@@ -68,13 +68,28 @@ def heading(text: str, help: str = "") -> None:
     st.html(f"<div class='heading' title='{html.escape(help)}'>{html.escape(text)}</div>")
 
 
-def answer(word: str, verdict: str, verdict_kind: str, origin: str, origin_help: str) -> None:
-    """Draws the answer in large type, whether it is correct, and where it was computed."""
+def folded_notices(doubts: Sequence[str], notices: Sequence[str]) -> None:
+    """Draws notices as one line with their number, which unfolds; first the ``doubts``, which concern the answer."""
+    first, *others = map(html.escape, (*doubts, *notices))
+    count = say("notices-many", count=len(others) + 1) if others else say("notices-one")
+    rest = "".join(f"<li>{text}</li>" for text in others)
     st.html(
-        f"<div class='answer'><span class='caption'>{say('answer')}</span>"
+        f"<details class='note notice' role='note'{' data-doubts' if doubts else ''}><summary>"
+        f"<b>{html.escape(count)}</b><span>{first}</span></summary>{f'<ul>{rest}</ul>' if rest else ''}</details>"
+    )
+
+
+def answer(word: str, verdict: str, verdict_kind: str, origin: str, origin_help: str, changed: str = "") -> None:
+    """Draws the answer in large type, whether it is correct, and where it was computed.
+
+    ``changed`` is a sentence that the answer is not that of the form; then it is drawn as an old one.
+    """
+    old = f"<strong class='changed' role='status'>{html.escape(changed)}</strong>" if changed else ""
+    st.html(
+        f"<div class='answer{' old' if changed else ''}'>{old}<span class='caption'>{say('answer')}</span>"
         f"<span class='word'>{html.escape(word)}</span>"
         f"<span class='{verdict_kind}'>{html.escape(verdict)}</span>"
-        f"<span class='caption' title='{html.escape(origin_help)}'>{html.escape(origin)}</span></div>"
+        f"<span class='caption origin' title='{html.escape(origin_help)}'>{html.escape(origin)}</span></div>"
     )
 
 

@@ -27,7 +27,7 @@ OUT_OF_DISTRIBUTION = (
     "question-word",
     "answer-unsure",
 )
-"""Notices that put the answer itself in doubt, and so stand alone."""
+"""Notices that put the answer itself in doubt, and so stand first."""
 
 
 def results(run: Run, is_outdated: bool) -> None:
@@ -39,27 +39,29 @@ def results(run: Run, is_outdated: bool) -> None:
         widgets.note(say("heads-ablated", heads=heads), "banner")
     if record.has_change(CutRoute):
         _cut_routes_banner(run)
-    first, second, third = st.columns([1.2, 1.3, 1], gap="medium")
+    first, second = st.columns([1.2, 1], gap="medium", vertical_alignment="center")
     with first:
-        verdict, kind = _verdict(record.answers)
+        verdict, kind = ("", "unknown") if is_outdated else _verdict(record.answers)
         origin, details = _origin(record.made_by, state.is_saved)
-        if is_outdated:
-            origin = say("origin-changed", origin=origin, changed=say("changed"))
-        widgets.answer(_shown_answer(record), verdict, kind, origin, details)
+        changed = say("changed") if is_outdated else ""
+        widgets.answer(_shown_answer(record), verdict, kind, origin, details, changed)
     with second:
         written = written_text(record)
         if written:
             widgets.note(written)
         elif record.answers:
             widgets.top_answers(record.answers)
-    notices = (*run.sample.notices, *record.notices)
-    doubts = [notice for notice in notices if notice.code in OUT_OF_DISTRIBUTION]
-    rest = [str(notice) for notice in notices if notice not in doubts and notice.code != CODE]
-    with third:
-        for notice in doubts:
-            widgets.note(str(notice), "out-of-distribution")
-        if rest:
-            widgets.note(join_sentences(rest), "notice")
+    if not is_outdated:
+        _notices(run)
+
+
+def _notices(run: Run) -> None:
+    """Draws the notices in one line that unfolds: first those that put the answer itself in doubt."""
+    notices = [notice for notice in (*run.sample.notices, *run.record.notices) if notice.code != CODE]
+    doubts = [str(notice) for notice in notices if notice.code in OUT_OF_DISTRIBUTION]
+    rest = [str(notice) for notice in notices if notice.code not in OUT_OF_DISTRIBUTION]
+    if notices:
+        widgets.folded_notices(doubts, rest)
 
 
 def _cut_routes_banner(run: Run) -> None:

@@ -1,8 +1,9 @@
-"""The two maps of the first view: what the answer token reads from, and what the answer depends on."""
+"""The row of the first screen: what the answer token reads from, what the answer depends on, and a card beside them."""
 
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.analysis.answer_maps import KINDS
 from mmviz.app.components import widgets
@@ -12,12 +13,14 @@ from mmviz.i18n.language import current_language
 from mmviz.report.answer_maps import map_card
 
 
-def answer_maps(state: State, run: Run) -> None:
-    """Draws both maps side by side, whatever is selected in the viewer."""
+def answer_maps(state: State, run: Run) -> DeltaGenerator:
+    """Draws both maps side by side, whatever is selected in the viewer. Returns the place of a card beside them."""
     dark, language = widgets.is_dark(), current_language()
-    for kind, column in zip(KINDS, st.columns(2, gap="medium"), strict=True):
-        key = run.record.id, kind, dark, language
-        if key not in state.answer_maps:
-            state.answer_maps[key] = map_card(run, kind, dark)
-        with column, st.container(border=True, key=kind.replace("_", "-")):
-            st.html(state.answer_maps[key])
+    with st.container(horizontal=True, gap="small", key="first-maps"):
+        for kind in KINDS:
+            key = run.record.id, kind, dark, language
+            if key not in state.answer_maps:
+                state.answer_maps[key] = map_card(run, kind, dark, is_compact=True)
+            with st.container(border=True, key=kind.replace("_", "-")):
+                st.html(state.answer_maps[key])
+        return st.container(border=True, key="effect-beside")

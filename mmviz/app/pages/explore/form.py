@@ -1,6 +1,8 @@
-"""The form: image, text and audio from files, camera or microphone, and the button that runs the model."""
+"""The form: a bar with the inputs and the button that runs the model; below it, folded away, examples and uploads."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -10,11 +12,15 @@ from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
 from mmviz.app.components.question_composer import question_composer
 from mmviz.app.draft import Draft, Source, VideoFile
+from mmviz.app.input_signs import input_sign
 from mmviz.app.model_inputs import ModelInputs, model_inputs
+from mmviz.app.pages.explore.gallery import gallery
 from mmviz.app.session_state import State
 from mmviz.app.uploads import checked_uploads, guard_uploads
+from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
+from mmviz.inputs.examples import Example
 from mmviz.inputs.text import MAX_CHARS
 from mmviz.types import InputError
 
@@ -22,31 +28,66 @@ _NamedSource = tuple[Source, tuple[str, ...]]
 """An input of the form, with the names of the files that it came from where they are the visitor's."""
 
 
-def input_form(state: State) -> Draft:
-    """Draws the form and returns its contents."""
+def input_form(state: State, examples: Sequence[Example], wrong: Sequence[Example] | None, saved: Run | None) -> Draft:
+    """Draws a bar with the inputs, and below it the gallery and the form for one's own inputs, each of which a button
+    of the bar unfolds. Returns the contents of the form.
+
+    ``wrong``: the examples that the model answers wrongly, None where that is not known. Both parts are always drawn:
+    Streamlit forgets what stands in a widget that is not.
+    """
     if state.resend_form:  # Streamlit sends a widget's value once, and forgets it if the script runs again before that
         state.resend_form = False
         for key in (session.QUESTION, session.USE_IMAGE, session.USE_AUDIO):
             st.session_state[key] = st.session_state[key]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="input-bar"):
+        picture = st.empty()
+        text = st.text_input(
+            say("question"), key=session.QUESTION, placeholder=say("question-empty"), max_chars=MAX_CHARS,
+            label_visibility="collapsed", on_change=session.request_run,
+        )  # fmt: skip
+        sound = st.empty()
+        st.button(say("run"), type="primary", key="run", on_click=session.request_run, help=say("run-help"))
+        for panel in session.PANELS:
+            st.button(
+                say(f"panel-{panel}"), key=f"panel-{panel}-toggle", help=say(f"panel-{panel}-help"),
+                on_click=session.toggle_panel, args=(panel,),
+            )  # fmt: skip
+    with st.container(key="panel-examples"):
+        if wrong is not None:
+            widgets.note(say("gallery-wrong" if wrong else "gallery-right", wrong=len(wrong), of=len(examples)))
+        gallery(examples, saved)
+    with st.container(key="panel-own"):
+        draft = _own_inputs(state, text or "")
+    picture.html(input_sign(state, draft, "image"), width="content")
+    sound.html(input_sign(state, draft, "audio"), width="content")
+    return draft
+
+
+def fold_form(state: State, draft: Draft) -> None:
+    """Shows what is unfolded of the form: one's own inputs where there is no run to look at yet, or a refused file."""
+    is_refused = isinstance(draft.image, InputError) or isinstance(draft.audio, InputError)
+    panel = "own" if is_refused else state.open_panel or ("own" if state.run is None else "")
+    if panel:
+        wrapper = f"[data-testid=stLayoutWrapper]:has(> .st-key-panel-{panel})"
+        st.html(f"<style>.st-key-page-inputs {wrapper}{{display:flex}}</style>")
+        widgets.mark_current(f"panel-{panel}-toggle")
+
+
+def _own_inputs(state: State, text: str) -> Draft:
+    """Draws what the visitor's own files, photos and recordings are given to."""
     accepted = model_inputs(state.config)
     guard_uploads(bool(accepted.video))
-    left, middle, right, end = st.columns([3, 4.4, 3, 1], vertical_alignment="bottom")
+    start = state.form_start
+    left, right, end = st.columns([3, 3, 2])
     with left:
-        start = state.form_start
         image, image_names = _file_input(state, accepted, "image", session.USE_IMAGE, (start.image, start.image_names))
-    with middle, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="text-line"):
-        text = st.text_input(
-            say("question"), key=session.QUESTION, placeholder=say("question-empty"), help=say("question-help"),
-            max_chars=MAX_CHARS, on_change=session.request_run,
-        )  # fmt: skip
-        if state.config.spec is None:  # the composer has the bundled model's wordings
-            question_composer()
     with right:
         audio, audio_names = _file_input(state, accepted, "audio", session.USE_AUDIO, (start.audio, start.audio_names))
-    with end:
-        label, hint = say("run"), say("run-help")
-        st.button(label, type="primary", key="run", width="stretch", on_click=session.request_run, help=hint)
-    return Draft(image, text or "", audio, image_names, audio_names)
+    with end, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="form-helpers"):
+        if state.config.spec is None:  # the composer has the bundled model's wordings
+            question_composer()
+        st.button(say("own"), key="own", help=say("own-help"), on_click=session.choose_example, args=(None,))
+    return Draft(image, text, audio, image_names, audio_names)
 
 
 def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, first: _NamedSource) -> _NamedSource:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from mmviz.app import resources
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import BUTTON
 from mmviz.app.draft import Draft
+from mmviz.app.input_signs import draw_waveform, webp_uri
 from mmviz.app.session_state import State
 from mmviz.explain import Run
-from mmviz.figures.theme import MODALITY_COLOURS, theme
+from mmviz.figures.theme import theme
 from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
-from mmviz.types import Modality
 
 STYLE_SHEET = Path(__file__).parents[2] / "style.css"
 THUMBNAIL = (248, 128)
@@ -32,7 +29,7 @@ THUMBNAIL = (248, 128)
 
 
 def gallery(examples: Sequence[Example], saved: Run | None) -> None:
-    """Draws the buttons: the saved run where there is one, the examples, and the visitor's own inputs."""
+    """Draws the buttons: the saved run where there is one, and the examples."""
     with st.container(horizontal=True, key="gallery", gap="small"):
         if saved is not None:
             st.button(
@@ -44,10 +41,6 @@ def gallery(examples: Sequence[Example], saved: Run | None) -> None:
                 widgets.as_label(example.question), key=f"example-{example.id}", width="stretch",
                 help=widgets.as_label(translated(example.about)), on_click=session.choose_example, args=(example,),
             )  # fmt: skip
-        st.button(
-            say("own"), key="own", help=say("own-help"), width="stretch",
-            on_click=session.choose_example, args=(None,),
-        )  # fmt: skip
 
 
 def misanswered(examples: Sequence[Example]) -> list[Example] | None:
@@ -83,7 +76,8 @@ def form_source(state: State, draft: Draft) -> str:
 
 
 def mark_source(key: str) -> None:
-    """Frames the button with this key."""
+    """Frames the button with this key, or that of the visitor's own inputs."""
+    key = "panel-own-toggle" if key == "own" else key
     st.html(f"<style>.st-key-{key} {BUTTON}{{border-color:var(--ink);box-shadow:0 0 0 1px var(--ink)}}</style>")
 
 
@@ -100,13 +94,5 @@ def thumbnail(example: Example) -> str:
         canvas.paste(image, (0, (height - image.height) // 2))
         left = image.width + 14
     if sample.audio:
-        draw = ImageDraw.Draw(canvas)
-        magnitudes = np.abs(sample.audio.wave)
-        peak = float(magnitudes.max()) or 1
-        for k, part in enumerate(np.array_split(magnitudes, (width - left) // 7)):
-            half = 2 + float(part.max(initial=0)) / peak * (height / 2 - 14)
-            box = (left + 7 * k, height / 2 - half, left + 7 * k + 3, height / 2 + half)
-            draw.rounded_rectangle(box, 2, fill=MODALITY_COLOURS[Modality.AUDIO])
-    buffer = io.BytesIO()
-    canvas.save(buffer, "WEBP", quality=80)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+        draw_waveform(canvas, sample.audio.wave, left)
+    return webp_uri(canvas)

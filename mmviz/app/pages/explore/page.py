@@ -13,11 +13,12 @@ from mmviz.app.components.viewer import PLACE, scroll_to_viewer, viewer
 from mmviz.app.pages.explore.answer_and_notices import results
 from mmviz.app.pages.explore.answer_maps import answer_maps
 from mmviz.app.pages.explore.answer_words import answer_words
+from mmviz.app.pages.explore.effect_card import effect_card
 from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.history import history
 from mmviz.app.pages.explore.method_cards import method_cards
 from mmviz.app.pages.explore.prompt_settings import prompt_settings
-from mmviz.app.pages.explore.story import story_strip
+from mmviz.app.pages.explore.story import can_trace, shown_effect, story_strip
 from mmviz.app.pages.explore.stream_names import stream_names
 from mmviz.app.pages.explore.talk import talk_editor
 from mmviz.app.pages.explore.token_similarity import similarity_section
@@ -47,8 +48,10 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     page_address.write_address(state, view.selection)
     with st.container():
         results(run, is_outdated)
+    beside = answer_maps(state, run)
     story_strip(state, run, backend, is_outdated)
-    answer_maps(state, run)
+    with beside:  # now that a click on the story's button may have measured it
+        effect_card(run, shown_effect(state, run.record), can_trace(run, state))
     with st.container(key=PLACE):
         with st.container():
             if state.opened_head is not None and state.opened_head[0] == state.selection:

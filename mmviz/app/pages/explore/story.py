@@ -7,6 +7,7 @@ that the first view never waits for it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -18,7 +19,8 @@ from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.answer_words import words_of
 from mmviz.app.selection import Selection
 from mmviz.app.session_state import State
-from mmviz.backends import Backend
+from mmviz.backends import Backend, Progress, Stop
+from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
 from mmviz.experiments.story import Story, about_word, measure_story
 from mmviz.experiments.story_search import Step, most_cuts
 from mmviz.experiments.time_estimates import most_seconds
@@ -26,10 +28,29 @@ from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.report.story_cards import step_card, story_verdict
-from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError
+from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError, Request
 
 STORY = "story"
 """The name of the experiment, and of its button."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one click measures of an answer."""
+
+    effect: Effect | MmvizError | None
+    """What removing each modality does to it, or why that cannot be measured; None where it was stopped."""
+    story: Story | None
+
+
+def measure_trace(backend: Backend, request: Request, record: AttentionRecord, progress: Progress, stop: Stop) -> Trace:
+    """Measures the effect of each modality, then the story. Raises ``MmvizError`` as `measure_story` does."""
+    effect: Effect | MmvizError | None
+    try:
+        effect = measure_modality_effect(backend, request, stop=stop)
+    except MmvizError as problem:
+        effect = problem
+    return Trace(effect, measure_story(backend, request, record, progress, stop))
 
 
 def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
@@ -62,13 +83,13 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
             place.empty()
         widgets.heading(say("story"), say("story-help"))
         request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
-        story = runner.measure(
+        trace = runner.measure(
             name,
-            lambda progress, stop: measure_story(runner.backend(), request, record, progress, stop),
+            lambda progress, stop: measure_trace(runner.backend(), request, record, progress, stop),
             most_seconds(record, most_cuts(record)),
         )
-        if story is not None:
-            _cards(run, record, story)
+        if trace is not None and trace.story is not None:
+            _cards(run, record, trace.story)
 
 
 def told_story(state: State, record: AttentionRecord) -> Story | None:
@@ -76,6 +97,29 @@ def told_story(state: State, record: AttentionRecord) -> Story | None:
     recorded = resources.recorded_story(record)
     if recorded is not None:
         return recorded
+    trace = _traced(state, record)
+    return None if trace is None else trace.story
+
+
+def shown_effect(state: State, record: AttentionRecord) -> Effect | MmvizError | None:
+    """Returns the effect of each modality on the answer of a record: recorded, or measured with its story."""
+    recorded = resources.recorded_effect(record)
+    if recorded is not None:
+        return recorded
+    trace = _traced(state, record)
+    return None if trace is None else trace.effect
+
+
+def can_trace(run: Run, state: State) -> bool:
+    """Returns whether the page can make ``run`` again, with changes."""
+    try:
+        run.rerun_request()
+    except MmvizError:
+        return False
+    return bool(run.record.answers) and not state.is_saved
+
+
+def _traced(state: State, record: AttentionRecord) -> Trace | None:
     word = st.session_state.get(f"story-word-{record.id}")
     job = state.experiments.get((record.id, STORY, word))
     return None if job is None else job.result

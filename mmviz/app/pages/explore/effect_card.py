@@ -1,0 +1,91 @@
+"""The effect of each input beside its attention: two bars for each modality, on one small chart."""
+
+from __future__ import annotations
+
+import html
+
+import streamlit as st
+
+from mmviz.analysis.answer_maps import method_words, reads_from_ref
+from mmviz.analysis.attributions import modality_shares
+from mmviz.app.components.widgets import chip
+from mmviz.experiments.modality_shapley import Effect
+from mmviz.experiments.removal_changes import present_modalities
+from mmviz.explain import Run
+from mmviz.i18n.page import say
+from mmviz.types import MmvizError, Modality
+
+
+def effect_card(run: Run, effect: Effect | MmvizError | None, can_measure: bool) -> None:
+    """Draws attention and effect of each modality of ``run``.
+
+    ``effect`` is None before it is measured; ``can_measure``: whether the page can do that.
+    """
+    st.html(effect_card_html(run, effect, can_measure))
+
+
+def effect_card_html(run: Run, effect: Effect | MmvizError | None, can_measure: bool) -> str:
+    """Returns what `effect_card` draws."""
+    try:
+        shares = modality_shares(run.record, reads_from_ref(run.record)[0])
+    except (LookupError, ValueError, MmvizError):  # too long, or without a map
+        shares = None
+    measured = effect if isinstance(effect, Effect) else None
+    losses = {} if measured is None else removal_effects(measured)
+    most = max((abs(loss) for loss in losses.values()), default=0.0)
+    rows = ""
+    for modality in present_modalities(run.sample):
+        bars = "" if shares is None else _bar("attention", shares[modality], f"{shares[modality]:.1%}")
+        bars += _effect(measured, losses, modality, most)
+        rows += f"<div class='effect-row'><b>{chip(modality)}</b><div>{bars}</div></div>"
+    legend = ""
+    if shares is not None:
+        method = method_words(str(reads_from_ref(run.record)[0]))
+        legend = _legend("attention", say("effect-beside-attention", method=method))
+    if measured is not None:
+        legend += _legend("effect", say("effect-beside-effect", answer=measured.answer, most=_nats(-most)))
+    elif isinstance(effect, MmvizError):
+        legend += f"<p>{html.escape(str(effect))}</p>"
+    else:
+        code = "effect-beside-none" if can_measure else "effect-beside-not-held"
+        legend += f"<p>{html.escape(say(code, button=say('story-trace')))}</p>"
+    title, about = html.escape(say("effect-beside")), html.escape(say("effect-beside-help"))
+    mark = f"<span class='help' role='img' aria-label='{about}' title='{about}'>?</span>"
+    return f"<div class='effect-card'><b>{title}</b>{mark}{rows}<div class='effect-legend'>{legend}</div></div>"
+
+
+def removal_effects(effect: Effect) -> dict[Modality, float]:
+    """Returns by how much the answer's log-probability changes if one modality alone is removed, in nats.
+
+    Below 0 where the answer loses. A modality that the model requires is left out.
+    """
+    whole = effect.everything
+    return {modality: effect.values[whole - {modality}] - effect.values[whole] for modality in whole - effect.required}
+
+
+def _effect(effect: Effect | None, losses: dict[Modality, float], modality: Modality, most: float) -> str:
+    if effect is None:
+        return ""
+    if modality not in losses:
+        return f"<p>{html.escape(say('effect-beside-required'))}</p>"
+    loss, (answer, _) = losses[modality], effect.answers[effect.everything - {modality}]
+    text = say("effect-beside-nats", size=_nats(loss))
+    if effect.is_changed(effect.everything - {modality}):
+        text += " " + say("effect-beside-without", answer=answer)
+    return _bar("effect" if loss <= 0 else "effect gain", abs(loss) / most if most else 0.0, text)
+
+
+def _bar(kind: str, share: float, text: str) -> str:
+    return (
+        f"<div class='effect-bar {kind}'><span><i style='width:{share:.1%}'></i></span>"
+        f"<em>{html.escape(text)}</em></div>"
+    )
+
+
+def _legend(kind: str, text: str) -> str:
+    return f"<div class='effect-bar {kind}'><i></i><em>{html.escape(text)}</em></div>"
+
+
+def _nats(size: float) -> str:
+    """Returns a signed number of nats, of one decimal place as everywhere on the page."""
+    return f"{'−' if size < 0 else '+'}{abs(size):.1f}" if round(size, 1) else "0.0"
