@@ -59,7 +59,8 @@ def lesson_is_usable(page: sync_api.Page, name: str) -> None:
     until(page, lambda: page.locator(".aside").count() == 0)  # those of the lesson before leave with it
     option = say(f"learn-{name}-option-{COURSE[name].correct}")
     page.locator("[class*=st-key-learn-answer-] button").get_by_text(option, exact=True).click()
-    page.get_by_text(say(f"learn-{name}-because")).wait_for()
+    because = say(f"learn-{name}-because")
+    until(page, lambda: any(because in text for text in page.locator(".note.remark").all_inner_texts()))
     page.locator(".aside.misleads").wait_for()
     if name == "output":
         page.locator(f"{VIEWER}[data-ready=true]").wait_for()
@@ -148,7 +149,7 @@ def test_every_slide_fits_a_projector_and_a_clicker_turns_it(
     settle(page)
     page.keyboard.press("Escape")
     page.locator(".st-key-lessons").wait_for()
-    assert "present=" not in page.url
+    until(page, lambda: "present=" not in page.url)
     page.close()
 
 
