@@ -59,7 +59,8 @@ def lesson_is_usable(page: sync_api.Page, name: str) -> None:
     until(page, lambda: page.locator(".aside").count() == 0)  # those of the lesson before leave with it
     option = say(f"learn-{name}-option-{COURSE[name].correct}")
     page.locator("[class*=st-key-learn-answer-] button").get_by_text(option, exact=True).click()
-    page.get_by_text(say(f"learn-{name}-because")).wait_for()
+    because = say(f"learn-{name}-because")
+    until(page, lambda: any(because in text for text in page.locator(".note.remark").all_inner_texts()))
     page.locator(".aside.misleads").wait_for()
     if name == "output":
         page.locator(f"{VIEWER}[data-ready=true]").wait_for()
@@ -116,6 +117,13 @@ LOWEST = """() => Math.max(...[...document.querySelectorAll(".st-key-slide *")]
     .map((element) => element.getBoundingClientRect().bottom))"""
 
 
+BACK = """path => {
+    path.querySelector("[data-button=back]").click();
+    return path.getAnimations({ subtree: true }).length;
+}"""
+"""One step back in the path; returns how many things then move."""
+
+
 @pytest.mark.parametrize(
     ("language", "lessons"),
     [pytest.param("en", LESSONS, marks=pytest.mark.long), ("zh", ("scores", "softmax", "output"))],
@@ -148,7 +156,7 @@ def test_every_slide_fits_a_projector_and_a_clicker_turns_it(
     settle(page)
     page.keyboard.press("Escape")
     page.locator(".st-key-lessons").wait_for()
-    assert "present=" not in page.url
+    until(page, lambda: "present=" not in page.url)
     page.close()
 
 
@@ -163,14 +171,14 @@ def test_the_path_plays_pauses_and_stands_still_with_reduced_motion(browser: syn
         if motion == "reduce":
             assert path.get_attribute("data-step") == str(len(COURSE["output"].parts))
             assert path.get_attribute("data-playing") == "false"
-            path.locator("[data-button=back]").click()
-            assert not path.evaluate("path => path.getAnimations({ subtree: true }).length")
+            assert path.evaluate(BACK) == 0
             assert path.locator(".stage.ahead").count() == 1
         else:
             until(page, lambda path=path: path.get_attribute("data-step") == "2")
-            assert path.evaluate("path => path.getAnimations({ subtree: true }).length")
             path.locator("[data-button=play]").click()
             assert path.get_attribute("data-playing") == "false"
+            path.locator("[data-button=on]").click()
+            assert path.evaluate(BACK) > 0
             for _ in COURSE["output"].parts:
                 path.locator("[data-button=on]").click()
             assert path.locator(".stage.ahead").count() == 0

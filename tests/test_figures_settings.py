@@ -87,7 +87,9 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "signed-matrix": lambda: signed_matrix(MATRIX, PATCHES[:2], FRAMES[:2], "x", 1.0),
     "signed-modalities": lambda: signed_modalities(MATRIX, MATRIX, SIDES, SIDES, "x", 1.0),
     "heads": lambda: head_grid(MATRIX, ["0", "1"], "x", "x", "x"),
-    "bars": lambda: key_bars(PATCHES[:2], MATRIX[0], "x", {Modality.IMAGE: "x"}),
+    "bars": lambda: key_bars(
+        PATCHES[:2], MATRIX[0], {"axis": "x", "all": "x", "strongest": "x"}, {Modality.IMAGE: "x"}
+    ),
     "curve": lambda: curve_figure(MATRIX[0], [MATRIX[0], MATRIX[0], MATRIX[1]], TEXTS, (0.0, 1.0)),
     "training": lambda: training_figure([(0, 1)], [(0, 1)], 3, 2, TEXTS, at=1),
     "route-effects": lambda: effect_grid(MATRIX, ["x", "y"], ["1", "2"], TEXTS, HOVERS),

@@ -19,7 +19,7 @@ STRONGEST = 10
 """So many of the largest bars stand beside their names."""
 _NAMED = 0.62
 """Where the bars with names begin, as a share of the width; their names stand to the left of it."""
-_HEIGHT, _LARGE_HEIGHT = 230, 340
+_HEIGHT, _LARGE_HEIGHT = 205, 340
 
 
 def key_bars(

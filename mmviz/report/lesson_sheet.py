@@ -9,8 +9,8 @@ from mmviz.figures.image import data_uri, downscaled
 from mmviz.i18n.language import Language
 from mmviz.types import Sample
 
-_LINES = 5
-"""Number of empty lines under the question, and under the task."""
+_LINES = 8
+"""Number of empty lines under the question, and under the task. In print as many are kept as fit on the page."""
 _PICTURE_SIDE = 480
 """Pixels of the longer side of the picture."""
 _PAGE = """<!doctype html>
@@ -34,12 +34,14 @@ td:last-child {{ text-align: right; width: 38mm; font-variant-numeric: tabular-n
 .student {{ display: flex; gap: 8mm; color: #444; margin-bottom: 3mm; }}
 .student span {{ flex: 1; border-bottom: 1px solid #555; }}
 .inputs {{ display: flex; gap: 6mm; align-items: center; color: #444; }}
-.inputs img {{ width: 48mm; max-height: 48mm; object-fit: contain; }}
+.inputs img {{ width: 44mm; max-height: 44mm; object-fit: contain; }}
 .line {{ border-bottom: 1px solid #aaa; height: 8mm; }}
 .solution {{ break-before: page; border-top: 2px solid #999; margin-top: 10mm; padding-top: 4mm; }}
 footer {{ color: #555; font-size: 9pt; margin-top: 4mm; overflow-wrap: anywhere; }}
 @media print {{
   body {{ padding: 0; max-width: none; }}
+  .work {{ height: 264mm; display: flex; flex-direction: column; }}
+  .lines {{ flex: 1 1 0; min-height: 18mm; overflow: hidden; }}
   .solution {{ border: 0; margin: 0; padding: 0; }}
   h2, table, .inputs, .lines {{ break-inside: avoid; }}
 }}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ATTENTION_SCALE = 0.25
 """End of the scale of attention: uniform attention is 0.01, and a few positions get nearly all of it in the end."""
+_LARGE_HEIGHT = 330
+"""Pixels of a figure in a presentation."""
 ZOOM = 5
 """Page pixels for one image pixel."""
 _last_seconds: deque[float] = deque(maxlen=1)
@@ -125,7 +127,8 @@ def _training_run(context: LessonContext, run: TrainingRun) -> None:
     numbers = {
         "right": last.accuracy, "on-before": before.on_drawing, "on-after": last.on_drawing, "area": run.area,
     }  # fmt: skip
-    for (code, value), column in zip(numbers.items(), st.columns(len(numbers)), strict=True):
+    place = context.in_part("curves", "numbers") if context.is_large else st.container()
+    for (code, value), column in zip(numbers.items(), place.columns(len(numbers)), strict=True):
         with column:
             context.number(code, f"{value:.2f}")
 
@@ -157,7 +160,7 @@ def _images_and_curves(
             epochs = run.recipe.epochs
             figure = training_figure(train, held_out, epochs, top, titled, widgets.is_dark(), marked_epoch)
             if context.is_large:
-                enlarge(figure)
+                enlarge(figure, _LARGE_HEIGHT)
             st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"training-{name}")
 
 

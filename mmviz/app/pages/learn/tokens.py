@@ -28,12 +28,6 @@ def tokens(context: LessonContext) -> None:
     if run is None:
         return
     steps = run.record.steps
-    with counts_part:
-        first, second = st.columns(2)
-        with first:
-            context.number("count", str(len(stream)))
-        with second:
-            context.number("width", str(width(steps[number])))
     labels = context.token_names(record.maps[number].keys)
     text_tokens = [k for k, token in enumerate(stream) if token.modality is Modality.TEXT]
     with near_part:
@@ -43,6 +37,14 @@ def tokens(context: LessonContext) -> None:
     nearest = int(others.argmax())
     with near_part:
         bars(context, stream, similarity, "near", chosen)
+        first, second, third = st.columns(3)
+    if context.is_large:  # what is counted stands on a slide of its own
+        first, second = counts_part.columns(2)
+    with first:
+        context.number("count", str(len(stream)))
+    with second:
+        context.number("width", str(width(steps[number])))
+    with near_part if context.is_large else third:
         context.number("nearest", f"{similarity[nearest]:.2f}", token=labels[chosen], other=labels[nearest])
 
 

@@ -29,8 +29,9 @@ EXAMPLES = ("spoken-place", "said")
 def training(context: LessonContext) -> None:
     """A small model trained now, or the bundled one."""
     if context.is_large:  # the viewer of the bundled model is higher than a slide
+        if context.runner.state.training_job is None:
+            glossary_note(say("learn-slide-bundled"))
         live_training(context)
-        glossary_note(say("learn-slide-bundled"))
     elif context.switch("part", PARTS, PARTS[0], lambda part: say(f"learn-training-part-{part}")) == "live":
         live_training(context)
     else:
