@@ -34,6 +34,7 @@ from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
+from mmviz.app.pages.explore.talk import run_of
 from mmviz.i18n.page import say
 
 pytestmark = pytest.mark.slow
@@ -242,3 +243,44 @@ def test_the_history_is_bounded_and_forgotten_with_the_inputs(opened: AppTest, m
     press(opened, "history-1")
     press(opened, "forget")
     assert now(opened).past_runs == []
+
+
+def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: KeptRuns) -> None:
+    opened.session_state["talk"] = True  # unfolded
+    run(opened)
+    press(opened, "talk-add-run")
+    example, count = now(opened).run, len(now(opened).talk.slides)
+    assert count >= 5 and len(kept_runs) == 0, "a recorded run is named, not kept"
+    press(opened, "control-uniform")
+    press(opened, "talk-add-view")
+    assert len(kept_runs) == 1 and "run" not in address(opened), "kept for the talk, without a link of its own"
+    uniform = now(opened).run
+    own_run(opened)
+    report_view(opened, view(opened, tokens=[11], map="1:2"))
+    press(opened, "talk-add-view")
+    draft = now(opened).talk
+    own = draft.chosen
+    opened.text_area(f"talk-caption-{own}").set_value("What it did with mine").run()
+    opened.text_area(f"talk-notes-{own}").set_value("Tell the story.").run()
+    for _ in range(count + 1):
+        press(opened, f"talk-up-{own}")
+    assert opened.button(f"talk-up-{own}").disabled
+    press(opened, f"talk-remove-{draft.slides[1].number}")
+    opened.text_input("talk-name").set_value("Mine").run()
+    talk = draft.talk(run_of, "en")
+    assert talk is not None and talk.title == "Mine" and len(talk.slides) == count + 1
+    first = talk.slides[0]
+    assert (first.caption, first.notes, first.tokens) == ("What it did with mine", "Tell the story.", (11,))
+    assert first.map == str(selected(opened).map_ref)
+    assert {shown.record.id for shown in talk.runs} == {
+        shown.record.id for shown in (example, uniform, now(opened).run)
+    }
+    press(opened, "talk-add-text")
+    assert now(opened).talk.chosen_slide().slide.kind == "text"
+    kept_runs.forget("", now(opened).visitor)
+    run(opened)
+    assert html.escape(say("own-talk-lost", count=2)) in "".join(notes(opened, "remark"))
+    assert len(draft.talk(run_of, "en").runs) == 1
+    press(opened, "talk-add-text")
+    press(opened, "forget")
+    assert now(opened).talk.slides == []

@@ -274,7 +274,9 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-} | DEBUG | HEAD_EDGES | HISTORY | LEARN | LENS_PAGE | OWN_TALK | PRESENT | REPORT | ROUTES | STORY | TABLES  # fmt: skip
+}
+for _texts in (DEBUG, HEAD_EDGES, HISTORY, LEARN, LENS_PAGE, OWN_TALK, PRESENT, REPORT, ROUTES, STORY, TABLES):
+    LABELS |= _texts
 
 
 def say(code: str, **parameters: object) -> str:

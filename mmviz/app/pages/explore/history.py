@@ -33,7 +33,7 @@ def history(state: State) -> None:
         url = page_address.page_url(state)
         if url and not state.is_saved:
             widgets.heading(say("history-link"))
-            st.code(url, language=None)
+            st.code(url, language=None, wrap_lines=True)
             if state.run_example is None:
                 widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
     if st.session_state.pop(_GONE, False):

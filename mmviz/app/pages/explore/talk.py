@@ -33,7 +33,7 @@ _open_button = st.components.v2.component(
 def talk_editor(state: State, view: SelectionView) -> None:
     """Draws the talk, folded until it is opened. A change of it draws nothing else anew."""
     draft = state.talk
-    with st.expander(say("own-talk", count=len(draft.slides)), key=KEY, on_change="rerun") as expander:
+    with st.expander(say("own-talk"), key=KEY, on_change="rerun") as expander:
         if not expander.open:
             return
         widgets.note(say("own-talk-help", slides=MAX_SLIDES, runs=MAX_RUNS))
@@ -41,7 +41,8 @@ def talk_editor(state: State, view: SelectionView) -> None:
         if not draft.slides:
             return
         first, second = st.columns([1.2, 1], gap="medium")
-        with first, st.container(key="talk-slides"):
+        with first, st.container(key="talk-slides", gap=None):
+            widgets.heading(say("own-talk-count", count=len(draft.slides)))
             for place, each in enumerate(draft.slides):
                 _row(draft, place, each)
         with second:
@@ -89,7 +90,8 @@ def _ref(state: State, run: Run) -> RunRef:
     return RunRef(run.record.id, "", run_links.keep_shown_run(state))
 
 
-def _run_of(ref: RunRef) -> Run | None:
+def run_of(ref: RunRef) -> Run | None:
+    """Returns the run of a slide; None where it is no longer kept. The time of one that is begins anew."""
     if ref.example_id:
         return resources.recorded_run(ref.example_id)
     kept = resources.kept_runs().get(ref.run_id)
@@ -143,11 +145,11 @@ def _outputs(state: State) -> None:
     """Draws the talk's own title, and the buttons that save it and open it."""
     draft = state.talk
     draft.title = st.text_input(say("own-talk-name"), draft.title, MAX_TITLE, key="talk-name")
-    lost = [ref for ref in draft.runs if _run_of(ref) is None]
+    lost = [ref for ref in draft.runs if run_of(ref) is None]
     if lost:
         count = sum(each.run in lost for each in draft.slides)
         widgets.note(say("own-talk-lost", count=count), "remark")
-    talk = draft.talk(_run_of, current_language())
+    talk = draft.talk(run_of, current_language())
     if talk is None:
         return
     name = file_stem(talk.title)
