@@ -29,12 +29,13 @@ from app_page import (
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import past_runs as past
-from mmviz.app import resources
+from mmviz.app import resources, session_runs
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
 from mmviz.app.pages.explore.talk import run_of
+from mmviz.app.talk_draft import TalkDraft
 from mmviz.i18n.page import say
 
 pytestmark = pytest.mark.slow
@@ -242,14 +243,20 @@ def test_the_history_is_bounded_and_forgotten_with_the_inputs(opened: AppTest, m
     assert len(past_runs(opened)) == 2 and "secret words" in past_runs(opened)[1]
     press(opened, "history-1")
     press(opened, "forget")
-    assert now(opened).past_runs == []
+    assert session_runs.PAST_RUNS not in opened.session_state
+
+
+def own_talk(page: AppTest) -> TalkDraft:
+    """Returns the talk that the visitor puts together."""
+    talk: TalkDraft = page.session_state[session_runs.TALK]
+    return talk
 
 
 def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: KeptRuns) -> None:
     opened.session_state["talk"] = True  # unfolded
     run(opened)
     press(opened, "talk-add-run")
-    example, count = now(opened).run, len(now(opened).talk.slides)
+    example, count = now(opened).run, len(own_talk(opened).slides)
     assert count >= 5 and len(kept_runs) == 0, "a recorded run is named, not kept"
     press(opened, "control-uniform")
     press(opened, "talk-add-view")
@@ -258,7 +265,7 @@ def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: Kep
     own_run(opened)
     report_view(opened, view(opened, tokens=[11], map="1:2"))
     press(opened, "talk-add-view")
-    draft = now(opened).talk
+    draft = own_talk(opened)
     own = draft.chosen
     opened.text_area(f"talk-caption-{own}").set_value("What it did with mine").run()
     opened.text_area(f"talk-notes-{own}").set_value("Tell the story.").run()
@@ -276,11 +283,12 @@ def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: Kep
         shown.record.id for shown in (example, uniform, now(opened).run)
     }
     press(opened, "talk-add-text")
-    assert now(opened).talk.chosen_slide().slide.kind == "text"
+    assert own_talk(opened).chosen_slide().slide.kind == "text"
     kept_runs.forget("", now(opened).visitor)
     run(opened)
     assert html.escape(say("own-talk-lost", count=2)) in "".join(notes(opened, "remark"))
-    assert len(draft.talk(run_of, "en").runs) == 1
+    talk = draft.talk(run_of, "en")
+    assert len(talk.runs) == 1 and len(talk.slides) == count, "with the text, without the removed slide"
     press(opened, "talk-add-text")
     press(opened, "forget")
-    assert now(opened).talk.slides == []
+    assert session_runs.TALK not in opened.session_state
