@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,40 @@ def test_the_answer_is_traced_by_one_click(visit_to: Callable[..., sync_api.Page
     assert progress.is_visible()
     press(page, say("stop"))
     page.get_by_text(say("story-stopped")).wait_for(timeout=PATIENCE)
+
+
+def test_a_talk_is_ordered_by_hand_and_presented_in_two_windows(
+    visit_to: Callable[..., sync_api.Page], server: str
+) -> None:
+    page = visit_to(server + "/?example=spoken-place", 1280, 720)
+    page.locator(".st-key-talk summary").click()
+    page.locator(".st-key-talk-add-run button:visible").click()
+    rows = page.locator("[class*=st-key-talk-row-]")
+    rows.nth(8).wait_for(timeout=PATIENCE)
+    caption, notes = page.get_by_label("Caption"), page.get_by_label("Speaker notes")
+    caption.fill("Only this place counts.")
+    notes.fill("Wait for the room.")
+    notes.press("Control+Enter")
+    settle(page)
+    moved = rows.nth(8).inner_text().splitlines()[0].partition(". ")[2]
+    rows.nth(8).get_by_role("button", name="arrow_upward").first.click()
+    sync_api.expect(rows.nth(7)).to_contain_text(moved, timeout=PATIENCE)
+    settle(page)
+    with page.expect_download() as download:
+        page.locator(".st-key-talk-html button:visible").click()
+    text = Path(download.value.path()).read_text("ascii")
+    assert text.index("id='slide-8'") < text.index("Only this place counts.") < text.index("id='slide-9'")
+
+    with page.expect_popup() as popup:
+        page.locator(".st-key-talk-open button:visible").click()
+    slides = popup.value
+    slides.locator("#slide-1").wait_for(timeout=PATIENCE)
+    slides.keyboard.press("End")
+    with slides.expect_popup() as popup:
+        slides.keyboard.press("p")
+    presenter = popup.value
+    sync_api.expect(presenter.locator("#place")).to_have_text("9 / 9", timeout=PATIENCE)
+    presenter.keyboard.press("PageUp")
+    sync_api.expect(slides.locator("#place")).to_have_text("8 / 9", timeout=PATIENCE)
+    assert slides.locator(".slide:visible").inner_text().startswith(moved)
+    sync_api.expect(presenter.locator(".speech")).to_have_text("Wait for the room.")

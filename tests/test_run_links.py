@@ -29,11 +29,13 @@ from app_page import (
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import past_runs as past
-from mmviz.app import resources
+from mmviz.app import resources, session_runs
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
+from mmviz.app.pages.explore.talk import run_of
+from mmviz.app.talk_draft import TalkDraft
 from mmviz.i18n.page import say
 
 pytestmark = pytest.mark.slow
@@ -241,4 +243,52 @@ def test_the_history_is_bounded_and_forgotten_with_the_inputs(opened: AppTest, m
     assert len(past_runs(opened)) == 2 and "secret words" in past_runs(opened)[1]
     press(opened, "history-1")
     press(opened, "forget")
-    assert now(opened).past_runs == []
+    assert session_runs.PAST_RUNS not in opened.session_state
+
+
+def own_talk(page: AppTest) -> TalkDraft:
+    """Returns the talk that the visitor puts together."""
+    talk: TalkDraft = page.session_state[session_runs.TALK]
+    return talk
+
+
+def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: KeptRuns) -> None:
+    opened.session_state["talk"] = True  # unfolded
+    run(opened)
+    press(opened, "talk-add-run")
+    example, count = now(opened).run, len(own_talk(opened).slides)
+    assert count >= 5 and len(kept_runs) == 0, "a recorded run is named, not kept"
+    press(opened, "control-uniform")
+    press(opened, "talk-add-view")
+    assert len(kept_runs) == 1 and "run" not in address(opened), "kept for the talk, without a link of its own"
+    uniform = now(opened).run
+    own_run(opened)
+    report_view(opened, view(opened, tokens=[11], map="1:2"))
+    press(opened, "talk-add-view")
+    draft = own_talk(opened)
+    own = draft.chosen
+    opened.text_area(f"talk-caption-{own}").set_value("What it did with mine").run()
+    opened.text_area(f"talk-notes-{own}").set_value("Tell the story.").run()
+    for _ in range(count + 1):
+        press(opened, f"talk-up-{own}")
+    assert opened.button(f"talk-up-{own}").disabled
+    press(opened, f"talk-remove-{draft.slides[1].number}")
+    opened.text_input("talk-name").set_value("Mine").run()
+    talk = draft.talk(run_of, "en")
+    assert talk is not None and talk.title == "Mine" and len(talk.slides) == count + 1
+    first = talk.slides[0]
+    assert (first.caption, first.notes, first.tokens) == ("What it did with mine", "Tell the story.", (11,))
+    assert first.map == str(selected(opened).map_ref)
+    assert {shown.record.id for shown in talk.runs} == {
+        shown.record.id for shown in (example, uniform, now(opened).run)
+    }
+    press(opened, "talk-add-text")
+    assert own_talk(opened).chosen_slide().slide.kind == "text"
+    kept_runs.forget("", now(opened).visitor)
+    run(opened)
+    assert html.escape(say("own-talk-lost", count=2)) in "".join(notes(opened, "remark"))
+    talk = draft.talk(run_of, "en")
+    assert len(talk.runs) == 1 and len(talk.slides) == count, "with the text, without the removed slide"
+    press(opened, "talk-add-text")
+    press(opened, "forget")
+    assert session_runs.TALK not in opened.session_state

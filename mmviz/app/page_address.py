@@ -24,16 +24,17 @@ from mmviz.app import (
     chosen_routes,
     kept_inputs,
     model_links,
-    past_runs,
     resources,
     route_links,
     run_links,
+    session_runs,
     visitor_language,
 )
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.index_text import read_group, write_group
 from mmviz.app.model_loading import request_linked_model
+from mmviz.app.past_runs import remember_run
 from mmviz.app.selection import (
     Scale,
     Selection,
@@ -178,7 +179,7 @@ def _open_routes(params: Mapping[str, str], run: Run, is_section: bool) -> set[s
 def write_address(state: State, selection: Selection) -> None:
     """Writes the view into the address, and remembers it. A language that the visitor chose stays in the address."""
     params = _view_params(state, selection)
-    past_runs.remember_run(state, params)
+    remember_run(session_runs.past_runs(), state, params)
     if params != state.address:
         st.query_params.from_dict(_language_params() | params)
         state.address, state.address_time = params, time.monotonic()
@@ -187,6 +188,7 @@ def write_address(state: State, selection: Selection) -> None:
 def forget_inputs() -> None:
     """Deletes the visitor's inputs and runs, and takes what belongs to the run out of the address."""
     run_links.forget_runs(session.current_state())
+    session_runs.forget()
     session.reset_state()
     state = session.current_state()
     params = _page_params(state) | model_links.model_params(state.config)

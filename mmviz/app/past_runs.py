@@ -44,8 +44,8 @@ class PastRun:
     """When it came onto the screen, in seconds since 1970."""
 
 
-def remember_run(state: State, params: Mapping[str, str]) -> None:
-    """Puts the run on the screen before the past runs, or updates its view; ``params`` are those of the address.
+def remember_run(past_runs: list[PastRun], state: State, params: Mapping[str, str]) -> None:
+    """Puts the run on the screen before ``past_runs``, or updates its view; ``params`` are those of the address.
 
     A run from a file is left out: its file opens it.
     """
@@ -53,8 +53,8 @@ def remember_run(state: State, params: Mapping[str, str]) -> None:
     if run is None or state.is_saved:
         return
     view = {name: params[name] for name in VIEW if name in params}
-    if state.past_runs and state.past_runs[0].record_id == run.record.id:
-        state.past_runs[0] = replace(state.past_runs[0], view=view)
+    if past_runs and past_runs[0].record_id == run.record.id:
+        past_runs[0] = replace(past_runs[0], view=view)
         return
     unsure = unsure_answers(run.record)
     best = tuple(answer.label for answer in (unsure or run.record.answers[:1]))
@@ -63,5 +63,5 @@ def remember_run(state: State, params: Mapping[str, str]) -> None:
         run.record.id, run.sample.text or "", best, state.config.model, state.run_example, state.run_id, *changes,
         state.stream_pairs, state.options, view,
     )  # fmt: skip
-    others = [other for other in state.past_runs if other.record_id != run.record.id]
-    state.past_runs[:] = [past, *others][:MAX_PAST_RUNS]
+    others = [other for other in past_runs if other.record_id != run.record.id]
+    past_runs[:] = [past, *others][:MAX_PAST_RUNS]

@@ -12,7 +12,6 @@ from mmviz.app.draft import EMPTY, Draft, Source
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection, initial_selection, with_map
-from mmviz.app.talk_draft import TalkDraft
 from mmviz.explain import Run
 from mmviz.i18n.language import Language
 from mmviz.i18n.page import Message
@@ -22,7 +21,6 @@ from mmviz.types import AblateHead, Change, CutRoute, InputError, MapRef, MmvizE
 
 if TYPE_CHECKING:
     from mmviz.app.model_loading import ModelLoading
-    from mmviz.app.past_runs import PastRun
 
 KEY = "mmviz"
 QUESTION, USE_IMAGE, USE_AUDIO = "question", "use-image", "use-audio"
@@ -149,10 +147,6 @@ class State:
     """The random id under which the inputs in the form are kept for a reload; empty where they are not."""
     control: Control = "trained"
     """The control under which runs are made."""
-    past_runs: list[PastRun] = field(default_factory=list)
-    """The runs of the session, those shown last first, see `mmviz.app.past_runs`."""
-    talk: TalkDraft = field(default_factory=TalkDraft)
-    """The talk that the visitor puts together."""
     error: MmvizError | Message | str = ""
     """Why the last run failed; empty where it did not."""
     link_messages: tuple[Message, ...] = ()

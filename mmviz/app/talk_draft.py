@@ -99,10 +99,14 @@ class TalkDraft:
         return next((each for each in self.slides if each.number == self.chosen), None)
 
     def talk(self, run_of: Callable[[RunRef], Run | None], language: Language) -> Talk | None:
-        """Returns the talk, without the slides of runs that are gone; None where none is left."""
+        """Returns the talk, without the slides of runs that are gone; None where no run is left.
+
+        A slide of its texts alone shows no run, so it stays.
+        """
         runs = {ref: run for ref in self.runs if (run := run_of(ref)) is not None}
         places = {ref: place for place, ref in enumerate(runs)}
-        slides = [replace(each.slide, run=places[each.run]) for each in self.slides if each.run in places]
+        kept = [each for each in self.slides if each.run in places or (places and each.slide.kind == "text")]
+        slides = [replace(each.slide, run=places.get(each.run, 0)) for each in kept]
         title = self.title or next((run.sample.text for run in runs.values() if run.sample.text), "") or "mmviz"
         return Talk(title, tuple(runs.values()), tuple(slides), language) if slides else None
 

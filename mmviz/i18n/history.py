@@ -4,7 +4,8 @@ from __future__ import annotations
 
 HISTORY: dict[str, str] = {
     "history": "History ({count})",
-    "history-help": "The runs of this session, those shown last first. A click shows one again, with its inputs in the form.",
+    "history-help": "The runs of this session, those shown last first. A click shows one again, with its inputs in "
+    "the form.",
     "history-line": "{time} {question} → {answer}",
     "history-without-words": "(no words)",
     "history-shown": "This run is on the screen.",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 OWN_TALK: dict[str, str] = {
-    "own-talk": "Your talk ({count} slides)",
+    "own-talk": "Your talk: slides of these and other runs",
+    "own-talk-count": "Slides: {count}",
     "own-talk-help": "Collect slides of this run and of others, put them into your order, and write your own captions "
     "and notes: up to {slides} slides of {runs} runs. The talk lives as long as this page is open; save it to keep it.",
     "own-talk-add-run": "Add this run",

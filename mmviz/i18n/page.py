@@ -274,9 +274,11 @@ LABELS: dict[str, str] = {
     "shown with its mean per token and its ratio to uniform attention.",
     "reading-4": "Some tokens get much attention from every query: attention sinks. They are named above and never "
     "left out.",
-}  # fmt: skip
-LABELS |= DEBUG | FIRST_SCREEN | HEAD_EDGES | HISTORY | LEARN | LENS_PAGE | OWN_TALK | PRESENT | REPORT | ROUTES
-LABELS |= STORY | TABLES
+}
+for _texts in (
+    DEBUG, FIRST_SCREEN, HEAD_EDGES, HISTORY, LEARN, LENS_PAGE, OWN_TALK, PRESENT, REPORT, ROUTES, STORY, TABLES,
+):  # fmt: skip
+    LABELS |= _texts
 
 
 def say(code: str, **parameters: object) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from mmviz.app import page_address, run_links
+from mmviz.app import page_address, run_links, session_runs
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.past_runs import PastRun
@@ -22,9 +22,9 @@ _GONE = "history-gone"
 
 def history(state: State) -> None:
     """Draws the button that opens the list of the session's runs, and the link to the run on the screen."""
-    count = len(state.past_runs)
-    with st.popover(say("history", count=count), help=say("history-help"), key="history", width="content"):
-        for number, past in enumerate(state.past_runs):
+    past_runs = session_runs.past_runs()
+    with st.popover(say("history", count=len(past_runs)), help=say("history-help"), key="history", width="content"):
+        for number, past in enumerate(past_runs):
             is_shown = state.run is not None and past.record_id == state.run.record.id
             st.button(
                 _label(past), key=f"history-{number}", type="tertiary", disabled=is_shown,
@@ -33,7 +33,7 @@ def history(state: State) -> None:
         url = page_address.page_url(state)
         if url and not state.is_saved:
             widgets.heading(say("history-link"))
-            st.code(url, language=None)
+            st.code(url, language=None, wrap_lines=True)
             if state.run_example is None:
                 widgets.note(say("run-link" if run_links.is_kept(state) else "run-link-none"))
     if st.session_state.pop(_GONE, False):
@@ -47,7 +47,7 @@ def go_back(past: PastRun) -> None:
     """
     state = session.current_state()
     if past.example is not None:
-        state.past_runs.remove(past)  # the run that is made again takes its place
+        session_runs.past_runs().remove(past)  # the run that is made again takes its place
         session.choose_example(past.example)
         state.control, state.ablated_heads, state.cut_routes = past.control, past.ablated_heads, past.cut_routes
         state.stream_pairs, state.options = past.stream_pairs, past.options
@@ -59,7 +59,7 @@ def go_back(past: PastRun) -> None:
         state.link_params = past.view
         page_address.apply_link(state, state.run)
     else:
-        state.past_runs.remove(past)
+        session_runs.past_runs().remove(past)
         st.session_state[_GONE] = True
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app import resources, run_links
-from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
 from mmviz.app.selection import view_of
 from mmviz.app.selection_view import SelectionView
+from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, DraftSlide, RunRef, TalkDraft
 from mmviz.explain import Run
@@ -32,8 +32,8 @@ _open_button = st.components.v2.component(
 @st.fragment
 def talk_editor(state: State, view: SelectionView) -> None:
     """Draws the talk, folded until it is opened. A change of it draws nothing else anew."""
-    draft = state.talk
-    with st.expander(say("own-talk", count=len(draft.slides)), key=KEY, on_change="rerun") as expander:
+    draft = own_talk()
+    with st.expander(say("own-talk"), key=KEY, on_change="rerun") as expander:
         if not expander.open:
             return
         widgets.note(say("own-talk-help", slides=MAX_SLIDES, runs=MAX_RUNS))
@@ -41,7 +41,8 @@ def talk_editor(state: State, view: SelectionView) -> None:
         if not draft.slides:
             return
         first, second = st.columns([1.2, 1], gap="medium")
-        with first, st.container(key="talk-slides"):
+        with first, st.container(key="talk-slides", gap=None):
+            widgets.heading(say("own-talk-count", count=len(draft.slides)))
             for place, each in enumerate(draft.slides):
                 _row(draft, place, each)
         with second:
@@ -76,8 +77,8 @@ def _text_slides(state: State, view: SelectionView) -> tuple[Slide, ...]:
 
 def _add(state: State, view: SelectionView, slides: Callable[[State, SelectionView], tuple[Slide, ...]]) -> None:
     wanted = slides(state, view)
-    ref = state.talk.ref_of(view.run.record.id) or _ref(state, view.run)
-    if state.talk.add(wanted, ref) < len(wanted):
+    ref = own_talk().ref_of(view.run.record.id) or _ref(state, view.run)
+    if own_talk().add(wanted, ref) < len(wanted):
         st.session_state["talk-full"] = True
 
 
@@ -89,7 +90,8 @@ def _ref(state: State, run: Run) -> RunRef:
     return RunRef(run.record.id, "", run_links.keep_shown_run(state))
 
 
-def _run_of(ref: RunRef) -> Run | None:
+def run_of(ref: RunRef) -> Run | None:
+    """Returns the run of a slide; None where it is no longer kept. The time of one that is begins anew."""
     if ref.example_id:
         return resources.recorded_run(ref.example_id)
     kept = resources.kept_runs().get(ref.run_id)
@@ -141,13 +143,12 @@ def _texts(draft: TalkDraft) -> None:
 
 def _outputs(state: State) -> None:
     """Draws the talk's own title, and the buttons that save it and open it."""
-    draft = state.talk
+    draft = own_talk()
     draft.title = st.text_input(say("own-talk-name"), draft.title, MAX_TITLE, key="talk-name")
-    lost = [ref for ref in draft.runs if _run_of(ref) is None]
+    talk = draft.talk(run_of, current_language())
+    lost = len(draft.slides) - (0 if talk is None else len(talk.slides))
     if lost:
-        count = sum(each.run in lost for each in draft.slides)
-        widgets.note(say("own-talk-lost", count=count), "remark")
-    talk = draft.talk(_run_of, current_language())
+        widgets.note(say("own-talk-lost", count=lost), "remark")
     if talk is None:
         return
     name = file_stem(talk.title)
@@ -174,7 +175,7 @@ def _open(draft: TalkDraft, talk: Talk) -> None:
 
 
 def _request_open() -> None:
-    draft = session.current_state().talk
+    draft = own_talk()
     draft.is_opening, draft.opened = True, draft.opened + 1
 
 
