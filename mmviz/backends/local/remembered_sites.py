@@ -64,8 +64,14 @@ def remembered(model: Model, prepared: Prepared, pairs: Pairs) -> RouteSites | N
 def _key(model: Model, prepared: Prepared, pairs: Pairs) -> bytes | None:
     """Returns a digest of what the tokens of the attention depend on; None where that cannot be told."""
     digest = hashlib.sha256()
-    weights = [(tensor.data_ptr(), tensor._version) for tensor in model.module.parameters() if not tensor.is_inference()]
-    named = [stream_pairs(model, pairs), prepared.answer_token, *(getattr(model, n, ()) for n in ("answer", "answer_part"))]
+    weights = [
+        (tensor.data_ptr(), tensor._version) for tensor in model.module.parameters() if not tensor.is_inference()
+    ]
+    named = [
+        stream_pairs(model, pairs),
+        prepared.answer_token,
+        *(getattr(model, n, ()) for n in ("answer", "answer_part")),
+    ]
     digest.update(repr((weights, named, prepared.streams, prepared.rows)).encode())
     return digest.digest() if _add(digest, prepared.tensors) else None
 
