@@ -13,7 +13,8 @@ from planted_story import ANSWER_AT, COUNT, MOMENT, PATCH, WORD, planted
 from mmviz.analysis.key_clusters import are_neighbours
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.story import Story, measure_story
-from mmviz.experiments.story_search import LEAST, MOST_STEPS
+from mmviz.experiments.story_confirm import confirmed
+from mmviz.experiments.story_search import LEAST, MOST_STEPS, Cutter, Step
 from mmviz.explain import Run, run_sample
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import load_gallery
@@ -81,6 +82,26 @@ def test_each_step_is_what_its_own_cut_takes() -> None:
         cut = backend.run([replace(request, changes=step.cuts)])[0]
         after = next(answer.probability for answer in cut.answers if answer.label == story.answer)
         assert step.effect == pytest.approx(math.log(after) - math.log(story.probability), abs=1e-6)
+
+
+def test_tokens_that_carry_nothing_are_left_out_of_a_step_and_a_step_without_any_gives_way_to_its_route() -> None:
+    moment, place = MOMENT + 2, PATCH + 4
+    model = planted([{place: moment}, {ANSWER_AT: place}], [moment])
+    backend = LocalBackend("cpu", {"planted": model})
+    request = Request("planted", make_sample(text="word0 word1 word2"))
+    cutter = Cutter(backend, request, lambda *_: None, lambda: False)
+    routes = cutter.measure([Step(IMAGE, AUDIO, AUDIO), Step(ANSWER, IMAGE, IMAGE)])
+
+    def step(queries: tuple[int, ...], keys: tuple[int, ...]) -> Step:
+        groups = (ChosenTokens(tokens, "tokens") for tokens in (queries, keys))
+        return cutter.measure([Step(*groups, AUDIO)])[0]
+
+    (told,) = confirmed(cutter, routes, [step((PATCH, place, PATCH + 7), (MOMENT, moment, MOMENT + 3))])
+    assert (told.queries, told.keys) == (ChosenTokens((place,), "tokens"), ChosenTokens((moment,), "tokens"))
+    assert told.effect == pytest.approx(step((place,), (moment,)).effect) and told.effect <= -LEAST
+    assert confirmed(cutter, routes, [step((PATCH, PATCH + 1), (moment,))]) == [routes[0]]
+    of_picture = replace(routes[1], modality=AUDIO)
+    assert confirmed(cutter, routes, [of_picture, step((PATCH, PATCH + 1), (moment,))]) == [of_picture]
 
 
 def test_copies_by_several_routes_are_told_as_no_single_one() -> None:

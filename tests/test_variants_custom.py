@@ -29,6 +29,8 @@ from mmviz.types import (
     AblateHead,
     CaptureError,
     Chars,
+    ChosenTokens,
+    CutRoute,
     DropModality,
     ImageInput,
     InputError,
@@ -232,3 +234,48 @@ def test_random_numbers_are_the_same_in_every_variant(place: str) -> None:
     assert np.allclose(table[0], table[2]) and np.abs(table[0] - table[1]).max() > 1e-3
     again = by_label(run(backend, SAMPLE, "own", sweep=[(), (DropModality(IMAGE),)], seed=1))
     assert np.abs(again - table[:2]).max() > 1e-3, "they differ with another seed"
+
+
+CUTS: list[Variant] = [
+    (CutRoute(ChosenTokens((query,)), ChosenTokens(keys), "layers.layers.self_attn", layers),)
+    for layers in ((0,), (1,), (0, 1))
+    for query, keys in ((0, (1, 2)), (1, (0, 4)))
+]
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["tried", "recorded"])
+def test_cuts_join_the_call_of_a_custom_model_at_their_layer(is_known: bool) -> None:
+    module = Layers()
+    backend, rows = custom(module)
+    layers = [count_rows(module, f"layers.layers.{layer}") for layer in range(2)]
+    run(backend, SAMPLE, "own", maps=is_known)
+    for counts in (rows, *layers):
+        counts.clear()
+    run(backend, SAMPLE, "own", sweep=CUTS)
+    tried = [] if is_known else [1]
+    assert rows == [1, *tried, 7, 1], "the run, where its tokens are not known yet once more, all cuts, and one alone"
+    assert layers[0] == [1, *tried, 5, 1] and layers[1] == [1, *tried, 7, 1]
+    table = check(backend, SAMPLE, CUTS, "own")
+    assert np.allclose(table[3], single_run(backend, SAMPLE, "own")), "the answer reads nothing from it any more"
+    assert np.allclose(table[5], table[1]) and len(np.unique(table.round(6), axis=0)) == 5
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+class Counting(Layers):
+    """Brings the states of its layers to the number of rows of its inputs, and takes no more."""
+
+    def forward(self, words: Tensor, patches: Tensor, **_: Any) -> Tensor:
+        states = self.layers(torch.cat([words, patches], 1)).view(len(words), -1, WIDTH)
+        logits: Tensor = self.postprocess(3 * self.answer(states[:, 0]))
+        return logits
+
+
+@pytest.mark.parametrize(
+    "module", [Counting(), Layers(dependent_rows), Layers(single_row)], ids=["view", "mean", "one"]
+)
+def test_cuts_that_cannot_join_are_run_as_they_can(module: nn.Module) -> None:
+    backend, rows = custom(module)
+    check(backend, SAMPLE, CUTS, "own")
+    rows.clear()
+    run(backend, SAMPLE, "own", sweep=CUTS)
+    assert 7 not in rows, "it is not tried again"

@@ -58,20 +58,53 @@ def key_clusters(record: AttentionRecord, queries: TokenGroup, keys: Modality, m
     (`GROWTH`) of that; of text it is the word alone. The best are first, of one token the smallest. Raises
     ``LookupError`` for a record without maps.
     """
+    return _clusters(record, key_amounts(record, queries, keys), keys, most)
+
+
+def _clusters(
+    record: AttentionRecord, by_stream: dict[str, NDArray[np.float64]], modality: Modality, most: int
+) -> list[ChosenTokens]:  # fmt: skip
+    """Returns the clusters that grow over the amounts of tokens of a modality, by stream, see `key_clusters`."""
     clusters: list[tuple[float, ChosenTokens]] = []
-    for stream, amounts in key_amounts(record, queries, keys).items():
+    for stream, amounts in by_stream.items():
         tokens, left = record.streams[stream], amounts.copy()
-        largest = int((amounts > 0).sum()) * LARGEST if keys is not Modality.TEXT else len(tokens)
+        largest = largest_cluster(int((amounts > 0).sum())) if modality is not Modality.TEXT else len(tokens)
         for _ in range(most):
             seed = int(left.argmax())
             if left[seed] <= 0:
                 break
-            grown = [_grown(tokens, left, seed, share) for share in (GROWTH if keys is not Modality.TEXT else (0.0,))]
+            grown = [
+                _grown(tokens, left, seed, share) for share in (GROWTH if modality is not Modality.TEXT else (0.0,))
+            ]
             different = [some for k, some in enumerate(grown) if len(some) <= largest and some not in grown[:k]]
             clusters += [(float(left[seed]), ChosenTokens(tuple(some), stream)) for some in different]
             left[grown[-1] if len(grown[-1]) <= largest else grown[0]] = 0
     order = sorted(range(len(clusters)), key=lambda k: -clusters[k][0])
     return [clusters[k][1] for k in order]
+
+
+def largest_cluster(count: int) -> int:
+    """Returns how many of ``count`` patches or moments a cluster has at most, see `LARGEST`."""
+    return int(count * LARGEST)
+
+
+def query_clusters(
+    record: AttentionRecord, queries: Modality, keys: TokenGroup, most: int
+) -> list[ChosenTokens]:  # fmt: skip
+    """Returns clusters of ``queries`` that attend to ``keys`` most, around at most ``most`` tokens of each stream.
+
+    What a query attends to is the mean over heads of the sum over ``keys``, in the layer where that is largest; else as
+    `key_clusters`. Raises ``LookupError`` for a record without maps.
+    """
+    amounts: dict[str, NDArray[np.float64]] = {}
+    for attn_map in record.maps:
+        tokens = record.streams[attn_map.queries]
+        rows = np.array([token.modality is queries and token.location is not None for token in tokens], np.bool_)
+        columns = group_members(record, keys, attn_map.keys)
+        if attn_map.stack not in record.made_by.get("towers", ()) and rows.any() and columns.any():
+            read = _rows_of(attn_map, np.ones_like(rows))[:, :, columns].sum(2).mean(0) * rows
+            amounts[attn_map.queries] = np.maximum(read, amounts.get(attn_map.queries, 0.0))
+    return _clusters(record, amounts, queries, most)
 
 
 def nearest_queries(

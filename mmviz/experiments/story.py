@@ -2,7 +2,8 @@
 
 Routes between whole modalities are cut first. Of those that the answer needs, candidates for what is read (neighbouring
 patches, consecutive moments, words) are proposed by attention and cut alone; then those that read it, and the layers in
-which it is read. A step is told only with the effect of the cut at exactly its tokens and layers.
+which it is read. Tokens that carry nothing of a step are left out of it. A step is told only with the effect of the cut
+at exactly its tokens and layers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.route_cut import ways_out
+from mmviz.experiments.story_confirm import confirmed
 from mmviz.experiments.story_search import (
     LEAST,
     STAGES,
@@ -54,7 +56,7 @@ def measure_story(
 ) -> Story:
     """Returns the `Story` of the answer of ``request``, whose record, with maps, is ``record``.
 
-    ``progress`` is told of stages, of which there are four at most. If it was stopped, the story holds what was
+    ``progress`` is told of stages, of which there are six at most. If it was stopped, the story holds what was
     confirmed until then. Of an answer that the model wrote, it is about the words of `Request.answer_part`, or the
     whole. Raises ``MmvizError`` where the model's attention cannot be cut, or it has no answers (``answer-none``).
 
@@ -74,6 +76,7 @@ def measure_story(
         if chosen:
             steps = chosen
             steps = narrowed(cutter, record, chosen, tried)
+            steps = confirmed(cutter, routes, steps)
         else:
             others = _ways_out(cutter, record)
     except Stopped:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from mmviz.analysis.key_clusters import cluster_overlap, key_clusters, nearest_queries
+from mmviz.analysis.key_clusters import (
+    cluster_overlap,
+    key_clusters,
+    largest_cluster,
+    nearest_queries,
+    query_clusters,
+)
 from mmviz.backends import Backend, Progress, Stop
 from mmviz.experiments.route_cut import CHUNK, LayerWindow, Route, route_cells, route_windows
 from mmviz.experiments.sweep_requests import sweep_requests
@@ -45,7 +51,7 @@ CORE = 4
 """A cluster of so many keys is tried with fewer."""
 CORES = 2
 """Smaller ones that are tried in its place, at most."""
-STAGES = 4
+STAGES = 6
 """Rounds of cuts, each in as few calls of the model as possible."""
 
 
@@ -130,8 +136,10 @@ class Cutter:
 def most_cuts(record: AttentionRecord) -> int:
     """Returns how many variants of the run of ``record`` a story needs at most."""
     windows = len(route_windows(record)) - 1
-    narrowing = READERS + CORES + (windows - 1) + (windows + 1)  # the last: ends of the layers, and all that is known
-    return len(routes_of(record)) + MOST_CANDIDATES + MOST_STEPS * narrowing
+    narrowing = 2 * READERS + CORES + 2 * windows  # with the ends of the layers, and all that is known
+    counts = [sum(t.modality is m for t in tokens) for tokens in record.streams.values() for m in INPUT_MODALITIES]
+    confirming = 2 * max(map(largest_cluster, counts), default=0) + 1  # each query and key, and what is left
+    return len(routes_of(record)) + MOST_CANDIDATES + MOST_STEPS * (narrowing + confirming)
 
 
 def routes_of(record: AttentionRecord) -> list[Step]:
@@ -261,8 +269,12 @@ def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all
 
 
 def _readers(record: AttentionRecord, tried: Sequence[Step], step: Step) -> list[ChosenTokens]:
-    """Returns the places that may read the keys of a step in the name of its queries."""
-    return nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
+    """Returns the places that may read the keys of a step in the name of its queries: those that were tried as keys,
+    and those that attend to the keys most."""
+    places = nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
+    if isinstance(step.queries, Modality):
+        places += query_clusters(record, step.queries, step.keys, READERS)[:READERS]
+    return places
 
 
 def _cores(keys: TokenGroup) -> list[ChosenTokens]:

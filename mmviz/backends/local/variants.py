@@ -34,6 +34,9 @@ _BATCHES: WeakKeyDictionary[nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDi
 are padded, whether heads are ablated, whether routes are cut, and whether attention is the model's own. It is tried
 once for each."""
 
+_JOINS: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+"""False for modules of which it is known that variants cannot join a call of them on the way."""
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -75,7 +78,7 @@ def sweeps(
         members = list(group)
         model, hook = model_for(members[0][1]), weights_hook(members[0][1])
         prepared = _prepared(model, samples, members, seed)
-        are_cuts = getattr(model, "joins_rows", False) and all(cut_routes(changes) for _, changes in members)
+        are_cuts = _can_join(model) and all(cut_routes(changes) for _, changes in members)
         count = JOINING_ROWS if are_cuts else ROWS
         for start in range(0, len(members), count):
             rows = [
@@ -151,8 +154,10 @@ def _run_batch(
         return None
     prepared = [row.prepared for row in rows]
     are_cuts = hook is None and all(row.cuts and not row.heads for row in rows)
-    if are_cuts and getattr(model, "joins_rows", False) and all(row is prepared[0] for row in prepared):
-        return joined_variants(model, prepared[0], [row.cuts for row in rows], finder).double().log_softmax(-1)
+    if are_cuts and _can_join(model) and all(row is prepared[0] for row in prepared):
+        joined = _run_joined(model, rows, seed, finder)
+        if joined is not None:
+            return joined
     tensors = model.join(prepared)
     if tensors is None:
         return None
@@ -186,6 +191,37 @@ def _run_batch(
         if not known[kind]:
             return None
     return block
+
+
+def _can_join(model: Any) -> bool:
+    """Returns whether variants may join a call of a model on the way, by its own word, or where nobody has tried yet:
+    in a module of which no more is known."""
+    if hasattr(model, "joins_rows"):
+        return bool(model.joins_rows)
+    is_plain = model.capture_targets is None and hasattr(model, "join") and not hasattr(model, "batches")
+    return is_plain and _JOINS.get(model.module, True)
+
+
+def _run_joined(model: Any, rows: Sequence[Row], seed: int, finder: RouteFinder) -> Tensor | None:
+    """Returns log-probabilities ``[row, answer]`` by `joined_variants`; None where the model cannot run so, or one of
+    the rows has not what it has alone."""
+    cuts = [row.cuts for row in rows]
+    if hasattr(model, "joins_rows"):
+        block = joined_variants(model, rows[0].prepared, cuts, finder)
+        return None if block is None else block.double().log_softmax(-1)
+    try:
+        logits = joined_variants(model, rows[0].prepared, cuts, finder)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # modules that take no more rows raise what they like; other ways to run tell what is wrong
+        logits = None
+    if logits is not None:
+        block = logits.double().log_softmax(-1)
+        number = len(rows) // 2
+        if torch.allclose(block[number], _run_row(model, rows[number], None, seed, finder), atol=TOLERANCE):
+            return block
+    _JOINS[model.module] = False
+    return None
 
 
 def _run_row(model: Model, row: Row, hook: WeightsHook | None, seed: int, finder: RouteFinder) -> Tensor:
