@@ -337,13 +337,13 @@ def test_a_tap_chooses_and_a_long_one_or_the_button_compares(show: Show) -> None
     place = box.bounding_box()
     middle = place["x"] + place["width"] * 0.6, place["y"] + place["height"] * 0.6
 
-    def fingers(kind: str, apart: float) -> None:
-        points = [{"x": middle[0] + sign * apart, "y": middle[1], "id": k} for k, sign in enumerate((-1, 1))]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points if apart else []})
+    def fingers(kind: str, reach: float) -> None:
+        points = [{"x": middle[0] + sign * reach, "y": middle[1], "id": k} for k, sign in enumerate((-1, 1))]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points if reach else []})
 
     before = viewer.pixels("matrix").tobytes()
-    for kind, apart in (("touchStart", 20.0), ("touchMove", 40.0), ("touchMove", 80.0), ("touchEnd", 0.0)):
-        fingers(kind, apart)
+    for kind, reach in (("touchStart", 20.0), ("touchMove", 40.0), ("touchMove", 80.0), ("touchEnd", 0.0)):
+        fingers(kind, reach)
     expect(box).to_have_class(re.compile("zoomed"))
     until(viewer.page, lambda: viewer.pixels("matrix").tobytes() != before)
     viewer.part("zoom-all").tap()
