@@ -51,7 +51,7 @@ def test_a_hover_draws_lines_to_the_strongest_and_reads_the_weight_beside_the_po
         if k < 16 or k >= 22:  # a chip is taller than its word
             assert (area["x"] + x, area["y"] + y) == pytest.approx(place, abs=2)
         assert area["x"] + x == pytest.approx(place[0], abs=2)
-    expect(tooltip).to_contain_text(f"{say('unit-attention')}: {three_digits(rows()[0, PATCH])}")
+    expect(tooltip).to_contain_text(f"{say('unit-attention')} {three_digits(rows()[0, PATCH])}")
     viewer.leave()
     expect(links.locator("rect")).to_have_count(0)
 
