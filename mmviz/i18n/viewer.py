@@ -73,7 +73,7 @@ WORDS: dict[str, str] = {
     "reverse-weight": " (reverse: {amount})",
     "readout-strongest": "{title} Strongest: {most}",
     "same-map": "Nearly the same for every token (correlation {value}).",
-    "tooltip-amount": "{title} {unit}: {amount}",
+    "tooltip-amount": "{title} Here: {unit} {amount}",
     "tooltip-same": "Its own map is nearly that one (correlation {value}).",
     # training timeline
     "timeline": "Training timeline",

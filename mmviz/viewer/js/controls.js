@@ -28,6 +28,7 @@ export class Controls {
     this.notes = make("p", { class: "note", "data-part": "map-notes", hidden: true });
     this.readout = make("p", { class: "readout", "data-part": "readout" });
     this.same = make("p", { class: "note same", "data-part": "same" });
+    this.readouts = make("div", { class: "readouts" }, this.readout, this.same);
     this.compare = makeButton(say, "compare", () => viewer.toggleComparing());
     this.announcement = make("p", { class: "announcement", role: "status", "data-part": "announcement" });
     this.waiting = make("p", { class: "waiting", role: "status", "data-part": "waiting", hidden: true });
@@ -70,8 +71,8 @@ export class Controls {
     this.stack = stacksOf(header).length > 1 ? this.makeStackSelect() : null;
     this.methodName = make("span", { class: "name", "data-part": "method-name" });
     this.element.replaceChildren(
-      make("div", { class: "line" }, this.direction, this.method, this.flowKeys?.element, this.stack?.element, this.methodName, this.style, this.scale, this.legend),
-      make("div", { class: "line" }, this.readout, this.same, this.waiting, this.compare, this.unpin),
+      make("div", { class: "line" }, this.direction, this.method, this.flowKeys?.element, this.stack?.element, this.methodName, this.style, this.scale),
+      make("div", { class: "line" }, this.readouts, this.waiting, this.compare, this.unpin, this.legend),
       this.notes,
       this.announcement,
     );
@@ -151,8 +152,8 @@ export class Controls {
     this.compare.hidden = !this.viewer.isTouch || !this.viewer.pinned;
     this.compare.setAttribute("aria-pressed", String(this.viewer.isComparing));
     setText(this.readout, frame.attnMap ? this.viewer.describeFrame(frame) : "");
-    const alike = frame.attnMap && !frame.isDifference ? sameness(frame.attnMap, frame.direction) : null;
-    setText(this.same, alike !== null && alike >= NEARLY_SAME ? say("same-map", { value: roundedDown(alike) }) : "");
+    const value = frame.attnMap && !frame.isDifference ? sameness(frame.attnMap, frame.direction) : null;
+    setText(this.same, value !== null && value >= NEARLY_SAME ? say("same-map", { value: roundedDown(value) }) : "");
     if (!frame.amounts) return;
     const { largest, isDifference } = frame;
     setText(this.low, isDifference ? "−" + twoDigits(largest) : "0");

@@ -51,13 +51,13 @@ function describePointed(header, say, rest, frame, target) {
     const unit = nameOfUnit(say, rest.mapRef);
     lines.push(say("tooltip-amount", { title, unit, amount: formatAmount(rest, meanAmount(rest.amounts, targetTokens(target))) }));
   }
-  const alike = alikeness(frame, rest);
-  if (alike !== null && alike >= NEARLY_SAME) lines.push(say("tooltip-same", { value: roundedDown(alike) }));
+  const value = samenessOf(frame, rest);
+  if (value !== null && value >= NEARLY_SAME) lines.push(say("tooltip-same", { value: roundedDown(value) }));
   return lines.join("\n");
 }
 
 /** Returns the correlation of the amounts of two frames; null where they are one, or amounts of different things. */
-function alikeness(frame, rest) {
+function samenessOf(frame, rest) {
   if (!rest.amounts || !frame.amounts || rest.isDifference || frame.tokens === rest.tokens) return null;
   if (rest.attnMap !== frame.attnMap || rest.litStream !== frame.litStream) return null;
   return correlation(frame.amounts, rest.amounts);

@@ -19,7 +19,8 @@ export function describeUnit(say, { mapRef, attnMap, isDifference }) {
   if (isDifference) return say("unit-difference", { unit });
   if (unitOf(mapRef) === "relevance") return say("unit-relative", { unit });
   const sums = attnMap && rowSums(attnMap);
-  return sums ? say(unitOf(mapRef) + "-" + sums, { unit }) : unit;
+  if (!sums) return unit;
+  return unitOf(mapRef) === "rollout" ? say("rollout-" + sums, { unit }) : say("attention-" + sums, { unit });
 }
 
 const rowSumsByMap = new WeakMap();
