@@ -45,7 +45,7 @@ def spotlight(
     values = checked_amounts(tokens, amounts, scale_max)
     light = fraction(_amount_map(image, tokens, values, size), scale_max)[:, :, None]
     low = DIMMED_LIGHT * (image @ _LUMA)[:, :, None] + (1 - DIMMED_LIGHT) * DIMMED_GROUND
-    result = np.round(low + (image - low) * light).astype(np.uint8)
+    result: Pixels = np.round(low + (image - low) * light).astype(np.uint8)
     for index in strongest(tokens, values, scale_max):
         for area in _areas(tokens[index], image, size):
             _outline(result, area)
