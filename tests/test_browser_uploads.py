@@ -232,6 +232,7 @@ def test_an_upload_that_does_not_arrive_is_said_at_the_uploader(
     page.locator(".answer .word").wait_for()
     settle(page)
     page.route("**/_stcore/upload_file/**", lambda route: route.abort())
+    unfold(page, "own")
     choose(page, "image", files / "phone.heic")
     zone = uploader(page, "image")
     zone.locator("[aria-invalid=true]").wait_for()

@@ -30,12 +30,8 @@ CONTROLS: dict[Control, tuple[Change, ...]] = {
     "shuffled": (ShuffleWeights(1),),
     "uniform": (UniformAttention(),),
 }
-
-
 Page = Literal["explore", "debug", "learn"]
 PAGES: tuple[Page, ...] = get_args(Page)
-Panel = Literal["", "examples", "own"]
-PANELS: tuple[Panel, ...] = ("examples", "own")
 Section = Literal["effect", "routes", "heads", "lens", "faithfulness", "compare", "audit"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 LessonId = Literal[
@@ -121,7 +117,7 @@ class State:
     """The key of the widget that last received an input, by modality."""
     checked_uploads: dict[str, dict[str, InputError | None]] = field(default_factory=dict)
     """Why each of the files that were checked last cannot be used, by modality and Streamlit's id of the file."""
-    open_panel: Panel = ""
+    open_panel: Literal["", "examples", "own"] = ""
     """What of the form is unfolded below its bar: the gallery, or one's own inputs; "" for nothing."""
     input_signs: dict[str, tuple[Source, str]] = field(default_factory=dict)
     """The visitor's last input and its small sign as a data URI, by modality; in memory only."""
@@ -200,8 +196,7 @@ def choose_example(example: Example | None) -> None:
     fill_form(Draft(example.image, example.question, example.audio) if example else EMPTY, example)
     if example is None:  # what is added to an empty form is used
         st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
-    state.open_panel = "" if example else "own"
-    state.run_requested = example is not None
+    state.run_requested, state.open_panel = example is not None, "" if example else "own"
 
 
 def fill_form(draft: Draft, example: Example | None) -> None:
@@ -269,12 +264,6 @@ def update_input(modality: str, widget: str) -> None:
         del state.latest_widget[modality]
 
 
-def toggle_panel(panel: Panel) -> None:
-    """Unfolds a part of the form, or folds it away."""
-    state = current_state()
-    state.open_panel = "" if state.open_panel == panel else panel
-
-
 def open_page(page: Page) -> None:
     """Opens another page, with the same run."""
     current_state().page = page
@@ -311,9 +300,8 @@ def show_run(run: Run, draft: Draft) -> None:
     state.flow_job, state.flow_error = None, ""
     state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
     state.run_example = state.example if draft.is_of(state.example) else None
-    state.open_panel = ""
     state.viewer_data, state.answer_maps = ViewerData(run), {}
-    state.route_cuts = ()
+    state.route_cuts, state.open_panel = (), ""
     state.edge_head, state.is_edge_opening, state.opened_head = None, False, None
     set_selection(initial_selection(state.selection, run))
 

@@ -38,8 +38,8 @@ SENTENCES: dict[str, str] = {
     "gallery.",
     "audio-out-of-distribution": "In this audio the model hears no word that it clearly knows, so its answer means "
     "little. Speak one English word from its list, close to the microphone, or try an example from the gallery.",
-    "answer-unsure": "The model is not sure. Its likeliest answers are {first} ({first_probability:.0%}), {second} "
-    "({second_probability:.0%}) and {third} ({third_probability:.0%}).",
+    "answer-unsure": "The model is not sure. Its likeliest answers are {first} ({first_probability:.1%}), {second} "
+    "({second_probability:.1%}) and {third} ({third_probability:.1%}).",
     "question-out-of-distribution": "This question matches none of the wordings that this model was trained on, so "
     "its answer means little. Try for example: {example}",
     "question-word": "The word {word} is not among the {count} words that this model knows, so its answer means "

@@ -26,7 +26,7 @@ FIRST_SCREEN: dict[str, str] = {
     "effect-beside-help": "Attention is routing. The effect is measured: each input is removed alone (the model is "
     "told that it is missing) and the change of the answer's log-probability is taken, in nats. −0.7 nats halve the "
     "probability, −2.3 leave a tenth. The effects of several inputs need not add up.",
-    "effect-beside-attention": "attention of the answer token: {method}; share, 0 to 100 %",
+    "effect-beside-attention": "attention of the answer token to these inputs: {method}; share, 0 to 100 %",
     "effect-beside-effect": "effect on “{answer}” if removed: nats, 0 to {most}",
     "effect-beside-without": "→ “{answer}”",
     "effect-beside-required": "the model needs it",

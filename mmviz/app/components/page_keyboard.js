@@ -83,13 +83,14 @@ window.mmvizKeyboard ??= (() => {
     else if (!hasControl && event.key in STEPS && cardOf(event.target)) moveInGallery(event);
   });
 
-  // A file that is dragged over the page unfolds the form, so that it can be dropped there.
+  // A file that is dragged over the page unfolds the form, so that it can be dropped there. It stays so until the page
+  // is drawn with the file: an upload that fails is said there too.
   const drag = (event) => {
     const hasFiles = [...(event.dataTransfer?.types ?? [])].includes("Files");
-    const isOver = event.type === "dragover" || (event.type === "dragleave" && event.relatedTarget !== null);
+    const isOver = event.type !== "dragleave" || event.relatedTarget !== null;
     document.body.classList.toggle("mmviz-dragging", hasFiles && isOver);
   };
-  for (const name of ["dragover", "dragleave", "drop", "dragend"]) document.addEventListener(name, drag, true);
+  for (const name of ["dragover", "dragleave", "drop"]) document.addEventListener(name, drag, true);
 
   /** Takes the buttons of the page and the language that are open, which do nothing, out of the order of the tabs. */
   const applyCurrent = () => {
@@ -125,6 +126,7 @@ window.mmvizKeyboard ??= (() => {
   return (next) => {
     if (next.card !== options?.card) card = null;
     options = next;
+    document.body.classList.remove("mmviz-dragging");
     writeLinks();
     applyTabStop();
     applyExpanded();

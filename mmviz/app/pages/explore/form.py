@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -24,6 +25,8 @@ from mmviz.inputs.examples import Example
 from mmviz.inputs.text import MAX_CHARS
 from mmviz.types import InputError
 
+PANELS: tuple[Literal["examples", "own"], ...] = ("examples", "own")
+"""What the bar unfolds: the gallery, and the form for one's own inputs."""
 _NamedSource = tuple[Source, tuple[str, ...]]
 """An input of the form, with the names of the files that it came from where they are the visitor's."""
 
@@ -47,10 +50,10 @@ def input_form(state: State, examples: Sequence[Example], wrong: Sequence[Exampl
         )  # fmt: skip
         sound = st.empty()
         st.button(say("run"), type="primary", key="run", on_click=session.request_run, help=say("run-help"))
-        for panel in session.PANELS:
+        for panel in PANELS:
             st.button(
                 say(f"panel-{panel}"), key=f"panel-{panel}-toggle", help=say(f"panel-{panel}-help"),
-                on_click=session.toggle_panel, args=(panel,),
+                on_click=_toggle_panel, args=(panel,),
             )  # fmt: skip
     with st.container(key="panel-examples"):
         if wrong is not None:
@@ -61,6 +64,11 @@ def input_form(state: State, examples: Sequence[Example], wrong: Sequence[Exampl
     picture.html(input_sign(state, draft, "image"), width="content")
     sound.html(input_sign(state, draft, "audio"), width="content")
     return draft
+
+
+def _toggle_panel(panel: Literal["examples", "own"]) -> None:
+    state = session.current_state()
+    state.open_panel = "" if state.open_panel == panel else panel
 
 
 def fold_form(state: State, draft: Draft) -> None:

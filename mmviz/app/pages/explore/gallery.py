@@ -23,7 +23,7 @@ from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
 
-STYLE_SHEET = Path(__file__).parents[2] / "style.css"
+STYLE_SHEETS = [Path(__file__).parents[2] / name for name in ("style.css", "first_screen.css")]
 THUMBNAIL = (248, 128)
 """Size in pixels, twice that on the page."""
 
@@ -65,7 +65,8 @@ def gallery_style(examples: Sequence[Example], wrong: Sequence[Example]) -> None
     for example in examples:
         rules.append(f".st-key-example-{example.id} {BUTTON}{{background-image:url({thumbnail(example)})}}")
     rules += [f".st-key-example-{example.id} {BUTTON}::before{{display:block}}" for example in wrong]
-    st.html(f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}{''.join(rules)}</style>")
+    sheets = "".join(sheet.read_text(encoding="utf-8") for sheet in STYLE_SHEETS)
+    st.html(f"<style>{sheets}{''.join(rules)}</style>")
 
 
 def form_source(state: State, draft: Draft) -> str:
