@@ -20,16 +20,7 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
-from mmviz.app import (
-    chosen_routes,
-    kept_inputs,
-    model_links,
-    resources,
-    route_links,
-    run_links,
-    session_runs,
-    visitor_language,
-)
+from mmviz.app import chosen_routes, kept_inputs, model_links, resources, route_links, run_links, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.index_text import read_group, write_group
@@ -45,6 +36,7 @@ from mmviz.app.selection import (
     token_count,
     with_map,
 )
+from mmviz.app.session_runs import forget_past_runs, past_runs
 from mmviz.app.session_state import LESSONS, PAGES, SECTIONS, State
 from mmviz.explain import Run
 from mmviz.i18n.page import Message
@@ -179,7 +171,7 @@ def _open_routes(params: Mapping[str, str], run: Run, is_section: bool) -> set[s
 def write_address(state: State, selection: Selection) -> None:
     """Writes the view into the address, and remembers it. A language that the visitor chose stays in the address."""
     params = _view_params(state, selection)
-    remember_run(session_runs.past_runs(), state, params)
+    remember_run(past_runs(), state, params)
     if params != state.address:
         st.query_params.from_dict(_language_params() | params)
         state.address, state.address_time = params, time.monotonic()
@@ -188,7 +180,7 @@ def write_address(state: State, selection: Selection) -> None:
 def forget_inputs() -> None:
     """Deletes the visitor's inputs and runs, and takes what belongs to the run out of the address."""
     run_links.forget_runs(session.current_state())
-    session_runs.forget()
+    forget_past_runs()
     session.reset_state()
     state = session.current_state()
     params = _page_params(state) | model_links.model_params(state.config)

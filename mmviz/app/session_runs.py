@@ -22,7 +22,7 @@ def own_talk() -> TalkDraft:
     return talk
 
 
-def forget() -> None:
+def forget_past_runs() -> None:
     """Deletes the history and the talk."""
     for key in (PAST_RUNS, TALK):
         st.session_state.pop(key, None)
