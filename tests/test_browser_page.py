@@ -117,7 +117,7 @@ def test_a_recorded_run_stands_there_until_the_page_does(browser: sync_api.Brows
         page.unroute_all()
         page.goto(server)
         placeholder.wait_for(state="detached", timeout=PATIENCE)
-        assert page.locator("h1").is_visible()
+        page.locator("h1").wait_for(timeout=PATIENCE)
     finally:
         page.context.close()
 
