@@ -281,6 +281,7 @@ def test_terms_carry_their_definition_once_and_as_whole_words(language: Language
         question = glossary_html(say("learn-scores-question"))
         assert question.count(definition) == 1 and without_terms(question) == html.escape(say("learn-scores-question"))
         assert "aria-describedby='glossary-query-" in question and "tabindex='0'" in question
+        assert question.count("aria-describedby='glossary-token-") == 1, "the question names tokens twice"
         texts = " ".join(translated(text) for code, text in LABELS.items() if code.startswith("learn-"))
         unused = [code for code in GLOSSARY if "-forms" not in code and f"'{code}-" not in glossary_html(texts)]
         assert not unused, "defined, but in no text"
