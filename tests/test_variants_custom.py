@@ -279,3 +279,12 @@ def test_cuts_that_cannot_join_are_run_as_they_can(module: nn.Module) -> None:
     rows.clear()
     run(backend, SAMPLE, "own", sweep=CUTS)
     assert 7 not in rows, "it is not tried again"
+
+
+def test_a_call_has_fewer_rows_where_a_stream_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, rows = custom(Layers())
+    table = by_label(run(backend, SAMPLE, "own", sweep=VARIANTS[1:7]))
+    monkeypatch.setattr("mmviz.backends.local.variants.PAIRS", 4 * 7**2)
+    rows.clear()
+    assert np.allclose(by_label(run(backend, SAMPLE, "own", sweep=VARIANTS[1:7])), table, atol=1e-6)
+    assert rows == [1, 4, 1, 2, 1], "four rows of seven tokens, then what is left, each beside one alone"

@@ -83,7 +83,7 @@ def _add(digest: Any, inputs: Any) -> bool:
         inputs = inputs.float().numpy() if inputs.dtype is torch.bfloat16 else inputs.numpy()
     if isinstance(inputs, np.ndarray):
         digest.update(f"{inputs.dtype} {inputs.shape} ".encode() + inputs.tobytes())
-        return inputs.dtype != object
+        return bool(inputs.dtype != object)
     if is_dataclass(inputs):
         inputs = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
     if isinstance(inputs, Mapping):

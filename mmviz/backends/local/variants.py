@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmviz.backends import Stop
 from mmviz.backends.local.capture_options import HeadIndices, split_heads
+from mmviz.backends.local.forward import token_streams
 from mmviz.backends.local.interventions import WeightsHook, ablated_heads, intervene, weights_hook
 from mmviz.backends.local.joined_variants import joined_variants
 from mmviz.backends.local.prepare import prepare_variants
@@ -27,6 +28,8 @@ ROWS = 32
 """Variants in one call of the model."""
 JOINING_ROWS = 64
 """The same where variants join on the way through the layers."""
+PAIRS = 1 << 25
+"""Pairs of a query and a key of one head, in all rows of one call."""
 TOLERANCE = 1e-3
 """How far a log-probability in a batch may lie from that of a run by itself, for a custom model to run in batches."""
 _BATCHES: WeakKeyDictionary[nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDictionary()
@@ -143,7 +146,18 @@ def _batches(model: Any, rows: Sequence[Row]) -> list[list[int]]:
             joining.setdefault(id(row.prepared), []).append(number)
     others = {*alone, *(number for numbers in joining.values() for number in numbers)}
     together = [number for number in range(len(rows)) if number not in others]
-    return [*([together] if together else []), *joining.values(), *([number] for number in alone)]
+    several = [
+        numbers[first : first + most]
+        for numbers in (together, *joining.values()) if numbers
+        for most in [_most_rows(rows[numbers[0]].prepared)]
+        for first in range(0, len(numbers), most)
+    ]  # fmt: skip
+    return [*several, *([number] for number in alone)]
+
+
+def _most_rows(prepared: Prepared) -> int:
+    """Returns how many rows one call may have, for the memory of attention over all tokens of a stream, see `PAIRS`."""
+    return max(1, PAIRS // max([1, *(len(tokens) ** 2 for tokens in token_streams(prepared).values())]))
 
 
 def _run_batch(
