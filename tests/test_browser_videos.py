@@ -14,7 +14,7 @@ import tiny_checkpoints  # first: it sets what transformers reads
 sync_api = pytest.importorskip("playwright.sync_api")
 
 from processes import ROOT  # noqa: E402
-from real_page import IMAGE, PATIENCE, changed, drawn, empty_form, press, serving, settle  # noqa: E402
+from real_page import IMAGE, PATIENCE, changed, drawn, empty_form, press, serving, settle, unfold  # noqa: E402
 
 from mmviz.i18n.page import say  # noqa: E402
 
@@ -50,6 +50,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def suggested(page: sync_api.Page) -> tuple[set[str], bool]:
     """Returns what the file chooser of pictures suggests, and whether it takes several."""
+    unfold(page, "own")
     with page.expect_file_chooser() as chooser:
         page.locator(".st-key-image-sources [data-testid=stFileUploaderDropzone] button").first.click()
     return set((chooser.value.element.get_attribute("accept") or "").split(",")), chooser.value.is_multiple()

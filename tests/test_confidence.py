@@ -50,7 +50,7 @@ def test_a_temperature_is_found_again() -> None:
 def test_a_notice_names_the_three_likeliest_where_confidence_is_low() -> None:
     (notice,) = unsure_notices(answers(0.4, 0.3, 0.2, 0.1), 1)
     assert notice.code == "answer-unsure"
-    assert all(f"word {k} ({share}%)" in str(notice) for k, share in enumerate((40, 30, 20)))
+    assert all(f"word {k} ({share}.0%)" in str(notice) for k, share in enumerate((40, 30, 20)))
     assert not unsure_notices(answers(0.9, 0.06, 0.03, 0.01), 1)
     assert unsure_notices(answers(0.9, 0.06, 0.03, 0.01), 4), "a model that was too sure"
     assert not unsure_notices(answers(0.4, 0.35, 0.25), 0.2)

@@ -2,6 +2,7 @@
 window.mmvizKeyboard ??= (() => {
   const GALLERY = ".st-key-gallery";
   const CARDS = `${GALLERY} > [class*="st-key-"]`;
+  const HEAD_BUTTONS = ".st-key-page-head :is([class*=st-key-page-], [class*=st-key-language-]) button";
   const QUESTION = ".st-key-question input";
   const STEPS = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
   let options = null;
@@ -94,7 +95,7 @@ window.mmvizKeyboard ??= (() => {
 
   /** Takes the buttons of the page and the language that are open, which do nothing, out of the order of the tabs. */
   const applyCurrent = () => {
-    for (const button of document.querySelectorAll(":is([class*=st-key-page-], [class*=st-key-language-]) > * button")) {
+    for (const button of document.querySelectorAll(HEAD_BUTTONS)) {
       const isCurrent = options.current.some((key) => button.closest(`.st-key-${key}`));
       if (button.getAttribute("aria-current") === `${isCurrent}`) continue;
       button.setAttribute("aria-current", `${isCurrent}`);
