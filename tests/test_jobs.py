@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from streamlit import runtime
 
-from mmviz.app import experiment_runner
+from mmviz.app import experiment_runner, session_actions
 from mmviz.app import session_state as state
 from mmviz.app.jobs import Job, StreamingJob, WarmBackend
 from mmviz.backends import Backend
@@ -139,7 +139,7 @@ def test_a_stop_drops_the_run_and_says_what_is_left(
     visitor = state.current_state()
     visitor.run = before
     visitor.job = job = Job(lambda *_: gate.wait(SOON) and a_run())
-    state.stop_run()
+    session_actions.stop_run()
     assert not job.wait(0), "stopping does not wait for the run"
     assert visitor.job is None and visitor.run is before and str(visitor.error) == say(code)
     gate.set()
@@ -149,7 +149,7 @@ def test_a_stop_drops_the_run_and_says_what_is_left(
 def test_another_question_drops_the_run_in_progress(session: dict[str, Any], gate: threading.Event) -> None:
     visitor = state.current_state()
     visitor.job = Job(lambda *_: gate.wait(SOON) and a_run())
-    state.submit_text("what is it?")
+    session_actions.submit_text("what is it?")
     assert visitor.job is None and visitor.run_requested and session[state.QUESTION] == "what is it?"
 
 

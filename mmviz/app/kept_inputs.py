@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mmviz.app import resources, run_links
-from mmviz.app import session_state as session
+from mmviz.app import resources, run_links, session_actions
 from mmviz.app.draft import EMPTY, Draft, Source, VideoFile
 from mmviz.app.session_state import State
 from mmviz.inputs.examples import Example
@@ -69,7 +68,7 @@ def open_inputs(state: State, inputs_id: str) -> bool:
     if kept is None or not is_of_visitor(state, inputs_id):
         return False
     changes = state.control, state.ablated_heads, state.cut_routes
-    session.fill_form(kept.draft, kept.example)
+    session_actions.fill_form(kept.draft, kept.example)
     state.control, state.ablated_heads, state.cut_routes = changes
     state.inputs_id, state.visitor = inputs_id, kept.visitor
     return True

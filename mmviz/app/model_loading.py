@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from mmviz.app import resources, route_links
+from mmviz.app import resources, route_links, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.experiment_runner import visitor_left
 from mmviz.app.jobs import Job
@@ -100,7 +100,7 @@ def finish_loading(state: State) -> None:
         else:
             state.error = why
         return
-    session.request_run()
+    session_actions.request_run()
     state.link_messages = messages
     state.model, state.config = loading.model, state.config.with_model(loading.model)
     state.control, state.ablated_heads, state.cut_routes = "trained", (), route_links.linked_cuts(state.link_params)
@@ -118,7 +118,7 @@ def _drop_loading(state: State) -> None:
 def _run_without(state: State, *messages: Message) -> None:
     """Requests a run of what a link shows on the model that the page has, and says why."""
     messages = (*state.link_messages, *messages)
-    session.request_run()
+    session_actions.request_run()
     state.link_messages, state.link_params = messages, {}
 
 

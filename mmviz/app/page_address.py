@@ -20,7 +20,16 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from mmviz.analysis.map_weights import Direction
-from mmviz.app import chosen_routes, kept_inputs, model_links, resources, route_links, run_links, visitor_language
+from mmviz.app import (
+    chosen_routes,
+    kept_inputs,
+    model_links,
+    resources,
+    route_links,
+    run_links,
+    session_actions,
+    visitor_language,
+)
 from mmviz.app import session_state as session
 from mmviz.app.components.model_picker import model_title
 from mmviz.app.index_text import read_group, write_group
@@ -94,7 +103,7 @@ def follow_address(state: State, examples: Sequence[Example]) -> None:
     waits = linked is not None and linked != state.config.model
     is_other = state.run is None or example != state.run_example or linked_cuts != route_links.run_cuts(state.run)
     if example is not None and is_other:
-        session.choose_example(example)
+        session_actions.choose_example(example)
         state.cut_routes = linked_cuts
     elif state.run is not None and not waits:
         apply_link(state, state.run)
@@ -115,7 +124,7 @@ def _open_inputs(state: State, inputs_id: str) -> None:
     if shown is not None and (run := resources.recorded_run(shown.id)) is not None and not state.cut_routes:
         if not kept_inputs.is_of_visitor(state, inputs_id):
             return
-        session.show_run(run, draft)
+        session_actions.show_run(run, draft)
         apply_link(state, run)
     kept_inputs.open_inputs(state, inputs_id)
 
@@ -124,7 +133,7 @@ def apply_link(state: State, run: Run) -> None:
     """Selects in ``run`` what the link names. A message names what ``run`` does not have."""
     params, state.link_params = state.link_params, {}
     selection, unknown = read_selection(params, run, state.selection)
-    session.set_selection(selection)
+    session_actions.set_selection(selection)
     unknown |= _open_routes(params, run, (state.page, state.section) == ("debug", "routes"))
     if unknown:
         names = ", ".join(name for name in _NAMES if name in unknown)
@@ -181,7 +190,7 @@ def forget_inputs() -> None:
     """Deletes the visitor's inputs and runs, and takes what belongs to the run out of the address."""
     run_links.forget_runs(session.current_state())
     forget_past_runs()
-    session.reset_state()
+    session_actions.reset_state()
     state = session.current_state()
     params = _page_params(state) | model_links.model_params(state.config)
     state.address, state.address_time = params, time.monotonic()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import kept_inputs, page_address, resources, run_links, visitor_language
+from mmviz.app import kept_inputs, page_address, resources, run_links, session_actions, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.model_picker import model_picker, model_title
@@ -55,7 +55,7 @@ def draw_app(config: OperatorConfig) -> None:
     examples = load_gallery()
     saved = None if config.saved is None else resources.saved_run(config.saved)
     if saved is not None and not state.saved_run_shown:
-        session.show_saved_run(saved)
+        session_actions.show_saved_run(saved)
         params = page_address.address_params()
         state.address = None if "run" in params else params
     page_address.follow_address(state, examples)
@@ -106,7 +106,7 @@ def _header(state: State) -> DeltaGenerator:
         for page in PAGES:
             st.button(
                 say(f"page-{page}"), key=f"page-{page}", help=say(f"page-{page}-help"), type="tertiary",
-                on_click=session.open_page, args=(page,),
+                on_click=session_actions.open_page, args=(page,),
             )  # fmt: skip
         widgets.mark_current(f"page-{state.page}")
         model_picker(state)

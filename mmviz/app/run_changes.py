@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mmviz.app.session_state import Control, current_state, request_run
+from mmviz.app.session_actions import request_run
+from mmviz.app.session_state import Control, current_state
 from mmviz.types import AblateHead, CutRoute
 
 

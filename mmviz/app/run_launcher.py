@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import page_address, resources, route_links, run_links
+from mmviz.app import page_address, resources, route_links, run_links, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.draft import Draft, Source, VideoFile
@@ -74,7 +74,7 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
     """Waits for the run and shows the time in ``place``. After an error, the screen keeps what it shows."""
     if not job.wait(QUICK):
         with place.container(horizontal=True, vertical_alignment="center", key="waiting"):
-            st.button(say("stop"), key="stop", help=say("stop-help"), on_click=session.stop_run)
+            st.button(say("stop"), key="stop", help=say("stop-help"), on_click=session_actions.stop_run)
             status = st.empty()
         is_finished = False
         while not is_finished:  # a visitor's Stop ends this script run
@@ -136,7 +136,7 @@ def _read(source: Source) -> bytes | tuple[bytes, ...] | None:
 
 
 def _show(state: State, run: Run, draft: Draft) -> None:
-    session.show_run(run, draft)
+    session_actions.show_run(run, draft)
     run_links.keep_run(state, run, draft)
     if state.link_params:
         page_address.apply_link(state, run)

@@ -9,8 +9,7 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from mmviz.app import resources
-from mmviz.app import session_state as session
+from mmviz.app import resources, session_actions
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.kept_runs import KeptRun
 from mmviz.app.session_state import State
@@ -59,13 +58,13 @@ def open_run(state: State, run_id: str) -> bool:
     kept = resources.kept_runs().get(run_id)
     if kept is None:
         return False
-    session.fill_form(kept.draft, kept.example)
+    session_actions.fill_form(kept.draft, kept.example)
     state.control, state.ablated_heads, state.cut_routes = kept.control, kept.ablated_heads, kept.cut_routes
     request = kept.run.request
     if request is not None and request.model in state.config.models:
         state.model, state.config = request.model, state.config.with_model(request.model)
     state.stream_pairs, state.options = (request.pairs, request.options) if request else ((), ())
-    session.show_run(kept.run, kept.draft)
+    session_actions.show_run(kept.run, kept.draft)
     state.run_id = run_id
     return True
 

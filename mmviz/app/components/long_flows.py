@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from mmviz.analysis.map_refs import map_words
+from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import visitor_left
@@ -80,7 +81,7 @@ def _finish(state: State, job: Job[bool]) -> None:
     if state.flow_error:
         state.requested_sections = ()
         if not flows.get(f"map/{ref}"):
-            session.set_method(state.run.map_ref)
+            session_actions.set_method(state.run.map_ref)
 
 
 @st.fragment(run_every=0.4)

@@ -6,7 +6,7 @@ import html
 
 import streamlit as st
 
-from mmviz.app import session_state as session
+from mmviz.app import session_actions
 from mmviz.i18n.page import say
 from mmviz.models.question_templates import NEEDS, RELATIONS, TEMPLATES, compose, known_words, slots
 
@@ -48,5 +48,5 @@ def _needs_text(family: str) -> str:
 
 
 def _submit(text: str) -> None:
-    session.submit_text(text)
+    session_actions.submit_text(text)
     st.session_state[POPOVER] = False

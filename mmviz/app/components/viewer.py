@@ -43,7 +43,7 @@ def viewer(state: State, run: Run) -> None:
 
 
 def scroll_to_viewer(state: State) -> None:
-    """Scrolls the page to the viewer, once for each selection that `session.show_in_viewer` made."""
+    """Scrolls the page to the viewer, once for each selection that `session_actions.show_in_viewer` made."""
     if state.scroll_serial == state.serial:
         script = f"{SCROLL_SCRIPT.read_text(encoding='utf-8')}mmvizScrollToViewer({state.serial});"
         st.html(f"<style></style><script>{script}</script>", unsafe_allow_javascript=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import page_address
+from mmviz.app import page_address, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -55,7 +55,7 @@ def debug_page(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> N
             label, hint = say(f"section-{section}"), say(f"section-{section}-help")
             st.button(
                 label, key=f"section-{section}", help=hint, type="tertiary",
-                on_click=session.open_section, args=(section,),
+                on_click=session_actions.open_section, args=(section,),
             )  # fmt: skip
     widgets.mark_current(f"section-{state.section}")
     try:

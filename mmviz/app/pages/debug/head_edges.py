@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.table_downloads import table_downloads
@@ -69,9 +70,9 @@ def open_head(run: Run, edges: HeadEdges, edge: HeadEdge | None = None) -> None:
     if edge is not None:
         tokens = edge.keys if is_of_key else edge.queries
     selection = replace(selection, tokens=tokens, versus=())
-    session.show_in_viewer(selection)
+    session_actions.show_in_viewer(selection)
     state.opened_head, state.is_edge_opening = (selection, _reason(record, edges, edge)), False
-    session.open_page("explore")
+    session_actions.open_page("explore")
     st.rerun()
 
 

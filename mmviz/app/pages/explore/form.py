@@ -8,6 +8,7 @@ from typing import Literal
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.allowed_hosts import is_secure_context
 from mmviz.app.components import widgets
@@ -46,10 +47,10 @@ def input_form(state: State, examples: Sequence[Example], wrong: Sequence[Exampl
         picture = st.empty()
         text = st.text_input(
             say("question"), key=session.QUESTION, placeholder=say("question-empty"), max_chars=MAX_CHARS,
-            label_visibility="collapsed", on_change=session.request_run,
+            label_visibility="collapsed", on_change=session_actions.request_run,
         )  # fmt: skip
         sound = st.empty()
-        st.button(say("run"), type="primary", key="run", on_click=session.request_run, help=say("run-help"))
+        st.button(say("run"), type="primary", key="run", on_click=session_actions.request_run, help=say("run-help"))
         for panel in PANELS:
             st.button(
                 say(f"panel-{panel}"), key=f"panel-{panel}-toggle", help=say(f"panel-{panel}-help"),
@@ -94,7 +95,7 @@ def _own_inputs(state: State, text: str) -> Draft:
     with end, st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="form-helpers"):
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
-        st.button(say("own"), key="own", help=say("own-help"), on_click=session.choose_example, args=(None,))
+        st.button(say("own"), key="own", help=say("own-help"), on_click=session_actions.choose_example, args=(None,))
     return Draft(image, text, audio, image_names, audio_names)
 
 
@@ -119,7 +120,7 @@ def _file_input(state: State, accepted: ModelInputs, modality: str, use: str, fi
         files = st.file_uploader(
             say(f"use-{modality}"), key=file_key, label_visibility="collapsed",
             accept_multiple_files=accepted.several is not False,
-            on_change=session.update_input, args=(modality, file_key),
+            on_change=session_actions.update_input, args=(modality, file_key),
         )  # fmt: skip
         with st.popover(say(f"{modality}-live"), help=say(f"{modality}-live-help"), key=f"{modality}-popover"):
             live = _live_input(modality, live_key)
@@ -153,4 +154,4 @@ def _live_input(modality: str, key: str) -> UploadedFile | None:
         widgets.note(say(f"{modality}-live-insecure"), "remark")
         return None
     device = st.camera_input if modality == "image" else st.audio_input
-    return device(say(f"{modality}-live-help"), key=key, on_change=session.update_input, args=(modality, key))
+    return device(say(f"{modality}-live-help"), key=key, on_change=session_actions.update_input, args=(modality, key))

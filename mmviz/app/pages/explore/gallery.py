@@ -10,8 +10,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from mmviz.app import resources
-from mmviz.app import session_state as session
+from mmviz.app import resources, session_actions
 from mmviz.app.components import widgets
 from mmviz.app.components.widgets import BUTTON
 from mmviz.app.draft import Draft
@@ -34,12 +33,13 @@ def gallery(examples: Sequence[Example], saved: Run | None) -> None:
         if saved is not None:
             st.button(
                 say("saved"), key="saved", help=say("saved-help"), width="stretch",
-                on_click=session.show_saved_run, args=(saved,),
+                on_click=session_actions.show_saved_run, args=(saved,),
             )  # fmt: skip
         for example in examples:
             st.button(
                 widgets.as_label(example.question), key=f"example-{example.id}", width="stretch",
-                help=widgets.as_label(translated(example.about)), on_click=session.choose_example, args=(example,),
+                help=widgets.as_label(translated(example.about)),
+                on_click=session_actions.choose_example, args=(example,),
             )  # fmt: skip
 
 

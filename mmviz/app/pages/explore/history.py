@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from mmviz.app import page_address, run_links, session_runs
+from mmviz.app import page_address, run_links, session_actions, session_runs
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.past_runs import PastRun
@@ -48,7 +48,7 @@ def go_back(past: PastRun) -> None:
     state = session.current_state()
     if past.example is not None:
         session_runs.past_runs().remove(past)  # the run that is made again takes its place
-        session.choose_example(past.example)
+        session_actions.choose_example(past.example)
         state.control, state.ablated_heads, state.cut_routes = past.control, past.ablated_heads, past.cut_routes
         state.stream_pairs, state.options = past.stream_pairs, past.options
         if past.model in state.config.models:

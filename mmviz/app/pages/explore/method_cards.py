@@ -9,7 +9,7 @@ import streamlit as st
 from mmviz.analysis.map_refs import flows, has_map, map_words, streams_of
 from mmviz.app.components import widgets
 from mmviz.app.selection_view import SelectionView
-from mmviz.app.session_state import set_method
+from mmviz.app.session_actions import set_method
 from mmviz.i18n.figures import unit_name
 from mmviz.i18n.page import say
 from mmviz.report.method_card import method_card_html

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import page_address
+from mmviz.app import page_address, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.viewer import PLACE, scroll_to_viewer, viewer
@@ -43,7 +43,7 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
         st.rerun()
     assert state.selection is not None  # there is one with every run
     if state.selection.map_ref.layer is None and run.record.is_long and not run.is_exact:  # it is no longer kept
-        session.set_method(run.map_ref)
+        session_actions.set_method(run.map_ref)
     view = SelectionView(run, state.selection)
     page_address.write_address(state, view.selection)
     with st.container():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from mmviz.analysis.route_attention import group_members
-from mmviz.app import resources
+from mmviz.app import resources, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -181,6 +181,6 @@ def show_step(record: AttentionRecord, step: Step) -> None:
     is_from = step.queries == ANSWER or bool(step.query_tokens(record))
     tokens = tuple(int(k) for k in (rows if is_from else columns).nonzero()[0])
     before = state.selection
-    session.show_in_viewer(
+    session_actions.show_in_viewer(
         Selection(tokens, (), "from" if is_from else "to", record.map_ref(number), before.style, before.scale)
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mmviz.app import page_address
+from mmviz.app import page_address, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.glossary_text import glossary_html, glossary_note
@@ -68,11 +68,11 @@ def _tabs(state: State) -> None:
         for number, lesson in enumerate(LESSONS, start=1):
             st.button(
                 f"{number} {say(f'learn-{lesson}-short')}", key=f"lesson-{lesson}", type="tertiary",
-                help=say(f"learn-{lesson}-title"), on_click=session.open_lesson, args=(lesson,),
+                help=say(f"learn-{lesson}-title"), on_click=session_actions.open_lesson, args=(lesson,),
             )  # fmt: skip
         st.button(
             say("learn-present"), key="learn-present", help=say("learn-present-help"),
-            on_click=session.open_slide, args=(state.lesson, 1),
+            on_click=session_actions.open_slide, args=(state.lesson, 1),
         )  # fmt: skip
     widgets.mark_current(f"lesson-{state.lesson}")
 
@@ -114,7 +114,7 @@ def _example(state: State) -> None:
     if example is not None and example != state.run_example:
         st.button(
             say("learn-example"), key="learn-example", help=widgets.as_label(example.question), type="tertiary",
-            on_click=session.choose_example, args=(example,),
+            on_click=session_actions.choose_example, args=(example,),
         )  # fmt: skip
 
 
@@ -144,5 +144,5 @@ def _remarks(state: State, context: LessonContext | None) -> None:
                 neighbour = LESSONS[index + offset]
                 st.button(
                     say(f"learn-{code}"), key=f"learn-{code}", help=say(f"learn-{neighbour}-title"),
-                    on_click=session.open_lesson, args=(neighbour,),
+                    on_click=session_actions.open_lesson, args=(neighbour,),
                 )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from mmviz.app import session_actions
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.glossary_text import glossary_html
@@ -108,7 +109,7 @@ def _turn(state: State, count: int) -> None:
         for name, target in targets.items():
             st.button(
                 say(f"learn-slide-{name}"), key=f"slide-{name}", help=say(f"learn-slide-{name}-help"),
-                on_click=session.open_slide, args=target, disabled=target == (lesson, slide),
+                on_click=session_actions.open_slide, args=target, disabled=target == (lesson, slide),
             )  # fmt: skip
         text = html.escape(say("learn-slide-count", slide=slide, count=count))
         st.html(f"<span class='slide-count' role='status'>{text}</span>", width="content")
@@ -120,4 +121,4 @@ def _turn(state: State, count: int) -> None:
 
 def _leave(lesson: LessonId) -> None:
     session.current_state().answered_lessons.add(lesson)
-    session.open_slide(lesson, None)
+    session_actions.open_slide(lesson, None)

@@ -1,0 +1,174 @@
+"""What changes the state of a visitor's session: the page that is open, the form, the run, and what is selected."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mmviz.app.draft import EMPTY, Draft
+from mmviz.app.selection import Selection, initial_selection, with_map
+from mmviz.app.session_state import (
+    KEY,
+    QUESTION,
+    USE_AUDIO,
+    USE_IMAGE,
+    LessonId,
+    Page,
+    Section,
+    State,
+    current_state,
+)  # fmt: skip
+from mmviz.explain import Run
+from mmviz.i18n.page import Message
+from mmviz.inputs.examples import Example
+from mmviz.report import ViewerData
+from mmviz.types import MapRef
+
+
+def choose_example(example: Example | None) -> None:
+    """Puts an example into the form and requests its run; None empties the form."""
+    state = current_state()
+    fill_form(Draft(example.image, example.question, example.audio) if example else EMPTY, example)
+    if example is None:  # what is added to an empty form is used
+        st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
+    state.run_requested, state.open_panel = example is not None, "" if example else "own"
+
+
+def fill_form(draft: Draft, example: Example | None) -> None:
+    """Begins a new form with the contents of ``draft``, some of which may come from ``example``."""
+    state = current_state()
+    _drop_job(state)
+    state.example, state.form_start = example, draft
+    state.form_number += 1
+    state.latest_widget = {}
+    state.checked_uploads = {}
+    state.run_requested = False
+    state.link_messages = ()
+    state.control, state.ablated_heads, state.cut_routes = "trained", (), ()
+    st.session_state[QUESTION] = draft.text
+    st.session_state[USE_IMAGE] = draft.image is not None
+    st.session_state[USE_AUDIO] = draft.audio is not None
+
+
+def reset_state() -> None:
+    """Drops the run, its experiments and the contents of the form; the page that is open stays."""
+    state = current_state()
+    for job in state.experiments.values():
+        job.stop()
+    choose_example(None)
+    st.session_state[KEY] = State(
+        page=state.page, section=state.section, lesson=state.lesson, answered_lessons=state.answered_lessons,
+        lesson_params=state.lesson_params, lesson_serial=state.lesson_serial, slide=state.slide,
+        training_job=state.training_job,
+        config=state.config, model=state.model, saved_run_shown=state.saved_run_shown, form_number=state.form_number,
+        serial=state.serial, visitor=state.visitor,
+    )  # fmt: skip
+
+
+def show_saved_run(run: Run) -> None:
+    """Shows a run that was read from a file, with an empty form."""
+    state = current_state()
+    choose_example(None)
+    show_run(run, EMPTY)
+    state.is_saved = state.saved_run_shown = True
+
+
+def request_run() -> None:
+    """Requests a run of the form's contents."""
+    state = current_state()
+    _drop_job(state)
+    state.run_requested = True
+    state.link_messages = ()
+
+
+def submit_text(text: str) -> None:
+    """Puts ``text`` into the form and requests a run."""
+    st.session_state[QUESTION] = text
+    request_run()
+
+
+def update_input(modality: str, widget: str) -> None:
+    """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
+    state = current_state()
+    state.error, state.open_panel = "", "own"
+    use = USE_IMAGE if modality == "image" else USE_AUDIO
+    if st.session_state[widget] is not None:
+        state.latest_widget[modality] = widget
+        st.session_state[use] = True
+    elif state.latest_widget.get(modality) == widget:
+        del state.latest_widget[modality]
+
+
+def open_page(page: Page) -> None:
+    """Opens another page, with the same run."""
+    current_state().page = page
+
+
+def open_section(section: Section) -> None:
+    """Opens another section of the page Debug."""
+    current_state().section = section
+
+
+def open_lesson(lesson: LessonId) -> None:
+    """Opens another lesson at its beginning."""
+    state = current_state()
+    state.lesson, state.lesson_params, state.unknown_params = lesson, {}, set()
+    state.lesson_serial += 1
+
+
+def open_slide(lesson: LessonId, slide: int | None) -> None:
+    """Shows a slide of a lesson, counted from 1; None leaves the presentation."""
+    state = current_state()
+    if lesson != state.lesson:
+        open_lesson(lesson)
+    state.slide = slide
+
+
+def show_run(run: Run, draft: Draft) -> None:
+    """Puts ``run``, made from ``draft``, on the screen, with its answer token selected."""
+    state = current_state()
+    for job in state.experiments.values():
+        job.stop()
+    state.experiments = {}
+    if state.flow_job is not None:
+        state.flow_job.stop()
+    state.flow_job, state.flow_error = None, ""
+    state.run, state.run_draft, state.error, state.is_saved, state.run_id = run, draft, "", False, ""
+    state.run_example = state.example if draft.is_of(state.example) else None
+    state.viewer_data, state.answer_maps = ViewerData(run), {}
+    state.route_cuts, state.open_panel = (), ""
+    state.edge_head, state.is_edge_opening, state.opened_head = None, False, None
+    set_selection(initial_selection(state.selection, run))
+
+
+def set_selection(selection: Selection) -> None:
+    """Selects something else from the page's side; the viewer is sent the selection."""
+    state = current_state()
+    state.selection = state.sent_selection = selection
+    state.serial += 1
+
+
+def show_in_viewer(selection: Selection) -> None:
+    """Selects something else from the page's side, and scrolls the page Explore to the viewer that shows it."""
+    set_selection(selection)
+    state = current_state()
+    state.scroll_serial = state.serial
+
+
+def set_method(map_ref: MapRef) -> None:
+    """Selects another map or method, for the same tokens where it has them."""
+    state = current_state()
+    if state.selection is not None and state.run is not None:
+        set_selection(with_map(state.selection, state.run, map_ref, state.selection.direction))
+
+
+def stop_run() -> None:
+    """Stops waiting for the run in progress; the screen keeps what it shows."""
+    state = current_state()
+    _drop_job(state)
+    state.error = Message("stopped" if state.run else "stopped-first")
+
+
+def _drop_job(state: State) -> None:
+    if state.job is not None:
+        state.job.stop()
+        state.job = None
