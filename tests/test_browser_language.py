@@ -9,7 +9,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-from real_page import IMAGE, VIEWER, drawn, press, settle, until, viewer_state  # noqa: E402
+from real_page import IMAGE, VIEWER, drawn, press, settle, unfold, until, viewer_state  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +41,7 @@ def test_the_switch_changes_page_and_viewer_and_keeps_the_selection(visit_to: Vi
 
 def test_a_fragment_drawn_alone_stays_chinese(visit_to: Visit, server: str) -> None:
     page = visit_to(server + "/?lang=zh")
+    unfold(page, "own")
     page.locator("[data-testid=stFileUploaderDropzone] p").first.wait_for()
     shown = "e => getComputedStyle(e, '::after').content"
     assert page.locator("[data-testid=stFileUploaderDropzone] p").first.evaluate(shown) == '"上传"'

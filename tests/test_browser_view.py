@@ -26,6 +26,7 @@ from real_page import (  # noqa: E402
     press,
     serving,
     settle,
+    unfold,
     until,
     viewer_state,
 )  # fmt: skip
@@ -142,6 +143,7 @@ def test_a_pin_sends_no_maps(visit_to: Visit, server: str) -> None:
 def test_a_question_is_composed_by_typing(visit_to: Visit, server: str) -> None:
     page = visit_to(server)
     before = panel_text(page)
+    unfold(page, "own")
     press(page, say("compose"))
     page.locator(".composed").wait_for()
     pick(page, "compose-wording", "can you see a …")

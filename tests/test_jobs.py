@@ -128,7 +128,8 @@ def test_a_job_stopped_before_it_begins_never_begins(monkeypatch: pytest.MonkeyP
 def session(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A visitor's session without a page."""
     values: dict[str, Any] = {}
-    monkeypatch.setattr(state, "st", SimpleNamespace(session_state=values))
+    for module in (state, session_actions):
+        monkeypatch.setattr(module, "st", SimpleNamespace(session_state=values))
     return values
 
 

@@ -50,7 +50,7 @@ def test_the_viewer_is_told_all_rectangles_of_a_tube() -> None:
 
 def test_light_falls_on_each_frame_of_a_tube_and_outlines_it() -> None:
     lit = spotlight(GREY, [Token(Modality.IMAGE, "a", TUBE)], np.array([1.0]), 1.0)
-    assert (lit[~inside()] == 50).all()
+    assert (lit[~inside()] == 110).all()
     for left in (0, 20):
         assert (lit[0, left : left + 10] == 0).all() and (lit[3:5, left + 4 : left + 6] == 200).all()
 

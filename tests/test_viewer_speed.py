@@ -47,7 +47,9 @@ def test_pointer_to_paint(show: Show, capsys: pytest.CaptureFixture[str]) -> Non
         viewer = show(run_of_size(count) if count < 4096 else long())
         viewer.page.evaluate(MEASURE)
         chosen = set()
-        box = viewer.panel("image").locator(".stage").bounding_box()
+        stage = viewer.panel("image").locator(".stage")
+        stage.scroll_into_view_if_needed()
+        box = stage.bounding_box()
         assert box is not None
         for move in range(MOVES):
             painted = int(viewer.root.get_attribute("data-painted") or 0)

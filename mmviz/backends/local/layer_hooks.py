@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from torch import nn
 
 from mmviz.backends.layer_progress import layer_listener
+from mmviz.models.encoders.encoder_cache import report_kept
 
 
 def layer_paths(module: nn.Module) -> list[str]:
@@ -21,20 +22,27 @@ def layer_paths(module: nn.Module) -> list[str]:
 def reported_layers(module: nn.Module) -> Iterator[None]:
     """Reports each layer that has run to the callback of `mmviz.backends.layer_progress.report_layers`.
 
-    A layer that runs several times counts once. Without a callback, or layers, nothing is hooked.
+    A layer that runs several times counts once; those of an encoder whose outputs are kept count at once. Without a
+    callback, or layers, nothing is hooked.
     """
     listener = layer_listener()
-    paths = layer_paths(module) if listener else []
+    layers = {path: module.get_submodule(path) for path in layer_paths(module)} if listener else {}
     done: set[str] = set()
 
-    def note(path: str) -> None:
-        if path not in done:
-            done.add(path)
+    def note(*paths: str) -> None:
+        if not done.issuperset(paths):
+            done.update(paths)
             assert listener is not None
-            listener(len(done), len(paths))
+            listener(len(done), len(layers))
+
+    def note_kept(modules: Sequence[nn.Module]) -> None:
+        kept = {part for encoder in modules for part in encoder.modules()}
+        note(*(path for path, layer in layers.items() if layer in kept))
 
     with ExitStack() as stack:
-        for path in paths:
-            handle = module.get_submodule(path).register_forward_hook(lambda *_, path=path: note(path))
+        for path, layer in layers.items():
+            handle = layer.register_forward_hook(lambda *_, path=path: note(path))
             stack.callback(handle.remove)
+        if layers:
+            stack.enter_context(report_kept(note_kept))
         yield

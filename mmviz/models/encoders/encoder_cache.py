@@ -18,6 +18,7 @@ INPUTS = 8
 """Inputs of each encoder whose outputs are kept."""
 Outputs = tuple[Tensor, ...]
 _is_kept: ContextVar[bool] = ContextVar("is_kept", default=False)
+_when_kept: ContextVar[Callable[[Sequence[nn.Module]], None] | None] = ContextVar("when_kept", default=None)
 _anew: ContextVar[frozenset[nn.Module]] = ContextVar("anew", default=frozenset())
 
 
@@ -29,6 +30,16 @@ def kept_encodings() -> Iterator[None]:
         yield
     finally:
         _is_kept.reset(token)
+
+
+@contextmanager
+def report_kept(when_kept: Callable[[Sequence[nn.Module]], None]) -> Iterator[None]:
+    """Calls ``when_kept`` with the modules of an encoder that need not run, since its outputs are kept."""
+    token = _when_kept.set(when_kept)
+    try:
+        yield
+    finally:
+        _when_kept.reset(token)
 
 
 @contextmanager
@@ -73,6 +84,8 @@ class EncoderCache:
             with torch.no_grad():
                 outputs = encode(inputs[list(missing.values())])
             rows |= {key: tuple(output[row].clone() for output in outputs) for row, key in enumerate(missing)}
+        elif (when_kept := _when_kept.get()) is not None:
+            when_kept(modules)
         for key in keys:
             kept[key] = rows[key]
             kept.move_to_end(key)
