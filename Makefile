@@ -1,6 +1,7 @@
 # make app [PORT=8501]   install into .venv and open the page
 # make test              install into .venv and pass the tests
-# make test-coverage     the same with those of training, benchmarks, memory and Ray, and prints how much of mmviz/ is run
+# make test-pages        those that walk through the served page in a browser: its forms, lessons, links and notebooks
+# make test-coverage     both, with those of training, benchmarks, memory and Ray, and prints how much of mmviz/ is run
 # make quick             the tests that need neither a browser nor much time, for the loop of work
 # make lint              ruff and mypy
 # make docs              the pages of docs/ as a site in site/, built strictly
@@ -22,14 +23,18 @@ PYTEST_ARGS ?= -n $(WORKERS) --dist loadfile
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-.PHONY: app test test-coverage quick lint docs texts versions coverage huggingface notebooks benchmark dev clean
+.PHONY: app test test-pages test-coverage quick lint docs texts versions coverage huggingface notebooks benchmark dev clean
 
 app: $(VENV)/.mmviz
 	$(VENV)/bin/mmviz app --port $(PORT)
 
 test: dev
 	@bash .ci/system-packages
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -m "not long"
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -m "not long and not pages"
+
+test-pages: dev
+	@bash .ci/system-packages
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) -m "pages and not long"
 
 test-coverage: dev
 	@bash .ci/system-packages

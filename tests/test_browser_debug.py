@@ -10,7 +10,7 @@ from real_page import PATIENCE, VIEWER, settle, until, viewer_state  # noqa: E40
 
 from mmviz.i18n.page import say  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 
 def test_a_click_on_a_head_opens_it_in_the_viewer(browser: sync_api.Browser, server: str) -> None:

@@ -11,7 +11,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from real_page import IMAGE, VIEWER, drawn, press, settle, unfold, until, viewer_state  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 Visit = Callable[..., sync_api.Page]
 

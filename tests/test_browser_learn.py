@@ -19,7 +19,7 @@ from mmviz.i18n.language import LANGUAGES, Language, use_language  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 FULL = next(example for example in load_gallery() if example.image and example.audio)
 SELECT_BOXES = {"tokens": "token", "scores": "layer", "softmax": "layer", "heads": "layer", "cross-modal": "map",

@@ -14,7 +14,7 @@ from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.report.lens_grid import LensGrid  # noqa: E402
 from mmviz.types import PixelBox, Request  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 FIRST = load_gallery()[0]
 

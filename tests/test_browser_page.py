@@ -29,7 +29,7 @@ from mmviz.app.session_state import PAGES  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 Visit = Callable[..., sync_api.Page]
 FOCUS = """() => {

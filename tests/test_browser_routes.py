@@ -14,7 +14,7 @@ from mmviz.backends.local import LocalBackend  # noqa: E402
 from mmviz.inputs.examples import load_gallery  # noqa: E402
 from mmviz.types import CutRoute, Modality, Request  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 FIRST = load_gallery()[0]
 

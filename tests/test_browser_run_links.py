@@ -34,7 +34,7 @@ from real_page import (  # noqa: E402
 
 from mmviz.i18n.page import say  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 Visit = Callable[..., sync_api.Page]
 QUESTION = "is there a dog in my picture?"

@@ -13,7 +13,7 @@ from real_page import PATIENCE, example_button, press, settle, until, viewer_sta
 
 from mmviz.i18n.page import say  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 PLACE = ".st-key-viewer-place"
 

@@ -25,7 +25,7 @@ from mmviz.i18n.page import say  # noqa: E402
 from mmviz.inputs.audio_formats import AUDIO_SUFFIXES  # noqa: E402
 from mmviz.inputs.image_formats import IMAGE_SUFFIXES  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 pillow_heif.register_heif_opener()
 LARGE = 60_000_000
 

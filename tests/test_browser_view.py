@@ -35,7 +35,7 @@ from mmviz.app.visitor_language import SETTLED  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 from mmviz.i18n.viewer import WORDS  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 
 Visit = Callable[..., sync_api.Page]
 SLOW_SCRIPT = """

@@ -15,7 +15,7 @@ from real_page import LAUNCH, PATIENCE, VIEWER, close_popover, empty_form, press
 from mmviz.assets_path import assets_dir  # noqa: E402
 from mmviz.i18n.page import say  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 GALLERY = assets_dir() / "gallery"
 QUIET = 0.8
 """Seconds before the word, in which the recording begins."""

@@ -22,7 +22,7 @@ from mmviz.explain import Run, run_sample  # noqa: E402
 from mmviz.report import ViewerData  # noqa: E402
 from mmviz.viewer import pack  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.pages]
 PAGE = "<!doctype html><title>notebook</title><style>{css}</style><body style='{style}'><div id=cell></div>"
 MODEL = """
 // A model as anywidget's front end makes it: bytes come as a DataView, and every new value is told, whoever set it.
