@@ -17,7 +17,13 @@ from mmviz.experiments.head_edges import edge_cut
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.route_cut import measure_routes, route_cells
 from mmviz.experiments.story import measure_story
-from mmviz.models.encoders.encoder_cache import INPUTS, EncoderCache, encoded_anew, kept_encodings
+from mmviz.models.encoders.encoder_cache import (
+    INPUTS,
+    EncoderCache,
+    encoded_anew,
+    forget_encodings,
+    kept_encodings,
+)
 from mmviz.types import (
     AblateHead,
     AttentionRecord,
@@ -112,6 +118,9 @@ def test_each_experiment_encodes_each_input_once(
     assert counts == {"picture": 2, "sound": 2}, "each once more, replaced"
     backend.run([Request("trio", Sample(sample.image, sample.text, sample.audio), (ReplaceInput(AUDIO, "blur"),))])
     assert counts == {"picture": 2, "sound": 3}, "the other modality alone"
+    forget_encodings()
+    backend.run([request])
+    assert counts == {"picture": 3, "sound": 3}, "nothing is left of what was forgotten"
 
 
 def test_shuffled_weights_encode_by_their_own(

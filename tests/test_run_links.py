@@ -37,6 +37,7 @@ from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITO
 from mmviz.app.pages.explore.talk import run_of
 from mmviz.app.talk_draft import TalkDraft
 from mmviz.i18n.page import say
+from mmviz.models.encoders import encoder_cache
 
 pytestmark = pytest.mark.slow
 
@@ -167,7 +168,9 @@ def test_a_visitor_can_make_the_server_forget(opened: AppTest, kept_runs: KeptRu
     press(opened, "run")
     second = address(opened)
     assert len(kept_runs) == 2 and say("run-link") in markup(opened)
+    assert any(cache._outputs for cache in encoder_cache._caches), "the encoders ran"
     press(opened, "forget")
+    assert not any(cache._outputs for cache in encoder_cache._caches)
     assert len(kept_runs) == 0 and now(opened).run is None and now(opened).form_start == Draft(None, "", None)
     assert opened.text_input(state.QUESTION).value == "" and address(opened) == {}
     assert "secret" not in markup(opened) and say("nothing-yet") in markup(opened)

@@ -71,6 +71,9 @@ def open_run(state: State, run_id: str) -> bool:
 
 def forget_runs(state: State) -> None:
     """Deletes the visitor's runs and inputs and the run on the screen from what is kept, and the uploaded files."""
+    from mmviz.models.encoders.encoder_cache import forget_encodings  # not at the start, since it imports torch
+
+    forget_encodings()
     resources.kept_runs().forget(state.run_id, visitor(state))
     resources.kept_inputs().forget(state.inputs_id, visitor(state))
     context = get_script_run_ctx()

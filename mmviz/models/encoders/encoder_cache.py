@@ -6,6 +6,7 @@ Only a backend asks for it, by `kept_encodings`: modules that are called by anyo
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,9 +61,14 @@ class EncoderCache:
 
     def __init__(self) -> None:
         self._outputs: dict[str, OrderedDict[bytes, Outputs]] = {}
+        _caches.add(self)
 
     def __reduce__(self) -> tuple[type[EncoderCache], tuple[()]]:
         return EncoderCache, ()
+
+    def clear(self) -> None:
+        """Drops all outputs."""
+        self._outputs.clear()
 
     def encoded(
         self, name: str, modules: Sequence[nn.Module], encode: Callable[[Tensor], Outputs], inputs: Tensor
@@ -92,6 +98,15 @@ class EncoderCache:
         while len(kept) > INPUTS:
             kept.popitem(last=False)
         return tuple(torch.stack(parts) for parts in zip(*(rows[key] for key in keys), strict=True))
+
+
+_caches: weakref.WeakSet[EncoderCache] = weakref.WeakSet()
+
+
+def forget_encodings() -> None:
+    """Drops what the encoders of this process gave, as where someone asks that their inputs be deleted."""
+    for cache in list(_caches):
+        cache.clear()
 
 
 def _may_keep(modules: Sequence[nn.Module], tensors: Sequence[Tensor]) -> bool:
