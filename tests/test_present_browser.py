@@ -95,9 +95,9 @@ def test_notes_open_and_close_and_the_screen_is_filled(opened: Open) -> None:
     page.keyboard.press("Escape")
     expect(notes).to_be_hidden()
     page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement === document.documentElement")
+    page.wait_for_function("() => document.fullscreenElement === document.documentElement")
     page.keyboard.press("f")
-    page.wait_for_function("document.fullscreenElement === null")
+    page.wait_for_function("() => document.fullscreenElement === null")
 
 
 def test_a_swipe_turns_the_slides_and_a_scroll_does_not(opened: Open) -> None:
@@ -140,13 +140,13 @@ def test_a_phone_scrolls_down_but_never_across(opened: Open) -> None:
 def test_the_sound_plays_on_every_slide_and_stops_when_it_is_left(opened: Open) -> None:
     page = opened("#3")
     sound = page.locator("#slide-3 audio")
-    page.wait_for_function("document.querySelector('#slide-3 audio').readyState >= 1")
+    page.wait_for_function("() => document.querySelector('#slide-3 audio').readyState >= 1")
     assert abs(sound.evaluate("sound => sound.duration") - 0.5) < 0.01, "given to it by the script"
     sound.evaluate("sound => { sound.loop = true; sound.muted = true; return sound.play(); }")
     assert not sound.evaluate("sound => sound.paused")
     page.keyboard.press("ArrowRight")
     expect_slide(page, 4)
-    page.wait_for_function("document.querySelector('#slide-3 audio').paused")
+    page.wait_for_function("() => document.querySelector('#slide-3 audio').paused")
 
 
 def test_without_scripts_all_slides_stand_below_each_other(opened: Open) -> None:
@@ -251,12 +251,12 @@ def test_the_presenters_window_is_large_and_holds_all(opened: Open, scheme: str)
 
 def test_the_sound_is_played_from_both_windows(opened: Open) -> None:
     page = opened("#3")
-    page.wait_for_function("document.querySelector('#slide-3 audio').readyState >= 1")
+    page.wait_for_function("() => document.querySelector('#slide-3 audio').readyState >= 1")
     page.locator("#slide-3 audio").evaluate("sound => { sound.loop = true; sound.muted = true; }")
     playing = "!document.querySelector('#slide-3 audio').paused"
     window = presenter_of(page)
     window.keyboard.press("s")
-    page.wait_for_function(playing)
+    page.wait_for_function(f"() => {playing}")
     assert not window.evaluate(playing), "the room hears it once"
     page.keyboard.press("s")
-    page.wait_for_function(f"!({playing})")
+    page.wait_for_function(f"() => !({playing})")
