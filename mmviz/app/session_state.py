@@ -115,6 +115,8 @@ class State:
     """Counts the forms; the uploaders of each new form start empty."""
     latest_widget: dict[str, str] = field(default_factory=dict)
     """The key of the widget that last received an input, by modality."""
+    set_aside: set[str] = field(default_factory=set)
+    """Modalities whose input of the example was unticked, since the visitor gave one of another modality."""
     checked_uploads: dict[str, dict[str, InputError | None]] = field(default_factory=dict)
     """Why each of the files that were checked last cannot be used, by modality and Streamlit's id of the file."""
     open_panel: Literal["", "examples", "own"] = ""

@@ -18,6 +18,8 @@ FIRST_SCREEN: dict[str, str] = {
     "sign-some-audio": "sound",
     "sign-refused-image": "picture refused",
     "sign-refused-audio": "sound refused",
+    "set-aside-image": "The example's picture is not used with your sound. Tick “{tick}” to use it.",
+    "set-aside-audio": "The example's sound is not used with your picture. Tick “{tick}” to use it.",
     # notices
     "notices-one": "1 notice",
     "notices-many": "{count} notices",
