@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from app_page import EXAMPLES, markup, now, press, record_of, run, selected, settled, visit
+from app_page import EXAMPLES, address, markup, now, press, record_of, run, selected, settled, visit
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.answer_maps import reads_from_ref
@@ -104,6 +104,16 @@ def test_the_story_of_ones_own_input_is_traced_on_request() -> None:
     effect = job.result.effect
     assert isinstance(effect, Effect) and effect_card_html(now(page).run, effect, True) in markup(page)
     assert_told(page, job.result.story)
+    link = {name: value for name, value in address(page).items() if name != "lang"}
+    press(page, f"example-{SPOKEN.id}")
+    press(page, "history-1")
+    for again in (page, visit(**link)):  # by the history, and by a reload
+        assert now(again).run.record.id == record_of(page).id and now(again).experiments == {}
+        assert not any(button.key == "story" for button in again.button)
+        assert effect_card_html(now(again).run, effect, True) in markup(again)
+        assert_told(again, job.result.story)
+    press(page, "run")
+    assert not cards_of(page) and page.button("story"), "another run has no story yet"
 
 
 def test_the_story_is_told_in_chinese() -> None:

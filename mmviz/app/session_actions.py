@@ -162,7 +162,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state = current_state()
     for job in state.experiments.values():
         job.stop()
-    state.experiments = {}
+    state.experiments, state.traces = {}, {}
     if state.flow_job is not None:
         state.flow_job.stop()
     state.flow_job, state.flow_error = None, ""
