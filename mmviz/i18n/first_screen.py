@@ -34,5 +34,8 @@ FIRST_SCREEN: dict[str, str] = {
     "effect-beside-required": "the model needs it",
     "effect-beside-none": "The effect is not measured yet: “{button}” measures it.",
     "effect-beside-not-held": "This run cannot be made again here, so its effect is not measured.",
+    "effect-beside-routes": "Removing {modalities} changes little, while cutting a route of the story takes {size} "
+    "nats: a removed input has a baseline in its place and other routes can take over, whereas a cut leaves a hole in "
+    "what the model computed.",
     "effect-beside-nats": "{size} nats",
 }
