@@ -48,7 +48,7 @@ def effect_card_html(
         rows += f"<div class='effect-row'><b>{chip(modality)}</b><div>{bars}</div></div>"
     legend = ""
     if shares is not None:
-        method = method_words(str(reads_from_ref(run.record)[0]))
+        method = method_words(str(reads_from_ref(run.record)[0]), run.record)
         legend = _legend("attention", say("effect-beside-attention", method=method))
     if measured is not None:
         legend += _legend("effect", say("effect-beside-effect", answer=measured.answer, most=_nats(-most)))
