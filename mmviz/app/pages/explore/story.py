@@ -58,9 +58,7 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
         name, trace = (STORY, word), state.traces.get(word)
         place = st.empty()
         if trace is None and (run.record.id, *name) not in state.experiments:
-            if is_outdated or not place.button(
-                say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary"
-            ):
+            if is_outdated or not place.button(say("story-trace"), key=STORY, help=say("story-trace-help")):
                 return
             place.empty()
         widgets.heading(say("story"), say("story-help"))
