@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from itertools import product
 
 import pytest
@@ -101,6 +102,44 @@ def test_adding_an_input_ticks_its_modality_and_a_recording_is_run(opened: AppTe
     assert now(press(opened, "run")).run.sample.audio.seconds == pytest.approx(0.75)
     opened.checkbox(state.USE_AUDIO).uncheck()
     assert now(press(opened, "run")).run.sample.audio is None, "unticked is left out, though it is given"
+
+
+def remarks(page: AppTest) -> str:
+    return html.unescape("".join(notes(run(page), "remark")))
+
+
+@pytest.mark.parametrize(("mine", "other"), [("image", "audio"), ("audio", "image")])
+def test_ones_own_input_sets_the_other_of_the_example_aside(opened: AppTest, mine: str, other: str) -> None:
+    use, contents = f"use-{other}", {"image": image_bytes(), "audio": wav(0.75)}
+    press(opened, f"example-{FULL.id}")
+    remark = say(f"set-aside-{other}", tick=say(use))
+    assert remark not in remarks(opened)
+    capture(opened, mine, contents[mine])
+    run(opened)
+    assert remark in remarks(opened) and opened.checkbox(use).value is False
+    sample = now(press(opened, "run")).run.sample
+    assert getattr(sample, other) is None and getattr(sample, mine) is not None and sample.text == FULL.question
+    opened.checkbox(use).check()
+    assert remark not in remarks(opened)
+    capture(opened, mine, contents[mine][:-1])
+    assert remark not in remarks(opened) and opened.checkbox(use).value is True, "the visitor wants both"
+    capture(opened, other, contents[other])
+    assert remark not in remarks(opened) and opened.checkbox(use).value is True, "both are the visitor's"
+    capture(opened, other, None)
+    assert remark in remarks(opened) and opened.checkbox(use).value is False, "the example's does not come back"
+    capture(opened, mine, None)
+    assert remark not in remarks(opened) and opened.checkbox(use).value is True, "the form is the example's again"
+    assert now(press(opened, "run")).run_example == FULL
+
+
+def test_what_the_visitor_unticked_stays_unticked(opened: AppTest) -> None:
+    press(opened, f"example-{FULL.id}")
+    opened.checkbox(state.USE_AUDIO).uncheck()
+    run(opened)
+    capture(opened, "image", image_bytes())
+    assert say("set-aside-audio", tick=say("use-audio")) not in remarks(opened)
+    capture(opened, "image", None)
+    assert run(opened).checkbox(state.USE_AUDIO).value is False
 
 
 def test_a_new_form_is_empty(opened: AppTest) -> None:

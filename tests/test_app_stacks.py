@@ -121,7 +121,9 @@ def test_the_heads_of_every_stack_stand_under_their_own_names() -> None:
     record = record_of(page)
     stacks = box(page, "heads-stack")
     assert stacks.value == ASKS and [text.partition(":")[0] for text in stacks.options] == [SEES, READS, ASKS]
-    assert stacks.options[0].endswith(": " + viewer_words()["stack-streams"].format_map({"from": "picture", "to": "picture"}))  # fmt: skip  # noqa: E501
+    words = viewer_words()
+    assert stacks.options[0] == f"{SEES}: {words['stack-streams-own'].format_map({'from': 'picture'})}"
+    assert stacks.options[2] == f"{ASKS}: {words['stack-streams'].format_map({'from': words['modality-text'], 'to': 'picture'})}"
     layers = page.dataframe[0].value[translate(DEBUG, "heads-column-layer")]
     assert len(layers) == 3 * 4 + 2 * 2 + 2 * 2 == sum(attn_map.heads for attn_map in record.maps)
     assert {text.partition(",")[0] for text in layers} == {SEES, READS, ASKS}

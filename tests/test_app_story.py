@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import re
+from dataclasses import replace
 
 import pytest
-from app_page import EXAMPLES, markup, now, press, record_of, run, selected, settled, visit
+from app_page import EXAMPLES, address, markup, now, press, record_of, run, selected, settled, visit
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.answer_maps import reads_from_ref
 from mmviz.analysis.attributions import modality_shares
 from mmviz.app import resources
 from mmviz.app import session_state as state
-from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects
+from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects, unlike_routes
 from mmviz.app.pages.explore.story import told_story
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.story import Story
@@ -76,6 +78,25 @@ def test_the_effect_of_each_input_stands_beside_its_attention() -> None:
     assert "0 to 100 %" in card and f"nats, 0 to −{max(-loss for loss in removal_effects(effect).values()):.1f}" in card
 
 
+def test_a_route_that_matters_more_than_its_input_is_explained() -> None:
+    shown = resources.recorded_run(SPOKEN.id)
+    assert shown is not None
+    effect, story = resources.recorded_effect(shown.record), resources.recorded_story(shown.record)
+    assert effect is not None and story is not None
+    whole, audio = effect.everything, frozenset({Modality.AUDIO})
+    same = replace(effect, values={**effect.values, whole - audio: effect.values[whole] - 0.09})
+    told = replace(story, steps=(replace(story.steps[0], queries=ANSWER, keys=Modality.AUDIO, modality=Modality.AUDIO),))
+    for step_effect, seen, is_explained in ((-1.1, same, True), (-0.1, same, False), (-1.1, effect, False)):
+        steps = (replace(told.steps[0], effect=step_effect),)
+        card = effect_card_html(shown, seen, True, replace(told, steps=steps))
+        sentence = say("effect-beside-routes", modalities=say("the-audio"), size="−1.1")
+        assert (sentence in html.unescape(card)) == is_explained
+    heard = replace(told.steps[0], effect=-1.1, queries=Modality.AUDIO, keys=Modality.TEXT, modality=Modality.TEXT)
+    losses = removal_effects(same)
+    assert unlike_routes(shown.record, losses, replace(told, steps=(heard,))) == {Modality.AUDIO: -1.1}, "it reads"
+    assert "effect-routes" not in effect_card_html(shown, same, True), "no story yet"
+
+
 @pytest.mark.slow
 def test_a_changed_run_never_shows_the_story_of_the_recorded_one() -> None:
     page = visit(example=SPOKEN.id)
@@ -104,6 +125,16 @@ def test_the_story_of_ones_own_input_is_traced_on_request() -> None:
     effect = job.result.effect
     assert isinstance(effect, Effect) and effect_card_html(now(page).run, effect, True) in markup(page)
     assert_told(page, job.result.story)
+    link = {name: value for name, value in address(page).items() if name != "lang"}
+    press(page, f"example-{SPOKEN.id}")
+    press(page, "history-1")
+    for again in (page, visit(**link)):  # by the history, and by a reload
+        assert now(again).run.record.id == record_of(page).id and now(again).experiments == {}
+        assert not any(button.key == "story" for button in again.button)
+        assert effect_card_html(now(again).run, effect, True) in markup(again)
+        assert_told(again, job.result.story)
+    press(page, "run")
+    assert not cards_of(page) and page.button("story"), "another run has no story yet"
 
 
 def test_the_story_is_told_in_chinese() -> None:

@@ -81,7 +81,7 @@ def test_a_first_run_that_is_stopped_leaves_a_sentence(no_recordings: Path, rele
     assert "role='status'" in markup(page) and now(page).run is None
     press(page, "stop")
     assert notes(page, "error") == [f"<div class='note error' role='alert'>{say('stopped-first')}</div>"]
-    assert say("nothing-yet") in markup(page) and not page.get("bidi_component")
+    assert say("nothing-yet", examples=say("panel-examples")) in markup(page) and not page.get("bidi_component")
     release_runs()
     press(page, "run")
     assert now(page).run_example == EXAMPLES[0] and word(page) and not notes(page, "error")

@@ -172,7 +172,7 @@ def test_forgetting_ends_the_link_for_all_and_also_after_a_reload(
     settle(page)
     second = page.url
     press(page, say("forget"))
-    page.get_by_text(say("nothing-yet")).wait_for()
+    page.get_by_text(say("nothing-yet", examples=say("panel-examples"))).wait_for()
     settle(page)
     assert "another of my questions" not in page.content() and urlsplit(page.url).query == ""
     assert page.get_by_role("textbox", name="Text").input_value() == ""

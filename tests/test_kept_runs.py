@@ -7,14 +7,17 @@ import re
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from processes import wait_until
 from records import plain
 
+from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import Draft, VideoFile
 from mmviz.app.kept_inputs import KeptInputs
 from mmviz.app.kept_runs import MAX_BYTES, KeptRun, KeptRuns
+from mmviz.experiments.story import Story
 
 IMAGE_BYTES = 1_000_000
 
@@ -40,6 +43,19 @@ def test_the_size_is_that_of_files_and_arrays() -> None:
     small, large = kept(image_bytes=0).nbytes, kept().nbytes
     assert large - small == pytest.approx(IMAGE_BYTES, abs=100)
     assert arrays < small < 1.5 * arrays
+
+
+def test_what_is_traced_of_a_run_stays_with_it_within_the_bounds() -> None:
+    traced = replace(kept(), traces={None: Trace(None, Story("yes", 0.5, ()))})
+    runs = KeptRuns(max_bytes=traced.nbytes)
+    run_id = runs.add(kept())
+    runs.update(traced, run_id)
+    assert traced.nbytes > kept().nbytes and runs.get(run_id) is traced and runs.nbytes == traced.nbytes
+    runs.update(replace(traced, traces={**traced.traces, 1: Trace(None, None)}), run_id)
+    assert runs.get(run_id) is traced, "there is no room for more"
+    runs.forget(run_id, "")
+    runs.update(traced, run_id)
+    assert len(runs) == 0, "what was forgotten does not come back"
 
 
 def test_the_run_shown_the_longest_ago_gives_way_to_the_newest() -> None:

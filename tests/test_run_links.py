@@ -173,7 +173,7 @@ def test_a_visitor_can_make_the_server_forget(opened: AppTest, kept_runs: KeptRu
     assert not any(cache._outputs for cache in encoder_cache._caches)
     assert len(kept_runs) == 0 and now(opened).run is None and now(opened).form_start == Draft(None, "", None)
     assert opened.text_input(state.QUESTION).value == "" and address(opened) == {}
-    assert "secret" not in markup(opened) and say("nothing-yet") in markup(opened)
+    assert "secret" not in markup(opened) and say("nothing-yet", examples=say("panel-examples")) in markup(opened)
     for link in (first, second):
         assert len(notes(visit(**link), "remark")) == 1
     press(opened, f"example-{FULL.id}")

@@ -9,21 +9,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from records import SEES, towers
 from safetensors.torch import save
 from untrained_trio import untrained_trio
 
 import mmviz
 from mmviz.analysis.attributions import attributions
+from mmviz.analysis.map_refs import map_words, parse_map_ref
 from mmviz.analysis.map_weights import attention_row
+from mmviz.analysis.stack_words import stack_words
+from mmviz.app.components.stack_select import stack_text
 from mmviz.backends import wire
 from mmviz.backends.backend_choice import rebuilt_request
 from mmviz.backends.local import LocalBackend
 from mmviz.experiments.sweep_requests import answers_only
+from mmviz.i18n.page import say
 from mmviz.models import fusion_model
 from mmviz.models.encoders.sound_encoder import HEADS, LAYERS, POSITIONS
 from mmviz.models.fusion_networks import FUSION_KINDS
 from mmviz.models.trio_model import PADDING, SOUND_STREAM, sound_tokens
 from mmviz.models.trio_network import STREAM
+from mmviz.report.heads_table import layer_name
+from mmviz.report.viewer_header import map_header
 from mmviz.types import (
     AblateHead,
     AttentionMap,
@@ -51,6 +58,21 @@ def trio() -> LocalBackend:
 def run(trio: LocalBackend, sample: Sample, changes: Sequence[Change] = (), **fields: Any) -> AttentionRecord:
     (record,) = trio.run([Request("trio", sample, tuple(changes), **{"towers": True} | fields)])
     return record
+
+
+def test_people_read_plain_names_and_links_keep_the_paths(trio: LocalBackend, sample: Sample) -> None:
+    record = run(trio, sample)
+    assert (stack_words(record, FUSION), stack_words(record, TOWER)) == ("fusion", "sound encoder")
+    for stack, name in ((FUSION, "fusion"), (TOWER, "sound encoder")):
+        ref = parse_map_ref(record, f"{stack}/1:mean")
+        assert map_words(ref, record) == f"{name}, layer 2, mean of heads" and str(ref) == f"{stack}/1:mean"
+        number = record.map_number(ref)
+        header = map_header(record, number)
+        assert (header["stack"], header["stack_name"], header["ref"]) == (stack, name, f"{stack}/1")
+        assert layer_name(record, number) == f"{name}, {say('heads-layer', layer=2)}" and stack not in stack_text(record, stack)
+    two = replace(record, made_by={**record.made_by, "towers": [FUSION, TOWER]})
+    assert stack_words(two, FUSION) == FUSION, "a tower of several modalities has no plain name"
+    assert stack_words(towers().record, SEES) == SEES, "nor has any stack of a model without towers"
 
 
 def weights_of(record: AttentionRecord, number: int) -> np.ndarray:

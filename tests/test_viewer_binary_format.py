@@ -28,6 +28,7 @@ HEADER: dict[str, Any] = {
             "name": "layer0",
             "ref": "0",
             "stack": "tower",
+            "stack_name": "sound encoder",
             "layer": 0,
             "queries": "all",
             "keys": "all",

@@ -25,7 +25,7 @@ def viewer(show: Show) -> ViewerPage:
 
 
 def label(stack: str, queries: str, keys: str) -> str:
-    streams = say("stack-streams", **{"from": TEXTS[queries], "to": TEXTS[keys]})
+    streams = say("stack-streams-own" if queries == keys else "stack-streams", **{"from": TEXTS[queries], "to": TEXTS[keys]})
     return f"{stack}: {streams}"
 
 

@@ -45,12 +45,12 @@ class AnswerMap:
         return unit_name(self.method if self.method in ATTRIBUTIONS else MapRef.parse(self.method).method)
 
 
-def method_words(method: str) -> str:
+def method_words(method: str, record: AttentionRecord | None = None) -> str:
     """Returns a method of `AnswerMap` in words for people; the text itself where it names none."""
     if method in ATTRIBUTIONS:
         return sentence(f"map-{method}")
     try:
-        return map_words(MapRef.parse(method))
+        return map_words(MapRef.parse(method), record)
     except ValueError:
         return method
 

@@ -6,6 +6,7 @@ from typing import get_args
 
 from mmviz.analysis.joint_rollout import Streams, reachable_streams
 from mmviz.analysis.map_weights import rollout_streams
+from mmviz.analysis.stack_words import stack_words
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import AttentionRecord, MapRef, Token
 from mmviz.types.map_ref import Method
@@ -40,10 +41,10 @@ def same_ref(record: AttentionRecord, ref: MapRef) -> MapRef:
     return ref if ref.method != "attention" else record.map_ref(record.map_number(ref), ref.head)
 
 
-def map_words(ref: MapRef) -> str:
+def map_words(ref: MapRef, record: AttentionRecord | None = None) -> str:
     """Returns the reference in words for people, who count layers and heads from 1, such as "layer 5, head 3".
 
-    The stack stands before them where ``ref`` names one.
+    The stack stands before them where ``ref`` names one: as people call it in ``record``, else by its path.
     """
     if ref.method != "attention":
         words = sentence(f"map-{ref.method}")
@@ -53,7 +54,10 @@ def map_words(ref: MapRef) -> str:
     words = sentence(head, layer=ref.layer + 1, head=(ref.head or 0) + 1)
     if ref.index:
         words = sentence("map-of-layer", map=words, number=ref.index + 1)
-    return sentence("map-of-stack", map=words, stack=ref.stack) if ref.stack else words
+    if not ref.stack:
+        return words
+    stack = ref.stack if record is None else stack_words(record, ref.stack)
+    return sentence("map-of-stack", map=words, stack=stack)
 
 
 def streams_of(record: AttentionRecord, ref: MapRef) -> Streams:

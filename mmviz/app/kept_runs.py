@@ -6,9 +6,11 @@ import pickle
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import Draft
 from mmviz.app.session_state import Control
 from mmviz.explain import Run
@@ -41,12 +43,14 @@ class KeptRun:
     cut_routes: tuple[CutRoute, ...]
     visitor: str
     """Random id of the browser that made it."""
+    traces: Mapping[int | None, Trace] = field(default_factory=dict)
+    """See `State.traces`."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that it holds, without what belongs to the backend."""
         arrays: list[pickle.PickleBuffer] = []  # beside the pickle, so that none of them is copied
-        rest = pickle.dumps((self.run, self.draft), protocol=5, buffer_callback=arrays.append)
+        rest = pickle.dumps((self.run, self.draft, dict(self.traces)), protocol=5, buffer_callback=arrays.append)
         return len(rest) + sum(array.raw().nbytes for array in arrays)
 
 
@@ -89,6 +93,14 @@ class KeptRuns(Generic[T]):
         """Bytes of memory that all runs hold."""
         with self._lock:
             return self._total()
+
+    def update(self, kept: T, run_id: str) -> None:
+        """Puts ``kept`` in the place of the run ``run_id``, unless that was dropped or there is no room for more."""
+        size = kept.nbytes
+        with self._lock:
+            if run_id in self._runs and self._total() - self._runs[run_id][1] + size <= self._max_bytes:
+                self._runs.pop(run_id)
+                self._runs[run_id] = (kept, size, time.monotonic())
 
     def add(self, kept: T, run_id: str = "") -> str:
         """Keeps a run and returns its id, in the place of the run ``run_id`` where there is one; returns "" for a run

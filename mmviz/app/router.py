@@ -86,7 +86,7 @@ def draw_app(config: OperatorConfig) -> None:
     run_links.remember_visitor(state)
     backend = resources.warm_backend(state.config)
     if state.run is None:
-        widgets.note(say("nothing-yet"))
+        widgets.note(say("nothing-yet", examples=say("panel-examples")))
     else:
         is_outdated = draft != state.run_draft
         with st.container(key="of-old-run" if is_outdated and state.page != "learn" else "of-run"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import replace
 
 import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import resources, session_actions
+from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.kept_runs import KeptRun
 from mmviz.app.session_state import State
@@ -43,6 +45,14 @@ def _keep(state: State, run: Run, draft: Draft) -> str:
     return resources.kept_runs().add(KeptRun(run, draft, state.example, *changes, state.visitor))
 
 
+def keep_trace(state: State, word: int | None, trace: Trace) -> None:
+    """Keeps what was traced of the run on the screen: with the run where that is kept, so that a reload has it."""
+    state.traces[word] = trace
+    kept = resources.kept_runs().get(state.run_id) if state.run_id else None
+    if kept is not None:
+        resources.kept_runs().update(replace(kept, traces={**kept.traces, word: trace}), state.run_id)
+
+
 def name_visitor(state: State) -> None:
     """Gives a visitor an id where they have none."""
     state.visitor = visitor(state) or secrets.token_urlsafe(_ID_BYTES)
@@ -65,7 +75,7 @@ def open_run(state: State, run_id: str) -> bool:
         state.model, state.config = request.model, state.config.with_model(request.model)
     state.stream_pairs, state.options = (request.pairs, request.options) if request else ((), ())
     session_actions.show_run(kept.run, kept.draft)
-    state.run_id = run_id
+    state.run_id, state.traces = run_id, dict(kept.traces)
     return True
 
 

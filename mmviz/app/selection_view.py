@@ -51,7 +51,7 @@ class SelectionView:
     @property
     def method_text(self) -> str:
         """The map or method in words."""
-        return map_words(self.selection.map_ref)
+        return map_words(self.selection.map_ref, self.run.record)
 
     @cached_property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from mmviz.app.draft import EMPTY, Draft
@@ -23,6 +25,9 @@ from mmviz.inputs.examples import Example
 from mmviz.report import ViewerData
 from mmviz.types import MapRef
 
+INPUTS = {"image": USE_IMAGE, "audio": USE_AUDIO}
+"""The files of the form, by modality, and the keys of the checkboxes that say whether they are used."""
+
 
 def choose_example(example: Example | None) -> None:
     """Puts an example into the form and requests its run; None empties the form."""
@@ -40,6 +45,9 @@ def fill_form(draft: Draft, example: Example | None) -> None:
     state.example, state.form_start = example, draft
     state.form_number += 1
     state.latest_widget = {}
+    state.set_aside = set()
+    if any(_is_own_input(state, modality) for modality in INPUTS):  # what stands beside it was ticked by the visitor
+        state.set_aside = {modality for modality in INPUTS if not _is_own_input(state, modality)}
     state.checked_uploads = {}
     state.run_requested = False
     state.link_messages = ()
@@ -90,12 +98,38 @@ def update_input(modality: str, widget: str) -> None:
     """Called when a file, a photo or a recording was added to ``widget`` or removed from it."""
     state = current_state()
     state.error, state.open_panel = "", "own"
-    use = USE_IMAGE if modality == "image" else USE_AUDIO
     if st.session_state[widget] is not None:
         state.latest_widget[modality] = widget
-        st.session_state[use] = True
+        st.session_state[INPUTS[modality]] = True
+        state.set_aside.discard(modality)
     elif state.latest_widget.get(modality) == widget:
         del state.latest_widget[modality]
+    _set_example_aside(state)
+
+
+def _set_example_aside(state: State) -> None:
+    """Unticks the example's other input once the visitor gave one of their own, and ticks it when theirs is gone.
+
+    What was unticked once is not unticked again, so that the visitor may use it with theirs.
+    """
+    own = {modality for modality in INPUTS if _is_own_input(state, modality)}
+    if not own:
+        for modality in state.set_aside:
+            st.session_state[INPUTS[modality]] = True
+        state.set_aside = set()
+        return
+    for modality in INPUTS.keys() - own - state.set_aside:
+        if getattr(state.form_start, modality) is not None and st.session_state[INPUTS[modality]]:
+            st.session_state[INPUTS[modality]] = False
+            state.set_aside.add(modality)
+
+
+def _is_own_input(state: State, modality: str) -> bool:
+    """Returns whether the input in the form, ticked or not, is the visitor's; of what is not ``Path`` they gave it."""
+    widgets = (f"{modality}-{state.form_number}", f"{modality}-live-{state.form_number}")
+    if any(st.session_state.get(widget) not in (None, []) for widget in widgets):
+        return True
+    return not isinstance(getattr(state.form_start, modality), Path | None)
 
 
 def open_page(page: Page) -> None:
@@ -128,7 +162,7 @@ def show_run(run: Run, draft: Draft) -> None:
     state = current_state()
     for job in state.experiments.values():
         job.stop()
-    state.experiments = {}
+    state.experiments, state.traces = {}, {}
     if state.flow_job is not None:
         state.flow_job.stop()
     state.flow_job, state.flow_error = None, ""

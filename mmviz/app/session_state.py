@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import streamlit as st
 
+from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import EMPTY, Draft, Source
 from mmviz.app.jobs import Job, StreamingJob
 from mmviz.app.operator_config import OperatorConfig
@@ -64,6 +65,8 @@ class State:
     """Whether the run in progress writes its answer, so that ``job`` counts words, not layers."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
+    traces: dict[int | None, Trace] = field(default_factory=dict)
+    """What was traced of ``run``, by the word of a written answer, None for any other; it is kept with the run."""
     edge_head: tuple[int, int] | None = None
     """The head, as map and head of ``run``, whose edges the page Debug shows; None before one is chosen."""
     is_edge_opening: bool = False
@@ -115,6 +118,8 @@ class State:
     """Counts the forms; the uploaders of each new form start empty."""
     latest_widget: dict[str, str] = field(default_factory=dict)
     """The key of the widget that last received an input, by modality."""
+    set_aside: set[str] = field(default_factory=set)
+    """Modalities whose input of the example was unticked, since the visitor gave one of another modality."""
     checked_uploads: dict[str, dict[str, InputError | None]] = field(default_factory=dict)
     """Why each of the files that were checked last cannot be used, by modality and Streamlit's id of the file."""
     open_panel: Literal["", "examples", "own"] = ""

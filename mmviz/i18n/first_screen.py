@@ -18,6 +18,8 @@ FIRST_SCREEN: dict[str, str] = {
     "sign-some-audio": "sound",
     "sign-refused-image": "picture refused",
     "sign-refused-audio": "sound refused",
+    "set-aside-image": "The example's picture is not used with your sound. Tick “{tick}” to use it.",
+    "set-aside-audio": "The example's sound is not used with your picture. Tick “{tick}” to use it.",
     # notices
     "notices-one": "1 notice",
     "notices-many": "{count} notices",
@@ -32,5 +34,8 @@ FIRST_SCREEN: dict[str, str] = {
     "effect-beside-required": "the model needs it",
     "effect-beside-none": "The effect is not measured yet: “{button}” measures it.",
     "effect-beside-not-held": "This run cannot be made again here, so its effect is not measured.",
+    "effect-beside-routes": "Removing {modalities} changes little, while cutting a route of the story takes {size} "
+    "nats: a removed input has a baseline in its place and other routes can take over, whereas a cut leaves a hole in "
+    "what the model computed.",
     "effect-beside-nats": "{size} nats",
 }

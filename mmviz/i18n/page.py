@@ -117,7 +117,7 @@ LABELS: dict[str, str] = {
     "compose-ask": "Ask this question",
     "unexpected": "The model failed with an unexpected error, which is not your input's fault. Below is the previous "
     "run.",
-    "nothing-yet": "No run yet. Choose one of the examples above, or give your own inputs and press Run.",
+    "nothing-yet": "No run yet. Choose one of the examples under “{examples}”, or give your own inputs and press Run.",
     # answer
     "no-answer": "none",
     "saved-run": "{model}, saved run: computed earlier on {device}",

@@ -35,6 +35,7 @@ WORDS: dict[str, str] = {
     "stack-help": "The run of layers, by its path in the model, and which tokens attend to which. Layers count within "
     "it.",
     "stack-streams": "from {from} to {to}",
+    "stack-streams-own": "within {from}",
     "absorbed-sink": "A sink, a score of the model that belongs to no token, takes {share} % of this row.",
     "absorbed-sink-mean": "A sink, a score of the model that belongs to no token, takes {share} % of a row on average.",
     "absorbed-padding": "Padding, which fills a window up, takes {share} % of this row.",

@@ -64,7 +64,7 @@ def shown_map(run: Run, kind: AnswerMapKind) -> ShownMap | MmvizError:
             answer_map = reads_from(record, row)
     except MmvizError as reason:
         return reason
-    words = method_words(answer_map.method)
+    words = method_words(answer_map.method, record)
     queries, keys = (record.streams[stream] for stream in answer_map.streams)
     return ShownMap(answer_map, words if is_exact else sentence("method-pooled", method=words), queries, keys)
 

@@ -133,7 +133,8 @@ def _still(run: Run, ref: MapRef, query: int) -> str:
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, ref))
     amounts, is_exact = row_from(run, ref, query)
     scale_max = float(amounts.max(initial=0)) or 1.0
-    method = map_words(ref) if is_exact else sentence("method-pooled", method=map_words(ref))
+    name = map_words(ref, run.record)
+    method = name if is_exact else sentence("method-pooled", method=name)
     labels = names(keys)
     strongest = words["comma"].join(
         f"“{labels[k]}” {short(float(amounts[k]))}" for k in np.argsort(-amounts, kind="stable")[:MAX_NAMED]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmviz.analysis.head_profiles import HeadProfile, all_heads
+from mmviz.analysis.stack_words import stack_words
 from mmviz.experiments.head_ablation import DEAD, HeadEffect
 from mmviz.figures.token_labels import names
 from mmviz.i18n.errors_and_notices import sentence
@@ -69,7 +70,9 @@ def head_name(record: AttentionRecord, number: int, head: int) -> str:
 def layer_name(record: AttentionRecord, number: int) -> str:
     """Returns the layer of a map, from 1, with its stack where the record has several."""
     layer = layer_in_stack(record, number)
-    return sentence("map-of-stack", stack=record.maps[number].stack, map=layer) if len(record.stacks) > 1 else layer
+    if len(record.stacks) == 1:
+        return layer
+    return sentence("map-of-stack", stack=stack_words(record, record.maps[number].stack), map=layer)
 
 
 def layer_in_stack(record: AttentionRecord, number: int) -> str:

@@ -70,7 +70,7 @@ def _selected(
     run: AnalysedRun, map_ref: MapRef, token: int | Sequence[int] | None, direction: Direction, scale_max: float | None,
     notes: Sequence[str],
 ) -> PrintedMap:  # fmt: skip
-    method, selected = map_words(map_ref), token_or_answer(run.record, map_ref, token, direction)
+    method, selected = map_words(map_ref, run.record), token_or_answer(run.record, map_ref, token, direction)
     amounts = (run.attention if run.is_exact else run.pooled_attention)(map_ref, token, direction)
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, map_ref))
     return _draw(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from mmviz.analysis.route_attention import group_members
+from mmviz.analysis.stack_words import stack_words
 from mmviz.experiments.route_cut import LayerWindow, RouteCell, RouteEffect, RouteTable
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say
@@ -76,7 +77,7 @@ def window_words(record: AttentionRecord, window: LayerWindow) -> str:
     """Returns what people call a window of layers; they count from 1. The stack is named where there are several."""
     words = layers_words(window.layers)
     has_several = window.stack and len(record.stacks) > 1
-    return sentence("map-of-stack", stack=window.stack, map=words) if has_several else words
+    return sentence("map-of-stack", stack=stack_words(record, window.stack), map=words) if has_several else words
 
 
 def layers_words(layers: Sequence[int] | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
+from mmviz.analysis.stack_words import stack_words
 from mmviz.figures.audio import mel_ticks
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.figures.token_labels import full_names, names, part_name
@@ -66,6 +67,7 @@ def map_header(record: AttentionRecord, number: int) -> dict[str, Any]:
         "name": attn_map.name,
         "ref": str(record.map_ref(number)).rpartition(":")[0],
         "stack": attn_map.stack,
+        "stack_name": stack_words(record, attn_map.stack),
         "layer": attn_map.layer,
         "queries": attn_map.queries,
         "keys": attn_map.keys,

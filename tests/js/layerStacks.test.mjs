@@ -11,7 +11,7 @@ import { fromFragment, neighbourMap, toFragment, withMap } from "../../mmviz/vie
 
 const ODD = "a&b/c:1#%+@ä"; // ModuleDict takes any name
 const map = (stack, layer, queries, keys, heads) => ({
-  ref: `${stack}/${layer}`, stack, layer, queries, keys, heads, absorbed_by: "", windows: 0,
+  ref: `${stack}/${layer}`, stack, stack_name: `the ${stack}`, layer, queries, keys, heads, absorbed_by: "", windows: 0,
 }); // prettier-ignore
 const maps = [
   map("see", 0, "picture", "picture", 2),
@@ -55,11 +55,12 @@ test("stacks come in order of execution, and the maps of each together", () => {
 });
 
 test("a map is named with its stack, and its layer within the stack", () => {
-  assert.equal(describeMap(header, say, "ask/1:mean"), "cell-in-stack ask cell-mean 2");
+  assert.equal(describeMap(header, say, "ask/1:mean"), "cell-in-stack the ask cell-mean 2");
   assert.equal(describeLayer(header, 0), "1", "other stacks have a first layer, too");
   const alone = { ...header, maps: [map("ask", 0, "text", "text", 2)].map((each) => ({ ...each, ref: "0" })) };
   assert.equal(describeMap(alone, say, "0:1"), "cell-head 1 2", "one stack needs no name");
-  assert.equal(describeStack(header, say, "ask"), "ask: stack-streams modality-text modality-image");
+  assert.equal(describeStack(header, say, "ask"), "the ask: stack-streams modality-text modality-image");
+  assert.equal(describeStack(header, say, "see"), "the see: stack-streams-own modality-image modality-image");
 });
 
 test("a link leads back to the same stack, and one without a stack to the default one", () => {

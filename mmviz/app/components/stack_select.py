@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mmviz.analysis.stack_words import stack_words
 from mmviz.i18n.viewer import viewer_words
 from mmviz.types import INPUT_MODALITIES, AttentionRecord
 
@@ -25,15 +26,18 @@ def stack_select(record: AttentionRecord, key: str, index: int | None = None) ->
 
 
 def stack_text(record: AttentionRecord, stack: str) -> str:
-    """Returns a stack in words, as the viewer does: its path, and which modalities attend to which."""
+    """Returns a stack in words, as the viewer does: its name, and which modalities attend to which."""
     words = viewer_words()
-    pairs = {
-        words["stack-streams"].replace("{from}", _modalities(record, attn_map.queries))
-        .replace("{to}", _modalities(record, attn_map.keys)): None
+    ends = {
+        tuple(_modalities(record, stream) for stream in (attn_map.queries, attn_map.keys)): None
         for attn_map in record.maps
         if attn_map.stack == stack
-    }  # fmt: skip
-    return f"{stack}: {'; '.join(pairs)}"
+    }
+    pairs = [
+        words["stack-streams-own" if queries == keys else "stack-streams"].format_map({"from": queries, "to": keys})
+        for queries, keys in ends
+    ]
+    return f"{stack_words(record, stack)}: {'; '.join(pairs)}"
 
 
 def _modalities(record: AttentionRecord, stream: str) -> str:

@@ -13,7 +13,7 @@ import { make, setText } from "./dom.js";
 import { describeLayer } from "./labels.js";
 import { formatMapRef } from "./mapRef.js";
 import { formatNumber } from "./numberFormat.js";
-import { stacksOf } from "./layerStacks.js";
+import { stackName, stacksOf } from "./layerStacks.js";
 import { StepsPanel } from "./stepsPanel.js";
 import { chosenStream } from "./viewState.js";
 
@@ -61,7 +61,7 @@ export class CalculatorPanel {
     );
     const stacks = stacksOf(header);
     const ofStack = (stack) => options.filter((_, index) => header.maps[index].stack === stack);
-    const groups = stacks.map((stack) => make("optgroup", { label: stack }, ...ofStack(stack)));
+    const groups = stacks.map((stack) => make("optgroup", { label: stackName(header, stack) }, ...ofStack(stack)));
     this.maps.box.append(...(stacks.length > 1 ? groups : options));
     this.notes = make("p", { class: "note", "data-part": "calc-notes" });
     this.verdict = make("p", { class: "verdict", role: "status", "data-part": "calc-verdict" });

@@ -32,7 +32,7 @@ export const FORMAT_SCHEMA = {
     "answer_words": {"*": ["integer"]},
     "default_stack": "text",
     "bins": {"*": ["integer"]},
-    "maps": [{"name": "text", "ref": "text", "stack": "text", "layer": "integer", "queries": "text", "keys": "text", "heads": "integer", "edges": {"nullable": {"queries": ["integer"], "keys": ["integer"]}}, "absorbed_by": {"enum": ["", "sink", "mask", "padding"]}, "windows": "integer"}],
+    "maps": [{"name": "text", "ref": "text", "stack": "text", "stack_name": "text", "layer": "integer", "queries": "text", "keys": "text", "heads": "integer", "edges": {"nullable": {"queries": ["integer"], "keys": ["integer"]}}, "absorbed_by": {"enum": ["", "sink", "mask", "padding"]}, "windows": "integer"}],
     "steps": {"nullable": [{"scale": "number", "ablated_heads": ["integer"]}]},
     "timeline": {"nullable": {"scenes": ["integer"], "answers": ["text"], "probabilities": [["number"]]}},
     "source": {"enum": ["whole", "kept", "overview"]},

@@ -12,7 +12,7 @@ const MAX_NAMED = 3; // tokens of a group that are named, and strongest tokens t
 export function describeMap(header, say, mapRef) {
   const map = describeHead(header, say, mapRef);
   if (isFlow(mapRef) || stacksOf(header).length === 1) return map;
-  return say("cell-in-stack", { stack: header.maps[parseMapRef(header, mapRef).mapIndex].stack, map });
+  return say("cell-in-stack", { stack: header.maps[parseMapRef(header, mapRef).mapIndex].stack_name, map });
 }
 
 /** Returns layer and head of a MapRef within its stack. */

@@ -24,9 +24,14 @@ export function stackOf(header, mapRef) {
   return isFlow(mapRef) ? header.default_stack : header.maps[parseMapRef(header, mapRef).mapIndex].stack;
 }
 
-/** Returns a stack in words: its path, and which modalities attend to which. */
+/** Returns what people call a stack. */
+export function stackName(header, stack) {
+  return header.maps.find((map) => map.stack === stack).stack_name;
+}
+
+/** Returns a stack in words: its name, and which modalities attend to which. */
 export function describeStack(header, say, stack) {
-  return `${stack}: ${describeStreams(header, say, stack)}`;
+  return `${stackName(header, stack)}: ${describeStreams(header, say, stack)}`;
 }
 
 /** Returns which modalities attend to which in a stack. */
@@ -35,7 +40,7 @@ export function describeStreams(header, say, stack) {
     .filter((map) => map.stack === stack)
     .map(({ queries, keys }) => {
       const [from, to] = [queries, keys].map((stream) => describeStream(header, say, stream));
-      return say("stack-streams", { from, to });
+      return say(from === to ? "stack-streams-own" : "stack-streams", { from, to });
     });
   return [...new Set(pairs)].join("; ");
 }

@@ -3,7 +3,7 @@ import { AMOUNTS, colourIndex } from "./colours.js";
 import { dequantizationTable } from "./quantization.js";
 import { twoDigits } from "./numberFormat.js";
 import { formatMapRef, isFlow } from "./mapRef.js";
-import { describeStreams, mapsByStack, stacksOf } from "./layerStacks.js";
+import { describeStreams, mapsByStack, stackName, stacksOf } from "./layerStacks.js";
 import { overviewColumns } from "./viewState.js";
 import { fitCanvas, make } from "./dom.js";
 
@@ -72,7 +72,9 @@ export class OverviewPanel {
       const rank = ranks.get(stack) ?? 0;
       ranks.set(stack, rank + 1);
       if (!hasHeadings || rank) return { mapIndex, rank, heading: null };
-      const lines = [stack, describeStreams(header, say, stack)].map((text) => make("span", { text, title: text }));
+      const streams = describeStreams(header, say, stack);
+      const name = make("span", { text: stackName(header, stack), title: stack });
+      const lines = [name, make("span", { text: streams, title: streams })];
       return { mapIndex, rank, heading: make("h4", { class: "stack-name" }, ...lines) };
     });
   }

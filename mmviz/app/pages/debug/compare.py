@@ -186,7 +186,7 @@ def method_select(runner: ExperimentRunner, other: Run, key: str) -> MapRef | No
         if not shared:
             return None
     shared.sort(key=lambda map_ref: (map_ref.layer is not None, map_ref.head is not None, -(map_ref.layer or 0)))
-    texts = number_repeated([map_words(map_ref) for map_ref in shared])
+    texts = number_repeated([map_words(map_ref, record) for map_ref in shared])
     labels = {str(map_ref): text for map_ref, text in zip(shared, texts, strict=True)}
     choice: str = st.selectbox(
         say("compare-method"), list(labels), index=shared.index(defaults[0]) if defaults else 0,

@@ -11,20 +11,28 @@ from mmviz.analysis.attributions import modality_shares
 from mmviz.app.components.widgets import chip
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.removal_changes import present_modalities
+from mmviz.experiments.story import Story
 from mmviz.explain import Run
+from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
-from mmviz.types import MmvizError, Modality
+from mmviz.types import AttentionRecord, MmvizError, Modality
 
 
-def effect_card(run: Run, effect: Effect | MmvizError | None, can_measure: bool) -> None:
-    """Draws attention and effect of each modality of ``run``.
+SMALL = 0.1
+"""Nats. An input that takes less when it is removed changes little; a route that takes more does not."""
+
+
+def effect_card(run: Run, effect: Effect | MmvizError | None, can_measure: bool, story: Story | None = None) -> None:
+    """Draws attention and effect of each modality of ``run``, and where the steps of its ``story`` seem to differ.
 
     ``effect`` is None before it is measured; ``can_measure``: whether the page can do that.
     """
-    st.html(effect_card_html(run, effect, can_measure))
+    st.html(effect_card_html(run, effect, can_measure, story))
 
 
-def effect_card_html(run: Run, effect: Effect | MmvizError | None, can_measure: bool) -> str:
+def effect_card_html(
+    run: Run, effect: Effect | MmvizError | None, can_measure: bool, story: Story | None = None
+) -> str:
     """Returns what `effect_card` draws."""
     try:
         shares = modality_shares(run.record, reads_from_ref(run.record)[0])
@@ -40,10 +48,11 @@ def effect_card_html(run: Run, effect: Effect | MmvizError | None, can_measure: 
         rows += f"<div class='effect-row'><b>{chip(modality)}</b><div>{bars}</div></div>"
     legend = ""
     if shares is not None:
-        method = method_words(str(reads_from_ref(run.record)[0]))
+        method = method_words(str(reads_from_ref(run.record)[0]), run.record)
         legend = _legend("attention", say("effect-beside-attention", method=method))
     if measured is not None:
         legend += _legend("effect", say("effect-beside-effect", answer=measured.answer, most=_nats(-most)))
+        legend += _beside_routes(run, losses, story)
     elif isinstance(effect, MmvizError):
         legend += f"<p>{html.escape(str(effect))}</p>"
     else:
@@ -61,6 +70,28 @@ def removal_effects(effect: Effect) -> dict[Modality, float]:
     """
     whole = effect.everything
     return {modality: effect.values[whole - {modality}] - effect.values[whole] for modality in whole - effect.required}
+
+
+def unlike_routes(record: AttentionRecord, losses: dict[Modality, float], story: Story) -> dict[Modality, float]:
+    """Returns the modalities whose removal changes little, though a step of the story that reads them, or that they
+    read, takes more than `SMALL` when it is cut; with the most that such a step takes, in nats, below 0."""
+    sizes: dict[Modality, float] = {}
+    for step in story.steps:
+        readers = {token.modality for token in step.query_tokens(record)}
+        for modality in {step.modality, step.queries, *readers} & losses.keys():
+            assert isinstance(modality, Modality)
+            if abs(losses[modality]) < SMALL and step.effect < -SMALL:
+                sizes[modality] = min(step.effect, sizes.get(modality, 0.0))
+    return sizes
+
+
+def _beside_routes(run: Run, losses: dict[Modality, float], story: Story | None) -> str:
+    unlike = {} if story is None else unlike_routes(run.record, losses, story)
+    if not unlike:
+        return ""
+    modalities = join_list(say(f"the-{modality}") for modality in unlike)
+    text = say("effect-beside-routes", modalities=modalities, size=_nats(min(unlike.values())))
+    return f"<p class='effect-routes'>{html.escape(text)}</p>"
 
 
 def _effect(effect: Effect | None, losses: dict[Modality, float], modality: Modality, most: float) -> str:

@@ -87,6 +87,7 @@ def _own_inputs(state: State, text: str) -> Draft:
     accepted = model_inputs(state.config)
     guard_uploads(bool(accepted.video))
     start = state.form_start
+    remark = st.empty()
     left, right, end = st.columns([3, 3, 2])
     with left:
         image, image_names = _file_input(state, accepted, "image", session.USE_IMAGE, (start.image, start.image_names))
@@ -96,6 +97,10 @@ def _own_inputs(state: State, text: str) -> Draft:
         if state.config.spec is None:  # the composer has the bundled model's wordings
             question_composer()
         st.button(say("own"), key="own", help=say("own-help"), on_click=session_actions.choose_example, args=(None,))
+    for modality in state.set_aside:
+        if not st.session_state[session_actions.INPUTS[modality]]:
+            with remark:
+                widgets.note(say(f"set-aside-{modality}", tick=say(f"use-{modality}")), "remark")
     return Draft(image, text, audio, image_names, audio_names)
 
 

@@ -60,7 +60,7 @@ def _back_button(view: SelectionView) -> None:
     """Draws a button back to the method chosen for the model, where another one is selected."""
     default = view.run.map_ref
     if view.selection.map_ref != default:
-        label = say("back", method=map_words(default))
+        label = say("back", method=map_words(default, view.run.record))
         st.button(label, key="back", type="tertiary", help=say("back-help"), on_click=set_method, args=(default,))
 
 

@@ -18,7 +18,7 @@ from mmviz.app.pages.explore.footer import footer
 from mmviz.app.pages.explore.history import history
 from mmviz.app.pages.explore.method_cards import method_cards
 from mmviz.app.pages.explore.prompt_settings import prompt_settings
-from mmviz.app.pages.explore.story import can_trace, shown_effect, story_strip
+from mmviz.app.pages.explore.story import can_trace, shown_effect, story_strip, told_story
 from mmviz.app.pages.explore.stream_names import stream_names
 from mmviz.app.pages.explore.talk import talk_editor
 from mmviz.app.pages.explore.token_similarity import similarity_section
@@ -51,7 +51,8 @@ def _run_view(run: Run, backend: Callable[[], Backend], is_outdated: bool) -> No
     beside = answer_maps(state, run)
     story_strip(state, run, backend, is_outdated)
     with beside:  # now that a click on the story's button may have measured it
-        effect_card(run, shown_effect(state, run.record), can_trace(run, state))
+        record = run.record
+        effect_card(run, shown_effect(state, record), can_trace(run, state), told_story(state, record))
     with st.container(key=PLACE):
         with st.container():
             if state.opened_head is not None and state.opened_head[0] == state.selection:

@@ -7,50 +7,31 @@ that the first view never waits for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import streamlit as st
 
 from mmviz.analysis.route_attention import group_members
-from mmviz.app import resources, session_actions
+from mmviz.app import resources, run_links, session_actions
 from mmviz.app import session_state as session
+from mmviz.app.answer_trace import Trace, measure_trace
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
 from mmviz.app.pages.explore.answer_words import words_of
 from mmviz.app.selection import Selection
 from mmviz.app.session_state import State
-from mmviz.backends import Backend, Progress, Stop
-from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
-from mmviz.experiments.story import Story, about_word, measure_story
+from mmviz.backends import Backend
+from mmviz.experiments.modality_shapley import Effect
+from mmviz.experiments.story import Story, about_word
 from mmviz.experiments.story_search import Step, most_cuts
 from mmviz.experiments.time_estimates import most_seconds
 from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.report.story_cards import step_card, story_verdict
-from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError, Request
+from mmviz.types import ANSWER, AttentionMap, AttentionRecord, MmvizError
 
 STORY = "story"
 """The name of the experiment, and of its button."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What one click measures of an answer."""
-
-    effect: Effect | MmvizError | None
-    """What removing each modality does to it, or why that cannot be measured; None where it was stopped."""
-    story: Story | None
-
-
-def measure_trace(backend: Backend, request: Request, record: AttentionRecord, progress: Progress, stop: Stop) -> Trace:
-    """Measures the effect of each modality, then the story. Raises ``MmvizError`` as `measure_story` does."""
-    effect: Effect | MmvizError | None
-    try:
-        effect = measure_modality_effect(backend, request, stop=stop)
-    except MmvizError as problem:
-        effect = problem
-    return Trace(effect, measure_story(backend, request, record, progress, stop))
 
 
 def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
@@ -72,22 +53,23 @@ def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outda
     except MmvizError:
         return
     with st.container(key="story-strip"):
-        word = _word(run.record)
-        name = (STORY, word)
+        word = _word(state, run.record)
+        request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
+        name, trace = (STORY, word), state.traces.get(word)
         place = st.empty()
-        if (run.record.id, *name) not in state.experiments:
-            if is_outdated or not place.button(
-                say("story-trace"), key=STORY, help=say("story-trace-help"), type="tertiary"
-            ):
+        if trace is None and (run.record.id, *name) not in state.experiments:
+            if is_outdated or not place.button(say("story-trace"), key=STORY, help=say("story-trace-help")):
                 return
             place.empty()
         widgets.heading(say("story"), say("story-help"))
-        request, record = (runner.request, run.record) if word is None else about_word(runner.request, run.record, word)
-        trace = runner.measure(
-            name,
-            lambda progress, stop: measure_trace(runner.backend(), request, record, progress, stop),
-            most_seconds(record, most_cuts(record)),
-        )
+        if trace is None:
+            trace = runner.measure(
+                name,
+                lambda progress, stop: measure_trace(runner.backend(), request, record, progress, stop),
+                most_seconds(record, most_cuts(record)),
+            )
+            if trace is not None and trace.is_complete:
+                run_links.keep_trace(state, word, trace)
         if trace is not None and trace.story is not None:
             _cards(run, record, trace.story)
 
@@ -122,16 +104,18 @@ def can_trace(run: Run, state: State) -> bool:
 def _traced(state: State, record: AttentionRecord) -> Trace | None:
     word = st.session_state.get(f"story-word-{record.id}")
     job = state.experiments.get((record.id, STORY, word))
-    return None if job is None else job.result
+    return state.traces.get(word) if job is None else job.result
 
 
-def _word(record: AttentionRecord) -> int | None:
-    """Draws a box for the word of a written answer; None for an answer that is not written, or a chosen part of it."""
+def _word(state: State, record: AttentionRecord) -> int | None:
+    """Draws a box for the word of a written answer, at first one that was traced; None for an answer that is not
+    written, or a chosen part of it."""
     if not record.made_by.get("answer") or record.made_by.get("answer_part"):
         return None
     words = words_of(record)
+    traced = max((word for word in state.traces if word is not None), default=0)
     choice: int = st.selectbox(
-        say("story-word"), range(len(words)), key=f"story-word-{record.id}",
+        say("story-word"), range(len(words)), index=traced, key=f"story-word-{record.id}",
         format_func=lambda number: f"{number + 1}: {words[number]}",
     )  # fmt: skip
     return choice
