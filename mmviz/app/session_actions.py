@@ -34,7 +34,7 @@ def choose_example(example: Example | None) -> None:
     state = current_state()
     fill_form(Draft(example.image, example.question, example.audio) if example else EMPTY, example)
     if example is None:  # what is added to an empty form is used
-        st.session_state[USE_IMAGE] = st.session_state[USE_AUDIO] = True
+        _set_values({USE_IMAGE: True, USE_AUDIO: True})
     state.run_requested, state.open_panel = example is not None, "" if example else "own"
 
 
@@ -52,9 +52,7 @@ def fill_form(draft: Draft, example: Example | None) -> None:
     state.run_requested = False
     state.link_messages = ()
     state.control, state.ablated_heads, state.cut_routes = "trained", (), ()
-    st.session_state[QUESTION] = draft.text
-    st.session_state[USE_IMAGE] = draft.image is not None
-    st.session_state[USE_AUDIO] = draft.audio is not None
+    _set_values({QUESTION: draft.text, USE_IMAGE: draft.image is not None, USE_AUDIO: draft.audio is not None})
 
 
 def reset_state() -> None:
@@ -90,7 +88,7 @@ def request_run() -> None:
 
 def submit_text(text: str) -> None:
     """Puts ``text`` into the form and requests a run."""
-    st.session_state[QUESTION] = text
+    _set_values({QUESTION: text})
     request_run()
 
 
@@ -200,6 +198,13 @@ def stop_run() -> None:
     state = current_state()
     _drop_job(state)
     state.error = Message("stopped" if state.run else "stopped-first")
+
+
+def _set_values(values: dict[str, str | bool]) -> None:
+    """Sets widgets of the form. A script that is stopped before it draws them leaves that to the next."""
+    for key, value in values.items():
+        st.session_state[key] = value
+    current_state().form_values |= values
 
 
 def _drop_job(state: State) -> None:

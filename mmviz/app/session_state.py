@@ -78,6 +78,8 @@ class State:
     files; in memory only."""
     resend_form: bool = False
     """Whether the page must send the values of the form's widgets to the browser once more."""
+    form_values: dict[str, str | bool] = field(default_factory=dict)
+    """Values of the form's widgets, by key, that the page has set and not drawn yet."""
 
     lesson: LessonId = "tokens"
     """The lesson of the page Learn that is open."""

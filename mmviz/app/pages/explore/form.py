@@ -43,6 +43,9 @@ def input_form(state: State, examples: Sequence[Example], wrong: Sequence[Exampl
         state.resend_form = False
         for key in (session.QUESTION, session.USE_IMAGE, session.USE_AUDIO):
             st.session_state[key] = st.session_state[key]
+    for key, value in state.form_values.items():
+        st.session_state[key] = value
+    state.form_values = {}
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="input-bar"):
         picture = st.empty()
         text = st.text_input(
