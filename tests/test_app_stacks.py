@@ -123,7 +123,8 @@ def test_the_heads_of_every_stack_stand_under_their_own_names() -> None:
     assert stacks.value == ASKS and [text.partition(":")[0] for text in stacks.options] == [SEES, READS, ASKS]
     words = viewer_words()
     assert stacks.options[0] == f"{SEES}: {words['stack-streams-own'].format_map({'from': 'picture'})}"
-    assert stacks.options[2] == f"{ASKS}: {words['stack-streams'].format_map({'from': words['modality-text'], 'to': 'picture'})}"
+    ends = {"from": words["modality-text"], "to": words["modality-image"]}
+    assert stacks.options[2] == f"{ASKS}: {words['stack-streams'].format_map(ends)}"
     layers = page.dataframe[0].value[translate(DEBUG, "heads-column-layer")]
     assert len(layers) == 3 * 4 + 2 * 2 + 2 * 2 == sum(attn_map.heads for attn_map in record.maps)
     assert {text.partition(",")[0] for text in layers} == {SEES, READS, ASKS}

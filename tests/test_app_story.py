@@ -85,7 +85,8 @@ def test_a_route_that_matters_more_than_its_input_is_explained() -> None:
     assert effect is not None and story is not None
     whole, audio = effect.everything, frozenset({Modality.AUDIO})
     same = replace(effect, values={**effect.values, whole - audio: effect.values[whole] - 0.09})
-    told = replace(story, steps=(replace(story.steps[0], queries=ANSWER, keys=Modality.AUDIO, modality=Modality.AUDIO),))
+    step = replace(story.steps[0], queries=ANSWER, keys=Modality.AUDIO, modality=Modality.AUDIO)
+    told = replace(story, steps=(step,))
     for step_effect, seen, is_explained in ((-1.1, same, True), (-0.1, same, False), (-1.1, effect, False)):
         steps = (replace(told.steps[0], effect=step_effect),)
         card = effect_card_html(shown, seen, True, replace(told, steps=steps))

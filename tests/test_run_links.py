@@ -295,3 +295,26 @@ def test_a_talk_is_made_of_the_runs_of_a_session(opened: AppTest, kept_runs: Kep
     press(opened, "talk-add-text")
     press(opened, "forget")
     assert session_runs.TALK not in opened.session_state
+
+
+def test_a_talk_follows_the_language_of_the_page(opened: AppTest) -> None:
+    opened.session_state["talk"] = True  # unfolded
+    run(opened)
+    press(opened, "talk-add-run")
+    chosen, first = own_talk(opened).chosen, own_talk(opened).slides[0].number
+    english = [each.slide.title for each in own_talk(opened).slides]
+    opened.text_area(f"talk-caption-{chosen}").set_value("Mine").run()
+    press(opened, "language-zh")
+    opened.session_state["talk"] = True
+    run(opened)
+    titles = [each.slide.title for each in own_talk(opened).slides]
+    assert titles[0] != english[0] and all(re.search("[\u4e00-\u9fff]", title) for title in titles[2:4])
+    assert opened.text_input(f"talk-title-{chosen}").value == titles[-1] != english[-1]
+    assert opened.text_area(f"talk-caption-{chosen}").value == "Mine"
+    press(opened, f"talk-slide-{first}")
+    assert opened.text_input(f"talk-title-{first}").value == titles[0]
+    press(opened, "language-en")
+    opened.session_state["talk"] = True
+    run(opened)
+    assert [each.slide.title for each in own_talk(opened).slides] == english
+    assert opened.text_area(f"talk-caption-{first}").value == own_talk(opened).slides[0].slide.caption

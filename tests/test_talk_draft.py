@@ -42,6 +42,18 @@ def test_slides_are_moved_added_behind_the_chosen_one_and_removed() -> None:
     assert len({each.number for each in draft.slides}) == 3
 
 
+def test_texts_that_were_not_edited_follow_the_language() -> None:
+    draft, english, chinese = TalkDraft(), Slide("text", "two", "three", "four"), Slide("text", "二", "三", "四")
+    draft.add([english, Slide("text", "mine")], FIRST, [(english, chinese), ()])
+    number = draft.slides[0].number
+    draft.edit(number, caption="edited")
+    draft.translate(1)
+    assert draft.slides[0].slide == Slide("text", "二", "edited", "四") and draft.slides[1].slide.title == "mine"
+    draft.edit(number, title="题")
+    draft.translate(0)
+    assert draft.slides[0].slide == Slide("text", "题", "edited", "four")
+
+
 def test_the_talk_has_the_order_and_the_texts_that_were_chosen() -> None:
     draft = TalkDraft()
     for ref, run in RUNS.items():

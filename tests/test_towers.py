@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from records import SEES, towers
+from records import SEES
+from records import towers as several_stacks
 from safetensors.torch import save
 from untrained_trio import untrained_trio
 
@@ -69,10 +70,11 @@ def test_people_read_plain_names_and_links_keep_the_paths(trio: LocalBackend, sa
         number = record.map_number(ref)
         header = map_header(record, number)
         assert (header["stack"], header["stack_name"], header["ref"]) == (stack, name, f"{stack}/1")
-        assert layer_name(record, number) == f"{name}, {say('heads-layer', layer=2)}" and stack not in stack_text(record, stack)
+        assert layer_name(record, number) == f"{name}, {say('heads-layer', layer=2)}"
+        assert stack not in stack_text(record, stack)
     two = replace(record, made_by={**record.made_by, "towers": [FUSION, TOWER]})
     assert stack_words(two, FUSION) == FUSION, "a tower of several modalities has no plain name"
-    assert stack_words(towers().record, SEES) == SEES, "nor has any stack of a model without towers"
+    assert stack_words(several_stacks().record, SEES) == SEES, "nor has any stack of a model without towers"
 
 
 def weights_of(record: AttentionRecord, number: int) -> np.ndarray:

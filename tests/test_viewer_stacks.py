@@ -25,7 +25,8 @@ def viewer(show: Show) -> ViewerPage:
 
 
 def label(stack: str, queries: str, keys: str) -> str:
-    streams = say("stack-streams-own" if queries == keys else "stack-streams", **{"from": TEXTS[queries], "to": TEXTS[keys]})
+    code = "stack-streams-own" if queries == keys else "stack-streams"
+    streams = say(code, **{"from": TEXTS[queries], "to": TEXTS[keys]})
     return f"{stack}: {streams}"
 
 

@@ -12,6 +12,8 @@ from mmviz.explain import Run
 from mmviz.i18n.language import Language
 from mmviz.present import Slide, Talk
 
+TEXTS = ("title", "caption", "notes", "size")
+"""The fields of a slide that are in a language."""
 MAX_SLIDES = 60
 MAX_RUNS = 8
 """The number of runs of a talk, which is not more than the server keeps of a visitor."""
@@ -36,6 +38,19 @@ class DraftSlide:
     """Tells it from the others, wherever it stands."""
     slide: Slide
     run: RunRef
+    wordings: tuple[Slide, ...] = ()
+    """The slide as it was made in each language, so that what was not edited follows the language of the page."""
+
+    def in_language(self, number: int) -> DraftSlide:
+        """Returns it with the texts of ``wordings[number]`` in place of those of any other that were not edited."""
+        if not self.wordings:
+            return self
+        texts = {
+            name: getattr(self.wordings[number], name)
+            for name in TEXTS
+            if getattr(self.slide, name) in [getattr(wording, name) for wording in self.wordings]
+        }
+        return replace(self, slide=replace(self.slide, **texts))
 
 
 @dataclass
@@ -61,13 +76,15 @@ class TalkDraft:
         """Returns the name that a run already has in this talk."""
         return next((run for run in self.runs if run.record_id == record_id), None)
 
-    def add(self, slides: Sequence[Slide], run: RunRef) -> int:
-        """Adds slides of a run behind the chosen one, or at the end. Returns how many there was room for."""
+    def add(self, slides: Sequence[Slide], run: RunRef, wordings: Sequence[tuple[Slide, ...]] = ()) -> int:
+        """Adds slides of a run behind the chosen one, or at the end, with the ``wordings`` of each. Returns how many
+        there was room for."""
         if run not in self.runs and len(self.runs) >= MAX_RUNS:
             return 0
         room = slides[: MAX_SLIDES - len(self.slides)]
         place = next((k + 1 for k, each in enumerate(self.slides) if each.number == self.chosen), len(self.slides))
-        added = [DraftSlide(self._latest + 1 + k, slide, run) for k, slide in enumerate(room)]
+        every = wordings or [()] * len(slides)
+        added = [DraftSlide(self._latest + 1 + k, slide, run, every[k]) for k, slide in enumerate(room)]
         self._latest += len(added)
         self.slides[place:place] = added
         if added:
@@ -93,6 +110,10 @@ class TalkDraft:
         place = self._place(number)
         each = self.slides[place]
         self.slides[place] = replace(each, slide=replace(each.slide, **texts))  # type: ignore[arg-type]
+
+    def translate(self, number: int) -> None:
+        """Puts every text that was not edited into the language of this number in the wordings of the slides."""
+        self.slides = [each.in_language(number) for each in self.slides]
 
     def chosen_slide(self) -> DraftSlide | None:
         """Returns the slide whose texts are edited."""

@@ -92,7 +92,8 @@ def _head_select(record: AttentionRecord, effects: list[HeadEffect]) -> MapRef:
     needed = min(range(len(heads)), key=lambda k: effect_of.get(heads[k], 0.0))
     choice: MapRef = st.selectbox(
         say("faithfulness-head"), [record.map_ref(number, head) for number, head in heads], index=needed,
-        format_func=lambda ref: map_words(ref, record), key=f"faithfulness-head-{record.id}", help=say("faithfulness-head-help"),
+        format_func=lambda ref: map_words(ref, record), key=f"faithfulness-head-{record.id}",
+        help=say("faithfulness-head-help"),
     )  # fmt: skip
     return choice
 

@@ -35,7 +35,9 @@ def results(run: Run, is_outdated: bool) -> None:
     record, state = run.record, session.current_state()
     widgets.weight_banners(record)
     if record.has_change(AblateHead):
-        heads = join_list(map_words(record.map_ref(ablated.map, ablated.head), record) for ablated in state.ablated_heads)
+        heads = join_list(
+            map_words(record.map_ref(ablated.map, ablated.head), record) for ablated in state.ablated_heads
+        )
         widgets.note(say("heads-ablated", heads=heads), "banner")
     if record.has_change(CutRoute):
         _cut_routes_banner(run)

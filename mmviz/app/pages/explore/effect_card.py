@@ -17,7 +17,6 @@ from mmviz.i18n.language import join_list
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, MmvizError, Modality
 
-
 SMALL = 0.1
 """Nats. An input that takes less when it is removed changes little; a route that takes more does not."""
 

@@ -17,7 +17,7 @@ from mmviz.app.session_runs import own_talk
 from mmviz.app.session_state import State
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, DraftSlide, RunRef, TalkDraft
 from mmviz.explain import Run
-from mmviz.i18n.language import current_language, use_language
+from mmviz.i18n.language import LANGUAGES, current_language, use_language
 from mmviz.i18n.page import say
 from mmviz.present import Slide, Talk, make_talk
 
@@ -33,6 +33,7 @@ _open_button = st.components.v2.component(
 def talk_editor(state: State, view: SelectionView) -> None:
     """Draws the talk, folded until it is opened. A change of it draws nothing else anew."""
     draft = own_talk()
+    draft.translate(LANGUAGES.index(current_language()))
     with st.expander(say("own-talk"), key=KEY, on_change="rerun") as expander:
         if not expander.open:
             return
@@ -76,9 +77,13 @@ def _text_slides(state: State, view: SelectionView) -> tuple[Slide, ...]:
 
 
 def _add(state: State, view: SelectionView, slides: Callable[[State, SelectionView], tuple[Slide, ...]]) -> None:
-    wanted = slides(state, view)
+    wordings = []
+    for language in LANGUAGES:
+        with use_language(language):
+            wordings.append(slides(state, view))
+    wanted = wordings[LANGUAGES.index(current_language())]
     ref = own_talk().ref_of(view.run.record.id) or _ref(state, view.run)
-    if own_talk().add(wanted, ref) < len(wanted):
+    if own_talk().add(wanted, ref, list(zip(*wordings, strict=True))) < len(wanted):
         st.session_state["talk-full"] = True
 
 
@@ -131,12 +136,16 @@ def _texts(draft: TalkDraft) -> None:
     def save(name: str) -> None:
         draft.edit(number, **{name: st.session_state[f"talk-{name}-{number}"]})
 
+    for name in ("title", "caption", "notes"):  # set here, since a field that is there keeps its text
+        key = f"talk-{name}-{number}"
+        if st.session_state.get(key) != getattr(slide, name):
+            st.session_state[key] = getattr(slide, name)
     st.text_input(
-        say("own-talk-title"), slide.title, MAX_TITLE, key=f"talk-title-{number}", on_change=save, args=("title",)
+        say("own-talk-title"), max_chars=MAX_TITLE, key=f"talk-title-{number}", on_change=save, args=("title",)
     )
     for name, chars, height in (("caption", MAX_CAPTION, 80), ("notes", MAX_NOTES, 120)):
         st.text_area(
-            say(f"own-talk-{name}"), getattr(slide, name), height, chars, key=f"talk-{name}-{number}", on_change=save,
+            say(f"own-talk-{name}"), height=height, max_chars=chars, key=f"talk-{name}-{number}", on_change=save,
             args=(name,),
         )  # fmt: skip
 
