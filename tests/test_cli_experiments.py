@@ -74,7 +74,9 @@ def measured(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[s
             else:
                 assert line[name].removeprefix("'") == value
     assert all(text in printed for text in document["verdict"]) and document["verdict"]
-    assert f"answer: {document['answer']} ({document['probability']:.1%})" in printed
+    first = f"{document['answer']} {document['probability']:.1%}, "
+    sure = f"answer: {document['answer']} ({document['probability']:.1%})"
+    assert (f"answer: not sure: {first}" if document["not_sure"] else sure) in printed
     assert document["model"] == "trio" and document["changes"] == document["part"] == []
     return document, printed, progress
 

@@ -64,7 +64,7 @@ def section(document: str, number: int) -> str:
 
 def test_a_run_has_its_slides_and_a_story_one_for_each_step(talk: Talk) -> None:
     assert [slide.kind for slide in talk.slides] == [*KINDS, "step", "step", "step"]
-    assert talk.title == TEXT and talk.slides[1].title == "Answer: word 0 (50%)"
+    assert talk.title == TEXT and talk.slides[1].title == "Answer: word 0 (50.0%)"
     assert talk.slides[1].caption == about("recorded")
     hears, reads, sees = talk.slides[4:]
     assert hears.lit == (Lit("all", (FIRST_MOMENT + 2, FIRST_MOMENT + 3)), Lit("all", (FIRST_PATCH + 6,)))

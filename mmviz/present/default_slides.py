@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_maps import KINDS, AnswerMapKind
-from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import parse_map_ref, streams_of
-from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
 from mmviz.explain.run import Run
@@ -26,7 +24,7 @@ from mmviz.i18n.viewer import about
 from mmviz.present.lit_inputs import lit_inputs
 from mmviz.present.talk import Lit, Slide, Talk
 from mmviz.report.answer_maps import ShownMap, map_help, map_title, shown_map
-from mmviz.report.document_content import document_title
+from mmviz.report.answer_title import answer_title
 from mmviz.report.map_notes import map_notes
 from mmviz.report.story_cards import step_reads, step_without, story_verdict
 from mmviz.types import AttentionRecord, ChosenTokens, MmvizError, Modality, Token
@@ -61,7 +59,7 @@ def make_talk(
     first = slides[0]
     notes = join_sentences([first.notes, *missing, say("talk-keys")]).strip()
     slides[0] = replace(first, notes=notes)
-    name = title or replace_invisible(run.sample.text or "") or _answer_text(run.record)
+    name = title or replace_invisible(run.sample.text or "") or answer_title(run.record)
     return Talk(name, (run,), tuple(slides), current_language())
 
 
@@ -79,16 +77,8 @@ def _answer_slide(run: Run) -> Slide:
         lines.append(sentence("figure-caption", model=made_by["model"], device=made_by["device_name"]))
     recorded = about("recorded") if made_by.get("recorded") else ""
     return Slide(
-        "answer", _answer_text(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE, Modality.TEXT)
+        "answer", answer_title(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE, Modality.TEXT)
     )
-
-
-def _answer_text(record: AttentionRecord) -> str:
-    unsure = unsure_answers(record) if written_log_probability(record) is None else ()
-    if not unsure:
-        return document_title(record)
-    likeliest = join_list(f"{replace_invisible(other.label)} {other.probability:.0%}" for other in unsure)
-    return sentence("figure-title-unsure", answers=likeliest)
 
 
 def _map_slide(run: Run, kind: AnswerMapKind, shown: ShownMap) -> Slide:

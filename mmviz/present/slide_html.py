@@ -18,6 +18,7 @@ from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.present.lit_inputs import LitInputs, lit_inputs
 from mmviz.present.talk import Slide, Talk
+from mmviz.report.answer_title import share_text
 from mmviz.types import AudioInput, ImageInput, Modality, Seconds, Token, UniformAttention
 
 SIDE = 1024
@@ -162,7 +163,7 @@ def _answers(talk: Talk, slide: Slide) -> str:
     if record.made_by.get("answer") or not record.answers:
         return ""
     rows = "".join(
-        f"<li><span>{html.escape(replace_invisible(answer.label))}</span><b>{100 * answer.probability:.1f} %</b>"
+        f"<li><span>{html.escape(replace_invisible(answer.label))}</span><b>{share_text(answer.probability)}</b>"
         f"<i style='width:{max(0.5, 100 * answer.probability):.1f}%'></i></li>"
         for answer in record.answers[:MAX_ANSWERS]
     )
