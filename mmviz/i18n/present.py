@@ -15,8 +15,10 @@ PRESENT: dict[str, str] = {
     "talk-without-map": "No slide shows “{title}”: {reason}",
     "talk-step-notes": "Confirmed by a cut: if exactly this may not be read, and all else may, the answer's "
     "log-probability loses {size:.1f} nats.",
-    "talk-step-size": "{size} for the answer without it",
-    "talk-bright": "Bright: the tokens of this route.",
+    "talk-step-size": "{size} for “{answer}” without it",
+    "talk-bright": "Bright: the tokens that this step names.",
+    "talk-reads-here": "The patches that read",
+    "talk-read-here": "The patches that they read",
     "talk-legend-light": "Picture and sound: brightness",
     "talk-legend-colour": "Words: colour",
     "talk-picture": "The picture",

@@ -27,7 +27,7 @@ from mmviz.report.answer_maps import ShownMap, map_help, map_title, shown_map
 from mmviz.report.answer_title import answer_title
 from mmviz.report.map_notes import map_notes
 from mmviz.report.story_cards import step_reads, step_without, story_verdict
-from mmviz.types import AttentionRecord, ChosenTokens, MmvizError, Modality, Token
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, ChosenTokens, MmvizError, Modality, Token
 
 STRONGEST = 3
 """So many tokens are named below a map."""
@@ -53,7 +53,7 @@ def make_talk(
     if selection is not None:
         slides.append(selection)
     if story is not None:
-        slides += [_step_slide(run.record, step) for step in story.steps]
+        slides += [_step_slide(run.record, step, story.answer) for step in story.steps]
         if verdict := story_verdict(story):
             slides.append(Slide("text", say("story"), verdict))
     first = slides[0]
@@ -116,13 +116,21 @@ def _strongest(tokens: Sequence[Token], amounts: NDArray[np.float64]) -> str:
     return say("talk-strongest", tokens=join_list(f"“{labels[k]}”" for k in order))
 
 
-def _step_slide(record: AttentionRecord, step: Step) -> Slide:
-    """Returns the slide of a step: what is read, and who reads it where these are chosen tokens."""
-    chosen = [group for group in (step.keys, step.queries) if isinstance(group, ChosenTokens)]
-    lit = [Lit(group.stream or record.flow_streams[0], group.tokens) for group in chosen]
+def _step_slide(record: AttentionRecord, step: Step, answer: str) -> Slide:
+    """Returns the slide of a step: what is read, and who reads it, chosen tokens or all of an input."""
+    groups = ((step.keys, False), (step.queries, True))
+    lit = tuple(
+        Lit(group.stream or record.flow_streams[0], group.tokens, is_reader)
+        for group, is_reader in groups
+        if isinstance(group, ChosenTokens)
+    )
     shown = {step.modality, *(record.streams[each.stream][each.tokens[0]].modality for each in lit)}
-    size = say("talk-step-size", size=say("story-effect", size=-step.effect))
+    if step.queries in INPUT_MODALITIES:
+        shown.add(Modality(step.queries))
+    size = say(
+        "talk-step-size", size=say("story-effect", size=-step.effect), answer=replace_invisible(answer)
+    )  # fmt: skip
     return Slide(
         "step", step_reads(record, step), step_without(step), say("talk-step-notes", size=-step.effect),
-        lit=tuple(lit), modalities=tuple(sorted(shown - {Modality.SPECIAL}, key=list(Modality).index)), size=size,
+        lit=lit, modalities=tuple(sorted(shown - {Modality.SPECIAL}, key=list(Modality).index)), size=size,
     )  # fmt: skip
