@@ -110,6 +110,14 @@ def test_where_patches_read_patches_the_slide_tells_which(talk: Talk) -> None:
         assert f"border-color:{colour}'></i>{html.escape(say(code))}" in shown
 
 
+def test_a_title_of_ones_own_heads_the_first_slide() -> None:
+    told = make_talk(recorded_run(), title="My photo")
+    assert told.title == told.slides[0].title == "My photo"
+    document = told.to_html()
+    assert "<title>My photo</title>" in document and ">My photo</h2>" in section(document, 1)
+    assert make_talk(recorded_run()).slides[0].title == say("talk-inputs")
+
+
 def test_a_story_without_steps_says_so() -> None:
     told = make_talk(recorded_run(), replace(story(), steps=()))
     assert told.slides[-1].kind == "text" and "No single route" in told.slides[-1].caption

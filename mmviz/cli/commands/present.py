@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     )
     add_input_options(parser)
     add_model_options(parser)
-    parser.add_argument("--title", default="", help="the title (default: the question)")
+    parser.add_argument("--title", default="", help="the title, above the first slide (default: the question)")
     parser.add_argument(
         "--story", action="store_true", help="search for the steps that carry the answer too, each a slide"
     )
