@@ -127,6 +127,8 @@ def test_ctrl_c_writes_what_was_measured(inputs: list[str], monkeypatch: pytest.
     ("arguments", "words"),
     [
         ([], sentence("report-out")),
+        (["--out", "report.pdf"], sentence("report-ending", name="report.pdf")),
+        (["--pdf", "report.html"], sentence("report-ending", name="report.html")),
         (["--out", ""], "--out"),
         (["--pdf", "-"], "--pdf"),
         (["--out", "nowhere/r.html"], "r.html"),

@@ -301,3 +301,7 @@ def test_the_command_writes_a_talk_and_a_file_that_reopens(tmp_path: Path, capsy
     assert main(["present", str(tmp_path / "talk.mmviz"), "--text", "x", "--out", str(tmp_path / "x.html")]) == 2
     assert "its own inputs" in capsys.readouterr().err and not (tmp_path / "x.html").exists()
     assert main(["present", "--text", "x", "--out", str(tmp_path / "no" / "x.html")]) == 2
+    for name in ("x.pdf", "x.pptx"):
+        assert main(["present", "--text", "x", "--out", str(tmp_path / name)]) == 2
+        assert ".html" in (told_why := capsys.readouterr().err) and ".mmviz" in told_why and name in told_why
+        assert not (tmp_path / name).exists()

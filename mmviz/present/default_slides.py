@@ -40,7 +40,8 @@ def make_talk(
 
     Slides: the inputs; the answer; what the answer token reads from; what the answer depends on, where the run holds
     it; the tokens of ``view`` (as `Run.to_html` takes it) where these are others; and each step of ``story``, or why it
-    has none. ``title``: by default the question, else the answer; one that is given heads the first slide. Raises ``LookupError`` for a view of another run.
+    has none. ``title``: by default the question, else the answer; one that is given heads the first slide. Raises
+    ``LookupError`` for a view of another run.
     """
     slides, missing = [_inputs_slide(run, title), _answer_slide(run)], []
     for kind in KINDS:
@@ -64,7 +65,10 @@ def make_talk(
 
 
 def _inputs_slide(run: Run, title: str) -> Slide:
-    """Returns the slide of the inputs, under the talk's own title if it has one; what was done to them is its caption, or in the notes where it is much."""
+    """Returns the slide of the inputs, under the talk's own title if it has one.
+
+    What was done to them is its caption, or in the notes where it is much.
+    """
     notices = [str(notice) for notice in (*run.sample.notices, *run.record.notices)]
     caption = notices[0] if len(notices) == 1 else ""
     return Slide("inputs", title or say("talk-inputs"), caption, "" if caption else join_sentences(notices))
