@@ -35,6 +35,7 @@ PRESENT: dict[str, str] = {
     "talk-elapsed": "Time since the start",
     "talk-restart": "Start again",
     "talk-now": "On the screen",
+    "talk-closed": "The slides are closed.",
     "talk-coming": "Next",
     "talk-last": "This is the last slide.",
     "talk-silent": "This slide has no notes.",
