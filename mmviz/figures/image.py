@@ -135,7 +135,7 @@ def _inner(mask: NDArray[np.bool_], inset: int) -> NDArray[np.bool_]:
     """Returns the pixels of ``mask`` that lie more than ``inset`` pixels within it, rows and columns apart."""
     for axis in (0, 1) if inset else ():
         padded = np.pad(mask, [(inset, inset) if axis == other else (0, 0) for other in (0, 1)])
-        mask = sliding_window_view(padded, 2 * inset + 1, axis).all(-1)
+        mask = np.all(sliding_window_view(padded, 2 * inset + 1, axis), axis=-1)
     return mask
 
 
