@@ -24,6 +24,7 @@ from mmviz.app.pages.debug import checkpoints
 from mmviz.app.pages.debug.checkpoints import changes_html
 from mmviz.cli import _parser
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.inputs import make_sample
 from mmviz.inputs.examples import Example
@@ -113,7 +114,7 @@ def test_another_model_is_compared_on_the_same_examples(monkeypatch: pytest.Monk
     options = _parser().parse_args(shlex.split(command)[1:])
     assert (options.model, options.other, options.by, options.table) == (MODEL, OTHER, "question", "routes")
     assert facts["command"] == command
-    assert f"<td>{float(first['after']):+.2f}</td><td>{change:+.2f}</td><td>0.00</td>" in markup(page)
+    assert f"<td>{signed_text(float(first['after']))}</td><td>{signed_text(change)}</td><td>0.00</td>" in markup(page)
 
     page.segmented_control("checkpoints-table").set_value("maps")
     run(page)

@@ -24,6 +24,7 @@ from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.route_cut import measure_routes, route_cells, route_windows
 from mmviz.explain import Run, run_sample
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.types import INPUT_MODALITIES
 
@@ -74,7 +75,9 @@ def measured(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[s
             else:
                 assert line[name].removeprefix("'") == value
     assert all(text in printed for text in document["verdict"]) and document["verdict"]
-    assert f"answer: {document['answer']} ({document['probability']:.1%})" in printed
+    first = f"{document['answer']} {document['probability']:.1%}, "
+    sure = f"answer: {document['answer']} ({document['probability']:.1%})"
+    assert (f"answer: not sure: {first}" if document["not_sure"] else sure) in printed
     assert document["model"] == "trio" and document["changes"] == document["part"] == []
     return document, printed, progress
 
@@ -93,7 +96,7 @@ def test_effect_is_that_of_the_library(full_run: Run, tmp_path: Path, capsys: py
         assert row["attention"] == pytest.approx(attention[modality], abs=1e-5)
         (line,) = (line for line in printed.splitlines() if line.startswith(say(f"name-{modality}") + " ") and "." in
                    line and "%" not in line)  # fmt: skip
-        assert line.split()[1:] == [f"{attention[modality]:.2f}", f"{row['effect']:.2f}", f"{row['nats']:+.2f}"]
+        assert line.split()[1:] == [f"{attention[modality]:.2f}", f"{row['effect']:.2f}", signed_text(row["nats"])]
     assert sum(row["nats"] for row in document["effect"]) == pytest.approx(document["total"], abs=1e-9)
     expected = effect.interactions
     for entry in document["interactions"]:
@@ -130,7 +133,7 @@ def test_heads_are_those_of_the_library(full_run: Run, tmp_path: Path, capsys: p
         assert place == (
             attn_map.stack, attn_map.layer, effect.head, attn_map.name, attn_map.queries, attn_map.keys
         )  # fmt: skip
-    assert f"{rows[0]['effect']:+.2f}" in printed
+    assert signed_text(rows[0]["effect"]) in printed
     batches = -(-len(rows) // CHUNK)
     assert f"of {batches} batches" in progress
 
@@ -168,7 +171,7 @@ def test_methods_are_those_of_the_library(
     assert curves is not None and [row["method"] for row in document["methods"]] == list(curves)
     for row in document["methods"]:
         curve = curves[row["method"]]
-        assert row["score"] == pytest.approx(curve.score, abs=1e-3) and f"{row['score']:+.2f}" in printed
+        assert row["score"] == pytest.approx(curve.score, abs=1e-3) and signed_text(row["score"]) in printed
         assert row["deletion"] == pytest.approx(curve.deletion.tolist(), abs=1e-3)
         assert row["verdict"] in ("yes", "half", "no", "flat") and row.keys() > PLACES
         assert (row["layer"] is None) == (":" not in row["method"] and row["method"] != "value")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmviz.cli import main
-from mmviz.cli.standard_streams import CLOSED_PIPE
+from mmviz.cli.standard_streams import CLOSED_PIPE, ESCAPED
 
 pytestmark = pytest.mark.long
 
@@ -144,6 +144,11 @@ def test_another_failure_of_the_system_is_not_taken_for_the_output(
     monkeypatch.setattr("mmviz.backends.local.LocalBackend.models", fail)
     with pytest.raises(OSError, match="No space left"):
         main(["models"])
+
+
+def test_a_minus_sign_is_a_hyphen_where_the_terminal_lacks_it() -> None:
+    assert "\u72d7\u22122.96 \u2212\u2212".encode("cp1252", ESCAPED) == b"\\u72d7-2.96 --"
+    assert "\u22122.96".encode("utf-8", ESCAPED).decode() == "\u22122.96"
 
 
 @pytest.mark.parametrize(("encoding", "answer"), [

@@ -86,7 +86,7 @@ def test_the_report_holds_everything_and_is_the_same_twice(
     cells = {row[0]: row[1:] for row in (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows) if row}
     through = say("routes-route", queries=say("the-text"), keys=say("the-image"))
     direct = say("routes-route", queries=say("the-answer"), keys=say("the-image"))
-    assert cells[through][0].startswith("-0.38 (") and cells[through][1].startswith("-0.38 (1.00)")
+    assert cells[through][0].startswith("&#8722;0.38 (") and cells[through][1].startswith("&#8722;0.38 (1.00)")
     assert cells[direct][0].startswith("+0.00 (")
     assert cells[say("name-image")][2].startswith("+") and len(cells[say("name-image")]) == 3
     assert {"mmviz", "torch", "seed", "weights"} <= {*re.findall("<dt>(.*?)</dt>", first[0].decode())}
@@ -127,6 +127,8 @@ def test_ctrl_c_writes_what_was_measured(inputs: list[str], monkeypatch: pytest.
     ("arguments", "words"),
     [
         ([], sentence("report-out")),
+        (["--out", "report.pdf"], sentence("report-ending", name="report.pdf")),
+        (["--pdf", "report.html"], sentence("report-ending", name="report.html")),
         (["--out", ""], "--out"),
         (["--pdf", "-"], "--pdf"),
         (["--out", "nowhere/r.html"], "r.html"),

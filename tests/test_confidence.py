@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import mmviz
 from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.i18n.language import use_language
 from mmviz.models.confidence import confidence, expected_calibration_error, fitted_temperature, unsure_notices
-from mmviz.report.printed_run import _title
+from mmviz.present import make_talk
+from mmviz.report.answer_title import answer_title
+from mmviz.report.document_content import document_content
+from mmviz.report.run_report import RunReport
+from mmviz.report.run_report_html import report_html
 from mmviz.report.summary import run_summary
 from mmviz.training.evaluate.calibration import Calibration, tables
 from mmviz.types import Answer, AttentionRecord, Sample
@@ -67,16 +72,27 @@ def run_with(probabilities: tuple[float, ...]) -> mmviz.Run:
     return mmviz.Run(Sample(None, "what is it"), replace(record, notices=unsure_notices(shown, 1.0)))
 
 
-def test_summary_and_figure_say_not_sure_with_three_answers(tmp_path: Path) -> None:
+def test_the_summary_says_not_sure_with_three_answers(tmp_path: Path) -> None:
     unsure, sure = run_with((0.4, 0.3, 0.2, 0.1)), run_with((0.7, 0.2, 0.05, 0.05))
     assert [answer["label"] for answer in run_summary(unsure)["not_sure"]] == ["word 0", "word 1", "word 2"]
     assert run_summary(sure)["not_sure"] == [] and unsure_answers(sure.record) == ()
-    assert _title(unsure) == "Not sure: word 0 40%, word 1 30%, word 2 20%"
-    with use_language("zh"):
-        assert "没有把握" in _title(unsure)
-    assert _title(sure) == "Answer: word 0 (70%)"
     (tmp_path / "run.npz").write_bytes(unsure.to_bytes())
     assert len(unsure_answers(mmviz.Run.load(tmp_path / "run.npz").record)) == 3, "saved runs say so, too"
+
+
+def test_documents_lead_with_the_same_verdict_in_the_same_digits() -> None:
+    for probabilities, title in (
+        ((0.4, 0.3, 0.2, 0.1), "Not sure: word 0 40.0%, word 1 30.0%, word 2 20.0%"),
+        ((0.9996, 0.0004), "Answer: word 0 (100.0%)"),
+    ):
+        run = run_with(probabilities)
+        assert answer_title(run.record) == title == document_content(run, run.map_ref, 0).title
+        assert f"<h1>{title}</h1>" in report_html(RunReport(run, (), None, "")).decode()
+        talk = make_talk(run)
+        assert talk.slides[1].title == title
+        assert re.findall("<b>([^<]*%)</b>", talk.to_html()) == [f"{share:.1%}" for share in probabilities]
+    with use_language("zh"):
+        assert "没有把握" in answer_title(run_with((0.4, 0.3, 0.2, 0.1)).record)
 
 
 def test_the_table_of_calibration_counts_answers() -> None:

@@ -61,12 +61,12 @@ def test_the_lines_above_the_viewer() -> None:
             replace(run.record, made_by=made_by, notices=(notice,), answers=answers),
         )
     )
-    assert changed.title == "Answer: a⟨U+202E⟩b (25%)" and f"<h1>{changed.title}</h1>" in changed.above
+    assert changed.title == "Answer: a⟨U+202E⟩b (25.0%)" and f"<h1>{changed.title}</h1>" in changed.above
     (provenance,) = paragraphs(changed.above, "provenance")
     assert provenance.startswith("Model m, computed on CPU.") and provenance.endswith(ABOUT["recorded"])
     assert paragraphs(changed.above, "notice") == [str(notice), str(notice)]
     assert paragraphs(changed.above, "banner") == [ABOUT["untrained"], ABOUT["uniform"]]
-    assert paragraphs(changed.above, "other-answers") == ["Next: c 12.5 %"]
+    assert paragraphs(changed.above, "other-answers") == ["Next: c 12.5%"]
     assert paragraphs(changed.below, "provenance") == [ABOUT["disclaimer"]]
     (others,) = paragraphs(content(run).above, "other-answers")
     assert others.count("%") == 4, "five answers in all"

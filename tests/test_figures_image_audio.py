@@ -8,10 +8,18 @@ import io
 import numpy as np
 import pytest
 from made_up_tokens import ANSWER, FRAMES, PATCHES, PIXELS, RATE, patches
-from PIL import Image
+from PIL import Image, ImageColor
 
 from mmviz.figures.audio import envelope, lit_mel, mel_ticks
-from mmviz.figures.image import data_uri, downscaled, spotlight, strongest
+from mmviz.figures.image import (
+    READ_COLOUR,
+    READER_COLOUR,
+    data_uri,
+    downscaled,
+    outline_reading,
+    spotlight,
+    strongest,
+)
 from mmviz.types import Chars, Modality, Token
 
 WORDS = [Token(Modality.TEXT, "word", Chars(i, i + 1)) for i in range(5)]
@@ -77,6 +85,20 @@ def test_only_the_strongest_patches_are_outlined() -> None:
     assert strongest(PATCHES, np.full(15, 0.9), 1.0) == []
     assert strongest(PATCHES, only(3, PATCHES, 0.49), 1.0) == []
     assert strongest(PATCHES, only(3, PATCHES, 0.5), 1.0) == [3]
+
+
+def test_what_reads_is_outlined_within_what_is_read() -> None:
+    read, readers = PATCHES[6:8], PATCHES[7:8]  # row 1, columns 1 and 2: x 60.2 .. 120.4 .. 180.6, y 62.33 .. 124.67
+    result = outline_reading(PIXELS, read, readers)
+    inside = slice(62 + 8, 125 - 8), slice(120 + 8, 181 - 8)  # two outlines of a dark, two coloured and a dark line
+    assert np.array_equal(result[inside], PIXELS[inside])
+    blue, red = (np.array(ImageColor.getrgb(colour)) for colour in (READ_COLOUR, READER_COLOUR))
+    assert (result[90, 60] == 0).all() and (result[90, [61, 62]] == blue).all() and (result[90, 63] == 0).all()
+    assert (result[90, 124] == 0).all() and (result[90, [125, 126]] == red).all() and (result[90, 127] == 0).all()
+    assert np.array_equal(result[90, 64:124], PIXELS[90, 64:124]), "no line between the patches of one group"
+    untouched = np.ones(PIXELS.shape[:2], bool)
+    untouched[62:125, 60:181] = False
+    assert np.array_equal(result[untouched], PIXELS[untouched])
 
 
 def test_an_image_is_downscaled_only_if_it_is_larger() -> None:

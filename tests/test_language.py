@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 import threading
 from collections import Counter
@@ -10,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from string import Formatter
 
+import numpy as np
 import pytest
 from babel.messages.mofile import read_mo
 
@@ -26,6 +28,7 @@ from mmviz.i18n.language import (
     translated,
     use_language,
 )
+from mmviz.i18n.numbers import NegativeNumber, signed_text
 from mmviz.types import InputError, Notice
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,6 +153,16 @@ def test_a_text_is_looked_up_by_its_code_and_its_placeholders_are_filled() -> No
     for code, parameters in (("unknown", {"name": "B"}), ("code", {})):
         with pytest.raises(KeyError):
             translate({"code": "A {name}"}, code, **parameters)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_number_below_0_has_a_minus_sign(language: Language) -> None:
+    texts = {"loss": "{size:+.2f} nats, {size:>8.1e}|{zero:.2f}|{zero:+.2f}|{up:+.1f}|{count}|{bare}"}
+    with use_language(language):
+        shown = translate(texts, "loss", size=np.float32(-2.964), zero=-0.001, up=0.5, count=-3, bare=-0.5)
+    assert shown == "−2.96 nats, −3.0e+00|0.00|+0.00|+0.5|-3|-0.5"
+    assert [signed_text(value) for value in (-2.956, 0.5, -0.001)] == ["−2.96", "+0.50", "+0.00"]
+    assert f"{NegativeNumber(-math.inf):.2f}" == "−inf"
 
 
 def test_lists_and_sentences_are_joined_as_the_language_does() -> None:

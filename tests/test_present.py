@@ -23,14 +23,14 @@ from records import TEXT, towers
 
 from mmviz.cli import main
 from mmviz.figures.colour_scale import hex_colour, short
-from mmviz.figures.image import data_uri, spotlight
+from mmviz.figures.image import READ_COLOUR, READER_COLOUR, data_uri, outline_reading, spotlight
 from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say
 from mmviz.i18n.viewer import about
 from mmviz.io.talk_file import MAX_RUNS, pack_talk, read_talk
 from mmviz.present import Lit, Slide, Talk, load_first_run, make_talk
 from mmviz.present.lit_inputs import lit_inputs
-from mmviz.types import MapRef, MmvizError, Modality
+from mmviz.types import ChosenTokens, MapRef, MmvizError, Modality, TokenGroup
 
 KINDS = ["inputs", "answer", "reads_from", "depends_on"]
 
@@ -64,13 +64,58 @@ def section(document: str, number: int) -> str:
 
 def test_a_run_has_its_slides_and_a_story_one_for_each_step(talk: Talk) -> None:
     assert [slide.kind for slide in talk.slides] == [*KINDS, "step", "step", "step"]
-    assert talk.title == TEXT and talk.slides[1].title == "Answer: word 0 (50%)"
+    assert talk.title == TEXT and talk.slides[1].title == "Answer: word 0 (50.0%)"
     assert talk.slides[1].caption == about("recorded")
     hears, reads, sees = talk.slides[4:]
-    assert hears.lit == (Lit("all", (FIRST_MOMENT + 2, FIRST_MOMENT + 3)), Lit("all", (FIRST_PATCH + 6,)))
+    assert hears.lit == (Lit("all", (FIRST_MOMENT + 2, FIRST_MOMENT + 3)), Lit("all", (FIRST_PATCH + 6,), True))
     assert hears.modalities == (Modality.IMAGE, Modality.AUDIO) and reads.modalities == (Modality.TEXT,)
     assert sees.modalities == (Modality.IMAGE,) and not sees.lit, "no place of the picture is claimed"
-    assert "“cat”" in reads.title and reads.size.startswith("−1.0 nats") and reads.caption == "Without it: “dog”."
+    assert (
+        "“cat”" in reads.title
+        and reads.size == "−1.0 nats for “word 0” without it"
+        and reads.caption == "Without it: “dog”."
+    )
+
+
+def told_of(queries: TokenGroup, keys: TokenGroup, modality: Modality) -> tuple[Slide, str]:
+    """Returns the slide of one step, and its HTML."""
+    (step, *_) = story().steps
+    alone = replace(story(), steps=(replace(step, queries=queries, keys=keys, modality=modality),))
+    told = make_talk(recorded_run(), alone)
+    return told.slides[-1], section(told.to_html(), len(told.slides))
+
+
+def test_a_whole_input_that_reads_is_shown_bright_beside_what_it_reads(document: str) -> None:
+    slide, shown = told_of(Modality.AUDIO, ChosenTokens((FIRST_WORD + 5,)), Modality.TEXT)
+    assert slide.modalities == (Modality.TEXT, Modality.AUDIO) and "moments of the sound read “cat”" in slide.title
+    (spectrogram,) = re.findall(r"<figure class='sound'><img src='([^']*)'", shown)
+    assert spectrogram in section(document, 1), "the whole sound, as among the inputs"
+    assert "<audio controls" in shown and "data-sound='0'" in shown
+
+
+def test_where_patches_read_patches_the_slide_tells_which(talk: Talk) -> None:
+    read, readers = (FIRST_PATCH, FIRST_PATCH + 1), (FIRST_PATCH + 12, FIRST_PATCH + 14)
+    slide, shown = told_of(ChosenTokens(readers), ChosenTokens(read), Modality.IMAGE)
+    assert slide.lit == (Lit("all", read), Lit("all", readers, True))
+    assert "patches at several places see this place" in slide.title, "of the readers no two touch"
+    run = talk.runs[0]
+    image = run.sample.image
+    assert image is not None
+    size = (image.width, image.height)
+    amounts = np.isin(np.arange(len(run.tokens)), [*read, *readers]).astype(float)
+    lit = spotlight(image.pixels, run.tokens, amounts, 1.0, size)
+    of = [[run.tokens[k] for k in group] for group in (read, readers)]
+    assert data_uri(outline_reading(lit, of[0], of[1], size)) in shown
+    for colour, code in ((READER_COLOUR, "talk-reads-here"), (READ_COLOUR, "talk-read-here")):
+        assert f"border-color:{colour}'></i>{html.escape(say(code))}" in shown
+
+
+def test_a_title_of_ones_own_heads_the_first_slide() -> None:
+    told = make_talk(recorded_run(), title="My photo")
+    assert told.title == told.slides[0].title == "My photo"
+    document = told.to_html()
+    assert "<title>My photo</title>" in document and ">My photo</h2>" in section(document, 1)
+    assert make_talk(recorded_run()).slides[0].title == say("talk-inputs")
 
 
 def test_a_story_without_steps_says_so() -> None:
@@ -223,6 +268,7 @@ def test_a_damaged_or_hostile_talk_is_refused(talk: Talk) -> None:
     assert refusal(data, largest=1000) == "npz-large", "before it is inflated"
     changes: list[dict[str, object]] = [{"slides": []}, {"slides": [{}]}, {"language": "xx"}, {"title": 3}]
     slides = [{"run": 7}, {"run": True}, {"tokens": [-1]}, {"kind": "x"}, {"title": "x" * 30_000}]
+    slides += [{"lit": [{"stream": "all", "tokens": [1], "is_reader": 1}]}]
     changes += [{"slides": [header["slides"][0] | slide]} for slide in slides]
     for change in changes:
         assert refusal(repacked(data, {"talk.json": json.dumps(header | change).encode()})) == "talk-unreadable"
@@ -255,3 +301,7 @@ def test_the_command_writes_a_talk_and_a_file_that_reopens(tmp_path: Path, capsy
     assert main(["present", str(tmp_path / "talk.mmviz"), "--text", "x", "--out", str(tmp_path / "x.html")]) == 2
     assert "its own inputs" in capsys.readouterr().err and not (tmp_path / "x.html").exists()
     assert main(["present", "--text", "x", "--out", str(tmp_path / "no" / "x.html")]) == 2
+    for name in ("x.pdf", "x.pptx"):
+        assert main(["present", "--text", "x", "--out", str(tmp_path / name)]) == 2
+        assert ".html" in (told_why := capsys.readouterr().err) and ".mmviz" in told_why and name in told_why
+        assert not (tmp_path / name).exists()

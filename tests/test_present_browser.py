@@ -25,6 +25,8 @@ SMALLEST = """[...document.querySelectorAll("body *")]
   .filter((part) => part.checkVisibility() && part.tagName !== "H1" &&
     [...part.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
   .map((part) => parseFloat(getComputedStyle(part).fontSize)).reduce((a, b) => Math.min(a, b))"""
+GAP = """document.querySelector(".now .things").getBoundingClientRect().top -
+  document.querySelector(".now h2").getBoundingClientRect().bottom"""
 OVERFLOW = "[document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight - innerHeight]"
 
 
@@ -134,6 +136,7 @@ def test_a_phone_scrolls_down_but_never_across(opened: Open) -> None:
         expect_slide(page, number)
         assert page.evaluate(SMALLEST) >= 20
         assert page.evaluate(OVERFLOW)[0] == 0
+        assert page.evaluate(GAP) <= 48, f"slide {number} has no hole under its heading"
         page.keyboard.press("ArrowRight")
 
 
@@ -170,6 +173,8 @@ def test_light_is_drawn_and_motion_can_be_refused(opened: Open) -> None:
     with Image.open(io.BytesIO(page.locator("#slide-3 .picture img").screenshot())) as shot:
         pixels = np.asarray(shot.convert("L"), np.float64)
     assert pixels.std() > 10, "the picture is there, not a placeholder"
+    place = page.evaluate("getComputedStyle(document.querySelector('.now .picture img')).objectPosition")
+    assert place == "50% 50%", "a tall picture stands in the middle of its half"
     assert (
         opened("#3", reduced_motion="no-preference").evaluate(
             "getComputedStyle(document.querySelector('.now')).animationName"
@@ -207,6 +212,7 @@ def presenter_of(page: Page) -> Page:
 def test_the_presenters_window_and_the_slides_move_each_other(opened: Open) -> None:
     page = opened("#2")
     window = presenter_of(page)
+    expect(window.get_by_text("On the screen")).to_be_visible()
     assert window.evaluate("[...document.querySelectorAll('.slide:not([hidden])')].filter(s => s.checkVisibility())"
                            ".map((slide) => slide.id)") == ["slide-2", "slide-3"]  # fmt: skip
     window.keyboard.press("PageDown")
@@ -226,6 +232,8 @@ def test_the_presenters_window_and_the_slides_move_each_other(opened: Open) -> N
     page.keyboard.press("PageDown")
     expect(window.locator("#place")).to_have_text(f"3 / {COUNT}")
     page.close()
+    expect(window.get_by_text("The slides are closed.")).to_be_visible()
+    assert window.get_by_text("On the screen").count() == 0
     window.keyboard.press("PageDown")
     expect(window.locator("#place")).to_have_text(f"4 / {COUNT}")
 

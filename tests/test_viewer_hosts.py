@@ -109,8 +109,8 @@ def _page(browser: sync_api.Browser, **options: bool) -> Iterator[sync_api.Page]
 
 def expect_content(frame: sync_api.Page | sync_api.Frame | sync_api.FrameLocator) -> None:
     """Waits until what stands above the viewer is there, every character as it was."""
-    expect(frame.locator("h1")).to_have_text(f"Answer: {ANSWER_LABEL} (75%)", timeout=PATIENCE)
-    expect(frame.locator(".other-answers")).to_contain_text("ни одной 25.0 %")
+    expect(frame.locator("h1")).to_have_text(f"Answer: {ANSWER_LABEL} (75.0%)", timeout=PATIENCE)
+    expect(frame.locator(".other-answers")).to_contain_text("ни одной 25.0%")
     expect(frame.locator(".about .notice")).to_have_text(str(Notice("image-alpha")))
 
 
@@ -208,7 +208,7 @@ def test_a_notebook_that_takes_the_frame_away_shows_the_still(page: sync_api.Pag
     page.locator("iframe").evaluate("frame => frame.remove()")
     uncovered = still.bounding_box()
     assert uncovered and box["y"] < uncovered["y"] < box["y"] + box["height"] / 2
-    expect(page.locator("h1")).to_have_text(f"Answer: {ANSWER_LABEL} (75%)", timeout=PATIENCE)
+    expect(page.locator("h1")).to_have_text(f"Answer: {ANSWER_LABEL} (75.0%)", timeout=PATIENCE)
     expect(page.locator("img")).to_have_count(2)
 
 

@@ -20,6 +20,7 @@ from mmviz.cli import main
 from mmviz.explain import run_sample
 from mmviz.inputs.examples import Example, load_gallery
 from mmviz.report import ViewerData
+from mmviz.report.answer_title import answer_title
 from mmviz.viewer import pack
 from mmviz.viewer.binary_format import decode
 
@@ -169,8 +170,7 @@ def test_a_gallery_run_is_a_small_file(example: Example) -> None:
     packed = Document(document).text_of("script", id="mmviz-data")
     header, sections = decode(zlib.decompress(base64.b64decode(packed)))
     assert {f"codes/{ref}" for ref in header["map_refs"]} <= set(sections)
-    answer = run.record.answers[0]
-    assert Document(document).text_of("title") == f"Answer: {answer.label} ({answer.probability:.0%})"
+    assert Document(document).text_of("title") == answer_title(run.record)
 
 
 def test_the_content_comes_before_what_a_sanitiser_may_leave_as_text() -> None:
@@ -205,6 +205,6 @@ def test_a_notebook_shows_the_document_in_a_frame() -> None:
 def test_the_command_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "run.html"
     assert main(["explain", "--text", "what was said?", "--html", str(target)]) == 0
-    assert Document(target.read_text("utf-8")).text_of("title").startswith("Answer: ")
+    assert Document(target.read_text("utf-8")).text_of("title").startswith("Not sure: ")
     assert main(["explain", "--text", "what was said?", "--html", str(tmp_path / "no" / "run.html")]) == 2
     assert "run.html could not be written" in capsys.readouterr().err

@@ -154,6 +154,17 @@ def are_neighbours(first: Token, second: Token) -> bool:
     return is_text and is_word and (own.end == other.start or other.end == own.start)  # type: ignore[union-attr]
 
 
+def is_one_place(tokens: Sequence[Token]) -> bool:
+    """Returns whether tokens hang together: each is reached from the first one by `are_neighbours`."""
+    left = list(tokens)
+    reached = left[:1]
+    while reached:
+        token = reached.pop()
+        left.remove(token)
+        reached += [other for other in left if other not in reached and are_neighbours(token, other)]
+    return not left
+
+
 def _sides(own: tuple[float, float], other: tuple[float, float]) -> tuple[tuple[tuple[float, float], ...], ...]:
     return (own, other), (other, own)
 

@@ -182,10 +182,14 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _to_text(measured: Measured) -> str:
     """Returns notices, the answer, the tables, the verdict, and the command that makes the table again."""
     from mmviz.i18n.unicode_display import one_line
+    from mmviz.report.answer_title import named_answers
 
     facts = measured.table.facts
     lines = [one_line(notice) for notice in facts["notices"]]
-    if facts["answer"] is not None:
+    if facts["not_sure"]:
+        answers = named_answers((each["label"], each["probability"]) for each in facts["not_sure"])
+        lines.append(sentence("measure-answer-unsure", answers=one_line(answers)))
+    elif facts["answer"] is not None:
         words = {"answer": one_line(facts["answer"]), "probability": facts["probability"]}
         lines.append(sentence("measure-answer", **words))
     for printed in measured.printed:

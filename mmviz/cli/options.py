@@ -7,7 +7,7 @@ import errno
 import math
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,6 +100,15 @@ def check_file(path: str) -> None:
     """Refuses an output file without a folder before the work is done. Raises ``MmvizError`` (``file-unwritable``)."""
     if not Path(path).absolute().parent.is_dir():
         raise MmvizError("file-unwritable", name=Path(path).name, why="there is no such folder")
+
+
+def check_ending(path: str, endings: Sequence[str], code: str) -> None:
+    """Refuses an output file that is named as of another format. Raises ``MmvizError`` (``code``).
+
+    A name without an ending claims nothing, and may be a device.
+    """
+    if Path(path).suffix.lower() not in ("", *endings):
+        raise MmvizError(code, name=Path(path).name)
 
 
 def require_extra(command: str, extra: str, *modules: str) -> None:

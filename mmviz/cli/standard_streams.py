@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -10,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from mmviz.i18n.numbers import MINUS
 from mmviz.types import MmvizError
 
+ESCAPED = "mmviz-escaped"
+"""Name of what is done with characters that an encoding lacks."""
 CLOSED_PIPE = 141
 """Exit code of a command whose reader has gone, as ``| head`` does: 128 + 13, what a shell shows for SIGPIPE."""
 
@@ -19,15 +23,28 @@ CLOSED_PIPE = 141
 def prepare_streams() -> None:
     """Makes standard output and standard error take every text.
 
-    A character that the terminal's encoding lacks is printed as its escape, such as ``\\u72d7``. A closed stream is
-    replaced by one that drops what it is given, as ``print`` does by itself.
+    A character that the terminal's encoding lacks is printed as its escape, such as ``\\u72d7``, and a minus sign as a
+    hyphen. A closed stream is replaced by one that drops what it is given, as ``print`` does by itself.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for the whole process)
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=ESCAPED)
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Returns what stands for the first character that an encoding lacks, and where the text goes on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    if error.object[error.start] == MINUS:
+        return "-", error.start + 1
+    error.end = error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(ESCAPED, _escape)
 
 
 class ClosedPipe(Exception):

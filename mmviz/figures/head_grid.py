@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmviz.figures.colour_scale import short
 from mmviz.figures.theme import LEGEND_SPACE, layout, legend_bar, plain, theme
 from mmviz.i18n.figures import tell
+from mmviz.i18n.numbers import signed_text
 
 NEEDED, AGAINST = "#00224e", "#a8541a"
 """The ends of the scale: the answer needs the head, or is more probable without it. 0 has the colour of the page."""
@@ -48,7 +49,7 @@ def head_grid(
     )  # fmt: skip
     is_dark_cell = np.abs(effects) > 0.55 * limit
     label_colours = [colours.ground if is_dark_cell[cell] else colours.text for cell in cells]
-    labels = [f"{effects[cell]:+.2f}".replace("-", "−") for cell in cells]
+    labels = [signed_text(float(effects[cell])) for cell in cells]
     figure.add_scatter(
         x=[head for _, head in cells], y=[row for row, _ in cells], customdata=cells,
         mode="markers+text" if heads <= _MAX_LABELLED else "markers", text=labels,

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor
 
 from mmviz.figures.colour_scale import checked_amounts, fraction
 from mmviz.types import PixelBox, Token
@@ -24,6 +25,9 @@ DIMMED_LIGHT = 0.4
 """The part of an image's light that is left where the amount is 0, without its colours."""
 DIMMED_GROUND = 50
 """The grey, of 255, that the rest is made of, so that dark images do not go black."""
+READ_COLOUR, READER_COLOUR = "#56B4E9", "#D55E00"
+"""Outlines of what is read and of what reads it: sky blue and vermillion of Okabe and Ito 2008, which no modality
+has."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 EMBEDDED_SIDE = 720
@@ -104,6 +108,35 @@ def _outline(image: Pixels, area: tuple[slice, slice]) -> None:
         patch = image[rows, columns]
         patch[:thickness] = patch[-thickness:] = colour
         patch[:, :thickness] = patch[:, -thickness:] = colour
+
+
+def outline_reading(
+    image: Pixels, read: Sequence[Token], readers: Sequence[Token], size: Size | None = None
+) -> Pixels:  # fmt: skip
+    """Returns the image with the patches ``read`` and ``readers`` outlined together, each in its colour between dark
+    lines. The outline of the readers lies further in, so that both are seen where the patches are the same.
+
+    Shapes: ``image`` and the result uint8 ``[height, width, 3]``; ``size`` as for `spotlight`.
+    """
+    result = image.copy()
+    thickness = max(1, round(min(image.shape[:2]) / 110))
+    edge = max(1, thickness // 3)
+    depth = 0
+    for tokens, colour in ((read, READ_COLOUR), (readers, READER_COLOUR)):
+        mask = _amount_map(image, tokens, np.ones(len(tokens)), size) > 0
+        rings = [_inner(mask, depth + inset) for inset in (0, edge, edge + thickness, 2 * edge + thickness)]
+        result[rings[0] & ~rings[3]] = 0
+        result[rings[1] & ~rings[2]] = ImageColor.getrgb(colour)
+        depth += 2 * edge + thickness
+    return result
+
+
+def _inner(mask: NDArray[np.bool_], inset: int) -> NDArray[np.bool_]:
+    """Returns the pixels of ``mask`` that lie more than ``inset`` pixels within it, rows and columns apart."""
+    for axis in (0, 1) if inset else ():
+        padded = np.pad(mask, [(inset, inset) if axis == other else (0, 0) for other in (0, 1)])
+        mask = np.all(sliding_window_view(padded, 2 * inset + 1, axis), axis=-1)
+    return mask
 
 
 def downscaled(image: Pixels, side: int = EMBEDDED_SIDE) -> Pixels:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, short, text_colour
 from mmviz.figures.head_grid import effect_colours
 from mmviz.figures.theme import LEGEND_SPACE, layout, legend_bar, plain, theme
+from mmviz.i18n.numbers import signed_text
 
 Mark = Literal["solid", "dot"]
 """The frame of a cell that stands out."""
@@ -84,7 +85,7 @@ def effect_colour(effect: float, limit: float, dark: bool) -> str:
 
 def signed_label(effect: float) -> str:
     """Returns an effect with its sign and two decimals, such as −0.41; "0" where it rounds to 0."""
-    label = f"{effect:+.2f}".replace("-", "−")
+    label = signed_text(effect)
     return "0" if label[1:] == "0.00" else label
 
 

@@ -30,6 +30,8 @@ COMMAND_SENTENCES: dict[str, str] = {
     "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH gives its token.",
     # reports
     "report-out": "Say where the report goes: --out report.html, --pdf report.pdf, or both.",
+    "report-ending": "--out writes the report as .html, --pdf as .pdf, and {name} ends otherwise. Choose the option "
+    "and the ending that belong together.",
     "report-stopped": "The command was stopped before.",
     "report-written": "The report is in {names}.",
     # options

@@ -261,7 +261,7 @@ SENTENCES: dict[str, str] = {
     "map-to": "{map}, to {stream}",
     "figure-title-written": "Answer: {answer} (log-probability {total:.1f} nats, {count} tokens)",
     "figure-title-unsure": "Not sure: {answers}",
-    "figure-title": "Answer: {answer} ({probability:.0%})",
+    "figure-title": "Answer: {answer} ({probability:.1%})",
     "figure-no-answers": "Attention of a run without answers",
     "figure-caption": "Model {model}, computed on {device}. Attention shows how information is routed, not why the "
     "answer was given.",

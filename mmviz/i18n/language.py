@@ -14,6 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 
+from mmviz.i18n.numbers import as_shown
+
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
@@ -64,7 +66,7 @@ def translate(texts: Mapping[str, str], code: str, **parameters: object) -> str:
 
     Raises ``KeyError`` for an unknown code or a missing parameter.
     """
-    return translated(texts[code]).format(**parameters)
+    return translated(texts[code]).format(**{name: as_shown(value) for name, value in parameters.items()})
 
 
 def join_list(parts: Iterable[str]) -> str:

@@ -15,8 +15,10 @@ PRESENT: dict[str, str] = {
     "talk-without-map": "No slide shows “{title}”: {reason}",
     "talk-step-notes": "Confirmed by a cut: if exactly this may not be read, and all else may, the answer's "
     "log-probability loses {size:.1f} nats.",
-    "talk-step-size": "{size} for the answer without it",
-    "talk-bright": "Bright: the tokens of this route.",
+    "talk-step-size": "{size} for “{answer}” without it",
+    "talk-bright": "Bright: the tokens that this step names.",
+    "talk-reads-here": "The patches that read",
+    "talk-read-here": "The patches that they read",
     "talk-legend-light": "Picture and sound: brightness",
     "talk-legend-colour": "Words: colour",
     "talk-picture": "The picture",
@@ -33,6 +35,7 @@ PRESENT: dict[str, str] = {
     "talk-elapsed": "Time since the start",
     "talk-restart": "Start again",
     "talk-now": "On the screen",
+    "talk-closed": "The slides are closed.",
     "talk-coming": "Next",
     "talk-last": "This is the last slide.",
     "talk-silent": "This slide has no notes.",
@@ -42,6 +45,8 @@ PRESENT_SENTENCES: dict[str, str] = {
     "talk-unreadable": "This file is not a talk saved by mmviz, or it is damaged. Save the talk again.",
     "talk-format": "This talk was saved in format {format}, but this version of mmviz reads format {known}.",
     "talk-inputs-twice": "A saved talk has its own inputs. Leave out {option}, or the talk.",
+    "talk-ending": "A talk is written as .html, or as .mmviz to reopen it, and {name} ends otherwise. Give it one of "
+    "these endings. For a PDF, print the slides of the .html from a browser.",
     "talk-printed": "{name}: {count} slides, {size}: {title}",
 }
 """Errors, and what the command prints."""

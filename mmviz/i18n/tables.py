@@ -69,6 +69,7 @@ TABLE_SENTENCES: dict[str, str] = {
     "measure-done": "{done} of {of} batches, {seconds:.0f} s",
     "measure-stopped": "Stopped. Below is what was measured until then: {done} of {of}.",
     "measure-answer": "answer: {answer} ({probability:.1%})",
+    "measure-answer-unsure": "answer: not sure: {answers}",
     "measure-again": "The same by command: {command}",
     "answer-none": "{model} gives no answer to this input, and this measures what an answer depends on. Choose a model "
     "that has answers, or writes them.",

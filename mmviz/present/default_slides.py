@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.analysis.answer_maps import KINDS, AnswerMapKind
-from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import parse_map_ref, streams_of
-from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import Step
 from mmviz.explain.run import Run
@@ -26,10 +24,10 @@ from mmviz.i18n.viewer import about
 from mmviz.present.lit_inputs import lit_inputs
 from mmviz.present.talk import Lit, Slide, Talk
 from mmviz.report.answer_maps import ShownMap, map_help, map_title, shown_map
-from mmviz.report.document_content import document_title
+from mmviz.report.answer_title import answer_title
 from mmviz.report.map_notes import map_notes
 from mmviz.report.story_cards import step_reads, step_without, story_verdict
-from mmviz.types import AttentionRecord, ChosenTokens, MmvizError, Modality, Token
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, ChosenTokens, MmvizError, Modality, Token
 
 STRONGEST = 3
 """So many tokens are named below a map."""
@@ -42,9 +40,10 @@ def make_talk(
 
     Slides: the inputs; the answer; what the answer token reads from; what the answer depends on, where the run holds
     it; the tokens of ``view`` (as `Run.to_html` takes it) where these are others; and each step of ``story``, or why it
-    has none. ``title``: by default the question, else the answer. Raises ``LookupError`` for a view of another run.
+    has none. ``title``: by default the question, else the answer; one that is given heads the first slide. Raises
+    ``LookupError`` for a view of another run.
     """
-    slides, missing = [_inputs_slide(run), _answer_slide(run)], []
+    slides, missing = [_inputs_slide(run, title), _answer_slide(run)], []
     for kind in KINDS:
         shown = shown_map(run, kind)
         if isinstance(shown, MmvizError):
@@ -55,21 +54,24 @@ def make_talk(
     if selection is not None:
         slides.append(selection)
     if story is not None:
-        slides += [_step_slide(run.record, step) for step in story.steps]
+        slides += [_step_slide(run.record, step, story.answer) for step in story.steps]
         if verdict := story_verdict(story):
             slides.append(Slide("text", say("story"), verdict))
     first = slides[0]
     notes = join_sentences([first.notes, *missing, say("talk-keys")]).strip()
     slides[0] = replace(first, notes=notes)
-    name = title or replace_invisible(run.sample.text or "") or _answer_text(run.record)
+    name = title or replace_invisible(run.sample.text or "") or answer_title(run.record)
     return Talk(name, (run,), tuple(slides), current_language())
 
 
-def _inputs_slide(run: Run) -> Slide:
-    """Returns the slide of the inputs; what was done to them is its caption, or in the notes where it is much."""
+def _inputs_slide(run: Run, title: str) -> Slide:
+    """Returns the slide of the inputs, under the talk's own title if it has one.
+
+    What was done to them is its caption, or in the notes where it is much.
+    """
     notices = [str(notice) for notice in (*run.sample.notices, *run.record.notices)]
     caption = notices[0] if len(notices) == 1 else ""
-    return Slide("inputs", say("talk-inputs"), caption, "" if caption else join_sentences(notices))
+    return Slide("inputs", title or say("talk-inputs"), caption, "" if caption else join_sentences(notices))
 
 
 def _answer_slide(run: Run) -> Slide:
@@ -79,16 +81,8 @@ def _answer_slide(run: Run) -> Slide:
         lines.append(sentence("figure-caption", model=made_by["model"], device=made_by["device_name"]))
     recorded = about("recorded") if made_by.get("recorded") else ""
     return Slide(
-        "answer", _answer_text(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE, Modality.TEXT)
+        "answer", answer_title(run.record), recorded, join_sentences(lines), modalities=(Modality.IMAGE, Modality.TEXT)
     )
-
-
-def _answer_text(record: AttentionRecord) -> str:
-    unsure = unsure_answers(record) if written_log_probability(record) is None else ()
-    if not unsure:
-        return document_title(record)
-    likeliest = join_list(f"{replace_invisible(other.label)} {other.probability:.0%}" for other in unsure)
-    return sentence("figure-title-unsure", answers=likeliest)
 
 
 def _map_slide(run: Run, kind: AnswerMapKind, shown: ShownMap) -> Slide:
@@ -126,13 +120,21 @@ def _strongest(tokens: Sequence[Token], amounts: NDArray[np.float64]) -> str:
     return say("talk-strongest", tokens=join_list(f"“{labels[k]}”" for k in order))
 
 
-def _step_slide(record: AttentionRecord, step: Step) -> Slide:
-    """Returns the slide of a step: what is read, and who reads it where these are chosen tokens."""
-    chosen = [group for group in (step.keys, step.queries) if isinstance(group, ChosenTokens)]
-    lit = [Lit(group.stream or record.flow_streams[0], group.tokens) for group in chosen]
+def _step_slide(record: AttentionRecord, step: Step, answer: str) -> Slide:
+    """Returns the slide of a step: what is read, and who reads it, chosen tokens or all of an input."""
+    groups = ((step.keys, False), (step.queries, True))
+    lit = tuple(
+        Lit(group.stream or record.flow_streams[0], group.tokens, is_reader)
+        for group, is_reader in groups
+        if isinstance(group, ChosenTokens)
+    )
     shown = {step.modality, *(record.streams[each.stream][each.tokens[0]].modality for each in lit)}
-    size = say("talk-step-size", size=say("story-effect", size=-step.effect))
+    if step.queries in INPUT_MODALITIES:
+        shown.add(Modality(step.queries))
+    size = say(
+        "talk-step-size", size=say("story-effect", size=-step.effect), answer=replace_invisible(answer)
+    )  # fmt: skip
     return Slide(
         "step", step_reads(record, step), step_without(step), say("talk-step-notes", size=-step.effect),
-        lit=tuple(lit), modalities=tuple(sorted(shown - {Modality.SPECIAL}, key=list(Modality).index)), size=size,
+        lit=lit, modalities=tuple(sorted(shown - {Modality.SPECIAL}, key=list(Modality).index)), size=size,
     )  # fmt: skip

@@ -43,7 +43,7 @@ style-src 'unsafe-inline'; img-src data:; media-src data:">
 <aside class="presenter" aria-label="{presenter}" hidden>
 <p class="clock"><b id="elapsed" role="timer" aria-label="{elapsed}" title="{elapsed}">0:00</b>
 <button type="button" id="restart">{restart}</button><span id="time"></span></p>
-<p class="label">{now}</p>
+<p class="label" id="now" role="status" data-shown="{now}" data-closed="{closed}">{now}</p>
 <p class="label">{coming}</p>
 <div class="stage"></div>
 <div class="stage"><p class="label">{last}</p></div>
@@ -54,7 +54,7 @@ style-src 'unsafe-inline'; img-src data:; media-src data:">
 </html>
 """
 _WORDS = (
-    "previous", "next", "notes", "full", "presenter", "elapsed", "restart", "now", "coming", "last", "silent",
+    "previous", "next", "notes", "full", "presenter", "elapsed", "restart", "now", "closed", "coming", "last", "silent",
 )  # fmt: skip
 """Names of texts around the slides."""
 

@@ -13,7 +13,7 @@ from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import unit_name
 from mmviz.present.talk import Slide
 from mmviz.report.answer_maps import shown_map
-from mmviz.types import MmvizError, Modality, Token
+from mmviz.types import MmvizError, Modality, PixelBox, Token
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,9 @@ class LitInputs:
     """The unit of the amounts, in words; empty for tokens that are bright or not."""
     method: str = ""
     """What the amounts are, in words."""
+    read: tuple[Token, ...] = ()
+    readers: tuple[Token, ...] = ()
+    """The patches of a step in which some read others; else both are empty."""
 
     @property
     def is_amount(self) -> bool:
@@ -36,8 +39,16 @@ class LitInputs:
         return bool(self.unit)
 
     def has(self, modality: Modality) -> bool:
-        """Returns whether a token of ``modality`` has a place in the inputs."""
-        return any(token.modality is modality and token.location is not None for token in self.tokens)
+        """Returns whether a token of ``modality`` has a place in the inputs; of a step, whether one is bright.
+
+        An input of a step without bright tokens is read, or reads, as a whole.
+        """
+        located = (
+            amount
+            for token, amount in zip(self.tokens, self.amounts, strict=True)
+            if token.modality is modality and token.location is not None
+        )
+        return any(self.is_amount or amount > 0 for amount in located)
 
 
 def lit_inputs(run: Run, slide: Slide) -> LitInputs | None:
@@ -79,4 +90,12 @@ def _bright_tokens(run: Run, slide: Slide) -> LitInputs:
         named = {token for lit in slide.lit if lit.stream == stream for token in lit.tokens}
         tokens += run.record.streams[stream]
         amounts += [float(token in named) for token in range(len(run.record.streams[stream]))]
-    return LitInputs(tuple(tokens), np.array(amounts), 1.0)
+    read, readers = (_patches(run, slide, is_reader) for is_reader in (False, True))
+    both = {"read": read, "readers": readers} if read and readers else {}
+    return LitInputs(tuple(tokens), np.array(amounts), 1.0, **both)  # type: ignore[arg-type]
+
+
+def _patches(run: Run, slide: Slide, is_reader: bool) -> tuple[Token, ...]:
+    """Returns the patches that a step reads, or that read."""
+    tokens = [run.record.streams[lit.stream][k] for lit in slide.lit if lit.is_reader is is_reader for k in lit.tokens]
+    return tuple(token for token in tokens if isinstance(token.location, PixelBox))

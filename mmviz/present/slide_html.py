@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmviz.figures.audio import lit_mel, wav_data_uri
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, short, text_colour
-from mmviz.figures.image import data_uri, downscaled, spotlight
+from mmviz.figures.image import READ_COLOUR, READER_COLOUR, data_uri, downscaled, outline_reading, spotlight
 from mmviz.figures.text_splitting import split_at_tokens
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
@@ -18,6 +18,7 @@ from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.present.lit_inputs import LitInputs, lit_inputs
 from mmviz.present.talk import Slide, Talk
+from mmviz.report.answer_title import share_text
 from mmviz.types import AudioInput, ImageInput, Modality, Seconds, Token, UniformAttention
 
 SIDE = 1024
@@ -95,7 +96,9 @@ def _thing(talk: Talk, number: int, modality: Modality, lit: LitInputs | None) -
 def _picture(image: ImageInput, lit: LitInputs | None) -> str:
     pixels, name = downscaled(image.pixels, SIDE), say("talk-picture")
     if lit is not None:
-        pixels = spotlight(pixels, lit.tokens, lit.amounts, lit.scale_max, (image.width, image.height))
+        size = (image.width, image.height)
+        pixels = spotlight(pixels, lit.tokens, lit.amounts, lit.scale_max, size)
+        pixels = outline_reading(pixels, lit.read, lit.readers, size) if lit.readers else pixels
         name = say("picture-alt")
     return f"<figure class='picture'><img src='{data_uri(pixels)}' alt='{html.escape(name)}'></figure>"
 
@@ -162,7 +165,7 @@ def _answers(talk: Talk, slide: Slide) -> str:
     if record.made_by.get("answer") or not record.answers:
         return ""
     rows = "".join(
-        f"<li><span>{html.escape(replace_invisible(answer.label))}</span><b>{100 * answer.probability:.1f} %</b>"
+        f"<li><span>{html.escape(replace_invisible(answer.label))}</span><b>{share_text(answer.probability)}</b>"
         f"<i style='width:{max(0.5, 100 * answer.probability):.1f}%'></i></li>"
         for answer in record.answers[:MAX_ANSWERS]
     )
@@ -174,7 +177,12 @@ def _legend(lit: LitInputs | None) -> str:
     if lit is None:
         return ""
     if not lit.is_amount:
-        return f"<p class='legend'>{html.escape(say('talk-bright'))}</p>"
+        outlines = [("talk-reads-here", READER_COLOUR), ("talk-read-here", READ_COLOUR)] if lit.readers else []
+        texts = "".join(
+            f"<span class='scale'><i class='outline' style='border-color:{colour}'></i>{html.escape(say(code))}</span>"
+            for code, colour in outlines
+        )
+        return f"<p class='legend'>{texts or html.escape(say('talk-bright'))}</p>"
     light = lit.has(Modality.IMAGE) or lit.has(Modality.AUDIO)
     bars = [
         ("talk-legend-light", "#666666,#ffffff") if light else None,

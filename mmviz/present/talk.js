@@ -80,6 +80,8 @@ function tick() {
   const time = new Date().toLocaleTimeString(root.lang, { hour: "2-digit", minute: "2-digit" });
   document.getElementById("time").textContent = time;
   tell({ isHere: true }); // the other window may have been loaded again
+  const now = document.getElementById("now");
+  now.textContent = !other || other.closed ? now.dataset.closed : now.dataset.shown;
 }
 
 window.addEventListener("message", ({ data, source }) => {

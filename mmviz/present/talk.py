@@ -32,6 +32,8 @@ class Lit:
     """The name of their stream in the record."""
     tokens: tuple[int, ...]
     """Their indices."""
+    is_reader: bool = False
+    """Whether a step is told of them as queries, not as keys."""
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,17 @@ def _read_slide(fields: Mapping[str, Any]) -> Slide:
     return Slide(
         run=_index(fields["run"]),
         tokens=tuple(map(_index, fields["tokens"])),
-        lit=tuple(Lit(_text(lit["stream"]), tuple(map(_index, lit["tokens"]))) for lit in fields["lit"]),
+        lit=tuple(map(_read_lit, fields["lit"])),
         modalities=tuple(map(Modality, fields["modalities"])),
         **texts,  # type: ignore[arg-type]  # `Talk` checks kind and direction
     )
+
+
+def _read_lit(fields: Mapping[str, Any]) -> Lit:
+    is_reader = fields.get("is_reader", False)  # not in the talks of earlier versions
+    if not isinstance(is_reader, bool):
+        raise ValueError("neither true nor false")
+    return Lit(_text(fields["stream"]), tuple(map(_index, fields["tokens"])), is_reader)
 
 
 def _text(value: object) -> str:

@@ -9,6 +9,7 @@ from mmviz.experiments.example_averages import Averages, By, Mean
 from mmviz.experiments.route_cut import NO_EFFECT, LayerWindow
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import join_list
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import one_line
 from mmviz.types import TokenGroup
@@ -108,7 +109,7 @@ def changes_table(comparison: CheckpointComparison, name: str) -> list[list[str]
     several = len({route.window.stack for route in comparison.routes} - {""}) > 1
     routes = [
         [_in_group(comparison.by, route.group, _route_in_window(route, several)),
-         f"{route.before:+.2f}", f"{route.after:+.2f}", *_amounts(route.change)]
+         signed_text(route.before), signed_text(route.after), *_amounts(route.change)]
         for route in comparison.routes[:MOST_CHANGES]
     ]  # fmt: skip
     maps = [
@@ -131,7 +132,7 @@ def _header(*columns: str) -> list[str]:
 
 
 def _amounts(mean: Mean) -> tuple[str, str]:
-    return f"{mean.mean:+.2f}", "–" if mean.spread is None else f"{mean.spread:.2f}"
+    return signed_text(mean.mean), "–" if mean.spread is None else f"{mean.spread:.2f}"
 
 
 def _route_in_window(route: RouteChange, several: bool) -> str:

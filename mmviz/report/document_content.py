@@ -12,6 +12,7 @@ from PIL import Image
 
 from mmviz.analysis.answer_shares import written_log_probability
 from mmviz.analysis.map_refs import map_words, streams_of
+from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.audio import lit_mel
 from mmviz.figures.colour_scale import CIVIDIS, hex_colour, range_text, short, text_colour
@@ -25,13 +26,13 @@ from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.report.answer_maps import maps_section
+from mmviz.report.answer_title import answer_title, share_text
 from mmviz.report.map_notes import map_notes
 from mmviz.report.model_sections import prior_section, similarity_section
 from mmviz.report.pooled_map_requests import row_from
 from mmviz.report.run_protocol import Run
 from mmviz.report.viewer_header import MAX_ANSWERS
 from mmviz.types import (
-    AttentionRecord,
     AudioInput,
     ImageInput,
     MapRef,
@@ -74,24 +75,12 @@ def document_content(run: Run, ref: MapRef, query: int, prior: LanguagePrior | N
 
     The still shows what the map ``ref`` gives from the token ``query`` to all keys, as the viewer does at first.
     """
-    title = document_title(run.record)
+    title = answer_title(run.record)
     return DocumentContent(
         title=title, above=_above(run, title), maps=maps_section(run), still=_still(run, ref, query),
         below=prior_section(prior) + similarity_section(run)
         + f'<p class="provenance">{html.escape(about("disclaimer"))}</p>',
     )  # fmt: skip
-
-
-def document_title(record: AttentionRecord) -> str:
-    """Returns the answer and its probability, as the title of a document."""
-    if not record.answers:
-        return about("no-answers")
-    best, log_p = record.answers[0], written_log_probability(record)
-    if log_p is not None:
-        count = len(record.made_by.get("answer_part") or record.made_by["answer"])
-        label = replace_invisible(best.label)
-        return sentence("figure-title-written", answer=label, total=log_p, count=count)
-    return sentence("figure-title", answer=replace_invisible(best.label), probability=best.probability)
 
 
 def _above(run: Run, title: str) -> str:
@@ -106,8 +95,8 @@ def _above(run: Run, title: str) -> str:
         []
         if is_written
         else [
-            f"{replace_invisible(answer.label)} {100 * answer.probability:.1f} %"
-            for answer in record.answers[1:MAX_ANSWERS]
+            f"{replace_invisible(answer.label)} {share_text(answer.probability)}"
+            for answer in record.answers[len(unsure_answers(record)) or 1 : MAX_ANSWERS]  # the title has the others
         ]
     )
     provenance = []

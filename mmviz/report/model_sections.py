@@ -19,6 +19,7 @@ from mmviz.figures.signed_colours import signed, signed_image
 from mmviz.figures.similarity import similarity_legend_html, similarity_strip_html
 from mmviz.figures.token_labels import names
 from mmviz.i18n.language import join_list
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.report.run_protocol import Run
@@ -52,7 +53,7 @@ def prior_table(prior: LanguagePrior) -> str:
             for value, probability in ((float(value), math.exp(min(0.0, value))) for value in log_p)
         )
         rows += f"<tr><th scope='row'>{html.escape(_row_name(removed))}</th>{cells}</tr>"
-    cells = "".join(f"<td>{value:+.2f}</td>" for value in prior.evidence)
+    cells = "".join(f"<td>{signed_text(float(value))}</td>" for value in prior.evidence)
     rows += (
         f"<tr class='sum'><th scope='row' title='{html.escape(say('prior-evidence-help'))}'>"
         f"{html.escape(say('prior-evidence'))}</th>{cells}</tr>"

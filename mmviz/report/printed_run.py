@@ -9,15 +9,15 @@ from mmviz.analysis.answer_maps import ATTRIBUTIONS, KINDS
 from mmviz.analysis.answer_token import token_or_answer
 from mmviz.analysis.map_refs import map_words, streams_of
 from mmviz.analysis.map_weights import Direction
-from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.figures.fonts import drawable_language
 from mmviz.figures.print_figure import FigureFormat, PrintedMap, print_figure
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.figures import tell, unit_name
-from mmviz.i18n.language import current_language, join_list, join_sentences, use_language
+from mmviz.i18n.language import current_language, join_sentences, use_language
 from mmviz.i18n.viewer import about
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.report.answer_maps import map_title, shown_map
+from mmviz.report.answer_title import answer_title
 from mmviz.report.map_notes import map_notes
 from mmviz.report.patch_note import patch_note
 from mmviz.report.run_protocol import AnalysedRun
@@ -58,7 +58,7 @@ def _both_maps(run: AnalysedRun, notes: Sequence[str]) -> list[PrintedMap]:
         extra = [*of_map, *filter(None, [shown.signed_note]), *notes]
         figures.append(
             _draw(
-                run, title=f"{map_title(answer_map.kind)} · {_title(run)}",
+                run, title=f"{map_title(answer_map.kind)} · {answer_title(run.record)}",
                 tokens=shown.keys, selected_from=shown.queries, amounts=answer_map.amounts, scale_max=shown.scale_max,
                 unit=answer_map.unit, method=shown.method, direction="from", token=query, notes=extra,
             )
@@ -74,7 +74,7 @@ def _selected(
     amounts = (run.attention if run.is_exact else run.pooled_attention)(map_ref, token, direction)
     queries, keys = (run.record.streams[stream] for stream in streams_of(run.record, map_ref))
     return _draw(
-        run, title=_title(run), tokens=keys if direction == "from" else queries,
+        run, title=answer_title(run.record), tokens=keys if direction == "from" else queries,
         selected_from=queries if direction == "from" else keys, amounts=amounts,
         scale_max=scale_max or float(amounts.max()) or 1.0, unit=unit_name(map_ref.method),
         method=method if run.is_exact else sentence("method-pooled", method=method), direction=direction,
@@ -101,14 +101,3 @@ def _draw(run: AnalysedRun, *, notes: Sequence[str], **shown: Any) -> PrintedMap
         caption=join_sentences([caption, *notes]),
         **shown,
     )
-
-
-def _title(run: AnalysedRun) -> str:
-    if not run.record.answers:
-        return sentence("figure-no-answers")
-    unsure = unsure_answers(run.record)
-    if unsure:
-        named = join_list(f"{answer.label} {answer.probability:.0%}" for answer in unsure)
-        return sentence("figure-title-unsure", answers=named)
-    best = run.record.answers[0]
-    return sentence("figure-title", answer=best.label, probability=best.probability)

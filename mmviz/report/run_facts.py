@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmviz.analysis.unsure_answers import unsure_answers
 from mmviz.types import AttentionRecord, Request
 
 
 def run_facts(request: Request, record: AttentionRecord) -> dict[str, Any]:
     """Returns plain values for `ExperimentTable.facts`, of the run ``record`` of ``request``.
 
-    ``model``; ``answer`` and its ``probability`` (None for both without one); ``part``, which tokens of the answer it
-    is about, from 0 (empty: all); ``changes`` and ``options`` of the request as text (empty: the model as it is);
-    ``notices`` on the inputs and the run.
+    ``model``; ``answer`` and its ``probability`` (None for both without one); ``not_sure``, the likeliest answers where
+    the model is not sure; ``part``, which tokens of the answer it is about, from 0 (empty: all); ``changes`` and
+    ``options`` of the request as text (empty: the model as it is); ``notices`` on the inputs and the run.
     """
+    unsure = unsure_answers(record)
     best = record.answers[0] if record.answers else None
     return {
         "model": request.model,
         "answer": best.label if best else None,
         "probability": best.probability if best else None,
+        "not_sure": [{"label": answer.label, "probability": answer.probability} for answer in unsure],
         "part": list(request.answer_part),
         "changes": [str(change) for change in request.changes],
         "options": [f"{name}={value}" for name, value in request.options],

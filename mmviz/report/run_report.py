@@ -13,6 +13,7 @@ from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.route_cut import ROUTES, RouteTable, measure_routes, route_cells
 from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
+from mmviz.report.answer_title import share_text
 from mmviz.report.effect_table import effect_rows, effect_sentences, interaction_sentences
 from mmviz.report.methods_table import best_method, methods_rows
 from mmviz.report.routes_table import group_words, layers_words, routes_sentences, window_words
@@ -57,7 +58,7 @@ class RunReport:
     @property
     def answers(self) -> list[str]:
         """The most probable answers, at most five."""
-        return [f"{answer.label} {answer.probability:.1%}" for answer in self.run.record.answers[:5]]
+        return [f"{answer.label} {share_text(answer.probability)}" for answer in self.run.record.answers[:5]]
 
     @property
     def notices(self) -> list[str]:

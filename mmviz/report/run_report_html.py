@@ -15,7 +15,7 @@ from mmviz.i18n.unicode_display import replace_invisible
 from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.report.answer_maps import maps_section
-from mmviz.report.document_content import document_title
+from mmviz.report.answer_title import answer_title
 from mmviz.report.run_report import ReportTable, RunReport
 from mmviz.types import AudioInput, ImageInput, Modality, Seconds, Token
 
@@ -79,7 +79,7 @@ def report_html(report: RunReport) -> bytes:
         _section(say("report-again"), f"<pre><code>{html.escape(report.command)}</code></pre>"),
     ]
     page = _PAGE.format(
-        language=TAGS[current_language()], title=html.escape(document_title(run.record)), body="\n".join(body)
+        language=TAGS[current_language()], title=html.escape(answer_title(run.record)), body="\n".join(body)
     )
     return page.encode("ascii", "xmlcharrefreplace")
 

@@ -11,7 +11,7 @@ from mmviz.i18n.language import join_list, use_language
 from mmviz.i18n.page import say
 from mmviz.i18n.unicode_display import one_line
 from mmviz.i18n.viewer import about, viewer_words
-from mmviz.report.document_content import document_title
+from mmviz.report.answer_title import answer_title
 from mmviz.report.run_report import RunReport
 
 
@@ -31,7 +31,7 @@ def report_pdf(report: RunReport, run: _Drawable) -> bytes:
 
 def _blocks(report: RunReport, run: _Drawable) -> Iterator[Block]:
     sample, record = report.run.sample, report.run.record
-    yield Heading(_drawable(document_title(record)), is_title=True)
+    yield Heading(_drawable(answer_title(record)), is_title=True)
     if record.made_by.get("trained") is False:
         yield Paragraph(about("untrained"))
     yield Paragraph(about("disclaimer"))

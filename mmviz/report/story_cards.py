@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmviz.analysis.key_clusters import is_one_place
 from mmviz.experiments.route_cut import LayerWindow
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import LEAST, Step
@@ -45,6 +46,8 @@ def step_reads(record: AttentionRecord, step: Step, names_patches: bool = False)
     parts = {"queries": queries, "words": _words(tokens), "moments": _moments(tokens)}
     if names_patches and step.modality is Modality.IMAGE and tokens:
         reads = say(f"story-sees-{number}", queries=queries, patches=_patches(record, step.keys))
+    elif step.modality is Modality.IMAGE and tokens and not is_one_place(tokens):
+        reads = say(f"story-reads-images-{number}", queries=queries)
     else:
         reads = say(f"story-{kind}-{step.modality}-{number}", **parts)
     return say("story-step", layers=_layers(record, step), reads=reads)
@@ -110,7 +113,7 @@ def _readers(record: AttentionRecord, step: Step, names_patches: bool) -> tuple[
     if isinstance(tokens[0].location, PixelBox):
         if names_patches:
             return _patches(record, step.queries), len(tokens) == 1
-        return say("story-some-image"), False
+        return say("story-some-image" if is_one_place(tokens) else "story-some-images"), False
     if isinstance(tokens[0].location, Seconds):
         return say("story-some-audio", moments=_moments(tokens)), False
     return _words(tokens), True

@@ -51,6 +51,6 @@ test("rows that are alike are said to be", () => {
 });
 
 test("a share has one decimal, and a correlation of 1 is exact", () => {
-  assert.deepEqual([1, 0, 0.3333].map(percent), ["100.0 %", "0.0 %", "33.3 %"]);
+  assert.deepEqual([1, 0, 0.3333].map(percent), ["100.0%", "0.0%", "33.3%"]);
   assert.deepEqual([1, 0.9999, 0.29, -0.999].map(roundedDown), ["1.00", "0.99", "0.29", "-0.99"]);
 });

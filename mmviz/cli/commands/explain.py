@@ -127,7 +127,7 @@ def _print_answer(summary: dict[str, Any]) -> None:
         print(f"answer: {summary['answer']}")
     else:
         doubt = "not sure: " if summary["not_sure"] else ""
-        print(f"answer: {doubt}" + (" | ".join(f"{label} {probability:.2f}" for label, probability in best) or "none"))
+        print(f"answer: {doubt}" + (" | ".join(f"{label} {probability:.1%}" for label, probability in best) or "none"))
     if shares:
         means = np.mean(shares["shares"], axis=0)
         named = ", ".join(f"{group} {mean:.2f}" for group, mean in zip(shares["groups"], means, strict=True))

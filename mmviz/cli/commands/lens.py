@@ -17,6 +17,7 @@ from mmviz.cli.options import (
     write_file,
 )
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.i18n.numbers import signed_text
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def to_text(lens: Lens) -> str:
     rows = [[*map(sentence, named), *(sentence(code, answer=answer) for code in ranked)]]
     for layer, step in zip(layer_names(lens), lens.forming(), strict=True):
         best, log_p = step.answers[0]
-        log_p_answer = f"{round(step.log_probability, 2) + 0.0:.2f}"  # never -0.00
+        log_p_answer = signed_text(step.log_probability).removeprefix("+")
         rows.append([layer, one_line(best), f"{math.exp(log_p):.2f}", str(step.rank), log_p_answer])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmviz.cli.experiment_command import ProgressLine, run_of_inputs
-from mmviz.cli.options import add_input_options, add_model_options, check_file, stop_on_interrupt, write_file
+from mmviz.cli.options import (
+    add_input_options,
+    add_model_options,
+    check_ending,
+    check_file,
+    stop_on_interrupt,
+    write_file,
+)
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -33,7 +40,7 @@ def add(commands: Any) -> None:
     )
     add_input_options(parser)
     add_model_options(parser)
-    parser.add_argument("--title", default="", help="the title (default: the question)")
+    parser.add_argument("--title", default="", help="the title, above the first slide (default: the question)")
     parser.add_argument(
         "--story", action="store_true", help="search for the steps that carry the answer too, each a slide"
     )
@@ -47,6 +54,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if not options.out or options.out == "-":
         raise MmvizError("option-file", option="--out")
+    check_ending(options.out, (".html", ".htm", ".mmviz"), "talk-ending")
     check_file(options.out)
     for name in ("image", "video", "text", "audio", "title", "story"):
         if options.talk_file and getattr(options, name):

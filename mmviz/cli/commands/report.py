@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mmviz.cli.experiment_command import ProgressLine, make_run
-from mmviz.cli.options import add_input_options, add_model_options, check_file, stop_on_interrupt, write_file
+from mmviz.cli.options import (
+    add_input_options,
+    add_model_options,
+    check_ending,
+    check_file,
+    stop_on_interrupt,
+    write_file,
+)
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.types import MmvizError
 
@@ -39,11 +46,12 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.out is None and options.pdf is None:
         raise MmvizError("report-out")
-    for option in ("out", "pdf"):
+    for option, endings in (("out", (".html", ".htm")), ("pdf", (".pdf",))):
         path = getattr(options, option)
         if path in ("", "-"):
             raise MmvizError("option-file", option=f"--{option}")
         if path is not None:
+            check_ending(path, endings, "report-ending")
             check_file(path)
     with stop_on_interrupt() as stop:
         run = make_run(options, stop)

@@ -31,7 +31,7 @@ export function signedTwoDigits(amount) {
 
 /** Returns a share, 0 to 1, in percent with one decimal, as every probability is written. */
 export function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}%`;
 }
 
 /** Returns two decimals of a number from -1 to 1, rounded towards 0: 1.00 stands for nothing less. */
