@@ -171,6 +171,7 @@ def test_a_file_that_is_dropped_while_the_page_is_drawn_again_is_taken(
         for give, name in ((drop, "phone.heic"), (choose, "noending")):
             give(page, "image", files / name)
             is_taken(page, "image", name)
+        page.context.close()  # before its server is gone
 
 
 def test_addresses_of_uploads_outlast_the_messages_of_a_drawing() -> None:
