@@ -87,14 +87,14 @@ def test_a_route_that_matters_more_than_its_input_is_explained() -> None:
     same = replace(effect, values={**effect.values, whole - audio: effect.values[whole] - 0.09})
     step = replace(story.steps[0], queries=ANSWER, keys=Modality.AUDIO, modality=Modality.AUDIO)
     told = replace(story, steps=(step,))
-    for step_effect, seen, is_explained in ((-1.1, same, True), (-0.1, same, False), (-1.1, effect, False)):
+    for step_effect, measured, is_explained in ((-1.1, same, True), (-0.1, same, False), (-1.1, effect, False)):
         steps = (replace(told.steps[0], effect=step_effect),)
-        card = effect_card_html(shown, seen, True, replace(told, steps=steps))
+        card = effect_card_html(shown, measured, True, replace(told, steps=steps))
         sentence = say("effect-beside-routes", modalities=say("the-audio"), size="−1.1")
-        assert (sentence in html.unescape(card)) == is_explained
-    heard = replace(told.steps[0], effect=-1.1, queries=Modality.AUDIO, keys=Modality.TEXT, modality=Modality.TEXT)
+        assert ("effect-routes" in card) == (sentence in html.unescape(card)) == is_explained
+    reading = replace(told.steps[0], effect=-1.1, queries=Modality.AUDIO, keys=Modality.TEXT, modality=Modality.TEXT)
     losses = removal_effects(same)
-    assert unlike_routes(shown.record, losses, replace(told, steps=(heard,))) == {Modality.AUDIO: -1.1}, "it reads"
+    assert unlike_routes(shown.record, losses, replace(told, steps=(reading,))) == {Modality.AUDIO: -1.1}, "it reads"
     assert "effect-routes" not in effect_card_html(shown, same, True), "no story yet"
 
 
