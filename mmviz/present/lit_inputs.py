@@ -68,7 +68,8 @@ def lit_inputs(run: Run, slide: Slide) -> LitInputs | None:
             ref = parse_map_ref(record, slide.map)
             row = (run.attention if run.is_exact else run.pooled_attention)(ref, slide.tokens, slide.direction)
             tokens = record.streams[streams_of(record, ref)[1 if slide.direction == "from" else 0]]
-            method = map_words(ref) if run.is_exact else sentence("method-pooled", method=map_words(ref))
+            method = map_words(ref, record)
+            method = method if run.is_exact else sentence("method-pooled", method=method)
             lit = LitInputs(tokens, row, 1.0, unit_name(ref.method), method)
             return replace(lit, scale_max=_largest(lit))
         case "step" if slide.lit:
