@@ -29,7 +29,8 @@ def test_the_prior_is_measured_and_words_are_chosen(qwen2_audio_folder: Path, mo
     first = record_of(page)
     assert first.answer_log_probabilities is not None
     total = float(first.answer_log_probabilities[0].sum())
-    assert any(f"{total:.1f} nats for {len(first.made_by['answer'])} tokens" in note for note in notes(page, "plain"))
+    words = f"−{-total:.1f} nats for {len(first.made_by['answer'])} tokens"
+    assert any(words in note for note in notes(page, "plain"))
     assert say("prior-caption") not in markup(page), "it is measured on request alone"
     settled(press(page, "prior"))
     table = markup(page).split(say("prior-caption"))[1].split("</table>")[0]

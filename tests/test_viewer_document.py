@@ -70,8 +70,8 @@ def test_a_gallery_run_opens_from_disk_and_its_numbers_are_the_records(show: Sho
     viewer.expect_chips(first_map[run.answer_query])
     answers = run.record.answers
     title = viewer.page.locator("h1").inner_text()
-    assert answers[0].label in title and f"{answers[0].probability:.0%}".rstrip("%") in title
-    listed = ", ".join(f"{answer.label} {100 * answer.probability:.1f} %" for answer in answers[1:5])
+    assert answers[0].label in title and f"{answers[0].probability:.1%}" in title
+    listed = ", ".join(f"{answer.label} {100 * answer.probability:.1f}%" for answer in answers[1:5])
     assert viewer.page.locator(".other-answers").inner_text() == about("other-answers", answers=listed)
     viewer.click(run.answer_query, "tokens")
     for token in range(0, len(run.tokens), 17):

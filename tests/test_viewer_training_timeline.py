@@ -87,7 +87,7 @@ def test_every_checkpoint_shows_what_was_recorded(show: Show, tmp_path: Path, na
         for text, answer, probability in zip(
             answers, timeline.answers, timeline.probabilities[checkpoint], strict=True
         ):
-            assert text.split() == [answer, f"{probability * 100:.1f}", "%"]
+            assert text.split() == [answer, f"{probability * 100:.1f}%"]
     viewer.thumbnail("2:mean").click()
     viewer.leave()
     assert painted_chips(viewer) == {
