@@ -130,7 +130,9 @@ class ViewerPage:
         self.page.mouse.move(*self.position(token, stream))
 
     def click(self, token: int, stream: str = "all") -> None:
-        self.page.mouse.click(*self.position(token, stream))
+        self.page.mouse.move(*self.position(token, stream))
+        self.page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        self.page.mouse.click(*self.position(token, stream))  # once more: what the viewer says of it may have moved it
 
     def drag(self, first: int, last: int) -> None:
         start, end = self.position(first), self.middle(last)
