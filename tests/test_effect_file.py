@@ -14,8 +14,9 @@ from mmviz.app.pages.explore.effect_card import removal_effects
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import ReplayBackend
-from mmviz.experiments.effect_file import MAX_BYTES, effect_of_record, effects_to_json, read_effects
+from mmviz.experiments.effect_file import effect_of_record, effects_to_json, read_effects
 from mmviz.experiments.modality_shapley import Effect, measure_modality_effect, shapley
+from mmviz.experiments.recorded_file import MAX_BYTES
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import MmvizError, Modality, Request
 

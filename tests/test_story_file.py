@@ -14,9 +14,10 @@ import pytest
 from mmviz.assets_path import assets_dir
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.replay import ReplayBackend
+from mmviz.experiments.recorded_file import MAX_BYTES
 from mmviz.experiments.route_cut import LayerWindow
 from mmviz.experiments.story import Story, measure_story
-from mmviz.experiments.story_file import MAX_BYTES, read_stories, stories_to_json, story_of_record
+from mmviz.experiments.story_file import read_stories, stories_to_json, story_of_record
 from mmviz.experiments.story_search import LEAST, MOST_STEPS, Step
 from mmviz.inputs.examples import load_gallery
 from mmviz.types import ANSWER, AttentionRecord, ChosenTokens, MmvizError, Modality, Request

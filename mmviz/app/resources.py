@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
@@ -25,6 +25,8 @@ from mmviz.types import AttentionRecord, MmvizError
 
 if TYPE_CHECKING:
     from mmviz.app.kept_inputs import KeptInputs
+
+T = TypeVar("T")
 
 
 @st.cache_resource(show_spinner=False)
@@ -87,10 +89,7 @@ def recorded_story(record: AttentionRecord) -> Story | None:
 @st.cache_resource(show_spinner=False)
 def _recorded_stories() -> Mapping[str, Story]:
     """Returns the stories of the recorded runs, by the id of their record; none where their file cannot be read."""
-    try:
-        return read_stories(assets_dir() / "gallery" / "stories.json")
-    except MmvizError:
-        return {}
+    return _read_or_none(read_stories, "stories.json")
 
 
 def recorded_effect(record: AttentionRecord) -> Effect | None:
@@ -101,7 +100,12 @@ def recorded_effect(record: AttentionRecord) -> Effect | None:
 @st.cache_resource(show_spinner=False)
 def _recorded_effects() -> Mapping[str, Effect]:
     """Returns the effects of the recorded runs, by the id of their record; none where their file cannot be read."""
+    return _read_or_none(read_effects, "effects.json")
+
+
+def _read_or_none(read: Callable[[Path], dict[str, T]], name: str) -> Mapping[str, T]:
+    """Returns what ``read`` reads from a file of the gallery; nothing where it cannot be read."""
     try:
-        return read_effects(assets_dir() / "gallery" / "effects.json")
+        return read(assets_dir() / "gallery" / name)
     except MmvizError:
         return {}

@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmviz.backends.wire import decode_group, encode_group
+from mmviz.experiments.recorded_file import (
+    DIGITS,
+    checked_number,
+    checked_probability,
+    checked_text,
+    entries_to_json,
+    entry_of_record,
+    read_entries,
+)
 from mmviz.experiments.route_cut import LayerWindow
 from mmviz.experiments.story import Story
 from mmviz.experiments.story_search import LEAST, MOST_STEPS, Step
-from mmviz.types import AttentionRecord, ChosenTokens, MmvizError, Modality, TokenGroup
+from mmviz.types import AttentionRecord, ChosenTokens, Modality, TokenGroup
 
-FORMAT = 1
-MAX_BYTES = 1_000_000
-"""Bytes of the file; the story of a run takes about a thousand."""
-_MAX_NAME = 1_000
+_KIND = "stories"
 _MAX_LAYERS = 1_000
-_DIGITS = 6
-"""Decimal places of effects and probabilities."""
 
 
 def stories_to_json(stories: Mapping[str, Story]) -> str:
     """Returns complete stories, by the id of the record that each is of, as JSON with a line for each story."""
-    lines = (f"{json.dumps(name)}: {json.dumps(_encode(story))}" for name, story in stories.items())
-    return f'{{"format": {FORMAT}, "stories": {{\n' + ",\n".join(lines) + "\n}}\n"
+    return entries_to_json(_KIND, stories, _encode)
 
 
 def read_stories(path: Path) -> dict[str, Story]:
-    """Returns the stories of a file that `stories_to_json` wrote, by the id of their record.
-
-    Raises ``MmvizError`` (``stories-unreadable``) for any other file, and where there is none.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError
-        content = json.loads(data)
-        if content["format"] != FORMAT:
-            raise ValueError
-        return {_text(name): _decode(fields) for name, fields in content["stories"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
-        raise MmvizError("stories-unreadable", name=path.name) from problem
+    """Returns the stories of a file that `stories_to_json` wrote, by the id of their record. Raises as
+    `mmviz.experiments.recorded_file.read_entries`."""
+    return read_entries(path, _KIND, _decode)
 
 
 def story_of_record(stories: Mapping[str, Story], record: AttentionRecord) -> Story | None:
@@ -52,11 +41,8 @@ def story_of_record(stories: Mapping[str, Story], record: AttentionRecord) -> St
 
     A run with changes is another record, and has none.
     """
-    story = stories.get(record.id)
-    if story is None or record.made_by.get("changes") or not record.answers:
-        return None
-    is_of_answer = record.answers[0].label == story.answer
-    return story if is_of_answer and all(_is_within(record, step) for step in story.steps) else None
+    story = entry_of_record(stories, record)
+    return story if story is not None and all(_is_within(record, step) for step in story.steps) else None
 
 
 def _is_within(record: AttentionRecord, step: Step) -> bool:
@@ -73,9 +59,9 @@ def _is_within(record: AttentionRecord, step: Step) -> bool:
 def _encode(story: Story) -> dict[str, Any]:
     return {
         "answer": story.answer,
-        "probability": round(story.probability, _DIGITS),
+        "probability": round(story.probability, DIGITS),
         "steps": [_encode_step(step) for step in story.steps],
-        "ways_out": [[str(modality), round(effect, _DIGITS)] for modality, effect in story.ways_out],
+        "ways_out": [[str(modality), round(effect, DIGITS)] for modality, effect in story.ways_out],
     }
 
 
@@ -85,9 +71,9 @@ def _encode_step(step: Step) -> dict[str, Any]:
         "keys": encode_group(step.keys),
         "modality": str(step.modality),
         "windows": [[window.stack, window.layers and list(window.layers)] for window in step.windows],
-        "effect": round(step.effect, _DIGITS),
+        "effect": round(step.effect, DIGITS),
         "answer": step.answer,
-        "probability": round(step.probability, _DIGITS),
+        "probability": round(step.probability, DIGITS),
         "is_changed": step.is_changed,
     }
 
@@ -98,7 +84,10 @@ def _decode(fields: Mapping[str, Any]) -> Story:
         raise ValueError
     ways_out = tuple((Modality(modality), _effect(effect)) for modality, effect in ways)
     return Story(
-        _text(fields["answer"]), _probability(fields["probability"]), tuple(map(_decode_step, steps)), ways_out
+        checked_text(fields["answer"]),
+        checked_probability(fields["probability"]),
+        tuple(map(_decode_step, steps)),
+        ways_out,
     )
 
 
@@ -108,8 +97,9 @@ def _decode_step(fields: Mapping[str, Any]) -> Step:
         raise ValueError
     return Step(
         _group(fields["queries"]), _group(fields["keys"]), Modality(fields["modality"]),
-        tuple(LayerWindow(_text(stack), _layers(layers)) for stack, layers in windows),
-        _effect(fields["effect"]), _text(fields["answer"]), _probability(fields["probability"]), fields["is_changed"],
+        tuple(LayerWindow(checked_text(stack), _layers(layers)) for stack, layers in windows),
+        _effect(fields["effect"]), checked_text(fields["answer"]), checked_probability(fields["probability"]),
+        fields["is_changed"],
     )  # fmt: skip
 
 
@@ -130,20 +120,6 @@ def _layers(value: Any) -> tuple[int, ...] | None:
     return layers
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_NAME:
-        raise ValueError
-    return value
-
-
 def _effect(value: Any) -> float:
     """Returns what a cut takes from the answer: what takes less than `LEAST` is not told."""
-    if isinstance(value, bool) or not math.isfinite(value) or value > -LEAST:
-        raise ValueError
-    return float(value)
-
-
-def _probability(value: Any) -> float:
-    if isinstance(value, bool) or not 0 <= value <= 1:
-        raise ValueError
-    return float(value)
+    return checked_number(value, -LEAST)
