@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from mmviz.app.allowed_hosts import Refusal, VisitorAddresses, netloc
 from mmviz.app.loading_page import loading_html
 from mmviz.app.refusal_message import refusal_html
+from mmviz.app.static_assets import unconditional
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.language import LANGUAGES, Language, preferred_language, use_language
 from mmviz.inputs.examples import load_gallery
@@ -31,8 +32,6 @@ _REFUSAL_HEADER = "x-mmviz-refusal"
 _TAG = f'<script defer src=".{SCRIPT}"></script>'.encode()
 _NOT_PAGES = ("/_stcore/", "/static/", "/media/", "/component/")
 """Paths of Streamlit that are not its page."""
-_CONDITIONS = ("accept-encoding", "if-none-match", "if-modified-since", "range")
-"""Headers that would have the page compressed, in parts, or not sent at all."""
 _MAX_REPORTS = 10
 """Different cases that the terminal is told at most: whoever reaches the page can make them up."""
 
@@ -137,9 +136,6 @@ def _is_page(scope: Scope) -> bool:
 
 async def _send_page(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Sends Streamlit's page with the script in its head, and with a placeholder in its body."""
-    headers = MutableHeaders(raw=list(scope["headers"]))
-    for name in _CONDITIONS:
-        del headers[name]
     start: Message = {}
     body = bytearray()
 
@@ -161,4 +157,4 @@ async def _send_page(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
         await send({**start, "headers": answer.raw})
         await send({"type": "http.response.body", "body": content})
 
-    await app({**scope, "headers": headers.raw}, receive, add_script)
+    await app(unconditional(scope), receive, add_script)

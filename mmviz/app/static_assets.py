@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _COMPRESSED = ("text/", "application/javascript", "application/json")
 """Types that are compressed; fonts and pictures are already."""
+_CONDITIONS = ("accept-encoding", "if-none-match", "if-modified-since", "range")
+"""Headers that would have a file compressed, in parts, or not sent at all."""
 _MAX_BYTES = 32_000_000
 """Bytes that are kept at most, about all that Streamlit has."""
 
@@ -62,10 +64,7 @@ class StaticAssets:
             else:
                 await send(message)
 
-        headers = MutableHeaders(raw=list(scope["headers"]))
-        for name in ("accept-encoding", "if-none-match", "if-modified-since"):
-            del headers[name]
-        await self._app({**scope, "headers": headers.raw}, receive, gather)
+        await self._app(unconditional(scope), receive, gather)
         if not _is_kept(start):
             return None
         asset = await asyncio.to_thread(_packed, Headers(raw=start["headers"]), bytes(body))
@@ -73,6 +72,14 @@ class StaticAssets:
             self._assets[scope["path"]] = asset
             self._size += len(asset.body)
         return asset
+
+
+def unconditional(scope: Scope) -> Scope:
+    """Returns a request that is answered with the whole content as it is."""
+    headers = MutableHeaders(raw=list(scope["headers"]))
+    for name in _CONDITIONS:
+        del headers[name]
+    return {**scope, "headers": headers.raw}
 
 
 def _is_asset(scope: Scope) -> bool:
