@@ -12,6 +12,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mmviz.app import resources, session_actions
 from mmviz.app.answer_trace import Trace
+from mmviz.app.components.widgets import run_script
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.kept_runs import KeptRun
 from mmviz.app.session_state import State
@@ -95,7 +96,7 @@ def remember_visitor(state: State) -> None:
     """Gives the id of a visitor with inputs of their own to the browser, which drops it when it is closed."""
     if state.visitor:
         cookie = json.dumps(f"{COOKIE}={state.visitor}; path=/; samesite=lax")
-        st.html(f"<style></style><script>document.cookie = {cookie}</script>", unsafe_allow_javascript=True)
+        run_script(f"document.cookie = {cookie}")
 
 
 def visitor(state: State) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmviz.analysis.attention_path import PATH_STEPS, AttentionPath
 from mmviz.figures.attention_path import attention_path_svg
+from mmviz.i18n.numbers import MINUS
 from mmviz.i18n.page import say
 from mmviz.types import Modality
 
@@ -75,7 +76,7 @@ def _written(vector: NDArray[np.float64]) -> str:
 
 def _number(amount: float) -> str:
     """Returns an amount with three decimals, so that its steps can be checked by hand."""
-    return f"{amount:.3f}".replace("-", "−").replace("inf", "∞")
+    return f"{amount:.3f}".replace("-", MINUS).replace("inf", "∞")
 
 
 def _short_name(name: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import streamlit as st
+from mmviz.app.components.widgets import run_script
 
 SCRIPT = Path(__file__).with_name("lesson_keys.js")
 
 
 def lesson_keys() -> None:
     """Sends the keys to the browser, which loads them once."""
-    script = SCRIPT.read_text(encoding="utf-8")
-    st.html(f"<style></style><script>{script}</script>", unsafe_allow_javascript=True)
+    run_script(SCRIPT.read_text(encoding="utf-8"))

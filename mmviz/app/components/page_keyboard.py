@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import streamlit as st
-
+from mmviz.app.components.widgets import run_script
 from mmviz.app.session_state import Page
 from mmviz.i18n.language import current_language
 from mmviz.i18n.page import say
@@ -29,4 +28,4 @@ def page_keyboard(page: Page, card: str) -> None:
     }
     options = json.dumps({"card": card, **texts}).replace("<", "\\u003c")
     script = SCRIPT.read_text(encoding="utf-8")
-    st.html(f"<style></style><script>{script}mmvizKeyboard({options});</script>", unsafe_allow_javascript=True)
+    run_script(f"{script}mmvizKeyboard({options});")

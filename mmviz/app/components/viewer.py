@@ -8,6 +8,7 @@ import streamlit as st
 
 from mmviz.app import session_state as session
 from mmviz.app.components.long_flows import flow_progress, request_flows
+from mmviz.app.components.widgets import run_script
 from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
@@ -45,8 +46,7 @@ def viewer(state: State, run: Run) -> None:
 def scroll_to_viewer(state: State) -> None:
     """Scrolls the page to the viewer, once for each selection that `session_actions.show_in_viewer` made."""
     if state.scroll_serial == state.serial:
-        script = f"{SCROLL_SCRIPT.read_text(encoding='utf-8')}mmvizScrollToViewer({state.serial});"
-        st.html(f"<style></style><script>{script}</script>", unsafe_allow_javascript=True)
+        run_script(f"{SCROLL_SCRIPT.read_text(encoding='utf-8')}mmvizScrollToViewer({state.serial});")
 
 
 def static_viewer(key: str, data: bytes) -> None:

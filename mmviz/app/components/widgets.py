@@ -104,3 +104,8 @@ def top_answers(answers: Sequence[Answer]) -> None:
 def chip(modality: Modality) -> str:
     """Returns the HTML of a modality's name after a dot in its colour."""
     return f"<i class='dot' style='background:{MODALITY_COLOURS[modality]}'></i>{html.escape(say(f'name-{modality}'))}"
+
+
+def run_script(script: str) -> None:
+    """Runs JavaScript in the browser. The page is not moved by it: the element has a style and no content."""
+    st.html(f"<style></style><script>{script}</script>", unsafe_allow_javascript=True)

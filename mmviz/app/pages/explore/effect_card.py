@@ -14,6 +14,7 @@ from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.story import Story
 from mmviz.explain import Run
 from mmviz.i18n.language import join_list
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.types import AttentionRecord, MmvizError, Modality
 
@@ -118,4 +119,4 @@ def _legend(kind: str, text: str) -> str:
 
 def _nats(size: float) -> str:
     """Returns a signed number of nats, of one decimal place as everywhere on the page."""
-    return f"{'−' if size < 0 else '+'}{abs(size):.1f}" if round(size, 1) else "0.0"
+    return signed_text(size, 1) if round(size, 1) else "0.0"
