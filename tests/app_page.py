@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+from streamlit.components.v2 import manifest_scanner
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.testing.v1 import AppTest
 
@@ -27,6 +29,9 @@ FULL = next(example for example in EXAMPLES if example.image and example.audio)
 TYPES = {"png": "image/png", "gif": "image/gif", "jpg": "image/jpeg", "wav": "audio/wav"}
 ROUNDS = 120
 """How often the page is drawn while experiments are in progress, at most; each drawing waits for them."""
+
+# Else Streamlit reads the metadata of all installed packages for each visitor, which takes longer than the page.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)  # type: ignore[assignment]
 
 
 def run(page: AppTest) -> AppTest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import streamlit as st
@@ -27,6 +28,9 @@ _STREAMLIT_TEXTS = {
 }
 """CSS selectors of Streamlit's own texts, and the keys of their translations."""
 _CURRENT, _CHOSEN, _CHOSEN_AT = "mmviz-language", "mmviz-language-chosen", "mmviz-language-since"
+_drawing = threading.local()
+"""The script run that this thread draws, and its language: thousands of texts are looked up in a drawing, and the
+session state takes long to answer."""
 
 
 def settle_language() -> None:
@@ -34,7 +38,7 @@ def settle_language() -> None:
     named = next((tag for tag in LANGUAGES if tag == st.query_params.get(NAME)), None)
     if named is not None and time.monotonic() - st.session_state.get(_CHOSEN_AT, float("-inf")) > SETTLED:
         st.session_state[_CHOSEN] = named
-    st.session_state[_CURRENT] = chosen_language() or preferred_language(_browser_languages()) or "en"
+    _use(chosen_language() or preferred_language(_browser_languages()) or "en")
 
 
 def chosen_language() -> Language | None:
@@ -45,7 +49,8 @@ def chosen_language() -> Language | None:
 
 def choose_language(choice: Language) -> None:
     """Switches the page to ``choice`` and writes it into the address."""
-    st.session_state[_CHOSEN] = st.session_state[_CURRENT] = choice
+    st.session_state[_CHOSEN] = choice
+    _use(choice)
     st.session_state[_CHOSEN_AT] = time.monotonic()
     st.query_params[NAME] = choice
 
@@ -73,10 +78,19 @@ def translate_streamlit() -> None:
 
 def _language_of_thread() -> Language | None:
     """Returns the language of the visitor whose page this thread draws; None in any other thread."""
-    if get_script_run_ctx(suppress_warning=True) is None:
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is None:
         return None
-    current: Language | None = st.session_state.get(_CURRENT)
+    if getattr(_drawing, "context", None) is not context:
+        _drawing.context, _drawing.language = context, st.session_state.get(_CURRENT)
+    current: Language | None = _drawing.language
     return current
+
+
+def _use(current: Language) -> None:
+    """Sets the language of the visitor whose page this thread draws."""
+    st.session_state[_CURRENT] = current
+    _drawing.context, _drawing.language = get_script_run_ctx(suppress_warning=True), current
 
 
 def _browser_languages() -> list[str | None]:

@@ -26,6 +26,8 @@ class NegativeNumber(float):
 
 def as_shown(value: object) -> object:
     """Returns a measured number below 0 as `NegativeNumber`; anything else, whole numbers too, as it is."""
+    if isinstance(value, str | int):  # most are, and what follows takes long
+        return value
     if isinstance(value, Real) and not isinstance(value, Integral) and value < 0:
         return NegativeNumber(value)
     return value
