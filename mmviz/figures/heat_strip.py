@@ -34,16 +34,14 @@ def labelled_strip_html(tokens: Sequence[Token], amounts: NDArray[Any], scale_ma
         strip = strip_html(tokens, amounts, scale_max, modality)
         return f"{strip}<div style='display:flex;justify-content:space-between;font-size:11px'>{axis}</div>"
     values = checked_amounts(tokens, amounts, scale_max)
-    titles = full_names(tokens)
     words = ""
-    for k, token in enumerate(tokens):
-        if token.modality is modality and token.location is not None:
-            ground = hex_colour(values[k], scale_max)
-            title = html.escape(tell("token-amount", place=titles[k], amount=exact(values[k])))
-            words += (
-                f"<i data-token='{k}' title='{title}' style='font-style:normal;padding:0 4px;border-radius:3px;"
-                f"background:{ground};color:{text_colour(ground)}'>{html.escape(token_label(token))}</i>"
-            )
+    for k, name in _located(tokens, modality).items():
+        ground = hex_colour(values[k], scale_max)
+        title = html.escape(tell("token-amount", place=name, amount=exact(values[k])))
+        words += (
+            f"<i data-token='{k}' title='{title}' style='font-style:normal;padding:0 4px;border-radius:3px;"
+            f"background:{ground};color:{text_colour(ground)}'>{html.escape(token_label(tokens[k]))}</i>"
+        )
     return f"<div style='display:flex;flex-wrap:wrap;gap:2px;line-height:1.35'>{words}</div>"
 
 
@@ -54,13 +52,17 @@ def strip_cells(
 
     ``amount_of`` and ``background_of`` return the printed amount and the CSS background of the token at an index.
     """
-    titles = full_names(tokens)
     return "".join(
-        f"<i data-token='{k}' title='{html.escape(tell('token-amount', place=titles[k], amount=amount_of(k)))}' "
+        f"<i data-token='{k}' title='{html.escape(tell('token-amount', place=name, amount=amount_of(k)))}' "
         f"style='flex:1;background:{background_of(k)}'></i>"
-        for k, token in enumerate(tokens)
-        if token.modality is modality and token.location is not None
+        for k, name in _located(tokens, modality).items()
     )
+
+
+def _located(tokens: Sequence[Token], modality: Modality) -> dict[int, str]:
+    """Returns the indices of the tokens of ``modality`` that have a location, each with the token's full name."""
+    indices = [k for k, token in enumerate(tokens) if token.modality is modality and token.location is not None]
+    return dict(zip(indices, full_names([tokens[k] for k in indices]), strict=True))
 
 
 def bar(share: float) -> str:

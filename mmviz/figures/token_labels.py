@@ -40,12 +40,13 @@ def grid_positions(tokens: Sequence[Token]) -> dict[int, tuple[int, int]]:
     for index, token in enumerate(tokens):
         if isinstance(token.location, PixelBox):
             pictures.setdefault(_picture_of(token.location), {})[index] = token.location
-    positions = {}
+    positions: dict[int, tuple[int, int]] = {}
     for boxes in pictures.values():
-        rows, columns = (np.unique([edge(box) for box in boxes.values()]) for edge in (_TOP, _LEFT))
-        for index, box in boxes.items():
-            row, column = np.searchsorted(rows, box.y0), np.searchsorted(columns, box.x0)
-            positions[index] = (int(row) + 1, int(column) + 1)
+        ranks = []
+        for edge in (_TOP, _LEFT):
+            edges = [edge(box) for box in boxes.values()]
+            ranks.append((np.searchsorted(np.unique(edges), edges) + 1).tolist())
+        positions |= zip(boxes, zip(*ranks, strict=True), strict=True)
     return positions
 
 
