@@ -247,6 +247,9 @@ def learned_queries_lead_to_patches(checkpoint: Checkpoint) -> None:
 def frames_at_their_moments(checkpoint: Checkpoint) -> None:
     """A white square in one frame of a video changes the tubes that hold its place and moment, and no others."""
     model, frames = checkpoint.model, [GREY[:48, :72].copy() for _ in range(FRAMES)]
+    for name, value in OWN_CHOICE.items():  # as a checkpoint may say, which is not asked: what is shown is read
+        if hasattr(model.processor.video_processor, name):
+            setattr(model.processor.video_processor, name, value)
     for number, frame in enumerate(frames):
         frame[0, 0] = number  # else Pillow writes them as one
     before = _video(frames)
@@ -345,6 +348,8 @@ SEVERAL = (
 """Families that take several pictures, or sounds, in one prompt."""
 FRAMES, STEP = 4, 0.25
 """Frames of a video, and the seconds from one to the next: other ones than processors take for granted."""
+OWN_CHOICE = {"do_sample_frames": True, "num_frames": 2, "stack_frames": 3}
+"""How processors would choose and join frames themselves."""
 VIDEOS = (
     "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "qwen3_omni", "llava_onevision", "internvl", "smolvlm",
     "minicpmv4_6", "gemma4",
