@@ -23,6 +23,7 @@ from tiny_checkpoints import (
     tokenizer,
     vision_config,
 )
+from tiny_sound_checkpoints import qwen3_omni as omni_without_video
 from tokenizers import processors
 
 ROPE: dict[str, Any] = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
@@ -122,6 +123,19 @@ def qwen2_5_omni() -> tuple[Any, Any]:
         audio_start_token_id=ids["audio_bos_token"], audio_end_token_id=ids["audio_eos_token"], **numbers,
     )  # fmt: skip
     return hf.Qwen2_5OmniThinkerForConditionalGeneration(config), processor
+
+
+def qwen3_omni() -> tuple[Any, Any]:
+    """Returns a model of large patches: whatever its settings, its processor scales videos to 131,072 pixels."""
+    model, reader = omni_without_video(patch=32)
+    processor = hf.Qwen3OmniMoeProcessor(
+        qwen_pixels(32), hf.Qwen2VLVideoProcessor(patch_size=32), reader.feature_extractor, reader.tokenizer,
+        chat_template=chat(
+            "<|vision_bos|><|image_pad|><|vision_eos|>", "<|audio_bos|><|audio_pad|><|audio_eos|>",
+            "<|vision_bos|><|video_pad|><|vision_eos|>",
+        ),
+    )  # fmt: skip
+    return model, processor
 
 
 def llava_onevision() -> tuple[Any, Any]:
@@ -375,8 +389,8 @@ WITHOUT_TORCHVISION = {build.__name__: build for build in (blip2, mllama, kosmos
 WITH_TORCHVISION = {
     build.__name__: build
     for build in (
-        qwen2_vl, qwen2_5_vl, qwen3_vl, qwen2_5_omni, llava_onevision, internvl, smolvlm, pixtral, minicpmv4_6, gemma4,
-        phi4_multimodal,
+        qwen2_vl, qwen2_5_vl, qwen3_vl, qwen2_5_omni, qwen3_omni, llava_onevision, internvl, smolvlm, pixtral,
+        minicpmv4_6, gemma4, phi4_multimodal,
     )
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ from test_huggingface_places import (
     meets,
     picture_stream,
     sample_of,
+    streams_and_blocks,
     streams_of,
 )
 
@@ -246,6 +247,9 @@ def learned_queries_lead_to_patches(checkpoint: Checkpoint) -> None:
 def frames_at_their_moments(checkpoint: Checkpoint) -> None:
     """A white square in one frame of a video changes the tubes that hold its place and moment, and no others."""
     model, frames = checkpoint.model, [GREY[:48, :72].copy() for _ in range(FRAMES)]
+    for name, value in OWN_CHOICE.items():  # as a checkpoint may say, which is not asked: what is shown is read
+        if hasattr(model.processor.video_processor, name):
+            setattr(model.processor.video_processor, name, value)
     for number, frame in enumerate(frames):
         frame[0, 0] = number  # else Pillow writes them as one
     before = _video(frames)
@@ -262,7 +266,7 @@ def frames_at_their_moments(checkpoint: Checkpoint) -> None:
             if any(tower in key for tower in TOWERS) and any(part in key for part in OUTPUTS):
                 parameter.zero_()
     try:
-        streams = streams_of(model, before)
+        streams, blocks = streams_and_blocks(model, before)
         for is_tower in (True, False):
             stream = picture_stream(streams, is_tower)
             tokens = streams[stream]
@@ -272,7 +276,7 @@ def frames_at_their_moments(checkpoint: Checkpoint) -> None:
             assert joined == JOINED_FRAMES.get(checkpoint.name, 1)
             assert moments == [(k * joined * STEP, (k + 1) * joined * STEP) for k in range(len(moments))]
             assert all(len(tube.boxes) == joined for tube in tubes)
-            block = FIRST_BLOCKS.get((checkpoint.name, stream)) or block_of(model, before, stream)
+            block = FIRST_BLOCKS.get((checkpoint.name, stream)) or blocks[stream]
             vectors = entering(model, before, block)
             assert len(vectors) == len(tokens)
             for number, (x, y) in ((0, (5, 7)), (1, (48, 30)), (FRAMES - 1, (30, 20))):
@@ -334,24 +338,26 @@ GRIDS = ("gemma3n",)
 """Families whose towers are convolutions, which see most of the picture."""
 STACKED = ("gemma3n",)
 """Families whose language model carries several vectors for each token (AltUp)."""
-SOUNDS = ("qwen2_5_omni", "gemma4")
+SOUNDS = ("qwen2_5_omni", "qwen3_omni", "gemma4")
 WHOLE = ("florence2",)
 """Families whose tokens all come from the whole picture: attention over channels mixes its patches."""
 SEVERAL = (
-    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "llava_onevision", "internvl", "smolvlm", "pixtral",
-    "minicpmv4_6", "gemma4", "mllama",
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "qwen3_omni", "llava_onevision", "internvl", "smolvlm",
+    "pixtral", "minicpmv4_6", "gemma4", "mllama",
 )  # fmt: skip
 """Families that take several pictures, or sounds, in one prompt."""
 FRAMES, STEP = 4, 0.25
 """Frames of a video, and the seconds from one to the next: other ones than processors take for granted."""
+OWN_CHOICE = {"do_sample_frames": True, "num_frames": 2, "stack_frames": 3}
+"""How processors would choose and join frames themselves."""
 VIDEOS = (
-    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "llava_onevision", "internvl", "smolvlm", "minicpmv4_6",
-    "gemma4",
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni", "qwen3_omni", "llava_onevision", "internvl", "smolvlm",
+    "minicpmv4_6", "gemma4",
 )  # fmt: skip
 """Families that have a processor of videos."""
 SECONDS_OF_TUBES = ("second_per_grid_ts", "video_second_per_grid")
 """Inputs that say how many seconds lie between tubes."""
-JOINED_FRAMES = {"qwen2_vl": 2, "qwen2_5_vl": 2, "qwen3_vl": 2, "qwen2_5_omni": 2}
+JOINED_FRAMES = {"qwen2_vl": 2, "qwen2_5_vl": 2, "qwen3_vl": 2, "qwen2_5_omni": 2, "qwen3_omni": 2}
 """Frames that one patch joins, where it joins several."""
 LONG = ("phi4_multimodal",)
 """Families whose processor makes at least 2,048 patches; the one check goes from these to the language model."""

@@ -121,3 +121,19 @@ def test_a_row_is_computed_in_float64_only_where_that_shows(monkeypatch: pytest.
     query[0, 0, 7] *= 100
     LazyAttention(captured(FusedAttention(), query, key).all_attention_calls[0]).full()
     assert rows == [7]
+
+
+def test_the_rounding_of_a_log_sum_exp_is_divided_out_and_nothing_else() -> None:
+    query, key = (drawn(1, HEADS, TOKENS, SIZE, seed=seed).mul(2.5) for seed in (0, 1))
+    (call,) = captured(FusedAttention(), query, key).all_attention_calls
+    assert call.lse is not None
+    expected, lse = exact(query, key)[0], call.lse.clone()
+    sizes = expected.amax(-1) * lse[0].abs()
+    is_large = (sizes > 9) & (sizes < 15)
+    assert is_large.sum() > 10
+    call.lse.add_(3e-6)
+    weights = torch.from_numpy(LazyAttention(call, 0).full())
+    assert float((weights - expected).abs().amax(-1)[is_large].max()) < 2e-6
+    call.lse.copy_(lse + 3e-4)  # no rounding: a share that is lacking must show
+    weights = torch.from_numpy(LazyAttention(call, 0).full())
+    assert bool((weights.double().sum(-1) < 1 - 2e-4)[is_large].all())

@@ -95,13 +95,19 @@ def entering(model: Any, sample: Sample, block: str) -> NDArray[np.float32]:
 
 def block_of(model: Any, sample: Sample, stream: str) -> str:
     """Returns the path of the first block that attends over a stream."""
+    return streams_and_blocks(model, sample)[1][stream]
+
+
+def streams_and_blocks(model: Any, sample: Sample) -> tuple[dict[str, list[Token]], dict[str, str]]:
+    """Returns the tokens of each stream of one run, and the path of the first block that attends over each."""
     model = answered(model)
     prepared = model.prepare(sample)
     with torch.no_grad(), capture(model.module) as result:
         model(prepared.tensors)
-    record = result.record(model.located_tokens(prepared, result.fields), batch=0 if result.samples() > 1 else None)
-    path: str = next(attn_map.name for attn_map in record.maps if attn_map.queries == stream)
-    return path[: path.index(".0.") + 2]
+    streams: dict[str, list[Token]] = model.located_tokens(prepared, result.fields)
+    record = result.record(streams, batch=0 if result.samples() > 1 else None)
+    paths = {attn_map.queries: attn_map.name for attn_map in reversed(record.maps)}
+    return streams, {stream: path[: path.find(".0.") + 2] for stream, path in paths.items() if ".0." in path}
 
 
 def meets(token: Token, square: PixelBox, margin: float) -> bool:

@@ -119,7 +119,7 @@ class OmniWithoutVideo(hf.Qwen3OmniMoeProcessor):
         return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
 
 
-def qwen3_omni() -> tuple[Any, Any]:
+def qwen3_omni(patch: int = 8) -> tuple[Any, Any]:
     named = {f"{kind}_token": f"<|{kind}_pad|>" for kind in ("image", "video", "audio")} | {
         f"{kind}_{end}_token": f"<|{kind}_{end}|>" for kind in ("vision", "audio") for end in ("bos", "eos")
     }
@@ -135,8 +135,8 @@ def qwen3_omni() -> tuple[Any, Any]:
         "downsample_hidden_size": 8, "conv_chunksize": 4,
     }  # fmt: skip
     vision = {
-        **vision_config("qwen3_omni_moe_vision_encoder"), "depth": 2, "num_heads": 4, "out_hidden_size": 32,
-        "num_position_embeddings": 16, "deepstack_visual_indexes": [0], "spatial_merge_size": 2,
+        **vision_config("qwen3_omni_moe_vision_encoder", patch_size=patch), "depth": 2, "num_heads": 4,
+        "out_hidden_size": 32, "num_position_embeddings": 16, "deepstack_visual_indexes": [0], "spatial_merge_size": 2,
         "temporal_patch_size": 2,
     }  # fmt: skip
     ids = {

@@ -19,12 +19,15 @@ from mmviz.capture.masked_softmax import mask_scores_, masked_softmax
 TILE_SIZE = 1 << 20
 """Weights in a tile, about: 64 to 512 rows, enough to be fast and few enough for the processor's cache."""
 _LOG2E = math.log2(math.e)
-_SMALL = 8.0
+_SMALL = 4.0
 """Log-sum-exp up to which every weight in float32 is exact to about 1e-6."""
 LARGE = 64.0
 """Log-sum-exp from which the sum of a row in float32 would differ from 1 by more than 1e-5."""
-_VISIBLE = 16.0
-"""Largest product of a weight and its row's log-sum-exp for which the weight is exact to about 2e-6."""
+_VISIBLE, _VISIBLE_IN_PART = 16.0, 8.0
+"""Largest product of a weight and its row's log-sum-exp for which the weight is exact to about 2e-6: of all keys, whose
+sum tells the rounding of the log-sum-exp, and of some."""
+ROUNDING = 8 * 2.0**-24
+"""Part of the log-sum-exp of a row by which its kernel may round, in float32 as the kernels add up."""
 _SWALLOWS = 1e3
 """Size of a number in the mask from which float32 rounds the scores that it is added to by more than 1e-4."""
 
@@ -68,8 +71,8 @@ class StoredWeights:
 class RecomputedWeights:
     """Weights that a fused kernel did not return; of some ``keys`` only, unless None.
 
-    ``lse`` ``[query]`` is the log-sum-exp of every row. Rows in which its rounding, or that of the scores, could show
-    in the weights are computed in float64, with a log-sum-exp of their own.
+    ``lse`` ``[query]`` is the log-sum-exp of every row. Where its rounding could show in the weights, it is divided
+    out; rows in which that of the scores could show are computed in float64, with a log-sum-exp of their own.
     """
 
     def __init__(self, call: AttentionCall, batch: int, head: int, lse: Tensor | None, keys: slice | Tensor | None):
@@ -100,7 +103,12 @@ class RecomputedWeights:
             if self._is_exact:
                 return weights
             magnitude = self._magnitude[rows]
-            is_inexact = (magnitude > LARGE) | (weights.amax(1) * magnitude > _VISIBLE)
+            product = weights.amax(1) * magnitude
+            if self._keys is None:
+                sums = weights.sum(1)
+                is_rounded = (product > _SMALL) & ((sums - 1).abs() < magnitude * ROUNDING)
+                weights.div_(torch.where(is_rounded, sums, 1.0)[:, None])
+            is_inexact = (magnitude > LARGE) | (product > (_VISIBLE if self._keys is None else _VISIBLE_IN_PART))
             if bool(is_inexact.any()):
                 numbers = torch.arange(len(self._query), device=weights.device)[rows][is_inexact]
                 exact = self.exact_rows(numbers)[0]

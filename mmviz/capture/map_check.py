@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmviz.capture.attention_call import SHORT_SEQUENCE, AttentionCall, checked_rows
-from mmviz.capture.head_weights import LARGE, RecomputedWeights, row_magnitude
+from mmviz.capture.head_weights import LARGE, ROUNDING, RecomputedWeights, row_magnitude
 from mmviz.capture.lazy_attention import LazyAttention
 from mmviz.types import AttentionMap, CaptureError, Notice, PooledMap, Token, check_rows
 from mmviz.types.maps import TOLERANCE
@@ -21,8 +21,6 @@ PARITY = {"float64": 1e-4, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 """Largest difference allowed between weights times values and the module's output, relative to the largest output."""
 BINS = 512
 """Bins per side of the overview of a long map."""
-_ROUNDING = 8 * 2.0**-24
-"""Part of the log-sum-exp of a row by which its kernel may round, in float32 as the kernels add up."""
 _SWALLOWED = 0.01
 """Rounding of a row's scores from which its weights are chance, so that they cannot be compared."""
 
@@ -151,7 +149,7 @@ def _parity(exact: LazyAttention, weights: NDArray[np.float32]) -> float:
     rounding = torch.zeros(exact.heads, len(rows), dtype=torch.float64, device="cpu")
     if attention.weights is None:
         lse = [exact.lse(head).cpu()[rows] for head in range(exact.heads)]
-        rounding = torch.stack([row_magnitude(head).double() for head in lse]) * _ROUNDING
+        rounding = torch.stack([row_magnitude(head).double() for head in lse]) * ROUNDING
         _check_lse(exact, rows, lse)
     value = attention.value[exact.batch].detach().double().cpu()
     attn_output = attention.attn_output[exact.batch].double().cpu()
@@ -172,8 +170,8 @@ def _check_lse(exact: LazyAttention, rows: Tensor, lse: Sequence[Tensor]) -> Non
     if attention.lse is None:
         return
     for head, row_lse in enumerate(lse):
-        rounding = row_magnitude(row_lse) * _ROUNDING
-        is_large = (rounding > LARGE * _ROUNDING) & (rounding < _SWALLOWED)
+        rounding = row_magnitude(row_lse) * ROUNDING
+        is_large = (rounding > LARGE * ROUNDING) & (rounding < _SWALLOWED)
         if not bool(is_large.any()):
             continue
         recomputed = exact.head(head)

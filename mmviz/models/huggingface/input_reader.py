@@ -112,7 +112,7 @@ class InputReader:
         media: dict[str, Any] = {"return_tensors": "pt", **given}
         lengths: dict[str, Any] = {}
         if sample.image is not None:
-            media |= _video(sample.image) if has_video else {"images": _pictures(sample.image)}
+            media |= self._video(sample.image) if has_video else {"images": _pictures(sample.image)}
         if sample.audio is not None:
             is_alone = self.extractor is self.processor
             waves = read_waves(self.extractor, sample.audio)
@@ -135,6 +135,24 @@ class InputReader:
         }  # fmt: skip
         pictures, sounds = self._picture_fields(sample, batch, has_video), self._sound_fields(sample, batch)
         return CheckpointInputs(inputs, answer, pictures=pictures, sounds=sounds, has_grid=self.family.has_grid)
+
+    def _video(self, image: ImageInput) -> dict[str, Any]:
+        """Returns the frames of a video as processors take them, with the moments at which they begin in milliseconds.
+
+        Whatever a checkpoint says of choosing frames: those that are shown are those that are read, each by itself.
+        """
+        parts = [part for part in image.parts if isinstance(part, VideoPatch)]
+        total = round(parts[-1].end * _CLOCK)
+        metadata = {
+            "total_num_frames": total, "fps": float(_CLOCK), "duration": parts[-1].end,
+            "frames_indices": [min(round(part.start * _CLOCK), total - 1) for part in parts],
+        }  # fmt: skip
+        stacks = hasattr(self.processor.video_processor, "stack_frames")  # MiniCPM-V: several frames as one picture
+        return {
+            "videos": [np.stack(image.pictures)], "video_metadata": [metadata], "do_sample_frames": False,
+            "fps": len(parts) / parts[-1].end,  # some place frames in time by this, whatever the metadata say
+            **({"stack_frames": 1} if stacks else {}),
+        }  # fmt: skip
 
     def _pixel_values(self, image: ImageInput) -> Any:
         batch = self.image_processor(images=_pictures(image), return_tensors="np")
@@ -168,20 +186,6 @@ def _pictures(image: ImageInput) -> list[Any]:
     """Returns the pictures of one prompt as processors take them, in memory that they may write to."""
     pictures = [pixels.copy() for pixels in image.pictures]
     return [pictures] if image.parts else pictures
-
-
-def _video(image: ImageInput) -> dict[str, Any]:
-    """Returns the frames of a video as processors take them, with the moments at which they begin in milliseconds."""
-    parts = [part for part in image.parts if isinstance(part, VideoPatch)]
-    total = round(parts[-1].end * _CLOCK)
-    metadata = {
-        "total_num_frames": total, "fps": float(_CLOCK), "duration": parts[-1].end,
-        "frames_indices": [min(round(part.start * _CLOCK), total - 1) for part in parts],
-    }  # fmt: skip
-    return {
-        "videos": [np.stack(image.pictures)], "video_metadata": [metadata], "do_sample_frames": False,
-        "fps": len(parts) / parts[-1].end,  # some place frames in time by this, whatever the metadata say
-    }  # fmt: skip
 
 
 def located_tokens(prepared: Prepared, fields_of: FieldsOf) -> dict[str, list[Token]]:
