@@ -130,12 +130,11 @@ class KeptRuns(Generic[T]):
             self._runs[run_id] = (kept, size, time.monotonic())
             return kept
 
-    def forget(self, run_id: str, visitor: str) -> None:
-        """Drops a run, and all runs of a visitor."""
+    def forget(self, run_id: str, visitor: str) -> tuple[T, ...]:
+        """Drops a run, and all runs of a visitor; returns what was dropped."""
         with self._lock:
-            self._runs = {
-                name: entry for name, entry in self._runs.items() if name != run_id and entry[0].visitor != visitor
-            }
+            names = [name for name, entry in self._runs.items() if name == run_id or entry[0].visitor == visitor]
+            return tuple(self._runs.pop(name)[0] for name in names)
 
     def _total(self) -> int:
         return sum(size for _, size, _ in self._runs.values())

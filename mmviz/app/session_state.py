@@ -65,6 +65,8 @@ class State:
     """Whether the run in progress writes its answer, so that ``job`` counts words, not layers."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
+    long_record_ids: set[str] = field(default_factory=set)
+    """Ids of the long records that this session made, whose tensors a backend keeps."""
     traces: dict[int | None, Trace] = field(default_factory=dict)
     """What was traced of ``run``, by the word of a written answer, None for any other; it is kept with the run."""
     edge_head: tuple[int, int] | None = None

@@ -28,6 +28,8 @@ from mmviz.types.exact_attention import ExactAttention
 T = TypeVar("T")
 DEADLINE, LARGE_DEADLINE = 30.0, 300.0
 """Seconds for one run or view, and for the tensors behind a record, retries included."""
+FORGET_DEADLINE = 5.0
+"""Seconds until inputs are forgotten, retries included: a person waits for it."""
 CONNECT_TIMEOUT = 5.0
 """Seconds to open a connection."""
 STOP_STEP = 0.1
@@ -89,6 +91,14 @@ class RemoteBackend:
         if not record_id.isalnum():
             raise MmvizError("view-gone")
         return self._call("POST", f"/v1/runs/{record_id}/views", wire.view_to_bytes(view), wire.array_from_bytes)
+
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`.
+
+        Raises ``MmvizError`` where the server does not confirm it within `FORGET_DEADLINE`.
+        """
+        body = wire.record_ids_to_bytes(record_ids)
+        self._call("POST", "/v1/forget", body, lambda _: None, seconds=FORGET_DEADLINE)
 
     def exact(self, record_id: str) -> ExactAttention:
         """See `mmviz.backends.KeepsExact`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -48,7 +48,7 @@ from mmviz.types import (
     location_numbers,
 )
 
-PROTOCOL = 7
+PROTOCOL = 8
 """Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
 """The HTTP header of requests and responses that holds the version of the protocol."""
@@ -65,6 +65,7 @@ _MAX_CHANGES = 10_000
 _MAX_PAIRS = 1_000
 _MAX_ANSWER = 10_000
 _MAX_OPTIONS = 100
+_MAX_RECORDS = 10_000
 _OPTIONS = ("relevance", "maps", "norms", "integrated", "depends_on", "steps", "towers", "lens")
 """Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
@@ -143,6 +144,22 @@ def view_from_bytes(data: bytes) -> View:
         return (Rows if kind == "Rows" else Columns)(ref, _decode_indices(fields["tokens"]))
     except (ValueError, LookupError, TypeError, RecursionError) as problem:
         raise MmvizError(_UNREADABLE) from problem
+
+
+def record_ids_to_bytes(record_ids: Sequence[str]) -> bytes:
+    """Returns the ids of records as JSON."""
+    return json.dumps(list(record_ids)).encode()
+
+
+def record_ids_from_bytes(data: bytes) -> tuple[str, ...]:
+    """Returns the ids that `record_ids_to_bytes` encoded. Raises ``MmvizError`` (``wire-unreadable``)."""
+    try:
+        record_ids = _list_of(json.loads(data), _MAX_RECORDS)
+    except (ValueError, RecursionError) as problem:
+        raise MmvizError(_UNREADABLE) from problem
+    if not all(isinstance(record_id, str) and len(record_id) <= _MAX_NAME for record_id in record_ids):
+        raise MmvizError(_UNREADABLE)
+    return tuple(record_ids)
 
 
 def array_to_bytes(array: NDArray[np.float32]) -> bytes:

@@ -29,12 +29,14 @@ from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import device_name, machine
 from mmviz.backends.local.model_checks import model_checks
 from mmviz.backends.local.prepare import changed_sample, prepare
+from mmviz.backends.local.remembered_sites import forget_sites
 from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of, with_doubts
 from mmviz.backends.local.shared_call import run_together
 from mmviz.backends.local.variants import sweep
 from mmviz.backends.local.written_answer import answering, with_options
 from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.models import CATALOGUE, Model
+from mmviz.models.encoders.encoder_cache import forget_encodings
 from mmviz.models.model_factory import load
 from mmviz.models.user_code_errors import user_error
 from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, View
@@ -195,6 +197,15 @@ class LocalBackend:
     def exact_nbytes(self, record_id: str) -> int:
         """See `mmviz.backends.KeepsExact`."""
         return self._retained(record_id).exact_nbytes()
+
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`. The caches are those of this process, whichever backend filled them."""
+        refuse_after_fork()
+        self._cache.drop(record_ids)
+        forget_encodings()
+        forget_sites()
+        if self._cpu is not None:
+            self._cpu.forget_inputs(record_ids)
 
     def _retained(self, record_id: str) -> Retained:
         """Returns what is kept of a run. Raises ``MmvizError`` (``view-gone``) where that was dropped."""

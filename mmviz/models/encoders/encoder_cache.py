@@ -15,6 +15,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
+from mmviz.models.content_digest import add_content, weights_state
+
 INPUTS = 8
 """Inputs of each encoder whose outputs are kept."""
 Outputs = tuple[Tensor, ...]
@@ -82,7 +84,7 @@ class EncoderCache:
         if not _may_keep(modules, (inputs, *weights)):
             return encode(inputs)
         kept = self._outputs.setdefault(name, OrderedDict())
-        state = repr([(tensor.data_ptr(), tensor._version, str(tensor.device)) for tensor in weights]).encode()
+        state = weights_state(weights)
         keys = [_key(state, row) for row in inputs]
         rows = {key: kept[key] for key in keys if key in kept}
         missing = {key: number for number, key in enumerate(keys) if key not in rows}
@@ -120,6 +122,5 @@ def _may_keep(modules: Sequence[nn.Module], tensors: Sequence[Tensor]) -> bool:
 
 def _key(state: bytes, row: Tensor) -> bytes:
     digest = hashlib.sha256(state)
-    digest.update(f"{row.dtype} {tuple(row.shape)} ".encode())
-    digest.update(row.detach().cpu().numpy().tobytes())
+    add_content(digest, row)
     return digest.digest()
