@@ -17,7 +17,7 @@ from mmviz.i18n.errors_and_notices import sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mmviz"
-LONGEST = 330
+LONGEST = 300
 
 EVERYTHING = (
     "types io inputs models capture backends analysis experiments figures viewer report explain present assets_path "

@@ -13,9 +13,10 @@ import pytest
 from serving import SlowBackend, faulty_server, http_response, running_service, text_record
 
 from mmviz.backends import wire
+from mmviz.backends.circuit_breaker import FAILURES, REST, CircuitBreaker
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.local import LocalBackend
-from mmviz.backends.remote import FAILURES, REST, CircuitBreaker, RemoteBackend
+from mmviz.backends.remote import RemoteBackend
 from mmviz.explain import explain
 from mmviz.types import InputError, MapRef, MmvizError, Request, Rows, Sample
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import LOOPBACK, Progress, Stop, ignore_progress, never_stop, run_each, wire
+from mmviz.backends.circuit_breaker import CircuitBreaker
 from mmviz.backends.exact_keeper import ExactSizes
 from mmviz.io.error_codec import error_from_bytes
 from mmviz.io.exact_arrays import exact_from_bytes
@@ -35,10 +36,6 @@ CONNECT_TIMEOUT = 5.0
 STOP_STEP = 0.1
 """Seconds from one look at whether a run is to be stopped to the next."""
 RETRIES = 2
-FAILURES = 3
-"""The number of failed calls in a row that opens the circuit breaker."""
-REST = 15.0
-"""Seconds for which the circuit breaker stays open."""
 _RETRY_STATUS = (429, 502, 503)
 _RETRY_CODES = ("backend-unreachable", "backend-busy", "backend-stopping")
 _CHUNK = 65_536
@@ -259,30 +256,6 @@ class _Watch:
             self.is_late = time.monotonic() >= self._end
         if self._connection.sock is not None:
             _shut_down(self._connection.sock)
-
-
-class CircuitBreaker:
-    """Refuses calls for `REST` seconds after `FAILURES` calls in a row failed; then it lets a single call through."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._failures, self._open_until = 0, 0.0
-        self._lock = threading.Lock()
-
-    def check(self, host: str) -> None:
-        """Raises ``MmvizError`` (``backend-resting``) while the breaker is open."""
-        with self._lock:
-            remaining = self._open_until - self._clock()
-            if remaining > 0:
-                raise MmvizError("backend-resting", host=host, count=self._failures, seconds=remaining)
-            if self._failures >= FAILURES:
-                self._open_until = self._clock() + REST  # other calls wait for the result of this one
-
-    def note(self, succeeded: bool) -> None:
-        """Counts the outcome of a call. A success closes the breaker."""
-        with self._lock:
-            self._failures = 0 if succeeded else self._failures + 1
-            self._open_until = self._clock() + REST if self._failures >= FAILURES else 0.0
 
 
 def _read_body(response: http.client.HTTPResponse, largest: int) -> bytes | None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mmviz.cli.experiment_command import (
     Measured,
     Printed,
-    ProgressLine,
     add_baseline,
     add_experiment,
     run_experiment,
 )
+from mmviz.cli.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop

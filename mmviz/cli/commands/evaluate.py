@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.options import check_file, check_number, progress_bar, require_extra, write_file
+from mmviz.cli.options import check_file, check_number, progress_bar, require_extra
+from mmviz.io.write_file import write_file
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
