@@ -1,4 +1,4 @@
-"""Runs of visitors' own inputs, kept in memory for a while, so that a reload and a link open them again."""
+"""Runs of visitors' own inputs, and inputs not run yet, kept in memory so that a reload and a link open them again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from mmviz.app.answer_trace import Trace
-from mmviz.app.draft import Draft
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.session_state import Control
 from mmviz.explain import Run
 from mmviz.inputs.examples import Example
@@ -52,6 +52,34 @@ class KeptRun:
         arrays: list[pickle.PickleBuffer] = []  # beside the pickle, so that none of them is copied
         rest = pickle.dumps((self.run, self.draft, dict(self.traces)), protocol=5, buffer_callback=arrays.append)
         return len(rest) + sum(array.raw().nbytes for array in arrays)
+
+
+@dataclass(frozen=True)
+class KeptInputs:
+    """The contents of a form."""
+
+    draft: Draft
+    example: Example | None
+    """The example that stood in the form; some of its files may be part of ``draft``."""
+    visitor: str
+    """Random id of the browser that gave them."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that they hold."""
+        return len(self.draft.text.encode()) + _nbytes(self.draft.image) + _nbytes(self.draft.audio)
+
+
+def _nbytes(source: Source) -> int:
+    match source:
+        case bytes():
+            return len(source)
+        case tuple():
+            return sum(map(len, source))
+        case VideoFile():
+            return len(source.content)
+        case _:
+            return 0
 
 
 class _Kept(Protocol):

@@ -16,8 +16,8 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.jobs import Job
+from mmviz.app.loading_progress import ModelLoading
 from mmviz.app.long_records import long_record_ids
-from mmviz.app.model_loading import ModelLoading
 from mmviz.app.session_state import State
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend

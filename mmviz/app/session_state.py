@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
 from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import EMPTY, Draft, Source
 from mmviz.app.jobs import Job, StreamingJob
+from mmviz.app.loading_progress import ModelLoading
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection
 from mmviz.explain import Run
@@ -19,9 +20,6 @@ from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 from mmviz.report import ViewerData
 from mmviz.types import AblateHead, Change, CutRoute, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
-
-if TYPE_CHECKING:
-    from mmviz.app.model_loading import ModelLoading
 
 KEY = "mmviz"
 QUESTION, USE_IMAGE, USE_AUDIO = "question", "use-image", "use-audio"
