@@ -94,7 +94,7 @@ T = TypeVar("T", bound=_Kept)
 
 
 class KeptRuns(Generic[T]):
-    """Keeps the latest runs, or other things of visitors, under random ids. It is safe to use from several threads.
+    """Keeps the latest runs, or inputs, of visitors under random ids. It is safe to use from several threads.
 
     Beyond ``max_runs``, ``max_runs_of_visitor`` or ``max_bytes`` those shown the longest ago are dropped. A run that
     was not shown for ``max_age`` seconds is dropped, whether anyone visits the page or not.

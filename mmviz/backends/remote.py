@@ -222,7 +222,7 @@ class RemoteBackend:
 
 
 class _Stopped(Exception):
-    """Whoever waited for a call asked for its end."""
+    """The caller stopped the call."""
 
 
 class _Watch:

@@ -49,7 +49,7 @@ class Measured:
     done: tuple[int, int] | None = None
     """Where it was stopped: how much is measured, and of how much; None where it is whole."""
     further_files: Sequence[tuple[str | None, ExperimentTable]] = ()
-    """The path of a further CSV file and what it holds; None where it is not asked for."""
+    """The path of a further CSV file and what it holds; None where it is not requested."""
 
 
 def add_experiment(

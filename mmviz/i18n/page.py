@@ -152,7 +152,7 @@ LABELS: dict[str, str] = {
     "spread": "Across heads, a weight here differs by ± {typical} on average, and by up to ± {most} ({where}).",
     "sinks": "Attention sinks, which get much attention from every query (mean weight over all queries): {tokens}.",
     "all-weights": "All weights of this method, to six digits",
-    "all-weights-long": "This run has too many weights to list them all. Zoom into the matrix for exact ones.",
+    "all-weights-long": "This run has too many weights to list them all. Zoom into the matrix for exact weights.",
     "all-weights-kept": "The file of this long run contains only means, and sums by modality. Run it again for exact "
     "weights.",
     "matrix": "Token by token: {method}",
@@ -180,7 +180,7 @@ LABELS: dict[str, str] = {
     "method-shown": "Shown in the viewer",
     # a model that writes its answer
     "prompt": "Prompt and settings",
-    "prompt-help": "What the model was asked: your text within its chat template. The placeholders stand for picture "
+    "prompt-help": "The prompt of the model: your text within its chat template. The placeholders stand for picture "
     "and sound.",
     "prompt-system": "System prompt",
     "prompt-tokens": "Longest answer, in tokens",

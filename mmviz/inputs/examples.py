@@ -59,7 +59,7 @@ class Example:
     about: str = ""
     """A sentence on what to look for (bundled examples only)."""
     places: tuple[Place, ...] = ()
-    """Where in the image, or when in the audio, what it asks for is, if that is known."""
+    """Where in the image, or when in the audio, the answer lies, if that is known."""
     error: MmvizError | None = None
     """Why it cannot be used, where that is known before its files are read."""
     read: ReadSample = make_sample

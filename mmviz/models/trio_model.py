@@ -50,7 +50,7 @@ _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 class BundledTrio:
     """`trio` with the weights in ``assets/trio``, or with ``weights``, the bytes of a safetensors file.
 
-    Raises ``MmvizError`` (``weights-unreadable``) for weights of another model, or damaged ones.
+    Raises ``MmvizError`` (``weights-unreadable``) for damaged weights, or those of another model.
     """
 
     embedding = "fusion_input"
@@ -113,9 +113,9 @@ class BundledTrio:
         return Prepared(tensors, {STREAM: tokens}, tuple(notices), towers=towers)
 
     def doubts(self, sample: Sample) -> tuple[Notice, ...]:
-        """Returns notices of a picture and a sound out of the world of this model.
+        """Returns notices of a picture and a sound that are out of distribution.
 
-        A run asks for them once, of its own inputs: each that was not seen before costs a pass of its encoder.
+        A run calls it once, for its own inputs: a new input costs a pass of its encoder.
         """
         image = None if sample.image is None else patches_of(sample.image, [])[0]
         mel, frames = frames_of(sample.audio, [])
@@ -217,9 +217,9 @@ def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
 
 
 def _each_once(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Returns the different ones of ``parts``, one row each, and the row that each part has become.
+    """Returns the distinct ``parts``, one row each, and the row of each part.
 
-    There are no numbers of rows where all parts are one tensor, or each is another.
+    The rows are None where all parts are the same tensor, or all are distinct.
     """
     different = list({id(part): part for part in parts}.values())
     if len(different) in (1, len(parts)):

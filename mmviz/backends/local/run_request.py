@@ -43,8 +43,8 @@ def run_request(
     timer = StageTimer()
     checked_request(model, request)
     # an answer that is given was written for the sample without the changes
-    asked = request.sample if request.answer else changed_sample(request.sample, changes, request.seed)
-    model = answering(model, asked, request.answer, stop, request.answer_part)
+    answered_sample = request.sample if request.answer else changed_sample(request.sample, changes, request.seed)
+    model = answering(model, answered_sample, request.answer, stop, request.answer_part)
     if hasattr(model, "generate"):
         if stop():
             return None
@@ -53,7 +53,7 @@ def run_request(
     if request.relevance and not takes_gradients(model):
         request = replace(request, relevance=False)
         prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
-    prepared = with_doubts(prepared, model, asked)
+    prepared = with_doubts(prepared, model, answered_sample)
     timer.end("prepare")
     if request.maps:
         record, retained, logits = captured_run(model, prepared, request, timer)
@@ -83,7 +83,7 @@ def run_request(
         variants, left_in = variants_of(model, request)
         made_by |= left_in
         table = sweep(
-            lambda some: _answering_like(models, model, request, some, asked),
+            lambda some: _answering_like(models, model, request, some, answered_sample),
             request.sample,
             variants,
             request.seed,
@@ -101,14 +101,14 @@ def run_request(
 
 
 def _answering_like(
-    models: LoadedModels, model: Model, request: Request, changes: Sequence[Change], asked: Sample
+    models: LoadedModels, model: Model, request: Request, changes: Sequence[Change], answered_sample: Sample
 ) -> Model:
-    """Returns the model for the changes of a variant, with the answer that ``model`` wrote for ``asked``."""
+    """Returns the model for the changes of a variant, with the answer that ``model`` wrote for ``answered_sample``."""
     answer = getattr(model, "answer", ())
     variant = models.for_request(request, changes)
     if not answer:
         return variant
-    return answering(with_options(variant, request), asked, answer, part=request.answer_part)
+    return answering(with_options(variant, request), answered_sample, answer, part=request.answer_part)
 
 
 def _refusal_notice(details: Mapping[str, Any]) -> tuple[Notice, ...]:

@@ -41,8 +41,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--routes",
         action="store_true",
-        help="cut every way out of each modality instead, and measure which ones an answer needs; with --card, put the "
-        "table into the model's card (about half a second an example)",
+        help="cut every way out of each modality instead, and measure which modalities an answer needs; with --card, "
+        "put the table into the model's card (about half a second an example)",
     )
     parser.add_argument(
         "--stories",

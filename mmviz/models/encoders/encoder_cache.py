@@ -1,6 +1,6 @@
-"""Keeps what frozen encoders gave for the last inputs, so that the variants of an experiment encode each input once.
+"""Keeps the outputs of frozen encoders for the last inputs: the variants of an experiment encode each input once.
 
-Only a backend asks for it, by `kept_encodings`: modules that are called by anyone else run as they are written.
+Only inside `kept_encodings`, which backends enter: elsewhere modules run as they are written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _anew: ContextVar[frozenset[nn.Module]] = ContextVar("anew", default=frozenset()
 
 @contextmanager
 def kept_encodings() -> Iterator[None]:
-    """A context in which the encoders that this thread calls may give what they gave before."""
+    """A context in which the encoders that this thread calls may return kept outputs."""
     token = _is_kept.set(True)
     try:
         yield
@@ -106,7 +106,7 @@ _caches: weakref.WeakSet[EncoderCache] = weakref.WeakSet()
 
 
 def forget_encodings() -> None:
-    """Drops what the encoders of this process gave, as where someone asks that their inputs be deleted."""
+    """Drops the kept outputs of all encoders of this process, as when a visitor deletes their inputs."""
     for cache in list(_caches):
         cache.clear()
 
