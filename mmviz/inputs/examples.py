@@ -11,7 +11,7 @@ from typing import Any
 
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.gallery import ABOUT, TITLES
-from mmviz.inputs import make_sample, short_name
+from mmviz.inputs import make_sample
 from mmviz.inputs.example_files import (
     ExampleFiles,
     FilesInMemory,
@@ -24,6 +24,7 @@ from mmviz.inputs.example_files import (
 from mmviz.inputs.example_names import ANSWER_SUFFIX, PLACES_SUFFIX, TEXT_SUFFIX, natural_key, role_of
 from mmviz.inputs.examples_listing import LISTINGS, entries_of, listing_error
 from mmviz.inputs.places import MAX_BYTES, Place, check_inside, places_from_bytes, read_places
+from mmviz.inputs.source_file import short_name
 from mmviz.inputs.text import read_text_file
 from mmviz.inputs.unread_files import is_media
 from mmviz.types import InputError, MmvizError, Sample
