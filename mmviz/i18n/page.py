@@ -42,8 +42,8 @@ LABELS: dict[str, str] = {
     "model-loading": "Loading the model.",
     "model-loading-share": "{what} {share:.0%}, {seconds:.0f} s",
     "model-loading-time": "{what} {seconds:.0f} s",
-    "model-stop-help": "Do not load this model. The page keeps the one that it has.",
-    "model-unexpected": "The model could not be loaded, by an unexpected error. The page keeps the one that it had.",
+    "model-stop-help": "Do not load this model. The page keeps the current model.",
+    "model-unexpected": "The model could not be loaded, by an unexpected error. The page keeps the previous model.",
     # gallery
     "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
