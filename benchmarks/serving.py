@@ -38,7 +38,7 @@ BATCH_REQUESTS: dict[str, dict[str, Any]] = {
         "maps": False, "sweep": tuple((DropModality(modality),) for modality in INPUT_MODALITIES),
     },
 }  # fmt: skip
-"""What is asked for, and the fields of such requests."""
+"""Kinds of requests, and their fields."""
 
 
 def main() -> None:
@@ -117,7 +117,7 @@ def _report_batches(model: str, sizes: list[int], turns: int) -> None:
     backend = LocalBackend()
     samples = [example.sample() for example in load_gallery()]
     print(f"{backend.machine()['name']}, torch {torch.__version__}; {model}, examples of the gallery.\n")
-    print("| asked for | samples in a call | runs / s | ratio to 1 | shared |\n|---|---|---|---|---|")
+    print("| request | samples in a call | runs / s | ratio to 1 | shared |\n|---|---|---|---|---|")
     for name, options in BATCH_REQUESTS.items():
         requests = {
             size: [Request(model, samples[k % len(samples)], **options) for k in range(size)] for size in {1, *sizes}

@@ -43,7 +43,7 @@ def free_port() -> int:
 def running_server(command: Sequence[str], url: str, env: dict[str, str] | None = None) -> Iterator[Server]:
     """Starts a server in a process group of its own, and yields it once ``url`` responds with 200.
 
-    At the end the group is asked to end, and killed after `GRACE` seconds.
+    At the end the group is sent SIGTERM, and killed after `GRACE` seconds.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(

@@ -81,6 +81,9 @@ class SlowBackend:
     def view(self, record_id: str, view: View) -> NDArray[np.float32]:
         return np.zeros((1, 1), np.float32)
 
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """Keeps nothing."""
+
 
 def text_record(text: str) -> AttentionRecord:
     """Returns a record of one token, whose answer is ``text``."""

@@ -17,7 +17,7 @@ from app_page import FULL, short_curves
 from mmviz.analysis.attributions import attributions, modality_shares
 from mmviz.analysis.comparison import pair_tokens
 from mmviz.analysis.head_profiles import all_heads, head_profiles
-from mmviz.cli import experiment_command, main
+from mmviz.cli import main, progress_line
 from mmviz.experiments.faithfulness import measure_faithfulness
 from mmviz.experiments.head_ablation import CHUNK, measure_head_ablation
 from mmviz.experiments.modality_shapley import measure_modality_effect
@@ -268,7 +268,7 @@ def test_ctrl_c_keeps_what_was_measured(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Pressed after the first batch, or, where there is but one, before it."""
-    started = experiment_command.ProgressLine.__init__
+    started = progress_line.ProgressLine.__init__
     reports: list[tuple[int, int]] = []
 
     def press(*_: object) -> None:
@@ -278,13 +278,13 @@ def test_ctrl_c_keeps_what_was_measured(
         reports.append((done, of))
         press()
 
-    def start(line: experiment_command.ProgressLine, *given: Any) -> None:
+    def start(line: progress_line.ProgressLine, *given: Any) -> None:
         started(line, *given)
         if command == "effect":
             press()
 
-    monkeypatch.setattr(experiment_command.ProgressLine, "__call__", report)
-    monkeypatch.setattr(experiment_command.ProgressLine, "__init__", start)
+    monkeypatch.setattr(progress_line.ProgressLine, "__call__", report)
+    monkeypatch.setattr(progress_line.ProgressLine, "__init__", start)
     before = signal.getsignal(signal.SIGINT)
     arguments = COMMANDS[command][: 1 + len(INPUTS)]
     code = main([*arguments, "--json", str(tmp_path / "out.json")])
@@ -301,7 +301,7 @@ def test_ctrl_c_keeps_what_was_measured(
 
 
 def test_a_written_estimate_stands_before_the_work(full_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    line = experiment_command.ProgressLine(full_run.record, len(all_heads(full_run.record)))
+    line = progress_line.ProgressLine(full_run.record, len(all_heads(full_run.record)))
     line(1, 4)
     line(4, 4)
     first, *rest = capsys.readouterr().err.splitlines()

@@ -15,7 +15,7 @@ from app_page import image_bytes, wav
 
 from mmviz.cli import main
 from mmviz.cli.commands import report as report_command
-from mmviz.cli.experiment_command import ProgressLine
+from mmviz.cli.progress_line import ProgressLine
 from mmviz.figures.report_pdf import Block, Heading, Paragraph, Picture, Table, pages_pdf
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.page import say

@@ -17,7 +17,7 @@ from planted_story import CHAIN, chain
 
 import mmviz
 from mmviz.backends.local import LocalBackend
-from mmviz.cli import experiment_command, main
+from mmviz.cli import main, progress_line
 from mmviz.experiments.story import measure_story
 from mmviz.experiments.story_search import STAGES, most_cuts
 from mmviz.i18n.errors_and_notices import sentence
@@ -122,14 +122,14 @@ def test_ctrl_c_keeps_the_steps_that_were_confirmed(
     stage: int, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After the first stage nothing is confirmed but whole routes; after the second, the tokens that are read are."""
-    report = experiment_command.ProgressLine.__call__
+    report = progress_line.ProgressLine.__call__
 
-    def press(line: experiment_command.ProgressLine, done: int, of: int) -> None:
+    def press(line: progress_line.ProgressLine, done: int, of: int) -> None:
         report(line, done, of)
         if done == stage:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(experiment_command.ProgressLine, "__call__", press)
+    monkeypatch.setattr(progress_line.ProgressLine, "__call__", press)
     before = signal.getsignal(signal.SIGINT)
     path = tmp_path / "story.json"
     code = main([*COMMAND, "--json", str(path)])

@@ -23,7 +23,7 @@ from mmviz.figures.loglog import Series, format_quantity, growth_figure
 from mmviz.figures.theme import DARK, LIGHT
 from mmviz.i18n.learn_cost import COST
 from mmviz.i18n.page import say
-from mmviz.models.trio_model import SECONDS
+from mmviz.models.trio_inputs import SECONDS
 from mmviz.models.trio_network import FRAMES, TrioConfig
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,6 @@ from mmviz.models.encoders.encoder_cache import (
     INPUTS,
     EncoderCache,
     encoded_anew,
-    forget_encodings,
     kept_encodings,
 )
 from mmviz.types import (
@@ -118,7 +117,7 @@ def test_each_experiment_encodes_each_input_once(
     assert counts == {"picture": 2, "sound": 2}, "each once more, replaced"
     backend.run([Request("trio", Sample(sample.image, sample.text, sample.audio), (ReplaceInput(AUDIO, "blur"),))])
     assert counts == {"picture": 2, "sound": 3}, "the other modality alone"
-    forget_encodings()
+    backend.forget_inputs(())
     backend.run([request])
     assert counts == {"picture": 3, "sound": 4}, "nothing is left of what was forgotten"
 

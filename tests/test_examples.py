@@ -18,7 +18,9 @@ from audio_files import encoded, muxed, tone
 from mmviz.i18n.errors_and_notices import SENTENCES
 from mmviz.i18n.language import use_language
 from mmviz.inputs import examples
+from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
 from mmviz.inputs.examples import Example, load_examples, load_gallery
+from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.types import InputError, MmvizError
 
 pillow_heif.register_heif_opener()
@@ -349,7 +351,7 @@ def test_names_are_printable(folder: Path) -> None:
         assert not {"\x1b", "\u202e"} & set(example.id)
 
 
-@pytest.mark.parametrize("suffix", sorted(examples.AUDIO_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(AUDIO_SUFFIXES))
 def test_a_file_of_every_audio_suffix_is_part_of_its_example(folder: Path, suffix: str) -> None:
     (folder / "cat.wav").unlink()
     containers = {
@@ -371,7 +373,7 @@ def test_a_file_of_every_audio_suffix_is_part_of_its_example(folder: Path, suffi
     assert example.audio is not None and audio is not None and audio.seconds > 0.4
 
 
-@pytest.mark.parametrize("suffix", sorted(examples.IMAGE_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
 def test_a_file_of_every_image_suffix_is_part_of_its_example(folder: Path, suffix: str) -> None:
     (folder / "cat.png").unlink()
     formats = {".apng": "PNG", ".tif": "TIFF", ".heic": "HEIF", ".hif": "HEIF"}

@@ -17,7 +17,7 @@ from mmviz.i18n.errors_and_notices import sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mmviz"
-LONGEST = 330
+LONGEST = 300
 
 EVERYTHING = (
     "types io inputs models capture backends analysis experiments figures viewer report explain present assets_path "
@@ -125,6 +125,27 @@ def test_a_module_imports_only_what_comes_before_it(module: str) -> None:
                 or row(part) == ruled.partition(".")[0]
             )
             assert allowed, f"{module} imports {name}, but {ruled} may import only: {MAY_IMPORT[ruled] or 'nothing'}"
+
+
+def imports_at_the_top(module: str, path: Path) -> set[str]:
+    """Returns the modules that one imports outside its functions, also for types alone; but for the version."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [ast.Pass()]
+    parts: set[str | None] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            parts |= {part_of(f"{node.module}.{name.name}") for name in node.names}
+    return {part for part in parts if part is not None} - {module, "__init__"}
+
+
+def test_no_modules_import_each_other_not_even_for_types() -> None:
+    left = {module: imports_at_the_top(module, path) for module, path in modules().items()}
+    while free := [module for module, others in left.items() if not others & left.keys()]:
+        for module in free:
+            del left[module]
+    assert not left
 
 
 @pytest.mark.parametrize(("library", "parts"), ONLY_IN.items())

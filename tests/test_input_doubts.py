@@ -12,7 +12,7 @@ from mmviz.models import input_doubts
 from mmviz.models.encoders.frozen_encoders import load_encoders
 from mmviz.models.input_doubts import InputDoubts
 from mmviz.models.out_of_distribution import Detector, FeatureSpace, Network, packed, unpacked
-from mmviz.models.trio_model import whole_words
+from mmviz.models.trio_inputs import whole_words
 from mmviz.models.trio_network import Trio
 from mmviz.models.word_evidence import EvidenceReader
 from mmviz.training.fit.data import ExampleEncoder

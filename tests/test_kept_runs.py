@@ -15,8 +15,7 @@ from records import plain
 
 from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import Draft, VideoFile
-from mmviz.app.kept_inputs import KeptInputs
-from mmviz.app.kept_runs import MAX_BYTES, KeptRun, KeptRuns
+from mmviz.app.kept_runs import MAX_BYTES, KeptInputs, KeptRun, KeptRuns
 from mmviz.experiments.story import Story
 
 IMAGE_BYTES = 1_000_000

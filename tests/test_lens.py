@@ -179,7 +179,7 @@ def test_a_model_without_layers_or_readout_says_so() -> None:
     module = torch.nn.Sequential(layer, torch.nn.Flatten(1), torch.nn.Linear(24, 4))
     with pytest.raises(MmvizError) as error:
         lens_of(mmviz.CustomModel(module, lambda sample: (torch.zeros(1, 3, 8), ["a", "b", "c"]), ANSWERS))
-    assert error.value.code == "lens-found" and "lens_layers" in str(error.value)
+    assert error.value.code == "lens-undetected" and "lens_layers" in str(error.value)
 
 
 def test_a_run_without_a_lens_has_none() -> None:

@@ -1,4 +1,4 @@
-"""Heads that point: a planted one is found and judged by other examples, and where none points none is claimed."""
+"""Heads that point: a planted head is recognised, judged by other examples; where none points none is claimed."""
 
 from __future__ import annotations
 

@@ -108,6 +108,10 @@ def test_views_of_a_long_record_come_from_the_replica_that_keeps_it(remote: Remo
     exact = remote.exact(record.id)
     assert exact.nbytes == remote.exact_nbytes(record.id) > 0 and "exact_nbytes" not in record.made_by
     exact.check_fit(record)
-    with pytest.raises(MmvizError) as error:
-        remote.view("0" * 32, Rows(MapRef("attention", 0, 0), (3,)))
-    assert error.value.code == "view-gone"
+    other = remote.run([Request(SPEC, Sample(text="other " * 150))])[0]
+    remote.forget_inputs((record.id,))
+    assert remote.view(other.id, Rows(MapRef("attention", 0, 0), (3,))).shape == (1, 900)
+    for record_id in (record.id, "0" * 32):
+        with pytest.raises(MmvizError) as error:
+            remote.view(record_id, Rows(MapRef("attention", 0, 0), (3,)))
+        assert error.value.code == "view-gone"

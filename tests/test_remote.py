@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -13,9 +13,10 @@ import pytest
 from serving import SlowBackend, faulty_server, http_response, running_service, text_record
 
 from mmviz.backends import wire
+from mmviz.backends.circuit_breaker import FAILURES, REST, CircuitBreaker
 from mmviz.backends.fallback import CODE, FallbackBackend
 from mmviz.backends.local import LocalBackend
-from mmviz.backends.remote import FAILURES, REST, CircuitBreaker, RemoteBackend
+from mmviz.backends.remote import RemoteBackend
 from mmviz.explain import explain
 from mmviz.types import InputError, MapRef, MmvizError, Request, Rows, Sample
 
@@ -172,13 +173,17 @@ def test_other_addresses_are_refused(url: str) -> None:
 
 
 def test_this_machine_takes_over_with_a_notice_until_the_backend_is_back() -> None:
-    is_broken = [True]
+    is_broken, forgotten = [True], []
+
+    class Local(LocalBackend):
+        def forget_inputs(self, record_ids: Sequence[str]) -> None:
+            forgotten.extend(record_ids)
 
     def respond(connection: socket.socket) -> None:
         connection.sendall(NOT_HTTP if is_broken[0] else http_response(RECORD))
 
     with faulty_server(respond) as (url, times):
-        backend = FallbackBackend(RemoteBackend(url), lambda: LocalBackend("cpu"))
+        backend = FallbackBackend(RemoteBackend(url), lambda: Local("cpu"))
         local_record = backend.run([TOY])[0]
         (notice,) = (notice for notice in local_record.notices if notice.code == CODE)
         assert "127.0.0.1" in str(notice.parameters["why"])
@@ -186,6 +191,9 @@ def test_this_machine_takes_over_with_a_notice_until_the_backend_is_back() -> No
         for _ in range(FAILURES + 2):
             assert backend.run([TOY])[0].notices[-1].code == CODE
         assert len(times) == FAILURES  # then the remote backend is left alone
+        with pytest.raises(MmvizError) as error:
+            backend.forget_inputs([local_record.id])
+        assert error.value.code == "backend-resting" and forgotten == [local_record.id], "what is here is forgotten"
         is_broken[0] = False
         backend.remote.reset()
         remote_record = backend.run([TOY])[0]

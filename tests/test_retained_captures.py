@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from planted import HEADS, KINDS, Planted, expected, kinds
 from torch import Tensor
 
-from mmviz.backends.local import LocalBackend
+from mmviz.backends.local import LocalBackend, remembered_sites
 from mmviz.backends.local.capture_cache import RetainedCaptures
 from mmviz.explain import run_sample
 from mmviz.models import Prepared
@@ -102,6 +102,16 @@ def test_views_of_a_long_record_are_exact_while_it_is_cached(backend: LocalBacke
     with pytest.raises(MmvizError) as error:
         run.view(Rows(MapRef("attention", 0, 1), (3,)))
     assert error.value.code == "view-gone"
+
+
+def test_forgotten_inputs_leave_the_caches_and_the_long_runs_of_others_stay(backend: LocalBackend) -> None:
+    run_sample(Sample(text="word " * 40), model="long", backend=backend)
+    forgotten, kept = (run_sample(Sample(text="word " * n), model="long", backend=backend) for n in (600, 650))
+    module = backend._models["long"].module
+    assert remembered_sites._SITES[module], "the tokens of the short run are remembered"
+    backend.forget_inputs((forgotten.record.id, "unknown"))
+    assert module not in remembered_sites._SITES
+    assert not forgotten.is_exact and kept.is_exact
 
 
 def test_a_short_record_answers_the_same_views_without_the_cache(backend: LocalBackend) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from serving import running_service
 from torch import Tensor
 
-from mmviz.backends import wire
+from mmviz.backends import change_codec, wire
 from mmviz.backends.local import LocalBackend
 from mmviz.backends.local.route_sites import known_sites
 from mmviz.backends.remote import RemoteBackend
@@ -368,8 +368,8 @@ def test_a_cut_comes_over_a_server_as_it_is(fusions: LocalBackend) -> None:
         with pytest.raises(MmvizError, match="no stack 'towers'"):
             remote.run([Request("trio", sample, (CutRoute(TEXT, IMAGE, "towers"),))])
     whole = {"kind": "CutRoute", "queries": "text", "keys": "image", "stack": "", "layers": None, "heads": None}
-    assert wire._decode_change(whole) == CutRoute(TEXT, IMAGE)
+    assert change_codec._decode_change(whole) == CutRoute(TEXT, IMAGE)
     for field, value in (("queries", "video"), ("layers", [-1]), ("heads", ["0"]), ("heads", 1), ("stack", 3)):
         broken = {**whole, field: value}
         with pytest.raises((ValueError, MmvizError)):
-            wire._decode_change(broken)
+            change_codec._decode_change(broken)

@@ -29,15 +29,17 @@ from app_page import (
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app import past_runs as past
-from mmviz.app import resources, session_runs
+from mmviz.app import resources, run_links, session_runs
 from mmviz.app import session_state as state
 from mmviz.app import visitor_language as visitor
 from mmviz.app.draft import Draft
 from mmviz.app.kept_runs import MAX_AGE, MAX_BYTES, MAX_RUNS, MAX_RUNS_OF_VISITOR, KeptRuns
 from mmviz.app.pages.explore.talk import run_of
 from mmviz.app.talk_draft import TalkDraft
+from mmviz.backends.local import LocalBackend
 from mmviz.i18n.page import say
 from mmviz.models.encoders import encoder_cache
+from mmviz.types import MmvizError
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +180,35 @@ def test_a_visitor_can_make_the_server_forget(opened: AppTest, kept_runs: KeptRu
         assert len(notes(visit(**link), "remark")) == 1
     press(opened, f"example-{FULL.id}")
     assert now(opened).run_example == FULL and address(opened)["example"] == FULL.id
+
+
+def test_only_who_made_a_run_has_the_backend_drop_it(
+    opened: AppTest, kept_runs: KeptRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_run(opened)
+    forgotten: list[tuple[str, ...]] = []
+    monkeypatch.setattr(LocalBackend, "forget_inputs", lambda _, record_ids: forgotten.append(record_ids))
+    monkeypatch.setattr(run_links, "long_record_ids", lambda run: {run.record.id})  # as if all runs were long
+    link, record_id = address(opened), now(opened).run.record.id
+    kept = kept_runs.get(link["run"])
+    press(visit(**link), "forget")
+    assert forgotten == [()] and len(kept_runs) == 0, "the link ends, what its maker looks at goes on"
+    kept_runs.add(kept, link["run"])
+    press(opened, "forget")
+    assert forgotten[1:] == [(record_id,)]
+
+
+def test_a_backend_that_does_not_forget_is_told_of(opened: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_run(opened)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    error = MmvizError("backend-late", host="lab", seconds=5)
+    monkeypatch.setattr(LocalBackend, "forget_inputs", fail)
+    press(opened, "forget")
+    assert html.escape(say("forget-backend", why=error)) in "".join(notes(opened, "error"))
+    assert now(opened).run is None and "secret" not in markup(opened)
 
 
 def test_a_run_that_is_no_longer_kept_loses_its_link(opened: AppTest, kept_runs: KeptRuns) -> None:

@@ -140,6 +140,11 @@ def test_a_body_that_is_no_request_is_refused(url: str, name: str) -> None:
     assert _error(_call(url, "/v1/runs", "POST", BAD_BODIES[name])) == (422, "wire-unreadable")
 
 
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'"a1"', b"[" * 9_999, b'["%s"]' % (b"a" * 9_999)])
+def test_records_to_forget_are_named_by_their_ids(url: str, body: bytes) -> None:
+    assert _error(_call(url, "/v1/forget", "POST", body)) == (422, "wire-unreadable")
+
+
 def test_the_header_of_the_bad_requests_is_good_otherwise(url: str) -> None:
     assert _call(url, "/v1/runs", "POST", pack_npz(REQUEST, {}))[0] == 200
 
@@ -233,3 +238,10 @@ def test_views_of_a_long_record_equal_those_of_the_backend() -> None:
             with pytest.raises(MmvizError) as gone:
                 remote.view(record_id, Rows(ref, (1,)))
             assert gone.value.code == "view-gone"
+        other = remote.run([Request("long", Sample(text="y"))])[0]
+        remote.forget_inputs((record.id, "unknown"))
+        assert remote.view(other.id, Rows(ref, (1,))).shape[0] == 1, "the run of another stays"
+        for backend in (remote, local):
+            with pytest.raises(MmvizError) as forgotten:
+                backend.view(record.id, Rows(ref, (1,)))
+            assert forgotten.value.code == "view-gone"

@@ -28,7 +28,8 @@ from mmviz.i18n.page import say
 from mmviz.models import fusion_model
 from mmviz.models.encoders.sound_encoder import HEADS, LAYERS, POSITIONS
 from mmviz.models.fusion_networks import FUSION_KINDS
-from mmviz.models.trio_model import PADDING, SOUND_STREAM, sound_tokens
+from mmviz.models.trio_inputs import PADDING, sound_tokens
+from mmviz.models.trio_model import SOUND_STREAM
 from mmviz.models.trio_network import STREAM
 from mmviz.report.heads_table import layer_name
 from mmviz.report.viewer_header import map_header

@@ -21,10 +21,10 @@ from mmviz.training.fit.train import (
     TrainingSession,
     _snapshots_until,
     learning_rate,
-    load_weights,
     make_stage,
     train,
 )
+from mmviz.training.fit.weight_files import load_weights
 from mmviz.training.release.export import add_choice, add_measured, export
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer

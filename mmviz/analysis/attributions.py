@@ -11,7 +11,7 @@ from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import flows, last_map, streams_of
 from mmviz.analysis.map_weights import attention_row, weights
 from mmviz.analysis.modality_matrix import modality_matrix
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, MapRef, Modality
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, MapRef, MmvizError, Modality
 
 
 def attributions(record: AttentionRecord, head: MapRef | None = None) -> dict[str, NDArray[np.float64]]:
@@ -78,6 +78,14 @@ def modality_shares(record: AttentionRecord, map_ref: MapRef) -> dict[Modality, 
     row = weights(record, map_ref, record.relevance, streams)[[query]]
     matrix = modality_matrix(row, [queries[query]], keys)
     return attention_shares(dict(zip(matrix.keys, matrix.sums[0].tolist(), strict=True)))
+
+
+def known_modality_shares(record: AttentionRecord, map_ref: MapRef) -> dict[Modality, float] | None:
+    """Returns `modality_shares`; None where the record does not have the map, or is too long for it."""
+    try:
+        return modality_shares(record, map_ref)
+    except (LookupError, ValueError, MmvizError):
+        return None
 
 
 def attention_shares(sums: Mapping[Modality, float]) -> dict[Modality, float]:

@@ -1,4 +1,4 @@
-"""When the words that a model writes down are heard: the moment of a sound that the token writing each attends to most.
+"""When the words of a transcript are spoken: the moment of the sound that the token writing each attends to most.
 
 Some cross-attention heads of Whisper follow the words through the sound. Their mean is what OpenAI's ``timing.py`` and
 transformers align words by, after smoothing and dynamic time warping; here the plain maximum of a row is taken.

@@ -25,7 +25,7 @@ from mmviz.i18n.language import LANGUAGES, Language, preferred_language, use_lan
 from mmviz.inputs.examples import load_gallery
 
 STREAM = "/_stcore/stream"
-"""Streamlit's WebSocket. The script asks at the same path, as a proxy may treat it apart from all others."""
+"""Streamlit's WebSocket. The script requests the same path, which a proxy may treat apart from all others."""
 SCRIPT = "/_mmviz/connection_check.js"
 _REFUSAL_HEADER = "x-mmviz-refusal"
 """Marks a response as the guard's own: a proxy may answer with a page of its own."""
@@ -125,7 +125,7 @@ def _renamed(scope: Scope, origin: str | None) -> Scope:
 
 
 def _is_page(scope: Scope) -> bool:
-    """Returns whether a browser asks for the page itself, not for one of its parts."""
+    """Returns whether a browser requests the page itself, not a part of it."""
     return (
         scope["type"] == "http"
         and scope["method"] == "GET"

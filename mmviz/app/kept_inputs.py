@@ -6,32 +6,16 @@ must name the visitor who gave them, so that a link which is passed on does not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mmviz.app import resources, run_links, session_actions
-from mmviz.app.draft import EMPTY, Draft, Source, VideoFile
+from mmviz.app.draft import EMPTY, Draft
+from mmviz.app.kept_runs import KeptInputs
 from mmviz.app.session_state import State
-from mmviz.inputs.examples import Example
 from mmviz.types import InputError
 
 NAME = "inputs"
 """The parameter of the address."""
-
-
-@dataclass(frozen=True)
-class KeptInputs:
-    """The contents of a form."""
-
-    draft: Draft
-    example: Example | None
-    """The example that stood in the form; some of its files may be part of ``draft``."""
-    visitor: str
-    """Random id of the browser that gave them."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory that they hold."""
-        return len(self.draft.text.encode()) + _nbytes(self.draft.image) + _nbytes(self.draft.audio)
 
 
 def keep_inputs(state: State, draft: Draft) -> None:
@@ -72,15 +56,3 @@ def open_inputs(state: State, inputs_id: str) -> bool:
     state.control, state.ablated_heads, state.cut_routes = changes
     state.inputs_id, state.visitor = inputs_id, kept.visitor
     return True
-
-
-def _nbytes(source: Source) -> int:
-    match source:
-        case bytes():
-            return len(source)
-        case tuple():
-            return sum(map(len, source))
-        case VideoFile():
-            return len(source.content)
-        case _:
-            return 0

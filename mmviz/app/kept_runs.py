@@ -1,4 +1,4 @@
-"""Runs of visitors' own inputs, kept in memory for a while, so that a reload and a link open them again."""
+"""Runs of visitors' own inputs, and inputs not run yet, kept in memory so that a reload and a link open them again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from mmviz.app.answer_trace import Trace
-from mmviz.app.draft import Draft
+from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.session_state import Control
 from mmviz.explain import Run
 from mmviz.inputs.examples import Example
@@ -54,6 +54,34 @@ class KeptRun:
         return len(rest) + sum(array.raw().nbytes for array in arrays)
 
 
+@dataclass(frozen=True)
+class KeptInputs:
+    """The contents of a form."""
+
+    draft: Draft
+    example: Example | None
+    """The example that stood in the form; some of its files may be part of ``draft``."""
+    visitor: str
+    """Random id of the browser that gave them."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that they hold."""
+        return len(self.draft.text.encode()) + _nbytes(self.draft.image) + _nbytes(self.draft.audio)
+
+
+def _nbytes(source: Source) -> int:
+    match source:
+        case bytes():
+            return len(source)
+        case tuple():
+            return sum(map(len, source))
+        case VideoFile():
+            return len(source.content)
+        case _:
+            return 0
+
+
 class _Kept(Protocol):
     @property
     def visitor(self) -> str: ...
@@ -66,7 +94,7 @@ T = TypeVar("T", bound=_Kept)
 
 
 class KeptRuns(Generic[T]):
-    """Keeps the latest runs, or other things of visitors, under random ids. It is safe to use from several threads.
+    """Keeps the latest runs, or inputs, of visitors under random ids. It is safe to use from several threads.
 
     Beyond ``max_runs``, ``max_runs_of_visitor`` or ``max_bytes`` those shown the longest ago are dropped. A run that
     was not shown for ``max_age`` seconds is dropped, whether anyone visits the page or not.
@@ -130,12 +158,11 @@ class KeptRuns(Generic[T]):
             self._runs[run_id] = (kept, size, time.monotonic())
             return kept
 
-    def forget(self, run_id: str, visitor: str) -> None:
-        """Drops a run, and all runs of a visitor."""
+    def forget(self, run_id: str, visitor: str) -> tuple[T, ...]:
+        """Drops a run, and all runs of a visitor; returns what was dropped."""
         with self._lock:
-            self._runs = {
-                name: entry for name, entry in self._runs.items() if name != run_id and entry[0].visitor != visitor
-            }
+            names = [name for name, entry in self._runs.items() if name == run_id or entry[0].visitor == visitor]
+            return tuple(self._runs.pop(name)[0] for name in names)
 
     def _total(self) -> int:
         return sum(size for _, size, _ in self._runs.values())

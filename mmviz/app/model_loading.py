@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from mmviz.app import resources, route_links, session_actions
 from mmviz.app import session_state as session
 from mmviz.app.experiment_runner import visitor_left
 from mmviz.app.jobs import Job
+from mmviz.app.loading_progress import ModelLoading
 from mmviz.app.session_state import State
 from mmviz.backends import Progress, Stop
 from mmviz.i18n.page import Message, say
-from mmviz.models.loading_watch import LoadingWatch, watch_loading
-from mmviz.types import MmvizError, Notice
+from mmviz.models.loading_watch import watch_loading
+from mmviz.types import MmvizError
 
 QUICK = 0.4
 """Seconds that a loading may take before the page shows its progress."""
-
-
-class ModelLoading:
-    """What is told of ``model`` while it is loaded."""
-
-    def __init__(self, model: str):
-        self.model = model
-        self.notice: Notice | None = None
-        """What is being done; None before the first notice."""
-
-    def watch(self, progress: Progress, stop: Stop) -> LoadingWatch:
-        """Returns who watches the loading."""
-
-        def report(notice: Notice) -> None:
-            self.notice = notice
-            progress(0, 0)  # another stage, whose end is not known yet
-
-        return LoadingWatch(report, progress, stop)
-
-    def text(self, job: Job[Any]) -> str:
-        """Returns in a sentence how far the loading is."""
-        what = str(self.notice) if self.notice else say("model-loading")
-        code = "model-loading-share" if job.of else "model-loading-time"
-        return say(code, what=what, share=job.done / (job.of or 1), seconds=job.seconds)
 
 
 def request_model(model: str) -> None:

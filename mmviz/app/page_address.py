@@ -188,10 +188,12 @@ def write_address(state: State, selection: Selection) -> None:
 
 def forget_inputs() -> None:
     """Deletes the visitor's inputs and runs, and takes what belongs to the run out of the address."""
-    run_links.forget_runs(session.current_state())
+    error = run_links.forget_runs(session.current_state())
     forget_past_runs()
     session_actions.reset_state()
     state = session.current_state()
+    if error is not None:
+        state.error = Message("forget-backend", {"why": error})
     params = _page_params(state) | model_links.model_params(state.config)
     state.address, state.address_time = params, time.monotonic()
     st.query_params.from_dict(_language_params() | params)

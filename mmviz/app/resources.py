@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import streamlit as st
 
 from mmviz.app.jobs import WarmBackend
-from mmviz.app.kept_runs import KeptRun, KeptRuns
+from mmviz.app.kept_runs import KeptInputs, KeptRun, KeptRuns
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.assets_path import assets_dir
 from mmviz.backends import Backend
@@ -22,9 +22,6 @@ from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.sandbox import Decoder
 from mmviz.present import load_first_run
 from mmviz.types import AttentionRecord, MmvizError
-
-if TYPE_CHECKING:
-    from mmviz.app.kept_inputs import KeptInputs
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.draft import Draft, Source, VideoFile
 from mmviz.app.jobs import Job
-from mmviz.app.model_loading import ModelLoading
+from mmviz.app.loading_progress import ModelLoading
+from mmviz.app.long_records import long_record_ids
 from mmviz.app.session_state import State
 from mmviz.backends import Progress, Stop
 from mmviz.backends.fallback import CODE, FallbackBackend
@@ -84,6 +85,7 @@ def wait_for_run(state: State, job: Job[Run], place: DeltaGenerator) -> None:
     place.empty()
     state.job = None
     if job.result is not None:
+        state.long_record_ids |= long_record_ids(job.result)
         _show(state, job.result, state.job_draft)  # the form may have changed since
     elif isinstance(job.error, MmvizError):
         state.error = job.error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -15,8 +16,11 @@ from mmviz.app.answer_trace import Trace
 from mmviz.app.components.widgets import run_script
 from mmviz.app.draft import EMPTY, Draft
 from mmviz.app.kept_runs import KeptRun
+from mmviz.app.long_records import end_experiments, long_record_ids
+from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.session_state import State
 from mmviz.explain import Run
+from mmviz.types import MmvizError
 
 COOKIE = "mmviz-visitor"
 """Holds a random id, so that a reload is the same visitor, who can delete what was sent before it."""
@@ -80,16 +84,33 @@ def open_run(state: State, run_id: str) -> bool:
     return True
 
 
-def forget_runs(state: State) -> None:
-    """Deletes the visitor's runs and inputs and the run on the screen from what is kept, and the uploaded files."""
-    from mmviz.models.encoders.encoder_cache import forget_encodings  # not at the start, since it imports torch
+def forget_runs(state: State) -> MmvizError | None:
+    """Deletes the visitor's runs and inputs and the run on the screen from what is kept, and the uploaded files.
 
-    forget_encodings()
-    resources.kept_runs().forget(state.run_id, visitor(state))
+    Returns why a backend did not forget them, None where all did.
+    """
+    own = visitor(state)
+    end_experiments(state)
+    dropped = resources.kept_runs().forget(state.run_id, own)
+    # The link to a run that another visitor made ends, not what they look at: the tensors behind it are left to them.
+    record_ids = state.long_record_ids.union(*(long_record_ids(kept.run) for kept in dropped if kept.visitor == own))
     resources.kept_inputs().forget(state.inputs_id, visitor(state))
     context = get_script_run_ctx()
     if context is not None and runtime.exists():  # else Streamlit keeps them until the page is closed
         runtime.get_instance().uploaded_file_mgr.remove_session_files(context.session_id)
+    return _forget_on_backends(state.config, tuple(record_ids))
+
+
+def _forget_on_backends(config: OperatorConfig, record_ids: Sequence[str]) -> MmvizError | None:
+    error = None
+    for each in {config, *map(config.with_model, config.models)}:
+        backend = resources.warm_backend(each)
+        try:
+            if backend.is_created:
+                backend.backend().forget_inputs(record_ids)
+        except MmvizError as problem:
+            error = problem
+    return error
 
 
 def remember_visitor(state: State) -> None:

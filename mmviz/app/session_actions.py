@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app.draft import EMPTY, Draft
+from mmviz.app.long_records import end_experiments
 from mmviz.app.selection import Selection, initial_selection, with_map
 from mmviz.app.session_state import (
     KEY,
@@ -58,8 +59,7 @@ def fill_form(draft: Draft, example: Example | None) -> None:
 def reset_state() -> None:
     """Drops the run, its experiments and the contents of the form; the page that is open stays."""
     state = current_state()
-    for job in state.experiments.values():
-        job.stop()
+    end_experiments(state)
     choose_example(None)
     st.session_state[KEY] = State(
         page=state.page, section=state.section, lesson=state.lesson, answered_lessons=state.answered_lessons,
@@ -158,9 +158,8 @@ def open_slide(lesson: LessonId, slide: int | None) -> None:
 def show_run(run: Run, draft: Draft) -> None:
     """Puts ``run``, made from ``draft``, on the screen, with its answer token selected."""
     state = current_state()
-    for job in state.experiments.values():
-        job.stop()
-    state.experiments, state.traces = {}, {}
+    end_experiments(state)
+    state.traces = {}
     if state.flow_job is not None:
         state.flow_job.stop()
     state.flow_job, state.flow_error = None, ""

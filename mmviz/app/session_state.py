@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
 from mmviz.app.answer_trace import Trace
 from mmviz.app.draft import EMPTY, Draft, Source
 from mmviz.app.jobs import Job, StreamingJob
+from mmviz.app.loading_progress import ModelLoading
 from mmviz.app.operator_config import OperatorConfig
 from mmviz.app.selection import Selection
 from mmviz.explain import Run
@@ -19,9 +20,6 @@ from mmviz.i18n.page import Message
 from mmviz.inputs.examples import Example
 from mmviz.report import ViewerData
 from mmviz.types import AblateHead, Change, CutRoute, InputError, MapRef, MmvizError, ShuffleWeights, UniformAttention
-
-if TYPE_CHECKING:
-    from mmviz.app.model_loading import ModelLoading
 
 KEY = "mmviz"
 QUESTION, USE_IMAGE, USE_AUDIO = "question", "use-image", "use-audio"
@@ -65,6 +63,8 @@ class State:
     """Whether the run in progress writes its answer, so that ``job`` counts words, not layers."""
     experiments: dict[tuple[object, ...], Job[Any]] = field(default_factory=dict)
     """Experiments on ``run``, in progress or finished, by the id of the run and what was measured."""
+    long_record_ids: set[str] = field(default_factory=set)
+    """Ids of the long records that this session made, whose tensors a backend keeps."""
     traces: dict[int | None, Trace] = field(default_factory=dict)
     """What was traced of ``run``, by the word of a written answer, None for any other; it is kept with the run."""
     edge_head: tuple[int, int] | None = None

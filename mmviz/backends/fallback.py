@@ -52,6 +52,12 @@ class FallbackBackend:
         """See `Backend.view`. The backend that made the record answers."""
         return (self._local_backend() if record_id in self._local_ids else self.remote).view(record_id, view)
 
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`. Both backends forget. Raises as `RemoteBackend.forget_inputs`, in the end."""
+        if self._local is not None:
+            self._local.forget_inputs(record_ids)
+        self.remote.forget_inputs(record_ids)
+
     def exact(self, record_id: str) -> ExactAttention:
         """See `mmviz.backends.KeepsExact`. The backend that made the record answers."""
         return self._keeper(record_id).exact(record_id)

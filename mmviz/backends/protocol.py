@@ -75,6 +75,15 @@ class Backend(Protocol):
         """
         ...
 
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """Drops what is kept of inputs: the tensors behind the records named, and every cache of the latest inputs.
+
+        Several people may share a backend. Nobody loses the long run of another, since ids are random: they are known
+        to those alone who were given the record. Caches only save time, and do not tell whose inputs they hold, so
+        they are emptied for all. Ids that are not known are ignored. A run in progress is not waited for.
+        """
+        ...
+
 
 @runtime_checkable
 class SharesCalls(Protocol):

@@ -72,6 +72,10 @@ class Replica:
         """Returns whether the record is kept here, and the tensors behind it or the error."""
         return await asyncio.to_thread(_outcome, lambda: exact_to_bytes(self._backend.exact(record_id)))
 
+    async def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`."""
+        await asyncio.to_thread(self._backend.forget_inputs, record_ids)
+
     async def models(self) -> bytes:
         """Returns the cards of the models."""
         return wire.cards_to_bytes(self._backend.models())
@@ -146,6 +150,20 @@ class RayBackend:
     def exact_nbytes(self, record_id: str) -> int:
         """See `mmviz.backends.KeepsExact`. The replica tells the size with the record."""
         return self._sizes.of(record_id)
+
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`. Every replica forgets: each has caches of its own.
+
+        Raises ``MmvizError``: ``backend-late``, or ``backend-failed`` where a replica died meanwhile.
+        """
+        from ray.exceptions import RayActorError
+
+        try:
+            self._handle.broadcast("forget_inputs", tuple(record_ids)).results(timeout_s=DEADLINE)
+        except TimeoutError:
+            raise MmvizError("backend-late", host="", seconds=DEADLINE) from None
+        except RayActorError:
+            raise MmvizError("backend-failed", host="") from None
 
     def _of_keeper(self, record_id: str, call: Callable[[Any], Any]) -> bytes:
         """Returns what the replica that keeps a record answers to ``call``."""

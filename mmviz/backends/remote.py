@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmviz.backends import LOOPBACK, Progress, Stop, ignore_progress, never_stop, run_each, wire
+from mmviz.backends.circuit_breaker import CircuitBreaker
 from mmviz.backends.exact_keeper import ExactSizes
 from mmviz.io.error_codec import error_from_bytes
 from mmviz.io.exact_arrays import exact_from_bytes
@@ -28,15 +29,13 @@ from mmviz.types.exact_attention import ExactAttention
 T = TypeVar("T")
 DEADLINE, LARGE_DEADLINE = 30.0, 300.0
 """Seconds for one run or view, and for the tensors behind a record, retries included."""
+FORGET_DEADLINE = 5.0
+"""Seconds until inputs are forgotten, retries included: a person waits for it."""
 CONNECT_TIMEOUT = 5.0
 """Seconds to open a connection."""
 STOP_STEP = 0.1
 """Seconds from one look at whether a run is to be stopped to the next."""
 RETRIES = 2
-FAILURES = 3
-"""The number of failed calls in a row that opens the circuit breaker."""
-REST = 15.0
-"""Seconds for which the circuit breaker stays open."""
 _RETRY_STATUS = (429, 502, 503)
 _RETRY_CODES = ("backend-unreachable", "backend-busy", "backend-stopping")
 _CHUNK = 65_536
@@ -89,6 +88,14 @@ class RemoteBackend:
         if not record_id.isalnum():
             raise MmvizError("view-gone")
         return self._call("POST", f"/v1/runs/{record_id}/views", wire.view_to_bytes(view), wire.array_from_bytes)
+
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`.
+
+        Raises ``MmvizError`` where the server does not confirm it within `FORGET_DEADLINE`.
+        """
+        body = wire.record_ids_to_bytes(record_ids)
+        self._call("POST", "/v1/forget", body, lambda _: None, seconds=FORGET_DEADLINE)
 
     def exact(self, record_id: str) -> ExactAttention:
         """See `mmviz.backends.KeepsExact`."""
@@ -215,7 +222,7 @@ class RemoteBackend:
 
 
 class _Stopped(Exception):
-    """Whoever waited for a call asked for its end."""
+    """The caller stopped the call."""
 
 
 class _Watch:
@@ -249,30 +256,6 @@ class _Watch:
             self.is_late = time.monotonic() >= self._end
         if self._connection.sock is not None:
             _shut_down(self._connection.sock)
-
-
-class CircuitBreaker:
-    """Refuses calls for `REST` seconds after `FAILURES` calls in a row failed; then it lets a single call through."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._failures, self._open_until = 0, 0.0
-        self._lock = threading.Lock()
-
-    def check(self, host: str) -> None:
-        """Raises ``MmvizError`` (``backend-resting``) while the breaker is open."""
-        with self._lock:
-            remaining = self._open_until - self._clock()
-            if remaining > 0:
-                raise MmvizError("backend-resting", host=host, count=self._failures, seconds=remaining)
-            if self._failures >= FAILURES:
-                self._open_until = self._clock() + REST  # other calls wait for the result of this one
-
-    def note(self, succeeded: bool) -> None:
-        """Counts the outcome of a call. A success closes the breaker."""
-        with self._lock:
-            self._failures = 0 if succeeded else self._failures + 1
-            self._open_until = self._clock() + REST if self._failures >= FAILURES else 0.0
 
 
 def _read_body(response: http.client.HTTPResponse, largest: int) -> bytes | None:

@@ -49,6 +49,9 @@ class ReplayBackend:
         """Raises ``MmvizError`` (``view-gone``): a recording is the record alone."""
         raise MmvizError("view-gone")
 
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """Does nothing: recordings hold the inputs of examples alone."""
+
     def _load(self, request: Request) -> AttentionRecord:
         if request.model not in CATALOGUE:
             raise MmvizError("model-unknown", model=request.model, known=", ".join(CATALOGUE))

@@ -166,6 +166,12 @@ class Service:
         data = await self._in_thread(self._view_pool, lambda: exact_to_bytes(backend.exact(record_id)))
         return Response(data, media_type=_NPZ)
 
+    async def forget(self, request: HttpRequest) -> Response:
+        """Drops what is kept of the records named, and the caches of inputs."""
+        record_ids = wire.record_ids_from_bytes(await self._body(request))
+        await self._in_thread(self._view_pool, lambda: self._backend.forget_inputs(record_ids))
+        return _json({})
+
     async def _body(self, request: HttpRequest) -> bytes:
         return await read_body(request, self._limits.upload, self._limits.upload_seconds)
 
@@ -198,6 +204,7 @@ def make_app(
         Route("/version", service.version),
         Route("/metrics", service.metrics),
         Route("/v1/models", service.models),
+        Route("/v1/forget", service.forget, methods=["POST"]),
         Route("/v1/runs", service.run, methods=["POST"]),
         Route("/v1/runs/{record_id}/views", service.view, methods=["POST"]),
         Route("/v1/runs/{record_id}/exact", service.exact),

@@ -4,51 +4,34 @@ from __future__ import annotations
 
 import io
 import json
-import math
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmviz.backends.change_codec import MAX_NAME, MAX_SEED, decode_changes, decode_indices, encode_change
 from mmviz.inputs import make_sample
 from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.io.npz import open_npz, pack_npz
 from mmviz.io.run_file import from_bytes, to_bytes
-from mmviz.io.sample_parts import location_from_dict, location_to_dict, sample_from_parts, sample_to_parts
+from mmviz.io.sample_parts import sample_from_parts, sample_to_parts
 from mmviz.io.validation import check_index
 from mmviz.types import (
-    ANSWER,
-    AblateHead,
     AttentionRecord,
     Card,
-    Change,
-    Chars,
-    ChosenTokens,
     Columns,
-    CutRoute,
-    DropModality,
-    DropTokens,
-    InputBaseline,
     MapRef,
     MmvizError,
-    Modality,
     ModalitySums,
-    PixelBox,
-    ReplaceInput,
     Request,
     Rows,
     Sample,
-    Seconds,
-    ShuffleWeights,
-    TokenGroup,
-    UniformAttention,
     View,
     Zoom,
-    location_numbers,
 )
 
-PROTOCOL = 7
+PROTOCOL = 8
 """Version of the protocol. A client and a server must speak the same one."""
 HEADER = "mmviz-protocol"
 """The HTTP header of requests and responses that holds the version of the protocol."""
@@ -58,13 +41,10 @@ MAX_SWEEP = 256
 """Variants in one request. A larger sweep is sent in several requests, so that each ends within its deadline."""
 _DEFLATE_LEVEL = 1
 """Attention weights hardly deflate, so little time is spent on them."""
-_MAX_SEED = 2**31
-_MAX_TOKENS = 100_000
-_MAX_NAME = 1_000
-_MAX_CHANGES = 10_000
 _MAX_PAIRS = 1_000
 _MAX_ANSWER = 10_000
 _MAX_OPTIONS = 100
+_MAX_RECORDS = 10_000
 _OPTIONS = ("relevance", "maps", "norms", "integrated", "depends_on", "steps", "towers", "lens")
 """Fields of `Request` that are True or False."""
 _UNREADABLE = "wire-unreadable"
@@ -74,9 +54,9 @@ def request_to_bytes(request: Request) -> bytes:
     """Returns ``request`` as ``.npz``."""
     sample_header, arrays = sample_to_parts(request.sample)
     header = {
-        "protocol": PROTOCOL, "model": request.model, "changes": [_encode_change(change) for change in request.changes],
+        "protocol": PROTOCOL, "model": request.model, "changes": [encode_change(change) for change in request.changes],
         "seed": request.seed, **{name: getattr(request, name) for name in _OPTIONS},
-        "sweep": [[_encode_change(change) for change in variant] for variant in request.sweep],
+        "sweep": [[encode_change(change) for change in variant] for variant in request.sweep],
         "pairs": [list(pair) for pair in request.pairs], "answer": list(request.answer),
         "answer_part": list(request.answer_part), "options": [list(option) for option in request.options],
     }  # fmt: skip
@@ -98,10 +78,10 @@ def request_from_bytes(data: bytes) -> Request:
             raise ValueError
         if len(header["sweep"]) > MAX_SWEEP:
             raise ValueError
-        sweep = tuple(_decode_changes(variant) for variant in header["sweep"])
-        seed = check_index(header["seed"], _MAX_SEED)
-        changes, pairs = _decode_changes(header["changes"]), _decode_pairs(header["pairs"])
-        answer = tuple(check_index(token, _MAX_SEED) for token in _list_of(header["answer"], _MAX_ANSWER))
+        sweep = tuple(decode_changes(variant) for variant in header["sweep"])
+        seed = check_index(header["seed"], MAX_SEED)
+        changes, pairs = decode_changes(header["changes"]), _decode_pairs(header["pairs"])
+        answer = tuple(check_index(token, MAX_SEED) for token in _list_of(header["answer"], _MAX_ANSWER))
         part = tuple(check_index(token, _MAX_ANSWER) for token in _list_of(header["answer_part"], _MAX_ANSWER))
         settings = tuple(map(_decode_option, _list_of(header["options"], _MAX_OPTIONS)))
         return Request(
@@ -131,7 +111,7 @@ def view_from_bytes(data: bytes) -> View:
     try:
         fields = json.loads(data)
         kind = fields["kind"]
-        if kind not in ("Rows", "Columns", "Zoom", "ModalitySums") or len(fields["map"]) > _MAX_NAME:
+        if kind not in ("Rows", "Columns", "Zoom", "ModalitySums") or len(fields["map"]) > MAX_NAME:
             raise ValueError
         ref = MapRef.parse(fields["map"])
         if kind == "ModalitySums":
@@ -139,10 +119,26 @@ def view_from_bytes(data: bytes) -> View:
                 raise ValueError
             return ModalitySums(ref, fields["direction"])
         if kind == "Zoom":
-            return Zoom(ref, _decode_indices(fields["query_edges"]), _decode_indices(fields["key_edges"]))
-        return (Rows if kind == "Rows" else Columns)(ref, _decode_indices(fields["tokens"]))
+            return Zoom(ref, decode_indices(fields["query_edges"]), decode_indices(fields["key_edges"]))
+        return (Rows if kind == "Rows" else Columns)(ref, decode_indices(fields["tokens"]))
     except (ValueError, LookupError, TypeError, RecursionError) as problem:
         raise MmvizError(_UNREADABLE) from problem
+
+
+def record_ids_to_bytes(record_ids: Sequence[str]) -> bytes:
+    """Returns the ids of records as JSON."""
+    return json.dumps(list(record_ids)).encode()
+
+
+def record_ids_from_bytes(data: bytes) -> tuple[str, ...]:
+    """Returns the ids that `record_ids_to_bytes` encoded. Raises ``MmvizError`` (``wire-unreadable``)."""
+    try:
+        record_ids = _list_of(json.loads(data), _MAX_RECORDS)
+    except (ValueError, RecursionError) as problem:
+        raise MmvizError(_UNREADABLE) from problem
+    if not all(isinstance(record_id, str) and len(record_id) <= MAX_NAME for record_id in record_ids):
+        raise MmvizError(_UNREADABLE)
+    return tuple(record_ids)
 
 
 def array_to_bytes(array: NDArray[np.float32]) -> bytes:
@@ -177,76 +173,6 @@ def _check_sample(sample: Sample) -> None:
     make_sample(image.pixels if image else None, sample.text, (audio.wave, audio.rate) if audio else None)
 
 
-def _encode_change(change: Change) -> dict[str, Any]:
-    """Returns the change as plain values: its class as ``kind``, and a key for each of its fields."""
-    if isinstance(change, DropModality):
-        fields: dict[str, Any] = {"modality": str(change.modality)}
-    elif isinstance(change, DropTokens):
-        fields = {"tokens": list(change.tokens)}
-    elif isinstance(change, ReplaceInput):
-        locations = [location_to_dict(location) for location in change.locations]
-        fields = {"modality": str(change.modality), "baseline": change.baseline, "locations": locations}
-    elif isinstance(change, AblateHead):
-        fields = {"map": change.map, "head": change.head}
-    elif isinstance(change, CutRoute):
-        layers, heads = (None if chosen is None else list(chosen) for chosen in (change.layers, change.heads))
-        groups = {name: encode_group(getattr(change, name)) for name in ("queries", "keys")}
-        fields = {**groups, "stack": change.stack, "layers": layers, "heads": heads}
-    elif isinstance(change, ShuffleWeights):
-        fields = {"seed": change.seed}
-    else:
-        fields = {}
-    return {"kind": type(change).__name__, **fields}
-
-
-def _decode_changes(values: Any) -> tuple[Change, ...]:
-    if not isinstance(values, list) or len(values) > _MAX_CHANGES:
-        raise ValueError
-    return tuple(_decode_change(fields) for fields in values)
-
-
-def _decode_change(fields: Mapping[str, Any]) -> Change:
-    kind = fields["kind"]
-    if kind == "DropModality":
-        return DropModality(Modality(fields["modality"]))
-    if kind == "DropTokens":
-        return DropTokens(_decode_indices(fields["tokens"]))
-    if kind == "ReplaceInput":
-        if fields["baseline"] not in get_args(InputBaseline) or len(fields["locations"]) > _MAX_TOKENS:
-            raise ValueError
-        locations = tuple(_decode_location(location) for location in fields["locations"])
-        return ReplaceInput(Modality(fields["modality"]), fields["baseline"], locations)
-    if kind == "AblateHead":
-        return AblateHead(check_index(fields["map"], _MAX_TOKENS), check_index(fields["head"], _MAX_TOKENS))
-    if kind == "CutRoute":
-        layers, heads = (
-            None if fields[name] is None else _decode_indices(fields[name]) for name in ("layers", "heads")
-        )
-        if not isinstance(fields["stack"], str) or len(fields["stack"]) > _MAX_NAME:
-            raise ValueError
-        queries, keys = decode_group(fields["queries"]), decode_group(fields["keys"])
-        return CutRoute(queries, keys, fields["stack"], layers, heads)
-    if kind == "ShuffleWeights":
-        return ShuffleWeights(check_index(fields["seed"], _MAX_SEED))
-    if kind == "UniformAttention":
-        return UniformAttention()
-    raise ValueError(kind)
-
-
-def encode_group(group: TokenGroup) -> str | dict[str, Any]:
-    """Returns a modality or the answer as text, chosen tokens as their indices and stream."""
-    return {"tokens": list(group.tokens), "stream": group.stream} if isinstance(group, ChosenTokens) else str(group)
-
-
-def decode_group(value: Any) -> TokenGroup:
-    """Returns what `encode_group` encoded. Raises ``ValueError``, ``TypeError`` or ``LookupError``."""
-    if isinstance(value, str):
-        return ANSWER if value == ANSWER else Modality(value)
-    if not isinstance(value["stream"], str) or len(value["stream"]) > _MAX_NAME:
-        raise ValueError
-    return ChosenTokens(_decode_indices(value["tokens"]), value["stream"])
-
-
 def _list_of(values: Any, most: int) -> list[Any]:
     if not isinstance(values, list) or len(values) > most:
         raise ValueError
@@ -265,16 +191,3 @@ def _decode_pairs(values: Any) -> tuple[tuple[str, str, str], ...]:
         if not isinstance(value, list) or len(value) != 3 or not all(isinstance(name, str) and name for name in value):
             raise ValueError
     return tuple((pattern, queries, keys) for pattern, queries, keys in values)
-
-
-def _decode_location(value: Any) -> PixelBox | Seconds | Chars:
-    location = location_from_dict(value)
-    if location is None or not all(math.isfinite(edge) for edge in location_numbers(location)):
-        raise ValueError
-    return location
-
-
-def _decode_indices(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, list) or len(values) > _MAX_TOKENS:
-        raise ValueError
-    return tuple(check_index(value, _MAX_TOKENS) for value in values)

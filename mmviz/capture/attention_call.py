@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.call_axes import CallAxes
 from mmviz.capture.module_tracker import ModuleRun
 from mmviz.capture.score_trace import ScoreTrace
+from mmviz.capture.softmax_tracker import WeightsUse
 from mmviz.capture.token_places import Operand
 from mmviz.types import CaptureError
 
-if TYPE_CHECKING:
-    from mmviz.capture.softmax_tracker import WeightsUse
-
-AttentionPlace = tuple[str, int]
-"""An attention within a call of the model: the path of its module, and how often the module had attended before."""
 SHORT_SEQUENCE = 512
 """Attention of up to this many tokens is kept in full."""
 CHECKED_ROWS = 64

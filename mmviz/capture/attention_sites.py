@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmviz.capture.attention_call import AttentionCall, AttentionPlace
+from mmviz.capture.attention_call import AttentionCall
+from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import Spread
 from mmviz.capture.call_maps import CallMap
 from mmviz.capture.pair_spread import spread_of

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs, block_scores
 from mmviz.capture.call_axes import CallAxes
 from mmviz.capture.module_tracker import ModuleTracker

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmviz.capture.ablation_hooks import AblationHooks, HeadRef
-from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.fused_kernel_detector import FusedKernelDetector
 from mmviz.capture.module_tracker import ModuleTracker

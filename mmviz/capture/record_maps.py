@@ -27,7 +27,7 @@ def checked_maps(
         samples: The number of samples of the call.
         batch: The sample of the record.
 
-    Raises ``CaptureError`` where none passes, with the reason of the first, and for what the caller asked amiss.
+    Raises ``CaptureError`` where none passes, with the reason of the first, and for wrong arguments of the caller.
     """
     kept: dict[int, tuple[AttentionMap | PooledMap, MapCheck]] = {}
     problems: list[CaptureError] = []

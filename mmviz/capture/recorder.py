@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from mmviz.capture.ablation_hooks import AblationHooks
-from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.blocked_weights import AttentionPlaces, changed_weights, emptied_queries
 from mmviz.capture.call_axes import CallAxes, arrange_axes

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmviz.capture.attention_call import AttentionCall
 from mmviz.capture.attention_sites import AttentionSite, sites_of
+from mmviz.capture.call_choice import attention_of_call, check_sample, chosen_sample, nothing_captured, sample_count
 from mmviz.capture.call_flows import CallFlows, OutputGradients
 from mmviz.capture.call_groups import CallGroup, Stream
 from mmviz.capture.call_maps import CallMap, maps_of
@@ -25,7 +26,6 @@ from mmviz.capture.record_maps import checked_maps, linked_maps
 from mmviz.capture.recorder import AttentionRecorder
 from mmviz.capture.stream_fields import StreamFields
 from mmviz.capture.stream_graph import StreamGraph
-from mmviz.capture.stream_tiles import batches_of
 from mmviz.capture.streams import NamedStreams, StreamPairs, StreamTokens
 from mmviz.capture.torch_modes import plain_modes
 from mmviz.capture.uncaptured import uncaptured_notices
@@ -75,25 +75,9 @@ class CaptureResult:
         there is no such call.
         """
         refuse_after_fork()
-        model, calls = self._tracker.model_name, self.calls
-        if not calls:
-            raise CaptureError("capture-not-run", model=model)
-        if not self.all_attention_calls:
-            classes = dict.fromkeys(self._tracker.class_names[path] for path in self._tracker.modules_run)
-            notices = "".join(f" {notice}" for notice in self.notices)
-            raise CaptureError(
-                "capture-nothing", model=model, ran=", ".join(list(classes)[:12]), uncaptured_notices=notices
-            )
-        if call is None:
-            numbers = sorted({attention.call for attention in self.all_attention_calls})
-            if len(numbers) > 1:
-                listed = ", ".join(f"{number} {calls[number]}" for number in numbers[:6])
-                more = ", …" if len(numbers) > 6 else ""
-                raise CaptureError("capture-calls", count=len(calls), last=len(calls) - 1, calls=listed + more)
-            call = numbers[0]
-        if not 0 <= call < len(calls):
-            raise CaptureError("capture-call", call=call, count=len(calls))
-        return tuple(attention for attention in self.all_attention_calls if attention.call == call)
+        if not self.all_attention_calls and self.calls:
+            raise nothing_captured(self._tracker, self.notices)
+        return attention_of_call(self.all_attention_calls, call, self._tracker)
 
     @plain_modes()
     def record(
@@ -120,9 +104,8 @@ class CaptureResult:
         """
         maps, graph = self._maps(call)
         named = NamedStreams([call_map.group for call_map in maps], graph.streams, tokens, pairs)
-        samples = self._samples(maps)
-        if batch is not None and not 0 <= batch < samples:
-            raise CaptureError("capture-batch", batch=batch, count=samples)
+        samples = sample_count(maps)
+        check_sample(batch, samples)
         notices = [*self.notices, *named.notices]
         kept, left_out = checked_maps(maps, named, samples, batch)
         notices += left_out
@@ -164,7 +147,7 @@ class CaptureResult:
         if not isinstance(number, int) or not 0 <= number < len(maps):
             raise CaptureError("capture-map", name=ref, known=", ".join(dict.fromkeys(modules)))
         maps[number].check_meaning()
-        return maps[number].attention(self._sample(maps[number], batch))
+        return maps[number].attention(chosen_sample(maps[number], batch, sample_count(maps)))
 
     def fields(self, inputs: Mapping[str, InputFields], call: int | None = None) -> dict[str, TokenFields]:
         """Returns which part of an input each token of the first sample comes from, by the default names of streams.
@@ -186,7 +169,7 @@ class CaptureResult:
 
     def samples(self, call: int | None = None) -> int:
         """Returns the number of samples that the attention of one call of the model ran over."""
-        return self._samples(self._maps(call)[0])
+        return sample_count(self._maps(call)[0])
 
     def recorded_maps(self, record: AttentionRecord) -> list[CallMap]:
         """Returns what the maps of ``record``, which this object returned, were taken from, in their order."""
@@ -282,8 +265,7 @@ class CaptureResult:
         last = first if first in attended else [first, *attended][-1]
         if keys is not None:
             last, _ = self.stream(keys, call)
-        if batch is not None and not 0 <= batch < self._samples(maps):
-            raise CaptureError("capture-batch", batch=batch, count=self._samples(maps))
+        check_sample(batch, sample_count(maps))
         return CallFlows(maps, graph.streams, batch), (first, last)
 
     def _maps(self, call: int | None) -> tuple[list[CallMap], StreamGraph]:
@@ -295,20 +277,3 @@ class CaptureResult:
         if number not in self._call_maps:
             self._call_maps[number] = maps_of(calls)
         return self._call_maps[number]
-
-    def _samples(self, maps: Sequence[CallMap]) -> int:
-        """Returns the number of samples of a call: that of an input of the model, if an attention runs over as many,
-        or else that of the last attention over several."""
-        counts = [call_map.samples for call_map in reversed(maps) if call_map.samples > 1]
-        runs = maps[0].group.calls[0].runs if counts else ()
-        batches = batches_of(runs[0].inputs) if runs else set()
-        return next((count for count in counts if count in batches), next(iter(counts), 1))
-
-    def _sample(self, call_map: CallMap, batch: int | None) -> int:
-        """Returns the sample to view. Raises ``CaptureError`` where there are several and ``batch`` chooses none."""
-        if batch is None and call_map.samples > 1:
-            raise CaptureError("capture-batch-choose", count=call_map.samples, last=call_map.samples - 1)
-        samples = self._samples(self._maps(call_map.group.calls[0].call)[0])
-        if not 0 <= (batch or 0) < samples:
-            raise CaptureError("capture-batch", batch=batch, count=samples)
-        return batch or 0

@@ -20,7 +20,7 @@ _COMPUTES_LSE = {
     "_scaled_dot_product_efficient_attention": 4,
     "_scaled_dot_product_cudnn_attention": 4,
 }
-"""Kernels that return the log-sum-exp second, and the place of the argument that asks for it, if any."""
+"""Kernels that return the log-sum-exp second, and the position of the argument that requests it, if any."""
 
 
 class _KernelLse(QuickDispatchMode):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.flow_step import Step, name_of
 from mmviz.capture.product_call import ProductCall

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,10 +15,10 @@ from mmviz.cli.options import (
     check_file,
     stop_on_interrupt,
     word_numbers,
-    write_file,
 )
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
 from mmviz.types.best_answer import best_answer
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from mmviz.backends import Stop
     from mmviz.explain import Run
     from mmviz.report.experiment_table import ExperimentTable
-    from mmviz.types import AttentionRecord
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Measured:
     done: tuple[int, int] | None = None
     """Where it was stopped: how much is measured, and of how much; None where it is whole."""
     further_files: Sequence[tuple[str | None, ExperimentTable]] = ()
-    """The path of a further CSV file and what it holds; None where it is not asked for."""
+    """The path of a further CSV file and what it holds; None where it is not requested."""
 
 
 def add_experiment(
@@ -138,36 +136,6 @@ def run_of_inputs(options: argparse.Namespace, stop: Stop, relevance: bool = Fal
         if error.code == "run-stopped":
             raise KeyboardInterrupt from None
         raise
-
-
-class ProgressLine:
-    """Prints to standard error how far an experiment is, and how much longer it takes; a `mmviz.backends.Progress`."""
-
-    def __init__(self, record: AttentionRecord, variants: int):
-        """Says first how long ``variants`` of the run of ``record`` take at most, where that is known."""
-        from mmviz.experiments.time_estimates import most_seconds
-        from mmviz.report.duration_words import duration_words
-
-        self._started = time.monotonic()
-        most = most_seconds(record, variants)
-        if most is not None:
-            text = sentence("measure-most", variants=variants, most=duration_words(most))
-            print(text, file=sys.stderr, flush=True)
-
-    def __call__(self, done: int, of: int) -> None:
-        """Prints the progress over the line that was printed before."""
-        from mmviz.experiments.time_estimates import seconds_left
-        from mmviz.report.duration_words import duration_words
-
-        seconds = time.monotonic() - self._started
-        left = seconds_left(done, of, seconds)
-        is_done = done == of or left is None
-        text = (
-            sentence("measure-done", done=done, of=of, seconds=seconds)
-            if is_done
-            else sentence("measure-progress", done=done, of=of, left=duration_words(left or 0.0))
-        )
-        print(f"\r{text:<60}", end="\n" if done == of else "", file=sys.stderr, flush=True)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -161,14 +161,6 @@ def custom_backend(model: str) -> LocalBackend | None:
     return this_machine(spec)
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Writes an output file. Raises ``MmvizError`` (``file-unwritable``)."""
-    try:
-        Path(path).write_bytes(data)
-    except OSError as problem:
-        raise MmvizError("file-unwritable", name=Path(path).name, why=problem.strerror or str(problem)) from problem
-
-
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     """Yields a function that returns whether Ctrl-C was pressed, so that a command can keep what is done so far.

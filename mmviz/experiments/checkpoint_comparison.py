@@ -175,7 +175,7 @@ def _left_out(
     before: Sequence[ExampleMeasurement], after: Sequence[ExampleMeasurement], names: tuple[str, str],
     pairs: Sequence[_Pair],
 ) -> Iterator[Notice]:  # fmt: skip
-    """Yields a notice for each kind of thing that only one of the models has."""
+    """Yields a notice for each kind of item that only one of the models has."""
     for mine, theirs, name in ((before, after, names[0]), (after, before, names[1])):
         known = {other.name for other in theirs}
         alone = [own.name for own in mine if own.name not in known]

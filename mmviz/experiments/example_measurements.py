@@ -31,7 +31,7 @@ class ExampleMeasurement:
     """Whether the answer is correct. None if the expected answer is not known or is not one of the model's answers."""
     maps: tuple[ComparableMap, ...]
     routes: RouteTable | None = None
-    """The effect of each route in each window of layers; None where that was not asked for, or failed."""
+    """The effect of each route in each window of layers; None where that was not requested, or failed."""
     routes_error: MmvizError | None = None
     """Why the routes could not be measured."""
 

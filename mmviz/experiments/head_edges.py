@@ -1,4 +1,4 @@
-"""From a head to its edge: the pairs of a query and a key that carry the effect of one head, found by masking them.
+"""From a head to its edge: the pairs of a query and a key that carry the effect of a head, measured by masking them.
 
 First each query of the head is masked alone, which is the head ablated at that query, and each key alone for all
 queries. Then the pairs of the queries that matter are masked, those of the largest weights, each alone and together

@@ -94,7 +94,7 @@ def measure_lens(
     writes its answer, the answer that is followed is the first token of it, or of `Request.answer_part`.
 
     Raises ``MmvizError``: ``answer-none`` for a model without answers; ``lens-model``, ``lens-joined`` for one without
-    a lens; ``lens-found``, ``lens-stream``, ``lens-tokens`` where its layers, norm and head must be named;
+    a lens; ``lens-undetected``, ``lens-stream``, ``lens-tokens`` where its layers, norm and head must be named;
     ``lens-parity`` where what is read after the last layer is not the answer of the model.
 
     Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; where it misleads, Belrose et al. 2023,

@@ -1,4 +1,4 @@
-"""Heads that point: whose largest weight from the token that answers lies where a person says the thing is.
+"""Heads that point: whose largest weight from the token that answers lies where a person says the answer is.
 
 Half of the examples choose the heads, the other half judges them, so that a head which was lucky is not believed.
 """
@@ -121,7 +121,7 @@ def _answering_query(record: AttentionRecord, stream: str) -> int | None:
 
 
 def pointing_heads(examples: Iterable[Sequence[PlaceHits]]) -> list[PointingHead]:
-    """Returns every head by modality, those that point first, then the chosen ones, then the rest.
+    """Returns every head by modality, those that point first, then the chosen heads, then the rest.
 
     Of the examples with places in a modality, in their order, the first, third and so on choose: the `CHOSEN` heads
     whose rate of hits exceeds chance most. The others judge: the p-value is the exact probability of at least as many

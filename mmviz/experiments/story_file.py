@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmviz.backends.wire import decode_group, encode_group
+from mmviz.backends.change_codec import decode_group, encode_group
 from mmviz.experiments.recorded_file import (
     DIGITS,
     checked_number,

@@ -25,6 +25,7 @@ from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.experiments.story import Story, measure_story
 from mmviz.io.run_file import to_bytes
+from mmviz.io.write_file import write_file
 from mmviz.types import AttentionRecord, CaptureError, MapRef, MmvizError, Request, Sample, Token, View
 from mmviz.types.short_repr import call_repr
 
@@ -199,17 +200,17 @@ class Run:
     ) -> Story:
         """Returns the two to five routes that carry the answer, each confirmed by its own cut, see `measure_story`.
 
-        Of a written answer it is about all words, or those of `about_words`. ``progress`` is told of stages; after a
-        stop the story holds what was confirmed until then. Raises as `effect`, and ``MmvizError`` where the model's
-        attention cannot be cut, or it has no answers (``answer-none``).
+        Of a written answer it is about all words, or those of `about_words`. ``progress`` counts stages; a story that
+        is stopped holds what was confirmed. Raises as `effect`, and ``MmvizError`` where the model's attention cannot
+        be cut, or it has no answers (``answer-none``).
 
         Examples:
             >>> last = run.story().steps[-1]  # who reads what, its effect in nats, and the answer without it
             >>> str(last.queries), str(last.modality), round(last.effect), last.answer
             ('answer', 'image', -3, 'nothing')
         """
-        request = self.rerun_request()
-        return measure_story(backend or self.backend or this_machine_backend(), request, self.record, progress, stop)
+        backend = backend or self.backend or this_machine_backend()
+        return measure_story(backend, self.rerun_request(), self.record, progress, stop)
 
     def about_words(self, words: Sequence[int]) -> Run:
         """Returns the run again, about the log-probability of some tokens of its answer, from 0: so are answers,
@@ -226,10 +227,9 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Returns the run as plain values, for JSON.
 
-        Keys: ``answer`` (None without one), ``probabilities``, ``tokens`` with their locations, ``attention`` of the
-        answer token, ``reads_from`` and ``depends_on`` (or the ``reason`` why not), ``modality_matrix``,
-        ``answer_shares`` and ``language_prior`` of a written answer, ``effect``, ``notices``, ``made_by``. What cannot
-        be measured is None.
+        Keys: ``answer``, ``probabilities``, ``tokens`` with their locations, ``attention`` of the answer token,
+        ``reads_from`` and ``depends_on`` (or the ``reason`` why not), ``modality_matrix``, ``answer_shares`` and
+        ``language_prior`` of a written answer, ``effect``, ``notices``, ``made_by``; None for what cannot be measured.
         """
         from mmviz.report.summary import run_summary
 
@@ -250,8 +250,7 @@ class Run:
         self, file_format: FigureFormat, map_ref: MapRef | None = None, token: int | Sequence[int] | None = None,
         direction: Direction = "from", scale_max: float | None = None,
     ) -> bytes:  # fmt: skip
-        """Returns the figure of `png` in a format: ``png``, or ``pdf`` or ``svg``, in which text and bars are
-        vectors, for print. The same run gives the same bytes."""
+        """Returns the figure of `png` in a format; in ``pdf`` and ``svg`` text and bars are vectors, for print."""
         from mmviz.report.printed_run import run_figure
 
         return run_figure(self, file_format, map_ref, token, direction, scale_max)
@@ -282,14 +281,9 @@ class Run:
     def save(self, path: str | Path, keep: Keep = "overview") -> None:
         """Writes sample and record to one ``.npz`` file. Raises ``MmvizError`` (``file-unwritable``).
 
-        Of a run too long to hold all its weights ``keep="exact"`` also writes queries, keys and log-sum-exp, from which
-        rows, windows and flows are computed wherever it is opened; `exact_nbytes` tells how much that is.
+        ``keep="exact"`` also writes queries, keys and log-sum-exp of a long run: `exact_nbytes` bytes.
         """
-        try:
-            Path(path).write_bytes(self.to_bytes(keep))
-        except OSError as problem:
-            why = problem.strerror or str(problem)
-            raise MmvizError("file-unwritable", name=Path(path).name, why=why) from problem
+        write_file(path, self.to_bytes(keep))
 
     @classmethod
     def load(cls, path: str | Path) -> Run:

@@ -69,10 +69,10 @@ TRAINING: dict[str, str] = {
     "learn-training-last": "Probability of “{answer}”, last checkpoint",
     "learn-training-notice": "At first the drawing gets only its share of the positions, and the accuracy is chance, "
     "one in ten. Within an epoch or two attention concentrates on the drawing, although nothing told it to, and "
-    "accuracy follows. Often a single position is enough to recognise the thing.",
+    "accuracy follows. Often a single position is enough to recognise the drawing.",
     "learn-training-misleads": "A bright position stands for more than its own pixels: through the convolutions, each "
-    "position covers 10 × 10 of them. Nor does concentrated attention make an answer correct: see the wrong ones. In "
-    "the bundled model only the projections are trained at first; meanwhile its layers stay as they started.",
+    "position covers 10 × 10 of them. Nor does concentrated attention make an answer correct: see the wrong answers. "
+    "In the bundled model only the projections are trained at first; meanwhile its layers stay as they started.",
     "learn-training-do": "Train the model. Write down accuracy and attention on the drawing before and after. At which "
     "epoch does attention rise most, and at which does accuracy? Then open the bundled model: between which two "
     "checkpoints does its answer become correct?",

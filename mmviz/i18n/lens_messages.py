@@ -28,7 +28,8 @@ LENS_SENTENCES: dict[str, str] = {
     "lens-joined": "{model} has no lens: its answer is read from the tokens of {count} streams at once, so that no "
     "single token gives one. Choose trio or trio-reduced.",
     "lens-path": "{option}={path!r} names no such part of the model. Near it: {known}.",
-    "lens-found": "The lens is left out: mmviz did not find in the model what {option} names. Give its path there.",
+    "lens-undetected": "The lens is left out: mmviz cannot detect in the model what {option} names. Give its path "
+    "there.",
     "lens-stream": "The lens is left out: the attention in {layers} runs over several streams, or over none that is "
     "known ({streams}). Name the layers with lens_layers.",
     "lens-tokens": "The lens is left out: {layer} gives states of shape {shape}, which are not those of {count} tokens "

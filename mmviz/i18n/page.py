@@ -42,8 +42,8 @@ LABELS: dict[str, str] = {
     "model-loading": "Loading the model.",
     "model-loading-share": "{what} {share:.0%}, {seconds:.0f} s",
     "model-loading-time": "{what} {seconds:.0f} s",
-    "model-stop-help": "Do not load this model. The page keeps the one that it has.",
-    "model-unexpected": "The model could not be loaded, by an unexpected error. The page keeps the one that it had.",
+    "model-stop-help": "Do not load this model. The page keeps the current model.",
+    "model-unexpected": "The model could not be loaded, by an unexpected error. The page keeps the previous model.",
     # gallery
     "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
@@ -152,7 +152,7 @@ LABELS: dict[str, str] = {
     "spread": "Across heads, a weight here differs by ± {typical} on average, and by up to ± {most} ({where}).",
     "sinks": "Attention sinks, which get much attention from every query (mean weight over all queries): {tokens}.",
     "all-weights": "All weights of this method, to six digits",
-    "all-weights-long": "This run has too many weights to list them all. Zoom into the matrix for exact ones.",
+    "all-weights-long": "This run has too many weights to list them all. Zoom into the matrix for exact weights.",
     "all-weights-kept": "The file of this long run contains only means, and sums by modality. Run it again for exact "
     "weights.",
     "matrix": "Token by token: {method}",
@@ -180,7 +180,7 @@ LABELS: dict[str, str] = {
     "method-shown": "Shown in the viewer",
     # a model that writes its answer
     "prompt": "Prompt and settings",
-    "prompt-help": "What the model was asked: your text within its chat template. The placeholders stand for picture "
+    "prompt-help": "The prompt of the model: your text within its chat template. The placeholders stand for picture "
     "and sound.",
     "prompt-system": "System prompt",
     "prompt-tokens": "Longest answer, in tokens",
@@ -265,6 +265,8 @@ LABELS: dict[str, str] = {
     "the inputs.",
     "run-link-none": "This server does not keep this run, so it has no link, and a reload loses it.",
     "forget": "Forget my inputs",
+    "forget-backend": "Your inputs are deleted on this server. The backend that ran the model did not confirm that it "
+    "dropped them, too: they may stay in its memory until other inputs take their place. {why}",
     "forget-help": "Delete this run, your other runs and all that you sent from this server's memory. Their links stop "
     "working.",
     "reading": "How to read this",

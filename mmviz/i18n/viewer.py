@@ -172,7 +172,7 @@ WORDS: dict[str, str] = {
     "help-1": "Point at a patch, a word, a moment or a small map: everything else lights up by attention.",
     "help-2": "Click to pin it. Then pointing elsewhere reads exact weights. Click a second one to see the difference.",
     "help-3": "Drag over several patches, words or moments to choose them all together, or click the first and the "
-    "last with Shift, or single ones with Ctrl (Cmd on a Mac). Amounts are then means over them.",
+    "last with Shift, or single tokens with Ctrl (Cmd on a Mac). Amounts are then means over them.",
     "help-4": "Play the sound: each moment is chosen as it plays. Words of an answer are framed while the moment plays "
     "that they attended to most while they were written.",
     "help-5": "Keys: arrows move through layers and heads. Tab leads to the picture, the words and the sound; there, "

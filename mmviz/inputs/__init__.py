@@ -6,12 +6,10 @@ written to disk or logged.
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from mmviz.types import AudioInput, ImageInput, InputError, Notice, Sample
 
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
     from mmviz.inputs.audio import AudioSource
     from mmviz.inputs.image import ImageSource
-
-_MAX_NAME = 40
 
 
 def make_sample(
@@ -116,32 +112,3 @@ def _once(notices: Iterable[tuple[Notice, ...]]) -> tuple[Notice, ...]:
     for notice in chain.from_iterable(notices):
         kinds.setdefault(notice.code, notice)
     return tuple(kinds.values())
-
-
-def open_source(source: str | Path | bytes) -> BinaryIO:
-    """Opens a file, or bytes in memory, for reading; the caller closes it.
-
-    Raises ``InputError``: ``file-missing``, ``file-folder``, ``file-unreadable`` (no permission), ``file-special`` for
-    what is not a regular file, since a pipe or a device may never end.
-    """
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    name = short_name(source)
-    try:
-        path = Path(source)
-        if path.is_dir():
-            raise InputError("file-folder", name=name)
-        if path.exists() and not path.is_file():
-            raise InputError("file-special", name=name)
-        # opened by descriptor: soundfile would guess a format from the name ("x.raw") instead of reading the header
-        return open(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), "rb")
-    except FileNotFoundError:
-        raise InputError("file-missing", name=name) from None
-    except (OSError, ValueError):  # ValueError: a null character in the path
-        raise InputError("file-unreadable", name=name) from None
-
-
-def short_name(source: str | Path) -> str:
-    """Returns the base name of a path, printable and at most 40 characters: the only part that a message may show."""
-    name = "".join(c for c in Path(source).name if c.isprintable()) or "(no name)"
-    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"

@@ -16,7 +16,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from mmviz.inputs import open_source
 from mmviz.inputs.audio_file_checks import has_length, is_complete, wav_frames
 from mmviz.inputs.audio_formats import audio_format
 from mmviz.inputs.channel_mix import Mix, join, mix_channels
@@ -27,6 +26,7 @@ from mmviz.inputs.mel import SAMPLE_RATE
 from mmviz.inputs.mpeg_frames import count_frames
 from mmviz.inputs.resample import resample
 from mmviz.inputs.silent_stderr import silent_stderr
+from mmviz.inputs.source_file import open_source
 from mmviz.inputs.unfinished_audio import AudioView, with_lengths
 from mmviz.types import AudioInput, InputError, Notice
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -12,8 +11,7 @@ from typing import Any
 
 from mmviz.assets_path import assets_dir
 from mmviz.i18n.gallery import ABOUT, TITLES
-from mmviz.inputs import make_sample, short_name
-from mmviz.inputs.audio_formats import AUDIO_SUFFIXES
+from mmviz.inputs import make_sample
 from mmviz.inputs.example_files import (
     ExampleFiles,
     FilesInMemory,
@@ -23,9 +21,10 @@ from mmviz.inputs.example_files import (
     composed,
     printable_name,
 )
+from mmviz.inputs.example_names import ANSWER_SUFFIX, PLACES_SUFFIX, TEXT_SUFFIX, natural_key, role_of
 from mmviz.inputs.examples_listing import LISTINGS, entries_of, listing_error
-from mmviz.inputs.image_formats import IMAGE_SUFFIXES
 from mmviz.inputs.places import MAX_BYTES, Place, check_inside, places_from_bytes, read_places
+from mmviz.inputs.source_file import short_name
 from mmviz.inputs.text import read_text_file
 from mmviz.inputs.unread_files import is_media
 from mmviz.types import InputError, MmvizError, Sample
@@ -34,7 +33,6 @@ MAX_EXAMPLES = 1_000
 """Examples in one folder."""
 MAX_LISTING_BYTES = 50_000_000
 """A thousand texts of the greatest length, and some room."""
-TEXT_SUFFIX, ANSWER_SUFFIX, PLACES_SUFFIX = ".txt", ".answer.txt", ".places.json"
 ReadSample = Callable[[Any, str | None, Any], Sample]
 """Makes a sample of the files of an image and an audio, and of a text, as `make_sample` does."""
 
@@ -62,7 +60,7 @@ class Example:
     about: str = ""
     """A sentence on what to look for (bundled examples only)."""
     places: tuple[Place, ...] = ()
-    """Where in the image, or when in the audio, what it asks for is, if that is known."""
+    """Where in the image, or when in the audio, the answer lies, if that is known."""
     error: MmvizError | None = None
     """Why it cannot be used, where that is known before its files are read."""
     read: ReadSample = make_sample
@@ -213,7 +211,7 @@ def _examples_by_name(files: ExampleFiles) -> list[Example]:
     by_stem: dict[str, dict[str, list[str]]] = {}
     unread: list[str] = []
     for file in files.names():
-        role, stem = _role(file)
+        role, stem = role_of(file)
         if file.startswith("."):
             continue
         if role and files.has(file):
@@ -227,14 +225,14 @@ def _examples_by_name(files: ExampleFiles) -> list[Example]:
     """Parts that cannot be used, by example. Without them an example would not be what its files say."""
     alone: list[str] = []
     for file in unread:
-        role, stem = _role(file)
+        role, stem = role_of(file)
         if composed(stem) in by_stem and (role or is_media(file)):
             missing[composed(stem)] = file
         else:
             alone.append(file)
     examples: list[Example] = []
     names: set[str] = set()
-    for number, (stem, parts) in enumerate(sorted(by_stem.items(), key=lambda item: _natural_key(item[0])), 1):
+    for number, (stem, parts) in enumerate(sorted(by_stem.items(), key=lambda item: natural_key(item[0])), 1):
         name = printable_name(stem)
         try:
             if name in names:  # two names that differ only in invisible characters
@@ -246,7 +244,7 @@ def _examples_by_name(files: ExampleFiles) -> list[Example]:
             example = _unusable(name, names, number, error)
         names.add(example.id)
         examples.append(example)
-    for file in sorted(alone, key=_natural_key):
+    for file in sorted(alone, key=natural_key):
         examples.append(_unusable(printable_name(file), names, len(examples) + 1, files.unread_reason(file)))
         names.add(examples[-1].id)
     return examples
@@ -268,24 +266,6 @@ def _example_of_files(files: ExampleFiles, name: str, parts: Mapping[str, Sequen
         data = beginning(sources[PLACES_SUFFIX], MAX_BYTES + 1, printable_name(parts[PLACES_SUFFIX][0]))
         places = places_from_bytes(data, name)
     return _example(name, sources.get("image"), sources.get("audio"), question, truth, places)
-
-
-def _role(name: str) -> tuple[str, str]:
-    """Returns what a file is to its example, by the suffix of its name ("" for nothing), and the example's name."""
-    lower, stem = name.lower(), Path(name).stem
-    for ending in (ANSWER_SUFFIX, PLACES_SUFFIX):
-        if lower.endswith(ending):
-            return ending, name[: -len(ending)]
-    suffix = Path(lower).suffix
-    if suffix == TEXT_SUFFIX:
-        return TEXT_SUFFIX, stem
-    return "image" if suffix in IMAGE_SUFFIXES else "audio" if suffix in AUDIO_SUFFIXES else "", stem
-
-
-def _natural_key(name: str) -> list[tuple[str, int]]:
-    """Returns a key that sorts cat2 before cat10."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(word, int(number or 0)) for word, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)]
 
 
 def _example(

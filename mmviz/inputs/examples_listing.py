@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mmviz.inputs import short_name
+from mmviz.inputs.source_file import short_name
 from mmviz.inputs.text import decode_text
 from mmviz.types import MmvizError
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from mmviz.inputs import open_source
 from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.inputs.image_colours import scale_to_bytes, to_srgb
 from mmviz.inputs.image_header import check_size, decoding, has_rotation, ignore_warnings, read_header
+from mmviz.inputs.source_file import open_source
 from mmviz.types import ImageInput, InputError, Notice
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[Any]

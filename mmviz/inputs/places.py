@@ -11,7 +11,7 @@ from mmviz.inputs.text import decode_text
 from mmviz.types import MmvizError, PixelBox, Sample, Seconds
 
 Place = PixelBox | Seconds
-"""Where in the picture, or when in the sound, what an example asks for is."""
+"""Where in the picture, or when in the sound, the answer to an example lies."""
 MAX_PLACES = 100
 """Places of one modality of an example."""
 MAX_BYTES = 100_000

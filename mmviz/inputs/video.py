@@ -11,13 +11,13 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from PIL import Image
 
-from mmviz.inputs import open_source
 from mmviz.inputs.audio_formats import audio_format
 from mmviz.inputs.decoder_failure import unexpected_errors
 from mmviz.inputs.image import load_image
 from mmviz.inputs.image_header import check_size, decoding, read_header
 from mmviz.inputs.pyav_decoder import DEMUXERS, open_container
 from mmviz.inputs.several_inputs import join_pictures
+from mmviz.inputs.source_file import open_source
 from mmviz.types import ImageInput, InputError, Notice, Seconds
 
 FRAMES = 8

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmviz.models.lens_readout import LensModules, LensReadout, Read, found_readout
+from mmviz.models.lens_readout import LensModules, LensReadout, Read, detected_readout
 from mmviz.models.module_weights import input_device, is_spread, weights_digest
 from mmviz.models.nested_inputs import concatenated, to_device
 from mmviz.models.protocol import AnswerToken, BatchOutput, CaptureTargets, Prepared
@@ -53,7 +53,7 @@ class CustomModel:
             gives integrated gradients for the tokens of each, such as ``{"image": "vision.blocks.0:input"}`` for the
             patches that enter a tower; there packed pictures may also stand as ``[token, width]``.
         lens_layers: The path of the list of layers after which a lens reads the tokens (`mmviz.experiments.lens`). It
-            is found by default, and so are norm and head; a lens that does not end with the model's answer is refused.
+            is detected by default, as are norm and head; a lens that does not end with the answer is refused.
         lens_norm: The path of the final norm through which it reads them.
         lens_head: The path of the head; or a function of hidden states ``[token, width]`` that returns logits
             ``[token, answer]``, in place of norm and head.
@@ -136,12 +136,12 @@ class CustomModel:
         return logits
 
     def lens_readout(self, tensors: Any) -> LensReadout:
-        """Returns how hidden states become answers, as it is named or found in one call of the module.
+        """Returns how hidden states become answers, as named, or as detected in one call of the module.
 
-        Raises ``MmvizError`` (``lens-found``).
+        Raises ``MmvizError`` (``lens-undetected``).
         """
         answers = self.card.answers
-        return found_readout(
+        return detected_readout(
             self.module, lambda: self._logits_of(tensors), len(answers), answers.__getitem__, self.lens_modules
         )
 

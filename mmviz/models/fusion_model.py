@@ -38,7 +38,7 @@ class FusionModel:
     """A kind of `mmviz.models.fusion_networks`, or `trio` in the same size.
 
     ``weights``: the bytes of a safetensors file (None: the weights in ``assets/fusions``). Raises ``MmvizError``
-    (``weights-unreadable``) for weights of another model, or damaged ones.
+    (``weights-unreadable``) for damaged weights, or those of another model.
     """
 
     takes_batches = True

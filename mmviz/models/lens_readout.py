@@ -1,6 +1,6 @@
-"""How the hidden states of a model become answers: its layers, its final norm and its head, named or found.
+"""How the hidden states of a model become answers: its layers, its final norm and its head, named or detected.
 
-Where they are found, a run tells: the head is the last module that returns as many numbers as there are answers, the
+They are detected in a run: the head is the last module that returns as many numbers as there are answers, the
 layers are the last run of modules of one kind before it, the final norm is the last norm between the two. Whether this
 is what the model does is checked with each lens, by the answer that it gives after the last layer.
 """
@@ -44,7 +44,7 @@ class LensReadout:
 
 @dataclass(frozen=True)
 class LensModules:
-    """The modules of a lens as somebody names them, each None to be found."""
+    """The modules of a lens as a person names them; None for those to be detected."""
 
     layers: str | None = None
     """Path of the list of layers."""
@@ -75,13 +75,13 @@ class _Call:
     width: int
 
 
-def found_readout(
+def detected_readout(
     module: nn.Module, run: Callable[[], Any], answers: int, label: Callable[[int], str],
     named: LensModules = LensModules(),
 ) -> LensReadout:  # fmt: skip
-    """Returns the readout of ``module``, with what ``named`` leaves open found in one call of ``run``.
+    """Returns the readout of ``module``, with what ``named`` leaves open detected in one call of ``run``.
 
-    ``answers``: number of logits. Raises ``MmvizError`` (``lens-found``) for what cannot be found.
+    ``answers``: number of logits. Raises ``MmvizError`` (``lens-undetected``) for what cannot be detected.
     """
     calls = _calls(module, run)
     head = named.head
@@ -174,7 +174,7 @@ def _first(calls: Sequence[_Call], path: str) -> int:
 
 
 def _known(paths: Sequence[str], option: str) -> Sequence[str]:
-    """Returns what was found. Raises ``MmvizError`` (``lens-found``) where that is nothing."""
+    """Returns what was detected. Raises ``MmvizError`` (``lens-undetected``) where nothing was."""
     if not paths:
-        raise MmvizError("lens-found", option=option)
+        raise MmvizError("lens-undetected", option=option)
     return paths

@@ -46,7 +46,7 @@ class Prepared:
     """The labels of the answers, the one that the run is about first, for a model that writes its answer; empty where
     they are those of the card."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else a record is to tell of how the model was asked, as plain values."""
+    """Further facts on the prompt for the record, as plain values."""
     towers: Mapping[str, Sequence[Token]] = field(default_factory=dict)
     """Tokens of the streams of the model's towers; empty where these have no input, and nothing of them is shown."""
 
@@ -71,7 +71,7 @@ class Model(Protocol):
     Both serve integrated gradients. ``pairs`` names the streams of attention modules by glob patterns, ``required`` the
     modalities that it cannot do without, ``top`` limits the answers that a record keeps, and ``takes_several`` is True
     where a sample may hold several pictures or sounds (`ImageInput.parts`). ``towers`` are `CaptureTargets` of
-    attention that a run records only where `Request.towers` asks for it, between the streams of `Prepared.towers`; a
+    attention that a run records only under `Request.towers`, between the streams of `Prepared.towers`; a
     model that has them has ``capture_targets``, too.
     """
 

@@ -1,80 +1,56 @@
-"""The bundled `trio` as a model of mmviz: its weights and card, samples to tensors, tokens with their locations."""
+"""The bundled `trio` as a model of mmviz: its weights and card, its calls, and the variants of a sample."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
 from mmviz.assets_path import assets_dir
-from mmviz.inputs.mel import SAMPLE_RATE
-from mmviz.inputs.whisper_mel import N_MELS, whisper_log_mel
 from mmviz.models.cards import trio_card
 from mmviz.models.encoders.frozen_encoders import load_encoders
-from mmviz.models.encoders.picture_encoder import PATCHES, SIDE, normalised
-from mmviz.models.encoders.sound_encoder import LAYERS, POSITIONS
+from mmviz.models.encoders.picture_encoder import PATCHES
+from mmviz.models.encoders.sound_encoder import LAYERS
 from mmviz.models.input_doubts import InputDoubts
 from mmviz.models.joining_rows import joining_rows
 from mmviz.models.lens_readout import LensReadout
-from mmviz.models.nfc_spans import nfc_with_spans
 from mmviz.models.out_of_distribution import question_notices, stored
 from mmviz.models.protocol import BatchOutput, CaptureTargets, Prepared
+from mmviz.models.trio_inputs import frames_of, patches_of, sound_tokens, words_of
 from mmviz.models.trio_network import (
     FRAMES,
-    HOPS_PER_FRAME,
-    MAX_TEXT_TOKENS,
-    SECONDS_PER_FRAME,
     STREAM,
     Trio,
     TrioInput,
-    sounding_frames,
     trio_config,
 )
 from mmviz.types import (
     ABSENT,
-    AudioInput,
     CaptureError,
-    Chars,
-    ImageInput,
     MmvizError,
     Modality,
     Notice,
-    PixelBox,
     Sample,
-    Seconds,
     Token,
     as_tokens,
 )
 
 SOUND_STREAM = "sound encoder"
-SECONDS = FRAMES * SECONDS_PER_FRAME
-"""Seconds of audio that the model reads."""
-SECONDS_PER_MOMENT = SECONDS / POSITIONS
-"""Seconds of a token of the sound encoder."""
-PADDING = "padding"
-"""Label of tokens of the sound encoder after the end of the sound, where it hears silence."""
 _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 """Modalities in the order of the sequence."""
-UNKNOWN = "[UNK]"
-"""Token of a word that the model does not know."""
-_MASK = re.compile(r"\[mask\]", re.IGNORECASE)
 
 
 class BundledTrio:
     """`trio` with the weights in ``assets/trio``, or with ``weights``, the bytes of a safetensors file.
 
-    Raises ``MmvizError`` (``weights-unreadable``) for weights of another model, or damaged ones.
+    Raises ``MmvizError`` (``weights-unreadable``) for damaged weights, or those of another model.
     """
 
     embedding = "fusion_input"
@@ -85,7 +61,6 @@ class BundledTrio:
         folder = assets_dir() / "trio"
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         vocabulary = self.tokenizer.get_vocab()
-        self._unknown = vocabulary[UNKNOWN]
         data = weights if weights is not None else (folder / "weights.safetensors").read_bytes()
         self.card = trio_card(data)
         config = trio_config(vocabulary, self.card.answers)
@@ -114,9 +89,9 @@ class BundledTrio:
     def prepare(self, sample: Sample) -> Prepared:
         """Returns one row of input, without padding, and its tokens in the order of the sequence."""
         notices: list[Notice] = []
-        ids, text_tokens = self._tokenize(sample.text, notices)
-        mel, frames = _frames(sample.audio, notices)
-        pixels, patches = _patches(sample.image, notices)
+        ids, text_tokens = words_of(sample.text, self.tokenizer, notices)
+        mel, frames = frames_of(sample.audio, notices)
+        pixels, patches = patches_of(sample.image, notices)
         has_text, has_image, has_audio = bool(text_tokens), bool(patches), bool(frames)
         notices += question_notices(sample.text) if sample.text is not None else []
         tensors = TrioInput(
@@ -138,12 +113,12 @@ class BundledTrio:
         return Prepared(tensors, {STREAM: tokens}, tuple(notices), towers=towers)
 
     def doubts(self, sample: Sample) -> tuple[Notice, ...]:
-        """Returns notices of a picture and a sound out of the world of this model.
+        """Returns notices of a picture and a sound that are out of distribution.
 
-        A run asks for them once, of its own inputs: each that was not seen before costs a pass of its encoder.
+        A run calls it once, for its own inputs: a new input costs a pass of its encoder.
         """
-        image = None if sample.image is None else _patches(sample.image, [])[0]
-        mel, frames = _frames(sample.audio, [])
+        image = None if sample.image is None else patches_of(sample.image, [])[0]
+        mel, frames = frames_of(sample.audio, [])
         return self._input_doubts.notices(image, torch.from_numpy(mel) if frames else None, len(frames))
 
     def lens_readout(self, tensors: TrioInput) -> LensReadout:
@@ -224,35 +199,6 @@ class BundledTrio:
         with joining_rows(self.module.get_submodule("blocks"), layers):  # type: ignore[arg-type]
             return self.batch(tensors, 1 + len(layers))
 
-    def _tokenize(self, text: str | None, notices: list[Notice]) -> tuple[list[int], list[Token]]:
-        if text is None:
-            return [], []
-        normal, spans = nfc_with_spans(text)  # the same word must not depend on how a keyboard writes its accents
-        encoded = self.tokenizer.encode(_MASK.sub("[MASK]", normal))  # case is free, there as well
-        words = whole_words(encoded, normal, self._unknown)
-        if len(words) > MAX_TEXT_TOKENS:
-            notices.append(Notice("text-cut", {"limit": MAX_TEXT_TOKENS}))
-        words = words[:MAX_TEXT_TOKENS]
-        tokens = [
-            Token(Modality.TEXT, label, Chars(spans[start][0], spans[end - 1][1])) for _, label, (start, end) in words
-        ]
-        return [number for number, _, _ in words], tokens
-
-
-def whole_words(encoded: Encoding, text: str, unknown: int) -> list[tuple[int, str, tuple[int, int]]]:
-    """Returns id, label and characters of each word of an encoded ``text``; one in several pieces is one unknown word.
-
-    Its pieces mean nothing to the model, which never met them.
-    """
-    pieces = zip(encoded.ids, encoded.tokens, encoded.offsets, encoded.word_ids, strict=True)
-    words: list[tuple[int, str, tuple[int, int]]] = []
-    for _, group in groupby(pieces, lambda piece: piece[3] if piece[3] is not None else piece[2]):  # [MASK] has no word
-        ids, labels, offsets, _ = zip(*group, strict=True)
-        span = (offsets[0][0], offsets[-1][1])
-        is_known = len(ids) == 1 and ids[0] != unknown
-        words.append((ids[0], labels[0], span) if is_known else (unknown, text[slice(*span)], span))
-    return words
-
 
 def sound_targets(encoders: str) -> CaptureTargets:
     """Returns the self-attention of the sound encoder, in the module with this path."""
@@ -271,59 +217,12 @@ def _stream_of(prepared: Prepared) -> tuple[Token, ...]:
 
 
 def _each_once(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Returns the different ones of ``parts``, one row each, and the row that each part has become.
+    """Returns the distinct ``parts``, one row each, and the row of each part.
 
-    There are no numbers of rows where all parts are one tensor, or each is another.
+    The rows are None where all parts are the same tensor, or all are distinct.
     """
     different = list({id(part): part for part in parts}.values())
     if len(different) in (1, len(parts)):
         return torch.cat(different), None
     places = {id(part): row for row, part in enumerate(different)}
     return torch.cat(different), torch.tensor([places[id(part)] for part in parts], device=parts[0].device)
-
-
-def _patches(image: ImageInput | None, notices: list[Notice]) -> tuple[Tensor, list[Token]]:
-    """Returns pixels as the encoder reads them, float32 ``[3, 384, 384]``; patches in pixels of the original."""
-    if image is None:
-        return torch.zeros(3, SIDE, SIDE), []
-    if image.width != image.height:
-        notices.append(Notice("image-squeezed", {"width": image.width, "height": image.height}))
-    resized = Image.fromarray(image.pixels).resize((SIDE, SIDE), Image.Resampling.BOX)
-    pixels = normalised(torch.from_numpy(np.array(resized))).permute(2, 0, 1).contiguous()
-    columns, rows = (np.linspace(0, length, PATCHES + 1) for length in (image.width, image.height))
-    tokens = [
-        Token(
-            Modality.IMAGE, f"patch {row + 1},{column + 1}",
-            PixelBox(float(columns[column]), float(rows[row]), float(columns[column + 1]), float(rows[row + 1])),
-        )
-        for row in range(PATCHES)
-        for column in range(PATCHES)
-    ]  # fmt: skip
-    return pixels, tokens
-
-
-def _frames(audio: AudioInput | None, notices: list[Notice]) -> tuple[np.ndarray, list[Token]]:
-    """Returns the log-mel spectrogram of the first 4 s, float32 ``[80, 400]``, and its frames of 80 ms."""
-    hops = FRAMES * HOPS_PER_FRAME
-    if audio is None:
-        return np.zeros((N_MELS, hops), np.float32), []
-    if audio.seconds > SECONDS:
-        notices.append(Notice("audio-cut", {"seconds": audio.seconds, "limit": SECONDS}))
-    mel, count = whisper_log_mel(audio.wave, hops), sounding_frames(len(audio.wave))
-    return mel, _moments(audio, count, SECONDS_PER_FRAME)
-
-
-def sound_tokens(audio: AudioInput) -> tuple[Token, ...]:
-    """Returns the tokens of the sound encoder: moments of 20 ms, and padding from the end of the sound up to 4 s.
-
-    The encoder attends to the silence there as to any other moment.
-    """
-    samples = round(SECONDS_PER_MOMENT * SAMPLE_RATE)
-    moments = _moments(audio, min(POSITIONS, max(1, -(-len(audio.wave) // samples))), SECONDS_PER_MOMENT)
-    return (*moments, *[Token(Modality.SPECIAL, PADDING)] * (POSITIONS - len(moments)))
-
-
-def _moments(audio: AudioInput, count: int, seconds: float) -> list[Token]:
-    """Returns the first moments of a sound, each so many ``seconds`` long, the last one as long as the sound lasts."""
-    ends = [min((k + 1) * seconds, max(audio.seconds, k * seconds + 1e-3)) for k in range(count)]
-    return [Token(Modality.AUDIO, f"{k * seconds:.2f} s", Seconds(k * seconds, end)) for k, end in enumerate(ends)]

@@ -19,7 +19,7 @@ from mmviz.models.trio_network import FRAMES, Trio
 _TOP = (1, 3, 9)
 """Patches or frames, the strongest ones, over which evidence is averaged."""
 _WINDOWS = (3, 5, 8, PATCHES)
-"""Patches along the side of a window in which the classifier looks for a thing."""
+"""Patches along the side of a window in which the classifier looks for an object."""
 _SPAN = 5
 """Frames of a short word."""
 _EPSILON = 1e-6

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -12,7 +10,7 @@ from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS, Theme
 from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.page import say
 from mmviz.present.slide_html import slide_html
-from mmviz.viewer.pack import escape_non_ascii
+from mmviz.viewer.pack import escape_non_ascii, script_digest
 
 if TYPE_CHECKING:
     from mmviz.present.talk import Talk
@@ -64,7 +62,7 @@ def talk_html(talk: Talk) -> str:
     script = f"\n{escape_non_ascii(_read('talk.js'))}"
     document = _DOCUMENT.format(
         language=TAGS[current_language()],
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        digest=script_digest(script),
         title=html.escape(talk.title),
         css=_style(),
         slides="\n".join(slide_html(talk, number) for number in range(len(talk.slides))),

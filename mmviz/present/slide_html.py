@@ -150,7 +150,7 @@ def _sound(audio: AudioInput, lit: LitInputs | None, slide: Slide, is_first: boo
 
 
 def _moments(lit: LitInputs) -> list[Seconds]:
-    """Returns when the bright tokens of a step are heard."""
+    """Returns the time span of the bright tokens of a step."""
     places = [token.location for token, amount in zip(lit.tokens, lit.amounts, strict=True) if amount]
     return [place for place in places if isinstance(place, Seconds)]
 

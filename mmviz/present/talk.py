@@ -14,6 +14,7 @@ from mmviz.explain.run import Run
 from mmviz.i18n.language import LANGUAGES, Language, use_language
 from mmviz.io.run_file import to_bytes
 from mmviz.io.talk_file import is_talk, pack_talk, read_talk
+from mmviz.io.write_file import write_file
 from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
 
 SlideKind = Literal["inputs", "answer", "reads_from", "depends_on", "selection", "step", "text"]
@@ -129,11 +130,7 @@ class Talk:
 
     def save(self, path: str | Path) -> None:
         """Writes the talk to a ``.mmviz`` file. Raises ``MmvizError`` (``file-unwritable``)."""
-        try:
-            Path(path).write_bytes(self.to_bytes())
-        except OSError as problem:
-            why = problem.strerror or str(problem)
-            raise MmvizError("file-unwritable", name=Path(path).name, why=why) from problem
+        write_file(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path) -> Talk:

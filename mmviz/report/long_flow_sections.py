@@ -20,7 +20,7 @@ MAX_PARTS = 64
 
 
 class LongFlowSections:
-    """The parts of flows of a long run that have been computed so far, by the names under which a viewer asks for them.
+    """The parts of flows of a long run that have been computed so far, by the names under which a viewer requests them.
 
     ``map/REF`` stands for the overview of a flow and its sums by modality, ``row/REF/...`` and ``window/REF/...`` for
     one section each.

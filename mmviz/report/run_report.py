@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mmviz.analysis.attributions import attributions, modality_shares
+from mmviz.analysis.attributions import attributions, known_modality_shares
 from mmviz.experiments.faithfulness import measure_faithfulness, variant_count
 from mmviz.experiments.modality_shapley import measure_modality_effect
 from mmviz.experiments.removal_changes import present_modalities
@@ -120,10 +120,7 @@ def _effect(run: AnalysedRun, progress: ProgressOf, stop: Callable[[], bool]) ->
     effect = measure_modality_effect(run.backend, request, progress=progress(variants), stop=stop)
     if effect is None:
         raise _stopped()
-    try:
-        attention = modality_shares(run.record, run.map_ref)
-    except (LookupError, ValueError, MmvizError):  # the run is too long for its method
-        attention = None
+    attention = known_modality_shares(run.record, run.map_ref)
     sentences = [*effect_sentences(effect, attention), *interaction_sentences(effect)]
     return ReportTable("", effect_rows(effect, attention), say("effect-phi-help"), sentences)
 

@@ -75,7 +75,7 @@ class TrainingViewerData(ViewerData):
             number = self.record.map_number(ref)
             for checkpoint, layers in enumerate(self.timeline.weights):
                 weights = layers[number].astype(np.float64)
-                sections |= self._weight_sections(ref, weights, f"{ref}@{checkpoint}")
+                sections |= self._maps.weight_sections(ref, weights, f"{ref}@{checkpoint}")
             self._map_sections[ref] = sections
         return self._map_sections[ref]
 

@@ -7,28 +7,25 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import default_map_ref, flows, last_map, map_refs, parse_map_ref, streams_of
-from mmviz.analysis.map_weights import weights as map_weights
-from mmviz.analysis.modality_matrix import modality_members
 from mmviz.experiments.language_prior import LanguagePrior
 from mmviz.figures.image import downscaled, jpeg
 from mmviz.i18n.language import Language, current_language
 from mmviz.inputs.mel import log_mel
 from mmviz.report.document_content import DocumentContent, document_content
 from mmviz.report.long_flow_sections import LongFlowSections
+from mmviz.report.map_sections import MapSections
 from mmviz.report.pooled_map_requests import is_pooled, requested_view, stream_edges
 from mmviz.report.run_protocol import Run
 from mmviz.report.steps_sections import max_encoded_bytes, parse_map_number, steps_sections
 from mmviz.report.viewer_header import run_header
-from mmviz.types import MODALITIES, MapRef, MmvizError, PooledMap, Rows, Zoom
+from mmviz.types import MODALITIES, MapRef, MmvizError, Rows, Zoom
 from mmviz.viewer.binary_format import Section, encode, max_section_bytes
 from mmviz.viewer.pack import frame, html
 from mmviz.viewer.quantization import encode as quantize
-from mmviz.viewer.thumbnails import pooled_thumbnails, thumbnails
 
 MAX_BYTES = 20_000_000
 """Size of a container in bytes, unless the maps that it must hold take more."""
@@ -53,6 +50,7 @@ class ViewerData:
     def __init__(self, run: Run):
         self.run = run
         self.record = run.record
+        self._maps = MapSections(self.record)
         self._map_sections: dict[MapRef, dict[str, Section]] = {}
         self._headers: dict[Language, dict[str, Any]] = {}
         self.long_flows = LongFlowSections(run)
@@ -207,56 +205,13 @@ class ViewerData:
         sums = (queries, keys, modalities)
         return max_section_bytes(2 * cells) + sum(max_section_bytes(4 * modalities * count) for count in sums)
 
-    def _pooled(self, ref: MapRef) -> PooledMap:
-        pooled = self.record.maps[self.record.map_number(ref)]
-        assert isinstance(pooled, PooledMap)
-        return pooled
-
     def _sections_of(self, ref: MapRef) -> dict[str, Section]:
         """Returns the sections of a map, encoded once."""
         if self.long_flows.is_flow(f"map/{ref}"):
             return self.long_flows.get(f"map/{ref}")
         if ref not in self._map_sections:
-            self._map_sections[ref] = (
-                self._pooled_sections(ref)
-                if is_pooled(self.record, ref)
-                else self._weight_sections(ref, map_weights(self.record, ref, self.record.relevance))
-            )
+            self._map_sections[ref] = self._maps.sections(ref)
         return self._map_sections[ref]
-
-    def _pooled_sections(self, ref: MapRef) -> dict[str, Section]:
-        """Returns the overview of a map without all its weights, and its sums by modality."""
-        pooled = self._pooled(ref)
-        row_sums = _of_head(pooled.row_modality_sums, ref.head)
-        members = self._modality_members[pooled.queries]
-        matrix = members.T @ row_sums / np.maximum(members.sum(axis=0), 1)[:, None]
-        return {
-            f"overview/{ref}": Section(*quantize(_of_head(pooled.overview, ref.head))),
-            f"from/{ref}": Section(row_sums.astype(np.float32)),
-            f"to/{ref}": Section(_of_head(pooled.column_modality_sums, ref.head).astype(np.float32)),
-            f"matrix/{ref}": Section(matrix.astype(np.float32)),
-        }
-
-    def _weight_sections(self, ref: MapRef, weights: NDArray[np.float64], name: str = "") -> dict[str, Section]:
-        """Returns the quantized weights ``[query, key]`` of a map, and their sums by modality.
-
-        ``name``: the name of the sections, where it is not that of the map.
-        """
-        queries, keys = (self._modality_members[stream] for stream in streams_of(self.record, ref))
-        row_sums = weights @ keys
-        matrix = queries.T @ row_sums / np.maximum(queries.sum(axis=0), 1)[:, None]
-        name = name or str(ref)
-        return {
-            f"codes/{name}": Section(*quantize(weights)),
-            f"from/{name}": Section(row_sums.astype(np.float32)),
-            f"to/{name}": Section((weights.T @ queries).astype(np.float32)),
-            f"matrix/{name}": Section(matrix.astype(np.float32)),
-        }
-
-    @cached_property
-    def _modality_members(self) -> dict[str, NDArray[np.float64]]:
-        """For every stream ``[token, modality]``: 1 where the token is of the modality, else 0."""
-        return {stream: modality_members(tokens, MODALITIES).T for stream, tokens in self.record.streams.items()}
 
     @cached_property
     def _common_sections(self) -> dict[str, Section]:
@@ -272,15 +227,7 @@ class ViewerData:
         return sections
 
     def _thumbnails(self) -> dict[str, Section]:
-        sections = {}
-        for number, attn_map in enumerate(self.record.maps):
-            if isinstance(attn_map, PooledMap):
-                means = pooled_thumbnails(attn_map, self.record.streams)
-            else:
-                edges = [self._header["bins"][stream] for stream in (attn_map.queries, attn_map.keys)]
-                means = thumbnails(attn_map.weights, *edges)
-            sections[f"thumbnails/{number}"] = Section(*quantize(means))
-        return sections
+        return self._maps.thumbnails(self._header["bins"])
 
     @property
     def _header(self) -> dict[str, Any]:
@@ -302,8 +249,3 @@ class ViewerData:
             "view": None,
             "serial": 0,
         }
-
-
-def _of_head(values: NDArray[Any], head: int | None) -> NDArray[np.float64]:
-    """Returns one head of ``[head, ...]``, or the mean over heads for None."""
-    return np.asarray(values.mean(axis=0, dtype=np.float64) if head is None else values[head], np.float64)

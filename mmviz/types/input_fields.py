@@ -14,7 +14,7 @@ class InputFields:
     """The part of a picture, a sound or a text that each number of an input of a model comes from.
 
     A part is an interval on each axis, such as x, y and the number of a frame, or seconds and hertz. All inputs whose
-    parts are asked for together have the same axes.
+    parts are requested together have the same axes.
     """
 
     low: NDArray[np.float32]

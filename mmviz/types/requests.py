@@ -98,7 +98,7 @@ class ChosenTokens:
 
 
 TokenGroup = Modality | Literal["answer"] | ChosenTokens
-"""Tokens of a modality (special tokens are one), those that the answer is read from, or chosen ones."""
+"""Tokens of a modality (special tokens are one), those that the answer is read from, or chosen tokens."""
 
 
 @dataclass(frozen=True)

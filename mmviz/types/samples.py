@@ -63,7 +63,7 @@ class AudioInput(ShortRepr, ValueSemantics):
     seconds: float
     """Length of the original in seconds."""
     parts: tuple[Seconds, ...] = ()
-    """When each of several sounds is heard; empty for one sound."""
+    """The time span of each of several sounds in ``audio``; empty for one sound."""
 
     def __post_init__(self) -> None:
         if self.wave.ndim != 1 or self.wave.dtype != np.float32:

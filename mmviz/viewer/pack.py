@@ -117,7 +117,7 @@ def html(data: bytes, *, title: str, above: str, maps: str, still: str, below: s
     """
     script = f"\n{javascript()}\nstandalone(document);\n"
     document = _DOCUMENT.format(
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        digest=script_digest(script),
         language=TAGS[current_language()],
         title=markup.escape(title),
         above=above, maps=maps, still=still, below=below,
@@ -126,6 +126,11 @@ def html(data: bytes, *, title: str, above: str, maps: str, still: str, below: s
         script=script,
     )  # fmt: skip
     return _character_references(document)
+
+
+def script_digest(script: str) -> str:
+    """Returns the SHA-256 by which a content security policy admits an inline script, in Base64."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def frame(document: str, still: str) -> str:

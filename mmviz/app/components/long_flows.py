@@ -1,4 +1,4 @@
-"""Rollout and relevance of long runs: computed in the background when the viewer asks for them, with progress."""
+"""Rollout and relevance of long runs: computed in the background when the viewer requests them, with progress."""
 
 from __future__ import annotations
 

@@ -16,28 +16,21 @@ from numpy.typing import NDArray
 
 from mmviz.backends import Progress, Stop, ignore_progress, never_stop
 from mmviz.backends.layer_progress import layer_listener
-from mmviz.backends.local.answers import shown_answer
 from mmviz.backends.local.batches import SAMPLES, call_settings
 from mmviz.backends.local.capture_cache import Retained, RetainedCaptures
-from mmviz.backends.local.chosen_method import with_chosen_method
-from mmviz.backends.local.forward import StageTimer, captured_run, plain_run
-from mmviz.backends.local.gradients import integrated_rows, takes_gradients
-from mmviz.backends.local.integrated_gradients_by_stream import integrated_of_streams
-from mmviz.backends.local.interventions import intervene_for, routes_of
-from mmviz.backends.local.lens_pass import token_lens
+from mmviz.backends.local.forward import StageTimer
 from mmviz.backends.local.loaded_models import LoadedModels
 from mmviz.backends.local.machine import device_name, machine
 from mmviz.backends.local.model_checks import model_checks
-from mmviz.backends.local.prepare import changed_sample, prepare
-from mmviz.backends.local.run_stages import checked_request, finished_record, variants_of, with_doubts
+from mmviz.backends.local.remembered_sites import forget_sites
+from mmviz.backends.local.run_request import run_request
 from mmviz.backends.local.shared_call import run_together
-from mmviz.backends.local.variants import sweep
-from mmviz.backends.local.written_answer import answering, with_options
 from mmviz.capture.process_fork_check import refuse_after_fork
 from mmviz.models import CATALOGUE, Model
+from mmviz.models.encoders.encoder_cache import forget_encodings
 from mmviz.models.model_factory import load
 from mmviz.models.user_code_errors import user_error
-from mmviz.types import AttentionRecord, Card, Change, MmvizError, Notice, Request, Sample, View
+from mmviz.types import AttentionRecord, Card, MmvizError, Notice, Request, Sample, View
 from mmviz.types.exact_attention import ExactAttention
 
 _log = logging.getLogger(__name__)
@@ -196,6 +189,15 @@ class LocalBackend:
         """See `mmviz.backends.KeepsExact`."""
         return self._retained(record_id).exact_nbytes()
 
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`. The caches are those of this process, whichever backend filled them."""
+        refuse_after_fork()
+        self._cache.drop(record_ids)
+        forget_encodings()
+        forget_sites()
+        if self._cpu is not None:
+            self._cpu.forget_inputs(record_ids)
+
     def _retained(self, record_id: str) -> Retained:
         """Returns what is kept of a run. Raises ``MmvizError`` (``view-gone``) where that was dropped."""
         refuse_after_fork()
@@ -224,7 +226,7 @@ class LocalBackend:
         """
         for smaller in (request, replace(request, relevance=False, depends_on=False)):
             try:
-                record = self._run(smaller, stop)
+                record = run_request(self._models, smaller, stop, self._made_by, self._cache.put)
             except torch.OutOfMemoryError:
                 pass
             else:
@@ -239,89 +241,11 @@ class LocalBackend:
         records = self._cpu.run([request], stop=stop)
         return _with_notice(records[0], "memory-cpu") if records else None
 
-    def _answering_like(self, model: Model, request: Request, changes: Sequence[Change], asked: Sample) -> Model:
-        """Returns the model for the changes of a variant, with the answer that ``model`` wrote for ``asked``."""
-        answer = getattr(model, "answer", ())
-        variant = self._models.for_request(request, changes)
-        if not answer:
-            return variant
-        return answering(with_options(variant, request), asked, answer, part=request.answer_part)
-
-    def _run(self, request: Request, stop: Stop) -> AttentionRecord | None:
-        """Returns the record of one request; None where ``stop`` ended its sweep."""
-        changes = request.changes
-        model = with_options(self._models.for_request(request, ()), request)
-        request = with_chosen_method(request, model.card)
-        torch.manual_seed(request.seed)
-        timer = StageTimer()
-        checked_request(model, request)
-        # an answer that is given was written for the sample without the changes
-        asked = request.sample if request.answer else changed_sample(request.sample, changes, request.seed)
-        model = answering(model, asked, request.answer, stop, request.answer_part)
-        if hasattr(model, "generate"):
-            if stop():
-                return None
-            timer.end("generate")
-        prepared = prepare(model, request.sample, changes, request.seed)
-        if request.relevance and not takes_gradients(model):
-            request = replace(request, relevance=False)
-            prepared = replace(prepared, notices=(*prepared.notices, Notice("gradients-large")))
-        prepared = with_doubts(prepared, model, asked)
-        timer.end("prepare")
-        if request.maps:
-            record, retained, logits = captured_run(model, prepared, request, timer)
-            if record.is_long:
-                self._cache.put(record.id, retained)
-        else:
-            record, logits = plain_run(model, prepared, request, timer)
-        made_by: dict[str, Any] = dict(record.made_by)
-        if request.maps and hasattr(model, "similarity"):
-            with torch.no_grad(), intervene_for(model, changes, routes_of(model, prepared, request)):
-                made_by["similarity"] = model.similarity(prepared.tensors)
-        if request.integrated and logits.numel():
-            answer = shown_answer(prepared, logits)
-            if isinstance(getattr(model, "embedding", None), Mapping):
-                parts, details = integrated_of_streams(model, prepared, record, answer, request)
-                record, made_by = replace(record, **parts), made_by | details
-            else:
-                attributions, details = integrated_rows(model, prepared, answer, request)
-                made_by["integrated"] = details
-                record = replace(record, integrated=attributions, notices=(*record.notices, *_refusal_notice(details)))
-            timer.end("gradients")
-        if request.lens:
-            record = replace(record, lens=token_lens(model, prepared, record, logits, changes))
-            timer.end("lens")
-        table = None
-        if request.sweep:
-            variants, left_in = variants_of(model, request)
-            made_by |= left_in
-            table = sweep(
-                lambda some: self._answering_like(model, request, some, asked),
-                request.sample,
-                variants,
-                request.seed,
-                stop,
-                request.pairs,
-            )
-            if table is None:
-                return None
-            if record.answer_log_probabilities is not None:
-                table, of_tokens = np.split(table, [len(logits)], 1)
-                of_tokens = np.concatenate([record.answer_log_probabilities, of_tokens])
-                record = replace(record, answer_log_probabilities=of_tokens)
-            timer.end("sweep")
-        return finished_record(record, model, request, prepared, logits, table, self._made_by(timer) | made_by)
-
     def _made_by(self, timer: StageTimer) -> dict[str, Any]:
         """Returns what a record tells of this machine, and the times of its run."""
         return {
             "device": self.device, "device_name": device_name(self.device), "milliseconds": timer.milliseconds,
         }  # fmt: skip
-
-
-def _refusal_notice(details: Mapping[str, Any]) -> tuple[Notice, ...]:
-    parameters = {name: value for name, value in details.items() if name != "refused"}
-    return (Notice(details["refused"], parameters),) if "refused" in details else ()
 
 
 def _with_notice(record: AttentionRecord, code: str) -> AttentionRecord:

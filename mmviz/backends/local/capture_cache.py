@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -68,6 +68,12 @@ class RetainedCaptures:
             entry, size, _ = self._entries.pop(record_id)
             self._entries[record_id] = (entry, size, self._clock())
             return entry
+
+    def drop(self, record_ids: Iterable[str]) -> None:
+        """Drops some entries; those that are not kept are ignored. A view in progress still ends."""
+        with self._lock:
+            for record_id in record_ids:
+                self._entries.pop(record_id, None)
 
     def clear(self) -> None:
         """Drops all entries."""

@@ -29,7 +29,7 @@ def integrated_of_streams(
     """Returns integrated gradients of ``answer`` as fields of the record, and entries of its ``made_by``.
 
     Each stream by itself goes from zeros to its tokens, while the rest of the model runs as it is: the amounts of a
-    stream sum to what its tokens change, where they enter. So a tower may be asked for its patches, and the language
+    stream sum to what its tokens change, where they enter. So a tower has those of its patches, and the language
     model for the tokens that these are merged into. What cannot be computed has a notice.
     """
     places: Mapping[str, str] = model.embedding  # type: ignore[attr-defined]

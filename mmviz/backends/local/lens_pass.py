@@ -48,8 +48,8 @@ def token_lens(
 
     Raises ``MmvizError``: ``answer-none`` for a model without answers, ``lens-model`` for one without a lens,
     ``lens-stream`` and ``lens-tokens`` where layers run over other tokens than the record's, ``lens-parity`` where the
-    last layer does not give the answer of the model at any token, ``lens-found`` as
-    `mmviz.models.lens_readout.found_readout`.
+    last layer does not give the answer of the model at any token, ``lens-undetected`` as
+    `mmviz.models.lens_readout.detected_readout`.
     """
     if not logits.numel():
         raise MmvizError("answer-none", model=model.card.id)

@@ -1,4 +1,4 @@
-"""The models of a backend: those of the catalogue, loaded when first requested, and custom ones."""
+"""The models of a backend: those of the catalogue, loaded when first requested, and custom models."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LoadedModels:
         return tuple(replace(self._card(name), id=name) for name in dict.fromkeys([*CATALOGUE, *self._models]))
 
     def for_request(self, request: Request, changes: Sequence[Change]) -> Model:
-        """Returns the requested model, its weights shuffled where a change asks for it."""
+        """Returns the requested model, with shuffled weights under `ShuffleWeights`."""
         seeds = [change.seed for change in (*request.changes, *changes) if isinstance(change, ShuffleWeights)]
         return self._shuffled_model(request.model, seeds[-1]) if seeds else self[request.model]
 

@@ -1,4 +1,4 @@
-"""What ``mmviz doctor`` asks of a model: by which route its attention is captured, and what the maps mean."""
+"""The checks of ``mmviz doctor``: by which route its attention is captured, and what the maps mean."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def model_checks(model: Model, sample: Sample) -> dict[str, Any]:
 
 
 def memory_check(result: CaptureResult) -> dict[str, Any]:
-    """Returns the bytes of memory for the weights and for what capture keeps, in the run and in longer ones.
+    """Returns the bytes of memory for the weights and for what capture keeps, in the run and in longer runs.
 
     ``weights``; ``kept``: what capture keeps of this run; ``tokens``: those of its last self-attention; ``stack``:
     the modules that attend over them; ``longer``: for each of `LONGER` numbers of tokens in that stack, ``tokens``,

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmviz.backends.local.route_sites import RouteSites, written_answer_tokens
 from mmviz.backends.local.stream_pairs import stream_pairs
 from mmviz.capture import CaptureResult
 from mmviz.models import Model, Prepared
+from mmviz.models.content_digest import add_content, weights_state
 from mmviz.types import AttentionRecord, CaptureError
 
 INPUTS = 2
@@ -61,34 +59,18 @@ def remembered(model: Model, prepared: Prepared, pairs: Pairs) -> RouteSites | N
     return kept.get(key) if kept and key is not None else None
 
 
+def forget_sites() -> None:
+    """Drops what is kept of the inputs of all models of this process."""
+    _SITES.clear()
+
+
 def _key(model: Model, prepared: Prepared, pairs: Pairs) -> bytes | None:
     """Returns a digest of what the tokens of the attention depend on; None where that cannot be told."""
-    digest = hashlib.sha256()
-    weights = [
-        (tensor.data_ptr(), tensor._version) for tensor in model.module.parameters() if not tensor.is_inference()
-    ]
     named = [
         stream_pairs(model, pairs),
         prepared.answer_token,
         *(getattr(model, n, ()) for n in ("answer", "answer_part")),
     ]
-    digest.update(repr((weights, named, prepared.streams, prepared.rows)).encode())
-    return digest.digest() if _add(digest, prepared.tensors) else None
-
-
-def _add(digest: Any, inputs: Any) -> bool:
-    """Adds the content of inputs to a digest; returns whether all of it could be told."""
-    if isinstance(inputs, Tensor):
-        inputs = inputs.detach().cpu()
-        inputs = inputs.float().numpy() if inputs.dtype is torch.bfloat16 else inputs.numpy()
-    if isinstance(inputs, np.ndarray):
-        digest.update(f"{inputs.dtype} {inputs.shape} ".encode() + inputs.tobytes())
-        return bool(inputs.dtype != object)
-    if is_dataclass(inputs):
-        inputs = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
-    if isinstance(inputs, Mapping):
-        return all(_add(digest, part) for item in inputs.items() for part in item)
-    digest.update(f"{type(inputs).__name__} {len(inputs) if isinstance(inputs, list | tuple) else inputs!r} ".encode())
-    if isinstance(inputs, list | tuple):
-        return all(_add(digest, part) for part in inputs)
-    return inputs is None or isinstance(inputs, str | int | float | bool)
+    digest = hashlib.sha256(weights_state(model.module.parameters()))
+    digest.update(repr((named, prepared.streams, prepared.rows)).encode())
+    return digest.digest() if add_content(digest, prepared.tensors) else None

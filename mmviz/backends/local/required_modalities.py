@@ -1,4 +1,4 @@
-"""Modalities that a model cannot do without: they are refused where dropped, and left in where an experiment asks."""
+"""Modalities that a model cannot do without: dropping them is refused, and experiments leave them in."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from mmviz.backends.local.capture_options import towers_of
 from mmviz.backends.local.remembered_sites import remember, remembered
 from mmviz.backends.local.route_sites import RouteSites, known_sites, repeated, tried_sites
 from mmviz.capture import AttentionCall
-from mmviz.capture.attention_call import AttentionPlace
+from mmviz.capture.attention_place import AttentionPlace
 from mmviz.capture.attention_sites import AttentionSite
 from mmviz.capture.blocked_pairs import BlockedPairs
 from mmviz.capture.stacks import stacks_of

@@ -79,6 +79,10 @@ class SavedRunBackend:
         """See `mmviz.backends.KeepsExact`."""
         return self.exact(record_id).nbytes
 
+    def forget_inputs(self, record_ids: Sequence[str]) -> None:
+        """See `Backend.forget_inputs`. The file still holds its run."""
+        self._this_machine.forget_inputs(record_ids)
+
     @cached_property
     def _this_machine(self) -> Backend:
         from mmviz.backends.local.backend import this_machine

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from mmviz.cli.options import add_model_options, backend_from, backend_with, check_file, stop_on_interrupt, write_file
+from mmviz.cli.options import add_model_options, backend_from, backend_with, check_file, stop_on_interrupt
+from mmviz.cli.progress_line import print_over
 from mmviz.experiments.removal_changes import Baseline
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.io.write_file import write_file
 
 if TYPE_CHECKING:
     from mmviz.report.audit_report import Audit
@@ -85,8 +87,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print_progress(done: int, of: int) -> None:
-    end = "" if done < of else "\n"
-    print(f"\r{sentence('audit-progress', done=done, of=of)}", end=end, file=sys.stderr, flush=True)
+    print_over(sentence("audit-progress", done=done, of=of), is_last=done >= of)
 
 
 def to_text(audit: Audit) -> str:

@@ -15,10 +15,11 @@ from mmviz.cli.options import (
     backend_with,
     check_file,
     stop_on_interrupt,
-    write_file,
 )
+from mmviz.cli.progress_line import print_over
 from mmviz.experiments.example_averages import By, average
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.io.write_file import write_file
 from mmviz.report.average_tables import COMPARED_TABLES, TABLES, average_tables, comparison_tables, to_json
 from mmviz.types import MmvizError
 
@@ -137,9 +138,8 @@ def _progress_printer(of: int) -> Callable[[int], None]:
 
     def report(done: int) -> None:
         seconds = (time.monotonic() - started) / done * (of - done)
-        code, end = ("average-remaining", "") if done < of else ("average-progress", "\n")
-        text = sentence(code, done=done, of=of, seconds=seconds)
-        print(f"\r{text}\x1b[K" if sys.stderr.isatty() else f"\r{text}", end=end, file=sys.stderr, flush=True)
+        code = "average-remaining" if done < of else "average-progress"
+        print_over(sentence(code, done=done, of=of, seconds=seconds), is_last=done >= of)
 
     return report
 

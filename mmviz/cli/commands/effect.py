@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mmviz.cli.experiment_command import (
     Measured,
     Printed,
-    ProgressLine,
     add_baseline,
     add_experiment,
     run_experiment,
 )
+from mmviz.cli.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop
@@ -39,11 +39,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | None:
-    from mmviz.analysis.attributions import modality_shares
+    from mmviz.analysis.attributions import known_modality_shares
     from mmviz.experiments.modality_shapley import measure_modality_effect
     from mmviz.experiments.removal_changes import present_modalities
     from mmviz.report.effect_table import effect_rows, effect_table, subsets_table
-    from mmviz.types import MmvizError
 
     request, baseline = run.rerun_request(), options.baseline
     progress = ProgressLine(run.record, 2 ** len(present_modalities(run.sample)))
@@ -51,10 +50,7 @@ def _measure(options: argparse.Namespace, run: Run, stop: Stop) -> Measured | No
     effect = measure_modality_effect(run.backend, request, baseline, progress, stop)
     if effect is None:
         return None
-    try:
-        attention = modality_shares(run.record, run.map_ref)
-    except (LookupError, ValueError, MmvizError):  # the run is too long for its method
-        attention = None
+    attention = known_modality_shares(run.record, run.map_ref)
     table = effect_table(request, run.record, effect, attention, run.map_ref, baseline, options.command_line)
     subsets = subsets_table(request, run.record, effect, baseline, options.command_line)
     printed = [Printed(effect_rows(effect, attention)), _subsets(effect)]

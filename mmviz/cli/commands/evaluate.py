@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.options import check_file, check_number, progress_bar, require_extra, write_file
+from mmviz.cli.options import check_file, check_number, progress_bar, require_extra
+from mmviz.io.write_file import write_file
 
 if TYPE_CHECKING:
     from mmviz.backends import Backend
@@ -40,8 +41,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--routes",
         action="store_true",
-        help="cut every way out of each modality instead, and measure which ones an answer needs; with --card, put the "
-        "table into the model's card (about half a second an example)",
+        help="cut every way out of each modality instead, and measure which modalities an answer needs; with --card, "
+        "put the table into the model's card (about half a second an example)",
     )
     parser.add_argument(
         "--stories",

@@ -15,9 +15,9 @@ from mmviz.cli.options import (
     backend_from,
     check_file,
     word_numbers,
-    write_file,
 )
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
 
 

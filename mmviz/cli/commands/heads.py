@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from mmviz.cli.experiment_command import (
     Measured,
     Printed,
-    ProgressLine,
     add_experiment,
     run_experiment,
 )
+from mmviz.cli.progress_line import ProgressLine
 from mmviz.i18n.numbers import signed_text
 from mmviz.types import MmvizError
 

@@ -14,10 +14,10 @@ from mmviz.cli.options import (
     check_file,
     stop_on_interrupt,
     word_numbers,
-    write_file,
 )
 from mmviz.i18n.errors_and_notices import sentence
 from mmviz.i18n.numbers import signed_text
+from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:

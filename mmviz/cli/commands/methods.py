@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from mmviz.cli.experiment_command import (
     Measured,
     Printed,
-    ProgressLine,
     add_baseline,
     add_experiment,
     run_experiment,
 )
+from mmviz.cli.progress_line import ProgressLine
 from mmviz.types import MmvizError
 
 if TYPE_CHECKING:

@@ -7,16 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmviz.cli.experiment_command import ProgressLine, make_run
+from mmviz.cli.experiment_command import make_run
 from mmviz.cli.options import (
     add_input_options,
     add_model_options,
     check_ending,
     check_file,
     stop_on_interrupt,
-    write_file,
 )
+from mmviz.cli.progress_line import ProgressLine
 from mmviz.i18n.errors_and_notices import sentence
+from mmviz.io.write_file import write_file
 from mmviz.types import MmvizError
 
 

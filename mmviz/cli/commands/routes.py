@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mmviz.cli.experiment_command import (
     Measured,
     Printed,
-    ProgressLine,
     add_experiment,
     run_experiment,
 )
 from mmviz.cli.options import check_number
+from mmviz.cli.progress_line import ProgressLine
 from mmviz.i18n.numbers import signed_text
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mmviz.cli.experiment_command import Measured, Printed, ProgressLine, add_experiment, run_experiment
+from mmviz.cli.experiment_command import Measured, Printed, add_experiment, run_experiment
+from mmviz.cli.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from mmviz.backends import Stop

@@ -1,6 +1,6 @@
-"""Keeps what frozen encoders gave for the last inputs, so that the variants of an experiment encode each input once.
+"""Keeps the outputs of frozen encoders for the last inputs: the variants of an experiment encode each input once.
 
-Only a backend asks for it, by `kept_encodings`: modules that are called by anyone else run as they are written.
+Only inside `kept_encodings`, which backends enter: elsewhere modules run as they are written.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
+from mmviz.models.content_digest import add_content, weights_state
+
 INPUTS = 8
 """Inputs of each encoder whose outputs are kept."""
 Outputs = tuple[Tensor, ...]
@@ -25,7 +27,7 @@ _anew: ContextVar[frozenset[nn.Module]] = ContextVar("anew", default=frozenset()
 
 @contextmanager
 def kept_encodings() -> Iterator[None]:
-    """A context in which the encoders that this thread calls may give what they gave before."""
+    """A context in which the encoders that this thread calls may return kept outputs."""
     token = _is_kept.set(True)
     try:
         yield
@@ -82,7 +84,7 @@ class EncoderCache:
         if not _may_keep(modules, (inputs, *weights)):
             return encode(inputs)
         kept = self._outputs.setdefault(name, OrderedDict())
-        state = repr([(tensor.data_ptr(), tensor._version, str(tensor.device)) for tensor in weights]).encode()
+        state = weights_state(weights)
         keys = [_key(state, row) for row in inputs]
         rows = {key: kept[key] for key in keys if key in kept}
         missing = {key: number for number, key in enumerate(keys) if key not in rows}
@@ -104,7 +106,7 @@ _caches: weakref.WeakSet[EncoderCache] = weakref.WeakSet()
 
 
 def forget_encodings() -> None:
-    """Drops what the encoders of this process gave, as where someone asks that their inputs be deleted."""
+    """Drops the kept outputs of all encoders of this process, as when a visitor deletes their inputs."""
     for cache in list(_caches):
         cache.clear()
 
@@ -120,6 +122,5 @@ def _may_keep(modules: Sequence[nn.Module], tensors: Sequence[Tensor]) -> bool:
 
 def _key(state: bytes, row: Tensor) -> bytes:
     digest = hashlib.sha256(state)
-    digest.update(f"{row.dtype} {tuple(row.shape)} ".encode())
-    digest.update(row.detach().cpu().numpy().tobytes())
+    add_content(digest, row)
     return digest.digest()

@@ -128,7 +128,7 @@ class ChatModel:
 
     def lens_readout(self, tensors: CheckpointInputs) -> LensReadout:
         """Returns the layers of the language model, its final norm and head, and the first token of the answer that
-        the run is about. Raises ``MmvizError`` (``lens-found``)."""
+        the run is about. Raises ``MmvizError`` (``lens-undetected``)."""
         readout = language_readout(
             self.module, lambda: self.token_log_probabilities(tensors), lambda index: token_label(self.tokenizer, index)
         )
@@ -168,7 +168,7 @@ class ChatModel:
         from transformers import StoppingCriteria, StoppingCriteriaList
 
         class Watch(StoppingCriteria):
-            """Keeps all tokens so far, counts those that were written, and ends where a person asks for it."""
+            """Keeps all tokens so far, counts those that were written, and ends when a person stops it."""
 
             ids: tuple[int, ...] = ()
             written = 0

@@ -1,4 +1,4 @@
-"""The families of models that are shown by their checkpoint alone: how each is asked, and by which class it runs."""
+"""The families of models that are shown by their checkpoint alone: how each is prompted, and which class loads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Task = Literal["chat", "speech", "encoded", "matching", "labels"]
-"""How a model is asked.
+"""How a model is prompted.
 
 ``chat``: a prompt with pictures and sounds, which it continues. ``speech``: a sound, which it writes down.
 ``encoded``: a prompt that an encoder reads, and which a decoder answers.

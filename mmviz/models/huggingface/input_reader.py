@@ -41,7 +41,7 @@ SHORTEST_CUT = 0.05
 
 @dataclass(frozen=True)
 class CheckpointInputs:
-    """The inputs of a model, and the answer that its log-probability is asked of."""
+    """The inputs of a model, and the answer whose log-probability is measured."""
 
     inputs: Mapping[str, Any]
     """What the module is called with, with a batch of one; the prompt alone."""

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmviz.models.lens_readout import LensModules, LensReadout, found_readout
+from mmviz.models.lens_readout import LensModules, LensReadout, detected_readout
 
 
 def language_readout(module: nn.Module, run: Callable[[], Any], label: Callable[[int], str]) -> LensReadout:
-    """Returns the layers, norm and head of ``module``, found in one call of ``run``.
+    """Returns the layers, norm and head of ``module``, detected in one call of ``run``.
 
     The head is that of ``get_output_embeddings``. Where the model returns other logits than its head, they are scaled
-    and bounded as its config says. Raises ``MmvizError`` (``lens-found``).
+    and bounded as its config says. Raises ``MmvizError`` (``lens-undetected``).
     """
     model: Any = module
     head = model.get_output_embeddings()
@@ -29,7 +29,7 @@ def language_readout(module: nn.Module, run: Callable[[], Any], label: Callable[
         handle = module.register_forward_hook(lambda _, __, output: returned.append(getattr(output, "logits", None)))
         hooks.callback(handle.remove)
         text = model.config.get_text_config(decoder=True)
-        readout = found_readout(module, run, int(text.vocab_size), label, LensModules(head=path))
+        readout = detected_readout(module, run, int(text.vocab_size), label, LensModules(head=path))
     if not of_head or not returned or returned[-1] is None or torch.equal(of_head[-1], returned[-1]):
         return readout
     scale = (getattr(text, "logit_scale", None) or 1) / (getattr(text, "logits_scaling", None) or 1)

@@ -1,6 +1,6 @@
 """Where each number of a processor's output lies in the original picture, whatever the processor does to it.
 
-A processor of Hugging Face resizes, crops, pads, tiles and flattens a picture in its own way. It is asked itself: black
+A processor of Hugging Face resizes, crops, pads, tiles and flattens a picture in its own way. So it is run: black
 and white pictures of the same size tell how it scales each number, two ramps then tell from which x and y each comes.
 """
 

@@ -15,7 +15,7 @@ _LONGEST_END = 12
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is asked."""
+    """The prompt of a model."""
 
     text: str
     """The whole prompt, with one placeholder for each picture and sound."""

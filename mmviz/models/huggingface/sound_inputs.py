@@ -29,7 +29,7 @@ def read_waves(extractor: Any, audio: AudioInput) -> list[NDArray[np.float32]]:
 
 
 def sound_fields(extractor: Any, shape: tuple[int, ...], samples: int, has_bands: bool) -> InputFields:
-    """Returns when each number of an extractor's output is heard, in seconds, and at which frequencies, in hertz.
+    """Returns the time in seconds and the frequencies in hertz that each number of an extractor's output covers.
 
     Args:
         extractor: The feature extractor.

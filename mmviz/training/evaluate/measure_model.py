@@ -188,7 +188,7 @@ def markdown(result: dict[str, Any]) -> str:
     lines += ["", f"One call of the model takes {times['model']:.0f} ms while attention is captured; reading the "
               f"inputs takes {before} before it, checking the maps {after} after it (medians of {TIMED})."]  # fmt: skip
     similarity = f"|Spearman| = {control['spearman']:.2f} (mean over three shuffles)"
-    lines += ["", f"Maps of shuffled weights resemble the trained ones by {similarity}.", ""]
+    lines += ["", f"Maps of shuffled weights resemble those of trained weights by {similarity}.", ""]
     for method in dict.fromkeys((result["depends_on"], result["map_ref"])):
         families = result["pointing"][method]["families"]
         lines += [f"| pointing by family: {named(method, result)} | object answered | all objects | audio |",

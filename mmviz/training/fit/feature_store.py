@@ -147,3 +147,10 @@ def rows(chunks: list[Chunk]) -> Iterator[tuple[Chunk, int]]:
     for chunk in chunks:
         for row in range(len(chunk["features"])):
             yield chunk, row
+
+
+def split_paths(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the chunks to fit to, and the last tenth."""
+    paths = sorted(folder.glob("*.safetensors"))
+    held_out = max(1, len(paths) // 10)
+    return paths[:-held_out], paths[-held_out:]

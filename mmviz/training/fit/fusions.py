@@ -35,8 +35,8 @@ from mmviz.training.fit.train import (
     make_stage,
     question_input,
     run_on_features,
-    trained_scenes,
 )
+from mmviz.training.fit.weight_files import trained_scenes
 
 SCENES, SCENES_PER_STEP, RATE = 7_500, 4, 1e-3
 """The budget of every kind: scenes, with four questions each; scenes per step; the highest learning rate."""

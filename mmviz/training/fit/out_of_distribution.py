@@ -27,7 +27,6 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from mmviz.assets_path import assets_dir
-from mmviz.models.confidence import confidence, expected_calibration_error, fitted_temperature
 from mmviz.models.encoders.frozen_encoders import FrozenEncoders, load_encoders
 from mmviz.models.out_of_distribution import (
     MAX_DEVIATION,
@@ -40,11 +39,11 @@ from mmviz.models.out_of_distribution import (
 )
 from mmviz.models.trio_network import Trio
 from mmviz.models.word_evidence import Evidence, EvidenceReader
-from mmviz.training.fit.data import ExampleEncoder, Recipe
-from mmviz.training.fit.feature_store import Chunk
+from mmviz.training.fit.answer_temperature import fit_confidence
+from mmviz.training.fit.data import ExampleEncoder
+from mmviz.training.fit.feature_store import Chunk, split_paths
 from mmviz.training.fit.moved_features import moved_to_classes
-from mmviz.training.fit.pairs import PairStream
-from mmviz.training.fit.train import TrainedTrio, load_weights, question_input
+from mmviz.training.fit.train import TrainedTrio
 from mmviz.training.fit.unknown_inputs import (
     kept,
     picture_features,
@@ -52,6 +51,7 @@ from mmviz.training.fit.unknown_inputs import (
     sound_features,
     sound_groups,
 )
+from mmviz.training.fit.weight_files import load_weights
 from mmviz.training.world.speech_bank import default_cache, open_bank
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import build_tokenizer
@@ -70,8 +70,6 @@ FITTED, HELD_OUT = 1_200, 500
 MOVED = 500
 """Pictures with features moved to classes of words, and as many to other classes."""
 _SHRINKAGE = 0.2
-BATCHES = 16
-"""Batches of questions, 64 each, that calibrate answers."""
 Rows = tuple[Floats, Floats]
 """Statistics ``[n, statistic]`` and features ``[n, feature]``."""
 
@@ -113,13 +111,6 @@ def some_rows(paths: Sequence[Path], count: int) -> Chunk:
 def _first_rows(path: Path, count: int) -> Chunk:
     with safe_open(path, "pt") as chunk:
         return {name: chunk.get_slice(name)[:count] for name in chunk.keys()}  # noqa: SIM118
-
-
-def split_paths(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Returns the chunks to fit to, and the last tenth."""
-    paths = sorted(folder.glob("*.safetensors"))
-    held_out = max(1, len(paths) // 10)
-    return paths[:-held_out], paths[-held_out:]
 
 
 def picture_space(features: Floats) -> FeatureSpace:
@@ -240,44 +231,6 @@ def fit_sounds(reader: EvidenceReader, encoders: FrozenEncoders, folder: Path, u
     return Detector(space, (fit_network("sounds", space, [inside], outside, held),))
 
 
-def fit_confidence(trio: Trio, picture_folder: Path, sound_folder: Path) -> dict[str, float]:
-    """Returns the temperature of the answers, and the calibration error without it and with it.
-
-    Of questions about held-out pictures and sounds of the training world, all families alike; the error is measured on
-    other questions than the temperature is fitted to.
-    """
-    encoder = ExampleEncoder(build_tokenizer(concepts()), concepts())
-    picture_chunks, sound_chunks = (
-        [load_file(path) for path in split_paths(folder)[1]] for folder in (picture_folder, sound_folder)
-    )
-    recipe = Recipe(scenes=8, questions=8, drop=0.0, many_words=0.0)
-    batches = iter(PairStream(picture_chunks, sound_chunks, encoder, recipe, SEED))
-    logits, truths = [], []
-    with torch.inference_mode():
-        for _ in range(BATCHES):
-            batch = next(batches)
-            patches = trio.project_image(batch["patch_features"].float(), batch["patch_words"].float())
-            frames = trio.project_audio(batch["frame_features"].float())
-            repeats = len(batch["text"]) // len(patches)
-            x, valid_mask = trio.sequence(
-                question_input(batch), patches.repeat_interleave(repeats, 0), frames.repeat_interleave(repeats, 0)
-            )
-            answered = batch["answer"] >= 0
-            logits.append(trio.fuse(x, valid_mask).logits[answered].double().numpy())
-            truths.append(batch["answer"][answered].numpy())
-    half = BATCHES // 2
-    temperature = fitted_temperature(np.concatenate(logits[:half]), np.concatenate(truths[:half]))
-    rest, right = np.concatenate(logits[half:]), np.concatenate(truths[half:])
-    probabilities = np.exp(rest - rest.max(1, keepdims=True))
-    probabilities /= probabilities.sum(1, keepdims=True)
-    is_right = rest.argmax(1) == right
-    errors = {
-        name: expected_calibration_error(np.array([confidence(row, by) for row in probabilities]), is_right)
-        for name, by in (("ece_uncalibrated", 1.0), ("ece", temperature))
-    }
-    return {"temperature": temperature, **errors, "questions": len(right), "right": float(is_right.mean())}
-
-
 def weights_digest(weights: Path) -> str:
     """Returns the SHA-256 of the weights as `mmviz.training.release.export` writes them."""
     return hashlib.sha256(save(load_file(weights))).hexdigest()
@@ -296,7 +249,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     encoders, unknown = load_encoders(), default_cache() / "unknown"
     trio, reader = reader_of(options.weights, encoders)
     content: dict[str, Any] = {"weights": weights_digest(options.weights)}
-    content["confidence"] = {name: round(value, 4) for name, value in fit_confidence(trio, *folders).items()}
+    content["confidence"] = {
+        name: round(value, 4) for name, value in fit_confidence(trio, folders[0], folders[1], SEED).items()
+    }
     print(content["confidence"], flush=True)
     content["audio"] = packed(fit_sounds(reader, encoders, folders[1], unknown))
     content["image"] = packed(fit_pictures(reader, encoders, folders[0], unknown, options.things))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -25,9 +23,9 @@ from mmviz.training.fit.feature_store import open_chunks
 from mmviz.training.fit.losses import TokenLabels, encoder_losses, fusion_losses
 from mmviz.training.fit.pairs import PairStream
 from mmviz.training.fit.quick_layers import FRAMES_KEPT, PATCHES_KEPT, kept_tokens, quicken
+from mmviz.training.fit.weight_files import load_weights, save_weights, trained_scenes
 from mmviz.training.world.sprites import concepts
 from mmviz.training.world.tokenizer import answers, build_tokenizer
-from mmviz.types import MmvizError
 
 AVERAGE_DECAY = 0.998
 PHOTOGRAPHS = 0.5
@@ -275,36 +273,3 @@ def _snapshots_until(scenes: int) -> int:
     while due <= scenes:
         count, due = count + 1, due * SNAPSHOT_RATIO
     return count
-
-
-def save_weights(trained: nn.Module, path: Path, scenes: int) -> None:
-    """Writes half-precision safetensors, and beside them a small JSON file with the number of scenes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        name: tensor.contiguous().half() if tensor.is_floating_point() else tensor
-        for name, tensor in trained.state_dict().items()
-    }
-    save_file(state, path)
-    path.with_suffix(".json").write_text(json.dumps({"scenes": scenes}), encoding="utf-8")
-
-
-def trained_scenes(weights: Path) -> int:
-    """Returns the number of scenes that weights were trained on, from the file or the card beside them; 0 without."""
-    for info in (weights.with_suffix(".json"), weights.with_name("card.json")):
-        if info.exists():
-            return int(json.loads(info.read_text("utf-8")).get("scenes", 0))
-    return 0
-
-
-def load_weights(trained: nn.Module, path: Path) -> Sequence[str]:
-    """Loads tensors by name and returns the names that the file lacks, which stay as they are.
-
-    Raises ``MmvizError`` (``weights-unreadable``).
-    """
-    try:
-        result = trained.load_state_dict(load_file(path), strict=False)
-    except (OSError, SafetensorError, RuntimeError) as problem:
-        raise MmvizError("weights-unreadable", name=path.name) from problem
-    if result.unexpected_keys:
-        raise MmvizError("weights-unreadable", name=path.name)
-    return list(result.missing_keys)

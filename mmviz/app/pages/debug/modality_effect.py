@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from mmviz.analysis.attributions import modality_shares
+from mmviz.analysis.attributions import known_modality_shares
 from mmviz.app.components import widgets
 from mmviz.app.components.table_downloads import table_downloads
 from mmviz.app.components.widgets import chip
@@ -18,6 +18,7 @@ from mmviz.experiments.modality_shapley import Effect, measure_modality_effect
 from mmviz.experiments.removal_changes import present_modalities
 from mmviz.experiments.time_estimates import most_seconds
 from mmviz.figures.heat_strip import bar
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 from mmviz.report.effect_table import (
     effect_sentences,
@@ -26,7 +27,7 @@ from mmviz.report.effect_table import (
     measured_subsets,
     subsets_table,
 )
-from mmviz.types import INPUT_MODALITIES, MmvizError, Modality
+from mmviz.types import INPUT_MODALITIES, Modality
 
 
 def effect_section(runner: ExperimentRunner) -> None:
@@ -41,7 +42,7 @@ def effect_section(runner: ExperimentRunner) -> None:
             most_seconds(run.record, 2 ** len(present_modalities(run.sample))),
         )
         if effect is not None:
-            attention = _attention_shares(runner)
+            attention = known_modality_shares(runner.run.record, runner.run.map_ref)
             st.html(effect_html(effect, attention))
             for text in (*effect_sentences(effect, attention), *interaction_sentences(effect)):
                 widgets.note(text, "remark")
@@ -55,14 +56,6 @@ def effect_section(runner: ExperimentRunner) -> None:
     perturb(runner, baseline)
 
 
-def _attention_shares(runner: ExperimentRunner) -> Mapping[Modality, float] | None:
-    """Returns the shares of the answer token's attention; None where the run is too long for its method."""
-    try:
-        return modality_shares(runner.run.record, runner.run.map_ref)
-    except (LookupError, ValueError, MmvizError):
-        return None
-
-
 def effect_html(effect: Effect, attention: Mapping[Modality, float] | None) -> str:
     """Returns a table with a row for each modality: its share of attention, its share of the effect, its effect."""
     heads = "".join(
@@ -74,13 +67,13 @@ def effect_html(effect: Effect, attention: Mapping[Modality, float] | None) -> s
         is_measured = modality not in effect.required
         shares = [None if attention is None else attention[modality], effect.shares[modality] if is_measured else None]
         cells = "".join("<td>–</td>" if share is None else f"<td>{share:.2f}{bar(share)}</td>" for share in shares)
-        phi = f"{effect.phi[modality]:+.2f}" if is_measured else "–"
+        phi = signed_text(effect.phi[modality]) if is_measured else "–"
         rows += f"<tr><th scope='row'>{chip(modality)}</th>{cells}<td>{phi}</td></tr>"
     rows += f"<tr class='sum'><th scope='row'>{html.escape(say('effect-total'))}</th><td></td><td></td>"
     caption = html.escape(say("effect-caption", answer=effect.answer))
     return (
         f"<table class='facts'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}"
-        f"<td>{effect.total:+.2f}</td></tr></table>"
+        f"<td>{signed_text(effect.total)}</td></tr></table>"
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
 
-from mmviz.analysis.attributions import modality_shares
+from mmviz.analysis.attributions import known_modality_shares
 from mmviz.analysis.map_refs import last_keys
 from mmviz.app.components import widgets
 from mmviz.app.experiment_runner import ExperimentRunner
@@ -27,7 +27,7 @@ from mmviz.i18n.page import say
 from mmviz.inputs.baseline import swap_input
 from mmviz.inputs.examples import Example, load_gallery
 from mmviz.report.method_card import method_card_html
-from mmviz.types import INPUT_MODALITIES, AttentionRecord, MmvizError, Modality, PixelBox, Request, Sample, Token
+from mmviz.types import INPUT_MODALITIES, AttentionRecord, Modality, PixelBox, Request, Sample, Token
 
 KEEP, REMOVE = "keep", "remove"
 
@@ -142,7 +142,7 @@ def _before_after_html(before: AttentionRecord, after: AttentionRecord, run: Run
     )  # fmt: skip
     rows = ""
     for title, record in (("before", before), ("after", after)):
-        shares = _attention_shares(record, run)
+        shares = known_modality_shares(record, run.map_ref)
         if shares is not None:
             cells = "".join(f"<td>{shares[modality]:.2f}</td>" for modality in INPUT_MODALITIES)
             rows += f"<tr><th scope='row'>{html.escape(say(f'perturb-{title}'))}</th>{cells}</tr>"
@@ -150,13 +150,6 @@ def _before_after_html(before: AttentionRecord, after: AttentionRecord, run: Run
     caption = html.escape(say("perturb-attention"))
     table = f"<table class='facts'><caption>{caption}</caption><tr><td></td>{heads}</tr>{rows}</table>" if rows else ""
     return f"<p class='verdict'>{html.escape(verdict)}</p>{table}"
-
-
-def _attention_shares(record: AttentionRecord, run: Run) -> Mapping[Modality, float] | None:
-    try:
-        return modality_shares(record, run.map_ref)
-    except (LookupError, ValueError, MmvizError):
-        return None
 
 
 def _attention_cards(cards: Sequence[tuple[str, Sample, AttentionRecord]], runner: ExperimentRunner) -> None:

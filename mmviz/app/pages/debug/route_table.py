@@ -41,7 +41,7 @@ from mmviz.report.routes_table import route_words, routes_sentences, routes_tabl
 from mmviz.types import AttentionRecord
 
 AT_ONCE = 60.0
-"""Seconds: a table that takes no longer is measured without being asked for."""
+"""Seconds: a table that takes no longer is measured without a click."""
 FRAMES: dict[str, Mark] = {"unattended": "solid", "unused": "dot"}
 
 
@@ -64,9 +64,9 @@ class Grid:
 
 
 def route_table_section(runner: ExperimentRunner) -> bool:
-    """Draws the table with its estimate; measures it where that is quick or asked for.
+    """Draws the table with its estimate; measures it where that is quick or requested.
 
-    Returns whether it is measured, or waits to be asked for.
+    Returns whether it is measured, or waits for a click.
     """
     record = runner.run.record
     widgets.heading(say("routes-table"), say("routes-table-help"))

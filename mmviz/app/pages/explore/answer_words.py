@@ -23,7 +23,7 @@ PRIOR = "prior"
 
 
 def answer_words(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
-    """Draws the language prior of an answer, once it is asked for, and the choice of its words.
+    """Draws the language prior of an answer, once it is requested, and the choice of its words.
 
     Nothing for a model that writes no answer, and for a run that this page cannot make again.
     """

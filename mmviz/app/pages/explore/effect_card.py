@@ -7,7 +7,7 @@ import html
 import streamlit as st
 
 from mmviz.analysis.answer_maps import method_words, reads_from_ref
-from mmviz.analysis.attributions import modality_shares
+from mmviz.analysis.attributions import known_modality_shares
 from mmviz.app.components.widgets import chip
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.removal_changes import present_modalities
@@ -34,10 +34,7 @@ def effect_card_html(
     run: Run, effect: Effect | MmvizError | None, can_measure: bool, story: Story | None = None
 ) -> str:
     """Returns what `effect_card` draws."""
-    try:
-        shares = modality_shares(run.record, reads_from_ref(run.record)[0])
-    except (LookupError, ValueError, MmvizError):  # too long, or without a map
-        shares = None
+    shares = known_modality_shares(run.record, reads_from_ref(run.record)[0])
     measured = effect if isinstance(effect, Effect) else None
     losses = {} if measured is None else removal_effects(measured)
     most = max((abs(loss) for loss in losses.values()), default=0.0)

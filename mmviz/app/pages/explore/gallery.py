@@ -22,7 +22,7 @@ from mmviz.i18n.language import translated
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
 
-STYLE_SHEETS = [Path(__file__).parents[2] / name for name in ("style.css", "first_screen.css")]
+STYLE_SHEETS = [Path(__file__).parents[2] / name for name in ("style.css", "lessons.css", "first_screen.css")]
 THUMBNAIL = (248, 128)
 """Size in pixels, twice that on the page."""
 

@@ -1,4 +1,4 @@
-"""The prompt that a model was asked with, and the settings under which it writes its answer."""
+"""The prompt of a model, and the settings under which it writes its answer."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ STORY = "story"
 
 
 def story_strip(state: State, run: Run, backend: Callable[[], Backend], is_outdated: bool) -> None:
-    """Draws the recorded story of the answer, else the one that is traced once it is asked for; of a written answer
+    """Draws the recorded story of the answer, else the story traced on request; of a written answer
     that of a chosen word.
 
     Nothing for a run without answers, and for one that this page cannot make again.

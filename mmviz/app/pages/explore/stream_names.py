@@ -1,4 +1,4 @@
-"""A form that names the streams of a custom model's attention, where mmviz took them for the wrong ones."""
+"""A form that names the streams of a custom model's attention, where mmviz mistook them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from mmviz.types import Modality
 
 
 def cross_modal(context: LessonContext) -> None:
-    """Attention between modalities in one layer; of a model that writes down speech, also when its words are heard."""
+    """Attention between modalities in one layer; of a model that writes down speech, also when its words are spoken."""
     with context.in_part("layer"):
         _layer(context)
     with context.in_part("moments"):

@@ -12,6 +12,7 @@ from mmviz.analysis.attention_steps import softmax_weights
 from mmviz.analysis.similarity import effective_number_of_keys
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.query_picker import bars, pick_query
+from mmviz.i18n.numbers import signed_text
 from mmviz.i18n.page import say
 
 POWERS = tuple(k / 20 for k in range(21))
@@ -52,6 +53,6 @@ def scores(context: LessonContext) -> None:
 def _sum_text(terms: NDArray[np.float64]) -> str:
     """The largest terms of a dot product, and the sum of the others."""
     order = np.argsort(-np.abs(terms))
-    shown = " ".join(f"{terms[k]:+.2f}" for k in order[:_SHOWN_TERMS])
+    shown = " ".join(signed_text(terms[k]) for k in order[:_SHOWN_TERMS])
     rest = order[_SHOWN_TERMS:]
-    return say("learn-scores-terms", shown=shown, rest=f"{terms[rest].sum():+.2f}", count=len(rest))
+    return say("learn-scores-terms", shown=shown, rest=signed_text(terms[rest].sum()), count=len(rest))

@@ -29,7 +29,7 @@ class _MountedViewer:
     payload: bytes = b""
     """The bytes it was last sent; empty where it needs the whole run."""
     requested: tuple[str, ...] = ()
-    """Names of the sections it asked for and has not got."""
+    """Names of the sections that it requested and was not sent yet."""
     selection: Selection | None = None
     """What the visitor selected since ``start``."""
 

@@ -1,0 +1,48 @@
+"""Progress of a command on standard error, in a line that is printed over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from mmviz.i18n.errors_and_notices import sentence
+
+if TYPE_CHECKING:
+    from mmviz.types import AttentionRecord
+
+
+def print_over(text: str, is_last: bool) -> None:
+    """Prints ``text`` over the line that was printed before; the last one ends the line."""
+    clear = "\x1b[K" if sys.stderr.isatty() else ""
+    print(f"\r{text}{clear}", end="\n" if is_last else "", file=sys.stderr, flush=True)
+
+
+class ProgressLine:
+    """Prints to standard error how far an experiment is, and how much longer it takes; a `mmviz.backends.Progress`."""
+
+    def __init__(self, record: AttentionRecord, variants: int):
+        """Says first how long ``variants`` of the run of ``record`` take at most, where that is known."""
+        from mmviz.experiments.time_estimates import most_seconds
+        from mmviz.report.duration_words import duration_words
+
+        self._started = time.monotonic()
+        most = most_seconds(record, variants)
+        if most is not None:
+            text = sentence("measure-most", variants=variants, most=duration_words(most))
+            print(text, file=sys.stderr, flush=True)
+
+    def __call__(self, done: int, of: int) -> None:
+        """Prints the progress over the line that was printed before."""
+        from mmviz.experiments.time_estimates import seconds_left
+        from mmviz.report.duration_words import duration_words
+
+        seconds = time.monotonic() - self._started
+        left = seconds_left(done, of, seconds)
+        is_done = done == of or left is None
+        text = (
+            sentence("measure-done", done=done, of=of, seconds=seconds)
+            if is_done
+            else sentence("measure-progress", done=done, of=of, left=duration_words(left or 0.0))
+        )
+        print_over(text, is_last=done == of)
