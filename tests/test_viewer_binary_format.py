@@ -84,7 +84,7 @@ def test_decoding_returns_what_was_encoded(pixels: int, run: str) -> None:
 def test_the_layout_follows_the_description() -> None:
     data = encode(HEADER, arrays())
     magic, version, length = struct.unpack_from("<4sII", data)
-    assert (magic, version) == (b"MMVW", 4) and (12 + length) % 8 == 0 and len(data) % 8 == 0
+    assert (magic, version) == (b"MMVW", 5) and (12 + length) % 8 == 0 and len(data) % 8 == 0
     header = json.loads(data[12 : 12 + length])
     offsets = [entry["offset"] for entry in header["sections"].values()]
     assert offsets[0] == 12 + length and all(offset % 8 == 0 for offset in offsets)

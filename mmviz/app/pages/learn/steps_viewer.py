@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from mmviz.app.components.viewer import component
+from mmviz.app.components.viewer_code import mount_viewer
 from mmviz.app.selection import Selection, read_view, view_of
 from mmviz.explain import Run
 from mmviz.i18n.language import Language, current_language
@@ -62,10 +62,7 @@ def calculator(run: Run, key: str, start: Selection | None = None) -> Selection 
     if not viewer.payload:
         viewer.payload = viewer.data.to_bytes(view_of(start, run) if start else None, viewer.serial)
     st.session_state[state_key] = viewer
-    component(
-        key=key, data=viewer.payload, height="content", on_view_change=partial(_on_view, key, state_key),
-        on_need_change=partial(_on_need, key, state_key),
-    )  # fmt: skip
+    mount_viewer(key, viewer.payload, partial(_on_view, key, state_key), partial(_on_need, key, state_key))
     return viewer.selection or viewer.start
 
 

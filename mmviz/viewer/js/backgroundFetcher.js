@@ -1,0 +1,78 @@
+// Requests the maps that the first view does not need, once the viewer is in use, so that later choices need no wait.
+
+const FIRST_BATCH = 2; // sections in the first request
+const LARGEST_BATCH = 8; // sections in one request
+const QUICK_ANSWER = 2000; // milliseconds: after a faster answer the next request is for twice as many sections
+const SLOW_ANSWER = 5000; // milliseconds: after a slower one for half, as what a visitor requests comes behind them
+const GIVE_UP = 20000; // milliseconds after which an unanswered request is sent again
+const MAX_UNANSWERED = 4; // requests without an answer, one after another
+
+/** Requests what the header of the run lists in `background`, in order; nothing while a visitor waits for something else. */
+export class BackgroundFetcher {
+  constructor(viewer) {
+    this.viewer = viewer;
+  }
+
+  /** Forgets all requests: another run is shown, which is not in use yet. */
+  reset() {
+    this.destroy();
+    this.hasStarted = false;
+    this.queue = new Set(this.viewer.on.need ? this.viewer.header.background : []);
+    this.coming = new Set();
+    this.size = FIRST_BATCH;
+    this.tries = 0;
+    this.mark();
+  }
+
+  start() {
+    this.hasStarted = true;
+    this.proceed();
+  }
+
+  /** Sends the next request, unless one is on its way. */
+  proceed() {
+    const { fetcher, on } = this.viewer;
+    if (!this.hasStarted || this.coming.size || !this.queue.size || fetcher.isBusy || this.tries === MAX_UNANSWERED) return;
+    this.coming = new Set([...this.queue].slice(0, this.size));
+    this.sentAt = performance.now();
+    this.tries++;
+    this.timer = setTimeout(() => {
+      this.coming.clear();
+      this.size = 1;
+      this.proceed();
+    }, GIVE_UP);
+    on.need([...this.coming]);
+  }
+
+  /** Whether a section has been requested here, and not arrived. */
+  isComing(name) {
+    return this.coming.has(name);
+  }
+
+  /** Takes sections that have arrived off the queue, whoever requested them. */
+  markReceived(names) {
+    const wasComing = this.coming.size > 0;
+    for (const name of names) {
+      if (this.queue.delete(name)) this.tries = 0;
+      this.coming.delete(name);
+    }
+    this.mark();
+    if (this.coming.size) return;
+    if (wasComing) {
+      clearTimeout(this.timer);
+      const elapsed = performance.now() - this.sentAt;
+      if (elapsed < QUICK_ANSWER) this.size = Math.min(LARGEST_BATCH, this.size * 2);
+      else if (elapsed > SLOW_ANSWER) this.size = Math.ceil(this.size / 2);
+    }
+    this.proceed();
+  }
+
+  /** Marks the viewer as complete once nothing is left to be fetched. */
+  mark() {
+    this.viewer.root.dataset.complete = String(!this.queue.size);
+  }
+
+  destroy() {
+    clearTimeout(this.timer);
+  }
+}
