@@ -99,7 +99,8 @@ test("missing sections are requested once, after a rest, and again where no answ
   const requests = [];
   const messages = [];
   const viewer = {
-    header: { ...header },
+    header: { ...header, background: [] },
+    root: { dataset: {} },
     on: { need: (names) => requests.push(names) },
     say: (code) => code,
     describeMap: (mapRef) => mapRef,

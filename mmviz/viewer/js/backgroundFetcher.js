@@ -1,9 +1,9 @@
 // Requests the maps that the first view does not need, once the viewer is in use, so that later choices need no wait.
 
 const FIRST_BATCH = 2; // sections in the first request
-const LARGEST_BATCH = 8; // sections in one request
-const QUICK_ANSWER = 2000; // milliseconds: after a faster answer the next request is for twice as many sections
-const SLOW_ANSWER = 5000; // milliseconds: after a slower one for half, as what a visitor requests comes behind them
+const LARGEST_BATCH = 32; // sections in a request, see requested_sections.py
+const GROWTH = 8; // how many times larger than the request before it a request is at most
+const WAIT = 6000; // milliseconds that an answer shall take at most: what a visitor requests comes behind it
 const GIVE_UP = 20000; // milliseconds after which an unanswered request is sent again
 const MAX_UNANSWERED = 4; // requests without an answer, one after another
 
@@ -60,9 +60,8 @@ export class BackgroundFetcher {
     if (this.coming.size) return;
     if (wasComing) {
       clearTimeout(this.timer);
-      const elapsed = performance.now() - this.sentAt;
-      if (elapsed < QUICK_ANSWER) this.size = Math.min(LARGEST_BATCH, this.size * 2);
-      else if (elapsed > SLOW_ANSWER) this.size = Math.ceil(this.size / 2);
+      const growth = Math.min(GROWTH, WAIT / (performance.now() - this.sentAt));
+      this.size = Math.max(1, Math.min(LARGEST_BATCH, Math.round(this.size * growth)));
     }
     this.proceed();
   }
