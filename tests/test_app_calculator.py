@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import step_runs
-from app_page import payload, report_need, report_view, view
+from app_page import payload, report_need, report_view, view, viewer_element
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app.pages.learn.steps_viewer import calculator
@@ -43,12 +43,12 @@ def test_all_steps_of_the_fusion_are_sent_once_and_a_selection_sends_nothing() -
     header, sections = payload(page)
     assert header["run"] == step_runs.trio_run().record.id and header["view"]["map"] == "2:1"
     assert {name.split("/")[1] for name in sections if name.startswith("steps/")} == set("012345")
-    (element,) = page.get("bidi_component")
+    element = viewer_element(page)
     before = element.proto.bytes
     report_view(page, view(page, map="4:3", tokens=[5]))
     selected = replace(start(4, 3, 5), map_ref=step_runs.trio_run().record.map_ref(4, 3))
     assert page.session_state["selection"] == selected
-    (element,) = page.get("bidi_component")
+    element = viewer_element(page)
     assert element.proto.bytes == before, "a selection in the browser sends nothing"
     report_view(page, view(page, map="99:0"))
     assert page.session_state["selection"] == selected, "an unknown map is ignored"

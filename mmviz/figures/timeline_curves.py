@@ -35,6 +35,6 @@ def timeline_figure(
         legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"},
     )
     axis = {"gridcolor": colours.line, "zeroline": False, "fixedrange": True}
-    figure.update_xaxes(title={"text": plain(texts["x"]), "standoff": 2}, rangemode="tozero", tickformat=",", **axis)
+    figure.update_xaxes(title=plain(texts["x"]), rangemode="tozero", tickformat=",", **axis)
     figure.update_yaxes(range=[0, 1.02], nticks=6, **axis)
     return figure

@@ -19,8 +19,8 @@ LEARN_SLIDES: dict[str, str] = {
     "learn-slide-count": "{slide} of {count}",
     "learn-slide-viewer": "The linked viewer of these maps, with a calculator of every step, is on the page (Escape).",
     # slides of the training
-    "learn-training-not-trained": "Once a model has been trained on the slide before, this slide shows its attention on "
-    "held-out pictures. This is the model:",
+    "learn-training-not-trained": "Once a model has been trained on the slide before, this slide shows its attention "
+    "on held-out pictures. This is the model:",
     "learn-training-recorded-title": "Recorded while the bundled model was trained: probability of the correct answer",
     "learn-training-recorded-x": "training scenes",
     "learn-training-recorded-after": "{scenes:,} scenes",

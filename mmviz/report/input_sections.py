@@ -14,7 +14,7 @@ IMAGE_SIDE = 1024
 
 
 def input_sections(sample: Sample) -> dict[str, Section]:
-    """Returns the ``image`` as a JPEG, and the ``wave`` and the ``mel`` spectrogram of the sound, as far as there are."""
+    """Returns the ``image`` as a JPEG, and the ``wave`` and the ``mel`` spectrogram of the sound, if any."""
     sections = {}
     if sample.image:
         sections["image"] = Section(np.frombuffer(jpeg(downscaled(sample.image.pixels, IMAGE_SIDE)), np.uint8))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ATTENTION_SCALE = 0.25
 """End of the scale of attention: uniform attention is 0.01, and a few positions get nearly all of it in the end."""
-_LARGE_HEIGHT = 330
+_LARGE_HEIGHT = 350
 """Pixels of a figure in a presentation."""
 ZOOM = 5
 """Page pixels for one image pixel."""
@@ -176,6 +176,7 @@ def _images_and_curves(
             figure = training_figure(train, held_out, epochs, top, titled, widgets.is_dark(), marked_epoch)
             if context.is_large:
                 enlarge(figure, _LARGE_HEIGHT)
+                figure.update_layout(margin_b=130)  # the name of the axis between its numbers and two lines of legend
             st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"training-{name}")
 
 

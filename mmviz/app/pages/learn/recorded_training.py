@@ -1,4 +1,4 @@
-"""Slides of lesson 8 on the training of the bundled model, as it was recorded: how sure it was, and what it attended to."""
+"""Slides of lesson 8 on the training of the bundled model, as it was recorded: probabilities and attention."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mmviz.figures.colour_scale import short
 from mmviz.figures.image import data_uri, downscaled, spotlight
 from mmviz.figures.large_type import enlarge
 from mmviz.figures.legend import amount_legend_html
+from mmviz.figures.theme import plain
 from mmviz.figures.timeline_curves import timeline_figure
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import Example
@@ -33,6 +34,8 @@ def recorded_curves(recorded: list[tuple[Example, TrainingViewerData]]) -> None:
     texts = {code: say(f"learn-training-recorded-{code}") for code in ("title", "x")} | {"note": ""}
     figure = timeline_figure(recorded[0][1].timeline.scenes, probabilities, texts, widgets.is_dark())
     enlarge(figure, _HEIGHT)
+    figure.layout.title.text = f"<b>{plain(texts['title'])}</b>"  # on one line: it has the whole width
+    figure.update_layout(margin={"t": 56, "b": 70 + 30 * len(probabilities)})
     st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key="training-recorded")
 
 
@@ -66,6 +69,6 @@ def recorded_images(example: Example, data: TrainingViewerData) -> None:
 
 
 def correct_answer(example: Example, data: TrainingViewerData) -> int:
-    """Returns the number of the correct answer of an example among those that were recorded; 0 where it is not there."""
+    """Returns the number of the correct answer among those that were recorded; 0 where it is not there."""
     answers = data.timeline.answers
     return next((k for k, answer in enumerate(answers) if example.is_right(answer)), 0)
