@@ -43,6 +43,7 @@ HEADER: dict[str, Any] = {
     "source": "whole",
     "flows": {"rollout": ["all", "all"]},
     "map_refs": ["0:0", "0:mean", "rollout"],
+    "background": ["map/0:0"],
     "image": None,
     "audio": {"seconds": 0.5, "rate": 16_000, "hop_seconds": 0.01, "ticks": [[500, 10.5]], "parts": []},
     "text_pieces": {"all": [["cat", 0], [" ", None]]},

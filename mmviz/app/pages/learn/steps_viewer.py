@@ -27,7 +27,7 @@ class _MountedViewer:
     serial: int = 0
     """How often the page, not the visitor, set the selection."""
     payload: bytes = b""
-    """The bytes it was last sent; empty where it needs the whole run."""
+    """The bytes it was last sent; empty where it has no run yet."""
     requested: tuple[str, ...] = ()
     """Names of the sections it asked for and has not got."""
     selection: Selection | None = None
@@ -38,7 +38,7 @@ def calculator(run: Run, key: str, start: Selection | None = None) -> Selection 
     """Mount the viewer of ``run``, whose record has steps.
 
     Args:
-        run: All its vectors are sent once; what a visitor changes stays in the browser.
+        run: The vectors of a map are sent when the viewer requests them; what a visitor changes stays in the browser.
         key: No other widget of the page has it.
         start: The first selection. Where a later call gives another, the viewer goes there.
 
@@ -60,7 +60,7 @@ def calculator(run: Run, key: str, start: Selection | None = None) -> Selection 
     if viewer.requested and viewer.payload:
         viewer.payload, viewer.requested = viewer.data.encode_sections(viewer.requested, viewer.serial), ()
     if not viewer.payload:
-        viewer.payload = viewer.data.to_bytes(view_of(start, run) if start else None, viewer.serial)
+        viewer.payload = viewer.data.first_part(view_of(start, run) if start else None, viewer.serial)
     st.session_state[state_key] = viewer
     mount_viewer(key, viewer.payload, partial(_on_view, key, state_key), partial(_on_need, key, state_key))
     return viewer.selection or viewer.start
