@@ -43,7 +43,8 @@ def test_steps_wait_for_a_request_and_a_selection_sends_nothing() -> None:
     header, sections = payload(page)
     assert header["run"] == step_runs.trio_run().record.id and header["view"]["map"] == "2:1"
     assert not any(name.startswith("steps/") for name in sections) and len(header["steps"]) >= 6
-    assert [name for name in sections if name.startswith("codes/")] == ["codes/2:1"] and header["background"]
+    assert [name for name in sections if name.startswith("codes/")] == ["codes/blocks.attention/2:1"]
+    assert "map/blocks.attention/2:0" in header["background"]
     element = viewer_element(page)
     before = element.proto.bytes
     report_view(page, view(page, map="4:3", tokens=[5]))
