@@ -100,7 +100,7 @@ def selected(page: AppTest) -> Selection:
     return selection
 
 
-def _viewer(page: AppTest) -> Any:
+def viewer_element(page: AppTest) -> Any:
     """Returns the viewer among the components of the page."""
     (element,) = (part for part in page.get("bidi_component") if part.proto.component_name.endswith("mmviz_viewer"))
     return element
@@ -108,7 +108,7 @@ def _viewer(page: AppTest) -> Any:
 
 def payload(page: AppTest) -> tuple[dict[str, Any], dict[str, Section]]:
     """Returns header and sections of what the viewer is sent."""
-    element = _viewer(page)
+    element = viewer_element(page)
     return decode(element.proto.bytes)
 
 
@@ -120,7 +120,7 @@ def view(page: AppTest, **changes: Any) -> dict[str, Any]:
 
 def report_view(page: AppTest, value: object) -> AppTest:
     """Lets the viewer report its view, as the browser does."""
-    element = _viewer(page)
+    element = viewer_element(page)
     states = page._tree.get_widget_states()
     states.widgets.add(id=element.proto.id, json_value=json.dumps({"view": value}))
     return _run_with(page, states)
@@ -128,7 +128,7 @@ def report_view(page: AppTest, value: object) -> AppTest:
 
 def report_need(page: AppTest, value: object) -> AppTest:
     """Lets the viewer request sections, as the browser does."""
-    element = _viewer(page)
+    element = viewer_element(page)
     states = page._tree.get_widget_states()
     events = json.dumps([{"event": "need", "value": value}])
     states.widgets.add(id=_make_trigger_id(element.proto.id, "events"), json_trigger_value=events)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import step_runs
-from app_page import payload, report_need, report_view, view
+from app_page import payload, report_need, report_view, view, viewer_element
 from streamlit.testing.v1 import AppTest
 
 from mmviz.app.pages.learn.steps_viewer import calculator
@@ -38,17 +38,19 @@ def start(layer: int, head: int, token: int) -> Selection:
     return Selection((token,), (), "from", MapRef("attention", layer, head), "spotlight", "view")
 
 
-def test_all_steps_of_the_fusion_are_sent_once_and_a_selection_sends_nothing() -> None:
+def test_steps_wait_for_a_request_and_a_selection_sends_nothing() -> None:
     page = mounted(start=start(2, 1, 0))
     header, sections = payload(page)
     assert header["run"] == step_runs.trio_run().record.id and header["view"]["map"] == "2:1"
-    assert {name.split("/")[1] for name in sections if name.startswith("steps/")} == set("012345")
-    (element,) = page.get("bidi_component")
+    assert not any(name.startswith("steps/") for name in sections) and len(header["steps"]) >= 6
+    assert [name for name in sections if name.startswith("codes/")] == ["codes/blocks.attention/2:1"]
+    assert "map/blocks.attention/2:0" in header["background"]
+    element = viewer_element(page)
     before = element.proto.bytes
     report_view(page, view(page, map="4:3", tokens=[5]))
     selected = replace(start(4, 3, 5), map_ref=step_runs.trio_run().record.map_ref(4, 3))
     assert page.session_state["selection"] == selected
-    (element,) = page.get("bidi_component")
+    element = viewer_element(page)
     assert element.proto.bytes == before, "a selection in the browser sends nothing"
     report_view(page, view(page, map="99:0"))
     assert page.session_state["selection"] == selected, "an unknown map is ignored"
@@ -63,7 +65,9 @@ def test_another_start_or_run_replaces_what_the_viewer_shows() -> None:
     page.session_state["masked"], page.session_state["start"] = True, None
     page.run()
     header, sections = payload(page)
-    assert header["run"] == step_runs.masked_run()[0].record.id and "steps/1/mask" in sections
+    assert header["run"] == step_runs.masked_run()[0].record.id and sections
+    _, sections = payload(report_need(page, {"run": header["run"], "names": ["steps/1"]}))
+    assert "steps/1/mask" in sections
 
 
 def test_only_known_sections_are_sent_on_request() -> None:
@@ -76,7 +80,7 @@ def test_only_known_sections_are_sent_on_request() -> None:
         report_need(page, {"run": run, "names": names})
         assert {name.split("/")[1] for name in payload(page)[1]} == {"4"}, names
     report_need(page, {"run": None, "names": []})
-    assert "streams" in payload(page)[0], "a viewer that was mounted anew gets the whole run"
+    assert "streams" in payload(page)[0], "a viewer that was mounted anew gets a run"
 
 
 def test_a_run_without_steps_is_refused() -> None:

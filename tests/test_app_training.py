@@ -166,6 +166,18 @@ def test_the_viewer_of_the_bundled_model_has_every_snapshot(index: int, name: st
     }
 
 
+def test_slides_show_every_checkpoint_of_the_bundled_model() -> None:
+    page = visit(page="learn", lesson="training", present="5")
+    timelines = [unpack((assets_dir() / "learning" / f"{name}.npz").read_bytes()) for name in training.EXAMPLES]
+    (chart,) = (json.loads(chart.proto.spec) for chart in page.get("plotly_chart"))
+    for line, timeline, answer in zip(chart["data"], timelines, ("fire", "yes"), strict=True):
+        assert line["x"] == list(timeline.scenes) and line["name"].endswith(f"? {answer}")
+        assert line["y"] == pytest.approx(timeline.probabilities[:, timeline.answers.index(answer)].tolist())
+    shown, timeline = markup(page), timelines[0]
+    for scenes, probability in zip(timeline.scenes, timeline.probabilities[:, 0], strict=True):
+        assert say("learn-training-recorded-after", scenes=scenes) in shown and f"“fire” {probability:.1%}; " in shown
+
+
 def test_recordings_of_other_weights_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def other(_: str) -> None:
         raise ValueError("other tokens")

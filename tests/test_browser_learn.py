@@ -12,6 +12,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 from real_page import PATIENCE, VIEWER, settle, until  # noqa: E402
 
+from mmviz.analysis.attention_path import PATH_STEPS  # noqa: E402
 from mmviz.app.pages.learn.course import COURSE  # noqa: E402
 from mmviz.app.pages.learn.presentation import slides_of  # noqa: E402
 from mmviz.app.session_state import LESSONS, LessonId  # noqa: E402
@@ -151,8 +152,15 @@ def test_every_slide_fits_a_projector_and_a_clicker_turns_it(
             until(page, lambda top=top: page.evaluate(LOWEST) <= top)  # a figure is higher while it is drawn
             assert main.evaluate("main => [main.scrollWidth, main.scrollHeight]") == [1280, 720], (lesson, name)
             assert not page.evaluate(SMALL_TEXT), (lesson, name)
-            if name in COURSE["output"].parts and lesson == "output":
-                assert page.locator(".path").get_attribute("data-step") == str(COURSE["output"].parts.index(name) + 1)
+            if name in PATH_STEPS and lesson == "output":
+                assert page.locator(".path").get_attribute("data-step") == str(PATH_STEPS.index(name) + 1)
+            if name == "maps":
+                assert page.locator(".st-key-slide .answer-map img:visible").count() == 2
+            if name == "live":  # nothing has been trained: what was recorded stands below the start
+                page.locator(".st-key-learn-start").wait_for()
+                page.locator(".st-key-training-recorded svg.main-svg").first.wait_for()
+            if name == "bundled":
+                assert page.locator(".training-images.recorded img:visible").count() == 8
             page.keyboard.press("PageDown")
     assert not page.locator("[data-testid=stException]").count()
     page.keyboard.press("Home")
@@ -173,7 +181,7 @@ def test_the_path_plays_pauses_and_stands_still_with_reduced_motion(browser: syn
         path = page.locator(".path")
         path.wait_for()
         if motion == "reduce":
-            assert path.get_attribute("data-step") == str(len(COURSE["output"].parts))
+            assert path.get_attribute("data-step") == str(len(PATH_STEPS))
             assert path.get_attribute("data-playing") == "false"
             assert path.evaluate(BACK) == 0
             assert path.locator(".stage.ahead").count() == 1
@@ -183,7 +191,7 @@ def test_the_path_plays_pauses_and_stands_still_with_reduced_motion(browser: syn
             assert path.get_attribute("data-playing") == "false"
             path.locator("[data-button=on]").click()
             assert path.evaluate(BACK) > 0
-            for _ in COURSE["output"].parts:
+            for _ in PATH_STEPS:
                 path.locator("[data-button=on]").click()
             assert path.locator(".stage.ahead").count() == 0
         context.close()

@@ -211,4 +211,8 @@ def test_a_head_that_was_not_sent_is_fetched_with_a_message(visit_to: Visit, tmp
         assert changed(page, IMAGE, before), "it arrived and is drawn"
         messages = page.evaluate("window.messages")
         assert any("busy" in message and "layer 5, head 4" in message for message in messages), messages
+        announcement = page.locator(f"{VIEWER} [data-part=announcement]")
+        sync_api.expect(announcement).to_contain_text("layer 5, head 4", timeout=PATIENCE)
+        page.locator(f"{VIEWER}[data-complete=true]").wait_for()
+        assert viewer_state(page)["map"] == "4:3", "what comes in the background changes nothing that is shown"
         page.context.close()  # before its server is gone

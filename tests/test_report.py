@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from records import ODD, PAIR, WHOLE, one_token, plain, record, words
+from records import ODD, PAIR, WHOLE, cross, one_token, plain, record, towers, words
 
 from mmviz.analysis.map_refs import streams_of
 from mmviz.analysis.map_weights import weights
@@ -187,6 +188,24 @@ def test_invisible_characters_of_the_text_are_replaced() -> None:
     text = "a\u200bcat"
     run = Run(Sample(text=text), record({"all": words(text)}, [(*PAIR, 0, 1)]))
     assert decode(ViewerData(run).to_bytes())[0]["text_pieces"]["all"] == [["a⟨U+200B⟩cat", 0]]
+
+
+@pytest.mark.parametrize("build", [plain, cross, towers], ids=lambda build: build.__name__)
+def test_the_first_part_and_what_it_names_are_the_whole_run(build: Callable[[], Run]) -> None:
+    data = ViewerData(build())
+    (whole_header, whole), (header, first) = decode(data.to_bytes()), decode(data.first_part())
+    assert [name for name in first if name.startswith("codes/")] == [f"codes/{data.initial_view['map']}"]
+    rest = decode(data.encode_sections(header["background"]))[1]
+    assert not first.keys() & rest.keys() and first.keys() | rest.keys() == whole.keys()
+    for name, section in {**first, **rest}.items():
+        assert section.decade == whole[name].decade
+        assert section.values.tobytes() == whole[name].values.tobytes(), f"{name} is not the same to the bit"
+    varying = {"sections": None, "background": None}
+    assert header | varying == whole_header | varying and whole_header["background"] == []
+    other = next(text for text in header["map_refs"] if text != data.initial_view["map"])
+    header, first = decode(data.first_part({**data.initial_view, "map": other}, 4))
+    assert [name for name in first if name.startswith("codes/")] == [f"codes/{other}"] and header["serial"] == 4
+    assert f"map/{data.initial_view['map']}" in header["background"] and f"map/{other}" not in header["background"]
 
 
 def test_a_map_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ HEADER: dict[str, Any] = {
     "source": "whole",
     "flows": {"rollout": ["all", "all"]},
     "map_refs": ["0:0", "0:mean", "rollout"],
+    "background": ["map/0:0"],
     "image": None,
     "audio": {"seconds": 0.5, "rate": 16_000, "hop_seconds": 0.01, "ticks": [[500, 10.5]], "parts": []},
     "text_pieces": {"all": [["cat", 0], [" ", None]]},
@@ -84,7 +85,7 @@ def test_decoding_returns_what_was_encoded(pixels: int, run: str) -> None:
 def test_the_layout_follows_the_description() -> None:
     data = encode(HEADER, arrays())
     magic, version, length = struct.unpack_from("<4sII", data)
-    assert (magic, version) == (b"MMVW", 4) and (12 + length) % 8 == 0 and len(data) % 8 == 0
+    assert (magic, version) == (b"MMVW", 5) and (12 + length) % 8 == 0 and len(data) % 8 == 0
     header = json.loads(data[12 : 12 + length])
     offsets = [entry["offset"] for entry in header["sections"].values()]
     assert offsets[0] == 12 + length and all(offset % 8 == 0 for offset in offsets)

@@ -17,8 +17,19 @@ LEARN_SLIDES: dict[str, str] = {
     "learn-slide-last": "Last",
     "learn-slide-last-help": "Last slide of this lesson (End)",
     "learn-slide-count": "{slide} of {count}",
-    "learn-slide-bundled": "How the attention of the bundled model developed is shown on the page, outside the "
-    "presentation.",
+    "learn-slide-viewer": "The linked viewer of these maps, with a calculator of every step, is on the page (Escape).",
+    # slides of the training
+    "learn-training-not-trained": "Once a model has been trained on the slide before, this slide shows its attention "
+    "on held-out pictures. This is the model:",
+    "learn-training-recorded-title": "Recorded while the bundled model was trained: probability of the correct answer",
+    "learn-training-recorded-x": "training scenes",
+    "learn-training-recorded-after": "{scenes:,} scenes",
+    "learn-training-recorded-is": "“{answer}” {probability:.1%}; light: 0 to {most}",
+    "learn-training-recorded-end": "the largest weight of each picture",
+    "learn-training-recorded-alt": "The picture after {scenes:,} training scenes. The brightest patch gets {amount} of "
+    "the attention.",
+    "learn-training-recorded-note": "“{question}” at every checkpoint of the training of trio: what the answer token "
+    "attends to in the last layer, mean of heads, and the probability of the correct answer.",
     # the path of one attention
     "learn-path-heading": "From query to output, on the model's own numbers",
     "learn-output-layer": "Layer",

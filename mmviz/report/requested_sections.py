@@ -7,8 +7,8 @@ from mmviz.report.pooled_map_requests import requested_view
 from mmviz.report.run_protocol import Run
 from mmviz.report.steps_sections import parse_map_number
 
-MAX_SECTIONS = 8
-"""The number of sections in one request, as ``viewer/js/sectionFetcher.js`` makes them."""
+MAX_SECTIONS = 32
+"""The number of sections in one request at most, as ``viewer/js/backgroundFetcher.js`` makes them."""
 
 
 def has_section(name: object, run: Run) -> bool:

@@ -12,10 +12,9 @@ from mmviz.analysis.answer_shares import answer_words
 from mmviz.analysis.answer_token import answer_token
 from mmviz.analysis.map_refs import default_map_ref, flows, last_map, map_refs, parse_map_ref, streams_of
 from mmviz.experiments.language_prior import LanguagePrior
-from mmviz.figures.image import downscaled, jpeg
 from mmviz.i18n.language import Language, current_language
-from mmviz.inputs.mel import log_mel
 from mmviz.report.document_content import DocumentContent, document_content
+from mmviz.report.input_sections import input_sections
 from mmviz.report.long_flow_sections import LongFlowSections
 from mmviz.report.map_sections import MapSections
 from mmviz.report.pooled_map_requests import is_pooled, requested_view, stream_edges
@@ -33,15 +32,13 @@ MAX_ROWS = 16
 """Exact rows of the chosen tokens that are sent along for a map without all its weights."""
 MAX_ANSWER_ROWS = 256
 """Exact rows of the tokens that wrote an answer, at most, that are sent along for such a map."""
-IMAGE_SIDE = 1024
-"""Pixels of the longer side of the image that is sent."""
 
 Source = Literal["whole", "kept", "overview"]
 """All weights are sent; or rows and windows can be requested from where the run was made; or they no longer can."""
 
 
 class ViewerData:
-    """Encodes ``run`` for the viewer: `to_bytes` once, then `encode_sections` as often as the viewer requests more.
+    """Encodes ``run`` for the viewer: `to_bytes` or `first_part` once, then `encode_sections` for what is requested.
 
     Maps are encoded when they are first sent. Of a map without all its weights the overview is sent, and rows, columns
     and windows on request. Flows of a long run are sent as far as `long_flows` has computed them.
@@ -74,13 +71,9 @@ class ViewerData:
         over heads follow, then rollout and relevance, then single heads in order, then attention steps. Raises
         ``LookupError`` for a map that the run does not have.
         """
-        views = [self.initial_view, *([view] if view else [])]
-        required = [parse_map_ref(self.record, text) for text in (*(each["map"] for each in views), *maps)]
-        required = [ref for ref in required if not self.long_flows.missing([f"map/{ref}"])]  # the viewer requests them
-        sections = dict(self._common_sections)
-        for each in views:
-            sections |= self._exact_rows(each) | self._answer_rows(parse_map_ref(self.record, each["map"]))
-        header = self._header | {"view": dict(view) if view else None, "serial": serial, "source": self.source}
+        views = self._views(view)
+        required = self._known_maps([*(each["map"] for each in views), *maps])
+        sections, header = self._input_sections(views), self._header_of(view, serial)
         steps = self._steps(MapRef.parse(views[-1]["map"]))
         reserved = max_encoded_bytes(next(iter(steps.values()), {}))
         for ref in self._fitting_maps(header, required, reserved):
@@ -91,6 +84,20 @@ class ViewerData:
             if position == 0 or budget >= 0:
                 sections |= arrays
         return encode(header, sections)
+
+    def first_part(self, view: Mapping[str, Any] | None = None, serial: int = 0) -> bytes:
+        """Returns the container of what the first view needs: the inputs, the thumbnails and the map that is shown.
+
+        Its header names the other maps that `to_bytes` would send in ``background``, in the order in which the viewer
+        shall request them once it is in use. Attention steps are sent on request alone.
+        """
+        (shown,) = views = self._views(view)[-1:]
+        required = self._known_maps([shown["map"]])
+        sections, header = self._input_sections(views), self._header_of(view, serial)
+        for ref in required:
+            sections |= self._sections_of(ref)
+        others = [f"map/{ref}" for ref in self._fitting_maps(header, required, 0) if ref not in required]
+        return encode(header | {"background": others}, sections)
 
     def encode_sections(self, names: Sequence[str], serial: int = 0) -> bytes:
         """Returns a container of the sections that a viewer requests: ``map/REF``, ``steps/NUMBER``, ``row/...`` and
@@ -129,6 +136,25 @@ class ViewerData:
         if view is None or view["direction"] == "to":  # the still shows what one token attends to
             view = self.initial_view
         return document_content(self.run, MapRef.parse(view["map"]), view["tokens"][0], prior)
+
+    def _views(self, view: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+        """Returns the initial view, and the one to show where it is another."""
+        return [self.initial_view, *([view] if view else [])]
+
+    def _known_maps(self, texts: Sequence[str]) -> list[MapRef]:
+        """Returns the maps of these texts of `MapRef`, without flows that are still to be computed on request."""
+        refs = [parse_map_ref(self.record, text) for text in texts]
+        return [ref for ref in refs if not self.long_flows.missing([f"map/{ref}"])]
+
+    def _header_of(self, view: Mapping[str, Any] | None, serial: int) -> dict[str, Any]:
+        return self._header | {"view": dict(view) if view else None, "serial": serial, "source": self.source}
+
+    def _input_sections(self, views: Sequence[Mapping[str, Any]]) -> dict[str, Section]:
+        """Returns the inputs, the thumbnails, and the exact rows that ``views`` show of maps without all weights."""
+        sections = dict(self._common_sections)
+        for each in views:
+            sections |= self._exact_rows(each) | self._answer_rows(parse_map_ref(self.record, each["map"]))
+        return sections
 
     def _exact_weights(self, kind: str, rest: str) -> dict[str, Section]:
         """Returns a row, a column or a window of a map; nothing where the backend no longer keeps the run."""
@@ -216,15 +242,7 @@ class ViewerData:
     @cached_property
     def _common_sections(self) -> dict[str, Section]:
         """The thumbnails and the inputs, which are sent with every container of a whole run."""
-        sections = self._thumbnails()
-        image, audio = self.run.sample.image, self.run.sample.audio
-        if image:
-            sections["image"] = Section(np.frombuffer(jpeg(downscaled(image.pixels, IMAGE_SIDE)), np.uint8))
-        if audio:
-            wave = np.rint(np.clip(audio.wave, -1, 1) * 32_767).astype(np.int16)
-            mel = np.rint((np.clip(log_mel(audio.wave), -1, 1) + 1) / 2 * 255).astype(np.uint8)
-            sections |= {"wave": Section(wave), "mel": Section(mel)}
-        return sections
+        return self._thumbnails() | input_sections(self.run.sample)
 
     def _thumbnails(self) -> dict[str, Section]:
         return self._maps.thumbnails(self._header["bins"])
@@ -248,4 +266,5 @@ class ViewerData:
             "initial_view": self.initial_view,
             "view": None,
             "serial": 0,
+            "background": [],
         }

@@ -23,7 +23,8 @@ ORDER = (
     "overviewPanel.js", "matrixTouch.js", "matrixPointer.js", "matrixDrawing.js", "matrixPanel.js", "attentionSteps.js",
     "vectorColours.js", "readableCanvas.js", "heatStrips.js", "keyFigure.js", "calculationStep.js", "stepTables.js",
     "stepsPanel.js", "calculatorEdits.js", "calculator.js", "controls.js", "trainingTimeline.js", "keyboard.js",
-    "sectionFetcher.js", "panelLayout.js", "viewer.js", "standalone.js", "streamlitComponent.js", "notebookWidget.js",
+    "backgroundFetcher.js", "sectionFetcher.js", "panelLayout.js", "viewer.js", "standalone.js",
+    "streamlitComponent.js", "notebookWidget.js",
 )  # fmt: skip
 """The modules in the order in which they are joined, each after those that it imports."""
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[\w-]+\.js";\n', re.MULTILINE)

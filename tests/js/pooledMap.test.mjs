@@ -99,7 +99,8 @@ test("missing sections are requested once, after a rest, and again where no answ
   const requests = [];
   const messages = [];
   const viewer = {
-    header: { ...header },
+    header: { ...header, background: [] },
+    root: { dataset: {} },
     on: { need: (names) => requests.push(names) },
     say: (code) => code,
     describeMap: (mapRef) => mapRef,
@@ -161,7 +162,8 @@ test("rows of a flow are requested for tokens that were chosen, not for those th
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const [requests, messages] = [[], []];
   const viewer = {
-    header: { ...flowHeader },
+    header: { ...flowHeader, background: [] },
+    root: { dataset: {} },
     hovered: null,
     on: { need: (names) => requests.push(names) },
     say: (code) => code,
@@ -193,7 +195,8 @@ test("rows of a flow are requested for tokens that were chosen, not for those th
 test("a destroyed fetcher sends nothing", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const requests = [];
-  const fetcher = new SectionFetcher({ header, on: { need: (names) => requests.push(names) } });
+  const on = { need: (names) => requests.push(names) };
+  const fetcher = new SectionFetcher({ header: { ...header, background: [] }, root: { dataset: {} }, on });
   fetcher.request(["map/0:0"]);
   fetcher.destroy();
   t.mock.timers.tick(10000);

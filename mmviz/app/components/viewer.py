@@ -8,38 +8,40 @@ import streamlit as st
 
 from mmviz.app import session_state as session
 from mmviz.app.components.long_flows import flow_progress, request_flows
+from mmviz.app.components.viewer_code import mount_viewer
 from mmviz.app.components.widgets import run_script
 from mmviz.app.selection import read_view, view_of
 from mmviz.app.session_state import State
 from mmviz.explain import Run
 from mmviz.i18n.language import current_language
 from mmviz.report.requested_sections import MAX_SECTIONS, has_section
-from mmviz.viewer import pack
 
 KEY = "viewer"
 PLACE = "viewer-place"
 """Key of the container with the viewer, and with what the page says of its selection."""
 SCROLL_SCRIPT = Path(__file__).with_name("scroll_to_viewer.js")
-component = st.components.v2.component("mmviz_viewer", css=pack.css(), js=pack.component_js())
 
 
 def viewer(state: State, run: Run) -> None:
     """Draws the viewer of ``run``.
 
-    The payload stays the same, byte for byte, until the page itself moves the selection, or the viewer requests
-    sections, which are then sent alone.
+    It is sent what its first view needs, and names of the rest, which it requests once it is in use. The payload stays
+    the same, byte for byte, until the page itself moves the selection, or the viewer requests sections, which are then
+    sent alone.
     """
     assert state.viewer_data is not None and state.sent_selection is not None  # `show_run` has set both
     key = (run.record.id, state.serial, state.sent_selection, current_language())
     if state.payload_key != key:
-        state.payload = state.viewer_data.to_bytes(view_of(state.sent_selection, run), state.serial)
+        state.payload = state.viewer_data.first_part(view_of(state.sent_selection, run), state.serial)
         state.payload_key, state.requested_sections = key, ()
-    elif state.requested_sections and not state.sections_sent:
+    are_sent = state.sections_sent
+    if state.requested_sections and not are_sent:
         ready = request_flows(state, state.requested_sections)
         if ready:
             state.payload = state.viewer_data.encode_sections(ready, state.serial)
-        state.sections_sent = len(ready) == len(state.requested_sections)
-    component(key=KEY, data=state.payload, height="content", on_view_change=_update_view, on_need_change=_update_need)
+        are_sent = len(ready) == len(state.requested_sections)
+    mount_viewer(KEY, state.payload, _update_view, _update_need)
+    state.sections_sent = are_sent  # a script that is stopped before this line sends nothing
     flow_progress(state)
 
 
@@ -51,7 +53,7 @@ def scroll_to_viewer(state: State) -> None:
 
 def static_viewer(key: str, data: bytes) -> None:
     """Draws a viewer that has everything it shows in ``data``, and whose selection the page does not follow."""
-    component(key=key, data=data, height="content", on_view_change=_ignore, on_need_change=_ignore)
+    mount_viewer(key, data, _ignore, _ignore)
 
 
 def _ignore() -> None:
@@ -77,6 +79,6 @@ def _update_need() -> None:
     if not isinstance(names, list) or len(names) > MAX_SECTIONS:
         return
     if all(has_section(name, state.run) for name in names):
-        # the latest are answered again, as a new request may overtake the answer to the one before
-        state.requested_sections = tuple(dict.fromkeys((*state.requested_sections, *names)))[-MAX_SECTIONS:]
+        unsent = () if state.sections_sent else state.requested_sections
+        state.requested_sections = tuple(dict.fromkeys((*unsent, *names)))[-MAX_SECTIONS:]
         state.sections_sent = False

@@ -15,7 +15,7 @@ export class Announcer {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       const frame = this.viewer.makeFrame();
-      if (!frame.attnMap) return;
+      if (!frame.attnMap) return; // the line of what is waited for is announced, and this view once it has arrived
       const readout = this.viewer.describeFrame({ ...frame, pointed: null });
       setText(this.element, `${this.viewer.describeMap(frame.mapRef)}. ${readout}`);
     }, DELAY);

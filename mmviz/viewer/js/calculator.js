@@ -104,7 +104,7 @@ export class CalculatorPanel {
     if (!header.steps || !this.isDueNow()) return;
     const target = calculatorTarget(header, frame);
     const steps = this.viewer.steps.get(target.mapIndex);
-    this.requestMissing(steps);
+    this.requestSteps(target.mapIndex, steps);
     this.stepsPanel.element.hidden = this.edits.element.hidden = this.verdict.hidden = !steps;
     if (!steps) return;
     this.current = { ...target, steps, id: `${target.mapIndex}:${target.head}:${target.query}` };
@@ -129,13 +129,12 @@ export class CalculatorPanel {
     return false;
   }
 
-  /** Requests the steps of all maps that have not arrived, so that later choices need no wait. */
-  requestMissing(steps) {
-    const { viewer } = this;
-    const { header, on, say } = viewer;
-    const missing = header.steps.flatMap((_, index) => (viewer.steps.get(index) ? [] : ["steps/" + index]));
-    if (missing.length && on.need) viewer.fetcher.request(missing);
-    setText(this.waiting, steps ? "" : say(on.need ? "calc-fetching" : "calc-not-here"));
+  /** Requests the steps of a map where they have not arrived, 2 MB or so; those of other maps once they are chosen. */
+  requestSteps(mapIndex, steps) {
+    const { on, say, fetcher, previewed } = this.viewer;
+    const isMissing = !steps && !(on.need && previewed);
+    if (isMissing && on.need) fetcher.request(["steps/" + mapIndex]);
+    setText(this.waiting, isMissing ? say(on.need ? "calc-fetching" : "calc-not-here") : "");
   }
 
   /** Lays the steps out anew where the sizes of the vectors differ, and the choices where the streams do. */

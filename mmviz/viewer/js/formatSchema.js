@@ -2,9 +2,9 @@
 
 // prettier-ignore
 export const FORMAT_SCHEMA = {
-  "about": "What Python sends to the viewer: magic, uint32 version, uint32 length of the header, the header (UTF-8 JSON, padded with spaces), the sections; integers are little-endian, and the header and every section end at a multiple of align, counted from the start. A section is named KIND or KIND/REF, where REF is a MapRef such as 5:mean or tower.layers/5:mean, or the number of a map in header.maps. A run along training has a timeline (training scenes seen, and the probabilities of the answers, at each checkpoint), and its sections end in @ and the number of the checkpoint. Schemas below: text, integer and number are plain values; [x] is a list of x, [x, y] exactly these two; {\"*\": x} has any keys, other objects exactly their keys; {\"nullable\": x} is x or null; {\"enum\": [...]} is one of these texts; \"@view\" is the view below. The answer to a viewer that already has the run has the header called part. header.maps[].ref is the MapRef of the map without its head, whose stack may hold any character, slashes too; taken says what takes a share of its rows, and windows is the number of windows that attention runs within, 0 for none; header.answer_tokens is the token of each stream that is chosen first; header.answer_words are the tokens of a stream that the model wrote, each from the token before it; source says whether all weights are here, or rows and windows can be requested (kept), or only overviews are left.",
+  "about": "What Python sends to the viewer: magic, uint32 version, uint32 length of the header, the header (UTF-8 JSON, padded with spaces), the sections; integers are little-endian, and the header and every section end at a multiple of align, counted from the start. A section is named KIND or KIND/REF, where REF is a MapRef such as 5:mean or tower.layers/5:mean, or the number of a map in header.maps. A run along training has a timeline (training scenes seen, and the probabilities of the answers, at each checkpoint), and its sections end in @ and the number of the checkpoint. Schemas below: text, integer and number are plain values; [x] is a list of x, [x, y] exactly these two; {\"*\": x} has any keys, other objects exactly their keys; {\"nullable\": x} is x or null; {\"enum\": [...]} is one of these texts; \"@view\" is the view below. The answer to a viewer that already has the run has the header called part. header.maps[].ref is the MapRef of the map without its head, whose stack may hold any character, slashes too; taken says what takes a share of its rows, and windows is the number of windows that attention runs within, 0 for none; header.answer_tokens is the token of each stream that is chosen first; header.answer_words are the tokens of a stream that the model wrote, each from the token before it; source says whether all weights are here, or rows and windows can be requested (kept), or only overviews are left; background names the maps, such as map/5:mean, that the viewer requests by itself once it is in use.",
   "magic": "MMVW",
-  "version": 4,
+  "version": 5,
   "align": 8,
   "codes": {"linear": 10000, "per_decade": 9000, "decades": 6, "unit_exponent": 9},
   "thumbnail_bins": 24,
@@ -38,6 +38,7 @@ export const FORMAT_SCHEMA = {
     "source": {"enum": ["whole", "kept", "overview"]},
     "flows": {"*": ["text", "text"]},
     "map_refs": ["text"],
+    "background": ["text"],
     "image": {"nullable": {"width": "integer", "height": "integer", "parts": [{"box": ["number", "number", "number", "number"], "name": "text"}], "note": "text"}},
     "audio": {"nullable": {"seconds": "number", "rate": "integer", "hop_seconds": "number", "ticks": [["number", "number"]], "parts": [["number", "number"]]}},
     "text_pieces": {"*": [["text", {"nullable": "integer"}]]},

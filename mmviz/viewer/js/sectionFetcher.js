@@ -1,4 +1,5 @@
 // Requests what has not been sent: maps, exact rows once the pointer rests, and windows of the matrix.
+import { BackgroundFetcher } from "./backgroundFetcher.js";
 import { isFlow, parseSectionName } from "./mapRef.js";
 
 const REST = 90; // milliseconds that the pointer rests before exact rows are requested
@@ -11,6 +12,7 @@ const MAX_TRIES = 4;
 export class SectionFetcher {
   constructor(viewer) {
     this.viewer = viewer;
+    this.background = new BackgroundFetcher(viewer);
     this.reset();
   }
 
@@ -20,6 +22,7 @@ export class SectionFetcher {
     this.requested = new Set();
     this.pending = new Map(); // number of tries by name
     this.restingNames = "";
+    this.background.reset();
   }
 
   /** Requests what `frame` lacks. */
@@ -53,10 +56,10 @@ export class SectionFetcher {
     if (canRequest) this.restTimer = setTimeout(() => this.request(names), REST);
   }
 
-  /** Requests sections, each once; none of those that the sender no longer has. */
+  /** Requests sections, each once; none of those that are on their way, or that the sender no longer has. */
   request(names) {
     const { on } = this.viewer;
-    const fresh = names.filter((name) => !this.requested.has(name) && !this.isGone(name));
+    const fresh = names.filter((name) => !this.requested.has(name) && !this.background.isComing(name) && !this.isGone(name));
     for (const name of fresh) {
       this.requested.add(name);
       this.pending.set(name, 0);
@@ -74,7 +77,7 @@ export class SectionFetcher {
   /** Sends the newest pending requests, and again after `RETRY`, at most `MAX_TRIES` times each. */
   send() {
     const names = [...this.pending.keys()].slice(-MAX_NAMES);
-    if (!names.length) return;
+    if (!names.length) return this.background.proceed();
     for (const name of names) {
       if (this.pending.get(name) + 1 < MAX_TRIES) this.pending.set(name, this.pending.get(name) + 1);
       else this.pending.delete(name);
@@ -83,18 +86,25 @@ export class SectionFetcher {
     this.sendTimer = setTimeout(() => this.send(), RETRY);
   }
 
-  /** Takes sections that have arrived off the pending requests. */
+  /** Takes sections that have arrived off the requests. */
   markReceived(sections) {
-    for (const name of sections) {
-      this.pending.delete(name);
+    const received = sections.map((name) => {
       const { kind, ref } = parseSectionName(name);
-      if (kind === "codes" || kind === "overview") this.pending.delete("map/" + ref);
-      if (kind === "steps") this.pending.delete("steps/" + ref.split("/")[0]);
-    }
+      if (kind === "codes" || kind === "overview") return "map/" + ref;
+      return kind === "steps" ? "steps/" + ref.split("/")[0] : name;
+    });
+    for (const name of received) this.pending.delete(name);
+    this.background.markReceived(received);
+  }
+
+  /** Whether a request of a visitor has not been answered. */
+  get isBusy() {
+    return this.pending.size > 0;
   }
 
   destroy() {
     clearTimeout(this.restTimer);
     clearTimeout(this.sendTimer);
+    this.background.destroy();
   }
 }

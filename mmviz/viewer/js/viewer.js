@@ -31,7 +31,6 @@ export class Viewer {
     this.on = on;
     this.attnMaps = new AttentionMaps();
     this.steps = new StepsStore();
-    this.fetcher = new SectionFetcher(this);
     this.header = data.header;
     this.isTouch = matchMedia("(pointer: coarse)").matches;
     this.isComparing = false; // whether the next tap adds a token to compare with
@@ -40,6 +39,7 @@ export class Viewer {
     this.say = this.say.bind(this);
     this.root.setAttribute("aria-label", this.say("viewer"));
     host.append(this.root);
+    this.fetcher = new SectionFetcher(this);
     this.controls = new Controls(this);
     this.announcer = new Announcer(this, this.controls.announcement);
     this.timeline = new TrainingTimeline(this);
@@ -61,10 +61,12 @@ export class Viewer {
   show(data) {
     if (!data.header.streams) {
       if (data.header.run !== this.header?.run) return this.on.need?.([]);
+      const isAwaited = !this.attnMaps.get(this.view.map);
       this.attnMaps.addSections(data, this.header);
       this.steps.addSections(data, this.header);
       this.fetcher.markReceived(Object.keys(data.header.sections));
       this.header.source = data.header.source;
+      if (isAwaited && this.attnMaps.get(this.view.map)) this.announcer.announceView();
       return this.repaint();
     }
     const isOtherRun = this.data?.header.run !== data.header.run;
@@ -79,6 +81,7 @@ export class Viewer {
       this.hovered = this.previewed = this.pointed = this.pressed = null;
       this.playingWords = [];
     }
+    this.fetcher.markReceived(Object.keys(data.header.sections));
     if (isOtherRun || this.serial !== this.header.serial) {
       this.serial = this.header.serial;
       this.showView(this.header.view ?? this.header.initial_view);
@@ -108,7 +111,10 @@ export class Viewer {
     if (!(await this.panels.image.decode(data.section("image"), isCurrent))) return;
     this.resize();
     this.readyFrame = requestAnimationFrame(() => {
-      this.readyFrame = requestAnimationFrame(() => (this.root.dataset.ready = "true"));
+      this.readyFrame = requestAnimationFrame(() => {
+        this.root.dataset.ready = "true";
+        this.fetcher.background.start();
+      });
     });
   }
 

@@ -43,11 +43,11 @@ COURSE: Mapping[LessonId, Lesson] = {
     "tokens": Lesson(tokens, "b", "mask", ("counts", "near")),
     "scores": Lesson(scores, "c", "seen", ("terms", "weights")),
     "softmax": Lesson(softmax, "a", "caption", ("weights", "sums")),
-    "output": Lesson(output, "b", "count", PATH_STEPS),
+    "output": Lesson(output, "b", "count", (*PATH_STEPS, "maps")),
     "heads": Lesson(heads, "c", "mismatch", ("table", "images")),
     "cross-modal": Lesson(cross_modal, "b", "spoken-place", ("layer", "moments")),
     "fusion": Lesson(fusion, "d", "spoken-place", ("answers", "accuracy"), (*OPTIONS, "d")),
-    "training": Lesson(training, "b", "spoken-place", ("images", "curves")),
+    "training": Lesson(training, "b", "spoken-place", ("live", "images", "bundled")),
     "cost": Lesson(cost, "c", "spoken-place", ("numbers", "figures", "measured")),
     "limits": Lesson(limits, "c", "heard", ("effect",)),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 ATTENTION_SCALE = 0.25
 """End of the scale of attention: uniform attention is 0.01, and a few positions get nearly all of it in the end."""
-_LARGE_HEIGHT = 330
+_LARGE_HEIGHT = 350
 """Pixels of a figure in a presentation."""
 ZOOM = 5
 """Page pixels for one image pixel."""
@@ -48,10 +49,16 @@ def live_training(context: LessonContext) -> None:
         last = _last_seconds[-1] if _last_seconds else None
         code = "unmeasured" if last is None else "took"
         time = say(f"learn-training-{code}", **({} if last is None else {"time": duration_words(last)}))
-        glossary_note(say("learn-training-intro", time=time))
+        intro = say("learn-training-intro", time=time)
         stages = "<i>→</i>".join(f"<span>{html.escape(say(f'learn-training-flow-{stage}'))}</span>" for stage in FLOW)
-        st.html(f"<div class='flow'>{stages}</div>")
-        st.button(say("learn-training-start"), key="learn-start", type="primary", on_click=_start)
+        with _part(context, "live", "intro"):
+            glossary_note(intro)
+        with _part(context, "images"):
+            if context.is_large:
+                glossary_note(say("learn-training-not-trained"))
+            st.html(f"<div class='flow'>{stages}</div>")
+        with _part(context, "live", "start"):
+            st.button(say("learn-training-start"), key="learn-start", type="primary", on_click=_start)
     elif not job.wait(QUICK):
         _progress(context)
     elif job.result is None:
@@ -59,6 +66,11 @@ def live_training(context: LessonContext) -> None:
         _finished(text, "error" if job.error else "remark")
     else:
         _training_run(context, job.result)
+
+
+def _part(context: LessonContext, name: str, control: str = "") -> DeltaGenerator:
+    """Returns the place on a slide in a presentation, and on the page the place where the page is drawn."""
+    return context.in_part(name, control) if context.is_large else st.container()
 
 
 def _start() -> None:
@@ -86,7 +98,8 @@ def _progress(context: LessonContext) -> None:
         state.resend_form = True
         st.rerun()
     partial: TrainingRun | None = job.partial
-    with st.container(horizontal=True, vertical_alignment="center", key="training-progress"):
+    place = _part(context, "live", "progress")
+    with place.container(horizontal=True, vertical_alignment="center", key="training-progress"):
         st.button(say("stop"), key="learn-stop", help=say("learn-training-stop-help"), on_click=job.stop)
         if partial is None:
             st.progress(0.0, say("learn-training-preparing", seconds=job.seconds))
@@ -114,6 +127,8 @@ def _training_run(context: LessonContext, run: TrainingRun) -> None:
     """A training run that has ended: any epoch to look at, and its numbers."""
     recipe, before, last = run.recipe, run.snapshots[0], run.snapshots[-1]
     left, right = st.columns([1.15, 1], gap="medium", vertical_alignment="center")
+    if context.is_large:
+        left, right = context.in_part("images", "epoch"), context.in_part("live", "finished")
     with right:
         if run.is_complete:
             _finished(say("learn-training-finished", epochs=recipe.epochs, pictures=recipe.images, seconds=run.seconds))
@@ -127,7 +142,7 @@ def _training_run(context: LessonContext, run: TrainingRun) -> None:
     numbers = {
         "right": last.accuracy, "on-before": before.on_drawing, "on-after": last.on_drawing, "area": run.area,
     }  # fmt: skip
-    place = context.in_part("curves", "numbers") if context.is_large else st.container()
+    place = _part(context, "live", "numbers")
     for (code, value), column in zip(numbers.items(), place.columns(len(numbers)), strict=True):
         with column:
             context.number(code, f"{value:.2f}")
@@ -143,7 +158,7 @@ def _images_and_curves(
     """Held-out images before training and at ``snapshot``, and the curves with a mark at an epoch."""
     left, right = st.columns([1.15, 1], gap="medium")
     if context.is_large:  # each on a slide of its own
-        left, right = context.in_part("images"), context.in_part("curves")
+        left, right = context.in_part("images"), context.in_part("live", "curves")
         right = right.container(horizontal=True)
     with left:
         st.html(_images_html(run, snapshot))
@@ -161,6 +176,7 @@ def _images_and_curves(
             figure = training_figure(train, held_out, epochs, top, titled, widgets.is_dark(), marked_epoch)
             if context.is_large:
                 enlarge(figure, _LARGE_HEIGHT)
+                figure.update_layout(margin_b=130)  # the name of the axis between its numbers and two lines of legend
             st.plotly_chart(figure, theme=None, config={"displayModeBar": False}, key=f"training-{name}")
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from mmviz.analysis.answer_maps import KINDS
 from mmviz.analysis.attention_path import attention_path
 from mmviz.analysis.attention_steps import attention_weights, largest_difference
 from mmviz.analysis.map_refs import last_map
@@ -18,10 +19,14 @@ from mmviz.app.pages.learn.steps_viewer import calculator
 from mmviz.app.selection import Selection, with_map
 from mmviz.explain import Run
 from mmviz.i18n.page import say
+from mmviz.report.answer_maps import map_card
 
 
 def output(context: LessonContext) -> None:
     """The path through one key, and on the page the calculator and the largest difference from the model's outputs."""
+    if context.part == "maps":
+        _first_maps(context.run)
+        return
     picked = pick_query(context)
     if picked is None:
         return
@@ -39,6 +44,15 @@ def output(context: LessonContext) -> None:
     animated_path(path, picked.query_label, picked.labels, modalities, context.part, widget_key)
     if not context.is_large:
         _calculator(context)
+
+
+def _first_maps(run: Run) -> None:
+    """A slide of the two maps with which the viewer begins; the viewer with its calculator is higher than a slide."""
+    with st.container(horizontal=True, gap="small", key="slide-maps"):
+        for kind in KINDS:
+            with st.container(key=f"slide-{kind.replace('_', '-')}"):
+                st.html(map_card(run, kind, widgets.is_dark(), is_compact=True))
+    glossary_note(say("learn-slide-viewer"))
 
 
 def _calculator(context: LessonContext) -> None:

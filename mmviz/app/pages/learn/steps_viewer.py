@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from mmviz.app.components.viewer import component
+from mmviz.app.components.viewer_code import mount_viewer
 from mmviz.app.selection import Selection, read_view, view_of
 from mmviz.explain import Run
 from mmviz.i18n.language import Language, current_language
@@ -27,7 +27,7 @@ class _MountedViewer:
     serial: int = 0
     """How often the page, not the visitor, set the selection."""
     payload: bytes = b""
-    """The bytes it was last sent; empty where it needs the whole run."""
+    """The bytes it was last sent; empty where it has no run yet."""
     requested: tuple[str, ...] = ()
     """Names of the sections that it requested and was not sent yet."""
     selection: Selection | None = None
@@ -38,7 +38,7 @@ def calculator(run: Run, key: str, start: Selection | None = None) -> Selection 
     """Mount the viewer of ``run``, whose record has steps.
 
     Args:
-        run: All its vectors are sent once; what a visitor changes stays in the browser.
+        run: The vectors of a map are sent when the viewer requests them; what a visitor changes stays in the browser.
         key: No other widget of the page has it.
         start: The first selection. Where a later call gives another, the viewer goes there.
 
@@ -60,12 +60,9 @@ def calculator(run: Run, key: str, start: Selection | None = None) -> Selection 
     if viewer.requested and viewer.payload:
         viewer.payload, viewer.requested = viewer.data.encode_sections(viewer.requested, viewer.serial), ()
     if not viewer.payload:
-        viewer.payload = viewer.data.to_bytes(view_of(start, run) if start else None, viewer.serial)
+        viewer.payload = viewer.data.first_part(view_of(start, run) if start else None, viewer.serial)
     st.session_state[state_key] = viewer
-    component(
-        key=key, data=viewer.payload, height="content", on_view_change=partial(_on_view, key, state_key),
-        on_need_change=partial(_on_need, key, state_key),
-    )  # fmt: skip
+    mount_viewer(key, viewer.payload, partial(_on_view, key, state_key), partial(_on_need, key, state_key))
     return viewer.selection or viewer.start
 
 

@@ -8,10 +8,10 @@ import streamlit as st
 
 from mmviz.analysis.training_timeline_file import unpack
 from mmviz.app.components import widgets
-from mmviz.app.components.glossary_text import glossary_note
 from mmviz.app.components.viewer import static_viewer
 from mmviz.app.pages.learn.lesson_context import LessonContext
 from mmviz.app.pages.learn.live_training import live_training
+from mmviz.app.pages.learn.recorded_training import correct_answer, recorded_curves, recorded_images
 from mmviz.assets_path import assets_dir
 from mmviz.backends.replay import ReplayBackend
 from mmviz.explain import run_sample
@@ -28,14 +28,29 @@ EXAMPLES = ("spoken-place", "said")
 
 def training(context: LessonContext) -> None:
     """A small model trained now, or the bundled one."""
-    if context.is_large:  # the viewer of the bundled model is higher than a slide
-        if context.runner.state.training_job is None:
-            glossary_note(say("learn-slide-bundled"))
-        live_training(context)
+    if context.is_large:
+        _slides(context)
     elif context.switch("part", PARTS, PARTS[0], lambda part: say(f"learn-training-part-{part}")) == "live":
         live_training(context)
     else:
         _bundled(context)
+
+
+def _slides(context: LessonContext) -> None:
+    """The training now, its pictures, and the recorded training of the bundled model, each on a slide of its own."""
+    live_training(context)
+    examples = [next(example for example in load_gallery() if example.id == name) for name in EXAMPLES]
+    try:
+        recorded = [(example, _viewer_data(example.id)) for example in examples]
+    except (MmvizError, ValueError):  # the weights have changed since the recording
+        with context.in_part("bundled"):
+            widgets.note(say("learn-training-none"), "remark")
+        return
+    if context.runner.state.training_job is None:
+        with context.in_part("live", "recorded"):
+            recorded_curves(recorded)
+    with context.in_part("bundled"):
+        recorded_images(*recorded[0])
 
 
 def _bundled(context: LessonContext) -> None:
@@ -57,7 +72,7 @@ def _bundled(context: LessonContext) -> None:
 
 def _numbers(context: LessonContext, example: Example, data: TrainingViewerData) -> None:
     timeline = data.timeline
-    answer = next((k for k, answer in enumerate(timeline.answers) if example.is_right(answer)), 0)
+    answer = correct_answer(example, data)
     for (code, snapshot), column in zip((("first", 0), ("last", -1)), st.columns(2), strict=True):
         with column:
             probability = float(timeline.probabilities[snapshot, answer])
