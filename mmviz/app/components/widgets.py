@@ -95,10 +95,14 @@ def answer(word: str, verdict: str, verdict_kind: str, origin: str, origin_help:
 
 def top_answers(answers: Sequence[Answer]) -> None:
     """Draws the most probable answers with their probabilities as bars from 0 to 1."""
-    heads = "".join(f"<th scope='col'>{html.escape(answer.label)}</th>" for answer in answers[:TOP])
-    cells = "".join(f"<td>{answer.probability:.1%}{bar(answer.probability)}</td>" for answer in answers[:TOP])
-    caption = say("top-five", shown=min(TOP, len(answers)), of=len(answers))
-    st.html(f"<table class='top'><caption>{html.escape(caption)}</caption><tr>{heads}</tr><tr>{cells}</tr></table>")
+    rows = "".join(
+        f"<li><span title='{html.escape(answer.label)}'>{html.escape(answer.label)}</span>"
+        f"<em>{answer.probability:.1%}</em>{bar(answer.probability)}</li>"
+        for answer in answers[:TOP]
+    )
+    caption = html.escape(say("top-five", shown=min(TOP, len(answers)), of=len(answers)))
+    st.html(f"<div class='top'><div class='caption'>{caption}</div><ol aria-label='{caption}'>{rows}</ol></div>")
+
 
 
 def chip(modality: Modality) -> str:
