@@ -105,7 +105,8 @@ def map_card(run: Run, kind: AnswerMapKind, dark: bool, ink: str = "", is_compac
     card = method_card_html(
         title, run.sample, shown.keys, amounts, shown.scale_max, dark, details, shown.map.unit, ink, has_labels=True
     )
-    return card.replace("class='method-card'", f"class='method-card answer-map{_shape(run)}", 1)
+    card = card.replace("class='method-card'", f"class='method-card answer-map{_shape(run)}", 1)
+    return card.replace("<b>", "<b role='heading' aria-level='2'>", 1)
 
 
 def _shape(run: Run) -> str:

@@ -65,7 +65,7 @@ def weight_banners(record: AttentionRecord) -> None:
 
 def heading(text: str, help: str = "") -> None:
     """Draws a small heading over a figure."""
-    st.html(f"<div class='heading' title='{html.escape(help)}'>{html.escape(text)}</div>")
+    st.html(f"<div class='heading' role='heading' aria-level='2' title='{html.escape(help)}'>{html.escape(text)}</div>")
 
 
 def folded_notices(doubts: Sequence[str], notices: Sequence[str]) -> None:
@@ -102,7 +102,6 @@ def top_answers(answers: Sequence[Answer]) -> None:
     )
     caption = html.escape(say("top-five", shown=min(TOP, len(answers)), of=len(answers)))
     st.html(f"<div class='top'><div class='caption'>{caption}</div><ol aria-label='{caption}'>{rows}</ol></div>")
-
 
 
 def chip(modality: Modality) -> str:
