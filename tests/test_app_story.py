@@ -19,7 +19,6 @@ from mmviz.app import resources, session_runs
 from mmviz.app import session_state as state
 from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects, unlike_routes
 from mmviz.app.pages.explore.story import told_story
-from mmviz.app.pages.explore.talk import run_of
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.story import Story
 from mmviz.i18n.page import say
@@ -70,7 +69,8 @@ def test_a_talk_of_a_file_opens_with_its_slides_and_all_of_its_runs(
     press(page, "talk-down-1")
     press(page, "saved-1")
     assert record_of(page) == runs[1].record
-    talk = page.session_state[session_runs.TALK].talk(run_of, "en")
+    saved = resources.saved_runs(now(page).config)
+    talk = page.session_state[session_runs.TALK].talk(lambda ref: saved[ref.place], "en")
     assert [slide.title for slide in talk.slides] == ["First", "Second"]
     assert [run.record for run in talk.runs] == [run.record for run in runs]
 
