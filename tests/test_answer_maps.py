@@ -20,7 +20,7 @@ from mmviz.explain import Run
 from mmviz.i18n.language import use_language
 from mmviz.io.recording_file import from_recording, to_recording
 from mmviz.report.answer_maps import map_card, plain_map
-from mmviz.types import CaptureError, Card, ImageInput, MapRef, MmvizError, Notice, PooledMap, Request, UniformAttention
+from mmviz.types import CaptureError, Card, MapRef, MmvizError, Notice, PooledMap, Request, UniformAttention
 from mmviz.types.token_bins import bin_means
 
 NORMS = tuple(np.full((len(trio()),) * 2, value, np.float32) for value in (1, 3))
