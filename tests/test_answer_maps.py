@@ -19,7 +19,7 @@ from mmviz.backends.local.chosen_method import with_chosen_method
 from mmviz.explain import Run
 from mmviz.i18n.language import use_language
 from mmviz.io.recording_file import from_recording, to_recording
-from mmviz.report.answer_maps import plain_map
+from mmviz.report.answer_maps import map_card, plain_map
 from mmviz.types import CaptureError, Card, MapRef, MmvizError, Notice, PooledMap, Request, UniformAttention
 from mmviz.types.token_bins import bin_means
 
@@ -111,12 +111,23 @@ def test_the_summary_names_both_methods_with_direction_and_unit() -> None:
     assert missing["method"] == "relevance" and "relevance=True" in missing["reason"] and "image" not in missing
 
 
+def test_a_landscape_has_the_width_of_its_card_and_its_words_below() -> None:
+    image = WHOLE.image
+    assert image is not None
+    for width, height, expected in ((301, 187, True), (301, 300, False), (187, 301, False)):
+        sample = replace(WHOLE, image=replace(image, width=width, height=height))
+        card = map_card(Run(sample, plain().record), "reads_from", dark=False)
+        assert ("answer-map wide'" in card) is expected
+        assert f"--aspect:{width / height:.3f}" in card
+    assert "--aspect" not in map_card(Run(replace(WHOLE, image=None), plain().record), "reads_from", False)
+
+
 @pytest.mark.parametrize(("language", "titles"), [("en", ("Reads from", "Depends on")), ("zh", ("读取自", "取决于"))])
 def test_the_document_carries_both_with_method_direction_and_unit(language: Any, titles: tuple[str, str]) -> None:
     with use_language(language):
         document = html.unescape(made_by(plain(), depends_on="integrated").to_html())
         methods = ["1:mean", "integrated"]
-        places = [document.index(f"<b>{title}</b>") for title in titles]
+        places = [document.index(f">{title}</b>") for title in titles]
         assert 0 < places[0] < places[1] < document.index("mmviz-still")
         for method, first, last in zip(methods, places, [places[1], document.index("mmviz-still")], strict=True):
             card = document[first:last]

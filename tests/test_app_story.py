@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from app_page import EXAMPLES, address, markup, now, press, record_of, run, selected, settled, visit
+from made_up_talk import recorded_run
 from streamlit.testing.v1 import AppTest
 
 from mmviz.analysis.answer_maps import reads_from_ref
 from mmviz.analysis.attributions import modality_shares
-from mmviz.app import resources
+from mmviz.app import resources, session_runs
 from mmviz.app import session_state as state
 from mmviz.app.pages.explore.effect_card import effect_card_html, removal_effects, unlike_routes
 from mmviz.app.pages.explore.story import told_story
 from mmviz.experiments.modality_shapley import Effect
 from mmviz.experiments.story import Story
 from mmviz.i18n.page import say
+from mmviz.present import Slide, Talk
 from mmviz.types import ANSWER, CutRoute, Modality
 
 CARD = r"<div class='story-card'>.*?<span class='story-size'>.*?</span></div>"
@@ -46,6 +50,29 @@ def assert_told(page: AppTest, story: Story) -> None:
     assert layers and selected(page).map_ref.layer in layers
     assert now(page).serial == now(page).scroll_serial > serial, "the page scrolls to the viewer"
     assert f"mmvizScrollToViewer({now(page).serial})" in markup(page)
+
+
+def test_a_talk_of_a_file_opens_with_its_slides_and_all_of_its_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs = (recorded_run(), recorded_run(3))
+    slides = (Slide("answer", "Second", "Last first.", "Wait.", 1), Slide("inputs", "First"))
+    Talk("Mine", runs, slides, "en").save(tmp_path / "talk.mmviz")
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:1], "--run", str(tmp_path / "talk.mmviz")])
+    page = visit()
+    assert record_of(page) == runs[0].record and now(page).is_saved
+    rows = [page.button(f"talk-slide-{number}").label for number in (1, 2)]
+    assert [row.partition(" ")[2] for row in rows] == ["Second", "First"], "unfolded, in its order"
+    texts = page.text_input("talk-title-1"), page.text_area("talk-caption-1"), page.text_area("talk-notes-1")
+    assert [text.value for text in texts] == ["Second", "Last first.", "Wait."]
+    assert page.text_input("talk-name").value == "Mine"
+    press(page, "talk-down-1")
+    press(page, "saved-1")
+    assert record_of(page) == runs[1].record
+    saved = resources.saved_runs(now(page).config)
+    talk = page.session_state[session_runs.TALK].talk(lambda ref: saved[ref.place], "en")
+    assert [slide.title for slide in talk.slides] == ["First", "Second"]
+    assert [run.record for run in talk.runs] == [run.record for run in runs]
 
 
 def test_a_recorded_run_has_its_story_on_the_first_view() -> None:

@@ -65,14 +65,14 @@ def test_every_method_is_drawn_and_named(opened: AppTest) -> None:
 
 def answer_maps(page: AppTest) -> list[str]:
     """Returns the HTML of the two maps of the first view."""
-    return [html.unescape(e.proto.body) for e in page.html if "class='method-card answer-map'" in e.proto.body]
+    return [html.unescape(e.proto.body) for e in page.html if "class='method-card answer-map" in e.proto.body]
 
 
 def test_the_first_view_shows_what_the_answer_reads_from_and_what_it_depends_on(opened: AppTest) -> None:
     reads, depends = answer_maps(opened)
     run = now(opened).run
     assert run is not None
-    assert f"<b>{tell('reads-from')}</b>" in reads and f"<b>{tell('depends-on')}</b>" in depends
+    assert f">{tell('reads-from')}</b>" in reads and f">{tell('depends-on')}</b>" in depends
     for shown, answer_map in ((reads, run.reads_from()), (depends, run.depends_on())):
         words = tell("answer-map-from", token="answer", method=method_words(answer_map.method))
         assert words in shown and f"<span>{answer_map.unit}</span>" in shown and "data:image" in shown

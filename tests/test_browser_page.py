@@ -265,7 +265,7 @@ def test_text_has_enough_contrast(visit_to: Visit, server: str, scheme: str) -> 
     page.locator(".note.plain").nth(1).wait_for()
     settle(page)
     kinds = {"error": 0.0, "remark": 0.0, "plain": 0.0}
-    for name in (*(f".note.{kind}" for kind in kinds), ".answer .word", ".answer .caption", ".heading", ".top td"):
+    for name in (*(f".note.{kind}" for kind in kinds), ".answer .word", ".answer .caption", ".heading", ".top em"):
         # all at once, as the page may draw itself anew between two of them
         measured = page.locator(name).evaluate_all(f"elements => elements.map({CONTRAST})")
         for contrast, ground in measured:

@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from records import TEXT, towers
 
 from mmviz.cli import main
+from mmviz.explain import Run
 from mmviz.figures.colour_scale import hex_colour, short
 from mmviz.figures.image import READ_COLOUR, READER_COLOUR, data_uri, outline_reading, spotlight
 from mmviz.i18n.language import use_language
 from mmviz.i18n.page import say
 from mmviz.i18n.viewer import about
 from mmviz.io.talk_file import MAX_RUNS, pack_talk, read_talk
-from mmviz.present import Lit, Slide, Talk, load_first_run, make_talk
+from mmviz.present import Lit, Slide, Talk, load_run_or_talk, make_talk
 from mmviz.present.lit_inputs import lit_inputs
 from mmviz.types import ChosenTokens, MapRef, MmvizError, Modality, TokenGroup
 
@@ -215,9 +216,10 @@ def test_a_talk_is_read_back(talk: Talk, document: str, tmp_path: Path) -> None:
     back = Talk.load(tmp_path / "talk.mmviz")
     assert back.slides == edited.slides and back.title == edited.title
     assert back.runs[0].record == edited.runs[0].record and back.to_html() == edited.to_html() != document
-    assert load_first_run(tmp_path / "talk.mmviz").record == edited.runs[0].record
+    assert load_run_or_talk(tmp_path / "talk.mmviz") == back
     edited.runs[0].save(tmp_path / "run.npz")
-    assert load_first_run(tmp_path / "run.npz").record == edited.runs[0].record
+    run = load_run_or_talk(tmp_path / "run.npz")
+    assert isinstance(run, Run) and run.record == edited.runs[0].record
 
 
 def test_a_slide_of_what_is_not_there_is_refused(talk: Talk) -> None:

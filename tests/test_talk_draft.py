@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from made_up_talk import recorded_run, story
 
 from mmviz.app.talk_draft import MAX_RUNS, MAX_SLIDES, RunRef, TalkDraft
@@ -69,10 +71,30 @@ def test_the_talk_has_the_order_and_the_texts_that_were_chosen() -> None:
     assert [slide.run for slide in talk.slides] == [0, *[1] * 7, 0, 0, 0]
     assert talk.runs == (RUNS[SECOND], RUNS[FIRST]), "in the order in which they are shown"
     document = talk.to_html()
-    places = [document.index(part) for part in ("id='slide-1'", "My own words &lt;b&gt;", "Wait.", "id='slide-2'")]
-    assert places == sorted(places)
+    parts = ["id='slide-1'", ">Mine</h2>", "id='slide-2'", "My own words &lt;b&gt;", "Wait.", "id='slide-3'"]
+    places = [document.index(part) for part in parts]
+    assert places == sorted(places) and document.count("<section") == 12, "with a slide of its title"
+    cover = document[places[0] : places[2]]
+    assert cover.count("<li>") == 2 and cover.count(html.escape(str(RUNS[FIRST].sample.text))) == 2
+    assert "class='slide cover'" not in make_talk(RUNS[FIRST]).to_html(), "a talk of one run begins with its inputs"
     again = Talk.from_bytes(talk.to_bytes())
     assert again.slides == talk.slides and again.to_html() == document
+
+
+def test_a_talk_that_is_opened_again_has_its_order_its_texts_and_its_views() -> None:
+    run = RUNS[FIRST]
+    view = Slide("selection", "Mine", "A caption.", "Notes.", 0, str(run.map_ref), "to", (1, 2))
+    talk = Talk("Name", tuple(RUNS.values()), (Slide("answer", "b", run=1), view, Slide("answer", "c", run=1)), "en")
+    draft = TalkDraft.of_file(Talk.from_bytes(talk.to_bytes()))
+    assert [each.slide for each in draft.slides] == list(talk.slides) and draft.title == "Name"
+    assert [ref.place for ref in draft.runs] == [1, 0] and len({each.number for each in draft.slides}) == 3
+    again = draft.talk(lambda ref: talk.runs[ref.place or 0], "en")
+    assert again is not None and again.title == "Name", "its runs in the order in which they are shown"
+    assert [(again.runs[slide.run], slide.caption, slide.tokens) for slide in again.slides] == [
+        (talk.runs[slide.run], slide.caption, slide.tokens) for slide in talk.slides
+    ]
+    draft.add([Slide("text", "new")], FIRST)
+    assert draft.slides[1].slide.title == "new" and draft.slides[1].number == 4
 
 
 def test_slides_of_runs_that_are_gone_are_left_out() -> None:

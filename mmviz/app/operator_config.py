@@ -17,7 +17,7 @@ class OperatorConfig:
     spec: str | None = None
     """What ``--model`` names, of the models that visitors may choose the one in use; None for the bundled one."""
     saved: Path | None = None
-    """The file of a saved run that is shown first."""
+    """The file of a saved run, or of a talk, that is shown first."""
     url: str | None = None
     """The address of a remote backend; None to run on this machine."""
     token: str | None = field(default=None, repr=False)

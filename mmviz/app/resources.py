@@ -20,7 +20,7 @@ from mmviz.experiments.story_file import read_stories, story_of_record
 from mmviz.explain import Run, run_sample
 from mmviz.inputs.examples import load_gallery
 from mmviz.inputs.sandbox import Decoder
-from mmviz.present import load_first_run
+from mmviz.present import Talk, load_run_or_talk
 from mmviz.types import AttentionRecord, MmvizError
 
 T = TypeVar("T")
@@ -43,9 +43,17 @@ def decoder() -> Decoder:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def saved_run(path: Path) -> Run:
-    """Returns the saved run that the operator named; the command line has checked that it can be read."""
-    return load_first_run(path)
+def saved_file(path: Path) -> Run | Talk:
+    """Returns the saved run or talk that the operator named; the command line has checked that it can be read."""
+    return load_run_or_talk(path)
+
+
+def saved_runs(config: OperatorConfig) -> tuple[Run, ...]:
+    """Returns the runs in the file that the operator named, those of a talk in its order; none without a file."""
+    if config.saved is None:
+        return ()
+    saved = saved_file(config.saved)
+    return saved.runs if isinstance(saved, Talk) else (saved,)
 
 
 @st.cache_resource(show_spinner=False)

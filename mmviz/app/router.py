@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mmviz.app import kept_inputs, page_address, resources, run_links, session_actions, visitor_language
+from mmviz.app import kept_inputs, page_address, resources, run_links, session_actions, session_runs, visitor_language
 from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.components.model_picker import model_picker, model_title
@@ -34,6 +34,7 @@ from mmviz.explain import Run
 from mmviz.i18n.language import join_sentences
 from mmviz.i18n.page import say
 from mmviz.inputs.examples import load_gallery
+from mmviz.present import Talk
 
 PAGES: dict[Page, Callable[[Run, Callable[[], Backend], bool], None]] = {
     "explore": explore_page,
@@ -53,9 +54,10 @@ def draw_app(config: OperatorConfig) -> None:
     state = session.current_state()
     state.config = config.with_model(state.model)
     examples = load_gallery()
-    saved = None if config.saved is None else resources.saved_run(config.saved)
-    if saved is not None and not state.saved_run_shown:
-        session_actions.show_saved_run(saved)
+    saved = resources.saved_runs(config)
+    if saved and not state.saved_run_shown:
+        session_actions.show_saved_run(saved[0])
+        _open_saved_talk(config)
         params = page_address.address_params()
         state.address = None if "run" in params else params
     page_address.follow_address(state, examples)
@@ -70,7 +72,7 @@ def draw_app(config: OperatorConfig) -> None:
     with folded, st.container(key="page-inputs"):
         draft = input_form(state, examples, wrong, saved)
         input_doubts(state, draft)
-    source = form_source(state, draft)
+    source = form_source(state, draft, saved)
     mark_source(source)
     page_keyboard(state.page, source)
     if state.run_requested:
@@ -93,6 +95,12 @@ def draw_app(config: OperatorConfig) -> None:
             PAGES[state.page](state.run, backend.backend, is_outdated)
     if state.model_job is None:  # else the model that is being loaded has the processor for itself
         backend.start()
+
+
+def _open_saved_talk(config: OperatorConfig) -> None:
+    saved = None if config.saved is None else resources.saved_file(config.saved)
+    if isinstance(saved, Talk):
+        session_runs.open_talk(saved)
 
 
 def _header(state: State) -> DeltaGenerator:

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from mmviz.app.allowed_hosts import VisitorAddresses, url
 from mmviz.app.connection_guard import ConnectionGuard
+from mmviz.app.download_addresses import keep_download_addresses
 from mmviz.app.static_assets import StaticAssets
 from mmviz.app.upload_addresses import keep_upload_addresses
 
@@ -23,9 +24,11 @@ def app_options() -> dict[str, Any]:
     """Returns the arguments of ``st.App``, which `streamlit run` must see called in the file that it is given.
 
     Also keeps uploads in memory while they arrive, those over 1 MB would go through a temporary file, and keeps the
-    addresses to which they are sent, see `mmviz.app.upload_addresses`.
+    addresses to which they are sent and those of downloads, see `mmviz.app.upload_addresses` and
+    `mmviz.app.download_addresses`.
     """
     keep_upload_addresses()
+    keep_download_addresses()
     MultiPartParser.spool_max_size = (st.get_option("server.maxUploadSize") + 1) * 2**20
     return {
         "script_path": Path(__file__).with_name("streamlit_script.py"),

@@ -6,6 +6,7 @@ import streamlit as st
 
 from mmviz.app.past_runs import PastRun
 from mmviz.app.talk_draft import TalkDraft
+from mmviz.present import Talk
 
 PAST_RUNS, TALK = "past-runs", "own-talk"
 
@@ -20,6 +21,11 @@ def own_talk() -> TalkDraft:
     """Returns the talk that the visitor puts together, to be changed in place."""
     talk: TalkDraft = st.session_state.setdefault(TALK, TalkDraft())
     return talk
+
+
+def open_talk(talk: Talk) -> None:
+    """Puts a talk that was read from a file in the place of the visitor's own, with its order, texts and views."""
+    st.session_state[TALK] = TalkDraft.of_file(talk)
 
 
 def forget_past_runs() -> None:

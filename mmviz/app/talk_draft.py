@@ -28,6 +28,8 @@ class RunRef:
     """The example whose recorded run it is; empty for any other run."""
     run_id: str
     """The id under which any other run is kept."""
+    place: int | None = None
+    """The place of the run in the file that the operator opened, from 0; None for a run that is not from there."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,16 @@ class TalkDraft:
     """How often the talk was opened in a window of its own."""
     is_opening: bool = False
     """Whether its document is to be sent to that window."""
+    is_from_file: bool = False
+    """Whether it was opened from a file, so that it stands there unfolded."""
     _latest: int = 0
+
+    @classmethod
+    def of_file(cls, talk: Talk) -> TalkDraft:
+        """Returns the draft of a talk that was opened from a file, with all of its slides as they were saved."""
+        refs = [RunRef(run.record.id, "", "", place) for place, run in enumerate(talk.runs)]
+        slides = [DraftSlide(number, slide, refs[slide.run]) for number, slide in enumerate(talk.slides, start=1)]
+        return cls(slides, talk.title, chosen=1, is_from_file=True, _latest=len(slides))
 
     @property
     def runs(self) -> list[RunRef]:

@@ -47,6 +47,7 @@ LABELS: dict[str, str] = {
     # gallery
     "gallery": "Examples: arrow keys move between them",
     "saved": "Saved run",
+    "saved-of": "Saved run {number}: {text}",
     "saved-help": "The run opened from a file.",
     "own": "Empty the form",
     "own-help": "Takes out picture, question and sound, for your own. Each of them is optional.",

@@ -9,6 +9,6 @@ Example::
 """
 
 from mmviz.present.default_slides import make_talk
-from mmviz.present.talk import Lit, Slide, Talk, load_first_run
+from mmviz.present.talk import Lit, Slide, Talk, load_run_or_talk
 
-__all__ = ["Lit", "Slide", "Talk", "load_first_run", "make_talk"]
+__all__ = ["Lit", "Slide", "Talk", "load_run_or_talk", "make_talk"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mmviz.figures.theme import DARK, LIGHT, MODALITY_COLOURS, Theme
 from mmviz.i18n.language import TAGS, current_language
 from mmviz.i18n.page import say
-from mmviz.present.slide_html import slide_html
+from mmviz.present.slide_html import cover_html, has_cover, slide_count, slide_html
 from mmviz.viewer.pack import escape_non_ascii, script_digest
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ style-src 'unsafe-inline'; img-src data:; media-src data:">
 <style>{css}</style>
 </head>
 <body>
-<h1>{title}</h1>
+<header><h1>{title}</h1></header>
 <main>
 {slides}
 </main>
@@ -60,13 +60,14 @@ _WORDS = (
 def talk_html(talk: Talk) -> str:
     """Returns `Talk.to_html` in the current language."""
     script = f"\n{escape_non_ascii(_read('talk.js'))}"
+    cover = [cover_html(talk)] if has_cover(talk) else []
     document = _DOCUMENT.format(
         language=TAGS[current_language()],
         digest=script_digest(script),
         title=html.escape(talk.title),
         css=_style(),
-        slides="\n".join(slide_html(talk, number) for number in range(len(talk.slides))),
-        place=f"1 / {len(talk.slides)}",
+        slides="\n".join([*cover, *(slide_html(talk, number) for number in range(len(talk.slides)))]),
+        place=f"1 / {slide_count(talk)}",
         script=script,
         slides_name=html.escape(say("talk-slides")),
         **{name: html.escape(say(f"talk-{name}")) for name in _WORDS},

@@ -18,7 +18,7 @@ from mmviz.i18n.viewer import about, viewer_words
 from mmviz.inputs.mel import HOP, SAMPLE_RATE, log_mel
 from mmviz.present.lit_inputs import LitInputs, lit_inputs
 from mmviz.present.talk import Slide, Talk
-from mmviz.report.answer_title import share_text
+from mmviz.report.answer_title import answer_title, share_text
 from mmviz.types import AudioInput, ImageInput, Modality, Seconds, Token, UniformAttention
 
 SIDE = 1024
@@ -54,13 +54,40 @@ def slide_html(talk: Talk, number: int) -> str:
     columns = [f"<div class='side'>{''.join(part)}</div>" for part in (pictures, others) if part]
     body = f"<div class='things of{len(columns)}'>{''.join(columns)}</div>" if columns else ""
     notes = f"<aside class='notes'><p>{html.escape(slide.notes)}</p></aside>" if slide.notes else ""
-    place = f"{number + 1} / {len(talk.slides)}"
+    place = number + 1 + has_cover(talk)
+    content = f"{_banners(talk, slide)}{body}{''.join(below)}"
+    return _section(talk, place, slide.kind.replace("_", "-"), slide.title, content, notes)
+
+
+def has_cover(talk: Talk) -> bool:
+    """Returns whether a talk begins with a slide of its title: one of a single run begins with that."""
+    return len(talk.runs) > 1
+
+
+def cover_html(talk: Talk) -> str:
+    """Returns the slide of a talk's title, with the question and the answer of each of its runs."""
+    models = {run.record.made_by.get("model") for run in talk.runs}
+    rows = []
+    for run in talk.runs:
+        record = run.record
+        question = html.escape(replace_invisible(run.sample.text or "") or say("talk-inputs"))
+        about_run = [answer_title(record), *([str(record.made_by.get("model"))] if len(models) > 1 else [])]
+        rows.append(f"<li>{question}<span>{html.escape(' · '.join(about_run))}</span></li>")
+    return _section(talk, 1, "cover", talk.title, f"<ol class='runs'>{''.join(rows)}</ol>", "")
+
+
+def _section(talk: Talk, place: int, kind: str, title: str, content: str, notes: str) -> str:
+    """Returns a slide with its heading, content and notes; ``place`` counts from 1."""
     return (
-        f"<section class='slide {slide.kind.replace('_', '-')}' id='slide-{number + 1}' tabindex='-1' "
-        f"aria-labelledby='title-{number + 1}'>"
-        f"<h2 id='title-{number + 1}'>{html.escape(slide.title)}</h2>{_banners(talk, slide)}{body}"
-        f"{''.join(below)}<p class='place'>{place}</p>{notes}</section>"
+        f"<section class='slide {kind}' id='slide-{place}' tabindex='-1' aria-labelledby='title-{place}'>"
+        f"<h2 id='title-{place}'>{html.escape(title)}</h2>{content}"
+        f"<p class='place'>{place} / {slide_count(talk)}</p>{notes}</section>"
     )
+
+
+def slide_count(talk: Talk) -> int:
+    """Returns how many slides the document has."""
+    return len(talk.slides) + has_cover(talk)
 
 
 def _modalities(talk: Talk, slide: Slide) -> list[Modality]:

@@ -99,6 +99,8 @@ class Talk:
     def to_html(self) -> str:
         """Returns the talk as one HTML document in ASCII that needs no network; the same talk gives the same text.
 
+        A talk of several runs begins with a slide of its title, and of the question and the answer of each.
+
         Keys: Right, Space and Page Down go on, Left and Page Up back, Home, End; F for full screen, N for notes, P for
         a second window with notes, the next slide and a clock, S for the sound.
         Without scripts all slides stand below each other; in print each has a page.
@@ -143,14 +145,14 @@ class Talk:
         return cls.from_bytes(data)
 
 
-def load_first_run(path: str | Path) -> Run:
-    """Returns the run of a run file, or the first one of a talk. Raises as `Run.load` and `Talk.load` do."""
+def load_run_or_talk(path: str | Path) -> Run | Talk:
+    """Returns the run of a run file, or the talk of a ``.mmviz`` file. Raises as `Run.load` and `Talk.load` do."""
     try:
         with Path(path).open("rb") as file:
             start = file.read(64)
     except OSError:
         start = b""  # `Run.load` says what is wrong
-    return Talk.load(path).runs[0] if is_talk(start) else Run.load(path)
+    return Talk.load(path) if is_talk(start) else Run.load(path)
 
 
 def _check_slide(slide: Slide, run: Run) -> None:

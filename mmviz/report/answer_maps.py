@@ -28,6 +28,9 @@ from mmviz.report.pooled_map_requests import row_from
 from mmviz.report.run_protocol import Run
 from mmviz.types import INPUT_MODALITIES, MmvizError, Token
 
+WIDE = 1.25
+"""A picture of this ratio of width to height, or more, is a landscape."""
+
 
 @dataclass(frozen=True, eq=False)
 class ShownMap:
@@ -102,7 +105,18 @@ def map_card(run: Run, kind: AnswerMapKind, dark: bool, ink: str = "", is_compac
     card = method_card_html(
         title, run.sample, shown.keys, amounts, shown.scale_max, dark, details, shown.map.unit, ink, has_labels=True
     )
-    return card.replace("class='method-card'", "class='method-card answer-map'", 1)
+    card = card.replace("class='method-card'", f"class='method-card answer-map{_shape(run)}", 1)
+    return card.replace("<b>", "<b role='heading' aria-level='2'>", 1)
+
+
+def _shape(run: Run) -> str:
+    """Returns the rest of the class of a card and its style, by which its picture gets the space that its shape needs:
+    a landscape stands above the words and the sound, any other beside them."""
+    image = run.sample.image
+    if image is None:
+        return "'"
+    aspect = image.width / image.height
+    return f"{' wide' if aspect >= WIDE else ''}' style='--aspect:{aspect:.3f}'"
 
 
 def maps_section(run: Run) -> str:

@@ -38,13 +38,13 @@ def method_card_html(
         parts.append(f"<img src='{data_uri(lit)}' alt='{html.escape(say('picture-alt'))}'>")
     strip = labelled_strip_html if has_labels else strip_html
     strips = [
-        f"<div>{html.escape(say(f'strip-{modality}'))}</div>{strip(tokens, amounts, scale_max, modality)}"
+        f"<div class='strip'>{html.escape(say(f'strip-{modality}'))}{strip(tokens, amounts, scale_max, modality)}</div>"
         for modality in (Modality.TEXT, Modality.AUDIO)
         if any(token.modality is modality and token.location is not None for token in tokens)
     ]
     labels = names(tokens)
     strongest = join_list(f"“{labels[k]}”" for k in np.argsort(-amounts, kind="stable")[:3])
-    strips.append(f"<div>{html.escape(say('strongest', tokens=strongest))}</div>")
+    strips.append(f"<div class='strongest'>{html.escape(say('strongest', tokens=strongest))}</div>")
     parts.append(f"<div class='method-card-side'>{''.join(strips)}</div>")
     legend = amount_legend_html(scale_max, dark, unit, ink=ink)
     return f"<div class='method-card'>{''.join(parts)}{legend}</div>"

@@ -65,7 +65,7 @@ def weight_banners(record: AttentionRecord) -> None:
 
 def heading(text: str, help: str = "") -> None:
     """Draws a small heading over a figure."""
-    st.html(f"<div class='heading' title='{html.escape(help)}'>{html.escape(text)}</div>")
+    st.html(f"<div class='heading' role='heading' aria-level='2' title='{html.escape(help)}'>{html.escape(text)}</div>")
 
 
 def folded_notices(doubts: Sequence[str], notices: Sequence[str]) -> None:
@@ -95,10 +95,13 @@ def answer(word: str, verdict: str, verdict_kind: str, origin: str, origin_help:
 
 def top_answers(answers: Sequence[Answer]) -> None:
     """Draws the most probable answers with their probabilities as bars from 0 to 1."""
-    heads = "".join(f"<th scope='col'>{html.escape(answer.label)}</th>" for answer in answers[:TOP])
-    cells = "".join(f"<td>{answer.probability:.1%}{bar(answer.probability)}</td>" for answer in answers[:TOP])
-    caption = say("top-five", shown=min(TOP, len(answers)), of=len(answers))
-    st.html(f"<table class='top'><caption>{html.escape(caption)}</caption><tr>{heads}</tr><tr>{cells}</tr></table>")
+    rows = "".join(
+        f"<li><span title='{html.escape(answer.label)}'>{html.escape(answer.label)}</span>"
+        f"<em>{answer.probability:.1%}</em>{bar(answer.probability)}</li>"
+        for answer in answers[:TOP]
+    )
+    caption = html.escape(say("top-five", shown=min(TOP, len(answers)), of=len(answers)))
+    st.html(f"<div class='top'><div class='caption'>{caption}</div><ol aria-label='{caption}'>{rows}</ol></div>")
 
 
 def chip(modality: Modality) -> str:

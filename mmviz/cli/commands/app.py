@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
         "Ctrl-C ends it.",
     )
     parser.add_argument(
-        "run_file", nargs="?", metavar="FILE", help="a saved run (.npz), or a talk (.mmviz) whose first run is shown"
+        "run_file", nargs="?", metavar="FILE", help="a saved run (.npz), or a talk (.mmviz) with its runs"
     )
     parser.add_argument(
         "--model",
@@ -100,9 +100,9 @@ def _script_arguments(options: argparse.Namespace) -> list[str]:
     """Returns the arguments of the page's script. What cannot be used is refused here, not on the page."""
     arguments = []
     if options.run_file:
-        from mmviz.present import load_first_run
+        from mmviz.present import load_run_or_talk
 
-        load_first_run(options.run_file)
+        load_run_or_talk(options.run_file)
         arguments += ["--run", str(Path(options.run_file).resolve())]
     for model in _models(options):
         arguments += ["--model", model]

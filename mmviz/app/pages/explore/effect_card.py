@@ -57,7 +57,8 @@ def effect_card_html(
         legend += f"<p>{html.escape(say(code, button=say('story-trace')))}</p>"
     title, about = html.escape(say("effect-beside")), html.escape(say("effect-beside-help"))
     mark = f"<span class='help' role='img' aria-label='{about}' title='{about}'>?</span>"
-    return f"<div class='effect-card'><b>{title}</b>{mark}{rows}<div class='effect-legend'>{legend}</div></div>"
+    head = f"<b role='heading' aria-level='2'>{title}</b>{mark}"
+    return f"<div class='effect-card'>{head}{rows}<div class='effect-legend'>{legend}</div></div>"
 
 
 def removal_effects(effect: Effect) -> dict[Modality, float]:

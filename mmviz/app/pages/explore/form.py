@@ -32,12 +32,14 @@ _NamedSource = tuple[Source, tuple[str, ...]]
 """An input of the form, with the names of the files that it came from where they are the visitor's."""
 
 
-def input_form(state: State, examples: Sequence[Example], wrong: Sequence[Example] | None, saved: Run | None) -> Draft:
+def input_form(
+    state: State, examples: Sequence[Example], wrong: Sequence[Example] | None, saved: Sequence[Run]
+) -> Draft:
     """Draws a bar with the inputs, and below it the gallery and the form for one's own inputs, each of which a button
     of the bar unfolds. Returns the contents of the form.
 
-    ``wrong``: the examples that the model answers wrongly, None where that is not known. Both parts are always drawn:
-    Streamlit forgets what stands in a widget that is not.
+    ``wrong``: the examples that the model answers wrongly, None where that is not known. ``saved``: the runs of the
+    file that the operator opened. Both parts are always drawn: Streamlit forgets what stands in a widget that is not.
     """
     if state.resend_form:  # Streamlit sends a widget's value once, and forgets it if the script runs again before that
         state.resend_form = False

@@ -27,13 +27,14 @@ THUMBNAIL = (248, 128)
 """Size in pixels, twice that on the page."""
 
 
-def gallery(examples: Sequence[Example], saved: Run | None) -> None:
-    """Draws the buttons: the saved run where there is one, and the examples."""
+def gallery(examples: Sequence[Example], saved: Sequence[Run]) -> None:
+    """Draws the buttons: the runs of the file that the operator opened, and the examples."""
     with st.container(horizontal=True, key="gallery", gap="small"):
-        if saved is not None:
+        for place, run in enumerate(saved):
+            label = say("saved") if len(saved) == 1 else say("saved-of", number=place + 1, text=run.sample.text or "")
             st.button(
-                say("saved"), key="saved", help=say("saved-help"), width="stretch",
-                on_click=session_actions.show_saved_run, args=(saved,),
+                widgets.as_label(label), key=_saved_key(place), help=say("saved-help"), width="stretch",
+                on_click=session_actions.show_saved_run, args=(run,),
             )  # fmt: skip
         for example in examples:
             st.button(
@@ -69,10 +70,15 @@ def gallery_style(examples: Sequence[Example], wrong: Sequence[Example]) -> None
     st.html(f"<style>{sheets}{''.join(rules)}</style>")
 
 
-def form_source(state: State, draft: Draft) -> str:
-    """Returns the key of the button that the form's contents come from."""
+def _saved_key(place: int) -> str:
+    return f"saved-{place}" if place else "saved"
+
+
+def form_source(state: State, draft: Draft, saved: Sequence[Run]) -> str:
+    """Returns the key of the button that the form's contents come from; ``saved``: the runs that
+    have buttons of their own."""
     if state.is_saved:
-        return "saved"
+        return next((_saved_key(place) for place, run in enumerate(saved) if run is state.run), "saved")
     return f"example-{state.example.id}" if state.example and draft.is_of(state.example) else "own"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from mmviz.app import resources, run_links
+from mmviz.app import session_state as session
 from mmviz.app.components import widgets
 from mmviz.app.pages.explore.footer import file_stem
 from mmviz.app.pages.explore.story import told_story
@@ -34,7 +35,7 @@ def talk_editor(state: State, view: SelectionView) -> None:
     """Draws the talk, folded until it is opened. A change of it draws nothing else anew."""
     draft = own_talk()
     draft.translate(LANGUAGES.index(current_language()))
-    with st.expander(say("own-talk"), key=KEY, on_change="rerun") as expander:
+    with st.expander(say("own-talk"), draft.is_from_file, key=KEY, on_change="rerun") as expander:
         if not expander.open:
             return
         widgets.note(say("own-talk-help", slides=MAX_SLIDES, runs=MAX_RUNS))
@@ -97,6 +98,8 @@ def _ref(state: State, run: Run) -> RunRef:
 
 def run_of(ref: RunRef) -> Run | None:
     """Returns the run of a slide; None where it is no longer kept. The time of one that is begins anew."""
+    if ref.place is not None:
+        return resources.saved_runs(session.current_state().config)[ref.place]
     if ref.example_id:
         return resources.recorded_run(ref.example_id)
     kept = resources.kept_runs().get(ref.run_id)

@@ -20,8 +20,7 @@ _HEADINGS = {
 
 
 def sheet(context: LessonContext) -> bytes:
-    """Returns the sheet. Its bytes are the same as long as the lesson shows the same, and with them its address: a
-    click while the page is drawn anew still finds the file, which a function called on the click would not."""
+    """Returns the sheet. Its bytes are the same as long as the lesson shows the same, and with them its address."""
     lesson, record, sample = context.lesson, context.run.record, context.run.sample
     texts = {code: say(f"learn-{lesson}-{code}") for code in _OF_LESSON}
     texts |= {name: say(f"learn-{code}") for name, code in _HEADINGS.items()}
