@@ -182,8 +182,8 @@ LEARN: dict[str, str] = {
     # 6 cross-modal
     "learn-cross-modal-short": "Cross-modal",
     "learn-cross-modal-title": "Self-attention, cross-attention: which modality attends to which",
-    "learn-cross-modal-question": "Picture, words and sound are tokens of one sequence, and attend to each other. Is that "
-    "self-attention or cross-attention?",
+    "learn-cross-modal-question": "Picture, words and sound are tokens of one sequence, and attend to each other. Is "
+    "that self-attention or cross-attention?",
     "learn-cross-modal-option-a": "Cross-attention, as modalities attend to each other",
     "learn-cross-modal-option-b": "Self-attention, which spans the modalities",
     "learn-cross-modal-option-c": "Neither",
