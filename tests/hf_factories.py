@@ -110,20 +110,8 @@ def omni() -> OwnModel:
         return inputs, prompt_tokens(prompt, offsets, sample.text or "", placeholders)
 
     module = thinker(pieces)
-    own = mmviz.CustomModel(module, prepare, pieces, trained=False, name="tiny omni", answer_token=-1)
+    own = mmviz.CustomModel(module, prepare, pieces, trained=False, name="tiny omni")
     return OwnModel(module, prepare, own)
-
-
-class Fits(nn.Module):
-    """How well each text fits the picture."""
-
-    def __init__(self, clip: CLIPModel) -> None:
-        super().__init__()
-        self.clip = clip
-
-    def forward(self, **inputs: Any) -> torch.Tensor:
-        logits: torch.Tensor = self.clip(**inputs).logits_per_image
-        return logits
 
 
 def clip(texts: Sequence[str] = ()) -> OwnModel:
@@ -148,8 +136,8 @@ def clip(texts: Sequence[str] = ()) -> OwnModel:
         }  # fmt: skip
 
     own = mmviz.CustomModel(
-        Fits(module), prepare, list(texts) or ["fits"], trained=False, name="tiny clip", required=("image",),
-        streams={"*vision_model*": "picture", "*text_model*": "text"},
+        module, prepare, list(texts) or ["fits"], logits=lambda output: output.logits_per_image, trained=False,
+        name="tiny clip", required=("image",),
     )  # fmt: skip
     return OwnModel(module, prepare, own)
 
@@ -179,7 +167,5 @@ def whisper(frames: int = 100) -> OwnModel:
             "tokens": [Token(Modality.SPECIAL, "<start>"), *words[:-1]],
         }
 
-    own = mmviz.CustomModel(
-        module, prepare, pieces, trained=False, name="tiny whisper", answer_token=("tokens", -1), required=("audio",)
-    )
+    own = mmviz.CustomModel(module, prepare, pieces, trained=False, name="tiny whisper", required=("audio",))
     return OwnModel(module, prepare, own)

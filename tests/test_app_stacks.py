@@ -217,3 +217,16 @@ def test_streams_that_were_taken_for_others_get_the_names_that_the_visitor_write
     page.button(key="streams-reset").click()
     run(page)
     assert record_of(page).streams.keys() == before.streams.keys()
+
+
+def test_the_first_lesson_compares_the_tokens_of_both_sides_of_cross_attention() -> None:
+    page = settled(visit(page="learn", lesson="tokens", **{"at-open": "1"}))
+    assert not page.exception
+    record = record_of(page)
+    words, patches = len(record.streams["text"]), len(record.streams["picture"])
+    assert f"<b>{words}</b>" in markup(page) and f"<b>{patches}</b>" in markup(page)
+    assert "this model&#x27;s own encoder of pictures" in markup(page) and "convolutional" not in markup(page)
+    assert [metric.value for metric in page.metric[:2]] == [str(words + patches), "8"]
+    (choice,) = [box for box in page.selectbox if str(box.key).startswith("learn-tokens-token")]
+    assert choice.options[:words] == [token.label for token in record.streams["text"]]
+    assert len(choice.options) == words + patches and choice.value == words - 1

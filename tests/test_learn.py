@@ -333,6 +333,7 @@ def test_bars_stand_in_one_order_of_modalities_and_name_their_tokens(gallery_run
     named = {trace.customdata[k]: trace.x[k] for trace in figure.data if trace.orientation == "h"
              for k in range(len(trace.x))}  # fmt: skip
     assert named == {name: values[names(tokens).index(name)] for name in rows}
+    assert figure.layout.xaxis2.range[0] <= -1.2, "the number of a negative bar needs room beside the names"
 
 
 def test_a_presentation_shows_one_slide_and_its_link_opens_it() -> None:

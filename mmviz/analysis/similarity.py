@@ -13,22 +13,31 @@ REDUNDANT = 0.1
 """Two heads with a smaller `js_distance` are redundant."""
 
 
-def cosine_similarity(steps: AttentionTensors, token: int) -> NDArray[np.float64]:
-    """Returns the cosine between the vector of ``token`` and that of every key token, float64 ``[key]``.
+def token_vectors(steps: AttentionTensors, with_queries: bool = False) -> NDArray[np.float64]:
+    """Returns the vectors of the key tokens as they enter an attention, float64 ``[key, width]``.
 
-    The vectors are the inputs of the attention (``context``) or, if these are not known, the key vectors of all heads
-    side by side. The cosine with a vector of length 0 is 0.
+    They are the inputs of the attention (``context``) or, if these are not known, the key vectors of all heads side by
+    side. ``with_queries``: the vectors of the query tokens stand before them, where `has_both` says so.
     """
     vectors = steps.context if steps.context is not None else np.concatenate(list(steps.key), axis=-1)
-    vectors = vectors.astype(np.float64)
+    if with_queries and steps.state is not None and has_both(steps):
+        vectors = np.concatenate([steps.state, vectors])
+    return vectors.astype(np.float64)
+
+
+def has_both(steps: AttentionTensors) -> bool:
+    """Returns whether the vectors of queries and keys are known, and as wide, so that they can be compared."""
+    return steps.state is not None and steps.context is not None and steps.state.shape[1] == steps.context.shape[1]
+
+
+def cosine_similarity(vectors: NDArray[np.float64], token: int) -> NDArray[np.float64]:
+    """Returns the cosine between the vector of ``token`` and every vector, float64 ``[token]``.
+
+    ``vectors`` are ``[token, width]``, see `token_vectors`. The cosine with a vector of length 0 is 0.
+    """
     lengths = np.linalg.norm(vectors, axis=1)
     cosines = vectors @ vectors[token] / np.where(lengths > 0, lengths, 1) / (lengths[token] or 1.0)
     return np.asarray(np.clip(cosines, -1, 1))
-
-
-def width(steps: AttentionTensors) -> int:
-    """Returns the number of components of the vectors that `cosine_similarity` compares."""
-    return int(steps.key.shape[0] * steps.key.shape[2]) if steps.context is None else int(steps.context.shape[1])
 
 
 def effective_number_of_keys(weights: NDArray[np.float64]) -> float:

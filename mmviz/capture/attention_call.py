@@ -142,11 +142,11 @@ def with_projection(attention: AttentionCall, linear_input: Tensor, weight: Tens
     """
     if attention.projection is not None or attention.attn_output.dim() != 4:
         return attention
-    if linear_input.is_meta or linear_input.is_nested:
+    _, heads, _, size = attention.attn_output.shape
+    if linear_input.shape[-1] != heads * size or linear_input.is_meta or linear_input.is_nested:
         return attention
-    batch, heads, queries, _ = attention.shape
-    size = attention.attn_output.shape[-1]
-    if linear_input.shape[-1] != heads * size or linear_input.numel() != batch * queries * heads * size:
+    batch, _, queries, _ = attention.shape
+    if linear_input.numel() != batch * queries * heads * size:
         return attention
     rows = checked_rows(queries)
     joined = attention.joined_heads()

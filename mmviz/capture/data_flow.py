@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmviz.capture.flow_step import PLAIN, Step, attention, name_of, steps_in
-from mmviz.capture.function_tables import MATRIX_PRODUCTS, PLACEMENTS
+from mmviz.capture.function_tables import CONVOLUTIONS, MATRIX_PRODUCTS, PLACEMENTS
 from mmviz.capture.token_source import begins_tokens, source_of
 
 _INDEXING = {"__getitem__", "index_select", "repeat_interleave", "index_copy", "index_copy_", "gather"}
@@ -38,11 +38,6 @@ class _TensorRef(weakref.ref[Tensor]):
     __slots__ = ("key",)
 
     key: int
-
-    def __new__(cls, tensor: Tensor, callback: Callable[[Any], None]) -> _TensorRef:
-        ref = super().__new__(cls, tensor, callback)
-        ref.key = id(tensor)
-        return ref
 
 
 class DataFlow:
@@ -121,11 +116,12 @@ class DataFlow:
         if part is not None:
             traced_kwargs = {**(traced_kwargs or {}), "part": part}
         source = self._looked_up(func, args, kwargs) if name in _LOOKUPS else None
-        if source is None and not begins_tokens(func, traced_args, traced_kwargs):
+        if source is None and not (name in CONVOLUTIONS and begins_tokens(func, traced_args, traced_kwargs)):
             source = source_of(func, traced_args, traced_kwargs)
-        input_name = source.input_name if source else ""
         if source is None:
             input_name = next((step.input_name for step in steps_in(traced_args) if step.input_name), "")
+        else:
+            input_name = source.input_name
         step = Step(tuple(result.shape), func, traced_args, traced_kwargs, source, input_name)
         if name in PLACEMENTS and _tells_tokens_apart(func, args, result):
             named = [kwargs[key] for key in _PLACEMENT_ARGUMENTS if key in kwargs]
@@ -170,7 +166,8 @@ class DataFlow:
         if isinstance(value, Tensor):
             if keeps_indices and not value.is_floating_point() and not value.is_complex():
                 return value
-            return self.step(value)
+            entry = self._steps.get(id(value))  # as `step` does, which is called for every argument
+            return entry[1] if entry is not None and entry[0]() is value else self.step(value)
         if type(value) in (list, tuple):
             return tuple([entry if type(entry) in PLAIN else self._traced(entry, keeps_indices) for entry in value])
         if type(value) is slice:  # its ends may be tensors, which the model may change later
@@ -183,13 +180,15 @@ class DataFlow:
         return entry[1] if entry is not None and entry[0]() is tensor else None
 
     def _add(self, tensor: Tensor, step: Step) -> Step:
-        key, steps = id(tensor), self._steps
-        step.is_integer = not (tensor.is_floating_point() or tensor.is_complex())
+        key, steps, dtype = id(tensor), self._steps, tensor.dtype
+        step.is_integer = not (dtype.is_floating_point or dtype.is_complex)
         entry = steps.get(key)
         if entry is not None and entry[0]() is tensor:
             steps[key] = (entry[0], step)
         else:
-            steps[key] = (_TensorRef(tensor, self._forget), step)
+            ref = _TensorRef(tensor, self._forget)
+            ref.key = key
+            steps[key] = (ref, step)
         return step
 
 
@@ -201,4 +200,5 @@ def _tells_tokens_apart(func: Callable[..., Any], args: Sequence[Any], result: T
 
 
 def _is_parameter(tensor: Tensor) -> bool:
-    return type(tensor) is not Tensor and isinstance(tensor, nn.Parameter)  # which is slow
+    kind = type(tensor)
+    return kind is nn.Parameter or (kind is not Tensor and isinstance(tensor, nn.Parameter))  # the last is slow

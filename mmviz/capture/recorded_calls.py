@@ -86,6 +86,8 @@ class RecordedCalls:
 
     def add_projection(self, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
         """Adds a linear map to the attention recorded last, if it joins the heads of that."""
+        if self.attention_calls[-1].projection is not None:
+            return
         linear_input = args[0] if args else kwargs.get("input")
         weight = args[1] if len(args) > 1 else kwargs.get("weight")
         if not isinstance(linear_input, Tensor) or not isinstance(weight, Tensor):

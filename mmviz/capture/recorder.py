@@ -92,10 +92,11 @@ class AttentionRecorder(TorchFunctionMode):
         if torch.compiler.is_compiling():
             return func(*args, **(kwargs or {}))
         detector = self.detector
+        kwargs = kwargs or {}
         if detector is None or not detector.pause():
-            return self._call(func, types, args, kwargs or {})
+            return self._call(func, types, args, kwargs)
         try:
-            return self._call(func, types, args, kwargs or {})
+            return self._call(func, types, args, kwargs)
         finally:
             detector.resume()
 
@@ -108,10 +109,9 @@ class AttentionRecorder(TorchFunctionMode):
             tracker.observe_between_calls(func, args, kwargs, result)
             return result
         module = runs[-1].path
-        is_selected = tracker.selects(module)
-        if func is F.multi_head_attention_forward and is_selected:
+        if func is F.multi_head_attention_forward and tracker.selects(module):
             return self._multi_head_attention(args, kwargs)
-        if func is F.scaled_dot_product_attention and is_selected:
+        if func is F.scaled_dot_product_attention and tracker.selects(module):
             return self._sdpa(dict(zip(_SDPA_PARAMETERS, args, strict=False)) | kwargs)
         result = self._run(func, types, args, kwargs)
         name = getattr(func, "__name__", "")
@@ -120,11 +120,13 @@ class AttentionRecorder(TorchFunctionMode):
         tracker.flow.observe(func, args, kwargs, result)
         if not is_token_wise(name):
             self.mixing_modules[module] = None
-            if (name in SOFTMAXES or name == "exp") and is_selected:
+            if not tracker.selects(module):
+                pass
+            elif name in SOFTMAXES or name == "exp":
                 result = self._softmax(func, args, kwargs, result)
-            elif name in PRODUCTS and is_selected:
+            elif name in PRODUCTS:
                 result = self._product(name, args, kwargs, result)
-            elif name == "flex_attention" and is_selected:
+            elif name == "flex_attention":
                 result = self._flex(func, args, kwargs, result)
         elif func is F.linear and self.calls.attention_calls:
             self.calls.add_projection(args, kwargs, result)

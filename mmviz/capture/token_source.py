@@ -42,6 +42,8 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
         return steps[0]
     if name.startswith("new_") or name.endswith("_like"):  # takes the shape of its argument, not its tokens
         return None
+    if len(steps) == 1:
+        return steps[0]
     if name in OF_FIRST and isinstance(args[0], Step):
         return args[0]
     if name == "__setitem__" and isinstance(args[2], Step) and _is_of_features(args[1], len(steps[0].shape)):
@@ -56,8 +58,6 @@ def source_of(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
         if any(parts[0] not in islice(part.chain(), _NEAR) for part in parts[1:]):
             return None
         return parts[0]
-    if len(steps) == 1:
-        return steps[0]
     return max(steps, key=lambda step: (not step.is_parameter, bool(step.input_name), math.prod(step.shape)))
 
 

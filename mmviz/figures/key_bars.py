@@ -19,6 +19,8 @@ STRONGEST = 10
 """So many of the largest bars stand beside their names."""
 _NAMED = 0.62
 """Where the bars with names begin, as a share of the width; their names stand to the left of it."""
+_NUMBER = 0.16
+"""The width of a number beside a bar, as a share of the bars with names."""
 _HEIGHT, _LARGE_HEIGHT = 205, 340
 
 
@@ -61,6 +63,7 @@ def key_bars(
     low, high = min(0.0, float(np.min(heights))), max(0.0, float(np.max(heights)))
     space = (high - low or 1.0) * 0.05
     named_low = min(0.0, *(float(heights[k]) for k in rows))
+    named_low -= (high - named_low) * _NUMBER * (named_low < 0)  # else numbers of negative bars cover the names
     amounts = {"gridcolor": colours.line, "zerolinecolor": colours.muted, "fixedrange": True,
                "tickfont": {"size": size}}  # fmt: skip
     figure.update_layout(

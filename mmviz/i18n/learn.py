@@ -43,6 +43,10 @@ LEARN: dict[str, str] = {
     "learn-tokens-of-text": "words: one token per word piece, from an embedding table",
     "learn-tokens-of-audio": "sound: one token per 80 ms of log-mel frames, from a transformer encoder",
     "learn-tokens-of-special": "special: the model's own tokens, such as the answer token",
+    "learn-tokens-own-image": "picture: tokens from this model's own encoder of pictures",
+    "learn-tokens-own-text": "words: tokens from this model's own tokenizer",
+    "learn-tokens-own-audio": "sound: tokens from this model's own encoder of sound",
+    "learn-tokens-own-special": "special: the model's own tokens, such as those that open and close a part",
     "learn-tokens-token": "Compare all tokens with",
     "learn-tokens-token-help": "Choose a word, a patch or a moment. The bars show how similar each token is to it.",
     "learn-tokens-near": "Similarity of each token to the chosen one",
@@ -164,8 +168,7 @@ LEARN: dict[str, str] = {
     "learn-heads-head": "head",
     "learn-heads-top": "strongest key",
     "learn-heads-effective": "effective number of keys",
-    "learn-heads-caption": "Attention from “{token}” to picture, words, sound and special tokens in each head of layer "
-    "{layer}",
+    "learn-heads-caption": "Attention from “{token}” to each kind of token, in each head of layer {layer}",
     "learn-heads-mean": "mean",
     "learn-heads-card": "Head {head}",
     "learn-heads-unlike": "Largest distance: heads {first} and {second}",
@@ -179,8 +182,8 @@ LEARN: dict[str, str] = {
     # 6 cross-modal
     "learn-cross-modal-short": "Cross-modal",
     "learn-cross-modal-title": "Self-attention, cross-attention: which modality attends to which",
-    "learn-cross-modal-question": "In this model all tokens are in one sequence, and each attends to all. Is that "
-    "self-attention or cross-attention?",
+    "learn-cross-modal-question": "Picture, words and sound are tokens of one sequence, and attend to each other. Is "
+    "that self-attention or cross-attention?",
     "learn-cross-modal-option-a": "Cross-attention, as modalities attend to each other",
     "learn-cross-modal-option-b": "Self-attention, which spans the modalities",
     "learn-cross-modal-option-c": "Neither",

@@ -36,7 +36,7 @@ class CustomModel:
         answers: A label for each logit, or the tokenizer of a language model, whose vocabulary they then are.
         logits: ``logits(output)`` returns the logits ``[answer]`` of the module's output. Without it the output is a
             tensor, or has ``.logits``; axes of length 1 before the last are dropped, and of logits ``[1, token,
-            answer]`` those of ``answer_token`` are taken.
+            answer]`` those of ``answer_token`` are taken, of a language model by default those of the last token.
         top: Answers that a record keeps, the most probable ones; probabilities are those among all answers.
         answer_token: The token that answers, from which attention is shown first: an index (-1: the last),
             ``(stream, index)``, or a function of the tokens that returns one of them. By default mmviz chooses.
@@ -95,6 +95,8 @@ class CustomModel:
         self.device = "cpu"
         self._prepare, self._logits = prepare, logits
         details = {"required": [str(modality) for modality in self.required]} if self.required else {}
+        self._writes = callable(getattr(answers, "decode", None))
+        """Whether the answers are a vocabulary, of which the last token tells the next."""
         labels = answer_labels(answers, module)
         self.card = Card(name, name, about, trained, labels, weights_digest(module), details)
 
@@ -177,6 +179,8 @@ class CustomModel:
     def _of_answer_token(self, logits: Tensor) -> Tensor:
         """Returns the logits at the token that answers, of logits ``[row, token, answer]``; any others unchanged."""
         index = self.answer_token[1] if isinstance(self.answer_token, tuple) else self.answer_token
+        if index is None and self._writes:
+            index = -1
         if logits.dim() != 3 or not isinstance(index, int) or not -logits.shape[1] <= index < logits.shape[1]:
             return logits
         return logits[:, index]

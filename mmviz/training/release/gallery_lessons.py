@@ -17,7 +17,7 @@ from mmviz.analysis.attention_steps import largest_difference, scale_scores, sco
 from mmviz.analysis.attributions import modality_shares
 from mmviz.analysis.map_refs import default_map_ref
 from mmviz.analysis.modality_matrix import cross_modal_share, modality_matrix
-from mmviz.analysis.similarity import cosine_similarity, effective_number_of_keys, js_distance
+from mmviz.analysis.similarity import cosine_similarity, effective_number_of_keys, js_distance, token_vectors
 from mmviz.training.release.gallery_checks import (
     IDLE_SHARE,
     Answers,
@@ -48,7 +48,7 @@ class WordNearPatches:
         words = [k for k, token in enumerate(tokens) if token.modality is Modality.TEXT and token.label == self.word]
         if not words:
             return Verdict(False, f"no token of the text is {self.word}")
-        cosines = cosine_similarity(record.steps[number], words[0])
+        cosines = cosine_similarity(token_vectors(record.steps[number]), words[0])
         inside: list[float] = []
         ground: list[float] = []
         for token, cosine in zip(tokens, cosines, strict=True):

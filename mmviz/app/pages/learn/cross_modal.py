@@ -30,7 +30,7 @@ def _layer(context: LessonContext) -> None:
     record = context.run.record
     if is_long(context):
         return
-    attention_map = record.maps[context.map_choice("map")]
+    attention_map = record.maps[context.map_choice("map", context.stack_choice())]
     queries, keys = record.streams[attention_map.queries], record.streams[attention_map.keys]
     code = "self" if attention_map.queries == attention_map.keys else "cross"
     glossary_note(say(f"learn-cross-modal-{code}", name=attention_map.layer + 1, queries=len(queries), count=len(keys)))

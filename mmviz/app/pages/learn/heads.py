@@ -29,9 +29,10 @@ def heads(context: LessonContext) -> None:
     record = context.run.record
     if is_long(context):
         return
+    stack = context.stack_choice()
     left, right = st.columns([1, 2], gap="small")
     with left:
-        layer = context.map_choice("layer", DEFAULT_LAYER)
+        layer = context.map_choice("layer", stack, DEFAULT_LAYER)
     attention_map = record.maps[layer]
     queries = context.token_names(attention_map.queries)
     with right:

@@ -73,12 +73,8 @@ class LessonContext:
         self._to_address(name, str(index))
         return options[index]
 
-    def map_choice(self, name: str, default: int = -1) -> int:
-        """Boxes to choose a stack, where the run has several, and a layer in it. Returns the number of the map.
-
-        ``default``: index of the layer that is chosen at first; the last layer of a shorter stack. Controls that follow
-        are remembered for each stack.
-        """
+    def stack_choice(self) -> str:
+        """A box to choose a stack, where the run has several. Controls that follow are remembered for each stack."""
         record = self.run.record
         stacks = record.stacks
         index = self._from_address("stack", range(len(stacks)), stacks.index(record.default_stack), str)
@@ -86,6 +82,14 @@ class LessonContext:
         if len(stacks) > 1:
             self._to_address("stack", str(stacks.index(stack)))
         self._suffix = "" if stack == record.default_stack else f"-{stacks.index(stack)}"
+        return stack
+
+    def map_choice(self, name: str, stack: str, default: int = -1) -> int:
+        """A box to choose a layer of a stack. Returns the number of the map.
+
+        ``default``: index of the layer that is chosen at first; the last layer of a shorter stack.
+        """
+        record = self.run.record
         numbers = [number for number, attn_map in enumerate(record.maps) if attn_map.stack == stack]
         first = numbers[default] if default < len(numbers) else numbers[-1]
         return self.choice(name, numbers, first, lambda number: str(numbers.index(number) + 1))

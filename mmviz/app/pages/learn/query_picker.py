@@ -67,9 +67,10 @@ def pick_query(context: LessonContext) -> PickedQuery | None:
     None as long as the run with its steps is not available (`LessonContext.run_with_steps`).
     """
     maps = context.run.record.maps
+    stack = context.stack_choice()
     first, second, third, place = st.columns([1, 1, 1.6, 1.6], gap="small")
     with first:
-        layer = context.map_choice("layer", DEFAULT_LAYER)
+        layer = context.map_choice("layer", stack, DEFAULT_LAYER)
     with second:
         head = context.choice("head", range(maps[layer].heads), 0, lambda k: str(k + 1))
     with third:
