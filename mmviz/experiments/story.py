@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from mmviz.backends import Backend, Progress, Stop, ignore_progress, never_stop
 from mmviz.experiments.route_cut import ways_out
 from mmviz.experiments.story_confirm import confirmed
+from mmviz.experiments.story_narrow import narrowed
 from mmviz.experiments.story_search import (
     LEAST,
     STAGES,
@@ -23,7 +24,6 @@ from mmviz.experiments.story_search import (
     chosen_routes,
     keys_of,
     looked_into,
-    narrowed,
     routes_of,
     wider_keys_of,
 )

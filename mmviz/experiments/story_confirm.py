@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from mmviz.experiments.story_search import KEPT_TOGETHER, LEAST, Cutter, Step
+from mmviz.experiments.story_narrow import KEPT_TOGETHER
+from mmviz.experiments.story_search import LEAST, Cutter, Step
 from mmviz.types import ChosenTokens
 
 Side = Literal["queries", "keys"]

@@ -11,9 +11,6 @@ from mmviz.analysis.key_clusters import (
     cluster_overlap,
     key_clusters,
     largest_cluster,
-    nearest_queries,
-    query_clusters,
-    surrounded,
     wider_clusters,
 )
 from mmviz.backends import Backend, Progress, Stop
@@ -49,10 +46,6 @@ MAIN = 0.25
 """Some keys stand for a route if their cut takes at least this part of what the cut of the whole route takes."""
 KEPT = 0.6
 """Fewer queries or layers stand for all if their cut still takes this part."""
-KEPT_TOGETHER = 0.35
-"""And this part where fewer queries, keys and layers come together."""
-CORE = 4
-"""A cluster of so many keys is tried with fewer."""
 CORES = 2
 """Smaller ones that are tried in its place, at most."""
 STAGES = 7
@@ -254,81 +247,6 @@ def _smallest(part: Step, tried: Sequence[Step]) -> Step:
         and other.effect <= min(KEPT * part.effect, -LEAST)
     ]  # fmt: skip
     return min(within, key=lambda other: len(other.keys.tokens))  # type: ignore[union-attr]
-
-
-def _places(record: AttentionRecord, tried: Sequence[Step], group: TokenGroup) -> list[ChosenTokens]:
-    """Returns the clusters of the modality ``group`` that were tried as keys, each once; none of any other group."""
-    if not isinstance(group, Modality):
-        return []
-    own = [candidate.keys for candidate in tried if candidate.modality is group]
-    places: list[ChosenTokens] = []
-    for place in own:
-        if isinstance(place, ChosenTokens) and not any(cluster_overlap(place, other) > 0.7 for other in places):
-            places.append(place)
-    return places
-
-
-def narrowed(cutter: Cutter, record: AttentionRecord, steps: Sequence[Step], all_tried: Sequence[Step]) -> list[Step]:
-    """Returns ``steps`` with the fewest queries, keys and layers that still take much of the effect, each cut as it is.
-
-    Fewer of each take `KEPT` of the effect alone; together they take `LEAST` and `KEPT_TOGETHER` of it.
-    """
-    windows = route_windows(record)[:-1]
-    tried = [
-        (
-            [replace(step, queries=queries) for queries in _readers(record, all_tried, step)],
-            [replace(step, keys=keys) for keys in _cores(step.keys)],
-            [replace(step, windows=_joined(windows[first:])) for first in range(1, len(windows))],
-        )
-        for step in steps
-    ]
-    measured = iter(cutter.measure([each for parts in tried for part in parts for each in part]))
-    ends: list[list[Step]] = []
-    for step, parts in zip(steps, tried, strict=True):
-        readers, cores, later = ([next(measured) for _ in part] for part in parts)
-        needed_part = min(KEPT * step.effect, -LEAST)
-        reader = min(readers, key=lambda each: each.effect, default=step)
-        queries = reader.queries if reader.effect <= needed_part else step.queries
-        keys = next((core.keys for core in cores if core.effect <= needed_part), step.keys)
-        start = max((k + 1 for k, each in enumerate(later) if each.effect <= needed_part), default=0)
-        layers = [_joined(windows[start:end]) for end in range(start + 1, len(windows) + 1)]
-        small = replace(step, queries=queries, keys=keys)
-        ends.append([replace(small, windows=some) for some in layers])
-        if small != step:  # where they do not hold together
-            ends[-1].append(replace(step, windows=layers[-1]))
-    confirmed = iter(cutter.measure([each for some in ends for each in some]))
-    result = []
-    for step, some in zip(steps, ends, strict=True):
-        own = [next(confirmed) for _ in some]
-        result.append(next((c for c in own if c.effect <= min(KEPT_TOGETHER * step.effect, -LEAST)), step))
-    return result
-
-
-def _readers(record: AttentionRecord, tried: Sequence[Step], step: Step) -> list[ChosenTokens]:
-    """Returns the places that may read the keys of a step in the name of its queries: those that were tried as keys,
-    and those that attend to the keys most."""
-    places = nearest_queries(record, _places(record, tried, step.queries), step.keys, READERS)
-    if isinstance(step.queries, Modality):
-        clusters = query_clusters(record, step.queries, step.keys, READERS)[:READERS]
-        places += clusters
-        places += [surrounded(record, cluster) for cluster in clusters[:1] if step.queries is not Modality.TEXT]
-    return places
-
-
-def _cores(keys: TokenGroup) -> list[ChosenTokens]:
-    """Returns the strongest quarter and half of chosen keys, fewest first; none of a small cluster."""
-    if not isinstance(keys, ChosenTokens) or len(keys.tokens) < CORE:
-        return []
-    count = len(keys.tokens)
-    return [replace(keys, tokens=keys.tokens[:size]) for size in dict.fromkeys((-(-count // 4), -(-count // 2)))]
-
-
-def _joined(windows: Sequence[LayerWindow]) -> tuple[LayerWindow, ...]:
-    """Returns one window for each stack of ``windows``."""
-    layers: dict[str, tuple[int, ...]] = {}
-    for window in windows:
-        layers[window.stack] = (*layers.get(window.stack, ()), *(window.layers or ()))
-    return tuple(LayerWindow(stack, numbers) for stack, numbers in layers.items())
 
 
 def _chosen(record: AttentionRecord, group: TokenGroup) -> tuple[Token, ...]:
