@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mmviz.analysis.key_clusters import surrounded, wider_clusters
-from mmviz.experiments.story_search import Step, chosen_routes, looked_into, wider_keys_of
+from mmviz.experiments.story_confirm import STRONG, Side, carrying
+from mmviz.experiments.story_search import LEAST, Step, chosen_routes, looked_into, wider_keys_of
 from mmviz.types import (
     ANSWER,
     Answer,
@@ -95,3 +96,12 @@ def test_routes_of_a_small_effect_are_looked_into() -> None:
         Step(ANSWER, keys, keys, effect=effect) for keys, effect in ((TEXT, -0.11), (IMAGE, -9.0), (AUDIO, -0.09))
     ]
     assert [route.effect for route in looked_into(routes)] == [-9.0, -0.11]
+
+
+def test_tokens_of_a_step_give_back_enough_of_its_effect() -> None:
+    step = Step(ANSWER, at(1, 2, 3), IMAGE, effect=-7.0)
+    given_back: dict[tuple[int, Side, int], float] = {(0, "keys", 1): 3.0, (0, "keys", 2): 0.2, (0, "keys", 3): 0.05}
+    kept = {least: carrying(step, 0, given_back, least) for least in (LEAST, -STRONG * step.effect, 5.0)}
+    assert [some and some.keys for some in kept.values()] == [at(1, 2), at(1), None]
+    alone = Step(at(4), at(1), IMAGE, effect=-7.0)
+    assert carrying(alone, 0, {}, 5.0) == alone, "the only token of a side is not cut last"

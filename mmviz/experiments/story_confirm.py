@@ -39,8 +39,8 @@ def confirmed(cutter: Cutter, routes: Sequence[Step], steps: Sequence[Step]) -> 
     given_back = {
         place: rest.effect - steps[place[0]].effect for place, rest in zip(places, without, strict=True)
     }  # fmt: skip
-    fewest = [_carrying(steps[n], n, given_back, max(LEAST, -STRONG * steps[n].effect)) for n in range(len(steps))]
-    fewer = [_carrying(steps[n], n, given_back, LEAST) for n in range(len(steps))]
+    fewest = [carrying(steps[n], n, given_back, max(LEAST, -STRONG * steps[n].effect)) for n in range(len(steps))]
+    fewer = [carrying(steps[n], n, given_back, LEAST) for n in range(len(steps))]
     changed = list(
         dict.fromkeys(some for some in (*fewest, *fewer) if some is not None and some not in steps)
     )  # fmt: skip
@@ -61,7 +61,7 @@ def confirmed(cutter: Cutter, routes: Sequence[Step], steps: Sequence[Step]) -> 
     return told
 
 
-def _carrying(
+def carrying(
     step: Step, number: int, given_back: Mapping[tuple[int, Side, int], float], least: float
 ) -> Step | None:  # fmt: skip
     """Returns a step with the tokens that give back at least ``least`` once they alone may be read; None where a side
